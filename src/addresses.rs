@@ -41,7 +41,7 @@ pub fn read() -> io::Result<Vec<OwnAddress>> {
     for _ in 0..PARTS_MAX {
         // A part is ready when it is asked for.
         let bytes = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT)?;
-        if read_part(buffer.get(..bytes).unwrap_or_default(), &mut found)? == Part::Last {
+        if read_part(buffer.get(..bytes).unwrap_or_default(), &mut found)? == DumpPart::Last {
             return Ok(found);
         }
     }
@@ -61,19 +61,19 @@ fn question() -> Vec<u8> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Part {
+enum DumpPart {
     Last,
     MoreFollow,
 }
 
-fn read_part(mut rest: &[u8], found: &mut Vec<OwnAddress>) -> io::Result<Part> {
+fn read_part(mut rest: &[u8], found: &mut Vec<OwnAddress>) -> io::Result<DumpPart> {
     while let Some(length) = word(rest, 0).and_then(|length| usize::try_from(length).ok()) {
         let Some(message) = rest.get(..length).filter(|message| message.len() >= HEADER_BYTES) else {
             return Err(io::Error::other("the kernel's list of addresses is cut off"));
         };
         let body = message.get(HEADER_BYTES..).unwrap_or_default();
         match half(message, 4).unwrap_or_default() {
-            DONE => return Ok(Part::Last),
+            DONE => return Ok(DumpPart::Last),
             ERROR => {
                 let code = word(body, 0).map_or(0, u32::cast_signed);
                 return Err(io::Error::from_raw_os_error(code.saturating_neg()));
@@ -83,7 +83,7 @@ fn read_part(mut rest: &[u8], found: &mut Vec<OwnAddress>) -> io::Result<Part> {
         }
         rest = rest.get(aligned(length)..).unwrap_or_default();
     }
-    Ok(Part::MoreFollow)
+    Ok(DumpPart::MoreFollow)
 }
 
 /// On a link between two hosts `IFA_ADDRESS` is the other one's and `IFA_LOCAL` ours; else they are alike.
@@ -157,11 +157,11 @@ mod tests {
         let between_two = new_address(32, 8, &[theirs, ours]);
         let mut found = Vec::new();
         let part = [labelled, between_two].concat();
-        assert_eq!(read_part(&part, &mut found).unwrap(), Part::MoreFollow);
+        assert_eq!(read_part(&part, &mut found).unwrap(), DumpPart::MoreFollow);
         let own =
             |interface, octets, prefix| OwnAddress { interface, address: Ipv4Addr::from(octets), prefix };
         assert_eq!(found, [own(7, [10, 0, 0, 1], 24), own(8, [10, 9, 0, 1], 32)]);
-        assert_eq!(read_part(&message(DONE, &[0; 4]), &mut found).unwrap(), Part::Last);
+        assert_eq!(read_part(&message(DONE, &[0; 4]), &mut found).unwrap(), DumpPart::Last);
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         }
         let no_attribute = new_address(24, 7, &[vec![0; 8]]);
         let mut found = Vec::new();
-        assert_eq!(read_part(&no_attribute, &mut found).unwrap(), Part::MoreFollow);
+        assert_eq!(read_part(&no_attribute, &mut found).unwrap(), DumpPart::MoreFollow);
         assert!(found.is_empty());
         let refused = message(ERROR, &(-libc::EPERM).to_ne_bytes());
         assert_eq!(read_part(&refused, &mut found).unwrap_err().raw_os_error(), Some(libc::EPERM));

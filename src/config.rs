@@ -13,24 +13,24 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::model::nearest;
-use artifacts::{ArtifactFlags, ArtifactSection, Artifacts};
-use tftp::{Tftp, TftpFlags, TftpSection};
+use artifacts::{ArtifactFlags, ArtifactSection, ArtifactsConfig};
+use tftp::{TftpConfig, TftpFlags, TftpSection};
 
 /// A listener's address, or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Listen {
+pub enum ListenAddress {
     At(SocketAddr),
     Off,
 }
 
-impl std::str::FromStr for Listen {
+impl std::str::FromStr for ListenAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "off" {
-            return Ok(Listen::Off);
+            return Ok(ListenAddress::Off);
         }
-        text.parse().map(Listen::At).map_err(|_| {
+        text.parse().map(ListenAddress::At).map_err(|_| {
             format!("`{text}` is not an address to listen on: write it like 0.0.0.0:8080, or `off`")
         })
     }
@@ -46,20 +46,20 @@ pub enum LogFormat {
 
 /// The checked configuration of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct ServerConfig {
     pub data: PathBuf,
-    pub api: Listen,
+    pub api: ListenAddress,
     pub api_connections: Option<usize>,
     pub api_connections_per_address: Option<usize>,
-    pub boot_http: Listen,
+    pub boot_http: ListenAddress,
     /// The same over TLS, for firmware that refuses plain HTTP.
-    pub boot_https: Listen,
+    pub boot_https: ListenAddress,
     pub boot_connections: Option<usize>,
     pub boot_connections_per_address: Option<usize>,
     /// Whether the files of artifacts are found in another spelling of their case.
     pub boot_ignore_case: bool,
-    pub tftp: Tftp,
-    pub artifacts: Artifacts,
+    pub tftp: TftpConfig,
+    pub artifacts: ArtifactsConfig,
     pub dhcp_interfaces: Vec<String>,
     pub dhcp_port: u16,
     pub dhcp_packets_per_second: Option<NonZeroU32>,
@@ -72,7 +72,7 @@ pub struct Config {
 
 /// Settings as flags and environment variables give them; what is unset comes from the file.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Flags {
+pub struct ServerFlags {
     /// The data directory: database, certificate, administrator's token.
     #[arg(long, env = "METALWRIGHT_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
@@ -135,7 +135,7 @@ pub struct Flags {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct File {
+struct ConfigFile {
     data: Option<PathBuf>,
     user: Option<String>,
     api: ApiSection,
@@ -190,25 +190,25 @@ const KEYS: [(&str, &[&str]); 7] = [
     ("log", &["format", "level"]),
 ];
 
-impl Config {
+impl ServerConfig {
     /// Puts defaults, file, environment and flags together.
     ///
     /// # Errors
     /// Everything that is wrong, one line each, with the file, the key and what to write instead.
-    pub fn load(flags: Flags) -> Result<Self, String> {
+    pub fn load(flags: ServerFlags) -> Result<Self, String> {
         let file = match &flags.config {
             Some(path) => read(path)?,
-            None => File::default(),
+            None => ConfigFile::default(),
         };
         let mut faults = Vec::new();
         let mut listen = |flag: Option<String>, file: Option<String>, port: u16, name: &str| {
             let default = if name == "api.listen" { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
             let Some(text) = flag.or(file) else {
-                return Listen::At(SocketAddr::new(IpAddr::V4(default), port));
+                return ListenAddress::At(SocketAddr::new(IpAddr::V4(default), port));
             };
             text.parse().unwrap_or_else(|fault| {
                 faults.push(format!("{name}: {fault}"));
-                Listen::Off
+                ListenAddress::Off
             })
         };
         let api = listen(flags.api_listen, file.api.listen, 8443, "api.listen");
@@ -216,7 +216,7 @@ impl Config {
         let https = flags.boot_https.or(file.boot.https).unwrap_or_else(|| "off".to_owned());
         let boot_https = listen(Some(https), None, 0, "boot.https");
         let tftp_listen = listen(flags.tftp.tftp_listen.clone(), file.tftp.listen.clone(), 69, "tftp.listen");
-        let tftp = Tftp::load(tftp_listen, flags.tftp, file.tftp, &mut faults);
+        let tftp = TftpConfig::load(tftp_listen, flags.tftp, file.tftp, &mut faults);
         let data = flags.data.or(file.data).unwrap_or_else(|| {
             faults.push("data: name a data directory with --data DIR".to_owned());
             PathBuf::new()
@@ -229,14 +229,13 @@ impl Config {
                 None
             }
         });
-        let artifacts = Artifacts::load(flags.artifacts, file.artifacts, &mut faults);
+        let artifacts = ArtifactsConfig::load(flags.artifacts, file.artifacts, &mut faults);
         let log_level = flags.log_level.or(file.log.level).unwrap_or_else(|| "info".to_owned());
         let log_level = log_filter::check(&log_level).unwrap_or_else(|fault| {
             faults.push(format!("log.level: {fault}"));
             String::new()
         });
-        let named = |names: Vec<String>| (!names.is_empty()).then_some(names);
-        let config = Config {
+        let config = ServerConfig {
             data,
             api,
             api_connections: flags.api_connections.or(file.api.connections),
@@ -252,7 +251,10 @@ impl Config {
             boot_ignore_case: flags.boot_ignore_case.or(file.boot.ignore_case).unwrap_or(false),
             tftp,
             artifacts,
-            dhcp_interfaces: named(flags.dhcp_interfaces).or(file.dhcp.interfaces).unwrap_or_default(),
+            dhcp_interfaces: (!flags.dhcp_interfaces.is_empty())
+                .then_some(flags.dhcp_interfaces)
+                .or(file.dhcp.interfaces)
+                .unwrap_or_default(),
             dhcp_port: flags.dhcp_port.or(file.dhcp.port).unwrap_or(67),
             dhcp_packets_per_second: flags.dhcp_packets_per_second.or(file.dhcp.packets_per_second),
             user: flags.user.or(file.user),
@@ -263,41 +265,43 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> Result<File, String> {
+fn read(path: &Path) -> Result<ConfigFile, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     parse(&text).map_err(|fault| format!("{}: {fault}", path.display()))
 }
 
-fn parse(text: &str) -> Result<File, String> {
+fn parse(text: &str) -> Result<ConfigFile, String> {
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
     let unknown = unknown_keys(&table);
     if !unknown.is_empty() {
         return Err(unknown.join("\n"));
     }
-    File::deserialize(table).map_err(|error| error.to_string())
+    ConfigFile::deserialize(table).map_err(|error| error.to_string())
 }
 
 fn unknown_keys(table: &toml::Table) -> Vec<String> {
-    let known =
-        |section: &str| KEYS.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, keys)| keys);
     let mut unknown = Vec::new();
     let mut look = |section: &str, table: &toml::Table| {
-        for key in table.keys().filter(|key| !known(section).contains(&key.as_str())) {
+        for key in table.keys().filter(|key| !known_keys(section).contains(&key.as_str())) {
             let full = if section.is_empty() { key.clone() } else { format!("{section}.{key}") };
-            let hint = match nearest(key, known(section).iter().copied()) {
+            let hint = match nearest(key, known_keys(section).iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are: {}", known(section).join(", ")),
+                None => format!("there are: {}", known_keys(section).join(", ")),
             };
             unknown.push(format!("unknown key `{full}`; {hint}"));
         }
     };
     look("", table);
     for (section, value) in table {
-        if let (Some(inner), true) = (value.as_table(), known("").contains(&section.as_str())) {
+        if let (Some(inner), true) = (value.as_table(), known_keys("").contains(&section.as_str())) {
             look(section, inner);
         }
     }
     unknown
+}
+
+fn known_keys(section: &str) -> &'static [&'static str] {
+    KEYS.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, keys)| keys)
 }
 
 #[cfg(test)]
@@ -316,15 +320,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("metalwright.toml");
         std::fs::write(&path, "[boot]\nhttp = \"127.0.0.1:81\"\n[tftp]\nlisten = \"off\"\n").unwrap();
-        let flags = Flags {
+        let flags = ServerFlags {
             data: Some("/d".into()),
             config: Some(path),
             boot_http: Some("127.0.0.1:82".into()),
-            ..Flags::default()
+            ..ServerFlags::default()
         };
-        let config = Config::load(flags).unwrap();
+        let config = ServerConfig::load(flags).unwrap();
         assert_eq!(config.boot_http, "127.0.0.1:82".parse().unwrap());
-        assert_eq!(config.tftp.listen, Listen::Off);
+        assert_eq!(config.tftp.listen, ListenAddress::Off);
         assert_eq!(config.api, "127.0.0.1:8443".parse().unwrap());
     }
 
@@ -339,14 +343,14 @@ mod tests {
                 ..ArtifactFlags::default()
             };
             let (data, config) = (Some("/d".into()), Some(path.clone()));
-            Config::load(Flags { data, config, artifacts: flags, ..Flags::default() })
+            ServerConfig::load(ServerFlags { data, config, artifacts: flags, ..ServerFlags::default() })
         };
         let written = "[artifacts]\nroots = [\"/a\", \"/b\"]\nfetch_from = [\"127.0.0.1\", \"fe80::/10\"]\n";
         let config = load(written, &[]).unwrap();
         assert_eq!(config.artifacts.roots.as_deref(), Some(&["/a".into(), "/b".into()][..]));
         assert_eq!(config.artifacts.fetch_from.len(), 2);
         assert_eq!(load(written, &["/c"]).unwrap().artifacts.roots, Some(vec!["/c".into()]));
-        assert_eq!(load("", &[]).unwrap().artifacts, Artifacts::default());
+        assert_eq!(load("", &[]).unwrap().artifacts, ArtifactsConfig::default());
         let wrong = load("[artifacts]\nroots = [\"srv\"]\nfetch_from = [\"lo\"]\n", &[]).unwrap_err();
         assert!(wrong.contains("artifacts.roots: `srv`") && wrong.contains("artifacts.fetch_from: `lo`"));
         assert!(load("[artifacts]\nroot = []\n", &[]).unwrap_err().contains("did you mean `roots`?"));
@@ -354,16 +358,23 @@ mod tests {
 
     #[test]
     fn a_log_level_that_is_none_is_refused() {
-        let flags = Flags { data: Some("/d".into()), log_level: Some("verbos".into()), ..Flags::default() };
-        let error = Config::load(flags).unwrap_err();
+        let flags = ServerFlags {
+            data: Some("/d".into()),
+            log_level: Some("verbos".into()),
+            ..ServerFlags::default()
+        };
+        let error = ServerConfig::load(flags).unwrap_err();
         assert!(error.starts_with("log.level: there is no level `verbos`"), "{error}");
     }
 
     #[test]
     fn every_fault_is_told_at_once() {
-        let flags =
-            Flags { api_listen: Some("here".into()), boot_http: Some("69".into()), ..Flags::default() };
-        let error = Config::load(flags).unwrap_err();
+        let flags = ServerFlags {
+            api_listen: Some("here".into()),
+            boot_http: Some("69".into()),
+            ..ServerFlags::default()
+        };
+        let error = ServerConfig::load(flags).unwrap_err();
         assert_eq!(error.lines().count(), 3, "{error}");
     }
 }

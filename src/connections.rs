@@ -11,8 +11,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use handshakes::{Failed, HandshakeLimits, Handshakes};
-pub use limiter::{Accepted, ConnectionLimiter, ConnectionLimits, ConnectionPermit, Counters, Limit};
+pub use handshakes::{HandshakeError, HandshakeLimits, Handshakes};
+pub use limiter::{
+    AcceptedConnection, ConnectionCounters, ConnectionLimiter, ConnectionLimits, ConnectionPermit,
+    LimitReason,
+};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 /// Connections that wait to be accepted.

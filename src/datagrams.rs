@@ -1,8 +1,8 @@
 //! UDP over IPv4 as servers need it: which address and interface of ours a datagram came to, answers that
 //! leave from there, many datagrams for one peer in one system call, and what becomes of a socket that fails
-//! (`hearing`). For DHCP and TFTP alike; what is in the datagrams is theirs.
+//! (`socket_health`). For DHCP and TFTP alike; what is in the datagrams is theirs.
 
-mod hearing;
+mod socket_health;
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -16,7 +16,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeSpec;
 
-pub use hearing::{FAILURES_MAX, Hearing};
+pub use socket_health::{FAILURES_MAX, SocketHealth};
 
 /// Datagrams that leave by one call. Kernels cut 64 or 128 (`UDP_MAX_SEGMENTS`), and `sendmmsg` takes 1024.
 pub const DATAGRAMS_MAX: usize = 64;
@@ -25,7 +25,7 @@ const SEGMENTED_BYTES_MAX: usize = 65_000;
 
 /// Where a datagram came from and to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Received {
+pub struct DatagramEnds {
     pub peer: SocketAddrV4,
     /// The address it was sent to, which may be a broadcast address.
     pub addressed: Ipv4Addr,
@@ -39,7 +39,7 @@ pub struct Received {
 
 /// Where datagrams go and leave from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Route {
+pub struct DatagramRoute {
     pub peer: SocketAddrV4,
     /// The source address, where the socket is bound to none.
     pub source: Option<Ipv4Addr>,
@@ -49,12 +49,12 @@ pub struct Route {
 
 /// Datagrams one after the other, all of `each` bytes but the last, which may be shorter.
 #[derive(Debug, Clone, Copy)]
-pub struct Frames<'a> {
+pub struct DatagramBatch<'a> {
     pub bytes: &'a [u8],
     pub each: usize,
 }
 
-impl<'a> Frames<'a> {
+impl<'a> DatagramBatch<'a> {
     pub fn one(bytes: &'a [u8]) -> Self {
         Self { bytes, each: bytes.len() }
     }
@@ -66,7 +66,7 @@ impl<'a> Frames<'a> {
 
 /// Who cuts a window into datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Cutting {
+pub enum SegmentationMode {
     /// The kernel, at the very end (UDP_SEGMENT): a window costs little more than a datagram.
     #[default]
     Kernel,
@@ -78,7 +78,7 @@ pub enum Cutting {
 ///
 /// # Errors
 /// `WouldBlock` where there is none; the system's.
-pub fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Received> {
+pub fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<DatagramEnds> {
     let mut control = nix::cmsg_space!(in_pktinfo, TimeSpec);
     let mut slices = [IoSliceMut::new(buffer)];
     let flags = MsgFlags::MSG_DONTWAIT;
@@ -96,7 +96,7 @@ pub fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Received>
     let (Some(peer), Some(info)) = (message.address, info) else {
         return Err(io::Error::other("a datagram came without its addresses"));
     };
-    Ok(Received {
+    Ok(DatagramEnds {
         peer: SocketAddrV4::new(peer.ip(), peer.port()),
         addressed: Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr)),
         local: Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)),
@@ -106,9 +106,9 @@ pub fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Received>
     })
 }
 
-/// What became of datagrams that were sent with [`send_each`].
+/// The result of [`send_each`].
 #[derive(Debug, Default)]
-pub struct Sent {
+pub struct SendOutcome {
     /// How many left.
     pub left: usize,
     /// Why the last of the others did not.
@@ -121,8 +121,8 @@ pub struct Sent {
 ///
 /// For peers that may read frames instead of a socket (`AF_PACKET`), as DHCP relays do: where no network card
 /// is on the way, such a reader is given what the kernel was to cut (`UDP_SEGMENT`) as one large packet.
-pub fn send_each(socket: &impl AsRawFd, route: Route, datagrams: &[&[u8]]) -> Sent {
-    let mut sent = Sent::default();
+pub fn send_each(socket: &impl AsRawFd, route: DatagramRoute, datagrams: &[&[u8]]) -> SendOutcome {
+    let mut sent = SendOutcome::default();
     let mut rest = datagrams;
     while !rest.is_empty() {
         let passed = match send_some(socket, route, rest) {
@@ -155,14 +155,14 @@ pub fn send_each(socket: &impl AsRawFd, route: Route, datagrams: &[&[u8]]) -> Se
 /// `WouldBlock` where there is no room; the system's.
 pub fn push(
     socket: &impl AsRawFd,
-    route: Route,
-    frames: &mut Frames<'_>,
-    cutting: &mut Cutting,
+    route: DatagramRoute,
+    frames: &mut DatagramBatch<'_>,
+    cutting: &mut SegmentationMode,
 ) -> io::Result<()> {
     while !frames.bytes.is_empty() {
         let sent = match send(socket, route, *frames, *cutting) {
-            Err(error) if *cutting == Cutting::Kernel && cannot_cut(&error) && !frames.is_one() => {
-                *cutting = Cutting::Us;
+            Err(error) if *cutting == SegmentationMode::Kernel && cannot_cut(&error) && !frames.is_one() => {
+                *cutting = SegmentationMode::Us;
                 continue;
             }
             sent => sent?,
@@ -176,8 +176,13 @@ pub fn push(
 }
 
 /// Returns how many bytes left.
-fn send(socket: &impl AsRawFd, route: Route, frames: Frames<'_>, cutting: Cutting) -> io::Result<usize> {
-    if cutting == Cutting::Us && !frames.is_one() {
+fn send(
+    socket: &impl AsRawFd,
+    route: DatagramRoute,
+    frames: DatagramBatch<'_>,
+    cutting: SegmentationMode,
+) -> io::Result<usize> {
+    if cutting == SegmentationMode::Us && !frames.is_one() {
         let datagrams: Vec<_> = frames.bytes.chunks(frames.each.max(1)).take(DATAGRAMS_MAX).collect();
         let count = send_some(socket, route, &datagrams)?;
         return Ok(datagrams.iter().take(count).map(|datagram| datagram.len()).sum());
@@ -196,7 +201,7 @@ fn send(socket: &impl AsRawFd, route: Route, frames: Frames<'_>, cutting: Cuttin
 }
 
 /// Sends by one system call; returns how many datagrams left, which are the first ones.
-fn send_some(socket: &impl AsRawFd, route: Route, datagrams: &[&[u8]]) -> io::Result<usize> {
+fn send_some(socket: &impl AsRawFd, route: DatagramRoute, datagrams: &[&[u8]]) -> io::Result<usize> {
     let slices: Vec<_> = datagrams.iter().map(|datagram| [IoSlice::new(datagram)]).collect();
     let addresses = vec![Some(SockaddrIn::from(route.peer)); slices.len()];
     let info = packet_info(route);
@@ -209,7 +214,7 @@ fn send_some(socket: &impl AsRawFd, route: Route, datagrams: &[&[u8]]) -> io::Re
 }
 
 /// The source address and the interface, where the route has one of them.
-fn packet_info(route: Route) -> Option<in_pktinfo> {
+fn packet_info(route: DatagramRoute) -> Option<in_pktinfo> {
     (route.source.is_some() || route.interface != 0).then(|| in_pktinfo {
         ipi_ifindex: i32::try_from(route.interface).unwrap_or(0),
         ipi_spec_dst: address(route.source.unwrap_or(Ipv4Addr::UNSPECIFIED)),
@@ -234,12 +239,17 @@ mod tests {
     use std::net::{SocketAddr, UdpSocket};
 
     /// The datagrams that arrive when `frames` are sent.
-    fn arrived(frames: Frames<'_>, source: Option<Ipv4Addr>, cutting: Cutting) -> Vec<Vec<u8>> {
+    fn arrived(
+        frames: DatagramBatch<'_>,
+        source: Option<Ipv4Addr>,
+        cutting: SegmentationMode,
+    ) -> Vec<Vec<u8>> {
         let there = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         there.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let SocketAddr::V4(peer) = there.local_addr().unwrap() else { panic!("not IPv4") };
         let here = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        push(&here, Route { peer, source, interface: 0 }, &mut { frames }, &mut cutting.clone()).unwrap();
+        push(&here, DatagramRoute { peer, source, interface: 0 }, &mut { frames }, &mut cutting.clone())
+            .unwrap();
         let mut buffer = vec![0; 70_000];
         let mut datagrams: Vec<Vec<u8>> = Vec::new();
         while datagrams.iter().map(Vec::len).sum::<usize>() < frames.bytes.len() {
@@ -255,10 +265,10 @@ mod tests {
         for (length, each) in
             [(1, 1), (1472, 1472), (1473, 1472), (16 * 1472, 1472), (20_000, 1472), (80_000, 9004)]
         {
-            let frames = Frames { bytes: &bytes[..length], each };
+            let frames = DatagramBatch { bytes: &bytes[..length], each };
             let expected: Vec<Vec<u8>> = frames.bytes.chunks(each).map(<[u8]>::to_vec).collect();
             for source in [None, Some(Ipv4Addr::new(127, 0, 0, 7))] {
-                for cutting in [Cutting::Kernel, Cutting::Us] {
+                for cutting in [SegmentationMode::Kernel, SegmentationMode::Us] {
                     let came = arrived(frames, source, cutting);
                     assert!(came == expected, "{length} by {each}, {source:?}, {cutting:?}");
                 }
@@ -275,7 +285,7 @@ mod tests {
         // No UDP datagram has as many bytes.
         let large = vec![0; 70_000];
         for source in [None, Some(Ipv4Addr::new(127, 0, 0, 7))] {
-            let route = Route { peer, source, interface: 0 };
+            let route = DatagramRoute { peer, source, interface: 0 };
             let sent = send_each(&here, route, &[b"first", &large, b"a third", &large, b"5"]);
             assert_eq!(sent.left, 3);
             let code = sent.error.and_then(|error| error.raw_os_error());

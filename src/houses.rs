@@ -11,32 +11,32 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use crate::artifacts::Artifacts;
-use crate::artifacts::Folder;
-use crate::artifacts::contained_path::Case;
-use crate::artifacts::roots::Roots;
+use crate::artifacts::MediaFolder;
+use crate::artifacts::contained_path::NameCase;
+use crate::artifacts::roots::ArtifactRoots;
 use crate::background::Background;
 use crate::catalog::Catalog;
-use crate::catalog::pools::Pools;
+use crate::catalog::pools::RenderPools;
 use crate::dhcp::Dhcp;
 use crate::insight::Insight;
 use crate::kernel::Kernel;
-use crate::netboot::loaders::Loaders;
-use crate::netboot::{Doors, Netboot};
+use crate::netboot::loaders::InstalledLoaders;
+use crate::netboot::{Netboot, NetbootDoors};
 use crate::objects::Objects;
 use crate::records::Records;
 use crate::runs::Runs;
 
 /// What the server gives the houses at start.
-pub struct Setup {
+pub struct HousesSetup {
     pub kernel: Arc<Kernel>,
-    pub loaders: Loaders,
-    pub pools: Pools,
+    pub loaders: InstalledLoaders,
+    pub pools: RenderPools,
     /// Where the files of artifacts are kept that the server brings itself.
-    pub media: Folder,
+    pub media: MediaFolder,
     /// Where on the host the files of artifacts may be.
-    pub roots: Roots,
+    pub roots: ArtifactRoots,
     /// How the names of files in artifacts are compared.
-    pub case: Case,
+    pub case: NameCase,
 }
 
 /// Every house, for the edges that open several doors.
@@ -57,7 +57,7 @@ pub struct Houses {
 
 impl Houses {
     /// The houses on a kernel.
-    pub fn new(setup: Setup) -> Arc<Self> {
+    pub fn new(setup: HousesSetup) -> Arc<Self> {
         let kernel = setup.kernel;
         let background = Background::new(Arc::clone(&kernel));
         let catalog = Catalog::new(Arc::clone(&kernel), setup.pools);
@@ -66,7 +66,7 @@ impl Houses {
         let artifacts = Artifacts::new(Arc::clone(&kernel), (setup.media, setup.roots.clone()), setup.case);
         let records = Records::new(Arc::clone(&kernel));
         let runs = Runs::new(Arc::clone(&kernel), Arc::clone(&catalog), Arc::clone(&records));
-        let doors = Doors {
+        let doors = NetbootDoors {
             catalog: Arc::clone(&catalog),
             records: Arc::clone(&records),
             runs: Arc::clone(&runs),

@@ -5,16 +5,16 @@
 //! `POST m/<capability>/done|failed|log`.
 //!
 //! It speaks HTTP/1 itself (`docs/adr/0013`), because the kernel can then send files and because its clients
-//! are old. Start at [`Service::run`]; `connection` is one client, `request` and `ranges` what it asks for,
-//! `answer` what it gets, `wire` how that leaves. How many clients there may be, and TLS, is
-//! `crate::connections`.
+//! are old. Start at [`BootHttpService::run`]; `connection` is one client, `request` and `ranges` what it
+//! asks for, `answer` what it gets, `client_socket` how that leaves. How many clients there may be, and TLS,
+//! is `crate::connections`.
 
 mod answer;
 mod body;
+mod client_socket;
 mod connection;
 mod ranges;
 mod request;
-mod wire;
 
 use std::io;
 use std::sync::Arc;
@@ -28,32 +28,33 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connections::{
-    Accepted, ConnectionLimiter, ConnectionLimits, Counters, Failed, HandshakeLimits, Handshakes, Limit,
+    AcceptedConnection, ConnectionCounters, ConnectionLimiter, ConnectionLimits, HandshakeError,
+    HandshakeLimits, Handshakes, LimitReason,
 };
 use crate::netboot::Netboot;
-use crate::netboot::decide::stops::NoTls;
-use crate::seldom::warn_seldom;
-use connection::Client;
-use wire::Wire;
+use crate::netboot::decide::stops::TlsFailure;
+use crate::rate_limit::warn_limited;
+use client_socket::ClientSocket;
+use connection::BootClient;
 
 /// Connections at a time, when nothing else is configured.
 pub const LIMITS: ConnectionLimits = ConnectionLimits { connections_max: 4096, of_one_address_max: 1024 };
 /// How long a handshake may take, with the wait for those before it.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// How long transfers may go on after the server was told to stop.
+/// Longest time for running transfers at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Reports of installers that are read at the same time.
 const REPORTS_MAX: usize = 64;
 /// How long nothing is accepted after the system had no place for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What a client beyond the bound of its address is told.
+/// Answer to a client that exceeds the bound of its address.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 43\r\nContent-Type: text/plain\r\n\
     Retry-After: 5\r\nConnection: close\r\n\r\ntoo many connections from this one address\n";
 
 /// What all connections share.
 #[derive(Debug)]
-pub struct Shared {
+pub struct BootHttpState {
     netboot: Arc<Netboot>,
     limiter: Arc<ConnectionLimiter>,
     limits: ConnectionLimits,
@@ -63,15 +64,15 @@ pub struct Shared {
 
 /// The boot side, for one listener or two.
 #[derive(Clone, Debug)]
-pub struct Service(Arc<Shared>);
+pub struct BootHttpService(Arc<BootHttpState>);
 
-impl Service {
+impl BootHttpService {
     pub fn new(netboot: Arc<Netboot>, limits: ConnectionLimits, stop: CancellationToken) -> Self {
         let (limiter, reports) = (ConnectionLimiter::new(limits), Semaphore::new(REPORTS_MAX));
-        Service(Arc::new(Shared { netboot, limiter, limits, reports, stop }))
+        BootHttpService(Arc::new(BootHttpState { netboot, limiter, limits, reports, stop }))
     }
 
-    pub fn counters(&self) -> Arc<Counters> {
+    pub fn counters(&self) -> Arc<ConnectionCounters> {
         Arc::clone(&self.0.limiter.counters)
     }
 
@@ -105,43 +106,43 @@ impl Service {
     }
 
     async fn accept(&self, listener: &TcpListener, tls: Option<&Handshakes>, tasks: &TaskTracker) {
-        let Accepted { stream, peer, permit } = match self.0.limiter.accept(listener).await {
+        let AcceptedConnection { stream, peer, permit } = match self.0.limiter.accept(listener).await {
             Ok(accepted) => accepted,
             Err(error) => {
-                warn_seldom!(%error, "no connection can be accepted on the boot side's HTTP port");
+                warn_limited!(%error, "no connection can be accepted on the boot side's HTTP port");
                 return tokio::time::sleep(PAUSE).await;
             }
         };
         let Some(permit) = permit else {
-            // It is told if that can be done at once.
+            // The answer is sent only if that does not block.
             let _ = send(&stream, TOO_MANY, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
             return;
         };
         let Ok(local) = stream.local_addr().map(|local| local.ip().to_canonical()) else { return };
-        let client = Client { shared: Arc::clone(&self.0), permit, peer, local };
+        let client = BootClient { shared: Arc::clone(&self.0), permit, peer, local };
         match tls.cloned() {
-            None => tasks.spawn(connection::serve(Wire::Plain(stream), client)),
+            None => tasks.spawn(connection::serve(ClientSocket::Plain(stream), client)),
             Some(tls) => tasks.spawn(over_tls(tls, stream, client)),
         };
     }
 }
 
-async fn over_tls(tls: Handshakes, stream: TcpStream, client: Client) {
+async fn over_tls(tls: Handshakes, stream: TcpStream, client: BootClient) {
     let (error, why) = match tls.shake(stream, client.peer).await {
-        Ok(stream) => return connection::serve(Wire::Tls(Box::new(stream)), client).await,
-        Err(Failed::TooSlow) => return client.permit.counters().count(Limit::SlowRequest),
-        Err(Failed::Hello(error)) => {
+        Ok(stream) => return connection::serve(ClientSocket::Tls(Box::new(stream)), client).await,
+        Err(HandshakeError::TooSlow) => return client.permit.counters().count(LimitReason::SlowRequest),
+        Err(HandshakeError::Hello(error)) => {
             let why = no_tls(&error);
             (error, why)
         }
-        Err(Failed::Broken(error)) => {
+        Err(HandshakeError::Broken(error)) => {
             // Who asked for the certificate and closed the connection was shown it.
-            let left = error.get_ref().is_none().then_some(NoTls::Left(None));
+            let left = error.get_ref().is_none().then_some(TlsFailure::Left(None));
             let why = no_tls(&error).or(left);
             (error, why)
         }
     };
-    client.permit.counters().count(Limit::Malformed);
+    client.permit.counters().count(LimitReason::Malformed);
     tracing::debug!(peer = %client.peer, %error, "no TLS");
     if let Some(why) = why {
         client.shared.netboot.saw_no_tls(client.peer, why);
@@ -150,10 +151,10 @@ async fn over_tls(tls: Handshakes, stream: TcpStream, client: Client) {
 
 /// What a client's failed handshake says of the client, if anything: others send what is no TLS at all, or
 /// only look whether the port is open.
-fn no_tls(error: &io::Error) -> Option<NoTls> {
+fn no_tls(error: &io::Error) -> Option<TlsFailure> {
     match error.get_ref()?.downcast_ref::<rustls::Error>()? {
-        rustls::Error::PeerIncompatible(_) => Some(NoTls::NothingInCommon),
-        rustls::Error::AlertReceived(alert) => Some(NoTls::Left(Some(format!("{alert:?}")))),
+        rustls::Error::PeerIncompatible(_) => Some(TlsFailure::NothingInCommon),
+        rustls::Error::AlertReceived(alert) => Some(TlsFailure::Left(Some(format!("{alert:?}")))),
         _ => None,
     }
 }

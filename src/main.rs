@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use metalwright::agent::{self, AgentArgs};
 use metalwright::cli::{self, ClientCommand};
-use metalwright::config::{Config, Flags, LogFormat};
+use metalwright::config::{LogFormat, ServerConfig, ServerFlags};
 use metalwright::simulate;
 
 /// A DHCP exchange is hundreds of small allocations; the system's allocator took a fifth of its time.
@@ -15,19 +15,19 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// From power-on to an installed machine: DHCP, TFTP, HTTP boot, rendered answer files, workflows.
 #[derive(Parser)]
 #[command(name = "metalwright", version, max_term_width = 110)]
-struct Arguments {
+struct ProgramArguments {
     #[command(subcommand)]
-    command: Command,
+    command: ProgramCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum ProgramCommand {
     /// Run the server.
-    Serve(Flags),
+    Serve(ServerFlags),
     /// Run jobs on this machine.
     Agent(AgentArgs),
     /// Play machines against a server, without any metal.
-    Simulate(Box<simulate::Options>),
+    Simulate(Box<simulate::SimulateOptions>),
     #[command(flatten)]
     Client(ClientCommand),
     /// Render templates for a server, which starts this itself.
@@ -42,42 +42,42 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    cli::finish(run(Arguments::parse().command))
+    cli::finish(run(ProgramArguments::parse().command))
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: ProgramCommand) -> anyhow::Result<()> {
     drop(rustls::crypto::ring::default_provider().install_default());
     match command {
-        Command::Serve(flags) => {
-            let config = Config::load(flags).map_err(anyhow::Error::msg)?;
+        ProgramCommand::Serve(flags) => {
+            let config = ServerConfig::load(flags).map_err(anyhow::Error::msg)?;
             metalwright::telemetry::start(&config.log_level, config.log_format)
                 .map_err(anyhow::Error::msg)?;
             metalwright::threads::shared()?.block_on(metalwright::server::run(config))
         }
-        Command::Agent(args) => {
+        ProgramCommand::Agent(args) => {
             metalwright::telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;
             tokio::runtime::Runtime::new()?.block_on(agent::start(args))
         }
-        Command::Simulate(options) => {
+        ProgramCommand::Simulate(options) => {
             let mut out = std::io::stdout();
             let played = simulate::run(*options, &mut out);
             let summary = tokio::runtime::Runtime::new()?.block_on(played)?;
             anyhow::ensure!(summary.failed() == 0, "{} machines failed", summary.failed());
             Ok(())
         }
-        Command::Client(command) if command.recovers() => {
+        ProgramCommand::Client(command) if command.recovers() => {
             metalwright::telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
             let data = command.recovered()?;
             tokio::runtime::Runtime::new()?.block_on(metalwright::server::recover(data))
         }
-        Command::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
-        Command::RenderWorker => {
+        ProgramCommand::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
+        ProgramCommand::RenderWorker => {
             // Where memory runs out the kernel ends this before anything that matters.
             let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
             Ok(metalwright::render::worker::run()?)
         }
-        Command::Openapi => cli::print(&metalwright::api::openapi()),
-        Command::BootCertificate(args) => cli::boot_certificate::export(&args),
-        Command::Completions { shell } => cli::print_completions(shell, Arguments::command()),
+        ProgramCommand::Openapi => cli::print(&metalwright::api::openapi()),
+        ProgramCommand::BootCertificate(args) => cli::boot_certificate::export(&args),
+        ProgramCommand::Completions { shell } => cli::print_completions(shell, ProgramArguments::command()),
     }
 }

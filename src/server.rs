@@ -5,10 +5,10 @@ mod api_listener;
 mod counters;
 mod data;
 mod descriptors;
-mod desk;
 mod dhcp;
 mod firmware_tls;
 mod ownership;
+mod packet_handlers;
 mod recover;
 mod signals;
 mod upkeep;
@@ -25,33 +25,34 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::metrics::Counters;
+use crate::api::metrics::ServiceCounters;
 use crate::api::{self, ApiState};
-use crate::artifacts::Folder;
-use crate::artifacts::contained_path::{self, Case};
-use crate::artifacts::roots::Roots;
+use crate::artifacts::MediaFolder;
+use crate::artifacts::contained_path::{self, NameCase};
+use crate::artifacts::roots::ArtifactRoots;
 use crate::catalog::content;
-use crate::catalog::pools::Pools;
-use crate::config::{self, Config, Listen};
+use crate::catalog::pools::RenderPools;
+use crate::config::{self, ListenAddress, ServerConfig};
 use crate::connections::{self, ConnectionLimiter};
-use crate::dhcp::decide::Prober;
-use crate::houses::{Houses, Setup};
-use crate::kernel::secrets::{Secrets, sealed_values};
-use crate::kernel::{Caller, Endpoints, Kernel};
-use crate::listen::{Protocol, explain_bind};
+use crate::dhcp::decide::AddressProber;
+use crate::houses::{Houses, HousesSetup};
+use crate::http_boot::BootHttpService;
+use crate::kernel::secrets::{SecretKey, sealed_values};
+use crate::kernel::{Caller, Kernel, ServerEndpoints};
 use crate::model::FetchNetworks;
-use crate::netboot::loaders::Loaders;
+use crate::netboot::loaders::InstalledLoaders;
 use crate::netboot::tftp_peers::TftpPeers;
-use crate::proto::tftp::{Limits, Rollover};
+use crate::port_owner::{PortProtocol, explain_bind};
+use crate::proto::tftp::{BlockRollover, TransferLimits};
 use crate::server::dhcp::DhcpThread;
 use crate::store::{SqliteStore, Store};
-use crate::{http_boot, tftp};
+use crate::tftp;
 use api_listener::ApiListener;
 use data::DataDir;
 use descriptors::{api_limits, boot_limits, fit_to_descriptors};
-use desk::Desk;
-use signals::Signals;
-use writers::{LogEnd, QueueEnd};
+use packet_handlers::PacketHandlers;
+use signals::StopSignals;
+use writers::{LogTask, QueueTask};
 
 pub use recover::recover;
 
@@ -61,24 +62,24 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 const OPENED_SOON: Duration = Duration::from_secs(1);
 
 /// The sockets, bound before privileges are dropped.
-struct Sockets {
+struct BoundSockets {
     api: Option<TcpListener>,
     boot_http: Option<TcpListener>,
     boot_https: Option<TcpListener>,
-    tftp: Option<tftp::Service>,
+    tftp: Option<tftp::TftpService>,
     dhcp: Option<DhcpThread>,
 }
 
-/// Runs a server until it is told to stop by SIGTERM or SIGINT.
+/// Runs a server until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// What keeps it from starting, or what made it stop by itself.
-pub async fn run(config: Config) -> anyhow::Result<()> {
-    let mut signals = Signals::take()?;
+pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
+    let mut signals = StopSignals::take()?;
     let data = DataDir::open(&config.data)?;
     let config = fit_to_descriptors(config);
-    let desk = Arc::new(Desk::new(tftp_peers(&config)));
-    let sockets = bind(&config, &desk)?;
+    let handlers = Arc::new(PacketHandlers::new(tftp_peers(&config)));
+    let sockets = bind(&config, &handlers)?;
     if let Some(user) = &config.user {
         data.give_to(user)?;
         data::become_user(user)?;
@@ -92,28 +93,26 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             return Ok(());
         }
     };
-    for damaged in store.damaged() {
-        let (kind, key, why) = (damaged.kind, &damaged.key, &damaged.why);
-        tracing::error!(%kind, key, why, "a damaged row is left out");
-    }
+    log_damaged_rows(&store);
     let certificate = data.certificate()?;
     let networks = Arc::new(FetchNetworks::new(config.artifacts.fetch_from.clone()));
-    let endpoints = Endpoints { fetch_networks: networks, ..endpoints(&sockets, &certificate.fingerprint)? };
+    let endpoints =
+        ServerEndpoints { fetch_networks: networks, ..endpoints(&sockets, &certificate.fingerprint)? };
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
-    let app = Houses::new(Setup {
+    let app = Houses::new(HousesSetup {
         kernel,
-        loaders: Loaders::find(&data.path().join("loaders")),
-        pools: Pools::of_this_program(),
-        media: Folder::at(data.path().join("media")),
-        roots: Roots::new(config.artifacts.roots.clone(), data.path()),
-        case: if config.boot_ignore_case { Case::Ignored } else { Case::Exact },
+        loaders: InstalledLoaders::find(&data.path().join("loaders")),
+        pools: RenderPools::of_this_program(),
+        media: MediaFolder::at(data.path().join("media")),
+        roots: ArtifactRoots::new(config.artifacts.roots.clone(), data.path()),
+        case: if config.boot_ignore_case { NameCase::Ignored } else { NameCase::Exact },
     });
     if let Some(dhcp) = &sockets.dhcp {
-        app.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn Prober>);
+        app.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn AddressProber>);
         app.dhcp.set_dhcp_service(dhcp.status(&endpoints)?);
     }
-    desk.open(Arc::clone(&app));
+    handlers.open(Arc::clone(&app));
     fill(&app, &data).await?;
     let ready = ready(&config, &sockets, &endpoints, &data)?;
     data.write_endpoint(&endpoints, &ready)?;
@@ -121,17 +120,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tell_what_lacks();
     let ready = serde_json::to_string(&ready)?;
 
-    let queue = QueueEnd::start(&app, queue);
-    let log = LogEnd::start(&app);
-    let mut services = Services::new();
+    let queue = QueueTask::start(&app, queue);
+    let log = LogTask::start(&app);
+    let mut services = RunningServices::new();
     let boot =
-        http_boot::Service::new(Arc::clone(&app.netboot), boot_limits(&config), services.shutdown.clone());
+        BootHttpService::new(Arc::clone(&app.netboot), boot_limits(&config), services.shutdown.clone());
     let boot_tls = match sockets.boot_https {
         Some(_) => Some(data.boot_certificate()?.acceptor()?),
         None => None,
     };
     let tls = certificate.api_acceptor()?;
-    let listeners = Listeners { tls, api_limits: api_limits(&config), boot, boot_tls };
+    let listeners = PortListeners { tls, api_limits: api_limits(&config), boot, boot_tls };
     services.start(&app, sockets, listeners)?;
     services.ready.store(true, Ordering::Release);
     if let Err(error) = writeln!(io::stdout(), "{ready}") {
@@ -147,7 +146,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// Opens the database. Where that takes long the API says so meanwhile.
 async fn open_store(
     data: &DataDir,
-    (api, limits): (Option<&TcpListener>, api_listener::Limits),
+    (api, limits): (Option<&TcpListener>, api_listener::ListenerLimits),
 ) -> anyhow::Result<Arc<SqliteStore>> {
     let opening = SqliteStore::open(data.path());
     tokio::pin!(opening);
@@ -157,7 +156,7 @@ async fn open_store(
             let shutdown = CancellationToken::new();
             let _until_it_is_open = shutdown.clone().drop_guard();
             if let Some(api) = api {
-                // The data directory is ours by now: whoever else has it is refused at once.
+                // The lock on the data directory is held by now: a second server is refused at once.
                 let starting = ApiListener {
                     listener: async_listener(api.try_clone().context("api.listen")?)?,
                     tls: data.certificate()?.api_acceptor()?,
@@ -174,64 +173,80 @@ async fn open_store(
 }
 
 /// What answers on the TCP ports.
-struct Listeners {
+struct PortListeners {
     tls: TlsAcceptor,
-    api_limits: api_listener::Limits,
-    boot: http_boot::Service,
+    api_limits: api_listener::ListenerLimits,
+    boot: BootHttpService,
     boot_tls: Option<TlsAcceptor>,
 }
 
-fn bind(config: &Config, desk: &Arc<Desk>) -> anyhow::Result<Sockets> {
-    let tcp = |listen: Listen, what: &str| match listen {
-        Listen::Off => Ok(None),
-        Listen::At(address) => connections::listen(address)
-            .map_err(|error| explain_bind(error, Protocol::Tcp, address.port()))
-            .map(Some)
-            .with_context(|| what.to_owned()),
-    };
+fn bind(config: &ServerConfig, handlers: &Arc<PacketHandlers>) -> anyhow::Result<BoundSockets> {
     let tftp = match config.tftp.listen {
-        Listen::Off => None,
-        Listen::At(SocketAddr::V4(address)) => Some(bind_tftp(config, address, desk)?),
-        Listen::At(SocketAddr::V6(_)) => return Err(anyhow!("tftp.listen: an IPv4 address is needed")),
+        ListenAddress::Off => None,
+        ListenAddress::At(SocketAddr::V4(address)) => Some(bind_tftp(config, address, handlers)?),
+        ListenAddress::At(SocketAddr::V6(_)) => {
+            return Err(anyhow!("tftp.listen: an IPv4 address is needed"));
+        }
     };
     let dhcp = match config.dhcp_interfaces.as_slice() {
         [] => None,
-        _ => Some(DhcpThread::bind(config, desk).context("dhcp")?),
+        _ => Some(DhcpThread::bind(config, handlers).context("dhcp")?),
     };
-    Ok(Sockets {
-        api: tcp(config.api, "api.listen")?,
-        boot_http: tcp(config.boot_http, "boot.http")?,
-        boot_https: tcp(config.boot_https, "boot.https")?,
+    Ok(BoundSockets {
+        api: bind_listener(config.api, "api.listen")?,
+        boot_http: bind_listener(config.boot_http, "boot.http")?,
+        boot_https: bind_listener(config.boot_https, "boot.https")?,
         tftp,
         dhcp,
     })
 }
 
-fn bind_tftp(config: &Config, address: SocketAddrV4, desk: &Arc<Desk>) -> anyhow::Result<tftp::Service> {
+fn bind_listener(listen: ListenAddress, what: &str) -> anyhow::Result<Option<TcpListener>> {
+    match listen {
+        ListenAddress::Off => Ok(None),
+        ListenAddress::At(address) => connections::listen(address)
+            .map_err(|error| explain_bind(error, PortProtocol::Tcp, address.port()))
+            .map(Some)
+            .with_context(|| what.to_owned()),
+    }
+}
+
+fn bind_tftp(
+    config: &ServerConfig,
+    address: SocketAddrV4,
+    handlers: &Arc<PacketHandlers>,
+) -> anyhow::Result<tftp::TftpService> {
     let settings = tftp_settings(&config.tftp);
-    let opener = Arc::clone(desk) as Arc<dyn tftp::Opener>;
-    tftp::Service::bind(address, settings, opener)
-        .map_err(|error| explain_bind(error, Protocol::Udp, address.port()))
+    let opener = Arc::clone(handlers) as Arc<dyn tftp::ReadOpener>;
+    tftp::TftpService::bind(address, settings, opener)
+        .map_err(|error| explain_bind(error, PortProtocol::Udp, address.port()))
         .context("tftp.listen")
 }
 
-fn tftp_settings(config: &config::tftp::Tftp) -> tftp::Settings {
-    tftp::Settings {
-        ports: if config.single_port { tftp::Ports::Single } else { tftp::Ports::PerTransfer },
-        limits: Limits {
+fn tftp_settings(config: &config::tftp::TftpConfig) -> tftp::TftpSettings {
+    tftp::TftpSettings {
+        ports: if config.single_port { tftp::PortMode::Single } else { tftp::PortMode::PerTransfer },
+        limits: TransferLimits {
             block_bytes_max: config.block_bytes,
-            rollover: if config.rollover == 1 { Rollover::One } else { Rollover::Zero },
-            ..Limits::default()
+            rollover: if config.rollover == 1 { BlockRollover::One } else { BlockRollover::Zero },
+            ..TransferLimits::default()
         },
         sessions_max: config.sessions as usize,
         sessions_per_peer_max: config.sessions_per_peer as usize,
     }
 }
 
-fn tftp_peers(config: &Config) -> TftpPeers {
+fn tftp_peers(config: &ServerConfig) -> TftpPeers {
     match config.tftp.peers {
-        config::tftp::Peers::Managed => TftpPeers::Managed,
-        config::tftp::Peers::Any => TftpPeers::Any,
+        config::tftp::PeerPolicy::Managed => TftpPeers::Managed,
+        config::tftp::PeerPolicy::Any => TftpPeers::Any,
+    }
+}
+
+fn log_damaged_rows(store: &SqliteStore) {
+    for damaged in store.damaged() {
+        let (kind, key, why) = (damaged.kind, &damaged.key, &damaged.why);
+        tracing::error!(%kind, key, why, "a damaged row is left out");
     }
 }
 
@@ -239,14 +254,14 @@ fn async_listener(listener: TcpListener) -> io::Result<tokio::net::TcpListener> 
     tokio::net::TcpListener::from_std(listener)
 }
 
-fn endpoints(sockets: &Sockets, fingerprint: &str) -> anyhow::Result<Endpoints> {
+fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<ServerEndpoints> {
     let address = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
-    Ok(Endpoints {
+    Ok(ServerEndpoints {
         api: address(&sockets.api)?,
         api_fingerprint: fingerprint.to_owned(),
         boot_http_port: address(&sockets.boot_http)?.map(|address| address.port()),
         boot_https_port: address(&sockets.boot_https)?.map(|address| address.port()),
-        ..Endpoints::default()
+        ..ServerEndpoints::default()
     })
 }
 
@@ -284,9 +299,9 @@ async fn fill(app: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
 }
 
 /// The key that secret values are sealed with. Says how many of them do not open with it.
-fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<Secrets> {
+fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<SecretKey> {
     let world = store.world();
-    let secrets = Secrets::load(data.path(), sealed_values(&world).count()).context("secret.key")?;
+    let secrets = SecretKey::load(data.path(), sealed_values(&world).count()).context("secret.key")?;
     let shut = sealed_values(&world).filter(|(place, value)| secrets.open(*place, value).is_err()).count();
     if shut > 0 {
         tracing::error!(
@@ -298,7 +313,7 @@ fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<Secrets> {
     Ok(secrets)
 }
 
-fn tell_what_is_off(config: &Config, app: &Houses) {
+fn tell_what_is_off(config: &ServerConfig, app: &Houses) {
     if config.dhcp_interfaces.is_empty() {
         tracing::info!(
             "DHCP is off: no interface is named; turn it on with --dhcp-interface NAME or [dhcp] interfaces"
@@ -323,9 +338,9 @@ fn tell_what_lacks() {
     }
 }
 
-/// The one line on stdout, for whoever started the server.
+/// The one line on stdout, for the program that started the server.
 #[derive(serde::Serialize)]
-struct Ready<'a> {
+struct ReadyLine<'a> {
     event: &'static str,
     api: Option<String>,
     boot_http: Option<String>,
@@ -338,16 +353,16 @@ struct Ready<'a> {
 }
 
 fn ready<'a>(
-    config: &'a Config,
-    sockets: &Sockets,
-    endpoints: &Endpoints,
+    config: &'a ServerConfig,
+    sockets: &BoundSockets,
+    endpoints: &ServerEndpoints,
     data: &'a DataDir,
-) -> anyhow::Result<Ready<'a>> {
+) -> anyhow::Result<ReadyLine<'a>> {
     let dhcp_port = sockets.dhcp.as_ref().map(|dhcp| dhcp.service.local_port()).transpose()?;
-    let tftp = sockets.tftp.as_ref().map(tftp::Service::local_addr);
+    let tftp = sockets.tftp.as_ref().map(tftp::TftpService::local_addr);
     let http = sockets.boot_http.as_ref().map(TcpListener::local_addr).transpose()?;
     let https = sockets.boot_https.as_ref().map(TcpListener::local_addr).transpose()?;
-    Ok(Ready {
+    Ok(ReadyLine {
         event: "ready",
         api: endpoints.api.map(|address| format!("https://{address}")),
         boot_http: http.map(|address| format!("http://{address}")),
@@ -360,26 +375,26 @@ fn ready<'a>(
 }
 
 /// Everything that runs until the server stops.
-struct Services {
+struct RunningServices {
     tasks: JoinSet<anyhow::Result<()>>,
     shutdown: CancellationToken,
     ready: Arc<AtomicBool>,
 }
 
-impl Services {
+impl RunningServices {
     fn new() -> Self {
-        Services { tasks: JoinSet::new(), shutdown: CancellationToken::new(), ready: Arc::default() }
+        RunningServices { tasks: JoinSet::new(), shutdown: CancellationToken::new(), ready: Arc::default() }
     }
 
     fn start(
         &mut self,
         app: &Arc<Houses>,
-        sockets: Sockets,
-        Listeners { tls, api_limits: limits, boot, boot_tls }: Listeners,
+        sockets: BoundSockets,
+        PortListeners { tls, api_limits: limits, boot, boot_tls }: PortListeners,
     ) -> anyhow::Result<()> {
         let limiter = ConnectionLimiter::new(limits.connections);
-        let ports = counters::Ports { boot: boot.counters(), api: Arc::clone(&limiter.counters) };
-        let counters = Counters::new(counters::rows(&sockets, (app, &ports)));
+        let ports = counters::PortCounters { boot: boot.counters(), api: Arc::clone(&limiter.counters) };
+        let counters = ServiceCounters::new(counters::rows(&sockets, (app, &ports)));
         if let Some(listener) = sockets.api {
             let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready))
                 .with_counters(counters);
@@ -408,7 +423,7 @@ impl Services {
     }
 
     /// Until a signal, or until a service ends by itself, which is an error.
-    async fn wait(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+    async fn wait(&mut self, signals: &mut StopSignals) -> anyhow::Result<()> {
         tokio::select! {
             () = signals.come() => Ok(()),
             ended = self.tasks.join_next() => match ended {
@@ -419,7 +434,7 @@ impl Services {
         }
     }
 
-    async fn stop(mut self, queue: QueueEnd) {
+    async fn stop(mut self, queue: QueueTask) {
         tracing::info!("stopping");
         self.shutdown.cancel();
         let ended = async {

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use metalwright::proto::tftp::{Limits, Mode, Offer, Packet, Terms, Transfer, Transmit, negotiate, packet};
+use metalwright::proto::tftp::{TransferLimits, TransferMode, ServerOffer, TftpPacket, TransferTerms, Transfer, TransmitOrder, negotiate, packet};
 use std::time::Duration;
 
 /// Longest a datagram of the row is, in bytes; its length is one byte of the input.
@@ -22,17 +22,17 @@ fn check_codec(datagram: &[u8]) {
     packet.encode(&mut out);
     match (packet::parse(&out), &packet) {
         // Text that is not UTF-8 grows when it is mended, and may then be cut.
-        (Ok(Packet::Error { code, .. }), Packet::Error { code: meant, .. }) => assert_eq!(code, *meant),
+        (Ok(TftpPacket::Error { code, .. }), TftpPacket::Error { code: meant, .. }) => assert_eq!(code, *meant),
         (again, _) => assert_eq!(again.as_ref(), Ok(&packet)),
     }
 }
 
-fn terms(datagram: &[u8]) -> Terms {
+fn terms(datagram: &[u8]) -> TransferTerms {
     let options = match packet::parse(datagram) {
-        Ok(Packet::Read(request)) => request.options,
+        Ok(TftpPacket::Read(request)) => request.options,
         _ => Vec::new(),
     };
-    negotiate(&options, &Offer { limits: Limits::default(), mode: Mode::Octet, body_bytes: BODY_BYTES })
+    negotiate(&options, &ServerOffer { limits: TransferLimits::default(), mode: TransferMode::Octet, body_bytes: BODY_BYTES })
 }
 
 /// Reads the input as (wait in 100 ms, length, datagram)*.
@@ -52,7 +52,7 @@ fn drive(input: &[u8]) {
         let ended = transfer.ended().is_some();
         while let Some(transmit) = transfer.poll_transmit(now) {
             assert!(!ended, "nothing is sent after the end");
-            if let Transmit::Data(span) = transmit {
+            if let TransmitOrder::Data(span) = transmit {
                 assert!(span.blocks >= 1 && span.blocks <= 16);
                 assert!(span.offset + span.body_bytes as u64 <= BODY_BYTES);
             }

@@ -6,15 +6,15 @@ use std::net::Ipv4Addr;
 
 use dhcproto::{Decodable, Decoder, v4};
 use metalwright::dhcp::decide::{
-    Change, Classes, ClientKey, Destination, Holds, Link, Outcome, PacketFacts, Query, Reply, answer,
-    classify, classify_at_boot_server,
+    ClientKey, DhcpAnswer, DhcpQuery, DhcpReply, LeaseChange, Link, MatchedClasses, OpenOffers, PacketFacts,
+    ReplyDestination, answer, classify, classify_at_boot_server,
 };
 use metalwright::model::{Lease, LeaseState, Machine, Stored, SubnetMode};
-use metalwright::netboot::decide::client::{Client, Stage};
+use metalwright::netboot::decide::client::{BootProgram, NetbootClient};
 use metalwright::netboot::decide::data::BootData;
-use metalwright::netboot::decide::loader::{NextStage, Transport, next_stage};
+use metalwright::netboot::decide::loader::{LoaderTransport, NextStage, next_stage};
 use metalwright::proto::dhcp4::{
-    Fault, MessageType, Packet, codes, encode_listed, from_text, parse, payload_bytes_max, to_text,
+    DhcpPacket, MessageType, PacketFault, codes, encode_listed, from_text, parse, payload_bytes_max, to_text,
 };
 
 use crate::world::{ARRIVALS, Arrival, DISK, NOW, WORLD};
@@ -35,8 +35,8 @@ pub fn check(datagram: &[u8]) -> Vec<u64> {
     ARRIVALS.iter().map(|arrival| served(&packet, *arrival)).collect()
 }
 
-fn served(packet: &Packet, arrival: Arrival) -> u64 {
-    let query = Query {
+fn served(packet: &DhcpPacket, arrival: Arrival) -> u64 {
+    let query = DhcpQuery {
         packet,
         interface: arrival.interface(),
         source: arrival.source((packet.ciaddr, packet.giaddr)),
@@ -45,14 +45,14 @@ fn served(packet: &Packet, arrival: Arrival) -> u64 {
     };
     let machine = machine_of(packet);
     let boot = boot_data(packet, machine);
-    let mut holds = Holds::default();
+    let mut holds = OpenOffers::default();
     let facts = facts_of(query, &boot);
     let outcome = answer(&facts, &holds, NOW);
     check_outcome(&query, &outcome, &boot);
-    if let Change::Hold { address, hold } = &outcome.change {
+    if let LeaseChange::Hold { address, hold } = &outcome.change {
         assert!(holds.hold(*address, hold.clone(), NOW), "there is room for one offer");
         let request = request_of(packet, outcome.reply.as_ref().expect("an offer"));
-        let query = Query { packet: &request, ..query };
+        let query = DhcpQuery { packet: &request, ..query };
         let granted = answer(&facts_of(query, &boot), &holds, NOW);
         check_outcome(&query, &granted, &boot);
         let given = granted.reply.as_ref().map(|reply| (reply.packet.message_type(), reply.packet.yiaddr));
@@ -62,12 +62,12 @@ fn served(packet: &Packet, arrival: Arrival) -> u64 {
     seen(&outcome)
 }
 
-fn facts_of<'a>(query: Query<'a>, boot: &BootData) -> PacketFacts<'a> {
+fn facts_of<'a>(query: DhcpQuery<'a>, boot: &BootData) -> PacketFacts<'a> {
     PacketFacts { boot: boot.clone().into(), ..PacketFacts::gather(query, &WORLD) }
 }
 
 /// The request that takes an offer, from the same client by the same way.
-fn request_of(discover: &Packet, offer: &Reply) -> Packet {
+fn request_of(discover: &DhcpPacket, offer: &DhcpReply) -> DhcpPacket {
     let mut request = discover.clone();
     request.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Request)]);
     request.options.set(codes::REQUESTED_ADDRESS, offer.packet.yiaddr.octets());
@@ -77,19 +77,19 @@ fn request_of(discover: &Packet, offer: &Reply) -> Packet {
     parse(&encode_listed(&request)).expect("a request that can be read")
 }
 
-fn machine_of(packet: &Packet) -> Option<&'static Stored<Machine>> {
+fn machine_of(packet: &DhcpPacket) -> Option<&'static Stored<Machine>> {
     let mac = ClientKey::of(packet).and_then(|key| key.mac())?;
     WORLD.machines.find("mac", &mac.to_string()).map(|machine| &**machine)
 }
 
-fn boot_data(packet: &Packet, machine: Option<&Stored<Machine>>) -> BootData {
+fn boot_data(packet: &DhcpPacket, machine: Option<&Stored<Machine>>) -> BootData {
     if machine.is_some_and(|machine| machine.spec.macs.iter().any(|mac| mac.0 == DISK)) {
         return BootData::None;
     }
     let us = Ipv4Addr::new(10, 0, 0, 1);
-    let client = Classes::of(&WORLD, packet, None).apply(Client::read(packet));
+    let client = MatchedClasses::of(&WORLD, packet, None).apply(NetbootClient::read(packet));
     match next_stage(&client) {
-        _ if client.stage == Stage::Other => BootData::None,
+        _ if client.stage == BootProgram::Other => BootData::None,
         Err(_) => BootData::None,
         Ok(NextStage::Script) => {
             BootData::Script { url: format!("http://{us}/{}/boot.ipxe", "m".repeat(120)) }
@@ -98,30 +98,32 @@ fn boot_data(packet: &Packet, machine: Option<&Stored<Machine>>) -> BootData {
         Ok(NextStage::Server { menu }) => BootData::Server { next_server: us, menu },
         Ok(NextStage::File(url)) if url.contains("://") => BootData::Url { url },
         Ok(NextStage::File(file)) => BootData::Tftp { next_server: us, file },
-        Ok(NextStage::Loader { name, transport: Transport::Http }) => {
+        Ok(NextStage::Loader { name, transport: LoaderTransport::Http }) => {
             BootData::Url { url: format!("http://{us}/{name}") }
         }
-        Ok(NextStage::Loader { name, transport: Transport::Https }) => {
+        Ok(NextStage::Loader { name, transport: LoaderTransport::Https }) => {
             BootData::Url { url: format!("https://{us}:8444/{name}") }
         }
-        Ok(NextStage::Loader { name, transport: Transport::Tftp }) => {
+        Ok(NextStage::Loader { name, transport: LoaderTransport::Tftp }) => {
             BootData::Tftp { next_server: us, file: name.to_owned() }
         }
     }
 }
 
-fn check_outcome(query: &Query<'_>, outcome: &Outcome, boot: &BootData) {
+fn check_outcome(query: &DhcpQuery<'_>, outcome: &DhcpAnswer, boot: &BootData) {
     assert!(!outcome.reason.is_empty() && outcome.reason.len() < 400, "{}", outcome.reason);
     match (&outcome.change, &outcome.reply) {
-        (Change::Hold { address, .. }, Some(reply)) => assert_eq!(reply.packet.yiaddr, *address),
-        (Change::Claim(lease), Some(reply)) => {
+        (LeaseChange::Hold { address, .. }, Some(reply)) => assert_eq!(reply.packet.yiaddr, *address),
+        (LeaseChange::Claim(lease), Some(reply)) => {
             assert_eq!((reply.packet.yiaddr, lease.state), (lease.address, LeaseState::Bound));
             assert!(lease.expires_at > NOW && lease.subnet.len() < 20);
         }
-        (Change::Hold { .. } | Change::Claim(_), None) => panic!("a lease that nobody is told of"),
-        (Change::Release(lease) | Change::Decline(lease), None) => check_own(query, lease),
-        (Change::Release(_) | Change::Decline(_) | Change::Forget { .. }, Some(_)) => panic!("an answer"),
-        (Change::Forget { .. } | Change::None, _) => {}
+        (LeaseChange::Hold { .. } | LeaseChange::Claim(_), None) => panic!("a lease that nobody is told of"),
+        (LeaseChange::Release(lease) | LeaseChange::Decline(lease), None) => check_own(query, lease),
+        (LeaseChange::Release(_) | LeaseChange::Decline(_) | LeaseChange::Forget { .. }, Some(_)) => {
+            panic!("an answer")
+        }
+        (LeaseChange::Forget { .. } | LeaseChange::None, _) => {}
     }
     if let Some(reply) = &outcome.reply {
         check_reply(query, reply, boot);
@@ -129,16 +131,16 @@ fn check_outcome(query: &Query<'_>, outcome: &Outcome, boot: &BootData) {
 }
 
 /// Only its own lease is given up by a packet.
-fn check_own(query: &Query<'_>, lease: &Lease) {
+fn check_own(query: &DhcpQuery<'_>, lease: &Lease) {
     let client = ClientKey::of(query.packet).expect("a client");
     let row = WORLD.leases.get(&lease.address.to_string()).expect("a lease on record");
     assert_eq!(row.spec.client, client.as_str(), "{lease:?}");
 }
 
-fn check_reply(query: &Query<'_>, reply: &Reply, boot: &BootData) {
+fn check_reply(query: &DhcpQuery<'_>, reply: &DhcpReply, boot: &BootData) {
     let (request, bytes) = (query.packet, &reply.bytes);
     let sent = parse(bytes).expect("a reply that can be read");
-    let echoed = |fault: &Fault| matches!(fault, Fault::BadOption { code: 61 | 82 | 97, .. });
+    let echoed = |fault: &PacketFault| matches!(fault, PacketFault::BadOption { code: 61 | 82 | 97, .. });
     assert!(sent.faults.iter().all(echoed), "{:?}", sent.faults);
     assert_eq!((sent.op, sent.xid, sent.htype), (2, request.xid, request.htype));
     assert_eq!(sent.chaddr, request.chaddr, "a reply is for who asked");
@@ -182,7 +184,7 @@ fn codes_of(bytes: &[u8]) -> Vec<u8> {
     listed
 }
 
-fn check_order(listed: &[u8], request: &Packet) {
+fn check_order(listed: &[u8], request: &DhcpPacket) {
     if request.message_type().is_some() {
         assert_eq!(listed.first(), Some(&53), "53 is first");
         assert!(listed.contains(&54), "a server says who it is");
@@ -197,7 +199,7 @@ fn check_order(listed: &[u8], request: &Packet) {
     assert!(listed.iter().position(|code| *code == 82).is_none_or(|at| at + 1 == listed.len()), "82 is last");
 }
 
-fn check_boot(sent: &Packet, boot: &BootData) {
+fn check_boot(sent: &DhcpPacket, boot: &BootData) {
     if *boot != BootData::None {
         return;
     }
@@ -208,8 +210,10 @@ fn check_boot(sent: &Packet, boot: &BootData) {
 }
 
 /// Replies go to a host of the client's link, to its relay or back to who sent the question.
-fn check_destination(query: &Query<'_>, reply: &Reply) {
-    let (Destination::Unicast(to) | Destination::Frame { to, .. }) = reply.destination else { return };
+fn check_destination(query: &DhcpQuery<'_>, reply: &DhcpReply) {
+    let (ReplyDestination::Unicast(to) | ReplyDestination::Frame { to, .. }) = reply.destination else {
+        return;
+    };
     let link = Link::select(query, &WORLD).expect("a link");
     let giaddr = query.packet.giaddr;
     let is_relay = query.packet.is_relayed() && (*to.ip() == giaddr || to == query.source);
@@ -219,7 +223,7 @@ fn check_destination(query: &Query<'_>, reply: &Reply) {
 }
 
 /// No reply gives an address that is not to be had.
-fn check_address(query: &Query<'_>, address: Ipv4Addr) {
+fn check_address(query: &DhcpQuery<'_>, address: Ipv4Addr) {
     if address.is_unspecified() {
         return;
     }
@@ -255,7 +259,7 @@ fn check_address(query: &Query<'_>, address: Ipv4Addr) {
 }
 
 /// A number for the way that was taken: the reason without its numbers, the options of the reply.
-fn seen(outcome: &Outcome) -> u64 {
+fn seen(outcome: &DhcpAnswer) -> u64 {
     let mut hasher = DefaultHasher::new();
     let words = outcome.reason.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| word.len() > 2);
     words.take(6).for_each(|word| word.hash(&mut hasher));

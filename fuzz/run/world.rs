@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::LazyLock;
 
 use jiff::{SignedDuration, Timestamp};
-use metalwright::dhcp::decide::{Interface, InterfaceAddress};
+use metalwright::dhcp::decide::{InterfaceAddress, NetworkInterface};
 use metalwright::model::{Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, World};
 use serde_json::{Value, json};
 
@@ -28,20 +28,20 @@ pub static ARRIVALS: LazyLock<Vec<Arrival>> = LazyLock::new(|| {
     all.collect()
 });
 
-pub static INTERFACES: LazyLock<Vec<Interface>> = LazyLock::new(|| {
+pub static INTERFACES: LazyLock<Vec<NetworkInterface>> = LazyLock::new(|| {
     let networks = ["10.0.0.1/24", "10.7.0.1/24", "10.8.0.1/24", "10.9.0.1/31", "172.16.0.1/16"];
     let interface = |(at, text): (usize, &&str)| {
         let (address, prefix) = text.split_once('/').expect("an address and a prefix");
         let address = address.parse().expect("an address");
         let addresses = vec![InterfaceAddress { address, prefix: prefix.parse().expect("a prefix") }];
         let (name, index) = (format!("eth{at}"), u32::try_from(at).expect("a small number") + 2);
-        Interface { name, index, addresses, mtu: 1500 }
+        NetworkInterface { name, index, addresses, mtu: 1500 }
     };
     networks.iter().enumerate().map(interface).collect()
 });
 
 impl Arrival {
-    pub fn interface(self) -> &'static Interface {
+    pub fn interface(self) -> &'static NetworkInterface {
         &INTERFACES[self.interface]
     }
 

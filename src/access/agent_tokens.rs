@@ -8,7 +8,7 @@ use crate::access::Access;
 use crate::kernel::scope::agent_scope;
 use crate::kernel::{Caller, Error};
 use crate::model::{Input, Machine, Stored, Token, TokenGrant};
-use crate::objects::write::{Expected, Target};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 /// How long an agent has until it must have renewed its token.
 const AGENT_TOKEN_HOURS: i64 = 24;
@@ -26,7 +26,7 @@ impl Access {
         let name = format!("agent-{}", machine.key);
         match self
             .objects
-            .delete::<Token>(&caller, &Target { reference: &name, expected: Expected::Any })
+            .delete::<Token>(&caller, &WriteTarget { reference: &name, expected: ExpectedRevision::Any })
             .await
         {
             Ok(()) | Err(Error::NotFound { .. }) => {}
@@ -59,7 +59,7 @@ impl Access {
         for name in renewed.iter().take((renewed.len() + 1).saturating_sub(RENEWED_MAX)) {
             match self
                 .objects
-                .delete::<Token>(&server, &Target { reference: name, expected: Expected::Any })
+                .delete::<Token>(&server, &WriteTarget { reference: name, expected: ExpectedRevision::Any })
                 .await
             {
                 Ok(()) | Err(Error::NotFound { .. }) => {}

@@ -3,6 +3,7 @@
 use crate::access::Access;
 use crate::access::tokens::NewToken;
 use crate::kernel::{Caller, Error};
+use crate::model::settings::KnownSetting;
 use crate::model::{Input, Setting, settings};
 
 impl Access {
@@ -12,7 +13,7 @@ impl Access {
     /// # Errors
     /// What the store says.
     pub async fn start(&self, caller: &Caller) -> Result<Option<NewToken>, Error> {
-        for (name, value, _) in settings::known() {
+        for KnownSetting { name, default: value, .. } in settings::known() {
             if self.kernel.read(|world| world.settings.get(name).is_some()) {
                 continue;
             }

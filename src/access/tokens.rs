@@ -1,7 +1,7 @@
 //! Who is calling, and what they may do.
 //!
 //! A token is shown once, when it is made; its SHA-256 is what is kept. Each operation of the API says
-//! what it needs ([`Need`](crate::kernel::scope::Need)); a token has scopes that give it.
+//! what it needs ([`RequiredScope`](crate::kernel::scope::RequiredScope)); a token has scopes that give it.
 
 use std::sync::Arc;
 
@@ -42,16 +42,14 @@ impl Access {
     /// [`Error::Unauthorized`] when the token is unknown, has expired, or is that of the agent of a machine
     /// that was deleted.
     pub fn sign_in(&self, secret: &str, now: Timestamp) -> Result<Caller, Error> {
-        let unknown =
-            || Error::Unauthorized("this token is not known here: it may have been deleted".to_owned());
         if secret.len() > TOKEN_TEXT_MAX {
-            return Err(unknown());
+            return Err(unknown_token());
         }
         let digest = sha256_hex(secret);
         self.kernel.read(|world| {
-            let token = world.tokens.find("sha256", &digest).ok_or_else(unknown)?;
+            let token = world.tokens.find("sha256", &digest).ok_or_else(unknown_token)?;
             if !bool::from(token.spec.sha256.as_bytes().ct_eq(digest.as_bytes())) {
-                return Err(unknown());
+                return Err(unknown_token());
             }
             if let Some(ended) = token.spec.expires_at.filter(|ends| *ends <= now) {
                 return Err(Error::Unauthorized(format!("this token expired at {ended}")));
@@ -127,6 +125,10 @@ impl Access {
     }
 }
 
+fn unknown_token() -> Error {
+    Error::Unauthorized("this token is not known here: it may have been deleted".to_owned())
+}
+
 /// A token that is to be stored, with the text that nobody can read again.
 #[derive(Debug)]
 pub struct RecoveredToken {
@@ -162,10 +164,13 @@ pub fn recover_token(now: Timestamp) -> Result<RecoveredToken, Error> {
 
 /// Nobody gives what they have not.
 fn may_give(caller: &Caller, scope: &str) -> bool {
-    let has = |wanted: &str| caller.scopes.iter().any(|held| held == wanted);
-    let everywhere = scope.split_once(':').is_some_and(|(_, verb)| has(&format!("*:{verb}")));
-    let agent = agent_of(scope).is_some() && has("jobs:write");
-    has("*") || has(scope) || everywhere || agent
+    let everywhere = scope.split_once(':').is_some_and(|(_, verb)| has_scope(caller, &format!("*:{verb}")));
+    let agent = agent_of(scope).is_some() && has_scope(caller, "jobs:write");
+    has_scope(caller, "*") || has_scope(caller, scope) || everywhere || agent
+}
+
+fn has_scope(caller: &Caller, wanted: &str) -> bool {
+    caller.scopes.iter().any(|held| held == wanted)
 }
 
 fn new_secret() -> Result<String, Error> {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::agent::step::{Manner, Power, Until};
+use crate::agent::step::{AgentPolicy, PowerPolicy, StopCondition};
 use crate::model::Environment;
 
 /// Where jobs and the newest token are kept.
@@ -17,7 +17,7 @@ const FILE_BYTES_MAX: u64 = 64 << 10;
 /// Where the agent runs, as a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum AgentPlace {
     /// In an installer's post script.
     Installer,
     /// In an image that runs from memory.
@@ -26,12 +26,12 @@ pub enum Place {
     Installed,
 }
 
-impl From<Place> for Environment {
-    fn from(place: Place) -> Self {
+impl From<AgentPlace> for Environment {
+    fn from(place: AgentPlace) -> Self {
         match place {
-            Place::Installer => Environment::Installer,
-            Place::Live => Environment::Live,
-            Place::Installed => Environment::Installed,
+            AgentPlace::Installer => Environment::Installer,
+            AgentPlace::Live => Environment::Live,
+            AgentPlace::Installed => Environment::Installed,
         }
     }
 }
@@ -56,7 +56,7 @@ pub struct AgentArgs {
     pub token: Option<String>,
     /// Where the agent runs
     #[arg(long, env = "METALWRIGHT_ENVIRONMENT", value_enum)]
-    pub environment: Option<Place>,
+    pub environment: Option<AgentPlace>,
     /// Where jobs and the newest token are kept
     #[arg(long, env = "METALWRIGHT_AGENT_STATE")]
     pub state_dir: Option<PathBuf>,
@@ -76,7 +76,7 @@ struct AgentFile {
     fingerprint: Option<String>,
     machine: Option<Uuid>,
     token: Option<String>,
-    environment: Option<Place>,
+    environment: Option<AgentPlace>,
     state_dir: Option<PathBuf>,
     allow_power: bool,
 }
@@ -93,7 +93,7 @@ pub struct AgentConfig {
     pub written: String,
     pub environment: Environment,
     pub state_dir: PathBuf,
-    pub manner: Manner,
+    pub manner: AgentPolicy,
 }
 
 /// What is wrong with the configuration.
@@ -132,11 +132,11 @@ impl AgentConfig {
             machine: args.machine.or(file.machine).ok_or_else(needs("its machine", "--machine ID"))?,
             token: token.ok_or_else(needs("a token", "`token` in the file, or METALWRIGHT_TOKEN"))?,
             written: written.unwrap_or_default(),
-            environment: args.environment.or(file.environment).unwrap_or(Place::Installed).into(),
+            environment: args.environment.or(file.environment).unwrap_or(AgentPlace::Installed).into(),
             state_dir,
-            manner: Manner {
-                power: if allowed { Power::Allowed } else { Power::Forbidden },
-                until: if args.once { Until::Idle } else { Until::Stopped },
+            manner: AgentPolicy {
+                power: if allowed { PowerPolicy::Allowed } else { PowerPolicy::Forbidden },
+                until: if args.once { StopCondition::Idle } else { StopCondition::Stopped },
             },
         })
     }
@@ -200,7 +200,7 @@ mod tests {
         let args = AgentArgs { server: Some("https://other".into()), once: true, ..args };
         let config = AgentConfig::load(args).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((config.server.as_str(), config.token.as_str()), ("https://other", "mw_first"));
-        assert_eq!(config.manner, Manner { power: Power::Forbidden, until: Until::Idle });
+        assert_eq!(config.manner, AgentPolicy { power: PowerPolicy::Forbidden, until: StopCondition::Idle });
         assert_eq!(config.environment, Environment::Installed);
     }
 

@@ -29,7 +29,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// What is kept of a job on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
+pub(super) struct JobRecord {
     pub work: JobWork,
     /// The boot it was begun in: in another one its processes are gone.
     pub boot: String,
@@ -43,16 +43,16 @@ pub(super) struct Record {
 
 /// The directories of all jobs of one agent.
 #[derive(Clone, Debug)]
-pub(super) struct Workspace {
+pub(super) struct JobWorkspace {
     root: PathBuf,
 }
 
-impl Workspace {
+impl JobWorkspace {
     /// Makes the directory, for its owner only.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let root = state_dir.join("jobs");
         private_dir(&root)?;
-        Ok(Workspace { root })
+        Ok(JobWorkspace { root })
     }
 
     /// The job that was begun in this boot and not ended. What is left of others is removed.
@@ -75,8 +75,13 @@ impl Workspace {
         }
         private_dir(&path)?;
         private_dir(&path.join("tmp"))?;
-        let record =
-            Record { work: work.clone(), boot: boot.to_owned(), started_at: unix_now(), next: 0, pid: None };
+        let record = JobRecord {
+            work: work.clone(),
+            boot: boot.to_owned(),
+            started_at: unix_now(),
+            next: 0,
+            pid: None,
+        };
         let job = JobDir { path, record };
         private_file(&job.log(), 0o600)?;
         job.save()?;
@@ -88,7 +93,7 @@ impl Workspace {
 #[derive(Debug)]
 pub(super) struct JobDir {
     path: PathBuf,
-    pub record: Record,
+    pub record: JobRecord,
 }
 
 impl JobDir {
@@ -145,9 +150,9 @@ impl JobDir {
     }
 
     /// Starts the script at `record.next`, or finds it where an earlier life of the agent started it.
-    pub fn start(&mut self, file: &JobFile) -> io::Result<Process> {
+    pub fn start(&mut self, file: &JobFile) -> io::Result<ScriptProcess> {
         if let Some(pid) = self.record.pid {
-            return Ok(Process::Adopted(pid));
+            return Ok(ScriptProcess::Adopted(pid));
         }
         let script = self.path.join(format!("script-{}", self.record.next));
         private_file(&script, 0o700)?.write_all(file.body.as_bytes())?;
@@ -155,7 +160,7 @@ impl JobDir {
         let child = self.command(&script).stdout(log.try_clone()?).stderr(log).spawn()?;
         self.record.pid = child.id().and_then(|pid| pid.try_into().ok());
         self.save()?;
-        Ok(Process::Child(child))
+        Ok(ScriptProcess::Child(child))
     }
 
     fn command(&self, script: &Path) -> Command {
@@ -194,18 +199,18 @@ fn ignore_missing(error: io::Error) -> io::Result<()> {
 
 /// A script under way.
 #[derive(Debug)]
-pub(super) enum Process {
+pub(super) enum ScriptProcess {
     Child(Child),
     /// Started by an earlier life of the agent.
     Adopted(i32),
 }
 
-impl Process {
+impl ScriptProcess {
     /// Waits until the supervisor has ended.
     pub async fn ended(&mut self) -> io::Result<()> {
         match self {
-            Process::Child(child) => child.wait().await.map(drop),
-            Process::Adopted(pid) => {
+            ScriptProcess::Child(child) => child.wait().await.map(drop),
+            ScriptProcess::Adopted(pid) => {
                 let mut ticks = interval(ADOPTED_INTERVAL);
                 while kill(Pid::from_raw(*pid), None).is_ok() {
                     ticks.tick().await;
@@ -218,8 +223,8 @@ impl Process {
     /// Ends the whole process group: asks first, then does not ask.
     pub async fn stop(&mut self) -> io::Result<()> {
         let group = match self {
-            Process::Child(child) => child.id().and_then(|pid| pid.try_into().ok()),
-            Process::Adopted(pid) => Some(*pid),
+            ScriptProcess::Child(child) => child.id().and_then(|pid| pid.try_into().ok()),
+            ScriptProcess::Adopted(pid) => Some(*pid),
         };
         let Some(group) = group.map(Pid::from_raw) else { return Ok(()) };
         // A group that is gone already is what we want.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, interval, sleep, sleep_until};
 
 use crate::agent::exec::JobDir;
-use crate::agent::log::{Log, Sent};
-use crate::agent::run::Server;
-use crate::agent::step::{Place, Trouble, back_off, job_exit};
+use crate::agent::log::{JobLog, SendingEnd};
+use crate::agent::run::AgentServer;
+use crate::agent::step::{CallError, ScriptPlace, back_off, job_exit};
 use crate::model::{AfterJob, JobFile, JobReport, JobState, ended_by_exit};
 
 /// A script that writes more than this is stopped.
@@ -19,7 +19,7 @@ const SIZE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How the files of a job came to an end.
 #[derive(Debug, PartialEq)]
-enum Outcome {
+enum FilesOutcome {
     Exit(i32),
     /// It could not be carried out, or was stopped.
     Failed(String),
@@ -31,9 +31,9 @@ enum Outcome {
 ///
 /// # Errors
 /// The server refuses or has ended the job. A server that is away is waited for.
-pub(super) async fn run(server: &impl Server, mut dir: JobDir) -> Result<Option<AfterJob>, Trouble> {
+pub(super) async fn run(server: &impl AgentServer, mut dir: JobDir) -> Result<Option<AfterJob>, CallError> {
     let work = &dir.record.work;
-    let (id, mut log) = (work.id, Log::new(work.id, dir.log(), work.log_bytes));
+    let (id, mut log) = (work.id, JobLog::new(work.id, dir.log(), work.log_bytes));
     if work.state == JobState::Created {
         let report = JobReport { state: Some(JobState::Running), ..JobReport::default() };
         if let Err(trouble) = insist(|| server.report_job(id, &report)).await {
@@ -44,18 +44,18 @@ pub(super) async fn run(server: &impl Server, mut dir: JobDir) -> Result<Option<
     }
     let outcome = match carry_out(server, (&mut dir, &mut log)).await {
         Ok(outcome) => outcome,
-        Err(error) => Outcome::Failed(format!("the agent could not go on: {error}")),
+        Err(error) => FilesOutcome::Failed(format!("the agent could not go on: {error}")),
     };
     let report = match &outcome {
-        Outcome::Exit(exit) => JobReport { exit: Some(*exit), ..JobReport::default() },
-        Outcome::Failed(reason) => {
+        FilesOutcome::Exit(exit) => JobReport { exit: Some(*exit), ..JobReport::default() },
+        FilesOutcome::Failed(reason) => {
             note(&dir, reason);
             let (state, reason) = (Some(JobState::Failed), Some(reason.clone()));
             JobReport { state, reason, ..JobReport::default() }
         }
-        Outcome::NotWanted => {
+        FilesOutcome::NotWanted => {
             remove(dir);
-            return Err(Trouble::Conflict("the server has ended the job".to_owned()));
+            return Err(CallError::Conflict("the server has ended the job".to_owned()));
         }
     };
     let reported = match flush(server, &mut log).await {
@@ -68,13 +68,13 @@ pub(super) async fn run(server: &impl Server, mut dir: JobDir) -> Result<Option<
 }
 
 /// Repeats a call for as long as the server is away.
-async fn insist<T, F: Future<Output = Result<T, Trouble>>>(
+async fn insist<T, F: Future<Output = Result<T, CallError>>>(
     mut call: impl FnMut() -> F,
-) -> Result<T, Trouble> {
+) -> Result<T, CallError> {
     let mut failures = 0;
     loop {
         match call().await {
-            Err(Trouble::Passing(why)) => {
+            Err(CallError::Passing(why)) => {
                 failures += 1;
                 tracing::warn!(%why, failures, "the server is away");
                 sleep(back_off(failures)).await;
@@ -85,13 +85,15 @@ async fn insist<T, F: Future<Output = Result<T, Trouble>>>(
 }
 
 /// Sends the rest of the log, however long the server is away.
-async fn flush(server: &impl Server, log: &mut Log) -> Result<(), Trouble> {
+async fn flush(server: &impl AgentServer, log: &mut JobLog) -> Result<(), CallError> {
     let mut failures = 0;
     loop {
         match log.send(server).await {
-            Ok(Sent::All) => return Ok(()),
-            Ok(Sent::NotWanted) => return Err(Trouble::Conflict("the server has ended the job".to_owned())),
-            Err(Trouble::Passing(why)) => {
+            Ok(SendingEnd::All) => return Ok(()),
+            Ok(SendingEnd::NotWanted) => {
+                return Err(CallError::Conflict("the server has ended the job".to_owned()));
+            }
+            Err(CallError::Passing(why)) => {
                 failures += 1;
                 tracing::warn!(%why, failures, "the log waits on disk");
                 sleep(back_off(failures)).await;
@@ -101,7 +103,10 @@ async fn flush(server: &impl Server, log: &mut Log) -> Result<(), Trouble> {
     }
 }
 
-async fn carry_out(server: &impl Server, (dir, log): (&mut JobDir, &mut Log)) -> io::Result<Outcome> {
+async fn carry_out(
+    server: &impl AgentServer,
+    (dir, log): (&mut JobDir, &mut JobLog),
+) -> io::Result<FilesOutcome> {
     let files = dir.record.work.files.clone();
     for (index, file) in files.iter().enumerate().skip(dir.record.next) {
         if let Some(path) = &file.path {
@@ -117,32 +122,32 @@ async fn carry_out(server: &impl Server, (dir, log): (&mut JobDir, &mut Log)) ->
         match dir.finish()? {
             Some(0) => {}
             Some(exit) => {
-                let place = if later { Place::Earlier } else { Place::Last };
-                return Ok(Outcome::Exit(job_exit(exit, place)));
+                let place = if later { ScriptPlace::Earlier } else { ScriptPlace::Last };
+                return Ok(FilesOutcome::Exit(job_exit(exit, place)));
             }
-            None => return Ok(Outcome::Failed("the script was killed".to_owned())),
+            None => return Ok(FilesOutcome::Failed("the script was killed".to_owned())),
         }
     }
-    Ok(Outcome::Exit(0))
+    Ok(FilesOutcome::Exit(0))
 }
 
 /// Runs one script; an outcome when it was stopped before its own end.
 async fn run_script(
-    server: &impl Server,
-    (dir, log): (&mut JobDir, &mut Log),
+    server: &impl AgentServer,
+    (dir, log): (&mut JobDir, &mut JobLog),
     file: &JobFile,
-) -> io::Result<Option<Outcome>> {
+) -> io::Result<Option<FilesOutcome>> {
     let mut process = dir.start(file)?;
     let deadline = Instant::now() + dir.time_left();
     let written = dir.log();
     let stopped = tokio::select! {
         ended = process.ended() => return ended.map(|()| None),
-        () = log.follow(server) => Outcome::NotWanted,
+        () = log.follow(server) => FilesOutcome::NotWanted,
         () = sleep_until(deadline) => {
-            Outcome::Failed(format!("it did not end within {} s", dir.record.work.timeout_seconds))
+            FilesOutcome::Failed(format!("it did not end within {} s", dir.record.work.timeout_seconds))
         }
         () = too_much(&written) => {
-            Outcome::Failed(format!("it wrote more than {LOG_FILE_BYTES_MAX} bytes"))
+            FilesOutcome::Failed(format!("it wrote more than {LOG_FILE_BYTES_MAX} bytes"))
         }
     };
     process.stop().await?;

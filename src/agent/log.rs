@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
-use crate::agent::run::Server;
-use crate::agent::step::{Trouble, back_off};
+use crate::agent::run::AgentServer;
+use crate::agent::step::{CallError, back_off};
 
 /// Most bytes in one piece.
 const PIECE_BYTES_MAX: u64 = 256 << 10;
@@ -23,7 +23,7 @@ const LIFE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The log of one job.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct JobLog {
     job: Uuid,
     path: PathBuf,
     /// Bytes that the server has.
@@ -35,28 +35,28 @@ pub(super) struct Log {
 
 /// Why sending ended.
 #[derive(Debug, PartialEq)]
-pub(super) enum Sent {
+pub(super) enum SendingEnd {
     /// All there is.
     All,
     /// The server has ended the job.
     NotWanted,
 }
 
-impl Log {
+impl JobLog {
     pub fn new(job: Uuid, path: PathBuf, sent: u64) -> Self {
-        Log { job, path, sent, full: false, said_at: Instant::now() }
+        JobLog { job, path, sent, full: false, said_at: Instant::now() }
     }
 
     /// Sends what comes until the server does not want the job any more.
-    pub async fn follow(&mut self, server: &impl Server) {
+    pub async fn follow(&mut self, server: &impl AgentServer) {
         let mut looks = interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failures = 0;
         loop {
             looks.tick().await;
             match self.send(server).await {
-                Ok(Sent::NotWanted) => return,
-                Ok(Sent::All) => failures = 0,
+                Ok(SendingEnd::NotWanted) => return,
+                Ok(SendingEnd::All) => failures = 0,
                 Err(why) => {
                     failures += 1;
                     tracing::debug!(job = %self.job, %why, "the log waits on disk");
@@ -70,35 +70,35 @@ impl Log {
     ///
     /// # Errors
     /// The server is away or refuses; what was sent is remembered.
-    pub async fn send(&mut self, server: &impl Server) -> Result<Sent, Trouble> {
+    pub async fn send(&mut self, server: &impl AgentServer) -> Result<SendingEnd, CallError> {
         // Each turn sends a piece of a file that has an end.
         loop {
             let piece = match self.full {
                 true => Vec::new(),
-                false => self.piece().map_err(|error| Trouble::Refused(error.to_string()))?,
+                false => self.piece().map_err(|error| CallError::Refused(error.to_string()))?,
             };
             if piece.is_empty() && self.said_at.elapsed() < LIFE_INTERVAL {
-                return Ok(Sent::All);
+                return Ok(SendingEnd::All);
             }
             let empty = piece.is_empty();
             let offset = if self.full { 0 } else { self.sent };
             match server.put_log(self.job, offset, piece).await {
-                Ok(end) if !end.state.is_open() => return Ok(Sent::NotWanted),
+                Ok(end) if !end.state.is_open() => return Ok(SendingEnd::NotWanted),
                 Ok(end) => {
                     self.said_at = Instant::now();
                     self.sent = end.bytes;
                 }
-                Err(Trouble::Conflict(_)) => self.agree(server).await?,
+                Err(CallError::Conflict(_)) => self.agree(server).await?,
                 Err(other) => return Err(other),
             }
             if empty {
-                return Ok(Sent::All);
+                return Ok(SendingEnd::All);
             }
         }
     }
 
     /// Asks how much the server has. When that is what was thought, it takes no more.
-    async fn agree(&mut self, server: &impl Server) -> Result<(), Trouble> {
+    async fn agree(&mut self, server: &impl AgentServer) -> Result<(), CallError> {
         let end = server.put_log(self.job, 0, Vec::new()).await?;
         self.full = end.bytes == self.sent;
         self.sent = end.bytes;

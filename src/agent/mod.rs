@@ -18,9 +18,9 @@ mod tests;
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use config::{AgentArgs, AgentConfig};
-pub use remote::Remote;
-pub use run::{Agent, Asked, Server, run};
-pub use step::{End, Manner, Power, Trouble, Until};
+pub use remote::RemoteServer;
+pub use run::{Agent, AgentServer, WorkAnswer, run};
+pub use step::{AgentEnd, AgentPolicy, CallError, PowerPolicy, StopCondition};
 
 /// What changes with each boot of Linux.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -32,7 +32,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// What keeps it from starting, or why the server does not want it.
 pub async fn start(args: AgentArgs) -> anyhow::Result<()> {
     let config = AgentConfig::load(args)?;
-    let server = Remote::new(&config)?;
+    let server = RemoteServer::new(&config)?;
     let boot = std::fs::read_to_string(BOOT_ID)?.trim().to_owned();
     let AgentConfig { environment, state_dir, manner, .. } = config;
     let agent = Agent { environment, boot, state_dir, manner };
@@ -44,7 +44,7 @@ pub async fn start(args: AgentArgs) -> anyhow::Result<()> {
         _ = interrupt.recv() => return Ok(()),
     };
     match end {
-        End::Failed(why) => Err(anyhow::anyhow!(why)),
-        End::Idle | End::Stopped | End::Leaving => Ok(()),
+        AgentEnd::Failed(why) => Err(anyhow::anyhow!(why)),
+        AgentEnd::Idle | AgentEnd::Stopped | AgentEnd::Leaving => Ok(()),
     }
 }

@@ -6,64 +6,64 @@ use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use crate::agent::config::{AgentConfig, keep_token};
-use crate::agent::run::{Asked, Server};
-use crate::agent::step::Trouble;
-use crate::client::{self, Client, Fingerprint, Target, Token, Work};
+use crate::agent::run::{AgentServer, WorkAnswer};
+use crate::agent::step::CallError;
+use crate::client::{self, AgentWork, ApiClient, BearerToken, Fingerprint, ServerTarget};
 use crate::model::{AgentReport, JobReport, LogEnd, TokenGrant};
 
 /// A server and the machine that talks to it.
 #[derive(Debug)]
-pub struct Remote {
+pub struct RemoteServer {
     machine: Uuid,
-    client: Mutex<Client>,
+    client: Mutex<ApiClient>,
     /// Where the renewed token is kept, and the one that it goes back to.
     kept: PathBuf,
     written: String,
 }
 
-impl Remote {
+impl RemoteServer {
     /// Makes the client; nothing is sent yet.
     ///
     /// # Errors
     /// An address, fingerprint or token that cannot be one.
-    pub fn new(config: &AgentConfig) -> Result<Self, client::Error> {
-        let invalid = client::Error::Invalid;
+    pub fn new(config: &AgentConfig) -> Result<Self, client::ClientError> {
+        let invalid = client::ClientError::Invalid;
         let fingerprint: Fingerprint = config.fingerprint.parse().map_err(invalid)?;
-        let token: Token = config.token.parse().map_err(invalid)?;
-        let target = Target { url: config.server.clone(), fingerprint, token: Some(token) };
-        Ok(Remote {
+        let token: BearerToken = config.token.parse().map_err(invalid)?;
+        let target = ServerTarget { url: config.server.clone(), fingerprint, token: Some(token) };
+        Ok(RemoteServer {
             machine: config.machine,
-            client: Mutex::new(Client::new(&target)?),
+            client: Mutex::new(ApiClient::new(&target)?),
             kept: config.state_dir.clone(),
             written: config.written.clone(),
         })
     }
 
-    fn client(&self) -> Client {
+    fn client(&self) -> ApiClient {
         self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Server for Remote {
-    async fn next_job(&self, report: &AgentReport) -> Result<Asked, Trouble> {
+impl AgentServer for RemoteServer {
+    async fn next_job(&self, report: &AgentReport) -> Result<WorkAnswer, CallError> {
         match self.client().next_job(self.machine, report).await.map_err(trouble)? {
-            Work::Offer(offer) => Ok(Asked::Offer(offer)),
-            Work::Nothing { ask_again_after } => Ok(Asked::Nothing { ask_again_after }),
+            AgentWork::Offer(offer) => Ok(WorkAnswer::Offer(offer)),
+            AgentWork::Nothing { ask_again_after } => Ok(WorkAnswer::Nothing { ask_again_after }),
         }
     }
 
-    async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<(), Trouble> {
+    async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<(), CallError> {
         self.client().report_job(job, report).await.map(drop).map_err(trouble)
     }
 
-    async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, Trouble> {
+    async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, CallError> {
         self.client().put_log(job, offset, piece).await.map_err(trouble)
     }
 
-    async fn renew_token(&self) -> Result<TokenGrant, Trouble> {
+    async fn renew_token(&self) -> Result<TokenGrant, CallError> {
         let client = self.client();
         let grant = client.renew_token(self.machine).await.map_err(trouble)?;
-        let token: Token = grant.token.parse().map_err(Trouble::Refused)?;
+        let token: BearerToken = grant.token.parse().map_err(CallError::Refused)?;
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client.with_token(token.clone());
         if let Err(error) = keep_token(&self.kept, (&self.written, token.reveal())) {
             tracing::warn!(%error, "the renewed token cannot be kept");
@@ -73,12 +73,12 @@ impl Server for Remote {
 }
 
 /// A server that fails may do better later; one that refuses will not.
-fn trouble(error: client::Error) -> Trouble {
+fn trouble(error: client::ClientError) -> CallError {
     let said = error.to_string();
     match error.status() {
-        Some(409) => Trouble::Conflict(said),
-        Some(500..) => Trouble::Passing(said),
-        _ if error.is_passing() => Trouble::Passing(said),
-        _ => Trouble::Refused(said),
+        Some(409) => CallError::Conflict(said),
+        Some(500..) => CallError::Passing(said),
+        _ if error.is_passing() => CallError::Passing(said),
+        _ => CallError::Refused(said),
     }
 }

@@ -8,32 +8,33 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::agent::exec::{JobDir, Process, Workspace};
+use crate::agent::exec::{JobDir, JobWorkspace, ScriptProcess};
 use crate::agent::job;
-use crate::agent::step::{Do, End, Heard, Manner, Steps, Trouble};
+use crate::agent::step::{AgentEnd, AgentInput, AgentPolicy, AgentSteps, CallError, NextAction};
 use crate::model::{AgentReport, Environment, JobOffer, JobReport, JobWork, LogEnd, TokenGrant};
 
 /// What the agent's machine asks of its server.
-pub trait Server: Sync {
+pub trait AgentServer: Sync {
     /// Asks for work; the answer may be held back as long as the report says.
-    fn next_job(&self, report: &AgentReport) -> impl Future<Output = Result<Asked, Trouble>> + Send;
+    fn next_job(&self, report: &AgentReport) -> impl Future<Output = Result<WorkAnswer, CallError>> + Send;
 
-    fn report_job(&self, job: Uuid, report: &JobReport) -> impl Future<Output = Result<(), Trouble>> + Send;
+    fn report_job(&self, job: Uuid, report: &JobReport)
+    -> impl Future<Output = Result<(), CallError>> + Send;
 
     fn put_log(
         &self,
         job: Uuid,
         offset: u64,
         piece: Vec<u8>,
-    ) -> impl Future<Output = Result<LogEnd, Trouble>> + Send;
+    ) -> impl Future<Output = Result<LogEnd, CallError>> + Send;
 
     /// Exchanges the token; later calls use the new one.
-    fn renew_token(&self) -> impl Future<Output = Result<TokenGrant, Trouble>> + Send;
+    fn renew_token(&self) -> impl Future<Output = Result<TokenGrant, CallError>> + Send;
 }
 
 /// The answer to asking for work.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Asked {
+pub enum WorkAnswer {
     Offer(JobOffer),
     Nothing { ask_again_after: Duration },
 }
@@ -46,7 +47,7 @@ pub struct Agent {
     pub boot: String,
     /// Where jobs have their directories.
     pub state_dir: PathBuf,
-    pub manner: Manner,
+    pub manner: AgentPolicy,
 }
 
 /// Pause after an exchange that failed.
@@ -56,33 +57,33 @@ const RENEW_AGAIN: Duration = Duration::from_secs(600);
 ///
 /// # Errors
 /// The state directory cannot be used.
-pub async fn run(agent: &Agent, server: &impl Server) -> std::io::Result<End> {
-    let workspace = Workspace::open(&agent.state_dir)?;
+pub async fn run(agent: &Agent, server: &impl AgentServer) -> std::io::Result<AgentEnd> {
+    let workspace = JobWorkspace::open(&agent.state_dir)?;
     let mut unfinished = workspace.resume(&agent.boot)?;
-    let mut steps = Steps::new(agent.manner);
-    let mut renewal = Renewal::new();
+    let mut steps = AgentSteps::new(agent.manner);
+    let mut renewal = TokenRenewal::new();
     let mut next = steps.ask();
     loop {
         renewal.keep_up(server).await;
         let heard = match next {
-            Do::Ask { wait_seconds } => ask(agent, server, (&unfinished, wait_seconds)).await,
-            Do::AskAfter(pause) => {
+            NextAction::Ask { wait_seconds } => ask(agent, server, (&unfinished, wait_seconds)).await,
+            NextAction::AskAfter(pause) => {
                 sleep(pause).await;
                 next = steps.ask();
                 continue;
             }
-            Do::Run(work) => {
+            NextAction::Run(work) => {
                 let dir = take(&workspace, agent, (&mut unfinished, *work)).await?;
                 match job::run(server, dir).await {
-                    Ok(after) => Heard::JobEnded(after),
-                    Err(trouble) => Heard::Trouble(trouble),
+                    Ok(after) => AgentInput::JobEnded(after),
+                    Err(trouble) => AgentInput::Trouble(trouble),
                 }
             }
-            Do::Reboot { reason } => return Ok(leave(("reboot", &reason)).await),
-            Do::PowerOff => return Ok(leave(("poweroff", "the task asked for it")).await),
-            Do::End(end) => return Ok(end),
+            NextAction::Reboot { reason } => return Ok(leave(("reboot", &reason)).await),
+            NextAction::PowerOff => return Ok(leave(("poweroff", "the task asked for it")).await),
+            NextAction::End(end) => return Ok(end),
         };
-        if matches!(heard, Heard::Nothing { .. })
+        if matches!(heard, AgentInput::Nothing { .. })
             && let Some(stale) = unfinished.take()
         {
             give_up(stale).await?;
@@ -93,9 +94,9 @@ pub async fn run(agent: &Agent, server: &impl Server) -> std::io::Result<End> {
 
 async fn ask(
     agent: &Agent,
-    server: &impl Server,
+    server: &impl AgentServer,
     (unfinished, wait_seconds): (&Option<JobDir>, u32),
-) -> Heard {
+) -> AgentInput {
     let report = AgentReport {
         environment: agent.environment,
         boot: agent.boot.clone(),
@@ -103,18 +104,18 @@ async fn ask(
         wait_seconds: if unfinished.is_some() { 0 } else { wait_seconds },
     };
     match server.next_job(&report).await {
-        Ok(Asked::Offer(offer)) => Heard::Offer(offer),
-        Ok(Asked::Nothing { ask_again_after }) => Heard::Nothing { ask_again_after },
+        Ok(WorkAnswer::Offer(offer)) => AgentInput::Offer(offer),
+        Ok(WorkAnswer::Nothing { ask_again_after }) => AgentInput::Nothing { ask_again_after },
         Err(trouble) => {
             tracing::warn!(%trouble, "asking for work failed");
-            Heard::Trouble(trouble)
+            AgentInput::Trouble(trouble)
         }
     }
 }
 
 /// The directory of the job: the one left from an earlier life when it is the same job.
 async fn take(
-    workspace: &Workspace,
+    workspace: &JobWorkspace,
     agent: &Agent,
     (unfinished, work): (&mut Option<JobDir>, JobWork),
 ) -> std::io::Result<JobDir> {
@@ -136,32 +137,32 @@ async fn take(
 /// Ends what is left of a job that the server does not want any more.
 async fn give_up(dir: JobDir) -> std::io::Result<()> {
     if let Some(pid) = dir.record.pid {
-        Process::Adopted(pid).stop().await?;
+        ScriptProcess::Adopted(pid).stop().await?;
     }
     dir.remove()
 }
 
 /// Runs the command that takes the machine down.
-async fn leave((command, reason): (&str, &str)) -> End {
+async fn leave((command, reason): (&str, &str)) -> AgentEnd {
     tracing::info!(reason, "{command}");
     match Command::new(command).status().await {
-        Ok(status) if status.success() => End::Leaving,
-        Ok(status) => End::Failed(format!("`{command}` ended with {status}")),
-        Err(error) => End::Failed(format!("`{command}` cannot be run: {error}")),
+        Ok(status) if status.success() => AgentEnd::Leaving,
+        Ok(status) => AgentEnd::Failed(format!("`{command}` ended with {status}")),
+        Err(error) => AgentEnd::Failed(format!("`{command}` cannot be run: {error}")),
     }
 }
 
 /// When the token is exchanged next: at the start, then halfway to its end.
-struct Renewal {
+struct TokenRenewal {
     at: Instant,
 }
 
-impl Renewal {
+impl TokenRenewal {
     fn new() -> Self {
-        Renewal { at: Instant::now() }
+        TokenRenewal { at: Instant::now() }
     }
 
-    async fn keep_up(&mut self, server: &impl Server) {
+    async fn keep_up(&mut self, server: &impl AgentServer) {
         let now = Instant::now();
         if now < self.at {
             return;

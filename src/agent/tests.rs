@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::exec::Workspace;
-use super::step::{End, Manner, Power, Trouble, Until};
-use super::{Agent, Asked, Server, run};
+use super::exec::JobWorkspace;
+use super::step::{AgentEnd, AgentPolicy, CallError, PowerPolicy, StopCondition};
+use super::{Agent, AgentServer, WorkAnswer, run};
 use crate::model::{
     AgentReport, Environment, JobFile, JobOffer, JobReport, JobState, JobWork, LogEnd, TokenGrant,
 };
@@ -52,31 +52,31 @@ impl Fake {
     }
 }
 
-impl Server for Fake {
-    async fn next_job(&self, report: &AgentReport) -> Result<Asked, Trouble> {
+impl AgentServer for Fake {
+    async fn next_job(&self, report: &AgentReport) -> Result<WorkAnswer, CallError> {
         let mut heard = self.0.lock().unwrap();
         heard.asked.push(report.job);
         Ok(match heard.offers.pop_front() {
-            Some(offer) => Asked::Offer(offer),
-            None => Asked::Nothing { ask_again_after: Duration::from_secs(5) },
+            Some(offer) => WorkAnswer::Offer(offer),
+            None => WorkAnswer::Nothing { ask_again_after: Duration::from_secs(5) },
         })
     }
 
-    async fn report_job(&self, _: Uuid, report: &JobReport) -> Result<(), Trouble> {
+    async fn report_job(&self, _: Uuid, report: &JobReport) -> Result<(), CallError> {
         self.0.lock().unwrap().reports.push(report.clone());
         Ok(())
     }
 
-    async fn put_log(&self, _: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, Trouble> {
+    async fn put_log(&self, _: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, CallError> {
         let mut heard = self.0.lock().unwrap();
         if heard.away > 0 {
             heard.away -= 1;
-            return Err(Trouble::Passing("away".into()));
+            return Err(CallError::Passing("away".into()));
         }
-        let known = heard.log.len().checked_sub(offset as usize).ok_or(Trouble::Conflict("gap".into()))?;
+        let known = heard.log.len().checked_sub(offset as usize).ok_or(CallError::Conflict("gap".into()))?;
         let fresh = piece.get(known..).unwrap_or_default();
         if heard.room.is_some_and(|room| heard.log.len() + fresh.len() > room) {
-            return Err(Trouble::Conflict("full".into()));
+            return Err(CallError::Conflict("full".into()));
         }
         heard.log.extend_from_slice(fresh);
         heard.pieces += 1;
@@ -84,7 +84,7 @@ impl Server for Fake {
         Ok(LogEnd { bytes: heard.log.len() as u64, state })
     }
 
-    async fn renew_token(&self) -> Result<TokenGrant, Trouble> {
+    async fn renew_token(&self) -> Result<TokenGrant, CallError> {
         Ok(TokenGrant { token: "new".into(), expires_at: Timestamp::MAX })
     }
 }
@@ -117,11 +117,11 @@ fn agent(dir: &Path) -> Agent {
         environment: Environment::Installed,
         boot: "boot-1".into(),
         state_dir: dir.to_owned(),
-        manner: Manner { power: Power::Forbidden, until: Until::Idle },
+        manner: AgentPolicy { power: PowerPolicy::Forbidden, until: StopCondition::Idle },
     }
 }
 
-async fn end_of(dir: &TempDir, server: &Fake) -> End {
+async fn end_of(dir: &TempDir, server: &Fake) -> AgentEnd {
     run(&agent(dir.path()), server).await.unwrap()
 }
 
@@ -135,7 +135,7 @@ async fn files_and_scripts_run_in_order_and_what_they_print_is_sent() {
         ("b=2\n", Some(absolute.to_str().unwrap())),
         ("cat $TMPDIR/../conf/in.conf", None),
     ])]);
-    assert_eq!(end_of(&dir, &server).await, End::Idle);
+    assert_eq!(end_of(&dir, &server).await, AgentEnd::Idle);
     assert_eq!(server.log(), "a=1\nto stderr\n700\nt\na=1\n");
     assert_eq!(server.exits(), [Some(0)]);
     assert_eq!(std::fs::read_to_string(&absolute).unwrap(), "b=2\n");
@@ -149,7 +149,7 @@ async fn the_first_script_that_does_not_end_with_zero_ends_the_job() {
     let dir = TempDir::new().unwrap();
     let twice = |first: &str| work(&[(first, None), ("echo second", None)]);
     let server = Fake::offering([twice("exit 3"), twice("exit 128"), twice("exit 64"), script("kill -9 $$")]);
-    assert_eq!(end_of(&dir, &server).await, End::Idle);
+    assert_eq!(end_of(&dir, &server).await, AgentEnd::Idle);
     assert_eq!(server.exits(), [Some(3), Some(128), Some(192)], "and after a reboot it asks for no more");
     let server = Fake::offering([script("kill -9 $$"), work(&[("x", Some("../out")), ("true", None)])]);
     end_of(&dir, &server).await;
@@ -188,7 +188,7 @@ async fn a_log_waits_on_disk_while_the_server_is_away() {
     let dir = TempDir::new().unwrap();
     let server = Fake::offering([script("echo one; echo two")]);
     server.0.lock().unwrap().away = 2;
-    assert_eq!(end_of(&dir, &server).await, End::Idle);
+    assert_eq!(end_of(&dir, &server).await, AgentEnd::Idle);
     assert_eq!(server.log(), "one\ntwo\n");
 }
 
@@ -207,14 +207,14 @@ async fn a_job_that_the_server_ended_is_stopped() {
     let server = Fake::offering([script("echo begun; sleep 1000")]);
     server.0.lock().unwrap().cancelled = true;
     let end = tokio::time::timeout(Duration::from_secs(30), end_of(&dir, &server)).await.unwrap();
-    assert_eq!(end, End::Idle);
+    assert_eq!(end, AgentEnd::Idle);
     assert!(server.exits().is_empty(), "it is not reported: the server knows");
 }
 
 #[tokio::test]
 async fn an_agent_that_starts_again_goes_on_with_its_job() {
     let dir = TempDir::new().unwrap();
-    let workspace = Workspace::open(dir.path()).unwrap();
+    let workspace = JobWorkspace::open(dir.path()).unwrap();
     let fifo = dir.path().join("go");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let body = format!("echo before; cat {}; echo after; exit 7", fifo.display());
@@ -230,7 +230,7 @@ async fn an_agent_that_starts_again_goes_on_with_its_job() {
     });
     let go = tokio::task::spawn_blocking(move || std::fs::write(fifo, "between\n"));
     go.await.unwrap().unwrap();
-    assert_eq!(second.await.unwrap(), End::Idle);
+    assert_eq!(second.await.unwrap(), AgentEnd::Idle);
     assert_eq!(server.0.lock().unwrap().asked[0], Some(work.id));
     assert_eq!(server.log(), "before\nbetween\nafter\n");
     assert_eq!(server.exits(), [Some(7)]);
@@ -239,24 +239,24 @@ async fn an_agent_that_starts_again_goes_on_with_its_job() {
 #[tokio::test]
 async fn what_is_left_of_another_boot_is_not_a_job() {
     let dir = TempDir::new().unwrap();
-    let workspace = Workspace::open(dir.path()).unwrap();
+    let workspace = JobWorkspace::open(dir.path()).unwrap();
     drop(workspace.begin(&script("true"), "boot-0").unwrap());
     let server = Fake::default();
-    assert_eq!(end_of(&dir, &server).await, End::Idle);
+    assert_eq!(end_of(&dir, &server).await, AgentEnd::Idle);
     assert_eq!(server.0.lock().unwrap().asked, [None]);
 }
 
 #[tokio::test]
 async fn a_job_that_is_not_wanted_any_more_is_killed_at_the_next_start() {
     let dir = TempDir::new().unwrap();
-    let workspace = Workspace::open(dir.path()).unwrap();
+    let workspace = JobWorkspace::open(dir.path()).unwrap();
     let work = script("sleep 1000");
     let mut first = workspace.begin(&work, "boot-1").unwrap();
     let mut process = first.start(&work.files[0]).unwrap();
     drop(first);
     let server = Fake::default();
     let reap = tokio::spawn(async move { process.ended().await });
-    assert_eq!(end_of(&dir, &server).await, End::Idle);
+    assert_eq!(end_of(&dir, &server).await, AgentEnd::Idle);
     reap.await.unwrap().unwrap();
     assert_eq!(server.0.lock().unwrap().asked, [Some(work.id)]);
 }

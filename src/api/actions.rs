@@ -16,14 +16,14 @@ use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
 use crate::kernel::Caller;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::model::Machine;
-use crate::runs::actions::{Action, REASON_BYTES_MAX, StepReference};
+use crate::runs::actions::{REASON_BYTES_MAX, RunAction, StepReference};
 
 /// Which workflow `start` runs, and how far.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Start {
+struct StartInput {
     /// Its name; without it the machine's own, else the setting `default_workflow`.
     #[serde(default)]
     workflow: Option<String>,
@@ -99,31 +99,31 @@ struct NoDetails {}
 
 pub fn operations() -> Vec<Operation> {
     vec![
-        row("start", "Begin a run of a workflow", |body: Start| Action::Start {
+        row("start", "Begin a run of a workflow", |body: StartInput| RunAction::Start {
             workflow: body.workflow,
             reason: body.reason,
             stop_before: body.stop_before,
         }),
         row("restart", "Begin the last run anew, with the content there is now", |body: Restart| {
-            Action::Restart { from: body.from, stop_before: body.stop_before }
+            RunAction::Restart { from: body.from, stop_before: body.stop_before }
         }),
         row("pause", "Let the running job end and hand out no other, now or before a step", |body: Pause| {
-            Action::Pause { before: body.before, reason: body.reason }
+            RunAction::Pause { before: body.before, reason: body.reason }
         }),
-        plain("resume", "Go on after a pause", Action::Resume),
+        plain("resume", "Go on after a pause", RunAction::Resume),
         row("retry", "Go on at the step that failed or was held", |body: Retry| match body.refresh {
-            true => Action::RetryRefreshed,
-            false => Action::Retry,
+            true => RunAction::RetryRefreshed,
+            false => RunAction::Retry,
         }),
         row("skip", "Pass over the present step, or a task that is still to come", |body: Skip| {
-            Action::Skip { step: body.step, reason: body.reason }
+            RunAction::Skip { step: body.step, reason: body.reason }
         }),
-        row("mark_done", "Go on as if the present step had ended well", |body: MarkDone| Action::MarkDone {
-            reason: body.reason,
+        row("mark_done", "Go on as if the present step had ended well", |body: MarkDone| {
+            RunAction::MarkDone { reason: body.reason }
         }),
-        plain("cancel", "End the run and disarm the machine", Action::Cancel),
-        plain("arm", "Allow the destructive boot that is next, once more", Action::Arm),
-        plain("disarm", "Take that permission away", Action::Disarm),
+        plain("cancel", "End the run and disarm the machine", RunAction::Cancel),
+        plain("arm", "Allow the destructive boot that is next, once more", RunAction::Arm),
+        plain("disarm", "Take that permission away", RunAction::Disarm),
     ]
 }
 
@@ -131,7 +131,7 @@ pub fn operations() -> Vec<Operation> {
 fn row<T: DeserializeOwned + JsonSchema>(
     verb: &str,
     about: &str,
-    action: impl Fn(T) -> Action + Clone + Send + Sync + 'static,
+    action: impl Fn(T) -> RunAction + Clone + Send + Sync + 'static,
 ) -> Operation
 where
     T: Send + 'static,
@@ -139,20 +139,20 @@ where
     operation(verb, about, action).takes(schema::of::<T>)
 }
 
-fn plain(verb: &str, about: &str, action: Action) -> Operation {
+fn plain(verb: &str, about: &str, action: RunAction) -> Operation {
     operation(verb, about, move |_: NoDetails| action.clone())
 }
 
 fn operation<T: DeserializeOwned + Send + 'static>(
     verb: &str,
     about: &str,
-    action: impl Fn(T) -> Action + Clone + Send + Sync + 'static,
+    action: impl Fn(T) -> RunAction + Clone + Send + Sync + 'static,
 ) -> Operation {
     let path = format!("{ROOT}/machines/{{ref}}/actions/{verb}");
     Operation::post(path, format!("{verb}_machine"))
         .tag("machines")
         .summary(about)
-        .needs(Need::Write("machines"))
+        .needs(RequiredScope::Write("machines"))
         .answers(200, "The machine as it is now.", schema::view::<Machine>)
         .refuses(&[400, 404, 409, 413, 415, 422])
         .runs(
@@ -170,7 +170,7 @@ fn operation<T: DeserializeOwned + Send + 'static>(
 async fn act(
     state: &ApiState,
     caller: &Caller,
-    (reference, action): (&str, Action),
+    (reference, action): (&str, RunAction),
 ) -> Result<Response, ApiError> {
     let machine = state.app.runs.act(caller, reference, &action).await?;
     let view = state.app.objects.show(&machine).await?;

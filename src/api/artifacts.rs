@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
-use crate::artifacts::care::{Prune, PruneReport};
-use crate::kernel::scope::Need;
+use crate::artifacts::care::{ArtifactPruneReport, PruneMode};
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{Artifact, ArtifactWork};
 
@@ -41,7 +41,7 @@ pub fn operations() -> Vec<Operation> {
     let works = works.map(|(verb, about, work)| {
         Operation::post(format!("{ROOT}/artifacts/{{ref}}/actions/{verb}"), format!("{verb}_artifact"))
             .summary(about)
-            .needs(Need::Write("artifacts"))
+            .needs(RequiredScope::Write("artifacts"))
             .answers(202, "It will be done; `status` says how far it is.", schema::view::<Artifact>)
             .refuses(&[400, 404, 409])
             .runs(
@@ -56,9 +56,9 @@ pub fn operations() -> Vec<Operation> {
     });
     let prune = Operation::post(format!("{ROOT}/artifacts/actions/prune"), "prune_artifacts")
         .summary("Delete trees and downloads that no artifact refers to")
-        .needs(Need::Write("artifacts"))
+        .needs(RequiredScope::Write("artifacts"))
         .takes(schema::of::<PruneInput>)
-        .answers(200, "What went, or would go.", schema::of::<PruneReport>)
+        .answers(200, "What went, or would go.", schema::of::<ArtifactPruneReport>)
         .refuses(&[400, 413, 415, 422])
         .runs(prune);
     works.into_iter().chain([prune]).map(|operation| operation.tag("artifacts")).collect()
@@ -71,7 +71,7 @@ async fn prune(
     body: Body,
 ) -> Result<Response, ApiError> {
     let input: PruneInput = body::read_as(&headers, body).await?;
-    let prune = if input.dry_run { Prune::DryRun } else { Prune::Delete };
+    let prune = if input.dry_run { PruneMode::DryRun } else { PruneMode::Delete };
     let app = std::sync::Arc::clone(&state.app);
     // It goes on when the client goes away: what is half deleted is of no use.
     let pruning = tokio::spawn(async move { app.artifacts.prune_artifacts(&caller, prune).await });

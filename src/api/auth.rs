@@ -12,25 +12,25 @@ use jiff::Timestamp;
 use super::body;
 use super::error::ApiError;
 use super::operation::Operation;
-use super::query::Query;
+use super::query::UrlQuery;
 use super::{ApiState, RequestId};
 use crate::kernel::Caller;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 
 /// What one operation's gate asks.
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub struct OperationGate {
     pub state: ApiState,
-    pub need: Need,
+    pub need: RequiredScope,
     /// Names that its query may have; none where the handler reads filters.
     pub query: Option<Arc<[&'static str]>>,
 }
 
-impl Gate {
+impl OperationGate {
     pub fn of(operation: &Operation, state: &ApiState) -> Self {
-        let names = || operation.query.iter().map(|parameter| parameter.name).collect();
-        let query = (!operation.filters).then(names);
-        Gate { state: state.clone(), need: operation.need, query }
+        let query =
+            (!operation.filters).then(|| operation.query.iter().map(|parameter| parameter.name).collect());
+        OperationGate { state: state.clone(), need: operation.need, query }
     }
 }
 
@@ -38,18 +38,22 @@ impl Gate {
 ///
 /// # Errors
 /// 401, 403, 400.
-pub async fn check(State(gate): State<Gate>, mut request: Request, next: Next) -> Result<Response, ApiError> {
-    if gate.need != Need::Nothing {
+pub async fn check(
+    State(gate): State<OperationGate>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    if gate.need != RequiredScope::Nothing {
         let caller = sign_in(&gate.state, &request)?;
         caller.needs(gate.need)?;
         request.extensions_mut().insert(caller);
     }
-    let query = Query::parse(request.uri().query().unwrap_or_default())?;
+    let query = UrlQuery::parse(request.uri().query().unwrap_or_default())?;
     if let Some(known) = &gate.query {
         query.only(known)?;
     }
     request.extensions_mut().insert(query);
-    if gate.need == Need::Nothing || request.method() != Method::GET {
+    if gate.need == RequiredScope::Nothing || request.method() != Method::GET {
         return Ok(next.run(request).await);
     }
     // What is read after this is not older. Who can say it more exactly does.

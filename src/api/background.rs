@@ -8,14 +8,14 @@ use serde_json::json;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::{ApiState, body, schema};
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::model::BackgroundStatus;
 
 pub fn operations() -> Vec<Operation> {
     let status = Operation::get(format!("{ROOT}/server/background"), "background_status")
         .tag("server")
         .summary("Work that the server does by itself: how often, and how the last round went")
-        .needs(Need::Read("server"))
+        .needs(RequiredScope::Read("server"))
         .answers(200, "As it is now.", schema::of::<BackgroundStatus>)
         .runs(status);
     vec![status]

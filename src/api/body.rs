@@ -12,12 +12,12 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::error::ApiError;
-use super::strict_json::{self, Fault};
+use super::strict_json::{self, JsonFault};
 use crate::kernel::Error;
 use crate::model::ReadPosition;
 use crate::objects::patch::Patch;
 use crate::objects::view::View;
-use crate::objects::write::Expected;
+use crate::objects::write::ExpectedRevision;
 
 /// Largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 4 << 20;
@@ -38,12 +38,10 @@ const TAGS_MAX: usize = 32;
 /// # Errors
 /// 413 when it is too large, 408 when it comes too slowly.
 pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
-    let too_large =
-        || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body here has at most {bytes_max} bytes"));
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max) {
-        return Err(too_large());
+        return Err(body_too_large(bytes_max));
     }
     let begun = Instant::now();
     let (mut bytes, mut pieces) = (Vec::new(), body.into_data_stream());
@@ -60,10 +58,14 @@ pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Re
             }
         };
         if piece.len() > bytes_max - bytes.len() {
-            return Err(too_large());
+            return Err(body_too_large(bytes_max));
         }
         bytes.extend_from_slice(&piece);
     }
+}
+
+fn body_too_large(bytes_max: usize) -> ApiError {
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body here has at most {bytes_max} bytes"))
 }
 
 /// How long a client may take for so many bytes and the next.
@@ -144,10 +146,10 @@ async fn parse(bytes: Vec<u8>) -> Result<Value, ApiError> {
     };
     parsed.map_err(|fault| match fault {
         // The parser's own message ends in line and column.
-        Fault::Syntax(error) => {
+        JsonFault::Syntax(error) => {
             ApiError::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"))
         }
-        Fault::Twice(problem) => Error::Invalid(vec![problem]).into(),
+        JsonFault::Twice(problem) => Error::Invalid(vec![problem]).into(),
     })
 }
 
@@ -155,12 +157,12 @@ async fn parse(bytes: Vec<u8>) -> Result<Value, ApiError> {
 ///
 /// # Errors
 /// 400 for what is no entity tag.
-pub fn expected(headers: &HeaderMap) -> Result<Expected, ApiError> {
+pub fn expected(headers: &HeaderMap) -> Result<ExpectedRevision, ApiError> {
     match tags(headers, &IF_MATCH)? {
-        None => Ok(Expected::Any),
-        Some(tags) if tags.iter().any(|tag| tag == "*") => Ok(Expected::Any),
+        None => Ok(ExpectedRevision::Any),
+        Some(tags) if tags.iter().any(|tag| tag == "*") => Ok(ExpectedRevision::Any),
         // A tag that was never one of ours matches no revision; neither does a weak one.
-        Some(tags) => Ok(Expected::OneOf(tags.iter().filter_map(|tag| revision(tag)).collect())),
+        Some(tags) => Ok(ExpectedRevision::OneOf(tags.iter().filter_map(|tag| revision(tag)).collect())),
     }
 }
 
@@ -170,8 +172,7 @@ pub fn expected(headers: &HeaderMap) -> Result<Expected, ApiError> {
 /// 400 for what is no entity tag.
 pub fn is_known(headers: &HeaderMap, present: u64) -> Result<bool, ApiError> {
     let tags = tags(headers, &IF_NONE_MATCH)?.unwrap_or_default();
-    let fits = |tag: &String| tag == "*" || revision(tag.trim_start_matches("W/")) == Some(present);
-    Ok(tags.iter().any(fits))
+    Ok(tags.iter().any(|tag: &String| tag == "*" || revision(tag.trim_start_matches("W/")) == Some(present)))
 }
 
 fn revision(tag: &str) -> Option<u64> {
@@ -182,22 +183,23 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Vec<String>>, A
     if !headers.contains_key(name) {
         return Ok(None);
     }
-    let refused = || {
-        let detail = format!("`{name}` has entity tags like \"3\" (with the quotes), or *");
-        ApiError::new(StatusCode::BAD_REQUEST, detail)
-    };
     let mut found = Vec::new();
     for value in headers.get_all(name) {
-        for tag in value.to_str().map_err(|_| refused())?.split(',').map(str::trim) {
+        for tag in value.to_str().map_err(|_| entity_tag_error(name))?.split(',').map(str::trim) {
             let opaque = tag.strip_prefix("W/").unwrap_or(tag);
             let quoted = opaque.len() >= 2 && opaque.starts_with('"') && opaque.ends_with('"');
             if !(quoted || tag == "*") || found.len() >= TAGS_MAX {
-                return Err(refused());
+                return Err(entity_tag_error(name));
             }
             found.push(tag.to_owned());
         }
     }
     Ok(Some(found))
+}
+
+fn entity_tag_error(name: &HeaderName) -> ApiError {
+    let detail = format!("`{name}` has entity tags like \"3\" (with the quotes), or *");
+    ApiError::new(StatusCode::BAD_REQUEST, detail)
 }
 
 /// A JSON response.

@@ -17,11 +17,11 @@ use super::ApiState;
 use super::body;
 use super::error::ApiError;
 use super::event_streams::StreamPlace;
-use super::operation::{Content, Operation, number, text};
-use super::query::Query;
+use super::operation::{BodyContent, Operation, number, text};
+use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{Kind, ObjectChange, ReadPosition};
 use crate::objects::changes::{ChangeFeed, ChangeList, ChangeQuery, ChangeStart, LIMIT_DEFAULT, LIMIT_MAX};
@@ -58,7 +58,7 @@ pub fn operations() -> Vec<Operation> {
         .answers_media(
             200,
             "Changes and positions.",
-            Content { media: "text/event-stream", schema: schema::text },
+            BodyContent { media: "text/event-stream", schema: schema::text },
         )
         .refuses(&[503])
         .runs(stream);
@@ -69,7 +69,7 @@ pub fn operations() -> Vec<Operation> {
 fn which(operation: Operation) -> Operation {
     operation
         .tag("changes")
-        .needs(Need::Token)
+        .needs(RequiredScope::Token)
         .query("epoch", json!({"type": "string", "format": "uuid"}), "The epoch that `after` was read in.")
         .query("kind", text(), "Only objects of these kinds, separated by commas: `machine,lease`.")
         .refuses(&[400, 403, 410])
@@ -83,7 +83,7 @@ fn commit_number() -> Value {
 ///
 /// # Errors
 /// 400 for a word that is no kind.
-fn kinds(query: &Query) -> Result<Vec<Kind>, Error> {
+fn kinds(query: &UrlQuery) -> Result<Vec<Kind>, Error> {
     let unknown = |word: &str| {
         let known = Kind::ALL.map(Kind::as_str).join(", ");
         Error::BadRequest(format!("there is no kind `{word}`; there are: {known}"))
@@ -97,7 +97,7 @@ fn kinds(query: &Query) -> Result<Vec<Kind>, Error> {
 ///
 /// # Errors
 /// 400 for what is no number, epoch or cursor.
-fn start(query: &Query) -> Result<Option<ChangeStart>, Error> {
+fn start(query: &UrlQuery) -> Result<Option<ChangeStart>, Error> {
     if let Some(cursor) = query.get("cursor") {
         return cursor.parse().map(Some);
     }
@@ -115,7 +115,7 @@ fn present(state: &ApiState) -> ChangeStart {
 async fn list(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let limit = query.get_as::<usize>("limit", "a number")?.unwrap_or(LIMIT_DEFAULT);
     if !(1..=LIMIT_MAX).contains(&limit) {
@@ -130,7 +130,7 @@ async fn list(
 async fn stream(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
@@ -200,9 +200,17 @@ fn messages(follow: Follow) -> impl Stream<Item = Result<Message, Infallible>> {
 
 /// The changes, and the position behind them where they end with a commit.
 fn batch(changes: &ChangeList) -> Vec<Message> {
-    let change = |change: &ObjectChange| Message::default().data(json!(change).to_string());
-    let end = || position(ReadPosition { commit: changes.commit, epoch: changes.epoch });
-    changes.items.iter().map(change).chain(changes.next.is_none().then(end)).collect()
+    changes
+        .items
+        .iter()
+        .map(|change: &ObjectChange| Message::default().data(json!(change).to_string()))
+        .chain(
+            changes
+                .next
+                .is_none()
+                .then(|| position(ReadPosition { commit: changes.commit, epoch: changes.epoch })),
+        )
+        .collect()
 }
 
 fn position(position: ReadPosition) -> Message {

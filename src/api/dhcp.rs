@@ -10,14 +10,14 @@ use super::operation::Operation;
 use super::resources::ROOT;
 use super::{ApiState, body, schema};
 use crate::kernel::Caller;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::model::DhcpStatus;
 
 pub fn operations() -> Vec<Operation> {
     let status = Operation::get(format!("{ROOT}/dhcp/status"), "dhcp_status")
         .tag("dhcp")
         .summary("How DHCP stands: interfaces, pools, relays, other servers, clients that no subnet fits")
-        .needs(Need::Read("dhcp"))
+        .needs(RequiredScope::Read("dhcp"))
         .answers(200, "As it is now.", schema::of::<DhcpStatus>)
         .runs(status);
     vec![status]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::Error;
 use crate::model::Problem;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Longest text of a refusal that did not come from us, in bytes.
@@ -122,7 +122,7 @@ pub async fn finish(response: Response, request_id: &str) -> Response {
     };
     if status == StatusCode::SERVICE_UNAVAILABLE {
         // Whoever asks whether the server is ready may ask at will.
-        warn_seldom!(request_id, detail = error.detail, "a request could not be answered for now");
+        warn_limited!(request_id, detail = error.detail, "a request could not be answered for now");
     } else if status.is_server_error() {
         tracing::error!(%status, request_id, detail = error.detail, "request failed");
     }

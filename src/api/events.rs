@@ -19,13 +19,13 @@ use super::ApiState;
 use super::body;
 use super::error::ApiError;
 use super::event_streams::StreamPlace;
-use super::operation::{Content, Operation, event_number, text};
-use super::query::Query;
+use super::operation::{BodyContent, Operation, event_number, text};
+use super::query::UrlQuery;
 use super::resources::{ROOT, limit};
 use super::schema;
 use crate::insight::timeline::{LIMIT_DEFAULT, LIMIT_MAX};
-use crate::kernel::scope::Need;
-use crate::kernel::{Caller, Error, EventBatch, EventQuery, Feed};
+use crate::kernel::scope::RequiredScope;
+use crate::kernel::{Caller, Error, EventBatch, EventFeed, EventQuery};
 use crate::model::Event;
 use crate::model::event::check_kind_filter;
 
@@ -68,7 +68,7 @@ pub fn operations() -> Vec<Operation> {
         .answers_media(
             200,
             "One message an event: its number as `id`, the event as JSON in `data`.",
-            Content { media: "text/event-stream", schema: schema::text },
+            BodyContent { media: "text/event-stream", schema: schema::text },
         )
         .refuses(&[503])
         .runs(stream);
@@ -79,14 +79,14 @@ pub fn operations() -> Vec<Operation> {
 fn which(operation: Operation) -> Operation {
     operation
         .tag("events")
-        .needs(Need::Read("events"))
+        .needs(RequiredScope::Read("events"))
         .query("kind", text(), "A kind of event, or all of a noun's: `machine.*`.")
         .query("subject", text(), "What they are about: `machine:web1`, `subnet:lan`.")
         .query("attempt", json!({"type": "string", "format": "uuid"}), "The boot attempt they belong to.")
         .refuses(&[400])
 }
 
-fn event_query((state, caller): (&ApiState, &Caller), query: &Query) -> Result<EventQuery, Error> {
+fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Result<EventQuery, Error> {
     if let Some(kind) = query.get("kind") {
         check_kind_filter(kind).map_err(Error::BadRequest)?;
     }
@@ -114,7 +114,7 @@ fn event_query((state, caller): (&ApiState, &Caller), query: &Query) -> Result<E
 ///
 /// # Errors
 /// 400 outside of its bounds.
-pub fn read_limit(query: &Query) -> Result<u32, Error> {
+pub fn read_limit(query: &UrlQuery) -> Result<u32, Error> {
     let limit = query.get_as::<u32>("limit", "a number")?.unwrap_or(LIMIT_DEFAULT);
     if (1..=LIMIT_MAX).contains(&limit) {
         return Ok(limit);
@@ -125,7 +125,7 @@ pub fn read_limit(query: &Query) -> Result<u32, Error> {
 async fn list(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let query = event_query((&state, &caller), &query)?;
     Ok(EventPage::from(state.app.kernel.events_for(&caller, query).await?).response())
@@ -134,7 +134,7 @@ async fn list(
 async fn stream(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
@@ -142,22 +142,22 @@ async fn stream(
     let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     match resume {
         Some(id) => {
-            let refused =
-                || Error::BadRequest(format!("`Last-Event-ID` is the number of an event, not `{id}`"));
-            wanted.after = id.parse().map_err(|_| refused())?;
+            wanted.after = id.parse().map_err(|_| {
+                Error::BadRequest(format!("`Last-Event-ID` is the number of an event, not `{id}`"))
+            })?;
         }
         None if query.get("after").is_none() => wanted.after = state.app.kernel.last_event(),
         None => {}
     }
     let feed = state.app.kernel.feed_for(&caller, wanted);
-    let follow = Follow { feed, state, caller, batch: Vec::new().into_iter(), _place: place };
+    let follow = EventFollower { feed, state, caller, batch: Vec::new().into_iter(), _place: place };
     let keep_alive = KeepAlive::new().interval(Duration::from_secs(KEEP_ALIVE_SECONDS));
     Ok(Sse::new(messages(follow)).keep_alive(keep_alive).into_response())
 }
 
 /// One open stream.
-struct Follow {
-    feed: Feed,
+struct EventFollower {
+    feed: EventFeed,
     state: ApiState,
     caller: Caller,
     batch: std::vec::IntoIter<Event>,
@@ -166,7 +166,7 @@ struct Follow {
 
 /// Ends when the server stops, when the token no longer holds, and when the database fails: the client
 /// comes back with the number of the last event it saw.
-fn messages(follow: Follow) -> impl Stream<Item = Result<Message, Infallible>> {
+fn messages(follow: EventFollower) -> impl Stream<Item = Result<Message, Infallible>> {
     futures_util::stream::unfold(follow, |mut follow| async move {
         loop {
             if let Some(event) = follow.batch.next() {

@@ -15,15 +15,15 @@ use serde_json::{Value, json};
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
-use super::operation::{Content, Operation, number};
-use super::query::Query;
+use super::operation::{BodyContent, Operation, number};
+use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{AgentReport, Job, JobOffer, JobReport, LogEnd, TokenGrant};
 use crate::runs::job_reports::LOG_PIECE_BYTES_MAX;
-use crate::runs::jobs::Asking;
+use crate::runs::jobs::WorkRequest;
 
 /// When an agent that got nothing may ask again, in seconds.
 const ASK_AGAIN_SECONDS: &str = "5";
@@ -38,7 +38,7 @@ pub fn operations() -> Vec<Operation> {
             .summary(
                 "Ask for work: a job, or the word to reboot; the answer is held back while there is none",
             )
-            .needs(Need::Agent)
+            .needs(RequiredScope::Agent)
             .takes(schema::of::<AgentReport>)
             .answers(200, "What to do.", schema::of::<JobOffer>)
             .answers_empty(204, "Nothing now; `Retry-After` says when to ask again.")
@@ -47,7 +47,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::new(Method::PATCH, job, "report_job")
             .tag("jobs")
             .summary("Say that a job runs, or how it ended; a report that comes twice changes nothing")
-            .needs(Need::Agent)
+            .needs(RequiredScope::Agent)
             .takes(schema::of::<JobReport>)
             .answers(200, "The job as it is now.", schema::view::<Job>)
             .refuses(&[400, 404, 409, 413, 415, 422, 503])
@@ -55,7 +55,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::new(Method::PUT, log.clone(), "write_job_log")
             .tag("jobs")
             .summary("Write a piece of a job's log; bytes that are there already are passed over")
-            .needs(Need::Agent)
+            .needs(RequiredScope::Agent)
             .query("offset", number(0, i64::MAX.unsigned_abs()), "Where the piece begins, in bytes.")
             .takes_media(OCTETS, octets)
             .answers(200, "How long the log is now.", schema::of::<LogEnd>)
@@ -64,20 +64,20 @@ pub fn operations() -> Vec<Operation> {
         Operation::get(log, "read_job_log")
             .tag("jobs")
             .summary("Read a job's log; nothing when there is nothing yet beyond the offset")
-            .needs(Need::Read("jobs"))
+            .needs(RequiredScope::Read("jobs"))
             .query(
                 "offset",
                 number(0, i64::MAX.unsigned_abs()),
                 "Where to begin, in bytes; 0 when not given.",
             )
             .query("limit", number(1, LOG_PIECE_BYTES_MAX as u64), "Most bytes to read.")
-            .answers_media(200, "The bytes.", Content { media: OCTETS, schema: octets })
+            .answers_media(200, "The bytes.", BodyContent { media: OCTETS, schema: octets })
             .refuses(&[400, 404, 409])
             .runs(read_log),
         Operation::post(format!("{ROOT}/machines/{{ref}}/token"), "renew_agent_token")
             .tag("jobs")
             .summary("Exchange an agent's token for a fresh one")
-            .needs(Need::Agent)
+            .needs(RequiredScope::Agent)
             .answers(200, "The new token; the old one is good until its own end.", schema::of::<TokenGrant>)
             .refuses(&[400, 404, 409, 503])
             .runs(renew),
@@ -100,7 +100,7 @@ async fn next(
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: AgentReport = body::read_as(&headers, body).await?;
-    let asking = Asking { machine: &reference, report: &report, renderer: &state.app.runs };
+    let asking = WorkRequest { machine: &reference, report: &report, renderer: &state.app.runs };
     let offer = tokio::select! {
         offer = state.app.runs.await_job(&caller, &asking) => offer?,
         () = state.shutdown.cancelled() => None,
@@ -126,7 +126,7 @@ async fn report(
 async fn write_log(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
-    (Extension(caller), Extension(query)): (Extension<Caller>, Extension<Query>),
+    (Extension(caller), Extension(query)): (Extension<Caller>, Extension<UrlQuery>),
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let offset = query.get_as::<u64>("offset", "a number of bytes")?;
@@ -141,7 +141,7 @@ async fn read_log(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let offset = query.get_as::<u64>("offset", "a number of bytes")?.unwrap_or(0);
     let limit = query.get_as::<u32>("limit", "a number of bytes")?;

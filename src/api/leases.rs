@@ -12,16 +12,16 @@ use super::ApiState;
 use super::body;
 use super::error::ApiError;
 use super::operation::{Operation, event_number};
-use super::query::Query;
+use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
-use crate::dhcp::lease_actions::Ending;
+use crate::dhcp::lease_actions::LeaseEnding;
 use crate::dhcp::lease_history::LeaseHistory;
-use crate::dhcp::lease_import::{Import, ImportReport};
-use crate::kernel::scope::Need;
+use crate::dhcp::lease_import::{ImportReport, LeaseImport};
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::Lease;
-use crate::objects::write::Target;
+use crate::objects::write::WriteTarget;
 
 /// Largest body of an import, in bytes: some hundred thousand leases.
 const IMPORT_BYTES_MAX: usize = 64 << 20;
@@ -29,13 +29,13 @@ const IMPORT_BYTES_MAX: usize = 64 << 20;
 pub fn operations() -> Vec<Operation> {
     let one = format!("{ROOT}/leases/{{ref}}");
     let ends = [
-        ("release", "End a lease as if its client had given it back", Ending::Release),
-        ("expire", "End a lease as if its time were up", Ending::Expire),
+        ("release", "End a lease as if its client had given it back", LeaseEnding::Release),
+        ("expire", "End a lease as if its time were up", LeaseEnding::Expire),
     ];
     let ends = ends.map(|(verb, about, ending)| {
         Operation::post(format!("{one}/actions/{verb}"), format!("{verb}_lease"))
             .summary(about)
-            .needs(Need::Write("leases"))
+            .needs(RequiredScope::Write("leases"))
             .answers(200, "The lease as it is now.", schema::view::<Lease>)
             .refuses(&[400, 404, 409, 412])
             .runs(
@@ -43,7 +43,7 @@ pub fn operations() -> Vec<Operation> {
                       Extension(caller): Extension<Caller>,
                       Path(reference): Path<String>,
                       headers: HeaderMap| async move {
-                    end(&state, &caller, (&reference, ending, &headers)).await?;
+                    end(&state, &caller, &reference, ending, &headers).await?;
                     let view = state.app.objects.get::<Lease>(&caller, &reference).await?;
                     Ok::<_, ApiError>(body::object(StatusCode::OK, &view))
                 },
@@ -51,7 +51,7 @@ pub fn operations() -> Vec<Operation> {
     });
     let delete = Operation::new(Method::DELETE, one.as_str(), "delete_lease")
         .summary("Delete a lease: its address is free, and its client's claim to it is gone")
-        .needs(Need::Write("leases"))
+        .needs(RequiredScope::Write("leases"))
         .answers_empty(204, "Gone.")
         .refuses(&[400, 404, 409, 412])
         .runs(delete);
@@ -59,15 +59,15 @@ pub fn operations() -> Vec<Operation> {
         .summary(
             "Who had an address, or which addresses a MAC had (`mac:52:54:00:aa:00:01`), the latest first",
         )
-        .needs(Need::Read("leases"))
+        .needs(RequiredScope::Read("leases"))
         .query("before", event_number(), "`next` of the page before.")
         .answers(200, "A page.", schema::of::<LeaseHistory>)
         .refuses(&[400])
         .runs(history);
     let import = Operation::post(format!("{ROOT}/leases/import"), "import_leases")
         .summary("Take over the leases of ISC dhcpd or Kea; what is newer here stays")
-        .needs(Need::Write("leases"))
-        .takes(schema::of::<Import>)
+        .needs(RequiredScope::Write("leases"))
+        .takes(schema::of::<LeaseImport>)
         .answers(200, "What became of each.", schema::of::<ImportReport>)
         .refuses(&[400, 413, 415, 422])
         .runs(import);
@@ -78,9 +78,11 @@ pub fn operations() -> Vec<Operation> {
 async fn end(
     state: &ApiState,
     caller: &Caller,
-    (reference, ending, headers): (&str, Ending, &HeaderMap),
+    reference: &str,
+    ending: LeaseEnding,
+    headers: &HeaderMap,
 ) -> Result<(), ApiError> {
-    let target = Target { reference, expected: body::expected(headers)? };
+    let target = WriteTarget { reference, expected: body::expected(headers)? };
     Ok(state.app.dhcp.end_lease(caller, &target, ending).await?)
 }
 
@@ -90,7 +92,7 @@ async fn delete(
     Path(reference): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    end(&state, &caller, (&reference, Ending::Delete, &headers)).await?;
+    end(&state, &caller, &reference, LeaseEnding::Delete, &headers).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -98,7 +100,7 @@ async fn history(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let before = query.get_as::<u64>("before", "the number of an event")?;
     let history = state.app.dhcp.lease_history(&caller, &reference, before).await?;
@@ -111,7 +113,7 @@ async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let import: Import = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
+    let import: LeaseImport = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
     let app = std::sync::Arc::clone(&state.app);
     // It goes on when the client goes away, so that a file is never taken by half without a word of it.
     let importing = tokio::spawn(async move { app.dhcp.import_leases(&caller, &import).await });

@@ -14,11 +14,11 @@ const MIRRORS_MAX: usize = 100;
 
 /// Answers of the API, by the first digit of their status.
 #[derive(Debug, Default)]
-pub struct Requests {
+pub struct RequestCounters {
     classes: [AtomicU64; 6],
 }
 
-impl Requests {
+impl RequestCounters {
     pub fn count(&self, status: StatusCode) {
         if let Some(class) = self.classes.get(usize::from(status.as_u16() / 100)) {
             class.fetch_add(1, Ordering::Relaxed);
@@ -27,7 +27,7 @@ impl Requests {
 }
 
 /// A number that a service counts.
-pub struct Counter {
+pub struct ServiceCounter {
     pub name: &'static str,
     pub about: &'static str,
     /// A label and its value, where several counters have one name; those follow each other.
@@ -37,15 +37,15 @@ pub struct Counter {
 
 /// What the services beside the API count.
 #[derive(Clone, Default)]
-pub struct Counters(Arc<Vec<Counter>>);
+pub struct ServiceCounters(Arc<Vec<ServiceCounter>>);
 
-impl Counters {
-    pub fn new(counters: Vec<Counter>) -> Self {
-        Counters(Arc::new(counters))
+impl ServiceCounters {
+    pub fn new(counters: Vec<ServiceCounter>) -> Self {
+        ServiceCounters(Arc::new(counters))
     }
 }
 
-impl fmt::Debug for Counters {
+impl fmt::Debug for ServiceCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|counter| counter.name)).finish()
     }

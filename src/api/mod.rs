@@ -9,7 +9,7 @@ mod artifacts;
 mod auth;
 mod background;
 pub mod body;
-mod boot_sight;
+mod boot_preview;
 mod changes;
 mod dhcp;
 pub mod error;
@@ -26,11 +26,11 @@ pub mod resources;
 mod runs;
 pub mod schema;
 mod service;
-mod sight;
 pub mod starting;
 mod strict_json;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod tokens;
 
 pub use openapi::openapi;
@@ -51,8 +51,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use crate::houses::Houses;
-use crate::kernel::scope::Need;
-use auth::Gate;
+use crate::kernel::scope::RequiredScope;
+use auth::OperationGate;
 use error::ApiError;
 use event_streams::EventStreams;
 use operation::Operation;
@@ -69,19 +69,19 @@ pub struct ApiState {
     pub shutdown: CancellationToken,
     /// Set once all listeners are bound.
     pub ready: Arc<AtomicBool>,
-    requests: Arc<metrics::Requests>,
-    counters: metrics::Counters,
+    requests: Arc<metrics::RequestCounters>,
+    counters: metrics::ServiceCounters,
     streams: Arc<EventStreams>,
 }
 
 impl ApiState {
     pub fn new(app: Arc<Houses>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
-        let counters = metrics::Counters::default();
+        let counters = metrics::ServiceCounters::default();
         ApiState { app, shutdown, ready, requests: Arc::default(), counters, streams: Arc::default() }
     }
 
     /// With counters for the metrics page.
-    pub fn with_counters(self, counters: metrics::Counters) -> Self {
+    pub fn with_counters(self, counters: metrics::ServiceCounters) -> Self {
         ApiState { counters, ..self }
     }
 }
@@ -110,7 +110,7 @@ pub fn router(state: ApiState) -> Router {
 }
 
 fn gated(operation: Operation, state: &ApiState) -> MethodRouter<ApiState> {
-    let gate = Gate::of(&operation, state);
+    let gate = OperationGate::of(&operation, state);
     operation.handler.route_layer(from_fn_with_state(gate, auth::check))
 }
 
@@ -122,9 +122,9 @@ fn allowed(methods: &[Method], state: &ApiState) -> MethodRouter<ApiState> {
     }
     names.push("OPTIONS");
     let names = names.join(", ");
-    let answer = move || async move { (StatusCode::NO_CONTENT, [(ALLOW, names)]) };
-    let gate = Gate { state: state.clone(), need: Need::Token, query: None };
-    options(answer).route_layer(from_fn_with_state(gate, auth::check))
+    let gate = OperationGate { state: state.clone(), need: RequiredScope::Token, query: None };
+    options(move || async move { (StatusCode::NO_CONTENT, [(ALLOW, names)]) })
+        .route_layer(from_fn_with_state(gate, auth::check))
 }
 
 /// The outermost layer: gives each request an id, and each refusal its document.
@@ -142,11 +142,12 @@ async fn wrap(State(state): State<ApiState>, mut request: Request, next: Next) -
 
 fn request_id(request: &Request) -> String {
     let given = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok());
-    let plain = |id: &&str| {
-        (1..=REQUEST_ID_MAX).contains(&id.len())
-            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    };
-    given.filter(plain).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+    given
+        .filter(|id: &&str| {
+            (1..=REQUEST_ID_MAX).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        })
+        .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
 async fn no_such_path(State(state): State<ApiState>, request: Request) -> Result<Response, ApiError> {

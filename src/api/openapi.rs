@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::error::{PROBLEM_JSON, ProblemDetails};
-use super::operation::{Content, Operation, Reply};
+use super::operation::{BodyContent, Operation, SuccessReply};
 use super::resources::operations;
 use super::schema;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::model::Kind;
 
 /// The parts of the document in the order of its text.
@@ -15,11 +15,12 @@ const PARTS: [&str; 6] = ["openapi", "info", "servers", "tags", "paths", "compon
 /// The document as YAML, as it is served and as it stands in the repository.
 pub fn openapi() -> String {
     let document = sorted(document());
-    let part = |name: &str| {
-        let value = document.get(name).cloned().unwrap_or_default();
-        serde_saphyr::to_string(&json!({name: value})).unwrap_or_default()
-    };
-    PARTS.map(part).concat()
+    PARTS
+        .map(|name: &str| {
+            let value = document.get(name).cloned().unwrap_or_default();
+            serde_saphyr::to_string(&json!({name: value})).unwrap_or_default()
+        })
+        .concat()
 }
 
 /// The document as a value.
@@ -99,11 +100,13 @@ const REFUSALS: [(u16, &str, &str); 13] = [
 
 fn refusal_bodies(generator: &mut schemars::SchemaGenerator) -> Map<String, Value> {
     let problem = schema::of::<ProblemDetails>(generator);
-    let body = |(_, name, about): &(u16, &str, &str)| {
-        let body = json!({"description": about, "content": {PROBLEM_JSON: {"schema": problem}}});
-        ((*name).to_owned(), body)
-    };
-    REFUSALS.iter().map(body).collect()
+    REFUSALS
+        .iter()
+        .map(|(_, name, about): &(u16, &str, &str)| {
+            let body = json!({"description": about, "content": {PROBLEM_JSON: {"schema": problem}}});
+            ((*name).to_owned(), body)
+        })
+        .collect()
 }
 
 fn refusal(status: u16) -> Value {
@@ -126,7 +129,7 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) ->
         "tags": [operation.tag],
         "parameters": parameters(operation),
         "responses": responses,
-        "security": if operation.need == Need::Nothing { json!([]) } else { json!([{"token": []}]) },
+        "security": if operation.need == RequiredScope::Nothing { json!([]) } else { json!([{"token": []}]) },
     });
     let Some(fields) = entry.as_object_mut() else { return entry };
     if !operation.description.is_empty() {
@@ -143,14 +146,15 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) ->
 }
 
 fn refusals(operation: &Operation) -> Vec<u16> {
-    let signed_in = [(operation.need != Need::Nothing).then_some(401), operation.need.scope().map(|_| 403)];
-    let asked = (operation.need != Need::Nothing).then_some(400);
+    let signed_in =
+        [(operation.need != RequiredScope::Nothing).then_some(401), operation.need.scope().map(|_| 403)];
+    let asked = (operation.need != RequiredScope::Nothing).then_some(400);
     let body = (!operation.takes.is_empty()).then_some(408);
     let own = operation.refusals.iter().copied().chain(body);
     own.chain(signed_in.into_iter().flatten()).chain(asked).chain(COMMON).collect()
 }
 
-fn describe_reply(reply: &Reply, generator: &mut schemars::SchemaGenerator) -> Value {
+fn describe_reply(reply: &SuccessReply, generator: &mut schemars::SchemaGenerator) -> Value {
     let mut entry = json!({"description": reply.about});
     if let (Some(content_of), Some(fields)) = (reply.content, entry.as_object_mut()) {
         fields.insert("content".to_owned(), content(&[content_of], generator));
@@ -158,7 +162,7 @@ fn describe_reply(reply: &Reply, generator: &mut schemars::SchemaGenerator) -> V
     entry
 }
 
-fn content(contents: &[Content], generator: &mut schemars::SchemaGenerator) -> Value {
+fn content(contents: &[BodyContent], generator: &mut schemars::SchemaGenerator) -> Value {
     contents
         .iter()
         .map(|content| (content.media.to_owned(), json!({"schema": (content.schema)(generator)})))

@@ -13,29 +13,29 @@ use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body::JSON;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 
 /// Makes a schema, with what it refers to put into the generator.
 pub type SchemaFn = fn(&mut SchemaGenerator) -> Value;
 
 /// A body of a request or response.
 #[derive(Debug, Clone, Copy)]
-pub struct Content {
+pub struct BodyContent {
     pub media: &'static str,
     pub schema: SchemaFn,
 }
 
 /// One status that an operation answers with when it does what was asked.
 #[derive(Debug, Clone)]
-pub struct Reply {
+pub struct SuccessReply {
     pub status: u16,
     pub about: &'static str,
-    pub content: Option<Content>,
+    pub content: Option<BodyContent>,
 }
 
 /// A parameter of the query.
 #[derive(Debug, Clone)]
-pub struct Parameter {
+pub struct QueryParameter {
     pub name: &'static str,
     pub about: &'static str,
     pub schema: Value,
@@ -51,12 +51,12 @@ pub struct Operation {
     pub summary: String,
     /// What the summary has no room for; may be empty.
     pub description: &'static str,
-    pub need: Need,
-    pub query: Vec<Parameter>,
+    pub need: RequiredScope,
+    pub query: Vec<QueryParameter>,
     /// Whether names other than those of `query` are looked at by the handler: filters.
     pub filters: bool,
-    pub takes: Vec<Content>,
-    pub replies: Vec<Reply>,
+    pub takes: Vec<BodyContent>,
+    pub replies: Vec<SuccessReply>,
     /// Statuses of refusals, besides those that every operation has.
     pub refusals: Vec<u16>,
     pub handler: MethodRouter<ApiState>,
@@ -71,7 +71,7 @@ impl Operation {
             tag: "service",
             summary: String::new(),
             description: "",
-            need: Need::Token,
+            need: RequiredScope::Token,
             query: Vec::new(),
             filters: false,
             takes: Vec::new(),
@@ -102,13 +102,13 @@ impl Operation {
         Operation { description, ..self }
     }
 
-    pub fn needs(self, need: Need) -> Self {
+    pub fn needs(self, need: RequiredScope) -> Self {
         Operation { need, ..self }
     }
 
     /// A parameter of the query, with its JSON Schema.
     pub fn query(mut self, name: &'static str, schema: Value, about: &'static str) -> Self {
-        self.query.push(Parameter { name, about, schema });
+        self.query.push(QueryParameter { name, about, schema });
         self
     }
 
@@ -122,23 +122,23 @@ impl Operation {
     }
 
     pub fn takes_media(mut self, media: &'static str, schema: SchemaFn) -> Self {
-        self.takes.push(Content { media, schema });
+        self.takes.push(BodyContent { media, schema });
         self
     }
 
     /// A status with a JSON body.
     pub fn answers(self, status: u16, about: &'static str, schema: SchemaFn) -> Self {
-        self.answers_media(status, about, Content { media: JSON, schema })
+        self.answers_media(status, about, BodyContent { media: JSON, schema })
     }
 
-    pub fn answers_media(mut self, status: u16, about: &'static str, content: Content) -> Self {
-        self.replies.push(Reply { status, about, content: Some(content) });
+    pub fn answers_media(mut self, status: u16, about: &'static str, content: BodyContent) -> Self {
+        self.replies.push(SuccessReply { status, about, content: Some(content) });
         self
     }
 
     /// A status without a body.
     pub fn answers_empty(mut self, status: u16, about: &'static str) -> Self {
-        self.replies.push(Reply { status, about, content: None });
+        self.replies.push(SuccessReply { status, about, content: None });
         self
     }
 

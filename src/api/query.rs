@@ -10,9 +10,9 @@ const PAIRS_MAX: usize = 64;
 
 /// The pairs of a query, in order.
 #[derive(Debug, Clone, Default)]
-pub struct Query(pub Vec<(String, String)>);
+pub struct UrlQuery(pub Vec<(String, String)>);
 
-impl Query {
+impl UrlQuery {
     /// Decodes what stands after the `?`.
     ///
     /// # Errors
@@ -22,11 +22,14 @@ impl Query {
         if pairs.len() > PAIRS_MAX {
             return Err(Error::BadRequest(format!("a query has at most {PAIRS_MAX} parameters")));
         }
-        let pair = |text: &str| {
-            let (name, value) = text.split_once('=').unwrap_or((text, ""));
-            Ok((decode(name)?, decode(value)?))
-        };
-        pairs.into_iter().map(pair).collect::<Result<_, _>>().map(Query)
+        pairs
+            .into_iter()
+            .map(|text: &str| {
+                let (name, value) = text.split_once('=').unwrap_or((text, ""));
+                Ok((decode(name)?, decode(value)?))
+            })
+            .collect::<Result<_, _>>()
+            .map(UrlQuery)
     }
 
     /// The last value given for a name.
@@ -39,8 +42,11 @@ impl Query {
     /// # Errors
     /// [`Error::BadRequest`] saying what the value must be.
     pub fn get_as<T: std::str::FromStr>(&self, name: &str, what: &'static str) -> Result<Option<T>, Error> {
-        let refused = |text: &str| Error::BadRequest(format!("`{name}` is {what}, not `{text}`"));
-        self.get(name).map(|text| text.parse().map_err(|_| refused(text))).transpose()
+        self.get(name)
+            .map(|text| {
+                text.parse().map_err(|_| Error::BadRequest(format!("`{name}` is {what}, not `{text}`")))
+            })
+            .transpose()
     }
 
     /// Refuses names that the operation does not know.
@@ -72,16 +78,16 @@ mod tests {
 
     #[test]
     fn names_and_values_are_decoded() {
-        let query = Query::parse("updated_at%5Bgt%5D=2026-01-01T00%3A00%3A00Z&name=a+b&flag").unwrap();
+        let query = UrlQuery::parse("updated_at%5Bgt%5D=2026-01-01T00%3A00%3A00Z&name=a+b&flag").unwrap();
         assert_eq!(query.get("updated_at[gt]"), Some("2026-01-01T00:00:00Z"));
         assert_eq!((query.get("name"), query.get("flag"), query.get("x")), (Some("a b"), Some(""), None));
-        assert!(Query::parse("a=%ff").is_err());
-        assert!(Query::parse(&"a&".repeat(65)).is_err());
+        assert!(UrlQuery::parse("a=%ff").is_err());
+        assert!(UrlQuery::parse(&"a&".repeat(65)).is_err());
     }
 
     #[test]
     fn an_unknown_parameter_is_told_the_nearest() {
-        let error = Query::parse("limt=1").unwrap().only(&["limit", "after"]).unwrap_err();
+        let error = UrlQuery::parse("limt=1").unwrap().only(&["limit", "after"]).unwrap_err();
         assert!(error.to_string().contains("did you mean `limit`"), "{error}");
     }
 }

@@ -12,13 +12,13 @@ use uuid::Uuid;
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
-use super::operation::{Content, Operation, text};
-use super::query::Query;
+use super::operation::{BodyContent, Operation, text};
+use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
 use crate::kernel::Caller;
-use crate::kernel::scope::Need;
-use crate::model::{PruneReport, ServedDocuments};
+use crate::kernel::scope::RequiredScope;
+use crate::model::{HistoryPruneReport, ServedDocuments};
 use crate::records::pruning::Mode;
 
 const PLAIN: &str = "text/plain";
@@ -31,7 +31,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::get(documents.clone(), "documents_of_run")
             .tag("runs")
             .summary("The documents that the machine was served under a run")
-            .needs(Need::Read("runs"))
+            .needs(RequiredScope::Read("runs"))
             .answers(200, "The documents, by path and then by time.", schema::of::<ServedDocuments>)
             .refuses(&[400])
             .runs(list),
@@ -43,9 +43,9 @@ pub fn operations() -> Vec<Operation> {
                  stand as `(sealed)` and that the URLs have the word `preview` in place of the capability. \
                  `ETag` is the digest. A text that is not kept is answered with 409 and the reason.",
             )
-            .needs(Need::Read("runs"))
+            .needs(RequiredScope::Read("runs"))
             .query("digest", text(), "The text with this digest; without it the last one that was served.")
-            .answers_media(200, "The text.", Content { media: PLAIN, schema: plain })
+            .answers_media(200, "The text.", BodyContent { media: PLAIN, schema: plain })
             .refuses(&[400, 404, 409])
             .runs(show),
         Operation::post(format!("{ROOT}/server/prune"), "prune")
@@ -55,9 +55,9 @@ pub fn operations() -> Vec<Operation> {
                 "What the present run of a machine refers to is never deleted. Where much is due the answer \
                  is not `complete`: ask again.",
             )
-            .needs(Need::Write("server"))
+            .needs(RequiredScope::Write("server"))
             .query("dry_run", json!({"type": "boolean", "default": true}), "`false` deletes.")
-            .answers(200, "What was deleted, or would be.", schema::of::<PruneReport>)
+            .answers(200, "What was deleted, or would be.", schema::of::<HistoryPruneReport>)
             .refuses(&[400, 503])
             .runs(prune),
     ]
@@ -68,8 +68,9 @@ fn plain(_: &mut SchemaGenerator) -> Value {
 }
 
 fn run_of(reference: &str) -> Result<Uuid, ApiError> {
-    let refused = || ApiError::new(StatusCode::BAD_REQUEST, format!("`{reference}` is not the id of a run"));
-    reference.parse().map_err(|_| refused())
+    reference
+        .parse()
+        .map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, format!("`{reference}` is not the id of a run")))
 }
 
 async fn list(
@@ -85,7 +86,7 @@ async fn show(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path((reference, path)): Path<(String, String)>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let run = run_of(&reference)?;
     let Some((document, text)) =
@@ -116,7 +117,7 @@ async fn show(
 async fn prune(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let mode = match query.get_as::<bool>("dry_run", "`true` or `false`")? {
         Some(false) => Mode::Delete,

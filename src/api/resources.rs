@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 use super::body::{self, JSON_PATCH, MERGE_PATCH};
 use super::error::ApiError;
 use super::operation::{Operation, number, text};
-use super::query::Query;
+use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_sight, changes, dhcp, events, jobs, leases, records, runs,
-    schema, service, sight, tokens,
+    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, records,
+    runs, schema, service, timeline, tokens,
 };
 use crate::kernel::Caller;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::model::*;
 use crate::objects::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
-use crate::objects::rules::Managed;
-use crate::objects::write::Target;
+use crate::objects::rules::NounRules;
+use crate::objects::write::WriteTarget;
 
 /// Where the API begins.
 pub const ROOT: &str = "/api/v1";
@@ -37,12 +37,12 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(runs::operations());
     operations.extend(leases::operations());
     operations.extend(artifacts::operations());
-    operations.extend(boot_sight::operations());
+    operations.extend(boot_preview::operations());
     operations.extend(background::operations());
     operations.extend(records::operations());
     operations.extend(dhcp::operations());
     operations.extend(jobs::operations());
-    operations.extend(sight::operations());
+    operations.extend(timeline::operations());
     operations.extend(events::operations());
     operations.extend(changes::operations());
     operations.extend(service::operations());
@@ -51,7 +51,7 @@ pub fn operations() -> Vec<Operation> {
 
 /// The operations of one noun that are the same for all. The text of a new token is shown once, so
 /// tokens are made by an operation of their own; what has the address of a lease gives it up with it.
-fn crud<T: Managed>() -> Vec<Operation>
+fn crud<T: NounRules>() -> Vec<Operation>
 where
     World: HasTable<T>,
 {
@@ -60,14 +60,14 @@ where
     verbs.map(|verb| operation::<T>(*verb)).collect()
 }
 
-fn operation<T: Managed>(verb: NounVerb) -> Operation
+fn operation<T: NounRules>(verb: NounVerb) -> Operation
 where
     World: HasTable<T>,
 {
     let (one, many) = (T::KIND.as_str(), T::KIND.plural());
     let collection = format!("{ROOT}/{many}");
     let object = format!("{collection}/{{ref}}");
-    let (read, write) = (Need::Read(many), Need::Write(many));
+    let (read, write) = (RequiredScope::Read(many), RequiredScope::Write(many));
     let operation = match verb {
         NounVerb::List => list_row::<T>(collection, many),
         NounVerb::Create => Operation::post(collection, format!("create_{one}"))
@@ -109,7 +109,7 @@ where
     operation.tag(many)
 }
 
-fn list_row<T: Managed>(collection: String, many: &'static str) -> Operation
+fn list_row<T: NounRules>(collection: String, many: &'static str) -> Operation
 where
     World: HasTable<T>,
 {
@@ -118,14 +118,14 @@ where
 }
 
 /// A list of a noun's objects: what can be asked of it, and what it answers.
-pub(super) fn listing<T: Managed>(path: String, id: String) -> Operation
+pub(super) fn listing<T: NounRules>(path: String, id: String) -> Operation
 where
     World: HasTable<T>,
 {
     let many = T::KIND.plural();
     let limit = json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT});
     Operation::get(path, id)
-        .needs(Need::Read(many))
+        .needs(RequiredScope::Read(many))
         .with_filters()
         .query("limit", limit, "Objects on a page.")
         .query("cursor", text(), "`next` of the page before.")
@@ -135,10 +135,10 @@ where
         .refuses(&[400])
 }
 
-async fn list<T: Managed>(
+async fn list<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError>
 where
     World: HasTable<T>,
@@ -150,7 +150,7 @@ where
     Ok(body::read_at(response, list.read_at))
 }
 
-async fn create<T: Managed>(
+async fn create<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
@@ -164,7 +164,7 @@ where
     Ok(body::created(&format!("{ROOT}/{}", T::KIND.plural()), &view))
 }
 
-async fn get<T: Managed>(
+async fn get<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
@@ -184,7 +184,7 @@ where
     Ok(body::object(StatusCode::OK, &view))
 }
 
-async fn replace<T: Managed>(
+async fn replace<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
@@ -196,12 +196,15 @@ where
 {
     let expected = body::expected(&headers)?;
     let sent: Value = body::read_json(&headers, body).await?;
-    let view =
-        state.app.objects.replace::<T>(&caller, &Target { reference: &reference, expected }, &sent).await?;
+    let view = state
+        .app
+        .objects
+        .replace::<T>(&caller, &WriteTarget { reference: &reference, expected }, &sent)
+        .await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
-async fn patch<T: Managed>(
+async fn patch<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
@@ -213,12 +216,15 @@ where
 {
     let expected = body::expected(&headers)?;
     let patch = body::read_patch(&headers, body).await?;
-    let view =
-        state.app.objects.patch::<T>(&caller, &Target { reference: &reference, expected }, &patch).await?;
+    let view = state
+        .app
+        .objects
+        .patch::<T>(&caller, &WriteTarget { reference: &reference, expected }, &patch)
+        .await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
-async fn delete<T: Managed>(
+async fn delete<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
@@ -228,7 +234,7 @@ where
     World: HasTable<T>,
 {
     let expected = body::expected(&headers)?;
-    state.app.objects.delete::<T>(&caller, &Target { reference: &reference, expected }).await?;
+    state.app.objects.delete::<T>(&caller, &WriteTarget { reference: &reference, expected }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -9,7 +9,7 @@ use super::ApiState;
 use super::body;
 use super::error::ApiError;
 use super::operation::Operation;
-use super::query::Query;
+use super::query::UrlQuery;
 use super::resources::{ROOT, listing};
 use crate::kernel::Caller;
 use crate::model::Run;
@@ -24,7 +24,7 @@ pub fn operations() -> Vec<Operation> {
 async fn list(
     State(state): State<ApiState>,
     Path(reference): Path<String>,
-    (Extension(caller), Extension(query)): (Extension<Caller>, Extension<Query>),
+    (Extension(caller), Extension(query)): (Extension<Caller>, Extension<UrlQuery>),
 ) -> Result<Response, ApiError> {
     let mut pairs = query.0;
     pairs.push(("machine".to_owned(), state.app.runs.machine_of_runs(&caller, &reference)?));

@@ -9,7 +9,7 @@ use crate::model::Problem;
 use crate::model::bounds::{
     LABEL_NAME_BYTES_MAX, LABEL_PREFIX_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, PARAMS_MAX,
 };
-use crate::objects::rules::Managed;
+use crate::objects::rules::NounRules;
 
 /// Where the document keeps its schemas.
 const COMPONENTS: &str = "#/components/schemas/";
@@ -29,7 +29,7 @@ pub fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
 }
 
 /// A noun as it is read.
-pub fn view<T: Managed>(generator: &mut SchemaGenerator) -> Value {
+pub fn view<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
     let mut schema = fields::<T>(generator);
     let ours = ours::<T>(generator);
     let own_names: Vec<Value> = ours.iter().map(|(name, _)| json!(name)).collect();
@@ -48,7 +48,7 @@ pub fn view<T: Managed>(generator: &mut SchemaGenerator) -> Value {
 
 /// A noun as it is written: its own fields and the labels. Fields that are ours are passed over, so that
 /// what was read can be sent back.
-pub fn input<T: Managed>(generator: &mut SchemaGenerator) -> Value {
+pub fn input<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
     let mut schema = fields::<T>(generator);
     let ours = ours::<T>(generator);
     if let Some(properties) = map_at(&mut schema, "properties") {
@@ -68,7 +68,7 @@ pub fn input<T: Managed>(generator: &mut SchemaGenerator) -> Value {
 }
 
 /// A page of a noun's list.
-pub fn list<T: Managed>(generator: &mut SchemaGenerator) -> Value {
+pub fn list<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
     let whole = view::<T>(generator);
     let mut names =
         fields::<T>(generator).get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -133,13 +133,13 @@ pub fn define(generator: &mut SchemaGenerator, name: String, schema: Value) -> V
     reference
 }
 
-fn type_name<T: Managed>() -> String {
+fn type_name<T: NounRules>() -> String {
     let word = T::KIND.as_str();
     word.chars().take(1).map(|first| first.to_ascii_uppercase()).chain(word.chars().skip(1)).collect()
 }
 
 /// The fields that a writer sets, as an object schema of their own.
-fn fields<T: Managed>(generator: &mut SchemaGenerator) -> Value {
+fn fields<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
     let mut schema = T::json_schema(generator).to_value();
     for hidden in T::HIDDEN {
         map_at(&mut schema, "properties").map(|properties| properties.remove(*hidden));
@@ -171,7 +171,7 @@ fn labels_input() -> Value {
 }
 
 /// The fields that every object has besides its own.
-fn ours<T: Managed>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
+fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
     let problem = of::<Problem>(generator);
     let about_revision = "One more with each write of its fields and labels; the ETag.";
     let about_time = "When `revision` became what it is.";

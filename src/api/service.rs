@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::error::ApiError;
-use super::operation::{Content, Operation};
+use super::operation::{BodyContent, Operation};
 use super::{ApiState, body, schema};
 use crate::kernel::EventQuery;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 
 /// The state of the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Health {
+pub struct ServerHealth {
     /// `ok`, or `degraded` where a render worker was lost lately: everything is served, and an operator has
     /// to look.
     pub status: String,
@@ -31,26 +31,26 @@ pub struct Health {
 pub fn operations() -> Vec<Operation> {
     let ok = Operation::get("/healthz", "health")
         .summary("Whether the server runs")
-        .needs(Need::Nothing)
-        .answers(200, "It runs.", schema::of::<Health>)
+        .needs(RequiredScope::Nothing)
+        .answers(200, "It runs.", schema::of::<ServerHealth>)
         .runs(health);
     let ready = Operation::get("/readyz", "ready")
         .summary(
             "Whether the server can do its work: listeners bound, database answering, templates rendering",
         )
-        .needs(Need::Nothing)
-        .answers(200, "It can.", schema::of::<Health>)
+        .needs(RequiredScope::Nothing)
+        .answers(200, "It can.", schema::of::<ServerHealth>)
         .refuses(&[503])
         .runs(ready);
     let metrics = Operation::get("/metrics", "metrics")
         .summary("Counters for Prometheus")
-        .needs(Need::Read("metrics"))
-        .answers_media(200, "Text format 0.0.4.", Content { media: METRICS_TEXT, schema: schema::text })
+        .needs(RequiredScope::Read("metrics"))
+        .answers_media(200, "Text format 0.0.4.", BodyContent { media: METRICS_TEXT, schema: schema::text })
         .runs(metrics);
     let document = Operation::get("/openapi.yaml", "openapi")
         .summary("This document")
-        .needs(Need::Token)
-        .answers_media(200, "OpenAPI 3.1.", Content { media: "application/yaml", schema: schema::text })
+        .needs(RequiredScope::Token)
+        .answers_media(200, "OpenAPI 3.1.", BodyContent { media: "application/yaml", schema: schema::text })
         .runs(document);
     vec![ok, ready, metrics, document]
 }
@@ -62,25 +62,28 @@ pub(super) async fn health() -> Response {
 }
 
 async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
-    let refused = |why: String| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why);
     if !state.ready.load(Ordering::Acquire) {
-        return Err(refused("the server is starting or stopping".to_owned()));
+        return Err(unavailable("the server is starting or stopping".to_owned()));
     }
     let query = EventQuery { limit: 1, ..EventQuery::default() };
-    state.app.kernel.events(query).await.map_err(|error| refused(error.to_string()))?;
+    state.app.kernel.events(query).await.map_err(|error| unavailable(error.to_string()))?;
     let store = state.app.kernel.store_status();
     if let Some(why) = store.outage() {
-        return Err(refused(why));
+        return Err(unavailable(why));
     }
     if let Some(outage) = state.app.catalog.render_outage() {
-        return Err(refused(outage));
+        return Err(unavailable(outage));
     }
     let mut warnings = state.app.catalog.render_warnings();
     let status = if warnings.is_empty() { "ok" } else { "degraded" }.to_owned();
     warnings.extend(store.space_warning());
     warnings.extend(state.app.dhcp.dhcp_warnings());
-    let health = Health { status, warnings };
+    let health = ServerHealth { status, warnings };
     Ok(body::json(StatusCode::OK, &json!(health)))
+}
+
+fn unavailable(why: String) -> ApiError {
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
 async fn metrics(State(state): State<ApiState>) -> Response {

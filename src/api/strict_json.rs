@@ -12,7 +12,7 @@ use crate::model::bounds::{escape, quoted};
 
 /// Why a text was not taken.
 #[derive(Debug)]
-pub enum Fault {
+pub enum JsonFault {
     /// It is not JSON; the message ends in line and column.
     Syntax(serde_json::Error),
     /// A name stands twice.
@@ -23,24 +23,24 @@ pub enum Fault {
 ///
 /// # Errors
 /// The first fault.
-pub fn read(bytes: &[u8]) -> Result<Value, Fault> {
-    let walk = Walk::default();
+pub fn read(bytes: &[u8]) -> Result<Value, JsonFault> {
+    let walk = JsonWalk::default();
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let read = At(&walk).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    let read = WalkPosition(&walk).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     read.map_err(|error| match walk.twice.take() {
-        Some(problem) => Fault::Twice(problem),
-        None => Fault::Syntax(error),
+        Some(problem) => JsonFault::Twice(problem),
+        None => JsonFault::Syntax(error),
     })
 }
 
 /// Where the walk is, and the name that it met twice.
 #[derive(Default)]
-struct Walk {
+struct JsonWalk {
     path: RefCell<Vec<String>>,
     twice: RefCell<Option<Problem>>,
 }
 
-impl Walk {
+impl JsonWalk {
     fn enter(&self, step: String) {
         self.path.borrow_mut().push(step);
     }
@@ -58,9 +58,9 @@ impl Walk {
 }
 
 #[derive(Clone, Copy)]
-struct At<'w>(&'w Walk);
+struct WalkPosition<'w>(&'w JsonWalk);
 
-impl<'de> DeserializeSeed<'de> for At<'_> {
+impl<'de> DeserializeSeed<'de> for WalkPosition<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
@@ -68,7 +68,7 @@ impl<'de> DeserializeSeed<'de> for At<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for At<'_> {
+impl<'de> Visitor<'de> for WalkPosition<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_name_that_stands_twice_is_refused_with_its_place() {
         let fault = read(br#"{"params": [{"a/b": {"x": 1, "y": 2, "x": 3}}]}"#);
-        let Err(Fault::Twice(problem)) = fault else { panic!("{fault:?}") };
+        let Err(JsonFault::Twice(problem)) = fault else { panic!("{fault:?}") };
         assert_eq!(problem.pointer, "/params/0/a~1b/x");
         assert!(read(br#"{"a": {"x": 1}, "b": {"x": 1}}"#).is_ok());
     }
@@ -155,7 +155,7 @@ mod tests {
         let deep = "[".repeat(1000);
         for bad in ["", "{", "[1,]", "1 2", "nul", "{\"a\" 1}", "\"\\ud800\"", "NaN", "1e400", &deep] {
             let (ours, theirs) = (read(bad.as_bytes()), serde_json::from_str::<Value>(bad));
-            let Err(Fault::Syntax(error)) = ours else { panic!("{bad}: {ours:?}") };
+            let Err(JsonFault::Syntax(error)) = ours else { panic!("{bad}: {ours:?}") };
             assert_eq!(error.to_string(), theirs.unwrap_err().to_string(), "{bad}");
         }
     }

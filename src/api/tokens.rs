@@ -15,14 +15,14 @@ use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
 use crate::kernel::Caller;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::model::Token;
 
 pub fn operations() -> Vec<Operation> {
     let create = Operation::post(format!("{ROOT}/tokens"), "create_token")
         .tag("tokens")
         .summary("Make a token; its text is in this answer and nowhere else")
-        .needs(Need::Write("tokens"))
+        .needs(RequiredScope::Write("tokens"))
         .takes(schema::input::<Token>)
         .answers(201, "Made, with its text as `token`.", new_token)
         .refuses(&[400, 409, 413, 415, 422])

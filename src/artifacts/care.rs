@@ -6,18 +6,18 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::media::Folder;
-use crate::artifacts::media::garbage::{self, FOUND_MAX, Garbage, InUse, Leftover};
+use crate::artifacts::media::MediaFolder;
+use crate::artifacts::media::garbage::{self, FOUND_MAX, GarbageItem, LeftoverKind, UsedItems};
 use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::{ArtifactAsked, ArtifactPruned};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, World};
 
 /// What can go, or went.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct PruneReport {
+pub struct ArtifactPruneReport {
     /// Nothing was deleted.
     pub dry_run: bool,
-    pub items: Vec<Garbage>,
+    pub items: Vec<GarbageItem>,
     /// Bytes of all of them.
     pub bytes: u64,
     /// Whether there is more: do it again.
@@ -26,7 +26,7 @@ pub struct PruneReport {
 
 /// Whether things are deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prune {
+pub enum PruneMode {
     DryRun,
     Delete,
 }
@@ -65,7 +65,11 @@ impl Artifacts {
     ///
     /// # Errors
     /// The directory cannot be read, or something in it not deleted.
-    pub async fn prune_artifacts(&self, caller: &Caller, prune: Prune) -> Result<PruneReport, Error> {
+    pub async fn prune_artifacts(
+        &self,
+        caller: &Caller,
+        prune: PruneMode,
+    ) -> Result<ArtifactPruneReport, Error> {
         let (media, used) = (self.media.clone(), self.kernel.read(in_use));
         let finding = tokio::task::spawn_blocking(move || garbage::find(&media, &used));
         let found = finding.await.map_err(|error| Error::Failed(error.to_string()))?;
@@ -73,25 +77,25 @@ impl Artifacts {
         let more = found.len() == FOUND_MAX;
         let mut items = Vec::new();
         for garbage in found {
-            if prune == Prune::DryRun || self.throw_away(&garbage).await? {
+            if prune == PruneMode::DryRun || self.throw_away(&garbage).await? {
                 items.push(garbage);
             }
         }
         let bytes = items.iter().map(|garbage| garbage.bytes).sum();
-        let report = PruneReport { dry_run: prune == Prune::DryRun, items, bytes, more };
-        if prune == Prune::Delete && !report.items.is_empty() {
+        let report = ArtifactPruneReport { dry_run: prune == PruneMode::DryRun, items, bytes, more };
+        if prune == PruneMode::Delete && !report.items.is_empty() {
             let pruned = ArtifactPruned { items: report.items.len() as u64, bytes: report.bytes };
             self.kernel.commit(Changeset::default().event(caller.event(pruned))).await?;
         }
         Ok(report)
     }
 
-    async fn throw_away(&self, garbage: &Garbage) -> Result<bool, Error> {
+    async fn throw_away(&self, garbage: &GarbageItem) -> Result<bool, Error> {
         let _alone = self.media_in_use.write().await;
         if self.kernel.read(in_use).has(garbage) {
             return Ok(false);
         }
-        if garbage.kind == Leftover::Mirror {
+        if garbage.kind == LeftoverKind::Mirror {
             self.mirrors.forget(&garbage.id);
         }
         let path = garbage.path.display().to_string();
@@ -107,17 +111,19 @@ impl Artifacts {
 }
 
 /// What artifacts serve, and the downloads that they would go on with.
-fn in_use(world: &World) -> InUse {
+fn in_use(world: &World) -> UsedItems {
     let digests = world.artifacts.iter().filter_map(|artifact| artifact.status.sha256.clone());
     let mut downloads = BTreeSet::new();
     for artifact in world.artifacts.iter().filter(|artifact| artifact.status.state != ArtifactState::Ready) {
         let Some(source) = &artifact.spec.source else { continue };
         downloads.extend(
-            source.downloads().map(|(url, checksum)| Folder::fetched_id((&artifact.key, &url), checksum)),
+            source
+                .downloads()
+                .map(|(url, checksum)| MediaFolder::fetched_id((&artifact.key, &url), checksum)),
         );
     }
     let sources = world.artifacts.iter().filter_map(|it| Some((&it.key, it.spec.source.as_ref()?)));
     let mirrors = sources.filter(|(_, source)| source.mirror.is_some());
-    let mirrors = mirrors.map(|(name, source)| Folder::mirror_id((name, &source.url))).collect();
-    InUse { digests: digests.collect(), downloads, mirrors }
+    let mirrors = mirrors.map(|(name, source)| MediaFolder::mirror_id((name, &source.url))).collect();
+    UsedItems { digests: digests.collect(), downloads, mirrors }
 }

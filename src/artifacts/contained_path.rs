@@ -20,19 +20,19 @@ const NAMES_MAX: usize = 65_536;
 
 /// Whether `linux` is found as `LINUX` too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Case {
+pub enum NameCase {
     #[default]
     Exact,
     /// Where no file has exactly this name. Windows boot loaders spell their paths as they like.
     Ignored,
 }
 
-impl Case {
+impl NameCase {
     /// Whether two paths are the same.
     pub fn same(self, paths: (&str, &str)) -> bool {
         match self {
-            Case::Exact => paths.0 == paths.1,
-            Case::Ignored => paths.0.eq_ignore_ascii_case(paths.1),
+            NameCase::Exact => paths.0 == paths.1,
+            NameCase::Ignored => paths.0.eq_ignore_ascii_case(paths.1),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::hold;
-use crate::artifacts::roots::{Hold, Refusal};
+use crate::artifacts::roots::{RootsRefusal, RootsScope};
 use crate::kernel::Error;
 use crate::model::{
     Artifact, ArtifactKind, ArtifactSource, ArtifactState, ArtifactStatus, RootsCheck, Stored,
@@ -18,7 +18,7 @@ impl Artifacts {
     /// What is to be noted about the local path of an artifact that an earlier version may have written, or
     /// that roots were added for; nothing where that is as it was.
     pub fn roots_news(&self, artifact: &Stored<Artifact>) -> Option<RootsCheck> {
-        (hold(artifact) == Hold::DataDirectory).then_some(())?;
+        (hold(artifact) == RootsScope::DataDirectory).then_some(())?;
         let checked = self.checked_against_roots(artifact);
         (checked != RootsCheck::Unchecked && checked != artifact.status.roots).then_some(checked)
     }
@@ -27,14 +27,14 @@ impl Artifacts {
     /// them, so that it is refused.
     pub fn checked_against_roots(&self, artifact: &Stored<Artifact>) -> RootsCheck {
         let Some((_, path)) = artifact.spec.local_path() else { return RootsCheck::Unchecked };
-        if hold(artifact) == Hold::Roots {
+        if hold(artifact) == RootsScope::Roots {
             return RootsCheck::Within;
         }
-        match self.roots.open(Path::new(&path), path_kind(&artifact.spec), Hold::Roots) {
-            Ok(_) | Err(Refusal::InData { .. } | Refusal::HasData { .. }) => RootsCheck::Within,
-            Err(Refusal::Outside { .. }) => RootsCheck::Outside,
+        match self.roots.open(Path::new(&path), path_kind(&artifact.spec), RootsScope::Roots) {
+            Ok(_) | Err(RootsRefusal::InData { .. } | RootsRefusal::HasData { .. }) => RootsCheck::Within,
+            Err(RootsRefusal::Outside { .. }) => RootsCheck::Outside,
             // It is not there now.
-            Err(Refusal::Failed(_)) => artifact.status.roots,
+            Err(RootsRefusal::Failed(_)) => artifact.status.roots,
         }
     }
 
@@ -43,8 +43,8 @@ impl Artifacts {
     pub async fn note_roots(&self, artifact: &Stored<Artifact>, checked: RootsCheck) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let path = artifact.spec.local_path().map(|(_, path)| path).unwrap_or_default();
-        let opened = self.roots.open(Path::new(&path), path_kind(&artifact.spec), Hold::DataDirectory);
-        let refused = opened.err().filter(|refusal| !matches!(refusal, Refusal::Failed(_)));
+        let opened = self.roots.open(Path::new(&path), path_kind(&artifact.spec), RootsScope::DataDirectory);
+        let refused = opened.err().filter(|refusal| !matches!(refusal, RootsRefusal::Failed(_)));
         let reason = refused.map(|refusal| refusal.to_string());
         if let Some(reason) = &reason {
             tracing::error!(artifact = artifact.key, reason, "an artifact is not served any more");
@@ -79,14 +79,16 @@ impl Artifacts {
         let opening = tokio::task::spawn_blocking(move || {
             let of = |error: io::Error, name: &str| format!("{path}{name}: {error}");
             let place = app.roots.open(Path::new(&path), kind, hold).map_err(|refusal| match refusal {
-                Refusal::Failed(error) => of(error, ""),
+                RootsRefusal::Failed(error) => of(error, ""),
                 refusal => refusal.to_string(),
             })?;
-            let open = |name: Option<&str>| match name {
-                None => place.only_file().map_err(|error| of(error, "")),
-                Some(name) => place.open_file(name).map_err(|error| of(error, &format!("/{name}"))),
-            };
-            source.local_files().map(|(name, _)| open(name)).collect()
+            source
+                .local_files()
+                .map(|(name, _)| match name {
+                    None => place.only_file().map_err(|error| of(error, "")),
+                    Some(name) => place.open_file(name).map_err(|error| of(error, &format!("/{name}"))),
+                })
+                .collect()
         });
         opening.await.map_err(|error| error.to_string())?
     }

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::artifacts::media::{self, Job, Mirror, Miss, Terms};
-use crate::artifacts::opened::{About, Body, Opened, Protocol, Refused, Version};
+use crate::artifacts::media::{self, MediaJob, Mirror, MirrorMiss, RemoteTree};
+use crate::artifacts::opened::{FetchRefusal, FileBody, FileSubject, FileVersion, OpenedFile, Protocol};
 use crate::artifacts::static_files::content_type;
 use crate::artifacts::{Artifacts, boot_files, boot_path};
 use crate::kernel::Error;
@@ -23,20 +23,20 @@ const ASK_AGAIN_EVERY: Duration = Duration::from_secs(30);
 const TFTP_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What the upstream said when it was asked about the whole tree.
-struct Asked {
-    repositories: Result<Vec<TreeRepository>, Miss>,
+struct UpstreamAnswer {
+    repositories: Result<Vec<TreeRepository>, MirrorMiss>,
     /// Boot files that it has not; none where it could not say.
     absent: Option<Vec<String>>,
 }
 
 impl Artifacts {
     /// The tree that an artifact passes on. Does not look at the world while somebody holds it.
-    fn mirror(&self, artifact: &Stored<Artifact>) -> Result<Arc<Mirror>, media::Error> {
-        let none = || media::Error::Failed(format!("artifact {} is not passed on", artifact.key));
+    fn mirror(&self, artifact: &Stored<Artifact>) -> Result<Arc<Mirror>, media::MediaError> {
+        let none = || media::MediaError::Failed(format!("artifact {} is not passed on", artifact.key));
         let source = artifact.spec.source.as_ref().ok_or_else(none)?;
         let bytes_max = source.mirror.as_ref().ok_or_else(none)?.bytes_max;
         let reach = self.reach(source);
-        self.mirrors.of(Terms { name: artifact.key.clone(), url: source.url.clone(), reach, bytes_max })
+        self.mirrors.of(RemoteTree { name: artifact.key.clone(), url: source.url.clone(), reach, bytes_max })
     }
 
     /// How the trees that are passed on stand, by their artifacts' names.
@@ -58,24 +58,24 @@ impl Artifacts {
         protocol: Protocol,
         artifact: &Stored<Artifact>,
         file: &str,
-    ) -> Result<Opened, Refused> {
-        let mirror = self.mirror(artifact).map_err(|error| Refused::Failed(error.to_string()))?;
+    ) -> Result<OpenedFile, FetchRefusal> {
+        let mirror = self.mirror(artifact).map_err(|error| FetchRefusal::Failed(error.to_string()))?;
         let mut found = mirror.open(file).await.map_err(|miss| match miss {
-            Miss::Absent => Refused::Absent,
-            Miss::Failed(why) => Refused::Failed(why),
+            MirrorMiss::Absent => FetchRefusal::Absent,
+            MirrorMiss::Failed(why) => FetchRefusal::Failed(why),
         })?;
         if let Some(mut coming) = found.coming.take_if(|_| protocol == Protocol::Tftp) {
             let whole = tokio::time::timeout(TFTP_WAIT_MAX, coming.whole(found.bytes)).await;
             whole
-                .map_err(|_| Refused::Failed(format!("{file} is still being fetched; try again")))?
-                .map_err(|error| Refused::Failed(error.to_string()))?;
+                .map_err(|_| FetchRefusal::Failed(format!("{file} is still being fetched; try again")))?
+                .map_err(|error| FetchRefusal::Failed(error.to_string()))?;
         }
-        Ok(Opened {
-            body: Body::File { file: found.file, bytes: found.bytes, coming: found.coming },
+        Ok(OpenedFile {
+            body: FileBody::File { file: found.file, bytes: found.bytes, coming: found.coming },
             label: format!("artifact:{}/{file}", artifact.key),
             content_type: content_type(file),
-            version: Some(Version { tag: format!("\"{}\"", found.id), modified: found.modified }),
-            about: About::default(),
+            version: Some(FileVersion { tag: format!("\"{}\"", found.id), modified: found.modified }),
+            about: FileSubject::default(),
         })
     }
 
@@ -88,8 +88,7 @@ impl Artifacts {
             return true;
         }
         let Ok(mirror) = self.mirror(artifact) else { return tick };
-        let told = || status.mirror.as_ref() == Some(&mirror.status());
-        self.is_to_be_asked(artifact, &mirror) || tick && !told()
+        self.is_to_be_asked(artifact, &mirror) || tick && !(status.mirror.as_ref() == Some(&mirror.status()))
     }
 
     /// Whether other boot files are wanted than were looked for, or a fault may be over.
@@ -107,7 +106,7 @@ impl Artifacts {
         self: &Arc<Self>,
         artifact: &Stored<Artifact>,
         source: &ArtifactSource,
-        job: &Job,
+        job: &MediaJob,
     ) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let target = (artifact.key.as_str(), origin.as_str());
@@ -153,7 +152,7 @@ impl Artifacts {
         self: &Arc<Self>,
         artifact: &Stored<Artifact>,
         mirror: &Arc<Mirror>,
-        job: &Job,
+        job: &MediaJob,
     ) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let target = (artifact.key.as_str(), origin.as_str());
@@ -161,50 +160,49 @@ impl Artifacts {
         let verified_at = Some(self.kernel.now());
         match checked {
             Ok(checked) => {
-                let done = |status: &mut ArtifactStatus| {
+                self.set_status(target, |status: &mut ArtifactStatus| {
                     status.verified_at = verified_at;
                     status.damaged = checked.damaged.iter().take(FILES_LISTED_MAX).cloned().collect();
                     told(status, mirror, None);
-                };
-                self.set_status(target, done).await
+                })
+                .await
             }
-            Err(media::Error::Stopped) => Ok(()),
+            Err(media::MediaError::Stopped) => Ok(()),
             Err(error) => self.set_status(target, |status| unusable(status, &error)).await,
         }
     }
 }
 
 /// Asks about the whole tree. The boot files are kept from now on, as far as there is room.
-async fn ask(mirror: &Arc<Mirror>, source: &ArtifactSource, wanted: BTreeSet<String>) -> Asked {
+async fn ask(mirror: &Arc<Mirror>, source: &ArtifactSource, wanted: BTreeSet<String>) -> UpstreamAnswer {
     let declared = source.mirror.as_ref().map(|terms| terms.repositories.as_slice()).unwrap_or_default();
     let repositories = mirror.repositories(declared).await;
     let mut absent = Some(Vec::new());
     for path in &wanted {
         match mirror.open(path).await {
             Ok(_) => {}
-            Err(Miss::Absent) => absent.iter_mut().for_each(|absent| absent.push(path.clone())),
-            Err(Miss::Failed(_)) => absent = None,
+            Err(MirrorMiss::Absent) => absent.iter_mut().for_each(|absent| absent.push(path.clone())),
+            Err(MirrorMiss::Failed(_)) => absent = None,
         }
     }
     mirror.asked_for(wanted);
     let absent = absent.map(|absent| absent.into_iter().take(FILES_LISTED_MAX).collect());
-    Asked { repositories, absent }
+    UpstreamAnswer { repositories, absent }
 }
 
 /// It cannot even be asked for.
-fn unusable(status: &mut ArtifactStatus, error: &media::Error) {
+fn unusable(status: &mut ArtifactStatus, error: &media::MediaError) {
     (status.state, status.reason) = (ArtifactState::Failed, error.to_string());
     (status.percent, status.asked) = (None, None);
 }
 
 /// How it stands, and why where that is not well. One that has been ready stays so: what is kept is served.
-fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&Asked>) {
+fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&UpstreamAnswer>) {
     let now = mirror.status();
     (status.percent, status.asked) = (None, None);
     (status.size, status.files) = (now.cached_bytes, now.cached_files);
-    let fails = |why: String| format!("the upstream fails: {why}");
-    let mut wrong = mirror.failing().map(fails).or_else(|| mirror.trouble());
-    if let Some(Asked { repositories, absent }) = said {
+    let mut wrong = mirror.failing().map(upstream_failure).or_else(|| mirror.trouble());
+    if let Some(UpstreamAnswer { repositories, absent }) = said {
         match repositories {
             Ok(found) => {
                 status.state = ArtifactState::Ready;
@@ -212,7 +210,7 @@ fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&Asked>) {
                 status.repositories.clone_from(found);
                 status.damaged.clear();
             }
-            Err(miss) => wrong = wrong.or(Some(fails(miss.to_string()))),
+            Err(miss) => wrong = wrong.or(Some(upstream_failure(miss.to_string()))),
         }
         if let Some(absent) = absent {
             status.absent.clone_from(absent);
@@ -232,31 +230,39 @@ fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&Asked>) {
     status.mirror = Some(now);
 }
 
+fn upstream_failure(why: String) -> String {
+    format!("the upstream fails: {why}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifacts::media::{Folder, Mirrors};
+    use crate::artifacts::media::{MediaFolder, MirrorSet};
 
     fn mirror() -> (tempfile::TempDir, Arc<Mirror>) {
         drop(rustls::crypto::ring::default_provider().install_default());
         let folder = tempfile::tempdir().unwrap();
-        let mirrors = Mirrors::new(Folder::at(folder.path().to_owned()));
-        let reach = crate::artifacts::media::Reach::default();
-        let terms = Terms { name: "a".into(), url: "http://10.0.0.1:1/".into(), reach, bytes_max: 1 << 20 };
+        let mirrors = MirrorSet::new(MediaFolder::at(folder.path().to_owned()));
+        let reach = crate::artifacts::media::FetchReach::default();
+        let terms =
+            RemoteTree { name: "a".into(), url: "http://10.0.0.1:1/".into(), reach, bytes_max: 1 << 20 };
         let mirror = mirrors.of(terms).unwrap();
         (folder, mirror)
     }
 
-    fn said(repositories: Result<Vec<TreeRepository>, Miss>, absent: Option<&[&str]>) -> Asked {
+    fn said(
+        repositories: Result<Vec<TreeRepository>, MirrorMiss>,
+        absent: Option<&[&str]>,
+    ) -> UpstreamAnswer {
         let absent = absent.map(|absent| absent.iter().map(|path| (*path).to_owned()).collect());
-        Asked { repositories, absent }
+        UpstreamAnswer { repositories, absent }
     }
 
     #[test]
     fn a_tree_that_was_ready_stays_ready_and_says_that_its_upstream_fails() {
         let (_folder, mirror) = mirror();
         let mut status = ArtifactStatus { origin: "http://h".into(), ..ArtifactStatus::default() };
-        let down = || Err(Miss::Failed("no route".into()));
+        let down = || Err(MirrorMiss::Failed("no route".into()));
         told(&mut status, &mirror, Some(&said(down(), None)));
         assert_eq!(
             (status.state, status.reason.as_str()),

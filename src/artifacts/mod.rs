@@ -15,9 +15,10 @@ pub mod roots;
 mod roots_tests;
 pub mod static_files;
 pub mod work;
+mod work_status;
 
 pub use local::path_kind;
-pub use media::Folder;
+pub use media::MediaFolder;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -26,22 +27,22 @@ use std::sync::Arc;
 
 use crate::kernel::{Caller, Error, Kernel};
 use crate::model::{Artifact, ArtifactKind, ArtifactStatus, EventBody, RootsCheck, Stored, World};
-use contained_path::Case;
-use media::Mirrors;
-use roots::{Hold, Place, Refusal, Roots};
+use contained_path::NameCase;
+use media::MirrorSet;
+use roots::{ArtifactFiles, ArtifactRoots, RootsRefusal, RootsScope};
 
 /// The artifacts, and the files of those that the server brings itself.
 pub struct Artifacts {
     kernel: Arc<Kernel>,
-    media: Folder,
+    media: MediaFolder,
     /// Remote trees that are passed on.
-    mirrors: Mirrors,
+    mirrors: MirrorSet,
     /// Held for reading while a tree gets its place, for writing while one is thrown away.
     media_in_use: tokio::sync::RwLock<()>,
     /// Where on the host the files of artifacts may be.
-    roots: Roots,
+    roots: ArtifactRoots,
     /// How the names of files in artifacts are compared.
-    pub case: Case,
+    pub case: NameCase,
 }
 
 impl std::fmt::Debug for Artifacts {
@@ -51,8 +52,12 @@ impl std::fmt::Debug for Artifacts {
 }
 
 impl Artifacts {
-    pub fn new(kernel: Arc<Kernel>, (media, roots): (Folder, Roots), case: Case) -> Arc<Self> {
-        let mirrors = Mirrors::new(media.clone());
+    pub fn new(
+        kernel: Arc<Kernel>,
+        (media, roots): (MediaFolder, ArtifactRoots),
+        case: NameCase,
+    ) -> Arc<Self> {
+        let mirrors = MirrorSet::new(media.clone());
         Arc::new(Artifacts {
             kernel,
             media,
@@ -64,7 +69,7 @@ impl Artifacts {
     }
 
     /// The files of an artifact by its name; nothing where there is no such artifact.
-    pub fn place_named(&self, name: &str) -> Option<Result<Place, Refusal>> {
+    pub fn place_named(&self, name: &str) -> Option<Result<ArtifactFiles, RootsRefusal>> {
         let stored = self.kernel.read(|world| world.artifacts.get(name).cloned())?;
         Some(self.place_of(&stored))
     }
@@ -79,18 +84,17 @@ impl Artifacts {
     ///
     /// # Errors
     /// There are none, or they are where nothing is served from.
-    pub fn place_of(&self, stored: &Stored<Artifact>) -> Result<Place, Refusal> {
+    pub fn place_of(&self, stored: &Stored<Artifact>) -> Result<ArtifactFiles, RootsRefusal> {
         let spec = &stored.spec;
         if spec.source.is_none() {
             return self.roots.open(Path::new(&spec.path), spec.kind, hold(stored));
         }
-        let none = || io::Error::from(io::ErrorKind::NotFound);
-        let tree = self.media.tree(stored.status.sha256.as_deref().ok_or_else(none)?);
+        let tree = self.media.tree(stored.status.sha256.as_deref().ok_or_else(file_missing)?);
         let file = match spec.kind {
             ArtifactKind::Tree => None,
-            ArtifactKind::File => Some(spec.file_name().ok_or_else(none)?),
+            ArtifactKind::File => Some(spec.file_name().ok_or_else(file_missing)?),
         };
-        Ok(Place::own(&tree, file)?)
+        Ok(ArtifactFiles::own(&tree, file)?)
     }
 
     /// Changes an artifact's status, if it still comes from `origin`, and says so in an event.
@@ -126,6 +130,10 @@ impl Artifacts {
     }
 }
 
+fn file_missing() -> io::Error {
+    io::Error::from(io::ErrorKind::NotFound)
+}
+
 fn boot_path(artifact: &Artifact) -> String {
     format!("artifacts/{}/", artifact.name)
 }
@@ -139,8 +147,8 @@ fn boot_files(world: &World, name: &str) -> BTreeSet<String> {
 
 /// What was configured before there were roots is held to less. Where it comes from something else than its
 /// status says, it was written after that.
-fn hold(stored: &Stored<Artifact>) -> Hold {
+fn hold(stored: &Stored<Artifact>) -> RootsScope {
     let status = &stored.status;
     let is_known = status.origin == stored.spec.origin();
-    if is_known && status.roots != RootsCheck::Within { Hold::DataDirectory } else { Hold::Roots }
+    if is_known && status.roots != RootsCheck::Within { RootsScope::DataDirectory } else { RootsScope::Roots }
 }

@@ -1,45 +1,45 @@
-//! A file that may be sent, whatever it is made from and whoever sends it.
+//! A file that may be sent, independent of its source and of the protocol.
 
 use std::fs::File;
 
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use crate::artifacts::media::Coming;
+pub use crate::artifacts::media::DownloadRest;
 pub use crate::model::BootProtocol as Protocol;
 
 /// The bytes of a file.
 #[derive(Debug)]
-pub enum Body {
+pub enum FileBody {
     Bytes(Bytes),
     File {
         file: File,
         bytes: u64,
         /// Of one that is not whole yet: how far it is.
-        coming: Option<Coming>,
+        coming: Option<DownloadRest>,
     },
 }
 
-impl Body {
+impl FileBody {
     /// Length in bytes.
     pub fn bytes(&self) -> u64 {
         match self {
-            Body::Bytes(bytes) => bytes.len() as u64,
-            Body::File { bytes, .. } => *bytes,
+            FileBody::Bytes(bytes) => bytes.len() as u64,
+            FileBody::File { bytes, .. } => *bytes,
         }
     }
 }
 
 /// Whom a file is about, for its events and for figures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
+pub struct FileSubject {
     pub machine: Option<String>,
     pub attempt: Option<Uuid>,
     /// The artifact, where it is one that is passed on from another server.
     pub mirror: Option<String>,
 }
 
-impl About {
+impl FileSubject {
     /// Whether it is to be recorded that the file was sent: what is nobody's is on no timeline.
     pub fn is_recorded(&self) -> bool {
         self.machine.is_some() || self.mirror.is_some()
@@ -48,19 +48,19 @@ impl About {
 
 /// A file that may be sent.
 #[derive(Debug)]
-pub struct Opened {
-    pub body: Body,
+pub struct OpenedFile {
+    pub body: FileBody,
     /// What it is: `loader:snponly.efi`, `artifact:debian-12-amd64/linux`, `rendered:preseed.cfg`.
     pub label: String,
     pub content_type: &'static str,
-    /// Of a file on disk; rendered files have none and are not to be cached.
-    pub version: Option<Version>,
-    pub about: About,
+    /// The version of a file on disk; rendered files have none and must not be cached.
+    pub version: Option<FileVersion>,
+    pub about: FileSubject,
 }
 
 /// Which bytes a file on disk has now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
+pub struct FileVersion {
     /// A strong entity tag with its quotes (RFC 9110 §8.8.3).
     pub tag: String,
     /// When its content was last changed, in seconds since 1970.
@@ -69,7 +69,7 @@ pub struct Version {
 
 /// Why a path gives nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
+pub enum FetchRefusal {
     Absent,
     /// The path itself cannot be: it leaves the tree, or has control characters.
     BadPath(&'static str),

@@ -1,10 +1,10 @@
 //! Where on the host the files of artifacts may be: below the directories of the setting `artifacts.roots`,
 //! and never in the data directory, which has the server's keys.
 //!
-//! Start at [`Roots::open`]. A path is resolved first, links and all; the result is what is looked at, and
-//! what is then opened without following any link, so that it cannot become another one in between. Whether a
-//! folder is in the data directory is asked by the identity of the folders above it, so that another path to
-//! the same directory (a mount) does not hide it.
+//! Start at [`ArtifactRoots::open`]. A path is resolved first, links and all; the result is what is looked
+//! at, and what is then opened without following any link, so that it cannot become another one in between.
+//! Whether a folder is in the data directory is asked by the identity of the folders above it, so that
+//! another path to the same directory (a mount) does not hide it.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, fstat, openat};
 
-use crate::artifacts::contained_path::{self, Case};
+use crate::artifacts::contained_path::{self, NameCase};
 use crate::model::ArtifactKind;
 
 /// The folder of the data directory that is for files of artifacts.
@@ -25,14 +25,14 @@ const DEPTH_MAX: usize = 256;
 
 /// The directories below which the local files of artifacts are.
 #[derive(Clone, Debug, Default)]
-pub struct Roots {
+pub struct ArtifactRoots {
     roots: Vec<PathBuf>,
     data: PathBuf,
 }
 
 /// How strictly a path is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub enum RootsScope {
     /// It is below one of the roots.
     Roots,
     /// It was configured before there were roots: anywhere but in the data directory.
@@ -41,7 +41,7 @@ pub enum Hold {
 
 /// Why a path is not opened.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum RootsRefusal {
     #[error("`{}` is not below a directory of `artifacts.roots` ({roots}): move the files to one of them, or \
              add their directory to the setting in the server's configuration", path.display())]
     Outside { path: PathBuf, roots: String },
@@ -57,27 +57,35 @@ pub enum Refusal {
 
 /// The files of an artifact, opened.
 #[derive(Debug)]
-pub struct Place {
+pub struct ArtifactFiles {
     folder: OwnedFd,
-    /// Of a single file: what it is really called, and what machines ask for.
+    /// For a single file: its real path, and the name that machines ask for.
     file: Option<(PathBuf, String)>,
 }
 
 /// Which folder it is, however it is reached.
-type Identity = (u64, u64);
+type FolderIdentity = (u64, u64);
 
-impl Roots {
+impl ArtifactRoots {
     /// Those of a server with this data directory; without a list of them the usual ones.
     pub fn new(listed: Option<Vec<PathBuf>>, data: &Path) -> Self {
-        let usual = || DEFAULTS.iter().map(PathBuf::from).chain([data.join(IMPORT)]).collect();
-        Roots { roots: listed.unwrap_or_else(usual), data: data.to_owned() }
+        ArtifactRoots {
+            roots: listed
+                .unwrap_or_else(|| DEFAULTS.iter().map(PathBuf::from).chain([data.join(IMPORT)]).collect()),
+            data: data.to_owned(),
+        }
     }
 
     /// Opens the files at a path.
     ///
     /// # Errors
-    /// [`Refusal`]; `Failed` with `NotFound` where there is nothing.
-    pub fn open(&self, path: &Path, kind: ArtifactKind, hold: Hold) -> Result<Place, Refusal> {
+    /// [`RootsRefusal`]; `FailedTemplates` with `NotFound` where there is nothing.
+    pub fn open(
+        &self,
+        path: &Path,
+        kind: ArtifactKind,
+        hold: RootsScope,
+    ) -> Result<ArtifactFiles, RootsRefusal> {
         let real = path.canonicalize()?;
         self.check_text((path, &real), hold)?;
         let is_folder = kind == ArtifactKind::Tree;
@@ -90,34 +98,34 @@ impl Roots {
             (false, Some(name), Some(asked)) => Some((PathBuf::from(name), asked.to_owned())),
             _ => return Err(io::Error::other("it is not the path of a file").into()),
         };
-        Ok(Place { folder, file })
+        Ok(ArtifactFiles { folder, file })
     }
 
     /// Whether a path may be configured. There need be nothing at it yet.
     ///
     /// # Errors
-    /// [`Refusal`].
-    pub fn check(&self, path: &Path, kind: ArtifactKind) -> Result<(), Refusal> {
-        match self.open(path, kind, Hold::Roots) {
+    /// [`RootsRefusal`].
+    pub fn check(&self, path: &Path, kind: ArtifactKind) -> Result<(), RootsRefusal> {
+        match self.open(path, kind, RootsScope::Roots) {
             Ok(_) => Ok(()),
             // Nothing there, a file in the place of a folder: its status will say so.
-            Err(Refusal::Failed(_)) => self.check_text((path, &resolved(path)?), Hold::Roots),
+            Err(RootsRefusal::Failed(_)) => self.check_text((path, &resolved(path)?), RootsScope::Roots),
             Err(refusal) => Err(refusal),
         }
     }
 
-    fn check_text(&self, (path, real): (&Path, &Path), hold: Hold) -> Result<(), Refusal> {
+    fn check_text(&self, (path, real): (&Path, &Path), hold: RootsScope) -> Result<(), RootsRefusal> {
         let import = self.data.join(IMPORT);
         if self.is_in_data(real) && !real.starts_with(&import) {
-            return Err(Refusal::InData { path: path.to_owned(), import });
+            return Err(RootsRefusal::InData { path: path.to_owned(), import });
         }
-        if hold == Hold::DataDirectory || self.roots.iter().any(|root| self.is_below(real, root)) {
+        if hold == RootsScope::DataDirectory || self.roots.iter().any(|root| self.is_below(real, root)) {
             return Ok(());
         }
         let roots: Vec<String> = self.roots.iter().map(|root| root.display().to_string()).collect();
         let roots = if roots.is_empty() { "which is empty".to_owned() } else { roots.join(", ") };
         let path = if path == real { path.to_owned() } else { PathBuf::from(told(path, real)) };
-        Err(Refusal::Outside { path, roots })
+        Err(RootsRefusal::Outside { path, roots })
     }
 
     /// A root in the data directory that is a link would lead wherever its owner likes.
@@ -135,7 +143,7 @@ impl Roots {
         &self,
         (path, folder): (&Path, BorrowedFd<'_>),
         kind: ArtifactKind,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RootsRefusal> {
         let Ok(data) = contained_path::open_folder(&self.data) else { return Ok(()) };
         let ours = identity(data.as_fd())?;
         let above = lineage(folder)?;
@@ -143,25 +151,25 @@ impl Roots {
             let import = contained_path::open_folder_without_links(&self.data.join(IMPORT));
             let import = import.ok().and_then(|import| identity(import.as_fd()).ok());
             if !above.iter().take_while(|it| **it != ours).any(|it| Some(*it) == import) {
-                return Err(Refusal::InData { path: path.to_owned(), import: self.data.join(IMPORT) });
+                return Err(RootsRefusal::InData { path: path.to_owned(), import: self.data.join(IMPORT) });
             }
         }
         let own = identity(folder)?;
         if kind == ArtifactKind::Tree && lineage(data.as_fd())?.contains(&own) {
-            return Err(Refusal::HasData { path: path.to_owned() });
+            return Err(RootsRefusal::HasData { path: path.to_owned() });
         }
         Ok(())
     }
 }
 
-impl Place {
+impl ArtifactFiles {
     /// A folder of the server's own, with the trees that it has unpacked.
     ///
     /// # Errors
     /// It is not there.
     pub fn own(tree: &Path, file: Option<&str>) -> io::Result<Self> {
         let file = file.map(|name| (PathBuf::from(name), name.to_owned()));
-        Ok(Place { folder: contained_path::open_folder(tree)?, file })
+        Ok(ArtifactFiles { folder: contained_path::open_folder(tree)?, file })
     }
 
     /// Opens a file by its path in the artifact.
@@ -178,14 +186,14 @@ impl Place {
         }
     }
 
-    /// As [`Place::open_file`], in whatever case its name is spelled.
+    /// As [`ArtifactFiles::open_file`], in whatever case its name is spelled.
     ///
     /// # Errors
-    /// As [`Place::open_file`].
-    pub fn open_file_as(&self, path: &str, case: Case) -> io::Result<fs::File> {
+    /// As [`ArtifactFiles::open_file`].
+    pub fn open_file_as(&self, path: &str, case: NameCase) -> io::Result<fs::File> {
         let exact = self.open_file(path);
         match (&exact, case, &self.file) {
-            (Err(error), Case::Ignored, None) if error.kind() == io::ErrorKind::NotFound => {
+            (Err(error), NameCase::Ignored, None) if error.kind() == io::ErrorKind::NotFound => {
                 match contained_path::as_spelled(self.folder.as_fd(), path) {
                     Some(spelled) => self.open_file(&spelled),
                     None => exact,
@@ -234,13 +242,13 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-fn identity(folder: BorrowedFd<'_>) -> io::Result<Identity> {
+fn identity(folder: BorrowedFd<'_>) -> io::Result<FolderIdentity> {
     let stat = fstat(folder)?;
     Ok((stat.st_dev, stat.st_ino))
 }
 
 /// A folder and those above it, up to the root.
-fn lineage(folder: BorrowedFd<'_>) -> io::Result<Vec<Identity>> {
+fn lineage(folder: BorrowedFd<'_>) -> io::Result<Vec<FolderIdentity>> {
     let mut found = vec![identity(folder)?];
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut above = openat(folder, "..", flags, Mode::empty())?;

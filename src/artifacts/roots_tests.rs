@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::artifacts::roots::{Hold, IMPORT, Refusal, Roots};
+use crate::artifacts::roots::{ArtifactRoots, IMPORT, RootsRefusal, RootsScope};
 use crate::houses::{Houses, testing};
 use crate::kernel::Error;
 use crate::model::{Artifact, ArtifactKind, ArtifactState, FetchNetworks, Noun, RootsCheck, Stored};
 use crate::objects::patch::Patch;
-use crate::objects::write::{Expected, Target};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 /// `srv` is a root, `data` the data directory, `elsewhere` neither.
 struct Host {
@@ -38,9 +38,9 @@ impl Host {
     }
 
     /// With these roots besides `import`.
-    fn roots(&self, roots: &[&str]) -> Roots {
+    fn roots(&self, roots: &[&str]) -> ArtifactRoots {
         let listed = roots.iter().map(|root| self.path(root)).chain([self.path("data").join(IMPORT)]);
-        Roots::new(Some(listed.collect()), &self.path("data"))
+        ArtifactRoots::new(Some(listed.collect()), &self.path("data"))
     }
 
     fn app(&self) -> Arc<Houses> {
@@ -48,8 +48,8 @@ impl Host {
     }
 }
 
-fn tree(roots: &Roots, path: &Path) -> Result<(), Refusal> {
-    roots.open(path, ArtifactKind::Tree, Hold::Roots).map(drop)
+fn tree(roots: &ArtifactRoots, path: &Path) -> Result<(), RootsRefusal> {
+    roots.open(path, ArtifactKind::Tree, RootsScope::Roots).map(drop)
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn files_are_below_a_root_also_when_their_links_are_resolved() {
     symlink(host.path("elsewhere/tree"), host.path("srv/out")).unwrap();
     for outside in ["elsewhere/tree", "srv/out", "srv/../elsewhere/tree", "elsewhere"] {
         let refused = tree(&roots, &host.path(outside)).unwrap_err();
-        assert!(matches!(refused, Refusal::Outside { .. }), "{outside}: {refused}");
+        assert!(matches!(refused, RootsRefusal::Outside { .. }), "{outside}: {refused}");
         assert!(refused.to_string().contains("artifacts.roots"), "{refused}");
     }
     // Nothing there, and nothing that could be.
@@ -75,11 +75,11 @@ fn files_are_below_a_root_also_when_their_links_are_resolved() {
 #[test]
 fn the_data_directory_is_never_served_whatever_is_a_root() {
     let host = Host::new();
-    let roots = Roots::new(Some(vec!["/".into(), host.path("data")]), &host.path("data"));
+    let roots = ArtifactRoots::new(Some(vec!["/".into(), host.path("data")]), &host.path("data"));
     symlink(host.path("data"), host.path("srv/to-data")).unwrap();
     symlink(host.path("data/secret.key"), host.path("srv/to-key")).unwrap();
     symlink(host.path(""), host.path("srv/to-outer")).unwrap();
-    for hold in [Hold::Roots, Hold::DataDirectory] {
+    for hold in [RootsScope::Roots, RootsScope::DataDirectory] {
         for (path, kind) in [
             ("data", ArtifactKind::Tree),
             ("data/tls", ArtifactKind::Tree),
@@ -92,13 +92,16 @@ fn the_data_directory_is_never_served_whatever_is_a_root() {
             ("srv/to-key", ArtifactKind::File),
         ] {
             let refused = roots.open(&host.path(path), kind, hold).unwrap_err();
-            assert!(matches!(refused, Refusal::InData { .. } | Refusal::HasData { .. }), "{path}: {refused}");
+            assert!(
+                matches!(refused, RootsRefusal::InData { .. } | RootsRefusal::HasData { .. }),
+                "{path}: {refused}"
+            );
         }
         // What is beside it, in the same folder, is a file like others.
         assert!(roots.open(&host.path("srv/a.iso"), ArtifactKind::File, hold).is_ok());
         assert!(roots.open(&host.path("data/import/tree"), ArtifactKind::Tree, hold).is_ok());
     }
-    assert!(matches!(tree(&roots, Path::new("/")), Err(Refusal::HasData { .. })));
+    assert!(matches!(tree(&roots, Path::new("/")), Err(RootsRefusal::HasData { .. })));
 }
 
 #[test]
@@ -117,7 +120,8 @@ fn an_import_folder_that_is_a_link_is_no_root() {
 fn a_single_file_behind_a_link_is_served_by_the_name_it_was_given() {
     let host = Host::new();
     symlink("a.iso", host.path("srv/newest.iso")).unwrap();
-    let place = host.roots(&["srv"]).open(&host.path("srv/newest.iso"), ArtifactKind::File, Hold::Roots);
+    let place =
+        host.roots(&["srv"]).open(&host.path("srv/newest.iso"), ArtifactKind::File, RootsScope::Roots);
     let place = place.unwrap();
     let mut text = String::new();
     place.open_file("newest.iso").unwrap().read_to_string(&mut text).unwrap();
@@ -169,7 +173,7 @@ async fn what_was_configured_outside_before_is_served_with_a_problem_that_names_
     assert_eq!(problems(&app, "fine").await, "[]");
 
     // It may be changed but for its path, and a new one may not have it.
-    let target = Target { reference: "old", expected: Expected::Any };
+    let target = WriteTarget { reference: "old", expected: ExpectedRevision::Any };
     let patch = |value: Value| Patch::Merge(value);
     app.objects.patch::<Artifact>(&caller, &target, &patch(json!({"description": "x"}))).await.unwrap();
     let refused =
@@ -212,7 +216,10 @@ async fn a_new_path_stays_below_the_roots_also_when_a_link_takes_its_place() {
     assert!(app.artifacts.place_of(&app.kernel.get("a").unwrap()).is_ok());
     fs::rename(host.path("srv/tree"), host.path("srv/before")).unwrap();
     symlink(host.path("elsewhere/tree"), host.path("srv/tree")).unwrap();
-    assert!(matches!(app.artifacts.place_of(&app.kernel.get("a").unwrap()), Err(Refusal::Outside { .. })));
+    assert!(matches!(
+        app.artifacts.place_of(&app.kernel.get("a").unwrap()),
+        Err(RootsRefusal::Outside { .. })
+    ));
 }
 
 #[tokio::test]
@@ -261,7 +268,7 @@ async fn a_source_of_before_keeps_what_it_is_with_a_problem() {
         problems(&app, "mirror").await
     );
     for name in ["image", "mirror"] {
-        let target = Target { reference: name, expected: Expected::Any };
+        let target = WriteTarget { reference: name, expected: ExpectedRevision::Any };
         let patch = Patch::Merge(json!({"description": "x"}));
         app.objects.patch::<Artifact>(&caller, &target, &patch).await.unwrap();
     }

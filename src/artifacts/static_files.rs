@@ -4,17 +4,17 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
-use crate::artifacts::opened::{About, Body, Opened, Refused, Version};
+use crate::artifacts::opened::{FetchRefusal, FileBody, FileSubject, FileVersion, OpenedFile};
 
 /// A file as it is on disk, with a strong entity tag of its identity, size and time.
 ///
 /// # Errors
 /// It cannot be looked at.
-pub fn static_file(file: File, label: String, content_type: &'static str) -> io::Result<Opened> {
+pub fn static_file(file: File, label: String, content_type: &'static str) -> io::Result<OpenedFile> {
     let metadata = file.metadata()?;
-    let version = Version { tag: tag(&metadata), modified: metadata.mtime() };
-    let body = Body::File { file, bytes: metadata.len(), coming: None };
-    Ok(Opened { body, label, content_type, version: Some(version), about: About::default() })
+    let version = FileVersion { tag: tag(&metadata), modified: metadata.mtime() };
+    let body = FileBody::File { file, bytes: metadata.len(), coming: None };
+    Ok(OpenedFile { body, label, content_type, version: Some(version), about: FileSubject::default() })
 }
 
 /// The time of the last change of its metadata is in it too: a copy that keeps the time of its content, and a
@@ -43,12 +43,12 @@ pub fn content_type(path: &str) -> &'static str {
 }
 
 /// Why a file that was found cannot be given.
-pub fn unreadable(what: &str, error: &io::Error) -> Refused {
+pub fn unreadable(what: &str, error: &io::Error) -> FetchRefusal {
     match error.kind() {
         // A name that is longer than any file's is one that is not there.
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
-            Refused::Absent
+            FetchRefusal::Absent
         }
-        _ => Refused::Failed(format!("{what} cannot be read: {error}")),
+        _ => FetchRefusal::Failed(format!("{what} cannot be read: {error}")),
     }
 }

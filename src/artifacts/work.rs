@@ -12,19 +12,22 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::media::{self, Brought, Job, Manifest, Order, Phase, Progress, Reach, repositories};
-use crate::artifacts::roots::Refusal;
+use crate::artifacts::media::{
+    self, FetchReach, FetchedTree, JobPhase, MediaError, MediaJob, MediaOrder, TreeManifest, repositories,
+};
+use crate::artifacts::roots::RootsRefusal;
+use crate::artifacts::work_status::{phase_reason, set_damaged, set_failed, show_progress};
 use crate::artifacts::{boot_files, boot_path, contained_path};
-use crate::background::{Handle, Work};
+use crate::background::{WorkDescription, WorkHandle};
 use crate::kernel::Error;
 use crate::model::{
     Artifact, ArtifactKind, ArtifactSource, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX,
     RootsCheck, Stored,
 };
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// How the work is listed. What each artifact comes to is in its own status.
-pub const WORK: Work = Work {
+pub const WORK: WorkDescription = WorkDescription {
     name: "artifacts",
     about: "Looks which artifacts have to be read, fetched, checked or passed on, and starts that.",
     period: Duration::from_secs(10),
@@ -36,12 +39,10 @@ const MOMENT: Duration = Duration::from_millis(50);
 const TELL_EVERY: Duration = Duration::from_secs(2);
 /// Artifacts that are worked on at a time.
 const AT_ONCE_MAX: usize = 4;
-/// Damaged files that a reason names.
-const NAMED_MAX: usize = 3;
 
 /// Why artifacts are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occasion {
+enum WorkTrigger {
     /// Something was written.
     Change,
     /// Time has passed: what failed on its path is tried again.
@@ -49,17 +50,17 @@ enum Occasion {
 }
 
 /// An artifact that is worked on.
-struct UnderWay {
+struct ArtifactTask {
     origin: String,
     stop: CancellationToken,
     task: tokio::task::Id,
 }
 
 /// Everything that is under way.
-struct Works {
+struct ArtifactTasks {
     artifacts: Arc<Artifacts>,
     tasks: JoinSet<bool>,
-    under_way: BTreeMap<String, UnderWay>,
+    under_way: BTreeMap<String, ArtifactTask>,
     shutdown: CancellationToken,
 }
 
@@ -69,7 +70,7 @@ struct Works {
 /// The store has gone.
 pub async fn run(
     artifacts: Arc<Artifacts>,
-    handle: Handle,
+    handle: WorkHandle,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let media = artifacts.media.clone();
@@ -78,19 +79,19 @@ pub async fn run(
     }
     let mut committed = artifacts.kernel.committed();
     let mut tick = tokio::time::interval(WORK.period);
-    let mut works = Works { artifacts, tasks: JoinSet::new(), under_way: BTreeMap::new(), shutdown };
+    let mut works = ArtifactTasks { artifacts, tasks: JoinSet::new(), under_way: BTreeMap::new(), shutdown };
     let mut seen = None;
     loop {
         let now = works.generations();
         if seen != Some(now) {
-            handle.watch(works.look(Occasion::Change)).await?;
+            handle.watch(works.look(WorkTrigger::Change)).await?;
             seen = Some(now);
         }
         tokio::select! {
             changed = news(&mut committed) => {
                 changed.map_err(|_| Error::Failed("the store has gone".to_owned()))?;
             }
-            _ = tick.tick() => handle.watch(works.look(Occasion::Tick)).await?,
+            _ = tick.tick() => handle.watch(works.look(WorkTrigger::Tick)).await?,
             Some(done) = works.tasks.join_next_with_id(), if !works.tasks.is_empty() => {
                 // What could not be written now is tried at the next tick, not at once and for ever.
                 if works.ended(done) {
@@ -108,13 +109,13 @@ async fn news(committed: &mut watch::Receiver<u64>) -> Result<(), watch::error::
     committed.changed().await
 }
 
-impl Works {
+impl ArtifactTasks {
     /// What was looked at holds as long as these do.
     fn generations(&self) -> (u64, u64) {
         self.artifacts.kernel.read(|world| (world.artifacts.generation(), world.bootenvs.generation()))
     }
 
-    async fn look(&mut self, occasion: Occasion) -> Result<(), Error> {
+    async fn look(&mut self, occasion: WorkTrigger) -> Result<(), Error> {
         let all: Vec<Arc<Stored<Artifact>>> =
             self.artifacts.kernel.read(|world| world.artifacts.iter().cloned().collect());
         for (name, work) in &self.under_way {
@@ -140,17 +141,17 @@ impl Works {
     fn begin(&mut self, artifact: &Arc<Stored<Artifact>>) {
         let stop = self.shutdown.child_token();
         let (artifacts, artifact, job) =
-            (Arc::clone(&self.artifacts), Arc::clone(artifact), Job::new(stop.clone()));
+            (Arc::clone(&self.artifacts), Arc::clone(artifact), MediaJob::new(stop.clone()));
         let (name, origin) = (artifact.key.clone(), artifact.spec.origin());
         let handle = self.tasks.spawn(async move {
             let worked = artifacts.work_on(&artifact, &job).await;
             if let Err(error) = &worked {
                 let name = &artifact.key;
-                warn_seldom!(name, %error, "an artifact's state could not be written; it is tried again");
+                warn_limited!(name, %error, "an artifact's state could not be written; it is tried again");
             }
             worked.is_ok()
         });
-        self.under_way.insert(name, UnderWay { origin, stop, task: handle.id() });
+        self.under_way.insert(name, ArtifactTask { origin, stop, task: handle.id() });
     }
 
     /// Whether the next may begin at once.
@@ -171,17 +172,13 @@ impl Works {
 }
 
 impl Artifacts {
-    fn needs_work(&self, artifact: &Stored<Artifact>, occasion: Occasion) -> bool {
+    fn needs_work(&self, artifact: &Stored<Artifact>, occasion: WorkTrigger) -> bool {
         if artifact.spec.is_mirror() {
-            return self.mirror_needs_work(artifact, occasion == Occasion::Tick);
+            return self.mirror_needs_work(artifact, occasion == WorkTrigger::Tick);
         }
         let status = &artifact.status;
         let in_place = artifact.spec.source.is_none();
-        let is_absent = |refusal: Refusal| match refusal {
-            Refusal::Failed(error) => error.kind() == ErrorKind::NotFound,
-            _ => false,
-        };
-        let again = occasion == Occasion::Tick;
+        let again = occasion == WorkTrigger::Tick;
         self.roots_news(artifact).is_some()
             || status.origin != artifact.spec.origin()
             || status.asked.is_some()
@@ -194,7 +191,7 @@ impl Artifacts {
             }
     }
 
-    async fn work_on(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
+    async fn work_on(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &MediaJob) -> Result<(), Error> {
         if let Some(checked) = self.roots_news(artifact) {
             return self.note_roots(artifact, checked).await;
         }
@@ -209,7 +206,11 @@ impl Artifacts {
         }
     }
 
-    async fn read_in_place(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
+    async fn read_in_place(
+        self: &Arc<Self>,
+        artifact: &Stored<Artifact>,
+        job: &MediaJob,
+    ) -> Result<(), Error> {
         let (status, origin) = (&artifact.status, artifact.spec.origin());
         let target = (artifact.key.as_str(), origin.as_str());
         let base = ArtifactStatus {
@@ -228,10 +229,10 @@ impl Artifacts {
             self.set_status(target, |status| *status = begun.clone()).await?;
         }
         let fault = match self.place_of(artifact) {
-            Err(Refusal::Failed(error)) if error.kind() == ErrorKind::NotFound => {
+            Err(RootsRefusal::Failed(error)) if error.kind() == ErrorKind::NotFound => {
                 Some((ArtifactState::Missing, format!("{origin} does not exist on the server")))
             }
-            Err(Refusal::Failed(error)) => Some((ArtifactState::Failed, format!("{origin}: {error}"))),
+            Err(RootsRefusal::Failed(error)) => Some((ArtifactState::Failed, format!("{origin}: {error}"))),
             Err(refusal) => Some((ArtifactState::Failed, refusal.to_string())),
             Ok(_) => None,
         };
@@ -242,8 +243,8 @@ impl Artifacts {
         let read = self.watched((target, None), job, self.manifest_of(artifact, job)).await;
         let done = match read {
             Ok(manifest) => self.ready(base, &manifest),
-            Err(media::Error::Stopped) => return Ok(()),
-            Err(media::Error::Failed(why)) => {
+            Err(MediaError::Stopped) => return Ok(()),
+            Err(MediaError::Failed(why)) => {
                 let reason = format!("{origin}: {why}");
                 ArtifactStatus { state: ArtifactState::Failed, reason, ..base }
             }
@@ -252,26 +253,30 @@ impl Artifacts {
     }
 
     /// Reads and hashes the files that are served, and remembers what they are.
-    async fn manifest_of(&self, artifact: &Stored<Artifact>, job: &Job) -> Result<Manifest, media::Error> {
-        let place = self.place_of(artifact).map_err(|refusal| media::Error::Failed(refusal.to_string()))?;
+    async fn manifest_of(
+        &self,
+        artifact: &Stored<Artifact>,
+        job: &MediaJob,
+    ) -> Result<TreeManifest, MediaError> {
+        let place = self.place_of(artifact).map_err(|refusal| MediaError::Failed(refusal.to_string()))?;
         let (media, job) = (self.media.clone(), job.clone());
         let reading = tokio::task::spawn_blocking(move || {
             let manifest = match place.file_name() {
-                None => Manifest::of(&place.folder_path(), ArtifactKind::Tree, &job)?,
+                None => TreeManifest::of(&place.folder_path(), ArtifactKind::Tree, &job)?,
                 Some(name) => {
                     let file = place.only_file()?;
-                    Manifest::of_file((name, &contained_path::path_of(file.as_fd())), &job)?
+                    TreeManifest::of_file((name, &contained_path::path_of(file.as_fd())), &job)?
                 }
             };
             media.remember(&manifest)?;
             Ok(manifest)
         });
-        let read: std::io::Result<Manifest> =
-            reading.await.map_err(|error| media::Error::Failed(error.to_string()))?;
-        read.map_err(|error| media::Error::Failed(error.to_string()))
+        let read: std::io::Result<TreeManifest> =
+            reading.await.map_err(|error| MediaError::Failed(error.to_string()))?;
+        read.map_err(|error| MediaError::Failed(error.to_string()))
     }
 
-    fn ready(&self, base: ArtifactStatus, manifest: &Manifest) -> ArtifactStatus {
+    fn ready(&self, base: ArtifactStatus, manifest: &TreeManifest) -> ArtifactStatus {
         ArtifactStatus {
             state: ArtifactState::Ready,
             served_origin: base.origin.clone(),
@@ -289,9 +294,9 @@ impl Artifacts {
     }
 
     /// How a source is fetched: through its own proxy, or the one that all downloads go through.
-    pub fn reach(&self, source: &ArtifactSource) -> Reach {
+    pub fn reach(&self, source: &ArtifactSource) -> FetchReach {
         let site = || self.kernel.read(|world| world.setting("artifact_proxy").as_str().map(str::to_owned));
-        Reach {
+        FetchReach {
             proxy: source.proxy.clone().or_else(site),
             networks: Arc::clone(&self.kernel.endpoints.fetch_networks),
         }
@@ -301,7 +306,7 @@ impl Artifacts {
         self: &Arc<Self>,
         artifact: &Stored<Artifact>,
         source: &ArtifactSource,
-        job: &Job,
+        job: &MediaJob,
     ) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let target = (artifact.key.as_str(), origin.as_str());
@@ -313,14 +318,14 @@ impl Artifacts {
             }
             (status.origin, status.boot_path) = (origin.clone(), boot_path(&artifact.spec));
             (status.percent, status.asked) = (status.percent.or(Some(0)), None);
-            status.reason = told(Phase::Fetching).to_owned();
+            status.reason = phase_reason(JobPhase::Fetching).to_owned();
         };
         self.set_status(target, begun).await?;
         let local = match self.open_local(artifact, source).await {
             Ok(local) => local,
-            Err(why) => return self.set_status(target, |status| failed(status, &why)).await,
+            Err(why) => return self.set_status(target, |status| set_failed(status, &why)).await,
         };
-        let order = Order {
+        let order = MediaOrder {
             name: artifact.key.clone(),
             source: source.clone(),
             kind: artifact.spec.kind,
@@ -331,21 +336,21 @@ impl Artifacts {
         let brought = media::bring(&self.media, &order, job);
         match self.watched((target, Some(&artifact.status)), job, brought).await {
             Ok(brought) => self.install(target, brought).await,
-            Err(media::Error::Stopped) => Ok(()),
-            Err(media::Error::Failed(why)) => self.set_status(target, |status| failed(status, &why)).await,
+            Err(MediaError::Stopped) => Ok(()),
+            Err(MediaError::Failed(why)) => self.set_status(target, |status| set_failed(status, &why)).await,
         }
     }
 
     /// Puts a tree in its place and says so. Until that is on disk nobody throws away what is not referred
     /// to.
-    async fn install(&self, target: (&str, &str), brought: Brought) -> Result<(), Error> {
+    async fn install(&self, target: (&str, &str), brought: FetchedTree) -> Result<(), Error> {
         let _kept = self.media_in_use.read().await;
         let media = self.media.clone();
         let installing = tokio::task::spawn_blocking(move || {
             media.install(&brought)?;
             Ok(brought.manifest)
         });
-        let installed: std::io::Result<Manifest> =
+        let installed: std::io::Result<TreeManifest> =
             installing.await.map_err(|error| Error::Failed(error.to_string()))?;
         match installed {
             Ok(manifest) => {
@@ -354,13 +359,13 @@ impl Artifacts {
             }
             Err(error) => {
                 let why = format!("what was unpacked cannot be put in its place: {error}");
-                self.set_status(target, |status| failed(status, &why)).await
+                self.set_status(target, |status| set_failed(status, &why)).await
             }
         }
     }
 
     /// Hashes everything again and holds it against what it was.
-    async fn verify(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &Job) -> Result<(), Error> {
+    async fn verify(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &MediaJob) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let target = (artifact.key.as_str(), origin.as_str());
         let media = self.media.clone();
@@ -369,9 +374,9 @@ impl Artifacts {
         let read = self.watched((target, Some(&artifact.status)), job, self.manifest_of(artifact, job)).await;
         let now = match read {
             Ok(now) => now,
-            Err(media::Error::Stopped) => return Ok(()),
-            Err(media::Error::Failed(why)) => {
-                return self.set_status(target, |status| damaged(status, vec![why.clone()])).await;
+            Err(MediaError::Stopped) => return Ok(()),
+            Err(MediaError::Failed(why)) => {
+                return self.set_status(target, |status| set_damaged(status, vec![why.clone()])).await;
             }
         };
         let verified_at = Some(self.kernel.now());
@@ -391,7 +396,7 @@ impl Artifacts {
                 (status.state, status.reason, status.percent) = (state, String::new(), None);
                 (status.asked, status.damaged) = (None, Vec::new());
             } else {
-                damaged(status, differ.clone());
+                set_damaged(status, differ.clone());
             }
         })
         .await
@@ -401,7 +406,7 @@ impl Artifacts {
     pub async fn watched<T>(
         &self,
         (target, before): ((&str, &str), Option<&ArtifactStatus>),
-        job: &Job,
+        job: &MediaJob,
         work: impl Future<Output = T>,
     ) -> T {
         let progress = job.watch();
@@ -414,7 +419,7 @@ impl Artifacts {
                 _ = tick.tick() => {
                     let now = *progress.borrow();
                     let verifies = before.is_some_and(|before| before.asked == Some(ArtifactWork::Verify));
-                    let tell = |status: &mut ArtifactStatus| tell(status, now, verifies);
+                    let tell = |status: &mut ArtifactStatus| show_progress(status, now, verifies);
                     if let Err(error) = self.set_status(target, tell).await {
                         tracing::debug!(%error, "how far an artifact is could not be written");
                     }
@@ -445,48 +450,9 @@ impl Artifacts {
     }
 }
 
-fn tell(status: &mut ArtifactStatus, now: Progress, verifies: bool) {
-    status.percent = now.percent();
-    if !verifies {
-        status.state = match now.phase {
-            Phase::Fetching | Phase::Checking => ArtifactState::Fetching,
-            Phase::Unpacking | Phase::Reading => ArtifactState::Extracting,
-        };
-        status.reason = told(now.phase).to_owned();
+fn is_absent(refusal: RootsRefusal) -> bool {
+    match refusal {
+        RootsRefusal::Failed(error) => error.kind() == ErrorKind::NotFound,
+        _ => false,
     }
-}
-
-fn told(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Fetching => "it is being fetched",
-        Phase::Checking => "its checksum is being computed",
-        Phase::Unpacking => "it is being unpacked",
-        Phase::Reading => "its files are being read",
-    }
-}
-
-/// What was there before goes on being served, where it came from the same source.
-fn failed(status: &mut ArtifactStatus, why: &str) {
-    (status.percent, status.asked) = (None, None);
-    if status.sha256.is_some() && status.served_origin == status.origin && status.damaged.is_empty() {
-        status.state = ArtifactState::Ready;
-        status.reason = format!("fetching it anew failed, and the files of before are served: {why}");
-    } else {
-        status.state = ArtifactState::Failed;
-        status.reason = format!("{why}; `metalwright artifacts fetch` tries again");
-    }
-}
-
-fn damaged(status: &mut ArtifactStatus, mut files: Vec<String>) {
-    let named = files.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
-    let more = match files.len().saturating_sub(NAMED_MAX) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    files.truncate(FILES_LISTED_MAX);
-    status.state = ArtifactState::Failed;
-    status.reason = format!(
-        "its files are not what they were: {named}{more}; `metalwright artifacts fetch` brings them again"
-    );
-    (status.percent, status.asked, status.damaged) = (None, None, files);
 }

@@ -20,7 +20,7 @@ const WORKS_MAX: usize = 64;
 
 /// What a piece of work is.
 #[derive(Clone, Copy, Debug)]
-pub struct Work {
+pub struct WorkDescription {
     pub name: &'static str,
     /// What a round does, for operators.
     pub about: &'static str,
@@ -31,8 +31,8 @@ pub struct Work {
 }
 
 /// One round of a piece of work.
-pub trait Round: Send + 'static {
-    /// Does what is to be done now. Called again after the period, whatever came of it.
+pub trait WorkRound: Send + 'static {
+    /// Does one round of the work. Called again after the period, also after a failure.
     fn round(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
@@ -40,7 +40,7 @@ pub trait Round: Send + 'static {
 #[derive(Debug)]
 pub struct Background {
     kernel: Arc<Kernel>,
-    works: Mutex<Vec<Arc<Entry>>>,
+    works: Mutex<Vec<Arc<WorkEntry>>>,
 }
 
 impl Background {
@@ -48,9 +48,9 @@ impl Background {
         Arc::new(Background { kernel, works: Mutex::default() })
     }
 
-    /// Puts a piece of work on the list. Nothing runs until its handle is told to.
-    pub fn register(&self, work: Work) -> Handle {
-        let entry = Arc::new(Entry {
+    /// Registers a piece of work. It runs when its handle is used.
+    pub fn register(&self, work: WorkDescription) -> WorkHandle {
+        let entry = Arc::new(WorkEntry {
             work,
             nudged: Notify::new(),
             running: AtomicUsize::new(0),
@@ -61,7 +61,7 @@ impl Background {
             works.push(Arc::clone(&entry));
             works.sort_by_key(|entry| entry.work.name);
         }
-        Handle { kernel: Arc::clone(&self.kernel), entry }
+        WorkHandle { kernel: Arc::clone(&self.kernel), entry }
     }
 
     /// All work and how it went, by name.
@@ -73,24 +73,24 @@ impl Background {
 
 /// One piece of work, and how its rounds went.
 #[derive(Debug)]
-struct Entry {
-    work: Work,
+struct WorkEntry {
+    work: WorkDescription,
     nudged: Notify,
     /// Rounds under way.
     running: AtomicUsize,
-    log: Mutex<Log>,
+    log: Mutex<RoundLog>,
 }
 
 #[derive(Debug, Default)]
-struct Log {
+struct RoundLog {
     rounds: u64,
     failures: u64,
     last: Option<BackgroundRound>,
     last_failure: Option<BackgroundRound>,
 }
 
-impl Entry {
-    fn log(&self) -> MutexGuard<'_, Log> {
+impl WorkEntry {
+    fn log(&self) -> MutexGuard<'_, RoundLog> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -133,21 +133,21 @@ impl Entry {
     }
 }
 
-/// A registered piece of work, for whoever runs it.
+/// A registered piece of work.
 #[derive(Clone, Debug)]
-pub struct Handle {
+pub struct WorkHandle {
     kernel: Arc<Kernel>,
-    entry: Arc<Entry>,
+    entry: Arc<WorkEntry>,
 }
 
-impl Handle {
+impl WorkHandle {
     /// Starts a round soon, before its time.
     pub fn nudge(&self) {
         self.entry.nudged.notify_one();
     }
 
     /// Runs a round every period, or when nudged, until `shutdown`. The first begins at once.
-    pub async fn run(self, mut work: impl Round, shutdown: CancellationToken) {
+    pub async fn run(self, mut work: impl WorkRound, shutdown: CancellationToken) {
         let mut tick = tokio::time::interval(self.entry.work.period);
         loop {
             tokio::select! {
@@ -167,7 +167,7 @@ impl Handle {
     pub async fn watch<T, E: Display>(&self, round: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let begun = Instant::now();
         self.entry.running.fetch_add(1, Ordering::Relaxed);
-        let _running = Running(&self.entry);
+        let _running = RoundGuard(&self.entry);
         let done = round.await;
         self.record(begun, &done);
         done
@@ -184,9 +184,9 @@ impl Handle {
 }
 
 /// A round that is under way; not any more when this is dropped.
-struct Running<'a>(&'a Entry);
+struct RoundGuard<'a>(&'a WorkEntry);
 
-impl Drop for Running<'_> {
+impl Drop for RoundGuard<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::Relaxed);
     }
@@ -205,7 +205,7 @@ mod tests {
         ran: mpsc::UnboundedSender<u32>,
     }
 
-    impl Round for SecondTime {
+    impl WorkRound for SecondTime {
         async fn round(&mut self) -> Result<(), Error> {
             self.rounds += 1;
             let _ = self.ran.send(self.rounds);
@@ -216,7 +216,7 @@ mod tests {
     #[tokio::test]
     async fn a_round_that_failed_is_shown_with_its_reason_and_the_next_one_is_tried() {
         let background = Background::new(Arc::clone(&testing::app().kernel));
-        let handle = background.register(Work {
+        let handle = background.register(WorkDescription {
             name: "second-time",
             about: "Succeeds when it is tried again.",
             period: Duration::from_secs(3600),

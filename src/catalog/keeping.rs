@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::catalog::Catalog;
 use crate::catalog::params;
-use crate::kernel::{Changeset, Read, TrackedWorld};
+use crate::kernel::{Changeset, ChangesetRead, TrackedWorld};
 use crate::model::{
     Content, ContentDigests, ContentSet, ContentView, Declaration, GLOBAL_PROFILE, Machine, MachineValues,
     Noun, Run, Stage, Step, StepKind, Stored, TemplateBody, World,
@@ -24,7 +24,7 @@ pub struct KeptContent {
     /// The pieces that are not stored yet.
     pieces: Vec<Arc<Stored<Content>>>,
     /// The pieces that are stored and must not go before the run is.
-    reads: Vec<Read>,
+    reads: Vec<ChangesetRead>,
 }
 
 impl KeptContent {

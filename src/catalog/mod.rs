@@ -24,9 +24,9 @@ use tokio::task::JoinError;
 use crate::kernel::Kernel;
 use crate::model::{Content, ContentView, Run};
 use crate::netboot::decide::capability;
-use crate::render::Engine;
+use crate::render::RenderEngine;
 use keeping::TemplateDigests;
-use pools::{PREVIEWS_AT_ONCE_MAX, Pools};
+use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 
 /// Renders that have a thread to wait on. More would render no sooner, as there are no more workers that
 /// render (`render::Pool`), and each costs memory: its input, and what the allocator keeps for the thread.
@@ -37,7 +37,7 @@ const KEPT_ENGINES_MAX: usize = 8;
 /// The content, and what renders it.
 pub struct Catalog {
     kernel: Arc<Kernel>,
-    pools: Pools,
+    pools: RenderPools,
     compiled: Mutex<Compiled>,
     /// The digests of the present templates, with the generation they are of.
     digests: Mutex<Option<(u64, Arc<TemplateDigests>)>>,
@@ -46,7 +46,7 @@ pub struct Catalog {
     preview_turns: Arc<Semaphore>,
     /// Previews that wait for a turn.
     previews: AtomicUsize,
-    boot_key: capability::Key,
+    boot_key: capability::CapabilityKey,
 }
 
 /// Templates as compiled.
@@ -54,7 +54,7 @@ pub struct Catalog {
 struct Compiled {
     present: Option<PresentTemplates>,
     /// Those that runs kept, by digest; the oldest goes first.
-    kept: VecDeque<(String, Engine)>,
+    kept: VecDeque<(String, RenderEngine)>,
 }
 
 /// The present templates, with the generation they were compiled from and their digest.
@@ -62,7 +62,7 @@ struct Compiled {
 struct PresentTemplates {
     generation: u64,
     digest: String,
-    engine: Engine,
+    engine: RenderEngine,
 }
 
 impl std::fmt::Debug for Catalog {
@@ -72,8 +72,8 @@ impl std::fmt::Debug for Catalog {
 }
 
 impl Catalog {
-    pub fn new(kernel: Arc<Kernel>, pools: Pools) -> Arc<Self> {
-        let boot_key = capability::Key::new(&kernel.secrets.derive("boot capabilities"));
+    pub fn new(kernel: Arc<Kernel>, pools: RenderPools) -> Arc<Self> {
+        let boot_key = capability::CapabilityKey::new(&kernel.secrets.derive("boot capabilities"));
         let turns = Arc::new(Semaphore::new(AT_ONCE_MAX));
         let preview_turns = Arc::new(Semaphore::new(PREVIEWS_AT_ONCE_MAX));
         Arc::new(Catalog {
@@ -89,12 +89,12 @@ impl Catalog {
     }
 
     /// The compiled templates of the present content.
-    pub fn engine(&self) -> Engine {
+    pub fn engine(&self) -> RenderEngine {
         self.present(&mut self.compiled.lock().unwrap_or_else(PoisonError::into_inner)).engine
     }
 
     /// The compiled templates that a run kept; the present ones where it kept none.
-    pub fn engine_of_run(&self, run: Option<&Run>) -> Engine {
+    pub fn engine_of_run(&self, run: Option<&Run>) -> RenderEngine {
         let kept =
             self.kernel.read(|world| ContentView::of_run(world, run).templates_digest().map(str::to_owned));
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,7 +107,7 @@ impl Catalog {
             let templates = ContentView::of_run(world, run).templates().into_iter();
             templates.map(|(name, body)| (name.to_owned(), body.to_owned())).collect()
         });
-        let (engine, _) = Engine::compile(&self.pools.serve, bodies);
+        let (engine, _) = RenderEngine::compile(&self.pools.serve, bodies);
         if compiled.kept.len() >= KEPT_ENGINES_MAX {
             compiled.kept.pop_front();
         }
@@ -125,7 +125,7 @@ impl Catalog {
             let bodies = world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone()));
             (world.templates.generation(), digest, bodies.collect::<Vec<_>>())
         });
-        let (engine, broken) = Engine::compile(&self.pools.serve, bodies);
+        let (engine, broken) = RenderEngine::compile(&self.pools.serve, bodies);
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");
         }

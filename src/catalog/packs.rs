@@ -8,7 +8,7 @@ use crate::model::{Kind, SITE, World};
 
 /// What installing a pack came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Installed {
+pub struct PackInstall {
     pub created: usize,
     pub updated: usize,
     pub removed: usize,
@@ -21,7 +21,7 @@ impl Catalog {
     ///
     /// # Errors
     /// What the store says; then nothing was installed.
-    pub async fn install_pack(&self, caller: &Caller, pack: &Pack) -> Result<Installed, Error> {
+    pub async fn install_pack(&self, caller: &Caller, pack: &Pack) -> Result<PackInstall, Error> {
         let (changeset, installed) = self.kernel.read(|world| plan(world, caller, pack));
         if changeset.writes.is_empty() {
             return Ok(installed);
@@ -37,9 +37,9 @@ impl Catalog {
     }
 }
 
-fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Changeset, Installed) {
+fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Changeset, PackInstall) {
     let mut changeset = Changeset::default();
-    let mut installed = Installed::default();
+    let mut installed = PackInstall::default();
     for object in &pack.objects {
         let Some(present) = world.object(object.kind(), object.key()) else {
             changeset = changeset.create(object.clone());

@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::kernel::secrets::{Place, Secrets, is_sealed};
+use crate::kernel::secrets::{SecretKey, SecretPlace, is_sealed};
 use crate::model::{ContentView, GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, hex, sha256_hex};
-use crate::render::{Layer, Level, ParamValues, Params, SecretAccess};
+use crate::render::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
 
 /// Most profiles that are gone through for one machine.
 const PROFILES_MAX: usize = 1024;
 
 /// The layers of a machine, highest first: the machine, its profiles in order (each followed by its nested
 /// ones), its stage, the stage's profiles, the profile `global`, the declared defaults.
-pub fn layers(content: ContentView<'_>, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<Layer> {
+pub fn layers(content: ContentView<'_>, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<ParamLayer> {
     let set = levels(content, (machine, stage)).map(|(level, values)| layer(level, values));
-    let mut layers: Vec<Layer> = set.collect();
+    let mut layers: Vec<ParamLayer> = set.collect();
     let defaults = content.defaults().into_iter().map(|(name, default)| (name.to_owned(), default.clone()));
-    layers.push(Layer::new(Level::Default, defaults.collect::<ParamValues>()));
+    layers.push(ParamLayer::new(ParamLevel::Default, defaults.collect::<ParamValues>()));
     layers
 }
 
@@ -25,21 +25,21 @@ pub fn layers(content: ContentView<'_>, machine: Option<&Machine>, stage: Option
 fn levels<'a>(
     content: ContentView<'a>,
     (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
-) -> impl Iterator<Item = (Level, &'a BTreeMap<String, Value>)> {
-    let profiles = move |names: &[String], level: fn(String) -> Level| {
+) -> impl Iterator<Item = (ParamLevel, &'a BTreeMap<String, Value>)> {
+    let profiles = move |names: &[String], level: fn(String) -> ParamLevel| {
         let expanded = expand(content, names).into_iter();
         expanded.map(move |profile| (level(profile.name.clone()), &profile.params))
     };
     let of_machine = machine.into_iter().flat_map(move |machine| {
         let (params, own_profiles) = content.values_of(machine);
-        let of_profiles = profiles(own_profiles, Level::Profile);
-        std::iter::once((Level::Machine, params)).chain(of_profiles)
+        let of_profiles = profiles(own_profiles, ParamLevel::Profile);
+        std::iter::once((ParamLevel::Machine, params)).chain(of_profiles)
     });
     let of_stage = stage.into_iter().flat_map(move |stage| {
-        let of_profiles = profiles(&stage.profiles, Level::StageProfile);
-        std::iter::once((Level::Stage(stage.name.clone()), &stage.params)).chain(of_profiles)
+        let of_profiles = profiles(&stage.profiles, ParamLevel::StageProfile);
+        std::iter::once((ParamLevel::Stage(stage.name.clone()), &stage.params)).chain(of_profiles)
     });
-    of_machine.chain(of_stage).chain(profiles(&[GLOBAL_PROFILE.to_owned()], |_| Level::Global))
+    of_machine.chain(of_stage).chain(profiles(&[GLOBAL_PROFILE.to_owned()], |_| ParamLevel::Global))
 }
 
 /// The value that is set for one param, found without making [`layers`]: a boot asks for it with every
@@ -52,9 +52,9 @@ pub fn set_value<'a>(
     levels(content, (machine, stage)).find_map(|(_, values)| values.get(name))
 }
 
-/// What becomes of the sealed values of secret params.
+/// How sealed values of secret params are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sealed {
+pub enum SecretMode {
     /// They are opened: the machine is armed for the document, or the job runs.
     Open,
     /// They stay sealed, and reading one is refused.
@@ -69,49 +69,49 @@ pub enum Sealed {
 /// A value that cannot be opened: the level and the name.
 pub fn resolve(
     content: ContentView<'_>,
-    of: Of<'_>,
-    secrets: &Secrets,
-    sealed: Sealed,
-) -> Result<Params, String> {
+    of: ParamSubject<'_>,
+    secrets: &SecretKey,
+    sealed: SecretMode,
+) -> Result<LayeredParams, String> {
     let mut layers = layers(content, of.machine.map(|machine| &machine.spec), of.stage);
     for layer in &mut layers {
         if layer.values.values().any(is_sealed) {
             let values = layer.values.iter().map(|(name, value)| {
                 let value = match sealed {
                     _ if !is_sealed(value) => value.clone(),
-                    Sealed::Open => open(&layer.level, (name, value), (of, secrets))?,
-                    Sealed::Closed | Sealed::Covered => Value::from("(sealed)"),
+                    SecretMode::Open => open(&layer.level, (name, value), (of, secrets))?,
+                    SecretMode::Closed | SecretMode::Covered => Value::from("(sealed)"),
                 };
                 Ok((name.clone(), value))
             });
             let values: ParamValues = values.collect::<Result<_, String>>()?;
-            *layer = Layer::new(layer.level.clone(), values);
+            *layer = ParamLayer::new(layer.level.clone(), values);
         }
     }
-    let access = if sealed == Sealed::Closed { SecretAccess::Sealed } else { SecretAccess::Open };
-    Ok(Params::new(layers, self::secrets(content), access))
+    let access = if sealed == SecretMode::Closed { SecretAccess::Sealed } else { SecretAccess::Open };
+    Ok(LayeredParams::new(layers, self::secrets(content), access))
 }
 
 /// Whose params are resolved.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Of<'a> {
+pub struct ParamSubject<'a> {
     pub machine: Option<&'a Stored<Machine>>,
     pub stage: Option<&'a Stage>,
 }
 
 fn open(
-    level: &Level,
+    level: &ParamLevel,
     (param, value): (&str, &Value),
-    (of, secrets): (Of<'_>, &Secrets),
+    (of, secrets): (ParamSubject<'_>, &SecretKey),
 ) -> Result<Value, String> {
     let (kind, key) = match level {
-        Level::Machine => (Kind::Machine, of.machine.map_or("", |machine| machine.key.as_str())),
-        Level::Profile(name) | Level::StageProfile(name) => (Kind::Profile, name.as_str()),
-        Level::Stage(name) => (Kind::Stage, name.as_str()),
-        Level::Global => (Kind::Profile, GLOBAL_PROFILE),
-        Level::Default => (Kind::Param, param),
+        ParamLevel::Machine => (Kind::Machine, of.machine.map_or("", |machine| machine.key.as_str())),
+        ParamLevel::Profile(name) | ParamLevel::StageProfile(name) => (Kind::Profile, name.as_str()),
+        ParamLevel::Stage(name) => (Kind::Stage, name.as_str()),
+        ParamLevel::Global => (Kind::Profile, GLOBAL_PROFILE),
+        ParamLevel::Default => (Kind::Param, param),
     };
-    let opened = secrets.open(Place { kind, key, param }, value);
+    let opened = secrets.open(SecretPlace { kind, key, param }, value);
     opened.map_err(|why| format!("the param `{param}` of {level} cannot be read: {why}"))
 }
 
@@ -125,8 +125,8 @@ pub fn secrets(content: ContentView<'_>) -> BTreeSet<String> {
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn digest(content: ContentView<'_>, of: Of<'_>, secrets: &Secrets) -> Result<String, String> {
-    let params = resolve(content, of, secrets, Sealed::Open)?;
+pub fn digest(content: ContentView<'_>, of: ParamSubject<'_>, secrets: &SecretKey) -> Result<String, String> {
+    let params = resolve(content, of, secrets, SecretMode::Open)?;
     let aggregate = params.aggregate();
     let mut lines = String::new();
     for (name, resolved) in aggregate {
@@ -137,8 +137,8 @@ pub fn digest(content: ContentView<'_>, of: Of<'_>, secrets: &Secrets) -> Result
     Ok(sha256_hex(lines))
 }
 
-fn layer(level: Level, values: &BTreeMap<String, Value>) -> Layer {
-    Layer::new(
+fn layer(level: ParamLevel, values: &BTreeMap<String, Value>) -> ParamLayer {
+    ParamLayer::new(
         level,
         values.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<ParamValues>(),
     )

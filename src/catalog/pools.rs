@@ -5,40 +5,40 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::catalog::Catalog;
-use crate::catalog::rendering::{Boot, Purpose};
+use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::kernel::Error;
-use crate::render::{Condition, Engine, Lanes, Pool, WorkerProgram};
+use crate::render::{LaneCounts, PoolHealth, RenderEngine, RenderPool, WorkerProgram};
 
 /// Previews that have a thread to wait on, and previews that wait for one of those.
 pub(super) const PREVIEWS_AT_ONCE_MAX: usize = 2;
 const PREVIEWS_WAITING_MAX: usize = 64;
 /// The workers that render previews.
-const PREVIEW_LANES: Lanes = Lanes { usual: 1, most: PREVIEWS_AT_ONCE_MAX };
+const PREVIEW_LANES: LaneCounts = LaneCounts { usual: 1, most: PREVIEWS_AT_ONCE_MAX };
 const PREVIEW_NICENESS: i32 = 10;
 /// How long a preview may wait for its turn.
 const PREVIEW_WAIT: Duration = Duration::from_secs(5);
 
 /// The workers that render what machines are served, and those that render previews.
 #[derive(Clone)]
-pub struct Pools {
-    pub serve: Arc<Pool>,
-    pub preview: Arc<Pool>,
+pub struct RenderPools {
+    pub serve: Arc<RenderPool>,
+    pub preview: Arc<RenderPool>,
 }
 
-impl Pools {
+impl RenderPools {
     /// Those of a server. Previews are rendered with less of the processor.
     pub fn of_this_program() -> Self {
         let program = WorkerProgram::own();
         let preview = program.clone().with_niceness(PREVIEW_NICENESS);
-        Pools {
-            serve: Arc::new(Pool::new(program, Lanes::for_this_host())),
-            preview: Arc::new(Pool::new(preview, PREVIEW_LANES)),
+        RenderPools {
+            serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host())),
+            preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES)),
         }
     }
 
     #[cfg(test)]
     pub fn of_tests() -> Self {
-        Pools { serve: Arc::new(Pool::of_tests(1)), preview: Arc::new(Pool::of_tests(1)) }
+        RenderPools { serve: Arc::new(RenderPool::of_tests(1)), preview: Arc::new(RenderPool::of_tests(1)) }
     }
 }
 
@@ -52,10 +52,9 @@ impl Catalog {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let busy = || Error::Busy("other previews are being rendered; try again".to_owned());
-        let waiting = Waiting::of(&self.previews).ok_or_else(busy)?;
+        let waiting = WaitGuard::of(&self.previews).ok_or_else(previews_busy)?;
         let turn = Arc::clone(&self.preview_turns).acquire_owned();
-        let turn = tokio::time::timeout(PREVIEW_WAIT, turn).await.map_err(|_| busy())?;
+        let turn = tokio::time::timeout(PREVIEW_WAIT, turn).await.map_err(|_| previews_busy())?;
         drop(waiting);
         let done = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -65,25 +64,25 @@ impl Catalog {
     }
 
     /// The templates that count for a boot, with the workers that render for its purpose.
-    pub fn engine_for(&self, boot: &Boot) -> Engine {
+    pub fn engine_for(&self, boot: &BootContext) -> RenderEngine {
         self.with_workers(boot.purpose, self.engine_of_run(boot.run.as_ref().map(|run| &run.spec)))
     }
 
     /// The templates of the present content, with the workers that render for this purpose.
-    pub fn present_engine_for(&self, purpose: Purpose) -> Engine {
+    pub fn present_engine_for(&self, purpose: RenderPurpose) -> RenderEngine {
         self.with_workers(purpose, self.engine())
     }
 
-    fn with_workers(&self, purpose: Purpose, engine: Engine) -> Engine {
+    fn with_workers(&self, purpose: RenderPurpose, engine: RenderEngine) -> RenderEngine {
         match purpose {
-            Purpose::Serve => engine,
-            Purpose::Preview => engine.on(&self.pools.preview),
+            RenderPurpose::Serve => engine,
+            RenderPurpose::Preview => engine.on(&self.pools.preview),
         }
     }
 
     /// How the render workers are that serve machines, and those of previews.
-    pub fn render_conditions(&self) -> [Condition; 2] {
-        let Pools { serve, preview } = &self.pools;
+    pub fn render_conditions(&self) -> [PoolHealth; 2] {
+        let RenderPools { serve, preview } = &self.pools;
         [serve.condition(), preview.condition()]
     }
 
@@ -100,17 +99,21 @@ impl Catalog {
     }
 }
 
-/// One of those that wait, counted while it lives.
-struct Waiting<'a>(&'a AtomicUsize);
+fn previews_busy() -> Error {
+    Error::Busy("other previews are being rendered; try again".to_owned())
+}
 
-impl<'a> Waiting<'a> {
+/// One of those that wait, counted while it lives.
+struct WaitGuard<'a>(&'a AtomicUsize);
+
+impl<'a> WaitGuard<'a> {
     fn of(count: &'a AtomicUsize) -> Option<Self> {
-        let waiting = Waiting(count);
+        let waiting = WaitGuard(count);
         (count.fetch_add(1, Ordering::Relaxed) < PREVIEWS_WAITING_MAX).then_some(waiting)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -9,26 +9,26 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::catalog::Catalog;
-use crate::catalog::params::{self, Of, Sealed};
+use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::repositories::repositories;
-use crate::kernel::Endpoints;
+use crate::kernel::ServerEndpoints;
 use crate::model::{
     Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, ContentView, Machine, Run, Stage, Stored, World,
 };
-use crate::netboot::decide::loader::Transport;
+use crate::netboot::decide::loader::LoaderTransport;
 use crate::netboot::decide::{BootData, capability};
-use crate::render::{Callbacks, Input, ProblemKind, RenderProblem};
+use crate::render::{CallbackUrls, ProblemKind, RenderInput, RenderProblem};
 
 /// Our addresses as the client sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facing {
+pub struct ClientEndpoints {
     pub address: IpAddr,
     /// Empty where the listener is off, like `https`.
     pub http: String,
     pub https: String,
 }
 
-impl Facing {
+impl ClientEndpoints {
     /// The base of TFTP URLs (RFC 3617); an IPv6 address stands in brackets (RFC 3986 §3.2.2).
     pub fn tftp(&self) -> String {
         match self.address {
@@ -38,11 +38,11 @@ impl Facing {
     }
 
     /// A file of ours, fetched in this way; nothing where it cannot be.
-    pub fn url(&self, over: Transport, file: &str) -> BootData {
+    pub fn url(&self, over: LoaderTransport, file: &str) -> BootData {
         let base = match over {
-            Transport::Tftp => &self.tftp(),
-            Transport::Http => &self.http,
-            Transport::Https => &self.https,
+            LoaderTransport::Tftp => &self.tftp(),
+            LoaderTransport::Http => &self.http,
+            LoaderTransport::Https => &self.https,
         };
         if base.is_empty() { BootData::None } else { BootData::Url { url: format!("{base}/{file}") } }
     }
@@ -50,7 +50,7 @@ impl Facing {
 
 /// Whom a render is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum RenderPurpose {
     /// The machine gets it: its URLs open what they name.
     Serve,
     /// An operator reads it: its URLs open nothing, and boots do not wait for it.
@@ -59,20 +59,20 @@ pub enum Purpose {
 
 /// One machine in one boot: what its documents are rendered from.
 #[derive(Clone)]
-pub struct Boot {
+pub struct BootContext {
     pub machine: Option<Arc<Stored<Machine>>>,
     pub bootenv: Option<Arc<Stored<Bootenv>>>,
     pub stage: Option<Arc<Stored<Stage>>>,
     /// The run whose content counts; without one it is the present content.
     pub run: Option<Arc<Stored<Run>>>,
     pub attempt: Option<BootAttempt>,
-    pub facing: Facing,
+    pub facing: ClientEndpoints,
     /// For a document that hands the machine's agent its token.
     pub agent_token: Option<String>,
-    pub purpose: Purpose,
+    pub purpose: RenderPurpose,
 }
 
-impl Boot {
+impl BootContext {
     /// The files of the bootenv that are rendered.
     pub fn templates(&self) -> &[BootTemplate] {
         self.bootenv.as_ref().map_or(&[], |bootenv| &bootenv.spec.templates)
@@ -93,24 +93,28 @@ impl Boot {
 
 impl Catalog {
     /// Our addresses for a client that reached us at `address`.
-    pub fn facing(&self, address: IpAddr) -> Facing {
-        let url = |scheme: &str, port: Option<u16>| {
-            let listener = port.map(|port| SocketAddr::new(address, port));
-            listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
-        };
-        let Endpoints { boot_http_port, boot_https_port, .. } = self.kernel.endpoints;
-        Facing { address, http: url("http", boot_http_port), https: url("https", boot_https_port) }
+    pub fn facing(&self, address: IpAddr) -> ClientEndpoints {
+        let ServerEndpoints { boot_http_port, boot_https_port, .. } = self.kernel.endpoints;
+        ClientEndpoints {
+            address,
+            http: listener_url(address, "http", boot_http_port),
+            https: listener_url(address, "https", boot_https_port),
+        }
     }
 
-    pub fn input(&self, boot: &Boot, sealed: Sealed) -> Result<Input, RenderProblem> {
-        let of = Of { machine: boot.machine.as_deref(), stage: boot.stage.as_ref().map(|stage| &stage.spec) };
+    pub fn input(&self, boot: &BootContext, sealed: SecretMode) -> Result<RenderInput, RenderProblem> {
+        let of = ParamSubject {
+            machine: boot.machine.as_deref(),
+            stage: boot.stage.as_ref().map(|stage| &stage.spec),
+        };
         let params =
             self.kernel.read(|world| params::resolve(boot.content(world), of, &self.kernel.secrets, sealed));
         let params = params.map_err(|message| problem("params", message))?;
         let repositories = self.kernel.read(|world| repositories(world, boot, &params))?;
-        let callbacks = boot.attempt.as_ref().map(|attempt| Callbacks { base: self.base_url(boot, attempt) });
+        let callbacks =
+            boot.attempt.as_ref().map(|attempt| CallbackUrls { base: self.base_url(boot, attempt) });
         let salt_seed = boot.machine.as_ref().map(|machine| machine.key.clone()).unwrap_or_default();
-        Ok(Input {
+        Ok(RenderInput {
             variables: self.variables(boot),
             params,
             callbacks,
@@ -120,15 +124,15 @@ impl Catalog {
         })
     }
 
-    pub fn base_url(&self, boot: &Boot, attempt: &BootAttempt) -> String {
+    pub fn base_url(&self, boot: &BootContext, attempt: &BootAttempt) -> String {
         format!("{}/m/{}", boot.facing.http, self.capability_of(boot, attempt))
     }
 
     /// What stands for an attempt in the URLs of a document: in a preview, a word that opens nothing.
-    pub fn capability_of(&self, boot: &Boot, attempt: &BootAttempt) -> String {
+    pub fn capability_of(&self, boot: &BootContext, attempt: &BootAttempt) -> String {
         match boot.purpose {
-            Purpose::Serve => self.capability(attempt),
-            Purpose::Preview => capability::PREVIEW.to_owned(),
+            RenderPurpose::Serve => self.capability(attempt),
+            RenderPurpose::Preview => capability::PREVIEW.to_owned(),
         }
     }
 
@@ -149,7 +153,7 @@ impl Catalog {
         }
     }
 
-    fn variables(&self, boot: &Boot) -> Map<String, Value> {
+    fn variables(&self, boot: &BootContext) -> Map<String, Value> {
         let mut variables = Map::new();
         if let Some(machine) = &boot.machine {
             variables.insert("machine".into(), machine_variable(machine, boot.attempt.as_ref()));
@@ -173,7 +177,7 @@ impl Catalog {
         variables
     }
 
-    fn server_variable(&self, facing: &Facing) -> Value {
+    fn server_variable(&self, facing: &ClientEndpoints) -> Value {
         json!({
             "address": facing.address,
             "http": facing.http,
@@ -188,6 +192,11 @@ impl Catalog {
     pub fn attempt_of(&self, capability: &str) -> Option<Uuid> {
         capability::open(&self.boot_key, capability)
     }
+}
+
+fn listener_url(address: IpAddr, scheme: &str, port: Option<u16>) -> String {
+    let listener = port.map(|port| SocketAddr::new(address, port));
+    listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
 }
 
 fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>) -> Value {
@@ -220,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_stands_in_brackets_in_a_url() {
-        let facing = |address: &str| Facing {
+        let facing = |address: &str| ClientEndpoints {
             address: address.parse().unwrap(),
             http: String::new(),
             https: String::new(),

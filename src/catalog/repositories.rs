@@ -2,9 +2,9 @@
 //! those that were found in the tree that the bootenv is booted from.
 
 use crate::catalog::artifact_faults::served;
-use crate::catalog::rendering::{Boot, problem};
+use crate::catalog::rendering::{BootContext, problem};
 use crate::model::{Artifact, Stored, TreeRepository, World};
-use crate::render::{Params, RenderProblem, Repository};
+use crate::render::{LayeredParams, PackageRepository, RenderProblem};
 
 /// The param that lists package repositories.
 const REPOSITORIES: &str = "repositories";
@@ -15,32 +15,39 @@ const SHOWN_MAX: usize = 10;
 ///
 /// # Errors
 /// A param that does not fit, or names an artifact that is not there.
-pub fn repositories(world: &World, boot: &Boot, params: &Params) -> Result<Vec<Repository>, RenderProblem> {
-    let wrong = |message: String| problem(REPOSITORIES, message);
-    let composed = params.compose(REPOSITORIES).map_err(|sealed| wrong(sealed.to_string()))?;
-    let mut repositories: Vec<Repository> = match composed {
+pub fn repositories(
+    world: &World,
+    boot: &BootContext,
+    params: &LayeredParams,
+) -> Result<Vec<PackageRepository>, RenderProblem> {
+    let composed = params.compose(REPOSITORIES).map_err(|sealed| repositories_problem(sealed.to_string()))?;
+    let mut repositories: Vec<PackageRepository> = match composed {
         None => Vec::new(),
-        Some(composed) => serde_json::from_value(composed.value)
-            .map_err(|error| wrong(format!("the param `{REPOSITORIES}` does not fit: {error}")))?,
+        Some(composed) => serde_json::from_value(composed.value).map_err(|error| {
+            repositories_problem(format!("the param `{REPOSITORIES}` does not fit: {error}"))
+        })?,
     };
     for repository in repositories.iter_mut().filter(|repository| !repository.artifact.is_empty()) {
-        locate(world, &boot.facing.http, repository).map_err(wrong)?;
+        locate(world, &boot.facing.http, repository).map_err(repositories_problem)?;
     }
     repositories.extend(own(world, boot));
     Ok(repositories)
 }
 
+fn repositories_problem(message: String) -> RenderProblem {
+    problem(REPOSITORIES, message)
+}
+
 /// Where an artifact's repository is served, with what was found about it where the param says nothing.
-fn locate(world: &World, http: &str, repository: &mut Repository) -> Result<(), String> {
+fn locate(world: &World, http: &str, repository: &mut PackageRepository) -> Result<(), String> {
     let name = &repository.artifact;
     let artifact = served(world, name)
         .map_err(|fault| format!("the param `{REPOSITORIES}` names the artifact {name}: {fault}"))?;
-    let fits = |found: &&TreeRepository| {
+    let found = artifact.status.repositories.iter().find(|found: &&TreeRepository| {
         let suite = &repository.distribution;
         let is_there = found.path.trim_matches('/') == repository.path.trim_matches('/');
         is_there && (suite.is_empty() || *suite == found.distribution)
-    };
-    let found = artifact.status.repositories.iter().find(fits);
+    });
     // The server has looked at all of a tree that it has. Of one that it passes on it knows what was
     // declared, and what it does not know must not be taken for unsigned.
     if found.is_none() && artifact.spec.is_mirror() {
@@ -62,17 +69,11 @@ fn locate(world: &World, http: &str, repository: &mut Repository) -> Result<(), 
 }
 
 /// A repository that nobody declared in a tree that is passed on.
-fn undeclared(artifact: &Stored<Artifact>, wanted: &Repository) -> String {
-    let called = |path: &str, suite: &str| match (path.trim_matches('/'), suite) {
-        ("", "") => "the one of yum at its root".to_owned(),
-        ("", suite) => format!("the suite {suite}"),
-        (path, "") => format!("the one of yum in {path}"),
-        (path, suite) => format!("the suite {suite} in {path}"),
-    };
+fn undeclared(artifact: &Stored<Artifact>, wanted: &PackageRepository) -> String {
     let name = &artifact.key;
-    let wanted = called(&wanted.path, &wanted.distribution);
+    let wanted = repository_title(&wanted.path, &wanted.distribution);
     let known = artifact.status.repositories.iter().take(SHOWN_MAX);
-    let known: Vec<String> = known.map(|found| called(&found.path, &found.distribution)).collect();
+    let known: Vec<String> = known.map(|found| repository_title(&found.path, &found.distribution)).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     format!(
         "the param `{REPOSITORIES}` names {wanted} of the artifact {name}, which is passed on and whose \
@@ -81,9 +82,18 @@ fn undeclared(artifact: &Stored<Artifact>, wanted: &Repository) -> String {
     )
 }
 
+fn repository_title(path: &str, suite: &str) -> String {
+    match (path.trim_matches('/'), suite) {
+        ("", "") => "the one of yum at its root".to_owned(),
+        ("", suite) => format!("the suite {suite}"),
+        (path, "") => format!("the one of yum in {path}"),
+        (path, suite) => format!("the suite {suite} in {path}"),
+    }
+}
+
 /// The repositories in the tree that is booted from. One that an installer can be given stands for those
 /// within.
-fn own(world: &World, boot: &Boot) -> Vec<Repository> {
+fn own(world: &World, boot: &BootContext) -> Vec<PackageRepository> {
     let Some(artifact) = boot.files().and_then(|files| world.artifacts.get(&files.artifact)) else {
         return Vec::new();
     };
@@ -93,7 +103,7 @@ fn own(world: &World, boot: &Boot) -> Vec<Repository> {
     let shown = shown.map(|found| {
         let name = &artifact.key;
         let folder = found.path.replace('/', "-");
-        Repository {
+        PackageRepository {
             tag: if folder.is_empty() { name.clone() } else { format!("{name}-{folder}") },
             url: url(&boot.facing.http, name, &found.path),
             artifact: name.clone(),
@@ -103,7 +113,7 @@ fn own(world: &World, boot: &Boot) -> Vec<Repository> {
             components: found.components.clone(),
             install_source: found.install_source,
             unsigned: !found.signed,
-            ..Repository::default()
+            ..PackageRepository::default()
         }
     });
     shown.collect()

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::catalog::params::{layers, secrets, set_value};
 use crate::model::{Bootenv, ContentView, Machine, Stage, Step, StepKind, Stored, World};
-use crate::render::{Params, SecretAccess};
+use crate::render::{LayeredParams, SecretAccess};
 
 /// What stands in the way of a run of `steps` on a machine, all at once.
 pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String> {
@@ -41,15 +41,16 @@ pub fn unset_params<'a>(
     (machine, stage): (Option<&Machine>, Option<&Stage>),
     required: impl Iterator<Item = &'a String>,
 ) -> Vec<&'a str> {
-    let is_set =
-        |name: &str| set_value(content, (machine, stage), name).is_some() || content.has_default(name);
-    required.map(String::as_str).filter(|name| !is_set(name)).collect()
+    required
+        .map(String::as_str)
+        .filter(|name| !(set_value(content, (machine, stage), name).is_some() || content.has_default(name)))
+        .collect()
 }
 
 /// The params of a machine in a stage, secrets sealed.
-pub fn params(world: &World, machine: &Machine, stage: Option<&Stage>) -> Params {
+pub fn params(world: &World, machine: &Machine, stage: Option<&Stage>) -> LayeredParams {
     let content = ContentView::from(world);
-    Params::new(layers(content, Some(machine), stage), secrets(content), SecretAccess::Sealed)
+    LayeredParams::new(layers(content, Some(machine), stage), secrets(content), SecretAccess::Sealed)
 }
 
 /// What keeps a machine from booting a bootenv: no kernel for its architecture, an artifact that is not

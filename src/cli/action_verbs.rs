@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::client::Action;
+use crate::client::MachineAction;
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ActionVerb {
@@ -44,7 +44,7 @@ pub(super) enum ActionVerb {
         reason: Option<String>,
     },
     /// Go on after a pause.
-    Resume(Whose),
+    Resume(ReferenceArgs),
     /// Go on at the step that failed or is held.
     Retry {
         #[arg(value_name = "REF")]
@@ -73,53 +73,66 @@ pub(super) enum ActionVerb {
         reason: String,
     },
     /// End the run and disarm.
-    Cancel(Whose),
+    Cancel(ReferenceArgs),
     /// Allow one boot of a destructive bootenv.
-    Arm(Whose),
+    Arm(ReferenceArgs),
     /// Take that back.
-    Disarm(Whose),
+    Disarm(ReferenceArgs),
 }
 
 #[derive(Args, Clone, Debug)]
-pub(super) struct Whose {
+pub(super) struct ReferenceArgs {
     #[arg(value_name = "REF")]
     pub reference: String,
 }
 
 impl ActionVerb {
-    /// The action, on which machine, with which details.
-    pub(super) fn parts(self) -> (Action, String, Value) {
+    /// The call that carries the verb out.
+    pub(super) fn call(self) -> ActionCall {
         match self {
             ActionVerb::Start { reference, workflow, reason, stop_before } => {
                 let given = [("workflow", workflow), ("reason", reason)];
                 let [workflow, reason] = given.map(|(name, value)| (name, value.map(Value::from)));
                 let details = [workflow, reason, ("stop_before", step(stop_before))];
-                (Action::Start, reference, object(details))
+                ActionCall::new(MachineAction::Start, reference, object(details))
             }
             ActionVerb::Restart { reference, from, stop_before } => {
                 let details = [("from", step(from)), ("stop_before", step(stop_before))];
-                (Action::Restart, reference, object(details))
+                ActionCall::new(MachineAction::Restart, reference, object(details))
             }
             ActionVerb::Pause { reference, before, reason } => {
                 let details = [("before", step(before)), ("reason", reason.map(Value::from))];
-                (Action::Pause, reference, object(details))
+                ActionCall::new(MachineAction::Pause, reference, object(details))
             }
             ActionVerb::Skip { reference, step: named, reason } => {
                 let details = [("step", step(named)), ("reason", Some(reason.into()))];
-                (Action::Skip, reference, object(details))
+                ActionCall::new(MachineAction::Skip, reference, object(details))
             }
             ActionVerb::MarkDone { reference, reason } => {
-                (Action::MarkDone, reference, json!({ "reason": reason }))
+                ActionCall::new(MachineAction::MarkDone, reference, json!({ "reason": reason }))
             }
-            ActionVerb::Resume(whose) => (Action::Resume, whose.reference, json!({})),
+            ActionVerb::Resume(whose) => ActionCall::new(MachineAction::Resume, whose.reference, json!({})),
             ActionVerb::Retry { reference, refresh } => {
                 let details = [("refresh", refresh.then_some(Value::Bool(true)))];
-                (Action::Retry, reference, object(details))
+                ActionCall::new(MachineAction::Retry, reference, object(details))
             }
-            ActionVerb::Cancel(whose) => (Action::Cancel, whose.reference, json!({})),
-            ActionVerb::Arm(whose) => (Action::Arm, whose.reference, json!({})),
-            ActionVerb::Disarm(whose) => (Action::Disarm, whose.reference, json!({})),
+            ActionVerb::Cancel(whose) => ActionCall::new(MachineAction::Cancel, whose.reference, json!({})),
+            ActionVerb::Arm(whose) => ActionCall::new(MachineAction::Arm, whose.reference, json!({})),
+            ActionVerb::Disarm(whose) => ActionCall::new(MachineAction::Disarm, whose.reference, json!({})),
         }
+    }
+}
+
+/// An action on a machine, as it is sent.
+pub(super) struct ActionCall {
+    pub(super) action: MachineAction,
+    pub(super) reference: String,
+    pub(super) details: Value,
+}
+
+impl ActionCall {
+    fn new(action: MachineAction, reference: String, details: Value) -> Self {
+        ActionCall { action, reference, details }
     }
 }
 

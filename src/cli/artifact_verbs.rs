@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::command::{Output, parse_duration};
+use crate::cli::command::{OutputArgs, parse_duration};
 use crate::model::{Checksum, SourceFile};
 
 /// What is said of files that are fetched as a whole.
@@ -87,7 +87,7 @@ pub(super) struct PruneArgs {
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
-    pub output: Output,
+    pub output: OutputArgs,
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -104,19 +104,22 @@ pub(super) enum ArtifactVerb {
 
 /// A size with or without a unit: 1500000, 512MiB, 50G.
 fn parse_bytes(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is not a size: write it like 512MiB, 50GiB or 2TiB");
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at_checked(digits).ok_or_else(|| size_error(text))?;
     let shift = match unit.trim_end_matches('B').trim_end_matches('i') {
         "" => 0,
         "K" => 10,
         "M" => 20,
         "G" => 30,
         "T" => 40,
-        _ => return Err(wrong()),
+        _ => return Err(size_error(text)),
     };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(1 << shift).ok_or_else(wrong)
+    let number: u64 = number.parse().map_err(|_| size_error(text))?;
+    number.checked_mul(1 << shift).ok_or_else(|| size_error(text))
+}
+
+fn size_error(text: &str) -> String {
+    format!("`{text}` is not a size: write it like 512MiB, 50GiB or 2TiB")
 }
 
 fn parse_source_file(text: &str) -> Result<SourceFile, String> {

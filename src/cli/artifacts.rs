@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::cli::artifact_verbs::{AddArgs, ArtifactVerb, PruneArgs, WorkArgs};
 use crate::cli::columns::{bytes, text};
-use crate::cli::command::{Output, WaitArgs};
+use crate::cli::command::{OutputArgs, WaitArgs};
 use crate::cli::nouns::object_path;
-use crate::cli::objects::Noun;
-use crate::cli::output::{self, Format};
+use crate::cli::objects::NounClient;
+use crate::cli::output::{self, OutputFormat};
 use crate::cli::sets::value_at;
 use crate::cli::waiting;
 use crate::client::{EventFilter, ObjectPath};
@@ -23,7 +23,7 @@ use crate::model::MIRROR_BYTES_DEFAULT;
 ///
 /// # Errors
 /// What the server or the network says; files that cannot be had, with the reason.
-pub async fn run(noun: &Noun, verb: ArtifactVerb) -> Result<()> {
+pub async fn run(noun: &NounClient, verb: ArtifactVerb) -> Result<()> {
     match verb {
         ArtifactVerb::Add(args) => add(noun, *args).await,
         ArtifactVerb::Fetch(args) => work(noun, &args, "fetch").await,
@@ -33,7 +33,7 @@ pub async fn run(noun: &Noun, verb: ArtifactVerb) -> Result<()> {
 }
 
 /// Creates or changes the artifact, waits until it is ready, and says what is in it.
-async fn add(noun: &Noun, args: AddArgs) -> Result<()> {
+async fn add(noun: &NounClient, args: AddArgs) -> Result<()> {
     let object = object_path(noun.kind, &args.name)?;
     let fields = fields(&args)?;
     match noun.client.find(&object).await? {
@@ -59,13 +59,11 @@ fn strip_nulls(body: &mut Value) {
 /// The fields that say where the files are; null for the others.
 fn fields(args: &AddArgs) -> Result<Value> {
     let from = &args.from;
-    let in_place =
-        |kind: &str, path: &Path| anyhow::Ok(json!({"kind": kind, "path": absolute(path)?, "fetch": null}));
     if let Some(dir) = &from.dir {
-        return in_place("tree", dir);
+        return local_source("tree", dir);
     }
     if let Some(file) = &from.file {
-        return in_place("file", file);
+        return local_source("file", file);
     }
     if let Some(url) = &from.mirror {
         return Ok(json!({"kind": "tree", "path": null, "fetch": mirror(url, args)}));
@@ -84,6 +82,10 @@ fn fields(args: &AddArgs) -> Result<Value> {
     Ok(json!({"kind": kind, "path": null, "fetch": source}))
 }
 
+fn local_source(kind: &str, path: &Path) -> anyhow::Result<Value> {
+    anyhow::Ok(json!({"kind": kind, "path": absolute(path)?, "fetch": null}))
+}
+
 /// The source of a tree that is passed on; what only others have is taken away.
 fn mirror(url: &str, args: &AddArgs) -> Value {
     let suites = args.suite.iter().map(|suite| json!({"distribution": suite}));
@@ -97,16 +99,16 @@ fn mirror(url: &str, args: &AddArgs) -> Value {
     })
 }
 
-/// Asks the server to do it, waits, and says what came of it.
-async fn work(noun: &Noun, args: &WorkArgs, verb: &str) -> Result<()> {
+/// Asks the server to do it, waits, and prints the result.
+async fn work(noun: &NounClient, args: &WorkArgs, verb: &str) -> Result<()> {
     let object = object_path(noun.kind, &args.reference)?;
     noun.client.artifact_action(&object, verb).await?;
     finished(noun, (&object, &args.reference), args.timeout).await
 }
 
-async fn finished(noun: &Noun, (object, name): (&ObjectPath, &str), timeout: Duration) -> Result<()> {
-    let goal = "status.state=ready".parse().map_err(output::Usage)?;
-    let wait = WaitArgs { reference: name.to_owned(), goal, timeout, output: Output { output: None } };
+async fn finished(noun: &NounClient, (object, name): (&ObjectPath, &str), timeout: Duration) -> Result<()> {
+    let goal = "status.state=ready".parse().map_err(output::UsageError)?;
+    let wait = WaitArgs { reference: name.to_owned(), goal, timeout, output: OutputArgs { output: None } };
     let waiting = waiting::until(noun, object, &wait);
     tokio::pin!(waiting);
     let ready = tokio::select! {
@@ -117,13 +119,16 @@ async fn finished(noun: &Noun, (object, name): (&ObjectPath, &str), timeout: Dur
     if let Some(reason) = value_at(&ready, "status.reason").map(text).filter(|reason| !reason.is_empty()) {
         bail!("artifact {name}: {reason}");
     }
-    let count = |field: &str| value_at(&ready, field).and_then(Value::as_u64).unwrap_or_default();
-    let (files, size) = (count("status.files"), bytes(count("status.size")));
+    let (files, size) = (status_count(&ready, "status.files"), bytes(status_count(&ready, "status.size")));
     output::print(&format!("artifact {name} is ready: {files} files, {size}\n"))
 }
 
+fn status_count(ready: &Value, field: &str) -> u64 {
+    value_at(&ready, field).and_then(Value::as_u64).unwrap_or_default()
+}
+
 /// One line on stderr whenever it is further: on a terminal always the same one.
-async fn tell(noun: &Noun, (object, name): (&ObjectPath, &str)) -> Result<()> {
+async fn tell(noun: &NounClient, (object, name): (&ObjectPath, &str)) -> Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let subject = EventFilter::subject(format!("{}:{name}", noun.kind));
     let mut stream = noun.client.follow(subject, None).await?;
@@ -140,20 +145,31 @@ async fn tell(noun: &Noun, (object, name): (&ObjectPath, &str)) -> Result<()> {
     }
 }
 
-async fn prune(noun: &Noun, args: &PruneArgs) -> Result<()> {
+async fn prune(noun: &NounClient, args: &PruneArgs) -> Result<()> {
     let report = noun.client.prune_artifacts(&json!({"dry_run": args.dry_run})).await?;
-    if let Some(format @ (Format::Json | Format::Yaml)) = args.output.output {
+    if let Some(format @ (OutputFormat::Json | OutputFormat::Yaml)) = args.output.output {
         return noun.print_one(&report, format);
     }
     let items = report.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-    let field = |item: &Value, name: &str| item.get(name).map(text).unwrap_or_default();
-    let size = |value: Option<&Value>| bytes(value.and_then(Value::as_u64).unwrap_or_default());
     for item in &items {
-        let line = format!("{} {} {}\n", field(item, "kind"), field(item, "id"), size(item.get("bytes")));
+        let line = format!(
+            "{} {} {}\n",
+            item_field(item, "kind"),
+            item_field(item, "id"),
+            size_text(item.get("bytes"))
+        );
         output::print(&line)?;
     }
     let word = if args.dry_run { "would go" } else { "went" };
-    output::print(&format!("{} {word}, {}\n", items.len(), size(report.get("bytes"))))
+    output::print(&format!("{} {word}, {}\n", items.len(), size_text(report.get("bytes"))))
+}
+
+fn size_text(value: Option<&Value>) -> String {
+    bytes(value.and_then(Value::as_u64).unwrap_or_default())
+}
+
+fn item_field(item: &Value, name: &str) -> String {
+    item.get(name).map(text).unwrap_or_default()
 }
 
 /// The server reads the path itself, perhaps on another host: what is not there here may be there.

@@ -3,14 +3,14 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::cli::action_verbs::ActionVerb;
+use crate::cli::action_verbs::{ActionCall, ActionVerb};
 use crate::cli::columns::text;
 use crate::cli::nouns::{name_of, object_path, reference};
-use crate::cli::objects::Noun;
-use crate::cli::output::{self, Format, plain};
+use crate::cli::objects::NounClient;
+use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::sets::value_at;
 use crate::cli::summary::verdict;
-use crate::client::{ClassLine, Client, ExplainAs, ExplainOf, Explanation, OptionLine};
+use crate::client::{ApiClient, BootExplanation, ClassEntry, ExplainAs, ExplainOf, OptionEntry};
 use crate::model::Kind;
 use crate::model::{CellFormat, Column};
 
@@ -18,11 +18,13 @@ use crate::model::{CellFormat, Column};
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn act(noun: &Noun, verb: ActionVerb) -> Result<()> {
-    let (action, machine, details) = verb.parts();
-    let view = noun.client.act(&object_path(noun.kind, &machine)?, action, &details).await?;
-    let field = |path: &str| value_at(&view, path).map(text).unwrap_or_default();
-    let (state, reason) = (field("status.state"), field("status.reason"));
+pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
+    let ActionCall { action, reference, details } = verb.call();
+    let view = noun.client.act(&object_path(noun.kind, &reference)?, action, &details).await?;
+    let (state, reason) = (
+        value_at(&view, "status.state").map(text).unwrap_or_default(),
+        value_at(&view, "status.reason").map(text).unwrap_or_default(),
+    );
     let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
     output::print(&(plain(&format!("{} is {state}{reason}", name_of(noun.kind, &view))) + "\n"))
 }
@@ -32,25 +34,25 @@ pub async fn act(noun: &Noun, verb: ActionVerb) -> Result<()> {
 /// # Errors
 /// What the server or the network says.
 pub async fn explain(
-    client: &Client,
+    client: &ApiClient,
     of: ExplainOf,
-    (asks, format): (ExplainAs<'_>, Option<Format>),
+    (asks, format): (ExplainAs<'_>, Option<OutputFormat>),
 ) -> Result<()> {
     let what = match of {
         ExplainOf::Machine => reference(Kind::Machine, asks.what),
         ExplainOf::Mac | ExplainOf::Address => asks.what.to_owned(),
     };
     let answer = client.explain(of, &ExplainAs { what: &what, ..asks }).await?;
-    if let Some(format @ (Format::Json | Format::Yaml)) = format {
+    if let Some(format @ (OutputFormat::Json | OutputFormat::Yaml)) = format {
         return output::print_value(&answer, format);
     }
-    let explanation: Explanation =
+    let explanation: BootExplanation =
         serde_json::from_value(answer).context("the explanation does not read as one")?;
     output::print(&explained(&explanation))
 }
 
-fn explained(explanation: &Explanation) -> String {
-    let Explanation { verdict: word, bootenv, reason, .. } = explanation;
+fn explained(explanation: &BootExplanation) -> String {
+    let BootExplanation { verdict: word, bootenv, reason, .. } = explanation;
     let verdict = verdict(&json!({"verdict": word, "bootenv": bootenv, "reason": reason}));
     let answer = explanation.answer.replace('_', " ");
     let rows: Vec<Vec<String>> = explanation
@@ -68,21 +70,27 @@ fn explained(explanation: &Explanation) -> String {
     told + &classes(explanation) + &options(explanation)
 }
 
-fn classes(explanation: &Explanation) -> String {
-    let row = |class: &ClassLine| {
-        let mark = if class.matched { "=>" } else { "" };
-        vec![mark.to_owned(), class.name.clone(), class.order.to_string(), class.reason.clone()]
-    };
-    let rows: Vec<_> = explanation.client_classes.iter().map(row).collect();
+fn classes(explanation: &BootExplanation) -> String {
+    let rows: Vec<_> = explanation
+        .client_classes
+        .iter()
+        .map(|class: &ClassEntry| {
+            let mark = if class.matched { "=>" } else { "" };
+            vec![mark.to_owned(), class.name.clone(), class.order.to_string(), class.reason.clone()]
+        })
+        .collect();
     section(&["", "CLIENT CLASS", "ORDER", "WHY NOT"], &rows)
 }
 
-fn options(explanation: &Explanation) -> String {
-    let row = |option: &OptionLine| {
-        let from = format!("{} {}", option.scope, option.from);
-        vec![option.code.to_string(), option.name.clone(), option.value.clone(), from]
-    };
-    let rows: Vec<_> = explanation.options.iter().map(row).collect();
+fn options(explanation: &BootExplanation) -> String {
+    let rows: Vec<_> = explanation
+        .options
+        .iter()
+        .map(|option: &OptionEntry| {
+            let from = format!("{} {}", option.scope, option.from);
+            vec![option.code.to_string(), option.name.clone(), option.value.clone(), from]
+        })
+        .collect();
     section(&["CODE", "DHCP OPTION", "VALUE", "FROM"], &rows)
 }
 
@@ -95,11 +103,11 @@ fn section(header: &[&str], rows: &[Vec<String>]) -> String {
 ///
 /// # Errors
 /// What the server or the network says; a failed render with template, line and column.
-pub async fn render(client: &Client, machine: &str, file: String) -> Result<()> {
+pub async fn render(client: &ApiClient, machine: &str, file: String) -> Result<()> {
     let rendered = client.render(&reference(Kind::Machine, machine), file).await?;
     match rendered.get("text").and_then(Value::as_str) {
         Some(text) => output::print_foreign(text.as_bytes()),
-        None => output::print_value(&rendered, Format::Yaml),
+        None => output::print_value(&rendered, OutputFormat::Yaml),
     }
 }
 
@@ -119,7 +127,7 @@ const FILE_COLUMNS: [Column; 4] = [
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn params(client: &Client, machine: &str, format: Option<Format>) -> Result<()> {
+pub async fn params(client: &ApiClient, machine: &str, format: Option<OutputFormat>) -> Result<()> {
     let answer = client.params(&object_path(Kind::Machine, machine)?).await?;
     let params = answer.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
     let named = params.into_iter().map(|(name, mut param)| {
@@ -135,7 +143,7 @@ pub async fn params(client: &Client, machine: &str, format: Option<Format>) -> R
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn files(client: &Client, machine: &str, format: Option<Format>) -> Result<()> {
+pub async fn files(client: &ApiClient, machine: &str, format: Option<OutputFormat>) -> Result<()> {
     let answer = client.files(&object_path(Kind::Machine, machine)?).await?;
     let files = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     output::print_all(&files, &FILE_COLUMNS, format)

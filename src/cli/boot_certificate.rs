@@ -17,7 +17,7 @@ const OWNER: [u8; 16] =
 
 /// How a certificate is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Form {
+pub enum CertificateForm {
     /// Text, for iPXE, curl and most tools.
     Pem,
     /// Bytes, for the setup screens of firmware.
@@ -34,7 +34,7 @@ pub struct BootCertificate {
     pub data: PathBuf,
     /// How to write it.
     #[arg(long, value_name = "FORM", default_value = "pem")]
-    pub form: Form,
+    pub form: CertificateForm,
     /// The file to write [default: standard output].
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub fn export(args: &BootCertificate) -> Result<()> {
     }
 }
 
-fn encoded(path: &Path, form: Form) -> Result<Vec<u8>> {
+fn encoded(path: &Path, form: CertificateForm) -> Result<Vec<u8>> {
     let text = std::fs::read(path).with_context(|| {
         let path = path.display();
         format!("{path}: `metalwright serve --boot-https ADDRESS:PORT` makes it at its first start")
@@ -60,9 +60,9 @@ fn encoded(path: &Path, form: Form) -> Result<Vec<u8>> {
     let read = CertificateDer::from_pem_slice(&text);
     let der = read.map_err(|error| anyhow!("{} holds no certificate: {error}", path.display()))?;
     Ok(match form {
-        Form::Pem => text,
-        Form::Der => der.to_vec(),
-        Form::Esl => signature_list(&der)?,
+        CertificateForm::Pem => text,
+        CertificateForm::Der => der.to_vec(),
+        CertificateForm::Esl => signature_list(&der)?,
     })
 }
 
@@ -90,9 +90,9 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(vec!["10.0.0.1".to_owned()]).unwrap();
         std::fs::write(&path, made.cert.pem()).unwrap();
         let der = made.cert.der().to_vec();
-        assert_eq!(encoded(&path, Form::Pem).unwrap(), made.cert.pem().into_bytes());
-        assert_eq!(encoded(&path, Form::Der).unwrap(), der);
-        let list = encoded(&path, Form::Esl).unwrap();
+        assert_eq!(encoded(&path, CertificateForm::Pem).unwrap(), made.cert.pem().into_bytes());
+        assert_eq!(encoded(&path, CertificateForm::Der).unwrap(), der);
+        let list = encoded(&path, CertificateForm::Esl).unwrap();
         let number = |at: usize| u32::from_le_bytes(list[at..at + 4].try_into().unwrap()) as usize;
         assert_eq!((number(16), number(20), number(24)), (list.len(), 0, 16 + der.len()));
         assert_eq!(list[..16], X509);
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn where_there_is_none_it_says_how_to_have_one() {
-        let error = encoded(Path::new("/nonexistent/tls/boot-cert.pem"), Form::Pem).unwrap_err();
+        let error = encoded(Path::new("/nonexistent/tls/boot-cert.pem"), CertificateForm::Pem).unwrap_err();
         assert!(error.to_string().contains("--boot-https"), "{error}");
     }
 }

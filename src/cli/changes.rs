@@ -4,9 +4,9 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::cli::command::Output;
-use crate::cli::output::{self, Format, plain};
-use crate::client::{ChangeSignal, Client, PageStart};
+use crate::cli::command::OutputArgs;
+use crate::cli::output::{self, OutputFormat, plain};
+use crate::client::{ApiClient, ChangeSignal, PageStart};
 use crate::model::{Kind, ObjectChange, ObjectChangeKind};
 
 /// Most changes the server puts on a page.
@@ -44,27 +44,26 @@ pub(super) struct ChangeArgs {
     #[arg(long, value_parser = parse_kind)]
     kind: Vec<Kind>,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
 }
 
 fn parse_kind(word: &str) -> Result<Kind, String> {
-    let known = || format!("there are: {}", Kind::ALL.map(Kind::as_str).join(", "));
-    Kind::of_word(word).ok_or_else(known)
+    Kind::of_word(word).ok_or_else(|| format!("there are: {}", Kind::ALL.map(Kind::as_str).join(", ")))
 }
 
 /// `changes list` and `changes watch`.
 ///
 /// # Errors
 /// What the server or the network says.
-pub(super) async fn run(client: &Client, verb: ChangeVerb) -> Result<()> {
+pub(super) async fn run(client: &ApiClient, verb: ChangeVerb) -> Result<()> {
     match verb {
         ChangeVerb::List(args) => list(client, args).await,
         ChangeVerb::Watch(args) => watch(client, args).await,
     }
 }
 
-async fn list(client: &Client, ChangeListArgs { after, which }: ChangeListArgs) -> Result<()> {
-    let format = which.output.output.unwrap_or(Format::Table);
+async fn list(client: &ApiClient, ChangeListArgs { after, which }: ChangeListArgs) -> Result<()> {
+    let format = which.output.output.unwrap_or(OutputFormat::Table);
     let (mut start, mut changes) = (PageStart::After { commit: after, epoch: None }, Vec::new());
     loop {
         let page = client.changes(&which.kind, &start, PAGE_MAX).await?;
@@ -75,14 +74,16 @@ async fn list(client: &Client, ChangeListArgs { after, which }: ChangeListArgs) 
         }
     }
     match format {
-        Format::Table | Format::Name => changes.iter().try_for_each(|change| print_one(change, format)),
+        OutputFormat::Table | OutputFormat::Name => {
+            changes.iter().try_for_each(|change| print_one(change, format))
+        }
         _ => output::print_value(&json!(changes), format),
     }
 }
 
-async fn watch(client: &Client, ChangeWatchArgs { after, which }: ChangeWatchArgs) -> Result<()> {
+async fn watch(client: &ApiClient, ChangeWatchArgs { after, which }: ChangeWatchArgs) -> Result<()> {
     let mut stream = client.follow_changes(&which.kind, after).await?;
-    let format = which.output.output.unwrap_or(Format::Table);
+    let format = which.output.output.unwrap_or(OutputFormat::Table);
     loop {
         if let ChangeSignal::Change(change) = stream.next().await? {
             print_one(&change, format)?;
@@ -90,12 +91,12 @@ async fn watch(client: &Client, ChangeWatchArgs { after, which }: ChangeWatchArg
     }
 }
 
-fn print_one(change: &ObjectChange, format: Format) -> Result<()> {
+fn print_one(change: &ObjectChange, format: OutputFormat) -> Result<()> {
     match format {
-        Format::Table => output::print(&line(change)),
-        Format::Json => output::print(&format!("{}\n", json!(change))),
-        Format::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(&json!(change))?)),
-        Format::Name => output::print(&format!("{}\n", plain(&change.kind.subject(&change.key)))),
+        OutputFormat::Table => output::print(&line(change)),
+        OutputFormat::Json => output::print(&format!("{}\n", json!(change))),
+        OutputFormat::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(&json!(change))?)),
+        OutputFormat::Name => output::print(&format!("{}\n", plain(&change.kind.subject(&change.key)))),
     }
 }
 

@@ -9,8 +9,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use crate::cli::action_verbs::ActionVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
-use crate::cli::connection::Connection;
-use crate::cli::output::{Format, Usage};
+use crate::cli::connection::ConnectionArgs;
+use crate::cli::output::{OutputFormat, UsageError};
 use crate::cli::runs::RunVerb;
 use crate::cli::server::ServerVerb;
 use crate::cli::sets::parse_term;
@@ -21,20 +21,20 @@ use crate::model::Kind;
 /// A command that needs a server, and how to reach it.
 #[derive(Clone, Debug)]
 pub struct ClientCommand {
-    pub(super) connection: Connection,
+    pub(super) connection: ConnectionArgs,
     pub(super) invocation: Invocation,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Invocation {
-    Noun(Kind, Verb),
-    Other(Other),
+    Noun(Kind, CliVerb),
+    Other(OtherCommand),
 }
 
 impl ClientCommand {
     /// Whether it is about the data directory of a server that is stopped, and needs no server.
     pub fn recovers(&self) -> bool {
-        matches!(self.invocation, Invocation::Noun(_, Verb::Token(TokenVerb::Recover)))
+        matches!(self.invocation, Invocation::Noun(_, CliVerb::Token(TokenVerb::Recover)))
     }
 
     /// The data directory of that server.
@@ -42,14 +42,17 @@ impl ClientCommand {
     /// # Errors
     /// None was named.
     pub fn recovered(&self) -> anyhow::Result<&Path> {
-        let missing = || Usage("name the data directory of the server with --data DIR".to_owned());
-        Ok(self.connection.data.as_deref().ok_or_else(missing)?)
+        Ok(self
+            .connection
+            .data
+            .as_deref()
+            .ok_or_else(|| UsageError("name the data directory of the server with --data DIR".to_owned()))?)
     }
 }
 
 /// The verbs of nouns.
 #[derive(Clone, Debug)]
-pub(super) enum Verb {
+pub(super) enum CliVerb {
     Read(ReadVerb),
     Write(WriteVerb),
     Delete(DeleteVerb),
@@ -66,15 +69,15 @@ pub(super) enum Verb {
     /// `params web1`: the values for a machine.
     ParamsOf {
         machine: String,
-        output: Output,
+        output: OutputArgs,
     },
 }
 
 #[derive(Args, Clone, Copy, Debug)]
-pub(super) struct Output {
+pub(super) struct OutputArgs {
     /// How to print: table, json, yaml, name.
     #[arg(short, long, value_name = "FORMAT")]
-    pub output: Option<Format>,
+    pub output: Option<OutputFormat>,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -93,7 +96,7 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     #[command(flatten)]
-    pub output: Output,
+    pub output: OutputArgs,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -108,7 +111,7 @@ pub(super) struct WaitArgs {
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
     pub timeout: Duration,
     #[command(flatten)]
-    pub output: Output,
+    pub output: OutputArgs,
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -120,7 +123,7 @@ pub(super) enum ReadVerb {
         #[arg(value_name = "REF")]
         reference: String,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
     /// Wait until a field has a value.
     Wait(WaitArgs),
@@ -129,7 +132,7 @@ pub(super) enum ReadVerb {
         #[arg(value_name = "REF")]
         reference: Option<String>,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
 }
 
@@ -142,7 +145,7 @@ pub(super) struct CreateArgs {
     #[arg(value_name = "FIELD=VALUE", conflicts_with = "file")]
     pub sets: Vec<String>,
     #[command(flatten)]
-    pub output: Output,
+    pub output: OutputArgs,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -165,7 +168,7 @@ pub(super) enum WriteVerb {
         #[arg(value_name = "REF FIELD=VALUE", required = true)]
         words: Vec<String>,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
     /// Change one in your editor ($VISUAL, $EDITOR).
     Edit {
@@ -194,14 +197,14 @@ pub(super) enum MachineVerb {
         #[arg(value_name = "REF")]
         reference: String,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
     /// The values of params, and where each comes from.
     Params {
         #[arg(value_name = "REF")]
         reference: String,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
 }
 
@@ -229,7 +232,7 @@ pub(super) struct ImportArgs {
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
-    pub output: Output,
+    pub output: OutputArgs,
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -249,7 +252,7 @@ pub(super) enum LeaseVerb {
         #[arg(value_name = "ADDRESS|MAC")]
         of: String,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
     /// Take over the leases of another DHCP server. What is newer here stays.
     Import(ImportArgs),
@@ -274,7 +277,7 @@ pub(super) struct EventArgs {
     #[arg(long, value_name = "SEQ")]
     pub after: Option<u64>,
     #[command(flatten)]
-    pub output: Output,
+    pub output: OutputArgs,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -319,18 +322,18 @@ pub(super) enum ContextVerb {
 
 /// By what a boot is looked up.
 #[derive(ValueEnum, Clone, Copy, Debug)]
-pub(super) enum Explained {
+pub(super) enum ExplainLookup {
     Mac,
     Machine,
     Address,
 }
 
-impl From<Explained> for ExplainOf {
-    fn from(of: Explained) -> Self {
+impl From<ExplainLookup> for ExplainOf {
+    fn from(of: ExplainLookup) -> Self {
         match of {
-            Explained::Mac => ExplainOf::Mac,
-            Explained::Machine => ExplainOf::Machine,
-            Explained::Address => ExplainOf::Address,
+            ExplainLookup::Mac => ExplainOf::Mac,
+            ExplainLookup::Machine => ExplainOf::Machine,
+            ExplainLookup::Address => ExplainOf::Address,
         }
     }
 }
@@ -350,17 +353,17 @@ pub(super) struct DoctorArgs {
     pub probe: bool,
     /// Print what another DHCP server needs so that its machines boot from this one.
     #[arg(long, value_name = "PROGRAM", conflicts_with = "probe")]
-    pub snippet: Option<Dialect>,
+    pub snippet: Option<DhcpDialect>,
     /// The address of this server in the snippet [default: the interface's].
     #[arg(long, value_name = "ADDRESS", requires = "snippet")]
     pub address: Option<Ipv4Addr>,
     #[command(flatten)]
-    pub output: Output,
+    pub output: OutputArgs,
 }
 
 /// The DHCP servers that there are snippets for.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(super) enum DhcpDialect {
     Kea,
     Dnsmasq,
     /// ISC dhcpd.
@@ -369,7 +372,7 @@ pub(super) enum Dialect {
 
 /// What people do that is not a verb of a noun.
 #[derive(Subcommand, Clone, Debug)]
-pub(super) enum Other {
+pub(super) enum OtherCommand {
     /// Everything that happened to a machine: packets, files, renders, callbacks, jobs.
     Timeline {
         #[arg(value_name = "REF")]
@@ -378,11 +381,11 @@ pub(super) enum Other {
         #[arg(short, long)]
         follow: bool,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
     /// What a machine would boot now, and the rules that say so.
     Explain {
-        of: Explained,
+        of: ExplainLookup,
         /// The MAC, machine or address.
         what: String,
         /// Ask as a client with this vendor class (DHCP option 60), like `HTTPClient:Arch:00016`.
@@ -392,7 +395,7 @@ pub(super) enum Other {
         #[arg(long, value_name = "TEXT")]
         user_class: Option<String>,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
     /// Print a file as the machine would get it; secrets are left out.
     Render {
@@ -406,7 +409,7 @@ pub(super) enum Other {
         #[arg(value_name = "REF")]
         reference: String,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
     /// The log of a machine's latest job, or of a job by its id.
     Logs {
@@ -446,7 +449,10 @@ pub(super) enum Other {
 }
 
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a time: write it like 90s, 30m or 2h");
-    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    parsed.try_into().map_err(|_| wrong())
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| duration_error(text))?;
+    parsed.try_into().map_err(|_| duration_error(text))
+}
+
+fn duration_error(text: &str) -> String {
+    format!("`{text}` is not a time: write it like 90s, 30m or 2h")
 }

@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::command::ContextVerb;
-use crate::cli::connection::Connection;
-use crate::cli::output::{self, Usage};
+use crate::cli::connection::ConnectionArgs;
+use crate::cli::output::{self, UsageError};
 use crate::client::Fingerprint;
 use crate::model::nearest;
 
@@ -24,7 +24,7 @@ const KNOWN_SERVERS_MAX: usize = 1000;
 /// One named server: a URL with a token, or the data directory of a server on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Context {
+pub struct ServerContext {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,36 +35,35 @@ pub struct Context {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Contexts {
+struct ContextFile {
     /// The one in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     current: Option<String>,
     #[serde(default)]
-    contexts: BTreeMap<String, Context>,
+    contexts: BTreeMap<String, ServerContext>,
 }
 
 /// The folder of both files.
 #[derive(Clone, Debug)]
-pub struct Folder(PathBuf);
+pub struct ConfigFolder(PathBuf);
 
-impl Folder {
+impl ConfigFolder {
     /// The user's own.
     ///
     /// # Errors
     /// A user without a home.
     pub fn of_user() -> Result<Self> {
-        let variable =
-            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let base = variable("XDG_CONFIG_HOME").or_else(|| variable("HOME").map(|home| home.join(".config")));
+        let base = path_variable("XDG_CONFIG_HOME")
+            .or_else(|| path_variable("HOME").map(|home| home.join(".config")));
         let base = base.ok_or_else(|| {
             anyhow!("neither HOME nor XDG_CONFIG_HOME is set, so there is no place for what is trusted")
         })?;
-        Ok(Folder(base.join("metalwright")))
+        Ok(ConfigFolder(base.join("metalwright")))
     }
 
     #[cfg(test)]
     fn at(path: &Path) -> Self {
-        Folder(path.to_path_buf())
+        ConfigFolder(path.to_path_buf())
     }
 
     pub fn known_servers(&self) -> PathBuf {
@@ -102,18 +101,18 @@ impl Folder {
     ///
     /// # Errors
     /// A file that cannot be read, or a name that is not in it.
-    pub fn context(&self, name: Option<&str>) -> Result<Option<Context>> {
+    pub fn context(&self, name: Option<&str>) -> Result<Option<ServerContext>> {
         let contexts = self.contexts()?;
         let Some(name) = name.or(contexts.current.as_deref()) else { return Ok(None) };
         contexts.find(name).map(|context| Some(context.clone()))
     }
 
-    fn contexts(&self) -> Result<Contexts> {
+    fn contexts(&self) -> Result<ContextFile> {
         let path = self.0.join("config.toml");
         toml::from_str(&read(&path)?).with_context(|| path.display().to_string())
     }
 
-    fn keep(&self, contexts: &Contexts) -> Result<()> {
+    fn keep(&self, contexts: &ContextFile) -> Result<()> {
         self.write(&self.0.join("config.toml"), &toml::to_string(contexts)?)
     }
 
@@ -132,15 +131,19 @@ impl Folder {
     }
 }
 
-impl Contexts {
-    fn find(&self, name: &str) -> Result<&Context> {
+fn path_variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+impl ContextFile {
+    fn find(&self, name: &str) -> Result<&ServerContext> {
         self.contexts.get(name).ok_or_else(|| {
             let names = self.contexts.keys().map(String::as_str);
             let hint = match nearest(name, names) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "make it with `metalwright context set NAME --server URL --token TOKEN`".to_owned(),
             };
-            Usage(format!("there is no context `{name}`; {hint}")).into()
+            UsageError(format!("there is no context `{name}`; {hint}")).into()
         })
     }
 }
@@ -156,8 +159,8 @@ fn read(path: &Path) -> Result<String> {
 ///
 /// # Errors
 /// A file that cannot be read or written, an unknown name, or nothing to give a name to.
-pub fn run(verb: ContextVerb, connection: &Connection) -> Result<()> {
-    let folder = Folder::of_user()?;
+pub fn run(verb: ContextVerb, connection: &ConnectionArgs) -> Result<()> {
+    let folder = ConfigFolder::of_user()?;
     let mut contexts = folder.contexts()?;
     match verb {
         ContextVerb::List => return list(&contexts),
@@ -174,7 +177,7 @@ pub fn run(verb: ContextVerb, connection: &Connection) -> Result<()> {
     folder.keep(&contexts)
 }
 
-fn list(contexts: &Contexts) -> Result<()> {
+fn list(contexts: &ContextFile) -> Result<()> {
     let rows: Vec<Vec<String>> = contexts
         .contexts
         .iter()
@@ -197,7 +200,7 @@ mod tests {
     #[test]
     fn a_pin_is_kept_for_its_server_alone_and_for_its_owner_alone() {
         let home = tempfile::tempdir().unwrap();
-        let folder = Folder::at(&home.path().join("metalwright"));
+        let folder = ConfigFolder::at(&home.path().join("metalwright"));
         let (one, two) = (Fingerprint::of(b"1"), Fingerprint::of(b"2"));
         assert_eq!(folder.pinned("https://a:1").unwrap(), None);
         folder.pin("https://a:1", one).unwrap();
@@ -216,14 +219,14 @@ mod tests {
     #[test]
     fn the_context_in_use_is_found_and_a_misspelt_one_is_told() {
         let home = tempfile::tempdir().unwrap();
-        let folder = Folder::at(home.path());
+        let folder = ConfigFolder::at(home.path());
         assert_eq!(folder.context(None).unwrap(), None);
-        let lab = Context { server: Some("https://a:1".into()), ..Context::default() };
+        let lab = ServerContext { server: Some("https://a:1".into()), ..ServerContext::default() };
         let contexts = [("lab".to_owned(), lab.clone())].into_iter().collect();
-        folder.keep(&Contexts { current: Some("lab".into()), contexts }).unwrap();
+        folder.keep(&ContextFile { current: Some("lab".into()), contexts }).unwrap();
         assert_eq!(folder.context(None).unwrap(), Some(lab));
         let error = folder.context(Some("lba")).unwrap_err();
-        assert!(error.is::<Usage>());
+        assert!(error.is::<UsageError>());
         assert!(error.to_string().contains("did you mean `lab`?"), "{error}");
     }
 }

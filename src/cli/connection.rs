@@ -12,9 +12,9 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use serde::Deserialize;
 
-use crate::cli::config::{Context, Folder};
-use crate::cli::output::{self, Usage};
-use crate::client::{Client, Error, Fingerprint, Target, Token, learn};
+use crate::cli::config::{ConfigFolder, ServerContext};
+use crate::cli::output::{self, UsageError};
+use crate::client::{ApiClient, BearerToken, ClientError, Fingerprint, ServerTarget, learn};
 
 /// Where a server listens if nobody says anything else.
 const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
@@ -22,13 +22,13 @@ const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
 /// How to reach the server.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Server")]
-pub struct Connection {
+pub struct ConnectionArgs {
     /// The server: https://HOST:PORT [default: https://127.0.0.1:8443].
     #[arg(long, global = true, env = "METALWRIGHT_SERVER", value_name = "URL", hide_env_values = true)]
     pub server: Option<String>,
     /// The token to show it.
     #[arg(long, global = true, env = "METALWRIGHT_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub token: Option<Token>,
+    pub token: Option<BearerToken>,
     /// The data directory of a server on this host, instead of --server and --token.
     #[arg(long, global = true, env = "METALWRIGHT_DATA", value_name = "DIR", hide_env_values = true)]
     pub data: Option<PathBuf>,
@@ -40,11 +40,11 @@ pub struct Connection {
     pub context: Option<String>,
     /// Of `server`, `data` and `context` the one that counts, where several are given.
     #[arg(skip)]
-    chosen: Option<Chosen>,
+    chosen: Option<ServerChoice>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Chosen {
+enum ServerChoice {
     Server,
     Data,
     Context,
@@ -58,21 +58,27 @@ struct LocalEndpoint {
 }
 
 /// What is known of the server before it is asked.
-struct Found {
+struct KnownServer {
     url: String,
-    token: Option<Token>,
+    token: Option<BearerToken>,
     fingerprint: Option<Fingerprint>,
 }
 
-impl Connection {
+impl ConnectionArgs {
     /// Sees what was typed and what is from the environment: what was typed counts.
     pub(super) fn ranked(mut self, matches: &ArgMatches) -> Self {
-        let given = |(id, chosen): &(&str, Chosen)| {
-            let source = matches.value_source(id)?;
-            Some((source == ValueSource::CommandLine, *chosen))
-        };
-        let order = [("data", Chosen::Data), ("server", Chosen::Server), ("context", Chosen::Context)];
-        let mut all: Vec<(bool, Chosen)> = order.iter().filter_map(given).collect();
+        let order = [
+            ("data", ServerChoice::Data),
+            ("server", ServerChoice::Server),
+            ("context", ServerChoice::Context),
+        ];
+        let mut all: Vec<(bool, ServerChoice)> = order
+            .iter()
+            .filter_map(|(id, chosen): &(&str, ServerChoice)| {
+                let source = matches.value_source(id)?;
+                Some((source == ValueSource::CommandLine, *chosen))
+            })
+            .collect();
         all.sort_by_key(|(typed, _)| !typed);
         self.chosen = all.first().map(|(_, chosen)| *chosen);
         self
@@ -83,10 +89,10 @@ impl Connection {
     ///
     /// # Errors
     /// Nothing that says where the server is, or no token, or no certificate to be had.
-    pub async fn client(&self) -> Result<Client> {
+    pub async fn client(&self) -> Result<ApiClient> {
         let found = self.find()?;
         if found.token.is_none() {
-            return Err(Usage(
+            return Err(UsageError(
                 "no token: give --token (METALWRIGHT_TOKEN), or --data DIR on the server's own host"
                     .to_owned(),
             )
@@ -96,35 +102,38 @@ impl Connection {
             Some(known) => known,
             None => trusted(&found.url).await.map_err(|error| self.advise(error))?,
         };
-        let Found { url, token, .. } = found;
-        Ok(Client::new(&Target { url, fingerprint, token })?)
+        let KnownServer { url, token, .. } = found;
+        Ok(ApiClient::new(&ServerTarget { url, fingerprint, token })?)
     }
 
-    fn find(&self) -> Result<Found> {
+    fn find(&self) -> Result<KnownServer> {
         let found = match self.chosen {
-            Some(Chosen::Data) => self.data.as_deref().map(local).transpose()?,
-            Some(Chosen::Server) => None,
-            Some(Chosen::Context) | None => self.named()?,
+            Some(ServerChoice::Data) => self.data.as_deref().map(local).transpose()?,
+            Some(ServerChoice::Server) => None,
+            Some(ServerChoice::Context) | None => self.named()?,
         };
-        let server = || self.server.clone().unwrap_or_else(|| DEFAULT_SERVER.to_owned());
-        let mut found = found.unwrap_or_else(|| Found { url: server(), token: None, fingerprint: None });
+        let mut found = found.unwrap_or_else(|| KnownServer {
+            url: self.server.clone().unwrap_or_else(|| DEFAULT_SERVER.to_owned()),
+            token: None,
+            fingerprint: None,
+        });
         found.url = found.url.trim_end_matches('/').to_owned();
         found.token = self.token.clone().or(found.token);
         found.fingerprint = self.fingerprint.or(found.fingerprint);
         Ok(found)
     }
 
-    fn named(&self) -> Result<Option<Found>> {
-        let folder = match Folder::of_user() {
+    fn named(&self) -> Result<Option<KnownServer>> {
+        let folder = match ConfigFolder::of_user() {
             Ok(folder) => folder,
             Err(_) if self.context.is_none() => return Ok(None),
             Err(error) => return Err(error),
         };
         match folder.context(self.context.as_deref())? {
-            Some(Context { data: Some(data), .. }) => local(&data).map(Some),
-            Some(Context { server: Some(url), token, .. }) => {
+            Some(ServerContext { data: Some(data), .. }) => local(&data).map(Some),
+            Some(ServerContext { server: Some(url), token, .. }) => {
                 let token = token.map(|token| token.parse().map_err(|why: String| anyhow!(why)));
-                Ok(Some(Found { url, token: token.transpose()?, fingerprint: None }))
+                Ok(Some(KnownServer { url, token: token.transpose()?, fingerprint: None }))
             }
             _ => Ok(None),
         }
@@ -134,16 +143,18 @@ impl Connection {
     ///
     /// # Errors
     /// Nothing was given that could be kept.
-    pub fn as_context(&self) -> Result<Context> {
+    pub fn as_context(&self) -> Result<ServerContext> {
         let token = self.token.as_ref().map(|token| token.reveal().to_owned());
         match self.chosen {
-            Some(Chosen::Data) => {
+            Some(ServerChoice::Data) => {
                 let data = self.data.as_ref().map(std::path::absolute).transpose()?;
-                Ok(Context { data, ..Context::default() })
+                Ok(ServerContext { data, ..ServerContext::default() })
             }
-            Some(Chosen::Server) => Ok(Context { server: self.server.clone(), token, ..Context::default() }),
+            Some(ServerChoice::Server) => {
+                Ok(ServerContext { server: self.server.clone(), token, ..ServerContext::default() })
+            }
             _ => {
-                Err(Usage("say which server: --server URL and --token TOKEN, or --data DIR".to_owned())
+                Err(UsageError("say which server: --server URL and --token TOKEN, or --data DIR".to_owned())
                     .into())
             }
         }
@@ -151,10 +162,10 @@ impl Connection {
 
     /// Adds to an error of the network what to do about it.
     pub fn advise(&self, error: anyhow::Error) -> anyhow::Error {
-        let advice = match error.downcast_ref::<Error>() {
-            Some(Error::Unreachable { .. }) => self.advise_unreachable(),
-            Some(Error::TimedOut { .. }) => "it is reachable and silent: see its log".to_owned(),
-            Some(Error::OtherCertificate { .. }) => self.advise_certificate(),
+        let advice = match error.downcast_ref::<ClientError>() {
+            Some(ClientError::Unreachable { .. }) => self.advise_unreachable(),
+            Some(ClientError::TimedOut { .. }) => "it is reachable and silent: see its log".to_owned(),
+            Some(ClientError::OtherCertificate { .. }) => self.advise_certificate(),
             Some(refused) if refused.status() == Some(401) => {
                 "the token is not one of this server's, or it has expired: --token (METALWRIGHT_TOKEN), or \
                  --data DIR on its own host"
@@ -167,7 +178,7 @@ impl Connection {
 
     fn advise_unreachable(&self) -> String {
         match (self.chosen, &self.data) {
-            (Some(Chosen::Data), Some(data)) => {
+            (Some(ServerChoice::Data), Some(data)) => {
                 let data = data.display();
                 format!("its server does not run: start it with `metalwright serve --data {data}`")
             }
@@ -178,10 +189,10 @@ impl Connection {
     }
 
     fn advise_certificate(&self) -> String {
-        if self.fingerprint.is_some() || self.chosen == Some(Chosen::Data) {
+        if self.fingerprint.is_some() || self.chosen == Some(ServerChoice::Data) {
             return "something else answers at this address; nothing was sent to it".to_owned();
         }
-        let file = Folder::of_user().map(|folder| folder.known_servers().display().to_string());
+        let file = ConfigFolder::of_user().map(|folder| folder.known_servers().display().to_string());
         format!(
             "the server was set up anew, or somebody is in between; nothing was sent. Ask its operator for \
              the fingerprint\n  (it is in endpoint.json of its data directory). If it is the one shown, take \
@@ -192,7 +203,7 @@ impl Connection {
 }
 
 /// The server of a data directory on this host.
-fn local(data: &Path) -> Result<Found> {
+fn local(data: &Path) -> Result<KnownServer> {
     let (endpoint, token) = (data.join("endpoint.json"), data.join("admin.token"));
     let text = fs::read_to_string(&endpoint).map_err(|error| match error.kind() {
         ErrorKind::NotFound => anyhow!(
@@ -215,12 +226,12 @@ fn local(data: &Path) -> Result<Found> {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(anyhow!("{}: {error}", token.display())),
     };
-    Ok(Found { url: found.api, token, fingerprint: Some(found.fingerprint) })
+    Ok(KnownServer { url: found.api, token, fingerprint: Some(found.fingerprint) })
 }
 
 /// The pinned certificate of a server, pinned now where there is none.
 async fn trusted(url: &str) -> Result<Fingerprint> {
-    let folder = Folder::of_user().context("give --fingerprint")?;
+    let folder = ConfigFolder::of_user().context("give --fingerprint")?;
     if let Some(pinned) = folder.pinned(url)? {
         return Ok(pinned);
     }
@@ -265,9 +276,12 @@ mod tests {
 
     #[test]
     fn a_refused_connection_says_what_to_start() {
-        let connection =
-            Connection { data: Some("/d".into()), chosen: Some(Chosen::Data), ..Connection::default() };
-        let unreachable = Error::Unreachable {
+        let connection = ConnectionArgs {
+            data: Some("/d".into()),
+            chosen: Some(ServerChoice::Data),
+            ..ConnectionArgs::default()
+        };
+        let unreachable = ClientError::Unreachable {
             url: "https://127.0.0.1:9".into(),
             request: "GET /api/v1/machines".into(),
             reason: "Connection refused (os error 111)".into(),

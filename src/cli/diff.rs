@@ -14,7 +14,7 @@ const LINES_MAX: usize = 40;
 
 /// One field that changes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct FieldChange {
     /// The names on the way to it.
     pub path: Vec<String>,
     pub before: Option<Value>,
@@ -23,22 +23,30 @@ pub struct Change {
 
 /// Every field that differs between the first and the second, in the order of names. Lists are compared as
 /// a whole.
-pub fn changes(versions: (&Value, &Value)) -> Vec<Change> {
+pub fn changes(versions: (&Value, &Value)) -> Vec<FieldChange> {
     let mut found = Vec::new();
     compare(&mut Vec::new(), versions, &mut found);
     found
 }
 
-fn compare(path: &mut Vec<String>, (before, after): (&Value, &Value), found: &mut Vec<Change>) {
+fn compare(path: &mut Vec<String>, (before, after): (&Value, &Value), found: &mut Vec<FieldChange>) {
     if before == after {
         return;
     }
     let (Value::Object(old), Value::Object(new)) = (before, after) else {
-        found.push(Change { path: path.clone(), before: Some(before.clone()), after: Some(after.clone()) });
+        found.push(FieldChange {
+            path: path.clone(),
+            before: Some(before.clone()),
+            after: Some(after.clone()),
+        });
         return;
     };
     if is_sealed(before) || is_sealed(after) {
-        found.push(Change { path: path.clone(), before: Some(before.clone()), after: Some(after.clone()) });
+        found.push(FieldChange {
+            path: path.clone(),
+            before: Some(before.clone()),
+            after: Some(after.clone()),
+        });
         return;
     }
     for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
@@ -46,7 +54,7 @@ fn compare(path: &mut Vec<String>, (before, after): (&Value, &Value), found: &mu
         match (old.get(name), new.get(name)) {
             (Some(old), Some(new)) => compare(path, (old, new), found),
             (old, new) => {
-                found.push(Change { path: path.clone(), before: old.cloned(), after: new.cloned() });
+                found.push(FieldChange { path: path.clone(), before: old.cloned(), after: new.cloned() });
             }
         }
         path.pop();
@@ -55,7 +63,7 @@ fn compare(path: &mut Vec<String>, (before, after): (&Value, &Value), found: &mu
 
 /// A change as people read it: `+` for what comes, `-` for what goes. `secrets` are the names of params whose
 /// values are never shown.
-pub fn show(kind: Kind, change: &Change, secrets: &BTreeSet<String>) -> String {
+pub fn show(kind: Kind, change: &FieldChange, secrets: &BTreeSet<String>) -> String {
     let name = change.path.join(".");
     if is_secret(kind, change, secrets) {
         let what = match (&change.before, &change.after) {
@@ -78,9 +86,8 @@ pub fn show(kind: Kind, change: &Change, secrets: &BTreeSet<String>) -> String {
     }
 }
 
-fn is_secret(kind: Kind, change: &Change, secrets: &BTreeSet<String>) -> bool {
-    let sealed = |value: &Option<Value>| value.as_ref().is_some_and(holds_sealed);
-    if sealed(&change.before) || sealed(&change.after) {
+fn is_secret(kind: Kind, change: &FieldChange, secrets: &BTreeSet<String>) -> bool {
+    if has_sealed_value(&change.before) || has_sealed_value(&change.after) {
         return true;
     }
     match change.path.as_slice() {
@@ -89,6 +96,10 @@ fn is_secret(kind: Kind, change: &Change, secrets: &BTreeSet<String>) -> bool {
         [name, ..] => kind == Kind::Token && name == "sha256",
         [] => false,
     }
+}
+
+fn has_sealed_value(value: &Option<Value>) -> bool {
+    value.as_ref().is_some_and(holds_sealed)
 }
 
 fn holds_sealed(value: &Value) -> bool {
@@ -109,16 +120,16 @@ fn one_line(value: &Value) -> String {
 }
 
 /// The text after a change; a type of its own so that it is not taken for the one before.
-struct After<'a>(&'a str);
+struct TextAfter<'a>(&'a str);
 
-impl<'a> From<&'a str> for After<'a> {
+impl<'a> From<&'a str> for TextAfter<'a> {
     fn from(text: &'a str) -> Self {
-        After(text)
+        TextAfter(text)
     }
 }
 
 /// The lines between the common beginning and the common end.
-fn show_lines(before: &str, After(after): After<'_>) -> String {
+fn show_lines(before: &str, TextAfter(after): TextAfter<'_>) -> String {
     let old: Vec<&str> = before.lines().collect();
     let new: Vec<&str> = after.lines().collect();
     let start = old.iter().zip(&new).take_while(|(old, new)| old == new).count();

@@ -17,11 +17,11 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, bail};
 use serde_json::json;
 
-use crate::cli::command::{Dialect, DoctorArgs};
-use crate::cli::connection::Connection;
-use crate::cli::output::{self, Format, Usage};
+use crate::cli::command::{DhcpDialect, DoctorArgs};
+use crate::cli::connection::ConnectionArgs;
+use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::model::DhcpStatus;
-use findings::{Facts, Finding, Level};
+use findings::{DoctorFacts, Finding, Level};
 use host::Host;
 
 /// How long answers to the question of `--probe` are waited for.
@@ -33,7 +33,7 @@ const BOOT_HTTP_PORT: u16 = 8080;
 ///
 /// # Errors
 /// Something is broken that keeps machines from being answered, or the interface is not there.
-pub async fn dhcp(args: DoctorArgs, connection: &Connection) -> Result<()> {
+pub async fn dhcp(args: DoctorArgs, connection: &ConnectionArgs) -> Result<()> {
     let asked = async { connection.client().await?.dhcp_status().await.map_err(anyhow::Error::from) };
     let (status, unreachable) = match asked.await {
         Ok(status) => (Some(status), None),
@@ -48,7 +48,7 @@ pub async fn dhcp(args: DoctorArgs, connection: &Connection) -> Result<()> {
         (Some(name), true) => Some(ask::ask(name, ANSWERS_WITHIN).await.map_err(|error| error.to_string())),
         _ => None,
     };
-    let facts = Facts {
+    let facts = DoctorFacts {
         host: &host,
         status: status.as_ref(),
         unreachable: unreachable.as_deref(),
@@ -70,8 +70,8 @@ fn interfaces(args: &DoctorArgs, host: &Host, status: Option<&DhcpStatus>) -> Ve
     }
 }
 
-fn report(findings: &[Finding], format: Option<Format>) -> Result<()> {
-    if let Some(format @ (Format::Json | Format::Yaml)) = format {
+fn report(findings: &[Finding], format: Option<OutputFormat>) -> Result<()> {
+    if let Some(format @ (OutputFormat::Json | OutputFormat::Yaml)) = format {
         output::print_value(&json!(findings), format)?;
     } else {
         let rows: Vec<Vec<String>> = findings.iter().map(Finding::row).collect();
@@ -85,7 +85,7 @@ fn report(findings: &[Finding], format: Option<Format>) -> Result<()> {
 }
 
 fn print_snippet(
-    dialect: Dialect,
+    dialect: DhcpDialect,
     args: &DoctorArgs,
     (host, status): (&Host, Option<&DhcpStatus>),
 ) -> Result<()> {
@@ -101,6 +101,8 @@ fn facing(args: &DoctorArgs, host: &Host, status: Option<&DhcpStatus>) -> Result
     let address = found.find_map(|interface| interface.addresses.first().map(|own| own.address));
     address.ok_or_else(|| match &args.interface {
         Some(name) => anyhow!("interface {name} has no IPv4 address: give --address"),
-        None => Usage("say which address machines see: give an interface, or --address".to_owned()).into(),
+        None => {
+            UsageError("say which address machines see: give an interface, or --address".to_owned()).into()
+        }
     })
 }

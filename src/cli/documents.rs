@@ -23,7 +23,7 @@ const TEMPLATES: &str = "templates";
 
 /// One object to be written, and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Document {
+pub struct ObjectDocument {
     pub kind: Kind,
     pub body: Value,
     /// The file, and the number of the document in it where there are several.
@@ -34,7 +34,7 @@ pub struct Document {
 ///
 /// # Errors
 /// Everything that cannot be read, one line each.
-pub fn read_all(paths: &[PathBuf], noun: Option<Kind>) -> Result<Vec<Document>> {
+pub fn read_all(paths: &[PathBuf], noun: Option<Kind>) -> Result<Vec<ObjectDocument>> {
     let (mut documents, mut faults) = (Vec::new(), Vec::new());
     for path in paths {
         match read(path, noun) {
@@ -55,7 +55,7 @@ fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn read(path: &Path, noun: Option<Kind>) -> Result<Vec<Document>> {
+fn read(path: &Path, noun: Option<Kind>) -> Result<Vec<ObjectDocument>> {
     if path == Path::new("-") {
         let text = bounded(std::io::stdin().lock(), "standard input")?;
         return documents((&text, "standard input"), noun);
@@ -111,7 +111,7 @@ fn is_document(path: &Path) -> bool {
 }
 
 /// Reads a file that messages call `shown`.
-fn read_file((path, shown): (&Path, &Path), noun: Option<Kind>) -> Result<Vec<Document>> {
+fn read_file((path, shown): (&Path, &Path), noun: Option<Kind>) -> Result<Vec<ObjectDocument>> {
     let origin = shown.display().to_string();
     let file = fs::File::open(path).with_context(|| origin.clone())?;
     let text = bounded(file, &origin)?;
@@ -122,15 +122,16 @@ fn read_file((path, shown): (&Path, &Path), noun: Option<Kind>) -> Result<Vec<Do
 }
 
 /// A document that says it is a template, or the file as a template's body.
-fn template(name: &str, (text, origin): (&str, &str)) -> Document {
-    let as_document = || {
-        let mut documents = yaml::read(text).ok()?;
-        let body = documents.pop().filter(|_| documents.is_empty())?;
-        (body.get("name")?.is_string() && body.get("body")?.is_string()).then_some(body)
-    };
-    let body = is_document(Path::new(name)).then(as_document).flatten();
+fn template(name: &str, (text, origin): (&str, &str)) -> ObjectDocument {
+    let body = is_document(Path::new(name))
+        .then(|| {
+            let mut documents = yaml::read(text).ok()?;
+            let body = documents.pop().filter(|_| documents.is_empty())?;
+            (body.get("name")?.is_string() && body.get("body")?.is_string()).then_some(body)
+        })
+        .flatten();
     let body = body.unwrap_or_else(|| json!({"name": name, "body": text}));
-    Document { kind: Kind::Template, body, origin: origin.to_owned() }
+    ObjectDocument { kind: Kind::Template, body, origin: origin.to_owned() }
 }
 
 /// The path below the outermost folder `templates`.
@@ -153,7 +154,7 @@ fn noun_of_folder(path: &Path) -> Option<Kind> {
     folders.into_iter().find_map(|name| Kind::ALL.into_iter().find(|kind| kind.plural() == name))
 }
 
-fn documents((text, origin): (&str, &str), noun: Option<Kind>) -> Result<Vec<Document>> {
+fn documents((text, origin): (&str, &str), noun: Option<Kind>) -> Result<Vec<ObjectDocument>> {
     let bodies = yaml::read(text).with_context(|| origin.to_owned())?;
     if bodies.len() > FILES_MAX {
         bail!("{origin} has more than {FILES_MAX} documents in it");
@@ -163,7 +164,7 @@ fn documents((text, origin): (&str, &str), noun: Option<Kind>) -> Result<Vec<Doc
     for (number, body) in (1..).zip(bodies) {
         let origin = if many { format!("{origin} (document {number})") } else { origin.to_owned() };
         match document(body, noun) {
-            Ok((kind, body)) => found.push(Document { kind, body, origin }),
+            Ok((kind, body)) => found.push(ObjectDocument { kind, body, origin }),
             Err(why) => faults.push(format!("{origin}: {why}")),
         }
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::cli::nouns::{name_of, object_path, written_fields};
-use crate::cli::objects::Noun;
+use crate::cli::objects::NounClient;
 use crate::cli::output;
 use crate::cli::yaml;
 
@@ -19,14 +19,14 @@ use crate::cli::yaml;
 ///
 /// # Errors
 /// An editor that cannot be run or fails, or a refusal; what was written stays in a file then.
-pub async fn edit(noun: &Noun, reference: &str) -> Result<()> {
+pub async fn edit(noun: &NounClient, reference: &str) -> Result<()> {
     let path = object_path(noun.kind, reference)?;
     let view = noun.client.get(&path).await?;
     let revision = view.get("revision").and_then(Value::as_u64);
     let name = name_of(noun.kind, &view).to_owned();
     let head = format!("# {} {name}. Sealed values stay as they are unless you replace them.\n", noun.kind);
     let before = head + &yaml::write(&written_fields(&view))?;
-    let draft = Draft::new(&before)?;
+    let draft = EditDraft::new(&before)?;
     let after = draft.edit().await?;
     if after == before {
         output::print("nothing changed\n")?;
@@ -48,12 +48,12 @@ pub async fn edit(noun: &Noun, reference: &str) -> Result<()> {
 }
 
 /// A file for the editor, in a folder that only its owner can enter.
-struct Draft {
+struct EditDraft {
     folder: PathBuf,
     file: PathBuf,
 }
 
-impl Draft {
+impl EditDraft {
     fn new(text: &str) -> Result<Self> {
         let folder = env::temp_dir().join(format!("metalwright-{}", Uuid::new_v4()));
         let file = folder.join("edit.yaml");
@@ -63,7 +63,7 @@ impl Draft {
             open.write_all(text.as_bytes())
         };
         write().with_context(|| format!("{} cannot be written", file.display()))?;
-        Ok(Draft { folder, file })
+        Ok(EditDraft { folder, file })
     }
 
     async fn edit(&self) -> Result<String> {

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::cli::command::{EventArgs, EventListArgs, KindsFormat};
 use crate::cli::nouns::{object_path, subject_of};
-use crate::cli::objects::Noun;
-use crate::cli::output::{self, Format, plain};
+use crate::cli::objects::NounClient;
+use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::summary::summary;
-use crate::client::{Client, EventFilter, PageOf, Signal};
+use crate::client::{ApiClient, EventFilter, HistoryRange, StreamSignal};
 use crate::model::Event;
 use crate::model::event::{EVENT_ROWS, event_kinds_markdown};
 
@@ -26,12 +26,12 @@ impl EventArgs {
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn list(client: &Client, args: EventListArgs) -> Result<()> {
-    let format = args.which.output.output.unwrap_or(Format::Table);
+pub async fn list(client: &ApiClient, args: EventListArgs) -> Result<()> {
+    let format = args.which.output.output.unwrap_or(OutputFormat::Table);
     let (filter, mut after, mut left) = (args.which.filter(), args.which.after, args.limit);
     let mut events = Vec::new();
     while left > 0 {
-        let page = client.events(&filter, PageOf { after, limit: Some(left.min(PAGE_MAX)) }).await?;
+        let page = client.events(&filter, HistoryRange { after, limit: Some(left.min(PAGE_MAX)) }).await?;
         left = left.saturating_sub(u32::try_from(page.items.len()).unwrap_or(u32::MAX));
         events.extend(page.items);
         match page.next {
@@ -40,8 +40,8 @@ pub async fn list(client: &Client, args: EventListArgs) -> Result<()> {
         }
     }
     match format {
-        Format::Table => events.iter().try_for_each(|event| output::print(&line(event))),
-        Format::Name => events.iter().try_for_each(|event| output::print(&format!("{}\n", event.seq))),
+        OutputFormat::Table => events.iter().try_for_each(|event| output::print(&line(event))),
+        OutputFormat::Name => events.iter().try_for_each(|event| output::print(&format!("{}\n", event.seq))),
         _ => output::print_value(&json!(events), format),
     }
 }
@@ -50,7 +50,7 @@ pub async fn list(client: &Client, args: EventListArgs) -> Result<()> {
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn watch(client: &Client, args: EventArgs) -> Result<()> {
+pub async fn watch(client: &ApiClient, args: EventArgs) -> Result<()> {
     follow(client, args.filter(), (args.after, args.output.output)).await
 }
 
@@ -71,7 +71,11 @@ pub fn kinds(format: KindsFormat) -> Result<()> {
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn watch_noun(noun: &Noun, reference: Option<&str>, format: Option<Format>) -> Result<()> {
+pub async fn watch_noun(
+    noun: &NounClient,
+    reference: Option<&str>,
+    format: Option<OutputFormat>,
+) -> Result<()> {
     let filter = match reference {
         Some(reference) => {
             let view = noun.client.get(&object_path(noun.kind, reference)?).await?;
@@ -83,14 +87,14 @@ pub async fn watch_noun(noun: &Noun, reference: Option<&str>, format: Option<For
 }
 
 async fn follow(
-    client: &Client,
+    client: &ApiClient,
     filter: EventFilter,
-    (after, format): (Option<u64>, Option<Format>),
+    (after, format): (Option<u64>, Option<OutputFormat>),
 ) -> Result<()> {
     let mut stream = client.follow(filter, after).await?;
     loop {
-        if let Signal::Event(event) = stream.next().await? {
-            print_one(&event, format.unwrap_or(Format::Table))?;
+        if let StreamSignal::Event(event) = stream.next().await? {
+            print_one(&event, format.unwrap_or(OutputFormat::Table))?;
         }
     }
 }
@@ -99,12 +103,12 @@ async fn follow(
 ///
 /// # Errors
 /// Nobody reads on.
-pub fn print_one(event: &Event, format: Format) -> Result<()> {
+pub fn print_one(event: &Event, format: OutputFormat) -> Result<()> {
     match format {
-        Format::Table => output::print(&line(event)),
-        Format::Json => output::print(&format!("{}\n", json!(event))),
-        Format::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(&json!(event))?)),
-        Format::Name => output::print(&format!("{}\n", event.seq)),
+        OutputFormat::Table => output::print(&line(event)),
+        OutputFormat::Json => output::print(&format!("{}\n", json!(event))),
+        OutputFormat::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(&json!(event))?)),
+        OutputFormat::Name => output::print(&format!("{}\n", event.seq)),
     }
 }
 

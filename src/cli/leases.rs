@@ -12,9 +12,9 @@ use uuid::Uuid;
 use crate::cli::columns::row;
 use crate::cli::command::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::nouns::object_path;
-use crate::cli::objects::{Failures, Noun};
-use crate::cli::output::{self, Format};
-use crate::client::{Client, LeaseAction, ListQuery, ObjectPath};
+use crate::cli::objects::{FailureCount, NounClient};
+use crate::cli::output::{self, OutputFormat};
+use crate::client::{ApiClient, LeaseAction, ListRequest, ObjectPath};
 use crate::model::{CellFormat, Column};
 use crate::model::{Kind, Mac};
 
@@ -38,7 +38,7 @@ const REPORT: &[Column] = &[
     ("REASON", "reason", CellFormat::Text),
 ];
 
-pub async fn run(noun: &Noun, verb: LeaseVerb) -> Result<()> {
+pub async fn run(noun: &NounClient, verb: LeaseVerb) -> Result<()> {
     match verb {
         LeaseVerb::Release { references } => end(noun, &references, LeaseAction::Release).await,
         LeaseVerb::Expire { references } => end(noun, &references, LeaseAction::Expire).await,
@@ -47,8 +47,8 @@ pub async fn run(noun: &Noun, verb: LeaseVerb) -> Result<()> {
     }
 }
 
-async fn end(noun: &Noun, references: &[String], action: LeaseAction) -> Result<()> {
-    let mut failed = Failures::of(references.len());
+async fn end(noun: &NounClient, references: &[String], action: LeaseAction) -> Result<()> {
+    let mut failed = FailureCount::of(references.len());
     for reference in references {
         let ended = match object_path(noun.kind, reference) {
             Ok(path) => noun.client.end_lease(&path, action).await,
@@ -65,7 +65,7 @@ async fn end(noun: &Noun, references: &[String], action: LeaseAction) -> Result<
     failed.finish()
 }
 
-async fn history(client: &Client, of: &str, format: Option<Format>) -> Result<()> {
+async fn history(client: &ApiClient, of: &str, format: Option<OutputFormat>) -> Result<()> {
     let bare = of.strip_prefix("mac:").unwrap_or(of);
     let of = bare.parse::<Mac>().map_or_else(|_| of.to_owned(), |mac| format!("mac:{mac}"));
     let path = ObjectPath::new(Kind::Lease, &of)?;
@@ -83,9 +83,9 @@ async fn history(client: &Client, of: &str, format: Option<Format>) -> Result<()
     print_table(HISTORY, &items, format)
 }
 
-fn print_table(columns: &[Column], items: &[Value], format: Option<Format>) -> Result<()> {
-    match format.unwrap_or(Format::Table) {
-        Format::Table => {
+fn print_table(columns: &[Column], items: &[Value], format: Option<OutputFormat>) -> Result<()> {
+    match format.unwrap_or(OutputFormat::Table) {
+        OutputFormat::Table => {
             let now = Timestamp::now();
             let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
             let rows: Vec<Vec<String>> = items.iter().map(|item| row(columns, item, now)).collect();
@@ -95,7 +95,7 @@ fn print_table(columns: &[Column], items: &[Value], format: Option<Format>) -> R
     }
 }
 
-async fn import(client: &Client, args: ImportArgs) -> Result<()> {
+async fn import(client: &ApiClient, args: ImportArgs) -> Result<()> {
     let paths = match args.format {
         LeaseFormat::Isc => vec![args.file.clone()],
         LeaseFormat::Kea => kea_files(&args.file),
@@ -112,46 +112,56 @@ async fn import(client: &Client, args: ImportArgs) -> Result<()> {
     };
     let report =
         client.import_leases(&json!({"format": format, "files": files, "dry_run": args.dry_run})).await?;
-    let count = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or_default();
-    if let Some(format @ (Format::Json | Format::Yaml)) = args.output.output {
+    if let Some(format @ (OutputFormat::Json | OutputFormat::Yaml)) = args.output.output {
         output::print_value(&report, format)?;
     } else {
         let lines = report.get("lines").and_then(Value::as_array).cloned().unwrap_or_default();
-        let shown = |line: &&Value| args.all || line.get("outcome").is_none_or(|outcome| outcome != "taken");
-        let lines: Vec<Value> = lines.iter().filter(shown).cloned().collect();
+        let lines: Vec<Value> = lines
+            .iter()
+            .filter(|line: &&Value| args.all || line.get("outcome").is_none_or(|outcome| outcome != "taken"))
+            .cloned()
+            .collect();
         if !lines.is_empty() {
             print_table(REPORT, &lines, None)?;
         }
         let taken = if args.dry_run { "would be taken" } else { "taken" };
-        let (present, skipped) = (count("present"), count("skipped"));
-        output::print(&format!("{} {taken}, {present} here already, {skipped} skipped\n", count("taken")))?;
+        let (present, skipped) = (report_count(&report, "present"), report_count(&report, "skipped"));
+        output::print(&format!(
+            "{} {taken}, {present} here already, {skipped} skipped\n",
+            report_count(&report, "taken")
+        ))?;
     }
-    match count("unread") {
+    match report_count(&report, "unread") {
         0 => Ok(()),
         unread => bail!("what could not be read: {unread}; its lines are `unread`"),
     }
 }
 
+fn report_count(report: &Value, name: &str) -> u64 {
+    report.get(name).and_then(Value::as_u64).unwrap_or_default()
+}
+
 /// Kea's file with those it is being cleaned up from, in the order in which Kea reads them itself.
 fn kea_files(path: &Path) -> Vec<PathBuf> {
-    let beside = |ending: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        Some(PathBuf::from(name)).filter(|path| path.exists())
-    };
     // A clean-up that was completed holds what the files before it held.
-    let older = match beside(".completed") {
+    let older = match file_beside(path, ".completed") {
         Some(completed) => vec![completed],
-        None => [beside(".2"), beside(".1")].into_iter().flatten().collect(),
+        None => [file_beside(path, ".2"), file_beside(path, ".1")].into_iter().flatten().collect(),
     };
     older.into_iter().chain([path.to_owned()]).collect()
+}
+
+fn file_beside(path: &Path, ending: &str) -> Option<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    Some(PathBuf::from(name)).filter(|path| path.exists())
 }
 
 /// A filter by machine means its id: `machine=web1` is looked up.
 ///
 /// # Errors
 /// There is no such machine, or what the server or the network says.
-pub async fn by_id(client: &Client, terms: &mut [(String, String)]) -> Result<()> {
+pub async fn by_id(client: &ApiClient, terms: &mut [(String, String)]) -> Result<()> {
     for (field, value) in terms.iter_mut() {
         if field == "machine" && value.parse::<Uuid>().is_err() && !value.contains('*') {
             let machine = client.get(&object_path(Kind::Machine, value)?).await?;
@@ -165,13 +175,13 @@ pub async fn by_id(client: &Client, terms: &mut [(String, String)]) -> Result<()
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn with_names(client: &Client, leases: &[Value]) -> Result<Vec<Value>> {
+pub async fn with_names(client: &ApiClient, leases: &[Value]) -> Result<Vec<Value>> {
     let mut leases = leases.to_vec();
     if leases.iter().all(|lease| lease.get("machine").is_none()) {
         return Ok(leases);
     }
     let terms = vec![("fields".to_owned(), "id,name".to_owned())];
-    let machines = client.list(Kind::Machine, &ListQuery { terms, limit: None }).await?;
+    let machines = client.list(Kind::Machine, &ListRequest { terms, limit: None }).await?;
     let names: HashMap<&str, &Value> = machines
         .items
         .iter()

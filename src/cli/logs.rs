@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::cli::nouns::{name_of, object_path};
 use crate::cli::output;
-use crate::client::{Client, ListQuery, ObjectPath};
+use crate::client::{ApiClient, ListRequest, ObjectPath};
 use crate::model::Kind;
 
 /// How often a log that is still written is looked at: its pieces are no events.
@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How far to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
+pub enum PrintUntil {
     /// What there is now.
     Now,
     JobEnds,
@@ -26,7 +26,7 @@ pub enum Until {
 ///
 /// # Errors
 /// What the server or the network says, or a machine that has had no job.
-pub async fn show(client: &Client, reference: &str, until: Until) -> Result<()> {
+pub async fn show(client: &ApiClient, reference: &str, until: PrintUntil) -> Result<()> {
     let job = find(client, reference).await?;
     let path = ObjectPath::new(Kind::Job, &job.to_string())?;
     let mut every = tokio::time::interval(LOOK_EVERY);
@@ -34,7 +34,7 @@ pub async fn show(client: &Client, reference: &str, until: Until) -> Result<()> 
     let mut offset = 0;
     loop {
         // Asked before the log is read: what was written until then is read below.
-        let open = until == Until::JobEnds && is_open(&client.get(&path).await?);
+        let open = until == PrintUntil::JobEnds && is_open(&client.get(&path).await?);
         offset = print_rest(client, job, offset).await?;
         if !open {
             return Ok(());
@@ -43,7 +43,7 @@ pub async fn show(client: &Client, reference: &str, until: Until) -> Result<()> 
     }
 }
 
-async fn print_rest(client: &Client, job: Uuid, mut offset: u64) -> Result<u64> {
+async fn print_rest(client: &ApiClient, job: Uuid, mut offset: u64) -> Result<u64> {
     loop {
         let piece = client.log(job, offset).await?;
         if piece.bytes.is_empty() {
@@ -58,7 +58,7 @@ fn is_open(job: &Value) -> bool {
     matches!(job.get("state").and_then(Value::as_str), Some("created" | "running"))
 }
 
-async fn find(client: &Client, reference: &str) -> Result<Uuid> {
+async fn find(client: &ApiClient, reference: &str) -> Result<Uuid> {
     if let Ok(id) = reference.parse::<Uuid>()
         && client.find(&ObjectPath::new(Kind::Job, reference)?).await?.is_some()
     {
@@ -67,7 +67,7 @@ async fn find(client: &Client, reference: &str) -> Result<Uuid> {
     let machine = client.get(&object_path(Kind::Machine, reference)?).await?;
     let id = machine.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
     let terms = vec![("machine".to_owned(), id), ("sort".to_owned(), "-created_at".to_owned())];
-    let jobs = client.list(Kind::Job, &ListQuery { terms, limit: Some(1) }).await?;
+    let jobs = client.list(Kind::Job, &ListRequest { terms, limit: Some(1) }).await?;
     let latest = jobs.items.first().and_then(|job| job.get("id")?.as_str()?.parse().ok());
     latest.ok_or_else(|| anyhow!("machine {} has had no job yet", name_of(Kind::Machine, &machine)))
 }

@@ -40,9 +40,10 @@ pub use output::{finish, print, print_completions};
 use anyhow::Result;
 
 use command::{
-    DeleteVerb, DoctorVerb, EventVerb, Invocation, MachineVerb, Other, ReadVerb, TokenVerb, Verb, WriteVerb,
+    CliVerb, DeleteVerb, DoctorVerb, EventVerb, Invocation, MachineVerb, OtherCommand, ReadVerb, TokenVerb,
+    WriteVerb,
 };
-use objects::Noun;
+use objects::NounClient;
 
 use crate::client::ExplainAs;
 
@@ -52,75 +53,75 @@ use crate::client::ExplainAs;
 /// What went wrong, for [`finish`].
 pub async fn run(command: ClientCommand) -> Result<()> {
     let ClientCommand { connection, invocation } = command;
-    if let Invocation::Other(Other::Context { verb }) = invocation {
+    if let Invocation::Other(OtherCommand::Context { verb }) = invocation {
         return config::run(verb, &connection);
     }
-    if let Invocation::Other(Other::Doctor { verb: DoctorVerb::Dhcp(args) }) = invocation {
+    if let Invocation::Other(OtherCommand::Doctor { verb: DoctorVerb::Dhcp(args) }) = invocation {
         return doctor::dhcp(args, &connection).await;
     }
-    if let Invocation::Other(Other::Events { verb: EventVerb::Kinds { output } }) = invocation {
+    if let Invocation::Other(OtherCommand::Events { verb: EventVerb::Kinds { output } }) = invocation {
         return events::kinds(output);
     }
     let client = connection.client().await?;
     let done = match invocation {
-        Invocation::Noun(kind, verb) => run_verb(&Noun { client, kind }, verb).await,
+        Invocation::Noun(kind, verb) => run_verb(&NounClient { client, kind }, verb).await,
         Invocation::Other(other) => run_other(&client, other).await,
     };
     done.map_err(|error| connection.advise(error))
 }
 
-async fn run_verb(noun: &Noun, verb: Verb) -> Result<()> {
+async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
     match verb {
-        Verb::Read(ReadVerb::List(args)) => noun.list(args).await,
-        Verb::Read(ReadVerb::Show { reference, output }) => noun.show(&reference, output.output).await,
-        Verb::Read(ReadVerb::Wait(args)) => waiting::wait(noun, args).await,
-        Verb::Read(ReadVerb::Watch { reference, output }) => {
+        CliVerb::Read(ReadVerb::List(args)) => noun.list(args).await,
+        CliVerb::Read(ReadVerb::Show { reference, output }) => noun.show(&reference, output.output).await,
+        CliVerb::Read(ReadVerb::Wait(args)) => waiting::wait(noun, args).await,
+        CliVerb::Read(ReadVerb::Watch { reference, output }) => {
             events::watch_noun(noun, reference.as_deref(), output.output).await
         }
-        Verb::Write(WriteVerb::Create(args)) => noun.create(args).await,
-        Verb::Write(WriteVerb::Set { words, output }) => noun.set(&words, output.output).await,
-        Verb::Write(WriteVerb::Edit { reference }) => editor::edit(noun, &reference).await,
-        Verb::Write(WriteVerb::Apply(args)) => apply::apply(&noun.client, Some(noun.kind), &args).await,
-        Verb::Delete(DeleteVerb::Delete { references }) => noun.delete(&references).await,
-        Verb::Machine(MachineVerb::Act(verb)) => boot::act(noun, verb).await,
-        Verb::Machine(MachineVerb::Params { reference, output }) => {
+        CliVerb::Write(WriteVerb::Create(args)) => noun.create(args).await,
+        CliVerb::Write(WriteVerb::Set { words, output }) => noun.set(&words, output.output).await,
+        CliVerb::Write(WriteVerb::Edit { reference }) => editor::edit(noun, &reference).await,
+        CliVerb::Write(WriteVerb::Apply(args)) => apply::apply(&noun.client, Some(noun.kind), &args).await,
+        CliVerb::Delete(DeleteVerb::Delete { references }) => noun.delete(&references).await,
+        CliVerb::Machine(MachineVerb::Act(verb)) => boot::act(noun, verb).await,
+        CliVerb::Machine(MachineVerb::Params { reference, output }) => {
             boot::params(&noun.client, &reference, output.output).await
         }
-        Verb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
-        Verb::Artifact(verb) => artifacts::run(noun, verb).await,
-        Verb::Lease(verb) => leases::run(noun, verb).await,
-        Verb::Run(verb) => runs::run(noun, verb).await,
-        Verb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
+        CliVerb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
+        CliVerb::Artifact(verb) => artifacts::run(noun, verb).await,
+        CliVerb::Lease(verb) => leases::run(noun, verb).await,
+        CliVerb::Run(verb) => runs::run(noun, verb).await,
+        CliVerb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
         // `main` carries it out, without a server.
-        Verb::Token(TokenVerb::Recover) => Ok(()),
-        Verb::ParamsOf { machine, output } => boot::params(&noun.client, &machine, output.output).await,
+        CliVerb::Token(TokenVerb::Recover) => Ok(()),
+        CliVerb::ParamsOf { machine, output } => boot::params(&noun.client, &machine, output.output).await,
     }
 }
 
-async fn run_other(client: &crate::client::Client, other: Other) -> Result<()> {
+async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Result<()> {
     match other {
-        Other::Timeline { reference, follow, output } => {
+        OtherCommand::Timeline { reference, follow, output } => {
             timeline::show(client, &reference, (follow, output.output)).await
         }
-        Other::Explain { of, what, vendor_class, user_class, output } => {
+        OtherCommand::Explain { of, what, vendor_class, user_class, output } => {
             let (vendor_class, user_class) = (vendor_class.as_deref(), user_class.as_deref());
             let asks = ExplainAs { what: &what, vendor_class, user_class };
             boot::explain(client, of.into(), (asks, output.output)).await
         }
-        Other::Render { reference, file } => boot::render(client, &reference, file).await,
-        Other::Files { reference, output } => boot::files(client, &reference, output.output).await,
-        Other::Logs { reference, follow } => {
-            let until = if follow { logs::Until::JobEnds } else { logs::Until::Now };
+        OtherCommand::Render { reference, file } => boot::render(client, &reference, file).await,
+        OtherCommand::Files { reference, output } => boot::files(client, &reference, output.output).await,
+        OtherCommand::Logs { reference, follow } => {
+            let until = if follow { logs::PrintUntil::JobEnds } else { logs::PrintUntil::Now };
             logs::show(client, &reference, until).await
         }
-        Other::Events { verb: EventVerb::List(args) } => events::list(client, args).await,
-        Other::Events { verb: EventVerb::Watch(args) } => events::watch(client, args).await,
-        Other::Changes { verb } => changes::run(client, verb).await,
-        Other::Server { verb } => server::run(client, verb).await,
-        Other::Apply(args) => apply::apply(client, None, &args).await,
+        OtherCommand::Events { verb: EventVerb::List(args) } => events::list(client, args).await,
+        OtherCommand::Events { verb: EventVerb::Watch(args) } => events::watch(client, args).await,
+        OtherCommand::Changes { verb } => changes::run(client, verb).await,
+        OtherCommand::Server { verb } => server::run(client, verb).await,
+        OtherCommand::Apply(args) => apply::apply(client, None, &args).await,
         // They need no server and are done before one is looked for.
-        Other::Events { verb: EventVerb::Kinds { .. } } | Other::Context { .. } | Other::Doctor { .. } => {
-            Ok(())
-        }
+        OtherCommand::Events { verb: EventVerb::Kinds { .. } }
+        | OtherCommand::Context { .. }
+        | OtherCommand::Doctor { .. } => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::client::{Error, ObjectPath};
+use crate::client::{ClientError, ObjectPath};
 use crate::model::{Kind, Mac, Noun, NounVerb, Problem, READ_ONLY_FIELDS, parse_input, with_noun};
 
 /// Whether people may write objects of a kind.
@@ -19,7 +19,7 @@ pub fn is_writable(kind: Kind) -> bool {
 ///
 /// # Errors
 /// Text that no reference can be.
-pub fn object_path(kind: Kind, text: &str) -> Result<ObjectPath, Error> {
+pub fn object_path(kind: Kind, text: &str) -> Result<ObjectPath, ClientError> {
     match text {
         "" => ObjectPath::new(kind, text),
         text => ObjectPath::new(kind, &reference(kind, text)),
@@ -43,8 +43,10 @@ pub fn reference(kind: Kind, text: &str) -> String {
 
 /// What people call an object that was read or is to be written; `?` where it does not say.
 pub fn name_of(kind: Kind, body: &Value) -> &str {
-    let field = |name: &str| body.get(name).and_then(Value::as_str);
-    field(kind.row().name_field).or_else(|| field("id")).unwrap_or("?")
+    body.get(kind.row().name_field)
+        .and_then(Value::as_str)
+        .or_else(|| body.get("id").and_then(Value::as_str))
+        .unwrap_or("?")
 }
 
 /// How events name an object that was read: `machine:0192…`.

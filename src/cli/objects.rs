@@ -5,31 +5,31 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::columns::row;
-use crate::cli::command::{CreateArgs, ListArgs, Output};
+use crate::cli::command::{CreateArgs, ListArgs, OutputArgs};
 use crate::cli::documents;
 use crate::cli::leases;
 use crate::cli::nouns::{name_of, object_path};
-use crate::cli::output::{self, Format, Usage};
+use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::cli::sets::{merge_patch, value_at};
-use crate::client::{Client, ListQuery};
+use crate::client::{ApiClient, ListRequest};
 use crate::model::Kind;
 
 /// One noun of one server.
 #[derive(Clone, Debug)]
-pub struct Noun {
-    pub client: Client,
+pub struct NounClient {
+    pub client: ApiClient,
     pub kind: Kind,
 }
 
-impl Noun {
+impl NounClient {
     /// `machines runs web1`: the runs of a machine, the latest first.
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn runs(&self, machine: &str, output: Output) -> Result<()> {
+    pub async fn runs(&self, machine: &str, output: OutputArgs) -> Result<()> {
         let machine = self.client.get(&object_path(self.kind, machine)?).await?;
         let id = machine.get("id").and_then(Value::as_str).unwrap_or_default();
-        let runs = Noun { client: self.client.clone(), kind: Kind::Run };
+        let runs = NounClient { client: self.client.clone(), kind: Kind::Run };
         let (filters, sort) = (vec![("machine".to_owned(), id.to_owned())], Some("-started_at".to_owned()));
         runs.list(ListArgs { filters, sort, fields: None, limit: None, output }).await
     }
@@ -41,27 +41,27 @@ impl Noun {
         if self.kind == Kind::Lease {
             leases::by_id(&self.client, &mut terms).await?;
         }
-        let format = args.output.output.unwrap_or(Format::Table);
-        let list = self.client.list(self.kind, &ListQuery { terms, limit: args.limit }).await?;
+        let format = args.output.output.unwrap_or(OutputFormat::Table);
+        let list = self.client.list(self.kind, &ListRequest { terms, limit: args.limit }).await?;
         match (format, args.fields) {
-            (Format::Table, Some(fields)) => print_fields(&fields, &list.items)?,
-            (Format::Table, None) if self.kind == Kind::Lease => {
+            (OutputFormat::Table, Some(fields)) => print_fields(&fields, &list.items)?,
+            (OutputFormat::Table, None) if self.kind == Kind::Lease => {
                 self.print_rows(&leases::with_names(&self.client, &list.items).await?)?
             }
-            (Format::Table, None) => self.print_rows(&list.items)?,
-            (Format::Name, _) => self.print_names(&list.items)?,
+            (OutputFormat::Table, None) => self.print_rows(&list.items)?,
+            (OutputFormat::Name, _) => self.print_names(&list.items)?,
             _ => output::print_value(&Value::Array(list.items.clone()), format)?,
         }
         let shown = list.items.len() as u64;
-        if format == Format::Table && shown < list.total {
+        if format == OutputFormat::Table && shown < list.total {
             output::note(&format!("{shown} of {}", list.total));
         }
         Ok(())
     }
 
-    pub async fn show(&self, reference: &str, format: Option<Format>) -> Result<()> {
+    pub async fn show(&self, reference: &str, format: Option<OutputFormat>) -> Result<()> {
         let view = self.client.get(&object_path(self.kind, reference)?).await?;
-        self.print_one(&view, format.unwrap_or(Format::Yaml))
+        self.print_one(&view, format.unwrap_or(OutputFormat::Yaml))
     }
 
     pub async fn create(&self, args: CreateArgs) -> Result<()> {
@@ -72,7 +72,7 @@ impl Noun {
             }
             None => vec![merge_patch(&args.sets)?],
         };
-        let mut failed = Failures::of(bodies.len());
+        let mut failed = FailureCount::of(bodies.len());
         for body in bodies {
             match self.client.create(self.kind, &body).await {
                 Ok(view) => self.print_created(&view, args.output.output)?,
@@ -85,7 +85,7 @@ impl Noun {
     }
 
     /// A new token is shown this once; nothing else can show it again.
-    fn print_created(&self, view: &Value, format: Option<Format>) -> Result<()> {
+    fn print_created(&self, view: &Value, format: Option<OutputFormat>) -> Result<()> {
         if let Some(format) = format {
             return self.print_one(view, format);
         }
@@ -100,13 +100,17 @@ impl Noun {
         }
     }
 
-    pub async fn set(&self, words: &[String], format: Option<Format>) -> Result<()> {
+    pub async fn set(&self, words: &[String], format: Option<OutputFormat>) -> Result<()> {
         let (reference, sets) = match words {
             [setting, rest @ ..] if self.kind == Kind::Setting && setting.contains('=') => {
                 return self.set_settings(setting, rest).await;
             }
             [reference, sets @ ..] if !sets.is_empty() => (reference, sets),
-            _ => return Err(Usage("say which one and what to set: set REF FIELD=VALUE …".to_owned()).into()),
+            _ => {
+                return Err(
+                    UsageError("say which one and what to set: set REF FIELD=VALUE …".to_owned()).into()
+                );
+            }
         };
         let patch = merge_patch(sets)?;
         let view = self.client.patch(&object_path(self.kind, reference)?, &patch, None).await?;
@@ -138,7 +142,7 @@ impl Noun {
     }
 
     pub async fn delete(&self, references: &[String]) -> Result<()> {
-        let mut failed = Failures::of(references.len());
+        let mut failed = FailureCount::of(references.len());
         for reference in references {
             let deleted = match object_path(self.kind, reference) {
                 Ok(path) => self.client.delete(&path).await,
@@ -152,10 +156,10 @@ impl Noun {
         failed.finish()
     }
 
-    pub fn print_one(&self, view: &Value, format: Format) -> Result<()> {
+    pub fn print_one(&self, view: &Value, format: OutputFormat) -> Result<()> {
         match format {
-            Format::Table => self.print_rows(std::slice::from_ref(view)),
-            Format::Name => self.print_names(std::slice::from_ref(view)),
+            OutputFormat::Table => self.print_rows(std::slice::from_ref(view)),
+            OutputFormat::Name => self.print_names(std::slice::from_ref(view)),
             _ => output::print_value(view, format),
         }
     }
@@ -175,24 +179,29 @@ impl Noun {
 
 fn print_fields(fields: &str, items: &[Value]) -> Result<()> {
     let fields: Vec<&str> = fields.split(',').map(str::trim).filter(|field| !field.is_empty()).collect();
-    let cell =
-        |item: &Value, field: &str| value_at(item, field).map(crate::cli::columns::text).unwrap_or_default();
-    let rows: Vec<Vec<String>> =
-        items.iter().map(|item| fields.iter().map(|field| cell(item, field)).collect()).collect();
+    let rows: Vec<Vec<String>> = items
+        .iter()
+        .map(|item| {
+            fields
+                .iter()
+                .map(|field| value_at(item, field).map(crate::cli::columns::text).unwrap_or_default())
+                .collect()
+        })
+        .collect();
     let header: Vec<String> = fields.iter().map(|field| field.to_uppercase()).collect();
     output::print(&output::table(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows))
 }
 
 /// Of several things to do those that failed. One alone is the error itself.
 #[derive(Debug)]
-pub struct Failures {
+pub struct FailureCount {
     all: usize,
     failed: usize,
 }
 
-impl Failures {
+impl FailureCount {
     pub fn of(all: usize) -> Self {
-        Failures { all, failed: 0 }
+        FailureCount { all, failed: 0 }
     }
 
     /// Says what failed and lets the others go on; where there are no others it is the error.
@@ -221,7 +230,14 @@ impl Failures {
 /// What stands against an object that was written all the same: a name that nothing has yet.
 fn note_problems(view: &Value) {
     for problem in view.get("problems").and_then(Value::as_array).into_iter().flatten() {
-        let text = |field: &str| problem.get(field).and_then(Value::as_str).unwrap_or_default();
-        output::note(&output::plain(&format!("{}: {}", text("pointer"), text("message"))));
+        output::note(&output::plain(&format!(
+            "{}: {}",
+            problem_text(problem, "pointer"),
+            problem_text(problem, "message")
+        )));
     }
+}
+
+fn problem_text<'a>(problem: &'a Value, field: &str) -> &'a str {
+    problem.get(field).and_then(Value::as_str).unwrap_or_default()
 }

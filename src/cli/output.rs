@@ -15,7 +15,7 @@ use crate::model::Column;
 
 /// How to print.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum OutputFormat {
     /// For people.
     Table,
     Json,
@@ -27,7 +27,7 @@ pub enum Format {
 /// A command that was typed in a way that cannot be meant: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Usage(pub String);
+pub struct UsageError(pub String);
 
 /// Says what went wrong and gives the exit code: 0 done, 1 the server or the operation said no, 2 usage.
 pub fn finish(done: Result<()>) -> ExitCode {
@@ -36,13 +36,16 @@ pub fn finish(done: Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     note(&format!("error: {error:#}"));
-    ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+    ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
 }
 
 /// `metalwright machines list | head -1`: nobody reads on, and that is fine.
 fn reader_is_gone(error: &anyhow::Error) -> bool {
-    let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(broken))
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe)
+    })
 }
 
 /// Prints to stdout at once, so that what follows a stream sees each line when it comes. What came from a
@@ -85,8 +88,11 @@ pub fn note(text: &str) {
 }
 
 fn harmless(text: &str) -> String {
-    let is_safe = |c: char| !c.is_control() || matches!(c, '\n' | '\t' | '\r');
-    text.chars().filter(|c| is_safe(*c)).collect()
+    text.chars().filter(|c| is_printable(*c)).collect()
+}
+
+fn is_printable(c: char) -> bool {
+    !c.is_control() || matches!(c, '\n' | '\t' | '\r')
 }
 
 /// One line of text that came from elsewhere, without what would break a line or a terminal.
@@ -103,10 +109,10 @@ pub fn has_colors() -> bool {
 ///
 /// # Errors
 /// Nobody reads on.
-pub fn print_value(value: &Value, format: Format) -> Result<()> {
+pub fn print_value(value: &Value, format: OutputFormat) -> Result<()> {
     match format {
-        Format::Json => print(&format!("{value:#}\n")),
-        Format::Yaml | Format::Table | Format::Name => print(&yaml::write(value)?),
+        OutputFormat::Json => print(&format!("{value:#}\n")),
+        OutputFormat::Yaml | OutputFormat::Table | OutputFormat::Name => print(&yaml::write(value)?),
     }
 }
 
@@ -145,15 +151,15 @@ fn cell(text: &str, colors: bool) -> Cell {
 ///
 /// # Errors
 /// Nobody reads on.
-pub fn print_all(items: &[Value], columns: &[Column], format: Option<Format>) -> Result<()> {
+pub fn print_all(items: &[Value], columns: &[Column], format: Option<OutputFormat>) -> Result<()> {
     let now = Timestamp::now();
     let rows = |columns: &[Column]| items.iter().map(|item| row(columns, item, now)).collect::<Vec<_>>();
-    match format.unwrap_or(Format::Table) {
-        Format::Table => {
+    match format.unwrap_or(OutputFormat::Table) {
+        OutputFormat::Table => {
             let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
             print(&table(&header, &rows(columns)))
         }
-        Format::Name => {
+        OutputFormat::Name => {
             let first = rows(columns.get(..1).unwrap_or_default());
             print(&first.concat().iter().map(|name| plain(name) + "\n").collect::<String>())
         }
@@ -177,7 +183,7 @@ mod tests {
     fn exit_codes_tell_a_refusal_from_a_slip() {
         assert_eq!(finish(Ok(())), ExitCode::SUCCESS);
         assert_eq!(finish(Err(anyhow!("no"))), ExitCode::from(1));
-        assert_eq!(finish(Err(Usage("what".into()).into())), ExitCode::from(2));
+        assert_eq!(finish(Err(UsageError("what".into()).into())), ExitCode::from(2));
         let gone = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("printing");
         assert_eq!(finish(Err(gone)), ExitCode::SUCCESS);
     }

@@ -6,10 +6,10 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::command::{
-    ClientCommand, DeleteVerb, Invocation, LeaseVerb, MachineVerb, Other, Output, ReadVerb, TokenVerb, Verb,
-    WriteVerb,
+    CliVerb, ClientCommand, DeleteVerb, Invocation, LeaseVerb, MachineVerb, OtherCommand, OutputArgs,
+    ReadVerb, TokenVerb, WriteVerb,
 };
-use crate::cli::connection::Connection;
+use crate::cli::connection::ConnectionArgs;
 use crate::cli::nouns::is_writable;
 use crate::cli::runs::RunVerb;
 use crate::model::{Kind, NounVerb};
@@ -38,7 +38,7 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Param => {
             let machine = clap::Arg::new("machine").value_name("MACHINE");
             let machine = machine.help("A machine: the values of its params, and where each comes from");
-            Output::augment_args(command.arg(machine))
+            OutputArgs::augment_args(command.arg(machine))
                 .args_conflicts_with_subcommands(true)
                 .arg_required_else_help(true)
         }
@@ -56,49 +56,49 @@ fn document() -> clap::Arg {
 const DOCUMENT: &str = "document";
 
 /// `runs show RUN --document PATH`.
-fn document_of(shown: &ArgMatches) -> Option<Verb> {
+fn document_of(shown: &ArgMatches) -> Option<CliVerb> {
     let path = shown.try_get_one::<String>(DOCUMENT).ok().flatten()?;
     let run = shown.get_one::<String>("reference")?;
-    Some(Verb::DocumentOf { run: run.clone(), path: path.clone() })
+    Some(CliVerb::DocumentOf { run: run.clone(), path: path.clone() })
 }
 
-fn noun_verb(matches: &ArgMatches) -> Result<Verb, ClapError> {
+fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     let Some((name, verb)) = matches.subcommand() else {
         let machine = matches.get_one::<String>("machine").cloned();
         let machine = machine.ok_or_else(|| ClapError::new(ErrorKind::MissingSubcommand))?;
-        return Ok(Verb::ParamsOf { machine, output: Output::from_arg_matches(matches)? });
+        return Ok(CliVerb::ParamsOf { machine, output: OutputArgs::from_arg_matches(matches)? });
     };
     if let Some(document) = document_of(verb).filter(|_| name == "show") {
         return Ok(document);
     }
     if RunVerb::has_subcommand(name) {
-        return RunVerb::from_arg_matches(matches).map(Verb::Run);
+        return RunVerb::from_arg_matches(matches).map(CliVerb::Run);
     }
     if ReadVerb::has_subcommand(name) {
-        return ReadVerb::from_arg_matches(matches).map(Verb::Read);
+        return ReadVerb::from_arg_matches(matches).map(CliVerb::Read);
     }
     if WriteVerb::has_subcommand(name) {
-        return WriteVerb::from_arg_matches(matches).map(Verb::Write);
+        return WriteVerb::from_arg_matches(matches).map(CliVerb::Write);
     }
     if DeleteVerb::has_subcommand(name) {
-        return DeleteVerb::from_arg_matches(matches).map(Verb::Delete);
+        return DeleteVerb::from_arg_matches(matches).map(CliVerb::Delete);
     }
     if ArtifactVerb::has_subcommand(name) {
-        return ArtifactVerb::from_arg_matches(matches).map(Verb::Artifact);
+        return ArtifactVerb::from_arg_matches(matches).map(CliVerb::Artifact);
     }
     if LeaseVerb::has_subcommand(name) {
-        return LeaseVerb::from_arg_matches(matches).map(Verb::Lease);
+        return LeaseVerb::from_arg_matches(matches).map(CliVerb::Lease);
     }
     if TokenVerb::has_subcommand(name) {
-        return TokenVerb::from_arg_matches(matches).map(Verb::Token);
+        return TokenVerb::from_arg_matches(matches).map(CliVerb::Token);
     }
-    MachineVerb::from_arg_matches(matches).map(Verb::Machine)
+    MachineVerb::from_arg_matches(matches).map(CliVerb::Machine)
 }
 
 /// Adds how to reach the server. Adding flags must not change what the command says of itself.
 fn connected(command: Command) -> Command {
     let about = command.get_about().cloned().unwrap_or_default();
-    Connection::augment_args(command).about(about)
+    ConnectionArgs::augment_args(command).about(about)
 }
 
 fn kind_of(noun: &str) -> Option<Kind> {
@@ -112,14 +112,14 @@ impl FromArgMatches for ClientCommand {
         };
         let invocation = match kind_of(name) {
             Some(kind) => Invocation::Noun(kind, noun_verb(inner)?),
-            None => Invocation::Other(Other::from_arg_matches(matches)?),
+            None => Invocation::Other(OtherCommand::from_arg_matches(matches)?),
         };
         // Flags that stand at the end of the line belong to the innermost command.
         let mut last = inner;
         while let Some((_, deeper)) = last.subcommand() {
             last = deeper;
         }
-        Ok(ClientCommand { connection: Connection::from_arg_matches(last)?.ranked(last), invocation })
+        Ok(ClientCommand { connection: ConnectionArgs::from_arg_matches(last)?.ranked(last), invocation })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), ClapError> {
@@ -130,7 +130,7 @@ impl FromArgMatches for ClientCommand {
 
 impl Subcommand for ClientCommand {
     fn augment_subcommands(command: Command) -> Command {
-        let others = Other::augment_subcommands(Command::new(""));
+        let others = OtherCommand::augment_subcommands(Command::new(""));
         let nouns = Kind::ALL.map(noun_command);
         // What people do stands before the nouns.
         let all = others.get_subcommands().cloned().chain(nouns);
@@ -143,7 +143,7 @@ impl Subcommand for ClientCommand {
     }
 
     fn has_subcommand(name: &str) -> bool {
-        kind_of(name).is_some() || Other::has_subcommand(name)
+        kind_of(name).is_some() || OtherCommand::has_subcommand(name)
     }
 }
 
@@ -178,10 +178,10 @@ mod tests {
         for kind in Kind::ALL {
             let list =
                 parse(&format!("metalwright {} list --filter name=web* --limit 3 -o json", kind.plural()));
-            assert!(matches!(list, Ok(Invocation::Noun(of, Verb::Read(_))) if of == kind), "{list:?}");
+            assert!(matches!(list, Ok(Invocation::Noun(of, CliVerb::Read(_))) if of == kind), "{list:?}");
         }
         let classes = parse("metalwright client-class show onie");
-        assert!(matches!(classes, Ok(Invocation::Noun(Kind::ClientClass, Verb::Read(_)))), "{classes:?}");
+        assert!(matches!(classes, Ok(Invocation::Noun(Kind::ClientClass, CliVerb::Read(_)))), "{classes:?}");
         assert!(parse("metalwright jobs delete x").is_err());
         assert!(parse("metalwright leases create -f x").is_err());
         assert!(parse("metalwright leases delete 10.0.0.5").is_ok());
@@ -198,10 +198,13 @@ mod tests {
 
     #[test]
     fn params_are_a_noun_and_a_question_about_a_machine() {
-        assert!(matches!(parse("metalwright params list"), Ok(Invocation::Noun(Kind::Param, Verb::Read(_)))));
+        assert!(matches!(
+            parse("metalwright params list"),
+            Ok(Invocation::Noun(Kind::Param, CliVerb::Read(_)))
+        ));
         let of = parse("metalwright params web1 -o json");
         assert!(
-            matches!(&of, Ok(Invocation::Noun(_, Verb::ParamsOf { machine, .. })) if machine == "web1"),
+            matches!(&of, Ok(Invocation::Noun(_, CliVerb::ParamsOf { machine, .. })) if machine == "web1"),
             "{of:?}"
         );
         assert!(parse("metalwright params").is_err());
@@ -210,10 +213,10 @@ mod tests {
     #[test]
     fn a_run_is_shown_or_a_document_of_it() {
         let of = parse("metalwright runs show r --document preseed.cfg");
-        let Ok(Invocation::Noun(Kind::Run, Verb::DocumentOf { run, path })) = of else { panic!("{of:?}") };
+        let Ok(Invocation::Noun(Kind::Run, CliVerb::DocumentOf { run, path })) = of else { panic!("{of:?}") };
         assert_eq!((run.as_str(), path.as_str()), ("r", "preseed.cfg"));
         let shown = parse("metalwright runs show r");
-        assert!(matches!(shown, Ok(Invocation::Noun(Kind::Run, Verb::Read(_)))), "{shown:?}");
+        assert!(matches!(shown, Ok(Invocation::Noun(Kind::Run, CliVerb::Read(_)))), "{shown:?}");
         assert!(parse("metalwright runs documents r").is_ok());
         assert!(parse("metalwright machines show m --document x").is_err());
     }
@@ -223,7 +226,7 @@ mod tests {
         let line = "metalwright machines wait web1 --for status.state=complete --timeout 4m --data /d";
         let parsed = Line::try_parse_from(line.split(' ')).unwrap();
         assert_eq!(parsed.command.connection.data.as_deref(), Some(std::path::Path::new("/d")));
-        let Invocation::Noun(_, Verb::Read(ReadVerb::Wait(args))) = parsed.command.invocation else {
+        let Invocation::Noun(_, CliVerb::Read(ReadVerb::Wait(args))) = parsed.command.invocation else {
             panic!()
         };
         assert_eq!(args.timeout, Duration::from_secs(240));

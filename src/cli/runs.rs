@@ -4,9 +4,9 @@ use anyhow::Result;
 use clap::Subcommand;
 use serde_json::Value;
 
-use crate::cli::command::Output;
+use crate::cli::command::OutputArgs;
 use crate::cli::nouns::object_path;
-use crate::cli::objects::Noun;
+use crate::cli::objects::NounClient;
 use crate::cli::output;
 use crate::model::{CellFormat, Column};
 
@@ -18,7 +18,7 @@ pub enum RunVerb {
         #[arg(value_name = "REF")]
         reference: String,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
 }
 
@@ -35,7 +35,7 @@ const DOCUMENTS: &[Column] = &[
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn run(noun: &Noun, RunVerb::Documents { reference, output }: RunVerb) -> Result<()> {
+pub async fn run(noun: &NounClient, RunVerb::Documents { reference, output }: RunVerb) -> Result<()> {
     let answer = noun.client.documents(&object_path(noun.kind, &reference)?).await?;
     let items = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     output::print_all(&items, DOCUMENTS, output.output)
@@ -45,7 +45,7 @@ pub async fn run(noun: &Noun, RunVerb::Documents { reference, output }: RunVerb)
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn document(noun: &Noun, (reference, path): (&str, &str)) -> Result<()> {
+pub async fn document(noun: &NounClient, (reference, path): (&str, &str)) -> Result<()> {
     let text = noun.client.document(&object_path(noun.kind, reference)?, path).await?;
     output::print_foreign(&text)
 }

@@ -4,9 +4,9 @@ use anyhow::Result;
 use clap::Subcommand;
 use serde_json::Value;
 
-use crate::cli::command::Output;
-use crate::cli::output::{self, Format};
-use crate::client::{Client, Prune};
+use crate::cli::command::OutputArgs;
+use crate::cli::output::{self, OutputFormat};
+use crate::client::{ApiClient, Prune};
 use crate::model::{CellFormat, Column};
 
 /// What can be asked of the server.
@@ -15,7 +15,7 @@ pub enum ServerVerb {
     /// The work that it does by itself: how often, when last, and what came of it.
     Background {
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
     /// Delete history that is older than the settings allow. Without --yes it only says what would go.
     Prune {
@@ -23,7 +23,7 @@ pub enum ServerVerb {
         #[arg(long)]
         yes: bool,
         #[command(flatten)]
-        output: Output,
+        output: OutputArgs,
     },
 }
 
@@ -48,7 +48,7 @@ const PRUNED: &[Column] = &[
 /// How often the server is asked to go on.
 const PRUNES_MAX: usize = 1000;
 
-pub async fn run(client: &Client, verb: ServerVerb) -> Result<()> {
+pub async fn run(client: &ApiClient, verb: ServerVerb) -> Result<()> {
     match verb {
         ServerVerb::Background { output } => background(client, output.output).await,
         ServerVerb::Prune { yes: false, output } => {
@@ -62,7 +62,7 @@ pub async fn run(client: &Client, verb: ServerVerb) -> Result<()> {
 }
 
 /// Asks until nothing that is due is left.
-async fn prune(client: &Client, format: Option<Format>) -> Result<()> {
+async fn prune(client: &ApiClient, format: Option<OutputFormat>) -> Result<()> {
     for _ in 0..PRUNES_MAX {
         let report = client.prune(Prune::Delete).await?;
         show_pruned(items(&report), format)?;
@@ -74,7 +74,7 @@ async fn prune(client: &Client, format: Option<Format>) -> Result<()> {
     Ok(())
 }
 
-fn show_pruned(items: &[Value], format: Option<Format>) -> Result<()> {
+fn show_pruned(items: &[Value], format: Option<OutputFormat>) -> Result<()> {
     output::print_all(items, PRUNED, format)
 }
 
@@ -82,7 +82,7 @@ fn items(report: &Value) -> &[Value] {
     report.get("items").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-async fn background(client: &Client, format: Option<Format>) -> Result<()> {
+async fn background(client: &ApiClient, format: Option<OutputFormat>) -> Result<()> {
     let answer = client.background_status().await?;
     let works = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     output::print_all(&works, BACKGROUND, format)

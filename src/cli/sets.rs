@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::cli::output::Usage;
+use crate::cli::output::UsageError;
 
 /// `name=web*` as the name and value of a filter.
 ///
@@ -20,12 +20,12 @@ pub fn parse_term(text: &str) -> Result<(String, String), String> {
 ///
 /// # Errors
 /// Something that is not `field=value`, or two sets that cannot both be.
-pub fn merge_patch(sets: &[String]) -> Result<Value, Usage> {
+pub fn merge_patch(sets: &[String]) -> Result<Value, UsageError> {
     let mut patch = Map::new();
     for set in sets {
-        let (path, value) = parse_term(set).map_err(Usage)?;
+        let (path, value) = parse_term(set).map_err(UsageError)?;
         let value = serde_json::from_str(&value).unwrap_or(Value::String(value));
-        put(&mut patch, &split_path(&path), value).map_err(|why| Usage(format!("`{set}`: {why}")))?;
+        put(&mut patch, &split_path(&path), value).map_err(|why| UsageError(format!("`{set}`: {why}")))?;
     }
     Ok(Value::Object(patch))
 }

@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use crate::cli::events::print_one;
 use crate::cli::nouns::{object_path, subject_of};
-use crate::cli::output::{self, Format, plain};
+use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::summary::summary;
-use crate::client::{Client, EventFilter, ObjectPath, PageOf, Signal};
+use crate::client::{ApiClient, EventFilter, HistoryRange, ObjectPath, StreamSignal};
 use crate::model::{Event, Kind};
 
 /// Events that are asked for at a time.
@@ -23,23 +23,28 @@ const PAGE: u32 = 1000;
 ///
 /// # Errors
 /// What the server or the network says.
-pub async fn show(client: &Client, reference: &str, (follow, format): (bool, Option<Format>)) -> Result<()> {
+pub async fn show(
+    client: &ApiClient,
+    reference: &str,
+    (follow, format): (bool, Option<OutputFormat>),
+) -> Result<()> {
     let machine = object_path(Kind::Machine, reference)?;
-    let format = format.unwrap_or(Format::Table);
+    let format = format.unwrap_or(OutputFormat::Table);
     if !follow {
         let (mut events, _) = after(client, &machine, 0).await?;
         // What was only seen is written behind what was done: numbers are not quite the order of time.
         events.sort_by_key(|event| event.time);
         return match format {
-            Format::Table => {
-                let mut lines = Lines::new(TimeZone::system());
+            OutputFormat::Table => {
+                let mut lines = TimelineLines::new(TimeZone::system());
                 events.iter().try_for_each(|event| output::print(&lines.line(event)))
             }
             _ => output::print_value(&json!(events), format),
         };
     }
     let subject = subject_of(Kind::Machine, &client.get(&machine).await?);
-    let mut printer = Printer { lines: Lines::new(TimeZone::system()), format, attempts: BTreeSet::new() };
+    let mut printer =
+        TimelinePrinter { lines: TimelineLines::new(TimeZone::system()), format, attempts: BTreeSet::new() };
     // The stream says when there is something new, the timeline says what: it also has what happened in a
     // boot without being about the machine.
     let mut stream = client.follow(EventFilter::default(), None).await?;
@@ -50,19 +55,21 @@ pub async fn show(client: &Client, reference: &str, (follow, format): (bool, Opt
         events.iter().try_for_each(|event| printer.print(event))?;
         loop {
             match stream.next().await? {
-                Signal::Event(event) if event.seq > reached && printer.concerns(&event, &subject) => break,
-                Signal::Reconnected => break,
-                Signal::Event(_) => {}
+                StreamSignal::Event(event) if event.seq > reached && printer.concerns(&event, &subject) => {
+                    break;
+                }
+                StreamSignal::Reconnected => break,
+                StreamSignal::Event(_) => {}
             }
         }
     }
 }
 
 /// Everything after an event's number, and the number of the last.
-async fn after(client: &Client, machine: &ObjectPath, seq: u64) -> Result<(Vec<Event>, u64)> {
+async fn after(client: &ApiClient, machine: &ObjectPath, seq: u64) -> Result<(Vec<Event>, u64)> {
     let (mut events, mut reached) = (Vec::new(), seq);
     loop {
-        let page = client.timeline(machine, PageOf { after: Some(reached), limit: Some(PAGE) }).await?;
+        let page = client.timeline(machine, HistoryRange { after: Some(reached), limit: Some(PAGE) }).await?;
         let end = page.items.last().map_or(reached, |last| last.seq);
         events.extend(page.items);
         match page.next {
@@ -72,17 +79,17 @@ async fn after(client: &Client, machine: &ObjectPath, seq: u64) -> Result<(Vec<E
     }
 }
 
-struct Printer {
-    lines: Lines,
-    format: Format,
+struct TimelinePrinter {
+    lines: TimelineLines,
+    format: OutputFormat,
     attempts: BTreeSet<Uuid>,
 }
 
-impl Printer {
+impl TimelinePrinter {
     fn print(&mut self, event: &Event) -> Result<()> {
         self.attempts.extend(event.attempt);
         match self.format {
-            Format::Table => output::print(&self.lines.line(event)),
+            OutputFormat::Table => output::print(&self.lines.line(event)),
             format => print_one(event, format),
         }
     }
@@ -93,16 +100,16 @@ impl Printer {
 }
 
 /// Turns events into lines; remembers when each power-on began.
-struct Lines {
+struct TimelineLines {
     zone: TimeZone,
     began: BTreeMap<Uuid, Timestamp>,
     /// The power-on of the line before.
     attempt: Option<Uuid>,
 }
 
-impl Lines {
+impl TimelineLines {
     fn new(zone: TimeZone) -> Self {
-        Lines { zone, began: BTreeMap::new(), attempt: None }
+        TimelineLines { zone, began: BTreeMap::new(), attempt: None }
     }
 
     fn line(&mut self, event: &Event) -> String {
@@ -153,7 +160,7 @@ mod tests {
 
     #[test]
     fn lines_count_from_the_beginning_of_the_power_on() {
-        let mut lines = Lines::new(TimeZone::UTC);
+        let mut lines = TimelineLines::new(TimeZone::UTC);
         let resumed = || EventBody::from(RunResumed { workflow: None, stage: None });
         let packet = || PacketAnswer { reason: "r".to_owned(), ..PacketAnswer::default() };
         let late = OtherEvent { kind: "boot.late".to_owned(), data: json!({"reason": "r"}) };

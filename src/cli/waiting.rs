@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::cli::columns::text;
 use crate::cli::command::WaitArgs;
 use crate::cli::nouns::{self, name_of, object_path, subject_of};
-use crate::cli::objects::Noun;
+use crate::cli::objects::NounClient;
 use crate::cli::sets::value_at;
 use crate::client::{EventFilter, ObjectPath};
 use crate::model::{Artifact, Kind};
@@ -21,11 +21,11 @@ use crate::model::{Artifact, Kind};
 pub struct Goal {
     field: String,
     value: String,
-    wanted: Wanted,
+    wanted: GoalComparison,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+enum GoalComparison {
     Equal,
     Other,
 }
@@ -36,8 +36,8 @@ impl FromStr for Goal {
     fn from_str(text: &str) -> Result<Self, String> {
         let (field, value) = text.split_once('=').ok_or("write it like status.state=complete")?;
         let (field, wanted) = match field.strip_suffix('!') {
-            Some(field) => (field, Wanted::Other),
-            None => (field, Wanted::Equal),
+            Some(field) => (field, GoalComparison::Other),
+            None => (field, GoalComparison::Equal),
         };
         if field.is_empty() {
             return Err("a field stands before the `=`".to_owned());
@@ -48,7 +48,7 @@ impl FromStr for Goal {
 
 /// How it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Standing {
+enum GoalState {
     Reached,
     /// Without somebody's help it will not come to that, and this is why.
     Stuck(String),
@@ -57,15 +57,15 @@ enum Standing {
 
 impl Goal {
     /// A field that is not there counts as empty.
-    fn standing(&self, kind: Kind, view: &Value) -> Standing {
+    fn standing(&self, kind: Kind, view: &Value) -> GoalState {
         if kind == Kind::Artifact && self.field.starts_with("status.") && is_yet_to_be_done(view) {
-            return Standing::Open;
+            return GoalState::Open;
         }
         let present = value_at(view, &self.field).map(text).unwrap_or_default();
-        if (present == self.value) == (self.wanted == Wanted::Equal) {
-            return Standing::Reached;
+        if (present == self.value) == (self.wanted == GoalComparison::Equal) {
+            return GoalState::Reached;
         }
-        stuck(kind, view).map_or(Standing::Open, Standing::Stuck)
+        stuck(kind, view).map_or(GoalState::Open, GoalState::Stuck)
     }
 }
 
@@ -98,11 +98,11 @@ fn stuck(kind: Kind, view: &Value) -> Option<String> {
     Some(format!("it is {state}: {}", reason.as_deref().unwrap_or("the reason is not known")))
 }
 
-/// Waits as told and prints the object if asked to.
+/// Waits for the goal and prints the object if asked to.
 ///
 /// # Errors
 /// The time is up, or the object is in a state that it does not leave by itself.
-pub async fn wait(noun: &Noun, args: WaitArgs) -> Result<()> {
+pub async fn wait(noun: &NounClient, args: WaitArgs) -> Result<()> {
     let path = object_path(noun.kind, &args.reference)?;
     let view = until(noun, &path, &args).await?;
     args.output.output.map_or(Ok(()), |format| noun.print_one(&view, format))
@@ -112,7 +112,7 @@ pub async fn wait(noun: &Noun, args: WaitArgs) -> Result<()> {
 ///
 /// # Errors
 /// As [`wait`].
-pub async fn until(noun: &Noun, path: &ObjectPath, args: &WaitArgs) -> Result<Value> {
+pub async fn until(noun: &NounClient, path: &ObjectPath, args: &WaitArgs) -> Result<Value> {
     let mut last = Value::Null;
     let reached = timeout(args.timeout, watch(noun, (path, &args.goal), &mut last)).await;
     reached.unwrap_or_else(|_| {
@@ -120,7 +120,7 @@ pub async fn until(noun: &Noun, path: &ObjectPath, args: &WaitArgs) -> Result<Va
         let present = value_at(&last, &goal.field).map(text).unwrap_or_default();
         let reason = value_at(&last, "status.reason").map(text).filter(|reason| !reason.is_empty());
         let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-        let word = if goal.wanted == Wanted::Equal { "not " } else { "still " };
+        let word = if goal.wanted == GoalComparison::Equal { "not " } else { "still " };
         Err(anyhow!(
             "{} {name}: the time is up and {} is {word}{}: it is {present}{reason}",
             noun.kind,
@@ -130,7 +130,7 @@ pub async fn until(noun: &Noun, path: &ObjectPath, args: &WaitArgs) -> Result<Va
     })
 }
 
-async fn watch(noun: &Noun, (path, goal): (&ObjectPath, &Goal), last: &mut Value) -> Result<Value> {
+async fn watch(noun: &NounClient, (path, goal): (&ObjectPath, &Goal), last: &mut Value) -> Result<Value> {
     *last = noun.client.get(path).await?;
     let subject = EventFilter::subject(subject_of(noun.kind, last));
     let mut stream = noun.client.follow(subject, None).await?;
@@ -138,9 +138,9 @@ async fn watch(noun: &Noun, (path, goal): (&ObjectPath, &Goal), last: &mut Value
         // Looked at after the stream is open, so that no change falls in between.
         *last = noun.client.get(path).await.with_context(|| format!("looking at the {}", noun.kind))?;
         match goal.standing(noun.kind, last) {
-            Standing::Reached => return Ok(last.take()),
-            Standing::Stuck(why) => bail!("{} {}: {why}", noun.kind, name_of(noun.kind, last)),
-            Standing::Open => stream.next().await?,
+            GoalState::Reached => return Ok(last.take()),
+            GoalState::Stuck(why) => bail!("{} {}: {why}", noun.kind, name_of(noun.kind, last)),
+            GoalState::Open => stream.next().await?,
         };
     }
 }
@@ -151,21 +151,21 @@ mod tests {
 
     use super::*;
 
-    fn standing(goal: &str, state: &str) -> Standing {
+    fn standing(goal: &str, state: &str) -> GoalState {
         let view = json!({"name": "web1", "status": {"state": state, "reason": "no disk"}});
         goal.parse::<Goal>().unwrap().standing(Kind::Machine, &view)
     }
 
     #[test]
     fn a_goal_is_reached_open_or_out_of_reach() {
-        assert_eq!(standing("status.state=complete", "complete"), Standing::Reached);
-        assert_eq!(standing("status.state=complete", "running"), Standing::Open);
-        let stuck = Standing::Stuck("it is failed: no disk".to_owned());
+        assert_eq!(standing("status.state=complete", "complete"), GoalState::Reached);
+        assert_eq!(standing("status.state=complete", "running"), GoalState::Open);
+        let stuck = GoalState::Stuck("it is failed: no disk".to_owned());
         assert_eq!(standing("status.state=complete", "failed"), stuck);
-        assert_eq!(standing("status.state=failed", "failed"), Standing::Reached);
-        assert_eq!(standing("status.state!=running", "running"), Standing::Open);
-        assert_eq!(standing("status.state!=running", "complete"), Standing::Reached);
-        assert_eq!(standing("status.stage=", "running"), Standing::Reached);
+        assert_eq!(standing("status.state=failed", "failed"), GoalState::Reached);
+        assert_eq!(standing("status.state!=running", "running"), GoalState::Open);
+        assert_eq!(standing("status.state!=running", "complete"), GoalState::Reached);
+        assert_eq!(standing("status.stage=", "running"), GoalState::Reached);
     }
 
     #[test]
@@ -175,14 +175,14 @@ mod tests {
             json!({"name": "a", "path": "/new", "status": {
             "state": state, "origin": read, "reason": "gone"}})
         };
-        assert_eq!(goal.standing(Kind::Artifact, &view("ready", "/old")), Standing::Open);
-        assert_eq!(goal.standing(Kind::Artifact, &view("missing", "")), Standing::Open);
-        assert_eq!(goal.standing(Kind::Artifact, &view("ready", "/new")), Standing::Reached);
-        let stuck = Standing::Stuck("it is missing: gone".to_owned());
+        assert_eq!(goal.standing(Kind::Artifact, &view("ready", "/old")), GoalState::Open);
+        assert_eq!(goal.standing(Kind::Artifact, &view("missing", "")), GoalState::Open);
+        assert_eq!(goal.standing(Kind::Artifact, &view("ready", "/new")), GoalState::Reached);
+        let stuck = GoalState::Stuck("it is missing: gone".to_owned());
         assert_eq!(goal.standing(Kind::Artifact, &view("missing", "/new")), stuck);
         let mut asked = view("ready", "/new");
         asked["status"]["asked"] = json!("verify");
-        assert_eq!(goal.standing(Kind::Artifact, &asked), Standing::Open);
+        assert_eq!(goal.standing(Kind::Artifact, &asked), GoalState::Open);
     }
 
     #[test]

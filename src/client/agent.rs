@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::client::{Client, Error};
+use crate::client::{ApiClient, ClientError};
 use crate::model::{AgentReport, JobOffer, JobReport, LogEnd, TokenGrant};
 
 /// When to ask again if the server does not say.
@@ -19,7 +19,7 @@ const POLL_MARGIN: Duration = Duration::from_secs(30);
 
 /// What there is to do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Work {
+pub enum AgentWork {
     Offer(JobOffer),
     /// Nothing now.
     Nothing {
@@ -27,29 +27,29 @@ pub enum Work {
     },
 }
 
-impl Client {
+impl ApiClient {
     /// Asks for work; the server may hold the answer back for as long as the report says.
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn next_job(&self, machine: Uuid, report: &AgentReport) -> Result<Work, Error> {
+    pub async fn next_job(&self, machine: Uuid, report: &AgentReport) -> Result<AgentWork, ClientError> {
         let request = self.request(Method::POST, &format!("/machines/{machine}/jobs/next")).json(report);
         let within = Duration::from_secs(report.wait_seconds.into()) + POLL_MARGIN;
         let answer = self.send(request.timeout(within)).await?;
         if answer.response.status() != StatusCode::NO_CONTENT {
-            return answer.json().await.map(Work::Offer);
+            return answer.json().await.map(AgentWork::Offer);
         }
         let seconds =
             answer.response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let ask_again_after = seconds.map_or(ASK_AGAIN_AFTER, Duration::from_secs).min(ASK_AGAIN_MAX);
-        Ok(Work::Nothing { ask_again_after })
+        Ok(AgentWork::Nothing { ask_again_after })
     }
 
     /// Says that a job runs, or how it ended. The job as it is then.
     ///
     /// # Errors
     /// What the server or the network says; 409 for a job that is in another state than expected.
-    pub async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<Value, Error> {
+    pub async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::PATCH, &format!("/jobs/{job}")).json(report)).await
     }
 
@@ -58,7 +58,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says; 409 for an offset beyond what the server has.
-    pub async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, Error> {
+    pub async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, ClientError> {
         let request = self.request(Method::PUT, &format!("/jobs/{job}/log")).query(&[("offset", offset)]);
         let request = request.header(CONTENT_TYPE, "application/octet-stream").body(piece);
         self.fetch(request).await
@@ -68,7 +68,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn renew_token(&self, machine: Uuid) -> Result<TokenGrant, Error> {
+    pub async fn renew_token(&self, machine: Uuid) -> Result<TokenGrant, ClientError> {
         self.fetch(self.request(Method::POST, &format!("/machines/{machine}/token"))).await
     }
 }

@@ -4,12 +4,12 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use crate::client::message_stream::MessageStream;
-use crate::client::{Client, Error};
+use crate::client::{ApiClient, ClientError};
 use crate::model::{Kind, ObjectChange, ReadPosition};
 
 /// A page of changes, in the order of commits.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct ChangePage {
+pub struct ChangeHistory {
     pub items: Vec<ObjectChange>,
     /// The `cursor` of the next page; none on the last.
     #[serde(default)]
@@ -51,12 +51,17 @@ fn after_terms(commit: u64, epoch: Option<uuid::Uuid>) -> Vec<(&'static str, Str
     [("after", commit.to_string())].into_iter().chain(epoch).collect()
 }
 
-impl Client {
+impl ApiClient {
     /// A page of the changes of objects of some kinds, or of all.
     ///
     /// # Errors
     /// What the server or the network says; 410 when everything has to be read again.
-    pub async fn changes(&self, kinds: &[Kind], start: &PageStart, limit: u32) -> Result<ChangePage, Error> {
+    pub async fn changes(
+        &self,
+        kinds: &[Kind],
+        start: &PageStart,
+        limit: u32,
+    ) -> Result<ChangeHistory, ClientError> {
         let request = self.request(Method::GET, "/changes").query(&kind_terms(kinds));
         let request = match start {
             PageStart::After { commit, epoch } => request.query(&after_terms(*commit, *epoch)),
@@ -68,8 +73,12 @@ impl Client {
     /// Opens the stream of changes: those after a position, or those from now on.
     ///
     /// # Errors
-    /// As [`Client::changes`].
-    pub async fn follow_changes(&self, kinds: &[Kind], after: Option<u64>) -> Result<ChangeStream, Error> {
+    /// As [`ApiClient::changes`].
+    pub async fn follow_changes(
+        &self,
+        kinds: &[Kind],
+        after: Option<u64>,
+    ) -> Result<ChangeStream, ClientError> {
         let mut terms = kind_terms(kinds);
         terms.extend(after.map(|commit| ("after", commit.to_string())));
         MessageStream::open(self, "/changes/stream", terms, None).await.map(ChangeStream)
@@ -81,7 +90,7 @@ impl ChangeStream {
     ///
     /// # Errors
     /// A refusal, a server that stays away, or something that is neither.
-    pub async fn next(&mut self) -> Result<ChangeSignal, Error> {
+    pub async fn next(&mut self) -> Result<ChangeSignal, ClientError> {
         let Some(message) = self.0.next().await? else { return Ok(ChangeSignal::Reconnected) };
         let refused = |error| self.0.unexpected(&format!("not a change: {error}"));
         if message.event != "position" {

@@ -1,4 +1,4 @@
-//! What can go wrong between a client and its server, said so that a person knows what was tried.
+//! Errors between a client and its server. Each message says what was tried.
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use crate::model::Problem;
 
 /// Why a call did not succeed. What to do about it depends on who called: a person, an agent, a test.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ClientError {
     /// No connection, or it broke.
     #[error("cannot reach {url}: {reason} (tried {request})")]
     Unreachable { url: String, request: String, reason: String },
@@ -21,7 +21,7 @@ pub enum Error {
     OtherCertificate { url: String, expected: Fingerprint, seen: Fingerprint },
     /// The server said no.
     #[error("{0}")]
-    Refused(Box<Refusal>),
+    Refused(Box<ServerRefusal>),
     /// An answer that is not one of this API's.
     #[error("{request}: {what}")]
     Unexpected { request: String, what: String },
@@ -30,11 +30,11 @@ pub enum Error {
     Invalid(String),
 }
 
-impl Error {
+impl ClientError {
     /// The HTTP status of a refusal.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Error::Refused(refusal) => Some(refusal.status),
+            ClientError::Refused(refusal) => Some(refusal.status),
             _ => None,
         }
     }
@@ -42,8 +42,8 @@ impl Error {
     /// Whether the same call may go well a little later: the network, or a server that is busy or restarts.
     pub fn is_passing(&self) -> bool {
         match self {
-            Error::Unreachable { .. } | Error::TimedOut { .. } => true,
-            Error::Refused(refusal) => matches!(refusal.status, 429 | 502 | 503 | 504),
+            ClientError::Unreachable { .. } | ClientError::TimedOut { .. } => true,
+            ClientError::Refused(refusal) => matches!(refusal.status, 429 | 502 | 503 | 504),
             _ => false,
         }
     }
@@ -52,7 +52,7 @@ impl Error {
 /// A refusal as the server explains it (problem details, RFC 9457).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Refusal {
+pub struct ServerRefusal {
     pub status: u16,
     pub title: String,
     pub detail: String,
@@ -61,7 +61,7 @@ pub struct Refusal {
     pub request_id: String,
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for ServerRefusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let title = if self.title.is_empty() { "the server refused" } else { &self.title };
         let problems: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
@@ -106,12 +106,14 @@ mod tests {
             "problems": [{"pointer": "/macs/0", "message": "not a MAC address"},
                          {"pointer": "", "message": "`name` is missing"}],
         });
-        let refusal: Refusal = serde_json::from_value(body).unwrap();
+        let refusal: ServerRefusal = serde_json::from_value(body).unwrap();
         let said = "Unprocessable Content: the machine is not valid\n  /macs/0: not a MAC address\n  \
                     `name` is missing";
         assert_eq!(refusal.to_string(), said);
-        let again =
-            Refusal { detail: format!("2 at fault: {}; `name` is missing", refusal.problems[0]), ..refusal };
+        let again = ServerRefusal {
+            detail: format!("2 at fault: {}; `name` is missing", refusal.problems[0]),
+            ..refusal
+        };
         let said = "Unprocessable Content\n  /macs/0: not a MAC address\n  `name` is missing";
         assert_eq!(again.to_string(), said);
     }

@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use crate::client::message_stream::MessageStream;
-use crate::client::sse::Message;
-use crate::client::{Client, Error};
+use crate::client::sse::SseMessage;
+use crate::client::{ApiClient, ClientError};
 use crate::model::Event;
 
 /// Which events: `kind` is exact or ends in `*` (`machine.*`), `subject` is like `machine:web1`.
@@ -33,15 +33,15 @@ impl EventFilter {
 
 /// Which part of a history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PageOf {
+pub struct HistoryRange {
     /// Only events with a higher number; without it a history of all ends with the present.
     pub after: Option<u64>,
     pub limit: Option<u32>,
 }
 
-impl PageOf {
+impl HistoryRange {
     pub fn after(seq: u64) -> Self {
-        PageOf { after: Some(seq), limit: None }
+        HistoryRange { after: Some(seq), limit: None }
     }
 
     pub(crate) fn terms(self) -> Vec<(&'static str, String)> {
@@ -53,7 +53,7 @@ impl PageOf {
 
 /// A page of events, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub struct EventPage {
+pub struct EventHistory {
     pub items: Vec<Event>,
     /// The `after` of the next page; none on the last.
     #[serde(default)]
@@ -62,7 +62,7 @@ pub struct EventPage {
 
 /// What comes out of a stream.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Signal {
+pub enum StreamSignal {
     Event(Box<Event>),
     /// The stream broke and was opened again. Where no event had come before, some may have been missed:
     /// look at what you watch.
@@ -75,17 +75,21 @@ pub struct EventStream {
     last: Option<u64>,
 }
 
-impl Client {
+impl ApiClient {
     /// One page of history: after a number, or else the last there are.
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn events(&self, filter: &EventFilter, page: PageOf) -> Result<EventPage, Error> {
+    pub async fn events(
+        &self,
+        filter: &EventFilter,
+        page: HistoryRange,
+    ) -> Result<EventHistory, ClientError> {
         let request = self.request(Method::GET, "/events").query(&filter.terms()).query(&page.terms());
         if page.after.is_some() {
             return self.fetch(request).await;
         }
-        let mut page: EventPage = self.fetch(request.query(&[("order", "newest")])).await?;
+        let mut page: EventHistory = self.fetch(request.query(&[("order", "newest")])).await?;
         page.items.reverse();
         Ok(page)
     }
@@ -95,7 +99,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn follow(&self, filter: EventFilter, after: Option<u64>) -> Result<EventStream, Error> {
+    pub async fn follow(&self, filter: EventFilter, after: Option<u64>) -> Result<EventStream, ClientError> {
         let last_id = after.map(|seq| seq.to_string());
         let messages = MessageStream::open(self, "/events/stream", filter.terms(), last_id).await?;
         Ok(EventStream { messages, last: after })
@@ -107,16 +111,16 @@ impl EventStream {
     ///
     /// # Errors
     /// A refusal, a server that stays away, or something that is not an event.
-    pub async fn next(&mut self) -> Result<Signal, Error> {
+    pub async fn next(&mut self) -> Result<StreamSignal, ClientError> {
         while let Some(message) = self.messages.next().await? {
             if let Some(event) = self.read(&message)? {
-                return Ok(Signal::Event(Box::new(event)));
+                return Ok(StreamSignal::Event(Box::new(event)));
             }
         }
-        Ok(Signal::Reconnected)
+        Ok(StreamSignal::Reconnected)
     }
 
-    fn read(&mut self, message: &Message) -> Result<Option<Event>, Error> {
+    fn read(&mut self, message: &SseMessage) -> Result<Option<Event>, ClientError> {
         let event: Event = serde_json::from_str(&message.data)
             .map_err(|error| self.messages.unexpected(&format!("not an event: {error}")))?;
         if self.last.is_some_and(|last| event.seq <= last) {

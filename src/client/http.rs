@@ -12,8 +12,8 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 
 use crate::client::error::innermost;
-use crate::client::pin::Pin;
-use crate::client::{Error, Fingerprint, Refusal};
+use crate::client::pin::CertificatePin;
+use crate::client::{ClientError, Fingerprint, ServerRefusal};
 
 /// Largest answer that is read whole, in bytes.
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -26,88 +26,91 @@ const IDLE_CONNECTIONS_MAX: usize = 8;
 
 /// A bearer token. It is never shown, not even for debugging.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+pub struct BearerToken(String);
 
-impl Token {
+impl BearerToken {
     /// The token itself, for a header or a file that only its owner can read.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(…)")
     }
 }
 
-impl FromStr for Token {
+impl FromStr for BearerToken {
     type Err = String;
 
     /// White space around it (the end of a line in a file) does not belong to it.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            true => Ok(Token(text.to_owned())),
+            true => Ok(BearerToken(text.to_owned())),
             false => Err("a token is printable ASCII without blanks".to_owned()),
         }
     }
 }
 
-/// Which server to talk to, and as whom.
+/// A server's address, its certificate and the token to use.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct ServerTarget {
     /// `https://HOST:PORT`.
     pub url: String,
     /// The certificate that is trusted.
     pub fingerprint: Fingerprint,
-    pub token: Option<Token>,
+    pub token: Option<BearerToken>,
 }
 
 /// The address of a server: `https://HOST:PORT` and nothing after it.
 #[derive(Clone, Debug)]
-pub(crate) struct Base(String);
+pub(crate) struct BaseUrl(String);
 
-impl Base {
+impl BaseUrl {
     pub(crate) fn root(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }
 }
 
-impl FromStr for Base {
-    type Err = Error;
+impl FromStr for BaseUrl {
+    type Err = ClientError;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = |why: &str| Error::Invalid(format!("`{text}` is not a server's URL: {why}"));
-        let url: Url = text.parse().map_err(|_| wrong("write it like https://10.0.0.1:8443"))?;
+    fn from_str(text: &str) -> Result<Self, ClientError> {
+        let url: Url = text.parse().map_err(|_| url_error(text, "write it like https://10.0.0.1:8443"))?;
         if url.scheme() != "https" || !url.has_host() {
-            return Err(wrong("it begins with https://, the API is never without TLS"));
+            return Err(url_error(text, "it begins with https://, the API is never without TLS"));
         }
         let rest = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
         if rest || !url.username().is_empty() || url.password().is_some() {
-            return Err(wrong("nothing but host and port stands in it"));
+            return Err(url_error(text, "nothing but host and port stands in it"));
         }
-        Ok(Base(url.as_str().trim_end_matches('/').to_owned()))
+        Ok(BaseUrl(url.as_str().trim_end_matches('/').to_owned()))
     }
+}
+
+fn url_error(text: &str, why: &str) -> ClientError {
+    ClientError::Invalid(format!("`{text}` is not a server's URL: {why}"))
 }
 
 /// A caller of one server. Clones share their connections.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct ApiClient {
     http: reqwest::Client,
-    base: Base,
-    token: Option<Token>,
-    pin: Arc<Pin>,
+    base: BaseUrl,
+    token: Option<BearerToken>,
+    pin: Arc<CertificatePin>,
 }
 
-impl Client {
+impl ApiClient {
     /// Makes a client; nothing is sent yet.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a URL that is not `https://HOST:PORT`.
-    pub fn new(target: &Target) -> Result<Self, Error> {
-        let base: Base = target.url.parse()?;
-        let pin = Pin::new(Some(target.fingerprint));
+    /// [`ClientError::Invalid`] for a URL that is not `https://HOST:PORT`.
+    pub fn new(target: &ServerTarget) -> Result<Self, ClientError> {
+        let base: BaseUrl = target.url.parse()?;
+        let pin = CertificatePin::new(Some(target.fingerprint));
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(pin.tls()?)
             .connect_timeout(CONNECT_WITHIN)
@@ -115,13 +118,13 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("metalwright/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Error::Invalid(format!("no HTTP client: {}", innermost(&error))))?;
-        Ok(Client { http, base, token: target.token.clone(), pin })
+            .map_err(|error| ClientError::Invalid(format!("no HTTP client: {}", innermost(&error))))?;
+        Ok(ApiClient { http, base, token: target.token.clone(), pin })
     }
 
     /// The same server with another token: an agent's, when it was renewed.
-    pub fn with_token(&self, token: Token) -> Self {
-        Client { token: Some(token), ..self.clone() }
+    pub fn with_token(&self, token: BearerToken) -> Self {
+        ApiClient { token: Some(token), ..self.clone() }
     }
 
     /// A request below `/api/v1`; `path` begins with a slash and is encoded already.
@@ -135,39 +138,41 @@ impl Client {
     }
 
     /// Sends a request and turns everything but success into an error.
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer, Error> {
-        let unsendable = |error: reqwest::Error| Error::Invalid(innermost(&error));
-        let request = request.build().map_err(unsendable)?;
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<ApiAnswer, ClientError> {
+        let request =
+            request.build().map_err(|error: reqwest::Error| ClientError::Invalid(innermost(&error)))?;
         let about = format!("{} {}", request.method(), request.url().path());
         let sent = self.http.execute(request).await;
         let response = sent.map_err(|error| self.failure(&about, &error))?;
-        let answer = Answer { response, about, base: self.base.clone() };
+        let answer = ApiAnswer { response, about, base: self.base.clone() };
         if answer.response.status().is_success() { Ok(answer) } else { Err(answer.refusal().await) }
     }
 
     /// Sends a request and reads the answer as JSON.
-    pub(crate) async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+    pub(crate) async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         self.send(request).await?.json().await
     }
 
-    fn failure(&self, about: &str, error: &reqwest::Error) -> Error {
+    fn failure(&self, about: &str, error: &reqwest::Error) -> ClientError {
         match self.pin.mismatch() {
-            Some((expected, seen)) => Error::OtherCertificate { url: self.base.0.clone(), expected, seen },
+            Some((expected, seen)) => {
+                ClientError::OtherCertificate { url: self.base.0.clone(), expected, seen }
+            }
             None => transport_error(&self.base, about, error),
         }
     }
 }
 
 /// An answer of the server, its body still to be read.
-pub(crate) struct Answer {
+pub(crate) struct ApiAnswer {
     pub(crate) response: Response,
     about: String,
-    base: Base,
+    base: BaseUrl,
 }
 
-impl Answer {
+impl ApiAnswer {
     /// The whole body.
-    pub(crate) async fn bytes(self) -> Result<Vec<u8>, Error> {
+    pub(crate) async fn bytes(self) -> Result<Vec<u8>, ClientError> {
         let (base, about) = (self.base, self.about);
         let mut chunks = self.response.bytes_stream();
         let mut body = Vec::new();
@@ -175,24 +180,24 @@ impl Answer {
             let chunk: Bytes = chunk.map_err(|error| transport_error(&base, &about, &error))?;
             if body.len() + chunk.len() > BODY_BYTES_MAX {
                 let what = format!("the answer is longer than {BODY_BYTES_MAX} bytes");
-                return Err(Error::Unexpected { request: about, what });
+                return Err(ClientError::Unexpected { request: about, what });
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
     }
 
-    pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, Error> {
+    pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T, ClientError> {
         let request = self.about.clone();
         let body = self.bytes().await?;
-        serde_json::from_slice(&body).map_err(|error| Error::Unexpected {
+        serde_json::from_slice(&body).map_err(|error| ClientError::Unexpected {
             request,
             what: format!("the answer does not read as what this version expects: {error}"),
         })
     }
 
     /// What an answer that is no success says.
-    async fn refusal(self) -> Error {
+    async fn refusal(self) -> ClientError {
         let (status, request) = (self.response.status(), self.about.clone());
         let kind = self.response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let is_problem = kind.is_some_and(|kind| kind.contains("json"));
@@ -200,24 +205,24 @@ impl Answer {
             Ok(body) => body,
             Err(error) => return error,
         };
-        match serde_json::from_slice::<Refusal>(&body) {
+        match serde_json::from_slice::<ServerRefusal>(&body) {
             Ok(refusal) if is_problem => {
-                Error::Refused(Box::new(Refusal { status: status.as_u16(), ..refusal }))
+                ClientError::Refused(Box::new(ServerRefusal { status: status.as_u16(), ..refusal }))
             }
             _ => {
                 let text: String = String::from_utf8_lossy(&body).chars().take(FOREIGN_TEXT_MAX).collect();
                 let what = format!("{status}, and not from a Metalwright server: {}", text.trim());
-                Error::Unexpected { request, what }
+                ClientError::Unexpected { request, what }
             }
         }
     }
 }
 
-pub(crate) fn transport_error(base: &Base, about: &str, error: &reqwest::Error) -> Error {
+pub(crate) fn transport_error(base: &BaseUrl, about: &str, error: &reqwest::Error) -> ClientError {
     let (url, request) = (base.0.clone(), about.to_owned());
     match error.is_timeout() && !error.is_connect() {
-        true => Error::TimedOut { url, request },
-        false => Error::Unreachable { url, request, reason: innermost(error) },
+        true => ClientError::TimedOut { url, request },
+        false => ClientError::Unreachable { url, request, reason: innermost(error) },
     }
 }
 
@@ -228,20 +233,20 @@ mod tests {
     #[test]
     fn a_server_is_https_with_host_and_port_and_nothing_else() {
         for good in ["https://10.0.0.1:8443", "https://boot.example/", "https://[::1]:8443"] {
-            assert!(good.parse::<Base>().is_ok(), "{good}");
+            assert!(good.parse::<BaseUrl>().is_ok(), "{good}");
         }
         for wrong in ["http://10.0.0.1", "10.0.0.1:8443", "https://u:p@h", "https://h/api/v1", "https://h?x"]
         {
-            let error = wrong.parse::<Base>().unwrap_err().to_string();
+            let error = wrong.parse::<BaseUrl>().unwrap_err().to_string();
             assert!(error.contains("is not a server's URL"), "{error}");
         }
     }
 
     #[test]
     fn a_token_is_not_shown_by_debugging() {
-        let token: Token = " secret\n".parse().unwrap();
+        let token: BearerToken = " secret\n".parse().unwrap();
         assert_eq!(token.reveal(), "secret");
         assert!(!format!("{token:?}").contains("secret"));
-        assert!("two words".parse::<Token>().is_err());
+        assert!("two words".parse::<BearerToken>().is_err());
     }
 }

@@ -1,9 +1,9 @@
-//! What can be done with leases, and what became of them.
+//! Calls that end, import and list leases.
 
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::client::{Client, Error, ObjectPath};
+use crate::client::{ApiClient, ClientError, ObjectPath};
 
 /// How a lease is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +21,12 @@ impl LeaseAction {
     }
 }
 
-impl Client {
+impl ApiClient {
     /// Ends a lease now; the lease as it is then.
     ///
     /// # Errors
     /// What the server or the network says; 409 for one that has ended already.
-    pub async fn end_lease(&self, lease: &ObjectPath, action: LeaseAction) -> Result<Value, Error> {
+    pub async fn end_lease(&self, lease: &ObjectPath, action: LeaseAction) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, &lease.with(&format!("/actions/{}", action.as_str())))).await
     }
 
@@ -34,7 +34,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn lease_history(&self, of: &ObjectPath, before: Option<u64>) -> Result<Value, Error> {
+    pub async fn lease_history(&self, of: &ObjectPath, before: Option<u64>) -> Result<Value, ClientError> {
         let request = self.request(Method::GET, &of.with("/history"));
         self.fetch(request.query(&before.map(|seq| ("before", seq)).into_iter().collect::<Vec<_>>())).await
     }
@@ -43,7 +43,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn import_leases(&self, import: &Value) -> Result<Value, Error> {
+    pub async fn import_leases(&self, import: &Value) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, "/leases/import").json(import)).await
     }
 }

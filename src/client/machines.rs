@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::client::objects::segment;
-use crate::client::{Client, Error, EventPage, ObjectPath, PageOf};
+use crate::client::{ApiClient, ClientError, EventHistory, HistoryRange, ObjectPath};
 use crate::model::{DhcpStatus, ExampleAnswer};
 
 /// The verbs of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum MachineAction {
     Start,
     Restart,
     Pause,
@@ -24,19 +24,19 @@ pub enum Action {
     Disarm,
 }
 
-impl Action {
+impl MachineAction {
     pub fn as_str(self) -> &'static str {
         match self {
-            Action::Start => "start",
-            Action::Restart => "restart",
-            Action::Pause => "pause",
-            Action::Resume => "resume",
-            Action::Retry => "retry",
-            Action::Skip => "skip",
-            Action::MarkDone => "mark_done",
-            Action::Cancel => "cancel",
-            Action::Arm => "arm",
-            Action::Disarm => "disarm",
+            MachineAction::Start => "start",
+            MachineAction::Restart => "restart",
+            MachineAction::Pause => "pause",
+            MachineAction::Resume => "resume",
+            MachineAction::Retry => "retry",
+            MachineAction::Skip => "skip",
+            MachineAction::MarkDone => "mark_done",
+            MachineAction::Cancel => "cancel",
+            MachineAction::Arm => "arm",
+            MachineAction::Disarm => "disarm",
         }
     }
 }
@@ -69,7 +69,7 @@ impl ExplainOf {
 
 /// What a machine would boot now, and the rules that were looked at.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Explanation {
+pub struct BootExplanation {
     /// `local_disk`, `netboot`, `screen`, `ignore`.
     pub verdict: String,
     #[serde(default)]
@@ -78,11 +78,11 @@ pub struct Explanation {
     pub reason: Option<String>,
     /// What the one thing that was asked for gets: `loader`, `local_script`, `deny` …
     pub answer: String,
-    pub trace: Vec<RuleLine>,
+    pub trace: Vec<RuleEntry>,
     #[serde(default)]
-    pub client_classes: Vec<ClassLine>,
+    pub client_classes: Vec<ClassEntry>,
     #[serde(default)]
-    pub options: Vec<OptionLine>,
+    pub options: Vec<OptionEntry>,
     /// What its DISCOVER would be answered.
     #[serde(default)]
     pub offer: Option<ExampleAnswer>,
@@ -90,7 +90,7 @@ pub struct Explanation {
 
 /// A client class, and whether the client is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct ClassLine {
+pub struct ClassEntry {
     pub name: String,
     pub order: i32,
     pub matched: bool,
@@ -101,7 +101,7 @@ pub struct ClassLine {
 
 /// A DHCP option, and the object it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct OptionLine {
+pub struct OptionEntry {
     pub code: u8,
     pub name: String,
     pub value: String,
@@ -111,7 +111,7 @@ pub struct OptionLine {
 
 /// One rule, in the order they were looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct RuleLine {
+pub struct RuleEntry {
     pub rule: String,
     /// Whether it settled the matter.
     pub matched: bool,
@@ -133,13 +133,18 @@ pub enum Prune {
     Delete,
 }
 
-impl Client {
+impl ApiClient {
     /// Does `action`; `details` is its body: `{"workflow": "install-debian-12"}` or `{}`. The machine as it
     /// is then.
     ///
     /// # Errors
     /// What the server or the network says; 409 with the reason when it cannot be done now.
-    pub async fn act(&self, machine: &ObjectPath, action: Action, details: &Value) -> Result<Value, Error> {
+    pub async fn act(
+        &self,
+        machine: &ObjectPath,
+        action: MachineAction,
+        details: &Value,
+    ) -> Result<Value, ClientError> {
         let path = machine.with(&format!("/actions/{}", action.as_str()));
         self.fetch(self.request(Method::POST, &path).json(details)).await
     }
@@ -148,7 +153,11 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn timeline(&self, machine: &ObjectPath, page: PageOf) -> Result<EventPage, Error> {
+    pub async fn timeline(
+        &self,
+        machine: &ObjectPath,
+        page: HistoryRange,
+    ) -> Result<EventHistory, ClientError> {
         self.fetch(self.request(Method::GET, &machine.with("/timeline")).query(&page.terms())).await
     }
 
@@ -156,7 +165,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn explain(&self, of: ExplainOf, asks: &ExplainAs<'_>) -> Result<Value, Error> {
+    pub async fn explain(&self, of: ExplainOf, asks: &ExplainAs<'_>) -> Result<Value, ClientError> {
         let mut terms = vec![(of.as_str(), asks.what)];
         terms.extend(asks.vendor_class.map(|text| ("vendor_class", text)));
         terms.extend(asks.user_class.map(|text| ("user_class", text)));
@@ -167,7 +176,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn dhcp_status(&self) -> Result<DhcpStatus, Error> {
+    pub async fn dhcp_status(&self) -> Result<DhcpStatus, ClientError> {
         self.fetch(self.request(Method::GET, "/dhcp/status")).await
     }
 
@@ -175,7 +184,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn background_status(&self) -> Result<Value, Error> {
+    pub async fn background_status(&self) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::GET, "/server/background")).await
     }
 
@@ -183,7 +192,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn prune(&self, mode: Prune) -> Result<Value, Error> {
+    pub async fn prune(&self, mode: Prune) -> Result<Value, ClientError> {
         let dry_run = if mode == Prune::Delete { "false" } else { "true" };
         let request = self.request(Method::POST, "/server/prune").query(&[("dry_run", dry_run)]);
         self.fetch(request).await
@@ -193,7 +202,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn documents(&self, run: &ObjectPath) -> Result<Value, Error> {
+    pub async fn documents(&self, run: &ObjectPath) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::GET, &run.with("/documents"))).await
     }
 
@@ -201,7 +210,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn document(&self, run: &ObjectPath, path: &str) -> Result<Vec<u8>, Error> {
+    pub async fn document(&self, run: &ObjectPath, path: &str) -> Result<Vec<u8>, ClientError> {
         let path = run.with(&format!("/documents/{}", segment(path)));
         self.send(self.request(Method::GET, &path)).await?.bytes().await
     }
@@ -210,7 +219,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn files(&self, machine: &ObjectPath) -> Result<Value, Error> {
+    pub async fn files(&self, machine: &ObjectPath) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::GET, &machine.with("/files"))).await
     }
 
@@ -218,7 +227,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn params(&self, machine: &ObjectPath) -> Result<Value, Error> {
+    pub async fn params(&self, machine: &ObjectPath) -> Result<Value, ClientError> {
         let request = self.request(Method::GET, &machine.with("/params")).query(&[("aggregate", "true")]);
         self.fetch(request).await
     }
@@ -227,7 +236,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says; 422 with template, line and column.
-    pub async fn render(&self, machine: &str, file: String) -> Result<Value, Error> {
+    pub async fn render(&self, machine: &str, file: String) -> Result<Value, ClientError> {
         let body = json!({"machine": machine, "file": file});
         self.fetch(self.request(Method::POST, "/render").json(&body)).await
     }
@@ -236,7 +245,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn log(&self, job: Uuid, offset: u64) -> Result<LogPiece, Error> {
+    pub async fn log(&self, job: Uuid, offset: u64) -> Result<LogPiece, ClientError> {
         let request = self.request(Method::GET, &format!("/jobs/{job}/log"));
         let request = request.query(&[("offset", offset)]);
         let bytes = self.send(request).await?.bytes().await?;

@@ -7,8 +7,8 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use reqwest::Method;
 
-use crate::client::sse::{Message, Reader};
-use crate::client::{Client, Error};
+use crate::client::sse::{SseMessage, SseReader};
+use crate::client::{ApiClient, ClientError};
 
 /// The server says something at least every few seconds; a stream that is silent this long is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -21,27 +21,27 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// The messages of one path of the API.
 pub(super) struct MessageStream {
-    client: Client,
+    client: ApiClient,
     path: &'static str,
     /// Names and values of the query.
     terms: Vec<(&'static str, String)>,
     last_id: Option<String>,
-    open: Option<Open>,
+    open: Option<OpenStream>,
 }
 
-struct Open {
+struct OpenStream {
     chunks: BoxStream<'static, reqwest::Result<bytes::Bytes>>,
-    reader: Reader,
+    reader: SseReader,
 }
 
 impl MessageStream {
     /// Opens the stream behind the message with `last_id`. When this returns, no later message is missed.
     pub(super) async fn open(
-        client: &Client,
+        client: &ApiClient,
         path: &'static str,
         terms: Vec<(&'static str, String)>,
         last_id: Option<String>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, ClientError> {
         let mut stream = MessageStream { client: client.clone(), path, terms, last_id, open: None };
         stream.connect().await?;
         Ok(stream)
@@ -53,7 +53,7 @@ impl MessageStream {
     }
 
     /// The next message; none when the stream broke and was opened again. Dropping the wait loses nothing.
-    pub(super) async fn next(&mut self) -> Result<Option<Message>, Error> {
+    pub(super) async fn next(&mut self) -> Result<Option<SseMessage>, ClientError> {
         loop {
             let Some(open) = &mut self.open else {
                 self.reconnect().await?;
@@ -72,11 +72,11 @@ impl MessageStream {
     }
 
     /// What is not a message of this stream.
-    pub(super) fn unexpected(&self, what: &str) -> Error {
+    pub(super) fn unexpected(&self, what: &str) -> ClientError {
         unexpected(self.path, what)
     }
 
-    async fn reconnect(&mut self) -> Result<(), Error> {
+    async fn reconnect(&mut self) -> Result<(), ClientError> {
         let mut wait = BACKOFF_FIRST;
         for _ in 0..RECONNECTS_MAX {
             match self.connect().await {
@@ -89,7 +89,7 @@ impl MessageStream {
         self.connect().await
     }
 
-    async fn connect(&mut self) -> Result<(), Error> {
+    async fn connect(&mut self) -> Result<(), ClientError> {
         let request = self.client.request(Method::GET, self.path).query(&self.terms);
         let mut request = request.timeout(STREAM_LASTS).header("accept", "text/event-stream");
         if let Some(last) = &self.last_id {
@@ -97,11 +97,12 @@ impl MessageStream {
         }
         let answer = tokio::time::timeout(SILENCE_MAX, self.client.send(request)).await;
         let answer = answer.map_err(|_| self.unexpected("the stream does not begin"))??;
-        self.open = Some(Open { chunks: answer.response.bytes_stream().boxed(), reader: Reader::default() });
+        self.open =
+            Some(OpenStream { chunks: answer.response.bytes_stream().boxed(), reader: SseReader::default() });
         Ok(())
     }
 }
 
-fn unexpected(path: &str, what: &str) -> Error {
-    Error::Unexpected { request: format!("GET /api/v1{path}"), what: what.to_owned() }
+fn unexpected(path: &str, what: &str) -> ClientError {
+    ClientError::Unexpected { request: format!("GET /api/v1{path}"), what: what.to_owned() }
 }

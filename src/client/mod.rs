@@ -1,7 +1,7 @@
 //! A client of the REST API: what the command line, the agent and tests see of a server.
 //!
 //! It knows URLs, certificates, retries of the event stream and what refusals look like; what to do about
-//! them it leaves to its callers. Start with [`Client::new`] and [`ObjectPath`], then read `objects`.
+//! them it leaves to its callers. Start with [`ApiClient::new`] and [`ObjectPath`], then read `objects`.
 
 mod agent;
 mod changes;
@@ -15,14 +15,14 @@ mod objects;
 mod pin;
 mod sse;
 
-pub use agent::Work;
-pub use changes::{ChangePage, ChangeSignal, ChangeStream, PageStart};
-pub use error::{Error, Refusal};
-pub use events::{EventFilter, EventPage, EventStream, PageOf, Signal};
-pub use http::{Client, Target, Token};
+pub use agent::AgentWork;
+pub use changes::{ChangeHistory, ChangeSignal, ChangeStream, PageStart};
+pub use error::{ClientError, ServerRefusal};
+pub use events::{EventFilter, EventHistory, EventStream, HistoryRange, StreamSignal};
+pub use http::{ApiClient, BearerToken, ServerTarget};
 pub use leases::LeaseAction;
 pub use machines::{
-    Action, ClassLine, ExplainAs, ExplainOf, Explanation, LogPiece, OptionLine, Prune, RuleLine,
+    BootExplanation, ClassEntry, ExplainAs, ExplainOf, LogPiece, MachineAction, OptionEntry, Prune, RuleEntry,
 };
-pub use objects::{List, ListQuery, ObjectPath};
+pub use objects::{ListRequest, ObjectList, ObjectPath};
 pub use pin::{Fingerprint, learn};

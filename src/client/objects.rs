@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::client::{Client, Error};
+use crate::client::{ApiClient, ClientError};
 use crate::model::Kind;
 
 /// What stands in one part of a path as it is.
@@ -32,10 +32,10 @@ impl ObjectPath {
     /// `reference` is a key (an id, a name, an address) or `index:value` (`name:web1`, `mac:52:54:…`).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a reference that no URL can carry.
-    pub fn new(kind: Kind, reference: &str) -> Result<Self, Error> {
+    /// [`ClientError::Invalid`] for a reference that no URL can carry.
+    pub fn new(kind: Kind, reference: &str) -> Result<Self, ClientError> {
         if matches!(reference, "" | "." | "..") {
-            return Err(Error::Invalid(format!("`{reference}` names no {kind}")));
+            return Err(ClientError::Invalid(format!("`{reference}` names no {kind}")));
         }
         let path = format!("/{}/{}", kind.plural(), utf8_percent_encode(reference, SEGMENT));
         Ok(ObjectPath { kind, path })
@@ -49,7 +49,7 @@ impl ObjectPath {
 
 /// What to ask of a list.
 #[derive(Clone, Debug, Default)]
-pub struct ListQuery {
+pub struct ListRequest {
     /// Filters, `sort`, `fields`, as the API has them: `("status.state[ne]", "failed")`.
     pub terms: Vec<(String, String)>,
     /// Most objects to bring; none brings all.
@@ -58,14 +58,14 @@ pub struct ListQuery {
 
 /// A list, whole or up to the limit.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct List {
+pub struct ObjectList {
     pub items: Vec<Value>,
     /// How many there are on the server.
     pub total: u64,
 }
 
 #[derive(Deserialize)]
-struct Page {
+struct ObjectPage {
     items: Vec<Value>,
     #[serde(default)]
     next: Option<String>,
@@ -73,20 +73,20 @@ struct Page {
     total: u64,
 }
 
-impl Client {
+impl ApiClient {
     /// A list; pages are followed to the end or to the limit.
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn list(&self, kind: Kind, query: &ListQuery) -> Result<List, Error> {
-        let mut list = List::default();
+    pub async fn list(&self, kind: Kind, query: &ListRequest) -> Result<ObjectList, ClientError> {
+        let mut list = ObjectList::default();
         let mut cursor: Option<String> = None;
         for _ in 0..PAGES_MAX {
             let wanted = query.limit.map_or(PAGE_ITEMS_MAX, |limit| limit.saturating_sub(list.items.len()));
             let request = self.request(Method::GET, &format!("/{}", kind.plural())).query(&query.terms);
             let request = request.query(&[("limit", wanted.clamp(1, PAGE_ITEMS_MAX).to_string())]);
             let request = request.query(&cursor.iter().map(|cursor| ("cursor", cursor)).collect::<Vec<_>>());
-            let page: Page = self.fetch(request).await?;
+            let page: ObjectPage = self.fetch(request).await?;
             list.total = page.total;
             list.items.extend(page.items);
             let full = query.limit.is_some_and(|limit| list.items.len() >= limit);
@@ -103,15 +103,15 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says; 404 where it is not.
-    pub async fn get(&self, object: &ObjectPath) -> Result<Value, Error> {
+    pub async fn get(&self, object: &ObjectPath) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::GET, &object.path)).await
     }
 
     /// One object, or nothing where there is none.
     ///
     /// # Errors
-    /// As [`Client::get`], without the 404.
-    pub async fn find(&self, object: &ObjectPath) -> Result<Option<Value>, Error> {
+    /// As [`ApiClient::get`], without the 404.
+    pub async fn find(&self, object: &ObjectPath) -> Result<Option<Value>, ClientError> {
         match self.get(object).await {
             Err(error) if error.status() == Some(404) => Ok(None),
             found => found.map(Some),
@@ -122,7 +122,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says; 422 with every problem, 409 naming who has what is taken.
-    pub async fn create(&self, kind: Kind, body: &Value) -> Result<Value, Error> {
+    pub async fn create(&self, kind: Kind, body: &Value) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, &format!("/{}", kind.plural())).json(body)).await
     }
 
@@ -135,7 +135,7 @@ impl Client {
         object: &ObjectPath,
         body: &Value,
         revision: Option<u64>,
-    ) -> Result<Value, Error> {
+    ) -> Result<Value, ClientError> {
         let request = self.request(Method::PUT, &object.path).json(body);
         self.fetch(if_match(request, revision)).await
     }
@@ -149,7 +149,7 @@ impl Client {
         object: &ObjectPath,
         merge: &Value,
         revision: Option<u64>,
-    ) -> Result<Value, Error> {
+    ) -> Result<Value, ClientError> {
         let request = self.request(Method::PATCH, &object.path).body(merge.to_string());
         let request = request.header(CONTENT_TYPE, "application/merge-patch+json");
         self.fetch(if_match(request, revision)).await
@@ -159,7 +159,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says; 409 naming who refers to it.
-    pub async fn delete(&self, object: &ObjectPath) -> Result<(), Error> {
+    pub async fn delete(&self, object: &ObjectPath) -> Result<(), ClientError> {
         self.send(self.request(Method::DELETE, &object.path)).await.map(|_| ())
     }
 
@@ -167,7 +167,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn artifact_action(&self, object: &ObjectPath, verb: &str) -> Result<Value, Error> {
+    pub async fn artifact_action(&self, object: &ObjectPath, verb: &str) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, &object.with(&format!("/actions/{verb}")))).await
     }
 
@@ -175,7 +175,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server or the network says.
-    pub async fn prune_artifacts(&self, input: &Value) -> Result<Value, Error> {
+    pub async fn prune_artifacts(&self, input: &Value) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, "/artifacts/actions/prune").json(input)).await
     }
 }

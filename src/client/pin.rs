@@ -15,8 +15,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use sha2::{Digest, Sha256};
 
-use crate::client::Error;
-use crate::client::http::{Base, transport_error};
+use crate::client::ClientError;
+use crate::client::http::{BaseUrl, transport_error};
 
 const LEARN_WITHIN: Duration = Duration::from_secs(15);
 
@@ -48,32 +48,39 @@ impl FromStr for Fingerprint {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a fingerprint: 64 hex digits, with or without `sha256:`");
         let bare = text.get(..7).filter(|start| start.eq_ignore_ascii_case("sha256:"));
         let digits: Vec<u8> = text[bare.map_or(0, str::len)..]
             .chars()
             .filter(|c| *c != ':')
             .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
             .collect::<Option<_>>()
-            .ok_or_else(wrong)?;
-        let (pairs, []) = digits.as_chunks::<2>() else { return Err(wrong()) };
+            .ok_or_else(|| fingerprint_error(text))?;
+        let (pairs, []) = digits.as_chunks::<2>() else { return Err(fingerprint_error(text)) };
         let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
-        bytes.try_into().map(Fingerprint).map_err(|_| wrong())
+        bytes.try_into().map(Fingerprint).map_err(|_| fingerprint_error(text))
     }
+}
+
+fn fingerprint_error(text: &str) -> String {
+    format!("`{text}` is not a fingerprint: 64 hex digits, with or without `sha256:`")
 }
 
 /// The pin of one server, and what it showed.
 #[derive(Debug)]
-pub(crate) struct Pin {
+pub(crate) struct CertificatePin {
     /// None takes any certificate, to learn it.
     expected: Option<Fingerprint>,
     seen: Mutex<Option<Fingerprint>>,
     provider: Arc<CryptoProvider>,
 }
 
-impl Pin {
+impl CertificatePin {
     pub(crate) fn new(expected: Option<Fingerprint>) -> Arc<Self> {
-        Arc::new(Pin { expected, seen: Mutex::new(None), provider: Arc::new(ring::default_provider()) })
+        Arc::new(CertificatePin {
+            expected,
+            seen: Mutex::new(None),
+            provider: Arc::new(ring::default_provider()),
+        })
     }
 
     /// The trusted and the shown fingerprint, where they differ.
@@ -86,16 +93,16 @@ impl Pin {
     }
 
     /// TLS settings that trust this pin and nothing else.
-    pub(crate) fn tls(self: &Arc<Self>) -> Result<ClientConfig, Error> {
+    pub(crate) fn tls(self: &Arc<Self>) -> Result<ClientConfig, ClientError> {
         let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| Error::Invalid(format!("TLS cannot be set up: {error}")))?;
+            .map_err(|error| ClientError::Invalid(format!("TLS cannot be set up: {error}")))?;
         let verifier: Arc<dyn ServerCertVerifier> = Arc::clone(self) as _;
         Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
     }
 }
 
-impl ServerCertVerifier for Pin {
+impl ServerCertVerifier for CertificatePin {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -143,16 +150,16 @@ impl ServerCertVerifier for Pin {
 ///
 /// # Errors
 /// A URL that is none, or a server that cannot be reached.
-pub async fn learn(url: &str) -> Result<Fingerprint, Error> {
-    let base: Base = url.parse()?;
-    let pin = Pin::new(None);
+pub async fn learn(url: &str) -> Result<Fingerprint, ClientError> {
+    let base: BaseUrl = url.parse()?;
+    let pin = CertificatePin::new(None);
     let http = reqwest::Client::builder().tls_backend_preconfigured(pin.tls()?).timeout(LEARN_WITHIN);
-    let http = http.build().map_err(|error| Error::Invalid(error.to_string()))?;
+    let http = http.build().map_err(|error| ClientError::Invalid(error.to_string()))?;
     let answer = http.get(base.root("/healthz")).send().await;
     match (pin.seen(), answer) {
         (Some(seen), _) => Ok(seen),
         (None, Err(error)) => Err(transport_error(&base, "GET /healthz", &error)),
-        (None, Ok(_)) => Err(Error::Unexpected {
+        (None, Ok(_)) => Err(ClientError::Unexpected {
             request: "GET /healthz".to_owned(),
             what: format!("{url} answered without showing a certificate"),
         }),

@@ -7,7 +7,7 @@ pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
 
 /// One message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Message {
+pub struct SseMessage {
     /// The type of message; empty for an ordinary one.
     pub event: String,
     pub id: Option<String>,
@@ -16,19 +16,19 @@ pub struct Message {
 
 /// A message is longer than [`MESSAGE_BYTES_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong;
+pub struct MessageTooLong;
 
 /// Takes bytes as they come and gives out messages as they are whole.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub struct SseReader {
     bytes: BytesMut,
     /// How far `bytes` was searched for the end of a line.
     searched: usize,
-    open: Message,
+    open: SseMessage,
     has_data: bool,
 }
 
-impl Reader {
+impl SseReader {
     pub fn push(&mut self, chunk: &[u8]) {
         self.bytes.extend_from_slice(chunk);
     }
@@ -36,8 +36,8 @@ impl Reader {
     /// The next whole message. Comments and messages without data are passed over.
     ///
     /// # Errors
-    /// [`TooLong`]; the reader is of no use after it.
-    pub fn next(&mut self) -> Result<Option<Message>, TooLong> {
+    /// [`MessageTooLong`]; the reader is of no use after it.
+    pub fn next(&mut self) -> Result<Option<SseMessage>, MessageTooLong> {
         while let Some(line) = self.line()? {
             if !line.is_empty() {
                 self.field(&line)?;
@@ -51,11 +51,11 @@ impl Reader {
         Ok(None)
     }
 
-    fn line(&mut self) -> Result<Option<String>, TooLong> {
+    fn line(&mut self) -> Result<Option<String>, MessageTooLong> {
         let rest = self.bytes.get(self.searched..).unwrap_or_default();
         let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
             self.searched = self.bytes.len();
-            return if self.searched > MESSAGE_BYTES_MAX { Err(TooLong) } else { Ok(None) };
+            return if self.searched > MESSAGE_BYTES_MAX { Err(MessageTooLong) } else { Ok(None) };
         };
         let line = self.bytes.split_to(self.searched + end);
         self.bytes.advance(1);
@@ -64,7 +64,7 @@ impl Reader {
         Ok(Some(String::from_utf8_lossy(line).into_owned()))
     }
 
-    fn field(&mut self, line: &str) -> Result<(), TooLong> {
+    fn field(&mut self, line: &str) -> Result<(), MessageTooLong> {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match name {
@@ -78,7 +78,7 @@ impl Reader {
             }
             _ => {}
         }
-        if self.open.data.len() > MESSAGE_BYTES_MAX { Err(TooLong) } else { Ok(()) }
+        if self.open.data.len() > MESSAGE_BYTES_MAX { Err(MessageTooLong) } else { Ok(()) }
     }
 }
 
@@ -86,8 +86,8 @@ impl Reader {
 mod tests {
     use super::*;
 
-    fn messages(chunks: &[&[u8]]) -> Vec<Message> {
-        let mut reader = Reader::default();
+    fn messages(chunks: &[&[u8]]) -> Vec<SseMessage> {
+        let mut reader = SseReader::default();
         let mut found = Vec::new();
         for chunk in chunks {
             reader.push(chunk);
@@ -105,7 +105,7 @@ mod tests {
         let whole = messages(&[text]);
         assert_eq!(whole.len(), 2, "{whole:?}");
         let first =
-            Message { event: "machine.updated".into(), id: Some("7".into()), data: "{\"a\":\n1}".into() };
+            SseMessage { event: "machine.updated".into(), id: Some("7".into()), data: "{\"a\":\n1}".into() };
         assert_eq!(whole[0], first);
         assert_eq!(whole[1].data, "x");
         let cut: Vec<&[u8]> = text.chunks(1).collect();
@@ -114,14 +114,14 @@ mod tests {
 
     #[test]
     fn a_line_without_end_is_refused_before_it_fills_the_memory() {
-        let mut reader = Reader::default();
+        let mut reader = SseReader::default();
         let chunk = vec![b'x'; 1 << 20];
         let refused = (0..20).any(|_| {
             reader.push(&chunk);
             reader.next().is_err()
         });
         assert!(refused);
-        let mut reader = Reader::default();
+        let mut reader = SseReader::default();
         let refused = (0..20).any(|_| {
             reader.push(b"data:");
             reader.push(&chunk);

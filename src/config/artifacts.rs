@@ -14,7 +14,7 @@ const LISTED_MAX: usize = 256;
 
 /// Artifacts, as it was checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Artifacts {
+pub struct ArtifactsConfig {
     /// The directories below which the local files of artifacts are; none for the defaults.
     pub roots: Option<Vec<PathBuf>>,
     /// Networks that are fetched from besides public and private ones.
@@ -45,7 +45,7 @@ pub(super) struct ArtifactSection {
     fetch_from: Option<Vec<String>>,
 }
 
-impl Artifacts {
+impl ArtifactsConfig {
     /// Puts flags and file together; what is wrong is added to `faults`.
     pub(super) fn load(flags: ArtifactFlags, file: ArtifactSection, faults: &mut Vec<String>) -> Self {
         let roots = (!flags.artifacts_roots.is_empty()).then_some(flags.artifacts_roots).or(file.roots);
@@ -65,6 +65,6 @@ impl Artifacts {
                 faults.push(format!("artifacts.{name}: {count} entries, and {LISTED_MAX} at most"));
             }
         }
-        Artifacts { roots, fetch_from }
+        ArtifactsConfig { roots, fetch_from }
     }
 }

@@ -52,10 +52,9 @@ fn check_level(text: &str) -> Result<(), String> {
 }
 
 fn check_target(target: &str) -> Result<(), String> {
-    let is_name = |part: &str| {
+    if !target.split("::").all(|part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    if !target.split("::").all(is_name) {
+    }) {
         return Err(format!("`{target}` is not the name of a module, like metalwright::dhcp"));
     }
     let Some(module) = target.strip_prefix("metalwright::") else {
@@ -65,18 +64,21 @@ fn check_target(target: &str) -> Result<(), String> {
             None => Ok(()),
         };
     };
-    let modules = || include_str!(concat!(env!("OUT_DIR"), "/modules.txt")).lines();
-    if modules().any(|known| known == module) {
+    if module_names().any(|known| known == module) {
         return Ok(());
     }
-    let hint = match nearest(module, modules()) {
+    let hint = match nearest(module, module_names()) {
         Some(near) => format!("did you mean `metalwright::{near}`?"),
         None => {
-            let top: Vec<&str> = modules().filter(|module| !module.contains("::")).collect();
+            let top: Vec<&str> = module_names().filter(|module| !module.contains("::")).collect();
             format!("there are: {}", top.join(", "))
         }
     };
     Err(format!("there is no module `{target}`; {hint}"))
+}
+
+fn module_names() -> std::str::Lines<'static> {
+    include_str!(concat!(env!("OUT_DIR"), "/modules.txt")).lines()
 }
 
 #[cfg(test)]

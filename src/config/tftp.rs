@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 
-use super::Listen;
+use super::ListenAddress;
 
 /// Every key of the section.
 pub(super) const KEYS: &[&str] =
@@ -17,7 +17,7 @@ const BLOCK_BYTES: RangeInclusive<u32> = 8..=65_464;
 /// Who is answered over TFTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Peers {
+pub enum PeerPolicy {
     /// Those in enabled subnets, and those with a lease.
     #[default]
     Managed,
@@ -26,10 +26,10 @@ pub enum Peers {
 
 /// TFTP, as it was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tftp {
-    pub listen: Listen,
+pub struct TftpConfig {
+    pub listen: ListenAddress,
     pub single_port: bool,
-    pub peers: Peers,
+    pub peers: PeerPolicy,
     /// Reads at a time, of all and of one address.
     pub sessions: u32,
     pub sessions_per_peer: u32,
@@ -49,7 +49,7 @@ pub struct TftpFlags {
     pub tftp_single_port: Option<bool>,
     /// Who is answered over TFTP: managed (those in subnets and with leases) or any [default: managed].
     #[arg(long, env = "METALWRIGHT_TFTP_PEERS", value_name = "WHO")]
-    pub tftp_peers: Option<Peers>,
+    pub tftp_peers: Option<PeerPolicy>,
     /// TFTP reads at a time [default: 4096].
     #[arg(long, env = "METALWRIGHT_TFTP_SESSIONS", value_name = "COUNT")]
     pub tftp_sessions: Option<u32>,
@@ -69,17 +69,17 @@ pub struct TftpFlags {
 pub(super) struct TftpSection {
     pub listen: Option<String>,
     single_port: Option<bool>,
-    peers: Option<Peers>,
+    peers: Option<PeerPolicy>,
     sessions: Option<u32>,
     sessions_per_peer: Option<u32>,
     block_bytes: Option<u32>,
     rollover: Option<u32>,
 }
 
-impl Tftp {
+impl TftpConfig {
     /// Flags before the file before the defaults. What is out of range is added to `faults`.
     pub(super) fn load(
-        listen: Listen,
+        listen: ListenAddress,
         flags: TftpFlags,
         file: TftpSection,
         faults: &mut Vec<String>,
@@ -96,7 +96,7 @@ impl Tftp {
         let per_peer = number(per_peer, "sessions_per_peer", &SESSIONS, 8);
         let block = number(flags.tftp_block_bytes.or(file.block_bytes), "block_bytes", &BLOCK_BYTES, 1468);
         let rollover = number(flags.tftp_rollover.or(file.rollover), "rollover", &(0..=1), 0);
-        Tftp {
+        TftpConfig {
             listen,
             single_port: flags.tftp_single_port.or(file.single_port).unwrap_or(false),
             peers: flags.tftp_peers.or(file.peers).unwrap_or_default(),
@@ -112,16 +112,16 @@ impl Tftp {
 mod tests {
     use super::*;
 
-    fn load(flags: TftpFlags, file: &str) -> (Tftp, Vec<String>) {
+    fn load(flags: TftpFlags, file: &str) -> (TftpConfig, Vec<String>) {
         let (file, mut faults) = (toml::from_str(file).unwrap(), Vec::new());
-        (Tftp::load(Listen::Off, flags, file, &mut faults), faults)
+        (TftpConfig::load(ListenAddress::Off, flags, file, &mut faults), faults)
     }
 
     #[test]
     fn flags_go_before_the_file_and_the_file_before_the_defaults() {
         let flags = TftpFlags { tftp_sessions_per_peer: Some(64), ..TftpFlags::default() };
         let (tftp, faults) = load(flags, "sessions_per_peer = 9\npeers = \"any\"\nrollover = 1\n");
-        assert_eq!((tftp.sessions_per_peer, tftp.peers, tftp.rollover), (64, Peers::Any, 1));
+        assert_eq!((tftp.sessions_per_peer, tftp.peers, tftp.rollover), (64, PeerPolicy::Any, 1));
         assert_eq!((tftp.sessions, tftp.block_bytes, tftp.single_port), (4096, 1468, false));
         assert!(faults.is_empty(), "{faults:?}");
     }

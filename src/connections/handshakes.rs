@@ -41,7 +41,7 @@ pub struct Handshakes {
 
 /// Why there is no TLS with a client.
 #[derive(Debug)]
-pub enum Failed {
+pub enum HandshakeError {
     TooSlow,
     /// There was no ClientHello, or none that is understood.
     Hello(io::Error),
@@ -70,25 +70,29 @@ impl Handshakes {
     ///
     /// # Errors
     /// It did not come about.
-    pub async fn shake(&self, stream: TcpStream, peer: IpAddr) -> Result<TlsStream<TcpStream>, Failed> {
+    pub async fn shake(
+        &self,
+        stream: TcpStream,
+        peer: IpAddr,
+    ) -> Result<TlsStream<TcpStream>, HandshakeError> {
         let shaken = async {
-            // Whoever waits for others of its own address takes no place of all.
+            // A client that waits for others of its own address does not hold a global slot.
             let _of_address = self.of_address.take(peer).await?;
             let _place = self.places.acquire().await.map_err(closed)?;
             let handshake = self.thread.spawn(shake(self.acceptor.clone(), stream));
             AbortOnDropHandle::new(handshake).await.map_err(closed)?
         };
-        tokio::time::timeout(self.time_max, shaken).await.unwrap_or(Err(Failed::TooSlow))
+        tokio::time::timeout(self.time_max, shaken).await.unwrap_or(Err(HandshakeError::TooSlow))
     }
 }
 
-fn closed(error: impl std::error::Error + Send + Sync + 'static) -> Failed {
-    Failed::Broken(io::Error::other(error))
+fn closed(error: impl std::error::Error + Send + Sync + 'static) -> HandshakeError {
+    HandshakeError::Broken(io::Error::other(error))
 }
 
-async fn shake(acceptor: TlsAcceptor, stream: TcpStream) -> Result<TlsStream<TcpStream>, Failed> {
-    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(Failed::Hello)?;
-    hello.into_stream(acceptor.config().clone()).await.map_err(Failed::Broken)
+async fn shake(acceptor: TlsAcceptor, stream: TcpStream) -> Result<TlsStream<TcpStream>, HandshakeError> {
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(HandshakeError::Hello)?;
+    hello.into_stream(acceptor.config().clone()).await.map_err(HandshakeError::Broken)
 }
 
 /// The handshakes of each address.
@@ -111,7 +115,7 @@ impl AddressPlaces {
         Arc::new(AddressPlaces { max: max.clamp(1, Semaphore::MAX_PERMITS), places: Mutex::default() })
     }
 
-    async fn take(self: &Arc<Self>, peer: IpAddr) -> Result<AddressPlace, Failed> {
+    async fn take(self: &Arc<Self>, peer: IpAddr) -> Result<AddressPlace, HandshakeError> {
         let semaphore = {
             let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(places.entry(peer).or_insert_with(|| Arc::new(Semaphore::new(self.max))))

@@ -24,7 +24,7 @@ pub struct ConnectionLimits {
 
 /// Why a client was not let in, or was sent away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
+pub enum LimitReason {
     /// All connections were taken, and it had to wait.
     AllTaken,
     /// Its address had as many connections as one may have.
@@ -41,49 +41,54 @@ pub enum Limit {
     Idle,
 }
 
-impl Limit {
+impl LimitReason {
     const COUNT: usize = 7;
     /// What the boot side counts: a slow handshake is a slow request there, and silence is no fault.
-    pub const OF_BOOT: [Limit; 5] =
-        [Limit::AllTaken, Limit::OneAddress, Limit::SlowRequest, Limit::Stalled, Limit::Malformed];
+    pub const OF_BOOT: [LimitReason; 5] = [
+        LimitReason::AllTaken,
+        LimitReason::OneAddress,
+        LimitReason::SlowRequest,
+        LimitReason::Stalled,
+        LimitReason::Malformed,
+    ];
     /// What the API counts.
-    pub const OF_API: [Limit; Limit::COUNT] = [
-        Limit::AllTaken,
-        Limit::OneAddress,
-        Limit::SlowRequest,
-        Limit::Stalled,
-        Limit::Malformed,
-        Limit::SlowHandshake,
-        Limit::Idle,
+    pub const OF_API: [LimitReason; LimitReason::COUNT] = [
+        LimitReason::AllTaken,
+        LimitReason::OneAddress,
+        LimitReason::SlowRequest,
+        LimitReason::Stalled,
+        LimitReason::Malformed,
+        LimitReason::SlowHandshake,
+        LimitReason::Idle,
     ];
 
     pub fn as_str(self) -> &'static str {
         match self {
-            Limit::AllTaken => "all_taken",
-            Limit::OneAddress => "one_address",
-            Limit::SlowRequest => "slow_request",
-            Limit::Stalled => "stalled",
-            Limit::Malformed => "malformed",
-            Limit::SlowHandshake => "slow_handshake",
-            Limit::Idle => "idle",
+            LimitReason::AllTaken => "all_taken",
+            LimitReason::OneAddress => "one_address",
+            LimitReason::SlowRequest => "slow_request",
+            LimitReason::Stalled => "stalled",
+            LimitReason::Malformed => "malformed",
+            LimitReason::SlowHandshake => "slow_handshake",
+            LimitReason::Idle => "idle",
         }
     }
 }
 
 /// Totals since the start, for the metrics page.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct ConnectionCounters {
     pub connections: AtomicU64,
     pub requests: AtomicU64,
-    limits: [AtomicU64; Limit::COUNT],
+    limits: [AtomicU64; LimitReason::COUNT],
 }
 
-impl Counters {
-    pub fn limited(&self, why: Limit) -> u64 {
+impl ConnectionCounters {
+    pub fn limited(&self, why: LimitReason) -> u64 {
         self.limits.get(why as usize).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    pub fn count(&self, why: Limit) {
+    pub fn count(&self, why: LimitReason) {
         if let Some(count) = self.limits.get(why as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -96,7 +101,7 @@ pub struct ConnectionLimiter {
     limits: ConnectionLimits,
     places: Arc<Semaphore>,
     of_address: Mutex<HashMap<IpAddr, usize>>,
-    pub counters: Arc<Counters>,
+    pub counters: Arc<ConnectionCounters>,
 }
 
 /// The place of one connection. It is free again when this is dropped.
@@ -109,7 +114,7 @@ pub struct ConnectionPermit {
 
 /// A connection that the kernel handed over.
 #[derive(Debug)]
-pub struct Accepted {
+pub struct AcceptedConnection {
     pub stream: TcpStream,
     pub peer: IpAddr,
     /// `None` when its address has too many already: it is to be closed.
@@ -131,13 +136,13 @@ impl ConnectionLimiter {
     ///
     /// # Errors
     /// The system's, when it has no place for a connection: descriptors, memory.
-    pub async fn accept(self: &Arc<Self>, listener: &TcpListener) -> io::Result<Accepted> {
+    pub async fn accept(self: &Arc<Self>, listener: &TcpListener) -> io::Result<AcceptedConnection> {
         let place = self.place().await?;
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let peer = peer.ip().to_canonical();
-                    return Ok(Accepted { stream, peer, permit: self.admit(peer, place) });
+                    return Ok(AcceptedConnection { stream, peer, permit: self.admit(peer, place) });
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => return Err(error),
@@ -149,7 +154,7 @@ impl ConnectionLimiter {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(place);
         }
-        self.counters.count(Limit::AllTaken);
+        self.counters.count(LimitReason::AllTaken);
         Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)
     }
 
@@ -159,7 +164,7 @@ impl ConnectionLimiter {
         let connections = of_address.entry(peer).or_default();
         if *connections >= self.limits.of_one_address_max.max(1) {
             drop(of_address);
-            self.counters.count(Limit::OneAddress);
+            self.counters.count(LimitReason::OneAddress);
             return None;
         }
         *connections += 1;
@@ -178,7 +183,7 @@ impl ConnectionPermit {
         self.peer
     }
 
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &ConnectionCounters {
         &self.limiter.counters
     }
 }
@@ -211,7 +216,7 @@ mod tests {
             inside.push(limiter.admit(peer(1), limiter.place().await.unwrap()).unwrap());
         }
         assert!(limiter.admit(peer(1), limiter.place().await.unwrap()).is_none());
-        assert_eq!(limiter.counters.limited(Limit::OneAddress), 1);
+        assert_eq!(limiter.counters.limited(LimitReason::OneAddress), 1);
         let other = limiter.admit(peer(2), limiter.place().await.unwrap());
         assert!(other.is_some());
         inside.pop();
@@ -228,7 +233,7 @@ mod tests {
             let limiter = Arc::clone(&limiter);
             async move { limiter.place().await.is_ok() }
         });
-        while limiter.counters.limited(Limit::AllTaken) == 0 {
+        while limiter.counters.limited(LimitReason::AllTaken) == 0 {
             tokio::task::yield_now().await;
         }
         drop(first);

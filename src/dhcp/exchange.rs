@@ -8,18 +8,19 @@ use jiff::Timestamp;
 
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{
-    BootAnswer, ClientKey, Datagram, Holds, PacketEvent, PacketFacts, Query, Sender, Silence,
+    BootAnswer, ClientKey, DhcpClient, DhcpQuery, OpenOffers, PacketEvent, PacketFacts, ReplyDatagram,
+    SilenceReason,
 };
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty, decide};
 use crate::kernel::Error;
 use crate::model::{AddressKey, LeaseState};
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::decision::{Answer, Asked, Decision, arch_of};
-use crate::netboot::decide::loader::Transport;
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::decision::{BootDecision, BootGrant, BootQuestion, arch_of};
+use crate::netboot::decide::loader::LoaderTransport;
 use crate::netboot::decide::{BootData, Verdict};
-use crate::netboot::loader_loops::LoaderRequest;
+use crate::netboot::loader_loops::LoaderPacket;
 use crate::proto::dhcp4::{MessageType, parse};
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// How often one packet is decided on anew because its lease changed meanwhile.
 const DECISIONS_MAX: usize = 3;
@@ -31,26 +32,26 @@ pub(super) enum AttemptRecord {
     Done,
 }
 
-/// What was decided for a packet, and whom it is about.
+/// The decision about a packet, with its client and its machine.
 pub(super) struct DecidedPacket {
-    pub sender: Sender,
-    pub gathered: Gathered,
-    pub decision: Option<Decision>,
+    pub sender: DhcpClient,
+    pub gathered: BootFacts,
+    pub decision: Option<BootDecision>,
     pub outcome: PacketOutcome,
 }
 
 impl Dhcp {
     /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
-    pub async fn answer_dhcp(&self, query: &Query<'_>) -> Result<Option<Datagram>, Silence> {
+    pub async fn answer_dhcp(&self, query: &DhcpQuery<'_>) -> Result<Option<ReplyDatagram>, SilenceReason> {
         if !self.lease_clock.is_steady(self.kernel.now()) {
-            return Err(Silence::Failed);
+            return Err(SilenceReason::Failed);
         }
         let mut decided = self.decide_packet(query, AttemptRecord::Open);
         if decided.outcome.attempt.is_some() {
             // Apart, like all that few packets need: what every packet carries along must be small.
             if let Err(error) = Box::pin(self.record_attempt(query, &mut decided)).await {
-                warn_seldom!(%error, "the boot attempt cannot be recorded: no answer");
-                return Err(Silence::Failed);
+                warn_limited!(%error, "the boot attempt cannot be recorded: no answer");
+                return Err(SilenceReason::Failed);
             }
             decided = self.decide_packet(query, AttemptRecord::Done);
         }
@@ -63,17 +64,17 @@ impl Dhcp {
                 Ok(answered) => return answered,
                 // Another packet of the client was quicker: what it left behind decides now.
                 Err(Error::Conflict(_)) => decided = self.decide_packet(query, AttemptRecord::Done),
-                Err(_) => return Err(Silence::Failed),
+                Err(_) => return Err(SilenceReason::Failed),
             }
             // They are noted.
             decided.outcome.notes.clear();
         }
-        Err(Silence::Failed)
+        Err(SilenceReason::Failed)
     }
 
     /// Whether an ACK that was sent a moment ago still holds: its address is leased to that client, in a
     /// subnet that is served.
-    pub fn still_holds(&self, reply: &Datagram) -> bool {
+    pub fn still_holds(&self, reply: &ReplyDatagram) -> bool {
         let Ok(packet) = parse(&reply.bytes) else { return false };
         self.kernel.read(|world| {
             let lease = world.leases.get(&AddressKey::from(packet.yiaddr)).map(|row| &row.spec);
@@ -89,7 +90,7 @@ impl Dhcp {
 
     /// One look at the world: the facts of a packet, and all that comes of them. The address of an offer is
     /// kept for the client before anybody else can be offered it.
-    pub(super) fn decide_packet(&self, query: &Query<'_>, attempt: AttemptRecord) -> DecidedPacket {
+    pub(super) fn decide_packet(&self, query: &DhcpQuery<'_>, attempt: AttemptRecord) -> DecidedPacket {
         let now = self.kernel.now();
         self.kernel.read(|world| {
             let mut facts = PacketFacts::gather(*query, world);
@@ -107,10 +108,10 @@ impl Dhcp {
         })
     }
 
-    /// What is known of the boot of the client, be it a machine or not.
-    fn gather_boot(&self, facts: &PacketFacts<'_>) -> Gathered {
+    /// The facts of the client's boot; the client may be no machine.
+    fn gather_boot(&self, facts: &PacketFacts<'_>) -> BootFacts {
         let machine = facts.machine.and_then(|machine| facts.world.machines.get(&machine.key));
-        let mut gathered = Gathered::of(facts.world, &self.netboot.loaders, machine);
+        let mut gathered = BootFacts::of(facts.world, &self.netboot.loaders, machine);
         gathered.subnet_mode = facts.sender.subnet_mode;
         gathered.client_arch = arch_of(&facts.sender.client);
         gathered.asks = self.netboot.asks_before(&loader_request(&facts.query), gathered.machine.as_deref());
@@ -119,31 +120,31 @@ impl Dhcp {
     }
 
     /// The boot decision for the client. It takes what the client asked for before out of `gathered`.
-    fn boot_answer(&self, facts: &PacketFacts<'_>, gathered: &mut Gathered, now: Timestamp) -> BootAnswer {
-        let decision = gathered.decide(&Asked::BootData(facts.sender.client.clone()), now);
+    fn boot_answer(&self, facts: &PacketFacts<'_>, gathered: &mut BootFacts, now: Timestamp) -> BootAnswer {
+        let decision = gathered.decide(&BootQuestion::BootData(facts.sender.client.clone()), now);
         let data = self.boot_data(facts, gathered, &decision);
         let asks = std::mem::take(&mut gathered.asks);
         BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded: false }
     }
 
     /// The decision as names and URLs that the client can use.
-    fn boot_data(&self, facts: &PacketFacts<'_>, gathered: &Gathered, decision: &Decision) -> BootData {
-        if matches!(decision.answer, Answer::NoBootData) {
+    fn boot_data(&self, facts: &PacketFacts<'_>, gathered: &BootFacts, decision: &BootDecision) -> BootData {
+        if matches!(decision.answer, BootGrant::NoBootData) {
             return BootData::None;
         }
         let Some(server) = facts.boot_server() else { return BootData::None };
         let facing = self.catalog.facing(server.into());
         let http = &facing.http;
         match &decision.answer {
-            Answer::Loader { name } => BootData::Tftp { next_server: server, file: name.clone() },
-            Answer::LoaderUrl { name, over } => facing.url(*over, name),
-            Answer::BootServer { menu } => BootData::Server { next_server: server, menu: menu.clone() },
-            Answer::BootFile { file, .. } if file.contains("://") => BootData::Url { url: file.clone() },
-            Answer::BootFile { file, over: Transport::Tftp } => {
+            BootGrant::Loader { name } => BootData::Tftp { next_server: server, file: name.clone() },
+            BootGrant::LoaderUrl { name, over } => facing.url(*over, name),
+            BootGrant::BootServer { menu } => BootData::Server { next_server: server, menu: menu.clone() },
+            BootGrant::BootFile { file, .. } if file.contains("://") => BootData::Url { url: file.clone() },
+            BootGrant::BootFile { file, over: LoaderTransport::Tftp } => {
                 BootData::Tftp { next_server: server, file: file.clone() }
             }
-            Answer::BootFile { file, over } => facing.url(*over, file),
-            Answer::ScriptUrl if !http.is_empty() => {
+            BootGrant::BootFile { file, over } => facing.url(*over, file),
+            BootGrant::ScriptUrl if !http.is_empty() => {
                 let attempt =
                     gathered.attempt().filter(|_| !matches!(decision.verdict, Verdict::Ignore { .. }));
                 let path = attempt.map_or_else(
@@ -157,11 +158,11 @@ impl Dhcp {
     }
 
     /// Records the boot attempt that a packet begins or brings further. It is on disk when this returns.
-    async fn record_attempt(&self, query: &Query<'_>, decided: &mut DecidedPacket) -> Result<(), Error> {
+    async fn record_attempt(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) -> Result<(), Error> {
         self.record_notes(query, decided).await;
         let Some(power_on) = decided.outcome.attempt else { return Ok(()) };
         let (gathered, client) = (decided.gathered.clone(), decided.sender.client.clone());
-        self.netboot.powered_on(gathered, power_on, &Asked::BootData(client)).await?;
+        self.netboot.powered_on(gathered, power_on, &BootQuestion::BootData(client)).await?;
         Ok(())
     }
 
@@ -174,9 +175,9 @@ impl Dhcp {
     /// again.
     async fn carry_out(
         &self,
-        query: &Query<'_>,
+        query: &DhcpQuery<'_>,
         decided: &mut DecidedPacket,
-    ) -> Result<Result<Option<Datagram>, Silence>, Error> {
+    ) -> Result<Result<Option<ReplyDatagram>, SilenceReason>, Error> {
         decided.complete();
         let outcome = &decided.outcome;
         tracing::debug!(event = outcome.kind.as_str(), reason = outcome.reason, "dhcp");
@@ -194,7 +195,7 @@ impl Dhcp {
         if let Some(event) = event.take() {
             self.kernel.note(event);
         }
-        let reply = reply.take().map(|reply| Datagram { durable, ..reply.into() });
+        let reply = reply.take().map(|reply| ReplyDatagram { durable, ..reply.into() });
         Ok(counts.silence.map_or(Ok(reply), Err))
     }
 
@@ -204,7 +205,7 @@ impl Dhcp {
         let DecidedPacket { gathered, outcome, .. } = decided;
         if let Err(error) = self.kernel.commit(changeset).await {
             if !matches!(error, Error::Conflict(_)) {
-                warn_seldom!(%error, reason = outcome.reason, "a lease was not written: no answer");
+                warn_limited!(%error, reason = outcome.reason, "a lease was not written: no answer");
             }
             return Err(error);
         }
@@ -235,7 +236,7 @@ impl DecidedPacket {
 }
 
 /// Keeps the address of an offer, or frees one that is not wanted. There is no offer where too many are open.
-fn change_offers(offers: &mut Holds, outcome: &mut PacketOutcome) {
+fn change_offers(offers: &mut OpenOffers, outcome: &mut PacketOutcome) {
     match &outcome.offer {
         OfferChange::Keep { address, hold } => {
             if !offers.hold(*address, hold.clone(), outcome.decided_at) {
@@ -248,8 +249,8 @@ fn change_offers(offers: &mut Holds, outcome: &mut PacketOutcome) {
     }
 }
 
-fn loader_request(query: &Query<'_>) -> LoaderRequest {
-    LoaderRequest {
+fn loader_request(query: &DhcpQuery<'_>) -> LoaderPacket {
+    LoaderPacket {
         mac: ClientKey::mac_of(query.packet),
         xid: query.packet.xid,
         is_discover: query.packet.message_type() == Some(MessageType::Discover),

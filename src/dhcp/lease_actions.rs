@@ -12,7 +12,7 @@ use crate::dhcp::Dhcp;
 use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError};
 use crate::model::event::{DhcpRelease, LeaseNow, MachineAddressChanged, ObjectSnapshot};
 use crate::model::{EventBody, Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
-use crate::objects::write::Target;
+use crate::objects::write::WriteTarget;
 
 /// Most leases that are marked as expired in one go.
 pub const EXPIRED_AT_ONCE_MAX: usize = 1024;
@@ -21,7 +21,7 @@ const COMMITS_MAX: usize = 64;
 
 /// How an operator ends a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum LeaseEnding {
     /// As if its client had given it back. The record stays, and with it the client's claim to the address.
     Release,
     /// As if its time were up.
@@ -35,7 +35,12 @@ impl Dhcp {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] for one that has ended already.
-    pub async fn end_lease(&self, caller: &Caller, target: &Target<'_>, ending: Ending) -> Result<(), Error> {
+    pub async fn end_lease(
+        &self,
+        caller: &Caller,
+        target: &WriteTarget<'_>,
+        ending: LeaseEnding,
+    ) -> Result<(), Error> {
         for _ in 0..STALE_RETRIES_MAX {
             let changeset = self.prepare_ending(caller, target, ending)?;
             match self.kernel.try_commit(changeset).await {
@@ -51,21 +56,21 @@ impl Dhcp {
     fn prepare_ending(
         &self,
         caller: &Caller,
-        target: &Target<'_>,
-        ending: Ending,
+        target: &WriteTarget<'_>,
+        ending: LeaseEnding,
     ) -> Result<Changeset, Error> {
         self.kernel.read(|world| {
             let lease = caller.find::<Lease>(world, target.reference)?;
             target.check(lease)?;
             let state = match ending {
-                Ending::Delete => {
+                LeaseEnding::Delete => {
                     let event = lease_event(caller, &lease.spec, deleted(lease));
                     let changeset =
                         Changeset::default().delete(&Object::Lease(Arc::clone(lease))).event(event);
                     return Ok(without_address(changeset, caller, (world, &lease.spec)));
                 }
-                Ending::Release => LeaseState::Released,
-                Ending::Expire => LeaseState::Expired,
+                LeaseEnding::Release => LeaseState::Released,
+                LeaseEnding::Expire => LeaseState::Expired,
             };
             if !is_in_effect(&lease.spec, caller.now) {
                 let (address, at) = (lease.spec.address, lease.spec.expires_at);
@@ -78,7 +83,7 @@ impl Dhcp {
                 _ => EventBody::DhcpExpired(now),
             };
             let event = lease_event(caller, &ended, body);
-            Ok(ending_changeset(caller, world, (lease, ended, event)))
+            Ok(ending_changeset(caller, world, lease, ended, event))
         })
     }
 
@@ -120,13 +125,15 @@ fn expiry(caller: &Caller, world: &World, lease: &Arc<Stored<Lease>>) -> Changes
     let ended = Lease { state: LeaseState::Expired, ..lease.spec.clone() };
     let now = LeaseNow::new(&ended, "its client did not renew it");
     let event = lease_event(caller, &ended, EventBody::DhcpExpired(now));
-    ending_changeset(caller, world, (lease, ended, event))
+    ending_changeset(caller, world, lease, ended, event)
 }
 
 fn ending_changeset(
     caller: &Caller,
     world: &World,
-    (lease, ended, event): (&Arc<Stored<Lease>>, Lease, NewEvent),
+    lease: &Arc<Stored<Lease>>,
+    ended: Lease,
+    event: NewEvent,
 ) -> Changeset {
     let mut next = lease.next(caller.now);
     next.spec = ended;
@@ -174,7 +181,7 @@ mod tests {
     use crate::houses::{Houses, testing};
     use crate::kernel::EventQuery;
     use crate::model::{EventKind, Machine};
-    use crate::objects::write::Expected;
+    use crate::objects::write::ExpectedRevision;
 
     fn lease(caller: &Caller, last: u8) -> Lease {
         let mac = format!("02:00:00:00:00:{last:02x}").parse().unwrap();
@@ -197,8 +204,8 @@ mod tests {
         testing::put(app, Object::Lease(stored.into())).await;
     }
 
-    fn target(reference: &str) -> Target<'_> {
-        Target { reference, expected: Expected::Any }
+    fn target(reference: &str) -> WriteTarget<'_> {
+        WriteTarget { reference, expected: ExpectedRevision::Any }
     }
 
     async fn machine_at(app: &Houses, caller: &Caller, lease: &Lease) -> String {
@@ -218,7 +225,7 @@ mod tests {
         let machine = machine_at(&app, &caller, &lease).await;
         lease.machine = machine.parse().ok();
         put(&app, lease.clone(), caller.now).await;
-        app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Release).await.unwrap();
+        app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Release).await.unwrap();
         let ended = app.kernel.get::<Lease>("10.0.0.5").unwrap();
         let expected = Lease { state: LeaseState::Released, expires_at: caller.now, ..lease };
         assert_eq!(ended.spec, expected);
@@ -228,7 +235,7 @@ mod tests {
             events.iter().rev().take(2).map(|e| (e.body.kind().unwrap(), e.actor.as_str())).collect();
         let (changed, released) = (EventKind::MachineAddressChanged, EventKind::DhcpReleased);
         assert_eq!(last, [(changed, "token:admin"), (released, "token:admin")]);
-        let again = app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Expire).await;
+        let again = app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await;
         assert!(matches!(&again, Err(Error::Conflict(why)) if why.contains("ended already")), "{again:?}");
     }
 
@@ -237,11 +244,11 @@ mod tests {
         let (app, caller) = (testing::app(), testing::caller());
         let declined = Lease { state: LeaseState::Declined, mac: None, ..lease(&caller, 5) };
         put(&app, declined, caller.now).await;
-        app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Expire).await.unwrap();
+        app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await.unwrap();
         assert_eq!(app.kernel.get::<Lease>("10.0.0.5").unwrap().spec.state, LeaseState::Expired);
-        app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Delete).await.unwrap();
+        app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Delete).await.unwrap();
         assert!(app.kernel.get::<Lease>("10.0.0.5").is_err());
-        let none = app.dhcp.end_lease(&caller, &target("10.0.0.5"), Ending::Release).await;
+        let none = app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Release).await;
         assert!(matches!(none, Err(Error::NotFound { .. })));
     }
 

@@ -20,18 +20,18 @@ const MOVED_AT_ONCE_MAX: usize = 256;
 
 /// The wall clock beside the one that nobody sets.
 #[derive(Debug, Default)]
-pub struct LeaseClock(Mutex<Looks>);
+pub struct LeaseClock(Mutex<ClockReadings>);
 
 #[derive(Debug, Default)]
-struct Looks {
+struct ClockReadings {
     last: Option<(Timestamp, Instant)>,
     /// What the leases were not moved along with yet.
-    jump: Option<Jump>,
+    jump: Option<ClockJump>,
 }
 
 /// The wall clock was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Jump {
+struct ClockJump {
     /// What it would show now.
     before: Timestamp,
     /// What it shows.
@@ -40,14 +40,14 @@ struct Jump {
 
 impl LeaseClock {
     /// Looks at both clocks. Gives the jump that leases are still to be moved along with.
-    fn look(&self, wall: Timestamp, at: Instant) -> Option<Jump> {
+    fn look(&self, wall: Timestamp, at: Instant) -> Option<ClockJump> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((last, then)) = looks.last.replace((wall, at)) {
             let passed = SignedDuration::try_from(at.saturating_duration_since(then)).unwrap_or_default();
             let before = last.saturating_add(passed).unwrap_or(wall);
             if wall.duration_since(before).abs() >= JUMP_MIN {
                 let first = looks.jump.map_or(before, |jump| jump.before);
-                looks.jump = Some(Jump { before: first, after: wall });
+                looks.jump = Some(ClockJump { before: first, after: wall });
             }
         }
         looks.jump
@@ -58,13 +58,13 @@ impl LeaseClock {
         self.look(wall, Instant::now()).is_none()
     }
 
-    fn moved(&self, jump: Jump) {
+    fn moved(&self, jump: ClockJump) {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         looks.jump = looks.jump.filter(|now| *now != jump);
     }
 
     /// The clock was put back while nobody looked: something was written later than now.
-    fn was_put_back(&self, jump: Jump) {
+    fn was_put_back(&self, jump: ClockJump) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).jump = Some(jump);
     }
 }
@@ -74,7 +74,7 @@ impl Dhcp {
     pub fn look_for_future_leases(&self, wall: Timestamp) {
         let newest = self.kernel.read(|world| world.leases.iter().map(|row| row.updated_at).max());
         if let Some(before) = newest.filter(|newest| newest.duration_since(wall) >= JUMP_MIN) {
-            self.lease_clock.was_put_back(Jump { before, after: wall });
+            self.lease_clock.was_put_back(ClockJump { before, after: wall });
         }
     }
 
@@ -99,14 +99,12 @@ impl Dhcp {
     }
 
     async fn move_leases(&self, group: &[Stored<Lease>]) -> Result<(), Error> {
-        let update =
-            |changeset: Changeset, row: &Stored<Lease>| changeset.update(Object::Lease(row.clone().into()));
-        match self.kernel.try_commit(group.iter().fold(Changeset::default(), update)).await {
+        match self.kernel.try_commit(group.iter().fold(Changeset::default(), with_lease)).await {
             Ok(_) => Ok(()),
             Err(StoreError::Stale { .. }) => {
                 // One of them was changed or deleted meanwhile, and is right as it is.
                 for row in group {
-                    match self.kernel.try_commit(update(Changeset::default(), row)).await {
+                    match self.kernel.try_commit(with_lease(Changeset::default(), row)).await {
                         Ok(_) | Err(StoreError::Stale { .. }) => {}
                         Err(error) => return Err(error.into()),
                     }
@@ -118,9 +116,13 @@ impl Dhcp {
     }
 }
 
+fn with_lease(changeset: Changeset, row: &Stored<Lease>) -> Changeset {
+    changeset.update(Object::Lease(row.clone().into()))
+}
+
 /// The lease as its client sees it end: the same seconds from now as before, but no more than it was granted.
 /// What had ended has ended. `None` where nothing changes.
-fn moved(row: &Stored<Lease>, jump: Jump) -> Option<Stored<Lease>> {
+fn moved(row: &Stored<Lease>, jump: ClockJump) -> Option<Stored<Lease>> {
     let lease = &row.spec;
     let runs = matches!(lease.state, LeaseState::Bound | LeaseState::Offered | LeaseState::Declined);
     let is_future = row.updated_at.duration_since(jump.after) >= JUMP_MIN;

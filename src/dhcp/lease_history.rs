@@ -13,7 +13,7 @@ use crate::model::{Event, EventBody, Kind, LeaseState, Mac, Machine, Stored};
 
 /// One client with one address, for one stretch of time.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Tenure {
+pub struct LeasePeriod {
     pub address: Ipv4Addr,
     /// The client as leases name it; what is known of its MAC is in `mac`.
     pub client: Option<String>,
@@ -35,7 +35,7 @@ pub struct Tenure {
 /// A page of a history, the latest first.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LeaseHistory {
-    pub items: Vec<Tenure>,
+    pub items: Vec<LeasePeriod>,
     /// The `before` of the next page; null on the last one.
     pub next: Option<u64>,
 }
@@ -92,30 +92,33 @@ fn name_of(machine: &Stored<Machine>) -> String {
 }
 
 fn read_of(of: &str) -> Result<LeaseOf, Error> {
-    let refused = || {
-        let what = "a history is of an address (10.0.0.5) or of a MAC (mac:52:54:00:aa:00:01)";
-        Error::BadRequest(format!("{what}, not of `{of}`"))
-    };
     match of.strip_prefix("mac:") {
-        Some(mac) => mac.parse().map(LeaseOf::Mac).map_err(|_| refused()),
-        None => of.parse().map(LeaseOf::Address).map_err(|_| refused()),
+        Some(mac) => mac.parse().map(LeaseOf::Mac).map_err(|_| history_error(of)),
+        None => of.parse().map(LeaseOf::Address).map_err(|_| history_error(of)),
     }
 }
 
-impl Tenure {
-    fn is_before(&self, other: &Tenure) -> bool {
+fn history_error(of: &str) -> Error {
+    let what = "a history is of an address (10.0.0.5) or of a MAC (mac:52:54:00:aa:00:01)";
+    Error::BadRequest(format!("{what}, not of `{of}`"))
+}
+
+impl LeasePeriod {
+    fn is_before(&self, other: &LeasePeriod) -> bool {
         self.address == other.address && (self.client == other.client || other.client.is_none())
     }
 }
 
 /// The stretches that a row of events makes, oldest first.
-fn tenures(events: &[Event]) -> Vec<Tenure> {
-    let mut all: Vec<Tenure> = Vec::new();
+fn tenures(events: &[Event]) -> Vec<LeasePeriod> {
+    let mut all: Vec<LeasePeriod> = Vec::new();
     for event in events {
         let Some(said) = said(event) else { continue };
         let is_known = all.iter().any(|held| held.is_before(&said));
-        let same = |held: &&mut Tenure| held.address == said.address && held.until.is_none();
-        let open = all.iter_mut().rev().find(same);
+        let open = all
+            .iter_mut()
+            .rev()
+            .find(|held: &&mut LeasePeriod| held.address == said.address && held.until.is_none());
         match (ending(event), open) {
             (None, Some(open)) if open.client == said.client && said.until.is_none() => {
                 open.hostname = said.hostname.or(open.hostname.take());
@@ -133,7 +136,7 @@ fn tenures(events: &[Event]) -> Vec<Tenure> {
             // The record of a lease that was over: it was deleted, or declined by another.
             (Some(_), None) if is_known => {}
             (Some(how), None) => {
-                let mut tenure = Tenure { from: recorded(event).map(|lease| lease.bound_at), ..said };
+                let mut tenure = LeasePeriod { from: recorded(event).map(|lease| lease.bound_at), ..said };
                 close(&mut tenure, event, how);
                 all.push(tenure);
             }
@@ -142,7 +145,7 @@ fn tenures(events: &[Event]) -> Vec<Tenure> {
     all
 }
 
-fn close(tenure: &mut Tenure, event: &Event, how: &str) {
+fn close(tenure: &mut LeasePeriod, event: &Event, how: &str) {
     let at = match &event.body {
         EventBody::DhcpExpired(lease) => lease.expires_at,
         _ => event.time,
@@ -165,7 +168,7 @@ fn ending(event: &Event) -> Option<&'static str> {
 }
 
 /// The tenure that an event tells of, as long as no other event ends it.
-fn said(event: &Event) -> Option<Tenure> {
+fn said(event: &Event) -> Option<LeasePeriod> {
     let tenure = match (recorded(event), &event.body) {
         (Some(lease), _) => of_lease(lease),
         (
@@ -176,11 +179,11 @@ fn said(event: &Event) -> Option<Tenure> {
         ) => of_packet(packet, event.time)?,
         (None, _) => return None,
     };
-    Some(Tenure { machine: event.subject.strip_prefix("machine:").map(str::to_owned), ..tenure })
+    Some(LeasePeriod { machine: event.subject.strip_prefix("machine:").map(str::to_owned), ..tenure })
 }
 
-fn of_packet(packet: &PacketAnswer, time: Timestamp) -> Option<Tenure> {
-    Some(Tenure {
+fn of_packet(packet: &PacketAnswer, time: Timestamp) -> Option<LeasePeriod> {
+    Some(LeasePeriod {
         address: packet.address?,
         mac: packet.mac,
         client: packet.client.clone().or_else(|| packet.mac.map(|mac| format!("1/{mac}"))),
@@ -193,10 +196,10 @@ fn of_packet(packet: &PacketAnswer, time: Timestamp) -> Option<Tenure> {
     })
 }
 
-fn of_lease(lease: &LeaseNow) -> Tenure {
+fn of_lease(lease: &LeaseNow) -> LeasePeriod {
     // Another server's record of a lease that was over when it was imported.
     let over = lease.state.filter(|state| *state != LeaseState::Bound);
-    Tenure {
+    LeasePeriod {
         address: lease.address,
         mac: lease.mac,
         client: Some(lease.client.clone()),
@@ -273,7 +276,7 @@ mod tests {
         let page = app.dhcp.lease_history(&testing::caller(), of, None).await.unwrap();
         let minute =
             |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.to_string()[14..16].to_owned());
-        let line = |t: &Tenure| {
+        let line = |t: &LeasePeriod| {
             let (mac, ended) = (t.mac.unwrap().0[5], t.ended.clone().unwrap_or_default());
             format!("{} 0{mac} {}..{} {ended}", t.address, minute(t.from), minute(t.until))
         };

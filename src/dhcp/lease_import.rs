@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::import::{self, Entry, Format, Journal};
+use crate::dhcp::decide::import::{self, LeaseEntry, LeaseFileFormat, LeaseJournal};
 use crate::dhcp::lease_actions::lease_event;
 use crate::dhcp::leases::{filing, lease_changeset};
 use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
@@ -35,8 +35,8 @@ const COMMITS_MAX: usize = 64;
 /// Files of another server.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Import {
-    pub format: Format,
+pub struct LeaseImport {
+    pub format: LeaseFileFormat,
     /// In the order in which they were written: of Kea the `.2` and `.1` before the file itself.
     pub files: Vec<ImportFile>,
     /// Say what would be taken, and take nothing.
@@ -52,10 +52,10 @@ pub struct ImportFile {
     pub text: String,
 }
 
-/// What became of one entry.
+/// The result of one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Fate {
+pub enum EntryResult {
     /// It cannot be read.
     Unread,
     Skipped,
@@ -70,11 +70,11 @@ pub struct ImportLine {
     pub line: usize,
     pub address: Option<Ipv4Addr>,
     pub client: Option<String>,
-    pub outcome: Fate,
+    pub outcome: EntryResult,
     pub reason: String,
 }
 
-/// What became of the files.
+/// The result of an import.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct ImportReport {
     pub dry_run: bool,
@@ -97,17 +97,17 @@ impl Dhcp {
     ///
     /// # Errors
     /// [`Error::Invalid`] for too many files, or what the store says; what was taken before stays.
-    pub async fn import_leases(&self, caller: &Caller, import: &Import) -> Result<ImportReport, Error> {
+    pub async fn import_leases(&self, caller: &Caller, import: &LeaseImport) -> Result<ImportReport, Error> {
         if import.files.is_empty() || import.files.len() > FILES_MAX {
             return Err(Error::invalid("/files", format!("give 1 to {FILES_MAX} files")));
         }
         let texts: Vec<&str> = import.files.iter().map(|file| file.text.as_str()).collect();
         let journal = import::read(import.format, &texts);
         let chosen = self.kernel.read(|world| chosen(&journal, world));
-        let one = async |entry: &Entry| {
+        let one = async |entry: &LeaseEntry| {
             let fate = match chosen.get(&entry.address) {
                 Some(other) => {
-                    Ok((Fate::Skipped, format!("its client has {other} as well, and that is newer")))
+                    Ok((EntryResult::Skipped, format!("its client has {other} as well, and that is newer")))
                 }
                 None => self.import_one(caller, entry, import.dry_run).await,
             };
@@ -122,9 +122,9 @@ impl Dhcp {
     async fn import_one(
         &self,
         caller: &Caller,
-        entry: &Entry,
+        entry: &LeaseEntry,
         dry_run: bool,
-    ) -> Result<(Fate, String), Error> {
+    ) -> Result<(EntryResult, String), Error> {
         for _ in 0..STALE_RETRIES_MAX {
             let planned = self.kernel.read(|world| {
                 let lease = admit(world, entry, caller.now)?;
@@ -132,20 +132,20 @@ impl Dhcp {
             });
             let changeset = match planned {
                 Ok(Some(changeset)) => changeset,
-                Ok(None) => return Ok((Fate::Taken, "it would be taken".to_owned())),
+                Ok(None) => return Ok((EntryResult::Taken, "it would be taken".to_owned())),
                 Err(refused) => return Ok(refused),
             };
             match self.kernel.try_commit(changeset).await {
-                Ok(_) => return Ok((Fate::Taken, "taken".to_owned())),
+                Ok(_) => return Ok((EntryResult::Taken, "taken".to_owned())),
                 Err(StoreError::Stale { .. } | StoreError::Taken { .. }) => continue,
                 Err(other) => return Err(other.into()),
             }
         }
-        Ok((Fate::Skipped, "it is being changed by many at once".to_owned()))
+        Ok((EntryResult::Skipped, "it is being changed by many at once".to_owned()))
     }
 }
 
-fn line(import: &Import, entry: &Entry, (outcome, reason): (Fate, String)) -> ImportLine {
+fn line(import: &LeaseImport, entry: &LeaseEntry, (outcome, reason): (EntryResult, String)) -> ImportLine {
     ImportLine {
         file: import.files.get(entry.file).map(|file| file.name.clone()).unwrap_or_default(),
         line: entry.line,
@@ -156,15 +156,14 @@ fn line(import: &Import, entry: &Entry, (outcome, reason): (Fate, String)) -> Im
     }
 }
 
-fn report(import: &Import, journal: &Journal, lines: Vec<ImportLine>) -> ImportReport {
-    let count = |fate: Fate| lines.iter().filter(|line| line.outcome == fate).count();
+fn report(import: &LeaseImport, journal: &LeaseJournal, lines: Vec<ImportLine>) -> ImportReport {
     let mut report = ImportReport {
         dry_run: import.dry_run,
         read: journal.read,
         superseded: journal.read.saturating_sub(lines.len()),
-        taken: count(Fate::Taken),
-        present: count(Fate::Present),
-        skipped: count(Fate::Skipped),
+        taken: count_results(&lines, EntryResult::Taken),
+        present: count_results(&lines, EntryResult::Present),
+        skipped: count_results(&lines, EntryResult::Skipped),
         unread: journal.faults.len() + journal.unread,
         ..ImportReport::default()
     };
@@ -173,7 +172,7 @@ fn report(import: &Import, journal: &Journal, lines: Vec<ImportLine>) -> ImportR
         line: fault.line,
         address: None,
         client: None,
-        outcome: Fate::Unread,
+        outcome: EntryResult::Unread,
         reason: fault.what.clone(),
     });
     report.lines = faults.chain(lines).collect();
@@ -183,12 +182,16 @@ fn report(import: &Import, journal: &Journal, lines: Vec<ImportLine>) -> ImportR
     report
 }
 
+fn count_results(lines: &[ImportLine], fate: EntryResult) -> usize {
+    lines.iter().filter(|line| line.outcome == fate).count()
+}
+
 /// A client has one lease in a network here, other servers may have noted several: the one that is in effect
 /// and was heard of last is taken. Gives the addresses of the others, each with the one that is taken.
-fn chosen(journal: &Journal, world: &World) -> HashMap<Ipv4Addr, Ipv4Addr> {
-    let mut best: HashMap<(&str, &str), &Entry> = HashMap::new();
+fn chosen(journal: &LeaseJournal, world: &World) -> HashMap<Ipv4Addr, Ipv4Addr> {
+    let mut best: HashMap<(&str, &str), &LeaseEntry> = HashMap::new();
     let mut passed = Vec::new();
-    let rank = |entry: &Entry| (entry.state == LeaseState::Bound, entry.heard_at, entry.ends_at);
+    let rank = |entry: &LeaseEntry| (entry.state == LeaseState::Bound, entry.heard_at, entry.ends_at);
     for entry in journal.entries() {
         let (Some(client), Some(subnet)) = (&entry.client, subnet_of(world, entry.address)) else { continue };
         let key = (subnet.network(), client.as_str());
@@ -200,7 +203,7 @@ fn chosen(journal: &Journal, world: &World) -> HashMap<Ipv4Addr, Ipv4Addr> {
             }
         }
     }
-    let kept = |key| best.get(&key).map(|entry: &&Entry| entry.address);
+    let kept = |key| best.get(&key).map(|entry: &&LeaseEntry| entry.address);
     passed.into_iter().filter_map(|(key, address)| Some((address, kept(key)?))).collect()
 }
 
@@ -209,23 +212,22 @@ fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
 }
 
 /// The lease that an entry becomes, or why it does not.
-fn admit(world: &World, entry: &Entry, now: Timestamp) -> Result<Lease, (Fate, String)> {
-    let skip = |why: String| Err((Fate::Skipped, why));
+fn admit(world: &World, entry: &LeaseEntry, now: Timestamp) -> Result<Lease, (EntryResult, String)> {
     let address = entry.address;
-    let Some(subnet) = subnet_of(world, address) else { return skip("it is in no subnet".to_owned()) };
+    let Some(subnet) = subnet_of(world, address) else { return skipped("it is in no subnet".to_owned()) };
     let cidr = subnet.cidr;
     if subnet.mode == SubnetMode::Proxy {
-        return skip(format!("subnet `{}` has its addresses from another server", subnet.name));
+        return skipped(format!("subnet `{}` has its addresses from another server", subnet.name));
     }
     if cidr.prefix <= 30 && (address == cidr.address || address == cidr.broadcast()) {
-        return skip("it is not an address of a host".to_owned());
+        return skipped("it is not an address of a host".to_owned());
     }
-    let Some(client) = client_of(entry) else { return skip("it is nobody's".to_owned()) };
+    let Some(client) = client_of(entry) else { return skipped("it is nobody's".to_owned()) };
     let machine = entry.mac.and_then(|mac| world.machines.find("mac", &mac.to_string()));
     if let Some(reserved) = world.reservations.get(&address.to_string())
         && !is_for(&reserved.spec, entry, machine.map(Arc::as_ref))
     {
-        return skip("it is reserved for another".to_owned());
+        return skipped("it is reserved for another".to_owned());
     }
     let lease = Lease {
         address,
@@ -240,30 +242,39 @@ fn admit(world: &World, entry: &Entry, now: Timestamp) -> Result<Lease, (Fate, S
         hostname: entry.hostname.clone().filter(|name| check_host_name(name, "").is_empty()),
     };
     if lease.state == LeaseState::Declined && lease.expires_at <= now {
-        return skip("it was found in use long ago".to_owned());
+        return skipped("it was found in use long ago".to_owned());
     }
     against_ours(world, entry, &lease, now).map_or(Ok(lease), Err)
 }
 
+fn skipped(why: String) -> Result<Lease, (EntryResult, String)> {
+    Err((EntryResult::Skipped, why))
+}
+
 /// What we have ourselves that stands against a lease.
-fn against_ours(world: &World, entry: &Entry, lease: &Lease, now: Timestamp) -> Option<(Fate, String)> {
+fn against_ours(
+    world: &World,
+    entry: &LeaseEntry,
+    lease: &Lease,
+    now: Timestamp,
+) -> Option<(EntryResult, String)> {
     if let Some(present) = world.leases.get(&lease.address.to_string()) {
         let ours = &present.spec;
         let same = Lease { machine: ours.machine, hostname: ours.hostname.clone(), ..lease.clone() } == *ours;
         let as_marked = Lease { state: ours.state, ..lease.clone() };
         let marked = ours.state == LeaseState::Expired && as_marked.client == ours.client;
         if same || marked && as_marked.expires_at == ours.expires_at {
-            return Some((Fate::Present, "it is here already".to_owned()));
+            return Some((EntryResult::Present, "it is here already".to_owned()));
         }
         let in_effect = ours.expires_at > now && !matches!(ours.state, LeaseState::Released);
         let in_effect = in_effect && ours.state != LeaseState::Expired;
         if in_effect && ours.client != lease.client {
-            return Some((Fate::Skipped, format!("it is leased to {}", ours.client)));
+            return Some((EntryResult::Skipped, format!("it is leased to {}", ours.client)));
         }
         let longer = ours.effective_state(now) == LeaseState::Bound && lease.expires_at > ours.expires_at;
         if entry.heard_at <= present.updated_at && !longer {
             return Some((
-                Fate::Skipped,
+                EntryResult::Skipped,
                 format!("it is older than what is here, of {}", present.updated_at),
             ));
         }
@@ -271,25 +282,25 @@ fn against_ours(world: &World, entry: &Entry, lease: &Lease, now: Timestamp) -> 
     let key = format!("{} {}", lease.network, lease.client);
     let other = world.leases.find("client", &key).filter(|other| other.spec.address != lease.address)?;
     let newer = other.spec.effective_state(now) == LeaseState::Bound || other.updated_at >= entry.heard_at;
-    newer.then(|| (Fate::Skipped, format!("its client has {} here", other.spec.address)))
+    newer.then(|| (EntryResult::Skipped, format!("its client has {} here", other.spec.address)))
 }
 
 /// A quarantine is nobody's.
-fn client_of(entry: &Entry) -> Option<String> {
+fn client_of(entry: &LeaseEntry) -> Option<String> {
     match entry.state {
         LeaseState::Declined => Some(format!("declined/{}", entry.address)),
         _ => entry.client.clone(),
     }
 }
 
-fn state_of(entry: &Entry, now: Timestamp) -> LeaseState {
+fn state_of(entry: &LeaseEntry, now: Timestamp) -> LeaseState {
     match entry.state {
         LeaseState::Bound if entry.ends_at <= now => LeaseState::Expired,
         state => state,
     }
 }
 
-fn is_for(reservation: &Reservation, entry: &Entry, machine: Option<&Stored<Machine>>) -> bool {
+fn is_for(reservation: &Reservation, entry: &LeaseEntry, machine: Option<&Stored<Machine>>) -> bool {
     let by_mac = reservation.mac.is_some() && reservation.mac == entry.mac;
     let by_id = reservation.client_id.is_some() && reservation.client_id == entry.client_id;
     let name = machine.map(|machine| machine.spec.name.as_str());
@@ -336,13 +347,13 @@ mod tests {
     }
 
     /// The clock of a test is at 10:00; times are of that day.
-    fn isc(leases: &[(&str, &str, &str)]) -> Import {
+    fn isc(leases: &[(&str, &str, &str)]) -> LeaseImport {
         let text = leases
             .iter()
             .map(|(address, mac, rest)| format!("lease {address} {{ hardware ethernet {mac}; {rest} }}\n"));
         let text = text.collect();
         let file = ImportFile { name: "dhcpd.leases".into(), text };
-        Import { format: Format::Isc, files: vec![file], dry_run: false }
+        LeaseImport { format: LeaseFileFormat::Isc, files: vec![file], dry_run: false }
     }
 
     fn active(from: &str, until: &str) -> String {
@@ -350,13 +361,13 @@ mod tests {
         format!("starts {day} {from}:00; ends {day} {until}:00; binding state active;")
     }
 
-    async fn outcomes(app: &Houses, caller: &Caller, import: &Import) -> Vec<(Fate, String)> {
+    async fn outcomes(app: &Houses, caller: &Caller, import: &LeaseImport) -> Vec<(EntryResult, String)> {
         let report = app.dhcp.import_leases(caller, import).await.unwrap();
         report.lines.into_iter().map(|line| (line.outcome, line.reason)).collect()
     }
 
-    fn skipped(why: &str) -> Vec<(Fate, String)> {
-        vec![(Fate::Skipped, why.to_owned())]
+    fn skipped(why: &str) -> Vec<(EntryResult, String)> {
+        vec![(EntryResult::Skipped, why.to_owned())]
     }
 
     #[tokio::test]
@@ -366,10 +377,10 @@ mod tests {
             app.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap().key;
         let mut import = isc(&[("10.0.0.100", MAC, &active("09:30", "10:30"))]);
         import.dry_run = true;
-        assert_eq!(outcomes(&app, &caller, &import).await[0].0, Fate::Taken);
+        assert_eq!(outcomes(&app, &caller, &import).await[0].0, EntryResult::Taken);
         assert_eq!(app.kernel.read(|world| world.leases.len()), 0);
         import.dry_run = false;
-        assert_eq!(outcomes(&app, &caller, &import).await, [(Fate::Taken, "taken".into())]);
+        assert_eq!(outcomes(&app, &caller, &import).await, [(EntryResult::Taken, "taken".into())]);
         let lease = app.kernel.get::<Lease>("10.0.0.100").unwrap();
         assert_eq!(lease.spec.machine.map(|id| id.to_string()), Some(id.clone()));
         assert_eq!(
@@ -378,7 +389,10 @@ mod tests {
         );
         assert_eq!(app.kernel.get::<Machine>(&id).unwrap().status.address, Some(lease.spec.address.into()));
         let last = app.kernel.last_event();
-        assert_eq!(outcomes(&app, &caller, &import).await, [(Fate::Present, "it is here already".into())]);
+        assert_eq!(
+            outcomes(&app, &caller, &import).await,
+            [(EntryResult::Present, "it is here already".into())]
+        );
         assert_eq!(app.kernel.last_event(), last);
     }
 
@@ -387,9 +401,9 @@ mod tests {
         let (app, caller) = app().await;
         let file = |from, until| isc(&[("10.0.0.100", MAC, &active(from, until))]);
         outcomes(&app, &caller, &file("09:30", "10:30")).await;
-        assert_eq!(outcomes(&app, &caller, &file("09:40", "10:40")).await[0].0, Fate::Taken);
+        assert_eq!(outcomes(&app, &caller, &file("09:40", "10:40")).await[0].0, EntryResult::Taken);
         let older = outcomes(&app, &caller, &file("09:35", "10:35")).await;
-        assert!(older[0].0 == Fate::Skipped && older[0].1.starts_with("it is older"), "{older:?}");
+        assert!(older[0].0 == EntryResult::Skipped && older[0].1.starts_with("it is older"), "{older:?}");
     }
 
     #[tokio::test]
@@ -421,7 +435,7 @@ mod tests {
         let report = app.dhcp.import_leases(&caller, &import).await.unwrap();
         let lines: Vec<_> =
             report.lines.iter().map(|line| (line.address.unwrap().octets()[3], line.outcome)).collect();
-        assert_eq!(lines, [(101, Fate::Skipped), (100, Fate::Taken)]);
+        assert_eq!(lines, [(101, EntryResult::Skipped), (100, EntryResult::Taken)]);
         assert_eq!((report.taken, report.skipped, report.read), (1, 1, 2));
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::dhcp::Dhcp;
 use crate::dhcp::lease_actions::{lease_event, without_address};
-use crate::kernel::{Caller, Changeset, Error, Read};
+use crate::kernel::{Caller, Changeset, ChangesetRead, Error};
 use crate::model::event::{DhcpRelease, LeaseNow};
 use crate::model::{AddressKey, EventBody, Kind, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
 
@@ -49,10 +49,10 @@ fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent>
 
 /// What a lease was filed by: its subnet, as long as that is on the wire that the lease says. A subnet that
 /// has moved in the meantime has taken along the leases there were, so the decision is made anew.
-pub(super) fn filing(world: &World, lease: &Lease) -> Read {
+pub(super) fn filing(world: &World, lease: &Lease) -> ChangesetRead {
     let subnet = world.subnets.get(&lease.subnet).filter(|subnet| subnet.spec.network() == lease.network);
     let held = world.subnets.held_key(&lease.subnet).cloned();
-    Read::Row {
+    ChangesetRead::Row {
         kind: Kind::Subnet,
         key: held.unwrap_or_else(|| lease.subnet.as_str().into()),
         version: subnet.map(|subnet| subnet.version()),

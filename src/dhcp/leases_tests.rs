@@ -11,7 +11,7 @@ use crate::houses::{Houses, testing};
 use crate::kernel::StoreError;
 use crate::model::{Lease, LeaseState, Subnet};
 use crate::objects::patch::Patch;
-use crate::objects::write::{Expected, Target};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 /// Gives 254 clients of subnet `a` new addresses, as the DHCP service does.
 async fn give_addresses(app: Arc<Houses>, third: u8) {
@@ -55,7 +55,7 @@ async fn leases_that_come_while_their_subnet_moves_are_on_its_wire_in_the_end() 
     for third in 0..8 {
         clients.spawn(give_addresses(Arc::clone(&app), third));
     }
-    let target = Target { reference: "a", expected: Expected::Any };
+    let target = WriteTarget { reference: "a", expected: ExpectedRevision::Any };
     for wire in ["one", "two", "three", "wire"] {
         let patch = Patch::Merge(json!({"shared_network": wire}));
         app.objects.patch::<Subnet>(&caller, &target, &patch).await.unwrap();

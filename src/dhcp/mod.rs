@@ -1,7 +1,7 @@
 //! The DHCP server: leases, offers, what is seen of the networks. `decide` is pure: which address, which
 //! reply, to where; `server` has the sockets.
 //!
-//! A packet comes to [`Dhcp::answer_dhcp`] in `exchange`; start there. `packet` decides all that comes of it.
+//! A packet comes to [`Dhcp::answer_dhcp`] in `exchange`; start there. `packet` decides everything it causes.
 //! What operators do to leases is in `lease_actions`, who had an address when in `lease_history`, how it all
 //! stands in `status`.
 
@@ -29,10 +29,10 @@ use crate::catalog::Catalog;
 use crate::kernel::Kernel;
 use crate::model::ServiceStatus;
 use crate::netboot::Netboot;
-use decide::Holds;
+use decide::OpenOffers;
 use lease_clock::LeaseClock;
-use observations::Observations;
-use probes::Probing;
+use observations::ObservationTable;
+use probes::ProbeTracker;
 
 /// The leases, and what is known of the networks they are in.
 pub struct Dhcp {
@@ -40,10 +40,10 @@ pub struct Dhcp {
     catalog: Arc<Catalog>,
     netboot: Arc<Netboot>,
     /// Addresses on offer.
-    offers: Mutex<Holds>,
-    pub probing: Probing,
+    offers: Mutex<OpenOffers>,
+    pub probing: ProbeTracker,
     /// What was seen of the networks that are served.
-    pub observations: Observations,
+    pub observations: ObservationTable,
     service_status: OnceLock<Box<dyn Fn() -> ServiceStatus + Send + Sync>>,
     lease_clock: LeaseClock,
 }
@@ -61,8 +61,8 @@ impl Dhcp {
             catalog,
             netboot,
             offers: Mutex::default(),
-            probing: Probing::default(),
-            observations: Observations::default(),
+            probing: ProbeTracker::default(),
+            observations: ObservationTable::default(),
             service_status: OnceLock::new(),
             lease_clock: LeaseClock::default(),
         })

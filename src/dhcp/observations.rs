@@ -9,30 +9,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::{Heard, Interface, PacketEvent, Query, Sights};
+use crate::dhcp::decide::{DhcpQuery, NetworkInterface, NetworkObservations, PacketEvent, ServerSighting};
 use crate::dhcp::exchange::DecidedPacket;
-use crate::dhcp::packet::Note;
+use crate::dhcp::packet::PacketNote;
 use crate::model::event::{DhcpRivalServer, SERVER, UnservedClients, UnservedPacket};
 use crate::model::{EventBody, Kind, Mac, NewEvent, SubnetMode, UnservedStatus, World};
 
 /// What was seen, and how many packets no subnet fits.
 #[derive(Debug, Default)]
-pub struct Observations {
-    table: Mutex<Sights>,
+pub struct ObservationTable {
+    table: Mutex<NetworkObservations>,
     /// DHCP packets that no subnet fits.
     pub unserved_packets: AtomicU64,
 }
 
 impl Dhcp {
     /// The interfaces that DHCP is served on, as they are now.
-    pub fn dhcp_interfaces(&self, interfaces: Vec<Arc<Interface>>) {
+    pub fn dhcp_interfaces(&self, interfaces: Vec<Arc<NetworkInterface>>) {
         let own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
         self.offers.lock().unwrap_or_else(PoisonError::into_inner).keep_own(own.collect());
         self.sights().interfaces = interfaces;
     }
 
     /// A reply of some DHCP server was heard on an interface that is served.
-    pub fn heard_dhcp_server(&self, heard: Heard) {
+    pub fn heard_dhcp_server(&self, heard: ServerSighting) {
         let interfaces = self.sights().interfaces.clone();
         let here = interfaces.iter().find(|interface| interface.name == heard.interface);
         let mut addresses = here.into_iter().flat_map(|interface| &interface.addresses);
@@ -41,34 +41,34 @@ impl Dhcp {
     }
 
     /// Records what a packet shows, each with the house that keeps it. The notes of the outcome are used up.
-    pub(super) async fn record_notes(&self, query: &Query<'_>, decided: &mut DecidedPacket) {
+    pub(super) async fn record_notes(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) {
         let now = decided.outcome.decided_at;
         for note in std::mem::take(&mut decided.outcome.notes) {
             let gathered = &decided.gathered;
             match note {
-                Note::AddressElsewhere { address, mac } => {
+                PacketNote::AddressElsewhere { address, mac } => {
                     self.netboot.heard_elsewhere((address.into(), mac), gathered).await;
                 }
-                Note::BootSign(sign) => {
+                PacketNote::BootSign(sign) => {
                     gathered.machine.iter().for_each(|machine| self.netboot.saw_sign(machine, sign.clone()));
                 }
-                Note::LoaderAsk(asked) => self.netboot.record_loader_ask(asked, gathered),
-                Note::MissingLoader { mac, reason } => {
+                PacketNote::LoaderAsk(asked) => self.netboot.record_loader_ask(asked, gathered),
+                PacketNote::MissingLoader { mac, reason } => {
                     self.netboot.record_missing_loader((mac, &reason), gathered);
                 }
-                Note::Relay { relay, subnet } => {
+                PacketNote::Relay { relay, subnet } => {
                     self.sights().relayed(relay, &query.interface.name, subnet.as_deref(), now);
                 }
-                Note::Unserved(client) => self.note_unserved(client, now),
-                Note::OtherServer { heard, subnet } => self.note_rival(heard, Some(subnet), now),
-                Note::UnknownClient { mac, subnet } => {
+                PacketNote::Unserved(client) => self.note_unserved(client, now),
+                PacketNote::OtherServer { heard, subnet } => self.note_rival(heard, Some(subnet), now),
+                PacketNote::UnknownClient { mac, subnet } => {
                     self.log_unknown_client(query, decided, (mac, subnet.as_deref()));
                 }
             }
         }
     }
 
-    fn note_rival(&self, heard: Heard, subnet: Option<String>, now: Timestamp) {
+    fn note_rival(&self, heard: ServerSighting, subnet: Option<String>, now: Timestamp) {
         let told = {
             let mut sights = self.sights();
             !sights.is_no_rival(heard.server) && sights.hear(heard.clone(), subnet.clone(), now)
@@ -81,7 +81,7 @@ impl Dhcp {
         tracing::warn!(%server, interface, mac = ?heard.mac, "another DHCP server answers on this network");
         let reason = format!("another DHCP server, {server}{known}, answers on {interface}");
         let about = subnet.as_ref().map(|name| Kind::Subnet.subject(name));
-        let Heard { server, mac, interface, offered, boots: boot_data } = heard;
+        let ServerSighting { server, mac, interface, offered, boots: boot_data } = heard;
         let event = DhcpRivalServer { reason, server, mac, interface, subnet, offered, boot_data };
         self.kernel.note(NewEvent::new(now, event).about(about.unwrap_or_else(|| SERVER.to_owned())));
     }
@@ -97,7 +97,7 @@ impl Dhcp {
     /// Logs a client that is no machine here, at most once a minute.
     fn log_unknown_client(
         &self,
-        query: &Query<'_>,
+        query: &DhcpQuery<'_>,
         decided: &DecidedPacket,
         (mac, subnet): (Mac, Option<&str>),
     ) {
@@ -123,7 +123,7 @@ impl Dhcp {
         );
     }
 
-    pub fn sights(&self) -> MutexGuard<'_, Sights> {
+    pub fn sights(&self) -> MutexGuard<'_, NetworkObservations> {
         self.observations.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

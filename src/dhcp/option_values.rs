@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::catalog::params::Sealed;
+use crate::catalog::params::SecretMode;
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::{Query, Unfilled};
+use crate::dhcp::decide::{DhcpQuery, TemplateOption};
 use crate::dhcp::exchange::DecidedPacket;
 use crate::dhcp::packet::TemplateFacts;
-use crate::netboot::boot_facts::Gathered;
-use crate::render::{Input, Limits, Rendered};
+use crate::netboot::boot_facts::BootFacts;
+use crate::render::{RenderInput, RenderLimits, RenderedText};
 
 /// What one value may spend: a client waits for it.
-const LIMITS: Limits = Limits { deadline: Duration::from_millis(100), output_bytes_max: 1024, fuel: 10_000 };
+const LIMITS: RenderLimits =
+    RenderLimits { deadline: Duration::from_millis(100), output_bytes_max: 1024, fuel: 10_000 };
 /// Templates of one reply; the rest is left out.
 const TEMPLATES_MAX: usize = 16;
 
 impl Dhcp {
     /// Renders what the reply still lacks.
-    pub(super) async fn fill_options(&self, query: &Query<'_>, decided: &mut DecidedPacket) {
+    pub(super) async fn fill_options(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) {
         let DecidedPacket { gathered, outcome, .. } = decided;
         let (Some(reply), Some(facts)) = (outcome.reply.as_mut(), outcome.templates.take()) else { return };
         let mut unfilled = std::mem::take(&mut reply.unfilled);
@@ -47,29 +48,33 @@ impl Dhcp {
 
     async fn render_options(
         &self,
-        options: Vec<Unfilled>,
-        input: Input,
-    ) -> Vec<(Unfilled, Result<Rendered, String>)> {
+        options: Vec<TemplateOption>,
+        input: RenderInput,
+    ) -> Vec<(TemplateOption, Result<RenderedText, String>)> {
         let engine = self.catalog.engine();
-        let render = move || {
-            let one = |option: Unfilled| {
-                let rendered = engine.render_inline(&option.template, input.clone(), LIMITS);
-                (option, rendered.map_err(|problem| problem.to_string()))
-            };
-            options.into_iter().map(one).collect()
-        };
-        tokio::task::spawn_blocking(render).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || {
+            options
+                .into_iter()
+                .map(|option: TemplateOption| {
+                    let rendered = engine.render_inline(&option.template, input.clone(), LIMITS);
+                    (option, rendered.map_err(|problem| problem.to_string()))
+                })
+                .collect()
+        })
+        .await
+        .unwrap_or_default()
     }
 
     /// What the templates of options see: the machine as in all templates, and what this packet is about.
     fn option_input(
         &self,
-        query: &Query<'_>,
-        gathered: &Gathered,
+        query: &DhcpQuery<'_>,
+        gathered: &BootFacts,
         facts: &TemplateFacts,
-    ) -> Result<Input, String> {
+    ) -> Result<RenderInput, String> {
         let boot = gathered.boot(None, self.catalog.facing(facts.server.into()));
-        let mut input = self.catalog.input(&boot, Sealed::Closed).map_err(|problem| problem.to_string())?;
+        let mut input =
+            self.catalog.input(&boot, SecretMode::Closed).map_err(|problem| problem.to_string())?;
         let mac: Vec<String> =
             query.packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
         input.variables.insert("mac".to_owned(), mac.join(":").into());

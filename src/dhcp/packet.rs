@@ -12,35 +12,36 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 
 use crate::dhcp::decide::{
-    Change, ClientKey, Hold, Holds, Outcome, PacketEvent, PacketFacts, Reply, Sender, Silence, answer,
+    AddressOffer, ClientKey, DhcpAnswer, DhcpClient, DhcpReply, LeaseChange, OpenOffers, PacketEvent,
+    PacketFacts, SilenceReason, answer,
 };
 use crate::dhcp::leases::{claim_changeset, end_changeset};
 use crate::kernel::changeset::Changeset;
-use crate::model::{Cidr, Machine, NewEvent, Probe, Stored};
-use crate::netboot::decide::Decision;
+use crate::model::{Cidr, Machine, NewEvent, ProbeMode, Stored};
+use crate::netboot::decide::BootDecision;
 use crate::netboot::decide::attempt::PowerOn;
 use crate::proto::dhcp4::codes;
 
-pub use notes::Note;
+pub use notes::PacketNote;
 
-/// All that comes of one packet.
+/// Everything that one packet causes.
 #[derive(Debug)]
 pub struct PacketOutcome {
     /// What is sent when everything else is done.
-    pub reply: Option<Reply>,
+    pub reply: Option<DhcpReply>,
     pub kind: PacketEvent,
     /// For the log and the timeline: one clause, no final stop.
     pub reason: String,
     /// The address it was about.
     pub address: Option<Ipv4Addr>,
     /// How to find out whether the offered address is in use before it is spoken of.
-    pub probe: Probe,
+    pub probe: ProbeMode,
     /// What happens to the addresses on offer.
     pub offer: OfferChange,
     /// What is on disk before the reply leaves.
     pub changeset: Changeset,
-    /// What the packet shows, whatever comes of the changeset.
-    pub notes: Vec<Note>,
+    /// What the packet shows; recorded even if the changeset fails.
+    pub notes: Vec<PacketNote>,
     pub counts: PacketCounts,
     /// The packet on the timeline, where no changeset has it. [`PacketOutcome::complete`] makes it.
     pub event: Option<NewEvent>,
@@ -58,10 +59,10 @@ pub struct PacketOutcome {
 /// Whom a packet is about.
 #[derive(Debug, Clone, Copy)]
 pub struct PacketParty<'a> {
-    pub sender: &'a Sender,
+    pub sender: &'a DhcpClient,
     pub machine: Option<&'a Stored<Machine>>,
     /// What it is to boot, and why.
-    pub decision: Option<&'a Decision>,
+    pub decision: Option<&'a BootDecision>,
 }
 
 /// What happens to the addresses on offer.
@@ -71,7 +72,7 @@ pub enum OfferChange {
     /// Keep an address for a client until its REQUEST. Carried out under the lock of the decision.
     Keep {
         address: Ipv4Addr,
-        hold: Hold,
+        hold: AddressOffer,
     },
     /// Free what is kept for a client that took another server's offer. Carried out likewise.
     Withdraw {
@@ -90,7 +91,7 @@ pub struct PacketCounts {
     /// No subnet fits it.
     pub is_unserved: bool,
     /// Why there is no reply where a client may wait for one.
-    pub silence: Option<Silence>,
+    pub silence: Option<SilenceReason>,
 }
 
 /// What the templates of options see of a packet, besides the machine.
@@ -103,22 +104,22 @@ pub struct TemplateFacts {
     pub cidr: Cidr,
 }
 
-/// Decides what comes of a packet.
-pub fn decide(facts: &PacketFacts<'_>, offers: &Holds, now: Timestamp) -> PacketOutcome {
+/// Decides everything that a packet causes.
+pub fn decide(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> PacketOutcome {
     if let Some(power_on) = notes::power_on(facts).filter(|power_on| is_attempt_due(facts, power_on, now)) {
-        let outcome = Outcome::silence(PacketEvent::Ignored, "its boot attempt is recorded first");
+        let outcome = DhcpAnswer::silence(PacketEvent::Ignored, "its boot attempt is recorded first");
         let notes = notes::boot_sign(facts).into_iter().collect();
         return PacketOutcome { attempt: Some(power_on), notes, ..PacketOutcome::of(outcome, now) };
     }
     let answered = answer(facts, offers, now);
     let mut notes = Vec::new();
     notes::collect(&mut notes, facts, (&answered, now));
-    let is_claim = matches!(answered.change, Change::Claim(_));
+    let is_claim = matches!(answered.change, LeaseChange::Claim(_));
     let is_unserved = answered.event == PacketEvent::NoSubnet;
     let changeset = match &answered.change {
-        Change::Claim(lease) => claim_changeset(facts.world, lease, now),
-        Change::Release(lease) | Change::Decline(lease) => end_changeset(facts.world, lease, now),
-        Change::None | Change::Hold { .. } | Change::Forget { .. } => Changeset::default(),
+        LeaseChange::Claim(lease) => claim_changeset(facts.world, lease, now),
+        LeaseChange::Release(lease) | LeaseChange::Decline(lease) => end_changeset(facts.world, lease, now),
+        LeaseChange::None | LeaseChange::Hold { .. } | LeaseChange::Forget { .. } => Changeset::default(),
     };
     let templates = template_facts(facts, &answered);
     let mut outcome = PacketOutcome::of(answered, now);
@@ -129,16 +130,16 @@ pub fn decide(facts: &PacketFacts<'_>, offers: &Holds, now: Timestamp) -> Packet
 
 impl PacketOutcome {
     /// The outcome with the effects that follow from the answer alone.
-    fn of(outcome: Outcome, decided_at: Timestamp) -> Self {
-        let Outcome { reply, change, event: kind, reason, address, probe } = outcome;
-        // A RELEASE or a DECLINE that was heeded wants no reply.
-        let is_heeded = matches!(change, Change::Release(_) | Change::Decline(_));
+    fn of(outcome: DhcpAnswer, decided_at: Timestamp) -> Self {
+        let DhcpAnswer { reply, change, event: kind, reason, address, probe } = outcome;
+        // An accepted RELEASE or DECLINE gets no reply.
+        let is_heeded = matches!(change, LeaseChange::Release(_) | LeaseChange::Decline(_));
         let silence = (reply.is_none() && !is_heeded).then(|| kind.into());
         let offer = match change {
-            Change::Hold { address, hold } => OfferChange::Keep { address, hold },
-            Change::Forget { network, client } => OfferChange::Withdraw { network, client },
-            Change::Claim(lease) => OfferChange::Settle { address: lease.address },
-            Change::None | Change::Release(_) | Change::Decline(_) => OfferChange::None,
+            LeaseChange::Hold { address, hold } => OfferChange::Keep { address, hold },
+            LeaseChange::Forget { network, client } => OfferChange::Withdraw { network, client },
+            LeaseChange::Claim(lease) => OfferChange::Settle { address: lease.address },
+            LeaseChange::None | LeaseChange::Release(_) | LeaseChange::Decline(_) => OfferChange::None,
         };
         PacketOutcome {
             reply,
@@ -161,7 +162,7 @@ impl PacketOutcome {
     /// Says nothing after all, for this reason. What the packet shows is noted all the same.
     pub fn silence(&mut self, kind: PacketEvent, reason: impl Into<String>) {
         let notes = std::mem::take(&mut self.notes);
-        let outcome = PacketOutcome::of(Outcome::silence(kind, reason), self.decided_at);
+        let outcome = PacketOutcome::of(DhcpAnswer::silence(kind, reason), self.decided_at);
         *self = PacketOutcome { notes, ..outcome };
     }
 
@@ -180,7 +181,7 @@ impl PacketOutcome {
             return;
         }
         let event = event::of_packet(self, party);
-        // A lease that ends is told of before what follows from its end.
+        // The end of a lease is recorded before its consequences.
         let is_end = matches!(self.kind, PacketEvent::Released | PacketEvent::Declined);
         match self.changeset.writes.is_empty() {
             true => self.event = Some(event),
@@ -191,9 +192,14 @@ impl PacketOutcome {
 
     fn add_left_out(&mut self) {
         let Some(reply) = self.reply.as_ref().filter(|reply| !reply.dropped.is_empty()) else { return };
-        let name =
-            |code: &u8| codes::by_code(*code).map_or_else(|| code.to_string(), |row| row.name.to_owned());
-        let names = reply.dropped.iter().map(name).collect::<Vec<_>>().join(", ");
+        let names = reply
+            .dropped
+            .iter()
+            .map(|code: &u8| {
+                codes::by_code(*code).map_or_else(|| code.to_string(), |row| row.name.to_owned())
+            })
+            .collect::<Vec<_>>()
+            .join(", ");
         self.add_reason(format_args!("left out, as the client has no room for it: {names}"));
     }
 }
@@ -205,7 +211,7 @@ fn is_attempt_due(facts: &PacketFacts<'_>, power_on: &PowerOn, now: Timestamp) -
     decision.is_some_and(|decision| power_on.is_news(last, &decision.verdict, now))
 }
 
-fn template_facts(facts: &PacketFacts<'_>, answered: &Outcome) -> Option<Box<TemplateFacts>> {
+fn template_facts(facts: &PacketFacts<'_>, answered: &DhcpAnswer) -> Option<Box<TemplateFacts>> {
     answered.reply.as_ref().filter(|reply| !reply.unfilled.is_empty())?;
     let link = facts.link.as_ref().ok()?;
     let address = answered.address.unwrap_or(facts.query.packet.ciaddr);

@@ -12,7 +12,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::dhcp;
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{
-    ClientKey, Hold, HowToProbe, LateAnswer, PacketEvent, ProbeTarget, Probed, Prober, Query,
+    AddressOffer, AddressProber, ClientKey, DhcpQuery, LateAnswer, PacketEvent, ProbeMethod, ProbeResult,
+    ProbeTarget,
 };
 use crate::dhcp::exchange::{AttemptRecord, DecidedPacket};
 use crate::dhcp::packet::OfferChange;
@@ -20,7 +21,7 @@ use crate::kernel::{Changeset, Error};
 use crate::model::event::{AddressProbe, DhcpAddressInUse};
 use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::netboot::identify::is_active;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// Addresses that are looked for in answer to one DISCOVER.
 const PROBES_MAX: usize = 3;
@@ -32,45 +33,45 @@ const DECISIONS_MAX: usize = 3;
 
 /// An address that somebody answered for.
 #[derive(Clone, Copy)]
-struct Found {
+struct AddressInUse {
     address: Ipv4Addr,
-    how: HowToProbe,
+    how: ProbeMethod,
     by: Option<Mac>,
     wanted_by: Option<Mac>,
 }
 
 /// A client within its network.
-type Whose = (String, ClientKey);
+type NetworkClient = (String, ClientKey);
 
-/// Who can probe, and for whom that is being done.
+/// The prober, and the clients whose addresses are being probed.
 #[derive(Default)]
-pub struct Probing {
-    prober: OnceLock<Arc<dyn Prober>>,
+pub struct ProbeTracker {
+    prober: OnceLock<Arc<dyn AddressProber>>,
     /// Addresses that were to be offered and were in use.
     pub in_use: AtomicU64,
-    under_way: Mutex<HashSet<Whose>>,
+    under_way: Mutex<HashSet<NetworkClient>>,
 }
 
 /// A client whose address is being looked for; not any more when this is dropped.
-struct UnderWay<'a> {
-    probing: &'a Probing,
-    whose: Whose,
+struct ProbeSlot<'a> {
+    probing: &'a ProbeTracker,
+    whose: NetworkClient,
 }
 
-impl Probing {
-    fn is_under_way(&self, hold: &Hold) -> bool {
+impl ProbeTracker {
+    fn is_under_way(&self, hold: &AddressOffer) -> bool {
         let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         !under_way.is_empty() && under_way.contains(&(hold.network.clone(), hold.client.clone()))
     }
 
-    fn begin(&self, hold: &Hold) -> Option<UnderWay<'_>> {
+    fn begin(&self, hold: &AddressOffer) -> Option<ProbeSlot<'_>> {
         let whose = (hold.network.clone(), hold.client.clone());
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.insert(whose.clone()).then_some(UnderWay { probing: self, whose })
+        under_way.insert(whose.clone()).then_some(ProbeSlot { probing: self, whose })
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for ProbeSlot<'_> {
     fn drop(&mut self) {
         let mut under_way = self.probing.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way.remove(&self.whose);
@@ -79,14 +80,14 @@ impl Drop for UnderWay<'_> {
 
 impl Dhcp {
     /// Who looks for addresses. Without one they are offered as they are.
-    pub fn use_prober(&self, prober: Arc<dyn Prober>) {
+    pub fn use_prober(&self, prober: Arc<dyn AddressProber>) {
         // Called once, at the start.
         let _ = self.probing.prober.set(prober);
     }
 
     /// What is decided for a packet, with a fresh address that was looked for. One that somebody answers for
     /// is kept back for a while, and the packet is decided again.
-    pub(super) async fn probed(&self, query: &Query<'_>, decided: &mut DecidedPacket) {
+    pub(super) async fn probed(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) {
         let OfferChange::Keep { hold, .. } = &decided.outcome.offer else { return };
         if self.probing.is_under_way(hold) {
             return decided.outcome.silence(PacketEvent::Ignored, "an address is being looked for already");
@@ -100,9 +101,9 @@ impl Dhcp {
             let interface = Arc::new(query.interface.clone());
             let probe = prober.probe(ProbeTarget { address, interface, client: client_mac(query), how });
             let found = timeout_at(deadline, probe).await;
-            match found.unwrap_or_else(|_| Probed::Unable("the time was up".into())) {
-                Probed::InUse(by) => {
-                    let found = Found { address, how, by, wanted_by: client_mac(query) };
+            match found.unwrap_or_else(|_| ProbeResult::Unable("the time was up".into())) {
+                ProbeResult::InUse(by) => {
+                    let found = AddressInUse { address, how, by, wanted_by: client_mac(query) };
                     if !Box::pin(self.keep_back(&decided.outcome.offer, &found)).await {
                         return decided
                             .outcome
@@ -110,8 +111,8 @@ impl Dhcp {
                     }
                     self.decide_again(query, decided);
                 }
-                Probed::Free => return,
-                Probed::Unable(why) => {
+                ProbeResult::Free => return,
+                ProbeResult::Unable(why) => {
                     let outcome = &mut decided.outcome;
                     outcome.add_reason(format_args!("nobody was asked whether it is in use: {why}"));
                     return;
@@ -124,26 +125,26 @@ impl Dhcp {
     }
 
     /// Another decision for the same packet, which shows what it showed before.
-    fn decide_again(&self, query: &Query<'_>, decided: &mut DecidedPacket) {
+    fn decide_again(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) {
         let notes = std::mem::take(&mut decided.outcome.notes);
         *decided = self.decide_packet(query, AttemptRecord::Done);
         decided.outcome.notes = notes;
     }
 
     /// Puts an address that somebody answered for in quarantine.
-    async fn keep_back(&self, offer: &OfferChange, found: &Found) -> bool {
+    async fn keep_back(&self, offer: &OfferChange, found: &AddressInUse) -> bool {
         let OfferChange::Keep { address, hold } = offer else { return false };
         let now = self.kernel.now();
         let lease = self.kernel.read(|world| {
             let mut subnets = world.subnets.iter().map(|row| &row.spec);
-            let is_its_own = |subnet: &&Subnet| {
+            let subnet = subnets.find(|subnet: &&Subnet| {
                 subnet.enabled && subnet.network() == hold.network && subnet.cidr.contains(*address)
-            };
-            subnets.find(is_its_own).map(|subnet| dhcp::decide::quarantine(subnet, *address, now))
+            })?;
+            Some(dhcp::decide::quarantine(subnet, *address, now))
         });
         let Some(lease) = lease else { return false };
         let kept = self.write_lease(&lease, self.in_use(found, &lease, ""), now).await;
-        kept.inspect_err(|error| warn_seldom!(%error, %address, "it could not be kept back")).is_ok()
+        kept.inspect_err(|error| warn_limited!(%error, %address, "it could not be kept back")).is_ok()
     }
 
     /// Somebody answered a probe when the address was on offer already. It is kept back, so that the client
@@ -151,7 +152,7 @@ impl Dhcp {
     /// from the client again.
     pub async fn answered_late(&self, answer: LateAnswer) {
         let LateAnswer { address, how, mac } = answer;
-        let found = Found { address, how, by: mac, wanted_by: None };
+        let found = AddressInUse { address, how, by: mac, wanted_by: None };
         for _ in 0..DECISIONS_MAX {
             let now = self.kernel.now();
             let (subnet, present) = self.kernel.read(|world| {
@@ -161,29 +162,30 @@ impl Dhcp {
             });
             let Some(subnet) = subnet else { return };
             if let Some(lease) = present.filter(|lease| is_active(lease, now)) {
-                // Whoever has no name may be the client itself, see `LateAnswer`.
+                // A sender without a hardware address may be the client itself, see `LateAnswer`.
                 if mac.is_some() && lease.mac != mac {
                     let late = ", which is leased to another: two hosts have one address";
-                    let event = self.in_use(&Found { wanted_by: lease.mac, ..found }, &lease, late);
+                    let event = self.in_use(&AddressInUse { wanted_by: lease.mac, ..found }, &lease, late);
                     let told = self.kernel.commit(Changeset::default().event(event)).await;
-                    told.map_err(|error| warn_seldom!(%error, "an event was not written")).ok();
+                    told.map_err(|error| warn_limited!(%error, "an event was not written")).ok();
                 }
                 return;
             }
             match self.keep_back_late(&subnet, &found).await {
                 Err(Error::Conflict(_)) => {}
-                Err(error) => return warn_seldom!(%error, %address, "it could not be kept back"),
+                Err(error) => return warn_limited!(%error, %address, "it could not be kept back"),
                 Ok(()) => return,
             }
         }
     }
 
-    async fn keep_back_late(&self, subnet: &Subnet, found: &Found) -> Result<(), Error> {
+    async fn keep_back_late(&self, subnet: &Subnet, found: &AddressInUse) -> Result<(), Error> {
         let now = self.kernel.now();
         let lease = dhcp::decide::quarantine(subnet, found.address, now);
         let hold = self.offers.lock().unwrap_or_else(PoisonError::into_inner).at(found.address, now).cloned();
         let wanted_by = hold.as_ref().and_then(|hold| hold.client.mac());
-        let event = self.in_use(&Found { wanted_by, ..*found }, &lease, " when it was on offer already");
+        let event =
+            self.in_use(&AddressInUse { wanted_by, ..*found }, &lease, " when it was on offer already");
         self.write_lease(&lease, event, now).await?;
         if let Some(hold) = hold {
             let mut holds = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,12 +194,12 @@ impl Dhcp {
         Ok(())
     }
 
-    /// Counts an address that is in use by another, and tells of it; `lease` is what is on record for it.
-    fn in_use(&self, found: &Found, lease: &Lease, when: &str) -> NewEvent {
-        let Found { address, how, by, wanted_by } = found;
+    /// Counts and reports an address that another host uses; `lease` is the record of that address.
+    fn in_use(&self, found: &AddressInUse, lease: &Lease, when: &str) -> NewEvent {
+        let AddressInUse { address, how, by, wanted_by } = found;
         let (probe, how) = match how {
-            HowToProbe::Arp => (AddressProbe::Arp, "arp"),
-            HowToProbe::Icmp => (AddressProbe::Icmp, "icmp"),
+            ProbeMethod::Arp => (AddressProbe::Arp, "arp"),
+            ProbeMethod::Icmp => (AddressProbe::Icmp, "icmp"),
         };
         self.probing.in_use.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = by.map_or_else(|| "somebody".to_owned(), |mac| mac.to_string());
@@ -222,6 +224,6 @@ impl Dhcp {
     }
 }
 
-fn client_mac(query: &Query<'_>) -> Option<Mac> {
+fn client_mac(query: &DhcpQuery<'_>) -> Option<Mac> {
     ClientKey::mac_of(query.packet)
 }

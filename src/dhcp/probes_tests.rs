@@ -12,15 +12,15 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use crate::dhcp::decide::{
-    Datagram, HowToProbe, Interface, InterfaceAddress, LateAnswer, ProbeTarget, Probed, Prober, Query,
-    example_query,
+    AddressProber, DhcpQuery, InterfaceAddress, LateAnswer, NetworkInterface, ProbeMethod, ProbeResult,
+    ProbeTarget, ReplyDatagram, example_query,
 };
 use crate::houses::Houses;
 use crate::houses::testing::{app, caller, put};
 use crate::kernel::EventQuery;
 use crate::model::event::{AddressProbe, DhcpAddressInUse};
 use crate::model::{DhcpStatus, Event, EventBody, LeaseState, Mac, Object, ServiceStatus, Stored, Subnet};
-use crate::proto::dhcp4::{MessageType, Packet, from_text, parse};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, from_text, parse};
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 99]);
 
@@ -33,11 +33,11 @@ struct Known {
     gate: Option<Arc<Notify>>,
     unable: bool,
     asked: AtomicUsize,
-    ways: Mutex<Vec<HowToProbe>>,
+    ways: Mutex<Vec<ProbeMethod>>,
 }
 
-impl Prober for Known {
-    fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, Probed> {
+impl AddressProber for Known {
+    fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, ProbeResult> {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::Relaxed);
             self.ways.lock().unwrap().push(target.how);
@@ -45,11 +45,11 @@ impl Prober for Known {
                 gate.notified().await;
             }
             match self.answering.get(&target.address) {
-                Some(mac) if target.client != Some(*mac) => Probed::InUse(Some(*mac)),
-                Some(_) => Probed::Free,
+                Some(mac) if target.client != Some(*mac) => ProbeResult::InUse(Some(*mac)),
+                Some(_) => ProbeResult::Free,
                 None if self.slow => std::future::pending().await,
-                None if self.unable => Probed::Unable("there is no socket".into()),
-                None => Probed::Free,
+                None if self.unable => ProbeResult::Unable("there is no socket".into()),
+                None => ProbeResult::Free,
             }
         })
     }
@@ -64,26 +64,26 @@ async fn served(prober: Known) -> (Arc<Houses>, Arc<Known>) {
     .unwrap();
     put(&app, Object::Subnet(Stored::new("lan".into(), subnet, Timestamp::UNIX_EPOCH).into())).await;
     let prober = Arc::new(prober);
-    app.dhcp.use_prober(Arc::clone(&prober) as Arc<dyn Prober>);
+    app.dhcp.use_prober(Arc::clone(&prober) as Arc<dyn AddressProber>);
     (app, prober)
 }
 
-fn interface() -> Interface {
+fn interface() -> NetworkInterface {
     let address = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
-    Interface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 }
+    NetworkInterface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 }
 }
 
-fn packet(text: &str) -> Packet {
+fn packet(text: &str) -> DhcpPacket {
     from_text(&format!("xid 1\nchaddr 02:00:00:00:00:01\n{text}")).unwrap()
 }
 
-async fn ask(app: &Houses, text: &str) -> Option<Packet> {
+async fn ask(app: &Houses, text: &str) -> Option<DhcpPacket> {
     answer(app, text).await.map(|reply| parse(&reply.bytes).unwrap())
 }
 
-async fn answer(app: &Houses, text: &str) -> Option<Datagram> {
+async fn answer(app: &Houses, text: &str) -> Option<ReplyDatagram> {
     let (packet, interface) = (packet(text), interface());
-    let query: Query<'_> = example_query(&packet, &interface);
+    let query: DhcpQuery<'_> = example_query(&packet, &interface);
     app.dhcp.answer_dhcp(&query).await.ok().flatten()
 }
 
@@ -140,7 +140,7 @@ async fn what_was_sent_holds_only_as_long_as_the_client_has_the_lease() {
     let request = "message_type request\nrequested_address 10.0.0.100\nserver_identifier 10.0.0.1";
     let ack = answer(&app, request).await.unwrap();
     assert_eq!((app.dhcp.still_holds(&offer), app.dhcp.still_holds(&ack)), (false, true));
-    assert!(!app.dhcp.still_holds(&Datagram { bytes: vec![2; 9], ..ack.clone() }), "it is none");
+    assert!(!app.dhcp.still_holds(&ReplyDatagram { bytes: vec![2; 9], ..ack.clone() }), "it is none");
     ask(&app, "message_type release\nciaddr 10.0.0.100\nserver_identifier 10.0.0.1").await;
     assert!(!app.dhcp.still_holds(&ack), "it is given back");
     let others = request.replace("message_type", "chaddr 02:00:00:00:00:02\nmessage_type");
@@ -165,7 +165,7 @@ async fn a_lease_that_is_answered_for_late_stands_and_is_told_of() {
 #[tokio::test]
 async fn a_late_echo_from_nobody_by_name_counts_until_the_client_has_the_address() {
     let (app, _) = served(Known::default()).await;
-    let echo = LateAnswer { how: HowToProbe::Icmp, mac: None, ..late(OTHER) };
+    let echo = LateAnswer { how: ProbeMethod::Icmp, mac: None, ..late(OTHER) };
     assert_eq!(offered(&app).await, Some(100));
     app.dhcp.answered_late(echo).await;
     assert_eq!((offered(&app).await, state(&app, "10.0.0.100")), (Some(101), Some(LeaseState::Declined)));
@@ -178,7 +178,7 @@ async fn a_late_echo_from_nobody_by_name_counts_until_the_client_has_the_address
 }
 
 fn late(mac: Mac) -> LateAnswer {
-    LateAnswer { address: Ipv4Addr::new(10, 0, 0, 100), how: HowToProbe::Arp, mac: Some(mac) }
+    LateAnswer { address: Ipv4Addr::new(10, 0, 0, 100), how: ProbeMethod::Arp, mac: Some(mac) }
 }
 
 /// What was told of addresses in use.
@@ -253,7 +253,7 @@ async fn what_is_behind_a_relay_is_probed_by_icmp() {
     let (app, prober) = served(Known::default()).await;
     ask(&app, "message_type discover\ngiaddr 10.0.0.254").await.unwrap();
     ask(&app, "chaddr 02:00:00:00:00:02\nmessage_type discover").await.unwrap();
-    assert_eq!(*prober.ways.lock().unwrap(), [HowToProbe::Icmp, HowToProbe::Arp]);
+    assert_eq!(*prober.ways.lock().unwrap(), [ProbeMethod::Icmp, ProbeMethod::Arp]);
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn what_was_seen_of_the_network_is_told_once_and_shown() {
 async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_another_server() {
     let (app, _) = served(Known::default()).await;
     app.dhcp.dhcp_interfaces(vec![Arc::new(interface())]);
-    let heard = |last| crate::dhcp::decide::Heard {
+    let heard = |last| crate::dhcp::decide::ServerSighting {
         server: Ipv4Addr::new(10, 0, 0, last),
         mac: Some(OTHER),
         interface: "eth1".into(),

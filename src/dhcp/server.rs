@@ -1,21 +1,21 @@
-//! The DHCP port: reads packets of the interfaces that are served, hands each to a [`Handler`], and
+//! The DHCP port: reads packets of the interfaces that are served, hands each to a [`DhcpHandler`], and
 //! sends what it answers. The only part of `dhcp` that waits for anything.
 //!
 //! One task does it all. It empties the sockets into a queue, answers what can be answered at once, and keeps
-//! what waits for the disk in `under_way`, where nothing else waits for it. Leaves to the handler: all
-//! decisions, and to commit what must be on disk. Start at [`Service::run`].
+//! what waits for the disk in `pending_answer`, where nothing else waits for it. Leaves to the handler: all
+//! decisions, and to commit what must be on disk. Start at [`DhcpService::run`].
 
+mod admission;
 mod counters;
-mod ear;
 mod echoes;
-mod intake;
 mod interfaces;
-mod outlet;
+mod other_servers;
+mod pending_answer;
 mod probe;
 mod queue;
-mod rivals;
+mod reopening_socket;
+mod reply_sender;
 mod socket;
-mod under_way;
 
 use std::future::poll_fn;
 use std::io;
@@ -32,19 +32,19 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::dhcp::decide::{BOOT_SERVER_PORT, Datagram, Interface, Query, Silence};
-use crate::dhcp::server::intake::{Door, Intake, Question};
-use crate::dhcp::server::outlet::{Leaves, Outlet};
-use crate::dhcp::server::queue::{Queue, Waiting};
-use crate::dhcp::server::socket::{Listener, Sharing};
-use crate::dhcp::server::under_way::{ANSWER_WITHIN, Ended, UnderWay};
-use crate::listen::{Protocol, explain_bind, port_owner};
-use crate::proto::dhcp4::{Packet, parse};
-use crate::seldom::Seldom;
+use crate::dhcp::decide::{BOOT_SERVER_PORT, DhcpQuery, NetworkInterface, ReplyDatagram, SilenceReason};
+use crate::dhcp::server::admission::{AdmissionControl, PacketAdmission, RequestKey};
+use crate::dhcp::server::pending_answer::{ANSWER_WITHIN, FinishedAnswer, PendingAnswer};
+use crate::dhcp::server::queue::{DatagramQueue, QueuedDatagram};
+use crate::dhcp::server::reply_sender::{ReplySender, SendTime};
+use crate::dhcp::server::socket::{DhcpListener, PortSharing};
+use crate::port_owner::{PortProtocol, explain_bind, port_owner};
+use crate::proto::dhcp4::{DhcpPacket, parse};
+use crate::rate_limit::RateLimiter;
 
-pub use counters::{Counters, Dropped};
-pub use probe::{PROBE_TIME, ProbeAbility, Probes};
-pub use rivals::{LOOKOUT_PERIOD, Lookout, Witness};
+pub use counters::{DhcpCounters, DropReason};
+pub use other_servers::{LOOKOUT_PERIOD, OtherServerDetector, ServerObserver};
+pub use probe::{PROBE_TIME, ProbeAbility, ProbeSockets};
 
 /// Packets whose answer waits for the disk at one time. More wait in the queue, and not for long.
 pub const IN_FLIGHT_MAX: usize = 1024;
@@ -59,29 +59,29 @@ const DECIDED_AT_ONCE_MAX: usize = 16;
 const REFRESH: Duration = Duration::from_secs(3);
 /// How often answers are looked for that take too long.
 const SWEEP: Duration = Duration::from_secs(1);
-/// Longest the service waits for answers under way when told to stop.
+/// Longest wait for unfinished answers at shutdown.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// What comes of a request: a reply; nothing, where none is due; or silence with its reason.
-pub type Answered = Result<Option<Datagram>, Silence>;
+/// The result of a request: a reply, nothing where none is due, or silence with its reason.
+pub type HandlerResult = Result<Option<ReplyDatagram>, SilenceReason>;
 
 /// Decides what is answered.
-pub trait Handler: Send + Sync + 'static {
+pub trait DhcpHandler: Send + Sync + 'static {
     /// Decides on a request, commits what must be durable before it is spoken of, and returns the
     /// reply to send, if any. An answer that needs no disk should be ready when it is first asked for:
     /// what is not, waits among others.
-    fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Answered>;
+    fn answer(self: Arc<Self>, request: DhcpRequest) -> BoxFuture<'static, HandlerResult>;
 
     /// Whether a reply that was sent a few seconds ago still holds, so that it can be sent again to a client
     /// that did not hear it.
-    fn still_holds(&self, reply: &Datagram) -> bool;
+    fn still_holds(&self, reply: &ReplyDatagram) -> bool;
 }
 
 /// A request that came in.
 #[derive(Debug, Clone)]
-pub struct Request {
-    pub packet: Packet,
-    pub interface: Arc<Interface>,
+pub struct DhcpRequest {
+    pub packet: DhcpPacket,
+    pub interface: Arc<NetworkInterface>,
     pub source: SocketAddrV4,
     /// The address of ours it was sent to; `None` when it was broadcast.
     pub local: Option<Ipv4Addr>,
@@ -89,10 +89,10 @@ pub struct Request {
     pub port: u16,
 }
 
-impl Request {
+impl DhcpRequest {
     /// As the decisions take it.
-    pub fn query(&self) -> Query<'_> {
-        Query {
+    pub fn query(&self) -> DhcpQuery<'_> {
+        DhcpQuery {
             packet: &self.packet,
             interface: &self.interface,
             source: self.source,
@@ -103,48 +103,48 @@ impl Request {
 }
 
 /// The DHCP service, bound and not yet running.
-pub struct Service {
-    listeners: Vec<Listener>,
+pub struct DhcpService {
+    listeners: Vec<DhcpListener>,
     boot_server_fault: Option<String>,
-    outlet: Outlet,
-    handler: Arc<dyn Handler>,
-    counters: Arc<Counters>,
-    queue: Queue,
-    door: Door,
-    under_way: FuturesUnordered<UnderWay>,
+    outlet: ReplySender,
+    handler: Arc<dyn DhcpHandler>,
+    counters: Arc<DhcpCounters>,
+    queue: DatagramQueue,
+    door: AdmissionControl,
+    under_way: FuturesUnordered<PendingAnswer>,
     /// Answers that took too long: what they write is finished, and told of, and nothing is sent.
-    given_up: FuturesUnordered<UnderWay>,
+    given_up: FuturesUnordered<PendingAnswer>,
     /// Warns of answers that took too long.
-    late: Seldom,
+    late: RateLimiter,
 }
 
-impl Service {
+impl DhcpService {
     /// Binds `port` on all addresses, to serve the interfaces called `names`, which may come and go.
     ///
     /// # Errors
     /// The port cannot be bound; the error says who has it, where that can be seen.
-    pub fn bind(port: u16, names: Vec<String>, handler: Arc<dyn Handler>) -> io::Result<Self> {
-        if let Some(owner) = port_owner(Protocol::Udp, port).filter(|_| port != 0) {
+    pub fn bind(port: u16, names: Vec<String>, handler: Arc<dyn DhcpHandler>) -> io::Result<Self> {
+        if let Some(owner) = port_owner(PortProtocol::Udp, port).filter(|_| port != 0) {
             warn!(
                 port,
                 owner, "another DHCP server has the port as well: each packet goes to one of the two"
             );
         }
-        let server = Listener::bind(port, (SERVER_PORT, Sharing::Shared))
-            .map_err(|error| explain_bind(error, Protocol::Udp, port))?;
+        let server = DhcpListener::bind(port, (SERVER_PORT, PortSharing::Shared))
+            .map_err(|error| explain_bind(error, PortProtocol::Udp, port))?;
         let boot_server = (port == SERVER_PORT).then(listen_as_boot_server).transpose();
         let boot_server_fault = boot_server.as_ref().err().map(ToString::to_string);
-        Ok(Service {
+        Ok(DhcpService {
             listeners: [server].into_iter().chain(boot_server.ok().flatten()).collect(),
             boot_server_fault,
-            outlet: Outlet::new(names)?,
+            outlet: ReplySender::new(names)?,
             handler,
             counters: Arc::default(),
-            queue: Queue::default(),
-            door: Door::default(),
+            queue: DatagramQueue::default(),
+            door: AdmissionControl::default(),
             under_way: FuturesUnordered::new(),
             given_up: FuturesUnordered::new(),
-            late: Seldom::default(),
+            late: RateLimiter::default(),
         })
     }
 
@@ -158,7 +158,7 @@ impl Service {
 
     /// The port bound, chosen by the kernel where 0 was asked for.
     pub fn local_port(&self) -> io::Result<u16> {
-        let server = self.listeners.first().map(Listener::local_port);
+        let server = self.listeners.first().map(DhcpListener::local_port);
         server.ok_or_else(|| io::Error::other("no port is bound"))
     }
 
@@ -167,14 +167,14 @@ impl Service {
         self.boot_server_fault.as_deref()
     }
 
-    pub fn counters(&self) -> Arc<Counters> {
+    pub fn counters(&self) -> Arc<DhcpCounters> {
         self.counters.clone()
     }
 
     /// Whether the ports can be read, whenever it is asked.
     pub fn receives(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let all: Vec<_> = self.listeners.iter().map(|listener| Arc::clone(listener.hearing())).collect();
-        move || all.iter().all(|hearing| hearing.is_well())
+        let all: Vec<_> = self.listeners.iter().map(|listener| Arc::clone(listener.health())).collect();
+        move || all.iter().all(|health| health.is_well())
     }
 
     /// Serves until `shutdown`, then lets the answers under way finish. No failure of a socket ends it.
@@ -209,7 +209,7 @@ impl Service {
 
     fn refresh(&mut self) {
         self.outlet.refresh();
-        self.listeners.iter_mut().for_each(Listener::look_after);
+        self.listeners.iter_mut().for_each(DhcpListener::check);
     }
 
     /// Makes room where answers take too long, as when the disk hangs. What they write may be written yet:
@@ -231,7 +231,7 @@ impl Service {
     }
 
     fn too_late(&mut self, now: Instant) {
-        self.counters.count(Dropped::Late);
+        self.counters.count(DropReason::Late);
         if let Some(answers) = self.late.count(1, now) {
             warn!(answers, "DHCP answers took longer than {ANSWER_WITHIN:?}: is the disk slow?");
         }
@@ -278,13 +278,13 @@ impl Service {
                 self.counters.received.fetch_add(1, Relaxed);
                 // Before it takes the place of one that is to be answered.
                 if self.outlet.port(arrival.interface).is_none() {
-                    self.counters.count(Dropped::Elsewhere);
+                    self.counters.count(DropReason::Elsewhere);
                     continue;
                 }
                 let since = now.checked_sub(arrival.age).unwrap_or(now);
-                let waiting = Waiting { datagram: datagram.into(), arrival, port, since };
+                let waiting = QueuedDatagram { datagram: datagram.into(), arrival, port, since };
                 if self.queue.push(waiting).is_some() {
-                    self.counters.count(Dropped::Overload);
+                    self.counters.count(DropReason::Overload);
                 }
             }
         }
@@ -293,7 +293,7 @@ impl Service {
     /// Answers what waits, as far as it can be answered now.
     fn decide(&mut self) {
         let now = Instant::now();
-        (0..self.queue.drop_stale(now)).for_each(|_| self.counters.count(Dropped::Stale));
+        (0..self.queue.drop_stale(now)).for_each(|_| self.counters.count(DropReason::Stale));
         for _ in 0..DECIDED_AT_ONCE_MAX {
             if self.under_way.len() >= IN_FLIGHT_MAX {
                 return;
@@ -305,32 +305,33 @@ impl Service {
         }
     }
 
-    fn take(&mut self, waiting: &Waiting, now: Instant) -> Result<(), Dropped> {
+    fn take(&mut self, waiting: &QueuedDatagram, now: Instant) -> Result<(), DropReason> {
         let arrival = &waiting.arrival;
-        let facts = self.outlet.port(arrival.interface).map(|port| &port.facts).ok_or(Dropped::Elsewhere)?;
+        let facts =
+            self.outlet.port(arrival.interface).map(|port| &port.facts).ok_or(DropReason::Elsewhere)?;
         let packet = parse(&waiting.datagram).map_err(|error| {
             debug!(source = %arrival.source, interface = facts.name, %error, "no DHCP message");
-            Dropped::Malformed
+            DropReason::Malformed
         })?;
-        let request = Request {
+        let request = DhcpRequest {
             packet,
             interface: Arc::clone(facts),
             source: arrival.source,
             local: arrival.local,
             port: waiting.port,
         };
-        let question = Question::of(&request.packet, arrival.interface, request.port);
+        let question = RequestKey::of(&request.packet, arrival.interface, request.port);
         match self.door.admit(question, now) {
-            Intake::Repeated => return Err(Dropped::Repeated),
-            Intake::Flood => return Err(Dropped::Flood),
-            Intake::Limited => return Err(Dropped::Limited),
-            Intake::Take => {}
+            PacketAdmission::Repeated => return Err(DropReason::Repeated),
+            PacketAdmission::Flood => return Err(DropReason::Flood),
+            PacketAdmission::Limited => return Err(DropReason::Limited),
+            PacketAdmission::Take => {}
         }
         if self.send_again(&question, request.port, now) {
             self.door.close(&question);
             return Ok(());
         }
-        let mut answer = UnderWay::new(&self.handler, request, (question, waiting.since));
+        let mut answer = PendingAnswer::new(&self.handler, request, (question, waiting.since));
         match (&mut answer).now_or_never() {
             Some(ended) => self.finish(ended),
             None => self.under_way.push(answer),
@@ -339,7 +340,7 @@ impl Service {
     }
 
     /// Sends the reply once more that this question had a moment ago, if that is still right.
-    fn send_again(&mut self, question: &Question, port: u16, now: Instant) -> bool {
+    fn send_again(&mut self, question: &RequestKey, port: u16, now: Instant) -> bool {
         let Some(reply) = self.door.reply_to(question, now).filter(|reply| self.handler.still_holds(reply))
         else {
             return false;
@@ -349,7 +350,7 @@ impl Service {
         true
     }
 
-    fn finish(&mut self, ended: Ended) {
+    fn finish(&mut self, ended: FinishedAnswer) {
         self.door.close(&ended.question);
         let now = Instant::now();
         if ended.is_late(now) {
@@ -369,27 +370,27 @@ impl Service {
 }
 
 /// The socket that PXE clients ask for boot data when they have an address. Without it the rest is served.
-fn listen_as_boot_server() -> io::Result<Listener> {
-    Listener::bind(BOOT_SERVER_PORT, (BOOT_SERVER_PORT, Sharing::Alone))
-        .map_err(|error| explain_bind(error, Protocol::Udp, BOOT_SERVER_PORT))
+fn listen_as_boot_server() -> io::Result<DhcpListener> {
+    DhcpListener::bind(BOOT_SERVER_PORT, (BOOT_SERVER_PORT, PortSharing::Alone))
+        .map_err(|error| explain_bind(error, PortProtocol::Udp, BOOT_SERVER_PORT))
         .inspect_err(|error| warn!(%error, "UEFI firmware in `proxy` subnets cannot be told what to boot"))
 }
 
 fn send(
-    counters: &Counters,
-    (outlet, listeners): (&mut Outlet, &[Listener]),
-    (reply, port): (&Datagram, u16),
+    counters: &DhcpCounters,
+    (outlet, listeners): (&mut ReplySender, &[DhcpListener]),
+    (reply, port): (&ReplyDatagram, u16),
 ) {
     let Some(listener) = listeners.iter().find(|listener| listener.port == port) else {
         counters.send_failures.fetch_add(1, Relaxed);
         return;
     };
     match outlet.send(listener, reply) {
-        Ok(Leaves::Now) => {
+        Ok(SendTime::Now) => {
             counters.sent.fetch_add(1, Relaxed);
         }
-        Ok(Leaves::AtTheEnd) if outlet.is_full() => flush(counters, (outlet, listeners)),
-        Ok(Leaves::AtTheEnd) => {}
+        Ok(SendTime::AtTheEnd) if outlet.is_full() => flush(counters, (outlet, listeners)),
+        Ok(SendTime::AtTheEnd) => {}
         Err(error) => {
             outlet.lost(&error, reply);
             counters.send_failures.fetch_add(1, Relaxed);
@@ -404,14 +405,14 @@ fn every(period: Duration) -> Interval {
 }
 
 /// Sends what waits for the end of the turn.
-fn flush(counters: &Counters, (outlet, listeners): (&mut Outlet, &[Listener])) {
+fn flush(counters: &DhcpCounters, (outlet, listeners): (&mut ReplySender, &[DhcpListener])) {
     let (sent, lost) = outlet.flush(listeners);
     counters.sent.fetch_add(sent, Relaxed);
     counters.send_failures.fetch_add(lost, Relaxed);
 }
 
 /// Until one of the sockets has something; a failure shows when it is read.
-async fn readable(listeners: &[Listener]) {
+async fn readable(listeners: &[DhcpListener]) {
     poll_fn(|context| {
         let ready = listeners.iter().filter(|listener| listener.poll_ready(context).is_ready()).count();
         if ready > 0 { Poll::Ready(()) } else { Poll::Pending }

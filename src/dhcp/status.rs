@@ -7,7 +7,10 @@ use std::sync::{Arc, PoisonError};
 
 use crate::dhcp;
 use crate::dhcp::Dhcp;
-use crate::dhcp::decide::{Interface, Outcome, PacketFacts, Query, Rival, Sights, answer, pool_parts};
+use crate::dhcp::decide::{
+    DhcpAnswer, DhcpQuery, NetworkInterface, NetworkObservations, OtherServer, PacketFacts, answer,
+    pool_parts,
+};
 use crate::dhcp::observations::{is_proxy, subnet_at};
 use crate::kernel::Caller;
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
@@ -64,13 +67,16 @@ impl Dhcp {
             let rivals = sights.rivals().filter(|seen| seen.is_present(now));
             let unexpected = rivals.filter(|seen| !is_proxy(world, seen.subnet.as_deref()));
             let interfaces: BTreeSet<&str> = unexpected.map(|seen| seen.heard.interface.as_str()).collect();
-            let told =
-                |name| format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}");
-            deaf(&self.dhcp_service()).into_iter().chain(interfaces.into_iter().map(told)).collect()
+            deaf(&self.dhcp_service())
+                .into_iter()
+                .chain(interfaces.into_iter().map(|name| {
+                    format!("another DHCP server answers on {name}: see metalwright doctor dhcp {name}")
+                }))
+                .collect()
         })
     }
 
-    fn interface_status(&self, interface: &Arc<Interface>) -> InterfaceStatus {
+    fn interface_status(&self, interface: &Arc<NetworkInterface>) -> InterfaceStatus {
         let addresses = interface.addresses.iter().map(|own| format!("{}/{}", own.address, own.prefix));
         let mut own = interface.addresses.iter().map(|own| own.address);
         let subnet = self.kernel.read(|world| own.find_map(|address| subnet_at(world, address)));
@@ -84,7 +90,7 @@ impl Dhcp {
     }
 
     /// The answer to a machine that nobody knows. Nothing is held and nothing is written.
-    fn example(&self, interface: &Interface) -> ExampleAnswer {
+    fn example(&self, interface: &NetworkInterface) -> ExampleAnswer {
         let packet = dhcp::decide::example_discover();
         let query = dhcp::decide::example_query(&packet, interface);
         self.kernel.read(|world| self.would_answer(world, &query, None))
@@ -95,7 +101,7 @@ impl Dhcp {
     pub fn would_answer(
         &self,
         world: &World,
-        query: &Query<'_>,
+        query: &DhcpQuery<'_>,
         machine: Option<&Stored<Machine>>,
     ) -> ExampleAnswer {
         let holds = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,15 +110,15 @@ impl Dhcp {
     }
 
     /// The interfaces that are served, and a relay that packets of a subnet came by.
-    pub fn seen_at(&self, subnet: &str) -> (Vec<Arc<Interface>>, Option<Ipv4Addr>) {
+    pub fn seen_at(&self, subnet: &str) -> (Vec<Arc<NetworkInterface>>, Option<Ipv4Addr>) {
         let sights = self.sights();
         let relay = sights.relays().find(|relay| relay.subnet.as_deref() == Some(subnet));
         (sights.interfaces.clone(), relay.map(|relay| relay.address))
     }
 }
 
-impl From<Outcome> for ExampleAnswer {
-    fn from(outcome: Outcome) -> Self {
+impl From<DhcpAnswer> for ExampleAnswer {
+    fn from(outcome: DhcpAnswer) -> Self {
         ExampleAnswer {
             event: outcome.event.as_str().to_owned(),
             reason: outcome.reason,
@@ -122,13 +128,16 @@ impl From<Outcome> for ExampleAnswer {
 }
 
 fn subnets(caller: &Caller, world: &World, (own, now): (&[Ipv4Addr], Timestamp)) -> Vec<SubnetStatus> {
-    let shown = |row: &&Arc<Stored<Subnet>>| caller.may(AccessVerb::Monitor, ObjectRef::of(row));
-    let subnets = world.subnets.iter().filter(shown).map(|row| &row.spec);
-    let mut all: Vec<Counted> = subnets.map(|subnet| Counted::of(subnet, own)).collect();
+    let subnets = world
+        .subnets
+        .iter()
+        .filter(|row: &&Arc<Stored<Subnet>>| caller.may(AccessVerb::Monitor, ObjectRef::of(row)))
+        .map(|row| &row.spec);
+    let mut all: Vec<SubnetCount> = subnets.map(|subnet| SubnetCount::of(subnet, own)).collect();
     let leases = world.leases.iter().map(|row| &row.spec).filter(|lease| lease.expires_at > now);
     for lease in leases {
         let of = all.iter_mut().find(|one| one.status.name == lease.subnet && one.has(lease.address));
-        let Some(Counted { status, .. }) = of else { continue };
+        let Some(SubnetCount { status, .. }) = of else { continue };
         match lease.state {
             LeaseState::Bound | LeaseState::Offered => status.leased += 1,
             LeaseState::Declined => status.quarantined += 1,
@@ -137,24 +146,25 @@ fn subnets(caller: &Caller, world: &World, (own, now): (&[Ipv4Addr], Timestamp))
     }
     for address in world.reservations.iter().map(|row| row.spec.address) {
         let lease = world.leases.get(&AddressKey::from(address)).map(|row| &row.spec);
-        let is_idle = |lease: &Lease| {
-            lease.expires_at <= now || matches!(lease.state, LeaseState::Released | LeaseState::Expired)
-        };
-        let of = all.iter_mut().find(|one| one.has(address)).filter(|_| lease.is_none_or(is_idle));
+        let of = all.iter_mut().find(|one| one.has(address)).filter(|_| {
+            lease.is_none_or(|lease: &Lease| {
+                lease.expires_at <= now || matches!(lease.state, LeaseState::Released | LeaseState::Expired)
+            })
+        });
         of.into_iter().for_each(|one| one.status.reserved += 1);
     }
-    all.into_iter().map(Counted::counted).collect()
+    all.into_iter().map(SubnetCount::counted).collect()
 }
 
 /// A subnet while its addresses are counted.
-struct Counted<'a> {
+struct SubnetCount<'a> {
     status: SubnetStatus,
     parts: Vec<(u32, u32)>,
     /// Addresses of this host, which are in no pool.
     own: &'a [Ipv4Addr],
 }
 
-impl<'a> Counted<'a> {
+impl<'a> SubnetCount<'a> {
     fn of(subnet: &Subnet, own: &'a [Ipv4Addr]) -> Self {
         let status = SubnetStatus {
             name: subnet.name.clone(),
@@ -168,7 +178,7 @@ impl<'a> Counted<'a> {
             reserved: 0,
             free: 0,
         };
-        Counted { status, parts: pool_parts(subnet), own }
+        SubnetCount { status, parts: pool_parts(subnet), own }
     }
 
     fn has(&self, address: Ipv4Addr) -> bool {
@@ -189,7 +199,7 @@ impl<'a> Counted<'a> {
     }
 }
 
-fn rival(seen: &Rival, world: &World) -> RivalStatus {
+fn rival(seen: &OtherServer, world: &World) -> RivalStatus {
     RivalStatus {
         address: seen.heard.server,
         mac: seen.heard.mac,
@@ -214,14 +224,17 @@ fn told(server: &RivalStatus) -> Option<String> {
     })
 }
 
-fn warnings(status: &DhcpStatus, sights: &Sights, now: Timestamp) -> Vec<String> {
-    let present = |server: &&RivalStatus| {
-        let seen = sights
-            .rivals()
-            .find(|seen| seen.heard.server == server.address && seen.heard.interface == server.interface);
-        seen.is_some_and(|seen| seen.is_present(now))
-    };
-    let rivals = status.servers.iter().filter(present).filter_map(told);
+fn warnings(status: &DhcpStatus, sights: &NetworkObservations, now: Timestamp) -> Vec<String> {
+    let rivals = status
+        .servers
+        .iter()
+        .filter(|server: &&RivalStatus| {
+            let seen = sights
+                .rivals()
+                .find(|seen| seen.heard.server == server.address && seen.heard.interface == server.interface);
+            seen.is_some_and(|seen| seen.is_present(now))
+        })
+        .filter_map(told);
     let alone = status.interfaces.iter().filter_map(|interface| {
         let subnet = status.subnets.iter().find(|subnet| interface.subnet.as_ref() == Some(&subnet.name))?;
         let others = status.servers.iter().any(|server| server.interface == interface.name);
@@ -258,11 +271,15 @@ fn deaf(service: &ServiceStatus) -> Option<String> {
     (*enabled && !receives).then(|| format!("DHCP requests to port {port} cannot be read: {why}"))
 }
 
-/// The sentence about a port that others than us have, for whoever has a subnet that needs it.
+/// The sentence about a port that another program has, for a host with a subnet that needs it.
 fn no_boot_server(status: &DhcpStatus) -> Option<String> {
     let why = status.service.boot_server_fault.as_ref()?;
-    let proxies = |subnet: &&SubnetStatus| subnet.enabled && subnet.mode == SubnetMode::Proxy;
-    let names: Vec<&str> = status.subnets.iter().filter(proxies).map(|subnet| &*subnet.name).collect();
+    let names: Vec<&str> = status
+        .subnets
+        .iter()
+        .filter(|subnet: &&SubnetStatus| subnet.enabled && subnet.mode == SubnetMode::Proxy)
+        .map(|subnet| &*subnet.name)
+        .collect();
     (!names.is_empty()).then(|| {
         let names = names.join(", ");
         format!("UEFI firmware in {names} (mode `proxy`) is not told what to boot: {why}; then restart")
@@ -282,7 +299,7 @@ mod tests {
     async fn what_is_reserved_or_a_servers_or_our_own_is_not_free() {
         let (app, caller) = (testing::app(), testing::caller());
         let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
-        let eth1 = Interface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
+        let eth1 = NetworkInterface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
         app.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
         let pools = json!([{"start": "10.0.0.0", "end": "10.0.0.9"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools,

@@ -7,20 +7,20 @@ use jiff::SignedDuration;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::artifacts::opened::{Protocol, Refused};
+use crate::artifacts::opened::{FetchRefusal, Protocol};
 use crate::houses::{Houses, testing};
 use crate::kernel::{Caller, Error, EventQuery};
 use crate::model::{
     BootAttempt, BootProgress, Job, JobState, Lease, LeaseState, Mac, Machine, MachineState, MachineStatus,
-    Noun, Run, RunResult, Stored, Token, Waiting,
+    MachineWait, Noun, Run, RunResult, Stored, Token,
 };
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::chainload::Ask;
-use crate::netboot::decide::loader_ask::LoaderAsk;
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::chainload::LoaderRequest;
+use crate::netboot::decide::loader_ask::LoaderSighting;
 use crate::netboot::files::Fetch;
-use crate::netboot::loader_loops::LoaderRequest;
-use crate::netboot::reports::{Report, ReportKind};
-use crate::objects::write::{Expected, Target};
+use crate::netboot::loader_loops::LoaderPacket;
+use crate::netboot::reports::{InstallerReport, ReportKind};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
@@ -36,7 +36,7 @@ async fn made(app: &Houses) -> Arc<Stored<Machine>> {
 }
 
 async fn delete(app: &Houses) {
-    let target = Target { reference: "name:web1", expected: Expected::Any };
+    let target = WriteTarget { reference: "name:web1", expected: ExpectedRevision::Any };
     app.objects.delete::<Machine>(&now(app), &target).await.unwrap();
 }
 
@@ -82,7 +82,7 @@ async fn at_work(app: &Houses, machine: &Stored<Machine>) -> (BootAttempt, Uuid)
             boot_attempt: Some(attempt.clone()),
             job: Some(job),
             last_seen: Some(at),
-            waiting: Some(Waiting {
+            waiting: Some(MachineWait {
                 reason: "r".into(),
                 since: at,
                 expected: "job.finished".into(),
@@ -153,7 +153,7 @@ async fn the_tokens_of_a_deleted_machines_agent_are_refused_at_once() {
 async fn a_deletion_that_a_new_token_overtakes_is_decided_anew() {
     let app = testing::app();
     let machine = made(&app).await;
-    let target = Target { reference: &machine.key, expected: Expected::Any };
+    let target = WriteTarget { reference: &machine.key, expected: ExpectedRevision::Any };
     let decided = app.objects.prepare_delete::<Machine>(&now(&app), &target).unwrap();
     app.access.agent_token(&machine).await.unwrap();
     assert!(app.kernel.commit(decided).await.is_err(), "it does not know of the token");
@@ -209,10 +209,10 @@ async fn a_machine_made_with_the_mac_of_a_deleted_one_inherits_nothing() {
         let fetch =
             Fetch { path, peer, local, protocol: Protocol::Http, hint: Default::default(), has_query: false };
         let refused = app.netboot.open(&fetch).await;
-        assert!(matches!(refused, Err(Refused::Absent)), "{file}: {refused:?}");
+        assert!(matches!(refused, Err(FetchRefusal::Absent)), "{file}: {refused:?}");
     }
     for kind in [ReportKind::Done, ReportKind::Failed, ReportKind::Log] {
-        let late = app.netboot.report(&capability, Report { kind, text: String::new(), peer }).await;
+        let late = app.netboot.report(&capability, InstallerReport { kind, text: String::new(), peer }).await;
         assert!(matches!(late, Err(Error::Conflict(_))), "{kind:?}: {late:?}");
     }
     let done = serde_json::from_value(json!({"exit": 0})).unwrap();
@@ -230,7 +230,7 @@ async fn a_machine_made_with_the_mac_of_a_deleted_one_inherits_nothing() {
 async fn an_address_from_another_server_was_told_by_the_deleted_machine_and_not_by_the_new_one() {
     let app = testing::app();
     let old = made(&app).await;
-    let gathered = app.kernel.read(|world| Gathered::of(world, &app.netboot.loaders, Some(&old)));
+    let gathered = app.kernel.read(|world| BootFacts::of(world, &app.netboot.loaders, Some(&old)));
     app.netboot.heard_elsewhere((ADDRESS.into(), MAC), &gathered).await;
     let at = |app: &Houses| app.kernel.read(|world| app.netboot.machine_at(world, ADDRESS.into()));
     assert_eq!(at(&app).map(|machine| machine.key.clone()), Some(old.key.clone()));
@@ -238,7 +238,7 @@ async fn an_address_from_another_server_was_told_by_the_deleted_machine_and_not_
     assert!(at(&app).is_none());
     let new = made(&app).await;
     assert!(at(&app).is_none(), "it has told of no address yet");
-    let gathered = app.kernel.read(|world| Gathered::of(world, &app.netboot.loaders, Some(&new)));
+    let gathered = app.kernel.read(|world| BootFacts::of(world, &app.netboot.loaders, Some(&new)));
     app.netboot.heard_elsewhere((ADDRESS.into(), MAC), &gathered).await;
     assert_eq!(at(&app).map(|machine| machine.key.clone()), Some(new.key.clone()));
 }
@@ -248,11 +248,11 @@ async fn a_boot_loop_of_a_deleted_machine_is_not_that_of_the_new_one() {
     let app = testing::app();
     let old = made(&app).await;
     for xid in 1..=3 {
-        let ask = Ask { xid, loader: "ipxe.pxe".into(), at: app.kernel.now(), served: true };
-        app.netboot.record_loader_ask(LoaderAsk { mac: MAC, ask, stopped: None }, &Gathered::default());
+        let ask = LoaderRequest { xid, loader: "ipxe.pxe".into(), at: app.kernel.now(), served: true };
+        app.netboot.record_loader_ask(LoaderSighting { mac: MAC, ask, stopped: None }, &BootFacts::default());
     }
     let asked = |machine: &Stored<Machine>| {
-        let request = LoaderRequest { mac: Some(MAC), xid: 9, is_discover: true };
+        let request = LoaderPacket { mac: Some(MAC), xid: 9, is_discover: true };
         let before = app.netboot.asks_before(&request, Some(machine)).len();
         (before, app.netboot.asks_of(Some(machine), Some(MAC)).len())
     };
@@ -265,7 +265,7 @@ async fn a_boot_loop_of_a_deleted_machine_is_not_that_of_the_new_one() {
 #[tokio::test]
 async fn an_agent_that_waits_for_work_is_told_that_its_machine_is_gone() {
     use crate::model::{AgentReport, Environment};
-    use crate::runs::jobs::Asking;
+    use crate::runs::jobs::WorkRequest;
     let app = testing::app();
     let machine = made(&app).await;
     let secret = app.access.agent_token(&machine).await.unwrap();
@@ -278,7 +278,7 @@ async fn an_agent_that_waits_for_work_is_told_that_its_machine_is_gone() {
             job: None,
             wait_seconds: 60,
         };
-        let asking = Asking { machine: &key, report: &report, renderer: &waiting_app.runs };
+        let asking = WorkRequest { machine: &key, report: &report, renderer: &waiting_app.runs };
         waiting_app.runs.await_job(&agent, &asking).await
     });
     delete(&app).await;

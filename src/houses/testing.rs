@@ -6,30 +6,30 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::artifacts::Folder;
-use crate::artifacts::roots::Roots;
-use crate::catalog::pools::Pools;
-use crate::dhcp::decide::{Interface, InterfaceAddress, Query};
-use crate::houses::{Houses, Setup};
-use crate::kernel::{self, Actor, Caller, Changeset, Endpoints};
+use crate::artifacts::MediaFolder;
+use crate::artifacts::roots::ArtifactRoots;
+use crate::catalog::pools::RenderPools;
+use crate::dhcp::decide::{DhcpQuery, InterfaceAddress, NetworkInterface};
+use crate::houses::{Houses, HousesSetup};
+use crate::kernel::{self, Actor, Caller, Changeset, ServerEndpoints};
 use crate::model::{FetchNetworks, Object};
-use crate::netboot::loaders::Loaders;
+use crate::netboot::loaders::InstalledLoaders;
 use crate::proto::dhcp4::{from_text, parse};
 
 /// An app with nothing in it.
 pub fn app() -> Arc<Houses> {
-    app_with(Roots::default(), FetchNetworks::default())
+    app_with(ArtifactRoots::default(), FetchNetworks::default())
 }
 
 /// The same, with files of artifacts below these roots, which fetches from these networks.
-pub fn app_with(roots: Roots, networks: FetchNetworks) -> Arc<Houses> {
-    let endpoints = Endpoints { fetch_networks: Arc::new(networks), ..Endpoints::default() };
+pub fn app_with(roots: ArtifactRoots, networks: FetchNetworks) -> Arc<Houses> {
+    let endpoints = ServerEndpoints { fetch_networks: Arc::new(networks), ..ServerEndpoints::default() };
     let kernel = kernel::testing::kernel(endpoints);
-    let setup = Setup {
+    let setup = HousesSetup {
         kernel,
-        loaders: Loaders::default(),
-        pools: Pools::of_tests(),
-        media: Folder::default(),
+        loaders: InstalledLoaders::default(),
+        pools: RenderPools::of_tests(),
+        media: MediaFolder::default(),
         roots,
         case: Default::default(),
     };
@@ -46,9 +46,9 @@ pub fn caller() -> Caller {
 pub async fn dhcp_options(app: &Houses, packet: &str) -> BTreeMap<u8, Vec<u8>> {
     let packet = from_text(packet).unwrap();
     let address = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
-    let interface = Interface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 };
+    let interface = NetworkInterface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 };
     let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
-    let query = Query { packet: &packet, interface: &interface, source, local: None, port: 67 };
+    let query = DhcpQuery { packet: &packet, interface: &interface, source, local: None, port: 67 };
     let Ok(Some(reply)) = app.dhcp.answer_dhcp(&query).await else { return BTreeMap::new() };
     let sent = parse(&reply.bytes).unwrap();
     sent.options.iter().map(|(code, data)| (code, data.to_vec())).collect()

@@ -8,74 +8,74 @@ use std::io::Write;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::ranges::{Span, Wanted, wanted};
-use super::request::{Conditions, Method, Request};
-use super::wire::Part;
-use crate::artifacts::opened::{self, Opened};
+use super::client_socket::FilePart;
+use super::ranges::{ByteRange, RangeVerdict, wanted};
+use super::request::{BootRequest, RequestConditions, RequestMethod};
+use crate::artifacts::opened::{self, OpenedFile};
 
 /// An answer before it is sent.
 #[derive(Debug)]
-pub struct Answer {
-    pub head: Head,
-    pub body: Body,
+pub struct HttpAnswer {
+    pub head: AnswerHead,
+    pub body: AnswerContent,
 }
 
 #[derive(Debug)]
-pub enum Body {
+pub enum AnswerContent {
     Nothing,
     /// What is said instead of a file.
     Text(Bytes),
     Document(Bytes),
-    File(Part),
+    File(FilePart),
 }
 
 /// Status line and header lines.
 #[derive(Debug)]
-pub struct Head(Vec<u8>);
+pub struct AnswerHead(Vec<u8>);
 
 /// What an average head needs.
 const HEAD_BYTES: usize = 512;
 
-impl Head {
+impl AnswerHead {
     /// shim 15.8 reads the headers in order and wants the length before anything that looks like it.
-    fn new(status: u16, length: u64) -> Head {
-        let head = Head(Vec::with_capacity(HEAD_BYTES)).status(status);
+    fn new(status: u16, length: u64) -> AnswerHead {
+        let head = AnswerHead(Vec::with_capacity(HEAD_BYTES)).status(status);
         head.line("Content-Length", length)
     }
 
-    fn status(self, status: u16) -> Head {
+    fn status(self, status: u16) -> AnswerHead {
         self.put(format_args!("HTTP/1.1 {status} {}\r\n", reason(status)))
     }
 
-    fn line(self, name: &str, value: impl Display) -> Head {
+    fn line(self, name: &str, value: impl Display) -> AnswerHead {
         self.put(format_args!("{name}: {value}\r\n"))
     }
 
-    fn put(mut self, text: std::fmt::Arguments<'_>) -> Head {
+    fn put(mut self, text: std::fmt::Arguments<'_>) -> AnswerHead {
         // A vector takes everything.
         let _ = self.0.write_fmt(text);
         self
     }
 
     /// The bytes, with what is said of the connection.
-    pub fn end(self, now: Timestamp, connection: Connection) -> Vec<u8> {
+    pub fn end(self, now: Timestamp, connection: ConnectionPersistence) -> Vec<u8> {
         let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
         let head = match date {
             Ok(date) => self.line("Date", date),
             Err(_) => self,
         };
         let head = match connection {
-            Connection::GoesOn => head,
-            Connection::GoesOnThough10 => head.line("Connection", "keep-alive"),
-            Connection::Ends => head.line("Connection", "close"),
+            ConnectionPersistence::GoesOn => head,
+            ConnectionPersistence::GoesOnThough10 => head.line("Connection", "keep-alive"),
+            ConnectionPersistence::Ends => head.line("Connection", "close"),
         };
         head.put(format_args!("\r\n")).0
     }
 }
 
-/// What becomes of a connection after an answer.
+/// Whether a connection persists after an answer (RFC 9112 section 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Connection {
+pub enum ConnectionPersistence {
     GoesOn,
     /// A client of HTTP/1.0 that asked for it.
     GoesOnThough10,
@@ -103,43 +103,42 @@ fn reason(status: u16) -> &'static str {
 }
 
 /// A short answer in plain text: GRUB and iPXE show it.
-pub fn text(status: u16, message: &str) -> Answer {
+pub fn text(status: u16, message: &str) -> HttpAnswer {
     let body = format!("{message}\n");
-    let head = Head::new(status, body.len() as u64).line("Content-Type", "text/plain");
+    let head = AnswerHead::new(status, body.len() as u64).line("Content-Type", "text/plain");
     let head = head.line("Cache-Control", "no-store");
     let head = if status == 405 { head.line("Allow", "GET, HEAD, POST") } else { head };
-    Answer { head, body: Body::Text(body.into()) }
+    HttpAnswer { head, body: AnswerContent::Text(body.into()) }
 }
 
 /// The answer with a file that was opened.
-pub fn file(request: &Request, opened: Opened) -> Answer {
+pub fn file(request: &BootRequest, opened: OpenedFile) -> HttpAnswer {
     let size = opened.body.bytes();
-    let whole = Span { first: 0, length: size };
+    let whole = ByteRange { first: 0, length: size };
     let Some(version) = opened.version else {
-        let head = Head::new(200, size).line("Content-Type", opened.content_type);
-        return Answer { head: head.line("Cache-Control", "no-store"), body: part(opened.body, whole) };
+        let head = AnswerHead::new(200, size).line("Content-Type", opened.content_type);
+        return HttpAnswer { head: head.line("Cache-Control", "no-store"), body: part(opened.body, whole) };
     };
     // Ranges are of GET alone (RFC 9110 §14.2).
-    let no_range = || Conditions { range: None, if_range: None, ..request.conditions.clone() };
     let conditions = match request.method {
-        Method::Get => Cow::Borrowed(&request.conditions),
-        _ => Cow::Owned(no_range()),
+        RequestMethod::Get => Cow::Borrowed(&request.conditions),
+        _ => Cow::Owned(RequestConditions { range: None, if_range: None, ..request.conditions.clone() }),
     };
     let (status, span) = match wanted(&conditions, size, &version) {
-        Wanted::Whole => (200, whole),
-        Wanted::Part(span) => (206, span),
-        Wanted::Unchanged => {
-            let head = Head(Vec::with_capacity(HEAD_BYTES)).status(304).line("ETag", &version.tag);
-            return Answer { head, body: Body::Nothing };
+        RangeVerdict::Whole => (200, whole),
+        RangeVerdict::Part(span) => (206, span),
+        RangeVerdict::Unchanged => {
+            let head = AnswerHead(Vec::with_capacity(HEAD_BYTES)).status(304).line("ETag", &version.tag);
+            return HttpAnswer { head, body: AnswerContent::Nothing };
         }
-        Wanted::Changed => return text(412, "it is not the version that was asked for"),
-        Wanted::Outside => {
-            let Answer { head, body } = text(416, "the range lies beyond the end");
+        RangeVerdict::Changed => return text(412, "it is not the version that was asked for"),
+        RangeVerdict::Outside => {
+            let HttpAnswer { head, body } = text(416, "the range lies beyond the end");
             let head = head.line("Content-Range", format_args!("bytes */{size}"));
-            return Answer { head, body };
+            return HttpAnswer { head, body };
         }
     };
-    let head = Head::new(status, span.length).line("Content-Type", opened.content_type);
+    let head = AnswerHead::new(status, span.length).line("Content-Type", opened.content_type);
     let head = head.line("ETag", &version.tag).line("Accept-Ranges", "bytes");
     let head = match http_date(version.modified) {
         Some(date) => head.line("Last-Modified", date),
@@ -152,7 +151,7 @@ pub fn file(request: &Request, opened: Opened) -> Answer {
         }
         _ => head,
     };
-    Answer { head, body: part(opened.body, span) }
+    HttpAnswer { head, body: part(opened.body, span) }
 }
 
 fn http_date(seconds: i64) -> Option<String> {
@@ -160,12 +159,15 @@ fn http_date(seconds: i64) -> Option<String> {
     jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok()
 }
 
-fn part(body: opened::Body, span: Span) -> Body {
+fn part(body: opened::FileBody, span: ByteRange) -> AnswerContent {
     match body {
-        opened::Body::File { file, coming, .. } => Body::File(Part { file, span, coming }),
-        opened::Body::Bytes(bytes) => {
-            let place = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-            Body::Document(bytes.slice(place(span.first)..place(span.end())))
+        opened::FileBody::File { file, coming, .. } => AnswerContent::File(FilePart { file, span, coming }),
+        opened::FileBody::Bytes(bytes) => {
+            AnswerContent::Document(bytes.slice(offset_in(&bytes, span.first)..offset_in(&bytes, span.end())))
         }
     }
+}
+
+fn offset_in(bytes: &Bytes, offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len())
 }

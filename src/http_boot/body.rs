@@ -3,8 +3,8 @@
 use bytes::{Buf, Bytes, BytesMut};
 use httparse::Status;
 
-use super::request::Length;
-use super::wire::Wire;
+use super::client_socket::ClientSocket;
+use super::request::BodyLength;
 
 /// Largest report of an installer.
 pub const REPORT_BYTES_MAX: usize = 1 << 20;
@@ -14,7 +14,7 @@ const TRAILERS_MAX: usize = 32;
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum BodyFault {
     TooLong,
     Malformed,
     /// The client went away.
@@ -22,23 +22,23 @@ pub enum Fault {
 }
 
 /// What has come of a body, and where more comes from.
-pub struct Reader<'a> {
-    pub wire: &'a mut Wire,
+pub struct BodyReader<'a> {
+    pub wire: &'a mut ClientSocket,
     pub buffer: &'a mut BytesMut,
 }
 
-impl Reader<'_> {
+impl BodyReader<'_> {
     /// Reads a body, and nothing of what comes after it.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn read(&mut self, length: Length) -> Result<Bytes, Fault> {
+    pub async fn read(&mut self, length: BodyLength) -> Result<Bytes, BodyFault> {
         match length {
-            Length::Chunked => self.chunks().await,
-            Length::Bytes(length) => {
+            BodyLength::Chunked => self.chunks().await,
+            BodyLength::Bytes(length) => {
                 let length = usize::try_from(length).unwrap_or(usize::MAX);
                 if length > REPORT_BYTES_MAX {
-                    return Err(Fault::TooLong);
+                    return Err(BodyFault::TooLong);
                 }
                 self.fill(length).await?;
                 Ok(self.buffer.split_to(length).freeze())
@@ -46,7 +46,7 @@ impl Reader<'_> {
         }
     }
 
-    async fn chunks(&mut self) -> Result<Bytes, Fault> {
+    async fn chunks(&mut self) -> Result<Bytes, BodyFault> {
         let mut body = BytesMut::new();
         loop {
             let (line, size) = self.chunk_line().await?;
@@ -57,57 +57,57 @@ impl Reader<'_> {
             }
             let size = usize::try_from(size).unwrap_or(usize::MAX);
             if size > REPORT_BYTES_MAX - body.len() {
-                return Err(Fault::TooLong);
+                return Err(BodyFault::TooLong);
             }
             self.fill(size + 2).await?;
             body.extend_from_slice(&self.buffer.split_to(size));
             if *self.buffer.split_to(2) != *b"\r\n" {
-                return Err(Fault::Malformed);
+                return Err(BodyFault::Malformed);
             }
         }
     }
 
-    async fn chunk_line(&mut self) -> Result<(usize, u64), Fault> {
+    async fn chunk_line(&mut self) -> Result<(usize, u64), BodyFault> {
         loop {
             match httparse::parse_chunk_size(self.buffer) {
                 Ok(Status::Complete((length, size))) => {
                     let line = self.buffer.get(..length).unwrap_or_default();
-                    return if is_chunk_line(line) { Ok((length, size)) } else { Err(Fault::Malformed) };
+                    return if is_chunk_line(line) { Ok((length, size)) } else { Err(BodyFault::Malformed) };
                 }
                 Ok(Status::Partial) if self.buffer.len() < LINE_BYTES_MAX => self.more().await?,
-                _ => return Err(Fault::Malformed),
+                _ => return Err(BodyFault::Malformed),
             }
         }
     }
 
-    async fn trailers(&mut self) -> Result<(), Fault> {
+    async fn trailers(&mut self) -> Result<(), BodyFault> {
         for _ in 0..TRAILERS_MAX {
             let end = loop {
                 match self.buffer.iter().position(|byte| *byte == b'\n') {
                     Some(end) => break end,
                     None if self.buffer.len() < LINE_BYTES_MAX => self.more().await?,
-                    None => return Err(Fault::Malformed),
+                    None => return Err(BodyFault::Malformed),
                 }
             };
             match &*self.buffer.split_to(end + 1) {
                 b"\r\n" => return Ok(()),
                 line if line.ends_with(b"\r\n") => {}
-                _ => return Err(Fault::Malformed),
+                _ => return Err(BodyFault::Malformed),
             }
         }
-        Err(Fault::Malformed)
+        Err(BodyFault::Malformed)
     }
 
-    async fn fill(&mut self, length: usize) -> Result<(), Fault> {
+    async fn fill(&mut self, length: usize) -> Result<(), BodyFault> {
         while self.buffer.len() < length {
             self.more().await?;
         }
         Ok(())
     }
 
-    async fn more(&mut self) -> Result<(), Fault> {
+    async fn more(&mut self) -> Result<(), BodyFault> {
         match self.wire.read(self.buffer).await {
-            Ok(0) | Err(_) => Err(Fault::Gone),
+            Ok(0) | Err(_) => Err(BodyFault::Gone),
             Ok(_) => Ok(()),
         }
     }

@@ -13,17 +13,17 @@ use bytes::{Buf, Bytes, BytesMut};
 use percent_encoding::percent_decode_str;
 use tokio::time::timeout;
 
-use super::Shared;
-use super::answer::{self, Answer, Body, Connection as Goes};
-use super::body::{self, Reader};
-use super::request::{self, HEAD_BYTES_MAX, Length, Method, Request};
-use super::wire::{Wire, read};
-use crate::artifacts::opened::{Protocol, Refused};
-use crate::connections::{ConnectionPermit, Limit};
+use super::BootHttpState;
+use super::answer::{self, AnswerContent, ConnectionPersistence as Goes, HttpAnswer};
+use super::body::{self, BodyReader};
+use super::client_socket::{ClientSocket, read};
+use super::request::{self, BodyLength, BootRequest, HEAD_BYTES_MAX, RequestMethod};
+use crate::artifacts::opened::{FetchRefusal, Protocol};
+use crate::connections::{ConnectionPermit, LimitReason};
 use crate::netboot::Netboot;
-use crate::netboot::decide::namespace::Hint;
-use crate::netboot::files::{Fetch, Served};
-use crate::netboot::reports::{Report, ReportKind};
+use crate::netboot::decide::namespace::ClientHint;
+use crate::netboot::files::{Fetch, ServedFile};
+use crate::netboot::reports::{InstallerReport, ReportKind};
 
 /// How long a client may say nothing between two requests; less when most places are taken.
 const IDLE_MAX: Duration = Duration::from_secs(75);
@@ -35,38 +35,38 @@ const BODY_MAX: Duration = Duration::from_secs(60);
 const PIECE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Who is at the other end, and by which address of ours.
-pub struct Client {
-    pub shared: Arc<Shared>,
+pub struct BootClient {
+    pub shared: Arc<BootHttpState>,
     pub permit: ConnectionPermit,
     pub peer: IpAddr,
     pub local: IpAddr,
 }
 
 /// Answers requests until either side has enough.
-pub async fn serve(wire: Wire, client: Client) {
-    let mut connection = Connection { wire, client, buffer: BytesMut::new(), lost: false };
+pub async fn serve(wire: ClientSocket, client: BootClient) {
+    let mut connection = BootConnection { wire, client, buffer: BytesMut::new(), lost: false };
     loop {
         match connection.turn().await {
-            Ok(After::Another) => {}
-            Ok(After::End) => break,
-            Ok(After::Gone) => return,
-            // Nobody is there to be told.
+            Ok(AfterAnswer::Another) => {}
+            Ok(AfterAnswer::End) => break,
+            Ok(AfterAnswer::Gone) => return,
+            // The client is gone.
             Err(error) => {
                 if error.kind() == io::ErrorKind::TimedOut {
-                    connection.client.permit.counters().count(Limit::Stalled);
+                    connection.client.permit.counters().count(LimitReason::Stalled);
                 }
                 return;
             }
         }
     }
-    let Connection { wire, client, .. } = connection;
+    let BootConnection { wire, client, .. } = connection;
     wire.close().await;
     drop(client);
 }
 
 /// What follows an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
+enum AfterAnswer {
     Another,
     /// The connection is closed with care: something may be on its way yet.
     End,
@@ -74,48 +74,50 @@ enum After {
     Gone,
 }
 
-struct Connection {
-    wire: Wire,
-    client: Client,
+struct BootConnection {
+    wire: ClientSocket,
+    client: BootClient,
     /// What has come and is not answered yet.
     buffer: BytesMut,
     /// What follows in the buffer is not the beginning of a request.
     lost: bool,
 }
 
-impl Connection {
+impl BootConnection {
     /// One request and its answer.
-    async fn turn(&mut self) -> io::Result<After> {
+    async fn turn(&mut self) -> io::Result<AfterAnswer> {
         let request = match self.request().await {
             Ok(Some(request)) => request,
-            Ok(None) => return Ok(After::Gone),
+            Ok(None) => return Ok(AfterAnswer::Gone),
             Err((why, fault)) => {
                 self.client.permit.counters().count(why);
                 let (status, message) = fault;
-                let said = (Method::Get, Goes::Ends);
-                return self.send(answer::text(status, message), said, None).await.map(|()| After::End);
+                let said = (RequestMethod::Get, Goes::Ends);
+                return self.send(answer::text(status, message), said, None).await.map(|()| AfterAnswer::End);
             }
         };
         self.client.permit.counters().requests.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
         let (answer, served) = match request.method {
-            Method::Get | Method::Head => self.client.get(&request).await,
-            Method::Post => (self.post(&request).await?, None),
-            Method::Other => (answer::text(405, "this listener answers GET, HEAD and POST of reports"), None),
+            RequestMethod::Get | RequestMethod::Head => self.client.get(&request).await,
+            RequestMethod::Post => (self.post(&request).await?, None),
+            RequestMethod::Other => {
+                (answer::text(405, "this listener answers GET, HEAD and POST of reports"), None)
+            }
         };
         let mut delivery = served.map(|served| {
             let netboot = Arc::clone(&self.client.shared.netboot);
-            Delivery { netboot, served, started }
+            FileDelivery { netboot, served, started }
         });
         let goes = self.goes(&request);
         self.send(answer, (request.method, goes), delivery.as_mut().map(|delivery| &mut delivery.served))
             .await?;
-        Ok(if goes == Goes::Ends { After::End } else { After::Another })
+        Ok(if goes == Goes::Ends { AfterAnswer::End } else { AfterAnswer::Another })
     }
 
-    fn goes(&self, request: &Request) -> Goes {
+    fn goes(&self, request: &BootRequest) -> Goes {
         // The body of a GET is not read.
-        let unread = request.method != Method::Post && request.length != Length::Bytes(0);
+        let unread = request.method != RequestMethod::Post && request.length != BodyLength::Bytes(0);
         if unread || self.lost || !request.persistent || self.client.shared.stop.is_cancelled() {
             return Goes::Ends;
         }
@@ -123,14 +125,14 @@ impl Connection {
     }
 
     /// The next request. `None` when the client or the server has ended, or nothing came for too long.
-    async fn request(&mut self) -> Result<Option<Request>, (Limit, (u16, &'static str))> {
+    async fn request(&mut self) -> Result<Option<BootRequest>, (LimitReason, (u16, &'static str))> {
         if self.buffer.is_empty() && !self.is_there_more().await {
             return Ok(None);
         }
         match timeout(HEAD_MAX, self.head()).await {
             Ok(Ok(request)) => Ok(request),
-            Ok(Err(fault)) => Err((Limit::Malformed, fault.answer())),
-            Err(_) => Err((Limit::SlowRequest, (408, "the request did not come in time"))),
+            Ok(Err(fault)) => Err((LimitReason::Malformed, fault.answer())),
+            Err(_) => Err((LimitReason::SlowRequest, (408, "the request did not come in time"))),
         }
     }
 
@@ -144,7 +146,7 @@ impl Connection {
         }
     }
 
-    async fn head(&mut self) -> Result<Option<Request>, request::Fault> {
+    async fn head(&mut self) -> Result<Option<BootRequest>, request::RequestFault> {
         loop {
             if let Some((request, head)) = request::parse(&self.buffer)? {
                 self.buffer.advance(head);
@@ -166,24 +168,24 @@ impl Connection {
     }
 
     /// A report of an installer. Its body is read within bounds of time and size, and not too many at once.
-    async fn post(&mut self, request: &Request) -> io::Result<Answer> {
+    async fn post(&mut self, request: &BootRequest) -> io::Result<HttpAnswer> {
         self.lost = true;
         let shared = Arc::clone(&self.client.shared);
         let Ok(_turn) = shared.reports.acquire().await else { return Ok(answer::text(503, "stopping")) };
         if request.expects_continue && self.buffer.is_empty() {
             self.wire.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
-        let mut reader = Reader { wire: &mut self.wire, buffer: &mut self.buffer };
+        let mut reader = BodyReader { wire: &mut self.wire, buffer: &mut self.buffer };
         let body = match timeout(BODY_MAX, reader.read(request.length)).await {
             Ok(Ok(body)) => body,
-            Ok(Err(body::Fault::Gone)) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(Err(body::Fault::TooLong)) => return Ok(answer::text(413, "a report is at most 1 MiB")),
-            Ok(Err(body::Fault::Malformed)) => {
-                self.client.permit.counters().count(Limit::Malformed);
+            Ok(Err(body::BodyFault::Gone)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(Err(body::BodyFault::TooLong)) => return Ok(answer::text(413, "a report is at most 1 MiB")),
+            Ok(Err(body::BodyFault::Malformed)) => {
+                self.client.permit.counters().count(LimitReason::Malformed);
                 return Ok(answer::text(400, "the chunks of the report are not in order"));
             }
             Err(_) => {
-                self.client.permit.counters().count(Limit::SlowRequest);
+                self.client.permit.counters().count(LimitReason::SlowRequest);
                 return Ok(answer::text(408, "the report did not come in time"));
             }
         };
@@ -193,9 +195,9 @@ impl Connection {
 
     async fn send(
         &mut self,
-        answer: Answer,
-        (method, goes): (Method, Goes),
-        served: Option<&mut Served>,
+        answer: HttpAnswer,
+        (method, goes): (RequestMethod, Goes),
+        served: Option<&mut ServedFile>,
     ) -> io::Result<()> {
         let mut sent = 0;
         let done = self.put(answer, (method, goes), &mut sent).await;
@@ -207,18 +209,18 @@ impl Connection {
 
     async fn put(
         &mut self,
-        answer: Answer,
-        (method, goes): (Method, Goes),
+        answer: HttpAnswer,
+        (method, goes): (RequestMethod, Goes),
         sent: &mut u64,
     ) -> io::Result<()> {
         let mut head = answer.head.end(self.client.shared.netboot.now(), goes);
         match answer.body {
-            _ if method == Method::Head => self.wire.write(&head).await,
-            Body::Nothing => self.wire.write(&head).await,
-            Body::File(part) if part.coming.is_some() || part.span.length > PIECE_BYTES_MAX => {
+            _ if method == RequestMethod::Head => self.wire.write(&head).await,
+            AnswerContent::Nothing => self.wire.write(&head).await,
+            AnswerContent::File(part) if part.coming.is_some() || part.span.length > PIECE_BYTES_MAX => {
                 self.wire.write_file(&head, &part, sent).await
             }
-            Body::File(part) => {
+            AnswerContent::File(part) => {
                 match read(&part.file, part.span).await {
                     Ok(bytes) => head.extend_from_slice(&bytes),
                     Err(error) => return self.unreadable(error).await,
@@ -227,7 +229,7 @@ impl Connection {
                 *sent = part.span.length;
                 Ok(())
             }
-            Body::Text(bytes) | Body::Document(bytes) => {
+            AnswerContent::Text(bytes) | AnswerContent::Document(bytes) => {
                 head.extend_from_slice(&bytes);
                 self.wire.write(&head).await?;
                 *sent = bytes.len() as u64;
@@ -237,12 +239,12 @@ impl Connection {
     }
 }
 
-impl Connection {
-    /// A file that was opened and cannot be read: the client is told, and the connection ends.
+impl BootConnection {
+    /// A file that was opened and cannot be read: the client gets an error and the connection ends.
     async fn unreadable(&mut self, error: io::Error) -> io::Result<()> {
         let said = answer::text(503, &format!("the file cannot be read: {error}"));
         let mut bytes = said.head.end(self.client.shared.netboot.now(), Goes::Ends);
-        if let Body::Text(text) = said.body {
+        if let AnswerContent::Text(text) = said.body {
             bytes.extend_from_slice(&text);
         }
         self.wire.write(&bytes).await?;
@@ -250,22 +252,22 @@ impl Connection {
     }
 }
 
-/// What was sent, told to the application when the answer is done or given up.
-struct Delivery {
+/// Reports what was sent when the answer is finished or abandoned.
+struct FileDelivery {
     netboot: Arc<Netboot>,
-    served: Served,
+    served: ServedFile,
     started: Instant,
 }
 
-impl Drop for Delivery {
+impl Drop for FileDelivery {
     fn drop(&mut self) {
         self.served.duration = self.started.elapsed();
         self.netboot.served(self.served.clone());
     }
 }
 
-impl Client {
-    async fn get(&self, request: &Request) -> (Answer, Option<Served>) {
+impl BootClient {
+    async fn get(&self, request: &BootRequest) -> (HttpAnswer, Option<ServedFile>) {
         let Ok(path) = percent_decode_str(&request.path).decode_utf8() else {
             return (answer::text(400, "the path is not UTF-8"), None);
         };
@@ -279,28 +281,29 @@ impl Client {
         };
         let answer = match self.shared.netboot.open(&fetch).await {
             Ok(opened) => {
-                let is_told = opened.about.is_recorded() && request.method == Method::Get;
-                let served = is_told.then(|| Served::of(&fetch, &opened));
+                let is_told = opened.about.is_recorded() && request.method == RequestMethod::Get;
+                let served = is_told.then(|| ServedFile::of(&fetch, &opened));
                 let answer = answer::file(request, opened);
-                let is_sent = matches!(answer.body, Body::Document(_) | Body::File(_));
+                let is_sent = matches!(answer.body, AnswerContent::Document(_) | AnswerContent::File(_));
                 return (answer, served.filter(|_| is_sent));
             }
-            Err(Refused::Absent) => answer::text(404, "not found"),
-            Err(Refused::BadPath(why)) => answer::text(400, why),
-            Err(Refused::Denied(why)) => answer::text(403, &why),
-            Err(Refused::Failed(why)) => answer::text(503, &why),
+            Err(FetchRefusal::Absent) => answer::text(404, "not found"),
+            Err(FetchRefusal::BadPath(why)) => answer::text(400, why),
+            Err(FetchRefusal::Denied(why)) => answer::text(403, &why),
+            Err(FetchRefusal::Failed(why)) => answer::text(503, &why),
         };
         (answer, None)
     }
 
-    async fn report(&self, request: &Request, body: &Bytes) -> Answer {
+    async fn report(&self, request: &BootRequest, body: &Bytes) -> HttpAnswer {
         let path = request.path.trim_start_matches('/');
         let parsed = path.strip_prefix("m/").and_then(|rest| rest.split_once('/'));
         let parsed = parsed.and_then(|(capability, kind)| Some((capability, ReportKind::parse(kind)?)));
         let Some((capability, kind)) = parsed else {
             return answer::text(404, "reports go to m/<capability>/done, failed or log");
         };
-        let report = Report { kind, text: String::from_utf8_lossy(body).into_owned(), peer: self.peer };
+        let report =
+            InstallerReport { kind, text: String::from_utf8_lossy(body).into_owned(), peer: self.peer };
         match self.shared.netboot.report(capability, report).await {
             Ok(said) => answer::text(200, &said),
             Err(crate::kernel::Error::Unauthorized(why)) => answer::text(401, &why),
@@ -312,8 +315,8 @@ impl Client {
 }
 
 /// Who asks, where the URL says so: `boot.ipxe?mac=52:54:…`.
-fn hint(query: &str) -> Hint {
+fn hint(query: &str) -> ClientHint {
     let values = query.split('&').filter_map(|pair| pair.strip_prefix("mac="));
     let mut macs = values.filter_map(|value| percent_decode_str(value).decode_utf8().ok()?.parse().ok());
-    Hint { mac: macs.next(), address: None }
+    ClientHint { mac: macs.next(), address: None }
 }

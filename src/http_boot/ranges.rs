@@ -1,16 +1,16 @@
 //! What a conditional request, or one for a part, gets of a file on disk (RFC 9110 §13, §14). Pure.
 
-use super::request::Conditions;
-use crate::artifacts::opened::Version;
+use super::request::RequestConditions;
+use crate::artifacts::opened::FileVersion;
 
 /// Bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub struct ByteRange {
     pub first: u64,
     pub length: u64,
 }
 
-impl Span {
+impl ByteRange {
     /// The place of the byte after the last one.
     pub fn end(self) -> u64 {
         self.first.saturating_add(self.length)
@@ -18,10 +18,10 @@ impl Span {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum RangeVerdict {
     Whole,
     /// A single range; never empty.
-    Part(Span),
+    Part(ByteRange),
     /// A range beyond the end: 416.
     Outside,
     /// The client has it: 304.
@@ -31,41 +31,44 @@ pub enum Wanted {
 }
 
 /// What is sent of a file of `size` bytes. The order of the questions is RFC 9110 §13.2.2.
-pub fn wanted(conditions: &Conditions, size: u64, version: &Version) -> Wanted {
-    if conditions.if_match.as_deref().is_some_and(|held| !names(held, (&version.tag, Compare::Strong))) {
-        return Wanted::Changed;
+pub fn wanted(conditions: &RequestConditions, size: u64, version: &FileVersion) -> RangeVerdict {
+    if conditions.if_match.as_deref().is_some_and(|held| !names(held, (&version.tag, TagComparison::Strong)))
+    {
+        return RangeVerdict::Changed;
     }
     match (&conditions.if_none_match, &conditions.if_modified_since) {
-        (Some(held), _) if names(held, (&version.tag, Compare::Weak)) => return Wanted::Unchanged,
+        (Some(held), _) if names(held, (&version.tag, TagComparison::Weak)) => {
+            return RangeVerdict::Unchanged;
+        }
         (None, Some(since)) if seconds(since).is_some_and(|since| version.modified <= since) => {
-            return Wanted::Unchanged;
+            return RangeVerdict::Unchanged;
         }
         _ => {}
     }
     let goes_on = conditions.if_range.as_deref().is_none_or(|held| is_this(held, version));
     match conditions.range.as_deref() {
         Some(range) if goes_on => span(range, size),
-        _ => Wanted::Whole,
+        _ => RangeVerdict::Whole,
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Compare {
+enum TagComparison {
     Strong,
     Weak,
 }
 
 /// Whether a list of entity tags has this one (RFC 9110 §8.8.3.2). None of ours is weak.
-fn names(held: &str, (tag, compare): (&str, Compare)) -> bool {
+fn names(held: &str, (tag, compare): (&str, TagComparison)) -> bool {
     held.split(',').map(str::trim).any(|held| match (held, compare) {
         ("*", _) => true,
-        (held, Compare::Strong) => held == tag,
-        (held, Compare::Weak) => held.strip_prefix("W/").unwrap_or(held) == tag,
+        (held, TagComparison::Strong) => held == tag,
+        (held, TagComparison::Weak) => held.strip_prefix("W/").unwrap_or(held) == tag,
     })
 }
 
 /// `If-Range` is one strong tag, or exactly the time of the last change (RFC 9110 §13.1.5).
-fn is_this(held: &str, version: &Version) -> bool {
+fn is_this(held: &str, version: &FileVersion) -> bool {
     held == version.tag || seconds(held) == Some(version.modified)
 }
 
@@ -75,38 +78,42 @@ fn seconds(date: &str) -> Option<i64> {
 }
 
 /// A single range of bytes (RFC 9110 §14.1.2). Several ranges, other units and nonsense get the whole.
-fn span(range: &str, size: u64) -> Wanted {
+fn span(range: &str, size: u64) -> RangeVerdict {
     let Some(spec) = range.split_once('=').filter(|(unit, _)| unit.trim().eq_ignore_ascii_case("bytes"))
     else {
-        return Wanted::Whole;
+        return RangeVerdict::Whole;
     };
-    let Some((first, last)) = spec.1.trim().split_once('-') else { return Wanted::Whole };
+    let Some((first, last)) = spec.1.trim().split_once('-') else { return RangeVerdict::Whole };
     let (first, end) = match (position(first), position(last)) {
-        (Position::None, Position::At(suffix)) => (size.saturating_sub(suffix), size),
-        (Position::At(first), Position::None) => (first, size),
-        (Position::At(first), Position::At(last)) if first <= last => {
+        (RangePosition::None, RangePosition::At(suffix)) => (size.saturating_sub(suffix), size),
+        (RangePosition::At(first), RangePosition::None) => (first, size),
+        (RangePosition::At(first), RangePosition::At(last)) if first <= last => {
             (first, last.saturating_add(1).min(size))
         }
-        _ => return Wanted::Whole,
+        _ => return RangeVerdict::Whole,
     };
-    if first >= end { Wanted::Outside } else { Wanted::Part(Span { first, length: end - first }) }
+    if first >= end {
+        RangeVerdict::Outside
+    } else {
+        RangeVerdict::Part(ByteRange { first, length: end - first })
+    }
 }
 
-enum Position {
+enum RangePosition {
     None,
     At(u64),
     Nonsense,
 }
 
 /// A number, however long: what is beyond all files stays beyond.
-fn position(text: &str) -> Position {
+fn position(text: &str) -> RangePosition {
     let text = text.trim();
     if text.is_empty() {
-        return Position::None;
+        return RangePosition::None;
     }
     match text.bytes().all(|byte| byte.is_ascii_digit()) {
-        true => Position::At(text.parse().unwrap_or(u64::MAX)),
-        false => Position::Nonsense,
+        true => RangePosition::At(text.parse().unwrap_or(u64::MAX)),
+        false => RangePosition::Nonsense,
     }
 }
 
@@ -114,22 +121,23 @@ fn position(text: &str) -> Position {
 mod tests {
     use super::*;
 
-    fn version() -> Version {
-        Version { tag: "\"a\"".into(), modified: 1_700_000_000 }
+    fn version() -> FileVersion {
+        FileVersion { tag: "\"a\"".into(), modified: 1_700_000_000 }
     }
 
-    fn answer(set: impl FnOnce(&mut Conditions)) -> Wanted {
-        let mut conditions = Conditions { range: Some("bytes=0-1".into()), ..Conditions::default() };
+    fn answer(set: impl FnOnce(&mut RequestConditions)) -> RangeVerdict {
+        let mut conditions =
+            RequestConditions { range: Some("bytes=0-1".into()), ..RequestConditions::default() };
         set(&mut conditions);
         wanted(&conditions, 1000, &version())
     }
 
-    const PART: Wanted = Wanted::Part(Span { first: 0, length: 2 });
+    const PART: RangeVerdict = RangeVerdict::Part(ByteRange { first: 0, length: 2 });
     const DATE: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 
     #[test]
     fn single_ranges_are_cut_and_strange_ones_get_the_whole() {
-        let part = |first, length| Wanted::Part(Span { first, length });
+        let part = |first, length| RangeVerdict::Part(ByteRange { first, length });
         let cases = [
             ("bytes=0-511", part(0, 512)),
             ("Bytes = 0 - 511", part(0, 512)),
@@ -139,22 +147,22 @@ mod tests {
             ("bytes=500-", part(500, 500)),
             ("bytes=-10", part(990, 10)),
             ("bytes=-5000", part(0, 1000)),
-            ("bytes=-0", Wanted::Outside),
-            ("bytes=1000-", Wanted::Outside),
-            ("bytes=1000-1001", Wanted::Outside),
-            ("bytes=99999999999999999999999-", Wanted::Outside),
-            ("bytes=5-4", Wanted::Whole),
-            ("bytes=-", Wanted::Whole),
-            ("bytes=0-1,5-6", Wanted::Whole),
-            ("bytes=0-1-2", Wanted::Whole),
-            ("bytes=+1-2", Wanted::Whole),
-            ("lines=0-1", Wanted::Whole),
-            ("bytes", Wanted::Whole),
+            ("bytes=-0", RangeVerdict::Outside),
+            ("bytes=1000-", RangeVerdict::Outside),
+            ("bytes=1000-1001", RangeVerdict::Outside),
+            ("bytes=99999999999999999999999-", RangeVerdict::Outside),
+            ("bytes=5-4", RangeVerdict::Whole),
+            ("bytes=-", RangeVerdict::Whole),
+            ("bytes=0-1,5-6", RangeVerdict::Whole),
+            ("bytes=0-1-2", RangeVerdict::Whole),
+            ("bytes=+1-2", RangeVerdict::Whole),
+            ("lines=0-1", RangeVerdict::Whole),
+            ("bytes", RangeVerdict::Whole),
         ];
         for (range, expected) in cases {
             assert_eq!(answer(|asked| asked.range = Some(range.into())), expected, "{range}");
         }
-        assert_eq!(span("bytes=0-", 0), Wanted::Outside);
+        assert_eq!(span("bytes=0-", 0), RangeVerdict::Outside);
     }
 
     #[test]
@@ -165,7 +173,7 @@ mod tests {
         for stale in
             ["\"b\"", "W/\"a\"", "\"a\", \"b\"", "*", "Tue, 14 Nov 2023 22:13:21 GMT", "nonsense", ""]
         {
-            assert_eq!(range_of(stale), Wanted::Whole, "{stale}");
+            assert_eq!(range_of(stale), RangeVerdict::Whole, "{stale}");
         }
     }
 
@@ -173,11 +181,11 @@ mod tests {
     fn what_the_client_has_is_not_sent_again() {
         let holds = |held: &str| answer(|asked| asked.if_none_match = Some(held.into()));
         for held in ["\"a\"", "W/\"a\"", "\"x\" , \"a\"", "*"] {
-            assert_eq!(holds(held), Wanted::Unchanged, "{held}");
+            assert_eq!(holds(held), RangeVerdict::Unchanged, "{held}");
         }
         assert_eq!(holds("\"b\""), PART);
         let since = |date: &str| answer(|asked| asked.if_modified_since = Some(date.into()));
-        assert_eq!(since(DATE), Wanted::Unchanged);
+        assert_eq!(since(DATE), RangeVerdict::Unchanged);
         assert_eq!(since("Tue, 14 Nov 2023 22:13:19 GMT"), PART);
         assert_eq!(since("yesterday"), PART);
         // A tag says more than a time.
@@ -193,7 +201,7 @@ mod tests {
         let goes_on = |held: &str| answer(|asked| asked.if_match = Some(held.into()));
         assert_eq!(goes_on("\"a\""), PART);
         assert_eq!(goes_on("*"), PART);
-        assert_eq!(goes_on("\"b\""), Wanted::Changed);
-        assert_eq!(goes_on("W/\"a\""), Wanted::Changed);
+        assert_eq!(goes_on("\"b\""), RangeVerdict::Changed);
+        assert_eq!(goes_on("W/\"a\""), RangeVerdict::Changed);
     }
 }

@@ -11,7 +11,7 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEADERS_MAX: usize = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub enum RequestMethod {
     Get,
     Head,
     Post,
@@ -20,14 +20,14 @@ pub enum Method {
 
 /// How long the body of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Length {
+pub enum BodyLength {
     Bytes(u64),
     Chunked,
 }
 
 /// The headers that make a request conditional or ask for a part (RFC 9110 §13, §14), as they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Conditions {
+pub struct RequestConditions {
     pub if_match: Option<String>,
     pub if_none_match: Option<String>,
     pub if_modified_since: Option<String>,
@@ -37,35 +37,35 @@ pub struct Conditions {
 
 /// One request, without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    pub method: Method,
+pub struct BootRequest {
+    pub method: RequestMethod,
     /// The path of the URL, still percent-encoded.
     pub path: String,
     /// What stands after the `?`; empty without one.
     pub query: String,
     /// Whether the client may send another request on this connection.
     pub persistent: bool,
-    /// Whether it has to be told that it may: HTTP/1.0.
+    /// Whether the answer must say that the connection persists: HTTP/1.0.
     pub old: bool,
-    pub length: Length,
+    pub length: BodyLength,
     /// It waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
-    pub conditions: Conditions,
+    pub conditions: RequestConditions,
 }
 
 /// Why bytes are no request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum RequestFault {
     Malformed,
     TooLong,
 }
 
-impl Fault {
-    /// The status and what the client is told.
+impl RequestFault {
+    /// The status and the text for the client.
     pub fn answer(self) -> (u16, &'static str) {
         match self {
-            Fault::Malformed => (400, "this is not a request of HTTP/1.0 or HTTP/1.1"),
-            Fault::TooLong => (431, "the head of the request is longer than 16 KiB or 100 lines"),
+            RequestFault::Malformed => (400, "this is not a request of HTTP/1.0 or HTTP/1.1"),
+            RequestFault::TooLong => (431, "the head of the request is longer than 16 KiB or 100 lines"),
         }
     }
 }
@@ -74,36 +74,39 @@ impl Fault {
 ///
 /// # Errors
 /// What cannot become one by further bytes.
-pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Fault> {
+pub fn parse(bytes: &[u8]) -> Result<Option<(BootRequest, usize)>, RequestFault> {
     let mut headers = [EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
     match parsed.parse(bytes) {
         Ok(Status::Complete(head)) if head <= HEAD_BYTES_MAX => Ok(Some((meaning(&parsed)?, head))),
         Ok(Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Ok(None),
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(Fault::TooLong),
-        Err(_) => Err(Fault::Malformed),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Err(RequestFault::TooLong),
+        Err(_) => Err(RequestFault::Malformed),
     }
 }
 
-fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<Request, Fault> {
-    let headers = Headers(parsed.headers);
-    let (path, query) = split(parsed.path.ok_or(Fault::Malformed)?);
+fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFault> {
+    let headers = HeaderFields(parsed.headers);
+    let (path, query) = split(parsed.path.ok_or(RequestFault::Malformed)?);
     let old = parsed.version == Some(0);
-    let says = |word| headers.list("connection").is_some_and(|list| has_word(&list, word));
-    Ok(Request {
+    Ok(BootRequest {
         method: match parsed.method {
-            Some("GET") => Method::Get,
-            Some("HEAD") => Method::Head,
-            Some("POST") => Method::Post,
-            _ => Method::Other,
+            Some("GET") => RequestMethod::Get,
+            Some("HEAD") => RequestMethod::Head,
+            Some("POST") => RequestMethod::Post,
+            _ => RequestMethod::Other,
         },
         path: path.to_owned(),
         query: query.to_owned(),
-        persistent: if old { says("keep-alive") } else { !says("close") },
+        persistent: if old {
+            headers.list("connection").is_some_and(|list| has_word(&list, "keep-alive"))
+        } else {
+            !headers.list("connection").is_some_and(|list| has_word(&list, "close"))
+        },
         old,
         length: headers.length(old)?,
         expects_continue: !old && headers.list("expect").is_some_and(|list| has_word(&list, "100-continue")),
-        conditions: Conditions {
+        conditions: RequestConditions {
             if_match: headers.list("if-match"),
             if_none_match: headers.list("if-none-match"),
             if_modified_since: headers.only("if-modified-since"),
@@ -114,13 +117,9 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<Request, Fault> {
 }
 
 /// Path and query of a request's target: `/x?y`, or the absolute form `http://host/x?y`. The host is not
-/// looked at: who asks is told by its address.
+/// used: the client is identified by its address.
 fn split(target: &str) -> (&str, &str) {
-    let after = |scheme: &str| {
-        let (start, rest) = target.split_at_checked(scheme.len())?;
-        start.eq_ignore_ascii_case(scheme).then_some(rest)
-    };
-    let target = match after("http://").or_else(|| after("https://")) {
+    let target = match target_after(target, "http://").or_else(|| target_after(target, "https://")) {
         Some(rest) => rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/"),
         None => target,
     };
@@ -128,17 +127,22 @@ fn split(target: &str) -> (&str, &str) {
     target.split_once('?').unwrap_or((target, ""))
 }
 
+fn target_after<'a>(target: &'a str, scheme: &str) -> Option<&'a str> {
+    let (start, rest) = target.split_at_checked(scheme.len())?;
+    start.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
 fn has_word(list: &str, word: &str) -> bool {
     list.split(',').any(|item| item.trim().eq_ignore_ascii_case(word))
 }
 
-struct Headers<'a>(&'a [Header<'a>]);
+struct HeaderFields<'a>(&'a [Header<'a>]);
 
-impl<'a> Headers<'a> {
+impl<'a> HeaderFields<'a> {
     /// The values of a header that are text, without the spaces and tabs around them (RFC 9110 §5.5).
     fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        let text = |value: &'a [u8]| Some(str::from_utf8(value).ok()?.trim_matches([' ', '\t']));
-        self.values(name).filter_map(text)
+        self.values(name)
+            .filter_map(|value: &'a [u8]| Some(str::from_utf8(value).ok()?.trim_matches([' ', '\t'])))
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
@@ -167,22 +171,26 @@ impl<'a> Headers<'a> {
     }
 
     /// RFC 9112 §6.3. What could be read in two ways is refused.
-    fn length(&self, is_http_1_0: bool) -> Result<Length, Fault> {
+    fn length(&self, is_http_1_0: bool) -> Result<BodyLength, RequestFault> {
         if self.has_foreign_bytes("content-length") || self.has_foreign_bytes("transfer-encoding") {
-            return Err(Fault::Malformed);
+            return Err(RequestFault::Malformed);
         }
         let mut lengths = self.all("content-length");
         if let Some(coding) = self.list("transfer-encoding") {
             // HTTP/1.0 has no transfer codings: its framing is faulty (RFC 9112 §6.1).
             let chunked = coding.eq_ignore_ascii_case("chunked") && lengths.next().is_none();
-            return if chunked && !is_http_1_0 { Ok(Length::Chunked) } else { Err(Fault::Malformed) };
+            return if chunked && !is_http_1_0 {
+                Ok(BodyLength::Chunked)
+            } else {
+                Err(RequestFault::Malformed)
+            };
         }
-        let Some(first) = lengths.next() else { return Ok(Length::Bytes(0)) };
+        let Some(first) = lengths.next() else { return Ok(BodyLength::Bytes(0)) };
         let digits = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
         let same = lengths.all(|other| other == first);
         match first.parse() {
-            Ok(length) if digits && same => Ok(Length::Bytes(length)),
-            _ => Err(Fault::Malformed),
+            Ok(length) if digits && same => Ok(BodyLength::Bytes(length)),
+            _ => Err(RequestFault::Malformed),
         }
     }
 }
@@ -191,7 +199,7 @@ impl<'a> Headers<'a> {
 mod tests {
     use super::*;
 
-    fn request(text: &str) -> Request {
+    fn request(text: &str) -> BootRequest {
         let (request, head) = parse(text.as_bytes()).unwrap().unwrap();
         assert_eq!(head, text.len());
         request
@@ -231,9 +239,9 @@ mod tests {
         let length = |lines: &str| parse(format!("POST / HTTP/1.1\r\n{lines}\r\n").as_bytes());
         let bytes = |lines: &[u8]| parse(&[b"POST / HTTP/1.1\r\n", lines, b"\r\n"].concat());
         let of = |lines| length(lines).unwrap().unwrap().0.length;
-        assert_eq!(of(""), Length::Bytes(0));
-        assert_eq!(of("Content-Length: 5\r\nContent-Length: 5\r\n"), Length::Bytes(5));
-        assert_eq!(of("Transfer-Encoding: Chunked\r\n"), Length::Chunked);
+        assert_eq!(of(""), BodyLength::Bytes(0));
+        assert_eq!(of("Content-Length: 5\r\nContent-Length: 5\r\n"), BodyLength::Bytes(5));
+        assert_eq!(of("Transfer-Encoding: Chunked\r\n"), BodyLength::Chunked);
         for lines in [
             "Content-Length: 5\r\nContent-Length: 6\r\n",
             "Content-Length: +5\r\n",
@@ -261,7 +269,7 @@ mod tests {
             "Content-Length: \u{661}\r\n",
             "Transfer-Encoding: \u{a0}chunked\r\n",
         ] {
-            assert_eq!(length(lines), Err(Fault::Malformed), "{lines:?}");
+            assert_eq!(length(lines), Err(RequestFault::Malformed), "{lines:?}");
         }
         for lines in [
             &b"Content-Length: 45\xff\r\n"[..],
@@ -269,7 +277,7 @@ mod tests {
             b"Transfer-Encoding: chunked\xff\r\n",
             b"Content-Length: 5\r\nTransfer-Encoding: \xffchunked\r\n",
         ] {
-            assert_eq!(bytes(lines), Err(Fault::Malformed), "{}", lines.escape_ascii());
+            assert_eq!(bytes(lines), Err(RequestFault::Malformed), "{}", lines.escape_ascii());
         }
         assert!(bytes(b"X-Name: \xff\r\nContent-Length: 5\r\n").is_ok(), "other headers may have any byte");
     }
@@ -277,8 +285,8 @@ mod tests {
     #[test]
     fn http_1_0_has_no_transfer_codings() {
         let post = |lines: &str| parse(format!("POST / HTTP/1.0\r\n{lines}\r\n").as_bytes());
-        assert_eq!(post("Transfer-Encoding: chunked\r\n"), Err(Fault::Malformed));
-        assert_eq!(post("Content-Length: 5\r\n").unwrap().unwrap().0.length, Length::Bytes(5));
+        assert_eq!(post("Transfer-Encoding: chunked\r\n"), Err(RequestFault::Malformed));
+        assert_eq!(post("Content-Length: 5\r\n").unwrap().unwrap().0.length, BodyLength::Bytes(5));
     }
 
     #[test]
@@ -288,12 +296,12 @@ mod tests {
         assert_eq!(parse(b"\r\n\r\nGET / HTT"), Ok(None));
         assert_eq!(parse(&vec![b'A'; HEAD_BYTES_MAX - 1]), Ok(None));
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(HEAD_BYTES_MAX));
-        assert_eq!(parse(long.as_bytes()), Err(Fault::TooLong));
+        assert_eq!(parse(long.as_bytes()), Err(RequestFault::TooLong));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));
-        assert_eq!(parse(many.as_bytes()), Err(Fault::TooLong));
+        assert_eq!(parse(many.as_bytes()), Err(RequestFault::TooLong));
         for noise in [&b"\x16\x03\x01\x02\0\x01"[..], b"GET /\r\n\r\n", b"GET / HTTP/2.0\r\n\r\n", b"\0\r\n"]
         {
-            assert_eq!(parse(noise), Err(Fault::Malformed), "{noise:?}");
+            assert_eq!(parse(noise), Err(RequestFault::Malformed), "{noise:?}");
         }
     }
 

@@ -11,13 +11,13 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::background::{Handle, Work};
-use crate::kernel::{Error, EventQuery, Feed, Kernel, StoreError};
+use crate::background::{WorkDescription, WorkHandle};
+use crate::kernel::{Error, EventFeed, EventQuery, Kernel, StoreError};
 use crate::model::event::OperatorStep;
 use crate::model::{BootResult, Event, EventBody, EventKind, Kind};
 
 /// The log as background work.
-pub const WORK: Work = Work {
+pub const WORK: WorkDescription = WorkDescription {
     name: "activity-log",
     about: "Writes the lines of the log about boots and runs.",
     period: Duration::ZERO,
@@ -54,7 +54,7 @@ const KINDS: &[EventKind] = &[
 ];
 
 /// Writes the lines of all events after a number, until it is stopped; then those that are there still.
-pub async fn run((kernel, after): (Arc<Kernel>, u64), handle: Handle, stop: CancellationToken) {
+pub async fn run((kernel, after): (Arc<Kernel>, u64), handle: WorkHandle, stop: CancellationToken) {
     let mut feed = kernel.feed(EventQuery { after, kinds: KINDS, ..EventQuery::default() });
     loop {
         let read = tokio::select! {
@@ -71,7 +71,7 @@ pub async fn run((kernel, after): (Arc<Kernel>, u64), handle: Handle, stop: Canc
     finish(&kernel, &mut feed, &handle).await;
 }
 
-async fn finish(kernel: &Kernel, feed: &mut Feed, handle: &Handle) {
+async fn finish(kernel: &Kernel, feed: &mut EventFeed, handle: &WorkHandle) {
     loop {
         let read = feed.present().await;
         if read.as_ref().is_ok_and(Vec::is_empty) {

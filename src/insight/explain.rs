@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::dhcp;
-use crate::dhcp::decide::{ClassLine, Classes, Interface, Origin, Scopes, examine};
+use crate::dhcp::decide::{
+    ClassResult, MatchedClasses, NetworkInterface, OptionScope, OptionScopes, examine,
+};
 use crate::insight::Insight;
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Error};
@@ -16,14 +18,14 @@ use crate::model::{
     ExampleAnswer, Lease, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
     SubnetMode, World, hex,
 };
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::client::Client;
-use crate::netboot::decide::decision::{Asked, Decision, arch_of};
-use crate::proto::dhcp4::{MessageType, Packet, codes};
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::client::NetbootClient;
+use crate::netboot::decide::decision::{BootDecision, BootQuestion, arch_of};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// Who is asked about.
 #[derive(Clone, Debug)]
-pub enum Who {
+pub enum ExplainSubject {
     Machine(String),
     Mac(Mac),
     Address(IpAddr),
@@ -32,7 +34,7 @@ pub enum Who {
 /// What it would ask for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Question {
+pub enum ExplainQuestion {
     /// Firmware that asks for an address and a loader.
     #[default]
     Firmware,
@@ -46,8 +48,8 @@ pub enum Question {
 
 /// What it would say of itself.
 #[derive(Clone, Debug, Default)]
-pub struct Asks {
-    pub question: Question,
+pub struct ExplainRequest {
+    pub question: ExplainQuestion,
     /// The architecture code (option 93); that of x86-64 UEFI where none is given.
     pub arch: Option<u16>,
     /// The vendor class (option 60), where it is another than the question's.
@@ -58,11 +60,11 @@ pub struct Asks {
 
 /// The decision, with what else decides a DHCP answer.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Explained {
+pub struct ExplainResult {
     #[serde(flatten)]
-    pub decision: Decision,
+    pub decision: BootDecision,
     /// All client classes in the order they apply.
-    pub client_classes: Vec<ClassLine>,
+    pub client_classes: Vec<ClassResult>,
     /// The options it could be sent, by code. Templates stand as they were written.
     pub options: Vec<OptionLine>,
     /// The answer to its DISCOVER, and why that address. None where its subnet or its MAC is not known, or
@@ -89,38 +91,47 @@ impl Insight {
     /// # Errors
     /// [`Error::NotFound`] for a machine that does not exist or that the caller may not read. A MAC or an
     /// address of such a machine is an unknown machine's.
-    pub fn explain(&self, caller: &Caller, who: &Who, asks: &Asks) -> Result<Explained, Error> {
+    pub fn explain(
+        &self,
+        caller: &Caller,
+        who: &ExplainSubject,
+        asks: &ExplainRequest,
+    ) -> Result<ExplainResult, Error> {
         let machine = match who {
-            Who::Machine(reference) => Some(self.kernel.find::<Machine>(caller, reference)?),
-            Who::Mac(mac) => self.kernel.read(|world| world.machines.find("mac", &mac.to_string()).cloned()),
-            Who::Address(address) => self.kernel.read(|world| self.netboot.machine_at(world, *address)),
+            ExplainSubject::Machine(reference) => Some(self.kernel.find::<Machine>(caller, reference)?),
+            ExplainSubject::Mac(mac) => {
+                self.kernel.read(|world| world.machines.find("mac", &mac.to_string()).cloned())
+            }
+            ExplainSubject::Address(address) => {
+                self.kernel.read(|world| self.netboot.machine_at(world, *address))
+            }
         };
         let machine = machine.filter(|machine| caller.may(AccessVerb::Read, ObjectRef::of(machine)));
         self.kernel.read(|world| {
-            let place = Place::of(world, who, machine.as_deref());
+            let place = ClientPlace::of(world, who, machine.as_deref());
             let packet = packet(place.mac, asks);
             let subnet = place.subnet.map(|subnet| subnet.name.as_str());
-            let classes = Classes::of(world, &packet, subnet);
-            let client = classes.apply(Client::read(&packet));
-            let mut gathered = Gathered::of(world, &self.netboot.loaders, machine.as_ref());
+            let classes = MatchedClasses::of(world, &packet, subnet);
+            let client = classes.apply(NetbootClient::read(&packet));
+            let mut gathered = BootFacts::of(world, &self.netboot.loaders, machine.as_ref());
             gathered.subnet_mode = place.subnet.map(|subnet| subnet.mode);
             gathered.asks = self.netboot.asks_of(machine.as_deref(), place.mac);
             gathered.client_arch = asks.arch.and_then(|_| arch_of(&client));
             gathered.serves_https = self.kernel.endpoints.boot_https_port.is_some();
             let asked = match asks.question {
-                Question::Script => Asked::Script,
-                _ => Asked::BootData(client),
+                ExplainQuestion::Script => BootQuestion::Script,
+                _ => BootQuestion::BootData(client),
             };
             let offer = self.would_be_offered(world, &place, &packet);
             let address = offer.as_ref().and_then(|offer| offer.address).or(place.address);
-            let scopes = Scopes {
+            let scopes = OptionScopes {
                 subnet: place.subnet,
                 pool: place.pool_of(address),
                 reservation: place.reservation,
                 machine: machine.as_deref(),
                 classes: &classes,
             };
-            Ok(Explained {
+            Ok(ExplainResult {
                 decision: gathered.decide(&asked, self.kernel.now()),
                 client_classes: examine(world, &packet, subnet),
                 options: scopes.effective().into_values().map(option_line).collect(),
@@ -130,14 +141,18 @@ impl Insight {
     }
 
     /// What a client there would be offered if it asked now. Nothing is held and nothing is written.
-    fn would_be_offered(&self, world: &World, place: &Place<'_>, asks: &Packet) -> Option<ExampleAnswer> {
+    fn would_be_offered(
+        &self,
+        world: &World,
+        place: &ClientPlace<'_>,
+        asks: &DhcpPacket,
+    ) -> Option<ExampleAnswer> {
         let subnet = place.subnet.filter(|subnet| subnet.enabled && subnet.mode != SubnetMode::Proxy)?;
         place.mac?;
         let (interfaces, relay) = self.dhcp.seen_at(&subnet.name);
-        let is_here = |interface: &&Arc<Interface>| {
+        let here = interfaces.iter().find(|interface: &&Arc<NetworkInterface>| {
             interface.addresses.iter().any(|own| subnet.cidr.contains(own.address))
-        };
-        let here = interfaces.iter().find(is_here);
+        });
         let mut packet = asks.clone();
         packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Discover)]);
         if here.is_none() {
@@ -150,7 +165,7 @@ impl Insight {
 }
 
 /// Where a client is, as far as it is known.
-struct Place<'a> {
+struct ClientPlace<'a> {
     machine: Option<&'a Stored<Machine>>,
     mac: Option<Mac>,
     address: Option<Ipv4Addr>,
@@ -158,37 +173,50 @@ struct Place<'a> {
     reservation: Option<&'a Reservation>,
 }
 
-impl<'a> Place<'a> {
-    fn of(world: &'a World, who: &Who, machine: Option<&'a Stored<Machine>>) -> Self {
+impl<'a> ClientPlace<'a> {
+    fn of(world: &'a World, who: &ExplainSubject, machine: Option<&'a Stored<Machine>>) -> Self {
         let asked_mac = match who {
-            Who::Mac(mac) => Some(*mac),
+            ExplainSubject::Mac(mac) => Some(*mac),
             _ => None,
         };
-        let own = || machine.and_then(|machine| machine.spec.macs.first().copied());
         let of_machine = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied());
         let macs: Vec<Mac> = asked_mac.map_or_else(|| of_machine.collect(), |mac| vec![mac]);
-        let is_its = |lease: &&Arc<Stored<Lease>>| lease.spec.mac.is_some_and(|mac| macs.contains(&mac));
         // The last one, though it may have ended: that is where it was.
-        let leased = || world.leases.iter().filter(is_its).max_by_key(|lease| lease.updated_at);
         let address = match who {
-            Who::Address(IpAddr::V4(address)) => Some(*address),
-            _ => machine
-                .and_then(|machine| machine.status.address)
-                .and_then(ipv4)
-                .or_else(|| leased().map(|lease| lease.spec.address)),
+            ExplainSubject::Address(IpAddr::V4(address)) => Some(*address),
+            _ => machine.and_then(|machine| machine.status.address).and_then(ipv4).or_else(|| {
+                world
+                    .leases
+                    .iter()
+                    .filter(|lease: &&Arc<Stored<Lease>>| {
+                        lease.spec.mac.is_some_and(|mac| macs.contains(&mac))
+                    })
+                    .max_by_key(|lease| lease.updated_at)
+                    .map(|lease| lease.spec.address)
+            }),
         };
-        let at = |address: Ipv4Addr| world.leases.get(&address.to_string())?.spec.mac;
-        let mac = asked_mac.or_else(|| address.and_then(at)).or_else(own);
+        let mac = asked_mac
+            .or_else(|| {
+                address.and_then(|address: Ipv4Addr| world.leases.get(&address.to_string())?.spec.mac)
+            })
+            .or_else(|| machine.and_then(|machine| machine.spec.macs.first().copied()));
         let reserved = reserved_for(world, mac, machine);
         let address = address.or_else(|| reserved.first().map(|kept| kept.address));
         let by_address = address.and_then(|address| subnet_of(world, address));
         // Who was never seen is where everybody is, if there is one subnet only.
-        let only = || world.subnets.iter().next().filter(|_| address.is_none() && world.subnets.len() == 1);
-        let subnet = by_address.or_else(|| only().map(|row| &row.spec));
+        let subnet = by_address.or_else(|| {
+            world
+                .subnets
+                .iter()
+                .next()
+                .filter(|_| address.is_none() && world.subnets.len() == 1)
+                .map(|row| &row.spec)
+        });
         let wire = subnet.map(Subnet::network);
-        let is_here = |kept: &&Reservation| subnet_of(world, kept.address).map(Subnet::network) == wire;
-        let reservation = reserved.into_iter().find(is_here);
-        Place { machine, mac, address, subnet, reservation }
+        let reservation = reserved
+            .into_iter()
+            .find(|kept: &&Reservation| subnet_of(world, kept.address).map(Subnet::network) == wire);
+        ClientPlace { machine, mac, address, subnet, reservation }
     }
 
     fn pool_of(&self, address: Option<Ipv4Addr>) -> Option<&'a Pool> {
@@ -209,30 +237,32 @@ fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
     world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address))
 }
 
-/// The reservations of a client, those of its MAC first, as `Ledger::reservation` has them.
+/// The reservations of a client, those of its MAC first, as `AddressPicker::reservation` has them.
 fn reserved_for<'a>(
     world: &'a World,
     mac: Option<Mac>,
     machine: Option<&Stored<Machine>>,
 ) -> Vec<&'a Reservation> {
-    let fits = |kept: &&Reservation| {
-        let subnet = subnet_of(world, kept.address);
-        subnet.is_some_and(|subnet| kept.subnet.as_ref().is_none_or(|name| *name == subnet.name))
-    };
-    let of_mac = |kept: &&Reservation| kept.mac.is_some() && kept.mac == mac;
     let name = machine.map(|machine| &machine.spec.name);
-    let of_machine = |kept: &&Reservation| kept.machine.is_some() && kept.machine.as_ref() == name;
-    let all = || world.reservations.iter().map(|row| &row.spec).filter(fits);
-    all().filter(of_mac).chain(all().filter(of_machine)).collect()
+    let all = || {
+        world.reservations.iter().map(|row| &row.spec).filter(|kept: &&Reservation| {
+            let subnet = subnet_of(world, kept.address);
+            subnet.is_some_and(|subnet| kept.subnet.as_ref().is_none_or(|name| *name == subnet.name))
+        })
+    };
+    all()
+        .filter(|kept: &&Reservation| kept.mac.is_some() && kept.mac == mac)
+        .chain(all().filter(|kept: &&Reservation| kept.machine.is_some() && kept.machine.as_ref() == name))
+        .collect()
 }
 
 /// What such a client would send.
-fn packet(mac: Option<Mac>, asks: &Asks) -> Packet {
+fn packet(mac: Option<Mac>, asks: &ExplainRequest) -> DhcpPacket {
     let (vendor, default_arch) = match asks.question {
-        Question::HttpFirmware => ("HTTPClient", 16),
-        Question::Firmware | Question::Ipxe | Question::Script => ("PXEClient", 7),
+        ExplainQuestion::HttpFirmware => ("HTTPClient", 16),
+        ExplainQuestion::Firmware | ExplainQuestion::Ipxe | ExplainQuestion::Script => ("PXEClient", 7),
     };
-    let mut packet = Packet { op: 1, htype: 1, ..Packet::default() };
+    let mut packet = DhcpPacket { op: 1, htype: 1, ..DhcpPacket::default() };
     if let Some(Mac(bytes)) = mac {
         packet.hlen = 6;
         packet.chaddr.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
@@ -247,7 +277,7 @@ fn packet(mac: Option<Mac>, asks: &Asks) -> Packet {
         str::to_owned,
     );
     packet.options.set(codes::VENDOR_CLASS, vendor.as_str());
-    if asks.question == Question::Ipxe {
+    if asks.question == ExplainQuestion::Ipxe {
         packet.options.set(codes::USER_CLASS, "iPXE");
         packet.options.set(codes::IPXE, [0x13, 1, 1]);
     }
@@ -257,7 +287,7 @@ fn packet(mac: Option<Mac>, asks: &Asks) -> Packet {
     packet
 }
 
-fn option_line((origin, option): (Origin<'_>, &ReadyOption)) -> OptionLine {
+fn option_line((origin, option): (OptionScope<'_>, &ReadyOption)) -> OptionLine {
     let known = codes::by_code(option.code);
     let value = match &option.value {
         ReadyValue::Template(text) => text.clone(),
@@ -289,7 +319,7 @@ mod tests {
 
     fn served(app: &Houses) {
         let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
-        let eth1 = Interface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
+        let eth1 = NetworkInterface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
         app.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
     }
 
@@ -311,7 +341,10 @@ mod tests {
     }
 
     fn told(app: &Houses) -> (String, Vec<String>) {
-        let explained = app.insight.explain(&testing::caller(), &Who::Mac(MAC), &Asks::default()).unwrap();
+        let explained = app
+            .insight
+            .explain(&testing::caller(), &ExplainSubject::Mac(MAC), &ExplainRequest::default())
+            .unwrap();
         let options = explained.options.iter().map(|line| format!("{} {}", line.code, line.from));
         (explained.offer.map(|offer| offer.reason).unwrap_or_default(), options.collect())
     }
@@ -363,7 +396,11 @@ mod tests {
         app.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
         let explain = || {
             app.insight
-                .explain(&testing::caller(), &Who::Machine("name:web1".into()), &Asks::default())
+                .explain(
+                    &testing::caller(),
+                    &ExplainSubject::Machine("name:web1".into()),
+                    &ExplainRequest::default(),
+                )
                 .unwrap()
         };
         assert!(explain().decision.trace[0].detail.contains("its subnet is not known"));

@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::catalog::params::{self, Of, Sealed};
-use crate::catalog::rendering::{Boot, Purpose};
+use crate::catalog::params::{self, ParamSubject, SecretMode};
+use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::insight::Insight;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{BootTemplate, ContentView, Machine, Stored, Template};
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::decision::{Answer, Asked, MachineFile};
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
-use crate::netboot::documents::{Document, base_name};
-use crate::render::{Level, ProblemKind, Provenance, Resolved};
+use crate::netboot::documents::{BootDocument, base_name};
+use crate::render::{ParamLevel, ProblemKind, Provenance, ResolvedParam};
 
 /// Which levels of params are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,10 +53,10 @@ pub struct ParamRow {
     pub secret: bool,
 }
 
-/// What to render, and for whom.
+/// The document to render, and its machine.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Preview {
+pub struct PreviewRequest {
     /// The machine, by id or `name:web1`.
     pub machine: String,
     /// Path of one of its bootenv's files: `preseed.cfg`; or a loader's script: `boot.ipxe`, `grub.cfg`.
@@ -76,7 +76,7 @@ pub struct Preview {
 
 /// A rendered document. Secret params stand as `(sealed)`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct Previewed {
+pub struct PreviewResult {
     pub text: String,
     /// SHA-256 of the text, in hex.
     pub sha256: String,
@@ -97,19 +97,23 @@ impl Insight {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
         self.kernel.read(|world| {
             let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
-            let of = Of { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
-            let params = params::resolve(ContentView::from(world), of, &self.kernel.secrets, Sealed::Covered)
-                .map_err(Error::Failed)?;
-            let wanted = |level: &Level| scope == ParamScope::AllLevels || *level == Level::Machine;
-            let rows = params.aggregate().into_iter().filter(|(_, resolved)| wanted(resolved.level));
-            let row = |(name, resolved): (&str, Resolved<'_>)| {
-                let value = if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
-                (
-                    name.to_owned(),
-                    ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret },
-                )
-            };
-            Ok(rows.map(row).collect())
+            let of = ParamSubject { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
+            let params =
+                params::resolve(ContentView::from(world), of, &self.kernel.secrets, SecretMode::Covered)
+                    .map_err(Error::Failed)?;
+            let rows = params.aggregate().into_iter().filter(|(_, resolved)| {
+                scope == ParamScope::AllLevels || *resolved.level == ParamLevel::Machine
+            });
+            Ok(rows
+                .map(|(name, resolved): (&str, ResolvedParam<'_>)| {
+                    let value =
+                        if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
+                    (
+                        name.to_owned(),
+                        ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret },
+                    )
+                })
+                .collect())
         })
     }
 
@@ -119,12 +123,12 @@ impl Insight {
     /// [`Error::NotFound`].
     pub fn files(&self, caller: &Caller, reference: &str) -> Result<Vec<FileRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
-        let gathered = self.kernel.read(|world| Gathered::of(world, &self.netboot.loaders, Some(&machine)));
+        let gathered = self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
         let boot = self.preview_boot(&gathered);
         let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
         let row = |path: &str, what, file| {
-            let decision = gathered.decide(&Asked::MachineFile { attempt, file }, self.kernel.now());
-            let allowed = !matches!(decision.answer, Answer::Deny);
+            let decision = gathered.decide(&BootQuestion::MachineFile { attempt, file }, self.kernel.now());
+            let allowed = !matches!(decision.answer, BootGrant::Deny);
             let reason = match decision.verdict.reason() {
                 "" => "no boot attempt is under way",
                 reason => reason,
@@ -151,16 +155,20 @@ impl Insight {
     /// [`Error::Forbidden`] for a text of the caller's own without the scope `templates:write`,
     /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render or
     /// reaches a limit, [`Error::Busy`].
-    pub async fn preview(self: &Arc<Self>, caller: &Caller, preview: Preview) -> Result<Previewed, Error> {
+    pub async fn preview(
+        self: &Arc<Self>,
+        caller: &Caller,
+        preview: PreviewRequest,
+    ) -> Result<PreviewResult, Error> {
         if preview.inline.is_some() {
-            caller.needs(Need::Write("templates"))?;
+            caller.needs(RequiredScope::Write("templates"))?;
         }
         let machine = self.kernel.find::<Machine>(caller, &preview.machine)?;
         if let Some(name) = &preview.template {
             self.kernel.find::<Template>(caller, name)?;
         }
         let mut gathered =
-            self.kernel.read(|world| Gathered::of(world, &self.netboot.loaders, Some(&machine)));
+            self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
         if let Some(name) = &preview.bootenv {
             // What is named is looked at as it is now, whatever the machine's run kept.
             (gathered.bootenv, gathered.run) = (Some(self.kernel.find(caller, name)?), None);
@@ -173,23 +181,25 @@ impl Insight {
         let boot = self.preview_boot(&gathered);
         let document = document(&boot, &preview)?;
         let netboot = Arc::clone(&self.netboot);
-        let render = move || netboot.render_document(&boot, &document, Sealed::Covered);
-        let rendered = self.catalog.render_preview(render).await?;
+        let rendered = self
+            .catalog
+            .render_preview(move || netboot.render_document(&boot, &document, SecretMode::Covered))
+            .await?;
         let rendered = rendered.map_err(|problem| match problem.kind {
             ProblemKind::Busy => Error::Busy(problem.to_string()),
             _ => Error::Invalid(vec![(&problem).into()]),
         })?;
-        Ok(Previewed { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
+        Ok(PreviewResult { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
     }
 
     /// The facts of a boot that nobody makes: the present attempt, or none, seen from our own address.
-    fn preview_boot(&self, gathered: &Gathered) -> Boot {
+    fn preview_boot(&self, gathered: &BootFacts) -> BootContext {
         let attempt = gathered.attempt().cloned();
         let server =
             attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST.into());
         let facing = self.catalog.facing(server);
         let boot = gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), facing);
-        Boot { purpose: Purpose::Preview, ..boot }
+        BootContext { purpose: RenderPurpose::Preview, ..boot }
     }
 
     /// The first bootenv of the machine's workflow that is not the local disk.
@@ -221,29 +231,30 @@ fn no_attempt() -> crate::model::BootAttempt {
     }
 }
 
-fn document(boot: &Boot, preview: &Preview) -> Result<Document, Error> {
-    let whole = |template: Option<String>, inline: Option<String>| {
-        let name = template.clone().unwrap_or_else(|| "preview".to_owned());
-        Document::File(BootTemplate { path: name.clone(), name, template, inline })
-    };
+fn document(boot: &BootContext, preview: &PreviewRequest) -> Result<BootDocument, Error> {
     match (&preview.file, &preview.template, &preview.inline) {
-        (None, Some(template), None) => Ok(whole(Some(template.clone()), None)),
-        (None, None, Some(inline)) => Ok(whole(None, Some(inline.clone()))),
+        (None, Some(template), None) => Ok(preview_document(Some(template.clone()), None)),
+        (None, None, Some(inline)) => Ok(preview_document(None, Some(inline.clone()))),
         (Some(file), None, None) => match file.as_str() {
-            "boot.ipxe" => Ok(Document::BootScript(ScriptKind::Ipxe)),
-            "grub.cfg" => Ok(Document::BootScript(ScriptKind::Grub)),
-            "pxelinux.cfg" => Ok(Document::BootScript(ScriptKind::Pxelinux)),
+            "boot.ipxe" => Ok(BootDocument::BootScript(ScriptKind::Ipxe)),
+            "grub.cfg" => Ok(BootDocument::BootScript(ScriptKind::Grub)),
+            "pxelinux.cfg" => Ok(BootDocument::BootScript(ScriptKind::Pxelinux)),
             path => file_of(boot, path),
         },
         _ => Err(Error::invalid("", "say what to render: one of `file`, `template` or `inline`")),
     }
 }
 
-fn file_of(boot: &Boot, path: &str) -> Result<Document, Error> {
+fn preview_document(template: Option<String>, inline: Option<String>) -> BootDocument {
+    let name = template.clone().unwrap_or_else(|| "preview".to_owned());
+    BootDocument::File(BootTemplate { path: name.clone(), name, template, inline })
+}
+
+fn file_of(boot: &BootContext, path: &str) -> Result<BootDocument, Error> {
     let templates: Vec<&BootTemplate> =
         boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates).collect();
     if let Some(template) = templates.iter().find(|template| template.path == path) {
-        return Ok(Document::File((*template).clone()));
+        return Ok(BootDocument::File((*template).clone()));
     }
     let paths: Vec<&str> = templates.iter().map(|template| template.path.as_str()).collect();
     let known = format!(

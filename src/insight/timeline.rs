@@ -58,9 +58,12 @@ impl Insight {
             merged.extend(of_attempt.events.into_iter().map(by_number));
             end = end.into_iter().chain(of_attempt.next).min();
         }
-        let reached = |event: &Event| end.is_none_or(|end| event.seq <= end);
         let limit = page.limit as usize;
-        let events: Vec<Event> = merged.into_values().filter(reached).take(limit).collect();
+        let events: Vec<Event> = merged
+            .into_values()
+            .filter(|event: &Event| end.is_none_or(|end| event.seq <= end))
+            .take(limit)
+            .collect();
         let next = events.get(limit.saturating_sub(1)).map_or(end, |last| Some(last.seq));
         Ok(EventBatch { events, next })
     }

@@ -4,6 +4,6 @@
 //! store.
 
 pub use crate::store::{
-    Changeset, EVENTS_MAX, Error as StoreError, EventCut, EventQuery, KeptDocument, LeaseOf, OldEvents, Read,
-    RunDocuments, Snapshot, TrackedWorld, Write, WriterHold,
+    Changeset, ChangesetRead, ChangesetWrite, EVENTS_MAX, EventCut, EventQuery, KeptDocument, LeaseOf,
+    OldEvents, RunDocuments, StoreError, TableSnapshot, TrackedWorld, WriterHold,
 };

@@ -7,7 +7,7 @@ use crate::model::FetchNetworks;
 
 /// Where the server is reached, and what it reaches.
 #[derive(Clone, Debug, Default)]
-pub struct Endpoints {
+pub struct ServerEndpoints {
     pub api: Option<SocketAddr>,
     /// SHA-256 of the API's certificate, in hex.
     pub api_fingerprint: String,
@@ -17,7 +17,7 @@ pub struct Endpoints {
     pub fetch_networks: Arc<FetchNetworks>,
 }
 
-impl Endpoints {
+impl ServerEndpoints {
     /// The API's URL for a machine that sees us at `facing`; empty where it cannot be reached from there.
     pub fn api_url(&self, facing: IpAddr) -> String {
         match self.api {

@@ -1,7 +1,7 @@
 //! Why a use case did not do what was asked. `api::error` alone turns it into HTTP.
 
 use crate::model::{Kind, Noun, Problem, ReadAgain};
-use crate::store::Error as StoreError;
+use crate::store::StoreError;
 
 /// The refusals there are. Each carries what its reader needs to act.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

@@ -15,9 +15,9 @@ const GROUP_MAX: usize = 256;
 
 /// The end of the queue that waits to be written.
 #[derive(Debug)]
-pub struct Notes(pub(super) mpsc::Receiver<NewEvent>);
+pub struct EventQueue(pub(super) mpsc::Receiver<NewEvent>);
 
-impl Notes {
+impl EventQueue {
     /// The next events, as soon as there is one; none when the queue was closed by `stop` and is empty.
     pub async fn next_group(&mut self, stop: &CancellationToken) -> Option<Vec<NewEvent>> {
         let mut group = Vec::with_capacity(GROUP_MAX);
@@ -47,7 +47,6 @@ impl Kernel {
     pub async fn write_group(&self, events: Vec<NewEvent>) -> Result<(), Error> {
         let count = events.len();
         let written = self.commit(Changeset { events, ..Changeset::default() }).await;
-        let lost = |error| Error::Failed(format!("{count} events were not written: {error}"));
-        written.map(drop).map_err(lost)
+        written.map(drop).map_err(|error| Error::Failed(format!("{count} events were not written: {error}")))
     }
 }

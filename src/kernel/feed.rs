@@ -1,42 +1,45 @@
 //! Events as they happen, for streams and for waiting.
 //!
-//! The table of events is the truth. A [`Feed`] is woken by each commit and reads what is new from the
+//! The table of events is the truth. A [`EventFeed`] is woken by each commit and reads what is new from the
 //! table, so a consumer that was slow finds everything that it missed, in order. Start with
-//! [`Feed::next`].
+//! [`EventFeed::next`].
 
 use tokio::sync::watch;
 
 use crate::model::Event;
-use crate::store::{Error, EventQuery, SharedStore};
+use crate::store::{EventQuery, SharedStore, StoreError};
 
 /// Events that are read at a time.
 const BATCH_MAX: u32 = 256;
 
 /// Events that fit a query, from a number on.
-pub struct Feed {
+pub struct EventFeed {
     store: SharedStore,
     query: EventQuery,
     committed: watch::Receiver<u64>,
 }
 
-impl Feed {
+impl EventFeed {
     /// Events after `query.after`; `limit` and `newest_first` have no meaning here.
     pub fn new(store: SharedStore, query: EventQuery) -> Self {
         let committed = store.committed();
-        Feed { store, query: EventQuery { limit: BATCH_MAX, newest_first: false, ..query }, committed }
+        EventFeed { store, query: EventQuery { limit: BATCH_MAX, newest_first: false, ..query }, committed }
     }
 
     /// The next events, at least one: waits until there is one. Dropping the wait loses nothing.
     ///
     /// # Errors
     /// The database failed, or the store was closed.
-    pub async fn next(&mut self) -> Result<Vec<Event>, Error> {
+    pub async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
         loop {
             let events = self.present().await?;
             if !events.is_empty() {
                 return Ok(events);
             }
-            self.committed.changed().await.map_err(|_| Error::Failed("the store was closed".to_owned()))?;
+            self.committed
+                .changed()
+                .await
+                .map_err(|_| StoreError::Failed("the store was closed".to_owned()))?;
         }
     }
 
@@ -44,7 +47,7 @@ impl Feed {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn present(&mut self) -> Result<Vec<Event>, Error> {
+    pub async fn present(&mut self) -> Result<Vec<Event>, StoreError> {
         let upto = *self.committed.borrow_and_update();
         let events = self.store.events(self.query.clone()).await?;
         match events.last() {

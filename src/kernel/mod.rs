@@ -24,9 +24,9 @@ mod visible_events;
 
 pub use caller::{Actor, Caller};
 pub use changeset::*;
-pub use endpoints::Endpoints;
+pub use endpoints::ServerEndpoints;
 pub use error::Error;
-pub use feed::Feed;
+pub use feed::EventFeed;
 pub use visible_events::EventBatch;
 
 use std::sync::Arc;
@@ -39,7 +39,7 @@ use uuid::Uuid;
 use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
 use crate::store::{MonitoredStore, SharedStore};
 use look::Look;
-use secrets::Secrets;
+use secrets::SecretKey;
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
 pub const STALE_RETRIES_MAX: usize = 16;
@@ -54,8 +54,8 @@ pub struct Kernel {
     store: SharedStore,
     monitor: Arc<MonitoredStore>,
     /// The key that secret params are sealed with.
-    pub secrets: Secrets,
-    pub endpoints: Endpoints,
+    pub secrets: SecretKey,
+    pub endpoints: ServerEndpoints,
     queue: mpsc::Sender<NewEvent>,
     /// Events that were dropped because too many waited.
     pub notes_dropped: AtomicU64,
@@ -71,9 +71,9 @@ impl Kernel {
     /// The kernel on a store, and the end of its queue of events.
     pub fn new(
         store: SharedStore,
-        secrets: Secrets,
-        endpoints: Endpoints,
-    ) -> (Arc<Self>, event_queue::Notes) {
+        secrets: SecretKey,
+        endpoints: ServerEndpoints,
+    ) -> (Arc<Self>, event_queue::EventQueue) {
         let (queue, notes) = mpsc::channel(event_queue::NOTES_MAX);
         let monitor = MonitoredStore::new(store);
         let kernel = Kernel {
@@ -84,7 +84,7 @@ impl Kernel {
             queue,
             notes_dropped: AtomicU64::default(),
         };
-        (Arc::new(kernel), event_queue::Notes(notes))
+        (Arc::new(kernel), event_queue::EventQueue(notes))
     }
 
     /// Tells of commits: the number of the last event.
@@ -111,7 +111,7 @@ impl Kernel {
 
     /// As [`Kernel::read`], for a decision about other objects than the one that is written: gives what was
     /// looked at as well, for the changeset.
-    pub fn read_tracked<T>(&self, look: impl FnOnce(&TrackedWorld<'_>) -> T) -> (T, Vec<Read>) {
+    pub fn read_tracked<T>(&self, look: impl FnOnce(&TrackedWorld<'_>) -> T) -> (T, Vec<ChangesetRead>) {
         self.read(|world| {
             let tracked = TrackedWorld::new(world);
             let decided = look(&tracked);
@@ -260,8 +260,8 @@ impl Kernel {
     }
 
     /// Events as they happen.
-    pub fn feed(&self, query: EventQuery) -> Feed {
-        Feed::new(Arc::clone(&self.store), query)
+    pub fn feed(&self, query: EventQuery) -> EventFeed {
+        EventFeed::new(Arc::clone(&self.store), query)
     }
 
     /// The number of the last event.

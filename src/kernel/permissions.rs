@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::scope::{Need, agent_of};
+use super::scope::{RequiredScope, agent_of};
 use super::{Actor, Caller, Error};
 use crate::model::{HasTable, Job, Kind, Machine, Noun, Stored, Table, World};
 
@@ -45,8 +45,8 @@ impl Caller {
     pub fn may(&self, verb: AccessVerb, object: ObjectRef<'_>) -> bool {
         let area = object.kind.plural();
         let need = match verb {
-            AccessVerb::Read | AccessVerb::Monitor => Need::Read(area),
-            AccessVerb::Write => Need::Write(area),
+            AccessVerb::Read | AccessVerb::Monitor => RequiredScope::Read(area),
+            AccessVerb::Write => RequiredScope::Write(area),
         };
         let is_own_machine = || {
             let is_it = |id: Uuid| object.key.parse() == Ok(id);
@@ -55,12 +55,12 @@ impl Caller {
         };
         need.is_met_by(&self.scopes)
             || (verb == AccessVerb::Read && object.kind == Kind::Machine && is_own_machine())
-            || (verb == AccessVerb::Monitor && Need::Read("dhcp").is_met_by(&self.scopes))
+            || (verb == AccessVerb::Monitor && RequiredScope::Read("dhcp").is_met_by(&self.scopes))
     }
 
     /// Whether no object of a kind is hidden from the caller, so that a list need not ask for each.
     pub fn sees_all(&self, kind: Kind) -> bool {
-        Need::Read(kind.plural()).is_met_by(&self.scopes)
+        RequiredScope::Read(kind.plural()).is_met_by(&self.scopes)
     }
 
     /// Whether there can be objects of a kind that the caller may read, so that the others need not be gone

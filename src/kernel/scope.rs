@@ -10,7 +10,7 @@ const AREAS: [&str; 4] = ["dhcp", "events", "metrics", "server"];
 
 /// What an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub enum RequiredScope {
     /// Nobody is asked who they are.
     Nothing,
     /// Any token that is valid.
@@ -23,29 +23,39 @@ pub enum Need {
     Agent,
 }
 
-impl Need {
+impl RequiredScope {
     /// The scope as a token lists it.
     pub fn scope(self) -> Option<String> {
         match self {
-            Need::Nothing | Need::Token => None,
-            Need::Read(area) => Some(format!("{area}:read")),
-            Need::Write(area) => Some(format!("{area}:write")),
-            Need::Agent => Some("jobs:write".to_owned()),
+            RequiredScope::Nothing | RequiredScope::Token => None,
+            RequiredScope::Read(area) => Some(format!("{area}:read")),
+            RequiredScope::Write(area) => Some(format!("{area}:write")),
+            RequiredScope::Agent => Some("jobs:write".to_owned()),
         }
     }
 
     /// Whether somebody with these scopes may.
     pub fn is_met_by(self, scopes: &[String]) -> bool {
-        let has = |wanted: &str| scopes.iter().any(|scope| scope == wanted);
-        let in_area = |area: &str, verb: &str| has(&format!("{area}:{verb}")) || has(&format!("*:{verb}"));
-        has("*")
+        has_scope(scopes, "*")
             || match self {
-                Need::Nothing | Need::Token => true,
-                Need::Read(area) => in_area(area, "read") || in_area(area, "write"),
-                Need::Write(area) => in_area(area, "write"),
-                Need::Agent => in_area("jobs", "write") || scopes.iter().any(|s| agent_of(s).is_some()),
+                RequiredScope::Nothing | RequiredScope::Token => true,
+                RequiredScope::Read(area) => {
+                    has_area(scopes, area, "read") || has_area(scopes, area, "write")
+                }
+                RequiredScope::Write(area) => has_area(scopes, area, "write"),
+                RequiredScope::Agent => {
+                    has_area(scopes, "jobs", "write") || scopes.iter().any(|s| agent_of(s).is_some())
+                }
             }
     }
+}
+
+fn has_area(scopes: &[String], area: &str, verb: &str) -> bool {
+    has_scope(scopes, &format!("{area}:{verb}")) || has_scope(scopes, &format!("*:{verb}"))
+}
+
+fn has_scope(scopes: &[String], wanted: &str) -> bool {
+    scopes.iter().any(|scope| scope == wanted)
 }
 
 /// What is wrong with a scope that a token is to have.
@@ -54,9 +64,8 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
         return None;
     }
     let areas: Vec<&str> = Kind::ALL.map(Kind::plural).into_iter().chain(AREAS).collect();
-    let known = |area: &str| area == "*" || areas.contains(&area);
     let hint = match scope.split_once(':') {
-        Some((area, "read" | "write")) if known(area) => return None,
+        Some((area, "read" | "write")) if area == "*" || areas.contains(&area) => return None,
         Some(("agent", _)) => "`agent:` is followed by the id of a machine".to_owned(),
         Some((area, "read" | "write")) => match nearest(area, areas.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -82,7 +91,7 @@ impl Caller {
     ///
     /// # Errors
     /// [`Error::Forbidden`], which names the scope.
-    pub fn needs(&self, need: Need) -> Result<(), Error> {
+    pub fn needs(&self, need: RequiredScope) -> Result<(), Error> {
         if need.is_met_by(&self.scopes) {
             return Ok(());
         }
@@ -96,7 +105,7 @@ impl Caller {
     /// [`Error::Forbidden`].
     pub fn acts_for(&self, machine: Uuid) -> Result<(), Error> {
         let own = self.scopes.iter().any(|scope| agent_of(scope) == Some(machine));
-        if own || Need::Write("jobs").is_met_by(&self.scopes) {
+        if own || RequiredScope::Write("jobs").is_met_by(&self.scopes) {
             return Ok(());
         }
         Err(Error::Forbidden("this token is another machine's".to_owned()))
@@ -113,12 +122,12 @@ mod tests {
 
     #[test]
     fn writing_includes_reading_and_one_noun_is_not_another() {
-        assert!(Need::Read("machines").is_met_by(&scopes(&["machines:write"])));
-        assert!(!Need::Write("machines").is_met_by(&scopes(&["machines:read", "profiles:write"])));
-        assert!(Need::Read("machines").is_met_by(&scopes(&["*:read"])));
-        assert!(!Need::Write("machines").is_met_by(&scopes(&["*:read"])));
-        assert!(Need::Agent.is_met_by(&[format!("agent:{}", Uuid::now_v7())]));
-        assert!(!Need::Agent.is_met_by(&scopes(&["agent:web1", "machines:write"])));
+        assert!(RequiredScope::Read("machines").is_met_by(&scopes(&["machines:write"])));
+        assert!(!RequiredScope::Write("machines").is_met_by(&scopes(&["machines:read", "profiles:write"])));
+        assert!(RequiredScope::Read("machines").is_met_by(&scopes(&["*:read"])));
+        assert!(!RequiredScope::Write("machines").is_met_by(&scopes(&["*:read"])));
+        assert!(RequiredScope::Agent.is_met_by(&[format!("agent:{}", Uuid::now_v7())]));
+        assert!(!RequiredScope::Agent.is_met_by(&scopes(&["agent:web1", "machines:write"])));
     }
 
     #[test]

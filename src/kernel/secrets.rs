@@ -1,7 +1,7 @@
 //! Sealing the values of secret params, so that neither the database nor an API read shows them.
 //!
 //! A sealed value is stored as `{"sealed": "<base64>"}` and shown as `{"sealed": true}`. Start with
-//! [`Secrets::seal`]. Which params are secret is decided in `rules::params`.
+//! [`SecretKey::seal`]. Which params are secret is decided in `rules::params`.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -25,14 +25,14 @@ const KEY_FILE: &str = "secret.key";
 
 /// The key that secret values are sealed with.
 #[derive(Clone)]
-pub struct Secrets {
+pub struct SecretKey {
     key: [u8; KEY_BYTES],
     cipher: XChaCha20Poly1305,
 }
 
 /// The place of a value: a sealed value opens in the place it was sealed for and nowhere else.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct SecretPlace<'a> {
     pub kind: Kind,
     pub key: &'a str,
     pub param: &'a str,
@@ -43,7 +43,7 @@ pub struct Place<'a> {
 #[error("the sealed value does not open: it was sealed for another object or with another key")]
 pub struct CannotOpen;
 
-impl Secrets {
+impl SecretKey {
     /// Reads `secret.key` from the data directory; the first start makes it, readable by its owner only.
     /// `sealed` values are in the database: where there are any, a key that is missing is not made anew,
     /// because none of them would open.
@@ -69,7 +69,7 @@ impl Secrets {
     }
 
     pub fn from_key(key: [u8; KEY_BYTES]) -> Self {
-        Secrets { key, cipher: XChaCha20Poly1305::new(&key.into()) }
+        SecretKey { key, cipher: XChaCha20Poly1305::new(&key.into()) }
     }
 
     /// A key for another purpose, made from this one.
@@ -79,7 +79,7 @@ impl Secrets {
 
     /// The hash of a value with a key of its own: it shows whether two values are the same, and nothing else.
     pub fn keyed_hash(&self, value: &[u8]) -> [u8; KEY_BYTES] {
-        Secrets::from_key(self.derive("hashes of secret values")).mac(value)
+        SecretKey::from_key(self.derive("hashes of secret values")).mac(value)
     }
 
     fn mac(&self, text: &[u8]) -> [u8; KEY_BYTES] {
@@ -95,7 +95,7 @@ impl Secrets {
     ///
     /// # Errors
     /// The system has no random numbers.
-    pub fn seal(&self, place: Place<'_>, value: &Value) -> io::Result<Value> {
+    pub fn seal(&self, place: SecretPlace<'_>, value: &Value) -> io::Result<Value> {
         let mut nonce = [0u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(io::Error::other)?;
         let text = value.to_string();
@@ -109,7 +109,7 @@ impl Secrets {
     ///
     /// # Errors
     /// [`CannotOpen`].
-    pub fn open(&self, place: Place<'_>, value: &Value) -> Result<Value, CannotOpen> {
+    pub fn open(&self, place: SecretPlace<'_>, value: &Value) -> Result<Value, CannotOpen> {
         let Some(text) = sealed_text(value) else { return Ok(value.clone()) };
         let bytes = STANDARD.decode(text).map_err(|_| CannotOpen)?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(CannotOpen)?;
@@ -119,26 +119,26 @@ impl Secrets {
     }
 }
 
-impl std::fmt::Debug for Secrets {
+impl std::fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secrets")
     }
 }
 
-impl Place<'_> {
+impl SecretPlace<'_> {
     fn bytes(&self) -> Vec<u8> {
         json!([self.kind.as_str(), self.key, self.param]).to_string().into_bytes()
     }
 }
 
 /// The sealed values of a world, each with its place.
-pub fn sealed_values(world: &World) -> impl Iterator<Item = (Place<'_>, &Value)> {
+pub fn sealed_values(world: &World) -> impl Iterator<Item = (SecretPlace<'_>, &Value)> {
     let machines = world.machines.iter().map(|row| (Kind::Machine, row.key.as_str(), &row.spec.params));
     let profiles = world.profiles.iter().map(|row| (Kind::Profile, row.key.as_str(), &row.spec.params));
     let stages = world.stages.iter().map(|row| (Kind::Stage, row.key.as_str(), &row.spec.params));
     let all = machines.chain(profiles).chain(stages);
     let values = all.flat_map(|(kind, key, params)| {
-        params.iter().map(move |(param, value)| (Place { kind, key, param }, value))
+        params.iter().map(move |(param, value)| (SecretPlace { kind, key, param }, value))
     });
     values.filter(|(_, value)| is_sealed(value))
 }
@@ -173,21 +173,21 @@ fn sealed_text(value: &Value) -> Option<&str> {
     only_sealed(value)?.as_str()
 }
 
-fn read_key(file: fs::File) -> io::Result<Secrets> {
+fn read_key(file: fs::File) -> io::Result<SecretKey> {
     let mut bytes = Vec::with_capacity(KEY_BYTES + 1);
     file.take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     let key = <[u8; KEY_BYTES]>::try_from(bytes);
-    key.map(Secrets::from_key)
+    key.map(SecretKey::from_key)
         .map_err(|_| io::Error::other(format!("{KEY_FILE} must have {KEY_BYTES} bytes")))
 }
 
-fn make_key(path: &Path) -> io::Result<Secrets> {
+fn make_key(path: &Path) -> io::Result<SecretKey> {
     let mut key = [0u8; KEY_BYTES];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(&key)?;
     file.sync_all()?;
-    Ok(Secrets::from_key(key))
+    Ok(SecretKey::from_key(key))
 }
 
 #[cfg(test)]
@@ -196,24 +196,25 @@ mod tests {
 
     use super::*;
 
-    const HERE: Place<'static> = Place { kind: Kind::Profile, key: "global", param: "root_password" };
+    const HERE: SecretPlace<'static> =
+        SecretPlace { kind: Kind::Profile, key: "global", param: "root_password" };
 
     #[test]
     fn a_sealed_value_opens_in_its_own_place_only() {
-        let secrets = Secrets::from_key([7; 32]);
+        let secrets = SecretKey::from_key([7; 32]);
         let sealed = secrets.seal(HERE, &json!("hunter2")).unwrap();
         assert!(is_sealed(&sealed) && !sealed.to_string().contains("hunter2"));
         assert_eq!(secrets.open(HERE, &sealed), Ok(json!("hunter2")));
-        let elsewhere = Place { key: "other", ..HERE };
+        let elsewhere = SecretPlace { key: "other", ..HERE };
         assert_eq!(secrets.open(elsewhere, &sealed), Err(CannotOpen));
-        assert_eq!(Secrets::from_key([8; 32]).open(HERE, &sealed), Err(CannotOpen));
+        assert_eq!(SecretKey::from_key([8; 32]).open(HERE, &sealed), Err(CannotOpen));
     }
 
     #[test]
     fn the_key_is_made_once_and_is_private() {
         let directory = tempfile::tempdir().unwrap();
-        let sealed = Secrets::load(directory.path(), 0).unwrap().seal(HERE, &json!([1, 2])).unwrap();
-        let again = Secrets::load(directory.path(), 0).unwrap();
+        let sealed = SecretKey::load(directory.path(), 0).unwrap().seal(HERE, &json!([1, 2])).unwrap();
+        let again = SecretKey::load(directory.path(), 0).unwrap();
         assert_eq!(again.open(HERE, &sealed), Ok(json!([1, 2])));
         let mode = fs::metadata(directory.path().join(KEY_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -222,24 +223,24 @@ mod tests {
     #[test]
     fn a_key_that_is_missing_beside_sealed_values_is_not_made_anew() {
         let directory = tempfile::tempdir().unwrap();
-        let error = Secrets::load(directory.path(), 3).err().unwrap().to_string();
+        let error = SecretKey::load(directory.path(), 3).err().unwrap().to_string();
         assert!(error.contains("secret.key is missing, and 3 secret values"), "{error}");
         assert!(error.contains("docs/operating/backup.md"), "{error}");
         assert!(!directory.path().join(KEY_FILE).exists());
-        Secrets::load(directory.path(), 0).unwrap();
-        Secrets::load(directory.path(), 3).unwrap();
+        SecretKey::load(directory.path(), 0).unwrap();
+        SecretKey::load(directory.path(), 3).unwrap();
     }
 
     #[test]
     fn a_cut_off_key_file_is_told() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(KEY_FILE), b"short").unwrap();
-        assert!(Secrets::load(directory.path(), 0).unwrap_err().to_string().contains("32 bytes"));
+        assert!(SecretKey::load(directory.path(), 0).unwrap_err().to_string().contains("32 bytes"));
     }
 
     #[test]
     fn readers_see_that_a_value_is_sealed_and_nothing_else() {
-        let sealed = Secrets::from_key([7; 32]).seal(HERE, &json!(1)).unwrap();
+        let sealed = SecretKey::from_key([7; 32]).seal(HERE, &json!(1)).unwrap();
         let mut params = Map::from_iter([("a".to_owned(), sealed), ("b".to_owned(), json!(2))]);
         mask(&mut params);
         assert_eq!(Value::Object(params), json!({"a": {"sealed": true}, "b": 2}));

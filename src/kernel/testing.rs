@@ -4,13 +4,13 @@ use std::sync::{Arc, LazyLock};
 
 use tokio::runtime::{Builder, Runtime};
 
-use crate::kernel::secrets::Secrets;
-use crate::kernel::{Endpoints, Kernel};
+use crate::kernel::secrets::SecretKey;
+use crate::kernel::{Kernel, ServerEndpoints};
 use crate::store::{SharedStore, SqliteStore};
 
 /// A kernel on an empty store. What is queued with [`Kernel::note`] is not written.
-pub fn kernel(endpoints: Endpoints) -> Arc<Kernel> {
-    Kernel::new(store(), Secrets::from_key([1; 32]), endpoints).0
+pub fn kernel(endpoints: ServerEndpoints) -> Arc<Kernel> {
+    Kernel::new(store(), SecretKey::from_key([1; 32]), endpoints).0
 }
 
 /// An empty store in a folder of its own, which goes with it. It belongs to a runtime that outlives those of

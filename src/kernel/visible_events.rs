@@ -4,7 +4,7 @@
 //! What a caller may read is decided in `permissions`. Kinds that are hidden as a whole are left out by the
 //! store; the other events are looked at one by one.
 
-use super::{Caller, Error, Feed, Kernel};
+use super::{Caller, Error, EventFeed, Kernel};
 use crate::model::Event;
 use crate::store::{EVENTS_MAX, EventQuery};
 
@@ -48,7 +48,7 @@ impl Kernel {
 
     /// The events of a query as they happen, without those about kinds that are hidden from the caller. The
     /// reader passes each batch through [`Kernel::readable`].
-    pub fn feed_for(&self, caller: &Caller, query: EventQuery) -> Feed {
+    pub fn feed_for(&self, caller: &Caller, query: EventQuery) -> EventFeed {
         self.feed(EventQuery { hidden: caller.hidden_kinds(), ..query })
     }
 

@@ -36,7 +36,7 @@ pub struct AgentReport {
     pub wait_seconds: u32,
 }
 
-/// What an agent is told to do next.
+/// The next order for an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum JobOffer {

@@ -123,7 +123,7 @@ pub struct ArtifactStatus {
     /// The path or source that the files come from which are served.
     #[serde(default)]
     pub served_origin: String,
-    /// Of an artifact with a local path: whether it is below a directory of `artifacts.roots`.
+    /// For an artifact with a local path: whether the path is below a directory of `artifacts.roots`.
     #[serde(default, skip_serializing_if = "RootsCheck::is_unchecked")]
     pub roots: RootsCheck,
     /// 0 to 100 while it is being fetched, unpacked or read.
@@ -161,7 +161,7 @@ pub struct ArtifactStatus {
     /// Package repositories in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<TreeRepository>,
-    /// Of a tree that is passed on: whether its upstream answers, and what is kept of it.
+    /// For a mirrored tree: whether its upstream answers, and what is cached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
 }

@@ -148,13 +148,11 @@ impl ArtifactSource {
     }
 
     fn place_fault(&self) -> Option<Problem> {
-        let of_url = |fault| Problem::new("/fetch/url", fault);
-        let of_path = |fault| Problem::new("/fetch/path", fault);
         match (self.url.is_empty(), self.path.is_empty()) {
-            (true, true) => Some(of_url("say where it is: `url`, or `path` for what is on the server")),
-            (false, false) => Some(of_path("give `url` or `path`, not both")),
-            (false, true) => url_fault(&self.url).map(of_url),
-            (true, false) => path_fault(&self.path).map(of_path),
+            (true, true) => Some(url_problem("say where it is: `url`, or `path` for what is on the server")),
+            (false, false) => Some(path_problem("give `url` or `path`, not both")),
+            (false, true) => url_fault(&self.url).map(url_problem),
+            (true, false) => path_fault(&self.path).map(path_problem),
         }
     }
 
@@ -162,16 +160,25 @@ impl ArtifactSource {
         if self.unverified || self.mirror.is_some() || self.local_path().is_some() {
             return Vec::new();
         }
-        let needed = |pointer: String| {
-            let what = "what comes over the network needs a checksum, `sha256:HEX` or `sha512:HEX`; \
-                        `unverified: true` does without";
-            Problem::new(pointer, what)
-        };
         let listed = self.files.iter().enumerate().filter(|(_, file)| file.checksum.is_none());
-        let listed = listed.map(|(i, _)| needed(format!("/fetch/files/{i}/checksum")));
+        let listed = listed.map(|(i, _)| checksum_needed(format!("/fetch/files/{i}/checksum")));
         let whole = self.files.is_empty() && self.checksum.is_none();
-        listed.chain(whole.then(|| needed("/fetch/checksum".to_owned()))).collect()
+        listed.chain(whole.then(|| checksum_needed("/fetch/checksum".to_owned()))).collect()
     }
+}
+
+fn checksum_needed(pointer: String) -> Problem {
+    let what = "what comes over the network needs a checksum, `sha256:HEX` or `sha512:HEX`; \
+                        `unverified: true` does without";
+    Problem::new(pointer, what)
+}
+
+fn path_problem(fault: &str) -> Problem {
+    Problem::new("/fetch/path", fault)
+}
+
+fn url_problem(fault: &str) -> Problem {
+    Problem::new("/fetch/url", fault)
 }
 
 impl SourceFile {

@@ -37,7 +37,7 @@ pub const LISTED_MAX: usize = 1024;
 const FREE_FIELDS: [&str; 2] = ["default", "value"];
 /// Longest name of a field at any depth, in bytes.
 pub const FIELD_NAME_BYTES_MAX: usize = 1024;
-/// Most faults told at once.
+/// Most faults in one answer.
 const FAULTS_MAX: usize = 64;
 /// Longest text of a client that a message quotes, in characters.
 const QUOTED_MAX: usize = 80;
@@ -45,11 +45,11 @@ const QUOTED_MAX: usize = 80;
 /// What breaks a bound in the fields that a writer sets, each with a pointer to the place, the bound and
 /// the value that is there. Fields that are ours are passed over.
 pub fn faults(fields: &Map<String, Value>, bytes_max: usize) -> Vec<Problem> {
-    let mut walk = Walk { faults: Vec::new() };
+    let mut walk = BoundsWalk { faults: Vec::new() };
     let mut bytes = 2;
     let mut largest: (usize, &str) = (0, "");
     for (name, value) in fields.iter().filter(|(name, _)| !READ_ONLY_FIELDS.contains(&name.as_str())) {
-        let size = walk.visit(value, &At { before: None, step: Step::Name(name) });
+        let size = walk.visit(value, &DocumentPlace { before: None, step: PathStep::Name(name) });
         bytes += name.len() + 4 + size;
         let items = value.as_array().map_or(0, Vec::len);
         if items > LISTED_MAX && !FREE_FIELDS.contains(&name.as_str()) {
@@ -111,11 +111,10 @@ pub fn text_depth(json: &str) -> usize {
 /// at the rest.
 pub fn size(value: &Value, most: usize) -> usize {
     let mut bytes = own_size(value);
-    let within = |bytes: &usize| *bytes <= most;
     match value {
         Value::Array(items) => {
             for item in items {
-                if !within(&bytes) {
+                if !(*&bytes <= most) {
                     break;
                 }
                 bytes += 1 + size(item, most - bytes);
@@ -123,7 +122,7 @@ pub fn size(value: &Value, most: usize) -> usize {
         }
         Value::Object(fields) => {
             for (name, value) in fields {
-                if !within(&bytes) {
+                if !(*&bytes <= most) {
                     break;
                 }
                 bytes += name.len() + 4 + size(value, most - bytes);
@@ -167,49 +166,50 @@ fn number_length(number: &serde_json::Number) -> usize {
 }
 
 /// A place in a document, from the inside out.
-struct At<'a> {
-    before: Option<&'a At<'a>>,
-    step: Step<'a>,
+struct DocumentPlace<'a> {
+    before: Option<&'a DocumentPlace<'a>>,
+    step: PathStep<'a>,
 }
 
-enum Step<'a> {
+enum PathStep<'a> {
     Name(&'a str),
     Index(usize),
 }
 
-impl At<'_> {
+impl DocumentPlace<'_> {
     fn depth(&self) -> usize {
-        1 + self.before.map_or(0, At::depth)
+        1 + self.before.map_or(0, DocumentPlace::depth)
     }
 
     fn pointer(&self) -> String {
-        let before = self.before.map(At::pointer).unwrap_or_default();
+        let before = self.before.map(DocumentPlace::pointer).unwrap_or_default();
         match self.step {
-            Step::Name(name) => format!("{before}/{}", escape(name)),
-            Step::Index(index) => format!("{before}/{index}"),
+            PathStep::Name(name) => format!("{before}/{}", escape(name)),
+            PathStep::Index(index) => format!("{before}/{index}"),
         }
     }
 }
 
-struct Walk {
+struct BoundsWalk {
     faults: Vec<Problem>,
 }
 
-impl Walk {
+impl BoundsWalk {
     /// The bytes of a value; notes what breaks a bound in it. What is nested too deep is not looked into.
-    fn visit(&mut self, value: &Value, at: &At<'_>) -> usize {
+    fn visit(&mut self, value: &Value, at: &DocumentPlace<'_>) -> usize {
         let mut bytes = own_size(value);
         match value {
             Value::Number(number) => self.check_number(number, at),
             Value::Array(items) if self.may_enter(at) => {
                 for (index, item) in items.iter().enumerate() {
-                    bytes += 1 + self.visit(item, &At { before: Some(at), step: Step::Index(index) });
+                    bytes += 1 + self
+                        .visit(item, &DocumentPlace { before: Some(at), step: PathStep::Index(index) });
                 }
             }
             Value::Object(fields) if self.may_enter(at) => {
                 for (name, value) in fields {
                     self.check_name(name, at);
-                    let at = At { before: Some(at), step: Step::Name(name) };
+                    let at = DocumentPlace { before: Some(at), step: PathStep::Name(name) };
                     bytes += name.len() + 4 + self.visit(value, &at);
                 }
             }
@@ -220,7 +220,7 @@ impl Walk {
     }
 
     /// The object itself is the first level.
-    fn may_enter(&mut self, at: &At<'_>) -> bool {
+    fn may_enter(&mut self, at: &DocumentPlace<'_>) -> bool {
         let enters = at.depth() < DEPTH_MAX;
         if !enters {
             let what = format!("nested deeper than {DEPTH_MAX} levels, which is the most that is admitted");
@@ -230,7 +230,7 @@ impl Walk {
     }
 
     /// Integers beyond 64 bits would come back as the nearest float.
-    fn check_number(&mut self, number: &serde_json::Number, at: &At<'_>) {
+    fn check_number(&mut self, number: &serde_json::Number, at: &DocumentPlace<'_>) {
         const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
         let Some(float) = number.as_f64().filter(|_| number.is_f64()) else { return };
         if float >= 2.0 * TWO_POW_63 || float <= -TWO_POW_63 {
@@ -239,7 +239,7 @@ impl Walk {
         }
     }
 
-    fn check_name(&mut self, name: &str, at: &At<'_>) {
+    fn check_name(&mut self, name: &str, at: &DocumentPlace<'_>) {
         if name.len() > FIELD_NAME_BYTES_MAX {
             let what = format!(
                 "the name of a field has {} bytes, at most {FIELD_NAME_BYTES_MAX} are admitted: {}",
@@ -250,7 +250,7 @@ impl Walk {
         }
     }
 
-    fn note(&mut self, at: &At<'_>, what: String) {
+    fn note(&mut self, at: &DocumentPlace<'_>, what: String) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(Problem::new(at.pointer(), what));
         }
@@ -266,10 +266,11 @@ fn label_faults(labels: &Map<String, Value>, faults: &mut Vec<Problem>) {
         if faults.len() >= FAULTS_MAX {
             return;
         }
-        let pointer = || format!("/labels/{}", quoted_step(key));
-        faults.extend(label_key_fault(key).map(|what| Problem::new(pointer(), what)));
+        faults.extend(
+            label_key_fault(key).map(|what| Problem::new(format!("/labels/{}", quoted_step(key)), what)),
+        );
         let value = value.as_str().and_then(label_value_fault);
-        faults.extend(value.map(|what| Problem::new(pointer(), what)));
+        faults.extend(value.map(|what| Problem::new(format!("/labels/{}", quoted_step(key)), what)));
     }
 }
 
@@ -286,15 +287,9 @@ fn label_key_fault(key: &str) -> Option<String> {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
-    let fits = |text: &str, extra: &[u8]| {
-        let bytes = text.as_bytes();
-        let ends = [bytes.first(), bytes.last()];
-        ends.into_iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
-            && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || extra.contains(byte))
-    };
-    let name_fits = name.len() <= LABEL_NAME_BYTES_MAX && fits(name, b"-_.");
-    let prefix_fits =
-        prefix.is_none_or(|prefix| prefix.len() <= LABEL_PREFIX_BYTES_MAX && fits(prefix, b"-."));
+    let name_fits = name.len() <= LABEL_NAME_BYTES_MAX && has_label_characters(name, b"-_.");
+    let prefix_fits = prefix
+        .is_none_or(|prefix| prefix.len() <= LABEL_PREFIX_BYTES_MAX && has_label_characters(prefix, b"-."));
     if name_fits && prefix_fits {
         return None;
     }
@@ -305,6 +300,13 @@ fn label_key_fault(key: &str) -> Option<String> {
         quoted(key),
         key.len()
     ))
+}
+
+fn has_label_characters(text: &str, extra: &[u8]) -> bool {
+    let bytes = text.as_bytes();
+    let ends = [bytes.first(), bytes.last()];
+    ends.into_iter().all(|end| end.is_some_and(u8::is_ascii_alphanumeric))
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || extra.contains(byte))
 }
 
 fn label_value_fault(value: &str) -> Option<String> {

@@ -29,14 +29,15 @@ impl<T: Noun> Table<T> {
             std::cmp::Ordering::Greater => Bound::Included((*commit, Arc::from(""))),
         };
         let written = self.by_commit.range((first, Bound::Unbounded)).take(limit);
-        let change = |(commit, key): &(u64, Arc<str>)| ObjectChange {
-            commit: *commit,
-            kind: T::KIND,
-            key: key.to_string(),
-            revision: self.get(key).map_or(0, |row| row.revision),
-            what: ObjectChangeKind::Written,
-        };
-        written.map(change).collect()
+        written
+            .map(|(commit, key): &(u64, Arc<str>)| ObjectChange {
+                commit: *commit,
+                kind: T::KIND,
+                key: key.to_string(),
+                revision: self.get(key).map_or(0, |row| row.revision),
+                what: ObjectChangeKind::Written,
+            })
+            .collect()
     }
 }
 

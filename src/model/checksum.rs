@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 
 /// How a checksum is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
+pub enum ChecksumAlgorithm {
     Sha256,
     Sha512,
 }
 
-impl Algorithm {
+impl ChecksumAlgorithm {
     pub fn as_str(self) -> &'static str {
         match self {
-            Algorithm::Sha256 => "sha256",
-            Algorithm::Sha512 => "sha512",
+            ChecksumAlgorithm::Sha256 => "sha256",
+            ChecksumAlgorithm::Sha512 => "sha512",
         }
     }
 
     fn hex_digits(self) -> usize {
         match self {
-            Algorithm::Sha256 => 64,
-            Algorithm::Sha512 => 128,
+            ChecksumAlgorithm::Sha256 => 64,
+            ChecksumAlgorithm::Sha512 => 128,
         }
     }
 }
@@ -34,7 +34,7 @@ impl Algorithm {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Checksum {
-    pub algorithm: Algorithm,
+    pub algorithm: ChecksumAlgorithm,
     pub hex: String,
 }
 
@@ -50,8 +50,8 @@ impl FromStr for Checksum {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, hex) = text.split_once(':').ok_or("write it like sha256:HEX or sha512:HEX")?;
         let algorithm = match name {
-            "sha256" => Algorithm::Sha256,
-            "sha512" => Algorithm::Sha512,
+            "sha256" => ChecksumAlgorithm::Sha256,
+            "sha512" => ChecksumAlgorithm::Sha512,
             other => return Err(format!("`{other}` is no checksum that is known: sha256, sha512")),
         };
         let digits = algorithm.hex_digits();

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::name::check_name;
-use super::{Cidr, Kind, NoStatus, Noun, Object, Octets, OptionSet, Problem, Reference, Stored};
+use super::{Cidr, Kind, NoStatus, Noun, Object, ObjectReference, Octets, OptionSet, Problem, Stored};
 
 /// Longest file name that leaves room for its NUL in the `file` field (RFC 2131 2).
 pub const BOOT_FILE_BYTES_MAX: usize = 127;
@@ -44,7 +44,7 @@ pub struct ClientClass {
     /// may be a template. iPXE gets it only where `match` names a `user_class`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_file: Option<String>,
-    /// What a client that is to boot is told to load.
+    /// The first file of a client that boots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_data: Option<ClassBoot>,
     /// Whether UEFI firmware that boots over HTTP is given `https://` URLs: it must trust the certificate of
@@ -56,7 +56,7 @@ pub struct ClientClass {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pxe_menu: Option<String>,
     /// Whether replies without an address (ProxyDHCP) tell it to boot at once, without a menu or a search for
-    /// servers (option 43.6). By default BIOS is told and UEFI is not.
+    /// servers (option 43.6). By default the option is sent to BIOS and not to UEFI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_discovery_control: Option<bool>,
     /// It is firmware that asks for a boot, though it does not call itself a PXE client.
@@ -67,7 +67,7 @@ pub struct ClientClass {
     pub always_broadcast: bool,
 }
 
-/// What clients of a class that are to boot are told to load.
+/// The first file of booting clients of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassBoot {
@@ -132,8 +132,10 @@ impl FromStr for MacPrefix {
             .split([':', '-'])
             .map(|byte| u8::from_str_radix(byte, 16).ok().filter(|_| byte.len() == 2))
             .collect();
-        let refused = || format!("`{text}` is not the beginning of a MAC address: write it like b8:27:eb");
-        bytes.filter(|bytes| (1..=6).contains(&bytes.len())).map(MacPrefix).ok_or_else(refused)
+        bytes
+            .filter(|bytes| (1..=6).contains(&bytes.len()))
+            .map(MacPrefix)
+            .ok_or_else(|| format!("`{text}` is not the beginning of a MAC address: write it like b8:27:eb"))
     }
 }
 
@@ -238,8 +240,8 @@ impl Noun for ClientClass {
         Some(self.name.clone())
     }
 
-    fn references(&self) -> Vec<Reference> {
-        Reference::list(Kind::Subnet, &self.conditions.subnets, "/match/subnets")
+    fn references(&self) -> Vec<ObjectReference> {
+        ObjectReference::list(Kind::Subnet, &self.conditions.subnets, "/match/subnets")
     }
 
     fn check(&self) -> Vec<Problem> {

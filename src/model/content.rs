@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::bounds::CONTENT_BYTES_MAX;
 use super::name::{check_file_path, check_name};
-use super::{Arch, Kind, NoStatus, Noun, Object, Problem, Reference, Stored, repeated};
+use super::{Arch, Kind, NoStatus, Noun, Object, ObjectReference, Problem, Stored, repeated};
 
 /// Largest body of a template, in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 1 << 20;
@@ -270,10 +270,10 @@ fn one_body(template: &Option<String>, inline: &Option<String>, pointer: &str) -
 
 fn template_references<'a>(
     names: impl Iterator<Item = &'a Option<String>>,
-) -> impl Iterator<Item = Reference> {
+) -> impl Iterator<Item = ObjectReference> {
     names.enumerate().filter_map(|(i, name)| {
         let name = name.as_ref()?;
-        Some(Reference::new(Kind::Template, name, format!("/templates/{i}/template")))
+        Some(ObjectReference::new(Kind::Template, name, format!("/templates/{i}/template")))
     })
 }
 
@@ -325,8 +325,8 @@ impl Noun for Profile {
         Some(self.name.clone())
     }
 
-    fn references(&self) -> Vec<Reference> {
-        Reference::list(Kind::Profile, &self.profiles, "/profiles")
+    fn references(&self) -> Vec<ObjectReference> {
+        ObjectReference::list(Kind::Profile, &self.profiles, "/profiles")
     }
 
     fn check(&self) -> Vec<Problem> {
@@ -349,10 +349,11 @@ impl Noun for Stage {
         Some(self.name.clone())
     }
 
-    fn references(&self) -> Vec<Reference> {
-        let mut references = Reference::list(Kind::Task, &self.tasks, "/tasks");
-        references.extend(Reference::list(Kind::Profile, &self.profiles, "/profiles"));
-        references.extend(self.bootenv.iter().map(|name| Reference::new(Kind::Bootenv, name, "/bootenv")));
+    fn references(&self) -> Vec<ObjectReference> {
+        let mut references = ObjectReference::list(Kind::Task, &self.tasks, "/tasks");
+        references.extend(ObjectReference::list(Kind::Profile, &self.profiles, "/profiles"));
+        references
+            .extend(self.bootenv.iter().map(|name| ObjectReference::new(Kind::Bootenv, name, "/bootenv")));
         references
     }
 
@@ -378,9 +379,9 @@ impl Noun for Task {
         Some(self.name.clone())
     }
 
-    fn references(&self) -> Vec<Reference> {
-        let mut references = Reference::list(Kind::Task, &self.prerequisites, "/prerequisites");
-        references.extend(Reference::list(Kind::Task, &self.on_failure, "/on_failure"));
+    fn references(&self) -> Vec<ObjectReference> {
+        let mut references = ObjectReference::list(Kind::Task, &self.prerequisites, "/prerequisites");
+        references.extend(ObjectReference::list(Kind::Task, &self.on_failure, "/on_failure"));
         references.extend(template_references(self.templates.iter().map(|template| &template.template)));
         references
     }
@@ -410,8 +411,8 @@ impl Noun for Workflow {
         Some(self.name.clone())
     }
 
-    fn references(&self) -> Vec<Reference> {
-        Reference::list(Kind::Stage, &self.stages, "/stages")
+    fn references(&self) -> Vec<ObjectReference> {
+        ObjectReference::list(Kind::Stage, &self.stages, "/stages")
     }
 
     fn check(&self) -> Vec<Problem> {
@@ -437,7 +438,7 @@ impl Noun for Bootenv {
         Some(self.name.clone())
     }
 
-    fn references(&self) -> Vec<Reference> {
+    fn references(&self) -> Vec<ObjectReference> {
         template_references(self.templates.iter().map(|template| &template.template)).collect()
     }
 

@@ -66,13 +66,12 @@ impl Default for StoreStatus {
 impl StoreStatus {
     /// What an operator has to do about the room on its disk.
     pub fn space_warning(&self) -> Option<String> {
-        let mib = |bytes: u64| bytes >> 20;
         let free = self.free_bytes.filter(|_| self.is_short_of_space)?;
         Some(format!(
             "the disk of the database is almost full: {} MiB are free, below {} MiB; when it is full nothing \
              is promised to any machine: make room, or delete artifacts",
-            mib(free),
-            mib(self.free_bytes_min)
+            mebibytes(free),
+            mebibytes(self.free_bytes_min)
         ))
     }
 
@@ -81,6 +80,10 @@ impl StoreStatus {
         let since = self.since.filter(|_| !self.takes_writes)?;
         Some(format!("the database takes no writes since {since}: {}", self.reason))
     }
+}
+
+fn mebibytes(bytes: u64) -> u64 {
+    bytes >> 20
 }
 
 /// The sockets that the DHCP service has, as they are now.
@@ -114,7 +117,7 @@ pub struct InterfaceStatus {
     pub mtu: u32,
     /// The subnet of clients on this link.
     pub subnet: Option<String>,
-    /// What a machine that nobody knows would be told if it asked now.
+    /// The answer that an unknown machine would get now.
     pub example: ExampleAnswer,
 }
 
@@ -172,7 +175,7 @@ pub struct RivalStatus {
     pub packets: u64,
     /// An address it gave.
     pub offered: Option<Ipv4Addr>,
-    /// Whether it told what to boot.
+    /// Whether its reply has boot data.
     pub boot_data: bool,
     /// Whether it should be there: the subnet is in mode `proxy`.
     pub expected: bool,

@@ -4,9 +4,12 @@ use sha2::{Digest, Sha256};
 
 /// Bytes in lower-case hex, without anything between.
 pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]).collect()
+}
+
+fn hex_digit(nibble: u8) -> char {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?'));
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'?'))
 }
 
 /// The bytes of a hex text; colons, dashes and spaces between bytes are allowed.

@@ -10,7 +10,7 @@ const DOCUMENT_BYTES: usize = 512;
 
 /// A stored object as the store keeps it.
 #[derive(Debug, Clone, Copy)]
-pub struct Row<'a> {
+pub struct ObjectRow<'a> {
     pub key: &'a str,
     /// How often it was written.
     pub version: u64,
@@ -18,7 +18,7 @@ pub struct Row<'a> {
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Document<S, U, F, L, T> {
+struct StoredDocument<S, U, F, L, T> {
     spec: S,
     status: U,
     #[serde(default)]
@@ -44,7 +44,7 @@ impl<T: Noun> Stored<T> {
         let mut text = Vec::with_capacity(DOCUMENT_BYTES);
         serde_json::to_writer(
             &mut text,
-            &Document {
+            &StoredDocument {
                 spec: &self.spec,
                 status: &self.status,
                 faults: &self.faults,
@@ -74,9 +74,9 @@ fn read_deep<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, serde_json
     Ok(read)
 }
 
-impl Row<'_> {
+impl ObjectRow<'_> {
     pub(super) fn decode<T: Noun>(&self) -> Result<Stored<T>, serde_json::Error> {
-        type Read<T> = Document<T, <T as Noun>::Status, Vec<Problem>, BTreeMap<String, String>, String>;
+        type Read<T> = StoredDocument<T, <T as Noun>::Status, Vec<Problem>, BTreeMap<String, String>, String>;
         let document: Read<T> = read_deep(self.document)?;
         let status_revision = document.status_revision;
         let revision = self.version.checked_sub(status_revision).ok_or_else(|| {

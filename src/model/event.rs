@@ -142,8 +142,10 @@ impl EventKind {
     /// All kinds: those of the table, and those of the objects that clients write.
     pub fn all() -> impl Iterator<Item = EventKind> {
         let verbs = [EventKind::Created, EventKind::Updated, EventKind::Deleted];
-        let of = move |noun| verbs.map(|kind: fn(Kind) -> EventKind| kind(noun));
-        EventKind::NAMED.iter().copied().chain(written_nouns().flat_map(of))
+        EventKind::NAMED
+            .iter()
+            .copied()
+            .chain(written_nouns().flat_map(move |noun| verbs.map(|kind: fn(Kind) -> EventKind| kind(noun))))
     }
 }
 
@@ -155,9 +157,9 @@ impl std::fmt::Display for EventKind {
 
 /// The nouns that clients write: their events are `created`, `updated` and `deleted`.
 fn written_nouns() -> impl Iterator<Item = Kind> {
-    let is_written =
-        |noun: &Kind| [NounVerb::Create, NounVerb::Replace].iter().any(|verb| noun.row().allows(*verb));
-    Kind::ALL.into_iter().filter(is_written)
+    Kind::ALL.into_iter().filter(|noun: &Kind| {
+        [NounVerb::Create, NounVerb::Replace].iter().any(|verb| noun.row().allows(*verb))
+    })
 }
 
 fn parse_object_kind(name: &str) -> Option<EventKind> {

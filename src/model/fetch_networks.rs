@@ -30,19 +30,22 @@ impl FromStr for IpNetwork {
 
     /// `127.0.0.0/8`, `fe80::/10`, or one address.
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not a network: write it like 127.0.0.0/8 or 169.254.10.1");
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let address: IpAddr = address.parse().map_err(|_| network_error(text))?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(bits), |prefix| prefix.parse().map_err(|_| wrong()))?;
+        let prefix = prefix.map_or(Ok(bits), |prefix| prefix.parse().map_err(|_| network_error(text)))?;
         if prefix > bits {
-            return Err(wrong());
+            return Err(network_error(text));
         }
         Ok(IpNetwork { address, prefix })
     }
+}
+
+fn network_error(text: &str) -> String {
+    format!("`{text}` is not a network: write it like 127.0.0.0/8 or 169.254.10.1")
 }
 
 /// The rule about addresses that are fetched from: public and private ones, and those that an operator listed
@@ -127,12 +130,15 @@ fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
 /// section 2.5.5), NAT64 (RFC 6052), 6to4 (RFC 3056).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
-    let of = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
     match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0 | 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => of(g, h),
-        [0x2002, high, low, ..] => of(high, low),
+        [0, 0, 0, 0, 0, 0 | 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => embedded_address(g, h),
+        [0x2002, high, low, ..] => embedded_address(high, low),
         _ => None,
     }
+}
+
+fn embedded_address(high: u16, low: u16) -> Option<Ipv4Addr> {
+    Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Kind, NoStatus, Noun, Object, Reference, Stored};
+use super::{Kind, NoStatus, Noun, Object, ObjectReference, Stored};
 
 /// How a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -42,13 +42,13 @@ pub enum AfterJob {
 
 /// How a job ended, by the exit code of its script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct JobEnd {
     pub state: JobState,
     pub after: Option<AfterJob>,
 }
 
 /// The meaning of exit codes. They are values, not bits.
-pub fn ended_by_exit(exit: i32) -> Ended {
+pub fn ended_by_exit(exit: i32) -> JobEnd {
     let (state, after) = match exit {
         0 => (JobState::Finished, None),
         16 => (JobState::Finished, Some(AfterJob::Stop)),
@@ -60,7 +60,7 @@ pub fn ended_by_exit(exit: i32) -> Ended {
         192 => (JobState::Incomplete, Some(AfterJob::Reboot)),
         _ => (JobState::Failed, None),
     };
-    Ended { state, after }
+    JobEnd { state, after }
 }
 
 /// One run of one task on one machine.
@@ -108,7 +108,7 @@ impl Noun for Job {
         None
     }
 
-    fn references(&self) -> Vec<Reference> {
+    fn references(&self) -> Vec<ObjectReference> {
         Vec::new()
     }
 

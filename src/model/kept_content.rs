@@ -12,7 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Bootenv, Kind, NoStatus, Noun, Object, Profile, Reference, Stage, Stored, Task, sha256_hex};
+use super::{
+    Bootenv, Kind, NoStatus, Noun, Object, ObjectReference, Profile, Stage, Stored, Task, sha256_hex,
+};
 
 /// One piece of content. Its key is its digest: the SHA-256 of its JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,7 +123,7 @@ impl Noun for Content {
         None
     }
 
-    fn references(&self) -> Vec<Reference> {
+    fn references(&self) -> Vec<ObjectReference> {
         Vec::new()
     }
 

@@ -27,14 +27,17 @@ impl Mac {
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // By hand: each packet has it written several times, and the formatter takes ten times as long.
-        let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
         let mut text = [b':'; 17];
         for (place, byte) in text.chunks_mut(3).zip(self.0) {
-            place[0] = digit(byte >> 4);
-            place[1] = digit(byte & 15);
+            place[0] = hex_digit(byte >> 4);
+            place[1] = hex_digit(byte & 15);
         }
         f.pad(std::str::from_utf8(&text).unwrap_or_default())
     }
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
 }
 
 impl fmt::Debug for Mac {
@@ -52,7 +55,6 @@ impl FromStr for Mac {
     type Err = MacError;
 
     fn from_str(text: &str) -> Result<Self, MacError> {
-        let refused = || MacError(text.chars().take(64).collect());
         let separators_fit = match text.len() {
             17 => {
                 let separator = text.as_bytes()[2];
@@ -64,7 +66,7 @@ impl FromStr for Mac {
             _ => false,
         };
         if !separators_fit || !text.is_ascii() {
-            return Err(refused());
+            return Err(mac_error(text));
         }
         let digits: Option<Vec<u8>> = text
             .chars()
@@ -79,9 +81,13 @@ impl FromStr for Mac {
                 }
                 Ok(Mac(bytes))
             }
-            _ => Err(refused()),
+            _ => Err(mac_error(text)),
         }
     }
+}
+
+fn mac_error(text: &str) -> MacError {
+    MacError(text.chars().take(64).collect())
 }
 
 impl TryFrom<String> for Mac {

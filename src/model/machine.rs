@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::name::check_host_name;
-use super::{Arch, Environment, Kind, Mac, Noun, Object, OptionSet, Problem, Reference, Stored};
+use super::{Arch, Environment, Kind, Mac, Noun, Object, ObjectReference, OptionSet, Problem, Stored};
 
 /// Most network interfaces one machine may have.
 pub const MACS_MAX: usize = 64;
@@ -104,7 +104,7 @@ pub struct MachineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<MachineWait>,
     /// Until when the machine may boot a destructive bootenv; unset once the kernel was fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_until: Option<Timestamp>,
@@ -118,7 +118,7 @@ pub struct MachineStatus {
     pub fruitless_attempts: u32,
     /// What was tried at this step otherwise.
     #[serde(default)]
-    pub tries: Tries,
+    pub tries: StepTries,
     /// Tasks still to run because the step has failed for good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_failure: Vec<String>,
@@ -150,14 +150,14 @@ impl LiveSystem {
 
 /// What was tried at the step under way; begins anew with each step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Tries {
+pub struct StepTries {
     /// Jobs handed out.
     #[serde(default)]
     pub jobs: u32,
     /// Jobs that failed or were lost.
     #[serde(default)]
     pub failures: u32,
-    /// How often an agent was told to reboot.
+    /// How often the server asked an agent to reboot.
     #[serde(default)]
     pub reboots: u32,
     /// The task is not run again before.
@@ -165,13 +165,13 @@ pub struct Tries {
     pub next_at: Option<Timestamp>,
 }
 
-/// One life of an agent, as it told of itself.
+/// One process of an agent, as it reported itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentSeen {
     pub environment: Environment,
     /// Changes with each boot of the machine.
     pub boot: String,
-    /// It was told to reboot.
+    /// The server asked it to reboot.
     #[serde(default)]
     pub leaving: bool,
 }
@@ -212,7 +212,7 @@ pub struct StopBefore {
 
 /// What the machine waits for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Waiting {
+pub struct MachineWait {
     pub reason: String,
     pub since: Timestamp,
     /// The kind of event that ends the wait: `boot.kernel_fetched`.
@@ -317,9 +317,10 @@ impl Noun for Machine {
         name.into_iter().chain(macs).chain(uuid).chain(address).chain(attempt).collect()
     }
 
-    fn references(&self) -> Vec<Reference> {
-        let mut references = Reference::list(Kind::Profile, &self.profiles, "/profiles");
-        references.extend(self.workflow.iter().map(|name| Reference::new(Kind::Workflow, name, "/workflow")));
+    fn references(&self) -> Vec<ObjectReference> {
+        let mut references = ObjectReference::list(Kind::Profile, &self.profiles, "/profiles");
+        references
+            .extend(self.workflow.iter().map(|name| ObjectReference::new(Kind::Workflow, name, "/workflow")));
         references
     }
 

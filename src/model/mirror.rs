@@ -103,12 +103,17 @@ impl MirrorTerms {
             add("/fetch/mirror/repositories".into(), format!("more than {REPOSITORIES_MAX}"));
         }
         for (i, repository) in self.repositories.iter().enumerate() {
-            let pointer = |field: &str| format!("/fetch/mirror/repositories/{i}/{field}");
             if !repository.path.is_empty() {
-                problems.extend(check_file_path(&repository.path, &pointer("path")));
+                problems.extend(check_file_path(
+                    &repository.path,
+                    &format!("/fetch/mirror/repositories/{i}/path"),
+                ));
             }
             if !repository.distribution.is_empty() {
-                problems.extend(check_file_path(&repository.distribution, &pointer("distribution")));
+                problems.extend(check_file_path(
+                    &repository.distribution,
+                    &format!("/fetch/mirror/repositories/{i}/distribution"),
+                ));
             }
         }
         problems

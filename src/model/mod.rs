@@ -57,7 +57,7 @@ pub use artifact::{
 pub use artifact_source::{ArtifactSource, FILE_URL, SourceFile};
 pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
 pub use changes::{ChangePage, place_after};
-pub use checksum::{Algorithm, Checksum};
+pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use client_class::{
     BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,
 };
@@ -75,35 +75,35 @@ pub use dhcp_status::{
     SubnetStatus, UnservedStatus,
 };
 pub use digest::{hex, parse_hex, sha256_hex};
-pub use document::Row;
+pub use document::ObjectRow;
 pub use event::{BootProtocol, Event, EventBody, EventKind, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
-pub use job::{AfterJob, Ended, Job, JobState, ended_by_exit};
+pub use job::{AfterJob, Job, JobEnd, JobState, ended_by_exit};
 pub use kept_content::{Content, ContentSet, Declaration, MachineValues, TemplateBody};
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
     AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, Machine, MachineState, MachineStatus,
-    PresentRun, StopBefore, Tries, Waiting,
+    MachineWait, PresentRun, StepTries, StopBefore,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
 pub use name::{check_file_path, check_host_name, check_name};
-pub use network::{Cidr, Excluded, Pool, Probe, Subnet, SubnetMode};
+pub use network::{Cidr, ExcludedRange, Pool, ProbeMode, Subnet, SubnetMode};
 pub use nouns::{CellFormat, Column, Kind, NounRow, NounVerb};
 pub(crate) use nouns::{dispatch_noun, nouns, with_noun};
-pub use object::{NoStatus, Noun, READ_ONLY_FIELDS, Reference, SITE, Stored};
+pub use object::{NoStatus, Noun, ObjectReference, READ_ONLY_FIELDS, SITE, Stored};
 pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
-pub use provenance::{Level, ParamRead, Provenance, TemplateUse};
+pub use provenance::{ParamLevel, ParamRead, Provenance, TemplateUse};
 pub use render_problem::{INLINE_TEMPLATE, ProblemKind, RenderProblem};
 pub use reservation::Reservation;
-pub use retention::{Bounds, PruneReport, PrunedKind, Retention};
+pub use retention::{Bounds, HistoryPruneReport, PrunedKind, Retention};
 pub use run::{
     ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunEntry, RunJob, RunResult, Step, StepKind,
     StepState,
 };
-pub use schema::{Input, Schema, check_schema, parse_changed, parse_input};
+pub use schema::{DeclaredSchema, Input, check_schema, parse_changed, parse_input};
 pub use served_document::{ServedDocument, ServedDocuments};
 pub use token::Token;
 pub use verdict::Verdict;

@@ -27,14 +27,15 @@ pub fn check_name(name: &str, pointer: &str) -> Vec<Problem> {
 
 /// Names of machines are host names: labels of letters, digits and `-`, joined by dots (RFC 1123 §2.1).
 pub fn check_host_name(name: &str, pointer: &str) -> Vec<Problem> {
-    let label_fits = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    };
-    if name.len() <= NAME_BYTES_MAX && name.split('.').all(label_fits) {
+    if name.len() <= NAME_BYTES_MAX
+        && name.split('.').all(|label: &str| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        })
+    {
         return Vec::new();
     }
     vec![Problem::new(

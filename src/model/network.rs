@@ -60,10 +60,9 @@ impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refused = || format!("`{text}` is not an IPv4 network: write it like 10.0.0.0/24");
-        let (address, prefix) = text.split_once('/').ok_or_else(refused)?;
-        let address: Ipv4Addr = address.parse().map_err(|_| refused())?;
-        let prefix: u8 = prefix.parse().ok().filter(|p| *p <= 32).ok_or_else(refused)?;
+        let (address, prefix) = text.split_once('/').ok_or_else(|| cidr_error(text))?;
+        let address: Ipv4Addr = address.parse().map_err(|_| cidr_error(text))?;
+        let prefix: u8 = prefix.parse().ok().filter(|p| *p <= 32).ok_or_else(|| cidr_error(text))?;
         let cidr = Cidr { address, prefix };
         let network = Ipv4Addr::from_bits(address.to_bits() & cidr.mask().to_bits());
         if network != address {
@@ -71,6 +70,10 @@ impl FromStr for Cidr {
         }
         Ok(cidr)
     }
+}
+
+fn cidr_error(text: &str) -> String {
+    format!("`{text}` is not an IPv4 network: write it like 10.0.0.0/24")
 }
 
 impl TryFrom<String> for Cidr {
@@ -119,12 +122,12 @@ pub struct Pool {
 /// Addresses that are not given out, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Excluded {
+pub struct ExcludedRange {
     pub start: Ipv4Addr,
     pub end: Ipv4Addr,
 }
 
-impl Excluded {
+impl ExcludedRange {
     pub fn contains(&self, address: Ipv4Addr) -> bool {
         (self.start..=self.end).contains(&address)
     }
@@ -152,7 +155,7 @@ pub enum SubnetMode {
 /// How a fresh address is checked for being in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Probe {
+pub enum ProbeMode {
     Arp,
     Icmp,
     #[default]
@@ -170,10 +173,10 @@ pub struct Subnet {
     pub pools: Vec<Pool>,
     /// Ranges inside the pools that are not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub excluded: Vec<Excluded>,
+    pub excluded: Vec<ExcludedRange>,
     #[serde(default)]
     pub mode: SubnetMode,
-    /// Whether clients we do not know are told NAK, instead of silence.
+    /// Whether unknown clients get a NAK instead of silence.
     #[serde(default)]
     pub authoritative: bool,
     /// Only reservations are answered.
@@ -190,7 +193,7 @@ pub struct Subnet {
     #[serde(default)]
     pub bootp: bool,
     #[serde(default)]
-    pub probe: Probe,
+    pub probe: ProbeMode,
     #[serde(default = "default_lease_seconds")]
     #[schemars(range(min = 60, max = 4_294_967_295_u32))]
     pub lease_seconds: u32,
@@ -229,7 +232,7 @@ impl Subnet {
         self.shared_network.as_deref().unwrap_or(&self.name)
     }
 
-    /// A range that is out of the network is a mistake, be it given out or kept back.
+    /// A range outside the network is a mistake, for pools and exclusions alike.
     fn range_problems(&self, (start, end): (Ipv4Addr, Ipv4Addr), pointer: &str) -> Vec<Problem> {
         let outside = [start, end].into_iter().filter(|address| !self.cidr.contains(*address));
         let outside =
@@ -262,8 +265,12 @@ impl Noun for Subnet {
         for (i, pool) in self.pools.iter().enumerate() {
             let pointer = format!("/pools/{i}");
             problems.extend(self.range_problems((pool.start, pool.end), &pointer));
-            let overlaps = |other: &&Pool| pool.start <= other.end && other.start <= pool.end;
-            if let Some(other) = self.pools.iter().take(i).find(overlaps) {
+            if let Some(other) = self
+                .pools
+                .iter()
+                .take(i)
+                .find(|other: &&Pool| pool.start <= other.end && other.start <= pool.end)
+            {
                 let what = format!("overlaps the pool {} - {}", other.start, other.end);
                 problems.push(Problem::new(&pointer, what));
             }

@@ -169,7 +169,7 @@ pub trait Noun:
     }
 
     /// Other objects it names, each with a pointer to the place.
-    fn references(&self) -> Vec<Reference> {
+    fn references(&self) -> Vec<ObjectReference> {
         Vec::new()
     }
 
@@ -184,21 +184,24 @@ pub trait Noun:
 
 /// One object naming another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
+pub struct ObjectReference {
     pub kind: Kind,
     pub key: String,
     /// Where the name stands in the object that refers.
     pub pointer: String,
 }
 
-impl Reference {
+impl ObjectReference {
     pub fn new(kind: Kind, key: &str, pointer: impl Into<String>) -> Self {
-        Reference { kind, key: key.to_owned(), pointer: pointer.into() }
+        ObjectReference { kind, key: key.to_owned(), pointer: pointer.into() }
     }
 
     /// A list of names of one kind: `/profiles/0`, `/profiles/1` …
     pub fn list(kind: Kind, keys: &[String], pointer: &str) -> Vec<Self> {
-        keys.iter().enumerate().map(|(i, key)| Reference::new(kind, key, format!("{pointer}/{i}"))).collect()
+        keys.iter()
+            .enumerate()
+            .map(|(i, key)| ObjectReference::new(kind, key, format!("{pointer}/{i}")))
+            .collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong with a piece of input, said so that its writer can mend it.
+//! A fault of an input, with its place and its remedy.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,20 +45,23 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     if word.len() > WORD_BYTES_MAX {
         return None;
     }
-    let far = |candidate: &str| 1 + candidate.len().min(word.len()) / 3;
     let mut compared = 0;
     known
         .into_iter()
         // Words of such unlike lengths cannot be near. A letter has up to four bytes.
-        .filter(|candidate| candidate.len().abs_diff(word.len()) <= 4 * far(candidate))
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= 4 * distance_max(word, candidate))
         .take_while(|candidate| {
             compared += (word.len() + 1) * (candidate.len() + 1);
             compared <= COMPARED_MAX
         })
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .min()
-        .filter(|(distance, candidate)| *distance <= far(candidate))
+        .filter(|(distance, candidate)| *distance <= distance_max(word, candidate))
         .map(|(_, candidate)| candidate)
+}
+
+fn distance_max(word: &str, candidate: &str) -> usize {
+    1 + candidate.len().min(word.len()) / 3
 }
 
 #[cfg(test)]

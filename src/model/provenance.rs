@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Where the value of a param came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum ParamLevel {
     Machine,
     Profile(String),
     Stage(String),
@@ -19,15 +19,15 @@ pub enum Level {
     Default,
 }
 
-impl fmt::Display for Level {
+impl fmt::Display for ParamLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Level::Machine => f.write_str("machine"),
-            Level::Profile(name) => write!(f, "profile `{name}`"),
-            Level::Stage(name) => write!(f, "stage `{name}`"),
-            Level::StageProfile(name) => write!(f, "stage profile `{name}`"),
-            Level::Global => f.write_str("profile `global`"),
-            Level::Default => f.write_str("defaults"),
+            ParamLevel::Machine => f.write_str("machine"),
+            ParamLevel::Profile(name) => write!(f, "profile `{name}`"),
+            ParamLevel::Stage(name) => write!(f, "stage `{name}`"),
+            ParamLevel::StageProfile(name) => write!(f, "stage profile `{name}`"),
+            ParamLevel::Global => f.write_str("profile `global`"),
+            ParamLevel::Default => f.write_str("defaults"),
         }
     }
 }
@@ -37,7 +37,7 @@ impl fmt::Display for Level {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ParamRead {
     pub name: String,
-    pub level: Option<Level>,
+    pub level: Option<ParamLevel>,
 }
 
 /// A template as it was when it was compiled.

@@ -82,7 +82,7 @@ impl RenderProblem {
 
 impl fmt::Display for RenderProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Place(self))?;
+        write!(f, "{}", ProblemPlace(self))?;
         write!(f, ": {}", self.message)?;
         for (template, line) in &self.included_from {
             write!(f, "; included from {template}:{line}")?;
@@ -96,9 +96,9 @@ impl fmt::Display for RenderProblem {
 
 impl std::error::Error for RenderProblem {}
 
-struct Place<'a>(&'a RenderProblem);
+struct ProblemPlace<'a>(&'a RenderProblem);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for ProblemPlace<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.template)?;
         for number in [self.0.line, self.0.column].into_iter().flatten() {
@@ -111,7 +111,7 @@ impl fmt::Display for Place<'_> {
 /// The place becomes the pointer: `kickstart/base.ks:12:5`.
 impl From<&RenderProblem> for Problem {
     fn from(problem: &RenderProblem) -> Problem {
-        let place = Place(problem).to_string();
+        let place = ProblemPlace(problem).to_string();
         let text = problem.to_string();
         let message = text.strip_prefix(&place).and_then(|text| text.strip_prefix(": ")).unwrap_or(&text);
         Problem::new(place.clone(), message)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Mac, NoStatus, Noun, Object, Octets, OptionSet, Problem, Reference, Stored};
+use super::{Kind, Mac, NoStatus, Noun, Object, ObjectReference, Octets, OptionSet, Problem, Stored};
 
 /// A fixed address for one client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,10 +19,10 @@ pub struct Reservation {
     /// The client by its identifier (option 61): all its bytes, the type first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<Octets>,
-    /// Whoever is on this port of a relay or switch (option 82.1); with `remote_id` both must fit.
+    /// The client on this port of a relay or switch (option 82.1); with `remote_id` both must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_id: Option<Octets>,
-    /// Whoever is behind this relay or switch (option 82.2).
+    /// The client behind this relay or switch (option 82.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_id: Option<Octets>,
     /// Name of the machine that gets the address through whichever of its MACs asks.
@@ -47,12 +47,12 @@ impl Noun for Reservation {
         Some(self.address.to_string())
     }
 
-    fn references(&self) -> Vec<Reference> {
-        let subnet = self.subnet.iter().map(|name| Reference::new(Kind::Subnet, name, "/subnet"));
+    fn references(&self) -> Vec<ObjectReference> {
+        let subnet = self.subnet.iter().map(|name| ObjectReference::new(Kind::Subnet, name, "/subnet"));
         let machine = self
             .machine
             .iter()
-            .map(|name| Reference::new(Kind::Machine, &format!("name:{name}"), "/machine"));
+            .map(|name| ObjectReference::new(Kind::Machine, &format!("name:{name}"), "/machine"));
         subnet.chain(machine).collect()
     }
 

@@ -71,7 +71,7 @@ pub struct PrunedKind {
 
 /// What pruning comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PruneReport {
+pub struct HistoryPruneReport {
     /// Whether nothing was deleted: this is what would go.
     pub dry_run: bool,
     /// Whether nothing that is due is left. Ask again where it is false.

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{BootAttempt, BootResult, Job, JobState, Kind, Mac, NoStatus, Noun, Object, Reference, Stored};
+use super::{
+    BootAttempt, BootResult, Job, JobState, Kind, Mac, NoStatus, Noun, Object, ObjectReference, Stored,
+};
 
 /// Most boot attempts in the record of one run. The newest are kept.
 const ATTEMPTS_MAX: usize = 256;
@@ -382,7 +384,7 @@ impl Noun for Run {
         None
     }
 
-    fn references(&self) -> Vec<Reference> {
+    fn references(&self) -> Vec<ObjectReference> {
         Vec::new()
     }
 

@@ -10,10 +10,10 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
 use super::bounds::{self, escape, quoted};
-use super::schema_cost::{Cost, PATTERN_PROGRAM_BYTES_MAX};
+use super::schema_cost::{PATTERN_PROGRAM_BYTES_MAX, SchemaCost};
 use super::{Noun, Problem, READ_ONLY_FIELDS, nearest, sha256_hex};
 
-/// Most faults told at once.
+/// Most faults in one answer.
 const PROBLEMS_MAX: usize = 64;
 /// Most compiled schemas of params that are kept.
 const VALIDATORS_MAX: usize = 4096;
@@ -93,11 +93,11 @@ fn take_labels(fields: &mut Map<String, Value>) -> (BTreeMap<String, String>, Ve
 
 /// A declared schema, ready to be used. Getting one takes as long as compiling does, unless it is known.
 #[derive(Clone)]
-pub struct Schema(Arc<Compiled>);
+pub struct DeclaredSchema(Arc<CompiledSchema>);
 
-impl Schema {
+impl DeclaredSchema {
     pub fn of(schema: &Value) -> Self {
-        Schema(compiled(schema))
+        DeclaredSchema(compiled(schema))
     }
 
     /// Why the schema is not evaluated: it breaks a bound, or is no JSON Schema. The pointer is one into the
@@ -130,7 +130,7 @@ impl Schema {
     }
 }
 
-impl std::fmt::Debug for Schema {
+impl std::fmt::Debug for DeclaredSchema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Schema").field(&self.0.cost).finish()
     }
@@ -139,41 +139,40 @@ impl std::fmt::Debug for Schema {
 /// The faults of `value` under a JSON Schema, each below `pointer`. That the value could not be validated is
 /// a fault as well.
 pub fn check_schema(schema: &Value, value: &Value, pointer: &str) -> Vec<Problem> {
-    Schema::of(schema).validate(value, pointer).unwrap_or_else(|problem| vec![problem])
+    DeclaredSchema::of(schema).validate(value, pointer).unwrap_or_else(|problem| vec![problem])
 }
 
 /// A schema with its validator, and the schema's text for what may stand where.
-struct Compiled {
+struct CompiledSchema {
     validator: Result<Validator, Problem>,
-    cost: Cost,
+    cost: SchemaCost,
     schema: Value,
 }
 
-impl Compiled {
+impl CompiledSchema {
     /// A schema of ours.
     fn build(schema: Value) -> Self {
         let validator = jsonschema::options().should_validate_formats(true).build(&schema);
         let validator = validator.map_err(|error| Problem::new("", error.to_string()));
-        Compiled { validator, cost: Cost::default(), schema }
+        CompiledSchema { validator, cost: SchemaCost::default(), schema }
     }
 
     /// A schema of a client: within bounds, and with patterns whose time grows with the text only.
     fn build_bounded(schema: &Value) -> Self {
-        let cost = Cost::of(schema);
+        let cost = SchemaCost::of(schema);
         let patterns = PatternOptions::regex()
             .size_limit(PATTERN_PROGRAM_BYTES_MAX)
             .dfa_size_limit(16 * PATTERN_PROGRAM_BYTES_MAX);
         let options = jsonschema::options().should_validate_formats(true).with_pattern_options(patterns);
-        let build = || {
+        let validator = cost.clone().and_then(|_| {
             options.build(schema).map_err(|error| {
                 let at = error.instance_path().to_string();
                 Problem::new(at, clipped(&error))
             })
-        };
-        let validator = cost.clone().and_then(|_| build());
+        });
         // What is not evaluated needs nothing of the text.
         let kept = if validator.is_ok() { schema.clone() } else { Value::Null };
-        Compiled { validator, cost: cost.unwrap_or_default(), schema: kept }
+        CompiledSchema { validator, cost: cost.unwrap_or_default(), schema: kept }
     }
 
     fn problems(&self, value: &Value) -> Vec<Problem> {
@@ -259,26 +258,25 @@ fn unknown_field(at: &str, field: &str, known: &[String]) -> Problem {
     Problem::new(format!("{at}/{}", escape(field)), format!("unknown field {shown}; {hint}"))
 }
 
-fn noun_schema<T: Noun>() -> Arc<Compiled> {
-    static NOUNS: LazyLock<Mutex<HashMap<TypeId, Arc<Compiled>>>> = LazyLock::new(Mutex::default);
+fn noun_schema<T: Noun>() -> Arc<CompiledSchema> {
+    static NOUNS: LazyLock<Mutex<HashMap<TypeId, Arc<CompiledSchema>>>> = LazyLock::new(Mutex::default);
     let mut nouns = NOUNS.lock().unwrap_or_else(PoisonError::into_inner);
-    let compile = || {
+    Arc::clone(nouns.entry(TypeId::of::<T>()).or_insert_with(|| {
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
         let schema = settings.into_generator().into_root_schema_for::<T>().to_value();
-        Arc::new(Compiled::build(schema))
-    };
-    Arc::clone(nouns.entry(TypeId::of::<T>()).or_insert_with(compile))
+        Arc::new(CompiledSchema::build(schema))
+    }))
 }
 
 /// The schema, compiled. Others may compile theirs meanwhile; two who compile the same one both may.
-fn compiled(schema: &Value) -> Arc<Compiled> {
-    static PARAMS: LazyLock<Mutex<HashMap<String, Arc<Compiled>>>> = LazyLock::new(Mutex::default);
+fn compiled(schema: &Value) -> Arc<CompiledSchema> {
+    static PARAMS: LazyLock<Mutex<HashMap<String, Arc<CompiledSchema>>>> = LazyLock::new(Mutex::default);
     let known = || PARAMS.lock().unwrap_or_else(PoisonError::into_inner);
     let digest = sha256_hex(schema.to_string());
     if let Some(known) = known().get(&digest) {
         return Arc::clone(known);
     }
-    let built = Arc::new(Compiled::build_bounded(schema));
+    let built = Arc::new(CompiledSchema::build_bounded(schema));
     let mut params = known();
     if params.len() >= VALIDATORS_MAX {
         params.clear();
@@ -297,11 +295,11 @@ fn explained(error: &ValidationError<'_>) -> String {
 
 /// What is said, up to a length: a message may quote a whole value of a client.
 fn clipped(said: &impl std::fmt::Display) -> String {
-    struct Clip {
+    struct ClippedText {
         text: String,
         left: usize,
     }
-    impl std::fmt::Write for Clip {
+    impl std::fmt::Write for ClippedText {
         fn write_str(&mut self, piece: &str) -> std::fmt::Result {
             for character in piece.chars() {
                 if self.left == 0 {
@@ -313,7 +311,7 @@ fn clipped(said: &impl std::fmt::Display) -> String {
             Ok(())
         }
     }
-    let mut clip = Clip { text: String::new(), left: MESSAGE_CHARS_MAX };
+    let mut clip = ClippedText { text: String::new(), left: MESSAGE_CHARS_MAX };
     if std::fmt::Write::write_fmt(&mut clip, format_args!("{said}")).is_err() {
         clip.text.push('…');
     }

@@ -2,9 +2,9 @@
 //!
 //! A schema without recursion unfolds into a finite tree: each `$ref` is replaced by what it refers to. Each
 //! keyword of the tree is evaluated at most once for each value inside of the instance, so keywords times
-//! values bounds the work ([`Cost::admits`]). Keywords that break this rule are refused: recursion,
+//! values bounds the work ([`SchemaCost::admits`]). Keywords that break this rule are refused: recursion,
 //! `$dynamicRef`, `unevaluatedProperties` and `unevaluatedItems` (which evaluate what stands beside them
-//! again), and what changes the meaning of `#` in a `$ref`. Start with [`Cost::of`].
+//! again), and what changes the meaning of `#` in a `$ref`. Start with [`SchemaCost::of`].
 
 use std::collections::{HashMap, HashSet};
 
@@ -52,18 +52,18 @@ const REFUSED: [&str; 6] = [
 
 /// Keywords and patterns of the unfolded schema, and how deep it is nested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
+pub struct SchemaCost {
     keywords: u64,
     patterns: u64,
     depth: usize,
 }
 
 /// What one keyword costs.
-const ONE: Cost = Cost { keywords: 1, patterns: 0, depth: 0 };
+const ONE: SchemaCost = SchemaCost { keywords: 1, patterns: 0, depth: 0 };
 /// What a keyword costs that matches a pattern.
-const PATTERN: Cost = Cost { keywords: 1, patterns: 1, depth: 0 };
+const PATTERN: SchemaCost = SchemaCost { keywords: 1, patterns: 1, depth: 0 };
 
-impl Cost {
+impl SchemaCost {
     /// The cost of a schema.
     ///
     /// # Errors
@@ -76,9 +76,9 @@ impl Cost {
             );
             return Err(Problem::new("", what));
         }
-        let mut unfolding = Unfolding { root: schema, known: HashMap::new(), open: HashSet::new() };
-        let cost = unfolding.schema(schema, &At::Root(""))?;
-        cost.check(&At::Root(""))?;
+        let mut unfolding = SchemaUnfolding { root: schema, known: HashMap::new(), open: HashSet::new() };
+        let cost = unfolding.schema(schema, &SchemaPlace::Root(""))?;
+        cost.check(&SchemaPlace::Root(""))?;
         Ok(cost)
     }
 
@@ -91,16 +91,15 @@ impl Cost {
         count(value, &mut values, &mut text);
         let steps = self.keywords.saturating_mul(values);
         let matched = self.patterns.saturating_mul(text);
-        let told = |what: String| Err(Problem::new("", what));
         if steps > VALIDATION_STEPS_MAX {
-            return told(format!(
+            return cost_error(format!(
                 "not validated: {values} values times {} keywords of the schema make {steps} steps, at most \
                  {VALIDATION_STEPS_MAX} are made; make the value or the schema smaller",
                 self.keywords
             ));
         }
         if matched > MATCHED_BYTES_MAX {
-            return told(format!(
+            return cost_error(format!(
                 "not validated: {text} bytes of text times {} patterns of the schema make {matched}, at most \
                  {MATCHED_BYTES_MAX} bytes are matched; make the value smaller or use fewer patterns",
                 self.patterns
@@ -109,13 +108,13 @@ impl Cost {
         Ok(())
     }
 
-    fn add(&mut self, other: Cost) {
+    fn add(&mut self, other: SchemaCost) {
         self.keywords = self.keywords.saturating_add(other.keywords);
         self.patterns = self.patterns.saturating_add(other.patterns);
         self.depth = self.depth.max(other.depth);
     }
 
-    fn check(&self, at: &At<'_>) -> Result<(), Problem> {
+    fn check(&self, at: &SchemaPlace<'_>) -> Result<(), Problem> {
         if self.depth > SCHEMA_DEPTH_MAX {
             return Err(at.problem(too_deep()));
         }
@@ -135,6 +134,10 @@ impl Cost {
         }
         Ok(())
     }
+}
+
+fn cost_error(what: String) -> Result<(), Problem> {
+    Err(Problem::new("", what))
 }
 
 fn too_deep() -> String {
@@ -161,28 +164,28 @@ fn count(value: &Value, values: &mut u64, text: &mut u64) {
 }
 
 /// A place in the schema. It begins anew where a `$ref` leads.
-enum At<'a> {
+enum SchemaPlace<'a> {
     Root(&'a str),
-    Ref { to: &'a str, by: &'a At<'a> },
-    Below { before: &'a At<'a>, step: &'a str },
-    Item { before: &'a At<'a>, index: usize },
+    Ref { to: &'a str, by: &'a SchemaPlace<'a> },
+    Below { before: &'a SchemaPlace<'a>, step: &'a str },
+    Item { before: &'a SchemaPlace<'a>, index: usize },
 }
 
-impl At<'_> {
+impl SchemaPlace<'_> {
     fn depth(&self) -> usize {
         match self {
-            At::Root(_) => 0,
-            At::Ref { by: before, .. } | At::Below { before, .. } | At::Item { before, .. } => {
-                1 + before.depth()
-            }
+            SchemaPlace::Root(_) => 0,
+            SchemaPlace::Ref { by: before, .. }
+            | SchemaPlace::Below { before, .. }
+            | SchemaPlace::Item { before, .. } => 1 + before.depth(),
         }
     }
 
     fn pointer(&self) -> String {
         match self {
-            At::Root(pointer) | At::Ref { to: pointer, .. } => (*pointer).to_owned(),
-            At::Below { before, step } => format!("{}/{}", before.pointer(), escape(step)),
-            At::Item { before, index } => format!("{}/{index}", before.pointer()),
+            SchemaPlace::Root(pointer) | SchemaPlace::Ref { to: pointer, .. } => (*pointer).to_owned(),
+            SchemaPlace::Below { before, step } => format!("{}/{}", before.pointer(), escape(step)),
+            SchemaPlace::Item { before, index } => format!("{}/{index}", before.pointer()),
         }
     }
 
@@ -192,16 +195,16 @@ impl At<'_> {
 }
 
 /// A walk through the schema that follows each `$ref`, and looks at each place once.
-struct Unfolding<'s> {
+struct SchemaUnfolding<'s> {
     root: &'s Value,
     /// Costs by the address of the schema in memory.
-    known: HashMap<usize, Cost>,
+    known: HashMap<usize, SchemaCost>,
     /// What is being unfolded: a `$ref` into it is recursion.
     open: HashSet<usize>,
 }
 
-impl<'s> Unfolding<'s> {
-    fn schema(&mut self, schema: &'s Value, at: &At<'_>) -> Result<Cost, Problem> {
+impl<'s> SchemaUnfolding<'s> {
+    fn schema(&mut self, schema: &'s Value, at: &SchemaPlace<'_>) -> Result<SchemaCost, Problem> {
         let Value::Object(keywords) = schema else { return Ok(ONE) };
         let place = std::ptr::from_ref(schema).addr();
         if let Some(cost) = self.known.get(&place) {
@@ -211,7 +214,7 @@ impl<'s> Unfolding<'s> {
             return Err(at.problem(too_deep()));
         }
         if !self.open.insert(place) {
-            let at = if let At::Ref { by, .. } = at { by } else { at };
+            let at = if let SchemaPlace::Ref { by, .. } = at { by } else { at };
             return Err(at.problem("a `$ref` leads back to itself: recursive schemas are not admitted"));
         }
         let cost = self.keywords(keywords, at);
@@ -221,10 +224,14 @@ impl<'s> Unfolding<'s> {
         Ok(cost)
     }
 
-    fn keywords(&mut self, keywords: &'s Map<String, Value>, at: &At<'_>) -> Result<Cost, Problem> {
+    fn keywords(
+        &mut self,
+        keywords: &'s Map<String, Value>,
+        at: &SchemaPlace<'_>,
+    ) -> Result<SchemaCost, Problem> {
         let mut cost = ONE;
         for (word, value) in keywords {
-            let here = At::Below { before: at, step: word };
+            let here = SchemaPlace::Below { before: at, step: word };
             cost.add(self.keyword(word, value, &here)?);
         }
         cost.depth += 1;
@@ -233,10 +240,10 @@ impl<'s> Unfolding<'s> {
         Ok(cost)
     }
 
-    fn keyword(&mut self, word: &str, value: &'s Value, at: &At<'_>) -> Result<Cost, Problem> {
+    fn keyword(&mut self, word: &str, value: &'s Value, at: &SchemaPlace<'_>) -> Result<SchemaCost, Problem> {
         match value {
-            _ if NOTES.contains(&word) => Ok(Cost::default()),
-            _ if word == "enum" || word == "const" => Ok(Cost { keywords: 1 + entries(value), ..ONE }),
+            _ if NOTES.contains(&word) => Ok(SchemaCost::default()),
+            _ if word == "enum" || word == "const" => Ok(SchemaCost { keywords: 1 + entries(value), ..ONE }),
             _ if REFUSED.contains(&word) => {
                 Err(at.problem(format!("`{word}` is not admitted in a param's schema")))
             }
@@ -248,7 +255,11 @@ impl<'s> Unfolding<'s> {
         }
     }
 
-    fn text_keyword(&mut self, (word, text): (&str, &'s str), at: &At<'_>) -> Result<Cost, Problem> {
+    fn text_keyword(
+        &mut self,
+        (word, text): (&str, &'s str),
+        at: &SchemaPlace<'_>,
+    ) -> Result<SchemaCost, Problem> {
         match word {
             "$ref" => self.reference(text, at),
             "$id" | "id" if at.depth() > 1 => {
@@ -261,7 +272,7 @@ impl<'s> Unfolding<'s> {
         }
     }
 
-    fn reference(&mut self, to: &'s str, at: &At<'_>) -> Result<Cost, Problem> {
+    fn reference(&mut self, to: &'s str, at: &SchemaPlace<'_>) -> Result<SchemaCost, Problem> {
         let refused = |why: &str| at.problem(format!("`$ref` {}: {why}", quoted(to)));
         let pointer = to.strip_prefix('#').filter(|pointer| pointer.is_empty() || pointer.starts_with('/'));
         let pointer =
@@ -269,28 +280,32 @@ impl<'s> Unfolding<'s> {
         let decoded = percent_encoding::percent_decode_str(pointer).decode_utf8();
         let decoded = decoded.map_err(|_| refused("it is not UTF-8"))?;
         let target = self.root.pointer(&decoded).ok_or_else(|| refused("there is nothing at that place"))?;
-        let mut cost = self.schema(target, &At::Ref { to: &decoded, by: at })?;
+        let mut cost = self.schema(target, &SchemaPlace::Ref { to: &decoded, by: at })?;
         cost.add(ONE);
         Ok(cost)
     }
 
-    fn map(&mut self, (word, map): (&str, &'s Map<String, Value>), at: &At<'_>) -> Result<Cost, Problem> {
+    fn map(
+        &mut self,
+        (word, map): (&str, &'s Map<String, Value>),
+        at: &SchemaPlace<'_>,
+    ) -> Result<SchemaCost, Problem> {
         let mut cost = ONE;
         for (name, schema) in map {
-            let at = At::Below { before: at, step: name };
+            let at = SchemaPlace::Below { before: at, step: name };
             if word == "patternProperties" {
                 check_pattern(name, &at)?;
                 cost.add(PATTERN);
             }
             cost.add(self.schema(schema, &at)?);
         }
-        Ok(if SHELVES.contains(&word) { Cost::default() } else { cost })
+        Ok(if SHELVES.contains(&word) { SchemaCost::default() } else { cost })
     }
 
-    fn items(&mut self, items: &'s [Value], at: &At<'_>) -> Result<Cost, Problem> {
+    fn items(&mut self, items: &'s [Value], at: &SchemaPlace<'_>) -> Result<SchemaCost, Problem> {
         let mut cost = ONE;
         for (index, item) in items.iter().enumerate() {
-            let at = At::Item { before: at, index };
+            let at = SchemaPlace::Item { before: at, index };
             cost.add(match item {
                 Value::Array(inner) => self.items(inner, &at)?,
                 item => self.schema(item, &at)?,
@@ -306,7 +321,7 @@ fn entries(value: &Value) -> u64 {
     values
 }
 
-fn check_pattern(pattern: &str, at: &At<'_>) -> Result<(), Problem> {
+fn check_pattern(pattern: &str, at: &SchemaPlace<'_>) -> Result<(), Problem> {
     if pattern.len() <= PATTERN_BYTES_MAX {
         return Ok(());
     }
@@ -321,7 +336,7 @@ mod tests {
     use super::*;
 
     fn refusal(schema: Value) -> String {
-        Cost::of(&schema).unwrap_err().to_string()
+        SchemaCost::of(&schema).unwrap_err().to_string()
     }
 
     /// `depth` definitions, each of which is `allOf` the next one twice.
@@ -339,7 +354,7 @@ mod tests {
     fn a_schema_that_unfolds_without_end_is_refused_at_once() {
         assert!(refusal(doubling(64)).contains("deeper than 32 levels"), "{}", refusal(doubling(64)));
         assert!(refusal(doubling(20)).contains("more than 8192 keywords"), "{}", refusal(doubling(20)));
-        assert!(Cost::of(&doubling(6)).unwrap().keywords > 64);
+        assert!(SchemaCost::of(&doubling(6)).unwrap().keywords > 64);
     }
 
     #[test]
@@ -377,18 +392,18 @@ mod tests {
             json!({"$schema": "http://json-schema.org/draft-07/schema#", "if": {"const": 1}, "then": false,
                    "dependencies": {"a": ["b"], "c": {"minProperties": 2}}}),
         ] {
-            assert!(Cost::of(&schema).is_ok(), "{schema}: {:?}", Cost::of(&schema));
+            assert!(SchemaCost::of(&schema).is_ok(), "{schema}: {:?}", SchemaCost::of(&schema));
         }
     }
 
     #[test]
     fn a_value_is_validated_as_long_as_schema_and_value_are_small_together() {
         let schema = json!({"items": {"enum": (0..1000).collect::<Vec<u32>>()}});
-        let cost = Cost::of(&schema).unwrap();
+        let cost = SchemaCost::of(&schema).unwrap();
         assert!(cost.admits(&json!(vec![1; 1000])).is_ok());
         let refused = cost.admits(&json!(vec![1; 2000])).unwrap_err();
         assert!(refused.message.contains("2001 values") && refused.message.contains("1048576"), "{refused}");
-        let patterned = Cost::of(&json!({"items": {"pattern": "^a*$"}})).unwrap();
+        let patterned = SchemaCost::of(&json!({"items": {"pattern": "^a*$"}})).unwrap();
         assert!(patterned.admits(&json!(["a".repeat(5 << 20)])).is_err());
     }
 }

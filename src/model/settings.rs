@@ -36,25 +36,42 @@ pub enum UnknownMachine {
 }
 
 /// Name, default and JSON Schema of every setting.
-pub fn known() -> [(&'static str, Value, Value); 16] {
-    let row = |name, schema| (name, default(name), schema);
+/// A setting that the server knows.
+pub struct KnownSetting {
+    pub name: &'static str,
+    pub default: Value,
+    /// JSON Schema of its values.
+    pub schema: Value,
+}
+
+impl KnownSetting {
+    fn new(name: &'static str, schema: Value) -> KnownSetting {
+        KnownSetting { name, default: default(name), schema }
+    }
+}
+
+/// Every setting.
+pub fn known() -> [KnownSetting; 16] {
     [
-        row("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
-        row("default_workflow", json!({"type": ["string", "null"]})),
-        row("default_bootenv", json!({"type": "string"})),
-        row("artifact_proxy", json!({"type": ["string", "null"], "pattern": "^https?://[^\\s/@]+/?$"})),
-        row("secure_boot", json!({"type": "boolean"})),
-        row(OWN_ADDRESS_ONLY, json!({"type": "boolean"})),
-        row(RUNS_KEPT_DAYS, days()),
-        row(JOBS_KEPT_DAYS, days()),
-        row(LOGS_KEPT_DAYS, days()),
-        row(DOCUMENTS_KEPT_DAYS, days()),
-        row(EVENTS_KEPT_DAYS, days()),
-        row(RUNS_KEPT_MAX, number(1, 1_000_000)),
-        row(JOBS_KEPT_MAX, number(1, 1_000_000)),
-        row(EVENTS_KEPT_MAX, number(1000, 1_000_000_000)),
-        row(DOCUMENTS_KEPT_BYTES, number(0, 1 << 40)),
-        row(DOCUMENT_BYTES_MAX, number(0, 4 << 20)),
+        KnownSetting::new("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
+        KnownSetting::new("default_workflow", json!({"type": ["string", "null"]})),
+        KnownSetting::new("default_bootenv", json!({"type": "string"})),
+        KnownSetting::new(
+            "artifact_proxy",
+            json!({"type": ["string", "null"], "pattern": "^https?://[^\\s/@]+/?$"}),
+        ),
+        KnownSetting::new("secure_boot", json!({"type": "boolean"})),
+        KnownSetting::new(OWN_ADDRESS_ONLY, json!({"type": "boolean"})),
+        KnownSetting::new(RUNS_KEPT_DAYS, days()),
+        KnownSetting::new(JOBS_KEPT_DAYS, days()),
+        KnownSetting::new(LOGS_KEPT_DAYS, days()),
+        KnownSetting::new(DOCUMENTS_KEPT_DAYS, days()),
+        KnownSetting::new(EVENTS_KEPT_DAYS, days()),
+        KnownSetting::new(RUNS_KEPT_MAX, number(1, 1_000_000)),
+        KnownSetting::new(JOBS_KEPT_MAX, number(1, 1_000_000)),
+        KnownSetting::new(EVENTS_KEPT_MAX, number(1000, 1_000_000_000)),
+        KnownSetting::new(DOCUMENTS_KEPT_BYTES, number(0, 1 << 40)),
+        KnownSetting::new(DOCUMENT_BYTES_MAX, number(0, 4 << 20)),
     ]
 }
 
@@ -85,15 +102,15 @@ pub fn default(name: &str) -> Value {
 /// An unknown name or a value of the wrong type.
 pub fn check(setting: &Setting) -> Vec<Problem> {
     let known = known();
-    let Some((_, _, schema)) = known.iter().find(|(name, ..)| *name == setting.name) else {
-        let names: Vec<&str> = known.iter().map(|(name, ..)| *name).collect();
+    let Some(row) = known.iter().find(|row| row.name == setting.name) else {
+        let names: Vec<&str> = known.iter().map(|row| row.name).collect();
         let hint = nearest(&setting.name, names.iter().copied()).map_or_else(
             || format!("there are: {}", names.join(", ")),
             |near| format!("did you mean `{near}`?"),
         );
         return vec![Problem::new("/name", format!("there is no setting `{}`; {hint}", setting.name))];
     };
-    super::check_schema(schema, &setting.value, "/value")
+    super::check_schema(&row.schema, &setting.value, "/value")
 }
 
 impl UnknownMachine {

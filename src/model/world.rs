@@ -291,7 +291,7 @@ macro_rules! world {
             }
 
             /// Every object that names another one, by kind and key.
-            pub fn referrers(&self, of: &Reference) -> Vec<(Kind, String)> {
+            pub fn referrers(&self, of: &ObjectReference) -> Vec<(Kind, String)> {
                 let mut found = Vec::new();
                 $(if <$noun as Noun>::REFERS_TO.contains(&of.kind) {
                     found.extend(self.$table.iter().filter(|row| {
@@ -396,7 +396,7 @@ macro_rules! world {
             ///
             /// # Errors
             /// The document does not fit the kind: a damaged row, or one of a later version.
-            pub fn decode(kind: Kind, row: Row<'_>) -> Result<Self, serde_json::Error> {
+            pub fn decode(kind: Kind, row: ObjectRow<'_>) -> Result<Self, serde_json::Error> {
                 match kind {
                     $(Kind::$noun => row.decode::<$noun>().map(|stored| Object::$noun(Arc::new(stored))),)*
                 }

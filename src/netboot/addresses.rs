@@ -10,14 +10,14 @@ use crate::kernel::Caller;
 use crate::model::event::MachineAddressChanged;
 use crate::model::{Mac, Machine, Stored, SubnetMode, World};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
+use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::identify::{is_active, is_leased};
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 impl Netboot {
     /// Takes note of the address that another server gives to a client. A machine's
     /// is its own from now on; whoever had it before has it no more.
-    pub async fn heard_elsewhere(&self, (address, mac): (IpAddr, Mac), gathered: &Gathered) {
+    pub async fn heard_elsewhere(&self, (address, mac): (IpAddr, Mac), gathered: &BootFacts) {
         let now = self.kernel.now();
         if self.kernel.read(|world| is_leased(world, address, now)) {
             return;
@@ -81,7 +81,7 @@ impl Netboot {
                 Ok(vec![caller.event_about(next, MachineAddressChanged { address, was: None })])
             });
             if let Err(error) = changed.await {
-                warn_seldom!(machine = key, %error, "its address was not recorded");
+                warn_limited!(machine = key, %error, "its address was not recorded");
             }
         }
     }

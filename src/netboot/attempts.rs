@@ -7,14 +7,14 @@ use crate::kernel::{Caller, Error};
 use crate::model::event::{BootKernelFetched, BootRenderFailed, NoFields};
 use crate::model::{BootProgress, EventBody, Machine, Problem};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
+use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::attempt::{self, PowerOn};
-use crate::netboot::decide::decision::{Asked, Decision, Verdict};
+use crate::netboot::decide::decision::{BootDecision, BootQuestion, Verdict};
 use crate::netboot::decide::namespace::is_autoexec;
 use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
+use crate::rate_limit::warn_limited;
 use crate::render::RenderProblem;
-use crate::seldom::warn_seldom;
 
 /// Most faults of failed renders that one machine keeps.
 const FAULTS_MAX: usize = 16;
@@ -24,10 +24,10 @@ impl Netboot {
     /// are afterwards, and the decision.
     pub async fn powered_on(
         &self,
-        mut gathered: Gathered,
+        mut gathered: BootFacts,
         power_on: PowerOn,
-        asked: &Asked,
-    ) -> Result<(Gathered, Decision), Error> {
+        asked: &BootQuestion,
+    ) -> Result<(BootFacts, BootDecision), Error> {
         let now = self.kernel.now();
         let Some(machine) = gathered.machine.clone() else {
             let decision = gathered.decide(asked, now);
@@ -70,16 +70,16 @@ impl Netboot {
         Ok((self.again(&gathered), decision))
     }
 
-    fn is_redirected(&self, gathered: &Gathered, verdict: &Verdict) -> bool {
+    fn is_redirected(&self, gathered: &BootFacts, verdict: &Verdict) -> bool {
         let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.as_ref());
         attempt.is_some_and(|attempt| attempt.bootenv.as_deref() != verdict.bootenv())
     }
 
     /// The same facts, from the world as it is now.
-    fn again(&self, gathered: &Gathered) -> Gathered {
+    fn again(&self, gathered: &BootFacts) -> BootFacts {
         self.kernel.read(|world| {
             let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
-            let mut again = Gathered::of(world, &self.loaders, machine);
+            let mut again = BootFacts::of(world, &self.loaders, machine);
             again.subnet_mode = gathered.subnet_mode;
             again.client_arch = gathered.client_arch;
             again.asks.clone_from(&gathered.asks);
@@ -91,9 +91,9 @@ impl Netboot {
     pub async fn script_fetched(
         &self,
         fetch: &Fetch,
-        gathered: Gathered,
-        asked: &Asked,
-    ) -> Result<(Gathered, Decision), Error> {
+        gathered: BootFacts,
+        asked: &BootQuestion,
+    ) -> Result<(BootFacts, BootDecision), Error> {
         self.came_to_script(gathered.machine.as_deref(), fetch.hint.mac);
         let server = Some(fetch.local);
         let (progress, reached) = (BootProgress::Script, reached_by(&fetch.path));
@@ -107,7 +107,7 @@ impl Netboot {
         Ok((gathered, decision))
     }
 
-    async fn redirect(&self, gathered: &Gathered, verdict: &Verdict) -> Result<(), Error> {
+    async fn redirect(&self, gathered: &BootFacts, verdict: &Verdict) -> Result<(), Error> {
         let Some(machine) = &gathered.machine else { return Ok(()) };
         let (step, bootenv) = (gathered.step(), verdict.bootenv().map(str::to_owned));
         self.runs
@@ -123,7 +123,7 @@ impl Netboot {
     }
 
     /// The attempt came at least this far. On disk when it returns; a repeated fetch writes nothing.
-    pub async fn progress(&self, gathered: &Gathered, progress: BootProgress) -> Result<(), Error> {
+    pub async fn progress(&self, gathered: &BootFacts, progress: BootProgress) -> Result<(), Error> {
         let Some(machine) = &gathered.machine else { return Ok(()) };
         let attempt = machine.status.boot_attempt.as_ref();
         if attempt.is_none_or(|attempt| attempt.progress >= progress) {
@@ -151,9 +151,9 @@ impl Netboot {
     }
 
     /// A document of the machine could not be rendered: an event, and a fault that stays until it can.
-    pub async fn render_failed(&self, gathered: &Gathered, label: &str, problem: &RenderProblem) {
+    pub async fn render_failed(&self, gathered: &BootFacts, label: &str, problem: &RenderProblem) {
         let Some(machine) = &gathered.machine else {
-            warn_seldom!(label, %problem, "render failed");
+            warn_limited!(label, %problem, "render failed");
             return;
         };
         let caller = Caller::machine(machine, self.kernel.now());
@@ -168,12 +168,12 @@ impl Netboot {
         });
         if let Err(error) = changed.await {
             let machine = &machine.spec.name;
-            warn_seldom!(machine, label, %problem, %error, "render failed, and is not recorded");
+            warn_limited!(machine, label, %problem, %error, "render failed, and is not recorded");
         }
     }
 
     /// A document renders again, or all files of the bootenv do: their faults go.
-    pub async fn mended(&self, gathered: &Gathered, label: Option<&str>) {
+    pub async fn mended(&self, gathered: &BootFacts, label: Option<&str>) {
         let Some(machine) = &gathered.machine else { return };
         let pointer = label.map_or_else(|| DOCUMENTS.to_owned(), fault_pointer);
         let goes = |held: &Problem| match label {
@@ -188,7 +188,7 @@ impl Netboot {
             Ok(Vec::new())
         });
         if let Err(error) = changed.await {
-            warn_seldom!(machine = machine.spec.name, label, %error, "a fault that is gone is still shown");
+            warn_limited!(machine = machine.spec.name, label, %error, "a fault that is gone is still shown");
         }
     }
 }

@@ -13,63 +13,66 @@ use crate::model::{BootAttempt, Machine, NewEvent, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::decide::loader;
 use crate::netboot::decide::namespace::ScriptKind;
-use crate::netboot::decide::stops::{About, NoTls, SILENCE_SECONDS, Seen, Sign, why};
-use crate::netboot::files::Served;
+use crate::netboot::decide::stops::{BootSign, SILENCE_SECONDS, StopContext, StopVerdict, TlsFailure, why};
+use crate::netboot::files::ServedFile;
 
 /// Machines that are followed; beyond that, others are not.
 const MACHINES_MAX: usize = 4096;
 
 /// What a machine was last seen to do in a boot attempt.
 #[derive(Clone, Debug)]
-struct Last {
+struct LastSign {
     attempt: Uuid,
-    sign: Sign,
+    sign: BootSign,
     by: Option<ScriptKind>,
     at: Timestamp,
 }
 
 /// The machines whose boots are followed, by their id.
 #[derive(Debug, Default)]
-pub struct Trails {
-    by_machine: HashMap<String, Last>,
+pub struct BootTraces {
+    by_machine: HashMap<String, LastSign>,
 }
 
 impl Netboot {
     /// Something a machine did in its present attempt. If it says that the boot had stopped, that is told.
-    pub fn saw_sign(&self, machine: &Stored<Machine>, sign: Sign) {
+    pub fn saw_sign(&self, machine: &Stored<Machine>, sign: BootSign) {
         let Some(attempt) = machine.status.boot_attempt.as_ref() else { return };
         let mut trails = self.memory.traces.lock().unwrap_or_else(PoisonError::into_inner);
         let before = trails.by_machine.remove(&machine.key).filter(|last| last.attempt == attempt.id);
         // An attempt begins with firmware that asks.
-        let begun =
-            || Last { attempt: attempt.id, sign: Sign::FirmwareAsks, by: None, at: self.kernel.now() };
-        let last = before.unwrap_or_else(begun);
-        self.tell_stop(machine, attempt, (&last, Seen::Next(&sign)));
+        let last = before.unwrap_or_else(|| LastSign {
+            attempt: attempt.id,
+            sign: BootSign::FirmwareAsks,
+            by: None,
+            at: self.kernel.now(),
+        });
+        self.tell_stop(machine, attempt, (&last, StopVerdict::Next(&sign)));
         if trails.by_machine.len() >= MACHINES_MAX {
             return;
         }
         let by = match sign {
-            Sign::Script(kind) => Some(kind),
+            BootSign::Script(kind) => Some(kind),
             _ => last.by,
         };
-        let last = Last { attempt: attempt.id, sign, by, at: self.kernel.now() };
+        let last = LastSign { attempt: attempt.id, sign, by, at: self.kernel.now() };
         trails.by_machine.insert(machine.key.clone(), last);
     }
 
     /// TLS with a client of the boot side did not come about.
-    pub fn saw_no_tls(&self, peer: IpAddr, why: NoTls) {
+    pub fn saw_no_tls(&self, peer: IpAddr, why: TlsFailure) {
         let machine = self.kernel.read(|world| self.machine_at(world, peer));
         if let Some(machine) = machine {
-            self.saw_sign(&machine, Sign::NoTls(why));
+            self.saw_sign(&machine, BootSign::NoTls(why));
         }
     }
 
     /// All of a file reached a machine.
-    pub fn saw_file(&self, served: &Served) {
+    pub fn saw_file(&self, served: &ServedFile) {
         let Some(key) = served.about.machine.as_ref().filter(|_| served.complete) else { return };
         let Some(machine) = self.kernel.read(|world| world.machines.get(key).cloned()) else { return };
         let sign = match served.label.strip_prefix("loader:") {
-            Some(name) => Some(Sign::Loader(name.to_owned())),
+            Some(name) => Some(BootSign::Loader(name.to_owned())),
             None => self.boot_file_sign(&machine, &served.label),
         };
         if let Some(sign) = sign {
@@ -78,13 +81,13 @@ impl Netboot {
     }
 
     /// Whether a file is the kernel that the machine boots. Without an initrd nothing follows a kernel.
-    fn boot_file_sign(&self, machine: &Stored<Machine>, label: &str) -> Option<Sign> {
+    fn boot_file_sign(&self, machine: &Stored<Machine>, label: &str) -> Option<BootSign> {
         let attempt = machine.status.boot_attempt.as_ref()?;
         self.kernel.read(|world| {
             let bootenv = world.bootenvs.get(attempt.bootenv.as_ref()?)?;
             let files = bootenv.spec.arches.get(&machine.spec.arch)?;
             let path = label.strip_prefix("artifact:")?.strip_prefix(&files.artifact)?.strip_prefix('/')?;
-            (path == files.kernel && !files.initrds.is_empty()).then_some(Sign::Kernel)
+            (path == files.kernel && !files.initrds.is_empty()).then_some(BootSign::Kernel)
         })
     }
 
@@ -92,26 +95,31 @@ impl Netboot {
     pub fn tell_silent_boots(&self, now: Timestamp) {
         let silence = SignedDuration::from_secs(SILENCE_SECONDS);
         let mut trails = self.memory.traces.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent = |last: &Last| now.duration_since(last.at) >= silence;
-        let stopped: Vec<(String, Last)> = trails.by_machine.extract_if(|_, last| silent(last)).collect();
+        let stopped: Vec<(String, LastSign)> =
+            trails.by_machine.extract_if(|_, last| now.duration_since(last.at) >= silence).collect();
         drop(trails);
         for (key, last) in stopped {
             let machine = self.kernel.read(|world| world.machines.get(&key).cloned());
             let Some(machine) = machine else { continue };
             let Some(attempt) = machine.status.boot_attempt.as_ref() else { continue };
             if attempt.id == last.attempt && attempt.result.is_none() {
-                self.tell_stop(&machine, attempt, (&last, Seen::Nothing));
+                self.tell_stop(&machine, attempt, (&last, StopVerdict::Nothing));
             }
         }
     }
 
-    fn tell_stop(&self, machine: &Stored<Machine>, attempt: &BootAttempt, (last, seen): (&Last, Seen<'_>)) {
+    fn tell_stop(
+        &self,
+        machine: &Stored<Machine>,
+        attempt: &BootAttempt,
+        (last, seen): (&LastSign, StopVerdict<'_>),
+    ) {
         let is_bios = attempt.client_arch.is_some_and(loader::is_bios);
-        let Some(reason) = why(&last.sign, seen, About { is_bios, by: last.by }) else { return };
+        let Some(reason) = why(&last.sign, seen, StopContext { is_bios, by: last.by }) else { return };
         tracing::warn!(machine = machine.spec.name, reason, "a boot stopped");
         let after = match &last.sign {
-            Sign::Loader(name) => Some(format!("loader:{name}")),
-            Sign::Kernel => Some("kernel".to_owned()),
+            BootSign::Loader(name) => Some(format!("loader:{name}")),
+            BootSign::Kernel => Some("kernel".to_owned()),
             _ => None,
         };
         let event = NewEvent::new(self.kernel.now(), BootStopped { after, reason: reason.to_string() });

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::artifacts::contained_path::Case;
+use crate::artifacts::contained_path::NameCase;
 use crate::catalog::artifact_faults::artifact_fault;
-use crate::catalog::rendering::{Boot, Facing, Purpose};
+use crate::catalog::rendering::{BootContext, ClientEndpoints, RenderPurpose};
 use crate::catalog::usable::unset_params;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
     Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, ContentView, Machine, Run, Stage, Step, Stored,
     SubnetMode, World, open_run,
 };
-use crate::netboot::decide::chainload::Ask;
-use crate::netboot::decide::decision::{Asked, Decision, Facts, Owners, decide};
+use crate::netboot::decide::chainload::LoaderRequest;
+use crate::netboot::decide::decision::{ArtifactOwners, BootDecision, BootQuestion, DecisionFacts, decide};
 use crate::netboot::decide::signed::SecureBoot;
-use crate::netboot::loaders::Loaders;
+use crate::netboot::loaders::InstalledLoaders;
 use crate::runs::flow::step::{Position, boot_step, needs_live_system};
 
 /// The bootenv of unknown machines where `unknown_machine` is `discover`.
@@ -31,7 +31,7 @@ const LOCAL: &str = "local";
 
 /// The facts of one boot, held while the decision is made and carried out.
 #[derive(Clone, Debug, Default)]
-pub struct Gathered {
+pub struct BootFacts {
     pub machine: Option<Arc<Stored<Machine>>>,
     pub bootenv: Option<Arc<Stored<Bootenv>>>,
     pub stage: Option<Arc<Stored<Stage>>>,
@@ -41,7 +41,7 @@ pub struct Gathered {
     pub client_arch: Option<Arch>,
     pub loaders: Option<Arc<BTreeSet<String>>>,
     /// The loaders it asked for before.
-    pub asks: Vec<Ask>,
+    pub asks: Vec<LoaderRequest>,
     pub serves_https: bool,
     bootenv_name: Option<String>,
     unusable: Option<String>,
@@ -49,9 +49,9 @@ pub struct Gathered {
     secure_boot: SecureBoot,
 }
 
-impl Gathered {
+impl BootFacts {
     /// Looks everything up for a machine, or for an unknown one.
-    pub fn of(world: &World, loaders: &Loaders, machine: Option<&Arc<Stored<Machine>>>) -> Self {
+    pub fn of(world: &World, loaders: &InstalledLoaders, machine: Option<&Arc<Stored<Machine>>>) -> Self {
         let unknown_machine = UnknownMachine::from_value(&world.setting("unknown_machine"));
         let bootenv_name = match machine {
             Some(machine) => machine.status.bootenv.clone().or_else(|| default_bootenv(world)),
@@ -69,7 +69,7 @@ impl Gathered {
             Some(name) => content.bootenv(name),
             None => bootenv_name.as_ref().and_then(|name| world.bootenvs.get(name)),
         };
-        let mut gathered = Gathered {
+        let mut gathered = BootFacts {
             machine: machine.cloned(),
             bootenv: bootenv.cloned(),
             stage,
@@ -77,7 +77,7 @@ impl Gathered {
             bootenv_name,
             unknown_machine,
             loaders: Some(Arc::clone(&loaders.names)),
-            ..Gathered::default()
+            ..BootFacts::default()
         };
         gathered.secure_boot = gathered.secure_boot_of(world);
         gathered.unusable = gathered.why_unusable(world);
@@ -95,8 +95,8 @@ impl Gathered {
     }
 
     /// The decision for one question.
-    pub fn decide(&self, asked: &Asked, now: Timestamp) -> Decision {
-        let facts = Facts {
+    pub fn decide(&self, asked: &BootQuestion, now: Timestamp) -> BootDecision {
+        let facts = DecisionFacts {
             machine: self.machine.as_deref(),
             bootenv: self.bootenv.as_deref(),
             bootenv_name: self.bootenv_name.as_deref(),
@@ -113,8 +113,8 @@ impl Gathered {
     }
 
     /// What its documents are rendered from.
-    pub fn boot(&self, attempt: Option<BootAttempt>, facing: Facing) -> Boot {
-        Boot {
+    pub fn boot(&self, attempt: Option<BootAttempt>, facing: ClientEndpoints) -> BootContext {
+        BootContext {
             machine: self.machine.clone(),
             bootenv: self.bootenv.clone(),
             stage: self.stage.clone(),
@@ -122,7 +122,7 @@ impl Gathered {
             attempt,
             facing,
             agent_token: None,
-            purpose: Purpose::Serve,
+            purpose: RenderPurpose::Serve,
         }
     }
 
@@ -197,20 +197,23 @@ fn default_bootenv(world: &World) -> Option<String> {
 /// asks: its run may have kept one that is not there any more, or was another.
 pub fn install_file(
     (world, own): (&World, Option<&Bootenv>),
-    case: Case,
+    case: NameCase,
     (artifact, file): (&str, &str),
-) -> Option<Asked> {
+) -> Option<BootQuestion> {
     let is_it = |files: &BootFiles, path: &str| files.artifact == artifact && case.same((path, file));
     let kernel = owners((world, own), |files| is_it(files, &files.kernel));
     if !kernel.destructive.is_empty() {
-        return Some(Asked::InstallKernel(kernel));
+        return Some(BootQuestion::InstallKernel(kernel));
     }
     let initrd = owners((world, own), |files| files.initrds.iter().any(|path| is_it(files, path)));
-    (!initrd.destructive.is_empty()).then_some(Asked::InstallInitrd(initrd))
+    (!initrd.destructive.is_empty()).then_some(BootQuestion::InstallInitrd(initrd))
 }
 
-fn owners((world, own): (&World, Option<&Bootenv>), is_theirs: impl Fn(&BootFiles) -> bool) -> Owners {
-    let mut owners = Owners::default();
+fn owners(
+    (world, own): (&World, Option<&Bootenv>),
+    is_theirs: impl Fn(&BootFiles) -> bool,
+) -> ArtifactOwners {
+    let mut owners = ArtifactOwners::default();
     for bootenv in world.bootenvs.iter().map(|row| &row.spec).chain(own) {
         let is_known =
             [&owners.destructive, &owners.harmless].into_iter().any(|known| known.contains(&bootenv.name));

@@ -11,20 +11,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::Boot;
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::BootContext;
 use crate::model::{Provenance, World};
 use crate::netboot::Netboot;
-use crate::netboot::documents::Document;
+use crate::netboot::documents::BootDocument;
 use crate::records::Records;
-use crate::render::{RenderProblem, Rendered};
+use crate::render::{RenderProblem, RenderedText};
 
 /// Most documents that are kept, and most bytes of them.
 const DOCUMENTS_MAX: usize = 1024;
 const BYTES_MAX: usize = 8 << 20;
 /// A document as it is sent, and what its event says of it.
 #[derive(Debug)]
-pub struct Page {
+pub struct SentDocument {
     pub text: Bytes,
     /// SHA-256 of the text, in hex.
     pub sha256: String,
@@ -34,11 +34,11 @@ pub struct Page {
 /// The generations of all tables a render reads. The machine, its bootenv and its stage are compared
 /// themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Content([u64; 6]);
+struct ContentGenerations([u64; 6]);
 
-impl Content {
+impl ContentGenerations {
     fn of(world: &World) -> Self {
-        Content([
+        ContentGenerations([
             world.templates.generation(),
             world.params.generation(),
             world.profiles.generation(),
@@ -50,18 +50,18 @@ impl Content {
 }
 
 /// What a document was rendered from. It holds the objects, so that no other can be in their place.
-struct Source {
-    boot: Boot,
-    document: Document,
-    sealed: Sealed,
+struct DocumentSource {
+    boot: BootContext,
+    document: BootDocument,
+    sealed: SecretMode,
 }
 
-impl Source {
-    fn is_of(&self, (boot, document, sealed): (&Boot, &Document, Sealed)) -> bool {
+impl DocumentSource {
+    fn is_of(&self, boot: &BootContext, document: &BootDocument, sealed: SecretMode) -> bool {
         fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
             one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
         }
-        fn kept(boot: &Boot) -> Option<[Option<&str>; 2]> {
+        fn kept(boot: &BootContext) -> Option<[Option<&str>; 2]> {
             let run = boot.run.as_ref().map(|run| &run.spec)?;
             Some([run.content.as_deref(), run.values.as_deref()])
         }
@@ -78,44 +78,53 @@ impl Source {
 }
 
 #[derive(Default)]
-struct Kept {
-    content: Content,
+struct KeptDocuments {
+    content: ContentGenerations,
     /// By the place of the machine in memory.
-    pages: HashMap<usize, Vec<(Source, Arc<Page>)>>,
+    pages: HashMap<usize, Vec<(DocumentSource, Arc<SentDocument>)>>,
     documents: usize,
     bytes: usize,
 }
 
 /// The documents that are kept, and where those go that machines were served under their runs.
-pub struct Renders {
-    kept: Mutex<Kept>,
+pub struct DocumentCache {
+    kept: Mutex<KeptDocuments>,
     pub(super) records: Arc<Records>,
 }
 
-fn place(boot: &Boot) -> usize {
+fn place(boot: &BootContext) -> usize {
     boot.machine.as_ref().map_or(0, |machine| Arc::as_ptr(machine).addr())
 }
 
-impl Renders {
+impl DocumentCache {
     pub fn new(records: Arc<Records>) -> Self {
-        Renders { kept: Mutex::default(), records }
+        DocumentCache { kept: Mutex::default(), records }
     }
 
-    fn find(&self, content: Content, asked: (&Boot, &Document, Sealed)) -> Option<Arc<Page>> {
+    fn find(
+        &self,
+        content: ContentGenerations,
+        boot: &BootContext,
+        document: &BootDocument,
+        sealed: SecretMode,
+    ) -> Option<Arc<SentDocument>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.content != content {
             return None;
         }
-        let pages = kept.pages.get(&place(asked.0))?;
-        pages.iter().find(|(source, _)| source.is_of(asked)).map(|(_, page)| Arc::clone(page))
+        let pages = kept.pages.get(&place(boot))?;
+        pages
+            .iter()
+            .find(|(source, _)| source.is_of(boot, document, sealed))
+            .map(|(_, page)| Arc::clone(page))
     }
 
     /// Keeps a page. When there are too many, it begins anew.
-    fn keep(&self, content: Content, source: Source, page: &Arc<Page>) {
+    fn keep(&self, content: ContentGenerations, source: DocumentSource, page: &Arc<SentDocument>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = kept.documents >= DOCUMENTS_MAX || kept.bytes + page.text.len() > BYTES_MAX;
         if kept.content != content || is_full {
-            *kept = Kept { content, ..Kept::default() };
+            *kept = KeptDocuments { content, ..KeptDocuments::default() };
         }
         kept.documents += 1;
         kept.bytes += page.text.len();
@@ -125,35 +134,45 @@ impl Renders {
 
 impl Netboot {
     /// A document that was rendered before and would be the same now.
-    pub fn kept_page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Option<Arc<Page>> {
-        let content = self.kernel.read(Content::of);
-        self.documents.find(content, (boot, document, sealed))
+    pub fn kept_page(
+        &self,
+        boot: &BootContext,
+        document: &BootDocument,
+        sealed: SecretMode,
+    ) -> Option<Arc<SentDocument>> {
+        let content = self.kernel.read(ContentGenerations::of);
+        self.documents.find(content, boot, document, sealed)
     }
 
     /// A document, kept or made. Blocks for as long as a render takes.
     ///
     /// # Errors
     /// As [`Netboot::render_document`].
-    pub fn page(&self, boot: &Boot, document: &Document, sealed: Sealed) -> Result<Arc<Page>, RenderProblem> {
-        let content = self.kernel.read(Content::of);
-        if let Some(page) = self.documents.find(content, (boot, document, sealed)) {
+    pub fn page(
+        &self,
+        boot: &BootContext,
+        document: &BootDocument,
+        sealed: SecretMode,
+    ) -> Result<Arc<SentDocument>, RenderProblem> {
+        let content = self.kernel.read(ContentGenerations::of);
+        if let Some(page) = self.documents.find(content, boot, document, sealed) {
             return Ok(page);
         }
         let rendered = self.render_document(boot, document, sealed)?;
-        let holds_token = matches!(document, Document::File(file) if self.hands_out_token(boot, file));
+        let holds_token = matches!(document, BootDocument::File(file) if self.hands_out_token(boot, file));
         let may_be_kept = !rendered.provenance.secret && !holds_token && boot.agent_token.is_none();
-        let page = Arc::new(Page::from(rendered));
-        if may_be_kept && self.kernel.read(Content::of) == content {
-            let source = Source { boot: boot.clone(), document: document.clone(), sealed };
+        let page = Arc::new(SentDocument::from(rendered));
+        if may_be_kept && self.kernel.read(ContentGenerations::of) == content {
+            let source = DocumentSource { boot: boot.clone(), document: document.clone(), sealed };
             self.documents.keep(content, source, &page);
         }
         Ok(page)
     }
 }
 
-impl From<Rendered> for Page {
-    fn from(rendered: Rendered) -> Self {
-        let Rendered { text, sha256, provenance } = rendered;
-        Page { text: Bytes::from(text), sha256, provenance }
+impl From<RenderedText> for SentDocument {
+    fn from(rendered: RenderedText) -> Self {
+        let RenderedText { text, sha256, provenance } = rendered;
+        SentDocument { text: Bytes::from(text), sha256, provenance }
     }
 }

@@ -3,19 +3,19 @@
 
 use serde_json::{Value, json};
 
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::{Boot, problem};
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::{BootContext, problem};
 use crate::model::BootTemplate;
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::ScriptKind;
-use crate::render::{Input, Limits, RenderProblem, Rendered};
+use crate::render::{RenderInput, RenderLimits, RenderProblem, RenderedText};
 
 /// How a template asks for the token.
 const CALL: &str = "agent_token(";
 
 /// What is rendered.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Document {
+pub enum BootDocument {
     /// A loader's script that boots the bootenv.
     BootScript(ScriptKind),
     LocalScript(ScriptKind),
@@ -41,9 +41,8 @@ pub fn base_name(path: &str) -> &str {
 
 impl Netboot {
     /// Whether a file of a bootenv holds the agent's token.
-    pub fn hands_out_token(&self, boot: &Boot, file: &BootTemplate) -> bool {
-        let asks = |body: &str| body.contains(CALL);
-        if file.inline.as_deref().is_some_and(asks) {
+    pub fn hands_out_token(&self, boot: &BootContext, file: &BootTemplate) -> bool {
+        if file.inline.as_deref().is_some_and(calls_agent_token) {
             return true;
         }
         self.kernel.read(|world| {
@@ -55,7 +54,7 @@ impl Netboot {
                 let Some(body) = content.template(&name).filter(|_| seen.insert(name.clone())) else {
                     continue;
                 };
-                if asks(body) {
+                if calls_agent_token(body) {
                     return true;
                 }
                 open.extend(crate::render::included(body));
@@ -70,40 +69,40 @@ impl Netboot {
     /// What is wrong with the template or its input, with template, line and column.
     pub fn render_document(
         &self,
-        boot: &Boot,
-        document: &Document,
-        sealed: Sealed,
-    ) -> Result<Rendered, RenderProblem> {
+        boot: &BootContext,
+        document: &BootDocument,
+        sealed: SecretMode,
+    ) -> Result<RenderedText, RenderProblem> {
         let engine = match document {
-            Document::BootScript(_) | Document::File(_) => self.catalog.engine_for(boot),
+            BootDocument::BootScript(_) | BootDocument::File(_) => self.catalog.engine_for(boot),
             // These are the server's own, whatever a run is made of.
             _ => self.catalog.present_engine_for(boot.purpose),
         };
         let mut input = self.catalog.input(boot, sealed)?;
         let name = match document {
-            Document::BootScript(kind) => {
+            BootDocument::BootScript(kind) => {
                 let cmdline = self.command_line(boot, &input)?;
                 input.variables.insert("boot".into(), self.boot_variable(boot, &cmdline, ""));
                 kind.template("boot")
             }
-            Document::LocalScript(kind) => {
+            BootDocument::LocalScript(kind) => {
                 input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
                 kind.template("local")
             }
-            Document::Screen { kind, message } => {
+            BootDocument::Screen { kind, message } => {
                 input.variables.insert("boot".into(), self.boot_variable(boot, "", message));
                 kind.template("screen")
             }
-            Document::Menu(kind) => {
+            BootDocument::Menu(kind) => {
                 input.variables.insert("menu".into(), json!({"entries": self.menu_entries()}));
                 kind.template("menu")
             }
-            Document::Identify => "ipxe/identify.ipxe".to_owned(),
-            Document::DiskStart => "grub/disk.cfg".to_owned(),
-            Document::File(file) => match (&file.template, &file.inline) {
+            BootDocument::Identify => "ipxe/identify.ipxe".to_owned(),
+            BootDocument::DiskStart => "grub/disk.cfg".to_owned(),
+            BootDocument::File(file) => match (&file.template, &file.inline) {
                 (Some(name), _) => name.clone(),
                 (None, Some(body)) => {
-                    let rendered = engine.render_inline(body, input, Limits::default());
+                    let rendered = engine.render_inline(body, input, RenderLimits::default());
                     return rendered.map_err(|problem| problem.of_inline(&place(boot, &file.path)));
                 }
                 (None, None) => {
@@ -112,28 +111,28 @@ impl Netboot {
                 }
             },
         };
-        engine.render(&name, input, Limits::default())
+        engine.render(&name, input, RenderLimits::default())
     }
 
     /// Opens the kernel and its initrds and renders every file of the bootenv, so that a fault is seen on the
     /// console before the kernel runs.
-    pub fn rehearse_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
+    pub fn rehearse_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
         self.find_files(boot)?;
         for file in boot.templates() {
-            self.page(boot, &Document::File(file.clone()), Sealed::Open)?;
+            self.page(boot, &BootDocument::File(file.clone()), SecretMode::Open)?;
         }
         Ok(())
     }
 
     /// Whether all of that was done before and would come to the same now. Renders nothing.
-    pub fn is_rehearsed(&self, boot: &Boot) -> bool {
-        let is_kept =
-            |file: &BootTemplate| self.kept_page(boot, &Document::File(file.clone()), Sealed::Open).is_some();
-        boot.templates().iter().all(is_kept) && self.find_files(boot).is_ok()
+    pub fn is_rehearsed(&self, boot: &BootContext) -> bool {
+        boot.templates().iter().all(|file: &BootTemplate| {
+            self.kept_page(boot, &BootDocument::File(file.clone()), SecretMode::Open).is_some()
+        }) && self.find_files(boot).is_ok()
     }
 
     /// Opens the kernel and its initrds.
-    fn find_files(&self, boot: &Boot) -> Result<(), RenderProblem> {
+    fn find_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
         let (Some(bootenv), Some(files)) = (&boot.bootenv, boot.files()) else { return Ok(()) };
         let (place, mirrored) =
             (self.artifacts.place_named(&files.artifact), self.artifacts.mirrored(&files.artifact));
@@ -149,16 +148,16 @@ impl Netboot {
         Err(problem(&bootenv.spec.name, message))
     }
 
-    fn command_line(&self, boot: &Boot, input: &Input) -> Result<String, RenderProblem> {
+    fn command_line(&self, boot: &BootContext, input: &RenderInput) -> Result<String, RenderProblem> {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
-        let rendered = self.catalog.engine_for(boot).render_inline(body, input, Limits::default());
+        let rendered = self.catalog.engine_for(boot).render_inline(body, input, RenderLimits::default());
         let rendered = rendered.map_err(|problem| problem.of_inline(&place(boot, "boot_params")))?;
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    fn boot_variable(&self, boot: &Boot, cmdline: &str, message: &str) -> Value {
+    fn boot_variable(&self, boot: &BootContext, cmdline: &str, message: &str) -> Value {
         let attempt = boot.attempt.as_ref();
         let base = attempt.map(|attempt| self.catalog.base_url(boot, attempt)).unwrap_or_default();
         let files = boot.files();
@@ -192,7 +191,11 @@ impl Netboot {
     }
 }
 
+fn calls_agent_token(body: &str) -> bool {
+    body.contains(CALL)
+}
+
 /// Where a text that is no template of its own stands: `debian-12-install/boot_params`.
-fn place(boot: &Boot, name: &str) -> String {
+fn place(boot: &BootContext, name: &str) -> String {
     format!("{}/{name}", boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.name.as_str()))
 }

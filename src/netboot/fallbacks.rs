@@ -3,15 +3,15 @@
 
 use bytes::Bytes;
 
-use crate::artifacts::opened::{About, Body, Opened};
+use crate::artifacts::opened::{FileBody, FileSubject, OpenedFile};
 use crate::netboot::decide::namespace::ScriptKind;
 
 /// A script, and its label.
-pub(super) type BuiltIn = (&'static str, &'static str);
+pub(super) type FallbackScript = (&'static str, &'static str);
 
 /// Has an iPXE that nobody knows say who it is. The URL is relative to the one that this script was fetched
 /// by.
-pub(super) const IDENTIFY: BuiltIn = (
+pub(super) const IDENTIFY: FallbackScript = (
     "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n\
      chain --replace --autofree boot.ipxe?mac=${netX/mac}&uuid=${uuid} ||\n:failed\nexit 1\n",
     "built-in:identify.ipxe",
@@ -23,7 +23,7 @@ const LOCAL_IPXE: &str = "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n:fa
     sanboot --no-describe --drive 0x80 || exit\n:efi\nexit 1\n";
 
 /// The screen where even the template of the screen fails.
-pub(super) fn last_resort(kind: ScriptKind, about: About) -> Opened {
+pub(super) fn last_resort(kind: ScriptKind, about: FileSubject) -> OpenedFile {
     let text = match kind {
         ScriptKind::Ipxe => {
             "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n:failed\n\
@@ -39,7 +39,7 @@ pub(super) fn last_resort(kind: ScriptKind, about: About) -> Opened {
 }
 
 /// The script that leaves to the disk.
-pub(super) fn to_disk(kind: ScriptKind) -> BuiltIn {
+pub(super) fn to_disk(kind: ScriptKind) -> FallbackScript {
     match kind {
         ScriptKind::Ipxe => (LOCAL_IPXE, "built-in:local.ipxe"),
         ScriptKind::Grub => {
@@ -57,9 +57,9 @@ fn without_comment(template: &'static str) -> &'static str {
     template.split_once("-#}").map_or(template, |(_, script)| script.trim_start())
 }
 
-pub(super) fn fallback((text, label): BuiltIn, about: About) -> Opened {
-    Opened {
-        body: Body::Bytes(Bytes::from_static(text.as_bytes())),
+pub(super) fn fallback((text, label): FallbackScript, about: FileSubject) -> OpenedFile {
+    OpenedFile {
+        body: FileBody::Bytes(Bytes::from_static(text.as_bytes())),
         label: label.to_owned(),
         content_type: "text/plain",
         version: None,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-use crate::artifacts::opened::About;
+use crate::artifacts::opened::FileSubject;
 use crate::model::EventKind;
 use crate::netboot::Netboot;
 
@@ -16,27 +16,27 @@ const FILES_MAX: usize = 16_384;
 
 /// What an event is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Topic {
+struct EventTopic {
     kind: EventKind,
     machine: String,
     label: String,
 }
 
 #[derive(Debug, Default)]
-struct Second {
+struct FetchSecond {
     number: i64,
-    seen: HashMap<Topic, u32>,
+    seen: HashMap<EventTopic, u32>,
 }
 
 /// What was fetched in the present second.
 #[derive(Debug, Default)]
-pub struct Repeats(Mutex<Second>);
+pub struct FetchThrottle(Mutex<FetchSecond>);
 
-impl Repeats {
-    fn is_news(&self, topic: Topic, number: i64) -> bool {
+impl FetchThrottle {
+    fn is_news(&self, topic: EventTopic, number: i64) -> bool {
         let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if second.number != number {
-            *second = Second { number, ..Second::default() };
+            *second = FetchSecond { number, ..FetchSecond::default() };
         }
         if second.seen.len() >= FILES_MAX && !second.seen.contains_key(&topic) {
             return true;
@@ -49,9 +49,9 @@ impl Repeats {
 
 impl Netboot {
     /// Whether an event about a fetch is to be written. False where nobody's is, or where it is one too many.
-    pub fn is_news(&self, kind: EventKind, about: &About, label: &str) -> bool {
+    pub fn is_news(&self, kind: EventKind, about: &FileSubject, label: &str) -> bool {
         let Some(machine) = about.machine.clone() else { return false };
-        let topic = Topic { kind, machine, label: label.to_owned() };
+        let topic = EventTopic { kind, machine, label: label.to_owned() };
         let is_news = self.memory.repeats.is_news(topic, self.kernel.now().as_second());
         if !is_news {
             self.memory.fetches_repeated.fetch_add(1, Ordering::Relaxed);
@@ -66,9 +66,12 @@ mod tests {
 
     #[test]
     fn the_same_fetch_is_written_a_few_times_a_second() {
-        let repeats = Repeats::default();
-        let topic =
-            |label: &str| Topic { kind: EventKind::BootRendered, machine: "m".into(), label: label.into() };
+        let repeats = FetchThrottle::default();
+        let topic = |label: &str| EventTopic {
+            kind: EventKind::BootRendered,
+            machine: "m".into(),
+            label: label.into(),
+        };
         let written = |number| (0..100).filter(|_| repeats.is_news(topic("a"), number)).count();
         assert_eq!(written(1), EVENTS_A_SECOND_MAX as usize);
         assert!(repeats.is_news(topic("b"), 1));
@@ -77,10 +80,13 @@ mod tests {
 
     #[test]
     fn what_is_remembered_of_a_second_is_bounded() {
-        let repeats = Repeats::default();
+        let repeats = FetchThrottle::default();
         for number in 0..FILES_MAX + 10 {
-            let topic =
-                Topic { kind: EventKind::BootFileServed, machine: "m".into(), label: number.to_string() };
+            let topic = EventTopic {
+                kind: EventKind::BootFileServed,
+                machine: "m".into(),
+                label: number.to_string(),
+            };
             assert!(repeats.is_news(topic, 1));
         }
         assert_eq!(repeats.0.lock().unwrap().seen.len(), FILES_MAX);

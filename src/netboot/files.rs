@@ -1,4 +1,4 @@
-//! What a path gives to whom: the one way to a file, for TFTP and HTTP alike.
+//! Opens the file behind a path for a client: the one way to a file, for TFTP and HTTP alike.
 //!
 //! [`Netboot::open`] cleans the path, finds out who asks, asks for the decision and carries it out: a loader,
 //! a rendered document, a kernel. What the boot comes to by it (the script was fetched, the kernel was) is on
@@ -9,22 +9,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::artifacts::opened::{About, Body, Opened, Protocol, Refused};
+use crate::artifacts::opened::{FetchRefusal, FileBody, FileSubject, OpenedFile, Protocol};
 use crate::artifacts::static_files::{static_file, unreadable};
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::Boot;
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::BootContext;
 use crate::kernel::Error;
 use crate::model::event::{BootDenied, BootFileServed, BootRendered, BootScreen};
 use crate::model::{Arch, BootProgress, EventBody, EventKind, Kind, Machine, NewEvent, Stored};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::{Gathered, install_file};
+use crate::netboot::boot_facts::{BootFacts, install_file};
 use crate::netboot::decide::capability;
-use crate::netboot::decide::decision::{Answer, Asked, Decision, MachineFile};
-use crate::netboot::decide::namespace::{self, Entry, Hint, ScriptKind};
-use crate::netboot::decide::stops::Sign;
-use crate::netboot::document_cache::Page;
-use crate::netboot::documents::{Document, base_name};
-use crate::netboot::fallbacks::{BuiltIn, IDENTIFY, fallback, last_resort, to_disk};
+use crate::netboot::decide::decision::{BootDecision, BootGrant, BootQuestion, MachineFile};
+use crate::netboot::decide::namespace::{self, ClientHint, NamespaceEntry, ScriptKind};
+use crate::netboot::decide::stops::BootSign;
+use crate::netboot::document_cache::SentDocument;
+use crate::netboot::documents::{BootDocument, base_name};
+use crate::netboot::fallbacks::{FallbackScript, IDENTIFY, fallback, last_resort, to_disk};
 use crate::netboot::identify::about;
 use crate::render::RenderProblem;
 
@@ -41,19 +41,19 @@ pub struct Fetch {
     pub local: IpAddr,
     pub protocol: Protocol,
     /// What the URL says of who asks.
-    pub hint: Hint,
+    pub hint: ClientHint,
     /// Whether the URL has a part after `?`.
     pub has_query: bool,
 }
 
 /// What was sent of a file.
 #[derive(Debug, Clone)]
-pub struct Served {
+pub struct ServedFile {
     pub path: String,
     pub label: String,
     pub peer: IpAddr,
     pub protocol: Protocol,
-    pub about: About,
+    pub about: FileSubject,
     pub size: u64,
     pub bytes: u64,
     pub duration: Duration,
@@ -61,10 +61,10 @@ pub struct Served {
     pub complete: bool,
 }
 
-impl Served {
+impl ServedFile {
     /// The record of a transfer that is about to begin.
-    pub fn of(fetch: &Fetch, opened: &Opened) -> Self {
-        Served {
+    pub fn of(fetch: &Fetch, opened: &OpenedFile) -> Self {
+        ServedFile {
             path: capability::hide(&fetch.path),
             label: opened.label.clone(),
             peer: fetch.peer,
@@ -82,25 +82,27 @@ impl Netboot {
     /// Opens a path for a client.
     ///
     /// # Errors
-    /// Why it gives nothing; see [`Refused`].
-    pub async fn open(self: &Arc<Self>, fetch: &Fetch) -> Result<Opened, Refused> {
-        let path = namespace::clean(&fetch.path).map_err(Refused::BadPath)?;
+    /// Why it gives nothing; see [`FetchRefusal`].
+    pub async fn open(self: &Arc<Self>, fetch: &Fetch) -> Result<OpenedFile, FetchRefusal> {
+        let path = namespace::clean(&fetch.path).map_err(FetchRefusal::BadPath)?;
         // What is rendered waits for much, and would make the future of a plain file ten times as large.
         match namespace::resolve(&path, |name| self.loaders.contains(name)) {
-            Entry::Absent => Err(Refused::Absent),
-            Entry::Loader(name) => self.open_loader(fetch, &name).await,
-            Entry::Script(kind, hint) => Box::pin(self.open_script(fetch, kind, &hint)).await,
-            Entry::Choice { kind, bootenv } => Box::pin(self.open_choice(fetch, kind, &bootenv)).await,
-            Entry::Machine { capability, file } => {
+            NamespaceEntry::Absent => Err(FetchRefusal::Absent),
+            NamespaceEntry::Loader(name) => self.open_loader(fetch, &name).await,
+            NamespaceEntry::Script(kind, hint) => Box::pin(self.open_script(fetch, kind, &hint)).await,
+            NamespaceEntry::Choice { kind, bootenv } => {
+                Box::pin(self.open_choice(fetch, kind, &bootenv)).await
+            }
+            NamespaceEntry::Machine { capability, file } => {
                 Box::pin(self.open_machine_file(fetch, &capability, &file)).await
             }
-            Entry::Artifact { name, file } => self.open_artifact(fetch, (&name, &file)).await,
-            Entry::Agent(arch) => self.open_agent(fetch, &arch),
+            NamespaceEntry::Artifact { name, file } => self.open_artifact(fetch, (&name, &file)).await,
+            NamespaceEntry::Agent(arch) => self.open_agent(fetch, &arch),
         }
     }
 
     /// Records what was sent.
-    pub fn served(self: &Arc<Self>, served: Served) {
+    pub fn served(self: &Arc<Self>, served: ServedFile) {
         self.saw_file(&served);
         if let Some(mirror) = &served.about.mirror {
             self.artifacts.count_served(mirror, served.bytes);
@@ -122,7 +124,7 @@ impl Netboot {
     }
 
     /// Queues an event about a machine and by it; where none is known, about the server.
-    pub fn note_boot_event(&self, about: &About, body: impl Into<EventBody>) {
+    pub fn note_boot_event(&self, about: &FileSubject, body: impl Into<EventBody>) {
         let event = NewEvent::new(self.kernel.now(), body).in_attempt(about.attempt);
         self.kernel.note(match about.machine.as_ref().map(|id| Kind::Machine.subject(id)) {
             Some(subject) => event.by(subject.clone()).about(subject),
@@ -131,70 +133,70 @@ impl Netboot {
     }
 
     /// A file that is not for this machine now; the machine's timeline says so too.
-    pub fn deny(&self, fetch: &Fetch, gathered: &Gathered, decision: &Decision) -> Refused {
+    pub fn deny(&self, fetch: &Fetch, gathered: &BootFacts, decision: &BootDecision) -> FetchRefusal {
         let reason = decision.verdict.reason();
         let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
         match &gathered.machine {
             Some(machine) => self.deny_because(fetch, machine, reason),
-            None => Refused::Denied(reason.to_owned()),
+            None => FetchRefusal::Denied(reason.to_owned()),
         }
     }
 
-    pub fn deny_because(&self, fetch: &Fetch, machine: &Stored<Machine>, reason: &str) -> Refused {
+    pub fn deny_because(&self, fetch: &Fetch, machine: &Stored<Machine>, reason: &str) -> FetchRefusal {
         let about = about(Some(machine));
         let (path, protocol) = (capability::hide(&fetch.path), Some(fetch.protocol));
         let denied = BootDenied { path, peer: fetch.peer, protocol, reason: reason.to_owned() };
         self.note_boot_event(&about, denied);
-        Refused::Denied(reason.to_owned())
+        FetchRefusal::Denied(reason.to_owned())
     }
 
     async fn open_script(
         self: &Arc<Self>,
         fetch: &Fetch,
         kind: ScriptKind,
-        named: &Hint,
-    ) -> Result<Opened, Refused> {
-        let hint = Hint { mac: named.mac.or(fetch.hint.mac), address: named.address };
+        named: &ClientHint,
+    ) -> Result<OpenedFile, FetchRefusal> {
+        let hint = ClientHint { mac: named.mac.or(fetch.hint.mac), address: named.address };
         let gathered = self.who(fetch, &hint)?;
         if gathered.machine.is_none() && self.is_stranger(fetch, &hint) && kind == ScriptKind::Ipxe {
-            return Ok(self.send_surely(fetch, &gathered, (Document::Identify, IDENTIFY)).await);
+            return Ok(self.send_surely(fetch, &gathered, (BootDocument::Identify, IDENTIFY)).await);
         }
         if gathered.machine.is_none() {
-            self.saw_unknown_fetch(fetch, &hint, &gathered.decide(&Asked::Script, self.kernel.now()));
+            self.saw_unknown_fetch(fetch, &hint, &gathered.decide(&BootQuestion::Script, self.kernel.now()));
         }
-        self.answer_script(fetch, gathered, kind, Asked::Script).await
+        self.answer_script(fetch, gathered, kind, BootQuestion::Script).await
     }
 
     /// Decides about a loader's script and carries it out.
     pub async fn answer_script(
         self: &Arc<Self>,
         fetch: &Fetch,
-        gathered: Gathered,
+        gathered: BootFacts,
         kind: ScriptKind,
-        asked: Asked,
-    ) -> Result<Opened, Refused> {
+        asked: BootQuestion,
+    ) -> Result<OpenedFile, FetchRefusal> {
         let (gathered, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
         if let Some(machine) = &gathered.machine {
-            self.saw_sign(machine, Sign::Script(kind));
+            self.saw_sign(machine, BootSign::Script(kind));
         }
         match decision.answer {
-            Answer::BootScript => {
+            BootGrant::BootScript => {
                 let boot = self.boot_of(fetch, &gathered);
                 if let Err(problem) = self.check_files(&boot).await {
                     return self.show_problem(fetch, &gathered, kind, &problem).await;
                 }
                 self.mended(&gathered, None).await;
-                match self.send_document(fetch, &gathered, Document::BootScript(kind)).await {
-                    Err(Refused::Failed(message)) => self.show(fetch, &gathered, kind, message).await,
+                match self.send_document(fetch, &gathered, BootDocument::BootScript(kind)).await {
+                    Err(FetchRefusal::Failed(message)) => self.show(fetch, &gathered, kind, message).await,
                     other => other,
                 }
             }
-            Answer::LocalScript => {
-                let document = (Document::LocalScript(kind), to_disk(kind));
+            BootGrant::LocalScript => {
+                let document = (BootDocument::LocalScript(kind), to_disk(kind));
                 Ok(self.send_surely(fetch, &gathered, document).await)
             }
-            Answer::MenuScript => self.send_document(fetch, &gathered, Document::Menu(kind)).await,
-            Answer::ScreenScript => {
+            BootGrant::MenuScript => self.send_document(fetch, &gathered, BootDocument::Menu(kind)).await,
+            BootGrant::ScreenScript => {
                 let message = decision.verdict.reason().to_owned();
                 self.show(fetch, &gathered, kind, message).await
             }
@@ -207,15 +209,15 @@ impl Netboot {
         fetch: &Fetch,
         capability: &str,
         file: &str,
-    ) -> Result<Opened, Refused> {
-        let (attempt, gathered) = self.holder(capability).ok_or(Refused::Absent)?;
+    ) -> Result<OpenedFile, FetchRefusal> {
+        let (attempt, gathered) = self.holder(capability).ok_or(FetchRefusal::Absent)?;
         if let Some(machine) = &gathered.machine
             && let Some(why) = self.why_not_from(machine, fetch.peer)
         {
             return Err(self.deny_because(fetch, machine, &why));
         }
         let script = match namespace::resolve(file, |_| false) {
-            Entry::Script(kind, _) => Some(kind),
+            NamespaceEntry::Script(kind, _) => Some(kind),
             _ => None,
         };
         let boot = self.boot_of(fetch, &gathered);
@@ -227,25 +229,25 @@ impl Netboot {
             (None, Some(_)) => MachineFile::Kernel,
             (None, None) => MachineFile::Answer,
         };
-        let asked = Asked::MachineFile { attempt, file: what };
+        let asked = BootQuestion::MachineFile { attempt, file: what };
         let is_over = gathered.attempt().is_none_or(|attempt| attempt.progress == BootProgress::Ended);
         if let (Some(kind), false) = (script, is_over) {
             return self.answer_script(fetch, gathered, kind, asked).await;
         }
         let decision = gathered.decide(&asked, self.kernel.now());
-        if decision.answer != Answer::Serve {
+        if decision.answer != BootGrant::Serve {
             return Err(self.deny(fetch, &gathered, &decision));
         }
         if let (Some(path), Some(files)) = (kernel, boot.files()) {
             if let Some(machine) = gathered.machine.as_ref().filter(|_| path != files.kernel) {
-                self.saw_sign(machine, Sign::Initrd);
+                self.saw_sign(machine, BootSign::Initrd);
             }
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
             return self.static_artifact(fetch, (&files.artifact, &path), &gathered).await;
         }
         let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
         let template = templates.into_iter().find(|template| template.path == file).cloned();
-        let document = Document::File(template.ok_or(Refused::Absent)?);
+        let document = BootDocument::File(template.ok_or(FetchRefusal::Absent)?);
         self.progress(&gathered, BootProgress::System).await.map_err(failed)?;
         self.send_document(fetch, &gathered, document).await
     }
@@ -254,8 +256,8 @@ impl Netboot {
         self: &Arc<Self>,
         fetch: &Fetch,
         (name, file): (&str, &str),
-    ) -> Result<Opened, Refused> {
-        let mut gathered = self.who(fetch, &Hint::default())?;
+    ) -> Result<OpenedFile, FetchRefusal> {
+        let mut gathered = self.who(fetch, &ClientHint::default())?;
         // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
         // uses up the arming as it does below the capability.
         let asked = {
@@ -265,13 +267,13 @@ impl Netboot {
         if let Some(asked) = asked {
             let fetched = Box::pin(self.script_fetched(fetch, gathered, &asked)).await;
             let (found, decision) = fetched.map_err(failed)?;
-            if decision.answer != Answer::Serve {
+            if decision.answer != BootGrant::Serve {
                 return Err(self.deny(fetch, &found, &decision));
             }
-            if matches!(asked, Asked::InstallKernel(_)) {
+            if matches!(asked, BootQuestion::InstallKernel(_)) {
                 self.progress(&found, BootProgress::Kernel).await.map_err(failed)?;
             } else if let Some(machine) = &found.machine {
-                self.saw_sign(machine, Sign::Initrd);
+                self.saw_sign(machine, BootSign::Initrd);
             }
             gathered = found;
         }
@@ -279,24 +281,24 @@ impl Netboot {
     }
 
     /// This very program, for machines of the server's own architecture.
-    fn open_agent(&self, fetch: &Fetch, arch: &str) -> Result<Opened, Refused> {
+    fn open_agent(&self, fetch: &Fetch, arch: &str) -> Result<OpenedFile, FetchRefusal> {
         if arch.parse() != Ok(host_arch()) {
-            return Err(Refused::Absent);
+            return Err(FetchRefusal::Absent);
         }
-        let gathered = self.who(fetch, &Hint::default())?;
+        let gathered = self.who(fetch, &ClientHint::default())?;
         let opened = File::open("/proc/self/exe")
             .and_then(|file| static_file(file, format!("agent:{arch}"), "application/octet-stream"));
         let opened = opened.map_err(|error| unreadable(arch, &error))?;
-        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
+        Ok(OpenedFile { about: about(gathered.machine.as_deref()), ..opened })
     }
 
-    fn boot_of(&self, fetch: &Fetch, gathered: &Gathered) -> Boot {
+    fn boot_of(&self, fetch: &Fetch, gathered: &BootFacts) -> BootContext {
         let attempt = gathered.machine.as_ref().and_then(|machine| machine.status.boot_attempt.clone());
         gathered.boot(attempt, self.catalog.facing(fetch.local))
     }
 
     /// On a thread that may take its time, if anything has to be rendered.
-    async fn check_files(self: &Arc<Self>, boot: &Boot) -> Result<(), RenderProblem> {
+    async fn check_files(self: &Arc<Self>, boot: &BootContext) -> Result<(), RenderProblem> {
         if self.is_rehearsed(boot) {
             return Ok(());
         }
@@ -309,38 +311,41 @@ impl Netboot {
     async fn send_document(
         self: &Arc<Self>,
         fetch: &Fetch,
-        gathered: &Gathered,
-        document: Document,
-    ) -> Result<Opened, Refused> {
+        gathered: &BootFacts,
+        document: BootDocument,
+    ) -> Result<OpenedFile, FetchRefusal> {
         let mut boot = self.boot_of(fetch, gathered);
         let label = label(&document);
         // Only a file of the machine's own attempt may hold what is secret.
         let sealed = match &document {
-            Document::File(_) => Sealed::Open,
-            _ => Sealed::Closed,
+            BootDocument::File(_) => SecretMode::Open,
+            _ => SecretMode::Closed,
         };
         if let Some(page) = self.kept_page(&boot, &document, sealed) {
             self.record_served(&fetch.path, (&boot, &document), &page);
             return Ok(self.send_page(gathered, label, &page).await);
         }
-        if let (Document::File(file), Some(machine)) = (&document, &gathered.machine)
+        if let (BootDocument::File(file), Some(machine)) = (&document, &gathered.machine)
             && self.hands_out_token(&boot, file)
         {
             boot.agent_token = Some(self.access.agent_token(machine).await.map_err(failed)?);
         }
         let (netboot, path) = (Arc::clone(self), fetch.path.clone());
-        let render = move || {
-            let page = netboot.page(&boot, &document, sealed)?;
-            netboot.record_served(&path, (&boot, &document), &page);
-            Ok::<_, RenderProblem>(page)
-        };
-        match self.catalog.render_aside(render).await {
+        match self
+            .catalog
+            .render_aside(move || {
+                let page = netboot.page(&boot, &document, sealed)?;
+                netboot.record_served(&path, (&boot, &document), &page);
+                Ok::<_, RenderProblem>(page)
+            })
+            .await
+        {
             Ok(Ok(page)) => Ok(self.send_page(gathered, label, &page).await),
             Ok(Err(problem)) => {
                 self.render_failed(gathered, &label, &problem).await;
-                Err(Refused::Failed(problem.to_string()))
+                Err(FetchRefusal::Failed(problem.to_string()))
             }
-            Err(error) => Err(Refused::Failed(error.to_string())),
+            Err(error) => Err(FetchRefusal::Failed(error.to_string())),
         }
     }
 
@@ -348,9 +353,9 @@ impl Netboot {
     async fn send_surely(
         self: &Arc<Self>,
         fetch: &Fetch,
-        gathered: &Gathered,
-        (document, built_in): (Document, BuiltIn),
-    ) -> Opened {
+        gathered: &BootFacts,
+        (document, built_in): (BootDocument, FallbackScript),
+    ) -> OpenedFile {
         let rendered = self.send_document(fetch, gathered, document);
         match tokio::time::timeout(RENDERED_SOON, rendered).await {
             Ok(Ok(opened)) => opened,
@@ -358,7 +363,7 @@ impl Netboot {
         }
     }
 
-    async fn send_page(&self, gathered: &Gathered, label: String, page: &Page) -> Opened {
+    async fn send_page(&self, gathered: &BootFacts, label: String, page: &SentDocument) -> OpenedFile {
         let about = about(gathered.machine.as_deref());
         if self.is_news(EventKind::BootRendered, &about, &label) {
             let (sha256, provenance) = (page.sha256.clone(), page.provenance.clone());
@@ -366,8 +371,8 @@ impl Netboot {
             self.note_boot_event(&about, BootRendered { label: label.clone(), sha256, bytes, provenance });
         }
         self.mended(gathered, Some(&label)).await;
-        Opened {
-            body: Body::Bytes(page.text.clone()),
+        OpenedFile {
+            body: FileBody::Bytes(page.text.clone()),
             label,
             content_type: "text/plain",
             version: None,
@@ -378,10 +383,10 @@ impl Netboot {
     async fn show_problem(
         self: &Arc<Self>,
         fetch: &Fetch,
-        gathered: &Gathered,
+        gathered: &BootFacts,
         kind: ScriptKind,
         problem: &RenderProblem,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<OpenedFile, FetchRefusal> {
         self.render_failed(gathered, &format!("rendered:{}", problem.template), problem).await;
         self.show(fetch, gathered, kind, problem.to_string()).await
     }
@@ -390,34 +395,34 @@ impl Netboot {
     async fn show(
         self: &Arc<Self>,
         fetch: &Fetch,
-        gathered: &Gathered,
+        gathered: &BootFacts,
         kind: ScriptKind,
         message: String,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<OpenedFile, FetchRefusal> {
         let about = about(gathered.machine.as_deref());
         self.note_boot_event(&about, BootScreen { message: message.clone() });
-        let document = Document::Screen { kind, message: message.clone() };
+        let document = BootDocument::Screen { kind, message: message.clone() };
         match self.send_document(fetch, gathered, document).await {
-            Err(Refused::Failed(_)) => Ok(last_resort(kind, about)),
+            Err(FetchRefusal::Failed(_)) => Ok(last_resort(kind, about)),
             other => other,
         }
     }
 }
 
-fn label(document: &Document) -> String {
+fn label(document: &BootDocument) -> String {
     match document {
-        Document::BootScript(kind) => format!("rendered:{}", kind.template("boot")),
-        Document::LocalScript(kind) => format!("rendered:{}", kind.template("local")),
-        Document::Menu(kind) => format!("rendered:{}", kind.template("menu")),
-        Document::Screen { kind, .. } => format!("rendered:{}", kind.template("screen")),
-        Document::Identify => "rendered:ipxe/identify.ipxe".to_owned(),
-        Document::DiskStart => "rendered:grub/disk.cfg".to_owned(),
-        Document::File(file) => format!("rendered:{}", file.path),
+        BootDocument::BootScript(kind) => format!("rendered:{}", kind.template("boot")),
+        BootDocument::LocalScript(kind) => format!("rendered:{}", kind.template("local")),
+        BootDocument::Menu(kind) => format!("rendered:{}", kind.template("menu")),
+        BootDocument::Screen { kind, .. } => format!("rendered:{}", kind.template("screen")),
+        BootDocument::Identify => "rendered:ipxe/identify.ipxe".to_owned(),
+        BootDocument::DiskStart => "rendered:grub/disk.cfg".to_owned(),
+        BootDocument::File(file) => format!("rendered:{}", file.path),
     }
 }
 
-fn failed(error: Error) -> Refused {
-    Refused::Failed(error.to_string())
+fn failed(error: Error) -> FetchRefusal {
+    FetchRefusal::Failed(error.to_string())
 }
 
 fn host_arch() -> Arch {

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::artifacts::opened::{About, Refused};
+use crate::artifacts::opened::{FetchRefusal, FileSubject};
 use crate::catalog::params::set_value;
 use crate::model::{AddressKey, ContentView, Lease, LeaseState, Machine, Stored, World, settings};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::namespace::Hint;
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::namespace::ClientHint;
 use crate::netboot::files::Fetch;
 
 /// The param with the network of the installed system.
@@ -19,7 +19,7 @@ const NETWORK: &str = "network";
 
 impl Netboot {
     /// Who asks: by the address it asks from, else by what the URL says.
-    pub fn who(&self, fetch: &Fetch, hint: &Hint) -> Result<Gathered, Refused> {
+    pub fn who(&self, fetch: &Fetch, hint: &ClientHint) -> Result<BootFacts, FetchRefusal> {
         self.kernel.read(|world| {
             let now = self.kernel.now();
             let by_address = self.machine_at(world, fetch.peer);
@@ -27,15 +27,15 @@ impl Netboot {
             if let Some(why) = by_name
                 .and_then(|named| why_foreign(world, (named, by_address.as_deref()), (fetch.peer, now)))
             {
-                return Err(Refused::Denied(why));
+                return Err(FetchRefusal::Denied(why));
             }
             let machine = by_name.or(by_address.as_ref());
-            Ok(Gathered::of(world, &self.loaders, machine))
+            Ok(BootFacts::of(world, &self.loaders, machine))
         })
     }
 
     /// Whether nothing at all is known of who asks, so that it has to be asked.
-    pub fn is_stranger(&self, fetch: &Fetch, hint: &Hint) -> bool {
+    pub fn is_stranger(&self, fetch: &Fetch, hint: &ClientHint) -> bool {
         self.kernel
             .read(|world| hint.mac.is_none() && world.leases.get(&AddressKey::from(fetch.peer)).is_none())
     }
@@ -50,19 +50,19 @@ impl Netboot {
     }
 
     /// The attempt a capability stands for, and the facts of its machine.
-    pub fn holder(&self, capability: &str) -> Option<(Uuid, Gathered)> {
+    pub fn holder(&self, capability: &str) -> Option<(Uuid, BootFacts)> {
         let attempt = self.catalog.attempt_of(capability)?;
         self.kernel.read(|world| {
             let machine = world.machines.find("attempt", &attempt.to_string())?;
-            Some((attempt, Gathered::of(world, &self.loaders, Some(machine))))
+            Some((attempt, BootFacts::of(world, &self.loaders, Some(machine))))
         })
     }
 }
 
 /// Whom a file is about: the machine and its boot attempt.
-pub fn about(machine: Option<&Stored<Machine>>) -> About {
+pub fn about(machine: Option<&Stored<Machine>>) -> FileSubject {
     let attempt = machine.and_then(|machine| machine.status.boot_attempt.as_ref());
-    About {
+    FileSubject {
         machine: machine.map(|machine| machine.key.clone()),
         attempt: attempt.map(|attempt| attempt.id),
         mirror: None,

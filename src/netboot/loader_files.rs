@@ -6,25 +6,25 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 
-use crate::artifacts::opened::{Body, Opened, Refused, Version};
+use crate::artifacts::opened::{FetchRefusal, FileBody, FileVersion, OpenedFile};
 use crate::artifacts::static_files::{static_file, unreadable};
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::Boot;
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::BootContext;
 use crate::model::event::BootNoLoader;
 use crate::model::{Arch, BootFiles, sha256_hex};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::decision::{Answer, Asked};
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::decision::{BootGrant, BootQuestion};
 use crate::netboot::decide::loader;
-use crate::netboot::decide::namespace::Hint;
-use crate::netboot::decide::signed::{self, Role};
-use crate::netboot::decide::stops::Sign;
-use crate::netboot::documents::Document;
+use crate::netboot::decide::namespace::ClientHint;
+use crate::netboot::decide::signed::{self, ChainRole};
+use crate::netboot::decide::stops::BootSign;
+use crate::netboot::documents::BootDocument;
 use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
-use crate::netboot::loaders::Loaders;
+use crate::netboot::loaders::InstalledLoaders;
 use crate::proto::fat;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// Images that are kept: one for each chain and each of our addresses.
 const IMAGES_MAX: usize = 16;
@@ -33,52 +33,56 @@ const LOADER_BYTES_MAX: u64 = 32 << 20;
 
 /// An image, for the templates it was made with.
 #[derive(Debug, Clone)]
-struct Image {
+struct LoaderImage {
     generation: u64,
     bytes: Bytes,
-    version: Version,
+    version: FileVersion,
 }
 
 /// The images that were asked for.
 #[derive(Debug, Default)]
-pub struct Images {
-    made: BTreeMap<(String, IpAddr), Image>,
+pub struct LoaderImages {
+    made: BTreeMap<(String, IpAddr), LoaderImage>,
 }
 
 impl Netboot {
-    pub async fn open_loader(self: &Arc<Self>, fetch: &Fetch, name: &str) -> Result<Opened, Refused> {
-        let gathered = self.who(fetch, &Hint::default())?;
-        let decision = gathered.decide(&Asked::Loader, self.kernel.now());
-        if decision.answer != Answer::Serve {
+    pub async fn open_loader(
+        self: &Arc<Self>,
+        fetch: &Fetch,
+        name: &str,
+    ) -> Result<OpenedFile, FetchRefusal> {
+        let gathered = self.who(fetch, &ClientHint::default())?;
+        let decision = gathered.decide(&BootQuestion::Loader, self.kernel.now());
+        if decision.answer != BootGrant::Serve {
             return Err(self.deny(fetch, &gathered, &decision));
         }
         if let Some(machine) = &gathered.machine {
-            self.saw_sign(machine, Sign::Fetches(name.to_owned()));
+            self.saw_sign(machine, BootSign::Fetches(name.to_owned()));
         }
         let about = about(gathered.machine.as_deref());
         let label = format!("loader:{name}");
         if let Some(chain) = signed::image_of(name) {
             let image = self.image(chain, fetch.local).await;
             let image = image.map_err(|refused| self.loader_lost(&gathered, refused))?;
-            let (body, version) = (Body::Bytes(image.bytes), Some(image.version));
-            return Ok(Opened { body, label, content_type: "application/vnd.efi-img", version, about });
+            let (body, version) = (FileBody::Bytes(image.bytes), Some(image.version));
+            return Ok(OpenedFile { body, label, content_type: "application/vnd.efi-img", version, about });
         }
         let file = self.loaders.open(name).map_err(|error| {
             let way_out = "put it back, or restart the server to have it looked for elsewhere";
             let why = format!("the loader {name} cannot be read: {error}; {way_out}");
-            self.loader_lost(&gathered, Refused::Failed(why))
+            self.loader_lost(&gathered, FetchRefusal::Failed(why))
         })?;
         let content_type =
             if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
         let opened = static_file(file, label, content_type).map_err(|error| unreadable(name, &error))?;
-        Ok(Opened { about, ..opened })
+        Ok(OpenedFile { about, ..opened })
     }
 
     /// A loader that was found at the start and cannot be had now: "not found" on a machine's screen would
     /// tell nobody why.
-    fn loader_lost(&self, gathered: &Gathered, refused: Refused) -> Refused {
-        if let Refused::Failed(reason) = &refused {
-            warn_seldom!(reason, "a loader cannot be served");
+    fn loader_lost(&self, gathered: &BootFacts, refused: FetchRefusal) -> FetchRefusal {
+        if let FetchRefusal::Failed(reason) = &refused {
+            warn_limited!(reason, "a loader cannot be served");
             let about = about(gathered.machine.as_deref());
             self.note_boot_event(&about, BootNoLoader { mac: None, reason: reason.clone() });
         }
@@ -108,13 +112,13 @@ impl Netboot {
     }
 
     /// The shim that a signed iPXE is to start the kernel with, by its name in the boot namespace.
-    pub fn kernel_shim(&self, boot: &Boot, files: &BootFiles) -> Option<String> {
+    pub fn kernel_shim(&self, boot: &BootContext, files: &BootFiles) -> Option<String> {
         let arch = boot.machine.as_ref().map_or(Arch::Amd64, |machine| machine.spec.arch);
         signed::kernel_shim(files.secure_boot.as_deref()?, arch, &self.loaders.names)
     }
 
     /// The disk image of a chain for machines that see us at `local`: made once, then kept.
-    async fn image(self: &Arc<Self>, chain: &str, local: IpAddr) -> Result<Image, Refused> {
+    async fn image(self: &Arc<Self>, chain: &str, local: IpAddr) -> Result<LoaderImage, FetchRefusal> {
         let key = (chain.to_owned(), local);
         let generation = self.kernel.read(|world| world.templates.generation());
         let made = self.memory.images.lock().unwrap_or_else(PoisonError::into_inner).made.get(&key).cloned();
@@ -123,10 +127,10 @@ impl Netboot {
         }
         let (netboot, chain) = (Arc::clone(self), chain.to_owned());
         let made = tokio::task::spawn_blocking(move || netboot.make_image(&chain, local)).await;
-        let bytes = made.map_err(|error| Refused::Failed(error.to_string()))??;
+        let bytes = made.map_err(|error| FetchRefusal::Failed(error.to_string()))??;
         let tag = format!("\"{}\"", sha256_hex(&bytes));
-        let version = Version { tag, modified: self.kernel.now().as_second() };
-        let image = Image { generation, version, bytes };
+        let version = FileVersion { tag, modified: self.kernel.now().as_second() };
+        let image = LoaderImage { generation, version, bytes };
         let mut images = self.memory.images.lock().unwrap_or_else(PoisonError::into_inner);
         if images.made.len() >= IMAGES_MAX {
             images.made.pop_first();
@@ -135,24 +139,24 @@ impl Netboot {
         Ok(image)
     }
 
-    fn make_image(&self, chain: &str, local: IpAddr) -> Result<Bytes, Refused> {
-        let boot = Gathered::default().boot(None, self.catalog.facing(local));
-        let config = self.render_document(&boot, &Document::DiskStart, Sealed::Closed);
-        let config = config.map_err(|problem| Refused::Failed(problem.to_string()))?;
+    fn make_image(&self, chain: &str, local: IpAddr) -> Result<Bytes, FetchRefusal> {
+        let boot = BootFacts::default().boot(None, self.catalog.facing(local));
+        let config = self.render_document(&boot, &BootDocument::DiskStart, SecretMode::Closed);
+        let config = config.map_err(|problem| FetchRefusal::Failed(problem.to_string()))?;
         let image = build(&self.loaders, chain, config.text.as_bytes());
-        image.map(Bytes::from).map_err(|why| Refused::Failed(format!("the image of `{chain}`: {why}")))
+        image.map(Bytes::from).map_err(|why| FetchRefusal::Failed(format!("the image of `{chain}`: {why}")))
     }
 }
 
 /// The disk: shim where firmware looks for a program (UEFI 3.5.1.1), what it starts beside it, and the
 /// configuration in every folder that a distribution's GRUB has as its prefix.
-fn build(loaders: &Loaders, chain: &str, config: &[u8]) -> Result<Vec<u8>, String> {
+fn build(loaders: &InstalledLoaders, chain: &str, config: &[u8]) -> Result<Vec<u8>, String> {
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for (file, path) in loaders.chain(chain) {
         let name = match (signed::role(&format!("{chain}/{file}")), file) {
-            (Some(Role::Shim), "shimx64.efi") => "BOOTX64.EFI",
-            (Some(Role::Shim), "shimaa64.efi") => "BOOTAA64.EFI",
-            (Some(Role::Second | Role::MokManager), name) => name,
+            (Some(ChainRole::Shim), "shimx64.efi") => "BOOTX64.EFI",
+            (Some(ChainRole::Shim), "shimaa64.efi") => "BOOTAA64.EFI",
+            (Some(ChainRole::Second | ChainRole::MokManager), name) => name,
             _ => continue,
         };
         let size = std::fs::metadata(path).map(|metadata| metadata.len());
@@ -168,7 +172,7 @@ fn build(loaders: &Loaders, chain: &str, config: &[u8]) -> Result<Vec<u8>, Strin
             files.push((format!("{folder}/grub.cfg"), config.to_vec()));
         }
     }
-    let files: Vec<fat::File<'_>> =
+    let files: Vec<fat::FatFile<'_>> =
         files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
     fat::image(&files).map_err(|error| error.to_string())
 }

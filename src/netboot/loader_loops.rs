@@ -6,15 +6,15 @@ use std::sync::PoisonError;
 use crate::model::event::{BootLoopStopped, BootNoLoader};
 use crate::model::{Mac, Machine, Stored};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
-use crate::netboot::decide::chainload::Ask;
-use crate::netboot::decide::loader_ask::LoaderAsk;
+use crate::netboot::boot_facts::BootFacts;
+use crate::netboot::decide::chainload::LoaderRequest;
+use crate::netboot::decide::loader_ask::LoaderSighting;
 use crate::netboot::identify::about;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
 /// A DHCP packet as far as loaders are concerned.
 #[derive(Clone, Copy, Debug)]
-pub struct LoaderRequest {
+pub struct LoaderPacket {
     /// Ethernet hardware address of the client, where it has one.
     pub mac: Option<Mac>,
     pub xid: u32,
@@ -23,7 +23,11 @@ pub struct LoaderRequest {
 
 impl Netboot {
     /// What this client asked for before.
-    pub fn asks_before(&self, request: &LoaderRequest, machine: Option<&Stored<Machine>>) -> Vec<Ask> {
+    pub fn asks_before(
+        &self,
+        request: &LoaderPacket,
+        machine: Option<&Stored<Machine>>,
+    ) -> Vec<LoaderRequest> {
         let Some(mac) = request.mac else { return Vec::new() };
         let asks = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner);
         let before = match request.is_discover {
@@ -34,7 +38,7 @@ impl Netboot {
     }
 
     /// What this client may ask for next is decided by all of these.
-    pub fn asks_of(&self, machine: Option<&Stored<Machine>>, mac: Option<Mac>) -> Vec<Ask> {
+    pub fn asks_of(&self, machine: Option<&Stored<Machine>>, mac: Option<Mac>) -> Vec<LoaderRequest> {
         let asks = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner);
         let macs = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied()).chain(mac);
         let longest = macs.map(|mac| asks.of(mac)).max_by_key(|asks| asks.len()).unwrap_or_default();
@@ -43,19 +47,19 @@ impl Netboot {
 
     /// Records a loader that a client asked for. A boot loop that is stopped is an event, once for each
     /// DISCOVER.
-    pub fn record_loader_ask(&self, asked: LoaderAsk, gathered: &Gathered) {
-        let LoaderAsk { mac, ask, stopped } = asked;
+    pub fn record_loader_ask(&self, asked: LoaderSighting, gathered: &BootFacts) {
+        let LoaderSighting { mac, ask, stopped } = asked;
         let is_new = self.memory.asks.lock().unwrap_or_else(PoisonError::into_inner).add(mac, ask);
         if let Some(reason) = stopped.filter(|_| is_new) {
-            warn_seldom!(%mac, reason, "a boot goes round and is stopped");
+            warn_limited!(%mac, reason, "a boot goes round and is stopped");
             let about = about(gathered.machine.as_deref());
             self.note_boot_event(&about, BootLoopStopped { mac, reason: reason.to_string() });
         }
     }
 
     /// Records that there is no loader for a machine that is to boot.
-    pub fn record_missing_loader(&self, (mac, reason): (Mac, &str), gathered: &Gathered) {
-        warn_seldom!(%mac, reason, "there is no loader for a machine");
+    pub fn record_missing_loader(&self, (mac, reason): (Mac, &str), gathered: &BootFacts) {
+        warn_limited!(%mac, reason, "there is no loader for a machine");
         let about = about(gathered.machine.as_deref());
         self.note_boot_event(&about, BootNoLoader { mac: Some(mac), reason: reason.to_owned() });
     }
@@ -70,6 +74,6 @@ impl Netboot {
 
 /// Whether an ask counts for a machine: what its MAC asked for before the machine was made was asked for by
 /// another machine, or by an unknown client.
-fn is_of(ask: &Ask, machine: Option<&Stored<Machine>>) -> bool {
+fn is_of(ask: &LoaderRequest, machine: Option<&Stored<Machine>>) -> bool {
     machine.is_none_or(|machine| machine.created_at <= ask.at)
 }

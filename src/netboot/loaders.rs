@@ -22,13 +22,13 @@ const MOK_MANAGERS: [&str; 2] = ["mmx64.efi", "mmaa64.efi"];
 
 /// Loaders by their name in the boot namespace, with the file each was found at.
 #[derive(Debug, Clone, Default)]
-pub struct Loaders {
+pub struct InstalledLoaders {
     found: BTreeMap<String, PathBuf>,
     /// The names of all that were found, for the boot decision.
     pub names: Arc<BTreeSet<String>>,
 }
 
-impl Loaders {
+impl InstalledLoaders {
     /// Looks for every loader: first in `own` (a site's own builds, by name, and its folders of signed ones),
     /// then where the distribution's packages put it.
     pub fn find(own: &Path) -> Self {
@@ -36,7 +36,7 @@ impl Loaders {
         Self::find_on(own, host.as_deref())
     }
 
-    /// As [`Loaders::find`], on a server that runs the distribution `host`.
+    /// As [`InstalledLoaders::find`], on a server that runs the distribution `host`.
     fn find_on(own: &Path, host: Option<&str>) -> Self {
         let mut found = BTreeMap::new();
         for loader in LOADERS {
@@ -48,7 +48,7 @@ impl Loaders {
         found.extend(host.into_iter().flat_map(packaged_chain));
         found.extend(own_chains(own));
         let names = Arc::new(with_images(&found));
-        Loaders { found, names }
+        InstalledLoaders { found, names }
     }
 
     /// Whether there is a loader, or the image of a chain, of this name.
@@ -79,9 +79,12 @@ impl Loaders {
 
 /// Those that have what they need beside them: the others would be told to firmware, and start nothing.
 fn complete(found: BTreeMap<String, PathBuf>) -> BTreeMap<String, PathBuf> {
-    let lacks = |name: &str| companion(name).filter(|needed| !found.contains_key(*needed));
-    let lacking: Vec<(String, &str)> =
-        found.keys().filter_map(|name| Some((name.clone(), lacks(name)?))).collect();
+    let lacking: Vec<(String, &str)> = found
+        .keys()
+        .filter_map(|name| {
+            Some((name.clone(), companion(name).filter(|needed| !found.contains_key(*needed))?))
+        })
+        .collect();
     let mut complete = found;
     for (loader, needed) in lacking {
         tracing::warn!(loader, needed, "a loader is left out that starts nothing without another file");
@@ -94,8 +97,11 @@ fn complete(found: BTreeMap<String, PathBuf>) -> BTreeMap<String, PathBuf> {
 fn packaged_chain(host: &str) -> Vec<(String, PathBuf)> {
     let files = STARTS.iter().flat_map(|start| [start.first, start.second]).chain(MOK_MANAGERS);
     let signed = files.filter(|file| !file.contains("pxe") && !file.contains("snp"));
-    let place = |file: &str| loader_named(file)?.paths.iter().map(PathBuf::from).find(|path| path.is_file());
-    signed.filter_map(|file| Some((format!("{host}/{file}"), place(file)?))).collect()
+    signed.filter_map(|file| Some((format!("{host}/{file}"), installed_path(file)?))).collect()
+}
+
+fn installed_path(file: &str) -> Option<PathBuf> {
+    loader_named(file)?.paths.iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
 /// The folders that a site put beside its loaders: `loaders/rocky/shimx64.efi`.
@@ -130,13 +136,19 @@ fn with_images(found: &BTreeMap<String, PathBuf>) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = found.keys().cloned().collect();
     let chains: BTreeSet<&str> = found.keys().filter_map(|name| Some(name.split_once('/')?.0)).collect();
     for chain in chains {
-        let has = |file: &str| found.contains_key(&format!("{chain}/{file}"));
         let grub = STARTS.iter().filter(|start| start.second.starts_with("grub"));
-        if grub.into_iter().any(|start| has(start.first) && has(start.second)) {
+        if grub
+            .into_iter()
+            .any(|start| has_file(found, chain, start.first) && has_file(found, chain, start.second))
+        {
             names.insert(format!("{chain}/{IMAGE}"));
         }
     }
     names
+}
+
+fn has_file(found: &BTreeMap<String, PathBuf>, chain: &str, file: &str) -> bool {
+    found.contains_key(&format!("{chain}/{file}"))
 }
 
 /// `ID=` of an os-release file: `debian`, `ubuntu`, `rocky`.
@@ -181,7 +193,7 @@ mod tests {
             fs::create_dir(&folder).unwrap();
             files.iter().for_each(|file| fs::write(folder.join(file), file).unwrap());
         }
-        let loaders = Loaders::find_on(own.path(), None);
+        let loaders = InstalledLoaders::find_on(own.path(), None);
         for there in ["rocky/shimx64.efi", "rocky/grubx64.efi", "rocky/revocations.efi", "rocky/efi.img"] {
             assert!(loaders.contains(there), "{there}");
         }

@@ -4,31 +4,31 @@
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
-use crate::netboot::boot_diagnosis::Trails;
-use crate::netboot::decide::chainload::Asks;
+use crate::netboot::boot_diagnosis::BootTraces;
+use crate::netboot::decide::chainload::LoaderRequests;
 use crate::netboot::decide::foreign_addresses::ForeignAddresses;
-use crate::netboot::fetch_throttle::Repeats;
-use crate::netboot::loader_files::Images;
-use crate::netboot::tftp_peers::Strangers;
+use crate::netboot::fetch_throttle::FetchThrottle;
+use crate::netboot::loader_files::LoaderImages;
+use crate::netboot::tftp_peers::UnknownPeers;
 use crate::netboot::unknown_clients::UnknownClients;
 
 /// The tables of [`Netboot`](crate::netboot::Netboot).
 #[derive(Debug, Default)]
 pub struct BootMemory {
     /// Loaders that clients asked for lately.
-    pub(super) asks: Mutex<Asks>,
+    pub(super) asks: Mutex<LoaderRequests>,
     /// What each machine was last seen to do.
-    pub(super) traces: Mutex<Trails>,
+    pub(super) traces: Mutex<BootTraces>,
     /// Disk images of signed loaders.
-    pub(super) images: Mutex<Images>,
+    pub(super) images: Mutex<LoaderImages>,
     /// Who has which address, where another server gives it.
     pub(super) foreign_addresses: Mutex<ForeignAddresses>,
     /// Strangers that asked over TFTP.
-    pub(super) strangers: Mutex<Strangers>,
-    /// Clients without a machine that the log tells of.
+    pub(super) strangers: Mutex<UnknownPeers>,
+    /// Clients without a machine that were logged.
     pub(super) unknown_clients: UnknownClients,
     /// Fetches that repeat themselves.
-    pub(super) repeats: Repeats,
+    pub(super) repeats: FetchThrottle,
     /// Events of fetches that were not written because the same machine fetched the same over and over.
     pub fetches_repeated: AtomicU64,
     /// TFTP requests of strangers, which got no answer.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::artifacts::opened::{Opened, Refused};
+use crate::artifacts::opened::{FetchRefusal, OpenedFile};
 use crate::model::{Arch, Bootenv, BootenvKind};
 use crate::netboot::Netboot;
-use crate::netboot::decide::decision::Asked;
+use crate::netboot::decide::decision::BootQuestion;
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::files::Fetch;
 
@@ -21,15 +21,19 @@ impl Netboot {
             let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
             let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) =
                 shown.partition(|spec| spec.is_destructive());
-            let entry = |spec: &&Bootenv| {
-                let title = if spec.is_destructive() {
-                    format!("{} (erases disks: how to start it)", spec.name)
-                } else {
-                    spec.name.clone()
-                };
-                json!({"name": spec.name, "title": title})
-            };
-            harmless.iter().chain(&erasing).take(ENTRIES_MAX).map(entry).collect()
+            harmless
+                .iter()
+                .chain(&erasing)
+                .take(ENTRIES_MAX)
+                .map(|spec: &&Bootenv| {
+                    let title = if spec.is_destructive() {
+                        format!("{} (erases disks: how to start it)", spec.name)
+                    } else {
+                        spec.name.clone()
+                    };
+                    json!({"name": spec.name, "title": title})
+                })
+                .collect()
         })
     }
 
@@ -39,12 +43,12 @@ impl Netboot {
         fetch: &Fetch,
         kind: ScriptKind,
         bootenv: &str,
-    ) -> Result<Opened, Refused> {
+    ) -> Result<OpenedFile, FetchRefusal> {
         let mut gathered = self.who(fetch, &fetch.hint)?;
         if gathered.machine.is_none() {
             self.kernel.read(|world| gathered.choose(world, bootenv));
         }
-        self.answer_script(fetch, gathered, kind, Asked::Script).await
+        self.answer_script(fetch, gathered, kind, BootQuestion::Script).await
     }
 }
 

@@ -36,12 +36,12 @@ use crate::catalog::Catalog;
 use crate::kernel::Kernel;
 use crate::records::Records;
 use crate::runs::Runs;
-use document_cache::Renders;
-use loaders::Loaders;
+use document_cache::DocumentCache;
+use loaders::InstalledLoaders;
 pub use memory::BootMemory;
 
 /// The doors that [`Netboot`] knocks at.
-pub struct Doors {
+pub struct NetbootDoors {
     pub catalog: Arc<Catalog>,
     pub runs: Arc<Runs>,
     pub artifacts: Arc<Artifacts>,
@@ -57,8 +57,8 @@ pub struct Netboot {
     artifacts: Arc<Artifacts>,
     access: Arc<Access>,
     /// The boot loaders found at start.
-    pub loaders: Loaders,
-    documents: Renders,
+    pub loaders: InstalledLoaders,
+    documents: DocumentCache,
     pub memory: BootMemory,
 }
 
@@ -69,9 +69,9 @@ impl std::fmt::Debug for Netboot {
 }
 
 impl Netboot {
-    pub fn new(kernel: Arc<Kernel>, doors: Doors, loaders: Loaders) -> Arc<Self> {
-        let Doors { catalog, runs, artifacts, access, records } = doors;
-        let (documents, memory) = (Renders::new(records), BootMemory::default());
+    pub fn new(kernel: Arc<Kernel>, doors: NetbootDoors, loaders: InstalledLoaders) -> Arc<Self> {
+        let NetbootDoors { catalog, runs, artifacts, access, records } = doors;
+        let (documents, memory) = (DocumentCache::new(records), BootMemory::default());
         Arc::new(Netboot { kernel, catalog, runs, artifacts, access, loaders, documents, memory })
     }
 

@@ -43,7 +43,7 @@ impl ReportKind {
 
 /// One report.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct InstallerReport {
     pub kind: ReportKind,
     pub text: String,
     pub peer: IpAddr,
@@ -51,16 +51,16 @@ pub struct Report {
 
 impl Netboot {
     /// Takes a report. It is on disk when this returns; a report that comes twice changes nothing more.
-    /// Returns what the reporter is told.
+    /// Returns the answer for the reporter.
     ///
     /// # Errors
     /// [`Error::Unauthorized`] for a capability that was never given out, [`Error::Forbidden`] from an
     /// address that is not the machine's, as with its files, [`Error::Conflict`] for one whose attempt has
     /// ended in another way.
-    pub async fn report(&self, capability: &str, report: Report) -> Result<String, Error> {
-        let wrong =
-            || Error::Unauthorized("this URL's capability is not one this server gave out".to_owned());
-        let attempt = self.catalog.attempt_of(capability).ok_or_else(wrong)?;
+    pub async fn report(&self, capability: &str, report: InstallerReport) -> Result<String, Error> {
+        let attempt = self.catalog.attempt_of(capability).ok_or_else(|| {
+            Error::Unauthorized("this URL's capability is not one this server gave out".to_owned())
+        })?;
         let machine = self.kernel.read(|world| world.machines.find("attempt", &attempt.to_string()).cloned());
         let Some(machine) = machine else {
             return Err(Error::Conflict(

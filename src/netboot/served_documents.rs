@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::{Boot, Purpose};
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::netboot::Netboot;
-use crate::netboot::document_cache::Page;
-use crate::netboot::documents::Document;
+use crate::netboot::document_cache::SentDocument;
+use crate::netboot::documents::BootDocument;
 use crate::records::documents::{COVERED, KeptText, Serving, run_under_way};
 
 impl Netboot {
@@ -15,8 +15,8 @@ impl Netboot {
     pub fn record_served(
         self: &Arc<Self>,
         path: &str,
-        (boot, document): (&Boot, &Document),
-        page: &Arc<Page>,
+        (boot, document): (&BootContext, &BootDocument),
+        page: &Arc<SentDocument>,
     ) {
         let Some(machine) = &boot.machine else { return };
         let (Some(run), Ok(id)) = (run_under_way(&machine.status), machine.key.parse()) else { return };
@@ -37,19 +37,19 @@ impl Netboot {
     }
 
     /// The text as it was served, with the word of previews in place of the capability.
-    fn plain_text(&self, boot: &Boot, page: &Arc<Page>) -> KeptText {
+    fn plain_text(&self, boot: &BootContext, page: &Arc<SentDocument>) -> KeptText {
         let (cover, page) = (self.catalog.capability_cover(boot.attempt.as_ref()), Arc::clone(page));
         Box::new(move || Ok(cover(&String::from_utf8_lossy(&page.text))))
     }
 
     /// The document rendered once more, with secrets covered: what was served has them in forms that cannot
     /// be found in the text, such as hashes. It is rendered by the workers of previews.
-    fn covered_text(self: &Arc<Self>, boot: &Boot, document: &Document) -> KeptText {
+    fn covered_text(self: &Arc<Self>, boot: &BootContext, document: &BootDocument) -> KeptText {
         let agent_token = boot.agent_token.as_ref().map(|_| COVERED.to_owned());
-        let boot = Boot { purpose: Purpose::Preview, agent_token, ..boot.clone() };
+        let boot = BootContext { purpose: RenderPurpose::Preview, agent_token, ..boot.clone() };
         let (netboot, document) = (Arc::clone(self), document.clone());
         Box::new(move || {
-            let rendered = netboot.render_document(&boot, &document, Sealed::Covered);
+            let rendered = netboot.render_document(&boot, &document, SecretMode::Covered);
             rendered.map(|rendered| rendered.text).map_err(|problem| {
                 format!("it holds secrets, and it could not be rendered without them: {problem}")
             })

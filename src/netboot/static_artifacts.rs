@@ -1,12 +1,12 @@
 //! Files of artifacts as machines ask for them: one of this disk, or one that is passed on.
 
-use crate::artifacts::contained_path::Case;
-use crate::artifacts::opened::{About, Opened, Refused};
-use crate::artifacts::roots::Refusal;
+use crate::artifacts::contained_path::NameCase;
+use crate::artifacts::opened::{FetchRefusal, FileSubject, OpenedFile};
+use crate::artifacts::roots::RootsRefusal;
 use crate::artifacts::static_files::{content_type, static_file, unreadable};
 use crate::model::{Artifact, ArtifactKind, Stored};
 use crate::netboot::Netboot;
-use crate::netboot::boot_facts::Gathered;
+use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
 
@@ -19,28 +19,28 @@ impl Netboot {
         &self,
         fetch: &Fetch,
         (name, file): (&str, &str),
-        gathered: &Gathered,
-    ) -> Result<Opened, Refused> {
+        gathered: &BootFacts,
+    ) -> Result<OpenedFile, FetchRefusal> {
         let artifact = self.kernel.read(|world| world.artifacts.get(name).cloned());
-        let artifact = artifact.ok_or(Refused::Absent)?;
+        let artifact = artifact.ok_or(FetchRefusal::Absent)?;
         if artifact.spec.is_mirror() {
             if fetch.has_query {
-                return Err(Refused::BadPath("a file that is passed on is asked for without `?`"));
+                return Err(FetchRefusal::BadPath("a file that is passed on is asked for without `?`"));
             }
             let opened = self.artifacts.open_mirrored(fetch.protocol, &artifact, file).await?;
-            let about = About { mirror: Some(name.to_owned()), ..about(gathered.machine.as_deref()) };
-            return Ok(Opened { about, ..opened });
+            let about = FileSubject { mirror: Some(name.to_owned()), ..about(gathered.machine.as_deref()) };
+            return Ok(OpenedFile { about, ..opened });
         }
         let place = self.artifacts.place_of(&artifact).map_err(|refusal| match refusal {
-            Refusal::Failed(error) => unreadable(file, &error),
-            refusal => Refused::Denied(refusal.to_string()),
+            RootsRefusal::Failed(error) => unreadable(file, &error),
+            refusal => FetchRefusal::Denied(refusal.to_string()),
         })?;
         self.refuse_damaged(fetch, (&artifact, file), gathered)?;
         let opened = place
             .open_file_as(file, self.artifacts.case)
             .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
         let opened = opened.map_err(|error| unreadable(file, &error))?;
-        Ok(Opened { about: about(gathered.machine.as_deref()), ..opened })
+        Ok(OpenedFile { about: about(gathered.machine.as_deref()), ..opened })
     }
 
     /// What is known not to be what it was is not given out: an installer would fail on it, or install it.
@@ -48,14 +48,15 @@ impl Netboot {
         &self,
         fetch: &Fetch,
         (artifact, file): (&Stored<Artifact>, &str),
-        gathered: &Gathered,
-    ) -> Result<(), Refused> {
-        let is_it = |damaged: &String| match (artifact.spec.kind, self.artifacts.case) {
-            (ArtifactKind::File, _) => true,
-            (ArtifactKind::Tree, Case::Ignored) => damaged.eq_ignore_ascii_case(file),
-            (ArtifactKind::Tree, Case::Exact) => damaged == file,
-        };
-        if !artifact.status.damaged.iter().any(is_it) {
+        gathered: &BootFacts,
+    ) -> Result<(), FetchRefusal> {
+        if !artifact.status.damaged.iter().any(|damaged: &String| {
+            match (artifact.spec.kind, self.artifacts.case) {
+                (ArtifactKind::File, _) => true,
+                (ArtifactKind::Tree, NameCase::Ignored) => damaged.eq_ignore_ascii_case(file),
+                (ArtifactKind::Tree, NameCase::Exact) => damaged == file,
+            }
+        }) {
             return Ok(());
         }
         let name = &artifact.spec.name;
@@ -66,6 +67,6 @@ impl Netboot {
         if let Some(machine) = &gathered.machine {
             self.deny_because(fetch, machine, &why);
         }
-        Err(Refused::Failed(why))
+        Err(FetchRefusal::Failed(why))
     }
 }

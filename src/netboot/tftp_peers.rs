@@ -8,17 +8,16 @@ use std::sync::atomic::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::artifacts::opened::About;
-use crate::model::Subnet;
+use crate::artifacts::opened::FileSubject;
 use crate::model::event::BootStrangerIgnored;
 use crate::netboot::Netboot;
 use crate::netboot::decide::capability;
 use crate::netboot::files::Fetch;
 use crate::netboot::identify::is_leased;
 
-/// How long a stranger is not told of again.
+/// Shortest time between two log lines about one unknown peer.
 const TOLD_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// Strangers remembered; while there are more, further ones are counted and not told of.
+/// Most unknown peers remembered; further ones are counted and not logged.
 const TOLD_MAX: usize = 256;
 
 /// Who may read over TFTP.
@@ -37,14 +36,14 @@ pub struct TftpTerms {
     pub block_bytes_max: Option<u16>,
 }
 
-/// When each stranger was told of last.
+/// When each unknown peer was logged last.
 #[derive(Debug, Default)]
-pub struct Strangers {
+pub struct UnknownPeers {
     told: BTreeMap<IpAddr, Timestamp>,
 }
 
-impl Strangers {
-    /// Whether it is time to tell of this one.
+impl UnknownPeers {
+    /// Whether this peer is due for a log line.
     fn tell(&mut self, peer: IpAddr, now: Timestamp) -> bool {
         self.told.retain(|_, told| now.duration_since(*told) < TOLD_AGAIN_AFTER);
         if self.told.contains_key(&peer) || self.told.len() >= TOLD_MAX {
@@ -60,8 +59,9 @@ impl Netboot {
     pub fn tftp_terms(&self, fetch: &Fetch, peers: TftpPeers) -> Option<TftpTerms> {
         let peer = fetch.peer;
         self.kernel.read(|world| {
-            let is_in = |subnet: &Subnet| matches!(peer, IpAddr::V4(peer) if subnet.cidr.contains(peer));
-            let subnet = world.subnets.iter().find(|row| row.spec.enabled && is_in(&row.spec));
+            let subnet = world.subnets.iter().find(|row| {
+                row.spec.enabled && matches!(peer, IpAddr::V4(peer) if row.spec.cidr.contains(peer))
+            });
             let known = subnet.is_some()
                 || peers == TftpPeers::Any
                 || peer.is_loopback()
@@ -72,7 +72,7 @@ impl Netboot {
         })
     }
 
-    /// Tells of a stranger that was not answered: counted always, told once in a while.
+    /// Counts an unknown peer that was not answered, and logs it now and then.
     pub fn tftp_stranger(&self, fetch: &Fetch) {
         self.memory.tftp_strangers.fetch_add(1, Ordering::Relaxed);
         let now = self.kernel.now();
@@ -85,7 +85,7 @@ impl Netboot {
             "{peer} is in no enabled subnet and has no lease; add its subnet, or set `tftp.peers` to `any`"
         );
         let ignored = BootStrangerIgnored { peer, local: fetch.local, path, reason };
-        self.note_boot_event(&About::default(), ignored);
+        self.note_boot_event(&FileSubject::default(), ignored);
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_stranger_is_told_of_once_in_ten_minutes_and_many_of_them_are_bounded() {
-        let (mut strangers, now) = (Strangers::default(), Timestamp::UNIX_EPOCH);
+        let (mut strangers, now) = (UnknownPeers::default(), Timestamp::UNIX_EPOCH);
         let peer = |at: u32| IpAddr::V4(Ipv4Addr::from_bits(at));
         assert!(strangers.tell(peer(1), now));
         assert!(!strangers.tell(peer(1), now + SignedDuration::from_mins(9)));

@@ -8,30 +8,30 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{AddressKey, Mac};
 use crate::netboot::Netboot;
-use crate::netboot::decide::decision::Decision;
-use crate::netboot::decide::namespace::Hint;
+use crate::netboot::decide::decision::BootDecision;
+use crate::netboot::decide::namespace::ClientHint;
 use crate::netboot::files::Fetch;
-use crate::seldom::warn_seldom;
+use crate::rate_limit::warn_limited;
 
-/// Clients that are told of within a minute. What comes beyond it is counted.
+/// Most clients logged within a minute. Further ones are counted.
 const CLIENTS_MAX: usize = 256;
-/// How often one client is told of.
+/// Shortest time between two log lines about one client.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Who a client is: by its MAC, else by its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Who {
+enum ClientIdentity {
     Mac(Mac),
     Address(IpAddr),
 }
 
-/// The clients that were told of, and when.
+/// The clients that were logged, and when.
 #[derive(Debug, Default)]
-pub(super) struct UnknownClients(Mutex<HashMap<Who, Timestamp>>);
+pub(super) struct UnknownClients(Mutex<HashMap<ClientIdentity, Timestamp>>);
 
 impl UnknownClients {
-    /// Whether a client is to be told of now.
-    fn is_due(&self, who: Who, now: Timestamp) -> bool {
+    /// Whether a client is due for a log line.
+    fn is_due(&self, who: ClientIdentity, now: Timestamp) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_recent = |at: &Timestamp| now.duration_since(*at).abs() < AGAIN;
         if told.get(&who).is_some_and(is_recent) {
@@ -42,7 +42,7 @@ impl UnknownClients {
         }
         if told.len() >= CLIENTS_MAX {
             drop(told);
-            warn_seldom!(
+            warn_limited!(
                 "more than {CLIENTS_MAX} unknown clients asked within a minute; the log lacks the others"
             );
             return false;
@@ -55,14 +55,15 @@ impl UnknownClients {
 impl Netboot {
     /// Whether the log is to tell now of a client that is no machine here.
     pub fn is_unknown_client_due(&self, mac: Mac, now: Timestamp) -> bool {
-        self.memory.unknown_clients.is_due(Who::Mac(mac), now)
+        self.memory.unknown_clients.is_due(ClientIdentity::Mac(mac), now)
     }
 
     /// A fetch of a loader's script by a client that is no machine here.
-    pub(super) fn saw_unknown_fetch(&self, fetch: &Fetch, hint: &Hint, decision: &Decision) {
-        let leased = || self.kernel.read(|world| world.leases.get(&AddressKey::from(fetch.peer))?.spec.mac);
-        let mac = hint.mac.or_else(leased);
-        let who = mac.map_or(Who::Address(fetch.peer), Who::Mac);
+    pub(super) fn saw_unknown_fetch(&self, fetch: &Fetch, hint: &ClientHint, decision: &BootDecision) {
+        let mac = hint
+            .mac
+            .or_else(|| self.kernel.read(|world| world.leases.get(&AddressKey::from(fetch.peer))?.spec.mac));
+        let who = mac.map_or(ClientIdentity::Address(fetch.peer), ClientIdentity::Mac);
         if !self.memory.unknown_clients.is_due(who, self.kernel.now()) {
             return;
         }
@@ -83,9 +84,9 @@ mod tests {
         Timestamp::from_second(1_000_000 + seconds).unwrap()
     }
 
-    fn client(last: u16) -> Who {
+    fn client(last: u16) -> ClientIdentity {
         let [high, low] = last.to_be_bytes();
-        Who::Mac(Mac([0x52, 0x54, 0, 0xaa, high, low]))
+        ClientIdentity::Mac(Mac([0x52, 0x54, 0, 0xaa, high, low]))
     }
 
     #[test]

@@ -149,8 +149,7 @@ impl ChangeFeed {
     /// As [`Objects::changes`]; the store was closed.
     pub async fn next(&mut self) -> Result<ChangeList, Error> {
         while *self.commits.borrow_and_update() <= self.query.start.commit() {
-            let closed = |_| Error::Failed("the store was closed".to_owned());
-            self.commits.changed().await.map_err(closed)?;
+            self.commits.changed().await.map_err(|_| Error::Failed("the store was closed".to_owned()))?;
         }
         let page = self.objects.changes(&self.caller, &self.query)?;
         self.query.start = match &page.next {

@@ -12,21 +12,21 @@ use serde_json::{Value, json};
 
 use crate::kernel::{Error, secrets};
 use crate::model::{Stored, nearest};
-use crate::objects::rules::Managed;
+use crate::objects::rules::NounRules;
 
 /// One field of a noun: `name`, `status.state`, `params.rack`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// As the client wrote it.
     pub text: String,
-    place: Place,
+    place: FieldPlace,
     /// Names below the place.
     rest: Vec<String>,
 }
 
 /// Which part of a stored object a field is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum FieldPlace {
     Id,
     Spec,
     Status,
@@ -48,55 +48,70 @@ impl Field {
     ///
     /// # Errors
     /// [`Error::BadRequest`] naming the fields that there are.
-    pub fn parse<T: Managed>(text: &str) -> Result<Self, Error> {
-        let whole = |place, rest: Vec<String>| Field { text: text.to_owned(), place, rest };
-        let one_name =
-            |prefix: &str| text.strip_prefix(prefix).map(str::to_owned).filter(|name| !name.is_empty());
-        if let Some(label) = one_name("label.").or_else(|| one_name("labels.")) {
-            return Ok(whole(Place::Labels, vec![label]));
+    pub fn parse<T: NounRules>(text: &str) -> Result<Self, Error> {
+        if let Some(label) = name_behind(text, "label.").or_else(|| name_behind(text, "labels.")) {
+            return Ok(whole_field(text, FieldPlace::Labels, vec![label]));
         }
         let schemas = schemas::<T>();
-        if let Some(param) = one_name("param.").or_else(|| one_name("params."))
+        if let Some(param) = name_behind(text, "param.").or_else(|| name_behind(text, "params."))
             && knows(&schemas.spec, &["params"])
         {
-            return Ok(whole(Place::Spec, vec!["params".to_owned(), param]));
+            return Ok(whole_field(text, FieldPlace::Spec, vec!["params".to_owned(), param]));
         }
         let steps: Vec<&str> = text.split('.').take(STEPS_MAX + 1).collect();
-        let rest = || steps.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>();
-        let all = || steps.iter().map(ToString::to_string).collect::<Vec<_>>();
         match (steps.first().copied().unwrap_or_default(), steps.len()) {
-            ("id", 1) if T::KIND.row().has_id => Ok(whole(Place::Id, Vec::new())),
-            ("labels", 1) => Ok(whole(Place::Labels, Vec::new())),
-            ("source", 1) => Ok(whole(Place::Source, Vec::new())),
-            ("revision", 1) => Ok(whole(Place::Revision, Vec::new())),
-            ("status_revision", 1) if T::HAS_STATUS => Ok(whole(Place::StatusRevision, Vec::new())),
-            ("status_updated_at", 1) if T::HAS_STATUS => Ok(whole(Place::StatusUpdatedAt, Vec::new())),
-            ("commit", 1) => Ok(whole(Place::Commit, Vec::new())),
-            ("created_at", 1) => Ok(whole(Place::CreatedAt, Vec::new())),
-            ("updated_at", 1) => Ok(whole(Place::UpdatedAt, Vec::new())),
+            ("id", 1) if T::KIND.row().has_id => Ok(whole_field(text, FieldPlace::Id, Vec::new())),
+            ("labels", 1) => Ok(whole_field(text, FieldPlace::Labels, Vec::new())),
+            ("source", 1) => Ok(whole_field(text, FieldPlace::Source, Vec::new())),
+            ("revision", 1) => Ok(whole_field(text, FieldPlace::Revision, Vec::new())),
+            ("status_revision", 1) if T::HAS_STATUS => {
+                Ok(whole_field(text, FieldPlace::StatusRevision, Vec::new()))
+            }
+            ("status_updated_at", 1) if T::HAS_STATUS => {
+                Ok(whole_field(text, FieldPlace::StatusUpdatedAt, Vec::new()))
+            }
+            ("commit", 1) => Ok(whole_field(text, FieldPlace::Commit, Vec::new())),
+            ("created_at", 1) => Ok(whole_field(text, FieldPlace::CreatedAt, Vec::new())),
+            ("updated_at", 1) => Ok(whole_field(text, FieldPlace::UpdatedAt, Vec::new())),
             ("status", 2..=STEPS_MAX)
                 if T::HAS_STATUS && knows(&schemas.status, steps.get(1..).unwrap_or_default()) =>
             {
-                Ok(whole(Place::Status, rest()))
+                Ok(whole_field(
+                    text,
+                    FieldPlace::Status,
+                    steps.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>(),
+                ))
             }
             (first, ..=STEPS_MAX) if !T::HIDDEN.contains(&first) && knows(&schemas.spec, &steps) => {
-                Ok(whole(Place::Spec, all()))
+                Ok(whole_field(
+                    text,
+                    FieldPlace::Spec,
+                    steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                ))
             }
             _ => Err(unknown::<T>(text, &schemas)),
         }
     }
 }
 
+fn whole_field(text: &str, place: FieldPlace, rest: Vec<String>) -> Field {
+    Field { text: text.to_owned(), place, rest }
+}
+
+fn name_behind(text: &str, prefix: &str) -> Option<String> {
+    text.strip_prefix(prefix).map(str::to_owned).filter(|name| !name.is_empty())
+}
+
 /// One stored object, of which parts are made into JSON when a field of them is asked for.
-pub struct Reader<'a, T: Managed> {
+pub struct FieldReader<'a, T: NounRules> {
     stored: &'a Stored<T>,
     spec: OnceCell<Value>,
     status: OnceCell<Value>,
 }
 
-impl<'a, T: Managed> Reader<'a, T> {
+impl<'a, T: NounRules> FieldReader<'a, T> {
     pub fn new(stored: &'a Stored<T>) -> Self {
-        Reader { stored, spec: OnceCell::new(), status: OnceCell::new() }
+        FieldReader { stored, spec: OnceCell::new(), status: OnceCell::new() }
     }
 
     /// The values of a field: none where it is absent or null, several where a list is on the way.
@@ -104,23 +119,23 @@ impl<'a, T: Managed> Reader<'a, T> {
         let mut found = Vec::new();
         let stored = self.stored;
         match field.place {
-            Place::Id => found.push(Value::from(stored.key.as_str())),
-            Place::Source => found.push(Value::from(stored.source.as_str())),
-            Place::Revision => found.push(Value::from(stored.revision)),
-            Place::StatusRevision => found.push(Value::from(stored.status_revision)),
-            Place::StatusUpdatedAt => {
+            FieldPlace::Id => found.push(Value::from(stored.key.as_str())),
+            FieldPlace::Source => found.push(Value::from(stored.source.as_str())),
+            FieldPlace::Revision => found.push(Value::from(stored.revision)),
+            FieldPlace::StatusRevision => found.push(Value::from(stored.status_revision)),
+            FieldPlace::StatusUpdatedAt => {
                 found.extend(stored.status_updated_at.map(|time| Value::from(time.to_string())));
             }
-            Place::Commit => found.push(Value::from(stored.commit.get())),
-            Place::CreatedAt => found.push(Value::from(stored.created_at.to_string())),
-            Place::UpdatedAt => found.push(Value::from(stored.updated_at.to_string())),
-            Place::Labels => match field.rest.first() {
+            FieldPlace::Commit => found.push(Value::from(stored.commit.get())),
+            FieldPlace::CreatedAt => found.push(Value::from(stored.created_at.to_string())),
+            FieldPlace::UpdatedAt => found.push(Value::from(stored.updated_at.to_string())),
+            FieldPlace::Labels => match field.rest.first() {
                 Some(name) => found.extend(stored.labels.get(name).map(|text| Value::from(text.as_str()))),
                 None if stored.labels.is_empty() => {}
                 None => found.push(json!(stored.labels)),
             },
-            Place::Spec => self.spec_values(&field.rest, &mut found),
-            Place::Status => {
+            FieldPlace::Spec => self.spec_values(&field.rest, &mut found),
+            FieldPlace::Status => {
                 collect(self.status.get_or_init(|| as_json(&stored.status)), &field.rest, &mut found)
             }
         }
@@ -140,7 +155,7 @@ impl<'a, T: Managed> Reader<'a, T> {
     }
 }
 
-fn shown_spec<T: Managed>(spec: &T) -> Value {
+fn shown_spec<T: NounRules>(spec: &T) -> Value {
     let mut shown = as_json(spec);
     if let Some(fields) = shown.as_object_mut() {
         spec.show_defaults(fields);
@@ -169,16 +184,17 @@ fn collect(value: &Value, path: &[String], found: &mut Vec<Value>) {
 }
 
 /// Schemas of what a writer sets and of what is ours.
-struct Schemas {
+struct NounSchemas {
     spec: Value,
     status: Value,
 }
 
-fn schemas<T: Managed>() -> Arc<Schemas> {
-    static KNOWN: LazyLock<Mutex<HashMap<TypeId, Arc<Schemas>>>> = LazyLock::new(Mutex::default);
+fn schemas<T: NounRules>() -> Arc<NounSchemas> {
+    static KNOWN: LazyLock<Mutex<HashMap<TypeId, Arc<NounSchemas>>>> = LazyLock::new(Mutex::default);
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let build = || Arc::new(Schemas { spec: schema_of::<T>(), status: schema_of::<T::Status>() });
-    Arc::clone(known.entry(TypeId::of::<T>()).or_insert_with(build))
+    Arc::clone(known.entry(TypeId::of::<T>()).or_insert_with(|| {
+        Arc::new(NounSchemas { spec: schema_of::<T>(), status: schema_of::<T::Status>() })
+    }))
 }
 
 fn schema_of<S: JsonSchema>() -> Value {
@@ -208,7 +224,7 @@ fn knows(schema: &Value, path: &[&str]) -> bool {
     describes_nothing || choices.any(|choice| knows(choice, path))
 }
 
-fn unknown<T: Managed>(text: &str, schemas: &Schemas) -> Error {
+fn unknown<T: NounRules>(text: &str, schemas: &NounSchemas) -> Error {
     let mut names = names_in(&schemas.spec, "");
     names.retain(|name| !T::HIDDEN.contains(&name.as_str()));
     if T::KIND.row().has_id {
@@ -274,7 +290,7 @@ mod tests {
             let path: Vec<String> = path.iter().map(ToString::to_string).collect();
             collect(&whole, &path, &mut expected);
             let field = Field::parse::<Machine>(field).unwrap();
-            assert_eq!(Reader::new(&stored).values(&field), expected, "{}", field.text);
+            assert_eq!(FieldReader::new(&stored).values(&field), expected, "{}", field.text);
         }
     }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::kernel::Error;
 use crate::model::nearest;
-use crate::objects::fields::{Field, Reader};
-use crate::objects::rules::Managed;
+use crate::objects::fields::{Field, FieldReader};
+use crate::objects::rules::NounRules;
 
 /// Most values of one `in`.
 const CHOICES_MAX: usize = 1000;
@@ -20,15 +20,15 @@ const EXISTS: &str = "exists";
 #[derive(Debug, Clone)]
 pub struct Filter {
     field: Field,
-    test: Test,
+    test: FilterTest,
 }
 
 #[derive(Debug, Clone)]
-enum Test {
+enum FilterTest {
     /// One of these patterns, in which `*` stands for anything.
     OneOf(Vec<String>),
     NoneOf(Vec<String>),
-    Order(Ordered, &'static [Ordering]),
+    Order(OrderedValue, &'static [Ordering]),
     Exists(bool),
 }
 
@@ -37,48 +37,47 @@ impl Filter {
     ///
     /// # Errors
     /// [`Error::BadRequest`] naming the fields or operators that there are.
-    pub fn parse<T: Managed>(name: &str, value: &str) -> Result<Self, Error> {
+    pub fn parse<T: NounRules>(name: &str, value: &str) -> Result<Self, Error> {
         let (field, operator) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
             Some((field, operator)) => (field, operator),
             None => (name, "eq"),
         };
-        Ok(Filter { field: Field::parse::<T>(field)?, test: Test::parse(operator, value)? })
+        Ok(Filter { field: Field::parse::<T>(field)?, test: FilterTest::parse(operator, value)? })
     }
 
     /// Whether an object passes. A list passes when one of its values does.
-    pub fn passes<T: Managed>(&self, reader: &Reader<'_, T>) -> bool {
+    pub fn passes<T: NounRules>(&self, reader: &FieldReader<'_, T>) -> bool {
         let values = reader.values(&self.field);
         match &self.test {
-            Test::OneOf(patterns) => values.iter().any(|value| is_one_of(value, patterns)),
-            Test::NoneOf(patterns) => !values.iter().any(|value| is_one_of(value, patterns)),
-            Test::Order(bound, wanted) => values
+            FilterTest::OneOf(patterns) => values.iter().any(|value| is_one_of(value, patterns)),
+            FilterTest::NoneOf(patterns) => !values.iter().any(|value| is_one_of(value, patterns)),
+            FilterTest::Order(bound, wanted) => values
                 .iter()
-                .filter_map(Ordered::of)
+                .filter_map(OrderedValue::of)
                 .any(|value| value.same_kind(bound) && wanted.contains(&value.compare(bound))),
-            Test::Exists(wanted) => values.is_empty() != *wanted,
+            FilterTest::Exists(wanted) => values.is_empty() != *wanted,
         }
     }
 }
 
-impl Test {
+impl FilterTest {
     fn parse(operator: &str, value: &str) -> Result<Self, Error> {
         const GT: &[Ordering] = &[Ordering::Greater];
         const GTE: &[Ordering] = &[Ordering::Greater, Ordering::Equal];
         const LT: &[Ordering] = &[Ordering::Less];
         const LTE: &[Ordering] = &[Ordering::Less, Ordering::Equal];
-        let bound = || Ordered::of_text(value);
         match operator {
-            "eq" | "like" => Ok(Test::OneOf(vec![value.to_owned()])),
-            "ne" => Ok(Test::NoneOf(vec![value.to_owned()])),
-            "in" => choices(value).map(Test::OneOf),
-            "nin" => choices(value).map(Test::NoneOf),
-            "gt" => Ok(Test::Order(bound(), GT)),
-            "gte" => Ok(Test::Order(bound(), GTE)),
-            "lt" => Ok(Test::Order(bound(), LT)),
-            "lte" => Ok(Test::Order(bound(), LTE)),
+            "eq" | "like" => Ok(FilterTest::OneOf(vec![value.to_owned()])),
+            "ne" => Ok(FilterTest::NoneOf(vec![value.to_owned()])),
+            "in" => choices(value).map(FilterTest::OneOf),
+            "nin" => choices(value).map(FilterTest::NoneOf),
+            "gt" => Ok(FilterTest::Order(OrderedValue::of_text(value), GT)),
+            "gte" => Ok(FilterTest::Order(OrderedValue::of_text(value), GTE)),
+            "lt" => Ok(FilterTest::Order(OrderedValue::of_text(value), LT)),
+            "lte" => Ok(FilterTest::Order(OrderedValue::of_text(value), LTE)),
             EXISTS => match value {
-                "true" | "" => Ok(Test::Exists(true)),
-                "false" => Ok(Test::Exists(false)),
+                "true" | "" => Ok(FilterTest::Exists(true)),
+                "false" => Ok(FilterTest::Exists(false)),
                 _ => Err(Error::BadRequest("`[exists]` is `true` or `false`".to_owned())),
             },
             _ => Err(unknown(operator)),
@@ -102,15 +101,18 @@ fn choices(value: &str) -> Result<Vec<String>, Error> {
 }
 
 fn is_one_of(value: &Value, patterns: &[String]) -> bool {
-    let fits = |text: &str| patterns.iter().any(|pattern| is_like(text, pattern));
     match value {
-        Value::String(text) => fits(text),
-        Value::Bool(value) => fits(if *value { "true" } else { "false" }),
+        Value::String(text) => is_like_any(patterns, text),
+        Value::Bool(value) => is_like_any(patterns, if *value { "true" } else { "false" }),
         Value::Number(number) => patterns
             .iter()
             .any(|pattern| pattern.parse::<f64>().ok().is_some_and(|wanted| number.as_f64() == Some(wanted))),
         _ => false,
     }
+}
+
+fn is_like_any(patterns: &[String], text: &str) -> bool {
+    patterns.iter().any(|pattern| is_like(text, pattern))
 }
 
 /// Whether text fits a pattern in which `*` stands for any text.
@@ -128,7 +130,7 @@ fn is_like(text: &str, pattern: &str) -> bool {
 
 /// A value that can be put in order with others of its kind.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Ordered {
+pub enum OrderedValue {
     Bool(bool),
     Number(f64),
     Time(Timestamp),
@@ -136,21 +138,23 @@ pub enum Ordered {
     Text(String),
 }
 
-impl Ordered {
+impl OrderedValue {
     /// None for lists and objects.
     pub fn of(value: &Value) -> Option<Self> {
         match value {
-            Value::Bool(value) => Some(Ordered::Bool(*value)),
-            Value::Number(number) => number.as_f64().map(Ordered::Number),
-            Value::String(text) => Some(time_or_address(text).unwrap_or_else(|| Ordered::Text(text.clone()))),
+            Value::Bool(value) => Some(OrderedValue::Bool(*value)),
+            Value::Number(number) => number.as_f64().map(OrderedValue::Number),
+            Value::String(text) => {
+                Some(time_or_address(text).unwrap_or_else(|| OrderedValue::Text(text.clone())))
+            }
             _ => None,
         }
     }
 
     /// What a client wrote, where a number is not marked as one.
     fn of_text(text: &str) -> Self {
-        let special = time_or_address(text).or_else(|| text.parse().ok().map(Ordered::Number));
-        special.unwrap_or_else(|| Ordered::Text(text.to_owned()))
+        let special = time_or_address(text).or_else(|| text.parse().ok().map(OrderedValue::Number));
+        special.unwrap_or_else(|| OrderedValue::Text(text.to_owned()))
     }
 
     fn same_kind(&self, other: &Self) -> bool {
@@ -160,35 +164,35 @@ impl Ordered {
     /// Total: kinds stand one after the other.
     pub fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
-            (Ordered::Bool(a), Ordered::Bool(b)) => a.cmp(b),
-            (Ordered::Number(a), Ordered::Number(b)) => a.total_cmp(b),
-            (Ordered::Time(a), Ordered::Time(b)) => a.cmp(b),
-            (Ordered::Address(a), Ordered::Address(b)) => a.cmp(b),
-            (Ordered::Text(a), Ordered::Text(b)) => a.cmp(b),
+            (OrderedValue::Bool(a), OrderedValue::Bool(b)) => a.cmp(b),
+            (OrderedValue::Number(a), OrderedValue::Number(b)) => a.total_cmp(b),
+            (OrderedValue::Time(a), OrderedValue::Time(b)) => a.cmp(b),
+            (OrderedValue::Address(a), OrderedValue::Address(b)) => a.cmp(b),
+            (OrderedValue::Text(a), OrderedValue::Text(b)) => a.cmp(b),
             _ => self.rank().cmp(&other.rank()),
         }
     }
 
     fn rank(&self) -> u8 {
         match self {
-            Ordered::Bool(_) => 0,
-            Ordered::Number(_) => 1,
-            Ordered::Time(_) => 2,
-            Ordered::Address(_) => 3,
-            Ordered::Text(_) => 4,
+            OrderedValue::Bool(_) => 0,
+            OrderedValue::Number(_) => 1,
+            OrderedValue::Time(_) => 2,
+            OrderedValue::Address(_) => 3,
+            OrderedValue::Text(_) => 4,
         }
     }
 }
 
-fn time_or_address(text: &str) -> Option<Ordered> {
+fn time_or_address(text: &str) -> Option<OrderedValue> {
     let bytes = text.as_bytes();
     if bytes.first().is_none_or(|first| !first.is_ascii_digit()) {
         return None;
     }
     if bytes.get(4) == Some(&b'-') && bytes.get(10) == Some(&b'T') {
-        return text.parse().ok().map(Ordered::Time);
+        return text.parse().ok().map(OrderedValue::Time);
     }
-    text.parse().ok().map(Ordered::Address)
+    text.parse().ok().map(OrderedValue::Address)
 }
 
 #[cfg(test)]
@@ -206,7 +210,9 @@ mod tests {
 
     #[test]
     fn addresses_and_times_are_ordered_as_what_they_are() {
-        let less = |a: Value, b: Value| Ordered::of(&a).unwrap().compare(&Ordered::of(&b).unwrap()).is_lt();
+        let less = |a: Value, b: Value| {
+            OrderedValue::of(&a).unwrap().compare(&OrderedValue::of(&b).unwrap()).is_lt()
+        };
         assert!(less(json!("10.0.0.9"), json!("10.0.0.10")));
         assert!(less(json!("2026-01-01T00:00:00Z"), json!("2026-01-01T00:00:00.5Z")));
         assert!(less(json!(9), json!(10)) && less(json!("a"), json!("b")));
@@ -214,7 +220,7 @@ mod tests {
 
     #[test]
     fn an_unknown_operator_is_told_the_ones_there_are() {
-        let error = Test::parse("gtt", "1").unwrap_err().to_string();
+        let error = FilterTest::parse("gtt", "1").unwrap_err().to_string();
         assert!(error.contains("did you mean `gt`") && error.contains("exists"), "{error}");
     }
 }

@@ -1,9 +1,9 @@
 //! Threads for work whose cost a client chooses: patches, schemas, templates of rules, views of objects.
 //!
 //! Nothing of that runs on a thread that packets wait for, and none of it holds the world: take what it needs
-//! out of the world, let go, and give it to a [`Lane`]. What it decides is checked again when it is committed
-//! (by revision). The work itself is bounded where it is admitted (`model::bounds`, `model::schema_cost`,
-//! `objects::patch`); the deadline is for what those bounds do not foresee.
+//! out of the world, let go, and give it to a [`WorkLane`]. What it decides is checked again when it is
+//! committed (by revision). The work itself is bounded where it is admitted (`model::bounds`,
+//! `model::schema_cost`, `objects::patch`); the deadline is for what those bounds do not foresee.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,29 +26,33 @@ const LISTS_MAX: usize = 4;
 /// The lanes of [`Objects`](super::Objects). Each has turns of its own, so that hostile writes do not hold up
 /// reads.
 #[derive(Debug)]
-pub struct Lanes {
-    pub writes: Lane,
-    pub reads: Lane,
-    pub lists: Lane,
+pub struct WorkLanes {
+    pub writes: WorkLane,
+    pub reads: WorkLane,
+    pub lists: WorkLane,
 }
 
-impl Default for Lanes {
+impl Default for WorkLanes {
     fn default() -> Self {
-        Lanes { writes: Lane::new(WRITES_MAX), reads: Lane::new(READS_MAX), lists: Lane::new(LISTS_MAX) }
+        WorkLanes {
+            writes: WorkLane::new(WRITES_MAX),
+            reads: WorkLane::new(READS_MAX),
+            lists: WorkLane::new(LISTS_MAX),
+        }
     }
 }
 
 /// A bounded number of threads.
 #[derive(Debug)]
-pub struct Lane {
+pub struct WorkLane {
     turns: Arc<Semaphore>,
     within: Duration,
 }
 
-impl Lane {
+impl WorkLane {
     fn new(turns: usize) -> Self {
         let turns = Arc::new(Semaphore::new(turns));
-        Lane { turns, within: Duration::from_secs(WORK_SECONDS_MAX) }
+        WorkLane { turns, within: Duration::from_secs(WORK_SECONDS_MAX) }
     }
 
     /// Does work on a thread that may take long. The turn ends with the work, even if nobody waits for it
@@ -68,8 +72,9 @@ impl Lane {
             })
             .await
         };
-        let late = |_| Error::Busy(format!("not done within {} seconds; try again", self.within.as_secs()));
-        timeout(self.within, done).await.map_err(late)?
+        timeout(self.within, done).await.map_err(|_| {
+            Error::Busy(format!("not done within {} seconds; try again", self.within.as_secs()))
+        })?
     }
 
     /// Does work without waiting for a turn: for whoever holds the store's writer, of whom there is one.
@@ -92,7 +97,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_that_does_not_end_is_given_up_and_keeps_its_turn() {
-        let lane = Lane { within: Duration::from_millis(1), ..Lane::new(1) };
+        let lane = WorkLane { within: Duration::from_millis(1), ..WorkLane::new(1) };
         let (release, held) = mpsc::channel::<()>();
         let first = lane.run(move || held.recv()).await;
         assert!(matches!(first, Err(Error::Busy(_))), "{first:?}");

@@ -14,10 +14,10 @@ use serde_json::{Map, Value};
 use crate::kernel::{Caller, Error};
 use crate::model::{HasTable, ReadPosition, Stored, Table, World};
 use crate::objects::Objects;
-use crate::objects::fields::{Field, Reader};
-use crate::objects::filter::{Filter, Ordered};
-use crate::objects::rules::Managed;
-use crate::objects::view::{self, Subject};
+use crate::objects::fields::{Field, FieldReader};
+use crate::objects::filter::{Filter, OrderedValue};
+use crate::objects::rules::NounRules;
+use crate::objects::view::{self, ViewSubject};
 
 /// Objects on a page when the client does not say, and at most.
 pub const LIMIT_DEFAULT: usize = 100;
@@ -35,7 +35,7 @@ pub struct ListQuery {
     /// Fields to trim to; empty for all.
     fields: Vec<String>,
     limit: usize,
-    after: Option<Cursor>,
+    after: Option<PageCursor>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ struct SortKey {
 
 /// Where a page ended.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-struct Cursor {
+struct PageCursor {
     /// The `sort` it belongs to.
     sort: String,
     values: Vec<Option<Value>>,
@@ -55,7 +55,7 @@ struct Cursor {
 
 /// One page of a list, as it is sent.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Page {
+pub struct ListPage {
     pub items: Vec<Value>,
     pub next: Option<String>,
     /// How many there are in all, of those that pass the filters.
@@ -77,7 +77,7 @@ impl ListQuery {
     ///
     /// # Errors
     /// [`Error::BadRequest`] naming the fields and operators there are.
-    pub fn parse<T: Managed>(pairs: &[(String, String)]) -> Result<Self, Error> {
+    pub fn parse<T: NounRules>(pairs: &[(String, String)]) -> Result<Self, Error> {
         let mut query =
             ListQuery { filters: vec![], sort: vec![], fields: vec![], limit: LIMIT_DEFAULT, after: None };
         let mut cursor = None;
@@ -97,9 +97,9 @@ impl ListQuery {
         Ok(query)
     }
 
-    fn read_cursor(&self, text: &str) -> Result<Cursor, Error> {
+    fn read_cursor(&self, text: &str) -> Result<PageCursor, Error> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-        let cursor = bytes.and_then(|bytes| serde_json::from_slice::<Cursor>(&bytes).ok());
+        let cursor = bytes.and_then(|bytes| serde_json::from_slice::<PageCursor>(&bytes).ok());
         let cursor = cursor.filter(|cursor| cursor.sort == self.sort_text());
         cursor.ok_or_else(|| {
             Error::BadRequest("this `cursor` is not from a page of this list with this `sort`".to_owned())
@@ -111,8 +111,11 @@ impl ListQuery {
     }
 
     fn sort_text(&self) -> String {
-        let sign = |key: &SortKey| if key.descending { "-" } else { "" };
-        self.sort.iter().map(|key| format!("{}{}", sign(key), key.field.text)).collect::<Vec<_>>().join(",")
+        self.sort
+            .iter()
+            .map(|key| format!("{}{}", if key.descending { "-" } else { "" }, key.field.text))
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }
 
@@ -121,7 +124,7 @@ fn parse_limit(text: &str) -> Result<usize, Error> {
     limit.ok_or_else(|| Error::BadRequest(format!("`limit` is a number from 1 to {LIMIT_MAX}, not `{text}`")))
 }
 
-fn parse_sort<T: Managed>(text: &str) -> Result<Vec<SortKey>, Error> {
+fn parse_sort<T: NounRules>(text: &str) -> Result<Vec<SortKey>, Error> {
     terms(text)?
         .map(|term| {
             let (descending, name) = term.strip_prefix('-').map_or((false, term), |name| (true, name));
@@ -130,7 +133,7 @@ fn parse_sort<T: Managed>(text: &str) -> Result<Vec<SortKey>, Error> {
         .collect()
 }
 
-fn parse_fields<T: Managed>(text: &str) -> Result<Vec<String>, Error> {
+fn parse_fields<T: NounRules>(text: &str) -> Result<Vec<String>, Error> {
     terms(text)?
         .map(|term| match term {
             "problems" => Ok(term.to_owned()),
@@ -152,7 +155,7 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::Busy`] when it takes too long.
-    pub async fn list_text<T: Managed>(
+    pub async fn list_text<T: NounRules>(
         self: &Arc<Self>,
         caller: Caller,
         query: ListQuery,
@@ -169,7 +172,7 @@ impl Objects {
     }
 
     /// One page of a list, of the objects that the caller may read.
-    pub fn list<T: Managed>(&self, caller: &Caller, query: &ListQuery) -> Page
+    pub fn list<T: NounRules>(&self, caller: &Caller, query: &ListQuery) -> ListPage
     where
         World: HasTable<T>,
     {
@@ -187,7 +190,7 @@ impl Objects {
             rows.sort_by(|a, b| compare(query, a, b));
         }
         if let Some(cursor) = &query.after {
-            let end = Ranked::of(cursor);
+            let end = RankedObject::of(cursor);
             let from = rows.partition_point(|row| compare(query, row, &end).is_le());
             rows.drain(..from);
         }
@@ -195,12 +198,12 @@ impl Objects {
         rows.truncate(query.limit);
         let next = rows.last().filter(|_| more).map(|last| last.cursor(query));
         let page: Vec<&Arc<Stored<T>>> = rows.iter().filter_map(|row| row.stored).collect();
-        Page { items: self.shown_all(&page, query), next, total, read_at }
+        ListPage { items: self.shown_all(&page, query), next, total, read_at }
     }
 
     /// Without filter or order, for whoever may read all, a page is found by its first key, and nothing but
     /// the page is read.
-    fn list_by_key<T: Managed>(&self, query: &ListQuery) -> Page
+    fn list_by_key<T: NounRules>(&self, query: &ListQuery) -> ListPage
     where
         World: HasTable<T>,
     {
@@ -210,21 +213,24 @@ impl Objects {
             let mut rows = table.after(from);
             let page: Vec<Arc<Stored<T>>> =
                 rows.by_ref().take(query.limit).map(|row| seen(row, self.kernel.now())).collect();
-            let listed =
-                Page { items: Vec::new(), next: None, total: table.len(), read_at: world.commits.position() };
+            let listed = ListPage {
+                items: Vec::new(),
+                next: None,
+                total: table.len(),
+                read_at: world.commits.position(),
+            };
             (page, rows.next().is_some(), listed)
         });
-        listed.next = page
-            .last()
-            .filter(|_| more)
-            .map(|last| Cursor { sort: String::new(), values: Vec::new(), key: last.key.clone() }.encode());
+        listed.next = page.last().filter(|_| more).map(|last| {
+            PageCursor { sort: String::new(), values: Vec::new(), key: last.key.clone() }.encode()
+        });
         let page: Vec<&Arc<Stored<T>>> = page.iter().collect();
         listed.items = self.shown_all(&page, query);
         listed
     }
 
     /// The world is held for what a view needs of it only: commits and packets wait for it.
-    fn shown_all<T: Managed>(&self, rows: &[&Arc<Stored<T>>], query: &ListQuery) -> Vec<Value>
+    fn shown_all<T: NounRules>(&self, rows: &[&Arc<Stored<T>>], query: &ListQuery) -> Vec<Value>
     where
         World: HasTable<T>,
     {
@@ -233,8 +239,8 @@ impl Objects {
         }
         let mut items = Vec::with_capacity(rows.len());
         for rows in rows.chunks(SHOWN_AT_ONCE) {
-            let subjects: Vec<Subject<T>> = self.kernel.read(|world| {
-                rows.iter().map(|row| Subject::of((world, &self.kernel.endpoints), row)).collect()
+            let subjects: Vec<ViewSubject<T>> = self.kernel.read(|world| {
+                rows.iter().map(|row| ViewSubject::of((world, &self.kernel.endpoints), row)).collect()
             });
             items.extend(subjects.into_iter().map(|subject| match query.fields.as_slice() {
                 [] => subject.view().body,
@@ -246,55 +252,60 @@ impl Objects {
 }
 
 /// A row as readers see it at a time.
-fn seen<T: Managed>(row: &Arc<Stored<T>>, now: Timestamp) -> Arc<Stored<T>> {
+fn seen<T: NounRules>(row: &Arc<Stored<T>>, now: Timestamp) -> Arc<Stored<T>> {
     T::as_of(row, now).map_or_else(|| Arc::clone(row), Arc::new)
 }
 
 /// An object that passed the filters, with the values it is sorted by.
-struct Ranked<'a, T: Managed> {
+struct RankedObject<'a, T: NounRules> {
     key: &'a str,
     values: Vec<Option<Value>>,
-    order: Vec<Option<Ordered>>,
+    order: Vec<Option<OrderedValue>>,
     stored: Option<&'a Arc<Stored<T>>>,
 }
 
-impl<'a, T: Managed> Ranked<'a, T> {
-    fn of(cursor: &'a Cursor) -> Self {
-        Ranked { key: &cursor.key, values: Vec::new(), order: in_order(&cursor.values), stored: None }
+impl<'a, T: NounRules> RankedObject<'a, T> {
+    fn of(cursor: &'a PageCursor) -> Self {
+        RankedObject { key: &cursor.key, values: Vec::new(), order: in_order(&cursor.values), stored: None }
     }
 
     fn cursor(&self, query: &ListQuery) -> String {
         let (values, key) = (self.values.clone(), self.key.to_owned());
-        Cursor { sort: query.sort_text(), values, key }.encode()
+        PageCursor { sort: query.sort_text(), values, key }.encode()
     }
 }
 
-impl Cursor {
+impl PageCursor {
     fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 }
 
-fn in_order(values: &[Option<Value>]) -> Vec<Option<Ordered>> {
-    values.iter().map(|value| value.as_ref().and_then(Ordered::of)).collect()
+fn in_order(values: &[Option<Value>]) -> Vec<Option<OrderedValue>> {
+    values.iter().map(|value| value.as_ref().and_then(OrderedValue::of)).collect()
 }
 
-fn ranked<'a, T: Managed>(query: &ListQuery, rows: &'a [Arc<Stored<T>>]) -> Vec<Ranked<'a, T>> {
-    let rank = |stored: &'a Arc<Stored<T>>| {
-        let reader = Reader::new(stored.as_ref());
-        if !query.filters.iter().all(|filter| filter.passes(&reader)) {
-            return None;
-        }
-        let values: Vec<Option<Value>> =
-            query.sort.iter().map(|key| reader.values(&key.field).into_iter().next()).collect();
-        let order = in_order(&values);
-        Some(Ranked { key: &stored.key, values, order, stored: Some(stored) })
-    };
-    rows.iter().filter_map(rank).collect()
+fn ranked<'a, T: NounRules>(query: &ListQuery, rows: &'a [Arc<Stored<T>>]) -> Vec<RankedObject<'a, T>> {
+    rows.iter()
+        .filter_map(|stored: &'a Arc<Stored<T>>| {
+            let reader = FieldReader::new(stored.as_ref());
+            if !query.filters.iter().all(|filter| filter.passes(&reader)) {
+                return None;
+            }
+            let values: Vec<Option<Value>> =
+                query.sort.iter().map(|key| reader.values(&key.field).into_iter().next()).collect();
+            let order = in_order(&values);
+            Some(RankedObject { key: &stored.key, values, order, stored: Some(stored) })
+        })
+        .collect()
 }
 
 /// By the sort keys, objects without the value last; then by key.
-fn compare<T: Managed>(query: &ListQuery, a: &Ranked<'_, T>, b: &Ranked<'_, T>) -> std::cmp::Ordering {
+fn compare<T: NounRules>(
+    query: &ListQuery,
+    a: &RankedObject<'_, T>,
+    b: &RankedObject<'_, T>,
+) -> std::cmp::Ordering {
     let by_values = query.sort.iter().zip(a.order.iter().zip(&b.order)).map(|(key, pair)| match pair {
         (Some(a), Some(b)) if key.descending => b.compare(a),
         (Some(a), Some(b)) => a.compare(b),

@@ -8,28 +8,29 @@ mod filter;
 pub mod lanes;
 pub mod list;
 pub mod patch;
+pub mod read;
 pub mod rules;
 pub mod view;
 pub mod write;
 
 use std::sync::Arc;
 
-use crate::artifacts::roots::Roots;
+use crate::artifacts::roots::ArtifactRoots;
 use crate::kernel::Kernel;
-use lanes::Lanes;
+use lanes::WorkLanes;
 
 /// The objects that clients write and read.
 #[derive(Debug)]
 pub struct Objects {
     kernel: Arc<Kernel>,
     /// Threads for work whose cost a client chooses.
-    pub lanes: Lanes,
+    pub lanes: WorkLanes,
     /// Where on the host the files of artifacts may be.
-    roots: Roots,
+    roots: ArtifactRoots,
 }
 
 impl Objects {
-    pub fn new(kernel: Arc<Kernel>, roots: Roots) -> Arc<Self> {
-        Arc::new(Objects { kernel, lanes: Lanes::default(), roots })
+    pub fn new(kernel: Arc<Kernel>, roots: ArtifactRoots) -> Arc<Self> {
+        Arc::new(Objects { kernel, lanes: WorkLanes::default(), roots })
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::kernel::{Endpoints, secrets};
+use crate::kernel::{ServerEndpoints, secrets};
 use crate::model::bounds::{self, DEPTH_MAX};
 use crate::model::event::{ObjectDiff, ObjectSnapshot};
 use crate::model::{
     EventBody, HasTable, Problem, READ_ONLY_FIELDS, ReadPosition, Stored, Table, World, sha256_hex,
 };
-use crate::objects::rules::{self, Check, Managed};
+use crate::objects::rules::{self, NounRules, RuleCheck};
 
 /// Longest text that an event carries in full, in bytes.
 const EVENT_TEXT_BYTES_MAX: usize = 4096;
@@ -27,29 +27,29 @@ pub struct View {
 }
 
 /// An object with all that a view of it needs of the world, so that the world can be let go.
-pub struct Subject<T: Managed> {
+pub struct ViewSubject<T: NounRules> {
     stored: Arc<Stored<T>>,
     read_at: ReadPosition,
     /// Those that were seen in the world.
     problems: Vec<Problem>,
     /// What finds the others.
-    checks: Vec<Check>,
+    checks: Vec<RuleCheck>,
 }
 
-impl<T: Managed> Subject<T>
+impl<T: NounRules> ViewSubject<T>
 where
     World: HasTable<T>,
 {
-    pub fn of((world, here): (&World, &Endpoints), stored: &Arc<Stored<T>>) -> Self {
+    pub fn of((world, here): (&World, &ServerEndpoints), stored: &Arc<Stored<T>>) -> Self {
         let problems = rules::problems((world, here), stored);
         let (checks, read_at) = (rules::read_checks(stored, world), read_position(world, stored));
-        Subject { stored: Arc::clone(stored), read_at, problems, checks }
+        ViewSubject { stored: Arc::clone(stored), read_at, problems, checks }
     }
 
     /// The object with the problems it has in that world and on this server. Takes as long as its writer
     /// chose: not on a thread that packets wait for, and not while the world is held.
     pub fn view(self) -> View {
-        let Subject { stored, read_at, mut problems, checks } = self;
+        let ViewSubject { stored, read_at, mut problems, checks } = self;
         problems.extend(checks.into_iter().flat_map(|check| check()));
         let mut body = with_defaults(&stored, shown::<T>(stored.view(&problems)));
         add_broken_bounds::<T>(&mut body);
@@ -59,7 +59,7 @@ where
 
 /// What whoever reads an object has seen: all that the world shows, but for an object that was written again
 /// since it was taken out of the world.
-fn read_position<T: Managed>(world: &World, stored: &Stored<T>) -> ReadPosition
+fn read_position<T: NounRules>(world: &World, stored: &Stored<T>) -> ReadPosition
 where
     World: HasTable<T>,
 {
@@ -71,7 +71,7 @@ where
 
 /// What was stored before there was a bound on it has a problem that names the bound. What is nested too deep
 /// for readers is left out.
-fn add_broken_bounds<T: Managed>(body: &mut Value) {
+fn add_broken_bounds<T: NounRules>(body: &mut Value) {
     let Some(fields) = body.as_object_mut() else { return };
     let broken = bounds::faults(fields, T::BYTES_MAX);
     if broken.is_empty() {
@@ -97,11 +97,11 @@ fn cut(value: &mut Value, levels: usize) {
 const TOO_DEEP: &str = "(left out: nested too deep)";
 
 /// An object as it is read, without the problems that follow from others.
-pub fn without_problems<T: Managed>(stored: &Stored<T>) -> Value {
+pub fn without_problems<T: NounRules>(stored: &Stored<T>) -> Value {
     with_defaults(stored, plain(stored))
 }
 
-fn with_defaults<T: Managed>(stored: &Stored<T>, mut view: Value) -> Value {
+fn with_defaults<T: NounRules>(stored: &Stored<T>, mut view: Value) -> Value {
     if let Some(fields) = view.as_object_mut() {
         stored.spec.show_defaults(fields);
     }
@@ -109,11 +109,11 @@ fn with_defaults<T: Managed>(stored: &Stored<T>, mut view: Value) -> Value {
 }
 
 /// What its writer wrote, without the problems that follow from others: what a patch is applied to.
-pub fn plain<T: Managed>(stored: &Stored<T>) -> Value {
+pub fn plain<T: NounRules>(stored: &Stored<T>) -> Value {
     shown::<T>(stored.view(&[]))
 }
 
-fn shown<T: Managed>(mut view: Value) -> Value {
+fn shown<T: NounRules>(mut view: Value) -> Value {
     if let Some(fields) = view.as_object_mut() {
         for hidden in T::HIDDEN {
             fields.remove(*hidden);
@@ -132,12 +132,12 @@ pub fn read_only_changes(before: &Value, after: &Value) -> Vec<Problem> {
 }
 
 /// A `created` event.
-pub fn created<T: Managed>(stored: &Stored<T>) -> EventBody {
+pub fn created<T: NounRules>(stored: &Stored<T>) -> EventBody {
     EventBody::Created(T::KIND, snapshot(stored))
 }
 
 /// An `updated` event.
-pub fn updated<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> EventBody {
+pub fn updated<T: NounRules>(old: &Stored<T>, new: &Stored<T>) -> EventBody {
     let diff = json_patch::diff(&written(old), &written(new));
     let diff = abridged(serde_json::to_value(&diff).unwrap_or_default());
     let secrets = resealed(old, new).into_iter().map(str::to_owned).collect();
@@ -145,7 +145,7 @@ pub fn updated<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> EventBody {
 }
 
 /// Names of secret params with another value than before: the diff cannot show them.
-fn resealed<'a, T: Managed>(old: &Stored<T>, new: &'a Stored<T>) -> Vec<&'a str> {
+fn resealed<'a, T: NounRules>(old: &Stored<T>, new: &'a Stored<T>) -> Vec<&'a str> {
     let (Some(before), Some(after)) = (old.spec.params(), new.spec.params()) else { return Vec::new() };
     let changed = after.iter().filter(|(param, value)| {
         secrets::is_sealed(value) && before.get(*param).is_some_and(|before| before != *value)
@@ -154,18 +154,18 @@ fn resealed<'a, T: Managed>(old: &Stored<T>, new: &'a Stored<T>) -> Vec<&'a str>
 }
 
 /// A `deleted` event.
-pub fn deleted<T: Managed>(stored: &Stored<T>) -> EventBody {
+pub fn deleted<T: NounRules>(stored: &Stored<T>) -> EventBody {
     EventBody::Deleted(T::KIND, snapshot(stored))
 }
 
 /// An object as events have it.
-pub fn snapshot<T: Managed>(stored: &Stored<T>) -> ObjectSnapshot {
+pub fn snapshot<T: NounRules>(stored: &Stored<T>) -> ObjectSnapshot {
     let object = abridged(written(stored));
     ObjectSnapshot { name: T::label(stored), revision: stored.revision, object }
 }
 
 /// What its writer wrote, and the status.
-fn written<T: Managed>(stored: &Stored<T>) -> Value {
+fn written<T: NounRules>(stored: &Stored<T>) -> Value {
     let mut view = plain(stored);
     cut(&mut view, DEPTH_MAX);
     if let Some(fields) = view.as_object_mut() {

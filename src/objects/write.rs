@@ -9,19 +9,19 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
-use crate::kernel::secrets::{self, Place};
+use crate::kernel::secrets::{self, SecretPlace};
 use crate::kernel::{
-    Caller, Changeset, Error, Read, STALE_RETRIES_MAX, StoreError, TrackedWorld, WriterHold,
+    Caller, Changeset, ChangesetRead, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld, WriterHold,
 };
 use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
-use crate::objects::rules::{self, Change, Conflict, Host, Managed};
-use crate::objects::view::{self, Subject, View};
+use crate::objects::rules::{self, Conflict, HostLimits, NounRules, ProposedWrite};
+use crate::objects::view::{self, View};
 
 /// Which revision a writer means to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expected {
+pub enum ExpectedRevision {
     /// Whatever is there.
     Any,
     /// One of these, or the write is refused as stale.
@@ -29,14 +29,14 @@ pub enum Expected {
 }
 
 /// A write whose checks are done, and what they looked at.
-struct Checked<T: Managed> {
+struct CheckedWrite<T: NounRules> {
     next: Stored<T>,
     found: Vec<Problem>,
-    reads: Vec<Read>,
+    reads: Vec<ChangesetRead>,
 }
 
 /// A changeset that is ready to be committed, and the object it leads to.
-struct Prepared<T: Managed> {
+struct PreparedWrite<T: NounRules> {
     object: Arc<Stored<T>>,
     /// Nothing to commit when nothing changes.
     changeset: Option<Changeset>,
@@ -45,36 +45,11 @@ struct Prepared<T: Managed> {
 }
 
 impl Objects {
-    /// One object as a reader sees it.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub async fn get<T: Managed>(&self, caller: &Caller, reference: &str) -> Result<View, Error>
-    where
-        World: HasTable<T>,
-    {
-        let stored = self.kernel.find::<T>(caller, reference)?;
-        self.show(&stored).await
-    }
-
-    /// An object as a reader sees it, for whoever just wrote it or had it changed.
-    ///
-    /// # Errors
-    /// [`Error::Busy`] when it takes too long.
-    pub async fn show<T: Managed>(&self, object: &Arc<Stored<T>>) -> Result<View, Error>
-    where
-        World: HasTable<T>,
-    {
-        let seen = T::as_of(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
-        let subject = self.kernel.read(|world| Subject::of((world, &self.kernel.endpoints), &seen));
-        self.lanes.reads.run(|| subject.view()).await
-    }
-
     /// Makes a new object of what a client sent.
     ///
     /// # Errors
     /// [`Error::Invalid`] with every fault, [`Error::Conflict`] when a unique value is taken.
-    pub async fn create<T: Managed>(&self, caller: &Caller, body: Value) -> Result<View, Error>
+    pub async fn create<T: NounRules>(&self, caller: &Caller, body: Value) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
@@ -86,7 +61,7 @@ impl Objects {
     ///
     /// # Errors
     /// As [`Objects::create`].
-    pub async fn create_from<T: Managed>(&self, caller: &Caller, input: Input<T>) -> Result<View, Error>
+    pub async fn create_from<T: NounRules>(&self, caller: &Caller, input: Input<T>) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
@@ -96,7 +71,7 @@ impl Objects {
             // Only what is decided under the world is decided under the hold: checks may take longer than the
             // writer waits.
             let hold = self.kernel.hold_for(attempt).await?;
-            let Prepared { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
+            let PreparedWrite { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
             match self.finish(hold, changeset).await {
                 Ok(()) => return self.show(&object).await,
                 Err(StoreError::Stale { .. }) => named.clone_from(&object.key),
@@ -110,10 +85,10 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], and those of [`Objects::create`].
-    pub async fn replace<T: Managed>(
+    pub async fn replace<T: NounRules>(
         &self,
         caller: &Caller,
-        target: &Target<'_>,
+        target: &WriteTarget<'_>,
         body: &Value,
     ) -> Result<View, Error>
     where
@@ -129,10 +104,10 @@ impl Objects {
     ///
     /// # Errors
     /// Those of [`Objects::replace`]; [`Error::Conflict`] for a JSON Patch `test` that fails.
-    pub async fn patch<T: Managed>(
+    pub async fn patch<T: NounRules>(
         &self,
         caller: &Caller,
-        target: &Target<'_>,
+        target: &WriteTarget<'_>,
         patch: &Patch,
     ) -> Result<View, Error>
     where
@@ -152,7 +127,7 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] naming the referrers.
-    pub async fn delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<(), Error>
+    pub async fn delete<T: NounRules>(&self, caller: &Caller, target: &WriteTarget<'_>) -> Result<(), Error>
     where
         World: HasTable<T>,
     {
@@ -170,10 +145,10 @@ impl Objects {
 
     /// What `make` makes of the object is worked out without the world, and committed if the object is
     /// still at that revision; else it is made again.
-    async fn rewrite<T: Managed>(
+    async fn rewrite<T: NounRules>(
         &self,
         caller: &Caller,
-        target: &Target<'_>,
+        target: &WriteTarget<'_>,
         make: impl Fn(&Stored<T>) -> Result<Input<T>, Error> + Send + Sync + 'static,
     ) -> Result<View, Error>
     where
@@ -197,7 +172,11 @@ impl Objects {
     }
 
     /// The object that a write is about, at the revision that its writer expects.
-    fn find_to_write<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Arc<Stored<T>>, Error>
+    fn find_to_write<T: NounRules>(
+        &self,
+        caller: &Caller,
+        target: &WriteTarget<'_>,
+    ) -> Result<Arc<Stored<T>>, Error>
     where
         World: HasTable<T>,
     {
@@ -210,8 +189,8 @@ impl Objects {
         Ok(current)
     }
 
-    /// Asks what only the host can tell of a write, where the world is not held up by it.
-    async fn ask_the_host<T: Managed>(
+    /// Runs the checks of a write that need the host, without holding the world.
+    async fn ask_the_host<T: NounRules>(
         &self,
         next: &Arc<Stored<T>>,
         old: Option<&Arc<Stored<T>>>,
@@ -220,8 +199,10 @@ impl Objects {
             return Ok(Vec::new());
         }
         let (next, old) = (Arc::clone(next), old.cloned());
-        let host =
-            Host { roots: self.roots.clone(), networks: Arc::clone(&self.kernel.endpoints.fetch_networks) };
+        let host = HostLimits {
+            roots: self.roots.clone(),
+            networks: Arc::clone(&self.kernel.endpoints.fetch_networks),
+        };
         let asking = tokio::task::spawn_blocking(move || {
             next.spec.refused_here(old.as_ref().map(|old| &old.spec), &host)
         });
@@ -235,7 +216,11 @@ impl Objects {
         }
     }
 
-    async fn check_create<T: Managed>(&self, caller: &Caller, input: Input<T>) -> Result<Checked<T>, Error>
+    async fn check_create<T: NounRules>(
+        &self,
+        caller: &Caller,
+        input: Input<T>,
+    ) -> Result<CheckedWrite<T>, Error>
     where
         World: HasTable<T>,
     {
@@ -248,12 +233,12 @@ impl Objects {
         self.check(stored, None).await
     }
 
-    async fn check_update<T: Managed>(
+    async fn check_update<T: NounRules>(
         &self,
         caller: &Caller,
         current: &Arc<Stored<T>>,
         input: Input<T>,
-    ) -> Result<Checked<T>, Error>
+    ) -> Result<CheckedWrite<T>, Error>
     where
         World: HasTable<T>,
     {
@@ -264,11 +249,11 @@ impl Objects {
     }
 
     /// Does the checks of a write whose cost its writer chooses, without the world.
-    async fn check<T: Managed>(
+    async fn check<T: NounRules>(
         &self,
         next: Stored<T>,
         old: Option<&Arc<Stored<T>>>,
-    ) -> Result<Checked<T>, Error>
+    ) -> Result<CheckedWrite<T>, Error>
     where
         World: HasTable<T>,
     {
@@ -280,23 +265,23 @@ impl Objects {
         };
         let (mut found, reads) = self.lanes.writes.run(run).await?;
         found.extend(self.ask_the_host(&next, old).await?);
-        Ok(Checked { next: Arc::unwrap_or_clone(next), found, reads })
+        Ok(CheckedWrite { next: Arc::unwrap_or_clone(next), found, reads })
     }
 
-    fn prepare_create<T: Managed>(
+    fn prepare_create<T: NounRules>(
         &self,
         caller: &Caller,
-        checked: Checked<T>,
+        checked: CheckedWrite<T>,
         hold: Option<WriterHold>,
-    ) -> Result<Prepared<T>, Error>
+    ) -> Result<PreparedWrite<T>, Error>
     where
         World: HasTable<T>,
     {
-        let Checked { next: mut stored, found, reads } = checked;
+        let CheckedWrite { next: mut stored, found, reads } = checked;
         let (admitted, looked_at) = self.kernel.read_tracked(|world| {
             self.admit((caller, world), &mut stored, (None, found))?;
             let object = Arc::new(stored);
-            let change = Change { caller, world, key: &object.key, old: None };
+            let change = ProposedWrite { caller, world, key: &object.key, old: None };
             let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
             Ok::<_, Error>((object, changeset))
@@ -304,19 +289,19 @@ impl Objects {
         let (object, changeset) = admitted?;
         let changeset = changeset.with_reads(reads).with_reads(looked_at);
         let event = caller.event_about(&object, view::created(&object));
-        Ok(Prepared { object, changeset: Some(begun_by(event, changeset)), hold })
+        Ok(PreparedWrite { object, changeset: Some(begun_by(event, changeset)), hold })
     }
 
-    async fn prepare_update<T: Managed>(
+    async fn prepare_update<T: NounRules>(
         &self,
         caller: &Caller,
-        (current, checked): (&Arc<Stored<T>>, Checked<T>),
+        (current, checked): (&Arc<Stored<T>>, CheckedWrite<T>),
         hold: Option<WriterHold>,
-    ) -> Result<Prepared<T>, Error>
+    ) -> Result<PreparedWrite<T>, Error>
     where
         World: HasTable<T>,
     {
-        let Checked { mut next, found, reads } = checked;
+        let CheckedWrite { mut next, found, reads } = checked;
         let (admitted, looked_at) = self.kernel.read_tracked(|world| {
             self.admit((caller, world), &mut next, (Some(&**current), found))?;
             if next.spec == current.spec && next.labels == current.labels {
@@ -324,13 +309,13 @@ impl Objects {
             }
             rules::may_change(current, &next)?;
             let object = Arc::new(next);
-            let change = Change { caller, world, key: &object.key, old: Some(&**current) };
+            let change = ProposedWrite { caller, world, key: &object.key, old: Some(&**current) };
             let changeset = Changeset::default().update(T::object(Arc::clone(&object)));
             let changeset = T::along(&object, &change, changeset);
             Ok::<_, Error>(Some((object, changeset)))
         });
         let Some((object, changeset)) = admitted? else {
-            return Ok(Prepared { object: Arc::clone(current), changeset: None, hold: None });
+            return Ok(PreparedWrite { object: Arc::clone(current), changeset: None, hold: None });
         };
         let changeset = changeset.with_reads(reads).with_reads(looked_at);
         let (old, new) = (Arc::clone(current), Arc::clone(&object));
@@ -340,10 +325,14 @@ impl Objects {
             None => self.lanes.writes.run(tell).await?,
         };
         let changeset = begun_by(caller.event_about(&object, body), changeset);
-        Ok(Prepared { object, changeset: Some(changeset), hold })
+        Ok(PreparedWrite { object, changeset: Some(changeset), hold })
     }
 
-    pub fn prepare_delete<T: Managed>(&self, caller: &Caller, target: &Target<'_>) -> Result<Changeset, Error>
+    pub fn prepare_delete<T: NounRules>(
+        &self,
+        caller: &Caller,
+        target: &WriteTarget<'_>,
+    ) -> Result<Changeset, Error>
     where
         World: HasTable<T>,
     {
@@ -359,7 +348,7 @@ impl Objects {
 
     /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what
     /// its checks found.
-    fn admit<T: Managed>(
+    fn admit<T: NounRules>(
         &self,
         (caller, world): (&Caller, &TrackedWorld<'_>),
         next: &mut Stored<T>,
@@ -368,7 +357,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let change = Change { caller, world, key: &next.key, old };
+        let change = ProposedWrite { caller, world, key: &next.key, old };
         let mut problems = found;
         problems.extend(rules::refusals(&next.spec, &change));
         if !problems.is_empty() {
@@ -380,7 +369,7 @@ impl Objects {
         self.seal(world, next, old)
     }
 
-    fn seal<T: Managed>(
+    fn seal<T: NounRules>(
         &self,
         world: &TrackedWorld<'_>,
         next: &mut Stored<T>,
@@ -393,7 +382,7 @@ impl Objects {
             if let (true, Some(kept)) = (secrets::means_stored(value), kept) {
                 *value = kept.clone();
             } else if world.get::<Param>(param).is_some_and(|declared| declared.spec.secret) {
-                let place = Place { kind: T::KIND, key: &key, param };
+                let place = SecretPlace { kind: T::KIND, key: &key, param };
                 *value = self.reseal(place, kept, value)?;
             }
         }
@@ -401,7 +390,7 @@ impl Objects {
     }
 
     /// Sealing the same value again keeps the sealed form, so that writing it back changes nothing.
-    fn reseal(&self, place: Place<'_>, kept: Option<&Value>, value: &Value) -> Result<Value, Error> {
+    fn reseal(&self, place: SecretPlace<'_>, kept: Option<&Value>, value: &Value) -> Result<Value, Error> {
         match kept {
             Some(kept)
                 if secrets::is_sealed(kept)
@@ -416,41 +405,43 @@ impl Objects {
 
 /// The object a write is about, and the revision its writer saw.
 #[derive(Debug, Clone)]
-pub struct Target<'a> {
+pub struct WriteTarget<'a> {
     /// A key, or `index:value`.
     pub reference: &'a str,
-    pub expected: Expected,
+    pub expected: ExpectedRevision,
 }
 
-impl Target<'_> {
-    pub(crate) fn check<T: Managed>(&self, current: &Stored<T>) -> Result<(), Error> {
+impl WriteTarget<'_> {
+    pub(crate) fn check<T: NounRules>(&self, current: &Stored<T>) -> Result<(), Error> {
         match &self.expected {
-            Expected::OneOf(revisions) if !revisions.contains(&current.revision) => Err(Error::Stale {
-                kind: T::KIND,
-                key: T::label(current),
-                expected: revisions.first().copied().unwrap_or(0),
-                present: current.revision,
-            }),
+            ExpectedRevision::OneOf(revisions) if !revisions.contains(&current.revision) => {
+                Err(Error::Stale {
+                    kind: T::KIND,
+                    key: T::label(current),
+                    expected: revisions.first().copied().unwrap_or(0),
+                    present: current.revision,
+                })
+            }
             _ => Ok(()),
         }
     }
 }
 
-fn table<T: Managed>(world: &World) -> &Table<T>
+fn table<T: NounRules>(world: &World) -> &Table<T>
 where
     World: HasTable<T>,
 {
     world.table()
 }
 
-/// The changeset with the event that tells of it first.
+/// The changeset with its own event in first place.
 fn begun_by(event: NewEvent, mut changeset: Changeset) -> Changeset {
     changeset.events.insert(0, event);
     changeset
 }
 
 /// What a client sent, without the fields that are nobody's to send. `stored` is what it takes the place of.
-fn read_input<T: Managed>(body: Value, stored: &Value) -> Result<Input<T>, Error> {
+fn read_input<T: NounRules>(body: Value, stored: &Value) -> Result<Input<T>, Error> {
     let hidden = T::HIDDEN.iter().filter(|field| body.get(field).is_some());
     let hidden: Vec<Problem> =
         hidden.map(|field| Problem::new(format!("/{field}"), format!("unknown field `{field}`"))).collect();
@@ -461,7 +452,7 @@ fn read_input<T: Managed>(body: Value, stored: &Value) -> Result<Input<T>, Error
 }
 
 /// Unique values that other objects hold, with their names.
-fn taken<T: Managed>(change: &Change<'_, T>, next: &Stored<T>) -> Option<Conflict>
+fn taken<T: NounRules>(change: &ProposedWrite<'_, T>, next: &Stored<T>) -> Option<Conflict>
 where
     World: HasTable<T>,
 {
@@ -480,7 +471,7 @@ where
     (!held.is_empty()).then(|| Conflict::plain(held.join("; "))).or(hidden)
 }
 
-fn exists<T: Managed>(key: &str) -> Error {
+fn exists<T: NounRules>(key: &str) -> Error {
     Error::Conflict(format!(
         "there is a {} `{key}` already: change it, or choose another {}",
         T::KIND,
@@ -488,6 +479,6 @@ fn exists<T: Managed>(key: &str) -> Error {
     ))
 }
 
-fn busy<T: Managed>(reference: &str) -> Error {
+fn busy<T: NounRules>(reference: &str) -> Error {
     Error::Busy(format!("{} {reference} is being changed by many at once; try again", T::KIND))
 }

@@ -31,15 +31,15 @@ pub enum FatError {
 }
 
 /// A file by its path, `EFI/BOOT/BOOTX64.EFI`, with its bytes.
-pub type File<'a> = (&'a str, &'a [u8]);
+pub type FatFile<'a> = (&'a str, &'a [u8]);
 
 /// The image of a disk with these files.
 ///
 /// # Errors
 /// See [`FatError`].
-pub fn image(files: &[File<'_>]) -> Result<Vec<u8>, FatError> {
-    let mut tree = Tree::of(files)?;
-    let disk = Disk::for_tree(&tree)?;
+pub fn image(files: &[FatFile<'_>]) -> Result<Vec<u8>, FatError> {
+    let mut tree = FatTree::of(files)?;
+    let disk = FatLayout::for_tree(&tree)?;
     tree.place(disk.cluster_bytes());
     let mut bytes = disk.boot_sector();
     let table = disk.table(&tree);
@@ -64,7 +64,7 @@ pub fn image(files: &[File<'_>]) -> Result<Vec<u8>, FatError> {
 }
 
 /// A file or folder. The root is the first, and its own parent.
-struct Node<'a> {
+struct FatNode<'a> {
     name: [u8; 11],
     parent: usize,
     /// None for a folder.
@@ -74,14 +74,14 @@ struct Node<'a> {
     clusters: usize,
 }
 
-struct Tree<'a> {
-    nodes: Vec<Node<'a>>,
+struct FatTree<'a> {
+    nodes: Vec<FatNode<'a>>,
 }
 
-impl<'a> Tree<'a> {
-    fn of(files: &[File<'a>]) -> Result<Self, FatError> {
-        let root = Node { name: [b' '; 11], parent: 0, body: None, first: 0, clusters: 0 };
-        let mut tree = Tree { nodes: vec![root] };
+impl<'a> FatTree<'a> {
+    fn of(files: &[FatFile<'a>]) -> Result<Self, FatError> {
+        let root = FatNode { name: [b' '; 11], parent: 0, body: None, first: 0, clusters: 0 };
+        let mut tree = FatTree { nodes: vec![root] };
         for (path, body) in files {
             let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
             let mut parent = 0;
@@ -92,7 +92,7 @@ impl<'a> Tree<'a> {
             if tree.find(parent, &name).is_some() {
                 return Err(FatError::Twice((*path).to_owned()));
             }
-            tree.add(Node { name, parent, body: Some(body), first: 0, clusters: 0 })?;
+            tree.add(FatNode { name, parent, body: Some(body), first: 0, clusters: 0 })?;
         }
         Ok(tree)
     }
@@ -105,11 +105,11 @@ impl<'a> Tree<'a> {
     fn folder_named(&mut self, parent: usize, name: [u8; 11]) -> Result<usize, FatError> {
         match self.find(parent, &name) {
             Some(index) => Ok(index),
-            None => self.add(Node { name, parent, body: None, first: 0, clusters: 0 }),
+            None => self.add(FatNode { name, parent, body: None, first: 0, clusters: 0 }),
         }
     }
 
-    fn add(&mut self, node: Node<'a>) -> Result<usize, FatError> {
+    fn add(&mut self, node: FatNode<'a>) -> Result<usize, FatError> {
         if self.nodes.len() >= NODES_MAX {
             return Err(FatError::TooMany);
         }
@@ -117,7 +117,7 @@ impl<'a> Tree<'a> {
         Ok(self.nodes.len() - 1)
     }
 
-    fn children(&self, folder: usize) -> impl Iterator<Item = &Node<'a>> {
+    fn children(&self, folder: usize) -> impl Iterator<Item = &FatNode<'a>> {
         self.nodes.iter().skip(1).filter(move |node| node.parent == folder)
     }
 
@@ -157,19 +157,19 @@ impl<'a> Tree<'a> {
 
 /// `grub.cfg` as `GRUB    CFG`.
 fn short_name(name: &str) -> Result<[u8; 11], FatError> {
-    let bad = || FatError::Name(name.to_owned());
     let (stem, ending) = name.split_once('.').unwrap_or((name, ""));
-    let fits = |part: &str, most: usize| {
-        part.len() <= most && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-    };
-    if stem.is_empty() || !fits(stem, 8) || !fits(ending, 3) {
-        return Err(bad());
+    if stem.is_empty() || !name_fits(stem, 8) || !name_fits(ending, 3) {
+        return Err(FatError::Name(name.to_owned()));
     }
     let mut short = [b' '; 11];
     let (to_stem, to_ending) = short.split_at_mut(8);
     to_stem.iter_mut().zip(stem.bytes()).for_each(|(to, from)| *to = from.to_ascii_uppercase());
     to_ending.iter_mut().zip(ending.bytes()).for_each(|(to, from)| *to = from.to_ascii_uppercase());
     Ok(short)
+}
+
+fn name_fits(part: &str, most: usize) -> bool {
+    part.len() <= most && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
 /// One entry of a folder. The date is the first there can be: the same files give the same bytes.
@@ -190,16 +190,16 @@ fn entry(name: [u8; 11], body: Option<&[u8]>, first: usize) -> Vec<u8> {
 }
 
 /// The sizes of a disk.
-struct Disk {
+struct FatLayout {
     cluster_sectors: usize,
     table_sectors: usize,
     clusters: usize,
     sectors: usize,
 }
 
-impl Disk {
+impl FatLayout {
     /// The smallest disk with the smallest clusters that do.
-    fn for_tree(tree: &Tree<'_>) -> Result<Disk, FatError> {
+    fn for_tree(tree: &FatTree<'_>) -> Result<FatLayout, FatError> {
         let needed = |cluster_bytes: usize| -> usize {
             (1..tree.nodes.len()).map(|index| tree.bytes(index).div_ceil(cluster_bytes)).sum()
         };
@@ -213,7 +213,12 @@ impl Disk {
         let clusters = needed(cluster_sectors * SECTOR_BYTES).max(CLUSTERS_MIN);
         let table_sectors = ((clusters + 2) * 2).div_ceil(SECTOR_BYTES);
         let before = 1 + 2 * table_sectors + ROOT_ENTRIES * ENTRY_BYTES / SECTOR_BYTES;
-        Ok(Disk { cluster_sectors, table_sectors, clusters, sectors: before + clusters * cluster_sectors })
+        Ok(FatLayout {
+            cluster_sectors,
+            table_sectors,
+            clusters,
+            sectors: before + clusters * cluster_sectors,
+        })
     }
 
     fn cluster_bytes(&self) -> usize {
@@ -222,24 +227,22 @@ impl Disk {
 
     /// The boot sector with its parameter block, and no code: nothing boots it but UEFI.
     fn boot_sector(&self) -> Vec<u8> {
-        let word = |value: usize| u16::try_from(value).unwrap_or_default().to_le_bytes();
-        let long = |value: usize| u32::try_from(value).unwrap_or_default().to_le_bytes();
         let mut bytes = vec![0xeb, 0x3c, 0x90];
         bytes.extend(b"METALWRI");
-        bytes.extend(word(SECTOR_BYTES));
+        bytes.extend(le_u16(SECTOR_BYTES));
         bytes.push(u8::try_from(self.cluster_sectors).unwrap_or_default());
-        bytes.extend(word(1)); // reserved sectors
+        bytes.extend(le_u16(1)); // reserved sectors
         bytes.push(2); // tables
-        bytes.extend(word(ROOT_ENTRIES));
-        bytes.extend(word(if self.sectors < 0x1_0000 { self.sectors } else { 0 }));
+        bytes.extend(le_u16(ROOT_ENTRIES));
+        bytes.extend(le_u16(if self.sectors < 0x1_0000 { self.sectors } else { 0 }));
         bytes.push(0xf8); // a fixed disk
-        bytes.extend(word(self.table_sectors));
-        bytes.extend(word(32)); // sectors of a track and heads: of no meaning here
-        bytes.extend(word(64));
-        bytes.extend(long(0)); // hidden sectors
-        bytes.extend(long(if self.sectors < 0x1_0000 { 0 } else { self.sectors }));
+        bytes.extend(le_u16(self.table_sectors));
+        bytes.extend(le_u16(32)); // sectors of a track and heads: of no meaning here
+        bytes.extend(le_u16(64));
+        bytes.extend(le_u32(0)); // hidden sectors
+        bytes.extend(le_u32(if self.sectors < 0x1_0000 { 0 } else { self.sectors }));
         bytes.extend([0x80, 0, 0x29]); // first disk; the three fields that follow are there
-        bytes.extend(long(0x4d57_4658));
+        bytes.extend(le_u32(0x4d57_4658));
         bytes.extend(b"METALWRIGHTFAT16   ");
         bytes.resize(SECTOR_BYTES - 2, 0);
         bytes.extend([0x55, 0xaa]);
@@ -247,13 +250,14 @@ impl Disk {
     }
 
     /// One allocation table: every chain of clusters is one run.
-    fn table(&self, tree: &Tree<'_>) -> Vec<u8> {
+    fn table(&self, tree: &FatTree<'_>) -> Vec<u8> {
         const END: u16 = 0xffff;
         let mut entries: Vec<u16> = vec![0xfff8, END];
         for node in tree.nodes.iter().skip(1) {
             let last = node.first + node.clusters;
-            let next = |cluster: usize| u16::try_from(cluster + 1).unwrap_or(END);
-            let run = (node.first..last).map(|cluster| if cluster + 1 == last { END } else { next(cluster) });
+            let run = (node.first..last).map(|cluster| {
+                if cluster + 1 == last { END } else { u16::try_from(cluster + 1).unwrap_or(END) }
+            });
             entries.extend(run);
         }
         entries.resize(self.clusters + 2, 0);
@@ -261,6 +265,14 @@ impl Disk {
         bytes.resize(self.table_sectors * SECTOR_BYTES, 0);
         bytes
     }
+}
+
+fn le_u32(value: usize) -> [u8; 4] {
+    u32::try_from(value).unwrap_or_default().to_le_bytes()
+}
+
+fn le_u16(value: usize) -> [u8; 2] {
+    u16::try_from(value).unwrap_or_default().to_le_bytes()
 }
 
 #[cfg(test)]
@@ -303,7 +315,7 @@ mod tests {
     #[test]
     fn what_was_put_on_the_disk_is_read_from_it() {
         let large: Vec<u8> = (0..300_001_u32).flat_map(u32::to_le_bytes).collect();
-        let files: [File<'_>; 5] = [
+        let files: [FatFile<'_>; 5] = [
             ("EFI/BOOT/BOOTX64.EFI", &large),
             ("EFI/BOOT/grubx64.efi", b"grub"),
             ("grub/grub.cfg", &[7; 512]),
@@ -344,7 +356,7 @@ mod tests {
         }
         assert_eq!(image(&[("a/b", b""), ("A/B", b"")]), Err(FatError::Twice("A/B".into())));
         let names: Vec<String> = (0..300).map(|n| n.to_string()).collect();
-        let files: Vec<File<'_>> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+        let files: Vec<FatFile<'_>> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
         assert_eq!(image(&files), Err(FatError::TooMany));
     }
 }

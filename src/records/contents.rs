@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use crate::kernel::{Changeset, Error, Read, STALE_RETRIES_MAX, StoreError};
+use crate::kernel::{Changeset, ChangesetRead, Error, STALE_RETRIES_MAX, StoreError};
 use crate::model::{Content, Noun, Run, Stored, World};
 use crate::records::Records;
 
@@ -20,7 +20,7 @@ impl Records {
             }
             let hold = self.kernel.hold_for(attempt).await?;
             let changeset = self.kernel.read(|world| {
-                let read = Read::Table { kind: Run::KIND, generation: world.generation(Run::KIND) };
+                let read = ChangesetRead::Table { kind: Run::KIND, generation: world.generation(Run::KIND) };
                 let pieces = unneeded(world, &none).into_iter().take(DELETED_AT_ONCE_MAX);
                 let changeset = Changeset::default().with_reads([read]);
                 pieces.map(Content::object).fold(changeset, |changeset, piece| changeset.delete(&piece))

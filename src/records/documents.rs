@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use crate::kernel::{Caller, Error, KeptDocument};
 use crate::model::{Kind, MachineStatus, ServedDocument, settings, sha256_hex};
+use crate::rate_limit::warn_limited;
 use crate::records::Records;
-use crate::seldom::warn_seldom;
 
 /// Bytes of documents that wait to be written.
 const QUEUED_BYTES_MAX: usize = 32 << 20;
@@ -132,7 +132,7 @@ impl Records {
         let taken = self.queued.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut queued) = taken else { return };
         if let Err(error) = self.kept_bytes().await {
-            warn_seldom!(%error, "the room that served documents take is not known yet");
+            warn_limited!(%error, "the room that served documents take is not known yet");
         }
         let mut group = Vec::with_capacity(GROUP_MAX);
         loop {
@@ -170,7 +170,7 @@ impl Records {
         match done {
             Ok(()) => drop(self.counters.kept.fetch_add(count, Ordering::Relaxed)),
             Err(error) => {
-                warn_seldom!(%error, documents = count, "documents that were served are not kept");
+                warn_limited!(%error, documents = count, "documents that were served are not kept");
                 self.counters.dropped.fetch_add(count, Ordering::Relaxed);
                 self.memory.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
             }
@@ -255,10 +255,13 @@ impl Records {
         (path, digest): (&str, Option<&str>),
     ) -> Result<Option<(ServedDocument, String)>, Error> {
         let documents = self.documents_of(caller, run).await?;
-        let fits = |document: &&ServedDocument| {
-            document.path == path && digest.is_none_or(|digest| document.digest.as_deref() == Some(digest))
-        };
-        let found = documents.iter().filter(fits).max_by_key(|document| document.served_at);
+        let found = documents
+            .iter()
+            .filter(|document: &&ServedDocument| {
+                document.path == path
+                    && digest.is_none_or(|digest| document.digest.as_deref() == Some(digest))
+            })
+            .max_by_key(|document| document.served_at);
         let Some(found) = found else { return Ok(None) };
         let content = match &found.digest {
             Some(digest) => self.kernel.document_content(digest).await?,

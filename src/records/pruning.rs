@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::kernel::{Caller, Changeset, Error, EventCut, OldEvents, RunDocuments};
 use crate::model::event::ServerPruned;
 use crate::model::{
-    Bounds, Content, HasTable, Job, Machine, Noun, PruneReport, PrunedKind, Retention, Run, Stored, Table,
-    World, settings,
+    Bounds, Content, HasTable, HistoryPruneReport, Job, Machine, Noun, PrunedKind, Retention, Run, Stored,
+    Table, World, settings,
 };
 use crate::records::{Records, contents};
 
@@ -56,12 +56,12 @@ impl Records {
     ///
     /// # Errors
     /// What the store says; what was deleted before stays deleted.
-    pub async fn prune(&self, caller: &Caller, mode: Mode) -> Result<PruneReport, Error> {
+    pub async fn prune(&self, caller: &Caller, mode: Mode) -> Result<HistoryPruneReport, Error> {
         let _one_at_a_time = self.pruning.lock().await;
         let due = self.due(caller.now).await?;
         let items = self.kernel.read(|world| report(&due, world));
         if mode == Mode::DryRun {
-            return Ok(PruneReport { dry_run: true, complete: true, items });
+            return Ok(HistoryPruneReport { dry_run: true, complete: true, items });
         }
         let complete = self.delete_due(caller, &due).await?;
         let all: u64 = items.iter().map(|row| row.count).sum();
@@ -78,7 +78,7 @@ impl Records {
             };
             self.kernel.commit(Changeset::default().event(caller.event(pruned))).await?;
         }
-        Ok(PruneReport { dry_run: false, complete, items })
+        Ok(HistoryPruneReport { dry_run: false, complete, items })
     }
 
     async fn due(&self, now: Timestamp) -> Result<Due, Error> {
@@ -104,12 +104,14 @@ impl Records {
         let (mut jobs, rest) = due_jobs(ended, &present, retention.jobs.cutoff(now), excess);
         jobs.extend(of_runs);
         let old_log = retention.logs.cutoff(now);
-        let has_old_log = |job: &Arc<Stored<Job>>| {
-            job.spec.log_bytes > 0
-                && old_log.is_some_and(|cutoff| ended_at(job) < cutoff)
-                && !present.contains(&job.spec.run)
-        };
-        let logs = rest.into_iter().filter(has_old_log).collect();
+        let logs = rest
+            .into_iter()
+            .filter(|job: &Arc<Stored<Job>>| {
+                job.spec.log_bytes > 0
+                    && old_log.is_some_and(|cutoff| ended_at(job) < cutoff)
+                    && !present.contains(&job.spec.run)
+            })
+            .collect();
         Ok(Due { runs, contents, jobs, logs, documents, events })
     }
 
@@ -248,14 +250,16 @@ fn due_runs(
     cutoff: Option<Timestamp>,
     mut excess: usize,
 ) -> Vec<Arc<Stored<Run>>> {
-    let goes = |run: &Arc<Stored<Run>>| {
-        let is_present = run.key.parse().is_ok_and(|id| present.contains(&id));
-        let is_old = cutoff.is_some_and(|cutoff| run_ended_at(run) < cutoff);
-        let goes = !is_present && (excess > 0 || is_old);
-        excess -= usize::from(goes && excess > 0);
-        goes
-    };
-    ended.into_iter().filter(goes).collect()
+    ended
+        .into_iter()
+        .filter(|run: &Arc<Stored<Run>>| {
+            let is_present = run.key.parse().is_ok_and(|id| present.contains(&id));
+            let is_old = cutoff.is_some_and(|cutoff| run_ended_at(run) < cutoff);
+            let goes = !is_present && (excess > 0 || is_old);
+            excess -= usize::from(goes && excess > 0);
+            goes
+        })
+        .collect()
 }
 
 fn run_ended_at(run: &Stored<Run>) -> Timestamp {
@@ -286,15 +290,16 @@ fn due_documents(
     cutoff: Option<Timestamp>,
     mut excess: u64,
 ) -> Vec<RunDocuments> {
-    let goes = |run: &RunDocuments| {
-        let is_old = cutoff.is_some_and(|cutoff| run.last_at < cutoff);
-        let goes = !present.contains(&run.run) && (excess > 0 || is_old);
-        if goes {
-            excess = excess.saturating_sub(run.kept_bytes);
-        }
-        goes
-    };
-    runs.into_iter().filter(goes).collect()
+    runs.into_iter()
+        .filter(|run: &RunDocuments| {
+            let is_old = cutoff.is_some_and(|cutoff| run.last_at < cutoff);
+            let goes = !present.contains(&run.run) && (excess > 0 || is_old);
+            if goes {
+                excess = excess.saturating_sub(run.kept_bytes);
+            }
+            goes
+        })
+        .collect()
 }
 
 fn report(due: &Due, world: &World) -> Vec<PrunedKind> {
@@ -320,8 +325,8 @@ fn report(due: &Due, world: &World) -> Vec<PrunedKind> {
     ]
     .into_iter()
     .map(|(kind, (count, bytes, oldest), names)| {
-        let value = |name: &&str| ((*name).to_owned(), world.setting(name));
-        let settings: BTreeMap<String, Value> = names.iter().map(value).collect();
+        let settings: BTreeMap<String, Value> =
+            names.iter().map(|name: &&str| ((*name).to_owned(), world.setting(name))).collect();
         PrunedKind { kind: kind.to_owned(), count, bytes, oldest, settings }
     })
     .collect()

@@ -10,10 +10,10 @@ use crate::houses::{Houses, testing};
 use crate::kernel::{Caller, Changeset, Error, EventQuery};
 use crate::model::event::BootLog;
 use crate::model::{
-    EventBody, Job, JobState, Machine, NewEvent, Noun, PruneReport, Run, RunResult, Setting, Stored,
+    EventBody, HistoryPruneReport, Job, JobState, Machine, NewEvent, Noun, Run, RunResult, Setting, Stored,
 };
 use crate::objects::patch::Patch;
-use crate::objects::write::{Expected, Target};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 use crate::records::documents::Serving;
 use crate::records::pruning::Mode;
 
@@ -28,7 +28,7 @@ fn days_ago(days: i64) -> Timestamp {
 }
 
 async fn set(app: &Houses, name: &str, value: Value) {
-    let target = Target { reference: name, expected: Expected::Any };
+    let target = WriteTarget { reference: name, expected: ExpectedRevision::Any };
     let patch = Patch::Merge(json!({"value": value}));
     app.objects.patch::<Setting>(&caller(), &target, &patch).await.unwrap();
 }
@@ -93,7 +93,7 @@ async fn ended_job(app: &Houses, run: Uuid, days: i64) -> Uuid {
     id
 }
 
-fn count(report: &PruneReport, kind: &str) -> u64 {
+fn count(report: &HistoryPruneReport, kind: &str) -> u64 {
     report.items.iter().find(|row| row.kind == kind).unwrap().count
 }
 

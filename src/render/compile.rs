@@ -8,7 +8,7 @@ use tera::Tera;
 use crate::model::{nearest, sha256_hex};
 use crate::render::engine::{INLINE, TemplateUse};
 use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
-use crate::render::references::{Reference, References, scan};
+use crate::render::references::{TemplateReference, TemplateReferences, scan};
 use crate::render::{filters, functions};
 
 /// Templates on one path of includes, the outermost counted. The engine recurses for each.
@@ -23,34 +23,34 @@ const DUMP_VARIABLE: &str = "__tera_context";
 
 pub(super) struct TemplateSet {
     pub tera: Tera,
-    pub known: HashMap<String, Known>,
+    pub known: HashMap<String, KnownTemplate>,
     pub broken: BTreeMap<String, RenderProblem>,
     /// The template that defines each component.
     definers: HashMap<String, String>,
 }
 
 /// What is known of a usable template.
-pub(super) struct Known {
+pub(super) struct KnownTemplate {
     /// Itself and everything it can include, by name.
     pub uses: Vec<TemplateUse>,
 }
 
-struct Source {
+struct SourceText {
     body: String,
-    references: References,
+    references: TemplateReferences,
 }
 
-type Sources = BTreeMap<String, Source>;
-type Broken = BTreeMap<String, RenderProblem>;
+type SourceTexts = BTreeMap<String, SourceText>;
+type BrokenTemplates = BTreeMap<String, RenderProblem>;
 /// Templates the engine refused.
-type Failed<'a> = BTreeMap<&'a str, tera::Error>;
+type FailedTemplates<'a> = BTreeMap<&'a str, tera::Error>;
 
 pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> TemplateSet {
-    let sources: Sources = templates
+    let sources: SourceTexts = templates
         .into_iter()
         .map(|(name, body)| {
             let references = scan(&body);
-            (name, Source { body, references })
+            (name, SourceText { body, references })
         })
         .collect();
     let mut broken = refuse_early(&sources);
@@ -82,8 +82,8 @@ fn engine() -> Tera {
 }
 
 /// What must not reach the template engine although it would take it.
-fn refuse_early(sources: &Sources) -> Broken {
-    let mut broken = Broken::new();
+fn refuse_early(sources: &SourceTexts) -> BrokenTemplates {
+    let mut broken = BrokenTemplates::new();
     let mut definers: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, source) in sources {
         if source.body.contains(DUMP_VARIABLE) {
@@ -104,7 +104,7 @@ fn refuse_early(sources: &Sources) -> Broken {
 
 /// The names so that each comes after those it includes. What includes itself, or nests too deep, is
 /// broken and left out.
-fn in_order_of_need<'a>(sources: &'a Sources, broken: &mut Broken) -> Vec<&'a str> {
+fn in_order_of_need<'a>(sources: &'a SourceTexts, broken: &mut BrokenTemplates) -> Vec<&'a str> {
     let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
     let mut order = Vec::with_capacity(sources.len());
     let mut waiting: Vec<&str> = Vec::new();
@@ -141,12 +141,12 @@ fn in_order_of_need<'a>(sources: &'a Sources, broken: &mut Broken) -> Vec<&'a st
     order
 }
 
-fn existing<'a>(sources: &'a Sources, source: &'a Source) -> BTreeSet<&'a str> {
+fn existing<'a>(sources: &'a SourceTexts, source: &'a SourceText) -> BTreeSet<&'a str> {
     let names = source.references.templates.iter().map(|reference| reference.name.as_str());
     names.filter(|name| sources.contains_key(*name)).collect()
 }
 
-fn too_deep(name: &str, depth: usize, sources: &Sources) -> Option<RenderProblem> {
+fn too_deep(name: &str, depth: usize, sources: &SourceTexts) -> Option<RenderProblem> {
     let defines = sources.get(name).is_some_and(|source| !source.references.defines.is_empty());
     let (what, most) = match defines {
         true => ("a template that defines components", COMPONENT_DEPTH_MAX),
@@ -157,17 +157,16 @@ fn too_deep(name: &str, depth: usize, sources: &Sources) -> Option<RenderProblem
 }
 
 /// `name` includes itself, or something that does: follows the includes that could not be ordered.
-fn circular(name: &str, sources: &Sources, ordered: &BTreeMap<&str, usize>) -> RenderProblem {
-    let unordered = |source: &Source| {
+fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, usize>) -> RenderProblem {
+    let mut chain = vec![name.to_owned()];
+    let mut place = (1, 1);
+    while let Some(next) = chain.last().and_then(|last| sources.get(last)).and_then(|source: &SourceText| {
         let references = source.references.templates.iter();
         references
             .filter(|r| sources.contains_key(&r.name))
             .find(|r| !ordered.contains_key(r.name.as_str()))
             .cloned()
-    };
-    let mut chain = vec![name.to_owned()];
-    let mut place = (1, 1);
-    while let Some(next) = chain.last().and_then(|last| sources.get(last)).and_then(unordered) {
+    }) {
         if chain.len() == 1 {
             place = next.place;
         }
@@ -182,16 +181,20 @@ fn circular(name: &str, sources: &Sources, ordered: &BTreeMap<&str, usize>) -> R
 }
 
 /// Adds all that can be added and answers the rest with the engine's errors.
-fn add_what_can_be_added<'a>(tera: &mut Tera, usable: &[(&'a str, &str)], sources: &Sources) -> Failed<'a> {
+fn add_what_can_be_added<'a>(
+    tera: &mut Tera,
+    usable: &[(&'a str, &str)],
+    sources: &SourceTexts,
+) -> FailedTemplates<'a> {
     if tera.add_raw_templates(usable.iter().copied()).is_ok() {
-        return Failed::new();
+        return FailedTemplates::new();
     }
-    let mut failed = Failed::new();
+    let mut failed = FailedTemplates::new();
     let mut hopeful: BTreeSet<&str> = BTreeSet::new();
     let mut order = Vec::new();
     for (name, body) in usable {
         let references = sources.get(*name).map(|source| source.references.templates.as_slice());
-        let missing = |reference: &&Reference| !hopeful.contains(reference.name.as_str());
+        let missing = |reference: &&TemplateReference| !hopeful.contains(reference.name.as_str());
         let missing: Vec<_> = references.unwrap_or_default().iter().filter(missing).collect();
         match tera.clone().add_raw_template(name, body) {
             Err(error) if is_hopeless(&error, &missing) => drop(failed.insert(*name, error)),
@@ -207,7 +210,7 @@ fn add_what_can_be_added<'a>(tera: &mut Tera, usable: &[(&'a str, &str)], source
 
 /// Whether a template that was tried alone, in an engine without others, fails in any company: it
 /// cannot be parsed, or the engine misses a template that is known not to come.
-fn is_hopeless(error: &tera::Error, missing: &[&Reference]) -> bool {
+fn is_hopeless(error: &tera::Error, missing: &[&TemplateReference]) -> bool {
     if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) {
         return true;
     }
@@ -220,12 +223,14 @@ fn is_hopeless(error: &tera::Error, missing: &[&Reference]) -> bool {
 fn retry_after_components<'a>(
     tera: &mut Tera,
     usable: &[(&'a str, &str)],
-    mut failed: Failed<'a>,
-    sources: &Sources,
-) -> Failed<'a> {
-    let uses_any = |name: &&str| sources.get(*name).is_some_and(|source| !source.references.uses.is_empty());
+    mut failed: FailedTemplates<'a>,
+    sources: &SourceTexts,
+) -> FailedTemplates<'a> {
     for _ in 0..RETRIES_MAX {
-        if !failed.keys().any(uses_any) {
+        if !failed
+            .keys()
+            .any(|name: &&str| sources.get(*name).is_some_and(|source| !source.references.uses.is_empty()))
+        {
             break;
         }
         let again: Vec<_> = usable.iter().copied().filter(|(name, _)| failed.contains_key(name)).collect();
@@ -238,16 +243,16 @@ fn retry_after_components<'a>(
 }
 
 /// Adding is atomic, so a batch that fails is halved until the templates at fault stand alone.
-fn add_halves<'a>(tera: &mut Tera, batch: &[(&'a str, &str)]) -> Failed<'a> {
+fn add_halves<'a>(tera: &mut Tera, batch: &[(&'a str, &str)]) -> FailedTemplates<'a> {
     if batch.is_empty() {
-        return Failed::new();
+        return FailedTemplates::new();
     }
     let error = match tera.add_raw_templates(batch.iter().copied()) {
-        Ok(()) => return Failed::new(),
+        Ok(()) => return FailedTemplates::new(),
         Err(error) => error,
     };
     if let [(name, _)] = batch {
-        return Failed::from([(*name, error)]);
+        return FailedTemplates::from([(*name, error)]);
     }
     let (first, second) = batch.split_at(batch.len() / 2);
     let mut failed = add_halves(tera, first);
@@ -257,35 +262,49 @@ fn add_halves<'a>(tera: &mut Tera, batch: &[(&'a str, &str)]) -> Failed<'a> {
 
 /// Why the engine refused `name`. An include of something broken or absent is told by our own
 /// knowledge of the includes, with the place and the cause.
-fn explain(name: &str, error: &tera::Error, sources: &Sources, broken: &Broken) -> RenderProblem {
+fn explain(
+    name: &str,
+    error: &tera::Error,
+    sources: &SourceTexts,
+    broken: &BrokenTemplates,
+) -> RenderProblem {
     let references = sources.get(name).map(|source| source.references.templates.as_slice()).unwrap_or(&[]);
     let own = from_tera(error, name);
     if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) {
         return own;
     }
-    let at = |reference: &Reference, message: String| {
-        RenderProblem::new(ProblemKind::Include, name, message).at(reference.place)
-    };
     for reference in references {
         let target = reference.name.as_str();
         if let Some(cause) = broken.get(target) {
-            return at(reference, format!("includes `{target}`, which is broken: {}", root_cause(cause)));
+            return include_problem(
+                name,
+                reference,
+                format!("includes `{target}`, which is broken: {}", root_cause(cause)),
+            );
         }
         if !sources.contains_key(target) {
             let meant = nearest(target, sources.keys().map(String::as_str))
                 .map_or_else(String::new, |meant| format!(" Did you mean `{meant}`?"));
-            return at(reference, format!("there is no template `{target}`.{meant}"));
+            return include_problem(name, reference, format!("there is no template `{target}`.{meant}"));
         }
     }
     with_broken_component(own, sources, broken)
 }
 
+fn include_problem(name: &str, reference: &TemplateReference, message: String) -> RenderProblem {
+    RenderProblem::new(ProblemKind::Include, name, message).at(reference.place)
+}
+
 /// An unknown component may be one whose own template is broken.
-fn with_broken_component(mut problem: RenderProblem, sources: &Sources, broken: &Broken) -> RenderProblem {
+fn with_broken_component(
+    mut problem: RenderProblem,
+    sources: &SourceTexts,
+    broken: &BrokenTemplates,
+) -> RenderProblem {
     let unknown = problem.message.strip_prefix("Unknown component `").and_then(|name| name.strip_suffix('`'));
     let definer = unknown.and_then(|component| {
-        let defines = |source: &Source| source.references.defines.contains(component);
-        let (definer, _) = sources.iter().find(|(_, source)| defines(source))?;
+        let (definer, _) =
+            sources.iter().find(|(_, source)| source.references.defines.contains(component))?;
         let cause = root_cause(broken.get(definer)?);
         Some(format!("uses component `{component}` of template `{definer}`, which is broken: {cause}"))
     });
@@ -303,7 +322,7 @@ fn root_cause(cause: &RenderProblem) -> String {
     }
 }
 
-fn definers(sources: &Sources, broken: &Broken) -> HashMap<String, String> {
+fn definers(sources: &SourceTexts, broken: &BrokenTemplates) -> HashMap<String, String> {
     let usable = sources.iter().filter(|(name, _)| !broken.contains_key(*name));
     usable
         .flat_map(|(name, source)| source.references.defines.iter().map(|c| (c.clone(), name.clone())))
@@ -311,14 +330,14 @@ fn definers(sources: &Sources, broken: &Broken) -> HashMap<String, String> {
 }
 
 fn known_templates(
-    sources: &Sources,
-    broken: &Broken,
+    sources: &SourceTexts,
+    broken: &BrokenTemplates,
     definers: &HashMap<String, String>,
-) -> HashMap<String, Known> {
+) -> HashMap<String, KnownTemplate> {
     let usable = || sources.iter().filter(|(name, _)| !broken.contains_key(*name));
     let digests: HashMap<&str, String> =
         usable().map(|(name, source)| (name.as_str(), sha256_hex(&source.body))).collect();
-    let closure = |name: &str, source: &Source| {
+    let closure = |name: &str, source: &SourceText| {
         let mut seen = BTreeSet::from([name.to_owned()]);
         let mut waiting = vec![source];
         while let Some(source) = waiting.pop() {
@@ -330,8 +349,14 @@ fn known_templates(
                 }
             }
         }
-        let template = |name: String| Some(TemplateUse { sha256: digests.get(name.as_str())?.clone(), name });
-        Known { uses: seen.into_iter().filter_map(template).collect() }
+        KnownTemplate {
+            uses: seen
+                .into_iter()
+                .filter_map(|name: String| {
+                    Some(TemplateUse { sha256: digests.get(name.as_str())?.clone(), name })
+                })
+                .collect(),
+        }
     };
     usable().map(|(name, source)| (name.clone(), closure(name, source))).collect()
 }

@@ -4,19 +4,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::render::params::Params;
+use crate::render::params::LayeredParams;
 
 /// Everything one render may depend on. Two renders of one template set with equal inputs give the
 /// same bytes. Has no `Debug`: `params` may hold opened secrets.
 #[derive(Clone)]
-pub struct Input {
+pub struct RenderInput {
     /// Top-level names: `machine`, `bootenv`, `stage`, `task`, `server`, `boot` and so on. Their names
     /// appear in error messages, so a secret is never a name and never a value here: secrets are params.
     pub variables: Map<String, Value>,
-    pub params: Params,
+    pub params: LayeredParams,
     /// Absent where the render belongs to no boot attempt.
-    pub callbacks: Option<Callbacks>,
-    pub repositories: Vec<Repository>,
+    pub callbacks: Option<CallbackUrls>,
+    pub repositories: Vec<PackageRepository>,
     /// What the machine's agent proves itself with, where this render may hand it out.
     pub agent_token: Option<String>,
     /// What the salts of `password_hash` come from: the machine's id. Need not be secret; must stay
@@ -26,7 +26,7 @@ pub struct Input {
 
 /// Where the machine reports to, and where its own files are.
 #[derive(Clone, Debug)]
-pub struct Callbacks {
+pub struct CallbackUrls {
     /// URL of the capability path without a trailing slash: `http://10.0.0.1:8080/m/8f…`.
     pub base: String,
 }
@@ -34,7 +34,7 @@ pub struct Callbacks {
 /// A package repository as `repos()` shows it to templates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Repository {
+pub struct PackageRepository {
     pub tag: String,
     /// Where it is; of one in an artifact, where that is served.
     #[serde(default)]

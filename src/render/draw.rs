@@ -8,23 +8,23 @@ use tera::Context;
 
 use crate::model::sha256_hex;
 use crate::render::compile::TemplateSet;
-use crate::render::context::Input;
-use crate::render::engine::{INLINE, Limits, Provenance, Rendered};
+use crate::render::context::RenderInput;
+use crate::render::engine::{INLINE, Provenance, RenderLimits, RenderedText};
 use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
-use crate::render::scope::{self, Scope, ScopeInput};
-use crate::render::wire::Source;
+use crate::render::scope::{self, RenderScope, ScopeInput};
+use crate::render::wire::RenderSource;
 
 /// Writes between two looks at the clock.
 const WRITES_UNCHECKED_MAX: u32 = 32;
 /// What an output buffer starts with; most documents are smaller.
 const OUTPUT_BYTES_START: usize = 4096;
 
-impl Source {
+impl RenderSource {
     /// What problems call it.
     pub fn name(&self) -> &str {
         match self {
-            Source::Named(name) => name,
-            Source::Inline(_) => INLINE,
+            RenderSource::Named(name) => name,
+            RenderSource::Inline(_) => INLINE,
         }
     }
 }
@@ -32,10 +32,10 @@ impl Source {
 /// Renders. The limits are looked at where the template gives a chance to: at functions and at output.
 pub(super) fn draw(
     set: &TemplateSet,
-    source: &Source,
-    input: Input,
-    limits: Limits,
-) -> Result<Rendered, RenderProblem> {
+    source: &RenderSource,
+    input: RenderInput,
+    limits: RenderLimits,
+) -> Result<RenderedText, RenderProblem> {
     let mut context = Context::new();
     for (name, value) in input.variables {
         let value =
@@ -50,12 +50,12 @@ pub(super) fn draw(
         salt_seed: input.salt_seed,
     };
     let deadline = Instant::now() + limits.deadline;
-    let scope = Rc::new(Scope::new(input, deadline, limits.fuel));
+    let scope = Rc::new(RenderScope::new(input, deadline, limits.fuel));
     let entered = scope::enter(Rc::clone(&scope));
     let mut output = CappedOutput::new(&scope, limits.output_bytes_max);
     let done = match source {
-        Source::Named(name) => set.tera.render_to(name, &context, &mut output),
-        Source::Inline(body) => set.tera.render_str_to(body, &context, false, &mut output),
+        RenderSource::Named(name) => set.tera.render_to(name, &context, &mut output),
+        RenderSource::Inline(body) => set.tera.render_str_to(body, &context, false, &mut output),
     };
     drop(entered);
     let bytes = output.bytes;
@@ -63,16 +63,16 @@ pub(super) fn draw(
         .and_then(|()| Ok(String::from_utf8(bytes)?))
         .map_err(|error| problem_of(&error, source.name(), &scope))?;
     let templates = match source {
-        Source::Named(name) => set.known.get(name).map(|known| known.uses.clone()).unwrap_or_default(),
-        Source::Inline(body) => set.uses_of_inline(body),
+        RenderSource::Named(name) => set.known.get(name).map(|known| known.uses.clone()).unwrap_or_default(),
+        RenderSource::Inline(body) => set.uses_of_inline(body),
     };
     let provenance = Provenance { templates, params: scope.reads(), secret: scope.secret_read() };
-    Ok(Rendered { sha256: sha256_hex(&text), text, provenance })
+    Ok(RenderedText { sha256: sha256_hex(&text), text, provenance })
 }
 
 /// What the template engine says, with what our own functions know beside it. Once a secret was read, only
 /// place and kind are said: any value in a message may be something that was made of the secret.
-fn problem_of(error: &tera::Error, template: &str, scope: &Scope) -> RenderProblem {
+fn problem_of(error: &tera::Error, template: &str, scope: &RenderScope) -> RenderProblem {
     let mut problem = from_tera(error, template);
     if let Some(failure) = scope.failure() {
         problem.kind = failure.kind;
@@ -104,11 +104,11 @@ struct CappedOutput<'a> {
     bytes: Vec<u8>,
     bytes_max: usize,
     writes: u32,
-    scope: &'a Scope,
+    scope: &'a RenderScope,
 }
 
 impl<'a> CappedOutput<'a> {
-    fn new(scope: &'a Scope, bytes_max: usize) -> Self {
+    fn new(scope: &'a RenderScope, bytes_max: usize) -> Self {
         CappedOutput { bytes: Vec::with_capacity(OUTPUT_BYTES_START), bytes_max, writes: 0, scope }
     }
 }

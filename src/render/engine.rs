@@ -1,9 +1,10 @@
 //! Templates compiled once, rendered many times.
 //!
-//! An [`Engine`] is one content generation: make a new one when content changes and swap it in. Rendering
-//! blocks its caller, about for the deadline, and is done by the [`Pool`]'s worker processes, which have the
-//! same templates; from async code call it through a blocking task. Bodies that are rendered often should be
-//! given a name and compiled with the rest: [`Engine::render_inline`] parses its body every time.
+//! An [`RenderEngine`] is one content generation: make a new one when content changes and swap it in.
+//! Rendering blocks its caller, about for the deadline, and is done by the [`RenderPool`]'s worker processes,
+//! which have the same templates; from async code call it through a blocking task. Bodies that are rendered
+//! often should be given a name and compiled with the rest: [`RenderEngine::render_inline`] parses its body
+//! every time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,12 +14,12 @@ use std::time::Duration;
 use crate::model::{INLINE_TEMPLATE, nearest};
 pub use crate::model::{Provenance, TemplateUse};
 use crate::render::compile::{self, TemplateSet};
-use crate::render::context::Input;
-use crate::render::pool::Pool;
+use crate::render::context::RenderInput;
+use crate::render::pool::RenderPool;
 use crate::render::problem::{ProblemKind, RenderProblem};
-use crate::render::process::{Sources, Work};
+use crate::render::process::{TemplateSources, WorkerTask};
 use crate::render::references;
-use crate::render::wire::{self, Order, Request, Source};
+use crate::render::wire::{self, RenderOrder, RenderSource, WorkerRequest};
 
 /// What a body without a name is called in problems and provenance.
 pub const INLINE: &str = INLINE_TEMPLATE;
@@ -28,7 +29,7 @@ pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
 
 /// What one render may spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct RenderLimits {
     /// For waiting for a worker, and once more for the render itself; at most [`DEADLINE_MAX`].
     pub deadline: Duration,
     pub output_bytes_max: usize,
@@ -36,22 +37,22 @@ pub struct Limits {
     pub fuel: u64,
 }
 
-impl Default for Limits {
+impl Default for RenderLimits {
     fn default() -> Self {
-        Limits { deadline: Duration::from_secs(2), output_bytes_max: 4 * 1024 * 1024, fuel: 1_000_000 }
+        RenderLimits { deadline: Duration::from_secs(2), output_bytes_max: 4 * 1024 * 1024, fuel: 1_000_000 }
     }
 }
 
 /// A document and what it was made from. Its `Debug` leaves the text out: it may hold secrets.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Rendered {
+pub struct RenderedText {
     pub text: String,
-    /// Of the text, in lower-case hex.
+    /// SHA-256 of the text, in lower-case hex.
     pub sha256: String,
     pub provenance: Provenance,
 }
 
-impl fmt::Debug for Rendered {
+impl fmt::Debug for RenderedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rendered")
             .field("bytes", &self.text.len())
@@ -63,11 +64,11 @@ impl fmt::Debug for Rendered {
 
 /// All usable templates of one content generation. Cheap to clone.
 #[derive(Clone)]
-pub struct Engine {
+pub struct RenderEngine {
     set: Arc<TemplateSet>,
     /// The usable templates, as the workers get them.
-    sources: Arc<Sources>,
-    pool: Arc<Pool>,
+    sources: Arc<TemplateSources>,
+    pool: Arc<RenderPool>,
 }
 
 /// What is wrong with one template, given those it can include.
@@ -85,27 +86,27 @@ pub fn included(body: &str) -> Vec<String> {
     references::scan(body).templates.into_iter().map(|reference| reference.name).collect()
 }
 
-impl Engine {
+impl RenderEngine {
     /// Compiles templates, given by name and body. The broken ones are answered beside the engine, which
     /// has all the others; rendering a broken one gives its problem.
     pub fn compile<N: Into<String>, B: Into<String>>(
-        pool: &Arc<Pool>,
+        pool: &Arc<RenderPool>,
         templates: impl IntoIterator<Item = (N, B)>,
-    ) -> (Engine, Vec<(String, RenderProblem)>) {
+    ) -> (RenderEngine, Vec<(String, RenderProblem)>) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let mut templates: Vec<(String, String)> =
             templates.into_iter().map(|(name, body)| (name.into(), body.into())).collect();
         let set = compile::compile(templates.iter().cloned());
         templates.retain(|(name, _)| set.known.contains_key(name));
-        let sources = Arc::new(Sources { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), templates });
+        let sources = Arc::new(TemplateSources { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), templates });
         let broken = set.broken.iter().map(|(name, problem)| (name.clone(), problem.clone())).collect();
-        (Engine { set: Arc::new(set), sources, pool: Arc::clone(pool) }, broken)
+        (RenderEngine { set: Arc::new(set), sources, pool: Arc::clone(pool) }, broken)
     }
 
     /// The same templates, rendered by the workers of another pool.
     #[must_use]
-    pub fn on(self, pool: &Arc<Pool>) -> Self {
-        Engine { pool: Arc::clone(pool), ..self }
+    pub fn on(self, pool: &Arc<RenderPool>) -> Self {
+        RenderEngine { pool: Arc::clone(pool), ..self }
     }
 
     /// The usable templates, sorted.
@@ -115,23 +116,33 @@ impl Engine {
         names
     }
 
-    /// Renders a named template. Blocks; see [`Limits::deadline`].
+    /// Renders a named template. Blocks; see [`RenderLimits::deadline`].
     ///
     /// # Errors
     /// No usable template has that name, it is wrong for this input, or it ran into a limit.
-    pub fn render(&self, name: &str, input: Input, limits: Limits) -> Result<Rendered, RenderProblem> {
+    pub fn render(
+        &self,
+        name: &str,
+        input: RenderInput,
+        limits: RenderLimits,
+    ) -> Result<RenderedText, RenderProblem> {
         if !self.set.known.contains_key(name) {
             return Err(self.unknown(name));
         }
-        self.start(&Source::Named(name.to_owned()), &input, limits)
+        self.start(&RenderSource::Named(name.to_owned()), &input, limits)
     }
 
     /// Renders a body that has no name. It may include named templates and cannot extend one.
     ///
     /// # Errors
-    /// As [`Engine::render`].
-    pub fn render_inline(&self, body: &str, input: Input, limits: Limits) -> Result<Rendered, RenderProblem> {
-        self.start(&Source::Inline(body.to_owned()), &input, limits)
+    /// As [`RenderEngine::render`].
+    pub fn render_inline(
+        &self,
+        body: &str,
+        input: RenderInput,
+        limits: RenderLimits,
+    ) -> Result<RenderedText, RenderProblem> {
+        self.start(&RenderSource::Inline(body.to_owned()), &input, limits)
     }
 
     fn unknown(&self, name: &str) -> RenderProblem {
@@ -143,12 +154,17 @@ impl Engine {
         RenderProblem::new(ProblemKind::Template, name, format!("there is no template `{name}`.{meant}"))
     }
 
-    fn start(&self, source: &Source, input: &Input, limits: Limits) -> Result<Rendered, RenderProblem> {
-        let limits = Limits { deadline: limits.deadline.min(DEADLINE_MAX), ..limits };
-        let order = Request::Render(Box::new(Order::new(source, input, limits)));
+    fn start(
+        &self,
+        source: &RenderSource,
+        input: &RenderInput,
+        limits: RenderLimits,
+    ) -> Result<RenderedText, RenderProblem> {
+        let limits = RenderLimits { deadline: limits.deadline.min(DEADLINE_MAX), ..limits };
+        let order = WorkerRequest::Render(Box::new(RenderOrder::new(source, input, limits)));
         let frame = wire::frame(&order)
             .map_err(|error| RenderProblem::new(ProblemKind::Limit, source.name(), error.to_string()))?;
-        let work = Work { sources: Arc::clone(&self.sources), frame, deadline: limits.deadline };
+        let work = WorkerTask { sources: Arc::clone(&self.sources), frame, deadline: limits.deadline };
         self.pool.run(source, work)
     }
 }

@@ -10,13 +10,13 @@ use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
 
 use crate::model::Mac;
 use crate::render::functions::check_arguments;
-use crate::render::scope::{self, Scope};
+use crate::render::scope::{self, RenderScope};
 use crate::render::{password, quote};
 
-type Body = fn(&Value, &Kwargs, &Scope) -> TeraResult<Value>;
+type FilterBody = fn(&Value, &Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, the arguments it takes, what it does.
-const FILTERS: [(&str, &[&str], Body); 16] = [
+const FILTERS: [(&str, &[&str], FilterBody); 16] = [
     ("sh", &[], sh),
     ("json", &["pretty"], json),
     ("yaml", &[], yaml),
@@ -62,7 +62,7 @@ fn text_of(filter: &str, value: &Value) -> TeraResult<String> {
 }
 
 /// Shell words: text becomes one, a list becomes several.
-fn sh(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn sh(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let words = match value.as_array() {
         Some(values) => values.iter().map(|value| text_of("sh", value)).collect::<TeraResult<Vec<_>>>()?,
         None => vec![text_of("sh", value)?],
@@ -73,7 +73,7 @@ fn sh(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
     Ok(Value::from(words.iter().map(|word| quote::shell_word(word)).collect::<Vec<_>>().join(" ")))
 }
 
-fn json(value: &Value, arguments: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn json(value: &Value, arguments: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let written = match arguments.get::<bool>("pretty")?.unwrap_or(false) {
         true => serde_json::to_string_pretty(value),
         false => serde_json::to_string(value),
@@ -83,26 +83,26 @@ fn json(value: &Value, arguments: &Kwargs, _: &Scope) -> TeraResult<Value> {
 
 /// Strings stay on one line, quoted where YAML 1.1 or 1.2 would read something else, so that the
 /// result can be indented as a whole.
-fn yaml(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn yaml(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let written = serde_saphyr::to_string_with_options(value, options)
         .map_err(|_| wrong("`yaml` cannot write this value"))?;
     Ok(Value::from(written.trim_end_matches('\n')))
 }
 
-fn b64encode(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn b64encode(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let text = text_of("b64encode", value)?;
     Ok(Value::from(STANDARD.encode(text)))
 }
 
-fn b64decode(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn b64decode(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let text: String = text_of("b64decode", value)?.split_ascii_whitespace().collect();
     let bytes = STANDARD.decode(text).map_err(|error| wrong(format!("`b64decode`: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|_| wrong("`b64decode`: what it holds is not UTF-8 text"))?;
     Ok(Value::from(text))
 }
 
-fn password_hash(value: &Value, arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn password_hash(value: &Value, arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let password = text_of("password_hash", value)?;
     if password::is_hash(&password) {
         return Ok(Value::from(password));
@@ -111,7 +111,7 @@ fn password_hash(value: &Value, arguments: &Kwargs, scope: &Scope) -> TeraResult
         return Err(wrong("`password_hash` was given an empty password"));
     }
     let label = arguments.get::<&str>("salt")?.unwrap_or_default();
-    password::sha512_crypt(&password, password::Salt { seed: &scope.salt_seed, label })
+    password::sha512_crypt(&password, password::SaltInput { seed: &scope.salt_seed, label })
         .map(Value::from)
         .map_err(|error| wrong(format!("`password_hash`: {error}")))
 }
@@ -132,17 +132,17 @@ fn prefix_bits(filter: &str, value: &Value) -> TeraResult<u8> {
     })
 }
 
-fn netmask(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn netmask(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let bits = prefix_bits("netmask", value)?;
     let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
     Ok(Value::from(Ipv4Addr::from(mask).to_string()))
 }
 
-fn prefix_length(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn prefix_length(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     Ok(Value::from(prefix_bits("prefix_length", value)?))
 }
 
-fn one_line(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn one_line(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let lines = match value.as_array() {
         Some(values) => {
             values.iter().map(|value| text_of("one_line", value)).collect::<TeraResult<Vec<_>>>()?
@@ -152,40 +152,40 @@ fn one_line(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
     Ok(Value::from(quote::one_line(lines.iter().map(String::as_str))))
 }
 
-fn preseed(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn preseed(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     Ok(Value::from(quote::preseed_value(&text_of("preseed", value)?)))
 }
 
 /// Words of an iPXE command that mean nothing but themselves.
-fn ipxe(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn ipxe(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     Ok(Value::from(quote::ipxe_words(&text_of("ipxe", value)?)))
 }
 
 /// One quoted word of a GRUB command.
-fn grub(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn grub(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     Ok(Value::from(quote::grub_word(&text_of("grub", value)?)))
 }
 
 /// The rest of a line of a PXELINUX configuration.
-fn pxelinux(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn pxelinux(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     Ok(Value::from(quote::pxelinux_text(&text_of("pxelinux", value)?)))
 }
 
 /// The name PXELINUX asks for: `10.0.0.5` is `0A000005`.
-fn hex_ip(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn hex_ip(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let address: Ipv4Addr =
         text_of("hex_ip", value)?.parse().map_err(|_| wrong("`hex_ip` takes an IPv4 address"))?;
     Ok(Value::from(format!("{:08X}", u32::from(address))))
 }
 
-fn dashed(value: &Value, _: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn dashed(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let mac: Mac = text_of("dashed", value)?.parse().map_err(|_| wrong("`dashed` takes a MAC address"))?;
     Ok(Value::from(mac.dashed()))
 }
 
 /// In place of the engine's own, whose groups come in the order of a randomly seeded hash map: two
 /// renders of one input would differ. Here groups come in the order of their first members.
-fn group_by(value: &Value, arguments: &Kwargs, _: &Scope) -> TeraResult<Value> {
+fn group_by(value: &Value, arguments: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let attribute = arguments.must_get::<&str>("attribute")?;
     let members =
         value.as_array().ok_or_else(|| wrong(format!("`group_by` takes a list, not {}", value.name())))?;

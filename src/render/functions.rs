@@ -6,10 +6,10 @@ use serde::Serialize;
 use tera::{Kwargs, State, Tera, TeraResult, Value};
 
 use crate::model::nearest;
-use crate::render::context::Repository;
-use crate::render::params::{Level, SecretSealed};
+use crate::render::context::PackageRepository;
+use crate::render::params::{ParamLevel, SecretSealed};
 use crate::render::problem::ProblemKind;
-use crate::render::scope::{self, Scope};
+use crate::render::scope::{self, RenderScope};
 
 /// Numbers one call of `range` may give.
 pub(super) const RANGE_NUMBERS_MAX: u64 = 100_000;
@@ -35,10 +35,10 @@ const SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-type Body = fn(&Kwargs, &Scope) -> TeraResult<Value>;
+type FunctionBody = fn(&Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, the arguments it takes, what it does.
-const FUNCTIONS: [(&str, &[&str], Body); 9] = [
+const FUNCTIONS: [(&str, &[&str], FunctionBody); 9] = [
     ("param", &["name", "default"], param),
     ("has_param", &["name"], has_param),
     ("compose", &["name", "default"], compose),
@@ -79,7 +79,7 @@ pub(super) fn to_value<T: Serialize + ?Sized>(value: &T) -> TeraResult<Value> {
     Value::try_from_serializable(value)
 }
 
-fn param(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn param(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let name = arguments.must_get::<&str>("name")?;
     match scope.params.get(name).map_err(|sealed| refuse_secret(scope, sealed))? {
         Some(found) => {
@@ -93,7 +93,7 @@ fn param(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
     }
 }
 
-fn compose(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn compose(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let name = arguments.must_get::<&str>("name")?;
     match scope.params.compose(name).map_err(|sealed| refuse_secret(scope, sealed))? {
         Some(found) => {
@@ -107,23 +107,23 @@ fn compose(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
     }
 }
 
-fn has_param(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn has_param(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let name = arguments.must_get::<&str>("name")?;
     let level = scope.params.level_of(name);
     scope.record(name, level);
     Ok(Value::from(level.is_some()))
 }
 
-fn refuse_secret(scope: &Scope, sealed: SecretSealed) -> tera::Error {
+fn refuse_secret(scope: &RenderScope, sealed: SecretSealed) -> tera::Error {
     scope.refuse(ProblemKind::Sealed, sealed.to_string())
 }
 
-fn fallback(name: &str, arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn fallback(name: &str, arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     if let Some(default) = arguments.get::<Value>("default")? {
         scope.record(name, None);
         return Ok(default);
     }
-    let levels: Vec<&Level> = scope.params.levels().collect();
+    let levels: Vec<&ParamLevel> = scope.params.levels().collect();
     let searched: Vec<String> = levels.iter().take(LEVELS_NAMED_MAX).map(|level| level.to_string()).collect();
     let searched = match (searched.is_empty(), levels.len().saturating_sub(LEVELS_NAMED_MAX)) {
         (true, _) => "there are no params here".to_owned(),
@@ -141,7 +141,7 @@ fn fallback(name: &str, arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> 
     Err(scope.refuse_naming(ProblemKind::Missing, message, names))
 }
 
-fn repos(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn repos(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let tag = arguments.get::<&str>("tag")?;
     let package_type = arguments.get::<&str>("package_type")?;
     let install_source = arguments.get::<bool>("install_source")?;
@@ -153,15 +153,15 @@ fn repos(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
             && install_source.is_none_or(|install| repository.install_source == install)
             && url.is_none_or(|url| repository.url.trim_end_matches('/') == url)
     });
-    let shown: Vec<_> = chosen.map(Shown::of).collect();
+    let shown: Vec<_> = chosen.map(RepositoryParts::of).collect();
     to_value(&shown)
 }
 
 /// A repository with its URL in parts, as the Debian installer wants it.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct RepositoryParts<'a> {
     #[serde(flatten)]
-    repository: &'a Repository,
+    repository: &'a PackageRepository,
     protocol: &'a str,
     /// With the port, where there is one.
     host: &'a str,
@@ -169,17 +169,17 @@ struct Shown<'a> {
     directory: &'a str,
 }
 
-impl<'a> Shown<'a> {
-    fn of(repository: &'a Repository) -> Self {
+impl<'a> RepositoryParts<'a> {
+    fn of(repository: &'a PackageRepository) -> Self {
         let (protocol, rest) = repository.url.split_once("://").unwrap_or(("http", &repository.url));
         let at = rest.find('/').unwrap_or(rest.len());
         let (host, directory) = rest.split_at(at);
         let directory = if directory.is_empty() { "/" } else { directory };
-        Shown { repository, protocol, host, directory }
+        RepositoryParts { repository, protocol, host, directory }
     }
 }
 
-fn callback_url(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn callback_url(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let event = arguments.must_get::<&str>("event")?;
     if !CALLBACK_EVENTS.contains(&event) {
         let events = CALLBACK_EVENTS.join(", ");
@@ -188,7 +188,7 @@ fn callback_url(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
     Ok(Value::from(format!("{}/{event}", callback_base("callback_url", scope)?)))
 }
 
-fn file_url(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn file_url(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let path = arguments.must_get::<&str>("path")?;
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     if segments.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
@@ -200,13 +200,13 @@ fn file_url(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
 }
 
 /// The token of the machine's agent, which is a secret. Empty where none was issued: in a preview.
-fn agent_token(_: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn agent_token(_: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let Some(token) = &scope.agent_token else { return Ok(Value::from("")) };
     scope.record_secret();
     Ok(Value::from(token.as_str()))
 }
 
-fn callback_base<'a>(function: &str, scope: &'a Scope) -> TeraResult<&'a str> {
+fn callback_base<'a>(function: &str, scope: &'a RenderScope) -> TeraResult<&'a str> {
     match &scope.callbacks {
         Some(callbacks) => Ok(callbacks.base.trim_end_matches('/')),
         None => Err(tera::Error::message(format!(
@@ -215,7 +215,7 @@ fn callback_base<'a>(function: &str, scope: &'a Scope) -> TeraResult<&'a str> {
     }
 }
 
-fn range(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn range(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let start = arguments.get::<i64>("start")?.unwrap_or(0);
     let end = arguments.must_get::<i64>("end")?;
     let step = match arguments.get::<i64>("step")? {
@@ -237,7 +237,7 @@ fn range(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
     Ok(Value::from(numbers.take(count as usize).collect::<Vec<i64>>()))
 }
 
-fn throw(arguments: &Kwargs, scope: &Scope) -> TeraResult<Value> {
+fn throw(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let message = arguments.must_get::<&str>("message")?;
     Err(scope.refuse(ProblemKind::Template, message))
 }

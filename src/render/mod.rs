@@ -1,8 +1,8 @@
 //! Renders documents: the answer files, boot scripts and task scripts a machine is given.
 //!
-//! A render is a pure function of a template set, an [`Input`] and [`Limits`], and says afterwards
-//! what it was made from ([`Provenance`]). Who may have a document, and when a secret may be opened,
-//! is decided by the caller; bytes are put on the wire by others.
+//! A render is a pure function of a template set, an [`RenderInput`] and [`RenderLimits`], and says
+//! afterwards what it was made from ([`Provenance`]). Who may have a document, and when a secret may be
+//! opened, is decided by the caller; bytes are put on the wire by others.
 //!
 //! Start at [`engine`]: compile a content generation once, then render from it. [`params`] is how a param
 //! gets its value, `functions` and `filters` are what templates can call, [`problem`] is what an author reads
@@ -29,9 +29,13 @@ mod tests;
 mod wire;
 pub mod worker;
 
-pub use context::{Callbacks, Input, Repository};
-pub use engine::{Engine, INLINE, Limits, Provenance, Rendered, TemplateUse, check, included};
-pub use params::{Layer, Level, ParamRead, ParamValues, Params, Resolved, SecretAccess};
-pub use pool::{Condition, LOSSES, Lanes, Pool};
+pub use context::{CallbackUrls, PackageRepository, RenderInput};
+pub use engine::{
+    INLINE, Provenance, RenderEngine, RenderLimits, RenderedText, TemplateUse, check, included,
+};
+pub use params::{
+    LayeredParams, ParamLayer, ParamLevel, ParamRead, ParamValues, ResolvedParam, SecretAccess,
+};
+pub use pool::{LOSSES, LaneCounts, PoolHealth, RenderPool};
 pub use problem::{ProblemKind, RenderProblem};
 pub use process::WorkerProgram;

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value, json};
 
-pub use crate::model::{Level, ParamRead};
+pub use crate::model::{ParamLevel, ParamRead};
 
 /// Param values by name.
 pub type ParamValues = Map<String, Value>;
@@ -18,14 +18,14 @@ const MERGE_DEPTH_MAX: usize = 64;
 
 /// The values set at one level. Shared: a profile's map is not copied for each machine.
 #[derive(Clone)]
-pub struct Layer {
-    pub level: Level,
+pub struct ParamLayer {
+    pub level: ParamLevel,
     pub values: Arc<ParamValues>,
 }
 
-impl Layer {
-    pub fn new(level: Level, values: impl Into<Arc<ParamValues>>) -> Self {
-        Layer { level, values: values.into() }
+impl ParamLayer {
+    pub fn new(level: ParamLevel, values: impl Into<Arc<ParamValues>>) -> Self {
+        ParamLayer { level, values: values.into() }
     }
 }
 
@@ -47,56 +47,55 @@ pub enum SecretAccess {
 pub struct SecretSealed(pub String);
 
 /// A value and where it came from.
-pub struct Resolved<'a> {
+pub struct ResolvedParam<'a> {
     pub value: &'a Value,
-    pub level: &'a Level,
+    pub level: &'a ParamLevel,
     pub secret: bool,
 }
 
 /// A value merged over all levels that have one, named highest first.
-pub struct Composed<'a> {
+pub struct ComposedParam<'a> {
     pub value: Value,
-    pub levels: Vec<&'a Level>,
+    pub levels: Vec<&'a ParamLevel>,
     pub secret: bool,
 }
 
 /// The params of one machine. Has no `Debug`: it may hold opened secrets.
 #[derive(Clone)]
-pub struct Params {
-    layers: Vec<Layer>,
-    secrets: Arc<BTreeSet<String>>,
-    access: SecretAccess,
+pub struct LayeredParams {
+    pub(super) layers: Vec<ParamLayer>,
+    pub(super) secrets: Arc<BTreeSet<String>>,
+    pub(super) access: SecretAccess,
 }
 
-impl Params {
+impl LayeredParams {
     /// `layers` highest first: machine, its profiles in order, stage, stage's profiles, global,
     /// defaults. With [`SecretAccess::Open`] the layers hold secret values as plain text.
-    pub fn new(layers: Vec<Layer>, secrets: impl Into<Arc<BTreeSet<String>>>, access: SecretAccess) -> Self {
-        Params { layers, secrets: secrets.into(), access }
+    pub fn new(
+        layers: Vec<ParamLayer>,
+        secrets: impl Into<Arc<BTreeSet<String>>>,
+        access: SecretAccess,
+    ) -> Self {
+        LayeredParams { layers, secrets: secrets.into(), access }
     }
 
     /// No params at all.
     pub fn empty() -> Self {
-        Params::new(Vec::new(), BTreeSet::new(), SecretAccess::Sealed)
-    }
-
-    /// Layers, secret names and access, for a render worker.
-    pub(super) fn parts(&self) -> (&[Layer], &BTreeSet<String>, SecretAccess) {
-        (&self.layers, &self.secrets, self.access)
+        LayeredParams::new(Vec::new(), BTreeSet::new(), SecretAccess::Sealed)
     }
 
     /// The value of the highest level that has one.
     ///
     /// # Errors
     /// The param has a value, is secret, and secrets are sealed here.
-    pub fn get(&self, name: &str) -> Result<Option<Resolved<'_>>, SecretSealed> {
+    pub fn get(&self, name: &str) -> Result<Option<ResolvedParam<'_>>, SecretSealed> {
         let Some((level, value)) = self.hits(name).next() else { return Ok(None) };
         let secret = self.open(name)?;
-        Ok(Some(Resolved { value, level, secret }))
+        Ok(Some(ResolvedParam { value, level, secret }))
     }
 
-    /// The level that would answer [`Params::get`]. Never opens a secret.
-    pub fn level_of(&self, name: &str) -> Option<&Level> {
+    /// The level that would answer [`LayeredParams::get`]. Never opens a secret.
+    pub fn level_of(&self, name: &str) -> Option<&ParamLevel> {
         self.hits(name).next().map(|(level, _)| level)
     }
 
@@ -104,8 +103,8 @@ impl Params {
     /// the higher level's wins.
     ///
     /// # Errors
-    /// As [`Params::get`].
-    pub fn compose(&self, name: &str) -> Result<Option<Composed<'_>>, SecretSealed> {
+    /// As [`LayeredParams::get`].
+    pub fn compose(&self, name: &str) -> Result<Option<ComposedParam<'_>>, SecretSealed> {
         let hits: Vec<_> = self.hits(name).collect();
         let Some((lowest, higher)) = hits.split_last() else { return Ok(None) };
         let secret = self.open(name)?;
@@ -113,25 +112,25 @@ impl Params {
         for (_, over) in higher.iter().rev() {
             merge(&mut value, over, MERGE_DEPTH_MAX);
         }
-        Ok(Some(Composed { value, levels: hits.iter().map(|(level, _)| *level).collect(), secret }))
+        Ok(Some(ComposedParam { value, levels: hits.iter().map(|(level, _)| *level).collect(), secret }))
     }
 
     /// Every param that has a value, by name. Sealed ones show as `{"sealed": true}`.
-    pub fn aggregate(&self) -> BTreeMap<&str, Resolved<'_>> {
+    pub fn aggregate(&self) -> BTreeMap<&str, ResolvedParam<'_>> {
         static SEALED: LazyLock<Value> = LazyLock::new(|| json!({"sealed": true}));
         let mut all = BTreeMap::new();
         for layer in &self.layers {
             for (name, value) in layer.values.iter() {
                 let secret = self.secrets.contains(name);
                 let value = if secret && self.access == SecretAccess::Sealed { &*SEALED } else { value };
-                all.entry(name.as_str()).or_insert(Resolved { value, level: &layer.level, secret });
+                all.entry(name.as_str()).or_insert(ResolvedParam { value, level: &layer.level, secret });
             }
         }
         all
     }
 
     /// The levels in the order they are looked at.
-    pub fn levels(&self) -> impl Iterator<Item = &Level> {
+    pub fn levels(&self) -> impl Iterator<Item = &ParamLevel> {
         self.layers.iter().map(|layer| &layer.level)
     }
 
@@ -140,7 +139,7 @@ impl Params {
         self.layers.iter().flat_map(|layer| layer.values.keys().map(String::as_str)).collect()
     }
 
-    fn hits<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a Level, &'a Value)> {
+    fn hits<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a ParamLevel, &'a Value)> {
         self.layers.iter().filter_map(move |layer| Some((&layer.level, layer.values.get(name)?)))
     }
 
@@ -171,35 +170,35 @@ fn merge(below: &mut Value, over: &Value, depth_left: usize) {
 mod tests {
     use super::*;
 
-    fn layer(level: Level, values: Value) -> Layer {
-        Layer::new(level, values.as_object().unwrap().clone())
+    fn layer(level: ParamLevel, values: Value) -> ParamLayer {
+        ParamLayer::new(level, values.as_object().unwrap().clone())
     }
 
-    fn machine_in_two_profiles(access: SecretAccess) -> Params {
+    fn machine_in_two_profiles(access: SecretAccess) -> LayeredParams {
         let layers = vec![
-            layer(Level::Machine, json!({"disk": "/dev/sda", "packages": ["vim"]})),
+            layer(ParamLevel::Machine, json!({"disk": "/dev/sda", "packages": ["vim"]})),
             layer(
-                Level::Profile("web".into()),
+                ParamLevel::Profile("web".into()),
                 json!({"disk": "/dev/vda", "packages": ["nginx"], "net": {
                 "dns": {"search": ["web.lan"]}, "mtu": 9000}, "password": "hunter2"}),
             ),
             layer(
-                Level::Global,
+                ParamLevel::Global,
                 json!({"packages": ["curl"], "net": {
                 "dns": {"search": ["lan"], "port": 53}, "mtu": 1500}}),
             ),
-            layer(Level::Default, json!({"disk": "auto", "timezone": "UTC"})),
+            layer(ParamLevel::Default, json!({"disk": "auto", "timezone": "UTC"})),
         ];
-        Params::new(layers, BTreeSet::from(["password".to_owned()]), access)
+        LayeredParams::new(layers, BTreeSet::from(["password".to_owned()]), access)
     }
 
     #[test]
     fn the_highest_level_wins_and_is_named() {
         let params = machine_in_two_profiles(SecretAccess::Sealed);
         let disk = params.get("disk").unwrap().unwrap();
-        assert_eq!((disk.value, disk.level), (&json!("/dev/sda"), &Level::Machine));
+        assert_eq!((disk.value, disk.level), (&json!("/dev/sda"), &ParamLevel::Machine));
         let timezone = params.get("timezone").unwrap().unwrap();
-        assert_eq!((timezone.value, timezone.level), (&json!("UTC"), &Level::Default));
+        assert_eq!((timezone.value, timezone.level), (&json!("UTC"), &ParamLevel::Default));
         assert!(params.get("absent").unwrap().is_none());
     }
 
@@ -208,15 +207,21 @@ mod tests {
         let params = machine_in_two_profiles(SecretAccess::Sealed);
         let packages = params.compose("packages").unwrap().unwrap();
         assert_eq!(packages.value, json!(["curl", "nginx", "vim"]));
-        assert_eq!(packages.levels, [&Level::Machine, &Level::Profile("web".into()), &Level::Global]);
+        assert_eq!(
+            packages.levels,
+            [&ParamLevel::Machine, &ParamLevel::Profile("web".into()), &ParamLevel::Global]
+        );
         let net = params.compose("net").unwrap().unwrap();
         assert_eq!(net.value, json!({"dns": {"search": ["lan", "web.lan"], "port": 53}, "mtu": 9000}));
     }
 
     #[test]
     fn compose_of_unlike_kinds_takes_the_higher_level() {
-        let params = Params::new(
-            vec![layer(Level::Machine, json!({"x": "text"})), layer(Level::Global, json!({"x": [1]}))],
+        let params = LayeredParams::new(
+            vec![
+                layer(ParamLevel::Machine, json!({"x": "text"})),
+                layer(ParamLevel::Global, json!({"x": [1]})),
+            ],
             BTreeSet::new(),
             SecretAccess::Sealed,
         );
@@ -228,7 +233,7 @@ mod tests {
         let sealed = machine_in_two_profiles(SecretAccess::Sealed);
         assert_eq!(sealed.get("password").err(), Some(SecretSealed("password".into())));
         assert_eq!(sealed.compose("password").err(), Some(SecretSealed("password".into())));
-        assert_eq!(sealed.level_of("password"), Some(&Level::Profile("web".into())));
+        assert_eq!(sealed.level_of("password"), Some(&ParamLevel::Profile("web".into())));
         let open = machine_in_two_profiles(SecretAccess::Open);
         let password = open.get("password").unwrap().unwrap();
         assert_eq!((password.value, password.secret), (&json!("hunter2"), true));

@@ -22,18 +22,19 @@ const HASHES: [(&str, usize); 9] = [
 
 /// Whether the text already is a hash that crypt(3) knows.
 pub(super) fn is_hash(text: &str) -> bool {
-    let fits = |prefix: &str, last_length: usize| {
-        let fields = text.strip_prefix(prefix)?;
-        let (_, last) = fields.rsplit_once('$')?;
-        Some(last.len() == last_length)
-    };
     let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"./$=,".contains(&b));
-    clean && HASHES.iter().any(|(prefix, length)| fits(prefix, *length) == Some(true))
+    clean && HASHES.iter().any(|(prefix, length)| has_hash_form(text, prefix, *length) == Some(true))
+}
+
+fn has_hash_form(text: &str, prefix: &str, last_length: usize) -> Option<bool> {
+    let fields = text.strip_prefix(prefix)?;
+    let (_, last) = fields.rsplit_once('$')?;
+    Some(last.len() == last_length)
 }
 
 /// What a salt is made from: never from the password, since a salt that is a quick digest of the
 /// password would undo the slow hash.
-pub(super) struct Salt<'a> {
+pub(super) struct SaltInput<'a> {
     /// The machine.
     pub seed: &'a str,
     /// Tells several passwords of one machine apart.
@@ -44,7 +45,7 @@ pub(super) struct Salt<'a> {
 ///
 /// # Errors
 /// The hashing library refuses, which it has no reason to.
-pub(super) fn sha512_crypt(password: &str, from: Salt<'_>) -> Result<String, String> {
+pub(super) fn sha512_crypt(password: &str, from: SaltInput<'_>) -> Result<String, String> {
     let mut salt = <Hmac<Sha256>>::new_from_slice(from.seed.as_bytes()).map_err(|error| error.to_string())?;
     salt.update(b"password_hash\0");
     salt.update(from.label.as_bytes());
@@ -66,14 +67,14 @@ mod tests {
         // `openssl passwd -6 -salt SALT "Hello world! 'é"` gives this for the salt of `machine-1`.
         let expected = "$6$.SW.TpDO8wEnOoh1$CfM/PFXmbcd.gUzyn7MMclmEwFkAegDnEdKObwV.GTMpsKmuQG8mG35Zo5llxN\
                         NntOw7F8XnBuMNXvosqpzWk1";
-        let salt = Salt { seed: "machine-1", label: "" };
+        let salt = SaltInput { seed: "machine-1", label: "" };
         assert_eq!(sha512_crypt("Hello world! 'é", salt).unwrap(), expected);
     }
 
     #[test]
     fn the_salt_is_the_machines_and_not_the_passwords() {
         let salt = |password, seed, label| {
-            sha512_crypt(password, Salt { seed, label }).unwrap().split('$').nth(2).unwrap().to_owned()
+            sha512_crypt(password, SaltInput { seed, label }).unwrap().split('$').nth(2).unwrap().to_owned()
         };
         assert_eq!(salt("a", "m1", ""), salt("b", "m1", ""));
         assert_ne!(salt("a", "m1", ""), salt("a", "m2", ""));
@@ -82,7 +83,7 @@ mod tests {
 
     #[test]
     fn only_whole_hashes_count_as_hashes() {
-        let hash = sha512_crypt("x", Salt { seed: "m", label: "" }).unwrap();
+        let hash = sha512_crypt("x", SaltInput { seed: "m", label: "" }).unwrap();
         assert!(is_hash(&hash));
         assert!(is_hash("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7"));
         assert!(is_hash("$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"));

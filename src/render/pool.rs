@@ -14,10 +14,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::rate_limit::warn_limited;
 use crate::render::problem::{ProblemKind, RenderProblem};
-use crate::render::process::{GRACE, LOAD_MAX, Loss, Outcome, Work, Worker, WorkerProgram};
-use crate::render::wire::Source;
-use crate::seldom::warn_seldom;
+use crate::render::process::{
+    GRACE, LOAD_MAX, RenderResult, RenderWorker, WorkerLoss, WorkerProgram, WorkerTask,
+};
+use crate::render::wire::RenderSource;
 
 /// Lanes that a pool may be asked for.
 pub const LANES_MAX: usize = 16;
@@ -33,43 +35,43 @@ const SUSPECT_FOR: Duration = Duration::from_secs(60);
 const SLOW_AFTER: Duration = Duration::from_millis(150);
 /// How long a lane beyond the usual ones waits for work before it ends.
 const SPARE_FOR: Duration = Duration::from_secs(60);
-/// Workers that one render may be given, where one was told to stop by somebody else.
+/// Most workers for one render when another process stops them.
 const WORKERS_OF_ONE_MAX: usize = 2;
-/// How long a lost worker is told of by [`Condition::warning`].
+/// How long [`PoolHealth::warning`] mentions a lost worker.
 const TOLD_FOR: Duration = Duration::from_secs(600);
 
 /// How many lanes there are.
 #[derive(Clone, Copy, Debug)]
-pub struct Lanes {
+pub struct LaneCounts {
     /// While renders are quick: more would render no sooner than there are processors.
     pub usual: usize,
     /// While some are slow; at most [`LANES_MAX`].
     pub most: usize,
 }
 
-impl Lanes {
+impl LaneCounts {
     /// For what machines are served: one lane for each processor, at least two, and more while some are slow.
     pub fn for_this_host() -> Self {
         let processors = thread::available_parallelism().map_or(2, |processors| processors.get().max(2));
-        Lanes { usual: processors, most: LANES_MAX }
+        LaneCounts { usual: processors, most: LANES_MAX }
     }
 }
 
 /// A bounded set of render workers, shared by all content generations.
-pub struct Pool {
-    shared: Arc<Shared>,
+pub struct RenderPool {
+    shared: Arc<PoolShared>,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct PoolShared {
+    state: Mutex<PoolState>,
     work: Condvar,
     program: WorkerProgram,
-    lanes: Lanes,
+    lanes: LaneCounts,
 }
 
 #[derive(Default)]
-struct State {
-    queue: VecDeque<Job>,
+struct PoolState {
+    queue: VecDeque<RenderJob>,
     lanes: usize,
     /// Lanes that wait for work.
     idle: usize,
@@ -80,13 +82,13 @@ struct State {
     suspects: HashMap<u64, Instant>,
     /// Jobs of suspects that render or wait.
     suspects_under_way: usize,
-    record: Record,
+    record: WorkerRecord,
     closing: bool,
 }
 
-/// What became of workers.
+/// Counts of started and lost workers.
 #[derive(Default)]
-struct Record {
+struct WorkerRecord {
     started: u64,
     /// By [`LOSSES`].
     lost: [u64; 4],
@@ -100,7 +102,7 @@ pub const LOSSES: [&str; 4] = ["time", "memory", "stack", "crash"];
 
 /// How a pool is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Condition {
+pub struct PoolHealth {
     /// Workers started since the pool was made.
     pub started: u64,
     /// Workers that were lost, by [`LOSSES`].
@@ -111,47 +113,47 @@ pub struct Condition {
     pub outage: Option<String>,
 }
 
-struct Job {
+struct RenderJob {
     template: String,
-    /// Of the source.
+    /// Digest of the source.
     digest: u64,
     is_suspect: bool,
-    work: Work,
-    ticket: Arc<Ticket>,
+    work: WorkerTask,
+    ticket: Arc<RenderTicket>,
 }
 
 /// Where a render stands; its caller and its lane share it.
-struct Ticket {
-    progress: Mutex<Progress>,
+struct RenderTicket {
+    progress: Mutex<TicketState>,
     done: Condvar,
 }
 
-enum Progress {
+enum TicketState {
     Waiting,
     Running,
-    Done(Box<Outcome>),
+    Done(Box<RenderResult>),
     /// The caller has gone; nobody wants the outcome.
     Abandoned,
 }
 
-impl Pool {
+impl RenderPool {
     /// Workers are started when they are needed.
-    pub fn new(program: WorkerProgram, lanes: Lanes) -> Pool {
+    pub fn new(program: WorkerProgram, lanes: LaneCounts) -> RenderPool {
         let usual = lanes.usual.clamp(1, LANES_MAX);
-        let lanes = Lanes { usual, most: lanes.most.clamp(usual, LANES_MAX) };
-        let shared = Shared { state: Mutex::default(), work: Condvar::new(), program, lanes };
-        Pool { shared: Arc::new(shared) }
+        let lanes = LaneCounts { usual, most: lanes.most.clamp(usual, LANES_MAX) };
+        let shared = PoolShared { state: Mutex::default(), work: Condvar::new(), program, lanes };
+        RenderPool { shared: Arc::new(shared) }
     }
 
     /// For unit tests: workers are this test program.
     #[cfg(test)]
-    pub fn of_tests(lanes: usize) -> Pool {
-        Pool::new(WorkerProgram::of_tests(), Lanes { usual: lanes, most: lanes })
+    pub fn of_tests(lanes: usize) -> RenderPool {
+        RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual: lanes, most: lanes })
     }
 
-    pub fn condition(&self) -> Condition {
+    pub fn condition(&self) -> PoolHealth {
         let state = locked(&self.shared.state);
-        let Record { started, lost, last_loss, cannot_start } = &state.record;
+        let WorkerRecord { started, lost, last_loss, cannot_start } = &state.record;
         let recent = last_loss.as_ref().filter(|(at, _)| at.elapsed() < TOLD_FOR);
         let warning = recent.map(|(_, loss)| {
             let sum: u64 = lost.iter().sum();
@@ -159,47 +161,53 @@ impl Pool {
                 "{sum} render workers were lost and replaced since the start, the last one lately: {loss}"
             )
         });
-        Condition { started: *started, lost: *lost, warning, outage: cannot_start.clone() }
+        PoolHealth { started: *started, lost: *lost, warning, outage: cannot_start.clone() }
     }
 
     /// Has `work` done by a worker and waits for it. Blocks, for the deadline while it waits for a lane and
     /// once more while it renders; a worker that has yet to read the templates takes longer.
-    pub(super) fn run(&self, source: &Source, work: Work) -> Outcome {
+    pub(super) fn run(&self, source: &RenderSource, work: WorkerTask) -> RenderResult {
         let template = source.name().to_owned();
         let until = Instant::now() + work.deadline;
         // Lanes end in time; this is for a host on which nothing does.
         let patience = until + 2 * (work.deadline + LOAD_MAX + GRACE);
-        let ticket = Arc::new(Ticket { progress: Mutex::new(Progress::Waiting), done: Condvar::new() });
+        let ticket =
+            Arc::new(RenderTicket { progress: Mutex::new(TicketState::Waiting), done: Condvar::new() });
         let mut hasher = DefaultHasher::new();
         source.hash(&mut hasher);
         let digest = hasher.finish();
-        let job =
-            Job { template: template.clone(), digest, is_suspect: false, work, ticket: Arc::clone(&ticket) };
-        Shared::submit(&self.shared, job)?;
+        let job = RenderJob {
+            template: template.clone(),
+            digest,
+            is_suspect: false,
+            work,
+            ticket: Arc::clone(&ticket),
+        };
+        PoolShared::submit(&self.shared, job)?;
         let mut progress = locked(&ticket.progress);
         loop {
             match &*progress {
-                Progress::Done(_) => break,
-                Progress::Waiting if Instant::now() >= until => break,
-                Progress::Running if Instant::now() >= patience => break,
-                Progress::Waiting | Progress::Running | Progress::Abandoned => {}
+                TicketState::Done(_) => break,
+                TicketState::Waiting if Instant::now() >= until => break,
+                TicketState::Running if Instant::now() >= patience => break,
+                TicketState::Waiting | TicketState::Running | TicketState::Abandoned => {}
             }
             let waited = ticket.done.wait_timeout(progress, SLOW_AFTER);
             progress = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if matches!(*progress, Progress::Waiting) {
+            if matches!(*progress, TicketState::Waiting) {
                 drop(progress);
-                Shared::relieve(&self.shared, &mut locked(&self.shared.state));
+                PoolShared::relieve(&self.shared, &mut locked(&self.shared.state));
                 progress = locked(&ticket.progress);
             }
         }
-        match std::mem::replace(&mut *progress, Progress::Abandoned) {
-            Progress::Done(outcome) => *outcome,
+        match std::mem::replace(&mut *progress, TicketState::Abandoned) {
+            TicketState::Done(outcome) => *outcome,
             _ => Err(busy(&template, "no render worker became free in the time this render has")),
         }
     }
 }
 
-impl Drop for Pool {
+impl Drop for RenderPool {
     /// Lanes end when they have no more work, and their workers with them.
     fn drop(&mut self) {
         locked(&self.shared.state).closing = true;
@@ -207,8 +215,8 @@ impl Drop for Pool {
     }
 }
 
-impl Shared {
-    fn submit(shared: &Arc<Shared>, mut job: Job) -> Result<(), RenderProblem> {
+impl PoolShared {
+    fn submit(shared: &Arc<PoolShared>, mut job: RenderJob) -> Result<(), RenderProblem> {
         let mut state = locked(&shared.state);
         job.is_suspect = state.is_suspect(job.digest);
         if job.is_suspect && state.suspects_under_way >= SUSPECTS_AT_ONCE_MAX {
@@ -222,7 +230,7 @@ impl Shared {
         state.suspects_under_way += usize::from(job.is_suspect);
         let template = job.template.clone();
         state.queue.push_back(job);
-        Shared::relieve(shared, &mut state);
+        PoolShared::relieve(shared, &mut state);
         if state.lanes == 0 {
             state.queue.clear();
             return Err(busy(&template, "the system gives no thread to render"));
@@ -233,8 +241,8 @@ impl Shared {
     }
 
     /// Starts a lane where work waits and the lanes there are do not get to it.
-    fn relieve(shared: &Arc<Shared>, state: &mut State) {
-        let Lanes { usual, most } = shared.lanes;
+    fn relieve(shared: &Arc<PoolShared>, state: &mut PoolState) {
+        let LaneCounts { usual, most } = shared.lanes;
         let slow = state.slow().count();
         let quick = state.lanes.saturating_sub(slow);
         if state.queue.is_empty() || state.idle > 0 || state.lanes >= most || quick >= usual {
@@ -261,7 +269,7 @@ impl Shared {
     }
 
     /// The next job, with the number it has among those under way. None where the lane is to end.
-    fn next_job(&self) -> Option<(Job, u64)> {
+    fn next_job(&self) -> Option<(RenderJob, u64)> {
         let mut state = locked(&self.state);
         loop {
             if let Some(job) = state.take_job() {
@@ -286,7 +294,7 @@ impl Shared {
         }
     }
 
-    fn carry_out(&self, held: &mut Option<Worker>, job: &Job) -> Outcome {
+    fn carry_out(&self, held: &mut Option<RenderWorker>, job: &RenderJob) -> RenderResult {
         let mut last = None;
         for _ in 0..WORKERS_OF_ONE_MAX {
             let worker = match held.take().and_then(|mut held| held.is_fit().then_some(held)) {
@@ -303,7 +311,7 @@ impl Shared {
                 }
                 Err(loss) => {
                     let problem = loss.problem(&job.template, job.work.deadline);
-                    if loss != Loss::Stopped {
+                    if loss != WorkerLoss::Stopped {
                         self.record_loss(job, (&loss, &problem));
                         return Err(problem);
                     }
@@ -314,8 +322,8 @@ impl Shared {
         Err(last.unwrap_or_else(|| busy(&job.template, "no render worker came up")))
     }
 
-    fn start_worker(&self, template: &str) -> Result<Worker, RenderProblem> {
-        let started = Worker::start(&self.program);
+    fn start_worker(&self, template: &str) -> Result<RenderWorker, RenderProblem> {
+        let started = RenderWorker::start(&self.program);
         let record = &mut locked(&self.state).record;
         match started {
             Ok(worker) => {
@@ -325,16 +333,16 @@ impl Shared {
             }
             Err(error) => {
                 let why = format!("no render worker can be started: {error}");
-                warn_seldom!(%error, "no render worker can be started: nothing can be rendered");
+                warn_limited!(%error, "no render worker can be started: nothing can be rendered");
                 record.cannot_start = Some(why.clone());
                 Err(busy(template, why))
             }
         }
     }
 
-    fn record_loss(&self, job: &Job, (loss, problem): (&Loss, &RenderProblem)) {
+    fn record_loss(&self, job: &RenderJob, (loss, problem): (&WorkerLoss, &RenderProblem)) {
         let (template, kind) = (job.template.as_str(), loss.as_str());
-        warn_seldom!(template, limit = kind, %problem, "a render was ended and its worker replaced");
+        warn_limited!(template, limit = kind, %problem, "a render was ended and its worker replaced");
         let mut state = locked(&self.state);
         let counts = LOSSES.iter().zip(&mut state.record.lost);
         counts.filter(|(name, _)| **name == kind).for_each(|(_, count)| *count += 1);
@@ -343,7 +351,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl PoolState {
     /// The sources of the renders that are slow.
     fn slow(&self) -> impl Iterator<Item = u64> {
         let slow = self.running.values().filter(|(_, began)| began.elapsed() >= SLOW_AFTER);
@@ -351,7 +359,7 @@ impl State {
     }
 
     /// The job that has waited longest, but for those whose like is slow.
-    fn take_job(&mut self) -> Option<Job> {
+    fn take_job(&mut self) -> Option<RenderJob> {
         let slow: Vec<u64> = self.slow().collect();
         let quick = self.queue.iter().position(|job| !slow.contains(&job.digest));
         self.queue.remove(quick.unwrap_or(0))
@@ -370,21 +378,21 @@ impl State {
     }
 }
 
-impl Ticket {
+impl RenderTicket {
     /// Whether the render is still wanted.
     fn start(&self) -> bool {
         let mut progress = locked(&self.progress);
-        let wanted = matches!(*progress, Progress::Waiting);
+        let wanted = matches!(*progress, TicketState::Waiting);
         if wanted {
-            *progress = Progress::Running;
+            *progress = TicketState::Running;
         }
         wanted
     }
 
-    fn finish(&self, outcome: Outcome) {
+    fn finish(&self, outcome: RenderResult) {
         let mut progress = locked(&self.progress);
-        if !matches!(*progress, Progress::Abandoned) {
-            *progress = Progress::Done(Box::new(outcome));
+        if !matches!(*progress, TicketState::Abandoned) {
+            *progress = TicketState::Done(Box::new(outcome));
             self.done.notify_one();
         }
     }

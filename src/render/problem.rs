@@ -45,28 +45,30 @@ fn number(count: usize) -> u32 {
 
 /// The engine's report as text, for errors that carry no structure: the first fault and its place.
 fn from_report(report: &str, template: &str) -> RenderProblem {
-    let plain = || RenderProblem::new(ProblemKind::Template, template, report);
     let Some((message, rest)) = report.strip_prefix("error: ").and_then(|text| text.split_once('\n')) else {
-        return plain();
+        return plain_problem(template, report);
     };
     let place = rest.lines().next().and_then(|line| line.trim_start().strip_prefix("--> "));
     match place.and_then(parse_place) {
-        Some((name, line, column)) => {
-            RenderProblem::new(ProblemKind::Template, name, message).at((line, column))
-        }
-        None => plain(),
+        Some((name, place)) => RenderProblem::new(ProblemKind::Template, name, message).at(place),
+        None => plain_problem(template, report),
     }
+}
+
+fn plain_problem(template: &str, report: &str) -> RenderProblem {
+    RenderProblem::new(ProblemKind::Template, template, report)
 }
 
 /// The `note: called from NAME:LINE:COLUMN` lines of the engine's report; it gives them no other way.
 fn callers(report: &str) -> Vec<(String, u32)> {
     let notes = report.lines().filter_map(|line| line.strip_prefix("note: called from "));
-    notes.filter_map(parse_place).map(|(name, line, _)| (name.to_owned(), line)).collect()
+    notes.filter_map(parse_place).map(|(name, (line, _))| (name.to_owned(), line)).collect()
 }
 
-fn parse_place(text: &str) -> Option<(&str, u32, u32)> {
+/// A template's name, and the line and column in it.
+fn parse_place(text: &str) -> Option<(&str, (u32, u32))> {
     let mut parts = text.rsplitn(3, ':');
     let column = parts.next()?.parse().ok()?;
     let line = parts.next()?.parse().ok()?;
-    Some((parts.next()?, line, column))
+    Some((parts.next()?, (line, column)))
 }

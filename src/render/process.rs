@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::render::problem::{ProblemKind, RenderProblem};
-use crate::render::wire::{self, Reply, Request};
+use crate::render::wire::{self, WorkerReply, WorkerRequest};
 use crate::render::worker::{CPU_SECONDS_MAX, MEMORY_BYTES_MAX};
 
 /// How long a worker may take to start and to read all templates.
@@ -67,7 +67,7 @@ impl WorkerProgram {
 }
 
 /// The templates of one content generation, as workers are given them.
-pub(super) struct Sources {
+pub(super) struct TemplateSources {
     /// Differs from that of every other.
     pub id: u64,
     /// Name and body.
@@ -75,30 +75,30 @@ pub(super) struct Sources {
 }
 
 /// What a worker is asked to do.
-pub(super) struct Work {
-    pub sources: Arc<Sources>,
-    /// A [`Request::Render`] as it is sent.
+pub(super) struct WorkerTask {
+    pub sources: Arc<TemplateSources>,
+    /// A [`WorkerRequest::Render`] as it is sent.
     pub frame: Vec<u8>,
     pub deadline: Duration,
 }
 
-pub(super) type Outcome = Result<crate::render::Rendered, RenderProblem>;
+pub(super) type RenderResult = Result<crate::render::RenderedText, RenderProblem>;
 
 /// Why a worker is no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
+pub(super) enum WorkerLoss {
     /// It did not answer in time and was killed.
     Time,
     Memory,
     /// Its stack was full.
     Stack,
-    /// It was told to stop by somebody else: the system is going down.
+    /// Another process stopped it: the system is shutting down.
     Stopped,
     Crash(String),
 }
 
-/// Why nothing came of an exchange with a worker.
-enum Fault {
+/// Why an exchange with a worker failed.
+enum ExchangeFault {
     /// It did not answer in time.
     Late,
     /// It is gone, or says what it should not.
@@ -106,7 +106,7 @@ enum Fault {
 }
 
 /// A running worker. It is killed when it is dropped.
-pub(super) struct Worker {
+pub(super) struct RenderWorker {
     child: Child,
     stream: UnixStream,
     /// The sources it has.
@@ -115,7 +115,7 @@ pub(super) struct Worker {
     busy: Duration,
 }
 
-impl Worker {
+impl RenderWorker {
     /// # Errors
     /// The program cannot be started.
     pub fn start(program: &WorkerProgram) -> io::Result<Self> {
@@ -127,8 +127,8 @@ impl Worker {
         command.process_group(0).stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn()?;
         drop(command);
-        let begun = wire::send(&mut stream, &Request::Begin { niceness: program.niceness });
-        let worker = Worker { child, stream, loaded: None, busy: Duration::ZERO };
+        let begun = wire::send(&mut stream, &WorkerRequest::Begin { niceness: program.niceness });
+        let worker = RenderWorker { child, stream, loaded: None, busy: Duration::ZERO };
         begun.map(|()| worker)
     }
 
@@ -141,45 +141,47 @@ impl Worker {
     ///
     /// # Errors
     /// Why there is no worker any more.
-    pub fn perform(mut self, work: &Work) -> Result<(Self, Outcome), Loss> {
+    pub fn perform(mut self, work: &WorkerTask) -> Result<(Self, RenderResult), WorkerLoss> {
         match self.exchange(work) {
             Ok(outcome) => Ok((self, outcome)),
             Err(fault) => Err(self.end(fault)),
         }
     }
 
-    fn exchange(&mut self, work: &Work) -> Result<Outcome, Fault> {
+    fn exchange(&mut self, work: &WorkerTask) -> Result<RenderResult, ExchangeFault> {
         if self.loaded != Some(work.sources.id) {
             let templates = Cow::Borrowed(work.sources.templates.as_slice());
-            let load = wire::frame(&Request::Load { templates }).map_err(gone)?;
+            let load = wire::frame(&WorkerRequest::Load { templates }).map_err(gone)?;
             match self.ask(&load, Instant::now() + LOAD_MAX)? {
-                Reply::Loaded => self.loaded = Some(work.sources.id),
-                Reply::Rendered(_) => return Err(Fault::Gone("it answers what was not asked".to_owned())),
+                WorkerReply::Loaded => self.loaded = Some(work.sources.id),
+                WorkerReply::Rendered(_) => {
+                    return Err(ExchangeFault::Gone("it answers what was not asked".to_owned()));
+                }
             }
         }
         let begun = Instant::now();
         let reply = self.ask(&work.frame, begun + work.deadline + GRACE)?;
         self.busy += begun.elapsed();
         match reply {
-            Reply::Rendered(rendered) => Ok(rendered.map(Into::into)),
-            Reply::Loaded => Err(Fault::Gone("it answers what was not asked".to_owned())),
+            WorkerReply::Rendered(rendered) => Ok(rendered.map(Into::into)),
+            WorkerReply::Loaded => Err(ExchangeFault::Gone("it answers what was not asked".to_owned())),
         }
     }
 
-    fn ask(&mut self, frame: &[u8], until: Instant) -> Result<Reply, Fault> {
-        let mut timed = Timed { stream: &mut self.stream, until };
+    fn ask(&mut self, frame: &[u8], until: Instant) -> Result<WorkerReply, ExchangeFault> {
+        let mut timed = TimedStream { stream: &mut self.stream, until };
         let late = |error: io::Error| match error.kind() {
-            io::ErrorKind::TimedOut => Fault::Late,
+            io::ErrorKind::TimedOut => ExchangeFault::Late,
             _ => gone(error),
         };
         timed.write_all(frame).map_err(late)?;
         let reply = wire::receive(&mut timed).map_err(late)?;
-        reply.ok_or_else(|| Fault::Gone("it ended".to_owned()))
+        reply.ok_or_else(|| ExchangeFault::Gone("it ended".to_owned()))
     }
 
-    /// Kills it and finds out what became of it.
-    fn end(mut self, fault: Fault) -> Loss {
-        if matches!(fault, Fault::Late) || !self.has_closed() {
+    /// Kills the worker and returns why it was lost.
+    fn end(mut self, fault: ExchangeFault) -> WorkerLoss {
+        if matches!(fault, ExchangeFault::Late) || !self.has_closed() {
             // An error means that it has ended already.
             let _ = self.child.kill();
         }
@@ -191,8 +193,8 @@ impl Worker {
         }
         let status = self.child.wait();
         match fault {
-            Fault::Late => Loss::Time,
-            Fault::Gone(why) => loss_of(status, (&String::from_utf8_lossy(&last_words), why)),
+            ExchangeFault::Late => WorkerLoss::Time,
+            ExchangeFault::Gone(why) => loss_of(status, (&String::from_utf8_lossy(&last_words), why)),
         }
     }
 
@@ -207,7 +209,7 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
+impl Drop for RenderWorker {
     fn drop(&mut self) {
         // Errors mean that it has ended and was waited for.
         let _ = self.child.kill();
@@ -215,25 +217,25 @@ impl Drop for Worker {
     }
 }
 
-fn gone(error: io::Error) -> Fault {
-    Fault::Gone(error.to_string())
+fn gone(error: io::Error) -> ExchangeFault {
+    ExchangeFault::Gone(error.to_string())
 }
 
 /// What the end of a process says of the render it was at.
-fn loss_of(status: io::Result<ExitStatus>, (last_words, why): (&str, String)) -> Loss {
+fn loss_of(status: io::Result<ExitStatus>, (last_words, why): (&str, String)) -> WorkerLoss {
     if last_words.contains("memory allocation of") {
-        return Loss::Memory;
+        return WorkerLoss::Memory;
     }
     if last_words.contains("has overflowed its stack") {
-        return Loss::Stack;
+        return WorkerLoss::Stack;
     }
     match status.ok().and_then(|status| status.signal()) {
-        Some(SIGTERM | SIGINT | SIGHUP) => Loss::Stopped,
+        Some(SIGTERM | SIGINT | SIGHUP) => WorkerLoss::Stopped,
         // A kill that is not ours is the kernel's, which has no memory left.
-        Some(SIGKILL) => Loss::Memory,
-        Some(SIGXCPU) => Loss::Time,
-        Some(signal) => Loss::Crash(format!("signal {signal}")),
-        None => Loss::Crash(why),
+        Some(SIGKILL) => WorkerLoss::Memory,
+        Some(SIGXCPU) => WorkerLoss::Time,
+        Some(signal) => WorkerLoss::Crash(format!("signal {signal}")),
+        None => WorkerLoss::Crash(why),
     }
 }
 
@@ -243,25 +245,25 @@ const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 const SIGXCPU: i32 = 24;
 
-impl Loss {
+impl WorkerLoss {
     /// For metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Loss::Time => "time",
-            Loss::Memory => "memory",
-            Loss::Stack => "stack",
-            Loss::Stopped | Loss::Crash(_) => "crash",
+            WorkerLoss::Time => "time",
+            WorkerLoss::Memory => "memory",
+            WorkerLoss::Stack => "stack",
+            WorkerLoss::Stopped | WorkerLoss::Crash(_) => "crash",
         }
     }
 
-    /// What the author of the template is told.
+    /// The message for the author of the template.
     pub fn problem(&self, template: &str, deadline: Duration) -> RenderProblem {
         let (kind, message) = match self {
-            Loss::Time => (
+            WorkerLoss::Time => (
                 ProblemKind::Limit,
                 format!("the render was ended after the {deadline:?} it may take: look for loops over loops"),
             ),
-            Loss::Memory => (
+            WorkerLoss::Memory => (
                 ProblemKind::Limit,
                 format!(
                     "the render was ended at the {} MiB of memory it may take: look for texts and lists that \
@@ -269,11 +271,11 @@ impl Loss {
                     MEMORY_BYTES_MAX >> 20
                 ),
             ),
-            Loss::Stack => {
+            WorkerLoss::Stack => {
                 (ProblemKind::Limit, "the render was ended because its values nest too deep".to_owned())
             }
-            Loss::Stopped => (ProblemKind::Busy, "the render worker was told to stop".to_owned()),
-            Loss::Crash(why) => (
+            WorkerLoss::Stopped => (ProblemKind::Busy, "the render worker was told to stop".to_owned()),
+            WorkerLoss::Crash(why) => (
                 ProblemKind::Template,
                 format!(
                     "the template engine failed in a way it should not ({why}): please report the template"
@@ -285,12 +287,12 @@ impl Loss {
 }
 
 /// A stream whose reads and writes end at a time.
-struct Timed<'a> {
+struct TimedStream<'a> {
     stream: &'a mut UnixStream,
     until: Instant,
 }
 
-impl Timed<'_> {
+impl TimedStream<'_> {
     fn left(&self) -> io::Result<Duration> {
         let left = self.until.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
@@ -305,7 +307,7 @@ fn timed_out(error: io::Error) -> io::Error {
     }
 }
 
-impl Read for Timed<'_> {
+impl Read for TimedStream<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let left = self.left()?;
         self.stream.set_read_timeout(Some(left))?;
@@ -313,7 +315,7 @@ impl Read for Timed<'_> {
     }
 }
 
-impl Write for Timed<'_> {
+impl Write for TimedStream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let left = self.left()?;
         self.stream.set_write_timeout(Some(left))?;

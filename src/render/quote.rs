@@ -27,15 +27,17 @@ pub(super) fn pxelinux_text(text: &str) -> String {
 /// Words of an iPXE command. The language has no quotes: `${` would begin a setting, and `||`, `&&`, `;`
 /// or a word that begins with `#` would end the command, so these are broken up.
 pub(super) fn ipxe_words(text: &str) -> String {
-    let defused = |word: &str| match word {
-        "||" => "| |".to_owned(),
-        "&&" => "& &".to_owned(),
-        ";" => ",".to_owned(),
-        word if word.starts_with('#') => format!("'{word}"),
-        word => word.to_owned(),
-    };
     let line = pxelinux_text(text).replace("${", "$ {");
-    line.split(' ').map(defused).collect::<Vec<_>>().join(" ")
+    line.split(' ')
+        .map(|word: &str| match word {
+            "||" => "| |".to_owned(),
+            "&&" => "& &".to_owned(),
+            ";" => ",".to_owned(),
+            word if word.starts_with('#') => format!("'{word}"),
+            word => word.to_owned(),
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// One word of GRUB's shell, whose single quotes work as a POSIX shell's do.

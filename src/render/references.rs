@@ -8,23 +8,23 @@ use std::collections::BTreeSet;
 
 /// An `include` or `extends` of another template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reference {
+pub(super) struct TemplateReference {
     pub name: String,
     /// Line and column of the tag, 1-based.
     pub place: (u32, u32),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct References {
-    pub templates: Vec<Reference>,
+pub(super) struct TemplateReferences {
+    pub templates: Vec<TemplateReference>,
     /// Components this template defines.
     pub defines: BTreeSet<String>,
     /// Components it uses.
     pub uses: BTreeSet<String>,
 }
 
-pub(super) fn scan(body: &str) -> References {
-    let mut found = References::default();
+pub(super) fn scan(body: &str) -> TemplateReferences {
+    let mut found = TemplateReferences::default();
     let mut at = 0;
     while let Some(start) = find(body, at, "{") {
         at = match body.get(start..start + 2) {
@@ -64,14 +64,14 @@ fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-enum Token<'a> {
+enum TemplateToken<'a> {
     Word(&'a str),
     Text(&'a str),
     Sign(char),
 }
 
 /// Reads one tag or expression and answers where it ends.
-fn read_tag(body: &str, start: usize, found: &mut References) -> usize {
+fn read_tag(body: &str, start: usize, found: &mut TemplateReferences) -> usize {
     let statement = body.get(start..start + 2) == Some("{%");
     let close = if statement { "%}" } else { "}}" };
     let mut at = start + 2;
@@ -83,21 +83,25 @@ fn read_tag(body: &str, start: usize, found: &mut References) -> usize {
         }
         let (token, length) = next_token(rest);
         match (&before, &token) {
-            (Some(Token::Word("include" | "extends")), Token::Text(name)) if statement && words == 1 => {
-                found.templates.push(Reference { name: (*name).to_owned(), place: place(body, start) });
+            (Some(TemplateToken::Word("include" | "extends")), TemplateToken::Text(name))
+                if statement && words == 1 =>
+            {
+                found
+                    .templates
+                    .push(TemplateReference { name: (*name).to_owned(), place: place(body, start) });
             }
-            (Some(Token::Word("component")), Token::Word(_)) if statement && words == 1 => {
+            (Some(TemplateToken::Word("component")), TemplateToken::Word(_)) if statement && words == 1 => {
                 found.defines.insert(dotted_name(rest).to_owned());
             }
-            (Some(Token::Sign('<')), Token::Word(_)) => {
+            (Some(TemplateToken::Sign('<')), TemplateToken::Word(_)) => {
                 found.uses.insert(dotted_name(rest).to_owned());
             }
             _ => {}
         }
         match token {
-            Token::Sign(sign) if sign.is_whitespace() || (sign == '-' && words == 0) => {}
+            TemplateToken::Sign(sign) if sign.is_whitespace() || (sign == '-' && words == 0) => {}
             token => {
-                words += usize::from(matches!(token, Token::Word(_)));
+                words += usize::from(matches!(token, TemplateToken::Word(_)));
                 before = Some(token);
             }
         }
@@ -107,18 +111,18 @@ fn read_tag(body: &str, start: usize, found: &mut References) -> usize {
 }
 
 /// The first token of `rest` and its length in bytes. `rest` is not empty.
-fn next_token(rest: &str) -> (Token<'_>, usize) {
+fn next_token(rest: &str) -> (TemplateToken<'_>, usize) {
     let first = rest.chars().next().unwrap_or(' ');
     if matches!(first, '"' | '\'' | '`') {
         let inside = rest.get(1..).unwrap_or_default();
         let length = end_of_text(inside, first);
-        return (Token::Text(inside.get(..length).unwrap_or_default()), length + 2);
+        return (TemplateToken::Text(inside.get(..length).unwrap_or_default()), length + 2);
     }
     if is_name(first) {
         let length = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
-        return (Token::Word(rest.get(..length).unwrap_or_default()), length);
+        return (TemplateToken::Word(rest.get(..length).unwrap_or_default()), length);
     }
-    (Token::Sign(first), first.len_utf8())
+    (TemplateToken::Sign(first), first.len_utf8())
 }
 
 fn end_of_text(inside: &str, quote: char) -> usize {
@@ -142,9 +146,12 @@ fn dotted_name(rest: &str) -> &str {
 fn place(body: &str, at: usize) -> (u32, u32) {
     let before = body.get(..at).unwrap_or_default();
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
     let column = before.get(line_start..).unwrap_or_default().chars().count();
-    (number(before.matches('\n').count()), number(column))
+    (one_based(before.matches('\n').count()), one_based(column))
+}
+
+fn one_based(count: usize) -> u32 {
+    u32::try_from(count + 1).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -175,7 +182,7 @@ mod tests {
     #[test]
     fn a_reference_has_its_place() {
         let found = scan("one\n  é {% include \"a\" %}");
-        assert_eq!(found.templates, [Reference { name: "a".into(), place: (2, 5) }]);
+        assert_eq!(found.templates, [TemplateReference { name: "a".into(), place: (2, 5) }]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What one render in progress knows: its input, what it has left to spend, what it has read.
 //!
 //! The engine's functions belong to the compiled template set and are shared by all renders, so each
-//! render thread carries its own scope while it works. Nothing of it outlives the [`Entered`] guard.
+//! render thread carries its own scope while it works. Nothing of it outlives the [`ScopeGuard`] guard.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -10,37 +10,37 @@ use std::time::Instant;
 
 use tera::TeraResult;
 
-use crate::render::context::{Callbacks, Repository};
-use crate::render::params::{Level, ParamRead, Params};
+use crate::render::context::{CallbackUrls, PackageRepository};
+use crate::render::params::{LayeredParams, ParamLevel, ParamRead};
 use crate::render::problem::ProblemKind;
 
-/// Names told to the author of a template that asked for one that does not exist.
+/// Most names that a message lists when a template asks for one that does not exist.
 pub(super) const AVAILABLE_MAX: usize = 64;
 
-pub(super) struct Scope {
-    pub params: Params,
-    pub callbacks: Option<Callbacks>,
-    pub repositories: Vec<Repository>,
+pub(super) struct RenderScope {
+    pub params: LayeredParams,
+    pub callbacks: Option<CallbackUrls>,
+    pub repositories: Vec<PackageRepository>,
     pub agent_token: Option<String>,
     pub salt_seed: String,
     pub deadline: Instant,
     pub fuel: Cell<u64>,
     reads: RefCell<BTreeSet<ParamRead>>,
     secret_read: Cell<bool>,
-    failure: RefCell<Option<Failure>>,
+    failure: RefCell<Option<FunctionFailure>>,
 }
 
 /// What a function of ours knows about its refusal beyond the text the template engine carries.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(super) struct FunctionFailure {
     pub kind: ProblemKind,
     pub message: String,
     pub available: Vec<String>,
 }
 
-impl Scope {
+impl RenderScope {
     pub fn new(input: ScopeInput, deadline: Instant, fuel: u64) -> Self {
-        Scope {
+        RenderScope {
             params: input.params,
             callbacks: input.callbacks,
             repositories: input.repositories,
@@ -92,15 +92,15 @@ impl Scope {
         available.truncate(AVAILABLE_MAX);
         let message = message.into();
         let error = tera::Error::message(&message);
-        *self.failure.borrow_mut() = Some(Failure { kind, message, available });
+        *self.failure.borrow_mut() = Some(FunctionFailure { kind, message, available });
         error
     }
 
-    pub fn failure(&self) -> Option<Failure> {
+    pub fn failure(&self) -> Option<FunctionFailure> {
         self.failure.borrow().clone()
     }
 
-    pub fn record(&self, name: &str, level: Option<&Level>) {
+    pub fn record(&self, name: &str, level: Option<&ParamLevel>) {
         self.reads.borrow_mut().insert(ParamRead { name: name.to_owned(), level: level.cloned() });
     }
 
@@ -119,33 +119,33 @@ impl Scope {
 
 /// The part of an input that functions read; the rest is the template engine's context.
 pub(super) struct ScopeInput {
-    pub params: Params,
-    pub callbacks: Option<Callbacks>,
-    pub repositories: Vec<Repository>,
+    pub params: LayeredParams,
+    pub callbacks: Option<CallbackUrls>,
+    pub repositories: Vec<PackageRepository>,
     pub agent_token: Option<String>,
     pub salt_seed: String,
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Scope>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Rc<RenderScope>>> = const { RefCell::new(None) };
 }
 
 /// While it lives, functions called on this thread see its scope.
-pub(super) struct Entered(());
+pub(super) struct ScopeGuard(());
 
-pub(super) fn enter(scope: Rc<Scope>) -> Entered {
+pub(super) fn enter(scope: Rc<RenderScope>) -> ScopeGuard {
     CURRENT.with(|current| *current.borrow_mut() = Some(scope));
-    Entered(())
+    ScopeGuard(())
 }
 
-impl Drop for Entered {
+impl Drop for ScopeGuard {
     fn drop(&mut self) {
         CURRENT.with(|current| *current.borrow_mut() = None);
     }
 }
 
 /// The scope of the render this thread is doing, if its time is not up.
-pub(super) fn current() -> TeraResult<Rc<Scope>> {
+pub(super) fn current() -> TeraResult<Rc<RenderScope>> {
     let scope = CURRENT
         .with(|current| current.borrow().clone())
         .ok_or_else(|| tera::Error::message("called outside of a render"))?;

@@ -1,8 +1,8 @@
 //! What the server and a render worker say to each other: frames of JSON over one socket.
 //!
-//! A frame is its length (4 bytes, little endian) and a [`Request`] or a [`Reply`]. Requests borrow what they
-//! carry, so that a machine's params are not copied to be sent. Floats that have no short decimal form may
-//! change in their last digit.
+//! A frame is its length (4 bytes, little endian) and a [`WorkerRequest`] or a [`WorkerReply`]. Requests
+//! borrow what they carry, so that a machine's params are not copied to be sent. Floats that have no short
+//! decimal form may change in their last digit.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,9 +13,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::render::context::{Callbacks, Input, Repository};
-use crate::render::engine::{Limits, Provenance, Rendered};
-use crate::render::params::{Layer, Level, ParamValues, Params, SecretAccess};
+use crate::render::context::{CallbackUrls, PackageRepository, RenderInput};
+use crate::render::engine::{Provenance, RenderLimits, RenderedText};
+use crate::render::params::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
 use crate::render::problem::RenderProblem;
 
 /// The longest frame, in bytes.
@@ -23,7 +23,7 @@ pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
 
 /// What a render is made of.
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
-pub(super) enum Source {
+pub(super) enum RenderSource {
     /// A template of the set, by name.
     Named(String),
     /// A text without a name.
@@ -31,59 +31,63 @@ pub(super) enum Source {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) enum Request<'a> {
+pub(super) enum WorkerRequest<'a> {
     /// Comes first. No reply.
     Begin { niceness: i32 },
-    /// The templates to render from now on, by name and body. Replied to with [`Reply::Loaded`].
+    /// The templates to render from now on, by name and body. Replied to with [`WorkerReply::Loaded`].
     Load { templates: Cow<'a, [(String, String)]> },
-    /// Replied to with [`Reply::Rendered`].
-    Render(Box<Order<'a>>),
+    /// Replied to with [`WorkerReply::Rendered`].
+    Render(Box<RenderOrder<'a>>),
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) enum Reply {
+pub(super) enum WorkerReply {
     Loaded,
-    Rendered(Result<Page, RenderProblem>),
+    Rendered(Result<RenderedPage, RenderProblem>),
 }
 
 /// One render: its source, its input, what it may spend.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Order<'a> {
-    pub source: Cow<'a, Source>,
+pub(super) struct RenderOrder<'a> {
+    pub source: Cow<'a, RenderSource>,
     pub deadline: Duration,
     pub output_bytes_max: usize,
     pub fuel: u64,
     variables: Cow<'a, Map<String, Value>>,
-    layers: Vec<(Cow<'a, Level>, Cow<'a, ParamValues>)>,
+    layers: Vec<(Cow<'a, ParamLevel>, Cow<'a, ParamValues>)>,
     secrets: Cow<'a, BTreeSet<String>>,
     opens_secrets: bool,
     callbacks: Option<Cow<'a, str>>,
-    repositories: Cow<'a, [Repository]>,
+    repositories: Cow<'a, [PackageRepository]>,
     agent_token: Option<Cow<'a, str>>,
     salt_seed: Cow<'a, str>,
 }
 
-/// A [`Rendered`]; that one cannot be serialised, because it may hold secrets.
+/// A [`RenderedText`]; that one cannot be serialised, because it may hold secrets.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Page {
+pub(super) struct RenderedPage {
     text: String,
     sha256: String,
     provenance: Provenance,
 }
 
-impl<'a> Order<'a> {
-    pub fn new(source: &'a Source, input: &'a Input, limits: Limits) -> Self {
-        let (layers, secrets, access) = input.params.parts();
-        let layer = |layer: &'a Layer| (Cow::Borrowed(&layer.level), Cow::Borrowed(layer.values.as_ref()));
-        Order {
+impl<'a> RenderOrder<'a> {
+    pub fn new(source: &'a RenderSource, input: &'a RenderInput, limits: RenderLimits) -> Self {
+        let LayeredParams { layers, secrets, access } = &input.params;
+        RenderOrder {
             source: Cow::Borrowed(source),
             deadline: limits.deadline,
             output_bytes_max: limits.output_bytes_max,
             fuel: limits.fuel,
             variables: Cow::Borrowed(&input.variables),
-            layers: layers.iter().map(layer).collect(),
+            layers: layers
+                .iter()
+                .map(|layer: &'a ParamLayer| {
+                    (Cow::Borrowed(&layer.level), Cow::Borrowed(layer.values.as_ref()))
+                })
+                .collect(),
             secrets: Cow::Borrowed(secrets),
-            opens_secrets: access == SecretAccess::Open,
+            opens_secrets: *access == SecretAccess::Open,
             callbacks: input.callbacks.as_ref().map(|callbacks| Cow::Borrowed(callbacks.base.as_str())),
             repositories: Cow::Borrowed(&input.repositories),
             agent_token: input.agent_token.as_deref().map(Cow::Borrowed),
@@ -91,20 +95,23 @@ impl<'a> Order<'a> {
         }
     }
 
-    pub fn limits(&self) -> Limits {
-        Limits { deadline: self.deadline, output_bytes_max: self.output_bytes_max, fuel: self.fuel }
+    pub fn limits(&self) -> RenderLimits {
+        RenderLimits { deadline: self.deadline, output_bytes_max: self.output_bytes_max, fuel: self.fuel }
     }
 
-    pub fn into_source_and_input(self) -> (Source, Input) {
-        let layer = |(level, values): (Cow<'_, Level>, Cow<'_, ParamValues>)| {
-            Layer::new(level.into_owned(), values.into_owned())
-        };
+    pub fn into_source_and_input(self) -> (RenderSource, RenderInput) {
         let access = if self.opens_secrets { SecretAccess::Open } else { SecretAccess::Sealed };
-        let layers = self.layers.into_iter().map(layer).collect();
-        let input = Input {
+        let layers = self
+            .layers
+            .into_iter()
+            .map(|(level, values): (Cow<'_, ParamLevel>, Cow<'_, ParamValues>)| {
+                ParamLayer::new(level.into_owned(), values.into_owned())
+            })
+            .collect();
+        let input = RenderInput {
             variables: self.variables.into_owned(),
-            params: Params::new(layers, self.secrets.into_owned(), access),
-            callbacks: self.callbacks.map(|base| Callbacks { base: base.into_owned() }),
+            params: LayeredParams::new(layers, self.secrets.into_owned(), access),
+            callbacks: self.callbacks.map(|base| CallbackUrls { base: base.into_owned() }),
             repositories: self.repositories.into_owned(),
             agent_token: self.agent_token.map(Cow::into_owned),
             salt_seed: self.salt_seed.into_owned(),
@@ -113,15 +120,15 @@ impl<'a> Order<'a> {
     }
 }
 
-impl From<Rendered> for Page {
-    fn from(rendered: Rendered) -> Self {
-        Page { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance }
+impl From<RenderedText> for RenderedPage {
+    fn from(rendered: RenderedText) -> Self {
+        RenderedPage { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance }
     }
 }
 
-impl From<Page> for Rendered {
-    fn from(page: Page) -> Self {
-        Rendered { text: page.text, sha256: page.sha256, provenance: page.provenance }
+impl From<RenderedPage> for RenderedText {
+    fn from(page: RenderedPage) -> Self {
+        RenderedText { text: page.text, sha256: page.sha256, provenance: page.provenance }
     }
 }
 

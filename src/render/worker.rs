@@ -15,9 +15,9 @@ use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_s
 
 use crate::render::compile::{self, TemplateSet};
 use crate::render::draw::draw;
-use crate::render::engine::{INLINE, Rendered};
+use crate::render::engine::{INLINE, RenderedText};
 use crate::render::problem::{ProblemKind, RenderProblem};
-use crate::render::wire::{self, Order, Reply, Request, Source};
+use crate::render::wire::{self, RenderOrder, RenderSource, WorkerReply, WorkerRequest};
 
 /// Writable memory of one worker, in bytes: templates, input, output, and what a template builds.
 pub const MEMORY_BYTES_MAX: u64 = 128 << 20;
@@ -33,11 +33,10 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 /// Stdin is no socket, the limits cannot be set, or the server sent something that is no request.
 pub fn run() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    let bound = |bound| Rlimit { current: Some(bound), maximum: Some(bound) };
-    setrlimit(Resource::Data, bound(MEMORY_BYTES_MAX))?;
-    setrlimit(Resource::Cpu, bound(CPU_SECONDS_MAX))?;
-    setrlimit(Resource::Core, bound(0))?;
-    // A panic of the template engine is told in the reply.
+    setrlimit(Resource::Data, equal_limits(MEMORY_BYTES_MAX))?;
+    setrlimit(Resource::Cpu, equal_limits(CPU_SECONDS_MAX))?;
+    setrlimit(Resource::Core, equal_limits(0))?;
+    // The reply reports a panic of the template engine.
     std::panic::set_hook(Box::new(|_| ()));
     let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let rendering = thread::Builder::new().name("render".to_owned()).stack_size(STACK_BYTES);
@@ -45,34 +44,38 @@ pub fn run() -> io::Result<()> {
     served.unwrap_or_else(|_| Err(io::Error::other("the render worker failed")))
 }
 
+fn equal_limits(bound: u64) -> Rlimit {
+    Rlimit { current: Some(bound), maximum: Some(bound) }
+}
+
 fn serve(mut stream: UnixStream) -> io::Result<()> {
     let mut set = compile::compile([]);
-    while let Some(request) = wire::receive::<Request<'_>>(&mut stream)? {
+    while let Some(request) = wire::receive::<WorkerRequest<'_>>(&mut stream)? {
         let reply = match request {
-            Request::Begin { niceness } => {
+            WorkerRequest::Begin { niceness } => {
                 // Where it is not allowed the worker is as quick as any other.
                 let _ = nice(niceness);
                 continue;
             }
-            Request::Load { templates } => {
+            WorkerRequest::Load { templates } => {
                 set = compile::compile(templates.into_owned());
-                Reply::Loaded
+                WorkerReply::Loaded
             }
-            Request::Render(order) => Reply::Rendered(render(&set, *order).map(Into::into)),
+            WorkerRequest::Render(order) => WorkerReply::Rendered(render(&set, *order).map(Into::into)),
         };
         wire::send(&mut stream, &reply)?;
     }
     Ok(())
 }
 
-fn render(set: &TemplateSet, order: Order<'_>) -> Result<Rendered, RenderProblem> {
+fn render(set: &TemplateSet, order: RenderOrder<'_>) -> Result<RenderedText, RenderProblem> {
     let limits = order.limits();
     let (source, input) = order.into_source_and_input();
     let drawn = catch_unwind(AssertUnwindSafe(|| draw(set, &source, input, limits)));
     drawn.unwrap_or_else(|_| {
         let name = match &source {
-            Source::Named(name) => name,
-            Source::Inline(_) => INLINE,
+            RenderSource::Named(name) => name,
+            RenderSource::Inline(_) => INLINE,
         };
         let message = "the template engine failed in a way it should not: please report the template";
         Err(RenderProblem::new(ProblemKind::Template, name, message))

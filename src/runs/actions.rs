@@ -9,7 +9,7 @@ use crate::runs::Runs;
 use crate::runs::begin::Begin;
 use crate::runs::flow::OperatorNote;
 pub use crate::runs::flow::StepReference;
-use crate::runs::machine_change::Moving;
+use crate::runs::machine_change::MachineChange;
 use crate::runs::refusals::{is_begun, refusal, refuse_later, refuse_skip};
 
 /// Longest reason that an operator gives, in bytes.
@@ -17,7 +17,7 @@ pub const REASON_BYTES_MAX: usize = 512;
 
 /// What an operator wants of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum RunAction {
     /// Run this workflow, or the machine's own, or the setting `default_workflow`.
     Start {
         workflow: Option<String>,
@@ -55,14 +55,14 @@ pub enum Action {
     Disarm,
 }
 
-impl Action {
+impl RunAction {
     /// The action moves the run on.
     pub fn is_onwards(&self) -> bool {
         match self {
-            Action::Start { .. } | Action::Restart { .. } | Action::Resume => true,
-            Action::Retry | Action::RetryRefreshed => true,
-            Action::Skip { .. } | Action::MarkDone { .. } | Action::Arm => true,
-            Action::Pause { .. } | Action::Cancel | Action::Disarm => false,
+            RunAction::Start { .. } | RunAction::Restart { .. } | RunAction::Resume => true,
+            RunAction::Retry | RunAction::RetryRefreshed => true,
+            RunAction::Skip { .. } | RunAction::MarkDone { .. } | RunAction::Arm => true,
+            RunAction::Pause { .. } | RunAction::Cancel | RunAction::Disarm => false,
         }
     }
 }
@@ -77,7 +77,7 @@ impl Runs {
         &self,
         caller: &Caller,
         machine: &str,
-        action: &Action,
+        action: &RunAction,
     ) -> Result<Arc<Stored<Machine>>, Error> {
         let key = self.kernel.find::<Machine>(caller, machine)?.key.clone();
         let moved = self
@@ -90,14 +90,14 @@ impl Runs {
         &self,
         caller: &Caller,
         world: &World,
-        (moving, action): (&mut Moving, &Action),
+        (moving, action): (&mut MachineChange, &RunAction),
     ) -> Result<(), Error> {
         let by = caller.actor.to_string();
         if let Some(reason) = refusal(action, moving, world) {
             return Err(Error::Conflict(reason));
         }
         match action {
-            Action::Start { workflow, reason, stop_before } => {
+            RunAction::Start { workflow, reason, stop_before } => {
                 let begin = Begin {
                     workflow: workflow.as_deref(),
                     reason: note(&by, reason)?.reason,
@@ -106,32 +106,32 @@ impl Runs {
                 };
                 return self.begin(caller, world, (moving, begin));
             }
-            Action::Restart { from, stop_before } => {
+            RunAction::Restart { from, stop_before } => {
                 let workflow = moving.machine.status.run.as_ref().map(|run| run.workflow.clone());
                 let workflow = workflow.unwrap_or_default();
                 let (from, stop_before) = (from.as_ref(), stop_before.as_ref());
                 let begin = Begin { workflow: Some(&workflow), reason: "", from, stop_before };
                 return self.begin(caller, world, (moving, begin));
             }
-            Action::Pause { before, reason } => {
-                return pause(caller, world, (moving, before.as_ref(), reason));
+            RunAction::Pause { before, reason } => {
+                return pause(caller, world, moving, before.as_ref(), reason);
             }
-            Action::Skip { step, reason } => return skip(caller, world, (moving, step.as_ref(), reason)),
-            Action::MarkDone { reason } => {
+            RunAction::Skip { step, reason } => return skip(caller, world, moving, step.as_ref(), reason),
+            RunAction::MarkDone { reason } => {
                 let note = given_note(&by, reason)?;
                 moving.flow((caller, world), |flow| flow.mark_done(note));
             }
-            Action::Resume => moving.flow((caller, world), |flow| flow.resume()),
-            Action::Retry => moving.flow((caller, world), |flow| flow.retry()),
-            Action::RetryRefreshed => {
+            RunAction::Resume => moving.flow((caller, world), |flow| flow.resume()),
+            RunAction::Retry => moving.flow((caller, world), |flow| flow.retry()),
+            RunAction::RetryRefreshed => {
                 self.refresh(caller, world, moving)?;
                 moving.flow((caller, world), |flow| flow.retry());
             }
-            Action::Cancel => moving.flow((caller, world), |flow| flow.cancel(&by)),
-            Action::Arm => moving.flow((caller, world), |flow| flow.arm()),
-            Action::Disarm => moving.flow((caller, world), |flow| flow.disarm_by(&by)),
+            RunAction::Cancel => moving.flow((caller, world), |flow| flow.cancel(&by)),
+            RunAction::Arm => moving.flow((caller, world), |flow| flow.arm()),
+            RunAction::Disarm => moving.flow((caller, world), |flow| flow.disarm_by(&by)),
         }
-        if matches!(action, Action::Retry | Action::RetryRefreshed | Action::MarkDone { .. }) {
+        if matches!(action, RunAction::Retry | RunAction::RetryRefreshed | RunAction::MarkDone { .. }) {
             moving.forget_step_faults();
         }
         Ok(())
@@ -164,7 +164,9 @@ fn given_note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Erro
 fn pause(
     caller: &Caller,
     world: &World,
-    (moving, before, reason): (&mut Moving, Option<&StepReference>, &str),
+    moving: &mut MachineChange,
+    before: Option<&StepReference>,
+    reason: &str,
 ) -> Result<(), Error> {
     let by = caller.actor.to_string();
     let note = note(&by, reason)?;
@@ -187,7 +189,9 @@ fn pause(
 fn skip(
     caller: &Caller,
     world: &World,
-    (moving, step, reason): (&mut Moving, Option<&StepReference>, &str),
+    moving: &mut MachineChange,
+    step: Option<&StepReference>,
+    reason: &str,
 ) -> Result<(), Error> {
     let by = caller.actor.to_string();
     let note = given_note(&by, reason)?;

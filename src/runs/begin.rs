@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::catalog::keeping::Keep;
-use crate::catalog::params::{self, Of};
+use crate::catalog::params::{self, ParamSubject};
 use crate::catalog::usable;
-use crate::kernel::secrets::Secrets;
+use crate::kernel::secrets::SecretKey;
 use crate::kernel::{Caller, Error};
 use crate::model::{
     BootenvKind, ContentView, LeftOut, Machine, Run, RunArtifact, Step, StepKind, StopBefore, Stored, World,
@@ -16,7 +16,7 @@ use crate::model::{
 use crate::runs::Runs;
 use crate::runs::flow::expand::step_digest;
 use crate::runs::flow::{Beginning, StepReference, expand};
-use crate::runs::machine_change::Moving;
+use crate::runs::machine_change::MachineChange;
 
 /// The boolean param that makes a run a rehearsal.
 pub const REHEARSE: &str = "rehearse";
@@ -41,7 +41,7 @@ impl Runs {
         &self,
         caller: &Caller,
         world: &World,
-        (moving, begin): (&mut Moving, Begin<'_>),
+        (moving, begin): (&mut MachineChange, Begin<'_>),
     ) -> Result<(), Error> {
         let machine = &moving.machine;
         let workflow = named_workflow(begin.workflow, machine, world)?;
@@ -71,7 +71,7 @@ impl Runs {
     ///
     /// # Errors
     /// [`Error::Conflict`] with everything that is in the way.
-    pub fn refresh(&self, caller: &Caller, world: &World, moving: &mut Moving) -> Result<(), Error> {
+    pub fn refresh(&self, caller: &Caller, world: &World, moving: &mut MachineChange) -> Result<(), Error> {
         let (machine, cursor) = (&moving.machine, moving.machine.status.cursor as usize);
         let mut steps = moving.steps().to_vec();
         let mut missing = Vec::new();
@@ -144,8 +144,7 @@ fn named_workflow(named: Option<&str>, machine: &Stored<Machine>, world: &World)
 }
 
 fn own_workflow(machine: &Stored<Machine>, world: &World) -> Option<String> {
-    let default = || world.setting("default_workflow").as_str().map(str::to_owned);
-    machine.spec.workflow.clone().or_else(default)
+    machine.spec.workflow.clone().or_else(|| world.setting("default_workflow").as_str().map(str::to_owned))
 }
 
 fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>) -> Error {
@@ -155,23 +154,27 @@ fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>)
 
 /// The param `rehearse` is true for the machine in the stage that installs.
 fn rehearses(machine: &Machine, steps: &[Step], world: &World) -> bool {
-    let installs = |step: &&Step| {
-        let bootenv = world.bootenvs.get(&step.name);
-        step.kind == StepKind::Bootenv && bootenv.is_some_and(|b| b.spec.kind == BootenvKind::Install)
-    };
-    let stage = steps.iter().find(installs).or(steps.first()).and_then(|step| world.stages.get(&step.stage));
+    let stage = steps
+        .iter()
+        .find(|step: &&Step| {
+            let bootenv = world.bootenvs.get(&step.name);
+            step.kind == StepKind::Bootenv && bootenv.is_some_and(|b| b.spec.kind == BootenvKind::Install)
+        })
+        .or(steps.first())
+        .and_then(|step| world.stages.get(&step.stage));
     let params = usable::params(world, machine, stage.map(|stage| &stage.spec));
     matches!(params.get(REHEARSE), Ok(Some(found)) if found.value.as_bool() == Some(true))
 }
 
 /// Notes on each step which values its params have now. A value that cannot be opened is told when it is
 /// used.
-fn add_param_digests((machine, world): (&Stored<Machine>, &World), steps: &mut [Step], secrets: &Secrets) {
+fn add_param_digests((machine, world): (&Stored<Machine>, &World), steps: &mut [Step], secrets: &SecretKey) {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for step in steps {
         let digest = known.entry(step.stage.clone()).or_insert_with(|| {
             let stage = world.stages.get(&step.stage).map(|stage| &stage.spec);
-            params::digest(world.into(), Of { machine: Some(machine), stage }, secrets).unwrap_or_default()
+            params::digest(world.into(), ParamSubject { machine: Some(machine), stage }, secrets)
+                .unwrap_or_default()
         });
         step.params.clone_from(digest);
     }
@@ -182,9 +185,11 @@ fn artifacts(machine: &Machine, steps: &[Step], world: &World) -> Vec<RunArtifac
     let boots = steps.iter().filter(|step| step.kind == StepKind::Bootenv);
     let files = boots.filter_map(|step| world.bootenvs.get(&step.name)?.spec.arches.get(&machine.arch));
     let names: BTreeSet<&str> = files.map(|files| files.artifact.as_str()).collect();
-    let artifact = |name: &str| {
-        let sha256 = world.artifacts.get(name).and_then(|artifact| artifact.status.sha256.clone());
-        RunArtifact { name: name.to_owned(), sha256 }
-    };
-    names.into_iter().map(artifact).collect()
+    names
+        .into_iter()
+        .map(|name: &str| {
+            let sha256 = world.artifacts.get(name).and_then(|artifact| artifact.status.sha256.clone());
+            RunArtifact { name: name.to_owned(), sha256 }
+        })
+        .collect()
 }

@@ -10,25 +10,25 @@ use crate::model::{JobState, MachineStatus, World};
 use crate::runs::Runs;
 use crate::runs::flow::SILENCE_SECONDS;
 use crate::runs::jobs::{end_lost, end_open};
-use crate::runs::machine_change::{Moving, job_key};
+use crate::runs::machine_change::{MachineChange, job_key};
 
 /// Most deadlines of one machine that are carried out in one go.
 const DEADLINES_PER_MACHINE_MAX: usize = 8;
 
 /// The time, and since when the server runs: agents could not be heard before.
 #[derive(Clone, Copy, Debug)]
-pub struct Watch {
+pub struct DeadlineWatch {
     pub now: Timestamp,
     pub up_since: Timestamp,
 }
 
 /// When something will be overdue next, in the whole world.
-pub fn next_deadline(world: &World, watch: Watch) -> Option<Timestamp> {
+pub fn next_deadline(world: &World, watch: DeadlineWatch) -> Option<Timestamp> {
     world.machines.iter().filter_map(|machine| due_at(&machine.status, world, watch)).min()
 }
 
 /// When something of one machine will be overdue.
-fn due_at(status: &MachineStatus, world: &World, watch: Watch) -> Option<Timestamp> {
+fn due_at(status: &MachineStatus, world: &World, watch: DeadlineWatch) -> Option<Timestamp> {
     let attempt = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     let boot = attempt.and_then(|attempt| attempt.deadline);
     let step = match status.job {
@@ -42,7 +42,7 @@ fn due_at(status: &MachineStatus, world: &World, watch: Watch) -> Option<Timesta
 fn job_due(
     id: uuid::Uuid,
     status: &MachineStatus,
-    (world, watch): (&World, Watch),
+    (world, watch): (&World, DeadlineWatch),
 ) -> Option<(Timestamp, JobState)> {
     let Some(job) = world.jobs.get(&job_key(id)) else { return Some((watch.now, JobState::Lost)) };
     let heard = [status.last_seen, Some(job.updated_at), Some(watch.up_since)].into_iter().flatten().max()?;
@@ -58,7 +58,7 @@ impl Runs {
     ///
     /// # Errors
     /// What the store says; what was done before stays done.
-    pub async fn expire(&self, watch: Watch) -> Result<usize, Error> {
+    pub async fn expire(&self, watch: DeadlineWatch) -> Result<usize, Error> {
         let due: Vec<String> = self.kernel.read(|world| {
             let overdue =
                 |status: &MachineStatus| due_at(status, world, watch).is_some_and(|at| at <= watch.now);
@@ -78,7 +78,11 @@ impl Runs {
     }
 }
 
-fn expire_one(caller: &Caller, world: &World, (moving, watch): (&mut Moving, Watch)) -> Result<(), Error> {
+fn expire_one(
+    caller: &Caller,
+    world: &World,
+    (moving, watch): (&mut MachineChange, DeadlineWatch),
+) -> Result<(), Error> {
     for _ in 0..DEADLINES_PER_MACHINE_MAX {
         let status = moving.machine.status.clone();
         if due_at(&status, world, watch).is_none_or(|at| at > watch.now) {
@@ -86,7 +90,7 @@ fn expire_one(caller: &Caller, world: &World, (moving, watch): (&mut Moving, Wat
         }
         match status.job.and_then(|id| job_due(id, &status, (world, watch))) {
             Some((at, JobState::Failed)) if at <= watch.now => {
-                end_open(caller, world, (moving, JobState::Failed, "it did not end in its time"));
+                end_open(caller, world, moving, JobState::Failed, "it did not end in its time");
             }
             Some((at, _)) if at <= watch.now => {
                 end_lost(caller, world, (moving, "its agent was silent too long"))

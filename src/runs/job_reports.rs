@@ -6,12 +6,12 @@ use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    ContentView, Ended, Job, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World,
+    ContentView, Job, JobEnd, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World,
     ended_by_exit,
 };
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
-use crate::runs::machine_change::Moving;
+use crate::runs::machine_change::MachineChange;
 
 /// Most bytes of a log in one call.
 pub const LOG_PIECE_BYTES_MAX: usize = 1 << 20;
@@ -20,9 +20,9 @@ const REASON_BYTES_MAX: usize = 1024;
 
 /// What a report makes of a job.
 #[derive(Debug, PartialEq)]
-enum Outcome {
+enum ReportOutcome {
     Started,
-    Ended(Ended),
+    Ended(JobEnd),
 }
 
 impl Runs {
@@ -41,21 +41,23 @@ impl Runs {
         let stored = self.kernel.read(|world| caller.find_own_job(world, job).cloned())?;
         let machine = stored.spec.machine.to_string();
         let log_bytes = self.kernel.write_log(id_of(&stored)?, 0, Vec::new()).await?;
-        let take = |world: &World, moving: &mut Moving| {
-            let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
-            let next = reported(caller, moving.position(world).content, (job, report, &outcome))?;
-            let Some(mut next) = next else { return Ok(Arc::clone(job)) };
-            next.spec.log_bytes = log_bytes;
-            seen(moving, caller.now);
-            moving.update_job(caller, &next);
-            let id = id_of(&next)?;
-            moving.flow((caller, world), |flow| match outcome {
-                Outcome::Started => flow.job_running(id, &next.spec),
-                Outcome::Ended(_) => flow.after_job(id, &next.spec),
-            });
-            Ok(Arc::new(next))
-        };
-        match self.move_machine(caller, &machine, take).await {
+        match self
+            .move_machine(caller, &machine, |world: &World, moving: &mut MachineChange| {
+                let job = world.jobs.get(&stored.key).ok_or_else(|| Error::not_found::<Job>(&stored.key))?;
+                let next = reported(caller, moving.position(world).content, job, report, &outcome)?;
+                let Some(mut next) = next else { return Ok(Arc::clone(job)) };
+                next.spec.log_bytes = log_bytes;
+                seen(moving, caller.now);
+                moving.update_job(caller, &next);
+                let id = id_of(&next)?;
+                moving.flow((caller, world), |flow| match outcome {
+                    ReportOutcome::Started => flow.job_running(id, &next.spec),
+                    ReportOutcome::Ended(_) => flow.after_job(id, &next.spec),
+                });
+                Ok(Arc::new(next))
+            })
+            .await
+        {
             Ok((_, job)) => Ok(job),
             Err(Error::NotFound { kind, .. }) if kind == Machine::KIND => {
                 Err(Error::Conflict("its machine was deleted".to_owned()))
@@ -117,16 +119,15 @@ fn id_of(job: &Stored<Job>) -> Result<Uuid, Error> {
     job.key.parse().map_err(|_| Error::Failed(format!("the job `{}` has no id", job.key)))
 }
 
-fn outcome(report: &JobReport) -> Result<Outcome, Problem> {
+fn outcome(report: &JobReport) -> Result<ReportOutcome, Problem> {
     let by_exit = report.exit.map(ended_by_exit);
-    let plain = |state| Ok(Outcome::Ended(Ended { state, after: None }));
     match (report.state, by_exit) {
         (None, None) => Err(Problem::new("", "give `state`, or `exit`, the exit code of the script")),
-        (None, Some(ended)) => Ok(Outcome::Ended(ended)),
-        (Some(JobState::Running), None) => Ok(Outcome::Started),
-        (Some(state), Some(ended)) if state == ended.state => Ok(Outcome::Ended(ended)),
-        (Some(JobState::Failed), _) => plain(JobState::Failed),
-        (Some(state @ (JobState::Finished | JobState::Incomplete)), None) => plain(state),
+        (None, Some(ended)) => Ok(ReportOutcome::Ended(ended)),
+        (Some(JobState::Running), None) => Ok(ReportOutcome::Started),
+        (Some(state), Some(ended)) if state == ended.state => Ok(ReportOutcome::Ended(ended)),
+        (Some(JobState::Failed), _) => plain_end(JobState::Failed),
+        (Some(state @ (JobState::Finished | JobState::Incomplete)), None) => plain_end(state),
         (Some(state), Some(ended)) => {
             let message = format!("{state:?} does not fit the exit code, which says {:?}", ended.state);
             Err(Problem::new("/state", message.to_lowercase()))
@@ -137,16 +138,22 @@ fn outcome(report: &JobReport) -> Result<Outcome, Problem> {
     }
 }
 
+fn plain_end(state: JobState) -> Result<ReportOutcome, Problem> {
+    Ok(ReportOutcome::Ended(JobEnd { state, after: None }))
+}
+
 /// The next revision of a job; none when the report was taken before.
 fn reported(
     caller: &Caller,
     content: ContentView<'_>,
-    (job, report, outcome): (&Stored<Job>, &JobReport, &Outcome),
+    job: &Stored<Job>,
+    report: &JobReport,
+    outcome: &ReportOutcome,
 ) -> Result<Option<Stored<Job>>, Error> {
     let present = job.spec.state;
     let same = match outcome {
-        Outcome::Started => present == JobState::Running,
-        Outcome::Ended(ended) => present == ended.state && job.spec.exit == report.exit,
+        ReportOutcome::Started => present == JobState::Running,
+        ReportOutcome::Ended(ended) => present == ended.state && job.spec.exit == report.exit,
     };
     if same {
         return Ok(None);
@@ -154,18 +161,18 @@ fn reported(
     if let Some(expected) = report.expect.filter(|expected| *expected != present) {
         return Err(Error::Conflict(format!("the job is {present:?}, not {expected:?}").to_lowercase()));
     }
-    if !present.is_open() || (present == JobState::Running && *outcome == Outcome::Started) {
+    if !present.is_open() || (present == JobState::Running && *outcome == ReportOutcome::Started) {
         let (word, why) = (format!("{present:?}").to_lowercase(), &job.spec.reason);
         return Err(Error::Conflict(format!("the job is {word}: {why}")));
     }
     let mut next = job.next(caller.now);
     match outcome {
-        Outcome::Started => {
+        ReportOutcome::Started => {
             next.spec.state = JobState::Running;
             next.spec.started_at = Some(caller.now);
             next.spec.deadline = deadline(caller.now, timeout_seconds(content, &job.spec.task));
         }
-        Outcome::Ended(ended) => {
+        ReportOutcome::Ended(ended) => {
             (next.spec.state, next.spec.after) = (ended.state, ended.after);
             (next.spec.exit, next.spec.ended_at) = (report.exit, Some(caller.now));
             let reason = report.reason.as_deref().unwrap_or_default();

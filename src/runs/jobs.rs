@@ -16,8 +16,8 @@ use crate::model::{
     World, sha256_hex,
 };
 use crate::runs::Runs;
-use crate::runs::flow::step::{Answer, answer};
-use crate::runs::machine_change::{Moving, job_key};
+use crate::runs::flow::step::{AgentAnswer, answer};
+use crate::runs::machine_change::{MachineChange, job_key};
 
 /// What an agent that runs out of its time has to report it, in seconds.
 const GRACE_SECONDS: i64 = 30;
@@ -47,7 +47,7 @@ pub trait RenderTasks: Send + Sync {
 }
 
 /// Who asks for work, and what renders it.
-pub struct Asking<'a> {
+pub struct WorkRequest<'a> {
     /// The machine, by id or another reference.
     pub machine: &'a str,
     pub report: &'a AgentReport,
@@ -55,7 +55,7 @@ pub struct Asking<'a> {
 }
 
 /// A job that could be handed out.
-struct Candidate {
+struct JobCandidate {
     id: Uuid,
     task: String,
     stage: String,
@@ -64,9 +64,9 @@ struct Candidate {
 }
 
 /// What a look at a machine led to, before anything is rendered.
-enum Looked {
+enum WorkFound {
     Offer(JobOffer),
-    Render(Candidate),
+    Render(JobCandidate),
     Nothing,
 }
 
@@ -75,19 +75,23 @@ impl Runs {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`] for another machine's agent, or what the store says.
-    pub async fn jobs_next(&self, caller: &Caller, asking: &Asking<'_>) -> Result<Option<JobOffer>, Error> {
+    pub async fn jobs_next(
+        &self,
+        caller: &Caller,
+        asking: &WorkRequest<'_>,
+    ) -> Result<Option<JobOffer>, Error> {
         check_report(asking.report)?;
         for _ in 0..STALE_RETRIES_MAX {
             let (mut moving, looked) = self.kernel.read(|world| {
                 let before = Arc::clone(caller.find_own_machine(world, asking.machine)?);
-                let mut moving = Moving::new(before, world, caller.now);
+                let mut moving = MachineChange::new(before, world, caller.now);
                 let looked = look(caller, world, (&mut moving, asking.report));
                 Ok::<_, Error>((moving, looked))
             })?;
             let offer = match looked {
-                Looked::Nothing => None,
-                Looked::Offer(offer) => Some(offer),
-                Looked::Render(candidate) => self.hand_out(caller, asking, (&mut moving, candidate)).await,
+                WorkFound::Nothing => None,
+                WorkFound::Offer(offer) => Some(offer),
+                WorkFound::Render(candidate) => self.hand_out(caller, asking, (&mut moving, candidate)).await,
             };
             if self.commit_move(caller, moving).await?.is_some() {
                 return self.with_log_end(offer).await.map(Some).map(Option::flatten);
@@ -100,7 +104,11 @@ impl Runs {
     ///
     /// # Errors
     /// As [`Runs::jobs_next`].
-    pub async fn await_job(&self, caller: &Caller, asking: &Asking<'_>) -> Result<Option<JobOffer>, Error> {
+    pub async fn await_job(
+        &self,
+        caller: &Caller,
+        asking: &WorkRequest<'_>,
+    ) -> Result<Option<JobOffer>, Error> {
         let seconds = asking.report.wait_seconds.min(WAIT_SECONDS_MAX);
         let until = Instant::now() + Duration::from_secs(seconds.into());
         let mut committed = self.kernel.committed();
@@ -131,8 +139,8 @@ impl Runs {
     async fn hand_out(
         &self,
         caller: &Caller,
-        asking: &Asking<'_>,
-        (moving, candidate): (&mut Moving, Candidate),
+        asking: &WorkRequest<'_>,
+        (moving, candidate): (&mut MachineChange, JobCandidate),
     ) -> Option<JobOffer> {
         let request = TaskRender {
             machine: Arc::new(moving.machine.clone()),
@@ -143,9 +151,9 @@ impl Runs {
         };
         let rendered = asking.renderer.render_task(request).await;
         self.kernel.read(|world| match rendered {
-            Ok(files) => Some(new_job(caller, world, (moving, candidate, files))),
+            Ok(files) => Some(new_job(caller, world, moving, candidate, files)),
             Err(problems) => {
-                render_failed(caller, world, (moving, candidate, problems));
+                render_failed(caller, world, moving, candidate, problems);
                 None
             }
         })
@@ -169,34 +177,35 @@ fn check_report(report: &AgentReport) -> Result<(), Error> {
 }
 
 /// Notes that the machine was heard of, unless that was noted a moment ago.
-pub fn seen(moving: &mut Moving, now: Timestamp) {
+pub fn seen(moving: &mut MachineChange, now: Timestamp) {
     let status = &mut moving.machine.status;
-    let fresh = |seen: Timestamp| now.duration_since(seen) < SignedDuration::from_secs(SEEN_STEP_SECONDS);
-    if !status.last_seen.is_some_and(fresh) {
+    if !status.last_seen.is_some_and(|seen: Timestamp| {
+        now.duration_since(seen) < SignedDuration::from_secs(SEEN_STEP_SECONDS)
+    }) {
         status.last_seen = Some(now);
     }
 }
 
-fn look(caller: &Caller, world: &World, (moving, report): (&mut Moving, &AgentReport)) -> Looked {
+fn look(caller: &Caller, world: &World, (moving, report): (&mut MachineChange, &AgentReport)) -> WorkFound {
     seen(moving, caller.now);
     moving.flow((caller, world), |flow| flow.agent_seen(report.environment, &report.boot));
     if let Some(looked) = look_at_job(caller, world, (moving, report)) {
         return looked;
     }
     match answer(moving.position(world), caller.now) {
-        Answer::Run { task } => {
+        AgentAnswer::Run { task } => {
             let stage = moving.position(world).step().map(|step| step.stage.clone()).unwrap_or_default();
-            Looked::Render(Candidate { id: Uuid::now_v7(), task, stage, again: false })
+            WorkFound::Render(JobCandidate { id: Uuid::now_v7(), task, stage, again: false })
         }
-        Answer::Reboot { reason } => {
+        AgentAnswer::Reboot { reason } => {
             moving.flow((caller, world), |flow| flow.told_to_reboot(&reason));
-            Looked::Offer(JobOffer::Reboot { reason })
+            WorkFound::Offer(JobOffer::Reboot { reason })
         }
-        Answer::Hold { reason } => {
+        AgentAnswer::Hold { reason } => {
             moving.flow((caller, world), |flow| flow.held_for(reason));
-            Looked::Nothing
+            WorkFound::Nothing
         }
-        Answer::Wait { .. } => Looked::Nothing,
+        AgentAnswer::Wait { .. } => WorkFound::Nothing,
     }
 }
 
@@ -204,8 +213,8 @@ fn look(caller: &Caller, world: &World, (moving, report): (&mut Moving, &AgentRe
 fn look_at_job(
     caller: &Caller,
     world: &World,
-    (moving, report): (&mut Moving, &AgentReport),
-) -> Option<Looked> {
+    (moving, report): (&mut MachineChange, &AgentReport),
+) -> Option<WorkFound> {
     let id = moving.machine.status.job?;
     let Some(job) = world.jobs.get(&job_key(id)) else {
         moving.flow((caller, world), |flow| flow.job_gone());
@@ -216,7 +225,7 @@ fn look_at_job(
         return None;
     }
     if report.job == Some(id) {
-        return Some(Looked::Offer(JobOffer::Run(Box::new(work(
+        return Some(WorkFound::Offer(JobOffer::Run(Box::new(work(
             moving.position(world).content,
             (id, &job.spec),
             Vec::new(),
@@ -224,19 +233,19 @@ fn look_at_job(
     }
     if job.spec.state == JobState::Created {
         let (task, stage) = (job.spec.task.clone(), job.spec.stage.clone());
-        return Some(Looked::Render(Candidate { id, task, stage, again: true }));
+        return Some(WorkFound::Render(JobCandidate { id, task, stage, again: true }));
     }
     end_lost(caller, world, (moving, "the agent came back without it"));
     None
 }
 
 /// Ends the job under way as lost.
-pub fn end_lost(caller: &Caller, world: &World, (moving, reason): (&mut Moving, &str)) {
-    end_open(caller, world, (moving, JobState::Lost, reason));
+pub fn end_lost(caller: &Caller, world: &World, (moving, reason): (&mut MachineChange, &str)) {
+    end_open(caller, world, moving, JobState::Lost, reason);
 }
 
 /// Ends the job under way in a state that the agent did not report.
-pub fn end_open(caller: &Caller, world: &World, (moving, state, reason): (&mut Moving, JobState, &str)) {
+pub fn end_open(caller: &Caller, world: &World, moving: &mut MachineChange, state: JobState, reason: &str) {
     let Some(id) = moving.machine.status.job else { return };
     let Some(job) = world.jobs.get(&job_key(id)) else {
         return moving.flow((caller, world), |flow| flow.job_gone());
@@ -250,7 +259,9 @@ pub fn end_open(caller: &Caller, world: &World, (moving, state, reason): (&mut M
 fn new_job(
     caller: &Caller,
     world: &World,
-    (moving, candidate, files): (&mut Moving, Candidate, Vec<JobFile>),
+    moving: &mut MachineChange,
+    candidate: JobCandidate,
+    files: Vec<JobFile>,
 ) -> JobOffer {
     let id = candidate.id;
     let known = world.jobs.get(&job_key(id)).filter(|_| candidate.again);
@@ -271,7 +282,7 @@ fn new_job(
 fn fresh(
     caller: &Caller,
     content: ContentView<'_>,
-    (machine, candidate): (&Stored<Machine>, &Candidate),
+    (machine, candidate): (&Stored<Machine>, &JobCandidate),
 ) -> Stored<Job> {
     let status = &machine.status;
     let timeout = timeout_seconds(content, &candidate.task);
@@ -329,12 +340,14 @@ fn digest(files: &[JobFile]) -> String {
 fn render_failed(
     caller: &Caller,
     world: &World,
-    (moving, candidate, problems): (&mut Moving, Candidate, Vec<Problem>),
+    moving: &mut MachineChange,
+    candidate: JobCandidate,
+    problems: Vec<Problem>,
 ) {
     let said = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let reason = format!("task `{}` cannot be rendered: {said}", candidate.task);
     if candidate.again {
-        end_open(caller, world, (moving, JobState::Failed, &reason));
+        end_open(caller, world, moving, JobState::Failed, &reason);
     } else {
         moving.flow((caller, world), |flow| flow.render_failed(reason));
     }

@@ -21,15 +21,17 @@ impl Runs {
     /// The kept runs by how they ended.
     pub fn tallies(&self) -> Vec<RunTally> {
         self.kernel.read(|world| {
-            let of = |wanted: Option<RunResult>| {
-                let runs = world.runs.iter().map(|run| &run.spec).filter(move |run| run.result == wanted);
-                let (count, seconds) = runs.fold((0, 0i64), |(count, seconds), run| {
-                    (count + 1, seconds.saturating_add(run.seconds.unwrap_or_default()))
-                });
-                let result = wanted.map_or("open", RunResult::as_str);
-                RunTally { result, runs: count, seconds: wanted.map(|_| seconds) }
-            };
-            std::iter::once(None).chain(RunResult::ALL.map(Some)).map(of).collect()
+            std::iter::once(None)
+                .chain(RunResult::ALL.map(Some))
+                .map(|wanted: Option<RunResult>| {
+                    let runs = world.runs.iter().map(|run| &run.spec).filter(move |run| run.result == wanted);
+                    let (count, seconds) = runs.fold((0, 0i64), |(count, seconds), run| {
+                        (count + 1, seconds.saturating_add(run.seconds.unwrap_or_default()))
+                    });
+                    let result = wanted.map_or("open", RunResult::as_str);
+                    RunTally { result, runs: count, seconds: wanted.map(|_| seconds) }
+                })
+                .collect()
         })
     }
 

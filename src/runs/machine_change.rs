@@ -10,18 +10,18 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::catalog::keeping::KeptContent;
-use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld, Write};
+use crate::kernel::{Caller, Changeset, ChangesetWrite, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
 use crate::model::event::{JobNow, RunEnded};
 use crate::model::{
     Bootenv, ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, Stage,
     Step, StepKind, Stored, Task, Workflow, World,
 };
 use crate::runs::Runs;
-use crate::runs::flow::{Beginning, Flow, JobEnd, Position};
+use crate::runs::flow::{Beginning, Flow, JobOutcome, Position};
 
 /// A machine that is being changed, with its run and what else belongs to the change.
 #[derive(Debug)]
-pub struct Moving {
+pub struct MachineChange {
     before: Arc<Stored<Machine>>,
     /// The machine with its next status.
     pub machine: Stored<Machine>,
@@ -30,14 +30,14 @@ pub struct Moving {
     run: Option<Stored<Run>>,
     now: Timestamp,
     changeset: Changeset,
-    job_end: Option<JobEnd>,
+    job_end: Option<JobOutcome>,
 }
 
-impl Moving {
+impl MachineChange {
     pub fn new(before: Arc<Stored<Machine>>, world: &World, now: Timestamp) -> Self {
         let named = before.status.run.as_ref().map(|run| run.id.to_string());
         let run_before = named.and_then(|id| world.runs.get(&id)).cloned();
-        Moving {
+        MachineChange {
             machine: before.next_status(now),
             before,
             run: run_before.as_ref().map(|run| run.next(now)),
@@ -233,16 +233,18 @@ impl Moving {
             return;
         };
         let key = id.to_string();
-        let written = |write: &Write| match write {
-            Write::Update(object) | Write::Create(object) => object.key() == key,
-            Write::Delete { .. } => false,
-        };
         let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open());
-        if let Some(job) = open.filter(|_| !self.changeset.writes.iter().any(written)) {
+        if let Some(job) = open.filter(|_| {
+            !self.changeset.writes.iter().any(|write: &ChangesetWrite| match write {
+                ChangesetWrite::Update(object) | ChangesetWrite::Create(object) => object.key() == key,
+                ChangesetWrite::Delete { .. } => false,
+            })
+        }) {
             let mut job = job.next(caller.now);
-            let cancelled =
-                || JobEnd { state: JobState::Cancelled, reason: self.machine.status.reason.clone() };
-            let JobEnd { state, reason } = self.job_end.take().unwrap_or_else(cancelled);
+            let JobOutcome { state, reason } = self.job_end.take().unwrap_or_else(|| JobOutcome {
+                state: JobState::Cancelled,
+                reason: self.machine.status.reason.clone(),
+            });
             (job.spec.state, job.spec.reason) = (state, reason);
             job.spec.ended_at = Some(caller.now);
             self.update_job(caller, &job);
@@ -295,12 +297,12 @@ impl Runs {
         &self,
         caller: &Caller,
         key: &str,
-        mut change: impl FnMut(&World, &mut Moving) -> Result<R, Error>,
+        mut change: impl FnMut(&World, &mut MachineChange) -> Result<R, Error>,
     ) -> Result<(Arc<Stored<Machine>>, R), Error> {
         for _ in 0..STALE_RETRIES_MAX {
             let before = self.kernel.get::<Machine>(key)?;
             let (moving, result) = self.kernel.read(|world| {
-                let mut moving = Moving::new(before, world, caller.now);
+                let mut moving = MachineChange::new(before, world, caller.now);
                 let result = change(world, &mut moving)?;
                 Ok::<_, Error>((moving, result))
             })?;
@@ -315,7 +317,7 @@ impl Runs {
     pub async fn commit_move(
         &self,
         caller: &Caller,
-        moving: Moving,
+        moving: MachineChange,
     ) -> Result<Option<Arc<Stored<Machine>>>, Error> {
         let (machine, changeset) = self.kernel.read(|world| moving.into_changeset((caller, world)));
         if changeset.writes.is_empty() && changeset.events.is_empty() {

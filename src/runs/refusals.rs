@@ -1,42 +1,42 @@
 //! Why an action of an operator cannot be done now. Pure; `actions` asks it.
 
 use crate::model::{MachineState, MachineStatus, PresentRun, StepKind, World};
-use crate::runs::actions::Action;
+use crate::runs::actions::RunAction;
 use crate::runs::flow::{Position, step};
-use crate::runs::machine_change::Moving;
+use crate::runs::machine_change::MachineChange;
 
 /// Why an action cannot be done now.
-pub fn refusal(action: &Action, moving: &Moving, world: &World) -> Option<String> {
+pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Option<String> {
     let (machine, place) = (&moving.machine, moving.position(world));
     let (name, status) = (&machine.spec.name, &machine.status);
     if machine.spec.locked && action.is_onwards() {
         return Some(format!("machine `{name}` is locked; unlock it first"));
     }
-    if matches!(action, Action::Restart { .. }) {
+    if matches!(action, RunAction::Restart { .. }) {
         return refuse_restart(name, place);
     }
     let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else {
-        let starts = matches!(action, Action::Start { .. });
+        let starts = matches!(action, RunAction::Start { .. });
         return (!starts).then(|| format!("machine `{name}` has no workflow under way; `start` begins one"));
     };
     let (of, at) = (&run.workflow, status.cursor);
     match action {
-        Action::Start { .. } if status.state == MachineState::Failed => None,
-        Action::Start { .. } => Some(format!(
+        RunAction::Start { .. } if status.state == MachineState::Failed => None,
+        RunAction::Start { .. } => Some(format!(
             "workflow `{of}` is under way at step {at} ({}); `cancel` ends it, `restart` begins it anew",
             status.reason
         )),
-        Action::Pause { .. } if run.paused => Some("it is paused already".to_owned()),
-        Action::Pause { .. } if status.state == MachineState::Failed => {
+        RunAction::Pause { .. } if run.paused => Some("it is paused already".to_owned()),
+        RunAction::Pause { .. } if status.state == MachineState::Failed => {
             Some("the run has failed: there is nothing to pause".to_owned())
         }
-        Action::Resume if !run.paused && run.stop_before.is_none() => Some("it is not paused".to_owned()),
+        RunAction::Resume if !run.paused && run.stop_before.is_none() => Some("it is not paused".to_owned()),
         // Nothing is under way that would have begun with the content before.
-        Action::RetryRefreshed if waits_for_a_beginning(place) => None,
-        Action::Retry | Action::RetryRefreshed => refuse_retry(run, status),
-        Action::MarkDone { .. } => refuse_mark_done(place),
-        Action::Arm => refuse_arming(place),
-        Action::Disarm if status.armed_until.is_none() => Some("it is not armed".to_owned()),
+        RunAction::RetryRefreshed if waits_for_a_beginning(place) => None,
+        RunAction::Retry | RunAction::RetryRefreshed => refuse_retry(run, status),
+        RunAction::MarkDone { .. } => refuse_mark_done(place),
+        RunAction::Arm => refuse_arming(place),
+        RunAction::Disarm if status.armed_until.is_none() => Some("it is not armed".to_owned()),
         _ => None,
     }
 }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use crate::catalog::params::Sealed;
-use crate::catalog::rendering::{Boot, Purpose, problem};
+use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::{BootContext, RenderPurpose, problem};
 use crate::model::{ContentView, JobFile, Problem, Stored, Task, TaskTemplate};
 use crate::records::documents::{KeptText, Serving, run_under_way};
-use crate::render::{Engine, Input, Limits, RenderProblem, Rendered};
+use crate::render::{RenderEngine, RenderInput, RenderLimits, RenderProblem, RenderedText};
 use crate::runs::Runs;
 use crate::runs::flow::step::boot_step;
 use crate::runs::jobs::{RenderTasks, TaskRender};
@@ -34,7 +34,7 @@ impl Runs {
         let Some(task) = task else {
             return Err(vec![Problem::new("", format!("there is no task `{}`", request.task))]);
         };
-        let input = self.task_input(request, &boot, Sealed::Open).map_err(|fault| vec![said(&fault)])?;
+        let input = self.task_input(request, &boot, SecretMode::Open).map_err(|fault| vec![said(&fault)])?;
         let engine = self.catalog.engine_for(&boot);
         let mut files = Vec::new();
         let mut problems = Vec::new();
@@ -51,7 +51,12 @@ impl Runs {
         if problems.is_empty() { Ok(files) } else { Err(problems) }
     }
 
-    fn task_input(&self, request: &TaskRender, boot: &Boot, sealed: Sealed) -> Result<Input, RenderProblem> {
+    fn task_input(
+        &self,
+        request: &TaskRender,
+        boot: &BootContext,
+        sealed: SecretMode,
+    ) -> Result<RenderInput, RenderProblem> {
         let mut input = self.catalog.input(boot, sealed)?;
         input.variables.insert("task".into(), json!({"name": request.task}));
         input.variables.insert("job".into(), json!({"id": request.job}));
@@ -60,14 +65,14 @@ impl Runs {
 
     fn render_task_file(
         &self,
-        engine: &Engine,
+        engine: &RenderEngine,
         template: &TaskTemplate,
-        input: Input,
-    ) -> Result<Rendered, RenderProblem> {
+        input: RenderInput,
+    ) -> Result<RenderedText, RenderProblem> {
         match (&template.template, &template.inline) {
-            (Some(name), _) => engine.render(name, input, Limits::default()),
+            (Some(name), _) => engine.render(name, input, RenderLimits::default()),
             (None, Some(body)) => {
-                let rendered = engine.render_inline(body, input, Limits::default());
+                let rendered = engine.render_inline(body, input, RenderLimits::default());
                 rendered.map_err(|problem| problem.of_inline(&template.name))
             }
             (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),
@@ -79,7 +84,7 @@ impl Runs {
         self: &Arc<Self>,
         request: &TaskRender,
         template: &TaskTemplate,
-        rendered: &Rendered,
+        rendered: &RenderedText,
     ) {
         let machine = &request.machine;
         let (Some(run), Ok(id)) = (run_under_way(&machine.status), machine.key.parse()) else { return };
@@ -107,9 +112,9 @@ impl Runs {
     fn covered_task_file(self: &Arc<Self>, request: &TaskRender, template: &TaskTemplate) -> KeptText {
         let (runs, request, template) = (Arc::clone(self), request.clone(), template.clone());
         Box::new(move || {
-            let boot = Boot { purpose: Purpose::Preview, ..runs.task_and_boot(&request).1 };
+            let boot = BootContext { purpose: RenderPurpose::Preview, ..runs.task_and_boot(&request).1 };
             let engine = runs.catalog.engine_for(&boot);
-            let input = runs.task_input(&request, &boot, Sealed::Covered);
+            let input = runs.task_input(&request, &boot, SecretMode::Covered);
             let rendered = input.and_then(|input| runs.render_task_file(&engine, &template, input));
             rendered.map(|rendered| rendered.text).map_err(|problem| {
                 format!("it holds secrets, and it could not be rendered without them: {problem}")
@@ -118,7 +123,7 @@ impl Runs {
     }
 
     /// The task, and the boot that its machine is in.
-    fn task_and_boot(&self, request: &TaskRender) -> (Option<Arc<Stored<Task>>>, Boot) {
+    fn task_and_boot(&self, request: &TaskRender) -> (Option<Arc<Stored<Task>>>, BootContext) {
         let status = &request.machine.status;
         let attempt = status.boot_attempt.clone();
         let server = attempt.as_ref().and_then(|attempt| attempt.server);
@@ -128,7 +133,7 @@ impl Runs {
             let run = request.run.as_ref().map(|run| &run.spec);
             let (content, steps) = (ContentView::of_run(world, run), run.map_or(&[][..], |run| &run.steps));
             let boot = boot_step(status, steps).and_then(|i| steps.get(i as usize));
-            let boot = Boot {
+            let boot = BootContext {
                 machine: Some(Arc::clone(&request.machine)),
                 bootenv: boot.and_then(|step| content.bootenv(&step.name)).cloned(),
                 stage: content.stage(&request.stage).cloned(),
@@ -136,7 +141,7 @@ impl Runs {
                 attempt,
                 facing: self.catalog.facing(facing),
                 agent_token: None,
-                purpose: Purpose::Serve,
+                purpose: RenderPurpose::Serve,
             };
             (content.task(&request.task).cloned(), boot)
         })

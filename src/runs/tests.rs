@@ -14,9 +14,9 @@ use crate::model::{
     JobOffer, JobReport, JobState, JobWork, Machine, MachineState, Noun, Param, Problem, Stage, Stored, Task,
     Workflow, parse_input,
 };
-use crate::runs::actions::Action;
-use crate::runs::deadlines::{Watch, next_deadline};
-use crate::runs::jobs::{Asking, RenderTasks, TaskRender};
+use crate::runs::actions::RunAction;
+use crate::runs::deadlines::{DeadlineWatch, next_deadline};
+use crate::runs::jobs::{RenderTasks, TaskRender, WorkRequest};
 
 mod record;
 mod verbs;
@@ -97,7 +97,7 @@ impl Site {
         self
     }
 
-    async fn act(&self, action: Action) -> Result<Arc<Stored<Machine>>, Error> {
+    async fn act(&self, action: RunAction) -> Result<Arc<Stored<Machine>>, Error> {
         self.app.runs.act(&self.caller, "name:web1", &action).await
     }
 
@@ -108,7 +108,7 @@ impl Site {
     async fn ask(&self, boot: &str, job: Option<Uuid>) -> Option<JobOffer> {
         let report =
             AgentReport { environment: Environment::Installed, boot: boot.to_owned(), job, wait_seconds: 0 };
-        let asking = Asking { machine: &self.key(), report: &report, renderer: &Scripts };
+        let asking = WorkRequest { machine: &self.key(), report: &report, renderer: &Scripts };
         self.app.runs.jobs_next(&self.caller, &asking).await.unwrap()
     }
 
@@ -133,7 +133,7 @@ impl Site {
     }
 
     async fn expire(&self) -> usize {
-        let watch = Watch { now: self.caller.now, up_since: Timestamp::UNIX_EPOCH };
+        let watch = DeadlineWatch { now: self.caller.now, up_since: Timestamp::UNIX_EPOCH };
         self.app.runs.expire(watch).await.unwrap()
     }
 
@@ -144,8 +144,8 @@ impl Site {
     }
 }
 
-fn start(workflow: Option<&str>) -> Action {
-    Action::Start { workflow: workflow.map(str::to_owned), reason: String::new(), stop_before: None }
+fn start(workflow: Option<&str>) -> RunAction {
+    RunAction::Start { workflow: workflow.map(str::to_owned), reason: String::new(), stop_before: None }
 }
 
 fn running() -> JobReport {
@@ -180,25 +180,27 @@ async fn start_says_everything_that_is_in_its_way() {
 #[tokio::test]
 async fn actions_are_refused_with_the_reason_when_they_cannot_be_done_now() {
     let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda"}})).await;
-    let pause = || Action::Pause { before: None, reason: String::new() };
-    for action in [pause(), Action::Resume, Action::Retry, Action::Cancel, Action::Arm, Action::Disarm] {
+    let pause = || RunAction::Pause { before: None, reason: String::new() };
+    for action in
+        [pause(), RunAction::Resume, RunAction::Retry, RunAction::Cancel, RunAction::Arm, RunAction::Disarm]
+    {
         assert!(refused(site.act(action).await).contains("no workflow under way"));
     }
     let machine = site.start("install").await.unwrap();
     assert!(machine.status.armed_until.is_some());
     assert_eq!(machine.status.bootenv.as_deref(), Some("debian"));
     assert!(refused(site.start("install").await).contains("is under way at step 1"));
-    assert!(refused(site.act(Action::Resume).await).contains("not paused"));
-    assert!(refused(site.act(Action::Retry).await).contains("power the machine on"));
-    site.act(Action::Disarm).await.unwrap();
+    assert!(refused(site.act(RunAction::Resume).await).contains("not paused"));
+    assert!(refused(site.act(RunAction::Retry).await).contains("power the machine on"));
+    site.act(RunAction::Disarm).await.unwrap();
     assert_eq!(site.state(), (MachineState::Held, 1));
-    assert!(refused(site.act(Action::Disarm).await).contains("not armed"));
-    site.act(Action::Arm).await.unwrap();
+    assert!(refused(site.act(RunAction::Disarm).await).contains("not armed"));
+    site.act(RunAction::Arm).await.unwrap();
     assert_eq!(site.state(), (MachineState::Waiting, 1));
     site.act(pause()).await.unwrap();
     assert!(refused(site.act(pause()).await).contains("already"));
-    site.act(Action::Resume).await.unwrap();
-    site.act(Action::Cancel).await.unwrap();
+    site.act(RunAction::Resume).await.unwrap();
+    site.act(RunAction::Cancel).await.unwrap();
     let events = site.events().await;
     for kind in [
         EventKind::RunStarted,
@@ -308,7 +310,7 @@ async fn an_agent_that_comes_back_goes_on_with_its_job_or_has_lost_it() {
     site.report(second.id, running()).await.unwrap();
     assert!(site.ask("c", None).await.is_none());
     assert_eq!(site.state(), (MachineState::Failed, 1), "its one retry is used up");
-    site.act(Action::Retry).await.unwrap();
+    site.act(RunAction::Retry).await.unwrap();
     assert_eq!(site.work("c", None).await.task, "quick");
 }
 
@@ -325,7 +327,7 @@ async fn a_task_that_cannot_be_rendered_fails_with_the_place() {
         machine.status.reason
     );
     assert_eq!(machine.faults.len(), 1);
-    let machine = site.act(Action::Retry).await.unwrap();
+    let machine = site.act(RunAction::Retry).await.unwrap();
     assert!(machine.faults.is_empty());
 }
 
@@ -335,7 +337,7 @@ async fn a_job_that_overruns_or_whose_agent_is_silent_ends() {
     site.start("work").await.unwrap();
     let slow = site.work("a", None).await;
     site.report(slow.id, running()).await.unwrap();
-    let watch = Watch { now: site.caller.now, up_since: Timestamp::UNIX_EPOCH };
+    let watch = DeadlineWatch { now: site.caller.now, up_since: Timestamp::UNIX_EPOCH };
     let due = site.app.kernel.read(|world| next_deadline(world, watch)).unwrap();
     assert_eq!(due, site.caller.now + SignedDuration::from_secs(130));
     site.later(129);
@@ -374,7 +376,7 @@ async fn an_agent_is_not_lost_because_the_server_was_away() {
     site.report(long.id, running()).await.unwrap();
     site.later(3000);
     let up_since = site.caller.now - SignedDuration::from_secs(10);
-    site.app.runs.expire(Watch { now: site.caller.now, up_since }).await.unwrap();
+    site.app.runs.expire(DeadlineWatch { now: site.caller.now, up_since }).await.unwrap();
     assert_eq!(site.job(long.id).state, JobState::Running);
 }
 
@@ -384,7 +386,7 @@ async fn cancelling_ends_the_job_too() {
     site.start("work").await.unwrap();
     let work = site.work("a", None).await;
     site.report(work.id, running()).await.unwrap();
-    site.act(Action::Cancel).await.unwrap();
+    site.act(RunAction::Cancel).await.unwrap();
     assert_eq!(site.job(work.id).state, JobState::Cancelled);
     let late = site.report(work.id, exit(0)).await.unwrap_err();
     assert!(late.to_string().contains("cancelled by token:admin"), "{late}");
@@ -399,7 +401,7 @@ async fn a_waiting_agent_is_answered_when_work_appears() {
     let waiting = {
         let site = Arc::clone(&site);
         tokio::spawn(async move {
-            let asking = Asking { machine: &site.key(), report: &report, renderer: &Scripts };
+            let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &Scripts };
             site.app.runs.await_job(&site.caller, &asking).await
         })
     };
@@ -442,7 +444,7 @@ async fn a_task_is_rendered_with_machine_params_and_job() {
     site.start("writing").await.unwrap();
     let report =
         AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };
-    let asking = Asking { machine: &site.key(), report: &report, renderer: &site.app.runs };
+    let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &site.app.runs };
     let Some(JobOffer::Run(work)) = site.app.runs.jobs_next(&site.caller, &asking).await.unwrap() else {
         panic!("no work");
     };

@@ -35,13 +35,13 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::connections::{
-    Accepted, ConnectionLimiter, ConnectionLimits, ConnectionPermit, Failed, HandshakeLimits, Handshakes,
-    Limit,
+    AcceptedConnection, ConnectionLimiter, ConnectionLimits, ConnectionPermit, HandshakeError,
+    HandshakeLimits, Handshakes, LimitReason,
 };
-use crate::seldom::warn_seldom;
-use activity::{Activity, Timeouts, Version};
+use crate::rate_limit::warn_limited;
+use activity::{ClientTimeouts, ConnectionActivity, HttpVersion};
 use stream::ClientStream;
-use unread::{LentBody, Sends, UnreadLimits};
+use unread::{BodyTiming, LentBody, UnreadLimits};
 
 /// How long nothing is accepted after the system had no place for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -58,27 +58,27 @@ const HTTP1_HEADERS_MAX: usize = 100;
 
 /// Bounds of the listener. Tests have shorter times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ListenerLimits {
     pub connections: ConnectionLimits,
     pub handshakes: HandshakeLimits,
-    pub timeouts: Timeouts,
+    pub timeouts: ClientTimeouts,
     pub unread: UnreadLimits,
     /// How often a client of HTTP/2 is asked whether it is there, and how long it may take to say so.
     pub ping: Duration,
-    /// How long requests may take to end after the server was told to stop.
+    /// Longest time for running requests at shutdown.
     pub drain: Duration,
 }
 
-impl Default for Limits {
+impl Default for ListenerLimits {
     fn default() -> Self {
-        Limits {
+        ListenerLimits {
             connections: ConnectionLimits { connections_max: 2048, of_one_address_max: 256 },
             handshakes: HandshakeLimits {
                 time_max: Duration::from_secs(10),
                 handshakes_max: 512,
                 of_one_address_max: 64,
             },
-            timeouts: Timeouts::default(),
+            timeouts: ClientTimeouts::default(),
             unread: UnreadLimits::default(),
             ping: Duration::from_secs(20),
             drain: Duration::from_secs(5),
@@ -91,16 +91,16 @@ pub struct ApiListener {
     pub listener: TcpListener,
     pub tls: TlsAcceptor,
     pub router: Router,
-    pub limits: Limits,
+    pub limits: ListenerLimits,
     pub limiter: Arc<ConnectionLimiter>,
 }
 
 /// What all connections share.
-struct Shared {
+struct ListenerState {
     handshakes: Handshakes,
     http: auto::Builder<TokioExecutor>,
     router: Router,
-    limits: Limits,
+    limits: ListenerLimits,
     limiter: Arc<ConnectionLimiter>,
     stop: CancellationToken,
 }
@@ -111,7 +111,7 @@ impl ApiListener {
     /// # Errors
     /// The system has no thread for the handshakes.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ListenerState {
             handshakes: Handshakes::start("api-handshakes", self.tls, self.limits.handshakes)?,
             http: http(&self.limits),
             router: self.router,
@@ -136,7 +136,7 @@ impl ApiListener {
     }
 }
 
-fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
+fn http(limits: &ListenerLimits) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
     // The watchdog of the connection has the times; it knows more than a timer of each protocol.
     http.http1()
@@ -155,21 +155,21 @@ fn http(limits: &Limits) -> auto::Builder<TokioExecutor> {
     http
 }
 
-async fn accept(shared: &Arc<Shared>, listener: &TcpListener, tasks: &TaskTracker) {
+async fn accept(shared: &Arc<ListenerState>, listener: &TcpListener, tasks: &TaskTracker) {
     match shared.limiter.accept(listener).await {
         // Without TLS there is no way to say why it is closed.
-        Ok(Accepted { permit: None, .. }) => {}
-        Ok(Accepted { stream, permit: Some(permit), .. }) => {
+        Ok(AcceptedConnection { permit: None, .. }) => {}
+        Ok(AcceptedConnection { stream, permit: Some(permit), .. }) => {
             tasks.spawn(Arc::clone(shared).begin(stream, permit));
         }
         Err(error) => {
-            warn_seldom!(%error, "no connection can be accepted on the API's port");
+            warn_limited!(%error, "no connection can be accepted on the API's port");
             sleep(PAUSE).await;
         }
     }
 }
 
-impl Shared {
+impl ListenerState {
     async fn begin(self: Arc<Self>, stream: TcpStream, permit: ConnectionPermit) {
         let shaken = tokio::select! {
             shaken = self.handshakes.shake(stream, permit.peer()) => shaken,
@@ -177,9 +177,9 @@ impl Shared {
         };
         match shaken {
             Ok(stream) => self.serve(stream, &permit).await,
-            Err(Failed::TooSlow) => permit.counters().count(Limit::SlowHandshake),
-            Err(Failed::Hello(error) | Failed::Broken(error)) => {
-                permit.counters().count(Limit::Malformed);
+            Err(HandshakeError::TooSlow) => permit.counters().count(LimitReason::SlowHandshake),
+            Err(HandshakeError::Hello(error) | HandshakeError::Broken(error)) => {
+                permit.counters().count(LimitReason::Malformed);
                 tracing::debug!(peer = %permit.peer(), %error, "no TLS with a client of the API");
             }
         }
@@ -188,12 +188,12 @@ impl Shared {
     async fn serve(&self, stream: TlsStream<TcpStream>, permit: &ConnectionPermit) {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let (version, http) = match is_http2 {
-            true => (Version::Http2, self.http.clone().http2_only()),
-            false => (Version::Http1, self.http.clone().http1_only()),
+            true => (HttpVersion::Http2, self.http.clone().http2_only()),
+            false => (HttpVersion::Http1, self.http.clone().http1_only()),
         };
-        let activity = Activity::begin(version);
+        let activity = ConnectionActivity::begin(version);
         let stream = ClientStream::new(stream, Arc::clone(&activity));
-        let requests = Requests {
+        let requests = ConnectionRequests {
             router: self.router.clone(),
             activity: Arc::clone(&activity),
             unread: self.limits.unread,
@@ -216,7 +216,7 @@ impl Shared {
             tracing::debug!(peer = %permit.peer(), reason, "a connection of the API is closed");
         }
         match why {
-            Some(Limit::Stalled) => {}
+            Some(LimitReason::Stalled) => {}
             Some(_) => {
                 connection.as_mut().graceful_shutdown();
                 let farewell = self.limits.timeouts.farewell;
@@ -236,31 +236,31 @@ impl Shared {
 }
 
 /// The requests of one connection.
-struct Requests {
+struct ConnectionRequests {
     router: Router,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionActivity>,
     unread: UnreadLimits,
     limiter: Arc<ConnectionLimiter>,
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type AnswerFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-impl Service<Request<Incoming>> for Requests {
+impl Service<Request<Incoming>> for ConnectionRequests {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = AnswerFuture;
 
-    fn call(&self, request: Request<Incoming>) -> Answering {
+    fn call(&self, request: Request<Incoming>) -> AnswerFuture {
         let handling = self.activity.request();
         let (router, unread, limiter) = (self.router.clone(), self.unread, Arc::clone(&self.limiter));
         Box::pin(async move {
             let expects = request.headers().contains_key(EXPECT);
-            let sends = if expects { Sends::WhenAsked } else { Sends::AtOnce };
+            let sends = if expects { BodyTiming::WhenAsked } else { BodyTiming::AtOnce };
             let (parts, body) = request.into_parts();
             let (lent, rest) = LentBody::new(body);
             let response = router.oneshot(Request::from_parts(parts, Body::new(lent))).await?;
             if response.status() == StatusCode::REQUEST_TIMEOUT {
-                limiter.counters.count(Limit::SlowRequest);
+                limiter.counters.count(LimitReason::SlowRequest);
             } else {
                 rest.discard(&unread, sends).await;
             }

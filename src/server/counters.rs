@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::api::metrics::Counter;
-use crate::connections::{self, Limit};
+use crate::api::metrics::ServiceCounter;
+use crate::connections::{self, LimitReason};
 use crate::houses::Houses;
 use crate::render::LOSSES;
-use crate::server::Sockets;
+use crate::server::BoundSockets;
 use crate::{dhcp, tftp};
 
 /// A metric's name, its help text, and where its number is.
-type Row<C> = (&'static str, &'static str, fn(&C) -> &AtomicU64);
+type CounterRow<C> = (&'static str, &'static str, fn(&C) -> &AtomicU64);
 
 #[rustfmt::skip]
-const DHCP: &[Row<dhcp::server::Counters>] = &[
+const DHCP: &[CounterRow<dhcp::server::DhcpCounters>] = &[
     ("metalwright_dhcp_received_total", "Datagrams that came to the DHCP port.", |c| &c.received),
     ("metalwright_dhcp_sent_total", "DHCP replies sent.", |c| &c.sent),
     ("metalwright_dhcp_resent_total", "DHCP replies sent once more, because they were lost.", |c| &c.resent),
@@ -23,7 +23,7 @@ const DHCP: &[Row<dhcp::server::Counters>] = &[
     ("metalwright_dhcp_send_failures_total", "DHCP replies that could not be sent.", |c| &c.send_failures),
 ];
 
-const TFTP: &[Row<tftp::Counters>] = &[
+const TFTP: &[CounterRow<tftp::TftpCounters>] = &[
     ("metalwright_tftp_requests_total", "TFTP requests, repeated ones included.", |c| &c.requests),
     ("metalwright_tftp_refused_total", "TFTP requests answered with an ERROR.", |c| &c.refused),
     ("metalwright_tftp_unanswered_total", "TFTP requests that are not for this server.", |c| &c.unanswered),
@@ -36,18 +36,18 @@ const TFTP: &[Row<tftp::Counters>] = &[
     ("metalwright_tftp_retransmitted_total", "Windows sent again after a time-out.", |c| &c.retransmitted),
 ];
 
-const BOOT_HTTP: &[Row<connections::Counters>] = &[
+const BOOT_HTTP: &[CounterRow<connections::ConnectionCounters>] = &[
     ("metalwright_boot_http_connections_total", "Connections to the boot side's HTTP ports.", |c| {
         &c.connections
     }),
     ("metalwright_boot_http_requests_total", "Requests to the boot side over HTTP.", |c| &c.requests),
 ];
 
-const API: &[Row<connections::Counters>] =
+const API: &[CounterRow<connections::ConnectionCounters>] =
     &[("metalwright_api_connections_total", "Connections to the API's port.", |c| &c.connections)];
 
 #[rustfmt::skip]
-const HOUSES: &[Row<Houses>] = &[
+const HOUSES: &[CounterRow<Houses>] = &[
     ("metalwright_events_dropped_total", "Events not written because too many were waiting.",
         |app| &app.kernel.notes_dropped),
     ("metalwright_boot_fetches_unwritten_total",
@@ -69,19 +69,22 @@ const HOUSES: &[Row<Houses>] = &[
 ];
 
 /// What the TCP ports count.
-pub(super) struct Ports {
-    pub boot: Arc<connections::Counters>,
-    pub api: Arc<connections::Counters>,
+pub(super) struct PortCounters {
+    pub boot: Arc<connections::ConnectionCounters>,
+    pub api: Arc<connections::ConnectionCounters>,
 }
 
 /// The counters of every service that is on.
-pub(super) fn rows(sockets: &Sockets, (app, ports): (&Arc<Houses>, &Ports)) -> Vec<Counter> {
+pub(super) fn rows(
+    sockets: &BoundSockets,
+    (app, ports): (&Arc<Houses>, &PortCounters),
+) -> Vec<ServiceCounter> {
     let dhcp = sockets.dhcp.as_ref().map(|dhcp| {
         let counters = dhcp.service.counters();
         table(DHCP, &counters).into_iter().chain(dropped(&counters)).collect()
     });
     let tftp = sockets.tftp.as_ref().map(|service| table(TFTP, &service.counters()));
-    let of = |rows, limited: Limited, counters| {
+    let of = |rows, limited: LimitCounters, counters| {
         Some(table(rows, counters).into_iter().chain(limited.counters(counters)).collect())
     };
     let boot = of(BOOT_HTTP, BOOT_LIMITED, &ports.boot);
@@ -91,9 +94,9 @@ pub(super) fn rows(sockets: &Sockets, (app, ports): (&Arc<Houses>, &Ports)) -> V
 }
 
 /// Render workers that were started, and those that were lost, by the limit they reached.
-fn workers(app: &Arc<Houses>) -> Vec<Counter> {
+fn workers(app: &Arc<Houses>) -> Vec<ServiceCounter> {
     let of = Arc::clone(app);
-    let mut rows = vec![Counter {
+    let mut rows = vec![ServiceCounter {
         name: "metalwright_render_workers_started_total",
         about: "Render workers started.",
         label: None,
@@ -101,25 +104,24 @@ fn workers(app: &Arc<Houses>) -> Vec<Counter> {
     }];
     rows.extend(LOSSES.into_iter().enumerate().map(|(i, why)| {
         let app = Arc::clone(app);
-        let lost = move || {
-            let pools = app.catalog.render_conditions();
-            pools.iter().filter_map(|pool| pool.lost.get(i)).sum()
-        };
-        Counter {
+        ServiceCounter {
             name: "metalwright_render_workers_lost_total",
             about: "Render workers that were ended at a limit or crashed, and were replaced.",
             label: Some(("limit", why)),
-            read: Box::new(lost),
+            read: Box::new(move || {
+                let pools = app.catalog.render_conditions();
+                pools.iter().filter_map(|pool| pool.lost.get(i)).sum()
+            }),
         }
     }));
     rows
 }
 
 /// Packets that DHCP did not answer, by the reason.
-fn dropped(counters: &Arc<dhcp::server::Counters>) -> impl Iterator<Item = Counter> {
-    dhcp::server::Dropped::ALL.into_iter().map(|why| {
+fn dropped(counters: &Arc<dhcp::server::DhcpCounters>) -> impl Iterator<Item = ServiceCounter> {
+    dhcp::server::DropReason::ALL.into_iter().map(|why| {
         let counters = Arc::clone(counters);
-        Counter {
+        ServiceCounter {
             name: "metalwright_dhcp_dropped_total",
             about: "DHCP packets that were not answered.",
             label: Some(("reason", why.as_str())),
@@ -129,28 +131,31 @@ fn dropped(counters: &Arc<dhcp::server::Counters>) -> impl Iterator<Item = Count
 }
 
 /// Clients that a port kept waiting, turned away or cut off, by the reason.
-struct Limited {
+struct LimitCounters {
     name: &'static str,
     about: &'static str,
-    limits: &'static [Limit],
+    limits: &'static [LimitReason],
 }
 
-const BOOT_LIMITED: Limited = Limited {
+const BOOT_LIMITED: LimitCounters = LimitCounters {
     name: "metalwright_boot_http_limited_total",
     about: "HTTP clients of the boot side that had to wait, were turned away or were cut off.",
-    limits: &Limit::OF_BOOT,
+    limits: &LimitReason::OF_BOOT,
 };
-const API_LIMITED: Limited = Limited {
+const API_LIMITED: LimitCounters = LimitCounters {
     name: "metalwright_api_limited_total",
     about: "Clients of the API's port that had to wait, were turned away or were cut off.",
-    limits: &Limit::OF_API,
+    limits: &LimitReason::OF_API,
 };
 
-impl Limited {
-    fn counters(self, counters: &Arc<connections::Counters>) -> impl Iterator<Item = Counter> {
+impl LimitCounters {
+    fn counters(
+        self,
+        counters: &Arc<connections::ConnectionCounters>,
+    ) -> impl Iterator<Item = ServiceCounter> {
         self.limits.iter().map(move |limit| {
             let (counters, limit) = (Arc::clone(counters), *limit);
-            Counter {
+            ServiceCounter {
                 name: self.name,
                 about: self.about,
                 label: Some(("reason", limit.as_str())),
@@ -160,11 +165,16 @@ impl Limited {
     }
 }
 
-fn table<C: Send + Sync + 'static>(rows: &[Row<C>], counters: &Arc<C>) -> Vec<Counter> {
-    let row = |(name, about, pick): &Row<C>| {
-        let (counters, pick) = (Arc::clone(counters), *pick);
-        let read = move || pick(&counters).load(Ordering::Relaxed);
-        Counter { name, about, label: None, read: Box::new(read) }
-    };
-    rows.iter().map(row).collect()
+fn table<C: Send + Sync + 'static>(rows: &[CounterRow<C>], counters: &Arc<C>) -> Vec<ServiceCounter> {
+    rows.iter()
+        .map(|(name, about, pick): &CounterRow<C>| {
+            let (counters, pick) = (Arc::clone(counters), *pick);
+            ServiceCounter {
+                name,
+                about,
+                label: None,
+                read: Box::new(move || pick(&counters).load(Ordering::Relaxed)),
+            }
+        })
+        .collect()
 }

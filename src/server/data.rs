@@ -18,11 +18,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use tokio_rustls::TlsAcceptor;
 
-use crate::kernel::Endpoints;
+use crate::kernel::ServerEndpoints;
 use crate::model::sha256_hex;
-use crate::server::Ready;
+use crate::server::ReadyLine;
 use crate::server::firmware_tls::{self, rsa};
-use crate::server::ownership::{self, Kept, Owner};
+use crate::server::ownership::{self, FileOwner, SkippedFiles};
 
 /// The server's directory, open to its owner only.
 pub struct DataDir {
@@ -43,7 +43,7 @@ const WRITTEN: [&str; 9] = [
 ];
 
 /// A certificate and its key, in PEM.
-pub struct Certificate {
+pub struct ServerCertificate {
     certificate: String,
     key: String,
     /// SHA-256 of the certificate in DER, in hex.
@@ -56,17 +56,22 @@ impl DataDir {
     /// # Errors
     /// It cannot be made, or others may read it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let context = || format!("the data directory {}", path.display());
-        if !path.try_exists().with_context(context)? {
-            DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(context)?;
+        if !path.try_exists().with_context(|| directory_context(path))? {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(path)
+                .with_context(|| directory_context(path))?;
         }
-        let path = path.canonicalize().with_context(context)?;
+        let path = path.canonicalize().with_context(|| directory_context(path))?;
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW);
-        let folder = options.open(&path).with_context(context)?;
-        let mode = folder.metadata().with_context(context)?.permissions().mode();
+        let folder = options.open(&path).with_context(|| directory_context(&path))?;
+        let mode = folder.metadata().with_context(|| directory_context(&path))?.permissions().mode();
         if mode & 0o077 != 0 {
-            folder.set_permissions(fs::Permissions::from_mode(0o700)).with_context(context)?;
+            folder
+                .set_permissions(fs::Permissions::from_mode(0o700))
+                .with_context(|| directory_context(&path))?;
             let directory = path.display();
             tracing::warn!(%directory, "others could read the data directory; now they cannot");
         }
@@ -84,9 +89,9 @@ impl DataDir {
     pub fn give_to(&self, user: &str) -> anyhow::Result<()> {
         let (uid, gid) = ids(user)?;
         let place = self.path.display();
-        let given = ownership::give(&self.path, Owner { user: uid, group: gid });
+        let given = ownership::give(&self.path, FileOwner { user: uid, group: gid });
         let kept = given.with_context(|| format!("giving {place} to {user}"))?;
-        if kept != Kept::default() {
+        if kept != SkippedFiles::default() {
             let (several_names, no_files) = (kept.several_names, kept.no_files);
             tracing::warn!(
                 directory = %place,
@@ -132,7 +137,7 @@ impl DataDir {
     ///
     /// # Errors
     /// The files cannot be read or written, or hold no certificate.
-    pub fn certificate(&self) -> anyhow::Result<Certificate> {
+    pub fn certificate(&self) -> anyhow::Result<ServerCertificate> {
         self.certificate_of(("cert.pem", "key.pem"), || Ok((KeyPair::generate()?, names()?)))
     }
 
@@ -142,7 +147,7 @@ impl DataDir {
     ///
     /// # Errors
     /// As [`DataDir::certificate`].
-    pub fn boot_certificate(&self) -> anyhow::Result<Certificate> {
+    pub fn boot_certificate(&self) -> anyhow::Result<ServerCertificate> {
         self.certificate_of(("boot-cert.pem", "boot-key.pem"), || Ok((rsa::generate()?, names()?)))
     }
 
@@ -151,7 +156,7 @@ impl DataDir {
         &self,
         files: (&str, &str),
         make: impl FnOnce() -> anyhow::Result<(KeyPair, Vec<String>)>,
-    ) -> anyhow::Result<Certificate> {
+    ) -> anyhow::Result<ServerCertificate> {
         let folder = self.path.join("tls");
         let (certificate, key) = (folder.join(files.0), folder.join(files.1));
         if !certificate.exists() {
@@ -166,10 +171,9 @@ impl DataDir {
             write_private(&key, &pair.serialize_pem())?;
             write_private(&certificate, &made.pem())?;
         }
-        let read = |path: &Path| fs::read_to_string(path).with_context(|| path.display().to_string());
-        let (certificate, key) = (read(&certificate)?, read(&key)?);
+        let (certificate, key) = (read_text(&certificate)?, read_text(&key)?);
         let fingerprint = fingerprint(&certificate)?;
-        Ok(Certificate { certificate, key, fingerprint })
+        Ok(ServerCertificate { certificate, key, fingerprint })
     }
 
     /// Writes the administrator's token where only its owner reads it.
@@ -186,7 +190,7 @@ impl DataDir {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn write_endpoint(&self, endpoints: &Endpoints, ready: &Ready<'_>) -> anyhow::Result<()> {
+    pub fn write_endpoint(&self, endpoints: &ServerEndpoints, ready: &ReadyLine<'_>) -> anyhow::Result<()> {
         let loopback = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
         let api = match endpoints.api_url(loopback) {
             url if url.is_empty() => endpoints.api.map(|address| format!("https://{address}")),
@@ -203,7 +207,15 @@ impl DataDir {
     }
 }
 
-impl Certificate {
+fn directory_context(path: &Path) -> String {
+    format!("the data directory {}", path.display())
+}
+
+fn read_text(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+impl ServerCertificate {
     /// For the API's listener: HTTP/2, and HTTP/1.1.
     ///
     /// # Errors
@@ -279,8 +291,13 @@ fn names() -> anyhow::Result<Vec<String>> {
     let addresses = addresses.filter_map(|interface| {
         let address = interface.address?;
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        let v6 = || address.as_sockaddr_in6().map(|v6| v6.ip()).filter(|v6| !v6.is_unicast_link_local());
-        v4.or_else(|| v6().map(IpAddr::V6))
+        v4.or_else(|| {
+            address
+                .as_sockaddr_in6()
+                .map(|v6| v6.ip())
+                .filter(|v6| !v6.is_unicast_link_local())
+                .map(IpAddr::V6)
+        })
     });
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()].into_iter().chain(host);
     let names: BTreeSet<String> = names.chain(addresses.map(|address| address.to_string())).collect();

@@ -1,8 +1,8 @@
 //! How many files and sockets the process may have open, and who may have them. A listener that takes them
-//! all would stop all others, so each has a share: [`Shares::within`].
+//! all would stop all others, so each has a share: [`DescriptorShares::within`].
 
 use super::api_listener;
-use crate::config::Config;
+use crate::config::ServerConfig;
 use crate::connections::ConnectionLimits;
 use crate::http_boot;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -26,13 +26,13 @@ const SHARE_MIN: u64 = 8;
 
 /// Connections and reads that there may be at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shares {
+pub struct DescriptorShares {
     pub api_connections: usize,
     pub boot_connections: usize,
     pub tftp_sessions: usize,
 }
 
-impl Shares {
+impl DescriptorShares {
     /// How many descriptors these need, with what is always there.
     pub fn descriptors(&self) -> u64 {
         let transfers = count(self.boot_connections).saturating_add(count(self.tftp_sessions));
@@ -42,23 +42,25 @@ impl Shares {
 
     /// As much of this as `limit` descriptors allow. Where they are too few for all, the API has an eighth of
     /// them, TFTP a quarter of the rest, and the boot side's HTTP what is left.
-    pub fn within(self, limit: u64) -> Shares {
+    pub fn within(self, limit: u64) -> DescriptorShares {
         if self.descriptors() <= limit {
             return self;
         }
-        let least =
-            |wanted: usize, share: u64| wanted.min(usize::try_from(share.max(SHARE_MIN)).unwrap_or(wanted));
-        let api_connections = least(self.api_connections, limit / 8);
+        let api_connections = share_of(self.api_connections, limit / 8);
         let rest = limit.saturating_sub(OWN.min(limit / 4)).saturating_sub(count(api_connections));
-        let tftp_sessions = least(self.tftp_sessions, rest / 4 / EACH_TRANSFER);
+        let tftp_sessions = share_of(self.tftp_sessions, rest / 4 / EACH_TRANSFER);
         let rest = rest.saturating_sub(count(tftp_sessions) * EACH_TRANSFER);
-        let boot_connections = least(self.boot_connections, rest / EACH_TRANSFER);
-        Shares { api_connections, boot_connections, tftp_sessions }
+        let boot_connections = share_of(self.boot_connections, rest / EACH_TRANSFER);
+        DescriptorShares { api_connections, boot_connections, tftp_sessions }
     }
 }
 
+fn share_of(wanted: usize, share: u64) -> usize {
+    wanted.min(usize::try_from(share.max(SHARE_MIN)).unwrap_or(wanted))
+}
+
 /// Bounds of the boot side's HTTP, as configured.
-pub(super) fn boot_limits(config: &Config) -> ConnectionLimits {
+pub(super) fn boot_limits(config: &ServerConfig) -> ConnectionLimits {
     ConnectionLimits {
         connections_max: config.boot_connections.unwrap_or(http_boot::LIMITS.connections_max),
         of_one_address_max: config
@@ -68,22 +70,22 @@ pub(super) fn boot_limits(config: &Config) -> ConnectionLimits {
 }
 
 /// Bounds of the API's port, as configured.
-pub(super) fn api_limits(config: &Config) -> api_listener::Limits {
-    let limits = api_listener::Limits::default();
+pub(super) fn api_limits(config: &ServerConfig) -> api_listener::ListenerLimits {
+    let limits = api_listener::ListenerLimits::default();
     let connections = ConnectionLimits {
         connections_max: config.api_connections.unwrap_or(limits.connections.connections_max),
         of_one_address_max: config
             .api_connections_per_address
             .unwrap_or(limits.connections.of_one_address_max),
     };
-    api_listener::Limits { connections, ..limits }
+    api_listener::ListenerLimits { connections, ..limits }
 }
 
 /// Raises the bound on open files, and lowers the bounds of connections and reads where it is too low for all
 /// of them, so that none takes the descriptors of another.
-pub(super) fn fit_to_descriptors(config: Config) -> Config {
+pub(super) fn fit_to_descriptors(config: ServerConfig) -> ServerConfig {
     let limit = raise();
-    let wanted = Shares {
+    let wanted = DescriptorShares {
         api_connections: api_limits(&config).connections.connections_max,
         boot_connections: boot_limits(&config).connections_max,
         tftp_sessions: config.tftp.sessions as usize,
@@ -115,7 +117,8 @@ fn count(number: usize) -> u64 {
 mod tests {
     use super::*;
 
-    const USUAL: Shares = Shares { api_connections: 2048, boot_connections: 4096, tftp_sessions: 4096 };
+    const USUAL: DescriptorShares =
+        DescriptorShares { api_connections: 2048, boot_connections: 4096, tftp_sessions: 4096 };
 
     #[test]
     fn what_fits_is_left_as_it_is() {
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn who_wants_little_keeps_it() {
-        let few = Shares { api_connections: 9, ..USUAL };
+        let few = DescriptorShares { api_connections: 9, ..USUAL };
         assert_eq!(few.within(1024).api_connections, 9);
     }
 }

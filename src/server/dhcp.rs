@@ -7,19 +7,21 @@ use anyhow::Context;
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::background::Work;
-use crate::config::Config;
-use crate::dhcp::server::{LOOKOUT_PERIOD, Lookout, ProbeAbility, Probes, Service, Witness};
+use crate::background::WorkDescription;
+use crate::config::ServerConfig;
+use crate::dhcp::server::{
+    DhcpService, LOOKOUT_PERIOD, OtherServerDetector, ProbeAbility, ProbeSockets, ServerObserver,
+};
 use crate::houses::Houses;
-use crate::kernel::Endpoints;
+use crate::kernel::ServerEndpoints;
 use crate::model::ServiceStatus;
-use crate::server::desk::Desk;
+use crate::server::packet_handlers::PacketHandlers;
 use crate::threads;
 
 /// Threads beside it that wait for the templates of options.
 const BLOCKING_MAX: usize = 16;
 
-const LOOKOUT: Work = Work {
+const LOOKOUT: WorkDescription = WorkDescription {
     name: "dhcp-lookout",
     about: "Reads the interfaces that are served, and listens for other DHCP servers there.",
     period: LOOKOUT_PERIOD,
@@ -28,31 +30,31 @@ const LOOKOUT: Work = Work {
 
 /// What DHCP is served with.
 pub(super) struct DhcpThread {
-    pub service: Service,
-    pub probes: Arc<Probes>,
-    lookout: Lookout,
+    pub service: DhcpService,
+    pub probes: Arc<ProbeSockets>,
+    detector: OtherServerDetector,
     thread: Handle,
     _end: DropGuard,
 }
 
 impl DhcpThread {
-    pub fn bind(config: &Config, desk: &Arc<Desk>) -> io::Result<DhcpThread> {
+    pub fn bind(config: &ServerConfig, handlers: &Arc<PacketHandlers>) -> io::Result<DhcpThread> {
         let (thread, end) = threads::start("dhcp", BLOCKING_MAX)?;
         let _sockets_belong_to = thread.enter();
-        let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(desk));
-        let service = Service::bind(config.dhcp_port, names.clone(), handler)?;
+        let (names, handler) = (config.dhcp_interfaces.clone(), Arc::clone(handlers));
+        let service = DhcpService::bind(config.dhcp_port, names.clone(), handler)?;
         let service = service.at_most(config.dhcp_packets_per_second);
-        let (probes, lookout) = (Probes::open(), Lookout::open(names));
-        Ok(DhcpThread { service, probes, lookout, thread: thread.clone(), _end: end })
+        let (probes, detector) = (ProbeSockets::open(), OtherServerDetector::open(names));
+        Ok(DhcpThread { service, probes, detector, thread: thread.clone(), _end: end })
     }
 
     /// How the sockets are, whenever it is asked.
     pub fn status(
         &self,
-        endpoints: &Endpoints,
+        endpoints: &ServerEndpoints,
     ) -> io::Result<impl Fn() -> ServiceStatus + Send + Sync + use<>> {
         let (port, boot_http_port) = (self.service.local_port()?, endpoints.boot_http_port);
-        let (receives, hears_servers) = (self.service.receives(), self.lookout.hears());
+        let (receives, hears_servers) = (self.service.receives(), self.detector.hears());
         let boot_server_fault = self.service.boot_server_fault().map(str::to_owned);
         let probes = Arc::clone(&self.probes);
         Ok(move || {
@@ -72,11 +74,14 @@ impl DhcpThread {
 
     /// Serves until `shutdown`. An error is one of its thread.
     pub async fn run(self, app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let witness = Arc::clone(&app.dhcp) as Arc<dyn Witness>;
-        let probed = self.thread.spawn(self.probes.run(Arc::clone(&witness), shutdown.clone()));
+        let observer = Arc::clone(&app.dhcp) as Arc<dyn ServerObserver>;
+        let probed = self.thread.spawn(self.probes.run(Arc::clone(&observer), shutdown.clone()));
         let handle = app.background.register(LOOKOUT);
-        let refreshed = move |begun, done| handle.record(begun, &done);
-        let looked_out = self.thread.spawn(self.lookout.run(witness, refreshed, shutdown.clone()));
+        let looked_out = self.thread.spawn(self.detector.run(
+            observer,
+            move |begun, done| handle.record(begun, &done),
+            shutdown.clone(),
+        ));
         let served = self.thread.spawn(self.service.run(shutdown));
         for task in [served, probed, looked_out] {
             task.await.context("DHCP")?;

@@ -18,14 +18,14 @@ const DEPTH_MAX: usize = 128;
 
 /// Who owns something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct FileOwner {
     pub user: Uid,
     pub group: Gid,
 }
 
 /// What was not given, by why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct SkippedFiles {
     /// Files of another owner with more than one name.
     pub several_names: u64,
     /// Sockets, pipes, devices.
@@ -36,14 +36,18 @@ pub struct Kept {
 ///
 /// # Errors
 /// Something cannot be looked at or given; it is nested too deep.
-pub fn give(folder: &Path, owner: Owner) -> io::Result<Kept> {
-    let mut kept = Kept::default();
+pub fn give(folder: &Path, owner: FileOwner) -> io::Result<SkippedFiles> {
+    let mut kept = SkippedFiles::default();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     give_folder(&open(folder, flags, Mode::empty())?, (owner, DEPTH_MAX), &mut kept)?;
     Ok(kept)
 }
 
-fn give_folder(folder: &OwnedFd, (owner, depth): (Owner, usize), kept: &mut Kept) -> io::Result<()> {
+fn give_folder(
+    folder: &OwnedFd,
+    (owner, depth): (FileOwner, usize),
+    kept: &mut SkippedFiles,
+) -> io::Result<()> {
     if depth == 0 {
         return Err(io::Error::other(format!("it is more than {DEPTH_MAX} folders deep")));
     }
@@ -57,7 +61,9 @@ fn give_folder(folder: &OwnedFd, (owner, depth): (Owner, usize), kept: &mut Kept
             continue;
         }
         match openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(found) => give_one(&Entry { folder: folder.as_fd(), name, found }, (owner, depth), kept)?,
+            Ok(found) => {
+                give_one(&FolderEntry { folder: folder.as_fd(), name, found }, (owner, depth), kept)?
+            }
             // It has gone meanwhile.
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
@@ -67,14 +73,18 @@ fn give_folder(folder: &OwnedFd, (owner, depth): (Owner, usize), kept: &mut Kept
 }
 
 /// Something in a folder: its name there, and itself, opened.
-struct Entry<'a> {
+struct FolderEntry<'a> {
     folder: BorrowedFd<'a>,
     name: &'a std::ffi::CStr,
     found: OwnedFd,
 }
 
-fn give_one(entry: &Entry<'_>, (owner, depth): (Owner, usize), kept: &mut Kept) -> io::Result<()> {
-    let Entry { folder, name, found } = entry;
+fn give_one(
+    entry: &FolderEntry<'_>,
+    (owner, depth): (FileOwner, usize),
+    kept: &mut SkippedFiles,
+) -> io::Result<()> {
+    let FolderEntry { folder, name, found } = entry;
     let stat = fstat(found)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => {
@@ -92,7 +102,7 @@ fn give_one(entry: &Entry<'_>, (owner, depth): (Owner, usize), kept: &mut Kept) 
     Ok(())
 }
 
-impl Owner {
+impl FileOwner {
     fn has(self, stat: &Stat) -> bool {
         (stat.st_uid, stat.st_gid) == (self.user.as_raw(), self.group.as_raw())
     }
@@ -113,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    const NOBODY: Owner = Owner { user: Uid::from_raw(65_534), group: Gid::from_raw(65_534) };
+    const NOBODY: FileOwner = FileOwner { user: Uid::from_raw(65_534), group: Gid::from_raw(65_534) };
 
     #[test]
     fn a_file_behind_a_link_stays_with_its_owner_and_the_rest_is_given() {
@@ -135,7 +145,7 @@ mod tests {
         nix::unistd::mkfifo(&data.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
 
         let kept = give(&data, NOBODY).unwrap();
-        assert_eq!(kept, Kept { several_names: 1, no_files: 1 });
+        assert_eq!(kept, SkippedFiles { several_names: 1, no_files: 1 });
         let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
         for given in ["", "database", "tls", "tls/deep", "tls/deep/key"] {
             assert_eq!(owner(&data.join(given)), 65_534, "{given}");

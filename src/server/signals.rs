@@ -24,14 +24,14 @@ const STRAY: [(libc::c_int, &str); 11] = [
 ];
 
 /// What tells the server to stop. Taken from the very start, so that no signal is lost.
-pub struct Signals {
+pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
     /// Ends with this value.
     _stray: JoinSet<()>,
 }
 
-impl Signals {
+impl StopSignals {
     /// # Errors
     /// The system refuses a handler.
     pub fn take() -> io::Result<Self> {
@@ -39,7 +39,7 @@ impl Signals {
         for (number, name) in STRAY {
             stray.spawn(pass_over(signal(SignalKind::from_raw(number))?, name));
         }
-        Ok(Signals {
+        Ok(StopSignals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             _stray: stray,

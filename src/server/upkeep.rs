@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts;
-use crate::background::{Round, Work};
+use crate::background::{WorkDescription, WorkRound};
 use crate::catalog::Catalog;
 use crate::dhcp::Dhcp;
 use crate::dhcp::lease_actions::EXPIRED_AT_ONCE_MAX;
@@ -20,45 +20,45 @@ use crate::netboot::Netboot;
 use crate::records::Records;
 use crate::records::pruning::Mode;
 use crate::runs::Runs;
-use crate::runs::deadlines::{Watch, next_deadline};
+use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 
-const DEADLINES: Work = Work {
+const DEADLINES: WorkDescription = WorkDescription {
     name: "deadlines",
     about: "Ends boots, waits and jobs that are overdue, when the next one is due.",
     period: Duration::from_secs(1),
     nudged_by: "",
 };
-const SILENT_BOOTS: Work = Work {
+const SILENT_BOOTS: WorkDescription = WorkDescription {
     name: "silent-boots",
     about: "Tells of boots that stopped without a word.",
     period: Duration::from_secs(1),
     nudged_by: "",
 };
-const LEASE_EXPIRY: Work = Work {
+const LEASE_EXPIRY: WorkDescription = WorkDescription {
     name: "lease-expiry",
     about: "Marks leases that ran out, and clears the address of their machines.",
     period: Duration::from_secs(5),
     nudged_by: "",
 };
-const LEASE_CLOCK: Work = Work {
+const LEASE_CLOCK: WorkDescription = WorkDescription {
     name: "lease-clock",
     about: "Moves leases along with a clock that was set.",
     period: Duration::from_secs(1),
     nudged_by: "",
 };
-const STORE_CHECK: Work = Work {
+const STORE_CHECK: WorkDescription = WorkDescription {
     name: "store-check",
     about: "Probes a database that nobody wrote to for 15 seconds or that failed, and looks at its room.",
     period: Duration::from_secs(5),
     nudged_by: "",
 };
-const RENDER_CHECK: Work = Work {
+const RENDER_CHECK: WorkDescription = WorkDescription {
     name: "render-check",
     about: "Looks whether the workers that render documents can be started.",
     period: Duration::from_secs(5),
     nudged_by: "",
 };
-const PRUNING: Work = Work {
+const PRUNING: WorkDescription = WorkDescription {
     name: "pruning",
     about: "Deletes runs, jobs, logs, served documents and events that are older than the settings allow.",
     period: Duration::from_secs(600),
@@ -66,14 +66,14 @@ const PRUNING: Work = Work {
 };
 
 /// The services of a server, and what tells them to end.
-pub(super) type Tasks<'a> = (&'a mut JoinSet<anyhow::Result<()>>, &'a CancellationToken);
+pub(super) type ServiceTasks<'a> = (&'a mut JoinSet<anyhow::Result<()>>, &'a CancellationToken);
 
 /// Registers all work and starts it.
-pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): Tasks<'_>) {
+pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): ServiceTasks<'_>) {
     let kernel = &app.kernel;
     app.dhcp.look_for_future_leases(kernel.now());
     spawn(app, (LEASE_CLOCK, FollowClock(Arc::clone(&app.dhcp), Arc::clone(kernel))), (tasks, shutdown));
-    let deadlines = Deadlines::new(Arc::clone(kernel), Arc::clone(&app.runs));
+    let deadlines = DeadlineCheck::new(Arc::clone(kernel), Arc::clone(&app.runs));
     spawn(app, (DEADLINES, deadlines), (tasks, shutdown));
     let silent = SilentBoots(Arc::clone(&app.netboot), Arc::clone(kernel));
     spawn(app, (SILENT_BOOTS, silent), (tasks, shutdown));
@@ -93,7 +93,11 @@ pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): Tasks<'_>) {
     tasks.spawn(async { Ok(running.await?) });
 }
 
-fn spawn(app: &Houses, (work, round): (Work, impl Round), (tasks, shutdown): Tasks<'_>) {
+fn spawn(
+    app: &Houses,
+    (work, round): (WorkDescription, impl WorkRound),
+    (tasks, shutdown): ServiceTasks<'_>,
+) {
     let running = app.background.register(work).run(round, shutdown.clone());
     tasks.spawn(async {
         running.await;
@@ -102,7 +106,7 @@ fn spawn(app: &Houses, (work, round): (Work, impl Round), (tasks, shutdown): Tas
 }
 
 /// Waits with the walk over all machines until something is due or was written.
-struct Deadlines {
+struct DeadlineCheck {
     kernel: Arc<Kernel>,
     runs: Arc<Runs>,
     up_since: Timestamp,
@@ -110,16 +114,16 @@ struct Deadlines {
     next: Option<Timestamp>,
 }
 
-impl Deadlines {
+impl DeadlineCheck {
     fn new(kernel: Arc<Kernel>, runs: Arc<Runs>) -> Self {
         let (up_since, committed) = (kernel.now(), kernel.committed());
-        Deadlines { kernel, runs, up_since, committed, next: Some(up_since) }
+        DeadlineCheck { kernel, runs, up_since, committed, next: Some(up_since) }
     }
 }
 
-impl Round for Deadlines {
+impl WorkRound for DeadlineCheck {
     async fn round(&mut self) -> Result<(), Error> {
-        let watch = Watch { now: self.kernel.now(), up_since: self.up_since };
+        let watch = DeadlineWatch { now: self.kernel.now(), up_since: self.up_since };
         let is_due = self.next.is_some_and(|at| at <= watch.now);
         let ended = if is_due { self.runs.expire(watch).await.map(drop) } else { Ok(()) };
         let changed =
@@ -134,7 +138,7 @@ impl Round for Deadlines {
 
 struct SilentBoots(Arc<Netboot>, Arc<Kernel>);
 
-impl Round for SilentBoots {
+impl WorkRound for SilentBoots {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.tell_silent_boots(self.1.now());
         Ok(())
@@ -147,7 +151,7 @@ struct LeaseExpiry {
     shutdown: CancellationToken,
 }
 
-impl Round for LeaseExpiry {
+impl WorkRound for LeaseExpiry {
     async fn round(&mut self) -> Result<(), Error> {
         // A group that is full is followed by another at once.
         while !self.shutdown.is_cancelled() {
@@ -161,7 +165,7 @@ impl Round for LeaseExpiry {
 
 struct FollowClock(Arc<Dhcp>, Arc<Kernel>);
 
-impl Round for FollowClock {
+impl WorkRound for FollowClock {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.follow_clock(self.1.now(), Instant::now()).await
     }
@@ -169,7 +173,7 @@ impl Round for FollowClock {
 
 struct StoreCheck(Arc<Kernel>);
 
-impl Round for StoreCheck {
+impl WorkRound for StoreCheck {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.check_store(self.0.now()).await;
         Ok(())
@@ -178,7 +182,7 @@ impl Round for StoreCheck {
 
 struct RenderCheck(Arc<Catalog>);
 
-impl Round for RenderCheck {
+impl WorkRound for RenderCheck {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.render_outage().map_or(Ok(()), |why| Err(Error::Failed(why)))
     }
@@ -186,7 +190,7 @@ impl Round for RenderCheck {
 
 struct Pruning(Arc<Records>, Arc<Kernel>);
 
-impl Round for Pruning {
+impl WorkRound for Pruning {
     async fn round(&mut self) -> Result<(), Error> {
         // What is due beyond one round is deleted in the next ones, so that a change of the settings does not
         // keep the database busy.

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::background::{Handle, Work};
+use crate::background::{WorkDescription, WorkHandle};
 use crate::houses::Houses;
 use crate::insight::activity_log;
 use crate::kernel::Kernel;
-use crate::kernel::event_queue::Notes;
+use crate::kernel::event_queue::EventQueue;
 
 /// How long the last lines of the log may take after everything has ended.
 const LOGGED_SOON: Duration = Duration::from_secs(2);
 
-const EVENT_QUEUE: Work = Work {
+const EVENT_QUEUE: WorkDescription = WorkDescription {
     name: "event-queue",
     about: "Writes the events that nothing waits for: files that were served, offers, boots that stopped.",
     period: Duration::ZERO,
@@ -23,20 +23,24 @@ const EVENT_QUEUE: Work = Work {
 };
 
 /// The queue of notes is written until everything that may add to it has ended.
-pub(super) struct QueueEnd {
+pub(super) struct QueueTask {
     pub stop: CancellationToken,
     pub task: tokio::task::JoinHandle<()>,
 }
 
-impl QueueEnd {
-    pub fn start(app: &Houses, queue: Notes) -> Self {
+impl QueueTask {
+    pub fn start(app: &Houses, queue: EventQueue) -> Self {
         let (stop, handle) = (CancellationToken::new(), app.background.register(EVENT_QUEUE));
         let writing = write_queue((Arc::clone(&app.kernel), queue), handle, stop.clone());
-        QueueEnd { task: tokio::spawn(writing), stop }
+        QueueTask { task: tokio::spawn(writing), stop }
     }
 }
 
-async fn write_queue((kernel, mut queue): (Arc<Kernel>, Notes), handle: Handle, stop: CancellationToken) {
+async fn write_queue(
+    (kernel, mut queue): (Arc<Kernel>, EventQueue),
+    handle: WorkHandle,
+    stop: CancellationToken,
+) {
     while let Some(events) = queue.next_group(&stop).await {
         // What was not written is counted and logged with the reason; there is nobody to be told.
         handle.watch(kernel.write_group(events)).await.ok();
@@ -44,17 +48,17 @@ async fn write_queue((kernel, mut queue): (Arc<Kernel>, Notes), handle: Handle, 
 }
 
 /// The log of what happens to machines goes on until what happened last is in it.
-pub(super) struct LogEnd {
+pub(super) struct LogTask {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,
 }
 
-impl LogEnd {
+impl LogTask {
     pub fn start(app: &Houses) -> Self {
         let (stop, handle) = (CancellationToken::new(), app.background.register(activity_log::WORK));
         let from = (Arc::clone(&app.kernel), app.kernel.last_event());
         let logging = activity_log::run(from, handle, stop.clone());
-        LogEnd { task: tokio::spawn(logging), stop }
+        LogTask { task: tokio::spawn(logging), stop }
     }
 
     pub async fn finish(self) {

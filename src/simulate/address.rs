@@ -8,42 +8,42 @@ use std::net::{Ipv4Addr, UdpSocket};
 
 use tokio::process::Command;
 
-use crate::simulate::dhcp::Reach;
-use crate::simulate::failure::Failure;
+use crate::simulate::dhcp::DhcpReach;
+use crate::simulate::failure::StepFailure;
 
 /// An address that packets can leave from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct UsableAddress {
     pub address: Ipv4Addr,
     /// The interface it was added to, and with which prefix.
     added: Option<(String, u8)>,
 }
 
-impl Held {
+impl UsableAddress {
     /// Takes an address that is there.
     pub fn existing(address: Ipv4Addr) -> Self {
-        Held { address, added: None }
+        UsableAddress { address, added: None }
     }
 
     /// Takes the address of a lease.
     ///
     /// # Errors
     /// It is not an address of this host and cannot be made one.
-    pub async fn take(address: Ipv4Addr, prefix: u8, reach: &Reach) -> Result<Self, Failure> {
+    pub async fn take(address: Ipv4Addr, prefix: u8, reach: &DhcpReach) -> Result<Self, StepFailure> {
         let expected = format!("to speak from the leased address {address}");
         match UdpSocket::bind((address, 0)) {
-            Ok(_) => Ok(Held::existing(address)),
+            Ok(_) => Ok(UsableAddress::existing(address)),
             Err(error) if error.kind() != io::ErrorKind::AddrNotAvailable => {
-                Err(Failure::new("address", expected, error.to_string()))
+                Err(StepFailure::new("address", expected, error.to_string()))
             }
             Err(_) => match reach {
-                Reach::Interface(name) => {
+                DhcpReach::Interface(name) => {
                     ip("add", address, (prefix, name))
                         .await
-                        .map_err(|came| Failure::new("address", expected, came))?;
-                    Ok(Held { address, added: Some((name.clone(), prefix)) })
+                        .map_err(|came| StepFailure::new("address", expected, came))?;
+                    Ok(UsableAddress { address, added: Some((name.clone(), prefix)) })
                 }
-                Reach::Relay { .. } => Err(Failure::new(
+                DhcpReach::Relay { .. } => Err(StepFailure::new(
                     "address",
                     expected,
                     "it is not an address of this host: give the subnet a pool inside 127.0.0.0/8, or \

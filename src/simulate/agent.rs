@@ -1,4 +1,4 @@
-//! The agent of an installed or a live system: the real one, with its server seen through [`Played`].
+//! The agent of an installed or a live system: the real one, with its server seen through [`ShownServer`].
 //!
 //! Jobs are handed to it without their files, so that nothing runs on this host: it reports them begun and
 //! ended as always. With `--run-jobs` the files stay, and their scripts run here.
@@ -13,18 +13,20 @@ use std::time::Instant;
 use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
 
-use crate::agent::{self, Agent, AgentArgs, AgentConfig, Asked, End, Remote, Server, Trouble};
+use crate::agent::{
+    self, Agent, AgentArgs, AgentConfig, AgentEnd, AgentServer, CallError, RemoteServer, WorkAnswer,
+};
 use crate::model::{AgentReport, JobOffer, JobReport, JobState, LogEnd, Mac, TokenGrant};
-use crate::simulate::console::Console;
-use crate::simulate::failure::Failure;
-use crate::simulate::options::Options;
+use crate::simulate::console::MachineConsole;
+use crate::simulate::failure::StepFailure;
+use crate::simulate::options::SimulateOptions;
 
 /// How long a server may hold back its answer when there is nothing to do, in seconds.
 const IDLE_SECONDS: u32 = 1;
 
 /// How the work of an agent ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum AgentEnd {
+pub enum AgentResult {
     /// There is nothing left to do.
     Idle,
     /// The server wants the machine to boot anew, and says why.
@@ -35,8 +37,8 @@ pub enum AgentEnd {
 
 /// The machine that an agent works on.
 #[derive(Debug, Clone, Copy)]
-pub struct Host<'a> {
-    pub options: &'a Options,
+pub struct AgentHost<'a> {
+    pub options: &'a SimulateOptions,
     pub mac: Mac,
     /// The task that cuts the power when it runs.
     pub cut_at: Option<&'a str>,
@@ -46,20 +48,25 @@ pub struct Host<'a> {
 ///
 /// # Errors
 /// A configuration the agent does not take, a server that refuses it, or a job that failed.
-pub async fn work(configuration: &str, host: Host<'_>, console: &mut Console) -> Result<AgentEnd, Failure> {
-    let Host { options, mac, cut_at } = host;
-    let broken = |what: &str, came: String| Failure::new("agent", what, came);
-    let folder = Folder::make(mac).map_err(|error| broken("a folder for its jobs", error.to_string()))?;
+pub async fn work(
+    configuration: &str,
+    host: AgentHost<'_>,
+    console: &mut MachineConsole,
+) -> Result<AgentResult, StepFailure> {
+    let AgentHost { options, mac, cut_at } = host;
+    let folder =
+        AgentFolder::make(mac).map_err(|error| agent_failure("a folder for its jobs", error.to_string()))?;
     let config = folder.configure(configuration);
-    let config = config.map_err(|came| broken("a configuration that it can use", came))?;
-    let remote = Remote::new(&config).map_err(|error| broken("a server to talk to", error.to_string()))?;
+    let config = config.map_err(|came| agent_failure("a configuration that it can use", came))?;
+    let remote = RemoteServer::new(&config)
+        .map_err(|error| agent_failure("a server to talk to", error.to_string()))?;
     console.say("agent", format!("asks {} for jobs", config.server)).await;
-    let played = Played {
+    let played = ShownServer {
         remote,
         runs: options.run_jobs,
         cut_at,
         cut: Notify::new(),
-        seen: Mutex::new(Seen { console, jobs: BTreeMap::new(), reboot: None }),
+        seen: Mutex::new(AgentTraffic { console, jobs: BTreeMap::new(), reboot: None }),
     };
     let agent = Agent {
         environment: config.environment,
@@ -69,72 +76,76 @@ pub async fn work(configuration: &str, host: Host<'_>, console: &mut Console) ->
     };
     let ended = tokio::select! {
         ended = agent::run(&agent, &played) => ended,
-        () = played.cut.notified() => return Ok(AgentEnd::PowerCut),
+        () = played.cut.notified() => return Ok(AgentResult::PowerCut),
     };
     let seen = played.seen.into_inner();
     match ended {
-        Err(error) => Err(broken("its folder to stay", error.to_string())),
-        Ok(End::Failed(why)) => Err(broken("jobs, or the word that there are none", why)),
+        Err(error) => Err(agent_failure("its folder to stay", error.to_string())),
+        Ok(AgentEnd::Failed(why)) => Err(agent_failure("jobs, or the word that there are none", why)),
         Ok(_) => match seen.jobs.into_values().find_map(|job| job.failed.map(|why| (job.task, why))) {
-            Some((task, why)) => Err(Failure::new("job", format!("the task {task} to end well"), why)),
-            None => Ok(seen.reboot.map_or(AgentEnd::Idle, AgentEnd::Reboot)),
+            Some((task, why)) => Err(StepFailure::new("job", format!("the task {task} to end well"), why)),
+            None => Ok(seen.reboot.map_or(AgentResult::Idle, AgentResult::Reboot)),
         },
     }
 }
 
+fn agent_failure(what: &str, came: String) -> StepFailure {
+    StepFailure::new("agent", what, came)
+}
+
 /// The server, with everything that passes between it and the agent shown on the machine's console.
-struct Played<'a> {
-    remote: Remote,
+struct ShownServer<'a> {
+    remote: RemoteServer,
     runs: bool,
     cut_at: Option<&'a str>,
     cut: Notify,
-    seen: Mutex<Seen<'a>>,
+    seen: Mutex<AgentTraffic<'a>>,
 }
 
 /// What passed so far.
-struct Seen<'a> {
-    console: &'a mut Console,
-    jobs: BTreeMap<Uuid, Job>,
+struct AgentTraffic<'a> {
+    console: &'a mut MachineConsole,
+    jobs: BTreeMap<Uuid, ShownJob>,
     /// Why the server wants the machine to boot anew.
     reboot: Option<String>,
 }
 
-struct Job {
+struct ShownJob {
     task: String,
     began: Instant,
     log_bytes: u64,
     failed: Option<String>,
 }
 
-impl Server for Played<'_> {
-    async fn next_job(&self, report: &AgentReport) -> Result<Asked, Trouble> {
+impl AgentServer for ShownServer<'_> {
+    async fn next_job(&self, report: &AgentReport) -> Result<WorkAnswer, CallError> {
         let wait_seconds = report.wait_seconds.min(IDLE_SECONDS);
         let asked = self.remote.next_job(&AgentReport { wait_seconds, ..report.clone() }).await?;
-        let Asked::Offer(offer) = asked else { return Ok(asked) };
+        let WorkAnswer::Offer(offer) = asked else { return Ok(asked) };
         let mut seen = self.seen.lock().await;
         match offer {
             JobOffer::Reboot { reason } => {
                 seen.console.say("agent", format!("is told to reboot: {reason}")).await;
                 seen.reboot = Some(reason.clone());
-                Ok(Asked::Offer(JobOffer::Reboot { reason }))
+                Ok(WorkAnswer::Offer(JobOffer::Reboot { reason }))
             }
             JobOffer::Run(mut work) => {
                 // A task that is tried again is judged by its last try.
                 seen.jobs.retain(|_, job| job.task != work.task);
                 let (task, log_bytes) = (work.task.clone(), work.log_bytes);
-                seen.jobs.insert(work.id, Job { task, began: Instant::now(), log_bytes, failed: None });
+                seen.jobs.insert(work.id, ShownJob { task, began: Instant::now(), log_bytes, failed: None });
                 let (files, stage) = (work.files.len(), &work.stage);
                 let text = format!("{} of {stage}, try {}, {files} files", work.task, work.attempt);
                 seen.console.say("job", text).await;
                 if !self.runs {
                     work.files.clear();
                 }
-                Ok(Asked::Offer(JobOffer::Run(work)))
+                Ok(WorkAnswer::Offer(JobOffer::Run(work)))
             }
         }
     }
 
-    async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<(), Trouble> {
+    async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<(), CallError> {
         let ends = report.exit.is_some() || report.state == Some(JobState::Failed);
         if ends && !self.runs {
             self.pretend(job).await?;
@@ -149,18 +160,18 @@ impl Server for Played<'_> {
         Ok(())
     }
 
-    async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, Trouble> {
+    async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, CallError> {
         self.remote.put_log(job, offset, piece).await
     }
 
-    async fn renew_token(&self) -> Result<TokenGrant, Trouble> {
+    async fn renew_token(&self) -> Result<TokenGrant, CallError> {
         self.remote.renew_token().await
     }
 }
 
-impl Played<'_> {
+impl ShownServer<'_> {
     /// Says in a job's log that nothing was run.
-    async fn pretend(&self, job: Uuid) -> Result<(), Trouble> {
+    async fn pretend(&self, job: Uuid) -> Result<(), CallError> {
         let offset = self.seen.lock().await.jobs.get(&job).map_or(0, |job| job.log_bytes);
         let line = b"simulated: the scripts of this job were not run\n";
         self.remote.put_log(job, offset, line.to_vec()).await.map(drop)
@@ -169,7 +180,7 @@ impl Played<'_> {
     /// Cuts the power if it is this job's turn; then nothing goes on any more.
     async fn cut_power_at(&self, job: Uuid) {
         let mut seen = self.seen.lock().await;
-        let Seen { console, jobs, .. } = &mut *seen;
+        let AgentTraffic { console, jobs, .. } = &mut *seen;
         let task = jobs.get(&job).map(|job| job.task.as_str());
         if task.is_none() || task != self.cut_at {
             return;
@@ -182,7 +193,7 @@ impl Played<'_> {
 
     async fn ended(&self, id: Uuid, report: &JobReport) {
         let mut seen = self.seen.lock().await;
-        let Seen { console, jobs, .. } = &mut *seen;
+        let AgentTraffic { console, jobs, .. } = &mut *seen;
         let Some(job) = jobs.get_mut(&id) else { return };
         let how = match (report.exit, &report.reason) {
             (Some(exit), _) => format!("exit {exit}"),
@@ -199,14 +210,14 @@ impl Played<'_> {
 }
 
 /// A folder of one machine's agent, for its owner only. Dropping it removes it.
-struct Folder(PathBuf);
+struct AgentFolder(PathBuf);
 
-impl Folder {
+impl AgentFolder {
     fn make(mac: Mac) -> io::Result<Self> {
         let name = format!("metalwright-simulate-{}-{}", mac.dashed(), Uuid::new_v4().simple());
         let path = std::env::temp_dir().join(name);
         DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Folder(path))
+        Ok(AgentFolder(path))
     }
 
     /// Writes the configuration as the installer did, and reads it as the agent does.
@@ -221,12 +232,13 @@ impl Folder {
         };
         let config = AgentConfig::load(args).map_err(|error| error.to_string())?;
         // A machine that is played must not switch off the one it is played on.
-        let manner = agent::Manner { power: agent::Power::Forbidden, until: agent::Until::Idle };
+        let manner =
+            agent::AgentPolicy { power: agent::PowerPolicy::Forbidden, until: agent::StopCondition::Idle };
         Ok(AgentConfig { manner, ..config })
     }
 }
 
-impl Drop for Folder {
+impl Drop for AgentFolder {
     fn drop(&mut self) {
         // What is left over lies in the folder for temporary files.
         let _ = fs::remove_dir_all(&self.0);

@@ -16,7 +16,7 @@ const CAPABILITY_CHARS_MIN: usize = 16;
 
 /// One printed step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Line {
+pub struct ConsoleLine {
     pub mac: Mac,
     /// Counts the power-ons of the machine, from 1.
     pub power_on: u32,
@@ -27,7 +27,7 @@ pub struct Line {
     pub text: String,
 }
 
-impl Line {
+impl ConsoleLine {
     /// As people read it: `+  12 ms  dhcp    OFFER 10.0.0.100 …`.
     pub fn to_text(&self) -> String {
         let kind = self.step.split('.').next().unwrap_or(self.step);
@@ -37,11 +37,11 @@ impl Line {
 
 /// How long steps took, by kind, in microseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Durations(BTreeMap<&'static str, Vec<u64>>);
+pub struct StepDurations(BTreeMap<&'static str, Vec<u64>>);
 
 /// The durations of one kind of step, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Percentiles {
+pub struct StepPercentiles {
     pub step: &'static str,
     pub count: usize,
     pub p50: f64,
@@ -50,45 +50,59 @@ pub struct Percentiles {
     pub max: f64,
 }
 
-impl Durations {
+impl StepDurations {
     pub fn add(&mut self, step: &'static str, took: Duration) {
         self.0.entry(step).or_default().push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 
-    pub fn merge(&mut self, other: Durations) {
+    pub fn merge(&mut self, other: StepDurations) {
         for (step, durations) in other.0 {
             self.0.entry(step).or_default().extend(durations);
         }
     }
 
     /// One row for each kind of step.
-    pub fn percentiles(mut self) -> Vec<Percentiles> {
+    pub fn percentiles(mut self) -> Vec<StepPercentiles> {
         let rows = self.0.iter_mut().map(|(step, durations)| {
             durations.sort_unstable();
             // The nearest rank: the smallest value that so many percent do not exceed.
-            let at = |percent: usize| {
-                let rank = (durations.len() * percent).div_ceil(100).max(1);
-                durations.get(rank - 1).map_or(0.0, |micros| *micros as f64 / 1000.0)
-            };
-            Percentiles { step, count: durations.len(), p50: at(50), p95: at(95), p99: at(99), max: at(100) }
+            StepPercentiles {
+                step,
+                count: durations.len(),
+                p50: percentile(&durations, 50),
+                p95: percentile(&durations, 95),
+                p99: percentile(&durations, 99),
+                max: percentile(&durations, 100),
+            }
         });
         rows.collect()
     }
 }
 
-/// Where one machine says its steps.
-#[derive(Debug)]
-pub struct Console {
-    mac: Mac,
-    lines: mpsc::Sender<Line>,
-    powered_on: Instant,
-    power_on: u32,
-    durations: Durations,
+fn percentile(durations: &[u64], percent: usize) -> f64 {
+    let rank = (durations.len() * percent).div_ceil(100).max(1);
+    durations.get(rank - 1).map_or(0.0, |micros| *micros as f64 / 1000.0)
 }
 
-impl Console {
-    pub fn new(mac: Mac, lines: mpsc::Sender<Line>) -> Self {
-        Console { mac, lines, powered_on: Instant::now(), power_on: 0, durations: Durations::default() }
+/// Where one machine says its steps.
+#[derive(Debug)]
+pub struct MachineConsole {
+    mac: Mac,
+    lines: mpsc::Sender<ConsoleLine>,
+    powered_on: Instant,
+    power_on: u32,
+    durations: StepDurations,
+}
+
+impl MachineConsole {
+    pub fn new(mac: Mac, lines: mpsc::Sender<ConsoleLine>) -> Self {
+        MachineConsole {
+            mac,
+            lines,
+            powered_on: Instant::now(),
+            power_on: 0,
+            durations: StepDurations::default(),
+        }
     }
 
     /// The machine is switched on: its clock begins anew.
@@ -102,7 +116,7 @@ impl Console {
     pub async fn say(&mut self, step: &'static str, text: impl Into<String>) {
         let ms = u64::try_from(self.powered_on.elapsed().as_millis()).unwrap_or(u64::MAX);
         let text = without_capability(&text.into());
-        let line = Line { mac: self.mac, power_on: self.power_on, ms, step, text };
+        let line = ConsoleLine { mac: self.mac, power_on: self.power_on, ms, step, text };
         // Nobody prints any more once the whole run has been given up.
         let _ = self.lines.send(line).await;
     }
@@ -117,7 +131,7 @@ impl Console {
         self.power_on
     }
 
-    pub fn into_durations(self) -> Durations {
+    pub fn into_durations(self) -> StepDurations {
         self.durations
     }
 }
@@ -152,7 +166,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_values_that_occurred() {
-        let mut durations = Durations::default();
+        let mut durations = StepDurations::default();
         (1..=100).for_each(|ms| durations.add("script", Duration::from_millis(ms)));
         durations.add("kernel", Duration::from_millis(7));
         let rows = durations.percentiles();
@@ -169,7 +183,8 @@ mod tests {
     #[test]
     fn a_line_has_the_time_the_kind_and_the_text() {
         let mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
-        let line = Line { mac, power_on: 1, ms: 12, step: "dhcp.offer", text: "OFFER 10.0.0.100".into() };
+        let line =
+            ConsoleLine { mac, power_on: 1, ms: 12, step: "dhcp.offer", text: "OFFER 10.0.0.100".into() };
         assert_eq!(line.to_text(), "+   12 ms  dhcp    OFFER 10.0.0.100");
     }
 }

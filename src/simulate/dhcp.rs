@@ -3,7 +3,7 @@
 //!
 //! A broadcast does not leave the loopback interface, so there the simulator is a relay: it puts its own
 //! address in `giaddr` and asks for the reply at its source port (RFC 8357). On a named interface it
-//! broadcasts from port 68 like any client. Start reading at [`Dhcp::lease`].
+//! broadcasts from port 68 like any client. Start reading at [`DhcpSession::lease`].
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, MessageType, Packet, codes, encode_listed, parse};
-use crate::simulate::console::Console;
-use crate::simulate::failure::Failure;
-use crate::simulate::firmware::{Identity, Offered, Speaker};
+use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, DhcpPacket, MessageType, codes, encode_listed, parse};
+use crate::simulate::console::MachineConsole;
+use crate::simulate::failure::StepFailure;
+use crate::simulate::firmware::{DhcpProgram, MachineIdentity, OfferedAddress};
 
 /// How often a message is sent before the client gives up.
 const TRIES: u32 = 4;
@@ -28,7 +28,7 @@ const SOURCE_PORT: [u8; 2] = [19, 0];
 
 /// How the simulated machine reaches a DHCP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
+pub enum DhcpReach {
     /// As a relay agent with the address `relay`, to this server.
     Relay { server: SocketAddrV4, relay: Ipv4Addr },
     /// By broadcast on this interface.
@@ -37,7 +37,7 @@ pub enum Reach {
 
 /// A DHCP client of one machine.
 #[derive(Debug)]
-pub struct Dhcp {
+pub struct DhcpSession {
     socket: UdpSocket,
     relay: Option<Ipv4Addr>,
     server: SocketAddr,
@@ -47,36 +47,36 @@ pub struct Dhcp {
 
 /// What a machine was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
+pub struct ClientLease {
     pub address: Ipv4Addr,
     pub prefix: u8,
     pub next_server: Ipv4Addr,
     /// `file`, or option 67; empty where there is nothing to boot.
     pub boot_file: String,
-    ack: Packet,
+    ack: DhcpPacket,
 }
 
-impl Dhcp {
+impl DhcpSession {
     /// Opens the socket of a client.
     ///
     /// # Errors
     /// The address or the interface is not there, or port 68 needs more rights.
-    pub async fn open(reach: &Reach, first_wait: Duration) -> Result<Self, Failure> {
+    pub async fn open(reach: &DhcpReach, first_wait: Duration) -> Result<Self, StepFailure> {
         let refused = |what: String| {
-            move |error: io::Error| Failure::new("dhcp", what, format!("the system says: {error}"))
+            move |error: io::Error| StepFailure::new("dhcp", what, format!("the system says: {error}"))
         };
         match reach {
-            Reach::Relay { server, relay } => {
+            DhcpReach::Relay { server, relay } => {
                 let socket = UdpSocket::bind((*relay, 0)).await;
                 let socket = socket.map_err(refused(format!("to send from the relay address {relay}")))?;
-                Ok(Dhcp { socket, relay: Some(*relay), server: (*server).into(), first_wait })
+                Ok(DhcpSession { socket, relay: Some(*relay), server: (*server).into(), first_wait })
             }
-            Reach::Interface(name) => {
+            DhcpReach::Interface(name) => {
                 let socket = bind_to_interface(name);
                 let socket =
                     socket.map_err(refused(format!("to use port {CLIENT_PORT} of interface {name}")))?;
                 let server = SocketAddr::from((Ipv4Addr::BROADCAST, SERVER_PORT));
-                Ok(Dhcp { socket, relay: None, server, first_wait })
+                Ok(DhcpSession { socket, relay: None, server, first_wait })
             }
         }
     }
@@ -87,10 +87,10 @@ impl Dhcp {
     /// No answer, or one that a real client would not take.
     pub async fn lease(
         &self,
-        identity: &Identity,
-        speaker: Speaker,
-        console: &mut Console,
-    ) -> Result<Lease, Failure> {
+        identity: &MachineIdentity,
+        speaker: DhcpProgram,
+        console: &mut MachineConsole,
+    ) -> Result<ClientLease, StepFailure> {
         let mut discover = speaker.discover(identity, random_xid());
         match self.relay {
             Some(relay) => {
@@ -105,27 +105,27 @@ impl Dhcp {
         let offered = read_reply(speaker, (&discover, &offer))?;
         console.step("dhcp.offer", began, format!("OFFER {}", offered.describe())).await;
         let Some(server) = offer.server_identifier() else {
-            return Err(Failure::new("dhcp", "option 54 in the OFFER", "there is none"));
+            return Err(StepFailure::new("dhcp", "option 54 in the OFFER", "there is none"));
         };
         let began = Instant::now();
-        let request = Speaker::request(&discover, Offered { address: offered.address, server });
+        let request = DhcpProgram::request(&discover, OfferedAddress { address: offered.address, server });
         let ack = self.exchange(&request, &[MessageType::Ack, MessageType::Nak]).await?;
         if ack.message_type() == Some(MessageType::Nak) {
             let why = ack.options.get(codes::MESSAGE).unwrap_or_default();
             let came = format!("a NAK came: {}", String::from_utf8_lossy(why));
-            return Err(Failure::new("dhcp", format!("an ACK for {}", offered.address), came));
+            return Err(StepFailure::new("dhcp", format!("an ACK for {}", offered.address), came));
         }
         let lease = read_reply(speaker, (&request, &ack))?;
         if (lease.address, &lease.boot_file) != (offered.address, &offered.boot_file) {
             let (expected, came) = (offered.describe(), lease.describe());
-            return Err(Failure::new("dhcp", format!("an ACK like the OFFER, {expected}"), came));
+            return Err(StepFailure::new("dhcp", format!("an ACK like the OFFER, {expected}"), came));
         }
         console.step("dhcp.ack", began, format!("ACK {} from {server}", lease.address)).await;
         Ok(lease)
     }
 
     /// Sends until an answer of one of the kinds comes.
-    async fn exchange(&self, message: &Packet, kinds: &[MessageType]) -> Result<Packet, Failure> {
+    async fn exchange(&self, message: &DhcpPacket, kinds: &[MessageType]) -> Result<DhcpPacket, StepFailure> {
         let bytes = encode_listed(message);
         let began = Instant::now();
         let mut wait = self.first_wait;
@@ -144,23 +144,23 @@ impl Dhcp {
         Err(self.failure(kinds, came))
     }
 
-    fn failure(&self, kinds: &[MessageType], came: String) -> Failure {
+    fn failure(&self, kinds: &[MessageType], came: String) -> StepFailure {
         let kind = if kinds.contains(&MessageType::Offer) { "an OFFER" } else { "an ACK" };
-        Failure::new("dhcp", format!("{kind} from {}", self.server), came)
+        StepFailure::new("dhcp", format!("{kind} from {}", self.server), came)
     }
 
     /// The next answer before the deadline; an error is the last thing that was none.
     async fn answer(
         &self,
-        message: &Packet,
+        message: &DhcpPacket,
         kinds: &[MessageType],
         until: Deadline,
-    ) -> Result<Option<Packet>, String> {
+    ) -> Result<Option<DhcpPacket>, String> {
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
         let mut stray = None;
         for _ in 0..STRAY_PACKETS_MAX {
             let Ok(received) = timeout_at(until, self.socket.recv_from(&mut buffer)).await else { break };
-            // A port that is closed is told of here; the next try may find it open.
+            // This error reports a closed port; the next try may find it open.
             let Ok((bytes, from)) = received else { continue };
             match parse(buffer.get(..bytes).unwrap_or_default()) {
                 Ok(packet) if packet.op != 2 || packet.xid != message.xid => {}
@@ -178,12 +178,12 @@ impl Dhcp {
     }
 }
 
-impl Lease {
+impl ClientLease {
     /// Whether the reply names something to boot for this speaker.
-    pub fn boots(&self, speaker: Speaker) -> bool {
+    pub fn boots(&self, speaker: DhcpProgram) -> bool {
         match speaker {
             // EDK2 takes an offer without its class for one that gives an address only.
-            Speaker::Edk2Http => !self.boot_file.is_empty() && self.is_http_client(),
+            DhcpProgram::Edk2Http => !self.boot_file.is_empty() && self.is_http_client(),
             _ => !self.boot_file.is_empty(),
         }
     }
@@ -206,8 +206,11 @@ impl Lease {
 }
 
 /// Checks a reply as clients and relays do, and takes from it what they take.
-fn read_reply(speaker: Speaker, (request, reply): (&Packet, &Packet)) -> Result<Lease, Failure> {
-    let wrong = |expected: &str, came: String| Err(Failure::new("dhcp", expected, came));
+fn read_reply(
+    speaker: DhcpProgram,
+    (request, reply): (&DhcpPacket, &DhcpPacket),
+) -> Result<ClientLease, StepFailure> {
+    let wrong = |expected: &str, came: String| Err(StepFailure::new("dhcp", expected, came));
     for code in [codes::RELAY_AGENT, codes::CLIENT_IDENTIFIER] {
         let (sent, came) = (request.options.get(code), reply.options.get(code));
         if sent != came {
@@ -230,7 +233,7 @@ fn read_reply(speaker: Speaker, (request, reply): (&Packet, &Packet)) -> Result<
     if !field.is_empty() && !option.is_empty() && field != option {
         return wrong("`file` and option 67 to be the same", format!("`{field}` and `{option}` came"));
     }
-    let lease = Lease {
+    let lease = ClientLease {
         address: reply.yiaddr,
         prefix: u8::try_from(u32::from_be_bytes(mask).leading_ones()).unwrap_or(32),
         next_server: reply.siaddr,
@@ -241,22 +244,22 @@ fn read_reply(speaker: Speaker, (request, reply): (&Packet, &Packet)) -> Result<
 }
 
 /// What each firmware makes of the boot data; see EDK2's classes of offers.
-fn check_boot_data(speaker: Speaker, lease: Lease) -> Result<Lease, Failure> {
-    let wrong = |expected: &str, came: String| Err(Failure::new("dhcp", expected, came));
+fn check_boot_data(speaker: DhcpProgram, lease: ClientLease) -> Result<ClientLease, StepFailure> {
+    let wrong = |expected: &str, came: String| Err(StepFailure::new("dhcp", expected, came));
     let class = text(lease.ack.vendor_class().unwrap_or_default());
     let has_file = !lease.boot_file.is_empty();
     match speaker {
-        Speaker::Edk2 if class.starts_with("PXEClient") => wrong(
+        DhcpProgram::Edk2 if class.starts_with("PXEClient") => wrong(
             "no option 60 in an offer to UEFI, which would go on to port 4011",
             format!("`{class}` came"),
         ),
-        Speaker::Edk2Http if class.starts_with("HTTPClient") && !lease.boot_file.starts_with("http") => {
+        DhcpProgram::Edk2Http if class.starts_with("HTTPClient") && !lease.boot_file.starts_with("http") => {
             wrong("a URL for a client that boots over HTTP", format!("`{}` came", lease.boot_file))
         }
-        Speaker::Edk2 | Speaker::PxeRom if has_file && lease.next_server.is_unspecified() => {
+        DhcpProgram::Edk2 | DhcpProgram::PxeRom if has_file && lease.next_server.is_unspecified() => {
             wrong("a TFTP server in siaddr", format!("`{}` came without one", lease.boot_file))
         }
-        Speaker::Udhcpc | Speaker::NetworkManager if has_file => {
+        DhcpProgram::Udhcpc | DhcpProgram::NetworkManager if has_file => {
             wrong("an address only for an operating system", format!("`{}` came", lease.boot_file))
         }
         _ => Ok(lease),

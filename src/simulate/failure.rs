@@ -5,15 +5,15 @@ use std::fmt::Display;
 /// A step that did not go as firmware or an installer needs it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{step}: expected {expected}; {came}")]
-pub struct Failure {
+pub struct StepFailure {
     /// The step, as it is printed: `dhcp`, `tftp`, `http`, `script`, …
     pub step: &'static str,
     pub expected: String,
     pub came: String,
 }
 
-impl Failure {
+impl StepFailure {
     pub fn new(step: &'static str, expected: impl Into<String>, came: impl Display) -> Self {
-        Failure { step, expected: expected.into(), came: came.to_string() }
+        StepFailure { step, expected: expected.into(), came: came.to_string() }
     }
 }

@@ -1,5 +1,5 @@
 //! HTTP as the machine's programs speak it: from the machine's own address, without redirects, with every
-//! body bounded. Start reading at [`Http::count`] and [`Http::text`].
+//! body bounded. Start reading at [`MachineHttp::count`] and [`MachineHttp::text`].
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode, Url};
 
-use crate::simulate::failure::Failure;
+use crate::simulate::failure::StepFailure;
 
 /// Largest kernel, initrd or loader that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 4 << 30;
@@ -20,41 +20,41 @@ const REFUSAL_CHARS_MAX: usize = 300;
 
 /// Which program of the machine asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Agent {
+pub enum UserAgent {
     Uefi,
     Ipxe,
     Installer,
 }
 
-impl Agent {
+impl UserAgent {
     fn user_agent(self) -> &'static str {
         match self {
-            Agent::Uefi => "UefiHttpBoot/1.0",
-            Agent::Ipxe => "iPXE/1.21.1",
-            Agent::Installer => "Wget/1.21.3",
+            UserAgent::Uefi => "UefiHttpBoot/1.0",
+            UserAgent::Ipxe => "iPXE/1.21.1",
+            UserAgent::Installer => "Wget/1.21.3",
         }
     }
 }
 
 /// The HTTP client of one machine.
 #[derive(Debug, Clone)]
-pub struct Http {
+pub struct MachineHttp {
     client: Client,
 }
 
 /// What a HEAD said of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub struct FileHead {
     pub bytes: u64,
     pub content_type: String,
 }
 
-impl Http {
+impl MachineHttp {
     /// A client that speaks from `address`.
     ///
     /// # Errors
     /// The client could not be made.
-    pub fn new(address: Ipv4Addr) -> Result<Self, Failure> {
+    pub fn new(address: Ipv4Addr) -> Result<Self, StepFailure> {
         let client = Client::builder()
             .local_address(std::net::IpAddr::V4(address))
             .no_proxy()
@@ -64,36 +64,47 @@ impl Http {
             .connect_timeout(CONNECT_WITHIN)
             .read_timeout(SILENT_AT_MOST)
             .build();
-        let client = client.map_err(|error| Failure::new("http", "an HTTP client", chain(&error)))?;
-        Ok(Http { client })
+        let client = client.map_err(|error| StepFailure::new("http", "an HTTP client", chain(&error)))?;
+        Ok(MachineHttp { client })
     }
 
     /// Asks for the size and kind of a file, as UEFI does before it fetches.
     ///
     /// # Errors
     /// It is not there, or the server does not say how large it is.
-    pub async fn head(&self, agent: Agent, url: &str) -> Result<Head, Failure> {
+    pub async fn head(&self, agent: UserAgent, url: &str) -> Result<FileHead, StepFailure> {
         let response = self.send(Method::HEAD, agent, (url, None)).await?;
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let bytes = header("content-length").and_then(|bytes| bytes.parse().ok());
+        let bytes = response
+            .headers()
+            .get("content-length")
+            .and_then(|value| value.to_str().ok())
+            .and_then(|bytes| bytes.parse().ok());
         let Some(bytes) = bytes else {
-            return Err(Failure::new("http", format!("the length of {url}"), "HEAD says none"));
+            return Err(StepFailure::new("http", format!("the length of {url}"), "HEAD says none"));
         };
-        Ok(Head { bytes, content_type: header("content-type").unwrap_or_default().to_owned() })
+        Ok(FileHead {
+            bytes,
+            content_type: response
+                .headers()
+                .get("content-type")
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+        })
     }
 
     /// Fetches a file, counts its bytes and keeps none.
     ///
     /// # Errors
     /// It is not there, it is larger than [`FILE_BYTES_MAX`], or it ends early.
-    pub async fn count(&self, agent: Agent, url: &str) -> Result<u64, Failure> {
+    pub async fn count(&self, agent: UserAgent, url: &str) -> Result<u64, StepFailure> {
         let mut response = self.send(Method::GET, agent, (url, None)).await?;
         let mut bytes = 0u64;
         while let Some(chunk) = response.chunk().await.map_err(|error| broken(url, &error))? {
             bytes = bytes.saturating_add(chunk.len() as u64);
             if bytes > FILE_BYTES_MAX {
                 let came = format!("more than {FILE_BYTES_MAX} bytes came");
-                return Err(Failure::new("http", format!("an end of {url}"), came));
+                return Err(StepFailure::new("http", format!("an end of {url}"), came));
             }
         }
         Ok(bytes)
@@ -103,7 +114,7 @@ impl Http {
     ///
     /// # Errors
     /// It is not there, it is larger, or it is not UTF-8.
-    pub async fn text(&self, agent: Agent, url: &str, bytes_max: usize) -> Result<String, Failure> {
+    pub async fn text(&self, agent: UserAgent, url: &str, bytes_max: usize) -> Result<String, StepFailure> {
         let response = self.send(Method::GET, agent, (url, None)).await?;
         read_text(response, url, bytes_max).await
     }
@@ -112,32 +123,33 @@ impl Http {
     ///
     /// # Errors
     /// The server did not take it.
-    pub async fn report(&self, (url, text): (&str, &str)) -> Result<String, Failure> {
-        let response = self.send(Method::POST, Agent::Installer, (url, Some(text))).await?;
+    pub async fn report(&self, (url, text): (&str, &str)) -> Result<String, StepFailure> {
+        let response = self.send(Method::POST, UserAgent::Installer, (url, Some(text))).await?;
         read_text(response, url, REFUSAL_CHARS_MAX * 4).await
     }
 
     async fn send(
         &self,
         method: Method,
-        agent: Agent,
+        agent: UserAgent,
         (url, body): (&str, Option<&str>),
-    ) -> Result<Response, Failure> {
+    ) -> Result<Response, StepFailure> {
         let expected = || format!("{method} {url} to be answered");
-        let parsed = Url::parse(url).map_err(|error| Failure::new("http", expected(), error.to_string()))?;
+        let parsed =
+            Url::parse(url).map_err(|error| StepFailure::new("http", expected(), error.to_string()))?;
         let mut request = self.client.request(method.clone(), parsed).header(USER_AGENT, agent.user_agent());
         if let Some(body) = body {
             request =
                 request.header(CONTENT_TYPE, HeaderValue::from_static("text/plain")).body(body.to_owned());
         }
         let sent = request.send().await;
-        let response = sent.map_err(|error| Failure::new("http", expected(), chain(&error)))?;
+        let response = sent.map_err(|error| StepFailure::new("http", expected(), chain(&error)))?;
         match response.status() {
             StatusCode::OK => Ok(response),
             status => {
                 let said = read_text(response, url, REFUSAL_CHARS_MAX * 4).await.unwrap_or_default();
                 let said: String = said.trim().chars().take(REFUSAL_CHARS_MAX).collect();
-                Err(Failure::new(
+                Err(StepFailure::new(
                     "http",
                     format!("{method} {url} to be answered with 200"),
                     format!("{status}: {said}"),
@@ -147,20 +159,21 @@ impl Http {
     }
 }
 
-async fn read_text(mut response: Response, url: &str, bytes_max: usize) -> Result<String, Failure> {
+async fn read_text(mut response: Response, url: &str, bytes_max: usize) -> Result<String, StepFailure> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| broken(url, &error))? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > bytes_max {
             let came = format!("more than {bytes_max} bytes came");
-            return Err(Failure::new("http", format!("an end of {url}"), came));
+            return Err(StepFailure::new("http", format!("an end of {url}"), came));
         }
     }
-    String::from_utf8(bytes).map_err(|_| Failure::new("http", format!("text at {url}"), "it is not UTF-8"))
+    String::from_utf8(bytes)
+        .map_err(|_| StepFailure::new("http", format!("text at {url}"), "it is not UTF-8"))
 }
 
-fn broken(url: &str, error: &reqwest::Error) -> Failure {
-    Failure::new("http", format!("all of {url}"), chain(error))
+fn broken(url: &str, error: &reqwest::Error) -> StepFailure {
+    StepFailure::new("http", format!("all of {url}"), chain(error))
 }
 
 /// An error with what caused it.

@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::simulate::console::Console;
-use crate::simulate::failure::Failure;
-use crate::simulate::firmware::Speaker;
-use crate::simulate::http::{Agent, Http};
+use crate::simulate::console::MachineConsole;
+use crate::simulate::failure::StepFailure;
+use crate::simulate::firmware::DhcpProgram;
+use crate::simulate::http::{MachineHttp, UserAgent};
 
 /// Largest answer file or script, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
@@ -23,14 +23,14 @@ const REPORTS: [&str; 3] = ["done", "failed", "log"];
 
 /// An answer file on a kernel command line, and the installer that reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct AnswerFile {
     pub url: String,
-    pub speaker: Speaker,
+    pub speaker: DhcpProgram,
 }
 
 /// What the installation left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Installed {
+pub struct InstallResult {
     /// It was a rehearsal: there is nothing on the disk.
     pub rehearsed: bool,
     /// The configuration of the agent in the installed system.
@@ -38,15 +38,16 @@ pub struct Installed {
 }
 
 /// The answer file that a kernel command line names.
-pub fn answer_of(command_line: &str) -> Option<Answer> {
-    let named = |keys: &[&str], speaker| {
-        let words = command_line.split_whitespace().filter_map(|word| word.split_once('='));
-        let url = words.filter(|(key, _)| keys.contains(key)).map(|(_, url)| url.trim_matches('"'));
-        let mut url = url.filter(|url| url.starts_with("http://"));
-        url.next().map(|url| Answer { url: url.to_owned(), speaker })
-    };
-    named(&["url", "preseed/url"], Speaker::Udhcpc)
-        .or_else(|| named(&["inst.ks", "ks"], Speaker::NetworkManager))
+pub fn answer_of(command_line: &str) -> Option<AnswerFile> {
+    named_file(command_line, &["url", "preseed/url"], DhcpProgram::Udhcpc)
+        .or_else(|| named_file(command_line, &["inst.ks", "ks"], DhcpProgram::NetworkManager))
+}
+
+fn named_file(command_line: &str, keys: &[&str], speaker: DhcpProgram) -> Option<AnswerFile> {
+    let words = command_line.split_whitespace().filter_map(|word| word.split_once('='));
+    let url = words.filter(|(key, _)| keys.contains(key)).map(|(_, url)| url.trim_matches('"'));
+    let mut url = url.filter(|url| url.starts_with("http://"));
+    url.next().map(|url| AnswerFile { url: url.to_owned(), speaker })
 }
 
 /// The configuration of the agent that a live system is given on its kernel command line.
@@ -60,23 +61,27 @@ pub fn agent_of(command_line: &str) -> Option<&str> {
 ///
 /// # Errors
 /// A file that cannot be fetched, an answer file that never reports, or a report that is not taken.
-pub async fn install(http: &Http, answer: &Answer, console: &mut Console) -> Result<Installed, Failure> {
+pub async fn install(
+    http: &MachineHttp,
+    answer: &AnswerFile,
+    console: &mut MachineConsole,
+) -> Result<InstallResult, StepFailure> {
     let began = Instant::now();
-    let text = http.text(Agent::Installer, &answer.url, DOCUMENT_BYTES_MAX).await?;
+    let text = http.text(UserAgent::Installer, &answer.url, DOCUMENT_BYTES_MAX).await?;
     console.step("answer", began, format!("{}, {} bytes", answer.url, text.len())).await;
     let Some((folder, _)) = answer.url.rsplit_once('/') else {
-        return Err(Failure::new("answer", "an answer file below a folder", answer.url.clone()));
+        return Err(StepFailure::new("answer", "an answer file below a folder", answer.url.clone()));
     };
-    let folder = Folder { url: folder, own: &answer.url };
+    let folder = BootFolder { url: folder, own: &answer.url };
     if is_rehearsal(folder, &text) {
         report(http, &format!("{}/done", folder.url), ("rehearsal: read by a simulated installer", console))
             .await?;
-        return Ok(Installed { rehearsed: true, agent: None });
+        return Ok(InstallResult { rehearsed: true, agent: None });
     }
     let read = fetch_files(http, folder, (text, console)).await?;
     if !read.reports.contains("done") {
         let expected = "an answer file, or a script that it names, to report `done`";
-        return Err(Failure::new("answer", expected, "none has a callback URL for it"));
+        return Err(StepFailure::new("answer", expected, "none has a callback URL for it"));
     }
     if read.reports.contains("log") {
         report(http, &format!("{}/log", folder.url), ("a simulated installer has read its files", console))
@@ -84,12 +89,12 @@ pub async fn install(http: &Http, answer: &Answer, console: &mut Console) -> Res
     }
     report(http, &format!("{}/done", folder.url), ("the simulated installation is complete", console))
         .await?;
-    Ok(Installed { rehearsed: false, agent: read.agent })
+    Ok(InstallResult { rehearsed: false, agent: read.agent })
 }
 
 /// Where one boot's files are.
 #[derive(Debug, Clone, Copy)]
-struct Folder<'a> {
+struct BootFolder<'a> {
     url: &'a str,
     /// The answer file, which is not fetched twice.
     own: &'a str,
@@ -97,22 +102,22 @@ struct Folder<'a> {
 
 /// What was found in the answer file and everything it leads to.
 #[derive(Debug, Default)]
-struct Read {
+struct AnswerContents {
     reports: BTreeSet<String>,
     agent: Option<String>,
 }
 
 /// Fetches every file that the answer file names, and those that they name.
 async fn fetch_files(
-    http: &Http,
-    folder: Folder<'_>,
-    (answer, console): (String, &mut Console),
-) -> Result<Read, Failure> {
-    let mut read = Read::default();
+    http: &MachineHttp,
+    folder: BootFolder<'_>,
+    (answer, console): (String, &mut MachineConsole),
+) -> Result<AnswerContents, StepFailure> {
+    let mut read = AnswerContents::default();
     let mut seen = BTreeSet::from([folder.own.to_owned()]);
     let mut texts = vec![answer];
     while let Some(text) = texts.pop() {
-        fetch_programs(http, folder, (&text, &mut seen, console)).await?;
+        fetch_programs(http, folder, &text, &mut seen, console).await?;
         for name in names_in(folder, &text) {
             if REPORTS.contains(&name.as_str()) {
                 read.reports.insert(name);
@@ -123,14 +128,14 @@ async fn fetch_files(
                 continue;
             }
             if seen.len() > FILES_MAX {
-                return Err(Failure::new(
+                return Err(StepFailure::new(
                     "file",
                     format!("at most {FILES_MAX} files"),
                     format!("{url} is one more"),
                 ));
             }
             let began = Instant::now();
-            let body = http.text(Agent::Installer, &url, DOCUMENT_BYTES_MAX).await?;
+            let body = http.text(UserAgent::Installer, &url, DOCUMENT_BYTES_MAX).await?;
             console.step("file", began, format!("{name}, {} bytes", body.len())).await;
             match name.as_str() {
                 AGENT_FILE => read.agent = Some(body),
@@ -143,19 +148,21 @@ async fn fetch_files(
 
 /// The agent program that a script installs. It is large and the same for all, so only its size is asked.
 async fn fetch_programs(
-    http: &Http,
-    folder: Folder<'_>,
-    (text, seen, console): (&str, &mut BTreeSet<String>, &mut Console),
-) -> Result<(), Failure> {
+    http: &MachineHttp,
+    folder: BootFolder<'_>,
+    text: &str,
+    seen: &mut BTreeSet<String>,
+    console: &mut MachineConsole,
+) -> Result<(), StepFailure> {
     let Some(origin) = origin(folder.url) else { return Ok(()) };
     let base = format!("{origin}/agent");
-    for name in names_in(Folder { url: &base, own: "" }, text) {
+    for name in names_in(BootFolder { url: &base, own: "" }, text) {
         let url = format!("{base}/{name}");
         if seen.len() >= FILES_MAX || !seen.insert(url.clone()) {
             continue;
         }
         let began = Instant::now();
-        let head = http.head(Agent::Installer, &url).await?;
+        let head = http.head(UserAgent::Installer, &url).await?;
         console
             .step("file", began, format!("the agent for {name}, {} bytes (its size only)", head.bytes))
             .await;
@@ -171,16 +178,19 @@ fn origin(url: &str) -> Option<&str> {
 }
 
 /// The names that follow the folder's URL in a text, each once, in order of the alphabet.
-fn names_in(folder: Folder<'_>, text: &str) -> BTreeSet<String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/%".contains(c);
+fn names_in(folder: BootFolder<'_>, text: &str) -> BTreeSet<String> {
     let behind = text.split(folder.url).skip(1).filter_map(|rest| rest.strip_prefix('/'));
-    let names = behind.map(|rest| rest.split(|c| !allowed(c)).next().unwrap_or_default());
+    let names = behind.map(|rest| rest.split(|c| !is_url_character(c)).next().unwrap_or_default());
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn is_url_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._-/%".contains(c)
 }
 
 /// Whether the answer file reports and powers off before anything else. Comments do not count, nor does a
 /// power-off that depends on a condition.
-fn is_rehearsal(folder: Folder<'_>, text: &str) -> bool {
+fn is_rehearsal(folder: BootFolder<'_>, text: &str) -> bool {
     let mut commands = String::new();
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
         commands.push_str(line);
@@ -190,7 +200,11 @@ fn is_rehearsal(folder: Folder<'_>, text: &str) -> bool {
     powers_off && names_in(folder, &commands).contains("done")
 }
 
-async fn report(http: &Http, url: &str, (text, console): (&str, &mut Console)) -> Result<(), Failure> {
+async fn report(
+    http: &MachineHttp,
+    url: &str,
+    (text, console): (&str, &mut MachineConsole),
+) -> Result<(), StepFailure> {
     let began = Instant::now();
     let answer = http.report((url, text)).await?;
     let kind = url.rsplit('/').next().unwrap_or_default();
@@ -212,8 +226,8 @@ mod tests {
         fs::read_to_string(folder.join(path)).unwrap()
     }
 
-    fn folder() -> Folder<'static> {
-        Folder { url: FOLDER, own: "" }
+    fn folder() -> BootFolder<'static> {
+        BootFolder { url: FOLDER, own: "" }
     }
 
     #[test]
@@ -221,10 +235,10 @@ mod tests {
         for case in ["bios", "uefi", "uefi-site", "bios-rehearsal"] {
             let debian = answer_of(&rendered(&format!("debian-12-install/{case}/cmdline"))).unwrap();
             assert_eq!(debian.url, format!("{FOLDER}/preseed.cfg"));
-            assert_eq!(debian.speaker, Speaker::Udhcpc);
+            assert_eq!(debian.speaker, DhcpProgram::Udhcpc);
             let rocky = answer_of(&rendered(&format!("rocky-9-install/{case}/cmdline"))).unwrap();
             assert_eq!(rocky.url, format!("{FOLDER}/rocky.ks"));
-            assert_eq!(rocky.speaker, Speaker::NetworkManager);
+            assert_eq!(rocky.speaker, DhcpProgram::NetworkManager);
         }
         assert_eq!(answer_of("quiet url=file:///preseed.cfg curl=http://h/x"), None);
     }

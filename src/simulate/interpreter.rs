@@ -1,10 +1,12 @@
-//! Runs iPXE scripts, without I/O: what a script wants from outside is an [`Effect`], and the caller says
-//! whether it went well.
+//! Runs iPXE scripts, without I/O: what a script wants from outside is an [`ScriptEffect`], and the caller
+//! says whether it went well.
 //!
-//! Knows the commands that boot scripts of ours and of most sites use. Any other is a [`Fault`] that names
-//! its line, never a guess. Start reading at [`Interpreter::next`].
+//! Knows the commands that boot scripts of ours and of most sites use. Any other is a [`ScriptFault`] that
+//! names its line, never a guess. Start reading at [`ScriptInterpreter::next`].
 
-use crate::simulate::script::{Command, Fault, LINE_BYTES_MAX, Script, Settings, When, expand};
+use crate::simulate::script::{
+    CommandCondition, IpxeScript, LINE_BYTES_MAX, ScriptCommand, ScriptFault, ScriptSettings, expand,
+};
 
 /// Commands one power-on may run; a script that goes on for longer is in a loop.
 pub const COMMANDS_MAX: usize = 5_000;
@@ -17,7 +19,7 @@ const SETTINGS_MAX: usize = 256;
 
 /// What a script wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
+pub enum ScriptEffect {
     Say(String),
     Sleep {
         seconds: u32,
@@ -26,15 +28,15 @@ pub enum Effect {
     Fetch {
         url: String,
         name: String,
-        selects: Selects,
+        selects: ImageSelection,
     },
-    /// Fetch a script; [`Interpreter::enter`] it where it comes.
+    /// Fetch a script; [`ScriptInterpreter::enter`] it where it comes.
     Chain {
         url: String,
-        place: Place,
+        place: ChainMode,
     },
     /// Start the kernel. The end.
-    Boot(Boot),
+    Boot(KernelBoot),
     /// Start the first disk. The end.
     Disk,
     /// Leave to the firmware, which goes to its next boot entry. The end.
@@ -49,7 +51,7 @@ pub enum Effect {
 
 /// A kernel that is started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Boot {
+pub struct KernelBoot {
     pub kernel: String,
     pub command_line: String,
     /// By name, in order.
@@ -57,43 +59,43 @@ pub struct Boot {
 }
 
 #[derive(Debug, Clone)]
-struct Image {
+struct ScriptImage {
     name: String,
     arguments: String,
 }
 
 /// A script and the place it is at.
 #[derive(Debug, Clone)]
-struct Frame {
-    script: Script,
+struct ScriptFrame {
+    script: IpxeScript,
     line: usize,
     command: usize,
 }
 
 /// Scripts that run.
 #[derive(Debug, Clone)]
-pub struct Interpreter {
-    frames: Vec<Frame>,
-    settings: Settings,
-    images: Vec<Image>,
+pub struct ScriptInterpreter {
+    frames: Vec<ScriptFrame>,
+    settings: ScriptSettings,
+    images: Vec<ScriptImage>,
     /// The image that `boot` starts.
     kernel: Option<String>,
     /// An image under way, kept when it was fetched.
-    fetching: Option<(Image, Selects)>,
-    last: Outcome,
+    fetching: Option<(ScriptImage, ImageSelection)>,
+    last: EffectOutcome,
     commands: usize,
 }
 
-/// What became of an effect.
+/// The result of an effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum EffectOutcome {
     Succeeded,
     Failed,
 }
 
 /// Where a chained script runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum ChainMode {
     /// Inside the present script, which goes on after it.
     Inside,
     /// In place of the present script.
@@ -102,30 +104,30 @@ pub enum Place {
 
 /// Whether an image that is fetched becomes the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selects {
+pub enum ImageSelection {
     Kernel,
     Nothing,
 }
 
 /// What a command came to.
-enum Flow {
+enum CommandFlow {
     Done,
     Failed,
     /// On with this line.
     Goto(usize),
-    Effect(Effect),
+    Effect(ScriptEffect),
 }
 
-impl Interpreter {
+impl ScriptInterpreter {
     /// Starts `script` with the settings of the machine.
-    pub fn new(script: Script, settings: Settings) -> Self {
-        Interpreter {
-            frames: vec![Frame { script, line: 0, command: 0 }],
+    pub fn new(script: IpxeScript, settings: ScriptSettings) -> Self {
+        ScriptInterpreter {
+            frames: vec![ScriptFrame { script, line: 0, command: 0 }],
             settings,
             images: Vec::new(),
             kernel: None,
             fetching: None,
-            last: Outcome::Succeeded,
+            last: EffectOutcome::Succeeded,
             commands: 0,
         }
     }
@@ -134,10 +136,10 @@ impl Interpreter {
     ///
     /// # Errors
     /// A command that is not known, one that failed without `||`, or a script without an end.
-    pub fn next(&mut self, outcome: Outcome) -> Result<Effect, Fault> {
+    pub fn next(&mut self, outcome: EffectOutcome) -> Result<ScriptEffect, ScriptFault> {
         self.last = outcome;
         if let Some((image, selects)) = self.fetching.take()
-            && outcome == Outcome::Succeeded
+            && outcome == EffectOutcome::Succeeded
         {
             self.keep(image, selects)?;
         }
@@ -147,20 +149,20 @@ impl Interpreter {
                 continue;
             }
             self.commands += 1;
-            let fault = |reason: String| Fault { line: number, reason };
+            let fault = |reason: String| ScriptFault { line: number, reason };
             if self.commands > COMMANDS_MAX {
                 return Err(fault(format!("{COMMANDS_MAX} commands have run, and the script does not end")));
             }
             match self.execute(&command).map_err(fault)? {
-                Flow::Done => self.last = Outcome::Succeeded,
-                Flow::Failed => self.last = Outcome::Failed,
-                Flow::Goto(line) => {
-                    self.last = Outcome::Succeeded;
+                CommandFlow::Done => self.last = EffectOutcome::Succeeded,
+                CommandFlow::Failed => self.last = EffectOutcome::Failed,
+                CommandFlow::Goto(line) => {
+                    self.last = EffectOutcome::Succeeded;
                     if let Some(frame) = self.frames.last_mut() {
                         (frame.line, frame.command) = (line, 0);
                     }
                 }
-                Flow::Effect(effect) => return Ok(effect),
+                CommandFlow::Effect(effect) => return Ok(effect),
             }
         }
     }
@@ -169,15 +171,18 @@ impl Interpreter {
     ///
     /// # Errors
     /// Too many scripts run inside each other.
-    pub fn enter(&mut self, script: Script, place: Place) -> Result<(), Fault> {
-        if place == Place::Instead {
+    pub fn enter(&mut self, script: IpxeScript, place: ChainMode) -> Result<(), ScriptFault> {
+        if place == ChainMode::Instead {
             self.frames.pop();
         }
         if self.frames.len() >= DEPTH_MAX {
             let line = self.line_number();
-            return Err(Fault { line, reason: format!("more than {DEPTH_MAX} scripts inside each other") });
+            return Err(ScriptFault {
+                line,
+                reason: format!("more than {DEPTH_MAX} scripts inside each other"),
+            });
         }
-        self.frames.push(Frame { script, line: 0, command: 0 });
+        self.frames.push(ScriptFrame { script, line: 0, command: 0 });
         Ok(())
     }
 
@@ -188,10 +193,13 @@ impl Interpreter {
     }
 
     /// The next command and its line; none where a line or a script ended.
-    fn take_command(&mut self) -> Result<Option<(usize, Command)>, Fault> {
+    fn take_command(&mut self) -> Result<Option<(usize, ScriptCommand)>, ScriptFault> {
         let Some(frame) = self.frames.last_mut() else {
             // The last script ended, as if by `exit`.
-            return Ok(Some((0, Command { when: When::Always, words: vec!["exit".to_owned()] })));
+            return Ok(Some((
+                0,
+                ScriptCommand { when: CommandCondition::Always, words: vec!["exit".to_owned()] },
+            )));
         };
         let Some(line) = frame.script.lines.get(frame.line) else {
             self.frames.pop();
@@ -201,16 +209,16 @@ impl Interpreter {
             frame.command += 1;
             return Ok(Some((line.number, command.clone())));
         }
-        if self.last == Outcome::Failed {
+        if self.last == EffectOutcome::Failed {
             let words: Vec<String> = line.commands.iter().map(|command| command.words.join(" ")).collect();
             let reason = format!("`{}` failed, and there is no `||` behind it", words.join(" … "));
-            return Err(Fault { line: line.number, reason });
+            return Err(ScriptFault { line: line.number, reason });
         }
         (frame.line, frame.command) = (frame.line + 1, 0);
         Ok(None)
     }
 
-    fn execute(&mut self, command: &Command) -> Result<Flow, String> {
+    fn execute(&mut self, command: &ScriptCommand) -> Result<CommandFlow, String> {
         let mut words = Vec::with_capacity(command.words.len());
         let mut bytes = 0;
         for word in &command.words {
@@ -222,22 +230,21 @@ impl Interpreter {
             return Err(format!("the line has more than {LINE_BYTES_MAX} bytes"));
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let Some((name, arguments)) = words.split_first() else { return Ok(Flow::Done) };
+        let Some((name, arguments)) = words.split_first() else { return Ok(CommandFlow::Done) };
         self.dispatch(name, arguments)
     }
 
-    fn dispatch(&mut self, name: &str, arguments: &[&str]) -> Result<Flow, String> {
-        let holds = |holds: bool| Ok(if holds { Flow::Done } else { Flow::Failed });
+    fn dispatch(&mut self, name: &str, arguments: &[&str]) -> Result<CommandFlow, String> {
         match (name, arguments) {
-            ("echo", ["-n", text @ ..] | text) => Ok(Flow::Effect(Effect::Say(text.join(" ")))),
+            ("echo", ["-n", text @ ..] | text) => Ok(CommandFlow::Effect(ScriptEffect::Say(text.join(" ")))),
             ("set", [name, value @ ..]) => self.set(name, value),
             ("clear", [name]) => self.set(name, &[]),
-            ("isset", [value]) => holds(!value.is_empty()),
-            ("isset", []) => holds(false),
-            ("iseq", [left, right]) => holds(left == right),
+            ("isset", [value]) => condition(!value.is_empty()),
+            ("isset", []) => condition(false),
+            ("iseq", [left, right]) => condition(left == right),
             ("goto", [label]) => {
                 let line = self.frames.last().and_then(|frame| frame.script.label(label));
-                line.map(Flow::Goto).ok_or_else(|| format!("there is no label `:{label}` to go to"))
+                line.map(CommandFlow::Goto).ok_or_else(|| format!("there is no label `:{label}` to go to"))
             }
             ("kernel" | "imgselect" | "initrd" | "imgfetch" | "module", arguments) => {
                 self.fetch(name, arguments)
@@ -245,28 +252,28 @@ impl Interpreter {
             ("imgargs", [image, arguments @ ..]) => self.set_arguments(image, arguments),
             ("imgfree", names) => {
                 self.images.retain(|image| !names.is_empty() && !names.contains(&image.name.as_str()));
-                Ok(Flow::Done)
+                Ok(CommandFlow::Done)
             }
             ("dhcp" | "ifconf", _) => Ok(self.configure_interface()),
-            ("imgstat" | "ifopen" | "console" | "cpuid", _) => Ok(Flow::Done),
+            ("imgstat" | "ifopen" | "console" | "cpuid", _) => Ok(CommandFlow::Done),
             ("chain", arguments) => {
                 let (options, rest) = options(name, arguments)?;
                 let url = rest.first().ok_or("`chain` needs a URL")?;
-                Ok(Flow::Effect(Effect::Chain { url: (*url).to_owned(), place: options.place }))
+                Ok(CommandFlow::Effect(ScriptEffect::Chain { url: (*url).to_owned(), place: options.place }))
             }
             ("boot" | "imgexec", arguments) => self.boot(arguments),
-            ("sanboot", _) => Ok(Flow::Effect(Effect::Disk)),
+            ("sanboot", _) => Ok(CommandFlow::Effect(ScriptEffect::Disk)),
             ("sleep", [seconds]) => {
                 let seconds = seconds.parse().map_err(|_| format!("`sleep {seconds}` is not a number"))?;
-                Ok(Flow::Effect(Effect::Sleep { seconds }))
+                Ok(CommandFlow::Effect(ScriptEffect::Sleep { seconds }))
             }
             ("exit", []) => Ok(self.exit(0)),
             ("exit", [code]) => {
                 let code = code.parse().map_err(|_| format!("`exit {code}` is not a number"))?;
                 Ok(self.exit(code))
             }
-            ("reboot", _) => Ok(Flow::Effect(Effect::Reboot)),
-            ("poweroff", _) => Ok(Flow::Effect(Effect::PowerOff)),
+            ("reboot", _) => Ok(CommandFlow::Effect(ScriptEffect::Reboot)),
+            ("poweroff", _) => Ok(CommandFlow::Effect(ScriptEffect::PowerOff)),
             (name, arguments) => Err(format!(
                 "the simulator does not know `{name}` with {} arguments; write the script without it, or try \
                  it on a virtual machine",
@@ -276,22 +283,22 @@ impl Interpreter {
     }
 
     /// Ends the script; one inside another goes back to it.
-    fn exit(&mut self, code: u32) -> Flow {
+    fn exit(&mut self, code: u32) -> CommandFlow {
         if self.frames.len() <= 1 {
-            return Flow::Effect(Effect::Exit { code });
+            return CommandFlow::Effect(ScriptEffect::Exit { code });
         }
         self.frames.pop();
-        if code == 0 { Flow::Done } else { Flow::Failed }
+        if code == 0 { CommandFlow::Done } else { CommandFlow::Failed }
     }
 
     /// Opens the interface with the address it has from DHCP (`net0/ip`); `netX` is the last one opened.
-    fn configure_interface(&mut self) -> Flow {
-        let Some(address) = self.settings.get("net0/ip").cloned() else { return Flow::Failed };
+    fn configure_interface(&mut self) -> CommandFlow {
+        let Some(address) = self.settings.get("net0/ip").cloned() else { return CommandFlow::Failed };
         self.settings.insert("netX/ip".to_owned(), address);
-        Flow::Done
+        CommandFlow::Done
     }
 
-    fn set(&mut self, name: &str, value: &[&str]) -> Result<Flow, String> {
+    fn set(&mut self, name: &str, value: &[&str]) -> Result<CommandFlow, String> {
         if self.settings.len() >= SETTINGS_MAX && !self.settings.contains_key(name) {
             return Err(format!("more than {SETTINGS_MAX} settings"));
         }
@@ -299,19 +306,19 @@ impl Interpreter {
             [] => drop(self.settings.remove(name)),
             value => drop(self.settings.insert(name.to_owned(), value.join(" "))),
         }
-        Ok(Flow::Done)
+        Ok(CommandFlow::Done)
     }
 
     /// A file that becomes an image: its first argument is a URL, the others are its command line.
-    fn fetch(&mut self, command: &str, arguments: &[&str]) -> Result<Flow, String> {
+    fn fetch(&mut self, command: &str, arguments: &[&str]) -> Result<CommandFlow, String> {
         let (options, rest) = options(command, arguments)?;
         let (url, arguments) = rest.split_first().ok_or_else(|| format!("`{command}` needs a URL"))?;
         let selects = match command {
-            "kernel" | "imgselect" => Selects::Kernel,
-            _ => Selects::Nothing,
+            "kernel" | "imgselect" => ImageSelection::Kernel,
+            _ => ImageSelection::Nothing,
         };
         if self.images.iter().any(|image| image.name == *url) {
-            if selects == Selects::Kernel {
+            if selects == ImageSelection::Kernel {
                 self.kernel = Some((*url).to_owned());
             }
             return self.set_arguments(url, arguments);
@@ -319,40 +326,40 @@ impl Interpreter {
         let path = url.split(['?', '#']).next().unwrap_or(url);
         let last = path.rsplit('/').next().unwrap_or(path);
         let name = options.name.unwrap_or_else(|| last.to_owned());
-        let image = Image { name: name.clone(), arguments: arguments.join(" ") };
+        let image = ScriptImage { name: name.clone(), arguments: arguments.join(" ") };
         self.fetching = Some((image, selects));
-        Ok(Flow::Effect(Effect::Fetch { url: (*url).to_owned(), name, selects }))
+        Ok(CommandFlow::Effect(ScriptEffect::Fetch { url: (*url).to_owned(), name, selects }))
     }
 
-    fn keep(&mut self, image: Image, selects: Selects) -> Result<(), Fault> {
+    fn keep(&mut self, image: ScriptImage, selects: ImageSelection) -> Result<(), ScriptFault> {
         if self.images.len() >= IMAGES_MAX {
             let line = self.line_number();
-            return Err(Fault { line, reason: format!("more than {IMAGES_MAX} images are held") });
+            return Err(ScriptFault { line, reason: format!("more than {IMAGES_MAX} images are held") });
         }
-        if selects == Selects::Kernel {
+        if selects == ImageSelection::Kernel {
             self.kernel = Some(image.name.clone());
         }
         self.images.push(image);
         Ok(())
     }
 
-    fn set_arguments(&mut self, name: &str, arguments: &[&str]) -> Result<Flow, String> {
+    fn set_arguments(&mut self, name: &str, arguments: &[&str]) -> Result<CommandFlow, String> {
         match self.images.iter_mut().find(|image| image.name == name) {
             Some(image) => {
                 image.arguments = arguments.join(" ");
-                Ok(Flow::Done)
+                Ok(CommandFlow::Done)
             }
-            None => Ok(Flow::Failed),
+            None => Ok(CommandFlow::Failed),
         }
     }
 
-    fn boot(&mut self, arguments: &[&str]) -> Result<Flow, String> {
+    fn boot(&mut self, arguments: &[&str]) -> Result<CommandFlow, String> {
         let (_, rest) = options("boot", arguments)?;
         let named = rest.first().map(|name| (*name).to_owned()).or_else(|| self.kernel.clone());
         let kernel = named.and_then(|name| self.images.iter().find(|image| image.name == name));
-        let Some(kernel) = kernel else { return Ok(Flow::Failed) };
+        let Some(kernel) = kernel else { return Ok(CommandFlow::Failed) };
         let initrds = self.images.iter().filter(|image| image.name != kernel.name);
-        Ok(Flow::Effect(Effect::Boot(Boot {
+        Ok(CommandFlow::Effect(ScriptEffect::Boot(KernelBoot {
             kernel: kernel.name.clone(),
             command_line: match rest.get(1..) {
                 Some([]) | None => kernel.arguments.clone(),
@@ -363,11 +370,15 @@ impl Interpreter {
     }
 }
 
-fn applies(when: When, last: Outcome) -> bool {
+fn condition(holds: bool) -> Result<CommandFlow, String> {
+    Ok(if holds { CommandFlow::Done } else { CommandFlow::Failed })
+}
+
+fn applies(when: CommandCondition, last: EffectOutcome) -> bool {
     match when {
-        When::Always => true,
-        When::Succeeded => last == Outcome::Succeeded,
-        When::Failed => last == Outcome::Failed,
+        CommandCondition::Always => true,
+        CommandCondition::Succeeded => last == EffectOutcome::Succeeded,
+        CommandCondition::Failed => last == EffectOutcome::Failed,
     }
 }
 
@@ -375,18 +386,18 @@ fn applies(when: When, last: Outcome) -> bool {
 #[derive(Debug)]
 struct ImageOptions {
     name: Option<String>,
-    place: Place,
+    place: ChainMode,
 }
 
 fn options<'a>(command: &str, arguments: &'a [&'a str]) -> Result<(ImageOptions, &'a [&'a str]), String> {
-    let mut found = ImageOptions { name: None, place: Place::Inside };
+    let mut found = ImageOptions { name: None, place: ChainMode::Inside };
     let mut rest = arguments;
     while let Some((option, after)) = rest.split_first().filter(|(option, _)| option.starts_with('-')) {
         rest = after;
         let (option, value) =
             option.split_once('=').map_or((*option, None), |(name, value)| (name, Some(value)));
         match option {
-            "--replace" | "-r" => found.place = Place::Instead,
+            "--replace" | "-r" => found.place = ChainMode::Instead,
             "--autofree" | "-a" => {}
             "--name" | "-n" | "--timeout" | "-t" => {
                 let value = match (value, rest.split_first()) {

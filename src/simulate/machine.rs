@@ -1,22 +1,24 @@
 //! The life of one machine: switched on, booted through firmware, loader and script, installed, switched on
-//! again. Start reading at [`Machine::live`].
+//! again. Start reading at [`SimulatedMachine::live`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::simulate::address::Held;
-use crate::simulate::agent::{self, AgentEnd};
-use crate::simulate::console::Console;
-use crate::simulate::dhcp::{Dhcp, Lease, Reach};
-use crate::simulate::failure::Failure;
-use crate::simulate::firmware::{Firmware, Identity, Speaker};
-use crate::simulate::http::{Agent, Http};
-use crate::simulate::installer::{self, Installed};
-use crate::simulate::interpreter::{Boot, Effect, Interpreter, Outcome, Selects};
-use crate::simulate::options::{Options, Timing};
-use crate::simulate::script::{SCRIPT_BYTES_MAX, Script, Settings};
+use crate::simulate::address::UsableAddress;
+use crate::simulate::agent::{self, AgentResult};
+use crate::simulate::console::MachineConsole;
+use crate::simulate::dhcp::{ClientLease, DhcpReach, DhcpSession};
+use crate::simulate::failure::StepFailure;
+use crate::simulate::firmware::{DhcpProgram, FirmwareKind, MachineIdentity};
+use crate::simulate::http::{MachineHttp, UserAgent};
+use crate::simulate::installer::{self, InstallResult};
+use crate::simulate::interpreter::{
+    EffectOutcome, ImageSelection, KernelBoot, ScriptEffect, ScriptInterpreter,
+};
+use crate::simulate::options::{FirmwareTiming, SimulateOptions};
+use crate::simulate::script::{IpxeScript, SCRIPT_BYTES_MAX, ScriptSettings};
 use crate::simulate::tftp;
 
 /// How often a machine may be switched on in one run.
@@ -27,7 +29,7 @@ const SCRIPTS_MAX: u32 = 4;
 /// How a machine ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ended {
+pub enum MachineEnd {
     /// It booted its disk, and nothing was installed.
     Disk,
     Installed,
@@ -39,39 +41,39 @@ pub enum Ended {
 }
 
 /// A simulated machine.
-pub struct Machine {
-    pub options: Arc<Options>,
-    pub identity: Identity,
+pub struct SimulatedMachine {
+    pub options: Arc<SimulateOptions>,
+    pub identity: MachineIdentity,
     /// Its address where no DHCP gives one.
     pub fallback: std::net::Ipv4Addr,
-    pub console: Console,
-    pub installed: Option<Installed>,
-    held: Option<Held>,
+    pub console: MachineConsole,
+    pub installed: Option<InstallResult>,
+    held: Option<UsableAddress>,
     /// The task that cuts the power once.
     cut_at: Option<String>,
 }
 
 /// What a power-on led to.
-enum Booted {
-    Kernel(Boot),
+enum BootEnd {
+    Kernel(KernelBoot),
     Disk,
     Reboot,
     Off,
 }
 
 /// The network as the present program of the machine has it.
-struct Network {
-    dhcp: Option<(Dhcp, Reach)>,
-    http: Http,
+struct MachineNetwork {
+    dhcp: Option<(DhcpSession, DhcpReach)>,
+    http: MachineHttp,
     address: std::net::Ipv4Addr,
 }
 
-impl Machine {
-    pub fn new(options: Arc<Options>, index: u32, console: Console) -> Self {
-        let identity = Identity::of(options.mac_of(index));
+impl SimulatedMachine {
+    pub fn new(options: Arc<SimulateOptions>, index: u32, console: MachineConsole) -> Self {
+        let identity = MachineIdentity::of(options.mac_of(index));
         let fallback = options.address_of(index);
         let cut_at = options.power_off.clone();
-        Machine { options, identity, fallback, console, installed: None, held: None, cut_at }
+        SimulatedMachine { options, identity, fallback, console, installed: None, held: None, cut_at }
     }
 
     /// The last address it had.
@@ -83,26 +85,26 @@ impl Machine {
     ///
     /// # Errors
     /// The first step that did not go as it has to.
-    pub async fn live(&mut self) -> Result<Ended, Failure> {
+    pub async fn live(&mut self) -> Result<MachineEnd, StepFailure> {
         let mut why = "the first boot".to_owned();
         while self.console.power_ons() < POWER_ONS_MAX {
             self.console.power_on(&why).await;
             let mut network = self.connect().await?;
             why = match self.boot(&mut network).await? {
-                Booted::Kernel(boot) => match self.run_kernel(&network, &boot).await? {
+                BootEnd::Kernel(boot) => match self.run_kernel(&network, &boot).await? {
                     Some(why) => why,
-                    None => return Ok(Ended::Live),
+                    None => return Ok(MachineEnd::Live),
                 },
-                Booted::Reboot => "the script said so".to_owned(),
-                Booted::Off => return Ok(Ended::Off),
-                Booted::Disk => match self.run_disk(&network).await? {
+                BootEnd::Reboot => "the script said so".to_owned(),
+                BootEnd::Off => return Ok(MachineEnd::Off),
+                BootEnd::Disk => match self.run_disk(&network).await? {
                     Some(why) => why,
                     None => return Ok(self.ended()),
                 },
             };
         }
         let came = format!("it was switched on {POWER_ONS_MAX} times");
-        Err(Failure::new("power", "an end of the workflow", came))
+        Err(StepFailure::new("power", "an end of the workflow", came))
     }
 
     /// Gives back what it holds.
@@ -112,33 +114,37 @@ impl Machine {
         }
     }
 
-    fn ended(&self) -> Ended {
+    fn ended(&self) -> MachineEnd {
         match &self.installed {
-            None => Ended::Disk,
-            Some(installed) if installed.rehearsed => Ended::Rehearsed,
-            Some(_) => Ended::Installed,
+            None => MachineEnd::Disk,
+            Some(installed) if installed.rehearsed => MachineEnd::Rehearsed,
+            Some(_) => MachineEnd::Installed,
         }
     }
 
-    async fn connect(&mut self) -> Result<Network, Failure> {
+    async fn connect(&mut self) -> Result<MachineNetwork, StepFailure> {
         let dhcp = match self.options.reach() {
-            Some(reach) => Some((Dhcp::open(&reach, self.options.timing.dhcp_wait()).await?, reach)),
+            Some(reach) => Some((DhcpSession::open(&reach, self.options.timing.dhcp_wait()).await?, reach)),
             None => {
-                self.held = Some(Held::existing(self.fallback));
+                self.held = Some(UsableAddress::existing(self.fallback));
                 None
             }
         };
-        Ok(Network { dhcp, http: Http::new(self.fallback)?, address: self.fallback })
+        Ok(MachineNetwork { dhcp, http: MachineHttp::new(self.fallback)?, address: self.fallback })
     }
 
     /// Gets an address for a program of the machine; none where addresses come from elsewhere.
-    async fn lease(&mut self, network: &mut Network, speaker: Speaker) -> Result<Option<Lease>, Failure> {
+    async fn lease(
+        &mut self,
+        network: &mut MachineNetwork,
+        speaker: DhcpProgram,
+    ) -> Result<Option<ClientLease>, StepFailure> {
         let Some((dhcp, reach)) = &network.dhcp else { return Ok(None) };
         let lease = dhcp.lease(&self.identity, speaker, &mut self.console).await?;
         match self.address().filter(|address| *address != lease.address) {
             Some(held) => {
                 let expected = format!("the address {held}, which the machine has already");
-                Err(Failure::new(
+                Err(StepFailure::new(
                     "dhcp",
                     expected,
                     format!("{} came for another client of it", lease.address),
@@ -146,10 +152,10 @@ impl Machine {
             }
             None => {
                 if self.held.is_none() {
-                    self.held = Some(Held::take(lease.address, lease.prefix, reach).await?);
+                    self.held = Some(UsableAddress::take(lease.address, lease.prefix, reach).await?);
                 }
                 if network.address != lease.address {
-                    (network.address, network.http) = (lease.address, Http::new(lease.address)?);
+                    (network.address, network.http) = (lease.address, MachineHttp::new(lease.address)?);
                 }
                 Ok(Some(lease))
             }
@@ -157,16 +163,16 @@ impl Machine {
     }
 
     /// Firmware, loader and script.
-    async fn boot(&mut self, network: &mut Network) -> Result<Booted, Failure> {
+    async fn boot(&mut self, network: &mut MachineNetwork) -> Result<BootEnd, StepFailure> {
         let firmware = self.options.firmware;
         let first = firmware.first();
         let mut lease = self.lease(network, first).await?;
         if lease.as_ref().is_some_and(|lease| !lease.boots(first)) {
             return Ok(self.go_to_disk("the firmware has nothing to boot").await);
         }
-        if firmware != Firmware::Ipxe {
+        if firmware != FirmwareKind::Ipxe {
             self.load(network, lease.as_ref()).await?;
-            let ipxe = Speaker::Ipxe(firmware);
+            let ipxe = DhcpProgram::Ipxe(firmware);
             lease = self.lease(network, ipxe).await?;
             if lease.as_ref().is_some_and(|lease| !lease.boots(ipxe)) {
                 return Ok(self.go_to_disk("iPXE has nothing to boot").await);
@@ -175,24 +181,30 @@ impl Machine {
         let url = match &lease {
             Some(lease) => lease.boot_file.clone(),
             None => {
-                let Identity { mac, uuid } = self.identity;
+                let MachineIdentity { mac, uuid } = self.identity;
                 format!("http://{}/boot.ipxe?mac={mac}&uuid={uuid}", self.options.boot_http())
             }
         };
         self.run_scripts(network, (url, lease.as_ref())).await
     }
 
-    async fn go_to_disk(&mut self, why: &str) -> Booted {
+    async fn go_to_disk(&mut self, why: &str) -> BootEnd {
         self.console.say("disk", format!("{why}: on to the disk")).await;
-        Booted::Disk
+        BootEnd::Disk
     }
 
     /// The firmware loads iPXE.
-    async fn load(&mut self, network: &Network, lease: Option<&Lease>) -> Result<(), Failure> {
+    async fn load(
+        &mut self,
+        network: &MachineNetwork,
+        lease: Option<&ClientLease>,
+    ) -> Result<(), StepFailure> {
         let firmware = self.options.firmware;
-        if firmware == Firmware::Http {
-            let named = || format!("http://{}/{}", self.options.boot_http(), firmware.loader());
-            let url = lease.map_or_else(named, |lease| lease.boot_file.clone());
+        if firmware == FirmwareKind::Http {
+            let url = lease.map_or_else(
+                || format!("http://{}/{}", self.options.boot_http(), firmware.loader()),
+                |lease| lease.boot_file.clone(),
+            );
             return self.load_over_http(network, &url).await;
         }
         let (server, path) = match (lease, self.options.tftp) {
@@ -200,7 +212,7 @@ impl Machine {
             (None, Some(server)) => (server, firmware.loader().to_owned()),
             (None, None) => return Ok(()),
         };
-        let source = tftp::Source {
+        let source = tftp::TftpSource {
             server,
             path,
             from: network.address,
@@ -210,20 +222,20 @@ impl Machine {
         tftp::load(&source, &mut self.console).await.map(drop)
     }
 
-    async fn load_over_http(&mut self, network: &Network, url: &str) -> Result<(), Failure> {
+    async fn load_over_http(&mut self, network: &MachineNetwork, url: &str) -> Result<(), StepFailure> {
         let began = Instant::now();
-        let head = network.http.head(Agent::Uefi, url).await?;
+        let head = network.http.head(UserAgent::Uefi, url).await?;
         let path = url.split(['?', '#']).next().unwrap_or(url);
         if head.content_type != "application/efi" && !path.ends_with(".efi") {
             let expected = format!("{url} to be of the type application/efi, or to end in .efi");
-            return Err(Failure::new("http", expected, format!("its type is `{}`", head.content_type)));
+            return Err(StepFailure::new("http", expected, format!("its type is `{}`", head.content_type)));
         }
         self.console.step("http.head", began, format!("{url} has {} bytes", head.bytes)).await;
         let began = Instant::now();
-        let bytes = network.http.count(Agent::Uefi, url).await?;
+        let bytes = network.http.count(UserAgent::Uefi, url).await?;
         if bytes != head.bytes {
             let expected = format!("the {} bytes of {url} that HEAD announced", head.bytes);
-            return Err(Failure::new("http", expected, format!("{bytes} bytes came")));
+            return Err(StepFailure::new("http", expected, format!("{bytes} bytes came")));
         }
         self.console.step("http.get", began, format!("{url}, {bytes} bytes")).await;
         Ok(())
@@ -232,59 +244,60 @@ impl Machine {
     /// Runs scripts until one leaves them.
     async fn run_scripts(
         &mut self,
-        network: &Network,
-        (mut url, lease): (String, Option<&Lease>),
-    ) -> Result<Booted, Failure> {
+        network: &MachineNetwork,
+        (mut url, lease): (String, Option<&ClientLease>),
+    ) -> Result<BootEnd, StepFailure> {
         let script = self.fetch_script(network, &url).await?;
-        let mut interpreter = Interpreter::new(script, self.settings(network, lease));
+        let mut interpreter = ScriptInterpreter::new(script, self.settings(network, lease));
         let (mut scripts, mut said) = (1, String::new());
-        let mut outcome = Outcome::Succeeded;
+        let mut outcome = EffectOutcome::Succeeded;
         loop {
             let effect = interpreter.next(outcome);
-            let effect =
-                effect.map_err(|fault| Failure::new("script", format!("{url} to run"), fault.to_string()))?;
+            let effect = effect
+                .map_err(|fault| StepFailure::new("script", format!("{url} to run"), fault.to_string()))?;
             outcome = match effect {
-                Effect::Say(text) => {
+                ScriptEffect::Say(text) => {
                     self.console.say("ipxe", text.clone()).await;
                     said = text;
-                    Outcome::Succeeded
+                    EffectOutcome::Succeeded
                 }
-                Effect::Sleep { seconds } => self.sleep(seconds).await,
-                Effect::Fetch { url: file, selects, .. } => {
+                ScriptEffect::Sleep { seconds } => self.sleep(seconds).await,
+                ScriptEffect::Fetch { url: file, selects, .. } => {
                     self.fetch_image(network, (&url, &file), selects).await
                 }
-                Effect::Chain { url: next, place } => {
+                ScriptEffect::Chain { url: next, place } => {
                     scripts += 1;
                     if scripts > SCRIPTS_MAX {
                         let came =
                             format!("{SCRIPTS_MAX} scripts only asked again; the last one said: {said}");
-                        return Err(Failure::new("script", "a script that boots", came));
+                        return Err(StepFailure::new("script", "a script that boots", came));
                     }
                     url = resolve((&url, &next));
                     match self.fetch_script(network, &url).await {
                         Ok(script) => {
                             let entered = interpreter.enter(script, place);
-                            entered.map_err(|fault| Failure::new("script", "to chain", fault.to_string()))?;
-                            Outcome::Succeeded
+                            entered
+                                .map_err(|fault| StepFailure::new("script", "to chain", fault.to_string()))?;
+                            EffectOutcome::Succeeded
                         }
                         Err(failure) => self.unsuccessful(&failure).await,
                     }
                 }
-                Effect::Boot(boot) => return Ok(Booted::Kernel(boot)),
-                Effect::Disk => return Ok(self.go_to_disk("the script starts the disk").await),
-                Effect::Exit { code } => {
+                ScriptEffect::Boot(boot) => return Ok(BootEnd::Kernel(boot)),
+                ScriptEffect::Disk => return Ok(self.go_to_disk("the script starts the disk").await),
+                ScriptEffect::Exit { code } => {
                     let why = format!("the script leaves to the firmware with {code}");
                     return Ok(self.go_to_disk(&why).await);
                 }
-                Effect::Reboot => return Ok(Booted::Reboot),
-                Effect::PowerOff => return Ok(Booted::Off),
+                ScriptEffect::Reboot => return Ok(BootEnd::Reboot),
+                ScriptEffect::PowerOff => return Ok(BootEnd::Off),
             };
         }
     }
 
     /// The settings that scripts can ask for.
-    fn settings(&self, network: &Network, lease: Option<&Lease>) -> Settings {
-        let Identity { mac, uuid } = self.identity;
+    fn settings(&self, network: &MachineNetwork, lease: Option<&ClientLease>) -> ScriptSettings {
+        let MachineIdentity { mac, uuid } = self.identity;
         let next_server = lease.map(|lease| lease.next_server.to_string()).unwrap_or_default();
         let filename = lease.map(|lease| lease.boot_file.clone()).unwrap_or_default();
         let pairs = [
@@ -306,59 +319,64 @@ impl Machine {
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    async fn fetch_script(&mut self, network: &Network, url: &str) -> Result<Script, Failure> {
+    async fn fetch_script(&mut self, network: &MachineNetwork, url: &str) -> Result<IpxeScript, StepFailure> {
         let began = Instant::now();
-        let text = network.http.text(Agent::Ipxe, url, SCRIPT_BYTES_MAX).await?;
-        let script = Script::parse(&text);
-        let script = script
-            .map_err(|fault| Failure::new("script", format!("an iPXE script at {url}"), fault.to_string()))?;
+        let text = network.http.text(UserAgent::Ipxe, url, SCRIPT_BYTES_MAX).await?;
+        let script = IpxeScript::parse(&text);
+        let script = script.map_err(|fault| {
+            StepFailure::new("script", format!("an iPXE script at {url}"), fault.to_string())
+        })?;
         self.console.step("script", began, format!("{url}, {} bytes", text.len())).await;
         Ok(script)
     }
 
     async fn fetch_image(
         &mut self,
-        network: &Network,
+        network: &MachineNetwork,
         (script, file): (&str, &str),
-        selects: Selects,
-    ) -> Outcome {
-        let step = if selects == Selects::Kernel { "kernel" } else { "initrd" };
+        selects: ImageSelection,
+    ) -> EffectOutcome {
+        let step = if selects == ImageSelection::Kernel { "kernel" } else { "initrd" };
         let url = resolve((script, file));
         let began = Instant::now();
-        match network.http.count(Agent::Ipxe, &url).await {
+        match network.http.count(UserAgent::Ipxe, &url).await {
             Ok(bytes) => {
                 self.console.step(step, began, format!("{url}, {bytes} bytes")).await;
-                Outcome::Succeeded
+                EffectOutcome::Succeeded
             }
             Err(failure) => self.unsuccessful(&failure).await,
         }
     }
 
     /// Says a failure that the script may have an answer to.
-    async fn unsuccessful(&mut self, failure: &Failure) -> Outcome {
+    async fn unsuccessful(&mut self, failure: &StepFailure) -> EffectOutcome {
         self.console.say("ipxe", failure.to_string()).await;
-        Outcome::Failed
+        EffectOutcome::Failed
     }
 
-    async fn sleep(&mut self, seconds: u32) -> Outcome {
+    async fn sleep(&mut self, seconds: u32) -> EffectOutcome {
         match self.options.timing {
-            Timing::Fast => {
+            FirmwareTiming::Fast => {
                 self.console.say("ipxe", format!("sleeps {seconds} s, which are passed over")).await
             }
-            Timing::Real => tokio::time::sleep(Duration::from_secs(seconds.into())).await,
+            FirmwareTiming::Real => tokio::time::sleep(Duration::from_secs(seconds.into())).await,
         }
-        Outcome::Succeeded
+        EffectOutcome::Succeeded
     }
 
     /// What was booted from the network runs; returns why the machine is switched on next, if it is.
-    async fn run_kernel(&mut self, network: &Network, boot: &Boot) -> Result<Option<String>, Failure> {
+    async fn run_kernel(
+        &mut self,
+        network: &MachineNetwork,
+        boot: &KernelBoot,
+    ) -> Result<Option<String>, StepFailure> {
         let initrds = boot.initrds.join(" ");
         self.console.say("boot", format!("{} with {initrds}; {}", boot.kernel, boot.command_line)).await;
         if let Some(agent) = installer::agent_of(&boot.command_line) {
             return self.run_live(network, agent).await;
         }
         let Some(answer) = installer::answer_of(&boot.command_line) else {
-            return Err(Failure::new(
+            return Err(StepFailure::new(
                 "boot",
                 "a kernel command line that names an answer file (url=, preseed/url=, inst.ks=) or a live \
                  system's agent (metalwright.agent=)",
@@ -367,13 +385,13 @@ impl Machine {
         };
         if self.installed.is_some() {
             let came = format!("the installer was booted again, with {}", answer.url);
-            return Err(Failure::new(
+            return Err(StepFailure::new(
                 "boot",
                 "the disk, after the installer reported that it was done",
                 came,
             ));
         }
-        let mut network = Network { dhcp: None, http: network.http.clone(), address: network.address };
+        let mut network = MachineNetwork { dhcp: None, http: network.http.clone(), address: network.address };
         self.renew(&mut network, answer.speaker).await?;
         let installed = installer::install(&network.http, &answer, &mut self.console).await?;
         let why = if installed.rehearsed { "the rehearsal switched it off" } else { "the installer reboots" };
@@ -382,23 +400,28 @@ impl Machine {
     }
 
     /// A live system runs its agent, which has its configuration from the server.
-    async fn run_live(&mut self, network: &Network, agent: &str) -> Result<Option<String>, Failure> {
-        let mut network = Network { dhcp: None, http: network.http.clone(), address: network.address };
-        self.renew(&mut network, Speaker::Udhcpc).await?;
+    async fn run_live(
+        &mut self,
+        network: &MachineNetwork,
+        agent: &str,
+    ) -> Result<Option<String>, StepFailure> {
+        let mut network = MachineNetwork { dhcp: None, http: network.http.clone(), address: network.address };
+        self.renew(&mut network, DhcpProgram::Udhcpc).await?;
         let began = Instant::now();
-        let configuration = network.http.text(Agent::Installer, agent, installer::DOCUMENT_BYTES_MAX).await?;
+        let configuration =
+            network.http.text(UserAgent::Installer, agent, installer::DOCUMENT_BYTES_MAX).await?;
         self.console.step("file", began, format!("{agent}, {} bytes", configuration.len())).await;
         self.run_agent(&configuration).await
     }
 
     /// The agent works; returns why the machine is switched on again, if it is.
-    async fn run_agent(&mut self, configuration: &str) -> Result<Option<String>, Failure> {
+    async fn run_agent(&mut self, configuration: &str) -> Result<Option<String>, StepFailure> {
         let cut_at = self.cut_at.as_deref();
-        let host = agent::Host { options: &self.options, mac: self.identity.mac, cut_at };
+        let host = agent::AgentHost { options: &self.options, mac: self.identity.mac, cut_at };
         Ok(match agent::work(configuration, host, &mut self.console).await? {
-            AgentEnd::Idle => None,
-            AgentEnd::Reboot(why) => Some(why),
-            AgentEnd::PowerCut => {
+            AgentResult::Idle => None,
+            AgentResult::Reboot(why) => Some(why),
+            AgentResult::PowerCut => {
                 let task = self.cut_at.take().unwrap_or_default();
                 Some(format!("the power was cut in the middle of {task}"))
             }
@@ -406,27 +429,27 @@ impl Machine {
     }
 
     /// The operating system asks for an address of its own.
-    async fn renew(&mut self, network: &mut Network, speaker: Speaker) -> Result<(), Failure> {
+    async fn renew(&mut self, network: &mut MachineNetwork, speaker: DhcpProgram) -> Result<(), StepFailure> {
         if let Some(reach) = self.options.reach() {
-            network.dhcp = Some((Dhcp::open(&reach, self.options.timing.dhcp_wait()).await?, reach));
+            network.dhcp = Some((DhcpSession::open(&reach, self.options.timing.dhcp_wait()).await?, reach));
             self.lease(network, speaker).await?;
         }
         Ok(())
     }
 
     /// The system on the disk runs; returns why the machine is switched on again, if it is.
-    async fn run_disk(&mut self, network: &Network) -> Result<Option<String>, Failure> {
+    async fn run_disk(&mut self, network: &MachineNetwork) -> Result<Option<String>, StepFailure> {
         let agent = self.installed.as_ref().and_then(|installed| installed.agent.clone());
         let Some(configuration) = agent else {
             let what = match self.ended() {
-                Ended::Installed => "no agent is installed",
+                MachineEnd::Installed => "no agent is installed",
                 _ => "nothing was installed",
             };
             self.console.say("disk", format!("{what}; this machine is done")).await;
             return Ok(None);
         };
-        let mut network = Network { dhcp: None, http: network.http.clone(), address: network.address };
-        self.renew(&mut network, Speaker::NetworkManager).await?;
+        let mut network = MachineNetwork { dhcp: None, http: network.http.clone(), address: network.address };
+        self.renew(&mut network, DhcpProgram::NetworkManager).await?;
         self.run_agent(&configuration).await
     }
 }

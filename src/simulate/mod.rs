@@ -5,7 +5,7 @@
 //! agent that takes its jobs. Nothing is installed, and no script runs unless it is asked for.
 //!
 //! Leaves to others: what a machine should boot (the server), packets (`proto`), the API (`client`), the
-//! running of jobs (`agent`). Start reading at [`run`], then `machine::Machine::live`.
+//! running of jobs (`agent`). Start reading at [`run`], then `machine::SimulatedMachine::live`.
 
 mod address;
 mod agent;
@@ -31,35 +31,35 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::model::Mac;
-use console::{Console, Durations, LINES_WAITING_MAX, Line, Percentiles};
-use machine::Machine;
+use console::{ConsoleLine, LINES_WAITING_MAX, MachineConsole, StepDurations, StepPercentiles};
+use machine::SimulatedMachine;
 
-pub use failure::Failure;
-pub use firmware::Firmware;
-pub use machine::Ended;
-pub use options::{DhcpTarget, Options, Timing};
+pub use failure::StepFailure;
+pub use firmware::FirmwareKind;
+pub use machine::MachineEnd;
+pub use options::{DhcpTarget, FirmwareTiming, SimulateOptions};
 
-/// What came of a run.
+/// The result of a simulation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Summary {
-    pub machines: Vec<Fate>,
+pub struct SimulationSummary {
+    pub machines: Vec<MachineFate>,
     /// Durations of each kind of step, in milliseconds.
-    pub steps: Vec<Percentiles>,
+    pub steps: Vec<StepPercentiles>,
     pub ms: u64,
 }
 
-/// What came of one machine.
+/// The result of one machine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Fate {
+pub struct MachineFate {
     pub mac: Mac,
     pub address: Option<Ipv4Addr>,
     pub power_ons: u32,
     /// None where it failed.
-    pub ended: Option<Ended>,
+    pub ended: Option<MachineEnd>,
     pub failure: Option<String>,
 }
 
-impl Summary {
+impl SimulationSummary {
     /// How many machines failed.
     pub fn failed(&self) -> usize {
         self.machines.iter().filter(|fate| fate.failure.is_some()).count()
@@ -71,30 +71,36 @@ impl Summary {
 /// # Errors
 /// The data directory says nothing of a server, or `out` cannot be written to. Machines that fail are in the
 /// summary.
-pub async fn run(options: Options, out: &mut (dyn Write + Send)) -> anyhow::Result<Summary> {
+pub async fn run(
+    options: SimulateOptions,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<SimulationSummary> {
     // A second caller in this process finds it installed, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let began = Instant::now();
     let options = Arc::new(options.with_data().map_err(anyhow::Error::msg)?);
     let (sender, mut lines) = mpsc::channel(LINES_WAITING_MAX);
     let players = tokio::spawn(play(Arc::clone(&options), sender));
-    let mut printer = Printer { options: &options, out };
+    let mut printer = LinePrinter { options: &options, out };
     while let Some(line) = lines.recv().await {
         printer.line(&line)?;
     }
     let (mut machines, durations) = players.await?;
     machines.sort_by_key(|fate| fate.mac);
     let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let summary = Summary { machines, steps: durations.percentiles(), ms };
+    let summary = SimulationSummary { machines, steps: durations.percentiles(), ms };
     printer.summary(&summary)?;
     Ok(summary)
 }
 
 /// Plays all machines, a bounded number at one time.
-async fn play(options: Arc<Options>, lines: mpsc::Sender<Line>) -> (Vec<Fate>, Durations) {
+async fn play(
+    options: Arc<SimulateOptions>,
+    lines: mpsc::Sender<ConsoleLine>,
+) -> (Vec<MachineFate>, StepDurations) {
     let mut playing = JoinSet::new();
     let mut waiting = 0..options.count;
-    let (mut fates, mut durations) = (Vec::new(), Durations::default());
+    let (mut fates, mut durations) = (Vec::new(), StepDurations::default());
     loop {
         while playing.len() < options.at_once as usize
             && let Some(index) = waiting.next()
@@ -106,16 +112,20 @@ async fn play(options: Arc<Options>, lines: mpsc::Sender<Line>) -> (Vec<Fate>, D
                 fates.push(fate);
                 durations.merge(took);
             }
-            // A task that panicked has said so; the machine is missing from the summary.
+            // A task that panicked has printed why; the summary omits its machine.
             Some(Err(_)) => {}
             None => return (fates, durations),
         }
     }
 }
 
-async fn play_one(options: Arc<Options>, index: u32, lines: mpsc::Sender<Line>) -> (Fate, Durations) {
+async fn play_one(
+    options: Arc<SimulateOptions>,
+    index: u32,
+    lines: mpsc::Sender<ConsoleLine>,
+) -> (MachineFate, StepDurations) {
     let mac = options.mac_of(index);
-    let mut machine = Machine::new(options, index, Console::new(mac, lines));
+    let mut machine = SimulatedMachine::new(options, index, MachineConsole::new(mac, lines));
     let lived = machine.live().await;
     let address = machine.address();
     machine.switch_off().await;
@@ -124,7 +134,7 @@ async fn play_one(options: Arc<Options>, index: u32, lines: mpsc::Sender<Line>) 
         Ok(ended) => console.say("end", format!("{ended:?}").to_lowercase()).await,
         Err(failure) => console.say(FAILED, failure.to_string()).await,
     }
-    let fate = Fate {
+    let fate = MachineFate {
         mac,
         address,
         power_ons: console.power_ons(),
@@ -140,13 +150,13 @@ const FAILED: &str = "failed";
 const FAILURES_SHOWN_MAX: usize = 20;
 
 /// Writes lines for people or for programs.
-struct Printer<'a> {
-    options: &'a Options,
+struct LinePrinter<'a> {
+    options: &'a SimulateOptions,
     out: &'a mut (dyn Write + Send),
 }
 
-impl Printer<'_> {
-    fn line(&mut self, line: &Line) -> std::io::Result<()> {
+impl LinePrinter<'_> {
+    fn line(&mut self, line: &ConsoleLine) -> std::io::Result<()> {
         if self.options.quiet && line.step != FAILED {
             return Ok(());
         }
@@ -159,7 +169,7 @@ impl Printer<'_> {
         }
     }
 
-    fn summary(&mut self, summary: &Summary) -> std::io::Result<()> {
+    fn summary(&mut self, summary: &SimulationSummary) -> std::io::Result<()> {
         if self.options.json {
             let line = serde_json::json!({"step": "summary", "summary": summary});
             return writeln!(self.out, "{line}");
@@ -169,7 +179,13 @@ impl Printer<'_> {
         }
         let total = summary.machines.len();
         let count = |wanted| summary.machines.iter().filter(|fate| fate.ended == Some(wanted)).count();
-        let ended = [Ended::Installed, Ended::Rehearsed, Ended::Disk, Ended::Live, Ended::Off];
+        let ended = [
+            MachineEnd::Installed,
+            MachineEnd::Rehearsed,
+            MachineEnd::Disk,
+            MachineEnd::Live,
+            MachineEnd::Off,
+        ];
         let ended = ended.map(|ended| format!("{} {}", count(ended), format!("{ended:?}").to_lowercase()));
         let (failed, ms) = (summary.failed(), summary.ms);
         writeln!(self.out, "{total} machines in {ms} ms: {}, {failed} failed", ended.join(", "))?;
@@ -178,7 +194,7 @@ impl Printer<'_> {
             "{:<12} {:>7} {:>9} {:>9} {:>9} {:>9}",
             "step", "count", "p50 ms", "p95", "p99", "max"
         )?;
-        for Percentiles { step, count, p50, p95, p99, max } in &summary.steps {
+        for StepPercentiles { step, count, p50, p95, p99, max } in &summary.steps {
             writeln!(self.out, "{step:<12} {count:>7} {p50:>9.1} {p95:>9.1} {p99:>9.1} {max:>9.1}")?;
         }
         let failures = summary.machines.iter().filter_map(|fate| Some((fate.mac, fate.failure.as_ref()?)));

@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::model::Mac;
-use crate::simulate::dhcp::Reach;
-use crate::simulate::firmware::Firmware;
+use crate::simulate::dhcp::DhcpReach;
+use crate::simulate::firmware::FirmwareKind;
 
 /// Most machines in one run.
 pub const MACHINES_MAX: u32 = 100_000;
@@ -24,10 +24,10 @@ const BOOT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8
 /// A machine made of packets: boots from a server as real firmware does, plays the installer and the agent,
 /// and prints each step.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Options {
+pub struct SimulateOptions {
     /// The firmware to play.
     #[arg(long, value_enum, default_value = "bios")]
-    pub firmware: Firmware,
+    pub firmware: FirmwareKind,
     /// The machine's MAC; further machines count up from it.
     #[arg(long, value_name = "MAC")]
     pub mac: Option<Mac>,
@@ -56,7 +56,7 @@ pub struct Options {
     pub tftp: Option<SocketAddr>,
     /// How long the firmware waits: short times for a server that is near, or those of real firmware.
     #[arg(long, value_enum, default_value = "fast")]
-    pub timing: Timing,
+    pub timing: FirmwareTiming,
     /// Run the scripts of jobs on this very host, instead of only reporting that they ran.
     #[arg(long)]
     pub run_jobs: bool,
@@ -105,37 +105,37 @@ impl FromStr for DhcpTarget {
 
 /// How patient the firmware is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Timing {
+pub enum FirmwareTiming {
     Fast,
     Real,
 }
 
-impl Timing {
+impl FirmwareTiming {
     /// The wait for the first DHCP answer. EDK2 and PXE ROMs wait four seconds, and twice that each time.
     pub fn dhcp_wait(self) -> Duration {
         match self {
-            Timing::Fast => Duration::from_millis(500),
-            Timing::Real => Duration::from_secs(4),
+            FirmwareTiming::Fast => Duration::from_millis(500),
+            FirmwareTiming::Real => Duration::from_secs(4),
         }
     }
 
     /// The wait for the first TFTP answer.
     pub fn tftp_wait(self) -> Duration {
         match self {
-            Timing::Fast => Duration::from_millis(500),
-            Timing::Real => Duration::from_secs(1),
+            FirmwareTiming::Fast => Duration::from_millis(500),
+            FirmwareTiming::Real => Duration::from_secs(1),
         }
     }
 }
 
-impl Options {
+impl SimulateOptions {
     /// Fills in what the data directory says and the line did not.
     ///
     /// # Errors
     /// The directory is not that of a server that has listened.
     pub fn with_data(mut self) -> Result<Self, String> {
         if let Some(data) = &self.data {
-            let told = Told::read(data)?;
+            let told = LocalPorts::read(data)?;
             self.boot_http = self.boot_http.or(told.boot_http()?);
             self.tftp = self.tftp.or(told.tftp()?);
         }
@@ -167,11 +167,11 @@ impl Options {
     }
 
     /// How DHCP is reached; none where addresses come from elsewhere.
-    pub fn reach(&self) -> Option<Reach> {
+    pub fn reach(&self) -> Option<DhcpReach> {
         match &self.dhcp {
             DhcpTarget::Off => None,
-            DhcpTarget::Server(server) => Some(Reach::Relay { server: *server, relay: self.relay }),
-            DhcpTarget::Interface(name) => Some(Reach::Interface(name.clone())),
+            DhcpTarget::Server(server) => Some(DhcpReach::Relay { server: *server, relay: self.relay }),
+            DhcpTarget::Interface(name) => Some(DhcpReach::Interface(name.clone())),
         }
     }
 
@@ -183,12 +183,12 @@ impl Options {
 
 /// What a server says in its data directory of where it listens.
 #[derive(Debug, Default, Deserialize)]
-struct Told {
+struct LocalPorts {
     boot_http: Option<String>,
     tftp: Option<String>,
 }
 
-impl Told {
+impl LocalPorts {
     fn read(data: &Path) -> Result<Self, String> {
         let path = data.join("endpoint.json");
         let text = std::fs::read_to_string(&path)
@@ -225,10 +225,10 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Line {
         #[command(flatten)]
-        options: Options,
+        options: SimulateOptions,
     }
 
-    fn options(words: &str) -> Options {
+    fn options(words: &str) -> SimulateOptions {
         let words = std::iter::once("simulate").chain(words.split_whitespace());
         Line::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).options
     }

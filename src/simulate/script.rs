@@ -17,7 +17,7 @@ pub const LINE_BYTES_MAX: usize = 16 * 1024;
 /// What is wrong with a script, and in which line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
-pub struct Fault {
+pub struct ScriptFault {
     /// Counted from 1.
     pub line: usize,
     pub reason: String,
@@ -25,56 +25,58 @@ pub struct Fault {
 
 /// A script that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Script {
-    pub lines: Vec<Line>,
+pub struct IpxeScript {
+    pub lines: Vec<ScriptLine>,
 }
 
 /// One logical line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct ScriptLine {
     /// The number of its first physical line, from 1.
     pub number: usize,
     pub label: Option<String>,
-    pub commands: Vec<Command>,
+    pub commands: Vec<ScriptCommand>,
 }
 
 /// A command of a line. An empty one does nothing, successfully.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command {
-    pub when: When,
+pub struct ScriptCommand {
+    pub when: CommandCondition,
     /// Settings are not put in yet.
     pub words: Vec<String>,
 }
 
-/// When a command runs, by what became of the one before it.
+/// When a command runs, by the result of the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub enum CommandCondition {
     Always,
     Succeeded,
     Failed,
 }
 
-impl Script {
+impl IpxeScript {
     /// Reads a script.
     ///
     /// # Errors
     /// It is no iPXE script, or it is larger than what is read.
-    pub fn parse(text: &str) -> Result<Script, Fault> {
-        let fault = |line, reason: &str| Fault { line, reason: reason.to_owned() };
+    pub fn parse(text: &str) -> Result<IpxeScript, ScriptFault> {
         if text.len() > SCRIPT_BYTES_MAX {
-            return Err(fault(1, &format!("the script has more than {SCRIPT_BYTES_MAX} bytes")));
+            return Err(script_fault(1, &format!("the script has more than {SCRIPT_BYTES_MAX} bytes")));
         }
         let magic = text.strip_prefix("#!ipxe").and_then(|rest| rest.chars().next());
         if !magic.is_some_and(char::is_whitespace) {
             let first: String = text.lines().next().unwrap_or_default().chars().take(80).collect();
-            return Err(fault(1, &format!("a script begins with `#!ipxe`, and this begins with `{first}`")));
+            return Err(script_fault(
+                1,
+                &format!("a script begins with `#!ipxe`, and this begins with `{first}`"),
+            ));
         }
         let mut lines = Vec::new();
         let mut whole = String::new();
         let mut number = 1;
         for (at, part) in text.lines().enumerate() {
             if at >= LINES_MAX {
-                return Err(fault(at + 1, &format!("the script has more than {LINES_MAX} lines")));
+                return Err(script_fault(at + 1, &format!("the script has more than {LINES_MAX} lines")));
             }
             if whole.is_empty() {
                 number = at + 1;
@@ -82,7 +84,7 @@ impl Script {
             let continued = part.strip_suffix('\\');
             whole.push_str(continued.unwrap_or(part));
             if whole.len() > LINE_BYTES_MAX {
-                return Err(fault(number, &format!("the line has more than {LINE_BYTES_MAX} bytes")));
+                return Err(script_fault(number, &format!("the line has more than {LINE_BYTES_MAX} bytes")));
             }
             if continued.is_none() {
                 lines.push(parse_line(number, &whole));
@@ -92,7 +94,7 @@ impl Script {
         if !whole.is_empty() {
             lines.push(parse_line(number, &whole));
         }
-        Ok(Script { lines })
+        Ok(IpxeScript { lines })
     }
 
     /// The index of the line with a label.
@@ -101,7 +103,11 @@ impl Script {
     }
 }
 
-fn parse_line(number: usize, text: &str) -> Line {
+fn script_fault(line: usize, reason: &str) -> ScriptFault {
+    ScriptFault { line, reason: reason.to_owned() }
+}
+
+fn parse_line(number: usize, text: &str) -> ScriptLine {
     let text = text.trim();
     let (label, text) = match text.strip_prefix(':') {
         Some(rest) => {
@@ -111,31 +117,31 @@ fn parse_line(number: usize, text: &str) -> Line {
         None => (None, text),
     };
     let mut commands = Vec::new();
-    let mut command = Command { when: When::Always, words: Vec::new() };
+    let mut command = ScriptCommand { when: CommandCondition::Always, words: Vec::new() };
     for word in text.split_whitespace().take_while(|word| !word.starts_with('#')) {
         let when = match word {
-            "||" => When::Failed,
-            "&&" => When::Succeeded,
-            ";" => When::Always,
+            "||" => CommandCondition::Failed,
+            "&&" => CommandCondition::Succeeded,
+            ";" => CommandCondition::Always,
             word => {
                 command.words.push(word.to_owned());
                 continue;
             }
         };
-        commands.push(std::mem::replace(&mut command, Command { when, words: Vec::new() }));
+        commands.push(std::mem::replace(&mut command, ScriptCommand { when, words: Vec::new() }));
     }
     commands.push(command);
-    Line { number, label, commands }
+    ScriptLine { number, label, commands }
 }
 
 /// Settings by name: `net0/mac`, `platform`, and what `set` adds.
-pub type Settings = BTreeMap<String, String>;
+pub type ScriptSettings = BTreeMap<String, String>;
 
 /// Puts settings in: `${name}` and `${name:type}`; what is not set is empty.
 ///
 /// # Errors
 /// A `${` that does not end, a type that is not known, or a text that grows too long.
-pub fn expand(word: &str, settings: &Settings) -> Result<String, String> {
+pub fn expand(word: &str, settings: &ScriptSettings) -> Result<String, String> {
     let mut text = String::new();
     let mut rest = word;
     while let Some((before, after)) = rest.split_once("${") {
@@ -152,7 +158,7 @@ pub fn expand(word: &str, settings: &Settings) -> Result<String, String> {
     Ok(text)
 }
 
-fn setting(name: &str, settings: &Settings) -> Result<String, String> {
+fn setting(name: &str, settings: &ScriptSettings) -> Result<String, String> {
     let (name, kind) = name.split_once(':').unwrap_or((name, "string"));
     let value = settings.get(name).map_or("", String::as_str);
     match kind {
@@ -170,30 +176,37 @@ mod tests {
 
     #[test]
     fn lines_are_labels_and_joined_commands_without_comments() {
-        let script = Script::parse("#!ipxe\n# a word\n:top a b && c ||\nx \\\n  y ; z # w\r\n").unwrap();
-        let words = |at: usize| -> Vec<(When, String)> {
+        let script = IpxeScript::parse("#!ipxe\n# a word\n:top a b && c ||\nx \\\n  y ; z # w\r\n").unwrap();
+        let words = |at: usize| -> Vec<(CommandCondition, String)> {
             script.lines[at].commands.iter().map(|command| (command.when, command.words.join(" "))).collect()
         };
         assert_eq!(script.label("top"), Some(2));
         let said = |when, text: &str| (when, text.to_owned());
-        assert_eq!(words(1), [said(When::Always, "")]);
-        assert_eq!(words(2), [said(When::Always, "a b"), said(When::Succeeded, "c"), said(When::Failed, "")]);
-        assert_eq!(words(3), [said(When::Always, "x y"), said(When::Always, "z")]);
+        assert_eq!(words(1), [said(CommandCondition::Always, "")]);
+        assert_eq!(
+            words(2),
+            [
+                said(CommandCondition::Always, "a b"),
+                said(CommandCondition::Succeeded, "c"),
+                said(CommandCondition::Failed, "")
+            ]
+        );
+        assert_eq!(words(3), [said(CommandCondition::Always, "x y"), said(CommandCondition::Always, "z")]);
         assert_eq!(script.lines[3].number, 4);
     }
 
     #[test]
     fn what_is_no_script_is_refused_with_how_it_begins() {
-        let fault = Script::parse("<html>\n").unwrap_err();
+        let fault = IpxeScript::parse("<html>\n").unwrap_err();
         assert!(fault.to_string().contains("begins with `<html>`"), "{fault}");
-        assert!(Script::parse("#!ipxel\n").is_err());
-        assert!(Script::parse(&format!("#!ipxe\n{}", "echo\n".repeat(LINES_MAX))).is_err());
-        assert!(Script::parse(&format!("#!ipxe\n{}", "x".repeat(LINE_BYTES_MAX + 1))).is_err());
+        assert!(IpxeScript::parse("#!ipxel\n").is_err());
+        assert!(IpxeScript::parse(&format!("#!ipxe\n{}", "echo\n".repeat(LINES_MAX))).is_err());
+        assert!(IpxeScript::parse(&format!("#!ipxe\n{}", "x".repeat(LINE_BYTES_MAX + 1))).is_err());
     }
 
     #[test]
     fn settings_are_put_in_by_type_and_unset_ones_are_empty() {
-        let settings = Settings::from([("net0/mac".to_owned(), "52:54:00:aa:00:01".to_owned())]);
+        let settings = ScriptSettings::from([("net0/mac".to_owned(), "52:54:00:aa:00:01".to_owned())]);
         let put = |word: &str| expand(word, &settings);
         assert_eq!(put("a?m=${net0/mac}&u=${uuid}").unwrap(), "a?m=52:54:00:aa:00:01&u=");
         assert_eq!(put("01-${net0/mac:hexhyp}").unwrap(), "01-52-54-00-aa-00-01");

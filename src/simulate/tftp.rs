@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-use crate::proto::tftp::{ErrorCode, Mode, OptionField, Packet, Request, packet};
-use crate::simulate::console::Console;
-use crate::simulate::failure::Failure;
-use crate::simulate::firmware::Firmware;
+use crate::proto::tftp::{ErrorCode, OptionField, TftpPacket, TftpRequest, TransferMode, packet};
+use crate::simulate::console::MachineConsole;
+use crate::simulate::failure::StepFailure;
+use crate::simulate::firmware::FirmwareKind;
 
 /// Largest file that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -25,12 +25,12 @@ const BLOCK_BYTES_DEFAULT: u64 = 512;
 
 /// Where a file is, and how the machine asks for it.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct TftpSource {
     pub server: SocketAddr,
     pub path: String,
     /// The machine's own address.
     pub from: Ipv4Addr,
-    pub firmware: Firmware,
+    pub firmware: FirmwareKind,
     /// The wait for the first answer; it doubles with each try.
     pub first_wait: Duration,
 }
@@ -39,10 +39,10 @@ pub struct Source {
 ///
 /// # Errors
 /// The server refused, fell silent, or answered what the firmware did not ask.
-pub async fn load(source: &Source, console: &mut Console) -> Result<u64, Failure> {
+pub async fn load(source: &TftpSource, console: &mut MachineConsole) -> Result<u64, StepFailure> {
     let began = Instant::now();
     let block = if source.firmware.is_efi() { "1468" } else { "1456" };
-    let probed = Reading::open(source).await?.probe(&[("tsize", "0"), ("blksize", block)]).await?;
+    let probed = TftpReading::open(source).await?.probe(&[("tsize", "0"), ("blksize", block)]).await?;
     let path = &source.path;
     console.step("tftp.probe", began, format!("{path} has {probed} bytes")).await;
     let began = Instant::now();
@@ -51,11 +51,11 @@ pub async fn load(source: &Source, console: &mut Console) -> Result<u64, Failure
     } else {
         &[("blksize", block)]
     };
-    let mut reading = Reading::open(source).await?;
+    let mut reading = TftpReading::open(source).await?;
     let bytes = reading.read(options).await?;
     if bytes != probed {
         let came = format!("{bytes} bytes came, although the probe said {probed}");
-        return Err(Failure::new("tftp", format!("as many bytes of {path} as were announced"), came));
+        return Err(StepFailure::new("tftp", format!("as many bytes of {path} as were announced"), came));
     }
     let granted = reading.granted;
     console.step("tftp.read", began, format!("{path}, {bytes} bytes, {granted}")).await;
@@ -63,8 +63,8 @@ pub async fn load(source: &Source, console: &mut Console) -> Result<u64, Failure
 }
 
 /// One read request and what follows it.
-struct Reading<'a> {
-    source: &'a Source,
+struct TftpReading<'a> {
+    source: &'a TftpSource,
     socket: UdpSocket,
     /// Where answers come from; the request's port until the first one came.
     peer: SocketAddr,
@@ -75,13 +75,13 @@ struct Reading<'a> {
     granted: String,
 }
 
-impl<'a> Reading<'a> {
-    async fn open(source: &'a Source) -> Result<Self, Failure> {
+impl<'a> TftpReading<'a> {
+    async fn open(source: &'a TftpSource) -> Result<Self, StepFailure> {
         let socket = UdpSocket::bind((source.from, 0)).await.map_err(|error| {
             let expected = format!("to send from the machine's address {}", source.from);
-            Failure::new("tftp", expected, format!("the system says: {error}"))
+            StepFailure::new("tftp", expected, format!("the system says: {error}"))
         })?;
-        Ok(Reading {
+        Ok(TftpReading {
             source,
             socket,
             peer: source.server,
@@ -93,23 +93,28 @@ impl<'a> Reading<'a> {
         })
     }
 
-    fn failure(&self, expected: &str, came: impl std::fmt::Display) -> Failure {
-        Failure::new("tftp", format!("{expected} of {} from {}", self.source.path, self.source.server), came)
+    fn failure(&self, expected: &str, came: impl std::fmt::Display) -> StepFailure {
+        StepFailure::new(
+            "tftp",
+            format!("{expected} of {} from {}", self.source.path, self.source.server),
+            came,
+        )
     }
 
     fn request(&self, options: &[(&str, &str)]) -> Vec<u8> {
         let options = options.iter().map(|(name, value)| OptionField { name, value }).collect();
         let mut bytes = Vec::new();
-        Packet::Read(Request { path: &self.source.path, mode: Mode::Octet, options }).encode(&mut bytes);
+        TftpPacket::Read(TftpRequest { path: &self.source.path, mode: TransferMode::Octet, options })
+            .encode(&mut bytes);
         bytes
     }
 
     /// Asks for the size, and breaks off as EDK2 (error 8) and PXE ROMs (error 0) do.
-    async fn probe(mut self, options: &[(&str, &str)]) -> Result<u64, Failure> {
+    async fn probe(mut self, options: &[(&str, &str)]) -> Result<u64, StepFailure> {
         let request = self.request(options);
         let length = self.ask(&request).await?;
         let parsed = packet::parse(self.buffer.get(..length).unwrap_or_default());
-        let Ok(Packet::OptionsAck(fields)) = parsed else {
+        let Ok(TftpPacket::OptionsAck(fields)) = parsed else {
             return Err(self.failure("the size", "the server did not answer with options"));
         };
         self.check_asked(&fields, options)?;
@@ -124,14 +129,16 @@ impl<'a> Reading<'a> {
         } else {
             (ErrorCode::OTHER, "TFTP Aborted")
         };
-        self.send(&Packet::error_bytes(code, message)).await?;
+        self.send(&TftpPacket::error_bytes(code, message)).await?;
         Ok(size)
     }
 
     /// EFI clients drop an OACK with an option that they did not ask for.
-    fn check_asked(&self, fields: &[OptionField<'_>], options: &[(&str, &str)]) -> Result<(), Failure> {
-        let asked = |name: &str| options.iter().any(|(asked, _)| asked.eq_ignore_ascii_case(name));
-        match fields.iter().find(|field| !asked(field.name)) {
+    fn check_asked(&self, fields: &[OptionField<'_>], options: &[(&str, &str)]) -> Result<(), StepFailure> {
+        match fields
+            .iter()
+            .find(|field| !options.iter().any(|(asked, _)| asked.eq_ignore_ascii_case(field.name)))
+        {
             Some(field) => {
                 Err(self.failure("only options that were asked for", format!("`{}` came", field.name)))
             }
@@ -140,17 +147,17 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads to the end and returns the bytes that came.
-    async fn read(&mut self, options: &[(&str, &str)]) -> Result<u64, Failure> {
+    async fn read(&mut self, options: &[(&str, &str)]) -> Result<u64, StepFailure> {
         let mut last_sent = self.request(options);
         let mut length = self.ask(&last_sent).await?;
         let (mut bytes, mut blocks, mut in_window) = (0u64, 0u64, 0u64);
         for _ in 0..=FILE_BYTES_MAX {
             match self.take(length, blocks, options)? {
-                Taken::Options if blocks == 0 => {
+                TakenPacket::Options if blocks == 0 => {
                     last_sent = ack(0);
                     self.send(&last_sent).await?;
                 }
-                Taken::Data(payload) => {
+                TakenPacket::Data(payload) => {
                     (bytes, blocks, in_window) = (bytes + payload, blocks + 1, in_window + 1);
                     if bytes > FILE_BYTES_MAX {
                         return Err(self.failure("an end", format!("more than {FILE_BYTES_MAX} bytes came")));
@@ -165,12 +172,12 @@ impl<'a> Reading<'a> {
                         return Ok(bytes);
                     }
                 }
-                Taken::OutOfOrder => {
+                TakenPacket::OutOfOrder => {
                     in_window = 0;
                     last_sent = ack(blocks);
                     self.send(&last_sent).await?;
                 }
-                Taken::Options | Taken::Repeated => {}
+                TakenPacket::Options | TakenPacket::Repeated => {}
             }
             // The last packet is repeated when nothing comes: what was lost may be it or its answer.
             length = match self.receive(self.source.first_wait).await? {
@@ -185,33 +192,37 @@ impl<'a> Reading<'a> {
         Err(self.failure("an end", "the transfer does not end"))
     }
 
-    fn take(&mut self, length: usize, blocks: u64, options: &[(&str, &str)]) -> Result<Taken, Failure> {
+    fn take(
+        &mut self,
+        length: usize,
+        blocks: u64,
+        options: &[(&str, &str)],
+    ) -> Result<TakenPacket, StepFailure> {
         let datagram = self.buffer.get(..length).unwrap_or_default();
         match packet::parse(datagram) {
-            Ok(Packet::OptionsAck(fields)) => {
+            Ok(TftpPacket::OptionsAck(fields)) => {
                 self.check_asked(&fields, options)?;
-                let number = |name: &str, default: u64| {
-                    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-                    field.and_then(|field| field.value.parse().ok()).unwrap_or(default)
-                };
-                let (block_bytes, window) = (number("blksize", BLOCK_BYTES_DEFAULT), number("windowsize", 1));
+                let (block_bytes, window) = (
+                    option_value(&fields, "blksize", BLOCK_BYTES_DEFAULT),
+                    option_value(&fields, "windowsize", 1),
+                );
                 let granted = fields.iter().map(|field| format!("{} {}", field.name, field.value));
                 let granted = granted.collect::<Vec<_>>().join(" ");
                 (self.block_bytes, self.window, self.granted) = (block_bytes.max(8), window.max(1), granted);
-                Ok(Taken::Options)
+                Ok(TakenPacket::Options)
             }
-            Ok(Packet::Data { block, payload }) if block == on_wire(blocks + 1) => {
-                Ok(Taken::Data(payload.len() as u64))
+            Ok(TftpPacket::Data { block, payload }) if block == on_wire(blocks + 1) => {
+                Ok(TakenPacket::Data(payload.len() as u64))
             }
-            Ok(Packet::Data { block, .. }) if block == on_wire(blocks) => Ok(Taken::Repeated),
-            Ok(Packet::Data { .. }) => Ok(Taken::OutOfOrder),
+            Ok(TftpPacket::Data { block, .. }) if block == on_wire(blocks) => Ok(TakenPacket::Repeated),
+            Ok(TftpPacket::Data { .. }) => Ok(TakenPacket::OutOfOrder),
             Ok(other) => Err(self.failure("data", format!("{other:?} came"))),
             Err(error) => Err(self.failure("data", error.to_string())),
         }
     }
 
     /// Sends until an answer comes; returns its length.
-    async fn ask(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
+    async fn ask(&mut self, bytes: &[u8]) -> Result<usize, StepFailure> {
         let mut wait = self.source.first_wait;
         for _ in 0..TRIES {
             self.send(bytes).await?;
@@ -223,13 +234,13 @@ impl<'a> Reading<'a> {
         Err(self.failure("an answer", format!("nothing came in {TRIES} tries")))
     }
 
-    async fn send(&self, bytes: &[u8]) -> Result<(), Failure> {
+    async fn send(&self, bytes: &[u8]) -> Result<(), StepFailure> {
         let sent = self.socket.send_to(bytes, self.peer).await;
         sent.map(drop).map_err(|error| self.failure("to ask", format!("the system says: {error}")))
     }
 
     /// The next packet of this transfer. The first answer settles the server's port (RFC 1350 4).
-    async fn receive(&mut self, wait: Duration) -> Result<Option<usize>, Failure> {
+    async fn receive(&mut self, wait: Duration) -> Result<Option<usize>, StepFailure> {
         for _ in 0..STRAY_PACKETS_MAX {
             let received = timeout(wait, self.socket.recv_from(&mut self.buffer)).await;
             let Ok(received) = received else { return Ok(None) };
@@ -241,7 +252,7 @@ impl<'a> Reading<'a> {
                 continue;
             }
             (self.peer, self.answered) = (from, true);
-            if let Ok(Packet::Error { code, message }) =
+            if let Ok(TftpPacket::Error { code, message }) =
                 packet::parse(self.buffer.get(..length).unwrap_or_default())
             {
                 return Err(self.failure("the file", format!("the server said error {}: {message}", code.0)));
@@ -252,7 +263,12 @@ impl<'a> Reading<'a> {
     }
 }
 
-enum Taken {
+fn option_value(fields: &[OptionField<'_>], name: &str, default: u64) -> u64 {
+    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+    field.and_then(|field| field.value.parse().ok()).unwrap_or(default)
+}
+
+enum TakenPacket {
     Options,
     /// The next block, with so many bytes.
     Data(u64),
@@ -267,7 +283,7 @@ fn on_wire(block: u64) -> u16 {
 
 fn ack(block: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Packet::Ack { block: on_wire(block) }.encode(&mut bytes);
+    TftpPacket::Ack { block: on_wire(block) }.encode(&mut bytes);
     bytes
 }
 

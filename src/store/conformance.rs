@@ -1,4 +1,4 @@
-//! What every store does, told once: each database runs these against itself.
+//! The behaviour of every store, written once: each database runs these tests against itself.
 //!
 //! `open` gives the same data again each time it is called, as a restarted server finds it.
 
@@ -75,13 +75,13 @@ pub(super) fn created(machine: &Stored<Machine>) -> Changeset {
     Changeset::default().create(object(machine)).event(event("machine.created", &machine.subject()))
 }
 
-fn taken(index: &str, value: &str, holder: &str) -> Error {
+fn taken(index: &str, value: &str, holder: &str) -> StoreError {
     let (index, value, holder) = (index.to_owned(), value.to_owned(), holder.to_owned());
-    Error::Taken { kind: Kind::Machine, index, value, holder }
+    StoreError::Taken { kind: Kind::Machine, index, value, holder }
 }
 
-fn stale(machine: &Stored<Machine>) -> Error {
-    Error::Stale { kind: Kind::Machine, key: machine.key.clone() }
+fn stale(machine: &Stored<Machine>) -> StoreError {
+    StoreError::Stale { kind: Kind::Machine, key: machine.key.clone() }
 }
 
 async fn objects_are_created_changed_and_deleted(store: &impl Store) {
@@ -114,13 +114,13 @@ async fn a_changeset_whose_read_was_overtaken_is_not_done(store: &impl Store) {
     store.commit(Changeset::default().create(object(&one)).create(object(&other))).await.unwrap();
     let read = |seen: &Stored<Machine>| {
         let (kind, key) = (Kind::Machine, seen.key.as_str().into());
-        [Read::Row { kind, key, version: Some(seen.version()) }]
+        [ChangesetRead::Row { kind, key, version: Some(seen.version()) }]
     };
     // Each goes while it relies on the other: in one group, the second finds the first gone.
     let first = Changeset::default().delete(&object(&one)).with_reads(read(&other));
     let second = Changeset::default().delete(&object(&other)).with_reads(read(&one));
     let (first, second) = futures_util::future::join(store.commit(first), store.commit(second)).await;
-    let refused: Vec<Error> = [first.err(), second.err()].into_iter().flatten().collect();
+    let refused: Vec<StoreError> = [first.err(), second.err()].into_iter().flatten().collect();
     assert!(refused == [stale(&one)] || refused == [stale(&other)], "{refused:?}");
     let left = if store.world().machines.get(&one.key).is_some() { one } else { other };
     let next = left.next(now());
@@ -216,16 +216,16 @@ async fn changesets_of_one_group_see_each_other(store: &impl Store) {
     assert_eq!(world.machines.find("mac", MAC_2).unwrap().key, first.key);
 }
 
-fn read(machine: &Stored<Machine>, version: Option<u64>) -> Read {
-    Read::Row { kind: Kind::Machine, key: machine.key.as_str().into(), version }
+fn read(machine: &Stored<Machine>, version: Option<u64>) -> ChangesetRead {
+    ChangesetRead::Row { kind: Kind::Machine, key: machine.key.as_str().into(), version }
 }
 
-fn read_specs(store: &impl Store) -> Read {
-    Read::Specs { kind: Kind::Machine, generation: store.world().spec_generation(Kind::Machine) }
+fn read_specs(store: &impl Store) -> ChangesetRead {
+    ChangesetRead::Specs { kind: Kind::Machine, generation: store.world().spec_generation(Kind::Machine) }
 }
 
-fn read_table(store: &impl Store) -> Read {
-    Read::Table { kind: Kind::Machine, generation: store.world().generation(Kind::Machine) }
+fn read_table(store: &impl Store) -> ChangesetRead {
+    ChangesetRead::Table { kind: Kind::Machine, generation: store.world().generation(Kind::Machine) }
 }
 
 /// Only its status is another.
@@ -245,16 +245,17 @@ fn update(machine: &Stored<Machine>) -> Changeset {
     Changeset::default().update(object(machine))
 }
 
-fn table_is_stale() -> Error {
-    Error::Stale { kind: Kind::Machine, key: "*".to_owned() }
+fn table_is_stale() -> StoreError {
+    StoreError::Stale { kind: Kind::Machine, key: "*".to_owned() }
 }
 
 async fn reads_that_were_overtaken_are_stale(store: &impl Store) {
     let (first, absent) = (machine("read", &[]), machine("read-absent", &[]));
     store.commit(created(&first)).await.unwrap();
     let before = *store.committed().borrow();
-    let told =
-        |reads: Vec<Read>| store.commit(Changeset::default().event(event("x.read", "x")).with_reads(reads));
+    let told = |reads: Vec<ChangesetRead>| {
+        store.commit(Changeset::default().event(event("x.read", "x")).with_reads(reads))
+    };
     let (specs, table) = (read_specs(store), read_table(store));
     let all = vec![read(&first, Some(1)), read(&absent, None), specs.clone(), table.clone()];
     told(all.clone()).await.expect("it is all as it was read");
@@ -285,8 +286,8 @@ async fn reads_are_overtaken_within_a_group(store: &impl Store) {
     let (first, absent) = (machine("group-read", &[]), machine("group-absent", &[]));
     store.commit(created(&first)).await.unwrap();
     let (specs, table) = (read_specs(store), read_table(store));
-    let told = |read: Read| Changeset::default().event(event("x.read", "x")).with_reads([read]);
-    let all = async |changesets: Vec<Changeset>| -> Vec<Result<(), Error>> {
+    let told = |read: ChangesetRead| Changeset::default().event(event("x.read", "x")).with_reads([read]);
+    let all = async |changesets: Vec<Changeset>| -> Vec<Result<(), StoreError>> {
         let done = join_all(changesets.into_iter().map(|changeset| store.commit(changeset))).await;
         done.into_iter().map(|done| done.map(drop)).collect()
     };
@@ -356,14 +357,14 @@ fn job(key: Uuid) -> Object {
 
 async fn logs_grow_without_gaps_or_repeats(store: &impl Store) {
     let id = Uuid::now_v7();
-    let absent = Error::Stale { kind: Kind::Job, key: id.to_string() };
+    let absent = StoreError::Stale { kind: Kind::Job, key: id.to_string() };
     assert_eq!(store.write_log(id, 0, b"x".to_vec()).await, Err(absent));
     store.commit(Changeset::default().create(job(id))).await.unwrap();
     let write = async |offset: u64, text: &str| store.write_log(id, offset, text.into()).await;
     assert_eq!(write(0, "one two").await, Ok(7));
     assert_eq!(write(0, "one two").await, Ok(7), "again");
     assert_eq!(write(4, "two three").await, Ok(13), "half of it again");
-    assert_eq!(write(14, "late").await, Err(Error::LogGap { bytes: 13 }));
+    assert_eq!(write(14, "late").await, Err(StoreError::LogGap { bytes: 13 }));
     assert_eq!(write(13, "").await, Ok(13));
     assert_eq!(write(2, "e").await, Ok(13));
     let read = async |offset: u64, bytes_max: u32| {
@@ -393,7 +394,7 @@ async fn restarts_change_nothing<S: Store>(store: Arc<S>, open: impl AsyncFn() -
     assert_eq!(before.0.len(), 5);
 
     store.close().await;
-    assert_eq!(store.commit(created(&machine("after-close", &[]))).await, Err(Error::Closed));
+    assert_eq!(store.commit(created(&machine("after-close", &[]))).await, Err(StoreError::Closed));
     drop(store);
     let store = open().await;
     assert_eq!(shown(&store), before);
@@ -437,7 +438,7 @@ async fn update_until_done(store: &impl Store, key: &str) {
         let changeset = Changeset::default().update(object(&next)).event(event("machine.updated", &subject));
         match store.commit(changeset).await {
             Ok(_) => return,
-            Err(Error::Stale { .. }) => {}
+            Err(StoreError::Stale { .. }) => {}
             Err(error) => panic!("{error}"),
         }
     }

@@ -4,19 +4,19 @@ use std::fmt;
 
 use futures_util::future::BoxFuture;
 
-use super::{Changeset, Error};
+use super::{Changeset, StoreError};
 use crate::model::Event;
 
-type Commit = dyn FnOnce(Changeset) -> BoxFuture<'static, Result<Vec<Event>, Error>> + Send;
+type CommitFn = dyn FnOnce(Changeset) -> BoxFuture<'static, Result<Vec<Event>, StoreError>> + Send;
 
 /// The writer of a store waits for the changeset of whoever has this: what its holder sees in the world stays
 /// so until the commit. Dropped, it lets the writer go on. The writer waits for a bounded time only; a
 /// changeset that comes later is committed as any other, and may be stale.
-pub struct WriterHold(Box<Commit>);
+pub struct WriterHold(Box<CommitFn>);
 
 impl WriterHold {
     pub(super) fn new(
-        commit: impl FnOnce(Changeset) -> BoxFuture<'static, Result<Vec<Event>, Error>> + Send + 'static,
+        commit: impl FnOnce(Changeset) -> BoxFuture<'static, Result<Vec<Event>, StoreError>> + Send + 'static,
     ) -> Self {
         WriterHold(Box::new(commit))
     }
@@ -25,7 +25,7 @@ impl WriterHold {
     ///
     /// # Errors
     /// As [`Store::commit`](super::Store::commit).
-    pub async fn commit(self, changeset: Changeset) -> Result<Vec<Event>, Error> {
+    pub async fn commit(self, changeset: Changeset) -> Result<Vec<Event>, StoreError> {
         (self.0)(changeset).await
     }
 }

@@ -25,10 +25,10 @@ use uuid::Uuid;
 
 use crate::model::{Event, EventKind, Kind, Mac, NewEvent, Object, ServedDocument, World};
 pub use hold::WriterHold;
-pub use monitored::{FREE_BYTES_MIN, MonitoredStore, Outage};
+pub use monitored::{FREE_BYTES_MIN, MonitoredStore, StoreOutage};
 pub use records::{DocumentUsage, EventCut, KeptDocument, OldEvents, RUN_DOCUMENTS_MAX, RunDocuments};
-pub use sqlite::{Damaged, OpenError, SqliteStore};
-pub use tracked_world::{Scanned, Snapshot, TrackedWorld};
+pub use sqlite::{DamagedRow, OpenError, SqliteStore};
+pub use tracked_world::{ScannedKind, TableSnapshot, TrackedWorld};
 
 /// Most events one query returns.
 pub const EVENTS_MAX: u32 = 1000;
@@ -42,14 +42,14 @@ pub const LOG_READ_BYTES_MAX: u32 = 1 << 20;
 pub struct Changeset {
     /// What the decision looked at besides the objects it writes: refused as stale when any of it has
     /// changed.
-    pub reads: Vec<Read>,
-    pub writes: Vec<Write>,
+    pub reads: Vec<ChangesetRead>,
+    pub writes: Vec<ChangesetWrite>,
     pub events: Vec<NewEvent>,
 }
 
 /// Something of the world that a decision looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Read {
+pub enum ChangesetRead {
     /// The object with a key: the version it had ([`World::version`]); none where there was no object.
     Row { kind: Kind, key: Arc<str>, version: Option<u64> },
     /// The specs of all objects of a kind: [`World::spec_generation`].
@@ -60,7 +60,7 @@ pub enum Read {
 
 /// One change to one object.
 #[derive(Debug, Clone)]
-pub enum Write {
+pub enum ChangesetWrite {
     /// An object that must not exist yet.
     Create(Object),
     /// The next version of an object, which is its next revision or its next status: refused unless the
@@ -72,23 +72,23 @@ pub enum Write {
 
 impl Changeset {
     pub fn create(mut self, object: Object) -> Self {
-        self.writes.push(Write::Create(object));
+        self.writes.push(ChangesetWrite::Create(object));
         self
     }
 
     pub fn update(mut self, object: Object) -> Self {
-        self.writes.push(Write::Update(object));
+        self.writes.push(ChangesetWrite::Update(object));
         self
     }
 
     pub fn delete(mut self, object: &Object) -> Self {
         let (kind, key, version) = (object.kind(), object.key().to_owned(), object.version());
-        self.writes.push(Write::Delete { kind, key, version, revision: object.revision() });
+        self.writes.push(ChangesetWrite::Delete { kind, key, version, revision: object.revision() });
         self
     }
 
     /// Adds what the decision looked at.
-    pub fn with_reads(mut self, reads: impl IntoIterator<Item = Read>) -> Self {
+    pub fn with_reads(mut self, reads: impl IntoIterator<Item = ChangesetRead>) -> Self {
         self.reads.extend(reads);
         self
     }
@@ -101,7 +101,7 @@ impl Changeset {
 
 /// Why a changeset was not done. Nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum StoreError {
     /// The object is at another version than the writer saw, or is gone, or exists already; or something
     /// that the changeset was decided on has changed. The key of a whole table is `*`.
     #[error("{kind} {key} was changed by somebody else")]
@@ -168,101 +168,101 @@ pub trait Store: Send + Sync + 'static {
     /// to another. The commit goes on when the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`Error::Stale`], [`Error::Taken`], [`Error::Damaged`], [`Error::Failed`] or [`Error::Closed`]; then
-    /// nothing was written.
-    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
+    /// [`StoreError::Stale`], [`StoreError::Taken`], [`StoreError::Damaged`],
+    /// [`StoreError::Failed`] or [`StoreError::Closed`]; then nothing was written.
+    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
     /// Holds the writer once it has done what was queued before, so that a decision that others overtake time
     /// and again is made while nothing changes.
     ///
     /// # Errors
-    /// [`Error::Closed`].
-    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, Error>>;
+    /// [`StoreError::Closed`].
+    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, StoreError>>;
 
     /// Events in the order of their numbers, which have no gaps but at the oldest end, where they are pruned.
     /// One that cannot be read is among them, with `{"damaged": WHY}` as its data: a page that has fewer than
     /// were asked for is the last one.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, Error>>;
+    /// [`StoreError::Failed`].
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
     /// Writes a piece of a job's log at `offset`. Bytes that are there already are passed over, so a
     /// repeated call changes nothing. Returns the length of the log.
     ///
     /// # Errors
-    /// [`Error::LogGap`] when `offset` is beyond the end, [`Error::LogFull`] when the log would become too
-    /// long, [`Error::Stale`] when there is no such job, [`Error::Failed`].
-    fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, Error>>;
+    /// [`StoreError::LogGap`] when `offset` is beyond the end, [`StoreError::LogFull`] when the log would
+    /// become too long, [`StoreError::Stale`] when there is no such job, [`StoreError::Failed`].
+    fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Up to `bytes_max` (and [`LOG_READ_BYTES_MAX`]) of a job's log from `offset`; nothing at its end.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, Error>>;
+    /// [`StoreError::Failed`].
+    fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, StoreError>>;
 
     /// Deletes the oldest events beyond the newest `keep`, a bounded number at a time; returns how many. Call
     /// again until it is 0.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, Error>>;
+    /// [`StoreError::Failed`].
+    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// The oldest events, up to a cut. The newest event is never among them.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, Error>>;
+    /// [`StoreError::Failed`].
+    fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>>;
 
     /// Records documents that were served. One that is recorded for the same attempt or job, and one beyond
     /// [`RUN_DOCUMENTS_MAX`], changes nothing. Returns the bytes by which the kept texts grew.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, Error>>;
+    /// [`StoreError::Failed`].
+    fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// The documents of a run, by path and then by time.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn served_documents(&self, run: Uuid) -> BoxFuture<'_, Result<Vec<ServedDocument>, Error>>;
+    /// [`StoreError::Failed`].
+    fn served_documents(&self, run: Uuid) -> BoxFuture<'_, Result<Vec<ServedDocument>, StoreError>>;
 
     /// The compressed text with a digest, where it is kept.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn document_content(&self, digest: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, Error>>;
+    /// [`StoreError::Failed`].
+    fn document_content(&self, digest: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>>;
 
     /// What documents there are, by run.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, Error>>;
+    /// [`StoreError::Failed`].
+    fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, StoreError>>;
 
     /// Deletes the texts of the documents of runs that no other run has; which documents there were stays.
     /// Returns the bytes that are free then. All of it is one transaction: the caller bounds how many runs.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>>;
+    /// [`StoreError::Failed`].
+    fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// As [`Store::prune_documents`], and deletes which documents there were: the runs themselves go.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>>;
+    /// [`StoreError::Failed`].
+    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Deletes the logs of jobs, which stay. The caller bounds how many jobs.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>>;
+    /// [`StoreError::Failed`].
+    fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Writes to the disk what changes nothing, to find out whether writes get there.
     ///
     /// # Errors
-    /// [`Error::Failed`].
-    fn probe(&self) -> BoxFuture<'_, Result<(), Error>>;
+    /// [`StoreError::Failed`].
+    fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Bytes that are free on the disk of the database.
     ///

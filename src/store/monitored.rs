@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Changeset, DocumentUsage, Error, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store,
+    Changeset, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store, StoreError,
     WriterHold,
 };
 use crate::model::{Event, ServedDocument, StoreStatus, World};
@@ -26,7 +26,7 @@ const IDLE_MAX: SignedDuration = SignedDuration::from_secs(15);
 
 /// A store that takes no writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outage {
+pub struct StoreOutage {
     pub since: Timestamp,
     pub reason: String,
 }
@@ -34,12 +34,12 @@ pub struct Outage {
 /// A store, and whether it takes writes.
 pub struct MonitoredStore {
     store: SharedStore,
-    health: Arc<Health>,
+    health: Arc<StoreHealth>,
 }
 
 #[derive(Debug, Default)]
-struct Health {
-    outages: Mutex<Outages>,
+struct StoreHealth {
+    outages: Mutex<OutageHistory>,
     /// Whether an outage lasts, for those who only ask that.
     is_failing: AtomicBool,
     failures: AtomicU64,
@@ -49,19 +49,19 @@ struct Health {
 }
 
 #[derive(Debug, Default)]
-struct Outages {
+struct OutageHistory {
     /// The outage there is, if there is one.
-    lasting: Option<Outage>,
+    lasting: Option<StoreOutage>,
     /// The one that no event tells of yet. Under load the first write after it is a client's, not the event.
-    unreported: Option<Outage>,
+    unreported: Option<StoreOutage>,
     last_write: Option<Timestamp>,
 }
 
-impl Health {
-    /// Notes what came of a write.
-    fn record<T>(&self, done: &Result<T, Error>) {
+impl StoreHealth {
+    /// Records the result of a write.
+    fn record<T>(&self, done: &Result<T, StoreError>) {
         match done {
-            Err(Error::Failed(reason)) => self.record_failure(reason),
+            Err(StoreError::Failed(reason)) => self.record_failure(reason),
             // A refusal says nothing of the disk.
             Err(_) => {}
             Ok(_) => {
@@ -78,7 +78,7 @@ impl Health {
         let mut outages = self.lock();
         if outages.lasting.is_none() {
             tracing::error!(reason, "the database takes no writes: nothing is promised until it does");
-            let outage = Outage { since: Timestamp::now(), reason: reason.to_owned() };
+            let outage = StoreOutage { since: Timestamp::now(), reason: reason.to_owned() };
             outages.unreported.get_or_insert_with(|| outage.clone());
             outages.lasting = Some(outage);
             self.is_failing.store(true, Ordering::Release);
@@ -119,7 +119,7 @@ impl Health {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Outages> {
+    fn lock(&self) -> MutexGuard<'_, OutageHistory> {
         self.outages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -130,16 +130,16 @@ impl MonitoredStore {
     }
 
     /// The outage that lasts.
-    pub fn outage(&self) -> Option<Outage> {
+    pub fn outage(&self) -> Option<StoreOutage> {
         self.health.lock().lasting.clone()
     }
 
     /// An outage that [`MonitoredStore::reported`] was not called for.
-    pub fn unreported_outage(&self) -> Option<Outage> {
+    pub fn unreported_outage(&self) -> Option<StoreOutage> {
         self.health.lock().unreported.clone()
     }
 
-    /// An event tells of the outage now. Another may have begun since.
+    /// An event reports the outage now. Another may have begun since.
     pub fn reported(&self) {
         let mut outages = self.health.lock();
         outages.unreported = outages.lasting.clone();
@@ -186,12 +186,12 @@ impl Store for MonitoredStore {
         self.store.world()
     }
 
-    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
+    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         let done = self.store.commit(changeset);
         done.inspect(|done| self.health.record(done)).boxed()
     }
 
-    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, Error>> {
+    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, StoreError>> {
         async move {
             let hold = self.store.hold().await?;
             let health = Arc::clone(&self.health);
@@ -205,55 +205,55 @@ impl Store for MonitoredStore {
         .boxed()
     }
 
-    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         self.store.events(query)
     }
 
-    fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, Error>> {
+    fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.write_log(job, offset, bytes).inspect(|done| self.health.record(done)).boxed()
     }
 
-    fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, Error>> {
+    fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, StoreError>> {
         self.store.read_log(job, offset, bytes_max)
     }
 
-    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, Error>> {
+    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.prune_events(keep).inspect(|done| self.health.record(done)).boxed()
     }
 
-    fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, Error>> {
+    fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>> {
         self.store.old_events(cut)
     }
 
-    fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, Error>> {
+    fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.keep_documents(documents).inspect(|done| self.health.record(done)).boxed()
     }
 
-    fn served_documents(&self, run: Uuid) -> BoxFuture<'_, Result<Vec<ServedDocument>, Error>> {
+    fn served_documents(&self, run: Uuid) -> BoxFuture<'_, Result<Vec<ServedDocument>, StoreError>> {
         self.store.served_documents(run)
     }
 
-    fn document_content(&self, digest: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, Error>> {
+    fn document_content(&self, digest: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
         self.store.document_content(digest)
     }
 
-    fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, Error>> {
+    fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, StoreError>> {
         self.store.document_usage()
     }
 
-    fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>> {
+    fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.prune_documents(runs).inspect(|done| self.health.record(done)).boxed()
     }
 
-    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>> {
+    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.forget_documents(runs).inspect(|done| self.health.record(done)).boxed()
     }
 
-    fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>> {
+    fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.prune_logs(jobs).inspect(|done| self.health.record(done)).boxed()
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Error>> {
+    fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         self.store.probe().inspect(|done| self.health.record(done)).boxed()
     }
 
@@ -278,19 +278,22 @@ impl Store for MonitoredStore {
 mod tests {
     use super::*;
 
-    fn failed<T>() -> Result<T, Error> {
-        Err(Error::Failed("the disk is full".into()))
+    fn failed<T>() -> Result<T, StoreError> {
+        Err(StoreError::Failed("the disk is full".into()))
     }
 
     #[test]
     fn an_outage_begins_with_the_first_failure_and_ends_with_a_success() {
-        let health = Health::default();
+        let health = StoreHealth::default();
         health.record(&failed::<()>());
         let first = health.lock().lasting.clone().unwrap();
         assert_eq!(first.reason, "the disk is full");
-        health.record::<()>(&Err(Error::Failed("still".into())));
-        health.record::<()>(&Err(Error::Stale { kind: crate::model::Kind::Lease, key: "10.0.0.1".into() }));
-        health.record::<()>(&Err(Error::Closed));
+        health.record::<()>(&Err(StoreError::Failed("still".into())));
+        health.record::<()>(&Err(StoreError::Stale {
+            kind: crate::model::Kind::Lease,
+            key: "10.0.0.1".into(),
+        }));
+        health.record::<()>(&Err(StoreError::Closed));
         assert_eq!(health.lock().lasting, Some(first.clone()));
         health.record(&Ok(()));
         let outages = health.lock();
@@ -300,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_store_is_probed_when_nobody_has_written_for_a_while() {
-        let health = Health::default();
+        let health = StoreHealth::default();
         let start = Timestamp::from_second(1_750_000_000).unwrap();
         assert!(!health.is_idle(start));
         assert!(health.is_idle(start + IDLE_MAX));
@@ -312,7 +315,7 @@ mod tests {
 
     #[test]
     fn little_room_is_a_warning_that_does_not_come_and_go() {
-        let health = Health::default();
+        let health = StoreHealth::default();
         let is_short = |free| {
             health.record_space(free);
             health.is_short_of_space.load(Ordering::Relaxed)

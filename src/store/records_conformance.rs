@@ -71,11 +71,10 @@ pub(super) async fn a_run_has_a_bounded_number_of_documents(store: &dyn Store) {
 
 /// On a store whose events are not older than `now()`.
 pub(super) async fn old_events_are_counted_up_to_a_cut(store: &dyn Store) {
-    let event = |seconds: i64| {
-        NewEvent::new(now() + SignedDuration::from_secs(seconds), BootLog { text: String::new() })
-    };
     let before = *store.committed().borrow();
-    let events = (1..=9).map(|n| event(n * 1000)).collect();
+    let events = (1..=9)
+        .map(|n| NewEvent::new(now() + SignedDuration::from_secs(n * 1000), BootLog { text: String::new() }))
+        .collect();
     store.commit(Changeset { events, ..Changeset::default() }).await.unwrap();
     let cut = async |keep, since: Option<i64>| {
         let since = since.map(|seconds| now() + SignedDuration::from_secs(seconds));

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Read;
+use super::ChangesetRead;
 use crate::model::{
-    Bootenv, ClientClass, HasTable, Kind, Lease, Machine, Noun, Param, Profile, Reference, Reservation,
+    Bootenv, ClientClass, HasTable, Kind, Lease, Machine, Noun, ObjectReference, Param, Profile, Reservation,
     Setting, Stage, Stored, Subnet, Table, Task, Template, Token, Workflow, World,
 };
 
@@ -24,28 +24,28 @@ const ROWS_MAX: usize = 256;
 pub struct TrackedWorld<'w> {
     world: &'w World,
     /// None where nothing is to be committed.
-    reads: Option<RefCell<Vec<Read>>>,
+    reads: Option<RefCell<Vec<ChangesetRead>>>,
 }
 
 /// All objects of a kind as they were at one moment, for whoever finds out which of them count when the world
 /// has been let go.
-pub struct Snapshot<T: Noun> {
+pub struct TableSnapshot<T: Noun> {
     /// In the order of keys.
     rows: Vec<Arc<Stored<T>>>,
     generation: u64,
 }
 
-impl<T: Noun> Snapshot<T> {
+impl<T: Noun> TableSnapshot<T> {
     /// The object with a key. `reads` gets it, or that there is none.
-    pub fn get(&self, key: &str, reads: &mut Vec<Read>) -> Option<&Arc<Stored<T>>> {
+    pub fn get(&self, key: &str, reads: &mut Vec<ChangesetRead>) -> Option<&Arc<Stored<T>>> {
         let place = self.rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok();
         let row = place.and_then(|place| self.rows.get(place));
-        let noted = reads.iter().filter(|read| matches!(read, Read::Row { .. })).count();
+        let noted = reads.iter().filter(|read| matches!(read, ChangesetRead::Row { .. })).count();
         let read = match noted {
             0..ROWS_MAX => {
-                Read::Row { kind: T::KIND, key: key.into(), version: row.map(|row| row.version()) }
+                ChangesetRead::Row { kind: T::KIND, key: key.into(), version: row.map(|row| row.version()) }
             }
-            _ => Read::Specs { kind: T::KIND, generation: self.generation },
+            _ => ChangesetRead::Specs { kind: T::KIND, generation: self.generation },
         };
         if !reads.contains(&read) {
             reads.push(read);
@@ -55,11 +55,11 @@ impl<T: Noun> Snapshot<T> {
 }
 
 /// A kind whose objects a rule may go through.
-pub trait Scanned: Noun {}
+pub trait ScannedKind: Noun {}
 
 macro_rules! scanned {
     ($($noun:ident),*) => {
-        $(impl Scanned for $noun {})*
+        $(impl ScannedKind for $noun {})*
     };
 }
 
@@ -99,7 +99,7 @@ impl<'w> TrackedWorld<'w> {
     }
 
     /// What was looked at.
-    pub fn into_reads(self) -> Vec<Read> {
+    pub fn into_reads(self) -> Vec<ChangesetRead> {
         self.reads.map(RefCell::into_inner).unwrap_or_default()
     }
 
@@ -114,34 +114,34 @@ impl<'w> TrackedWorld<'w> {
     }
 
     /// All objects of a kind, for what is in their specs.
-    pub fn specs<T: Scanned>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
+    pub fn specs<T: ScannedKind>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
     where
         World: HasTable<T>,
     {
-        self.note(|| Read::Specs { kind: T::KIND, generation: self.world.spec_generation(T::KIND) });
+        self.note(|| ChangesetRead::Specs { kind: T::KIND, generation: self.world.spec_generation(T::KIND) });
         self.table::<T>().iter()
     }
 
     /// All objects of a kind, for what is in their statuses.
-    pub fn statuses<T: Scanned>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
+    pub fn statuses<T: ScannedKind>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
     where
         World: HasTable<T>,
     {
-        self.note(|| Read::Table { kind: T::KIND, generation: self.world.generation(T::KIND) });
+        self.note(|| ChangesetRead::Table { kind: T::KIND, generation: self.world.generation(T::KIND) });
         self.table::<T>().iter()
     }
 
     /// All objects of a kind, to be looked up later. Not noted: the snapshot notes what is looked up in it.
-    pub fn snapshot<T: Scanned>(&self) -> Snapshot<T>
+    pub fn snapshot<T: ScannedKind>(&self) -> TableSnapshot<T>
     where
         World: HasTable<T>,
     {
         let rows = self.table::<T>().iter().map(Arc::clone).collect();
-        Snapshot { rows, generation: self.world.spec_generation(T::KIND) }
+        TableSnapshot { rows, generation: self.world.spec_generation(T::KIND) }
     }
 
     /// How many objects of a kind there are.
-    pub fn count<T: Scanned>(&self) -> usize
+    pub fn count<T: ScannedKind>(&self) -> usize
     where
         World: HasTable<T>,
     {
@@ -155,9 +155,9 @@ impl<'w> TrackedWorld<'w> {
     }
 
     /// Every object that names another one, by kind and key.
-    pub fn referrers(&self, of: &Reference) -> Vec<(Kind, String)> {
+    pub fn referrers(&self, of: &ObjectReference) -> Vec<(Kind, String)> {
         for kind in World::referring_kinds(of.kind) {
-            self.note(|| Read::Specs { kind, generation: self.world.spec_generation(kind) });
+            self.note(|| ChangesetRead::Specs { kind, generation: self.world.spec_generation(kind) });
         }
         self.world.referrers(of)
     }
@@ -189,18 +189,18 @@ impl<'w> TrackedWorld<'w> {
     }
 
     fn note_row(&self, kind: Kind, key: &str, version: Option<u64>) {
-        let is_row = |read: &Read| matches!(read, Read::Row { .. });
-        let noted = |reads: &RefCell<Vec<Read>>| reads.borrow().iter().filter(|read| is_row(read)).count();
-        if self.reads.as_ref().is_some_and(|reads| noted(reads) >= ROWS_MAX) {
-            return self.note(|| Read::Table { kind, generation: self.world.generation(kind) });
+        if self.reads.as_ref().is_some_and(|reads| {
+            reads.borrow().iter().filter(|read| matches!(read, ChangesetRead::Row { .. })).count() >= ROWS_MAX
+        }) {
+            return self.note(|| ChangesetRead::Table { kind, generation: self.world.generation(kind) });
         }
         self.note(|| {
             let held = self.world.held_key(kind, key).cloned();
-            Read::Row { kind, key: held.unwrap_or_else(|| key.into()), version }
+            ChangesetRead::Row { kind, key: held.unwrap_or_else(|| key.into()), version }
         });
     }
 
-    fn note(&self, read: impl FnOnce() -> Read) {
+    fn note(&self, read: impl FnOnce() -> ChangesetRead) {
         let Some(reads) = &self.reads else { return };
         let (mut reads, read) = (reads.borrow_mut(), read());
         if !reads.contains(&read) {
@@ -239,9 +239,9 @@ mod tests {
             assert_eq!(tracked.count::<Param>(), 1);
             assert_eq!(tracked.statuses::<Machine>().count(), 0);
         }
-        let row = |key: &str, version| Read::Row { kind: Kind::Param, key: key.into(), version };
-        let specs = Read::Specs { kind: Kind::Param, generation: 1 };
-        let table = Read::Table { kind: Kind::Machine, generation: 0 };
+        let row = |key: &str, version| ChangesetRead::Row { kind: Kind::Param, key: key.into(), version };
+        let specs = ChangesetRead::Specs { kind: Kind::Param, generation: 1 };
+        let table = ChangesetRead::Table { kind: Kind::Machine, generation: 0 };
         assert_eq!(tracked.into_reads(), [row("user", Some(1)), row("other", None), specs, table]);
     }
 
@@ -254,7 +254,7 @@ mod tests {
         }
         let reads = tracked.into_reads();
         assert_eq!(reads.len(), ROWS_MAX + 1);
-        assert_eq!(reads.last(), Some(&Read::Table { kind: Kind::Param, generation: 1 }));
+        assert_eq!(reads.last(), Some(&ChangesetRead::Table { kind: Kind::Param, generation: 1 }));
     }
 
     #[test]
@@ -267,21 +267,21 @@ mod tests {
             assert!(known.get("user", &mut reads).is_some());
             assert!(known.get("other", &mut reads).is_none());
         }
-        let row = |key: &str, version| Read::Row { kind: Kind::Param, key: key.into(), version };
+        let row = |key: &str, version| ChangesetRead::Row { kind: Kind::Param, key: key.into(), version };
         assert_eq!(reads, [row("user", Some(1)), row("other", None)]);
         for number in 0..ROWS_MAX {
             known.get(&format!("param-{number}"), &mut reads);
         }
         assert_eq!(reads.len(), ROWS_MAX + 1);
-        assert_eq!(reads.last(), Some(&Read::Specs { kind: Kind::Param, generation: 1 }));
+        assert_eq!(reads.last(), Some(&ChangesetRead::Specs { kind: Kind::Param, generation: 1 }));
     }
 
     #[test]
     fn who_looks_for_referrers_has_looked_at_all_that_may_refer() {
         let world = world();
         let tracked = TrackedWorld::new(&world);
-        assert!(tracked.referrers(&Reference::new(Kind::Subnet, "lan", "")).is_empty());
-        let specs = |kind| Read::Specs { kind, generation: 0 };
+        assert!(tracked.referrers(&ObjectReference::new(Kind::Subnet, "lan", "")).is_empty());
+        let specs = |kind| ChangesetRead::Specs { kind, generation: 0 };
         assert_eq!(tracked.into_reads(), [specs(Kind::Reservation), specs(Kind::ClientClass)]);
     }
 

@@ -22,18 +22,18 @@ const TIMEOUTS_PERCENT: u64 = 20;
 const FLOOR: usize = 16;
 
 /// Requests of each address, as tokens in a bucket.
-pub(super) struct Buckets {
-    by_address: HashMap<Ipv4Addr, Bucket>,
+pub(super) struct AddressBuckets {
+    by_address: HashMap<Ipv4Addr, RequestBucket>,
     at_once: f64,
     per_second: f64,
 }
 
-struct Bucket {
+struct RequestBucket {
     tokens: f64,
     since: Instant,
 }
 
-impl Buckets {
+impl AddressBuckets {
     /// For addresses that may have so many reads at a time.
     pub(super) fn new(reads: usize) -> Self {
         let reads = reads.max(1) as f64;
@@ -49,7 +49,7 @@ impl Buckets {
                 return true;
             }
         }
-        let full = Bucket { tokens: self.at_once, since: now };
+        let full = RequestBucket { tokens: self.at_once, since: now };
         let bucket = self.by_address.entry(address).or_insert(full);
         let passed = now.saturating_duration_since(bucket.since).as_secs_f64();
         bucket.tokens = (bucket.tokens + passed * self.per_second).min(self.at_once);
@@ -73,26 +73,26 @@ impl Buckets {
 
 /// What the running reads have come to, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Totals {
+pub(super) struct ReadTotals {
     pub windows: u64,
     pub timeouts: u64,
 }
 
 /// How many reads may run: fewer when those that run lose packets, more again when they do not.
-pub(super) struct Throttle {
+pub(super) struct ReadThrottle {
     limit: usize,
     limit_max: usize,
     since: Instant,
-    seen: Totals,
+    seen: ReadTotals,
 }
 
-impl Throttle {
+impl ReadThrottle {
     pub(super) fn new(limit_max: usize, now: Instant) -> Self {
-        Self { limit: limit_max, limit_max, since: now, seen: Totals::default() }
+        Self { limit: limit_max, limit_max, since: now, seen: ReadTotals::default() }
     }
 
     /// Whether one more may run beside `running` others.
-    pub(super) fn admits(&mut self, running: usize, totals: Totals, now: Instant) -> bool {
+    pub(super) fn admits(&mut self, running: usize, totals: ReadTotals, now: Instant) -> bool {
         if now.saturating_duration_since(self.since) >= PERIOD {
             self.observe(running, totals);
             self.since = now;
@@ -101,7 +101,7 @@ impl Throttle {
         running < self.limit
     }
 
-    fn observe(&mut self, running: usize, totals: Totals) {
+    fn observe(&mut self, running: usize, totals: ReadTotals) {
         let timeouts = totals.timeouts.saturating_sub(self.seen.timeouts);
         let windows = totals.windows.saturating_sub(self.seen.windows);
         let is_bad = timeouts >= TIMEOUTS_MIN && timeouts * 100 > windows * TIMEOUTS_PERCENT;
@@ -119,13 +119,13 @@ mod tests {
 
     const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 9);
 
-    fn taken(buckets: &mut Buckets, tries: usize, now: Instant) -> usize {
+    fn taken(buckets: &mut AddressBuckets, tries: usize, now: Instant) -> usize {
         (0..tries).filter(|_| buckets.take(PEER, now)).count()
     }
 
     #[test]
     fn an_address_that_asks_without_end_is_held_to_its_rate() {
-        let (mut buckets, now) = (Buckets::new(8), Instant::now());
+        let (mut buckets, now) = (AddressBuckets::new(8), Instant::now());
         assert_eq!(taken(&mut buckets, 1000, now), 128);
         assert_eq!(taken(&mut buckets, 1000, now + Duration::from_secs(1)), 64);
         assert!(buckets.take(Ipv4Addr::new(10, 0, 0, 10), now), "others are not held back");
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_table_of_addresses_is_bounded_and_forgets_the_quiet_ones() {
-        let (mut buckets, now) = (Buckets::new(8), Instant::now());
+        let (mut buckets, now) = (AddressBuckets::new(8), Instant::now());
         for at in 0..ADDRESSES_MAX as u32 + 10 {
             assert!(buckets.take(Ipv4Addr::from_bits(at), now));
         }
@@ -146,8 +146,8 @@ mod tests {
     #[test]
     fn newcomers_wait_while_the_running_reads_lose_packets_and_come_in_when_they_do_not() {
         let begun = Instant::now();
-        let mut throttle = Throttle::new(4096, begun);
-        let mut totals = Totals::default();
+        let mut throttle = ReadThrottle::new(4096, begun);
+        let mut totals = ReadTotals::default();
         let mut at = |period: u32, running, windows, timeouts| {
             totals.windows += windows;
             totals.timeouts += timeouts;
@@ -167,10 +167,10 @@ mod tests {
     #[test]
     fn a_few_silent_machines_hold_nobody_back() {
         let begun = Instant::now();
-        let mut throttle = Throttle::new(4096, begun);
-        let totals = Totals { windows: 40, timeouts: TIMEOUTS_MIN - 1 };
+        let mut throttle = ReadThrottle::new(4096, begun);
+        let totals = ReadTotals { windows: 40, timeouts: TIMEOUTS_MIN - 1 };
         assert!(throttle.admits(30, totals, begun + PERIOD));
-        let totals = Totals { windows: 80, timeouts: 1000 };
+        let totals = ReadTotals { windows: 80, timeouts: 1000 };
         assert!(throttle.admits(FLOOR - 1, totals, begun + PERIOD * 2));
     }
 }

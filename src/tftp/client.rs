@@ -1,6 +1,6 @@
 //! A plain TFTP client for tests: it asks, counts windows as RFC 7440 says, and keeps what it got.
 
-use crate::proto::tftp::{ErrorCode, Mode, OptionField, Packet, Request, packet};
+use crate::proto::tftp::{ErrorCode, OptionField, TftpPacket, TftpRequest, TransferMode, packet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -9,33 +9,33 @@ use tokio::time::timeout;
 /// Longest wait for a packet that must come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub struct Client {
+pub struct TftpClient {
     pub socket: UdpSocket,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Download {
+pub struct TftpDownload {
     pub body: Vec<u8>,
     pub options: Vec<(String, String)>,
     /// Where the blocks came from.
     pub server: SocketAddr,
 }
 
-impl Client {
+impl TftpClient {
     pub async fn new() -> Self {
         Self { socket: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap() }
     }
 
     pub async fn ask(&self, server: SocketAddr, path: &str, options: &[(&str, &str)]) {
-        self.ask_in(Mode::Octet, server, path, options).await;
+        self.ask_in(TransferMode::Octet, server, path, options).await;
     }
 
-    async fn ask_in(&self, mode: Mode, server: SocketAddr, path: &str, options: &[(&str, &str)]) {
+    async fn ask_in(&self, mode: TransferMode, server: SocketAddr, path: &str, options: &[(&str, &str)]) {
         let options = options.iter().map(|(name, value)| OptionField { name, value }).collect();
-        self.send(server, &Packet::Read(Request { path, mode, options })).await;
+        self.send(server, &TftpPacket::Read(TftpRequest { path, mode, options })).await;
     }
 
-    pub async fn send(&self, server: SocketAddr, packet: &Packet<'_>) {
+    pub async fn send(&self, server: SocketAddr, packet: &TftpPacket<'_>) {
         let mut out = Vec::new();
         packet.encode(&mut out);
         self.socket.send_to(&out, server).await.unwrap();
@@ -52,28 +52,28 @@ impl Client {
     pub async fn error(&self) -> ErrorCode {
         let (bytes, _) = self.recv().await;
         match packet::parse(&bytes) {
-            Ok(Packet::Error { code, .. }) => code,
+            Ok(TftpPacket::Error { code, .. }) => code,
             other => panic!("not an ERROR: {other:?}"),
         }
     }
 
-    pub async fn read(&self, server: SocketAddr, path: &str, options: &[(&str, &str)]) -> Download {
-        self.read_in(Mode::Octet, server, path, options).await
+    pub async fn read(&self, server: SocketAddr, path: &str, options: &[(&str, &str)]) -> TftpDownload {
+        self.read_in(TransferMode::Octet, server, path, options).await
     }
 
     pub async fn read_in(
         &self,
-        mode: Mode,
+        mode: TransferMode,
         server: SocketAddr,
         path: &str,
         options: &[(&str, &str)],
-    ) -> Download {
+    ) -> TftpDownload {
         self.ask_in(mode, server, path, options).await;
         self.download().await
     }
 
     /// Follows a read that was asked for to its last block.
-    pub async fn download(&self) -> Download {
+    pub async fn download(&self) -> TftpDownload {
         let mut options = Vec::new();
         let (mut body, mut got, mut counted) = (Vec::new(), 0u64, 0);
         loop {
@@ -83,26 +83,26 @@ impl Client {
             };
             let number = |name, default| value(name).map_or(default, |value| value.parse::<usize>().unwrap());
             match packet::parse(&bytes).unwrap() {
-                Packet::OptionsAck(fields) => {
+                TftpPacket::OptionsAck(fields) => {
                     options = fields.iter().map(|field| (field.name.into(), field.value.into())).collect();
-                    self.send(server, &Packet::Ack { block: 0 }).await;
+                    self.send(server, &TftpPacket::Ack { block: 0 }).await;
                 }
-                Packet::Data { block, payload } if block == (got + 1) as u16 => {
+                TftpPacket::Data { block, payload } if block == (got + 1) as u16 => {
                     got += 1;
                     counted += 1;
                     body.extend_from_slice(payload);
                     let last = payload.len() < number("blksize", 512);
                     if last || counted == number("windowsize", 1) {
                         counted = 0;
-                        self.send(server, &Packet::Ack { block }).await;
+                        self.send(server, &TftpPacket::Ack { block }).await;
                     }
                     if last {
-                        return Download { body, options, server };
+                        return TftpDownload { body, options, server };
                     }
                 }
-                Packet::Data { .. } => {
+                TftpPacket::Data { .. } => {
                     counted = 0;
-                    self.send(server, &Packet::Ack { block: got as u16 }).await;
+                    self.send(server, &TftpPacket::Ack { block: got as u16 }).await;
                 }
                 other => panic!("unexpected {other:?}"),
             }

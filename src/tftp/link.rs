@@ -1,7 +1,7 @@
 //! The way to one peer: a socket of its own, or the listening one that it shares.
 
-use crate::datagrams::{self, Cutting, Frames, Received, Route};
-use crate::tftp::sessions::Note;
+use crate::datagrams::{self, DatagramBatch, DatagramEnds, DatagramRoute, SegmentationMode};
+use crate::tftp::sessions::ShortPacket;
 use crate::tftp::socket;
 use std::net::UdpSocket as StdUdpSocket;
 use std::sync::Arc;
@@ -10,38 +10,38 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 /// The socket of a transfer, and who cuts its windows.
-pub(super) struct Link {
-    pub port: Port,
-    cutting: Cutting,
+pub(super) struct PeerLink {
+    pub port: TransferPort,
+    cutting: SegmentationMode,
 }
 
-pub(super) enum Port {
+pub(super) enum TransferPort {
     /// A port of its own (RFC 1350 section 4).
     Own(Arc<StdUdpSocket>),
     /// The listening port; the packets of this peer are handed over.
-    Shared { socket: Arc<UdpSocket>, inbox: mpsc::Receiver<Note> },
+    Shared { socket: Arc<UdpSocket>, inbox: mpsc::Receiver<ShortPacket> },
 }
 
-impl Link {
+impl PeerLink {
     pub(super) fn own(socket: StdUdpSocket) -> Self {
-        Self { port: Port::Own(Arc::new(socket)), cutting: Cutting::default() }
+        Self { port: TransferPort::Own(Arc::new(socket)), cutting: SegmentationMode::default() }
     }
 
-    pub(super) fn shared(socket: Arc<UdpSocket>, inbox: mpsc::Receiver<Note>) -> Self {
-        Self { port: Port::Shared { socket, inbox }, cutting: Cutting::default() }
+    pub(super) fn shared(socket: Arc<UdpSocket>, inbox: mpsc::Receiver<ShortPacket>) -> Self {
+        Self { port: TransferPort::Shared { socket, inbox }, cutting: SegmentationMode::default() }
     }
 
     /// Sends datagrams. What the socket does not take counts as lost on the way: the machine sends it again,
     /// or gives up.
-    pub(super) async fn send(&mut self, arrival: Received, mut frames: Frames<'_>) {
+    pub(super) async fn send(&mut self, arrival: DatagramEnds, mut frames: DatagramBatch<'_>) {
         let peer = arrival.peer;
         let sent = match &self.port {
-            Port::Own(socket) => {
-                let route = Route { peer, source: None, interface: 0 };
+            TransferPort::Own(socket) => {
+                let route = DatagramRoute { peer, source: None, interface: 0 };
                 datagrams::push(socket.as_ref(), route, &mut frames, &mut self.cutting)
             }
-            Port::Shared { socket, .. } => {
-                let route = Route { peer, source: Some(arrival.local), interface: 0 };
+            TransferPort::Shared { socket, .. } => {
+                let route = DatagramRoute { peer, source: Some(arrival.local), interface: 0 };
                 socket::send(socket, route, frames, &mut self.cutting).await
             }
         };
@@ -51,8 +51,8 @@ impl Link {
     }
 
     /// The next datagram of the peer at the shared port. Safe to cancel.
-    pub(super) async fn recv(&mut self) -> Note {
-        if let Port::Shared { inbox, .. } = &mut self.port
+    pub(super) async fn recv(&mut self) -> ShortPacket {
+        if let TransferPort::Shared { inbox, .. } = &mut self.port
             && let Some(note) = inbox.recv().await
         {
             return note;

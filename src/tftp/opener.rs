@@ -1,8 +1,8 @@
 //! What the service asks of the rest of the program: to open a path for a peer, and to hear how the read
 //! went.
 
-use crate::artifacts::opened::About;
-use crate::proto::tftp::{Ended, ErrorCode};
+use crate::artifacts::opened::FileSubject;
+use crate::proto::tftp::{ErrorCode, TransferEnd};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::fs::File;
@@ -21,27 +21,27 @@ pub struct ReadRequest {
 
 /// The bytes of a file; the length is fixed when it is opened, so that `tsize` is true.
 #[derive(Debug)]
-pub enum Body {
+pub enum ReadBody {
     Bytes(Bytes),
     File { file: File, bytes: u64 },
 }
 
 /// A file that may be read.
 #[derive(Debug)]
-pub struct Opened {
-    pub body: Body,
+pub struct OpenedRead {
+    pub body: ReadBody,
     /// What the file is, for logs and the outcome, such as `artifact:debian-12/linux`.
     pub label: String,
     /// Whom it is about; handed back in the outcome.
-    pub about: About,
+    pub about: FileSubject,
     /// Largest block for this peer, where its subnet sets one.
     pub block_bytes_max: Option<u16>,
 }
 
 /// Why a path is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
-    /// Answered with this ERROR at once: option ROMs go on to their next path only when they are told.
+pub enum ReadRefusal {
+    /// Answered with this ERROR at once: option ROMs try their next path only after an ERROR.
     Error { code: ErrorCode, message: String },
     /// Not answered at all: the peer is none of ours.
     Silence,
@@ -50,11 +50,11 @@ pub enum Refused {
 /// How a read ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransferResult {
-    /// The protocol's own ends, `Ended::Complete` among them.
-    Ended(Ended),
+    /// The protocol's own ends, `TransferEnd::Complete` among them.
+    Ended(TransferEnd),
     /// The same client port asked for something else.
     Replaced,
-    /// The server was told to stop.
+    /// The server is shutting down.
     Stopped,
     /// The file could not be read to its end.
     Failed(String),
@@ -65,7 +65,7 @@ pub enum TransferResult {
 pub struct TransferOutcome {
     pub path: String,
     pub label: String,
-    pub about: About,
+    pub about: FileSubject,
     pub peer: SocketAddr,
     pub local: IpAddr,
     /// Length of the body on the wire, and how much of it the peer acknowledged.
@@ -79,9 +79,9 @@ pub struct TransferOutcome {
 }
 
 /// Decides what a path is for a peer.
-pub trait Opener: Send + Sync + 'static {
+pub trait ReadOpener: Send + Sync + 'static {
     /// Opens a path. May take a while (rendering); repeated requests of the client are dropped meanwhile.
-    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<Opened, Refused>>;
+    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<OpenedRead, ReadRefusal>>;
 
     /// Whether the one who asks is served at all; others hear nothing, whatever they send.
     fn is_served(&self, request: &ReadRequest) -> bool;

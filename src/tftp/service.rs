@@ -1,16 +1,16 @@
 //! The listening port: reads requests, admits them within bounds, and starts a session for each. Start at
-//! `Service::run`.
+//! `TftpService::run`.
 
-use crate::datagrams::{Hearing, Received, Route};
-use crate::proto::tftp::{ErrorCode, Limits, Packet, Request, packet};
-use crate::seldom::warn_seldom;
-use crate::tftp::admission::Totals;
-use crate::tftp::crew::Crew;
-use crate::tftp::link::Link;
-use crate::tftp::opener::{Opener, ReadRequest};
-use crate::tftp::session::{Asked, Session};
-use crate::tftp::sessions::{Admission, Entry, PerPeer, Sessions};
+use crate::datagrams::{DatagramEnds, DatagramRoute, SocketHealth};
+use crate::proto::tftp::{ErrorCode, TftpPacket, TftpRequest, TransferLimits, packet};
+use crate::rate_limit::warn_limited;
+use crate::tftp::admission::ReadTotals;
+use crate::tftp::link::PeerLink;
+use crate::tftp::opener::{ReadOpener, ReadRequest};
+use crate::tftp::session::{OwnedRequest, ReadSession};
+use crate::tftp::sessions::{PerPeer, ReadAdmission, SessionEntry, SessionTable};
 use crate::tftp::socket::{self, DATAGRAM_BYTES_MAX};
+use crate::tftp::transfer_threads::TransferThreads;
 use bytes::Bytes;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket as StdUdpSocket};
@@ -34,12 +34,12 @@ const INBOX_PACKETS_MAX: usize = 64;
 const TURN_DATAGRAMS_MAX: usize = 64;
 /// How often the listening socket is looked after, which is the pause it gets when it fails.
 const LOOK_AFTER: Duration = Duration::from_secs(3);
-/// Longest the service waits for its sessions when told to stop.
+/// Longest wait for running sessions at shutdown.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Which port a transfer is sent from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Ports {
+pub enum PortMode {
     /// A new one for each (RFC 1350 section 4).
     #[default]
     PerTransfer,
@@ -49,19 +49,19 @@ pub enum Ports {
 
 /// What an operator may set.
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    pub ports: Ports,
+pub struct TftpSettings {
+    pub ports: PortMode,
     /// `block_bytes_max` is lowered to what the interface of the request carries.
-    pub limits: Limits,
+    pub limits: TransferLimits,
     pub sessions_max: usize,
     pub sessions_per_peer_max: usize,
 }
 
-impl Default for Settings {
+impl Default for TftpSettings {
     fn default() -> Self {
         Self {
-            ports: Ports::default(),
-            limits: Limits::default(),
+            ports: PortMode::default(),
+            limits: TransferLimits::default(),
             sessions_max: SESSIONS_MAX,
             sessions_per_peer_max: SESSIONS_PER_PEER_MAX,
         }
@@ -70,7 +70,7 @@ impl Default for Settings {
 
 /// Totals since the start, for the metrics page.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct TftpCounters {
     /// Read and write requests heard, repeated ones included.
     pub requests: AtomicU64,
     /// Requests answered with an ERROR.
@@ -93,17 +93,21 @@ pub struct Counters {
 }
 
 /// The TFTP service, bound and not yet running.
-pub struct Service {
+pub struct TftpService {
     pub(super) socket: StdUdpSocket,
     address: SocketAddrV4,
-    settings: Settings,
-    opener: Arc<dyn Opener>,
-    counters: Arc<Counters>,
+    settings: TftpSettings,
+    opener: Arc<dyn ReadOpener>,
+    counters: Arc<TftpCounters>,
 }
 
-impl Service {
+impl TftpService {
     /// Binds `address`; the unspecified one serves all interfaces, and broadcast requests.
-    pub fn bind(address: SocketAddrV4, settings: Settings, opener: Arc<dyn Opener>) -> io::Result<Self> {
+    pub fn bind(
+        address: SocketAddrV4,
+        settings: TftpSettings,
+        opener: Arc<dyn ReadOpener>,
+    ) -> io::Result<Self> {
         let socket = socket::listen(address)?;
         let address = SocketAddrV4::new(*address.ip(), socket.local_addr()?.port());
         Ok(Self { socket, address, settings, opener, counters: Arc::default() })
@@ -114,14 +118,14 @@ impl Service {
         SocketAddr::V4(self.address)
     }
 
-    pub fn counters(&self) -> Arc<Counters> {
+    pub fn counters(&self) -> Arc<TftpCounters> {
         self.counters.clone()
     }
 
     /// Serves until `shutdown`, then ends the running reads with an ERROR. No failure of the listening socket
     /// ends it; an error is one of the threads. Paths are opened in the runtime that this is called in.
     pub async fn run(self, shutdown: CancellationToken) -> io::Result<()> {
-        let crew = Crew::start()?;
+        let crew = TransferThreads::start()?;
         let home = crew.home();
         // A socket belongs to the runtime it is made in.
         let socket = {
@@ -129,11 +133,11 @@ impl Service {
             Arc::new(socket::adopt(self.socket)?)
         };
         let sessions =
-            Sessions::new(self.settings.sessions_max, PerPeer(self.settings.sessions_per_peer_max));
-        let port = Port {
+            SessionTable::new(self.settings.sessions_max, PerPeer(self.settings.sessions_per_peer_max));
+        let port = ListeningPort {
             socket,
             address: self.address,
-            hearing: Hearing::new("the TFTP socket"),
+            health: SocketHealth::new("the TFTP socket"),
             settings: self.settings,
             opener: self.opener,
             opening: Handle::current(),
@@ -148,38 +152,38 @@ impl Service {
 }
 
 /// The listening port at work.
-struct Port {
+struct ListeningPort {
     socket: Arc<UdpSocket>,
     address: SocketAddrV4,
-    hearing: Hearing,
-    settings: Settings,
-    opener: Arc<dyn Opener>,
+    health: SocketHealth,
+    settings: TftpSettings,
+    opener: Arc<dyn ReadOpener>,
     opening: Handle,
-    crew: Crew,
-    counters: Arc<Counters>,
-    sessions: Sessions,
+    crew: TransferThreads,
+    counters: Arc<TftpCounters>,
+    sessions: SessionTable,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
 }
 
-impl Port {
+impl ListeningPort {
     async fn serve(mut self) {
         let shutdown = self.shutdown.clone();
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
-        let mut look_after = tokio::time::interval(LOOK_AFTER);
-        look_after.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut check = tokio::time::interval(LOOK_AFTER);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let hears = !self.hearing.is_deaf();
+            let hears = !self.health.is_suspended();
             tokio::select! {
                 received = socket::recv(&self.socket, &mut buffer), if hears => match received {
                     Ok(arrival) => {
-                        self.hearing.succeeded();
+                        self.health.succeeded();
                         self.handle(arrival, buffer.get(..arrival.bytes).unwrap_or_default());
                         self.take_waiting(&mut buffer);
                     }
-                    Err(error) => self.hearing.failed(&error),
+                    Err(error) => self.health.failed(&error),
                 },
-                _ = look_after.tick() => self.look_after(),
+                _ = check.tick() => self.check(),
                 Some(ended) = self.tasks.join_next_with_id() => self.free(ended),
                 () = shutdown.cancelled() => break,
             }
@@ -192,8 +196,8 @@ impl Port {
 
     /// Puts a new socket in the place of one that failed. Reads that share the port send from the old one to
     /// their end, and what comes for them is heard here.
-    fn look_after(&mut self) {
-        self.hearing.look_after(|| {
+    fn check(&mut self) {
+        self.health.check(|| {
             match socket::reopen(&self.socket, self.address) {
                 Ok(socket) => self.socket = Arc::new(socket),
                 Err(error) => debug!(%error, "the TFTP socket cannot be opened anew"),
@@ -215,17 +219,17 @@ impl Port {
         let task = match ended {
             Ok((task, ())) => task,
             Err(error) => {
-                warn_seldom!(%error, "a TFTP read failed inside");
+                warn_limited!(%error, "a TFTP read failed inside");
                 error.id()
             }
         };
         self.sessions.remove(task);
     }
 
-    fn handle(&mut self, arrival: Received, datagram: &[u8]) {
+    fn handle(&mut self, arrival: DatagramEnds, datagram: &[u8]) {
         match packet::parse(datagram) {
-            Ok(Packet::Read(request)) => self.read(arrival, datagram, &request),
-            Ok(Packet::Write(request)) => {
+            Ok(TftpPacket::Read(request)) => self.read(arrival, datagram, &request),
+            Ok(TftpPacket::Write(request)) => {
                 self.counters.requests.fetch_add(1, Relaxed);
                 debug!(peer = %arrival.peer, path = request.path, "write request refused");
                 self.refuse((arrival, request.path), ErrorCode::ACCESS, "this server takes no files");
@@ -245,51 +249,51 @@ impl Port {
         }
     }
 
-    fn read(&mut self, arrival: Received, datagram: &[u8], request: &Request<'_>) {
+    fn read(&mut self, arrival: DatagramEnds, datagram: &[u8], request: &TftpRequest<'_>) {
         self.counters.requests.fetch_add(1, Relaxed);
         // Slots of reads that have just ended count as free for this one.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.free(ended);
         }
-        let totals = Totals {
+        let totals = ReadTotals {
             windows: self.counters.windows.load(Relaxed),
             timeouts: self.counters.retransmitted.load(Relaxed),
         };
         match self.sessions.admit((arrival.peer, datagram), totals) {
-            Admission::Repeated => debug!(peer = %arrival.peer, path = request.path, "request repeated"),
-            Admission::NotNow(why) => {
+            ReadAdmission::Repeated => debug!(peer = %arrival.peer, path = request.path, "request repeated"),
+            ReadAdmission::NotNow(why) => {
                 self.counters.put_off.fetch_add(1, Relaxed);
                 debug!(peer = %arrival.peer, path = request.path, why, "put off");
             }
-            Admission::PeerFull => {
+            ReadAdmission::PeerFull => {
                 debug!(peer = %arrival.peer, path = request.path, "the peer has all its slots");
                 let message = "too many transfers at a time, try again";
                 self.refuse((arrival, request.path), ErrorCode::OTHER, message);
             }
-            Admission::Start => {
+            ReadAdmission::Start => {
                 if let Err(error) = self.start(arrival, datagram, request) {
-                    warn_seldom!(peer = %arrival.peer, %error, "no socket for a TFTP read");
+                    warn_limited!(peer = %arrival.peer, %error, "no socket for a TFTP read");
                     self.refuse((arrival, request.path), ErrorCode::OTHER, "no free port, try again");
                 }
             }
         }
     }
 
-    fn start(&mut self, arrival: Received, datagram: &[u8], request: &Request<'_>) -> io::Result<()> {
+    fn start(&mut self, arrival: DatagramEnds, datagram: &[u8], request: &TftpRequest<'_>) -> io::Result<()> {
         let (link, inbox) = match self.settings.ports {
-            Ports::PerTransfer => (Link::own(socket::transfer(arrival.local)?), None),
-            Ports::Single => {
+            PortMode::PerTransfer => (PeerLink::own(socket::transfer(arrival.local)?), None),
+            PortMode::Single => {
                 let (sender, inbox) = mpsc::channel(INBOX_PACKETS_MAX);
-                (Link::shared(self.socket.clone(), inbox), Some(sender))
+                (PeerLink::shared(self.socket.clone(), inbox), Some(sender))
             }
         };
-        let pump = self.crew.next().ok_or(io::ErrorKind::NotFound)?;
+        let thread = self.crew.next().ok_or(io::ErrorKind::NotFound)?;
         let stop = self.shutdown.child_token();
-        let session = Session {
+        let session = ReadSession {
             arrival,
-            asked: Asked::from(request),
+            asked: OwnedRequest::from(request),
             link,
-            pump,
+            thread,
             limits: self.settings.limits.within_mtu(socket::interface_mtu(arrival.interface)),
             opener: self.opener.clone(),
             opening: self.opening.clone(),
@@ -300,20 +304,22 @@ impl Port {
         let span = debug_span!("tftp_read", peer = %arrival.peer, path = request.path);
         let task = self.tasks.spawn(session.run().instrument(span)).id();
         let request = Bytes::copy_from_slice(datagram);
-        self.sessions.insert(arrival.peer, Entry { task, request, since: Instant::now(), stop, inbox });
+        self.sessions
+            .insert(arrival.peer, SessionEntry { task, request, since: Instant::now(), stop, inbox });
         Ok(())
     }
 
     /// Answers from the listening port, at once or never.
-    fn refuse(&self, (arrival, path): (Received, &str), code: ErrorCode, message: &str) {
+    fn refuse(&self, (arrival, path): (DatagramEnds, &str), code: ErrorCode, message: &str) {
         let (path, peer) = (path.to_owned(), SocketAddr::V4(arrival.peer));
         if !self.opener.is_served(&ReadRequest { path, peer, local: arrival.local.into() }) {
             self.counters.unanswered.fetch_add(1, Relaxed);
             return;
         }
         self.counters.refused.fetch_add(1, Relaxed);
-        let route = Route { peer: arrival.peer, source: Some(arrival.local), interface: 0 };
-        if let Err(error) = socket::send_or_drop(&self.socket, route, &Packet::error_bytes(code, message)) {
+        let route = DatagramRoute { peer: arrival.peer, source: Some(arrival.local), interface: 0 };
+        if let Err(error) = socket::send_or_drop(&self.socket, route, &TftpPacket::error_bytes(code, message))
+        {
             debug!(peer = %arrival.peer, %error, "a refusal could not be sent");
         }
     }

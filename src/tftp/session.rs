@@ -1,16 +1,20 @@
 //! One read, from the admitted request to its outcome: opens the path, agrees on options, and has the
-//! transfer machine driven: by a pump, or here where the listening port is shared. Start at `Session::run`.
+//! transfer machine driven: by a pump, or here where the listening port is shared. Start at
+//! `ReadSession::run`.
 
-use crate::datagrams::{Frames, Received};
+use crate::datagrams::{DatagramBatch, DatagramEnds};
 use crate::proto::tftp::{
-    ErrorCode, Limits, Mode, Offer, OptionField, Packet, Request, Span, Terms, Transfer, Transmit, negotiate,
+    BlockSpan, ErrorCode, OptionField, ServerOffer, TftpPacket, TftpRequest, Transfer, TransferLimits,
+    TransferMode, TransferTerms, TransmitOrder, negotiate,
 };
-use crate::seldom::warn_seldom;
-use crate::tftp::link::{Link, Port};
-use crate::tftp::opener::{Opened, Opener, ReadRequest, Refused, TransferOutcome, TransferResult};
-use crate::tftp::pump::{Back, Pump, Reading, Ride};
-use crate::tftp::service::Counters;
-use crate::tftp::source::Source;
+use crate::rate_limit::warn_limited;
+use crate::tftp::link::{PeerLink, TransferPort};
+use crate::tftp::opener::{
+    OpenedRead, ReadOpener, ReadRefusal, ReadRequest, TransferOutcome, TransferResult,
+};
+use crate::tftp::service::TftpCounters;
+use crate::tftp::source::BlockSource;
+use crate::tftp::transfer_thread::{ActiveRead, ActiveTransfer, ReturnReason, TransferThread};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -27,44 +31,44 @@ use tracing::debug;
 const OPEN_MAX: Duration = Duration::from_secs(20);
 
 /// A request that outlives its datagram.
-pub(super) struct Asked {
+pub(super) struct OwnedRequest {
     path: String,
-    mode: Mode,
+    mode: TransferMode,
     options: Vec<(String, String)>,
 }
 
-impl From<&Request<'_>> for Asked {
-    fn from(request: &Request<'_>) -> Self {
+impl From<&TftpRequest<'_>> for OwnedRequest {
+    fn from(request: &TftpRequest<'_>) -> Self {
         let options = request.options.iter().map(|field| (field.name.to_owned(), field.value.to_owned()));
         Self { path: request.path.to_owned(), mode: request.mode, options: options.collect() }
     }
 }
 
 /// A read that has come to its end, and how.
-type Driven = (Reading, io::Result<TransferResult>);
+type FinishedRead = (ActiveRead, io::Result<TransferResult>);
 
 /// The pump has ended, and took the read with it.
-struct Lost;
+struct LostTransfer;
 
 /// One admitted read.
-pub(super) struct Session {
-    pub arrival: Received,
-    pub asked: Asked,
-    pub link: Link,
+pub(super) struct ReadSession {
+    pub arrival: DatagramEnds,
+    pub asked: OwnedRequest,
+    pub link: PeerLink,
     /// What moves the blocks of a port of its own.
-    pub pump: Pump,
-    pub limits: Limits,
-    pub opener: Arc<dyn Opener>,
+    pub thread: TransferThread,
+    pub limits: TransferLimits,
+    pub opener: Arc<dyn ReadOpener>,
     /// Where paths are opened.
     pub opening: Handle,
-    pub counters: Arc<Counters>,
+    pub counters: Arc<TftpCounters>,
     /// Ends this read; cancelled when it has ended, so that the peer may ask again at once.
     pub stop: CancellationToken,
     /// Ends all reads.
     pub shutdown: CancellationToken,
 }
 
-impl Session {
+impl ReadSession {
     /// Runs the read to its end. The slot is free when this returns.
     pub(super) async fn run(mut self) {
         let (opener, request) = (self.opener.clone(), self.read_request());
@@ -75,17 +79,17 @@ impl Session {
         };
         match opened {
             Ok(Ok(Ok(opened))) => self.serve(opened).await,
-            Ok(Ok(Err(Refused::Silence))) => {
+            Ok(Ok(Err(ReadRefusal::Silence))) => {
                 self.counters.unanswered.fetch_add(1, Relaxed);
                 debug!(path = self.asked.path, "left without an answer");
             }
-            Ok(Ok(Err(Refused::Error { code, message }))) => self.refuse(code, &message).await,
+            Ok(Ok(Err(ReadRefusal::Error { code, message }))) => self.refuse(code, &message).await,
             Ok(Err(error)) => {
-                warn_seldom!(path = self.asked.path, %error, "opening failed inside");
+                warn_limited!(path = self.asked.path, %error, "opening failed inside");
                 self.refuse(ErrorCode::OTHER, "the file cannot be opened").await;
             }
             Err(_) => {
-                warn_seldom!(path = self.asked.path, "opening took longer than {OPEN_MAX:?}");
+                warn_limited!(path = self.asked.path, "opening took longer than {OPEN_MAX:?}");
                 self.refuse(ErrorCode::OTHER, "the file took too long to prepare").await;
             }
         }
@@ -105,12 +109,12 @@ impl Session {
 
     /// A lost ERROR is not repeated: the client asks again.
     async fn send_error(&mut self, code: ErrorCode, message: &str) {
-        let bytes = Packet::error_bytes(code, message);
-        self.link.send(self.arrival, Frames::one(&bytes)).await;
+        let bytes = TftpPacket::error_bytes(code, message);
+        self.link.send(self.arrival, DatagramBatch::one(&bytes)).await;
     }
 
-    async fn serve(&mut self, opened: Opened) {
-        let source = match Source::open(opened.body, self.asked.mode).await {
+    async fn serve(&mut self, opened: OpenedRead) {
+        let source = match BlockSource::open(opened.body, self.asked.mode).await {
             Ok(source) => source,
             Err(error) => return self.refuse(ErrorCode::OTHER, &error.to_string()).await,
         };
@@ -120,21 +124,21 @@ impl Session {
             (terms.block_bytes, terms.window_blocks, source.bytes());
         let jitter = RandomState::new().hash_one(self.arrival.peer);
         let transfer = Transfer::new(Duration::ZERO, terms, body_bytes).with_jitter(jitter);
-        let mut reading = Reading { transfer, source, began: Instant::now(), counted: 0 };
+        let mut reading = ActiveRead { transfer, source, began: Instant::now(), counted: 0 };
         self.counters.started.fetch_add(1, Relaxed);
         let driven = match &self.link.port {
-            Port::Own(socket) => {
+            TransferPort::Own(socket) => {
                 let socket = socket.clone();
-                self.ride(reading, socket).await
+                self.active(reading, socket).await
             }
-            Port::Shared { .. } => {
+            TransferPort::Shared { .. } => {
                 let result = self.drive(&mut reading).await;
                 Ok((reading, result))
             }
         };
         let Ok((reading, result)) = driven else { return self.lost() };
         let result = result.unwrap_or_else(|error| {
-            warn_seldom!(label = opened.label, %error, "the file could not be read to its end");
+            warn_limited!(label = opened.label, %error, "the file could not be read to its end");
             TransferResult::Failed(error.to_string())
         });
         self.say_goodbye(&result).await;
@@ -168,37 +172,41 @@ impl Session {
 
     /// Has a pump move the blocks, and does what it cannot wait for. An error within is one of the source;
     /// without, the pump has ended, and the read with it.
-    async fn ride(&mut self, reading: Reading, socket: Arc<UdpSocket>) -> Result<Driven, Lost> {
+    async fn active(
+        &mut self,
+        reading: ActiveRead,
+        socket: Arc<UdpSocket>,
+    ) -> Result<FinishedRead, LostTransfer> {
         let (peer, counters) = (self.arrival.peer, self.counters.clone());
-        let mut ride = Box::new(Ride { reading, socket, peer, counters });
+        let mut active = Box::new(ActiveTransfer { reading, socket, peer, counters });
         loop {
-            let (id, mut back) = self.pump.start(ride);
+            let (id, mut back) = self.thread.start(active);
             let returned = tokio::select! {
                 returned = &mut back => returned,
                 () = self.stop.cancelled() => {
-                    self.pump.call_back(id);
+                    self.thread.call_back(id);
                     back.await
                 }
             };
             let why;
-            (ride, why) = returned.map_err(|_| Lost)?;
+            (active, why) = returned.map_err(|_| LostTransfer)?;
             let result = match why {
-                Back::Ended(ended) => Ok(TransferResult::Ended(ended)),
-                Back::Called => Ok(self.stopped()),
-                Back::Failed(error) => Err(error),
-                Back::Disk(span) => match self.send_blocks(&mut ride.reading.source, span).await {
+                ReturnReason::Ended(ended) => Ok(TransferResult::Ended(ended)),
+                ReturnReason::Called => Ok(self.stopped()),
+                ReturnReason::Failed(error) => Err(error),
+                ReturnReason::Disk(span) => match self.send_blocks(&mut active.reading.source, span).await {
                     Ok(()) => continue,
                     Err(error) => Err(error),
                 },
             };
-            return Ok((ride.reading, result));
+            return Ok((active.reading, result));
         }
     }
 
-    async fn send_blocks(&mut self, source: &mut Source, span: Span) -> io::Result<()> {
+    async fn send_blocks(&mut self, source: &mut BlockSource, span: BlockSpan) -> io::Result<()> {
         let bytes = source.frames(&span).await?;
         self.counters.windows.fetch_add(1, Relaxed);
-        self.link.send(self.arrival, Frames { bytes, each: span.frame_bytes() }).await;
+        self.link.send(self.arrival, DatagramBatch { bytes, each: span.frame_bytes() }).await;
         Ok(())
     }
 
@@ -207,14 +215,14 @@ impl Session {
     }
 
     fn lost(&self) {
-        warn_seldom!(path = self.asked.path, "a thread of TFTP has ended, and this read with it");
+        warn_limited!(path = self.asked.path, "a thread of TFTP has ended, and this read with it");
         self.counters.finished.fetch_add(1, Relaxed);
         self.stop.cancel();
     }
 
     /// Sends, waits, hears at the shared port; until the transfer ends or is stopped. An error is one of the
     /// source.
-    async fn drive(&mut self, reading: &mut Reading) -> io::Result<TransferResult> {
+    async fn drive(&mut self, reading: &mut ActiveRead) -> io::Result<TransferResult> {
         let stop = self.stop.clone();
         let mut stopped = std::pin::pin!(stop.cancelled());
         let mut timer = std::pin::pin!(sleep_until(reading.began.into()));
@@ -237,25 +245,25 @@ impl Session {
         }
     }
 
-    async fn transmit(&mut self, reading: &mut Reading) -> io::Result<()> {
-        let Reading { transfer, source, began, .. } = reading;
+    async fn transmit(&mut self, reading: &mut ActiveRead) -> io::Result<()> {
+        let ActiveRead { transfer, source, began, .. } = reading;
         while let Some(transmit) = transfer.poll_transmit(began.elapsed()) {
             match transmit {
-                Transmit::OptionsAck => {
+                TransmitOrder::OptionsAck => {
                     let mut options = Vec::new();
                     transfer.frame_options(&mut options);
-                    self.link.send(self.arrival, Frames::one(&options)).await;
+                    self.link.send(self.arrival, DatagramBatch::one(&options)).await;
                 }
-                Transmit::Data(span) => self.send_blocks(source, span).await?,
+                TransmitOrder::Data(span) => self.send_blocks(source, span).await?,
             }
         }
         Ok(())
     }
 }
 
-impl Asked {
-    fn terms(&self, limits: Limits, body_bytes: u64) -> Terms {
+impl OwnedRequest {
+    fn terms(&self, limits: TransferLimits, body_bytes: u64) -> TransferTerms {
         let fields: Vec<_> = self.options.iter().map(|(name, value)| OptionField { name, value }).collect();
-        negotiate(&fields, &Offer { limits, mode: self.mode, body_bytes })
+        negotiate(&fields, &ServerOffer { limits, mode: self.mode, body_bytes })
     }
 }

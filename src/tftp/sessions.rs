@@ -1,6 +1,6 @@
 //! The table of running reads: who may start one, and where the packets of a shared port go.
 
-use crate::tftp::admission::{Buckets, Throttle, Totals};
+use crate::tftp::admission::{AddressBuckets, ReadThrottle, ReadTotals};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -19,7 +19,7 @@ const NOTE_BYTES: usize = 60;
 
 /// What to do with a read request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Admission {
+pub(super) enum ReadAdmission {
     Start,
     /// The request of a running read once more: say nothing.
     Repeated,
@@ -33,12 +33,12 @@ pub(super) enum Admission {
 
 /// A short packet of the peer of a shared port.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Note {
+pub(super) struct ShortPacket {
     bytes: [u8; NOTE_BYTES],
     length: usize,
 }
 
-impl Note {
+impl ShortPacket {
     fn of(datagram: &[u8]) -> Self {
         let mut note = Self { bytes: [0; NOTE_BYTES], length: datagram.len().min(NOTE_BYTES) };
         note.bytes.iter_mut().zip(datagram).for_each(|(kept, byte)| *kept = *byte);
@@ -50,7 +50,7 @@ impl Note {
     }
 }
 
-pub(super) struct Entry {
+pub(super) struct SessionEntry {
     pub task: Id,
     /// The datagram of the request.
     pub request: Bytes,
@@ -58,28 +58,28 @@ pub(super) struct Entry {
     /// Ends the read; cancelled too when it has ended by itself.
     pub stop: CancellationToken,
     /// Where packets go when the port is shared.
-    pub inbox: Option<mpsc::Sender<Note>>,
+    pub inbox: Option<mpsc::Sender<ShortPacket>>,
 }
 
-pub(super) struct Sessions {
-    by_peer: HashMap<SocketAddrV4, Entry>,
+pub(super) struct SessionTable {
+    by_peer: HashMap<SocketAddrV4, SessionEntry>,
     by_task: HashMap<Id, SocketAddrV4>,
     by_host: HashMap<Ipv4Addr, usize>,
     sessions_max: usize,
     per_peer: PerPeer,
-    buckets: Buckets,
-    throttle: Throttle,
+    buckets: AddressBuckets,
+    throttle: ReadThrottle,
 }
 
 /// Reads that one IP address may have at a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PerPeer(pub usize);
 
-impl Sessions {
+impl SessionTable {
     pub(super) fn new(sessions_max: usize, per_peer: PerPeer) -> Self {
         let (by_peer, by_task, by_host) = Default::default();
-        let buckets = Buckets::new(per_peer.0);
-        let throttle = Throttle::new(sessions_max, Instant::now());
+        let buckets = AddressBuckets::new(per_peer.0);
+        let throttle = ReadThrottle::new(sessions_max, Instant::now());
         Self { by_peer, by_task, by_host, sessions_max, per_peer, buckets, throttle }
     }
 
@@ -89,34 +89,38 @@ impl Sessions {
 
     /// Decides about a request, by what the running reads have come to. Where the port of the peer has a read
     /// already, that one is ended: the client has given it up.
-    pub(super) fn admit(&mut self, (peer, request): (SocketAddrV4, &[u8]), totals: Totals) -> Admission {
+    pub(super) fn admit(
+        &mut self,
+        (peer, request): (SocketAddrV4, &[u8]),
+        totals: ReadTotals,
+    ) -> ReadAdmission {
         let now = Instant::now();
         if let Some(entry) = self.by_peer.get(&peer) {
             let age = now.saturating_duration_since(entry.since);
             // A read that has ended says so by its token, before its task is gone from here.
             let runs = !entry.stop.is_cancelled();
             if runs && entry.request == request && age < REPEAT_MAX {
-                return Admission::Repeated;
+                return ReadAdmission::Repeated;
             }
             entry.stop.cancel();
             self.remove(entry.task);
         }
         if !self.buckets.take(*peer.ip(), now) {
-            return Admission::NotNow("the peer asks too often");
+            return ReadAdmission::NotNow("the peer asks too often");
         }
         if self.is_full_for(peer) || self.len() >= self.sessions_max {
             self.sweep();
         }
         if self.is_full_for(peer) {
-            return Admission::PeerFull;
+            return ReadAdmission::PeerFull;
         }
         if self.len() >= self.sessions_max {
-            return Admission::NotNow("all slots are taken");
+            return ReadAdmission::NotNow("all slots are taken");
         }
         if !self.throttle.admits(self.len(), totals, now) {
-            return Admission::NotNow("the running reads lose packets");
+            return ReadAdmission::NotNow("the running reads lose packets");
         }
-        Admission::Start
+        ReadAdmission::Start
     }
 
     fn is_full_for(&self, peer: SocketAddrV4) -> bool {
@@ -131,7 +135,7 @@ impl Sessions {
         }
     }
 
-    pub(super) fn insert(&mut self, peer: SocketAddrV4, entry: Entry) {
+    pub(super) fn insert(&mut self, peer: SocketAddrV4, entry: SessionEntry) {
         *self.by_host.entry(*peer.ip()).or_default() += 1;
         self.by_task.insert(entry.task, peer);
         self.by_peer.insert(peer, entry);
@@ -155,7 +159,7 @@ impl Sessions {
         let Some(inbox) = self.by_peer.get(&peer).and_then(|entry| entry.inbox.as_ref()) else {
             return false;
         };
-        let _lost_when_full = inbox.try_send(Note::of(datagram));
+        let _lost_when_full = inbox.try_send(ShortPacket::of(datagram));
         true
     }
 }

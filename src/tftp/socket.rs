@@ -1,6 +1,6 @@
 //! The sockets of TFTP: the one that listens, and one for each read.
 
-use crate::datagrams::{self, Cutting, Frames, Received, Route};
+use crate::datagrams::{self, DatagramBatch, DatagramEnds, DatagramRoute, SegmentationMode};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Socket, Type};
 use std::io;
@@ -53,12 +53,12 @@ pub(super) fn adopt(socket: StdUdpSocket) -> io::Result<UdpSocket> {
 }
 
 /// Waits for a datagram on the listening socket.
-pub(super) async fn recv(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
+pub(super) async fn recv(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<DatagramEnds> {
     socket.async_io(Interest::READABLE, || datagrams::receive(socket, buffer)).await
 }
 
 /// The next datagram if one is there already.
-pub(super) fn recv_waiting(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
+pub(super) fn recv_waiting(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<DatagramEnds> {
     socket.try_io(Interest::READABLE, || datagrams::receive(socket, buffer))
 }
 
@@ -66,18 +66,19 @@ pub(super) fn recv_waiting(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<
 /// itself.
 pub(super) async fn send(
     socket: &UdpSocket,
-    route: Route,
-    frames: Frames<'_>,
-    cutting: &mut Cutting,
+    route: DatagramRoute,
+    frames: DatagramBatch<'_>,
+    cutting: &mut SegmentationMode,
 ) -> io::Result<()> {
     let mut rest = frames;
     socket.async_io(Interest::WRITABLE, || datagrams::push(socket, route, &mut rest, cutting)).await
 }
 
 /// Sends one datagram if that can be done at once, and drops it if not: for refusals, which nobody waits for.
-pub(super) fn send_or_drop(socket: &UdpSocket, route: Route, datagram: &[u8]) -> io::Result<()> {
-    let send = || datagrams::push(socket, route, &mut Frames::one(datagram), &mut Cutting::Us);
-    match socket.try_io(Interest::WRITABLE, send) {
+pub(super) fn send_or_drop(socket: &UdpSocket, route: DatagramRoute, datagram: &[u8]) -> io::Result<()> {
+    match socket.try_io(Interest::WRITABLE, || {
+        datagrams::push(socket, route, &mut DatagramBatch::one(datagram), &mut SegmentationMode::Us)
+    }) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         sent => sent,
     }

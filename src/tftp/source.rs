@@ -5,8 +5,8 @@
 //! to come from a disk is read on the blocking pool, so that a cold disk stalls one transfer and no other.
 
 use crate::proto::tftp::packet::DATA_HEADER_BYTES;
-use crate::proto::tftp::{Mode, Span, netascii};
-use crate::tftp::opener::Body;
+use crate::proto::tftp::{BlockSpan, TransferMode, netascii};
+use crate::tftp::opener::ReadBody;
 use bytes::Bytes;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use std::fs::File;
@@ -20,8 +20,8 @@ const AHEAD_BYTES: usize = 32 * 1024;
 const NETASCII_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A body, and the packets that were made of it last.
-pub(super) struct Source {
-    body: Kept,
+pub(super) struct BlockSource {
+    body: SourceBody,
     bytes: u64,
     block_bytes: usize,
     /// Blocks framed at once.
@@ -31,27 +31,29 @@ pub(super) struct Source {
     framed: Vec<u8>,
 }
 
-enum Kept {
+enum SourceBody {
     Memory(Bytes),
     File(Arc<File>),
 }
 
 /// Which blocks are framed together.
 #[derive(Clone, Copy)]
-struct Run {
-    span: Span,
+struct FramedBlocks {
+    span: BlockSpan,
     blocks: usize,
     offset: u64,
     body_bytes: usize,
 }
 
-impl Source {
-    pub(super) async fn open(body: Body, mode: Mode) -> io::Result<Self> {
+impl BlockSource {
+    pub(super) async fn open(body: ReadBody, mode: TransferMode) -> io::Result<Self> {
         let (body, bytes) = match (body, mode) {
-            (Body::Bytes(bytes), Mode::Octet) => memory(bytes),
-            (Body::Bytes(bytes), Mode::Netascii) => memory(netascii::encode(&bytes).into()),
-            (Body::File { file, bytes }, Mode::Octet) => (Kept::File(Arc::new(file)), bytes),
-            (Body::File { file, bytes }, Mode::Netascii) => {
+            (ReadBody::Bytes(bytes), TransferMode::Octet) => memory(bytes),
+            (ReadBody::Bytes(bytes), TransferMode::Netascii) => memory(netascii::encode(&bytes).into()),
+            (ReadBody::File { file, bytes }, TransferMode::Octet) => {
+                (SourceBody::File(Arc::new(file)), bytes)
+            }
+            (ReadBody::File { file, bytes }, TransferMode::Netascii) => {
                 if bytes > NETASCII_BYTES_MAX {
                     return Err(io::Error::other("too large for netascii, ask for octet"));
                 }
@@ -68,7 +70,7 @@ impl Source {
 
     /// The packets of `span`, one after the other; `span.frame_bytes()` is the length of each but the last of
     /// the file.
-    pub(super) async fn frames(&mut self, span: &Span) -> io::Result<&[u8]> {
+    pub(super) async fn frames(&mut self, span: &BlockSpan) -> io::Result<&[u8]> {
         if !self.has(span) && !self.fill_now(span)? {
             self.fill(span).await?;
         }
@@ -76,20 +78,20 @@ impl Source {
     }
 
     /// The same, or none where they have to come from a disk first.
-    pub(super) fn frames_now(&mut self, span: &Span) -> io::Result<Option<&[u8]>> {
+    pub(super) fn frames_now(&mut self, span: &BlockSpan) -> io::Result<Option<&[u8]>> {
         if !self.has(span) && !self.fill_now(span)? {
             return Ok(None);
         }
         self.framed(span).map(Some)
     }
 
-    fn framed(&self, span: &Span) -> io::Result<&[u8]> {
+    fn framed(&self, span: &BlockSpan) -> io::Result<&[u8]> {
         let start = self.place(span, span.first).unwrap_or(usize::MAX);
         let end = start.saturating_add(usize::from(span.blocks) * DATA_HEADER_BYTES + span.body_bytes);
         self.framed.get(start..end).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
-    fn has(&self, span: &Span) -> bool {
+    fn has(&self, span: &BlockSpan) -> bool {
         let end = self.place(span, span.first).and_then(|start| {
             start.checked_add(usize::from(span.blocks) * DATA_HEADER_BYTES + span.body_bytes)
         });
@@ -97,23 +99,23 @@ impl Source {
     }
 
     /// Where the packet of a block begins.
-    fn place(&self, span: &Span, block: u64) -> Option<usize> {
+    fn place(&self, span: &BlockSpan, block: u64) -> Option<usize> {
         usize::try_from(block.checked_sub(self.first)?).ok()?.checked_mul(span.frame_bytes())
     }
 
     /// Frames the span and what fits after it, if that is in memory; false if it is not.
-    fn fill_now(&mut self, span: &Span) -> io::Result<bool> {
+    fn fill_now(&mut self, span: &BlockSpan) -> io::Result<bool> {
         let run = self.begin(span);
         let mut framed = std::mem::take(&mut self.framed);
         framed.resize(run.blocks * DATA_HEADER_BYTES + run.body_bytes, 0);
         let is_there = match &self.body {
-            Kept::Memory(bytes) => {
+            SourceBody::Memory(bytes) => {
                 let start = usize::try_from(run.offset).unwrap_or(usize::MAX);
                 let body = bytes.get(start..start.saturating_add(run.body_bytes));
                 copy(&run, body.ok_or(io::ErrorKind::UnexpectedEof)?, &mut framed);
                 true
             }
-            Kept::File(file) => read_cached(file, &run, &mut framed),
+            SourceBody::File(file) => read_cached(file, &run, &mut framed),
         };
         if is_there {
             self.finish(span, framed);
@@ -122,8 +124,8 @@ impl Source {
     }
 
     /// Frames the span and what fits after it, from the disk.
-    async fn fill(&mut self, span: &Span) -> io::Result<()> {
-        let Kept::File(file) = &self.body else { return Ok(()) };
+    async fn fill(&mut self, span: &BlockSpan) -> io::Result<()> {
+        let SourceBody::File(file) = &self.body else { return Ok(()) };
         let file = file.clone();
         let run = self.begin(span);
         let framed = vec![0; run.blocks * DATA_HEADER_BYTES + run.body_bytes];
@@ -133,7 +135,7 @@ impl Source {
     }
 
     /// What to read for a span.
-    fn begin(&mut self, span: &Span) -> Run {
+    fn begin(&mut self, span: &BlockSpan) -> FramedBlocks {
         let window = usize::from(span.blocks).max(1);
         let ahead = (AHEAD_BYTES / span.frame_bytes() / window).max(1) * window;
         (self.block_bytes, self.ahead) = (usize::from(span.block_bytes), ahead);
@@ -141,7 +143,7 @@ impl Source {
     }
 
     /// Writes the headers between the payloads that were read.
-    fn finish(&mut self, span: &Span, framed: Vec<u8>) {
+    fn finish(&mut self, span: &BlockSpan, framed: Vec<u8>) {
         (self.first, self.framed) = (span.first, framed);
         for (at, frame) in self.framed.chunks_mut(span.frame_bytes()).enumerate() {
             if let Some(header) = frame.first_chunk_mut() {
@@ -150,18 +152,18 @@ impl Source {
         }
     }
 
-    fn run(&self, span: &Span) -> Run {
+    fn run(&self, span: &BlockSpan) -> FramedBlocks {
         let left = self.bytes.saturating_sub(span.offset);
         // The last block is shorter than the others, and may be empty.
         let blocks_left = left / u64::from(span.block_bytes.max(1)) + 1;
         let blocks = self.ahead.min(usize::try_from(blocks_left).unwrap_or(usize::MAX));
         let body = blocks.saturating_mul(self.block_bytes);
         let body_bytes = body.min(usize::try_from(left).unwrap_or(usize::MAX));
-        Run { span: *span, blocks, offset: span.offset, body_bytes }
+        FramedBlocks { span: *span, blocks, offset: span.offset, body_bytes }
     }
 }
 
-impl Run {
+impl FramedBlocks {
     /// The places of the payloads in their packets.
     fn payloads<'a>(&self, framed: &'a mut [u8]) -> impl Iterator<Item = &'a mut [u8]> {
         framed
@@ -170,12 +172,12 @@ impl Run {
     }
 }
 
-fn memory(bytes: Bytes) -> (Kept, u64) {
+fn memory(bytes: Bytes) -> (SourceBody, u64) {
     let length = bytes.len() as u64;
-    (Kept::Memory(bytes), length)
+    (SourceBody::Memory(bytes), length)
 }
 
-fn copy(run: &Run, body: &[u8], framed: &mut [u8]) {
+fn copy(run: &FramedBlocks, body: &[u8], framed: &mut [u8]) {
     let blocks = body.chunks(usize::from(run.span.block_bytes).max(1));
     run.payloads(framed).zip(blocks).for_each(|(payload, block)| {
         if let Some(payload) = payload.get_mut(..block.len()) {
@@ -186,7 +188,7 @@ fn copy(run: &Run, body: &[u8], framed: &mut [u8]) {
 
 /// Reads what is in memory already; false where it is not, where the file system cannot say, or at a fault,
 /// which the other way to read then tells.
-fn read_cached(file: &File, run: &Run, framed: &mut [u8]) -> bool {
+fn read_cached(file: &File, run: &FramedBlocks, framed: &mut [u8]) -> bool {
     let mut slices: Vec<_> =
         run.payloads(framed).filter(|payload| !payload.is_empty()).map(IoSliceMut::new).collect();
     loop {
@@ -199,7 +201,7 @@ fn read_cached(file: &File, run: &Run, framed: &mut [u8]) -> bool {
 }
 
 /// Fills the packets from the disk; a file that has become shorter is an error.
-async fn read(file: Arc<File>, run: Run, mut framed: Vec<u8>) -> io::Result<Vec<u8>> {
+async fn read(file: Arc<File>, run: FramedBlocks, mut framed: Vec<u8>) -> io::Result<Vec<u8>> {
     let filled = tokio::task::spawn_blocking(move || {
         let mut offset = run.offset;
         for payload in run.payloads(&mut framed) {

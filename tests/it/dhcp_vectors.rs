@@ -16,19 +16,22 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use metalwright::dhcp::decide::{
-    BootAnswer, Holds, Interface, InterfaceAddress, Link, PacketFacts, Query, Reply, quarantine,
+    BootAnswer, DhcpQuery, DhcpReply, InterfaceAddress, Link, NetworkInterface, OpenOffers, PacketFacts,
+    quarantine,
 };
 use metalwright::dhcp::packet::{OfferChange, PacketOutcome, decide};
 use metalwright::model::{
-    ClientClass, Kind, Lease, LeaseState, Mac, Machine, Object, Probe, Reservation, Setting, Stored, Subnet,
-    World, parse_hex,
+    ClientClass, Kind, Lease, LeaseState, Mac, Machine, Object, ProbeMode, Reservation, Setting, Stored,
+    Subnet, World, parse_hex,
 };
-use metalwright::netboot::boot_facts::Gathered;
-use metalwright::netboot::decide::chainload::Asks;
-use metalwright::netboot::decide::loader::{NextStage, Transport, next_stage};
-use metalwright::netboot::decide::{Asked, BootData};
-use metalwright::netboot::loaders::Loaders;
-use metalwright::proto::dhcp4::{Packet, encode_listed, from_text, parse, payload_bytes_max, to_text, words};
+use metalwright::netboot::boot_facts::BootFacts;
+use metalwright::netboot::decide::chainload::LoaderRequests;
+use metalwright::netboot::decide::loader::{LoaderTransport, NextStage, next_stage};
+use metalwright::netboot::decide::{BootData, BootQuestion};
+use metalwright::netboot::loaders::InstalledLoaders;
+use metalwright::proto::dhcp4::{
+    DhcpPacket, encode_listed, from_text, parse, payload_bytes_max, to_text, words,
+};
 use serde::Deserialize;
 
 /// Probes of one DISCOVER.
@@ -97,12 +100,12 @@ enum Boot {
 struct Case {
     name: String,
     world: World,
-    holds: Holds,
+    holds: OpenOffers,
     file: WorldFile,
-    interfaces: Vec<Interface>,
-    loaders: Loaders,
+    interfaces: Vec<NetworkInterface>,
+    loaders: InstalledLoaders,
     /// The loaders that clients asked for.
-    asks: Asks,
+    asks: LoaderRequests,
     now: Timestamp,
 }
 
@@ -247,15 +250,15 @@ impl Case {
         for lease in &file.leases {
             put_lease(&mut world, lease.load(now), now);
         }
-        let interfaces: Vec<Interface> =
+        let interfaces: Vec<NetworkInterface> =
             file.interfaces.iter().enumerate().map(|(at, file)| file.load(at)).collect();
-        let mut holds = Holds::default();
+        let mut holds = OpenOffers::default();
         let own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
         holds.keep_own(own.collect());
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let mut loaders = Loaders::default();
+        let mut loaders = InstalledLoaders::default();
         loaders.names = Arc::new(file.loaders.clone());
-        Case { name, world, holds, file, interfaces, loaders, asks: Asks::default(), now }
+        Case { name, world, holds, file, interfaces, loaders, asks: LoaderRequests::default(), now }
     }
 
     fn serve(&mut self, arrival: &Arrival) -> Served {
@@ -281,7 +284,7 @@ impl Case {
         Served { reply, log, effects }
     }
 
-    fn sent(&self, (reply, packet): (&Reply, &Packet), arrival: &Arrival) -> String {
+    fn sent(&self, (reply, packet): (&DhcpReply, &DhcpPacket), arrival: &Arrival) -> String {
         self.check_wire(reply, packet);
         let interface = self.interfaces.iter().find(|known| known.index == reply.interface).unwrap();
         let sent = to_text(&parse(&reply.bytes).unwrap());
@@ -291,7 +294,7 @@ impl Case {
     }
 
     /// Asks, records a boot attempt and probes where that is wanted, and asks again.
-    fn decide(&mut self, packet: &Packet, arrival: &Arrival) -> (PacketOutcome, String, String) {
+    fn decide(&mut self, packet: &DhcpPacket, arrival: &Arrival) -> (PacketOutcome, String, String) {
         let interface = match &arrival.interface {
             Some(name) => {
                 self.interfaces.iter().find(|known| known.name == *name).expect("a known interface")
@@ -300,7 +303,7 @@ impl Case {
         }
         .clone();
         let (source, local) = self.addresses(packet, arrival, &interface);
-        let query = Query { packet, interface: &interface, source, local, port: arrival.port };
+        let query = DhcpQuery { packet, interface: &interface, source, local, port: arrival.port };
         let mut effects = String::new();
         for _ in 0..PROBES_MAX {
             let (outcome, log, asked) = self.ask(query, !effects.is_empty());
@@ -309,7 +312,7 @@ impl Case {
                 self.record_attempt(&query, &outcome);
                 continue;
             }
-            let probed = outcome.address.filter(|_| outcome.probe != Probe::None);
+            let probed = outcome.address.filter(|_| outcome.probe != ProbeMode::None);
             let Some(hit) = probed.filter(|address| self.file.answering.contains(address)) else {
                 return (outcome, log, effects + &asked);
             };
@@ -320,15 +323,15 @@ impl Case {
     }
 
     /// The outcome of one look, with its log and its effects as text.
-    fn ask(&self, query: Query<'_>, is_attempt_recorded: bool) -> (PacketOutcome, String, String) {
+    fn ask(&self, query: DhcpQuery<'_>, is_attempt_recorded: bool) -> (PacketOutcome, String, String) {
         let mut facts = PacketFacts::gather(query, &self.world);
         let machine = facts.machine.and_then(|machine| self.world.machines.get(&machine.key));
-        let mut gathered = Gathered::of(&self.world, &self.loaders, machine);
+        let mut gathered = BootFacts::of(&self.world, &self.loaders, machine);
         gathered.subnet_mode = facts.sender.subnet_mode;
         let mac = facts.sender.key.as_ref().and_then(|key| key.mac());
         gathered.asks =
             mac.map_or_else(Vec::new, |mac| self.asks.before_discover(mac, query.packet.xid).to_vec());
-        let decision = gathered.decide(&Asked::BootData(facts.sender.client.clone()), self.now);
+        let decision = gathered.decide(&BootQuestion::BootData(facts.sender.client.clone()), self.now);
         let (data, asks) = (self.boot(&facts), std::mem::take(&mut gathered.asks));
         facts.boot = BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded };
         let mut outcome = decide(&facts, &self.holds, self.now);
@@ -350,13 +353,13 @@ impl Case {
             (_, Ok(NextStage::Server { menu })) => BootData::Server { next_server, menu },
             (_, Ok(NextStage::File(url))) if url.contains("://") => BootData::Url { url },
             (_, Ok(NextStage::File(file))) => BootData::Tftp { next_server, file },
-            (_, Ok(NextStage::Loader { name, transport: Transport::Http })) => {
+            (_, Ok(NextStage::Loader { name, transport: LoaderTransport::Http })) => {
                 BootData::Url { url: format!("http://{us}:8080/{name}") }
             }
-            (_, Ok(NextStage::Loader { name, transport: Transport::Https })) => {
+            (_, Ok(NextStage::Loader { name, transport: LoaderTransport::Https })) => {
                 BootData::Url { url: format!("https://{us}:8444/{name}") }
             }
-            (_, Ok(NextStage::Loader { name, transport: Transport::Tftp })) => {
+            (_, Ok(NextStage::Loader { name, transport: LoaderTransport::Tftp })) => {
                 BootData::Tftp { next_server, file: name.to_owned() }
             }
         }
@@ -364,9 +367,9 @@ impl Case {
 
     fn addresses(
         &self,
-        packet: &Packet,
+        packet: &DhcpPacket,
         arrival: &Arrival,
-        interface: &Interface,
+        interface: &NetworkInterface,
     ) -> (SocketAddrV4, Option<Ipv4Addr>) {
         let own = interface.addresses.first().map(|own| own.address);
         let (source, local) = if packet.is_relayed() {
@@ -395,13 +398,13 @@ impl Case {
     }
 
     /// The machine of a packet has the boot attempt that begins with it.
-    fn record_attempt(&mut self, query: &Query<'_>, outcome: &PacketOutcome) {
+    fn record_attempt(&mut self, query: &DhcpQuery<'_>, outcome: &PacketOutcome) {
         let machine = PacketFacts::gather(*query, &self.world).machine.expect("a machine");
         let next = effects::with_attempt(machine, outcome, self.now);
         self.world.put(Object::Machine(next.into()));
     }
 
-    fn log(&self, outcome: &PacketOutcome, packet: &Packet) -> String {
+    fn log(&self, outcome: &PacketOutcome, packet: &DhcpPacket) -> String {
         let mut text = format!("event {}\nreason {}\n", outcome.kind.as_str(), outcome.reason);
         for fault in &packet.faults {
             writeln!(text, "fault {fault}").unwrap();
@@ -428,7 +431,7 @@ impl Case {
     }
 
     /// What holds for every reply there is.
-    fn check_wire(&self, reply: &Reply, request: &Packet) {
+    fn check_wire(&self, reply: &DhcpReply, request: &DhcpPacket) {
         let name = &self.name;
         let bytes = &reply.bytes;
         assert!(bytes.len() >= 300, "{name}: shorter than BOOTP");
@@ -455,12 +458,17 @@ impl Case {
 }
 
 impl InterfaceFile {
-    fn load(&self, at: usize) -> Interface {
+    fn load(&self, at: usize) -> NetworkInterface {
         let addresses = self.addresses.iter().map(|text| {
             let (address, prefix) = text.split_once('/').unwrap();
             InterfaceAddress { address: address.parse().unwrap(), prefix: prefix.parse().unwrap() }
         });
-        Interface { name: self.name.clone(), index: at as u32 + 2, addresses: addresses.collect(), mtu: 1500 }
+        NetworkInterface {
+            name: self.name.clone(),
+            index: at as u32 + 2,
+            addresses: addresses.collect(),
+            mtu: 1500,
+        }
     }
 }
 

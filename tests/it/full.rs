@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use metalwright::model::Mac;
-use metalwright::proto::dhcp4::{MessageType, Packet};
+use metalwright::proto::dhcp4::{DhcpPacket, MessageType};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc::{F_WRLCK, SEEK_SET, flock};
 use serde_json::Value;
@@ -73,13 +73,13 @@ struct Clients {
 }
 
 impl Clients {
-    fn offer(&mut self, mac: Mac) -> Packet {
+    fn offer(&mut self, mac: Mac) -> DhcpPacket {
         self.xid += 1;
         let discover = relay::message((mac, self.xid), MessageType::Discover);
         self.relay.ask(&discover, ANSWER_WITHIN).expect("an offer")
     }
 
-    fn take(&mut self, mac: Mac, (offer, within): (&Packet, Duration)) -> Option<Packet> {
+    fn take(&mut self, mac: Mac, (offer, within): (&DhcpPacket, Duration)) -> Option<DhcpPacket> {
         self.xid += 1;
         self.relay.ask(&relay::request_of((mac, self.xid), offer), within)
     }
@@ -113,7 +113,7 @@ const FIRST: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const SECOND: Mac = Mac([2, 0, 0, 0, 0, 2]);
 
 /// One client has its lease before `harm`, the other is not given one after it. The lease is returned.
-fn silence(world: &World, (clients, harm): (&mut Clients, impl FnOnce(&Path))) -> Packet {
+fn silence(world: &World, (clients, harm): (&mut Clients, impl FnOnce(&Path))) -> DhcpPacket {
     let offer = clients.offer(FIRST);
     let held = clients.take(FIRST, (&offer, ANSWER_WITHIN)).expect("an ACK");
     assert_eq!(held.message_type(), Some(MessageType::Ack));

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use metalwright::model::Mac;
-use metalwright::proto::dhcp4::{MessageType, Packet};
+use metalwright::proto::dhcp4::{DhcpPacket, MessageType};
 use serde_json::{Value, json};
 
 use crate::follower::Follower;
@@ -261,7 +261,7 @@ impl Desk<'_> {
         self.load.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn message(&mut self, mac: Mac, message: MessageType) -> Packet {
+    fn message(&mut self, mac: Mac, message: MessageType) -> DhcpPacket {
         relay::message((mac, self.xid()), message)
     }
 
@@ -269,7 +269,7 @@ impl Desk<'_> {
         u32::try_from(self.random.below(1 << 32)).expect("32 bits")
     }
 
-    fn ask(&self, message: &Packet) -> Option<Packet> {
+    fn ask(&self, message: &DhcpPacket) -> Option<DhcpPacket> {
         let answer = self.relay.ask(message, PATIENCE);
         self.load.lost.fetch_add(u64::from(answer.is_none()), SeqCst);
         answer

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use metalwright::model::Mac;
-use metalwright::proto::dhcp4::{MessageType, Packet};
+use metalwright::proto::dhcp4::{DhcpPacket, MessageType};
 use serde_json::{Value, json};
 
 use crate::relay::{self, LISTENERS, Relay};
@@ -103,7 +103,7 @@ struct Client {
 }
 
 impl Client {
-    fn ask(&mut self, make: impl FnOnce((Mac, u32)) -> Packet) -> (Option<MessageType>, Ipv4Addr) {
+    fn ask(&mut self, make: impl FnOnce((Mac, u32)) -> DhcpPacket) -> (Option<MessageType>, Ipv4Addr) {
         self.xid += 1;
         let answer = self.relay.ask(&make((self.mac, self.xid)), ANSWER_WITHIN).expect("an answer");
         (answer.message_type(), answer.yiaddr)
@@ -115,7 +115,7 @@ impl Client {
 
     /// Goes on with the address it has.
     fn renew(&mut self, address: Ipv4Addr) -> (Option<MessageType>, Ipv4Addr) {
-        self.ask(|who| Packet { ciaddr: address, ..relay::message(who, MessageType::Request) })
+        self.ask(|who| DhcpPacket { ciaddr: address, ..relay::message(who, MessageType::Request) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use metalwright::model::Mac;
-use metalwright::proto::dhcp4::{MessageType, Packet, codes, encode_listed, parse};
+use metalwright::proto::dhcp4::{DhcpPacket, MessageType, codes, encode_listed, parse};
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -44,13 +44,13 @@ impl Relay {
         Relay { socket: UdpSocket::bind((RELAY, 0)).expect("a port"), server }
     }
 
-    pub fn send(&self, message: &Packet) {
+    pub fn send(&self, message: &DhcpPacket) {
         self.socket.send_to(&encode_listed(message), self.server).expect("a message");
     }
 
     /// The answer, or nothing when it took too long. Answers to questions that were given up come late and
     /// are passed over.
-    pub fn ask(&self, message: &Packet, within: Duration) -> Option<Packet> {
+    pub fn ask(&self, message: &DhcpPacket, within: Duration) -> Option<DhcpPacket> {
         self.send(message);
         let deadline = Instant::now() + within;
         let mut buffer = [0; 1500];
@@ -76,8 +76,8 @@ pub fn server(world: &World) -> SocketAddr {
 }
 
 /// A message of a client, through the relay.
-pub fn message((mac, xid): (Mac, u32), kind: MessageType) -> Packet {
-    let mut packet = Packet { giaddr: RELAY, hops: 1, xid, ..Packet::default() };
+pub fn message((mac, xid): (Mac, u32), kind: MessageType) -> DhcpPacket {
+    let mut packet = DhcpPacket { giaddr: RELAY, hops: 1, xid, ..DhcpPacket::default() };
     packet.chaddr[..6].copy_from_slice(&mac.0);
     packet.options.set(codes::MESSAGE_TYPE, [u8::from(kind)]);
     packet.options.set(codes::RELAY_AGENT, TO_SOURCE_PORT);
@@ -85,7 +85,7 @@ pub fn message((mac, xid): (Mac, u32), kind: MessageType) -> Packet {
 }
 
 /// The request that takes an offer.
-pub fn request_of((mac, xid): (Mac, u32), offer: &Packet) -> Packet {
+pub fn request_of((mac, xid): (Mac, u32), offer: &DhcpPacket) -> DhcpPacket {
     let mut request = message((mac, xid), MessageType::Request);
     request.options.set(codes::REQUESTED_ADDRESS, offer.yiaddr.octets());
     let server = offer.server_identifier().expect("a server identifier");

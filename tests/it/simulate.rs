@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Output;
 use std::time::Duration;
 
-use metalwright::proto::tftp::{Mode, Packet, Request, packet};
+use metalwright::proto::tftp::{TftpPacket, TftpRequest, TransferMode, packet};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
@@ -153,18 +153,18 @@ fn tftp(from: Ipv4Addr, server: &str, path: &str) -> Fetched {
     let socket = UdpSocket::bind((from, 0)).expect("an address of loopback");
     socket.set_read_timeout(Some(ANSWER_WITHIN)).expect("a timeout");
     let mut bytes = Vec::new();
-    Packet::Read(Request { path, mode: Mode::Octet, options: Vec::new() }).encode(&mut bytes);
+    TftpPacket::Read(TftpRequest { path, mode: TransferMode::Octet, options: Vec::new() }).encode(&mut bytes);
     socket.send_to(&bytes, server).expect("a request that leaves");
     let mut buffer = [0; 600];
     let (length, peer) = socket.recv_from(&mut buffer).expect("an answer");
     match packet::parse(&buffer[..length]).expect("a TFTP packet") {
-        Packet::Data { payload, .. } => {
+        TftpPacket::Data { payload, .. } => {
             let text = String::from_utf8_lossy(payload).into_owned();
-            let stop = Packet::error_bytes(metalwright::proto::tftp::ErrorCode::OTHER, "enough");
+            let stop = TftpPacket::error_bytes(metalwright::proto::tftp::ErrorCode::OTHER, "enough");
             socket.send_to(&stop, peer).expect("an end");
             Fetched::Text(text)
         }
-        Packet::Error { .. } => Fetched::Refused,
+        TftpPacket::Error { .. } => Fetched::Refused,
         other => panic!("{other:?}"),
     }
 }

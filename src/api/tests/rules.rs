@@ -1,7 +1,7 @@
 //! What each noun's objects must be.
 
 use super::*;
-use crate::kernel::secrets::{Place, Secrets};
+use crate::kernel::secrets::{SecretKey, SecretPlace};
 use crate::model::{Bootenv, Kind, Machine, Noun, Profile, Stored};
 
 #[tokio::test]
@@ -55,8 +55,8 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
     assert_eq!(got["params"]["pw"], json!({"sealed": true}));
     let stored = client.app.kernel.get::<Profile>("a").unwrap();
     assert!(!format!("{stored:?}").contains("hunter2"));
-    let place = Place { kind: Kind::Profile, key: "a", param: "pw" };
-    assert_eq!(Secrets::from_key([1; 32]).open(place, &stored.spec.params["pw"]), Ok(json!("hunter2")));
+    let place = SecretPlace { kind: Kind::Profile, key: "a", param: "pw" };
+    assert_eq!(SecretKey::from_key([1; 32]).open(place, &stored.spec.params["pw"]), Ok(json!("hunter2")));
 
     let kept = client.put("profiles/a", got.clone()).await;
     assert_eq!(kept.header("etag"), "\"1\"", "writing the sealed form back keeps the value");

@@ -1,13 +1,13 @@
 //! What a caller may see, behind the gate: the doors themselves hide objects, and name none in a refusal.
 
 use super::*;
-use crate::insight::explain::{Asks, Who};
-use crate::insight::preview::{ParamScope, Preview};
+use crate::insight::explain::{ExplainRequest, ExplainSubject};
+use crate::insight::preview::{ParamScope, PreviewRequest};
 use crate::insight::timeline::TimelinePage;
 use crate::kernel::{Actor, Caller, Error};
 use crate::model::{Kind, Machine, Subnet, Template, Token};
 use crate::objects::list::ListQuery;
-use crate::objects::write::{Expected, Target};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 fn caller(scopes: &[&str]) -> Caller {
     let scopes = scopes.iter().map(ToString::to_string).collect();
@@ -27,7 +27,7 @@ async fn site() -> Client {
     client
 }
 
-fn preview(change: impl FnOnce(&mut Value)) -> Preview {
+fn preview(change: impl FnOnce(&mut Value)) -> PreviewRequest {
     let mut body = json!({"machine": "name:web1"});
     change(&mut body);
     serde_json::from_value(body).unwrap()
@@ -72,13 +72,13 @@ async fn a_door_hides_what_its_caller_may_not_read_also_behind_the_gate() {
         assert_eq!(app.objects.get::<Machine>(&nobody, reference).await.unwrap_err(), machine);
         assert_eq!(app.insight.files(&nobody, reference).unwrap_err(), machine);
         assert_eq!(app.insight.params(&nobody, reference, ParamScope::Machine).unwrap_err(), machine);
-        let who = Who::Machine(reference.to_owned());
-        assert_eq!(app.insight.explain(&nobody, &who, &Asks::default()).unwrap_err(), machine);
+        let who = ExplainSubject::Machine(reference.to_owned());
+        assert_eq!(app.insight.explain(&nobody, &who, &ExplainRequest::default()).unwrap_err(), machine);
         let page = TimelinePage { after: 0, attempt: None, limit: 10 };
         assert_eq!(app.insight.timeline(&nobody, reference, page).await.unwrap_err(), machine);
-        let target = Target { reference, expected: Expected::Any };
+        let target = WriteTarget { reference, expected: ExpectedRevision::Any };
         assert_eq!(app.objects.delete::<Machine>(&nobody, &target).await.unwrap_err(), machine);
-        let act = app.runs.act(&nobody, reference, &crate::runs::actions::Action::Cancel).await;
+        let act = app.runs.act(&nobody, reference, &crate::runs::actions::RunAction::Cancel).await;
         assert_eq!(act.unwrap_err(), machine);
     }
     assert_eq!(app.insight.subject(&nobody, "machine:web1"), "machine:web1");
@@ -94,9 +94,9 @@ async fn a_door_hides_what_its_caller_may_not_read_also_behind_the_gate() {
 #[tokio::test]
 async fn an_explanation_of_a_mac_does_not_tell_whose_it_is() {
     let client = site().await;
-    let who = Who::Mac("52:54:00:aa:00:01".parse().unwrap());
+    let who = ExplainSubject::Mac("52:54:00:aa:00:01".parse().unwrap());
     let told = |caller: &Caller| {
-        let explained = client.app.insight.explain(caller, &who, &Asks::default()).unwrap();
+        let explained = client.app.insight.explain(caller, &who, &ExplainRequest::default()).unwrap();
         serde_json::to_string(&explained).unwrap()
     };
     assert!(told(&caller(&["machines:read"])).contains("web1"));
@@ -106,7 +106,7 @@ async fn an_explanation_of_a_mac_does_not_tell_whose_it_is() {
 #[tokio::test]
 async fn a_preview_names_only_templates_and_bootenvs_that_its_caller_may_read() {
     let client = site().await;
-    let named = |preview: Preview, scopes: &'static [&'static str]| {
+    let named = |preview: PreviewRequest, scopes: &'static [&'static str]| {
         let app = Arc::clone(&client.app);
         async move { app.insight.preview(&caller(scopes), preview).await.unwrap_err() }
     };
@@ -119,7 +119,7 @@ async fn a_preview_names_only_templates_and_bootenvs_that_its_caller_may_read() 
     assert_eq!(named(preview(bootenv), &["machines:read"]).await, hidden);
 }
 
-async fn named_or_text(client: &Client, preview: Preview) -> String {
+async fn named_or_text(client: &Client, preview: PreviewRequest) -> String {
     let reader = caller(&["machines:read", "templates:read"]);
     match client.app.insight.preview(&reader, preview).await {
         Ok(previewed) => previewed.text,
@@ -131,7 +131,7 @@ async fn named_or_text(client: &Client, preview: Preview) -> String {
 async fn a_conflict_does_not_name_an_object_that_the_caller_may_not_read() {
     let client = site().await;
     let app = &client.app;
-    let target = Target { reference: "lan", expected: Expected::Any };
+    let target = WriteTarget { reference: "lan", expected: ExpectedRevision::Any };
     let refused = async |scopes: &[&str]| {
         app.objects.delete::<Subnet>(&caller(scopes), &target).await.unwrap_err().to_string()
     };

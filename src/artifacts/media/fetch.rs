@@ -8,16 +8,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE,
+};
 use reqwest::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use sha2::{Sha256, Sha512};
 use tokio::io::AsyncWriteExt;
 
 use super::manifest::hash;
-use super::reach::{Reach, Trust, is_refused};
-use super::{Error, Folder, Job, Phase, folder, space};
-use crate::model::{Algorithm, Checksum, sha256_hex};
+use super::reach::{FetchReach, TrustBase, is_refused};
+use super::{JobPhase, MediaError, MediaFolder, MediaJob, folder, space};
+use crate::model::{Checksum, ChecksumAlgorithm, sha256_hex};
 
 /// What a file is called while it is fetched.
 pub const BODY: &str = "body";
@@ -25,7 +27,7 @@ const STATE: &str = "state";
 /// Tries without a byte more, and all of them.
 const FRUITLESS_TRIES_MAX: u32 = 8;
 const TRIES_MAX: u32 = 1000;
-/// Pause after the first try that was in vain; each is twice as long as the one before.
+/// Pause after the first failed try; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Largest file that is fetched.
@@ -33,19 +35,19 @@ const FILE_BYTES_MAX: u64 = 1 << 40;
 
 /// A file to fetch.
 #[derive(Clone, Debug)]
-pub struct Get {
+pub struct FetchRequest {
     /// Whose it is: two that fetch the same do not write into one file.
     pub artifact: String,
     pub url: String,
     pub checksum: Option<Checksum>,
-    pub reach: Reach,
+    pub reach: FetchReach,
     /// How many times its size has to fit on the disk.
     pub room: u64,
 }
 
 /// What is known of a file of which a part is here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Known {
+struct PartialFile {
     url: String,
     /// A strong entity tag, else the date: what `If-Range` is asked with.
     validator: Option<String>,
@@ -55,7 +57,7 @@ struct Known {
 }
 
 /// How one try ended.
-enum Ended {
+enum TryResult {
     Whole,
     /// Another try may help.
     Again(String),
@@ -74,10 +76,10 @@ pub fn id((artifact, url): (&str, &str), checksum: Option<&Checksum>) -> String 
 ///
 /// # Errors
 /// What kept it from being had, after every try; a wrong checksum, with both.
-pub async fn fetch(folder: &Folder, get: &Get, job: &Job) -> Result<PathBuf, Error> {
+pub async fn fetch(folder: &MediaFolder, get: &FetchRequest, job: &MediaJob) -> Result<PathBuf, MediaError> {
     let place = folder.fetched(&id((&get.artifact, &get.url), get.checksum.as_ref()));
-    folder::make(&place).map_err(|error| Error::Failed(format!("{}: {error}", place.display())))?;
-    let trust = if get.checksum.is_some() { Trust::Checksum } else { Trust::Tls };
+    folder::make(&place).map_err(|error| MediaError::Failed(format!("{}: {error}", place.display())))?;
+    let trust = if get.checksum.is_some() { TrustBase::Checksum } else { TrustBase::Tls };
     let client = get.reach.client(&get.url, trust)?;
     for round in 0..2 {
         download(&client, (get, &place), job).await?;
@@ -87,40 +89,48 @@ pub async fn fetch(folder: &Folder, get: &Get, job: &Job) -> Result<PathBuf, Err
         let pieced = known(&place).pieced;
         drop(fs::remove_dir_all(&place));
         if round == 1 || !pieced {
-            return Err(Error::Failed(why));
+            return Err(MediaError::Failed(why));
         }
         tracing::warn!(url = get.url, why, "fetched in pieces that do not fit: once more from the beginning");
-        folder::make(&place).map_err(|error| Error::Failed(error.to_string()))?;
+        folder::make(&place).map_err(|error| MediaError::Failed(error.to_string()))?;
     }
-    Err(Error::Failed(format!("{} cannot be fetched", get.url)))
+    Err(MediaError::Failed(format!("{} cannot be fetched", get.url)))
 }
 
-async fn download(client: &reqwest::Client, (get, place): (&Get, &Path), job: &Job) -> Result<(), Error> {
+async fn download(
+    client: &reqwest::Client,
+    (get, place): (&FetchRequest, &Path),
+    job: &MediaJob,
+) -> Result<(), MediaError> {
     let mut fruitless = 0;
     for _ in 0..TRIES_MAX {
         let before = length(place);
         let why = match attempt(client, (get, place), job).await {
-            Ended::Whole => return Ok(()),
-            Ended::Stopped => return Err(Error::Stopped),
-            Ended::Never(why) => return Err(Error::Failed(format!("{}: {why}", get.url))),
-            Ended::Again(why) => why,
+            TryResult::Whole => return Ok(()),
+            TryResult::Stopped => return Err(MediaError::Stopped),
+            TryResult::Never(why) => return Err(MediaError::Failed(format!("{}: {why}", get.url))),
+            TryResult::Again(why) => why,
         };
         fruitless = if length(place) > before { 0 } else { fruitless + 1 };
         if fruitless == FRUITLESS_TRIES_MAX {
             let tries = format!("given up after {FRUITLESS_TRIES_MAX} tries in vain");
-            return Err(Error::Failed(format!("{}: {why}; {tries}", get.url)));
+            return Err(MediaError::Failed(format!("{}: {why}; {tries}", get.url)));
         }
         tracing::info!(url = get.url, why, have = length(place), "a fetch is tried again");
         let pause = PAUSE.saturating_mul(1 << fruitless.min(16)).min(PAUSE_MAX);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = job.stop.cancelled() => return Err(Error::Stopped),
+            () = job.stop.cancelled() => return Err(MediaError::Stopped),
         }
     }
-    Err(Error::Failed(format!("{}: given up after {TRIES_MAX} tries", get.url)))
+    Err(MediaError::Failed(format!("{}: given up after {TRIES_MAX} tries", get.url)))
 }
 
-async fn attempt(client: &reqwest::Client, (get, place): (&Get, &Path), job: &Job) -> Ended {
+async fn attempt(
+    client: &reqwest::Client,
+    (get, place): (&FetchRequest, &Path),
+    job: &MediaJob,
+) -> TryResult {
     let (have, known) = (length(place), known(place));
     let mut request = client.get(&get.url).header(ACCEPT_ENCODING, "identity");
     // Without a validator the checksum will tell whether the rest is of the same file.
@@ -133,18 +143,22 @@ async fn attempt(client: &reqwest::Client, (get, place): (&Get, &Path), job: &Jo
     }
     let answer = tokio::select! {
         answer = request.send() => answer,
-        () = job.stop.cancelled() => return Ended::Stopped,
+        () = job.stop.cancelled() => return TryResult::Stopped,
     };
     match answer {
         Ok(answer) => receive(answer, (get, place), (have, job)).await,
         Err(error) if error.is_builder() || error.is_redirect() || is_refused(&error) => {
-            Ended::Never(innermost(&error))
+            TryResult::Never(innermost(&error))
         }
-        Err(error) => Ended::Again(innermost(&error)),
+        Err(error) => TryResult::Again(innermost(&error)),
     }
 }
 
-async fn receive(answer: Response, (get, place): (&Get, &Path), (have, job): (u64, &Job)) -> Ended {
+async fn receive(
+    answer: Response,
+    (get, place): (&FetchRequest, &Path),
+    (have, job): (u64, &MediaJob),
+) -> TryResult {
     let status = answer.status();
     let range = content_range(answer.headers());
     let (from, total) = match status {
@@ -159,33 +173,33 @@ async fn receive(answer: Response, (get, place): (&Get, &Path), (have, job): (u6
             _ => return anew(place, "the server sent another part than was asked for"),
         },
         StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => match range {
-            Some((None, Some(total))) if total == have => return Ended::Whole,
+            Some((None, Some(total))) if total == have => return TryResult::Whole,
             _ => return anew(place, "the file has become shorter"),
         },
-        _ if is_passing(status) => return Ended::Again(format!("the server answers {status}")),
-        _ => return Ended::Never(format!("the server answers {status}")),
+        _ if is_passing(status) => return TryResult::Again(format!("the server answers {status}")),
+        _ => return TryResult::Never(format!("the server answers {status}")),
     };
     let validator = validator(answer.headers());
     let pieced = from > 0;
-    let now = Known { url: get.url.clone(), validator, pieced };
+    let now = PartialFile { url: get.url.clone(), validator, pieced };
     if total.is_some_and(|total| total > FILE_BYTES_MAX) {
-        return Ended::Never(format!("it is larger than {FILE_BYTES_MAX} bytes"));
+        return TryResult::Never(format!("it is larger than {FILE_BYTES_MAX} bytes"));
     }
     let left = total.map_or(0, |total| total.saturating_mul(get.room).saturating_sub(from));
     let begun = prepare(place, (from, &now)).and_then(|()| space::check(place, left));
     if let Err(error) = begun {
         return disk_failed(place, &error);
     }
-    job.begin(Phase::Fetching, total);
+    job.begin(JobPhase::Fetching, total);
     job.at(from);
-    write(answer, place, (from, total, job)).await
+    write(answer, place, from, total, job).await
 }
 
 /// Everything of before is thrown away.
-fn anew(place: &Path, why: &str) -> Ended {
+fn anew(place: &Path, why: &str) -> TryResult {
     drop(fs::remove_file(place.join(BODY)));
     drop(fs::remove_file(place.join(STATE)));
-    Ended::Again(why.to_owned())
+    TryResult::Again(why.to_owned())
 }
 
 /// What may be over the next time.
@@ -197,13 +211,13 @@ pub(super) fn is_passing(status: StatusCode) -> bool {
         )
 }
 
-fn prepare(place: &Path, (from, now): (u64, &Known)) -> io::Result<()> {
+fn prepare(place: &Path, (from, now): (u64, &PartialFile)) -> io::Result<()> {
     let file = fs::OpenOptions::new().create(true).append(true).open(place.join(BODY))?;
     file.set_len(from)?;
     fs::write(place.join(STATE), serde_json::to_vec(now)?)
 }
 
-async fn write(answer: Response, place: &Path, (from, total, job): (u64, Option<u64>, &Job)) -> Ended {
+async fn write(answer: Response, place: &Path, from: u64, total: Option<u64>, job: &MediaJob) -> TryResult {
     let opened = tokio::fs::OpenOptions::new().append(true).open(place.join(BODY)).await;
     let mut file = match opened {
         Ok(file) => file,
@@ -236,7 +250,7 @@ async fn write(answer: Response, place: &Path, (from, total, job): (u64, Option<
         }
         job.at(have);
         if have > total.unwrap_or(FILE_BYTES_MAX) {
-            return Ended::Never("the server sends more than it said".to_owned());
+            return TryResult::Never("the server sends more than it said".to_owned());
         }
     }
     let kept = match file.flush().await {
@@ -245,36 +259,41 @@ async fn write(answer: Response, place: &Path, (from, total, job): (u64, Option<
     };
     match (kept, lost) {
         (Err(error), _) => disk_failed(place, &error),
-        (Ok(()), _) if job.stop.is_cancelled() => Ended::Stopped,
-        (Ok(()), Some(why)) => Ended::Again(format!("the connection was lost after {have} bytes: {why}")),
+        (Ok(()), _) if job.stop.is_cancelled() => TryResult::Stopped,
+        (Ok(()), Some(why)) => TryResult::Again(format!("the connection was lost after {have} bytes: {why}")),
         (Ok(()), None) if total.is_some_and(|total| have < total) => {
-            Ended::Again(format!("the connection ended after {have} bytes"))
+            TryResult::Again(format!("the connection ended after {have} bytes"))
         }
-        (Ok(()), None) => Ended::Whole,
+        (Ok(()), None) => TryResult::Whole,
     }
 }
 
 /// What does not fit is not kept: the database needs the room.
-fn disk_failed(place: &Path, error: &io::Error) -> Ended {
+fn disk_failed(place: &Path, error: &io::Error) -> TryResult {
     if error.kind() == io::ErrorKind::StorageFull {
         drop(fs::remove_dir_all(place));
     }
-    Ended::Never(error.to_string())
+    TryResult::Never(error.to_string())
 }
 
 fn length(place: &Path) -> u64 {
     fs::metadata(place.join(BODY)).map_or(0, |body| body.len())
 }
 
-fn known(place: &Path) -> Known {
+fn known(place: &Path) -> PartialFile {
     let text = fs::read(place.join(STATE)).unwrap_or_default();
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
 /// What `If-Range` can be asked with: a strong tag, else the date (RFC 9110 section 13.1.5).
 pub(super) fn validator(headers: &HeaderMap) -> Option<String> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    text(ETAG).filter(|tag| tag.starts_with('"')).or_else(|| text(LAST_MODIFIED))
+    header_text(headers, ETAG)
+        .filter(|tag| tag.starts_with('"'))
+        .or_else(|| header_text(headers, LAST_MODIFIED))
+}
+
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// Whether a part is of another file than the one with this validator: there are servers that pass over
@@ -296,29 +315,35 @@ pub(super) fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<
 ///
 /// # Errors
 /// It cannot be read, or the job was stopped.
-pub(super) async fn verify(path: &Path, get: &Get, job: &Job) -> Result<Result<(), String>, Error> {
+pub(super) async fn verify(
+    path: &Path,
+    get: &FetchRequest,
+    job: &MediaJob,
+) -> Result<Result<(), String>, MediaError> {
     let Some(checksum) = get.checksum.clone() else { return Ok(Ok(())) };
     let (path, job, url) = (path.to_owned(), job.clone(), get.url.clone());
     let hashing = tokio::task::spawn_blocking(move || {
         let found = fs::metadata(&path).and_then(|metadata| {
-            job.begin(Phase::Checking, Some(metadata.len()));
+            job.begin(JobPhase::Checking, Some(metadata.len()));
             let hex = match checksum.algorithm {
-                Algorithm::Sha256 => hash::<Sha256>(&path, &job)?,
-                Algorithm::Sha512 => hash::<Sha512>(&path, &job)?,
+                ChecksumAlgorithm::Sha256 => hash::<Sha256>(&path, &job)?,
+                ChecksumAlgorithm::Sha512 => hash::<Sha512>(&path, &job)?,
             };
             Ok((hex, metadata.len()))
         });
         let (found, bytes) = found.map_err(|error| match job.failed(&error) {
-            Error::Failed(why) => Error::Failed(format!("{url}: {why}")),
+            MediaError::Failed(why) => MediaError::Failed(format!("{url}: {why}")),
             stopped => stopped,
         })?;
         let name = checksum.algorithm.as_str();
         // A few hundred bytes in place of an image are a page that says why.
-        let wrong =
-            || format!("{url} has {bytes} bytes with the {name} {found}, and should have {}", checksum.hex);
-        Ok(if found == checksum.hex { Ok(()) } else { Err(wrong()) })
+        Ok(if found == checksum.hex {
+            Ok(())
+        } else {
+            Err(format!("{url} has {bytes} bytes with the {name} {found}, and should have {}", checksum.hex))
+        })
     });
-    hashing.await.map_err(|error| Error::Failed(error.to_string()))?
+    hashing.await.map_err(|error| MediaError::Failed(error.to_string()))?
 }
 
 /// The cause at the end of the chain, which is the one that says something.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
-use super::{Brought, fetch};
+use super::{FetchedTree, fetch};
 use crate::model::hex;
 
 const TREES: &str = "trees";
@@ -26,13 +26,13 @@ const MIRRORS: &str = "mirrors";
 
 /// The server's own directory of files.
 #[derive(Clone, Debug, Default)]
-pub struct Folder {
+pub struct MediaFolder {
     root: PathBuf,
 }
 
-impl Folder {
+impl MediaFolder {
     pub fn at(root: PathBuf) -> Self {
-        Folder { root }
+        MediaFolder { root }
     }
 
     /// Where the tree of a digest is, whether it is there or not.
@@ -105,14 +105,14 @@ impl Folder {
     ///
     /// # Errors
     /// The disk refuses; the tree is thrown away then.
-    pub fn install(&self, brought: &Brought) -> io::Result<PathBuf> {
+    pub fn install(&self, brought: &FetchedTree) -> io::Result<PathBuf> {
         let installed = self.remember(&brought.manifest).and_then(|()| self.place(brought));
         // What was in the place before, or what could not get there.
         drop(fs::remove_dir_all(&brought.tree));
         installed
     }
 
-    fn place(&self, brought: &Brought) -> io::Result<PathBuf> {
+    fn place(&self, brought: &FetchedTree) -> io::Result<PathBuf> {
         let place = self.tree(&brought.manifest.sha256);
         make(&self.trees())?;
         match fs::rename(&brought.tree, &place) {
@@ -129,7 +129,7 @@ impl Folder {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn remember(&self, manifest: &super::Manifest) -> io::Result<()> {
+    pub fn remember(&self, manifest: &super::TreeManifest) -> io::Result<()> {
         let (new, place) = (self.new_path()?, self.manifest(&manifest.sha256));
         make(&self.root.join(NEW))?;
         make(&self.manifests())?;
@@ -141,8 +141,8 @@ impl Folder {
     }
 
     /// What the files with this digest were, if that is remembered.
-    pub fn recall(&self, sha256: &str) -> Option<super::Manifest> {
-        super::Manifest::read(&self.manifest(sha256)).ok().filter(|manifest| manifest.sha256 == sha256)
+    pub fn recall(&self, sha256: &str) -> Option<super::TreeManifest> {
+        super::TreeManifest::read(&self.manifest(sha256)).ok().filter(|manifest| manifest.sha256 == sha256)
     }
 
     /// The name under which an artifact's download of a URL goes on after a restart.
@@ -168,22 +168,22 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::artifacts::media::garbage::{InUse, Leftover, delete, find};
-    use crate::artifacts::media::{Job, Manifest};
+    use crate::artifacts::media::garbage::{LeftoverKind, UsedItems, delete, find};
+    use crate::artifacts::media::{MediaJob, TreeManifest};
     use crate::model::ArtifactKind;
 
-    fn brought(folder: &Folder, text: &str) -> Brought {
+    fn brought(folder: &MediaFolder, text: &str) -> FetchedTree {
         let tree = folder.new_tree().unwrap();
         fs::write(tree.join("linux"), text).unwrap();
-        let job = Job::new(CancellationToken::new());
-        let manifest = Manifest::of(&tree, ArtifactKind::Tree, &job).unwrap();
-        Brought { tree, manifest }
+        let job = MediaJob::new(CancellationToken::new());
+        let manifest = TreeManifest::of(&tree, ArtifactKind::Tree, &job).unwrap();
+        FetchedTree { tree, manifest }
     }
 
     #[test]
     fn a_tree_gets_its_place_at_once_and_who_reads_the_old_one_keeps_it() {
         let outer = tempfile::tempdir().unwrap();
-        let folder = Folder::at(outer.path().join("media"));
+        let folder = MediaFolder::at(outer.path().join("media"));
         let first = brought(&folder, "kernel");
         let place = folder.install(&first).unwrap();
         let mut reader = fs::File::open(place.join("linux")).unwrap();
@@ -200,10 +200,10 @@ mod tests {
     #[test]
     fn artifacts_with_the_same_files_that_are_finished_at_once_do_not_hinder_each_other() {
         let outer = tempfile::tempdir().unwrap();
-        let folder = Folder::at(outer.path().join("media"));
+        let folder = MediaFolder::at(outer.path().join("media"));
         for round in 0..50 {
             let text = format!("kernel {round}");
-            let all: Vec<Brought> = (0..4).map(|_| brought(&folder, &text)).collect();
+            let all: Vec<FetchedTree> = (0..4).map(|_| brought(&folder, &text)).collect();
             let installed: Vec<io::Result<PathBuf>> = std::thread::scope(|scope| {
                 let threads: Vec<_> = all.iter().map(|one| scope.spawn(|| folder.install(one))).collect();
                 threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_tree_that_cannot_get_its_place_leaves_nothing_behind() {
         let outer = tempfile::tempdir().unwrap();
-        let folder = Folder::at(outer.path().join("media"));
+        let folder = MediaFolder::at(outer.path().join("media"));
         let first = brought(&folder, "kernel");
         fs::write(folder.trees(), "in the way").unwrap();
         assert!(folder.install(&first).is_err());
@@ -229,18 +229,18 @@ mod tests {
     #[test]
     fn what_is_in_use_is_not_garbage_and_the_rest_is() {
         let outer = tempfile::tempdir().unwrap();
-        let folder = Folder::at(outer.path().join("media"));
+        let folder = MediaFolder::at(outer.path().join("media"));
         let (kept, gone) = (brought(&folder, "kept"), brought(&folder, "gone"));
         folder.install(&kept).unwrap();
         folder.install(&gone).unwrap();
         make(&folder.fetched("old")).unwrap();
-        let used = InUse { digests: [kept.manifest.sha256.clone()].into(), ..InUse::default() };
+        let used = UsedItems { digests: [kept.manifest.sha256.clone()].into(), ..UsedItems::default() };
         let found = find(&folder, &used).unwrap();
         let told: Vec<_> = found.iter().map(|garbage| (garbage.kind, garbage.id.as_str())).collect();
         let digest = gone.manifest.sha256.as_str();
         assert_eq!(
             told,
-            [(Leftover::Tree, digest), (Leftover::Download, "old"), (Leftover::Manifest, digest)]
+            [(LeftoverKind::Tree, digest), (LeftoverKind::Download, "old"), (LeftoverKind::Manifest, digest)]
         );
         found.iter().for_each(|garbage| delete(garbage).unwrap());
         assert!(find(&folder, &used).unwrap().is_empty());

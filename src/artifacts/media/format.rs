@@ -8,8 +8,8 @@ use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
-use super::tree::Sink;
-use super::{Job, iso, tarball};
+use super::tree::TreeSink;
+use super::{MediaJob, iso, tarball};
 
 /// Most memory an xz stream may ask for, in KiB: what `xz -9` needs.
 const XZ_KIB_MAX: u32 = 128 << 10;
@@ -24,19 +24,19 @@ const ISO_MAGIC_AT: u64 = 0x8001;
 ///
 /// # Errors
 /// It is neither, or is damaged, or what it holds cannot be written.
-pub fn unpack(path: &Path, sink: &mut dyn Sink, job: &Job) -> io::Result<()> {
+pub fn unpack(path: &Path, sink: &mut dyn TreeSink, job: &MediaJob) -> io::Result<()> {
     let mut file = File::open(path)?;
     let head = head(&mut file)?;
-    let input = || BufReader::with_capacity(BUFFER_BYTES, Counted { file: &file, job });
+    let input = || BufReader::with_capacity(BUFFER_BYTES, CountingReader { file: &file, job });
     if is_iso(&file)? {
-        return iso::Image::open(Counted { file: &file, job })?.walk(sink);
+        return iso::IsoImage::open(CountingReader { file: &file, job })?.walk(sink);
     }
     if head.starts_with(&[0x1f, 0x8b]) {
         tarball::unpack(MultiGzDecoder::new(input()), sink)
     } else if head.starts_with(&[0xfd, b'7', b'z', b'X', b'Z', 0]) {
         tarball::unpack(XzReader::new_mem_limit(input(), true, XZ_KIB_MAX), sink)
     } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        tarball::unpack(Frames::new(input()), sink)
+        tarball::unpack(ZstdFrames::new(input()), sink)
     } else if head.get(TAR_MAGIC_AT..TAR_MAGIC_AT + 5) == Some(b"ustar") {
         tarball::unpack(input(), sink)
     } else {
@@ -62,12 +62,12 @@ fn is_iso(mut file: &File) -> io::Result<bool> {
 }
 
 /// Tells how much was read, and ends when the job is stopped.
-struct Counted<'a> {
+struct CountingReader<'a> {
     file: &'a File,
-    job: &'a Job,
+    job: &'a MediaJob,
 }
 
-impl Read for Counted<'_> {
+impl Read for CountingReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.job.check()?;
         let read = self.file.read(buffer)?;
@@ -76,25 +76,25 @@ impl Read for Counted<'_> {
     }
 }
 
-impl Seek for Counted<'_> {
+impl Seek for CountingReader<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }
 }
 
 /// The frames of a Zstandard file one after the other (RFC 8878 section 3): the decoder ends after the first.
-struct Frames<R: BufRead> {
+struct ZstdFrames<R: BufRead> {
     now: Option<StreamingDecoder<R, FrameDecoder>>,
     rest: Option<R>,
 }
 
-impl<R: BufRead> Frames<R> {
+impl<R: BufRead> ZstdFrames<R> {
     fn new(input: R) -> Self {
-        Frames { now: None, rest: Some(input) }
+        ZstdFrames { now: None, rest: Some(input) }
     }
 }
 
-impl<R: BufRead> Read for Frames<R> {
+impl<R: BufRead> Read for ZstdFrames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if let Some(mut rest) = self.rest.take() {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Folder;
+use super::MediaFolder;
 
 /// Most things found at a time.
 pub const FOUND_MAX: usize = 10_000;
@@ -19,7 +19,7 @@ const COUNTED_MAX: usize = 1_000_000;
 /// What a leftover is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Leftover {
+pub enum LeftoverKind {
     /// A tree that no artifact serves.
     Tree,
     /// The list of files of such a tree, or of files that are others now.
@@ -32,8 +32,8 @@ pub enum Leftover {
 
 /// One thing that can go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Garbage {
-    pub kind: Leftover,
+pub struct GarbageItem {
+    pub kind: LeftoverKind,
     /// The digest of a tree or manifest, the id of a download or of what was kept of a remote tree.
     pub id: String,
     /// Bytes on the disk.
@@ -44,19 +44,19 @@ pub struct Garbage {
 
 /// What artifacts refer to.
 #[derive(Clone, Debug, Default)]
-pub struct InUse {
+pub struct UsedItems {
     pub digests: BTreeSet<String>,
     pub downloads: BTreeSet<String>,
     pub mirrors: BTreeSet<String>,
 }
 
-impl InUse {
+impl UsedItems {
     /// Whether something is referred to.
-    pub fn has(&self, garbage: &Garbage) -> bool {
+    pub fn has(&self, garbage: &GarbageItem) -> bool {
         match garbage.kind {
-            Leftover::Tree | Leftover::Manifest => self.digests.contains(&garbage.id),
-            Leftover::Download => self.downloads.contains(&garbage.id),
-            Leftover::Mirror => self.mirrors.contains(&garbage.id),
+            LeftoverKind::Tree | LeftoverKind::Manifest => self.digests.contains(&garbage.id),
+            LeftoverKind::Download => self.downloads.contains(&garbage.id),
+            LeftoverKind::Mirror => self.mirrors.contains(&garbage.id),
         }
     }
 }
@@ -65,12 +65,12 @@ impl InUse {
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn find(folder: &Folder, used: &InUse) -> io::Result<Vec<Garbage>> {
+pub fn find(folder: &MediaFolder, used: &UsedItems) -> io::Result<Vec<GarbageItem>> {
     let places = [
-        (Leftover::Tree, folder.trees()),
-        (Leftover::Download, folder.all_fetched()),
-        (Leftover::Mirror, folder.mirrors()),
-        (Leftover::Manifest, folder.manifests()),
+        (LeftoverKind::Tree, folder.trees()),
+        (LeftoverKind::Download, folder.all_fetched()),
+        (LeftoverKind::Mirror, folder.mirrors()),
+        (LeftoverKind::Manifest, folder.manifests()),
     ];
     let mut found = Vec::new();
     for (kind, place) in places {
@@ -81,10 +81,10 @@ pub fn find(folder: &Folder, used: &InUse) -> io::Result<Vec<Garbage>> {
         for entry in entries {
             let path = entry?.path();
             let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let garbage = Garbage { kind, id, bytes: 0, path };
+            let garbage = GarbageItem { kind, id, bytes: 0, path };
             if found.len() < FOUND_MAX && !used.has(&garbage) {
                 let bytes = bytes_of(&garbage.path)?;
-                found.push(Garbage { bytes, ..garbage });
+                found.push(GarbageItem { bytes, ..garbage });
             }
         }
     }
@@ -95,10 +95,12 @@ pub fn find(folder: &Folder, used: &InUse) -> io::Result<Vec<Garbage>> {
 ///
 /// # Errors
 /// The disk refuses.
-pub fn delete(garbage: &Garbage) -> io::Result<()> {
+pub fn delete(garbage: &GarbageItem) -> io::Result<()> {
     match garbage.kind {
-        Leftover::Manifest => fs::remove_file(&garbage.path),
-        Leftover::Tree | Leftover::Download | Leftover::Mirror => fs::remove_dir_all(&garbage.path),
+        LeftoverKind::Manifest => fs::remove_file(&garbage.path),
+        LeftoverKind::Tree | LeftoverKind::Download | LeftoverKind::Mirror => {
+            fs::remove_dir_all(&garbage.path)
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Reads ISO 9660 images (ECMA-119) with the names of Rock Ridge (IEEE P1282 over SUSP, P1281) or Joliet.
 //!
 //! A pure function over `Read + Seek`: every read is bounded, every folder is entered once, and a damaged
-//! image is an error that says where. Start at [`Image::open`], then [`Image::walk`]; `record` is one entry
-//! of a folder,
+//! image is an error that says where. Start at [`IsoImage::open`], then [`IsoImage::walk`]; `record` is one
+//! entry of a folder,
 //! `rock_ridge` what is hidden behind its name.
 
 mod record;
@@ -13,9 +13,9 @@ mod tests;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::artifacts::media::tree::{LinkTo, Sink};
-use record::{Extent, Name, Record};
-use rock_ridge::Extras;
+use crate::artifacts::media::tree::{LinkTarget, TreeSink};
+use record::{FolderRecord, IsoExtent, RecordName};
+use rock_ridge::RecordExtras;
 
 /// Bytes of a sector; blocks of another size are not made by anybody.
 const SECTOR_BYTES: u64 = 2048;
@@ -33,7 +33,7 @@ const EXTENTS_MAX: usize = 4096;
 
 /// Whose names are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Names {
+pub(super) enum NameSource {
     /// With so many bytes to pass over in front (the SP entry, P1281 section 5.3).
     RockRidge {
         skip: usize,
@@ -44,29 +44,29 @@ pub(super) enum Names {
 
 /// An image that was looked at.
 #[derive(Debug)]
-pub struct Image<R> {
+pub struct IsoImage<R> {
     source: R,
     bytes: u64,
-    names: Names,
-    root: Extent,
+    names: NameSource,
+    root: IsoExtent,
 }
 
 /// A folder that is still to be read.
-struct Folder {
+struct IsoFolder {
     path: String,
-    extent: Extent,
+    extent: IsoExtent,
     depth: usize,
 }
 
-impl<R: Read + Seek> Image<R> {
+impl<R: Read + Seek> IsoImage<R> {
     /// Finds the root folder, and whose names there are.
     ///
     /// # Errors
     /// It is no image that can be read, or its descriptors are damaged.
     pub fn open(mut source: R) -> io::Result<Self> {
         let bytes = source.seek(SeekFrom::End(0))?;
-        let plain = Extent { block: 0, bytes: 0 };
-        let mut image = Image { source, bytes, names: Names::Plain, root: plain };
+        let plain = IsoExtent { block: 0, bytes: 0 };
+        let mut image = IsoImage { source, bytes, names: NameSource::Plain, root: plain };
         let found = image.descriptors()?;
         let Some(primary) = found.primary else {
             let why = if found.udf { "it is a UDF image without ISO 9660" } else { "it has no volume" };
@@ -74,9 +74,9 @@ impl<R: Read + Seek> Image<R> {
         };
         image.root = primary;
         if let Some(skip) = image.rock_ridge()? {
-            image.names = Names::RockRidge { skip };
+            image.names = NameSource::RockRidge { skip };
         } else if let Some(joliet) = found.joliet {
-            (image.names, image.root) = (Names::Joliet, joliet);
+            (image.names, image.root) = (NameSource::Joliet, joliet);
         } else if found.udf {
             let why = "it is a UDF image: its files are not in the ISO 9660 part, the only one that is read";
             return Err(damaged(why));
@@ -88,9 +88,9 @@ impl<R: Read + Seek> Image<R> {
     ///
     /// # Errors
     /// A damaged image, with the place; what the sink refuses.
-    pub fn walk(mut self, sink: &mut dyn Sink) -> io::Result<()> {
+    pub fn walk(mut self, sink: &mut dyn TreeSink) -> io::Result<()> {
         let mut seen = HashSet::from([self.root.block]);
-        let mut open = vec![Folder { path: String::new(), extent: self.root, depth: 0 }];
+        let mut open = vec![IsoFolder { path: String::new(), extent: self.root, depth: 0 }];
         while let Some(folder) = open.pop() {
             for (name, entry) in self.entries(&folder)? {
                 let path = if folder.path.is_empty() { name } else { format!("{}/{name}", folder.path) };
@@ -99,46 +99,51 @@ impl<R: Read + Seek> Image<R> {
                 if !seen.insert(extent.block) || seen.len() > FOLDERS_MAX || folder.depth == DEPTH_MAX {
                     return Err(damaged(&format!("its folders go round in circles at {path:?}")));
                 }
-                open.push(Folder { path, extent, depth: folder.depth + 1 });
+                open.push(IsoFolder { path, extent, depth: folder.depth + 1 });
             }
         }
         Ok(())
     }
 
     /// Hands one entry over; a folder's extent comes back.
-    fn take(&mut self, path: &str, entry: Entry, sink: &mut dyn Sink) -> io::Result<Option<Extent>> {
+    fn take(
+        &mut self,
+        path: &str,
+        entry: IsoEntry,
+        sink: &mut dyn TreeSink,
+    ) -> io::Result<Option<IsoExtent>> {
         match entry {
-            Entry::Link(target) => sink.link(path, LinkTo::Symbolic(target))?,
-            Entry::Folder(extent) => {
+            IsoEntry::Link(target) => sink.link(path, LinkTarget::Symbolic(target))?,
+            IsoEntry::Folder(extent) => {
                 sink.folder(path)?;
                 return Ok(Some(extent));
             }
-            Entry::Moved(block) => {
+            IsoEntry::Moved(block) => {
                 sink.folder(path)?;
                 // How long it is stands in its own first record.
-                let first = self.read(Extent { block, bytes: SECTOR_BYTES }, SECTOR_BYTES)?;
-                let own = Record::parse(&first).map_err(|why| damaged(&why))?;
-                return Ok(own.map(|own| Extent { block, bytes: own.extent.bytes }));
+                let first = self.read(IsoExtent { block, bytes: SECTOR_BYTES }, SECTOR_BYTES)?;
+                let own = FolderRecord::parse(&first).map_err(|why| damaged(&why))?;
+                return Ok(own.map(|own| IsoExtent { block, bytes: own.extent.bytes }));
             }
-            Entry::File(extents) => {
+            IsoEntry::File(extents) => {
                 let bytes = extents.iter().map(|extent| extent.bytes).sum();
                 extents.iter().try_for_each(|extent| self.check(*extent))?;
-                let mut content = Content { image: self, extents: extents.into(), at: 0 };
+                let mut content = IsoContent { image: self, extents: extents.into(), at: 0 };
                 sink.file(path, (bytes, &mut content))?;
             }
         }
         Ok(None)
     }
 
-    fn descriptors(&mut self) -> io::Result<Volumes> {
-        let mut found = Volumes::default();
+    fn descriptors(&mut self) -> io::Result<VolumeRoots> {
+        let mut found = VolumeRoots::default();
         let mut ended = false;
         for sector in DESCRIPTORS_AT..DESCRIPTORS_AT + DESCRIPTORS_MAX {
             if (sector + 1) * SECTOR_BYTES > self.bytes {
                 break;
             }
             let block = u32::try_from(sector).unwrap_or_default();
-            let bytes = self.read(Extent { block, bytes: SECTOR_BYTES }, SECTOR_BYTES)?;
+            let bytes = self.read(IsoExtent { block, bytes: SECTOR_BYTES }, SECTOR_BYTES)?;
             match (bytes.first(), bytes.get(1..6)) {
                 (Some(1), Some(b"CD001")) if !ended && found.primary.is_none() => {
                     found.primary = Some(root_of(&bytes)?);
@@ -158,45 +163,45 @@ impl<R: Read + Seek> Image<R> {
     /// Bytes to pass over in front of the entries of Rock Ridge, where there are such.
     fn rock_ridge(&mut self) -> io::Result<Option<usize>> {
         let first = self.read(self.root, SECTOR_BYTES)?;
-        let Some(own) = Record::parse(&first).map_err(|why| damaged(&why))? else { return Ok(None) };
+        let Some(own) = FolderRecord::parse(&first).map_err(|why| damaged(&why))? else { return Ok(None) };
         let Some(skip) = rock_ridge::shared_use(&own.system_use) else { return Ok(None) };
         let extras = self.extras(&own.system_use, 0)?;
         Ok(extras.has_posix.then_some(skip))
     }
 
-    fn extras(&mut self, system_use: &[u8], skip: usize) -> io::Result<Extras> {
+    fn extras(&mut self, system_use: &[u8], skip: usize) -> io::Result<RecordExtras> {
         rock_ridge::parse(system_use.get(skip..).unwrap_or_default(), |area| {
-            let extent = Extent { block: area.block, bytes: SECTOR_BYTES };
+            let extent = IsoExtent { block: area.block, bytes: SECTOR_BYTES };
             let whole = self.read(extent, SECTOR_BYTES)?;
             Ok(whole.get(area.bytes.clone()).unwrap_or_default().to_vec())
         })
     }
 
     /// What is in a folder, by name, in the order of names.
-    fn entries(&mut self, folder: &Folder) -> io::Result<BTreeMap<String, Entry>> {
+    fn entries(&mut self, folder: &IsoFolder) -> io::Result<BTreeMap<String, IsoEntry>> {
         let here = |why: &str| damaged(&format!("the folder {:?}: {why}", folder.path));
         if folder.extent.bytes > FOLDER_BYTES_MAX {
             return Err(here("it is larger than a folder can be"));
         }
         let bytes = self.read(folder.extent, FOLDER_BYTES_MAX)?;
         let mut entries = BTreeMap::new();
-        let mut parts: Vec<Extent> = Vec::new();
+        let mut parts: Vec<IsoExtent> = Vec::new();
         for sector in bytes.chunks(SECTOR_BYTES as usize) {
             let mut rest = sector;
-            while let Some(record) = Record::parse(rest).map_err(|why| here(&why))? {
+            while let Some(record) = FolderRecord::parse(rest).map_err(|why| here(&why))? {
                 rest = rest.get(record.length..).unwrap_or_default();
                 let Some((name, entry)) = self.entry(&record).map_err(|error| here(&error.to_string()))?
                 else {
                     continue;
                 };
-                if let Entry::File(extents) = &entry {
+                if let IsoEntry::File(extents) = &entry {
                     parts.extend(extents);
                     if record.goes_on && parts.len() < EXTENTS_MAX {
                         continue;
                     }
                 }
                 let whole = match entry {
-                    Entry::File(_) => Entry::File(std::mem::take(&mut parts)),
+                    IsoEntry::File(_) => IsoEntry::File(std::mem::take(&mut parts)),
                     other => other,
                 };
                 entries.insert(name, whole);
@@ -206,13 +211,13 @@ impl<R: Read + Seek> Image<R> {
     }
 
     /// One record as an entry with its name; none for those that are no file.
-    fn entry(&mut self, record: &Record) -> io::Result<Option<(String, Entry)>> {
-        if record.name == Name::Own || record.name == Name::Parent || record.is_associated {
+    fn entry(&mut self, record: &FolderRecord) -> io::Result<Option<(String, IsoEntry)>> {
+        if record.name == RecordName::Own || record.name == RecordName::Parent || record.is_associated {
             return Ok(None);
         }
-        let Names::RockRidge { skip } = self.names else {
+        let NameSource::RockRidge { skip } = self.names else {
             let name = record.name.text(self.names).map_err(|why| damaged(&why))?;
-            return Ok(Some((name, Entry::plain(record))));
+            return Ok(Some((name, IsoEntry::plain(record))));
         };
         let extras = self.extras(&record.system_use, skip)?;
         if extras.is_relocated {
@@ -220,21 +225,21 @@ impl<R: Read + Seek> Image<R> {
         }
         let name = match extras.name {
             Some(name) => name,
-            None => record.name.text(Names::Plain).map_err(|why| damaged(&why))?,
+            None => record.name.text(NameSource::Plain).map_err(|why| damaged(&why))?,
         };
         if extras.is_compressed {
             return Err(damaged(&format!("{name:?} is compressed (zisofs), which is not read")));
         }
         let entry = match (extras.link, extras.child) {
-            (Some(target), _) => Entry::Link(target),
-            (None, Some(block)) => Entry::Moved(block),
+            (Some(target), _) => IsoEntry::Link(target),
+            (None, Some(block)) => IsoEntry::Moved(block),
             (None, None) if extras.is_special => return Ok(None),
-            (None, None) => Entry::plain(record),
+            (None, None) => IsoEntry::plain(record),
         };
         Ok(Some((name, entry)))
     }
 
-    fn check(&self, extent: Extent) -> io::Result<()> {
+    fn check(&self, extent: IsoExtent) -> io::Result<()> {
         let end = u64::from(extent.block).saturating_mul(SECTOR_BYTES).saturating_add(extent.bytes);
         if end > self.bytes {
             return Err(damaged(&format!("block {} is beyond its end: it is cut short", extent.block)));
@@ -243,8 +248,8 @@ impl<R: Read + Seek> Image<R> {
     }
 
     /// The bytes of an extent, at most so many.
-    fn read(&mut self, extent: Extent, most: u64) -> io::Result<Vec<u8>> {
-        let extent = Extent { bytes: extent.bytes.min(most), ..extent };
+    fn read(&mut self, extent: IsoExtent, most: u64) -> io::Result<Vec<u8>> {
+        let extent = IsoExtent { bytes: extent.bytes.min(most), ..extent };
         self.check(extent)?;
         self.source.seek(SeekFrom::Start(u64::from(extent.block) * SECTOR_BYTES))?;
         let mut bytes = Vec::new();
@@ -255,35 +260,35 @@ impl<R: Read + Seek> Image<R> {
 
 /// Where the roots are.
 #[derive(Debug, Default)]
-struct Volumes {
-    primary: Option<Extent>,
-    joliet: Option<Extent>,
+struct VolumeRoots {
+    primary: Option<IsoExtent>,
+    joliet: Option<IsoExtent>,
     udf: bool,
 }
 
 #[derive(Debug)]
-enum Entry {
-    File(Vec<Extent>),
-    Folder(Extent),
+enum IsoEntry {
+    File(Vec<IsoExtent>),
+    Folder(IsoExtent),
     /// A folder that lies elsewhere, because it is too deep for ISO 9660.
     Moved(u32),
     Link(String),
 }
 
-impl Entry {
-    fn plain(record: &Record) -> Self {
-        if record.is_folder { Entry::Folder(record.extent) } else { Entry::File(vec![record.extent]) }
+impl IsoEntry {
+    fn plain(record: &FolderRecord) -> Self {
+        if record.is_folder { IsoEntry::Folder(record.extent) } else { IsoEntry::File(vec![record.extent]) }
     }
 }
 
 /// The content of a file, part after part.
-struct Content<'a, R> {
-    image: &'a mut Image<R>,
-    extents: std::collections::VecDeque<Extent>,
+struct IsoContent<'a, R> {
+    image: &'a mut IsoImage<R>,
+    extents: std::collections::VecDeque<IsoExtent>,
     at: u64,
 }
 
-impl<R: Read + Seek> Read for Content<'_, R> {
+impl<R: Read + Seek> Read for IsoContent<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while let Some(extent) = self.extents.front() {
             let left = extent.bytes.saturating_sub(self.at);
@@ -303,13 +308,14 @@ impl<R: Read + Seek> Read for Content<'_, R> {
 }
 
 /// The root folder of a volume (section 8.4.18), whose blocks are as large as sectors.
-fn root_of(descriptor: &[u8]) -> io::Result<Extent> {
+fn root_of(descriptor: &[u8]) -> io::Result<IsoExtent> {
     let block_bytes =
         descriptor.get(128..130).and_then(|bytes| bytes.try_into().ok()).map(u16::from_le_bytes);
     if block_bytes.map(u64::from) != Some(SECTOR_BYTES) {
         return Err(damaged("its blocks are not of 2048 bytes"));
     }
-    let root = Record::parse(descriptor.get(156..190).unwrap_or_default()).map_err(|why| damaged(&why))?;
+    let root =
+        FolderRecord::parse(descriptor.get(156..190).unwrap_or_default()).map_err(|why| damaged(&why))?;
     root.filter(|root| root.is_folder).map(|root| root.extent).ok_or_else(|| damaged("it has no root folder"))
 }
 

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::tree::Limits;
-use super::{Job, Phase};
+use super::tree::TreeLimits;
+use super::{JobPhase, MediaJob};
 use crate::model::{ArtifactKind, hex, sha256_hex};
 
 /// Bytes read at a time for a digest.
@@ -22,7 +22,7 @@ const MANIFEST_BYTES_MAX: u64 = 512 << 20;
 
 /// Files and links of a tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Manifest {
+pub struct TreeManifest {
     /// SHA-256 of the list.
     pub sha256: String,
     /// Bytes of all files.
@@ -31,12 +31,12 @@ pub struct Manifest {
     pub entries: BTreeMap<String, String>,
 }
 
-impl Manifest {
+impl TreeManifest {
     /// Reads and hashes everything at `root`: a directory, or a single file.
     ///
     /// # Errors
     /// A file that cannot be read, with its name; too many of them; a job that was stopped.
-    pub fn of(root: &Path, kind: ArtifactKind, job: &Job) -> io::Result<Self> {
+    pub fn of(root: &Path, kind: ArtifactKind, job: &MediaJob) -> io::Result<Self> {
         let found = match kind {
             ArtifactKind::File if !root.is_dir() => {
                 let name = root.file_name().and_then(|name| name.to_str());
@@ -44,25 +44,25 @@ impl Manifest {
             }
             _ => list(root, job)?,
         };
-        Manifest::read_all(found, job)
+        TreeManifest::read_all(found, job)
     }
 
     /// Reads and hashes the file at `path`, which is called `name` in the artifact.
     ///
     /// # Errors
-    /// As [`Manifest::of`].
-    pub fn of_file(file: (&str, &Path), job: &Job) -> io::Result<Self> {
-        Manifest::read_all(single(file)?, job)
+    /// As [`TreeManifest::of`].
+    pub fn of_file(file: (&str, &Path), job: &MediaJob) -> io::Result<Self> {
+        TreeManifest::read_all(single(file)?, job)
     }
 
-    fn read_all(found: Vec<(String, Found)>, job: &Job) -> io::Result<Self> {
+    fn read_all(found: Vec<(String, TreeEntry)>, job: &MediaJob) -> io::Result<Self> {
         let total = found.iter().filter_map(|(_, entry)| entry.bytes()).sum();
-        job.begin(Phase::Reading, Some(total));
-        let mut manifest = Manifest { size: total, ..Manifest::default() };
+        job.begin(JobPhase::Reading, Some(total));
+        let mut manifest = TreeManifest { size: total, ..TreeManifest::default() };
         for (path, entry) in found {
             let line = match entry {
-                Found::Link(target) => format!("-> {target}"),
-                Found::File(place, _) => hash::<Sha256>(&place, job)
+                TreeEntry::Link(target) => format!("-> {target}"),
+                TreeEntry::File(place, _) => hash::<Sha256>(&place, job)
                     .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?,
             };
             manifest.entries.insert(path, line);
@@ -104,7 +104,7 @@ impl Manifest {
     }
 
     /// Paths at which another tree differs from this one.
-    pub fn differences<'a>(&'a self, other: &'a Manifest) -> Vec<&'a str> {
+    pub fn differences<'a>(&'a self, other: &'a TreeManifest) -> Vec<&'a str> {
         let changed = self.entries.iter().filter(|(path, line)| other.entries.get(*path) != Some(line));
         let added = other.entries.keys().filter(|path| !self.entries.contains_key(*path));
         changed.map(|(path, _)| path).chain(added).map(String::as_str).collect()
@@ -133,7 +133,7 @@ impl Manifest {
             Some((path.to_owned(), line.to_owned()))
         });
         let size = size.parse().unwrap_or_default();
-        Ok(Manifest { sha256: sha256_hex(lines), size, entries: entries.collect() })
+        Ok(TreeManifest { sha256: sha256_hex(lines), size, entries: entries.collect() })
     }
 }
 
@@ -154,31 +154,31 @@ fn joined(path: &str, target: &str) -> String {
     parts.join("/")
 }
 
-enum Found {
+enum TreeEntry {
     File(PathBuf, u64),
     Link(String),
 }
 
-impl Found {
+impl TreeEntry {
     fn bytes(&self) -> Option<u64> {
         match self {
-            Found::File(_, bytes) => Some(*bytes),
-            Found::Link(_) => None,
+            TreeEntry::File(_, bytes) => Some(*bytes),
+            TreeEntry::Link(_) => None,
         }
     }
 }
 
-fn single((name, path): (&str, &Path)) -> io::Result<Vec<(String, Found)>> {
+fn single((name, path): (&str, &Path)) -> io::Result<Vec<(String, TreeEntry)>> {
     let about = fs::metadata(path)?;
     if !about.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
-    Ok(vec![(name.to_owned(), Found::File(path.to_owned(), about.len()))])
+    Ok(vec![(name.to_owned(), TreeEntry::File(path.to_owned(), about.len()))])
 }
 
 /// Everything below `root`. Links are not followed: what they lead to inside the tree is there by itself.
 /// Names that no path over TFTP or HTTP can have are left out.
-fn list(root: &Path, job: &Job) -> io::Result<Vec<(String, Found)>> {
+fn list(root: &Path, job: &MediaJob) -> io::Result<Vec<(String, TreeEntry)>> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -195,13 +195,13 @@ fn list(root: &Path, job: &Job) -> io::Result<Vec<(String, Found)>> {
             } else if name.chars().any(char::is_control) {
                 continue;
             } else if kind.is_file() {
-                found.push((name.to_owned(), Found::File(path.clone(), entry.metadata()?.len())));
+                found.push((name.to_owned(), TreeEntry::File(path.clone(), entry.metadata()?.len())));
             } else if kind.is_symlink() {
                 let target = fs::read_link(&path)?.to_string_lossy().replace(char::is_control, "?");
-                found.push((name.to_owned(), Found::Link(target)));
+                found.push((name.to_owned(), TreeEntry::Link(target)));
             }
-            if found.len() > Limits::ENTRIES_MAX {
-                return Err(io::Error::other(format!("more than {} files", Limits::ENTRIES_MAX)));
+            if found.len() > TreeLimits::ENTRIES_MAX {
+                return Err(io::Error::other(format!("more than {} files", TreeLimits::ENTRIES_MAX)));
             }
         }
     }
@@ -209,7 +209,7 @@ fn list(root: &Path, job: &Job) -> io::Result<Vec<(String, Found)>> {
 }
 
 /// The digest of a file in hex, counted as the job's progress.
-pub(super) fn hash<D: Digest>(path: &Path, job: &Job) -> io::Result<String> {
+pub(super) fn hash<D: Digest>(path: &Path, job: &MediaJob) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut digest = D::new();
     let mut buffer = vec![0; CHUNK_BYTES];
@@ -230,8 +230,8 @@ mod tests {
 
     use super::*;
 
-    fn of(root: &Path) -> Manifest {
-        Manifest::of(root, ArtifactKind::Tree, &Job::new(CancellationToken::new())).unwrap()
+    fn of(root: &Path) -> TreeManifest {
+        TreeManifest::of(root, ArtifactKind::Tree, &MediaJob::new(CancellationToken::new())).unwrap()
     }
 
     fn tree() -> tempfile::TempDir {
@@ -265,7 +265,7 @@ mod tests {
         let manifest = of(root.path());
         let path = root.path().join("manifest");
         manifest.write(&path).unwrap();
-        assert_eq!(Manifest::read(&path).unwrap(), manifest);
+        assert_eq!(TreeManifest::read(&path).unwrap(), manifest);
     }
 
     #[test]

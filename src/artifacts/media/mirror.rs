@@ -2,16 +2,16 @@
 //!
 //! Start at [`Mirror::open`]: a file that is kept and fresh is given at once; else it is fetched, once for
 //! all who ask meanwhile, and they get its bytes as they come. `rules` says what may be kept without asking,
-//! `ledger` what goes first, both without a disk; `shelf` is the disk, `flight` one fetch, `probe` finds the
-//! package repositories. Which tree there is, and who may have a file of it, is `artifacts`' business: a
-//! client names a path in a tree that an operator has named, and nothing else.
+//! `cache_index` what goes first, both without a disk; `cache_files` is the disk, `download` one fetch,
+//! `probe` finds the package repositories. Which tree there is, and who may have a file of it, is
+//! `artifacts`' business: a client names a path in a tree that an operator has named, and nothing else.
 
-mod coming;
-mod flight;
-mod ledger;
+mod cache_files;
+mod cache_index;
+mod download;
+mod download_stage;
 mod probe;
 mod rules;
-mod shelf;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -28,20 +28,20 @@ use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use coming::Coming;
+pub use download_stage::DownloadRest;
 
-use super::reach::{Reach, Trust};
-use super::{Error, Folder, Job, Phase, manifest};
+use super::reach::{FetchReach, TrustBase};
+use super::{JobPhase, MediaError, MediaFolder, MediaJob, manifest};
 use crate::model::{MirrorStatus, TreeRepository};
-use coming::Stage;
-use ledger::Kept;
-use shelf::Shelf;
-use state::{Counters, State};
+use cache_files::CacheFiles;
+use cache_index::CachedEntry;
+use download_stage::DownloadStage;
+use state::{MirrorCounters, MirrorState};
 
 /// Files of one tree that are fetched at a time.
 const FETCHES_MAX: usize = 16;
 /// Files of one tree that are asked for and not here yet, those that wait for their turn among them.
-const FLIGHTS_MAX: usize = 1024;
+const DOWNLOADS_MAX: usize = 1024;
 /// How often a file is looked for that goes again as soon as it has come.
 const LOOKS_MAX: usize = 3;
 /// Largest index that is read as text, in bytes.
@@ -49,17 +49,17 @@ const TEXT_BYTES_MAX: u64 = 4 << 20;
 
 /// A remote tree, and how it is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct RemoteTree {
     /// The artifact's name.
     pub name: String,
     pub url: String,
-    pub reach: Reach,
+    pub reach: FetchReach,
     pub bytes_max: u64,
 }
 
 /// Why there is no file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Miss {
+pub enum MirrorMiss {
     /// The upstream has none.
     #[error("the upstream has no such file")]
     Absent,
@@ -70,20 +70,20 @@ pub enum Miss {
 
 /// A file of a tree.
 #[derive(Debug)]
-pub struct Found {
+pub struct CachedFile {
     pub file: File,
     pub bytes: u64,
     /// What these very bytes are called.
     pub id: String,
     /// When its content was last changed, in seconds since 1970.
     pub modified: i64,
-    /// Of a file that is not whole yet.
-    pub coming: Option<Coming>,
+    /// Progress of a file that is still being fetched.
+    pub coming: Option<DownloadRest>,
 }
 
 /// What a check of everything that is kept found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checked {
+pub struct CacheCheck {
     pub files: u64,
     /// Those that were not what they had been. They are kept no longer.
     pub damaged: Vec<String>,
@@ -92,24 +92,24 @@ pub struct Checked {
 /// One remote tree and what is kept of it.
 #[derive(Debug)]
 pub struct Mirror {
-    terms: Terms,
+    terms: RemoteTree,
     bytes_max: AtomicU64,
     root: PathBuf,
     client: reqwest::Client,
-    state: OnceCell<Mutex<State>>,
+    state: OnceCell<Mutex<MirrorState>>,
     fetches: Semaphore,
     /// When the whole tree was last asked about, and for which boot files.
     last_asked: Mutex<Option<(Instant, BTreeSet<String>)>>,
-    counters: Counters,
+    counters: MirrorCounters,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 /// Where a file is, as far as it can be said without waiting.
-enum Look {
-    Found(Found),
-    Flight(watch::Receiver<Stage>),
-    Missed(Miss),
+enum CacheLookup {
+    Found(CachedFile),
+    Flight(watch::Receiver<DownloadStage>),
+    Missed(MirrorMiss),
 }
 
 impl Mirror {
@@ -117,43 +117,48 @@ impl Mirror {
     /// it has to be asked, and for all of the file where the upstream does not say how long it is.
     ///
     /// # Errors
-    /// Why there is none; see [`Miss`].
-    pub async fn open(self: &Arc<Self>, path: &str) -> Result<Found, Miss> {
+    /// Why there is none; see [`MirrorMiss`].
+    pub async fn open(self: &Arc<Self>, path: &str) -> Result<CachedFile, MirrorMiss> {
         if rules::address((&self.terms.url, path)).is_none() {
-            return Err(Miss::Absent);
+            return Err(MirrorMiss::Absent);
         }
         let state = self.state().await?;
         for _ in 0..LOOKS_MAX {
             let mut flight = match self.look(state, path) {
-                Look::Found(found) => return Ok(found),
-                Look::Missed(miss) => return Err(miss),
-                Look::Flight(flight) => flight,
+                CacheLookup::Found(found) => return Ok(found),
+                CacheLookup::Missed(miss) => return Err(miss),
+                CacheLookup::Flight(flight) => flight,
             };
-            let stage = flight.wait_for(Stage::is_news).await.map(|stage| stage.clone());
-            match stage.map_err(|_| Miss::Failed("the fetch ended by a fault in the server".to_owned()))? {
-                Stage::Coming(head, _) => {
-                    let file = head.file.try_clone().map_err(|error| Miss::Failed(error.to_string()))?;
-                    let (id, coming) = (head.id.clone(), Some(Coming::new(flight)));
-                    return Ok(Found { file, bytes: head.bytes, id, modified: head.modified, coming });
+            let stage = flight.wait_for(DownloadStage::is_news).await.map(|stage| stage.clone());
+            match stage
+                .map_err(|_| MirrorMiss::Failed("the fetch ended by a fault in the server".to_owned()))?
+            {
+                DownloadStage::Coming(head, _) => {
+                    let file =
+                        head.file.try_clone().map_err(|error| MirrorMiss::Failed(error.to_string()))?;
+                    let (id, coming) = (head.id.clone(), Some(DownloadRest::new(flight)));
+                    return Ok(CachedFile { file, bytes: head.bytes, id, modified: head.modified, coming });
                 }
-                Stage::Missed(miss) => return self.stale(state, path).ok_or(miss),
-                Stage::Asked | Stage::Kept => {
+                DownloadStage::Missed(miss) => return self.stale(state, path).ok_or(miss),
+                DownloadStage::Asked | DownloadStage::Kept => {
                     if let Some(found) = lock(state).open(path) {
                         return Ok(found);
                     }
                 }
             }
         }
-        Err(Miss::Failed("the file went again before it could be given out: the cache is too small".into()))
+        Err(MirrorMiss::Failed(
+            "the file went again before it could be given out: the cache is too small".into(),
+        ))
     }
 
     /// The text of a small file.
     ///
     /// # Errors
     /// Why there is none; it is too large for a text.
-    pub async fn text(self: &Arc<Self>, path: &str) -> Result<String, Miss> {
-        let failed = |error: std::io::Error| Miss::Failed(format!("{path}: {error}"));
-        let Found { file, bytes, coming, .. } = self.open(path).await?;
+    pub async fn text(self: &Arc<Self>, path: &str) -> Result<String, MirrorMiss> {
+        let failed = |error: std::io::Error| MirrorMiss::Failed(format!("{path}: {error}"));
+        let CachedFile { file, bytes, coming, .. } = self.open(path).await?;
         if bytes > TEXT_BYTES_MAX {
             return Err(failed(std::io::Error::other("it is too large for an index")));
         }
@@ -165,7 +170,7 @@ impl Mirror {
             std::os::unix::fs::FileExt::read_exact_at(&file, &mut text, 0)?;
             std::io::Result::Ok(String::from_utf8_lossy(&text).into_owned())
         });
-        reading.await.map_err(|error| Miss::Failed(error.to_string()))?.map_err(failed)
+        reading.await.map_err(|error| MirrorMiss::Failed(error.to_string()))?.map_err(failed)
     }
 
     /// The package repositories in the tree: those that were declared, with what their indexes say.
@@ -175,29 +180,28 @@ impl Mirror {
     pub async fn repositories(
         self: &Arc<Self>,
         declared: &[crate::model::MirrorRepository],
-    ) -> Result<Vec<TreeRepository>, Miss> {
+    ) -> Result<Vec<TreeRepository>, MirrorMiss> {
         probe::repositories(self, declared).await
     }
 
     /// How it stands.
     pub fn status(&self) -> MirrorStatus {
         let counters = &self.counters;
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let state = self.state.get().map(lock);
-        let ledger = state.as_ref().map(|state| &state.shelf.ledger);
+        let index = state.as_ref().map(|state| &state.cache.index);
         MirrorStatus {
             upstream_answers: state.as_ref().is_some_and(|state| state.answers()),
-            cached_bytes: ledger.map_or(0, |ledger| ledger.bytes()),
-            cached_files: ledger.map_or(0, |ledger| ledger.files() as u64),
-            bytes_max: count(&self.bytes_max),
-            hits: count(&counters.hits),
-            misses: count(&counters.misses),
-            revalidated: count(&counters.revalidated),
-            stale: count(&counters.stale),
-            evicted: count(&counters.evicted),
-            failures: count(&counters.failures),
-            fetched_bytes: count(&counters.fetched_bytes),
-            served_bytes: count(&counters.served_bytes),
+            cached_bytes: index.map_or(0, |index| index.bytes()),
+            cached_files: index.map_or(0, |index| index.files() as u64),
+            bytes_max: total(&self.bytes_max),
+            hits: total(&counters.hits),
+            misses: total(&counters.misses),
+            revalidated: total(&counters.revalidated),
+            stale: total(&counters.stale),
+            evicted: total(&counters.evicted),
+            failures: total(&counters.failures),
+            fetched_bytes: total(&counters.fetched_bytes),
+            served_bytes: total(&counters.served_bytes),
         }
     }
 
@@ -222,13 +226,13 @@ impl Mirror {
     }
 
     /// Has the upstream asked for every file before it is given out again.
-    pub async fn expire(&self) -> Result<(), Miss> {
+    pub async fn expire(&self) -> Result<(), MirrorMiss> {
         lock(self.state().await?).expire();
         Ok(())
     }
 
     /// Has the upstream asked for one file before it is given out again.
-    async fn expire_one(&self, path: &str) -> Result<(), Miss> {
+    async fn expire_one(&self, path: &str) -> Result<(), MirrorMiss> {
         lock(self.state().await?).expire_one(path);
         Ok(())
     }
@@ -236,91 +240,93 @@ impl Mirror {
     /// Hashes everything that is kept; what is not as it was is kept no longer.
     ///
     /// # Errors
-    /// It was told to stop.
-    pub async fn verify(self: &Arc<Self>, job: &Job) -> Result<Checked, Error> {
-        let failed = |miss: Miss| Error::Failed(miss.to_string());
-        self.state().await.map_err(failed)?;
+    /// The mirrors were stopped.
+    pub async fn verify(self: &Arc<Self>, job: &MediaJob) -> Result<CacheCheck, MediaError> {
+        self.state().await.map_err(|miss: MirrorMiss| MediaError::Failed(miss.to_string()))?;
         let (mirror, job) = (Arc::clone(self), job.clone());
         let checking = tokio::task::spawn_blocking(move || mirror.check_all(&job));
-        checking.await.map_err(|error| Error::Failed(error.to_string()))?
+        checking.await.map_err(|error| MediaError::Failed(error.to_string()))?
     }
 
-    fn check_all(&self, job: &Job) -> Result<Checked, Error> {
-        let Some(state) = self.state.get() else { return Ok(Checked::default()) };
-        let all: Vec<(Kept, PathBuf)> = {
+    fn check_all(&self, job: &MediaJob) -> Result<CacheCheck, MediaError> {
+        let Some(state) = self.state.get() else { return Ok(CacheCheck::default()) };
+        let all: Vec<(CachedEntry, PathBuf)> = {
             let state = lock(state);
-            state.shelf.ledger.all().map(|kept| (kept.clone(), state.shelf.body(kept))).collect()
+            state.cache.index.all().map(|kept| (kept.clone(), state.cache.body(kept))).collect()
         };
-        job.begin(Phase::Reading, Some(all.iter().map(|(kept, _)| kept.bytes).sum()));
-        let mut checked = Checked::default();
+        job.begin(JobPhase::Reading, Some(all.iter().map(|(kept, _)| kept.bytes).sum()));
+        let mut checked = CacheCheck::default();
         for (kept, place) in all {
             let hashed = manifest::hash::<Sha256>(&place, job);
-            job.check().map_err(|_| Error::Stopped)?;
+            job.check().map_err(|_| MediaError::Stopped)?;
             let mut state = lock(state);
-            let is_there = state.shelf.ledger.get(&kept.path).is_some_and(|now| now.body == kept.body);
+            let is_there = state.cache.index.get(&kept.path).is_some_and(|now| now.body == kept.body);
             checked.files += u64::from(is_there);
             if is_there && !hashed.is_ok_and(|hash| hash == kept.sha256) {
-                state.shelf.throw_away(&kept.path);
+                state.cache.throw_away(&kept.path);
                 checked.damaged.push(kept.path);
             }
         }
         Ok(checked)
     }
 
-    async fn state(&self) -> Result<&Mutex<State>, Miss> {
-        let loading = || async {
-            let root = self.root.clone();
-            let loaded = tokio::task::spawn_blocking(move || Shelf::load(&root)).await;
-            let loaded = loaded.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-            let shelf =
-                loaded.map_err(|error| Miss::Failed(format!("what was kept cannot be read: {error}")))?;
-            Ok(Mutex::new(State::new(shelf)))
-        };
-        self.state.get_or_try_init(loading).await
+    async fn state(&self) -> Result<&Mutex<MirrorState>, MirrorMiss> {
+        self.state
+            .get_or_try_init(|| async {
+                let root = self.root.clone();
+                let loaded = tokio::task::spawn_blocking(move || CacheFiles::load(&root)).await;
+                let loaded = loaded.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+                let cache = loaded
+                    .map_err(|error| MirrorMiss::Failed(format!("what was kept cannot be read: {error}")))?;
+                Ok(Mutex::new(MirrorState::new(cache)))
+            })
+            .await
     }
 
     /// Finds a file, or begins to fetch it.
-    fn look(self: &Arc<Self>, held: &Mutex<State>, path: &str) -> Look {
+    fn look(self: &Arc<Self>, held: &Mutex<MirrorState>, path: &str) -> CacheLookup {
         let mut state = lock(held);
-        let is_kept = state.shelf.ledger.get(path).map(|kept| rules::is_fresh(kept, now()));
+        let is_kept = state.cache.index.get(path).map(|kept| rules::is_fresh(kept, now()));
         let refusal = state.refusal(path);
         match (is_kept, &refusal) {
             (Some(true), _) => {
                 if let Some(found) = state.open(path) {
                     self.counters.count(&self.counters.hits);
-                    return Look::Found(found);
+                    return CacheLookup::Found(found);
                 }
             }
             // The upstream was asked a moment ago and could not tell.
-            (Some(false), Some(Miss::Failed(_))) => {
+            (Some(false), Some(MirrorMiss::Failed(_))) => {
                 if let Some(found) = self.stale_of(&mut state, path) {
-                    return Look::Found(found);
+                    return CacheLookup::Found(found);
                 }
             }
             _ => {}
         }
         if let Some(flight) = state.flight(path) {
             self.counters.count(&self.counters.hits);
-            return Look::Flight(flight);
+            return CacheLookup::Flight(flight);
         }
         if let Some(miss) = refusal {
-            return Look::Missed(miss);
+            return CacheLookup::Missed(miss);
         }
-        if state.flights() >= FLIGHTS_MAX {
-            return Look::Missed(Miss::Failed("too many files are being fetched; try again".to_owned()));
+        if state.flights() >= DOWNLOADS_MAX {
+            return CacheLookup::Missed(MirrorMiss::Failed(
+                "too many files are being fetched; try again".to_owned(),
+            ));
         }
-        let (sender, flight) = watch::channel(Stage::Asked);
+        let (sender, flight) = watch::channel(DownloadStage::Asked);
         state.begin(path, flight.clone());
         self.tasks.spawn(Arc::clone(self).fly(path.to_owned(), sender));
-        Look::Flight(flight)
+        CacheLookup::Flight(flight)
     }
 
     /// What is kept of a file whatever its age: better than nothing where the upstream does not answer.
-    fn stale(&self, state: &Mutex<State>, path: &str) -> Option<Found> {
+    fn stale(&self, state: &Mutex<MirrorState>, path: &str) -> Option<CachedFile> {
         self.stale_of(&mut lock(state), path)
     }
 
-    fn stale_of(&self, state: &mut State, path: &str) -> Option<Found> {
+    fn stale_of(&self, state: &mut MirrorState, path: &str) -> Option<CachedFile> {
         let found = state.open(path)?;
         self.counters.count(&self.counters.hits);
         self.counters.count(&self.counters.stale);
@@ -328,42 +334,46 @@ impl Mirror {
     }
 }
 
+fn total(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
 /// All trees that are passed on.
 #[derive(Debug, Default)]
-pub struct Mirrors {
-    folder: Folder,
+pub struct MirrorSet {
+    folder: MediaFolder,
     open: Mutex<BTreeMap<String, Arc<Mirror>>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl Mirrors {
-    pub fn new(folder: Folder) -> Self {
-        Mirrors { folder, ..Mirrors::default() }
+impl MirrorSet {
+    pub fn new(folder: MediaFolder) -> Self {
+        MirrorSet { folder, ..MirrorSet::default() }
     }
 
     /// The tree of these terms. One that was reached otherwise is reached so from now on.
     ///
     /// # Errors
     /// The proxy cannot be used, or the host has no certificates.
-    pub fn of(&self, terms: Terms) -> Result<Arc<Mirror>, Error> {
+    pub fn of(&self, terms: RemoteTree) -> Result<Arc<Mirror>, MediaError> {
         let mut open = lock(&self.open);
         if let Some(mirror) = open.get(&terms.name) {
-            let Terms { bytes_max, .. } = terms;
-            if (Terms { bytes_max, ..mirror.terms.clone() }) == terms {
+            let RemoteTree { bytes_max, .. } = terms;
+            if (RemoteTree { bytes_max, ..mirror.terms.clone() }) == terms {
                 mirror.bytes_max.store(bytes_max, Ordering::Relaxed);
                 return Ok(Arc::clone(mirror));
             }
             mirror.stop.cancel();
         }
         let mirror = Arc::new(Mirror {
-            client: terms.reach.client(&terms.url, Trust::Tls)?,
+            client: terms.reach.client(&terms.url, TrustBase::Tls)?,
             bytes_max: AtomicU64::new(terms.bytes_max),
-            root: self.folder.mirror(&Folder::mirror_id((&terms.name, &terms.url))),
+            root: self.folder.mirror(&MediaFolder::mirror_id((&terms.name, &terms.url))),
             state: OnceCell::new(),
             fetches: Semaphore::new(FETCHES_MAX),
             last_asked: Mutex::default(),
-            counters: Counters::default(),
+            counters: MirrorCounters::default(),
             stop: self.stop.child_token(),
             tasks: self.tasks.clone(),
             terms: terms.clone(),

@@ -1,11 +1,11 @@
 //! Brings the files of artifacts to the server: fetches, checks, unpacks, and keeps them in its own
 //! directory.
 //!
-//! Start at [`bring`]: from a source to a finished tree that is not in its place yet. [`Folder`] is where
-//! things are on disk; `fetch` gets one file over HTTP, `format` tells what it is, `iso` and `tarball` read
-//! it, `tree` writes what they find and never leaves its directory, `share` has equal files of trees once.
-//! [`manifest`] is what a tree consists of, `garbage` what nobody refers to; `mirror` passes a remote tree on
-//! file by file. What an artifact's state is, and who may ask for what, is for the rest of the house.
+//! Start at [`bring`]: from a source to a finished tree that is not in its place yet. [`MediaFolder`] is
+//! where things are on disk; `fetch` gets one file over HTTP, `format` tells what it is, `iso` and `tarball`
+//! read it, `tree` writes what they find and never leaves its directory, `share` has equal files of trees
+//! once. [`manifest`] is what a tree consists of, `garbage` what nobody refers to; `mirror` passes a remote
+//! tree on file by file. What an artifact's state is, and who may ask for what, is for the rest of the house.
 
 mod fetch;
 mod folder;
@@ -30,29 +30,29 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use folder::Folder;
-pub use manifest::Manifest;
-pub use mirror::{Coming, Mirror, Mirrors, Miss, Terms};
-pub use reach::Reach;
+pub use folder::MediaFolder;
+pub use manifest::TreeManifest;
+pub use mirror::{DownloadRest, Mirror, MirrorMiss, MirrorSet, RemoteTree};
+pub use reach::FetchReach;
 
 use crate::model::{ArtifactKind, ArtifactSource, Checksum};
-use fetch::Get;
-use tree::{Limits, TreeWriter};
+use fetch::FetchRequest;
+use tree::{TreeLimits, TreeWriter};
 
 /// Why files could not be brought.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum MediaError {
     /// What went wrong, for an operator.
     #[error("{0}")]
     Failed(String),
-    /// The job was told to stop; it can be begun again where it was.
+    /// The job was stopped; it can resume where it was.
     #[error("stopped")]
     Stopped,
 }
 
 /// What is being done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
+pub enum JobPhase {
     #[default]
     Fetching,
     Checking,
@@ -62,14 +62,14 @@ pub enum Phase {
 
 /// How far it is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    pub phase: Phase,
+pub struct JobProgress {
+    pub phase: JobPhase,
     pub done: u64,
     /// Nothing where the other side does not say.
     pub total: Option<u64>,
 }
 
-impl Progress {
+impl JobProgress {
     /// 0 to 100.
     pub fn percent(&self) -> Option<u8> {
         let total = self.total.filter(|total| *total > 0)?;
@@ -79,23 +79,23 @@ impl Progress {
 
 /// A piece of work that can be watched and stopped.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct MediaJob {
     pub stop: CancellationToken,
-    progress: Arc<watch::Sender<Progress>>,
+    progress: Arc<watch::Sender<JobProgress>>,
 }
 
-impl Job {
+impl MediaJob {
     pub fn new(stop: CancellationToken) -> Self {
-        Job { stop, progress: Arc::new(watch::Sender::new(Progress::default())) }
+        MediaJob { stop, progress: Arc::new(watch::Sender::new(JobProgress::default())) }
     }
 
     /// How far it is, whenever that changes.
-    pub fn watch(&self) -> watch::Receiver<Progress> {
+    pub fn watch(&self) -> watch::Receiver<JobProgress> {
         self.progress.subscribe()
     }
 
-    fn begin(&self, phase: Phase, total: Option<u64>) {
-        self.progress.send_replace(Progress { phase, done: 0, total });
+    fn begin(&self, phase: JobPhase, total: Option<u64>) {
+        self.progress.send_replace(JobProgress { phase, done: 0, total });
     }
 
     fn at(&self, done: u64) {
@@ -106,26 +106,26 @@ impl Job {
         self.progress.send_modify(|progress| progress.done = progress.done.saturating_add(bytes));
     }
 
-    /// Ends work that blocks, when it was told to stop.
+    /// Ends blocking work when the job was stopped.
     fn check(&self) -> io::Result<()> {
         if self.stop.is_cancelled() { Err(io::Error::other("stopped")) } else { Ok(()) }
     }
 
-    fn failed(&self, error: &io::Error) -> Error {
-        if self.stop.is_cancelled() { Error::Stopped } else { Error::Failed(error.to_string()) }
+    fn failed(&self, error: &io::Error) -> MediaError {
+        if self.stop.is_cancelled() { MediaError::Stopped } else { MediaError::Failed(error.to_string()) }
     }
 }
 
 /// What is wanted: an artifact's source, with the proxy to go through.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct MediaOrder {
     /// The artifact's name.
     pub name: String,
     pub source: ArtifactSource,
     pub kind: ArtifactKind,
     /// What a single file is called.
     pub file_name: String,
-    pub reach: Reach,
+    pub reach: FetchReach,
     /// The files of a source that is on this host, opened, in the order of `source.local_files()`; none for
     /// one that is fetched.
     pub local: Arc<[File]>,
@@ -133,25 +133,29 @@ pub struct Order {
 
 /// A finished tree beside its place, and what it consists of.
 #[derive(Debug)]
-pub struct Brought {
+pub struct FetchedTree {
     pub(crate) tree: PathBuf,
-    pub manifest: Manifest,
+    pub manifest: TreeManifest,
 }
 
 /// Fetches, checks and unpacks. What was fetched before is gone on with; what is unpacked stands beside its
-/// place until [`Folder::install`].
+/// place until [`MediaFolder::install`].
 ///
 /// # Errors
-/// What went wrong, with the file or URL, or that it was told to stop.
-pub async fn bring(folder: &Folder, order: &Order, job: &Job) -> Result<Brought, Error> {
+/// The fault with its file or URL, or that the job was stopped.
+pub async fn bring(
+    folder: &MediaFolder,
+    order: &MediaOrder,
+    job: &MediaJob,
+) -> Result<FetchedTree, MediaError> {
     let mut fetched = Vec::new();
     for (get, name) in wanted(order) {
-        fetched.push(Piece { path: fetch::fetch(folder, &get, job).await?, name, shown: None });
+        fetched.push(LocalFile { path: fetch::fetch(folder, &get, job).await?, name, shown: None });
     }
-    for (get, name, file) in local(order) {
+    for ((get, name), file) in local(order).zip(order.local.iter()) {
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-        fetch::verify(&path, &get, job).await?.map_err(Error::Failed)?;
-        fetched.push(Piece { path, name, shown: Some(get.url) });
+        fetch::verify(&path, &get, job).await?.map_err(MediaError::Failed)?;
+        fetched.push(LocalFile { path, name, shown: Some(get.url) });
     }
     let (folder, kind, job) = (folder.clone(), order.kind, job.clone());
     let open = Arc::clone(&order.local);
@@ -161,11 +165,11 @@ pub async fn bring(folder: &Folder, order: &Order, job: &Job) -> Result<Brought,
         drop(open);
         built
     });
-    built.await.map_err(|error| Error::Failed(format!("unpacking ended: {error}")))?
+    built.await.map_err(|error| MediaError::Failed(format!("unpacking ended: {error}")))?
 }
 
 /// The files to fetch, each with what it is called in the tree; an image or tarball has no name there.
-fn wanted(order: &Order) -> Vec<(Get, Option<String>)> {
+fn wanted(order: &MediaOrder) -> Vec<(FetchRequest, Option<String>)> {
     if !order.local.is_empty() {
         return Vec::new();
     }
@@ -174,18 +178,18 @@ fn wanted(order: &Order) -> Vec<(Get, Option<String>)> {
 }
 
 /// The files of this host, each with the checksum that it is held against and what it is called in the tree.
-fn local(order: &Order) -> impl Iterator<Item = (Get, Option<String>, &File)> {
+fn local(order: &MediaOrder) -> impl Iterator<Item = (FetchRequest, Option<String>)> {
     let path = order.source.local_path().unwrap_or_default();
     let gets = order.source.local_files().map(move |(name, checksum)| {
         let shown =
             name.map_or_else(|| path.clone(), |name| format!("{}/{name}", path.trim_end_matches('/')));
         get(order, (shown, checksum))
     });
-    gets.zip(names(order)).zip(order.local.iter()).map(|((get, name), file)| (get, name, file))
+    gets.zip(names(order))
 }
 
-fn get(order: &Order, (url, checksum): (String, Option<&Checksum>)) -> Get {
-    Get {
+fn get(order: &MediaOrder, (url, checksum): (String, Option<&Checksum>)) -> FetchRequest {
+    FetchRequest {
         artifact: order.name.clone(),
         url,
         checksum: checksum.cloned(),
@@ -195,18 +199,18 @@ fn get(order: &Order, (url, checksum): (String, Option<&Checksum>)) -> Get {
     }
 }
 
-fn is_image(order: &Order) -> bool {
+fn is_image(order: &MediaOrder) -> bool {
     order.kind == ArtifactKind::Tree && order.source.files.is_empty()
 }
 
-fn names(order: &Order) -> Vec<Option<String>> {
+fn names(order: &MediaOrder) -> Vec<Option<String>> {
     let single = (!is_image(order)).then(|| order.file_name.clone());
     let listed = order.source.files.iter().map(|file| Some(file.path.clone()));
     if order.source.files.is_empty() { vec![single] } else { listed.collect() }
 }
 
 /// A file on this disk.
-struct Piece {
+struct LocalFile {
     path: PathBuf,
     /// What it is called in the tree.
     name: Option<String>,
@@ -214,10 +218,14 @@ struct Piece {
     shown: Option<String>,
 }
 
-fn build(folder: &Folder, (kind, pieces): (ArtifactKind, &[Piece]), job: &Job) -> Result<Brought, Error> {
+fn build(
+    folder: &MediaFolder,
+    (kind, pieces): (ArtifactKind, &[LocalFile]),
+    job: &MediaJob,
+) -> Result<FetchedTree, MediaError> {
     let tree = folder.new_tree().map_err(|error| job.failed(&error))?;
     let built = fill(&tree, pieces, job).and_then(|()| {
-        let manifest = Manifest::of(&tree, kind, job)?;
+        let manifest = TreeManifest::of(&tree, kind, job)?;
         share::with_others(folder, (&tree, &manifest), job)?;
         space::flush(&tree)?;
         Ok(manifest)
@@ -227,7 +235,7 @@ fn build(folder: &Folder, (kind, pieces): (ArtifactKind, &[Piece]), job: &Job) -
             for piece in pieces {
                 folder.forget_fetched(&piece.path);
             }
-            Ok(Brought { tree, manifest })
+            Ok(FetchedTree { tree, manifest })
         }
         Err(error) => {
             drop(std::fs::remove_dir_all(&tree));
@@ -236,14 +244,14 @@ fn build(folder: &Folder, (kind, pieces): (ArtifactKind, &[Piece]), job: &Job) -
     }
 }
 
-fn fill(tree: &Path, pieces: &[Piece], job: &Job) -> io::Result<()> {
+fn fill(tree: &Path, pieces: &[LocalFile], job: &MediaJob) -> io::Result<()> {
     let mut bytes = 0;
     for piece in pieces {
         bytes += std::fs::metadata(&piece.path).map_err(|error| at(piece, &error))?.len();
     }
     space::check(tree, bytes)?;
-    job.begin(Phase::Unpacking, Some(bytes));
-    let mut writer = TreeWriter::new(tree, Limits::for_source(bytes), job.clone());
+    job.begin(JobPhase::Unpacking, Some(bytes));
+    let mut writer = TreeWriter::new(tree, TreeLimits::for_source(bytes), job.clone());
     for piece in pieces {
         let done = match &piece.name {
             Some(name) => writer.copy(&piece.path, name),
@@ -255,7 +263,7 @@ fn fill(tree: &Path, pieces: &[Piece], job: &Job) -> io::Result<()> {
 }
 
 /// Where something went wrong, by the file's own name: the rest of the path is ours.
-fn at(piece: &Piece, error: &io::Error) -> io::Error {
+fn at(piece: &LocalFile, error: &io::Error) -> io::Error {
     let shown = piece.shown.as_ref().map_or(piece.path.as_path(), Path::new);
     let name = shown.file_name().unwrap_or_default().to_string_lossy();
     let ours = name == fetch::BODY;

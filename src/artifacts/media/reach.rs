@@ -12,7 +12,7 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 
-use super::Error;
+use super::MediaError;
 use crate::model::FetchNetworks;
 
 /// Most redirects that are followed.
@@ -23,7 +23,7 @@ const SILENT_MAX: Duration = Duration::from_secs(60);
 
 /// How the network is reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
+pub struct FetchReach {
     /// A proxy to go through, `http://HOST:PORT`; else the environment says which.
     pub proxy: Option<String>,
     pub networks: Arc<FetchNetworks>,
@@ -31,7 +31,7 @@ pub struct Reach {
 
 /// Whether TLS is all that says whose the bytes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(super) enum TrustBase {
     /// They are held against a checksum.
     Checksum,
     Tls,
@@ -40,20 +40,20 @@ pub(super) enum Trust {
 /// Why an address is not connected to. Another try does not help.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Refused(String);
+pub(super) struct BlockedAddress(String);
 
-impl Reach {
+impl FetchReach {
     /// A client for one URL.
     ///
     /// # Errors
     /// The URL or the proxy is at an address that is not connected to, the proxy cannot be used, or the host
     /// has no certificates.
-    pub(super) fn client(&self, url: &str, trust: Trust) -> Result<reqwest::Client, Error> {
+    pub(super) fn client(&self, url: &str, trust: TrustBase) -> Result<reqwest::Client, MediaError> {
         let failed =
-            |error: reqwest::Error| Error::Failed(format!("{url}: {}", super::fetch::innermost(&error)));
+            |error: reqwest::Error| MediaError::Failed(format!("{url}: {}", super::fetch::innermost(&error)));
         for place in std::iter::once(url).chain(self.proxy.as_deref()) {
             if let Some(why) = parsed(place).and_then(|place| self.networks.url_refusal(place.as_str())) {
-                return Err(Error::Failed(format!("{place}: {why}")));
+                return Err(MediaError::Failed(format!("{place}: {why}")));
             }
         }
         let networks = Arc::clone(&self.networks);
@@ -61,17 +61,19 @@ impl Reach {
             .connect_timeout(CONNECT_WITHIN)
             .read_timeout(SILENT_MAX)
             // Without a checksum TLS is all there is: a redirect does not lead out of it.
-            .https_only(trust == Trust::Tls && url.starts_with("https://"))
+            .https_only(trust == TrustBase::Tls && url.starts_with("https://"))
             .redirect(Policy::custom(move |attempt| {
                 if attempt.previous().len() > REDIRECTS_MAX {
-                    return attempt.error(Refused(format!("more than {REDIRECTS_MAX} redirects")));
+                    return attempt.error(BlockedAddress(format!("more than {REDIRECTS_MAX} redirects")));
                 }
                 match networks.url_refusal(attempt.url().as_str()) {
-                    Some(why) => attempt.error(Refused(format!("it redirects to another place: {why}"))),
+                    Some(why) => {
+                        attempt.error(BlockedAddress(format!("it redirects to another place: {why}")))
+                    }
                     None => attempt.follow(),
                 }
             }))
-            .dns_resolver(Arc::new(Resolver(Arc::clone(&self.networks))))
+            .dns_resolver(Arc::new(FilteringResolver(Arc::clone(&self.networks))))
             .user_agent(concat!("metalwright/", env!("CARGO_PKG_VERSION")));
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(reqwest::Proxy::all(proxy).map_err(failed)?);
@@ -90,7 +92,7 @@ fn parsed(url: &str) -> Option<reqwest::Url> {
 pub(super) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if error.is::<Refused>() {
+        if error.is::<BlockedAddress>() {
             return true;
         }
         cause = error.source();
@@ -100,9 +102,9 @@ pub(super) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
 
 /// Resolves names as the system does, and leaves out what is not connected to.
 #[derive(Debug)]
-struct Resolver(Arc<FetchNetworks>);
+struct FilteringResolver(Arc<FetchNetworks>);
 
-impl Resolve for Resolver {
+impl Resolve for FilteringResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let networks = Arc::clone(&self.0);
         Box::pin(async move {
@@ -113,21 +115,25 @@ impl Resolve for Resolver {
     }
 }
 
-fn allowed(networks: &FetchNetworks, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
+fn allowed(
+    networks: &FetchNetworks,
+    name: &str,
+    found: Vec<SocketAddr>,
+) -> Result<Vec<SocketAddr>, BlockedAddress> {
     let why = found.first().and_then(|first| networks.refusal(first.ip()));
     let allowed: Vec<SocketAddr> =
         found.into_iter().filter(|address| networks.refusal(address.ip()).is_none()).collect();
     match why {
-        Some(why) if allowed.is_empty() => Err(Refused(format!("{name} is at another place: {why}"))),
+        Some(why) if allowed.is_empty() => Err(BlockedAddress(format!("{name} is at another place: {why}"))),
         _ => Ok(allowed),
     }
 }
 
 /// As an operator writes it whose mirror is on the same host.
 #[cfg(test)]
-pub(super) fn on_loopback() -> Reach {
+pub(super) fn on_loopback() -> FetchReach {
     let networks = FetchNetworks::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    Reach { networks: Arc::new(networks), ..Reach::default() }
+    FetchReach { networks: Arc::new(networks), ..FetchReach::default() }
 }
 
 #[cfg(test)]
@@ -150,8 +156,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_is_at_a_loopback_address_does_not_resolve() {
-        let resolve =
-            |networks: FetchNetworks| Resolver(Arc::new(networks)).resolve("localhost".parse().unwrap());
+        let resolve = |networks: FetchNetworks| {
+            FilteringResolver(Arc::new(networks)).resolve("localhost".parse().unwrap())
+        };
         let why = resolve(FetchNetworks::default()).await.err().unwrap();
         assert!(is_refused(&*why) && why.to_string().contains("artifacts.fetch_from"), "{why}");
         let listed = ["127.0.0.0/8", "::1"].map(|network| network.parse().unwrap());
@@ -161,12 +168,13 @@ mod tests {
     #[test]
     fn an_address_is_refused_in_every_spelling_and_as_a_proxy() {
         drop(rustls::crypto::ring::default_provider().install_default());
-        let reach = |proxy: Option<&str>| Reach { proxy: proxy.map(str::to_owned), ..Reach::default() };
+        let reach =
+            |proxy: Option<&str>| FetchReach { proxy: proxy.map(str::to_owned), ..FetchReach::default() };
         for url in ["http://2130706433/x", "http://0x7f.1/x", "http://127.1/x", "http://[::ffff:7f00:1]/x"] {
-            let why = reach(None).client(url, Trust::Checksum).unwrap_err().to_string();
+            let why = reach(None).client(url, TrustBase::Checksum).unwrap_err().to_string();
             assert!(why.contains("artifacts.fetch_from"), "{url}: {why}");
         }
-        assert!(reach(Some("http://127.0.0.1:3128")).client("http://mirror/x", Trust::Tls).is_err());
-        assert!(reach(Some("http://10.0.0.4:3128")).client("http://mirror/x", Trust::Tls).is_ok());
+        assert!(reach(Some("http://127.0.0.1:3128")).client("http://mirror/x", TrustBase::Tls).is_err());
+        assert!(reach(Some("http://10.0.0.4:3128")).client("http://mirror/x", TrustBase::Tls).is_ok());
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Manifest;
+use super::TreeManifest;
 use crate::model::TreeRepository;
 
-/// Most repositories that are told of one tree.
+/// Most repositories listed of one tree.
 const REPOSITORIES_MAX: usize = 32;
 
 /// The repositories in a tree: those of apt by their suites, those of yum by `repodata`.
-pub fn found(manifest: &Manifest) -> Vec<TreeRepository> {
+pub fn found(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let mut found = yum(manifest);
     found.extend(apt(manifest));
     found.truncate(REPOSITORIES_MAX);
@@ -18,18 +18,17 @@ pub fn found(manifest: &Manifest) -> Vec<TreeRepository> {
 
 /// A tree with `.treeinfo` is what Anaconda installs from: it finds the variants (`BaseOS`, `AppStream`)
 /// itself.
-fn yum(manifest: &Manifest) -> Vec<TreeRepository> {
-    let files = || manifest.entries.keys();
-    let has = |path: String| manifest.contains(&path);
+fn yum(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let repository = |path: &str, install_source: bool| TreeRepository {
         package_type: "yum".to_owned(),
         path: path.to_owned(),
         install_source,
-        signed: has(joined(path, "repodata/repomd.xml.asc")),
+        signed: manifest.contains(&joined(path, "repodata/repomd.xml.asc")),
         ..TreeRepository::default()
     };
-    let indexed: BTreeSet<&str> = files().filter_map(|path| above(path, "repodata/repomd.xml")).collect();
-    let trees: BTreeSet<&str> = files().filter_map(|path| above(path, ".treeinfo")).collect();
+    let indexed: BTreeSet<&str> =
+        manifest.entries.keys().filter_map(|path| above(path, "repodata/repomd.xml")).collect();
+    let trees: BTreeSet<&str> = manifest.entries.keys().filter_map(|path| above(path, ".treeinfo")).collect();
     // The tree of a medium has an index only in its variants.
     let installs =
         trees.iter().filter(|tree| indexed.iter().any(|path| tree.is_empty() || path.starts_with(**tree)));
@@ -38,8 +37,8 @@ fn yum(manifest: &Manifest) -> Vec<TreeRepository> {
     installs.iter().map(|path| repository(path, true)).chain(plain).collect()
 }
 
-/// `dists/bookworm/Release`, with the components that have an index beside it.
-fn apt(manifest: &Manifest) -> Vec<TreeRepository> {
+/// `dists/bookworm/PackRelease`, with the components that have an index beside it.
+fn apt(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let mut suites: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for path in manifest.entries.keys() {
         let Some((folder, rest)) = split_at_dists(path) else { continue };
@@ -61,18 +60,20 @@ fn apt(manifest: &Manifest) -> Vec<TreeRepository> {
         let dists = joined(folder, "dists");
         has(format!("{dists}/{suite}/Release")) || has(format!("{dists}/{suite}/InRelease"))
     });
-    let repository = |((folder, suite), components): ((&str, &str), BTreeSet<&str>)| {
-        let dists = joined(folder, "dists");
-        TreeRepository {
-            package_type: "apt".to_owned(),
-            path: folder.to_owned(),
-            distribution: suite.to_owned(),
-            install_source: !components.is_empty(),
-            components: components.into_iter().map(str::to_owned).collect(),
-            signed: has(format!("{dists}/{suite}/InRelease")) || has(format!("{dists}/{suite}/Release.gpg")),
-        }
-    };
-    released.map(repository).collect()
+    released
+        .map(|((folder, suite), components): ((&str, &str), BTreeSet<&str>)| {
+            let dists = joined(folder, "dists");
+            TreeRepository {
+                package_type: "apt".to_owned(),
+                path: folder.to_owned(),
+                distribution: suite.to_owned(),
+                install_source: !components.is_empty(),
+                components: components.into_iter().map(str::to_owned).collect(),
+                signed: has(format!("{dists}/{suite}/InRelease"))
+                    || has(format!("{dists}/{suite}/Release.gpg")),
+            }
+        })
+        .collect()
 }
 
 /// The folder above `end`: of `a/b/.treeinfo` it is `a/b`.
@@ -96,12 +97,12 @@ fn joined(folder: &str, rest: &str) -> String {
 mod tests {
     use super::*;
 
-    fn tree(paths: &[&str]) -> Manifest {
+    fn tree(paths: &[&str]) -> TreeManifest {
         let entries = paths.iter().map(|path| match path.split_once(" -> ") {
             Some((path, target)) => (path.to_owned(), format!("-> {target}")),
             None => ((*path).to_owned(), "0".repeat(64)),
         });
-        Manifest { entries: entries.collect(), ..Manifest::default() }
+        TreeManifest { entries: entries.collect(), ..TreeManifest::default() }
     }
 
     #[test]

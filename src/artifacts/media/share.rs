@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Folder, Job, Manifest};
+use super::{MediaFolder, MediaJob, TreeManifest};
 
 /// Smaller files are not worth the work.
 const BYTES_MIN: u64 = 64 << 10;
@@ -23,9 +23,9 @@ const CHUNK_BYTES: usize = 256 << 10;
 /// # Errors
 /// The job was stopped, or the directory cannot be read. What cannot be shared stays as it is.
 pub(super) fn with_others(
-    folder: &Folder,
-    (tree, manifest): (&Path, &Manifest),
-    job: &Job,
+    folder: &MediaFolder,
+    (tree, manifest): (&Path, &TreeManifest),
+    job: &MediaJob,
 ) -> io::Result<u64> {
     let mut wanted: HashMap<&str, Vec<&str>> = HashMap::new();
     for (path, digest) in manifest.entries.iter().filter(|(_, entry)| !entry.starts_with("->")) {
@@ -54,7 +54,7 @@ pub(super) fn with_others(
 }
 
 /// The lists of the trees that have their place.
-fn others(folder: &Folder) -> io::Result<impl Iterator<Item = Manifest>> {
+fn others(folder: &MediaFolder) -> io::Result<impl Iterator<Item = TreeManifest>> {
     let entries = match fs::read_dir(folder.trees()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         entries => Some(entries?),
@@ -107,21 +107,21 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::artifacts::media::Brought;
+    use crate::artifacts::media::FetchedTree;
     use crate::model::ArtifactKind;
 
-    fn job() -> Job {
-        Job::new(CancellationToken::new())
+    fn job() -> MediaJob {
+        MediaJob::new(CancellationToken::new())
     }
 
-    fn brought(folder: &Folder, files: &[(&str, &str)]) -> (Brought, u64) {
+    fn brought(folder: &MediaFolder, files: &[(&str, &str)]) -> (FetchedTree, u64) {
         let tree = folder.new_tree().unwrap();
         for (path, text) in files {
             fs::write(tree.join(path), text).unwrap();
         }
-        let manifest = Manifest::of(&tree, ArtifactKind::Tree, &job()).unwrap();
+        let manifest = TreeManifest::of(&tree, ArtifactKind::Tree, &job()).unwrap();
         let saved = with_others(folder, (&tree, &manifest), &job()).unwrap();
-        (Brought { tree, manifest }, saved)
+        (FetchedTree { tree, manifest }, saved)
     }
 
     fn inode(path: &Path) -> u64 {
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn equal_files_of_two_trees_are_one_on_the_disk_and_outlive_either_tree() {
         let outer = tempfile::tempdir().unwrap();
-        let folder = Folder::at(outer.path().join("media"));
+        let folder = MediaFolder::at(outer.path().join("media"));
         let large = "x".repeat(100_000);
         let (first, saved) = brought(&folder, &[("bash.rpm", &large), ("small", "x")]);
         assert_eq!(saved, 0);
@@ -141,7 +141,7 @@ mod tests {
         let second_place = folder.install(&second).unwrap();
         assert_eq!(inode(&first.join("bash.rpm")), inode(&second_place.join("b.rpm")));
         assert_ne!(inode(&first.join("small")), inode(&second_place.join("small")));
-        assert_eq!(Manifest::of(&second_place, ArtifactKind::Tree, &job()).unwrap(), second.manifest);
+        assert_eq!(TreeManifest::of(&second_place, ArtifactKind::Tree, &job()).unwrap(), second.manifest);
         fs::remove_dir_all(first).unwrap();
         assert_eq!(fs::read_to_string(second_place.join("b.rpm")).unwrap(), large);
     }
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_file_that_has_been_damaged_is_not_shared() {
         let outer = tempfile::tempdir().unwrap();
-        let folder = Folder::at(outer.path().join("media"));
+        let folder = MediaFolder::at(outer.path().join("media"));
         let large = "x".repeat(100_000);
         let (first, _) = brought(&folder, &[("bash.rpm", &large)]);
         let place = folder.install(&first).unwrap();

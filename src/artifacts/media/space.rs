@@ -29,15 +29,18 @@ pub fn check(folder: &Path, needed: u64) -> io::Result<()> {
     if free >= needed.saturating_add(KEPT_BYTES) {
         return Ok(());
     }
-    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     let text = format!(
         "the disk of {} is too full: {} MiB are needed and {} MiB kept free, and there are {} MiB",
         folder.display(),
-        mib(needed),
-        mib(KEPT_BYTES),
-        mib(free)
+        mebibytes(needed),
+        mebibytes(KEPT_BYTES),
+        mebibytes(free)
     );
     Err(io::Error::new(io::ErrorKind::StorageFull, text))
+}
+
+fn mebibytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }
 
 /// Puts what was written to the disk of `path` there for good.

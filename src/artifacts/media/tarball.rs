@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use tar::{Archive, EntryType};
 
-use super::tree::{LinkTo, Sink};
+use super::tree::{LinkTarget, TreeSink};
 
 /// Most bytes of padding after the last file.
 const PADDING_BYTES_MAX: u64 = 64 << 20;
@@ -14,7 +14,7 @@ const PADDING_BYTES_MAX: u64 = 64 << 20;
 ///
 /// # Errors
 /// It is damaged or cut short, or the sink refuses.
-pub fn unpack(input: impl Read, sink: &mut dyn Sink) -> io::Result<()> {
+pub fn unpack(input: impl Read, sink: &mut dyn TreeSink) -> io::Result<()> {
     let mut archive = Archive::new(input);
     let mut entries = 0;
     for entry in archive.entries()? {
@@ -28,7 +28,7 @@ pub fn unpack(input: impl Read, sink: &mut dyn Sink) -> io::Result<()> {
                 let target = entry.link_name_bytes().unwrap_or_default();
                 let target = text(&target)?;
                 let hard = kind == EntryType::Link;
-                sink.link(&path, if hard { LinkTo::Hard(target) } else { LinkTo::Symbolic(target) })?;
+                sink.link(&path, if hard { LinkTarget::Hard(target) } else { LinkTarget::Symbolic(target) })?;
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 let bytes = entry.size();
@@ -46,6 +46,6 @@ pub fn unpack(input: impl Read, sink: &mut dyn Sink) -> io::Result<()> {
 }
 
 fn text(bytes: &[u8]) -> io::Result<String> {
-    let wrong = |_| io::Error::other(format!("{:?} is not named in UTF-8", String::from_utf8_lossy(bytes)));
-    String::from_utf8(bytes.to_vec()).map_err(wrong)
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| io::Error::other(format!("{:?} is not named in UTF-8", String::from_utf8_lossy(bytes))))
 }

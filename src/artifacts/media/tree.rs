@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2};
 use nix::sys::stat::Mode;
 
-use super::{Job, space};
+use super::{MediaJob, space};
 
 /// Most parts of a path.
 const DEPTH_MAX: usize = 64;
@@ -27,14 +27,14 @@ const FOLDER_MODE: u32 = 0o755;
 
 /// What a tree may have at most.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct TreeLimits {
     /// Files, folders and links together.
     pub entries: usize,
     /// Bytes of all files.
     pub bytes: u64,
 }
 
-impl Limits {
+impl TreeLimits {
     /// Entries of a tree; the largest Debian image has some ten thousand.
     pub const ENTRIES_MAX: usize = 1_000_000;
     /// How many times its own size a source may unpack to, and what is free of that. What packs better than
@@ -42,15 +42,15 @@ impl Limits {
     const RATIO_MAX: u64 = 64;
     const FREE_BYTES: u64 = 1 << 30;
 
-    /// Of a source of so many bytes.
+    /// Limits for a source of so many bytes.
     pub fn for_source(bytes: u64) -> Self {
         let bytes = bytes.saturating_mul(Self::RATIO_MAX).saturating_add(Self::FREE_BYTES);
-        Limits { entries: Self::ENTRIES_MAX, bytes }
+        TreeLimits { entries: Self::ENTRIES_MAX, bytes }
     }
 }
 
-/// Who is told what an image or tarball holds. Paths are relative; they are looked at by whoever writes.
-pub trait Sink {
+/// Receives the entries of an image or tarball. Paths are relative; the writer checks them.
+pub trait TreeSink {
     /// # Errors
     /// It cannot be, or the disk refuses: reading ends.
     fn folder(&mut self, path: &str) -> io::Result<()>;
@@ -58,19 +58,19 @@ pub trait Sink {
     /// A file of so many bytes.
     ///
     /// # Errors
-    /// As [`Sink::folder`].
+    /// As [`TreeSink::folder`].
     fn file(&mut self, path: &str, content: (u64, &mut dyn Read)) -> io::Result<()>;
 
     /// A link; `target` as it was written.
     ///
     /// # Errors
-    /// As [`Sink::folder`].
-    fn link(&mut self, path: &str, target: LinkTo) -> io::Result<()>;
+    /// As [`TreeSink::folder`].
+    fn link(&mut self, path: &str, target: LinkTarget) -> io::Result<()>;
 }
 
 /// Where a link leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkTo {
+pub enum LinkTarget {
     /// A symbolic link, relative to where it is.
     Symbolic(String),
     /// Another name of a file that came before, by its path.
@@ -80,8 +80,8 @@ pub enum LinkTo {
 /// Writes into one directory.
 pub struct TreeWriter {
     root: PathBuf,
-    limits: Limits,
-    job: Job,
+    limits: TreeLimits,
+    job: MediaJob,
     entries: usize,
     bytes: u64,
     unlooked: u64,
@@ -90,7 +90,7 @@ pub struct TreeWriter {
 
 impl TreeWriter {
     /// `root` is empty and nobody else's.
-    pub fn new(root: &Path, limits: Limits, job: Job) -> Self {
+    pub fn new(root: &Path, limits: TreeLimits, job: MediaJob) -> Self {
         let root = root.to_owned();
         TreeWriter { root, limits, job, entries: 0, bytes: 0, unlooked: 0, links: Vec::new() }
     }
@@ -112,14 +112,15 @@ impl TreeWriter {
             made.map_err(|error| io::Error::new(error.kind(), format!("the link {path}: {error}")))?;
         }
         let root = open(&self.root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let how = || {
-            OpenHow::new()
-                .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
-                .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS)
-        };
         for (path, target) in &self.links {
             self.job.check()?;
-            match openat2(&root, path.as_str(), how()) {
+            match openat2(
+                &root,
+                path.as_str(),
+                OpenHow::new()
+                    .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
+                    .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS),
+            ) {
                 // One that leads nowhere is kept: a part of a distribution's tree often has some.
                 Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR) => {}
                 Err(Errno::EXDEV) => return Err(leaves(path, target)),
@@ -180,7 +181,7 @@ impl TreeWriter {
     }
 }
 
-impl Sink for TreeWriter {
+impl TreeSink for TreeWriter {
     fn folder(&mut self, path: &str) -> io::Result<()> {
         self.count()?;
         let path = clean(path)?;
@@ -191,12 +192,10 @@ impl Sink for TreeWriter {
         self.count()?;
         let path = clean(path)?;
         let place = self.place(&path)?;
-        let create = || OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&place);
-        let mut file = match create() {
+        let mut file = match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&place) {
             // Of two files with one path the later counts, as for tar.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_file(&place).and_then(|()| create())
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(&place)
+                .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&place)),
             other => other,
         }
         .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
@@ -204,17 +203,17 @@ impl Sink for TreeWriter {
             .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
     }
 
-    fn link(&mut self, path: &str, target: LinkTo) -> io::Result<()> {
+    fn link(&mut self, path: &str, target: LinkTarget) -> io::Result<()> {
         self.count()?;
         let path = clean(path)?;
         let place = self.place(&path)?;
         match target {
-            LinkTo::Hard(to) => {
+            LinkTarget::Hard(to) => {
                 let to = clean(&to)?;
                 let linked = fs::hard_link(self.root.join(&to), &place);
                 linked.map_err(|error| io::Error::new(error.kind(), format!("{path} -> {to}: {error}")))
             }
-            LinkTo::Symbolic(to) => {
+            LinkTarget::Symbolic(to) => {
                 if !stays_inside(&path, &to) {
                     return Err(leaves(&path, &to));
                 }
@@ -235,22 +234,25 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// A path of an archive as one inside the tree.
 fn clean(path: &str) -> io::Result<String> {
-    let refused = |why: &str| Err(io::Error::other(format!("the path {path:?} {why}")));
     if path.starts_with('/') {
-        return refused("is absolute");
+        return path_error(path, "is absolute");
     }
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     if parts.contains(&"..") {
-        return refused("leaves the tree");
+        return path_error(path, "leaves the tree");
     }
     if path.chars().any(char::is_control) {
-        return refused("has control characters");
+        return path_error(path, "has control characters");
     }
     let long = path.len() > PATH_BYTES_MAX || parts.iter().any(|part| part.len() > NAME_BYTES_MAX);
     if long || parts.len() > DEPTH_MAX {
-        return refused("is too long");
+        return path_error(path, "is too long");
     }
     Ok(parts.join("/"))
+}
+
+fn path_error(path: &str, why: &str) -> io::Result<String> {
+    Err(io::Error::other(format!("the path {path:?} {why}")))
 }
 
 /// Whether a link leads to something below the root, as far as its text says.
@@ -277,7 +279,7 @@ mod tests {
     use super::*;
 
     fn writer(root: &Path) -> TreeWriter {
-        TreeWriter::new(root, Limits { entries: 8, bytes: 100 }, Job::new(CancellationToken::new()))
+        TreeWriter::new(root, TreeLimits { entries: 8, bytes: 100 }, MediaJob::new(CancellationToken::new()))
     }
 
     fn write(writer: &mut TreeWriter, path: &str, text: &str) -> io::Result<()> {
@@ -288,11 +290,11 @@ mod tests {
     fn files_and_links_that_stay_inside_are_kept() {
         let root = tempfile::tempdir().unwrap();
         let mut writer = writer(root.path());
-        writer.link("debian", LinkTo::Symbolic(".".into())).unwrap();
+        writer.link("debian", LinkTarget::Symbolic(".".into())).unwrap();
         write(&mut writer, "./pool/a/x.deb", "x").unwrap();
-        writer.link("pool/b", LinkTo::Symbolic("../pool/a".into())).unwrap();
-        writer.link("same", LinkTo::Hard("pool/a/x.deb".into())).unwrap();
-        writer.link("gone", LinkTo::Symbolic("nowhere".into())).unwrap();
+        writer.link("pool/b", LinkTarget::Symbolic("../pool/a".into())).unwrap();
+        writer.link("same", LinkTarget::Hard("pool/a/x.deb".into())).unwrap();
+        writer.link("gone", LinkTarget::Symbolic("nowhere".into())).unwrap();
         write(&mut writer, "pool/a/x.deb", "later").unwrap();
         writer.finish().unwrap();
         let read = |path: &str| fs::read_to_string(root.path().join(path)).unwrap();
@@ -311,11 +313,11 @@ mod tests {
         }
         for target in ["/etc/passwd", "..", "../x", "a/../../x", ""] {
             let root = tempfile::tempdir().unwrap();
-            let link = writer(root.path()).link("link", LinkTo::Symbolic(target.into()));
+            let link = writer(root.path()).link("link", LinkTarget::Symbolic(target.into()));
             assert!(link.is_err(), "{target:?}");
         }
         let root = tempfile::tempdir().unwrap();
-        assert!(writer(root.path()).link("x", LinkTo::Hard("../../etc/passwd".into())).is_err());
+        assert!(writer(root.path()).link("x", LinkTarget::Hard("../../etc/passwd".into())).is_err());
     }
 
     #[test]
@@ -325,8 +327,8 @@ mod tests {
         fs::create_dir(&root).unwrap();
         let mut writer = writer(&root);
         // By its text each stays inside: `up` is the root, and `out` goes above it.
-        writer.link("a/b/up", LinkTo::Symbolic("../..".into())).unwrap();
-        writer.link("a/b/out", LinkTo::Symbolic("up/..".into())).unwrap();
+        writer.link("a/b/up", LinkTarget::Symbolic("../..".into())).unwrap();
+        writer.link("a/b/out", LinkTarget::Symbolic("up/..".into())).unwrap();
         let error = writer.finish().unwrap_err().to_string();
         assert!(error.contains("a/b/out -> up/.. leaves the tree"), "{error}");
     }
@@ -337,7 +339,7 @@ mod tests {
         let root = outer.path().join("tree");
         fs::create_dir_all(root.join("inner")).unwrap();
         let mut writer = writer(&root);
-        writer.link("door", LinkTo::Symbolic("inner".into())).unwrap();
+        writer.link("door", LinkTarget::Symbolic("inner".into())).unwrap();
         write(&mut writer, "door/x", "x").unwrap();
         assert!(writer.finish().is_err(), "both a link and a folder");
         assert!(!root.join("inner/x").exists());

@@ -4,7 +4,7 @@
 use include_dir::{Dir, DirEntry, include_dir};
 use jiff::Timestamp;
 
-use crate::catalog::content::{File, Pack, Release, load};
+use crate::catalog::content::{Pack, PackFile, PackRelease, load};
 use crate::model::Problem;
 
 static FOLDERS: [(&str, Dir<'static>); 4] = [
@@ -23,16 +23,16 @@ pub fn core(now: Timestamp) -> Result<Pack, Vec<(String, Problem)>> {
     for (folder, dir) in &FOLDERS {
         collect(folder, dir, &mut files);
     }
-    load(Release { name: "core", version: env!("CARGO_PKG_VERSION") }, &files, now)
+    load(PackRelease { name: "core", version: env!("CARGO_PKG_VERSION") }, &files, now)
 }
 
-fn collect(folder: &str, dir: &Dir<'static>, files: &mut Vec<File>) {
+fn collect(folder: &str, dir: &Dir<'static>, files: &mut Vec<PackFile>) {
     for entry in dir.entries() {
         match entry {
             DirEntry::Dir(inner) => collect(folder, inner, files),
             DirEntry::File(file) => {
                 let path = format!("{folder}/{}", file.path().to_string_lossy());
-                files.push(File { path, body: file.contents().to_vec() });
+                files.push(PackFile { path, body: file.contents().to_vec() });
             }
         }
     }

@@ -17,14 +17,14 @@ pub const FILE_BYTES_MAX: usize = 2 << 20;
 
 /// One file of a pack: its path below the pack's root, with `/` between the parts.
 #[derive(Clone, Debug)]
-pub struct File {
+pub struct PackFile {
     pub path: String,
     pub body: Vec<u8>,
 }
 
 /// What a pack is called.
 #[derive(Clone, Copy, Debug)]
-pub struct Release<'a> {
+pub struct PackRelease<'a> {
     pub name: &'a str,
     pub version: &'a str,
 }
@@ -46,15 +46,15 @@ impl Pack {
 }
 
 /// What is the same for all objects of a pack.
-struct Stamp {
+struct PackStamp {
     source: String,
     now: Timestamp,
 }
 
-type Reader = fn(Value, &Stamp) -> Result<Object, Vec<Problem>>;
+type ObjectReader = fn(Value, &PackStamp) -> Result<Object, Vec<Problem>>;
 
 /// Folder of YAML files → what is in them.
-const FOLDERS: [(&str, Reader); 7] = [
+const FOLDERS: [(&str, ObjectReader); 7] = [
     ("bootenvs/", object::<Bootenv>),
     ("client_classes/", object::<ClientClass>),
     ("workflows/params/", object::<Param>),
@@ -70,15 +70,19 @@ const TEMPLATES: &str = "templates/";
 ///
 /// # Errors
 /// Every fault of every file, with the file's path; within a list the pointer begins with the place.
-pub fn load(release: Release<'_>, files: &[File], now: Timestamp) -> Result<Pack, Vec<(String, Problem)>> {
+pub fn load(
+    release: PackRelease<'_>,
+    files: &[PackFile],
+    now: Timestamp,
+) -> Result<Pack, Vec<(String, Problem)>> {
     if files.len() > FILES_MAX {
         let what = format!("the pack has {} files: at most {FILES_MAX} are read", files.len());
         return Err(vec![(String::new(), Problem::new("", what))]);
     }
     let pack =
         Pack { name: release.name.to_owned(), version: release.version.to_owned(), objects: Vec::new() };
-    let stamp = Stamp { source: pack.source(), now };
-    let mut order: Vec<&File> = files.iter().collect();
+    let stamp = PackStamp { source: pack.source(), now };
+    let mut order: Vec<&PackFile> = files.iter().collect();
     order.sort_by(|a, b| a.path.cmp(&b.path));
     let (mut objects, mut faults) = (Vec::new(), Vec::new());
     for file in order {
@@ -93,7 +97,7 @@ pub fn load(release: Release<'_>, files: &[File], now: Timestamp) -> Result<Pack
     }
 }
 
-fn read(file: &File, stamp: &Stamp) -> Result<Vec<Object>, Vec<Problem>> {
+fn read(file: &PackFile, stamp: &PackStamp) -> Result<Vec<Object>, Vec<Problem>> {
     if file.body.len() > FILE_BYTES_MAX {
         return Err(fault(format!("longer than {FILE_BYTES_MAX} bytes")));
     }
@@ -121,7 +125,7 @@ fn read(file: &File, stamp: &Stamp) -> Result<Vec<Object>, Vec<Problem>> {
     }
 }
 
-fn list(items: Vec<Value>, reader: Reader, stamp: &Stamp) -> Result<Vec<Object>, Vec<Problem>> {
+fn list(items: Vec<Value>, reader: ObjectReader, stamp: &PackStamp) -> Result<Vec<Object>, Vec<Problem>> {
     let (mut objects, mut faults) = (Vec::new(), Vec::new());
     for (i, item) in items.into_iter().enumerate() {
         match reader(item, stamp) {
@@ -134,7 +138,7 @@ fn list(items: Vec<Value>, reader: Reader, stamp: &Stamp) -> Result<Vec<Object>,
     if faults.is_empty() { Ok(objects) } else { Err(faults) }
 }
 
-fn object<T: Noun>(body: Value, stamp: &Stamp) -> Result<Object, Vec<Problem>> {
+fn object<T: Noun>(body: Value, stamp: &PackStamp) -> Result<Object, Vec<Problem>> {
     let input = parse_input::<T>(body)?;
     let Some(key) = input.spec.key() else {
         return Err(fault(format!("a {} is not content", T::KIND)));
@@ -161,13 +165,13 @@ mod tests {
     use super::*;
     use crate::model::Kind;
 
-    fn file(path: &str, body: &str) -> File {
-        File { path: path.to_owned(), body: body.as_bytes().to_vec() }
+    fn file(path: &str, body: &str) -> PackFile {
+        PackFile { path: path.to_owned(), body: body.as_bytes().to_vec() }
     }
 
-    fn load_files(files: &[File]) -> Result<Pack, Vec<String>> {
+    fn load_files(files: &[PackFile]) -> Result<Pack, Vec<String>> {
         let told = |(path, problem)| format!("{path} {problem}");
-        load(Release { name: "site", version: "1.2.3" }, files, Timestamp::UNIX_EPOCH)
+        load(PackRelease { name: "site", version: "1.2.3" }, files, Timestamp::UNIX_EPOCH)
             .map_err(|faults| faults.into_iter().map(told).collect())
     }
 

@@ -8,4 +8,4 @@ mod core;
 mod files;
 
 pub use core::core;
-pub use files::{FILE_BYTES_MAX, FILES_MAX, File, Pack, Release, load};
+pub use files::{FILE_BYTES_MAX, FILES_MAX, Pack, PackFile, PackRelease, load};

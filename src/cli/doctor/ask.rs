@@ -13,8 +13,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
-use crate::listen::{Protocol, explain_bind};
-use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, MessageType, Packet, codes, encode_listed, parse};
+use crate::port_owner::{PortProtocol, explain_bind};
+use crate::proto::dhcp4::{DATAGRAM_BYTES_MAX, DhcpPacket, MessageType, codes, encode_listed, parse};
 
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
@@ -27,7 +27,7 @@ const WANTED: [u8; 3] = [codes::SUBNET_MASK, codes::ROUTERS, codes::BOOTFILE_NAM
 
 /// What one server offered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
+pub struct OfferAnswer {
     /// What it calls itself.
     pub server: Ipv4Addr,
     /// Where the packet came from.
@@ -41,12 +41,12 @@ pub struct Answer {
 /// # Errors
 /// The port of DHCP clients is taken or may not be had, frames may not be seen, or there is no such
 /// interface.
-pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<Answer>> {
-    let client = Client::open(interface)?;
+pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<OfferAnswer>> {
+    let client = ProbeClient::open(interface)?;
     let discover = discover()?;
     client.udp.send_to(&encode_listed(&discover), (Ipv4Addr::BROADCAST, SERVER_PORT)).await?;
     let deadline = Instant::now() + within;
-    let mut answers: Vec<Answer> = Vec::new();
+    let mut answers: Vec<OfferAnswer> = Vec::new();
     while answers.len() < ANSWERS_MAX {
         let Ok(received) = timeout_at(deadline, client.hear()).await else { break };
         let (datagram, from) = received?;
@@ -58,7 +58,7 @@ pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<Answer>> {
 }
 
 /// The sockets of a client on one interface.
-struct Client {
+struct ProbeClient {
     udp: UdpSocket,
     /// Frames that leave this host: a server on it may answer by them, and they do not come back as
     /// datagrams.
@@ -66,8 +66,8 @@ struct Client {
     interface: usize,
 }
 
-impl Client {
-    fn open(interface: &str) -> io::Result<Client> {
+impl ProbeClient {
+    fn open(interface: &str) -> io::Result<ProbeClient> {
         let index = nix::net::if_::if_nametoindex(interface)
             .map_err(|_| io::Error::other(format!("there is no interface {interface}")))?;
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
@@ -76,8 +76,8 @@ impl Client {
         socket.set_nonblocking(true)?;
         socket.bind_device(Some(interface.as_bytes()))?;
         let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
-        socket.bind(&any.into()).map_err(|error| explain_bind(error, Protocol::Udp, CLIENT_PORT))?;
-        Ok(Client {
+        socket.bind(&any.into()).map_err(|error| explain_bind(error, PortProtocol::Udp, CLIENT_PORT))?;
+        Ok(ProbeClient {
             udp: UdpSocket::from_std(socket.into())?,
             frames: frames().map_err(explain_frames)?,
             interface: usize::try_from(index).unwrap_or(0),
@@ -109,8 +109,8 @@ impl Client {
 
 /// The length of the next frame, and its interface.
 async fn hear_frame(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, usize)> {
-    let read = || Ok(recvfrom::<LinkAddr>(socket.as_raw_fd(), buffer)?);
-    let (bytes, from) = socket.async_io(Interest::READABLE, read).await?;
+    let (bytes, from) =
+        socket.async_io(Interest::READABLE, || Ok(recvfrom::<LinkAddr>(socket.as_raw_fd(), buffer)?)).await?;
     Ok((bytes, from.map_or(0, |from| from.ifindex())))
 }
 
@@ -130,22 +130,25 @@ fn frames() -> io::Result<UdpSocket> {
     const HEADER_TO_X: u32 = libc::BPF_LDX | libc::BPF_B | libc::BPF_MSH;
     const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
-    let step = |code: u32, (yes, no): (u8, u8), k: u32| SockFilter::new(code as u16, yes, no, k);
     let protocol = i32::from((libc::ETH_P_ALL as u16).to_be());
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(socket2::Protocol::from(protocol)))?;
     socket.attach_filter(&[
-        step(LOAD_HALF, (0, 0), 12),
-        step(IF_EQUAL, (0, 6), 0x0800),
-        step(LOAD_BYTE, (0, 0), 14 + 9),
-        step(IF_EQUAL, (0, 4), 17),
-        step(HEADER_TO_X, (0, 0), 14),
-        step(LOAD_HALF_BEHIND_X, (0, 0), 14),
-        step(IF_EQUAL, (0, 1), u32::from(SERVER_PORT)),
-        step(RETURN, (0, 0), 0x4_0000),
-        step(RETURN, (0, 0), 0),
+        filter_step(LOAD_HALF, (0, 0), 12),
+        filter_step(IF_EQUAL, (0, 6), 0x0800),
+        filter_step(LOAD_BYTE, (0, 0), 14 + 9),
+        filter_step(IF_EQUAL, (0, 4), 17),
+        filter_step(HEADER_TO_X, (0, 0), 14),
+        filter_step(LOAD_HALF_BEHIND_X, (0, 0), 14),
+        filter_step(IF_EQUAL, (0, 1), u32::from(SERVER_PORT)),
+        filter_step(RETURN, (0, 0), 0x4_0000),
+        filter_step(RETURN, (0, 0), 0),
     ])?;
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket.into())
+}
+
+fn filter_step(code: u32, (yes, no): (u8, u8), k: u32) -> SockFilter {
+    SockFilter::new(code as u16, yes, no, k)
 }
 
 /// Without frames a server on this host seems to be silent.
@@ -160,11 +163,11 @@ fn explain_frames(error: io::Error) -> io::Error {
 }
 
 /// From a hardware address that no card has, and to be answered by broadcast.
-fn discover() -> io::Result<Packet> {
+fn discover() -> io::Result<DhcpPacket> {
     let mut random = [0; 9];
     getrandom::fill(&mut random).map_err(io::Error::other)?;
     let [a, b, c, d, mac @ ..] = random;
-    let mut packet = Packet { xid: u32::from_be_bytes([a, b, c, d]), ..Packet::default() };
+    let mut packet = DhcpPacket { xid: u32::from_be_bytes([a, b, c, d]), ..DhcpPacket::default() };
     // Locally administered, unicast (IEEE 802).
     for (to, from) in packet.chaddr.iter_mut().zip([0x02].into_iter().chain(mac)) {
         *to = from;
@@ -175,17 +178,17 @@ fn discover() -> io::Result<Packet> {
     Ok(packet)
 }
 
-fn is_ours(reply: &Packet, discover: &Packet) -> bool {
+fn is_ours(reply: &DhcpPacket, discover: &DhcpPacket) -> bool {
     reply.op == 2
         && reply.xid == discover.xid
         && reply.chaddr == discover.chaddr
         && reply.message_type() == Some(MessageType::Offer)
 }
 
-fn read(reply: &Packet, from: Ipv4Addr) -> Answer {
+fn read(reply: &DhcpPacket, from: Ipv4Addr) -> OfferAnswer {
     let option = reply.options.get(codes::BOOTFILE_NAME);
     let file = option.unwrap_or(&reply.file);
-    Answer {
+    OfferAnswer {
         server: reply.server_identifier().unwrap_or(from),
         from,
         offered: reply.yiaddr,
@@ -216,7 +219,7 @@ mod tests {
     #[test]
     fn only_offers_to_our_own_question_count() {
         let asked = discover().unwrap();
-        let mut reply = Packet { op: 2, file: b"boot.efi".to_vec(), ..asked.clone() };
+        let mut reply = DhcpPacket { op: 2, file: b"boot.efi".to_vec(), ..asked.clone() };
         assert!(!is_ours(&reply, &asked), "it is no OFFER");
         reply.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Offer)]);
         assert!(is_ours(&reply, &asked) && !is_ours(&reply, &discover().unwrap()));

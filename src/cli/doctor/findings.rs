@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cli::doctor::ask::Answer;
+use crate::cli::doctor::ask::OfferAnswer;
 use crate::cli::doctor::host::{Host, HostInterface};
 use crate::cli::doctor::networks;
 use crate::cli::doctor::owners::finding;
@@ -47,18 +47,18 @@ pub(super) fn line(level: Level, what: impl Into<String>, found: impl Into<Strin
 
 /// All that is known.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub struct DoctorFacts<'a> {
     pub host: &'a Host,
     /// What the server says; `None` when it was not reached.
     pub status: Option<&'a DhcpStatus>,
     /// Why it was not.
     pub unreachable: Option<&'a str>,
     /// Who answered our own question, or why it could not be asked.
-    pub answers: Option<&'a Result<Vec<Answer>, String>>,
+    pub answers: Option<&'a Result<Vec<OfferAnswer>, String>>,
 }
 
 /// Everything worth saying about DHCP on these interfaces.
-pub fn all(facts: &Facts<'_>, names: &[String]) -> Vec<Finding> {
+pub fn all(facts: &DoctorFacts<'_>, names: &[String]) -> Vec<Finding> {
     let mut findings = server(facts);
     findings.extend(ports(facts));
     findings.extend(capabilities(facts));
@@ -76,7 +76,7 @@ pub fn all(facts: &Facts<'_>, names: &[String]) -> Vec<Finding> {
     findings
 }
 
-fn server(facts: &Facts<'_>) -> Vec<Finding> {
+fn server(facts: &DoctorFacts<'_>) -> Vec<Finding> {
     match (facts.status, facts.unreachable) {
         (Some(status), _) if status.service.enabled && !status.service.receives => {
             let what =
@@ -114,7 +114,7 @@ fn database(store: &StoreStatus) -> Option<Finding> {
     }
 }
 
-fn ports(facts: &Facts<'_>) -> Vec<Finding> {
+fn ports(facts: &DoctorFacts<'_>) -> Vec<Finding> {
     let proxies = facts.status.is_some_and(|status| {
         status.subnets.iter().any(|subnet| subnet.enabled && subnet.mode == SubnetMode::Proxy)
     });
@@ -135,7 +135,7 @@ fn ports(facts: &Facts<'_>) -> Vec<Finding> {
     findings
 }
 
-fn capabilities(facts: &Facts<'_>) -> Vec<Finding> {
+fn capabilities(facts: &DoctorFacts<'_>) -> Vec<Finding> {
     let has = facts.host.capabilities;
     let Some(status) = facts.status.filter(|status| status.service.enabled) else {
         let missing: Vec<&str> =
@@ -177,7 +177,7 @@ fn capabilities(facts: &Facts<'_>) -> Vec<Finding> {
     }]
 }
 
-fn interface(facts: &Facts<'_>, name: &str) -> Vec<Finding> {
+fn interface(facts: &DoctorFacts<'_>, name: &str) -> Vec<Finding> {
     let Some(interface) = facts.host.interface(name) else {
         let known: Vec<&str> = facts.host.interfaces.iter().map(|one| one.name.as_str()).collect();
         return vec![line(
@@ -215,7 +215,7 @@ fn link(interface: &HostInterface) -> Finding {
 }
 
 /// Relayed packets come by a way that the kernel may not take back (RFC 3704).
-fn reverse_path(facts: &Facts<'_>, interface: &HostInterface) -> Option<Finding> {
+fn reverse_path(facts: &DoctorFacts<'_>, interface: &HostInterface) -> Option<Finding> {
     let strict = facts.host.rp_filter.max(interface.rp_filter) == 1;
     let what = format!(
         "rp_filter is 1: packets of relays that are routed back by another interface are dropped unseen; \
@@ -275,7 +275,7 @@ fn servers(status: &DhcpStatus) -> Vec<Finding> {
     findings
 }
 
-fn answered(facts: &Facts<'_>, answers: &Result<Vec<Answer>, String>) -> Vec<Finding> {
+fn answered(facts: &DoctorFacts<'_>, answers: &Result<Vec<OfferAnswer>, String>) -> Vec<Finding> {
     let answers = match answers {
         Ok(answers) => answers,
         Err(why) => {
@@ -285,17 +285,28 @@ fn answered(facts: &Facts<'_>, answers: &Result<Vec<Answer>, String>) -> Vec<Fin
     if answers.is_empty() {
         return vec![line(Level::Warn, "asked", "nobody answered a DISCOVER of an unknown machine")];
     }
-    let is_ours = |answer: &Answer| {
-        facts.host.interfaces.iter().flat_map(|one| &one.addresses).any(|own| own.address == answer.server)
-    };
-    let said = |answer: &Answer| {
-        let boots =
-            answer.boot_file.as_ref().map(|file| format!(" and the boot file {file}")).unwrap_or_default();
-        let (level, whose) =
-            if is_ours(answer) { (Level::Ok, "this host") } else { (Level::Warn, "another server") };
-        line(level, "asked", format!("{whose}, {}, offers {}{boots}", answer.server, answer.offered))
-    };
-    answers.iter().map(said).collect()
+    answers
+        .iter()
+        .map(|answer: &OfferAnswer| {
+            let boots = answer
+                .boot_file
+                .as_ref()
+                .map(|file| format!(" and the boot file {file}"))
+                .unwrap_or_default();
+            let (level, whose) = if facts
+                .host
+                .interfaces
+                .iter()
+                .flat_map(|one| &one.addresses)
+                .any(|own| own.address == answer.server)
+            {
+                (Level::Ok, "this host")
+            } else {
+                (Level::Warn, "another server")
+            };
+            line(level, "asked", format!("{whose}, {}, offers {}{boots}", answer.server, answer.offered))
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -305,17 +316,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::doctor::host::{Capabilities, HostAddress, PortUse};
-    use crate::cli::doctor::owners::{PortOwner, Whose};
-    use crate::listen::Owner;
+    use crate::cli::doctor::host::{HostAddress, HostCapabilities, PortUse};
+    use crate::cli::doctor::owners::{PortOwner, ProcessOwner};
+    use crate::port_owner::PortProcess;
 
     fn owner(name: &str) -> PortOwner {
         let whose = match name {
-            "metalwright" => Whose::Ours,
-            "of another file" => Whose::Unknown,
-            _ => Whose::Anothers,
+            "metalwright" => ProcessOwner::Ours,
+            "of another file" => ProcessOwner::Unknown,
+            _ => ProcessOwner::Anothers,
         };
-        PortOwner { process: Owner { name: name.into(), pid: 7 }, whose }
+        PortOwner { process: PortProcess { name: name.into(), pid: 7 }, whose }
     }
 
     fn host(owners: &[&str]) -> Host {
@@ -331,7 +342,7 @@ mod tests {
         Host {
             interfaces: vec![eth1],
             dhcp_port: PortUse { bound: !owners.is_empty(), owners },
-            capabilities: Capabilities { net_raw: true, net_bind_service: true },
+            capabilities: HostCapabilities { net_raw: true, net_bind_service: true },
             ..Host::default()
         }
     }
@@ -352,7 +363,7 @@ mod tests {
     }
 
     fn look(host: &Host, status: Option<&DhcpStatus>) -> Vec<Finding> {
-        let facts = Facts { host, status, unreachable: None, answers: None };
+        let facts = DoctorFacts { host, status, unreachable: None, answers: None };
         all(&facts, &["eth1".to_owned()])
     }
 
@@ -467,14 +478,14 @@ mod tests {
     #[test]
     fn answers_to_our_own_question_are_told_apart() {
         let host = host(&["metalwright"]);
-        let answer = |last| Answer {
+        let answer = |last| OfferAnswer {
             server: Ipv4Addr::new(10, 0, 0, last),
             from: Ipv4Addr::new(10, 0, 0, last),
             offered: Ipv4Addr::new(10, 0, 0, 100),
             boot_file: None,
         };
         let answers = Ok(vec![answer(1), answer(9)]);
-        let facts = Facts { host: &host, status: None, unreachable: None, answers: Some(&answers) };
+        let facts = DoctorFacts { host: &host, status: None, unreachable: None, answers: Some(&answers) };
         let findings = all(&facts, &[]);
         assert_eq!(worst(&findings, "this host, 10.0.0.1, offers"), Some(Level::Ok));
         assert_eq!(worst(&findings, "another server, 10.0.0.9, offers"), Some(Level::Warn));

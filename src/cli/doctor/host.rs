@@ -11,8 +11,8 @@ use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::InterfaceFlags;
 
 use crate::addresses::{self, OwnAddress};
-use crate::cli::doctor::owners::{Marks, PortOwner, Whose};
-use crate::listen::{Protocol, is_port_bound, port_owners};
+use crate::cli::doctor::owners::{PortOwner, ProcessOwner, ServerMarks};
+use crate::port_owner::{PortProtocol, is_port_bound, port_owners};
 
 /// Bits of `CapEff` (capabilities(7)).
 const CAP_NET_BIND_SERVICE: u32 = 10;
@@ -28,7 +28,7 @@ pub struct Host {
     /// `net.ipv4.conf.all.rp_filter`; the larger of this and the interface's counts.
     pub rp_filter: u8,
     /// Of the DHCP server where it is seen, else our own.
-    pub capabilities: Capabilities,
+    pub capabilities: HostCapabilities,
 }
 
 /// Who has a UDP port.
@@ -39,7 +39,7 @@ pub struct PortUse {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Capabilities {
+pub struct HostCapabilities {
     pub net_raw: bool,
     pub net_bind_service: bool,
 }
@@ -70,9 +70,9 @@ impl Host {
     pub fn look(data: Option<&Path>) -> Result<Host> {
         let links = getifaddrs().context("the network interfaces cannot be read")?;
         let addresses = addresses::read().context("the addresses of this host cannot be read")?;
-        let marks = Marks::read(data);
+        let marks = ServerMarks::read(data);
         let dhcp_port = port_use(67, &marks);
-        let server = dhcp_port.owners.iter().find(|owner| owner.whose == Whose::Ours);
+        let server = dhcp_port.owners.iter().find(|owner| owner.whose == ProcessOwner::Ours);
         let server = server.map(|owner| owner.process.pid);
         Ok(Host {
             interfaces: interfaces(links, &addresses),
@@ -88,9 +88,9 @@ impl Host {
     }
 }
 
-fn port_use(port: u16, marks: &Marks) -> PortUse {
-    let owners = port_owners(Protocol::Udp, port).into_iter().map(|owner| marks.owner(owner));
-    PortUse { bound: is_port_bound(Protocol::Udp, port), owners: owners.collect() }
+fn port_use(port: u16, marks: &ServerMarks) -> PortUse {
+    let owners = port_owners(PortProtocol::Udp, port).into_iter().map(|owner| marks.owner(owner));
+    PortUse { bound: is_port_bound(PortProtocol::Udp, port), owners: owners.collect() }
 }
 
 /// All there are, in the kernel's order: which will be asked about is not known yet.
@@ -107,15 +107,16 @@ fn interfaces(
         let index = entry.address.as_ref()?.as_link_addr()?.ifindex();
         Some((entry, u32::try_from(index).ok()?))
     });
-    let interface = |(entry, index): (InterfaceAddress, u32)| HostInterface {
-        up: entry.flags.contains(InterfaceFlags::IFF_UP),
-        running: entry.flags.contains(InterfaceFlags::IFF_RUNNING),
-        loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
-        addresses: by_index.remove(&index).unwrap_or_default(),
-        rp_filter: rp_filter(&entry.interface_name),
-        name: entry.interface_name,
-    };
-    links.map(interface).collect()
+    links
+        .map(|(entry, index): (InterfaceAddress, u32)| HostInterface {
+            up: entry.flags.contains(InterfaceFlags::IFF_UP),
+            running: entry.flags.contains(InterfaceFlags::IFF_RUNNING),
+            loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
+            addresses: by_index.remove(&index).unwrap_or_default(),
+            rp_filter: rp_filter(&entry.interface_name),
+            name: entry.interface_name,
+        })
+        .collect()
 }
 
 fn rp_filter(interface: &str) -> u8 {
@@ -124,16 +125,18 @@ fn rp_filter(interface: &str) -> u8 {
     text.trim().parse().unwrap_or(0)
 }
 
-fn capabilities(server: Option<u32>) -> Capabilities {
+fn capabilities(server: Option<u32>) -> HostCapabilities {
     let process = server.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
     read_capabilities(&fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default())
 }
 
-fn read_capabilities(status: &str) -> Capabilities {
+fn read_capabilities(status: &str) -> HostCapabilities {
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap_or_default();
     let bits = u64::from_str_radix(line.trim(), 16).unwrap_or(0);
-    let has = |bit: u32| bits & (1 << bit) != 0;
-    Capabilities { net_raw: has(CAP_NET_RAW), net_bind_service: has(CAP_NET_BIND_SERVICE) }
+    HostCapabilities {
+        net_raw: bits & (1 << CAP_NET_RAW) != 0,
+        net_bind_service: bits & (1 << CAP_NET_BIND_SERVICE) != 0,
+    }
 }
 
 #[cfg(test)]
@@ -160,8 +163,8 @@ mod tests {
     #[test]
     fn capabilities_are_read_from_the_kernels_mask() {
         let raw_only = "Name:\tx\nCapPrm:\tffff\nCapEff:\t0000000000002000\n";
-        assert_eq!(read_capabilities(raw_only), Capabilities { net_raw: true, net_bind_service: false });
+        assert_eq!(read_capabilities(raw_only), HostCapabilities { net_raw: true, net_bind_service: false });
         assert!(read_capabilities("CapEff:\t0000000000000400").net_bind_service);
-        assert_eq!(read_capabilities(""), Capabilities::default());
+        assert_eq!(read_capabilities(""), HostCapabilities::default());
     }
 }

@@ -42,13 +42,12 @@ pub(super) fn behind_relays(status: &DhcpStatus) -> Vec<Finding> {
     let here = |name: &String| status.interfaces.iter().any(|served| served.subnet.as_ref() == Some(name));
     let found = status.subnets.iter().filter(|subnet| subnet.enabled && !here(&subnet.name)).map(|subnet| {
         let mut finding = pools(subnet, status);
-        let wire = |name: &String| {
-            status.subnets.iter().any(|other| other.name == *name && other.network == subnet.network)
-        };
         let relays = status.relays.iter().filter_map(|relay| relay.subnet.as_ref());
         let is_reached =
             relays.chain(status.subnets.iter().map(|other| &other.name).filter(|name| here(name)));
-        if !{ is_reached }.any(wire) {
+        if !{ is_reached }.any(|name: &String| {
+            status.subnets.iter().any(|other| other.name == *name && other.network == subnet.network)
+        }) {
             finding.found.push_str("; it is on no interface that is served, and no relay of it was seen yet");
         }
         finding

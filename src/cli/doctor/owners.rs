@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::cli::doctor::findings::{Finding, Level, line};
 use crate::cli::doctor::host::PortUse;
-use crate::listen::Owner;
+use crate::port_owner::PortProcess;
 
 /// Our own name in the table of processes.
 const PROGRAM: &str = "metalwright";
@@ -19,7 +19,7 @@ const LOCK_FILE: &str = "metalwright.lock";
 const FILES_MAX: usize = 4096;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub enum ProcessOwner {
     Ours,
     /// It has our name, and was started from another file; or what it was started from cannot be seen.
     Unknown,
@@ -29,8 +29,8 @@ pub enum Whose {
 /// A process that has a port.
 #[derive(Debug, Clone)]
 pub struct PortOwner {
-    pub process: Owner,
-    pub whose: Whose,
+    pub process: PortProcess,
+    pub whose: ProcessOwner,
 }
 
 impl fmt::Display for PortOwner {
@@ -51,32 +51,32 @@ impl FileId {
 
 /// What our server is known by.
 #[derive(Debug, Default)]
-pub struct Marks {
+pub struct ServerMarks {
     program: Option<FileId>,
     lock: Option<FileId>,
 }
 
-impl Marks {
+impl ServerMarks {
     /// Of this program, and of the server with this data directory.
-    pub fn read(data: Option<&Path>) -> Marks {
-        Marks {
+    pub fn read(data: Option<&Path>) -> ServerMarks {
+        ServerMarks {
             program: FileId::of(Path::new("/proc/self/exe")),
             lock: data.and_then(|data| FileId::of(&data.join(LOCK_FILE))),
         }
     }
 
-    pub fn owner(&self, process: Owner) -> PortOwner {
+    pub fn owner(&self, process: PortProcess) -> PortOwner {
         let whose = self.whose(&Path::new("/proc").join(process.pid.to_string()), &process.name);
         PortOwner { process, whose }
     }
 
     /// `folder` is that of the process in `/proc`.
-    fn whose(&self, folder: &Path, name: &str) -> Whose {
+    fn whose(&self, folder: &Path, name: &str) -> ProcessOwner {
         let program = FileId::of(&folder.join("exe"));
         if program.is_some() && program == self.program || self.is_locked_by(folder) {
-            return Whose::Ours;
+            return ProcessOwner::Ours;
         }
-        if program.is_none() || name == PROGRAM { Whose::Unknown } else { Whose::Anothers }
+        if program.is_none() || name == PROGRAM { ProcessOwner::Unknown } else { ProcessOwner::Anothers }
     }
 
     fn is_locked_by(&self, folder: &Path) -> bool {
@@ -87,9 +87,13 @@ impl Marks {
 
 /// What there is to say of a port; `none` is how bad it is that nobody has it.
 pub fn finding(port: &PortUse, what: &str, none: Level) -> Finding {
-    let of = |whose| port.owners.iter().position(|owner| owner.whose == whose);
     // Whoever is most likely to be the server; all others share its packets.
-    let Some(server) = of(Whose::Ours).or_else(|| of(Whose::Unknown)) else {
+    let Some(server) = port
+        .owners
+        .iter()
+        .position(|owner| owner.whose == ProcessOwner::Ours)
+        .or_else(|| port.owners.iter().position(|owner| owner.whose == ProcessOwner::Unknown))
+    else {
         return match (port.owners.as_slice(), port.bound) {
             ([], true) => {
                 line(Level::Warn, what, "somebody has it who cannot be seen from here: run this as root")
@@ -108,7 +112,7 @@ pub fn finding(port: &PortUse, what: &str, none: Level) -> Finding {
             let found = format!("{who} has it as well as {server}: each packet goes to one of them; stop it");
             line(Level::Fail, what, found)
         }
-        (true, Whose::Ours) => line(Level::Ok, what, format!("{server} has it")),
+        (true, ProcessOwner::Ours) => line(Level::Ok, what, format!("{server} has it")),
         (true, _) => {
             let pid = server.process.pid;
             let found = format!(
@@ -139,23 +143,26 @@ mod tests {
             fs::write(at(name), "").unwrap();
         }
         fs::create_dir_all(at("process/fd")).unwrap();
-        let marks = Marks { program: FileId::of(&at("ours")), lock: Marks::read(Some(folder.path())).lock };
+        let marks = ServerMarks {
+            program: FileId::of(&at("ours")),
+            lock: ServerMarks::read(Some(folder.path())).lock,
+        };
         let whose = |name| marks.whose(&at("process"), name);
-        assert_eq!(whose("dnsmasq"), Whose::Unknown, "its program cannot be seen");
+        assert_eq!(whose("dnsmasq"), ProcessOwner::Unknown, "its program cannot be seen");
         symlink(at("ours"), at("process/exe")).unwrap();
-        assert_eq!(whose("boot-server"), Whose::Ours);
+        assert_eq!(whose("boot-server"), ProcessOwner::Ours);
         fs::remove_file(at("process/exe")).unwrap();
         symlink(at("theirs"), at("process/exe")).unwrap();
-        assert_eq!((whose("dnsmasq"), whose(PROGRAM)), (Whose::Anothers, Whose::Unknown));
+        assert_eq!((whose("dnsmasq"), whose(PROGRAM)), (ProcessOwner::Anothers, ProcessOwner::Unknown));
         symlink(at(LOCK_FILE), at("process/fd/7")).unwrap();
-        assert_eq!(whose(PROGRAM), Whose::Ours);
-        let nothing = Marks::default();
-        assert_eq!(nothing.whose(&at("no-process"), PROGRAM), Whose::Unknown);
+        assert_eq!(whose(PROGRAM), ProcessOwner::Ours);
+        let nothing = ServerMarks::default();
+        assert_eq!(nothing.whose(&at("no-process"), PROGRAM), ProcessOwner::Unknown);
     }
 
     #[test]
     fn this_process_is_ours() {
-        let process = Owner { name: "a test".into(), pid: std::process::id() };
-        assert_eq!(Marks::read(None).owner(process).whose, Whose::Ours);
+        let process = PortProcess { name: "a test".into(), pid: std::process::id() };
+        assert_eq!(ServerMarks::read(None).owner(process).whose, ProcessOwner::Ours);
     }
 }

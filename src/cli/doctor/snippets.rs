@@ -4,10 +4,10 @@
 
 use std::net::Ipv4Addr;
 
-use crate::cli::command::Dialect;
+use crate::cli::command::DhcpDialect;
 
 /// What a firmware is given. The loaders' names are those that we serve.
-struct Firmware {
+struct FirmwareSnippet {
     /// For tags and class names.
     name: &'static str,
     /// Codes of option 93.
@@ -16,25 +16,25 @@ struct Firmware {
     http: bool,
 }
 
-const fn firmware(name: &'static str, codes: &'static [u16], loader: &'static str) -> Firmware {
-    Firmware { name, codes, loader, http: false }
+const fn firmware(name: &'static str, codes: &'static [u16], loader: &'static str) -> FirmwareSnippet {
+    FirmwareSnippet { name, codes, loader, http: false }
 }
 
-const FIRMWARES: [Firmware; 5] = [
+const FIRMWARES: [FirmwareSnippet; 5] = [
     firmware("bios", &[0], "undionly.kpxe"),
     firmware("uefi-x64", &[7, 9], "snponly.efi"),
     firmware("uefi-arm64", &[11], "snponly-arm64.efi"),
-    Firmware { http: true, ..firmware("http-x64", &[16], "snponly.efi") },
-    Firmware { http: true, ..firmware("http-arm64", &[19], "snponly-arm64.efi") },
+    FirmwareSnippet { http: true, ..firmware("http-x64", &[16], "snponly.efi") },
+    FirmwareSnippet { http: true, ..firmware("http-arm64", &[19], "snponly-arm64.efi") },
 ];
 
 /// The snippet in one program's language; `server` is our address as machines see it.
-pub fn write(dialect: Dialect, server: Ipv4Addr, http_port: u16) -> String {
+pub fn write(dialect: DhcpDialect, server: Ipv4Addr, http_port: u16) -> String {
     let http = format!("http://{server}:{http_port}");
     match dialect {
-        Dialect::Kea => kea(server, &http),
-        Dialect::Dnsmasq => dnsmasq(server, &http),
-        Dialect::Isc => isc(server, &http),
+        DhcpDialect::Kea => kea(server, &http),
+        DhcpDialect::Dnsmasq => dnsmasq(server, &http),
+        DhcpDialect::Isc => isc(server, &http),
     }
 }
 
@@ -44,7 +44,7 @@ fn kea(server: Ipv4Addr, http: &str) -> String {
         "    {{ \"name\": \"metalwright-ipxe\", \"test\": \"option[77].hex == 'iPXE'\",\n\
          \x20     \"next-server\": \"{server}\", \"boot-file-name\": \"{http}/boot.ipxe\" }}"
     )];
-    for Firmware { name, codes, loader, http: over_http } in &FIRMWARES {
+    for FirmwareSnippet { name, codes, loader, http: over_http } in &FIRMWARES {
         let codes: Vec<String> = codes.iter().map(|code| format!("option[93].hex == {code:#06x}")).collect();
         let codes = codes.join(" or ");
         let test = format!("not member('metalwright-ipxe') and ({codes})");
@@ -74,7 +74,7 @@ fn dnsmasq(server: Ipv4Addr, http: &str) -> String {
          dhcp-match=set:metalwright-ipxe,175\ndhcp-userclass=set:metalwright-ipxe,iPXE\n\
          dhcp-boot=tag:metalwright-ipxe,{http}/boot.ipxe,,{server}\n"
     );
-    for Firmware { name, codes, loader, http: over_http } in &FIRMWARES {
+    for FirmwareSnippet { name, codes, loader, http: over_http } in &FIRMWARES {
         let tag = format!("metalwright-{name}");
         codes.iter().for_each(|code| text += &format!("dhcp-match=set:{tag},option:client-arch,{code}\n"));
         let file = if *over_http { format!("{http}/{loader}") } else { (*loader).to_owned() };
@@ -93,13 +93,15 @@ fn isc(server: Ipv4Addr, http: &str) -> String {
          next-server {server};\n\
          if exists user-class and option user-class = \"iPXE\" {{\n    filename \"{http}/boot.ipxe\";\n}}"
     );
-    for Firmware { codes, loader, http: over_http, .. } in &FIRMWARES {
+    for FirmwareSnippet { codes, loader, http: over_http, .. } in &FIRMWARES {
         // As bytes: dhcpd takes a number here too, and then nothing is equal to it.
-        let equal = |code: &u16| {
-            let [high, low] = code.to_be_bytes();
-            format!("option metalwright-arch = {high:02x}:{low:02x}")
-        };
-        let codes: Vec<String> = codes.iter().map(equal).collect();
+        let codes: Vec<String> = codes
+            .iter()
+            .map(|code: &u16| {
+                let [high, low] = code.to_be_bytes();
+                format!("option metalwright-arch = {high:02x}:{low:02x}")
+            })
+            .collect();
         text += &format!(" elsif {} {{\n", codes.join(" or "));
         text += &match over_http {
             false => format!("    filename \"{loader}\";\n}}"),
@@ -117,7 +119,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::netboot::decide::loader::{Transport, client_arch};
+    use crate::netboot::decide::loader::{LoaderTransport, client_arch};
 
     const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
@@ -127,14 +129,14 @@ mod tests {
             for code in firmware.codes {
                 let ours = client_arch(*code).unwrap();
                 assert_eq!(ours.loader, Some(firmware.loader), "{code}");
-                assert_eq!(ours.transport == Transport::Http, firmware.http, "{code}");
+                assert_eq!(ours.transport == LoaderTransport::Http, firmware.http, "{code}");
             }
         }
     }
 
     #[test]
     fn every_dialect_keeps_ipxe_from_loading_itself_for_ever() {
-        for dialect in [Dialect::Kea, Dialect::Dnsmasq, Dialect::Isc] {
+        for dialect in [DhcpDialect::Kea, DhcpDialect::Dnsmasq, DhcpDialect::Isc] {
             let text = write(dialect, SERVER, 8080);
             for part in
                 ["iPXE", "http://10.0.0.1:8080/boot.ipxe", "http://10.0.0.1:8080/snponly.efi", "HTTPClient"]
@@ -162,7 +164,7 @@ mod tests {
 
     #[test]
     fn kea_takes_its_snippet() {
-        let snippet = write(Dialect::Kea, SERVER, 8080);
+        let snippet = write(DhcpDialect::Kea, SERVER, 8080);
         let rest = "\"lease-database\": {\"type\": \"memfile\", \"persist\": false},
             \"subnet4\": [{\"subnet\": \"10.0.0.0/24\"}]";
         let config = |snippet: &str| format!("{{ \"Dhcp4\": {{\n{snippet},\n{rest}\n}} }}\n");
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn dnsmasq_takes_its_snippet() {
-        let snippet = write(Dialect::Dnsmasq, SERVER, 8080);
+        let snippet = write(DhcpDialect::Dnsmasq, SERVER, 8080);
         if let Some((taken, said)) = checked("dnsmasq", &["--test", "-C"], &snippet) {
             assert!(taken, "{said}");
             let broken = snippet.replace("dhcp-match", "dhcp-mismatch");
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn isc_dhcpd_takes_its_snippet() {
-        let snippet = write(Dialect::Isc, SERVER, 8080);
+        let snippet = write(DhcpDialect::Isc, SERVER, 8080);
         let bytes = "elsif option metalwright-arch = 00:07 or option metalwright-arch = 00:09 {";
         assert!(snippet.contains(bytes), "{snippet}");
         let config = |snippet: &str| format!("{snippet}subnet 10.0.0.0 netmask 255.255.255.0 {{}}\n");

@@ -8,16 +8,17 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::dhcp::decide::holds::{hold_until, later};
+use crate::dhcp::decide::offers::{hold_until, later};
 use crate::dhcp::decide::proxy::BootServer;
-use crate::dhcp::decide::reply::{self, Content};
+use crate::dhcp::decide::reply::{self, ReplyContent};
 use crate::dhcp::decide::{
-    BOOT_SERVER_PORT, Change, Hold, Holds, Ledger, Link, Message, NoAddress, Outcome, PacketEvent,
-    PacketFacts, Query, Refusal, Reply, Unanswerable, classify, classify_at_boot_server, server_identifier,
+    AddressOffer, AddressPicker, AddressRefusal, BOOT_SERVER_PORT, ClientMessage, DhcpAnswer, DhcpQuery,
+    DhcpReply, LeaseChange, Link, NoAddress, OpenOffers, PacketEvent, PacketFacts, UnanswerablePacket,
+    classify, classify_at_boot_server, server_identifier,
 };
-use crate::model::{Lease, LeaseState, Probe, Subnet, SubnetMode};
+use crate::model::{Lease, LeaseState, ProbeMode, Subnet, SubnetMode};
 use crate::netboot::decide::BootData;
-use crate::proto::dhcp4::{Kind, MessageType, Packet, codes};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, ValueType, codes};
 
 /// How long an address that a client found in use is kept back.
 const QUARANTINE_SECONDS: i64 = 1800;
@@ -34,36 +35,36 @@ const DHCP_ONLY_CODES: [u8; 5] = [
 const NO_RECORD: &str = "there is no record of it, and the subnet is authoritative";
 
 /// Decides what to do with a packet that came to port 67, or to the boot server's.
-pub fn answer(facts: &PacketFacts<'_>, offers: &Holds, now: Timestamp) -> Outcome {
+pub fn answer(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> DhcpAnswer {
     let query = &facts.query;
     let at_boot_server = query.port == BOOT_SERVER_PORT;
     let classified =
         if at_boot_server { classify_at_boot_server(query.packet) } else { classify(query.packet) };
     let message = match classified {
         Ok(message) => message,
-        Err(why @ (Unanswerable::BadOption(_) | Unanswerable::NoAddress)) => {
-            return Outcome::silence(PacketEvent::Malformed, why.to_string());
+        Err(why @ (UnanswerablePacket::BadOption(_) | UnanswerablePacket::NoAddress)) => {
+            return DhcpAnswer::silence(PacketEvent::Malformed, why.to_string());
         }
-        Err(why) => return Outcome::silence(PacketEvent::Ignored, why.to_string()),
+        Err(why) => return DhcpAnswer::silence(PacketEvent::Ignored, why.to_string()),
     };
     let link = match &facts.link {
         Ok(link) => link,
-        Err(why) => return Outcome::silence(PacketEvent::NoSubnet, why.to_string()),
+        Err(why) => return DhcpAnswer::silence(PacketEvent::NoSubnet, why.to_string()),
     };
     let Some((source, server)) = query.source_address(link).zip(server_identifier(query, link)) else {
         let why = format!("interface {} has no IPv4 address to answer from", query.interface.name);
-        return Outcome::silence(PacketEvent::NoSubnet, why);
+        return DhcpAnswer::silence(PacketEvent::NoSubnet, why);
     };
-    if message == Message::BootRequest || link.selected.mode == SubnetMode::Proxy {
+    if message == ClientMessage::BootRequest || link.selected.mode == SubnetMode::Proxy {
         return BootServer { query, facts, link, source, server }.answer(message);
     }
     let Some(client) = &facts.sender.key else {
         let why = "the client has neither a hardware address nor a client identifier";
-        return Outcome::silence(PacketEvent::Malformed, why);
+        return DhcpAnswer::silence(PacketEvent::Malformed, why);
     };
     let mut taken: Vec<Ipv4Addr> = query.interface.addresses.iter().map(|own| own.address).collect();
     taken.extend([query.packet.giaddr, server]);
-    let ledger = Ledger {
+    let ledger = AddressPicker {
         link,
         world: facts.world,
         holds: offers,
@@ -73,7 +74,7 @@ pub fn answer(facts: &PacketFacts<'_>, offers: &Holds, now: Timestamp) -> Outcom
         taken: &taken,
         now,
     };
-    Desk { query, facts, link, ledger, source, server, now }.serve(message)
+    DhcpExchange { query, facts, link, ledger, source, server, now }.serve(message)
 }
 
 /// The record that keeps an address from being given out, because a client declined it or a probe
@@ -94,34 +95,34 @@ pub fn quarantine(subnet: &Subnet, address: Ipv4Addr, now: Timestamp) -> Lease {
 }
 
 /// One client at the counter: everything an answer needs, in one place.
-struct Desk<'a> {
-    query: &'a Query<'a>,
+struct DhcpExchange<'a> {
+    query: &'a DhcpQuery<'a>,
     facts: &'a PacketFacts<'a>,
     link: &'a Link<'a>,
-    ledger: Ledger<'a>,
+    ledger: AddressPicker<'a>,
     source: Ipv4Addr,
     server: Ipv4Addr,
     now: Timestamp,
 }
 
-impl Desk<'_> {
-    fn serve(&self, message: Message) -> Outcome {
+impl DhcpExchange<'_> {
+    fn serve(&self, message: ClientMessage) -> DhcpAnswer {
         match message {
-            Message::Discover => self.discover(),
-            Message::Selecting { server, address } if self.is_us(server) => self.selecting(address),
-            Message::Selecting { server, .. } => self.chose_another(server),
-            Message::InitReboot { address } => self.init_reboot(address),
-            Message::Renewing { address } => self.renewing(address),
-            Message::Decline { server, address } => self.decline(server, address),
-            Message::Release { server, address } => self.release(server, address),
-            Message::Inform => self.inform(),
-            Message::Bootp => self.bootp(),
-            Message::BootRequest => self.ignored("it is for the boot server".into()),
+            ClientMessage::Discover => self.discover(),
+            ClientMessage::Selecting { server, address } if self.is_us(server) => self.selecting(address),
+            ClientMessage::Selecting { server, .. } => self.chose_another(server),
+            ClientMessage::InitReboot { address } => self.init_reboot(address),
+            ClientMessage::Renewing { address } => self.renewing(address),
+            ClientMessage::Decline { server, address } => self.decline(server, address),
+            ClientMessage::Release { server, address } => self.release(server, address),
+            ClientMessage::Inform => self.inform(),
+            ClientMessage::Bootp => self.bootp(),
+            ClientMessage::BootRequest => self.ignored("it is for the boot server".into()),
         }
     }
 
     /// Only a reserved address is for a client that says neither whether it took it nor when it goes.
-    fn bootp(&self) -> Outcome {
+    fn bootp(&self) -> DhcpAnswer {
         let Some(reserved) = self.ledger.reservation() else {
             return self.ignored("it is BOOTP, and nothing is reserved for it here".into());
         };
@@ -136,18 +137,18 @@ impl Desk<'_> {
         let mut draft = self.reply_with(MessageType::Ack, address);
         DHCP_ONLY_CODES.iter().for_each(|code| draft.packet.options.remove(*code));
         let lease = Lease { expires_at: later(self.now, BOOTP_LEASE_SECONDS), ..self.new_lease(address) };
-        Outcome {
+        DhcpAnswer {
             reply: Some(self.finish(draft)),
-            change: Change::Claim(lease),
+            change: LeaseChange::Claim(lease),
             event: PacketEvent::Leased,
             reason: format!("asked over BOOTP for what is reserved for it: {address}"),
             address: Some(address),
-            probe: Probe::None,
+            probe: ProbeMode::None,
         }
     }
 
     /// The reply in bytes, and its way. Where the subnet wants broadcasts, a relay is told so as well.
-    fn finish(&self, draft: impl Into<reply::Draft>) -> Reply {
+    fn finish(&self, draft: impl Into<reply::ReplyDraft>) -> DhcpReply {
         let mut draft = draft.into();
         if self.link.selected.always_broadcast {
             draft.packet.set_broadcast();
@@ -155,7 +156,7 @@ impl Desk<'_> {
         reply::finish(self.query, self.link, self.source, draft)
     }
 
-    fn discover(&self) -> Outcome {
+    fn discover(&self) -> DhcpAnswer {
         let picked = match self.ledger.pick(self.packet().requested_address()) {
             Ok(picked) => picked,
             Err(why) => {
@@ -163,23 +164,23 @@ impl Desk<'_> {
                     NoAddress::Empty(_) => PacketEvent::PoolEmpty,
                     NoAddress::ReservationsOnly(_) => PacketEvent::Ignored,
                 };
-                return Outcome::silence(event, format!("{why}{}", self.waiting()));
+                return DhcpAnswer::silence(event, format!("{why}{}", self.waiting()));
             }
         };
-        let hold = Hold {
+        let hold = AddressOffer {
             network: self.link.network().to_owned(),
             client: self.ledger.client.clone(),
             until: hold_until(self.now),
         };
         let subnet = self.subnet_of(picked.address);
         let offer = self.reply_with(MessageType::Offer, picked.address);
-        Outcome {
+        DhcpAnswer {
             reply: Some(self.finish(offer)),
-            change: Change::Hold { address: picked.address, hold },
+            change: LeaseChange::Hold { address: picked.address, hold },
             event: PacketEvent::Offered,
             reason: format!("offered {}: {}{}", picked.address, picked.why, self.waiting()),
             address: Some(picked.address),
-            probe: if picked.fresh { subnet.probe } else { Probe::None },
+            probe: if picked.fresh { subnet.probe } else { ProbeMode::None },
         }
     }
 
@@ -189,25 +190,27 @@ impl Desk<'_> {
         refusal.map_or_else(String::new, |why| format!("; its reservation has to wait: {why}"))
     }
 
-    fn selecting(&self, address: Ipv4Addr) -> Outcome {
+    fn selecting(&self, address: Ipv4Addr) -> DhcpAnswer {
         match self.ledger.refuse(address).or_else(|| self.reserved_elsewhere(address)) {
             Some(refusal) => self.nak(address, &refusal.to_string()),
             None => self.ack(address, PacketEvent::Leased, "took our offer"),
         }
     }
 
-    fn chose_another(&self, server: Ipv4Addr) -> Outcome {
+    fn chose_another(&self, server: Ipv4Addr) -> DhcpAnswer {
         let mut outcome = self.ignored(format!("the client chose server {server}"));
-        outcome.change =
-            Change::Forget { network: self.link.network().to_owned(), client: self.ledger.client.clone() };
+        outcome.change = LeaseChange::Forget {
+            network: self.link.network().to_owned(),
+            client: self.ledger.client.clone(),
+        };
         outcome
     }
 
-    fn init_reboot(&self, address: Ipv4Addr) -> Outcome {
+    fn init_reboot(&self, address: Ipv4Addr) -> DhcpAnswer {
         let authoritative = self.link.selected.authoritative;
         let refusal = self.refuse_remembered(address);
         match refusal {
-            Some(refusal @ Refusal::WrongLink(_)) => {
+            Some(refusal @ AddressRefusal::WrongLink(_)) => {
                 let is_known =
                     self.facts.machine.is_some() || self.has_record() || self.has_lease_of(address);
                 let is_told = authoritative || is_known;
@@ -220,12 +223,12 @@ impl Desk<'_> {
         }
     }
 
-    fn renewing(&self, address: Ipv4Addr) -> Outcome {
+    fn renewing(&self, address: Ipv4Addr) -> DhcpAnswer {
         let authoritative = self.link.selected.authoritative;
         match self.refuse_remembered(address) {
-            Some(refusal @ Refusal::WrongLink(_)) => self.uses_elsewhere(address, &refusal),
+            Some(refusal @ AddressRefusal::WrongLink(_)) => self.uses_elsewhere(address, &refusal),
             // Two clients on one address is worse than a NAK to a stranger.
-            Some(refusal @ (Refusal::Leased(_) | Refusal::Reserved(_))) => {
+            Some(refusal @ (AddressRefusal::Leased(_) | AddressRefusal::Reserved(_))) => {
                 self.nak(address, &refusal.to_string())
             }
             _ if !self.has_record() && authoritative && self.in_pool(address) => self.nak(address, NO_RECORD),
@@ -240,57 +243,58 @@ impl Desk<'_> {
     /// address does not work. As with INIT-REBOOT that is told where the subnet is authoritative and to those
     /// with a record, but not to every machine that is known: its address is in use, and of another server
     /// that may only be late.
-    fn uses_elsewhere(&self, address: Ipv4Addr, refusal: &Refusal) -> Outcome {
+    fn uses_elsewhere(&self, address: Ipv4Addr, refusal: &AddressRefusal) -> DhcpAnswer {
         let is_here = self.query.is_from_here() || self.packet().is_relayed();
         let is_told = self.link.selected.authoritative || self.has_record() || self.has_lease_of(address);
         if is_here && is_told { self.nak(address, &refusal.to_string()) } else { self.stranger(address) }
     }
 
     /// RFC 2131 4.3.2: without a record of the client the server must remain silent.
-    fn stranger(&self, address: Ipv4Addr) -> Outcome {
+    fn stranger(&self, address: Ipv4Addr) -> DhcpAnswer {
         self.ignored(format!("there is no record of {address} for this client"))
     }
 
     /// Why a client cannot go on with an address it remembers.
-    fn refuse_remembered(&self, address: Ipv4Addr) -> Option<Refusal> {
+    fn refuse_remembered(&self, address: Ipv4Addr) -> Option<AddressRefusal> {
         let lease = self.ledger.own_lease().map(|lease| lease.address);
         let reserved = self.ledger.reservation().is_some_and(|reservation| reservation.address == address);
-        let elsewhere = || lease.filter(|own| *own != address && !reserved).map(Refusal::Elsewhere);
         let refusal = self.ledger.refuse(address);
-        refusal.or_else(|| self.reserved_elsewhere(address)).or_else(elsewhere)
+        refusal
+            .or_else(|| self.reserved_elsewhere(address))
+            .or_else(|| lease.filter(|own| *own != address && !reserved).map(AddressRefusal::Elsewhere))
     }
 
     /// The client's reservation, when it is for another address that it may have now.
-    fn reserved_elsewhere(&self, address: Ipv4Addr) -> Option<Refusal> {
+    fn reserved_elsewhere(&self, address: Ipv4Addr) -> Option<AddressRefusal> {
         let reserved = self.ledger.reservation()?.address;
         (reserved != address && self.ledger.refuse(reserved).is_none())
-            .then_some(Refusal::Elsewhere(reserved))
+            .then_some(AddressRefusal::Elsewhere(reserved))
     }
 
-    fn decline(&self, server: Option<Ipv4Addr>, address: Ipv4Addr) -> Outcome {
+    fn decline(&self, server: Option<Ipv4Addr>, address: Ipv4Addr) -> DhcpAnswer {
         let Some(lease) = self.own_active_lease(address).filter(|_| self.may_be_for_us(server)) else {
             return self.ignored(format!("it declines {address}, which is not its own"));
         };
         let kept_back = quarantine(self.subnet_of(address), address, self.now);
         let lease = Lease { mac: lease.mac, machine: lease.machine, ..kept_back };
-        Outcome {
+        DhcpAnswer {
             reason: format!("{address} is in use by another, says the client: not given out for a while"),
             event: PacketEvent::Declined,
-            change: Change::Decline(lease),
+            change: LeaseChange::Decline(lease),
             address: Some(address),
             ..self.ignored(String::new())
         }
     }
 
-    fn release(&self, server: Option<Ipv4Addr>, address: Ipv4Addr) -> Outcome {
+    fn release(&self, server: Option<Ipv4Addr>, address: Ipv4Addr) -> DhcpAnswer {
         let Some(lease) = self.own_active_lease(address).filter(|_| self.may_be_for_us(server)) else {
             return self.ignored(format!("it releases {address}, which is not its own"));
         };
         let lease = Lease { state: LeaseState::Released, expires_at: self.now, ..lease.clone() };
-        Outcome {
+        DhcpAnswer {
             reason: format!("gave {address} back"),
             event: PacketEvent::Released,
-            change: Change::Release(lease),
+            change: LeaseChange::Release(lease),
             address: Some(address),
             ..self.ignored(String::new())
         }
@@ -298,14 +302,14 @@ impl Desk<'_> {
 
     /// The answer goes to the address that the client says it has (RFC 2131 4.3.5), so nobody may name one
     /// elsewhere.
-    fn inform(&self) -> Outcome {
+    fn inform(&self) -> DhcpAnswer {
         let address = self.query.address_in_use();
         if let Some(elsewhere) = address.filter(|address| !self.link.has_host(*address)) {
             return self.ignored(format!("it asks for {elsewhere}, which is not of its network"));
         }
         let subnet = address.map_or(self.link.selected, |address| self.subnet_of(address));
         let packet = reply::informed(self.query, &self.content(subnet));
-        Outcome {
+        DhcpAnswer {
             reply: Some(self.finish(packet)),
             reason: "told the options of its network".into(),
             event: PacketEvent::Informed,
@@ -313,21 +317,21 @@ impl Desk<'_> {
         }
     }
 
-    fn ack(&self, address: Ipv4Addr, event: PacketEvent, what: &str) -> Outcome {
+    fn ack(&self, address: Ipv4Addr, event: PacketEvent, what: &str) -> DhcpAnswer {
         let packet = self.reply_with(MessageType::Ack, address);
-        Outcome {
+        DhcpAnswer {
             reply: Some(self.finish(packet)),
-            change: Change::Claim(self.new_lease(address)),
+            change: LeaseChange::Claim(self.new_lease(address)),
             event,
             reason: format!("{what}: {address}"),
             address: Some(address),
-            probe: Probe::None,
+            probe: ProbeMode::None,
         }
     }
 
-    fn nak(&self, address: Ipv4Addr, why: &str) -> Outcome {
+    fn nak(&self, address: Ipv4Addr, why: &str) -> DhcpAnswer {
         let packet = reply::nak(self.packet(), self.server, why);
-        Outcome {
+        DhcpAnswer {
             reply: Some(self.finish(packet)),
             reason: why.to_owned(),
             event: PacketEvent::Refused,
@@ -336,17 +340,17 @@ impl Desk<'_> {
         }
     }
 
-    fn ignored(&self, reason: String) -> Outcome {
-        Outcome::silence(PacketEvent::Ignored, reason)
+    fn ignored(&self, reason: String) -> DhcpAnswer {
+        DhcpAnswer::silence(PacketEvent::Ignored, reason)
     }
 
-    fn reply_with(&self, message: MessageType, address: Ipv4Addr) -> reply::Draft {
+    fn reply_with(&self, message: MessageType, address: Ipv4Addr) -> reply::ReplyDraft {
         reply::lease(self.query, &self.content(self.subnet_of(address)), message, address)
     }
 
-    fn content<'b>(&'b self, subnet: &'b Subnet) -> Content<'b> {
+    fn content<'b>(&'b self, subnet: &'b Subnet) -> ReplyContent<'b> {
         let boots = subnet.mode == SubnetMode::Managed;
-        Content {
+        ReplyContent {
             link: self.link,
             subnet,
             reservation: self.ledger.reservation(),
@@ -403,17 +407,17 @@ impl Desk<'_> {
         self.ledger.own_lease().is_some() || self.ledger.reservation().is_some()
     }
 
-    /// Whether an address that is asked for is the client's own lease, be it on another wire.
+    /// Whether the requested address is the client's own lease, possibly in another shared network.
     fn has_lease_of(&self, address: Ipv4Addr) -> bool {
         self.ledger.lease_at(address).is_some_and(|lease| lease.client == self.ledger.client.as_str())
     }
 
-    fn packet(&self) -> &Packet {
+    fn packet(&self) -> &DhcpPacket {
         self.query.packet
     }
 }
 
 /// What clients call themselves goes into events and pages, so only plain names are kept.
 fn is_host_name(name: &str) -> bool {
-    name.len() <= 253 && Kind::Names.encode(&[name]).is_some()
+    name.len() <= 253 && ValueType::Names.encode(&[name]).is_some()
 }

@@ -1,7 +1,7 @@
 //! Client classes: which of them a client is in, and what they say together.
 //!
 //! All classes whose conditions hold apply, from the lowest order to the highest and by name within one
-//! order; what a later one says wins. Start at [`Sender::of`], which is done once for each packet.
+//! order; what a later one says wins. Start at [`DhcpClient::of`], which is done once for each packet.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -9,40 +9,40 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::dhcp::decide::{ClientKey, Link, Query};
+use crate::dhcp::decide::{ClientKey, DhcpQuery, Link};
 use crate::model::{ClassBoot, ClassMatch, ClientClass, Octets, Stored, SubnetMode, World};
-use crate::netboot::decide::client::{Client, FirstFile, Quirks, Stage};
-use crate::proto::dhcp4::Packet;
+use crate::netboot::decide::client::{BootProgram, ClientQuirks, FirstFile, NetbootClient};
+use crate::proto::dhcp4::DhcpPacket;
 
 /// The classes a client is in, in the order they apply.
 #[derive(Debug, Clone, Default)]
-pub struct Classes {
+pub struct MatchedClasses {
     matched: Vec<Arc<Stored<ClientClass>>>,
 }
 
 /// Who sent a packet, as far as it tells itself, and what the client classes say of it.
 #[derive(Debug, Clone)]
-pub struct Sender {
+pub struct DhcpClient {
     /// Who its lease belongs to; `None` where it names neither a hardware address nor an identifier.
     pub key: Option<ClientKey>,
     /// As its classes have it boot.
-    pub client: Client,
-    pub classes: Classes,
-    /// Of the subnet it is in, where there is one.
+    pub client: NetbootClient,
+    pub classes: MatchedClasses,
+    /// Name of the client's subnet, if one was selected.
     pub subnet_mode: Option<SubnetMode>,
 }
 
-impl Sender {
+impl DhcpClient {
     /// `link` is the client's shared network, where there is one.
-    pub fn of(query: &Query<'_>, (world, link): (&World, Option<&Link<'_>>)) -> Self {
+    pub fn of(query: &DhcpQuery<'_>, (world, link): (&World, Option<&Link<'_>>)) -> Self {
         let subnet = link.map(|link| link.selected);
-        let asker = Asker {
+        let asker = ConditionInput {
             packet: query.packet,
-            client: Client::read(query.packet),
+            client: NetbootClient::read(query.packet),
             subnet: subnet.map(|subnet| subnet.name.as_str()),
         };
-        let classes = Classes::matching(world, &asker);
-        Sender {
+        let classes = MatchedClasses::matching(world, &asker);
+        DhcpClient {
             key: ClientKey::of(query.packet),
             client: classes.apply(asker.client),
             classes,
@@ -53,7 +53,7 @@ impl Sender {
 
 /// One class, and whether the client is in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct ClassLine {
+pub struct ClassResult {
     pub name: String,
     pub order: i32,
     pub matched: bool,
@@ -62,25 +62,25 @@ pub struct ClassLine {
 }
 
 /// What conditions look at.
-struct Asker<'a> {
-    packet: &'a Packet,
-    client: Client,
+struct ConditionInput<'a> {
+    packet: &'a DhcpPacket,
+    client: NetbootClient,
     subnet: Option<&'a str>,
 }
 
-impl Classes {
+impl MatchedClasses {
     /// The classes of who sent `packet` and is in `subnet`.
-    pub fn of(world: &World, packet: &Packet, subnet: Option<&str>) -> Self {
-        Self::matching(world, &Asker { packet, client: Client::read(packet), subnet })
+    pub fn of(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Self {
+        Self::matching(world, &ConditionInput { packet, client: NetbootClient::read(packet), subnet })
     }
 
-    fn matching(world: &World, asker: &Asker<'_>) -> Self {
+    fn matching(world: &World, asker: &ConditionInput<'_>) -> Self {
         let all = world.client_classes.iter();
         let mut matched: Vec<_> =
             all.filter(|class| first_miss(&class.spec.conditions, asker).is_none()).cloned().collect();
         // The table is in the order of names, and the sort keeps it.
         matched.sort_by_key(|class| class.spec.order);
-        Classes { matched }
+        MatchedClasses { matched }
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &ClientClass> {
@@ -100,10 +100,10 @@ impl Classes {
     }
 
     /// The client, as its classes have it boot.
-    pub fn apply(&self, client: Client) -> Client {
+    pub fn apply(&self, client: NetbootClient) -> NetbootClient {
         // An iPXE that a class's file has started asks as well, and must not be given that file for ever.
-        let is_ipxe = matches!(client.stage, Stage::Ipxe(_));
-        let mut quirks = Quirks::default();
+        let is_ipxe = matches!(client.stage, BootProgram::Ipxe(_));
+        let mut quirks = ClientQuirks::default();
         for class in self.iter() {
             quirks.firmware |= class.firmware;
             if let Some(https) = class.https {
@@ -124,33 +124,35 @@ impl Classes {
 }
 
 /// Every class there is, in the order they apply, for people.
-pub fn examine(world: &World, packet: &Packet, subnet: Option<&str>) -> Vec<ClassLine> {
-    let asker = Asker { packet, client: Client::read(packet), subnet };
+pub fn examine(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Vec<ClassResult> {
+    let asker = ConditionInput { packet, client: NetbootClient::read(packet), subnet };
     let mut classes: Vec<&Arc<Stored<ClientClass>>> = world.client_classes.iter().collect();
     classes.sort_by_key(|class| class.spec.order);
-    let line = |class: &Arc<Stored<ClientClass>>| {
-        let miss = first_miss(&class.spec.conditions, &asker);
-        let reason = miss.map(|condition| format!("{condition}: {}", saw(condition, &asker)));
-        ClassLine {
-            name: class.key.clone(),
-            order: class.spec.order,
-            matched: miss.is_none(),
-            reason: reason.unwrap_or_default(),
-        }
-    };
-    classes.into_iter().map(line).collect()
+    classes
+        .into_iter()
+        .map(|class: &Arc<Stored<ClientClass>>| {
+            let miss = first_miss(&class.spec.conditions, &asker);
+            let reason = miss.map(|condition| format!("{condition}: {}", saw(condition, &asker)));
+            ClassResult {
+                name: class.key.clone(),
+                order: class.spec.order,
+                matched: miss.is_none(),
+                reason: reason.unwrap_or_default(),
+            }
+        })
+        .collect()
 }
 
 /// Whether one condition of a class holds.
-type Holds = fn(&ClassMatch, &Asker<'_>) -> bool;
+type ConditionTest = fn(&ClassMatch, &ConditionInput<'_>) -> bool;
 
 /// The conditions by their names, in the order they are looked at: the cheap and the telling ones first.
-const CONDITIONS: [(&str, Holds); 9] = [
+const CONDITIONS: [(&str, ConditionTest); 9] = [
     ("vendor_class", |of, asker| text(&of.vendor_class, || asker.packet.vendor_class())),
     ("user_class", |of, asker| {
-        let is_user =
-            |pattern: &Octets| asker.packet.user_classes().into_iter().any(|class| fits(pattern, class));
-        of.user_class.as_ref().is_none_or(is_user)
+        of.user_class.as_ref().is_none_or(|pattern: &Octets| {
+            asker.packet.user_classes().into_iter().any(|class| fits(pattern, class))
+        })
     }),
     ("arches", |of, asker| any(&of.arches, |code| asker.client.arches.contains(code))),
     ("mac_prefixes", |of, asker| {
@@ -167,7 +169,7 @@ const CONDITIONS: [(&str, Holds); 9] = [
 ];
 
 /// The first condition that does not hold.
-fn first_miss(of: &ClassMatch, asker: &Asker<'_>) -> Option<&'static str> {
+fn first_miss(of: &ClassMatch, asker: &ConditionInput<'_>) -> Option<&'static str> {
     CONDITIONS.iter().find(|(_, holds)| !holds(of, asker)).map(|(condition, _)| *condition)
 }
 
@@ -182,15 +184,14 @@ fn any<T>(listed: &[T], fits: impl FnMut(&T) -> bool) -> bool {
 }
 
 /// What a condition looked at, as a person would read it.
-fn saw(condition: &str, asker: &Asker<'_>) -> String {
+fn saw(condition: &str, asker: &ConditionInput<'_>) -> String {
     let packet = asker.packet;
     let relay = packet.relay_agent();
-    let bytes = |found: Option<&[u8]>| found.map(|found| format!("`{}`", Octets::new(found)));
     let seen = match condition {
-        "vendor_class" => bytes(packet.vendor_class()),
+        "vendor_class" => octets_text(packet.vendor_class()),
         "user_class" => {
             let classes: Vec<_> =
-                packet.user_classes().into_iter().filter_map(|class| bytes(Some(class))).collect();
+                packet.user_classes().into_iter().filter_map(|class| octets_text(Some(class))).collect();
             (!classes.is_empty()).then(|| classes.join(", "))
         }
         "arches" => {
@@ -198,16 +199,21 @@ fn saw(condition: &str, asker: &Asker<'_>) -> String {
             (!codes.is_empty()).then(|| codes.join(", "))
         }
         "mac_prefixes" => {
-            let bytes: Vec<_> = packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
-            (!bytes.is_empty()).then(|| bytes.join(":"))
+            let octets_text: Vec<_> =
+                packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
+            (!octets_text.is_empty()).then(|| octets_text.join(":"))
         }
         "htypes" => Some(packet.htype.to_string()),
-        "circuit_id" => bytes(relay.and_then(|agent| agent.circuit_id())),
-        "remote_id" => bytes(relay.and_then(|agent| agent.remote_id())),
+        "circuit_id" => octets_text(relay.and_then(|agent| agent.circuit_id())),
+        "remote_id" => octets_text(relay.and_then(|agent| agent.remote_id())),
         "relays" => packet.is_relayed().then(|| packet.giaddr.to_string()),
         _ => asker.subnet.map(|subnet| format!("`{subnet}`")),
     };
     seen.map_or_else(|| "the client has none".to_owned(), |seen| format!("the client has {seen}"))
+}
+
+fn octets_text(found: Option<&[u8]>) -> Option<String> {
+    found.map(|found| format!("`{}`", Octets::new(found)))
 }
 
 /// Whether `found` is what the pattern says. Patterns that are text may have `*` and `?`.
@@ -262,7 +268,7 @@ mod tests {
     /// The names of the classes that the client is in.
     fn classes(conditions: serde_json::Value, text: &str) -> bool {
         let world = world(&[json!({"name": "a", "match": conditions})]);
-        Classes::of(&world, &from_text(text).unwrap(), Some("lan")).iter().count() == 1
+        MatchedClasses::of(&world, &from_text(text).unwrap(), Some("lan")).iter().count() == 1
     }
 
     #[test]
@@ -305,8 +311,8 @@ mod tests {
             json!({"name": name, "order": order, "match": {}, "next_server": next_server})
         };
         let world = world(&[server("b", 5, 1), server("c", 5, 2), server("a", 9, 3), server("d", -1, 4)]);
-        let packet = Packet::default();
-        let classes = Classes::of(&world, &packet, None);
+        let packet = DhcpPacket::default();
+        let classes = MatchedClasses::of(&world, &packet, None);
         assert_eq!(classes.iter().map(|class| class.name.as_str()).collect::<Vec<_>>(), ["d", "b", "c", "a"]);
         assert_eq!(classes.next_server(), Some(Ipv4Addr::new(10, 0, 0, 3)));
     }
@@ -320,7 +326,10 @@ mod tests {
         };
         let packet = from_text("vendor_class_identifier \"HTTPClient:Arch:00016\"").unwrap();
         let named = |classes: &[serde_json::Value]| {
-            Classes::of(&world(classes), &packet, None).apply(Client::read(&packet)).quirks.https
+            MatchedClasses::of(&world(classes), &packet, None)
+                .apply(NetbootClient::read(&packet))
+                .quirks
+                .https
         };
         let (on, off, silent) = (json!({"https": true}), json!({"https": false}), json!({}));
         assert_eq!(named(&[class("a", on.clone()), class("b", silent)]), Some("a".to_owned()));
@@ -344,8 +353,9 @@ mod tests {
     fn ipxe_is_not_given_the_file_that_may_have_started_it() {
         let file = |conditions| json!({"name": "a", "match": conditions, "boot_file": "x.efi"});
         let packet = from_text("user_class \"iPXE\"\nclient_architectures 7").unwrap();
-        let first =
-            |world: &World| Classes::of(world, &packet, None).apply(Client::read(&packet)).quirks.first_file;
+        let first = |world: &World| {
+            MatchedClasses::of(world, &packet, None).apply(NetbootClient::read(&packet)).quirks.first_file
+        };
         assert_eq!(first(&world(&[file(json!({}))])), FirstFile::Loader);
         assert_eq!(first(&world(&[file(json!({"user_class": "iPXE"}))])), FirstFile::File("x.efi".into()));
     }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::model::{Lease, Mac, hex};
-use crate::proto::dhcp4::Packet;
+use crate::proto::dhcp4::DhcpPacket;
 
 /// A client within its network. ROM, iPXE, installer and system send different client identifiers
 /// from one interface, so the hardware address is the identity; the client identifier counts only
@@ -16,7 +16,7 @@ pub struct ClientKey {
 
 impl ClientKey {
     /// `None` for a packet with neither a hardware address nor a client identifier.
-    pub fn of(packet: &Packet) -> Option<ClientKey> {
+    pub fn of(packet: &DhcpPacket) -> Option<ClientKey> {
         let address = packet.hardware_address();
         if address.is_empty() {
             let identifier = packet.client_identifier().filter(|bytes| !bytes.is_empty())?;
@@ -25,14 +25,13 @@ impl ClientKey {
         let mut key = String::with_capacity(4 + 3 * address.len());
         let _ = write!(key, "{}", packet.htype);
         for (at, byte) in address.iter().enumerate() {
-            let digit = |four: u8| char::from_digit(u32::from(four), 16).unwrap_or_default();
-            key.extend([if at == 0 { '/' } else { ':' }, digit(byte >> 4), digit(byte & 15)]);
+            key.extend([if at == 0 { '/' } else { ':' }, hex_digit(byte >> 4), hex_digit(byte & 15)]);
         }
         Some(ClientKey { key, mac: Self::mac_of(packet) })
     }
 
     /// The hardware address, where it is a MAC.
-    pub fn mac_of(packet: &Packet) -> Option<Mac> {
+    pub fn mac_of(packet: &DhcpPacket) -> Option<Mac> {
         <[u8; 6]>::try_from(packet.hardware_address()).ok().map(Mac)
     }
 
@@ -44,6 +43,10 @@ impl ClientKey {
     pub fn mac(&self) -> Option<Mac> {
         self.mac
     }
+}
+
+fn hex_digit(four: u8) -> char {
+    char::from_digit(u32::from(four), 16).unwrap_or_default()
 }
 
 impl From<&Lease> for ClientKey {

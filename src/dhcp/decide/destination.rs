@@ -3,9 +3,9 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::dhcp::decide::{Link, Query};
+use crate::dhcp::decide::{DhcpQuery, Link};
 use crate::model::Mac;
-use crate::proto::dhcp4::{MessageType, Packet};
+use crate::proto::dhcp4::{DhcpPacket, MessageType};
 
 pub(super) const SERVER_PORT: u16 = 67;
 /// Where boot servers are asked for boot data by clients that have an address (PXE 2.1, 2.2.6).
@@ -16,7 +16,7 @@ const ETHERNET: u8 = 1;
 
 /// How a reply travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Destination {
+pub enum ReplyDestination {
     /// Through the kernel, which can resolve the address.
     Unicast(SocketAddrV4),
     /// To 255.255.255.255 out of the interface.
@@ -26,44 +26,46 @@ pub enum Destination {
     Frame { mac: Mac, to: SocketAddrV4 },
 }
 
-impl Destination {
+impl ReplyDestination {
     /// The address and port in the datagram.
     pub fn socket_address(&self) -> SocketAddrV4 {
         match self {
-            Destination::Unicast(to) | Destination::Frame { to, .. } => *to,
-            Destination::Broadcast => SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT),
+            ReplyDestination::Unicast(to) | ReplyDestination::Frame { to, .. } => *to,
+            ReplyDestination::Broadcast => SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT),
         }
     }
 }
 
-impl fmt::Display for Destination {
+impl fmt::Display for ReplyDestination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Destination::Unicast(to) => write!(f, "unicast {to}"),
-            Destination::Broadcast => write!(f, "broadcast"),
-            Destination::Frame { mac, to } => write!(f, "frame {mac} {to}"),
+            ReplyDestination::Unicast(to) => write!(f, "unicast {to}"),
+            ReplyDestination::Broadcast => write!(f, "broadcast"),
+            ReplyDestination::Frame { mac, to } => write!(f, "frame {mac} {to}"),
         }
     }
 }
 
 /// Where `reply` to `query` goes. An address that the client says it has is written to only if it is of its
 /// link: nobody may have us write to somebody elsewhere.
-pub fn destination(query: &Query<'_>, link: &Link<'_>, reply: &Packet) -> Destination {
+pub fn destination(query: &DhcpQuery<'_>, link: &Link<'_>, reply: &DhcpPacket) -> ReplyDestination {
     let request = query.packet;
     let in_use = query.address_in_use().filter(|address| link.has_host(*address));
     if query.port == BOOT_SERVER_PORT {
         // At the port it asked from: 4011 or 68 (PXE 2.1, 2.2.6).
         let port = query.source.port();
-        return in_use.map_or(Destination::Broadcast, |at| Destination::Unicast(SocketAddrV4::new(at, port)));
+        return in_use.map_or(ReplyDestination::Broadcast, |at| {
+            ReplyDestination::Unicast(SocketAddrV4::new(at, port))
+        });
     }
     let informed = request.message_type() == Some(MessageType::Inform);
     if request.is_relayed() && !(informed && in_use.is_some()) {
-        return Destination::Unicast(relay_answers_at(query));
+        return ReplyDestination::Unicast(relay_answers_at(query));
     }
     if reply.message_type() == Some(MessageType::Nak) {
         // A client that renews from behind a router hears no broadcast of ours.
         let routed = in_use.filter(|at| !query.is_from_here() && !query.interface.is_on_link(*at));
-        return routed.map_or(Destination::Broadcast, at_client);
+        return routed.map_or(ReplyDestination::Broadcast, at_client);
     }
     // RFC 1542 5.4: BOOTP clients hear what is sent to their `ciaddr`, whatever their broadcast flag says.
     if let Some(address) = in_use {
@@ -74,20 +76,20 @@ pub fn destination(query: &Query<'_>, link: &Link<'_>, reply: &Packet) -> Destin
     let thinks_it_has_one = !request.ciaddr.is_unspecified();
     let by_broadcast = reply.wants_broadcast() || reply.yiaddr.is_unspecified() || thinks_it_has_one;
     match frame_mac(request).filter(|_| !by_broadcast) {
-        Some(mac) => Destination::Frame { mac, to: SocketAddrV4::new(reply.yiaddr, CLIENT_PORT) },
-        None => Destination::Broadcast,
+        Some(mac) => ReplyDestination::Frame { mac, to: SocketAddrV4::new(reply.yiaddr, CLIENT_PORT) },
+        None => ReplyDestination::Broadcast,
     }
 }
 
-fn at_client(address: Ipv4Addr) -> Destination {
-    Destination::Unicast(SocketAddrV4::new(address, CLIENT_PORT))
+fn at_client(address: Ipv4Addr) -> ReplyDestination {
+    ReplyDestination::Unicast(SocketAddrV4::new(address, CLIENT_PORT))
 }
 
 /// A client that is on our wire in a network that we have no address in is not where routing would look.
-fn to_address_in_use(query: &Query<'_>, address: Ipv4Addr) -> Destination {
+fn to_address_in_use(query: &DhcpQuery<'_>, address: Ipv4Addr) -> ReplyDestination {
     let is_beside_us = query.is_from_here() && !query.interface.is_on_link(address);
     match frame_mac(query.packet).filter(|_| is_beside_us) {
-        Some(mac) => Destination::Frame { mac, to: SocketAddrV4::new(address, CLIENT_PORT) },
+        Some(mac) => ReplyDestination::Frame { mac, to: SocketAddrV4::new(address, CLIENT_PORT) },
         None => at_client(address),
     }
 }
@@ -95,7 +97,7 @@ fn to_address_in_use(query: &Query<'_>, address: Ipv4Addr) -> Destination {
 /// Where the relay hears answers. One that wants them at the port it sent from (RFC 8357) gets them at that
 /// port of the address it sent from: together with an address that is only in the packet any port of any host
 /// could be written to.
-pub(super) fn relay_answers_at(query: &Query<'_>) -> SocketAddrV4 {
+pub(super) fn relay_answers_at(query: &DhcpQuery<'_>) -> SocketAddrV4 {
     let wants_source_port = query.packet.relay_agent().is_some_and(|agent| agent.wants_source_port());
     let source = query.source;
     if wants_source_port && source.port() != 0 && !source.ip().is_unspecified() {
@@ -105,7 +107,7 @@ pub(super) fn relay_answers_at(query: &Query<'_>) -> SocketAddrV4 {
 }
 
 /// Only Ethernet clients can be reached by a frame.
-fn frame_mac(request: &Packet) -> Option<Mac> {
+fn frame_mac(request: &DhcpPacket) -> Option<Mac> {
     let address = <[u8; 6]>::try_from(request.hardware_address()).ok()?;
     Some(Mac(address)).filter(|mac| request.htype == ETHERNET && mac.is_unicast())
 }

@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::dhcp::decide::{Interface, Query};
-use crate::proto::dhcp4::{MessageType, Packet, codes};
+use crate::dhcp::decide::{DhcpQuery, NetworkInterface};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// A hardware address that no card has: locally administered, and kept for this.
 const NOBODY: [u8; 6] = [0x02, 0x00, 0x00, 0xff, 0xff, 0xfe];
@@ -11,8 +11,8 @@ const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
 
 /// The DISCOVER of a machine that nobody knows, broadcast on its link.
-pub fn example_discover() -> Packet {
-    let mut packet = Packet::default();
+pub fn example_discover() -> DhcpPacket {
+    let mut packet = DhcpPacket::default();
     for (to, from) in packet.chaddr.iter_mut().zip(NOBODY) {
         *to = from;
     }
@@ -21,7 +21,7 @@ pub fn example_discover() -> Packet {
 }
 
 /// How that packet would come in on an interface.
-pub fn example_query<'a>(packet: &'a Packet, interface: &'a Interface) -> Query<'a> {
+pub fn example_query<'a>(packet: &'a DhcpPacket, interface: &'a NetworkInterface) -> DhcpQuery<'a> {
     let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
-    Query { packet, interface, source, local: None, port: SERVER_PORT }
+    DhcpQuery { packet, interface, source, local: None, port: SERVER_PORT }
 }

@@ -45,23 +45,27 @@ fn udp_header(ends: &FrameEnds, udp_bytes: u16, payload: &[u8]) -> Vec<u8> {
     let (source, target) = (ends.from.port().to_be_bytes(), ends.to.port().to_be_bytes());
     let length = udp_bytes.to_be_bytes();
     let pseudo = [&ends.from.ip().octets()[..], &ends.to.ip().octets(), &[0, UDP], &length].concat();
-    let header = |sum: [u8; 2]| [source, target, length, sum].concat();
-    let sum = match checksum(&[&pseudo, &header([0, 0]), payload]) {
+    let sum = match checksum(&[&pseudo, &[source, target, length, [0, 0]].concat(), payload]) {
         0 => u16::MAX,
         sum => sum,
     };
-    header(sum.to_be_bytes())
+    [source, target, length, sum.to_be_bytes()].concat()
 }
 
 /// RFC 1071 over the parts, each but the last of even length.
 pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
-    let byte = |at: Option<&u8>| u32::from(at.copied().unwrap_or(0));
     let words = parts.iter().flat_map(|part| part.chunks(2));
-    let mut sum = words.map(|word| byte(word.first()) << 8 | byte(word.get(1))).fold(0u32, u32::wrapping_add);
+    let mut sum = words
+        .map(|word| byte_or_zero(word.first()) << 8 | byte_or_zero(word.get(1)))
+        .fold(0u32, u32::wrapping_add);
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     !(sum as u16)
+}
+
+fn byte_or_zero(at: Option<&u8>) -> u32 {
+    u32::from(at.copied().unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::model::{LeaseState, Mac, Octets, hex};
 
 /// Most entries of all files together that are looked at, superseded ones among them.
 pub const ENTRIES_MAX: usize = 500_000;
-/// Most faults that are told.
+/// Most faults in a report.
 pub const FAULTS_MAX: usize = 1000;
 /// Hardware type of Ethernet (RFC 1700).
 const ETHERNET: u8 = 1;
@@ -26,7 +26,7 @@ const ETHERNET: u8 = 1;
 /// Which program wrote a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Format {
+pub enum LeaseFileFormat {
     /// `dhcpd.leases` of ISC dhcpd.
     Isc,
     /// The CSV memory file of Kea's DHCPv4 server.
@@ -35,7 +35,7 @@ pub enum Format {
 
 /// What a file says of one address, last.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct LeaseEntry {
     /// Where it stands: the number of the file among those given, and the line it begins at.
     pub file: usize,
     pub line: usize,
@@ -55,7 +55,7 @@ pub struct Entry {
 
 /// A piece of a file that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct LeaseFileFault {
     pub file: usize,
     pub line: usize,
     pub what: String,
@@ -63,36 +63,36 @@ pub struct Fault {
 
 /// What the files say.
 #[derive(Debug, Default)]
-pub struct Journal {
-    latest: BTreeMap<Ipv4Addr, Option<Entry>>,
+pub struct LeaseJournal {
+    latest: BTreeMap<Ipv4Addr, Option<LeaseEntry>>,
     file: usize,
     /// Entries that were read, those that later ones took the place of among them.
     pub read: usize,
-    pub faults: Vec<Fault>,
+    pub faults: Vec<LeaseFileFault>,
     /// Faults beyond [`FAULTS_MAX`], or entries beyond [`ENTRIES_MAX`].
     pub unread: usize,
 }
 
 /// Reads files in the order in which they were written.
-pub fn read(format: Format, texts: &[&str]) -> Journal {
-    let mut journal = Journal::default();
+pub fn read(format: LeaseFileFormat, texts: &[&str]) -> LeaseJournal {
+    let mut journal = LeaseJournal::default();
     for (file, text) in texts.iter().enumerate() {
         journal.file = file;
         match format {
-            Format::Isc => isc::read(text, &mut journal),
-            Format::Kea => kea::read(text, &mut journal),
+            LeaseFileFormat::Isc => isc::read(text, &mut journal),
+            LeaseFileFormat::Kea => kea::read(text, &mut journal),
         }
     }
     journal
 }
 
-impl Journal {
+impl LeaseJournal {
     /// The last entry of each address, by address. What was deleted is not among them.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+    pub fn entries(&self) -> impl Iterator<Item = &LeaseEntry> {
         self.latest.values().flatten()
     }
 
-    fn put(&mut self, entry: Entry) {
+    fn put(&mut self, entry: LeaseEntry) {
         if self.count() {
             self.latest.insert(entry.address, Some(entry));
         }
@@ -116,7 +116,7 @@ impl Journal {
 
     fn fault(&mut self, line: usize, what: impl Into<String>) {
         if self.faults.len() < FAULTS_MAX {
-            self.faults.push(Fault { file: self.file, line, what: what.into() });
+            self.faults.push(LeaseFileFault { file: self.file, line, what: what.into() });
         } else {
             self.unread += 1;
         }
@@ -125,12 +125,12 @@ impl Journal {
 
 /// Who a lease is for: the hardware address where there is one, else the client identifier.
 #[derive(Clone, Debug, Default)]
-struct Holder {
+struct LeaseHolder {
     hardware: Option<(u8, Vec<u8>)>,
     client_id: Vec<u8>,
 }
 
-impl Holder {
+impl LeaseHolder {
     fn client(&self) -> Option<String> {
         match &self.hardware {
             Some((kind, address)) if !address.is_empty() => {

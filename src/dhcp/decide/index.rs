@@ -1,9 +1,9 @@
 //! What can be had, so that nobody has to look through all leases for it: of each network the addresses
 //! never used and those in the order they are given up, and the reservations by whom they are for.
 //!
-//! It is a view of the world and of the open offers. [`Index::catch_up`] brings it up to date from the keys
-//! that were written since; where those are no longer known, or the subnets changed, it is made anew.
-//! It finds; whether a client may have an address is for `Ledger::refuse` alone.
+//! It is a view of the world and of the open offers. [`AddressIndex::catch_up`] brings it up to date from the
+//! keys that were written since; where those are no longer known, or the subnets changed, it is made anew.
+//! It finds; whether a client may have an address is for `AddressPicker::refuse` alone.
 
 mod ranges;
 
@@ -13,7 +13,7 @@ use std::net::Ipv4Addr;
 use foldhash::HashMap;
 use jiff::Timestamp;
 
-use crate::dhcp::decide::index::ranges::Ranges;
+use crate::dhcp::decide::index::ranges::AddressRanges;
 use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::model::{
     AddressKey, GrowingMap, Lease, LeaseState, Mac, Noun, Reservation, Stored, Subnet, SubnetMode, Table,
@@ -22,7 +22,7 @@ use crate::model::{
 
 /// A part of a pool without what is excluded from it, and the number of its network.
 #[derive(Debug, Clone, Copy)]
-struct Part {
+struct PoolPart {
     first: u32,
     last: u32,
     network: usize,
@@ -30,15 +30,15 @@ struct Part {
 
 /// The addresses of one network that nobody holds and that are reserved for nobody.
 #[derive(Debug, Default)]
-struct Shelf {
-    never_used: Ranges,
+struct FreeAddresses {
+    never_used: AddressRanges,
     /// Addresses with a lease on record, by when it ends.
     used: BTreeSet<(Timestamp, Ipv4Addr)>,
 }
 
 /// Whom a reservation is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum For<'a> {
+pub(super) enum ReservationTarget<'a> {
     Mac(Mac),
     ClientId(&'a [u8]),
     Machine(&'a str),
@@ -48,7 +48,7 @@ pub(super) enum For<'a> {
 
 /// The generations of the tables it was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Generations {
+struct TableGenerations {
     subnets: u64,
     leases: u64,
     reservations: u64,
@@ -56,23 +56,23 @@ struct Generations {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Index {
-    made_from: Option<Generations>,
+pub(super) struct AddressIndex {
+    made_from: Option<TableGenerations>,
     /// In the order of addresses.
-    parts: Vec<Part>,
+    parts: Vec<PoolPart>,
     networks: HashMap<String, usize>,
-    shelves: Vec<Shelf>,
-    /// Where an address stands in `Shelf::used`.
+    shelves: Vec<FreeAddresses>,
+    /// Where an address stands in `FreeAddresses::used`.
     ends: GrowingMap<Ipv4Addr, Timestamp>,
-    /// Addresses of reservations, by whom they are for.
+    /// Addresses of reservations, by the client they are for.
     reserved: HashMap<Vec<u8>, Vec<Ipv4Addr>>,
     reserved_for: HashMap<Ipv4Addr, Vec<u8>>,
 }
 
-impl Index {
+impl AddressIndex {
     /// Brings it up to date with the world, and with the offers of `changed` addresses.
     pub fn catch_up(&mut self, world: &World, changed: &[Ipv4Addr], is_held: &dyn Fn(Ipv4Addr) -> bool) {
-        let now = Generations {
+        let now = TableGenerations {
             subnets: world.subnets.generation(),
             leases: world.leases.generation(),
             reservations: world.reservations.generation(),
@@ -95,33 +95,33 @@ impl Index {
 
     /// The addresses of a network that have no lease on record, lowest first.
     pub fn never_used(&self, network: &str) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.shelf(network).into_iter().flat_map(|shelf| shelf.never_used.iter())
+        self.free(network).into_iter().flat_map(|free| free.never_used.iter())
     }
 
     /// The addresses of a network whose lease has ended, the longest ended first.
     pub fn ended(&self, network: &str, now: Timestamp) -> impl Iterator<Item = Ipv4Addr> + '_ {
         let until = ..=(now, Ipv4Addr::BROADCAST);
-        self.shelf(network).into_iter().flat_map(move |shelf| shelf.used.range(until)).map(|(_, at)| *at)
+        self.free(network).into_iter().flat_map(move |free| free.used.range(until)).map(|(_, at)| *at)
     }
 
     /// The addresses reserved for a client, in the order of addresses.
-    pub fn reserved(&self, whom: &For<'_>) -> &[Ipv4Addr] {
+    pub fn reserved(&self, whom: &ReservationTarget<'_>) -> &[Ipv4Addr] {
         if self.reserved.is_empty() {
             return &[];
         }
         self.reserved.get(&whom.key()).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn shelf(&self, network: &str) -> Option<&Shelf> {
+    fn free(&self, network: &str) -> Option<&FreeAddresses> {
         self.shelves.get(*self.networks.get(network)?)
     }
 
     fn make(&mut self, world: &World, is_held: &dyn Fn(Ipv4Addr) -> bool) {
-        *self = Index { made_from: self.made_from, ..Index::default() };
+        *self = AddressIndex { made_from: self.made_from, ..AddressIndex::default() };
         for subnet in world.subnets.iter().map(|row| &row.spec).filter(|subnet| gives_any(subnet)) {
             let network = *self.networks.entry(subnet.network().to_owned()).or_insert(self.shelves.len());
-            self.shelves.resize_with(self.networks.len(), Shelf::default);
-            self.parts.extend(pool_parts(subnet).into_iter().map(|(first, last)| Part {
+            self.shelves.resize_with(self.networks.len(), FreeAddresses::default);
+            self.parts.extend(pool_parts(subnet).into_iter().map(|(first, last)| PoolPart {
                 first,
                 last,
                 network,
@@ -129,8 +129,8 @@ impl Index {
         }
         self.parts.sort_by_key(|part| part.first);
         for part in &self.parts {
-            if let Some(shelf) = self.shelves.get_mut(part.network) {
-                shelf.never_used.insert_range(part.first..=part.last);
+            if let Some(free) = self.shelves.get_mut(part.network) {
+                free.never_used.insert_range(part.first..=part.last);
             }
         }
         for address in addresses(&world.reservations) {
@@ -144,7 +144,7 @@ impl Index {
 
     /// Puts an address where it belongs now.
     fn place(&mut self, world: &World, address: Ipv4Addr, is_held: &dyn Fn(Ipv4Addr) -> bool) {
-        let Some(shelf) = self.network_of(address).and_then(|network| self.shelves.get_mut(network)) else {
+        let Some(free) = self.network_of(address).and_then(|network| self.shelves.get_mut(network)) else {
             return;
         };
         let key = AddressKey::from(address);
@@ -156,16 +156,16 @@ impl Index {
         }
         if let Some(before) = before {
             self.ends.remove(&address);
-            shelf.used.remove(&(before, address));
+            free.used.remove(&(before, address));
         }
         if let Some(after) = after {
             self.ends.insert(address, after);
-            shelf.used.insert((after, address));
+            free.used.insert((after, address));
         }
         if ends.is_none() && !is_out {
-            shelf.never_used.insert(address);
+            free.never_used.insert(address);
         } else {
-            shelf.never_used.remove(address);
+            free.never_used.remove(address);
         }
     }
 
@@ -176,7 +176,7 @@ impl Index {
         (address <= part.last).then_some(part.network)
     }
 
-    /// Files the reservation of an address under whom it is for, in place of an earlier one.
+    /// Indexes the reservation of an address by its client, in place of an earlier one.
     fn file(&mut self, world: &World, address: Ipv4Addr) {
         if let Some(whom) = self.reserved_for.remove(&address)
             && let Some(addresses) = self.reserved.get_mut(&whom)
@@ -187,31 +187,31 @@ impl Index {
             }
         }
         let reservation = world.reservations.get(&AddressKey::from(address));
-        let Some(whom) = reservation.and_then(|row| For::whom(&row.spec)) else { return };
+        let Some(whom) = reservation.and_then(|row| ReservationTarget::whom(&row.spec)) else { return };
         let addresses = self.reserved.entry(whom.key()).or_default();
         addresses.insert(addresses.partition_point(|other| *other < address), address);
         self.reserved_for.insert(address, whom.key());
     }
 }
 
-impl<'a> For<'a> {
+impl<'a> ReservationTarget<'a> {
     /// By what a reservation is found. Where both of the relay's ids are given the circuit is: it says more.
-    fn whom(reservation: &'a Reservation) -> Option<For<'a>> {
-        let circuit = reservation.circuit_id.as_ref().map(|id| For::Circuit(id.as_bytes()));
-        let remote = || reservation.remote_id.as_ref().map(|id| For::Remote(id.as_bytes()));
-        let client = || reservation.client_id.as_ref().map(|id| For::ClientId(id.as_bytes()));
-        let machine = || reservation.machine.as_deref().map(For::Machine);
-        let mac = || reservation.mac.map(For::Mac);
-        circuit.or_else(remote).or_else(client).or_else(machine).or_else(mac)
+    fn whom(reservation: &'a Reservation) -> Option<ReservationTarget<'a>> {
+        let circuit = reservation.circuit_id.as_ref().map(|id| ReservationTarget::Circuit(id.as_bytes()));
+        circuit
+            .or_else(|| reservation.remote_id.as_ref().map(|id| ReservationTarget::Remote(id.as_bytes())))
+            .or_else(|| reservation.client_id.as_ref().map(|id| ReservationTarget::ClientId(id.as_bytes())))
+            .or_else(|| reservation.machine.as_deref().map(ReservationTarget::Machine))
+            .or_else(|| reservation.mac.map(ReservationTarget::Mac))
     }
 
     fn key(&self) -> Vec<u8> {
         let (kind, bytes) = match self {
-            For::Mac(mac) => (0, mac.0.as_slice()),
-            For::ClientId(id) => (1, *id),
-            For::Machine(name) => (2, name.as_bytes()),
-            For::Circuit(id) => (3, *id),
-            For::Remote(id) => (4, *id),
+            ReservationTarget::Mac(mac) => (0, mac.0.as_slice()),
+            ReservationTarget::ClientId(id) => (1, *id),
+            ReservationTarget::Machine(name) => (2, name.as_bytes()),
+            ReservationTarget::Circuit(id) => (3, *id),
+            ReservationTarget::Remote(id) => (4, *id),
         };
         [&[kind], bytes].concat()
     }

@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use crate::dhcp::decide::BOOT_SERVER_PORT;
 use crate::dhcp::decide::destination::{SERVER_PORT, relay_answers_at};
 use crate::model::{Cidr, Subnet, World};
-use crate::proto::dhcp4::{MessageType, Packet};
+use crate::proto::dhcp4::{DhcpPacket, MessageType};
 
 /// A network interface as the operating system has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
+pub struct NetworkInterface {
     pub name: String,
     pub index: u32,
     pub addresses: Vec<InterfaceAddress>,
@@ -24,7 +24,7 @@ pub struct InterfaceAddress {
     pub prefix: u8,
 }
 
-impl Interface {
+impl NetworkInterface {
     pub fn has_address(&self, address: Ipv4Addr) -> bool {
         self.addresses.iter().any(|own| own.address == address)
     }
@@ -41,9 +41,9 @@ impl Interface {
 
 /// A request and how it arrived.
 #[derive(Debug, Clone, Copy)]
-pub struct Query<'a> {
-    pub packet: &'a Packet,
-    pub interface: &'a Interface,
+pub struct DhcpQuery<'a> {
+    pub packet: &'a DhcpPacket,
+    pub interface: &'a NetworkInterface,
     pub source: SocketAddrV4,
     /// The address of ours it was sent to; `None` when it was broadcast.
     pub local: Option<Ipv4Addr>,
@@ -51,13 +51,18 @@ pub struct Query<'a> {
     pub port: u16,
 }
 
-impl Query<'_> {
+impl DhcpQuery<'_> {
     /// The address replies leave from: the one that was addressed, else the interface's own in
     /// `link`, else its first. `None` when the interface has no IPv4 address.
     pub fn source_address(&self, link: &Link<'_>) -> Option<Ipv4Addr> {
-        let in_link = || self.interface.addresses.iter().find(|own| link.subnet_of(own.address).is_some());
-        let own = || in_link().or(self.interface.addresses.first()).map(|own| own.address);
-        self.local.filter(|local| !local.is_broadcast()).or_else(own)
+        self.local.filter(|local| !local.is_broadcast()).or_else(|| {
+            self.interface
+                .addresses
+                .iter()
+                .find(|own| link.subnet_of(own.address).is_some())
+                .or(self.interface.addresses.first())
+                .map(|own| own.address)
+        })
     }
 
     /// Whether the packet is from the interface's own wire: it was broadcast there. What was sent to us alone
@@ -71,8 +76,7 @@ impl Query<'_> {
     /// at the boot server's port that counts before what is said. A DISCOVER has none, whatever it says
     /// (RFC 2131 table 5).
     pub fn address_in_use(&self) -> Option<Ipv4Addr> {
-        let some = |address: Ipv4Addr| Some(address).filter(|address| !address.is_unspecified());
-        let (said, source) = (some(self.packet.ciaddr), some(*self.source.ip()));
+        let (said, source) = (specified(self.packet.ciaddr), specified(*self.source.ip()));
         match self.packet.message_type() {
             _ if self.port == BOOT_SERVER_PORT => source.or(said),
             Some(MessageType::Discover) => None,
@@ -88,9 +92,13 @@ impl Query<'_> {
     }
 }
 
+fn specified(address: Ipv4Addr) -> Option<Ipv4Addr> {
+    Some(address).filter(|address| !address.is_unspecified())
+}
+
 /// The server identifier (option 54) of replies: what the relay asks for (RFC 5107), else the
 /// address they leave from.
-pub fn server_identifier(query: &Query<'_>, link: &Link<'_>) -> Option<Ipv4Addr> {
+pub fn server_identifier(query: &DhcpQuery<'_>, link: &Link<'_>) -> Option<Ipv4Addr> {
     let relay = query.packet.relay_agent().filter(|_| query.packet.is_relayed());
     relay.and_then(|agent| agent.server_id_override()).or_else(|| query.source_address(link))
 }
@@ -119,7 +127,7 @@ impl<'a> Link<'a> {
     /// First hit wins: link selection of the relay (RFC 3527), subnet selection (RFC 3011), the
     /// relay's address, the address in use, an address of the interface. The first two are not
     /// heeded where the subnet that the others lead to says so.
-    pub fn select(query: &Query<'_>, world: &'a World) -> Result<Link<'a>, NoLink> {
+    pub fn select(query: &DhcpQuery<'_>, world: &'a World) -> Result<Link<'a>, NoLink> {
         let packet = query.packet;
         let relay = packet.relay_agent().filter(|_| packet.is_relayed());
         let told = [
@@ -139,16 +147,16 @@ impl<'a> Link<'a> {
 
     /// The subnet by where the packet came from: the relay, the address in use, the interface. What was
     /// broadcast is from the interface's wire, whatever address its client has (RFC 2131 4.3.2).
-    fn by_place(query: &Query<'_>, world: &'a World) -> Result<&'a Subnet, NoLink> {
+    fn by_place(query: &DhcpQuery<'_>, world: &'a World) -> Result<&'a Subnet, NoLink> {
         let packet = query.packet;
         if packet.is_relayed() {
             let no_subnet = NoLink::NoSubnet { address: packet.giaddr, what: "relay's address" };
             return containing(world, packet.giaddr).ok_or(no_subnet);
         }
         let own = || query.interface.addresses.iter().filter_map(|own| containing(world, own.address));
-        let is_here = |subnet: &&Subnet| own().any(|own| own.network() == subnet.network());
         let in_use = query.address_in_use().and_then(|address| containing(world, address));
-        let in_use = in_use.filter(|subnet| !query.is_from_here() || is_here(subnet));
+        let in_use = in_use
+            .filter(|subnet| !query.is_from_here() || own().any(|own| own.network() == subnet.network()));
         let subnet = in_use.or_else(|| own().next());
         subnet.ok_or_else(|| NoLink::NoInterfaceSubnet(query.interface.name.clone()))
     }
@@ -184,7 +192,7 @@ impl<'a> Link<'a> {
 
 /// Replies must not come back to us, nor go to all hosts of a network, because a packet names such an address
 /// as its relay. `subnet` is the one that the relay is in or relays for.
-fn check_relay(query: &Query<'_>, subnet: Option<&Subnet>) -> Result<(), NoLink> {
+fn check_relay(query: &DhcpQuery<'_>, subnet: Option<&Subnet>) -> Result<(), NoLink> {
     let giaddr = query.packet.giaddr;
     let of_many = giaddr.is_broadcast() || giaddr.is_multicast();
     let of_no_host =
@@ -198,7 +206,7 @@ fn check_relay(query: &Query<'_>, subnet: Option<&Subnet>) -> Result<(), NoLink>
 }
 
 fn containing(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
-    let subnets = || world.subnets.iter().map(|row| &row.spec);
-    let by_network = subnets().find(|subnet| subnet.cidr.contains(address));
-    by_network.or_else(|| subnets().find(|subnet| subnet.relays.contains(&address)))
+    let by_network = world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address));
+    by_network
+        .or_else(|| world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.relays.contains(&address)))
 }

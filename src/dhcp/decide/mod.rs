@@ -5,7 +5,7 @@
 //! boot (`netboot::decide`), keeping leases (the house around it). All is pure.
 //!
 //! [`PacketFacts::gather`] finds what is known of a packet, [`Link::select`] its shared network. [`answer`]
-//! takes it through [`classify`], [`Ledger::pick`] and the writing of a reply. Start reading there.
+//! takes it through [`classify`], [`AddressPicker::pick`] and the writing of a reply. Start reading there.
 
 mod answer;
 mod class;
@@ -15,11 +15,12 @@ mod destination;
 mod example;
 mod facts;
 pub mod frame;
-mod holds;
 pub mod import;
 mod index;
 mod link;
 mod neighbours;
+mod network_observations;
+mod offers;
 mod options;
 mod outcome;
 mod pool;
@@ -27,28 +28,27 @@ pub mod probe;
 mod proxy;
 mod reply;
 mod scopes;
-mod sights;
 mod silence;
 
 pub use answer::{answer, quarantine};
-pub use class::{ClassLine, Classes, Sender, examine};
-pub use classify::{Message, Unanswerable, classify, classify_at_boot_server};
+pub use class::{ClassResult, DhcpClient, MatchedClasses, examine};
+pub use classify::{ClientMessage, UnanswerablePacket, classify, classify_at_boot_server};
 pub use client_key::ClientKey;
-pub use destination::{BOOT_SERVER_PORT, Destination, destination};
+pub use destination::{BOOT_SERVER_PORT, ReplyDestination, destination};
 pub use example::{example_discover, example_query};
 pub use facts::{BootAnswer, PacketFacts};
 pub use frame::{FrameEnds, encode_frame};
-pub use holds::{HOLD_SECONDS, HOLDS_MAX, Hold, Holds};
 pub use index::{pool_parts, servers_named};
-pub use link::{Interface, InterfaceAddress, Link, NoLink, Query, server_identifier};
+pub use link::{DhcpQuery, InterfaceAddress, Link, NetworkInterface, NoLink, server_identifier};
 pub use neighbours::address_elsewhere;
+pub use network_observations::{NetworkObservations, OtherServer, ServerSighting, UnservedPackets};
+pub use offers::{AddressOffer, HOLD_SECONDS, HOLDS_MAX, OpenOffers};
 pub use options::{addresses_named, check_options, encode_text, ready_options};
-pub use outcome::{Change, Datagram, Outcome, PacketEvent, Reply, Unfilled};
-pub use pool::{Ledger, NoAddress, Picked, Refusal};
-pub use probe::{HowToProbe, LateAnswer, ProbeTarget, Probed, Prober, how_to_probe};
-pub use scopes::{Origin, Scopes};
-pub use sights::{Heard, Rival, Sights, Unserved};
-pub use silence::Silence;
+pub use outcome::{DhcpAnswer, DhcpReply, LeaseChange, PacketEvent, ReplyDatagram, TemplateOption};
+pub use pool::{AddressPicker, AddressRefusal, NoAddress, PickedAddress};
+pub use probe::{AddressProber, LateAnswer, ProbeMethod, ProbeResult, ProbeTarget, how_to_probe};
+pub use scopes::{OptionScope, OptionScopes};
+pub use silence::SilenceReason;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::dhcp::decide::{BOOT_SERVER_PORT, ClientKey, Message, PacketFacts, classify};
+use crate::dhcp::decide::{BOOT_SERVER_PORT, ClientKey, ClientMessage, PacketFacts, classify};
 use crate::model::{Mac, SubnetMode};
 
 /// The address that another server gives to the client that sent this, if the packet tells: the REQUEST that
@@ -10,15 +10,15 @@ use crate::model::{Mac, SubnetMode};
 pub fn address_elsewhere(facts: &PacketFacts<'_>) -> Option<(Ipv4Addr, Mac)> {
     let query = &facts.query;
     let mac = ClientKey::mac_of(query.packet)?;
-    // Most packets are told by their kind alone.
+    // The message type alone rules out most packets.
     let (address, server) = if query.port == BOOT_SERVER_PORT {
         (query.packet.ciaddr, None)
     } else {
         match classify(query.packet).ok()? {
-            Message::Selecting { server, .. } if query.interface.has_address(server) => return None,
-            Message::Selecting { server, address } => (address, Some(server)),
-            Message::InitReboot { address } | Message::Renewing { address } => (address, None),
-            Message::Inform => (query.packet.ciaddr, None),
+            ClientMessage::Selecting { server, .. } if query.interface.has_address(server) => return None,
+            ClientMessage::Selecting { server, address } => (address, Some(server)),
+            ClientMessage::InitReboot { address } | ClientMessage::Renewing { address } => (address, None),
+            ClientMessage::Inform => (query.packet.ciaddr, None),
             _ => return None,
         }
     };

@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Map, Value};
 
 use crate::model::{OptionSet, Problem, ReadyOption, ReadyValue, is_template, nearest};
-use crate::proto::dhcp4::Kind;
+use crate::proto::dhcp4::ValueType;
 use crate::proto::dhcp4::codes::{self, OPTION_TYPES, OptionType};
 
 /// Longest value of one option; a whole reply rarely has more room.
@@ -43,16 +43,16 @@ const DECIDED_ELSEWHERE: [(u8, &str); 19] = [
 ];
 
 /// The types of a value that is given by itself, with a code or as a sub-option: `{"u16": 9000}`.
-const TYPES: [(&str, Kind); 9] = [
-    ("text", Kind::Text),
-    ("hex", Kind::Bytes),
-    ("addresses", Kind::Addresses),
-    ("names", Kind::Names),
-    ("flag", Kind::Flag),
-    ("u8", Kind::U8),
-    ("u16", Kind::U16),
-    ("u32", Kind::U32),
-    ("i32", Kind::I32),
+const TYPES: [(&str, ValueType); 9] = [
+    ("text", ValueType::Text),
+    ("hex", ValueType::Bytes),
+    ("addresses", ValueType::Addresses),
+    ("names", ValueType::Names),
+    ("flag", ValueType::Flag),
+    ("u8", ValueType::U8),
+    ("u16", ValueType::U16),
+    ("u32", ValueType::U32),
+    ("i32", ValueType::I32),
 ];
 const SUB_OPTIONS: &str = "sub_options";
 const TYPES_LISTED: &str =
@@ -84,11 +84,14 @@ pub fn check_options(options: &OptionSet, pointer: &str) -> Vec<Problem> {
 /// as long as the object is stored.
 pub fn ready_options(options: &OptionSet) -> &[ReadyOption] {
     options.ready(|options| {
-        let read = |(name, value): (&String, &Value)| {
-            let (code, value) = read_option(name, value).ok()?;
-            Some(ReadyOption { code, name: name.clone(), value })
-        };
-        options.iter().take(OPTIONS_MAX).filter_map(read).collect()
+        options
+            .iter()
+            .take(OPTIONS_MAX)
+            .filter_map(|(name, value): (&String, &Value)| {
+                let (code, value) = read_option(name, value).ok()?;
+                Some(ReadyOption { code, name: name.clone(), value })
+            })
+            .collect()
     })
 }
 
@@ -99,8 +102,8 @@ pub fn addresses_named(option: &ReadyOption) -> impl Iterator<Item = Ipv4Addr> +
         ReadyValue::Template(_) => &[],
     };
     let (listed, routes) = match codes::by_code(option.code).map(|row| row.kind) {
-        Some(Kind::Address | Kind::Addresses) => (bytes, Vec::new()),
-        Some(Kind::Routes) => (&[][..], Kind::Routes.decode(bytes).unwrap_or_default()),
+        Some(ValueType::Address | ValueType::Addresses) => (bytes, Vec::new()),
+        Some(ValueType::Routes) => (&[][..], ValueType::Routes.decode(bytes).unwrap_or_default()),
         _ => (&[][..], Vec::new()),
     };
     let listed = listed.chunks_exact(4).filter_map(|four| <[u8; 4]>::try_from(four).ok().map(Ipv4Addr::from));
@@ -114,7 +117,7 @@ pub fn addresses_named(option: &ReadyOption) -> impl Iterator<Item = Ipv4Addr> +
 /// The text does not fit the option.
 pub fn encode_text(code: u8, text: &str) -> Result<Vec<u8>, String> {
     let row =
-        OptionType { code, name: codes::by_code(code).map_or("text", |row| row.name), kind: Kind::Text };
+        OptionType { code, name: codes::by_code(code).map_or("text", |row| row.name), kind: ValueType::Text };
     let bytes = encode_named(&row, &Value::from(text))?;
     if bytes.len() > OPTION_BYTES_MAX { Err(too_long(bytes.len())) } else { Ok(bytes) }
 }
@@ -122,8 +125,8 @@ pub fn encode_text(code: u8, text: &str) -> Result<Vec<u8>, String> {
 fn read_option(name: &str, value: &Value) -> Result<(u8, ReadyValue), String> {
     let known = codes::by_name(name);
     let fields = value.as_object().filter(|fields| {
-        let is_typed = |key: &String| key == "code" || key == SUB_OPTIONS || type_of(key).is_some();
-        fields.keys().any(is_typed) && !fields.contains_key("enterprise")
+        fields.keys().any(|key: &String| key == "code" || key == SUB_OPTIONS || type_of(key).is_some())
+            && !fields.contains_key("enterprise")
     });
     let (code, value) = match (known, fields) {
         (_, Some(fields)) => read_coded(known, fields)?,
@@ -144,7 +147,7 @@ fn too_long(length: usize) -> String {
     format!("{length} bytes are more than the {OPTION_BYTES_MAX} an option may have")
 }
 
-fn type_of(word: &str) -> Option<Kind> {
+fn type_of(word: &str) -> Option<ValueType> {
     TYPES.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind)
 }
 
@@ -163,7 +166,7 @@ fn read_coded(known: Option<&OptionType>, fields: &Map<String, Value>) -> Result
     let [(word, value)] = typed.as_slice() else {
         return Err(format!("beside `code` an option has one value: {TYPES_LISTED}"));
     };
-    if known.is_some_and(|row| row.kind != Kind::Bytes) && *word != "hex" {
+    if known.is_some_and(|row| row.kind != ValueType::Bytes) && *word != "hex" {
         return Err("give this option's value by itself, or as `{\"hex\": …}`".to_owned());
     }
     read_typed(word, value).map(|value| (code, value))
@@ -176,14 +179,14 @@ fn read_typed(word: &str, value: &Value) -> Result<ReadyValue, String> {
     }
     let kind =
         type_of(word).ok_or_else(|| format!("`{word}` is no type of a value; there are {TYPES_LISTED}"))?;
-    if let (Kind::Text, Some(text)) = (kind, value.as_str().filter(|text| is_template(text))) {
+    if let (ValueType::Text, Some(text)) = (kind, value.as_str().filter(|text| is_template(text))) {
         return Ok(ReadyValue::Template(text.to_owned()));
     }
     let expected = || format!("`{word}` must be {}", kind.expects());
     let words = to_words(value).ok_or_else(expected)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let bytes = kind.encode(&words).ok_or_else(expected)?;
-    if kind == Kind::Text && !is_plain(&bytes) {
+    if kind == ValueType::Text && !is_plain(&bytes) {
         return Err(format!("`{word}` must not be empty or hold control characters"));
     }
     Ok(ReadyValue::Bytes(bytes))
@@ -192,9 +195,9 @@ fn read_typed(word: &str, value: &Value) -> Result<ReadyValue, String> {
 /// `{"1": {"text": "x"}, "241": {"addresses": ["10.0.0.1"]}}`: a code, a length and a value each, in the
 /// order of their codes (RFC 2132 8.4).
 fn encode_sub_options(value: &Value) -> Result<Vec<u8>, String> {
-    let wrong =
-        || "`sub_options` must be an object of codes and values, like {\"1\": {\"text\": \"x\"}}".to_owned();
-    let fields = value.as_object().filter(|fields| !fields.is_empty()).ok_or_else(wrong)?;
+    let fields = value.as_object().filter(|fields| !fields.is_empty()).ok_or_else(|| {
+        "`sub_options` must be an object of codes and values, like {\"1\": {\"text\": \"x\"}}".to_owned()
+    })?;
     let mut pieces: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
     for (code, value) in fields {
         let number = code.parse::<u8>().ok().filter(|number| (1..=254).contains(number));
@@ -224,15 +227,12 @@ fn encode_vendors(value: &Value) -> Result<Vec<u8>, String> {
     };
     let mut bytes = Vec::new();
     for vendor in vendors {
-        let wrong = || {
-            "give the vendor's number and its data: {\"enterprise\": 42623, \"sub_options\": {…}} or `hex`"
-                .to_owned()
-        };
-        let fields = vendor.as_object().filter(|fields| fields.len() == 2).ok_or_else(wrong)?;
+        let fields = vendor.as_object().filter(|fields| fields.len() == 2).ok_or_else(vendor_option_error)?;
         let number =
             fields.get("enterprise").and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
         let number = number.ok_or("`enterprise` must be a vendor's number of IANA, 0 to 4294967295")?;
-        let data = fields.iter().find(|(key, _)| key.as_str() != "enterprise").ok_or_else(wrong)?;
+        let data =
+            fields.iter().find(|(key, _)| key.as_str() != "enterprise").ok_or_else(vendor_option_error)?;
         let data = match read_typed(data.0, data.1)? {
             ReadyValue::Bytes(data) => data,
             ReadyValue::Template(_) => return Err("templates are not for vendors' data".to_owned()),
@@ -245,13 +245,17 @@ fn encode_vendors(value: &Value) -> Result<Vec<u8>, String> {
     if bytes.is_empty() { Err("name a vendor at least".to_owned()) } else { Ok(bytes) }
 }
 
+fn vendor_option_error() -> String {
+    "give the vendor's number and its data: {\"enterprise\": 42623, \"sub_options\": {…}} or `hex`".to_owned()
+}
+
 /// A value under the option's own name.
 fn read_named(row: &OptionType, value: &Value) -> Result<ReadyValue, String> {
     if row.code == codes::VENDOR_IDENTIFYING && (value.is_object() || value.is_array()) {
         return encode_vendors(value).map(ReadyValue::Bytes);
     }
     match (row.kind, value.as_str()) {
-        (Kind::Text, Some(text)) if is_template(text) => Ok(ReadyValue::Template(text.to_owned())),
+        (ValueType::Text, Some(text)) if is_template(text) => Ok(ReadyValue::Template(text.to_owned())),
         _ => encode_named(row, value).map(ReadyValue::Bytes),
     }
 }
@@ -265,11 +269,11 @@ fn encode_named(row: &OptionType, value: &Value) -> Result<Vec<u8>, String> {
     let words = to_words(value).ok_or_else(expected)?;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let bytes = row.kind.encode(&words).ok_or_else(expected)?;
-    if matches!(row.kind, Kind::Text | Kind::Opaque) && !is_plain(&bytes) {
+    if matches!(row.kind, ValueType::Text | ValueType::Opaque) && !is_plain(&bytes) {
         return Err(format!("`{}` must not be empty or hold control characters", row.name));
     }
     let is_name = matches!(row.code, codes::HOST_NAME | codes::DOMAIN_NAME);
-    if is_name && Kind::Names.encode(&words).is_none() {
+    if is_name && ValueType::Names.encode(&words).is_none() {
         return Err(format!("`{}` must be a host or domain name, like web1.example.org", row.name));
     }
     Ok(bytes)
@@ -419,7 +423,7 @@ mod tests {
         // 13 bytes a name: 19 are 247, 20 are 260.
         let names: Vec<String> = (10..30).map(|n| format!("host{n}.lab.x")).collect();
         let (_, long) = bytes(json!({ "domain_search": names })).remove(0);
-        assert!(long.len() > 255 && Kind::Names.decode(&long).unwrap() == names);
+        assert!(long.len() > 255 && ValueType::Names.decode(&long).unwrap() == names);
         assert!(fault("root_path", json!("x".repeat(1025))).contains("1025 bytes"));
     }
 

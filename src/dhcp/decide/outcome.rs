@@ -1,17 +1,17 @@
-//! What comes of a packet: perhaps a reply, perhaps a change of leases, always a reason.
+//! The result of a packet: an optional reply, an optional change of leases, always a reason.
 
 use std::net::Ipv4Addr;
 
-use crate::dhcp::decide::{ClientKey, Destination, Hold};
-use crate::model::{Lease, Probe};
-use crate::proto::dhcp4::Packet;
+use crate::dhcp::decide::{AddressOffer, ClientKey, ReplyDestination};
+use crate::model::{Lease, ProbeMode};
+use crate::proto::dhcp4::DhcpPacket;
 
 /// The answer to one packet. `change` is to be committed before `reply` is sent; a commit that
 /// fails means silence.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    pub reply: Option<Reply>,
-    pub change: Change,
+pub struct DhcpAnswer {
+    pub reply: Option<DhcpReply>,
+    pub change: LeaseChange,
     pub event: PacketEvent,
     /// For the log and the timeline: one clause, no final stop.
     pub reason: String,
@@ -19,32 +19,32 @@ pub struct Outcome {
     pub address: Option<Ipv4Addr>,
     /// How to find out whether the offered address is in use before it is spoken of. On a hit, put
     /// the address in quarantine and ask again.
-    pub probe: Probe,
+    pub probe: ProbeMode,
 }
 
 /// A reply and how it travels.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    pub packet: Packet,
+pub struct DhcpReply {
+    pub packet: DhcpPacket,
     pub bytes: Vec<u8>,
     /// Options that did not fit the client's size.
     pub dropped: Vec<u8>,
-    pub destination: Destination,
+    pub destination: ReplyDestination,
     /// Our address it leaves from.
     pub source: Ipv4Addr,
     /// Index of the interface it leaves by.
     pub interface: u32,
-    /// What has to be rendered and put in with [`Reply::fill`] before it is complete.
-    pub unfilled: Vec<Unfilled>,
+    /// What has to be rendered and put in with [`DhcpReply::fill`] before it is complete.
+    pub unfilled: Vec<TemplateOption>,
     /// The largest payload the client takes.
     pub bytes_max: usize,
 }
 
 /// What is sent of a reply, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Datagram {
+pub struct ReplyDatagram {
     pub bytes: Vec<u8>,
-    pub destination: Destination,
+    pub destination: ReplyDestination,
     /// Our address it leaves from.
     pub source: Ipv4Addr,
     /// Index of the interface it leaves by.
@@ -53,16 +53,16 @@ pub struct Datagram {
     pub durable: bool,
 }
 
-impl From<Reply> for Datagram {
-    fn from(reply: Reply) -> Self {
-        let Reply { bytes, destination, source, interface, .. } = reply;
-        Datagram { bytes, destination, source, interface, durable: false }
+impl From<DhcpReply> for ReplyDatagram {
+    fn from(reply: DhcpReply) -> Self {
+        let DhcpReply { bytes, destination, source, interface, .. } = reply;
+        ReplyDatagram { bytes, destination, source, interface, durable: false }
     }
 }
 
 /// An option of a reply whose value is a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfilled {
+pub struct TemplateOption {
     pub code: u8,
     /// What it is and where it was written, for people.
     pub name: String,
@@ -71,12 +71,12 @@ pub struct Unfilled {
 
 /// What happens to leases.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum LeaseChange {
     None,
     /// Keep an offered address in memory.
     Hold {
         address: Ipv4Addr,
-        hold: Hold,
+        hold: AddressOffer,
     },
     /// Drop what is kept for a client that took another server's offer.
     Forget {
@@ -132,16 +132,16 @@ impl PacketEvent {
     }
 }
 
-impl Outcome {
+impl DhcpAnswer {
     /// No reply and no change.
     pub fn silence(event: PacketEvent, reason: impl Into<String>) -> Self {
-        Outcome {
+        DhcpAnswer {
             reply: None,
-            change: Change::None,
+            change: LeaseChange::None,
             event,
             reason: reason.into(),
             address: None,
-            probe: Probe::None,
+            probe: ProbeMode::None,
         }
     }
 }

@@ -1,29 +1,29 @@
 //! Which address a client gets, and whether it may have the one it asks for.
 //!
 //! The same address again where that can be; else one never used; else the one free the longest.
-//! The rules of [`Ledger::refuse`] hold for offers, requests and renewals alike, so an address that
+//! The rules of [`AddressPicker::refuse`] hold for offers, requests and renewals alike, so an address that
 //! was offered is not refused a moment later.
 
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 
-use crate::dhcp::decide::index::For;
-use crate::dhcp::decide::{ClientKey, Holds, Link, servers_named};
+use crate::dhcp::decide::index::ReservationTarget;
+use crate::dhcp::decide::{ClientKey, Link, OpenOffers, servers_named};
 use crate::model::{
     AddressKey, Lease, LeaseState, Machine, Octets, Pool, Reservation, Stored, Subnet, SubnetMode, World,
 };
-use crate::proto::dhcp4::Packet;
+use crate::proto::dhcp4::DhcpPacket;
 
 /// All that decides about the addresses of one link for one client.
 #[derive(Debug, Clone, Copy)]
-pub struct Ledger<'a> {
+pub struct AddressPicker<'a> {
     pub link: &'a Link<'a>,
     pub world: &'a World,
-    pub holds: &'a Holds,
+    pub holds: &'a OpenOffers,
     pub client: &'a ClientKey,
     /// The request, for what reservations may go by besides the client's address.
-    pub packet: &'a Packet,
+    pub packet: &'a DhcpPacket,
     pub machine: Option<&'a Stored<Machine>>,
     /// Addresses of our own interface and of the relay.
     pub taken: &'a [Ipv4Addr],
@@ -32,7 +32,7 @@ pub struct Ledger<'a> {
 
 /// An address, and why this one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Picked {
+pub struct PickedAddress {
     pub address: Ipv4Addr,
     pub why: &'static str,
     /// The client had no claim to it before: it may be probed first.
@@ -41,7 +41,7 @@ pub struct Picked {
 
 /// Why a client cannot have an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum AddressRefusal {
     #[error("{0} is not on this link")]
     WrongLink(Ipv4Addr),
     #[error("{0} is not an address of a host")]
@@ -73,11 +73,11 @@ pub enum NoAddress {
     Empty(String),
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> AddressPicker<'a> {
     /// The address to offer. `requested` is a wish (option 50).
-    pub fn pick(&self, requested: Option<Ipv4Addr>) -> Result<Picked, NoAddress> {
+    pub fn pick(&self, requested: Option<Ipv4Addr>) -> Result<PickedAddress, NoAddress> {
         let free = |address: &Ipv4Addr| self.refuse(*address).is_none();
-        let picked = |why, fresh| move |address| Picked { address, why, fresh };
+        let picked = |why, fresh| move |address| PickedAddress { address, why, fresh };
         let known = self
             .reservation()
             .map(|reservation| reservation.address)
@@ -103,17 +103,19 @@ impl<'a> Ledger<'a> {
     }
 
     /// Why this client may not have `address`; `None` when it may.
-    pub fn refuse(&self, address: Ipv4Addr) -> Option<Refusal> {
-        let Some(subnet) = self.link.subnet_of(address) else { return Some(Refusal::WrongLink(address)) };
+    pub fn refuse(&self, address: Ipv4Addr) -> Option<AddressRefusal> {
+        let Some(subnet) = self.link.subnet_of(address) else {
+            return Some(AddressRefusal::WrongLink(address));
+        };
         if !subnet.cidr.has_host(address) {
-            return Some(Refusal::NotAHost(address));
+            return Some(AddressRefusal::NotAHost(address));
         }
         if self.taken.contains(&address) || self.holds.is_own(address) {
-            return Some(Refusal::Taken(address));
+            return Some(AddressRefusal::Taken(address));
         }
         let reserved = match self.world.reservations.get(&AddressKey::from(address)) {
             Some(row) if self.is_for_us(&row.spec) => true,
-            Some(_) => return Some(Refusal::Reserved(address)),
+            Some(_) => return Some(AddressRefusal::Reserved(address)),
             None => false,
         };
         let lease = self.lease_at(address);
@@ -123,31 +125,33 @@ impl<'a> Ledger<'a> {
         // What is reserved for a machine may be on offer to another of its interfaces.
         let held = self.holds.at(address, self.now).filter(|_| !reserved);
         if held.is_some_and(|hold| !hold.is_of(self.link.network(), self.client)) {
-            return Some(Refusal::Held(address));
+            return Some(AddressRefusal::Held(address));
         }
-        // Whoever goes on with one may be that server.
+        // A renewing client may itself be that server.
         let is_new = lease.is_none_or(|lease| lease.expires_at <= self.now || !self.is_our_lease(lease));
-        let is_server =
-            || self.link.subnets.iter().any(|subnet| servers_named(subnet).any(|it| it == address));
-        if !reserved && is_new && is_server() {
-            return Some(Refusal::Server(address));
+        if !reserved
+            && is_new
+            && self.link.subnets.iter().any(|subnet| servers_named(subnet).any(|it| it == address))
+        {
+            return Some(AddressRefusal::Server(address));
         }
-        let excluded = || subnet.excluded.iter().any(|range| range.contains(address));
-        let in_pool = || self.pools().any(|pool| pool.contains(address)) && !excluded();
-        (!reserved && !in_pool()).then_some(Refusal::NotInPool(address))
+        (!reserved
+            && !(self.pools().any(|pool| pool.contains(address))
+                && !subnet.excluded.iter().any(|range| range.contains(address))))
+        .then_some(AddressRefusal::NotInPool(address))
     }
 
-    fn refuse_leased(&self, lease: &Lease, reserved: bool) -> Option<Refusal> {
+    fn refuse_leased(&self, lease: &Lease, reserved: bool) -> Option<AddressRefusal> {
         if lease.expires_at <= self.now {
             return None;
         }
         match lease.state {
-            LeaseState::Declined => Some(Refusal::Quarantined(lease.address, lease.expires_at)),
+            LeaseState::Declined => Some(AddressRefusal::Quarantined(lease.address, lease.expires_at)),
             LeaseState::Released | LeaseState::Expired => None,
             LeaseState::Offered | LeaseState::Bound if self.is_our_lease(lease) => None,
             // A machine's reserved address follows the machine from one of its interfaces to another.
             LeaseState::Offered | LeaseState::Bound if reserved && self.is_of_our_machine(lease) => None,
-            LeaseState::Offered | LeaseState::Bound => Some(Refusal::Leased(lease.address)),
+            LeaseState::Offered | LeaseState::Bound => Some(AddressRefusal::Leased(lease.address)),
         }
     }
 
@@ -160,18 +164,18 @@ impl<'a> Ledger<'a> {
         let index = self.holds.free(self.world, self.now);
         let agent = self.packet.relay_agent().filter(|_| self.packet.is_relayed());
         let ways = [
-            self.client.mac().map(For::Mac),
-            self.packet.client_identifier().map(For::ClientId),
-            self.machine.map(|machine| For::Machine(&machine.spec.name)),
-            agent.as_ref().and_then(|agent| agent.circuit_id()).map(For::Circuit),
-            agent.as_ref().and_then(|agent| agent.remote_id()).map(For::Remote),
+            self.client.mac().map(ReservationTarget::Mac),
+            self.packet.client_identifier().map(ReservationTarget::ClientId),
+            self.machine.map(|machine| ReservationTarget::Machine(&machine.spec.name)),
+            agent.as_ref().and_then(|agent| agent.circuit_id()).map(ReservationTarget::Circuit),
+            agent.as_ref().and_then(|agent| agent.remote_id()).map(ReservationTarget::Remote),
         ];
         let found = ways.iter().flatten().flat_map(|way| index.reserved(way));
         let mut found = found.filter_map(|address| self.world.reservations.get(&AddressKey::from(*address)));
         found.find(|row| self.is_for_us(&row.spec)).map(|row| &row.spec)
     }
 
-    /// What is on record for this client on this link, be it active or not.
+    /// The record of this client on this link, active or not.
     pub fn own_lease(&self) -> Option<&'a Lease> {
         let key = format!("{} {}", self.link.network(), self.client);
         self.world.leases.find("client", &key).map(|row| &row.spec)
@@ -201,15 +205,12 @@ impl<'a> Ledger<'a> {
     fn is_client_of(&self, reservation: &Reservation) -> bool {
         let name = self.machine.map(|machine| machine.spec.name.as_str());
         let relay = self.packet.relay_agent().filter(|_| self.packet.is_relayed());
-        let is = |wanted: &Option<Octets>, got: Option<&[u8]>| {
-            wanted.as_ref().is_none_or(|wanted| got == Some(wanted.as_bytes()))
-        };
         if reservation.circuit_id.is_some() || reservation.remote_id.is_some() {
-            return is(&reservation.circuit_id, relay.and_then(|agent| agent.circuit_id()))
-                && is(&reservation.remote_id, relay.and_then(|agent| agent.remote_id()));
+            return is_wanted(&reservation.circuit_id, relay.and_then(|agent| agent.circuit_id()))
+                && is_wanted(&reservation.remote_id, relay.and_then(|agent| agent.remote_id()));
         }
         if reservation.client_id.is_some() {
-            return is(&reservation.client_id, self.packet.client_identifier());
+            return is_wanted(&reservation.client_id, self.packet.client_identifier());
         }
         let by_mac = reservation.mac.is_some() && reservation.mac == self.client.mac();
         by_mac || (name.is_some() && reservation.machine.as_deref() == name)
@@ -221,8 +222,12 @@ impl<'a> Ledger<'a> {
     }
 
     fn pools(&self) -> impl Iterator<Item = &'a Pool> {
-        let serves = |subnet: &&Subnet| !subnet.reservations_only && subnet.mode != SubnetMode::Proxy;
-        self.link.subnets.iter().copied().filter(serves).flat_map(|subnet| &subnet.pools)
+        self.link
+            .subnets
+            .iter()
+            .copied()
+            .filter(|subnet: &&Subnet| !subnet.reservations_only && subnet.mode != SubnetMode::Proxy)
+            .flat_map(|subnet| &subnet.pools)
     }
 
     fn never_used(&self) -> Option<Ipv4Addr> {
@@ -234,4 +239,8 @@ impl<'a> Ledger<'a> {
         let index = self.holds.free(self.world, self.now);
         index.ended(self.link.network(), self.now).find(|address| self.refuse(*address).is_none())
     }
+}
+
+fn is_wanted(wanted: &Option<Octets>, got: Option<&[u8]>) -> bool {
+    wanted.as_ref().is_none_or(|wanted| got == Some(wanted.as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! Whether an address is in use: what is asked of the wire, and what comes of it. The sockets are in
+//! Whether an address is in use: the probe that is sent, and its result. The sockets are in
 //! `service::probe`; here are the question, the answers, and their bytes.
 
 use std::net::Ipv4Addr;
@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::dhcp::decide::frame::checksum;
-use crate::dhcp::decide::{Interface, Query};
-use crate::model::{Mac, Probe};
+use crate::dhcp::decide::{DhcpQuery, NetworkInterface};
+use crate::model::{Mac, ProbeMode};
 
 const BROADCAST: [u8; 6] = [0xff; 6];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
@@ -23,15 +23,15 @@ const ECHO_REPLY: u8 = 0;
 pub struct ProbeTarget {
     pub address: Ipv4Addr,
     /// The interface the client asked on.
-    pub interface: Arc<Interface>,
+    pub interface: Arc<NetworkInterface>,
     /// Who is to have it: what it answers itself means nothing, it has not let go of the address yet.
     pub client: Option<Mac>,
-    pub how: HowToProbe,
+    pub how: ProbeMethod,
 }
 
 /// How an address is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HowToProbe {
+pub enum ProbeMethod {
     /// ARP on the client's interface.
     Arp,
     /// ICMP echo, which finds its own way.
@@ -40,7 +40,7 @@ pub enum HowToProbe {
 
 /// What a probe found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probed {
+pub enum ProbeResult {
     /// Nobody answered.
     Free,
     /// Somebody other than the client answered; on our own wire with this address.
@@ -58,23 +58,23 @@ pub enum Probed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateAnswer {
     pub address: Ipv4Addr,
-    pub how: HowToProbe,
+    pub how: ProbeMethod,
     /// Who answered, on our own wire; it is not the client.
     pub mac: Option<Mac>,
 }
 
 /// Finds out whether an address is in use. Called for many clients at once; an answer takes a moment and may
 /// be given up by dropping the future.
-pub trait Prober: Send + Sync {
-    fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, Probed>;
+pub trait AddressProber: Send + Sync {
+    fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, ProbeResult>;
 }
 
 /// How to look for an address that is to be offered. What is behind a relay is out of ARP's reach.
-pub fn how_to_probe(query: &Query<'_>, wanted: Probe) -> Option<HowToProbe> {
+pub fn how_to_probe(query: &DhcpQuery<'_>, wanted: ProbeMode) -> Option<ProbeMethod> {
     match wanted {
-        Probe::None => None,
-        Probe::Arp if !query.packet.is_relayed() => Some(HowToProbe::Arp),
-        Probe::Arp | Probe::Icmp => Some(HowToProbe::Icmp),
+        ProbeMode::None => None,
+        ProbeMode::Arp if !query.packet.is_relayed() => Some(ProbeMethod::Arp),
+        ProbeMode::Arp | ProbeMode::Icmp => Some(ProbeMethod::Icmp),
     }
 }
 
@@ -88,7 +88,7 @@ pub fn encode_arp_probe(from: Mac, address: Ipv4Addr) -> Vec<u8> {
     frame
 }
 
-/// Who an ARP packet is from: whoever says an address is its own uses it.
+/// The sender of an ARP packet: a host that claims an address uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArpSender {
     pub mac: Mac,

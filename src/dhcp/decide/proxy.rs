@@ -7,27 +7,27 @@
 
 use std::net::Ipv4Addr;
 
-use crate::dhcp::decide::reply::{self, Content, Draft};
+use crate::dhcp::decide::reply::{self, ReplyContent, ReplyDraft};
 use crate::dhcp::decide::{
-    BOOT_SERVER_PORT, Link, Message, Outcome, PacketEvent, PacketFacts, Query, Sender,
+    BOOT_SERVER_PORT, ClientMessage, DhcpAnswer, DhcpClient, DhcpQuery, Link, PacketEvent, PacketFacts,
 };
 use crate::model::SubnetMode;
 use crate::netboot::decide::BootData;
-use crate::netboot::decide::client::Stage;
-use crate::proto::dhcp4::{MessageType, Packet, codes};
+use crate::netboot::decide::client::BootProgram;
+use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// Option 43: boot the file that is named, without a menu or a search for servers (PXE 2.1, tag 6, bit 3).
 const BOOT_AT_ONCE: [u8; 3] = [6, 1, 8];
 /// Option 43: the boot item a client chose (tag 71).
 const BOOT_ITEM: u8 = 71;
 const END: u8 = 255;
-/// Architectures of BIOS firmware (option 93), which wants to be told not to look for a menu.
+/// Architectures of BIOS firmware (option 93), which needs an option that says not to look for a menu.
 const BIOS: u16 = 0;
 
 /// The counter at which addresses are not to be had.
 #[derive(Debug, Clone)]
 pub(super) struct BootServer<'a> {
-    pub query: &'a Query<'a>,
+    pub query: &'a DhcpQuery<'a>,
     pub facts: &'a PacketFacts<'a>,
     pub link: &'a Link<'a>,
     /// Our address that replies leave from.
@@ -37,28 +37,31 @@ pub(super) struct BootServer<'a> {
 }
 
 impl BootServer<'_> {
-    pub fn answer(&self, message: Message) -> Outcome {
+    pub fn answer(&self, message: ClientMessage) -> DhcpAnswer {
         match message {
-            Message::Discover => self.tell(MessageType::Offer),
-            Message::BootRequest => self.tell(MessageType::Ack),
-            Message::Selecting { server, .. } if self.query.is_to(self.link, server) => {
+            ClientMessage::Discover => self.tell(MessageType::Offer),
+            ClientMessage::BootRequest => self.tell(MessageType::Ack),
+            ClientMessage::Selecting { server, .. } if self.query.is_to(self.link, server) => {
                 self.tell(MessageType::Ack)
             }
-            Message::Selecting { server, address } => Outcome {
+            ClientMessage::Selecting { server, address } => DhcpAnswer {
                 address: Some(address),
                 ..self.silence(format!("takes {address} from server {server}"))
             },
-            Message::InitReboot { address } | Message::Renewing { address } => Outcome {
+            ClientMessage::InitReboot { address } | ClientMessage::Renewing { address } => DhcpAnswer {
                 address: Some(address),
                 ..self.silence(format!("goes on with {address}, which another server gave it"))
             },
-            Message::Decline { .. } | Message::Release { .. } | Message::Inform | Message::Bootp => {
+            ClientMessage::Decline { .. }
+            | ClientMessage::Release { .. }
+            | ClientMessage::Inform
+            | ClientMessage::Bootp => {
                 self.silence(format!("subnet {} has its addresses from another server", self.name()))
             }
         }
     }
 
-    fn tell(&self, message: MessageType) -> Outcome {
+    fn tell(&self, message: MessageType) -> DhcpAnswer {
         if !self.facts.sender.client.is_netboot() {
             return self.silence("it does not boot from the network, and addresses are another's".into());
         }
@@ -70,7 +73,7 @@ impl BootServer<'_> {
             return self.silence(format!("it asks from {address}, which is not of its network"));
         }
         let packet = self.boot_reply(message);
-        Outcome {
+        DhcpAnswer {
             reply: Some(reply::finish(self.query, self.link, self.source, packet)),
             event: if message == MessageType::Offer { PacketEvent::Offered } else { PacketEvent::BootServed },
             reason: "told what to boot; its address is another server's".into(),
@@ -80,7 +83,7 @@ impl BootServer<'_> {
 
     /// `yiaddr` stays 0. UEFI gets no 43: firmware of before 2017 drops an offer without an address that has
     /// it, and asks port 4011 without it.
-    fn boot_reply(&self, message: MessageType) -> Draft {
+    fn boot_reply(&self, message: MessageType) -> ReplyDraft {
         let request = self.query.packet;
         let mut reply = reply::bare(request, message, self.server);
         if message == MessageType::Ack {
@@ -89,7 +92,7 @@ impl BootServer<'_> {
             // There is no address that the relay could send it to.
             reply.set_broadcast();
         }
-        let content = Content {
+        let content = ReplyContent {
             link: self.link,
             subnet: self.link.selected,
             reservation: None,
@@ -110,19 +113,19 @@ impl BootServer<'_> {
         if vendor_options.len() > 1 && !reply.options.contains(codes::VENDOR_OPTIONS) {
             reply.options.set(codes::VENDOR_OPTIONS, vendor_options);
         }
-        Draft { packet: reply, unfilled }
+        ReplyDraft { packet: reply, unfilled }
     }
 
-    /// Whether the client is told not to look for a menu or other servers. A class can say so.
+    /// Whether the reply tells the client to skip menus and other servers. A class can set it.
     fn boots_at_once(&self) -> bool {
-        let Sender { client, classes, .. } = &self.facts.sender;
+        let DhcpClient { client, classes, .. } = &self.facts.sender;
         let is_bios = client.arches.first().is_none_or(|arch| *arch == BIOS);
-        let usual = is_bios && client.stage != Stage::HttpFirmware;
+        let usual = is_bios && client.stage != BootProgram::HttpFirmware;
         classes.proxy_discovery_control().unwrap_or(usual)
     }
 
-    fn silence(&self, reason: String) -> Outcome {
-        Outcome::silence(PacketEvent::Ignored, reason)
+    fn silence(&self, reason: String) -> DhcpAnswer {
+        DhcpAnswer::silence(PacketEvent::Ignored, reason)
     }
 
     fn name(&self) -> &str {
@@ -131,7 +134,7 @@ impl BootServer<'_> {
 }
 
 /// What goes into 43. A client that asks for a boot item drops an answer without the same item.
-fn vendor_options(request: &Packet, boots_at_once: bool) -> Vec<u8> {
+fn vendor_options(request: &DhcpPacket, boots_at_once: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     if boots_at_once {
         bytes.extend(BOOT_AT_ONCE);
@@ -146,7 +149,7 @@ fn vendor_options(request: &Packet, boots_at_once: bool) -> Vec<u8> {
     bytes
 }
 
-fn boot_item(request: &Packet) -> Option<&[u8]> {
+fn boot_item(request: &DhcpPacket) -> Option<&[u8]> {
     let mut rest = request.options.get(codes::VENDOR_OPTIONS)?;
     loop {
         match rest {

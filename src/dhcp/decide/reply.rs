@@ -3,15 +3,16 @@
 use std::net::Ipv4Addr;
 
 use crate::dhcp::decide::{
-    Destination, Link, Query, Reply, Scopes, Sender, Unfilled, destination, encode_text,
+    DhcpClient, DhcpQuery, DhcpReply, Link, OptionScopes, ReplyDestination, TemplateOption, destination,
+    encode_text,
 };
 use crate::model::{
     BOOT_FILE_BYTES_MAX, Machine, ReadyValue, Reservation, Stored, Subnet, check_boot_file, is_template,
 };
-use crate::netboot::decide::client::{Client, Stage};
+use crate::netboot::decide::client::{BootProgram, NetbootClient};
 use crate::netboot::decide::data::BootData;
 use crate::proto::dhcp4::{
-    Kind, MessageType, Options, Packet, REPLY_BYTES_MIN, codes, encode_reply, payload_bytes_max,
+    DhcpOptions, DhcpPacket, MessageType, REPLY_BYTES_MIN, ValueType, codes, encode_reply, payload_bytes_max,
 };
 
 /// Shortest lease a network boot client is granted: firmware never renews, and must not lose its
@@ -35,12 +36,12 @@ const BOOT_CODES: [u8; 7] = [
 
 /// What a reply with addresses and options is made of.
 #[derive(Debug, Clone)]
-pub(super) struct Content<'a> {
+pub(super) struct ReplyContent<'a> {
     pub link: &'a Link<'a>,
     pub subnet: &'a Subnet,
     pub reservation: Option<&'a Reservation>,
     pub machine: Option<&'a Stored<Machine>>,
-    pub sender: &'a Sender,
+    pub sender: &'a DhcpClient,
     pub boot: &'a BootData,
     pub server: Ipv4Addr,
     /// Our address that faces the client, for `siaddr` where nothing else is configured.
@@ -49,27 +50,27 @@ pub(super) struct Content<'a> {
 
 /// A reply before it is bytes, and what of it has yet to be rendered.
 #[derive(Debug, Clone)]
-pub(super) struct Draft {
-    pub packet: Packet,
-    pub unfilled: Vec<Unfilled>,
+pub(super) struct ReplyDraft {
+    pub packet: DhcpPacket,
+    pub unfilled: Vec<TemplateOption>,
 }
 
-impl From<Packet> for Draft {
-    fn from(packet: Packet) -> Self {
-        Draft { packet, unfilled: Vec::new() }
+impl From<DhcpPacket> for ReplyDraft {
+    fn from(packet: DhcpPacket) -> Self {
+        ReplyDraft { packet, unfilled: Vec::new() }
     }
 }
 
 /// The seconds granted: what the subnet allows, or less if the client wishes less.
-pub(super) fn lease_seconds(request: &Packet, (subnet, client): (&Subnet, &Client)) -> u32 {
+pub(super) fn lease_seconds(request: &DhcpPacket, (subnet, client): (&Subnet, &NetbootClient)) -> u32 {
     let wished = request.lease_seconds().unwrap_or(subnet.lease_seconds).max(LEASE_SECONDS_MIN);
     let granted = wished.min(subnet.lease_seconds);
     if client.is_netboot() { granted.max(NETBOOT_LEASE_SECONDS_MIN) } else { granted }
 }
 
 /// A reply with nothing but what every reply has.
-pub(super) fn bare(request: &Packet, message: MessageType, server: Ipv4Addr) -> Packet {
-    let mut reply = Packet {
+pub(super) fn bare(request: &DhcpPacket, message: MessageType, server: Ipv4Addr) -> DhcpPacket {
+    let mut reply = DhcpPacket {
         op: 2,
         htype: request.htype,
         hlen: request.hlen,
@@ -77,7 +78,7 @@ pub(super) fn bare(request: &Packet, message: MessageType, server: Ipv4Addr) -> 
         flags: request.flags,
         giaddr: request.giaddr,
         chaddr: request.chaddr,
-        ..Packet::default()
+        ..DhcpPacket::default()
     };
     reply.options.set(codes::MESSAGE_TYPE, [u8::from(message)]);
     reply.options.set(codes::SERVER_IDENTIFIER, server.octets());
@@ -86,7 +87,7 @@ pub(super) fn bare(request: &Packet, message: MessageType, server: Ipv4Addr) -> 
 }
 
 /// RFC 6842 wants 61 back, RFC 3046 2.2 wants 82; without a relay 82 is the client's own invention.
-fn echo(request: &Packet, reply: &mut Packet) {
+fn echo(request: &DhcpPacket, reply: &mut DhcpPacket) {
     if let Some(identifier) = request.client_identifier() {
         reply.options.set(codes::CLIENT_IDENTIFIER, identifier);
     }
@@ -96,7 +97,7 @@ fn echo(request: &Packet, reply: &mut Packet) {
 }
 
 /// A NAK, which says nothing but no.
-pub(super) fn nak(request: &Packet, server: Ipv4Addr, message: &str) -> Packet {
+pub(super) fn nak(request: &DhcpPacket, server: Ipv4Addr, message: &str) -> DhcpPacket {
     let mut reply = bare(request, MessageType::Nak, server);
     if request.is_relayed() {
         // RFC 2131 4.3.2: the client has no address its relay could reach.
@@ -108,11 +109,11 @@ pub(super) fn nak(request: &Packet, server: Ipv4Addr, message: &str) -> Packet {
 
 /// An OFFER or ACK that gives `address`.
 pub(super) fn lease(
-    query: &Query<'_>,
-    content: &Content<'_>,
+    query: &DhcpQuery<'_>,
+    content: &ReplyContent<'_>,
     message: MessageType,
     address: Ipv4Addr,
-) -> Draft {
+) -> ReplyDraft {
     let request = query.packet;
     let mut reply = bare(request, message, content.server);
     reply.yiaddr = address;
@@ -127,7 +128,7 @@ pub(super) fn lease(
 }
 
 /// The ACK to an INFORM: options and no address (RFC 2131 4.3.5).
-pub(super) fn informed(query: &Query<'_>, content: &Content<'_>) -> Draft {
+pub(super) fn informed(query: &DhcpQuery<'_>, content: &ReplyContent<'_>) -> ReplyDraft {
     let request = query.packet;
     let mut reply = bare(request, MessageType::Ack, content.server);
     reply.ciaddr = request.ciaddr;
@@ -138,15 +139,20 @@ pub(super) fn informed(query: &Query<'_>, content: &Content<'_>) -> Draft {
 }
 
 /// Turns a reply into bytes of the size the client takes, and says where it goes.
-pub(super) fn finish(query: &Query<'_>, link: &Link<'_>, source: Ipv4Addr, draft: impl Into<Draft>) -> Reply {
-    let Draft { packet, unfilled } = draft.into();
+pub(super) fn finish(
+    query: &DhcpQuery<'_>,
+    link: &Link<'_>,
+    source: Ipv4Addr,
+    draft: impl Into<ReplyDraft>,
+) -> DhcpReply {
+    let ReplyDraft { packet, unfilled } = draft.into();
     let bytes_max = match packet.message_type() {
         Some(_) => payload_bytes_max(query.packet.max_message_bytes(), query.interface.mtu),
         // BOOTP clients need not take more (RFC 951 3).
         None => REPLY_BYTES_MIN,
     };
     let encoded = encode_reply(&packet, bytes_max);
-    Reply {
+    DhcpReply {
         destination: destination(query, link, &packet),
         packet,
         bytes: encoded.bytes,
@@ -158,8 +164,8 @@ pub(super) fn finish(query: &Query<'_>, link: &Link<'_>, source: Ipv4Addr, draft
     }
 }
 
-impl Reply {
-    /// Puts the text that a template came out as into the reply; [`Reply::encode`] has to follow.
+impl DhcpReply {
+    /// Puts the text that a template came out as into the reply; [`DhcpReply::encode`] has to follow.
     ///
     /// # Errors
     /// The text does not fit the option, which is then left out.
@@ -182,7 +188,7 @@ impl Reply {
     }
 }
 
-fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Draft {
+fn configure(query: &DhcpQuery<'_>, content: &ReplyContent<'_>, mut reply: DhcpPacket) -> ReplyDraft {
     let request = query.packet;
     let client = &content.sender.client;
     let boots = *content.boot != BootData::None;
@@ -203,22 +209,26 @@ fn configure(query: &Query<'_>, content: &Content<'_>, mut reply: Packet) -> Dra
     if let Some(identifier) = request.machine_identifier() {
         reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
     }
-    // Where it goes by broadcast in any case the flag stays what the client sent.
+    // A reply that is broadcast in any case keeps the client's flag.
     if content.sender.classes.always_broadcast()
-        && destination(query, content.link, &reply) != Destination::Broadcast
+        && destination(query, content.link, &reply) != ReplyDestination::Broadcast
     {
         reply.set_broadcast();
     }
     if boots {
         unfilled.extend(set_boot(&mut reply, content));
     }
-    Draft { packet: reply, unfilled }
+    ReplyDraft { packet: reply, unfilled }
 }
 
 /// All options there are for this client, each from the highest scope that has it, and the templates among
 /// them.
-fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (Options, Vec<Unfilled>) {
-    let (mut options, mut unfilled) = (Options::default(), Vec::new());
+fn configured(
+    query: &DhcpQuery<'_>,
+    content: &ReplyContent<'_>,
+    address: Ipv4Addr,
+) -> (DhcpOptions, Vec<TemplateOption>) {
+    let (mut options, mut unfilled) = (DhcpOptions::default(), Vec::new());
     let subnet = content.subnet;
     options.set(codes::SUBNET_MASK, subnet.cidr.mask().octets());
     if !query.packet.is_relayed() {
@@ -227,7 +237,7 @@ fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (O
     if let Some(machine) = content.machine {
         options.set(codes::HOST_NAME, machine.spec.name.as_bytes());
     }
-    let scopes = Scopes {
+    let scopes = OptionScopes {
         subnet: Some(subnet),
         pool: subnet.pools.iter().find(|pool| pool.contains(address)),
         reservation: content.reservation,
@@ -240,7 +250,7 @@ fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (O
             ReadyValue::Template(template) => {
                 options.remove(code);
                 let name = format!("{} of {} {origin}", option.name, origin.scope());
-                unfilled.push(Unfilled { code, name, template: template.clone() });
+                unfilled.push(TemplateOption { code, name, template: template.clone() });
             }
         }
     }
@@ -255,9 +265,9 @@ fn configured(query: &Query<'_>, content: &Content<'_>, address: Ipv4Addr) -> (O
 }
 
 /// RFC 3442: a client that takes 121 ignores 3, so 121 must hold the default route as well.
-fn add_default_route(options: &mut Options) {
+fn add_default_route(options: &mut DhcpOptions) {
     let Some(routes) = options.get(codes::CLASSLESS_ROUTES) else { return };
-    let words = Kind::Routes.decode(routes).unwrap_or_default();
+    let words = ValueType::Routes.decode(routes).unwrap_or_default();
     let has_default = words.iter().any(|route| route.starts_with("0.0.0.0/0="));
     let router = options.get(codes::ROUTERS).and_then(|routers| routers.first_chunk::<4>());
     if let Some(router) = router.filter(|_| !has_default) {
@@ -269,7 +279,7 @@ fn add_default_route(options: &mut Options) {
 /// The boot set. `file` and option 67 are the same string: iPXE reads the one and EDK2 the other. PXE
 /// firmware gets neither 60 nor 43, which would send it to port 4011, unless a class has a menu for it. A
 /// name that has to be rendered first is given back.
-pub(super) fn set_boot(reply: &mut Packet, content: &Content<'_>) -> Option<Unfilled> {
+pub(super) fn set_boot(reply: &mut DhcpPacket, content: &ReplyContent<'_>) -> Option<TemplateOption> {
     let by_reservation = content.reservation.and_then(|reservation| reservation.next_server);
     let configured = content.sender.classes.next_server().or(by_reservation).or(content.subnet.next_server);
     reply.siaddr = configured.or(content.boot.next_server()).unwrap_or(content.source);
@@ -278,20 +288,20 @@ pub(super) fn set_boot(reply: &mut Packet, content: &Content<'_>) -> Option<Unfi
         reply.options.set(codes::VENDOR_OPTIONS, pxe_menu(menu));
     }
     match content.sender.client.stage {
-        Stage::HttpFirmware => reply.options.set(codes::VENDOR_CLASS, "HTTPClient"),
-        Stage::Ipxe(_) => reply.options.set(codes::IPXE, IPXE_NO_PROXY),
-        Stage::Firmware | Stage::Other => {}
+        BootProgram::HttpFirmware => reply.options.set(codes::VENDOR_CLASS, "HTTPClient"),
+        BootProgram::Ipxe(_) => reply.options.set(codes::IPXE, IPXE_NO_PROXY),
+        BootProgram::Firmware | BootProgram::Other => {}
     }
     let file = content.boot.file()?;
     if is_template(file) {
         let name = "boot_file of its client class".to_owned();
-        return Some(Unfilled { code: codes::BOOTFILE_NAME, name, template: file.to_owned() });
+        return Some(TemplateOption { code: codes::BOOTFILE_NAME, name, template: file.to_owned() });
     }
     set_file(reply, file);
     None
 }
 
-fn set_file(reply: &mut Packet, file: &str) {
+fn set_file(reply: &mut DhcpPacket, file: &str) {
     reply.options.set(codes::BOOTFILE_NAME, file);
     if file.len() <= BOOT_FILE_BYTES_MAX {
         reply.file = file.as_bytes().to_vec();
@@ -302,9 +312,12 @@ fn set_file(reply: &mut Packet, file: &str) {
 fn pxe_menu(text: &str) -> Vec<u8> {
     const NO_DISCOVERY: [u8; 3] = [6, 1, 3];
     const PROMPT: &[u8] = b"\x0a\x04\x00PXE";
-    let length = |bytes: usize| u8::try_from(bytes).unwrap_or(u8::MAX);
-    let entry = [&[0, 0, length(text.len())], text.as_bytes()].concat();
-    [&NO_DISCOVERY, PROMPT, &[9, length(entry.len())], &entry, &[255]].concat()
+    let entry = [&[0, 0, length_octet(text.len())], text.as_bytes()].concat();
+    [&NO_DISCOVERY, PROMPT, &[9, length_octet(entry.len())], &entry, &[255]].concat()
+}
+
+fn length_octet(bytes: usize) -> u8 {
+    u8::try_from(bytes).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]

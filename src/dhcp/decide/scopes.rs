@@ -1,15 +1,15 @@
-//! The five scopes of DHCP options, laid over one another. Start at [`Scopes::effective`].
+//! The five scopes of DHCP options, laid over one another. Start at [`OptionScopes::effective`].
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use crate::dhcp::decide::{Classes, ready_options};
+use crate::dhcp::decide::{MatchedClasses, ready_options};
 use crate::model::{Machine, Pool, ReadyOption, Reservation, Stored, Subnet};
 
 /// Where an option comes from; the scopes are in their order, a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Origin<'a> {
+pub enum OptionScope<'a> {
     Subnet(&'a str),
     Pool(&'a Pool),
     Reservation(Ipv4Addr),
@@ -17,49 +17,53 @@ pub enum Origin<'a> {
     ClientClass(&'a str),
 }
 
-impl Origin<'_> {
+impl OptionScope<'_> {
     /// The word for the scope.
     pub fn scope(&self) -> &'static str {
         match self {
-            Origin::Subnet(_) => "subnet",
-            Origin::Pool(_) => "pool",
-            Origin::Reservation(_) => "reservation",
-            Origin::Machine(_) => "machine",
-            Origin::ClientClass(_) => "client_class",
+            OptionScope::Subnet(_) => "subnet",
+            OptionScope::Pool(_) => "pool",
+            OptionScope::Reservation(_) => "reservation",
+            OptionScope::Machine(_) => "machine",
+            OptionScope::ClientClass(_) => "client_class",
         }
     }
 }
 
 /// The name of the object; a pool is its range.
-impl fmt::Display for Origin<'_> {
+impl fmt::Display for OptionScope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::Subnet(name) | Origin::Machine(name) | Origin::ClientClass(name) => f.write_str(name),
-            Origin::Pool(pool) => write!(f, "{} - {}", pool.start, pool.end),
-            Origin::Reservation(address) => write!(f, "{address}"),
+            OptionScope::Subnet(name) | OptionScope::Machine(name) | OptionScope::ClientClass(name) => {
+                f.write_str(name)
+            }
+            OptionScope::Pool(pool) => write!(f, "{} - {}", pool.start, pool.end),
+            OptionScope::Reservation(address) => write!(f, "{address}"),
         }
     }
 }
 
 /// Everything that may have options for one client.
 #[derive(Clone, Copy, Debug)]
-pub struct Scopes<'a> {
+pub struct OptionScopes<'a> {
     pub subnet: Option<&'a Subnet>,
     pub pool: Option<&'a Pool>,
     pub reservation: Option<&'a Reservation>,
     pub machine: Option<&'a Stored<Machine>>,
-    pub classes: &'a Classes,
+    pub classes: &'a MatchedClasses,
 }
 
-impl<'a> Scopes<'a> {
+impl<'a> OptionScopes<'a> {
     /// The options a client could be sent, by code, each from the highest scope that has it.
-    pub fn effective(&self) -> BTreeMap<u8, (Origin<'a>, &'a ReadyOption)> {
-        let subnet = self.subnet.map(|subnet| (Origin::Subnet(&subnet.name), &subnet.options));
-        let pool = self.pool.map(|pool| (Origin::Pool(pool), &pool.options));
-        let reservation = self.reservation.map(|kept| (Origin::Reservation(kept.address), &kept.options));
+    pub fn effective(&self) -> BTreeMap<u8, (OptionScope<'a>, &'a ReadyOption)> {
+        let subnet = self.subnet.map(|subnet| (OptionScope::Subnet(&subnet.name), &subnet.options));
+        let pool = self.pool.map(|pool| (OptionScope::Pool(pool), &pool.options));
+        let reservation =
+            self.reservation.map(|kept| (OptionScope::Reservation(kept.address), &kept.options));
         let machine =
-            self.machine.map(|machine| (Origin::Machine(&machine.spec.name), &machine.spec.options));
-        let classes = self.classes.iter().map(|class| (Origin::ClientClass(&class.name), &class.options));
+            self.machine.map(|machine| (OptionScope::Machine(&machine.spec.name), &machine.spec.options));
+        let classes =
+            self.classes.iter().map(|class| (OptionScope::ClientClass(&class.name), &class.options));
         let layers = [subnet, pool, reservation, machine].into_iter().flatten().chain(classes);
         let mut effective = BTreeMap::new();
         for (origin, options) in layers {
@@ -87,12 +91,17 @@ mod tests {
         let machine: Machine =
             serde_json::from_value(json!({"name": "web1", "options": {"interface_mtu": 4}})).unwrap();
         let machine = Stored::new("id".into(), machine, jiff::Timestamp::UNIX_EPOCH);
-        let classes = Classes::default();
-        let bottom =
-            Scopes { subnet: Some(&subnet), pool: None, reservation: None, machine: None, classes: &classes };
-        let pool = Scopes { pool: subnet.pools.first(), ..bottom };
-        let reserved = Scopes { reservation: Some(&reservation), ..pool };
-        let known = Scopes { machine: Some(&machine), ..reserved };
+        let classes = MatchedClasses::default();
+        let bottom = OptionScopes {
+            subnet: Some(&subnet),
+            pool: None,
+            reservation: None,
+            machine: None,
+            classes: &classes,
+        };
+        let pool = OptionScopes { pool: subnet.pools.first(), ..bottom };
+        let reserved = OptionScopes { reservation: Some(&reservation), ..pool };
+        let known = OptionScopes { machine: Some(&machine), ..reserved };
         for (scopes, value, origin) in [
             (bottom, 1, "subnet lan"),
             (pool, 2, "pool 10.0.0.1 - 10.0.0.9"),

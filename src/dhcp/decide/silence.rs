@@ -4,7 +4,7 @@ use crate::dhcp::decide::PacketEvent;
 
 /// Why there is no reply where a client may wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Silence {
+pub enum SilenceReason {
     /// It cannot be understood, or misses what an answer needs.
     Malformed,
     NoSubnet,
@@ -15,13 +15,13 @@ pub enum Silence {
     Failed,
 }
 
-impl From<PacketEvent> for Silence {
+impl From<PacketEvent> for SilenceReason {
     fn from(event: PacketEvent) -> Self {
         match event {
-            PacketEvent::Malformed => Silence::Malformed,
-            PacketEvent::NoSubnet => Silence::NoSubnet,
-            PacketEvent::PoolEmpty => Silence::PoolEmpty,
-            _ => Silence::NotOurs,
+            PacketEvent::Malformed => SilenceReason::Malformed,
+            PacketEvent::NoSubnet => SilenceReason::NoSubnet,
+            PacketEvent::PoolEmpty => SilenceReason::PoolEmpty,
+            _ => SilenceReason::NotOurs,
         }
     }
 }

@@ -7,19 +7,20 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::dhcp::decide::{
-    Change, ClientKey, Holds, Interface, InterfaceAddress, Outcome, PacketFacts, Query, answer,
+    ClientKey, DhcpAnswer, DhcpQuery, InterfaceAddress, LeaseChange, NetworkInterface, OpenOffers,
+    PacketFacts, answer,
 };
 use crate::model::{Kind, Lease, LeaseState, Object, Reservation, Stored, Subnet, World};
 use crate::netboot::decide::BootData;
-use crate::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, encode_listed, from_text, parse};
 
 mod allocation;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-fn interface() -> Interface {
+fn interface() -> NetworkInterface {
     let address = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 16 };
-    Interface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 }
+    NetworkInterface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 }
 }
 
 fn world(last: Ipv4Addr) -> World {
@@ -36,28 +37,28 @@ fn world(last: Ipv4Addr) -> World {
 /// A server in a few lines: decides, and does to its memory what the store would do.
 struct Server {
     world: World,
-    holds: Holds,
+    holds: OpenOffers,
     now: Timestamp,
 }
 
 impl Server {
     fn new(last: Ipv4Addr) -> Self {
-        Server { world: world(last), holds: Holds::default(), now: NOW }
+        Server { world: world(last), holds: OpenOffers::default(), now: NOW }
     }
 
-    fn serve(&mut self, packet: &Packet) -> Outcome {
+    fn serve(&mut self, packet: &DhcpPacket) -> DhcpAnswer {
         let interface = interface();
         let source = SocketAddrV4::new(packet.ciaddr, 68);
-        let query = Query { packet, interface: &interface, source, local: None, port: 67 };
+        let query = DhcpQuery { packet, interface: &interface, source, local: None, port: 67 };
         let boot = BootData::Tftp { next_server: Ipv4Addr::new(10, 0, 0, 1), file: "snponly.efi".into() };
         let facts = PacketFacts { boot: boot.into(), ..PacketFacts::gather(query, &self.world) };
         let outcome = answer(&facts, &self.holds, self.now);
         match &outcome.change {
-            Change::None => {}
-            Change::Hold { address, hold } => assert!(self.holds.hold(*address, hold.clone(), self.now)),
-            Change::Forget { network, client } => self.holds.release(network, client),
-            Change::Claim(lease) => self.claim(lease),
-            Change::Release(lease) | Change::Decline(lease) => self.put(lease),
+            LeaseChange::None => {}
+            LeaseChange::Hold { address, hold } => assert!(self.holds.hold(*address, hold.clone(), self.now)),
+            LeaseChange::Forget { network, client } => self.holds.release(network, client),
+            LeaseChange::Claim(lease) => self.claim(lease),
+            LeaseChange::Release(lease) | LeaseChange::Decline(lease) => self.put(lease),
         }
         outcome
     }
@@ -85,13 +86,13 @@ impl Server {
     }
 }
 
-fn packet(kind: &str, client: u32, more: &str) -> Packet {
+fn packet(kind: &str, client: u32, more: &str) -> DhcpPacket {
     let [_, a, b, c] = client.to_be_bytes();
     let text = format!("xid {client}\nchaddr 02:00:00:{a:02x}:{b:02x}:{c:02x}\nmessage_type {kind}\n{more}");
     from_text(&text).unwrap()
 }
 
-fn offered(outcome: &Outcome) -> Option<Ipv4Addr> {
+fn offered(outcome: &DhcpAnswer) -> Option<Ipv4Addr> {
     outcome.reply.as_ref().map(|reply| reply.packet.yiaddr)
 }
 

@@ -1,12 +1,12 @@
 //! A packet and its answer as an event of the timeline.
 
-use crate::dhcp::decide::{ClientKey, PacketEvent, Sender};
+use crate::dhcp::decide::{ClientKey, DhcpClient, PacketEvent};
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty};
-use crate::kernel::changeset::Write;
+use crate::kernel::changeset::ChangesetWrite;
 use crate::model::event::{ClientStage, DhcpRelease, PacketAnswer, SERVER, UnservedPacket};
 use crate::model::{EventBody, Kind, Lease, NewEvent, Object};
 use crate::netboot::decide::capability;
-use crate::netboot::decide::client::Stage;
+use crate::netboot::decide::client::BootProgram;
 use crate::proto::dhcp4::codes;
 
 /// Whether anybody will look for it: all of a machine's packets, what is written, and what an operator has to
@@ -49,7 +49,7 @@ fn body(kind: PacketEvent, answer: PacketAnswer) -> EventBody {
 }
 
 fn answer(outcome: &PacketOutcome, party: &PacketParty<'_>) -> PacketAnswer {
-    let Sender { key, client, classes, .. } = party.sender;
+    let DhcpClient { key, client, classes, .. } = party.sender;
     let key = key.as_ref();
     let lease = lease(outcome);
     let answer = PacketAnswer {
@@ -84,17 +84,19 @@ fn answer(outcome: &PacketOutcome, party: &PacketParty<'_>) -> PacketAnswer {
 fn lease(outcome: &PacketOutcome) -> Option<&Lease> {
     let is_its_own = matches!(outcome.offer, OfferChange::Settle { .. });
     let written = outcome.changeset.writes.iter().find_map(|write| match write {
-        Write::Create(Object::Lease(row)) | Write::Update(Object::Lease(row)) => Some(&row.spec),
+        ChangesetWrite::Create(Object::Lease(row)) | ChangesetWrite::Update(Object::Lease(row)) => {
+            Some(&row.spec)
+        }
         _ => None,
     });
     written.filter(|_| is_its_own || outcome.kind == PacketEvent::Released)
 }
 
-fn stage(stage: Stage) -> ClientStage {
+fn stage(stage: BootProgram) -> ClientStage {
     match stage {
-        Stage::Firmware => ClientStage::Firmware,
-        Stage::HttpFirmware => ClientStage::HttpFirmware,
-        Stage::Ipxe(_) => ClientStage::Ipxe,
-        Stage::Other => ClientStage::System,
+        BootProgram::Firmware => ClientStage::Firmware,
+        BootProgram::HttpFirmware => ClientStage::HttpFirmware,
+        BootProgram::Ipxe(_) => ClientStage::Ipxe,
+        BootProgram::Other => ClientStage::System,
     }
 }

@@ -5,23 +5,25 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use jiff::Timestamp;
 
-use crate::dhcp::decide::{ClientKey, Heard, Outcome, PacketEvent, PacketFacts, address_elsewhere};
+use crate::dhcp::decide::{
+    ClientKey, DhcpAnswer, PacketEvent, PacketFacts, ServerSighting, address_elsewhere,
+};
 use crate::model::{BootProgress, Mac, UnservedStatus};
 use crate::netboot::decide::attempt::PowerOn;
-use crate::netboot::decide::client::Stage;
-use crate::netboot::decide::loader_ask::{LoaderAsk, missing_loader};
-use crate::netboot::decide::stops::Sign;
+use crate::netboot::decide::client::BootProgram;
+use crate::netboot::decide::loader_ask::{LoaderSighting, missing_loader};
+use crate::netboot::decide::stops::BootSign;
 use crate::proto::dhcp4::MessageType;
 
 /// Something that a packet shows.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Note {
+pub enum PacketNote {
     /// Another DHCP server gave this address to the client.
     AddressElsewhere { address: Ipv4Addr, mac: Mac },
     /// The client's machine boots, and does this.
-    BootSign(Sign),
+    BootSign(BootSign),
     /// The client asked for a loader. One that it gets again and again is a boot loop.
-    LoaderAsk(LoaderAsk),
+    LoaderAsk(LoaderSighting),
     /// There is no loader for a machine that is to boot.
     MissingLoader { mac: Mac, reason: String },
     /// The packet came through a relay.
@@ -29,16 +31,20 @@ pub enum Note {
     /// No subnet fits the packet.
     Unserved(UnservedStatus),
     /// The client takes the offer of another DHCP server.
-    OtherServer { heard: Heard, subnet: String },
+    OtherServer { heard: ServerSighting, subnet: String },
     /// The client wants to boot, or no subnet fits it, and it is no machine here.
     UnknownClient { mac: Mac, subnet: Option<String> },
 }
 
 /// Adds what a packet and its answer show.
-pub(super) fn collect(notes: &mut Vec<Note>, facts: &PacketFacts<'_>, answered: (&Outcome, Timestamp)) {
+pub(super) fn collect(
+    notes: &mut Vec<PacketNote>,
+    facts: &PacketFacts<'_>,
+    answered: (&DhcpAnswer, Timestamp),
+) {
     let (outcome, now) = answered;
     let elsewhere = address_elsewhere(facts);
-    notes.extend(elsewhere.map(|(address, mac)| Note::AddressElsewhere { address, mac }));
+    notes.extend(elsewhere.map(|(address, mac)| PacketNote::AddressElsewhere { address, mac }));
     if facts.is_discover() {
         notes.extend(boot_sign(facts));
         notes.extend(loader_ask(facts, now));
@@ -46,21 +52,21 @@ pub(super) fn collect(notes: &mut Vec<Note>, facts: &PacketFacts<'_>, answered: 
     }
     if facts.query.packet.is_relayed() {
         let subnet = facts.subnet().map(str::to_owned);
-        notes.push(Note::Relay { relay: facts.query.packet.giaddr, subnet });
+        notes.push(PacketNote::Relay { relay: facts.query.packet.giaddr, subnet });
     }
     if outcome.event == PacketEvent::NoSubnet {
-        notes.push(Note::Unserved(unserved(facts, outcome, now)));
+        notes.push(PacketNote::Unserved(unserved(facts, outcome, now)));
     }
     notes.extend(other_server(facts));
     notes.extend(unknown_client(facts, outcome));
 }
 
-/// The power-on that a DISCOVER of a machine's firmware or loader tells of, where it may boot from us.
+/// The power-on that a DISCOVER of a machine's firmware or loader shows, if it may boot from this server.
 pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
     let progress = match facts.sender.client.stage {
-        Stage::Firmware | Stage::HttpFirmware => BootProgress::Firmware,
-        Stage::Ipxe(_) => BootProgress::Loader,
-        Stage::Other => return None,
+        BootProgram::Firmware | BootProgram::HttpFirmware => BootProgress::Firmware,
+        BootProgram::Ipxe(_) => BootProgress::Loader,
+        BootProgram::Other => return None,
     };
     if !facts.is_discover() || facts.link.is_err() || facts.machine.is_none() {
         return None;
@@ -75,27 +81,27 @@ pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
 }
 
 /// The sign of a boot that goes on. An attempt that is recorded anew has had it.
-pub(super) fn boot_sign(facts: &PacketFacts<'_>) -> Option<Note> {
+pub(super) fn boot_sign(facts: &PacketFacts<'_>) -> Option<PacketNote> {
     let power_on = power_on(facts).filter(|_| !facts.boot.is_attempt_recorded)?;
     let is_firmware = power_on.progress == BootProgress::Firmware;
-    Some(Note::BootSign(if is_firmware { Sign::FirmwareAsks } else { Sign::LoaderRuns }))
+    Some(PacketNote::BootSign(if is_firmware { BootSign::FirmwareAsks } else { BootSign::LoaderRuns }))
 }
 
-fn loader_ask(facts: &PacketFacts<'_>, now: Timestamp) -> Option<Note> {
+fn loader_ask(facts: &PacketFacts<'_>, now: Timestamp) -> Option<PacketNote> {
     let decision = facts.boot.decision.as_ref()?;
     let mac = ClientKey::mac_of(facts.query.packet)?;
-    let asked = LoaderAsk::of(decision, &facts.boot.asks, (mac, facts.query.packet.xid), now);
-    asked.map(Note::LoaderAsk)
+    let asked = LoaderSighting::of(decision, &facts.boot.asks, (mac, facts.query.packet.xid), now);
+    asked.map(PacketNote::LoaderAsk)
 }
 
-fn no_loader(facts: &PacketFacts<'_>) -> Option<Note> {
+fn no_loader(facts: &PacketFacts<'_>) -> Option<PacketNote> {
     facts.machine?;
     let reason = missing_loader(facts.boot.decision.as_ref()?)?;
     let mac = ClientKey::mac_of(facts.query.packet)?;
-    Some(Note::MissingLoader { mac, reason: reason.to_owned() })
+    Some(PacketNote::MissingLoader { mac, reason: reason.to_owned() })
 }
 
-fn unserved(facts: &PacketFacts<'_>, outcome: &Outcome, now: Timestamp) -> UnservedStatus {
+fn unserved(facts: &PacketFacts<'_>, outcome: &DhcpAnswer, now: Timestamp) -> UnservedStatus {
     let packet = facts.query.packet;
     UnservedStatus {
         reason: outcome.reason.clone(),
@@ -108,7 +114,7 @@ fn unserved(facts: &PacketFacts<'_>, outcome: &Outcome, now: Timestamp) -> Unser
 }
 
 /// A client that asks another server for its address (RFC 2131 3.1, step 3) shows that there is one.
-fn other_server(facts: &PacketFacts<'_>) -> Option<Note> {
+fn other_server(facts: &PacketFacts<'_>) -> Option<PacketNote> {
     let (query, packet) = (&facts.query, facts.query.packet);
     if packet.message_type() != Some(MessageType::Request) {
         return None;
@@ -116,15 +122,15 @@ fn other_server(facts: &PacketFacts<'_>) -> Option<Note> {
     let server = packet.server_identifier().filter(|server| !query.interface.has_address(*server))?;
     let link = facts.link.as_ref().ok().filter(|link| !query.is_to(link, server))?;
     let (interface, offered) = (query.interface.name.clone(), packet.requested_address());
-    let heard = Heard { server, mac: None, interface, offered, boots: false };
-    Some(Note::OtherServer { heard, subnet: link.selected.name.clone() })
+    let heard = ServerSighting { server, mac: None, interface, offered, boots: false };
+    Some(PacketNote::OtherServer { heard, subnet: link.selected.name.clone() })
 }
 
-fn unknown_client(facts: &PacketFacts<'_>, outcome: &Outcome) -> Option<Note> {
+fn unknown_client(facts: &PacketFacts<'_>, outcome: &DhcpAnswer) -> Option<PacketNote> {
     let is_told = facts.sender.client.is_netboot() || outcome.event == PacketEvent::NoSubnet;
     if facts.machine.is_some() || !is_told {
         return None;
     }
     let mac = ClientKey::mac_of(facts.query.packet)?;
-    Some(Note::UnknownClient { mac, subnet: facts.subnet().map(str::to_owned) })
+    Some(PacketNote::UnknownClient { mac, subnet: facts.subnet().map(str::to_owned) })
 }

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::dhcp::decide::Silence;
+use crate::dhcp::decide::SilenceReason;
 
 /// Totals since the start, for the metrics page.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct DhcpCounters {
     pub received: AtomicU64,
     pub sent: AtomicU64,
     /// Replies that were sent once more because their question was repeated; in `sent` as well.
@@ -14,12 +14,12 @@ pub struct Counters {
     pub send_failures: AtomicU64,
     /// Failures of the sockets when they were read.
     pub receive_failures: AtomicU64,
-    dropped: [AtomicU64; Dropped::ALL.len()],
+    dropped: [AtomicU64; DropReason::ALL.len()],
 }
 
 /// Why a packet was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dropped {
+pub enum DropReason {
     /// It is no DHCP message, or misses what an answer needs.
     Malformed,
     /// It came by an interface that is not served.
@@ -44,59 +44,59 @@ pub enum Dropped {
     Failed,
 }
 
-impl Dropped {
-    pub const ALL: [Dropped; 12] = [
-        Dropped::Malformed,
-        Dropped::Elsewhere,
-        Dropped::Repeated,
-        Dropped::Flood,
-        Dropped::Limited,
-        Dropped::Overload,
-        Dropped::Stale,
-        Dropped::NoSubnet,
-        Dropped::NotOurs,
-        Dropped::PoolEmpty,
-        Dropped::Late,
-        Dropped::Failed,
+impl DropReason {
+    pub const ALL: [DropReason; 12] = [
+        DropReason::Malformed,
+        DropReason::Elsewhere,
+        DropReason::Repeated,
+        DropReason::Flood,
+        DropReason::Limited,
+        DropReason::Overload,
+        DropReason::Stale,
+        DropReason::NoSubnet,
+        DropReason::NotOurs,
+        DropReason::PoolEmpty,
+        DropReason::Late,
+        DropReason::Failed,
     ];
 
     /// As the metrics page has it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Dropped::Malformed => "malformed",
-            Dropped::Elsewhere => "elsewhere",
-            Dropped::Repeated => "repeated",
-            Dropped::Flood => "flood",
-            Dropped::Limited => "limited",
-            Dropped::Overload => "overload",
-            Dropped::Stale => "stale",
-            Dropped::NoSubnet => "no_subnet",
-            Dropped::NotOurs => "not_ours",
-            Dropped::PoolEmpty => "pool_empty",
-            Dropped::Late => "late",
-            Dropped::Failed => "failed",
+            DropReason::Malformed => "malformed",
+            DropReason::Elsewhere => "elsewhere",
+            DropReason::Repeated => "repeated",
+            DropReason::Flood => "flood",
+            DropReason::Limited => "limited",
+            DropReason::Overload => "overload",
+            DropReason::Stale => "stale",
+            DropReason::NoSubnet => "no_subnet",
+            DropReason::NotOurs => "not_ours",
+            DropReason::PoolEmpty => "pool_empty",
+            DropReason::Late => "late",
+            DropReason::Failed => "failed",
         }
     }
 }
 
-impl From<Silence> for Dropped {
-    fn from(silence: Silence) -> Self {
+impl From<SilenceReason> for DropReason {
+    fn from(silence: SilenceReason) -> Self {
         match silence {
-            Silence::Malformed => Dropped::Malformed,
-            Silence::NoSubnet => Dropped::NoSubnet,
-            Silence::NotOurs => Dropped::NotOurs,
-            Silence::PoolEmpty => Dropped::PoolEmpty,
-            Silence::Failed => Dropped::Failed,
+            SilenceReason::Malformed => DropReason::Malformed,
+            SilenceReason::NoSubnet => DropReason::NoSubnet,
+            SilenceReason::NotOurs => DropReason::NotOurs,
+            SilenceReason::PoolEmpty => DropReason::PoolEmpty,
+            SilenceReason::Failed => DropReason::Failed,
         }
     }
 }
 
-impl Counters {
-    pub fn dropped(&self, why: Dropped) -> u64 {
+impl DhcpCounters {
+    pub fn dropped(&self, why: DropReason) -> u64 {
         self.dropped.get(why as usize).map_or(0, |count| count.load(Relaxed))
     }
 
-    pub(super) fn count(&self, why: Dropped) {
+    pub(super) fn count(&self, why: DropReason) {
         if let Some(count) = self.dropped.get(why as usize) {
             count.fetch_add(1, Relaxed);
         }
@@ -109,10 +109,10 @@ mod tests {
 
     #[test]
     fn every_reason_has_a_count_of_its_own() {
-        let counters = Counters::default();
-        for (times, why) in (1..).zip(Dropped::ALL) {
+        let counters = DhcpCounters::default();
+        for (times, why) in (1..).zip(DropReason::ALL) {
             (0..times).for_each(|_| counters.count(why));
         }
-        assert_eq!(Dropped::ALL.map(|why| counters.dropped(why)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+        assert_eq!(DropReason::ALL.map(|why| counters.dropped(why)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     }
 }

@@ -17,24 +17,24 @@ pub(super) const ECHOES_MAX: usize = 1024;
 const NEIGHBOURS: &str = "/proc/net/arp";
 
 /// Addresses that answered, with the hardware address of those on our own wires.
-pub(super) type Senders = Vec<(Ipv4Addr, Option<Mac>)>;
+pub(super) type EchoSenders = Vec<(Ipv4Addr, Option<Mac>)>;
 
 /// Reads the kernel's table of neighbours.
-type Read = fn() -> io::Result<String>;
+type NeighbourReader = fn() -> io::Result<String>;
 
-pub(super) struct Echoes {
-    read: Read,
+pub(super) struct EchoReplies {
+    read: NeighbourReader,
     heard: Vec<Ipv4Addr>,
-    reading: Option<JoinHandle<Senders>>,
+    reading: Option<JoinHandle<EchoSenders>>,
 }
 
-impl Echoes {
+impl EchoReplies {
     pub fn new() -> Self {
-        Echoes::reading_by(|| std::fs::read_to_string(NEIGHBOURS))
+        EchoReplies::reading_by(|| std::fs::read_to_string(NEIGHBOURS))
     }
 
-    fn reading_by(read: Read) -> Self {
-        Echoes { read, heard: Vec::new(), reading: None }
+    fn reading_by(read: NeighbourReader) -> Self {
+        EchoReplies { read, heard: Vec::new(), reading: None }
     }
 
     /// An address answered.
@@ -47,7 +47,7 @@ impl Echoes {
 
     /// Those whose senders are known next. Never ready when nothing was heard; may be given up and asked
     /// again.
-    pub async fn next(&mut self) -> Senders {
+    pub async fn next(&mut self) -> EchoSenders {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         let found = reading.await;
         self.reading = None;
@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_table_is_read_on_another_thread_and_at_most_twice_for_a_burst() {
-        let mut echoes = Echoes::reading_by(|| {
+        let mut echoes = EchoReplies::reading_by(|| {
             READS.fetch_add(1, Ordering::Relaxed);
             let name = std::thread::current().name().map(str::to_owned);
             let test = "the_table_is_read_on_another_thread_and_at_most_twice_for_a_burst";
@@ -107,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_has_a_bound_and_a_table_that_is_not_there_knows_nobody() {
-        let mut echoes = Echoes::reading_by(|| Err(io::ErrorKind::NotFound.into()));
+        let mut echoes = EchoReplies::reading_by(|| Err(io::ErrorKind::NotFound.into()));
         (0..5000).for_each(|number| echoes.hear(address(number)));
         assert_eq!(echoes.heard.len(), ECHOES_MAX);
         assert_eq!(echoes.next().await, [(address(0), None)]);

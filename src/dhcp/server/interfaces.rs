@@ -8,7 +8,7 @@ use nix::ifaddrs::{InterfaceAddress as Entry, getifaddrs};
 use nix::sys::socket::{LinkAddr, SockaddrLike as _};
 
 use crate::addresses::{self, OwnAddress};
-use crate::dhcp::decide::{Interface, InterfaceAddress};
+use crate::dhcp::decide::{InterfaceAddress, NetworkInterface};
 use crate::model::Mac;
 
 /// Addresses of the interfaces that are served that are looked at.
@@ -18,12 +18,12 @@ const MTU_DEFAULT: u32 = 1500;
 
 /// One interface and how to put a frame on it.
 #[derive(Debug, Clone)]
-pub(super) struct Port {
-    pub facts: Arc<Interface>,
+pub(super) struct LinkPort {
+    pub facts: Arc<NetworkInterface>,
     pub link: Option<LinkAddr>,
 }
 
-impl Port {
+impl LinkPort {
     /// The interface's own hardware address.
     pub fn mac(&self) -> Option<Mac> {
         self.link.and_then(|link| link.addr()).map(Mac)
@@ -32,7 +32,7 @@ impl Port {
 
 /// The interfaces called by `names` that exist, by index. Members of a bridge or bond are not
 /// looked at: packets are reported at the interface that has the address.
-pub(super) fn read(names: &[String]) -> io::Result<BTreeMap<u32, Port>> {
+pub(super) fn read(names: &[String]) -> io::Result<BTreeMap<u32, LinkPort>> {
     Ok(ports((getifaddrs()?, addresses::read()?), names))
 }
 
@@ -41,15 +41,18 @@ pub(super) fn read(names: &[String]) -> io::Result<BTreeMap<u32, Port>> {
 fn ports(
     (links, addresses): (impl Iterator<Item = Entry>, Vec<OwnAddress>),
     names: &[String],
-) -> BTreeMap<u32, Port> {
-    let mut ports: BTreeMap<u32, Port> = BTreeMap::new();
+) -> BTreeMap<u32, LinkPort> {
+    let mut ports: BTreeMap<u32, LinkPort> = BTreeMap::new();
     let links = links.filter(|entry| names.contains(&entry.interface_name));
     for (name, link) in
         links.filter_map(|entry| Some((entry.interface_name, *entry.address?.as_link_addr()?)))
     {
         let Ok(index) = u32::try_from(link.ifindex()) else { continue };
-        let facts = Interface { mtu: mtu(&name), name, index, addresses: Vec::new() };
-        ports.insert(index, Port { facts: Arc::new(facts), link: Some(link).filter(|link| link.len() > 0) });
+        let facts = NetworkInterface { mtu: mtu(&name), name, index, addresses: Vec::new() };
+        ports.insert(
+            index,
+            LinkPort { facts: Arc::new(facts), link: Some(link).filter(|link| link.len() > 0) },
+        );
     }
     let served = addresses.into_iter().filter(|own| ports.contains_key(&own.interface));
     let served: Vec<OwnAddress> = served.take(ADDRESSES_MAX).collect();

@@ -1,5 +1,5 @@
-//! The sockets of probes: one for ARP on all links, one for ICMP echo. [`Probes::run`] is the one task that
-//! reads them, for all probes under way. Opened before privileges are given up.
+//! The sockets of probes: one for ARP on all links, one for ICMP echo. [`ProbeSockets::run`] is the one task
+//! that reads them, for all probes under way. Opened before privileges are given up.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,11 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::dhcp::decide::probe::{encode_arp_probe, encode_echo, parse_arp, parse_echo_reply};
-use crate::dhcp::decide::{HowToProbe, Interface, LateAnswer, ProbeTarget, Probed, Prober};
-use crate::dhcp::server::Witness;
-use crate::dhcp::server::ear::Ear;
-use crate::dhcp::server::echoes::Echoes;
-use crate::dhcp::server::interfaces::{self, Port};
+use crate::dhcp::decide::{
+    AddressProber, LateAnswer, NetworkInterface, ProbeMethod, ProbeResult, ProbeTarget,
+};
+use crate::dhcp::server::ServerObserver;
+use crate::dhcp::server::echoes::EchoReplies;
+use crate::dhcp::server::interfaces::{self, LinkPort};
+use crate::dhcp::server::reopening_socket::ReopeningSocket;
 use crate::model::Mac;
 
 /// Probes under way at one time. Beyond that addresses are offered unprobed, so that other packets find a
@@ -33,7 +35,7 @@ pub const PROBES_MAX: usize = 512;
 pub const PROBE_TIME: Duration = Duration::from_millis(240);
 /// How long an answer still counts when the address was offered without it.
 const LATE: Duration = Duration::from_secs(2);
-/// Addresses for which late answers are heard, and those of them that wait to be told.
+/// Most addresses that late answers are accepted for, and most late answers that wait to be reported.
 const LATE_MAX: usize = 4096;
 const LATE_QUEUE_MAX: usize = 64;
 /// Ethernet, in `if_arp.h`. Other links are asked by ICMP.
@@ -45,40 +47,40 @@ const PACKET_BYTES_MAX: usize = 2048;
 const ETHERNET_HEADER_BYTES: usize = 14;
 
 /// Asks the wire. Where a socket cannot be had, probes say so and addresses are offered all the same.
-pub struct Probes {
-    arp: Ear,
-    icmp: Ear,
+pub struct ProbeSockets {
+    arp: ReopeningSocket,
+    icmp: ReopeningSocket,
     /// Whether the sockets hear anything: on a large network each ARP question of others would wake us.
     listens: AtomicBool,
     /// What tells answers to our echo requests from those to others, and from what was made up elsewhere.
     token: [u8; 4],
-    waiting: Mutex<HashMap<Ipv4Addr, Waiting>>,
-    late: Mutex<HashMap<Ipv4Addr, Late>>,
-    links: Mutex<HashMap<u32, Port>>,
+    waiting: Mutex<HashMap<Ipv4Addr, PendingProbe>>,
+    late: Mutex<HashMap<Ipv4Addr, ExpiredProbe>>,
+    links: Mutex<HashMap<u32, LinkPort>>,
 }
 
 /// A probe under way.
-struct Waiting {
-    who: Who,
+struct PendingProbe {
+    who: ExpectedSender,
     found: oneshot::Sender<Option<Mac>>,
 }
 
 /// A probe that nobody answered in time.
-struct Late {
-    who: Who,
+struct ExpiredProbe {
+    who: ExpectedSender,
     until: Instant,
 }
 
 /// Whose answer counts.
 #[derive(Clone, Copy)]
-struct Who {
+struct ExpectedSender {
     /// The interface whose ARP does.
     interface: u32,
     /// Who is to have the address: its own does not.
     client: Option<Mac>,
 }
 
-impl Who {
+impl ExpectedSender {
     fn counts(&self, interface: u32, mac: Mac) -> bool {
         self.interface == interface && self.client != Some(mac)
     }
@@ -96,30 +98,30 @@ pub struct ProbeAbility {
     pub icmp: bool,
 }
 
-impl Probes {
+impl ProbeSockets {
     /// Opens what sockets it may.
     pub fn open() -> Arc<Self> {
-        Arc::new(Probes::with([
-            Ear::open("the socket for ARP probes", arp_socket),
-            Ear::open("the socket for ICMP probes", icmp_socket),
+        Arc::new(ProbeSockets::with([
+            ReopeningSocket::open("the socket for ARP probes", arp_socket),
+            ReopeningSocket::open("the socket for ICMP probes", icmp_socket),
         ]))
     }
 
-    fn with([arp, icmp]: [Ear; 2]) -> Self {
+    fn with([arp, icmp]: [ReopeningSocket; 2]) -> Self {
         let mut token = [0; 4];
         if let Err(error) = getrandom::fill(&mut token) {
             warn!(%error, "no random token for echo requests: answers to them may be made up");
         }
         let (waiting, late, links) = (Mutex::default(), Mutex::default(), Mutex::default());
         let listens = AtomicBool::new(true);
-        let probes = Probes { arp, icmp, listens, token, waiting, late, links };
+        let probes = ProbeSockets { arp, icmp, listens, token, waiting, late, links };
         probes.rest();
         probes
     }
 
     /// As it is now.
     pub fn ability(&self) -> ProbeAbility {
-        ProbeAbility { arp: self.arp.hearing().is_well(), icmp: self.icmp.hearing().is_well() }
+        ProbeAbility { arp: self.arp.health().is_well(), icmp: self.icmp.health().is_well() }
     }
 
     /// Hears nothing more while nobody is asked.
@@ -127,23 +129,23 @@ impl Probes {
         let waiting = self.waiting();
         if waiting.is_empty() && self.late().is_empty() {
             self.listens.store(false, Relaxed);
-            [&self.arp, &self.icmp].into_iter().for_each(Ear::close);
+            [&self.arp, &self.icmp].into_iter().for_each(ReopeningSocket::close);
         }
     }
 
     /// Before somebody is asked.
     fn listen(&self) {
         if !self.listens.swap(true, Relaxed) {
-            [&self.arp, &self.icmp].into_iter().for_each(Ear::listen);
+            [&self.arp, &self.icmp].into_iter().for_each(ReopeningSocket::listen);
         }
     }
 
-    /// Hears the answers until `shutdown`, and tells `witness` of those that are late.
-    pub async fn run(self: Arc<Self>, witness: Arc<dyn Witness>, shutdown: CancellationToken) {
+    /// Hears the answers until `shutdown`, and tells `observer` of those that are late.
+    pub async fn run(self: Arc<Self>, observer: Arc<dyn ServerObserver>, shutdown: CancellationToken) {
         let (tell, mut told) = mpsc::channel(LATE_QUEUE_MAX);
         let telling = async {
             while let Some(answer) = told.recv().await {
-                witness.heard_late(answer).await;
+                observer.heard_late(answer).await;
             }
         };
         tokio::join!(self.hear(tell, shutdown), telling);
@@ -152,13 +154,13 @@ impl Probes {
     async fn hear(&self, tell: mpsc::Sender<LateAnswer>, shutdown: CancellationToken) {
         let mut forget = tokio::time::interval(LINKS_KEPT);
         let [mut frame, mut datagram] = [(); 2].map(|()| vec![0; PACKET_BYTES_MAX]);
-        let mut echoes = Echoes::new();
+        let mut echoes = EchoReplies::new();
         loop {
             tokio::select! {
                 // In this order: the ARP reply before an echo says whose the address is.
                 biased;
                 () = shutdown.cancelled() => return,
-                _ = forget.tick() => self.look_after(),
+                _ = forget.tick() => self.check(),
                 (bytes, from) = self.arp.hear::<LinkAddr>(&mut frame) => {
                     let interface = u32::try_from(from.ifindex()).unwrap_or(0);
                     if let Some(late) = self.heard_arp(frame.get(..bytes).unwrap_or_default(), interface) {
@@ -182,10 +184,10 @@ impl Probes {
         }
     }
 
-    fn look_after(&self) {
+    fn check(&self) {
         self.links().clear();
         self.late().retain(|_, late| late.until > Instant::now());
-        [&self.arp, &self.icmp].into_iter().for_each(Ear::look_after);
+        [&self.arp, &self.icmp].into_iter().for_each(ReopeningSocket::check);
         self.rest();
     }
 
@@ -198,21 +200,21 @@ impl Probes {
             if probe.who.counts(interface, sender.mac)
                 && let Some(probe) = waiting.remove(&address)
             {
-                // Whoever gave up waiting needs no answer.
+                // The receiver may have given up waiting.
                 let _ = probe.found.send(Some(sender.mac));
             }
             return None;
         }
         drop(waiting);
         let counts = sender.answers_probe && self.is_late(address, |who| who.counts(interface, sender.mac));
-        counts.then_some(LateAnswer { address, how: HowToProbe::Arp, mac: Some(sender.mac) })
+        counts.then_some(LateAnswer { address, how: ProbeMethod::Arp, mac: Some(sender.mac) })
     }
 
-    /// Whether an address was asked for a moment ago, by somebody for whom the answer counts; told once.
-    fn is_late(&self, address: Ipv4Addr, counts: impl Fn(&Who) -> bool) -> bool {
+    /// Whether an address was asked for a moment ago, by a client for which the answer counts; reported once.
+    fn is_late(&self, address: Ipv4Addr, counts: impl Fn(&ExpectedSender) -> bool) -> bool {
         let mut late = self.late();
-        let is_late = |late: &Late| late.until > Instant::now() && counts(&late.who);
-        late.get(&address).is_some_and(is_late) && late.remove(&address).is_some()
+        late.get(&address).is_some_and(|late: &ExpiredProbe| late.until > Instant::now() && counts(&late.who))
+            && late.remove(&address).is_some()
     }
 
     /// Whether a datagram answers an echo request of ours, in time or a moment after.
@@ -234,7 +236,7 @@ impl Probes {
         }
         drop(waiting);
         let counts = self.is_late(address, |who| who.counts_echo(mac));
-        counts.then_some(LateAnswer { address, how: HowToProbe::Icmp, mac })
+        counts.then_some(LateAnswer { address, how: ProbeMethod::Icmp, mac })
     }
 
     fn echo_token(&self, address: Ipv4Addr) -> [u8; 8] {
@@ -242,29 +244,30 @@ impl Probes {
         [ours[0], ours[1], ours[2], ours[3], a, b, c, d]
     }
 
-    async fn ask(&self, target: ProbeTarget) -> Probed {
+    async fn ask(&self, target: ProbeTarget) -> ProbeResult {
         let (answer, _asked) = match self.register(&target) {
             Ok(registered) => registered,
-            Err(why) => return Probed::Unable(why.to_owned()),
+            Err(why) => return ProbeResult::Unable(why.to_owned()),
         };
         tokio::pin!(answer);
         for _ in 0..2 {
             if let Err(why) = self.send(&target) {
-                return Probed::Unable(why.to_string());
+                return ProbeResult::Unable(why.to_string());
             }
             if let Ok(found) = tokio::time::timeout(PROBE_TIME / 2, &mut answer).await {
-                return found.map_or_else(|_| Probed::Unable("it was given up".into()), Probed::InUse);
+                return found
+                    .map_or_else(|_| ProbeResult::Unable("it was given up".into()), ProbeResult::InUse);
             }
         }
-        Probed::Free
+        ProbeResult::Free
     }
 
     fn register(
         &self,
         target: &ProbeTarget,
-    ) -> Result<(oneshot::Receiver<Option<Mac>>, Asked<'_>), &'static str> {
+    ) -> Result<(oneshot::Receiver<Option<Mac>>, ProbeGuard<'_>), &'static str> {
         let address = target.address;
-        let who = Who { interface: target.interface.index, client: target.client };
+        let who = ExpectedSender { interface: target.interface.index, client: target.client };
         let mut waiting = self.waiting();
         if waiting.contains_key(&address) {
             return Err("it is being probed for another client");
@@ -273,9 +276,9 @@ impl Probes {
             return Err("too many addresses are being probed");
         }
         let (found, answer) = oneshot::channel();
-        waiting.insert(address, Waiting { who, found });
+        waiting.insert(address, PendingProbe { who, found });
         self.listen();
-        Ok((answer, Asked { probes: self, address }))
+        Ok((answer, ProbeGuard { probes: self, address }))
     }
 
     fn send(&self, target: &ProbeTarget) -> io::Result<()> {
@@ -283,8 +286,8 @@ impl Probes {
             return Err(io::Error::other("every address of a loopback network answers"));
         }
         match target.how {
-            HowToProbe::Icmp => self.send_echo(target),
-            HowToProbe::Arp => match (self.arp.socket(), self.link(&target.interface)?) {
+            ProbeMethod::Icmp => self.send_echo(target),
+            ProbeMethod::Arp => match (self.arp.socket(), self.link(&target.interface)?) {
                 (Some(arp), Some((link, mac))) => {
                     let frame = encode_arp_probe(mac, target.address);
                     Ok(sendto(arp.as_raw_fd(), &frame, &link, MsgFlags::MSG_DONTWAIT).map(drop)?)
@@ -315,7 +318,7 @@ impl Probes {
     }
 
     /// The link and hardware address of an Ethernet interface; `None` for other links.
-    fn link(&self, interface: &Interface) -> io::Result<Option<(LinkAddr, Mac)>> {
+    fn link(&self, interface: &NetworkInterface) -> io::Result<Option<(LinkAddr, Mac)>> {
         let known = self.links().get(&interface.index).cloned();
         let port = match known {
             Some(port) => port,
@@ -330,37 +333,37 @@ impl Probes {
         Ok(ethernet.zip(port.mac()))
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, Waiting>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, PendingProbe>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn late(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, Late>> {
+    fn late(&self) -> MutexGuard<'_, HashMap<Ipv4Addr, ExpiredProbe>> {
         self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn links(&self) -> MutexGuard<'_, HashMap<u32, Port>> {
+    fn links(&self) -> MutexGuard<'_, HashMap<u32, LinkPort>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Prober for Probes {
-    fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, Probed> {
+impl AddressProber for ProbeSockets {
+    fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, ProbeResult> {
         Box::pin(self.ask(target))
     }
 }
 
 /// Takes a probe off the list when it ends, also when it is given up. If nobody answered it somebody may yet.
-struct Asked<'a> {
-    probes: &'a Probes,
+struct ProbeGuard<'a> {
+    probes: &'a ProbeSockets,
     address: Ipv4Addr,
 }
 
-impl Drop for Asked<'_> {
+impl Drop for ProbeGuard<'_> {
     fn drop(&mut self) {
-        let Some(Waiting { who, .. }) = self.probes.waiting().remove(&self.address) else { return };
+        let Some(PendingProbe { who, .. }) = self.probes.waiting().remove(&self.address) else { return };
         let mut late = self.probes.late();
         if late.len() < LATE_MAX {
-            late.insert(self.address, Late { who, until: Instant::now() + LATE });
+            late.insert(self.address, ExpiredProbe { who, until: Instant::now() + LATE });
         }
     }
 }
@@ -373,8 +376,11 @@ fn arp_socket() -> io::Result<UdpSocket> {
 
 /// A raw socket, or the one that the kernel lets groups have (`net.ipv4.ping_group_range`).
 fn icmp_socket() -> io::Result<UdpSocket> {
-    let open = |kind| Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4));
-    Ok(open(Type::RAW).or_else(|_| open(Type::DGRAM))?.into())
+    Ok(socket_of_type(Type::RAW).or_else(|_| socket_of_type(Type::DGRAM))?.into())
+}
+
+fn socket_of_type(kind: Type) -> io::Result<Socket> {
+    Socket::new(Domain::IPV4, kind, Some(Protocol::ICMPV4))
 }
 
 #[cfg(test)]
@@ -383,19 +389,22 @@ mod tests {
     use crate::datagrams::FAILURES_MAX;
 
     /// Probes whose sockets are datagrams on the loopback interface.
-    fn probes() -> Arc<Probes> {
+    fn probes() -> Arc<ProbeSockets> {
         let open = || UdpSocket::bind("127.0.0.1:0");
-        Arc::new(Probes::with([Ear::open("ARP", open), Ear::open("ICMP", open)]))
+        Arc::new(ProbeSockets::with([
+            ReopeningSocket::open("ARP", open),
+            ReopeningSocket::open("ICMP", open),
+        ]))
     }
 
     fn target(last: u8) -> ProbeTarget {
-        let interface = Interface { name: "eth1".into(), index: 2, mtu: 1500, addresses: Vec::new() };
+        let interface = NetworkInterface { name: "eth1".into(), index: 2, mtu: 1500, addresses: Vec::new() };
         let address = Ipv4Addr::new(10, 0, 0, last);
-        ProbeTarget { address, interface: Arc::new(interface), client: None, how: HowToProbe::Icmp }
+        ProbeTarget { address, interface: Arc::new(interface), client: None, how: ProbeMethod::Icmp }
     }
 
     /// Whether what is sent to the socket of ARP arrives.
-    fn arrives(probes: &Probes) -> bool {
+    fn arrives(probes: &ProbeSockets) -> bool {
         let socket = probes.arp.socket().unwrap();
         let from = UdpSocket::bind("127.0.0.1:0").unwrap();
         from.send_to(&[1], socket.local_addr().unwrap()).unwrap();
@@ -408,13 +417,13 @@ mod tests {
         assert!(!arrives(&probes));
         let registered = probes.register(&target(1)).unwrap();
         assert!(arrives(&probes));
-        probes.look_after();
+        probes.check();
         assert!(arrives(&probes), "a probe is under way");
         drop(registered);
-        probes.look_after();
+        probes.check();
         assert!(arrives(&probes), "a late answer counts");
         probes.late().values_mut().for_each(|late| late.until = Instant::now());
-        probes.look_after();
+        probes.check();
         assert!(!arrives(&probes));
     }
 
@@ -424,17 +433,20 @@ mod tests {
         let first = probes.register(&target(1)).unwrap();
         assert_eq!(
             probes.ask(target(1)).await,
-            Probed::Unable("it is being probed for another client".into())
+            ProbeResult::Unable("it is being probed for another client".into())
         );
         drop(first);
         assert!(probes.register(&target(1)).is_ok());
-        let many: Vec<Asked<'_>> = (0..PROBES_MAX)
+        let many: Vec<ProbeGuard<'_>> = (0..PROBES_MAX)
             .map(|number| {
                 let address = Ipv4Addr::from(0x0a01_0000 + number as u32);
                 probes.register(&ProbeTarget { address, ..target(0) }).unwrap().1
             })
             .collect();
-        assert_eq!(probes.ask(target(1)).await, Probed::Unable("too many addresses are being probed".into()));
+        assert_eq!(
+            probes.ask(target(1)).await,
+            ProbeResult::Unable("too many addresses are being probed".into())
+        );
         drop(many);
     }
 
@@ -443,11 +455,11 @@ mod tests {
         let probes = probes();
         assert_eq!(probes.ability(), ProbeAbility { arp: true, icmp: true });
         for _ in 0..FAILURES_MAX {
-            probes.arp.hearing().failed(&io::ErrorKind::Other.into());
+            probes.arp.health().failed(&io::ErrorKind::Other.into());
         }
         assert_eq!(probes.ability(), ProbeAbility { arp: false, icmp: true });
-        probes.look_after();
-        probes.look_after();
+        probes.check();
+        probes.check();
         assert_eq!(probes.ability(), ProbeAbility { arp: true, icmp: true });
     }
 }

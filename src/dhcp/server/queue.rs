@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::dhcp::server::socket::Arrival;
+use crate::dhcp::server::socket::DatagramArrival;
 use crate::proto::dhcp4::{MessageType, codes};
 
 /// Datagrams that wait at one time.
@@ -26,26 +26,26 @@ const OPTIONS_MAX: usize = 32;
 
 /// A datagram and how it came.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct QueuedDatagram {
     pub datagram: Box<[u8]>,
-    pub arrival: Arrival,
+    pub arrival: DatagramArrival,
     /// The port of ours it was sent to, in the protocol's terms.
     pub port: u16,
     pub since: Instant,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct DatagramQueue {
     /// From clients that have an address or an offer of ours: refusing these wastes what was done for them.
-    requests: VecDeque<Waiting>,
-    discovers: VecDeque<Waiting>,
+    requests: VecDeque<QueuedDatagram>,
+    discovers: VecDeque<QueuedDatagram>,
     /// Requests that went before a discover that waits.
     ahead: u32,
 }
 
-impl Queue {
+impl DatagramQueue {
     /// Puts a datagram at the end. Gives the one that must go for it, if the queue is full.
-    pub fn push(&mut self, waiting: Waiting) -> Option<Waiting> {
+    pub fn push(&mut self, waiting: QueuedDatagram) -> Option<QueuedDatagram> {
         let goes = match self.len() >= WAITING_MAX {
             true if self.discovers.len() > DISCOVERS_KEPT => self.discovers.pop_front(),
             true => self.requests.pop_front(),
@@ -57,7 +57,7 @@ impl Queue {
     }
 
     /// The datagram to answer next.
-    pub fn pop(&mut self) -> Option<Waiting> {
+    pub fn pop(&mut self) -> Option<QueuedDatagram> {
         if (self.discovers.is_empty() || self.ahead + 1 < DISCOVERS_SHARE)
             && let Some(request) = self.requests.pop_front()
         {
@@ -74,9 +74,10 @@ impl Queue {
     /// Takes out what has waited too long; gives how many.
     pub fn drop_stale(&mut self, now: Instant) -> usize {
         let before = self.len();
-        let is_stale = |waiting: &Waiting| now.saturating_duration_since(waiting.since) >= PATIENCE;
         for queue in [&mut self.requests, &mut self.discovers] {
-            while queue.front().is_some_and(is_stale) {
+            while queue.front().is_some_and(|waiting: &QueuedDatagram| {
+                now.saturating_duration_since(waiting.since) >= PATIENCE
+            }) {
                 queue.pop_front();
             }
         }
@@ -113,24 +114,24 @@ mod tests {
     use super::*;
     use crate::proto::dhcp4::{encode_listed, from_text};
 
-    fn waiting(kind: &str, xid: u32, since: Instant) -> Waiting {
+    fn waiting(kind: &str, xid: u32, since: Instant) -> QueuedDatagram {
         let text = format!("xid {xid}\nchaddr 02:00:00:00:00:01\nmessage_type {kind}");
         let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
-        Waiting {
+        QueuedDatagram {
             datagram: encode_listed(&from_text(&text).unwrap()).into(),
-            arrival: Arrival { source, interface: 1, local: None, bytes: 300, age: Duration::ZERO },
+            arrival: DatagramArrival { source, interface: 1, local: None, bytes: 300, age: Duration::ZERO },
             port: 67,
             since,
         }
     }
 
-    fn xids(queue: &mut Queue) -> Vec<u8> {
+    fn xids(queue: &mut DatagramQueue) -> Vec<u8> {
         std::iter::from_fn(|| queue.pop()).map(|waiting| waiting.datagram[7]).collect()
     }
 
     #[test]
     fn requests_go_before_discovers_and_each_in_turn() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
+        let (mut queue, now) = (DatagramQueue::default(), Instant::now());
         for (xid, kind) in (1..).zip(["discover", "request", "discover", "release", "request"]) {
             assert!(queue.push(waiting(kind, xid, now)).is_none());
         }
@@ -139,9 +140,9 @@ mod tests {
 
     #[test]
     fn requests_without_end_leave_a_share_to_discovers() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
+        let (mut queue, now) = (DatagramQueue::default(), Instant::now());
         (0..10).for_each(|_| drop(queue.push(waiting("discover", 1, now))));
-        let served: Vec<Waiting> = (0..80)
+        let served: Vec<QueuedDatagram> = (0..80)
             .map(|_| {
                 queue.push(waiting("request", 2, now));
                 queue.pop().unwrap()
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn requests_that_fill_the_queue_leave_discovers_their_place() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
+        let (mut queue, now) = (DatagramQueue::default(), Instant::now());
         let all = u32::try_from(WAITING_MAX).unwrap();
         (0..all).for_each(|xid| drop(queue.push(waiting("request", xid, now))));
         let gone = queue.push(waiting("discover", 200, now)).unwrap();
@@ -166,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_waited_too_long_is_taken_out() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
+        let (mut queue, now) = (DatagramQueue::default(), Instant::now());
         for (xid, kind) in (1..).zip(["discover", "request"]) {
             queue.push(waiting(kind, xid, now));
             queue.push(waiting(kind, xid + 10, now + PATIENCE / 2));
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_gives_up_its_oldest_discover_and_serves_the_newest() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
+        let (mut queue, now) = (DatagramQueue::default(), Instant::now());
         let all = u32::try_from(WAITING_MAX).unwrap();
         (0..all).for_each(|xid| drop(queue.push(waiting("discover", xid, now))));
         let gone = queue.push(waiting("request", 200, now)).unwrap();

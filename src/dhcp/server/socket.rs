@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::debug;
 
-use crate::datagrams::{self, Hearing};
+use crate::datagrams::{self, SocketHealth};
 use crate::proto::dhcp4::DATAGRAM_BYTES_MAX;
 
 /// A storm of machines powered on together must fit, in and out.
@@ -21,7 +21,7 @@ const BUFFER_BYTES: usize = 4 << 20;
 
 /// A datagram that came in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Arrival {
+pub(super) struct DatagramArrival {
     pub source: SocketAddrV4,
     pub interface: u32,
     /// The address of ours it was sent to; `None` when it was broadcast.
@@ -33,36 +33,36 @@ pub(super) struct Arrival {
 
 /// Whether others may have the port as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sharing {
+pub(super) enum PortSharing {
     Shared,
     Alone,
 }
 
 /// A port of ours.
-pub(super) struct Listener {
+pub(super) struct DhcpListener {
     pub(super) udp: UdpSocket,
     local_port: u16,
     /// The port in the protocol's terms, whatever was bound.
     pub port: u16,
-    sharing: Sharing,
-    hearing: Arc<Hearing>,
+    sharing: PortSharing,
+    health: Arc<SocketHealth>,
     buffer: Vec<u8>,
 }
 
-impl Listener {
+impl DhcpListener {
     /// Binds the wildcard address: a socket bound to one of ours would not see broadcasts. With `bound` 0 the
     /// kernel chooses.
-    pub fn bind(bound: u16, (port, sharing): (u16, Sharing)) -> io::Result<Self> {
+    pub fn bind(bound: u16, (port, sharing): (u16, PortSharing)) -> io::Result<Self> {
         let udp = UdpSocket::from_std(open(bound, sharing)?.into())?;
         let local_port = udp.local_addr()?.port();
-        let hearing = Arc::new(Hearing::new("the DHCP socket"));
-        Ok(Listener { udp, local_port, port, sharing, hearing, buffer: vec![0; DATAGRAM_BYTES_MAX + 1] })
+        let health = Arc::new(SocketHealth::new("the DHCP socket"));
+        Ok(DhcpListener { udp, local_port, port, sharing, health, buffer: vec![0; DATAGRAM_BYTES_MAX + 1] })
     }
 
     /// Puts a new socket in the place of one that failed.
-    pub fn look_after(&mut self) {
-        let hearing = Arc::clone(&self.hearing);
-        hearing.look_after(|| {
+    pub fn check(&mut self) {
+        let health = Arc::clone(&self.health);
+        health.check(|| {
             let reopened = self.reopen();
             reopened.inspect_err(|error| debug!(%error, "the DHCP socket cannot be opened anew")).ok();
             true
@@ -72,15 +72,15 @@ impl Listener {
     fn reopen(&mut self) -> io::Result<()> {
         // For a moment both have the port.
         SockRef::from(&self.udp).set_reuse_address(true)?;
-        let socket = open(self.local_port, Sharing::Shared)?;
-        socket.set_reuse_address(self.sharing == Sharing::Shared)?;
+        let socket = open(self.local_port, PortSharing::Shared)?;
+        socket.set_reuse_address(self.sharing == PortSharing::Shared)?;
         self.udp = UdpSocket::from_std(socket.into())?;
         Ok(())
     }
 
-    /// How it fares, for whoever tells of it.
-    pub fn hearing(&self) -> &Arc<Hearing> {
-        &self.hearing
+    /// Health of the socket, for the status page.
+    pub fn health(&self) -> &Arc<SocketHealth> {
+        &self.health
     }
 
     pub fn local_port(&self) -> u16 {
@@ -91,38 +91,38 @@ impl Listener {
         &self.udp
     }
 
-    /// Ready when there is something to [`Listener::receive`].
+    /// Ready when there is something to [`DhcpListener::receive`].
     pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.hearing.is_deaf() { Poll::Pending } else { self.udp.poll_recv_ready(context) }
+        if self.health.is_suspended() { Poll::Pending } else { self.udp.poll_recv_ready(context) }
     }
 
     /// The next datagram, if there is one. No error is the end of it: what fails again and again has nothing
     /// until it was looked after.
-    pub fn receive(&mut self) -> io::Result<Option<(Arrival, &[u8])>> {
-        if self.hearing.is_deaf() {
+    pub fn receive(&mut self) -> io::Result<Option<(DatagramArrival, &[u8])>> {
+        if self.health.is_suspended() {
             return Ok(None);
         }
         let (udp, buffer) = (&self.udp, &mut self.buffer);
         match udp.try_io(Interest::READABLE, || receive_now(udp, buffer)) {
             Ok(arrival) => {
-                self.hearing.succeeded();
+                self.health.succeeded();
                 Ok(Some((arrival, self.buffer.get(..arrival.bytes).unwrap_or_default())))
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.hearing.succeeded();
+                self.health.succeeded();
                 Ok(None)
             }
             Err(error) => {
-                self.hearing.failed(&error);
+                self.health.failed(&error);
                 Err(error)
             }
         }
     }
 }
 
-fn open(bound: u16, sharing: Sharing) -> io::Result<Socket> {
+fn open(bound: u16, sharing: PortSharing) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
-    socket.set_reuse_address(sharing == Sharing::Shared)?;
+    socket.set_reuse_address(sharing == PortSharing::Shared)?;
     socket.set_broadcast(true)?;
     socket.set_nonblocking(true)?;
     enlarge(&socket);
@@ -153,14 +153,14 @@ pub(super) fn frames() -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrival> {
+fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<DatagramArrival> {
     let received = datagrams::receive(socket, buffer)?;
     // The two differ for a broadcast: there `local` is what the interface would answer from.
     let local = Some(received.addressed).filter(|addressed| *addressed == received.local);
     // The kernel stamps with the wall clock. When that is set meanwhile, what waits may count as too old, and
     // its client asks again.
     let age = received.stamp.and_then(|stamp| SystemTime::now().duration_since(stamp).ok());
-    Ok(Arrival {
+    Ok(DatagramArrival {
         source: received.peer,
         interface: received.interface,
         local,

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::dhcp::decide::Destination;
+use crate::dhcp::decide::ReplyDestination;
 use crate::proto::dhcp4::{MessageType, encode_listed, encode_reply, from_text};
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -34,7 +34,7 @@ struct Offers {
 }
 
 impl Offers {
-    async fn decide(&self, request: Request) -> Answered {
+    async fn decide(&self, request: DhcpRequest) -> HandlerResult {
         self.asked.fetch_add(1, Relaxed);
         let last = request.packet.chaddr[5];
         if self.waits == Waits::Everybody || self.waits == Waits::Client(last) {
@@ -44,28 +44,29 @@ impl Offers {
         }
         assert_ne!(request.packet.xid, 13, "one packet must not stop the others");
         if request.packet.xid == 14 {
-            return Err(Silence::NoSubnet);
+            return Err(SilenceReason::NoSubnet);
         }
         let is_discover = request.packet.message_type() == Some(MessageType::Discover);
         let kind = if is_discover { MessageType::Offer } else { MessageType::Ack };
-        let mut packet = Packet { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.packet.clone() };
+        let mut packet =
+            DhcpPacket { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.packet.clone() };
         packet.options.set(53, [u8::from(kind)]);
-        Ok(Some(Datagram {
+        Ok(Some(ReplyDatagram {
             bytes: encode_reply(&packet, 548).bytes,
-            destination: Destination::Unicast(request.source),
-            source: request.local.ok_or(Silence::NotOurs)?,
+            destination: ReplyDestination::Unicast(request.source),
+            source: request.local.ok_or(SilenceReason::NotOurs)?,
             interface: request.interface.index,
             durable: !is_discover,
         }))
     }
 }
 
-impl Handler for Offers {
-    fn answer(self: Arc<Self>, request: Request) -> BoxFuture<'static, Answered> {
+impl DhcpHandler for Offers {
+    fn answer(self: Arc<Self>, request: DhcpRequest) -> BoxFuture<'static, HandlerResult> {
         Box::pin(async move { self.decide(request).await })
     }
 
-    fn still_holds(&self, _: &Datagram) -> bool {
+    fn still_holds(&self, _: &ReplyDatagram) -> bool {
         self.holds.load(Relaxed)
     }
 }
@@ -73,7 +74,7 @@ impl Handler for Offers {
 struct Running {
     port: u16,
     offers: Arc<Offers>,
-    counters: Arc<Counters>,
+    counters: Arc<DhcpCounters>,
     stop: CancellationToken,
     service: tokio::task::JoinHandle<()>,
 }
@@ -86,14 +87,14 @@ impl Running {
     }
 }
 
-fn bind(waits: Waits) -> (Arc<Offers>, Service) {
+fn bind(waits: Waits) -> (Arc<Offers>, DhcpService) {
     bind_on("lo", waits)
 }
 
-fn bind_on(interface: &str, waits: Waits) -> (Arc<Offers>, Service) {
+fn bind_on(interface: &str, waits: Waits) -> (Arc<Offers>, DhcpService) {
     let (gate, holds, asked) = (Arc::default(), AtomicBool::new(true), AtomicU64::default());
     let offers = Arc::new(Offers { gate, waits, holds, asked });
-    let service = Service::bind(0, vec![interface.into()], offers.clone()).unwrap();
+    let service = DhcpService::bind(0, vec![interface.into()], offers.clone()).unwrap();
     (offers, service)
 }
 
@@ -102,7 +103,7 @@ fn start(waits: Waits) -> Running {
     run(offers, service)
 }
 
-fn run(offers: Arc<Offers>, service: Service) -> Running {
+fn run(offers: Arc<Offers>, service: DhcpService) -> Running {
     let stop = CancellationToken::new();
     Running {
         port: service.local_port().unwrap(),
@@ -129,7 +130,7 @@ fn message(kind: &str, xid: u32, client: u8) -> Vec<u8> {
     encode_listed(&from_text(&text).unwrap())
 }
 
-async fn offer(socket: &UdpSocket) -> (Packet, SocketAddrV4) {
+async fn offer(socket: &UdpSocket) -> (DhcpPacket, SocketAddrV4) {
     let mut buffer = [0; 2048];
     let received = tokio::time::timeout(WAIT_MAX, socket.recv_from(&mut buffer)).await;
     let (bytes, from) = received.expect("an offer in time").unwrap();
@@ -168,7 +169,7 @@ async fn garbage_and_a_failing_answer_do_not_stop_the_service() {
     relay.send_to(&discover(14), to).await.unwrap();
     relay.send_to(&discover(2), to).await.unwrap();
     assert_eq!(offer(&relay).await.0.xid, 2);
-    let dropped = [Dropped::Malformed, Dropped::Failed, Dropped::NoSubnet];
+    let dropped = [DropReason::Malformed, DropReason::Failed, DropReason::NoSubnet];
     assert_eq!(dropped.map(|why| running.counters.dropped(why)), [2, 1, 1]);
     running.stop().await;
 }
@@ -185,7 +186,7 @@ async fn a_retransmission_is_not_answered_twice() {
         running.offers.gate.notify_one();
         offer(&relay).await;
     }
-    assert_eq!(running.counters.dropped(Dropped::Repeated), 2);
+    assert_eq!(running.counters.dropped(DropReason::Repeated), 2);
     assert_eq!(running.counters.sent.load(Relaxed), 2);
     running.stop().await;
 }
@@ -261,7 +262,7 @@ async fn a_client_that_loops_is_slowed_down_and_others_are_not() {
     other.send_to(&message("discover", 1, 1), to).await.unwrap();
     assert_eq!(offer(&other).await.0.xid, 1);
     let counted = async {
-        while running.counters.dropped(Dropped::Flood) < 300 {
+        while running.counters.dropped(DropReason::Flood) < 300 {
             tokio::task::yield_now().await;
         }
     };
@@ -281,7 +282,7 @@ async fn what_waited_longer_than_its_client_is_dropped_and_counted() {
     relay.send_to(&discover(2), to).await.unwrap();
     let running = run(offers, service);
     assert_eq!(offer(&relay).await.0.xid, 2);
-    assert_eq!(running.counters.dropped(Dropped::Stale), 1);
+    assert_eq!(running.counters.dropped(DropReason::Stale), 1);
     running.stop().await;
 }
 
@@ -324,7 +325,7 @@ async fn what_comes_by_an_interface_that_is_not_served_takes_nobodys_place() {
     client.send_to(&[1; 300], ("127.0.0.1", service.local_port().unwrap())).await.unwrap();
     readable(&service.listeners).await;
     service.read();
-    assert_eq!((service.queue.len(), service.counters.dropped(Dropped::Elsewhere)), (0, 1));
+    assert_eq!((service.queue.len(), service.counters.dropped(DropReason::Elsewhere)), (0, 1));
 }
 
 #[tokio::test]
@@ -355,7 +356,7 @@ async fn a_socket_that_keeps_failing_does_not_end_the_service_and_is_opened_anew
 }
 
 /// Sends a request and has the service take it on, if there is a place for it.
-async fn ask(service: &mut Service, relay: &UdpSocket, request: &[u8]) {
+async fn ask(service: &mut DhcpService, relay: &UdpSocket, request: &[u8]) {
     relay.send_to(request, ("127.0.0.1", service.local_port().unwrap())).await.unwrap();
     readable(&service.listeners).await;
     service.read();
@@ -378,11 +379,14 @@ async fn answers_that_take_too_long_give_up_their_places() {
     service.give_up_late(Instant::now());
     assert_eq!(service.under_way.len(), IN_FLIGHT_MAX);
     service.give_up_late(Instant::now() + ANSWER_WITHIN);
-    assert_eq!((service.under_way.len(), service.counters.dropped(Dropped::Late)), (0, IN_FLIGHT_MAX as u64));
+    assert_eq!(
+        (service.under_way.len(), service.counters.dropped(DropReason::Late)),
+        (0, IN_FLIGHT_MAX as u64)
+    );
     assert_eq!(service.given_up.len(), GIVEN_UP_MAX, "what they write is finished");
     ask(&mut service, &relay, &request(0)).await;
     assert_eq!((service.under_way.len(), service.queue.len()), (2, 0), "also one that asks again");
-    assert_eq!(service.counters.dropped(Dropped::Repeated), 0);
+    assert_eq!(service.counters.dropped(DropReason::Repeated), 0);
     service.give_up_late(Instant::now() + ANSWER_WITHIN);
     assert_eq!((service.under_way.len(), service.given_up.len()), (0, GIVEN_UP_MAX));
     // They end, and nothing is sent.
@@ -394,10 +398,10 @@ async fn answers_that_take_too_long_give_up_their_places() {
     assert_eq!(service.counters.sent.load(Relaxed), 0);
 }
 
-fn lost_reply(interface: u32) -> Datagram {
-    Datagram {
+fn lost_reply(interface: u32) -> ReplyDatagram {
+    ReplyDatagram {
         bytes: vec![0; 300],
-        destination: Destination::Unicast("127.0.0.1:9".parse().unwrap()),
+        destination: ReplyDestination::Unicast("127.0.0.1:9".parse().unwrap()),
         source: Ipv4Addr::LOCALHOST,
         interface,
         durable: false,
@@ -412,15 +416,15 @@ fn loopback_index() -> u32 {
 async fn an_answer_that_comes_too_late_is_not_sent() {
     let (_, mut service) = bind(Waits::Nobody);
     let packet = parse(&discover(1)).unwrap();
-    let question = Question::of(&packet, loopback_index(), SERVER_PORT);
+    let question = RequestKey::of(&packet, loopback_index(), SERVER_PORT);
     let now = Instant::now();
     for since in [now.checked_sub(ANSWER_WITHIN).unwrap(), now] {
         let answered = Ok(Some(lost_reply(loopback_index())));
-        service.finish(Ended { question, port: SERVER_PORT, since, answered });
+        service.finish(FinishedAnswer { question, port: SERVER_PORT, since, answered });
         service.flush();
     }
     let counters = service.counters();
-    assert_eq!((counters.sent.load(Relaxed), counters.dropped(Dropped::Late)), (1, 1));
+    assert_eq!((counters.sent.load(Relaxed), counters.dropped(DropReason::Late)), (1, 1));
 }
 
 /// What is logged on this thread.
@@ -444,7 +448,7 @@ async fn replies_that_cannot_leave_are_all_counted_and_told_of_once() {
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _logs = tracing::subscriber::set_default(subscriber);
     // From an address that is not ours, and by an interface that is gone.
-    let not_ours = Datagram { source: Ipv4Addr::new(192, 0, 2, 77), ..lost_reply(loopback_index()) };
+    let not_ours = ReplyDatagram { source: Ipv4Addr::new(192, 0, 2, 77), ..lost_reply(loopback_index()) };
     for reply in [not_ours, lost_reply(u32::MAX)] {
         for _ in 0..100 {
             send(&service.counters, (&mut service.outlet, &service.listeners), (&reply, SERVER_PORT));

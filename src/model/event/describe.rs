@@ -188,12 +188,14 @@ impl Types {
         let variants = variants(self.resolve(schema));
         let shapes = variants.map_or(own.to_vec(), |variants| variants.iter().collect());
         let is_one = variants.is_none();
-        let shape = |schema| Shape {
-            title: if is_one { String::new() } else { meaning(schema) },
-            name: type_name(schema).map(str::to_owned),
-            fields: self.fields(schema),
-        };
-        shapes.into_iter().map(shape).collect()
+        shapes
+            .into_iter()
+            .map(|schema| Shape {
+                title: if is_one { String::new() } else { meaning(schema) },
+                name: type_name(schema).map(str::to_owned),
+                fields: self.fields(schema),
+            })
+            .collect()
     }
 
     fn fields(&self, schema: &Value) -> Vec<FieldText> {

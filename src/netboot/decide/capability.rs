@@ -17,26 +17,26 @@ const TAG_BYTES: usize = 16;
 
 /// The server's key for capabilities, ready for use: what it contributes to a hash is worked out once.
 #[derive(Clone)]
-pub struct Key(Hmac<Sha256>);
+pub struct CapabilityKey(Hmac<Sha256>);
 
-impl Key {
+impl CapabilityKey {
     pub fn new(key: &[u8; 32]) -> Self {
         // A key is padded to one block of the hash, so none is too long or too short.
         let mut block = [0; 64];
         for (to, from) in block.iter_mut().zip(key) {
             *to = *from;
         }
-        Key(Hmac::new(&block.into()))
+        CapabilityKey(Hmac::new(&block.into()))
     }
 }
 
 /// The capability of an attempt: 32 hex digits of its id, a dash, 32 hex digits of proof.
-pub fn issue(key: &Key, attempt: Uuid) -> String {
+pub fn issue(key: &CapabilityKey, attempt: Uuid) -> String {
     format!("{}-{}", attempt.simple(), hex(&tag(key, attempt)))
 }
 
 /// The attempt a capability was issued for, if it was issued with this key.
-pub fn open(key: &Key, capability: &str) -> Option<Uuid> {
+pub fn open(key: &CapabilityKey, capability: &str) -> Option<Uuid> {
     let (id, _) = capability.split_once('-')?;
     let attempt = Uuid::try_parse(id).ok()?;
     let genuine: bool = issue(key, attempt).as_bytes().ct_eq(capability.as_bytes()).into();
@@ -46,13 +46,19 @@ pub fn open(key: &Key, capability: &str) -> Option<Uuid> {
 /// A path or URL without the capability in it, for events and logs: `m/…/preseed.cfg`.
 pub fn hide(text: &str) -> String {
     let parts: Vec<&str> = text.split('/').collect();
-    let hidden = |i: usize, part: &&str| i > 0 && parts.get(i - 1) == Some(&"m") && part.contains('-');
-    let shown: Vec<&str> =
-        parts.iter().enumerate().map(|(i, part)| if hidden(i, part) { "…" } else { part }).collect();
+    let shown: Vec<&str> = parts
+        .iter()
+        .enumerate()
+        .map(
+            |(i, part)| {
+                if i > 0 && parts.get(i - 1) == Some(&"m") && part.contains('-') { "…" } else { part }
+            },
+        )
+        .collect();
     shown.join("/")
 }
 
-fn tag(key: &Key, attempt: Uuid) -> [u8; TAG_BYTES] {
+fn tag(key: &CapabilityKey, attempt: Uuid) -> [u8; TAG_BYTES] {
     let mut mac = key.0.clone();
     mac.update(b"boot attempt ");
     mac.update(attempt.as_bytes());
@@ -70,24 +76,24 @@ mod tests {
     #[test]
     fn a_capability_opens_with_its_key_only_and_not_when_altered() {
         let attempt = Uuid::from_u128(7);
-        let capability = issue(&Key::new(&[1; 32]), attempt);
-        assert_eq!(open(&Key::new(&[1; 32]), &capability), Some(attempt));
-        assert_eq!(open(&Key::new(&[2; 32]), &capability), None);
-        assert_eq!(open(&Key::new(&[1; 32]), &capability.replace('0', "1")), None);
-        assert_eq!(open(&Key::new(&[1; 32]), ""), None);
-        assert_eq!(open(&Key::new(&[1; 32]), PREVIEW), None);
+        let capability = issue(&CapabilityKey::new(&[1; 32]), attempt);
+        assert_eq!(open(&CapabilityKey::new(&[1; 32]), &capability), Some(attempt));
+        assert_eq!(open(&CapabilityKey::new(&[2; 32]), &capability), None);
+        assert_eq!(open(&CapabilityKey::new(&[1; 32]), &capability.replace('0', "1")), None);
+        assert_eq!(open(&CapabilityKey::new(&[1; 32]), ""), None);
+        assert_eq!(open(&CapabilityKey::new(&[1; 32]), PREVIEW), None);
     }
 
     #[test]
     fn a_capability_is_the_same_as_ever() {
         // Machines that boot while the server is replaced by a newer one have theirs already.
-        let capability = issue(&Key::new(&[7; 32]), Uuid::from_u128(0x1234));
+        let capability = issue(&CapabilityKey::new(&[7; 32]), Uuid::from_u128(0x1234));
         assert_eq!(capability, "00000000000000000000000000001234-a067691852a4eefba872ede74b5f5676");
     }
 
     #[test]
     fn what_is_shown_of_a_url_does_not_open_anything() {
-        let capability = issue(&Key::new(&[1; 32]), Uuid::from_u128(7));
+        let capability = issue(&CapabilityKey::new(&[1; 32]), Uuid::from_u128(7));
         let url = format!("http://10.0.0.1:8080/m/{capability}/boot.ipxe");
         assert_eq!(hide(&url), "http://10.0.0.1:8080/m/…/boot.ipxe");
         assert_eq!(hide(&format!("/m/{capability}/linux")), "/m/…/linux");

@@ -21,7 +21,7 @@ const ASKS_MAX: usize = 8;
 
 /// A DISCOVER that was answered with a loader, or would have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct LoaderRequest {
     /// Firmware that waits for an answer repeats itself with the same one (RFC 2131 4.1).
     pub xid: u32,
     pub loader: String,
@@ -31,39 +31,42 @@ pub struct Ask {
 }
 
 /// Whether a client that `asks` so far is not to get `loader` once more.
-pub fn goes_round(asks: &[Ask], loader: &str, now: Timestamp) -> bool {
-    let counts =
-        |ask: &&Ask| ask.served && ask.loader == loader && now.duration_since(ask.at) < ROUNDS_WITHIN;
-    asks.iter().filter(counts).count() >= ROUNDS_MAX
+pub fn goes_round(asks: &[LoaderRequest], loader: &str, now: Timestamp) -> bool {
+    asks.iter()
+        .filter(|ask: &&LoaderRequest| {
+            ask.served && ask.loader == loader && now.duration_since(ask.at) < ROUNDS_WITHIN
+        })
+        .count()
+        >= ROUNDS_MAX
 }
 
 /// What clients asked for lately, each by its hardware address.
 #[derive(Debug, Clone, Default)]
-pub struct Asks {
-    by_mac: HashMap<Mac, Vec<Ask>>,
+pub struct LoaderRequests {
+    by_mac: HashMap<Mac, Vec<LoaderRequest>>,
 }
 
-impl Asks {
+impl LoaderRequests {
     /// All asks of a client.
-    pub fn of(&self, mac: Mac) -> &[Ask] {
+    pub fn of(&self, mac: Mac) -> &[LoaderRequest] {
         self.by_mac.get(&mac).map_or(&[], Vec::as_slice)
     }
 
     /// The asks before the DISCOVER with this `xid`, so that a repetition of it is answered as it was.
-    pub fn before_discover(&self, mac: Mac, xid: u32) -> &[Ask] {
+    pub fn before_discover(&self, mac: Mac, xid: u32) -> &[LoaderRequest] {
         let asks = self.of(mac);
         let at = asks.iter().position(|ask| ask.xid == xid);
         asks.get(..at.unwrap_or(asks.len())).unwrap_or_default()
     }
 
     /// The asks before the latest one, which a REQUEST goes on with.
-    pub fn before_latest(&self, mac: Mac) -> &[Ask] {
+    pub fn before_latest(&self, mac: Mac) -> &[LoaderRequest] {
         self.of(mac).split_last().map_or(&[], |(_, before)| before)
     }
 
     /// Records an ask; `false` when it is a repetition.
-    pub fn add(&mut self, mac: Mac, ask: Ask) -> bool {
-        let is_past = |past: &Ask| ask.at.duration_since(past.at) >= ROUNDS_WITHIN;
+    pub fn add(&mut self, mac: Mac, ask: LoaderRequest) -> bool {
+        let is_past = |past: &LoaderRequest| ask.at.duration_since(past.at) >= ROUNDS_WITHIN;
         if self.by_mac.len() >= CLIENTS_MAX && !self.by_mac.contains_key(&mac) {
             self.by_mac.retain(|_, asks| !asks.iter().all(is_past));
             if self.by_mac.len() >= CLIENTS_MAX {
@@ -100,15 +103,15 @@ mod tests {
     }
 
     /// Asks, and is served unless it goes round. Whether it was served.
-    fn asks(asks: &mut Asks, (xid, loader, seconds): (u32, &str, i64)) -> bool {
+    fn asks(asks: &mut LoaderRequests, (xid, loader, seconds): (u32, &str, i64)) -> bool {
         let served = !goes_round(asks.before_discover(MAC, xid), loader, at(seconds));
-        asks.add(MAC, Ask { xid, loader: loader.into(), at: at(seconds), served });
+        asks.add(MAC, LoaderRequest { xid, loader: loader.into(), at: at(seconds), served });
         served
     }
 
     #[test]
     fn vector_56_the_fourth_round_in_two_minutes_is_not_served() {
-        let mut known = Asks::default();
+        let mut known = LoaderRequests::default();
         for (xid, seconds) in [(1, 0), (2, 10), (3, 20)] {
             assert!(asks(&mut known, (xid, "ipxe.pxe", seconds)));
         }
@@ -120,7 +123,7 @@ mod tests {
 
     #[test]
     fn vector_56_firmware_that_repeats_itself_while_it_waits_is_one_ask() {
-        let mut known = Asks::default();
+        let mut known = LoaderRequests::default();
         for seconds in [0, 4, 12, 28, 60] {
             assert!(asks(&mut known, (1, "undionly.kpxe", seconds)));
         }
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_script_that_is_fetched_ends_the_count() {
-        let mut known = Asks::default();
+        let mut known = LoaderRequests::default();
         for xid in 1..=3 {
             assert!(asks(&mut known, (xid, "undionly.kpxe", 0)));
         }
@@ -146,15 +149,18 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut known = Asks::default();
+        let mut known = LoaderRequests::default();
         for xid in 0..100 {
-            known.add(MAC, Ask { xid, loader: "a".into(), at: at(0), served: xid < 3 });
+            known.add(MAC, LoaderRequest { xid, loader: "a".into(), at: at(0), served: xid < 3 });
         }
         assert_eq!(known.of(MAC).len(), ASKS_MAX);
         assert!(goes_round(known.of(MAC), "a", at(1)), "the ones that count are kept");
         for client in 0..5000_u32 {
             let [_, _, c, d] = client.to_be_bytes();
-            known.add(Mac([4, 0, 0, 0, c, d]), Ask { xid: 1, loader: "a".into(), at: at(0), served: true });
+            known.add(
+                Mac([4, 0, 0, 0, c, d]),
+                LoaderRequest { xid: 1, loader: "a".into(), at: at(0), served: true },
+            );
         }
         assert_eq!(known.by_mac.len(), CLIENTS_MAX);
     }

@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use crate::proto::dhcp4::Packet;
+use crate::proto::dhcp4::DhcpPacket;
 
 /// The user class our own embedded iPXE script sets.
 pub const OWN_USER_CLASS: &str = "metalwright";
@@ -14,21 +14,21 @@ const ARCHES_MAX: usize = 16;
 
 /// What a network boot client says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Client {
-    pub stage: Stage,
+pub struct NetbootClient {
+    pub stage: BootProgram,
     /// Architecture codes in the client's order (option 93), or the one in its vendor class.
     pub arches: Vec<u16>,
-    /// SMBIOS UUID (option 97) as the bytes were sent; see [`Client::uuid_aliases`].
+    /// SMBIOS UUID (option 97) as the bytes were sent; see [`NetbootClient::uuid_aliases`].
     pub uuid: Option<Uuid>,
     /// Option 60 as text, for logs.
     pub vendor: Option<String>,
-    /// What its client classes say; nothing until [`Client::with`] adds it.
-    pub quirks: Quirks,
+    /// What its client classes say; nothing until [`NetbootClient::with`] adds it.
+    pub quirks: ClientQuirks,
 }
 
 /// What the client classes of a client say of how it boots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Quirks {
+pub struct ClientQuirks {
     /// It is firmware, though it does not call itself a PXE client.
     pub firmware: bool,
     /// The class by which its firmware fetches over HTTPS what it would fetch over HTTP.
@@ -36,7 +36,7 @@ pub struct Quirks {
     pub first_file: FirstFile,
 }
 
-/// What a client that is to boot is told to load first.
+/// The first file of a client that boots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum FirstFile {
     /// The loader or script that fits it.
@@ -52,19 +52,19 @@ pub enum FirstFile {
 
 /// Which program is asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum BootProgram {
     /// A PXE ROM or UEFI PXE.
     Firmware,
     /// UEFI HTTP boot.
     HttpFirmware,
-    Ipxe(Features),
+    Ipxe(IpxeFeatures),
     /// An operating system, or anything else that only wants an address.
     Other,
 }
 
 /// What an iPXE was built with (its option 175), and whether it runs our own embedded script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Features {
+pub struct IpxeFeatures {
     /// The user class is ours: it fetches our script whatever else it says.
     pub own: bool,
     pub http: bool,
@@ -77,30 +77,30 @@ pub struct Features {
     pub menu: bool,
 }
 
-impl Client {
+impl NetbootClient {
     /// Reads the facts. User class and iPXE's own options count before the vendor class, because
     /// iPXE calls itself `PXEClient` even where a script asked it not to.
-    pub fn read(packet: &Packet) -> Client {
+    pub fn read(packet: &DhcpPacket) -> NetbootClient {
         let vendor = packet.vendor_class().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let mut arches = packet.architectures();
         arches.truncate(ARCHES_MAX);
         if arches.is_empty() {
             arches.extend(vendor.as_deref().and_then(vendor_arch));
         }
-        Client {
+        NetbootClient {
             stage: stage(packet, vendor.as_deref().unwrap_or_default(), &arches),
             arches,
             uuid: packet.machine_identifier().and_then(machine_uuid),
             vendor,
-            quirks: Quirks::default(),
+            quirks: ClientQuirks::default(),
         }
     }
 
     /// The client with what its classes say of it.
     #[must_use]
-    pub fn with(mut self, quirks: Quirks) -> Client {
-        if quirks.firmware && self.stage == Stage::Other {
-            self.stage = Stage::Firmware;
+    pub fn with(mut self, quirks: ClientQuirks) -> NetbootClient {
+        if quirks.firmware && self.stage == BootProgram::Other {
+            self.stage = BootProgram::Firmware;
         }
         self.quirks = quirks;
         self
@@ -108,7 +108,7 @@ impl Client {
 
     /// Whether it asks for something to boot, and not only for an address.
     pub fn is_netboot(&self) -> bool {
-        self.stage != Stage::Other
+        self.stage != BootProgram::Other
     }
 
     /// The UUID in both byte orders: firmware does not agree on which one is on the wire, so a
@@ -119,24 +119,24 @@ impl Client {
     }
 }
 
-fn stage(packet: &Packet, vendor: &str, arches: &[u16]) -> Stage {
+fn stage(packet: &DhcpPacket, vendor: &str, arches: &[u16]) -> BootProgram {
     let own = packet.has_user_class(OWN_USER_CLASS);
     let ipxe = packet.ipxe_options();
     if own || ipxe.is_some() || packet.has_user_class("iPXE") {
-        return Stage::Ipxe(features(own, &ipxe.unwrap_or_default()));
+        return BootProgram::Ipxe(features(own, &ipxe.unwrap_or_default()));
     }
     if vendor.starts_with("HTTPClient") {
-        return Stage::HttpFirmware;
+        return BootProgram::HttpFirmware;
     }
     if vendor.starts_with("PXEClient") || !arches.is_empty() {
-        return Stage::Firmware;
+        return BootProgram::Firmware;
     }
-    Stage::Other
+    BootProgram::Other
 }
 
-fn features(own: bool, options: &[(u8, &[u8])]) -> Features {
+fn features(own: bool, options: &[(u8, &[u8])]) -> IpxeFeatures {
     let has = |code: u8| options.iter().any(|(found, data)| *found == code && **data != [0]);
-    Features {
+    IpxeFeatures {
         own,
         http: has(0x13),
         https: has(0x14),
@@ -178,32 +178,38 @@ mod tests {
     use super::*;
     use crate::proto::dhcp4::from_text;
 
-    fn client(text: &str) -> Client {
-        Client::read(&from_text(text).unwrap())
+    fn client(text: &str) -> NetbootClient {
+        NetbootClient::read(&from_text(text).unwrap())
     }
 
     #[test]
     fn ipxe_is_told_from_firmware_though_it_says_pxeclient() {
         let text = "vendor_class_identifier \"PXEClient:Arch:00007:UNDI:003010\"\nclient_architectures 7\n";
-        assert_eq!(client(text).stage, Stage::Firmware);
+        assert_eq!(client(text).stage, BootProgram::Firmware);
         let ipxe = client(&format!("{text}user_class \"iPXE\"\n"));
-        assert_eq!(ipxe.stage, Stage::Ipxe(Features::default()));
+        assert_eq!(ipxe.stage, BootProgram::Ipxe(IpxeFeatures::default()));
         let ipxe = client(&format!("{text}ipxe_encapsulated_options 130101180101\n"));
-        assert_eq!(ipxe.stage, Stage::Ipxe(Features { http: true, bzimage: true, ..Features::default() }));
+        assert_eq!(
+            ipxe.stage,
+            BootProgram::Ipxe(IpxeFeatures { http: true, bzimage: true, ..IpxeFeatures::default() })
+        );
     }
 
     #[test]
     fn our_own_user_class_counts_before_all_else() {
         let text = "vendor_class_identifier \"HTTPClient:Arch:00016\"\nuser_class \"metalwright\"\n";
-        assert_eq!(client(text).stage, Stage::Ipxe(Features { own: true, ..Features::default() }));
+        assert_eq!(
+            client(text).stage,
+            BootProgram::Ipxe(IpxeFeatures { own: true, ..IpxeFeatures::default() })
+        );
     }
 
     #[test]
     fn the_vendor_class_names_the_architecture_where_option_93_does_not() {
         assert_eq!(client("vendor_class_identifier \"PXEClient:Arch:00011:UNDI:003000\"").arches, [11]);
         assert_eq!(client("client_architectures 7 16").arches, [7, 16]);
-        assert_eq!(client("client_architectures 7").stage, Stage::Firmware);
-        assert_eq!(client("host_name \"web1\"").stage, Stage::Other);
+        assert_eq!(client("client_architectures 7").stage, BootProgram::Firmware);
+        assert_eq!(client("host_name \"web1\"").stage, BootProgram::Other);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The one decision.
 //!
 //! [`decide`] first finds what the machine may boot now (its [`Verdict`]) by walking the rules in order, then
-//! what that means for the one thing that was asked for (its [`Answer`]). When in doubt the verdict is the
+//! what that means for the one thing that was asked for (its [`BootGrant`]). When in doubt the verdict is the
 //! local disk; it is a destructive bootenv only for a machine that is armed. Which loader firmware is given
 //! is in `first_file`, what a menu gives in `menu`.
 
@@ -22,16 +22,16 @@ use crate::model::settings::UnknownMachine;
 use crate::model::{
     Arch, BootAttempt, BootProgress, Bootenv, BootenvKind, Machine, MachineState, Stored, SubnetMode,
 };
-use crate::netboot::decide::chainload::Ask;
-use crate::netboot::decide::client::{Client, Stage};
-use crate::netboot::decide::loader::{Transport, client_arch};
+use crate::netboot::decide::chainload::LoaderRequest;
+use crate::netboot::decide::client::{BootProgram, NetbootClient};
+use crate::netboot::decide::loader::{LoaderTransport, client_arch};
 use crate::netboot::decide::signed::SecureBoot;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum BootQuestion {
     /// Boot data in a DHCP answer, by this client.
-    BootData(Client),
+    BootData(NetbootClient),
     /// A loader binary.
     Loader,
     /// The script or menu of a loader, without a capability.
@@ -39,14 +39,14 @@ pub enum Asked {
     /// A file under a capability of this attempt.
     MachineFile { attempt: Uuid, file: MachineFile },
     /// The kernel of a destructive bootenv, by its artifact path.
-    InstallKernel(Owners),
+    InstallKernel(ArtifactOwners),
     /// An initrd of a destructive bootenv, by its artifact path.
-    InstallInitrd(Owners),
+    InstallInitrd(ArtifactOwners),
 }
 
 /// The bootenvs that one file of an artifact belongs to, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Owners {
+pub struct ArtifactOwners {
     pub destructive: Vec<String>,
     /// Those that boot the same file and erase nothing: a rescue system from an installer's kernel.
     pub harmless: Vec<String>,
@@ -65,7 +65,7 @@ pub enum MachineFile {
 
 /// What is known when the question comes.
 #[derive(Clone, Debug, Default)]
-pub struct Facts<'a> {
+pub struct DecisionFacts<'a> {
     pub machine: Option<&'a Stored<Machine>>,
     /// The bootenv the machine is to boot: its workflow's, or the default one.
     pub bootenv: Option<&'a Stored<Bootenv>>,
@@ -80,7 +80,7 @@ pub struct Facts<'a> {
     /// Names of the loaders that can be served.
     pub loaders: Option<&'a BTreeSet<String>>,
     /// The loaders that the client asked for before.
-    pub asks: &'a [Ask],
+    pub asks: &'a [LoaderRequest],
     /// Whether it is to be started with signed loaders.
     pub secure_boot: SecureBoot,
     /// Whether files can be had over HTTPS.
@@ -90,16 +90,16 @@ pub struct Facts<'a> {
 /// What the one thing that was asked for gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "answer", rename_all = "snake_case")]
-pub enum Answer {
+pub enum BootGrant {
     /// DHCP: an address without boot data.
     NoBootData,
     /// DHCP: a loader by TFTP.
     Loader { name: String },
     /// DHCP: a loader by URL: over HTTP or HTTPS for firmware that boots so, over TFTP for an iPXE without
     /// HTTP.
-    LoaderUrl { name: String, over: Transport },
+    LoaderUrl { name: String, over: LoaderTransport },
     /// DHCP: the file or URL of a client class; a path goes to an HTTP client as a URL.
-    BootFile { file: String, over: Transport },
+    BootFile { file: String, over: LoaderTransport },
     /// DHCP: the boot server's address alone, perhaps with a menu, for firmware that knows its files.
     BootServer {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,32 +121,36 @@ pub enum Answer {
     Deny,
 }
 
-impl std::fmt::Display for Answer {
+impl std::fmt::Display for BootGrant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Answer::NoBootData => f.write_str("an address without boot data"),
-            Answer::Loader { name } => write!(f, "the loader {name} over TFTP"),
-            Answer::LoaderUrl { name, over: Transport::Tftp } => {
+            BootGrant::NoBootData => f.write_str("an address without boot data"),
+            BootGrant::Loader { name } => write!(f, "the loader {name} over TFTP"),
+            BootGrant::LoaderUrl { name, over: LoaderTransport::Tftp } => {
                 write!(f, "the loader {name} by a TFTP URL")
             }
-            Answer::LoaderUrl { name, over } => write!(f, "the loader {name} over {}", over.name()),
-            Answer::BootFile { file, .. } => write!(f, "{file}, by a client class"),
-            Answer::BootServer { menu: None } => f.write_str("the boot server's address, by a client class"),
-            Answer::BootServer { menu: Some(menu) } => write!(f, "the boot menu `{menu}`, by a client class"),
-            Answer::ScriptUrl => f.write_str("the URL of the boot script"),
-            Answer::BootScript => f.write_str("the script that boots the bootenv"),
-            Answer::LocalScript => f.write_str("the script that leaves to the disk"),
-            Answer::ScreenScript => f.write_str("a screen that says why it does not go on"),
-            Answer::MenuScript => f.write_str("a menu of what it may boot"),
-            Answer::Serve => f.write_str("the file"),
-            Answer::Deny => f.write_str("nothing: it is not for this machine now"),
+            BootGrant::LoaderUrl { name, over } => write!(f, "the loader {name} over {}", over.name()),
+            BootGrant::BootFile { file, .. } => write!(f, "{file}, by a client class"),
+            BootGrant::BootServer { menu: None } => {
+                f.write_str("the boot server's address, by a client class")
+            }
+            BootGrant::BootServer { menu: Some(menu) } => {
+                write!(f, "the boot menu `{menu}`, by a client class")
+            }
+            BootGrant::ScriptUrl => f.write_str("the URL of the boot script"),
+            BootGrant::BootScript => f.write_str("the script that boots the bootenv"),
+            BootGrant::LocalScript => f.write_str("the script that leaves to the disk"),
+            BootGrant::ScreenScript => f.write_str("a screen that says why it does not go on"),
+            BootGrant::MenuScript => f.write_str("a menu of what it may boot"),
+            BootGrant::Serve => f.write_str("the file"),
+            BootGrant::Deny => f.write_str("nothing: it is not for this machine now"),
         }
     }
 }
 
 /// One rule that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Rule {
+pub struct DecisionRule {
     pub rule: &'static str,
     /// Whether the rule settled the matter.
     pub matched: bool,
@@ -155,33 +159,33 @@ pub struct Rule {
 
 /// The verdict, the answer that follows, and the rules in the order they were looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Decision {
+pub struct BootDecision {
     #[serde(flatten)]
     pub verdict: Verdict,
     #[serde(flatten)]
-    pub answer: Answer,
-    pub trace: Vec<Rule>,
+    pub answer: BootGrant,
+    pub trace: Vec<DecisionRule>,
 }
 
 /// Decides. Pure: the same question with the same facts at the same time has the same answer.
-pub fn decide(asked: &Asked, facts: &Facts<'_>, now: Timestamp) -> Decision {
-    let mut trace = Trace::default();
+pub fn decide(asked: &BootQuestion, facts: &DecisionFacts<'_>, now: Timestamp) -> BootDecision {
+    let mut trace = RuleTrace::default();
     let verdict = trace.verdict(asked, facts, now);
     let answer = match asked {
-        Asked::BootData(client) => trace.boot_data(client, (&verdict, facts), now),
+        BootQuestion::BootData(client) => trace.boot_data(client, (&verdict, facts), now),
         other => file_answer(other, &verdict, facts),
     };
-    Decision { verdict, answer, trace: trace.rules }
+    BootDecision { verdict, answer, trace: trace.rules }
 }
 
 #[derive(Default)]
-struct Trace {
-    rules: Vec<Rule>,
+struct RuleTrace {
+    rules: Vec<DecisionRule>,
 }
 
-impl Trace {
+impl RuleTrace {
     fn passed(&mut self, rule: &'static str, detail: impl Into<String>) {
-        self.rules.push(Rule { rule, matched: false, detail: detail.into() });
+        self.rules.push(DecisionRule { rule, matched: false, detail: detail.into() });
     }
 
     fn settled(&mut self, rule: &'static str, verdict: Verdict) -> Verdict {
@@ -189,12 +193,12 @@ impl Trace {
             Verdict::Netboot { bootenv } => format!("boot {bootenv}"),
             other => other.reason().to_owned(),
         };
-        self.rules.push(Rule { rule, matched: true, detail });
+        self.rules.push(DecisionRule { rule, matched: true, detail });
         verdict
     }
 
     /// The rules, in order; the first that matches settles it.
-    fn verdict(&mut self, asked: &Asked, facts: &Facts<'_>, now: Timestamp) -> Verdict {
+    fn verdict(&mut self, asked: &BootQuestion, facts: &DecisionFacts<'_>, now: Timestamp) -> Verdict {
         if facts.subnet_mode == Some(SubnetMode::AddressOnly) {
             let reason = "its subnet gives addresses only".to_owned();
             return self.settled("subnet_mode", Verdict::Ignore { reason });
@@ -237,7 +241,7 @@ impl Trace {
         self.bootable(asked, facts, (machine, bootenv))
     }
 
-    fn unknown(&mut self, facts: &Facts<'_>) -> Verdict {
+    fn unknown(&mut self, facts: &DecisionFacts<'_>) -> Verdict {
         let verdict = match facts.unknown_machine {
             UnknownMachine::Ignore => {
                 Verdict::Ignore { reason: "unknown machine, and unknown_machine is `ignore`".to_owned() }
@@ -261,7 +265,12 @@ impl Trace {
 
     /// Why a destructive bootenv is refused: `None` when the machine is armed, or when the file belongs to
     /// the attempt that used the arming up.
-    fn disarmed(&mut self, asked: &Asked, machine: &Stored<Machine>, now: Timestamp) -> Option<String> {
+    fn disarmed(
+        &mut self,
+        asked: &BootQuestion,
+        machine: &Stored<Machine>,
+        now: Timestamp,
+    ) -> Option<String> {
         if let Some(until) = machine.status.armed_until
             && now < until
         {
@@ -288,8 +297,8 @@ impl Trace {
 
     fn bootable(
         &mut self,
-        asked: &Asked,
-        facts: &Facts<'_>,
+        asked: &BootQuestion,
+        facts: &DecisionFacts<'_>,
         (machine, bootenv): (&Stored<Machine>, &Stored<Bootenv>),
     ) -> Verdict {
         let name = &bootenv.spec.name;
@@ -316,30 +325,30 @@ impl Trace {
     }
 }
 
-impl Trace {
+impl RuleTrace {
     /// What the verdict means in a DHCP answer.
     fn boot_data(
         &mut self,
-        client: &Client,
-        (verdict, facts): (&Verdict, &Facts<'_>),
+        client: &NetbootClient,
+        (verdict, facts): (&Verdict, &DecisionFacts<'_>),
         now: Timestamp,
-    ) -> Answer {
+    ) -> BootGrant {
         let is_proxy = facts.subnet_mode == Some(SubnetMode::Proxy);
         match (client.stage, verdict) {
-            (Stage::Other, _) | (_, Verdict::Ignore { .. }) => Answer::NoBootData,
+            (BootProgram::Other, _) | (_, Verdict::Ignore { .. }) => BootGrant::NoBootData,
             // Firmware that is left alone falls through to its disk at once. An unknown machine's iPXE gets
             // a script that does the same, so that its console says so; not in somebody else's network.
-            (Stage::Ipxe(_), Verdict::LocalDisk { .. }) if facts.machine.is_none() && !is_proxy => {
-                Answer::ScriptUrl
+            (BootProgram::Ipxe(_), Verdict::LocalDisk { .. }) if facts.machine.is_none() && !is_proxy => {
+                BootGrant::ScriptUrl
             }
-            (_, Verdict::LocalDisk { .. }) => Answer::NoBootData,
+            (_, Verdict::LocalDisk { .. }) => BootGrant::NoBootData,
             _ => self.first_file(client, facts, now),
         }
     }
 }
 
 /// The architecture a client says it has, in the words of bootenvs.
-pub fn arch_of(client: &Client) -> Option<Arch> {
+pub fn arch_of(client: &NetbootClient) -> Option<Arch> {
     client.arches.iter().find_map(|code| client_arch(*code)?.arch)
 }
 
@@ -351,13 +360,13 @@ fn fits(client: Arch, machine: Arch) -> bool {
 /// The attempt that asks, where it is the machine's present one, has its kernel and has not ended. A loader
 /// whose download broke off asks for its script once more: until the installer has read its answer file
 /// nothing is lost by that.
-fn under_way<'a>(asked: &Asked, machine: &'a Stored<Machine>) -> Option<&'a BootAttempt> {
+fn under_way<'a>(asked: &BootQuestion, machine: &'a Stored<Machine>) -> Option<&'a BootAttempt> {
     let current = machine.status.boot_attempt.as_ref()?;
     let fits = match asked {
-        Asked::MachineFile { attempt, .. } => {
+        BootQuestion::MachineFile { attempt, .. } => {
             current.id == *attempt && current.progress != BootProgress::Ended
         }
-        Asked::Script | Asked::InstallInitrd(_) => current.progress == BootProgress::Kernel,
+        BootQuestion::Script | BootQuestion::InstallInitrd(_) => current.progress == BootProgress::Kernel,
         _ => false,
     };
     let same = current.bootenv.is_some() && current.bootenv == machine.status.bootenv;
@@ -378,54 +387,55 @@ fn not_at_work(machine: &Stored<Machine>, under_way: Option<&BootAttempt>) -> Op
 }
 
 /// What the verdict means for a file that was asked for.
-fn file_answer(asked: &Asked, verdict: &Verdict, facts: &Facts<'_>) -> Answer {
+fn file_answer(asked: &BootQuestion, verdict: &Verdict, facts: &DecisionFacts<'_>) -> BootGrant {
     match (asked, verdict) {
-        (Asked::BootData(_), _) => Answer::NoBootData,
-        (Asked::Loader, Verdict::Netboot { .. } | Verdict::Screen { .. } | Verdict::Menu { .. }) => {
-            Answer::Serve
+        (BootQuestion::BootData(_), _) => BootGrant::NoBootData,
+        (BootQuestion::Loader, Verdict::Netboot { .. } | Verdict::Screen { .. } | Verdict::Menu { .. }) => {
+            BootGrant::Serve
         }
         // Who is not known may be a proxy's or another server's client: a loader harms nobody.
-        (Asked::Loader, Verdict::LocalDisk { .. }) if facts.machine.is_none() => Answer::Serve,
-        (Asked::Loader, _) => Answer::Deny,
-        (Asked::Script, Verdict::Ignore { .. }) => Answer::Deny,
-        (Asked::Script, verdict) => script(verdict),
-        (Asked::MachineFile { attempt, file }, verdict) => {
+        (BootQuestion::Loader, Verdict::LocalDisk { .. }) if facts.machine.is_none() => BootGrant::Serve,
+        (BootQuestion::Loader, _) => BootGrant::Deny,
+        (BootQuestion::Script, Verdict::Ignore { .. }) => BootGrant::Deny,
+        (BootQuestion::Script, verdict) => script(verdict),
+        (BootQuestion::MachineFile { attempt, file }, verdict) => {
             machine_file(*file, verdict, current_attempt(facts, *attempt))
         }
-        (Asked::InstallKernel(owners) | Asked::InstallInitrd(owners), verdict) => match verdict {
+        (BootQuestion::InstallKernel(owners) | BootQuestion::InstallInitrd(owners), verdict) => match verdict
+        {
             Verdict::Netboot { bootenv }
                 if owners.destructive.contains(bootenv) || owners.harmless.contains(bootenv) =>
             {
-                Answer::Serve
+                BootGrant::Serve
             }
             // What was chosen at its console is not remembered; what harms nobody may be.
-            Verdict::Menu { .. } if !owners.harmless.is_empty() => Answer::Serve,
-            _ => Answer::Deny,
+            Verdict::Menu { .. } if !owners.harmless.is_empty() => BootGrant::Serve,
+            _ => BootGrant::Deny,
         },
     }
 }
 
-fn script(verdict: &Verdict) -> Answer {
+fn script(verdict: &Verdict) -> BootGrant {
     match verdict {
-        Verdict::Netboot { .. } => Answer::BootScript,
-        Verdict::Screen { .. } => Answer::ScreenScript,
-        Verdict::Menu { .. } => Answer::MenuScript,
-        Verdict::LocalDisk { .. } | Verdict::Ignore { .. } => Answer::LocalScript,
+        Verdict::Netboot { .. } => BootGrant::BootScript,
+        Verdict::Screen { .. } => BootGrant::ScreenScript,
+        Verdict::Menu { .. } => BootGrant::MenuScript,
+        Verdict::LocalDisk { .. } | Verdict::Ignore { .. } => BootGrant::LocalScript,
     }
 }
 
 /// The machine's attempt, if it is the one the capability belongs to and has not ended.
-fn current_attempt<'a>(facts: &Facts<'a>, id: Uuid) -> Option<&'a BootAttempt> {
+fn current_attempt<'a>(facts: &DecisionFacts<'a>, id: Uuid) -> Option<&'a BootAttempt> {
     let attempt = facts.machine?.status.boot_attempt.as_ref()?;
     (attempt.id == id && attempt.progress != BootProgress::Ended).then_some(attempt)
 }
 
-fn machine_file(file: MachineFile, verdict: &Verdict, attempt: Option<&BootAttempt>) -> Answer {
-    let Some(attempt) = attempt else { return Answer::Deny };
+fn machine_file(file: MachineFile, verdict: &Verdict, attempt: Option<&BootAttempt>) -> BootGrant {
+    let Some(attempt) = attempt else { return BootGrant::Deny };
     match (file, verdict) {
         (MachineFile::Script, verdict) => script(verdict),
-        (_, Verdict::Netboot { bootenv }) if attempt.bootenv.as_ref() == Some(bootenv) => Answer::Serve,
-        _ => Answer::Deny,
+        (_, Verdict::Netboot { bootenv }) if attempt.bootenv.as_ref() == Some(bootenv) => BootGrant::Serve,
+        _ => BootGrant::Deny,
     }
 }
 

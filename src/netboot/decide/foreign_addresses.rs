@@ -23,7 +23,7 @@ pub struct ForeignAddresses {
 }
 
 impl ForeignAddresses {
-    /// A client of ours took an address. Whoever had it has it no more.
+    /// Records that a client of this server took an address; an earlier holder loses it.
     pub fn hear(&mut self, (address, mac): (IpAddr, Mac), now: Timestamp) {
         if let Some(before) = self.by_mac.remove(&mac) {
             self.by_address.remove(&before);

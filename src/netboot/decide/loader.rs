@@ -8,34 +8,34 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::Arch;
-use crate::netboot::decide::client::{Client, FirstFile, Stage};
+use crate::netboot::decide::client::{BootProgram, FirstFile, NetbootClient};
 
 /// How the client fetches its first file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Transport {
+pub enum LoaderTransport {
     Tftp,
     Http,
     Https,
 }
 
-impl Transport {
+impl LoaderTransport {
     /// How this client, as its classes have it, fetches a file of ours that it was told to begin with.
-    pub fn of(client: &Client) -> Transport {
+    pub fn of(client: &NetbootClient) -> LoaderTransport {
         // A list of architectures may name PXE and HTTP variants; the vendor class says which one speaks.
         match (client.stage, &client.quirks.https) {
-            (Stage::HttpFirmware, Some(_)) => Transport::Https,
-            (Stage::HttpFirmware, None) => Transport::Http,
-            _ => Transport::Tftp,
+            (BootProgram::HttpFirmware, Some(_)) => LoaderTransport::Https,
+            (BootProgram::HttpFirmware, None) => LoaderTransport::Http,
+            _ => LoaderTransport::Tftp,
         }
     }
 
     /// As people write it.
     pub fn name(self) -> &'static str {
         match self {
-            Transport::Tftp => "TFTP",
-            Transport::Http => "HTTP",
-            Transport::Https => "HTTPS",
+            LoaderTransport::Tftp => "TFTP",
+            LoaderTransport::Http => "HTTP",
+            LoaderTransport::Https => "HTTPS",
         }
     }
 }
@@ -48,7 +48,7 @@ pub struct ClientArch {
     pub name: &'static str,
     /// `None` for processors no bootenv is made for.
     pub arch: Option<Arch>,
-    pub transport: Transport,
+    pub transport: LoaderTransport,
     /// What firmware starts; `None` where we have nothing for it.
     pub loader: Option<&'static str>,
     /// The complete iPXE for an iPXE that lacks something.
@@ -57,7 +57,7 @@ pub struct ClientArch {
 
 /// A loader as our namespace serves it. Names are stable; sites put them in their own scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Loader {
+pub struct BootLoader {
     pub name: &'static str,
     pub arch: Arch,
     /// Paths of distribution packages, the preferred first.
@@ -72,7 +72,7 @@ pub enum NextStage {
     /// It is an iPXE without HTTP: it loads this complete one over TFTP first.
     FullIpxe(&'static str),
     /// Firmware, and the loader it starts.
-    Loader { name: &'static str, transport: Transport },
+    Loader { name: &'static str, transport: LoaderTransport },
     /// The file or URL that a client class has for it.
     File(String),
     /// Firmware that finds its files on the boot server by itself.
@@ -99,14 +99,14 @@ pub fn client_arch(code: u16) -> Option<&'static ClientArch> {
     CLIENT_ARCHES.get(usize::from(code))
 }
 
-/// Every loader that firmware is told of, with the processor it is for.
+/// Every loader that DHCP offers to firmware, with its processor.
 pub fn advertised() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let tftp = CLIENT_ARCHES.iter().filter(|row| row.transport == Transport::Tftp);
+    let tftp = CLIENT_ARCHES.iter().filter(|row| row.transport == LoaderTransport::Tftp);
     tftp.filter_map(|row| Some((row.loader?, row.name)))
 }
 
 /// The loader our namespace serves as `name`.
-pub fn loader_named(name: &str) -> Option<&'static Loader> {
+pub fn loader_named(name: &str) -> Option<&'static BootLoader> {
     LOADERS.iter().find(|loader| loader.name == name)
 }
 
@@ -132,52 +132,54 @@ pub fn is_for_bios(name: &str) -> bool {
 
 /// What a client that is to boot from the network gets first. An unknown architecture is never
 /// taken for a PC.
-pub fn next_stage(client: &Client) -> Result<NextStage, NoLoader> {
+pub fn next_stage(client: &NetbootClient) -> Result<NextStage, NoLoader> {
     let row = || known_arch(client);
     match (client.stage, &client.quirks.first_file) {
-        (Stage::Other, _) => return Err(NoLoader::NotNetboot),
+        (BootProgram::Other, _) => return Err(NoLoader::NotNetboot),
         (_, FirstFile::Nothing { class }) => return Err(NoLoader::ByClass(class.clone())),
         (_, FirstFile::File(file)) => return Ok(NextStage::File(file.clone())),
-        (Stage::Firmware, FirstFile::Server { menu }) => return Ok(NextStage::Server { menu: menu.clone() }),
+        (BootProgram::Firmware, FirstFile::Server { menu }) => {
+            return Ok(NextStage::Server { menu: menu.clone() });
+        }
         (_, FirstFile::Loader | FirstFile::Server { .. }) => {}
     }
     match client.stage {
-        Stage::Other => Err(NoLoader::NotNetboot),
-        Stage::Ipxe(features) if features.own || features.http => Ok(NextStage::Script),
-        Stage::Ipxe(_) => {
+        BootProgram::Other => Err(NoLoader::NotNetboot),
+        BootProgram::Ipxe(features) if features.own || features.http => Ok(NextStage::Script),
+        BootProgram::Ipxe(_) => {
             let row = row()?;
             row.full_ipxe.map(NextStage::FullIpxe).ok_or(NoLoader::Unsupported(row.code))
         }
-        Stage::Firmware | Stage::HttpFirmware => {
+        BootProgram::Firmware | BootProgram::HttpFirmware => {
             let row = row()?;
             let name = row.loader.ok_or(NoLoader::Unsupported(row.code))?;
-            Ok(NextStage::Loader { name, transport: Transport::of(client) })
+            Ok(NextStage::Loader { name, transport: LoaderTransport::of(client) })
         }
     }
 }
 
-fn known_arch(client: &Client) -> Result<&'static ClientArch, NoLoader> {
+fn known_arch(client: &NetbootClient) -> Result<&'static ClientArch, NoLoader> {
     let first = client.arches.first().ok_or(NoLoader::NoArch)?;
     client.arches.iter().find_map(|code| client_arch(*code)).ok_or(NoLoader::UnknownArch(*first))
 }
 
 /// One loader or none, by how a firmware fetches it.
-const fn row(code: u16, name: &'static str, arch: Option<Arch>, boot: Boot) -> ClientArch {
+const fn row(code: u16, name: &'static str, arch: Option<Arch>, boot: LoaderChoice) -> ClientArch {
     let (transport, loader, full_ipxe) = match boot {
-        Boot::Nothing => (Transport::Tftp, None, None),
-        Boot::Tftp(loader, full) => (Transport::Tftp, Some(loader), full),
-        Boot::Http(loader, full) => (Transport::Http, Some(loader), full),
+        LoaderChoice::Nothing => (LoaderTransport::Tftp, None, None),
+        LoaderChoice::Tftp(loader, full) => (LoaderTransport::Tftp, Some(loader), full),
+        LoaderChoice::Http(loader, full) => (LoaderTransport::Http, Some(loader), full),
     };
     ClientArch { code, name, arch, transport, loader, full_ipxe }
 }
 
-enum Boot {
+enum LoaderChoice {
     Nothing,
     Tftp(&'static str, Option<&'static str>),
     Http(&'static str, Option<&'static str>),
 }
 
-use Boot::{Http, Nothing, Tftp};
+use LoaderChoice::{Http, Nothing, Tftp};
 
 const BIOS: &str = "undionly.kpxe";
 const BIOS_FULL: Option<&str> = Some("ipxe.pxe");
@@ -235,7 +237,7 @@ static CLIENT_ARCHES: [ClientArch; 0x2a] = [
 
 /// Every loader there is a name for. Packages of Debian and Ubuntu first, then Fedora's and
 /// openSUSE's places.
-pub static LOADERS: &[Loader] = &[
+pub static LOADERS: &[BootLoader] = &[
     loader("undionly.kpxe", Arch::Amd64, &["/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"]),
     loader("ipxe.pxe", Arch::Amd64, &["/usr/lib/ipxe/ipxe.pxe", "/usr/share/ipxe/ipxe.pxe"]),
     loader(
@@ -334,14 +336,14 @@ pub static LOADERS: &[Loader] = &[
     loader("core.elf", Arch::Ppc64el, &["/var/lib/tftpboot/boot/grub/powerpc-ieee1275/core.elf"]),
 ];
 
-const fn loader(name: &'static str, arch: Arch, paths: &'static [&'static str]) -> Loader {
-    Loader { name, arch, paths }
+const fn loader(name: &'static str, arch: Arch, paths: &'static [&'static str]) -> BootLoader {
+    BootLoader { name, arch, paths }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::netboot::decide::client::Quirks;
+    use crate::netboot::decide::client::ClientQuirks;
     use crate::proto::dhcp4::from_text;
 
     #[test]
@@ -362,17 +364,20 @@ mod tests {
                 assert!(!loader.paths.is_empty() && name.len() < 128);
                 assert_eq!(Some(loader.arch), row.arch, "{name}");
             }
-            assert!(row.loader.is_none() || (row.transport == Transport::Http) == row.name.ends_with("HTTP"));
+            assert!(
+                row.loader.is_none()
+                    || (row.transport == LoaderTransport::Http) == row.name.ends_with("HTTP")
+            );
         }
     }
 
     fn next(text: &str) -> Result<NextStage, NoLoader> {
-        next_stage(&Client::read(&from_text(text).unwrap()))
+        next_stage(&NetbootClient::read(&from_text(text).unwrap()))
     }
 
     #[test]
     fn firmware_gets_the_loader_of_the_first_architecture_we_know() {
-        let tftp = |name| Ok(NextStage::Loader { name, transport: Transport::Tftp });
+        let tftp = |name| Ok(NextStage::Loader { name, transport: LoaderTransport::Tftp });
         assert_eq!(next("client_architectures 0"), tftp("undionly.kpxe"));
         assert_eq!(next("client_architectures 7"), tftp("snponly.efi"));
         assert_eq!(next("client_architectures 9"), tftp("snponly.efi"));
@@ -390,8 +395,8 @@ mod tests {
     }
 
     fn next_of(text: &str, first_file: FirstFile) -> Result<NextStage, NoLoader> {
-        let client = Client::read(&from_text(text).unwrap());
-        next_stage(&client.with(Quirks { first_file, ..Quirks::default() }))
+        let client = NetbootClient::read(&from_text(text).unwrap());
+        next_stage(&client.with(ClientQuirks { first_file, ..ClientQuirks::default() }))
     }
 
     #[test]
@@ -408,8 +413,9 @@ mod tests {
 
     #[test]
     fn firmware_that_does_not_say_so_is_what_its_class_says() {
-        let client = Client::read(&from_text("vendor_class_identifier \"onie_vendor:x86_64\"").unwrap());
+        let client =
+            NetbootClient::read(&from_text("vendor_class_identifier \"onie_vendor:x86_64\"").unwrap());
         assert!(!client.is_netboot());
-        assert!(client.with(Quirks { firmware: true, ..Quirks::default() }).is_netboot());
+        assert!(client.with(ClientQuirks { firmware: true, ..ClientQuirks::default() }).is_netboot());
     }
 }

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use crate::model::Mac;
-use crate::netboot::decide::chainload::Ask;
-use crate::netboot::decide::{Answer, Decision};
+use crate::netboot::decide::chainload::LoaderRequest;
+use crate::netboot::decide::{BootDecision, BootGrant};
 
 /// The rule of the decision that stops a boot loop.
 const LOOP_RULE: &str = "chainload";
@@ -14,31 +14,36 @@ const LOADER_RULE: &str = "loader";
 
 /// A client that asked for a loader.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoaderAsk {
+pub struct LoaderSighting {
     pub mac: Mac,
-    pub ask: Ask,
+    pub ask: LoaderRequest,
     /// Why it gets none: its boot is a loop.
     pub stopped: Option<String>,
 }
 
-impl LoaderAsk {
+impl LoaderSighting {
     /// The loader that a DISCOVER with this `xid` gets, or would have got if its boot were no loop. `before`
     /// are the loaders that the client asked for earlier.
-    pub fn of(decision: &Decision, before: &[Ask], (mac, xid): (Mac, u32), now: Timestamp) -> Option<Self> {
+    pub fn of(
+        decision: &BootDecision,
+        before: &[LoaderRequest],
+        (mac, xid): (Mac, u32),
+        now: Timestamp,
+    ) -> Option<Self> {
         let stopped = decision.trace.iter().find(|rule| rule.rule == LOOP_RULE && rule.matched);
         let loader = match &decision.answer {
-            Answer::Loader { name } | Answer::LoaderUrl { name, .. } => name.clone(),
+            BootGrant::Loader { name } | BootGrant::LoaderUrl { name, .. } => name.clone(),
             // The last of the earlier ones is the loader that stopped it.
             _ if stopped.is_some() => before.last().map(|ask| ask.loader.clone()).unwrap_or_default(),
             _ => return None,
         };
-        let ask = Ask { xid, loader, at: now, served: stopped.is_none() };
-        Some(LoaderAsk { mac, ask, stopped: stopped.map(|rule| rule.detail.clone()) })
+        let ask = LoaderRequest { xid, loader, at: now, served: stopped.is_none() };
+        Some(LoaderSighting { mac, ask, stopped: stopped.map(|rule| rule.detail.clone()) })
     }
 }
 
 /// Why there is no loader for a client that is to boot; `None` where there is one.
-pub fn missing_loader(decision: &Decision) -> Option<&str> {
+pub fn missing_loader(decision: &BootDecision) -> Option<&str> {
     let rule = decision.trace.iter().find(|rule| rule.rule == LOADER_RULE && rule.matched);
     rule.map(|rule| rule.detail.as_str())
 }

@@ -19,7 +19,7 @@ pub mod namespace;
 pub mod signed;
 pub mod stops;
 
-pub use client::Client;
+pub use client::NetbootClient;
 pub use data::BootData;
-pub use decision::{Answer, Asked, Decision, Facts, Rule, Verdict, decide};
-pub use loader::{NextStage, Transport, next_stage};
+pub use decision::{BootDecision, BootGrant, BootQuestion, DecisionFacts, DecisionRule, Verdict, decide};
+pub use loader::{LoaderTransport, NextStage, next_stage};

@@ -13,11 +13,11 @@ pub const PATH_BYTES_MAX: usize = 4096;
 
 /// What a path means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
+pub enum NamespaceEntry {
     /// A loader binary, or a module of one, by its name in our namespace.
     Loader(String),
     /// The script or menu a loader looks for, with what the name says of who asks.
-    Script(ScriptKind, Hint),
+    Script(ScriptKind, ClientHint),
     /// The script of a bootenv that somebody chose at a console menu.
     Choice {
         kind: ScriptKind,
@@ -59,7 +59,7 @@ impl ScriptKind {
 
 /// What a file's name says of who asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hint {
+pub struct ClientHint {
     pub mac: Option<Mac>,
     pub address: Option<IpAddr>,
 }
@@ -88,47 +88,48 @@ pub fn clean(path: &str) -> Result<String, &'static str> {
 }
 
 /// What a cleaned path means. `is_loader` says whether a file name is that of a loader.
-pub fn resolve(path: &str, is_loader: impl Fn(&str) -> bool) -> Entry {
+pub fn resolve(path: &str, is_loader: impl Fn(&str) -> bool) -> NamespaceEntry {
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     match first {
         "m" => machine_file(rest),
         "artifacts" => match rest.split_once('/') {
-            Some((name, file)) => Entry::Artifact { name: name.to_owned(), file: file.to_owned() },
-            None => Entry::Absent,
+            Some((name, file)) => NamespaceEntry::Artifact { name: name.to_owned(), file: file.to_owned() },
+            None => NamespaceEntry::Absent,
         },
-        "menu" => choice(rest).unwrap_or(Entry::Absent),
-        "agent" if !rest.is_empty() && !rest.contains('/') => Entry::Agent(rest.to_owned()),
+        "menu" => choice(rest).unwrap_or(NamespaceEntry::Absent),
+        "agent" if !rest.is_empty() && !rest.contains('/') => NamespaceEntry::Agent(rest.to_owned()),
         _ => script(path).unwrap_or_else(|| {
             let name = path.rsplit('/').next().unwrap_or(path);
             // What a chain of signed loaders lacks, that of another distribution cannot stand in for.
-            let in_chain = || STARTS.iter().any(|start| is_loader(&format!("{first}/{}", start.first)));
             if is_loader(path) {
-                Entry::Loader(path.to_owned())
-            } else if is_loader(name) && !in_chain() {
-                Entry::Loader(name.to_owned())
+                NamespaceEntry::Loader(path.to_owned())
+            } else if is_loader(name)
+                && !STARTS.iter().any(|start| is_loader(&format!("{first}/{}", start.first)))
+            {
+                NamespaceEntry::Loader(name.to_owned())
             } else {
-                Entry::Absent
+                NamespaceEntry::Absent
             }
         }),
     }
 }
 
-fn choice(rest: &str) -> Option<Entry> {
+fn choice(rest: &str) -> Option<NamespaceEntry> {
     let (bootenv, name) = rest.rsplit_once('/')?;
     let kind = match name {
         "boot.ipxe" => ScriptKind::Ipxe,
         "grub.cfg" => ScriptKind::Grub,
         _ => return None,
     };
-    Some(Entry::Choice { kind, bootenv: bootenv.to_owned() })
+    Some(NamespaceEntry::Choice { kind, bootenv: bootenv.to_owned() })
 }
 
-fn machine_file(rest: &str) -> Entry {
+fn machine_file(rest: &str) -> NamespaceEntry {
     match rest.split_once('/') {
         Some((capability, file)) if !file.is_empty() => {
-            Entry::Machine { capability: capability.to_owned(), file: file.to_owned() }
+            NamespaceEntry::Machine { capability: capability.to_owned(), file: file.to_owned() }
         }
-        _ => Entry::Absent,
+        _ => NamespaceEntry::Absent,
     }
 }
 
@@ -138,31 +139,31 @@ pub fn is_autoexec(path: &str) -> bool {
 }
 
 /// The names loaders look for, wherever they were loaded from.
-fn script(path: &str) -> Option<Entry> {
+fn script(path: &str) -> Option<NamespaceEntry> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     if matches!(name, "boot.ipxe" | "autoexec.ipxe") {
-        return Some(Entry::Script(ScriptKind::Ipxe, Hint::default()));
+        return Some(NamespaceEntry::Script(ScriptKind::Ipxe, ClientHint::default()));
     }
     if let Some(rest) = name.strip_prefix("grub.cfg") {
-        let hint = rest.strip_prefix('-').map_or_else(|| Some(Hint::default()), hint)?;
-        return Some(Entry::Script(ScriptKind::Grub, hint));
+        let hint = rest.strip_prefix('-').map_or_else(|| Some(ClientHint::default()), hint)?;
+        return Some(NamespaceEntry::Script(ScriptKind::Grub, hint));
     }
     if folder == "pxelinux.cfg" || folder.ends_with("/pxelinux.cfg") {
-        let hint = if name == "default" { Hint::default() } else { hint(name)? };
-        return Some(Entry::Script(ScriptKind::Pxelinux, hint));
+        let hint = if name == "default" { ClientHint::default() } else { hint(name)? };
+        return Some(NamespaceEntry::Script(ScriptKind::Pxelinux, hint));
     }
     None
 }
 
 /// `01-52-54-00-aa-00-01` (hardware type and MAC) or `0A000005` (an address in hex). Shortened addresses and
 /// UUIDs are not answered: the loader goes on to the next name.
-fn hint(name: &str) -> Option<Hint> {
+fn hint(name: &str) -> Option<ClientHint> {
     if let Some(mac) = name.strip_prefix("01-").and_then(|mac| mac.parse().ok()) {
-        return Some(Hint { mac: Some(mac), address: None });
+        return Some(ClientHint { mac: Some(mac), address: None });
     }
     if name.len() == 8 {
         let bits = u32::from_str_radix(name, 16).ok()?;
-        return Some(Hint { mac: None, address: Some(Ipv4Addr::from_bits(bits).into()) });
+        return Some(ClientHint { mac: None, address: Some(Ipv4Addr::from_bits(bits).into()) });
     }
     None
 }
@@ -171,7 +172,7 @@ fn hint(name: &str) -> Option<Hint> {
 mod tests {
     use super::*;
 
-    fn meaning(path: &str) -> Entry {
+    fn meaning(path: &str) -> NamespaceEntry {
         resolve(&clean(path).unwrap(), |name| matches!(name, "undionly.kpxe" | "grubx64.efi"))
     }
 
@@ -180,7 +181,7 @@ mod tests {
         for path in
             ["undionly.kpxe", "/undionly.kpxe", "//undionly.kpxe", "\\undionly.kpxe", "x/./undionly.kpxe"]
         {
-            assert_eq!(meaning(path), Entry::Loader("undionly.kpxe".into()), "{path}");
+            assert_eq!(meaning(path), NamespaceEntry::Loader("undionly.kpxe".into()), "{path}");
         }
     }
 
@@ -196,27 +197,27 @@ mod tests {
 
     #[test]
     fn scripts_say_who_asks_where_their_name_does() {
-        let mac = Hint { mac: Some(Mac([0x52, 0x54, 0, 0xaa, 0, 1])), address: None };
-        let choice = |kind| Entry::Choice { kind, bootenv: "site/rescue".into() };
+        let mac = ClientHint { mac: Some(Mac([0x52, 0x54, 0, 0xaa, 0, 1])), address: None };
+        let choice = |kind| NamespaceEntry::Choice { kind, bootenv: "site/rescue".into() };
         let cases = [
-            ("boot.ipxe", Entry::Script(ScriptKind::Ipxe, Hint::default())),
-            ("autoexec.ipxe", Entry::Script(ScriptKind::Ipxe, Hint::default())),
-            ("grub/grub.cfg", Entry::Script(ScriptKind::Grub, Hint::default())),
-            ("grub/grub.cfg-01-52-54-00-aa-00-01", Entry::Script(ScriptKind::Grub, mac.clone())),
-            ("pxelinux.cfg/01-52-54-00-aa-00-01", Entry::Script(ScriptKind::Pxelinux, mac)),
-            ("pxelinux.cfg/default", Entry::Script(ScriptKind::Pxelinux, Hint::default())),
+            ("boot.ipxe", NamespaceEntry::Script(ScriptKind::Ipxe, ClientHint::default())),
+            ("autoexec.ipxe", NamespaceEntry::Script(ScriptKind::Ipxe, ClientHint::default())),
+            ("grub/grub.cfg", NamespaceEntry::Script(ScriptKind::Grub, ClientHint::default())),
+            ("grub/grub.cfg-01-52-54-00-aa-00-01", NamespaceEntry::Script(ScriptKind::Grub, mac.clone())),
+            ("pxelinux.cfg/01-52-54-00-aa-00-01", NamespaceEntry::Script(ScriptKind::Pxelinux, mac)),
+            ("pxelinux.cfg/default", NamespaceEntry::Script(ScriptKind::Pxelinux, ClientHint::default())),
             (
                 "pxelinux.cfg/0A000005",
-                Entry::Script(
+                NamespaceEntry::Script(
                     ScriptKind::Pxelinux,
-                    Hint { mac: None, address: Some(Ipv4Addr::new(10, 0, 0, 5).into()) },
+                    ClientHint { mac: None, address: Some(Ipv4Addr::new(10, 0, 0, 5).into()) },
                 ),
             ),
             ("menu/site/rescue/boot.ipxe", choice(ScriptKind::Ipxe)),
             ("menu/site/rescue/grub.cfg", choice(ScriptKind::Grub)),
-            ("menu/boot.cfg", Entry::Absent),
-            ("pxelinux.cfg/0A0000", Entry::Absent),
-            ("pxelinux.cfg/b8945908-d6a6-41a9-611d-74a6ab80b83d", Entry::Absent),
+            ("menu/boot.cfg", NamespaceEntry::Absent),
+            ("pxelinux.cfg/0A0000", NamespaceEntry::Absent),
+            ("pxelinux.cfg/b8945908-d6a6-41a9-611d-74a6ab80b83d", NamespaceEntry::Absent),
         ];
         for (path, expected) in cases {
             assert_eq!(meaning(path), expected, "{path}");
@@ -229,11 +230,11 @@ mod tests {
             matches!(name, "debian/shimx64.efi" | "debian/grubx64.efi" | "rocky/shimx64.efi" | "grubx64.efi")
         };
         let meaning = |path: &str| resolve(&clean(path).unwrap(), is_loader);
-        assert_eq!(meaning("/debian//grubx64.efi"), Entry::Loader("debian/grubx64.efi".into()));
-        assert_eq!(meaning("rocky/grubx64.efi"), Entry::Absent);
-        assert_eq!(meaning("elsewhere/grubx64.efi"), Entry::Loader("grubx64.efi".into()));
+        assert_eq!(meaning("/debian//grubx64.efi"), NamespaceEntry::Loader("debian/grubx64.efi".into()));
+        assert_eq!(meaning("rocky/grubx64.efi"), NamespaceEntry::Absent);
+        assert_eq!(meaning("elsewhere/grubx64.efi"), NamespaceEntry::Loader("grubx64.efi".into()));
         for probe in ["debian/revocations.efi", "debian/shim_certificate.efi", "grub/x86_64-efi/fs.lst"] {
-            assert_eq!(meaning(probe), Entry::Absent, "{probe}");
+            assert_eq!(meaning(probe), NamespaceEntry::Absent, "{probe}");
         }
     }
 
@@ -241,13 +242,13 @@ mod tests {
     fn artifacts_and_machine_files_have_their_own_folders() {
         assert_eq!(
             meaning("artifacts/debian-12-amd64/linux"),
-            Entry::Artifact { name: "debian-12-amd64".into(), file: "linux".into() }
+            NamespaceEntry::Artifact { name: "debian-12-amd64".into(), file: "linux".into() }
         );
         assert_eq!(
             meaning("m/0a-0b/autoinstall/user-data"),
-            Entry::Machine { capability: "0a-0b".into(), file: "autoinstall/user-data".into() }
+            NamespaceEntry::Machine { capability: "0a-0b".into(), file: "autoinstall/user-data".into() }
         );
-        assert_eq!(meaning("m/x"), Entry::Absent);
-        assert_eq!(meaning("nothing"), Entry::Absent);
+        assert_eq!(meaning("m/x"), NamespaceEntry::Absent);
+        assert_eq!(meaning("nothing"), NamespaceEntry::Absent);
     }
 }

@@ -26,7 +26,7 @@ pub enum SecureBoot {
 
 /// How a chain begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Start {
+pub struct ChainStart {
     pub arch: Arch,
     /// What firmware starts.
     pub first: &'static str,
@@ -36,7 +36,7 @@ pub struct Start {
 
 /// What a file of a chain is, as far as what follows it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum ChainRole {
     Shim,
     /// What shim starts.
     Second,
@@ -47,11 +47,11 @@ pub enum Role {
 }
 
 /// Names of distributions' files, then of iPXE's own shim, which takes the second name from its own.
-pub static STARTS: &[Start] = &[
-    Start { arch: Arch::Amd64, first: "shimx64.efi", second: "grubx64.efi" },
-    Start { arch: Arch::Arm64, first: "shimaa64.efi", second: "grubaa64.efi" },
-    Start { arch: Arch::Amd64, first: "snponly-shim.efi", second: "snponly.efi" },
-    Start { arch: Arch::Amd64, first: "ipxe-shim.efi", second: "ipxe.efi" },
+pub static STARTS: &[ChainStart] = &[
+    ChainStart { arch: Arch::Amd64, first: "shimx64.efi", second: "grubx64.efi" },
+    ChainStart { arch: Arch::Arm64, first: "shimaa64.efi", second: "grubaa64.efi" },
+    ChainStart { arch: Arch::Amd64, first: "snponly-shim.efi", second: "snponly.efi" },
+    ChainStart { arch: Arch::Amd64, first: "ipxe-shim.efi", second: "ipxe.efi" },
 ];
 
 /// The first file of a chain, by its name in the boot namespace.
@@ -59,20 +59,29 @@ pub static STARTS: &[Start] = &[
 /// # Errors
 /// What the chain lacks, and where it belongs.
 pub fn start(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Result<String, String> {
-    let has = |file: &str| loaders.contains(&format!("{chain}/{file}"));
     let mut starts = STARTS.iter().filter(|start| start.arch == arch);
-    if let Some(start) = starts.clone().find(|start| has(start.first) && has(start.second)) {
+    if let Some(start) = starts
+        .clone()
+        .find(|start| has_file(loaders, chain, start.first) && has_file(loaders, chain, start.second))
+    {
         return Ok(format!("{chain}/{}", start.first));
     }
-    let Some(wanted) = starts.clone().find(|start| has(start.first)).or_else(|| starts.next()) else {
+    let Some(wanted) =
+        starts.clone().find(|start| has_file(loaders, chain, start.first)).or_else(|| starts.next())
+    else {
         return Err(format!("there are no signed loaders for {arch}"));
     };
-    let lacks: Vec<&str> = [wanted.first, wanted.second].into_iter().filter(|file| !has(file)).collect();
+    let lacks: Vec<&str> =
+        [wanted.first, wanted.second].into_iter().filter(|file| !has_file(loaders, chain, file)).collect();
     let lacks = lacks.join(" and ");
     Err(format!(
         "the signed loaders `{chain}` lack {lacks}: install that distribution's packages on a server that \
          runs it, or put its files into `loaders/{chain}/` of the data directory, and restart the server"
     ))
+}
+
+fn has_file(loaders: &BTreeSet<String>, chain: &str, file: &str) -> bool {
+    loaders.contains(&format!("{chain}/{file}"))
 }
 
 /// The first file of any chain that is complete: it shows a screen, whatever it may not boot.
@@ -113,21 +122,21 @@ pub fn image_of(name: &str) -> Option<&str> {
 }
 
 /// What a loader is, by its name in the boot namespace; `None` for one that nobody signed for firmware.
-pub fn role(name: &str) -> Option<Role> {
+pub fn role(name: &str) -> Option<ChainRole> {
     let (chain, file) = name.rsplit_once('/').unwrap_or(("", name));
     if file == IMAGE {
-        return Some(Role::Image);
+        return Some(ChainRole::Image);
     }
     if matches!(file, "mmx64.efi" | "mmaa64.efi") {
-        return Some(Role::MokManager);
+        return Some(ChainRole::MokManager);
     }
     let is_first = STARTS.iter().any(|start| start.first == file);
     // iPXE's second files have the names of unsigned ones outside their folder.
     let is_second =
         STARTS.iter().any(|start| start.second == file) && (!chain.is_empty() || file.starts_with("grub"));
     match (is_first, is_second) {
-        (true, _) => Some(Role::Shim),
-        (_, true) => Some(Role::Second),
+        (true, _) => Some(ChainRole::Shim),
+        (_, true) => Some(ChainRole::Second),
         _ => None,
     }
 }
@@ -180,12 +189,12 @@ mod tests {
     #[test]
     fn files_are_known_by_their_names() {
         let cases = [
-            ("debian/shimx64.efi", Some(Role::Shim)),
-            ("debian/grubx64.efi", Some(Role::Second)),
-            ("grubx64.efi", Some(Role::Second)),
-            ("debian/mmx64.efi", Some(Role::MokManager)),
-            ("debian/efi.img", Some(Role::Image)),
-            ("ipxe/snponly.efi", Some(Role::Second)),
+            ("debian/shimx64.efi", Some(ChainRole::Shim)),
+            ("debian/grubx64.efi", Some(ChainRole::Second)),
+            ("grubx64.efi", Some(ChainRole::Second)),
+            ("debian/mmx64.efi", Some(ChainRole::MokManager)),
+            ("debian/efi.img", Some(ChainRole::Image)),
+            ("ipxe/snponly.efi", Some(ChainRole::Second)),
             ("snponly.efi", None),
             ("undionly.kpxe", None),
         ];

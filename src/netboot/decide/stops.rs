@@ -2,11 +2,11 @@
 //! only never ask for the next one. Start at [`why`].
 
 use crate::netboot::decide::namespace::ScriptKind;
-use crate::netboot::decide::signed::{self, Role};
+use crate::netboot::decide::signed::{self, ChainRole};
 
 /// Something a machine did in a boot, as far as it tells how far the boot came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sign {
+pub enum BootSign {
     /// It began to fetch this loader, by its name in the boot namespace.
     Fetches(String),
     /// It has all of this loader.
@@ -21,12 +21,12 @@ pub enum Sign {
     /// It began to fetch an initrd.
     Initrd,
     /// It came for a loader over HTTPS, and TLS did not come about.
-    NoTls(NoTls),
+    NoTls(TlsFailure),
 }
 
 /// Why TLS did not come about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoTls {
+pub enum TlsFailure {
     /// What the client offers and what the listener has, with its certificate, are not the same anywhere.
     NothingInCommon,
     /// The client was shown the certificate and went away, with this alert (RFC 5246 section 7.2) or
@@ -36,8 +36,8 @@ pub enum NoTls {
 
 /// Whether the boot stopped: what the last sign was, seen from the one that came now, or from long silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seen<'a> {
-    Next(&'a Sign),
+pub enum StopVerdict<'a> {
+    Next(&'a BootSign),
     /// Nothing came for a while.
     Nothing,
 }
@@ -47,30 +47,31 @@ pub const SILENCE_SECONDS: i64 = 45;
 
 /// What is known of the machine that a stop is explained with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct About {
+pub struct StopContext {
     pub is_bios: bool,
     /// The loader that its script was fetched by.
     pub by: Option<ScriptKind>,
 }
 
 /// Why a boot did not go on after `last`, for a person; `None` where it did, or may still.
-pub fn why(last: &Sign, seen: Seen<'_>, about: About) -> Option<String> {
-    let is_mok = |name: &str| signed::role(name) == Some(Role::MokManager);
+pub fn why(last: &BootSign, seen: StopVerdict<'_>, about: StopContext) -> Option<String> {
     match (last, seen) {
-        // Firmware that tries again is not told of again.
-        (Sign::NoTls(_), _) => None,
-        (_, Seen::Next(Sign::NoTls(why))) => Some(no_tls(why)),
+        // A retry of firmware is not reported again.
+        (BootSign::NoTls(_), _) => None,
+        (_, StopVerdict::Next(BootSign::NoTls(why))) => Some(no_tls(why)),
         // shim asks for MokManager where it does not trust what it was to start.
-        (Sign::Loader(name), Seen::Next(Sign::Fetches(next))) if is_mok(next) => {
+        (BootSign::Loader(name), StopVerdict::Next(BootSign::Fetches(next)))
+            if signed::role(next) == Some(ChainRole::MokManager) =>
+        {
             Some(format!(
                 "shim fetched {name}, did not start it, and started MokManager: \"Verification failed\" \
                  (Security Violation). {DISTRUST}"
             ))
         }
-        (Sign::Loader(name), Seen::Nothing | Seen::Next(Sign::FirmwareAsks)) => {
+        (BootSign::Loader(name), StopVerdict::Nothing | StopVerdict::Next(BootSign::FirmwareAsks)) => {
             Some(loader_stopped(name, about.is_bios))
         }
-        (Sign::Kernel, Seen::Nothing | Seen::Next(Sign::Script(_)))
+        (BootSign::Kernel, StopVerdict::Nothing | StopVerdict::Next(BootSign::Script(_)))
             if about.by == Some(ScriptKind::Grub) && !about.is_bios =>
         {
             Some(
@@ -85,16 +86,16 @@ pub fn why(last: &Sign, seen: Seen<'_>, about: About) -> Option<String> {
 }
 
 /// UEFI of before 2023 is built without elliptic curves, so it knows no certificate with such a key.
-fn no_tls(why: &NoTls) -> String {
+fn no_tls(why: &TlsFailure) -> String {
     match why {
-        NoTls::NothingInCommon => {
+        TlsFailure::NothingInCommon => {
             "the firmware came for its loader over HTTPS, and it has no cipher suite in common with the \
              listener and its certificate. Firmware of before 2023 needs a certificate with an RSA key: if \
              that of tls/boot-cert.pem has another, delete it and tls/boot-key.pem, restart the server, and \
              enrol the new one"
                 .to_owned()
         }
-        NoTls::Left(alert) => {
+        TlsFailure::Left(alert) => {
             let said = alert.as_ref().map_or("without a word".to_owned(), |alert| format!("with {alert}"));
             format!(
                 "the firmware came for its loader over HTTPS, was shown the certificate, and went away \
@@ -112,20 +113,20 @@ const DISTRUST: &str = "A shim starts only what its own distribution signed, and
 fn loader_stopped(name: &str, is_bios: bool) -> String {
     let came = format!("the firmware fetched {name}, and nothing came after it");
     match signed::role(name) {
-        Some(Role::Shim) => format!(
+        Some(ChainRole::Shim) => format!(
             "{came}: it did not start this shim, whose signature its Secure Boot does not trust (\"Access \
              Denied\": the key of Microsoft's third-party UEFI CA is not enrolled, or the shim was revoked), \
              or the shim could not reach the server"
         ),
-        Some(Role::Second) => format!(
+        Some(ChainRole::Second) => format!(
             "shim fetched {name}, and nothing came after it: it did not start it (\"Verification failed\", \
              Security Violation). {DISTRUST}"
         ),
-        Some(Role::MokManager) => format!(
+        Some(ChainRole::MokManager) => format!(
             "shim fetched {name} and waits for somebody at the console: it could not verify what it was to \
              start. {DISTRUST}"
         ),
-        Some(Role::Image) => format!(
+        Some(ChainRole::Image) => format!(
             "{came}: it makes no disk of such an image, or its Secure Boot does not trust the shim on it, or \
              the shim does not trust the GRUB beside it. {DISTRUST}"
         ),
@@ -142,45 +143,52 @@ fn loader_stopped(name: &str, is_bios: bool) -> String {
 mod tests {
     use super::*;
 
-    fn loader(name: &str) -> Sign {
-        Sign::Loader(name.into())
+    fn loader(name: &str) -> BootSign {
+        BootSign::Loader(name.into())
     }
 
     #[test]
     fn what_was_refused_and_by_whom_is_told_from_the_last_file() {
-        let uefi = About::default();
+        let uefi = StopContext::default();
         let cases = [
-            (loader("snponly.efi"), Seen::Nothing, "\"Access Denied\""),
-            (loader("snponly.efi"), Seen::Next(&Sign::FirmwareAsks), "secure_boot"),
-            (loader("debian/shimx64.efi"), Seen::Nothing, "third-party UEFI CA"),
-            (loader("debian/grubx64.efi"), Seen::Nothing, "Verification failed"),
-            (loader("debian/efi.img"), Seen::Next(&Sign::FirmwareAsks), "no disk of such an image"),
-            (loader("debian/mmx64.efi"), Seen::Nothing, "at the console"),
+            (loader("snponly.efi"), StopVerdict::Nothing, "\"Access Denied\""),
+            (loader("snponly.efi"), StopVerdict::Next(&BootSign::FirmwareAsks), "secure_boot"),
+            (loader("debian/shimx64.efi"), StopVerdict::Nothing, "third-party UEFI CA"),
+            (loader("debian/grubx64.efi"), StopVerdict::Nothing, "Verification failed"),
+            (
+                loader("debian/efi.img"),
+                StopVerdict::Next(&BootSign::FirmwareAsks),
+                "no disk of such an image",
+            ),
+            (loader("debian/mmx64.efi"), StopVerdict::Nothing, "at the console"),
         ];
         for (last, seen, said) in cases {
             let reason = why(&last, seen, uefi).unwrap();
             assert!(reason.contains(said), "{last:?}: {reason}");
         }
-        let mok = Sign::Fetches("debian/mmx64.efi".into());
-        let reason = why(&loader("debian/grubx64.efi"), Seen::Next(&mok), uefi).unwrap();
+        let mok = BootSign::Fetches("debian/mmx64.efi".into());
+        let reason = why(&loader("debian/grubx64.efi"), StopVerdict::Next(&mok), uefi).unwrap();
         assert!(reason.contains("debian/grubx64.efi") && reason.contains("Security Violation"), "{reason}");
-        let bios = About { is_bios: true, by: None };
-        assert!(!why(&loader("undionly.kpxe"), Seen::Nothing, bios).unwrap().contains("Secure Boot"));
+        let bios = StopContext { is_bios: true, by: None };
+        assert!(!why(&loader("undionly.kpxe"), StopVerdict::Nothing, bios).unwrap().contains("Secure Boot"));
     }
 
     #[test]
     fn tls_that_did_not_come_about_is_told_once_and_says_what_to_do() {
-        let left = |alert: &str| Sign::NoTls(NoTls::Left(Some(alert.to_owned())));
+        let left = |alert: &str| BootSign::NoTls(TlsFailure::Left(Some(alert.to_owned())));
         let cases = [
-            (Sign::NoTls(NoTls::NothingInCommon), "RSA key"),
+            (BootSign::NoTls(TlsFailure::NothingInCommon), "RSA key"),
             (left("UnknownCA"), "went away with UnknownCA: the certificate is not enrolled"),
-            (Sign::NoTls(NoTls::Left(None)), "went away without a word"),
+            (BootSign::NoTls(TlsFailure::Left(None)), "went away without a word"),
         ];
         for (sign, said) in cases {
-            let reason = why(&Sign::FirmwareAsks, Seen::Next(&sign), About::default()).unwrap();
+            let reason =
+                why(&BootSign::FirmwareAsks, StopVerdict::Next(&sign), StopContext::default()).unwrap();
             assert!(reason.contains(said), "{reason}");
-            for seen in [Seen::Next(&sign), Seen::Next(&Sign::FirmwareAsks), Seen::Nothing] {
-                assert_eq!(why(&sign, seen, About::default()), None, "{seen:?}");
+            for seen in
+                [StopVerdict::Next(&sign), StopVerdict::Next(&BootSign::FirmwareAsks), StopVerdict::Nothing]
+            {
+                assert_eq!(why(&sign, seen, StopContext::default()), None, "{seen:?}");
             }
         }
     }
@@ -188,21 +196,21 @@ mod tests {
     #[test]
     fn a_boot_that_goes_on_has_not_stopped() {
         let next = loader("debian/grubx64.efi");
-        let asks = Sign::Fetches("debian/grubx64.efi".into());
+        let asks = BootSign::Fetches("debian/grubx64.efi".into());
         let shim = loader("debian/shimx64.efi");
-        let grub = About { is_bios: false, by: Some(ScriptKind::Grub) };
-        let ipxe = About { by: Some(ScriptKind::Ipxe), ..grub };
-        let again = Sign::Script(ScriptKind::Grub);
+        let grub = StopContext { is_bios: false, by: Some(ScriptKind::Grub) };
+        let ipxe = StopContext { by: Some(ScriptKind::Ipxe), ..grub };
+        let again = BootSign::Script(ScriptKind::Grub);
         for (last, seen, about) in [
-            (&shim, Seen::Next(&asks), grub),
-            (&asks, Seen::Next(&next), grub),
-            (&asks, Seen::Nothing, grub),
-            (&next, Seen::Next(&again), grub),
-            (&loader("snponly.efi"), Seen::Next(&Sign::LoaderRuns), grub),
-            (&Sign::Kernel, Seen::Next(&Sign::Initrd), grub),
-            (&Sign::Kernel, Seen::Nothing, ipxe),
-            (&Sign::Initrd, Seen::Nothing, grub),
-            (&Sign::LoaderRuns, Seen::Nothing, ipxe),
+            (&shim, StopVerdict::Next(&asks), grub),
+            (&asks, StopVerdict::Next(&next), grub),
+            (&asks, StopVerdict::Nothing, grub),
+            (&next, StopVerdict::Next(&again), grub),
+            (&loader("snponly.efi"), StopVerdict::Next(&BootSign::LoaderRuns), grub),
+            (&BootSign::Kernel, StopVerdict::Next(&BootSign::Initrd), grub),
+            (&BootSign::Kernel, StopVerdict::Nothing, ipxe),
+            (&BootSign::Initrd, StopVerdict::Nothing, grub),
+            (&BootSign::LoaderRuns, StopVerdict::Nothing, ipxe),
         ] {
             assert_eq!(why(last, seen, about), None, "{last:?} {seen:?}");
         }
@@ -210,10 +218,10 @@ mod tests {
 
     #[test]
     fn a_kernel_that_shim_refuses_is_known_by_its_initrd_that_nobody_wants() {
-        let grub = About { is_bios: false, by: Some(ScriptKind::Grub) };
-        let again = Sign::Script(ScriptKind::Grub);
-        for seen in [Seen::Nothing, Seen::Next(&again)] {
-            assert!(why(&Sign::Kernel, seen, grub).unwrap().contains("bad shim signature"));
+        let grub = StopContext { is_bios: false, by: Some(ScriptKind::Grub) };
+        let again = BootSign::Script(ScriptKind::Grub);
+        for seen in [StopVerdict::Nothing, StopVerdict::Next(&again)] {
+            assert!(why(&BootSign::Kernel, seen, grub).unwrap().contains("bad shim signature"));
         }
     }
 }

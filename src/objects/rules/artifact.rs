@@ -5,15 +5,15 @@
 use std::path::Path;
 
 use crate::artifacts::path_kind;
-use crate::artifacts::roots::Refusal;
-use crate::kernel::Endpoints;
+use crate::artifacts::roots::RootsRefusal;
+use crate::kernel::ServerEndpoints;
 use crate::model::{Artifact, FILE_URL, FetchNetworks, Problem, RootsCheck, Stored, World};
-use crate::objects::rules::{Host, Managed};
+use crate::objects::rules::{HostLimits, NounRules};
 
-impl Managed for Artifact {
+impl NounRules for Artifact {
     const ASKS_THE_HOST: bool = true;
 
-    fn refused_here(&self, old: Option<&Self>, host: &Host) -> Vec<Problem> {
+    fn refused_here(&self, old: Option<&Self>, host: &HostLimits) -> Vec<Problem> {
         let mut problems = Vec::new();
         let source = self.source.as_ref();
         let old_source = old.and_then(|old| old.source.as_ref());
@@ -49,15 +49,15 @@ impl Managed for Artifact {
         problems
     }
 
-    fn unserved(&self, endpoints: &Endpoints) -> Vec<Problem> {
+    fn unserved(&self, endpoints: &ServerEndpoints) -> Vec<Problem> {
         address_problems(self, &endpoints.fetch_networks)
     }
 }
 
-fn path_problem(artifact: &Artifact, host: &Host) -> Option<Problem> {
+fn path_problem(artifact: &Artifact, host: &HostLimits) -> Option<Problem> {
     let (pointer, path) = artifact.local_path()?;
     match host.roots.check(Path::new(&path), path_kind(artifact)) {
-        Ok(()) | Err(Refusal::Failed(_)) => None,
+        Ok(()) | Err(RootsRefusal::Failed(_)) => None,
         Err(refusal) => Some(Problem::new(pointer, refusal.to_string())),
     }
 }

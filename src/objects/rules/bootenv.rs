@@ -4,9 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::model::{Bootenv, Problem, Stored, World};
-use crate::objects::rules::Managed;
+use crate::objects::rules::NounRules;
 
-impl Managed for Bootenv {
+impl NounRules for Bootenv {
     fn show_defaults(&self, fields: &mut Map<String, Value>) {
         fields.insert("destructive".to_owned(), self.is_destructive().into());
     }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::kernel::{Endpoints, TrackedWorld};
+use crate::kernel::{ServerEndpoints, TrackedWorld};
 use crate::model::{ClientClass, Problem, Stored, is_template};
 use crate::netboot::decide::decision::HTTPS_IS_OFF;
-use crate::objects::rules::{Change, Managed, WriteCheck};
+use crate::objects::rules::{NounRules, ProposedWrite, WriteCheck};
 
 /// Most classes: each packet is held against all of them.
 const CLASSES_MAX: usize = 500;
 
-impl Managed for ClientClass {
+impl NounRules for ClientClass {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
@@ -26,13 +26,15 @@ impl Managed for ClientClass {
         })]
     }
 
-    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+    fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         let is_full = change.old.is_none() && change.world.count::<ClientClass>() >= CLASSES_MAX;
-        let full = || Problem::new("", format!("there are {CLASSES_MAX} client classes already"));
-        is_full.then(full).into_iter().collect()
+        is_full
+            .then(|| Problem::new("", format!("there are {CLASSES_MAX} client classes already")))
+            .into_iter()
+            .collect()
     }
 
-    fn unserved(&self, endpoints: &Endpoints) -> Vec<Problem> {
+    fn unserved(&self, endpoints: &ServerEndpoints) -> Vec<Problem> {
         let lacks = self.https == Some(true) && endpoints.boot_https_port.is_none();
         lacks.then(|| Problem::new("/https", HTTPS_IS_OFF)).into_iter().collect()
     }

@@ -54,13 +54,16 @@ impl Conflict {
 
 /// Names for a message: the first few of the objects that the caller may read, and how many more there are.
 pub fn list_dependents(dependents: &[Dependent], caller: &Caller, world: &TrackedWorld<'_>) -> String {
-    let seen =
-        |dependent: &&Dependent| caller.may_read(world.untracked_world(), (dependent.kind, &dependent.key));
-    let (visible, hidden): (Vec<&Dependent>, Vec<&Dependent>) = dependents.iter().partition(seen);
-    let name = |dependent: &Dependent| {
-        format!("{} {}{}", dependent.kind, world.label(dependent.kind, &dependent.key), dependent.note)
-    };
-    let mut names: Vec<String> = visible.into_iter().map(name).collect();
+    let (visible, hidden): (Vec<&Dependent>, Vec<&Dependent>) =
+        dependents.iter().partition(|dependent: &&Dependent| {
+            caller.may_read(world.untracked_world(), (dependent.kind, &dependent.key))
+        });
+    let mut names: Vec<String> = visible
+        .into_iter()
+        .map(|dependent: &Dependent| {
+            format!("{} {}{}", dependent.kind, world.label(dependent.kind, &dependent.key), dependent.note)
+        })
+        .collect();
     names.sort();
     names.dedup();
     let more = names.len().saturating_sub(LISTED_MAX);

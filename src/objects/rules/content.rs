@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::kernel::secrets::is_sealed;
 use crate::model::Content;
-use crate::objects::rules::Managed;
+use crate::objects::rules::NounRules;
 
-impl Managed for Content {
+impl NounRules for Content {
     fn show_defaults(&self, fields: &mut Map<String, Value>) {
         fields.values_mut().for_each(mask);
     }

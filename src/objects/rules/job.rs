@@ -1,6 +1,6 @@
 //! Jobs are written by the workflow.
 
 use crate::model::Job;
-use crate::objects::rules::Managed;
+use crate::objects::rules::NounRules;
 
-impl Managed for Job {}
+impl NounRules for Job {}

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use crate::model::{Lease, Stored};
-use crate::objects::rules::Managed;
+use crate::objects::rules::NounRules;
 
-impl Managed for Lease {
+impl NounRules for Lease {
     fn as_of(stored: &Stored<Self>, now: Timestamp) -> Option<Stored<Self>> {
         let state = stored.spec.effective_state(now);
         (state != stored.spec.state).then(|| {

@@ -11,13 +11,13 @@ use crate::kernel::scope::agent_of;
 use crate::kernel::{Caller, Changeset, TrackedWorld};
 use crate::model::event::{JobNow, RunCancelled};
 use crate::model::{
-    ContentView, EventBody, Job, JobState, Kind, Lease, Machine, Noun, Problem, Reference, Run, RunEntry,
-    RunResult, Stored, Token, World,
+    ContentView, EventBody, Job, JobState, Kind, Lease, Machine, Noun, ObjectReference, Problem, Run,
+    RunEntry, RunResult, Stored, Token, World,
 };
-use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
+use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
 use crate::objects::view;
 
-impl Managed for Machine {
+impl NounRules for Machine {
     fn label(stored: &Stored<Self>) -> String {
         stored.spec.name.clone()
     }
@@ -40,7 +40,7 @@ impl Managed for Machine {
     }
 
     /// Reservations name machines: a machine they name keeps its name.
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         let old = change.old.filter(|old| old.spec.name != self.name)?;
         let holders = super::referrers(change.world, old);
         (!holders.is_empty()).then(|| {
@@ -83,8 +83,8 @@ impl Managed for Machine {
         without_lease((stored, world), caller, changeset)
     }
 
-    fn names(stored: &Stored<Self>) -> Vec<Reference> {
-        vec![Reference::new(Kind::Machine, &format!("name:{}", stored.spec.name), "")]
+    fn names(stored: &Stored<Self>) -> Vec<ObjectReference> {
+        vec![ObjectReference::new(Kind::Machine, &format!("name:{}", stored.spec.name), "")]
     }
 }
 
@@ -104,10 +104,10 @@ type Deleted<'a, 'w> = (&'a Stored<Machine>, &'a TrackedWorld<'w>);
 /// only the agent's scope is void: there is no such machine.
 fn without_tokens((stored, world): Deleted<'_, '_>, caller: &Caller, mut changeset: Changeset) -> Changeset {
     let id = stored.key.parse::<Uuid>().ok();
-    let is_own = |scope: &String| agent_of(scope).is_some() && agent_of(scope) == id;
     let tokens = world.specs::<Token>().filter(|token| {
         let scopes = &token.spec.scopes;
-        !scopes.is_empty() && scopes.iter().all(is_own)
+        !scopes.is_empty()
+            && scopes.iter().all(|scope: &String| agent_of(scope).is_some() && agent_of(scope) == id)
     });
     for token in tokens {
         let event = caller.event_about(token, view::deleted(token));
@@ -153,10 +153,11 @@ fn without_run((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Cha
 /// The lease on its address is nobody's machine's any more.
 fn without_lease((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Changeset) -> Changeset {
     let lease = stored.status.address.and_then(|address| world.get::<Lease>(&address.to_string()));
-    let named = |lease: &&Arc<Stored<Lease>>| {
+    let Some(lease) = lease.filter(|lease: &&Arc<Stored<Lease>>| {
         lease.spec.machine.map(|id| id.to_string()).as_ref() == Some(&stored.key)
+    }) else {
+        return changeset;
     };
-    let Some(lease) = lease.filter(named) else { return changeset };
     let mut next = lease.next(caller.now);
     next.spec.machine = None;
     changeset.update(Lease::object(Arc::new(next)))

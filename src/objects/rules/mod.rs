@@ -40,23 +40,23 @@ pub use conflict::{Conflict, Dependent};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::kernel::{Caller, Changeset, Endpoints, Error, Read, TrackedWorld};
-use crate::model::{FetchNetworks, HasTable, Kind, Noun, Problem, Reference, SITE, Stored, World};
-use crate::objects::Roots;
+use crate::kernel::{Caller, Changeset, ChangesetRead, Error, ServerEndpoints, TrackedWorld};
+use crate::model::{FetchNetworks, HasTable, Kind, Noun, ObjectReference, Problem, SITE, Stored, World};
+use crate::objects::ArtifactRoots;
 
-/// Most unknown objects that are told of one object.
+/// Most unknown references listed for one object.
 const UNKNOWN_MAX: usize = 64;
 
 /// A check whose cost the writer of an object chooses. What it needs is taken out of the world when it is
 /// made; it runs when the world is let go (`objects::lanes`).
-pub type Check = Box<dyn FnOnce() -> Vec<Problem> + Send>;
+pub type RuleCheck = Box<dyn FnOnce() -> Vec<Problem> + Send>;
 
 /// A check of a write. What it turns out to look at when the world is let go, it adds to the reads.
-pub type WriteCheck = Box<dyn FnOnce(&mut Vec<Read>) -> Vec<Problem> + Send>;
+pub type WriteCheck = Box<dyn FnOnce(&mut Vec<ChangesetRead>) -> Vec<Problem> + Send>;
 
 /// A noun whose objects are managed through the API.
-pub trait Managed: Noun {
-    /// Whether [`Managed::refused_here`] has something to say.
+pub trait NounRules: Noun {
+    /// Whether [`NounRules::refused_here`] has something to say.
     const ASKS_THE_HOST: bool = false;
     /// Fields that no reader sees and no writer sends.
     const HIDDEN: &'static [&'static str] = &[];
@@ -87,23 +87,23 @@ pub trait Managed: Noun {
         Vec::new()
     }
 
-    /// The params that it requires of whoever uses it, by name.
+    /// Names of the params that its users must have.
     fn required_params(&self) -> &[String] {
         &[]
     }
 
     /// Why it cannot be used as things are, where finding that costs what its writer chose.
-    fn read_checks(_stored: &Arc<Stored<Self>>, _world: &World) -> Vec<Check> {
+    fn read_checks(_stored: &Arc<Stored<Self>>, _world: &World) -> Vec<RuleCheck> {
         Vec::new()
     }
 
     /// Faults for which a write is refused (422).
-    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
+    fn refused(&self, _change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         Vec::new()
     }
 
     /// What another object stands against (409).
-    fn conflict(&self, _change: &Change<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, _change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         None
     }
 
@@ -123,7 +123,7 @@ pub trait Managed: Noun {
     }
 
     /// Why it cannot be used on this server as it was started.
-    fn unserved(&self, _endpoints: &Endpoints) -> Vec<Problem> {
+    fn unserved(&self, _endpoints: &ServerEndpoints) -> Vec<Problem> {
         Vec::new()
     }
 
@@ -134,17 +134,17 @@ pub trait Managed: Noun {
 
     /// Faults that only this host can tell (422): paths, addresses. It is not asked under the world's lock,
     /// and may wait for the disk. `old` is what the write would replace.
-    fn refused_here(&self, _old: Option<&Self>, _host: &Host) -> Vec<Problem> {
+    fn refused_here(&self, _old: Option<&Self>, _host: &HostLimits) -> Vec<Problem> {
         Vec::new()
     }
 
     /// The names that others refer to it by.
-    fn names(stored: &Stored<Self>) -> Vec<Reference> {
-        vec![Reference::new(Self::KIND, &stored.key, "")]
+    fn names(stored: &Stored<Self>) -> Vec<ObjectReference> {
+        vec![ObjectReference::new(Self::KIND, &stored.key, "")]
     }
 
     /// The changeset that writes it, with what has to change together with it.
-    fn along(_next: &Stored<Self>, _change: &Change<'_, Self>, changeset: Changeset) -> Changeset {
+    fn along(_next: &Stored<Self>, _change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
         changeset
     }
 
@@ -166,14 +166,14 @@ pub trait Managed: Noun {
 
 /// What rules may know of the host.
 #[derive(Clone, Debug)]
-pub struct Host {
-    pub(crate) roots: Roots,
+pub struct HostLimits {
+    pub(crate) roots: ArtifactRoots,
     pub(crate) networks: Arc<FetchNetworks>,
 }
 
 /// A write that is being looked at.
 #[derive(Debug)]
-pub struct Change<'a, T: Noun> {
+pub struct ProposedWrite<'a, T: Noun> {
     pub caller: &'a Caller,
     pub world: &'a TrackedWorld<'a>,
     pub key: &'a str,
@@ -182,7 +182,7 @@ pub struct Change<'a, T: Noun> {
 }
 
 /// The checks of a write that run without the world.
-pub(crate) fn write_checks<T: Managed>(
+pub(crate) fn write_checks<T: NounRules>(
     next: &Arc<Stored<T>>,
     old: Option<&Arc<Stored<T>>>,
     world: &TrackedWorld<'_>,
@@ -192,7 +192,7 @@ pub(crate) fn write_checks<T: Managed>(
 }
 
 /// The checks of an object as it is that run without the world.
-pub(crate) fn read_checks<T: Managed>(stored: &Arc<Stored<T>>, world: &World) -> Vec<Check> {
+pub(crate) fn read_checks<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Vec<RuleCheck> {
     let undeclared = params::undeclared(stored, world);
     undeclared
         .into_iter()
@@ -202,13 +202,13 @@ pub(crate) fn read_checks<T: Managed>(stored: &Arc<Stored<T>>, world: &World) ->
 }
 
 /// Every fault for which the write of `spec` is refused, besides those of its checks.
-pub(crate) fn refusals<T: Managed>(spec: &T, change: &Change<'_, T>) -> Vec<Problem> {
+pub(crate) fn refusals<T: NounRules>(spec: &T, change: &ProposedWrite<'_, T>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = key_changed(spec, change).into_iter().collect();
     problems.extend(spec.refused(change));
     problems
 }
 
-fn key_changed<T: Managed>(spec: &T, change: &Change<'_, T>) -> Option<Problem> {
+fn key_changed<T: NounRules>(spec: &T, change: &ProposedWrite<'_, T>) -> Option<Problem> {
     let key = spec.key()?;
     let field = T::KIND.row().name_field;
     (key != change.key).then(|| {
@@ -218,13 +218,13 @@ fn key_changed<T: Managed>(spec: &T, change: &Change<'_, T>) -> Option<Problem> 
 }
 
 /// Whether `old` may be written over.
-pub(crate) fn may_change<T: Managed>(old: &Stored<T>, new: &Stored<T>) -> Result<(), Error> {
+pub(crate) fn may_change<T: NounRules>(old: &Stored<T>, new: &Stored<T>) -> Result<(), Error> {
     let refused = read_only(old).or_else(|| T::refuse_change(old, new));
     refused.map_or(Ok(()), |reason| Err(Error::Conflict(reason)))
 }
 
 /// Whether an object may go: it is the site's own, and nothing refers to it.
-pub(crate) fn may_delete<T: Managed>(
+pub(crate) fn may_delete<T: NounRules>(
     caller: &Caller,
     world: &TrackedWorld<'_>,
     stored: &Stored<T>,
@@ -240,7 +240,7 @@ pub(crate) fn may_delete<T: Managed>(
     Err(Error::Conflict(format!("{} `{}` is in use by {by}", T::KIND, T::label(stored))))
 }
 
-fn read_only<T: Managed>(stored: &Stored<T>) -> Option<String> {
+fn read_only<T: NounRules>(stored: &Stored<T>) -> Option<String> {
     (stored.source != SITE).then(|| {
         let (kind, label, source) = (T::KIND, T::label(stored), &stored.source);
         format!("{kind} `{label}` comes from {source} and is read-only: copy it under another name")
@@ -248,7 +248,7 @@ fn read_only<T: Managed>(stored: &Stored<T>) -> Option<String> {
 }
 
 /// Everything that refers to an object by one of its names.
-fn referrers<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<Dependent> {
+fn referrers<T: NounRules>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<Dependent> {
     let names = T::names(stored);
     let naming = names.iter().flat_map(|name| world.referrers(name));
     let naming = naming.filter(|(kind, key)| (*kind, key.as_str()) != (T::KIND, stored.key.as_str()));
@@ -258,7 +258,10 @@ fn referrers<T: Managed>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<De
 }
 
 /// Why an object cannot be used as things are, besides what its checks find.
-pub(crate) fn problems<T: Managed>((world, here): (&World, &Endpoints), stored: &Stored<T>) -> Vec<Problem>
+pub(crate) fn problems<T: NounRules>(
+    (world, here): (&World, &ServerEndpoints),
+    stored: &Stored<T>,
+) -> Vec<Problem>
 where
     World: HasTable<T>,
 {
@@ -270,7 +273,7 @@ where
     problems
 }
 
-fn unknown(world: &World, reference: &Reference) -> Option<Problem> {
+fn unknown(world: &World, reference: &ObjectReference) -> Option<Problem> {
     let (kind, key) = (reference.kind, reference.key.as_str());
     let known =
         world.contains(kind, key) || matches!(kind, Kind::Machine if world.machines.resolve(key).is_some());

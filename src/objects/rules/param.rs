@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::kernel::TrackedWorld;
-use crate::model::{Param, Problem, Schema, Stored, World};
+use crate::model::{DeclaredSchema, Param, Problem, Stored, World};
 use crate::objects::rules::{
-    Change, Check, Conflict, Dependent, Managed, WriteCheck, list_dependents, params,
+    Conflict, Dependent, NounRules, ProposedWrite, RuleCheck, WriteCheck, list_dependents, params,
 };
 
-impl Managed for Param {
+impl NounRules for Param {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         old: Option<&Arc<Stored<Self>>>,
@@ -19,20 +19,23 @@ impl Managed for Param {
     }
 
     /// A schema that was stored before there was a bound on it is never evaluated.
-    fn read_checks(stored: &Arc<Stored<Self>>, _world: &World) -> Vec<Check> {
+    fn read_checks(stored: &Arc<Stored<Self>>, _world: &World) -> Vec<RuleCheck> {
         let stored = Arc::clone(stored);
         vec![Box::new(move || {
-            let schema = Schema::of(&stored.spec.schema);
-            let told = |fault: &Problem| {
-                let what = format!("{}; no value of this param is validated", fault.message);
-                Problem::new(format!("/schema{}", fault.pointer), what)
-            };
-            schema.fault().map(told).into_iter().collect()
+            let schema = DeclaredSchema::of(&stored.spec.schema);
+            schema
+                .fault()
+                .map(|fault: &Problem| {
+                    let what = format!("{}; no value of this param is validated", fault.message);
+                    Problem::new(format!("/schema{}", fault.pointer), what)
+                })
+                .into_iter()
+                .collect()
         })]
     }
 
     /// Values are sealed when they are set: secrecy changes only while there are none.
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         let secret_before = change.old.is_some_and(|old| old.spec.secret);
         let holders =
             if self.secret == secret_before { Vec::new() } else { params::holders(change.world, &self.name) };
@@ -56,7 +59,7 @@ fn refused(next: &Param, old: Option<&Param>) -> Vec<Problem> {
     if let (true, Some(_)) = (next.secret, &next.default) {
         return vec![Problem::new("/default", SECRET_DEFAULT)];
     }
-    let schema = Schema::of(&next.schema);
+    let schema = DeclaredSchema::of(&next.schema);
     if let Some(fault) = schema.fault().filter(|_| !stays) {
         let what = format!("not a usable JSON Schema: {}", fault.message);
         return vec![Problem::new(format!("/schema{}", fault.pointer), what)];

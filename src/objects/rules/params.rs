@@ -8,21 +8,23 @@ use serde_json::Value;
 use crate::kernel::TrackedWorld;
 use crate::kernel::secrets;
 use crate::model::bounds::escape;
-use crate::model::{Bootenv, Machine, Param, Problem, Profile, Schema, Stage, Stored, Task, World, nearest};
-use crate::objects::rules::{Check, Dependent, Managed, WriteCheck};
+use crate::model::{
+    Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, Stage, Stored, Task, World, nearest,
+};
+use crate::objects::rules::{Dependent, NounRules, RuleCheck, WriteCheck};
 
-type Values = BTreeMap<String, Value>;
-type Declared = BTreeMap<String, Arc<Stored<Param>>>;
+type ParamMap = BTreeMap<String, Value>;
+type DeclaredParams = BTreeMap<String, Arc<Stored<Param>>>;
 
 /// Most undeclared params that a near name is looked for: what that takes grows with all params there are.
 const HINTS_MAX: usize = 8;
 /// Most params that a near name is looked for among.
 const KNOWN_MAX: usize = 4096;
-/// Most problems of values that are told of one object.
+/// Most problems of values listed for one object.
 const PROBLEMS_MAX: usize = 64;
 
 /// Finds values that their declared schema does not allow, and sealed values that are not there to be kept.
-pub fn write_check<T: Managed>(
+pub fn write_check<T: NounRules>(
     next: &Arc<Stored<T>>,
     old: Option<&Arc<Stored<T>>>,
     world: &TrackedWorld<'_>,
@@ -32,22 +34,24 @@ pub fn write_check<T: Managed>(
     Some(Box::new(move |_| {
         let old = old.as_ref().and_then(|old| old.spec.params());
         let values = next.spec.params().into_iter().flatten();
-        let check = |(name, value)| refused(old.and_then(|old| old.get(name)), (name, value), &declared);
-        values.flat_map(check).take(PROBLEMS_MAX).collect()
+        values
+            .flat_map(|(name, value)| refused(old.and_then(|old| old.get(name)), (name, value), &declared))
+            .take(PROBLEMS_MAX)
+            .collect()
     }))
 }
 
 /// A value that cannot be validated, because its schema or the work breaks a bound, is refused unless it is
 /// stored already: nothing gets in that nobody checked, and what is there does not stand in the way of other
 /// changes.
-fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Declared) -> Vec<Problem> {
+fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &DeclaredParams) -> Vec<Problem> {
     let pointer = pointer(name);
     if secrets::looks_sealed(value) {
         let keeps = secrets::means_stored(value) && old.is_some_and(secrets::is_sealed);
         return if keeps { Vec::new() } else { vec![Problem::new(pointer, NOT_KEPT)] };
     }
     let Some(declared) = declared.get(name) else { return Vec::new() };
-    match Schema::of(&declared.spec.schema).validate(value, &pointer) {
+    match DeclaredSchema::of(&declared.spec.schema).validate(value, &pointer) {
         Ok(problems) => problems,
         Err(_) if old == Some(value) => Vec::new(),
         Err(not_validated) => vec![not_validated],
@@ -55,36 +59,41 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
 }
 
 /// The declarations of the values that have one.
-fn declared(values: &Values, world: &TrackedWorld<'_>) -> Declared {
-    let declared = |name: &String| Some((name.clone(), Arc::clone(world.get::<Param>(name)?)));
-    values.keys().filter_map(declared).collect()
+fn declared(values: &ParamMap, world: &TrackedWorld<'_>) -> DeclaredParams {
+    values
+        .keys()
+        .filter_map(|name: &String| Some((name.clone(), Arc::clone(world.get::<Param>(name)?))))
+        .collect()
 }
 
 const NOT_KEPT: &str =
     "`{\"sealed\": true}` keeps the value that is stored, and none is: give the value itself";
 
 /// Finds values that their declaration does not allow any more.
-pub fn read_check<T: Managed>(stored: &Arc<Stored<T>>, world: &World) -> Option<Check> {
+pub fn read_check<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Option<RuleCheck> {
     let declared = declared(stored.spec.params()?, &TrackedWorld::untracked(world));
     let stored = Arc::clone(stored);
-    (!declared.is_empty()).then(|| -> Check {
+    (!declared.is_empty()).then(|| -> RuleCheck {
         Box::new(move || {
             let values = stored.spec.params().into_iter().flatten();
-            let check = |(name, value): (&String, &Value)| match declared.get(name) {
-                Some(declared) if !secrets::is_sealed(value) => {
-                    let checked = Schema::of(&declared.spec.schema).validate(value, &pointer(name));
-                    checked.unwrap_or_else(|not_validated| vec![not_validated])
-                }
-                _ => Vec::new(),
-            };
-            values.flat_map(check).take(PROBLEMS_MAX).collect()
+            values
+                .flat_map(|(name, value): (&String, &Value)| match declared.get(name) {
+                    Some(declared) if !secrets::is_sealed(value) => {
+                        let checked =
+                            DeclaredSchema::of(&declared.spec.schema).validate(value, &pointer(name));
+                        checked.unwrap_or_else(|not_validated| vec![not_validated])
+                    }
+                    _ => Vec::new(),
+                })
+                .take(PROBLEMS_MAX)
+                .collect()
         })
     })
 }
 
 /// Finds params that an object sets or requires and nobody declared. The nearest declared name is looked for
 /// without the world: that takes long where there are many long names.
-pub fn undeclared<T: Managed>(stored: &Stored<T>, world: &World) -> Option<Check> {
+pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<RuleCheck> {
     let set = stored.spec.params().into_iter().flat_map(BTreeMap::keys).map(|name| (pointer(name), name));
     let required = stored.spec.required_params().iter().enumerate();
     let required = required.map(|(i, name)| (format!("/required_params/{i}"), name));
@@ -95,13 +104,18 @@ pub fn undeclared<T: Managed>(stored: &Stored<T>, world: &World) -> Option<Check
         return None;
     }
     let known: Vec<Arc<Stored<Param>>> = world.params.iter().take(KNOWN_MAX).map(Arc::clone).collect();
-    let told = move |(n, (pointer, name)): (usize, (String, String))| {
-        let known = known.iter().map(|param| param.key.as_str());
-        let near = nearest(&name, known.take(if n < HINTS_MAX { KNOWN_MAX } else { 0 }));
-        let meant = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        Problem::new(pointer, format!("there is no param `{name}`{meant}"))
-    };
-    Some(Box::new(move || unknown.into_iter().enumerate().map(told).collect()))
+    Some(Box::new(move || {
+        unknown
+            .into_iter()
+            .enumerate()
+            .map(move |(n, (pointer, name)): (usize, (String, String))| {
+                let known = known.iter().map(|param| param.key.as_str());
+                let near = nearest(&name, known.take(if n < HINTS_MAX { KNOWN_MAX } else { 0 }));
+                let meant = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                Problem::new(pointer, format!("there is no param `{name}`{meant}"))
+            })
+            .collect()
+    }))
 }
 
 fn pointer(name: &str) -> String {
@@ -121,11 +135,14 @@ pub fn holders(world: &TrackedWorld<'_>, param: &str) -> Vec<Dependent> {
 
 /// Bootenvs, stages and tasks that require a param.
 pub fn requirers(world: &TrackedWorld<'_>, param: &str) -> Vec<Dependent> {
-    let names = |required: &[String]| required.iter().any(|name| name == param);
-    let bootenvs = world.specs::<Bootenv>().filter(|row| names(&row.spec.required_params));
-    let stages = world.specs::<Stage>().filter(|row| names(&row.spec.required_params));
-    let tasks = world.specs::<Task>().filter(|row| names(&row.spec.required_params));
+    let bootenvs = world.specs::<Bootenv>().filter(|row| is_required(param, &row.spec.required_params));
+    let stages = world.specs::<Stage>().filter(|row| is_required(param, &row.spec.required_params));
+    let tasks = world.specs::<Task>().filter(|row| is_required(param, &row.spec.required_params));
     let bootenvs =
         bootenvs.map(|row| Dependent::of(row.as_ref())).chain(stages.map(|row| Dependent::of(row.as_ref())));
     bootenvs.chain(tasks.map(|row| Dependent::of(row.as_ref()))).collect()
+}
+
+fn is_required(param: &str, required: &[String]) -> bool {
+    required.iter().any(|name| name == param)
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::{Problem, Profile};
-use crate::objects::rules::{Change, Managed, graph};
+use crate::objects::rules::{NounRules, ProposedWrite, graph};
 
-impl Managed for Profile {
+impl NounRules for Profile {
     fn params(&self) -> Option<&BTreeMap<String, Value>> {
         Some(&self.params)
     }
@@ -16,13 +16,12 @@ impl Managed for Profile {
         Some(&mut self.params)
     }
 
-    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
-        let nested = |name: &str| match change.world.get::<Profile>(name) {
+    fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
+        let circle = graph::circle(&self.name, &|name: &str| match change.world.get::<Profile>(name) {
             _ if name == self.name => self.profiles.clone(),
             Some(profile) => profile.spec.profiles.clone(),
             None => Vec::new(),
-        };
-        let circle = graph::circle(&self.name, &nested);
+        });
         circle
             .map(|way| Problem::new("/profiles", format!("profiles nest in a circle: {way}")))
             .into_iter()

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde_json::json;
 use tokio::task::JoinSet;
-use writers::{Case, Race};
+use writers::{RaceCase, RuleRace};
 
 use crate::houses::{Houses, testing};
 use crate::model::{Machine, Profile, Reservation, Stage, Subnet};
-use crate::objects::write::{Expected, Target};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 const ROUNDS: usize = 40;
 /// Machines whose statuses change all the time.
@@ -25,8 +25,8 @@ const CROWD: usize = 100;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_two_writers_do_at_once_is_what_one_after_the_other_does() {
     let mut wrong = Vec::new();
-    for case in Case::all() {
-        let race = Race::new(&case).await;
+    for case in RaceCase::all() {
+        let race = RuleRace::new(&case).await;
         for _ in 0..ROUNDS {
             wrong.extend(race.round().await.err());
         }
@@ -67,7 +67,7 @@ async fn a_busy_fleet_keeps_nobody_from_deleting_what_machines_may_name() {
     for _ in 0..ROUNDS {
         app.objects.create::<Profile>(&caller, json!({"name": "a"})).await.unwrap();
         app.objects.create::<Stage>(&caller, json!({"name": "a"})).await.unwrap();
-        let target = Target { reference: "a", expected: Expected::Any };
+        let target = WriteTarget { reference: "a", expected: ExpectedRevision::Any };
         app.objects.delete::<Profile>(&caller, &target).await.unwrap();
         app.objects.delete::<Stage>(&caller, &target).await.unwrap();
     }

@@ -1,13 +1,12 @@
 //! Reservations: inside their subnet, one for each client there.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::kernel::TrackedWorld;
 use crate::model::{Problem, Reservation, Stored, Subnet, World};
-use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
+use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
 
-impl Managed for Reservation {
+impl NounRules for Reservation {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
@@ -17,15 +16,14 @@ impl Managed for Reservation {
         vec![Box::new(move |_| super::options::faults(&next.spec.options, "/options"))]
     }
 
-    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
+    fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         outside(self, change.world).into_iter().collect()
     }
 
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         let here = subnet(self, change.world);
-        let same_client = |other: &Reservation| who(other) == who(self);
         let others = change.world.specs::<Reservation>().filter(|other| other.key != change.key);
-        let mut others = others.filter(|other| same_client(&other.spec));
+        let mut others = others.filter(|other| who(&other.spec) == who(self));
         let other = others.find(|other| subnet(&other.spec, change.world) == here)?;
         let reason = format!("{} has the reservation {} in this subnet already", who(self), other.key);
         Some(Conflict::with(other, reason))
@@ -54,9 +52,8 @@ fn who(spec: &Reservation) -> String {
 fn outside(spec: &Reservation, world: &TrackedWorld<'_>) -> Option<Problem> {
     let subnet = world.get::<Subnet>(subnet(spec, world)?)?;
     let cidr = subnet.spec.cidr;
-    let usable =
-        |address: Ipv4Addr| cidr.prefix >= 31 || (address != cidr.address && address != cidr.broadcast());
-    let fits = cidr.contains(spec.address) && usable(spec.address);
+    let fits = cidr.contains(spec.address)
+        && (cidr.prefix >= 31 || (spec.address != cidr.address && spec.address != cidr.broadcast()));
     (!fits).then(|| {
         let what = format!("{} is not a host's address in subnet `{}` ({cidr})", spec.address, subnet.key);
         Problem::new("/address", what)
@@ -65,6 +62,8 @@ fn outside(spec: &Reservation, world: &TrackedWorld<'_>) -> Option<Problem> {
 
 /// The subnet it names, or the one its address is in.
 fn subnet<'a>(spec: &'a Reservation, world: &TrackedWorld<'a>) -> Option<&'a str> {
-    let holds = || world.specs::<Subnet>().find(|subnet| subnet.spec.cidr.contains(spec.address));
-    spec.subnet.as_deref().or_else(|| holds().map(|subnet| subnet.key.as_str()))
+    spec.subnet.as_deref().or_else(|| {
+        (world.specs::<Subnet>().find(|subnet| subnet.spec.cidr.contains(spec.address)))
+            .map(|subnet| subnet.key.as_str())
+    })
 }

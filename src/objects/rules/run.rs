@@ -1,6 +1,6 @@
 //! Runs are written by the workflow.
 
 use crate::model::Run;
-use crate::objects::rules::Managed;
+use crate::objects::rules::NounRules;
 
-impl Managed for Run {}
+impl NounRules for Run {}

@@ -1,9 +1,9 @@
 //! Settings: one that names an object that is not there cannot take effect.
 
 use crate::model::{Problem, Setting, Stored, World};
-use crate::objects::rules::Managed;
+use crate::objects::rules::NounRules;
 
-impl Managed for Setting {
+impl NounRules for Setting {
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let Some(name) = stored.spec.value.as_str() else { return Vec::new() };
         let known = match stored.key.as_str() {
@@ -11,7 +11,6 @@ impl Managed for Setting {
             "default_bootenv" => world.bootenvs.get(name).is_some(),
             _ => true,
         };
-        let problem = || Problem::new("/value", format!("there is no `{name}`"));
-        (!known).then(problem).into_iter().collect()
+        (!known).then(|| Problem::new("/value", format!("there is no `{name}`"))).into_iter().collect()
     }
 }

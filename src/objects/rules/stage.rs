@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::model::Stage;
-use crate::objects::rules::Managed;
+use crate::objects::rules::NounRules;
 
-impl Managed for Stage {
+impl NounRules for Stage {
     fn params(&self) -> Option<&BTreeMap<String, Value>> {
         Some(&self.params)
     }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::kernel::{Changeset, TrackedWorld};
 use crate::model::{
-    Lease, NoStatus, Noun, Object, OptionSet, Probe, Problem, Stored, Subnet, SubnetMode, World,
+    Cidr, Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, Stored, Subnet, SubnetMode, World,
 };
-use crate::objects::rules::{Change, Conflict, Managed, WriteCheck};
+use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
 use crate::proto::dhcp4::codes;
 
-impl Managed for Subnet {
+impl NounRules for Subnet {
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
@@ -24,22 +24,26 @@ impl Managed for Subnet {
         vec![Box::new(move |_| refused(&next.spec))]
     }
 
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         let others = || change.world.specs::<Subnet>().filter(|other| other.key != self.name);
         if let Some(other) = others().find(|other| other.spec.cidr.overlaps(&self.cidr)) {
             let reason = format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr);
             return Some(Conflict::with(other, reason));
         }
-        let elsewhere = || others().filter(|other| other.spec.network() != self.network());
-        let relayed =
-            |other: &Arc<Stored<Subnet>>| Some(Conflict::with(other, relay_of_two(self, &other.spec)?));
-        let shared =
-            |other: &Arc<Stored<Subnet>>| Some(Conflict::with(other, shared_by_its_name(self, &other.spec)?));
-        if let Some(conflict) = elsewhere().find_map(relayed).or_else(|| others().find_map(shared)) {
+        if let Some(conflict) = others()
+            .filter(|other| other.spec.network() != self.network())
+            .find_map(|other: &Arc<Stored<Subnet>>| {
+                Some(Conflict::with(other, relay_of_two(self, &other.spec)?))
+            })
+            .or_else(|| {
+                others().find_map(|other: &Arc<Stored<Subnet>>| {
+                    Some(Conflict::with(other, shared_by_its_name(self, &other.spec)?))
+                })
+            })
+        {
             return Some(conflict);
         }
         let wire = self.shared_network.as_deref()?;
-        let is_proxy = |subnet: &Subnet| subnet.mode == SubnetMode::Proxy;
         let other = others().find(|other| {
             other.spec.shared_network.as_deref() == Some(wire) && is_proxy(&other.spec) != is_proxy(self)
         })?;
@@ -63,13 +67,20 @@ impl Managed for Subnet {
 
     /// Leases follow a subnet that has come to be on another wire or to have other addresses. They are looked
     /// through for nothing else: each new lease would overtake the change.
-    fn along(next: &Stored<Self>, change: &Change<'_, Self>, changeset: Changeset) -> Changeset {
-        let place = |subnet: &Subnet| (subnet.network().to_owned(), subnet.cidr);
+    fn along(next: &Stored<Self>, change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
         match change.old {
-            Some(old) if place(&old.spec) == place(&next.spec) => changeset,
+            Some(old) if network_place(&old.spec) == network_place(&next.spec) => changeset,
             _ => take_leases_along(next, change.world, changeset),
         }
     }
+}
+
+fn network_place(subnet: &Subnet) -> (String, Cidr) {
+    (subnet.network().to_owned(), subnet.cidr)
+}
+
+fn is_proxy(subnet: &Subnet) -> bool {
+    subnet.mode == SubnetMode::Proxy
 }
 
 fn refused(subnet: &Subnet) -> Vec<Problem> {
@@ -87,27 +98,29 @@ fn refused(subnet: &Subnet) -> Vec<Problem> {
 /// theirs so.
 fn routers_elsewhere(options: &OptionSet, (pointer, wire): (&str, &[&Subnet])) -> Vec<Problem> {
     let routers = ready_options(options).iter().filter(|option| option.code == codes::ROUTERS);
-    let here = |router: &Ipv4Addr| wire.iter().any(|subnet| subnet.cidr.contains(*router));
     let found = routers.flat_map(|option| addresses_named(option).map(move |router| (option, router)));
-    let found = found.filter(|(_, router)| !here(router)).map(|(option, router)| {
-        let what = format!("router {router} is outside of the subnet, where its clients cannot reach it");
-        Problem::new(format!("{pointer}/{}", option.name), what)
-    });
+    let found = found.filter(|(_, router)| !wire.iter().any(|subnet| subnet.cidr.contains(*router))).map(
+        |(option, router)| {
+            let what = format!("router {router} is outside of the subnet, where its clients cannot reach it");
+            Problem::new(format!("{pointer}/{}", option.name), what)
+        },
+    );
     found.collect()
 }
 
 /// A relay's address stands for one wire. The network that it is in counts before those that name it, so to
 /// name it would have no effect.
 fn relay_of_two(subnet: &Subnet, other: &Subnet) -> Option<String> {
-    let named = |by: &Subnet, of: &Subnet| {
-        by.relays.iter().copied().find(|relay| of.cidr.contains(*relay) || of.relays.contains(relay))
-    };
-    let relay = named(subnet, other).or_else(|| named(other, subnet))?;
+    let relay = relay_inside(subnet, other).or_else(|| relay_inside(other, subnet))?;
     Some(format!(
         "relay {relay} is one of subnet `{}` ({}): put both subnets on one `shared_network`, or have each \
          wire relayed from an address of its own",
         other.name, other.cidr
     ))
+}
+
+fn relay_inside(by: &Subnet, of: &Subnet) -> Option<Ipv4Addr> {
+    by.relays.iter().copied().find(|relay| of.cidr.contains(*relay) || of.relays.contains(relay))
 }
 
 /// A subnet without a shared network is a wire of its own under its own name; a shared network of that name
@@ -128,9 +141,9 @@ fn shared_by_its_name(subnet: &Subnet, other: &Subnet) -> Option<String> {
 /// the leases that a client has on wires that become one, the one written last stays.
 fn take_leases_along(next: &Stored<Subnet>, world: &TrackedWorld<'_>, changeset: Changeset) -> Changeset {
     let subnet = &next.spec;
-    let is_elsewhere = |lease: &Lease| lease.subnet != subnet.name || lease.network != subnet.network();
     let here = world.specs::<Lease>().filter(|row| subnet.cidr.contains(row.spec.address));
-    let mut moving: Vec<&Arc<Stored<Lease>>> = here.filter(|row| is_elsewhere(&row.spec)).collect();
+    let mut moving: Vec<&Arc<Stored<Lease>>> =
+        here.filter(|row| row.spec.subnet != subnet.name || row.spec.network != subnet.network()).collect();
     moving.sort_by_key(|row| Reverse(row.updated_at));
     let mut clients = HashSet::new();
     let mut gone = HashMap::new();
@@ -163,7 +176,7 @@ fn refused_beside_another_server(subnet: &Subnet) -> Vec<Problem> {
         ("/reservations_only", subnet.reservations_only),
         ("/authoritative", subnet.authoritative),
         ("/bootp", subnet.bootp),
-        ("/probe", subnet.probe != Probe::None),
+        ("/probe", subnet.probe != ProbeMode::None),
     ];
     let what = "a `proxy` subnet has its addresses and options from another DHCP server: leave this out, or \
                 use `managed`";
@@ -179,7 +192,7 @@ mod tests {
     use crate::houses::{Houses, testing};
     use crate::model::LeaseState;
     use crate::objects::patch::Patch;
-    use crate::objects::write::{Expected, Target};
+    use crate::objects::write::{ExpectedRevision, WriteTarget};
 
     async fn put(app: &Houses, (third, last): (u8, u8), subnet: &str, heard_at: Timestamp) {
         let lease = Lease {
@@ -199,7 +212,7 @@ mod tests {
     }
 
     async fn join(app: &Houses, subnet: &str) {
-        let target = Target { reference: subnet, expected: Expected::Any };
+        let target = WriteTarget { reference: subnet, expected: ExpectedRevision::Any };
         let patch = Patch::Merge(json!({"shared_network": "wire"}));
         app.objects.patch::<Subnet>(&testing::caller(), &target, &patch).await.unwrap();
     }
@@ -214,7 +227,7 @@ mod tests {
         assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
         let set =
             |value: serde_json::Value| Patch::Merge(json!({"shared_network": value, "mode": "managed"}));
-        let target = |reference| Target { reference, expected: Expected::Any };
+        let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
         app.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!("floor"))).await.unwrap();
         app.objects.create::<Subnet>(&caller, lab).await.unwrap();
         let leaves = app.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!(null))).await;

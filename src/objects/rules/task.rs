@@ -1,18 +1,19 @@
 //! Tasks: prerequisites without circles.
 
 use crate::model::{Problem, Task};
-use crate::objects::rules::{Change, Managed, graph};
+use crate::objects::rules::{NounRules, ProposedWrite, graph};
 
-impl Managed for Task {
-    fn refused(&self, change: &Change<'_, Self>) -> Vec<Problem> {
-        let before = |name: &str| match change.world.get::<Task>(name) {
+impl NounRules for Task {
+    fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
+        let circle = graph::circle(&self.name, &|name: &str| match change.world.get::<Task>(name) {
             _ if name == self.name => self.prerequisites.clone(),
             Some(task) => task.spec.prerequisites.clone(),
             None => Vec::new(),
-        };
-        let circle = graph::circle(&self.name, &before);
-        let problem = |way| Problem::new("/prerequisites", format!("tasks wait for each other: {way}"));
-        circle.map(problem).into_iter().collect()
+        });
+        circle
+            .map(|way| Problem::new("/prerequisites", format!("tasks wait for each other: {way}")))
+            .into_iter()
+            .collect()
     }
 
     fn required_params(&self) -> &[String] {

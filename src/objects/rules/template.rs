@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::kernel::{Read, Snapshot, TrackedWorld};
+use crate::kernel::{ChangesetRead, TableSnapshot, TrackedWorld};
 use crate::model::{Problem, Stored, Template, World};
-use crate::objects::rules::{Check, Managed, WriteCheck};
+use crate::objects::rules::{NounRules, RuleCheck, WriteCheck};
 use crate::render::{self, ProblemKind, RenderProblem};
 
-impl Managed for Template {
+impl NounRules for Template {
     /// What is wrong with the text itself. An include of a template that is not there yet only keeps it from
     /// being used.
     fn write_checks(
@@ -23,7 +23,7 @@ impl Managed for Template {
         })]
     }
 
-    fn read_checks(stored: &Arc<Stored<Self>>, world: &World) -> Vec<Check> {
+    fn read_checks(stored: &Arc<Stored<Self>>, world: &World) -> Vec<RuleCheck> {
         let (stored, known) = (Arc::clone(stored), TrackedWorld::untracked(world).snapshot());
         vec![Box::new(move || fault(&stored.spec, &known, &mut Vec::new()).map(shown).into_iter().collect())]
     }
@@ -35,7 +35,11 @@ fn shown(fault: RenderProblem) -> Problem {
 
 /// Compiles a template with those that it includes. Which of them it includes is found out when the world is
 /// let go.
-fn fault(template: &Template, known: &Snapshot<Template>, reads: &mut Vec<Read>) -> Option<RenderProblem> {
+fn fault(
+    template: &Template,
+    known: &TableSnapshot<Template>,
+    reads: &mut Vec<ChangesetRead>,
+) -> Option<RenderProblem> {
     let others = included(template, |name| known.get(name, reads));
     render::check(&template.name, &template.body, others)
 }

@@ -4,11 +4,11 @@
 use crate::kernel::TrackedWorld;
 use crate::kernel::scope::check_scope;
 use crate::model::{Problem, Stored, Token, World};
-use crate::objects::rules::{Change, Conflict, Managed};
+use crate::objects::rules::{Conflict, NounRules, ProposedWrite};
 
 /// How much is lost with a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reign {
+enum AdminLoss {
     /// It may not do everything.
     None,
     /// It may do everything, until it expires.
@@ -17,15 +17,15 @@ enum Reign {
     Lasts,
 }
 
-impl Managed for Token {
+impl NounRules for Token {
     const HIDDEN: &'static [&'static str] = &["sha256"];
 
-    fn refused(&self, _change: &Change<'_, Self>) -> Vec<Problem> {
+    fn refused(&self, _change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         let faults = self.scopes.iter().enumerate();
         faults.filter_map(|(i, scope)| check_scope(scope, &format!("/scopes/{i}"))).collect()
     }
 
-    fn conflict(&self, change: &Change<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
         refused(change.old?, Some(self), change.world).map(Conflict::plain)
     }
 
@@ -35,28 +35,32 @@ impl Managed for Token {
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let world = &TrackedWorld::untracked(world);
-        let ends = reign(&stored.spec) == Reign::Expires && heir(Reign::Lasts, (stored, world)).is_none();
+        let ends =
+            reign(&stored.spec) == AdminLoss::Expires && heir(AdminLoss::Lasts, (stored, world)).is_none();
         let what = "no token with the scope `*` is without an end: make one before the last of them expires, \
                     or only `metalwright tokens recover` on the server's host helps";
         ends.then(|| Problem::new("/expires_at", what)).into_iter().collect()
     }
 }
 
-fn reign(token: &Token) -> Reign {
+fn reign(token: &Token) -> AdminLoss {
     match (token.scopes.iter().any(|scope| scope == "*"), token.expires_at) {
-        (false, _) => Reign::None,
-        (true, Some(_)) => Reign::Expires,
-        (true, None) => Reign::Lasts,
+        (false, _) => AdminLoss::None,
+        (true, Some(_)) => AdminLoss::Expires,
+        (true, None) => AdminLoss::Lasts,
     }
 }
 
 /// What another token has to be where this one becomes less; nothing where it does not.
-fn needed(old: &Stored<Token>, next: Option<&Token>) -> Option<Reign> {
-    let (before, after) = (reign(&old.spec), next.map_or(Reign::None, reign));
+fn needed(old: &Stored<Token>, next: Option<&Token>) -> Option<AdminLoss> {
+    let (before, after) = (reign(&old.spec), next.map_or(AdminLoss::None, reign));
     (after < before).then_some(before)
 }
 
-fn heir<'a>(needed: Reign, (old, world): (&Stored<Token>, &TrackedWorld<'a>)) -> Option<&'a Stored<Token>> {
+fn heir<'a>(
+    needed: AdminLoss,
+    (old, world): (&Stored<Token>, &TrackedWorld<'a>),
+) -> Option<&'a Stored<Token>> {
     let mut others = world.specs::<Token>().filter(|token| token.key != old.key);
     others.find(|token| reign(&token.spec) >= needed).map(|token| &**token)
 }
@@ -68,7 +72,7 @@ fn refused(old: &Stored<Token>, next: Option<&Token>, world: &TrackedWorld<'_>) 
     }
     let name = &old.key;
     let last = match needed {
-        Reign::Lasts => "the last token with the scope `*` that does not expire",
+        AdminLoss::Lasts => "the last token with the scope `*` that does not expire",
         _ => "the last token with the scope `*`",
     };
     Some(format!(
@@ -87,10 +91,10 @@ mod tests {
     use crate::kernel::Error;
     use crate::model::Token;
     use crate::objects::patch::Patch;
-    use crate::objects::write::{Expected, Target};
+    use crate::objects::write::{ExpectedRevision, WriteTarget};
 
-    fn target(name: &str) -> Target<'_> {
-        Target { reference: name, expected: Expected::Any }
+    fn target(name: &str) -> WriteTarget<'_> {
+        WriteTarget { reference: name, expected: ExpectedRevision::Any }
     }
 
     async fn app(tokens: &[Value]) -> Arc<Houses> {

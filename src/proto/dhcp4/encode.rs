@@ -1,10 +1,10 @@
-//! The writer: a [`Packet`] to bytes that the oldest ROM and the strictest relay accept.
+//! The writer: a [`DhcpPacket`] to bytes that the oldest ROM and the strictest relay accept.
 //!
 //! Replies have 53 first and 82 last and verbatim, each code once, at least 300 bytes, and no more
 //! than the client takes (RFC 2131 2, RFC 3396, RFC 3046 2.2). Option 52 is never written: iPXE
 //! would read overloaded fields as names.
 
-use crate::proto::dhcp4::{Packet, codes};
+use crate::proto::dhcp4::{DhcpPacket, codes};
 
 /// BOOTP's message size (RFC 951 3); old relays and ROMs drop what is shorter.
 pub const REPLY_BYTES_MIN: usize = 300;
@@ -43,7 +43,7 @@ const ALWAYS: [u8; 3] = [codes::MESSAGE_TYPE, codes::SERVER_IDENTIFIER, codes::L
 
 /// A reply in bytes, and the options that did not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
+pub struct EncodedPacket {
     pub bytes: Vec<u8>,
     pub dropped: Vec<u8>,
 }
@@ -58,7 +58,7 @@ pub fn payload_bytes_max(max_message_bytes: Option<u16>, mtu: u32) -> usize {
 
 /// Writes a reply of at most `bytes_max` bytes, unless the relay's option 82 with what is always written
 /// needs more.
-pub fn encode_reply(reply: &Packet, bytes_max: usize) -> Encoded {
+pub fn encode_reply(reply: &DhcpPacket, bytes_max: usize) -> EncodedPacket {
     let relay = reply.options.get(codes::RELAY_AGENT).filter(|bytes| !bytes.is_empty());
     let mut bytes = header(reply);
     let reserved = relay.map_or(0, written_bytes) + 1;
@@ -75,11 +75,11 @@ pub fn encode_reply(reply: &Packet, bytes_max: usize) -> Encoded {
     }
     bytes.push(END);
     bytes.resize(bytes.len().max(REPLY_BYTES_MIN), 0);
-    Encoded { bytes, dropped }
+    EncodedPacket { bytes, dropped }
 }
 
 /// Writes a message with its options exactly as listed, repeats and all: what a client sends.
-pub fn encode_listed(message: &Packet) -> Vec<u8> {
+pub fn encode_listed(message: &DhcpPacket) -> Vec<u8> {
     let mut bytes = header(message);
     for (code, data) in message.options.iter() {
         write_option(&mut bytes, code, data);
@@ -89,19 +89,22 @@ pub fn encode_listed(message: &Packet) -> Vec<u8> {
     bytes
 }
 
-fn by_priority(reply: &Packet) -> Vec<(u8, &[u8])> {
-    let rank = |code: u8| PRIORITY.iter().position(|first| *first == code).unwrap_or(PRIORITY.len());
+fn by_priority(reply: &DhcpPacket) -> Vec<(u8, &[u8])> {
     let mut options: Vec<_> = reply
         .options
         .iter()
         .filter(|(code, _)| !matches!(*code, 0 | END | codes::OVERLOAD | codes::RELAY_AGENT))
         .collect();
-    options.sort_by_key(|(code, _)| (rank(*code), *code));
+    options.sort_by_key(|(code, _)| (option_rank(*code), *code));
     options.dedup_by_key(|(code, _)| *code);
     options
 }
 
-fn header(message: &Packet) -> Vec<u8> {
+fn option_rank(code: u8) -> usize {
+    PRIORITY.iter().position(|first| *first == code).unwrap_or(PRIORITY.len())
+}
+
+fn header(message: &DhcpPacket) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(REPLY_BYTES_MIN);
     bytes.extend([message.op, message.htype, message.hlen, message.hops]);
     bytes.extend(message.xid.to_be_bytes());
@@ -149,8 +152,8 @@ mod tests {
     use dhcproto::{Decodable, Decoder, v4};
     use proptest::prelude::*;
 
-    fn reply(options: &[(u8, Vec<u8>)]) -> Packet {
-        let mut reply = Packet { op: 2, ..Packet::default() };
+    fn reply(options: &[(u8, Vec<u8>)]) -> DhcpPacket {
+        let mut reply = DhcpPacket { op: 2, ..DhcpPacket::default() };
         options.iter().for_each(|(code, data)| reply.options.set(*code, data.clone()));
         reply
     }
@@ -179,7 +182,7 @@ mod tests {
     fn a_reply_too_large_loses_the_least_needed_options_and_never_82() {
         let agent = [vec![1, 200], vec![7; 200]].concat();
         let full = reply(&[(53, vec![2]), (200, vec![0; 200]), (67, vec![b'x'; 50]), (82, agent.clone())]);
-        let Encoded { bytes, dropped } = encode_reply(&full, 548);
+        let EncodedPacket { bytes, dropped } = encode_reply(&full, 548);
         assert_eq!(dropped, [200]);
         assert!(bytes.len() <= 548);
         assert_eq!(parse(&bytes).unwrap().options.get(82), Some(&agent[..]));
@@ -190,7 +193,7 @@ mod tests {
         let agent = [[vec![1, 255], vec![7; 255]].concat(), vec![2, 80], vec![7; 80]].concat();
         let needed = [(53, vec![2]), (54, vec![10, 0, 0, 1]), (51, vec![0, 0, 14, 16])];
         let full = reply(&[&needed[..], &[(200, vec![0; 20]), (82, agent.clone())]].concat());
-        let Encoded { bytes, dropped } = encode_reply(&full, 548);
+        let EncodedPacket { bytes, dropped } = encode_reply(&full, 548);
         assert_eq!((codes_on_the_wire(&bytes), dropped), (vec![53, 54, 51, 82, 82], vec![200]));
         assert_eq!(parse(&bytes).unwrap().options.get(82), Some(&agent[..]));
     }

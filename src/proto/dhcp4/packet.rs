@@ -10,7 +10,7 @@ const BROADCAST_FLAG: u16 = 0x8000;
 /// A message. `sname` and `file` end before their first NUL and are empty where option 52 says
 /// they hold options.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Packet {
+pub struct DhcpPacket {
     /// 1 from clients, 2 from servers.
     pub op: u8,
     /// Hardware type, 1 for Ethernet (RFC 1700).
@@ -29,23 +29,23 @@ pub struct Packet {
     pub chaddr: [u8; 16],
     pub sname: Vec<u8>,
     pub file: Vec<u8>,
-    pub options: Options,
+    pub options: DhcpOptions,
     /// What the reader had to step over; empty for a well-formed packet.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<PacketFault>,
 }
 
 /// Something wrong with a packet that did not stop the reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum PacketFault {
     #[error("option {code} cannot be {length} bytes long with this content")]
     BadOption { code: u8, length: usize },
     #[error("option {code} runs past the end of its field")]
     Truncated { code: u8 },
 }
 
-impl Default for Packet {
+impl Default for DhcpPacket {
     fn default() -> Self {
-        Packet {
+        DhcpPacket {
             op: 1,
             htype: 1,
             hlen: 6,
@@ -60,13 +60,13 @@ impl Default for Packet {
             chaddr: [0; 16],
             sname: Vec::new(),
             file: Vec::new(),
-            options: Options::default(),
+            options: DhcpOptions::default(),
             faults: Vec::new(),
         }
     }
 }
 
-impl Packet {
+impl DhcpPacket {
     /// The client's hardware address: `hlen` bytes of `chaddr`.
     pub fn hardware_address(&self) -> &[u8] {
         self.chaddr.get(..usize::from(self.hlen)).unwrap_or(&self.chaddr)
@@ -89,8 +89,10 @@ impl Packet {
     /// Whether option `code` was there but could not be read. Asked of the bytes and not of
     /// `faults`, which is bounded.
     pub fn has_fault(&self, code: u8) -> bool {
-        let bad = |data| codes::by_code(code).is_some_and(|row| !row.kind.accepts(data));
-        self.options.get(code).is_some_and(bad) || self.faults.contains(&Fault::Truncated { code })
+        self.options
+            .get(code)
+            .is_some_and(|data| codes::by_code(code).is_some_and(|row| !row.kind.accepts(data)))
+            || self.faults.contains(&PacketFault::Truncated { code })
     }
 
     /// Option 53. `None` is BOOTP, or a 53 that could not be read.
@@ -209,9 +211,9 @@ fn sub_fields(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The options of a message, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options(Vec<(u8, Vec<u8>)>);
+pub struct DhcpOptions(Vec<(u8, Vec<u8>)>);
 
-impl Options {
+impl DhcpOptions {
     pub fn get(&self, code: u8) -> Option<&[u8]> {
         self.0.iter().find(|(found, _)| *found == code).map(|(_, data)| data.as_slice())
     }

@@ -1,11 +1,11 @@
-//! The tolerant reader: a datagram to a [`Packet`], or why it cannot be one.
+//! The tolerant reader: a datagram to a [`DhcpPacket`], or why it cannot be one.
 //!
 //! Bad options are recorded and stepped over; repeated ones are joined in order of appearance and
 //! option 52 is honoured (RFC 3396, RFC 2132 9.3).
 
 use std::net::Ipv4Addr;
 
-use crate::proto::dhcp4::{Fault, Options, Packet, codes};
+use crate::proto::dhcp4::{DhcpOptions, DhcpPacket, PacketFault, codes};
 
 /// The most bytes of a datagram that are looked at; larger ones are dropped.
 pub const DATAGRAM_BYTES_MAX: usize = 4096;
@@ -19,7 +19,7 @@ const END: u8 = 255;
 
 /// Why a datagram is not a DHCP message. It is to be counted and dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedPacket {
     #[error("{0} bytes are fewer than the 240 of the smallest DHCP message")]
     Short(usize),
     #[error("{0} bytes are more than the {DATAGRAM_BYTES_MAX} that are read")]
@@ -33,22 +33,22 @@ pub enum Malformed {
 }
 
 /// Reads a datagram in either direction; whether a reply is welcome is the caller's business.
-pub fn parse(datagram: &[u8]) -> Result<Packet, Malformed> {
+pub fn parse(datagram: &[u8]) -> Result<DhcpPacket, MalformedPacket> {
     if datagram.len() > DATAGRAM_BYTES_MAX {
-        return Err(Malformed::Long(datagram.len()));
+        return Err(MalformedPacket::Long(datagram.len()));
     }
-    let short = Malformed::Short(datagram.len());
+    let short = MalformedPacket::Short(datagram.len());
     let (header, rest) = datagram.split_first_chunk::<HEADER_BYTES>().ok_or(short)?;
     let (magic, field) = rest.split_first_chunk::<4>().ok_or(short)?;
     let mut packet = read_header(header);
     if !matches!(packet.op, 1 | 2) {
-        return Err(Malformed::Op(packet.op));
+        return Err(MalformedPacket::Op(packet.op));
     }
     if packet.hlen > 16 {
-        return Err(Malformed::HardwareLength(packet.hlen));
+        return Err(MalformedPacket::HardwareLength(packet.hlen));
     }
     if *magic != MAGIC {
-        return Err(Malformed::Magic);
+        return Err(MalformedPacket::Magic);
     }
     read_field(&mut packet, field);
     read_overloaded(&mut packet, header);
@@ -56,10 +56,10 @@ pub fn parse(datagram: &[u8]) -> Result<Packet, Malformed> {
     Ok(packet)
 }
 
-fn read_header(header: &[u8; HEADER_BYTES]) -> Packet {
-    let mut at = Cursor { bytes: header };
+fn read_header(header: &[u8; HEADER_BYTES]) -> DhcpPacket {
+    let mut at = ByteCursor { bytes: header };
     let [op, htype, hlen, hops] = at.take();
-    Packet {
+    DhcpPacket {
         op,
         htype,
         hlen,
@@ -74,17 +74,17 @@ fn read_header(header: &[u8; HEADER_BYTES]) -> Packet {
         chaddr: at.take(),
         sname: before_nul(&at.take::<64>()),
         file: before_nul(&at.take::<128>()),
-        options: Options::default(),
+        options: DhcpOptions::default(),
         faults: Vec::new(),
     }
 }
 
 /// Takes fixed-size pieces; past the end they are zeros.
-struct Cursor<'a> {
+struct ByteCursor<'a> {
     bytes: &'a [u8],
 }
 
-impl Cursor<'_> {
+impl ByteCursor<'_> {
     fn take<const N: usize>(&mut self) -> [u8; N] {
         match self.bytes.split_first_chunk::<N>() {
             Some((piece, rest)) => {
@@ -101,7 +101,7 @@ fn before_nul(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Reads one field of options up to its END. A missing END is forgiven.
-fn read_field(packet: &mut Packet, mut field: &[u8]) {
+fn read_field(packet: &mut DhcpPacket, mut field: &[u8]) {
     while let [code, after @ ..] = field {
         match *code {
             PAD => field = after,
@@ -111,7 +111,7 @@ fn read_field(packet: &mut Packet, mut field: &[u8]) {
                     .split_first()
                     .and_then(|(length, rest)| rest.split_at_checked(usize::from(*length)));
                 let Some((data, rest)) = value else {
-                    packet.faults.push(Fault::Truncated { code });
+                    packet.faults.push(PacketFault::Truncated { code });
                     return;
                 };
                 packet.options.join(code, data);
@@ -122,10 +122,10 @@ fn read_field(packet: &mut Packet, mut field: &[u8]) {
 }
 
 /// RFC 2132 9.3: 1 is `file`, 2 is `sname`, 3 both; RFC 3396 5 reads `file` before `sname`.
-fn read_overloaded(packet: &mut Packet, header: &[u8; HEADER_BYTES]) {
+fn read_overloaded(packet: &mut DhcpPacket, header: &[u8; HEADER_BYTES]) {
     let Some([overload @ 1..=3]) = packet.options.get(codes::OVERLOAD) else { return };
     let overload = *overload;
-    let mut at = Cursor { bytes: header };
+    let mut at = ByteCursor { bytes: header };
     at.take::<44>();
     let (sname, file) = (at.take::<64>(), at.take::<128>());
     if overload & 1 != 0 {
@@ -138,12 +138,12 @@ fn read_overloaded(packet: &mut Packet, header: &[u8; HEADER_BYTES]) {
     }
 }
 
-fn record_bad_values(packet: &mut Packet) {
-    let bad: Vec<Fault> = packet
+fn record_bad_values(packet: &mut DhcpPacket) {
+    let bad: Vec<PacketFault> = packet
         .options
         .iter()
         .filter(|(code, data)| codes::by_code(*code).is_some_and(|row| !row.kind.accepts(data)))
-        .map(|(code, data)| Fault::BadOption { code, length: data.len() })
+        .map(|(code, data)| PacketFault::BadOption { code, length: data.len() })
         .take(FAULTS_MAX)
         .collect();
     packet.faults.extend(bad);
@@ -167,19 +167,19 @@ mod tests {
     fn datagrams_that_are_no_dhcp_are_refused_with_the_reason() {
         let good = datagram(&[53, 1, 1, 255]);
         assert!(parse(&good).is_ok());
-        assert_eq!(parse(&[]), Err(Malformed::Short(0)));
-        assert_eq!(parse(&good[..235]), Err(Malformed::Short(235)));
+        assert_eq!(parse(&[]), Err(MalformedPacket::Short(0)));
+        assert_eq!(parse(&good[..235]), Err(MalformedPacket::Short(235)));
         for hlen in [17, 255] {
             let mut bad = good.clone();
             bad[2] = hlen;
-            assert_eq!(parse(&bad), Err(Malformed::HardwareLength(hlen)));
+            assert_eq!(parse(&bad), Err(MalformedPacket::HardwareLength(hlen)));
         }
         let mut bad = good.clone();
         bad[236] = 0;
-        assert_eq!(parse(&bad), Err(Malformed::Magic));
+        assert_eq!(parse(&bad), Err(MalformedPacket::Magic));
         let mut bad = good;
         bad[0] = 3;
-        assert_eq!(parse(&bad), Err(Malformed::Op(3)));
+        assert_eq!(parse(&bad), Err(MalformedPacket::Op(3)));
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
     fn a_truncated_tail_keeps_what_came_before() {
         let packet = parse(&datagram(&[53, 1, 1, 60, 9, b'P'])).unwrap();
         assert_eq!(packet.message_type(), Some(MessageType::Discover));
-        assert_eq!(packet.faults, [Fault::Truncated { code: 60 }]);
+        assert_eq!(packet.faults, [PacketFault::Truncated { code: 60 }]);
     }
 
     #[test]

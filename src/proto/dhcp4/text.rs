@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use crate::model::hex;
 use crate::model::parse_hex;
-use crate::proto::dhcp4::{Kind, Packet, codes};
+use crate::proto::dhcp4::{DhcpPacket, ValueType, codes};
 
 /// The line that could not be understood, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +19,7 @@ pub struct TextError {
 }
 
 /// A packet as text; [`from_text`] reads it back.
-pub fn to_text(packet: &Packet) -> String {
+pub fn to_text(packet: &DhcpPacket) -> String {
     let mut text = String::new();
     let mut line = |key: &str, value: &dyn Display| {
         // Writing to a string cannot fail.
@@ -69,8 +69,8 @@ pub fn to_text(packet: &Packet) -> String {
 
 /// Reads what [`to_text`] writes. `hlen` defaults to the length of `chaddr`; options may repeat
 /// and keep their order.
-pub fn from_text(text: &str) -> Result<Packet, TextError> {
-    let mut packet = Packet::default();
+pub fn from_text(text: &str) -> Result<DhcpPacket, TextError> {
+    let mut packet = DhcpPacket::default();
     for (at, line) in text.lines().enumerate() {
         let fail = |reason: String| TextError { line: at + 1, reason };
         let words = words(line).map_err(fail)?;
@@ -83,25 +83,21 @@ pub fn from_text(text: &str) -> Result<Packet, TextError> {
     Ok(packet)
 }
 
-fn read_line(packet: &mut Packet, key: &str, values: &[&[u8]]) -> Result<(), String> {
-    let one = || match values {
-        [value] => Ok(*value),
-        _ => Err(format!("takes one value, not {}", values.len())),
-    };
+fn read_line(packet: &mut DhcpPacket, key: &str, values: &[&[u8]]) -> Result<(), String> {
     match key {
-        "op" => packet.op = if one()? == b"reply" { 2 } else { 1 },
-        "xid" => packet.xid = number(one()?)?,
-        "htype" => packet.htype = number(one()?)?,
-        "hlen" => packet.hlen = number(one()?)?,
-        "hops" => packet.hops = number(one()?)?,
-        "secs" => packet.secs = number(one()?)?,
-        "flags" => packet.flags = number(one()?)?,
-        "ciaddr" => packet.ciaddr = address(one()?)?,
-        "yiaddr" => packet.yiaddr = address(one()?)?,
-        "siaddr" => packet.siaddr = address(one()?)?,
-        "giaddr" => packet.giaddr = address(one()?)?,
-        "sname" => packet.sname = one()?.to_vec(),
-        "file" => packet.file = one()?.to_vec(),
+        "op" => packet.op = if single_value(values)? == b"reply" { 2 } else { 1 },
+        "xid" => packet.xid = number(single_value(values)?)?,
+        "htype" => packet.htype = number(single_value(values)?)?,
+        "hlen" => packet.hlen = number(single_value(values)?)?,
+        "hops" => packet.hops = number(single_value(values)?)?,
+        "secs" => packet.secs = number(single_value(values)?)?,
+        "flags" => packet.flags = number(single_value(values)?)?,
+        "ciaddr" => packet.ciaddr = address(single_value(values)?)?,
+        "yiaddr" => packet.yiaddr = address(single_value(values)?)?,
+        "siaddr" => packet.siaddr = address(single_value(values)?)?,
+        "giaddr" => packet.giaddr = address(single_value(values)?)?,
+        "sname" => packet.sname = single_value(values)?.to_vec(),
+        "file" => packet.file = single_value(values)?.to_vec(),
         "chaddr" => read_chaddr(packet, values)?,
         _ => {
             let (code, data) = read_option(key, values)?;
@@ -111,7 +107,14 @@ fn read_line(packet: &mut Packet, key: &str, values: &[&[u8]]) -> Result<(), Str
     Ok(())
 }
 
-fn read_chaddr(packet: &mut Packet, values: &[&[u8]]) -> Result<(), String> {
+fn single_value<'a>(values: &[&'a [u8]]) -> Result<&'a [u8], String> {
+    match values {
+        [value] => Ok(*value),
+        _ => Err(format!("takes one value, not {}", values.len())),
+    }
+}
+
+fn read_chaddr(packet: &mut DhcpPacket, values: &[&[u8]]) -> Result<(), String> {
     let bytes = match values {
         [] => Vec::new(),
         [value] => parse_hex(&String::from_utf8_lossy(value)).ok_or("is not hex")?,
@@ -130,7 +133,7 @@ fn read_option(key: &str, values: &[&[u8]]) -> Result<(u8, Vec<u8>), String> {
         return Ok((number(code)?, parse_hex(&data).ok_or("is not hex")?));
     }
     let row = codes::by_name(key).ok_or("is no field and no option")?;
-    if let (Kind::Text | Kind::Opaque, [value]) = (row.kind, values) {
+    if let (ValueType::Text | ValueType::Opaque, [value]) = (row.kind, values) {
         return Ok((row.code, value.to_vec()));
     }
     let words: Vec<String> = values.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
@@ -141,7 +144,7 @@ fn read_option(key: &str, values: &[&[u8]]) -> Result<(u8, Vec<u8>), String> {
 
 fn show_option(code: u8, data: &[u8]) -> (String, String) {
     let named = codes::by_code(code).and_then(|row| match row.kind {
-        Kind::Text | Kind::Opaque => Some((row.name, quote(data))),
+        ValueType::Text | ValueType::Opaque => Some((row.name, quote(data))),
         kind => Some((row.name, kind.decode(data)?.join(" "))),
     });
     match named {
@@ -156,7 +159,7 @@ fn reads_back(line: &str, data: &[u8]) -> bool {
 }
 
 /// `chaddr` bytes to show: those that count, and any stray ones behind them.
-fn used_bytes(packet: &Packet) -> usize {
+fn used_bytes(packet: &DhcpPacket) -> usize {
     let last = packet.chaddr.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
     last.max(usize::from(packet.hlen).min(16))
 }

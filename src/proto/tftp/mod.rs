@@ -14,10 +14,10 @@ pub mod patience;
 pub mod rollover;
 pub mod transfer;
 
-pub use options::{Limits, Offer, Terms, negotiate};
-pub use packet::{ErrorCode, Mode, OptionField, Packet, ParseError, Request};
-pub use rollover::Rollover;
-pub use transfer::{Ended, Heard, Span, Transfer, Transmit};
+pub use options::{ServerOffer, TransferLimits, TransferTerms, negotiate};
+pub use packet::{ErrorCode, OptionField, ParseError, TftpPacket, TftpRequest, TransferMode};
+pub use rollover::BlockRollover;
+pub use transfer::{BlockSpan, PacketEffect, Transfer, TransferEnd, TransmitOrder};
 
 #[cfg(test)]
 mod pair;

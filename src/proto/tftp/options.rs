@@ -3,8 +3,8 @@
 //! The answer lists only options the client asked for, in its order and its spelling, with values never above
 //! the asked ones. Unknown and malformed options are left out, which refuses them (RFC 2347).
 
-use crate::proto::tftp::packet::{Mode, OptionField};
-use crate::proto::tftp::rollover::Rollover;
+use crate::proto::tftp::packet::{OptionField, TransferMode};
+use crate::proto::tftp::rollover::BlockRollover;
 use std::time::Duration;
 
 /// Block size of a transfer that asked for none (RFC 1350).
@@ -21,24 +21,24 @@ const HEADER_BYTES: u32 = 20 + 8 + 4;
 
 /// What the server allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct TransferLimits {
     pub block_bytes_max: u16,
     pub window_blocks_max: u16,
     /// What follows block 65535 where the client does not say.
-    pub rollover: Rollover,
+    pub rollover: BlockRollover,
 }
 
-impl Default for Limits {
+impl Default for TransferLimits {
     fn default() -> Self {
         Self {
             block_bytes_max: BLOCK_BYTES_ETHERNET,
             window_blocks_max: WINDOW_BLOCKS_MAX,
-            rollover: Rollover::default(),
+            rollover: BlockRollover::default(),
         }
     }
 }
 
-impl Limits {
+impl TransferLimits {
     /// The same limits with blocks that fit a link of `mtu` bytes.
     pub fn within_mtu(self, mtu: u32) -> Self {
         let fitting = u16::try_from(mtu.saturating_sub(HEADER_BYTES)).unwrap_or(u16::MAX);
@@ -54,32 +54,32 @@ impl Limits {
 
 /// What the server can say about the file that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Offer {
-    pub limits: Limits,
-    pub mode: Mode,
+pub struct ServerOffer {
+    pub limits: TransferLimits,
+    pub mode: TransferMode,
     /// Length of the body on the wire, in bytes.
     pub body_bytes: u64,
 }
 
 /// An option that was granted: the name as the client spelled it, and the value answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Granted {
+pub struct GrantedOption {
     pub name: String,
     pub value: u64,
 }
 
 /// The terms of a transfer. With nothing granted there is no OACK and the first packet is DATA 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
+pub struct TransferTerms {
     pub block_bytes: u16,
     pub window_blocks: u16,
     /// The interval between retransmissions where the client set one (RFC 2349).
     pub retry: Option<Duration>,
-    pub rollover: Rollover,
-    pub granted: Vec<Granted>,
+    pub rollover: BlockRollover,
+    pub granted: Vec<GrantedOption>,
 }
 
-impl Terms {
+impl TransferTerms {
     /// The options of the OACK, values as text.
     pub fn granted_values(&self) -> Vec<String> {
         self.granted.iter().map(|granted| granted.value.to_string()).collect()
@@ -87,8 +87,8 @@ impl Terms {
 }
 
 /// Decides the terms for the options of a request. An option that is named twice counts once.
-pub fn negotiate(options: &[OptionField<'_>], offer: &Offer) -> Terms {
-    let mut terms = Terms {
+pub fn negotiate(options: &[OptionField<'_>], offer: &ServerOffer) -> TransferTerms {
+    let mut terms = TransferTerms {
         block_bytes: BLOCK_BYTES_DEFAULT,
         window_blocks: 1,
         retry: None,
@@ -100,14 +100,14 @@ pub fn negotiate(options: &[OptionField<'_>], offer: &Offer) -> Terms {
             continue;
         }
         if let Some(value) = grant(option, offer, &mut terms) {
-            terms.granted.push(Granted { name: option.name.to_owned(), value });
+            terms.granted.push(GrantedOption { name: option.name.to_owned(), value });
         }
     }
     terms
 }
 
 /// The value granted for one option, noted in `terms`; none refuses it.
-fn grant(option: &OptionField<'_>, offer: &Offer, terms: &mut Terms) -> Option<u64> {
+fn grant(option: &OptionField<'_>, offer: &ServerOffer, terms: &mut TransferTerms) -> Option<u64> {
     let asked = decimal(option.value)?;
     match option.name.to_ascii_lowercase().as_str() {
         "blksize" => {
@@ -118,7 +118,7 @@ fn grant(option: &OptionField<'_>, offer: &Offer, terms: &mut Terms) -> Option<u
             Some(terms.block_bytes.into())
         }
         // The length in netascii is not the length of the file (RFC 2349 gives octets): leave it out.
-        "tsize" => (offer.mode == Mode::Octet).then_some(offer.body_bytes),
+        "tsize" => (offer.mode == TransferMode::Octet).then_some(offer.body_bytes),
         "timeout" => {
             let seconds = u8::try_from(asked).ok().filter(|seconds| *seconds > 0)?;
             terms.retry = Some(Duration::from_secs(seconds.into()));
@@ -132,8 +132,8 @@ fn grant(option: &OptionField<'_>, offer: &Offer, terms: &mut Terms) -> Option<u
         // Not in an RFC; tftp-hpa and others have it with this meaning.
         "rollover" => {
             terms.rollover = match asked {
-                0 => Rollover::Zero,
-                1 => Rollover::One,
+                0 => BlockRollover::Zero,
+                1 => BlockRollover::One,
                 _ => return None,
             };
             Some(asked)
@@ -152,10 +152,10 @@ fn decimal(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn terms(options: &[(&str, &str)], mtu: u32) -> Terms {
+    fn terms(options: &[(&str, &str)], mtu: u32) -> TransferTerms {
         let fields: Vec<_> = options.iter().map(|(name, value)| OptionField { name, value }).collect();
-        let limits = Limits::default().within_mtu(mtu);
-        negotiate(&fields, &Offer { limits, mode: Mode::Octet, body_bytes: 1000 })
+        let limits = TransferLimits::default().within_mtu(mtu);
+        negotiate(&fields, &ServerOffer { limits, mode: TransferMode::Octet, body_bytes: 1000 })
     }
 
     fn granted(options: &[(&str, &str)]) -> Vec<(String, u64)> {
@@ -187,9 +187,10 @@ mod tests {
 
     #[test]
     fn vector_75_a_jumbo_link_grants_at_most_its_mtu_less_headers() {
-        let limits = Limits { block_bytes_max: BLOCK_BYTES_MAX, ..Limits::default() }.within_mtu(9000);
+        let limits =
+            TransferLimits { block_bytes_max: BLOCK_BYTES_MAX, ..TransferLimits::default() }.within_mtu(9000);
         let asked = [OptionField { name: "blksize", value: "65464" }];
-        let terms = negotiate(&asked, &Offer { limits, mode: Mode::Octet, body_bytes: 0 });
+        let terms = negotiate(&asked, &ServerOffer { limits, mode: TransferMode::Octet, body_bytes: 0 });
         assert_eq!(terms.block_bytes, 8968);
     }
 
@@ -209,7 +210,8 @@ mod tests {
     #[test]
     fn vector_85_netascii_has_no_tsize() {
         let asked = [OptionField { name: "tsize", value: "0" }];
-        let offer = Offer { limits: Limits::default(), mode: Mode::Netascii, body_bytes: 5 };
+        let offer =
+            ServerOffer { limits: TransferLimits::default(), mode: TransferMode::Netascii, body_bytes: 5 };
         assert!(negotiate(&asked, &offer).granted.is_empty());
     }
 
@@ -222,9 +224,9 @@ mod tests {
 
     #[test]
     fn a_client_may_say_what_follows_block_65535() {
-        assert_eq!(terms(&[], 1500).rollover, Rollover::Zero);
+        assert_eq!(terms(&[], 1500).rollover, BlockRollover::Zero);
         let asked = terms(&[("rollover", "1")], 1500);
-        assert_eq!((asked.rollover, asked.granted.len()), (Rollover::One, 1));
+        assert_eq!((asked.rollover, asked.granted.len()), (BlockRollover::One, 1));
         assert_eq!(terms(&[("rollover", "2")], 1500).granted, []);
     }
 

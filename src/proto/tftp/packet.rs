@@ -37,7 +37,7 @@ impl ErrorCode {
 
 /// How the file is to be put on the wire. Mode `mail` is refused while parsing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub enum TransferMode {
     Octet,
     Netascii,
 }
@@ -51,17 +51,17 @@ pub struct OptionField<'a> {
 
 /// A read or write request. `path` is not normalised: at most `PATH_BYTES_MAX` bytes, UTF-8, no NUL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request<'a> {
+pub struct TftpRequest<'a> {
     pub path: &'a str,
-    pub mode: Mode,
+    pub mode: TransferMode,
     pub options: Vec<OptionField<'a>>,
 }
 
 /// Any TFTP packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Packet<'a> {
-    Read(Request<'a>),
-    Write(Request<'a>),
+pub enum TftpPacket<'a> {
+    Read(TftpRequest<'a>),
+    Write(TftpRequest<'a>),
     Data { block: u16, payload: &'a [u8] },
     Ack { block: u16 },
     Error { code: ErrorCode, message: Cow<'a, str> },
@@ -100,22 +100,22 @@ impl ParseError {
 }
 
 /// Reads one datagram.
-pub fn parse(bytes: &[u8]) -> Result<Packet<'_>, ParseError> {
+pub fn parse(bytes: &[u8]) -> Result<TftpPacket<'_>, ParseError> {
     let short = ParseError::Short(bytes.len());
     let (opcode, rest) = take_u16(bytes).ok_or(short)?;
     match opcode {
-        READ => parse_request(rest).map(Packet::Read),
-        WRITE => parse_request(rest).map(Packet::Write),
-        DATA => take_u16(rest).map(|(block, payload)| Packet::Data { block, payload }).ok_or(short),
+        READ => parse_request(rest).map(TftpPacket::Read),
+        WRITE => parse_request(rest).map(TftpPacket::Write),
+        DATA => take_u16(rest).map(|(block, payload)| TftpPacket::Data { block, payload }).ok_or(short),
         // Bytes after the block number are padding of the link layer.
-        ACK => take_u16(rest).map(|(block, _)| Packet::Ack { block }).ok_or(short),
+        ACK => take_u16(rest).map(|(block, _)| TftpPacket::Ack { block }).ok_or(short),
         ERROR => take_u16(rest).map(|(code, text)| parse_error(code, text)).ok_or(short),
-        OPTIONS_ACK => Ok(Packet::OptionsAck(parse_options(rest))),
+        OPTIONS_ACK => Ok(TftpPacket::OptionsAck(parse_options(rest))),
         other => Err(ParseError::Opcode(other)),
     }
 }
 
-impl Packet<'_> {
+impl TftpPacket<'_> {
     /// Appends the packet to `out` in wire form.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -141,7 +141,7 @@ impl Packet<'_> {
     /// An ERROR packet in wire form.
     pub fn error_bytes(code: ErrorCode, message: &str) -> Vec<u8> {
         let mut out = Vec::with_capacity(DATA_HEADER_BYTES + message.len() + 1);
-        Packet::Error { code, message: message.into() }.encode(&mut out);
+        TftpPacket::Error { code, message: message.into() }.encode(&mut out);
         out
     }
 }
@@ -152,7 +152,7 @@ pub fn data_header(block: u16) -> [u8; DATA_HEADER_BYTES] {
     [0, DATA as u8, high, low]
 }
 
-fn parse_request(rest: &[u8]) -> Result<Request<'_>, ParseError> {
+fn parse_request(rest: &[u8]) -> Result<TftpRequest<'_>, ParseError> {
     let (path, rest) = take_string(rest).ok_or(ParseError::PathMissing)?;
     if path.is_empty() {
         return Err(ParseError::PathMissing);
@@ -163,11 +163,11 @@ fn parse_request(rest: &[u8]) -> Result<Request<'_>, ParseError> {
     let path = std::str::from_utf8(path).map_err(|_| ParseError::PathNotText)?;
     let (mode, rest) = take_string(rest).ok_or(ParseError::Mode)?;
     let mode = match mode {
-        name if name.eq_ignore_ascii_case(b"octet") => Mode::Octet,
-        name if name.eq_ignore_ascii_case(b"netascii") => Mode::Netascii,
+        name if name.eq_ignore_ascii_case(b"octet") => TransferMode::Octet,
+        name if name.eq_ignore_ascii_case(b"netascii") => TransferMode::Netascii,
         _ => return Err(ParseError::Mode),
     };
-    Ok(Request { path, mode, options: parse_options(rest) })
+    Ok(TftpRequest { path, mode, options: parse_options(rest) })
 }
 
 /// Name and value pairs until the bytes or the bound run out; a pair that is not text is passed over, and an
@@ -188,16 +188,16 @@ fn parse_options(mut rest: &[u8]) -> Vec<OptionField<'_>> {
     options
 }
 
-fn parse_error(code: u16, text: &[u8]) -> Packet<'_> {
+fn parse_error(code: u16, text: &[u8]) -> TftpPacket<'_> {
     let text = take_string(text).map_or(text, |(text, _)| text);
     let text = text.get(..MESSAGE_BYTES_MAX).unwrap_or(text);
-    Packet::Error { code: ErrorCode(code), message: String::from_utf8_lossy(text) }
+    TftpPacket::Error { code: ErrorCode(code), message: String::from_utf8_lossy(text) }
 }
 
-fn encode_request(opcode: u16, request: &Request<'_>, out: &mut Vec<u8>) {
+fn encode_request(opcode: u16, request: &TftpRequest<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&opcode.to_be_bytes());
     put_string(out, request.path);
-    put_string(out, if request.mode == Mode::Octet { "octet" } else { "netascii" });
+    put_string(out, if request.mode == TransferMode::Octet { "octet" } else { "netascii" });
     request.options.iter().for_each(|option| encode_option(option, out));
 }
 
@@ -234,9 +234,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(bytes: &[u8]) -> Request<'_> {
+    fn read(bytes: &[u8]) -> TftpRequest<'_> {
         match parse(bytes) {
-            Ok(Packet::Read(request)) => request,
+            Ok(TftpPacket::Read(request)) => request,
             other => panic!("not a read request: {other:?}"),
         }
     }
@@ -244,17 +244,17 @@ mod tests {
     #[test]
     fn a_request_gives_path_mode_and_options_in_order() {
         let request = read(b"\0\x01a/b.efi\0OcTeT\0tsize\x000\0BLKSIZE\x001468\0");
-        assert_eq!((request.path, request.mode), ("a/b.efi", Mode::Octet));
+        assert_eq!((request.path, request.mode), ("a/b.efi", TransferMode::Octet));
         let names: Vec<_> = request.options.iter().map(|option| (option.name, option.value)).collect();
         assert_eq!(names, [("tsize", "0"), ("BLKSIZE", "1468")]);
     }
 
     #[test]
     fn a_missing_last_nul_and_padding_are_tolerated() {
-        assert_eq!(read(b"\0\x01a\0octet").mode, Mode::Octet);
+        assert_eq!(read(b"\0\x01a\0octet").mode, TransferMode::Octet);
         assert_eq!(read(b"\0\x01a\0octet\0blksize\x001024").options[0].value, "1024");
         assert!(read(b"\0\x01a\0octet\0\0\0\0\0").options.is_empty());
-        assert_eq!(parse(b"\0\x04\0\x07\0\0\0"), Ok(Packet::Ack { block: 7 }));
+        assert_eq!(parse(b"\0\x04\0\x07\0\0\0"), Ok(TftpPacket::Ack { block: 7 }));
     }
 
     #[test]
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn an_error_message_keeps_its_bound_and_its_nul() {
-        let bytes = Packet::error_bytes(ErrorCode::OTHER, &"x".repeat(1000));
+        let bytes = TftpPacket::error_bytes(ErrorCode::OTHER, &"x".repeat(1000));
         assert_eq!(bytes.len(), DATA_HEADER_BYTES + MESSAGE_BYTES_MAX + 1);
         assert_eq!(bytes.last(), Some(&0));
     }
@@ -321,7 +321,7 @@ mod tests {
         ) {
             let options: Vec<_> =
                 options.iter().map(|(name, value)| OptionField { name, value }).collect();
-            let packet = Packet::Read(Request { path: &path, mode: Mode::Netascii, options });
+            let packet = TftpPacket::Read(TftpRequest { path: &path, mode: TransferMode::Netascii, options });
             let mut out = Vec::new();
             packet.encode(&mut out);
             prop_assert_eq!(parse(&out), Ok(packet));

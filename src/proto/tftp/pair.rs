@@ -11,7 +11,7 @@ const STEPS_MAX: usize = 400_000;
 
 /// What the link does to packets, in percent, with a fixed seed.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Weather {
+pub struct LinkConditions {
     pub seed: u64,
     pub lost: u64,
     pub doubled: u64,
@@ -27,21 +27,21 @@ pub struct Weather {
 
 /// A client after RFC 7440: it counts the blocks of a window, and answers what it did not expect with
 /// the last block it has.
-pub struct Client {
+pub struct PairClient {
     window: u16,
     block_bytes: usize,
-    rollover: Rollover,
+    rollover: BlockRollover,
     got: u64,
     counted: u16,
     pub body: Vec<u8>,
     pub done: bool,
 }
 
-pub struct Pair {
+pub struct TransferPair {
     pub now: Duration,
     pub server: Transfer,
-    pub client: Client,
-    weather: Weather,
+    pub client: PairClient,
+    weather: LinkConditions,
     file: Vec<u8>,
     /// (arrival, serial) -> (towards the client, bytes)
     link: BTreeMap<(Duration, u64), (bool, Vec<u8>)>,
@@ -56,10 +56,10 @@ pub struct Pair {
     client_deadline: Duration,
 }
 
-impl Pair {
-    pub fn new(file: Vec<u8>, options: &[(&str, &str)], weather: Weather) -> Self {
+impl TransferPair {
+    pub fn new(file: Vec<u8>, options: &[(&str, &str)], weather: LinkConditions) -> Self {
         let terms = terms(options, file.len());
-        let client = Client {
+        let client = PairClient {
             window: terms.window_blocks,
             block_bytes: terms.block_bytes.into(),
             rollover: terms.rollover,
@@ -149,12 +149,12 @@ impl Pair {
             let now = self.clock();
             let Some(transmit) = self.server.poll_transmit(now) else { return };
             match transmit {
-                Transmit::OptionsAck => {
+                TransmitOrder::OptionsAck => {
                     let mut out = Vec::new();
                     self.server.frame_options(&mut out);
                     self.put(true, out);
                 }
-                Transmit::Data(span) => {
+                TransmitOrder::Data(span) => {
                     let start = span.offset as usize;
                     let body = &self.file[start..start + span.body_bytes];
                     let mut blocks = body.chunks(span.block_bytes.into());
@@ -195,11 +195,11 @@ impl Pair {
     }
 }
 
-impl Client {
-    fn take(&mut self, packet: &Packet<'_>) -> Option<Vec<u8>> {
+impl PairClient {
+    fn take(&mut self, packet: &TftpPacket<'_>) -> Option<Vec<u8>> {
         match packet {
-            Packet::OptionsAck(_) => (self.got == 0).then(|| self.ack()),
-            Packet::Data { block, payload } => self.take_data(*block, payload),
+            TftpPacket::OptionsAck(_) => (self.got == 0).then(|| self.ack()),
+            TftpPacket::Data { block, payload } => self.take_data(*block, payload),
             other => panic!("a server does not send {other:?}"),
         }
     }
@@ -222,7 +222,7 @@ impl Client {
 
     fn ack(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        Packet::Ack { block: self.rollover.on_wire(self.got) }.encode(&mut out);
+        TftpPacket::Ack { block: self.rollover.on_wire(self.got) }.encode(&mut out);
         out
     }
 }
@@ -232,10 +232,13 @@ fn moved(at: Duration, milliseconds: i64) -> Duration {
     if milliseconds < 0 { at.saturating_sub(by) } else { at + by }
 }
 
-pub fn terms(options: &[(&str, &str)], body_bytes: usize) -> Terms {
+pub fn terms(options: &[(&str, &str)], body_bytes: usize) -> TransferTerms {
     let fields: Vec<_> = options.iter().map(|(name, value)| OptionField { name, value }).collect();
     let body_bytes = body_bytes as u64;
-    negotiate(&fields, &Offer { limits: Limits::default(), mode: Mode::Octet, body_bytes })
+    negotiate(
+        &fields,
+        &ServerOffer { limits: TransferLimits::default(), mode: TransferMode::Octet, body_bytes },
+    )
 }
 
 /// Bytes that differ from block to block, so that a block out of place shows.

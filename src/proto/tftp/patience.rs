@@ -24,7 +24,7 @@ pub const GAP_MAX: Duration = Duration::from_millis(100);
 /// repeat them together.
 const JITTER_PART: u32 = 8;
 
-/// The pace of one client, and how often it was asked in vain.
+/// The retransmission timer of one client, and how many time-outs in a row it has had.
 #[derive(Debug, Clone)]
 pub struct Patience {
     /// The interval the client set.
@@ -41,7 +41,7 @@ pub struct Patience {
 
 /// What a time-out comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum TimeoutVerdict {
     Again,
     GiveUp,
 }
@@ -56,7 +56,7 @@ impl Patience {
         Self { dice: seed | 1, ..self }
     }
 
-    /// Counts the time from a block to its ACK. Not to be told of blocks that were sent twice.
+    /// Counts the time from a block to its ACK. Must not be called for blocks that were sent twice.
     pub fn measured(&mut self, took: Duration) {
         self.doubled = 0;
         self.trip = Some(match self.trip {
@@ -75,17 +75,17 @@ impl Patience {
     }
 
     /// The time of an interval has passed without an answer.
-    pub fn passed(&mut self) -> Verdict {
+    pub fn passed(&mut self) -> TimeoutVerdict {
         if self.fixed.is_none() && self.fast().is_some() {
             self.fast_tries += 1;
             self.doubled += 1;
-            return Verdict::Again;
+            return TimeoutVerdict::Again;
         }
         if self.slow_tries >= SLOW_TRIES_MAX {
-            return Verdict::GiveUp;
+            return TimeoutVerdict::GiveUp;
         }
         self.slow_tries += 1;
-        Verdict::Again
+        TimeoutVerdict::Again
     }
 
     /// How long to wait for an answer to what is sent now.
@@ -136,7 +136,7 @@ mod tests {
         let mut seen = Vec::new();
         loop {
             seen.push(patience.interval().as_millis());
-            if patience.passed() == Verdict::GiveUp {
+            if patience.passed() == TimeoutVerdict::GiveUp {
                 return seen;
             }
         }

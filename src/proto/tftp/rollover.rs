@@ -3,7 +3,7 @@
 /// The number that follows block 65535. iPXE, U-Boot, EDK2, GRUB and Linux go on with 0; a few old clients
 /// with 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Rollover {
+pub enum BlockRollover {
     #[default]
     Zero,
     One,
@@ -12,7 +12,7 @@ pub enum Rollover {
 /// How many numbers there are before they begin anew, where they do so with 1.
 const NUMBERS_FROM_ONE: u64 = 65_535;
 
-impl Rollover {
+impl BlockRollover {
     /// The number on the wire of a block, counted from 1; 0 stands for the options.
     pub fn on_wire(self, block: u64) -> u16 {
         let number = match self {
@@ -39,7 +39,7 @@ impl Rollover {
 
 #[cfg(test)]
 mod tests {
-    use super::Rollover::{One, Zero};
+    use super::BlockRollover::{One, Zero};
 
     #[test]
     fn block_65535_is_followed_by_the_number_that_was_set() {

@@ -2,7 +2,7 @@
 //!
 //! The caller passes the time in (a `Duration` since any moment that stays the same), gives packets to
 //! `handle`, wakes the machine with `handle_timeout` at `poll_timeout`, and sends what `poll_transmit`
-//! returns until it returns none. The machine never holds the file: a `Span` says which bytes go into
+//! returns until it returns none. The machine never holds the file: a `BlockSpan` says which bytes go into
 //! which blocks, and a whole window is one span, so it can leave in one system call.
 //!
 //! Rules that keep option ROMs well: an old or repeated ACK never causes DATA (the Sorcerer's
@@ -11,10 +11,10 @@
 //! the wire stays as granted, since clients count blocks before they acknowledge, but it leaves in bursts of
 //! half the size with a pause between them, and grows by a block with each window that arrives.
 
-use crate::proto::tftp::options::Terms;
-use crate::proto::tftp::packet::{DATA_HEADER_BYTES, ErrorCode, OptionField, Packet, data_header};
-use crate::proto::tftp::patience::{Patience, SLOW_FIRST, Verdict};
-use crate::proto::tftp::rollover::Rollover;
+use crate::proto::tftp::options::TransferTerms;
+use crate::proto::tftp::packet::{DATA_HEADER_BYTES, ErrorCode, OptionField, TftpPacket, data_header};
+use crate::proto::tftp::patience::{Patience, SLOW_FIRST, TimeoutVerdict};
+use crate::proto::tftp::rollover::BlockRollover;
 use std::time::Duration;
 
 /// Silence from the client after which the transfer is given up, whatever interval it asked for.
@@ -24,7 +24,7 @@ pub const BURST_PAUSE: Duration = Duration::from_millis(2);
 
 /// How a transfer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
+pub enum TransferEnd {
     /// The last block was acknowledged.
     Complete,
     /// Everything was sent, and the ACK of the last window never came. Some ROMs start the file without it.
@@ -37,7 +37,7 @@ pub enum Ended {
 
 /// What a packet from the client meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
+pub enum PacketEffect {
     /// New blocks were acknowledged, or the options were.
     Progress,
     /// An ACK that was seen before, or of a block that was never sent. Nothing is sent for it.
@@ -50,26 +50,26 @@ pub enum Heard {
 
 /// What to send now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Transmit {
+pub enum TransmitOrder {
     /// The OACK; `Transfer::frame_options` writes it.
     OptionsAck,
-    Data(Span),
+    Data(BlockSpan),
 }
 
 /// Neighbouring blocks to send at once: `body_bytes` bytes of the file from `offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct BlockSpan {
     /// Absolute number of the first block, from 1.
     pub first: u64,
     pub blocks: u16,
     /// What the wire carries after block 65535.
-    pub rollover: Rollover,
+    pub rollover: BlockRollover,
     pub offset: u64,
     pub body_bytes: usize,
     pub block_bytes: u16,
 }
 
-impl Span {
+impl BlockSpan {
     /// Length of every framed DATA packet but the last of the file.
     pub fn frame_bytes(&self) -> usize {
         usize::from(self.block_bytes) + DATA_HEADER_BYTES
@@ -82,23 +82,23 @@ impl Span {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Phase {
+enum TransferPhase {
     /// The OACK is out, or about to be; ACK 0 is awaited.
     Options {
         unsent: bool,
     },
     Sending,
-    Ended(Ended),
+    Ended(TransferEnd),
 }
 
 /// One read, from the accepted request to the last ACK.
 #[derive(Debug, Clone)]
 pub struct Transfer {
-    terms: Terms,
+    terms: TransferTerms,
     body_bytes: u64,
     /// Absolute number of the last block, which is shorter than the others and may be empty.
     last: u64,
-    phase: Phase,
+    phase: TransferPhase,
     /// Highest block acknowledged and highest block sent; `acked <= sent <= last`.
     acked: u64,
     sent: u64,
@@ -119,8 +119,12 @@ pub struct Transfer {
 
 impl Transfer {
     /// Starts a transfer of `body_bytes` bytes under `terms`.
-    pub fn new(now: Duration, terms: Terms, body_bytes: u64) -> Self {
-        let phase = if terms.granted.is_empty() { Phase::Sending } else { Phase::Options { unsent: true } };
+    pub fn new(now: Duration, terms: TransferTerms, body_bytes: u64) -> Self {
+        let phase = if terms.granted.is_empty() {
+            TransferPhase::Sending
+        } else {
+            TransferPhase::Options { unsent: true }
+        };
         Self {
             last: body_bytes / u64::from(terms.block_bytes.max(1)) + 1,
             body_bytes,
@@ -146,32 +150,34 @@ impl Transfer {
     }
 
     /// Takes a packet of this client. Sends nothing by itself: ask `poll_transmit` afterwards.
-    pub fn handle(&mut self, now: Duration, packet: &Packet<'_>) -> Heard {
-        if matches!(self.phase, Phase::Ended(_)) {
-            return Heard::Ended;
+    pub fn handle(&mut self, now: Duration, packet: &TftpPacket<'_>) -> PacketEffect {
+        if matches!(self.phase, TransferPhase::Ended(_)) {
+            return PacketEffect::Ended;
         }
         match packet {
-            Packet::Ack { block } => self.handle_ack(now, *block),
-            Packet::Error { code, message } => {
-                self.phase = Phase::Ended(Ended::Aborted { code: *code, message: message.to_string() });
-                Heard::Ended
+            TftpPacket::Ack { block } => self.handle_ack(now, *block),
+            TftpPacket::Error { code, message } => {
+                self.phase =
+                    TransferPhase::Ended(TransferEnd::Aborted { code: *code, message: message.to_string() });
+                PacketEffect::Ended
             }
-            _ => Heard::Ignored,
+            _ => PacketEffect::Ignored,
         }
     }
 
     /// To be called at or after `poll_timeout`; a late call counts as one timeout, not as several.
     pub fn handle_timeout(&mut self, now: Duration) {
-        if matches!(self.phase, Phase::Ended(_)) {
+        if matches!(self.phase, TransferPhase::Ended(_)) {
             return;
         }
         let idle = now.saturating_sub(self.heard) >= IDLE_MAX;
         if !idle && now < self.deadline {
             return;
         }
-        if idle || self.patience.passed() == Verdict::GiveUp {
-            let all_sent = self.phase == Phase::Sending && self.sent == self.last;
-            self.phase = Phase::Ended(if all_sent { Ended::Unconfirmed } else { Ended::Silent });
+        if idle || self.patience.passed() == TimeoutVerdict::GiveUp {
+            let all_sent = self.phase == TransferPhase::Sending && self.sent == self.last;
+            self.phase =
+                TransferPhase::Ended(if all_sent { TransferEnd::Unconfirmed } else { TransferEnd::Silent });
             return;
         }
         self.retransmissions = self.retransmissions.saturating_add(1);
@@ -179,16 +185,16 @@ impl Transfer {
     }
 
     /// The next thing to send, if any; call until it returns none.
-    pub fn poll_transmit(&mut self, now: Duration) -> Option<Transmit> {
+    pub fn poll_transmit(&mut self, now: Duration) -> Option<TransmitOrder> {
         match self.phase {
-            Phase::Options { unsent: true } => {
-                self.phase = Phase::Options { unsent: false };
+            TransferPhase::Options { unsent: true } => {
+                self.phase = TransferPhase::Options { unsent: false };
                 self.deadline = now.saturating_add(self.patience.interval());
                 self.timed = (self.retransmissions == 0).then_some((0, now));
-                Some(Transmit::OptionsAck)
+                Some(TransmitOrder::OptionsAck)
             }
-            Phase::Sending if self.room() > 0 && now >= self.resume => {
-                Some(Transmit::Data(self.advance(now)))
+            TransferPhase::Sending if self.room() > 0 && now >= self.resume => {
+                Some(TransmitOrder::Data(self.advance(now)))
             }
             _ => None,
         }
@@ -197,17 +203,17 @@ impl Transfer {
     /// When `handle_timeout` and `poll_transmit` want to be called at the latest; none once ended.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let waits = match self.phase {
-            Phase::Ended(_) => return None,
-            Phase::Sending if self.room() > 0 => self.deadline.min(self.resume),
+            TransferPhase::Ended(_) => return None,
+            TransferPhase::Sending if self.room() > 0 => self.deadline.min(self.resume),
             _ => self.deadline,
         };
         Some(waits.min(self.heard.saturating_add(IDLE_MAX)))
     }
 
     /// How the transfer ended, or none while it runs.
-    pub fn ended(&self) -> Option<&Ended> {
+    pub fn ended(&self) -> Option<&TransferEnd> {
         match &self.phase {
-            Phase::Ended(ended) => Some(ended),
+            TransferPhase::Ended(ended) => Some(ended),
             _ => None,
         }
     }
@@ -228,33 +234,33 @@ impl Transfer {
         let names = self.terms.granted.iter().map(|granted| granted.name.as_str());
         let fields = names.zip(&values).map(|(name, value)| OptionField { name, value }).collect();
         out.clear();
-        Packet::OptionsAck(fields).encode(out);
+        TftpPacket::OptionsAck(fields).encode(out);
     }
 
-    fn handle_ack(&mut self, now: Duration, block: u16) -> Heard {
-        if let Phase::Options { .. } = self.phase {
+    fn handle_ack(&mut self, now: Duration, block: u16) -> PacketEffect {
+        if let TransferPhase::Options { .. } = self.phase {
             if block != 0 {
-                return Heard::Ignored;
+                return PacketEffect::Ignored;
             }
-            self.phase = Phase::Sending;
+            self.phase = TransferPhase::Sending;
             self.progress(now);
-            return Heard::Progress;
+            return PacketEffect::Progress;
         }
         let ahead = self.terms.rollover.ahead(block, self.acked);
         if ahead == 0 {
             self.heard = now;
             self.note_gap(now);
-            return Heard::Repeated;
+            return PacketEffect::Repeated;
         }
         if ahead > self.highest.saturating_sub(self.acked) {
-            return Heard::Repeated;
+            return PacketEffect::Repeated;
         }
         self.acked += ahead;
         self.sent = self.sent.max(self.acked);
         self.progress(now);
         if self.acked == self.last {
-            self.phase = Phase::Ended(Ended::Complete);
-            return Heard::Ended;
+            self.phase = TransferPhase::Ended(TransferEnd::Complete);
+            return PacketEffect::Ended;
         }
         if self.sent > self.acked {
             // An ACK inside the window: what followed it was lost (RFC 7440 section 4).
@@ -262,7 +268,7 @@ impl Transfer {
         } else {
             self.burst = self.burst.saturating_add(1).min(self.terms.window_blocks);
         }
-        Heard::Progress
+        PacketEffect::Progress
     }
 
     fn progress(&mut self, now: Duration) {
@@ -283,8 +289,8 @@ impl Transfer {
         self.deadline = now.saturating_add(self.patience.interval());
         self.resume = now;
         self.timed = None;
-        if let Phase::Options { .. } = self.phase {
-            self.phase = Phase::Options { unsent: true };
+        if let TransferPhase::Options { .. } = self.phase {
+            self.phase = TransferPhase::Options { unsent: true };
             return;
         }
         self.sent = self.acked;
@@ -307,12 +313,12 @@ impl Transfer {
     }
 
     /// The next burst, noted as sent.
-    fn advance(&mut self, now: Duration) -> Span {
+    fn advance(&mut self, now: Duration) -> BlockSpan {
         let count = self.room().min(self.burst.into());
         let block_bytes = u64::from(self.terms.block_bytes);
         let offset = self.sent.saturating_mul(block_bytes);
         let end = offset.saturating_add(count.saturating_mul(block_bytes)).min(self.body_bytes);
-        let span = Span {
+        let span = BlockSpan {
             first: self.sent + 1,
             // At most a window.
             blocks: count as u16,

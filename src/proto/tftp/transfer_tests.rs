@@ -1,6 +1,6 @@
 //! The transfer machine against the vectors, packet by packet, and against a whole client on a bad link.
 
-use crate::proto::tftp::pair::{MS, Pair, Weather, file, terms};
+use crate::proto::tftp::pair::{LinkConditions, MS, TransferPair, file, terms};
 use crate::proto::tftp::patience::{FAST_MIN, FAST_TRIES_MAX, GAP_MIN, SLOW_TRIES_MAX};
 use crate::proto::tftp::transfer::{BURST_PAUSE, IDLE_MAX};
 use crate::proto::tftp::*;
@@ -18,19 +18,19 @@ fn sent(transfer: &mut Transfer, now: Duration) -> Vec<u64> {
     let mut out = Vec::new();
     while let Some(transmit) = transfer.poll_transmit(now) {
         match transmit {
-            Transmit::OptionsAck => out.push(0),
-            Transmit::Data(span) => out.extend(span.first..span.first + u64::from(span.blocks)),
+            TransmitOrder::OptionsAck => out.push(0),
+            TransmitOrder::Data(span) => out.extend(span.first..span.first + u64::from(span.blocks)),
         }
     }
     out
 }
 
-fn ack(transfer: &mut Transfer, now: Duration, block: u16) -> Heard {
-    transfer.handle(now, &Packet::Ack { block })
+fn ack(transfer: &mut Transfer, now: Duration, block: u16) -> PacketEffect {
+    transfer.handle(now, &TftpPacket::Ack { block })
 }
 
-fn abort(transfer: &mut Transfer, now: Duration) -> Heard {
-    transfer.handle(now, &Packet::Error { code: ErrorCode::OPTIONS, message: "User aborted".into() })
+fn abort(transfer: &mut Transfer, now: Duration) -> PacketEffect {
+    transfer.handle(now, &TftpPacket::Error { code: ErrorCode::OPTIONS, message: "User aborted".into() })
 }
 
 /// Fires the timer where it is due and says when that was, since the start.
@@ -45,13 +45,13 @@ fn vector_71_a_read_without_options_ends_with_an_empty_block() {
     let mut transfer = start(&[], 1024);
     let mut blocks = Vec::new();
     let mut sizes = Vec::new();
-    while let Some(Transmit::Data(span)) = transfer.poll_transmit(START) {
+    while let Some(TransmitOrder::Data(span)) = transfer.poll_transmit(START) {
         blocks.push((span.first, span.offset));
         sizes.push(span.body_bytes);
         ack(&mut transfer, START, span.first as u16);
     }
     assert_eq!((blocks, sizes), (vec![(1, 0), (2, 512), (3, 1024)], vec![512, 512, 0]));
-    assert_eq!(transfer.ended(), Some(&Ended::Complete));
+    assert_eq!(transfer.ended(), Some(&TransferEnd::Complete));
 }
 
 #[test]
@@ -61,10 +61,10 @@ fn vector_72_a_probe_that_ends_with_error_8_is_met_with_silence() {
     let mut oack = Vec::new();
     transfer.frame_options(&mut oack);
     assert_eq!(oack, b"\0\x06tsize\x001000000\0blksize\x001468\0");
-    assert_eq!(abort(&mut transfer, START), Heard::Ended);
+    assert_eq!(abort(&mut transfer, START), PacketEffect::Ended);
     assert_eq!(sent(&mut transfer, START + IDLE_MAX), NOTHING);
     assert_eq!(transfer.poll_timeout(), None);
-    assert!(matches!(transfer.ended(), Some(Ended::Aborted { code: ErrorCode::OPTIONS, .. })));
+    assert!(matches!(transfer.ended(), Some(TransferEnd::Aborted { code: ErrorCode::OPTIONS, .. })));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn an_oack_is_not_repeated_before_its_timeout() {
     assert_eq!(sent(&mut transfer, START + 999 * MS), NOTHING);
     transfer.handle_timeout(START + 1000 * MS);
     assert_eq!(sent(&mut transfer, START + 1000 * MS), [0]);
-    assert_eq!(ack(&mut transfer, START + 1001 * MS, 0), Heard::Progress);
+    assert_eq!(ack(&mut transfer, START + 1001 * MS, 0), PacketEffect::Progress);
     assert_eq!(sent(&mut transfer, START + 1001 * MS), [1]);
 }
 
@@ -86,7 +86,7 @@ fn vector_76_windowsize_4_resumes_inside_the_window() {
     sent(&mut transfer, START);
     ack(&mut transfer, START, 0);
     assert_eq!(sent(&mut transfer, START), [1, 2, 3, 4]);
-    assert_eq!(ack(&mut transfer, START, 2), Heard::Progress);
+    assert_eq!(ack(&mut transfer, START, 2), PacketEffect::Progress);
     // The client waits for a full window from 3 on; after the loss it leaves in two bursts.
     assert_eq!(sent(&mut transfer, START), [3, 4]);
     assert_eq!(transfer.poll_timeout(), Some(START + BURST_PAUSE));
@@ -108,9 +108,9 @@ fn a_full_window_leaves_as_one_span_again_after_clean_windows() {
             now += BURST_PAUSE;
         });
         acked += 4;
-        assert_eq!(ack(&mut transfer, now, acked), Heard::Progress);
+        assert_eq!(ack(&mut transfer, now, acked), PacketEffect::Progress);
     }
-    let Some(Transmit::Data(span)) = transfer.poll_transmit(now) else { panic!("nothing to send") };
+    let Some(TransmitOrder::Data(span)) = transfer.poll_transmit(now) else { panic!("nothing to send") };
     assert_eq!(span.blocks, 4);
 }
 
@@ -122,10 +122,10 @@ fn vector_77_a_repeated_ack_causes_no_data() {
         ack(&mut transfer, START, 0);
         sent(&mut transfer, START);
         let window = if options.is_empty() { 1 } else { 4 };
-        assert_eq!(ack(&mut transfer, START, window), Heard::Progress);
+        assert_eq!(ack(&mut transfer, START, window), PacketEffect::Progress);
         assert_eq!(sent(&mut transfer, START).len(), usize::from(window));
         for old in [window, window, 0] {
-            assert_eq!(ack(&mut transfer, START, old), Heard::Repeated);
+            assert_eq!(ack(&mut transfer, START, old), PacketEffect::Repeated);
             assert_eq!(sent(&mut transfer, START), NOTHING);
         }
     }
@@ -135,7 +135,7 @@ fn vector_77_a_repeated_ack_causes_no_data() {
 fn an_ack_of_a_block_that_was_never_sent_is_ignored() {
     let mut transfer = start(&[], 5000);
     sent(&mut transfer, START);
-    assert_eq!(ack(&mut transfer, START, 2), Heard::Repeated);
+    assert_eq!(ack(&mut transfer, START, 2), PacketEffect::Repeated);
     assert_eq!(sent(&mut transfer, START), NOTHING);
     assert_eq!(transfer.acked_bytes(), 0);
 }
@@ -149,7 +149,7 @@ fn a_late_ack_of_a_whole_window_is_honoured_after_going_back() {
     let late = START + Duration::from_secs(1);
     transfer.handle_timeout(late);
     assert_eq!(sent(&mut transfer, late), [1, 2]);
-    assert_eq!(ack(&mut transfer, late, 4), Heard::Progress);
+    assert_eq!(ack(&mut transfer, late, 4), PacketEffect::Progress);
     assert_eq!(sent(&mut transfer, late)[0], 5);
 }
 
@@ -199,7 +199,7 @@ fn a_quick_client_that_falls_silent_is_not_flooded_and_has_forty_seconds_to_come
             assert!(at > Duration::from_secs(39) && at < Duration::from_secs(41), "{at:?}");
         }
     }
-    assert_eq!(transfer.ended(), Some(&Ended::Silent));
+    assert_eq!(transfer.ended(), Some(&TransferEnd::Silent));
     assert!(times > 0 && blocks <= 16 * usize::from(1 + FAST_TRIES_MAX + SLOW_TRIES_MAX), "{blocks} blocks");
 }
 
@@ -213,7 +213,7 @@ fn vector_78_lost_data_is_repeated_after_1_2_4_seconds_and_given_up_after_six() 
         seen.push((at.as_secs(), blocks.len()));
     }
     assert_eq!(seen, [(1, 1), (3, 1), (7, 1), (15, 1), (23, 1), (31, 1), (39, 0)]);
-    assert_eq!(transfer.ended(), Some(&Ended::Silent));
+    assert_eq!(transfer.ended(), Some(&TransferEnd::Silent));
     assert_eq!(transfer.retransmissions(), u32::from(SLOW_TRIES_MAX));
 }
 
@@ -226,7 +226,7 @@ fn a_client_that_never_acknowledges_the_last_block_is_unconfirmed() {
     while let Some(at) = fire(&mut transfer) {
         sent(&mut transfer, START + at);
     }
-    assert_eq!(transfer.ended(), Some(&Ended::Unconfirmed));
+    assert_eq!(transfer.ended(), Some(&TransferEnd::Unconfirmed));
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn sixty_seconds_of_silence_end_a_transfer_with_a_long_timeout() {
     let mut transfer = start(&[("timeout", "255")], 5000);
     sent(&mut transfer, START);
     assert_eq!(fire(&mut transfer), Some(IDLE_MAX));
-    assert_eq!(transfer.ended(), Some(&Ended::Silent));
+    assert_eq!(transfer.ended(), Some(&TransferEnd::Silent));
 }
 
 #[test]
@@ -260,35 +260,35 @@ fn a_clock_that_jumps_causes_one_retransmission_and_never_an_underflow() {
     // Back in time: nothing is due, and an ACK still counts.
     transfer.handle_timeout(Duration::ZERO);
     assert_eq!(sent(&mut transfer, Duration::ZERO), NOTHING);
-    assert_eq!(ack(&mut transfer, Duration::ZERO, 1), Heard::Progress);
+    assert_eq!(ack(&mut transfer, Duration::ZERO, 1), PacketEffect::Progress);
     assert_eq!(sent(&mut transfer, Duration::ZERO), [2]);
     transfer.handle_timeout(Duration::MAX);
-    assert_eq!(transfer.ended(), Some(&Ended::Silent));
+    assert_eq!(transfer.ended(), Some(&TransferEnd::Silent));
 }
 
 #[test]
 fn packets_of_other_kinds_change_nothing() {
     let mut transfer = start(&[], 5000);
     sent(&mut transfer, START);
-    assert_eq!(transfer.handle(START, &Packet::Data { block: 1, payload: b"x" }), Heard::Ignored);
-    assert_eq!(transfer.handle(START, &Packet::OptionsAck(Vec::new())), Heard::Ignored);
+    assert_eq!(transfer.handle(START, &TftpPacket::Data { block: 1, payload: b"x" }), PacketEffect::Ignored);
+    assert_eq!(transfer.handle(START, &TftpPacket::OptionsAck(Vec::new())), PacketEffect::Ignored);
     assert_eq!(sent(&mut transfer, START), NOTHING);
     assert_eq!(transfer.ended(), None);
 }
 
 #[test]
 fn an_empty_file_is_one_empty_block() {
-    let mut pair = Pair::new(Vec::new(), &[("tsize", "0")], Weather::default());
+    let mut pair = TransferPair::new(Vec::new(), &[("tsize", "0")], LinkConditions::default());
     pair.run();
-    assert_eq!((pair.data_sent, pair.server.ended()), (1, Some(&Ended::Complete)));
+    assert_eq!((pair.data_sent, pair.server.ended()), (1, Some(&TransferEnd::Complete)));
 }
 
 #[test]
 fn vector_80_forty_megabytes_at_blksize_512_wrap_to_block_zero_and_arrive_whole() {
     let body = file(40_000_000);
-    let mut pair = Pair::new(body.clone(), &[("blksize", "512")], Weather::default());
+    let mut pair = TransferPair::new(body.clone(), &[("blksize", "512")], LinkConditions::default());
     pair.run();
-    assert_eq!(pair.server.ended(), Some(&Ended::Complete));
+    assert_eq!(pair.server.ended(), Some(&TransferEnd::Complete));
     assert_eq!(pair.data_sent, 40_000_000 / 512 + 1);
     assert!(pair.client.body == body);
 }
@@ -296,7 +296,8 @@ fn vector_80_forty_megabytes_at_blksize_512_wrap_to_block_zero_and_arrive_whole(
 #[test]
 fn a_window_across_the_wrap_arrives_whole() {
     let body = file(66_000 * 8);
-    let mut pair = Pair::new(body.clone(), &[("blksize", "8"), ("windowsize", "16")], Weather::default());
+    let mut pair =
+        TransferPair::new(body.clone(), &[("blksize", "8"), ("windowsize", "16")], LinkConditions::default());
     pair.run();
     assert!(pair.client.body == body);
     assert_eq!(pair.data_sent, 66_001);
@@ -307,7 +308,7 @@ fn a_client_that_goes_on_with_block_one_gets_it_whole() {
     let body = file(140_000 * 8);
     for window in ["1", "16"] {
         let options = [("blksize", "8"), ("windowsize", window), ("rollover", "1")];
-        let mut pair = Pair::new(body.clone(), &options, Weather::default());
+        let mut pair = TransferPair::new(body.clone(), &options, LinkConditions::default());
         pair.run();
         assert!(pair.client.body == body, "window {window}");
         assert_eq!(pair.data_sent, 140_001);
@@ -320,23 +321,23 @@ fn every_window_survives_every_weather_and_is_never_a_flood() {
     for seed in 0..400u64 {
         let pick =
             |at: u32, of: &[u64]| of[(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> at) as usize % of.len()];
-        let weather = Weather {
+        let weather = LinkConditions {
             seed,
             lost: pick(8, &[0, 0, 1, 3, 8]),
             doubled: pick(12, &[0, 2, 10]),
             late: pick(16, &[0, 5, 30]),
             jumps: pick(20, &[0, 0, 1]),
             slow: MS * pick(24, &[0, 0, 3, 30]) as u32,
-            ..Weather::default()
+            ..LinkConditions::default()
         };
         let window = pick(28, &[1, 2, 4, 16]);
         let body = file(pick(32, &[0, 1, 1467, 1468, 60_000, 150_000]) as usize);
         let options = [("blksize", "1468"), ("windowsize", &window.to_string())];
-        let mut pair = Pair::new(body.clone(), &options, weather);
+        let mut pair = TransferPair::new(body.clone(), &options, weather);
         pair.run();
         let what = format!("window {window}, {} bytes, {weather:?}", body.len());
         let ended = pair.server.ended();
-        assert!(matches!(ended, Some(Ended::Complete | Ended::Unconfirmed)), "{what}: {ended:?}");
+        assert!(matches!(ended, Some(TransferEnd::Complete | TransferEnd::Unconfirmed)), "{what}: {ended:?}");
         assert!(pair.client.body == body, "{what}");
         // What is sent for nothing is bounded by the time-outs there may be, whatever the link does.
         let tries = usize::from(FAST_TRIES_MAX + SLOW_TRIES_MAX);
@@ -349,22 +350,22 @@ fn every_window_survives_every_weather_and_is_never_a_flood() {
 
 #[test]
 fn a_link_that_passes_only_small_packets_ends_the_read_and_not_the_world() {
-    let weather = Weather { datagram_bytes_max: 1400, ..Weather::default() };
-    let mut pair = Pair::new(file(100_000), &[("blksize", "1468"), ("windowsize", "8")], weather);
+    let weather = LinkConditions { datagram_bytes_max: 1400, ..LinkConditions::default() };
+    let mut pair = TransferPair::new(file(100_000), &[("blksize", "1468"), ("windowsize", "8")], weather);
     let began = pair.now;
     pair.run();
-    assert_eq!(pair.server.ended(), Some(&Ended::Silent));
+    assert_eq!(pair.server.ended(), Some(&TransferEnd::Silent));
     assert!(pair.data_sent < 8 * 40 && pair.now - began < Duration::from_secs(120), "{}", pair.data_sent);
-    let weather = Weather { datagram_bytes_max: 1436, ..Weather::default() };
-    let mut pair = Pair::new(file(100_000), &[("blksize", "1432"), ("windowsize", "8")], weather);
+    let weather = LinkConditions { datagram_bytes_max: 1436, ..LinkConditions::default() };
+    let mut pair = TransferPair::new(file(100_000), &[("blksize", "1432"), ("windowsize", "8")], weather);
     pair.run();
-    assert_eq!(pair.server.ended(), Some(&Ended::Complete));
+    assert_eq!(pair.server.ended(), Some(&TransferEnd::Complete));
 }
 
 #[test]
 fn a_loss_in_a_hundred_costs_a_lockstep_read_hundredths_of_a_second_each() {
-    let weather = Weather { seed: 5, lost: 1, ..Weather::default() };
-    let mut pair = Pair::new(file(1 << 20), &[("blksize", "1468")], weather);
+    let weather = LinkConditions { seed: 5, lost: 1, ..LinkConditions::default() };
+    let mut pair = TransferPair::new(file(1 << 20), &[("blksize", "1468")], weather);
     let began = pair.now;
     pair.run();
     let took = pair.now - began;
@@ -380,8 +381,8 @@ fn doubled_packets_do_not_double_the_traffic() {
     // which reads as a gap, so some blocks go again; without the guard their number would grow with every
     // window.
     for (window, sent_max) in [("1", blocks), ("8", blocks * 3 / 2)] {
-        let weather = Weather { seed: 7, doubled: 30, ..Weather::default() };
-        let mut pair = Pair::new(body.clone(), &[("windowsize", window)], weather);
+        let weather = LinkConditions { seed: 7, doubled: 30, ..LinkConditions::default() };
+        let mut pair = TransferPair::new(body.clone(), &[("windowsize", window)], weather);
         pair.run();
         assert!(pair.client.body == body);
         assert!(pair.data_sent <= sent_max, "window {window}: {} blocks", pair.data_sent);
@@ -390,8 +391,8 @@ fn doubled_packets_do_not_double_the_traffic() {
 
 #[test]
 fn a_lossy_windowed_read_does_not_wait_for_the_clients_timer_at_every_loss() {
-    let weather = Weather { seed: 3, lost: 1, ..Weather::default() };
-    let mut pair = Pair::new(file(2_000_000), &[("blksize", "1468"), ("windowsize", "16")], weather);
+    let weather = LinkConditions { seed: 3, lost: 1, ..LinkConditions::default() };
+    let mut pair = TransferPair::new(file(2_000_000), &[("blksize", "1468"), ("windowsize", "16")], weather);
     let began = pair.now;
     pair.run();
     let took = pair.now - began;

@@ -4,8 +4,8 @@ use super::*;
 use crate::render::problem::ProblemKind;
 
 /// Compiles, expecting some to be broken; answers the usable names and the problems.
-fn compile(templates: &[(&str, &str)]) -> (Engine, Vec<(String, RenderProblem)>) {
-    Engine::compile(&pool(), templates.iter().copied())
+fn compile(templates: &[(&str, &str)]) -> (RenderEngine, Vec<(String, RenderProblem)>) {
+    RenderEngine::compile(&pool(), templates.iter().copied())
 }
 
 fn only_problem(templates: &[(&str, &str)]) -> RenderProblem {
@@ -33,7 +33,7 @@ fn one_broken_template_leaves_the_others_usable() {
     let names: Vec<_> = broken.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["c", "d", "e"]);
     assert_eq!(engine.names(), ["a", "b"]);
-    assert_eq!(engine.render("a", input(), Limits::default()).unwrap().text, "fine!");
+    assert_eq!(engine.render("a", input(), RenderLimits::default()).unwrap().text, "fine!");
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn what_includes_a_broken_template_is_broken_and_says_which_include_and_why() {
     assert_eq!((base.line, base.column), (Some(2), Some(1)));
     assert!(base.message.contains("`packages.ks`"), "{base}");
     assert!(base.message.contains("bad.ks:1:"), "{base}");
-    let again = engine.render("base.ks", input(), Limits::default()).unwrap_err();
+    let again = engine.render("base.ks", input(), RenderLimits::default()).unwrap_err();
     assert_eq!(&again, base);
 }
 
@@ -91,10 +91,10 @@ fn a_chain_of_400_includes_is_refused_and_its_shallow_end_stays_usable() {
             )
         })
         .collect();
-    let (engine, broken) = Engine::compile(&pool(), chain);
+    let (engine, broken) = RenderEngine::compile(&pool(), chain);
     assert_eq!((engine.names().len(), broken.len()), (32, 368));
-    assert_eq!(engine.render("t031", input(), Limits::default()).unwrap().text, "end");
-    let refused = engine.render("t399", input(), Limits::default()).unwrap_err();
+    assert_eq!(engine.render("t031", input(), RenderLimits::default()).unwrap().text, "end");
+    let refused = engine.render("t399", input(), RenderLimits::default()).unwrap_err();
     assert!(refused.message.contains("400 templates deep"), "{refused}");
 }
 
@@ -108,7 +108,7 @@ fn a_component_defined_in_a_later_template_is_found_beside_broken_ones() {
         ("z", "{% component Disk(name) %}[{{ name }}]{% endcomponent %}"),
     ]);
     assert_eq!(broken.len(), 2, "{broken:?}");
-    let rendered = engine.render("b", input(), Limits::default()).unwrap();
+    let rendered = engine.render("b", input(), RenderLimits::default()).unwrap();
     assert_eq!(rendered.text, "[sda]");
     let templates: Vec<_> = rendered.provenance.templates.iter().map(|used| used.name.as_str()).collect();
     assert_eq!(templates, ["a", "b", "z"]);
@@ -130,7 +130,7 @@ fn a_dump_of_all_variables_is_refused_because_its_order_changes() {
 #[test]
 fn an_unknown_template_names_its_neighbour() {
     let engine = engine(&[("kickstart/base.ks", "")]);
-    let problem = engine.render("kickstart/bsae.ks", input(), Limits::default()).unwrap_err();
+    let problem = engine.render("kickstart/bsae.ks", input(), RenderLimits::default()).unwrap_err();
     assert_eq!(problem.kind, ProblemKind::Template);
     assert!(problem.message.contains("`kickstart/base.ks`"), "{problem}");
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::*;
-use crate::render::Repository;
+use crate::render::PackageRepository;
 use crate::render::problem::ProblemKind;
 
 /// Renders a filter over a value.
@@ -11,7 +11,7 @@ fn filtered(value: Value, filter: &str) -> Result<String, RenderProblem> {
     let mut input = input();
     input.variables.insert("v".into(), value);
     let engine = engine(&[("t", &format!("{{{{ v | {filter} }}}}"))]);
-    engine.render("t", input, Limits::default()).map(|rendered| rendered.text)
+    engine.render("t", input, RenderLimits::default()).map(|rendered| rendered.text)
 }
 
 #[test]
@@ -58,32 +58,37 @@ fn callbacks_and_files_are_under_the_machines_capability() {
         );
     }
     let engine = engine(&[("t", "{{ callback_url(event=\"done\") }}")]);
-    let problem = engine.render("t", Input { callbacks: None, ..input() }, Limits::default()).unwrap_err();
+    let problem =
+        engine.render("t", RenderInput { callbacks: None, ..input() }, RenderLimits::default()).unwrap_err();
     assert!(problem.message.contains("no boot attempt"), "{problem}");
 }
 
 #[test]
 fn repositories_are_chosen_by_tag() {
-    let repository =
-        |tag: &str| Repository { tag: tag.into(), url: format!("http://m/{tag}"), ..Repository::default() };
+    let repository = |tag: &str| PackageRepository {
+        tag: tag.into(),
+        url: format!("http://m/{tag}"),
+        ..PackageRepository::default()
+    };
     let repositories = vec![repository("debian"), repository("site")];
     let engine = engine(&[(
         "t",
         "{% for r in repos() %}{{ r.tag }} {% endfor %}\
          {% for r in repos(tag=\"site\") %}{{ r.url }}{% endfor %}",
     )]);
-    let rendered = engine.render("t", Input { repositories, ..input() }, Limits::default()).unwrap();
+    let rendered =
+        engine.render("t", RenderInput { repositories, ..input() }, RenderLimits::default()).unwrap();
     assert_eq!(rendered.text, "debian site http://m/site");
 }
 
 #[test]
 fn repositories_are_chosen_by_what_they_are_and_show_the_parts_of_their_url() {
-    let repository = |tag: &str, kind: &str, install_source: bool| Repository {
+    let repository = |tag: &str, kind: &str, install_source: bool| PackageRepository {
         tag: tag.into(),
         url: format!("https://m:8080/{tag}/x"),
         package_type: kind.into(),
         install_source,
-        ..Repository::default()
+        ..PackageRepository::default()
     };
     let repositories =
         vec![repository("a", "apt", true), repository("b", "yum", true), repository("c", "", false)];
@@ -94,7 +99,8 @@ fn repositories_are_chosen_by_what_they_are_and_show_the_parts_of_their_url() {
          {% for r in repos(url=\"https://m:8080/c/x/\") %}{{ r.protocol }} \
          {{ r.host }} {{ r.directory }}{% endfor %}",
     )]);
-    let rendered = engine.render("t", Input { repositories, ..input() }, Limits::default()).unwrap();
+    let rendered =
+        engine.render("t", RenderInput { repositories, ..input() }, RenderLimits::default()).unwrap();
     assert_eq!(rendered.text, "ac b https m:8080 /c/x");
 }
 
@@ -224,11 +230,11 @@ fn a_filter_of_something_undefined_says_so() {
 #[test]
 fn an_agents_token_is_a_secret_and_a_preview_has_none() {
     let body = [("agent.toml", "token = {{ agent_token() | json }}")];
-    let given = Input { agent_token: Some("t0ken".to_owned()), ..input() };
-    let rendered = engine(&body).render("agent.toml", given, Limits::default()).unwrap();
+    let given = RenderInput { agent_token: Some("t0ken".to_owned()), ..input() };
+    let rendered = engine(&body).render("agent.toml", given, RenderLimits::default()).unwrap();
     assert_eq!(rendered.text, "token = \"t0ken\"");
     assert!(rendered.provenance.secret);
-    let preview = engine(&body).render("agent.toml", input(), Limits::default()).unwrap();
+    let preview = engine(&body).render("agent.toml", input(), RenderLimits::default()).unwrap();
     assert_eq!(preview.text, "token = \"\"");
     assert!(!preview.provenance.secret);
 }

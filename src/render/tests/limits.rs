@@ -6,7 +6,7 @@ use super::*;
 use crate::render::compile::{COMPONENT_DEPTH_MAX, INCLUDE_DEPTH_MAX};
 use crate::render::pool::{LANES_MAX, SUSPECTS_AT_ONCE_MAX};
 use crate::render::problem::ProblemKind;
-use crate::render::{Condition, Lanes, WorkerProgram};
+use crate::render::{LaneCounts, PoolHealth, WorkerProgram};
 
 /// Loops over one list inside itself: takes no fuel, calls nothing, writes nothing. Runs for days.
 fn endless() -> String {
@@ -14,8 +14,8 @@ fn endless() -> String {
     format!("{{% set l = range(end=10000) %}}{opened}{}", "{% endfor %}".repeat(4))
 }
 
-fn short() -> Limits {
-    Limits { deadline: Duration::from_millis(50), ..Limits::default() }
+fn short() -> RenderLimits {
+    RenderLimits { deadline: Duration::from_millis(50), ..RenderLimits::default() }
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn an_output_bomb_is_capped() {
 #[test]
 fn an_output_of_exactly_the_bound_passes() {
     let engine = engine(&[("t", "12345678")]);
-    let limits = |output_bytes_max| Limits { output_bytes_max, ..Limits::default() };
+    let limits = |output_bytes_max| RenderLimits { output_bytes_max, ..RenderLimits::default() };
     assert_eq!(engine.render("t", input(), limits(8)).unwrap().text, "12345678");
     assert_eq!(engine.render("t", input(), limits(7)).unwrap_err().kind, ProblemKind::Limit);
 }
@@ -60,21 +60,25 @@ fn functions_stop_a_render_whose_time_is_up_and_give_the_line() {
     let body = "{% set l = range(end=1000) %}{% for a in l %}{% for b in l %}\n\
                 {% set x = has_param(name=\"x\") %}{% endfor %}{% endfor %}";
     let engine = engine(&[("t", body)]);
-    let limits =
-        Limits { deadline: Duration::from_millis(20), output_bytes_max: usize::MAX, ..Limits::default() };
+    let limits = RenderLimits {
+        deadline: Duration::from_millis(20),
+        output_bytes_max: usize::MAX,
+        ..RenderLimits::default()
+    };
     let problem = engine.render("t", input(), limits).unwrap_err();
     assert_eq!((problem.kind, problem.line), (ProblemKind::Limit, Some(2)), "{problem}");
 }
 
 /// A pool of its own, with one lane.
-fn one_lane() -> Arc<Pool> {
-    Arc::new(Pool::of_tests(1))
+fn one_lane() -> Arc<RenderPool> {
+    Arc::new(RenderPool::of_tests(1))
 }
 
 #[test]
 fn a_render_that_cannot_be_stopped_is_killed_and_its_worker_replaced() {
     let pool = one_lane();
-    let (engine, broken) = Engine::compile(&pool, [("endless", endless()), ("fine", "fine".to_owned())]);
+    let (engine, broken) =
+        RenderEngine::compile(&pool, [("endless", endless()), ("fine", "fine".to_owned())]);
     assert!(broken.is_empty());
     let problem = engine.render("endless", input(), short()).unwrap_err();
     assert_eq!((problem.kind, problem.template.as_str()), (ProblemKind::Limit, "endless"));
@@ -82,7 +86,7 @@ fn a_render_that_cannot_be_stopped_is_killed_and_its_worker_replaced() {
     let condition = pool.condition();
     assert_eq!((condition.lost, condition.outage), ([1, 0, 0, 0], None));
     assert!(condition.warning.unwrap().contains("endless"));
-    assert_eq!(engine.render("fine", input(), Limits::default()).unwrap().text, "fine");
+    assert_eq!(engine.render("fine", input(), RenderLimits::default()).unwrap().text, "fine");
     assert_eq!(pool.condition().started, 2);
 }
 
@@ -91,24 +95,24 @@ fn a_text_that_is_doubled_again_and_again_ends_at_the_bound_on_memory() {
     let pool = one_lane();
     let doubled = "{% set_global s = s ~ s %}".repeat(34);
     let bomb = format!("{{% set_global s = \"aaaaaaaa\" %}}{doubled}{{{{ s | length }}}}");
-    let (engine, broken) = Engine::compile(&pool, [("bomb", bomb.as_str()), ("fine", "fine")]);
+    let (engine, broken) = RenderEngine::compile(&pool, [("bomb", bomb.as_str()), ("fine", "fine")]);
     assert!(broken.is_empty(), "{broken:?}");
-    let limits = Limits { deadline: Duration::from_secs(20), ..Limits::default() };
+    let limits = RenderLimits { deadline: Duration::from_secs(20), ..RenderLimits::default() };
     for problem in [engine.render("bomb", input(), limits), engine.render_inline(&bomb, input(), limits)] {
         let problem = problem.unwrap_err();
         assert_eq!(problem.kind, ProblemKind::Limit, "{problem}");
         assert!(problem.message.contains("128 MiB of memory"), "{problem}");
     }
     assert_eq!(pool.condition().lost, [0, 2, 0, 0]);
-    assert_eq!(engine.render("fine", input(), Limits::default()).unwrap().text, "fine");
+    assert_eq!(engine.render("fine", input(), RenderLimits::default()).unwrap().text, "fine");
 }
 
 #[test]
 fn ten_endless_renders_at_once_leave_lanes_to_the_others() {
-    let pool = Arc::new(Pool::new(WorkerProgram::of_tests(), Lanes { usual: 1, most: LANES_MAX }));
-    let (engine, _) = Engine::compile(&pool, [("endless", endless()), ("fine", "fine".to_owned())]);
-    let limits = Limits { deadline: Duration::from_secs(20), ..Limits::default() };
-    let endless = Limits { deadline: Duration::from_secs(5), ..Limits::default() };
+    let pool = Arc::new(RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual: 1, most: LANES_MAX }));
+    let (engine, _) = RenderEngine::compile(&pool, [("endless", endless()), ("fine", "fine".to_owned())]);
+    let limits = RenderLimits { deadline: Duration::from_secs(20), ..RenderLimits::default() };
+    let endless = RenderLimits { deadline: Duration::from_secs(5), ..RenderLimits::default() };
     std::thread::scope(|threads| {
         let running: Vec<_> =
             (0..10).map(|_| threads.spawn(|| engine.render("endless", input(), endless))).collect();
@@ -122,10 +126,10 @@ fn ten_endless_renders_at_once_leave_lanes_to_the_others() {
 
 #[test]
 fn of_what_was_ended_at_a_limit_only_two_are_tried_at_once() {
-    let pool = Arc::new(Pool::new(WorkerProgram::of_tests(), Lanes { usual: 4, most: 4 }));
-    let (engine, _) = Engine::compile(&pool, [("endless", endless())]);
+    let pool = Arc::new(RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual: 4, most: 4 }));
+    let (engine, _) = RenderEngine::compile(&pool, [("endless", endless())]);
     assert_eq!(engine.render("endless", input(), short()).unwrap_err().kind, ProblemKind::Limit);
-    let slow = Limits { deadline: Duration::from_secs(2), ..Limits::default() };
+    let slow = RenderLimits { deadline: Duration::from_secs(2), ..RenderLimits::default() };
     std::thread::scope(|threads| {
         let running: Vec<_> = (0..SUSPECTS_AT_ONCE_MAX + 1)
             .map(|_| threads.spawn(|| engine.render("endless", input(), slow).unwrap_err().kind))
@@ -138,19 +142,22 @@ fn of_what_was_ended_at_a_limit_only_two_are_tried_at_once() {
 #[test]
 fn a_worker_renders_from_the_content_that_it_is_asked_for() {
     let pool = one_lane();
-    let (engine, _) = Engine::compile(&pool, [("id", "{{ machine.name }}")]);
-    assert_eq!(engine.render("id", input(), Limits::default()).unwrap().text, "web1");
-    let (newer, _) = Engine::compile(&pool, [("id", "{{ machine.address }}")]);
-    assert_eq!(newer.render("id", input(), Limits::default()).unwrap().text, "10.0.0.5");
-    assert_eq!(engine.render("id", input(), Limits::default()).unwrap().text, "web1");
-    assert_eq!(pool.condition(), Condition { started: 1, ..Condition::default() });
+    let (engine, _) = RenderEngine::compile(&pool, [("id", "{{ machine.name }}")]);
+    assert_eq!(engine.render("id", input(), RenderLimits::default()).unwrap().text, "web1");
+    let (newer, _) = RenderEngine::compile(&pool, [("id", "{{ machine.address }}")]);
+    assert_eq!(newer.render("id", input(), RenderLimits::default()).unwrap().text, "10.0.0.5");
+    assert_eq!(engine.render("id", input(), RenderLimits::default()).unwrap().text, "web1");
+    assert_eq!(pool.condition(), PoolHealth { started: 1, ..PoolHealth::default() });
 }
 
 #[test]
 fn where_no_worker_can_be_started_renders_are_refused_and_the_pool_says_so() {
-    let pool = Arc::new(Pool::new(WorkerProgram::at("/nowhere/metalwright"), Lanes { usual: 1, most: 1 }));
-    let (engine, _) = Engine::compile(&pool, [("fine", "fine")]);
-    let problem = engine.render("fine", input(), Limits::default()).unwrap_err();
+    let pool = Arc::new(RenderPool::new(
+        WorkerProgram::at("/nowhere/metalwright"),
+        LaneCounts { usual: 1, most: 1 },
+    ));
+    let (engine, _) = RenderEngine::compile(&pool, [("fine", "fine")]);
+    let problem = engine.render("fine", input(), RenderLimits::default()).unwrap_err();
     assert_eq!(problem.kind, ProblemKind::Busy, "{problem}");
     assert!(pool.condition().outage.unwrap().contains("no render worker can be started"));
 }
@@ -172,15 +179,15 @@ fn the_deepest_recursion_there_can_be_fits_the_stack() {
     let top = INCLUDE_DEPTH_MAX;
     templates.push(("i01".to_owned(), "{{ <Deep n={19} /> }}bottom".to_owned()));
     templates.extend((2..=top).map(|n| (format!("i{n:02}"), format!("{{% include \"i{:02}\" %}}", n - 1))));
-    let (engine, broken) = Engine::compile(&pool(), templates);
+    let (engine, broken) = RenderEngine::compile(&pool(), templates);
     assert!(broken.is_empty(), "{broken:?}");
-    let limits = Limits { deadline: Duration::from_secs(20), ..Limits::default() };
+    let limits = RenderLimits { deadline: Duration::from_secs(20), ..RenderLimits::default() };
     assert_eq!(engine.render(&format!("i{top}"), input(), limits).unwrap().text, "bottom");
 }
 
 #[test]
 fn a_component_below_which_includes_nest_deeper_is_refused() {
-    let (_, broken) = Engine::compile(&pool(), recursive_component(COMPONENT_DEPTH_MAX));
+    let (_, broken) = RenderEngine::compile(&pool(), recursive_component(COMPONENT_DEPTH_MAX));
     assert!(broken[0].1.message.contains("components may have 8"), "{}", broken[0].1);
     let user = &broken.iter().find(|(name, _)| name == "t01").unwrap().1;
     assert!(user.message.contains("component `Deep` of template `c`, which is broken"), "{user}");
@@ -188,7 +195,7 @@ fn a_component_below_which_includes_nest_deeper_is_refused() {
 
 #[test]
 fn a_pool_has_at_least_one_lane() {
-    let pool = Arc::new(Pool::new(WorkerProgram::of_tests(), Lanes { usual: 0, most: 0 }));
-    let (engine, _) = Engine::compile(&pool, [("t", "x")]);
-    assert_eq!(engine.render("t", input(), Limits::default()).unwrap().text, "x");
+    let pool = Arc::new(RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual: 0, most: 0 }));
+    let (engine, _) = RenderEngine::compile(&pool, [("t", "x")]);
+    assert_eq!(engine.render("t", input(), RenderLimits::default()).unwrap().text, "x");
 }

@@ -21,7 +21,7 @@ fn a_fault_in_an_include_names_the_include_and_the_place_that_included_it() {
         ("mid.ks", "{% include \"net.ks\" %}"),
         ("net.ks", "one\ntwo {{ nothing }}"),
     ]);
-    let problem = engine.render("base.ks", input(), Limits::default()).unwrap_err();
+    let problem = engine.render("base.ks", input(), RenderLimits::default()).unwrap_err();
     assert_eq!((problem.template.as_str(), problem.line, problem.column), ("net.ks", Some(2), Some(8)));
     assert_eq!(problem.included_from, [("mid.ks".to_owned(), 1), ("base.ks".to_owned(), 2)]);
 }
@@ -35,7 +35,11 @@ fn a_param_that_is_read_is_in_the_provenance_with_its_level() {
     let read = |name: &str, level| ParamRead { name: name.into(), level };
     assert_eq!(
         rendered.provenance.params,
-        [read("disk", Some(Level::Machine)), read("no", None), read("timezone", Some(Level::Default)),]
+        [
+            read("disk", Some(ParamLevel::Machine)),
+            read("no", None),
+            read("timezone", Some(ParamLevel::Default)),
+        ]
     );
     assert!(!rendered.provenance.secret);
 }
@@ -45,11 +49,11 @@ fn the_provenance_names_every_template_that_can_have_part_in_it() {
     let templates =
         [("a", "{% include \"b\" %}"), ("b", "{% if false %}{% include \"c\" %}{% endif %}"), ("c", "")];
     let engine = engine(&templates);
-    let names = |rendered: Rendered| {
+    let names = |rendered: RenderedText| {
         rendered.provenance.templates.into_iter().map(|used| used.name).collect::<Vec<_>>()
     };
-    assert_eq!(names(engine.render("a", input(), Limits::default()).unwrap()), ["a", "b", "c"]);
-    let inline = engine.render_inline("{% include \"b\" %}", input(), Limits::default()).unwrap();
+    assert_eq!(names(engine.render("a", input(), RenderLimits::default()).unwrap()), ["a", "b", "c"]);
+    let inline = engine.render_inline("{% include \"b\" %}", input(), RenderLimits::default()).unwrap();
     assert_eq!(names(inline), [INLINE, "b", "c"]);
 }
 
@@ -64,7 +68,7 @@ fn a_sealed_secret_stops_the_render() {
 #[test]
 fn an_open_secret_is_rendered_and_marks_the_document() {
     let engine = engine(&[("t", "{{ param(name=\"root_password\") }}")]);
-    let rendered = engine.render("t", input_with_open_secrets(), Limits::default()).unwrap();
+    let rendered = engine.render("t", input_with_open_secrets(), RenderLimits::default()).unwrap();
     assert_eq!(rendered.text, "s3cret-Pa55");
     assert!(rendered.provenance.secret);
     assert!(!format!("{rendered:?}").contains("s3cret-Pa55"));
@@ -90,7 +94,7 @@ fn no_message_contains_a_secret_or_what_was_made_from_it() {
     ];
     for body in bodies {
         let engine = engine(&[("t", body)]);
-        let problem = engine.render("t", input_with_open_secrets(), Limits::default()).unwrap_err();
+        let problem = engine.render("t", input_with_open_secrets(), RenderLimits::default()).unwrap_err();
         let said = format!("{problem} {problem:?}").to_lowercase();
         for made_of_it in ["s3cret-pa55", "cznjcmv0lvbhntu", "11000000"] {
             assert!(!said.contains(made_of_it), "{body}: {problem}");
@@ -106,7 +110,9 @@ fn the_same_input_gives_the_same_bytes() {
         {% for k, v in [{\"a\":1},{\"a\":2},{\"a\":3},{\"a\":4}] | group_by(attribute=\"a\") %}\
         {{ k }}{% endfor %}";
     let documents: Vec<_> = (0..5)
-        .map(|_| engine(&[("t", body)]).render("t", input_with_open_secrets(), Limits::default()).unwrap())
+        .map(|_| {
+            engine(&[("t", body)]).render("t", input_with_open_secrets(), RenderLimits::default()).unwrap()
+        })
         .collect();
     assert!(documents.iter().all(|document| document == &documents[0]));
     assert_eq!(documents[0].sha256.len(), 64);
@@ -115,18 +121,20 @@ fn the_same_input_gives_the_same_bytes() {
 #[test]
 fn nothing_is_escaped_whatever_the_template_is_called() {
     let engine = engine(&[("page.html", "{{ \"<&>'\" }}"), ("unattend.xml", "{{ \"<&>\" }}")]);
-    assert_eq!(engine.render("page.html", input(), Limits::default()).unwrap().text, "<&>'");
-    assert_eq!(engine.render("unattend.xml", input(), Limits::default()).unwrap().text, "<&>");
+    assert_eq!(engine.render("page.html", input(), RenderLimits::default()).unwrap().text, "<&>'");
+    assert_eq!(engine.render("unattend.xml", input(), RenderLimits::default()).unwrap().text, "<&>");
 }
 
 #[test]
 fn an_inline_body_has_problems_under_its_own_name() {
     let engine = engine(&[("net", "{{ nothing }}")]);
-    let problem = engine.render_inline("a\n{{ b. }}", input(), Limits::default()).unwrap_err();
+    let problem = engine.render_inline("a\n{{ b. }}", input(), RenderLimits::default()).unwrap_err();
     assert_eq!((problem.template.as_str(), problem.line), (INLINE, Some(2)));
-    let problem = engine.render_inline("{% include \"net\" %}", input(), Limits::default()).unwrap_err();
+    let problem =
+        engine.render_inline("{% include \"net\" %}", input(), RenderLimits::default()).unwrap_err();
     assert_eq!((problem.template.as_str(), problem.included_from), ("net", vec![(INLINE.to_owned(), 1)]));
-    let problem = engine.render_inline("{% include \"nat\" %}", input(), Limits::default()).unwrap_err();
+    let problem =
+        engine.render_inline("{% include \"nat\" %}", input(), RenderLimits::default()).unwrap_err();
     assert_eq!((problem.template.as_str(), problem.line), (INLINE, Some(1)), "{problem}");
 }
 
@@ -138,10 +146,11 @@ fn renders_at_the_same_time_do_not_see_each_others_params() {
             let engine = &engine;
             threads.spawn(move || {
                 for _ in 0..50 {
-                    let own = layer(Level::Machine, json!({"who": who}));
-                    let params = Params::new(vec![own], BTreeSet::new(), SecretAccess::Sealed);
-                    let rendered =
-                        engine.render("t", Input { params, ..input() }, Limits::default()).unwrap();
+                    let own = layer(ParamLevel::Machine, json!({"who": who}));
+                    let params = LayeredParams::new(vec![own], BTreeSet::new(), SecretAccess::Sealed);
+                    let rendered = engine
+                        .render("t", RenderInput { params, ..input() }, RenderLimits::default())
+                        .unwrap();
                     assert_eq!(rendered.text, format!("{who} ").repeat(50));
                 }
             });

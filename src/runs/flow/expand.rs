@@ -9,7 +9,7 @@ use crate::model::{Bootenv, Problem, Stage, Step, StepKind, StepState, Task, Wor
 
 use super::STEPS_MAX;
 
-/// Most problems that are told of one workflow.
+/// Most problems listed for one workflow.
 const PROBLEMS_MAX: usize = 64;
 /// Deepest chain of prerequisites.
 const PREREQUISITE_DEPTH_MAX: usize = 32;
@@ -21,7 +21,7 @@ const PREREQUISITE_DEPTH_MAX: usize = 32;
 /// # Errors
 /// Everything that is missing or goes in circles, all at once, with a pointer into the object named.
 pub fn expand(workflow: &str, world: &World) -> Result<Vec<Step>, Vec<Problem>> {
-    let mut expansion = Expansion::new(world);
+    let mut expansion = RunExpansion::new(world);
     match world.workflows.get(workflow) {
         None => expansion.fault("", format!("there is no workflow `{workflow}`")),
         Some(found) => {
@@ -39,7 +39,7 @@ pub fn expand(workflow: &str, world: &World) -> Result<Vec<Step>, Vec<Problem>> 
     expansion.finish()
 }
 
-struct Expansion<'a> {
+struct RunExpansion<'a> {
     world: &'a World,
     steps: Vec<Step>,
     problems: Vec<Problem>,
@@ -52,9 +52,9 @@ struct Expansion<'a> {
     task_digests: BTreeMap<&'a str, String>,
 }
 
-impl<'a> Expansion<'a> {
+impl<'a> RunExpansion<'a> {
     fn new(world: &'a World) -> Self {
-        Expansion {
+        RunExpansion {
             world,
             steps: Vec::new(),
             problems: Vec::new(),
@@ -193,7 +193,7 @@ impl<'a> Expansion<'a> {
 
 /// The digest that a step would have now; none when what it names does not exist.
 pub fn step_digest(step: &Step, world: &World) -> Option<String> {
-    let mut expansion = Expansion::new(world);
+    let mut expansion = RunExpansion::new(world);
     match step.kind {
         StepKind::Stage => world.stages.get(&step.name).map(|stage| digest(&stage.spec, [])),
         StepKind::Task => world.tasks.get(&step.name).map(|task| expansion.task_digest(&task.spec)),

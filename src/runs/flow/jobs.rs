@@ -1,5 +1,6 @@
 //! What tasks do to a run: jobs handed out, ended, tried again.
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::model::event::MachineToldToReboot;
@@ -14,6 +15,11 @@ fn back_off_seconds(failures: u32) -> i64 {
 }
 
 impl Flow<'_> {
+    /// Whether a time has come.
+    pub(super) fn is_due(&self, at: Option<Timestamp>) -> bool {
+        at.is_some_and(|at| at <= self.now)
+    }
+
     /// A job was handed out for the present step.
     pub fn job_created(&mut self, id: Uuid, job: &Job) {
         self.status.tries.jobs += 1;
@@ -32,7 +38,7 @@ impl Flow<'_> {
         }
     }
 
-    /// The agent was told to reboot: one more of the few times that is tried.
+    /// The server asked the agent to reboot; counts one of the few tries.
     pub fn told_to_reboot(&mut self, reason: &str) {
         if let Some(agent) = self.status.agent.as_mut().filter(|agent| !agent.leaving) {
             agent.leaving = true;

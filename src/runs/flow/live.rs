@@ -9,7 +9,7 @@ use crate::model::{Environment, JobState, MachineState, StepKind, StepState};
 use jiff::Timestamp;
 
 use super::LIVE_RESTARTS_MAX;
-use super::rules::{Flow, JobEnd};
+use super::rules::{Flow, JobOutcome};
 use super::step::{boot_step, is_live, needs_live_system};
 
 impl Flow<'_> {
@@ -28,7 +28,7 @@ impl Flow<'_> {
         self.status.job = None;
         self.status.on_failure.clear();
         let reason = format!("the machine lost power in the live system `{name}`");
-        self.job_end = Some(JobEnd { state: JobState::Lost, reason: reason.clone() });
+        self.job_end = Some(JobOutcome { state: JobState::Lost, reason: reason.clone() });
         let restarts = self.status.live_system.restarts;
         match self.status.state {
             MachineState::Failed => self.status.live_system.lost = true,

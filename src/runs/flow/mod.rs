@@ -19,8 +19,8 @@ mod step_reference;
 mod tests;
 
 pub use expand::expand;
-pub use rules::{Beginning, Flow, JobEnd, OperatorNote};
-pub use step::{Next, Position, next_step};
+pub use rules::{Beginning, Flow, JobOutcome, OperatorNote};
+pub use step::{NextStep, Position, next_step};
 pub use step_reference::StepReference;
 
 /// How long a machine stays armed for a destructive boot, in seconds.
@@ -37,7 +37,7 @@ pub const AGENT_SECONDS: u32 = 3600;
 pub const SILENCE_SECONDS: i64 = 600;
 /// Attempts at one step that may lead nowhere until the machine is held.
 pub const FRUITLESS_ATTEMPTS_MAX: u32 = 3;
-/// How often an agent is told to reboot for one step until the machine is held.
+/// Most reboots asked of an agent for one step before the machine is held.
 pub const REBOOTS_MAX: u32 = 3;
 /// Longest pause before a failed task is run again, in seconds.
 pub const BACK_OFF_SECONDS_MAX: i64 = 60;

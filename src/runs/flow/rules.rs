@@ -1,7 +1,4 @@
-//! The life of a run, and the states a machine goes through in it.
-//!
-//! A [`Flow`] is one change: made from a machine's status, told what has happened, and finished with the
-//! events that say so. Every change ends in `settle`, which alone decides the state that is shown.
+//! The life of a run and the states of its machine. A [`Flow`] is one change; `settle` ends it, alone.
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -12,12 +9,12 @@ use crate::model::event::{
 };
 use crate::model::{
     BootProgress, Bootenv, ContentView, EventBody, JobState, LiveSystem, MachineState, MachineStatus,
-    PresentRun, Run, RunResult, Step, StepKind, StepState, StopBefore, Tries, World,
+    PresentRun, Run, RunResult, Step, StepKind, StepState, StepTries, StopBefore, World,
 };
 
 use super::ARMED_SECONDS;
 use super::skips::begin_at;
-use super::step::{Next, Position, is_booting, next_step};
+use super::step::{NextStep, Position, is_booting, next_step};
 
 /// Who did something to a run, and why.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +26,7 @@ pub struct OperatorNote<'a> {
 
 /// How a job that a change took from its machine ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobEnd {
+pub struct JobOutcome {
     pub state: JobState,
     pub reason: String,
 }
@@ -53,7 +50,7 @@ pub struct Flow<'a> {
     pub(super) world: &'a World,
     pub(super) now: Timestamp,
     events: Vec<EventBody>,
-    pub(super) job_end: Option<JobEnd>,
+    pub(super) job_end: Option<JobOutcome>,
 }
 
 impl<'a> Flow<'a> {
@@ -67,7 +64,7 @@ impl<'a> Flow<'a> {
 
     /// How the job ends that the machine had before the change and has not any more; none where the state of
     /// the machine says it.
-    pub fn job_end(&mut self) -> Option<JobEnd> {
+    pub fn job_end(&mut self) -> Option<JobOutcome> {
         self.job_end.take()
     }
 
@@ -160,7 +157,7 @@ impl<'a> Flow<'a> {
         let (workflow, stage) = (self.workflow_name(), self.stage_name());
         self.say(RunStarted { run: id, rehearse, from_step, reason, workflow, stage });
         let reason = "another run was started".to_owned();
-        self.job_end = Some(JobEnd { state: JobState::Cancelled, reason });
+        self.job_end = Some(JobOutcome { state: JobState::Cancelled, reason });
         self.status.job = None;
         self.status.bootenv = None;
         self.status.live_system = LiveSystem::default();
@@ -285,26 +282,27 @@ impl<'a> Flow<'a> {
 
     /// Carries out what was due by now: attempts, arming, waits. Jobs are the caller's.
     pub fn expire(&mut self) {
-        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= self.now);
         let attempt = self.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
-        if due(attempt.and_then(|attempt| attempt.deadline)) {
+        if self.is_due(attempt.and_then(|attempt| attempt.deadline)) {
             self.attempt_timed_out();
-        } else if due(self.status.armed_until) {
+        } else if self.is_due(self.status.armed_until) {
             self.disarm("the time was up");
             if self.at_destructive_boot() && self.status.state == MachineState::Waiting {
                 self.hold("the machine was not powered on while it was armed; `arm` gives it more time");
             }
-        } else if self.status.job.is_none() && due(self.status.waiting.as_ref().and_then(|w| w.overdue_at)) {
+        } else if self.status.job.is_none()
+            && self.is_due(self.status.waiting.as_ref().and_then(|w| w.overdue_at))
+        {
             self.waited_in_vain();
         }
     }
 
     fn waited_in_vain(&mut self) {
         match next_step(self.at(), self.now) {
-            Next::Boot { bootenv } => {
+            NextStep::Boot { bootenv } => {
                 self.hold(format!("the machine was not powered on in time to boot `{bootenv}`"));
             }
-            Next::Run { task } if self.status.tries.next_at.take().is_none() => {
+            NextStep::Run { task } if self.status.tries.next_at.take().is_none() => {
                 self.fail(format!("no agent came in time to run task `{task}`"));
             }
             _ => self.settle(),
@@ -316,12 +314,12 @@ impl<'a> Flow<'a> {
         // Each turn moves the cursor on: the steps are the bound.
         loop {
             match next_step(self.at(), self.now) {
-                Next::Pass { state, note } => self.pass_step(state, note),
-                Next::Over => self.move_on(),
+                NextStep::Pass { state, note } => self.pass_step(state, note),
+                NextStep::Over => self.move_on(),
                 _ => break,
             }
         }
-        if let Next::Boot { bootenv } = next_step(self.at(), self.now) {
+        if let NextStep::Boot { bootenv } = next_step(self.at(), self.now) {
             self.enter_boot(bootenv);
         }
         self.settle();
@@ -355,7 +353,7 @@ impl<'a> Flow<'a> {
     }
 
     pub(super) fn new_step(&mut self) {
-        self.status.tries = Tries::default();
+        self.status.tries = StepTries::default();
         self.status.fruitless_attempts = 0;
         self.status.waiting = None;
         self.stop_where_told();

@@ -4,30 +4,30 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::model::{BootProgress, BootenvKind, MachineState, Waiting};
+use crate::model::{BootProgress, BootenvKind, MachineState, MachineWait};
 
 use super::rules::Flow;
-use super::step::{Next, Wait, next_step, present_stage};
+use super::step::{NextStep, RunWait, next_step, present_stage};
 use super::{AGENT_SECONDS, POWER_ON_SECONDS};
 
 impl Flow<'_> {
     /// Shows what the machine does and waits for.
     pub(super) fn settle(&mut self) {
         match next_step(self.at(), self.now) {
-            Next::Done => self.complete(),
-            Next::Hold { reason } => self.hold(reason),
-            Next::Wait(wait) => self.show(wait),
-            Next::Boot { bootenv } => self.show_boot(&bootenv),
-            Next::Run { task } => {
+            NextStep::Done => self.complete(),
+            NextStep::Hold { reason } => self.hold(reason),
+            NextStep::Wait(wait) => self.show(wait),
+            NextStep::Boot { bootenv } => self.show_boot(&bootenv),
+            NextStep::Run { task } => {
                 let seconds = present_stage(self.at()).and_then(|stage| stage.timeout_seconds);
-                self.show(Wait {
+                self.show(RunWait {
                     state: MachineState::Waiting,
                     reason: format!("an agent has to ask for task `{task}`"),
                     expected: "job.created",
                     overdue_at: Some(self.later(seconds.unwrap_or(AGENT_SECONDS))),
                 });
             }
-            Next::Pass { .. } | Next::Over => self.advance(),
+            NextStep::Pass { .. } | NextStep::Over => self.advance(),
         }
     }
 
@@ -62,12 +62,12 @@ impl Flow<'_> {
                 deadline,
             ),
         };
-        self.show(Wait { state, reason, expected, overdue_at });
+        self.show(RunWait { state, reason, expected, overdue_at });
     }
 
     /// Sets the state that is shown. A wait that goes on keeps its beginning and its end.
-    fn show(&mut self, wait: Wait) {
-        let Wait { state, reason, expected, overdue_at } = wait;
+    fn show(&mut self, wait: RunWait) {
+        let RunWait { state, reason, expected, overdue_at } = wait;
         if matches!(state, MachineState::Registered | MachineState::Complete) {
             return;
         }
@@ -76,13 +76,13 @@ impl Flow<'_> {
         self.set_state(state, reason.clone());
         if !goes_on {
             let (since, expected) = (self.now, expected.to_owned());
-            self.status.waiting = Some(Waiting { reason, since, expected, overdue_at });
+            self.status.waiting = Some(MachineWait { reason, since, expected, overdue_at });
         }
     }
 
     /// Stops until somebody looks.
     pub(super) fn stop(&mut self, state: MachineState, reason: String) {
-        self.show(Wait { state, reason, expected: "run.retried", overdue_at: None });
+        self.show(RunWait { state, reason, expected: "run.retried", overdue_at: None });
     }
 
     /// Sets a state in which nothing is waited for.
@@ -104,6 +104,6 @@ impl Flow<'_> {
         self.status.job = Some(id);
         let (state, expected) = (MachineState::Running, "job.finished");
         let reason = format!("task `{task}` is running");
-        self.show(Wait { state, reason, expected, overdue_at: Some(deadline) });
+        self.show(RunWait { state, reason, expected, overdue_at: Some(deadline) });
     }
 }

@@ -9,7 +9,7 @@ use crate::model::{
     StopBefore,
 };
 
-use super::rules::{Flow, JobEnd, OperatorNote};
+use super::rules::{Flow, JobOutcome, OperatorNote};
 use super::step::{boot_is_open, is_live, needs_live_system};
 
 /// Note on the steps before the one that a run was told to begin at.
@@ -92,10 +92,9 @@ impl Flow<'_> {
         if kind == Some(StepKind::Bootenv) {
             self.close_boot("the boot was marked as done");
             let name = self.step().map(|step| step.name.clone());
-            let is_install = |name: &String| {
-                self.bootenv(name).is_some_and(|bootenv| bootenv.kind == BootenvKind::Install)
-            };
-            self.status.bootenv = name.filter(|name| !is_install(name));
+            self.status.bootenv = name.filter(|name| {
+                !self.bootenv(name).is_some_and(|bootenv| bootenv.kind == BootenvKind::Install)
+            });
         }
         self.end_stopped_step(StepState::Done, &said);
     }
@@ -131,7 +130,7 @@ impl Flow<'_> {
     /// Ends a step at which the run may have stopped, and goes on. Where tasks follow that need a live system
     /// which is gone, it goes on with the boot of that system.
     fn end_stopped_step(&mut self, state: StepState, note: &str) {
-        self.job_end = Some(JobEnd { state: JobState::Cancelled, reason: note.to_owned() });
+        self.job_end = Some(JobOutcome { state: JobState::Cancelled, reason: note.to_owned() });
         self.status.job = None;
         self.status.on_failure.clear();
         if matches!(self.status.state, MachineState::Failed | MachineState::Held) {

@@ -1,4 +1,4 @@
-//! What is to happen at the step a run has come to, and what an agent that asks is told.
+//! The next action at the current step of a run, and the answer to an agent that asks for work.
 
 use jiff::Timestamp;
 
@@ -30,7 +30,7 @@ impl Position<'_> {
 
 /// What is next in a run.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
+pub enum NextStep {
     /// The step is over when it is reached; a step that is passed over has a note that says why.
     Pass { state: StepState, note: &'static str },
     /// The step was over before it was reached, and stays as it is.
@@ -40,7 +40,7 @@ pub enum Next {
     /// A job of this task can be handed out.
     Run { task: String },
     /// Something else has to happen first.
-    Wait(Wait),
+    Wait(RunWait),
     /// The run cannot go on until somebody looks.
     Hold { reason: String },
     /// The run has come to its end.
@@ -49,7 +49,7 @@ pub enum Next {
 
 /// What a run waits for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Wait {
+pub struct RunWait {
     pub state: MachineState,
     pub reason: String,
     /// The kind of event that ends the wait.
@@ -57,46 +57,51 @@ pub struct Wait {
     pub overdue_at: Option<Timestamp>,
 }
 
-impl Wait {
+impl RunWait {
     fn new(state: MachineState, reason: impl Into<String>, expected: &'static str) -> Self {
-        Wait { state, reason: reason.into(), expected, overdue_at: None }
+        RunWait { state, reason: reason.into(), expected, overdue_at: None }
     }
 }
 
 /// What is next for a machine.
-pub fn next_step(at: Position<'_>, now: Timestamp) -> Next {
+pub fn next_step(at: Position<'_>, now: Timestamp) -> NextStep {
     let status = at.status;
     let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else {
         let reason = "no workflow is under way; `start` begins one";
-        return Next::Wait(Wait::new(status.state, reason, "run.started"));
+        return NextStep::Wait(RunWait::new(status.state, reason, "run.started"));
     };
     let is_stopped = matches!(status.state, MachineState::Failed | MachineState::Held);
     if !is_stopped && at.steps.is_empty() {
         // Its row is damaged: without its steps it must not count as complete.
         let reason = "the steps of the run cannot be read; `cancel` ends it".to_owned();
-        return Next::Hold { reason };
+        return NextStep::Hold { reason };
     }
     if is_stopped {
         let paused = run.paused && status.state == MachineState::Held;
         let expected = if paused { "run.resumed" } else { "run.retried" };
-        return Next::Wait(Wait::new(status.state, &status.reason, expected));
+        return NextStep::Wait(RunWait::new(status.state, &status.reason, expected));
     }
     if status.job.is_some() {
         let (reason, overdue_at) = under_way(status);
-        return Next::Wait(Wait { overdue_at, ..Wait::new(MachineState::Running, reason, "job.finished") });
+        return NextStep::Wait(RunWait {
+            overdue_at,
+            ..RunWait::new(MachineState::Running, reason, "job.finished")
+        });
     }
     if run.paused && !is_booting(status, at.steps) {
-        return Next::Wait(Wait::new(MachineState::Held, paused(&run.pause_reason), "run.resumed"));
+        return NextStep::Wait(RunWait::new(MachineState::Held, paused(&run.pause_reason), "run.resumed"));
     }
     match (status.on_failure.first(), at.step()) {
         (Some(task), _) => task_next(task, at, now),
         (None, None) if boot_is_open(status, at.steps) => await_installer(status),
-        (None, None) => Next::Done,
+        (None, None) => NextStep::Done,
         (None, Some(step)) => match step.kind {
             StepKind::Stage if boot_is_open(status, at.steps) && leads_to_boot(at) => await_installer(status),
-            StepKind::Stage => Next::Pass { state: StepState::Done, note: "" },
-            StepKind::Task if step.state.is_over() => Next::Over,
-            StepKind::Task if rehearsed(run, at) => Next::Pass { state: StepState::Skipped, note: REHEARSED },
+            StepKind::Stage => NextStep::Pass { state: StepState::Done, note: "" },
+            StepKind::Task if step.state.is_over() => NextStep::Over,
+            StepKind::Task if rehearsed(run, at) => {
+                NextStep::Pass { state: StepState::Skipped, note: REHEARSED }
+            }
             StepKind::Task => task_next(&step.name, at, now),
             StepKind::Bootenv => boot_next(step, at),
         },
@@ -117,35 +122,35 @@ fn under_way(status: &MachineStatus) -> (String, Option<Timestamp>) {
     }
 }
 
-fn task_next(task: &str, at: Position<'_>, now: Timestamp) -> Next {
+fn task_next(task: &str, at: Position<'_>, now: Timestamp) -> NextStep {
     if at.content.task(task).is_none() {
-        return Next::Hold { reason: format!("the task `{task}` does not exist any more") };
+        return NextStep::Hold { reason: format!("the task `{task}` does not exist any more") };
     }
     let tries = &at.status.tries;
     match tries.next_at {
         Some(next_at) if next_at > now => {
             let reason = format!("task `{task}` failed {} times; it is run again", tries.failures);
-            let wait = Wait::new(MachineState::Waiting, reason, "job.created");
-            Next::Wait(Wait { overdue_at: Some(next_at), ..wait })
+            let wait = RunWait::new(MachineState::Waiting, reason, "job.created");
+            NextStep::Wait(RunWait { overdue_at: Some(next_at), ..wait })
         }
-        _ => Next::Run { task: task.to_owned() },
+        _ => NextStep::Run { task: task.to_owned() },
     }
 }
 
-fn boot_next(step: &Step, at: Position<'_>) -> Next {
+fn boot_next(step: &Step, at: Position<'_>) -> NextStep {
     let status = at.status;
     let this_one = boot_step(status, at.steps) == Some(status.cursor) && step.state == StepState::Running;
     if boot_is_open(status, at.steps) && !this_one {
         return await_installer(status);
     }
     let Some(bootenv) = at.content.bootenv(&step.name) else {
-        return Next::Hold { reason: format!("the bootenv `{}` does not exist any more", step.name) };
+        return NextStep::Hold { reason: format!("the bootenv `{}` does not exist any more", step.name) };
     };
     let rehearsed = status.run.as_ref().is_some_and(|run| rehearsed(run, at));
     match bootenv.spec.kind {
-        BootenvKind::Local => Next::Pass { state: StepState::Done, note: "" },
-        _ if rehearsed => Next::Pass { state: StepState::Skipped, note: REHEARSED },
-        _ => Next::Boot { bootenv: step.name.clone() },
+        BootenvKind::Local => NextStep::Pass { state: StepState::Done, note: "" },
+        _ if rehearsed => NextStep::Pass { state: StepState::Skipped, note: REHEARSED },
+        _ => NextStep::Boot { bootenv: step.name.clone() },
     }
 }
 
@@ -154,12 +159,12 @@ fn leads_to_boot(at: Position<'_>) -> bool {
     at.steps.get(at.status.cursor as usize + 1).is_some_and(|step| step.kind == StepKind::Bootenv)
 }
 
-fn await_installer(status: &MachineStatus) -> Next {
+fn await_installer(status: &MachineStatus) -> NextStep {
     let under_way = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     let overdue_at = under_way.and_then(|attempt| attempt.deadline);
     let wait =
-        Wait::new(MachineState::Running, "the installer has yet to report that it is done", "boot.done");
-    Next::Wait(Wait { overdue_at, ..wait })
+        RunWait::new(MachineState::Running, "the installer has yet to report that it is done", "boot.done");
+    NextStep::Wait(RunWait { overdue_at, ..wait })
 }
 
 /// An installer reported that its rehearsal is done.
@@ -174,9 +179,10 @@ pub const REHEARSED_BOOT: &str = "rehearsed: the installer read its answer file 
 
 /// Index of the bootenv step whose boot the cursor is in: the last one up to it that was reached.
 pub fn boot_step(status: &MachineStatus, steps: &[Step]) -> Option<u32> {
-    let reached = |step: &Step, i: u32| i < status.cursor || step.state != StepState::Pending;
     let steps = (0u32..).zip(steps).take(status.cursor as usize + 1);
-    let boots = steps.filter(|(i, step)| step.kind == StepKind::Bootenv && reached(step, *i));
+    let boots = steps.filter(|(i, step)| {
+        step.kind == StepKind::Bootenv && ((*i) < status.cursor || step.state != StepState::Pending)
+    });
     boots.map(|(i, _)| i).last()
 }
 
@@ -235,9 +241,9 @@ pub fn admits(at: Position<'_>, environment: Environment) -> bool {
     }
 }
 
-/// What an agent that asks is told.
+/// The answer to an agent that asks for work.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum AgentAnswer {
     Run {
         task: String,
     },
@@ -247,7 +253,7 @@ pub enum Answer {
     Wait {
         reason: String,
     },
-    /// It was told to reboot often enough, and it never led to the boot that is needed.
+    /// It was asked to reboot several times, and the required boot never happened.
     Hold {
         reason: String,
     },
@@ -255,24 +261,28 @@ pub enum Answer {
 
 /// What the agent in `status.agent` is told. It gets a job only in the environment that the job is for;
 /// in another one it is told to reboot, unless an installer is at work around it.
-pub fn answer(at: Position<'_>, now: Timestamp) -> Answer {
+pub fn answer(at: Position<'_>, now: Timestamp) -> AgentAnswer {
     let (status, next) = (at.status, next_step(at, now));
     let Some(agent) = &status.agent else {
-        return Answer::Wait { reason: "no agent has said where it runs".to_owned() };
+        return AgentAnswer::Wait { reason: "no agent has said where it runs".to_owned() };
     };
     let may_reboot = agent.environment != Environment::Installer && !boot_under_way(at);
     match next {
-        Next::Run { .. } if agent.leaving => leave(status, "the last task asked for a reboot", may_reboot),
-        Next::Run { task } if admits(at, agent.environment) => Answer::Run { task },
-        Next::Run { task } => {
+        NextStep::Run { .. } if agent.leaving => {
+            leave(status, "the last task asked for a reboot", may_reboot)
+        }
+        NextStep::Run { task } if admits(at, agent.environment) => AgentAnswer::Run { task },
+        NextStep::Run { task } => {
             leave(status, &format!("task `{task}` runs in another boot environment"), may_reboot)
         }
-        Next::Boot { bootenv } => {
+        NextStep::Boot { bootenv } => {
             leave(status, &format!("the next step is in the bootenv `{bootenv}`"), may_reboot)
         }
-        Next::Wait(wait) => Answer::Wait { reason: wait.reason },
-        Next::Hold { reason } => Answer::Wait { reason },
-        Next::Pass { .. } | Next::Over | Next::Done => Answer::Wait { reason: status.reason.clone() },
+        NextStep::Wait(wait) => AgentAnswer::Wait { reason: wait.reason },
+        NextStep::Hold { reason } => AgentAnswer::Wait { reason },
+        NextStep::Pass { .. } | NextStep::Over | NextStep::Done => {
+            AgentAnswer::Wait { reason: status.reason.clone() }
+        }
     }
 }
 
@@ -283,12 +293,12 @@ pub fn boot_under_way(at: Position<'_>) -> bool {
         && attempt.is_some_and(|attempt| attempt.progress >= BootProgress::Kernel)
 }
 
-fn leave(status: &MachineStatus, reason: &str, may_reboot: bool) -> Answer {
+fn leave(status: &MachineStatus, reason: &str, may_reboot: bool) -> AgentAnswer {
     let told = status.agent.as_ref().is_some_and(|agent| agent.leaving);
     match () {
-        () if !may_reboot => Answer::Wait { reason: reason.to_owned() },
-        () if told || status.tries.reboots < REBOOTS_MAX => Answer::Reboot { reason: reason.to_owned() },
-        () => Answer::Hold {
+        () if !may_reboot => AgentAnswer::Wait { reason: reason.to_owned() },
+        () if told || status.tries.reboots < REBOOTS_MAX => AgentAnswer::Reboot { reason: reason.to_owned() },
+        () => AgentAnswer::Hold {
             reason: format!(
                 "the machine was rebooted {REBOOTS_MAX} times and came back where it was ({reason}): is \
                  network boot first in its boot order?"

@@ -34,11 +34,12 @@ impl StepReference {
     /// No step or several are meant, with a list of those that can be.
     pub fn find(&self, steps: &[Step], first: u32) -> Result<u32, String> {
         let to_come = || (0u32..).zip(steps).skip(first as usize);
-        let is_meant = |(i, step): &(u32, &Step)| match self {
-            StepReference::Number(number) => i == number,
-            StepReference::Name(name) => step.name == *name,
-        };
-        let meant: Vec<(u32, &Step)> = to_come().filter(is_meant).collect();
+        let meant: Vec<(u32, &Step)> = to_come()
+            .filter(|(i, step): &(u32, &Step)| match self {
+                StepReference::Number(number) => i == number,
+                StepReference::Name(name) => step.name == *name,
+            })
+            .collect();
         match meant.as_slice() {
             [(i, _)] => Ok(*i),
             [] => Err(format!("there is no step {self} here; the steps are {}", list(to_come()))),

@@ -11,10 +11,10 @@ use crate::model::{
     Setting, Stage, Stored, Task, Template, Workflow,
 };
 use crate::objects::patch::Patch;
-use crate::objects::write::{Expected, Target};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 use crate::records::pruning::Mode;
-use crate::runs::actions::Action;
-use crate::runs::jobs::Asking;
+use crate::runs::actions::RunAction;
+use crate::runs::jobs::WorkRequest;
 
 /// A machine whose task writes what a template, a profile and a secret param of its own say.
 async fn site() -> Site {
@@ -35,11 +35,11 @@ async fn site() -> Site {
 
 const BODY: &str = "{{ param(name='word') }} {{ param(name='pass') }}";
 
-async fn patch<T: crate::objects::rules::Managed>(site: &Site, reference: &str, fields: Value)
+async fn patch<T: crate::objects::rules::NounRules>(site: &Site, reference: &str, fields: Value)
 where
     crate::model::World: crate::model::HasTable<T>,
 {
-    let target = Target { reference, expected: Expected::Any };
+    let target = WriteTarget { reference, expected: ExpectedRevision::Any };
     site.app.objects.patch::<T>(&site.caller, &target, &Patch::Merge(fields)).await.unwrap();
 }
 
@@ -47,7 +47,7 @@ where
 async fn rendered(site: &Site) -> String {
     let report =
         AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };
-    let asking = Asking { machine: &site.key(), report: &report, renderer: &site.app.runs };
+    let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &site.app.runs };
     match site.app.runs.jobs_next(&site.caller, &asking).await.unwrap() {
         Some(JobOffer::Run(work)) => work.files[0].body.clone(),
         other => panic!("no work: {other:?}"),
@@ -87,7 +87,7 @@ async fn prune(site: &Site, keep: u64) -> u64 {
 async fn a_second_start_makes_a_second_run_and_overwrites_nothing() {
     let mut site = Site::new(json!({"name": "web1", "macs": ["52:54:00:aa:00:01"]})).await;
     let reason = "disk replaced".to_owned();
-    site.act(Action::Start { workflow: Some("work".into()), reason, stop_before: None }).await.unwrap();
+    site.act(RunAction::Start { workflow: Some("work".into()), reason, stop_before: None }).await.unwrap();
     let first = present(&site);
     let (spec, key) = (&first.spec, first.key.clone());
     assert_eq!((spec.started_by.as_str(), spec.reason.as_str()), ("token:admin", "disk replaced"));
@@ -139,7 +139,7 @@ async fn a_run_renders_from_what_it_kept_after_edits_and_deletions() {
     patch::<Template>(&site, "say", json!({"body": "edited"})).await;
     patch::<Profile>(&site, "p", json!({"params": {"word": "second"}})).await;
     patch::<Machine>(&site, "name:web1", json!({"params": {"pass": "other"}})).await;
-    let target = |reference| Target { reference, expected: Expected::Any };
+    let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
     site.app.objects.delete::<Workflow>(&site.caller, &target("tell")).await.unwrap();
     site.app.objects.delete::<Stage>(&site.caller, &target("telling")).await.unwrap();
     site.app.objects.delete::<Task>(&site.caller, &target("tell")).await.unwrap();
@@ -155,13 +155,13 @@ async fn retry_goes_on_with_what_was_kept_and_refresh_takes_the_content_of_now()
     let kept = present(&site).spec.clone();
     let report =
         AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };
-    let asking = Asking { machine: &site.key(), report: &report, renderer: &site.app.runs };
+    let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &site.app.runs };
     assert!(site.app.runs.jobs_next(&site.caller, &asking).await.unwrap().is_none(), "it does not render");
     patch::<Template>(&site, "say", json!({"body": BODY})).await;
     patch::<Profile>(&site, "p", json!({"params": {"word": "second"}})).await;
-    site.act(Action::Retry).await.unwrap();
+    site.act(RunAction::Retry).await.unwrap();
     assert!(site.app.runs.jobs_next(&site.caller, &asking).await.unwrap().is_none(), "it is what it was");
-    site.act(Action::RetryRefreshed).await.unwrap();
+    site.act(RunAction::RetryRefreshed).await.unwrap();
     assert_eq!(rendered(&site).await, "second sesame");
     let run = present(&site).spec.clone();
     assert_eq!(run.former_content, [kept.content.clone().unwrap()]);
@@ -169,7 +169,7 @@ async fn retry_goes_on_with_what_was_kept_and_refresh_takes_the_content_of_now()
     assert_eq!(run.steps[0].digest, kept.steps[0].digest, "a step that is done stays as it was");
     let entry = run.entries.iter().find(|entry| entry.what == "run.refreshed").unwrap();
     assert_eq!(entry.text, format!("content {} until here", kept.content.unwrap()));
-    let reason = refused(site.act(Action::RetryRefreshed).await);
+    let reason = refused(site.act(RunAction::RetryRefreshed).await);
     assert!(reason.contains("no step has failed"), "a job is under way: {reason}");
 }
 
@@ -178,13 +178,13 @@ async fn refresh_is_refused_when_what_is_to_come_does_not_exist_any_more() {
     let site = Site::new(json!({"name": "web1"})).await;
     site.start("bad").await.unwrap();
     assert!(site.ask("a", None).await.is_none());
-    let target = |reference| Target { reference, expected: Expected::Any };
+    let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
     site.app.objects.delete::<Workflow>(&site.caller, &target("bad")).await.unwrap();
     site.app.objects.delete::<Stage>(&site.caller, &target("bad")).await.unwrap();
     site.app.objects.delete::<Task>(&site.caller, &target("broken")).await.unwrap();
-    let reason = refused(site.act(Action::RetryRefreshed).await);
+    let reason = refused(site.act(RunAction::RetryRefreshed).await);
     assert!(reason.contains("`broken` does not exist any more"), "{reason}");
-    site.act(Action::Retry).await.unwrap();
+    site.act(RunAction::Retry).await.unwrap();
 }
 
 #[tokio::test]
@@ -193,12 +193,12 @@ async fn runs_of_the_same_content_share_it_and_it_goes_with_the_last_of_them() {
     site.start("tell").await.unwrap();
     let first = present(&site);
     let pieces = count(&site, Kind::Content);
-    site.act(Action::Cancel).await.unwrap();
+    site.act(RunAction::Cancel).await.unwrap();
     site.later(1).start("tell").await.unwrap();
     let second = present(&site);
     assert_eq!(first.spec.content, second.spec.content);
     assert_eq!((count(&site, Kind::Run), count(&site, Kind::Content)), (2, pieces));
-    site.act(Action::Cancel).await.unwrap();
+    site.act(RunAction::Cancel).await.unwrap();
     patch::<Profile>(&site, "p", json!({"params": {"word": "third"}})).await;
     site.later(1).start("tell").await.unwrap();
     assert_eq!(count(&site, Kind::Content), pieces + 2, "another profile, another set");
@@ -218,7 +218,7 @@ async fn what_is_kept_shows_no_secret_and_two_machines_with_the_same_have_the_sa
     let values = site.app.kernel.get::<Content>(first.values.as_ref().unwrap()).unwrap();
     let shown = crate::objects::view::without_problems(&values);
     assert_eq!(shown["value"]["params"]["pass"], json!({"sealed": true}), "{shown}");
-    site.act(Action::Cancel).await.unwrap();
+    site.act(RunAction::Cancel).await.unwrap();
     // Sealed anew, the same value.
     patch::<Machine>(&site, "name:web1", json!({"params": {"pass": null}})).await;
     patch::<Machine>(&site, "name:web1", json!({"params": {"pass": "sesame"}})).await;
@@ -227,7 +227,7 @@ async fn what_is_kept_shows_no_secret_and_two_machines_with_the_same_have_the_sa
     let params = |run: &Run| run.steps.iter().map(|step| step.params.clone()).collect::<Vec<_>>();
     assert_ne!(first.values, second.values, "another sealed form");
     assert_eq!(params(&first), params(&second));
-    site.act(Action::Cancel).await.unwrap();
+    site.act(RunAction::Cancel).await.unwrap();
     patch::<Machine>(&site, "name:web1", json!({"params": {"pass": "another"}})).await;
     site.later(1).start("tell").await.unwrap();
     assert_ne!(params(&first), params(&present(&site).spec));
@@ -237,6 +237,7 @@ async fn what_is_kept_shows_no_secret_and_two_machines_with_the_same_have_the_sa
 async fn a_reason_has_its_bound() {
     let site = Site::new(json!({"name": "web1"})).await;
     let reason = "x".repeat(1001);
-    let started = site.act(Action::Start { workflow: Some("work".into()), reason, stop_before: None }).await;
+    let started =
+        site.act(RunAction::Start { workflow: Some("work".into()), reason, stop_before: None }).await;
     assert!(matches!(started, Err(Error::Invalid(_))), "{started:?}");
 }

@@ -5,18 +5,18 @@ use serde_json::json;
 use super::{Site, exit, refused, running};
 use crate::kernel::Error;
 use crate::model::{EventKind, JobState, MachineState, Run, StepState};
-use crate::runs::actions::{Action, REASON_BYTES_MAX};
+use crate::runs::actions::{REASON_BYTES_MAX, RunAction};
 use crate::runs::flow::StepReference;
 
 fn name(name: &str) -> Option<StepReference> {
     Some(StepReference::Name(name.to_owned()))
 }
 
-fn skip(reason: &str) -> Action {
-    Action::Skip { step: None, reason: reason.to_owned() }
+fn skip(reason: &str) -> RunAction {
+    RunAction::Skip { step: None, reason: reason.to_owned() }
 }
 
-async fn invalid(site: &Site, action: Action) -> String {
+async fn invalid(site: &Site, action: RunAction) -> String {
     match site.act(action).await {
         Err(Error::Invalid(problems)) => problems[0].to_string(),
         other => panic!("not invalid: {other:?}"),
@@ -47,7 +47,7 @@ async fn skip_ends_the_job_and_keeps_who_and_why() {
     assert_eq!(next.task, "after");
     site.report(next.id, exit(1)).await.unwrap();
     assert_eq!(site.state().0, MachineState::Failed);
-    site.act(Action::MarkDone { reason: "done by hand".into() }).await.unwrap();
+    site.act(RunAction::MarkDone { reason: "done by hand".into() }).await.unwrap();
     assert_eq!(site.state().0, MachineState::Complete);
 }
 
@@ -58,7 +58,7 @@ async fn a_reason_is_one_line_within_its_bound() {
     assert_eq!(invalid(&site, skip(" ")).await, "/reason: say why: the run keeps the reason");
     let long = "x".repeat(REASON_BYTES_MAX + 1);
     assert!(invalid(&site, skip(&long)).await.contains("513 bytes, at most 512"));
-    let pause = |reason: &str| Action::Pause { before: None, reason: reason.to_owned() };
+    let pause = |reason: &str| RunAction::Pause { before: None, reason: reason.to_owned() };
     assert!(invalid(&site, pause("two\nlines")).await.contains("one line of text"));
     let machine = site.act(pause(&long[1..])).await.unwrap();
     assert!(machine.status.reason.contains(&long[1..]));
@@ -68,7 +68,7 @@ async fn a_reason_is_one_line_within_its_bound() {
 async fn a_run_stops_before_a_step_and_goes_on_after_resume() {
     let site = Site::new(json!({"name": "web1"})).await;
     let start =
-        |stop| Action::Start { workflow: Some("work".into()), reason: String::new(), stop_before: stop };
+        |stop| RunAction::Start { workflow: Some("work".into()), reason: String::new(), stop_before: stop };
     let unknown = invalid(&site, start(name("aftr"))).await;
     assert!(unknown.starts_with("/stop_before: there is no step `aftr`"), "{unknown}");
     site.act(start(name("after"))).await.unwrap();
@@ -76,9 +76,9 @@ async fn a_run_stops_before_a_step_and_goes_on_after_resume() {
     site.report(work.id, exit(0)).await.unwrap();
     assert_eq!(site.state(), (MachineState::Held, 2));
     assert!(site.ask("a", None).await.is_none());
-    site.act(Action::Resume).await.unwrap();
+    site.act(RunAction::Resume).await.unwrap();
     assert_eq!(site.work("a", None).await.task, "after");
-    let pause = |before| Action::Pause { before, reason: "look first".to_owned() };
+    let pause = |before| RunAction::Pause { before, reason: "look first".to_owned() };
     assert!(refused(site.act(pause(name("after"))).await).contains("is under way"));
     assert!(invalid(&site, pause(name("quick"))).await.contains("the steps are step 2 (task after of work)"));
 }
@@ -86,7 +86,7 @@ async fn a_run_stops_before_a_step_and_goes_on_after_resume() {
 #[tokio::test]
 async fn restart_needs_an_earlier_run_and_no_boot_under_way() {
     let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda"}})).await;
-    let restart = |from| Action::Restart { from, stop_before: None };
+    let restart = |from| RunAction::Restart { from, stop_before: None };
     assert!(refused(site.act(restart(None)).await).contains("has had no run"));
     site.start("work").await.unwrap();
     let work = site.work("a", None).await;
@@ -94,10 +94,10 @@ async fn restart_needs_an_earlier_run_and_no_boot_under_way() {
     assert_eq!(site.job(work.id).state, JobState::Cancelled);
     assert_eq!((first.status.cursor, first.status.run.as_ref().unwrap().from_step), (2, Some(2)));
     assert!(invalid(&site, restart(name("work2"))).await.starts_with("/from: there is no step `work2`"));
-    site.act(Action::Cancel).await.unwrap();
+    site.act(RunAction::Cancel).await.unwrap();
     let again = site.act(restart(None)).await.unwrap();
     assert_ne!(again.status.run.as_ref().unwrap().id, first.status.run.as_ref().unwrap().id);
-    site.act(Action::Cancel).await.unwrap();
+    site.act(RunAction::Cancel).await.unwrap();
     let machine = site.start("install").await.unwrap();
     let caller = &site.caller;
     let boot = |flow: &mut crate::runs::flow::Flow<'_>| {
@@ -107,7 +107,7 @@ async fn restart_needs_an_earlier_run_and_no_boot_under_way() {
     site.app.runs.flow(caller, &site.key(), boot).await.unwrap();
     assert!(refused(site.act(restart(None)).await).contains("a boot is under way"));
     assert!(refused(site.act(skip("no time")).await).contains("`mark-done` says that it is done"));
-    site.act(Action::MarkDone { reason: "seen on its screen".into() }).await.unwrap();
+    site.act(RunAction::MarkDone { reason: "seen on its screen".into() }).await.unwrap();
     assert_eq!(site.state().0, MachineState::Complete);
     let machine = site.act(restart(None)).await.unwrap();
     assert!(machine.status.armed_until.is_some(), "it is armed as by `start`");
@@ -117,9 +117,9 @@ async fn restart_needs_an_earlier_run_and_no_boot_under_way() {
 async fn a_locked_machine_is_not_restarted_or_moved_on() {
     let site = Site::new(json!({"name": "web1", "locked": true})).await;
     for action in [
-        Action::Restart { from: None, stop_before: None },
+        RunAction::Restart { from: None, stop_before: None },
         skip("no time"),
-        Action::MarkDone { reason: "done".into() },
+        RunAction::MarkDone { reason: "done".into() },
     ] {
         assert!(refused(site.act(action).await).contains("is locked"));
     }

@@ -2,7 +2,7 @@
 //!
 //! While a handler runs it is the server's turn, and the handler has bounds of its own: a body has a time, a
 //! long poll has an end. An answer has time as long as its client takes some of it; an event stream sends a
-//! comment every few seconds. Without a request, time runs out. Start at [`Activity::overdue`].
+//! comment every few seconds. Without a request, time runs out. Start at [`ConnectionActivity::overdue`].
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::sleep;
 
-use crate::connections::{ConnectionLimiter, Limit};
+use crate::connections::{ConnectionLimiter, LimitReason};
 
 /// Writes up to this size may be the upkeep of HTTP/2 and show no progress: pings, settings.
 const UPKEEP_BYTES_MAX: usize = 64;
@@ -22,7 +22,7 @@ const LOOK_MAX: Duration = Duration::from_secs(5);
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeouts {
+pub struct ClientTimeouts {
     /// The first request after the handshake, and the head of each of HTTP/1.1 from its first byte.
     pub head: Duration,
     /// Silence between requests.
@@ -35,9 +35,9 @@ pub struct Timeouts {
     pub farewell: Duration,
 }
 
-impl Default for Timeouts {
+impl Default for ClientTimeouts {
     fn default() -> Self {
-        Timeouts {
+        ClientTimeouts {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             idle_crowded: Duration::from_secs(5),
@@ -49,20 +49,20 @@ impl Default for Timeouts {
 
 /// What is spoken over a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub enum HttpVersion {
     Http1,
     Http2,
 }
 
 /// What a connection is doing.
 #[derive(Debug)]
-pub struct Activity {
-    version: Version,
-    state: Mutex<State>,
+pub struct ConnectionActivity {
+    version: HttpVersion,
+    state: Mutex<ActivityState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ActivityState {
     /// Requests whose handler runs.
     handling: usize,
     /// Answers that the client has not wholly taken.
@@ -75,31 +75,32 @@ struct State {
     head_since: Option<Instant>,
 }
 
-impl Activity {
-    /// Of a connection whose handshake is done.
-    pub fn begin(version: Version) -> Arc<Self> {
+impl ConnectionActivity {
+    /// For a connection whose handshake is complete.
+    pub fn begin(version: HttpVersion) -> Arc<Self> {
         let now = Instant::now();
-        let state = State { handling: 0, answering: 0, is_blocked: false, moved: now, head_since: Some(now) };
-        Arc::new(Activity { version, state: Mutex::new(state) })
+        let state =
+            ActivityState { handling: 0, answering: 0, is_blocked: false, moved: now, head_since: Some(now) };
+        Arc::new(ConnectionActivity { version, state: Mutex::new(state) })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ActivityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A request is whole; its handler runs until the returned guard becomes an answer or is dropped.
-    pub fn request(self: &Arc<Self>) -> Handling {
+    pub fn request(self: &Arc<Self>) -> HandlerGuard {
         let mut state = self.state();
         state.handling += 1;
         state.head_since = None;
-        Handling { activity: Arc::clone(self) }
+        HandlerGuard { activity: Arc::clone(self) }
     }
 
     /// Bytes came.
     pub fn read(&self) {
         let mut state = self.state();
         // Frames of HTTP/2 come without a request too.
-        if self.version == Version::Http1
+        if self.version == HttpVersion::Http1
             && state.handling + state.answering == 0
             && state.head_since.is_none()
         {
@@ -128,7 +129,7 @@ impl Activity {
     }
 
     /// Waits until the client's time is over, and says why.
-    pub async fn overdue(&self, timeouts: &Timeouts, limiter: &ConnectionLimiter) -> Limit {
+    pub async fn overdue(&self, timeouts: &ClientTimeouts, limiter: &ConnectionLimiter) -> LimitReason {
         loop {
             let idle = if limiter.is_crowded() { timeouts.idle_crowded } else { timeouts.idle };
             match self.left(timeouts, idle) {
@@ -138,13 +139,15 @@ impl Activity {
         }
     }
 
-    fn left(&self, timeouts: &Timeouts, idle: Duration) -> Result<Duration, Limit> {
+    fn left(&self, timeouts: &ClientTimeouts, idle: Duration) -> Result<Duration, LimitReason> {
         let state = self.state();
         let (since, time, why) = match state.head_since {
             _ if state.handling > 0 => return Ok(LOOK_MAX.min(timeouts.stalled)),
-            _ if state.answering > 0 || state.is_blocked => (state.moved, timeouts.stalled, Limit::Stalled),
-            Some(since) => (since, timeouts.head, Limit::SlowRequest),
-            None => (state.moved, idle, Limit::Idle),
+            _ if state.answering > 0 || state.is_blocked => {
+                (state.moved, timeouts.stalled, LimitReason::Stalled)
+            }
+            Some(since) => (since, timeouts.head, LimitReason::SlowRequest),
+            None => (state.moved, idle, LimitReason::Idle),
         };
         match time.saturating_sub(since.elapsed()) {
             Duration::ZERO => Err(why),
@@ -155,11 +158,11 @@ impl Activity {
 
 /// A handler that runs.
 #[derive(Debug)]
-pub struct Handling {
-    activity: Arc<Activity>,
+pub struct HandlerGuard {
+    activity: Arc<ConnectionActivity>,
 }
 
-impl Handling {
+impl HandlerGuard {
     /// The handler has answered: from now on it is the client's turn.
     pub fn answer(self, body: Body) -> AnswerBody {
         self.activity.state().answering += 1;
@@ -167,7 +170,7 @@ impl Handling {
     }
 }
 
-impl Drop for Handling {
+impl Drop for HandlerGuard {
     fn drop(&mut self) {
         let mut state = self.activity.state();
         state.handling = state.handling.saturating_sub(1);
@@ -179,7 +182,7 @@ impl Drop for Handling {
 #[derive(Debug)]
 pub struct AnswerBody {
     body: Body,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionActivity>,
 }
 
 impl HttpBody for AnswerBody {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::activity::Activity;
+use super::activity::ConnectionActivity;
 
 /// How long a closed connection is read on, and how many bytes are thrown away meanwhile.
 const LINGER_MAX: Duration = Duration::from_secs(2);
@@ -20,17 +20,17 @@ const LINGER_PIECE_BYTES: usize = 4096;
 
 pub struct ClientStream<S> {
     stream: S,
-    activity: Arc<Activity>,
-    linger: Option<Linger>,
+    activity: Arc<ConnectionActivity>,
+    linger: Option<SocketLinger>,
 }
 
-struct Linger {
+struct SocketLinger {
     end: Pin<Box<Sleep>>,
     bytes_left: usize,
 }
 
 impl<S> ClientStream<S> {
-    pub fn new(stream: S, activity: Arc<Activity>) -> Self {
+    pub fn new(stream: S, activity: Arc<ConnectionActivity>) -> Self {
         ClientStream { stream, activity, linger: None }
     }
 }
@@ -82,8 +82,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         if this.linger.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
         }
-        let fresh = || Linger { end: Box::pin(sleep(LINGER_MAX)), bytes_left: LINGER_BYTES_MAX };
-        let linger = this.linger.get_or_insert_with(fresh);
+        let linger = this.linger.get_or_insert_with(|| SocketLinger {
+            end: Box::pin(sleep(LINGER_MAX)),
+            bytes_left: LINGER_BYTES_MAX,
+        });
         linger.poll(&mut this.stream, context).map(Ok)
     }
 }
@@ -99,7 +101,7 @@ impl<S> ClientStream<S> {
     }
 }
 
-impl Linger {
+impl SocketLinger {
     /// Reads until the client closes its side, or has sent or waited enough.
     fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, context: &mut Context<'_>) -> Poll<()> {
         let mut piece = [0; LINGER_PIECE_BYTES];

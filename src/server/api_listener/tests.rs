@@ -14,7 +14,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client;
 
 use super::*;
-use crate::connections::Counters;
+use crate::connections::ConnectionCounters;
 
 /// How long a test waits for what must happen, however busy the machine is.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ const PIECES: usize = 20;
 
 struct Server {
     address: SocketAddr,
-    counters: Arc<Counters>,
+    counters: Arc<ConnectionCounters>,
     connector: TlsConnector,
     /// Lets the handler of `/slow` end.
     slow: Arc<Semaphore>,
@@ -40,11 +40,17 @@ struct Server {
 type Client = client::TlsStream<TcpStream>;
 
 /// Every time as long as never.
-fn patient() -> Limits {
-    let limits = Limits::default();
-    Limits {
+fn patient() -> ListenerLimits {
+    let limits = ListenerLimits::default();
+    ListenerLimits {
         handshakes: HandshakeLimits { time_max: NEVER, ..limits.handshakes },
-        timeouts: Timeouts { head: NEVER, idle: NEVER, idle_crowded: NEVER, stalled: NEVER, farewell: SHORT },
+        timeouts: ClientTimeouts {
+            head: NEVER,
+            idle: NEVER,
+            idle_crowded: NEVER,
+            stalled: NEVER,
+            farewell: SHORT,
+        },
         ..limits
     }
 }
@@ -84,7 +90,7 @@ fn tls() -> (TlsAcceptor, TlsConnector) {
 }
 
 impl Server {
-    fn start(limits: Limits) -> Server {
+    fn start(limits: ListenerLimits) -> Server {
         let listener = crate::connections::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let (tls, connector) = tls();
         let (slow, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
@@ -115,7 +121,7 @@ impl Server {
     }
 
     /// Waits until so many clients met this limit.
-    async fn counted(&self, limit: Limit, wanted: u64) {
+    async fn counted(&self, limit: LimitReason, wanted: u64) {
         let counted = async {
             while self.counters.limited(limit) < wanted {
                 tokio::task::yield_now().await;
@@ -154,19 +160,22 @@ async fn closed(stream: &mut (impl AsyncReadExt + Unpin)) {
 async fn a_connection_without_a_handshake_is_closed() {
     let limits = patient();
     let handshakes = HandshakeLimits { time_max: SHORT, ..limits.handshakes };
-    let server = Server::start(Limits { handshakes, ..limits });
+    let server = Server::start(ListenerLimits { handshakes, ..limits });
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     let mut half = TcpStream::connect(server.address).await.unwrap();
     half.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
     closed(&mut silent).await;
     closed(&mut half).await;
-    server.counted(Limit::SlowHandshake, 2).await;
+    server.counted(LimitReason::SlowHandshake, 2).await;
 }
 
 #[tokio::test]
 async fn half_a_head_and_a_head_that_drips_and_none_at_all_are_closed() {
     let limits = patient();
-    let server = Server::start(Limits { timeouts: Timeouts { head: SHORT, ..limits.timeouts }, ..limits });
+    let server = Server::start(ListenerLimits {
+        timeouts: ClientTimeouts { head: SHORT, ..limits.timeouts },
+        ..limits
+    });
     let (mut half, mut none, mut drips) =
         (server.connect().await, server.connect().await, server.connect().await);
     half.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
@@ -186,14 +195,14 @@ async fn half_a_head_and_a_head_that_drips_and_none_at_all_are_closed() {
     }
     closed(&mut half).await;
     closed(&mut none).await;
-    server.counted(Limit::SlowRequest, 3).await;
+    server.counted(LimitReason::SlowRequest, 3).await;
 }
 
 #[tokio::test]
 async fn a_client_that_is_silent_between_requests_is_closed_and_one_that_waits_for_its_answer_is_not() {
     let limits = patient();
-    let server = Server::start(Limits {
-        timeouts: Timeouts { idle: SHORT, stalled: SHORT, ..limits.timeouts },
+    let server = Server::start(ListenerLimits {
+        timeouts: ClientTimeouts { idle: SHORT, stalled: SHORT, ..limits.timeouts },
         ..limits
     });
     let (mut idle, mut waits) = (server.connect().await, server.connect().await);
@@ -201,7 +210,7 @@ async fn a_client_that_is_silent_between_requests_is_closed_and_one_that_waits_f
     idle.write_all(request("/").as_bytes()).await.unwrap();
     read_until(&mut idle, "hello").await;
     closed(&mut idle).await;
-    server.counted(Limit::Idle, 1).await;
+    server.counted(LimitReason::Idle, 1).await;
     // More time than any of them has gone by for the other, too.
     server.slow.add_permits(1);
     read_until(&mut waits, "slow").await;
@@ -210,9 +219,9 @@ async fn a_client_that_is_silent_between_requests_is_closed_and_one_that_waits_f
 #[tokio::test]
 async fn when_most_places_are_taken_silence_ends_sooner() {
     let limits = patient();
-    let server = Server::start(Limits {
+    let server = Server::start(ListenerLimits {
         connections: ConnectionLimits { connections_max: 4, of_one_address_max: 4 },
-        timeouts: Timeouts { idle_crowded: SHORT, ..limits.timeouts },
+        timeouts: ClientTimeouts { idle_crowded: SHORT, ..limits.timeouts },
         ..limits
     });
     let mut clients = Vec::new();
@@ -224,31 +233,31 @@ async fn when_most_places_are_taken_silence_ends_sooner() {
     }
     // There is no place, until one of those who only wait is closed.
     assert!(server.get("/").await.contains("hello"));
-    assert!(server.counters.limited(Limit::Idle) >= 1);
+    assert!(server.counters.limited(LimitReason::Idle) >= 1);
 }
 
 #[tokio::test]
 async fn an_answer_of_which_nothing_is_taken_is_given_up_and_a_stream_that_goes_on_is_not() {
     let limits = patient();
-    let timeouts = Timeouts { stalled: SHORT * 10, idle: SHORT, ..limits.timeouts };
-    let server = Server::start(Limits { timeouts, ..limits });
+    let timeouts = ClientTimeouts { stalled: SHORT * 10, idle: SHORT, ..limits.timeouts };
+    let server = Server::start(ListenerLimits { timeouts, ..limits });
     let (mut takes_nothing, mut streams) = (server.connect().await, server.connect().await);
     takes_nothing.write_all(request("/large").as_bytes()).await.unwrap();
     streams.write_all(request("/pieces").as_bytes()).await.unwrap();
     let said = read_until(&mut streams, "0\r\n\r\n").await;
     assert_eq!(said.matches("piece").count(), PIECES);
-    server.counted(Limit::Stalled, 1).await;
+    server.counted(LimitReason::Stalled, 1).await;
 }
 
 #[tokio::test]
 async fn an_address_that_has_too_many_connections_gets_no_more() {
     let limits = patient();
     let connections = ConnectionLimits { connections_max: 100, of_one_address_max: 2 };
-    let server = Server::start(Limits { connections, ..limits });
+    let server = Server::start(ListenerLimits { connections, ..limits });
     let mut clients = vec![server.connect().await, server.connect().await];
     let mut third = TcpStream::connect(server.address).await.unwrap();
     closed(&mut third).await;
-    server.counted(Limit::OneAddress, 1).await;
+    server.counted(LimitReason::OneAddress, 1).await;
     for client in &mut clients {
         client.write_all(request("/").as_bytes()).await.unwrap();
         read_until(client, "hello").await;
@@ -274,7 +283,7 @@ async fn what_a_refused_request_still_sends_is_read_before_the_answer() {
 async fn a_refused_body_that_does_not_come_delays_the_answer_for_a_bounded_time() {
     let limits = patient();
     let unread = UnreadLimits { time_max: SHORT, ..limits.unread };
-    let server = Server::start(Limits { unread, ..limits });
+    let server = Server::start(ListenerLimits { unread, ..limits });
     for lines in ["Content-Length: 9\r\n", "Content-Length: 9\r\nExpect: 100-continue\r\n"] {
         let mut client = server.connect().await;
         let head = format!("POST /refused HTTP/1.1\r\nHost: x\r\n{lines}\r\n");
@@ -285,7 +294,7 @@ async fn a_refused_body_that_does_not_come_delays_the_answer_for_a_bounded_time(
 
 #[tokio::test]
 async fn the_end_of_the_server_waits_for_requests_and_for_nobody_else() {
-    let server = Server::start(Limits { drain: DEADLINE, ..patient() });
+    let server = Server::start(ListenerLimits { drain: DEADLINE, ..patient() });
     let _silent = TcpStream::connect(server.address).await.unwrap();
     let (mut idle, mut waits) = (server.connect().await, server.connect().await);
     waits.write_all(request("/slow").as_bytes()).await.unwrap();

@@ -26,7 +26,7 @@ impl Default for UnreadLimits {
 
 /// When a client sends the body of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sends {
+pub enum BodyTiming {
     AtOnce,
     /// After `100 Continue` (RFC 9110 §10.1.1), which it gets when somebody asks for the body.
     WhenAsked,
@@ -37,11 +37,11 @@ pub enum Sends {
 pub struct LentBody<B> {
     body: Option<B>,
     was_asked: bool,
-    rest: Arc<Mutex<Option<Rest<B>>>>,
+    rest: Arc<Mutex<Option<BodyRest<B>>>>,
 }
 
 #[derive(Debug)]
-struct Rest<B> {
+struct BodyRest<B> {
     body: B,
     /// Whether the handler asked for any of it.
     was_asked: bool,
@@ -49,22 +49,22 @@ struct Rest<B> {
 
 /// Where a lent body comes back to.
 #[derive(Debug)]
-pub struct Unread<B>(Arc<Mutex<Option<Rest<B>>>>);
+pub struct UnreadBody<B>(Arc<Mutex<Option<BodyRest<B>>>>);
 
 impl<B: HttpBody<Data = Bytes> + Unpin> LentBody<B> {
-    pub fn new(body: B) -> (Self, Unread<B>) {
+    pub fn new(body: B) -> (Self, UnreadBody<B>) {
         let rest = Arc::default();
-        (LentBody { body: Some(body), was_asked: false, rest: Arc::clone(&rest) }, Unread(rest))
+        (LentBody { body: Some(body), was_asked: false, rest: Arc::clone(&rest) }, UnreadBody(rest))
     }
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin> Unread<B> {
+impl<B: HttpBody<Data = Bytes> + Unpin> UnreadBody<B> {
     /// Reads what the handler left.
-    pub async fn discard(self, limits: &UnreadLimits, sends: Sends) {
+    pub async fn discard(self, limits: &UnreadLimits, sends: BodyTiming) {
         let rest = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Rest { mut body, was_asked }) = rest else { return };
+        let Some(BodyRest { mut body, was_asked }) = rest else { return };
         let is_too_long = body.size_hint().lower() > limits.bytes_max;
-        if body.is_end_stream() || is_too_long || (sends == Sends::WhenAsked && !was_asked) {
+        if body.is_end_stream() || is_too_long || (sends == BodyTiming::WhenAsked && !was_asked) {
             return;
         }
         let reading = async {
@@ -112,7 +112,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for LentBody<B> {
 impl<B> Drop for LentBody<B> {
     fn drop(&mut self) {
         if let Some(body) = self.body.take() {
-            let rest = Rest { body, was_asked: self.was_asked };
+            let rest = BodyRest { body, was_asked: self.was_asked };
             *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = Some(rest);
         }
     }

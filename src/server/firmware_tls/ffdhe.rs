@@ -25,7 +25,7 @@ static MODULUS: LazyLock<BoxedMontyParams> = LazyLock::new(|| {
 pub struct Ffdhe2048;
 
 /// One exchange that has begun.
-struct Exchange {
+struct KeyExchange {
     secret: Zeroizing<BoxedUint>,
     public: Vec<u8>,
 }
@@ -37,7 +37,7 @@ impl SupportedKxGroup for Ffdhe2048 {
         let secret = Zeroizing::new(BoxedUint::from_be_slice_truncated(&secret[..], SECRET_BITS));
         let generator = BoxedUint::from_be_slice_truncated(FFDHE2048.g, BITS);
         let public = power(generator, &secret);
-        Ok(Box::new(Exchange { secret, public }))
+        Ok(Box::new(KeyExchange { secret, public }))
     }
 
     fn ffdhe_group(&self) -> Option<FfdheGroup<'static>> {
@@ -53,12 +53,12 @@ impl SupportedKxGroup for Ffdhe2048 {
     }
 }
 
-impl ActiveKeyExchange for Exchange {
+impl ActiveKeyExchange for KeyExchange {
     fn complete(self: Box<Self>, peer: &[u8]) -> Result<SharedSecret, Error> {
         let invalid = Error::PeerMisbehaved(PeerMisbehaved::InvalidKeyShare);
         let peer = BoxedUint::from_be_slice(peer, BITS).map_err(|_| invalid.clone())?;
         // 1 and the prime less 1 are the only small subgroup (RFC 7919 section 5.1). Beyond it, a share that
-        // is no power of 2 tells of a secret that is never used again whether it is odd.
+        // is no quadratic residue leaks one bit of a single-use secret: its parity.
         let one = BoxedUint::one_with_precision(BITS);
         if peer <= one || peer >= PRIME.wrapping_sub(&one) {
             return Err(invalid);
@@ -99,10 +99,10 @@ mod tests {
         std::array::from_fn(|at| first + at as u8)
     }
 
-    fn exchange(secret: &[u8]) -> Box<Exchange> {
+    fn exchange(secret: &[u8]) -> Box<KeyExchange> {
         let secret = Zeroizing::new(BoxedUint::from_be_slice_truncated(secret, SECRET_BITS));
         let public = power(BoxedUint::from_be_slice_truncated(FFDHE2048.g, BITS), &secret);
-        Box::new(Exchange { secret, public })
+        Box::new(KeyExchange { secret, public })
     }
 
     /// The prime, and so much less.

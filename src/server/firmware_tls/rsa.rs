@@ -24,7 +24,7 @@ const APART_BITS: u32 = BITS / 2 - 100;
 const RSA_ENCRYPTION: [u64; 7] = [1, 2, 840, 113_549, 1, 1, 1];
 
 /// Two primes and what follows from them.
-struct Key {
+struct RsaKey {
     p: BoxedUint,
     q: BoxedUint,
 }
@@ -36,7 +36,7 @@ struct Key {
 pub fn generate() -> anyhow::Result<KeyPair> {
     let (a, b) = (prime()?, prime()?);
     // ring wants the larger one first.
-    let key = if a > b { Key { p: a, q: b } } else { Key { p: b, q: a } };
+    let key = if a > b { RsaKey { p: a, q: b } } else { RsaKey { p: b, q: a } };
     let der = PrivatePkcs8KeyDer::from(key.pkcs8().context("the primes are not those of an RSA key")?);
     KeyPair::from_pkcs8_der_and_sign_algo(&der, &PKCS_RSA_SHA256)
         .context("an RSA key that ring does not take")
@@ -54,7 +54,7 @@ fn prime() -> anyhow::Result<BoxedUint> {
     found.map_err(|error| anyhow!("{error}"))?.context("no prime was found")
 }
 
-impl Key {
+impl RsaKey {
     /// As PKCS #8 has it (RFC 5958 section 2, RFC 8017 appendix A.1.2); nothing if the numbers do not fit.
     fn pkcs8(&self) -> Option<Vec<u8>> {
         if self.p.wrapping_sub(&self.q).bit_width() <= APART_BITS {
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn numbers_that_make_no_key_make_none() {
-        let key = |p: BoxedUint, q: BoxedUint| Key { p, q }.pkcs8();
+        let key = |p: BoxedUint, q: BoxedUint| RsaKey { p, q }.pkcs8();
         assert!(key(large(0x8003), small(7)).is_some());
         // 65537 is a factor of p - 1.
         assert!(key(large(0x8001), small(7)).is_none());

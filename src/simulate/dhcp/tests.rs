@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::model::Mac;
-use crate::simulate::firmware::Firmware;
+use crate::simulate::firmware::FirmwareKind;
 
 const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
 
-fn reply_to(request: &Packet) -> Packet {
-    let mut reply = Packet { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.clone() };
+fn reply_to(request: &DhcpPacket) -> DhcpPacket {
+    let mut reply = DhcpPacket { op: 2, yiaddr: Ipv4Addr::new(127, 1, 0, 100), ..request.clone() };
     reply.options = Default::default();
     for code in [codes::RELAY_AGENT, codes::CLIENT_IDENTIFIER] {
         if let Some(value) = request.options.get(code) {
@@ -25,8 +25,8 @@ fn reply_to(request: &Packet) -> Packet {
     reply
 }
 
-fn refused(speaker: Speaker, change: impl FnOnce(&mut Packet)) -> String {
-    let request = speaker.discover(&Identity::of(MAC), 1);
+fn refused(speaker: DhcpProgram, change: impl FnOnce(&mut DhcpPacket)) -> String {
+    let request = speaker.discover(&MachineIdentity::of(MAC), 1);
     let mut reply = reply_to(&request);
     change(&mut reply);
     read_reply(speaker, (&request, &reply)).unwrap_err().to_string()
@@ -34,29 +34,31 @@ fn refused(speaker: Speaker, change: impl FnOnce(&mut Packet)) -> String {
 
 #[test]
 fn replies_that_firmware_would_not_take_are_refused_with_what_was_expected() {
-    let siaddr = refused(Speaker::PxeRom, |reply| reply.file = b"undionly.kpxe".to_vec());
+    let siaddr = refused(DhcpProgram::PxeRom, |reply| reply.file = b"undionly.kpxe".to_vec());
     assert_eq!(siaddr, "dhcp: expected a TFTP server in siaddr; `undionly.kpxe` came without one");
-    let class = refused(Speaker::Edk2, |reply| reply.options.set(codes::VENDOR_CLASS, *b"PXEClient"));
+    let class = refused(DhcpProgram::Edk2, |reply| reply.options.set(codes::VENDOR_CLASS, *b"PXEClient"));
     assert!(class.contains("port 4011"), "{class}");
-    let twice = refused(Speaker::Edk2, |reply| {
+    let twice = refused(DhcpProgram::Edk2, |reply| {
         reply.file = b"a.efi".to_vec();
         reply.options.set(codes::BOOTFILE_NAME, *b"b.efi");
     });
     assert!(twice.contains("`a.efi` and `b.efi` came"), "{twice}");
-    let path = refused(Speaker::Edk2Http, |reply| {
+    let path = refused(DhcpProgram::Edk2Http, |reply| {
         reply.options.set(codes::VENDOR_CLASS, *b"HTTPClient");
         reply.options.set(codes::BOOTFILE_NAME, *b"snponly.efi");
     });
     assert!(path.contains("a URL"), "{path}");
-    let lost = refused(Speaker::Udhcpc, |reply| reply.options.remove(codes::CLIENT_IDENTIFIER));
+    let lost = refused(DhcpProgram::Udhcpc, |reply| reply.options.remove(codes::CLIENT_IDENTIFIER));
     assert!(lost.contains("option 61"), "{lost}");
-    assert!(refused(Speaker::PxeRom, |reply| reply.options.remove(codes::LEASE_TIME)).contains("option 51"));
+    assert!(
+        refused(DhcpProgram::PxeRom, |reply| reply.options.remove(codes::LEASE_TIME)).contains("option 51")
+    );
 }
 
 #[test]
 fn http_firmware_boots_only_an_offer_of_its_class() {
-    let speaker = Speaker::Edk2Http;
-    let request = speaker.discover(&Identity::of(MAC), 1);
+    let speaker = DhcpProgram::Edk2Http;
+    let request = speaker.discover(&MachineIdentity::of(MAC), 1);
     let mut reply = reply_to(&request);
     assert!(!read_reply(speaker, (&request, &reply)).unwrap().boots(speaker), "an address only");
     reply.options.set(codes::BOOTFILE_NAME, *b"http://10.0.0.1/snponly.efi");
@@ -65,9 +67,9 @@ fn http_firmware_boots_only_an_offer_of_its_class() {
     assert!(read_reply(speaker, (&request, &reply)).unwrap().boots(speaker));
 }
 
-fn console() -> (Console, tokio::sync::mpsc::Receiver<crate::simulate::console::Line>) {
+fn console() -> (MachineConsole, tokio::sync::mpsc::Receiver<crate::simulate::console::ConsoleLine>) {
     let (sender, lines) = tokio::sync::mpsc::channel(64);
-    (Console::new(MAC, sender), lines)
+    (MachineConsole::new(MAC, sender), lines)
 }
 
 /// A server that ignores the first packet, then answers; packets of strangers come before its answers.
@@ -94,11 +96,11 @@ async fn a_lease_is_asked_for_again_and_strangers_are_passed_over() {
         }
         kinds
     });
-    let reach = Reach::Relay { server: address, relay: Ipv4Addr::LOCALHOST };
-    let dhcp = Dhcp::open(&reach, Duration::from_millis(50)).await.unwrap();
+    let reach = DhcpReach::Relay { server: address, relay: Ipv4Addr::LOCALHOST };
+    let dhcp = DhcpSession::open(&reach, Duration::from_millis(50)).await.unwrap();
     let (mut console, mut lines) = console();
-    let speaker = Speaker::Ipxe(Firmware::Bios);
-    let lease = dhcp.lease(&Identity::of(MAC), speaker, &mut console).await.unwrap();
+    let speaker = DhcpProgram::Ipxe(FirmwareKind::Bios);
+    let lease = dhcp.lease(&MachineIdentity::of(MAC), speaker, &mut console).await.unwrap();
     assert_eq!((lease.address, lease.prefix), (Ipv4Addr::new(127, 1, 0, 100), 24));
     let kinds = answering.await.unwrap();
     assert_eq!(kinds, [MessageType::Discover, MessageType::Discover, MessageType::Request]);
@@ -109,14 +111,14 @@ async fn a_lease_is_asked_for_again_and_strangers_are_passed_over() {
 async fn silence_and_a_nak_are_told_as_what_they_are() {
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let SocketAddr::V4(address) = server.local_addr().unwrap() else { panic!("IPv4") };
-    let reach = Reach::Relay { server: address, relay: Ipv4Addr::LOCALHOST };
-    let dhcp = Dhcp::open(&reach, Duration::from_millis(5)).await.unwrap();
-    let identity = Identity::of(MAC);
+    let reach = DhcpReach::Relay { server: address, relay: Ipv4Addr::LOCALHOST };
+    let dhcp = DhcpSession::open(&reach, Duration::from_millis(5)).await.unwrap();
+    let identity = MachineIdentity::of(MAC);
     let (mut console, _lines) = console();
-    let silent = dhcp.lease(&identity, Speaker::PxeRom, &mut console).await.unwrap_err();
+    let silent = dhcp.lease(&identity, DhcpProgram::PxeRom, &mut console).await.unwrap_err();
     assert!(silent.to_string().contains("4 tries"), "{silent}");
 
-    let dhcp = Dhcp::open(&reach, Duration::from_secs(2)).await.unwrap();
+    let dhcp = DhcpSession::open(&reach, Duration::from_secs(2)).await.unwrap();
     tokio::spawn(async move {
         let mut buffer = [0; 2048];
         loop {
@@ -130,6 +132,6 @@ async fn silence_and_a_nak_are_told_as_what_they_are() {
             server.send_to(&encode_listed(&reply), from).await.unwrap();
         }
     });
-    let nak = dhcp.lease(&identity, Speaker::PxeRom, &mut console).await.unwrap_err();
+    let nak = dhcp.lease(&identity, DhcpProgram::PxeRom, &mut console).await.unwrap_err();
     assert_eq!(nak.came, "a NAK came: taken");
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 /// The settings of a machine whose interface is closed and has no address.
-fn offline(platform: &str) -> Settings {
-    Settings::from([
+fn offline(platform: &str) -> ScriptSettings {
+    ScriptSettings::from([
         ("platform".to_owned(), platform.to_owned()),
         ("netX/mac".to_owned(), "52:54:00:aa:00:01".to_owned()),
         ("uuid".to_owned(), "00112233-4455-6677-8899-aabbccddeeff".to_owned()),
@@ -15,38 +15,41 @@ fn offline(platform: &str) -> Settings {
 }
 
 /// Runs a script to its end. Fetches of what contains `fails` fail; whatever is chained ends the run.
-fn run(text: &str, platform: &str, fails: &str) -> Result<Vec<Effect>, Fault> {
+fn run(text: &str, platform: &str, fails: &str) -> Result<Vec<ScriptEffect>, ScriptFault> {
     let mut settings = offline(platform);
     settings.insert("netX/ip".to_owned(), "10.0.0.9".to_owned());
     run_with(settings, text, fails)
 }
 
-fn run_with(settings: Settings, text: &str, fails: &str) -> Result<Vec<Effect>, Fault> {
+fn run_with(settings: ScriptSettings, text: &str, fails: &str) -> Result<Vec<ScriptEffect>, ScriptFault> {
     let platform = settings["platform"].clone();
-    let mut interpreter = Interpreter::new(Script::parse(text)?, settings);
+    let mut interpreter = ScriptInterpreter::new(IpxeScript::parse(text)?, settings);
     let mut effects = Vec::new();
     let mut succeeded = true;
     loop {
-        let effect = interpreter.next(if succeeded { Outcome::Succeeded } else { Outcome::Failed })?;
+        let effect =
+            interpreter.next(if succeeded { EffectOutcome::Succeeded } else { EffectOutcome::Failed })?;
         succeeded = match &effect {
-            Effect::Fetch { url, .. } | Effect::Chain { url, .. } => fails.is_empty() || !url.contains(fails),
+            ScriptEffect::Fetch { url, .. } | ScriptEffect::Chain { url, .. } => {
+                fails.is_empty() || !url.contains(fails)
+            }
             _ => true,
         };
         let ends = match &effect {
-            Effect::Say(_) | Effect::Sleep { .. } | Effect::Fetch { .. } => false,
-            Effect::Chain { .. } => succeeded,
-            Effect::Disk => platform != "no disk",
+            ScriptEffect::Say(_) | ScriptEffect::Sleep { .. } | ScriptEffect::Fetch { .. } => false,
+            ScriptEffect::Chain { .. } => succeeded,
+            ScriptEffect::Disk => platform != "no disk",
             _ => true,
         };
         effects.push(effect);
         if ends {
             return Ok(effects);
         }
-        succeeded &= !(platform == "no disk" && effects.last() == Some(&Effect::Disk));
+        succeeded &= !(platform == "no disk" && effects.last() == Some(&ScriptEffect::Disk));
     }
 }
 
-fn last(text: &str, platform: &str) -> Effect {
+fn last(text: &str, platform: &str) -> ScriptEffect {
     run(&format!("#!ipxe\n{text}\n"), platform, "").unwrap().pop().unwrap()
 }
 
@@ -81,9 +84,11 @@ fn every_script_configures_a_closed_interface_before_it_fetches_anything() {
     for (path, text) in scripts {
         let mut settings = offline("efi");
         settings.insert("net0/ip".to_owned(), "10.0.0.9".to_owned());
-        let mut interpreter = Interpreter::new(Script::parse(&text).unwrap(), settings);
+        let mut interpreter = ScriptInterpreter::new(IpxeScript::parse(&text).unwrap(), settings);
         // The menu is a command that the simulator does not know, and comes first in its script.
-        while let Ok(Effect::Say(_) | Effect::Sleep { .. }) = interpreter.next(Outcome::Succeeded) {}
+        while let Ok(ScriptEffect::Say(_) | ScriptEffect::Sleep { .. }) =
+            interpreter.next(EffectOutcome::Succeeded)
+        {}
         assert_eq!(interpreter.settings["netX/ip"], "10.0.0.9", "{}", path.display());
     }
 }
@@ -95,14 +100,14 @@ fn without_a_network_the_disk_is_booted_and_every_other_script_says_why_it_faile
         for platform in ["efi", "pcbios"] {
             let effects = run_with(offline(platform), &text, "http").unwrap();
             let end = match (is_local, platform) {
-                (true, "efi") => Effect::Exit { code: 1 },
-                (true, _) => Effect::Disk,
-                (false, _) => Effect::Reboot,
+                (true, "efi") => ScriptEffect::Exit { code: 1 },
+                (true, _) => ScriptEffect::Disk,
+                (false, _) => ScriptEffect::Reboot,
             };
             assert_eq!(effects.last(), Some(&end), "{} {platform}: {effects:?}", path.display());
-            let says_why = effects
-                .iter()
-                .any(|effect| matches!(effect, Effect::Say(text) if text.contains("no network interface")));
+            let says_why = effects.iter().any(
+                |effect| matches!(effect, ScriptEffect::Say(text) if text.contains("no network interface")),
+            );
             assert_eq!(says_why, !is_local, "{} {platform}: {effects:?}", path.display());
         }
     }
@@ -114,7 +119,7 @@ fn every_rendered_install_script_starts_its_kernel_with_the_rendered_command_lin
         for case in ["bios", "uefi", "bios-rehearsal", "uefi-rehearsal", "uefi-site"] {
             let script = rendered(&format!("{bootenv}/{case}/ipxe/boot.ipxe"));
             let effects = run(&script, "efi", "").unwrap();
-            let Some(Effect::Boot(boot)) = effects.last() else { panic!("{case}: {effects:?}") };
+            let Some(ScriptEffect::Boot(boot)) = effects.last() else { panic!("{case}: {effects:?}") };
             let line = rendered(&format!("{bootenv}/{case}/cmdline"));
             let initrd = format!("initrd={} ", boot.initrds.concat());
             assert_eq!(boot.command_line.strip_prefix(&initrd).map(str::trim), Some(line.trim()), "{case}");
@@ -127,12 +132,12 @@ fn every_rendered_install_script_starts_its_kernel_with_the_rendered_command_lin
 fn an_install_script_whose_kernel_does_not_come_asks_the_server_again() {
     let script = rendered("debian-12-install/bios/ipxe/boot.ipxe");
     let effects = run(&script, "pcbios", "/linux").unwrap();
-    assert!(effects.contains(&Effect::Sleep { seconds: 30 }));
+    assert!(effects.contains(&ScriptEffect::Sleep { seconds: 30 }));
     let who = "mac=52:54:00:aa:00:01&uuid=00112233-4455-6677-8899-aabbccddeeff";
     let url = format!("http://10.0.0.1:8080/boot.ipxe?{who}");
-    assert_eq!(effects.last(), Some(&Effect::Chain { url, place: Place::Instead }));
+    assert_eq!(effects.last(), Some(&ScriptEffect::Chain { url, place: ChainMode::Instead }));
     let dead = run(&script, "pcbios", "http").unwrap();
-    assert_eq!(dead.last(), Some(&Effect::Reboot), "{dead:?}");
+    assert_eq!(dead.last(), Some(&ScriptEffect::Reboot), "{dead:?}");
 }
 
 #[test]
@@ -141,9 +146,9 @@ fn the_local_script_leaves_to_the_disk_as_each_firmware_can() {
                  sanboot --no-describe --drive 0x80 || exit\n\
                  :efi\n\
                  exit 1";
-    assert_eq!(last(local, "pcbios"), Effect::Disk);
-    assert_eq!(last(local, "efi"), Effect::Exit { code: 1 });
-    assert_eq!(last(local, "no disk"), Effect::Exit { code: 0 });
+    assert_eq!(last(local, "pcbios"), ScriptEffect::Disk);
+    assert_eq!(last(local, "efi"), ScriptEffect::Exit { code: 1 });
+    assert_eq!(last(local, "no disk"), ScriptEffect::Exit { code: 0 });
 }
 
 #[test]
@@ -153,7 +158,7 @@ fn conditions_work_as_in_ipxe() {
         effects
             .into_iter()
             .filter_map(|effect| match effect {
-                Effect::Say(text) => Some(text),
+                ScriptEffect::Say(text) => Some(text),
                 _ => None,
             })
             .collect::<Vec<_>>()
@@ -169,7 +174,7 @@ fn conditions_work_as_in_ipxe() {
 
 #[test]
 fn images_take_their_name_from_the_url_and_their_arguments_late() {
-    let Effect::Boot(boot) = last(
+    let ScriptEffect::Boot(boot) = last(
         "kernel http://h/a/vmlinuz?x=1 one\ninitrd http://h/i.img\nimgargs vmlinuz two three\nboot",
         "efi",
     ) else {
@@ -195,20 +200,20 @@ fn what_is_not_known_or_does_not_end_names_its_line() {
 #[test]
 fn a_chained_script_returns_to_the_one_before_it_unless_it_replaces_it() {
     for (chain, said) in [("chain http://h/s", "outer"), ("chain --replace http://h/s", "inner")] {
-        let script = Script::parse(&format!("#!ipxe\n{chain} && echo outer\nexit 7\n")).unwrap();
-        let mut interpreter = Interpreter::new(script, Settings::new());
-        let Effect::Chain { place, .. } = interpreter.next(Outcome::Succeeded).unwrap() else {
+        let script = IpxeScript::parse(&format!("#!ipxe\n{chain} && echo outer\nexit 7\n")).unwrap();
+        let mut interpreter = ScriptInterpreter::new(script, ScriptSettings::new());
+        let ScriptEffect::Chain { place, .. } = interpreter.next(EffectOutcome::Succeeded).unwrap() else {
             panic!("it chains")
         };
-        let inner = Script::parse("#!ipxe\necho inner\nexit\n").unwrap();
+        let inner = IpxeScript::parse("#!ipxe\necho inner\nexit\n").unwrap();
         interpreter.enter(inner, place).unwrap();
         let mut last = String::new();
-        while let Effect::Say(text) = interpreter.next(Outcome::Succeeded).unwrap() {
+        while let ScriptEffect::Say(text) = interpreter.next(EffectOutcome::Succeeded).unwrap() {
             last = text;
         }
         assert_eq!(last, said);
     }
-    let deep = Script::parse("#!ipxe\necho\n").unwrap();
-    let mut interpreter = Interpreter::new(deep.clone(), Settings::new());
-    assert!((0..100).any(|_| interpreter.enter(deep.clone(), Place::Inside).is_err()));
+    let deep = IpxeScript::parse("#!ipxe\necho\n").unwrap();
+    let mut interpreter = ScriptInterpreter::new(deep.clone(), ScriptSettings::new());
+    assert!((0..100).any(|_| interpreter.enter(deep.clone(), ChainMode::Inside).is_err()));
 }

@@ -9,18 +9,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::model::Mac;
-use crate::simulate::console::Line;
-use crate::tftp::{Body, Opened, Opener, ReadRequest, Refused, Service, Settings, TransferOutcome};
+use crate::simulate::console::ConsoleLine;
+use crate::tftp::{
+    OpenedRead, ReadBody, ReadOpener, ReadRefusal, ReadRequest, TftpService, TftpSettings, TransferOutcome,
+};
 
 /// Serves what is asked by its length: `20000` has so many bytes.
 struct Shelf;
 
-impl Opener for Shelf {
-    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<Opened, Refused>> {
-        let refused = Refused::Error { code: ErrorCode::NOT_FOUND, message: "not found".into() };
-        let body = request.path.parse().map(|length| Body::Bytes(Bytes::from(vec![7; length])));
+impl ReadOpener for Shelf {
+    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<OpenedRead, ReadRefusal>> {
+        let refused = ReadRefusal::Error { code: ErrorCode::NOT_FOUND, message: "not found".into() };
+        let body = request.path.parse().map(|length| ReadBody::Bytes(Bytes::from(vec![7; length])));
         let opened = body
-            .map(|body| Opened {
+            .map(|body| OpenedRead {
                 body,
                 label: "shelf".into(),
                 block_bytes_max: None,
@@ -37,14 +39,18 @@ impl Opener for Shelf {
     fn finished(&self, _: TransferOutcome) {}
 }
 
-fn source(server: SocketAddr, path: &str, firmware: Firmware) -> Source {
+fn source(server: SocketAddr, path: &str, firmware: FirmwareKind) -> TftpSource {
     let from = Ipv4Addr::new(127, 0, 0, 9);
-    Source { server, path: path.into(), from, firmware, first_wait: Duration::from_millis(500) }
+    TftpSource { server, path: path.into(), from, firmware, first_wait: Duration::from_millis(500) }
 }
 
-async fn load_from(server: SocketAddr, path: &str, firmware: Firmware) -> (Result<u64, Failure>, Vec<Line>) {
+async fn load_from(
+    server: SocketAddr,
+    path: &str,
+    firmware: FirmwareKind,
+) -> (Result<u64, StepFailure>, Vec<ConsoleLine>) {
     let (sender, mut lines) = tokio::sync::mpsc::channel(64);
-    let mut console = Console::new(Mac([2, 0, 0, 0, 0, 1]), sender);
+    let mut console = MachineConsole::new(Mac([2, 0, 0, 0, 0, 1]), sender);
     let loaded = load(&source(server, path, firmware), &mut console).await;
     drop(console);
     let mut said = Vec::new();
@@ -56,7 +62,7 @@ async fn load_from(server: SocketAddr, path: &str, firmware: Firmware) -> (Resul
 
 fn serve() -> (SocketAddr, CancellationToken) {
     let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
-    let service = Service::bind(any, Settings::default(), Arc::new(Shelf)).unwrap();
+    let service = TftpService::bind(any, TftpSettings::default(), Arc::new(Shelf)).unwrap();
     let port = service.local_addr().port();
     let stop = CancellationToken::new();
     tokio::spawn(service.run(stop.clone()));
@@ -67,7 +73,7 @@ fn serve() -> (SocketAddr, CancellationToken) {
 async fn a_loader_is_probed_broken_off_and_read_whole() {
     let (server, stop) = serve();
     for bytes in [0, 1468, 1468 * 8, 300_001] {
-        for firmware in [Firmware::Bios, Firmware::Uefi] {
+        for firmware in [FirmwareKind::Bios, FirmwareKind::Uefi] {
             let (loaded, said) = load_from(server, &bytes.to_string(), firmware).await;
             assert_eq!(loaded, Ok(bytes), "{firmware:?}");
             assert_eq!(said[0].step, "tftp.probe");
@@ -80,7 +86,7 @@ async fn a_loader_is_probed_broken_off_and_read_whole() {
 #[tokio::test]
 async fn a_refusal_is_told_as_the_server_said_it() {
     let (server, stop) = serve();
-    let (loaded, _) = load_from(server, "absent", Firmware::Bios).await;
+    let (loaded, _) = load_from(server, "absent", FirmwareKind::Bios).await;
     let said = loaded.unwrap_err().to_string();
     assert!(said.ends_with("the server said error 1: not found"), "{said}");
     stop.cancel();
@@ -95,7 +101,7 @@ async fn an_option_that_was_not_asked_for_is_refused_as_efi_does() {
         let (_, from) = server.recv_from(&mut buffer).await.unwrap();
         server.send_to(b"\0\x06tsize\x005\0timeout\x001\0", from).await.unwrap();
     });
-    let (loaded, _) = load_from(address, "x", Firmware::Uefi).await;
+    let (loaded, _) = load_from(address, "x", FirmwareKind::Uefi).await;
     assert!(loaded.unwrap_err().came.contains("`timeout` came"));
 }
 
@@ -110,14 +116,14 @@ async fn a_lost_block_is_asked_for_again() {
         let data = |block: u16, bytes: usize| {
             let payload = vec![1; bytes];
             let mut out = Vec::new();
-            Packet::Data { block, payload: &payload }.encode(&mut out);
+            TftpPacket::Data { block, payload: &payload }.encode(&mut out);
             out
         };
         server.send_to(b"\0\x06blksize\x0016\0windowsize\x004\0", from).await.unwrap();
         let mut acked = Vec::new();
         for blocks in [[1, 3].as_slice(), &[2, 3, 4, 5], &[]] {
             let (length, _) = server.recv_from(&mut buffer).await.unwrap();
-            let Ok(Packet::Ack { block }) = packet::parse(&buffer[..length]) else { panic!("an ACK") };
+            let Ok(TftpPacket::Ack { block }) = packet::parse(&buffer[..length]) else { panic!("an ACK") };
             acked.push(block);
             for block in blocks {
                 server.send_to(&data(*block, if *block == 5 { 3 } else { 16 }), from).await.unwrap();
@@ -125,8 +131,8 @@ async fn a_lost_block_is_asked_for_again() {
         }
         acked
     });
-    let source = source(address, "x", Firmware::Uefi);
-    let mut reading = Reading::open(&source).await.unwrap();
+    let source = source(address, "x", FirmwareKind::Uefi);
+    let mut reading = TftpReading::open(&source).await.unwrap();
     let bytes = reading.read(&[("blksize", "16"), ("windowsize", "4")]).await.unwrap();
     assert_eq!(bytes, 4 * 16 + 3);
     assert_eq!(serving.await.unwrap(), [0, 1, 5]);

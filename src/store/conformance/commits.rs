@@ -10,8 +10,10 @@ fn position(store: &impl Store) -> ReadPosition {
 /// Changes of machines after a commit: commit, key, and whether it was deleted.
 fn changes(store: &impl Store, after: u64) -> Vec<(u64, String, bool)> {
     let page = store.world().changes(&place_after(after), &[Kind::Machine], 100);
-    let shown = |change: ObjectChange| (change.commit, change.key, change.what == ObjectChangeKind::Deleted);
-    page.items.into_iter().map(shown).collect()
+    page.items
+        .into_iter()
+        .map(|change: ObjectChange| (change.commit, change.key, change.what == ObjectChangeKind::Deleted))
+        .collect()
 }
 
 pub(super) async fn each_changeset_that_writes_is_a_commit(store: &impl Store) {

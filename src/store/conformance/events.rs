@@ -61,8 +61,10 @@ pub(super) async fn those_of_leases_are_found_by_address_and_mac(store: &impl St
         EventBody::DhcpReleased(DhcpRelease::Packet(of(other))),
         EventBody::DhcpDeclined(of(address)),
     ];
-    let about = |body| NewEvent::new(now(), body).about("machine:a".to_owned());
-    let changeset = bodies.into_iter().map(about).fold(Changeset::default(), Changeset::event);
+    let changeset = bodies
+        .into_iter()
+        .map(|body| NewEvent::new(now(), body).about("machine:a".to_owned()))
+        .fold(Changeset::default(), Changeset::event);
     store.commit(changeset).await.unwrap();
     let found = async |lease: LeaseOf| -> Vec<u64> {
         let query = EventQuery { after, lease: Some(lease), ..EventQuery::default() };

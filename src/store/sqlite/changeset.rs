@@ -3,25 +3,25 @@
 use std::collections::HashSet;
 
 use super::events;
-use crate::model::{Kind, Object, Row};
-use crate::store::{Changeset, Error, Read, Write};
+use crate::model::{Kind, Object, ObjectRow};
+use crate::store::{Changeset, ChangesetRead, ChangesetWrite, StoreError};
 
 /// What an object holds that no other of its kind may: `("mac", "52:54:…")`.
-pub(super) type Unique = (&'static str, String);
+pub(super) type UniqueValue = (&'static str, String);
 
 /// A changeset as the writer gets it.
-pub(super) struct Encoded {
-    pub(super) reads: Vec<Read>,
+pub(super) struct EncodedChangeset {
+    pub(super) reads: Vec<ChangesetRead>,
     pub(super) writes: Vec<EncodedWrite>,
-    pub(super) events: Vec<events::Encoded>,
+    pub(super) events: Vec<events::EncodedEvent>,
 }
 
 pub(super) struct EncodedWrite {
-    pub(super) write: Write,
+    pub(super) write: ChangesetWrite,
     /// The object in JSON; empty for one that goes.
     pub(super) document: String,
     /// What the object holds from now on.
-    pub(super) unique: Vec<Unique>,
+    pub(super) unique: Vec<UniqueValue>,
     /// The same in JSON.
     pub(super) held: String,
 }
@@ -29,25 +29,25 @@ pub(super) struct EncodedWrite {
 impl EncodedWrite {
     pub(super) fn id(&self) -> (Kind, &str) {
         match &self.write {
-            Write::Create(object) | Write::Update(object) => (object.kind(), object.key()),
-            Write::Delete { kind, key, .. } => (*kind, key),
+            ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => (object.kind(), object.key()),
+            ChangesetWrite::Delete { kind, key, .. } => (*kind, key),
         }
     }
 
     /// The version that must be there; none where there must be no object.
     pub(super) fn expected(&self) -> Option<u64> {
         match &self.write {
-            Write::Create(_) => None,
-            Write::Update(object) => Some(object.version().wrapping_sub(1)),
-            Write::Delete { version, .. } => Some(*version),
+            ChangesetWrite::Create(_) => None,
+            ChangesetWrite::Update(object) => Some(object.version().wrapping_sub(1)),
+            ChangesetWrite::Delete { version, .. } => Some(*version),
         }
     }
 
     /// The version that is there afterwards; none when the object goes.
     pub(super) fn version(&self) -> Option<u64> {
         match &self.write {
-            Write::Create(object) | Write::Update(object) => Some(object.version()),
-            Write::Delete { .. } => None,
+            ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => Some(object.version()),
+            ChangesetWrite::Delete { .. } => None,
         }
     }
 }
@@ -55,30 +55,36 @@ impl EncodedWrite {
 /// Turns objects into rows.
 ///
 /// # Errors
-/// [`Error::Damaged`] for a key whose row could not be read; [`Error::Unreadable`] for an object that the
-/// next start could not read; [`Error::Failed`] when JSON cannot hold a value.
-pub(super) fn encode(changeset: Changeset, damaged: &HashSet<(Kind, String)>) -> Result<Encoded, Error> {
+/// [`StoreError::Damaged`] for a key whose row could not be read; [`StoreError::Unreadable`] for an object
+/// that the next start could not read; [`StoreError::Failed`] when JSON cannot hold a value.
+pub(super) fn encode(
+    changeset: Changeset,
+    damaged: &HashSet<(Kind, String)>,
+) -> Result<EncodedChangeset, StoreError> {
     let writes = changeset.writes.into_iter().map(|write| encode_write(write, damaged));
     let writes = writes.collect::<Result<_, _>>()?;
-    Ok(Encoded {
+    Ok(EncodedChangeset {
         reads: changeset.reads,
         writes,
-        events: changeset.events.into_iter().map(events::Encoded::new).collect(),
+        events: changeset.events.into_iter().map(events::EncodedEvent::new).collect(),
     })
 }
 
-fn encode_write(write: Write, damaged: &HashSet<(Kind, String)>) -> Result<EncodedWrite, Error> {
+fn encode_write(
+    write: ChangesetWrite,
+    damaged: &HashSet<(Kind, String)>,
+) -> Result<EncodedWrite, StoreError> {
     let (document, unique) = match &write {
-        Write::Create(object) | Write::Update(object) => (object.encode(), object.unique()),
-        Write::Delete { .. } => (Ok(String::new()), Vec::new()),
+        ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => (object.encode(), object.unique()),
+        ChangesetWrite::Delete { .. } => (Ok(String::new()), Vec::new()),
     };
     let held = serde_json::to_string(&unique);
     let mut encoded = EncodedWrite { write, document: String::new(), unique, held: String::new() };
     let (kind, key) = encoded.id();
     if !damaged.is_empty() && damaged.contains(&(kind, key.to_owned())) {
-        return Err(Error::Damaged { kind, key: key.to_owned() });
+        return Err(StoreError::Damaged { kind, key: key.to_owned() });
     }
-    let refused = |error: serde_json::Error| Error::Failed(format!("{kind} {key}: {error}"));
+    let refused = |error: serde_json::Error| StoreError::Failed(format!("{kind} {key}: {error}"));
     let (document, held) = (document.map_err(refused)?, held.map_err(refused)?);
     read_back((kind, key), &document)?;
     (encoded.document, encoded.held) = (document, held);
@@ -87,12 +93,16 @@ fn encode_write(write: Write, damaged: &HashSet<(Kind, String)>) -> Result<Encod
 
 /// What is acknowledged can be read again: nothing is written that the next start would pass over. Leases
 /// have nothing of a client's own shape, and are too many for it in a release build.
-fn read_back((kind, key): (Kind, &str), document: &str) -> Result<(), Error> {
+fn read_back((kind, key): (Kind, &str), document: &str) -> Result<(), StoreError> {
     if document.is_empty() || (kind == Kind::Lease && !cfg!(debug_assertions)) {
         return Ok(());
     }
-    let read = Object::decode(kind, Row { key, version: u64::MAX, document });
-    read.map(drop).map_err(|error| Error::Unreadable { kind, key: key.to_owned(), why: error.to_string() })
+    let read = Object::decode(kind, ObjectRow { key, version: u64::MAX, document });
+    read.map(drop).map_err(|error| StoreError::Unreadable {
+        kind,
+        key: key.to_owned(),
+        why: error.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -106,7 +116,7 @@ mod tests {
     use crate::model::bounds::STORED_DEPTH_MAX;
     use crate::model::{Machine, Noun, Stored};
 
-    fn write(levels: usize) -> Result<Encoded, Error> {
+    fn write(levels: usize) -> Result<EncodedChangeset, StoreError> {
         let nested = (1..levels).fold(json!([]), |inner, _| json!([inner]));
         let mut spec: Machine = serde_json::from_value(json!({"name": "web1"})).unwrap();
         spec.params.insert("x".into(), nested);
@@ -119,14 +129,17 @@ mod tests {
         // The document, its spec and the params are around it.
         assert!(write(STORED_DEPTH_MAX - 3).is_ok());
         let refused = write(STORED_DEPTH_MAX - 2).map(|_| ()).unwrap_err();
-        assert!(matches!(&refused, Error::Unreadable { why, .. } if why.contains("301 levels")), "{refused}");
+        assert!(
+            matches!(&refused, StoreError::Unreadable { why, .. } if why.contains("301 levels")),
+            "{refused}"
+        );
     }
 
     #[test]
     fn what_was_written_before_there_was_a_bound_is_read() {
         let encoded = write(249).unwrap();
         let document = &encoded.writes[0].document;
-        let read = Object::decode(Kind::Machine, Row { key: "id", version: 1, document }).unwrap();
+        let read = Object::decode(Kind::Machine, ObjectRow { key: "id", version: 1, document }).unwrap();
         let Object::Machine(read) = read else { panic!("a machine") };
         assert!(matches!(&read.spec.params["x"], Value::Array(_)));
     }

@@ -8,7 +8,7 @@ use sqlx::{Row, SqlitePool};
 use uuid::Uuid;
 
 use super::integer;
-use super::writer::Undone;
+use super::writer::WorkError;
 use crate::model::ServedDocument;
 use crate::store::{DocumentUsage, KeptDocument, RUN_DOCUMENTS_MAX, RunDocuments, sql};
 
@@ -24,7 +24,7 @@ pub(super) enum Work {
 }
 
 /// Does it; returns the bytes of texts that came or went, or how many pieces of logs went.
-pub(super) fn run(connection: &Connection, work: &Work) -> Result<u64, Undone> {
+pub(super) fn run(connection: &Connection, work: &Work) -> Result<u64, WorkError> {
     match work {
         Work::Keep(documents) => documents.iter().map(|document| keep(connection, document)).sum(),
         Work::PruneLogs(jobs) => {
@@ -38,7 +38,7 @@ pub(super) fn run(connection: &Connection, work: &Work) -> Result<u64, Undone> {
 }
 
 /// A document that was kept in the same attempt or job changes nothing.
-fn keep(connection: &Connection, document: &KeptDocument) -> Result<u64, Undone> {
+fn keep(connection: &Connection, document: &KeptDocument) -> Result<u64, WorkError> {
     let KeptDocument { run, served, content } = document;
     let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     let digest = served.digest.as_deref().unwrap_or_default();
@@ -64,7 +64,7 @@ fn keep(connection: &Connection, document: &KeptDocument) -> Result<u64, Undone>
     Ok(if new == 0 { 0 } else { content.len() as u64 })
 }
 
-fn prune(connection: &Connection, run: Uuid) -> Result<u64, Undone> {
+fn prune(connection: &Connection, run: Uuid) -> Result<u64, WorkError> {
     let run = run.to_string();
     let mut digests = connection.prepare_cached(sql::DIGESTS_OF_RUN)?;
     let digests: Vec<String> = digests.query_map([&run], |row| row.get(0))?.collect::<Result<_, _>>()?;
@@ -78,7 +78,7 @@ fn prune(connection: &Connection, run: Uuid) -> Result<u64, Undone> {
     Ok(bytes)
 }
 
-fn forget(connection: &Connection, run: Uuid) -> Result<u64, Undone> {
+fn forget(connection: &Connection, run: Uuid) -> Result<u64, WorkError> {
     let freed = prune(connection, run)?;
     connection.prepare_cached(sql::DELETE_SERVED_DOCUMENTS)?.execute([run.to_string()])?;
     Ok(freed)
@@ -114,17 +114,19 @@ pub(super) async fn content(readers: &SqlitePool, digest: &str) -> sqlx::Result<
 pub(super) async fn usage(readers: &SqlitePool) -> sqlx::Result<DocumentUsage> {
     let kept_bytes: i64 = sqlx::query_scalar(sql::DOCUMENTS_KEPT_BYTES).fetch_one(readers).await?;
     let rows = sqlx::query(sql::DOCUMENTS_BY_RUN).fetch_all(readers).await?;
-    let run = |row: &SqliteRow| {
-        let run = row.try_get::<&str, _>("run")?.parse::<Uuid>().unwrap_or_default();
-        Ok::<_, sqlx::Error>(RunDocuments {
-            run,
-            count: row.try_get::<i64, _>("count")?.unsigned_abs(),
-            kept_bytes: row.try_get::<i64, _>("kept_bytes")?.unsigned_abs(),
-            first_at: time(row.try_get("first_at")?),
-            last_at: time(row.try_get("last_at")?),
+    let runs = rows
+        .iter()
+        .map(|row: &SqliteRow| {
+            let run = row.try_get::<&str, _>("run")?.parse::<Uuid>().unwrap_or_default();
+            Ok::<_, sqlx::Error>(RunDocuments {
+                run,
+                count: row.try_get::<i64, _>("count")?.unsigned_abs(),
+                kept_bytes: row.try_get::<i64, _>("kept_bytes")?.unsigned_abs(),
+                first_at: time(row.try_get("first_at")?),
+                last_at: time(row.try_get("last_at")?),
+            })
         })
-    };
-    let runs = rows.iter().map(run).collect::<sqlx::Result<_>>()?;
+        .collect::<sqlx::Result<_>>()?;
     Ok(DocumentUsage { kept_bytes: kept_bytes.unsigned_abs(), runs })
 }
 

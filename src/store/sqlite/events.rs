@@ -20,14 +20,14 @@ pub(super) const PART_EVENTS: u64 = 256;
 const PARTS_MAX: u64 = 256;
 
 /// An event that is ready to be added.
-pub(super) struct Encoded {
+pub(super) struct EncodedEvent {
     event: NewEvent,
     kind: String,
     data: String,
     keys: Vec<String>,
 }
 
-impl Encoded {
+impl EncodedEvent {
     /// The time is kept to the microsecond, so that the event reads the same now and later.
     pub(super) fn new(mut event: NewEvent) -> Self {
         event.time = Timestamp::from_microsecond(event.time.as_microsecond()).unwrap_or(event.time);
@@ -40,7 +40,7 @@ impl Encoded {
             event.body = EventBody::Other(OtherEvent { kind: kind.clone(), data: left_out });
         }
         let keys = keys(&event);
-        Encoded { event, kind, data, keys }
+        EncodedEvent { event, kind, data, keys }
     }
 
     /// Gives number, time, kind, subject, actor, attempt and data to a statement.
@@ -297,7 +297,7 @@ mod tests {
             let data = (1..levels).fold(json!([]), |inner, _| json!([inner]));
             let body = EventBody::Other(OtherEvent { kind: "test.a".into(), data });
             let event = NewEvent::new(Timestamp::UNIX_EPOCH, body).about("x".into());
-            serde_json::to_value(Encoded::new(event).numbered(1).body).unwrap()
+            serde_json::to_value(EncodedEvent::new(event).numbered(1).body).unwrap()
         };
         assert!(told(EVENT_DEPTH_MAX).is_array());
         let left_out = told(EVENT_DEPTH_MAX + 1);

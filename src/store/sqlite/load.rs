@@ -9,30 +9,30 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 
 use super::group::DamagedHolders;
-use super::trail::{self, Step, Trail};
-use crate::model::{CommitHistory, Epoch, Kind, Object, Row, Tombstone, World};
+use super::lease_log::{self, LeaseLog, LogEntry};
+use crate::model::{CommitHistory, Epoch, Kind, Object, ObjectRow, Tombstone, World};
 use crate::store::sql;
 
 /// A row that is in the database and not in the world, because it cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damaged {
+pub struct DamagedRow {
     pub kind: Kind,
     pub key: String,
     pub why: String,
 }
 
 #[derive(Default)]
-pub(super) struct Loaded {
+pub(super) struct LoadedWorld {
     pub(super) world: World,
-    pub(super) damaged: Vec<Damaged>,
+    pub(super) damaged: Vec<DamagedRow>,
     pub(super) damaged_holders: DamagedHolders,
-    pub(super) trail: Trail,
+    pub(super) trail: LeaseLog,
 }
 
 /// Reads every object. One that cannot be read is passed over: the others are needed all the same.
-pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<Loaded> {
-    let (mut loaded, mut last_commit) = (Loaded::default(), 0);
-    for kind in Kind::ALL.into_iter().filter(|kind| *kind != trail::KIND) {
+pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<LoadedWorld> {
+    let (mut loaded, mut last_commit) = (LoadedWorld::default(), 0);
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != lease_log::KIND) {
         let mut rows = sqlx::query(AssertSqlSafe(sql::load(kind))).fetch(readers);
         while let Some(row) = rows.try_next().await? {
             last_commit = last_commit.max(commit(&row));
@@ -97,7 +97,7 @@ fn commit(row: &SqliteRow) -> u64 {
 }
 
 /// Reads the trail from its end: the first row of a key that is met counts. Gives the last commit as well.
-async fn walk(readers: &SqlitePool, loaded: &mut Loaded) -> sqlx::Result<(Trail, u64)> {
+async fn walk(readers: &SqlitePool, loaded: &mut LoadedWorld) -> sqlx::Result<(LeaseLog, u64)> {
     let (mut steps, mut settled, mut last_commit) = (VecDeque::new(), HashSet::new(), 0);
     let mut rows = sqlx::query(LOAD_TRAIL).fetch(readers);
     while let Some(row) = rows.try_next().await? {
@@ -105,28 +105,29 @@ async fn walk(readers: &SqlitePool, loaded: &mut Loaded) -> sqlx::Result<(Trail,
         let key = row.try_get::<&str, _>("key").ok();
         let version = row.try_get::<i64, _>("revision").ok().and_then(|version| version.try_into().ok());
         let n = row.try_get::<i64, _>("n")?.unsigned_abs();
-        let mut step = Step { n, key: key.unwrap_or_default().into(), version };
-        let is_settled = |key| settled.contains(key) || loaded.world.contains(trail::KIND, key);
-        if !key.is_some_and(is_settled) && !put(loaded, &row, &mut step) {
+        let mut step = LogEntry { n, key: key.unwrap_or_default().into(), version };
+        if !key.is_some_and(|key| settled.contains(key) || loaded.world.contains(lease_log::KIND, key))
+            && !put(loaded, &row, &mut step)
+        {
             settled.extend(key.map(str::to_owned));
         }
         steps.push_front(step);
     }
-    Ok((Trail::new(steps), last_commit))
+    Ok((LeaseLog::new(steps), last_commit))
 }
 
 /// Puts the lease into the world; there is none when the row says it is gone, or is damaged.
-fn put(loaded: &mut Loaded, row: &SqliteRow, step: &mut Step) -> bool {
-    if step.version == Some(trail::GONE) {
+fn put(loaded: &mut LoadedWorld, row: &SqliteRow, step: &mut LogEntry) -> bool {
+    if step.version == Some(lease_log::GONE) {
         return false;
     }
-    match object(trail::KIND, row) {
+    match object(lease_log::KIND, row) {
         Ok(object) => {
             loaded.world.put(object);
             true
         }
         Err(why) => {
-            let damaged = damaged(trail::KIND, row, why);
+            let damaged = damaged(lease_log::KIND, row, why);
             hold(&mut loaded.damaged_holders, &damaged, row.try_get("held").ok());
             loaded.damaged.push(damaged);
             step.version = None;
@@ -139,7 +140,7 @@ const LOAD_TRAIL: &str =
     "SELECT rowid AS n, key, revision, document, held, commit_number FROM lease ORDER BY rowid DESC";
 
 /// Notes what a damaged row holds, as far as that can be read.
-fn hold(holders: &mut DamagedHolders, row: &Damaged, held: Option<String>) {
+fn hold(holders: &mut DamagedHolders, row: &DamagedRow, held: Option<String>) {
     let held = held.and_then(|held| serde_json::from_str::<Vec<(String, String)>>(&held).ok());
     for (index, value) in held.unwrap_or_default() {
         holders.insert((row.kind, index, value), row.key.clone());
@@ -147,20 +148,25 @@ fn hold(holders: &mut DamagedHolders, row: &Damaged, held: Option<String>) {
 }
 
 fn object(kind: Kind, row: &SqliteRow) -> Result<Object, String> {
-    let read = |error: sqlx::Error| error.to_string();
-    let (key, document) = (row.try_get("key").map_err(read)?, row.try_get("document").map_err(read)?);
-    let version = row.try_get::<i64, _>("revision").map_err(read)?;
+    let (key, document) =
+        (row.try_get("key").map_err(read_error)?, row.try_get("document").map_err(read_error)?);
+    let version = row.try_get::<i64, _>("revision").map_err(read_error)?;
     let version = u64::try_from(version).map_err(|_| format!("version {version}"))?;
-    let object = Object::decode(kind, Row { key, version, document }).map_err(|error| error.to_string())?;
+    let object =
+        Object::decode(kind, ObjectRow { key, version, document }).map_err(|error| error.to_string())?;
     object.commit_mark().set(commit(row));
     Ok(object)
 }
 
-fn damaged(kind: Kind, row: &SqliteRow, why: String) -> Damaged {
+fn read_error(error: sqlx::Error) -> String {
+    error.to_string()
+}
+
+fn damaged(kind: Kind, row: &SqliteRow, why: String) -> DamagedRow {
     let key = row.try_get_unchecked::<Vec<u8>, _>("key").unwrap_or_default();
     let key = String::from_utf8_lossy(&key).into_owned();
     tracing::error!(%kind, key, why, "a damaged row of the database is passed over");
-    Damaged { kind, key, why }
+    DamagedRow { kind, key, why }
 }
 
 /// The number of the last event there has been: it is never pruned.

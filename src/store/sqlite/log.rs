@@ -6,25 +6,25 @@ use sqlx::{Row, SqlitePool};
 use uuid::Uuid;
 
 use super::integer;
-use super::writer::Undone;
+use super::writer::WorkError;
 use crate::model::Kind;
-use crate::store::{Error, LOG_BYTES_MAX, LOG_READ_BYTES_MAX, sql};
+use crate::store::{LOG_BYTES_MAX, LOG_READ_BYTES_MAX, StoreError, sql};
 
 /// Some bytes of a job's log.
-pub(super) struct Piece {
+pub(super) struct LogChunk {
     pub(super) job: Uuid,
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
 }
 
 /// Adds what is new of a piece; returns the length of the log.
-pub(super) fn write(connection: &Connection, piece: &Piece) -> Result<u64, Undone> {
+pub(super) fn write(connection: &Connection, piece: &LogChunk) -> Result<u64, WorkError> {
     let job = piece.job.to_string();
     let mut end = connection.prepare_cached(sql::LOG_END)?;
     let end: Option<i64> = end.query_row([&job], |row| row.get(0)).optional()?;
     let end = end.unwrap_or(0).unsigned_abs();
     let Some(known) = end.checked_sub(piece.offset) else {
-        return Err(Undone::Refused(Error::LogGap { bytes: end }));
+        return Err(WorkError::Refused(StoreError::LogGap { bytes: end }));
     };
     let tail = usize::try_from(known).ok().and_then(|known| piece.bytes.get(known..)).unwrap_or_default();
     if tail.is_empty() {
@@ -32,12 +32,12 @@ pub(super) fn write(connection: &Connection, piece: &Piece) -> Result<u64, Undon
     }
     let length = end.saturating_add(tail.len() as u64);
     if length > LOG_BYTES_MAX {
-        return Err(Undone::Refused(Error::LogFull { bytes: end }));
+        return Err(WorkError::Refused(StoreError::LogFull { bytes: end }));
     }
     match connection.prepare_cached(sql::ADD_LOG)?.execute(params![job, integer(end), tail]) {
         Ok(_) => Ok(length),
         Err(error) if is_of_no_job(&error) => {
-            Err(Undone::Refused(Error::Stale { kind: Kind::Job, key: job }))
+            Err(WorkError::Refused(StoreError::Stale { kind: Kind::Job, key: job }))
         }
         Err(error) => Err(error.into()),
     }

@@ -4,7 +4,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
-use super::open::{MIGRATIONS, Setup, migrate};
+use super::open::{MIGRATIONS, StoreSetup, migrate};
 use super::tests::{open, tamper};
 use super::*;
 
@@ -22,7 +22,7 @@ INSERT INTO bootenv (key, revision, document) VALUES
 #[tokio::test]
 async fn an_install_bootenv_stored_with_the_old_default_becomes_destructive() {
     let data = TempDir::new().unwrap();
-    let old = Setup { migrations: MIGRATIONS[..6].to_vec(), ..Setup::default() };
+    let old = StoreSetup { migrations: MIGRATIONS[..6].to_vec(), ..StoreSetup::default() };
     let options = SqliteConnectOptions::new().filename(data.path().join("metalwright.db"));
     let mut connection = options.create_if_missing(true).connect().await.unwrap();
     migrate(&mut connection, &old).await.unwrap();

@@ -1,8 +1,8 @@
 //! The store in one SQLite file, in the server's own process.
 //!
 //! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes changesets into
-//! groups, `changeset` is one of them, `group` decides what is done and `rows` writes it, `trail` knows where
-//! leases are, `checkpoints` keeps the log short;
+//! groups, `changeset` is one of them, `group` decides what is done and `rows` writes it, `lease_log` knows
+//! where leases are, `checkpoints` keeps the log short;
 //! `events`, `log` and `documents` are what is read from the database afterwards.
 
 mod changeset;
@@ -10,6 +10,7 @@ mod checkpoints;
 mod documents;
 mod events;
 mod group;
+mod lease_log;
 mod load;
 mod log;
 #[cfg(test)]
@@ -20,7 +21,6 @@ mod rows;
 mod tests;
 #[cfg(test)]
 mod tombstone_tests;
-mod trail;
 #[cfg(test)]
 mod trail_tests;
 mod writer;
@@ -39,24 +39,24 @@ use uuid::Uuid;
 
 use crate::model::{Event, Kind, ServedDocument, World};
 use crate::store::{
-    Changeset, DocumentUsage, Error, EventCut, EventQuery, KeptDocument, OldEvents, Store, WriterHold,
+    Changeset, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, Store, StoreError, WriterHold,
 };
 
-pub use load::Damaged;
+pub use load::DamagedRow;
 pub use open::OpenError;
 
-use writer::{Job, Outcome, Work};
+use writer::{WriterJob, WriterOutcome, WriterWork};
 
 /// All of Metalwright's state in `metalwright.db`.
 pub struct SqliteStore {
     world: Arc<RwLock<World>>,
-    damaged: Vec<Damaged>,
+    damaged: Vec<DamagedRow>,
     damaged_keys: Arc<HashSet<(Kind, String)>>,
     data_dir: PathBuf,
     readers: SqlitePool,
     committed: watch::Receiver<u64>,
     shown: watch::Receiver<u64>,
-    writer: Mutex<Option<Writer>>,
+    writer: Mutex<Option<WriterHandle>>,
     /// The folder of a store that goes with it.
     #[cfg(test)]
     folder: std::sync::OnceLock<tempfile::TempDir>,
@@ -65,8 +65,8 @@ pub struct SqliteStore {
 }
 
 /// The way to the writer task, until the store is closed.
-struct Writer {
-    queue: mpsc::Sender<Job>,
+struct WriterHandle {
+    queue: mpsc::Sender<WriterJob>,
     task: JoinHandle<()>,
 }
 
@@ -78,16 +78,16 @@ impl SqliteStore {
     /// The directory cannot be used, another server has it open, a later version wrote it, or the
     /// database cannot be read.
     pub async fn open(data_dir: &Path) -> Result<Arc<SqliteStore>, OpenError> {
-        Self::open_with(data_dir, &open::Setup::default()).await
+        Self::open_with(data_dir, &open::StoreSetup::default()).await
     }
 
-    async fn open_with(data_dir: &Path, setup: &open::Setup) -> Result<Arc<SqliteStore>, OpenError> {
+    async fn open_with(data_dir: &Path, setup: &open::StoreSetup) -> Result<Arc<SqliteStore>, OpenError> {
         let opened = open::open(data_dir, setup).await?;
         let (shown_tx, shown) = watch::channel(opened.loaded.world.commits.commit());
         let world = Arc::new(RwLock::new(opened.loaded.world));
         let (committed_tx, committed) = watch::channel(opened.last_seq);
         let (queue, jobs) = mpsc::channel(writer::QUEUE_MAX);
-        let writer = writer::Writer {
+        let writer = writer::StoreWriter {
             connection: opened.writer,
             world: Arc::clone(&world),
             damaged_holders: opened.loaded.damaged_holders,
@@ -96,7 +96,7 @@ impl SqliteStore {
             shown: shown_tx,
             next_epoch: Some(Uuid::new_v4()),
         };
-        // A thread of its own: a task would wait for its turn on the worker of whoever sent the job.
+        // A thread of its own: a task would wait for its turn on the worker of the sender.
         let task = tokio::task::spawn_blocking(move || writer.run(jobs));
         let damaged = opened.loaded.damaged;
         Ok(Arc::new(SqliteStore {
@@ -107,7 +107,7 @@ impl SqliteStore {
             committed,
             shown,
             data_dir: data_dir.to_owned(),
-            writer: Mutex::new(Some(Writer { queue, task })),
+            writer: Mutex::new(Some(WriterHandle { queue, task })),
             #[cfg(test)]
             folder: std::sync::OnceLock::new(),
             _lock: opened.lock,
@@ -125,29 +125,29 @@ impl SqliteStore {
 
     /// Rows that could not be read when the store was opened. They are in the database still, and their
     /// keys and unique values stay taken.
-    pub fn damaged(&self) -> &[Damaged] {
+    pub fn damaged(&self) -> &[DamagedRow] {
         &self.damaged
     }
 
-    fn queue(&self) -> Result<mpsc::Sender<Job>, Error> {
+    fn queue(&self) -> Result<mpsc::Sender<WriterJob>, StoreError> {
         let writer = self.lock_writer();
         let queue = writer.as_ref().map(|writer| writer.queue.clone());
-        queue.ok_or(Error::Closed)
+        queue.ok_or(StoreError::Closed)
     }
 
-    async fn submit(&self, work: Work) -> Result<Outcome, Error> {
+    async fn submit(&self, work: WriterWork) -> Result<WriterOutcome, StoreError> {
         let queue = self.queue()?;
         let (reply, outcome) = oneshot::channel();
-        queue.send(Job { work, reply }).await.map_err(|_| Error::Closed)?;
+        queue.send(WriterJob { work, reply }).await.map_err(|_| StoreError::Closed)?;
         drop(queue);
-        outcome.await.unwrap_or(Err(Error::Closed))
+        outcome.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    fn work_on_details(&self, work: documents::Work) -> BoxFuture<'_, Result<u64, Error>> {
-        Box::pin(async move { Ok(self.submit(Work::Details(work)).await?.count) })
+    fn work_on_details(&self, work: documents::Work) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { Ok(self.submit(WriterWork::Details(work)).await?.count) })
     }
 
-    fn lock_writer(&self) -> std::sync::MutexGuard<'_, Option<Writer>> {
+    fn lock_writer(&self) -> std::sync::MutexGuard<'_, Option<WriterHandle>> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -157,59 +157,59 @@ impl Store for SqliteStore {
         self.world.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
+    fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         Box::pin(async move {
             let changeset = changeset::encode(changeset, &self.damaged_keys)?;
-            Ok(self.submit(Work::Changeset(changeset)).await?.events)
+            Ok(self.submit(WriterWork::Changeset(changeset)).await?.events)
         })
     }
 
-    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, Error>> {
+    fn hold(&self) -> BoxFuture<'_, Result<WriterHold, StoreError>> {
         Box::pin(async move {
-            let held = self.submit(Work::Hold).await?.held.ok_or(Error::Closed)?;
+            let held = self.submit(WriterWork::Hold).await?.held.ok_or(StoreError::Closed)?;
             let (queue, damaged) = (self.queue()?, Arc::clone(&self.damaged_keys));
             Ok(WriterHold::new(move |changeset| Box::pin(commit_held(changeset, held, queue, damaged))))
         })
     }
 
-    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, Error>> {
-        Box::pin(async move { Ok(self.submit(Work::Prune { keep }).await?.count) })
+    fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { Ok(self.submit(WriterWork::Prune { keep }).await?.count) })
     }
 
-    fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, Error>> {
+    fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>> {
         Box::pin(async move { events::old(&self.readers, cut).await.map_err(failed) })
     }
 
-    fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, Error>> {
+    fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.work_on_details(documents::Work::Keep(documents))
     }
 
-    fn served_documents(&self, run: Uuid) -> BoxFuture<'_, Result<Vec<ServedDocument>, Error>> {
+    fn served_documents(&self, run: Uuid) -> BoxFuture<'_, Result<Vec<ServedDocument>, StoreError>> {
         Box::pin(async move { documents::of_run(&self.readers, run).await.map_err(failed) })
     }
 
-    fn document_content(&self, digest: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, Error>> {
+    fn document_content(&self, digest: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
         Box::pin(async move { documents::content(&self.readers, &digest).await.map_err(failed) })
     }
 
-    fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, Error>> {
+    fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, StoreError>> {
         Box::pin(async move { documents::usage(&self.readers).await.map_err(failed) })
     }
 
-    fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>> {
+    fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.work_on_details(documents::Work::PruneDocuments(runs))
     }
 
-    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>> {
+    fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.work_on_details(documents::Work::ForgetDocuments(runs))
     }
 
-    fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, Error>> {
+    fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.work_on_details(documents::Work::PruneLogs(jobs))
     }
 
-    fn probe(&self) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(async move { self.submit(Work::Probe).await.map(drop) })
+    fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.submit(WriterWork::Probe).await.map(drop) })
     }
 
     fn free_bytes(&self) -> std::io::Result<u64> {
@@ -217,16 +217,16 @@ impl Store for SqliteStore {
         Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
     }
 
-    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, Error>> {
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
         Box::pin(async move { events::read(&self.readers, &query).await.map_err(failed) })
     }
 
-    fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, Error>> {
-        let piece = log::Piece { job, offset, bytes };
-        Box::pin(async move { Ok(self.submit(Work::Log(piece)).await?.count) })
+    fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, StoreError>> {
+        let piece = log::LogChunk { job, offset, bytes };
+        Box::pin(async move { Ok(self.submit(WriterWork::Log(piece)).await?.count) })
     }
 
-    fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, Error>> {
+    fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, StoreError>> {
         Box::pin(async move { log::read(&self.readers, job, (offset, bytes_max)).await.map_err(failed) })
     }
 
@@ -241,7 +241,7 @@ impl Store for SqliteStore {
     fn close(&self) -> BoxFuture<'_, ()> {
         let writer = self.lock_writer().take();
         Box::pin(async move {
-            if let Some(Writer { queue, task }) = writer {
+            if let Some(WriterHandle { queue, task }) = writer {
                 drop(queue);
                 if let Err(error) = task.await {
                     tracing::error!(%error, "the database writer did not end well");
@@ -256,24 +256,24 @@ impl Store for SqliteStore {
 /// as any other.
 async fn commit_held(
     changeset: Changeset,
-    held: SyncSender<Job>,
-    queue: mpsc::Sender<Job>,
+    held: SyncSender<WriterJob>,
+    queue: mpsc::Sender<WriterJob>,
     damaged: Arc<HashSet<(Kind, String)>>,
-) -> Result<Vec<Event>, Error> {
+) -> Result<Vec<Event>, StoreError> {
     let encoded = changeset::encode(changeset, &damaged)?;
     let first = encoded.writes.first().map_or((Kind::Setting, ""), changeset::EncodedWrite::id);
     // The writer gave up in this moment and threw the changeset away: nothing of it was written.
-    let lost = Error::Stale { kind: first.0, key: first.1.to_owned() };
+    let lost = StoreError::Stale { kind: first.0, key: first.1.to_owned() };
     let (reply, outcome) = oneshot::channel();
-    if let Err(SendError(job)) = held.send(Job { work: Work::Changeset(encoded), reply }) {
-        queue.send(job).await.map_err(|_| Error::Closed)?;
+    if let Err(SendError(job)) = held.send(WriterJob { work: WriterWork::Changeset(encoded), reply }) {
+        queue.send(job).await.map_err(|_| StoreError::Closed)?;
     }
     drop(queue);
     Ok(outcome.await.unwrap_or(Err(lost))?.events)
 }
 
-fn failed(error: sqlx::Error) -> Error {
-    Error::Failed(error.to_string())
+fn failed(error: sqlx::Error) -> StoreError {
+    StoreError::Failed(error.to_string())
 }
 
 /// SQLite's integers are signed; nothing of ours counts beyond them.

@@ -11,7 +11,7 @@ use sqlx::migrate::{Migrate as _, MigrateError, Migration, MigrationType, Migrat
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
 
-use super::load::{self, Loaded};
+use super::load::{self, LoadedWorld};
 
 const DATABASE_FILE: &str = "metalwright.db";
 const LOCK_FILE: &str = "metalwright.lock";
@@ -42,7 +42,7 @@ pub(super) const MIGRATIONS: [(&str, &str); 10] = [
 
 /// What tests open otherwise.
 #[derive(Clone)]
-pub(super) struct Setup {
+pub(super) struct StoreSetup {
     /// Names and texts; the first is version 1.
     pub(super) migrations: Vec<(&'static str, &'static str)>,
     /// How long to wait for another process, a backup for example, that holds the database.
@@ -53,9 +53,9 @@ pub(super) struct Setup {
     pub(super) reminder: Duration,
 }
 
-impl Default for Setup {
+impl Default for StoreSetup {
     fn default() -> Self {
-        Setup {
+        StoreSetup {
             migrations: MIGRATIONS.to_vec(),
             busy_timeout: Duration::from_secs(5),
             pages_max: None,
@@ -95,8 +95,8 @@ fn what_to_do(error: &io::Error) -> &'static str {
 }
 
 /// A database that is ready, with what it holds.
-pub(super) struct Opened {
-    pub(super) loaded: Loaded,
+pub(super) struct OpenedDatabase {
+    pub(super) loaded: LoadedWorld,
     pub(super) last_seq: u64,
     pub(super) writer: WriterConnection,
     pub(super) readers: SqlitePool,
@@ -108,7 +108,7 @@ pub(super) struct Opened {
 /// nothing that was begun may linger.
 pub(super) struct WriterConnection {
     path: PathBuf,
-    setup: Setup,
+    setup: StoreSetup,
     connection: Option<rusqlite::Connection>,
 }
 
@@ -151,7 +151,7 @@ impl WriterConnection {
     }
 }
 
-pub(super) async fn open(data_dir: &Path, setup: &Setup) -> Result<Opened, OpenError> {
+pub(super) async fn open(data_dir: &Path, setup: &StoreSetup) -> Result<OpenedDatabase, OpenError> {
     let path = data_dir.join(DATABASE_FILE);
     let lock = prepare_files(data_dir, &path)?;
     let database = |source| OpenError::Database { path: path.clone(), source };
@@ -169,7 +169,7 @@ pub(super) async fn open(data_dir: &Path, setup: &Setup) -> Result<Opened, OpenE
     let loaded = load::world(&readers).await.map_err(database)?;
     let last_seq = load::last_seq(&readers).await.map_err(database)?;
     connection.close().await.map_err(database)?;
-    Ok(Opened { loaded, last_seq, writer, readers, lock })
+    Ok(OpenedDatabase { loaded, last_seq, writer, readers, lock })
 }
 
 /// Makes what is missing, readable for nobody else, and takes the lock.
@@ -182,22 +182,25 @@ fn prepare_files(data_dir: &Path, database: &Path) -> Result<File, OpenError> {
     };
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(refused(data_dir))?;
     let lock_path = data_dir.join(LOCK_FILE);
-    let private = |path: &Path| OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-    let lock = private(&lock_path).map_err(refused(&lock_path))?;
+    let lock = open_private(&lock_path).map_err(refused(&lock_path))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: data_dir.to_owned() }),
         Err(TryLockError::Error(source)) => return Err(refused(&lock_path)(source)),
     }
     if !database.exists() {
-        private(database).map_err(refused(database))?;
+        open_private(database).map_err(refused(database))?;
     }
     let mode = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(database, mode).map_err(refused(database))?;
     Ok(lock)
 }
 
-fn options(path: &Path, setup: &Setup) -> SqliteConnectOptions {
+fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+fn options(path: &Path, setup: &StoreSetup) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
@@ -207,7 +210,7 @@ fn options(path: &Path, setup: &Setup) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn readers(path: &Path, setup: &Setup) -> sqlx::Result<SqlitePool> {
+async fn readers(path: &Path, setup: &StoreSetup) -> sqlx::Result<SqlitePool> {
     SqlitePoolOptions::new()
         .max_connections(READERS_MAX)
         .acquire_timeout(READER_WAIT_MAX)
@@ -218,7 +221,10 @@ async fn readers(path: &Path, setup: &Setup) -> sqlx::Result<SqlitePool> {
 }
 
 /// Brings the tables up to date. A database with something to bring over may take a while, and says so.
-pub(super) async fn migrate(connection: &mut SqliteConnection, setup: &Setup) -> Result<(), MigrateError> {
+pub(super) async fn migrate(
+    connection: &mut SqliteConnection,
+    setup: &StoreSetup,
+) -> Result<(), MigrateError> {
     let migrations = (1..).zip(&setup.migrations).map(|(version, (name, sql))| {
         Migration::new(version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
     });

@@ -4,7 +4,7 @@
 use rusqlite::{CachedStatement, Connection, Result, params};
 
 use super::changeset::EncodedWrite;
-use super::{events, integer, trail};
+use super::{events, integer, lease_log};
 use crate::model::{EPOCHS_MAX, Epoch, Kind, Tombstone};
 use crate::store::sql;
 
@@ -12,9 +12,9 @@ use crate::store::sql;
 pub(super) type NumberedWrite<'g> = (&'g EncodedWrite, u64);
 
 /// Where rows are written: a connection with a transaction that is open.
-pub(super) struct Rows<'c>(pub(super) &'c Connection);
+pub(super) struct RowWriter<'c>(pub(super) &'c Connection);
 
-impl Rows<'_> {
+impl RowWriter<'_> {
     /// Deletes rows, and what hangs on them.
     pub(super) fn delete(&self, kind: Kind, keys: &[&str]) -> Result<()> {
         self.each(keys, &format!("DELETE FROM {kind} WHERE key = ?1"), |delete, key| delete.execute([key]))
@@ -38,11 +38,11 @@ impl Rows<'_> {
         let sql = format!(
             "INSERT INTO {} (n, key, revision, document, held, commit_number) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            trail::KIND
+            lease_log::KIND
         );
         let numbered: Vec<_> = (first..).zip(writes).collect();
         self.each(&numbered, &sql, |add, (n, (write, commit))| {
-            let revision = integer(write.version().unwrap_or(trail::GONE));
+            let revision = integer(write.version().unwrap_or(lease_log::GONE));
             let (n, commit) = (integer(*n), integer(*commit));
             add.execute(params![n, write.id().1, revision, write.document, write.held, commit])
         })
@@ -50,7 +50,7 @@ impl Rows<'_> {
 
     /// Writes rows of the trail again as they are, each with a new number.
     pub(super) fn move_along(&self, moved: &[(u64, u64)]) -> Result<()> {
-        let kind = trail::KIND;
+        let kind = lease_log::KIND;
         let sql = format!(
             "INSERT INTO {kind} (n, key, revision, document, held, commit_number) \
              SELECT ?2, key, revision, document, held, commit_number FROM {kind} WHERE n = ?1"
@@ -60,7 +60,7 @@ impl Rows<'_> {
 
     /// Deletes the rows of the trail before `first`.
     pub(super) fn cut_trail(&self, first: u64) -> Result<()> {
-        self.each(&[first], &format!("DELETE FROM {} WHERE n < ?1", trail::KIND), |cut, first| {
+        self.each(&[first], &format!("DELETE FROM {} WHERE n < ?1", lease_log::KIND), |cut, first| {
             cut.execute([integer(*first)])
         })
     }
@@ -90,7 +90,7 @@ impl Rows<'_> {
     }
 
     /// Adds events, numbered from `seq` on, and what they are looked up by.
-    pub(super) fn add_events(&self, events: &[&events::Encoded], seq: u64) -> Result<()> {
+    pub(super) fn add_events(&self, events: &[&events::EncodedEvent], seq: u64) -> Result<()> {
         let sql = "INSERT INTO event (seq, time, kind, subject, actor, attempt, data) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
         let numbered: Vec<_> = (seq..).zip(events).collect();

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::events::PART_EVENTS;
-use super::open::{MIGRATIONS, Setup, migrate};
+use super::open::{MIGRATIONS, StoreSetup, migrate};
 use super::trail_tests::lease;
 use super::*;
 use crate::model::{Object, Stored};
@@ -22,7 +22,7 @@ pub(super) async fn open(data: &TempDir) -> Arc<SqliteStore> {
     SqliteStore::open(data.path()).await.unwrap()
 }
 
-async fn refused(data: &TempDir, setup: &Setup) -> String {
+async fn refused(data: &TempDir, setup: &StoreSetup) -> String {
     match SqliteStore::open_with(data.path(), setup).await {
         Ok(_) => panic!("it opened"),
         Err(error) => error.to_string(),
@@ -37,8 +37,8 @@ pub(super) async fn tamper(data: &TempDir, sql: &'static str) -> SqliteConnectio
     connection
 }
 
-fn is_failed<T>(result: &Result<T, Error>) -> bool {
-    matches!(result, Err(Error::Failed(_)))
+fn is_failed<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Failed(_)))
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn what_it_keeps_is_for_the_server_alone() {
 async fn a_second_server_is_refused_the_directory() {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
-    assert!(refused(&data, &Setup::default()).await.contains("in use by another server"));
+    assert!(refused(&data, &StoreSetup::default()).await.contains("in use by another server"));
     store.close().await;
     drop(store);
     open(&data).await;
@@ -78,7 +78,7 @@ async fn a_second_server_is_refused_the_directory() {
 /// A data directory with the first migration alone, and what the version of that time wrote: each object with
 /// its document.
 async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String)]) {
-    let first = Setup { migrations: MIGRATIONS[..1].to_vec(), ..Setup::default() };
+    let first = StoreSetup { migrations: MIGRATIONS[..1].to_vec(), ..StoreSetup::default() };
     let options = SqliteConnectOptions::new().filename(data.path().join("metalwright.db"));
     let mut connection = options.create_if_missing(true).connect().await.unwrap();
     migrate(&mut connection, &first).await.unwrap();
@@ -128,7 +128,7 @@ async fn older_data_directories_are_brought_up_to_date() {
     assert_eq!(**store.world().machines.find("mac", MAC_1).unwrap(), kept);
     assert!(store.damaged().iter().any(|row| row.key == bad.key));
     let rival = store.commit(created(&machine("rival", &[MAC_2]))).await;
-    assert!(matches!(rival, Err(Error::Taken { holder, .. }) if holder == bad.key));
+    assert!(matches!(rival, Err(StoreError::Taken { holder, .. }) if holder == bad.key));
     let subject = EventQuery { subject: Some("machine:x".into()), ..EventQuery::default() };
     assert_eq!(seqs(&store, subject).await, [1, 4]);
     let of = |lease| EventQuery { lease: Some(lease), ..EventQuery::default() };
@@ -141,7 +141,7 @@ async fn older_data_directories_are_brought_up_to_date() {
     store.close().await;
     drop(store);
 
-    let mut later = Setup::default();
+    let mut later = StoreSetup::default();
     later
         .migrations
         .push(("later", "CREATE TABLE later (name TEXT); INSERT INTO later SELECT key FROM machine"));
@@ -153,7 +153,7 @@ async fn older_data_directories_are_brought_up_to_date() {
     store.close().await;
     drop(store);
 
-    let message = refused(&data, &Setup::default()).await;
+    let message = refused(&data, &StoreSetup::default()).await;
     let known = MIGRATIONS.len();
     let expected = format!("later version (its schema is {}, this version knows {known})", known + 1);
     assert!(message.contains(&expected), "{message}");
@@ -196,7 +196,7 @@ async fn bringing_a_database_up_to_date_is_told_when_it_begins_goes_on_and_ends(
     let count = "CREATE TABLE counted (n INTEGER); INSERT INTO counted \
         WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 500000) \
         SELECT max(n) FROM up";
-    let mut setup = Setup { reminder: Duration::from_millis(1), ..Setup::default() };
+    let mut setup = StoreSetup { reminder: Duration::from_millis(1), ..StoreSetup::default() };
     setup.migrations.extend([("slow", count), ("quick", "CREATE TABLE other (n INTEGER)")]);
     SqliteStore::open_with(data.path(), &setup).await.unwrap().close().await;
     let lines = log.lines();
@@ -218,7 +218,7 @@ async fn bringing_a_database_up_to_date_is_told_when_it_begins_goes_on_and_ends(
 async fn a_migration_that_fails_leaves_the_older_version_usable() {
     let data = TempDir::new().unwrap();
     open(&data).await.close().await;
-    let mut broken = Setup::default();
+    let mut broken = StoreSetup::default();
     broken.migrations.push(("broken", "CREATE TABLE half (name TEXT); INSERT INTO absent VALUES (1)"));
     assert!(refused(&data, &broken).await.contains("bring"));
     open(&data).await;
@@ -245,11 +245,11 @@ async fn a_damaged_row_is_reported_and_never_written_over() {
     let next = bad.next(now());
     let update = Changeset::default().update(object(&next));
     for changeset in [created(&bad), update, Changeset::default().delete(&object(&bad))] {
-        let refusal = Error::Damaged { kind: Kind::Machine, key: bad.key.clone() };
+        let refusal = StoreError::Damaged { kind: Kind::Machine, key: bad.key.clone() };
         assert_eq!(store.commit(changeset).await, Err(refusal));
     }
     let rival = store.commit(created(&machine("rival", &[MAC_2]))).await;
-    assert!(matches!(rival, Err(Error::Taken { holder, .. }) if holder == bad.key));
+    assert!(matches!(rival, Err(StoreError::Taken { holder, .. }) if holder == bad.key));
     let kept = "SELECT document FROM machine WHERE key = $1";
     let kept: String = sqlx::query_scalar(kept).bind(&bad.key).fetch_one(&store.readers).await.unwrap();
     assert_eq!(kept, "{");
@@ -303,7 +303,7 @@ async fn a_failed_commit_fails_the_group_and_not_the_next() {
 #[tokio::test]
 async fn changesets_are_done_again_when_the_database_is_free_again() {
     let data = TempDir::new().unwrap();
-    let setup = Setup { busy_timeout: Duration::from_millis(10), ..Setup::default() };
+    let setup = StoreSetup { busy_timeout: Duration::from_millis(10), ..StoreSetup::default() };
     let store = SqliteStore::open_with(data.path(), &setup).await.unwrap();
     let mut holder = tamper(&data, "BEGIN IMMEDIATE").await;
     let late = machine("late", &[]);
@@ -354,7 +354,7 @@ async fn answers_to_events_are_bounded_and_the_oldest_can_be_pruned() {
 async fn a_full_database_takes_changesets_again_when_it_has_room() {
     let data = TempDir::new().unwrap();
     open(&data).await.close().await;
-    let setup = Setup { pages_max: Some(100), ..Setup::default() };
+    let setup = StoreSetup { pages_max: Some(100), ..StoreSetup::default() };
     let store = SqliteStore::open_with(data.path(), &setup).await.unwrap();
     let long = "x".repeat(10_000);
     let mut number = 0;
@@ -492,7 +492,7 @@ async fn a_log_ends_at_its_bound() {
     connection.close().await.unwrap();
 
     let store = open(&data).await;
-    let full = Error::LogFull { bytes: LOG_BYTES_MAX - 1 };
+    let full = StoreError::LogFull { bytes: LOG_BYTES_MAX - 1 };
     assert_eq!(store.write_log(job, LOG_BYTES_MAX - 1, vec![1, 2]).await, Err(full));
     assert_eq!(store.write_log(job, LOG_BYTES_MAX - 2, vec![0, 1]).await, Ok(LOG_BYTES_MAX));
     assert_eq!(store.read_log(job, LOG_BYTES_MAX - 2, 100).await.unwrap(), [0, 1]);

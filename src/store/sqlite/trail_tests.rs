@@ -66,14 +66,14 @@ async fn leases_are_created_renewed_deleted_and_refused_as_all_objects_are() {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
     let first = lease(1);
-    let stale = Err(Error::Stale { kind: Kind::Lease, key: first.key.clone() });
+    let stale = Err(StoreError::Stale { kind: Kind::Lease, key: first.key.clone() });
     let delete = |lease: &Stored<Lease>| Changeset::default().delete(&object(lease));
     let create = |lease: &Stored<Lease>| Changeset::default().create(object(lease));
     store.commit(create(&first)).await.unwrap();
     assert_eq!(store.commit(create(&first)).await, stale);
     let mut rival = lease(2);
     rival.spec.client = first.spec.client.clone();
-    assert!(matches!(store.commit(create(&rival)).await, Err(Error::Taken { .. })));
+    assert!(matches!(store.commit(create(&rival)).await, Err(StoreError::Taken { .. })));
     store.commit(delete(&first).create(object(&rival))).await.expect("the client moved");
     assert_eq!(store.commit(delete(&first)).await, stale);
 
@@ -129,9 +129,9 @@ async fn a_damaged_lease_is_moved_along_and_its_client_stays_taken() {
         let mut rival = lease(111);
         rival.spec.client = lease(105).spec.client;
         let refused = store.commit(Changeset::default().create(object(&rival))).await;
-        assert!(matches!(refused, Err(Error::Taken { holder, .. }) if holder == "10.0.0.105"));
+        assert!(matches!(refused, Err(StoreError::Taken { holder, .. }) if holder == "10.0.0.105"));
         let refused = store.commit(Changeset::default().create(object(&lease(105)))).await;
-        assert!(matches!(refused, Err(Error::Damaged { .. })));
+        assert!(matches!(refused, Err(StoreError::Damaged { .. })));
     }
 }
 
@@ -144,7 +144,7 @@ async fn a_failed_group_leaves_the_trail_as_it_was() {
     let next = lease(1).next(now());
     for _ in 0..2 {
         let failed = store.commit(Changeset::default().update(object(&next))).await;
-        assert!(matches!(failed, Err(Error::Failed(_))), "{failed:?}");
+        assert!(matches!(failed, Err(StoreError::Failed(_))), "{failed:?}");
     }
     tamper(&data, "DROP TRIGGER no").await;
     store.commit(Changeset::default().update(object(&next))).await.unwrap();

@@ -10,15 +10,15 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
-use super::changeset::Encoded;
+use super::changeset::EncodedChangeset;
 use super::events::PART_EVENTS;
-use super::group::{DamagedHolders, Group, GroupChange, GroupStamp};
+use super::group::{ChangesetGroup, DamagedHolders, GroupChange, GroupStamp};
+use super::lease_log::LeaseLog;
 use super::open::WriterConnection;
-use super::rows::Rows;
-use super::trail::Trail;
+use super::rows::RowWriter;
 use super::{checkpoints, documents, integer, log};
 use crate::model::{Epoch, Event, Tombstone, World};
-use crate::store::{Error, Write, sql};
+use crate::store::{ChangesetWrite, StoreError, sql};
 
 /// Jobs that wait for the writer; who comes after them waits to be let in.
 pub(super) const QUEUE_MAX: usize = 1024;
@@ -34,20 +34,20 @@ const LOOK_OUT: Duration = Duration::from_micros(200);
 /// Jobs alone for which it just sleeps when it has looked out in vain time and again: the clients are slower,
 /// or others need the processors.
 const REST_MAX: u32 = 64;
-/// How long the writer waits for the changeset of whoever holds it.
+/// Longest wait for the changeset of the task that holds the writer.
 const HOLD_MAX: Duration = Duration::from_millis(250);
 /// Events that one call prunes, so that no changeset waits long behind it.
 const PRUNE_MAX: u64 = 2000;
 
 /// Something to be written, and who wants to know.
-pub(super) struct Job {
-    pub(super) work: Work,
-    pub(super) reply: oneshot::Sender<Result<Outcome, Error>>,
+pub(super) struct WriterJob {
+    pub(super) work: WriterWork,
+    pub(super) reply: oneshot::Sender<Result<WriterOutcome, StoreError>>,
 }
 
-pub(super) enum Work {
-    Changeset(Encoded),
-    Log(log::Piece),
+pub(super) enum WriterWork {
+    Changeset(EncodedChangeset),
+    Log(log::LogChunk),
     Prune {
         keep: u64,
     },
@@ -61,17 +61,17 @@ pub(super) enum Work {
 /// What came of it: the events of a changeset; the length of a log; how many events were pruned; the bytes of
 /// documents; where the job of a hold goes to.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(super) struct WriterOutcome {
     pub(super) events: Vec<Event>,
     pub(super) count: u64,
-    pub(super) held: Option<SyncSender<Job>>,
+    pub(super) held: Option<SyncSender<WriterJob>>,
 }
 
-pub(super) struct Writer {
+pub(super) struct StoreWriter {
     pub(super) connection: WriterConnection,
     pub(super) world: Arc<RwLock<World>>,
     pub(super) damaged_holders: DamagedHolders,
-    pub(super) trail: Trail,
+    pub(super) trail: LeaseLog,
     /// The number of the last event on disk.
     pub(super) committed: watch::Sender<u64>,
     /// The number of the last commit that the world shows.
@@ -82,15 +82,15 @@ pub(super) struct Writer {
 
 /// What came of a job that was not refused: the number of a changeset's first event, and of its commit; the
 /// length of a log, or how many events were pruned.
-enum Done {
+enum WorkResult {
     Changeset { first_seq: u64, commit: u64 },
     Count(u64),
 }
 
 /// What a transaction came to.
-struct Committed {
+struct CommittedGroup {
     /// One for each job.
-    outcomes: Vec<Result<Done, Error>>,
+    outcomes: Vec<Result<WorkResult, StoreError>>,
     last_seq: u64,
     /// The epoch that begins with it.
     begins: Option<Epoch>,
@@ -101,20 +101,20 @@ struct Committed {
 
 /// Why a piece of work was not done. A refusal concerns it alone, and nothing of it is left in the
 /// transaction; a failure concerns the whole transaction.
-pub(super) enum Undone {
-    Refused(Error),
+pub(super) enum WorkError {
+    Refused(StoreError),
     Failed(rusqlite::Error),
 }
 
-impl From<rusqlite::Error> for Undone {
+impl From<rusqlite::Error> for WorkError {
     fn from(error: rusqlite::Error) -> Self {
-        Undone::Failed(error)
+        WorkError::Failed(error)
     }
 }
 
-impl Writer {
+impl StoreWriter {
     /// Works until nobody can send any more and the queue is empty.
-    pub(super) fn run(mut self, queue: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, queue: mpsc::Receiver<WriterJob>) {
         let (due, told) = std::sync::mpsc::sync_channel(1);
         let connection = self.connection.another();
         std::thread::scope(|threads| {
@@ -129,15 +129,16 @@ impl Writer {
     }
 
     /// Gives up `checkpoint` in the end, which is how the thread beside knows.
-    fn work(&mut self, mut queue: mpsc::Receiver<Job>, checkpoint: SyncSender<()>) {
+    fn work(&mut self, mut queue: mpsc::Receiver<WriterJob>, checkpoint: SyncSender<()>) {
         let mut group = Vec::with_capacity(GROUP_MAX);
-        let (mut expected, mut jobs, mut lookout) = (1, 0, Lookout::default());
+        let (mut expected, mut jobs, mut spin_wait) = (1, 0, SpinWait::default());
         while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
             gather(&mut queue, &mut group, expected);
             expected = group.len() / 2;
             let was_alone = group.len() == 1;
             jobs += group.len();
-            let holds: Vec<Job> = group.extract_if(.., |job| matches!(job.work, Work::Hold)).collect();
+            let holds: Vec<WriterJob> =
+                group.extract_if(.., |job| matches!(job.work, WriterWork::Hold)).collect();
             if !group.is_empty() {
                 self.commit(&mut group);
             }
@@ -148,15 +149,15 @@ impl Writer {
                 jobs = 0;
             }
             if was_alone {
-                lookout.look_out(&queue);
+                spin_wait.look_out(&queue);
             }
         }
     }
 
     /// Nothing is written until the holder's job is there, it gives up, or its time is over.
-    fn wait_for_holder(&mut self, hold: Job) {
+    fn wait_for_holder(&mut self, hold: WriterJob) {
         let (held, job) = sync_channel(1);
-        let granted = Outcome { held: Some(held), ..Outcome::default() };
+        let granted = WriterOutcome { held: Some(held), ..WriterOutcome::default() };
         if hold.reply.send(Ok(granted)).is_ok()
             && let Ok(job) = job.recv_timeout(HOLD_MAX)
         {
@@ -164,7 +165,7 @@ impl Writer {
         }
     }
 
-    fn commit(&mut self, group: &mut Vec<Job>) {
+    fn commit(&mut self, group: &mut Vec<WriterJob>) {
         match self.transact(group) {
             Ok(committed) => {
                 self.next_epoch = self.next_epoch.filter(|_| committed.begins.is_none());
@@ -173,16 +174,16 @@ impl Writer {
                 self.trail.apply(committed.change.trail);
                 let outcomes = committed.outcomes;
                 group.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
-                // Whoever follows the events or the changes is woken behind those who wait for their answer.
+                // Followers of the events and changes are woken after the senders have their answers.
                 self.committed.send_if_modified(|_| has_events);
                 self.shown.send_if_modified(|_| has_changes);
             }
             Err(error) => {
-                // Whoever monitors the store says so, once.
+                // `MonitoredStore` logs the failure, once.
                 tracing::debug!(%error, jobs = group.len(), "the database failed; nothing was written");
                 self.connection.close();
                 for job in group.drain(..) {
-                    let _ = job.reply.send(Err(Error::Failed(error.to_string())));
+                    let _ = job.reply.send(Err(StoreError::Failed(error.to_string())));
                 }
             }
         }
@@ -190,15 +191,16 @@ impl Writer {
 
     /// Has it all on disk, or none of it. Where every changeset was refused the database is left in peace.
     /// What a group has of other work comes after its changesets: who sent it at the same time cannot tell.
-    fn transact(&mut self, jobs: &[Job]) -> rusqlite::Result<Committed> {
+    fn transact(&mut self, jobs: &[WriterJob]) -> rusqlite::Result<CommittedGroup> {
         // Nobody but this thread writes to the world, so that nobody waits for this.
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
-        let mut group = Group::new(&world, &self.damaged_holders);
+        let mut group = ChangesetGroup::new(&world, &self.damaged_holders);
         let first_seq = self.committed.borrow().saturating_add(1);
         let mut next_seq = first_seq;
         let decided = jobs.iter().map(|job| {
-            let Work::Changeset(changeset) = &job.work else { return None };
-            let done = group.add(changeset).map(|commit| Done::Changeset { first_seq: next_seq, commit });
+            let WriterWork::Changeset(changeset) = &job.work else { return None };
+            let done =
+                group.add(changeset).map(|commit| WorkResult::Changeset { first_seq: next_seq, commit });
             if done.is_ok() {
                 next_seq = next_seq.saturating_add(changeset.events.len() as u64);
             }
@@ -209,32 +211,39 @@ impl Writer {
         let time = Timestamp::now();
         if group.is_empty() && decided.iter().all(|outcome| matches!(outcome, Some(Err(_)))) {
             let outcomes = decided.into_iter().flatten().collect();
-            return Ok(Committed { outcomes, last_seq, begins: None, time, change: GroupChange::default() });
+            return Ok(CommittedGroup {
+                outcomes,
+                last_seq,
+                begins: None,
+                time,
+                change: GroupChange::default(),
+            });
         }
         let begins = group.first_commit().zip(self.next_epoch);
         let begins = begins.map(|(first_commit, id)| Epoch { first_commit, id });
         let connection = self.connection.get()?;
         let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
         let change =
-            group.write(&Rows(&transaction), &GroupStamp { first_seq, begins, time }, &self.trail)?;
+            group.write(&RowWriter(&transaction), &GroupStamp { first_seq, begins, time }, &self.trail)?;
         let outcomes = jobs.iter().zip(decided).map(|(job, outcome)| match outcome {
             Some(outcome) => Ok(outcome),
             None => run(&transaction, &job.work),
         });
         let outcomes = outcomes.collect::<rusqlite::Result<_>>()?;
         transaction.commit()?;
-        Ok(Committed { outcomes, last_seq, begins, time, change })
+        Ok(CommittedGroup { outcomes, last_seq, begins, time, change })
     }
 
     /// Shows what is on disk: first in the world, then by the numbers of its last event and commit. Gives
     /// whether it changed an object.
-    fn publish(&self, group: &[Job], committed: &Committed) -> bool {
+    fn publish(&self, group: &[WriterJob], committed: &CommittedGroup) -> bool {
         let outcomes = committed.outcomes.chunks(SHOWN_AT_ONCE_MAX);
         let mut last_commit = *self.shown.borrow();
         for (jobs, outcomes) in group.chunks(SHOWN_AT_ONCE_MAX).zip(outcomes) {
             let mut world = self.world.write().unwrap_or_else(PoisonError::into_inner);
             for (job, outcome) in jobs.iter().zip(outcomes) {
-                if let (Work::Changeset(changeset), Ok(Done::Changeset { commit, .. })) = (&job.work, outcome)
+                if let (WriterWork::Changeset(changeset), Ok(WorkResult::Changeset { commit, .. })) =
+                    (&job.work, outcome)
                 {
                     let writes = changeset.writes.iter();
                     writes.for_each(|write| apply(&mut world, &write.write, (*commit, committed.time)));
@@ -259,22 +268,22 @@ impl Writer {
     }
 }
 
-/// Whoever stopped waiting does not want to know.
-fn answer(job: Job, outcome: Result<Done, Error>) {
+/// A sender that stopped waiting is ignored.
+fn answer(job: WriterJob, outcome: Result<WorkResult, StoreError>) {
     let outcome = outcome.map(|done| match (done, job.work) {
-        (Done::Changeset { first_seq, .. }, Work::Changeset(changeset)) => {
+        (WorkResult::Changeset { first_seq, .. }, WriterWork::Changeset(changeset)) => {
             let numbered = (first_seq..).zip(changeset.events).map(|(seq, event)| event.numbered(seq));
-            Outcome { events: numbered.collect(), ..Outcome::default() }
+            WriterOutcome { events: numbered.collect(), ..WriterOutcome::default() }
         }
-        (Done::Count(count), _) => Outcome { count, ..Outcome::default() },
-        (Done::Changeset { .. }, _) => Outcome::default(),
+        (WorkResult::Count(count), _) => WriterOutcome { count, ..WriterOutcome::default() },
+        (WorkResult::Changeset { .. }, _) => WriterOutcome::default(),
     });
     let _ = job.reply.send(outcome);
 }
 
 /// Under load the others of the last group are about to send again: letting them saves a flush. The thread
 /// sleeps, so that none of them has to wake it. A lone sender never waits.
-fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected: usize) {
+fn gather(queue: &mut mpsc::Receiver<WriterJob>, group: &mut Vec<WriterJob>, expected: usize) {
     if group.len() < expected {
         std::thread::sleep(GATHER);
         while group.len() < GROUP_MAX
@@ -287,16 +296,16 @@ fn gather(queue: &mut mpsc::Receiver<Job>, group: &mut Vec<Job>, expected: usize
 
 /// Looks for the next job after one that was alone.
 #[derive(Default)]
-struct Lookout {
+struct SpinWait {
     /// Jobs for which it is not done.
     rest: u32,
-    /// The same, when it is in vain again.
+    /// Doubles the pause after another fruitless spin.
     next_rest: u32,
 }
 
-impl Lookout {
+impl SpinWait {
     /// Does not give up the processor: where others wait for it, it would be had back too late.
-    fn look_out(&mut self, queue: &mpsc::Receiver<Job>) {
+    fn look_out(&mut self, queue: &mpsc::Receiver<WriterJob>) {
         if self.rest > 0 {
             self.rest -= 1;
             return;
@@ -315,22 +324,22 @@ impl Lookout {
 }
 
 /// Does what is not a changeset, or nothing of it.
-fn run(connection: &Connection, work: &Work) -> rusqlite::Result<Result<Done, Error>> {
+fn run(connection: &Connection, work: &WriterWork) -> rusqlite::Result<Result<WorkResult, StoreError>> {
     let count = match work {
-        Work::Changeset(_) | Work::Hold => Ok(0),
-        Work::Log(piece) => log::write(connection, piece),
-        Work::Prune { keep } => prune(connection, *keep),
-        Work::Details(work) => documents::run(connection, work),
-        Work::Probe => probe(connection),
+        WriterWork::Changeset(_) | WriterWork::Hold => Ok(0),
+        WriterWork::Log(piece) => log::write(connection, piece),
+        WriterWork::Prune { keep } => prune(connection, *keep),
+        WriterWork::Details(work) => documents::run(connection, work),
+        WriterWork::Probe => probe(connection),
     };
     match count {
-        Ok(count) => Ok(Ok(Done::Count(count))),
-        Err(Undone::Refused(error)) => Ok(Err(error)),
-        Err(Undone::Failed(error)) => Err(error),
+        Ok(count) => Ok(Ok(WorkResult::Count(count))),
+        Err(WorkError::Refused(error)) => Ok(Err(error)),
+        Err(WorkError::Failed(error)) => Err(error),
     }
 }
 
-fn prune(connection: &Connection, keep: u64) -> Result<u64, Undone> {
+fn prune(connection: &Connection, keep: u64) -> Result<u64, WorkError> {
     let mut prune = connection.prepare_cached(sql::PRUNE_EVENTS)?;
     let pruned = prune.execute([integer(keep), integer(PRUNE_MAX)])?;
     connection.prepare_cached(sql::PRUNE_EVENT_KEYS)?.execute([integer(PART_EVENTS)])?;
@@ -339,20 +348,20 @@ fn prune(connection: &Connection, keep: u64) -> Result<u64, Undone> {
 
 /// Writes the number that the header of the database has for its users, which is nothing to us. Its page goes
 /// through the log to the disk like any other.
-fn probe(connection: &Connection) -> Result<u64, Undone> {
+fn probe(connection: &Connection) -> Result<u64, WorkError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     connection.pragma_update(None, "user_version", version)?;
     Ok(0)
 }
 
 /// Does to the world what a commit does, by its number and time.
-fn apply(world: &mut World, write: &Write, (commit, time): (u64, Timestamp)) {
+fn apply(world: &mut World, write: &ChangesetWrite, (commit, time): (u64, Timestamp)) {
     match write {
-        Write::Create(object) | Write::Update(object) => {
+        ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => {
             object.commit_mark().set(commit);
             world.put(object.clone());
         }
-        Write::Delete { kind, key, revision, .. } => {
+        ChangesetWrite::Delete { kind, key, revision, .. } => {
             let key = world.held_key(*kind, key).cloned().unwrap_or_else(|| key.as_str().into());
             world.bury(Tombstone { commit, kind: *kind, key, revision: *revision, time });
         }
@@ -366,19 +375,19 @@ mod tests {
     #[test]
     fn a_lookout_in_vain_rests_longer_each_time_until_there_is_a_job() {
         let (sender, queue) = mpsc::channel(1);
-        let mut lookout = Lookout::default();
+        let mut spin_wait = SpinWait::default();
         let rests = [(); 7].map(|()| {
-            lookout.look_out(&queue);
-            std::mem::take(&mut lookout.rest)
+            spin_wait.look_out(&queue);
+            std::mem::take(&mut spin_wait.rest)
         });
         assert_eq!(rests, [0, 1, 4, 16, 64, 64, 64]);
 
         let (reply, _) = oneshot::channel();
-        assert!(sender.try_send(Job { work: Work::Prune { keep: 1 }, reply }).is_ok());
-        lookout.rest = 1;
-        lookout.look_out(&queue);
-        assert_eq!((lookout.rest, lookout.next_rest), (0, 64), "rested");
-        lookout.look_out(&queue);
-        assert_eq!((lookout.rest, lookout.next_rest), (0, 0), "saw the job");
+        assert!(sender.try_send(WriterJob { work: WriterWork::Prune { keep: 1 }, reply }).is_ok());
+        spin_wait.rest = 1;
+        spin_wait.look_out(&queue);
+        assert_eq!((spin_wait.rest, spin_wait.next_rest), (0, 64), "rested");
+        spin_wait.look_out(&queue);
+        assert_eq!((spin_wait.rest, spin_wait.next_rest), (0, 0), "saw the job");
     }
 }

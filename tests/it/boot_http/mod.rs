@@ -12,7 +12,7 @@ mod vectors;
 use std::fs;
 use std::path::PathBuf;
 
-use metalwright::proto::dhcp4::{Packet, codes};
+use metalwright::proto::dhcp4::{DhcpPacket, codes};
 use serde_json::json;
 
 use crate::scene;
@@ -23,7 +23,7 @@ use crate::world::World;
 const LARGE: u64 = 50_000_000;
 
 /// A message of UEFI firmware that boots over HTTP.
-fn of_firmware(mut message: Packet) -> Packet {
+fn of_firmware(mut message: DhcpPacket) -> DhcpPacket {
     message.options.set(codes::VENDOR_CLASS, "HTTPClient:Arch:00016:UNDI:003016");
     message.options.set(codes::CLIENT_ARCHITECTURES, 16u16.to_be_bytes());
     message

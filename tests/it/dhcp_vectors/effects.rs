@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use metalwright::dhcp::decide::PacketFacts;
-use metalwright::dhcp::packet::{Note, OfferChange, PacketOutcome, PacketParty};
+use metalwright::dhcp::packet::{OfferChange, PacketNote, PacketOutcome, PacketParty};
 use metalwright::model::{BootAttempt, Lease, Machine, NewEvent, Object, Stored, World};
-use metalwright::netboot::decide::chainload::Asks;
-use metalwright::store::{Changeset, Write};
+use metalwright::netboot::decide::chainload::LoaderRequests;
+use metalwright::store::{Changeset, ChangesetWrite};
 
 /// Completes an outcome and shows it.
 pub fn text(outcome: &mut PacketOutcome, facts: &PacketFacts<'_>) -> String {
@@ -43,13 +43,15 @@ pub fn text(outcome: &mut PacketOutcome, facts: &PacketFacts<'_>) -> String {
     text
 }
 
-fn write_text(write: &Write) -> String {
+fn write_text(write: &ChangesetWrite) -> String {
     let object =
         |object: &Object| format!("{} {} revision {}", object.kind(), object.key(), object.revision());
     match write {
-        Write::Create(made) => format!("create {}", object(made)),
-        Write::Update(next) => format!("update {}", object(next)),
-        Write::Delete { kind, key, revision, .. } => format!("delete {kind} {key} revision {revision}"),
+        ChangesetWrite::Create(made) => format!("create {}", object(made)),
+        ChangesetWrite::Update(next) => format!("update {}", object(next)),
+        ChangesetWrite::Delete { kind, key, revision, .. } => {
+            format!("delete {kind} {key} revision {revision}")
+        }
     }
 }
 
@@ -63,7 +65,9 @@ fn event_text(event: &NewEvent) -> String {
 /// The leases that are written.
 pub fn leases(changeset: &Changeset) -> impl Iterator<Item = &Lease> {
     changeset.writes.iter().filter_map(|write| match write {
-        Write::Create(Object::Lease(row)) | Write::Update(Object::Lease(row)) => Some(&row.spec),
+        ChangesetWrite::Create(Object::Lease(row)) | ChangesetWrite::Update(Object::Lease(row)) => {
+            Some(&row.spec)
+        }
         _ => None,
     })
 }
@@ -72,10 +76,10 @@ pub fn leases(changeset: &Changeset) -> impl Iterator<Item = &Lease> {
 pub fn write(world: &mut World, changeset: &Changeset) {
     for write in &changeset.writes {
         match write {
-            Write::Create(object) | Write::Update(object) => {
+            ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => {
                 world.put(object.clone());
             }
-            Write::Delete { kind, key, .. } => {
+            ChangesetWrite::Delete { kind, key, .. } => {
                 world.remove(*kind, key);
             }
         }
@@ -83,9 +87,9 @@ pub fn write(world: &mut World, changeset: &Changeset) {
 }
 
 /// Remembers the loaders that were asked for.
-pub fn remember(asks: &mut Asks, notes: &[Note]) {
+pub fn remember(asks: &mut LoaderRequests, notes: &[PacketNote]) {
     for note in notes {
-        if let Note::LoaderAsk(asked) = note {
+        if let PacketNote::LoaderAsk(asked) = note {
             asks.add(asked.mac, asked.ask.clone());
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use metalwright::proto::dhcp4::{MessageType, Packet, codes, encode_listed, from_text};
+use metalwright::proto::dhcp4::{DhcpPacket, MessageType, codes, encode_listed, from_text};
 use serde_json::json;
 
 use super::packets::{Frame, Nic, ask};
@@ -35,11 +35,11 @@ fn exchange(host: &Host, xid: u32, who: &str) -> [Frame; 2] {
     [offer, ack]
 }
 
-fn option(reply: &Packet, code: u8) -> &[u8] {
+fn option(reply: &DhcpPacket, code: u8) -> &[u8] {
     reply.options.get(code).unwrap_or_default()
 }
 
-fn assert_is_a_menu_without_a_loader(reply: &Packet) {
+fn assert_is_a_menu_without_a_loader(reply: &DhcpPacket) {
     assert_eq!(option(reply, codes::VENDOR_CLASS), b"PXEClient");
     assert_eq!(option(reply, codes::VENDOR_OPTIONS), MENU);
     assert_eq!(reply.siaddr.to_string(), SERVER_ADDRESS);

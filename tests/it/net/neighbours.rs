@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use metalwright::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
+use metalwright::proto::dhcp4::{DhcpPacket, MessageType, encode_listed, from_text, parse};
 use nix::sys::socket::{LinkAddr, MsgFlags, recvfrom, sendto};
 use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -215,7 +215,7 @@ fn an_echo_that_comes_too_late_takes_an_offer_back_too() {
 }
 
 /// What a relay at 10.78.0.1, whose part `router` plays, is answered.
-fn relayed(router: &Host, text: &str) -> Packet {
+fn relayed(router: &Host, text: &str) -> DhcpPacket {
     let request = from_text(&format!("giaddr 10.78.0.1\n{text}")).expect("a request");
     router.run(move || {
         let relay = UdpSocket::bind("0.0.0.0:67").expect("the relay's port");
@@ -329,12 +329,13 @@ fn twenty_new_clients_at_once_get_addresses_of_their_own_and_another_does_not_wa
 }
 
 /// Asks all of it, one behind the other, and returns what is answered with the time it took from the first.
-fn all_at_once(questions: &[String]) -> Vec<(Packet, Duration)> {
+fn all_at_once(questions: &[String]) -> Vec<(DhcpPacket, Duration)> {
     let nic = Nic::open("eth0");
-    let messages: Vec<Packet> = questions.iter().map(|text| from_text(text).expect("a request")).collect();
+    let messages: Vec<DhcpPacket> =
+        questions.iter().map(|text| from_text(text).expect("a request")).collect();
     let begun = Instant::now();
     messages.iter().for_each(|message| nic.send(&encode_listed(message)));
-    let mut answers: Vec<(Packet, Duration)> = Vec::new();
+    let mut answers: Vec<(DhcpPacket, Duration)> = Vec::new();
     while answers.len() < messages.len() {
         let is_new = |xid: u32| {
             let is_answered = answers.iter().any(|(answer, _)| answer.xid == xid);

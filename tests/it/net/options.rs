@@ -1,7 +1,7 @@
 //! Options that people write, as they are on the wire: from each scope, longer than one option may be, and
 //! for clients with little room.
 
-use metalwright::proto::dhcp4::{MessageType, Packet, codes, from_text};
+use metalwright::proto::dhcp4::{DhcpPacket, MessageType, codes, from_text};
 use serde_json::{Value, json};
 
 use super::packets::{Frame, ask, ask_bytes};
@@ -137,7 +137,7 @@ const SMALL: &str = "max_message_size 700\n";
 /// A DISCOVER whose options are in all three places (RFC 2131 4.1, option 52).
 fn overloaded() -> Vec<u8> {
     let text = format!("xid 9\nchaddr {MAC}\nflags 0x8000\nmessage_type discover\noption_overload 3\n");
-    let mut request: Packet = from_text(&text).expect("a request");
+    let mut request: DhcpPacket = from_text(&text).expect("a request");
     request.file = [&[55, 4, 1, 3, 43, 125, 60, 4][..], b"Ap.x", &[255]].concat();
     request.sname = [&[57, 2, 0x05, 0xdc, 61, 3][..], b"abc", &[255]].concat();
     metalwright::proto::dhcp4::encode_listed(&request)

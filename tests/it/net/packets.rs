@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use metalwright::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
+use metalwright::proto::dhcp4::{DhcpPacket, MessageType, encode_listed, from_text, parse};
 use nix::sys::socket::{LinkAddr, recvfrom};
 use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -54,7 +54,7 @@ impl Frame {
         &self.bytes[LINK_AND_IP_BYTES..14 + usize::from(total)]
     }
 
-    pub(super) fn dhcp(&self) -> Packet {
+    pub(super) fn dhcp(&self) -> DhcpPacket {
         parse(self.message()).expect("a DHCP message")
     }
 
@@ -266,7 +266,7 @@ fn beside_another_server(lan: &Lan) -> (World, Host) {
 const UEFI: &str = "vendor_class_identifier \"PXEClient:Arch:00007:UNDI:003016\"\nclient_architectures 7\n";
 
 /// Asks the boot server from `port` and returns its answer and where it came from.
-fn ask_boot_server(host: &Host, port: u16, text: String) -> (Packet, SocketAddr) {
+fn ask_boot_server(host: &Host, port: u16, text: String) -> (DhcpPacket, SocketAddr) {
     host.run(move || {
         let asking = UdpSocket::bind(("0.0.0.0", port)).expect("the client's port");
         asking.set_read_timeout(Some(Duration::from_secs(1))).expect("a timeout");

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use metalwright::model::Mac;
-use metalwright::proto::dhcp4::{MessageType, Packet, codes, encode_listed, parse};
+use metalwright::proto::dhcp4::{DhcpPacket, MessageType, codes, encode_listed, parse};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -30,7 +30,7 @@ const UDP_BYTES: usize = 8;
 /// repeats, so that not all replies are of one length.
 fn discover(xid: u32) -> Vec<u8> {
     let [_, _, c, d] = xid.to_be_bytes();
-    let mut packet = Packet { giaddr: RELAY, hops: 1, xid, ..Packet::default() };
+    let mut packet = DhcpPacket { giaddr: RELAY, hops: 1, xid, ..DhcpPacket::default() };
     packet.chaddr[..6].copy_from_slice(&Mac([2, 1, 0, 0, c, d]).0);
     packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Discover)]);
     if xid.is_multiple_of(3) {
@@ -40,7 +40,7 @@ fn discover(xid: u32) -> Vec<u8> {
 }
 
 /// The DHCP message of a frame from the server, after a look at all lengths; `None` for other frames.
-fn reply(frame: &[u8]) -> Option<Packet> {
+fn reply(frame: &[u8]) -> Option<DhcpPacket> {
     let datagram = frame.get(ETHERNET_BYTES..)?;
     let is_udp = datagram.len() > IP_BYTES + UDP_BYTES && datagram[9] == 17;
     if !is_udp || datagram[12..16] != SERVER_ADDRESS.parse::<Ipv4Addr>().unwrap().octets() {

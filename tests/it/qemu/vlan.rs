@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use metalwright::dhcp::decide::{FrameEnds, encode_frame};
 use metalwright::model::Mac;
-use metalwright::proto::dhcp4::{MessageType, Packet, encode_listed, from_text, parse};
+use metalwright::proto::dhcp4::{DhcpPacket, MessageType, encode_listed, from_text, parse};
 use serde_json::json;
 
 use crate::program::Program;
@@ -58,7 +58,7 @@ struct Wire {
 
 impl Wire {
     /// The reply to `text`, which is sent with `tag`, and the tag of the reply.
-    fn ask(&self, tag: &[u8], text: &str) -> (Packet, Vec<u8>) {
+    fn ask(&self, tag: &[u8], text: &str) -> (DhcpPacket, Vec<u8>) {
         let request = from_text(text).expect("a request");
         let ends = FrameEnds {
             from_mac: CLIENT,
@@ -80,7 +80,7 @@ impl Wire {
     }
 
     /// The next reply with `xid`, unless a second passes without a frame.
-    fn reply(&self, xid: u32) -> Option<(Packet, Vec<u8>)> {
+    fn reply(&self, xid: u32) -> Option<(DhcpPacket, Vec<u8>)> {
         let mut buffer = [0; 2048];
         while let Ok(length) = self.socket.recv(&mut buffer) {
             let (macs, rest) = buffer[..length].split_at(MACS_BYTES);

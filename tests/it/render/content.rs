@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use metalwright::catalog::content;
 use metalwright::model::{Arch, Bootenv, BootenvKind, Stored, World};
 use metalwright::render::{
-    Callbacks, Engine, Input, Lanes, Layer, Level, Limits, Params, Pool, Repository, SecretAccess,
-    WorkerProgram,
+    CallbackUrls, LaneCounts, LayeredParams, PackageRepository, ParamLayer, ParamLevel, RenderEngine,
+    RenderInput, RenderLimits, RenderPool, SecretAccess, WorkerProgram,
 };
 use serde_json::{Map, Value, json};
 
@@ -27,10 +27,10 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     world
 });
 
-static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
-    let pool = Arc::new(Pool::new(WorkerProgram::at(PROGRAM), Lanes { usual: 2, most: 2 }));
+static ENGINE: LazyLock<RenderEngine> = LazyLock::new(|| {
+    let pool = Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), LaneCounts { usual: 2, most: 2 }));
     let templates = WORLD.templates.iter().map(|row| (row.key.clone(), row.spec.body.clone()));
-    let (engine, broken) = Engine::compile(&pool, templates);
+    let (engine, broken) = RenderEngine::compile(&pool, templates);
     assert!(broken.is_empty(), "templates that do not compile: {broken:#?}");
     engine
 });
@@ -100,7 +100,7 @@ fn site() -> Value {
     })
 }
 
-fn params(own: &Value) -> Params {
+fn params(own: &Value) -> LayeredParams {
     let own = own.as_object().unwrap().clone();
     for (name, value) in &own {
         let declared = WORLD.params.get(name).unwrap_or_else(|| panic!("param {name} is declared"));
@@ -110,8 +110,9 @@ fn params(own: &Value) -> Params {
         WORLD.params.iter().filter_map(|row| Some((row.key.clone(), row.spec.default.clone()?))).collect();
     let secrets: BTreeSet<String> =
         WORLD.params.iter().filter(|row| row.spec.secret).map(|row| row.key.clone()).collect();
-    let layers = vec![Layer::new(Level::Machine, own), Layer::new(Level::Default, defaults)];
-    Params::new(layers, secrets, SecretAccess::Open)
+    let layers =
+        vec![ParamLayer::new(ParamLevel::Machine, own), ParamLayer::new(ParamLevel::Default, defaults)];
+    LayeredParams::new(layers, secrets, SecretAccess::Open)
 }
 
 fn artifact_of(bootenv: &Bootenv) -> String {
@@ -141,8 +142,8 @@ fn variables(bootenv: &Bootenv) -> Map<String, Value> {
 }
 
 /// What the server finds in a medium's tree that it serves, and a repository of the site.
-fn tree_repositories(artifact: &str) -> Vec<Repository> {
-    let tree = |package_type: &str| Repository {
+fn tree_repositories(artifact: &str) -> Vec<PackageRepository> {
+    let tree = |package_type: &str| PackageRepository {
         tag: "medium".to_owned(),
         url: format!("http://10.0.0.1:8080/artifacts/{artifact}"),
         artifact: artifact.to_owned(),
@@ -151,27 +152,27 @@ fn tree_repositories(artifact: &str) -> Vec<Repository> {
         components: vec!["contrib".to_owned(), "main".to_owned()],
         install_source: true,
         unsigned: true,
-        ..Repository::default()
+        ..PackageRepository::default()
     };
     let kind = if artifact.starts_with("rocky") { "yum" } else { "apt" };
     [vec![tree(kind)], repositories()].concat()
 }
 
-fn repositories() -> Vec<Repository> {
-    let repository = |tag: &str, package_type: &str| Repository {
+fn repositories() -> Vec<PackageRepository> {
+    let repository = |tag: &str, package_type: &str| PackageRepository {
         tag: tag.to_owned(),
         url: format!("http://10.0.0.4/{tag}"),
         package_type: package_type.to_owned(),
         components: vec!["main".to_owned()],
         key_url: format!("http://10.0.0.4/{tag}.asc"),
-        ..Repository::default()
+        ..PackageRepository::default()
     };
     vec![repository("tools-deb", "apt"), repository("tools-rpm", "yum")]
 }
 
 /// A render without anything around it, for one template and variables of its own.
 pub fn render(template: &str, variables: &Value) -> String {
-    let input = Input {
+    let input = RenderInput {
         variables: variables.as_object().unwrap().clone(),
         params: params(&json!({})),
         callbacks: None,
@@ -179,7 +180,10 @@ pub fn render(template: &str, variables: &Value) -> String {
         agent_token: None,
         salt_seed: String::new(),
     };
-    ENGINE.render(template, input, Limits::default()).unwrap_or_else(|problem| panic!("{problem:#?}")).text
+    ENGINE
+        .render(template, input, RenderLimits::default())
+        .unwrap_or_else(|problem| panic!("{problem:#?}"))
+        .text
 }
 
 /// The names of the templates that are whole scripts for iPXE.
@@ -218,13 +222,13 @@ impl Case {
         self.params.get("rehearse") == Some(&json!(true))
     }
 
-    fn input(&self, boot: Option<Value>) -> Input {
+    fn input(&self, boot: Option<Value>) -> RenderInput {
         let mut variables = variables(&self.spec().spec);
         variables.extend(boot.map(|boot| ("boot".to_owned(), boot)));
-        Input {
+        RenderInput {
             variables,
             params: params(&self.params),
-            callbacks: Some(Callbacks { base: CAPABILITY.to_owned() }),
+            callbacks: Some(CallbackUrls { base: CAPABILITY.to_owned() }),
             repositories: match self.variant.split_once('-') {
                 Some((_, "site")) => repositories(),
                 Some((_, "tree")) => tree_repositories(&artifact_of(&self.spec().spec)),
@@ -236,13 +240,13 @@ impl Case {
     }
 
     fn render(&self, template: &str) -> String {
-        self.checked(template, ENGINE.render(template, self.input(None), Limits::default()))
+        self.checked(template, ENGINE.render(template, self.input(None), RenderLimits::default()))
     }
 
     fn checked<E: std::fmt::Debug>(
         &self,
         what: &str,
-        done: Result<metalwright::render::Rendered, E>,
+        done: Result<metalwright::render::RenderedText, E>,
     ) -> String {
         done.unwrap_or_else(|problem| panic!("{} {} {what}: {problem:#?}", self.bootenv, self.variant)).text
     }
@@ -250,8 +254,8 @@ impl Case {
     /// The kernel's command line, on one line as the program makes it.
     pub fn cmdline(&self) -> String {
         let body = &self.spec().spec.boot_params;
-        let text =
-            self.checked("boot_params", ENGINE.render_inline(body, self.input(None), Limits::default()));
+        let text = self
+            .checked("boot_params", ENGINE.render_inline(body, self.input(None), RenderLimits::default()));
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
@@ -277,7 +281,7 @@ impl Case {
         let what = if self.is_install() { "boot" } else { "local" };
         let names = [format!("ipxe/{what}.ipxe"), format!("grub/{what}.cfg"), format!("pxelinux/{what}.cfg")];
         let render = |name: String| {
-            let done = ENGINE.render(&name, self.input(Some(self.boot())), Limits::default());
+            let done = ENGINE.render(&name, self.input(Some(self.boot())), RenderLimits::default());
             (name.clone(), self.checked(&name, done))
         };
         names.into_iter().map(render).collect()

@@ -42,7 +42,7 @@ const LAYERS: &[Layer] = &[
     // templates.
     layer("netboot::decide", &["model", "proto"], PURE),
     layer("dhcp::decide", &["model", "proto", "netboot::decide"], PURE),
-    layer("render", &["model", "proto", "seldom"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
+    layer("render", &["model", "proto", "rate_limit"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
     layer("runs::flow", &["model", "proto"], PURE),
     layer("agent::step", &["model", "proto"], PURE),
     // 3. SQL is spoken here and nowhere else.
@@ -52,7 +52,7 @@ const LAYERS: &[Layer] = &[
     layer("artifacts::media::iso", &["model", "artifacts::media"],
         &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
     // 4. What every house stands on: the one caller of the store.
-    layer("kernel", &["model", "store", "seldom"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
+    layer("kernel", &["model", "store", "rate_limit"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     // What of the store others name, by the kernel: values, which a pure module may build.
     layer("kernel::changeset", &["store"], PURE),
     layer("catalog::content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
@@ -60,20 +60,20 @@ const LAYERS: &[Layer] = &[
     // sees the store: what they commit they name by the kernel.
     layer("background", &["kernel", "model"], HOUSE),
     layer("catalog", &["kernel", "catalog::content", "render", "netboot::decide", "model"], HOUSE),
-    layer("artifacts", &["kernel", "background", "artifacts::media", "model", "seldom"], HOUSE),
+    layer("artifacts", &["kernel", "background", "artifacts::media", "model", "rate_limit"], HOUSE),
     layer("objects",
         &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "model", "proto"],
         HOUSE),
     layer("access", &["kernel", "objects", "model"], HOUSE),
-    layer("records", &["kernel", "model", "seldom"], HOUSE),
+    layer("records", &["kernel", "model", "rate_limit"], HOUSE),
     layer("runs", &["kernel", "catalog", "records", "runs::flow", "render", "model"], HOUSE),
     layer("netboot",
         &["kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access", "netboot::decide",
-            "render", "model", "proto", "seldom"],
+            "render", "model", "proto", "rate_limit"],
         HOUSE),
     layer("dhcp",
         &["kernel", "catalog", "netboot", "objects", "dhcp::decide", "dhcp::packet", "netboot::decide",
-            "render", "model", "proto", "seldom"],
+            "render", "model", "proto", "rate_limit"],
         HOUSE),
     // All that comes of a packet, as a value. It names what is written, and nothing is done in it.
     layer("dhcp::packet",
@@ -82,7 +82,7 @@ const LAYERS: &[Layer] = &[
     // Sees all houses, and none sees it.
     layer("insight",
         &["kernel", "background", "catalog", "netboot", "dhcp", "dhcp::decide", "netboot::decide", "render",
-            "model", "proto", "seldom"],
+            "model", "proto", "rate_limit"],
         HOUSE),
     // Puts the houses together, for the edges that open several doors.
     layer("houses",
@@ -100,33 +100,33 @@ const LAYERS: &[Layer] = &[
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
         &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "records", "runs", "model",
-            "seldom"],
+            "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.
-    layer("api::boot_sight", &["houses", "kernel", "insight", "netboot::decide", "model"],
+    layer("api::boot_preview", &["houses", "kernel", "insight", "netboot::decide", "model"],
         &[SOCKETS, SQL, TEMPLATES]),
     layer("http_boot",
-        &["kernel", "artifacts", "netboot", "netboot::decide", "model", "proto", "connections", "seldom"],
+        &["kernel", "artifacts", "netboot", "netboot::decide", "model", "proto", "connections", "rate_limit"],
         &[SQL, TEMPLATES]),
-    layer("tftp", &["artifacts", "model", "proto", "threads", "datagrams", "seldom"],
+    layer("tftp", &["artifacts", "model", "proto", "threads", "datagrams", "rate_limit"],
         &[HTTP, SQL, TEMPLATES]),
     layer("dhcp::server",
-        &["dhcp::decide", "model", "proto", "listen", "addresses", "datagrams", "seldom"],
+        &["dhcp::decide", "model", "proto", "port_owner", "addresses", "datagrams", "rate_limit"],
         &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("cli", &["cli::doctor", "client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
     // Looks at the host and at the wire, besides asking the server.
-    layer("cli::doctor", &["cli", "client", "model", "proto", "listen", "addresses"],
+    layer("cli::doctor", &["cli", "client", "model", "proto", "port_owner", "addresses"],
         &[SQL, TEMPLATES, &["axum::"]]),
     layer("agent", &["agent::step", "client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("simulate", &["client", "model", "proto", "agent"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("discovery", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     // 7. These put it together and nobody sees them.
     layer("addresses", &[], &[RUNTIME, HTTP, SQL, TEMPLATES]),
-    layer("listen", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
-    layer("datagrams", &["seldom"], &[RUNTIME, HTTP, SQL, TEMPLATES]),
-    layer("seldom", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, WALL_CLOCK]),
+    layer("port_owner", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
+    layer("datagrams", &["rate_limit"], &[RUNTIME, HTTP, SQL, TEMPLATES]),
+    layer("rate_limit", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, WALL_CLOCK]),
     layer("threads", &[], &[SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("connections", &["threads"], &[HTTP, SQL, TEMPLATES]),
     layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
@@ -262,7 +262,7 @@ fn a_service_is_not_part_of_the_pure_module_around_it() {
     assert_eq!(places, ["src/dhcp/leases.rs -> dhcp::server::run"]);
     let service = Source::of(
         "src/dhcp/server.rs",
-        "use crate::dhcp::decide::answer;\nuse crate::listen::owner;\nuse tokio::net;\n",
+        "use crate::dhcp::decide::answer;\nuse crate::port_owner::owner;\nuse tokio::net;\n",
     );
     assert!(faults(&service).is_empty());
 }

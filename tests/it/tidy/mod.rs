@@ -8,6 +8,7 @@ mod documents;
 mod exceptions;
 mod houses;
 mod layers;
+mod names;
 mod scan;
 mod sizes;
 mod source;
@@ -51,6 +52,7 @@ fn the_source_keeps_the_rules() {
     faults.extend(program.iter().chain(&tests).flat_map(words::faults));
     faults.extend(program.iter().flat_map(callers::faults));
     faults.extend(houses::faults(&program));
+    faults.extend(names::faults(&program));
     faults.extend(documents::faults(&program));
     faults.extend(program.iter().flat_map(words::rules_are_tracked));
     faults.extend(tree::faults());

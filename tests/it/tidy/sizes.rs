@@ -9,12 +9,14 @@ const FUNCTION_LINES_MAX: usize = 70;
 const LINE_COLUMNS_MAX: usize = 110;
 const PARAMETERS_MAX: usize = 5;
 
-struct Function<'a> {
-    name: &'a str,
-    line: usize,
+pub struct Function<'a> {
+    pub name: &'a str,
+    pub line: usize,
     lines: usize,
     is_public: bool,
-    parameters: Vec<&'a str>,
+    pub parameters: Vec<&'a str>,
+    /// What it returns, with its `where`.
+    pub result: &'a str,
 }
 
 pub fn length_faults(source: &Source) -> Vec<Fault> {
@@ -78,7 +80,7 @@ fn place(source: &Source, function: &Function) -> String {
     format!("{}::{}", source.path, function.name)
 }
 
-fn functions(code: &str) -> Vec<Function<'_>> {
+pub fn functions(code: &str) -> Vec<Function<'_>> {
     code.match_indices("fn ").filter_map(|(at, _)| function_at(code, at)).collect()
 }
 
@@ -101,6 +103,7 @@ fn function_at(code: &str, at: usize) -> Option<Function<'_>> {
         lines: code[at..end].matches('\n').count() + body.matches('\n').count() + 1,
         is_public: code[start_of_line..at].trim_start().starts_with("pub "),
         parameters: split_at_commas(parameters).into_iter().filter(|part| !is_self(part)).collect(),
+        result: code.get(after..end).unwrap_or_default(),
     })
 }
 

@@ -53,22 +53,22 @@ fn part(from: usize, total: usize) -> String {
 
 struct Scene {
     folder: tempfile::TempDir,
-    get: Get,
-    job: Job,
+    get: FetchRequest,
+    job: MediaJob,
 }
 
 impl Scene {
     fn of(url: &str, sum_of: Option<&[u8]>) -> Self {
         let checksum = sum_of.map(|bytes| format!("sha256:{}", sha256_hex(bytes)).parse().unwrap());
         let reach = crate::artifacts::media::reach::on_loopback();
-        let get = Get { artifact: "a".to_owned(), url: url.to_owned(), checksum, reach, room: 1 };
-        Scene { folder: tempfile::tempdir().unwrap(), get, job: Job::new(CancellationToken::new()) }
+        let get = FetchRequest { artifact: "a".to_owned(), url: url.to_owned(), checksum, reach, room: 1 };
+        Scene { folder: tempfile::tempdir().unwrap(), get, job: MediaJob::new(CancellationToken::new()) }
     }
 
-    fn run(&self) -> Result<Vec<u8>, Error> {
+    fn run(&self) -> Result<Vec<u8>, MediaError> {
         drop(rustls::crypto::ring::default_provider().install_default());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let folder = Folder::at(self.folder.path().to_owned());
+        let folder = MediaFolder::at(self.folder.path().to_owned());
         runtime.block_on(fetch(&folder, &self.get, &self.job)).map(|path| fs::read(path).unwrap())
     }
 
@@ -78,7 +78,7 @@ impl Scene {
 
     fn have(&self) -> u64 {
         length(
-            &Folder::at(self.folder.path().to_owned())
+            &MediaFolder::at(self.folder.path().to_owned())
                 .fetched(&id(("a", &self.get.url), self.get.checksum.as_ref())),
         )
     }
@@ -158,10 +158,10 @@ fn what_was_fetched_before_the_server_ended_is_not_fetched_again() {
         runtime.block_on(progress.wait_for(|progress| progress.done == 200_000)).unwrap();
         stop.cancel();
     });
-    assert_eq!(scene.run(), Err(Error::Stopped));
+    assert_eq!(scene.run(), Err(MediaError::Stopped));
     stopper.join().unwrap();
     assert_eq!(scene.have(), 200_000);
-    scene.job = Job::new(CancellationToken::new());
+    scene.job = MediaJob::new(CancellationToken::new());
     assert_eq!(scene.run().unwrap(), whole);
     let last = requests.iter().last().unwrap();
     assert!(last.contains("range: bytes=200000-"), "{last}");
@@ -182,7 +182,7 @@ fn a_file_that_is_not_there_is_not_asked_for_again_and_a_busy_server_is() {
 #[test]
 fn what_cannot_fit_on_the_disk_is_not_begun() {
     let (url, _requests) = server(vec![(ok(1 << 39, "x"), Vec::new())]);
-    let scene = Scene { get: Get { room: 2, ..Scene::of(&url, None).get }, ..Scene::of(&url, None) };
+    let scene = Scene { get: FetchRequest { room: 2, ..Scene::of(&url, None).get }, ..Scene::of(&url, None) };
     let why = scene.why();
     assert!(why.contains("too full") && why.contains("1048576 MiB are needed"), "{why}");
     assert_eq!(scene.have(), 0);
@@ -202,7 +202,7 @@ fn a_proxy_is_asked_for_the_whole_url() {
 fn an_address_that_is_not_listed_is_not_connected_to() {
     let (url, requests) = server(vec![(ok(2, "v1"), b"ok".to_vec())]);
     let mut scene = Scene::of(&url, None);
-    scene.get.reach = Reach::default();
+    scene.get.reach = FetchReach::default();
     assert!(scene.why().contains("127.0.0.1 is a loopback address"), "{}", scene.why());
     assert!(requests.try_recv().is_err(), "it was connected to");
 }
@@ -215,7 +215,7 @@ fn a_redirect_to_an_address_that_is_not_listed_is_not_followed() {
     let (url, _requests) = server(vec![(head, Vec::new())]);
     let mut scene = Scene::of(&url, None);
     let networks = crate::model::FetchNetworks::new(vec!["127.0.0.1".parse().unwrap()]);
-    scene.get.reach = Reach { networks: std::sync::Arc::new(networks), ..Reach::default() };
+    scene.get.reach = FetchReach { networks: std::sync::Arc::new(networks), ..FetchReach::default() };
     let why = scene.why();
     assert!(why.contains("it redirects to another place: 127.0.0.9 is a loopback address"), "{why}");
     assert!(seen.try_recv().is_err());

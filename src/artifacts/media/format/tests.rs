@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::artifacts::media::Manifest;
-use crate::artifacts::media::tree::{Limits, TreeWriter};
+use crate::artifacts::media::TreeManifest;
+use crate::artifacts::media::tree::{TreeLimits, TreeWriter};
 use crate::model::ArtifactKind;
 
 /// Programs that compress what they read.
@@ -30,16 +30,16 @@ fn compressed(command: &[&str], plain: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// What a tarball unpacks to, with a small bound.
-fn unpacked(tarball: &[u8]) -> io::Result<(tempfile::TempDir, Manifest)> {
+fn unpacked(tarball: &[u8]) -> io::Result<(tempfile::TempDir, TreeManifest)> {
     let outer = tempfile::tempdir()?;
     let (file, root) = (outer.path().join("file"), outer.path().join("tree"));
     fs::write(&file, tarball)?;
     fs::create_dir(&root)?;
-    let job = Job::new(CancellationToken::new());
-    let mut writer = TreeWriter::new(&root, Limits { entries: 100, bytes: 1 << 20 }, job.clone());
+    let job = MediaJob::new(CancellationToken::new());
+    let mut writer = TreeWriter::new(&root, TreeLimits { entries: 100, bytes: 1 << 20 }, job.clone());
     unpack(&file, &mut writer, &job)?;
     writer.finish()?;
-    let manifest = Manifest::of(&root, ArtifactKind::Tree, &job)?;
+    let manifest = TreeManifest::of(&root, ArtifactKind::Tree, &job)?;
     Ok((outer, manifest))
 }
 

@@ -1,6 +1,6 @@
 //! One record of a folder (ECMA-119 section 9.1).
 
-use super::Names;
+use super::NameSource;
 
 /// The shortest record: one with a name of one byte.
 const RECORD_BYTES_MIN: usize = 34;
@@ -10,7 +10,7 @@ const FLAG_GOES_ON: u8 = 0x80;
 
 /// Where something lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
+pub struct IsoExtent {
     /// In sectors.
     pub block: u32,
     pub bytes: u64,
@@ -18,7 +18,7 @@ pub struct Extent {
 
 /// A name as it stands in the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Name {
+pub enum RecordName {
     /// The folder itself.
     Own,
     Parent,
@@ -27,63 +27,74 @@ pub enum Name {
 
 /// One record.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct FolderRecord {
     /// Bytes that it takes.
     pub length: usize,
-    pub extent: Extent,
+    pub extent: IsoExtent,
     pub is_folder: bool,
     pub is_associated: bool,
     /// Whether the next record has more of the same file.
     pub goes_on: bool,
-    pub name: Name,
+    pub name: RecordName,
     /// What is behind the name: Rock Ridge.
     pub system_use: Vec<u8>,
 }
 
-impl Record {
+impl FolderRecord {
     /// The first record in `bytes`; none where there is no more.
-    pub fn parse(bytes: &[u8]) -> Result<Option<Record>, String> {
+    pub fn parse(bytes: &[u8]) -> Result<Option<FolderRecord>, String> {
         let length = match bytes.first() {
             None | Some(0) => return Ok(None),
             Some(length) => usize::from(*length),
         };
-        let cut = || "a record is cut short".to_owned();
-        let record = bytes.get(..length).filter(|record| record.len() >= RECORD_BYTES_MIN).ok_or_else(cut)?;
-        let number = |at: usize| {
-            let bytes: Option<[u8; 4]> = record.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-            bytes.map(u32::from_le_bytes).ok_or_else(cut)
-        };
-        let byte = |at: usize| record.get(at).copied().unwrap_or_default();
-        let (flags, name_bytes) = (byte(25), usize::from(byte(32)));
-        if byte(26) != 0 || byte(27) != 0 {
+        let record = bytes
+            .get(..length)
+            .filter(|record| record.len() >= RECORD_BYTES_MIN)
+            .ok_or_else(record_too_short)?;
+        let (flags, name_bytes) = (byte_at(record, 25), usize::from(byte_at(record, 32)));
+        if byte_at(record, 26) != 0 || byte_at(record, 27) != 0 {
             return Err("a file is interleaved, which is not read".to_owned());
         }
-        let name = record.get(33..33 + name_bytes).ok_or_else(cut)?;
+        let name = record.get(33..33 + name_bytes).ok_or_else(record_too_short)?;
         // A byte makes the length of the name odd (section 9.1.12).
         let system_use = record.get(33 + name_bytes + (name_bytes + 1) % 2..).unwrap_or_default();
-        let block = number(2)?.checked_add(u32::from(byte(1))).ok_or_else(cut)?;
-        Ok(Some(Record {
+        let block =
+            number_at(record, 2)?.checked_add(u32::from(byte_at(record, 1))).ok_or_else(record_too_short)?;
+        Ok(Some(FolderRecord {
             length,
-            extent: Extent { block, bytes: number(10)?.into() },
+            extent: IsoExtent { block, bytes: number_at(record, 10)?.into() },
             is_folder: flags & FLAG_FOLDER != 0,
             is_associated: flags & FLAG_ASSOCIATED != 0,
             goes_on: flags & FLAG_GOES_ON != 0,
             name: match name {
-                [0] => Name::Own,
-                [1] => Name::Parent,
-                other => Name::Of(other.to_vec()),
+                [0] => RecordName::Own,
+                [1] => RecordName::Parent,
+                other => RecordName::Of(other.to_vec()),
             },
             system_use: system_use.to_vec(),
         }))
     }
 }
 
-impl Name {
+fn number_at(record: &[u8], at: usize) -> Result<u32, String> {
+    let bytes: Option<[u8; 4]> = record.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u32::from_le_bytes).ok_or_else(record_too_short)
+}
+
+fn byte_at(record: &[u8], at: usize) -> u8 {
+    record.get(at).copied().unwrap_or_default()
+}
+
+fn record_too_short() -> String {
+    "a record is cut short".to_owned()
+}
+
+impl RecordName {
     /// The name for people: without its version, and in lower case where it is a plain one, as Linux shows
     /// it.
-    pub fn text(&self, names: Names) -> Result<String, String> {
-        let Name::Of(bytes) = self else { return Err("a folder's own record has no name".to_owned()) };
-        let text = if names == Names::Joliet {
+    pub fn text(&self, names: NameSource) -> Result<String, String> {
+        let RecordName::Of(bytes) = self else { return Err("a folder's own record has no name".to_owned()) };
+        let text = if names == NameSource::Joliet {
             let units = bytes
                 .chunks_exact(2)
                 .map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte)));

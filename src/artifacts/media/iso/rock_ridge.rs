@@ -23,13 +23,13 @@ const MODE_LINK: u32 = 0o120_000;
 
 /// What was found behind one name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Extras {
+pub struct RecordExtras {
     pub name: Option<String>,
     /// Where a symbolic link leads.
     pub link: Option<String>,
     /// The block of a folder that lies elsewhere (CL).
     pub child: Option<u32>,
-    /// It was moved here from deeper down, and is told of there (RE).
+    /// The folder was relocated from deeper down, where a link entry names it (RE).
     pub is_relocated: bool,
     /// A device, a fifo, a socket.
     pub is_special: bool,
@@ -39,14 +39,14 @@ pub struct Extras {
 }
 
 /// A continuation area: bytes within one block.
-pub struct Area {
+pub struct ContinuationArea {
     pub block: u32,
     pub bytes: Range<usize>,
 }
 
 #[derive(Default)]
-struct Pieces {
-    extras: Extras,
+struct SystemUse {
+    extras: RecordExtras,
     name: Vec<u8>,
     link: Vec<u8>,
     has_link: bool,
@@ -68,8 +68,11 @@ pub fn shared_use(system_use: &[u8]) -> Option<usize> {
 }
 
 /// Reads all entries; `read` gives a continuation area.
-pub fn parse(first: &[u8], mut read: impl FnMut(&Area) -> io::Result<Vec<u8>>) -> io::Result<Extras> {
-    let mut pieces = Pieces::default();
+pub fn parse(
+    first: &[u8],
+    mut read: impl FnMut(&ContinuationArea) -> io::Result<Vec<u8>>,
+) -> io::Result<RecordExtras> {
+    let mut pieces = SystemUse::default();
     let mut bytes = first.to_vec();
     for _ in 0..AREAS_MAX {
         let Some(area) = pieces.take_all(&bytes)? else { return pieces.finish() };
@@ -78,9 +81,9 @@ pub fn parse(first: &[u8], mut read: impl FnMut(&Area) -> io::Result<Vec<u8>>) -
     Err(damaged("a name goes on for ever"))
 }
 
-impl Pieces {
+impl SystemUse {
     /// Takes the entries of one area and says where the next one is.
-    fn take_all(&mut self, mut rest: &[u8]) -> io::Result<Option<Area>> {
+    fn take_all(&mut self, mut rest: &[u8]) -> io::Result<Option<ContinuationArea>> {
         let mut next = None;
         while let [a, b, length, _version, ..] = rest {
             let length = usize::from(*length);
@@ -145,29 +148,30 @@ impl Pieces {
         Ok(())
     }
 
-    fn finish(mut self) -> io::Result<Extras> {
-        let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).map_err(|error| {
-                let name = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                damaged(&format!("{name:?} is not named in UTF-8"))
-            })
-        };
+    fn finish(mut self) -> io::Result<RecordExtras> {
         if !self.name.is_empty() {
-            let name = record::part(&text(self.name)?).map_err(|why| damaged(&why))?;
+            let name = record::part(&utf8_name(self.name)?).map_err(|why| damaged(&why))?;
             self.extras.name = Some(name);
         }
         if self.has_link {
-            self.extras.link = Some(text(self.link)?);
+            self.extras.link = Some(utf8_name(self.link)?);
         }
         Ok(self.extras)
     }
 }
 
+fn utf8_name(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
+        let name = String::from_utf8_lossy(error.as_bytes()).into_owned();
+        damaged(&format!("{name:?} is not named in UTF-8"))
+    })
+}
+
 /// Block, offset and length of a continuation area (P1281 section 5.1).
-fn area(data: &[u8]) -> Option<Area> {
+fn area(data: &[u8]) -> Option<ContinuationArea> {
     let (block, offset, length) = (number(data, 0)?, number(data, 8)?, number(data, 16)?);
     let start = usize::try_from(offset).ok()?;
-    Some(Area { block, bytes: start..start.checked_add(usize::try_from(length).ok()?)? })
+    Some(ContinuationArea { block, bytes: start..start.checked_add(usize::try_from(length).ok()?)? })
 }
 
 /// A number that is there in both byte orders: the first of them is little-endian.

@@ -19,7 +19,7 @@ struct Seen {
 /// Bytes of a file that are looked at.
 const LOOKED_AT_MAX: u64 = 1 << 20;
 
-impl Sink for Seen {
+impl TreeSink for Seen {
     fn folder(&mut self, path: &str) -> io::Result<()> {
         self.folders.push(path.to_owned());
         Ok(())
@@ -34,8 +34,8 @@ impl Sink for Seen {
         Ok(())
     }
 
-    fn link(&mut self, path: &str, target: LinkTo) -> io::Result<()> {
-        let LinkTo::Symbolic(target) = target else { panic!("an image has no hard links") };
+    fn link(&mut self, path: &str, target: LinkTarget) -> io::Result<()> {
+        let LinkTarget::Symbolic(target) = target else { panic!("an image has no hard links") };
         self.links.insert(path.to_owned(), target);
         Ok(())
     }
@@ -58,7 +58,7 @@ fn image(folder: &Path, options: &[&str]) -> Option<Vec<u8>> {
 
 fn walked(image: &[u8]) -> io::Result<Seen> {
     let mut seen = Seen::default();
-    Image::open(Cursor::new(image))?.walk(&mut seen)?;
+    IsoImage::open(Cursor::new(image))?.walk(&mut seen)?;
     Ok(seen)
 }
 

@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use super::{Mirror, Miss};
+use super::{Mirror, MirrorMiss};
 use crate::model::{MirrorRepository, TreeRepository};
 
-/// Most components of a suite that are told.
+/// Most components listed of a suite.
 const COMPONENTS_MAX: usize = 32;
 
 /// Reads the indexes of what was declared; without that, looks whether the tree is a repository of yum.
@@ -17,7 +17,7 @@ const COMPONENTS_MAX: usize = 32;
 pub async fn repositories(
     mirror: &Arc<Mirror>,
     declared: &[MirrorRepository],
-) -> Result<Vec<TreeRepository>, Miss> {
+) -> Result<Vec<TreeRepository>, MirrorMiss> {
     if declared.is_empty() {
         return Ok(yum(mirror, "").await?.into_iter().collect());
     }
@@ -31,12 +31,15 @@ pub async fn repositories(
             "" => joined(&repository.path, "repodata/repomd.xml"),
             suite => joined(&repository.path, &format!("dists/{suite}/Release")),
         };
-        found.push(read.ok_or_else(|| Miss::Failed(format!("the upstream has no {index}")))?);
+        found.push(read.ok_or_else(|| MirrorMiss::Failed(format!("the upstream has no {index}")))?);
     }
     Ok(found)
 }
 
-async fn apt(mirror: &Arc<Mirror>, (path, suite): (&str, &str)) -> Result<Option<TreeRepository>, Miss> {
+async fn apt(
+    mirror: &Arc<Mirror>,
+    (path, suite): (&str, &str),
+) -> Result<Option<TreeRepository>, MirrorMiss> {
     let dists = joined(path, &format!("dists/{suite}"));
     let signed = text(mirror, &format!("{dists}/InRelease")).await?;
     let release = match &signed {
@@ -56,7 +59,7 @@ async fn apt(mirror: &Arc<Mirror>, (path, suite): (&str, &str)) -> Result<Option
 }
 
 /// A tree with `.treeinfo` is what Anaconda installs from, also where only its variants have an index.
-async fn yum(mirror: &Arc<Mirror>, path: &str) -> Result<Option<TreeRepository>, Miss> {
+async fn yum(mirror: &Arc<Mirror>, path: &str) -> Result<Option<TreeRepository>, MirrorMiss> {
     let index = text(mirror, &joined(path, "repodata/repomd.xml")).await?;
     let install_source = text(mirror, &joined(path, ".treeinfo")).await?.is_some();
     if index.is_none() && !install_source {
@@ -72,11 +75,11 @@ async fn yum(mirror: &Arc<Mirror>, path: &str) -> Result<Option<TreeRepository>,
     }))
 }
 
-async fn text(mirror: &Arc<Mirror>, path: &str) -> Result<Option<String>, Miss> {
+async fn text(mirror: &Arc<Mirror>, path: &str) -> Result<Option<String>, MirrorMiss> {
     mirror.expire_one(path).await?;
     match mirror.text(path).await {
         Ok(text) => Ok(Some(text)),
-        Err(Miss::Absent) => Ok(None),
+        Err(MirrorMiss::Absent) => Ok(None),
         Err(failed) => Err(failed),
     }
 }

@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::ledger::Kept;
+use super::cache_index::CachedEntry;
 
 /// How long a file that may change is given out without asking the upstream again.
 pub const FRESH_SECONDS: i64 = 60;
@@ -18,7 +18,7 @@ const PACKAGES: [&str; 8] = [".deb", ".udeb", ".ddeb", ".dsc", ".rpm", ".drpm", 
 
 /// Whether what a path names may become another file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lasting {
+pub enum PathLifetime {
     /// Its name says which bytes it has.
     Immutable,
     /// Indexes, and everything whose name stays when a distribution brings out a new one: kernels too, for
@@ -27,26 +27,26 @@ pub enum Lasting {
 }
 
 /// By its name, whether a file can change.
-pub fn lasting(path: &str) -> Lasting {
+pub fn lasting(path: &str) -> PathLifetime {
     let parts: Vec<&str> = path.split('/').collect();
     let name = parts.last().copied().unwrap_or_default();
     let pooled = parts.contains(&"pool") && name.contains(".tar.");
     let hex = name.bytes().take_while(u8::is_ascii_hexdigit).count();
     let by_digest = parts.contains(&"by-hash") || hex >= DIGEST_DIGITS_MIN;
     if by_digest || pooled || PACKAGES.iter().any(|end| name.ends_with(end)) {
-        return Lasting::Immutable;
+        return PathLifetime::Immutable;
     }
-    Lasting::Changing
+    PathLifetime::Changing
 }
 
 /// Whether a file may be given out without asking the upstream.
-pub fn is_fresh(kept: &Kept, now: i64) -> bool {
+pub fn is_fresh(kept: &CachedEntry, now: i64) -> bool {
     match (kept.checked_at, lasting(&kept.path)) {
         // Somebody wants it to be asked for.
         (0, _) => false,
-        (_, Lasting::Immutable) => true,
+        (_, PathLifetime::Immutable) => true,
         // A clock that was set back makes it older, not younger.
-        (at, Lasting::Changing) => (0..FRESH_SECONDS).contains(&now.saturating_sub(at)),
+        (at, PathLifetime::Changing) => (0..FRESH_SECONDS).contains(&now.saturating_sub(at)),
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
             "dists/bookworm/main/binary-amd64/by-hash/SHA256/0a0b",
             "repodata/d4888f04f95ac067af4d997d35c6d345cbe398563d777d017a3634c9ed6148cf-primary.xml.gz",
         ] {
-            assert_eq!(lasting(path), Lasting::Immutable, "{path}");
+            assert_eq!(lasting(path), PathLifetime::Immutable, "{path}");
         }
         for path in [
             "dists/bookworm/InRelease",
@@ -87,13 +87,14 @@ mod tests {
             "pool",
             "pool/main/a",
         ] {
-            assert_eq!(lasting(path), Lasting::Changing, "{path}");
+            assert_eq!(lasting(path), PathLifetime::Changing, "{path}");
         }
     }
 
     #[test]
     fn an_index_is_asked_for_again_after_a_short_time_and_a_package_never() {
-        let of = |path: &str, checked_at| Kept { path: path.into(), checked_at, ..Kept::default() };
+        let of =
+            |path: &str, checked_at| CachedEntry { path: path.into(), checked_at, ..CachedEntry::default() };
         let index = of("dists/bookworm/InRelease", 1000);
         assert!(is_fresh(&index, 1000) && is_fresh(&index, 1059));
         assert!(!is_fresh(&index, 1060) && !is_fresh(&index, 999));

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::coming::Stage;
-use super::shelf::Shelf;
-use super::{Found, Miss};
+use super::cache_files::CacheFiles;
+use super::download_stage::DownloadStage;
+use super::{CachedFile, MirrorMiss};
 
 /// How long an upstream that has no such file, or fails, is not asked for it again.
 const ABSENT_KEPT: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const REFUSALS_MAX: usize = 4096;
 
 /// Totals since the start.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct MirrorCounters {
     pub hits: AtomicU64,
     pub misses: AtomicU64,
     pub revalidated: AtomicU64,
@@ -32,7 +32,7 @@ pub struct Counters {
     pub served_bytes: AtomicU64,
 }
 
-impl Counters {
+impl MirrorCounters {
     pub fn count(&self, counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -40,7 +40,7 @@ impl Counters {
 
 /// How the upstream did when it was last asked.
 #[derive(Debug, Default)]
-enum Upstream {
+enum UpstreamHealth {
     #[default]
     Unasked,
     Answers,
@@ -52,39 +52,39 @@ enum Upstream {
 }
 
 #[derive(Debug)]
-pub struct State {
-    pub shelf: Shelf,
-    flights: HashMap<String, watch::Receiver<Stage>>,
-    refusals: HashMap<String, (Instant, Miss)>,
-    upstream: Upstream,
+pub struct MirrorState {
+    pub cache: CacheFiles,
+    flights: HashMap<String, watch::Receiver<DownloadStage>>,
+    refusals: HashMap<String, (Instant, MirrorMiss)>,
+    upstream: UpstreamHealth,
     /// Why the last file that came found no place.
     pub trouble: Option<String>,
 }
 
-impl State {
-    pub fn new(shelf: Shelf) -> Self {
+impl MirrorState {
+    pub fn new(cache: CacheFiles) -> Self {
         let (flights, refusals) = (HashMap::new(), HashMap::new());
-        State { shelf, flights, refusals, upstream: Upstream::default(), trouble: None }
+        MirrorState { cache, flights, refusals, upstream: UpstreamHealth::default(), trouble: None }
     }
 
     /// Opens a file that is kept. One that is not as it was put there is kept no longer.
-    pub fn open(&mut self, path: &str) -> Option<Found> {
-        self.shelf.ledger.get(path)?;
-        match self.shelf.open(path) {
+    pub fn open(&mut self, path: &str) -> Option<CachedFile> {
+        self.cache.index.get(path)?;
+        match self.cache.open(path) {
             Ok((file, kept)) => {
                 let (bytes, id, modified) = (kept.bytes, kept.body, kept.modified);
-                Some(Found { file, bytes, id, modified, coming: None })
+                Some(CachedFile { file, bytes, id, modified, coming: None })
             }
             Err(error) => {
                 tracing::warn!(path, %error, "a kept file of a mirror cannot be read; it is fetched anew");
-                self.shelf.throw_away(path);
+                self.cache.throw_away(path);
                 None
             }
         }
     }
 
     /// The fetch of a path that is under way.
-    pub fn flight(&mut self, path: &str) -> Option<watch::Receiver<Stage>> {
+    pub fn flight(&mut self, path: &str) -> Option<watch::Receiver<DownloadStage>> {
         let flight = self.flights.get(path)?;
         if flight.has_changed().is_err() {
             // It ended without a word.
@@ -98,15 +98,15 @@ impl State {
         self.flights.len()
     }
 
-    pub fn begin(&mut self, path: &str, flight: watch::Receiver<Stage>) {
+    pub fn begin(&mut self, path: &str, flight: watch::Receiver<DownloadStage>) {
         self.flights.insert(path.to_owned(), flight);
     }
 
     /// A fetch has ended; what it could not have is not asked for again for a while.
-    pub fn end(&mut self, path: &str, missed: Option<&Miss>) {
+    pub fn end(&mut self, path: &str, missed: Option<&MirrorMiss>) {
         self.flights.remove(path);
         let Some(miss) = missed else { return };
-        let kept = if *miss == Miss::Absent { ABSENT_KEPT } else { FAILED_KEPT };
+        let kept = if *miss == MirrorMiss::Absent { ABSENT_KEPT } else { FAILED_KEPT };
         let now = Instant::now();
         if self.refusals.len() >= REFUSALS_MAX {
             self.refusals.retain(|_, (until, _)| *until > now);
@@ -117,12 +117,12 @@ impl State {
     }
 
     /// Why a path is not asked for now.
-    pub fn refusal(&mut self, path: &str) -> Option<Miss> {
+    pub fn refusal(&mut self, path: &str) -> Option<MirrorMiss> {
         let now = Instant::now();
-        if let Upstream::Fails { why, rests: Some(until) } = &self.upstream
+        if let UpstreamHealth::Fails { why, rests: Some(until) } = &self.upstream
             && *until > now
         {
-            return Some(Miss::Failed(why.clone()));
+            return Some(MirrorMiss::Failed(why.clone()));
         }
         let (until, miss) = self.refusals.get(path)?;
         if *until > now {
@@ -134,33 +134,33 @@ impl State {
 
     /// A file is to be asked for.
     pub fn expire_one(&mut self, path: &str) {
-        self.shelf.ledger.checked(path, 0);
+        self.cache.index.checked(path, 0);
         self.refusals.remove(path);
     }
 
     /// Everything is to be asked for.
     pub fn expire(&mut self) {
-        self.shelf.ledger.expire();
+        self.cache.index.expire();
         self.refusals.clear();
-        if let Upstream::Fails { rests, .. } = &mut self.upstream {
+        if let UpstreamHealth::Fails { rests, .. } = &mut self.upstream {
             *rests = None;
         }
     }
 
     /// Whether the upstream gave an answer when it was last asked.
     pub fn answers(&self) -> bool {
-        matches!(self.upstream, Upstream::Answers)
+        matches!(self.upstream, UpstreamHealth::Answers)
     }
 
     pub fn failing(&self) -> Option<String> {
         match &self.upstream {
-            Upstream::Fails { why, .. } => Some(why.clone()),
-            Upstream::Answers | Upstream::Unasked => None,
+            UpstreamHealth::Fails { why, .. } => Some(why.clone()),
+            UpstreamHealth::Answers | UpstreamHealth::Unasked => None,
         }
     }
 
     pub fn answered(&mut self) {
-        self.upstream = Upstream::Answers;
+        self.upstream = UpstreamHealth::Answers;
     }
 
     /// It answered, and not with what was asked for.
@@ -173,9 +173,9 @@ impl State {
         self.fails(why, Some(Instant::now() + UNREACHED_KEPT));
     }
 
-    /// Of a row of faults the first is told.
+    /// Only the first of consecutive failures is logged.
     fn fails(&mut self, why: &str, rests: Option<Instant>) {
         let why = self.failing().unwrap_or_else(|| why.to_owned());
-        self.upstream = Upstream::Fails { why, rests };
+        self.upstream = UpstreamHealth::Fails { why, rests };
     }
 }

@@ -82,7 +82,7 @@ fn absent() -> Steps {
 
 struct Scene {
     folder: tempfile::TempDir,
-    mirrors: Mirrors,
+    mirrors: MirrorSet,
     url: String,
 }
 
@@ -90,7 +90,7 @@ impl Scene {
     fn of(upstream: &Upstream) -> Self {
         drop(rustls::crypto::ring::default_provider().install_default());
         let folder = tempfile::tempdir().unwrap();
-        let mirrors = Mirrors::new(Folder::at(folder.path().to_owned()));
+        let mirrors = MirrorSet::new(MediaFolder::at(folder.path().to_owned()));
         Scene { folder, mirrors, url: upstream.url.clone() }
     }
 
@@ -100,21 +100,22 @@ impl Scene {
 
     fn bounded(&self, bytes_max: u64) -> Arc<Mirror> {
         let reach = crate::artifacts::media::reach::on_loopback();
-        let terms = Terms { name: "a".into(), url: self.url.clone(), reach, bytes_max };
+        let terms = RemoteTree { name: "a".into(), url: self.url.clone(), reach, bytes_max };
         self.mirrors.of(terms).unwrap()
     }
 
     /// Files on the disk that hold bytes, whole ones and others.
     fn bodies(&self) -> usize {
-        let root = Folder::at(self.folder.path().to_owned()).mirror(&Folder::mirror_id(("a", &self.url)));
+        let root =
+            MediaFolder::at(self.folder.path().to_owned()).mirror(&MediaFolder::mirror_id(("a", &self.url)));
         let count = |place: &str| std::fs::read_dir(root.join(place)).unwrap().count();
         count("bodies") + count("new")
     }
 }
 
 /// All of a file, as it comes.
-async fn all(found: Found) -> std::io::Result<Vec<u8>> {
-    let Found { file, bytes, coming, .. } = found;
+async fn all(found: CachedFile) -> std::io::Result<Vec<u8>> {
+    let CachedFile { file, bytes, coming, .. } = found;
     if let Some(mut coming) = coming {
         coming.whole(bytes).await?;
     }
@@ -139,7 +140,7 @@ async fn why_not(mirror: &Arc<Mirror>, path: &str) -> String {
 async fn settled(mirror: &Arc<Mirror>, path: &str) {
     let flight = lock(mirror.state.get().unwrap()).flight(path);
     if let Some(mut flight) = flight {
-        drop(flight.wait_for(|stage| matches!(stage, Stage::Kept | Stage::Missed(_))).await);
+        drop(flight.wait_for(|stage| matches!(stage, DownloadStage::Kept | DownloadStage::Missed(_))).await);
     }
 }
 
@@ -157,7 +158,7 @@ async fn what_was_fetched_once_is_kept_also_over_a_restart() {
     assert_eq!((status.hits, status.misses, status.cached_bytes, status.cached_files), (1, 1, 9, 1));
     assert!(status.upstream_answers);
 
-    let again = Mirrors::new(Folder::at(scene.folder.path().to_owned()));
+    let again = MirrorSet::new(MediaFolder::at(scene.folder.path().to_owned()));
     let mirror = again.of(mirror.terms.clone()).unwrap();
     let second = mirror.open(path).await.unwrap();
     assert_eq!(second.id, first.id, "the same bytes have the same tag");
@@ -306,8 +307,8 @@ async fn a_lost_connection_is_taken_up_where_it_was() {
     assert_eq!(get(&mirror, "images/install.img").await, b"0123456789");
     settled(&mirror, "images/install.img").await;
     assert_eq!(mirror.status().cached_bytes, 10);
-    let checked = mirror.verify(&Job::new(CancellationToken::new())).await.unwrap();
-    assert_eq!(checked, Checked { files: 1, damaged: Vec::new() });
+    let checked = mirror.verify(&MediaJob::new(CancellationToken::new())).await.unwrap();
+    assert_eq!(checked, CacheCheck { files: 1, damaged: Vec::new() });
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -340,11 +341,11 @@ async fn what_the_upstream_has_not_is_absent_and_a_folder_is_no_file() {
     let scene = Scene::of(&upstream);
     let mirror = scene.mirror();
     for path in ["gone", "pool", "../x", "a//b", ""] {
-        assert_eq!(mirror.open(path).await.unwrap_err(), Miss::Absent, "{path}");
+        assert_eq!(mirror.open(path).await.unwrap_err(), MirrorMiss::Absent, "{path}");
     }
-    assert_eq!(mirror.open("gone").await.unwrap_err(), Miss::Absent);
+    assert_eq!(mirror.open("gone").await.unwrap_err(), MirrorMiss::Absent);
     assert_eq!(upstream.asked(), ["gone", "pool", "pool/"], "it is not asked for again at once");
-    assert_eq!(mirror.open("forbidden").await.unwrap_err(), Miss::Absent);
+    assert_eq!(mirror.open("forbidden").await.unwrap_err(), MirrorMiss::Absent);
     let miss = mirror.open("private").await.unwrap_err();
     assert!(miss.to_string().contains("401"), "{miss}");
     assert_eq!(mirror.failing(), None, "it answers");
@@ -377,7 +378,7 @@ async fn an_upstream_that_cannot_be_reached_is_left_alone_for_a_while() {
     scene.url = format!("http://{free}/");
     let mirror = scene.mirror();
     let first = mirror.open("a").await.unwrap_err();
-    assert!(matches!(first, Miss::Failed(_)), "{first}");
+    assert!(matches!(first, MirrorMiss::Failed(_)), "{first}");
     assert_eq!(mirror.open("b").await.unwrap_err(), first, "it was not asked");
     assert_eq!(mirror.failing(), Some(first.to_string()));
 }
@@ -393,13 +394,13 @@ async fn damaged_files_are_found_and_kept_no_longer() {
     }
     let place = {
         let state = lock(mirror.state.get().unwrap());
-        let kept = state.shelf.ledger.get("pool/a.deb").unwrap();
+        let kept = state.cache.index.get("pool/a.deb").unwrap();
         assert_eq!(kept.sha256, sha256_hex("a package"));
-        state.shelf.body(kept)
+        state.cache.body(kept)
     };
     std::fs::write(place, b"damaged!!").unwrap();
-    let checked = mirror.verify(&Job::new(CancellationToken::new())).await.unwrap();
-    assert_eq!(checked, Checked { files: 2, damaged: vec!["pool/a.deb".into()] });
+    let checked = mirror.verify(&MediaJob::new(CancellationToken::new())).await.unwrap();
+    assert_eq!(checked, CacheCheck { files: 2, damaged: vec!["pool/a.deb".into()] });
     assert_eq!(get(&mirror, "pool/a.deb").await, b"a package");
     assert_eq!(upstream.asked().len(), 3);
 }

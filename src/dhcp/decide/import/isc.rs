@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::{Entry, Holder, Journal, colon_hex};
+use super::{LeaseEntry, LeaseHolder, LeaseJournal, colon_hex};
 use crate::model::LeaseState;
 
 /// Most words of one statement; what is behind them is not looked at.
@@ -15,7 +15,7 @@ const WORDS_MAX: usize = 64;
 const WORD_BYTES_MAX: usize = 1024;
 
 #[derive(Debug, Clone, PartialEq)]
-enum Token {
+enum IscToken {
     Word(String),
     /// What stood in quotes, with its escapes undone.
     Quoted(Vec<u8>),
@@ -25,15 +25,15 @@ enum Token {
 }
 
 /// The tokens of a file, each with its line.
-struct Tokens<'a> {
+struct IscTokens<'a> {
     rest: std::iter::Peekable<std::str::Bytes<'a>>,
     line: usize,
 }
 
-impl Iterator for Tokens<'_> {
-    type Item = (usize, Token);
+impl Iterator for IscTokens<'_> {
+    type Item = (usize, IscToken);
 
-    fn next(&mut self) -> Option<(usize, Token)> {
+    fn next(&mut self) -> Option<(usize, IscToken)> {
         loop {
             let byte = self.bump()?;
             let line = self.line;
@@ -43,18 +43,18 @@ impl Iterator for Tokens<'_> {
                     continue;
                 }
                 b'\n' | b' ' | b'\t' | b'\r' => continue,
-                b'{' => Token::Open,
-                b'}' => Token::Close,
-                b';' => Token::End,
-                b'"' => Token::Quoted(self.quoted()),
-                first => Token::Word(self.word(first)),
+                b'{' => IscToken::Open,
+                b'}' => IscToken::Close,
+                b';' => IscToken::End,
+                b'"' => IscToken::Quoted(self.quoted()),
+                first => IscToken::Word(self.word(first)),
             };
             return Some((line, token));
         }
     }
 }
 
-impl Tokens<'_> {
+impl IscTokens<'_> {
     fn bump(&mut self) -> Option<u8> {
         let byte = self.rest.next()?;
         self.line += usize::from(byte == b'\n');
@@ -63,8 +63,9 @@ impl Tokens<'_> {
 
     fn word(&mut self, first: u8) -> String {
         let mut word = vec![first];
-        let inside = |byte: &u8| !byte.is_ascii_whitespace() && !b"{};\"#".contains(byte);
-        while let Some(byte) = self.rest.next_if(inside) {
+        while let Some(byte) =
+            self.rest.next_if(|byte: &u8| !byte.is_ascii_whitespace() && !b"{};\"#".contains(byte))
+        {
             if word.len() < WORD_BYTES_MAX {
                 word.push(byte);
             }
@@ -100,8 +101,10 @@ impl Tokens<'_> {
     fn digits(&mut self, base: u8, count: usize) -> Option<u8> {
         let mut value = 0u8;
         for _ in 0..count {
-            let is_digit = |byte: &u8| char::from(*byte).is_digit(u32::from(base));
-            let Some(digit) = self.rest.next_if(is_digit) else { break };
+            let Some(digit) = self.rest.next_if(|byte: &u8| char::from(*byte).is_digit(u32::from(base)))
+            else {
+                break;
+            };
             let digit =
                 char::from(digit).to_digit(u32::from(base)).and_then(|digit| u8::try_from(digit).ok())?;
             value = value.wrapping_mul(base).wrapping_add(digit);
@@ -110,14 +113,14 @@ impl Tokens<'_> {
     }
 }
 
-pub(super) fn read(text: &str, journal: &mut Journal) {
-    let mut tokens = Tokens { rest: text.bytes().peekable(), line: 1 };
+pub(super) fn read(text: &str, journal: &mut LeaseJournal) {
+    let mut tokens = IscTokens { rest: text.bytes().peekable(), line: 1 };
     let mut head = Vec::new();
     while let Some((line, token)) = tokens.next() {
         match token {
-            Token::End | Token::Close => head.clear(),
-            Token::Open => {
-                let lease = matches!(head.as_slice(), [(_, Token::Word(first)), ..] if first == "lease");
+            IscToken::End | IscToken::Close => head.clear(),
+            IscToken::Open => {
+                let lease = matches!(head.as_slice(), [(_, IscToken::Word(first)), ..] if first == "lease");
                 if lease {
                     let at = head.first().map_or(line, |(line, _)| *line);
                     let address = head.get(1).and_then(|(_, token)| word(token)).map(str::parse);
@@ -138,12 +141,12 @@ pub(super) fn read(text: &str, journal: &mut Journal) {
 }
 
 /// Passes over a block and those inside of it.
-fn skip_block(tokens: &mut Tokens<'_>) -> bool {
+fn skip_block(tokens: &mut IscTokens<'_>) -> bool {
     let mut depth = 1usize;
     for (_, token) in tokens.by_ref() {
         match token {
-            Token::Open => depth += 1,
-            Token::Close => depth -= 1,
+            IscToken::Open => depth += 1,
+            IscToken::Close => depth -= 1,
             _ => {}
         }
         if depth == 0 {
@@ -153,21 +156,25 @@ fn skip_block(tokens: &mut Tokens<'_>) -> bool {
     false
 }
 
-fn lease_block(tokens: &mut Tokens<'_>, journal: &mut Journal, (line, address): (usize, Option<Ipv4Addr>)) {
-    let mut lease = Statements::default();
+fn lease_block(
+    tokens: &mut IscTokens<'_>,
+    journal: &mut LeaseJournal,
+    (line, address): (usize, Option<Ipv4Addr>),
+) {
+    let mut lease = LeaseStatements::default();
     let mut statement = Vec::new();
     let mut closed = false;
     while let Some((_, token)) = tokens.next() {
         match token {
-            Token::End => {
+            IscToken::End => {
                 lease.take(&statement);
                 statement.clear();
             }
-            Token::Close => {
+            IscToken::Close => {
                 closed = true;
                 break;
             }
-            Token::Open => {
+            IscToken::Open => {
                 skip_block(tokens);
                 statement.clear();
             }
@@ -188,8 +195,8 @@ fn lease_block(tokens: &mut Tokens<'_>, journal: &mut Journal, (line, address): 
 
 /// What the statements of one lease say.
 #[derive(Default)]
-struct Statements {
-    holder: Holder,
+struct LeaseStatements {
+    holder: LeaseHolder,
     state: Option<String>,
     starts: Option<Timestamp>,
     heard: Option<Timestamp>,
@@ -198,8 +205,8 @@ struct Statements {
     fault: Option<String>,
 }
 
-impl Statements {
-    fn take(&mut self, statement: &[Token]) {
+impl LeaseStatements {
+    fn take(&mut self, statement: &[IscToken]) {
         let words: Vec<&str> = statement.iter().map_while(word).collect();
         match words.as_slice() {
             ["starts", time @ ..] => self.starts = self.time(time),
@@ -227,7 +234,7 @@ impl Statements {
         time
     }
 
-    fn entry(self, (file, line): (usize, usize), address: Ipv4Addr) -> Result<Entry, String> {
+    fn entry(self, (file, line): (usize, usize), address: Ipv4Addr) -> Result<LeaseEntry, String> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
@@ -239,7 +246,7 @@ impl Statements {
             Some("free" | "backup" | "released" | "reset") => LeaseState::Released,
             Some(other) => return Err(format!("`{other}` is not a binding state")),
         };
-        Ok(Entry {
+        Ok(LeaseEntry {
             file,
             line,
             address,
@@ -254,16 +261,16 @@ impl Statements {
     }
 }
 
-fn word(token: &Token) -> Option<&str> {
+fn word(token: &IscToken) -> Option<&str> {
     match token {
-        Token::Word(word) => Some(word),
+        IscToken::Word(word) => Some(word),
         _ => None,
     }
 }
 
-fn quoted(statement: &[Token]) -> Option<&[u8]> {
+fn quoted(statement: &[IscToken]) -> Option<&[u8]> {
     match statement {
-        [_, Token::Quoted(bytes), ..] => Some(bytes),
+        [_, IscToken::Quoted(bytes), ..] => Some(bytes),
         _ => None,
     }
 }
@@ -300,14 +307,14 @@ fn civil(date: &str, time: &str) -> Option<DateTime> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, Journal, read};
+    use super::super::{LeaseFileFormat, LeaseJournal, read};
     use super::*;
 
-    fn journal(text: &str) -> Journal {
-        read(Format::Isc, &[text])
+    fn journal(text: &str) -> LeaseJournal {
+        read(LeaseFileFormat::Isc, &[text])
     }
 
-    fn one(body: &str) -> Entry {
+    fn one(body: &str) -> LeaseEntry {
         let journal = journal(&format!("lease 10.0.0.5 {{\n{body}\n}}\n"));
         assert_eq!(journal.faults, []);
         journal.entries().next().cloned().unwrap()
@@ -329,7 +336,7 @@ mod tests {
             format!("lease 10.0.0.5 {{ {WHOLE} }}\nlease 10.0.0.5 {{ ends never; binding state free; }}");
         let journal = journal(&text);
         assert_eq!(journal.read, 2);
-        let entries: Vec<&Entry> = journal.entries().collect();
+        let entries: Vec<&LeaseEntry> = journal.entries().collect();
         assert_eq!((entries.len(), entries[0].line, entries[0].state), (1, 2, LeaseState::Released));
         assert_eq!(entries[0].ends_at, Timestamp::MAX);
     }

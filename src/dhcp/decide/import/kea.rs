@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 
-use super::{ETHERNET, Entry, Holder, Journal, colon_hex};
+use super::{ETHERNET, LeaseEntry, LeaseHolder, LeaseJournal, colon_hex};
 use crate::model::LeaseState;
 
 /// Seconds of a lease without an end (RFC 2131 section 3.3).
@@ -15,32 +15,32 @@ const FIELD_BYTES_MAX: usize = 1024;
 
 /// Where the columns stand in this file.
 #[derive(Default)]
-struct Columns<'a>(Vec<&'a str>);
+struct CsvColumns<'a>(Vec<&'a str>);
 
-impl Columns<'_> {
+impl CsvColumns<'_> {
     fn field<'b>(&self, fields: &[&'b str], name: &str) -> Option<&'b str> {
         let at = self.0.iter().position(|column| *column == name)?;
         fields.get(at).copied()
     }
 }
 
-pub(super) fn read(text: &str, journal: &mut Journal) {
-    let mut columns: Option<Columns<'_>> = None;
+pub(super) fn read(text: &str, journal: &mut LeaseJournal) {
+    let mut columns: Option<CsvColumns<'_>> = None;
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
         let fields: Vec<&str> = line.trim_end_matches('\r').split(',').map(str::trim).collect();
         match (&columns, fields.as_slice()) {
             (_, [""]) => {}
-            (_, ["address", ..]) => columns = Some(Columns(fields)),
+            (_, ["address", ..]) => columns = Some(CsvColumns(fields)),
             (None, _) => {
                 journal.fault(number, "the first line must name the columns: address,hwaddr,client_id,…");
                 return;
             }
             (Some(columns), fields) => match change(columns, fields) {
-                Ok(Change::Is(entry)) => {
-                    journal.put(Entry { file: journal.file, line: number, ..*entry });
+                Ok(CsvChange::Is(entry)) => {
+                    journal.put(LeaseEntry { file: journal.file, line: number, ..*entry });
                 }
-                Ok(Change::Gone(address)) => journal.delete(address),
+                Ok(CsvChange::Gone(address)) => journal.delete(address),
                 Err(what) => journal.fault(number, what),
             },
         }
@@ -48,13 +48,13 @@ pub(super) fn read(text: &str, journal: &mut Journal) {
 }
 
 /// What one line does.
-enum Change {
-    Is(Box<Entry>),
+enum CsvChange {
+    Is(Box<LeaseEntry>),
     /// A lifetime of zero takes the lease out.
     Gone(Ipv4Addr),
 }
 
-fn change(columns: &Columns<'_>, fields: &[&str]) -> Result<Change, String> {
+fn change(columns: &CsvColumns<'_>, fields: &[&str]) -> Result<CsvChange, String> {
     let field = |name: &str| columns.field(fields, name);
     let needed = |name: &str| field(name).ok_or_else(|| format!("it has no `{name}`"));
     let number = |name: &str| {
@@ -65,7 +65,7 @@ fn change(columns: &Columns<'_>, fields: &[&str]) -> Result<Change, String> {
     let address: Ipv4Addr = address.parse().map_err(|_| format!("`{address}` is not an IPv4 address"))?;
     let lifetime = number("valid_lifetime")?;
     if lifetime == 0 {
-        return Ok(Change::Gone(address));
+        return Ok(CsvChange::Gone(address));
     }
     let expire = number("expire")?;
     let state = match field("state").unwrap_or("0") {
@@ -82,9 +82,9 @@ fn change(columns: &Columns<'_>, fields: &[&str]) -> Result<Change, String> {
         }
     };
     let hardware = Some((ETHERNET, bytes("hwaddr")?)).filter(|(_, address)| !address.is_empty());
-    let holder = Holder { hardware, client_id: bytes("client_id")? };
+    let holder = LeaseHolder { hardware, client_id: bytes("client_id")? };
     let hostname = field("hostname").map(unescaped).filter(|name| !name.is_empty());
-    Ok(Change::Is(Box::new(Entry {
+    Ok(CsvChange::Is(Box::new(LeaseEntry {
         file: 0,
         line: 0,
         address,
@@ -123,7 +123,7 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, read};
+    use super::super::{LeaseFileFormat, read};
     use super::*;
 
     const NOW: &str = "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,\
@@ -137,7 +137,7 @@ mod tests {
             "{NOW},pool_id\n10.0.0.5,02:00:00:00:00:01,01:02,3600,1700003600,1,0,0,web1.example.,0,,0\n"
         );
         let entries = [old, new].map(|text| {
-            let journal = read(Format::Kea, &[&text]);
+            let journal = read(LeaseFileFormat::Kea, &[&text]);
             assert_eq!(journal.faults, []);
             journal.entries().next().cloned().unwrap()
         });
@@ -159,7 +159,7 @@ mod tests {
             "10.0.0.3,,,86400,1700003600,1,0,0,,1,\n".to_owned(),
             line("10.0.0.4", "3600,1700003600,1,0,0,,2,"),
         ];
-        let journal = read(Format::Kea, &[&text.concat()]);
+        let journal = read(LeaseFileFormat::Kea, &[&text.concat()]);
         assert_eq!((journal.read, journal.faults.len()), (5, 0));
         let states: Vec<_> =
             journal.entries().map(|entry| (entry.address.octets()[3], entry.state, entry.ends_at)).collect();
@@ -172,7 +172,7 @@ mod tests {
     fn files_are_read_in_the_order_given_and_the_last_line_holds() {
         let file = |expire: u64| format!("{NOW}\n10.0.0.5,02:00:00:00:00:01,,60,{expire},1,0,0,,0,\n");
         let (older, newer) = (file(1_700_000_000), file(1_700_009_999));
-        let journal = read(Format::Kea, &[&older, &newer]);
+        let journal = read(LeaseFileFormat::Kea, &[&older, &newer]);
         let entry = journal.entries().next().unwrap();
         assert_eq!((entry.file, entry.line, entry.ends_at.as_second()), (1, 2, 1_700_009_999));
     }
@@ -189,8 +189,8 @@ mod tests {
         let text = format!(
             "{NOW}\nx,,,1,1,1,0,0,,0,\n10.0.0.5,zz,,1,1,1,0,0,,0,\n10.0.0.5,,,1\n\n10.0.0.5,,,1,1,1,0,0,,9,"
         );
-        let journal = read(Format::Kea, &[&text]);
+        let journal = read(LeaseFileFormat::Kea, &[&text]);
         assert_eq!(journal.faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [2, 3, 4, 6]);
-        assert_eq!(read(Format::Kea, &["10.0.0.5,,,1,1"]).faults.len(), 1);
+        assert_eq!(read(LeaseFileFormat::Kea, &["10.0.0.5,,,1,1"]).faults.len(), 1);
     }
 }

@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 
 /// Addresses as numbers, by the start of their range; ranges neither touch nor overlap.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ranges(BTreeMap<u32, u32>);
+pub(super) struct AddressRanges(BTreeMap<u32, u32>);
 
-impl Ranges {
+impl AddressRanges {
     pub fn insert(&mut self, address: Ipv4Addr) {
         self.insert_range(address.to_bits()..=address.to_bits());
     }
@@ -60,7 +60,7 @@ mod tests {
         fn ranges_hold_what_a_set_holds(
             steps in proptest::collection::vec((any::<bool>(), 0..20u32), 0..80),
         ) {
-            let (mut ranges, mut set) = (Ranges::default(), BTreeSet::new());
+            let (mut ranges, mut set) = (AddressRanges::default(), BTreeSet::new());
             for (is_added, number) in steps {
                 let address = Ipv4Addr::from_bits(number);
                 if is_added {
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn the_last_address_there_is_can_come_and_go() {
-        let mut ranges = Ranges::default();
+        let mut ranges = AddressRanges::default();
         ranges.insert_range(u32::MAX - 1..=u32::MAX);
         ranges.remove(Ipv4Addr::BROADCAST);
         ranges.insert(Ipv4Addr::BROADCAST);

@@ -34,7 +34,7 @@ fn take(server: &mut Server, client: u32) -> Option<Ipv4Addr> {
 
 /// The server after a restart: what is on disk, and nothing else.
 fn restart(server: &mut Server) {
-    server.holds = Holds::default();
+    server.holds = OpenOffers::default();
 }
 
 #[test]
@@ -155,14 +155,14 @@ fn a_reservation_is_found_by_each_way_and_follows_its_changes() {
 
 #[test]
 fn a_client_that_is_known_is_not_probed_for_again() {
-    use crate::model::Probe;
+    use crate::model::ProbeMode;
     let mut server = Server::new(LAST);
-    change_subnet(&mut server, |subnet| subnet.probe = Probe::Arp);
+    change_subnet(&mut server, |subnet| subnet.probe = ProbeMode::Arp);
     let discover = packet("discover", 1, "");
-    assert_eq!([(); 2].map(|()| server.serve(&discover).probe), [Probe::Arp, Probe::None]);
+    assert_eq!([(); 2].map(|()| server.serve(&discover).probe), [ProbeMode::Arp, ProbeMode::None]);
     take(&mut server, 1);
     server.wait(7200);
-    assert_eq!(server.serve(&discover).probe, Probe::None);
+    assert_eq!(server.serve(&discover).probe, ProbeMode::None);
 }
 
 #[test]
@@ -191,7 +191,7 @@ proptest! {
                 5 => reserve(&mut server, address, "mac 02:00:00:00:00:0a"),
                 6 => server.world.remove(Kind::Reservation, &address.to_string()),
                 7 => change_subnet(&mut server, |subnet| {
-                    subnet.excluded = vec![crate::model::Excluded { start: address, end: address }];
+                    subnet.excluded = vec![crate::model::ExcludedRange { start: address, end: address }];
                 }),
                 _ => restart(&mut server),
             }

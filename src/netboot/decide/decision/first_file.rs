@@ -1,11 +1,11 @@
 //! Which file firmware starts with: iPXE as the tables say, another loader where the bootenv names one,
 //! signed ones for Secure Boot. A name is given only if there is such a file.
 
-use super::{Answer, Asked, Facts, Rule, Trace};
+use super::{BootGrant, BootQuestion, DecisionFacts, DecisionRule, RuleTrace};
 use crate::model::{Arch, Bootenv, Machine, Stored, is_template};
 use crate::netboot::decide::chainload::{ROUNDS_MAX, ROUNDS_WITHIN, goes_round};
-use crate::netboot::decide::client::Client;
-use crate::netboot::decide::loader::{self, NextStage, Transport, next_stage};
+use crate::netboot::decide::client::NetbootClient;
+use crate::netboot::decide::loader::{self, LoaderTransport, NextStage, next_stage};
 use crate::netboot::decide::signed::{self, SecureBoot};
 
 use jiff::Timestamp;
@@ -16,8 +16,8 @@ pub const HTTPS_IS_OFF: &str = "the HTTPS boot listener is off; start the server
 
 /// Why the bootenv cannot be started with the loaders that it, or Secure Boot, asks for: a file is missing.
 pub(super) fn fault(
-    asked: &Asked,
-    facts: &Facts<'_>,
+    asked: &BootQuestion,
+    facts: &DecisionFacts<'_>,
     (machine, bootenv): (&Stored<Machine>, &Stored<Bootenv>),
 ) -> Option<String> {
     let files = bootenv.spec.arches.get(&machine.spec.arch)?;
@@ -43,7 +43,7 @@ pub(super) fn fault(
 }
 
 /// The first file of the chain that the machine's bootenv names.
-fn signed_start(facts: &Facts<'_>, arch: Arch) -> Result<String, String> {
+fn signed_start(facts: &DecisionFacts<'_>, arch: Arch) -> Result<String, String> {
     let bootenv = facts.bootenv.ok_or_else(|| "there is no bootenv".to_owned())?;
     let chain = bootenv.spec.arches.get(&arch).and_then(|files| files.secure_boot.as_deref());
     let chain = chain.ok_or_else(|| {
@@ -57,36 +57,40 @@ fn signed_start(facts: &Facts<'_>, arch: Arch) -> Result<String, String> {
 }
 
 /// Whether the firmware that asks, or that began the boot, is a BIOS.
-fn is_bios(asked: &Asked, machine: &Stored<Machine>) -> bool {
-    let began = || machine.status.boot_attempt.as_ref()?.client_arch;
+fn is_bios(asked: &BootQuestion, machine: &Stored<Machine>) -> bool {
     let code = match asked {
-        Asked::BootData(client) => client.arches.first().copied(),
-        _ => began(),
+        BootQuestion::BootData(client) => client.arches.first().copied(),
+        _ => machine.status.boot_attempt.as_ref().and_then(|attempt| attempt.client_arch),
     };
     code.is_some_and(loader::is_bios)
 }
 
-impl Trace {
-    pub(super) fn first_file(&mut self, client: &Client, facts: &Facts<'_>, now: Timestamp) -> Answer {
+impl RuleTrace {
+    pub(super) fn first_file(
+        &mut self,
+        client: &NetbootClient,
+        facts: &DecisionFacts<'_>,
+        now: Timestamp,
+    ) -> BootGrant {
         let answer = match next_stage(client) {
-            Ok(NextStage::Script) => return Answer::ScriptUrl,
+            Ok(NextStage::Script) => return BootGrant::ScriptUrl,
             Ok(NextStage::Server { menu }) => {
-                let answer = Answer::BootServer { menu };
+                let answer = BootGrant::BootServer { menu };
                 self.passed("loader", answer.to_string());
                 return answer;
             }
             Ok(NextStage::File(file)) => {
                 let is_path = !file.contains("://") && !is_template(&file);
-                let over = if is_path { Transport::of(client) } else { Transport::Tftp };
+                let over = if is_path { LoaderTransport::of(client) } else { LoaderTransport::Tftp };
                 if let Some(why) = no_https(client, over, facts) {
                     return self.refused(why);
                 }
-                let answer = Answer::BootFile { file, over };
+                let answer = BootGrant::BootFile { file, over };
                 self.passed("loader", answer.to_string());
                 return answer;
             }
             Ok(NextStage::FullIpxe(name)) => {
-                Answer::LoaderUrl { name: name.to_owned(), over: Transport::Tftp }
+                BootGrant::LoaderUrl { name: name.to_owned(), over: LoaderTransport::Tftp }
             }
             Ok(NextStage::Loader { name, transport }) => {
                 match self.firmware_loader(client, (name, transport), facts) {
@@ -96,7 +100,7 @@ impl Trace {
             }
             Err(why) => return self.refused(why.to_string()),
         };
-        if let (Answer::Loader { name } | Answer::LoaderUrl { name, .. }, Some(loaders)) =
+        if let (BootGrant::Loader { name } | BootGrant::LoaderUrl { name, .. }, Some(loaders)) =
             (&answer, facts.loaders)
             && !loaders.contains(name)
         {
@@ -109,10 +113,10 @@ impl Trace {
     /// The loader for firmware whose usual one is `name`.
     fn firmware_loader(
         &mut self,
-        client: &Client,
-        (name, transport): (&'static str, Transport),
-        facts: &Facts<'_>,
-    ) -> Result<Answer, String> {
+        client: &NetbootClient,
+        (name, transport): (&'static str, LoaderTransport),
+        facts: &DecisionFacts<'_>,
+    ) -> Result<BootGrant, String> {
         if let Some(why) = no_https(client, transport, facts) {
             return Err(why);
         }
@@ -120,28 +124,27 @@ impl Trace {
         let arch = loader::loader_named(name).map_or(Arch::Amd64, |loader| loader.arch);
         let signed = if is_bios { None } else { self.signed_loader(facts, arch)? };
         let name = match (signed, transport, facts.loaders) {
-            (Some(start), Transport::Http | Transport::Https, Some(loaders)) => {
+            (Some(start), LoaderTransport::Http | LoaderTransport::Https, Some(loaders)) => {
                 signed::over_http(&start, loaders)
             }
             (Some(start), ..) => start,
             (None, ..) => usual_loader(facts, name, client).to_owned(),
         };
         Ok(match transport {
-            Transport::Tftp => Answer::Loader { name },
-            over => Answer::LoaderUrl { name: on_a_disk(name, facts, arch), over },
+            LoaderTransport::Tftp => BootGrant::Loader { name },
+            over => BootGrant::LoaderUrl { name: on_a_disk(name, facts, arch), over },
         })
     }
 
     /// The signed loader to begin with; `None` where others do as well.
-    fn signed_loader(&mut self, facts: &Facts<'_>, arch: Arch) -> Result<Option<String>, String> {
+    fn signed_loader(&mut self, facts: &DecisionFacts<'_>, arch: Arch) -> Result<Option<String>, String> {
         if facts.secure_boot == SecureBoot::Off {
             return Ok(None);
         }
-        let any = || facts.loaders.and_then(|loaders| signed::any_start(arch, loaders));
         // A screen, or a script for who is not known, boots no kernel: any chain can show it.
         let found = signed_start(facts, arch).or_else(|why| {
             let boots = facts.bootenv.is_some() && facts.secure_boot == SecureBoot::Preferred;
-            any().filter(|_| !boots).ok_or(why)
+            facts.loaders.and_then(|loaders| signed::any_start(arch, loaders)).filter(|_| !boots).ok_or(why)
         });
         match (found, facts.secure_boot) {
             (Ok(start), _) => {
@@ -158,8 +161,8 @@ impl Trace {
     }
 
     /// A loader that is fetched and leads back to where it was fetched would be fetched for ever.
-    fn unless_round(&mut self, answer: Answer, facts: &Facts<'_>, now: Timestamp) -> Answer {
-        let (Answer::Loader { name } | Answer::LoaderUrl { name, .. }) = &answer else { return answer };
+    fn unless_round(&mut self, answer: BootGrant, facts: &DecisionFacts<'_>, now: Timestamp) -> BootGrant {
+        let (BootGrant::Loader { name } | BootGrant::LoaderUrl { name, .. }) = &answer else { return answer };
         if !goes_round(facts.asks, name, now) {
             return answer;
         }
@@ -169,24 +172,25 @@ impl Trace {
              it gets nothing for a while. The firmware does not run this loader, or the loader finds no \
              network. Name another in the bootenv's `loader`, or put a newer one into the folder `loaders`"
         );
-        self.rules.push(Rule { rule: "chainload", matched: true, detail });
-        Answer::NoBootData
+        self.rules.push(DecisionRule { rule: "chainload", matched: true, detail });
+        BootGrant::NoBootData
     }
 
-    fn refused(&mut self, why: String) -> Answer {
-        self.rules.push(Rule { rule: "loader", matched: true, detail: why });
-        Answer::NoBootData
+    fn refused(&mut self, why: String) -> BootGrant {
+        self.rules.push(DecisionRule { rule: "loader", matched: true, detail: why });
+        BootGrant::NoBootData
     }
 }
 
 /// Why nothing of ours can be fetched in that way: a class asks for HTTPS where it is off.
-fn no_https(client: &Client, over: Transport, facts: &Facts<'_>) -> Option<String> {
-    let class = client.quirks.https.as_ref().filter(|_| over == Transport::Https && !facts.serves_https)?;
+fn no_https(client: &NetbootClient, over: LoaderTransport, facts: &DecisionFacts<'_>) -> Option<String> {
+    let class =
+        client.quirks.https.as_ref().filter(|_| over == LoaderTransport::Https && !facts.serves_https)?;
     Some(format!("its client class {class} wants https URLs: {HTTPS_IS_OFF}"))
 }
 
 /// A GRUB that comes over HTTP as a file finds no configuration: it comes as a disk, where there is one.
-fn on_a_disk(name: String, facts: &Facts<'_>, arch: Arch) -> String {
+fn on_a_disk(name: String, facts: &DecisionFacts<'_>, arch: Arch) -> String {
     let is_grub = signed::is_grub(&name);
     let image = facts
         .loaders
@@ -197,8 +201,7 @@ fn on_a_disk(name: String, facts: &Facts<'_>, arch: Arch) -> String {
 
 /// The loader that the bootenv wants in place of the usual one, where it fits the firmware and is there; else
 /// the usual one, else another that does the same.
-fn usual_loader<'a>(facts: &Facts<'a>, usual: &'a str, client: &Client) -> &'a str {
-    let is_there = |name: &&str| facts.loaders.is_none_or(|loaders| loaders.contains(*name));
+fn usual_loader<'a>(facts: &DecisionFacts<'a>, usual: &'a str, client: &NetbootClient) -> &'a str {
     let is_bios = client.arches.first().copied().is_some_and(loader::is_bios);
     let chosen = || {
         let arch = facts.machine?.spec.arch;
@@ -206,5 +209,10 @@ fn usual_loader<'a>(facts: &Facts<'a>, usual: &'a str, client: &Client) -> &'a s
         (loader::is_for_bios(name) == is_bios).then_some(name)
     };
     let others = client.arches.iter().find_map(|code| loader::client_arch(*code)?.full_ipxe);
-    chosen().into_iter().chain([usual]).chain(others).find(is_there).unwrap_or(usual)
+    chosen()
+        .into_iter()
+        .chain([usual])
+        .chain(others)
+        .find(|name: &&str| facts.loaders.is_none_or(|loaders| loaders.contains(*name)))
+        .unwrap_or(usual)
 }

@@ -1,11 +1,11 @@
 //! What an unknown machine gets where the site wants a menu on its console.
 
-use super::{Facts, Verdict};
+use super::{DecisionFacts, Verdict};
 use crate::model::BootenvKind;
 
 /// The menu, or what was chosen there. Nothing that erases a disk: whoever sits at a console is not asked who
 /// they are, and there is no machine that could be armed.
-pub(super) fn verdict(facts: &Facts<'_>) -> Verdict {
+pub(super) fn verdict(facts: &DecisionFacts<'_>) -> Verdict {
     let Some(name) = facts.bootenv_name else {
         return Verdict::Menu { reason: "unknown machine, and unknown_machine is `menu`".to_owned() };
     };

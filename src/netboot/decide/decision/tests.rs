@@ -6,9 +6,10 @@ use jiff::SignedDuration;
 
 use super::*;
 use crate::model::{BootFiles, PresentRun};
-use crate::netboot::decide::client::{Features, FirstFile, Quirks};
+use crate::netboot::decide::client::{ClientQuirks, FirstFile, IpxeFeatures};
 
 mod menu;
+mod secure_boot;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -74,42 +75,52 @@ fn install() -> Stored<Bootenv> {
     Stored::new("debian-12-install".into(), spec, NOW)
 }
 
-fn facts<'a>(machine: &'a Stored<Machine>, bootenv: &'a Stored<Bootenv>) -> Facts<'a> {
-    Facts {
+fn facts<'a>(machine: &'a Stored<Machine>, bootenv: &'a Stored<Bootenv>) -> DecisionFacts<'a> {
+    DecisionFacts {
         machine: Some(machine),
         bootenv: Some(bootenv),
         bootenv_name: Some(&bootenv.spec.name),
-        ..Facts::default()
+        ..DecisionFacts::default()
     }
 }
 
-fn client(stage: Stage) -> Asked {
-    let code = if stage == Stage::HttpFirmware { 16 } else { 7 };
-    Asked::BootData(Client { stage, arches: vec![code], uuid: None, vendor: None, quirks: Quirks::default() })
+fn client(stage: BootProgram) -> BootQuestion {
+    let code = if stage == BootProgram::HttpFirmware { 16 } else { 7 };
+    BootQuestion::BootData(NetbootClient {
+        stage,
+        arches: vec![code],
+        uuid: None,
+        vendor: None,
+        quirks: ClientQuirks::default(),
+    })
 }
 
-fn ipxe() -> Asked {
-    client(Stage::Ipxe(Features { http: true, ..Features::default() }))
+fn firmware() -> BootQuestion {
+    client(BootProgram::Firmware)
 }
 
-fn every_boot_question() -> Vec<Asked> {
-    let file = |file| Asked::MachineFile { attempt: Uuid::nil(), file };
+fn ipxe() -> BootQuestion {
+    client(BootProgram::Ipxe(IpxeFeatures { http: true, ..IpxeFeatures::default() }))
+}
+
+fn every_boot_question() -> Vec<BootQuestion> {
+    let file = |file| BootQuestion::MachineFile { attempt: Uuid::nil(), file };
     vec![
-        client(Stage::Firmware),
-        client(Stage::HttpFirmware),
+        firmware(),
+        client(BootProgram::HttpFirmware),
         ipxe(),
-        Asked::Loader,
-        Asked::Script,
+        BootQuestion::Loader,
+        BootQuestion::Script,
         file(MachineFile::Script),
         file(MachineFile::Kernel),
         file(MachineFile::Answer),
-        Asked::InstallKernel(owners(&["debian-12-install"], &[])),
+        BootQuestion::InstallKernel(owners(&["debian-12-install"], &[])),
     ]
 }
 
-fn owners(destructive: &[&str], harmless: &[&str]) -> Owners {
+fn owners(destructive: &[&str], harmless: &[&str]) -> ArtifactOwners {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Owners { destructive: names(destructive), harmless: names(harmless) }
+    ArtifactOwners { destructive: names(destructive), harmless: names(harmless) }
 }
 
 fn attempt(progress: BootProgress, kernel_fetched: Option<Timestamp>) -> BootAttempt {
@@ -141,7 +152,7 @@ fn a_machine_that_is_not_armed_never_gets_an_install_bootenv() {
             let decision = decide(&asked, &facts(&machine, &bootenv), NOW);
             assert_eq!(decision.verdict.bootenv(), None, "{asked:?}");
             assert!(
-                matches!(decision.answer, Answer::NoBootData | Answer::LocalScript | Answer::Deny),
+                matches!(decision.answer, BootGrant::NoBootData | BootGrant::LocalScript | BootGrant::Deny),
                 "{asked:?} got {:?}",
                 decision.answer
             );
@@ -153,7 +164,7 @@ fn a_machine_that_is_not_armed_never_gets_an_install_bootenv() {
 fn an_arming_that_has_expired_is_none() {
     let (mut machine, bootenv) = (armed(), install());
     machine.status.armed_until = Some(NOW);
-    let decision = decide(&client(Stage::Firmware), &facts(&machine, &bootenv), NOW);
+    let decision = decide(&firmware(), &facts(&machine, &bootenv), NOW);
     assert!(matches!(decision.verdict, Verdict::LocalDisk { .. }));
 }
 
@@ -162,21 +173,21 @@ fn an_armed_machine_gets_what_fits_its_stage() {
     let (mut machine, bootenv) = (armed(), install());
     machine.status.boot_attempt = Some(attempt(BootProgress::Firmware, None));
     let expected = [
-        Answer::Loader { name: "snponly.efi".into() },
-        Answer::LoaderUrl { name: "snponly.efi".into(), over: Transport::Http },
-        Answer::ScriptUrl,
-        Answer::Serve,
-        Answer::BootScript,
-        Answer::BootScript,
-        Answer::Serve,
-        Answer::Serve,
-        Answer::Serve,
+        BootGrant::Loader { name: "snponly.efi".into() },
+        BootGrant::LoaderUrl { name: "snponly.efi".into(), over: LoaderTransport::Http },
+        BootGrant::ScriptUrl,
+        BootGrant::Serve,
+        BootGrant::BootScript,
+        BootGrant::BootScript,
+        BootGrant::Serve,
+        BootGrant::Serve,
+        BootGrant::Serve,
     ];
     for (asked, expected) in every_boot_question().iter().zip(expected) {
         assert_eq!(decide(asked, &facts(&machine, &bootenv), NOW).answer, expected, "{asked:?}");
     }
-    let system = decide(&client(Stage::Other), &facts(&machine, &bootenv), NOW);
-    assert_eq!(system.answer, Answer::NoBootData);
+    let system = decide(&client(BootProgram::Other), &facts(&machine, &bootenv), NOW);
+    assert_eq!(system.answer, BootGrant::NoBootData);
 }
 
 #[test]
@@ -184,12 +195,12 @@ fn the_attempt_that_used_the_arming_keeps_its_files_and_a_new_power_on_gets_the_
     let (mut machine, bootenv) = (running(), install());
     machine.status.boot_attempt = Some(attempt(BootProgress::Kernel, Some(NOW)));
     let facts = facts(&machine, &bootenv);
-    let own = Asked::MachineFile { attempt: Uuid::nil(), file: MachineFile::Answer };
-    assert_eq!(decide(&own, &facts, NOW).answer, Answer::Serve);
-    let other = Asked::MachineFile { attempt: Uuid::max(), file: MachineFile::Answer };
-    assert_eq!(decide(&other, &facts, NOW).answer, Answer::Deny);
-    let power_on = decide(&client(Stage::Firmware), &facts, NOW);
-    assert_eq!(power_on.answer, Answer::NoBootData);
+    let own = BootQuestion::MachineFile { attempt: Uuid::nil(), file: MachineFile::Answer };
+    assert_eq!(decide(&own, &facts, NOW).answer, BootGrant::Serve);
+    let other = BootQuestion::MachineFile { attempt: Uuid::max(), file: MachineFile::Answer };
+    assert_eq!(decide(&other, &facts, NOW).answer, BootGrant::Deny);
+    let power_on = decide(&firmware(), &facts, NOW);
+    assert_eq!(power_on.answer, BootGrant::NoBootData);
     assert!(power_on.verdict.reason().contains("attempt 3"), "{}", power_on.verdict.reason());
 }
 
@@ -197,9 +208,9 @@ fn the_attempt_that_used_the_arming_keeps_its_files_and_a_new_power_on_gets_the_
 fn a_loader_whose_download_broke_off_may_ask_again_until_the_answer_file_was_read() {
     let (mut machine, bootenv) = (running(), install());
     machine.status.boot_attempt = Some(attempt(BootProgress::Kernel, Some(NOW)));
-    assert_eq!(decide(&Asked::Script, &facts(&machine, &bootenv), NOW).answer, Answer::BootScript);
+    assert_eq!(decide(&BootQuestion::Script, &facts(&machine, &bootenv), NOW).answer, BootGrant::BootScript);
     machine.status.boot_attempt = Some(attempt(BootProgress::System, Some(NOW)));
-    assert_eq!(decide(&Asked::Script, &facts(&machine, &bootenv), NOW).answer, Answer::LocalScript);
+    assert_eq!(decide(&BootQuestion::Script, &facts(&machine, &bootenv), NOW).answer, BootGrant::LocalScript);
 }
 
 #[test]
@@ -213,7 +224,7 @@ fn held_failed_and_paused_machines_boot_their_disk() {
     paused.status.run.as_mut().unwrap().paused = true;
     for machine in [held, failed, paused] {
         let decision = decide(&ipxe(), &facts(&machine, &bootenv), NOW);
-        assert_eq!(decision.answer, Answer::NoBootData, "{:?}", decision.verdict);
+        assert_eq!(decision.answer, BootGrant::NoBootData, "{:?}", decision.verdict);
     }
 }
 
@@ -222,18 +233,18 @@ fn a_pause_lets_the_installer_that_is_under_way_go_on() {
     let (mut machine, bootenv) = (running(), install());
     machine.status.boot_attempt = Some(attempt(BootProgress::Kernel, Some(NOW)));
     machine.status.run.as_mut().unwrap().paused = true;
-    let own = Asked::MachineFile { attempt: Uuid::nil(), file: MachineFile::Answer };
-    assert_eq!(decide(&own, &facts(&machine, &bootenv), NOW).answer, Answer::Serve);
+    let own = BootQuestion::MachineFile { attempt: Uuid::nil(), file: MachineFile::Answer };
+    assert_eq!(decide(&own, &facts(&machine, &bootenv), NOW).answer, BootGrant::Serve);
     machine.status.state = MachineState::Held;
     assert_eq!(
         decide(&own, &facts(&machine, &bootenv), NOW).answer,
-        Answer::Serve,
+        BootGrant::Serve,
         "paused at one of its tasks"
     );
     machine.status.run.as_mut().unwrap().paused = false;
     assert_ne!(
         decide(&own, &facts(&machine, &bootenv), NOW).answer,
-        Answer::Serve,
+        BootGrant::Serve,
         "held for another reason"
     );
 }
@@ -244,13 +255,16 @@ fn what_cannot_be_carried_out_is_a_screen_that_says_why() {
     let mut bootenv = install();
     let mut unusable = facts(&machine, &bootenv);
     unusable.unusable = Some("artifact debian-12-amd64 is missing".into());
-    let decision = decide(&Asked::Script, &unusable, NOW);
-    assert_eq!(decision.answer, Answer::ScreenScript);
+    let decision = decide(&BootQuestion::Script, &unusable, NOW);
+    assert_eq!(decision.answer, BootGrant::ScreenScript);
     assert!(decision.verdict.reason().contains("debian-12-amd64"));
     bootenv.spec.arches.clear();
-    assert_eq!(decide(&Asked::Script, &facts(&machine, &bootenv), NOW).answer, Answer::ScreenScript);
-    let gone = Facts { bootenv_name: Some("x"), machine: Some(&machine), ..Facts::default() };
-    assert_eq!(decide(&Asked::Script, &gone, NOW).answer, Answer::ScreenScript);
+    assert_eq!(
+        decide(&BootQuestion::Script, &facts(&machine, &bootenv), NOW).answer,
+        BootGrant::ScreenScript
+    );
+    let gone = DecisionFacts { bootenv_name: Some("x"), machine: Some(&machine), ..DecisionFacts::default() };
+    assert_eq!(decide(&BootQuestion::Script, &gone, NOW).answer, BootGrant::ScreenScript);
 }
 
 #[test]
@@ -258,9 +272,9 @@ fn firmware_of_another_architecture_is_told_so() {
     let (machine, bootenv) = (armed(), install());
     let mut facts = facts(&machine, &bootenv);
     facts.client_arch = Some(Arch::Arm64);
-    assert_eq!(decide(&Asked::Script, &facts, NOW).answer, Answer::ScreenScript);
+    assert_eq!(decide(&BootQuestion::Script, &facts, NOW).answer, BootGrant::ScreenScript);
     facts.client_arch = Some(Arch::I386);
-    assert_eq!(decide(&Asked::Script, &facts, NOW).answer, Answer::BootScript);
+    assert_eq!(decide(&BootQuestion::Script, &facts, NOW).answer, BootGrant::BootScript);
 }
 
 #[test]
@@ -269,34 +283,34 @@ fn a_loader_that_is_not_installed_is_not_offered_and_the_trace_names_it() {
     let mut facts = facts(&machine, &bootenv);
     let none = BTreeSet::new();
     facts.loaders = Some(&none);
-    let decision = decide(&client(Stage::Firmware), &facts, NOW);
-    assert_eq!(decision.answer, Answer::NoBootData);
+    let decision = decide(&firmware(), &facts, NOW);
+    assert_eq!(decision.answer, BootGrant::NoBootData);
     assert!(decision.trace.iter().any(|rule| rule.detail.contains("snponly.efi is not installed")));
 }
 
 #[test]
 fn an_architecture_nobody_knows_gets_an_address_only() {
     let (machine, bootenv) = (armed(), install());
-    let Asked::BootData(known) = client(Stage::Firmware) else { unreachable!() };
-    let asked = Asked::BootData(Client { arches: vec![0x7777], ..known });
+    let BootQuestion::BootData(known) = firmware() else { unreachable!() };
+    let asked = BootQuestion::BootData(NetbootClient { arches: vec![0x7777], ..known });
     let decision = decide(&asked, &facts(&machine, &bootenv), NOW);
-    assert_eq!(decision.answer, Answer::NoBootData);
+    assert_eq!(decision.answer, BootGrant::NoBootData);
     assert!(decision.trace.iter().any(|rule| rule.detail.contains("0x7777")), "{:?}", decision.trace);
 }
 
 #[test]
 fn unknown_machines_get_what_the_setting_says() {
-    let ask = |setting, asked: &Asked| {
-        let facts = Facts { unknown_machine: setting, ..Facts::default() };
+    let ask = |setting, asked: &BootQuestion| {
+        let facts = DecisionFacts { unknown_machine: setting, ..DecisionFacts::default() };
         decide(asked, &facts, NOW).answer
     };
     use UnknownMachine::*;
-    assert_eq!(ask(Ignore, &ipxe()), Answer::NoBootData);
-    assert_eq!(ask(Ignore, &Asked::Script), Answer::Deny);
-    assert_eq!(ask(Local, &client(Stage::Firmware)), Answer::NoBootData);
-    assert_eq!(ask(Local, &ipxe()), Answer::ScriptUrl);
-    assert_eq!(ask(Local, &Asked::Script), Answer::LocalScript);
-    assert_eq!(ask(Discover, &client(Stage::Firmware)), Answer::NoBootData);
+    assert_eq!(ask(Ignore, &ipxe()), BootGrant::NoBootData);
+    assert_eq!(ask(Ignore, &BootQuestion::Script), BootGrant::Deny);
+    assert_eq!(ask(Local, &firmware()), BootGrant::NoBootData);
+    assert_eq!(ask(Local, &ipxe()), BootGrant::ScriptUrl);
+    assert_eq!(ask(Local, &BootQuestion::Script), BootGrant::LocalScript);
+    assert_eq!(ask(Discover, &firmware()), BootGrant::NoBootData);
 }
 
 #[test]
@@ -304,13 +318,13 @@ fn a_subnet_for_addresses_only_gives_no_boot_data_even_to_an_armed_machine() {
     let (machine, bootenv) = (armed(), install());
     let mut facts = facts(&machine, &bootenv);
     facts.subnet_mode = Some(SubnetMode::AddressOnly);
-    assert_eq!(decide(&client(Stage::Firmware), &facts, NOW).answer, Answer::NoBootData);
+    assert_eq!(decide(&firmware(), &facts, NOW).answer, BootGrant::NoBootData);
 }
 
 #[test]
 fn the_trace_ends_with_what_settled_it() {
     let (machine, bootenv) = (armed(), install());
-    let decision = decide(&Asked::Script, &facts(&machine, &bootenv), NOW);
+    let decision = decide(&BootQuestion::Script, &facts(&machine, &bootenv), NOW);
     let rules: Vec<_> = decision.trace.iter().map(|rule| (rule.rule, rule.matched)).collect();
     assert_eq!(
         rules,
@@ -329,36 +343,32 @@ fn the_trace_ends_with_what_settled_it() {
 #[test]
 fn vector_56_a_loader_that_leads_nowhere_is_not_given_for_ever_and_explain_says_so() {
     let (machine, bootenv) = (armed(), install());
-    let ask = |xid| Ask { xid, loader: "ipxe.efi".into(), at: NOW, served: true };
-    let incomplete = client(Stage::Ipxe(Features::default()));
+    let ask = |xid| LoaderRequest { xid, loader: "ipxe.efi".into(), at: NOW, served: true };
+    let incomplete = client(BootProgram::Ipxe(IpxeFeatures::default()));
     for (asks, stops) in [(0, false), (2, false), (3, true)] {
-        let asks: Vec<Ask> = (0..asks).map(ask).collect();
-        let decision = decide(&incomplete, &Facts { asks: &asks, ..facts(&machine, &bootenv) }, NOW);
-        assert_eq!(decision.answer == Answer::NoBootData, stops, "{decision:#?}");
+        let asks: Vec<LoaderRequest> = (0..asks).map(ask).collect();
+        let decision = decide(&incomplete, &DecisionFacts { asks: &asks, ..facts(&machine, &bootenv) }, NOW);
+        assert_eq!(decision.answer == BootGrant::NoBootData, stops, "{decision:#?}");
         let rule = decision.trace.iter().find(|rule| rule.rule == "chainload");
         assert_eq!(rule.is_some_and(|rule| rule.detail.contains("ipxe.efi")), stops);
         // Others, and the script, are none of it.
-        let facts = Facts { asks: &asks, ..facts(&machine, &bootenv) };
-        assert_eq!(decide(&ipxe(), &facts, NOW).answer, Answer::ScriptUrl);
-        let firmware = decide(&client(Stage::Firmware), &facts, NOW).answer;
-        assert_eq!(firmware, Answer::Loader { name: "snponly.efi".into() });
+        let facts = DecisionFacts { asks: &asks, ..facts(&machine, &bootenv) };
+        assert_eq!(decide(&ipxe(), &facts, NOW).answer, BootGrant::ScriptUrl);
+        let firmware = decide(&firmware(), &facts, NOW).answer;
+        assert_eq!(firmware, BootGrant::Loader { name: "snponly.efi".into() });
     }
 }
 
 #[test]
 fn in_a_proxy_subnet_an_unknown_machine_hears_nothing_of_us() {
-    let proxy = Facts { subnet_mode: Some(SubnetMode::Proxy), ..Facts::default() };
-    for asked in [client(Stage::Firmware), client(Stage::HttpFirmware), ipxe()] {
-        assert_eq!(decide(&asked, &proxy, NOW).answer, Answer::NoBootData);
+    let proxy = DecisionFacts { subnet_mode: Some(SubnetMode::Proxy), ..DecisionFacts::default() };
+    for asked in [firmware(), client(BootProgram::HttpFirmware), ipxe()] {
+        assert_eq!(decide(&asked, &proxy, NOW).answer, BootGrant::NoBootData);
     }
-    assert_eq!(decide(&ipxe(), &Facts::default(), NOW).answer, Answer::ScriptUrl);
+    assert_eq!(decide(&ipxe(), &DecisionFacts::default(), NOW).answer, BootGrant::ScriptUrl);
 }
 
 /// Facts of a machine whose bootenv names the chain `debian`, on a server with these loaders.
-fn secure<'a>(facts: Facts<'a>, loaders: &'a BTreeSet<String>, wanted: SecureBoot) -> Facts<'a> {
-    Facts { loaders: Some(loaders), secure_boot: wanted, ..facts }
-}
-
 fn loaders(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -366,62 +376,9 @@ fn loaders(names: &[&str]) -> BTreeSet<String> {
 const USUAL: [&str; 2] = ["snponly.efi", "undionly.kpxe"];
 const DEBIAN: [&str; 3] = ["debian/shimx64.efi", "debian/grubx64.efi", "debian/efi.img"];
 
-fn signed_install() -> Stored<Bootenv> {
-    let mut bootenv = install();
-    bootenv.spec.arches.values_mut().for_each(|files| files.secure_boot = Some("debian".into()));
-    bootenv
-}
-
-fn bios() -> Asked {
-    let Asked::BootData(known) = client(Stage::Firmware) else { unreachable!() };
-    Asked::BootData(Client { arches: vec![0], ..known })
-}
-
-#[test]
-fn secure_boot_begins_with_the_signed_loaders_of_the_bootenv() {
-    let (machine, bootenv) = (armed(), signed_install());
-    let there = loaders(&[&USUAL[..], &DEBIAN].concat());
-    for wanted in [SecureBoot::Preferred, SecureBoot::Required] {
-        let facts = secure(facts(&machine, &bootenv), &there, wanted);
-        let answer = |asked: &Asked| decide(asked, &facts, NOW).answer;
-        assert_eq!(answer(&client(Stage::Firmware)), Answer::Loader { name: "debian/shimx64.efi".into() });
-        let over_http = Answer::LoaderUrl { name: "debian/efi.img".into(), over: Transport::Http };
-        assert_eq!(answer(&client(Stage::HttpFirmware)), over_http);
-        assert_eq!(answer(&bios()), Answer::Loader { name: "undionly.kpxe".into() }, "a BIOS checks nothing");
-        assert_eq!(answer(&ipxe()), Answer::ScriptUrl);
-        assert_eq!(answer(&Asked::Script), Answer::BootScript);
-    }
-    let off = secure(facts(&machine, &bootenv), &there, SecureBoot::Off);
-    let answer = decide(&client(Stage::Firmware), &off, NOW).answer;
-    assert_eq!(answer, Answer::Loader { name: "snponly.efi".into() });
-}
-
-#[test]
-fn another_distributions_loaders_show_a_screen_and_boot_nothing() {
-    let (machine, mut bootenv) = (armed(), signed_install());
-    bootenv.spec.arches.values_mut().for_each(|files| files.secure_boot = Some("rocky".into()));
-    let there = loaders(&[&USUAL[..], &DEBIAN].concat());
-    let required = secure(facts(&machine, &bootenv), &there, SecureBoot::Required);
-    let decision = decide(&client(Stage::Firmware), &required, NOW);
-    assert_eq!(decision.answer, Answer::Loader { name: "debian/shimx64.efi".into() });
-    let screen = decide(&Asked::Script, &required, NOW);
-    assert_eq!(screen.answer, Answer::ScreenScript);
-    assert!(screen.verdict.reason().contains("loaders/rocky/"), "{:?}", screen.verdict);
-    let preferred = secure(facts(&machine, &bootenv), &there, SecureBoot::Preferred);
-    let decision = decide(&client(Stage::Firmware), &preferred, NOW);
-    assert_eq!(decision.answer, Answer::Loader { name: "snponly.efi".into() });
-    assert!(decision.trace.iter().any(|rule| rule.detail.contains("refuses the usual loader")));
-}
-
-#[test]
-fn without_any_signed_loader_a_machine_that_requires_them_gets_none() {
-    let (machine, bootenv) = (armed(), signed_install());
-    let there = loaders(&USUAL);
-    let required = secure(facts(&machine, &bootenv), &there, SecureBoot::Required);
-    let decision = decide(&client(Stage::Firmware), &required, NOW);
-    assert_eq!(decision.answer, Answer::NoBootData);
-    let rule = decision.trace.iter().find(|rule| rule.rule == "loader" && rule.matched).unwrap();
-    assert!(rule.detail.contains("shimx64.efi and grubx64.efi"), "{}", rule.detail);
+fn bios() -> BootQuestion {
+    let BootQuestion::BootData(known) = firmware() else { unreachable!() };
+    BootQuestion::BootData(NetbootClient { arches: vec![0], ..known })
 }
 
 #[test]
@@ -431,53 +388,60 @@ fn a_loader_that_the_bootenv_names_and_that_is_not_there_is_a_screen_of_the_usua
         bootenv.spec.arches.values_mut().for_each(|files| files.loader = Some(name.into()));
     };
     let there = loaders(&[&USUAL[..], &["pxelinux.0", "grubx64.efi"]].concat());
-    let answer = |bootenv: &Stored<Bootenv>, asked: &Asked| {
-        decide(asked, &Facts { loaders: Some(&there), ..facts(&machine, bootenv) }, NOW).answer
+    let answer = |bootenv: &Stored<Bootenv>, asked: &BootQuestion| {
+        decide(asked, &DecisionFacts { loaders: Some(&there), ..facts(&machine, bootenv) }, NOW).answer
     };
     chosen(&mut bootenv, "syslinux.efi");
-    assert_eq!(answer(&bootenv, &Asked::Script), Answer::ScreenScript);
-    let usual = Answer::Loader { name: "snponly.efi".into() };
-    assert_eq!(answer(&bootenv, &client(Stage::Firmware)), usual);
+    assert_eq!(answer(&bootenv, &BootQuestion::Script), BootGrant::ScreenScript);
+    let usual = BootGrant::Loader { name: "snponly.efi".into() };
+    assert_eq!(answer(&bootenv, &firmware()), usual);
     chosen(&mut bootenv, "grubx64.efi");
-    assert_eq!(answer(&bootenv, &client(Stage::Firmware)), Answer::Loader { name: "grubx64.efi".into() });
-    assert_eq!(answer(&bootenv, &bios()), Answer::Loader { name: "undionly.kpxe".into() });
+    assert_eq!(answer(&bootenv, &firmware()), BootGrant::Loader { name: "grubx64.efi".into() });
+    assert_eq!(answer(&bootenv, &bios()), BootGrant::Loader { name: "undionly.kpxe".into() });
     let with_disk = loaders(&[&USUAL[..], &DEBIAN, &["grubx64.efi"]].concat());
-    let facts = Facts { loaders: Some(&with_disk), ..facts(&machine, &bootenv) };
-    let over_http = decide(&client(Stage::HttpFirmware), &facts, NOW).answer;
-    assert_eq!(over_http, Answer::LoaderUrl { name: "debian/efi.img".into(), over: Transport::Http });
+    let facts = DecisionFacts { loaders: Some(&with_disk), ..facts(&machine, &bootenv) };
+    let over_http = decide(&client(BootProgram::HttpFirmware), &facts, NOW).answer;
+    assert_eq!(
+        over_http,
+        BootGrant::LoaderUrl { name: "debian/efi.img".into(), over: LoaderTransport::Http }
+    );
     chosen(&mut bootenv, "pxelinux.0");
-    assert_eq!(answer(&bootenv, &bios()), Answer::Loader { name: "pxelinux.0".into() });
-    assert_eq!(answer(&bootenv, &client(Stage::Firmware)), usual, "UEFI does not start it");
+    assert_eq!(answer(&bootenv, &bios()), BootGrant::Loader { name: "pxelinux.0".into() });
+    assert_eq!(answer(&bootenv, &firmware()), usual, "UEFI does not start it");
 }
 
 #[test]
 fn a_class_that_wants_https_gets_it_or_nothing_and_is_named() {
     let (machine, bootenv) = (armed(), install());
     let loaders = BTreeSet::from(["snponly.efi".to_owned()]);
-    let on = Facts { serves_https: true, loaders: Some(&loaders), ..facts(&machine, &bootenv) };
-    let off = Facts { serves_https: false, ..on.clone() };
+    let on = DecisionFacts { serves_https: true, loaders: Some(&loaders), ..facts(&machine, &bootenv) };
+    let off = DecisionFacts { serves_https: false, ..on.clone() };
     let asked = |stage, file: Option<&str>| {
-        let Asked::BootData(mut client) = client(stage) else { panic!("a client") };
+        let BootQuestion::BootData(mut client) = client(stage) else { panic!("a client") };
         client.quirks.https = Some("tls-only".to_owned());
         if let Some(file) = file {
             client.quirks.first_file = FirstFile::File(file.to_owned());
         }
-        Asked::BootData(client)
+        BootQuestion::BootData(client)
     };
-    let answer = |asked: &Asked, facts: &Facts<'_>| decide(asked, facts, NOW).answer;
-    let (loader, file) = (asked(Stage::HttpFirmware, None), asked(Stage::HttpFirmware, Some("own/x.efi")));
-    let url = Answer::LoaderUrl { name: "snponly.efi".into(), over: Transport::Https };
+    let answer = |asked: &BootQuestion, facts: &DecisionFacts<'_>| decide(asked, facts, NOW).answer;
+    let (loader, file) =
+        (asked(BootProgram::HttpFirmware, None), asked(BootProgram::HttpFirmware, Some("own/x.efi")));
+    let url = BootGrant::LoaderUrl { name: "snponly.efi".into(), over: LoaderTransport::Https };
     assert_eq!(answer(&loader, &on), url);
-    let over = Transport::Https;
-    assert_eq!(answer(&file, &on), Answer::BootFile { file: "own/x.efi".into(), over });
+    let over = LoaderTransport::Https;
+    assert_eq!(answer(&file, &on), BootGrant::BootFile { file: "own/x.efi".into(), over });
     for asked in [&loader, &file] {
         let decision = decide(asked, &off, NOW);
-        assert_eq!(decision.answer, Answer::NoBootData, "never plain HTTP in its place");
+        assert_eq!(decision.answer, BootGrant::NoBootData, "never plain HTTP in its place");
         let told = &decision.trace.last().unwrap().detail;
         assert!(told.contains("class tls-only") && told.contains("--boot-https"), "{told}");
     }
     // A URL of somebody else's needs no listener of ours, nor does what does not boot over HTTP.
-    let other = asked(Stage::HttpFirmware, Some("https://h/x.efi"));
-    assert!(matches!(answer(&other, &off), Answer::BootFile { .. }));
-    assert_eq!(answer(&asked(Stage::Firmware, None), &off), Answer::Loader { name: "snponly.efi".into() });
+    let other = asked(BootProgram::HttpFirmware, Some("https://h/x.efi"));
+    assert!(matches!(answer(&other, &off), BootGrant::BootFile { .. }));
+    assert_eq!(
+        answer(&asked(BootProgram::Firmware, None), &off),
+        BootGrant::Loader { name: "snponly.efi".into() }
+    );
 }

@@ -13,12 +13,12 @@ use crate::model::{
     Template, Token, Workflow,
 };
 use crate::objects::patch::Patch;
-use crate::objects::write::{Expected, Target};
-use crate::runs::actions::Action;
+use crate::objects::write::{ExpectedRevision, WriteTarget};
+use crate::runs::actions::RunAction;
 
 /// Something that a writer does.
 #[derive(Clone, Debug)]
-pub enum Op {
+pub enum WriterOp {
     Create(Kind, Value),
     Patch(Kind, &'static str, Value),
     Delete(Kind, &'static str),
@@ -28,7 +28,7 @@ pub enum Op {
     Fill(Kind, usize),
 }
 
-impl Op {
+impl WriterOp {
     /// Reads `create subnet {…}`, `patch subnet lan {…}`, `delete subnet lan`, `start name:web1 flow`,
     /// `fill client_class 499`.
     fn parse(line: &'static str) -> Self {
@@ -37,11 +37,11 @@ impl Op {
         let kind = || serde_json::from_value(json!(first)).expect(line);
         let body = |text: &str| serde_json::from_str(text).expect(line);
         match (verb, rest.split_once(' ')) {
-            ("create", _) => Op::Create(kind(), body(rest)),
-            ("patch", Some((reference, fields))) => Op::Patch(kind(), reference, body(fields)),
-            ("delete", None) => Op::Delete(kind(), rest),
-            ("start", None) => Op::Start(first, rest),
-            ("fill", None) => Op::Fill(kind(), rest.parse().expect(line)),
+            ("create", _) => WriterOp::Create(kind(), body(rest)),
+            ("patch", Some((reference, fields))) => WriterOp::Patch(kind(), reference, body(fields)),
+            ("delete", None) => WriterOp::Delete(kind(), rest),
+            ("start", None) => WriterOp::Start(first, rest),
+            ("fill", None) => WriterOp::Fill(kind(), rest.parse().expect(line)),
             _ => panic!("{line}"),
         }
     }
@@ -57,86 +57,86 @@ macro_rules! for_kind {
 }
 
 /// What came of it: nothing but the refusal is kept.
-async fn carry_out(app: &Houses, caller: &Caller, op: &Op) -> Result<(), String> {
-    let target = |reference| Target { reference, expected: Expected::Any };
+async fn carry_out(app: &Houses, caller: &Caller, op: &WriterOp) -> Result<(), String> {
+    let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
     let done: Result<(), Error> = match op {
-        Op::Create(Kind::Token, body) => app.access.create_token(caller, body.clone()).await.map(drop),
-        Op::Create(kind, body) => {
+        WriterOp::Create(Kind::Token, body) => app.access.create_token(caller, body.clone()).await.map(drop),
+        WriterOp::Create(kind, body) => {
             for_kind!(*kind, Noun => app.objects.create::<Noun>(caller, body.clone()).await.map(drop),
             [Bootenv, ClientClass, Machine, Param, Profile, Reservation, Setting, Stage, Subnet, Task,
              Template, Workflow])
         }
-        Op::Patch(kind, reference, fields) => {
+        WriterOp::Patch(kind, reference, fields) => {
             let (target, patch) = (target(reference), Patch::Merge(fields.clone()));
             for_kind!(*kind, Noun => app.objects.patch::<Noun>(caller, &target, &patch).await.map(drop),
                 [Machine, Param, Profile, Stage, Subnet, Task, Token, Workflow])
         }
-        Op::Delete(kind, reference) => {
+        WriterOp::Delete(kind, reference) => {
             for_kind!(*kind, Noun => app.objects.delete::<Noun>(caller, &target(reference)).await,
                 [Bootenv, Machine, Param, Profile, Stage, Subnet, Task, Template, Token, Workflow])
         }
-        Op::Start(machine, workflow) => {
+        WriterOp::Start(machine, workflow) => {
             let workflow = Some((*workflow).to_owned());
-            let action = Action::Start { workflow, reason: String::new(), stop_before: None };
+            let action = RunAction::Start { workflow, reason: String::new(), stop_before: None };
             let machine = app.kernel.find::<Machine>(caller, machine).map(|machine| machine.key.clone());
             match machine {
                 Ok(machine) => app.runs.act(caller, &machine, &action).await.map(drop),
                 Err(error) => Err(error),
             }
         }
-        Op::Fill(..) => Ok(()),
+        WriterOp::Fill(..) => Ok(()),
     };
     done.map_err(|error| error.to_string())
 }
 
 /// A rule, what there is before, and what two writers do at the same moment.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub struct RaceCase {
     rule: &'static str,
-    before: Vec<Op>,
-    writers: [Op; 2],
+    before: Vec<WriterOp>,
+    writers: [WriterOp; 2],
 }
 
-impl Case {
+impl RaceCase {
     /// The cases of the list.
-    pub fn all() -> Vec<Case> {
+    pub fn all() -> Vec<RaceCase> {
         let paragraphs = include_str!("cases.txt").split("\n\n").skip(1);
-        paragraphs.map(Case::parse).collect()
+        paragraphs.map(RaceCase::parse).collect()
     }
 
-    fn parse(text: &'static str) -> Case {
+    fn parse(text: &'static str) -> RaceCase {
         let (mut rule, mut before, mut one, mut other) = ("", Vec::new(), None, None);
         for line in text.lines() {
             match line.split_once(' ') {
                 Some(("#", what)) => rule = what,
-                Some(("before", op)) => before.push(Op::parse(op.trim())),
-                Some(("one", op)) => one = Some(Op::parse(op.trim())),
-                Some(("other", op)) => other = Some(Op::parse(op.trim())),
+                Some(("before", op)) => before.push(WriterOp::parse(op.trim())),
+                Some(("one", op)) => one = Some(WriterOp::parse(op.trim())),
+                Some(("other", op)) => other = Some(WriterOp::parse(op.trim())),
                 _ => panic!("{line}"),
             }
         }
-        Case { rule, before, writers: [one.expect(text), other.expect(text)] }
+        RaceCase { rule, before, writers: [one.expect(text), other.expect(text)] }
     }
 }
 
 /// What each of the two was told, and the objects there are in the end.
 #[derive(Clone, Debug, PartialEq)]
-struct Ended {
+struct RaceResult {
     told: [Result<(), String>; 2],
     objects: BTreeMap<String, Value>,
 }
 
 /// A server that a case is played on time and again.
-pub struct Race<'a> {
-    case: &'a Case,
+pub struct RuleRace<'a> {
+    case: &'a RaceCase,
     app: Arc<Houses>,
     /// What comes of it when the first writer is first, and when the second is.
-    orders: [Ended; 2],
+    orders: [RaceResult; 2],
 }
 
-impl<'a> Race<'a> {
+impl<'a> RuleRace<'a> {
     /// Plays both orders. They must differ in who is told what, or the rule looks at nothing.
-    pub async fn new(case: &'a Case) -> Self {
+    pub async fn new(case: &'a RaceCase) -> Self {
         let app = testing::app();
         let mut orders = Vec::new();
         for order in [[0, 1], [1, 0]] {
@@ -145,11 +145,11 @@ impl<'a> Race<'a> {
             for writer in order {
                 told[writer] = carry_out(&app, &caller(writer), &case.writers[writer]).await;
             }
-            orders.push(Ended { told, objects: objects(&app) });
+            orders.push(RaceResult { told, objects: objects(&app) });
         }
-        let orders: [Ended; 2] = orders.try_into().unwrap();
+        let orders: [RaceResult; 2] = orders.try_into().unwrap();
         assert_ne!(orders[0].told, orders[1].told, "{}: {case:?}", case.rule);
-        Race { case, app, orders }
+        RuleRace { case, app, orders }
     }
 
     /// Lets both go at the same moment.
@@ -168,10 +168,11 @@ impl<'a> Race<'a> {
             })
         });
         let [one, other] = writers;
-        let ended = Ended { told: [one.await.unwrap(), other.await.unwrap()], objects: objects(&self.app) };
+        let ended =
+            RaceResult { told: [one.await.unwrap(), other.await.unwrap()], objects: objects(&self.app) };
         let first = self.first_after(after).await;
         // Who was refused did nothing, and may have been either; of two who were not, the events tell.
-        let may_be: Vec<&Ended> = match ended.told {
+        let may_be: Vec<&RaceResult> = match ended.told {
             [Ok(()), Ok(())] => self.orders.iter().skip(first).take(1).collect(),
             _ => self.orders.iter().collect(),
         };
@@ -194,7 +195,7 @@ fn caller(writer: usize) -> Caller {
 }
 
 /// Nothing is there but what the case needs.
-async fn prepare(app: &Houses, case: &Case) {
+async fn prepare(app: &Houses, case: &RaceCase) {
     let all: Vec<Object> = Kind::ALL
         .iter()
         .flat_map(|kind| app.kernel.read(|world| world.objects(*kind).collect::<Vec<_>>()))
@@ -202,7 +203,7 @@ async fn prepare(app: &Houses, case: &Case) {
     let clear = all.iter().fold(Changeset::default(), Changeset::delete);
     app.kernel.commit(clear).await.unwrap();
     for op in &case.before {
-        if let Op::Fill(kind, count) = op {
+        if let WriterOp::Fill(kind, count) = op {
             fill(app, *kind, *count).await;
         }
         carry_out(app, &testing::caller(), op).await.unwrap();
@@ -216,11 +217,13 @@ async fn fill(app: &Houses, kind: Kind, count: usize) {
         json!({"spec": spec, "status": {}, "source": "site", "created_at": time, "updated_at": time})
             .to_string()
     };
-    let object = |number: usize| {
-        let (key, document) = (format!("fill-{number}"), document(number));
-        Object::decode(kind, crate::model::Row { key: &key, version: 1, document: &document }).unwrap()
-    };
-    let changeset = (0..count).map(object).fold(Changeset::default(), Changeset::create);
+    let changeset = (0..count)
+        .map(|number: usize| {
+            let (key, document) = (format!("fill-{number}"), document(number));
+            Object::decode(kind, crate::model::ObjectRow { key: &key, version: 1, document: &document })
+                .unwrap()
+        })
+        .fold(Changeset::default(), Changeset::create);
     app.kernel.commit(changeset).await.unwrap();
 }
 

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::step::{Answer, answer};
+use super::step::{AgentAnswer, answer};
 use super::{Beginning, Flow, OperatorNote, Position, expand};
 use crate::model::{
     BootProgress, Bootenv, ContentView, Environment, EventBody, Job, JobState, Machine, MachineStatus, Noun,
@@ -161,21 +161,21 @@ impl Story {
         let content = ContentView::from(&self.world);
         let steps = self.run.as_ref().map_or(&[][..], |run| &run.steps);
         match answer(Position { status: &self.status, steps, content }, self.now) {
-            Answer::Run { task } => {
+            AgentAnswer::Run { task } => {
                 let (id, job) = (self.id(), self.new_job(&task));
                 self.flow(|flow| flow.job_created(id, &job));
                 self.job = Some((id, job));
                 format!("run {task}")
             }
-            Answer::Reboot { reason } => {
+            AgentAnswer::Reboot { reason } => {
                 self.flow(|flow| flow.told_to_reboot(&reason));
                 "reboot".to_owned()
             }
-            Answer::Hold { reason } => {
+            AgentAnswer::Hold { reason } => {
                 self.flow(|flow| flow.held_for(reason));
                 "hold".to_owned()
             }
-            Answer::Wait { .. } => "wait".to_owned(),
+            AgentAnswer::Wait { .. } => "wait".to_owned(),
         }
     }
 

@@ -13,42 +13,42 @@ use std::time::Instant;
 use socket2::Socket;
 use tracing::{info, warn};
 
-use crate::datagrams::{self, DATAGRAMS_MAX, Route, Sent};
+use crate::datagrams::{self, DATAGRAMS_MAX, DatagramRoute, SendOutcome};
 use crate::dhcp::decide::frame::{FrameEnds, encode_frame};
-use crate::dhcp::decide::{Datagram, Destination};
-use crate::dhcp::server::interfaces::{self, Port};
-use crate::dhcp::server::socket::{self, Listener};
+use crate::dhcp::decide::{ReplyDatagram, ReplyDestination};
+use crate::dhcp::server::interfaces::{self, LinkPort};
+use crate::dhcp::server::socket::{self, DhcpListener};
 use crate::model::Mac;
-use crate::seldom::{Seldom, warn_seldom};
+use crate::rate_limit::{RateLimiter, warn_limited};
 
 /// The interfaces that are served, and the socket for frames.
-pub(super) struct Outlet {
+pub(super) struct ReplySender {
     frames: Option<Socket>,
     names: Vec<String>,
-    ports: BTreeMap<u32, Port>,
-    /// Interfaces without frames that were told of.
+    ports: BTreeMap<u32, LinkPort>,
+    /// Interfaces without frames that were logged already.
     told_of_fallback: BTreeSet<u32>,
-    waiting: Vec<Letter>,
+    waiting: Vec<QueuedReply>,
     /// Their bytes, one after the other.
     bytes: Vec<u8>,
-    lost: Lost,
+    lost: LostReplies,
 }
 
 /// A datagram that waits to be sent, from a port in the protocol's terms.
-struct Letter {
+struct QueuedReply {
     port: u16,
-    route: Route,
+    route: DatagramRoute,
     bytes: usize,
 }
 
-impl Letter {
+impl QueuedReply {
     /// Whether the other can leave by the same call.
-    fn goes_with(&self, other: &Letter) -> bool {
+    fn goes_with(&self, other: &QueuedReply) -> bool {
         (self.port, self.route) == (other.port, other.route)
     }
 }
 
-impl Outlet {
+impl ReplySender {
     pub fn new(names: Vec<String>) -> io::Result<Self> {
         let frames = socket::frames()
             .inspect_err(
@@ -58,19 +58,19 @@ impl Outlet {
         let ports = interfaces::read(&names)?;
         let missing = names.iter().filter(|name| ports.values().all(|port| port.facts.name != **name));
         missing.for_each(|name| warn!(interface = name, "there is no such interface yet"));
-        Ok(Outlet {
+        Ok(ReplySender {
             told_of_fallback: BTreeSet::new(),
             frames,
             names,
             ports,
             waiting: Vec::new(),
             bytes: Vec::new(),
-            lost: Lost::default(),
+            lost: LostReplies::default(),
         })
     }
 
     /// The interface with this index, if it is served.
-    pub fn port(&self, index: u32) -> Option<&Port> {
+    pub fn port(&self, index: u32) -> Option<&LinkPort> {
         self.ports.get(&index)
     }
 
@@ -84,20 +84,20 @@ impl Outlet {
                 self.ports = ports;
                 self.told_of_fallback.retain(|interface| self.ports.contains_key(interface));
             }
-            Err(error) => warn_seldom!(%error, "the network interfaces cannot be read"),
+            Err(error) => warn_limited!(%error, "the network interfaces cannot be read"),
         }
     }
 
-    /// Sends a reply from the port its question came to, now or with [`Outlet::flush`].
-    pub fn send(&mut self, listener: &Listener, reply: &Datagram) -> io::Result<Leaves> {
+    /// Sends a reply from the port its question came to, now or with [`ReplySender::flush`].
+    pub fn send(&mut self, listener: &DhcpListener, reply: &ReplyDatagram) -> io::Result<SendTime> {
         let port = self.ports.get(&reply.interface);
         let port = port.ok_or_else(|| io::Error::other("its interface is gone"))?;
         if let Some((mac, to)) = framed(&reply.destination) {
             let from = SocketAddrV4::new(reply.source, listener.local_port());
             let ends = port.mac().map(|from_mac| FrameEnds { from_mac, to_mac: mac, from, to });
             match self.send_frame(port, ends, &reply.bytes) {
-                Ok(()) => return Ok(Leaves::Now),
-                // Without a socket for frames that was told at the start.
+                Ok(()) => return Ok(SendTime::Now),
+                // A missing socket for frames was logged at the start.
                 Err(error) if self.frames.is_some() && self.told_of_fallback.insert(reply.interface) => {
                     warn!(%error, interface = port.facts.name, "no frame can be sent: broadcasting instead");
                 }
@@ -105,18 +105,20 @@ impl Outlet {
             }
         }
         let to = match reply.destination {
-            Destination::Unicast(to) => to,
-            Destination::Broadcast | Destination::Frame { .. } => Destination::Broadcast.socket_address(),
+            ReplyDestination::Unicast(to) => to,
+            ReplyDestination::Broadcast | ReplyDestination::Frame { .. } => {
+                ReplyDestination::Broadcast.socket_address()
+            }
         };
-        let Some(port) = self.ports.get(&reply.interface) else { return Ok(Leaves::Now) };
+        let Some(port) = self.ports.get(&reply.interface) else { return Ok(SendTime::Now) };
         // What is behind a router is left to routing; a forced interface would look for it on the link.
         let direct = to.ip().is_broadcast() || port.facts.is_on_link(*to.ip());
         let interface = if direct { reply.interface } else { 0 };
-        let route = Route { peer: to, source: Some(reply.source), interface };
+        let route = DatagramRoute { peer: to, source: Some(reply.source), interface };
         let (port, bytes) = (listener.port, reply.bytes.len());
-        self.waiting.push(Letter { port, route, bytes });
+        self.waiting.push(QueuedReply { port, route, bytes });
         self.bytes.extend_from_slice(&reply.bytes);
-        Ok(Leaves::AtTheEnd)
+        Ok(SendTime::AtTheEnd)
     }
 
     /// Whether as many wait as leave by one call.
@@ -125,21 +127,21 @@ impl Outlet {
     }
 
     /// Sends what waits; returns how many datagrams left, and how many did not.
-    pub fn flush(&mut self, listeners: &[Listener]) -> (u64, u64) {
+    pub fn flush(&mut self, listeners: &[DhcpListener]) -> (u64, u64) {
         let (mut sent, mut lost) = (0, 0);
         let mut rest = self.bytes.as_slice();
-        for letters in self.waiting.chunk_by(Letter::goes_with) {
+        for letters in self.waiting.chunk_by(QueuedReply::goes_with) {
             let Some(first) = letters.first() else { continue };
             let mut replies = Vec::with_capacity(letters.len());
-            for letter in letters {
-                let (reply, behind) = rest.split_at_checked(letter.bytes).unwrap_or_default();
+            for queued in letters {
+                let (reply, behind) = rest.split_at_checked(queued.bytes).unwrap_or_default();
                 replies.push(reply);
                 rest = behind;
             }
             let listener = listeners.iter().find(|listener| listener.port == first.port);
             let outcome = match listener {
                 Some(listener) => datagrams::send_each(listener.socket(), first.route, &replies),
-                None => Sent { left: 0, error: Some(io::ErrorKind::NotConnected.into()) },
+                None => SendOutcome { left: 0, error: Some(io::ErrorKind::NotConnected.into()) },
             };
             let left_out = replies.len().saturating_sub(outcome.left) as u64;
             if let Some(error) = outcome.error {
@@ -154,24 +156,27 @@ impl Outlet {
     }
 
     /// A reply was lost before it waited.
-    pub fn lost(&mut self, error: &io::Error, reply: &Datagram) {
+    pub fn lost(&mut self, error: &io::Error, reply: &ReplyDatagram) {
         self.lost.tell(1, error, &reply.destination);
     }
 
-    fn send_frame(&self, port: &Port, ends: Option<FrameEnds>, payload: &[u8]) -> io::Result<()> {
-        let unable = || io::Error::other("the interface has no Ethernet address, or there is no raw socket");
-        let (link, ends) = port.link.as_ref().zip(ends).ok_or_else(unable)?;
-        let frames = self.frames.as_ref().ok_or_else(unable)?;
-        let frame = encode_frame(&ends, payload).ok_or_else(unable)?;
+    fn send_frame(&self, port: &LinkPort, ends: Option<FrameEnds>, payload: &[u8]) -> io::Result<()> {
+        let (link, ends) = port.link.as_ref().zip(ends).ok_or_else(no_frame_error)?;
+        let frames = self.frames.as_ref().ok_or_else(no_frame_error)?;
+        let frame = encode_frame(&ends, payload).ok_or_else(no_frame_error)?;
         socket::send_frame(frames, link, &frame)
     }
 }
 
+fn no_frame_error() -> io::Error {
+    io::Error::other("the interface has no Ethernet address, or there is no raw socket")
+}
+
 /// Replies that did not leave: under load a dead interface has thousands of them each second.
 #[derive(Debug, Default)]
-struct Lost(Seldom);
+struct LostReplies(RateLimiter);
 
-impl Lost {
+impl LostReplies {
     fn tell(&mut self, replies: u64, error: &io::Error, destination: &impl Display) {
         if let Some(replies) = self.0.count(replies, Instant::now()) {
             warn!(%error, %destination, replies, "DHCP replies could not be sent");
@@ -181,17 +186,17 @@ impl Lost {
 
 /// When a reply leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leaves {
+pub(super) enum SendTime {
     Now,
     AtTheEnd,
 }
 
 /// What goes out as a frame: on virtual links the kernel leaves the checksum of its own broadcasts undone,
 /// and clients that read frames drop them.
-fn framed(destination: &Destination) -> Option<(Mac, SocketAddrV4)> {
+fn framed(destination: &ReplyDestination) -> Option<(Mac, SocketAddrV4)> {
     match destination {
-        Destination::Unicast(_) => None,
-        Destination::Frame { mac, to } => Some((*mac, *to)),
-        Destination::Broadcast => Some((Mac([0xff; 6]), destination.socket_address())),
+        ReplyDestination::Unicast(_) => None,
+        ReplyDestination::Frame { mac, to } => Some((*mac, *to)),
+        ReplyDestination::Broadcast => Some((Mac([0xff; 6]), destination.socket_address())),
     }
 }

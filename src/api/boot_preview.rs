@@ -16,24 +16,24 @@ use super::ApiState;
 use super::body;
 use super::error::ApiError;
 use super::operation::{Operation, number, text};
-use super::query::Query;
+use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
-use crate::insight::explain::{Asks, Explained, Question, Who};
-use crate::insight::preview::{FileRow, ParamRow, ParamScope, Preview, Previewed};
-use crate::kernel::scope::Need;
+use crate::insight::explain::{ExplainQuestion, ExplainRequest, ExplainResult, ExplainSubject};
+use crate::insight::preview::{FileRow, ParamRow, ParamScope, PreviewRequest, PreviewResult};
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::Mac;
 
 /// The files of a machine.
 #[derive(Serialize, JsonSchema)]
-struct Files {
+struct FileList {
     items: Vec<FileRow>,
 }
 
 /// The params of a machine.
 #[derive(Serialize, JsonSchema)]
-struct Params {
+struct MachineParams {
     params: BTreeMap<String, ParamRow>,
 }
 
@@ -51,7 +51,7 @@ pub fn operations() -> Vec<Operation> {
         .runs(explain);
     let files = Operation::get(format!("{ROOT}/machines/{{ref}}/files"), "files_of_machine")
         .summary("Every path the machine may fetch under its capability, and whether it may now")
-        .answers(200, "The paths.", schema::of::<Files>)
+        .answers(200, "The paths.", schema::of::<FileList>)
         .refuses(&[404])
         .runs(files);
     let render = Operation::post(format!("{ROOT}/render"), "render")
@@ -62,14 +62,14 @@ pub fn operations() -> Vec<Operation> {
              `preview`. A render that reaches a limit of time, memory, loops or output is answered with 422 \
              and the limit; 503 means that no render worker was free.",
         )
-        .takes(schema::of::<Preview>)
-        .answers(200, "The document, and what it was made from.", schema::of::<Previewed>)
+        .takes(schema::of::<PreviewRequest>)
+        .answers(200, "The document, and what it was made from.", schema::of::<PreviewResult>)
         .refuses(&[400, 404, 413, 415, 422])
         .runs(render);
     let params = Operation::get(format!("{ROOT}/machines/{{ref}}/params"), "params_of_machine")
         .summary("The params of a machine, with the level each value comes from")
         .query("aggregate", json!({"type": "boolean"}), "Those of all levels, not only the machine's own.")
-        .answers(200, "The params by name.", schema::of::<Params>)
+        .answers(200, "The params by name.", schema::of::<MachineParams>)
         .refuses(&[400, 404])
         .runs(params);
     let explained = [of_machine, anybody].map(|operation| {
@@ -81,11 +81,11 @@ pub fn operations() -> Vec<Operation> {
             .answers(
                 200,
                 "The verdict, the answer, the rules in their order, the client classes and the DHCP options.",
-                schema::of::<Explained>,
+                schema::of::<ExplainResult>,
             )
     });
     let all = explained.into_iter().chain([files, params, render]);
-    all.map(|operation| operation.tag("machines").needs(Need::Read("machines"))).collect()
+    all.map(|operation| operation.tag("machines").needs(RequiredScope::Read("machines"))).collect()
 }
 
 fn stages() -> Value {
@@ -96,36 +96,44 @@ async fn explain_machine(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
-    decision((&state, &caller), &Who::Machine(reference), &query)
+    decision((&state, &caller), &ExplainSubject::Machine(reference), &query)
 }
 
 async fn explain(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
-    let mac = query.get_as::<Mac>("mac", "a MAC address")?.map(Who::Mac);
-    let machine = query.get("machine").map(|reference| Who::Machine(reference.to_owned()));
-    let address = query.get_as::<IpAddr>("address", "an IP address")?.map(Who::Address);
+    let mac = query.get_as::<Mac>("mac", "a MAC address")?.map(ExplainSubject::Mac);
+    let machine = query.get("machine").map(|reference| ExplainSubject::Machine(reference.to_owned()));
+    let address = query.get_as::<IpAddr>("address", "an IP address")?.map(ExplainSubject::Address);
     let who = mac.or(machine).or(address);
     let who =
         who.ok_or_else(|| Error::BadRequest("say who: one of `mac`, `machine`, `address`".to_owned()))?;
     decision((&state, &caller), &who, &query)
 }
 
-fn decision((state, caller): (&ApiState, &Caller), who: &Who, query: &Query) -> Result<Response, ApiError> {
+fn decision(
+    (state, caller): (&ApiState, &Caller),
+    who: &ExplainSubject,
+    query: &UrlQuery,
+) -> Result<Response, ApiError> {
     let question = match query.get("stage") {
-        None => Question::default(),
+        None => ExplainQuestion::default(),
         Some(stage) => serde_json::from_value(Value::from(stage)).map_err(|_| {
             let known = "firmware, http_firmware, ipxe or script";
             Error::BadRequest(format!("`stage` is one of {known}, not `{stage}`"))
         })?,
     };
     let arch = query.get_as::<u16>("arch", "an architecture code")?;
-    let text = |name: &str| query.get(name).map(str::to_owned);
-    let asks = Asks { question, arch, vendor_class: text("vendor_class"), user_class: text("user_class") };
+    let asks = ExplainRequest {
+        question,
+        arch,
+        vendor_class: query.get("vendor_class").map(str::to_owned),
+        user_class: query.get("user_class").map(str::to_owned),
+    };
     answer(&state.app.insight.explain(caller, who, &asks)?)
 }
 
@@ -134,20 +142,20 @@ async fn files(
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
 ) -> Result<Response, ApiError> {
-    answer(&Files { items: state.app.insight.files(&caller, &reference)? })
+    answer(&FileList { items: state.app.insight.files(&caller, &reference)? })
 }
 
 async fn params(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let scope = match query.get_as::<bool>("aggregate", "`true` or `false`")? {
         Some(true) => ParamScope::AllLevels,
         _ => ParamScope::Machine,
     };
-    answer(&Params { params: state.app.insight.params(&caller, &reference, scope)? })
+    answer(&MachineParams { params: state.app.insight.params(&caller, &reference, scope)? })
 }
 
 async fn render(
@@ -156,7 +164,7 @@ async fn render(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let preview: Preview = body::read_as(&headers, body).await?;
+    let preview: PreviewRequest = body::read_as(&headers, body).await?;
     answer(&state.app.insight.preview(&caller, preview).await?)
 }
 

@@ -16,8 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::ranges::Span;
-use crate::artifacts::opened::Coming;
+use super::ranges::ByteRange;
+use crate::artifacts::opened::DownloadRest;
 
 /// How long a client may take nothing of an answer.
 pub const STALL_MAX: Duration = Duration::from_secs(300);
@@ -34,27 +34,27 @@ const READ_BYTES: usize = 2048;
 
 /// One end of a connection.
 #[derive(Debug)]
-pub enum Wire {
+pub enum ClientSocket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// A part of a file.
 #[derive(Debug)]
-pub struct Part {
+pub struct FilePart {
     pub file: File,
-    pub span: Span,
-    /// Of a file that is not whole yet: how far it is.
-    pub coming: Option<Coming>,
+    pub span: ByteRange,
+    /// Progress of a file that is still being fetched.
+    pub coming: Option<DownloadRest>,
 }
 
-impl Wire {
+impl ClientSocket {
     /// Adds what has come to `buffer`; 0 bytes are the end.
     pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         buffer.reserve(READ_BYTES);
         match self {
-            Wire::Plain(stream) => stream.read_buf(buffer).await,
-            Wire::Tls(stream) => stream.read_buf(buffer).await,
+            ClientSocket::Plain(stream) => stream.read_buf(buffer).await,
+            ClientSocket::Tls(stream) => stream.read_buf(buffer).await,
         }
     }
 
@@ -64,7 +64,7 @@ impl Wire {
     }
 
     /// Sends bytes and then the part of the file; `sent` counts the bytes of the file.
-    pub async fn write_file(&mut self, head: &[u8], part: &Part, sent: &mut u64) -> io::Result<()> {
+    pub async fn write_file(&mut self, head: &[u8], part: &FilePart, sent: &mut u64) -> io::Result<()> {
         self.push(head, SendFlags::NOSIGNAL | SendFlags::MORE).await?;
         let mut coming = part.coming.clone();
         while *sent < part.span.length {
@@ -73,19 +73,19 @@ impl Wire {
                 left = left.min(coming.reach(first).await?.saturating_sub(first));
             }
             match self {
-                Wire::Plain(stream) => {
-                    let span = Span { first, length: TURN_BYTES.min(left) };
+                ClientSocket::Plain(stream) => {
+                    let span = ByteRange { first, length: TURN_BYTES.min(left) };
                     send_turn(stream, (part.file.try_clone()?, span), sent).await?;
                 }
-                Wire::Tls(stream) => {
-                    let chunk = read(&part.file, Span { first, length: CHUNK_BYTES.min(left) }).await?;
+                ClientSocket::Tls(stream) => {
+                    let chunk = read(&part.file, ByteRange { first, length: CHUNK_BYTES.min(left) }).await?;
                     in_time(stream.write_all(&chunk)).await?;
                     *sent += chunk.len() as u64;
                 }
             }
             tokio::task::yield_now().await;
         }
-        if let Wire::Tls(stream) = self {
+        if let ClientSocket::Tls(stream) = self {
             in_time(stream.flush()).await?;
         }
         Ok(())
@@ -93,7 +93,7 @@ impl Wire {
 
     async fn push(&mut self, bytes: &[u8], flags: SendFlags) -> io::Result<()> {
         match self {
-            Wire::Plain(stream) => {
+            ClientSocket::Plain(stream) => {
                 let mut left = bytes;
                 while !left.is_empty() {
                     let stream = &*stream;
@@ -102,7 +102,7 @@ impl Wire {
                 }
                 Ok(())
             }
-            Wire::Tls(stream) => {
+            ClientSocket::Tls(stream) => {
                 in_time(stream.write_all(bytes)).await?;
                 in_time(stream.flush()).await
             }
@@ -113,8 +113,8 @@ impl Wire {
     /// make the system take back the answer.
     pub async fn close(mut self) {
         let said = match &mut self {
-            Wire::Plain(stream) => in_time(stream.shutdown()).await,
-            Wire::Tls(stream) => in_time(stream.shutdown()).await,
+            ClientSocket::Plain(stream) => in_time(stream.shutdown()).await,
+            ClientSocket::Tls(stream) => in_time(stream.shutdown()).await,
         };
         let rest = async {
             let mut buffer = BytesMut::new();
@@ -135,7 +135,11 @@ impl Wire {
 
 /// Sends one turn's bytes from the page cache. Bytes that are only on disk are read on a thread that may
 /// wait, so that a cold disk keeps nobody else.
-async fn send_turn(stream: &TcpStream, (mut file, span): (File, Span), sent: &mut u64) -> io::Result<()> {
+async fn send_turn(
+    stream: &TcpStream,
+    (mut file, span): (File, ByteRange),
+    sent: &mut u64,
+) -> io::Result<()> {
     if !is_in_memory(&file, span) {
         let warmed = tokio::task::spawn_blocking(move || warm(&file, span).map(|()| file));
         file = warmed.await.map_err(io::Error::other)??;
@@ -158,7 +162,7 @@ async fn send_turn(stream: &TcpStream, (mut file, span): (File, Span), sent: &mu
 }
 
 /// Whether reading would not wait for the disk: looked for at both ends.
-fn is_in_memory(file: &File, span: Span) -> bool {
+fn is_in_memory(file: &File, span: ByteRange) -> bool {
     [span.first, span.end().saturating_sub(1)].into_iter().all(|at| {
         let byte = &mut [0];
         let read = preadv2(file, &mut [IoSliceMut::new(byte)], at, ReadWriteFlags::NOWAIT);
@@ -166,7 +170,7 @@ fn is_in_memory(file: &File, span: Span) -> bool {
     })
 }
 
-fn warm(file: &File, span: Span) -> io::Result<()> {
+fn warm(file: &File, span: ByteRange) -> io::Result<()> {
     let mut buffer = vec![0; usize::try_from(CHUNK_BYTES).unwrap_or(usize::MAX)];
     let mut at = span.first;
     while at < span.end() {
@@ -182,7 +186,7 @@ fn warm(file: &File, span: Span) -> io::Result<()> {
 ///
 /// # Errors
 /// The file cannot be read, or has become shorter.
-pub async fn read(file: &File, span: Span) -> io::Result<Vec<u8>> {
+pub async fn read(file: &File, span: ByteRange) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(span.length).map_err(io::Error::other)?];
     let now = preadv2(file, &mut [IoSliceMut::new(&mut bytes)], span.first, ReadWriteFlags::NOWAIT);
     if now == Ok(bytes.len()) {
@@ -216,7 +220,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, server) = tokio::join!(client, listener.accept());
-        let (mut client, mut wire) = (client.unwrap(), Wire::Plain(server.unwrap().0));
+        let (mut client, mut wire) = (client.unwrap(), ClientSocket::Plain(server.unwrap().0));
         let block = vec![1; 1 << 20];
         // Until the buffers of both ends are full, every write finds room.
         let mut stalled = None;
@@ -242,7 +246,7 @@ mod tests {
     async fn a_file_that_has_become_shorter_is_an_error_and_not_a_wait() {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&[1; 1000]).unwrap();
-        let part = |first, length| read(&file, Span { first, length });
+        let part = |first, length| read(&file, ByteRange { first, length });
         assert_eq!(part(10, 990).await.unwrap(), [1; 990]);
         assert!(part(10, 991).await.is_err());
         assert!(part(2000, 1).await.is_err());
@@ -251,9 +255,9 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, server) = tokio::join!(client, listener.accept());
-        let (_client, mut wire) = (client.unwrap(), Wire::Plain(server.unwrap().0));
+        let (_client, mut wire) = (client.unwrap(), ClientSocket::Plain(server.unwrap().0));
         let mut sent = 0;
-        let part = Part { file, span: Span { first: 0, length: 2000 }, coming: None };
+        let part = FilePart { file, span: ByteRange { first: 0, length: 2000 }, coming: None };
         let error = wire.write_file(b"head", &part, &mut sent).await.unwrap_err();
         assert_eq!((error.kind(), sent), (io::ErrorKind::UnexpectedEof, 1000));
     }

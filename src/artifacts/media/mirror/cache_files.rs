@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::ledger::{FILES_MAX, Kept, Ledger};
+use super::cache_index::{CacheIndex, CachedEntry, FILES_MAX};
 use crate::artifacts::media::{folder, space};
 use crate::model::{hex, sha256_hex};
 
@@ -28,12 +28,12 @@ const ENTRY_BYTES_MAX: u64 = 16 << 10;
 
 /// What is kept of a tree, and where.
 #[derive(Debug)]
-pub struct Shelf {
+pub struct CacheFiles {
     root: PathBuf,
-    pub ledger: Ledger,
+    pub index: CacheIndex,
 }
 
-impl Shelf {
+impl CacheFiles {
     /// Reads what was kept before. What is not whole is thrown away.
     ///
     /// # Errors
@@ -46,7 +46,7 @@ impl Shelf {
         for place in [BODIES, ENTRIES, NEW] {
             folder::make(&root.join(place))?;
         }
-        let mut found: Vec<(SystemTime, Kept)> = Vec::new();
+        let mut found: Vec<(SystemTime, CachedEntry)> = Vec::new();
         for entry in fs::read_dir(root.join(ENTRIES))? {
             let place = entry?.path();
             match read_entry(root, &place) {
@@ -55,16 +55,16 @@ impl Shelf {
             }
         }
         found.sort_by_key(|(used, _)| *used);
-        let mut shelf = Shelf { root: root.to_owned(), ledger: Ledger::default() };
-        found.into_iter().for_each(|(_, kept)| drop(shelf.ledger.put(kept)));
-        shelf.sweep()?;
-        Ok(shelf)
+        let mut cache = CacheFiles { root: root.to_owned(), index: CacheIndex::default() };
+        found.into_iter().for_each(|(_, kept)| drop(cache.index.put(kept)));
+        cache.sweep()?;
+        Ok(cache)
     }
 
     /// Throws away the bytes that no entry names.
     fn sweep(&self) -> io::Result<()> {
         let named: std::collections::HashSet<&str> =
-            self.ledger.all().map(|kept| kept.body.as_str()).collect();
+            self.index.all().map(|kept| kept.body.as_str()).collect();
         for entry in fs::read_dir(self.root.join(BODIES))? {
             let entry = entry?;
             if !entry.file_name().to_str().is_some_and(|name| named.contains(name)) {
@@ -75,7 +75,7 @@ impl Shelf {
     }
 
     /// Where the bytes of a file are.
-    pub fn body(&self, kept: &Kept) -> PathBuf {
+    pub fn body(&self, kept: &CachedEntry) -> PathBuf {
         self.root.join(BODIES).join(&kept.body)
     }
 
@@ -88,13 +88,13 @@ impl Shelf {
     ///
     /// # Errors
     /// It is not as it was put there.
-    pub fn open(&mut self, path: &str) -> io::Result<(File, Kept)> {
-        let kept = self.ledger.get(path).cloned().ok_or(io::ErrorKind::NotFound)?;
+    pub fn open(&mut self, path: &str) -> io::Result<(File, CachedEntry)> {
+        let kept = self.index.get(path).cloned().ok_or(io::ErrorKind::NotFound)?;
         let file = held(&self.body(&kept))?;
         if file.metadata()?.len() != kept.bytes {
             return Err(io::Error::other("it has another length than it had"));
         }
-        self.ledger.touch(path);
+        self.index.touch(path);
         // What cannot be noted makes the file older than it is after a restart.
         drop(
             OpenOptions::new()
@@ -110,19 +110,23 @@ impl Shelf {
     /// # Errors
     /// `StorageFull`, with the reason.
     pub fn make_room(&mut self, (bytes, most): (u64, u64)) -> io::Result<usize> {
-        let full = |why: String| io::Error::new(io::ErrorKind::StorageFull, why);
-        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         if bytes > most {
-            let why = format!("a file of {} MiB is larger than `bytes_max`, {} MiB", mib(bytes), mib(most));
-            return Err(full(why));
+            let why = format!(
+                "a file of {} MiB is larger than `bytes_max`, {} MiB",
+                mebibytes(bytes),
+                mebibytes(most)
+            );
+            return Err(cache_full(why));
         }
         let free = space::free(&self.root)?.saturating_sub(space::KEPT_BYTES);
-        let most = most.min(self.ledger.bytes().saturating_add(free));
-        let victims = self.ledger.victims((bytes, most), |kept| is_read(&self.body(kept)));
-        let why = || format!("{} MiB find no room beside what is being read and fetched", mib(bytes));
+        let most = most.min(self.index.bytes().saturating_add(free));
+        let victims = self.index.victims((bytes, most), |kept| is_read(&self.body(kept)));
         let Some(victims) = victims else {
             space::check(&self.root, bytes)?;
-            return Err(full(why()));
+            return Err(cache_full(format!(
+                "{} MiB find no room beside what is being read and fetched",
+                mebibytes(bytes)
+            )));
         };
         victims.iter().for_each(|path| self.throw_away(path));
         space::check(&self.root, bytes)?;
@@ -133,14 +137,14 @@ impl Shelf {
     ///
     /// # Errors
     /// The disk refuses; then the old file stays.
-    pub fn place(&mut self, kept: Kept) -> io::Result<()> {
+    pub fn place(&mut self, kept: CachedEntry) -> io::Result<()> {
         let (new, body) = (self.new_body(&kept.body), self.body(&kept));
         fs::rename(&new, &body)?;
         if let Err(error) = self.write_entry(&kept) {
             drop(fs::remove_file(&body));
             return Err(error);
         }
-        if let Some(before) = self.ledger.put(kept) {
+        if let Some(before) = self.index.put(kept) {
             drop(fs::remove_file(self.body(&before)));
         }
         Ok(())
@@ -148,7 +152,7 @@ impl Shelf {
 
     /// Notes that the upstream says a file is as it was.
     pub fn checked(&mut self, path: &str, at: i64) {
-        let Some(kept) = self.ledger.checked(path, at).cloned() else { return };
+        let Some(kept) = self.index.checked(path, at).cloned() else { return };
         if let Err(error) = self.write_entry(&kept) {
             tracing::debug!(path, %error, "when a file was checked could not be noted");
         }
@@ -156,7 +160,7 @@ impl Shelf {
 
     /// Deletes a file; who has it open keeps it.
     pub fn throw_away(&mut self, path: &str) {
-        let Some(kept) = self.ledger.remove(path) else { return };
+        let Some(kept) = self.index.remove(path) else { return };
         for place in [self.entry(path), self.body(&kept)] {
             if let Err(error) = fs::remove_file(&place) {
                 tracing::warn!(path, %error, "a file of a mirror could not be deleted");
@@ -168,11 +172,19 @@ impl Shelf {
         self.root.join(ENTRIES).join(sha256_hex(path))
     }
 
-    fn write_entry(&self, kept: &Kept) -> io::Result<()> {
+    fn write_entry(&self, kept: &CachedEntry) -> io::Result<()> {
         let new = self.root.join(NEW).join(format!("{}.entry", kept.body));
         fs::write(&new, serde_json::to_vec(kept)?)?;
         fs::rename(new, self.entry(&kept.path))
     }
+}
+
+fn cache_full(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::StorageFull, why)
+}
+
+fn mebibytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }
 
 /// A name that no other bytes have.
@@ -201,9 +213,9 @@ fn is_read(place: &Path) -> bool {
 }
 
 /// An entry with the time of its last use, if its bytes are there.
-fn read_entry(root: &Path, place: &Path) -> Option<(SystemTime, Kept)> {
+fn read_entry(root: &Path, place: &Path) -> Option<(SystemTime, CachedEntry)> {
     let about = fs::metadata(place).ok().filter(|about| about.len() <= ENTRY_BYTES_MAX)?;
-    let kept: Kept = serde_json::from_slice(&fs::read(place).ok()?).ok()?;
+    let kept: CachedEntry = serde_json::from_slice(&fs::read(place).ok()?).ok()?;
     let named = place.file_name()? == sha256_hex(&kept.path).as_str();
     let hexadecimal = !kept.body.is_empty() && kept.body.bytes().all(|byte| byte.is_ascii_hexdigit());
     let body = fs::symlink_metadata(root.join(BODIES).join(&kept.body)).ok()?;
@@ -217,17 +229,17 @@ mod tests {
 
     const MOST: u64 = 100;
 
-    fn put(shelf: &mut Shelf, path: &str, text: &str) {
-        let kept = Kept {
+    fn put(cache: &mut CacheFiles, path: &str, text: &str) {
+        let kept = CachedEntry {
             path: path.into(),
             body: new_id().unwrap(),
             bytes: text.len() as u64,
             sha256: sha256_hex(text),
             checked_at: 1,
-            ..Kept::default()
+            ..CachedEntry::default()
         };
-        fs::write(shelf.new_body(&kept.body), text).unwrap();
-        shelf.place(kept).unwrap();
+        fs::write(cache.new_body(&kept.body), text).unwrap();
+        cache.place(kept).unwrap();
     }
 
     fn bodies(root: &Path) -> usize {
@@ -237,57 +249,57 @@ mod tests {
     #[test]
     fn what_was_kept_is_there_after_a_restart_and_what_is_not_whole_is_not() {
         let root = tempfile::tempdir().unwrap();
-        let mut shelf = Shelf::load(root.path()).unwrap();
+        let mut cache = CacheFiles::load(root.path()).unwrap();
         for path in ["kept", "cut", "gone", "damaged"] {
-            put(&mut shelf, path, "0123456789");
+            put(&mut cache, path, "0123456789");
         }
-        fs::write(shelf.body(shelf.ledger.get("cut").unwrap()), "01234").unwrap();
-        fs::remove_file(shelf.body(shelf.ledger.get("gone").unwrap())).unwrap();
-        fs::write(shelf.entry("damaged"), "{").unwrap();
-        fs::write(shelf.new_body("abc"), "half").unwrap();
+        fs::write(cache.body(cache.index.get("cut").unwrap()), "01234").unwrap();
+        fs::remove_file(cache.body(cache.index.get("gone").unwrap())).unwrap();
+        fs::write(cache.entry("damaged"), "{").unwrap();
+        fs::write(cache.new_body("abc"), "half").unwrap();
         fs::write(root.path().join(BODIES).join("stray"), "x").unwrap();
-        let mut shelf = Shelf::load(root.path()).unwrap();
-        let paths: Vec<&str> = shelf.ledger.all().map(|kept| kept.path.as_str()).collect();
+        let mut cache = CacheFiles::load(root.path()).unwrap();
+        let paths: Vec<&str> = cache.index.all().map(|kept| kept.path.as_str()).collect();
         assert_eq!(paths, ["kept"]);
         assert_eq!(bodies(root.path()), 1);
-        assert!(!shelf.new_body("abc").exists());
-        assert_eq!(shelf.open("kept").unwrap().1.sha256, sha256_hex("0123456789"));
+        assert!(!cache.new_body("abc").exists());
+        assert_eq!(cache.open("kept").unwrap().1.sha256, sha256_hex("0123456789"));
     }
 
     #[test]
     fn a_file_that_is_open_is_not_thrown_away_to_make_room() {
         let root = tempfile::tempdir().unwrap();
-        let mut shelf = Shelf::load(root.path()).unwrap();
-        put(&mut shelf, "a", &"a".repeat(50));
-        put(&mut shelf, "b", &"b".repeat(50));
-        let (file, _) = shelf.open("a").unwrap();
+        let mut cache = CacheFiles::load(root.path()).unwrap();
+        put(&mut cache, "a", &"a".repeat(50));
+        put(&mut cache, "b", &"b".repeat(50));
+        let (file, _) = cache.open("a").unwrap();
         let other = file.try_clone().unwrap();
-        shelf.ledger.touch("b");
+        cache.index.touch("b");
         drop(file);
-        assert_eq!(shelf.make_room((50, MOST)).unwrap(), 1);
-        assert!(shelf.ledger.get("a").is_some() && shelf.ledger.get("b").is_none());
-        let error = shelf.make_room((60, MOST)).unwrap_err();
+        assert_eq!(cache.make_room((50, MOST)).unwrap(), 1);
+        assert!(cache.index.get("a").is_some() && cache.index.get("b").is_none());
+        let error = cache.make_room((60, MOST)).unwrap_err();
         assert!(error.to_string().contains("no room beside what is being read"), "{error}");
         drop(other);
-        assert_eq!(shelf.make_room((60, MOST)).unwrap(), 1);
+        assert_eq!(cache.make_room((60, MOST)).unwrap(), 1);
         assert_eq!(bodies(root.path()), 0);
-        let error = shelf.make_room((101, MOST)).unwrap_err();
+        let error = cache.make_room((101, MOST)).unwrap_err();
         assert!(error.to_string().contains("larger than `bytes_max`"), "{error}");
     }
 
     #[test]
     fn the_order_of_use_outlives_a_restart() {
         let root = tempfile::tempdir().unwrap();
-        let mut shelf = Shelf::load(root.path()).unwrap();
+        let mut cache = CacheFiles::load(root.path()).unwrap();
         for (path, age) in [("a", 30), ("b", 20), ("c", 10)] {
-            put(&mut shelf, path, &"x".repeat(40));
+            put(&mut cache, path, &"x".repeat(40));
             let used = SystemTime::now() - std::time::Duration::from_secs(age);
-            OpenOptions::new().write(true).open(shelf.entry(path)).unwrap().set_modified(used).unwrap();
+            OpenOptions::new().write(true).open(cache.entry(path)).unwrap().set_modified(used).unwrap();
         }
-        shelf.open("a").unwrap();
-        let mut shelf = Shelf::load(root.path()).unwrap();
-        shelf.make_room((20, MOST)).unwrap();
-        let left: Vec<&str> = shelf.ledger.all().map(|kept| kept.path.as_str()).collect();
+        cache.open("a").unwrap();
+        let mut cache = CacheFiles::load(root.path()).unwrap();
+        cache.make_room((20, MOST)).unwrap();
+        let left: Vec<&str> = cache.index.all().map(|kept| kept.path.as_str()).collect();
         assert_eq!(left, ["a", "c"]);
     }
 }

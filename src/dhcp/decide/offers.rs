@@ -10,7 +10,7 @@ use foldhash::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::dhcp::decide::ClientKey;
-use crate::dhcp::decide::index::Index;
+use crate::dhcp::decide::index::AddressIndex;
 use crate::model::World;
 
 /// How long an offered address is kept for its client.
@@ -20,13 +20,13 @@ pub const HOLDS_MAX: usize = 65_536;
 
 /// One offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
+pub struct AddressOffer {
     pub network: String,
     pub client: ClientKey,
     pub until: Timestamp,
 }
 
-impl Hold {
+impl AddressOffer {
     pub fn is_of(&self, network: &str, client: &ClientKey) -> bool {
         self.network == network && self.client == *client
     }
@@ -35,8 +35,8 @@ impl Hold {
 /// All offers that are open, and where to find an address for the next. Choosing an address and holding it
 /// must be one step under one lock, or two clients are offered the same.
 #[derive(Debug, Default)]
-pub struct Holds {
-    by_address: HashMap<Ipv4Addr, Hold>,
+pub struct OpenOffers {
+    by_address: HashMap<Ipv4Addr, AddressOffer>,
     /// What a client holds: one address of each network.
     by_client: HashMap<ClientKey, Vec<Ipv4Addr>>,
     /// In the order they end.
@@ -44,12 +44,12 @@ pub struct Holds {
     /// This host's addresses, on whatever interface that is served.
     own: Vec<Ipv4Addr>,
     /// A view of the world and of the fields above, so it can be brought up to date while it is looked at.
-    free: Mutex<Free>,
+    free: Mutex<IndexState>,
 }
 
 #[derive(Debug, Default)]
-struct Free {
-    index: Index,
+struct IndexState {
+    index: AddressIndex,
     /// Addresses whose offers changed since the index was brought up to date.
     changed: Vec<Ipv4Addr>,
     /// Offers that ended until then are in the index as ended.
@@ -57,19 +57,19 @@ struct Free {
 }
 
 /// The index, up to date as long as this is held.
-pub(super) struct UpToDate<'a>(MutexGuard<'a, Free>);
+pub(super) struct IndexGuard<'a>(MutexGuard<'a, IndexState>);
 
-impl std::ops::Deref for UpToDate<'_> {
-    type Target = Index;
+impl std::ops::Deref for IndexGuard<'_> {
+    type Target = AddressIndex;
 
-    fn deref(&self) -> &Index {
+    fn deref(&self) -> &AddressIndex {
         &self.0.index
     }
 }
 
-impl Holds {
+impl OpenOffers {
     /// Keeps `address` for a client in place of any other; `false` when the table is full.
-    pub fn hold(&mut self, address: Ipv4Addr, hold: Hold, now: Timestamp) -> bool {
+    pub fn hold(&mut self, address: Ipv4Addr, hold: AddressOffer, now: Timestamp) -> bool {
         if self.by_address.len() >= HOLDS_MAX {
             self.forget_ended(now);
         }
@@ -108,7 +108,7 @@ impl Holds {
     }
 
     /// The client `address` is kept for.
-    pub fn at(&self, address: Ipv4Addr, now: Timestamp) -> Option<&Hold> {
+    pub fn at(&self, address: Ipv4Addr, now: Timestamp) -> Option<&AddressOffer> {
         self.by_address.get(&address).filter(|hold| hold.until > now)
     }
 
@@ -126,21 +126,24 @@ impl Holds {
     }
 
     /// The index of what can be had now.
-    pub(super) fn free(&self, world: &World, now: Timestamp) -> UpToDate<'_> {
+    pub(super) fn free(&self, world: &World, now: Timestamp) -> IndexGuard<'_> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let Free { index, changed, seen } = &mut *free;
+        let IndexState { index, changed, seen } = &mut *free;
         let since = seen.unwrap_or(Timestamp::MIN).min(now);
         let ended = self.ending.range((since, Ipv4Addr::UNSPECIFIED)..=(now, Ipv4Addr::BROADCAST));
         changed.extend(ended.map(|(_, address)| *address));
         index.catch_up(world, changed, &|address| self.at(address, now).is_some());
         changed.clear();
         *seen = Some(now);
-        UpToDate(free)
+        IndexGuard(free)
     }
 
     fn address_of(&self, network: &str, client: &ClientKey) -> Option<Ipv4Addr> {
-        let here = |address: &&Ipv4Addr| self.by_address.get(address).is_some_and(|at| at.network == network);
-        self.by_client.get(client)?.iter().find(here).copied()
+        self.by_client
+            .get(client)?
+            .iter()
+            .find(|address: &&Ipv4Addr| self.by_address.get(address).is_some_and(|at| at.network == network))
+            .copied()
     }
 
     fn drop_at(&mut self, address: Ipv4Addr) {
@@ -188,9 +191,9 @@ mod tests {
     #[test]
     fn a_client_holds_one_address_of_a_network_and_only_for_a_while() {
         let now = Timestamp::UNIX_EPOCH;
-        let hold = || Hold { network: "a".into(), client: client(1), until: hold_until(now) };
+        let hold = || AddressOffer { network: "a".into(), client: client(1), until: hold_until(now) };
         let [first, second] = [100, 101].map(|last| Ipv4Addr::new(10, 0, 0, last));
-        let mut holds = Holds::default();
+        let mut holds = OpenOffers::default();
         assert!(holds.hold(first, hold(), now) && holds.hold(second, hold(), now));
         assert_eq!(holds.of("a", &client(1), now), Some(second));
         assert_eq!(holds.at(first, now), None);

@@ -1,4 +1,4 @@
-//! Who holds a port we want, so that the error can name it. Reads `/proc`; best effort.
+//! Finds the process that holds a port, so that an error can name it. Reads `/proc`; best effort.
 
 use std::fmt;
 use std::fs;
@@ -11,36 +11,36 @@ const FILES_MAX: usize = 4096;
 
 /// The transport of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub enum PortProtocol {
     Udp,
     Tcp,
 }
 
-impl Protocol {
+impl PortProtocol {
     fn tables(self) -> [&'static str; 2] {
         match self {
-            Protocol::Udp => ["/proc/net/udp", "/proc/net/udp6"],
-            Protocol::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
+            PortProtocol::Udp => ["/proc/net/udp", "/proc/net/udp6"],
+            PortProtocol::Tcp => ["/proc/net/tcp", "/proc/net/tcp6"],
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Protocol::Udp => "UDP",
-            Protocol::Tcp => "TCP",
+            PortProtocol::Udp => "UDP",
+            PortProtocol::Tcp => "TCP",
         }
     }
 }
 
 /// A process that listens on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Owner {
+pub struct PortProcess {
     /// What it is called: `dnsmasq`.
     pub name: String,
     pub pid: u32,
 }
 
-impl fmt::Display for Owner {
+impl fmt::Display for PortProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (pid {})", self.name, self.pid)
     }
@@ -48,21 +48,21 @@ impl fmt::Display for Owner {
 
 /// The process that listens on a port: `dnsmasq (pid 812)`. `None` when no one does, or when we
 /// may not see who.
-pub fn port_owner(protocol: Protocol, port: u16) -> Option<String> {
+pub fn port_owner(protocol: PortProtocol, port: u16) -> Option<String> {
     owners(protocol, port).next().map(|owner| owner.to_string())
 }
 
 /// All processes that listen on a port, as far as we may see them.
-pub fn port_owners(protocol: Protocol, port: u16) -> Vec<Owner> {
+pub fn port_owners(protocol: PortProtocol, port: u16) -> Vec<PortProcess> {
     owners(protocol, port).collect()
 }
 
-/// Whether a port is bound, be it by a process that we may not see.
-pub fn is_port_bound(protocol: Protocol, port: u16) -> bool {
+/// Whether a port is bound, even by a process that this one may not inspect.
+pub fn is_port_bound(protocol: PortProtocol, port: u16) -> bool {
     !inodes(protocol, port).is_empty()
 }
 
-fn owners(protocol: Protocol, port: u16) -> impl Iterator<Item = Owner> {
+fn owners(protocol: PortProtocol, port: u16) -> impl Iterator<Item = PortProcess> {
     let targets: Vec<String> =
         inodes(protocol, port).iter().map(|inode| format!("socket:[{inode}]")).collect();
     let processes = fs::read_dir("/proc").ok().filter(|_| !targets.is_empty());
@@ -70,18 +70,18 @@ fn owners(protocol: Protocol, port: u16) -> impl Iterator<Item = Owner> {
         let pid = entry.file_name().to_string_lossy().parse::<u32>().ok()?;
         holds_any(&entry.path(), &targets).then(|| {
             let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-            Owner { name: name.trim().to_owned(), pid }
+            PortProcess { name: name.trim().to_owned(), pid }
         })
     })
 }
 
-fn inodes(protocol: Protocol, port: u16) -> Vec<String> {
+fn inodes(protocol: PortProtocol, port: u16) -> Vec<String> {
     let tables = protocol.tables().map(|path| fs::read_to_string(path).unwrap_or_default());
     tables.iter().flat_map(|table| listeners(table, protocol, port)).map(str::to_owned).collect()
 }
 
 /// Adds the owner of a busy port to the error of binding it.
-pub fn explain_bind(error: io::Error, protocol: Protocol, port: u16) -> io::Error {
+pub fn explain_bind(error: io::Error, protocol: PortProtocol, port: u16) -> io::Error {
     let what = format!("{} port {port}", protocol.name());
     let text = match error.kind() {
         io::ErrorKind::AddrInUse => match port_owner(protocol, port) {
@@ -97,12 +97,12 @@ pub fn explain_bind(error: io::Error, protocol: Protocol, port: u16) -> io::Erro
 }
 
 /// Inodes of the sockets bound to `port` in a table of the kernel (proc(5), `/proc/net/tcp`).
-fn listeners(table: &str, protocol: Protocol, port: u16) -> impl Iterator<Item = &str> {
+fn listeners(table: &str, protocol: PortProtocol, port: u16) -> impl Iterator<Item = &str> {
     const LISTEN: &str = "0A";
     table.lines().skip(1).filter_map(move |line| {
         let columns: Vec<&str> = line.split_whitespace().collect();
         let local = columns.get(1)?.rsplit_once(':')?.1;
-        let listens = protocol == Protocol::Udp || columns.get(3) == Some(&LISTEN);
+        let listens = protocol == PortProtocol::Udp || columns.get(3) == Some(&LISTEN);
         let bound = u16::from_str_radix(local, 16).ok() == Some(port);
         columns.get(9).copied().filter(|_| bound && listens)
     })
@@ -126,18 +126,18 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let pid = format!("(pid {})", std::process::id());
-        assert!(port_owner(Protocol::Udp, port).unwrap().ends_with(&pid));
+        assert!(port_owner(PortProtocol::Udp, port).unwrap().ends_with(&pid));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let error = TcpListener::bind(("127.0.0.1", port)).unwrap_err();
-        assert!(explain_bind(error, Protocol::Tcp, port).to_string().contains(&pid));
+        assert!(explain_bind(error, PortProtocol::Tcp, port).to_string().contains(&pid));
     }
 
     #[test]
     fn only_the_lines_of_the_port_count() {
         let line = |port, inode| format!("1: 0100007F:{port} 0:0 07 0:0 00:0 0 0 0 {inode} 2\n");
         let table = format!("sl local_address ...\n{}{}", line("0043", "4711"), line("0044", "4712"));
-        assert_eq!(listeners(&table, Protocol::Udp, 67).collect::<Vec<_>>(), ["4711"]);
-        assert_eq!(listeners(&table, Protocol::Tcp, 67).count(), 0);
+        assert_eq!(listeners(&table, PortProtocol::Udp, 67).collect::<Vec<_>>(), ["4711"]);
+        assert_eq!(listeners(&table, PortProtocol::Tcp, 67).count(), 0);
     }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use foldhash::HashSet;
 
-use crate::dhcp::decide::Datagram;
-use crate::proto::dhcp4::Packet;
+use crate::dhcp::decide::ReplyDatagram;
+use crate::proto::dhcp4::DhcpPacket;
 
 /// Packets of one client per second, and how many may come at once.
 const RATE_PER_SECOND: f64 = 20.0;
@@ -24,7 +24,7 @@ const REPLIES_MAX: usize = 4096;
 /// What makes two packets the same question: all that is in them, but for the time the client has waited and
 /// the relays it came through (RFC 2131 4.1: a retransmission keeps its xid).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Question {
+pub(super) struct RequestKey {
     xid: u32,
     client: u64,
     interface: u32,
@@ -33,19 +33,19 @@ pub(super) struct Question {
     content: u64,
 }
 
-impl Question {
-    pub fn of(packet: &Packet, interface: u32, port: u16) -> Self {
+impl RequestKey {
+    pub fn of(packet: &DhcpPacket, interface: u32, port: u16) -> Self {
         let mut content = DefaultHasher::new();
         (packet.flags, packet.ciaddr, packet.giaddr).hash(&mut content);
         packet.options.iter().for_each(|option| option.hash(&mut content));
         let client = client_of(packet);
-        Question { xid: packet.xid, client, interface, port, content: content.finish() }
+        RequestKey { xid: packet.xid, client, interface, port, content: content.finish() }
     }
 }
 
 /// Whose packet it is, as `ClientKey` has it: where there is no hardware address, as on InfiniBand (RFC
 /// 4390), the client identifier says it.
-fn client_of(packet: &Packet) -> u64 {
+fn client_of(packet: &DhcpPacket) -> u64 {
     let mut client = DefaultHasher::new();
     match packet.hardware_address() {
         [] => packet.client_identifier().hash(&mut client),
@@ -56,7 +56,7 @@ fn client_of(packet: &Packet) -> u64 {
 
 /// The verdict on a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Intake {
+pub(super) enum PacketAdmission {
     Take,
     /// The same question is being answered.
     Repeated,
@@ -68,45 +68,45 @@ pub(super) enum Intake {
 
 /// Questions under way, replies just sent, and how much each client has asked.
 #[derive(Debug, Default)]
-pub(super) struct Door {
-    open: HashSet<Question>,
-    sent: Sent,
-    rates: Rates,
-    all: Option<Overall>,
+pub(super) struct AdmissionControl {
+    open: HashSet<RequestKey>,
+    sent: SentReplies,
+    rates: ClientRates,
+    all: Option<OverallRate>,
 }
 
-impl Door {
-    /// Takes on no more than so many packets each second, whoever sends them.
+impl AdmissionControl {
+    /// Admits at most this many packets a second from all clients together.
     pub fn limit(&mut self, per_second: NonZeroU32) {
-        self.all = Some(Overall { rate: f64::from(per_second.get()), tokens: None });
+        self.all = Some(OverallRate { rate: f64::from(per_second.get()), tokens: None });
     }
 
-    /// Decides on a packet; one that is taken stays open until [`Door::close`].
-    pub fn admit(&mut self, question: Question, now: Instant) -> Intake {
+    /// Decides on a packet; one that is taken stays open until [`AdmissionControl::close`].
+    pub fn admit(&mut self, question: RequestKey, now: Instant) -> PacketAdmission {
         if self.open.contains(&question) {
-            return Intake::Repeated;
+            return PacketAdmission::Repeated;
         }
         if !self.rates.has_token(question.client, now) {
-            return Intake::Flood;
+            return PacketAdmission::Flood;
         }
         if self.all.as_mut().is_some_and(|all| !all.has_token(now)) {
-            return Intake::Limited;
+            return PacketAdmission::Limited;
         }
         self.open.insert(question);
-        Intake::Take
+        PacketAdmission::Take
     }
 
-    pub fn close(&mut self, question: &Question) {
+    pub fn close(&mut self, question: &RequestKey) {
         self.open.remove(question);
     }
 
     /// Keeps a reply for the case that it was lost.
-    pub fn keep(&mut self, question: Question, reply: Datagram, now: Instant) {
+    pub fn keep(&mut self, question: RequestKey, reply: ReplyDatagram, now: Instant) {
         self.sent.keep(question, reply, now);
     }
 
     /// The reply that was sent to this question a moment ago.
-    pub fn reply_to(&self, question: &Question, now: Instant) -> Option<&Datagram> {
+    pub fn reply_to(&self, question: &RequestKey, now: Instant) -> Option<&ReplyDatagram> {
         self.sent.find(question, now)
     }
 }
@@ -114,14 +114,17 @@ impl Door {
 /// A table of fixed size with one place for each key, which nobody outside can foresee. Where two would be in
 /// one place, the newer one is. It never grows and nothing is looked through: no packet waits for that.
 #[derive(Debug)]
-struct Places<K, V> {
+struct SlotTable<K, V> {
     places: Vec<Option<(K, V)>>,
     hasher: RandomState,
 }
 
-impl<K: Hash + Eq, V> Places<K, V> {
+impl<K: Hash + Eq, V> SlotTable<K, V> {
     fn new(places: usize) -> Self {
-        Places { places: std::iter::repeat_with(|| None).take(places).collect(), hasher: RandomState::new() }
+        SlotTable {
+            places: std::iter::repeat_with(|| None).take(places).collect(),
+            hasher: RandomState::new(),
+        }
     }
 
     fn get(&self, key: &K) -> Option<&V> {
@@ -143,20 +146,20 @@ impl<K: Hash + Eq, V> Places<K, V> {
 
 /// Replies and when they were sent.
 #[derive(Debug)]
-struct Sent(Places<Question, (Instant, Datagram)>);
+struct SentReplies(SlotTable<RequestKey, (Instant, ReplyDatagram)>);
 
-impl Default for Sent {
+impl Default for SentReplies {
     fn default() -> Self {
-        Sent(Places::new(REPLIES_MAX))
+        SentReplies(SlotTable::new(REPLIES_MAX))
     }
 }
 
-impl Sent {
-    fn keep(&mut self, question: Question, reply: Datagram, now: Instant) {
+impl SentReplies {
+    fn keep(&mut self, question: RequestKey, reply: ReplyDatagram, now: Instant) {
         self.0.put(question, (now, reply));
     }
 
-    fn find(&self, question: &Question, now: Instant) -> Option<&Datagram> {
+    fn find(&self, question: &RequestKey, now: Instant) -> Option<&ReplyDatagram> {
         let (sent, reply) = self.0.get(question)?;
         (now.duration_since(*sent) < RESEND).then_some(reply)
     }
@@ -164,12 +167,12 @@ impl Sent {
 
 /// What may be asked now: tokens that come at a rate, up to a bound.
 #[derive(Debug, Clone, Copy)]
-struct Tokens {
+struct TokenBucket {
     left: f64,
     at: Instant,
 }
 
-impl Tokens {
+impl TokenBucket {
     fn take(&mut self, (rate, bound): (f64, f64), now: Instant) -> bool {
         let earned = now.duration_since(self.at).as_secs_f64() * rate;
         self.left = (self.left + earned).min(bound);
@@ -182,32 +185,32 @@ impl Tokens {
 
 /// What all clients together may ask; what they leave is kept for a second.
 #[derive(Debug)]
-struct Overall {
+struct OverallRate {
     rate: f64,
     /// None before the first packet.
-    tokens: Option<Tokens>,
+    tokens: Option<TokenBucket>,
 }
 
-impl Overall {
+impl OverallRate {
     fn has_token(&mut self, now: Instant) -> bool {
-        let tokens = self.tokens.get_or_insert(Tokens { left: self.rate, at: now });
+        let tokens = self.tokens.get_or_insert(TokenBucket { left: self.rate, at: now });
         tokens.take((self.rate, self.rate), now)
     }
 }
 
 /// How much each client may ask now.
 #[derive(Debug)]
-struct Rates(Places<u64, Tokens>);
+struct ClientRates(SlotTable<u64, TokenBucket>);
 
-impl Default for Rates {
+impl Default for ClientRates {
     fn default() -> Self {
-        Rates(Places::new(CLIENTS_MAX))
+        ClientRates(SlotTable::new(CLIENTS_MAX))
     }
 }
 
-impl Rates {
+impl ClientRates {
     fn has_token(&mut self, client: u64, now: Instant) -> bool {
-        let mut tokens = self.0.get(&client).copied().unwrap_or(Tokens { left: BURST, at: now });
+        let mut tokens = self.0.get(&client).copied().unwrap_or(TokenBucket { left: BURST, at: now });
         let has_token = tokens.take((RATE_PER_SECOND, BURST), now);
         self.0.put(client, tokens);
         has_token
@@ -219,18 +222,18 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::dhcp::decide::Destination;
+    use crate::dhcp::decide::ReplyDestination;
     use crate::proto::dhcp4::from_text;
 
-    fn question(xid: u32) -> Question {
+    fn question(xid: u32) -> RequestKey {
         let text = format!("xid {xid}\nchaddr 02:00:00:00:00:01\nmessage_type discover");
-        Question::of(&from_text(&text).unwrap(), 2, 67)
+        RequestKey::of(&from_text(&text).unwrap(), 2, 67)
     }
 
-    fn reply(bytes: &[u8]) -> Datagram {
-        Datagram {
+    fn reply(bytes: &[u8]) -> ReplyDatagram {
+        ReplyDatagram {
             bytes: bytes.to_vec(),
-            destination: Destination::Broadcast,
+            destination: ReplyDestination::Broadcast,
             source: Ipv4Addr::LOCALHOST,
             interface: 2,
             durable: false,
@@ -239,18 +242,18 @@ mod tests {
 
     #[test]
     fn a_retransmission_waits_for_the_answer_under_way() {
-        let (mut door, now) = (Door::default(), Instant::now());
-        assert_eq!(door.admit(question(1), now), Intake::Take);
-        assert_eq!(door.admit(question(1), now), Intake::Repeated);
-        assert_eq!(door.admit(question(2), now), Intake::Take);
+        let (mut door, now) = (AdmissionControl::default(), Instant::now());
+        assert_eq!(door.admit(question(1), now), PacketAdmission::Take);
+        assert_eq!(door.admit(question(1), now), PacketAdmission::Repeated);
+        assert_eq!(door.admit(question(2), now), PacketAdmission::Take);
         door.close(&question(1));
-        assert_eq!(door.admit(question(1), now), Intake::Take);
+        assert_eq!(door.admit(question(1), now), PacketAdmission::Take);
     }
 
     #[test]
     fn only_secs_and_hops_may_differ_in_a_retransmission() {
         let base = "xid 7\nchaddr 02:00:00:00:00:01\nmessage_type request\nrequested_address 10.0.0.5";
-        let of = |text: &str| Question::of(&from_text(text).unwrap(), 2, 67);
+        let of = |text: &str| RequestKey::of(&from_text(text).unwrap(), 2, 67);
         assert_eq!(of(base), of(&format!("secs 4\n{base}")));
         assert_ne!(of(base), of(&base.replace("10.0.0.5", "10.0.0.6")));
         assert_ne!(of(base), of(&format!("ciaddr 10.0.0.5\n{base}")));
@@ -258,35 +261,35 @@ mod tests {
 
     #[test]
     fn a_client_that_floods_is_slowed_down_and_forgiven() {
-        let (mut door, now) = (Door::default(), Instant::now());
-        let taken = (0..100).filter(|xid| door.admit(question(*xid), now) == Intake::Take).count();
+        let (mut door, now) = (AdmissionControl::default(), Instant::now());
+        let taken = (0..100).filter(|xid| door.admit(question(*xid), now) == PacketAdmission::Take).count();
         assert_eq!(taken, 40);
-        assert_eq!(door.admit(question(200), now + Duration::from_secs(1)), Intake::Take);
+        assert_eq!(door.admit(question(200), now + Duration::from_secs(1)), PacketAdmission::Take);
     }
 
     #[test]
     fn clients_without_a_hardware_address_are_told_apart_by_their_identifier() {
-        let (mut door, now) = (Door::default(), Instant::now());
+        let (mut door, now) = (AdmissionControl::default(), Instant::now());
         let mut ask = |xid: u32, id: &str| {
             let text = format!("xid {xid}\nhtype 32\nhlen 0\nmessage_type discover\nclient_identifier {id}");
-            door.admit(Question::of(&from_text(&text).unwrap(), 2, 67), now)
+            door.admit(RequestKey::of(&from_text(&text).unwrap(), 2, 67), now)
         };
-        let taken = (0..100).filter(|xid| ask(*xid, "ff00000001") == Intake::Take).count();
+        let taken = (0..100).filter(|xid| ask(*xid, "ff00000001") == PacketAdmission::Take).count();
         assert_eq!(taken, 40);
-        assert_eq!(ask(200, "ff00000002"), Intake::Take, "another client on the same wire");
+        assert_eq!(ask(200, "ff00000002"), PacketAdmission::Take, "another client on the same wire");
     }
 
     #[test]
     fn all_clients_together_ask_no_more_than_is_allowed() {
-        let (mut door, now) = (Door::default(), Instant::now());
+        let (mut door, now) = (AdmissionControl::default(), Instant::now());
         door.limit(NonZeroU32::new(30).unwrap());
         let mut taken = |clients: std::ops::Range<u32>, now| {
             let asked = clients.map(|client| {
                 let [.., a, b] = client.to_be_bytes();
                 let text = format!("xid 1\nchaddr 02:00:00:00:{a:02x}:{b:02x}\nmessage_type discover");
-                door.admit(Question::of(&from_text(&text).unwrap(), 2, 67), now)
+                door.admit(RequestKey::of(&from_text(&text).unwrap(), 2, 67), now)
             });
-            asked.filter(|intake| *intake == Intake::Take).count()
+            asked.filter(|intake| *intake == PacketAdmission::Take).count()
         };
         assert_eq!(taken(0..100, now), 30);
         assert_eq!(taken(100..200, now + Duration::from_millis(500)), 15);
@@ -295,7 +298,7 @@ mod tests {
 
     #[test]
     fn any_number_of_clients_may_ask_at_once() {
-        let (mut rates, now) = (Rates::default(), Instant::now());
+        let (mut rates, now) = (ClientRates::default(), Instant::now());
         for number in 0..100_000 {
             assert!(rates.has_token(number, now));
         }
@@ -304,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_reply_is_kept_for_a_while_and_the_newest_ones_only() {
-        let (mut sent, now) = (Sent::default(), Instant::now());
+        let (mut sent, now) = (SentReplies::default(), Instant::now());
         sent.keep(question(1), reply(b"first"), now);
         sent.keep(question(1), reply(b"second"), now + RESEND / 2);
         sent.keep(question(2), reply(b"other"), now + RESEND);

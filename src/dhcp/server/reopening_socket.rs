@@ -1,5 +1,5 @@
 //! Sockets that are read beside the DHCP port: what fails again and again is opened anew. Start at
-//! [`Ear::hear`].
+//! [`ReopeningSocket::hear`].
 
 use std::io;
 use std::net::UdpSocket as StdUdpSocket;
@@ -14,29 +14,29 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::{debug, warn};
 
-use crate::datagrams::Hearing;
+use crate::datagrams::SocketHealth;
 
 /// A packet filter of this step alone lets nothing through.
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
 /// A socket that is sent with elsewhere, and read here.
-pub(super) struct Ear {
+pub(super) struct ReopeningSocket {
     open: fn() -> io::Result<StdUdpSocket>,
     socket: ArcSwapOption<UdpSocket>,
-    hearing: Arc<Hearing>,
+    health: Arc<SocketHealth>,
 }
 
-impl Ear {
+impl ReopeningSocket {
     /// Opens the socket, if that may be done. Only its registration with the runtime is used, whatever kind
     /// of socket it is; what is read and sent is said to the kernel.
     pub fn open(what: &'static str, open: fn() -> io::Result<StdUdpSocket>) -> Self {
-        let hearing = Arc::new(Hearing::new(what));
-        let ear = Ear { open, socket: ArcSwapOption::empty(), hearing };
-        if let Err(error) = ear.reopen() {
+        let health = Arc::new(SocketHealth::new(what));
+        let reopening = ReopeningSocket { open, socket: ArcSwapOption::empty(), health };
+        if let Err(error) = reopening.reopen() {
             warn!(%error, "{what} cannot be opened: is CAP_NET_RAW there?");
-            ear.hearing.was_not_had();
+            reopening.health.was_not_had();
         }
-        ear
+        reopening
     }
 
     fn reopen(&self) -> io::Result<()> {
@@ -46,9 +46,9 @@ impl Ear {
         Ok(())
     }
 
-    /// How it fares, for whoever tells of it.
-    pub fn hearing(&self) -> &Arc<Hearing> {
-        &self.hearing
+    /// Health of the socket, for the status page.
+    pub fn health(&self) -> &Arc<SocketHealth> {
+        &self.health
     }
 
     /// The socket, to send with.
@@ -57,8 +57,8 @@ impl Ear {
     }
 
     /// Opens the socket anew if it failed, or was not to be had.
-    pub fn look_after(&self) {
-        self.hearing.look_after(|| {
+    pub fn check(&self) {
+        self.health.check(|| {
             let reopened = self.reopen().inspect_err(|error| debug!(%error, "it cannot be opened anew"));
             reopened.is_ok() || self.socket.load().is_some()
         });
@@ -69,7 +69,7 @@ impl Ear {
         self.filter(|socket| socket.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)]));
     }
 
-    /// Ends [`Ear::close`]. A socket that was opened anew meanwhile was not closed.
+    /// Ends [`ReopeningSocket::close`]. A socket that was opened anew meanwhile was not closed.
     pub fn listen(&self) {
         self.filter(|socket| socket.detach_filter().or_else(ignore_absent));
     }
@@ -77,7 +77,7 @@ impl Ear {
     fn filter(&self, change: impl Fn(&Socket) -> io::Result<()>) {
         let Some(socket) = self.socket() else { return };
         if let Err(error) = change(&SockRef::from(&*socket)) {
-            debug!(%error, "what {} hears cannot be changed", self.hearing.what());
+            debug!(%error, "what {} hears cannot be changed", self.health.what());
         }
     }
 
@@ -85,17 +85,17 @@ impl Ear {
     /// given up and asked again.
     pub async fn hear<A: SockaddrLike>(&self, buffer: &mut [u8]) -> (usize, A) {
         loop {
-            let socket = self.socket().filter(|_| !self.hearing.is_deaf());
+            let socket = self.socket().filter(|_| !self.health.is_suspended());
             let Some(socket) = socket else { return std::future::pending().await };
             let received =
                 socket.async_io(Interest::READABLE, || Ok(recvfrom::<A>(socket.as_raw_fd(), buffer)?));
             match received.await {
                 Ok((bytes, Some(from))) => {
-                    self.hearing.succeeded();
+                    self.health.succeeded();
                     return (bytes, from);
                 }
-                Ok((_, None)) => self.hearing.failed(&io::Error::other("a packet came without its sender")),
-                Err(error) => self.hearing.failed(&error),
+                Ok((_, None)) => self.health.failed(&io::Error::other("a packet came without its sender")),
+                Err(error) => self.health.failed(&error),
             }
         }
     }
@@ -127,61 +127,61 @@ mod tests {
     }
 
     /// Reads until the socket is left alone.
-    async fn until_deaf(ear: &Ear) {
+    async fn until_deaf(reopening: &ReopeningSocket) {
         let mut buffer = [0; 64];
         tokio::select! {
             biased;
-            _ = ear.hear::<SockaddrIn>(&mut buffer) => panic!("something was heard"),
-            () = async { while !ear.hearing.is_deaf() { tokio::task::yield_now().await } } => {}
+            _ = reopening.hear::<SockaddrIn>(&mut buffer) => panic!("something was heard"),
+            () = async { while !reopening.health.is_suspended() { tokio::task::yield_now().await } } => {}
         }
     }
 
     #[tokio::test]
     async fn a_socket_that_keeps_failing_is_left_alone_and_told_of_until_a_new_one_does_well() {
-        let mut ear = Ear::open("the test", broken);
-        assert!(ear.hearing.is_well());
-        until_deaf(&ear).await;
-        assert!(!ear.hearing.is_well(), "told of as soon as it is left alone");
-        ear.look_after();
-        assert!(!ear.hearing.is_well(), "a new one has to do well first");
-        until_deaf(&ear).await;
-        ear.look_after();
-        assert!(!ear.hearing.is_well());
-        until_deaf(&ear).await;
-        ear.open = sound;
-        ear.look_after();
-        let to = ear.socket().unwrap().local_addr().unwrap();
+        let mut reopening = ReopeningSocket::open("the test", broken);
+        assert!(reopening.health.is_well());
+        until_deaf(&reopening).await;
+        assert!(!reopening.health.is_well(), "told of as soon as it is left alone");
+        reopening.check();
+        assert!(!reopening.health.is_well(), "a new one has to do well first");
+        until_deaf(&reopening).await;
+        reopening.check();
+        assert!(!reopening.health.is_well());
+        until_deaf(&reopening).await;
+        reopening.open = sound;
+        reopening.check();
+        let to = reopening.socket().unwrap().local_addr().unwrap();
         sound().unwrap().send_to(b"hello", to).unwrap();
         let mut buffer = [0; 64];
-        assert_eq!(ear.hear::<SockaddrIn>(&mut buffer).await.0, 5);
-        ear.look_after();
-        assert!(ear.hearing.is_well());
+        assert_eq!(reopening.hear::<SockaddrIn>(&mut buffer).await.0, 5);
+        reopening.check();
+        assert!(reopening.health.is_well());
     }
 
     #[tokio::test]
     async fn where_no_new_one_can_be_had_the_old_one_is_tried_again() {
-        let mut ear = Ear::open("the test", sound);
-        ear.open = absent;
+        let mut reopening = ReopeningSocket::open("the test", sound);
+        reopening.open = absent;
         for _ in 0..FAILURES_MAX {
-            ear.hearing.failed(&io::ErrorKind::Other.into());
+            reopening.health.failed(&io::ErrorKind::Other.into());
         }
-        ear.look_after();
-        let to = ear.socket().unwrap().local_addr().unwrap();
+        reopening.check();
+        let to = reopening.socket().unwrap().local_addr().unwrap();
         sound().unwrap().send_to(b"hello", to).unwrap();
         let mut buffer = [0; 64];
-        assert_eq!(ear.hear::<SockaddrIn>(&mut buffer).await.0, 5);
+        assert_eq!(reopening.hear::<SockaddrIn>(&mut buffer).await.0, 5);
     }
 
     #[tokio::test]
     async fn one_that_was_never_there_is_not_well_until_it_can_be_had() {
-        let mut ear = Ear::open("the test", absent);
+        let mut reopening = ReopeningSocket::open("the test", absent);
         for _ in 0..3 {
-            assert!(!ear.hearing.is_well() && ear.socket().is_none());
-            ear.look_after();
+            assert!(!reopening.health.is_well() && reopening.socket().is_none());
+            reopening.check();
         }
-        ear.open = sound;
-        ear.look_after();
-        ear.look_after();
-        assert!(ear.hearing.is_well());
+        reopening.open = sound;
+        reopening.check();
+        reopening.check();
+        assert!(reopening.health.is_well());
     }
 }

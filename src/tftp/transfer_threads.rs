@@ -4,7 +4,7 @@
 //! A block is a handful of microseconds of work, less than it takes to wake another worker up; and whatever
 //! else the server does, packets do not wait for it. A read stays with one pump.
 
-use crate::tftp::pump::Pump;
+use crate::tftp::transfer_thread::TransferThread;
 use crate::threads;
 use std::io;
 use std::thread;
@@ -19,19 +19,19 @@ const PUMPS_MAX: usize = 8;
 const DISK_THREADS_MAX: usize = 32;
 
 /// Threads under way; they end when this is dropped.
-pub(super) struct Crew {
+pub(super) struct TransferThreads {
     home: Handle,
-    pumps: Vec<Pump>,
+    pumps: Vec<TransferThread>,
     next: usize,
     _end: DropGuard,
 }
 
-impl Crew {
+impl TransferThreads {
     /// Starts the threads, idle.
     pub(super) fn start() -> io::Result<Self> {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         let pumps = processors.saturating_mul(PUMPS_PER_PROCESSOR).min(PUMPS_MAX);
-        let pumps = (0..pumps).map(|_| Pump::launch()).collect::<io::Result<_>>()?;
+        let pumps = (0..pumps).map(|_| TransferThread::launch()).collect::<io::Result<_>>()?;
         let (home, end) = threads::start("tftp-port", DISK_THREADS_MAX)?;
         Ok(Self { home, pumps, next: 0, _end: end })
     }
@@ -42,7 +42,7 @@ impl Crew {
     }
 
     /// The pump whose turn it is; there is one always.
-    pub(super) fn next(&mut self) -> Option<Pump> {
+    pub(super) fn next(&mut self) -> Option<TransferThread> {
         self.next = (self.next + 1) % self.pumps.len().max(1);
         self.pumps.get(self.next).cloned()
     }

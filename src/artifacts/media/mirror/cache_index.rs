@@ -9,7 +9,7 @@ pub const FILES_MAX: usize = 50_000;
 
 /// A file that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct CachedEntry {
     /// Where it is in the tree.
     pub path: String,
     /// What these very bytes are called on the disk; other bytes have another name.
@@ -29,9 +29,9 @@ pub struct Kept {
 
 /// All that is kept, in the order in which it was used.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub struct CacheIndex {
     /// By path, with the number of the last use.
-    kept: BTreeMap<String, (u64, Kept)>,
+    kept: BTreeMap<String, (u64, CachedEntry)>,
     by_use: BTreeMap<u64, String>,
     uses: u64,
     bytes: u64,
@@ -39,12 +39,12 @@ pub struct Ledger {
     promised: u64,
 }
 
-impl Ledger {
-    pub fn get(&self, path: &str) -> Option<&Kept> {
+impl CacheIndex {
+    pub fn get(&self, path: &str) -> Option<&CachedEntry> {
         self.kept.get(path).map(|(_, kept)| kept)
     }
 
-    pub fn all(&self) -> impl Iterator<Item = &Kept> {
+    pub fn all(&self) -> impl Iterator<Item = &CachedEntry> {
         self.kept.values().map(|(_, kept)| kept)
     }
 
@@ -67,7 +67,7 @@ impl Ledger {
     }
 
     /// Keeps a file, and gives back the one that had its path.
-    pub fn put(&mut self, kept: Kept) -> Option<Kept> {
+    pub fn put(&mut self, kept: CachedEntry) -> Option<CachedEntry> {
         let before = self.remove(&kept.path);
         self.uses += 1;
         self.bytes += kept.bytes;
@@ -76,7 +76,7 @@ impl Ledger {
         before
     }
 
-    pub fn remove(&mut self, path: &str) -> Option<Kept> {
+    pub fn remove(&mut self, path: &str) -> Option<CachedEntry> {
         let (used, kept) = self.kept.remove(path)?;
         self.by_use.remove(&used);
         self.bytes -= kept.bytes;
@@ -84,7 +84,7 @@ impl Ledger {
     }
 
     /// Notes when the upstream said that a file is as it was.
-    pub fn checked(&mut self, path: &str, at: i64) -> Option<&Kept> {
+    pub fn checked(&mut self, path: &str, at: i64) -> Option<&CachedEntry> {
         let (_, kept) = self.kept.get_mut(path)?;
         kept.checked_at = at;
         Some(kept)
@@ -107,7 +107,11 @@ impl Ledger {
 
     /// Which files have to go so that `bytes` more fit below `most`: the least recently used, and none of
     /// those that somebody reads. None where that is not enough.
-    pub fn victims(&self, (bytes, most): (u64, u64), is_read: impl Fn(&Kept) -> bool) -> Option<Vec<String>> {
+    pub fn victims(
+        &self,
+        (bytes, most): (u64, u64),
+        is_read: impl Fn(&CachedEntry) -> bool,
+    ) -> Option<Vec<String>> {
         let taken = self.bytes.saturating_add(self.promised).saturating_add(bytes);
         let mut excess = taken.saturating_sub(most);
         let mut too_many = self.kept.len().saturating_sub(FILES_MAX - 1);
@@ -129,55 +133,60 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn ledger() -> Ledger {
-        let mut ledger = Ledger::default();
+    fn index() -> CacheIndex {
+        let mut index = CacheIndex::default();
         for (path, bytes) in [("a", 10), ("b", 20), ("c", 30)] {
-            ledger.put(Kept { path: path.into(), body: path.into(), bytes, ..Kept::default() });
+            index.put(CachedEntry { path: path.into(), body: path.into(), bytes, ..CachedEntry::default() });
         }
-        ledger
+        index
     }
 
-    fn gone(ledger: &Ledger, bytes: u64, most: u64) -> Option<Vec<String>> {
-        ledger.victims((bytes, most), |_| false)
+    fn gone(index: &CacheIndex, bytes: u64, most: u64) -> Option<Vec<String>> {
+        index.victims((bytes, most), |_| false)
     }
 
     #[test]
     fn the_least_recently_used_go_first_and_no_more_than_needed() {
-        let mut ledger = ledger();
-        assert_eq!(gone(&ledger, 40, 100), Some(vec![]));
-        assert_eq!(gone(&ledger, 41, 100), Some(vec!["a".into()]));
-        ledger.touch("a");
-        assert_eq!(gone(&ledger, 41, 100), Some(vec!["b".into()]));
-        assert_eq!(gone(&ledger, 70, 100), Some(vec!["b".into(), "c".into()]));
-        assert_eq!(gone(&ledger, 101, 100), None);
-        ledger.touch("not kept");
-        assert_eq!((ledger.files(), ledger.bytes()), (3, 60));
+        let mut index = index();
+        assert_eq!(gone(&index, 40, 100), Some(vec![]));
+        assert_eq!(gone(&index, 41, 100), Some(vec!["a".into()]));
+        index.touch("a");
+        assert_eq!(gone(&index, 41, 100), Some(vec!["b".into()]));
+        assert_eq!(gone(&index, 70, 100), Some(vec!["b".into(), "c".into()]));
+        assert_eq!(gone(&index, 101, 100), None);
+        index.touch("not kept");
+        assert_eq!((index.files(), index.bytes()), (3, 60));
     }
 
     #[test]
     fn what_is_read_stays_and_what_is_coming_has_its_room() {
-        let mut ledger = ledger();
-        let is_read = |kept: &Kept| kept.path == "a";
-        assert_eq!(ledger.victims((41, 100), is_read), Some(vec!["b".into()]));
-        assert_eq!(ledger.victims((91, 100), is_read), None);
-        ledger.promise(40);
-        assert_eq!(gone(&ledger, 1, 100), Some(vec!["a".into()]));
-        assert_eq!(gone(&ledger, 61, 100), None);
-        ledger.release(40);
-        assert_eq!(gone(&ledger, 1, 100), Some(vec![]));
+        let mut index = index();
+        let is_read = |kept: &CachedEntry| kept.path == "a";
+        assert_eq!(index.victims((41, 100), is_read), Some(vec!["b".into()]));
+        assert_eq!(index.victims((91, 100), is_read), None);
+        index.promise(40);
+        assert_eq!(gone(&index, 1, 100), Some(vec!["a".into()]));
+        assert_eq!(gone(&index, 61, 100), None);
+        index.release(40);
+        assert_eq!(gone(&index, 1, 100), Some(vec![]));
     }
 
     #[test]
     fn a_file_with_the_path_of_another_takes_its_place() {
-        let mut ledger = ledger();
-        let old = ledger.put(Kept { path: "a".into(), body: "new".into(), bytes: 1, ..Kept::default() });
+        let mut index = index();
+        let old = index.put(CachedEntry {
+            path: "a".into(),
+            body: "new".into(),
+            bytes: 1,
+            ..CachedEntry::default()
+        });
         assert_eq!(old.unwrap().body, "a");
-        assert_eq!((ledger.files(), ledger.bytes()), (3, 51));
-        assert_eq!(ledger.get("a").unwrap().body, "new");
-        assert_eq!(gone(&ledger, 50, 100), Some(vec!["b".into()]), "it is the newest now");
-        ledger.checked("b", 7);
-        assert_eq!(ledger.get("b").unwrap().checked_at, 7);
-        ledger.expire();
-        assert!(ledger.all().all(|kept| kept.checked_at == 0));
+        assert_eq!((index.files(), index.bytes()), (3, 51));
+        assert_eq!(index.get("a").unwrap().body, "new");
+        assert_eq!(gone(&index, 50, 100), Some(vec!["b".into()]), "it is the newest now");
+        index.checked("b", 7);
+        assert_eq!(index.get("b").unwrap().checked_at, 7);
+        index.expire();
+        assert!(index.all().all(|kept| kept.checked_at == 0));
     }
 }

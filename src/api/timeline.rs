@@ -10,18 +10,18 @@ use super::ApiState;
 use super::error::ApiError;
 use super::events::{EventPage, read_limit};
 use super::operation::{Operation, event_number};
-use super::query::Query;
+use super::query::UrlQuery;
 use super::resources::{ROOT, limit};
 use super::schema;
 use crate::insight::timeline::{LIMIT_MAX, TimelinePage};
 use crate::kernel::Caller;
-use crate::kernel::scope::Need;
+use crate::kernel::scope::RequiredScope;
 
 pub fn operations() -> Vec<Operation> {
     let timeline = Operation::get(format!("{ROOT}/machines/{{ref}}/timeline"), "timeline_of_machine")
         .tag("machines")
         .summary("What happened to a machine and in its boot attempts, oldest first")
-        .needs(Need::Read("machines"))
+        .needs(RequiredScope::Read("machines"))
         .query("after", event_number(), "Only events after this number.")
         .query("attempt", json!({"type": "string", "format": "uuid"}), "Only this boot attempt.")
         .query("limit", limit(LIMIT_MAX), "Events on a page; 100 when not given.")
@@ -35,7 +35,7 @@ async fn timeline(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
-    Extension(query): Extension<Query>,
+    Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let page = TimelinePage {
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),

@@ -23,10 +23,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::coming::{Head, Stage};
-use super::ledger::Kept;
-use super::shelf::{held, new_id};
-use super::{Mirror, Miss, lock, now, rules};
+use super::cache_files::{held, new_id};
+use super::cache_index::CachedEntry;
+use super::download_stage::{DownloadHead, DownloadStage};
+use super::{Mirror, MirrorMiss, lock, now, rules};
 use crate::artifacts::media::{fetch, space};
 use crate::model::hex;
 
@@ -48,47 +48,52 @@ const STEP_BYTES: u64 = 8 << 20;
 const STEPS_MIN: u64 = 64;
 
 /// What a question to the upstream is about.
-enum Ask<'a> {
+enum UpstreamRequest<'a> {
     /// Everything.
     All,
     /// Everything, if it is another file than this.
-    Unless(&'a Kept),
+    Unless(&'a CachedEntry),
     /// What follows on so many bytes of a file with this validator.
     Rest(u64, &'a str),
 }
 
 impl Mirror {
     /// Fetches a file and tells all who wait.
-    pub(super) async fn fly(self: Arc<Self>, path: String, stage: watch::Sender<Stage>) {
+    pub(super) async fn fly(self: Arc<Self>, path: String, stage: watch::Sender<DownloadStage>) {
         let ended = tokio::select! {
             ended = timeout(FLIGHT_MAX, self.bring(&path, &stage)) => {
-                ended.unwrap_or_else(|_| Err(Miss::Failed("the upstream is too slow".to_owned())))
+                ended.unwrap_or_else(|_| Err(MirrorMiss::Failed("the upstream is too slow".to_owned())))
             }
-            () = self.stop.cancelled() => Err(Miss::Failed("the fetch was ended".to_owned())),
+            () = self.stop.cancelled() => Err(MirrorMiss::Failed("the fetch was ended".to_owned())),
         };
         let missed = ended.err();
-        if let Some(Miss::Failed(why)) = &missed {
+        if let Some(MirrorMiss::Failed(why)) = &missed {
             self.counters.count(&self.counters.failures);
             tracing::info!(artifact = self.terms.name, path, why, "a file could not be passed on");
         }
         if let Some(state) = self.state.get() {
             lock(state).end(&path, missed.as_ref());
         }
-        stage.send_replace(missed.map_or(Stage::Kept, Stage::Missed));
+        stage.send_replace(missed.map_or(DownloadStage::Kept, DownloadStage::Missed));
     }
 
-    async fn bring(self: &Arc<Self>, path: &str, stage: &watch::Sender<Stage>) -> Result<(), Miss> {
+    async fn bring(
+        self: &Arc<Self>,
+        path: &str,
+        stage: &watch::Sender<DownloadStage>,
+    ) -> Result<(), MirrorMiss> {
         let turn = timeout(TURN_MAX, self.fetches.acquire()).await;
         let _turn =
-            turn.map_err(|_| Miss::Failed("too many files are being fetched; try again".to_owned()))?;
+            turn.map_err(|_| MirrorMiss::Failed("too many files are being fetched; try again".to_owned()))?;
         let held = self.state().await?;
-        let kept = lock(held).shelf.ledger.get(path).cloned();
-        let answer = self.ask(path, kept.as_ref().map_or(Ask::All, Ask::Unless)).await?;
+        let kept = lock(held).cache.index.get(path).cloned();
+        let answer =
+            self.ask(path, kept.as_ref().map_or(UpstreamRequest::All, UpstreamRequest::Unless)).await?;
         let is_folder = answer.url().path().ends_with('/');
         match answer.status() {
             StatusCode::NOT_MODIFIED if kept.is_some() => {
                 self.counters.count(&self.counters.revalidated);
-                lock(held).shelf.checked(path, now());
+                lock(held).cache.checked(path, now());
                 Ok(())
             }
             StatusCode::OK if !is_folder => {
@@ -96,24 +101,26 @@ impl Mirror {
                 self.store(path, answer, stage).await
             }
             StatusCode::OK | StatusCode::NOT_FOUND | StatusCode::GONE => {
-                lock(held).shelf.throw_away(path);
-                Err(Miss::Absent)
+                lock(held).cache.throw_away(path);
+                Err(MirrorMiss::Absent)
             }
             // Stores of files say so of what they do not have, where nobody may see a list.
-            StatusCode::FORBIDDEN if kept.is_none() => Err(Miss::Absent),
-            other if other.is_client_error() => Err(Miss::Failed(format!("the upstream answers {other}"))),
+            StatusCode::FORBIDDEN if kept.is_none() => Err(MirrorMiss::Absent),
+            other if other.is_client_error() => {
+                Err(MirrorMiss::Failed(format!("the upstream answers {other}")))
+            }
             other => Err(self.failed(format!("{path}: the upstream answers {other}"))),
         }
     }
 
     /// Asks the upstream, and notes whether it answers.
-    async fn ask(&self, path: &str, what: Ask<'_>) -> Result<Response, Miss> {
-        let url = rules::address((&self.terms.url, path)).ok_or(Miss::Absent)?;
+    async fn ask(&self, path: &str, what: UpstreamRequest<'_>) -> Result<Response, MirrorMiss> {
+        let url = rules::address((&self.terms.url, path)).ok_or(MirrorMiss::Absent)?;
         let mut request = self.client.get(&url).header(ACCEPT_ENCODING, "identity");
         let mut patience = ANSWER_MAX;
         match what {
-            Ask::All => {}
-            Ask::Unless(kept) => {
+            UpstreamRequest::All => {}
+            UpstreamRequest::Unless(kept) => {
                 patience = ANSWER_MAX_WITH_STALE;
                 let tests = [(IF_NONE_MATCH, &kept.etag), (IF_MODIFIED_SINCE, &kept.last_modified)];
                 for (name, value) in
@@ -122,19 +129,20 @@ impl Mirror {
                     request = request.header(name, value);
                 }
             }
-            Ask::Rest(from, validator) => {
+            UpstreamRequest::Rest(from, validator) => {
                 request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, validator);
             }
         }
-        let silent = || Err(format!("the upstream did not answer within {} s", patience.as_secs()));
         let answer = timeout(patience, request.send()).await;
-        let answer =
-            answer.map_or_else(|_| silent(), |answer| answer.map_err(|error| fetch::innermost(&error)));
+        let answer = answer.map_or_else(
+            |_| Err(format!("the upstream did not answer within {} s", patience.as_secs())),
+            |answer| answer.map_err(|error| fetch::innermost(&error)),
+        );
         match answer {
             Err(why) => {
                 let why = format!("{url}: {why}");
                 self.note(|state| state.unreached(&why));
-                Err(Miss::Failed(why))
+                Err(MirrorMiss::Failed(why))
             }
             Ok(answer) if fetch::is_passing(answer.status()) => {
                 Err(self.failed(format!("{url}: the upstream answers {}", answer.status())))
@@ -146,23 +154,23 @@ impl Mirror {
         }
     }
 
-    fn note(&self, what: impl FnOnce(&mut super::State)) {
+    fn note(&self, what: impl FnOnce(&mut super::MirrorState)) {
         if let Some(state) = self.state.get() {
             what(&mut lock(state));
         }
     }
 
     /// What the disk refuses is a fault of ours and not of the upstream.
-    fn refused(&self, path: &str, error: &io::Error) -> Miss {
+    fn refused(&self, path: &str, error: &io::Error) -> MirrorMiss {
         let why = format!("{path} finds no place: {error}");
         tracing::warn!(artifact = self.terms.name, why, "a file could not be kept");
         self.note(|state| state.trouble = Some(why.clone()));
-        Miss::Failed(why)
+        MirrorMiss::Failed(why)
     }
 
-    fn failed(&self, why: String) -> Miss {
+    fn failed(&self, why: String) -> MirrorMiss {
         self.note(|state| state.failed(&why));
-        Miss::Failed(why)
+        MirrorMiss::Failed(why)
     }
 
     /// Takes in what the upstream sends, over as many connections as it needs.
@@ -170,13 +178,13 @@ impl Mirror {
         self: &Arc<Self>,
         path: &str,
         answer: Response,
-        stage: &watch::Sender<Stage>,
-    ) -> Result<(), Miss> {
+        stage: &watch::Sender<DownloadStage>,
+    ) -> Result<(), MirrorMiss> {
         let total = answer.content_length();
         let kept = about(path, answer.headers())?;
         // A weak tag does not say that bytes are the same (RFC 9110 section 8.8.1).
         let validator = fetch::validator(answer.headers()).filter(|_| total.is_some());
-        let mut intake = Intake::begin(Arc::clone(self), (kept, total), stage).await?;
+        let mut intake = DownloadWriter::begin(Arc::clone(self), (kept, total), stage).await?;
         let (mut next, mut fruitless) = (Ok(answer), 0);
         for _ in 0..TRIES_MAX {
             let before = intake.have;
@@ -203,8 +211,8 @@ impl Mirror {
         &self,
         path: &str,
         (have, validator): (u64, &str),
-    ) -> Result<Result<Response, String>, Miss> {
-        let answer = match self.ask(path, Ask::Rest(have, validator)).await {
+    ) -> Result<Result<Response, String>, MirrorMiss> {
+        let answer = match self.ask(path, UpstreamRequest::Rest(have, validator)).await {
             Ok(answer) => answer,
             Err(miss) => return Ok(Err(miss.to_string())),
         };
@@ -215,29 +223,32 @@ impl Mirror {
             {
                 Ok(Ok(answer))
             }
-            _ => Err(Miss::Failed(format!("{path} has become another file while it was fetched"))),
+            _ => Err(MirrorMiss::Failed(format!("{path} has become another file while it was fetched"))),
         }
     }
 }
 
 /// What is known of a file by the head of the answer.
-fn about(path: &str, headers: &HeaderMap) -> Result<Kept, Miss> {
-    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let last_modified = text(LAST_MODIFIED);
+fn about(path: &str, headers: &HeaderMap) -> Result<CachedEntry, MirrorMiss> {
+    let last_modified = header_text(headers, LAST_MODIFIED);
     let parser = jiff::fmt::rfc2822::DateTimeParser::new();
     let modified = last_modified.as_ref().and_then(|date| parser.parse_timestamp(date).ok());
-    Ok(Kept {
+    Ok(CachedEntry {
         path: path.to_owned(),
-        body: new_id().map_err(|error| Miss::Failed(error.to_string()))?,
-        etag: text(ETAG),
+        body: new_id().map_err(|error| MirrorMiss::Failed(error.to_string()))?,
+        etag: header_text(headers, ETAG),
         last_modified,
         modified: modified.map_or_else(now, |time| time.as_second()),
-        ..Kept::default()
+        ..CachedEntry::default()
     })
 }
 
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
 /// Room on the shelf for a file that is coming. What has not been put in its place goes with it.
-struct Room {
+struct CacheReservation {
     mirror: Arc<Mirror>,
     id: String,
     bytes: u64,
@@ -245,86 +256,91 @@ struct Room {
     _awaited: TaskTrackerToken,
 }
 
-impl Room {
+impl CacheReservation {
     /// Promises `bytes` more. May wait for the disk.
     fn grow(&mut self, bytes: u64) -> io::Result<()> {
         let most = self.mirror.bytes_max.load(Ordering::Relaxed);
         let Some(state) = self.mirror.state.get() else { return Ok(()) };
         let mut state = lock(state);
-        let evicted = state.shelf.make_room((bytes, most))?;
-        state.shelf.ledger.promise(bytes);
+        let evicted = state.cache.make_room((bytes, most))?;
+        state.cache.index.promise(bytes);
         self.bytes += bytes;
         self.mirror.counters.evicted.fetch_add(evicted as u64, Ordering::Relaxed);
         Ok(())
     }
 
     /// Puts the file in its place; from now on it is given to who asks.
-    fn fill(mut self, kept: Kept) -> io::Result<()> {
+    fn fill(mut self, kept: CachedEntry) -> io::Result<()> {
         let Some(state) = self.mirror.state.get() else { return Ok(()) };
         let mut state = lock(state);
-        state.shelf.ledger.release(std::mem::take(&mut self.bytes));
-        state.shelf.place(kept)
+        state.cache.index.release(std::mem::take(&mut self.bytes));
+        state.cache.place(kept)
     }
 }
 
-impl Drop for Room {
+impl Drop for CacheReservation {
     fn drop(&mut self) {
         let Some(state) = self.mirror.state.get() else { return };
         let mut state = lock(state);
-        state.shelf.ledger.release(self.bytes);
+        state.cache.index.release(self.bytes);
         // It is not there when it has got its place.
-        drop(std::fs::remove_file(state.shelf.new_body(&self.id)));
+        drop(std::fs::remove_file(state.cache.new_body(&self.id)));
     }
 }
 
 /// A file on its way to the disk.
-struct Intake<'a> {
+struct DownloadWriter<'a> {
     mirror: Arc<Mirror>,
-    stage: &'a watch::Sender<Stage>,
-    /// What those who read along are told; none while the length is not known.
-    head: Option<Arc<Head>>,
-    kept: Kept,
+    stage: &'a watch::Sender<DownloadStage>,
+    /// The head for readers of the partial file; none while the length is unknown.
+    head: Option<Arc<DownloadHead>>,
+    kept: CachedEntry,
     total: Option<u64>,
     have: u64,
     /// None while a batch is being written.
-    disk: Option<Disk>,
+    disk: Option<DiskWriter>,
 }
 
 /// What is needed to write, on a thread that may wait for the disk.
-struct Disk {
+struct DiskWriter {
     file: File,
     hash: Sha256,
-    room: Room,
+    room: CacheReservation,
     unlooked: u64,
 }
 
-impl<'a> Intake<'a> {
+impl<'a> DownloadWriter<'a> {
     async fn begin(
         mirror: Arc<Mirror>,
-        (kept, total): (Kept, Option<u64>),
-        stage: &'a watch::Sender<Stage>,
-    ) -> Result<Self, Miss> {
+        (kept, total): (CachedEntry, Option<u64>),
+        stage: &'a watch::Sender<DownloadStage>,
+    ) -> Result<Self, MirrorMiss> {
         let (id, modified, owner) = (kept.body.clone(), kept.modified, Arc::clone(&mirror));
         let awaited = mirror.tasks.token();
         let opened = blocking(move || {
-            let mut room = Room { mirror: owner, id, bytes: 0, _awaited: awaited };
+            let mut room = CacheReservation { mirror: owner, id, bytes: 0, _awaited: awaited };
             room.grow(total.unwrap_or(0))?;
-            let place = room.mirror.state.get().map(|state| lock(state).shelf.new_body(&room.id));
+            let place = room.mirror.state.get().map(|state| lock(state).cache.new_body(&room.id));
             let place = place.ok_or(io::ErrorKind::NotFound)?;
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place)?;
-            let head = Head { file: held(&place)?, bytes: total.unwrap_or(0), id: room.id.clone(), modified };
-            Ok((Disk { file, hash: Sha256::new(), room, unlooked: 0 }, head))
+            let head = DownloadHead {
+                file: held(&place)?,
+                bytes: total.unwrap_or(0),
+                id: room.id.clone(),
+                modified,
+            };
+            Ok((DiskWriter { file, hash: Sha256::new(), room, unlooked: 0 }, head))
         });
         let (disk, head) = opened.await.map_err(|error| mirror.refused(&kept.path, &error))?;
         let head = total.map(|_| Arc::new(head));
         if let Some(head) = &head {
-            stage.send_replace(Stage::Coming(Arc::clone(head), 0));
+            stage.send_replace(DownloadStage::Coming(Arc::clone(head), 0));
         }
-        Ok(Intake { mirror, stage, head, kept, total, have: 0, disk: Some(disk) })
+        Ok(DownloadWriter { mirror, stage, head, kept, total, have: 0, disk: Some(disk) })
     }
 
     /// Takes in all that one answer brings. Gives why it ended before the file was whole.
-    async fn take(&mut self, mut answer: Response) -> Result<Option<String>, Miss> {
+    async fn take(&mut self, mut answer: Response) -> Result<Option<String>, MirrorMiss> {
         loop {
             let (mut batch, mut bytes, mut end) = (Vec::new(), 0, None);
             while bytes < BATCH_BYTES && end.is_none() {
@@ -353,10 +369,13 @@ impl<'a> Intake<'a> {
         }
     }
 
-    async fn write(&mut self, batch: Vec<Bytes>) -> Result<(), Miss> {
+    async fn write(&mut self, batch: Vec<Bytes>) -> Result<(), MirrorMiss> {
         let bytes: u64 = batch.iter().map(|chunk| chunk.len() as u64).sum();
         if self.total.is_some_and(|total| self.have + bytes > total) {
-            return Err(Miss::Failed(format!("{}: the upstream sends more than it said", self.kept.path)));
+            return Err(MirrorMiss::Failed(format!(
+                "{}: the upstream sends more than it said",
+                self.kept.path
+            )));
         }
         let Some(mut disk) = self.disk.take() else { return Ok(()) };
         let have = self.have + bytes;
@@ -365,16 +384,16 @@ impl<'a> Intake<'a> {
         self.have = have;
         self.mirror.counters.fetched_bytes.fetch_add(bytes, Ordering::Relaxed);
         if let Some(head) = &self.head {
-            self.stage.send_replace(Stage::Coming(Arc::clone(head), have));
+            self.stage.send_replace(DownloadStage::Coming(Arc::clone(head), have));
         }
         Ok(())
     }
 
-    async fn finish(mut self) -> Result<(), Miss> {
-        let Some(Disk { file, hash, room, .. }) = self.disk.take() else { return Ok(()) };
+    async fn finish(mut self) -> Result<(), MirrorMiss> {
+        let Some(DiskWriter { file, hash, room, .. }) = self.disk.take() else { return Ok(()) };
         let path = self.kept.path.clone();
         let (bytes, sha256) = (self.have, hex(&hash.finalize()));
-        let kept = Kept { bytes, sha256, checked_at: now(), ..self.kept };
+        let kept = CachedEntry { bytes, sha256, checked_at: now(), ..self.kept };
         let placed = blocking(move || {
             file.sync_data()?;
             room.fill(kept)
@@ -385,7 +404,7 @@ impl<'a> Intake<'a> {
     }
 }
 
-impl Disk {
+impl DiskWriter {
     fn write(&mut self, batch: &[Bytes], have: u64) -> io::Result<()> {
         if have > self.room.bytes {
             let most = self.room.mirror.bytes_max.load(Ordering::Relaxed);

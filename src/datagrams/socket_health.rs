@@ -1,5 +1,5 @@
-//! How sockets fare that are read: what fails again and again is left alone for a moment and then opened
-//! anew. Nothing that a socket says ends a service. Start at [`Hearing::look_after`].
+//! Health of sockets that are read: a socket that fails repeatedly rests for a moment and is then opened
+//! anew. Nothing that a socket says ends a service. Start at [`SocketHealth::check`].
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -7,26 +7,26 @@ use std::time::Instant;
 
 use tracing::{info, warn};
 
-use crate::seldom::Seldom;
+use crate::rate_limit::RateLimiter;
 
 /// Failures of a socket in a row after which it is left alone until it is looked after.
 pub const FAILURES_MAX: u32 = 16;
 
-/// How one socket fares. Shared with whoever tells of it.
+/// Health of one socket. Shared with the status page.
 #[derive(Debug)]
-pub struct Hearing {
+pub struct SocketHealth {
     what: &'static str,
     /// In a row.
     failures: AtomicU32,
     is_well: AtomicBool,
-    warning: Seldom,
+    warning: RateLimiter,
 }
 
-impl Hearing {
-    /// Of a socket that is there. `what` it is for is named in the log.
+impl SocketHealth {
+    /// For an open socket. The log names it by `what`.
     pub fn new(what: &'static str) -> Self {
         let (failures, is_well) = (AtomicU32::new(0), AtomicBool::new(true));
-        Hearing { what, failures, is_well, warning: Seldom::new() }
+        SocketHealth { what, failures, is_well, warning: RateLimiter::new() }
     }
 
     pub fn what(&self) -> &'static str {
@@ -52,19 +52,19 @@ impl Hearing {
     }
 
     /// Whether it is left alone.
-    pub fn is_deaf(&self) -> bool {
+    pub fn is_suspended(&self) -> bool {
         self.failures.load(Relaxed) >= FAILURES_MAX
     }
 
-    /// As operators are told: whether there is a socket, and it did well since it was looked after last.
+    /// Whether the socket is open and has worked since the last check.
     pub fn is_well(&self) -> bool {
-        self.is_well.load(Relaxed) && !self.is_deaf()
+        self.is_well.load(Relaxed) && !self.is_suspended()
     }
 
     /// Every few seconds, which is the pause that a failing socket gets. `reopen` puts a new one in its place
     /// if it can, and says whether there is any: where privileges were given up the old one is tried again.
-    pub fn look_after(&self, reopen: impl FnOnce() -> bool) {
-        if self.is_deaf() {
+    pub fn check(&self, reopen: impl FnOnce() -> bool) {
+        if self.is_suspended() {
             self.is_well.store(false, Relaxed);
             if reopen() {
                 self.succeeded();

@@ -2,15 +2,15 @@
 //! once, and answers each with what its transfer says. No task and no waker is between: a block is a wait, a
 //! receive and a send.
 //!
-//! What has to wait for something else is not done here: a read is handed in with [`Pump::start`], and comes
-//! back with the reason ([`Back`]) when it has ended, when it was called back, or when blocks have to come
-//! from a disk.
+//! What has to wait for something else is not done here: a read is handed in with [`TransferThread::start`],
+//! and comes back with the reason ([`ReturnReason`]) when it has ended, when it was called back, or when
+//! blocks have to come from a disk.
 
-use crate::datagrams::{self, Cutting, Frames, Route};
-use crate::proto::tftp::{Ended, ErrorCode, Packet, Span, Transfer, Transmit, packet};
-use crate::tftp::service::Counters;
+use crate::datagrams::{self, DatagramBatch, DatagramRoute, SegmentationMode};
+use crate::proto::tftp::{BlockSpan, ErrorCode, TftpPacket, Transfer, TransferEnd, TransmitOrder, packet};
+use crate::tftp::service::TftpCounters;
 use crate::tftp::socket::DATAGRAM_BYTES_MAX;
-use crate::tftp::source::Source;
+use crate::tftp::source::BlockSource;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::cmp::Reverse;
@@ -32,124 +32,132 @@ const EVENTS_MAX: usize = 64;
 const BELL: u64 = u64::MAX;
 
 /// A read under way.
-pub(super) struct Reading {
+pub(super) struct ActiveRead {
     pub transfer: Transfer,
-    pub source: Source,
+    pub source: BlockSource,
     pub began: Instant,
     /// Retransmissions that the counters know of.
     pub counted: u32,
 }
 
 /// A read and its way to the peer.
-pub(super) struct Ride {
-    pub reading: Reading,
+pub(super) struct ActiveTransfer {
+    pub reading: ActiveRead,
     pub socket: Arc<UdpSocket>,
     pub peer: SocketAddrV4,
-    pub counters: Arc<Counters>,
+    pub counters: Arc<TftpCounters>,
 }
 
 /// Why a read comes back.
-pub(super) enum Back {
-    Ended(Ended),
+pub(super) enum ReturnReason {
+    Ended(TransferEnd),
     /// These blocks are to be sent, and have to be read from a disk first.
-    Disk(Span),
+    Disk(BlockSpan),
     /// It was called back.
     Called,
     Failed(io::Error),
 }
 
 /// What is said to the thread.
-enum Order {
-    Start(u64, Box<Ride>, oneshot::Sender<(Box<Ride>, Back)>),
+enum ThreadOrder {
+    Start(u64, Box<ActiveTransfer>, oneshot::Sender<(Box<ActiveTransfer>, ReturnReason)>),
     CallBack(u64),
 }
 
 /// The way to the thread. It ends when the last of these is dropped.
 #[derive(Clone)]
-pub(super) struct Pump(Arc<Handle>);
+pub(super) struct TransferThread(Arc<ThreadHandle>);
 
-struct Handle {
-    orders: mpsc::Sender<Order>,
-    bell: Bell,
+struct ThreadHandle {
+    orders: mpsc::Sender<ThreadOrder>,
+    waker: ThreadWaker,
     next: AtomicU64,
 }
 
 /// Wakes the thread, and once more when it is dropped: that is after the sender of the orders is, so that the
 /// thread finds nobody who could give it any.
-struct Bell(Arc<EventFd>);
+struct ThreadWaker(Arc<EventFd>);
 
-impl Bell {
+impl ThreadWaker {
     fn ring(&self) {
         // A bell that rings already need not ring again.
         let _ = self.0.write(1);
     }
 }
 
-impl Drop for Bell {
+impl Drop for ThreadWaker {
     fn drop(&mut self) {
         self.ring();
     }
 }
 
-impl Pump {
+impl TransferThread {
     /// Starts the thread, idle.
     pub(super) fn launch() -> io::Result<Self> {
         let (orders, inbox) = mpsc::channel();
-        let bell = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+        let waker = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(bell.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        let mut work =
-            Work { epoll, inbox, bell: bell.clone(), rides: HashMap::new(), due: BinaryHeap::new() };
+        epoll.add(waker.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
+        let mut work = ThreadState {
+            epoll,
+            inbox,
+            waker: waker.clone(),
+            active_transfers: HashMap::new(),
+            due: BinaryHeap::new(),
+        };
         thread::Builder::new().name("tftp-reads".to_owned()).spawn(move || {
             if let Err(error) = work.run() {
                 error!(%error, "a thread of TFTP cannot wait for packets; its reads fail");
             }
         })?;
-        Ok(Self(Arc::new(Handle { orders, bell: Bell(bell), next: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(ThreadHandle { orders, waker: ThreadWaker(waker), next: AtomicU64::new(0) })))
     }
 
     /// Lets a read run. It comes back by the receiver; an error there means that the thread has ended.
-    pub(super) fn start(&self, ride: Box<Ride>) -> (u64, oneshot::Receiver<(Box<Ride>, Back)>) {
+    pub(super) fn start(
+        &self,
+        active: Box<ActiveTransfer>,
+    ) -> (u64, oneshot::Receiver<(Box<ActiveTransfer>, ReturnReason)>) {
         let (sender, receiver) = oneshot::channel();
         let id = self.0.next.fetch_add(1, Relaxed);
-        self.order(Order::Start(id, ride, sender));
+        self.order(ThreadOrder::Start(id, active, sender));
         (id, receiver)
     }
 
     /// Wants a read back. It may have come to its end before.
     pub(super) fn call_back(&self, id: u64) {
-        self.order(Order::CallBack(id));
+        self.order(ThreadOrder::CallBack(id));
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: ThreadOrder) {
         // Without the thread the sender in the order is dropped, which the receiver hears.
         if self.0.orders.send(order).is_ok() {
-            self.0.bell.ring();
+            self.0.waker.ring();
         }
     }
 }
 
 /// A read on the thread.
-struct Running {
-    ride: Box<Ride>,
-    cutting: Cutting,
+struct RunningTransfer {
+    active: Box<ActiveTransfer>,
+    cutting: SegmentationMode,
     stranger_replies: u32,
     /// The earliest entry of this read in `due`.
     due: Instant,
-    back: oneshot::Sender<(Box<Ride>, Back)>,
+    back: oneshot::Sender<(Box<ActiveTransfer>, ReturnReason)>,
 }
 
-struct Work {
+struct ThreadState {
     epoll: Epoll,
-    inbox: mpsc::Receiver<Order>,
-    bell: Arc<EventFd>,
-    rides: HashMap<u64, Running>,
+    inbox: mpsc::Receiver<ThreadOrder>,
+    waker: Arc<EventFd>,
+    active_transfers: HashMap<u64, RunningTransfer>,
     /// When to look at which read. An entry that comes too early only asks what is due; moving it at every
     /// packet would cost more.
     due: BinaryHeap<Reverse<(Instant, u64)>>,
 }
 
-impl Work {
+impl ThreadState {
     fn run(&mut self) -> io::Result<()> {
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
         let mut buffer = [0; DATAGRAM_BYTES_MAX];
@@ -178,58 +186,63 @@ impl Work {
 
     /// False when nobody is there to give orders any more.
     fn take_orders(&mut self) -> bool {
-        let _ = self.bell.read();
+        let _ = self.waker.read();
         loop {
             match self.inbox.try_recv() {
-                Ok(Order::Start(id, ride, back)) => self.begin(id, (ride, back)),
-                Ok(Order::CallBack(id)) => self.give_back(id, Back::Called),
+                Ok(ThreadOrder::Start(id, active, back)) => self.begin(id, (active, back)),
+                Ok(ThreadOrder::CallBack(id)) => self.give_back(id, ReturnReason::Called),
                 Err(mpsc::TryRecvError::Empty) => return true,
                 Err(mpsc::TryRecvError::Disconnected) => return false,
             }
         }
     }
 
-    fn begin(&mut self, id: u64, (ride, back): (Box<Ride>, oneshot::Sender<(Box<Ride>, Back)>)) {
-        let added = self.epoll.add(ride.socket.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, id));
+    fn begin(
+        &mut self,
+        id: u64,
+        (active, back): (Box<ActiveTransfer>, oneshot::Sender<(Box<ActiveTransfer>, ReturnReason)>),
+    ) {
+        let added = self.epoll.add(active.socket.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, id));
         if let Err(error) = added {
-            // Whoever waits for it no longer does if it cannot be sent.
-            let _ = back.send((ride, Back::Failed(error.into())));
+            // The send fails when the receiver has given up; nothing else is left to do.
+            let _ = back.send((active, ReturnReason::Failed(error.into())));
             return;
         }
         let due = Instant::now();
         self.due.push(Reverse((due, id)));
-        let running = Running { ride, cutting: Cutting::default(), stranger_replies: 0, due, back };
-        self.rides.insert(id, running);
+        let running =
+            RunningTransfer { active, cutting: SegmentationMode::default(), stranger_replies: 0, due, back };
+        self.active_transfers.insert(id, running);
         self.go_on(id);
     }
 
-    fn give_back(&mut self, id: u64, why: Back) {
-        let Some(running) = self.rides.remove(&id) else { return };
-        if let Err(error) = self.epoll.delete(running.ride.socket.as_ref()) {
+    fn give_back(&mut self, id: u64, why: ReturnReason) {
+        let Some(running) = self.active_transfers.remove(&id) else { return };
+        if let Err(error) = self.epoll.delete(running.active.socket.as_ref()) {
             debug!(%error, "a socket could not be left alone");
         }
-        let _ = running.back.send((running.ride, why));
+        let _ = running.back.send((running.active, why));
     }
 
     fn hear(&mut self, id: u64, buffer: &mut [u8]) {
-        let Some(running) = self.rides.get_mut(&id) else { return };
-        match running.ride.socket.recv_from(buffer) {
+        let Some(running) = self.active_transfers.get_mut(&id) else { return };
+        match running.active.socket.recv_from(buffer) {
             Ok((bytes, from)) => {
                 running.take(buffer.get(..bytes).unwrap_or_default(), from);
                 self.go_on(id);
             }
             Err(error) if is_nothing(&error) => {}
-            Err(error) => self.give_back(id, Back::Failed(error)),
+            Err(error) => self.give_back(id, ReturnReason::Failed(error)),
         }
     }
 
     /// Sends what the transfer has to send, and notes when to look at it again.
     fn go_on(&mut self, id: u64) {
-        let Some(running) = self.rides.get_mut(&id) else { return };
+        let Some(running) = self.active_transfers.get_mut(&id) else { return };
         if let Some(why) = running.transmit() {
             return self.give_back(id, why);
         }
-        let reading = &running.ride.reading;
+        let reading = &running.active.reading;
         let wake = reading.began + reading.transfer.poll_timeout().unwrap_or(Duration::ZERO);
         if wake < running.due {
             running.due = wake;
@@ -242,7 +255,8 @@ impl Work {
         while let Some(Reverse((due, id))) = self.due.peek().copied().filter(|Reverse((due, _))| *due <= now)
         {
             self.due.pop();
-            let Some(running) = self.rides.get_mut(&id).filter(|running| running.due == due) else {
+            let Some(running) = self.active_transfers.get_mut(&id).filter(|running| running.due == due)
+            else {
                 continue;
             };
             running.handle_timeout(now);
@@ -258,14 +272,14 @@ fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-impl Running {
-    /// A packet of the peer goes to the transfer. Strangers are told so, and change nothing.
+impl RunningTransfer {
+    /// Passes a packet of the peer to the transfer. Another sender gets an ERROR and changes nothing.
     fn take(&mut self, datagram: &[u8], from: SocketAddr) {
-        let Ride { reading, socket, peer, counters } = self.ride.as_mut();
+        let ActiveTransfer { reading, socket, peer, counters } = self.active.as_mut();
         if from != SocketAddr::V4(*peer) {
             if self.stranger_replies < STRANGER_REPLIES_MAX {
                 self.stranger_replies += 1;
-                let reply = Packet::error_bytes(ErrorCode::UNKNOWN_TRANSFER, "unknown transfer");
+                let reply = TftpPacket::error_bytes(ErrorCode::UNKNOWN_TRANSFER, "unknown transfer");
                 let _lost_when_full = socket.send_to(&reply, from);
             }
             return;
@@ -274,30 +288,30 @@ impl Running {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        let Ride { reading, counters, .. } = self.ride.as_mut();
+        let ActiveTransfer { reading, counters, .. } = self.active.as_mut();
         reading.handle_timeout(now, counters);
     }
 
     /// Sends what is to be sent now; a reason to give the read back, if there is one.
-    fn transmit(&mut self) -> Option<Back> {
-        let Ride { reading, socket, peer, counters } = self.ride.as_mut();
-        let route = Route { peer: *peer, source: None, interface: 0 };
+    fn transmit(&mut self) -> Option<ReturnReason> {
+        let ActiveTransfer { reading, socket, peer, counters } = self.active.as_mut();
+        let route = DatagramRoute { peer: *peer, source: None, interface: 0 };
         loop {
             let now = reading.began.elapsed();
             let Some(transmit) = reading.transfer.poll_transmit(now) else { break };
             let mut options = Vec::new();
             let mut frames = match transmit {
-                Transmit::OptionsAck => {
+                TransmitOrder::OptionsAck => {
                     reading.transfer.frame_options(&mut options);
-                    Frames::one(&options)
+                    DatagramBatch::one(&options)
                 }
-                Transmit::Data(span) => match reading.source.frames_now(&span) {
+                TransmitOrder::Data(span) => match reading.source.frames_now(&span) {
                     Ok(Some(bytes)) => {
                         counters.windows.fetch_add(1, Relaxed);
-                        Frames { bytes, each: span.frame_bytes() }
+                        DatagramBatch { bytes, each: span.frame_bytes() }
                     }
-                    Ok(None) => return Some(Back::Disk(span)),
-                    Err(error) => return Some(Back::Failed(error)),
+                    Ok(None) => return Some(ReturnReason::Disk(span)),
+                    Err(error) => return Some(ReturnReason::Failed(error)),
                 },
             };
             // What the socket does not take counts as lost on the way.
@@ -305,12 +319,12 @@ impl Running {
                 debug!(%error, "a packet could not be sent");
             }
         }
-        reading.transfer.ended().cloned().map(Back::Ended)
+        reading.transfer.ended().cloned().map(ReturnReason::Ended)
     }
 }
 
-impl Reading {
-    pub(super) fn take(&mut self, datagram: &[u8], counters: &Counters) {
+impl ActiveRead {
+    pub(super) fn take(&mut self, datagram: &[u8], counters: &TftpCounters) {
         match packet::parse(datagram) {
             Ok(packet) => {
                 self.transfer.handle(self.began.elapsed(), &packet);
@@ -322,7 +336,7 @@ impl Reading {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant, counters: &Counters) {
+    pub(super) fn handle_timeout(&mut self, now: Instant, counters: &TftpCounters) {
         self.transfer.handle_timeout(now.saturating_duration_since(self.began));
         let retransmissions = self.transfer.retransmissions();
         let more = u64::from(retransmissions.saturating_sub(self.counted));

@@ -1,4 +1,4 @@
-//! A file that is being fetched, as those see it who wait for it.
+//! A file that is being fetched, as its readers see it.
 
 use std::fs::File;
 use std::io;
@@ -6,43 +6,43 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::Miss;
+use super::MirrorMiss;
 
 /// How far a fetch is.
 #[derive(Clone, Debug)]
-pub enum Stage {
+pub enum DownloadStage {
     /// The upstream has not answered yet, or has not said how long the file is.
     Asked,
     /// Bytes are coming: that many are there.
-    Coming(Arc<Head>, u64),
+    Coming(Arc<DownloadHead>, u64),
     /// The file is kept now.
     Kept,
-    Missed(Miss),
+    Missed(MirrorMiss),
 }
 
 /// What is known of a file before it is whole.
 #[derive(Debug)]
-pub struct Head {
+pub struct DownloadHead {
     pub file: File,
     pub bytes: u64,
     pub id: String,
     pub modified: i64,
 }
 
-impl Stage {
-    /// Whether who asked can be told something.
+impl DownloadStage {
+    /// Whether a waiting reader can be answered.
     pub fn is_news(&self) -> bool {
-        !matches!(self, Stage::Asked)
+        !matches!(self, DownloadStage::Asked)
     }
 }
 
 /// The rest of a file that is not whole yet.
 #[derive(Clone, Debug)]
-pub struct Coming(watch::Receiver<Stage>);
+pub struct DownloadRest(watch::Receiver<DownloadStage>);
 
-impl Coming {
-    pub(super) fn new(stage: watch::Receiver<Stage>) -> Self {
-        Coming(stage)
+impl DownloadRest {
+    pub(super) fn new(stage: watch::Receiver<DownloadStage>) -> Self {
+        DownloadRest(stage)
     }
 
     /// Waits until there is a byte at the place `at`, and says how many bytes there are from the beginning.
@@ -50,16 +50,19 @@ impl Coming {
     /// # Errors
     /// The file does not come to be whole.
     pub async fn reach(&mut self, at: u64) -> io::Result<u64> {
-        let enough = |stage: &Stage| match stage {
-            Stage::Asked => false,
-            Stage::Coming(_, have) => *have > at,
-            Stage::Kept | Stage::Missed(_) => true,
-        };
-        let gone = |_| io::Error::other("the fetch ended by a fault in the server");
-        match &*self.0.wait_for(enough).await.map_err(gone)? {
-            Stage::Coming(_, have) => Ok(*have),
-            Stage::Missed(miss) => Err(io::Error::other(miss.clone())),
-            Stage::Kept | Stage::Asked => Ok(u64::MAX),
+        match &*self
+            .0
+            .wait_for(|stage: &DownloadStage| match stage {
+                DownloadStage::Asked => false,
+                DownloadStage::Coming(_, have) => *have > at,
+                DownloadStage::Kept | DownloadStage::Missed(_) => true,
+            })
+            .await
+            .map_err(|_| io::Error::other("the fetch ended by a fault in the server"))?
+        {
+            DownloadStage::Coming(_, have) => Ok(*have),
+            DownloadStage::Missed(miss) => Err(io::Error::other(miss.clone())),
+            DownloadStage::Kept | DownloadStage::Asked => Ok(u64::MAX),
         }
     }
 

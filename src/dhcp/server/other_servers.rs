@@ -1,6 +1,6 @@
 //! Listens for other DHCP servers on the links that are served: their replies that are broadcast, or pass by.
 //! Reads the interfaces too, for whoever wants to know how they are. Decides nothing. Start at
-//! [`Lookout::run`].
+//! [`OtherServerDetector::run`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,9 +14,9 @@ use nix::sys::socket::LinkAddr;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
-use crate::dhcp::decide::{Heard, Interface, LateAnswer};
-use crate::dhcp::server::ear::Ear;
-use crate::dhcp::server::interfaces::{self, Port};
+use crate::dhcp::decide::{LateAnswer, NetworkInterface, ServerSighting};
+use crate::dhcp::server::interfaces::{self, LinkPort};
+use crate::dhcp::server::reopening_socket::ReopeningSocket;
 use crate::model::Mac;
 use crate::proto::dhcp4::{MessageType, codes, parse};
 
@@ -27,41 +27,41 @@ const PACKET_BYTES_MAX: usize = 4096;
 const UDP_HEADER_BYTES: usize = 8;
 const BOOT_REPLY: u8 = 2;
 
-/// Is told what the lookout sees.
-pub trait Witness: Send + Sync + 'static {
+/// Receives what the detector sees.
+pub trait ServerObserver: Send + Sync + 'static {
     /// The interfaces that are served, when they change.
-    fn interfaces(&self, interfaces: Vec<Arc<Interface>>);
+    fn interfaces(&self, interfaces: Vec<Arc<NetworkInterface>>);
     /// A reply of another DHCP server.
-    fn heard(&self, heard: Heard);
+    fn heard(&self, heard: ServerSighting);
     /// Somebody has an address that was offered meanwhile.
     fn heard_late(&self, answer: LateAnswer) -> BoxFuture<'_, ()>;
 }
 
 /// The listening socket, opened before privileges are given up, and the interfaces it is for.
-pub struct Lookout {
-    ear: Ear,
+pub struct OtherServerDetector {
+    listening: ReopeningSocket,
     names: Vec<String>,
-    ports: BTreeMap<u32, Port>,
+    ports: BTreeMap<u32, LinkPort>,
 }
 
-impl Lookout {
+impl OtherServerDetector {
     /// Without CAP_NET_RAW other servers are known only by clients that name them.
     pub fn open(names: Vec<String>) -> Self {
-        let ear = Ear::open("the socket for replies of other DHCP servers", replies_socket);
-        Lookout { ear, names, ports: BTreeMap::new() }
+        let listening = ReopeningSocket::open("the socket for replies of other DHCP servers", replies_socket);
+        OtherServerDetector { listening, names, ports: BTreeMap::new() }
     }
 
     /// Whether other servers can be heard, whenever it is asked.
     pub fn hears(&self) -> impl Fn() -> bool + Send + Sync + use<> {
-        let hearing = Arc::clone(self.ear.hearing());
-        move || hearing.is_well()
+        let health = Arc::clone(self.listening.health());
+        move || health.is_well()
     }
 
-    /// Tells `witness` until `shutdown`. `refreshed` is told how each reading of the interfaces went, and
+    /// Tells `observer` until `shutdown`. `refreshed` is told how each reading of the interfaces went, and
     /// when it began.
     pub async fn run(
         mut self,
-        witness: Arc<dyn Witness>,
+        observer: Arc<dyn ServerObserver>,
         refreshed: impl Fn(Instant, Result<(), String>) + Send,
         shutdown: CancellationToken,
     ) {
@@ -70,43 +70,44 @@ impl Lookout {
         let mut buffer = vec![0; PACKET_BYTES_MAX];
         loop {
             tokio::select! {
-                (bytes, from) = self.ear.hear(&mut buffer) => {
+                (bytes, from) = self.listening.hear(&mut buffer) => {
                     let heard = self.read(buffer.get(..bytes).unwrap_or_default(), &from);
-                    heard.into_iter().for_each(|heard| witness.heard(heard));
+                    heard.into_iter().for_each(|heard| observer.heard(heard));
                 }
                 _ = refresh.tick() => {
                     let begun = Instant::now();
-                    refreshed(begun, self.refresh(witness.as_ref()));
-                    self.ear.look_after();
+                    refreshed(begun, self.refresh(observer.as_ref()));
+                    self.listening.check();
                 }
                 () = shutdown.cancelled() => return,
             }
         }
     }
 
-    fn refresh(&mut self, witness: &dyn Witness) -> Result<(), String> {
+    fn refresh(&mut self, observer: &dyn ServerObserver) -> Result<(), String> {
         let ports = interfaces::read(&self.names)
             .map_err(|error| format!("the network interfaces cannot be read: {error}"))?;
-        let facts = |ports: &BTreeMap<u32, Port>| -> Vec<Arc<Interface>> {
-            ports.values().map(|port| Arc::clone(&port.facts)).collect()
-        };
-        if facts(&ports) != facts(&self.ports) {
-            witness.interfaces(facts(&ports));
+        if interface_facts(&ports) != interface_facts(&self.ports) {
+            observer.interfaces(interface_facts(&ports));
         }
         self.ports = ports;
         Ok(())
     }
 
-    fn read(&self, packet: &[u8], from: &LinkAddr) -> Option<Heard> {
+    fn read(&self, packet: &[u8], from: &LinkAddr) -> Option<ServerSighting> {
         let port = self.ports.get(&u32::try_from(from.ifindex()).ok()?)?;
         let mac = from.addr().map(Mac).filter(|mac| mac.is_unicast() && from.halen() == 6);
         let heard = read_reply(packet)?;
-        Some(Heard { mac, interface: port.facts.name.clone(), ..heard })
+        Some(ServerSighting { mac, interface: port.facts.name.clone(), ..heard })
     }
 }
 
+fn interface_facts(ports: &BTreeMap<u32, LinkPort>) -> Vec<Arc<NetworkInterface>> {
+    ports.values().map(|port| Arc::clone(&port.facts)).collect()
+}
+
 /// What the OFFER or ACK in an IP packet says of its server.
-fn read_reply(packet: &[u8]) -> Option<Heard> {
+fn read_reply(packet: &[u8]) -> Option<ServerSighting> {
     let header_bytes = usize::from(packet.first()? & 0xf) * 4;
     let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
     let packet = parse(packet.get(header_bytes + UDP_HEADER_BYTES..)?).ok()?;
@@ -115,7 +116,7 @@ fn read_reply(packet: &[u8]) -> Option<Heard> {
         return None;
     }
     let boots = !packet.file.is_empty() || packet.options.contains(codes::BOOTFILE_NAME);
-    Some(Heard {
+    Some(ServerSighting {
         server: packet.server_identifier().unwrap_or(Ipv4Addr::from(source)),
         mac: None,
         interface: String::new(),
@@ -143,25 +144,28 @@ fn reply_filter() -> [SockFilter; 16] {
     const IF_ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
     const DIRECTION: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
-    let step = |code: u32, (yes, no): (u8, u8), k: u32| SockFilter::new(code as u16, yes, no, k);
     [
-        step(LOAD_BYTE, (0, 0), DIRECTION),
-        step(IF_EQUAL, (13, 0), u32::from(libc::PACKET_OUTGOING)),
-        step(LOAD_BYTE, (0, 0), 9),
-        step(IF_EQUAL, (0, 11), 17),
-        step(LOAD_HALF, (0, 0), 6),
-        step(IF_ANY_BIT, (9, 0), 0x1fff),
-        step(HEADER_TO_X, (0, 0), 0),
-        step(LOAD_BYTE_BEHIND_X, (0, 0), UDP_HEADER_BYTES as u32),
-        step(IF_EQUAL, (0, 6), u32::from(BOOT_REPLY)),
-        step(LOAD_HALF_BEHIND_X, (0, 0), 0),
-        step(IF_EQUAL, (0, 4), 67),
-        step(LOAD_HALF_BEHIND_X, (0, 0), 2),
-        step(IF_EQUAL, (1, 0), 68),
-        step(IF_EQUAL, (0, 1), 67),
-        step(RETURN, (0, 0), 0x4_0000),
-        step(RETURN, (0, 0), 0),
+        filter_step(LOAD_BYTE, (0, 0), DIRECTION),
+        filter_step(IF_EQUAL, (13, 0), u32::from(libc::PACKET_OUTGOING)),
+        filter_step(LOAD_BYTE, (0, 0), 9),
+        filter_step(IF_EQUAL, (0, 11), 17),
+        filter_step(LOAD_HALF, (0, 0), 6),
+        filter_step(IF_ANY_BIT, (9, 0), 0x1fff),
+        filter_step(HEADER_TO_X, (0, 0), 0),
+        filter_step(LOAD_BYTE_BEHIND_X, (0, 0), UDP_HEADER_BYTES as u32),
+        filter_step(IF_EQUAL, (0, 6), u32::from(BOOT_REPLY)),
+        filter_step(LOAD_HALF_BEHIND_X, (0, 0), 0),
+        filter_step(IF_EQUAL, (0, 4), 67),
+        filter_step(LOAD_HALF_BEHIND_X, (0, 0), 2),
+        filter_step(IF_EQUAL, (1, 0), 68),
+        filter_step(IF_EQUAL, (0, 1), 67),
+        filter_step(RETURN, (0, 0), 0x4_0000),
+        filter_step(RETURN, (0, 0), 0),
     ]
+}
+
+fn filter_step(code: u32, (yes, no): (u8, u8), k: u32) -> SockFilter {
+    SockFilter::new(code as u16, yes, no, k)
 }
 
 #[cfg(test)]

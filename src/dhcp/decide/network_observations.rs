@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::dhcp::decide::Interface;
+use crate::dhcp::decide::NetworkInterface;
 use crate::model::{Mac, RelayStatus, UnservedStatus};
 
 /// Other servers that are remembered; beyond it the one that was silent longest is forgotten.
@@ -25,7 +25,7 @@ const UNSERVED_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// A word of another DHCP server, or of a client that took its offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
+pub struct ServerSighting {
     /// What it calls itself (option 54), else where its packet came from.
     pub server: Ipv4Addr,
     /// The hardware address its packet came from; `None` when only its name was heard.
@@ -33,14 +33,14 @@ pub struct Heard {
     pub interface: String,
     /// An address it gave.
     pub offered: Option<Ipv4Addr>,
-    /// Whether it told what to boot.
+    /// Whether its reply has boot data.
     pub boots: bool,
 }
 
 /// Another DHCP server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rival {
-    pub heard: Heard,
+pub struct OtherServer {
+    pub heard: ServerSighting,
     /// The subnet it was heard in.
     pub subnet: Option<String>,
     pub first_seen: Timestamp,
@@ -49,7 +49,7 @@ pub struct Rival {
     told: Option<Timestamp>,
 }
 
-impl Rival {
+impl OtherServer {
     /// Whether it was heard of late.
     pub fn is_present(&self, now: Timestamp) -> bool {
         now.duration_since(self.last_seen) < RIVAL_PRESENT
@@ -58,7 +58,7 @@ impl Rival {
 
 /// Packets that no subnet fits.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Unserved {
+pub struct UnservedPackets {
     pub packets: u64,
     /// The newest last.
     pub recent: VecDeque<UnservedStatus>,
@@ -68,16 +68,16 @@ pub struct Unserved {
 
 /// All that was seen.
 #[derive(Debug, Clone, Default)]
-pub struct Sights {
+pub struct NetworkObservations {
     /// The interfaces that are served, as they are now.
-    pub interfaces: Vec<Arc<Interface>>,
-    rivals: BTreeMap<(String, Ipv4Addr), Rival>,
+    pub interfaces: Vec<Arc<NetworkInterface>>,
+    rivals: BTreeMap<(String, Ipv4Addr), OtherServer>,
     relays: BTreeMap<Ipv4Addr, RelayStatus>,
-    pub unserved: Unserved,
+    pub unserved: UnservedPackets,
 }
 
-impl Sights {
-    pub fn rivals(&self) -> impl Iterator<Item = &Rival> {
+impl NetworkObservations {
+    pub fn rivals(&self) -> impl Iterator<Item = &OtherServer> {
         self.rivals.values()
     }
 
@@ -93,15 +93,15 @@ impl Sights {
 
     /// Remembers another server. `true` when it is to be told of: at the first time, when its hardware
     /// address is first known, and once an hour.
-    pub fn hear(&mut self, heard: Heard, subnet: Option<String>, now: Timestamp) -> bool {
+    pub fn hear(&mut self, heard: ServerSighting, subnet: Option<String>, now: Timestamp) -> bool {
         let key = (heard.interface.clone(), heard.server);
         if self.rivals.len() >= RIVALS_MAX && !self.rivals.contains_key(&key) {
             let oldest = self.rivals.iter().min_by_key(|(_, rival)| rival.last_seen);
             let oldest = oldest.map(|(key, _)| key.clone());
             oldest.and_then(|oldest| self.rivals.remove(&oldest));
         }
-        let rival = self.rivals.entry(key).or_insert_with(|| Rival {
-            heard: Heard { boots: false, ..heard.clone() },
+        let rival = self.rivals.entry(key).or_insert_with(|| OtherServer {
+            heard: ServerSighting { boots: false, ..heard.clone() },
             subnet: None,
             first_seen: now,
             last_seen: now,
@@ -141,7 +141,7 @@ impl Sights {
     }
 }
 
-impl Unserved {
+impl UnservedPackets {
     /// Counts a packet. A number when it is to be told of: how many there were since the last time.
     pub fn count(&mut self, client: UnservedStatus, now: Timestamp) -> Option<u64> {
         self.packets += 1;
@@ -168,14 +168,14 @@ mod tests {
         Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes)
     }
 
-    fn heard(last: u8) -> Heard {
+    fn heard(last: u8) -> ServerSighting {
         let server = Ipv4Addr::new(10, 0, 0, last);
-        Heard { server, mac: None, interface: "eth1".into(), offered: None, boots: false }
+        ServerSighting { server, mac: None, interface: "eth1".into(), offered: None, boots: false }
     }
 
     #[test]
     fn a_rival_is_told_of_at_first_sight_and_then_once_an_hour() {
-        let mut sights = Sights::default();
+        let mut sights = NetworkObservations::default();
         let told: Vec<bool> =
             [0, 1, 59, 60, 61, 120].map(|minute| sights.hear(heard(9), None, at(minute))).to_vec();
         assert_eq!(told, [true, false, false, true, false, true]);
@@ -186,18 +186,18 @@ mod tests {
 
     #[test]
     fn a_rival_that_was_only_named_is_told_of_again_when_its_address_is_known() {
-        let mut sights = Sights::default();
-        let introduced = Heard { mac: Some(Mac([2, 0, 0, 0, 0, 9])), ..heard(9) };
+        let mut sights = NetworkObservations::default();
+        let introduced = ServerSighting { mac: Some(Mac([2, 0, 0, 0, 0, 9])), ..heard(9) };
         let told = [heard(9), introduced.clone(), introduced].map(|heard| sights.hear(heard, None, at(0)));
         assert_eq!(told, [true, true, false]);
     }
 
     #[test]
     fn what_was_once_heard_of_a_rival_is_kept() {
-        let mut sights = Sights::default();
+        let mut sights = NetworkObservations::default();
         let mac = Some(Mac([2, 0, 0, 0, 0, 9]));
         let offered = Some(Ipv4Addr::new(10, 0, 0, 200));
-        sights.hear(Heard { mac, offered, boots: true, ..heard(9) }, Some("lan".into()), at(0));
+        sights.hear(ServerSighting { mac, offered, boots: true, ..heard(9) }, Some("lan".into()), at(0));
         assert!(!sights.hear(heard(9), None, at(1)));
         let rival = sights.rivals().next().unwrap();
         assert_eq!((rival.heard.mac, rival.heard.offered, rival.heard.boots), (mac, offered, true));
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_rival_that_was_silent_longest_makes_room() {
-        let mut sights = Sights::default();
+        let mut sights = NetworkObservations::default();
         for last in 0..=RIVALS_MAX {
             sights.hear(heard(last as u8), None, at(last as i64));
         }
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_relay_is_no_rival_and_there_is_a_bound_on_relays() {
-        let mut sights = Sights::default();
+        let mut sights = NetworkObservations::default();
         for last in 0..=RELAYS_MAX as u32 {
             sights.relayed(Ipv4Addr::from_bits(0x0a01_0000 + last), "eth1", None, at(i64::from(last)));
         }
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn unserved_clients_are_told_of_once_a_minute_with_how_many_there_were() {
-        let mut unserved = Unserved::default();
+        let mut unserved = UnservedPackets::default();
         let client = |reason: &str| UnservedStatus {
             reason: reason.into(),
             packets: 0,

@@ -1,40 +1,40 @@
-//! Warnings that packets or a broken host can cause at will: given once in a while, with how many there were.
-//! Start at `warn_seldom!`.
+//! Rate limit for warnings that packets or a broken host can cause: once a minute, with a count.
+//! Start at `warn_limited!`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often one is given.
+/// Shortest time between two warnings from one place.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// A warning, as [`tracing::warn!`], from one place in the program: once a minute, with the number of `times`
-/// that there was reason to.
-macro_rules! warn_seldom {
+/// A warning, as [`tracing::warn!`], from one place in the program, at most once a minute. `times` counts
+/// the occurrences since the last one.
+macro_rules! warn_limited {
     ($($told:tt)+) => {{
-        static SELDOM: $crate::seldom::Seldom = $crate::seldom::Seldom::new();
-        if let Some(times) = SELDOM.count(1, std::time::Instant::now()) {
+        static LIMITER: $crate::rate_limit::RateLimiter = $crate::rate_limit::RateLimiter::new();
+        if let Some(times) = LIMITER.count(1, std::time::Instant::now()) {
             tracing::warn!(times, $($told)+);
         }
     }};
 }
-pub(crate) use warn_seldom;
+pub(crate) use warn_limited;
 
-/// When a warning was given, and what came since.
+/// When a warning was last logged, and how many came since.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<Since>);
+pub struct RateLimiter(Mutex<LimiterState>);
 
 #[derive(Debug, Default)]
-struct Since {
+struct LimiterState {
     told: Option<Instant>,
     untold: u64,
 }
 
-impl Seldom {
+impl RateLimiter {
     pub const fn new() -> Self {
-        Seldom(Mutex::new(Since { told: None, untold: 0 }))
+        RateLimiter(Mutex::new(LimiterState { told: None, untold: 0 }))
     }
 
-    /// Counts `times` more. A number when it is to be told of: how many there were since the last time.
+    /// Counts `times` more. Returns the count since the last warning when the next one is due.
     pub fn count(&self, times: u64, now: Instant) -> Option<u64> {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.untold = since.untold.saturating_add(times);
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_warning_is_given_at_once_and_then_once_a_minute_with_their_number() {
-        let (seldom, begun) = (Seldom::default(), Instant::now());
+        let (seldom, begun) = (RateLimiter::default(), Instant::now());
         let after = |seconds, times| seldom.count(times, begun + Duration::from_secs(seconds));
         assert_eq!([after(0, 1), after(1, 5), after(59, 1), after(60, 2)], [Some(1), None, None, Some(8)]);
         assert_eq!([after(61, 1), after(1000, 1)], [None, Some(2)]);

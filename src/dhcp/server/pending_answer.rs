@@ -11,35 +11,35 @@ use futures_util::future::{BoxFuture, CatchUnwind, FutureExt as _};
 use tracing::instrument::Instrumented;
 use tracing::{Instrument as _, debug_span};
 
-use crate::dhcp::decide::Silence;
-use crate::dhcp::server::intake::Question;
-use crate::dhcp::server::{Answered, Handler, Request};
-use crate::seldom::warn_seldom;
+use crate::dhcp::decide::SilenceReason;
+use crate::dhcp::server::admission::RequestKey;
+use crate::dhcp::server::{DhcpHandler, DhcpRequest, HandlerResult};
+use crate::rate_limit::warn_limited;
 
 /// How long an answer may take, from the arrival of its question. Clients ask again after a second (iPXE) to
 /// four (RFC 2131 4.1, PXE 2.1), and what is later has another question to answer.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
 /// One call of the handler. A failure inside of it is silence, and stays there.
-pub(super) struct UnderWay {
-    question: Question,
+pub(super) struct PendingAnswer {
+    question: RequestKey,
     port: u16,
     /// When the question came.
     since: Instant,
-    answer: CatchUnwind<AssertUnwindSafe<Instrumented<BoxFuture<'static, Answered>>>>,
+    answer: CatchUnwind<AssertUnwindSafe<Instrumented<BoxFuture<'static, HandlerResult>>>>,
 }
 
-/// What came of it.
-pub(super) struct Ended {
-    pub question: Question,
+/// The result of a handler call.
+pub(super) struct FinishedAnswer {
+    pub question: RequestKey,
     /// The port the reply leaves from.
     pub port: u16,
     pub since: Instant,
-    pub answered: Answered,
+    pub answered: HandlerResult,
 }
 
-impl UnderWay {
-    pub fn new(handler: &Arc<dyn Handler>, request: Request, asked: (Question, Instant)) -> Self {
+impl PendingAnswer {
+    pub fn new(handler: &Arc<dyn DhcpHandler>, request: DhcpRequest, asked: (RequestKey, Instant)) -> Self {
         let span = debug_span!(
             "dhcp",
             xid = request.packet.xid,
@@ -48,10 +48,10 @@ impl UnderWay {
         );
         let (port, (question, since)) = (request.port, asked);
         let answer = Arc::clone(handler).answer(request).instrument(span);
-        UnderWay { question, port, since, answer: AssertUnwindSafe(answer).catch_unwind() }
+        PendingAnswer { question, port, since, answer: AssertUnwindSafe(answer).catch_unwind() }
     }
 
-    pub fn question(&self) -> &Question {
+    pub fn question(&self) -> &RequestKey {
         &self.question
     }
 
@@ -60,7 +60,7 @@ impl UnderWay {
     }
 }
 
-impl Ended {
+impl FinishedAnswer {
     pub fn is_late(&self, now: Instant) -> bool {
         is_late(self.since, now)
     }
@@ -70,15 +70,15 @@ fn is_late(since: Instant, now: Instant) -> bool {
     now.saturating_duration_since(since) >= ANSWER_WITHIN
 }
 
-impl Future for UnderWay {
-    type Output = Ended;
+impl Future for PendingAnswer {
+    type Output = FinishedAnswer;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Ended> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<FinishedAnswer> {
         let answered = ready!(self.answer.poll_unpin(context)).unwrap_or_else(|panic| {
-            warn_seldom!(why = message(&*panic), "a DHCP answer failed inside");
-            Err(Silence::Failed)
+            warn_limited!(why = message(&*panic), "a DHCP answer failed inside");
+            Err(SilenceReason::Failed)
         });
-        Poll::Ready(Ended { question: self.question, port: self.port, since: self.since, answered })
+        Poll::Ready(FinishedAnswer { question: self.question, port: self.port, since: self.since, answered })
     }
 }
 

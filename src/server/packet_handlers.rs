@@ -5,28 +5,28 @@ use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 
-use crate::artifacts::opened::{self, Opened, Protocol, Refused};
+use crate::artifacts::opened::{self, FetchRefusal, OpenedFile, Protocol};
 use crate::dhcp;
 use crate::houses::Houses;
-use crate::netboot::decide::namespace::Hint;
-use crate::netboot::files::{Fetch, Served};
+use crate::netboot::decide::namespace::ClientHint;
+use crate::netboot::files::{Fetch, ServedFile};
 use crate::netboot::tftp_peers::{TftpPeers, TftpTerms};
-use crate::proto::tftp::{Ended, ErrorCode};
+use crate::proto::tftp::{ErrorCode, TransferEnd};
 use crate::tftp::{self, ReadRequest, TransferOutcome, TransferResult};
 
 /// The application, once there is one.
 #[derive(Default)]
-pub struct Desk {
+pub struct PacketHandlers {
     app: OnceLock<Arc<Houses>>,
     tftp_peers: TftpPeers,
 }
 
-impl Desk {
+impl PacketHandlers {
     pub fn new(tftp_peers: TftpPeers) -> Self {
-        Desk { tftp_peers, ..Desk::default() }
+        PacketHandlers { tftp_peers, ..PacketHandlers::default() }
     }
 
-    /// How the one who asks over TFTP is served; a stranger is told of, and is not.
+    /// How a TFTP peer is served. An unknown peer is logged and not served.
     fn tftp_terms(&self, fetch: &Fetch) -> Option<(&Arc<Houses>, TftpTerms)> {
         let app = self.app.get()?;
         let terms = app.netboot.tftp_terms(fetch, self.tftp_peers);
@@ -43,8 +43,11 @@ impl Desk {
     }
 }
 
-impl dhcp::server::Handler for Desk {
-    fn answer(self: Arc<Self>, request: dhcp::server::Request) -> BoxFuture<'static, dhcp::server::Answered> {
+impl dhcp::server::DhcpHandler for PacketHandlers {
+    fn answer(
+        self: Arc<Self>,
+        request: dhcp::server::DhcpRequest,
+    ) -> BoxFuture<'static, dhcp::server::HandlerResult> {
         Box::pin(async move {
             match self.app.get() {
                 Some(app) => app.dhcp.answer_dhcp(&request.query()).await,
@@ -53,17 +56,17 @@ impl dhcp::server::Handler for Desk {
         })
     }
 
-    fn still_holds(&self, reply: &dhcp::decide::Datagram) -> bool {
+    fn still_holds(&self, reply: &dhcp::decide::ReplyDatagram) -> bool {
         self.app.get().is_some_and(|app| app.dhcp.still_holds(reply))
     }
 }
 
-impl dhcp::server::Witness for dhcp::Dhcp {
-    fn interfaces(&self, interfaces: Vec<Arc<dhcp::decide::Interface>>) {
+impl dhcp::server::ServerObserver for dhcp::Dhcp {
+    fn interfaces(&self, interfaces: Vec<Arc<dhcp::decide::NetworkInterface>>) {
         self.dhcp_interfaces(interfaces);
     }
 
-    fn heard(&self, heard: dhcp::decide::Heard) {
+    fn heard(&self, heard: dhcp::decide::ServerSighting) {
         self.heard_dhcp_server(heard);
     }
 
@@ -72,11 +75,11 @@ impl dhcp::server::Witness for dhcp::Dhcp {
     }
 }
 
-impl tftp::Opener for Desk {
-    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<tftp::Opened, tftp::Refused>> {
+impl tftp::ReadOpener for PacketHandlers {
+    fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<tftp::OpenedRead, tftp::ReadRefusal>> {
         Box::pin(async move {
             let fetch = fetch(&request);
-            let (app, terms) = self.tftp_terms(&fetch).ok_or(tftp::Refused::Silence)?;
+            let (app, terms) = self.tftp_terms(&fetch).ok_or(tftp::ReadRefusal::Silence)?;
             app.netboot.open(&fetch).await.map(|opened| carried(opened, terms)).map_err(refusal)
         })
     }
@@ -88,12 +91,13 @@ impl tftp::Opener for Desk {
     fn finished(&self, outcome: TransferOutcome) {
         let Some(app) = self.app.get() else { return };
         // UEFI asks for the size, says ERROR 8, and comes back for the file.
-        if outcome.acked_bytes == 0 && matches!(outcome.result, TransferResult::Ended(Ended::Aborted { .. }))
+        if outcome.acked_bytes == 0
+            && matches!(outcome.result, TransferResult::Ended(TransferEnd::Aborted { .. }))
         {
             tracing::debug!(path = outcome.path, "a size probe over TFTP");
             return;
         }
-        app.netboot.served(Served {
+        app.netboot.served(ServedFile {
             path: crate::netboot::decide::capability::hide(&outcome.path),
             label: outcome.label,
             peer: outcome.peer.ip(),
@@ -102,7 +106,7 @@ impl tftp::Opener for Desk {
             size: outcome.body_bytes,
             bytes: outcome.acked_bytes,
             duration: outcome.duration,
-            complete: matches!(outcome.result, TransferResult::Ended(Ended::Complete)),
+            complete: matches!(outcome.result, TransferResult::Ended(TransferEnd::Complete)),
         });
     }
 }
@@ -113,28 +117,28 @@ fn fetch(request: &ReadRequest) -> Fetch {
         peer: request.peer.ip(),
         local: request.local,
         protocol: Protocol::Tftp,
-        hint: Hint::default(),
+        hint: ClientHint::default(),
         has_query: false,
     }
 }
 
-fn carried(opened: Opened, terms: TftpTerms) -> tftp::Opened {
+fn carried(opened: OpenedFile, terms: TftpTerms) -> tftp::OpenedRead {
     let body = match opened.body {
-        opened::Body::Bytes(bytes) => tftp::Body::Bytes(bytes),
+        opened::FileBody::Bytes(bytes) => tftp::ReadBody::Bytes(bytes),
         // Over TFTP a file is opened when it is whole.
-        opened::Body::File { file, bytes, .. } => tftp::Body::File { file, bytes },
+        opened::FileBody::File { file, bytes, .. } => tftp::ReadBody::File { file, bytes },
     };
     let block_bytes_max = terms.block_bytes_max;
-    tftp::Opened { body, label: opened.label, about: opened.about, block_bytes_max }
+    tftp::OpenedRead { body, label: opened.label, about: opened.about, block_bytes_max }
 }
 
 /// The same refusals as over HTTP, in TFTP's codes: loaders go on to their next name at "not found".
-fn refusal(refused: Refused) -> tftp::Refused {
+fn refusal(refused: FetchRefusal) -> tftp::ReadRefusal {
     let (code, message) = match refused {
-        Refused::Absent => (ErrorCode::NOT_FOUND, "file not found".to_owned()),
-        Refused::BadPath(why) => (ErrorCode::ACCESS, why.to_owned()),
-        Refused::Denied(why) => (ErrorCode::ACCESS, why),
-        Refused::Failed(why) => (ErrorCode::OTHER, why),
+        FetchRefusal::Absent => (ErrorCode::NOT_FOUND, "file not found".to_owned()),
+        FetchRefusal::BadPath(why) => (ErrorCode::ACCESS, why.to_owned()),
+        FetchRefusal::Denied(why) => (ErrorCode::ACCESS, why),
+        FetchRefusal::Failed(why) => (ErrorCode::OTHER, why),
     };
-    tftp::Refused::Error { code, message }
+    tftp::ReadRefusal::Error { code, message }
 }

@@ -1,7 +1,7 @@
 //! The rows of leases: only ever added, so that what is written together stands together on the disk. The
 //! last row of a key counts; the others and the marks of deleted leases are swept up from the old end.
 //!
-//! Here is what the writer knows of the rows; `group` asks [`Trail::sweep`] what to move and to delete.
+//! Here is what the writer knows of the rows; `group` asks [`LeaseLog::sweep`] what to move and to delete.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ pub(super) const GONE: u64 = 0;
 
 /// One row.
 #[derive(Clone)]
-pub(super) struct Step {
+pub(super) struct LogEntry {
     pub(super) n: u64,
     pub(super) key: Box<str>,
     /// None for a row that cannot be read: it is moved along as it is.
@@ -27,28 +27,33 @@ pub(super) struct Step {
 
 /// All rows, the oldest first.
 #[derive(Default)]
-pub(super) struct Trail {
-    steps: VecDeque<Step>,
+pub(super) struct LeaseLog {
+    steps: VecDeque<LogEntry>,
 }
 
 /// What one group does to the trail, once it is on disk.
 #[derive(Default)]
-pub(super) struct Change {
+pub(super) struct LeaseLogChange {
     /// So many of the oldest rows go.
     swept: usize,
     /// The numbers that those of them which still count get anew.
     pub(super) moved: Vec<(u64, u64)>,
-    added: Vec<Step>,
+    added: Vec<LogEntry>,
 }
 
-impl Trail {
-    pub(super) fn new(steps: VecDeque<Step>) -> Self {
-        Trail { steps }
+impl LeaseLog {
+    pub(super) fn new(steps: VecDeque<LogEntry>) -> Self {
+        LeaseLog { steps }
     }
 
     /// Decides what a group sweeps that adds so many rows; `is_written` tells their keys.
-    pub(super) fn sweep(&self, world: &World, added: usize, is_written: impl Fn(&str) -> bool) -> Change {
-        let mut change = Change::default();
+    pub(super) fn sweep(
+        &self,
+        world: &World,
+        added: usize,
+        is_written: impl Fn(&str) -> bool,
+    ) -> LeaseLogChange {
+        let mut change = LeaseLogChange::default();
         let spare = self.steps.len().saturating_sub(world.count(KIND));
         if added == 0 || spare <= world.count(KIND).saturating_add(SPARE_MAX) {
             return change;
@@ -63,32 +68,32 @@ impl Trail {
             if counts {
                 let n = self.next(&change);
                 change.moved.push((step.n, n));
-                change.added.push(Step { n, ..step.clone() });
+                change.added.push(LogEntry { n, ..step.clone() });
             }
         }
         change
     }
 
     /// The number for a row that is added after all in `change`.
-    pub(super) fn next(&self, change: &Change) -> u64 {
+    pub(super) fn next(&self, change: &LeaseLogChange) -> u64 {
         change.added.last().or_else(|| self.steps.back()).map_or(1, |last| last.n.saturating_add(1))
     }
 
     /// The first number that stays, where some are swept.
-    pub(super) fn keeps_from(&self, change: &Change) -> Option<u64> {
+    pub(super) fn keeps_from(&self, change: &LeaseLogChange) -> Option<u64> {
         let last = self.steps.get(change.swept.checked_sub(1)?)?;
         Some(last.n.saturating_add(1))
     }
 
     /// What was decided is on disk.
-    pub(super) fn apply(&mut self, change: Change) {
+    pub(super) fn apply(&mut self, change: LeaseLogChange) {
         self.steps.drain(..change.swept.min(self.steps.len()));
         self.steps.extend(change.added);
     }
 }
 
-impl Change {
-    pub(super) fn add(&mut self, step: Step) {
+impl LeaseLogChange {
+    pub(super) fn add(&mut self, step: LogEntry) {
         self.added.push(step);
     }
 }

@@ -11,7 +11,7 @@ use crate::proto::dhcp4::MessageType;
 
 /// The type of an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueType {
     /// No value at all.
     Empty,
     /// One byte, `true` or `false`.
@@ -46,28 +46,28 @@ pub enum Kind {
     Routes,
 }
 
-impl Kind {
+impl ValueType {
     /// What a writer should put, for messages.
     pub fn expects(self) -> &'static str {
         match self {
-            Kind::Empty => "nothing",
-            Kind::Flag => "true or false",
-            Kind::U8 => "a number from 0 to 255",
-            Kind::U16 => "a number from 0 to 65535",
-            Kind::U32 => "a number from 0 to 4294967295",
-            Kind::I32 => "a number from -2147483648 to 2147483647",
-            Kind::MessageType => "a message type, like discover",
-            Kind::Address => "one IPv4 address",
-            Kind::Addresses => "a list of IPv4 addresses",
-            Kind::AddressPairs => "a list of pairs, like 10.1.0.0=10.0.0.1",
-            Kind::U16s => "a list of numbers from 0 to 65535",
-            Kind::Codes => "a list of option codes from 0 to 255",
-            Kind::Interface => "three numbers from 0 to 255",
-            Kind::Text | Kind::Opaque => "a text",
-            Kind::Bytes => "bytes in hex, like 0104c0a80001",
-            Kind::Relay => "a list of sub-options, like 1=6574683 as code and hex",
-            Kind::Names => "a list of domain names",
-            Kind::Routes => {
+            ValueType::Empty => "nothing",
+            ValueType::Flag => "true or false",
+            ValueType::U8 => "a number from 0 to 255",
+            ValueType::U16 => "a number from 0 to 65535",
+            ValueType::U32 => "a number from 0 to 4294967295",
+            ValueType::I32 => "a number from -2147483648 to 2147483647",
+            ValueType::MessageType => "a message type, like discover",
+            ValueType::Address => "one IPv4 address",
+            ValueType::Addresses => "a list of IPv4 addresses",
+            ValueType::AddressPairs => "a list of pairs, like 10.1.0.0=10.0.0.1",
+            ValueType::U16s => "a list of numbers from 0 to 65535",
+            ValueType::Codes => "a list of option codes from 0 to 255",
+            ValueType::Interface => "three numbers from 0 to 255",
+            ValueType::Text | ValueType::Opaque => "a text",
+            ValueType::Bytes => "bytes in hex, like 0104c0a80001",
+            ValueType::Relay => "a list of sub-options, like 1=6574683 as code and hex",
+            ValueType::Names => "a list of domain names",
+            ValueType::Routes => {
                 "a list of routes without host bits, like {destination: 10.1.0.0/16, router: 10.0.0.1}"
             }
         }
@@ -75,90 +75,102 @@ impl Kind {
 
     /// The bytes of a value written as words; `None` when the words do not fit this kind.
     pub fn encode(self, words: &[&str]) -> Option<Vec<u8>> {
-        let one = || match words {
-            [word] => Some(*word),
-            _ => None,
-        };
         match self {
-            Kind::Empty => words.is_empty().then(Vec::new),
-            Kind::Flag => one()?.parse::<bool>().ok().map(|flag| vec![u8::from(flag)]),
-            Kind::U8 => Some(vec![one()?.parse().ok()?]),
-            Kind::U16 => Some(one()?.parse::<u16>().ok()?.to_be_bytes().to_vec()),
-            Kind::U32 => Some(one()?.parse::<u32>().ok()?.to_be_bytes().to_vec()),
-            Kind::I32 => Some(one()?.parse::<i32>().ok()?.to_be_bytes().to_vec()),
-            Kind::MessageType => Some(vec![message_type_code(one()?)?]),
-            Kind::Address => Some(one()?.parse::<Ipv4Addr>().ok()?.octets().to_vec()),
-            Kind::Addresses => each(words, |word| Some(word.parse::<Ipv4Addr>().ok()?.octets().to_vec())),
-            Kind::AddressPairs => each(words, |word| {
+            ValueType::Empty => words.is_empty().then(Vec::new),
+            ValueType::Flag => single_word(words)?.parse::<bool>().ok().map(|flag| vec![u8::from(flag)]),
+            ValueType::U8 => Some(vec![single_word(words)?.parse().ok()?]),
+            ValueType::U16 => Some(single_word(words)?.parse::<u16>().ok()?.to_be_bytes().to_vec()),
+            ValueType::U32 => Some(single_word(words)?.parse::<u32>().ok()?.to_be_bytes().to_vec()),
+            ValueType::I32 => Some(single_word(words)?.parse::<i32>().ok()?.to_be_bytes().to_vec()),
+            ValueType::MessageType => Some(vec![message_type_code(single_word(words)?)?]),
+            ValueType::Address => Some(single_word(words)?.parse::<Ipv4Addr>().ok()?.octets().to_vec()),
+            ValueType::Addresses => {
+                each(words, |word| Some(word.parse::<Ipv4Addr>().ok()?.octets().to_vec()))
+            }
+            ValueType::AddressPairs => each(words, |word| {
                 let (left, right) = word.split_once('=')?;
                 let (left, right): (Ipv4Addr, Ipv4Addr) = (left.parse().ok()?, right.parse().ok()?);
                 Some([left.octets(), right.octets()].concat())
             }),
-            Kind::U16s => each(words, |word| Some(word.parse::<u16>().ok()?.to_be_bytes().to_vec())),
-            Kind::Codes => each(words, |word| Some(vec![word.parse().ok()?])),
-            Kind::Interface => each(words, |word| Some(vec![word.parse().ok()?])).filter(|b| b.len() == 3),
-            Kind::Text | Kind::Opaque => Some(one()?.as_bytes().to_vec()),
-            Kind::Bytes => match words {
+            ValueType::U16s => each(words, |word| Some(word.parse::<u16>().ok()?.to_be_bytes().to_vec())),
+            ValueType::Codes => each(words, |word| Some(vec![word.parse().ok()?])),
+            ValueType::Interface => {
+                each(words, |word| Some(vec![word.parse().ok()?])).filter(|b| b.len() == 3)
+            }
+            ValueType::Text | ValueType::Opaque => Some(single_word(words)?.as_bytes().to_vec()),
+            ValueType::Bytes => match words {
                 [] => Some(Vec::new()),
-                _ => parse_hex(one()?),
+                _ => parse_hex(single_word(words)?),
             },
-            Kind::Relay => each(words, encode_sub_option),
-            Kind::Names => each(words, encode_name),
-            Kind::Routes => each(words, encode_route),
+            ValueType::Relay => each(words, encode_sub_option),
+            ValueType::Names => each(words, encode_name),
+            ValueType::Routes => each(words, encode_route),
         }
     }
 
-    /// The words of a value; `None` when the bytes are not of this kind. [`Kind::Text`] and
-    /// [`Kind::Opaque`] are one word and may hold any character.
+    /// The words of a value; `None` when the bytes are not of this kind. [`ValueType::Text`] and
+    /// [`ValueType::Opaque`] are one word and may hold any character.
     pub fn decode(self, bytes: &[u8]) -> Option<Vec<String>> {
-        let number = |text: String| Some(vec![text]);
         match self {
-            Kind::Empty => bytes.is_empty().then(Vec::new),
-            Kind::Flag => match bytes {
-                [0] => number("false".into()),
-                [1] => number("true".into()),
+            ValueType::Empty => bytes.is_empty().then(Vec::new),
+            ValueType::Flag => match bytes {
+                [0] => one_word("false".into()),
+                [1] => one_word("true".into()),
                 _ => None,
             },
-            Kind::U8 => number(fixed::<1>(bytes)?[0].to_string()),
-            Kind::U16 => number(u16::from_be_bytes(fixed(bytes)?).to_string()),
-            Kind::U32 => number(u32::from_be_bytes(fixed(bytes)?).to_string()),
-            Kind::I32 => number(i32::from_be_bytes(fixed(bytes)?).to_string()),
-            Kind::MessageType => number(message_type_name(fixed::<1>(bytes)?[0]).into_owned()),
-            Kind::Address => number(Ipv4Addr::from(fixed::<4>(bytes)?).to_string()),
-            Kind::Addresses => chunks(bytes, |b: [u8; 4]| Ipv4Addr::from(b).to_string()),
-            Kind::AddressPairs => chunks(bytes, |[a, b, c, d, e, f, g, h]: [u8; 8]| {
+            ValueType::U8 => one_word(fixed::<1>(bytes)?[0].to_string()),
+            ValueType::U16 => one_word(u16::from_be_bytes(fixed(bytes)?).to_string()),
+            ValueType::U32 => one_word(u32::from_be_bytes(fixed(bytes)?).to_string()),
+            ValueType::I32 => one_word(i32::from_be_bytes(fixed(bytes)?).to_string()),
+            ValueType::MessageType => one_word(message_type_name(fixed::<1>(bytes)?[0]).into_owned()),
+            ValueType::Address => one_word(Ipv4Addr::from(fixed::<4>(bytes)?).to_string()),
+            ValueType::Addresses => chunks(bytes, |b: [u8; 4]| Ipv4Addr::from(b).to_string()),
+            ValueType::AddressPairs => chunks(bytes, |[a, b, c, d, e, f, g, h]: [u8; 8]| {
                 format!("{}={}", Ipv4Addr::new(a, b, c, d), Ipv4Addr::new(e, f, g, h))
             }),
-            Kind::U16s => chunks(bytes, |b: [u8; 2]| u16::from_be_bytes(b).to_string()),
-            Kind::Codes => chunks(bytes, |[code]: [u8; 1]| code.to_string()),
-            Kind::Interface => Some(fixed::<3>(bytes)?.iter().map(u8::to_string).collect()),
-            Kind::Text => number(String::from_utf8(bytes.to_vec()).ok()?),
-            Kind::Opaque => number(String::from_utf8(bytes.to_vec()).ok()?),
-            Kind::Bytes => Some(if bytes.is_empty() { Vec::new() } else { vec![hex(bytes)] }),
-            Kind::Relay => decode_sub_options(bytes),
-            Kind::Names => decode_names(bytes),
-            Kind::Routes => decode_routes(bytes),
+            ValueType::U16s => chunks(bytes, |b: [u8; 2]| u16::from_be_bytes(b).to_string()),
+            ValueType::Codes => chunks(bytes, |[code]: [u8; 1]| code.to_string()),
+            ValueType::Interface => Some(fixed::<3>(bytes)?.iter().map(u8::to_string).collect()),
+            ValueType::Text => one_word(String::from_utf8(bytes.to_vec()).ok()?),
+            ValueType::Opaque => one_word(String::from_utf8(bytes.to_vec()).ok()?),
+            ValueType::Bytes => Some(if bytes.is_empty() { Vec::new() } else { vec![hex(bytes)] }),
+            ValueType::Relay => decode_sub_options(bytes),
+            ValueType::Names => decode_names(bytes),
+            ValueType::Routes => decode_routes(bytes),
         }
     }
 
-    /// Whether `bytes` can be a value of this kind. [`Kind::Opaque`] takes anything.
+    /// Whether `bytes` can be a value of this kind. [`ValueType::Opaque`] takes anything.
     pub fn accepts(self, bytes: &[u8]) -> bool {
         match self {
-            Kind::Opaque | Kind::Bytes | Kind::Codes => true,
-            Kind::Text => std::str::from_utf8(bytes).is_ok(),
+            ValueType::Opaque | ValueType::Bytes | ValueType::Codes => true,
+            ValueType::Text => std::str::from_utf8(bytes).is_ok(),
             // Of every packet's options most are these, and need no words made of them.
-            Kind::Empty => bytes.is_empty(),
-            Kind::U8 | Kind::MessageType => bytes.len() == 1,
-            Kind::U16 => bytes.len() == 2,
-            Kind::U32 | Kind::I32 | Kind::Address => bytes.len() == 4,
-            Kind::Addresses => !bytes.is_empty() && bytes.len().is_multiple_of(4),
-            Kind::U16s => !bytes.is_empty() && bytes.len().is_multiple_of(2),
-            Kind::Interface => bytes.len() == 3,
-            Kind::Flag | Kind::AddressPairs | Kind::Relay | Kind::Names | Kind::Routes => {
-                self.decode(bytes).is_some()
-            }
+            ValueType::Empty => bytes.is_empty(),
+            ValueType::U8 | ValueType::MessageType => bytes.len() == 1,
+            ValueType::U16 => bytes.len() == 2,
+            ValueType::U32 | ValueType::I32 | ValueType::Address => bytes.len() == 4,
+            ValueType::Addresses => !bytes.is_empty() && bytes.len().is_multiple_of(4),
+            ValueType::U16s => !bytes.is_empty() && bytes.len().is_multiple_of(2),
+            ValueType::Interface => bytes.len() == 3,
+            ValueType::Flag
+            | ValueType::AddressPairs
+            | ValueType::Relay
+            | ValueType::Names
+            | ValueType::Routes => self.decode(bytes).is_some(),
         }
     }
+}
+
+fn single_word<'a>(words: &[&'a str]) -> Option<&'a str> {
+    match words {
+        [word] => Some(*word),
+        _ => None,
+    }
+}
+
+fn one_word(text: String) -> Option<Vec<String>> {
+    Some(vec![text])
 }
 
 const MESSAGE_TYPES: [(&str, MessageType); 9] = [
@@ -294,23 +306,23 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SHOWN: [Kind; 16] = [
-        Kind::Empty,
-        Kind::Flag,
-        Kind::U8,
-        Kind::U16,
-        Kind::U32,
-        Kind::I32,
-        Kind::MessageType,
-        Kind::Address,
-        Kind::Addresses,
-        Kind::AddressPairs,
-        Kind::U16s,
-        Kind::Interface,
-        Kind::Text,
-        Kind::Relay,
-        Kind::Names,
-        Kind::Routes,
+    const SHOWN: [ValueType; 16] = [
+        ValueType::Empty,
+        ValueType::Flag,
+        ValueType::U8,
+        ValueType::U16,
+        ValueType::U32,
+        ValueType::I32,
+        ValueType::MessageType,
+        ValueType::Address,
+        ValueType::Addresses,
+        ValueType::AddressPairs,
+        ValueType::U16s,
+        ValueType::Interface,
+        ValueType::Text,
+        ValueType::Relay,
+        ValueType::Names,
+        ValueType::Routes,
     ];
 
     proptest! {
@@ -325,28 +337,28 @@ mod tests {
     #[test]
     fn classless_routes_carry_only_significant_octets() {
         let words = ["0.0.0.0/0=10.0.0.1", "10.0.0.0/8=10.0.0.2", "192.168.1.128/25=10.0.0.3"];
-        let bytes = Kind::Routes.encode(&words).unwrap();
+        let bytes = ValueType::Routes.encode(&words).unwrap();
         assert_eq!(bytes, [0, 10, 0, 0, 1, 8, 10, 10, 0, 0, 2, 25, 192, 168, 1, 128, 10, 0, 0, 3].to_vec());
-        assert_eq!(Kind::Routes.decode(&bytes).unwrap(), words);
-        assert_eq!(Kind::Routes.encode(&["10.0.0.1/8=10.0.0.1"]), None, "host bits are a mistake");
+        assert_eq!(ValueType::Routes.decode(&bytes).unwrap(), words);
+        assert_eq!(ValueType::Routes.encode(&["10.0.0.1/8=10.0.0.1"]), None, "host bits are a mistake");
     }
 
     #[test]
     fn domain_search_is_labels_and_not_text() {
-        let bytes = Kind::Names.encode(&["a.example", "b.example."]).unwrap();
+        let bytes = ValueType::Names.encode(&["a.example", "b.example."]).unwrap();
         assert_eq!(bytes, b"\x01a\x07example\0\x01b\x07example\0");
-        assert_eq!(Kind::Names.decode(&bytes).unwrap(), ["a.example", "b.example"]);
-        assert_eq!(Kind::Names.encode(&["a..b"]), None);
+        assert_eq!(ValueType::Names.decode(&bytes).unwrap(), ["a.example", "b.example"]);
+        assert_eq!(ValueType::Names.encode(&["a..b"]), None);
     }
 
     #[test]
     fn values_of_the_wrong_length_are_refused() {
-        assert!(!Kind::Address.accepts(&[10, 0, 0]));
-        assert!(!Kind::Addresses.accepts(&[]));
-        assert!(!Kind::U16s.accepts(&[0, 7, 0]));
-        assert!(!Kind::Interface.accepts(&[1, 3]));
-        assert!(!Kind::Text.accepts(&[0xff, 0xfe]));
-        assert!(Kind::Opaque.accepts(&[0xff, 0xfe]));
-        assert!(!Kind::Relay.accepts(&[1, 5, 0]));
+        assert!(!ValueType::Address.accepts(&[10, 0, 0]));
+        assert!(!ValueType::Addresses.accepts(&[]));
+        assert!(!ValueType::U16s.accepts(&[0, 7, 0]));
+        assert!(!ValueType::Interface.accepts(&[1, 3]));
+        assert!(!ValueType::Text.accepts(&[0xff, 0xfe]));
+        assert!(ValueType::Opaque.accepts(&[0xff, 0xfe]));
+        assert!(!ValueType::Relay.accepts(&[1, 5, 0]));
     }
 }

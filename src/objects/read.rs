@@ -1,0 +1,36 @@
+//! One object of any noun, as a reader sees it. Lists are in `list`, the shape in `view`.
+
+use std::sync::Arc;
+
+use crate::kernel::{Caller, Error};
+use crate::model::{HasTable, Stored, World};
+use crate::objects::Objects;
+use crate::objects::rules::NounRules;
+use crate::objects::view::{View, ViewSubject};
+
+impl Objects {
+    /// One object as a reader sees it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn get<T: NounRules>(&self, caller: &Caller, reference: &str) -> Result<View, Error>
+    where
+        World: HasTable<T>,
+    {
+        let stored = self.kernel.find::<T>(caller, reference)?;
+        self.show(&stored).await
+    }
+
+    /// An object as a reader sees it, for whoever just wrote it or had it changed.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when it takes too long.
+    pub async fn show<T: NounRules>(&self, object: &Arc<Stored<T>>) -> Result<View, Error>
+    where
+        World: HasTable<T>,
+    {
+        let seen = T::as_of(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
+        let subject = self.kernel.read(|world| ViewSubject::of((world, &self.kernel.endpoints), &seen));
+        self.lanes.reads.run(|| subject.view()).await
+    }
+}
