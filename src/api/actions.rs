@@ -128,14 +128,11 @@ pub fn operations() -> Vec<Operation> {
 }
 
 /// A verb with details; `action` makes of them what is to be done.
-fn row<T: DeserializeOwned + JsonSchema>(
+fn row<T: DeserializeOwned + JsonSchema + Send + 'static>(
     verb: &str,
     about: &str,
     action: impl Fn(T) -> RunAction + Clone + Send + Sync + 'static,
-) -> Operation
-where
-    T: Send + 'static,
-{
+) -> Operation {
     operation(verb, about, action).takes(schema::of::<T>)
 }
 

@@ -8,7 +8,7 @@ use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::netboot::Netboot;
 use crate::netboot::document_cache::SentDocument;
 use crate::netboot::documents::BootDocument;
-use crate::records::documents::{COVERED, KeptText, Serving, run_under_way};
+use crate::records::documents::{COVERED, KeptText, STOPPING, Serving, run_under_way};
 
 impl Netboot {
     /// Records a document that is served to a machine in a run. Nothing waits for it.
@@ -47,8 +47,10 @@ impl Netboot {
     fn covered_text(self: &Arc<Self>, boot: &BootContext, document: &BootDocument) -> KeptText {
         let agent_token = boot.agent_token.as_ref().map(|_| COVERED.to_owned());
         let boot = BootContext { purpose: RenderPurpose::Preview, agent_token, ..boot.clone() };
-        let (netboot, document) = (Arc::clone(self), document.clone());
+        // What waits in the queue keeps nobody alive: the queue belongs to a house that this one holds.
+        let (netboot, document) = (Arc::downgrade(self), document.clone());
         Box::new(move || {
+            let netboot = netboot.upgrade().ok_or_else(|| STOPPING.to_owned())?;
             let rendered = netboot.render_document(&boot, &document, SecretMode::Covered);
             rendered.map(|rendered| rendered.text).map_err(|problem| {
                 format!("it holds secrets, and it could not be rendered without them: {problem}")

@@ -36,6 +36,9 @@ const NOTE_CHARS_MAX: usize = 300;
 /// What stands in the place of a secret.
 pub const COVERED: &str = "(sealed)";
 
+/// Why a text is not kept that waited when the server ended.
+pub const STOPPING: &str = "the server was stopping";
+
 /// Makes the text that may be kept of a document, or says why there is none. It may take as long as a render.
 pub type KeptText = Box<dyn FnOnce() -> Result<String, String> + Send>;
 

@@ -58,7 +58,8 @@ impl Runs {
             })
             .await
         {
-            Ok((_, job)) => Ok(job),
+            // As it was committed: with its commit number.
+            Ok((_, job)) => Ok(self.kernel.get::<Job>(&stored.key).unwrap_or(job)),
             Err(Error::NotFound { kind, .. }) if kind == Machine::KIND => {
                 Err(Error::Conflict("its machine was deleted".to_owned()))
             }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::{BootContext, RenderPurpose, problem};
 use crate::model::{ContentView, JobFile, Problem, Stored, Task, TaskTemplate};
-use crate::records::documents::{KeptText, Serving, run_under_way};
+use crate::records::documents::{KeptText, STOPPING, Serving, run_under_way};
 use crate::render::{RenderEngine, RenderInput, RenderLimits, RenderProblem, RenderedText};
 use crate::runs::Runs;
 use crate::runs::flow::step::boot_step;
@@ -110,8 +110,10 @@ impl Runs {
 
     /// The file rendered once more, with secrets covered.
     fn covered_task_file(self: &Arc<Self>, request: &TaskRender, template: &TaskTemplate) -> KeptText {
-        let (runs, request, template) = (Arc::clone(self), request.clone(), template.clone());
+        // What waits in the queue keeps nobody alive: the queue belongs to a house that this one holds.
+        let (runs, request, template) = (Arc::downgrade(self), request.clone(), template.clone());
         Box::new(move || {
+            let runs = runs.upgrade().ok_or_else(|| STOPPING.to_owned())?;
             let boot = BootContext { purpose: RenderPurpose::Preview, ..runs.task_and_boot(&request).1 };
             let engine = runs.catalog.engine_for(&boot);
             let input = runs.task_input(&request, &boot, SecretMode::Covered);

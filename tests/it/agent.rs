@@ -147,7 +147,8 @@ fn a_job_goes_on_while_the_server_is_killed_and_started_again() {
 #[test]
 fn an_agent_with_a_token_of_another_machine_is_told_so() {
     let site = Site::started(&[("never", "true")]);
-    let scopes = json!(["agent:0192d1c0-0000-7000-8000-000000000000"]);
+    let web2 = site.world.api().post("/machines", json!({"name": "web2"})).expect(201);
+    let scopes = json!([format!("agent:{}", web2["id"].as_str().expect("an id"))]);
     let other = site.world.api().post("/tokens", json!({"name": "other", "scopes": scopes})).expect(201);
     site.configure(other["token"].as_str().expect("a token"));
     let output = site.run_agent();

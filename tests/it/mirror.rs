@@ -285,12 +285,12 @@ fn repos_of_a_tree_that_is_passed_on_are_what_was_declared_and_never_taken_for_u
     let world = World::on_loopback();
     let (api, upstream) = (world.api(), debian());
     scene::add_installer(&api, &scene::small_installer(world.scratch()));
-    start(&api, ("web1", "install-debian-12"));
     world.cli(&["artifacts", "add", "debian", "--mirror", &upstream.url()]);
     let repository = json!({"tag": "debian", "artifact": "debian", "distribution": "bookworm",
         "install_source": true});
     let global = json!({"name": "global", "params": {"repositories": [repository]}});
     api.post("/profiles", global).expect(201);
+    start(&api, ("web1", "install-debian-12"));
     let refused = world.try_cli(&["render", "web1", "preseed.cfg"]);
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success(), "{}", String::from_utf8_lossy(&refused.stdout));
@@ -310,9 +310,9 @@ fn an_answer_file_says_what_ails_the_tree_that_its_packages_are_to_come_from() {
     let world = World::on_loopback();
     let api = world.api();
     scene::add_installer(&api, &scene::small_installer(world.scratch()));
-    start(&api, ("web1", "install-debian-12"));
     let repositories = json!([{"tag": "debian", "artifact": "debian", "distribution": "bookworm"}]);
     api.post("/profiles", json!({"name": "global", "params": {"repositories": repositories}})).expect(201);
+    start(&api, ("web1", "install-debian-12"));
     let told =
         || String::from_utf8_lossy(&world.try_cli(&["render", "web1", "preseed.cfg"]).stderr).into_owned();
     assert!(told().contains("there is no artifact debian: add one with"), "{}", told());

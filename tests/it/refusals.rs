@@ -48,6 +48,7 @@ fn a_template_that_cannot_be_rendered_is_on_the_machines_screen_and_timeline() {
     // What was wrong is mended, and the machine boots.
     let inline = json!([{"name": "answers", "path": "answers.cfg", "inline": "hostname={{ machine.name }}"}]);
     scene.api.patch("/bootenvs/site-live", json!({"templates": inline})).expect(200);
+    scene.api.post("/machines/name:web1/actions/retry", json!({"refresh": true})).expect(200);
     let (_, script) = scene.boot.get(&format!("/boot.ipxe?mac={MAC}"));
     assert!(script.contains("kernel --name linux"), "{script}");
     let answers = scene.boot.get(&format!("/m/{}/answers.cfg", scene::capability(&script)));

@@ -109,6 +109,9 @@ fn a_text_of_ones_own_is_rendered_for_who_may_write_templates_only() {
     let refused = reader.post("/render", inline("{{ machine.name }}")).expect(403);
     assert!(refused["detail"].as_str().is_some_and(|why| why.contains("`templates:write`")), "{refused:#}");
     let stored = json!({"machine": "name:web1", "template": "ipxe/local.ipxe"});
+    // Who may not read templates is told of none.
+    reader.post("/render", stored.clone()).expect(404);
+    let reader = site.token_with(&["machines:read", "templates:read"]);
     assert!(reader.post("/render", stored).expect(200)["text"].is_string());
     let author = site.token_with(&["machines:read", "templates:write"]);
     assert_eq!(author.post("/render", inline("{{ machine.name }}")).expect(200)["text"], "web1");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::raw::Raw;
 use super::{Files, small};
@@ -167,6 +167,11 @@ fn vector_95_a_script_for_a_stranger_is_a_script_or_not_found_in_every_spelling(
 
 /// A machine at a step whose one file is rendered.
 fn installing() -> (World, BootSide, String) {
+    installing_with(&json!({}))
+}
+
+/// The machine has these params when its run begins.
+fn installing_with(params: &Value) -> (World, BootSide, String) {
     let world = World::on_loopback();
     let (api, boot) = (world.api(), BootSide::of(world.ready()));
     scene::add_installer(&api, &scene::small_installer(world.scratch()));
@@ -181,7 +186,8 @@ fn installing() -> (World, BootSide, String) {
     api.post("/workflows", json!({"name": "site", "stages": ["site"]})).expect(201);
     api.post("/params", json!({"name": "rack"})).expect(201);
     api.post("/profiles", json!({"name": "row"})).expect(201);
-    api.post("/machines", json!({"name": "web1", "macs": [MAC], "profiles": ["row"]})).expect(201);
+    let web1 = json!({"name": "web1", "macs": [MAC], "profiles": ["row"], "params": params});
+    api.post("/machines", web1).expect(201);
     api.post("/machines/name:web1/actions/start", json!({"workflow": "site"})).expect(200);
     let (_, script) = boot.get(&format!("/boot.ipxe?mac={MAC}"));
     let folder = format!("/m/{}", scene::capability(&script));
@@ -241,7 +247,9 @@ fn vector_96_a_machine_with_a_lease_is_served_at_its_own_address() {
 
 #[test]
 fn vector_99_a_report_from_an_address_that_is_not_the_machines_is_refused() {
-    let (world, boot, folder) = installing();
+    // An installer may go over to the static address that the installed system is to have.
+    let network = json!({"mode": "static", "address": "127.9.0.4", "prefix_length": 24});
+    let (world, boot, folder) = installing_with(&json!({"network": network}));
     let api = world.api();
     let pools = json!([{"start": "127.9.0.1", "end": "127.9.0.9"}]);
     api.post("/subnets", json!({"name": "lan", "cidr": "127.9.0.0/24", "pools": pools})).expect(201);
@@ -267,9 +275,6 @@ fn vector_99_a_report_from_an_address_that_is_not_the_machines_is_refused() {
     assert_eq!(api.get("/machines/name:web1").expect(200)["status"], before);
     let denied = api.get("/events?kind=boot.denied&limit=100").expect(200);
     assert_eq!(denied["items"][0]["data"]["path"], "/m/…/failed", "{denied:#}");
-    // An installer may have gone over to the static address that the installed system is to have.
-    let network = json!({"mode": "static", "address": "127.9.0.4", "prefix_length": 24});
-    api.patch("/machines/name:web1", json!({"params": {"network": network}})).expect(200);
     assert_eq!([report(4, "log"), report(1, "done")], ["200", "200"]);
 }
 
@@ -302,13 +307,17 @@ fn vector_100_a_command_line_is_quoted_as_each_loader_needs_it() {
 fn a_document_changes_with_everything_it_is_made_from() {
     let (world, boot, folder) = installing();
     let api = world.api();
-    let fetched = || boot.get(&format!("{folder}/answers.cfg"));
-    let expect = |text: &str| {
-        // The second one may come from memory; it is the same.
-        assert_eq!([fetched(), fetched()], [(200, text.to_owned()), (200, text.to_owned())]);
-    };
-    expect("rack=none first");
+    let fetched = |folder: &str| boot.get(&format!("{folder}/answers.cfg"));
+    // The second one may come from memory; it is the same.
+    assert_eq!([fetched(&folder), fetched(&folder)].map(|(_, text)| text), ["rack=none first"; 2]);
     api.patch("/templates/site%2Fmotd", json!({"body": "second"})).expect(200);
+    assert_eq!(fetched(&folder).1, "rack=none first", "a run goes on with the content it was started with");
+    let expect = |text: &str| {
+        api.post("/machines/name:web1/actions/retry", json!({"refresh": true})).expect(200);
+        let (_, script) = boot.get(&format!("/boot.ipxe?mac={MAC}"));
+        let folder = format!("/m/{}", scene::capability(&script));
+        assert_eq!([fetched(&folder), fetched(&folder)], [(200, text.to_owned()), (200, text.to_owned())]);
+    };
     expect("rack=none second");
     api.patch("/params/rack", json!({"default": "default"})).expect(200);
     expect("rack=default second");
