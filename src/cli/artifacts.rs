@@ -124,7 +124,7 @@ async fn finished(noun: &NounClient, (object, name): (&ObjectPath, &str), timeou
 }
 
 fn status_count(ready: &Value, field: &str) -> u64 {
-    value_at(&ready, field).and_then(Value::as_u64).unwrap_or_default()
+    value_at(ready, field).and_then(Value::as_u64).unwrap_or_default()
 }
 
 /// One line on stderr whenever it is further: on a terminal always the same one.

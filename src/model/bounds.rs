@@ -114,7 +114,7 @@ pub fn size(value: &Value, most: usize) -> usize {
     match value {
         Value::Array(items) => {
             for item in items {
-                if !(*&bytes <= most) {
+                if bytes > most {
                     break;
                 }
                 bytes += 1 + size(item, most - bytes);
@@ -122,7 +122,7 @@ pub fn size(value: &Value, most: usize) -> usize {
         }
         Value::Object(fields) => {
             for (name, value) in fields {
-                if !(*&bytes <= most) {
+                if bytes > most {
                     break;
                 }
                 bytes += name.len() + 4 + size(value, most - bytes);

@@ -266,6 +266,9 @@ fn run_ended_at(run: &Stored<Run>) -> Timestamp {
     run.spec.ended_at.unwrap_or(run.updated_at)
 }
 
+/// Jobs as the world has them.
+type Jobs = Vec<Arc<Stored<Job>>>;
+
 /// Jobs that go, and the rest: those that ended before the cutoff, and the first `excess` of all. The keys of
 /// jobs are in the order in which they were made.
 fn due_jobs(
@@ -273,7 +276,7 @@ fn due_jobs(
     present: &HashSet<Uuid>,
     cutoff: Option<Timestamp>,
     mut excess: usize,
-) -> (Vec<Arc<Stored<Job>>>, Vec<Arc<Stored<Job>>>) {
+) -> (Jobs, Jobs) {
     ended.into_iter().partition(|job| {
         let is_old = cutoff.is_some_and(|cutoff| ended_at(job) < cutoff);
         let goes = !present.contains(&job.spec.run) && (excess > 0 || is_old);

@@ -69,10 +69,10 @@ impl StepDurations {
             StepPercentiles {
                 step,
                 count: durations.len(),
-                p50: percentile(&durations, 50),
-                p95: percentile(&durations, 95),
-                p99: percentile(&durations, 99),
-                max: percentile(&durations, 100),
+                p50: percentile(durations, 50),
+                p95: percentile(durations, 95),
+                p99: percentile(durations, 99),
+                max: percentile(durations, 100),
             }
         });
         rows.collect()

@@ -135,10 +135,10 @@ impl<'a> AddressPicker<'a> {
         {
             return Some(AddressRefusal::Server(address));
         }
-        (!reserved
-            && !(self.pools().any(|pool| pool.contains(address))
-                && !subnet.excluded.iter().any(|range| range.contains(address))))
-        .then_some(AddressRefusal::NotInPool(address))
+        let is_given_out = reserved
+            || self.pools().any(|pool| pool.contains(address))
+                && !subnet.excluded.iter().any(|range| range.contains(address));
+        (!is_given_out).then_some(AddressRefusal::NotInPool(address))
     }
 
     fn refuse_leased(&self, lease: &Lease, reserved: bool) -> Option<AddressRefusal> {
