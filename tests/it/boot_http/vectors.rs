@@ -313,7 +313,8 @@ fn a_document_changes_with_everything_it_is_made_from() {
     api.patch("/templates/site%2Fmotd", json!({"body": "second"})).expect(200);
     assert_eq!(fetched(&folder).1, "rack=none first", "a run goes on with the content it was started with");
     let expect = |text: &str| {
-        api.post("/machines/name:web1/actions/restart", json!({})).expect(200);
+        api.post("/machines/name:web1/actions/cancel", json!({})).expect(200);
+        api.post("/machines/name:web1/actions/start", json!({"workflow": "site"})).expect(200);
         let (_, script) = boot.get(&format!("/boot.ipxe?mac={MAC}"));
         let folder = format!("/m/{}", scene::capability(&script));
         assert_eq!([fetched(&folder), fetched(&folder)], [(200, text.to_owned()), (200, text.to_owned())]);
