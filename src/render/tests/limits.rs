@@ -61,7 +61,7 @@ fn functions_stop_a_render_whose_time_is_up_and_give_the_line() {
                 {% set x = has_param(name=\"x\") %}{% endfor %}{% endfor %}";
     let engine = engine(&[("t", body)]);
     let limits = RenderLimits {
-        deadline: Duration::from_millis(20),
+        deadline: Duration::from_millis(300),
         output_bytes_max: usize::MAX,
         ..RenderLimits::default()
     };
