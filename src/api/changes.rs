@@ -1,22 +1,19 @@
 //! Which objects changed since a commit: pages, and the stream of changes as they happen.
 
-use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::sse::{Event as Message, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
-use futures_util::Stream;
-use jiff::Timestamp;
+use axum::response::Response;
+use axum::response::sse::Event as Message;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
-use super::event_streams::StreamPlace;
+use super::event_streams::{EVENT_STREAM, KEEP_ALIVE, MessageFeed, last_event_id, stream_response};
 use super::operation::{BodyContent, Operation, number, text};
 use super::query::UrlQuery;
 use super::resources::ROOT;
@@ -26,9 +23,6 @@ use crate::kernel::{Caller, Error};
 use crate::model::{Kind, ObjectChange, ReadPosition};
 use crate::objects::changes::{ChangeFeed, ChangeList, ChangeQuery, ChangeStart, LIMIT_DEFAULT, LIMIT_MAX};
 
-/// A comment is sent as often as this, so that proxies keep the connection. A reader who sees nothing of what
-/// changes is told its position as often.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Changes that are read at a time for a stream.
 const BATCH_MAX: usize = 256;
 
@@ -58,7 +52,7 @@ pub fn operations() -> Vec<Operation> {
         .answers_media(
             200,
             "Changes and positions.",
-            BodyContent { media: "text/event-stream", schema: schema::text },
+            BodyContent { media: EVENT_STREAM, schema: schema::text },
         )
         .refuses(&[503])
         .runs(stream);
@@ -134,8 +128,7 @@ async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    let start = match last {
+    let start = match last_event_id(&headers) {
         Some(id) => Some(resume(id)?),
         None => start(&query)?,
     };
@@ -143,10 +136,8 @@ async fn stream(
     let begins = ReadPosition { commit: start.commit(), ..state.app.objects.position() };
     let query = ChangeQuery { kinds: kinds(&query)?, start, limit: BATCH_MAX };
     let feed = state.app.objects.change_feed(caller.clone(), query)?;
-    let batch = vec![position(begins)].into_iter();
-    let follow = Follow { feed, state, caller, batch, told: Instant::now(), _place: place };
-    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    Ok(Sse::new(messages(follow)).keep_alive(keep_alive).into_response())
+    let feed = ChangeMessages { feed, told: Instant::now() };
+    Ok(stream_response(feed, (state, caller), vec![position(begins)], place))
 }
 
 /// The place that the id of a message names: `COMMIT@EPOCH`, or the number alone.
@@ -164,38 +155,24 @@ fn resume(id: &str) -> Result<ChangeStart, Error> {
     })
 }
 
-/// One open stream.
-struct Follow {
+/// The changes that a reader may see, as messages. It ends when the reader has fallen so far behind that it
+/// has to read everything again: it comes back with its position and is told so.
+struct ChangeMessages {
     feed: ChangeFeed,
-    state: ApiState,
-    caller: Caller,
-    batch: std::vec::IntoIter<Message>,
-    /// When it was last told its position.
+    /// When the reader was last told its position.
     told: Instant,
-    _place: StreamPlace,
 }
 
-/// Ends when the server stops, when the token no longer holds, and when the reader has fallen so far behind
-/// that it has to read everything again: it comes back with its position and is told so.
-fn messages(follow: Follow) -> impl Stream<Item = Result<Message, Infallible>> {
-    futures_util::stream::unfold(follow, |mut follow| async move {
-        loop {
-            if let Some(message) = follow.batch.next() {
-                return Some((Ok(message), follow));
-            }
-            let changes = tokio::select! {
-                () = follow.state.shutdown.cancelled() => return None,
-                changes = follow.feed.next() => changes.ok()?,
-            };
-            if !follow.state.app.access.still_signed_in(&follow.caller, Timestamp::now()) {
-                return None;
-            }
-            if !changes.items.is_empty() || follow.told.elapsed() >= KEEP_ALIVE {
-                follow.told = Instant::now();
-                follow.batch = batch(&changes).into_iter();
-            }
+impl MessageFeed for ChangeMessages {
+    async fn next(&mut self) -> Option<Vec<Message>> {
+        let changes = self.feed.next().await.ok()?;
+        // A reader who sees nothing of what changes is told its position now and then.
+        if changes.items.is_empty() && self.told.elapsed() < KEEP_ALIVE {
+            return Some(Vec::new());
         }
-    })
+        self.told = Instant::now();
+        Some(batch(&changes))
+    }
 }
 
 /// The changes, and the position behind them where they end with a commit.

@@ -1,11 +1,28 @@
-//! How many streams of events and of changes are open, in all and by token. Every stream costs a connection
-//! and a reader of the store, so no token may have them all.
+//! Streams of Server-Sent Events: how one is followed, and how many are open, in all and by token. Every
+//! stream costs a connection and a reader of the store, so no token may have them all.
+//!
+//! What a stream shows is a [`MessageFeed`]; [`stream_response`] makes the response of it.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::kernel::Actor;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event as Message, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use jiff::Timestamp;
+
+use super::ApiState;
+use crate::kernel::{Actor, Caller};
+
+/// The media type of a stream.
+pub const EVENT_STREAM: &str = "text/event-stream";
+/// A comment is sent as often as this, so that proxies keep the connection.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Most streams at a time, and most of one token.
 const STREAMS_MAX: usize = 256;
@@ -19,6 +36,60 @@ const OF_TOKEN_CROWDED_MAX: usize = 8;
 pub struct EventStreams {
     of_token: Mutex<HashMap<String, usize>>,
     refused: AtomicU64,
+}
+
+/// What a stream shows.
+pub trait MessageFeed: Send + 'static {
+    /// The next messages, when there are some; no messages at all let the follower look again. None ends the
+    /// stream: its reader comes back with the id of the last message that it saw. Dropping the wait loses
+    /// nothing.
+    fn next(&mut self) -> impl Future<Output = Option<Vec<Message>>> + Send;
+}
+
+/// The response with a stream. `first` is sent before the feed is asked. It ends when the server stops, when
+/// the token no longer holds, and when the feed ends.
+pub fn stream_response(
+    feed: impl MessageFeed,
+    (state, caller): (ApiState, Caller),
+    first: Vec<Message>,
+    place: StreamPlace,
+) -> Response {
+    let follower = StreamFollower { feed, state, caller, _place: place };
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    Sse::new(follower.messages(first)).keep_alive(keep_alive).into_response()
+}
+
+/// One open stream.
+struct StreamFollower<F> {
+    feed: F,
+    state: ApiState,
+    caller: Caller,
+    _place: StreamPlace,
+}
+
+impl<F: MessageFeed> StreamFollower<F> {
+    fn messages(self, first: Vec<Message>) -> impl Stream<Item = Result<Message, Infallible>> {
+        futures_util::stream::unfold((self, first.into_iter()), |(mut follow, mut batch)| async move {
+            loop {
+                if let Some(message) = batch.next() {
+                    return Some((Ok(message), (follow, batch)));
+                }
+                let messages = tokio::select! {
+                    () = follow.state.shutdown.cancelled() => return None,
+                    messages = follow.feed.next() => messages?,
+                };
+                if !follow.state.app.access.still_signed_in(&follow.caller, Timestamp::now()) {
+                    return None;
+                }
+                batch = messages.into_iter();
+            }
+        })
+    }
+}
+
+/// The id of the last message that a reader saw, who comes back.
+pub fn last_event_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty())
 }
 
 /// The place of one stream. It is free again when this is dropped.

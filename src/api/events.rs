@@ -1,15 +1,10 @@
 //! Events: their history by number, and the stream of those that happen.
 
-use std::convert::Infallible;
-use std::time::Duration;
-
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::sse::{Event as Message, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
-use futures_util::Stream;
-use jiff::Timestamp;
+use axum::response::Response;
+use axum::response::sse::Event as Message;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -18,7 +13,7 @@ use uuid::Uuid;
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
-use super::event_streams::StreamPlace;
+use super::event_streams::{EVENT_STREAM, MessageFeed, last_event_id, stream_response};
 use super::operation::{BodyContent, Operation, event_number, text};
 use super::query::UrlQuery;
 use super::resources::{ROOT, limit};
@@ -28,9 +23,6 @@ use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error, EventBatch, EventFeed, EventQuery};
 use crate::model::Event;
 use crate::model::event::check_kind_filter;
-
-/// A comment is sent as often as this, so that proxies keep the connection.
-const KEEP_ALIVE_SECONDS: u64 = 15;
 
 /// A page of events.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -68,7 +60,7 @@ pub fn operations() -> Vec<Operation> {
         .answers_media(
             200,
             "One message an event: its number as `id`, the event as JSON in `data`.",
-            BodyContent { media: "text/event-stream", schema: schema::text },
+            BodyContent { media: EVENT_STREAM, schema: schema::text },
         )
         .refuses(&[503])
         .runs(stream);
@@ -139,8 +131,7 @@ async fn stream(
 ) -> Result<Response, ApiError> {
     let place = state.streams.take(&caller.actor).map_err(Error::Busy)?;
     let mut wanted = event_query((&state, &caller), &query)?;
-    let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    match resume {
+    match last_event_id(&headers) {
         Some(id) => {
             wanted.after = id.parse().map_err(|_| {
                 Error::BadRequest(format!("`Last-Event-ID` is the number of an event, not `{id}`"))
@@ -150,38 +141,23 @@ async fn stream(
         None => {}
     }
     let feed = state.app.kernel.feed_for(&caller, wanted);
-    let follow = EventFollower { feed, state, caller, batch: Vec::new().into_iter(), _place: place };
-    let keep_alive = KeepAlive::new().interval(Duration::from_secs(KEEP_ALIVE_SECONDS));
-    Ok(Sse::new(messages(follow)).keep_alive(keep_alive).into_response())
+    let feed = EventMessages { feed, state: state.clone(), caller: caller.clone() };
+    Ok(stream_response(feed, (state, caller), Vec::new(), place))
 }
 
-/// One open stream.
-struct EventFollower {
+/// The events that the caller may read, as messages. It ends when the database fails.
+struct EventMessages {
     feed: EventFeed,
     state: ApiState,
     caller: Caller,
-    batch: std::vec::IntoIter<Event>,
-    _place: StreamPlace,
 }
 
-/// Ends when the server stops, when the token no longer holds, and when the database fails: the client
-/// comes back with the number of the last event it saw.
-fn messages(follow: EventFollower) -> impl Stream<Item = Result<Message, Infallible>> {
-    futures_util::stream::unfold(follow, |mut follow| async move {
-        loop {
-            if let Some(event) = follow.batch.next() {
-                return Some((Ok(message(&event)), follow));
-            }
-            let events = tokio::select! {
-                () = follow.state.shutdown.cancelled() => return None,
-                events = follow.feed.next() => events.ok()?,
-            };
-            if !follow.state.app.access.still_signed_in(&follow.caller, Timestamp::now()) {
-                return None;
-            }
-            follow.batch = follow.state.app.kernel.readable(&follow.caller, events).into_iter();
-        }
-    })
+impl MessageFeed for EventMessages {
+    async fn next(&mut self) -> Option<Vec<Message>> {
+        let EventMessages { feed, state, caller } = self;
+        let events = feed.next().await.ok()?;
+        Some(state.app.kernel.readable(caller, events).iter().map(message).collect())
+    }
 }
 
 fn message(event: &Event) -> Message {
