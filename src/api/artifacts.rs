@@ -15,10 +15,10 @@ use super::error::ApiError;
 use super::operation::Operation;
 use super::resources::ROOT;
 use super::schema;
-use crate::artifacts::care::{ArtifactPruneReport, PruneMode};
+use crate::artifacts::care::ArtifactPruneReport;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
-use crate::model::{Artifact, ArtifactWork};
+use crate::model::{Artifact, ArtifactWork, PruneMode};
 
 /// Whether things are deleted.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -18,8 +18,7 @@ use super::resources::ROOT;
 use super::schema;
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
-use crate::model::{HistoryPruneReport, ServedDocuments};
-use crate::records::pruning::Mode;
+use crate::model::{HistoryPruneReport, PruneMode, ServedDocuments};
 
 const PLAIN: &str = "text/plain";
 /// Most paths that a refusal names.
@@ -120,8 +119,8 @@ async fn prune(
     Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let mode = match query.get_as::<bool>("dry_run", "`true` or `false`")? {
-        Some(false) => Mode::Delete,
-        _ => Mode::DryRun,
+        Some(false) => PruneMode::Delete,
+        _ => PruneMode::DryRun,
     };
     let report = state.app.records.prune(&caller, mode).await?;
     Ok(body::json(StatusCode::OK, &json!(report)))

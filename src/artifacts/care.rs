@@ -10,7 +10,7 @@ use crate::artifacts::media::MediaFolder;
 use crate::artifacts::media::garbage::{self, FOUND_MAX, GarbageItem, LeftoverKind, UsedItems};
 use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::{ArtifactAsked, ArtifactPruned};
-use crate::model::{Artifact, ArtifactState, ArtifactWork, World};
+use crate::model::{Artifact, ArtifactState, ArtifactWork, PruneMode, World};
 
 /// What can go, or went.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -22,13 +22,6 @@ pub struct ArtifactPruneReport {
     pub bytes: u64,
     /// Whether there is more: do it again.
     pub more: bool,
-}
-
-/// Whether things are deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PruneMode {
-    DryRun,
-    Delete,
 }
 
 impl Artifacts {

@@ -10,8 +10,8 @@ use crate::catalog::Catalog;
 use crate::catalog::params;
 use crate::kernel::{Changeset, ChangesetRead, TrackedWorld};
 use crate::model::{
-    Content, ContentDigests, ContentSet, ContentView, Declaration, GLOBAL_PROFILE, Machine, MachineValues,
-    Noun, Run, Stage, Step, StepKind, Stored, TemplateBody, World,
+    Content, ContentDigests, ContentSet, ContentView, GLOBAL_PROFILE, Machine, MachineValues, Noun,
+    ParamDeclaration, Run, RunStep, Stage, StepKind, Stored, TemplateBody, World,
 };
 
 /// The digests of all templates, by name.
@@ -43,8 +43,8 @@ impl KeptContent {
 impl Catalog {
     /// The content that a machine needs for the steps of a run. Names that stand for nothing now are taken
     /// from `before`, which is what the run kept until now.
-    pub fn keep(&self, (world, now): (&World, Timestamp), of: Keep<'_>) -> KeptContent {
-        let mut keeper = Keeper { world, now, pieces: BTreeMap::new(), reads: BTreeSet::new() };
+    pub fn keep(&self, (world, now): (&World, Timestamp), of: ContentOwner<'_>) -> KeptContent {
+        let mut keeper = ContentCollector { world, now, pieces: BTreeMap::new(), reads: BTreeSet::new() };
         let templates = self.template_digests(world);
         let set = keeper.set(&of, &templates);
         let content = keeper.add(Content::Set(set));
@@ -81,14 +81,14 @@ fn body(text: &str) -> Content {
 
 /// Whose content is kept.
 #[derive(Clone, Copy)]
-pub struct Keep<'a> {
+pub struct ContentOwner<'a> {
     pub machine: &'a Machine,
-    pub steps: &'a [Step],
+    pub steps: &'a [RunStep],
     /// What the run kept until now; for a run that begins, the present content.
     pub before: ContentView<'a>,
 }
 
-struct Keeper<'w> {
+struct ContentCollector<'w> {
     world: &'w World,
     now: Timestamp,
     /// What is not stored yet, by digest.
@@ -97,7 +97,7 @@ struct Keeper<'w> {
     reads: BTreeSet<String>,
 }
 
-impl Keeper<'_> {
+impl ContentCollector<'_> {
     fn add(&mut self, piece: Content) -> String {
         let stored = piece.stored(self.now);
         let digest = stored.key.clone();
@@ -109,7 +109,7 @@ impl Keeper<'_> {
         digest
     }
 
-    fn set(&mut self, of: &Keep<'_>, templates: &TemplateDigests) -> ContentSet {
+    fn set(&mut self, of: &ContentOwner<'_>, templates: &TemplateDigests) -> ContentSet {
         let mut set = ContentSet { templates: self.templates(templates), ..ContentSet::default() };
         let mut profiles = of.machine.profiles.clone();
         for step in of.steps {
@@ -134,7 +134,7 @@ impl Keeper<'_> {
     }
 
     /// What one step needs.
-    fn step(&mut self, step: &Step, before: ContentView<'_>, set: &mut ContentSet) {
+    fn step(&mut self, step: &RunStep, before: ContentView<'_>, set: &mut ContentSet) {
         let world = self.world;
         let names = [Some(&step.stage), (step.kind == StepKind::Stage).then_some(&step.name)];
         for name in names.into_iter().flatten() {
@@ -185,9 +185,12 @@ impl Keeper<'_> {
 
     fn declarations(&mut self) -> String {
         let params = self.world.params.iter().map(|row| &row.spec);
-        let declared = params.filter(|param| param.secret || param.default.is_some()).map(|param| {
-            Declaration { name: param.name.clone(), default: param.default.clone(), secret: param.secret }
-        });
+        let declared =
+            params.filter(|param| param.secret || param.default.is_some()).map(|param| ParamDeclaration {
+                name: param.name.clone(),
+                default: param.default.clone(),
+                secret: param.secret,
+            });
         self.add(Content::Declarations(declared.collect()))
     }
 }

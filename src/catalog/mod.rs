@@ -38,7 +38,7 @@ const KEPT_ENGINES_MAX: usize = 8;
 pub struct Catalog {
     kernel: Arc<Kernel>,
     pools: RenderPools,
-    compiled: Mutex<Compiled>,
+    compiled: Mutex<CompiledTemplates>,
     /// The digests of the present templates, with the generation they are of.
     digests: Mutex<Option<(u64, Arc<TemplateDigests>)>>,
     /// The turns of those who render.
@@ -51,7 +51,7 @@ pub struct Catalog {
 
 /// Templates as compiled.
 #[derive(Default)]
-struct Compiled {
+struct CompiledTemplates {
     present: Option<PresentTemplates>,
     /// Those that runs kept, by digest; the oldest goes first.
     kept: VecDeque<(String, RenderEngine)>,
@@ -115,7 +115,7 @@ impl Catalog {
         engine
     }
 
-    fn present(&self, compiled: &mut Compiled) -> PresentTemplates {
+    fn present(&self, compiled: &mut CompiledTemplates) -> PresentTemplates {
         let generation = self.kernel.read(|world| world.templates.generation());
         if let Some(present) = compiled.present.as_ref().filter(|present| present.generation == generation) {
             return present.clone();

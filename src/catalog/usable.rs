@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::catalog::params::{layers, secrets, set_value};
-use crate::model::{Bootenv, ContentView, Machine, Stage, Step, StepKind, Stored, World};
+use crate::model::{Bootenv, ContentView, Machine, RunStep, Stage, StepKind, Stored, World};
 use crate::render::{LayeredParams, SecretAccess};
 
 /// What stands in the way of a run of `steps` on a machine, all at once.
-pub fn problems(machine: &Machine, steps: &[Step], world: &World) -> Vec<String> {
+pub fn problems(machine: &Machine, steps: &[RunStep], world: &World) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     // A workflow may name a stage many times: what it needs does not change.
     let mut seen: BTreeSet<(&str, StepKind, &str)> = BTreeSet::new();

@@ -18,16 +18,23 @@ const GROUP_MAX: usize = 256;
 pub struct EventQueue(pub(super) mpsc::Receiver<NewEvent>);
 
 impl EventQueue {
-    /// The next events, as soon as there is one; none when the queue was closed by `stop` and is empty.
+    /// The next events, as [`next_group`] gives them.
     pub async fn next_group(&mut self, stop: &CancellationToken) -> Option<Vec<NewEvent>> {
-        let mut group = Vec::with_capacity(GROUP_MAX);
-        loop {
-            tokio::select! {
-                received = self.0.recv_many(&mut group, GROUP_MAX) => {
-                    return (received > 0).then_some(group);
-                }
-                () = stop.cancelled(), if !self.0.is_closed() => self.0.close(),
-            }
+        next_group((&mut self.0, GROUP_MAX), stop).await
+    }
+}
+
+/// What waits in a queue that is written behind: as soon as there is something, and at most `group_max` of
+/// it. None when the queue was closed by `stop` and is empty.
+pub async fn next_group<T>(
+    (queue, group_max): (&mut mpsc::Receiver<T>, usize),
+    stop: &CancellationToken,
+) -> Option<Vec<T>> {
+    let mut group = Vec::with_capacity(group_max);
+    loop {
+        tokio::select! {
+            received = queue.recv_many(&mut group, group_max) => return (received > 0).then_some(group),
+            () = stop.cancelled(), if !queue.is_closed() => queue.close(),
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::store::{EventQuery, SharedStore, StoreError};
 
 /// Events that are read at a time.
 const BATCH_MAX: u32 = 256;
-/// The least time from one read that found everything there was to the next. Under load there are thousands of
-/// commits a second, and most have nothing for a feed that looks for a few kinds.
+/// The least time from one read that found everything there was to the next. Under load there are thousands
+/// of commits a second, and most have nothing for a feed that looks for a few kinds.
 const READ_PERIOD: Duration = Duration::from_millis(20);
 
 /// Events that fit a query, from a number on.

@@ -8,17 +8,17 @@ thread_local! {
 }
 
 /// A look that is under way on this thread until it is dropped.
-pub(super) struct Look(());
+pub(super) struct WorldLook(());
 
-impl Look {
+impl WorldLook {
     pub(super) fn begin() -> Self {
         debug_assert!(!IS_UNDER_WAY.get(), "a look at the world inside of another one");
         IS_UNDER_WAY.set(true);
-        Look(())
+        WorldLook(())
     }
 }
 
-impl Drop for Look {
+impl Drop for WorldLook {
     fn drop(&mut self) {
         IS_UNDER_WAY.set(false);
     }

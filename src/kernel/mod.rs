@@ -38,7 +38,7 @@ use uuid::Uuid;
 
 use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
 use crate::store::{MonitoredStore, SharedStore};
-use look::Look;
+use look::WorldLook;
 use secrets::SecretKey;
 
 /// How often a change of ours is tried again when somebody else changed the object meanwhile.
@@ -105,7 +105,7 @@ impl Kernel {
     /// One look at all objects, as of the last commit. Commits wait for it, so `look` only decides or copies.
     /// It must not read again: it would wait for a commit that waits for it.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
-        let _look = Look::begin();
+        let _look = WorldLook::begin();
         look(&self.store.world())
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Bootenv, Content, ContentSet, Declaration, Machine, MachineStatus, MachineValues, Profile, Run, Stage,
-    Stored, Task, World,
+    Bootenv, Content, ContentSet, Machine, MachineStatus, MachineValues, ParamDeclaration, Profile, Run,
+    Stage, Stored, Task, World,
 };
 
 /// The content that counts for one run, or for nobody in particular.
@@ -17,11 +17,11 @@ use super::{
 #[derive(Clone, Copy, Debug)]
 pub struct ContentView<'w> {
     world: &'w World,
-    kept: Option<Kept<'w>>,
+    kept: Option<KeptView<'w>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Kept<'w> {
+struct KeptView<'w> {
     set: &'w ContentSet,
     values: Option<&'w MachineValues>,
 }
@@ -42,7 +42,7 @@ impl<'w> ContentView<'w> {
                 Content::Values(values) => Some(values),
                 _ => None,
             });
-            Some(Kept { set, values })
+            Some(KeptView { set, values })
         });
         ContentView { world, kept }
     }
@@ -146,7 +146,7 @@ impl<'w> ContentView<'w> {
         kept.chain(present.map(|param| param.spec.name.as_str()))
     }
 
-    fn declarations(&self) -> Option<&'w [Declaration]> {
+    fn declarations(&self) -> Option<&'w [ParamDeclaration]> {
         match self.piece(&self.kept?.set.declarations)? {
             Content::Declarations(declarations) => Some(declarations),
             _ => None,

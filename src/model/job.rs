@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Kind, NoStatus, Noun, Object, ObjectReference, Stored};
+use super::{Kind, NoStatus, Noun, Object, Stored};
 
 /// How a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -106,10 +106,6 @@ impl Noun for Job {
 
     fn key(&self) -> Option<String> {
         None
-    }
-
-    fn references(&self) -> Vec<ObjectReference> {
-        Vec::new()
     }
 
     fn object(stored: Arc<Stored<Self>>) -> Object {

@@ -12,9 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::{
-    Bootenv, Kind, NoStatus, Noun, Object, ObjectReference, Profile, Stage, Stored, Task, sha256_hex,
-};
+use super::{Bootenv, Kind, NoStatus, Noun, Object, Profile, Stage, Stored, Task, sha256_hex};
 
 /// One piece of content. Its key is its digest: the SHA-256 of its JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +23,7 @@ pub enum Content {
     /// The digests of all templates by name.
     Templates(BTreeMap<String, String>),
     /// The declarations of all params.
-    Declarations(Vec<Declaration>),
+    Declarations(Vec<ParamDeclaration>),
     /// What a machine says of its own params.
     Values(MachineValues),
     Template(TemplateBody),
@@ -64,7 +62,7 @@ pub struct ContentSet {
 /// What a param is, as far as renders need to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Declaration {
+pub struct ParamDeclaration {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
@@ -121,10 +119,6 @@ impl Noun for Content {
 
     fn key(&self) -> Option<String> {
         None
-    }
-
-    fn references(&self) -> Vec<ObjectReference> {
-        Vec::new()
     }
 
     fn object(stored: Arc<Stored<Self>>) -> Object {

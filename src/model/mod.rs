@@ -79,7 +79,7 @@ pub use document::ObjectRow;
 pub use event::{BootProtocol, Event, EventBody, EventKind, NewEvent};
 pub use fetch_networks::{FetchNetworks, IpNetwork};
 pub use job::{AfterJob, Job, JobEnd, JobState, ended_by_exit};
-pub use kept_content::{Content, ContentSet, Declaration, MachineValues, TemplateBody};
+pub use kept_content::{Content, ContentSet, MachineValues, ParamDeclaration, TemplateBody};
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
@@ -98,9 +98,9 @@ pub use problem::{Problem, nearest};
 pub use provenance::{ParamLevel, ParamRead, Provenance, TemplateUse};
 pub use render_problem::{INLINE_TEMPLATE, ProblemKind, RenderProblem};
 pub use reservation::Reservation;
-pub use retention::{Bounds, HistoryPruneReport, PrunedKind, Retention};
+pub use retention::{HistoryPruneReport, PruneMode, PrunedKind, Retention, RetentionBounds};
 pub use run::{
-    ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunEntry, RunJob, RunResult, Step, StepKind,
+    ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunEntry, RunJob, RunResult, RunStep, StepKind,
     StepState,
 };
 pub use schema::{DeclaredSchema, Input, check_schema, parse_changed, parse_input};

@@ -10,16 +10,16 @@ use super::{World, settings};
 /// How long details are kept that have no other bound, in the words of the settings. None is no bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    pub runs: Bounds,
-    pub jobs: Bounds,
-    pub logs: Bounds,
-    pub documents: Bounds,
-    pub events: Bounds,
+    pub runs: RetentionBounds,
+    pub jobs: RetentionBounds,
+    pub logs: RetentionBounds,
+    pub documents: RetentionBounds,
+    pub events: RetentionBounds,
 }
 
 /// Bounds on one kind of history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct RetentionBounds {
     pub days: Option<u64>,
     /// How many are kept; of documents, how many bytes on the disk.
     pub most: Option<u64>,
@@ -29,7 +29,7 @@ impl Retention {
     /// What the settings say.
     pub fn of(world: &World) -> Self {
         let number = |name: &str| world.setting(name).as_u64();
-        let bounds = |days: &str, most: Option<&str>| Bounds {
+        let bounds = |days: &str, most: Option<&str>| RetentionBounds {
             days: number(days),
             // A setting that cannot be read has its default.
             most: most.and_then(|name| number(name).or_else(|| settings::default(name).as_u64())),
@@ -44,7 +44,7 @@ impl Retention {
     }
 }
 
-impl Bounds {
+impl RetentionBounds {
     /// What ended before this is too old; none where age does not count.
     pub fn cutoff(&self, now: Timestamp) -> Option<Timestamp> {
         let hours = i64::try_from(self.days?).ok()?.checked_mul(24)?;
@@ -69,6 +69,14 @@ pub struct PrunedKind {
     pub settings: std::collections::BTreeMap<String, Value>,
 }
 
+/// Whether pruning deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PruneMode {
+    /// It only says what would go.
+    DryRun,
+    Delete,
+}
+
 /// What pruning comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryPruneReport {
@@ -86,17 +94,17 @@ mod tests {
     #[test]
     fn days_are_counted_back_from_now_and_without_them_age_does_not_count() {
         let now: Timestamp = "2026-03-31T12:00:00Z".parse().unwrap();
-        let bounds = Bounds { days: Some(30), most: None };
+        let bounds = RetentionBounds { days: Some(30), most: None };
         assert_eq!(bounds.cutoff(now), Some("2026-03-01T12:00:00Z".parse().unwrap()));
-        assert_eq!(Bounds { days: None, ..bounds }.cutoff(now), None);
+        assert_eq!(RetentionBounds { days: None, ..bounds }.cutoff(now), None);
     }
 
     #[test]
     fn a_fresh_server_has_bounds_on_numbers_and_none_on_age() {
         let retention = Retention::of(&World::default());
-        assert_eq!(retention.events, Bounds { days: None, most: Some(2_000_000) });
-        assert_eq!(retention.jobs, Bounds { days: None, most: Some(50_000) });
-        assert_eq!(retention.logs, Bounds { days: None, most: None });
+        assert_eq!(retention.events, RetentionBounds { days: None, most: Some(2_000_000) });
+        assert_eq!(retention.jobs, RetentionBounds { days: None, most: Some(50_000) });
+        assert_eq!(retention.logs, RetentionBounds { days: None, most: None });
         assert_eq!(retention.documents.most, Some(1 << 30));
     }
 }

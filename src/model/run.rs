@@ -7,9 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{
-    BootAttempt, BootResult, Job, JobState, Kind, Mac, NoStatus, Noun, Object, ObjectReference, Stored,
-};
+use super::{BootAttempt, BootResult, Job, JobState, Kind, Mac, NoStatus, Noun, Object, Stored};
 
 /// Most boot attempts in the record of one run. The newest are kept.
 const ATTEMPTS_MAX: usize = 256;
@@ -53,7 +51,7 @@ impl StepState {
 
 /// One step of a run, fixed when the run began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Step {
+pub struct RunStep {
     pub kind: StepKind,
     /// Name of the stage, bootenv or task.
     pub name: String,
@@ -80,10 +78,10 @@ pub struct Step {
     pub seconds: Option<i64>,
 }
 
-impl Step {
+impl RunStep {
     /// The step for a person: `step 3 (task users of look)`.
     pub fn label(&self, index: u32) -> String {
-        let Step { name, stage, .. } = self;
+        let RunStep { name, stage, .. } = self;
         match self.kind {
             StepKind::Stage => format!("step {index} (stage {name})"),
             StepKind::Bootenv => format!("step {index} (bootenv {name} of {stage})"),
@@ -267,7 +265,7 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_content: Vec<String>,
     #[serde(default)]
-    pub steps: Vec<Step>,
+    pub steps: Vec<RunStep>,
     #[serde(default)]
     pub artifacts: Vec<RunArtifact>,
     #[serde(default)]
@@ -384,10 +382,6 @@ impl Noun for Run {
         None
     }
 
-    fn references(&self) -> Vec<ObjectReference> {
-        Vec::new()
-    }
-
     fn object(stored: Arc<Stored<Self>>) -> Object {
         Object::Run(stored)
     }
@@ -432,7 +426,7 @@ mod tests {
     #[test]
     fn a_step_has_the_time_it_took_and_begins_anew_when_it_is_tried_again() {
         let body = json!({"kind": "task", "name": "t", "stage": "s", "digest": ""});
-        let mut step: Step = serde_json::from_value(body).unwrap();
+        let mut step: RunStep = serde_json::from_value(body).unwrap();
         step.mark(StepState::Running, "", at(10));
         step.mark(StepState::Running, "", at(20));
         step.mark(StepState::Failed, "no disk", at(40));

@@ -13,7 +13,7 @@ use crate::catalog::rendering::{BootContext, ClientEndpoints, RenderPurpose};
 use crate::catalog::usable::unset_params;
 use crate::model::settings::UnknownMachine;
 use crate::model::{
-    Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, ContentView, Machine, Run, Stage, Step, Stored,
+    Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, ContentView, Machine, Run, RunStep, Stage, Stored,
     SubnetMode, World, open_run,
 };
 use crate::netboot::decide::chainload::LoaderRequest;
@@ -141,7 +141,7 @@ impl BootFacts {
         needs_live_system(Position { status: &machine.status, steps, content: self.content(world) })
     }
 
-    fn steps(&self) -> &[Step] {
+    fn steps(&self) -> &[RunStep] {
         self.run.as_ref().map_or(&[], |run| &run.spec.steps)
     }
 

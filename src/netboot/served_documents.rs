@@ -8,7 +8,7 @@ use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::netboot::Netboot;
 use crate::netboot::document_cache::SentDocument;
 use crate::netboot::documents::BootDocument;
-use crate::records::documents::{COVERED, KeptText, STOPPING, Serving, run_under_way};
+use crate::records::documents::{COVERED, DocumentServing, KeptText, STOPPING, run_under_way};
 
 impl Netboot {
     /// Records a document that is served to a machine in a run. Nothing waits for it.
@@ -20,7 +20,7 @@ impl Netboot {
     ) {
         let Some(machine) = &boot.machine else { return };
         let (Some(run), Ok(id)) = (run_under_way(&machine.status), machine.key.parse()) else { return };
-        let serving = Serving {
+        let serving = DocumentServing {
             run,
             machine: id,
             attempt: boot.attempt.as_ref().map(|attempt| attempt.id),

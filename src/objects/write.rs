@@ -16,7 +16,7 @@ use crate::kernel::{
 use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
-use crate::objects::rules::{self, Conflict, HostLimits, NounRules, ProposedWrite};
+use crate::objects::rules::{self, HostLimits, NounRules, ProposedWrite, RuleConflict};
 use crate::objects::view::{self, View};
 
 /// Which revision a writer means to change.
@@ -452,7 +452,7 @@ fn read_input<T: NounRules>(body: Value, stored: &Value) -> Result<Input<T>, Err
 }
 
 /// Unique values that other objects hold, with their names.
-fn taken<T: NounRules>(change: &ProposedWrite<'_, T>, next: &Stored<T>) -> Option<Conflict>
+fn taken<T: NounRules>(change: &ProposedWrite<'_, T>, next: &Stored<T>) -> Option<RuleConflict>
 where
     World: HasTable<T>,
 {
@@ -464,11 +464,11 @@ where
             Some(holder) if change.caller.may(AccessVerb::Read, ObjectRef::of(holder)) => {
                 held.push(format!("{index} {value} belongs to {} `{}`", T::KIND, T::label(holder)));
             }
-            Some(holder) => hidden = Some(Conflict::with(holder, String::new())),
+            Some(holder) => hidden = Some(RuleConflict::with(holder, String::new())),
             None => {}
         }
     }
-    (!held.is_empty()).then(|| Conflict::plain(held.join("; "))).or(hidden)
+    (!held.is_empty()).then(|| RuleConflict::plain(held.join("; "))).or(hidden)
 }
 
 fn exists<T: NounRules>(key: &str) -> Error {

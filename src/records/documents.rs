@@ -17,6 +17,7 @@ use flate2::write::ZlibEncoder;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::kernel::event_queue::next_group;
 use crate::kernel::{Caller, Error, KeptDocument};
 use crate::model::{Kind, MachineStatus, ServedDocument, settings, sha256_hex};
 use crate::rate_limit::warn_limited;
@@ -44,7 +45,7 @@ pub type KeptText = Box<dyn FnOnce() -> Result<String, String> + Send>;
 
 /// A document that is being served.
 #[derive(Clone, Copy, Debug, Hash)]
-pub struct Serving<'a> {
+pub struct DocumentServing<'a> {
     pub run: Uuid,
     pub machine: Uuid,
     pub attempt: Option<Uuid>,
@@ -59,7 +60,7 @@ pub struct Serving<'a> {
 }
 
 /// A document that waits to be written.
-pub struct Served {
+pub struct QueuedDocument {
     run: Uuid,
     document: ServedDocument,
     text: KeptText,
@@ -67,7 +68,7 @@ pub struct Served {
 
 /// What is known without the database.
 #[derive(Default)]
-pub struct Memory {
+pub struct DocumentMemory {
     /// Hashes of what was taken lately.
     known: Mutex<HashSet<u64>>,
     hasher: foldhash::fast::RandomState,
@@ -78,7 +79,7 @@ pub struct Memory {
 
 /// What the metrics show.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct RecordCounters {
     pub kept: AtomicU64,
     /// Not kept because too many waited, or because the database took none.
     pub dropped: AtomicU64,
@@ -95,7 +96,7 @@ pub fn run_under_way(status: &MachineStatus) -> Option<Uuid> {
 
 impl Records {
     /// Takes a document that is served. Never waits; what was taken before costs a look-up.
-    pub fn keep(&self, serving: &Serving<'_>, text: impl FnOnce() -> KeptText) {
+    pub fn keep(&self, serving: &DocumentServing<'_>, text: impl FnOnce() -> KeptText) {
         let hash = self.memory.hasher.hash_one(serving);
         if self.memory.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&hash) {
             return;
@@ -115,7 +116,7 @@ impl Records {
         known.insert(hash);
     }
 
-    fn served(&self, serving: &Serving<'_>, text: KeptText) -> Served {
+    fn served(&self, serving: &DocumentServing<'_>, text: KeptText) -> QueuedDocument {
         let document = ServedDocument {
             path: serving.path.to_owned(),
             digest: None,
@@ -127,7 +128,7 @@ impl Records {
             covered: serving.is_secret,
             note: String::new(),
         };
-        Served { run: serving.run, document, text }
+        QueuedDocument { run: serving.run, document, text }
     }
 
     /// Writes what was taken, until it is stopped; then what waits still.
@@ -137,19 +138,8 @@ impl Records {
         if let Err(error) = self.kept_bytes().await {
             warn_limited!(%error, "the room that served documents take is not known yet");
         }
-        let mut group = Vec::with_capacity(GROUP_MAX);
-        loop {
-            let received = tokio::select! {
-                received = queued.recv_many(&mut group, GROUP_MAX) => received,
-                () = stop.cancelled(), if !queued.is_closed() => {
-                    queued.close();
-                    continue;
-                }
-            };
-            if received == 0 {
-                return;
-            }
-            self.write(std::mem::take(&mut group)).await;
+        while let Some(group) = next_group((&mut queued, GROUP_MAX), &stop).await {
+            self.write(group).await;
         }
     }
 
@@ -165,7 +155,7 @@ impl Records {
         self.write(group).await;
     }
 
-    async fn write(&self, group: Vec<Served>) {
+    async fn write(&self, group: Vec<QueuedDocument>) {
         let count = group.len() as u64;
         let bytes: u64 = group.iter().map(|served| served.document.bytes).sum();
         let done = self.try_write(group).await;
@@ -180,7 +170,7 @@ impl Records {
         }
     }
 
-    async fn try_write(&self, group: Vec<Served>) -> Result<(), Error> {
+    async fn try_write(&self, group: Vec<QueuedDocument>) -> Result<(), Error> {
         let bytes_max = self.setting(settings::DOCUMENT_BYTES_MAX);
         let mut documents = Vec::with_capacity(group.len());
         for served in group {
@@ -279,8 +269,8 @@ impl Records {
 }
 
 /// Makes the text and compresses it.
-fn kept(served: Served, bytes_max: u64) -> KeptDocument {
-    let Served { run, mut document, text } = served;
+fn kept(served: QueuedDocument, bytes_max: u64) -> KeptDocument {
+    let QueuedDocument { run, mut document, text } = served;
     let mut content = Vec::new();
     let made = text().and_then(|text| {
         if text.len() as u64 > bytes_max {

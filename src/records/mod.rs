@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 use crate::kernel::Kernel;
-use documents::{Counters, Memory, Served};
+use documents::{DocumentMemory, QueuedDocument, RecordCounters};
 
 /// Most documents that wait to be written. Beyond it they are not kept, and counted.
 const QUEUE_MAX: usize = 1024;
@@ -24,11 +24,11 @@ const QUEUE_MAX: usize = 1024;
 /// The documents of runs, and the bounds of history.
 pub struct Records {
     kernel: Arc<Kernel>,
-    queue: mpsc::Sender<Served>,
+    queue: mpsc::Sender<QueuedDocument>,
     /// The other end of the queue, until [`Records::run`] takes it.
-    queued: Mutex<Option<mpsc::Receiver<Served>>>,
-    memory: Memory,
-    pub counters: Counters,
+    queued: Mutex<Option<mpsc::Receiver<QueuedDocument>>>,
+    memory: DocumentMemory,
+    pub counters: RecordCounters,
     /// One round of pruning at a time.
     pruning: tokio::sync::Mutex<()>,
 }
@@ -46,8 +46,8 @@ impl Records {
             kernel,
             queue,
             queued: Mutex::new(Some(queued)),
-            memory: Memory::default(),
-            counters: Counters::default(),
+            memory: DocumentMemory::default(),
+            counters: RecordCounters::default(),
             pruning: tokio::sync::Mutex::default(),
         })
     }

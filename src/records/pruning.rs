@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::kernel::{Caller, Changeset, Error, EventCut, OldEvents, RunDocuments};
 use crate::model::event::ServerPruned;
 use crate::model::{
-    Bounds, Content, HasTable, HistoryPruneReport, Job, Machine, Noun, PrunedKind, Retention, Run, Stored,
-    Table, World, settings,
+    Content, HasTable, HistoryPruneReport, Job, Machine, Noun, PruneMode, PrunedKind, Retention,
+    RetentionBounds, Run, Stored, Table, World, settings,
 };
 use crate::records::{Records, contents};
 
@@ -29,17 +29,9 @@ const RUNS_AT_ONCE_MAX: usize = 16;
 /// Transactions of one kind of history in one round. What is left goes in the next.
 const PIECES_MAX: usize = 256;
 
-/// Whether pruning deletes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// It only says what would go.
-    DryRun,
-    Delete,
-}
-
 /// What is due, oldest first.
 #[derive(Debug, Default)]
-struct Due {
+struct DueHistory {
     runs: Vec<Arc<Stored<Run>>>,
     /// Content that no run needs when those have gone.
     contents: Vec<Arc<Stored<Content>>>,
@@ -56,11 +48,11 @@ impl Records {
     ///
     /// # Errors
     /// What the store says; what was deleted before stays deleted.
-    pub async fn prune(&self, caller: &Caller, mode: Mode) -> Result<HistoryPruneReport, Error> {
+    pub async fn prune(&self, caller: &Caller, mode: PruneMode) -> Result<HistoryPruneReport, Error> {
         let _one_at_a_time = self.pruning.lock().await;
         let due = self.due(caller.now).await?;
         let items = self.kernel.read(|world| report(&due, world));
-        if mode == Mode::DryRun {
+        if mode == PruneMode::DryRun {
             return Ok(HistoryPruneReport { dry_run: true, complete: true, items });
         }
         let complete = self.delete_due(caller, &due).await?;
@@ -81,7 +73,7 @@ impl Records {
         Ok(HistoryPruneReport { dry_run: false, complete, items })
     }
 
-    async fn due(&self, now: Timestamp) -> Result<Due, Error> {
+    async fn due(&self, now: Timestamp) -> Result<DueHistory, Error> {
         let retention = self.kernel.read(Retention::of);
         let cut =
             EventCut { keep: retention.events.most.unwrap_or(u64::MAX), since: retention.events.cutoff(now) };
@@ -112,11 +104,11 @@ impl Records {
                     && !present.contains(&job.spec.run)
             })
             .collect();
-        Ok(Due { runs, contents, jobs, logs, documents, events })
+        Ok(DueHistory { runs, contents, jobs, logs, documents, events })
     }
 
     /// Whether nothing is left of it.
-    async fn delete_due(&self, caller: &Caller, due: &Due) -> Result<bool, Error> {
+    async fn delete_due(&self, caller: &Caller, due: &DueHistory) -> Result<bool, Error> {
         for jobs in due.jobs.chunks(JOBS_AT_ONCE_MAX).take(PIECES_MAX) {
             let objects = jobs.iter().map(|job| Job::object(Arc::clone(job)));
             let changeset = objects.fold(Changeset::default(), |changeset, job| changeset.delete(&job));
@@ -233,7 +225,7 @@ impl Records {
 }
 
 /// How many there are beyond the bound.
-fn excess_of(total: usize, bounds: Bounds) -> usize {
+fn excess_of(total: usize, bounds: RetentionBounds) -> usize {
     let most = bounds.most.and_then(|most| usize::try_from(most).ok());
     most.map_or(0, |most| total.saturating_sub(most))
 }
@@ -305,7 +297,7 @@ fn due_documents(
         .collect()
 }
 
-fn report(due: &Due, world: &World) -> Vec<PrunedKind> {
+fn report(due: &DueHistory, world: &World) -> Vec<PrunedKind> {
     let of_jobs = |jobs: &[Arc<Stored<Job>>]| {
         let oldest = jobs.iter().map(|job| ended_at(job)).min();
         (jobs.len() as u64, jobs.iter().map(|job| job.spec.log_bytes).sum(), oldest)

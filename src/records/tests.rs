@@ -10,12 +10,12 @@ use crate::houses::{Houses, testing};
 use crate::kernel::{Caller, Changeset, Error, EventQuery};
 use crate::model::event::BootLog;
 use crate::model::{
-    EventBody, HistoryPruneReport, Job, JobState, Machine, NewEvent, Noun, Run, RunResult, Setting, Stored,
+    EventBody, HistoryPruneReport, Job, JobState, Machine, NewEvent, Noun, PruneMode, Run, RunResult,
+    Setting, Stored,
 };
 use crate::objects::patch::Patch;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
-use crate::records::documents::Serving;
-use crate::records::pruning::Mode;
+use crate::records::documents::DocumentServing;
 
 const PATH: &str = "preseed.cfg";
 
@@ -39,10 +39,10 @@ async fn app() -> Arc<Houses> {
     app
 }
 
-fn serving(run: Uuid, sha256: &str) -> Serving<'_> {
+fn serving(run: Uuid, sha256: &str) -> DocumentServing<'_> {
     let bytes = 4;
     let machine = Uuid::nil();
-    Serving { run, machine, attempt: None, job: None, path: PATH, sha256, bytes, is_secret: false }
+    DocumentServing { run, machine, attempt: None, job: None, path: PATH, sha256, bytes, is_secret: false }
 }
 
 /// Serves a text under a run and writes it.
@@ -177,12 +177,12 @@ async fn what_would_go_is_what_goes_and_a_present_run_keeps_its_details() {
     }
     let later = Caller { now: app.kernel.now() + SignedDuration::from_hours(24 * 60), ..caller() };
     set(&app, "documents_kept_days", json!(30)).await;
-    let told = app.records.prune(&caller(), Mode::DryRun).await.unwrap();
+    let told = app.records.prune(&caller(), PruneMode::DryRun).await.unwrap();
     assert_eq!((count(&told, "jobs"), count(&told, "logs"), count(&told, "documents")), (1, 1, 0));
     let jobs = told.items.iter().find(|row| row.kind == "jobs").unwrap();
     assert_eq!((jobs.oldest, &jobs.settings["jobs_kept_days"]), (Some(days_ago(100)), &json!(90)));
     assert!(app.kernel.get::<Job>(&gone.to_string()).is_ok(), "nothing went");
-    let done = app.records.prune(&caller(), Mode::Delete).await.unwrap();
+    let done = app.records.prune(&caller(), PruneMode::Delete).await.unwrap();
     assert_eq!((&done.items, done.complete, done.dry_run), (&told.items, true, false));
     assert!(app.kernel.get::<Job>(&gone.to_string()).is_err());
     assert_eq!(app.kernel.get::<Job>(&kept.to_string()).unwrap().spec.log_bytes, 5);
@@ -192,7 +192,7 @@ async fn what_would_go_is_what_goes_and_a_present_run_keeps_its_details() {
         app.runs.read_job_log(&caller(), &silent.to_string(), (0, 100)).await.unwrap_err().to_string();
     assert!(refused.contains("logs_kept_days"), "{refused}");
     assert_eq!(app.runs.read_job_log(&caller(), &kept.to_string(), (0, 100)).await.unwrap(), b"hello");
-    let done = app.records.prune(&later, Mode::Delete).await.unwrap();
+    let done = app.records.prune(&later, PruneMode::Delete).await.unwrap();
     assert_eq!(count(&done, "documents"), 1);
     assert!(text_of(&app, present).await.unwrap().is_some() && text_of(&app, old).await.is_err());
     assert!(
@@ -215,10 +215,10 @@ async fn jobs_beyond_their_number_go_oldest_first_and_open_ones_stay() {
     open.spec.state = JobState::Running;
     testing::put(&app, Job::object(Arc::new(open.clone()))).await;
     set(&app, "jobs_kept_max", json!(2)).await;
-    assert_eq!(count(&app.records.prune(&caller(), Mode::Delete).await.unwrap(), "jobs"), 1);
+    assert_eq!(count(&app.records.prune(&caller(), PruneMode::Delete).await.unwrap(), "jobs"), 1);
     assert!(app.kernel.get::<Job>(&ended[0].to_string()).is_err());
     set(&app, "jobs_kept_max", json!(1)).await;
-    app.records.prune(&caller(), Mode::Delete).await.unwrap();
+    app.records.prune(&caller(), PruneMode::Delete).await.unwrap();
     assert_eq!(
         app.kernel.read(|world| world.jobs.iter().map(|job| job.key.clone()).collect::<Vec<_>>()),
         [open.key]
@@ -234,11 +234,11 @@ async fn events_go_by_their_age_without_a_gap_and_more_than_one_piece_in_one_rou
     let all = (0..5000).map(|_| event(40)).chain((0..10).map(|_| event(1)));
     app.kernel.commit(Changeset { events: all.collect(), ..Changeset::default() }).await.unwrap();
     set(&app, "events_kept_days", json!(30)).await;
-    let told = app.records.prune(&caller(), Mode::DryRun).await.unwrap();
+    let told = app.records.prune(&caller(), PruneMode::DryRun).await.unwrap();
     let events = told.items.iter().find(|row| row.kind == "events").unwrap();
     assert_eq!((events.count, events.oldest), (before + 5000, Some(days_ago(40))));
     assert!(events.bytes > 5000);
-    assert!(app.records.prune(&caller(), Mode::Delete).await.unwrap().complete);
+    assert!(app.records.prune(&caller(), PruneMode::Delete).await.unwrap().complete);
     let left = app.kernel.events(EventQuery { limit: 1000, ..EventQuery::default() }).await.unwrap();
     assert_eq!(left[0].seq, before + 5001);
     assert_eq!(left.len(), 12, "those of a day ago, the setting, the pruning");
@@ -255,12 +255,12 @@ async fn a_run_outlives_its_details_and_takes_what_is_left_of_them_along() {
     }
     let (of_old, of_young) = (ended_job(&app, old, 100).await, ended_job(&app, young, 10).await);
     set(&app, "jobs_kept_days", json!(1)).await;
-    let done = app.records.prune(&caller(), Mode::Delete).await.unwrap();
+    let done = app.records.prune(&caller(), PruneMode::Delete).await.unwrap();
     assert_eq!((count(&done, "runs"), count(&done, "jobs")), (0, 2), "the details went, the summary stays");
     assert!(app.kernel.get::<Job>(&of_young.to_string()).is_err());
     let left = ended_job(&app, old, 0).await;
     set(&app, "runs_kept_days", json!(90)).await;
-    let done = app.records.prune(&caller(), Mode::Delete).await.unwrap();
+    let done = app.records.prune(&caller(), PruneMode::Delete).await.unwrap();
     assert_eq!((count(&done, "runs"), count(&done, "jobs")), (1, 1));
     for job in [of_old, left] {
         assert!(app.kernel.get::<Job>(&job.to_string()).is_err());
@@ -269,7 +269,7 @@ async fn a_run_outlives_its_details_and_takes_what_is_left_of_them_along() {
     assert!(app.kernel.get::<Run>(&old.to_string()).is_err());
     assert!(text_of(&app, young).await.unwrap().is_some());
     set(&app, "runs_kept_max", json!(1)).await;
-    assert_eq!(count(&app.records.prune(&caller(), Mode::Delete).await.unwrap(), "runs"), 1);
+    assert_eq!(count(&app.records.prune(&caller(), PruneMode::Delete).await.unwrap(), "runs"), 1);
     let runs: Vec<String> = app.kernel.read(|world| world.runs.iter().map(|run| run.key.clone()).collect());
     assert_eq!(runs, [present.to_string()], "the machine shows it");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::kernel::{Caller, Error};
 use crate::model::{Machine, StopBefore, Stored, World};
 use crate::runs::Runs;
-use crate::runs::begin::Begin;
+use crate::runs::begin::StartOptions;
 use crate::runs::flow::OperatorNote;
 pub use crate::runs::flow::StepReference;
 use crate::runs::machine_change::MachineChange;
@@ -98,7 +98,7 @@ impl Runs {
         }
         match action {
             RunAction::Start { workflow, reason, stop_before } => {
-                let begin = Begin {
+                let begin = StartOptions {
                     workflow: workflow.as_deref(),
                     reason: note(&by, reason)?.reason,
                     from: None,
@@ -110,7 +110,7 @@ impl Runs {
                 let workflow = moving.machine.status.run.as_ref().map(|run| run.workflow.clone());
                 let workflow = workflow.unwrap_or_default();
                 let (from, stop_before) = (from.as_ref(), stop_before.as_ref());
-                let begin = Begin { workflow: Some(&workflow), reason: "", from, stop_before };
+                let begin = StartOptions { workflow: Some(&workflow), reason: "", from, stop_before };
                 return self.begin(caller, world, (moving, begin));
             }
             RunAction::Pause { before, reason } => {

@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use crate::catalog::keeping::Keep;
+use crate::catalog::keeping::ContentOwner;
 use crate::catalog::params::{self, ParamSubject};
 use crate::catalog::usable;
 use crate::kernel::secrets::SecretKey;
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    BootenvKind, ContentView, LeftOut, Machine, Run, RunArtifact, Step, StepKind, StopBefore, Stored, World,
+    BootenvKind, ContentView, LeftOut, Machine, Run, RunArtifact, RunStep, StepKind, StopBefore, Stored,
+    World,
 };
 use crate::runs::Runs;
 use crate::runs::flow::expand::step_digest;
-use crate::runs::flow::{Beginning, StepReference, expand};
+use crate::runs::flow::{RunStart, StepReference, expand};
 use crate::runs::machine_change::MachineChange;
 
 /// The boolean param that makes a run a rehearsal.
@@ -23,7 +24,7 @@ pub const REHEARSE: &str = "rehearse";
 
 /// How a run is to begin.
 #[derive(Clone, Copy, Debug)]
-pub struct Begin<'a> {
+pub struct StartOptions<'a> {
     /// None for the machine's own, or the setting `default_workflow`.
     pub workflow: Option<&'a str>,
     pub reason: &'a str,
@@ -41,7 +42,7 @@ impl Runs {
         &self,
         caller: &Caller,
         world: &World,
-        (moving, begin): (&mut MachineChange, Begin<'_>),
+        (moving, begin): (&mut MachineChange, StartOptions<'_>),
     ) -> Result<(), Error> {
         let machine = &moving.machine;
         let workflow = named_workflow(begin.workflow, machine, world)?;
@@ -55,14 +56,14 @@ impl Runs {
             problems => return Err(not_usable(&workflow, problems)),
         }
         add_param_digests((machine, world), &mut steps, &self.kernel.secrets);
-        let keep = Keep { machine: &machine.spec, steps: &steps, before: ContentView::from(world) };
+        let keep = ContentOwner { machine: &machine.spec, steps: &steps, before: ContentView::from(world) };
         let kept = self.catalog.keep((world, caller.now), keep);
         let mut run = new_run((machine, world), (workflow, steps), caller);
         run.reason = begin.reason.to_owned();
         kept.name_in(&mut run);
         let stop_before = stop.map(|step| StopBefore { step, reason: String::new() });
         moving.forget_step_faults();
-        let beginning = Beginning { id: Uuid::now_v7(), from_step, stop_before };
+        let beginning = RunStart { id: Uuid::now_v7(), from_step, stop_before };
         moving.begin_run((caller, world), (beginning, run), kept);
         Ok(())
     }
@@ -81,7 +82,7 @@ impl Runs {
                 None => missing.push(format!("`{}` does not exist any more", step.name)),
             }
         }
-        let coming: Vec<Step> = steps.iter().skip(cursor).cloned().collect();
+        let coming: Vec<RunStep> = steps.iter().skip(cursor).cloned().collect();
         missing.extend(usable::problems(&machine.spec, &coming, world));
         if !missing.is_empty() {
             let workflow = moving.run().map_or("", |run| run.workflow.as_str());
@@ -93,7 +94,7 @@ impl Runs {
             &self.kernel.secrets,
         );
         let before = moving.position(world).content;
-        let keep = Keep { machine: &machine.spec, steps: &steps, before };
+        let keep = ContentOwner { machine: &machine.spec, steps: &steps, before };
         let kept = self.catalog.keep((world, caller.now), keep);
         moving.refresh_run((caller, world), (steps, kept));
         Ok(())
@@ -102,7 +103,7 @@ impl Runs {
 
 fn new_run(
     (machine, world): (&Stored<Machine>, &World),
-    (workflow, steps): (String, Vec<Step>),
+    (workflow, steps): (String, Vec<RunStep>),
     caller: &Caller,
 ) -> Run {
     Run {
@@ -153,10 +154,10 @@ fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>)
 }
 
 /// The param `rehearse` is true for the machine in the stage that installs.
-fn rehearses(machine: &Machine, steps: &[Step], world: &World) -> bool {
+fn rehearses(machine: &Machine, steps: &[RunStep], world: &World) -> bool {
     let stage = steps
         .iter()
-        .find(|step: &&Step| {
+        .find(|step: &&RunStep| {
             let bootenv = world.bootenvs.get(&step.name);
             step.kind == StepKind::Bootenv && bootenv.is_some_and(|b| b.spec.kind == BootenvKind::Install)
         })
@@ -168,7 +169,11 @@ fn rehearses(machine: &Machine, steps: &[Step], world: &World) -> bool {
 
 /// Notes on each step which values its params have now. A value that cannot be opened is told when it is
 /// used.
-fn add_param_digests((machine, world): (&Stored<Machine>, &World), steps: &mut [Step], secrets: &SecretKey) {
+fn add_param_digests(
+    (machine, world): (&Stored<Machine>, &World),
+    steps: &mut [RunStep],
+    secrets: &SecretKey,
+) {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     for step in steps {
         let digest = known.entry(step.stage.clone()).or_insert_with(|| {
@@ -181,7 +186,7 @@ fn add_param_digests((machine, world): (&Stored<Machine>, &World), steps: &mut [
 }
 
 /// The artifacts that the bootenvs of the steps boot the machine from.
-fn artifacts(machine: &Machine, steps: &[Step], world: &World) -> Vec<RunArtifact> {
+fn artifacts(machine: &Machine, steps: &[RunStep], world: &World) -> Vec<RunArtifact> {
     let boots = steps.iter().filter(|step| step.kind == StepKind::Bootenv);
     let files = boots.filter_map(|step| world.bootenvs.get(&step.name)?.spec.arches.get(&machine.arch));
     let names: BTreeSet<&str> = files.map(|files| files.artifact.as_str()).collect();

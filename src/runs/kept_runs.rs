@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::keeping::Keep;
+use crate::catalog::keeping::ContentOwner;
 use crate::kernel::{Caller, Changeset, Error};
 use crate::model::{Noun, Run, RunResult, Stored, open_run};
 use crate::runs::Runs;
@@ -50,7 +50,8 @@ impl Runs {
         for (run, machine) in &old {
             let changeset = self.kernel.read(|world| {
                 let machine = world.machines.get(machine)?;
-                let keep = Keep { machine: &machine.spec, steps: &run.spec.steps, before: world.into() };
+                let keep =
+                    ContentOwner { machine: &machine.spec, steps: &run.spec.steps, before: world.into() };
                 let kept = self.catalog.keep((world, caller.now), keep);
                 let mut next = run.next(caller.now);
                 kept.name_in(&mut next.spec);

@@ -13,11 +13,11 @@ use crate::catalog::keeping::KeptContent;
 use crate::kernel::{Caller, Changeset, ChangesetWrite, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
 use crate::model::event::{JobNow, RunEnded};
 use crate::model::{
-    Bootenv, ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, Stage,
-    Step, StepKind, Stored, Task, Workflow, World,
+    Bootenv, ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, RunStep,
+    Stage, StepKind, Stored, Task, Workflow, World,
 };
 use crate::runs::Runs;
-use crate::runs::flow::{Beginning, Flow, JobOutcome, Position};
+use crate::runs::flow::{Flow, JobOutcome, Position, RunStart};
 
 /// A machine that is being changed, with its run and what else belongs to the change.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl MachineChange {
         self.run.clone().map(Arc::new)
     }
 
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[RunStep] {
         self.run().map_or(&[], |run| &run.steps)
     }
 
@@ -102,12 +102,7 @@ impl MachineChange {
     }
 
     /// Begins a run, with the content that it keeps. The run before ends as superseded if it has not ended.
-    pub fn begin_run(
-        &mut self,
-        at: (&Caller, &World),
-        (beginning, run): (Beginning, Run),
-        kept: KeptContent,
-    ) {
+    pub fn begin_run(&mut self, at: (&Caller, &World), (beginning, run): (RunStart, Run), kept: KeptContent) {
         self.flow(at, |flow| flow.make_way());
         self.supersede(at.0);
         self.keep(kept);
@@ -134,7 +129,7 @@ impl MachineChange {
     }
 
     /// The run goes on with other content.
-    pub fn refresh_run(&mut self, at: (&Caller, &World), (steps, kept): (Vec<Step>, KeptContent)) {
+    pub fn refresh_run(&mut self, at: (&Caller, &World), (steps, kept): (Vec<RunStep>, KeptContent)) {
         let Some(run) = self.run.as_mut().map(|run| &mut run.spec) else { return };
         let before = run.content.clone();
         run.steps = steps;

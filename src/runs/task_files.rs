@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::{BootContext, RenderPurpose, problem};
 use crate::model::{ContentView, JobFile, Problem, Stored, Task, TaskTemplate};
-use crate::records::documents::{KeptText, STOPPING, Serving, run_under_way};
+use crate::records::documents::{DocumentServing, KeptText, STOPPING, run_under_way};
 use crate::render::{RenderEngine, RenderInput, RenderLimits, RenderProblem, RenderedText};
 use crate::runs::Runs;
 use crate::runs::flow::step::boot_step;
@@ -89,7 +89,7 @@ impl Runs {
         let machine = &request.machine;
         let (Some(run), Ok(id)) = (run_under_way(&machine.status), machine.key.parse()) else { return };
         let attempt = machine.status.boot_attempt.as_ref();
-        let serving = Serving {
+        let serving = DocumentServing {
             run,
             machine: id,
             attempt: attempt.map(|attempt| attempt.id),

@@ -16,9 +16,9 @@ use crate::dhcp::Dhcp;
 use crate::dhcp::lease_actions::EXPIRED_AT_ONCE_MAX;
 use crate::houses::Houses;
 use crate::kernel::{Caller, Error, Kernel};
+use crate::model::PruneMode;
 use crate::netboot::Netboot;
 use crate::records::Records;
-use crate::records::pruning::Mode;
 use crate::runs::Runs;
 use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 
@@ -194,6 +194,6 @@ impl WorkRound for Pruning {
     async fn round(&mut self) -> Result<(), Error> {
         // What is due beyond one round is deleted in the next ones, so that a change of the settings does not
         // keep the database busy.
-        self.0.prune(&Caller::server(self.1.now()), Mode::Delete).await.map(drop)
+        self.0.prune(&Caller::server(self.1.now()), PruneMode::Delete).await.map(drop)
     }
 }

@@ -9,36 +9,36 @@ const LISTED_MAX: usize = 10;
 
 /// An object that needs another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dependent {
+pub struct DependentObject {
     pub kind: Kind,
     pub key: String,
     /// What is said behind its name; may be empty.
     pub note: &'static str,
 }
 
-impl Dependent {
+impl DependentObject {
     pub fn of<T: Noun>(stored: &Stored<T>) -> Self {
-        Dependent { kind: T::KIND, key: stored.key.clone(), note: "" }
+        DependentObject { kind: T::KIND, key: stored.key.clone(), note: "" }
     }
 }
 
 /// Why a write cannot be done beside what there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conflict {
+pub struct RuleConflict {
     /// The object that stands against it, where the reason names one.
     with: Option<(Kind, String)>,
     reason: String,
 }
 
-impl Conflict {
+impl RuleConflict {
     /// One whose reason names nothing that the caller may not read.
     pub fn plain(reason: String) -> Self {
-        Conflict { with: None, reason }
+        RuleConflict { with: None, reason }
     }
 
     /// One whose reason names this object.
     pub fn with<T: Noun>(other: &Stored<T>, reason: String) -> Self {
-        Conflict { with: Some((T::KIND, other.key.clone())), reason }
+        RuleConflict { with: Some((T::KIND, other.key.clone())), reason }
     }
 
     /// The reason, for a caller who may read the object that it names; else the kind of that object.
@@ -53,14 +53,14 @@ impl Conflict {
 }
 
 /// Names for a message: the first few of the objects that the caller may read, and how many more there are.
-pub fn list_dependents(dependents: &[Dependent], caller: &Caller, world: &TrackedWorld<'_>) -> String {
-    let (visible, hidden): (Vec<&Dependent>, Vec<&Dependent>) =
-        dependents.iter().partition(|dependent: &&Dependent| {
+pub fn list_dependents(dependents: &[DependentObject], caller: &Caller, world: &TrackedWorld<'_>) -> String {
+    let (visible, hidden): (Vec<&DependentObject>, Vec<&DependentObject>) =
+        dependents.iter().partition(|dependent: &&DependentObject| {
             caller.may_read(world.untracked_world(), (dependent.kind, &dependent.key))
         });
     let mut names: Vec<String> = visible
         .into_iter()
-        .map(|dependent: &Dependent| {
+        .map(|dependent: &DependentObject| {
             format!("{} {}{}", dependent.kind, world.label(dependent.kind, &dependent.key), dependent.note)
         })
         .collect();

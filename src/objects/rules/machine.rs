@@ -14,7 +14,7 @@ use crate::model::{
     ContentView, EventBody, Job, JobState, Kind, Lease, Machine, Noun, ObjectReference, Problem, Run,
     RunEntry, RunResult, Stored, Token, World,
 };
-use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
+use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
 use crate::objects::view;
 
 impl NounRules for Machine {
@@ -40,12 +40,12 @@ impl NounRules for Machine {
     }
 
     /// Reservations name machines: a machine they name keeps its name.
-    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
         let old = change.old.filter(|old| old.spec.name != self.name)?;
         let holders = super::referrers(change.world, old);
         (!holders.is_empty()).then(|| {
             let by = super::list_dependents(&holders, change.caller, change.world);
-            Conflict::plain(format!("`{}` cannot be renamed: {by} name it", old.spec.name))
+            RuleConflict::plain(format!("`{}` cannot be renamed: {by} name it", old.spec.name))
         })
     }
 

@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use conflict::list_dependents;
-pub use conflict::{Conflict, Dependent};
+pub use conflict::{DependentObject, RuleConflict};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -103,7 +103,7 @@ pub trait NounRules: Noun {
     }
 
     /// What another object stands against (409).
-    fn conflict(&self, _change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, _change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
         None
     }
 
@@ -159,7 +159,7 @@ pub trait NounRules: Noun {
     }
 
     /// Those that need it in other ways than by naming it in their fields.
-    fn needed_by(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Vec<Dependent> {
+    fn needed_by(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Vec<DependentObject> {
         Vec::new()
     }
 }
@@ -248,11 +248,12 @@ fn read_only<T: NounRules>(stored: &Stored<T>) -> Option<String> {
 }
 
 /// Everything that refers to an object by one of its names.
-fn referrers<T: NounRules>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<Dependent> {
+fn referrers<T: NounRules>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<DependentObject> {
     let names = T::names(stored);
     let naming = names.iter().flat_map(|name| world.referrers(name));
     let naming = naming.filter(|(kind, key)| (*kind, key.as_str()) != (T::KIND, stored.key.as_str()));
-    let mut found: Vec<Dependent> = naming.map(|(kind, key)| Dependent { kind, key, note: "" }).collect();
+    let mut found: Vec<DependentObject> =
+        naming.map(|(kind, key)| DependentObject { kind, key, note: "" }).collect();
     found.extend(T::needed_by(stored, world));
     found
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::kernel::TrackedWorld;
 use crate::model::{DeclaredSchema, Param, Problem, Stored, World};
 use crate::objects::rules::{
-    Conflict, Dependent, NounRules, ProposedWrite, RuleCheck, WriteCheck, list_dependents, params,
+    DependentObject, NounRules, ProposedWrite, RuleCheck, RuleConflict, WriteCheck, list_dependents, params,
 };
 
 impl NounRules for Param {
@@ -35,18 +35,18 @@ impl NounRules for Param {
     }
 
     /// Values are sealed when they are set: secrecy changes only while there are none.
-    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
         let secret_before = change.old.is_some_and(|old| old.spec.secret);
         let holders =
             if self.secret == secret_before { Vec::new() } else { params::holders(change.world, &self.name) };
         (!holders.is_empty()).then(|| {
             let by = list_dependents(&holders, change.caller, change.world);
             let what = "cannot change while it has values: unset it on";
-            Conflict::plain(format!("`secret` of `{}` {what} {by}", self.name))
+            RuleConflict::plain(format!("`secret` of `{}` {what} {by}", self.name))
         })
     }
 
-    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<Dependent> {
+    fn needed_by(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Vec<DependentObject> {
         let mut needed = params::holders(world, &stored.key);
         needed.extend(params::requirers(world, &stored.key));
         needed

@@ -11,7 +11,7 @@ use crate::model::bounds::escape;
 use crate::model::{
     Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, Stage, Stored, Task, World, nearest,
 };
-use crate::objects::rules::{Dependent, NounRules, RuleCheck, WriteCheck};
+use crate::objects::rules::{DependentObject, NounRules, RuleCheck, WriteCheck};
 
 type ParamMap = BTreeMap<String, Value>;
 type DeclaredParams = BTreeMap<String, Arc<Stored<Param>>>;
@@ -123,24 +123,25 @@ fn pointer(name: &str) -> String {
 }
 
 /// Machines, profiles and stages that set a value for a param.
-pub fn holders(world: &TrackedWorld<'_>, param: &str) -> Vec<Dependent> {
+pub fn holders(world: &TrackedWorld<'_>, param: &str) -> Vec<DependentObject> {
     let machines = world.specs::<Machine>().filter(|row| row.spec.params.contains_key(param));
     let profiles = world.specs::<Profile>().filter(|row| row.spec.params.contains_key(param));
     let stages = world.specs::<Stage>().filter(|row| row.spec.params.contains_key(param));
     let machines = machines
-        .map(|row| Dependent::of(row.as_ref()))
-        .chain(profiles.map(|row| Dependent::of(row.as_ref())));
-    machines.chain(stages.map(|row| Dependent::of(row.as_ref()))).collect()
+        .map(|row| DependentObject::of(row.as_ref()))
+        .chain(profiles.map(|row| DependentObject::of(row.as_ref())));
+    machines.chain(stages.map(|row| DependentObject::of(row.as_ref()))).collect()
 }
 
 /// Bootenvs, stages and tasks that require a param.
-pub fn requirers(world: &TrackedWorld<'_>, param: &str) -> Vec<Dependent> {
+pub fn requirers(world: &TrackedWorld<'_>, param: &str) -> Vec<DependentObject> {
     let bootenvs = world.specs::<Bootenv>().filter(|row| is_required(param, &row.spec.required_params));
     let stages = world.specs::<Stage>().filter(|row| is_required(param, &row.spec.required_params));
     let tasks = world.specs::<Task>().filter(|row| is_required(param, &row.spec.required_params));
-    let bootenvs =
-        bootenvs.map(|row| Dependent::of(row.as_ref())).chain(stages.map(|row| Dependent::of(row.as_ref())));
-    bootenvs.chain(tasks.map(|row| Dependent::of(row.as_ref()))).collect()
+    let bootenvs = bootenvs
+        .map(|row| DependentObject::of(row.as_ref()))
+        .chain(stages.map(|row| DependentObject::of(row.as_ref())));
+    bootenvs.chain(tasks.map(|row| DependentObject::of(row.as_ref()))).collect()
 }
 
 fn is_required(param: &str, required: &[String]) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::kernel::TrackedWorld;
 use crate::model::{Problem, Reservation, Stored, Subnet, World};
-use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
+use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
 
 impl NounRules for Reservation {
     fn write_checks(
@@ -20,13 +20,13 @@ impl NounRules for Reservation {
         outside(self, change.world).into_iter().collect()
     }
 
-    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
         let here = subnet(self, change.world);
         let others = change.world.specs::<Reservation>().filter(|other| other.key != change.key);
         let mut others = others.filter(|other| who(&other.spec) == who(self));
         let other = others.find(|other| subnet(&other.spec, change.world) == here)?;
         let reason = format!("{} has the reservation {} in this subnet already", who(self), other.key);
-        Some(Conflict::with(other, reason))
+        Some(RuleConflict::with(other, reason))
     }
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {

@@ -11,7 +11,7 @@ use crate::kernel::{Changeset, TrackedWorld};
 use crate::model::{
     Cidr, Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, Stored, Subnet, SubnetMode, World,
 };
-use crate::objects::rules::{Conflict, NounRules, ProposedWrite, WriteCheck};
+use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
 use crate::proto::dhcp4::codes;
 
 impl NounRules for Subnet {
@@ -24,20 +24,20 @@ impl NounRules for Subnet {
         vec![Box::new(move |_| refused(&next.spec))]
     }
 
-    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
         let others = || change.world.specs::<Subnet>().filter(|other| other.key != self.name);
         if let Some(other) = others().find(|other| other.spec.cidr.overlaps(&self.cidr)) {
             let reason = format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr);
-            return Some(Conflict::with(other, reason));
+            return Some(RuleConflict::with(other, reason));
         }
         if let Some(conflict) = others()
             .filter(|other| other.spec.network() != self.network())
             .find_map(|other: &Arc<Stored<Subnet>>| {
-                Some(Conflict::with(other, relay_of_two(self, &other.spec)?))
+                Some(RuleConflict::with(other, relay_of_two(self, &other.spec)?))
             })
             .or_else(|| {
                 others().find_map(|other: &Arc<Stored<Subnet>>| {
-                    Some(Conflict::with(other, shared_by_its_name(self, &other.spec)?))
+                    Some(RuleConflict::with(other, shared_by_its_name(self, &other.spec)?))
                 })
             })
         {
@@ -51,7 +51,7 @@ impl NounRules for Subnet {
             "subnet `{}` is on the shared network {wire} too: all of its subnets are `proxy`, or none is",
             other.key
         );
-        Some(Conflict::with(other, reason))
+        Some(RuleConflict::with(other, reason))
     }
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {

@@ -4,7 +4,7 @@
 use crate::kernel::TrackedWorld;
 use crate::kernel::scope::check_scope;
 use crate::model::{Problem, Stored, Token, World};
-use crate::objects::rules::{Conflict, NounRules, ProposedWrite};
+use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict};
 
 /// How much is lost with a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,8 +25,8 @@ impl NounRules for Token {
         faults.filter_map(|(i, scope)| check_scope(scope, &format!("/scopes/{i}"))).collect()
     }
 
-    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<Conflict> {
-        refused(change.old?, Some(self), change.world).map(Conflict::plain)
+    fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
+        refused(change.old?, Some(self), change.world).map(RuleConflict::plain)
     }
 
     fn refuse_delete(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Option<String> {

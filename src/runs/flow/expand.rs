@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::model::{Bootenv, Problem, Stage, Step, StepKind, StepState, Task, World, sha256_hex};
+use crate::model::{Bootenv, Problem, RunStep, Stage, StepKind, StepState, Task, World, sha256_hex};
 
 use super::STEPS_MAX;
 
@@ -20,7 +20,7 @@ const PREREQUISITE_DEPTH_MAX: usize = 32;
 ///
 /// # Errors
 /// Everything that is missing or goes in circles, all at once, with a pointer into the object named.
-pub fn expand(workflow: &str, world: &World) -> Result<Vec<Step>, Vec<Problem>> {
+pub fn expand(workflow: &str, world: &World) -> Result<Vec<RunStep>, Vec<Problem>> {
     let mut expansion = RunExpansion::new(world);
     match world.workflows.get(workflow) {
         None => expansion.fault("", format!("there is no workflow `{workflow}`")),
@@ -41,7 +41,7 @@ pub fn expand(workflow: &str, world: &World) -> Result<Vec<Step>, Vec<Problem>> 
 
 struct RunExpansion<'a> {
     world: &'a World,
-    steps: Vec<Step>,
+    steps: Vec<RunStep>,
     problems: Vec<Problem>,
     bootenv: Option<&'a str>,
     stage: &'a str,
@@ -76,7 +76,7 @@ impl<'a> RunExpansion<'a> {
     fn push(&mut self, kind: StepKind, name: &str, digest: String) {
         if self.steps.len() < STEPS_MAX {
             let (name, stage) = (name.to_owned(), self.stage.to_owned());
-            self.steps.push(Step {
+            self.steps.push(RunStep {
                 kind,
                 name,
                 stage,
@@ -186,13 +186,13 @@ impl<'a> RunExpansion<'a> {
         used.into_iter().collect()
     }
 
-    fn finish(self) -> Result<Vec<Step>, Vec<Problem>> {
+    fn finish(self) -> Result<Vec<RunStep>, Vec<Problem>> {
         if self.problems.is_empty() { Ok(self.steps) } else { Err(self.problems) }
     }
 }
 
 /// The digest that a step would have now; none when what it names does not exist.
-pub fn step_digest(step: &Step, world: &World) -> Option<String> {
+pub fn step_digest(step: &RunStep, world: &World) -> Option<String> {
     let mut expansion = RunExpansion::new(world);
     match step.kind {
         StepKind::Stage => world.stages.get(&step.name).map(|stage| digest(&stage.spec, [])),

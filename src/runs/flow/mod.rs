@@ -19,7 +19,7 @@ mod step_reference;
 mod tests;
 
 pub use expand::expand;
-pub use rules::{Beginning, Flow, JobOutcome, OperatorNote};
+pub use rules::{Flow, JobOutcome, OperatorNote, RunStart};
 pub use step::{NextStep, Position, next_step};
 pub use step_reference::StepReference;
 

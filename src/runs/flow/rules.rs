@@ -9,7 +9,7 @@ use crate::model::event::{
 };
 use crate::model::{
     BootProgress, Bootenv, ContentView, EventBody, JobState, LiveSystem, MachineState, MachineStatus,
-    PresentRun, Run, RunResult, Step, StepKind, StepState, StepTries, StopBefore, World,
+    PresentRun, Run, RunResult, RunStep, StepKind, StepState, StepTries, StopBefore, World,
 };
 
 use super::ARMED_SECONDS;
@@ -33,7 +33,7 @@ pub struct JobOutcome {
 
 /// How a run begins.
 #[derive(Clone, Debug)]
-pub struct Beginning {
+pub struct RunStart {
     /// Of the run.
     pub id: Uuid,
     /// The step to begin at; none for the first.
@@ -94,7 +94,7 @@ impl<'a> Flow<'a> {
     }
 
     /// The steps of the run.
-    pub(super) fn steps(&self) -> &[Step] {
+    pub(super) fn steps(&self) -> &[RunStep] {
         self.run.as_ref().map_or(&[], |run| &run.steps)
     }
 
@@ -134,9 +134,9 @@ impl<'a> Flow<'a> {
 
     /// Begins the run, at its first step or at the one that `restart` names. It takes the place of a run that
     /// is under way.
-    pub fn start(&mut self, beginning: Beginning) {
+    pub fn start(&mut self, beginning: RunStart) {
         self.make_way();
-        let Beginning { id, from_step, stop_before } = beginning;
+        let RunStart { id, from_step, stop_before } = beginning;
         let (content, now) = (self.content(), self.now);
         let Some(run) = self.run.as_deref_mut() else { return };
         self.status.cursor = from_step.map_or(0, |from| begin_at(from, &mut run.steps, (content, now)));
@@ -458,7 +458,7 @@ impl<'a> Flow<'a> {
         self.say(RunEnded { run: id, result, seconds, workflow: self.workflow_name() });
     }
 
-    pub(super) fn step(&self) -> Option<&Step> {
+    pub(super) fn step(&self) -> Option<&RunStep> {
         self.steps().get(self.status.cursor as usize)
     }
 

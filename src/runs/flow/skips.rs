@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::model::event::{OperatorStep, RunRefreshed};
 use crate::model::{
-    BootResult, BootenvKind, ContentView, EventBody, JobState, MachineState, Step, StepKind, StepState,
+    BootResult, BootenvKind, ContentView, EventBody, JobState, MachineState, RunStep, StepKind, StepState,
     StopBefore,
 };
 
@@ -18,7 +18,7 @@ pub const BEFORE_THE_BEGINNING: &str = "the run began at a later step";
 /// Makes a run begin at the step `from`: passes over what comes before it, and returns where the cursor
 /// stands. That is `from`, or the boot of the live system that tasks from there on need. An installer is not
 /// run again for the tasks that follow it.
-pub fn begin_at(from: u32, steps: &mut [Step], (content, now): (ContentView<'_>, Timestamp)) -> u32 {
+pub fn begin_at(from: u32, steps: &mut [RunStep], (content, now): (ContentView<'_>, Timestamp)) -> u32 {
     let boot = live_boot_before(from as usize, steps, content);
     for (i, step) in (0u32..).zip(steps.iter_mut()).take(from as usize) {
         let still_passed = step.kind == StepKind::Stage && boot.is_some_and(|boot| i > boot);
@@ -30,7 +30,7 @@ pub fn begin_at(from: u32, steps: &mut [Step], (content, now): (ContentView<'_>,
 }
 
 /// The boot step of the live system that the tasks from `from` on run in.
-fn live_boot_before(from: usize, steps: &[Step], content: ContentView<'_>) -> Option<u32> {
+fn live_boot_before(from: usize, steps: &[RunStep], content: ContentView<'_>) -> Option<u32> {
     let mut of_this_boot = steps.iter().skip(from).take_while(|step| step.kind != StepKind::Bootenv);
     let has_tasks = of_this_boot.any(|step| step.kind == StepKind::Task);
     let earlier = (0u32..).zip(steps).take(from).filter(|(_, step)| step.kind == StepKind::Bootenv);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     BootProgress, Bootenv, BootenvKind, ContentView, Environment, MachineState, MachineStatus, PresentRun,
-    Stage, Step, StepKind, StepState,
+    RunStep, Stage, StepKind, StepState,
 };
 
 use super::REBOOTS_MAX;
@@ -17,13 +17,13 @@ pub const REHEARSED: &str = "rehearsal: nothing was installed";
 pub struct Position<'a> {
     pub status: &'a MachineStatus,
     /// The steps of the run.
-    pub steps: &'a [Step],
+    pub steps: &'a [RunStep],
     pub content: ContentView<'a>,
 }
 
 impl Position<'_> {
     /// The step that is next or under way.
-    pub fn step(&self) -> Option<&Step> {
+    pub fn step(&self) -> Option<&RunStep> {
         self.steps.get(self.status.cursor as usize)
     }
 }
@@ -137,7 +137,7 @@ fn task_next(task: &str, at: Position<'_>, now: Timestamp) -> NextStep {
     }
 }
 
-fn boot_next(step: &Step, at: Position<'_>) -> NextStep {
+fn boot_next(step: &RunStep, at: Position<'_>) -> NextStep {
     let status = at.status;
     let this_one = boot_step(status, at.steps) == Some(status.cursor) && step.state == StepState::Running;
     if boot_is_open(status, at.steps) && !this_one {
@@ -178,7 +178,7 @@ fn rehearsed(run: &PresentRun, at: Position<'_>) -> bool {
 pub const REHEARSED_BOOT: &str = "rehearsed: the installer read its answer file and stopped";
 
 /// Index of the bootenv step whose boot the cursor is in: the last one up to it that was reached.
-pub fn boot_step(status: &MachineStatus, steps: &[Step]) -> Option<u32> {
+pub fn boot_step(status: &MachineStatus, steps: &[RunStep]) -> Option<u32> {
     let steps = (0u32..).zip(steps).take(status.cursor as usize + 1);
     let boots = steps.filter(|(i, step)| {
         step.kind == StepKind::Bootenv && ((*i) < status.cursor || step.state != StepState::Pending)
@@ -187,13 +187,13 @@ pub fn boot_step(status: &MachineStatus, steps: &[Step]) -> Option<u32> {
 }
 
 /// The boot the cursor is in was begun and has not been reported done.
-pub fn boot_is_open(status: &MachineStatus, steps: &[Step]) -> bool {
+pub fn boot_is_open(status: &MachineStatus, steps: &[RunStep]) -> bool {
     let step = boot_step(status, steps).and_then(|i| steps.get(i as usize));
     step.is_some_and(|step| step.state == StepState::Running)
 }
 
 /// The present step's boot is past its kernel.
-pub fn is_booting(status: &MachineStatus, steps: &[Step]) -> bool {
+pub fn is_booting(status: &MachineStatus, steps: &[RunStep]) -> bool {
     let under_way = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     let past_kernel = under_way.filter(|attempt| attempt.progress >= BootProgress::Kernel);
     let step = past_kernel.and_then(|attempt| attempt.step);

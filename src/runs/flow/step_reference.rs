@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::model::Step;
+use crate::model::RunStep;
 
 /// Most steps that a message lists.
 const LISTED_MAX: usize = 20;
@@ -32,10 +32,10 @@ impl StepReference {
     ///
     /// # Errors
     /// No step or several are meant, with a list of those that can be.
-    pub fn find(&self, steps: &[Step], first: u32) -> Result<u32, String> {
+    pub fn find(&self, steps: &[RunStep], first: u32) -> Result<u32, String> {
         let to_come = || (0u32..).zip(steps).skip(first as usize);
-        let meant: Vec<(u32, &Step)> = to_come()
-            .filter(|(i, step): &(u32, &Step)| match self {
+        let meant: Vec<(u32, &RunStep)> = to_come()
+            .filter(|(i, step): &(u32, &RunStep)| match self {
                 StepReference::Number(number) => i == number,
                 StepReference::Name(name) => step.name == *name,
             })
@@ -52,7 +52,7 @@ impl StepReference {
     }
 }
 
-fn list<'a>(steps: impl Iterator<Item = (u32, &'a Step)>) -> String {
+fn list<'a>(steps: impl Iterator<Item = (u32, &'a RunStep)>) -> String {
     let mut labels: Vec<String> = steps.map(|(i, step)| step.label(i)).collect();
     let more = labels.len().saturating_sub(LISTED_MAX);
     labels.truncate(LISTED_MAX);

@@ -7,12 +7,11 @@ use serde_json::{Value, json};
 use super::{Site, exit, refused, running, stored};
 use crate::kernel::{Changeset, Error};
 use crate::model::{
-    AgentReport, Content, Environment, JobOffer, Kind, Machine, MachineState, Noun, Param, Profile, Run,
-    Setting, Stage, Stored, Task, Template, Workflow,
+    AgentReport, Content, Environment, JobOffer, Kind, Machine, MachineState, Noun, Param, Profile,
+    PruneMode, Run, Setting, Stage, Stored, Task, Template, Workflow,
 };
 use crate::objects::patch::Patch;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
-use crate::records::pruning::Mode;
 use crate::runs::actions::RunAction;
 use crate::runs::jobs::WorkRequest;
 
@@ -78,7 +77,7 @@ async fn prune(site: &Site, keep: u64) -> u64 {
         }
     };
     site.app.kernel.commit(changeset).await.unwrap();
-    let report = site.app.records.prune(&site.caller, Mode::Delete).await.unwrap();
+    let report = site.app.records.prune(&site.caller, PruneMode::Delete).await.unwrap();
     let kinds = report.items.iter().filter(|row| ["runs", "contents"].contains(&row.kind.as_str()));
     kinds.map(|row| row.count).sum()
 }

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::step::{AgentAnswer, answer};
-use super::{Beginning, Flow, OperatorNote, Position, expand};
+use super::{Flow, OperatorNote, Position, RunStart, expand};
 use crate::model::{
     BootProgress, Bootenv, ContentView, Environment, EventBody, Job, JobState, Machine, MachineStatus, Noun,
-    Run, Stage, Step, StopBefore, Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
+    Run, RunStep, Stage, StopBefore, Stored, Task, Template, Workflow, World, ended_by_exit, parse_input,
 };
 
 const ADMIN: OperatorNote<'_> = OperatorNote { by: "token:admin", reason: "no time" };
@@ -120,11 +120,11 @@ impl Story {
             "started_at": self.now, "steps": steps,
         });
         self.run = Some(serde_json::from_value(body).unwrap());
-        let beginning = Beginning { id: self.id(), from_step, stop_before };
+        let beginning = RunStart { id: self.id(), from_step, stop_before };
         self.flow(|flow| flow.start(beginning));
     }
 
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[RunStep] {
         self.run.as_ref().map_or(&[], |run| &run.steps)
     }
 
