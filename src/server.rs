@@ -100,7 +100,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
         ServerEndpoints { fetch_networks: networks, ..endpoints(&sockets, &certificate.fingerprint)? };
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
-    let app = Houses::new(HousesSetup {
+    let houses = Houses::new(HousesSetup {
         kernel,
         loaders: InstalledLoaders::find(&data.path().join("loaders")),
         pools: RenderPools::of_this_program(),
@@ -109,29 +109,29 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
         case: if config.boot_ignore_case { NameCase::Ignored } else { NameCase::Exact },
     });
     if let Some(dhcp) = &sockets.dhcp {
-        app.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn AddressProber>);
-        app.dhcp.set_dhcp_service(dhcp.status(&endpoints)?);
+        houses.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn AddressProber>);
+        houses.dhcp.set_dhcp_service(dhcp.status(&endpoints)?);
     }
-    handlers.open(Arc::clone(&app));
-    fill(&app, &data).await?;
+    handlers.open(Arc::clone(&houses));
+    fill(&houses, &data).await?;
     let ready = ready(&config, &sockets, &endpoints, &data)?;
     data.write_endpoint(&endpoints, &ready)?;
-    tell_what_is_off(&config, &app);
+    tell_what_is_off(&config, &houses);
     tell_what_lacks();
     let ready = serde_json::to_string(&ready)?;
 
-    let queue = QueueTask::start(&app, queue);
-    let log = LogTask::start(&app);
+    let queue = QueueTask::start(&houses, queue);
+    let log = LogTask::start(&houses);
     let mut services = RunningServices::new();
     let boot =
-        BootHttpService::new(Arc::clone(&app.netboot), boot_limits(&config), services.shutdown.clone());
+        BootHttpService::new(Arc::clone(&houses.netboot), boot_limits(&config), services.shutdown.clone());
     let boot_tls = match sockets.boot_https {
         Some(_) => Some(data.boot_certificate()?.acceptor()?),
         None => None,
     };
     let tls = certificate.api_acceptor()?;
     let listeners = PortListeners { tls, api_limits: api_limits(&config), boot, boot_tls };
-    services.start(&app, sockets, listeners)?;
+    services.start(&houses, sockets, listeners)?;
     services.ready.store(true, Ordering::Release);
     if let Err(error) = writeln!(io::stdout(), "{ready}") {
         tracing::warn!(%error, "that the server is ready cannot be written to standard output");
@@ -266,10 +266,10 @@ fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<Server
 }
 
 /// What a new data directory gets: the built-in content, settings, and the administrator's token.
-async fn fill(app: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
-    let caller = Caller::server(app.kernel.now());
+async fn fill(houses: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
+    let caller = Caller::server(houses.kernel.now());
     // Runs that an earlier version began keep its content, before there is another.
-    let old = app.runs.keep_content_of_old_runs(&caller).await.context("runs of an earlier version")?;
+    let old = houses.runs.keep_content_of_old_runs(&caller).await.context("runs of an earlier version")?;
     if old > 0 {
         tracing::info!(
             runs = old,
@@ -278,14 +278,14 @@ async fn fill(app: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
     }
     let core =
         content::core(caller.now).map_err(|faults| anyhow!("the built-in content is faulty: {faults:?}"))?;
-    let installed = app.catalog.install_pack(&caller, &core).await.context("the built-in content")?;
+    let installed = houses.catalog.install_pack(&caller, &core).await.context("the built-in content")?;
     if installed.shadowed > 0 {
         tracing::info!(
             objects = installed.shadowed,
             "the site's own objects stand in place of built-in ones"
         );
     }
-    if let Some(token) = app.access.start(&caller).await.context("the administrator's token")? {
+    if let Some(token) = houses.access.start(&caller).await.context("the administrator's token")? {
         let path = data.write_admin_token(&token.secret)?;
         let file = path.display();
         tracing::info!(%file, "first start: the administrator's token is in this file");
@@ -313,19 +313,19 @@ fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<SecretKey> 
     Ok(secrets)
 }
 
-fn tell_what_is_off(config: &ServerConfig, app: &Houses) {
+fn tell_what_is_off(config: &ServerConfig, houses: &Houses) {
     if config.dhcp_interfaces.is_empty() {
         tracing::info!(
             "DHCP is off: no interface is named; turn it on with --dhcp-interface NAME or [dhcp] interfaces"
         );
     }
-    let loaders: Vec<&str> = app.netboot.loaders.iter().map(|(name, _)| name).collect();
+    let loaders: Vec<&str> = houses.netboot.loaders.iter().map(|(name, _)| name).collect();
     if loaders.is_empty() {
         tracing::warn!("no boot loaders were found: install the packages ipxe and pxelinux");
     } else {
         tracing::info!(loaders = loaders.join(" "), "boot loaders");
     }
-    let missing = app.netboot.missing_loaders();
+    let missing = houses.netboot.missing_loaders();
     if !missing.is_empty() {
         tracing::info!(missing = missing.join("; "), "loaders that are not here; who needs one is told so");
     }
@@ -388,15 +388,15 @@ impl RunningServices {
 
     fn start(
         &mut self,
-        app: &Arc<Houses>,
+        houses: &Arc<Houses>,
         sockets: BoundSockets,
         PortListeners { tls, api_limits: limits, boot, boot_tls }: PortListeners,
     ) -> anyhow::Result<()> {
         let limiter = ConnectionLimiter::new(limits.connections);
         let ports = counters::PortCounters { boot: boot.counters(), api: Arc::clone(&limiter.counters) };
-        let counters = ServiceCounters::new(counters::rows(&sockets, (app, &ports)));
+        let counters = ServiceCounters::new(counters::rows(&sockets, (houses, &ports)));
         if let Some(listener) = sockets.api {
-            let state = ApiState::new(Arc::clone(app), self.shutdown.clone(), Arc::clone(&self.ready))
+            let state = ApiState::new(Arc::clone(houses), self.shutdown.clone(), Arc::clone(&self.ready))
                 .with_counters(counters);
             let listener = async_listener(listener)?;
             let served = ApiListener { listener, tls, router: api::router(state), limits, limiter };
@@ -416,9 +416,9 @@ impl RunningServices {
             self.tasks.spawn(async { service.run(shutdown).await.context("TFTP") });
         }
         if let Some(dhcp) = sockets.dhcp {
-            self.tasks.spawn(dhcp.run(Arc::clone(app), self.shutdown.clone()));
+            self.tasks.spawn(dhcp.run(Arc::clone(houses), self.shutdown.clone()));
         }
-        upkeep::start(app, (&mut self.tasks, &self.shutdown));
+        upkeep::start(houses, (&mut self.tasks, &self.shutdown));
         Ok(())
     }
 

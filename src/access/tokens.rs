@@ -190,37 +190,40 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_start_makes_one_administrator_and_the_second_none() {
-        let app = testing::app();
+        let houses = testing::houses();
         let caller = testing::caller();
-        let made = app.access.first_token(&caller).await.unwrap().unwrap();
-        assert_eq!(app.access.sign_in(&made.secret, caller.now).unwrap().actor, Actor::Token("admin".into()));
-        assert!(app.access.first_token(&caller).await.unwrap().is_none());
+        let made = houses.access.first_token(&caller).await.unwrap().unwrap();
+        assert_eq!(
+            houses.access.sign_in(&made.secret, caller.now).unwrap().actor,
+            Actor::Token("admin".into())
+        );
+        assert!(houses.access.first_token(&caller).await.unwrap().is_none());
         assert!(!made.view.body.to_string().contains("sha256"), "{}", made.view.body);
     }
 
     #[tokio::test]
     async fn an_expired_token_is_told_when_it_ended() {
-        let app = testing::app();
+        let houses = testing::houses();
         let caller = testing::caller();
         let body = json!({"name": "ci", "scopes": ["*:read"], "expires_at": "2026-01-01T00:00:00Z"});
-        let made = app.access.create_token(&caller, body).await.unwrap();
-        let error = app.access.sign_in(&made.secret, caller.now).unwrap_err();
+        let made = houses.access.create_token(&caller, body).await.unwrap();
+        let error = houses.access.sign_in(&made.secret, caller.now).unwrap_err();
         assert!(error.to_string().contains("expired at 2026-01-01T00:00:00Z"), "{error}");
-        assert!(matches!(app.access.sign_in("mw_wrong", caller.now), Err(Error::Unauthorized(_))));
+        assert!(matches!(houses.access.sign_in("mw_wrong", caller.now), Err(Error::Unauthorized(_))));
     }
 
     #[tokio::test]
     async fn a_recovered_token_may_do_everything_and_is_in_the_events() {
-        let app = testing::app();
+        let houses = testing::houses();
         let made = recover_token(testing::caller().now).unwrap();
-        app.kernel.commit(made.changeset).await.unwrap();
-        let caller = app.access.sign_in(&made.secret, testing::caller().now).unwrap();
+        houses.kernel.commit(made.changeset).await.unwrap();
+        let caller = houses.access.sign_in(&made.secret, testing::caller().now).unwrap();
         assert_eq!(
             (caller.scopes.as_slice(), made.name.as_str()),
             (&["*".to_owned()][..], "recovered-20261120-100000")
         );
         let query = EventQuery { limit: 10, ..Default::default() };
-        let events = app.kernel.events(query).await.unwrap();
+        let events = houses.kernel.events(query).await.unwrap();
         let kinds: Vec<_> = events.iter().filter_map(|event| event.body.kind()).collect();
         assert_eq!(kinds, [EventKind::Created(Kind::Token), EventKind::TokenRecovered]);
         assert!(events.iter().all(|event| !json!(event).to_string().contains(&made.secret)));
@@ -228,14 +231,15 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_gives_a_scope_they_have_not() {
-        let app = testing::app();
+        let houses = testing::houses();
         let caller = Caller {
             scopes: ["tokens:write", "machines:read"].map(str::to_owned).to_vec(),
             ..testing::caller()
         };
-        let given = app.access.create_token(&caller, json!({"name": "a", "scopes": ["machines:read"]})).await;
+        let given =
+            houses.access.create_token(&caller, json!({"name": "a", "scopes": ["machines:read"]})).await;
         assert!(given.is_ok());
-        let refused = app.access.create_token(&caller, json!({"name": "b", "scopes": ["*"]})).await;
+        let refused = houses.access.create_token(&caller, json!({"name": "b", "scopes": ["*"]})).await;
         assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
     }
 }

@@ -169,7 +169,7 @@ async fn act(
     caller: &Caller,
     (reference, action): (&str, RunAction),
 ) -> Result<Response, ApiError> {
-    let machine = state.app.runs.act(caller, reference, &action).await?;
-    let view = state.app.objects.show(&machine).await?;
+    let machine = state.houses.runs.act(caller, reference, &action).await?;
+    let view = state.houses.objects.show(&machine).await?;
     Ok(body::object(StatusCode::OK, &view))
 }

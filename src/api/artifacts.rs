@@ -48,8 +48,8 @@ pub fn operations() -> Vec<Operation> {
                 move |State(state): State<ApiState>,
                       Extension(caller): Extension<Caller>,
                       Path(reference): Path<String>| async move {
-                    state.app.artifacts.ask_of_artifact(&caller, &reference, work).await?;
-                    let view = state.app.objects.get::<Artifact>(&caller, &reference).await?;
+                    state.houses.artifacts.ask_of_artifact(&caller, &reference, work).await?;
+                    let view = state.houses.objects.get::<Artifact>(&caller, &reference).await?;
                     Ok::<_, ApiError>(body::object(StatusCode::ACCEPTED, &view))
                 },
             )
@@ -72,9 +72,9 @@ async fn prune(
 ) -> Result<Response, ApiError> {
     let input: PruneInput = body::read_as(&headers, body).await?;
     let prune = if input.dry_run { PruneMode::DryRun } else { PruneMode::Delete };
-    let app = std::sync::Arc::clone(&state.app);
+    let houses = std::sync::Arc::clone(&state.houses);
     // It goes on when the client goes away: what is half deleted is of no use.
-    let pruning = tokio::spawn(async move { app.artifacts.prune_artifacts(&caller, prune).await });
+    let pruning = tokio::spawn(async move { houses.artifacts.prune_artifacts(&caller, prune).await });
     let report = pruning.await.map_err(|error| Error::Failed(format!("pruning failed: {error}")))??;
     Ok(body::json(StatusCode::OK, &json!(report)))
 }

@@ -57,7 +57,7 @@ pub async fn check(
         return Ok(next.run(request).await);
     }
     // What is read after this is not older. Who can say it more exactly does.
-    let position = gate.state.app.objects.position();
+    let position = gate.state.houses.objects.position();
     Ok(body::read_at(next.run(request).await, position))
 }
 
@@ -67,7 +67,7 @@ pub async fn check(
 /// 401 without a valid token.
 pub fn sign_in(state: &ApiState, request: &Request) -> Result<Caller, ApiError> {
     let token = bearer(request.headers())?;
-    let mut caller = state.app.access.sign_in(token, Timestamp::now())?;
+    let mut caller = state.houses.access.sign_in(token, Timestamp::now())?;
     if let Some(RequestId(id)) = request.extensions().get::<RequestId>() {
         caller.request_id.clone_from(id);
     }

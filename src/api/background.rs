@@ -22,5 +22,5 @@ pub fn operations() -> Vec<Operation> {
 }
 
 async fn status(State(state): State<ApiState>) -> Response {
-    body::json(StatusCode::OK, &json!(state.app.background.status()))
+    body::json(StatusCode::OK, &json!(state.houses.background.status()))
 }

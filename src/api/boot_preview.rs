@@ -134,7 +134,7 @@ fn decision(
         vendor_class: query.get("vendor_class").map(str::to_owned),
         user_class: query.get("user_class").map(str::to_owned),
     };
-    answer(&state.app.insight.explain(caller, who, &asks)?)
+    answer(&state.houses.insight.explain(caller, who, &asks)?)
 }
 
 async fn files(
@@ -142,7 +142,7 @@ async fn files(
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
 ) -> Result<Response, ApiError> {
-    answer(&FileList { items: state.app.insight.files(&caller, &reference)? })
+    answer(&FileList { items: state.houses.insight.files(&caller, &reference)? })
 }
 
 async fn params(
@@ -155,7 +155,7 @@ async fn params(
         Some(true) => ParamScope::AllLevels,
         _ => ParamScope::Machine,
     };
-    answer(&MachineParams { params: state.app.insight.params(&caller, &reference, scope)? })
+    answer(&MachineParams { params: state.houses.insight.params(&caller, &reference, scope)? })
 }
 
 async fn render(
@@ -165,7 +165,7 @@ async fn render(
     body: Body,
 ) -> Result<Response, ApiError> {
     let preview: PreviewRequest = body::read_as(&headers, body).await?;
-    answer(&state.app.insight.preview(&caller, preview).await?)
+    answer(&state.houses.insight.preview(&caller, preview).await?)
 }
 
 fn answer(value: &impl Serialize) -> Result<Response, ApiError> {

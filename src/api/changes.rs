@@ -102,7 +102,7 @@ fn start(query: &UrlQuery) -> Result<Option<ChangeStart>, Error> {
 
 /// Where one begins who has seen everything until now.
 fn present(state: &ApiState) -> ChangeStart {
-    let ReadPosition { commit, epoch } = state.app.objects.position();
+    let ReadPosition { commit, epoch } = state.houses.objects.position();
     ChangeStart::after(commit, Some(epoch))
 }
 
@@ -116,7 +116,8 @@ async fn list(
         return Err(Error::BadRequest(format!("`limit` is from 1 to {LIMIT_MAX}, not {limit}")).into());
     }
     let start = start(&query)?.unwrap_or_else(|| present(&state));
-    let changes = state.app.objects.changes(&caller, &ChangeQuery { kinds: kinds(&query)?, start, limit })?;
+    let changes =
+        state.houses.objects.changes(&caller, &ChangeQuery { kinds: kinds(&query)?, start, limit })?;
     let position = ReadPosition { commit: changes.commit, epoch: changes.epoch };
     Ok(body::read_at(body::json(StatusCode::OK, &json!(changes)), position))
 }
@@ -133,9 +134,9 @@ async fn stream(
         None => start(&query)?,
     };
     let start = start.unwrap_or_else(|| present(&state));
-    let begins = ReadPosition { commit: start.commit(), ..state.app.objects.position() };
+    let begins = ReadPosition { commit: start.commit(), ..state.houses.objects.position() };
     let query = ChangeQuery { kinds: kinds(&query)?, start, limit: BATCH_MAX };
-    let feed = state.app.objects.change_feed(caller.clone(), query)?;
+    let feed = state.houses.objects.change_feed(caller.clone(), query)?;
     let feed = ChangeMessages { feed, told: Instant::now() };
     Ok(stream_response(feed, (state, caller), vec![position(begins)], place))
 }

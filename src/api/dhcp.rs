@@ -24,5 +24,5 @@ pub fn operations() -> Vec<Operation> {
 }
 
 async fn status(State(state): State<ApiState>, Extension(caller): Extension<Caller>) -> Response {
-    body::json(StatusCode::OK, &json!(state.app.dhcp.dhcp_status(&caller)))
+    body::json(StatusCode::OK, &json!(state.houses.dhcp.dhcp_status(&caller)))
 }

@@ -78,7 +78,7 @@ impl<F: MessageFeed> StreamFollower<F> {
                     () = follow.state.shutdown.cancelled() => return None,
                     messages = follow.feed.next() => messages?,
                 };
-                if !follow.state.app.access.still_signed_in(&follow.caller, Timestamp::now()) {
+                if !follow.state.houses.access.still_signed_in(&follow.caller, Timestamp::now()) {
                     return None;
                 }
                 batch = messages.into_iter();

@@ -86,7 +86,7 @@ fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Resul
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
         before: query.get_as::<u64>("before", "the number of an event")?,
         kind: query.get("kind").map(str::to_owned),
-        subject: query.get("subject").map(|subject| state.app.insight.subject(caller, subject)),
+        subject: query.get("subject").map(|subject| state.houses.insight.subject(caller, subject)),
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         kinds: &[],
         hidden: Vec::new(),
@@ -120,7 +120,7 @@ async fn list(
     Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let query = event_query((&state, &caller), &query)?;
-    Ok(EventPage::from(state.app.kernel.events_for(&caller, query).await?).response())
+    Ok(EventPage::from(state.houses.kernel.events_for(&caller, query).await?).response())
 }
 
 async fn stream(
@@ -137,10 +137,10 @@ async fn stream(
                 Error::BadRequest(format!("`Last-Event-ID` is the number of an event, not `{id}`"))
             })?;
         }
-        None if query.get("after").is_none() => wanted.after = state.app.kernel.last_event(),
+        None if query.get("after").is_none() => wanted.after = state.houses.kernel.last_event(),
         None => {}
     }
-    let feed = state.app.kernel.feed_for(&caller, wanted);
+    let feed = state.houses.kernel.feed_for(&caller, wanted);
     let feed = EventMessages { feed, state: state.clone(), caller: caller.clone() };
     Ok(stream_response(feed, (state, caller), Vec::new(), place))
 }
@@ -156,7 +156,7 @@ impl MessageFeed for EventMessages {
     async fn next(&mut self) -> Option<Vec<Message>> {
         let EventMessages { feed, state, caller } = self;
         let events = feed.next().await.ok()?;
-        Some(state.app.kernel.readable(caller, events).iter().map(message).collect())
+        Some(state.houses.kernel.readable(caller, events).iter().map(message).collect())
     }
 }
 

@@ -100,9 +100,9 @@ async fn next(
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: AgentReport = body::read_as(&headers, body).await?;
-    let asking = WorkRequest { machine: &reference, report: &report, renderer: &state.app.runs };
+    let asking = WorkRequest { machine: &reference, report: &report, renderer: &state.houses.runs };
     let offer = tokio::select! {
-        offer = state.app.runs.await_job(&caller, &asking) => offer?,
+        offer = state.houses.runs.await_job(&caller, &asking) => offer?,
         () = state.shutdown.cancelled() => None,
     };
     match offer {
@@ -118,8 +118,8 @@ async fn report(
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: JobReport = body::read_as(&headers, body).await?;
-    let job = state.app.runs.report_job(&caller, &reference, &report).await?;
-    let view = state.app.objects.show(&job).await?;
+    let job = state.houses.runs.report_job(&caller, &reference, &report).await?;
+    let view = state.houses.objects.show(&job).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
@@ -133,7 +133,7 @@ async fn write_log(
     let offset =
         offset.ok_or_else(|| Error::BadRequest("give `offset`, where the piece begins".to_owned()))?;
     let piece = body::read_bytes(&headers, body, LOG_PIECE_BYTES_MAX).await?;
-    let end = state.app.runs.write_job_log(&caller, &reference, (offset, piece)).await?;
+    let end = state.houses.runs.write_job_log(&caller, &reference, (offset, piece)).await?;
     answer(&end)
 }
 
@@ -146,7 +146,7 @@ async fn read_log(
     let offset = query.get_as::<u64>("offset", "a number of bytes")?.unwrap_or(0);
     let limit = query.get_as::<u32>("limit", "a number of bytes")?;
     let most = limit.unwrap_or(u32::MAX).min(LOG_PIECE_BYTES_MAX as u32);
-    let bytes = state.app.runs.read_job_log(&caller, &reference, (offset, most)).await?;
+    let bytes = state.houses.runs.read_job_log(&caller, &reference, (offset, most)).await?;
     Ok(([(CONTENT_TYPE, OCTETS)], bytes).into_response())
 }
 
@@ -155,5 +155,5 @@ async fn renew(
     Path(reference): Path<String>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
-    answer(&state.app.access.renew_agent_token(&caller, &reference).await?)
+    answer(&state.houses.access.renew_agent_token(&caller, &reference).await?)
 }

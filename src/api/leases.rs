@@ -44,7 +44,7 @@ pub fn operations() -> Vec<Operation> {
                       Path(reference): Path<String>,
                       headers: HeaderMap| async move {
                     end(&state, &caller, &reference, ending, &headers).await?;
-                    let view = state.app.objects.get::<Lease>(&caller, &reference).await?;
+                    let view = state.houses.objects.get::<Lease>(&caller, &reference).await?;
                     Ok::<_, ApiError>(body::object(StatusCode::OK, &view))
                 },
             )
@@ -83,7 +83,7 @@ async fn end(
     headers: &HeaderMap,
 ) -> Result<(), ApiError> {
     let target = WriteTarget { reference, expected: body::expected(headers)? };
-    Ok(state.app.dhcp.end_lease(caller, &target, ending).await?)
+    Ok(state.houses.dhcp.end_lease(caller, &target, ending).await?)
 }
 
 async fn delete(
@@ -103,7 +103,7 @@ async fn history(
     Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let before = query.get_as::<u64>("before", "the number of an event")?;
-    let history = state.app.dhcp.lease_history(&caller, &reference, before).await?;
+    let history = state.houses.dhcp.lease_history(&caller, &reference, before).await?;
     Ok(body::json(StatusCode::OK, &json!(history)))
 }
 
@@ -114,9 +114,9 @@ async fn import(
     body: Body,
 ) -> Result<Response, ApiError> {
     let import: LeaseImport = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
-    let app = std::sync::Arc::clone(&state.app);
+    let houses = std::sync::Arc::clone(&state.houses);
     // It goes on when the client goes away, so that a file is never taken by half without a word of it.
-    let importing = tokio::spawn(async move { app.dhcp.import_leases(&caller, &import).await });
+    let importing = tokio::spawn(async move { houses.dhcp.import_leases(&caller, &import).await });
     let report = importing.await.map_err(|error| Error::Failed(format!("the import failed: {error}")))??;
     Ok(body::json(StatusCode::OK, &json!(report)))
 }

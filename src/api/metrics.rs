@@ -60,11 +60,11 @@ pub fn text(state: &ApiState) -> String {
         let _ = writeln!(text, "metalwright_api_requests_total{{status=\"{class}xx\"}} {count}");
     }
     head(&mut text, "metalwright_objects", "gauge Objects of each noun.");
-    for (kind, count) in Kind::ALL.into_iter().zip(state.app.kernel.counts()) {
+    for (kind, count) in Kind::ALL.into_iter().zip(state.houses.kernel.counts()) {
         let _ = writeln!(text, "metalwright_objects{{noun=\"{kind}\"}} {count}");
     }
     head(&mut text, "metalwright_events_total", "counter Events since the database was made.");
-    let _ = writeln!(text, "metalwright_events_total {}", state.app.kernel.last_event());
+    let _ = writeln!(text, "metalwright_events_total {}", state.houses.kernel.last_event());
     head(&mut text, "metalwright_api_event_streams", "gauge Streams of events and changes that are open.");
     let _ = writeln!(text, "metalwright_api_event_streams {}", state.streams.open());
     let refused =
@@ -83,13 +83,13 @@ pub fn text(state: &ApiState) -> String {
         let label = counter.label.map(|(name, value)| format!("{{{name}=\"{value}\"}}")).unwrap_or_default();
         let _ = writeln!(text, "{}{label} {}", counter.name, (counter.read)());
     }
-    mirrors(&mut text, &state.app.artifacts.mirror_statuses());
+    mirrors(&mut text, &state.houses.artifacts.mirror_statuses());
     text
 }
 
 /// The runs that are kept, by how they ended, and how long those took.
 fn runs(text: &mut String, state: &ApiState) {
-    let tallies = state.app.runs.tallies();
+    let tallies = state.houses.runs.tallies();
     head(text, "metalwright_runs", "gauge Runs that are kept, by result; `open` are under way.");
     for tally in &tallies {
         let _ = writeln!(text, "metalwright_runs{{result=\"{}\"}} {}", tally.result, tally.runs);
@@ -103,12 +103,12 @@ fn runs(text: &mut String, state: &ApiState) {
 
 /// Whether the database takes writes, and the room on its disk.
 fn store(text: &mut String, state: &ApiState) {
-    let status = state.app.kernel.store_status();
+    let status = state.houses.kernel.store_status();
     head(text, "metalwright_store_takes_writes", "gauge 1 when the database took the last write.");
     let _ = writeln!(text, "metalwright_store_takes_writes {}", u64::from(status.takes_writes));
     head(text, "metalwright_store_failures_total", "counter Writes to the database that failed.");
-    let _ = writeln!(text, "metalwright_store_failures_total {}", state.app.kernel.store_failures());
-    let (commit, tombstones) = state.app.kernel.commit_counts();
+    let _ = writeln!(text, "metalwright_store_failures_total {}", state.houses.kernel.store_failures());
+    let (commit, tombstones) = state.houses.kernel.commit_counts();
     head(text, "metalwright_store_commits_total", "counter The number of the last commit.");
     let _ = writeln!(text, "metalwright_store_commits_total {commit}");
     head(text, "metalwright_store_tombstones", "gauge Deletions that followers of changes can be told of.");
@@ -121,7 +121,7 @@ fn store(text: &mut String, state: &ApiState) {
 
 /// The room that the texts of served documents take.
 fn documents(text: &mut String, state: &ApiState) {
-    let bytes = state.app.records.counters.kept_bytes.load(Ordering::Relaxed);
+    let bytes = state.houses.records.counters.kept_bytes.load(Ordering::Relaxed);
     head(text, "metalwright_documents_kept_bytes", "gauge Bytes of the documents of runs, compressed.");
     let _ = writeln!(text, "metalwright_documents_kept_bytes {bytes}");
 }

@@ -64,7 +64,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What handlers share.
 #[derive(Debug, Clone)]
 pub struct ApiState {
-    pub app: Arc<Houses>,
+    pub houses: Arc<Houses>,
     /// Cancelled when the server stops: open streams end.
     pub shutdown: CancellationToken,
     /// Set once all listeners are bound.
@@ -75,9 +75,9 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    pub fn new(app: Arc<Houses>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
+    pub fn new(houses: Arc<Houses>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
         let counters = metrics::ServiceCounters::default();
-        ApiState { app, shutdown, ready, requests: Arc::default(), counters, streams: Arc::default() }
+        ApiState { houses, shutdown, ready, requests: Arc::default(), counters, streams: Arc::default() }
     }
 
     /// With counters for the metrics page.

@@ -77,7 +77,7 @@ async fn list(
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
 ) -> Result<Response, ApiError> {
-    let items = state.app.records.documents_of(&caller, run_of(&reference)?).await?;
+    let items = state.houses.records.documents_of(&caller, run_of(&reference)?).await?;
     Ok(body::json(StatusCode::OK, &json!(ServedDocuments { items })))
 }
 
@@ -89,10 +89,10 @@ async fn show(
 ) -> Result<Response, ApiError> {
     let run = run_of(&reference)?;
     let Some((document, text)) =
-        state.app.records.document(&caller, run, (&path, query.get("digest"))).await?
+        state.houses.records.document(&caller, run, (&path, query.get("digest"))).await?
     else {
         let mut known: Vec<String> = state
-            .app
+            .houses
             .records
             .documents_of(&caller, run)
             .await?
@@ -122,6 +122,6 @@ async fn prune(
         Some(false) => PruneMode::Delete,
         _ => PruneMode::DryRun,
     };
-    let report = state.app.records.prune(&caller, mode).await?;
+    let report = state.houses.records.prune(&caller, mode).await?;
     Ok(body::json(StatusCode::OK, &json!(report)))
 }

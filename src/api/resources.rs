@@ -145,7 +145,7 @@ where
 {
     let query = ListQuery::parse::<T>(&query.0)?;
     // Filters and sorting read every object: not on a thread that packets wait for.
-    let list = state.app.objects.list_text::<T>(caller, query).await?;
+    let list = state.houses.objects.list_text::<T>(caller, query).await?;
     let response = ([(axum::http::header::CONTENT_TYPE, body::JSON)], list.json).into_response();
     Ok(body::read_at(response, list.read_at))
 }
@@ -160,7 +160,7 @@ where
     World: HasTable<T>,
 {
     let sent = body::read_json(&headers, body).await?;
-    let view = state.app.objects.create::<T>(&caller, sent).await?;
+    let view = state.houses.objects.create::<T>(&caller, sent).await?;
     Ok(body::created(&format!("{ROOT}/{}", T::KIND.plural()), &view))
 }
 
@@ -173,7 +173,7 @@ async fn get<T: NounRules>(
 where
     World: HasTable<T>,
 {
-    let view = state.app.objects.get::<T>(&caller, &reference).await?;
+    let view = state.houses.objects.get::<T>(&caller, &reference).await?;
     // The revision says nothing of a status: who polls one always gets it.
     if body::is_known(&headers, view.revision)? && !T::HAS_STATUS {
         let mut response = body::object(StatusCode::NOT_MODIFIED, &view);
@@ -197,7 +197,7 @@ where
     let expected = body::expected(&headers)?;
     let sent: Value = body::read_json(&headers, body).await?;
     let view = state
-        .app
+        .houses
         .objects
         .replace::<T>(&caller, &WriteTarget { reference: &reference, expected }, &sent)
         .await?;
@@ -217,7 +217,7 @@ where
     let expected = body::expected(&headers)?;
     let patch = body::read_patch(&headers, body).await?;
     let view = state
-        .app
+        .houses
         .objects
         .patch::<T>(&caller, &WriteTarget { reference: &reference, expected }, &patch)
         .await?;
@@ -234,7 +234,7 @@ where
     World: HasTable<T>,
 {
     let expected = body::expected(&headers)?;
-    state.app.objects.delete::<T>(&caller, &WriteTarget { reference: &reference, expected }).await?;
+    state.houses.objects.delete::<T>(&caller, &WriteTarget { reference: &reference, expected }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -27,8 +27,8 @@ async fn list(
     (Extension(caller), Extension(query)): (Extension<Caller>, Extension<UrlQuery>),
 ) -> Result<Response, ApiError> {
     let mut pairs = query.0;
-    pairs.push(("machine".to_owned(), state.app.runs.machine_of_runs(&caller, &reference)?));
+    pairs.push(("machine".to_owned(), state.houses.runs.machine_of_runs(&caller, &reference)?));
     let query = ListQuery::parse::<Run>(&pairs)?;
-    let list = state.app.objects.list_text::<Run>(caller, query).await?;
+    let list = state.houses.objects.list_text::<Run>(caller, query).await?;
     Ok(body::read_at(([(CONTENT_TYPE, body::JSON)], list.json).into_response(), list.read_at))
 }

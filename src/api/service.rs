@@ -66,18 +66,18 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
         return Err(unavailable("the server is starting or stopping".to_owned()));
     }
     let query = EventQuery { limit: 1, ..EventQuery::default() };
-    state.app.kernel.events(query).await.map_err(|error| unavailable(error.to_string()))?;
-    let store = state.app.kernel.store_status();
+    state.houses.kernel.events(query).await.map_err(|error| unavailable(error.to_string()))?;
+    let store = state.houses.kernel.store_status();
     if let Some(why) = store.outage() {
         return Err(unavailable(why));
     }
-    if let Some(outage) = state.app.catalog.render_outage() {
+    if let Some(outage) = state.houses.catalog.render_outage() {
         return Err(unavailable(outage));
     }
-    let mut warnings = state.app.catalog.render_warnings();
+    let mut warnings = state.houses.catalog.render_warnings();
     let status = if warnings.is_empty() { "ok" } else { "degraded" }.to_owned();
     warnings.extend(store.space_warning());
-    warnings.extend(state.app.dhcp.dhcp_warnings());
+    warnings.extend(state.houses.dhcp.dhcp_warnings());
     let health = ServerHealth { status, warnings };
     Ok(body::json(StatusCode::OK, &json!(health)))
 }

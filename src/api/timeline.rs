@@ -42,6 +42,6 @@ async fn timeline(
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         limit: read_limit(&query)?,
     };
-    let events = state.app.insight.timeline(&caller, &reference, page).await?;
+    let events = state.houses.insight.timeline(&caller, &reference, page).await?;
     Ok(EventPage::from(events).response())
 }

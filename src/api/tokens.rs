@@ -50,7 +50,7 @@ async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     let sent = body::read_json(&headers, body).await?;
-    let mut made = state.app.access.create_token(&caller, sent).await?;
+    let mut made = state.houses.access.create_token(&caller, sent).await?;
     if let Some(fields) = made.view.body.as_object_mut() {
         fields.insert("token".to_owned(), json!(made.secret));
     }

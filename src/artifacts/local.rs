@@ -74,11 +74,11 @@ impl Artifacts {
         source: &ArtifactSource,
     ) -> Result<Arc<[File]>, String> {
         let Some(path) = source.local_path() else { return Ok(Arc::default()) };
-        let (app, source, hold) = (Arc::clone(self), source.clone(), hold(artifact));
+        let (houses, source, hold) = (Arc::clone(self), source.clone(), hold(artifact));
         let kind = path_kind(&artifact.spec);
         let opening = tokio::task::spawn_blocking(move || {
             let of = |error: io::Error, name: &str| format!("{path}{name}: {error}");
-            let place = app.roots.open(Path::new(&path), kind, hold).map_err(|refusal| match refusal {
+            let place = houses.roots.open(Path::new(&path), kind, hold).map_err(|refusal| match refusal {
                 RootsRefusal::Failed(error) => of(error, ""),
                 refusal => refusal.to_string(),
             })?;

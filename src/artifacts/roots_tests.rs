@@ -43,7 +43,7 @@ impl Host {
         ArtifactRoots::new(Some(listed.collect()), &self.path("data"))
     }
 
-    fn app(&self) -> Arc<Houses> {
+    fn houses(&self) -> Arc<Houses> {
         testing::app_with(self.roots(&["srv"]), FetchNetworks::default())
     }
 }
@@ -135,51 +135,51 @@ fn artifact(fields: Value) -> Stored<Artifact> {
 }
 
 /// As a version wrote it that knew no roots.
-async fn put_before(app: &Houses, mut stored: Stored<Artifact>) -> Arc<Stored<Artifact>> {
+async fn put_before(houses: &Houses, mut stored: Stored<Artifact>) -> Arc<Stored<Artifact>> {
     stored.status.origin = stored.spec.origin();
     stored.status.state = ArtifactState::Ready;
     stored.status.sha256 = Some("0".repeat(64));
     let stored = Arc::new(stored);
-    testing::put(app, Artifact::object(Arc::clone(&stored))).await;
+    testing::put(houses, Artifact::object(Arc::clone(&stored))).await;
     stored
 }
 
-async fn noted(app: &Houses, name: &str) -> Arc<Stored<Artifact>> {
-    let stored = app.kernel.get::<Artifact>(name).unwrap();
-    let checked = app.artifacts.roots_news(&stored).expect("something to note");
-    app.artifacts.note_roots(&stored, checked).await.unwrap();
-    let stored = app.kernel.get::<Artifact>(name).unwrap();
-    assert_eq!(app.artifacts.roots_news(&stored), None, "it is noted once");
+async fn noted(houses: &Houses, name: &str) -> Arc<Stored<Artifact>> {
+    let stored = houses.kernel.get::<Artifact>(name).unwrap();
+    let checked = houses.artifacts.roots_news(&stored).expect("something to note");
+    houses.artifacts.note_roots(&stored, checked).await.unwrap();
+    let stored = houses.kernel.get::<Artifact>(name).unwrap();
+    assert_eq!(houses.artifacts.roots_news(&stored), None, "it is noted once");
     stored
 }
 
-async fn problems(app: &Houses, name: &str) -> String {
-    app.objects.get::<Artifact>(&testing::caller(), name).await.unwrap().body["problems"].to_string()
+async fn problems(houses: &Houses, name: &str) -> String {
+    houses.objects.get::<Artifact>(&testing::caller(), name).await.unwrap().body["problems"].to_string()
 }
 
 #[tokio::test]
 async fn what_was_configured_outside_before_is_served_with_a_problem_that_names_the_setting() {
     let (host, caller) = (Host::new(), testing::caller());
-    let app = host.app();
+    let houses = host.houses();
     let path = host.path("elsewhere/tree");
-    put_before(&app, artifact(json!({"name": "old", "path": path}))).await;
-    put_before(&app, artifact(json!({"name": "fine", "path": host.path("srv/tree")}))).await;
-    assert!(app.artifacts.place_of(&app.kernel.get("old").unwrap()).is_ok(), "before it was looked at");
-    let old = noted(&app, "old").await;
+    put_before(&houses, artifact(json!({"name": "old", "path": path}))).await;
+    put_before(&houses, artifact(json!({"name": "fine", "path": host.path("srv/tree")}))).await;
+    assert!(houses.artifacts.place_of(&houses.kernel.get("old").unwrap()).is_ok(), "before it was looked at");
+    let old = noted(&houses, "old").await;
     assert_eq!((old.status.roots, old.status.state), (RootsCheck::Outside, ArtifactState::Ready));
-    assert!(app.artifacts.place_of(&old).unwrap().open_file("linux").is_ok());
-    assert!(problems(&app, "old").await.contains("artifacts.roots"), "{}", problems(&app, "old").await);
-    assert_eq!(noted(&app, "fine").await.status.roots, RootsCheck::Within);
-    assert_eq!(problems(&app, "fine").await, "[]");
+    assert!(houses.artifacts.place_of(&old).unwrap().open_file("linux").is_ok());
+    assert!(problems(&houses, "old").await.contains("artifacts.roots"), "{}", problems(&houses, "old").await);
+    assert_eq!(noted(&houses, "fine").await.status.roots, RootsCheck::Within);
+    assert_eq!(problems(&houses, "fine").await, "[]");
 
     // It may be changed but for its path, and a new one may not have it.
     let target = WriteTarget { reference: "old", expected: ExpectedRevision::Any };
     let patch = |value: Value| Patch::Merge(value);
-    app.objects.patch::<Artifact>(&caller, &target, &patch(json!({"description": "x"}))).await.unwrap();
+    houses.objects.patch::<Artifact>(&caller, &target, &patch(json!({"description": "x"}))).await.unwrap();
     let refused =
-        app.objects.create::<Artifact>(&caller, json!({"name": "new", "path": path})).await.unwrap_err();
+        houses.objects.create::<Artifact>(&caller, json!({"name": "new", "path": path})).await.unwrap_err();
     assert!(refused.to_string().contains("artifacts.roots"), "{refused}");
-    let moved = app
+    let moved = houses
         .objects
         .patch::<Artifact>(&caller, &target, &patch(json!({"path": host.path("elsewhere")})))
         .await;
@@ -189,35 +189,36 @@ async fn what_was_configured_outside_before_is_served_with_a_problem_that_names_
 #[tokio::test]
 async fn what_was_configured_in_the_data_directory_before_is_served_no_more_and_says_why() {
     let host = Host::new();
-    let app = host.app();
-    put_before(&app, artifact(json!({"name": "steal", "path": host.path("data")}))).await;
+    let houses = host.houses();
+    put_before(&houses, artifact(json!({"name": "steal", "path": host.path("data")}))).await;
     let url = format!("file://{}", host.path("data/secret.key").display());
-    put_before(&app, artifact(json!({"name": "copy", "kind": "file", "fetch": {"url": url}}))).await;
+    put_before(&houses, artifact(json!({"name": "copy", "kind": "file", "fetch": {"url": url}}))).await;
     assert!(
-        app.artifacts.place_of(&app.kernel.get("steal").unwrap()).is_err(),
+        houses.artifacts.place_of(&houses.kernel.get("steal").unwrap()).is_err(),
         "not even before it was looked at"
     );
     for name in ["steal", "copy"] {
-        let stored = noted(&app, name).await;
+        let stored = noted(&houses, name).await;
         assert_eq!((stored.status.state, &stored.status.sha256), (ArtifactState::Failed, &None));
         assert!(stored.status.reason.contains("data directory"), "{}", stored.status.reason);
-        assert!(app.artifacts.place_of(&stored).is_err());
+        assert!(houses.artifacts.place_of(&stored).is_err());
     }
 }
 
 #[tokio::test]
 async fn a_new_path_stays_below_the_roots_also_when_a_link_takes_its_place() {
     let (host, caller) = (Host::new(), testing::caller());
-    let app = host.app();
-    app.objects
+    let houses = host.houses();
+    houses
+        .objects
         .create::<Artifact>(&caller, json!({"name": "a", "path": host.path("srv/tree")}))
         .await
         .unwrap();
-    assert!(app.artifacts.place_of(&app.kernel.get("a").unwrap()).is_ok());
+    assert!(houses.artifacts.place_of(&houses.kernel.get("a").unwrap()).is_ok());
     fs::rename(host.path("srv/tree"), host.path("srv/before")).unwrap();
     symlink(host.path("elsewhere/tree"), host.path("srv/tree")).unwrap();
     assert!(matches!(
-        app.artifacts.place_of(&app.kernel.get("a").unwrap()),
+        houses.artifacts.place_of(&houses.kernel.get("a").unwrap()),
         Err(RootsRefusal::Outside { .. })
     ));
 }
@@ -225,12 +226,13 @@ async fn a_new_path_stays_below_the_roots_also_when_a_link_takes_its_place() {
 #[tokio::test]
 async fn a_new_source_is_no_file_url_and_at_no_address_of_this_host() {
     let (host, caller) = (Host::new(), testing::caller());
-    let app = host.app();
+    let houses = host.houses();
     let fetch = |source: Value| {
-        let app = Arc::clone(&app);
+        let houses = Arc::clone(&houses);
         let caller = caller.clone();
         async move {
-            let made = app.objects.create::<Artifact>(&caller, json!({"name": "a", "fetch": source})).await;
+            let made =
+                houses.objects.create::<Artifact>(&caller, json!({"name": "a", "fetch": source})).await;
             made.map(drop).map_err(|error| error.to_string())
         }
     };
@@ -252,24 +254,24 @@ async fn a_new_source_is_no_file_url_and_at_no_address_of_this_host() {
 #[tokio::test]
 async fn a_source_of_before_keeps_what_it_is_with_a_problem() {
     let (host, caller) = (Host::new(), testing::caller());
-    let app = host.app();
+    let houses = host.houses();
     let url = format!("file://{}", host.path("elsewhere/tree/linux").display());
-    put_before(&app, artifact(json!({"name": "image", "kind": "file", "fetch": {"url": url}}))).await;
+    put_before(&houses, artifact(json!({"name": "image", "kind": "file", "fetch": {"url": url}}))).await;
     let mirror = json!({"name": "mirror", "fetch": {"url": "http://127.0.0.1:3142/debian", "mirror": {}}});
-    put_before(&app, artifact(mirror)).await;
-    let stored = noted(&app, "image").await;
+    put_before(&houses, artifact(mirror)).await;
+    let stored = noted(&houses, "image").await;
     let source = stored.spec.source.clone().unwrap();
-    assert_eq!(app.artifacts.open_local(&stored, &source).await.unwrap().len(), 1);
-    let told = problems(&app, "image").await;
+    assert_eq!(houses.artifacts.open_local(&stored, &source).await.unwrap().len(), 1);
+    let told = problems(&houses, "image").await;
     assert!(told.contains("`file:` is no scheme") && told.contains("artifacts.roots"), "{told}");
     assert!(
-        problems(&app, "mirror").await.contains("artifacts.fetch_from"),
+        problems(&houses, "mirror").await.contains("artifacts.fetch_from"),
         "{}",
-        problems(&app, "mirror").await
+        problems(&houses, "mirror").await
     );
     for name in ["image", "mirror"] {
         let target = WriteTarget { reference: name, expected: ExpectedRevision::Any };
         let patch = Patch::Merge(json!({"description": "x"}));
-        app.objects.patch::<Artifact>(&caller, &target, &patch).await.unwrap();
+        houses.objects.patch::<Artifact>(&caller, &target, &patch).await.unwrap();
     }
 }

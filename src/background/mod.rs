@@ -215,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_round_that_failed_is_shown_with_its_reason_and_the_next_one_is_tried() {
-        let background = Background::new(Arc::clone(&testing::app().kernel));
+        let background = Background::new(Arc::clone(&testing::houses().kernel));
         let handle = background.register(WorkDescription {
             name: "second-time",
             about: "Succeeds when it is tried again.",

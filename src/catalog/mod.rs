@@ -163,14 +163,14 @@ mod tests {
 
     #[tokio::test]
     async fn renders_beyond_the_bound_hold_no_thread_while_they_wait() {
-        let app = testing::app();
+        let houses = testing::houses();
         // The gate is open when its sender has gone.
         let (closed, gate) = mpsc::channel::<()>();
         let (gate, inside) = (Arc::new(Mutex::new(gate)), Arc::new(AtomicUsize::new(0)));
         let (begun_tx, mut begun) = tokio::sync::mpsc::unbounded_channel();
         let renders: Vec<_> = (0..3 * AT_ONCE_MAX)
             .map(|_| {
-                let (app, gate, inside) = (Arc::clone(&app), Arc::clone(&gate), Arc::clone(&inside));
+                let (houses, gate, inside) = (Arc::clone(&houses), Arc::clone(&gate), Arc::clone(&inside));
                 let begun = begun_tx.clone();
                 tokio::spawn(async move {
                     let work = move || {
@@ -180,14 +180,14 @@ mod tests {
                         inside.fetch_sub(1, Ordering::SeqCst);
                         now
                     };
-                    app.catalog.render_aside(work).await.unwrap()
+                    houses.catalog.render_aside(work).await.unwrap()
                 })
             })
             .collect();
         for _ in 0..AT_ONCE_MAX {
             begun.recv().await.unwrap();
         }
-        assert_eq!(app.catalog.turns.available_permits(), 0);
+        assert_eq!(houses.catalog.turns.available_permits(), 0);
         drop(closed);
         let mut most = 0;
         for render in renders {

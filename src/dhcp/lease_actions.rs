@@ -199,18 +199,18 @@ mod tests {
         }
     }
 
-    async fn put(app: &Houses, lease: Lease, now: Timestamp) {
+    async fn put(houses: &Houses, lease: Lease, now: Timestamp) {
         let stored = Stored::new(lease.address.to_string(), lease, now);
-        testing::put(app, Object::Lease(stored.into())).await;
+        testing::put(houses, Object::Lease(stored.into())).await;
     }
 
     fn target(reference: &str) -> WriteTarget<'_> {
         WriteTarget { reference, expected: ExpectedRevision::Any }
     }
 
-    async fn machine_at(app: &Houses, caller: &Caller, lease: &Lease) -> String {
-        let made = app.objects.create::<Machine>(caller, json!({"name": "web1"})).await.unwrap();
-        let changed = app.kernel.change::<Machine>(&made.key, caller.now, |next| {
+    async fn machine_at(houses: &Houses, caller: &Caller, lease: &Lease) -> String {
+        let made = houses.objects.create::<Machine>(caller, json!({"name": "web1"})).await.unwrap();
+        let changed = houses.kernel.change::<Machine>(&made.key, caller.now, |next| {
             next.status.address = Some(lease.address.into());
             Ok(Vec::new())
         });
@@ -220,53 +220,53 @@ mod tests {
 
     #[tokio::test]
     async fn a_released_lease_keeps_its_record_and_its_machine_has_no_address() {
-        let (app, caller) = (testing::app(), testing::caller());
+        let (houses, caller) = (testing::houses(), testing::caller());
         let mut lease = lease(&caller, 5);
-        let machine = machine_at(&app, &caller, &lease).await;
+        let machine = machine_at(&houses, &caller, &lease).await;
         lease.machine = machine.parse().ok();
-        put(&app, lease.clone(), caller.now).await;
-        app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Release).await.unwrap();
-        let ended = app.kernel.get::<Lease>("10.0.0.5").unwrap();
+        put(&houses, lease.clone(), caller.now).await;
+        houses.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Release).await.unwrap();
+        let ended = houses.kernel.get::<Lease>("10.0.0.5").unwrap();
         let expected = Lease { state: LeaseState::Released, expires_at: caller.now, ..lease };
         assert_eq!(ended.spec, expected);
-        assert_eq!(app.kernel.get::<Machine>(&machine).unwrap().status.address, None);
-        let events = app.kernel.events(EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        assert_eq!(houses.kernel.get::<Machine>(&machine).unwrap().status.address, None);
+        let events = houses.kernel.events(EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last: Vec<_> =
             events.iter().rev().take(2).map(|e| (e.body.kind().unwrap(), e.actor.as_str())).collect();
         let (changed, released) = (EventKind::MachineAddressChanged, EventKind::DhcpReleased);
         assert_eq!(last, [(changed, "token:admin"), (released, "token:admin")]);
-        let again = app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await;
+        let again = houses.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await;
         assert!(matches!(&again, Err(Error::Conflict(why)) if why.contains("ended already")), "{again:?}");
     }
 
     #[tokio::test]
     async fn a_quarantine_can_be_lifted_and_a_record_deleted() {
-        let (app, caller) = (testing::app(), testing::caller());
+        let (houses, caller) = (testing::houses(), testing::caller());
         let declined = Lease { state: LeaseState::Declined, mac: None, ..lease(&caller, 5) };
-        put(&app, declined, caller.now).await;
-        app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await.unwrap();
-        assert_eq!(app.kernel.get::<Lease>("10.0.0.5").unwrap().spec.state, LeaseState::Expired);
-        app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Delete).await.unwrap();
-        assert!(app.kernel.get::<Lease>("10.0.0.5").is_err());
-        let none = app.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Release).await;
+        put(&houses, declined, caller.now).await;
+        houses.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await.unwrap();
+        assert_eq!(houses.kernel.get::<Lease>("10.0.0.5").unwrap().spec.state, LeaseState::Expired);
+        houses.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Delete).await.unwrap();
+        assert!(houses.kernel.get::<Lease>("10.0.0.5").is_err());
+        let none = houses.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Release).await;
         assert!(matches!(none, Err(Error::NotFound { .. })));
     }
 
     #[tokio::test]
     async fn leases_that_ran_out_are_marked_once_and_others_left_alone() {
-        let (app, caller) = (testing::app(), testing::caller());
-        put(&app, lease(&caller, 5), caller.now).await;
+        let (houses, caller) = (testing::houses(), testing::caller());
+        put(&houses, lease(&caller, 5), caller.now).await;
         let longer = caller.now + SignedDuration::from_secs(600);
-        put(&app, Lease { expires_at: longer, ..lease(&caller, 6) }, caller.now).await;
-        put(&app, Lease { state: LeaseState::Released, ..lease(&caller, 7) }, caller.now).await;
+        put(&houses, Lease { expires_at: longer, ..lease(&caller, 6) }, caller.now).await;
+        put(&houses, Lease { state: LeaseState::Released, ..lease(&caller, 7) }, caller.now).await;
         let later = caller.now + SignedDuration::from_secs(60);
-        assert_eq!(app.dhcp.expire_leases(later).await.unwrap(), 1);
-        assert_eq!(app.dhcp.expire_leases(later).await.unwrap(), 0);
-        let state = |key: &str| app.kernel.get::<Lease>(key).unwrap().spec.state;
+        assert_eq!(houses.dhcp.expire_leases(later).await.unwrap(), 1);
+        assert_eq!(houses.dhcp.expire_leases(later).await.unwrap(), 0);
+        let state = |key: &str| houses.kernel.get::<Lease>(key).unwrap().spec.state;
         let states = ["10.0.0.5", "10.0.0.6", "10.0.0.7"].map(state);
         assert_eq!(states, [LeaseState::Expired, LeaseState::Bound, LeaseState::Released]);
-        assert_eq!(app.kernel.get::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
-        let events = app.kernel.events(EventQuery { limit: 100, ..Default::default() }).await.unwrap();
+        assert_eq!(houses.kernel.get::<Lease>("10.0.0.5").unwrap().spec.expires_at, later);
+        let events = houses.kernel.events(EventQuery { limit: 100, ..Default::default() }).await.unwrap();
         let last = events.last().unwrap();
         let kind = last.body.kind().unwrap();
         assert_eq!((kind, last.subject.as_str()), (EventKind::DhcpExpired, "lease:10.0.0.5"));

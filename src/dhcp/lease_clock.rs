@@ -159,7 +159,7 @@ mod tests {
         "2026-11-20T10:00:00Z".parse().unwrap()
     }
 
-    async fn lease(app: &Houses, last: u8, (written, ends): (Timestamp, Timestamp)) {
+    async fn lease(houses: &Houses, last: u8, (written, ends): (Timestamp, Timestamp)) {
         let address = Ipv4Addr::new(10, 0, 0, last);
         let lease = Lease {
             address,
@@ -174,48 +174,48 @@ mod tests {
             hostname: None,
         };
         let row = Stored::new(address.to_string(), lease, written);
-        testing::put(app, Object::Lease(row.into())).await;
+        testing::put(houses, Object::Lease(row.into())).await;
     }
 
-    fn ends(app: &Houses, last: u8) -> Timestamp {
-        app.kernel.read(|world| world.leases.get(&format!("10.0.0.{last}")).unwrap().spec.expires_at)
+    fn ends(houses: &Houses, last: u8) -> Timestamp {
+        houses.kernel.read(|world| world.leases.get(&format!("10.0.0.{last}")).unwrap().spec.expires_at)
     }
 
     /// Half an hour after a lease of an hour was given, and one of two hours ago, the clock is set.
     async fn set_clock(by: SignedDuration) -> (std::sync::Arc<Houses>, Timestamp) {
-        let (app, at) = (testing::app(), Instant::now());
-        lease(&app, 1, (start(), start() + HOUR)).await;
-        lease(&app, 2, (start() - HOUR * 2, start() - HOUR)).await;
-        app.dhcp.follow_clock(start(), at).await.unwrap();
+        let (houses, at) = (testing::houses(), Instant::now());
+        lease(&houses, 1, (start(), start() + HOUR)).await;
+        lease(&houses, 2, (start() - HOUR * 2, start() - HOUR)).await;
+        houses.dhcp.follow_clock(start(), at).await.unwrap();
         let half = Duration::from_secs(1800);
         let wall = start() + HOUR / 2 + by;
-        assert!(app.dhcp.lease_clock.look(wall, at + half).is_some());
-        app.dhcp.follow_clock(wall, at + half).await.unwrap();
-        assert!(app.dhcp.lease_clock.look(wall, at + half).is_none());
-        (app, wall)
+        assert!(houses.dhcp.lease_clock.look(wall, at + half).is_some());
+        houses.dhcp.follow_clock(wall, at + half).await.unwrap();
+        assert!(houses.dhcp.lease_clock.look(wall, at + half).is_none());
+        (houses, wall)
     }
 
     #[tokio::test]
     async fn a_clock_put_forward_by_a_day_ends_no_lease_under_its_client() {
-        let (app, wall) = set_clock(DAY).await;
-        assert_eq!(ends(&app, 1), wall + HOUR / 2);
-        assert_eq!(ends(&app, 2), start() - HOUR, "what had ended has ended");
+        let (houses, wall) = set_clock(DAY).await;
+        assert_eq!(ends(&houses, 1), wall + HOUR / 2);
+        assert_eq!(ends(&houses, 2), start() - HOUR, "what had ended has ended");
     }
 
     #[tokio::test]
     async fn a_clock_put_back_by_a_day_keeps_no_lease_longer_than_its_client_does() {
-        let (app, wall) = set_clock(-DAY).await;
-        assert_eq!(ends(&app, 1), wall + HOUR / 2);
-        assert_eq!(ends(&app, 2), wall, "it had ended before the clock was set");
+        let (houses, wall) = set_clock(-DAY).await;
+        assert_eq!(ends(&houses, 1), wall + HOUR / 2);
+        assert_eq!(ends(&houses, 2), wall, "it had ended before the clock was set");
     }
 
     #[tokio::test]
     async fn leases_of_the_future_at_the_start_end_in_their_own_time() {
-        let app = testing::app();
-        lease(&app, 1, (start() + DAY, start() + DAY + HOUR)).await;
-        app.dhcp.look_for_future_leases(start());
-        app.dhcp.follow_clock(start(), Instant::now()).await.unwrap();
-        assert_eq!(ends(&app, 1), start() + HOUR);
+        let houses = testing::houses();
+        lease(&houses, 1, (start() + DAY, start() + DAY + HOUR)).await;
+        houses.dhcp.look_for_future_leases(start());
+        houses.dhcp.follow_clock(start(), Instant::now()).await.unwrap();
+        assert_eq!(ends(&houses, 1), start() + HOUR);
     }
 
     #[test]

@@ -233,7 +233,7 @@ mod tests {
     use crate::model::{Lease, NewEvent};
 
     /// Events as `minute kind last-byte-of-the-address last-byte-of-the-mac`.
-    async fn story(app: &Houses, lines: &[&str]) {
+    async fn story(houses: &Houses, lines: &[&str]) {
         for line in lines {
             let [minute, kind, address, mac] = line.split(' ').collect::<Vec<_>>()[..] else { panic!() };
             let time: Timestamp = format!("2026-11-20T10:{minute}:00Z").parse().unwrap();
@@ -251,7 +251,7 @@ mod tests {
                 other => panic!("{other}"),
             };
             let event = NewEvent::new(time, body).about(Kind::Lease.subject(address));
-            app.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
+            houses.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
         }
     }
 
@@ -272,8 +272,8 @@ mod tests {
         LeaseNow::new(&lease, "")
     }
 
-    async fn told(app: &Houses, of: &str) -> Vec<String> {
-        let page = app.dhcp.lease_history(&testing::caller(), of, None).await.unwrap();
+    async fn told(houses: &Houses, of: &str) -> Vec<String> {
+        let page = houses.dhcp.lease_history(&testing::caller(), of, None).await.unwrap();
         let minute =
             |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.to_string()[14..16].to_owned());
         let line = |t: &LeasePeriod| {
@@ -285,7 +285,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_has_one_holder_after_the_other() {
-        let app = testing::app();
+        let houses = testing::houses();
         let lines = [
             "01 leased 5 1",
             "02 leased 5 1",
@@ -296,23 +296,23 @@ mod tests {
             "20 leased 5 3",
             "25 declined 5 3",
         ];
-        story(&app, &lines).await;
+        story(&houses, &lines).await;
         assert_eq!(
-            told(&app, "10.0.0.5").await,
+            told(&houses, "10.0.0.5").await,
             ["10.0.0.5 03 20..25 declined", "10.0.0.5 02 11..20 taken", "10.0.0.5 01 01..09 released"]
         );
-        let of_mac = told(&app, "mac:02-00-00-00-00-01").await;
+        let of_mac = told(&houses, "mac:02-00-00-00-00-01").await;
         assert_eq!(of_mac, ["10.0.0.6 01 12..- unknown", "10.0.0.5 01 01..09 released"]);
     }
 
     #[tokio::test]
     async fn an_end_without_its_beginning_is_told_all_the_same() {
-        let app = testing::app();
-        story(&app, &["09 released 5 1", "10 deleted 5 1", "19 expired 6 1"]).await;
-        assert_eq!(told(&app, "10.0.0.5").await, ["10.0.0.5 01 -..09 released"]);
-        assert_eq!(told(&app, "10.0.0.6").await, ["10.0.0.6 01 14..19 expired"]);
+        let houses = testing::houses();
+        story(&houses, &["09 released 5 1", "10 deleted 5 1", "19 expired 6 1"]).await;
+        assert_eq!(told(&houses, "10.0.0.5").await, ["10.0.0.5 01 -..09 released"]);
+        assert_eq!(told(&houses, "10.0.0.6").await, ["10.0.0.6 01 14..19 expired"]);
         assert!(matches!(
-            app.dhcp.lease_history(&testing::caller(), "web1", None).await,
+            houses.dhcp.lease_history(&testing::caller(), "web1", None).await,
             Err(Error::BadRequest(_))
         ));
     }

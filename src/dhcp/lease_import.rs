@@ -338,12 +338,12 @@ mod tests {
 
     const MAC: &str = "02:00:00:00:00:01";
 
-    async fn app() -> (Arc<Houses>, Caller) {
-        let (app, caller) = (testing::app(), testing::caller());
+    async fn houses() -> (Arc<Houses>, Caller) {
+        let (houses, caller) = (testing::houses(), testing::caller());
         let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.200"}]);
         let subnet = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
-        app.objects.create::<Subnet>(&caller, subnet).await.unwrap();
-        (app, caller)
+        houses.objects.create::<Subnet>(&caller, subnet).await.unwrap();
+        (houses, caller)
     }
 
     /// The clock of a test is at 10:00; times are of that day.
@@ -361,8 +361,8 @@ mod tests {
         format!("starts {day} {from}:00; ends {day} {until}:00; binding state active;")
     }
 
-    async fn outcomes(app: &Houses, caller: &Caller, import: &LeaseImport) -> Vec<(EntryResult, String)> {
-        let report = app.dhcp.import_leases(caller, import).await.unwrap();
+    async fn outcomes(houses: &Houses, caller: &Caller, import: &LeaseImport) -> Vec<(EntryResult, String)> {
+        let report = houses.dhcp.import_leases(caller, import).await.unwrap();
         report.lines.into_iter().map(|line| (line.outcome, line.reason)).collect()
     }
 
@@ -372,67 +372,74 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_is_taken_once_and_again_changes_nothing() {
-        let (app, caller) = app().await;
-        let id =
-            app.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap().key;
+        let (houses, caller) = houses().await;
+        let id = houses
+            .objects
+            .create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]}))
+            .await
+            .unwrap()
+            .key;
         let mut import = isc(&[("10.0.0.100", MAC, &active("09:30", "10:30"))]);
         import.dry_run = true;
-        assert_eq!(outcomes(&app, &caller, &import).await[0].0, EntryResult::Taken);
-        assert_eq!(app.kernel.read(|world| world.leases.len()), 0);
+        assert_eq!(outcomes(&houses, &caller, &import).await[0].0, EntryResult::Taken);
+        assert_eq!(houses.kernel.read(|world| world.leases.len()), 0);
         import.dry_run = false;
-        assert_eq!(outcomes(&app, &caller, &import).await, [(EntryResult::Taken, "taken".into())]);
-        let lease = app.kernel.get::<Lease>("10.0.0.100").unwrap();
+        assert_eq!(outcomes(&houses, &caller, &import).await, [(EntryResult::Taken, "taken".into())]);
+        let lease = houses.kernel.get::<Lease>("10.0.0.100").unwrap();
         assert_eq!(lease.spec.machine.map(|id| id.to_string()), Some(id.clone()));
         assert_eq!(
             (lease.spec.state, lease.spec.client.as_str()),
             (LeaseState::Bound, "1/02:00:00:00:00:01")
         );
-        assert_eq!(app.kernel.get::<Machine>(&id).unwrap().status.address, Some(lease.spec.address.into()));
-        let last = app.kernel.last_event();
         assert_eq!(
-            outcomes(&app, &caller, &import).await,
+            houses.kernel.get::<Machine>(&id).unwrap().status.address,
+            Some(lease.spec.address.into())
+        );
+        let last = houses.kernel.last_event();
+        assert_eq!(
+            outcomes(&houses, &caller, &import).await,
             [(EntryResult::Present, "it is here already".into())]
         );
-        assert_eq!(app.kernel.last_event(), last);
+        assert_eq!(houses.kernel.last_event(), last);
     }
 
     #[tokio::test]
     async fn a_later_file_extends_and_an_older_one_does_not() {
-        let (app, caller) = app().await;
+        let (houses, caller) = houses().await;
         let file = |from, until| isc(&[("10.0.0.100", MAC, &active(from, until))]);
-        outcomes(&app, &caller, &file("09:30", "10:30")).await;
-        assert_eq!(outcomes(&app, &caller, &file("09:40", "10:40")).await[0].0, EntryResult::Taken);
-        let older = outcomes(&app, &caller, &file("09:35", "10:35")).await;
+        outcomes(&houses, &caller, &file("09:30", "10:30")).await;
+        assert_eq!(outcomes(&houses, &caller, &file("09:40", "10:40")).await[0].0, EntryResult::Taken);
+        let older = outcomes(&houses, &caller, &file("09:35", "10:35")).await;
         assert!(older[0].0 == EntryResult::Skipped && older[0].1.starts_with("it is older"), "{older:?}");
     }
 
     #[tokio::test]
     async fn what_cannot_be_had_is_skipped_with_its_reason() {
-        let (app, caller) = app().await;
+        let (houses, caller) = houses().await;
         let reserved = json!({"address": "10.0.0.20", "mac": "02:00:00:00:00:09"});
-        app.objects.create::<Reservation>(&caller, reserved).await.unwrap();
+        houses.objects.create::<Reservation>(&caller, reserved).await.unwrap();
         let now = active("09:30", "10:30");
         let alone = async |address: &str, rest: &str| {
             let import = isc(&[(address, MAC, rest)]);
-            outcomes(&app, &caller, &import).await
+            outcomes(&houses, &caller, &import).await
         };
         assert_eq!(alone("10.9.0.1", &now).await, skipped("it is in no subnet"));
         assert_eq!(alone("10.0.0.255", &now).await, skipped("it is not an address of a host"));
         assert_eq!(alone("10.0.0.20", &now).await, skipped("it is reserved for another"));
         let long_ago = active("08:00", "09:00").replace("active", "abandoned");
         assert_eq!(alone("10.0.0.100", &long_ago).await, skipped("it was found in use long ago"));
-        outcomes(&app, &caller, &isc(&[("10.0.0.100", "02:00:00:00:00:07", &now)])).await;
+        outcomes(&houses, &caller, &isc(&[("10.0.0.100", "02:00:00:00:00:07", &now)])).await;
         assert_eq!(alone("10.0.0.100", &now).await, skipped("it is leased to 1/02:00:00:00:00:07"));
-        outcomes(&app, &caller, &isc(&[("10.0.0.101", MAC, &now)])).await;
+        outcomes(&houses, &caller, &isc(&[("10.0.0.101", MAC, &now)])).await;
         assert_eq!(alone("10.0.0.102", &now).await, skipped("its client has 10.0.0.101 here"));
     }
 
     #[tokio::test]
     async fn of_two_leases_of_one_client_the_one_in_effect_is_taken() {
-        let (app, caller) = app().await;
+        let (houses, caller) = houses().await;
         let ended = active("08:00", "09:59").replace("active", "free");
         let import = isc(&[("10.0.0.100", MAC, &active("07:00", "11:00")), ("10.0.0.101", MAC, &ended)]);
-        let report = app.dhcp.import_leases(&caller, &import).await.unwrap();
+        let report = houses.dhcp.import_leases(&caller, &import).await.unwrap();
         let lines: Vec<_> =
             report.lines.iter().map(|line| (line.address.unwrap().octets()[3], line.outcome)).collect();
         assert_eq!(lines, [(101, EntryResult::Skipped), (100, EntryResult::Taken)]);
@@ -441,16 +448,16 @@ mod tests {
 
     #[tokio::test]
     async fn an_ended_lease_is_kept_for_its_client_and_a_quarantine_for_nobody() {
-        let (app, caller) = app().await;
+        let (houses, caller) = houses().await;
         let file = isc(&[
             ("10.0.0.100", MAC, &active("08:00", "09:00")),
             ("10.0.0.101", "02:00:00:00:00:02", &active("09:00", "11:00").replace("active", "abandoned")),
         ]);
-        let report = app.dhcp.import_leases(&caller, &file).await.unwrap();
+        let report = houses.dhcp.import_leases(&caller, &file).await.unwrap();
         assert_eq!(report.taken, 2);
-        let state = |key: &str| app.kernel.get::<Lease>(key).unwrap().spec.state;
+        let state = |key: &str| houses.kernel.get::<Lease>(key).unwrap().spec.state;
         assert_eq!((state("10.0.0.100"), state("10.0.0.101")), (LeaseState::Expired, LeaseState::Declined));
-        assert_eq!(app.kernel.get::<Lease>("10.0.0.101").unwrap().spec.client, "declined/10.0.0.101");
-        assert_eq!(app.dhcp.import_leases(&caller, &file).await.unwrap().present, 2);
+        assert_eq!(houses.kernel.get::<Lease>("10.0.0.101").unwrap().spec.client, "declined/10.0.0.101");
+        assert_eq!(houses.dhcp.import_leases(&caller, &file).await.unwrap().present, 2);
     }
 }

@@ -14,15 +14,15 @@ use crate::objects::patch::Patch;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 /// Gives 254 clients of subnet `a` new addresses, as the DHCP service does.
-async fn give_addresses(app: Arc<Houses>, third: u8) {
+async fn give_addresses(houses: Arc<Houses>, third: u8) {
     for last in 1..=254 {
         loop {
-            let changeset = app.kernel.read(|world| {
+            let changeset = houses.kernel.read(|world| {
                 let network = world.subnets.get("a").unwrap().spec.network().to_owned();
                 let lease = lease([10, 0, third, last], network);
-                lease_changeset(world, &lease, app.kernel.now()).with_reads([filing(world, &lease)])
+                lease_changeset(world, &lease, houses.kernel.now()).with_reads([filing(world, &lease)])
             });
-            match app.kernel.try_commit(changeset).await {
+            match houses.kernel.try_commit(changeset).await {
                 Ok(_) => break,
                 Err(StoreError::Stale { .. }) => {}
                 Err(error) => panic!("{error}"),
@@ -49,19 +49,19 @@ fn lease(address: [u8; 4], network: String) -> Lease {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn leases_that_come_while_their_subnet_moves_are_on_its_wire_in_the_end() {
-    let (app, caller) = (testing::app(), testing::caller());
-    app.objects.create::<Subnet>(&caller, json!({"name": "a", "cidr": "10.0.0.0/20"})).await.unwrap();
+    let (houses, caller) = (testing::houses(), testing::caller());
+    houses.objects.create::<Subnet>(&caller, json!({"name": "a", "cidr": "10.0.0.0/20"})).await.unwrap();
     let mut clients = JoinSet::new();
     for third in 0..8 {
-        clients.spawn(give_addresses(Arc::clone(&app), third));
+        clients.spawn(give_addresses(Arc::clone(&houses), third));
     }
     let target = WriteTarget { reference: "a", expected: ExpectedRevision::Any };
     for wire in ["one", "two", "three", "wire"] {
         let patch = Patch::Merge(json!({"shared_network": wire}));
-        app.objects.patch::<Subnet>(&caller, &target, &patch).await.unwrap();
+        houses.objects.patch::<Subnet>(&caller, &target, &patch).await.unwrap();
     }
     clients.join_all().await;
-    app.kernel.read(|world| {
+    houses.kernel.read(|world| {
         assert_eq!(world.leases.len(), 8 * 254);
         assert!(world.leases.iter().all(|lease| lease.spec.network == "wire"));
     });

@@ -297,20 +297,20 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_reserved_or_a_servers_or_our_own_is_not_free() {
-        let (app, caller) = (testing::app(), testing::caller());
+        let (houses, caller) = (testing::houses(), testing::caller());
         let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
         let eth1 = NetworkInterface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
-        app.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
+        houses.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
         let pools = json!([{"start": "10.0.0.0", "end": "10.0.0.9"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools,
             "options": {"routers": ["10.0.0.9"]}});
-        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        houses.objects.create::<Subnet>(&caller, lan).await.unwrap();
         for last in [5, 6, 200] {
             let address = format!("10.0.0.{last}");
             let kept = json!({"address": address, "client_id": address});
-            app.objects.create::<Reservation>(&caller, kept).await.unwrap();
+            houses.objects.create::<Reservation>(&caller, kept).await.unwrap();
         }
-        let status = app.dhcp.dhcp_status(&caller);
+        let status = houses.dhcp.dhcp_status(&caller);
         let lan = &status.subnets[0];
         assert_eq!((lan.pool_addresses, lan.leased, lan.reserved, lan.free), (7, 0, 2, 5));
     }

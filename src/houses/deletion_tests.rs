@@ -25,19 +25,19 @@ use crate::objects::write::{ExpectedRevision, WriteTarget};
 const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
-fn now(app: &Houses) -> Caller {
-    Caller::server(app.kernel.now())
+fn now(houses: &Houses) -> Caller {
+    Caller::server(houses.kernel.now())
 }
 
-async fn made(app: &Houses) -> Arc<Stored<Machine>> {
+async fn made(houses: &Houses) -> Arc<Stored<Machine>> {
     let body = json!({"name": "web1", "macs": [MAC.to_string()]});
-    let view = app.objects.create::<Machine>(&now(app), body).await.unwrap();
-    app.kernel.get::<Machine>(&view.key).unwrap()
+    let view = houses.objects.create::<Machine>(&now(houses), body).await.unwrap();
+    houses.kernel.get::<Machine>(&view.key).unwrap()
 }
 
-async fn delete(app: &Houses) {
+async fn delete(houses: &Houses) {
     let target = WriteTarget { reference: "name:web1", expected: ExpectedRevision::Any };
-    app.objects.delete::<Machine>(&now(app), &target).await.unwrap();
+    houses.objects.delete::<Machine>(&now(houses), &target).await.unwrap();
 }
 
 fn job_of(machine: &Stored<Machine>) -> Job {
@@ -49,8 +49,8 @@ fn job_of(machine: &Stored<Machine>) -> Job {
 }
 
 /// Puts a machine into the middle of an installation: armed, booted, with a job and an address.
-async fn at_work(app: &Houses, machine: &Stored<Machine>) -> (BootAttempt, Uuid) {
-    let (at, job) = (app.kernel.now(), Uuid::now_v7());
+async fn at_work(houses: &Houses, machine: &Stored<Machine>) -> (BootAttempt, Uuid) {
+    let (at, job) = (houses.kernel.now(), Uuid::now_v7());
     let attempt = BootAttempt {
         id: Uuid::now_v7(),
         number: 3,
@@ -66,13 +66,13 @@ async fn at_work(app: &Houses, machine: &Stored<Machine>) -> (BootAttempt, Uuid)
         deadline: None,
         result: None,
     };
-    testing::put(app, Job::object(Arc::new(Stored::new(job.to_string(), job_of(machine), at)))).await;
+    testing::put(houses, Job::object(Arc::new(Stored::new(job.to_string(), job_of(machine), at)))).await;
     let run = Uuid::now_v7();
     let body = json!({"machine": machine.key, "machine_name": "web1", "macs": [MAC.to_string()],
         "workflow": "work", "started_at": at});
     let record: Run = serde_json::from_value(body.clone()).unwrap();
-    testing::put(app, Run::object(Arc::new(Stored::new(run.to_string(), record, at)))).await;
-    let changed = app.kernel.change::<Machine>(&machine.key, at, |next| {
+    testing::put(houses, Run::object(Arc::new(Stored::new(run.to_string(), record, at)))).await;
+    let changed = houses.kernel.change::<Machine>(&machine.key, at, |next| {
         let present = json!({"id": run, "workflow": "work", "started_at": at});
         next.status = MachineStatus {
             run: Some(serde_json::from_value(present).unwrap()),
@@ -96,8 +96,8 @@ async fn at_work(app: &Houses, machine: &Stored<Machine>) -> (BootAttempt, Uuid)
     (attempt, job)
 }
 
-async fn lease_of(app: &Houses, machine: &Stored<Machine>) {
-    let at = app.kernel.now();
+async fn lease_of(houses: &Houses, machine: &Stored<Machine>) {
+    let at = houses.kernel.now();
     let lease = Lease {
         address: ADDRESS,
         client: format!("1/{MAC}"),
@@ -110,75 +110,75 @@ async fn lease_of(app: &Houses, machine: &Stored<Machine>) {
         machine: machine.key.parse().ok(),
         hostname: Some("web1".into()),
     };
-    testing::put(app, Lease::object(Arc::new(Stored::new(ADDRESS.to_string(), lease, at)))).await;
+    testing::put(houses, Lease::object(Arc::new(Stored::new(ADDRESS.to_string(), lease, at)))).await;
 }
 
 #[tokio::test]
 async fn the_tokens_of_a_deleted_machines_agent_are_refused_at_once() {
-    let app = testing::app();
-    let machine = made(&app).await;
+    let houses = testing::houses();
+    let machine = made(&houses).await;
     let scope = format!("agent:{}", machine.key);
-    let first = app.access.agent_token(&machine).await.unwrap();
-    let agent = app.access.sign_in(&first, app.kernel.now()).unwrap();
-    let renewed = app.access.renew_agent_token(&agent, &machine.key).await.unwrap().token;
+    let first = houses.access.agent_token(&machine).await.unwrap();
+    let agent = houses.access.sign_in(&first, houses.kernel.now()).unwrap();
+    let renewed = houses.access.renew_agent_token(&agent, &machine.key).await.unwrap().token;
     let issue = async |name: &str, scopes: &[&str]| {
         let body = json!({"name": name, "scopes": scopes});
-        app.access.create_token(&now(&app), body).await.unwrap().secret
+        houses.access.create_token(&now(&houses), body).await.unwrap().secret
     };
     let by_hand = issue("shell", &[&scope]).await;
     let mixed = issue("ci", &[&scope, "jobs:read"]).await;
     let admin = issue("root", &["*"]).await;
-    let other = app.objects.create::<Machine>(&now(&app), json!({"name": "web2"})).await.unwrap();
-    let others = app.kernel.get::<Machine>(&other.key).unwrap();
-    let others = app.access.agent_token(&others).await.unwrap();
-    delete(&app).await;
+    let other = houses.objects.create::<Machine>(&now(&houses), json!({"name": "web2"})).await.unwrap();
+    let others = houses.kernel.get::<Machine>(&other.key).unwrap();
+    let others = houses.access.agent_token(&others).await.unwrap();
+    delete(&houses).await;
     for token in [&first, &renewed, &by_hand] {
-        let refused = app.access.sign_in(token, app.kernel.now());
+        let refused = houses.access.sign_in(token, houses.kernel.now());
         assert!(matches!(refused, Err(Error::Unauthorized(_))), "{refused:?}");
     }
     for token in [&mixed, &admin, &others] {
-        assert!(app.access.sign_in(token, app.kernel.now()).is_ok());
+        assert!(houses.access.sign_in(token, houses.kernel.now()).is_ok());
     }
-    assert!(!app.access.still_signed_in(&agent, app.kernel.now()), "nor may its open streams go on");
+    assert!(!houses.access.still_signed_in(&agent, houses.kernel.now()), "nor may its open streams go on");
     let left: Vec<String> =
-        app.kernel.read(|world| world.tokens.iter().map(|token| token.key.clone()).collect());
+        houses.kernel.read(|world| world.tokens.iter().map(|token| token.key.clone()).collect());
     assert_eq!(left, [format!("agent-{}", other.key), "ci".to_owned(), "root".to_owned()]);
     // A file that was on its way to the machine makes a token after the deletion.
-    let late = app.access.agent_token(&machine).await.unwrap();
-    let refused = app.access.sign_in(&late, app.kernel.now());
+    let late = houses.access.agent_token(&machine).await.unwrap();
+    let refused = houses.access.sign_in(&late, houses.kernel.now());
     assert!(matches!(&refused, Err(Error::Unauthorized(why)) if why.contains("was deleted")), "{refused:?}");
 }
 
 #[tokio::test]
 async fn a_deletion_that_a_new_token_overtakes_is_decided_anew() {
-    let app = testing::app();
-    let machine = made(&app).await;
+    let houses = testing::houses();
+    let machine = made(&houses).await;
     let target = WriteTarget { reference: &machine.key, expected: ExpectedRevision::Any };
-    let decided = app.objects.prepare_delete::<Machine>(&now(&app), &target).unwrap();
-    app.access.agent_token(&machine).await.unwrap();
-    assert!(app.kernel.commit(decided).await.is_err(), "it does not know of the token");
-    delete(&app).await;
-    assert!(app.kernel.read(|world| world.tokens.is_empty()));
+    let decided = houses.objects.prepare_delete::<Machine>(&now(&houses), &target).unwrap();
+    houses.access.agent_token(&machine).await.unwrap();
+    assert!(houses.kernel.commit(decided).await.is_err(), "it does not know of the token");
+    delete(&houses).await;
+    assert!(houses.kernel.read(|world| world.tokens.is_empty()));
 }
 
 #[tokio::test]
 async fn a_deleted_machine_ends_its_job_and_its_run_and_leaves_its_lease_to_the_interface() {
-    let app = testing::app();
-    let machine = made(&app).await;
-    let (attempt, job) = at_work(&app, &machine).await;
-    lease_of(&app, &machine).await;
-    delete(&app).await;
-    let job = app.kernel.get::<Job>(&job.to_string()).unwrap();
+    let houses = testing::houses();
+    let machine = made(&houses).await;
+    let (attempt, job) = at_work(&houses, &machine).await;
+    lease_of(&houses, &machine).await;
+    delete(&houses).await;
+    let job = houses.kernel.get::<Job>(&job.to_string()).unwrap();
     assert_eq!((job.spec.state, job.spec.reason.as_str()), (JobState::Cancelled, "its machine was deleted"));
     assert!(job.spec.ended_at.is_some());
-    let run = app.kernel.read(|world| world.runs.iter().next().cloned().unwrap());
+    let run = houses.kernel.read(|world| world.runs.iter().next().cloned().unwrap());
     assert_eq!((run.spec.result, run.spec.ended_at.is_some()), (Some(RunResult::Cancelled), true));
     assert_eq!((run.spec.machine_name.as_str(), run.spec.macs.as_slice()), ("web1", &[MAC][..]));
     assert_eq!(run.spec.entries[0].text, "its machine was deleted");
-    let lease = app.kernel.get::<Lease>(&ADDRESS.to_string()).unwrap();
+    let lease = houses.kernel.get::<Lease>(&ADDRESS.to_string()).unwrap();
     assert_eq!((lease.spec.machine, lease.spec.state), (None, LeaseState::Bound));
     let query = EventQuery { subject: Some(machine.subject()), limit: 100, ..EventQuery::default() };
-    let events = app.kernel.events(query).await.unwrap();
+    let events = houses.kernel.events(query).await.unwrap();
     let told: Vec<_> =
         events.iter().skip(1).map(|event| (event.body.kind_name().into_owned(), event.attempt)).collect();
     let of_attempt = Some(attempt.id);
@@ -191,74 +191,77 @@ async fn a_deleted_machine_ends_its_job_and_its_run_and_leaves_its_lease_to_the_
 
 #[tokio::test]
 async fn a_machine_made_with_the_mac_of_a_deleted_one_inherits_nothing() {
-    let app = testing::app();
-    let old = made(&app).await;
-    let (attempt, job) = at_work(&app, &old).await;
-    lease_of(&app, &old).await;
-    let capability = app.catalog.capability(&attempt);
-    assert!(app.netboot.holder(&capability).is_some());
-    delete(&app).await;
-    let new = made(&app).await;
+    let houses = testing::houses();
+    let old = made(&houses).await;
+    let (attempt, job) = at_work(&houses, &old).await;
+    lease_of(&houses, &old).await;
+    let capability = houses.catalog.capability(&attempt);
+    assert!(houses.netboot.holder(&capability).is_some());
+    delete(&houses).await;
+    let new = made(&houses).await;
     assert_ne!(new.key, old.key);
     assert_eq!(new.status, MachineStatus::default());
-    assert!(app.netboot.holder(&capability).is_none(), "the capability has no holder");
+    assert!(houses.netboot.holder(&capability).is_none(), "the capability has no holder");
     let peer = IpAddr::V4(ADDRESS);
     for file in ["boot.ipxe", "preseed.cfg", "linux"] {
         let path = format!("m/{capability}/{file}");
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let fetch =
             Fetch { path, peer, local, protocol: Protocol::Http, hint: Default::default(), has_query: false };
-        let refused = app.netboot.open(&fetch).await;
+        let refused = houses.netboot.open(&fetch).await;
         assert!(matches!(refused, Err(FetchRefusal::Absent)), "{file}: {refused:?}");
     }
     for kind in [ReportKind::Done, ReportKind::Failed, ReportKind::Log] {
-        let late = app.netboot.report(&capability, InstallerReport { kind, text: String::new(), peer }).await;
+        let late =
+            houses.netboot.report(&capability, InstallerReport { kind, text: String::new(), peer }).await;
         assert!(matches!(late, Err(Error::Conflict(_))), "{kind:?}: {late:?}");
     }
     let done = serde_json::from_value(json!({"exit": 0})).unwrap();
-    let late = app.runs.report_job(&now(&app), &job.to_string(), &done).await;
+    let late = houses.runs.report_job(&now(&houses), &job.to_string(), &done).await;
     assert!(matches!(late, Err(Error::Conflict(_))), "{late:?}");
-    assert_eq!(app.kernel.get::<Machine>(&new.key).unwrap().status, MachineStatus::default());
-    assert!(app.kernel.read(|world| world.tokens.get(&format!("agent-{}", new.key)).is_none()));
+    assert_eq!(houses.kernel.get::<Machine>(&new.key).unwrap().status, MachineStatus::default());
+    assert!(houses.kernel.read(|world| world.tokens.get(&format!("agent-{}", new.key)).is_none()));
     // The address is still that of the network interface, which is the new machine's.
     let here =
-        app.kernel.read(|world| app.netboot.machine_at(world, peer)).map(|machine| machine.key.clone());
+        houses.kernel.read(|world| houses.netboot.machine_at(world, peer)).map(|machine| machine.key.clone());
     assert_eq!(here, Some(new.key.clone()));
 }
 
 #[tokio::test]
 async fn an_address_from_another_server_was_told_by_the_deleted_machine_and_not_by_the_new_one() {
-    let app = testing::app();
-    let old = made(&app).await;
-    let gathered = app.kernel.read(|world| BootFacts::of(world, &app.netboot.loaders, Some(&old)));
-    app.netboot.heard_elsewhere((ADDRESS.into(), MAC), &gathered).await;
-    let at = |app: &Houses| app.kernel.read(|world| app.netboot.machine_at(world, ADDRESS.into()));
-    assert_eq!(at(&app).map(|machine| machine.key.clone()), Some(old.key.clone()));
-    delete(&app).await;
-    assert!(at(&app).is_none());
-    let new = made(&app).await;
-    assert!(at(&app).is_none(), "it has told of no address yet");
-    let gathered = app.kernel.read(|world| BootFacts::of(world, &app.netboot.loaders, Some(&new)));
-    app.netboot.heard_elsewhere((ADDRESS.into(), MAC), &gathered).await;
-    assert_eq!(at(&app).map(|machine| machine.key.clone()), Some(new.key.clone()));
+    let houses = testing::houses();
+    let old = made(&houses).await;
+    let gathered = houses.kernel.read(|world| BootFacts::of(world, &houses.netboot.loaders, Some(&old)));
+    houses.netboot.heard_elsewhere((ADDRESS.into(), MAC), &gathered).await;
+    let at = |houses: &Houses| houses.kernel.read(|world| houses.netboot.machine_at(world, ADDRESS.into()));
+    assert_eq!(at(&houses).map(|machine| machine.key.clone()), Some(old.key.clone()));
+    delete(&houses).await;
+    assert!(at(&houses).is_none());
+    let new = made(&houses).await;
+    assert!(at(&houses).is_none(), "it has told of no address yet");
+    let gathered = houses.kernel.read(|world| BootFacts::of(world, &houses.netboot.loaders, Some(&new)));
+    houses.netboot.heard_elsewhere((ADDRESS.into(), MAC), &gathered).await;
+    assert_eq!(at(&houses).map(|machine| machine.key.clone()), Some(new.key.clone()));
 }
 
 #[tokio::test]
 async fn a_boot_loop_of_a_deleted_machine_is_not_that_of_the_new_one() {
-    let app = testing::app();
-    let old = made(&app).await;
+    let houses = testing::houses();
+    let old = made(&houses).await;
     for xid in 1..=3 {
-        let ask = LoaderRequest { xid, loader: "ipxe.pxe".into(), at: app.kernel.now(), served: true };
-        app.netboot.record_loader_ask(LoaderSighting { mac: MAC, ask, stopped: None }, &BootFacts::default());
+        let ask = LoaderRequest { xid, loader: "ipxe.pxe".into(), at: houses.kernel.now(), served: true };
+        houses
+            .netboot
+            .record_loader_ask(LoaderSighting { mac: MAC, ask, stopped: None }, &BootFacts::default());
     }
     let asked = |machine: &Stored<Machine>| {
         let request = LoaderPacket { mac: Some(MAC), xid: 9, is_discover: true };
-        let before = app.netboot.asks_before(&request, Some(machine)).len();
-        (before, app.netboot.asks_of(Some(machine), Some(MAC)).len())
+        let before = houses.netboot.asks_before(&request, Some(machine)).len();
+        (before, houses.netboot.asks_of(Some(machine), Some(MAC)).len())
     };
     assert_eq!(asked(&old), (3, 3));
-    delete(&app).await;
-    let new = made(&app).await;
+    delete(&houses).await;
+    let new = made(&houses).await;
     assert_eq!(asked(&new), (0, 0));
 }
 
@@ -266,11 +269,11 @@ async fn a_boot_loop_of_a_deleted_machine_is_not_that_of_the_new_one() {
 async fn an_agent_that_waits_for_work_is_told_that_its_machine_is_gone() {
     use crate::model::{AgentReport, Environment};
     use crate::runs::jobs::WorkRequest;
-    let app = testing::app();
-    let machine = made(&app).await;
-    let secret = app.access.agent_token(&machine).await.unwrap();
-    let agent = app.access.sign_in(&secret, app.kernel.now()).unwrap();
-    let (key, waiting_app) = (machine.key.clone(), Arc::clone(&app));
+    let houses = testing::houses();
+    let machine = made(&houses).await;
+    let secret = houses.access.agent_token(&machine).await.unwrap();
+    let agent = houses.access.sign_in(&secret, houses.kernel.now()).unwrap();
+    let (key, waiting_app) = (machine.key.clone(), Arc::clone(&houses));
     let waiting = tokio::spawn(async move {
         let report = AgentReport {
             environment: Environment::Installed,
@@ -281,9 +284,9 @@ async fn an_agent_that_waits_for_work_is_told_that_its_machine_is_gone() {
         let asking = WorkRequest { machine: &key, report: &report, renderer: &waiting_app.runs };
         waiting_app.runs.await_job(&agent, &asking).await
     });
-    delete(&app).await;
+    delete(&houses).await;
     let told = waiting.await.unwrap();
     assert!(matches!(told, Err(Error::NotFound { .. })), "{told:?}");
-    let tokens = app.kernel.read(|world| world.tokens.iter().count());
+    let tokens = houses.kernel.read(|world| world.tokens.iter().count());
     assert_eq!(tokens, 0);
 }

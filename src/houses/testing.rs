@@ -16,8 +16,8 @@ use crate::model::{FetchNetworks, Object};
 use crate::netboot::loaders::InstalledLoaders;
 use crate::proto::dhcp4::{from_text, parse};
 
-/// An app with nothing in it.
-pub fn app() -> Arc<Houses> {
+/// Houses over an empty store.
+pub fn houses() -> Arc<Houses> {
     app_with(ArtifactRoots::default(), FetchNetworks::default())
 }
 
@@ -43,18 +43,18 @@ pub fn caller() -> Caller {
 }
 
 /// The options of the answer to a packet that was broadcast to us on 10.0.0.0/24; none for no answer.
-pub async fn dhcp_options(app: &Houses, packet: &str) -> BTreeMap<u8, Vec<u8>> {
+pub async fn dhcp_options(houses: &Houses, packet: &str) -> BTreeMap<u8, Vec<u8>> {
     let packet = from_text(packet).unwrap();
     let address = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
     let interface = NetworkInterface { name: "eth1".into(), index: 2, addresses: vec![address], mtu: 1500 };
     let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
     let query = DhcpQuery { packet: &packet, interface: &interface, source, local: None, port: 67 };
-    let Ok(Some(reply)) = app.dhcp.answer_dhcp(&query).await else { return BTreeMap::new() };
+    let Ok(Some(reply)) = houses.dhcp.answer_dhcp(&query).await else { return BTreeMap::new() };
     let sent = parse(&reply.bytes).unwrap();
     sent.options.iter().map(|(code, data)| (code, data.to_vec())).collect()
 }
 
 /// Puts an object into the store as if a service of ours had written it.
-pub async fn put(app: &Houses, object: Object) {
-    app.kernel.try_commit(Changeset::default().create(object)).await.unwrap();
+pub async fn put(houses: &Houses, object: Object) {
+    houses.kernel.try_commit(Changeset::default().create(object)).await.unwrap();
 }

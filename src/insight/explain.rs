@@ -317,14 +317,14 @@ mod tests {
 
     const MAC: Mac = Mac([0x02, 0, 0, 0, 0, 1]);
 
-    fn served(app: &Houses) {
+    fn served(houses: &Houses) {
         let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
         let eth1 = NetworkInterface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
-        app.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
+        houses.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
     }
 
-    async fn leased(app: &Houses, address: [u8; 4], mac: Mac) {
-        let now = app.kernel.now();
+    async fn leased(houses: &Houses, address: [u8; 4], mac: Mac) {
+        let now = houses.kernel.now();
         let lease = Lease {
             address: address.into(),
             client: format!("1/{mac}"),
@@ -337,11 +337,11 @@ mod tests {
             machine: None,
             hostname: None,
         };
-        testing::put(app, Object::Lease(Stored::new(lease.address.to_string(), lease, now).into())).await;
+        testing::put(houses, Object::Lease(Stored::new(lease.address.to_string(), lease, now).into())).await;
     }
 
-    fn told(app: &Houses) -> (String, Vec<String>) {
-        let explained = app
+    fn told(houses: &Houses) -> (String, Vec<String>) {
+        let explained = houses
             .insight
             .explain(&testing::caller(), &ExplainSubject::Mac(MAC), &ExplainRequest::default())
             .unwrap();
@@ -351,51 +351,56 @@ mod tests {
 
     #[tokio::test]
     async fn an_explanation_names_the_address_that_would_be_offered() {
-        let (app, caller) = (testing::app(), testing::caller());
-        served(&app);
+        let (houses, caller) = (testing::houses(), testing::caller());
+        served(&houses);
         let pools = json!([
             {"start": "10.0.0.100", "end": "10.0.0.109"},
             {"start": "10.0.0.110", "end": "10.0.0.119", "options": {"interface_mtu": 9000}},
         ]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
-        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
-        assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
-        leased(&app, [10, 0, 0, 115], MAC).await;
+        houses.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        assert_eq!(told(&houses), ("offered 10.0.0.100: it was never used".into(), vec![]));
+        leased(&houses, [10, 0, 0, 115], MAC).await;
         let expected = "offered 10.0.0.115: this client had it before";
-        assert_eq!(told(&app), (expected.into(), vec!["26 10.0.0.110 - 10.0.0.119".into()]));
+        assert_eq!(told(&houses), (expected.into(), vec!["26 10.0.0.110 - 10.0.0.119".into()]));
         let reserved = json!({"address": "10.0.0.5", "mac": MAC, "options": {"domain_name": "a"}});
-        app.objects.create::<Reservation>(&caller, reserved).await.unwrap();
+        houses.objects.create::<Reservation>(&caller, reserved).await.unwrap();
         let expected = "offered 10.0.0.5: it is reserved for this client";
-        assert_eq!(told(&app), (expected.into(), vec!["15 10.0.0.5".into()]));
-        leased(&app, [10, 0, 0, 5], Mac([0x02, 0, 0, 0, 0, 9])).await;
-        assert!(told(&app).0.contains("has to wait: 10.0.0.5 is leased to another client"));
+        assert_eq!(told(&houses), (expected.into(), vec!["15 10.0.0.5".into()]));
+        leased(&houses, [10, 0, 0, 5], Mac([0x02, 0, 0, 0, 0, 9])).await;
+        assert!(told(&houses).0.contains("has to wait: 10.0.0.5 is leased to another client"));
     }
 
     #[tokio::test]
     async fn a_reservation_of_another_for_the_address_one_has_is_not_ones_own() {
-        let (app, caller) = (testing::app(), testing::caller());
-        served(&app);
+        let (houses, caller) = (testing::houses(), testing::caller());
+        served(&houses);
         let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools});
-        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
-        leased(&app, [10, 0, 0, 105], MAC).await;
+        houses.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        leased(&houses, [10, 0, 0, 105], MAC).await;
         let other =
             json!({"address": "10.0.0.105", "mac": "02:00:00:00:00:09", "options": {"domain_name": "a"}});
-        app.objects.create::<Reservation>(&caller, other).await.unwrap();
-        assert_eq!(told(&app), ("offered 10.0.0.100: it was never used".into(), vec![]));
+        houses.objects.create::<Reservation>(&caller, other).await.unwrap();
+        assert_eq!(told(&houses), ("offered 10.0.0.100: it was never used".into(), vec![]));
     }
 
     #[tokio::test]
     async fn a_machine_that_gave_its_address_back_is_where_it_was() {
-        let (app, caller) = (testing::app(), testing::caller());
-        served(&app);
+        let (houses, caller) = (testing::houses(), testing::caller());
+        served(&houses);
         let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.109"}]);
         let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "mode": "address_only", "pools": pools});
-        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
-        app.objects.create::<Subnet>(&caller, json!({"name": "far", "cidr": "10.2.0.0/24"})).await.unwrap();
-        app.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
+        houses.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        houses
+            .objects
+            .create::<Subnet>(&caller, json!({"name": "far", "cidr": "10.2.0.0/24"}))
+            .await
+            .unwrap();
+        houses.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
         let explain = || {
-            app.insight
+            houses
+                .insight
                 .explain(
                     &testing::caller(),
                     &ExplainSubject::Machine("name:web1".into()),
@@ -404,7 +409,7 @@ mod tests {
                 .unwrap()
         };
         assert!(explain().decision.trace[0].detail.contains("its subnet is not known"));
-        leased(&app, [10, 0, 0, 105], MAC).await;
+        leased(&houses, [10, 0, 0, 105], MAC).await;
         let explained = explain();
         assert_eq!(explained.decision.trace[0].detail, "its subnet gives addresses only");
         assert_eq!(explained.offer.unwrap().reason, "offered 10.0.0.105: this client had it before");

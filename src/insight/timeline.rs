@@ -89,8 +89,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_timeline_has_the_events_of_the_attempts_in_order() {
-        let (app, caller) = (testing::app(), testing::caller());
-        let made = app.objects.create::<Machine>(&caller, json!({"name": "web1"})).await.unwrap();
+        let (houses, caller) = (testing::houses(), testing::caller());
+        let made = houses.objects.create::<Machine>(&caller, json!({"name": "web1"})).await.unwrap();
         let attempt = Some(Uuid::now_v7());
         let subject = format!("machine:{}", made.key);
         let started = BootAttemptStarted { number: 1, bootenv: None };
@@ -100,10 +100,10 @@ mod tests {
             [(started.into(), subject.as_str()), (offered, "lease:10.0.0.5"), (fetched, &subject)]
         {
             let event = NewEvent::new(caller.now, body).about(subject.to_owned()).in_attempt(attempt);
-            app.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
+            houses.kernel.try_commit(Changeset::default().event(event)).await.unwrap();
         }
         let page = TimelinePage { after: 0, attempt: None, limit: 100 };
-        let events = app.insight.timeline(&caller, "name:web1", page).await.unwrap().events;
+        let events = houses.insight.timeline(&caller, "name:web1", page).await.unwrap().events;
         let kinds: Vec<_> = events.iter().filter_map(|event| event.body.kind()).collect();
         let expected = [
             EventKind::Created(Kind::Machine),
@@ -112,16 +112,16 @@ mod tests {
             EventKind::BootScriptFetched,
         ];
         assert_eq!(kinds, expected);
-        let rest = app
+        let rest = houses
             .insight
             .timeline(&caller, "name:web1", TimelinePage { after: events[1].seq, limit: 1, ..page })
             .await
             .unwrap();
         assert_eq!((rest.events.len(), rest.next), (1, Some(events[2].seq)));
         let other = Caller { scopes: vec!["machines:read".into()], ..caller.clone() };
-        let shown = app.insight.timeline(&other, "name:web1", page).await.unwrap().events;
+        let shown = houses.insight.timeline(&other, "name:web1", page).await.unwrap().events;
         let kinds: Vec<_> = shown.iter().filter_map(|event| event.body.kind()).collect();
         assert_eq!(kinds, [expected[0], expected[1], expected[3]], "an event about a lease is left out");
-        assert_eq!(app.insight.subject(&caller, "machine:web1"), format!("machine:{}", made.key));
+        assert_eq!(houses.insight.subject(&caller, "machine:web1"), format!("machine:{}", made.key));
     }
 }

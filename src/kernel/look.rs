@@ -31,14 +31,14 @@ mod tests {
     #[test]
     #[should_panic(expected = "a look at the world inside of another one")]
     fn a_look_inside_of_another_one_is_a_fault() {
-        let app = testing::app();
-        app.kernel.read(|_| app.kernel.counts());
+        let houses = testing::houses();
+        houses.kernel.read(|_| houses.kernel.counts());
     }
 
     #[test]
     fn a_look_may_follow_another_one() {
-        let app = testing::app();
-        let counts = app.kernel.read(|world| world.jobs.len());
-        assert_eq!(app.kernel.read(|world| world.jobs.len()), counts);
+        let houses = testing::houses();
+        let counts = houses.kernel.read(|world| world.jobs.len());
+        assert_eq!(houses.kernel.read(|world| world.jobs.len()), counts);
     }
 }

@@ -35,7 +35,7 @@ impl RenderTasks for Scripts {
 }
 
 struct Site {
-    app: Arc<Houses>,
+    houses: Arc<Houses>,
     caller: Caller,
     machine: Uuid,
 }
@@ -80,12 +80,12 @@ fn content(now: Timestamp) -> Changeset {
 
 impl Site {
     async fn new(machine: Value) -> Self {
-        let (app, caller) = (testing::app(), testing::caller());
+        let (houses, caller) = (testing::houses(), testing::caller());
         let now = caller.now;
         let id = Uuid::now_v7();
         let machine = Stored { key: id.to_string(), ..stored::<Machine>(machine, now) };
-        app.kernel.commit(content(now).create(Machine::object(Arc::new(machine)))).await.unwrap();
-        Site { app, caller, machine: id }
+        houses.kernel.commit(content(now).create(Machine::object(Arc::new(machine)))).await.unwrap();
+        Site { houses, caller, machine: id }
     }
 
     fn key(&self) -> String {
@@ -98,7 +98,7 @@ impl Site {
     }
 
     async fn act(&self, action: RunAction) -> Result<Arc<Stored<Machine>>, Error> {
-        self.app.runs.act(&self.caller, "name:web1", &action).await
+        self.houses.runs.act(&self.caller, "name:web1", &action).await
     }
 
     async fn start(&self, workflow: &str) -> Result<Arc<Stored<Machine>>, Error> {
@@ -109,7 +109,7 @@ impl Site {
         let report =
             AgentReport { environment: Environment::Installed, boot: boot.to_owned(), job, wait_seconds: 0 };
         let asking = WorkRequest { machine: &self.key(), report: &report, renderer: &Scripts };
-        self.app.runs.jobs_next(&self.caller, &asking).await.unwrap()
+        self.houses.runs.jobs_next(&self.caller, &asking).await.unwrap()
     }
 
     async fn work(&self, boot: &str, job: Option<Uuid>) -> JobWork {
@@ -120,26 +120,26 @@ impl Site {
     }
 
     async fn report(&self, job: Uuid, report: JobReport) -> Result<Arc<Stored<Job>>, Error> {
-        self.app.runs.report_job(&self.caller, &job.to_string(), &report).await
+        self.houses.runs.report_job(&self.caller, &job.to_string(), &report).await
     }
 
     fn state(&self) -> (MachineState, u32) {
-        let machine = self.app.kernel.get::<Machine>(&self.key()).unwrap();
+        let machine = self.houses.kernel.get::<Machine>(&self.key()).unwrap();
         (machine.status.state, machine.status.cursor)
     }
 
     fn job(&self, id: Uuid) -> Job {
-        self.app.kernel.get::<Job>(&id.to_string()).unwrap().spec.clone()
+        self.houses.kernel.get::<Job>(&id.to_string()).unwrap().spec.clone()
     }
 
     async fn expire(&self) -> usize {
         let watch = DeadlineWatch { now: self.caller.now, up_since: Timestamp::UNIX_EPOCH };
-        self.app.runs.expire(watch).await.unwrap()
+        self.houses.runs.expire(watch).await.unwrap()
     }
 
     async fn events(&self) -> Vec<EventKind> {
         let events =
-            self.app.kernel.events(EventQuery { limit: 1000, ..EventQuery::default() }).await.unwrap();
+            self.houses.kernel.events(EventQuery { limit: 1000, ..EventQuery::default() }).await.unwrap();
         events.iter().filter_map(|event| event.body.kind()).collect()
     }
 }
@@ -233,22 +233,29 @@ async fn a_job_goes_from_created_to_finished_and_the_run_on() {
     assert_eq!(work.files[0].body, "echo quick");
     site.report(work.id, running()).await.unwrap();
     let end = site
-        .app
+        .houses
         .runs
         .write_job_log(&site.caller, &work.id.to_string(), (0, b"hello".to_vec()))
         .await
         .unwrap();
     assert_eq!((end.bytes, end.state), (5, JobState::Running));
-    let again =
-        site.app.runs.write_job_log(&site.caller, &work.id.to_string(), (3, b"lo!".to_vec())).await.unwrap();
+    let again = site
+        .houses
+        .runs
+        .write_job_log(&site.caller, &work.id.to_string(), (3, b"lo!".to_vec()))
+        .await
+        .unwrap();
     assert_eq!(again.bytes, 6);
-    let gap = site.app.runs.write_job_log(&site.caller, &work.id.to_string(), (9, b"x".to_vec())).await;
+    let gap = site.houses.runs.write_job_log(&site.caller, &work.id.to_string(), (9, b"x".to_vec())).await;
     assert!(matches!(gap, Err(Error::Conflict(_))), "{gap:?}");
     site.report(work.id, exit(0)).await.unwrap();
     site.report(work.id, exit(0)).await.expect("a report that comes twice changes nothing");
     let job = site.job(work.id);
     assert_eq!((job.state, job.log_bytes, job.exit), (JobState::Finished, 6, Some(0)));
-    assert_eq!(site.app.runs.read_job_log(&site.caller, &work.id.to_string(), (1, 3)).await.unwrap(), b"ell");
+    assert_eq!(
+        site.houses.runs.read_job_log(&site.caller, &work.id.to_string(), (1, 3)).await.unwrap(),
+        b"ell"
+    );
     let next = site.work("a", None).await;
     assert_eq!(next.task, "after");
     site.report(next.id, running()).await.unwrap();
@@ -284,7 +291,7 @@ async fn reports_that_do_not_fit_are_refused() {
         scopes: vec![format!("agent:{stranger}")],
         ..site.caller.clone()
     };
-    let foreign = site.app.runs.report_job(&other, &id.to_string(), &exit(0)).await;
+    let foreign = site.houses.runs.report_job(&other, &id.to_string(), &exit(0)).await;
     assert!(matches!(foreign, Err(Error::NotFound { .. })), "{foreign:?}");
 }
 
@@ -296,7 +303,7 @@ async fn an_agent_that_comes_back_goes_on_with_its_job_or_has_lost_it() {
     let again = site.work("a", None).await;
     assert_eq!((again.id, again.files.len()), (first.id, 1), "an answer that was lost is given again");
     site.report(first.id, running()).await.unwrap();
-    site.app.runs.write_job_log(&site.caller, &first.id.to_string(), (0, b"abc".to_vec())).await.unwrap();
+    site.houses.runs.write_job_log(&site.caller, &first.id.to_string(), (0, b"abc".to_vec())).await.unwrap();
     let resumed = site.work("a", Some(first.id)).await;
     assert_eq!((resumed.id, resumed.state, resumed.log_bytes), (first.id, JobState::Running, 3));
     assert!(site.ask("b", None).await.is_none(), "it is lost, and tried again after a pause");
@@ -319,7 +326,7 @@ async fn a_task_that_cannot_be_rendered_fails_with_the_place() {
     let site = Site::new(json!({"name": "web1"})).await;
     site.start("bad").await.unwrap();
     assert!(site.ask("a", None).await.is_none());
-    let machine = site.app.kernel.get::<Machine>(&site.key()).unwrap();
+    let machine = site.houses.kernel.get::<Machine>(&site.key()).unwrap();
     assert_eq!(machine.status.state, MachineState::Failed);
     assert!(
         machine.status.reason.contains("x.sh:3:7: `nothing` is not defined"),
@@ -338,7 +345,7 @@ async fn a_job_that_overruns_or_whose_agent_is_silent_ends() {
     let slow = site.work("a", None).await;
     site.report(slow.id, running()).await.unwrap();
     let watch = DeadlineWatch { now: site.caller.now, up_since: Timestamp::UNIX_EPOCH };
-    let due = site.app.kernel.read(|world| next_deadline(world, watch)).unwrap();
+    let due = site.houses.kernel.read(|world| next_deadline(world, watch)).unwrap();
     assert_eq!(due, site.caller.now + SignedDuration::from_secs(130));
     site.later(129);
     assert_eq!(site.expire().await, 0);
@@ -353,7 +360,7 @@ async fn a_job_that_overruns_or_whose_agent_is_silent_ends() {
     site.report(silent.id, running()).await.unwrap();
     site.later(599);
     let key = silent.id.to_string();
-    site.app
+    site.houses
         .runs
         .write_job_log(&site.caller, &key, (0, Vec::new()))
         .await
@@ -376,7 +383,7 @@ async fn an_agent_is_not_lost_because_the_server_was_away() {
     site.report(long.id, running()).await.unwrap();
     site.later(3000);
     let up_since = site.caller.now - SignedDuration::from_secs(10);
-    site.app.runs.expire(DeadlineWatch { now: site.caller.now, up_since }).await.unwrap();
+    site.houses.runs.expire(DeadlineWatch { now: site.caller.now, up_since }).await.unwrap();
     assert_eq!(site.job(long.id).state, JobState::Running);
 }
 
@@ -402,7 +409,7 @@ async fn a_waiting_agent_is_answered_when_work_appears() {
         let site = Arc::clone(&site);
         tokio::spawn(async move {
             let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &Scripts };
-            site.app.runs.await_job(&site.caller, &asking).await
+            site.houses.runs.await_job(&site.caller, &asking).await
         })
     };
     site.start("work").await.unwrap();
@@ -413,19 +420,19 @@ async fn a_waiting_agent_is_answered_when_work_appears() {
 #[tokio::test]
 async fn an_agents_token_is_renewed_and_the_old_ones_do_not_pile_up() {
     let site = Site::new(json!({"name": "web1"})).await;
-    let machine = site.app.kernel.get::<Machine>(&site.key()).unwrap();
-    let first = site.app.access.agent_token(&machine).await.unwrap();
-    let caller = site.app.access.sign_in(&first, site.caller.now).unwrap();
+    let machine = site.houses.kernel.get::<Machine>(&site.key()).unwrap();
+    let first = site.houses.access.agent_token(&machine).await.unwrap();
+    let caller = site.houses.access.sign_in(&first, site.caller.now).unwrap();
     assert_eq!(caller.actor, Actor::Machine(site.machine));
     let mut tokens = vec![first];
     for _ in 0..5 {
-        tokens.push(site.app.access.renew_agent_token(&caller, &site.key()).await.unwrap().token);
+        tokens.push(site.houses.access.renew_agent_token(&caller, &site.key()).await.unwrap().token);
     }
-    let good = tokens.iter().map(|token| site.app.access.sign_in(token, site.caller.now).is_ok());
+    let good = tokens.iter().map(|token| site.houses.access.sign_in(token, site.caller.now).is_ok());
     assert_eq!(good.collect::<Vec<_>>(), [true, false, false, true, true, true]);
     let stranger = Uuid::now_v7();
     let other = Caller { scopes: vec![format!("agent:{stranger}")], ..caller };
-    let refused = site.app.access.renew_agent_token(&other, &site.key()).await;
+    let refused = site.houses.access.renew_agent_token(&other, &site.key()).await;
     assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
 }
 
@@ -440,12 +447,12 @@ async fn a_task_is_rendered_with_machine_params_and_job() {
     let flow = stored::<Workflow>(json!({"name": "writing", "stages": ["writing"]}), site.caller.now);
     let changeset =
         Changeset::default().create(Task::object(Arc::new(task))).create(Stage::object(Arc::new(stage)));
-    site.app.kernel.commit(changeset.create(Workflow::object(Arc::new(flow)))).await.unwrap();
+    site.houses.kernel.commit(changeset.create(Workflow::object(Arc::new(flow)))).await.unwrap();
     site.start("writing").await.unwrap();
     let report =
         AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };
-    let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &site.app.runs };
-    let Some(JobOffer::Run(work)) = site.app.runs.jobs_next(&site.caller, &asking).await.unwrap() else {
+    let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &site.houses.runs };
+    let Some(JobOffer::Run(work)) = site.houses.runs.jobs_next(&site.caller, &asking).await.unwrap() else {
         panic!("no work");
     };
     assert_eq!(work.files[0].body, "web1 /dev/sda write writing");

@@ -49,23 +49,23 @@ const API: &[CounterRow<connections::ConnectionCounters>] =
 #[rustfmt::skip]
 const HOUSES: &[CounterRow<Houses>] = &[
     ("metalwright_events_dropped_total", "Events not written because too many were waiting.",
-        |app| &app.kernel.notes_dropped),
+        |houses| &houses.kernel.notes_dropped),
     ("metalwright_boot_fetches_unwritten_total",
         "Events of fetches not written because one machine fetched one file over and over.",
-        |app| &app.netboot.memory.fetches_repeated),
+        |houses| &houses.netboot.memory.fetches_repeated),
     ("metalwright_dhcp_unserved_total", "DHCP packets that no subnet fits.",
-        |app| &app.dhcp.observations.unserved_packets),
+        |houses| &houses.dhcp.observations.unserved_packets),
     ("metalwright_dhcp_addresses_in_use_total", "Addresses found in use before they were offered.",
-        |app| &app.dhcp.probing.in_use),
+        |houses| &houses.dhcp.probing.in_use),
     ("metalwright_documents_kept_total", "Documents of runs that were recorded.",
-        |app| &app.records.counters.kept),
+        |houses| &houses.records.counters.kept),
     ("metalwright_documents_dropped_total",
         "Documents of runs that were not recorded, because too many waited or the database took none.",
-        |app| &app.records.counters.dropped),
+        |houses| &houses.records.counters.dropped),
     ("metalwright_history_pruned_total", "Jobs, logs, documents and events that were pruned.",
-        |app| &app.records.counters.pruned),
+        |houses| &houses.records.counters.pruned),
     ("metalwright_tftp_strangers_total", "TFTP requests from outside every enabled subnet.",
-        |app| &app.netboot.memory.tftp_strangers),
+        |houses| &houses.netboot.memory.tftp_strangers),
 ];
 
 /// What the TCP ports count.
@@ -77,7 +77,7 @@ pub(super) struct PortCounters {
 /// The counters of every service that is on.
 pub(super) fn rows(
     sockets: &BoundSockets,
-    (app, ports): (&Arc<Houses>, &PortCounters),
+    (houses, ports): (&Arc<Houses>, &PortCounters),
 ) -> Vec<ServiceCounter> {
     let dhcp = sockets.dhcp.as_ref().map(|dhcp| {
         let counters = dhcp.service.counters();
@@ -89,13 +89,13 @@ pub(super) fn rows(
     };
     let boot = of(BOOT_HTTP, BOOT_LIMITED, &ports.boot);
     let api = of(API, API_LIMITED, &ports.api);
-    let app = Some(table(HOUSES, app).into_iter().chain(workers(app)).collect());
-    [dhcp, tftp, boot, api, app].into_iter().flatten().flatten().collect()
+    let houses = Some(table(HOUSES, houses).into_iter().chain(workers(houses)).collect());
+    [dhcp, tftp, boot, api, houses].into_iter().flatten().flatten().collect()
 }
 
 /// Render workers that were started, and those that were lost, by the limit they reached.
-fn workers(app: &Arc<Houses>) -> Vec<ServiceCounter> {
-    let of = Arc::clone(app);
+fn workers(houses: &Arc<Houses>) -> Vec<ServiceCounter> {
+    let of = Arc::clone(houses);
     let mut rows = vec![ServiceCounter {
         name: "metalwright_render_workers_started_total",
         about: "Render workers started.",
@@ -103,13 +103,13 @@ fn workers(app: &Arc<Houses>) -> Vec<ServiceCounter> {
         read: Box::new(move || of.catalog.render_conditions().iter().map(|pool| pool.started).sum()),
     }];
     rows.extend(LOSSES.into_iter().enumerate().map(|(i, why)| {
-        let app = Arc::clone(app);
+        let houses = Arc::clone(houses);
         ServiceCounter {
             name: "metalwright_render_workers_lost_total",
             about: "Render workers that were ended at a limit or crashed, and were replaced.",
             label: Some(("limit", why)),
             read: Box::new(move || {
-                let pools = app.catalog.render_conditions();
+                let pools = houses.catalog.render_conditions();
                 pools.iter().filter_map(|pool| pool.lost.get(i)).sum()
             }),
         }

@@ -73,10 +73,10 @@ impl DhcpThread {
     }
 
     /// Serves until `shutdown`. An error is one of its thread.
-    pub async fn run(self, app: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let observer = Arc::clone(&app.dhcp) as Arc<dyn ServerObserver>;
+    pub async fn run(self, houses: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let observer = Arc::clone(&houses.dhcp) as Arc<dyn ServerObserver>;
         let probed = self.thread.spawn(self.probes.run(Arc::clone(&observer), shutdown.clone()));
-        let handle = app.background.register(LOOKOUT);
+        let handle = houses.background.register(LOOKOUT);
         let looked_out = self.thread.spawn(self.detector.run(
             observer,
             move |begun, done| handle.record(begun, &done),

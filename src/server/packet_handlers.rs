@@ -17,7 +17,7 @@ use crate::tftp::{self, ReadRequest, TransferOutcome, TransferResult};
 /// The application, once there is one.
 #[derive(Default)]
 pub struct PacketHandlers {
-    app: OnceLock<Arc<Houses>>,
+    houses: OnceLock<Arc<Houses>>,
     tftp_peers: TftpPeers,
 }
 
@@ -28,18 +28,18 @@ impl PacketHandlers {
 
     /// How a TFTP peer is served. An unknown peer is logged and not served.
     fn tftp_terms(&self, fetch: &Fetch) -> Option<(&Arc<Houses>, TftpTerms)> {
-        let app = self.app.get()?;
-        let terms = app.netboot.tftp_terms(fetch, self.tftp_peers);
+        let houses = self.houses.get()?;
+        let terms = houses.netboot.tftp_terms(fetch, self.tftp_peers);
         if terms.is_none() {
-            app.netboot.tftp_stranger(fetch);
+            houses.netboot.tftp_stranger(fetch);
         }
-        Some((app, terms?))
+        Some((houses, terms?))
     }
 
     /// From now on requests are answered.
-    pub fn open(&self, app: Arc<Houses>) {
+    pub fn open(&self, houses: Arc<Houses>) {
         // Called once; a second application would not be looked at.
-        let _ = self.app.set(app);
+        let _ = self.houses.set(houses);
     }
 }
 
@@ -49,15 +49,15 @@ impl dhcp::server::DhcpHandler for PacketHandlers {
         request: dhcp::server::DhcpRequest,
     ) -> BoxFuture<'static, dhcp::server::HandlerResult> {
         Box::pin(async move {
-            match self.app.get() {
-                Some(app) => app.dhcp.answer_dhcp(&request.query()).await,
+            match self.houses.get() {
+                Some(houses) => houses.dhcp.answer_dhcp(&request.query()).await,
                 None => Ok(None),
             }
         })
     }
 
     fn still_holds(&self, reply: &dhcp::decide::ReplyDatagram) -> bool {
-        self.app.get().is_some_and(|app| app.dhcp.still_holds(reply))
+        self.houses.get().is_some_and(|houses| houses.dhcp.still_holds(reply))
     }
 }
 
@@ -79,8 +79,8 @@ impl tftp::ReadOpener for PacketHandlers {
     fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<tftp::OpenedRead, tftp::ReadRefusal>> {
         Box::pin(async move {
             let fetch = fetch(&request);
-            let (app, terms) = self.tftp_terms(&fetch).ok_or(tftp::ReadRefusal::Silence)?;
-            app.netboot.open(&fetch).await.map(|opened| carried(opened, terms)).map_err(refusal)
+            let (houses, terms) = self.tftp_terms(&fetch).ok_or(tftp::ReadRefusal::Silence)?;
+            houses.netboot.open(&fetch).await.map(|opened| carried(opened, terms)).map_err(refusal)
         })
     }
 
@@ -89,7 +89,7 @@ impl tftp::ReadOpener for PacketHandlers {
     }
 
     fn finished(&self, outcome: TransferOutcome) {
-        let Some(app) = self.app.get() else { return };
+        let Some(houses) = self.houses.get() else { return };
         // UEFI asks for the size, says ERROR 8, and comes back for the file.
         if outcome.acked_bytes == 0
             && matches!(outcome.result, TransferResult::Ended(TransferEnd::Aborted { .. }))
@@ -97,7 +97,7 @@ impl tftp::ReadOpener for PacketHandlers {
             tracing::debug!(path = outcome.path, "a size probe over TFTP");
             return;
         }
-        app.netboot.served(ServedFile {
+        houses.netboot.served(ServedFile {
             path: crate::netboot::decide::capability::hide(&outcome.path),
             label: outcome.label,
             peer: outcome.peer.ip(),

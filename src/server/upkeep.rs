@@ -69,36 +69,43 @@ const PRUNING: WorkDescription = WorkDescription {
 pub(super) type ServiceTasks<'a> = (&'a mut JoinSet<anyhow::Result<()>>, &'a CancellationToken);
 
 /// Registers all work and starts it.
-pub(super) fn start(app: &Arc<Houses>, (tasks, shutdown): ServiceTasks<'_>) {
-    let kernel = &app.kernel;
-    app.dhcp.look_for_future_leases(kernel.now());
-    spawn(app, (LEASE_CLOCK, FollowClock(Arc::clone(&app.dhcp), Arc::clone(kernel))), (tasks, shutdown));
-    let deadlines = DeadlineCheck::new(Arc::clone(kernel), Arc::clone(&app.runs));
-    spawn(app, (DEADLINES, deadlines), (tasks, shutdown));
-    let silent = SilentBoots(Arc::clone(&app.netboot), Arc::clone(kernel));
-    spawn(app, (SILENT_BOOTS, silent), (tasks, shutdown));
-    let expiry =
-        LeaseExpiry { dhcp: Arc::clone(&app.dhcp), kernel: Arc::clone(kernel), shutdown: shutdown.clone() };
-    spawn(app, (LEASE_EXPIRY, expiry), (tasks, shutdown));
-    spawn(app, (STORE_CHECK, StoreCheck(Arc::clone(kernel))), (tasks, shutdown));
-    spawn(app, (RENDER_CHECK, RenderCheck(Arc::clone(&app.catalog))), (tasks, shutdown));
-    spawn(app, (PRUNING, Pruning(Arc::clone(&app.records), Arc::clone(kernel))), (tasks, shutdown));
-    let written = Arc::clone(&app.records).run(shutdown.clone());
+pub(super) fn start(houses: &Arc<Houses>, (tasks, shutdown): ServiceTasks<'_>) {
+    let kernel = &houses.kernel;
+    houses.dhcp.look_for_future_leases(kernel.now());
+    spawn(
+        houses,
+        (LEASE_CLOCK, FollowClock(Arc::clone(&houses.dhcp), Arc::clone(kernel))),
+        (tasks, shutdown),
+    );
+    let deadlines = DeadlineCheck::new(Arc::clone(kernel), Arc::clone(&houses.runs));
+    spawn(houses, (DEADLINES, deadlines), (tasks, shutdown));
+    let silent = SilentBoots(Arc::clone(&houses.netboot), Arc::clone(kernel));
+    spawn(houses, (SILENT_BOOTS, silent), (tasks, shutdown));
+    let expiry = LeaseExpiry {
+        dhcp: Arc::clone(&houses.dhcp),
+        kernel: Arc::clone(kernel),
+        shutdown: shutdown.clone(),
+    };
+    spawn(houses, (LEASE_EXPIRY, expiry), (tasks, shutdown));
+    spawn(houses, (STORE_CHECK, StoreCheck(Arc::clone(kernel))), (tasks, shutdown));
+    spawn(houses, (RENDER_CHECK, RenderCheck(Arc::clone(&houses.catalog))), (tasks, shutdown));
+    spawn(houses, (PRUNING, Pruning(Arc::clone(&houses.records), Arc::clone(kernel))), (tasks, shutdown));
+    let written = Arc::clone(&houses.records).run(shutdown.clone());
     tasks.spawn(async {
         written.await;
         Ok(())
     });
-    let handle = app.background.register(artifacts::work::WORK);
-    let running = artifacts::work::run(Arc::clone(&app.artifacts), handle, shutdown.clone());
+    let handle = houses.background.register(artifacts::work::WORK);
+    let running = artifacts::work::run(Arc::clone(&houses.artifacts), handle, shutdown.clone());
     tasks.spawn(async { Ok(running.await?) });
 }
 
 fn spawn(
-    app: &Houses,
+    houses: &Houses,
     (work, round): (WorkDescription, impl WorkRound),
     (tasks, shutdown): ServiceTasks<'_>,
 ) {
-    let running = app.background.register(work).run(round, shutdown.clone());
+    let running = houses.background.register(work).run(round, shutdown.clone());
     tasks.spawn(async {
         running.await;
         Ok(())

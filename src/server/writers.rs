@@ -29,9 +29,9 @@ pub(super) struct QueueTask {
 }
 
 impl QueueTask {
-    pub fn start(app: &Houses, queue: EventQueue) -> Self {
-        let (stop, handle) = (CancellationToken::new(), app.background.register(EVENT_QUEUE));
-        let writing = write_queue((Arc::clone(&app.kernel), queue), handle, stop.clone());
+    pub fn start(houses: &Houses, queue: EventQueue) -> Self {
+        let (stop, handle) = (CancellationToken::new(), houses.background.register(EVENT_QUEUE));
+        let writing = write_queue((Arc::clone(&houses.kernel), queue), handle, stop.clone());
         QueueTask { task: tokio::spawn(writing), stop }
     }
 }
@@ -54,9 +54,9 @@ pub(super) struct LogTask {
 }
 
 impl LogTask {
-    pub fn start(app: &Houses) -> Self {
-        let (stop, handle) = (CancellationToken::new(), app.background.register(activity_log::WORK));
-        let from = (Arc::clone(&app.kernel), app.kernel.last_event());
+    pub fn start(houses: &Houses) -> Self {
+        let (stop, handle) = (CancellationToken::new(), houses.background.register(activity_log::WORK));
+        let from = (Arc::clone(&houses.kernel), houses.kernel.last_event());
         let logging = activity_log::run(from, handle, stop.clone());
         LogTask { task: tokio::spawn(logging), stop }
     }

@@ -1,5 +1,6 @@
 //! Two clients at the same moment, as two workers of one automation are: a rule about other objects holds for
-//! both. Each rule has its case in `src/app/rules/races/cases.txt`; here are a few through the whole server.
+//! both. Each rule has its case in `src/objects/rules/races/cases.txt`; here are a few through the whole
+//! server.
 
 use std::sync::Barrier;
 use std::thread;

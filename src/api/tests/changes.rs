@@ -108,7 +108,7 @@ async fn every_read_says_which_commit_it_was_read_at() {
         let got = client.get(path).await;
         assert!(got.status.is_success(), "{path}: {}", got.body);
         let commit: u64 = got.header("metalwright-commit").parse().unwrap();
-        assert_eq!(commit, client.app.kernel.commit_counts().0, "{path}");
+        assert_eq!(commit, client.houses.kernel.commit_counts().0, "{path}");
         assert_eq!(got.header("metalwright-epoch").len(), 36, "{path}");
     }
     let made = client.post("machines", json!({"name": "web2"})).await;
@@ -121,7 +121,7 @@ async fn every_read_says_which_commit_it_was_read_at() {
 #[tokio::test]
 async fn a_number_that_says_nothing_of_this_database_is_410_read_again() {
     let client = Client::new().await;
-    let commit = client.app.kernel.commit_counts().0;
+    let commit = client.houses.kernel.commit_counts().0;
     for path in [
         format!("changes?after={}", commit + 1),
         format!("changes?after={commit}&epoch={}", uuid::Uuid::new_v4()),

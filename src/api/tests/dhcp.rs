@@ -92,7 +92,7 @@ async fn templates_are_rendered_for_the_client_and_those_that_fail_are_left_out(
     });
     client.post("subnets", lan(options)).await.ok();
     client.post("machines", json!({"name": "web1.example.org", "macs": ["52:54:00:aa:00:01"]})).await.ok();
-    let offer = dhcp_options(&client.app, "chaddr 52:54:00:aa:00:01\nmessage_type discover").await;
+    let offer = dhcp_options(&client.houses, "chaddr 52:54:00:aa:00:01\nmessage_type discover").await;
     let text = |code: u8| offer.get(&code).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert_eq!(text(12).as_deref(), Some("web1"));
     assert_eq!(text(17).as_deref(), Some("/r7/52-54-00-aa-00-01/10.0.0.100"));
@@ -102,7 +102,7 @@ async fn templates_are_rendered_for_the_client_and_those_that_fail_are_left_out(
     }
 
     let request = "message_type request\nserver_identifier 10.0.0.1\nrequested_address 10.0.0.100";
-    dhcp_options(&client.app, &format!("chaddr 52:54:00:aa:00:01\n{request}")).await;
+    dhcp_options(&client.houses, &format!("chaddr 52:54:00:aa:00:01\n{request}")).await;
     let events = client.get("events?kind=dhcp.leased").await.ok();
     let reason = events["items"][0]["data"]["reason"].as_str().unwrap();
     for told in ["domain_name of subnet lan is left out", "nis_domain of subnet lan", "loop of subnet lan"] {
@@ -110,7 +110,7 @@ async fn templates_are_rendered_for_the_client_and_those_that_fail_are_left_out(
     }
     assert!(!reason.contains("hunter2"));
 
-    let stranger = dhcp_options(&client.app, "chaddr 52:54:00:aa:00:02\nmessage_type discover").await;
+    let stranger = dhcp_options(&client.houses, "chaddr 52:54:00:aa:00:02\nmessage_type discover").await;
     assert!(
         stranger.contains_key(&53) && !stranger.contains_key(&12),
         "it is no machine, and still answered"
@@ -130,9 +130,9 @@ async fn a_boot_file_may_be_a_template_and_goes_only_to_who_is_to_boot() {
     client.post("machines", json!({"name": "switch1", "macs": macs})).await.ok();
     let discover =
         "chaddr 52:54:00:aa:00:01\nmessage_type discover\nvendor_class_identifier \"onie_vendor:x\"";
-    assert!(!dhcp_options(&client.app, discover).await.contains_key(&67));
+    assert!(!dhcp_options(&client.houses, discover).await.contains_key(&67));
     // A bootenv that is not there is a screen, for which a client boots as for any other.
     client.put("settings/default_bootenv", json!({"name": "default_bootenv", "value": "nowhere"})).await.ok();
-    let booted = dhcp_options(&client.app, discover).await;
+    let booted = dhcp_options(&client.houses, discover).await;
     assert_eq!(booted.get(&67).map(Vec::as_slice), Some(&b"http://10.0.0.1/lan.bin"[..]));
 }

@@ -6,9 +6,9 @@ use super::*;
 async fn with_scopes(client: &Client, scopes: &[&str]) -> Client {
     let name = scopes.join("-").replace([':', '*'], "x");
     let made = client.post("tokens", json!({"name": name, "scopes": scopes})).await.ok();
-    let (app, router) = (Arc::clone(&client.app), client.router.clone());
+    let (houses, router) = (Arc::clone(&client.houses), client.router.clone());
     let token = made["token"].as_str().unwrap().to_owned();
-    Client { app, router, token, shutdown: client.shutdown.clone() }
+    Client { houses, router, token, shutdown: client.shutdown.clone() }
 }
 
 /// Kinds and numbers on all pages of a history.

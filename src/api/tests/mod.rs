@@ -32,7 +32,7 @@ static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::load(&super::op
 
 /// An administrator of a fresh server.
 pub struct Client {
-    pub app: Arc<Houses>,
+    pub houses: Arc<Houses>,
     pub router: Router,
     pub token: String,
     pub shutdown: CancellationToken,
@@ -65,11 +65,11 @@ impl Got {
 
 impl Client {
     pub async fn new() -> Self {
-        let app = testing::app();
-        let token = app.access.start(&testing::caller()).await.unwrap().unwrap().secret;
+        let houses = testing::houses();
+        let token = houses.access.start(&testing::caller()).await.unwrap().unwrap().secret;
         let shutdown = CancellationToken::new();
-        let state = ApiState::new(Arc::clone(&app), shutdown.clone(), Arc::new(AtomicBool::new(true)));
-        Client { app, router: router(state), token, shutdown }
+        let state = ApiState::new(Arc::clone(&houses), shutdown.clone(), Arc::new(AtomicBool::new(true)));
+        Client { houses, router: router(state), token, shutdown }
     }
 
     /// `headers` are lines like `If-Match: "1"`.

@@ -10,7 +10,7 @@ const ROUNDS: usize = 40;
 /// As an agent's poll does.
 async fn poll(client: &Client, id: &str) {
     let now = Timestamp::now();
-    let seen = client.app.kernel.change::<Machine>(id, now, |machine| {
+    let seen = client.houses.kernel.change::<Machine>(id, now, |machine| {
         machine.status.last_seen = Some(now);
         machine.status.cursor += 1;
         Ok(Vec::new())
@@ -66,7 +66,7 @@ async fn a_patch_and_polls_at_the_same_moment_lose_neither() {
         assert_eq!((&now["serial"], &now["revision"]), (&json!(serial), &json!(round + 1)));
         assert_eq!(now["status_revision"], json!(2 * round));
     }
-    let machine = client.app.kernel.get::<Machine>(id).unwrap();
+    let machine = client.houses.kernel.get::<Machine>(id).unwrap();
     assert_eq!(machine.status.cursor as usize, 2 * ROUNDS, "no poll is lost");
 }
 

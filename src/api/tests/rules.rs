@@ -53,7 +53,7 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
         .ok();
     let got = client.post("profiles", json!({"name": "a", "params": {"pw": "hunter2"}})).await.ok();
     assert_eq!(got["params"]["pw"], json!({"sealed": true}));
-    let stored = client.app.kernel.get::<Profile>("a").unwrap();
+    let stored = client.houses.kernel.get::<Profile>("a").unwrap();
     assert!(!format!("{stored:?}").contains("hunter2"));
     let place = SecretPlace { kind: Kind::Profile, key: "a", param: "pw" };
     assert_eq!(SecretKey::from_key([1; 32]).open(place, &stored.spec.params["pw"]), Ok(json!("hunter2")));
@@ -61,7 +61,7 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
     let kept = client.put("profiles/a", got.clone()).await;
     assert_eq!(kept.header("etag"), "\"1\"", "writing the sealed form back keeps the value");
     client.merge("profiles/a", json!({"description": "x"})).await.ok();
-    assert_eq!(client.app.kernel.get::<Profile>("a").unwrap().spec.params, stored.spec.params);
+    assert_eq!(client.houses.kernel.get::<Profile>("a").unwrap().spec.params, stored.spec.params);
     client.merge("profiles/a", json!({"params": {"pw": "correct horse"}})).await.ok();
     let events = client.get("events?kind=profile.*").await.ok().to_string();
     assert!(!events.contains("hunter2") && !events.contains("horse"), "{events}");
@@ -114,7 +114,7 @@ async fn content_of_a_run_under_way_can_be_deleted_because_the_run_has_its_own()
         machine.status.bootenv = Some("local".to_owned());
         Ok(Vec::new())
     };
-    client.app.kernel.change::<Machine>(&id, now, begin).await.unwrap();
+    client.houses.kernel.change::<Machine>(&id, now, begin).await.unwrap();
     client.delete("bootenvs/local").await.ok();
 }
 
@@ -136,7 +136,7 @@ async fn content_of_a_pack_is_read_only() {
         Profile { name: "base".into(), params: [].into(), profiles: vec![], description: String::new() };
     let mut stored = Stored::new("base".into(), spec, testing::caller().now);
     stored.source = "pack core@1.0.0".into();
-    testing::put(&client.app, Profile::object(Arc::new(stored))).await;
+    testing::put(&client.houses, Profile::object(Arc::new(stored))).await;
     let text = client.merge("profiles/base", json!({"description": "mine"})).await.refused(409);
     assert!(text.contains("pack core@1.0.0") && text.contains("copy it under another name"), "{text}");
     client.delete("profiles/base").await.refused(409);
@@ -232,7 +232,7 @@ async fn an_install_bootenv_is_destructive_unless_it_says_otherwise() {
     ] {
         assert_eq!(post(name, kind, said).await, shown, "{name}");
         assert_eq!(client.get(&format!("bootenvs/{name}")).await.ok()["destructive"], shown, "{name}");
-        let stored = client.app.kernel.get::<Bootenv>(name).unwrap();
+        let stored = client.houses.kernel.get::<Bootenv>(name).unwrap();
         assert_eq!((stored.spec.destructive, stored.spec.is_destructive()), (said, shown), "{name}");
     }
     let found = client.get("bootenvs?destructive=true&fields=name,destructive").await.ok();

@@ -59,7 +59,7 @@ async fn a_stream_resumes_after_the_last_event_and_ends_when_the_server_stops() 
     for name in ["a", "b"] {
         client.post("profiles", json!({"name": name})).await.ok();
     }
-    let seen = client.app.kernel.last_event() - 1;
+    let seen = client.houses.kernel.last_event() - 1;
     let resume = format!("Last-Event-ID: {seen}");
     let headers = [resume.as_str()];
     let write = async {

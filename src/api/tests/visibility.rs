@@ -65,30 +65,30 @@ async fn every_read_of_the_document_needs_the_scope_of_its_own_noun() {
 #[tokio::test]
 async fn a_door_hides_what_its_caller_may_not_read_also_behind_the_gate() {
     let client = site().await;
-    let (app, nobody) = (&client.app, caller(&["leases:read", "artifacts:write"]));
+    let (houses, nobody) = (&client.houses, caller(&["leases:read", "artifacts:write"]));
     let hidden = |kind: Kind, reference: &str| Error::NotFound { kind, reference: reference.to_owned() };
     for reference in ["name:web1", "mac:52:54:00:aa:00:01", "name:nobody"] {
         let machine = hidden(Kind::Machine, reference);
-        assert_eq!(app.objects.get::<Machine>(&nobody, reference).await.unwrap_err(), machine);
-        assert_eq!(app.insight.files(&nobody, reference).unwrap_err(), machine);
-        assert_eq!(app.insight.params(&nobody, reference, ParamScope::Machine).unwrap_err(), machine);
+        assert_eq!(houses.objects.get::<Machine>(&nobody, reference).await.unwrap_err(), machine);
+        assert_eq!(houses.insight.files(&nobody, reference).unwrap_err(), machine);
+        assert_eq!(houses.insight.params(&nobody, reference, ParamScope::Machine).unwrap_err(), machine);
         let who = ExplainSubject::Machine(reference.to_owned());
-        assert_eq!(app.insight.explain(&nobody, &who, &ExplainRequest::default()).unwrap_err(), machine);
+        assert_eq!(houses.insight.explain(&nobody, &who, &ExplainRequest::default()).unwrap_err(), machine);
         let page = TimelinePage { after: 0, attempt: None, limit: 10 };
-        assert_eq!(app.insight.timeline(&nobody, reference, page).await.unwrap_err(), machine);
+        assert_eq!(houses.insight.timeline(&nobody, reference, page).await.unwrap_err(), machine);
         let target = WriteTarget { reference, expected: ExpectedRevision::Any };
-        assert_eq!(app.objects.delete::<Machine>(&nobody, &target).await.unwrap_err(), machine);
-        let act = app.runs.act(&nobody, reference, &crate::runs::actions::RunAction::Cancel).await;
+        assert_eq!(houses.objects.delete::<Machine>(&nobody, &target).await.unwrap_err(), machine);
+        let act = houses.runs.act(&nobody, reference, &crate::runs::actions::RunAction::Cancel).await;
         assert_eq!(act.unwrap_err(), machine);
     }
-    assert_eq!(app.insight.subject(&nobody, "machine:web1"), "machine:web1");
+    assert_eq!(houses.insight.subject(&nobody, "machine:web1"), "machine:web1");
     let query = ListQuery::parse::<Machine>(&[]).unwrap();
-    let page = app.objects.list::<Machine>(&nobody, &query);
+    let page = houses.objects.list::<Machine>(&nobody, &query);
     assert_eq!((page.items.len(), page.total, page.next), (0, 0, None));
     let filtered = ListQuery::parse::<Token>(&[("name".into(), "*".into())]).unwrap();
-    assert_eq!(app.objects.list::<Token>(&nobody, &filtered).total, 0);
-    assert!(app.dhcp.dhcp_status(&nobody).subnets.is_empty());
-    assert_eq!(app.dhcp.dhcp_status(&caller(&["dhcp:read"])).subnets.len(), 1);
+    assert_eq!(houses.objects.list::<Token>(&nobody, &filtered).total, 0);
+    assert!(houses.dhcp.dhcp_status(&nobody).subnets.is_empty());
+    assert_eq!(houses.dhcp.dhcp_status(&caller(&["dhcp:read"])).subnets.len(), 1);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn an_explanation_of_a_mac_does_not_tell_whose_it_is() {
     let client = site().await;
     let who = ExplainSubject::Mac("52:54:00:aa:00:01".parse().unwrap());
     let told = |caller: &Caller| {
-        let explained = client.app.insight.explain(caller, &who, &ExplainRequest::default()).unwrap();
+        let explained = client.houses.insight.explain(caller, &who, &ExplainRequest::default()).unwrap();
         serde_json::to_string(&explained).unwrap()
     };
     assert!(told(&caller(&["machines:read"])).contains("web1"));
@@ -107,8 +107,8 @@ async fn an_explanation_of_a_mac_does_not_tell_whose_it_is() {
 async fn a_preview_names_only_templates_and_bootenvs_that_its_caller_may_read() {
     let client = site().await;
     let named = |preview: PreviewRequest, scopes: &'static [&'static str]| {
-        let app = Arc::clone(&client.app);
-        async move { app.insight.preview(&caller(scopes), preview).await.unwrap_err() }
+        let houses = Arc::clone(&client.houses);
+        async move { houses.insight.preview(&caller(scopes), preview).await.unwrap_err() }
     };
     let motd = |body: &mut Value| body["template"] = json!("motd");
     let hidden = Error::NotFound { kind: Kind::Template, reference: "motd".into() };
@@ -121,7 +121,7 @@ async fn a_preview_names_only_templates_and_bootenvs_that_its_caller_may_read() 
 
 async fn named_or_text(client: &Client, preview: PreviewRequest) -> String {
     let reader = caller(&["machines:read", "templates:read"]);
-    match client.app.insight.preview(&reader, preview).await {
+    match client.houses.insight.preview(&reader, preview).await {
         Ok(previewed) => previewed.text,
         Err(error) => error.to_string(),
     }
@@ -130,17 +130,17 @@ async fn named_or_text(client: &Client, preview: PreviewRequest) -> String {
 #[tokio::test]
 async fn a_conflict_does_not_name_an_object_that_the_caller_may_not_read() {
     let client = site().await;
-    let app = &client.app;
+    let houses = &client.houses;
     let target = WriteTarget { reference: "lan", expected: ExpectedRevision::Any };
     let refused = async |scopes: &[&str]| {
-        app.objects.delete::<Subnet>(&caller(scopes), &target).await.unwrap_err().to_string()
+        houses.objects.delete::<Subnet>(&caller(scopes), &target).await.unwrap_err().to_string()
     };
     assert!(refused(&["subnets:write", "reservations:read"]).await.ends_with("by reservation 10.0.0.5"));
     let hidden = refused(&["subnets:write"]).await;
     assert!(hidden.ends_with("by 1 object that your token may not read"), "{hidden}");
     let body = || json!({"name": "web1"});
     let taken = async |scopes: &[&str]| {
-        app.objects.create::<Machine>(&caller(scopes), body()).await.unwrap_err().to_string()
+        houses.objects.create::<Machine>(&caller(scopes), body()).await.unwrap_err().to_string()
     };
     assert!(taken(&["machines:write"]).await.contains("belongs to machine `web1`"));
     let hidden = taken(&["leases:read"]).await;
@@ -149,8 +149,8 @@ async fn a_conflict_does_not_name_an_object_that_the_caller_may_not_read() {
         "{hidden}"
     );
     let other = || json!({"name": "other", "cidr": "10.0.0.0/16"});
-    let overlap = app.objects.create::<Subnet>(&caller(&[]), other()).await.unwrap_err().to_string();
+    let overlap = houses.objects.create::<Subnet>(&caller(&[]), other()).await.unwrap_err().to_string();
     assert!(!overlap.contains("lan") && !overlap.contains("10.0.0.0/24"), "{overlap}");
-    let template = app.objects.get::<Template>(&caller(&["machines:read"]), "motd").await;
+    let template = houses.objects.get::<Template>(&caller(&["machines:read"]), "motd").await;
     assert!(matches!(template, Err(Error::NotFound { .. })));
 }

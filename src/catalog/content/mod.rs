@@ -1,7 +1,7 @@
 //! Packs of content: bootenvs, client classes, templates, params, stages, tasks and workflows as files.
 //!
 //! A pack is read by the same code as API input, so it can say nothing a client could not. This module
-//! makes objects of files; whether they fit what else is stored is for the app to see. [`core()`] is
+//! makes objects of files; whether they fit what else is stored is decided by the catalog. [`core()`] is
 //! the pack inside the program; start reading at [`load`].
 
 mod core;

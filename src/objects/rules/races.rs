@@ -35,15 +35,15 @@ async fn what_two_writers_do_at_once_is_what_one_after_the_other_does() {
 }
 
 /// Writes the statuses of machines until it is dropped.
-fn busy_fleet(app: &Arc<Houses>, machines: &[String]) -> JoinSet<()> {
+fn busy_fleet(houses: &Arc<Houses>, machines: &[String]) -> JoinSet<()> {
     let mut fleet = JoinSet::new();
     for key in machines {
-        let (app, key) = (Arc::clone(app), key.clone());
+        let (houses, key) = (Arc::clone(houses), key.clone());
         fleet.spawn(async move {
-            let mut now = app.kernel.now();
+            let mut now = houses.kernel.now();
             loop {
                 now += SignedDuration::from_secs(1);
-                let seen = app.kernel.change::<Machine>(&key, now, |machine| {
+                let seen = houses.kernel.change::<Machine>(&key, now, |machine| {
                     machine.status.last_seen = Some(now);
                     Ok(Vec::new())
                 });
@@ -56,36 +56,36 @@ fn busy_fleet(app: &Arc<Houses>, machines: &[String]) -> JoinSet<()> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_busy_fleet_keeps_nobody_from_deleting_what_machines_may_name() {
-    let (app, caller) = (testing::app(), testing::caller());
+    let (houses, caller) = (testing::houses(), testing::caller());
     let mut machines = Vec::new();
     for number in 0..BUSY {
         let made =
-            app.objects.create::<Machine>(&caller, json!({"name": format!("m{number}")})).await.unwrap();
+            houses.objects.create::<Machine>(&caller, json!({"name": format!("m{number}")})).await.unwrap();
         machines.push(made.key);
     }
-    let fleet = busy_fleet(&app, &machines);
+    let fleet = busy_fleet(&houses, &machines);
     for _ in 0..ROUNDS {
-        app.objects.create::<Profile>(&caller, json!({"name": "a"})).await.unwrap();
-        app.objects.create::<Stage>(&caller, json!({"name": "a"})).await.unwrap();
+        houses.objects.create::<Profile>(&caller, json!({"name": "a"})).await.unwrap();
+        houses.objects.create::<Stage>(&caller, json!({"name": "a"})).await.unwrap();
         let target = WriteTarget { reference: "a", expected: ExpectedRevision::Any };
-        app.objects.delete::<Profile>(&caller, &target).await.unwrap();
-        app.objects.delete::<Stage>(&caller, &target).await.unwrap();
+        houses.objects.delete::<Profile>(&caller, &target).await.unwrap();
+        houses.objects.delete::<Stage>(&caller, &target).await.unwrap();
     }
     drop(fleet);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_writers_of_one_table_all_come_through() {
-    let (app, caller) = (testing::app(), testing::caller());
-    app.objects.create::<Subnet>(&caller, json!({"name": "lan", "cidr": "10.0.0.0/24"})).await.unwrap();
+    let (houses, caller) = (testing::houses(), testing::caller());
+    houses.objects.create::<Subnet>(&caller, json!({"name": "lan", "cidr": "10.0.0.0/24"})).await.unwrap();
     let mut writers = JoinSet::new();
     for number in 1..=CROWD {
-        let (app, caller) = (Arc::clone(&app), caller.clone());
+        let (houses, caller) = (Arc::clone(&houses), caller.clone());
         let body =
             json!({"address": format!("10.0.0.{number}"), "mac": format!("52:54:00:00:00:{number:02x}")});
-        writers.spawn(async move { app.objects.create::<Reservation>(&caller, body).await.map(drop) });
+        writers.spawn(async move { houses.objects.create::<Reservation>(&caller, body).await.map(drop) });
     }
     let done = writers.join_all().await;
     assert!(done.iter().all(Result::is_ok), "{done:?}");
-    assert_eq!(app.kernel.read(|world| world.reservations.len()), CROWD);
+    assert_eq!(houses.kernel.read(|world| world.reservations.len()), CROWD);
 }

@@ -194,7 +194,7 @@ mod tests {
     use crate::objects::patch::Patch;
     use crate::objects::write::{ExpectedRevision, WriteTarget};
 
-    async fn put(app: &Houses, (third, last): (u8, u8), subnet: &str, heard_at: Timestamp) {
+    async fn put(houses: &Houses, (third, last): (u8, u8), subnet: &str, heard_at: Timestamp) {
         let lease = Lease {
             address: Ipv4Addr::new(10, 0, third, last),
             client: "1/02:00:00:00:00:01".to_owned(),
@@ -208,38 +208,38 @@ mod tests {
             hostname: None,
         };
         let stored = Stored::new(lease.address.to_string(), lease, heard_at);
-        testing::put(app, Object::Lease(stored.into())).await;
+        testing::put(houses, Object::Lease(stored.into())).await;
     }
 
-    async fn join(app: &Houses, subnet: &str) {
+    async fn join(houses: &Houses, subnet: &str) {
         let target = WriteTarget { reference: subnet, expected: ExpectedRevision::Any };
         let patch = Patch::Merge(json!({"shared_network": "wire"}));
-        app.objects.patch::<Subnet>(&testing::caller(), &target, &patch).await.unwrap();
+        houses.objects.patch::<Subnet>(&testing::caller(), &target, &patch).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_subnet_is_on_a_shared_network_of_its_name_only_if_it_says_so() {
-        let (app, caller) = (testing::app(), testing::caller());
+        let (houses, caller) = (testing::houses(), testing::caller());
         let alone = json!({"name": "floor", "cidr": "10.0.1.0/24", "mode": "proxy"});
-        app.objects.create::<Subnet>(&caller, alone).await.unwrap();
+        houses.objects.create::<Subnet>(&caller, alone).await.unwrap();
         let lab = json!({"name": "lab", "cidr": "10.0.2.0/24", "shared_network": "floor"});
-        let refused = app.objects.create::<Subnet>(&caller, lab.clone()).await.unwrap_err().to_string();
+        let refused = houses.objects.create::<Subnet>(&caller, lab.clone()).await.unwrap_err().to_string();
         assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
         let set =
             |value: serde_json::Value| Patch::Merge(json!({"shared_network": value, "mode": "managed"}));
         let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
-        app.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!("floor"))).await.unwrap();
-        app.objects.create::<Subnet>(&caller, lab).await.unwrap();
-        let leaves = app.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!(null))).await;
+        houses.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!("floor"))).await.unwrap();
+        houses.objects.create::<Subnet>(&caller, lab).await.unwrap();
+        let leaves = houses.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!(null))).await;
         let refused = leaves.unwrap_err().to_string();
         assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
     }
 
     #[tokio::test]
     async fn a_router_outside_of_its_wire_is_a_problem_and_no_refusal() {
-        let (app, caller) = (testing::app(), testing::caller());
+        let (houses, caller) = (testing::houses(), testing::caller());
         let told = |subnet: &str| -> Vec<String> {
-            app.kernel.read(|world| {
+            houses.kernel.read(|world| {
                 let problems = Subnet::problems(world.subnets.get(subnet).unwrap(), world);
                 problems.iter().map(ToString::to_string).collect()
             })
@@ -247,29 +247,30 @@ mod tests {
         let pool = json!({"start": "10.0.1.9", "end": "10.0.1.9", "options": {"routers": ["10.0.2.1"]}});
         let lan = json!({"name": "lan", "cidr": "10.0.1.0/24", "shared_network": "wire", "pools": [pool],
             "options": {"routers": ["10.0.1.1", "10.9.0.1"]}});
-        app.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        houses.objects.create::<Subnet>(&caller, lan).await.unwrap();
         let outside = |at: &str| format!("{at} is outside of the subnet, where its clients cannot reach it");
         let of_all = outside("/options/routers: router 10.9.0.1");
         assert_eq!(told("lan"), [of_all.clone(), outside("/pools/0/options/routers: router 10.0.2.1")]);
         let other = json!({"name": "b", "cidr": "10.0.2.0/24", "shared_network": "wire"});
-        app.objects.create::<Subnet>(&caller, other).await.unwrap();
+        houses.objects.create::<Subnet>(&caller, other).await.unwrap();
         assert_eq!(told("lan"), [of_all], "the other one is on the wire");
     }
 
     #[tokio::test]
     async fn of_two_leases_on_wires_that_become_one_the_client_keeps_the_later() {
-        let (app, caller) = (testing::app(), testing::caller());
+        let (houses, caller) = (testing::houses(), testing::caller());
         for (name, cidr) in [("a", "10.0.1.0/24"), ("b", "10.0.2.0/24")] {
-            app.objects.create::<Subnet>(&caller, json!({"name": name, "cidr": cidr})).await.unwrap();
+            houses.objects.create::<Subnet>(&caller, json!({"name": name, "cidr": cidr})).await.unwrap();
         }
-        put(&app, (1, 5), "a", caller.now).await;
-        put(&app, (2, 5), "b", caller.now + SignedDuration::from_mins(1)).await;
+        put(&houses, (1, 5), "a", caller.now).await;
+        put(&houses, (2, 5), "b", caller.now + SignedDuration::from_mins(1)).await;
         // What a subnet left that was deleted.
-        put(&app, (2, 9), "c", caller.now - SignedDuration::from_mins(1)).await;
+        put(&houses, (2, 9), "c", caller.now - SignedDuration::from_mins(1)).await;
         for subnet in ["a", "b"] {
-            join(&app, subnet).await;
+            join(&houses, subnet).await;
         }
-        let left: Vec<_> = app.kernel.read(|world| world.leases.iter().map(|row| row.spec.clone()).collect());
+        let left: Vec<_> =
+            houses.kernel.read(|world| world.leases.iter().map(|row| row.spec.clone()).collect());
         let left: Vec<_> =
             left.iter().map(|lease| (lease.address.to_string(), lease.network.as_str())).collect();
         assert_eq!(left, [("10.0.2.5".to_owned(), "wire")]);

@@ -97,12 +97,12 @@ mod tests {
         WriteTarget { reference: name, expected: ExpectedRevision::Any }
     }
 
-    async fn app(tokens: &[Value]) -> Arc<Houses> {
-        let app = testing::app();
+    async fn houses(tokens: &[Value]) -> Arc<Houses> {
+        let houses = testing::houses();
         for token in tokens {
-            app.access.create_token(&testing::caller(), token.clone()).await.unwrap();
+            houses.access.create_token(&testing::caller(), token.clone()).await.unwrap();
         }
-        app
+        houses
     }
 
     fn lasting(name: &str) -> Value {
@@ -116,51 +116,54 @@ mod tests {
     #[tokio::test]
     async fn the_last_administrator_is_neither_deleted_nor_made_less() {
         let others = [expiring("soon"), json!({"name": "ci", "scopes": ["*:write", "*:read"]})];
-        let app = app(&[&[lasting("admin")][..], &others].concat()).await;
+        let houses = houses(&[&[lasting("admin")][..], &others].concat()).await;
         let caller = testing::caller();
-        let refused = app.objects.delete::<Token>(&caller, &target("admin")).await.unwrap_err();
+        let refused = houses.objects.delete::<Token>(&caller, &target("admin")).await.unwrap_err();
         let Error::Conflict(why) = &refused else { panic!("{refused}") };
         assert!(why.contains("the last token") && why.contains("metalwright tokens create"), "{why}");
         for less in [json!({"scopes": ["*:write"]}), json!({"expires_at": "2027-01-01T00:00:00Z"})] {
             let patched =
-                app.objects.patch::<Token>(&caller, &target("admin"), &Patch::Merge(less.clone())).await;
+                houses.objects.patch::<Token>(&caller, &target("admin"), &Patch::Merge(less.clone())).await;
             assert!(matches!(patched, Err(Error::Conflict(_))), "{less}: {patched:?}");
         }
         let wider = Patch::Merge(json!({"scopes": ["*", "machines:read"]}));
-        app.objects.patch::<Token>(&caller, &target("admin"), &wider).await.unwrap();
-        app.access.create_token(&caller, lasting("next")).await.unwrap();
-        app.objects.delete::<Token>(&caller, &target("admin")).await.unwrap();
-        app.objects.delete::<Token>(&caller, &target("ci")).await.unwrap();
-        assert!(app.objects.delete::<Token>(&caller, &target("next")).await.is_err());
+        houses.objects.patch::<Token>(&caller, &target("admin"), &wider).await.unwrap();
+        houses.access.create_token(&caller, lasting("next")).await.unwrap();
+        houses.objects.delete::<Token>(&caller, &target("admin")).await.unwrap();
+        houses.objects.delete::<Token>(&caller, &target("ci")).await.unwrap();
+        assert!(houses.objects.delete::<Token>(&caller, &target("next")).await.is_err());
     }
 
     #[tokio::test]
     async fn where_all_administrators_expire_the_last_stays_and_says_so() {
-        let app = app(&[expiring("a"), expiring("b")]).await;
+        let houses = houses(&[expiring("a"), expiring("b")]).await;
         let caller = testing::caller();
-        let view = app.objects.get::<Token>(&testing::caller(), "a").await.unwrap();
+        let view = houses.objects.get::<Token>(&testing::caller(), "a").await.unwrap();
         assert!(view.body["problems"].to_string().contains("tokens recover"), "{}", view.body);
-        app.objects.delete::<Token>(&caller, &target("a")).await.unwrap();
-        assert!(app.objects.delete::<Token>(&caller, &target("b")).await.is_err());
-        app.access.create_token(&caller, lasting("admin")).await.unwrap();
+        houses.objects.delete::<Token>(&caller, &target("a")).await.unwrap();
+        assert!(houses.objects.delete::<Token>(&caller, &target("b")).await.is_err());
+        houses.access.create_token(&caller, lasting("admin")).await.unwrap();
         assert_eq!(
-            app.objects.get::<Token>(&testing::caller(), "b").await.unwrap().body["problems"],
+            houses.objects.get::<Token>(&testing::caller(), "b").await.unwrap().body["problems"],
             json!([])
         );
-        app.objects.delete::<Token>(&caller, &target("b")).await.unwrap();
+        houses.objects.delete::<Token>(&caller, &target("b")).await.unwrap();
     }
 
     #[tokio::test]
     async fn two_that_delete_each_others_heir_at_once_leave_one() {
-        let app = app(&[lasting("a"), lasting("b")]).await;
+        let houses = houses(&[lasting("a"), lasting("b")]).await;
         let caller = testing::caller();
         // Both were decided while both were there.
         let changesets =
-            ["a", "b"].map(|name| app.objects.prepare_delete::<Token>(&caller, &target(name)).unwrap());
+            ["a", "b"].map(|name| houses.objects.prepare_delete::<Token>(&caller, &target(name)).unwrap());
         let [first, second] = changesets;
-        app.kernel.commit(first).await.unwrap();
-        assert!(app.kernel.commit(second).await.is_err(), "it relied on the one that is gone");
-        assert!(matches!(app.objects.delete::<Token>(&caller, &target("b")).await, Err(Error::Conflict(_))));
-        assert_eq!(app.kernel.read(|world| world.tokens.len()), 1);
+        houses.kernel.commit(first).await.unwrap();
+        assert!(houses.kernel.commit(second).await.is_err(), "it relied on the one that is gone");
+        assert!(matches!(
+            houses.objects.delete::<Token>(&caller, &target("b")).await,
+            Err(Error::Conflict(_))
+        ));
+        assert_eq!(houses.kernel.read(|world| world.tokens.len()), 1);
     }
 }

@@ -26,8 +26,8 @@ async fn site() -> Site {
         .create(Task::object(Arc::new(stored(json!({"name": "tell", "templates": templates}), now))))
         .create(Stage::object(Arc::new(stored(json!({"name": "telling", "tasks": ["tell"]}), now))))
         .create(Workflow::object(Arc::new(stored(json!({"name": "tell", "stages": ["telling"]}), now))));
-    site.app.kernel.commit(changeset).await.unwrap();
-    site.app.objects.create::<Param>(&site.caller, json!({"name": "pass", "secret": true})).await.unwrap();
+    site.houses.kernel.commit(changeset).await.unwrap();
+    site.houses.objects.create::<Param>(&site.caller, json!({"name": "pass", "secret": true})).await.unwrap();
     patch::<Machine>(&site, "name:web1", json!({"profiles": ["p"], "params": {"pass": "sesame"}})).await;
     site
 }
@@ -39,33 +39,33 @@ where
     crate::model::World: crate::model::HasTable<T>,
 {
     let target = WriteTarget { reference, expected: ExpectedRevision::Any };
-    site.app.objects.patch::<T>(&site.caller, &target, &Patch::Merge(fields)).await.unwrap();
+    site.houses.objects.patch::<T>(&site.caller, &target, &Patch::Merge(fields)).await.unwrap();
 }
 
 /// What the machine's agent is given to run.
 async fn rendered(site: &Site) -> String {
     let report =
         AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };
-    let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &site.app.runs };
-    match site.app.runs.jobs_next(&site.caller, &asking).await.unwrap() {
+    let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &site.houses.runs };
+    match site.houses.runs.jobs_next(&site.caller, &asking).await.unwrap() {
         Some(JobOffer::Run(work)) => work.files[0].body.clone(),
         other => panic!("no work: {other:?}"),
     }
 }
 
 fn present(site: &Site) -> Arc<Stored<Run>> {
-    let machine = site.app.kernel.get::<Machine>(&site.key()).unwrap();
-    site.app.kernel.get::<Run>(&machine.status.run.as_ref().unwrap().id.to_string()).unwrap()
+    let machine = site.houses.kernel.get::<Machine>(&site.key()).unwrap();
+    site.houses.kernel.get::<Run>(&machine.status.run.as_ref().unwrap().id.to_string()).unwrap()
 }
 
 fn count(site: &Site, kind: Kind) -> usize {
-    site.app.kernel.read(|world| world.count(kind))
+    site.houses.kernel.read(|world| world.count(kind))
 }
 
 /// Prunes with so many runs kept; gives how many runs and pieces of content went.
 async fn prune(site: &Site, keep: u64) -> u64 {
     let setting = Setting { name: "runs_kept_max".to_owned(), value: json!(keep) };
-    let present = site.app.kernel.read(|world| world.settings.get("runs_kept_max").cloned());
+    let present = site.houses.kernel.read(|world| world.settings.get("runs_kept_max").cloned());
     let changeset = match present {
         Some(present) => {
             let next = Stored { spec: setting, ..present.next(site.caller.now) };
@@ -76,8 +76,8 @@ async fn prune(site: &Site, keep: u64) -> u64 {
             Changeset::default().create(Setting::object(Arc::new(first)))
         }
     };
-    site.app.kernel.commit(changeset).await.unwrap();
-    let report = site.app.records.prune(&site.caller, PruneMode::Delete).await.unwrap();
+    site.houses.kernel.commit(changeset).await.unwrap();
+    let report = site.houses.records.prune(&site.caller, PruneMode::Delete).await.unwrap();
     let kinds = report.items.iter().filter(|row| ["runs", "contents"].contains(&row.kind.as_str()));
     kinds.map(|row| row.count).sum()
 }
@@ -104,7 +104,7 @@ async fn a_second_start_makes_a_second_run_and_overwrites_nothing() {
     site.start("work").await.unwrap();
     let second = present(&site);
     assert_ne!(second.key, key);
-    let first = site.app.kernel.get::<Run>(&key).unwrap();
+    let first = site.houses.kernel.get::<Run>(&key).unwrap();
     let shown = serde_json::to_value(&first.spec).unwrap();
     assert_eq!((&shown["result"], &shown["seconds"]), (&json!("superseded"), &json!(32)), "{shown:#}");
     assert_eq!((&shown["steps"][1]["state"], &shown["steps"][1]["seconds"]), (&json!("failed"), &json!(32)));
@@ -127,7 +127,7 @@ async fn an_agent_that_asks_does_not_write_its_run() {
         site.work("a", Some(work.id)).await;
     }
     assert_eq!(present(&site).revision, before);
-    let seen = site.app.kernel.get::<Machine>(&site.key()).unwrap().status.last_seen;
+    let seen = site.houses.kernel.get::<Machine>(&site.key()).unwrap().status.last_seen;
     assert_eq!(seen, Some(site.caller.now), "the machine was heard of");
 }
 
@@ -139,9 +139,9 @@ async fn a_run_renders_from_what_it_kept_after_edits_and_deletions() {
     patch::<Profile>(&site, "p", json!({"params": {"word": "second"}})).await;
     patch::<Machine>(&site, "name:web1", json!({"params": {"pass": "other"}})).await;
     let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
-    site.app.objects.delete::<Workflow>(&site.caller, &target("tell")).await.unwrap();
-    site.app.objects.delete::<Stage>(&site.caller, &target("telling")).await.unwrap();
-    site.app.objects.delete::<Task>(&site.caller, &target("tell")).await.unwrap();
+    site.houses.objects.delete::<Workflow>(&site.caller, &target("tell")).await.unwrap();
+    site.houses.objects.delete::<Stage>(&site.caller, &target("telling")).await.unwrap();
+    site.houses.objects.delete::<Task>(&site.caller, &target("tell")).await.unwrap();
     prune(&site, 0).await;
     assert_eq!(rendered(&site).await, "first sesame");
 }
@@ -154,12 +154,12 @@ async fn retry_goes_on_with_what_was_kept_and_refresh_takes_the_content_of_now()
     let kept = present(&site).spec.clone();
     let report =
         AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };
-    let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &site.app.runs };
-    assert!(site.app.runs.jobs_next(&site.caller, &asking).await.unwrap().is_none(), "it does not render");
+    let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &site.houses.runs };
+    assert!(site.houses.runs.jobs_next(&site.caller, &asking).await.unwrap().is_none(), "it does not render");
     patch::<Template>(&site, "say", json!({"body": BODY})).await;
     patch::<Profile>(&site, "p", json!({"params": {"word": "second"}})).await;
     site.act(RunAction::Retry).await.unwrap();
-    assert!(site.app.runs.jobs_next(&site.caller, &asking).await.unwrap().is_none(), "it is what it was");
+    assert!(site.houses.runs.jobs_next(&site.caller, &asking).await.unwrap().is_none(), "it is what it was");
     site.act(RunAction::RetryRefreshed).await.unwrap();
     assert_eq!(rendered(&site).await, "second sesame");
     let run = present(&site).spec.clone();
@@ -178,9 +178,9 @@ async fn refresh_is_refused_when_what_is_to_come_does_not_exist_any_more() {
     site.start("bad").await.unwrap();
     assert!(site.ask("a", None).await.is_none());
     let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
-    site.app.objects.delete::<Workflow>(&site.caller, &target("bad")).await.unwrap();
-    site.app.objects.delete::<Stage>(&site.caller, &target("bad")).await.unwrap();
-    site.app.objects.delete::<Task>(&site.caller, &target("broken")).await.unwrap();
+    site.houses.objects.delete::<Workflow>(&site.caller, &target("bad")).await.unwrap();
+    site.houses.objects.delete::<Stage>(&site.caller, &target("bad")).await.unwrap();
+    site.houses.objects.delete::<Task>(&site.caller, &target("broken")).await.unwrap();
     let reason = refused(site.act(RunAction::RetryRefreshed).await);
     assert!(reason.contains("`broken` does not exist any more"), "{reason}");
     site.act(RunAction::Retry).await.unwrap();
@@ -214,7 +214,7 @@ async fn what_is_kept_shows_no_secret_and_two_machines_with_the_same_have_the_sa
     let mut site = site().await;
     site.start("tell").await.unwrap();
     let first = present(&site).spec.clone();
-    let values = site.app.kernel.get::<Content>(first.values.as_ref().unwrap()).unwrap();
+    let values = site.houses.kernel.get::<Content>(first.values.as_ref().unwrap()).unwrap();
     let shown = crate::objects::view::without_problems(&values);
     assert_eq!(shown["value"]["params"]["pass"], json!({"sealed": true}), "{shown}");
     site.act(RunAction::Cancel).await.unwrap();

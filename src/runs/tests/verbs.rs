@@ -31,7 +31,7 @@ async fn skip_ends_the_job_and_keeps_who_and_why() {
     site.report(work.id, running()).await.unwrap();
     let machine = site.act(skip("the disk is new")).await.unwrap();
     let run = machine.status.run.as_ref().unwrap().id.to_string();
-    let run = site.app.kernel.get::<Run>(&run).unwrap();
+    let run = site.houses.kernel.get::<Run>(&run).unwrap();
     let step = &run.spec.steps[1];
     assert_eq!(
         (step.state, step.note.as_str()),
@@ -104,7 +104,7 @@ async fn restart_needs_an_earlier_run_and_no_boot_under_way() {
         flow.attempt_started(machine.status.run.as_ref().unwrap().id, Some("debian".into()));
         flow.kernel_fetched();
     };
-    site.app.runs.flow(caller, &site.key(), boot).await.unwrap();
+    site.houses.runs.flow(caller, &site.key(), boot).await.unwrap();
     assert!(refused(site.act(restart(None)).await).contains("a boot is under way"));
     assert!(refused(site.act(skip("no time")).await).contains("`mark-done` says that it is done"));
     site.act(RunAction::MarkDone { reason: "seen on its screen".into() }).await.unwrap();

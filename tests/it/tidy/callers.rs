@@ -31,7 +31,7 @@ const RESOLVERS: &[&str] = &["src/kernel/permissions.rs", "src/objects/rules/mod
 pub fn faults(source: &Source) -> Vec<Fault> {
     let code = source.shipped();
     let mut faults = Vec::new();
-    for call in code.match_indices("app.").filter_map(|(at, word)| Call::at(code, at + word.len())) {
+    for call in code.match_indices("houses.").filter_map(|(at, word)| Call::at(code, at + word.len())) {
         let named = WITHOUT_CALLER.iter().any(|(door, _)| *door == call.door);
         if source.path.starts_with("src/api/") && !call.gives_caller() && !named {
             let why = format!("line {}: give `{}` the caller first", line_of(code, call.at), call.door);
@@ -80,8 +80,8 @@ impl<'a> Call<'a> {
 
 #[test]
 fn a_door_that_is_not_given_the_caller_is_a_fault() {
-    let body = "fn f() {\n    state.app.objects.get::<T>(&caller, &reference);\n    \
-                state.app.objects.get::<T>(&reference);\n    state.app.background.status();\n}\n";
+    let body = "fn f() {\n    state.houses.objects.get::<T>(&caller, &reference);\n    \
+                state.houses.objects.get::<T>(&reference);\n    state.houses.background.status();\n}\n";
     let found: Vec<String> =
         faults(&Source::of("src/api/x.rs", body)).into_iter().map(|fault| fault.why).collect();
     assert_eq!(found, ["line 3: give `objects.get` the caller first"]);

@@ -57,30 +57,32 @@ macro_rules! for_kind {
 }
 
 /// What came of it: nothing but the refusal is kept.
-async fn carry_out(app: &Houses, caller: &Caller, op: &WriterOp) -> Result<(), String> {
+async fn carry_out(houses: &Houses, caller: &Caller, op: &WriterOp) -> Result<(), String> {
     let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
     let done: Result<(), Error> = match op {
-        WriterOp::Create(Kind::Token, body) => app.access.create_token(caller, body.clone()).await.map(drop),
+        WriterOp::Create(Kind::Token, body) => {
+            houses.access.create_token(caller, body.clone()).await.map(drop)
+        }
         WriterOp::Create(kind, body) => {
-            for_kind!(*kind, Noun => app.objects.create::<Noun>(caller, body.clone()).await.map(drop),
+            for_kind!(*kind, Noun => houses.objects.create::<Noun>(caller, body.clone()).await.map(drop),
             [Bootenv, ClientClass, Machine, Param, Profile, Reservation, Setting, Stage, Subnet, Task,
              Template, Workflow])
         }
         WriterOp::Patch(kind, reference, fields) => {
             let (target, patch) = (target(reference), Patch::Merge(fields.clone()));
-            for_kind!(*kind, Noun => app.objects.patch::<Noun>(caller, &target, &patch).await.map(drop),
+            for_kind!(*kind, Noun => houses.objects.patch::<Noun>(caller, &target, &patch).await.map(drop),
                 [Machine, Param, Profile, Stage, Subnet, Task, Token, Workflow])
         }
         WriterOp::Delete(kind, reference) => {
-            for_kind!(*kind, Noun => app.objects.delete::<Noun>(caller, &target(reference)).await,
+            for_kind!(*kind, Noun => houses.objects.delete::<Noun>(caller, &target(reference)).await,
                 [Bootenv, Machine, Param, Profile, Stage, Subnet, Task, Template, Token, Workflow])
         }
         WriterOp::Start(machine, workflow) => {
             let workflow = Some((*workflow).to_owned());
             let action = RunAction::Start { workflow, reason: String::new(), stop_before: None };
-            let machine = app.kernel.find::<Machine>(caller, machine).map(|machine| machine.key.clone());
+            let machine = houses.kernel.find::<Machine>(caller, machine).map(|machine| machine.key.clone());
             match machine {
-                Ok(machine) => app.runs.act(caller, &machine, &action).await.map(drop),
+                Ok(machine) => houses.runs.act(caller, &machine, &action).await.map(drop),
                 Err(error) => Err(error),
             }
         }
@@ -129,7 +131,7 @@ struct RaceResult {
 /// A server that a case is played on time and again.
 pub struct RuleRace<'a> {
     case: &'a RaceCase,
-    app: Arc<Houses>,
+    houses: Arc<Houses>,
     /// What comes of it when the first writer is first, and when the second is.
     orders: [RaceResult; 2],
 }
@@ -137,19 +139,19 @@ pub struct RuleRace<'a> {
 impl<'a> RuleRace<'a> {
     /// Plays both orders. They must differ in who is told what, or the rule looks at nothing.
     pub async fn new(case: &'a RaceCase) -> Self {
-        let app = testing::app();
+        let houses = testing::houses();
         let mut orders = Vec::new();
         for order in [[0, 1], [1, 0]] {
-            prepare(&app, case).await;
+            prepare(&houses, case).await;
             let mut told = [Ok(()), Ok(())];
             for writer in order {
-                told[writer] = carry_out(&app, &caller(writer), &case.writers[writer]).await;
+                told[writer] = carry_out(&houses, &caller(writer), &case.writers[writer]).await;
             }
-            orders.push(RaceResult { told, objects: objects(&app) });
+            orders.push(RaceResult { told, objects: objects(&houses) });
         }
         let orders: [RaceResult; 2] = orders.try_into().unwrap();
         assert_ne!(orders[0].told, orders[1].told, "{}: {case:?}", case.rule);
-        RuleRace { case, app, orders }
+        RuleRace { case, houses, orders }
     }
 
     /// Lets both go at the same moment.
@@ -157,19 +159,20 @@ impl<'a> RuleRace<'a> {
     /// # Errors
     /// What came of it comes of neither order.
     pub async fn round(&self) -> Result<(), String> {
-        prepare(&self.app, self.case).await;
-        let after = self.app.kernel.last_event();
+        prepare(&self.houses, self.case).await;
+        let after = self.houses.kernel.last_event();
         let barrier = Arc::new(Barrier::new(2));
         let writers = [0, 1].map(|writer| {
-            let (app, op, barrier) = (self.app.clone(), self.case.writers[writer].clone(), barrier.clone());
+            let (houses, op, barrier) =
+                (self.houses.clone(), self.case.writers[writer].clone(), barrier.clone());
             tokio::spawn(async move {
                 barrier.wait().await;
-                carry_out(&app, &caller(writer), &op).await
+                carry_out(&houses, &caller(writer), &op).await
             })
         });
         let [one, other] = writers;
         let ended =
-            RaceResult { told: [one.await.unwrap(), other.await.unwrap()], objects: objects(&self.app) };
+            RaceResult { told: [one.await.unwrap(), other.await.unwrap()], objects: objects(&self.houses) };
         let first = self.first_after(after).await;
         // Who was refused did nothing, and may have been either; of two who were not, the events tell.
         let may_be: Vec<&RaceResult> = match ended.told {
@@ -185,7 +188,7 @@ impl<'a> RuleRace<'a> {
     /// Which of the two wrote first.
     async fn first_after(&self, after: u64) -> usize {
         let events =
-            self.app.kernel.events(EventQuery { after, limit: 1, ..EventQuery::default() }).await.unwrap();
+            self.houses.kernel.events(EventQuery { after, limit: 1, ..EventQuery::default() }).await.unwrap();
         usize::from(events.first().is_some_and(|event| event.actor == caller(1).actor.to_string()))
     }
 }
@@ -195,22 +198,22 @@ fn caller(writer: usize) -> Caller {
 }
 
 /// Nothing is there but what the case needs.
-async fn prepare(app: &Houses, case: &RaceCase) {
+async fn prepare(houses: &Houses, case: &RaceCase) {
     let all: Vec<Object> = Kind::ALL
         .iter()
-        .flat_map(|kind| app.kernel.read(|world| world.objects(*kind).collect::<Vec<_>>()))
+        .flat_map(|kind| houses.kernel.read(|world| world.objects(*kind).collect::<Vec<_>>()))
         .collect();
     let clear = all.iter().fold(Changeset::default(), Changeset::delete);
-    app.kernel.commit(clear).await.unwrap();
+    houses.kernel.commit(clear).await.unwrap();
     for op in &case.before {
         if let WriterOp::Fill(kind, count) = op {
-            fill(app, *kind, *count).await;
+            fill(houses, *kind, *count).await;
         }
-        carry_out(app, &testing::caller(), op).await.unwrap();
+        carry_out(houses, &testing::caller(), op).await.unwrap();
     }
 }
 
-async fn fill(app: &Houses, kind: Kind, count: usize) {
+async fn fill(houses: &Houses, kind: Kind, count: usize) {
     let document = |number: usize| {
         let spec = json!({"name": format!("fill-{number}"), "match": {}});
         let time = testing::caller().now;
@@ -224,13 +227,13 @@ async fn fill(app: &Houses, kind: Kind, count: usize) {
                 .unwrap()
         })
         .fold(Changeset::default(), Changeset::create);
-    app.kernel.commit(changeset).await.unwrap();
+    houses.kernel.commit(changeset).await.unwrap();
 }
 
 /// The specs of all objects, and what machines run; ids, tokens and sealed values are different each time.
 /// Runs and what they keep have nothing but such values.
-fn objects(app: &Houses) -> BTreeMap<String, Value> {
-    app.kernel.read(|world| {
+fn objects(houses: &Houses) -> BTreeMap<String, Value> {
+    houses.kernel.read(|world| {
         let kinds = Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Run | Kind::Content));
         let objects = kinds.flat_map(|kind| world.objects(kind));
         let shown = objects.map(|object| {
