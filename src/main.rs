@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use metalwright::agent::{self, AgentArgs};
 use metalwright::cli::{self, ClientCommand};
 use metalwright::config::{LogFormat, ServerConfig, ServerFlags};
+use metalwright::server::ConfigSource;
 use metalwright::simulate;
 
 /// A DHCP exchange is hundreds of small allocations; the system's allocator took a fifth of its time.
@@ -49,10 +50,10 @@ fn run(command: ProgramCommand) -> anyhow::Result<()> {
     drop(rustls::crypto::ring::default_provider().install_default());
     match command {
         ProgramCommand::Serve(flags) => {
-            let config = ServerConfig::load(flags).map_err(anyhow::Error::msg)?;
-            metalwright::telemetry::start(&config.log_level, config.log_format)
-                .map_err(anyhow::Error::msg)?;
-            metalwright::threads::shared()?.block_on(metalwright::server::run(config))
+            let config = ServerConfig::load(flags.clone()).map_err(anyhow::Error::msg)?;
+            let log = metalwright::telemetry::start(&config.log_level, config.log_format);
+            let source = ConfigSource { flags, log: log.map_err(anyhow::Error::msg)? };
+            metalwright::threads::shared()?.block_on(metalwright::server::run(config, source))
         }
         ProgramCommand::Agent(args) => {
             metalwright::telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;

@@ -2,6 +2,7 @@
 //! them all. Start at [`run`].
 
 mod api_listener;
+mod certificates;
 mod counters;
 mod data;
 mod descriptors;
@@ -10,6 +11,7 @@ mod firmware_tls;
 mod ownership;
 mod packet_handlers;
 mod recover;
+mod reload;
 mod signals;
 mod upkeep;
 mod writers;
@@ -48,13 +50,17 @@ use crate::server::dhcp::DhcpThread;
 use crate::store::{SqliteStore, Store};
 use crate::tftp;
 use api_listener::ApiListener;
+use certificates::ApiCertificates;
 use data::DataDir;
 use descriptors::{api_limits, boot_limits, fit_to_descriptors};
+use firmware_tls::KeyAgreement;
 use packet_handlers::PacketHandlers;
+use reload::ConfigReload;
 use signals::StopSignals;
 use writers::{LogTask, QueueTask};
 
 pub use recover::recover;
+pub use reload::ConfigSource;
 
 /// How long everything may take to end after a signal.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -74,9 +80,10 @@ struct BoundSockets {
 ///
 /// # Errors
 /// What keeps it from starting, or what made it stop by itself.
-pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
+pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<()> {
     let mut signals = StopSignals::take()?;
     let data = DataDir::open(&config.data)?;
+    let as_written = config.clone();
     let config = fit_to_descriptors(config);
     let handlers = Arc::new(PacketHandlers::new(tftp_peers(&config)));
     let sockets = bind(&config, &handlers)?;
@@ -86,18 +93,18 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     } else {
         data.refuse_links()?;
     }
+    let certificates = ApiCertificates::open(data.path(), &config.api_names, jiff::Timestamp::now())?;
     let store = tokio::select! {
-        store = open_store(&data, (sockets.api.as_ref(), api_limits(&config))) => store?,
+        store = open_store(&data, &certificates, (sockets.api.as_ref(), api_limits(&config))) => store?,
         () = signals.come() => {
             tracing::info!("told to stop before the database was open");
             return Ok(());
         }
     };
     log_damaged_rows(&store);
-    let certificate = data.certificate()?;
     let networks = Arc::new(FetchNetworks::new(config.artifacts.fetch_from.clone()));
     let endpoints =
-        ServerEndpoints { fetch_networks: networks, ..endpoints(&sockets, &certificate.fingerprint)? };
+        ServerEndpoints { fetch_networks: networks, ..endpoints(&sockets, &certificates.fingerprint())? };
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
     let houses = Houses::new(HousesSetup {
@@ -125,13 +132,11 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     let mut services = RunningServices::new();
     let boot =
         BootHttpService::new(Arc::clone(&houses.netboot), boot_limits(&config), services.shutdown.clone());
-    let boot_tls = match sockets.boot_https {
-        Some(_) => Some(data.boot_certificate()?.acceptor()?),
-        None => None,
-    };
-    let tls = certificate.api_acceptor()?;
-    let listeners = PortListeners { tls, api_limits: api_limits(&config), boot, boot_tls };
+    let boot_tls = sockets.boot_https.as_ref().map(|_| boot_tls(&data, &config)).transpose()?;
+    let reload = ConfigReload { source, running: as_written, certificates: Arc::clone(&certificates) };
+    let listeners = PortListeners { certificates, api_limits: api_limits(&config), boot, boot_tls };
     services.start(&houses, sockets, listeners)?;
+    services.reload_on_hangup(&mut signals, reload);
     services.ready.store(true, Ordering::Release);
     if let Err(error) = writeln!(io::stdout(), "{ready}") {
         tracing::warn!(%error, "that the server is ready cannot be written to standard output");
@@ -146,6 +151,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
 /// Opens the database. Where that takes long the API says so meanwhile.
 async fn open_store(
     data: &DataDir,
+    certificates: &Arc<ApiCertificates>,
     (api, limits): (Option<&TcpListener>, api_listener::ListenerLimits),
 ) -> anyhow::Result<Arc<SqliteStore>> {
     let opening = SqliteStore::open(data.path());
@@ -159,7 +165,7 @@ async fn open_store(
                 // The lock on the data directory is held by now: a second server is refused at once.
                 let starting = ApiListener {
                     listener: async_listener(api.try_clone().context("api.listen")?)?,
-                    tls: data.certificate()?.api_acceptor()?,
+                    tls: certificates.acceptor()?,
                     router: api::starting::router(),
                     limits,
                     limiter: ConnectionLimiter::new(limits.connections),
@@ -174,10 +180,15 @@ async fn open_store(
 
 /// What answers on the TCP ports.
 struct PortListeners {
-    tls: TlsAcceptor,
+    certificates: Arc<ApiCertificates>,
     api_limits: api_listener::ListenerLimits,
     boot: BootHttpService,
     boot_tls: Option<TlsAcceptor>,
+}
+
+fn boot_tls(data: &DataDir, config: &ServerConfig) -> anyhow::Result<TlsAcceptor> {
+    let agreement = if config.boot_https_dhe { KeyAgreement::WithDhe } else { KeyAgreement::CurvesOnly };
+    data.boot_certificate()?.acceptor(agreement)
 }
 
 fn bind(config: &ServerConfig, handlers: &Arc<PacketHandlers>) -> anyhow::Result<BoundSockets> {
@@ -390,15 +401,18 @@ impl RunningServices {
         &mut self,
         houses: &Arc<Houses>,
         sockets: BoundSockets,
-        PortListeners { tls, api_limits: limits, boot, boot_tls }: PortListeners,
+        PortListeners { certificates, api_limits: limits, boot, boot_tls }: PortListeners,
     ) -> anyhow::Result<()> {
         let limiter = ConnectionLimiter::new(limits.connections);
         let ports = counters::PortCounters { boot: boot.counters(), api: Arc::clone(&limiter.counters) };
-        let counters = ServiceCounters::new(counters::rows(&sockets, (houses, &ports)));
+        let counters = counters::rows(&sockets, (houses, &ports));
+        let counters = counters.into_iter().chain(counters::certificates(&certificates));
+        let counters = ServiceCounters::new(counters.collect());
         if let Some(listener) = sockets.api {
             let state = ApiState::new(Arc::clone(houses), self.shutdown.clone(), Arc::clone(&self.ready))
                 .with_counters(counters);
             let listener = async_listener(listener)?;
+            let tls = certificates.acceptor()?;
             let served = ApiListener { listener, tls, router: api::router(state), limits, limiter };
             let served = served.run(self.shutdown.clone());
             self.tasks.spawn(async { served.await.context("API") });
@@ -418,8 +432,19 @@ impl RunningServices {
         if let Some(dhcp) = sockets.dhcp {
             self.tasks.spawn(dhcp.run(Arc::clone(houses), self.shutdown.clone()));
         }
+        upkeep::renew_certificates(houses, certificates, (&mut self.tasks, &self.shutdown));
         upkeep::start(houses, (&mut self.tasks, &self.shutdown));
         Ok(())
+    }
+
+    fn reload_on_hangup(&mut self, signals: &mut StopSignals, reload: ConfigReload) {
+        if let Some(hangups) = signals.take_hangup() {
+            let reloading = reload.run(hangups, self.shutdown.clone());
+            self.tasks.spawn(async {
+                reloading.await;
+                Ok(())
+            });
+        }
     }
 
     /// Until a signal, or until a service ends by itself, which is an error.

@@ -1,10 +1,11 @@
 //! `doctor dhcp`: what DHCP clients on an interface are answered, and what stands in the way.
 //!
 //! `host` looks at this host and `owners` at who has its ports, the server is asked how DHCP stands, `ask`
-//! plays a client, and `findings` makes lines of it all, with `networks`. `snippets` is for other DHCP
-//! servers. Start at [`dhcp`].
+//! plays a client, and `findings` makes lines of it all, with `networks`; `certificate` looks at that of the
+//! API. `snippets` is for other DHCP servers. Start at [`dhcp`].
 
 mod ask;
+mod certificate;
 mod findings;
 mod host;
 mod networks;
@@ -54,7 +55,9 @@ pub async fn dhcp(args: DoctorArgs, connection: &ConnectionArgs) -> Result<()> {
         unreachable: unreachable.as_deref(),
         answers: answers.as_ref(),
     };
-    report(&findings::all(&facts, &names), args.output.output)
+    let mut found = findings::all(&facts, &names);
+    found.extend(certificate::look(connection).await);
+    report(&found, args.output.output)
 }
 
 /// The interfaces to look at: the one named, else those that are served, else all that could be.

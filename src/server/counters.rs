@@ -8,6 +8,7 @@ use crate::connections::{self, LimitReason};
 use crate::houses::Houses;
 use crate::render::LOSSES;
 use crate::server::BoundSockets;
+use crate::server::certificates::ApiCertificates;
 use crate::{dhcp, tftp};
 
 /// A metric's name, its help text, and where its number is.
@@ -91,6 +92,23 @@ pub(super) fn rows(
     let api = of(API, API_LIMITED, &ports.api);
     let houses = Some(table(HOUSES, houses).into_iter().chain(workers(houses)).collect());
     [dhcp, tftp, boot, api, houses].into_iter().flatten().flatten().collect()
+}
+
+/// When the certificates of the API end, in seconds since 1970.
+pub(super) fn certificates(certificates: &Arc<ApiCertificates>) -> Vec<ServiceCounter> {
+    let row = |name: &'static str| {
+        let certificates = Arc::clone(certificates);
+        ServiceCounter {
+            name: "metalwright_api_certificate_ends_seconds",
+            about: "When a certificate of the API ends, in seconds since 1970; `own` is 0 without one.",
+            label: Some(("certificate", name)),
+            read: Box::new(move || {
+                let ends = certificates.ends().into_iter().find(|(own, _)| *own == name);
+                ends.and_then(|(_, end)| u64::try_from(end.as_second()).ok()).unwrap_or_default()
+            }),
+        }
+    };
+    ["authority", "host", "own"].map(row).into()
 }
 
 /// Render workers that were started, and those that were lost, by the limit they reached.

@@ -6,6 +6,7 @@ mod api_listener;
 mod artifacts;
 mod boot_http;
 mod bounds;
+mod certificates;
 mod cli;
 mod contract;
 mod dhcp_vectors;
