@@ -75,8 +75,8 @@ pub struct JobFile {
     pub body: String,
 }
 
-/// An agent's report on a job: that the job runs, or how it ended. Give `state`, or give `exit` alone and
-/// the state follows from it.
+/// An agent's report on a job: that the job runs, or how it ended. Give `state`, or give `exit` alone and the
+/// state follows from it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobReport {

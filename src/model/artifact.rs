@@ -25,8 +25,7 @@ pub enum ArtifactKind {
 }
 
 /// Files that machines may fetch at `artifacts/<name>/…` over TFTP and HTTP. Either `path` says where the
-/// files
-/// are on the server, or `fetch` says where the server gets them from.
+/// files are on the server, or `fetch` says where the server gets them from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Artifact {
@@ -35,13 +34,11 @@ pub struct Artifact {
     #[serde(default)]
     pub kind: ArtifactKind,
     /// An absolute path on the server. The files are served from there as they are. The path is below a
-    /// directory
-    /// of the setting `artifacts.roots` of the server's configuration.
+    /// directory of the setting `artifacts.roots` of the server's configuration.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
     /// The source that the server fetches, checks and unpacks into its own directory. The API calls this
-    /// field
-    /// `fetch`, because `source` of every object names the pack that the object came in.
+    /// field `fetch`, because `source` of every object names the pack that the object came in.
     #[serde(default, rename = "fetch", skip_serializing_if = "Option::is_none")]
     pub source: Option<ArtifactSource>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -85,8 +82,7 @@ pub enum RootsCheck {
     /// The path is below a directory of the setting. Its files are served from there only.
     Within,
     /// The path is outside of the setting's directories. The artifact is older than the setting, and its
-    /// files are
-    /// still served.
+    /// files are still served.
     Outside,
 }
 
@@ -122,8 +118,7 @@ pub struct TreeRepository {
 pub struct ArtifactStatus {
     pub state: ArtifactState,
     /// The path or source that this status is about. If it differs from the artifact's, the server has not
-    /// acted
-    /// on the artifact's present path or source yet.
+    /// acted on the artifact's present path or source yet.
     #[serde(default)]
     pub origin: String,
     /// The path or source of the files that are served now.
@@ -140,8 +135,7 @@ pub struct ArtifactStatus {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// SHA-256 over the sorted list of paths and their digests. It is that of the served files, also while
-    /// the
-    /// artifact is being fetched again.
+    /// the artifact is being fetched again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Size of all files, in bytes.

@@ -24,8 +24,7 @@ pub const FILE_URL: &str = "`file:` is no scheme of this server: give `fetch.pat
 #[serde(deny_unknown_fields)]
 pub struct ArtifactSource {
     /// `https://…` or `http://…`. For a tree: an ISO image or a tarball (plain, gzip, xz, zstd). For a file:
-    /// any
-    /// file. With `files`: the folder that holds them.
+    /// any file. With `files`: the folder that holds them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// Instead of `url`, an absolute path on the server, below a directory of `artifacts.roots`.
@@ -46,8 +45,7 @@ pub struct ArtifactSource {
     #[schemars(length(max = 256))]
     pub files: Vec<SourceFile>,
     /// Mirrors the tree below `url`: the server passes on single files as machines ask for them, and keeps
-    /// what it
-    /// fetched within a bound.
+    /// what it fetched within a bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorTerms>,
 }
@@ -97,8 +95,7 @@ impl ArtifactSource {
     }
 
     /// The files on the server that the source consists of: their paths relative to the folder at `path`,
-    /// with
-    /// their checksums. `None` as the path is the file at `path` itself.
+    /// with their checksums. `None` as the path is the file at `path` itself.
     pub fn local_files(&self) -> impl Iterator<Item = (Option<&str>, Option<&Checksum>)> {
         let whole = self.files.is_empty().then_some((None, self.checksum.as_ref()));
         let listed = self.files.iter().map(|file| (Some(file.path.as_str()), file.checksum.as_ref()));

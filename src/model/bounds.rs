@@ -194,8 +194,7 @@ struct BoundsWalk {
 
 impl BoundsWalk {
     /// Returns the bytes of a value and records the bounds that it breaks. Does not enter values that are
-    /// nested
-    /// too deep.
+    /// nested too deep.
     fn visit(&mut self, value: &Value, at: &DocumentPlace<'_>) -> usize {
         let mut bytes = own_size(value);
         match value {

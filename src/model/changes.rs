@@ -43,8 +43,7 @@ impl<T: Noun> Table<T> {
 
 impl World {
     /// The last changes of objects of the given kinds after a place in the order, at most `limit`. An object
-    /// that
-    /// changed more than once appears once.
+    /// that changed more than once appears once.
     pub fn changes(&self, after: &ChangePlace, kinds: &[Kind], limit: usize) -> ChangePage {
         let more = limit.saturating_add(1);
         let deletions = self.commits.deletions(after, kinds).take(more);

@@ -21,8 +21,7 @@ const MENU_BYTES_MAX: usize = 128;
 const LISTED_MAX: usize = 64;
 
 /// A kind of DHCP client, recognised by what it sends, and what it gets. A client belongs to every class
-/// whose
-/// conditions all hold. Where two classes set the same thing, the later class wins.
+/// whose conditions all hold. Where two classes set the same thing, the later class wins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientClass {
@@ -59,8 +58,7 @@ pub struct ClientClass {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pxe_menu: Option<String>,
     /// Whether replies without an address (ProxyDHCP) tell the client to boot at once, without a menu or a
-    /// search
-    /// for servers (option 43.6). By default BIOS clients get this option and UEFI clients do not.
+    /// search for servers (option 43.6). By default BIOS clients get this option and UEFI clients do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_discovery_control: Option<bool>,
     /// The client is firmware that wants to boot, though it does not call itself a PXE client.

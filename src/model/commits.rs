@@ -27,8 +27,7 @@ const TOMBSTONE_AGE_SPARE: SignedDuration = SignedDuration::from_hours(1);
 pub const EPOCHS_MAX: usize = 1000;
 
 /// The number of the commit that wrote an object. It is 0 until the store sets it, when the commit is on
-/// disk.
-/// All marks compare as equal, because objects are compared by content.
+/// disk. All marks compare as equal, because objects are compared by content.
 #[derive(Debug, Default)]
 pub struct CommitMark(AtomicU64);
 
@@ -185,8 +184,7 @@ impl CommitHistory {
     }
 
     /// The commit up to which tombstones have to be pruned, because they are too old or because `more` of
-    /// them
-    /// would exceed the bound.
+    /// them would exceed the bound.
     pub fn prunable(&self, now: Timestamp, more: usize) -> Option<u64> {
         let excess = self.tombstones.len().saturating_add(more).saturating_sub(TOMBSTONES_MAX);
         let by_number = (excess > 0).then(|| self.tombstones.len().saturating_sub(TOMBSTONES_KEPT));
@@ -213,8 +211,7 @@ impl CommitHistory {
     }
 
     /// Whether a reader may continue after a commit: every deletion since then is known, and the number
-    /// belongs
-    /// to this database.
+    /// belongs to this database.
     ///
     /// # Errors
     /// [`ReadAgain`].

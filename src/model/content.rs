@@ -119,8 +119,7 @@ pub struct Task {
     #[serde(default)]
     pub on_failure: Vec<String>,
     /// The effect of the task outlasts the memory of a live system: it is in firmware, on a disk or on
-    /// another
-    /// host. If such a system loses power and boots again, the task is not run again.
+    /// another host. If such a system loses power and boots again, the task is not run again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub survives_reboot: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -233,8 +232,7 @@ pub struct BootFiles {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loader: Option<String>,
     /// The signed loaders that may start this kernel under Secure Boot: a folder of the boot namespace, such
-    /// as
-    /// `debian`. A distribution's shim trusts only the files of that distribution.
+    /// as `debian`. A distribution's shim trusts only the files of that distribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secure_boot: Option<String>,
 }

@@ -95,8 +95,7 @@ pub struct ServiceStatus {
     /// The UDP port.
     pub port: u16,
     /// Why UDP port 4011 could not be bound at the start, and which process has it if that is known. UEFI
-    /// clients
-    /// in subnets of mode `proxy` send their boot request to this port.
+    /// clients in subnets of mode `proxy` send their boot request to this port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_server_fault: Option<String>,
     /// The port of the boot files over HTTP.

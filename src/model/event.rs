@@ -3,8 +3,8 @@
 //! An event is a header (time, subject, actor) and a body: one variant of [`EventBody`] for each kind, with
 //! typed fields. The kinds are one table, in `event/kinds.rs`. On the wire and in the database the body is
 //! `kind`, a name such as `machine.updated`, and `data`, an object with the fields. A kind or fields that
-//! this
-//! version does not know are read as [`EventBody::Other`], so that nothing another version wrote is lost.
+//! this version does not know are read as [`EventBody::Other`], so that nothing another version wrote is
+//! lost.
 
 mod describe;
 mod fields;

@@ -49,9 +49,8 @@ fn network_error(text: &str) -> String {
 }
 
 /// The addresses that the server may fetch from: public and private ones, and those that an operator listed
-/// in
-/// `artifacts.fetch_from`. Loopback, link-local, unspecified, multicast and broadcast addresses are refused:
-/// they reach services of this host or of its cloud, which a caller must not read (RFC 6890).
+/// in `artifacts.fetch_from`. Loopback, link-local, unspecified, multicast and broadcast addresses are
+/// refused: they reach services of this host or of its cloud, which a caller must not read (RFC 6890).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchNetworks {
     listed: Vec<IpNetwork>,
@@ -73,8 +72,7 @@ impl FetchNetworks {
     }
 
     /// Why the server does not fetch from a URL whose host is a refused address or `localhost`. Other host
-    /// names
-    /// are checked after they are resolved.
+    /// names are checked after they are resolved.
     pub fn url_refusal(&self, url: &str) -> Option<String> {
         let host = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
         let host = host.rsplit('@').next()?;
@@ -90,8 +88,7 @@ impl FetchNetworks {
 }
 
 /// Which kind of refused address this is; none for an address that may be fetched from. An IPv4 address that
-/// is
-/// embedded in an IPv6 address counts.
+/// is embedded in an IPv6 address counts.
 fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => special_v4(address),

@@ -41,8 +41,7 @@ impl LeaseState {
 pub struct Lease {
     pub address: Ipv4Addr,
     /// The client: `1/52:54:00:aa:00:01` (hardware type and address), or `id/…` (client identifier in hex) if
-    /// the
-    /// client has no hardware address.
+    /// the client has no hardware address.
     pub client: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,

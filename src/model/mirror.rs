@@ -19,14 +19,12 @@ const REPOSITORIES_MAX: usize = 32;
 #[serde(deny_unknown_fields)]
 pub struct MirrorTerms {
     /// Most bytes of the tree's files that the server keeps on its disk, from 1 MiB; the default is 20 GiB.
-    /// The
-    /// least recently used files are deleted first.
+    /// The least recently used files are deleted first.
     #[serde(default = "bytes_default")]
     #[schemars(range(min = 1_048_576, max = 17_592_186_044_416_u64))]
     pub bytes_max: u64,
     /// Package repositories in the tree. If there are none, the server checks whether the tree itself is a
-    /// yum
-    /// repository.
+    /// yum repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub repositories: Vec<MirrorRepository>,

@@ -33,8 +33,7 @@ impl Cidr {
     }
 
     /// Whether a host may have this address: not the network address and not the broadcast address. Networks
-    /// of
-    /// one or two addresses have neither (RFC 3021).
+    /// of one or two addresses have neither (RFC 3021).
     pub fn has_host(&self, address: Ipv4Addr) -> bool {
         let is_end = address == self.address || address == self.broadcast();
         self.contains(address) && (self.prefix > 30 || !is_end)
@@ -188,8 +187,7 @@ pub struct Subnet {
     #[serde(default)]
     pub always_broadcast: bool,
     /// The link that a relay names (option 82.5, RFC 3527; option 118) is ignored: the relay's own address
-    /// selects
-    /// the subnet.
+    /// selects the subnet.
     #[serde(default)]
     pub ignore_link_selection: bool,
     /// BOOTP clients with a reservation get an answer (RFC 951, RFC 1534).
@@ -213,8 +211,7 @@ pub struct Subnet {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_server: Option<Ipv4Addr>,
     /// Largest block that TFTP sends to this network, in bytes: for tunnels and VLANs that carry less than
-    /// the
-    /// server's interface. By default the bound is the MTU of that interface.
+    /// the server's interface. By default the bound is the MTU of that interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 8, max = 65464))]
     pub tftp_block_bytes_max: Option<u16>,

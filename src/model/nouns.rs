@@ -1,9 +1,8 @@
 //! One row per noun: its names, what clients may do with it, and what the command line shows.
 //!
 //! These rows define [`Kind`], the tables of the `World`, the variants of `Object`, the operations of the
-//! API,
-//! the commands and their columns, and the tables of the database. `docs/adding-a-noun.md` says how to add a
-//! noun. The commands' help lists the nouns in the order of the rows.
+//! API, the commands and their columns, and the tables of the database. `docs/adding-a-noun.md` says how to
+//! add a noun. The commands' help lists the nouns in the order of the rows.
 
 use std::fmt;
 

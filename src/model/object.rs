@@ -19,8 +19,7 @@ pub struct Stored<T: Noun> {
     pub spec: T,
     pub status: T::Status,
     /// Faults that were found while the object was used: a failed render, a missing artifact. They disappear
-    /// when
-    /// they are repaired.
+    /// when they are repaired.
     pub faults: Vec<Problem>,
     pub labels: BTreeMap<String, String>,
     /// `site`, or `pack NAME@VERSION` for read-only content from a pack.
@@ -61,8 +60,7 @@ impl<T: Noun> Stored<T> {
     }
 
     /// Counts all writes of the object. A write is committed only if the object still has the version that
-    /// the
-    /// write was decided on.
+    /// the write was decided on.
     pub fn version(&self) -> u64 {
         self.revision.saturating_add(self.status_revision)
     }
@@ -74,8 +72,7 @@ impl<T: Noun> Stored<T> {
     }
 
     /// A copy with the number of the next status, to be changed and committed against the present version.
-    /// Spec and
-    /// labels must stay the same.
+    /// Spec and labels must stay the same.
     pub fn next_status(&self, now: Timestamp) -> Self {
         let (status_revision, commit) = (self.status_revision.saturating_add(1), CommitMark::default());
         Stored { status_revision, status_updated_at: Some(now), commit, ..self.clone() }
@@ -91,8 +88,7 @@ impl<T: Noun> Stored<T> {
     }
 
     /// The JSON that readers get: the writer's fields at the top level, then the server's. `problems` are
-    /// faults
-    /// that follow from other objects; the object's own faults are added.
+    /// faults that follow from other objects; the object's own faults are added.
     pub fn view(&self, problems: &[Problem]) -> Value {
         let mut view = as_map(&self.spec);
         if T::KIND.row().has_id {

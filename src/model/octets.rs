@@ -12,8 +12,7 @@ use super::{hex, parse_hex};
 const OCTETS_MAX: usize = 255;
 
 /// A client identifier, circuit id or remote id: `Ethernet1/7` or `0x01525400aa0001`. Bytes that can be
-/// written
-/// as text are shown as text, so that each value has one form.
+/// written as text are shown as text, so that each value has one form.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Octets(Vec<u8>);

@@ -60,8 +60,7 @@ pub struct PrunedKind {
     /// Number of items; for logs, the number of jobs.
     pub count: u64,
     /// Size in bytes; 0 for runs and contents. For documents the size of the compressed texts: a text that
-    /// several
-    /// runs share counts once per run.
+    /// several runs share counts once per run.
     pub bytes: u64,
     /// When the oldest item ended or was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -60,8 +60,7 @@ pub struct RunStep {
     /// SHA-256 of the content that the step was made from.
     pub digest: String,
     /// SHA-256 of the values of all params in the step's stage. Values of secret params enter as hashes with
-    /// the
-    /// server's key.
+    /// the server's key.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub params: String,
     #[serde(default)]

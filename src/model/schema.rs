@@ -38,8 +38,7 @@ pub fn parse_input<T: Noun>(body: Value) -> Result<Input<T>, Vec<Problem>> {
 }
 
 /// Like [`parse_input`], for an object that replaces a stored one. A bound that the stored object breaks in
-/// the
-/// same way does not count: an object that is older than the bound can still be changed elsewhere.
+/// the same way does not count: an object that is older than the bound can still be changed elsewhere.
 ///
 /// # Errors
 /// As [`parse_input`].
@@ -102,8 +101,7 @@ impl DeclaredSchema {
     }
 
     /// Why the schema cannot be used: it breaks a bound, or is not a JSON Schema. The pointer is relative to
-    /// the
-    /// schema.
+    /// the schema.
     pub fn fault(&self) -> Option<&Problem> {
         self.0.validator.as_ref().err()
     }
@@ -160,8 +158,7 @@ impl CompiledSchema {
     }
 
     /// Compiles a schema of a client: it must be within the bounds, and the time of its patterns must be
-    /// linear in
-    /// the text.
+    /// linear in the text.
     fn build_bounded(schema: &Value) -> Self {
         let cost = SchemaCost::of(schema);
         let patterns = PatternOptions::regex()

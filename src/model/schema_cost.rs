@@ -1,11 +1,10 @@
 //! Bounds on the cost of evaluating a declared JSON Schema, computed without evaluating it.
 //!
 //! A schema without recursion unfolds into a finite tree, in which each `$ref` is replaced by its target.
-//! Each
-//! keyword of the tree is evaluated at most once for each value inside of the instance, so the product of
-//! keywords and values bounds the work ([`SchemaCost::admits`]). Keywords that break this rule are refused:
-//! recursion, `$dynamicRef`, `unevaluatedProperties` and `unevaluatedItems` (which evaluate their neighbours
-//! again), and keywords that change the meaning of `#` in a `$ref`. Start with [`SchemaCost::of`].
+//! Each keyword of the tree is evaluated at most once for each value inside of the instance, so the product
+//! of keywords and values bounds the work ([`SchemaCost::admits`]). Keywords that break this rule are
+//! refused: recursion, `$dynamicRef`, `unevaluatedProperties` and `unevaluatedItems` (which evaluate their
+//! neighbours again), and keywords that change the meaning of `#` in a `$ref`. Start with [`SchemaCost::of`].
 
 use std::collections::{HashMap, HashSet};
 

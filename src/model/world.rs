@@ -91,15 +91,13 @@ impl<T: Noun> Table<T> {
     }
 
     /// A number that changes with every write to the table. A result computed from the table is valid while
-    /// the
-    /// number stays the same.
+    /// the number stays the same.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
     /// A number that changes when an object is created, deleted or gets another spec, but not when only its
-    /// status
-    /// changes. A result computed from the specs is valid while the number stays the same.
+    /// status changes. A result computed from the specs is valid while the number stays the same.
     pub fn spec_generation(&self) -> u64 {
         self.spec_generation
     }
@@ -110,8 +108,7 @@ impl<T: Noun> Table<T> {
     }
 
     /// Keys written since the table had this generation, with repetitions: a view of the table has to read
-    /// them
-    /// again. `None` if the table does not remember that far back.
+    /// them again. `None` if the table does not remember that far back.
     pub fn written_since(&self, generation: u64) -> Option<impl Iterator<Item = &str>> {
         let writes = usize::try_from(self.generation.checked_sub(generation)?).ok()?;
         let before = self.recent.len().checked_sub(writes)?;
@@ -374,8 +371,7 @@ macro_rules! world {
             }
 
             /// The object with the numbers of the next revision of `present`, written at `time`; none for an
-            /// object of
-            /// another kind.
+            /// object of another kind.
             pub fn as_next_of(&self, present: &Object, time: jiff::Timestamp) -> Option<Self> {
                 match (self, present) {
                     $((Object::$noun(row), Object::$noun(present)) => {

@@ -48,8 +48,7 @@ pub struct PacketAnswer {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client_classes: Vec<String>,
     /// The architecture of the client (option 93). This field and those below: only for a client that boots
-    /// from
-    /// the network.
+    /// from the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arch: Option<u16>,
     /// The boot file for the client, with the capability hidden.

@@ -1,8 +1,7 @@
 //! The table of events: one row per kind.
 //!
 //! To add a kind, add a row. `openapi.yaml` and `docs/operating/events.md` are generated from the rows. A
-//! field
-//! that older events lack is optional and left out when it has no value; a field is never renamed.
+//! field that older events lack is optional and left out when it has no value; a field is never renamed.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -165,8 +164,7 @@ event_kinds! {
     "dhcp.refused" DhcpRefused about machine, lease, server => (PacketAnswer)
 
     /// A lease ended early: the client released it or took another address, or an operator ended it. If the
-    /// client
-    /// released it, the fields are those of a packet, otherwise those of the lease.
+    /// client released it, the fields are those of a packet, otherwise those of the lease.
     "dhcp.released" DhcpReleased about machine, lease, server => (DhcpRelease)
 
     /// A client reported that another host uses its address. The address is not given out for a while.
@@ -182,8 +180,7 @@ event_kinds! {
     "dhcp.ignored" DhcpIgnored about machine, lease, server => (PacketAnswer)
 
     /// A packet was not answered because no subnet fits. For a known machine the fields are those of a
-    /// packet;
-    /// packets of other clients are counted together.
+    /// packet; packets of other clients are counted together.
     "dhcp.no_subnet" DhcpNoSubnet about machine, lease, server => (UnservedPacket)
 
     /// A packet was not answered because no address is free.

@@ -1,6 +1,5 @@
 //! The macro behind the table of events in `kinds`. From one row per kind it makes the variant, the type of
-//! its
-//! fields, its name on the wire, and its documentation.
+//! its fields, its name on the wire, and its documentation.
 
 use schemars::{Schema, SchemaGenerator};
 
@@ -19,8 +18,7 @@ pub struct EventRow {
 
 /// Makes [`EventKind`](super::EventKind), [`EventBody`](super::EventBody) and the rows. A row consists of the
 /// meaning as its comment, the name on the wire, the variant, the subjects, and either the fields in braces
-/// or,
-/// in parentheses, a type that several kinds share.
+/// or, in parentheses, a type that several kinds share.
 macro_rules! event_kinds {
     ($(
         $(#[doc = $meaning:literal])+
