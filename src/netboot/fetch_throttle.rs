@@ -48,8 +48,8 @@ impl FetchThrottle {
 }
 
 impl Netboot {
-    /// Whether an event about a fetch should be written. False if there is no machine, or if there were too many
-    /// such events in this second.
+    /// Whether an event about a fetch should be written. False if there is no machine, or if there were too
+    /// many such events in this second.
     pub fn is_news(&self, kind: EventKind, about: &FileSubject, label: &str) -> bool {
         let Some(machine) = about.machine.clone() else { return false };
         let topic = EventTopic { kind, machine, label: label.to_owned() };
