@@ -342,7 +342,7 @@ impl PoolShared {
 
     fn record_loss(&self, job: &RenderJob, (loss, problem): (&WorkerLoss, &RenderProblem)) {
         let (template, kind) = (job.template.as_str(), loss.as_str());
-        warn_limited!(template, limit = kind, %problem, "a render was ended and its worker was replaced");
+        warn_limited!(template, limit = kind, %problem, "a render was ended and its worker replaced");
         let mut state = locked(&self.state);
         let counts = LOSSES.iter().zip(&mut state.record.lost);
         counts.filter(|(name, _)| **name == kind).for_each(|(_, count)| *count += 1);

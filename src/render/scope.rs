@@ -71,8 +71,8 @@ impl RenderScope {
             }
             None => {
                 self.fuel.set(0);
-                let message = "the calls of `range` return more numbers than one render may have: look for ranges \
-                               inside ranges";
+                let message = "the calls of `range` return more numbers than one render may have: look for \
+                               ranges inside ranges";
                 Err(self.refuse(ProblemKind::Limit, message))
             }
         }
