@@ -219,7 +219,7 @@ fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&UpstreamAnsw
     let was_ready = status.served_origin == status.origin && !status.origin.is_empty();
     status.state = if was_ready { ArtifactState::Ready } else { ArtifactState::Failed };
     status.reason = match (wrong, status.damaged.len()) {
-        (Some(why), _) if was_ready => format!("what is kept is served; {why}"),
+        (Some(why), _) if was_ready => format!("cached files are served; {why}"),
         (Some(why), _) => why,
         (None, 0) if was_ready => String::new(),
         (None, 0) => status.reason.clone(),
@@ -275,7 +275,7 @@ mod tests {
 
         told(&mut status, &mirror, Some(&said(down(), None)));
         assert_eq!(status.state, ArtifactState::Ready);
-        assert!(status.reason.starts_with("what is kept is served"), "{}", status.reason);
+        assert!(status.reason.starts_with("cached files are served"), "{}", status.reason);
         assert_eq!((status.absent.len(), status.repositories.len()), (1, 1), "what was found is still true");
 
         status.damaged = vec!["pool/a.deb".into()];

@@ -48,8 +48,8 @@ pub enum RootsRefusal {
     #[error("`{}` is in the data directory of the server, where its keys are, and is not served: move the \
              files to `{}`", path.display(), import.display())]
     InData { path: PathBuf, import: PathBuf },
-    #[error("`{}` has the data directory of the server in it, where its keys are, and is not served: name a \
-             folder that has not", path.display())]
+    #[error("`{}` contains the data directory of the server, where its keys are, and is not served: name a \
+             folder without it", path.display())]
     HasData { path: PathBuf },
     #[error(transparent)]
     Failed(#[from] io::Error),

@@ -237,7 +237,7 @@ async fn a_new_source_is_no_file_url_and_at_no_address_of_this_host() {
     };
     let image = host.path("srv/a.iso");
     let file = fetch(json!({"url": format!("file://{}", image.display())})).await.unwrap_err();
-    assert!(file.contains("`file:` is no scheme") && file.contains("fetch.path"), "{file}");
+    assert!(file.contains("`file:` is not a scheme") && file.contains("fetch.path"), "{file}");
     let loopback = fetch(json!({"url": "http://127.0.0.1:1/x", "unverified": true})).await.unwrap_err();
     assert!(loopback.contains("/fetch/url") && loopback.contains("artifacts.fetch_from"), "{loopback}");
     let mirror = fetch(json!({"url": "http://[::1]/x", "mirror": {}})).await.unwrap_err();
@@ -262,7 +262,7 @@ async fn a_source_of_before_keeps_what_it_is_with_a_problem() {
     let source = stored.spec.source.clone().unwrap();
     assert_eq!(houses.artifacts.open_local(&stored, &source).await.unwrap().len(), 1);
     let told = problems(&houses, "image").await;
-    assert!(told.contains("`file:` is no scheme") && told.contains("artifacts.roots"), "{told}");
+    assert!(told.contains("`file:` is not a scheme") && told.contains("artifacts.roots"), "{told}");
     assert!(
         problems(&houses, "mirror").await.contains("artifacts.fetch_from"),
         "{}",

@@ -357,9 +357,7 @@ impl SimulatedMachine {
 
     async fn sleep(&mut self, seconds: u32) -> EffectOutcome {
         match self.options.timing {
-            FirmwareTiming::Fast => {
-                self.console.say("ipxe", format!("sleeps {seconds} s, which are passed over")).await
-            }
+            FirmwareTiming::Fast => self.console.say("ipxe", format!("sleeps {seconds} s (skipped)")).await,
             FirmwareTiming::Real => tokio::time::sleep(Duration::from_secs(seconds.into())).await,
         }
         EffectOutcome::Succeeded

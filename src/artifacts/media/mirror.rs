@@ -276,8 +276,9 @@ impl Mirror {
                 let root = self.root.clone();
                 let loaded = tokio::task::spawn_blocking(move || CacheFiles::load(&root)).await;
                 let loaded = loaded.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-                let cache = loaded
-                    .map_err(|error| MirrorMiss::Failed(format!("what was kept cannot be read: {error}")))?;
+                let cache = loaded.map_err(|error| {
+                    MirrorMiss::Failed(format!("the cached file cannot be read: {error}"))
+                })?;
                 Ok(Mutex::new(MirrorState::new(cache)))
             })
             .await

@@ -100,9 +100,9 @@ impl RecordName {
                 .map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte)));
             char::decode_utf16(units)
                 .collect::<Result<String, _>>()
-                .map_err(|_| "a name is no UTF-16".to_owned())?
+                .map_err(|_| "a name is not UTF-16".to_owned())?
         } else {
-            let text = String::from_utf8(bytes.clone()).map_err(|_| "a name is no text".to_owned())?;
+            let text = String::from_utf8(bytes.clone()).map_err(|_| "a name is not text".to_owned())?;
             text.to_ascii_lowercase()
         };
         let text = text.rsplit_once(';').map_or(text.as_str(), |(name, _)| name);
@@ -114,7 +114,7 @@ impl RecordName {
 /// A name that is a single part of a path.
 pub fn part(text: &str) -> Result<String, String> {
     if matches!(text, "" | "." | "..") || text.contains('/') || text.chars().any(char::is_control) {
-        return Err(format!("{text:?} is no name"));
+        return Err(format!("{text:?} is not a valid name"));
     }
     Ok(text.to_owned())
 }

@@ -125,7 +125,7 @@ impl CacheFiles {
         let Some(victims) = victims else {
             space::check(&self.root, bytes)?;
             return Err(cache_full(format!(
-                "{} MiB find no room beside what is being read and fetched",
+                "there is no room for {} MiB beside the files that are being read",
                 mebibytes(bytes)
             )));
         };
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(cache.make_room((50, MOST)).unwrap(), 1);
         assert!(cache.index.get("a").is_some() && cache.index.get("b").is_none());
         let error = cache.make_room((60, MOST)).unwrap_err();
-        assert!(error.to_string().contains("no room beside what is being read"), "{error}");
+        assert!(error.to_string().contains("beside the files that are being read"), "{error}");
         drop(other);
         assert_eq!(cache.make_room((60, MOST)).unwrap(), 1);
         assert_eq!(bodies(root.path()), 0);

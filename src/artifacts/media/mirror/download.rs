@@ -69,7 +69,7 @@ impl Mirror {
         let missed = ended.err();
         if let Some(MirrorMiss::Failed(why)) = &missed {
             self.counters.count(&self.counters.failures);
-            tracing::info!(artifact = self.terms.name, path, why, "a file could not be passed on");
+            tracing::info!(artifact = self.terms.name, path, why, "a file of a mirror could not be fetched");
         }
         if let Some(state) = self.state.get() {
             lock(state).end(&path, missed.as_ref());
