@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! media/trees/<sha256>/…          finished trees, by the digest of what is in them
-//! media/manifests/<sha256>        what each consists of
-//! media/fetched/<id>/body, state  what is being fetched, by its URL and checksum
-//! media/new/<id>/…                what is being unpacked; thrown away at the start
-//! media/mirrors/<id>/…            what is kept of a remote tree (`mirror::shelf`), by its artifact and URL
+//! media/manifests/<sha256>        the manifest of each tree
+//! media/fetched/<id>/body, state  running downloads, by URL and checksum
+//! media/new/<id>/…                trees that are being unpacked; deleted at the start
+//! media/mirrors/<id>/…            caches of mirrors (`mirror::cache_files`), by artifact and URL
 //! ```
 
 use std::fs::{self, DirBuilder};

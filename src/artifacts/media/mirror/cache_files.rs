@@ -1,9 +1,9 @@
 //! The files of one mirror's cache on disk:
 //!
 //! ```text
-//! bodies/<id>         whole files; the id is of these bytes alone
-//! entries/<sha256>    one for each path, by its digest: what the file is, and the id of its bytes
-//! new/<id>            what is coming; thrown away at the start
+//! bodies/<id>         complete files; each id belongs to exactly these bytes
+//! entries/<sha256>    one per path, by its digest: the metadata of the file, and the id of its bytes
+//! new/<id>            files that are arriving; deleted at the start
 //! ```
 //!
 //! No name on disk comes from a client. Renaming an entry is the atomic switch to a new file. The time of an
