@@ -26,8 +26,8 @@ impl LogControl {
 /// # Errors
 /// The filter cannot be read, or a log was started before.
 pub fn start(filter: &str, format: LogFormat) -> Result<LogControl, String> {
-    // Nobody is told that a line cannot be written: it would be told on stderr, which is what is closed then,
-    // and that ends the thread.
+    // Failed writes are not reported: they would be reported on stderr, which is closed then, and that ends
+    // the thread.
     let log = tracing_subscriber::fmt().log_internal_errors(false);
     let log = log.with_env_filter(read(filter)?).with_writer(std::io::stderr);
     // Colours are for terminals.

@@ -117,7 +117,7 @@ impl CertificatePin {
         })
     }
 
-    /// The trusted and the shown fingerprint, where they differ.
+    /// The trusted and the shown fingerprint, if they differ.
     pub(crate) fn mismatch(&self) -> Option<(Fingerprint, Fingerprint)> {
         let shown = self.shown()?;
         let expected = *self.trusted.first()?;
@@ -152,7 +152,7 @@ impl CertificatePin {
                 .is_some_and(|shown| self.has(shown.key) && shown.vouches(certificate, &self.provider))
     }
 
-    /// TLS settings that trust this pin and nothing else.
+    /// TLS settings that trust this pin only.
     pub(crate) fn tls(self: &Arc<Self>) -> Result<ClientConfig, ClientError> {
         let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
@@ -220,7 +220,7 @@ impl ServerCertVerifier for CertificatePin {
 /// No token is sent.
 ///
 /// # Errors
-/// A URL that is none, or a server that cannot be reached.
+/// An invalid URL, or a server that cannot be reached.
 pub async fn learn(url: &str) -> Result<Fingerprint, ClientError> {
     Ok(shown_at(url).await?.identity())
 }

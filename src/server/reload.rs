@@ -1,5 +1,5 @@
-//! What SIGHUP does: it has the configuration and the certificates read again, and says what counts from now
-//! on and what from the next start. A faulty file changes nothing. Start at [`ConfigReload::run`].
+//! SIGHUP: the server reads the configuration and the certificates again. It logs what changed, and what needs
+//! a restart. A faulty file changes nothing. Start at [`ConfigReload::run`].
 
 use std::sync::Arc;
 

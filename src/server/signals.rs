@@ -1,6 +1,6 @@
-//! The signals that the server takes: two end it, SIGHUP has it read its files again (`server::reload`), and
-//! the others that could end it by default are logged and passed over. A closed terminal or a script that
-//! means another program must not take DHCP away.
+//! The signals that the server handles: two end it, SIGHUP makes it read its files again (`server::reload`),
+//! and the others that would end it by default are logged and ignored. A closed terminal, or a script that
+//! means another program, must not take DHCP away.
 
 use std::io;
 
@@ -8,8 +8,8 @@ use nix::libc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-/// Signals whose default is to end the process and that mean nothing here. SIGPIPE is ignored by Rust's
-/// runtime; SIGQUIT and those that a fault in the program causes still end it.
+/// Signals that end the process by default and have no meaning here. Rust's runtime ignores SIGPIPE; SIGQUIT
+/// and the signals of faults in the program still end it.
 const STRAY: [(libc::c_int, &str); 10] = [
     (libc::SIGUSR1, "SIGUSR1"),
     (libc::SIGUSR2, "SIGUSR2"),
@@ -23,13 +23,13 @@ const STRAY: [(libc::c_int, &str); 10] = [
     (libc::SIGXFSZ, "SIGXFSZ"),
 ];
 
-/// What tells the server to stop. Taken from the very start, so that no signal is lost.
+/// Waits for the signals that stop the server. Created at the very start, so that no signal is lost.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
     /// SIGHUP. One that comes before somebody waits for it is kept.
     hangup: Option<Signal>,
-    /// Ends with this value.
+    /// The tasks that log ignored signals; they end with this value.
     _stray: JoinSet<()>,
 }
 
@@ -75,8 +75,7 @@ async fn pass_over(mut signals: Signal, name: String) {
     while signals.recv().await.is_some() {
         tracing::info!(
             signal = name,
-            "this signal is ignored: SIGHUP has configuration and certificate read again, and SIGTERM stops \
-             the server"
+            "this signal is ignored: SIGHUP reloads configuration and certificates, SIGTERM stops the server"
         );
     }
 }
