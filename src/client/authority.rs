@@ -53,8 +53,8 @@ pub fn find<'a>(chain: &'a [CertificateDer<'static>]) -> Option<ShownAuthority<'
 }
 
 impl ShownAuthority<'_> {
-    /// Whether the authority signed the certificate, for a server. Its dates are not looked at: a machine whose
-    /// clock is wrong, and a renewal that failed, keep nobody away.
+    /// Whether the authority signed the certificate, for a server. Dates are ignored: a machine whose clock
+    /// is wrong, or a renewal that failed, must not stop an installation.
     pub fn vouches(&self, leaf: &CertificateDer<'_>, provider: &CryptoProvider) -> bool {
         let mut roots = RootCertStore::empty();
         let added = roots.add(self.certificate.clone());

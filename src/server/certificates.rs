@@ -1,9 +1,9 @@
 //! The certificates of the API's listener, in `DIR/tls` (`docs/adr/0030`).
 //!
 //! The authority of the data directory signs a certificate for this host (`host.pem`), which is renewed
-//! before it ends. Whoever trusts the authority and says so is shown that. An operator's own certificate (`cert.pem`
-//! and `key.pem`, or what an earlier version made there) is shown to everybody else as long as it is there.
-//! Start at [`ApiCertificates::open`]; `authority` signs, `host_names` says for whom.
+//! before it ends. A client that says that it trusts the authority gets this certificate. All others get the
+//! operator's own certificate (`cert.pem` and `key.pem`, or what an earlier version made there), if there is
+//! one. Start at [`ApiCertificates::open`]; `authority` signs, `host_names` determines the names.
 
 mod authority;
 pub mod host_names;

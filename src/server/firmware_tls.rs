@@ -242,7 +242,7 @@ mod tests {
         let scene = Scene::with(KeyAgreement::CurvesOnly);
         let client = scene.client(knows(OURS.to_vec(), vec![&Ffdhe2048]), &TLS12);
         let ((at_server, _), _) = scene.meet(&Arc::new(client));
-        assert_eq!(at_server, Err(Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon)));
+        assert_eq!(at_server, Err(Error::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon)));
         let client = scene.client(ring::default_provider(), &TLS12);
         assert_eq!(scene.meet(&Arc::new(client)).0, (Ok(()), Ok(())));
     }

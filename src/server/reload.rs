@@ -1,5 +1,5 @@
-//! SIGHUP: the server reads the configuration and the certificates again. It logs what changed, and what needs
-//! a restart. A faulty file changes nothing. Start at [`ConfigReload::run`].
+//! SIGHUP: the server reads the configuration and the certificates again. It logs what changed, and what
+//! needs a restart. A faulty file changes nothing. Start at [`ConfigReload::run`].
 
 use std::sync::Arc;
 

@@ -148,7 +148,7 @@ fn configure_agent(world: &World, (url, pin): (&str, Fingerprint)) -> PathBuf {
     let token = api.post("/tokens", json!({"name": "agent", "scopes": scopes})).expect(201)["token"].clone();
     let (file, state) = (world.scratch().join("agent.toml"), world.scratch().join("agent"));
     let text = format!(
-        "server = {url:?}\nfingerprint = \"{}\"\nmachine = {machine}\ntoken = {token}\nstate_dir = {state:?}\n",
+        "server = {url:?}\nfingerprint = {:?}\nmachine = {machine}\ntoken = {token}\nstate_dir = {state:?}\n",
         pin.hex()
     );
     fs::write(&file, text).expect("the agent's configuration");
