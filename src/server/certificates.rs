@@ -85,7 +85,7 @@ impl ApiCertificates {
     }
 
     /// What is to be named from the next [`ApiCertificates::refresh`] on.
-    pub fn name(&self, names: &[String]) {
+    pub fn set_names(&self, names: &[String]) {
         self.names.store(Arc::new(names.to_vec()));
     }
 
@@ -252,10 +252,10 @@ mod tests {
     fn a_new_name_is_named_and_one_that_is_named_is_no_reason_for_another_certificate() {
         let data = tempfile::tempdir().unwrap();
         let certificates = ApiCertificates::open(data.path(), &[], at(0)).unwrap();
-        certificates.name(&["boot.example".to_owned()]);
+        certificates.set_names(&["boot.example".to_owned()]);
         assert_eq!(certificates.refresh(at(1)).unwrap().len(), 1);
         assert!(certificates.current.load().signed.facts.is_for("boot.example"));
-        certificates.name(&[]);
+        certificates.set_names(&[]);
         assert_eq!(certificates.refresh(at(1)).unwrap(), [""; 0]);
     }
 

@@ -54,7 +54,7 @@ impl ConfigReload {
             }
         }
         if new.api_names != self.running.api_names {
-            self.certificates.name(&new.api_names);
+            self.certificates.set_names(&new.api_names);
             reloaded.push("api.names".to_owned());
         }
         match self.certificates.refresh(now) {
