@@ -3,6 +3,7 @@
 //! Defaults are in the code; a file comes over them, then the environment (`METALWRIGHT_…`), then flags.
 
 pub mod artifacts;
+mod facts;
 pub mod log_filter;
 pub mod tftp;
 

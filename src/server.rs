@@ -7,9 +7,10 @@ mod data;
 mod descriptors;
 mod dhcp;
 mod firmware_tls;
+mod offline;
 mod ownership;
 mod packet_handlers;
-mod recover;
+mod restore;
 mod signals;
 mod upkeep;
 mod writers;
@@ -39,6 +40,7 @@ use crate::houses::{Houses, HousesSetup};
 use crate::http_boot::BootHttpService;
 use crate::kernel::secrets::{SecretKey, sealed_values};
 use crate::kernel::{Caller, Kernel, ServerEndpoints};
+use crate::maintenance::DataFacts;
 use crate::model::FetchNetworks;
 use crate::netboot::loaders::InstalledLoaders;
 use crate::netboot::tftp_peers::TftpPeers;
@@ -54,7 +56,7 @@ use packet_handlers::PacketHandlers;
 use signals::StopSignals;
 use writers::{LogTask, QueueTask};
 
-pub use recover::recover;
+pub use offline::work_offline;
 
 /// How long everything may take to end after a signal.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -86,6 +88,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     } else {
         data.refuse_links()?;
     }
+    refuse_missing_certificate(&data)?;
     let store = tokio::select! {
         store = open_store(&data, (sockets.api.as_ref(), api_limits(&config))) => store?,
         () = signals.come() => {
@@ -107,12 +110,18 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
         media: MediaFolder::at(data.path().join("media")),
         roots: ArtifactRoots::new(config.artifacts.roots.clone(), data.path()),
         case: if config.boot_ignore_case { NameCase::Ignored } else { NameCase::Exact },
+        data: DataFacts {
+            path: data.path().to_owned(),
+            configuration: config.facts(),
+            schema: SqliteStore::newest_schema(),
+        },
     });
     if let Some(dhcp) = &sockets.dhcp {
         houses.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn AddressProber>);
         houses.dhcp.set_dhcp_service(dhcp.status(&endpoints)?);
     }
     handlers.open(Arc::clone(&houses));
+    houses.maintenance.find_last_backup().await;
     fill(&houses, &data).await?;
     let ready = ready(&config, &sockets, &endpoints, &data)?;
     data.write_endpoint(&endpoints, &ready)?;
@@ -141,6 +150,22 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     log.finish().await;
     store.close().await;
     ended
+}
+
+/// Agents and command lines know the server by its certificate. Where it was lost, another one would shut all
+/// of them out, so none is made unless somebody says so.
+fn refuse_missing_certificate(data: &DataDir) -> anyhow::Result<()> {
+    let folder = data.path().join("tls");
+    if folder.symlink_metadata().is_ok() || !SqliteStore::was_used(data.path()) {
+        return Ok(());
+    }
+    let place = folder.display();
+    Err(anyhow!(
+        "{place} is missing, with the certificate that agents and command lines know. Restore it from the \
+         backup (docs/operating/backup.md). If there is no copy, make an empty folder (mkdir -m 700 {place}, \
+         owned by the server's user): the server makes another certificate, and every agent and command line \
+         has to be told of it"
+    ))
 }
 
 /// Opens the database. Where that takes long the API says so meanwhile.

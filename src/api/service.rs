@@ -20,8 +20,8 @@ use crate::kernel::scope::RequiredScope;
 /// The state of the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ServerHealth {
-    /// `ok`, or `degraded` where a render worker was lost lately: everything is served, and an operator has
-    /// to look.
+    /// `ok`, or `degraded` where a render worker was lost lately, a row of the database cannot be read, or
+    /// secret values do not open: the rest is served, and an operator has to look.
     pub status: String,
     /// What an operator has to look at although the server works: another DHCP server, for one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -75,7 +75,9 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
         return Err(unavailable(outage));
     }
     let mut warnings = state.houses.catalog.render_warnings();
+    warnings.extend(state.houses.kernel.data_warnings());
     let status = if warnings.is_empty() { "ok" } else { "degraded" }.to_owned();
+    warnings.extend(state.houses.access.admin_warning());
     warnings.extend(store.space_warning());
     warnings.extend(state.houses.dhcp.dhcp_warnings());
     let health = ServerHealth { status, warnings };

@@ -84,6 +84,11 @@ impl ConnectionArgs {
         self
     }
 
+    /// The data directory, where the server is named by that.
+    pub(super) fn chosen_data(&self) -> Option<&Path> {
+        self.data.as_deref().filter(|_| self.chosen == Some(ServerChoice::Data))
+    }
+
     /// A client of the server that is meant. A server that was never seen is asked for its certificate,
     /// which is then trusted; that is said on stderr.
     ///

@@ -167,7 +167,7 @@ impl ApiClient {
 pub(crate) struct ApiAnswer {
     pub(crate) response: Response,
     about: String,
-    base: BaseUrl,
+    pub(crate) base: BaseUrl,
 }
 
 impl ApiAnswer {

@@ -3,6 +3,7 @@
 //! The first failure of a write begins an outage and is logged, the next success ends it. A store that nobody
 //! writes to is probed now and then, and the room on its disk is looked at: [`MonitoredStore::check`].
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
 
@@ -12,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Changeset, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store, StoreError,
+    Changeset, DamagedRow, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store, StoreError,
     WriterHold,
 };
 use crate::model::{Event, ServedDocument, StoreStatus, World};
@@ -251,6 +252,18 @@ impl Store for MonitoredStore {
 
     fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.prune_logs(jobs).inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.snapshot(into)
+    }
+
+    fn integrity(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        self.store.integrity()
+    }
+
+    fn damaged(&self) -> &[DamagedRow] {
+        self.store.damaged()
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {
