@@ -1,5 +1,5 @@
-//! Tokens: scopes that exist, and an administrator that stays. That a token gives no more than its maker has
-//! is `auth`'s.
+//! Rules for tokens: scopes that exist, and at least one administrator. `auth` checks that a token does not
+//! allow more than its creator has.
 
 use jiff::Timestamp;
 
@@ -35,8 +35,8 @@ impl NounRules for Token {
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let ends = matches!(reign(&stored.spec), AdminReign::Until(_));
-        let what = "no token with the scope `*` is without an end: make one before the last of them expires, \
-                    or only `metalwright tokens recover` on the server's host helps";
+        let what = "every token with the scope `*` expires: make one without expiry before the last of them \
+                    ends, or only `metalwright tokens recover` on the server's host helps";
         let lasting = world.tokens.iter().any(|token| token.spec.is_lasting_admin());
         (ends && !lasting).then(|| Problem::new("/expires_at", what)).into_iter().collect()
     }
@@ -151,7 +151,7 @@ mod tests {
     async fn two_that_delete_each_others_heir_at_once_leave_one() {
         let houses = houses(&[lasting("a"), lasting("b")]).await;
         let caller = testing::caller();
-        // Both were decided while both were there.
+        // Both changesets were decided while both tokens existed.
         let changesets =
             ["a", "b"].map(|name| houses.objects.prepare_delete::<Token>(&caller, &target(name)).unwrap());
         let [first, second] = changesets;
