@@ -110,18 +110,13 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
         media: MediaFolder::at(data.path().join("media")),
         roots: ArtifactRoots::new(config.artifacts.roots.clone(), data.path()),
         case: if config.boot_ignore_case { NameCase::Ignored } else { NameCase::Exact },
-        data: DataFacts {
-            path: data.path().to_owned(),
-            configuration: config.facts(),
-            schema: SqliteStore::newest_schema(),
-        },
+        data: data_facts(&data, &config),
     });
     if let Some(dhcp) = &sockets.dhcp {
         houses.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn AddressProber>);
         houses.dhcp.set_dhcp_service(dhcp.status(&endpoints)?);
     }
     handlers.open(Arc::clone(&houses));
-    houses.maintenance.find_last_backup().await;
     fill(&houses, &data).await?;
     let ready = ready(&config, &sockets, &endpoints, &data)?;
     data.write_endpoint(&endpoints, &ready)?;
@@ -150,6 +145,14 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     log.finish().await;
     store.close().await;
     ended
+}
+
+fn data_facts(data: &DataDir, config: &ServerConfig) -> DataFacts {
+    DataFacts {
+        path: data.path().to_owned(),
+        configuration: config.facts(),
+        schema: SqliteStore::newest_schema(),
+    }
 }
 
 /// Agents and command lines know the server by its certificate. Where it was lost, another one would shut all
@@ -293,6 +296,7 @@ fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<Server
 /// What a new data directory gets: the built-in content, settings, and the administrator's token.
 async fn fill(houses: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
     let caller = Caller::server(houses.kernel.now());
+    houses.maintenance.find_last_backup().await;
     // Runs that an earlier version began keep its content, before there is another.
     let old = houses.runs.keep_content_of_old_runs(&caller).await.context("runs of an earlier version")?;
     if old > 0 {

@@ -30,10 +30,10 @@ pub fn operations() -> Vec<Operation> {
             .tag("server")
             .summary("Make a backup of everything that a restore needs, with all secrets")
             .description(
-                "A gzip'd tar with `backup.json`, a snapshot of the database, the keys and certificates, and \
-                 `SHA256SUMS` as its last member: without that it was cut short. It is sent while it is made. \
-                 An event `server.backed_up` says that it was sent whole. `metalwright backup` writes it to a \
-                 file, encrypted if asked.",
+                "A gzip'd tar with `backup.json`, a snapshot of the database, the keys and certificates, \
+                 and `SHA256SUMS` as its last member: without that it was cut short. It is sent while it is \
+                 made. An event `server.backed_up` says that it was sent whole. `metalwright backup` writes \
+                 it to a file, encrypted if asked.",
             )
             .needs(RequiredScope::Everything)
             .query("artifacts", off_by_default(), "`true` adds the files of artifacts in the data directory.")
@@ -71,12 +71,13 @@ async fn backup(
 
 async fn check(
     State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
     Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
     let artifacts = match query.get_as::<bool>("artifacts", TRUE_OR_FALSE)? {
         Some(true) => ArtifactCheck::Hashed,
         _ => ArtifactCheck::Skipped,
     };
-    let report = state.houses.maintenance.check(artifacts).await?;
+    let report = state.houses.maintenance.check(&caller, artifacts).await?;
     Ok(body::json(StatusCode::OK, &json!(report)))
 }

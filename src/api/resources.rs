@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::operation::{Operation, number, text};
 use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases,
-    maintenance, records, runs, schema, service, timeline, tokens,
+    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, maintenance,
+    records, runs, schema, service, timeline, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;

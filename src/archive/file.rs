@@ -1,4 +1,5 @@
-//! The file of a backup on the disk: written beside its place, for its owner only, and put there when it is whole.
+//! The file of a backup on the disk: written beside its place, for its owner only, and put there when it is
+//! whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
@@ -58,9 +59,7 @@ impl BackupFile {
         };
         let to = match with {
             None => BackupSink::Plain(sink),
-            Some(passphrase) => {
-                BackupSink::Encrypted(Box::new(EncryptingWriter::begin(sink, passphrase)?))
-            }
+            Some(passphrase) => BackupSink::Encrypted(Box::new(EncryptingWriter::begin(sink, passphrase)?)),
         };
         Ok(BackupFile { to, places })
     }
@@ -121,9 +120,9 @@ pub fn open(path: &Path, with: Option<&Passphrase>) -> io::Result<Box<dyn Read>>
     (&mut file).take(MAGIC.len() as u64).read_to_end(&mut first)?;
     match with {
         Some(passphrase) if first == MAGIC => Ok(Box::new(DecryptingReader::begin(file, passphrase)?)),
-        None if first == MAGIC => {
-            Err(io::Error::other("this backup is encrypted: name the file with its passphrase by --passphrase-file"))
-        }
+        None if first == MAGIC => Err(io::Error::other(
+            "this backup is encrypted: name the file with its passphrase by --passphrase-file",
+        )),
         _ if first.starts_with(&GZIP_MAGIC) => Ok(Box::new(Cursor::new(first).chain(file))),
         _ => Err(io::Error::other(format!("{} is not a backup", path.display()))),
     }

@@ -9,8 +9,8 @@
 //! SHA256SUMS         digest and name of every file before it, as sha256sum(1) writes them
 //! ```
 //!
-//! `SHA256SUMS` is the last member, so that what is sent while it is made has its digests too, and a file that
-//! was cut short has none. Start at [`write::ArchiveWriter`] and [`read::unpack`]; [`cipher`] is the
+//! `SHA256SUMS` is the last member, so that what is sent while it is made has its digests too, and a file
+//! that was cut short has none. Start at [`write::ArchiveWriter`] and [`read::unpack`]; [`cipher`] is the
 //! encryption, [`file`](self::file) the file itself. What is done with a data directory is for others.
 
 pub mod cipher;

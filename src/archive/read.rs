@@ -34,8 +34,8 @@ struct UnpackedMembers {
 /// program.
 ///
 /// # Errors
-/// It is no backup, of a later format or program, damaged or cut short; the disk refuses. What was unpacked by
-/// then stays.
+/// It is no backup, of a later format or program, damaged or cut short; the disk refuses. What was unpacked
+/// by then stays.
 pub fn unpack(from: impl Read, folder: &Path, newest: u64) -> io::Result<BackupFacts> {
     let mut archive = Archive::new(GzDecoder::new(from));
     let mut members = UnpackedMembers::default();
@@ -67,11 +67,13 @@ pub fn unpack(from: impl Read, folder: &Path, newest: u64) -> io::Result<BackupF
 fn check_version(facts: &BackupFacts, newest: u64) -> io::Result<()> {
     let BackupFacts { format, program, schema, .. } = facts;
     if *format > FORMAT {
-        let why = format!("Metalwright {program} made it in a later format ({format}; this one reads {FORMAT})");
+        let why =
+            format!("Metalwright {program} made it in a later format ({format}; this one reads {FORMAT})");
         return Err(io::Error::other(format!("{why}: restore it with that version")));
     }
     if *schema > newest {
-        let why = format!("a later version made it ({program}; its schema is {schema}, this one knows {newest})");
+        let why =
+            format!("a later version made it ({program}; its schema is {schema}, this one knows {newest})");
         return Err(io::Error::other(format!("{why}: restore it with that version")));
     }
     Ok(())
@@ -104,7 +106,9 @@ impl UnpackedMembers {
 
     /// Why the members are not those of the list.
     fn difference(&self) -> io::Error {
-        let Some(sums) = &self.sums else { return refused("it was cut short: its list of digests is missing") };
+        let Some(sums) = &self.sums else {
+            return refused("it was cut short: its list of digests is missing");
+        };
         let differs = |name: &&String| sums.get(*name) != self.digests.get(*name);
         match self.digests.keys().chain(sums.keys()).find(differs) {
             Some(name) => refused(&format!("`{name}` is not what its digest says")),

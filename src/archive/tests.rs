@@ -138,7 +138,8 @@ fn a_backup_of_a_later_version_is_refused_before_anything_else_is_read() {
 fn no_member_leads_out_of_the_folder() {
     let facts = serde_json::to_vec(&facts()).unwrap();
     let first = (FACTS, EntryType::Regular, facts.as_slice());
-    for name in ["../x", "/etc/x", "tls/../../x", "tls//x", "x", "metalwright.lock", "tls", "media/fetched/x"] {
+    for name in ["../x", "/etc/x", "tls/../../x", "tls//x", "x", "metalwright.lock", "tls", "media/fetched/x"]
+    {
         let said = refusal(foreign(&[first, (name, EntryType::Regular, b"x")]).as_slice());
         assert!(said.contains("does not belong into it"), "{name}: {said}");
     }

@@ -7,8 +7,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::media::{MediaFolder, MediaJob};
 use crate::artifacts::media::garbage::{self, FOUND_MAX, GarbageItem, LeftoverKind, UsedItems};
+use crate::artifacts::media::{MediaFolder, MediaJob};
 use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::{ArtifactAsked, ArtifactPruned};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, PruneMode, Stored, World};

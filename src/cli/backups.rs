@@ -59,12 +59,15 @@ pub fn report(found: &DataCheckReport, args: &CheckArgs) -> Result<()> {
             output::print_value(&serde_json::to_value(found)?, format)?;
         }
         format => {
-            let findings: Vec<_> = found.findings.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
+            let findings: Vec<_> =
+                found.findings.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
             if !findings.is_empty() {
                 output::print_all(&findings, FINDINGS, format)?;
             }
             let DataCheckReport { objects, secrets, artifacts, .. } = found;
-            output::note(&format!("{objects} objects, {secrets} secret values, {artifacts} artifacts checked"));
+            output::note(&format!(
+                "{objects} objects, {secrets} secret values, {artifacts} artifacts checked"
+            ));
         }
     }
     match found.errors() {

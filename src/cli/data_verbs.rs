@@ -53,7 +53,7 @@ pub struct CheckArgs {
     #[arg(long, requires = "repair")]
     pub yes: bool,
     #[command(flatten)]
-    pub(crate) output: OutputArgs,
+    pub(super) output: OutputArgs,
 }
 
 /// A passphrase never stands on a command line, where every user of the host reads it.

@@ -10,8 +10,6 @@ use crate::model::{Kind, World};
 
 /// Most values that do not open which are remembered.
 const SHUT_MAX: usize = 1024;
-/// Most damaged rows that a warning names.
-const NAMED_MAX: usize = 3;
 
 /// A sealed value that did not open at the start.
 pub struct ShutValue {
@@ -53,23 +51,20 @@ impl Kernel {
         let shut = self.shut_secrets();
         let shut = (shut > 0).then(|| {
             format!(
-                "{shut} secret values do not open with secret.key: restore the key that they were sealed with, \
-                 or set them anew"
+                "{shut} secret values do not open with secret.key: restore the key that they were sealed \
+                 with, or set them anew"
             )
         });
         shut.into_iter().chain(self.damage_warning()).collect()
     }
 
+    /// Names no object: whoever asks whether the server is ready reads it.
     fn damage_warning(&self) -> Option<String> {
-        let damaged = self.damaged_rows();
-        let named = damaged.iter().take(NAMED_MAX).map(|row| format!("{} {}", row.kind, row.key));
-        let named: Vec<String> = named.collect();
-        (!named.is_empty()).then(|| {
+        let damaged = self.damaged_rows().len();
+        (damaged > 0).then(|| {
             format!(
-                "{} rows of the database cannot be read, and their names stay taken ({}): `metalwright check \
-                 --data DIR` says what to do",
-                damaged.len(),
-                named.join(", ")
+                "{damaged} rows of the database cannot be read, and the names of their objects stay taken: \
+                 `metalwright check --data DIR` says which and what to do"
             )
         })
     }

@@ -15,6 +15,7 @@ use crate::archive::write::ArchiveWriter;
 use crate::archive::{
     ARTIFACT_FOLDERS, ArchivedArtifact, ArtifactContents, BackupFacts, DATABASE, FILES, FOLDERS, FORMAT,
 };
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Changeset, Error, EventQuery};
 use crate::maintenance::Maintenance;
 use crate::model::event::ServerBackedUp;
@@ -43,15 +44,17 @@ impl Maintenance {
     /// directory. An event says so when it is whole.
     ///
     /// # Errors
-    /// [`Error::Busy`] while another one is made or where there is no room for the snapshot; the database
-    /// fails.
+    /// [`Error::Forbidden`] for who may not do everything, [`Error::Busy`] while another one is made or where
+    /// there is no room for the snapshot; the database fails.
     pub async fn begin_backup(
         self: &Arc<Self>,
         caller: &Caller,
         contents: ArtifactContents,
     ) -> Result<BackupPieces, Error> {
+        caller.needs(RequiredScope::Everything)?;
         let turn = Arc::clone(&self.turn).try_acquire_owned();
-        let turn = turn.map_err(|_| Error::Busy("another backup is being made: wait for its end".to_owned()))?;
+        let turn =
+            turn.map_err(|_| Error::Busy("another backup is being made: wait for its end".to_owned()))?;
         self.check_room()?;
         let snapshot = SnapshotFile(self.data.path.join(SNAPSHOT));
         self.kernel.snapshot(snapshot.0.clone()).await?;

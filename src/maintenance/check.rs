@@ -3,8 +3,9 @@
 use std::fs;
 use std::sync::Arc;
 
-use crate::kernel::Error;
+use crate::kernel::scope::RequiredScope;
 use crate::kernel::secrets::{SecretPlace, sealed_values};
+use crate::kernel::{Caller, Error};
 use crate::maintenance::{Maintenance, references};
 use crate::model::{Artifact, CheckedPart, DataCheckReport, Kind, Stored};
 
@@ -24,8 +25,10 @@ impl Maintenance {
     /// Looks at everything that is stored, and changes nothing.
     ///
     /// # Errors
-    /// The database cannot be read at all.
-    pub async fn check(&self, artifacts: ArtifactCheck) -> Result<DataCheckReport, Error> {
+    /// [`Error::Forbidden`] for who may not do everything: objects of all nouns are named. The database
+    /// cannot be read at all.
+    pub async fn check(&self, caller: &Caller, artifacts: ArtifactCheck) -> Result<DataCheckReport, Error> {
+        caller.needs(RequiredScope::Everything)?;
         let mut report = DataCheckReport::default();
         for fault in self.kernel.integrity().await? {
             let what = format!("{fault}: restore a backup");
@@ -43,8 +46,8 @@ impl Maintenance {
     fn check_rows(&self, report: &mut DataCheckReport) {
         for row in self.kernel.damaged_rows() {
             let what = format!(
-                "its row cannot be read ({}), and its name stays taken: `metalwright check --data DIR --repair \
-                 --yes` moves it out of the database of a server that is stopped",
+                "its row cannot be read ({}), and its name stays taken: `metalwright check --data DIR \
+                 --repair --yes` moves it out of the database of a server that is stopped",
                 row.why
             );
             report.error(CheckedPart::Rows, (row.kind.subject(&row.key), what));
@@ -77,8 +80,8 @@ impl Maintenance {
             let place = SecretPlace { kind: *kind, key, param };
             if self.kernel.secrets.open(place, value).is_err() {
                 let what = format!(
-                    "the value of `{param}` does not open with secret.key: restore the key that it was sealed \
-                     with, or set the value anew"
+                    "the value of `{param}` does not open with secret.key: restore the key that it was \
+                     sealed with, or set the value anew"
                 );
                 report.error(CheckedPart::Keys, (kind.subject(key), what));
             }

@@ -64,8 +64,9 @@ fn unknown_names(world: &World, object: &Object) -> Vec<DataFinding> {
     }
     let named = with_noun!(object.kind(), T => references_of::<T>(world, object.key()));
     let unknown = named.into_iter().filter(|named| {
-        let resolved = named.kind == Kind::Machine && world.machines.resolve(&named.key).is_some();
-        !resolved && !world.contains(named.kind, &named.key)
+        let by_name = named.key.strip_prefix("name:");
+        let is_named = by_name.is_some_and(|name| world.holder(named.kind, "name", name).is_some());
+        !is_named && !world.contains(named.kind, &named.key)
     });
     unknown
         .map(|named| DataFinding {

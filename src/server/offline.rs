@@ -57,8 +57,8 @@ async fn recover(data: &DataDir) -> Result<()> {
     let file = data.write_admin_token(&token.secret)?;
     let name = &token.name;
     note(&format!(
-        "token `{name}` may do everything; it is in {}. Delete those that are lost: metalwright tokens delete \
-         NAME",
+        "token `{name}` may do everything; it is in {}. Delete those that are lost: metalwright tokens \
+         delete NAME",
         file.display()
     ));
     crate::cli::print(&format!("{}\n", token.secret))
@@ -70,7 +70,7 @@ async fn make_backup(data: &DataDir, args: &BackupArgs) -> Result<()> {
     let _lock = SqliteStore::lock(data.path()).map_err(explain_open)?;
     let stage = tempfile_in(data.path())?;
     let snapshot = stage.0.join("metalwright.db");
-    let schema = SqliteStore::snapshot_of(data.path(), &snapshot).await.map_err(explain_open)?;
+    let schema = SqliteStore::snapshot_of(data.path(), snapshot.clone()).await.map_err(explain_open)?;
     // What is in it is read from a database of this version only: to open it is to bring it up to date.
     let mut facts = None;
     if schema == SqliteStore::newest_schema() {
@@ -124,7 +124,9 @@ impl OpenedData {
         let store = SqliteStore::open(folder).await.map_err(explain_open)?;
         let sealed = sealed_values(&store.world()).count();
         let key = SecretKey::read(data.path(), sealed);
-        let key_fault = key.as_ref().err().map(ToString::to_string);
+        // Where nothing is sealed the next start makes one.
+        let is_needed = sealed > 0 || data.path().join("secret.key").exists();
+        let key_fault = key.as_ref().err().filter(|_| is_needed).map(ToString::to_string);
         // With another key nothing opens, which is what is to be told.
         let key = key.unwrap_or_else(|_| SecretKey::from_key([0; 32]));
         let (kernel, _) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, key, ServerEndpoints::default());
@@ -141,7 +143,7 @@ impl OpenedData {
     }
 
     pub(super) async fn check(&self, artifacts: ArtifactCheck) -> Result<DataCheckReport> {
-        let mut found = self.house.check(artifacts).await?;
+        let mut found = self.house.check(&Caller::server(self.kernel.now()), artifacts).await?;
         if let Some(fault) = &self.key_fault {
             found.error(CheckedPart::Keys, ("secret.key", fault.clone()));
         }
@@ -159,7 +161,9 @@ impl OpenedData {
     async fn repair(&self, data: &DataDir, args: &CheckArgs) -> Result<bool> {
         let rows = self.store.damaged().len();
         if rows == 0 || !args.yes {
-            note(&format!("{rows} rows would be moved out of the database; nothing was changed without --yes"));
+            note(&format!(
+                "{rows} rows would be moved out of the database; nothing was changed without --yes"
+            ));
             return Ok(false);
         }
         let name = format!("damaged-{}.jsonl", Timestamp::now().strftime("%Y%m%d-%H%M%S"));

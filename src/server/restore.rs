@@ -1,5 +1,6 @@
-//! `metalwright restore`: a data directory from a backup. Everything is unpacked, checked and brought up to date
-//! in a folder beside; the renames at the end are all that is seen of it. What was there before stays beside.
+//! `metalwright restore`: a data directory from a backup. Everything is unpacked, checked and brought up to
+//! date in a folder beside; the renames at the end are all that is seen of it. What was there before stays
+//! beside.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -74,8 +75,11 @@ fn refuse_broken(found: &DataCheckReport, args: &RestoreArgs) -> Result<()> {
     for finding in other.iter().take(NAMED_MAX) {
         note(&format!("{}: {}", finding.subject, finding.message));
     }
-    let named: Vec<String> =
-        lost.iter().take(NAMED_MAX).map(|finding| format!("{}: {}", finding.subject, finding.message)).collect();
+    let named: Vec<String> = lost
+        .iter()
+        .take(NAMED_MAX)
+        .map(|finding| format!("{}: {}", finding.subject, finding.message))
+        .collect();
     match (named.is_empty(), args.force) {
         (true, _) => Ok(()),
         (false, true) => {
@@ -83,7 +87,11 @@ fn refuse_broken(found: &DataCheckReport, args: &RestoreArgs) -> Result<()> {
             Ok(())
         }
         (false, false) => {
-            bail!("the backup is broken, {} errors ({}); --force restores it all the same", lost.len(), named.join("; "))
+            bail!(
+                "the backup is broken, {} errors ({}); --force restores it all the same",
+                lost.len(),
+                named.join("; ")
+            )
         }
     }
 }
@@ -162,8 +170,8 @@ impl RestoreTarget {
                 let before = self.before();
                 fs::rename(&self.place, &before).with_context(|| {
                     format!(
-                        "{} cannot be moved aside: where a file system is mounted at it, restore to a directory \
-                         below",
+                        "{} cannot be moved aside: where a file system is mounted at it, restore to a \
+                         directory below",
                         self.place.display()
                     )
                 })?;

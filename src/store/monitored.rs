@@ -14,8 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Changeset, DamagedRow, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store, StoreError,
-    WriterHold,
+    Changeset, DamagedRow, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store,
+    StoreError, WriterHold,
 };
 use crate::model::{Event, ServedDocument, StoreStatus, World};
 

@@ -84,7 +84,8 @@ pub fn read_check<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Optio
             values
                 .flat_map(|(name, value): (&String, &Value)| match declared.get(name) {
                     Some(declared) if !secrets::is_sealed(value) => {
-                        validate(&declared.spec, value, &pointer(name)).unwrap_or_else(|not_validated| vec![not_validated])
+                        validate(&declared.spec, value, &pointer(name))
+                            .unwrap_or_else(|not_validated| vec![not_validated])
                     }
                     _ => Vec::new(),
                 })
@@ -108,8 +109,8 @@ pub fn shut_check<T: NounRules>(stored: &Arc<Stored<T>>, key: &SecretKey) -> Opt
     }))
 }
 
-const SHUT: &str = "this secret value does not open with the server's secret.key: restore the key that it was \
-                    sealed with, or set the value anew";
+const SHUT: &str = "this secret value does not open with the server's secret.key: restore the key that it \
+                    was sealed with, or set the value anew";
 
 /// Finds params that an object sets or requires and that are not declared. The search for the nearest
 /// declared name runs without the lock of the world, because it takes long if there are many long names.

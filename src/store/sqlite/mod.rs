@@ -158,8 +158,8 @@ impl SqliteStore {
     ///
     /// # Errors
     /// It cannot be read or written.
-    pub async fn snapshot_of(data_dir: &Path, into: &Path) -> Result<u64, OpenError> {
-        let (database, into) = (data_dir.join(open::DATABASE_FILE), into.to_owned());
+    pub async fn snapshot_of(data_dir: &Path, into: PathBuf) -> Result<u64, OpenError> {
+        let database = data_dir.join(open::DATABASE_FILE);
         let path = database.clone();
         let done = blocking(move || {
             whole::snapshot(&database, &into)?;

@@ -89,8 +89,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // Puts the houses together, for the edges that open several doors.
     layer("houses",
-        &["kernel", "background", "catalog", "objects", "access", "artifacts", "maintenance", "records", "runs",
-            "netboot", "dhcp", "insight", "render"],
+        &["kernel", "background", "catalog", "objects", "access", "artifacts", "maintenance", "records",
+            "runs", "netboot", "dhcp", "insight", "render"],
         HOUSE),
     // All that two writers can do at once, for tests.
     layer("objects::rules::races",
@@ -118,7 +118,8 @@ const LAYERS: &[Layer] = &[
         &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["archive", "model"], &[SQL, TEMPLATES, &["axum::"]]),
-    layer("cli", &["archive", "cli::doctor", "client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("cli", &["archive", "cli::doctor", "client", "model", "agent", "simulate"],
+        &[SQL, TEMPLATES, &["axum::"]]),
     // Looks at the host and at the wire, besides asking the server.
     layer("cli::doctor", &["cli", "client", "model", "proto", "port_owner", "addresses"],
         &[SQL, TEMPLATES, &["axum::"]]),
