@@ -4,6 +4,7 @@
 
 pub mod artifacts;
 mod changes;
+mod facts;
 pub mod log_filter;
 mod names;
 pub mod tftp;

@@ -66,12 +66,13 @@ fn run(command: ProgramCommand) -> anyhow::Result<()> {
             anyhow::ensure!(summary.failed() == 0, "{} machines failed", summary.failed());
             Ok(())
         }
-        ProgramCommand::Client(command) if command.recovers() => {
-            metalwright::telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
-            let data = command.recovered()?;
-            tokio::runtime::Runtime::new()?.block_on(metalwright::server::recover(data))
-        }
-        ProgramCommand::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
+        ProgramCommand::Client(command) => match command.offline()? {
+            Some((data, task)) => {
+                metalwright::telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
+                tokio::runtime::Runtime::new()?.block_on(metalwright::server::work_offline(data, task))
+            }
+            None => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
+        },
         ProgramCommand::RenderWorker => {
             // If memory runs out, the kernel ends this process before anything important.
             let _ = std::fs::write("/proc/self/oom_score_adj", "1000");

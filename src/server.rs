@@ -8,10 +8,11 @@ mod data;
 mod descriptors;
 mod dhcp;
 mod firmware_tls;
+mod offline;
 mod ownership;
 mod packet_handlers;
-mod recover;
 mod reload;
+mod restore;
 mod signals;
 mod upkeep;
 mod writers;
@@ -41,6 +42,7 @@ use crate::houses::{Houses, HousesSetup};
 use crate::http_boot::BootHttpService;
 use crate::kernel::secrets::{SecretKey, sealed_values};
 use crate::kernel::{Caller, Kernel, ServerEndpoints};
+use crate::maintenance::DataFacts;
 use crate::model::FetchNetworks;
 use crate::netboot::loaders::InstalledLoaders;
 use crate::netboot::tftp_peers::TftpPeers;
@@ -59,7 +61,7 @@ use reload::ConfigReload;
 use signals::StopSignals;
 use writers::{LogTask, QueueTask};
 
-pub use recover::recover;
+pub use offline::work_offline;
 pub use reload::ConfigSource;
 
 /// How long everything may take to end after a signal.
@@ -93,6 +95,7 @@ pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<(
     } else {
         data.refuse_links()?;
     }
+    refuse_missing_certificate(&data)?;
     let certificates = ApiCertificates::open(data.path(), &config.api_names, jiff::Timestamp::now())?;
     let store = tokio::select! {
         store = open_store(&data, &certificates, (sockets.api.as_ref(), api_limits(&config))) => store?,
@@ -114,6 +117,7 @@ pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<(
         media: MediaFolder::at(data.path().join("media")),
         roots: ArtifactRoots::new(config.artifacts.roots.clone(), data.path()),
         case: if config.boot_ignore_case { NameCase::Ignored } else { NameCase::Exact },
+        data: data_facts(&data, &config),
     });
     if let Some(dhcp) = &sockets.dhcp {
         houses.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn AddressProber>);
@@ -146,6 +150,30 @@ pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<(
     log.finish().await;
     store.close().await;
     ended
+}
+
+fn data_facts(data: &DataDir, config: &ServerConfig) -> DataFacts {
+    DataFacts {
+        path: data.path().to_owned(),
+        configuration: config.facts(),
+        schema: SqliteStore::newest_schema(),
+    }
+}
+
+/// Agents and command lines know the server by its certificate. Where it was lost, another one would shut all
+/// of them out, so none is made unless somebody says so.
+fn refuse_missing_certificate(data: &DataDir) -> anyhow::Result<()> {
+    let folder = data.path().join("tls");
+    if folder.symlink_metadata().is_ok() || !SqliteStore::was_used(data.path()) {
+        return Ok(());
+    }
+    let place = folder.display();
+    Err(anyhow!(
+        "{place} is missing, with the certificate that agents and command lines know. Restore it from the \
+         backup (docs/operating/backup.md). If there is no copy, make an empty folder (mkdir -m 700 {place}, \
+         owned by the server's user): the server makes another certificate, and every agent and command line \
+         has to be told of it"
+    ))
 }
 
 /// Opens the database. If that takes long, the API reports it meanwhile.
@@ -279,6 +307,7 @@ fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<Server
 /// Fills a new data directory: the built-in content, settings, and the administrator's token.
 async fn fill(houses: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
     let caller = Caller::server(houses.kernel.now());
+    houses.maintenance.find_last_backup().await;
     // Runs that an earlier version began keep their content, before new content is installed.
     let old = houses.runs.keep_content_of_old_runs(&caller).await.context("runs of an earlier version")?;
     if old > 0 {

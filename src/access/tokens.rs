@@ -79,6 +79,17 @@ impl Access {
         }
     }
 
+    /// What operators have to do where every token that may do everything expires.
+    pub fn admin_warning(&self) -> Option<String> {
+        let lasting =
+            self.kernel.read(|world| world.tokens.iter().any(|token| token.spec.is_lasting_admin()));
+        (!lasting).then(|| {
+            "no token with the scope `*` is without an end: make one before the last of them expires \
+             (metalwright tokens create name=NAME scopes='[\"*\"]')"
+                .to_owned()
+        })
+    }
+
     /// Creates a token from what a client sent.
     ///
     /// # Errors

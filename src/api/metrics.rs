@@ -71,6 +71,10 @@ pub fn text(state: &ApiState) -> String {
         "counter Streams of events and changes refused because there were too many, in all or of one token.";
     head(&mut text, "metalwright_api_event_streams_refused_total", refused);
     let _ = writeln!(text, "metalwright_api_event_streams_refused_total {}", state.streams.refused());
+    let last = "gauge When the last backup was made, in seconds since 1970; 0 where none is known.";
+    head(&mut text, "metalwright_last_backup_timestamp_seconds", last);
+    let last = state.houses.maintenance.last_backup();
+    let _ = writeln!(text, "metalwright_last_backup_timestamp_seconds {last}");
     store(&mut text, state);
     runs(&mut text, state);
     documents(&mut text, state);

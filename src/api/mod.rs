@@ -17,6 +17,7 @@ mod event_streams;
 mod events;
 mod jobs;
 mod leases;
+mod maintenance;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;

@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::operation::{Operation, number, text};
 use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, records,
-    runs, schema, service, timeline, tokens,
+    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, maintenance,
+    records, runs, schema, service, timeline, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -40,6 +40,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(boot_preview::operations());
     operations.extend(background::operations());
     operations.extend(records::operations());
+    operations.extend(maintenance::operations());
     operations.extend(dhcp::operations());
     operations.extend(jobs::operations());
     operations.extend(timeline::operations());

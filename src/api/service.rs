@@ -20,8 +20,8 @@ use crate::kernel::scope::RequiredScope;
 /// The state of the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ServerHealth {
-    /// `ok`, or `degraded` if a render worker was lost recently: everything is served, but an operator should
-    /// look.
+    /// `ok`, or `degraded` if a render worker was lost recently, a row of the database cannot be read, or
+    /// secret values do not open: everything else is served, but an operator should look.
     pub status: String,
     /// Warnings for an operator although the server works, for example about another DHCP server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -75,7 +75,9 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
         return Err(unavailable(outage));
     }
     let mut warnings = state.houses.catalog.render_warnings();
+    warnings.extend(state.houses.kernel.data_warnings());
     let status = if warnings.is_empty() { "ok" } else { "degraded" }.to_owned();
+    warnings.extend(state.houses.access.admin_warning());
     warnings.extend(store.space_warning());
     warnings.extend(state.houses.dhcp.dhcp_warnings());
     let health = ServerHealth { status, warnings };

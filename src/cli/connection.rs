@@ -88,6 +88,11 @@ impl ConnectionArgs {
         self
     }
 
+    /// The data directory, where the server is named by that.
+    pub(super) fn chosen_data(&self) -> Option<&Path> {
+        self.data.as_deref().filter(|_| self.chosen == Some(ServerChoice::Data))
+    }
+
     /// A client of the chosen server. The certificate of a server that was never seen before is fetched and
     /// trusted, with a message on stderr.
     ///

@@ -197,7 +197,7 @@ impl ApiClient {
 pub(crate) struct ApiAnswer {
     pub(crate) response: Response,
     about: String,
-    base: BaseUrl,
+    pub(crate) base: BaseUrl,
 }
 
 impl ApiAnswer {

@@ -12,6 +12,7 @@ mod events;
 mod http;
 mod leases;
 mod machines;
+mod maintenance;
 mod message_stream;
 mod objects;
 mod pin;
@@ -27,5 +28,6 @@ pub use leases::LeaseAction;
 pub use machines::{
     BootExplanation, ClassEntry, ExplainAs, ExplainOf, LogPiece, MachineAction, OptionEntry, Prune, RuleEntry,
 };
+pub use maintenance::BackupDownload;
 pub use objects::{ListRequest, ObjectList, ObjectPath};
 pub use pin::{Fingerprint, certificate_at, learn};

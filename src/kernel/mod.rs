@@ -13,6 +13,7 @@ mod error;
 pub mod event_queue;
 mod feed;
 mod history;
+mod keeping;
 mod look;
 pub mod permissions;
 pub mod scope;
@@ -55,6 +56,8 @@ pub struct Kernel {
     monitor: Arc<MonitoredStore>,
     /// The key that seals secret params.
     pub secrets: SecretKey,
+    /// What did not open with it at the start.
+    shut: Vec<keeping::ShutValue>,
     pub endpoints: ServerEndpoints,
     queue: mpsc::Sender<NewEvent>,
     /// Number of events that were dropped because too many waited.
@@ -75,11 +78,13 @@ impl Kernel {
         endpoints: ServerEndpoints,
     ) -> (Arc<Self>, event_queue::EventQueue) {
         let (queue, notes) = mpsc::channel(event_queue::NOTES_MAX);
+        let shut = keeping::shut_values(&store.world(), &secrets);
         let monitor = MonitoredStore::new(store);
         let kernel = Kernel {
             store: Arc::clone(&monitor) as SharedStore,
             monitor,
             secrets,
+            shut,
             endpoints,
             queue,
             notes_dropped: AtomicU64::default(),

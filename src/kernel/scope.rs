@@ -18,6 +18,8 @@ pub enum RequiredScope {
     /// `machines:read`, `machines:write`, and so on.
     Read(&'static str),
     Write(&'static str),
+    /// The scope `*`: what shows or changes everything, secrets included.
+    Everything,
     /// The token of the machine's own agent, or `jobs:write`. The use case checks with [`Caller::acts_for`]
     /// that it is the right machine.
     Agent,
@@ -30,6 +32,7 @@ impl RequiredScope {
             RequiredScope::Nothing | RequiredScope::Token => None,
             RequiredScope::Read(area) => Some(format!("{area}:read")),
             RequiredScope::Write(area) => Some(format!("{area}:write")),
+            RequiredScope::Everything => Some("*".to_owned()),
             RequiredScope::Agent => Some("jobs:write".to_owned()),
         }
     }
@@ -43,6 +46,7 @@ impl RequiredScope {
                     has_area(scopes, area, "read") || has_area(scopes, area, "write")
                 }
                 RequiredScope::Write(area) => has_area(scopes, area, "write"),
+                RequiredScope::Everything => false,
                 RequiredScope::Agent => {
                     has_area(scopes, "jobs", "write") || scopes.iter().any(|s| agent_of(s).is_some())
                 }
@@ -126,6 +130,8 @@ mod tests {
         assert!(!RequiredScope::Write("machines").is_met_by(&scopes(&["machines:read", "profiles:write"])));
         assert!(RequiredScope::Read("machines").is_met_by(&scopes(&["*:read"])));
         assert!(!RequiredScope::Write("machines").is_met_by(&scopes(&["*:read"])));
+        assert!(!RequiredScope::Everything.is_met_by(&scopes(&["*:read", "*:write", "server:write"])));
+        assert!(RequiredScope::Everything.is_met_by(&scopes(&["*"])));
         assert!(RequiredScope::Agent.is_met_by(&[format!("agent:{}", Uuid::now_v7())]));
         assert!(!RequiredScope::Agent.is_met_by(&scopes(&["agent:web1", "machines:write"])));
     }

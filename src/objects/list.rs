@@ -242,9 +242,9 @@ impl Objects {
         }
         let mut items = Vec::with_capacity(rows.len());
         for rows in rows.chunks(SHOWN_AT_ONCE) {
-            let subjects: Vec<ViewSubject<T>> = self.kernel.read(|world| {
-                rows.iter().map(|row| ViewSubject::of((world, &self.kernel.endpoints), row)).collect()
-            });
+            let subjects: Vec<ViewSubject<T>> = self
+                .kernel
+                .read(|world| rows.iter().map(|row| ViewSubject::of((world, &self.kernel), row)).collect());
             items.extend(subjects.into_iter().map(|subject| match query.fields.as_slice() {
                 [] => subject.view().body,
                 fields => trimmed(&subject.view().body, fields),

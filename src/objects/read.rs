@@ -30,7 +30,7 @@ impl Objects {
         World: HasTable<T>,
     {
         let seen = T::as_of(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
-        let subject = self.kernel.read(|world| ViewSubject::of((world, &self.kernel.endpoints), &seen));
+        let subject = self.kernel.read(|world| ViewSubject::of((world, &self.kernel), &seen));
         self.lanes.reads.run(|| subject.view()).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::kernel::{ServerEndpoints, secrets};
+use crate::kernel::{Kernel, secrets};
 use crate::model::bounds::{self, DEPTH_MAX};
 use crate::model::event::{ObjectDiff, ObjectSnapshot};
 use crate::model::{
@@ -40,9 +40,10 @@ impl<T: NounRules> ViewSubject<T>
 where
     World: HasTable<T>,
 {
-    pub fn of((world, here): (&World, &ServerEndpoints), stored: &Arc<Stored<T>>) -> Self {
-        let problems = rules::problems((world, here), stored);
-        let (checks, read_at) = (rules::read_checks(stored, world), read_position(world, stored));
+    pub fn of((world, kernel): (&World, &Kernel), stored: &Arc<Stored<T>>) -> Self {
+        let problems = rules::problems((world, &kernel.endpoints), stored);
+        let (mut checks, read_at) = (rules::read_checks(stored, world), read_position(world, stored));
+        checks.extend(rules::params::shut_check(stored, &kernel.secrets));
         ViewSubject { stored: Arc::clone(stored), read_at, problems, checks }
     }
 

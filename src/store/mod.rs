@@ -18,6 +18,7 @@ mod sqlite;
 mod tracked_world;
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -259,6 +260,23 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Failed`].
     fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Writes a snapshot of the database, as of one commit, to a file that is made for its owner only. Nobody
+    /// who writes meanwhile waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// What is wrong with the file of the database; nothing where it is whole. Reads all of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn integrity(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>>;
+
+    /// Rows that could not be read when the store was opened. They are in the database still, and their keys
+    /// and unique values stay taken.
+    fn damaged(&self) -> &[DamagedRow];
 
     /// Writes to disk without changing anything, to find out whether writes succeed.
     ///

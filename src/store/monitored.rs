@@ -4,6 +4,7 @@
 //! [`MonitoredStore::check`] probes a store that had no writes for a while, and checks the free space on its
 //! disk.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
 
@@ -13,8 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Changeset, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store, StoreError,
-    WriterHold,
+    Changeset, DamagedRow, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store,
+    StoreError, WriterHold,
 };
 use crate::model::{Event, ServedDocument, StoreStatus, World};
 
@@ -254,6 +255,18 @@ impl Store for MonitoredStore {
 
     fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.prune_logs(jobs).inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.snapshot(into)
+    }
+
+    fn integrity(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        self.store.integrity()
+    }
+
+    fn damaged(&self) -> &[DamagedRow] {
+        self.store.damaged()
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {

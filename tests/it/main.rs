@@ -5,6 +5,7 @@ mod api;
 mod api_listener;
 mod artifacts;
 mod attack;
+mod backup;
 mod boot_http;
 mod bounds;
 mod certificates;

@@ -451,6 +451,31 @@ event_kinds! {
         events: u64,
     }
 
+    /// A backup of the running server was made, with all of its secrets.
+    "server.backed_up" ServerBackedUp about server => {
+        /// How many files and links it has.
+        members: u64,
+        /// Its bytes before it is encrypted.
+        bytes: u64,
+        /// Whether the files of artifacts are in it.
+        artifacts: bool,
+    }
+
+    /// The data directory was made from a backup. What happened since the backup is not known here.
+    "server.restored" ServerRestored about server => {
+        /// When the backup was made.
+        backup_at: Timestamp,
+        /// The version of the program that made it.
+        program: String,
+    }
+
+    /// Rows of the database that could not be read were moved to a file by an operator.
+    "server.rows_set_aside" ServerRowsSetAside about server => {
+        rows: u64,
+        /// The file, in the data directory.
+        file: String,
+    }
+
     /// The database accepts writes again.
     "server.store_recovered" ServerStoreRecovered about server => {
         /// Why the database accepted no writes.

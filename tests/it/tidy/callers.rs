@@ -22,6 +22,9 @@ const WITHOUT_CALLER: &[(&str, &str)] = &[
     ("artifacts.mirror_statuses", "counts, for the metrics page"),
     ("catalog.render_outage", "how the render workers are"),
     ("catalog.render_warnings", "how the render workers are"),
+    ("kernel.data_warnings", "a page that anybody may read: counts"),
+    ("access.admin_warning", "a page that anybody may read: no names of tokens"),
+    ("maintenance.last_backup", "a time, for the metrics page"),
     ("dhcp.dhcp_warnings", "a page that anybody may read: no names of objects"),
 ];
 

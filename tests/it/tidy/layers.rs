@@ -45,6 +45,8 @@ const LAYERS: &[Layer] = &[
     layer("render", &["model", "proto", "rate_limit"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
     layer("runs::flow", &["model", "proto"], PURE),
     layer("agent::step", &["model", "proto"], PURE),
+    // The file of a backup, which the server, its API and the command line write and read.
+    layer("archive", &["model"], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, CLOCK]),
     // 3. SQL is only here.
     layer("store", &["model"], &[HTTP, SOCKETS, TEMPLATES]),
     // Fetches, unpacks and stores files: besides `client` the only HTTP client.
@@ -66,6 +68,7 @@ const LAYERS: &[Layer] = &[
         &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "model", "proto"],
         HOUSE),
     layer("access", &["kernel", "objects", "model"], HOUSE),
+    layer("maintenance", &["kernel", "artifacts", "archive", "model"], HOUSE),
     layer("records", &["kernel", "model", "rate_limit"], HOUSE),
     layer("runs", &["kernel", "catalog", "records", "runs::flow", "render", "model"], HOUSE),
     layer("netboot",
@@ -87,8 +90,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // Constructs the houses, for edges that use several.
     layer("houses",
-        &["kernel", "background", "catalog", "objects", "access", "artifacts", "records", "runs", "netboot",
-            "dhcp", "insight", "render"],
+        &["kernel", "background", "catalog", "objects", "access", "artifacts", "maintenance", "records",
+            "runs", "netboot", "dhcp", "insight", "render"],
         HOUSE),
     // Everything that two simultaneous writers can do, for tests.
     layer("objects::rules::races",
@@ -100,8 +103,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
-        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "records", "runs", "model",
-            "rate_limit"],
+        &["houses", "kernel", "access", "archive", "artifacts", "dhcp", "insight", "maintenance", "objects",
+            "records", "runs", "model", "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision unchanged.
     layer("api::boot_preview", &["houses", "kernel", "insight", "netboot::decide", "model"],
@@ -115,8 +118,9 @@ const LAYERS: &[Layer] = &[
         &["dhcp::decide", "model", "proto", "port_owner", "addresses", "datagrams", "rate_limit"],
         &[HTTP, SQL, TEMPLATES]),
     // 6. Programs that use a server from outside know the client and the nouns.
-    layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
-    layer("cli", &["cli::doctor", "client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("client", &["archive", "model"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("cli", &["archive", "cli::doctor", "client", "model", "agent", "simulate"],
+        &[SQL, TEMPLATES, &["axum::"]]),
     // Examines the host and the wire, besides asking the server.
     layer("cli::doctor", &["cli", "client", "model", "proto", "port_owner", "addresses"],
         &[SQL, TEMPLATES, &["axum::"]]),
