@@ -6,15 +6,16 @@
 //!
 //! It speaks HTTP/1 itself (`docs/adr/0013`), because the kernel can then send files and because its clients
 //! are old. Start at [`BootHttpService::run`]; `connection` is one client, `request` and `ranges` what it
-//! asks for, `answer` what it gets, `client_socket` how that leaves. How many clients there may be, and TLS,
-//! is `crate::connections`.
+//! asks for, `answer` what it gets, `client_socket` how that leaves; `replay` reads without a socket. How
+//! many clients there may be, and TLS, is `crate::connections`.
 
 mod answer;
-mod body;
+pub mod body;
 mod client_socket;
 mod connection;
 mod ranges;
-mod request;
+pub mod replay;
+pub mod request;
 
 use std::io;
 use std::sync::Arc;

@@ -342,6 +342,8 @@ impl From<ExplainLookup> for ExplainOf {
 pub(super) enum DoctorVerb {
     /// What DHCP clients on an interface are answered, and what stands in the way.
     Dhcp(DoctorArgs),
+    /// Which artifacts have no files or a problem, and what to do, like a place to allow in `fetch.allow`.
+    Artifacts(OutputArgs),
 }
 
 #[derive(Args, Clone, Debug)]

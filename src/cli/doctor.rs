@@ -2,7 +2,7 @@
 //!
 //! `host` looks at this host and `owners` at who has its ports, the server is asked how DHCP stands, `ask`
 //! plays a client, and `findings` makes lines of it all, with `networks`. `snippets` is for other DHCP
-//! servers. Start at [`dhcp`].
+//! servers. Start at [`dhcp`]; `sources` has `doctor artifacts`.
 
 mod ask;
 mod findings;
@@ -10,6 +10,7 @@ mod host;
 mod networks;
 mod owners;
 mod snippets;
+mod sources;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::model::DhcpStatus;
 use findings::{DoctorFacts, Finding, Level};
 use host::Host;
+pub use sources::artifacts;
 
 /// How long answers to the question of `--probe` are waited for.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);

@@ -9,6 +9,9 @@ use httparse::{EMPTY_HEADER, Header, Status};
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most header lines of a request.
 const HEADERS_MAX: usize = 100;
+/// Headers that say where a request ends, whether the connection persists and whose server is meant. In them
+/// a byte that is not ASCII refuses the request.
+const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "connection", "host"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestMethod {
@@ -87,6 +90,9 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(BootRequest, usize)>, RequestFault>
 
 fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFault> {
     let headers = HeaderFields(parsed.headers);
+    if FRAMING.iter().any(|name| headers.has_foreign_bytes(name)) {
+        return Err(RequestFault::Malformed);
+    }
     let (path, query) = split(parsed.path.ok_or(RequestFault::Malformed)?);
     let old = parsed.version == Some(0);
     Ok(BootRequest {
@@ -98,11 +104,7 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFau
         },
         path: path.to_owned(),
         query: query.to_owned(),
-        persistent: if old {
-            headers.list("connection").is_some_and(|list| has_word(&list, "keep-alive"))
-        } else {
-            !headers.list("connection").is_some_and(|list| has_word(&list, "close"))
-        },
+        persistent: headers.keep_the_connection(old),
         old,
         length: headers.length(old)?,
         expects_continue: !old && headers.list("expect").is_some_and(|list| has_word(&list, "100-continue")),
@@ -150,8 +152,8 @@ impl<'a> HeaderFields<'a> {
         named.map(|header| header.value)
     }
 
-    /// Whether a header has a byte that is not ASCII. Such a value is no text to us and may be a number to a
-    /// proxy, so a header that says where a body ends is refused with it.
+    /// Whether a header has a byte that is not ASCII. Such a value is no text here and may be a number to a
+    /// proxy.
     fn has_foreign_bytes(&self, name: &str) -> bool {
         self.values(name).any(|value| !value.is_ascii())
     }
@@ -170,11 +172,14 @@ impl<'a> HeaderFields<'a> {
         Some(values.fold(first, |list, value| list + "," + value))
     }
 
+    /// RFC 9112 §9.3. `close` wins over `keep-alive`, in whichever order they come.
+    fn keep_the_connection(&self, is_http_1_0: bool) -> bool {
+        let list = self.list("connection").unwrap_or_default();
+        !has_word(&list, "close") && (!is_http_1_0 || has_word(&list, "keep-alive"))
+    }
+
     /// RFC 9112 §6.3. What could be read in two ways is refused.
     fn length(&self, is_http_1_0: bool) -> Result<BodyLength, RequestFault> {
-        if self.has_foreign_bytes("content-length") || self.has_foreign_bytes("transfer-encoding") {
-            return Err(RequestFault::Malformed);
-        }
         let mut lengths = self.all("content-length");
         if let Some(coding) = self.list("transfer-encoding") {
             // HTTP/1.0 has no transfer codings: its framing is faulty (RFC 9112 §6.1).
@@ -232,6 +237,8 @@ mod tests {
         assert!(!persistent("HTTP/1.1", "Foo, Close"));
         assert!(!persistent("HTTP/1.0", "foo"));
         assert!(persistent("HTTP/1.0", "Keep-Alive"));
+        assert!(!persistent("HTTP/1.0", "close, keep-alive"));
+        assert!(!persistent("HTTP/1.0", "keep-alive\r\nConnection: close"));
     }
 
     #[test]
@@ -276,6 +283,9 @@ mod tests {
             b"Content-Length: 0\r\nContent-Length: 45\xff\r\n",
             b"Transfer-Encoding: chunked\xff\r\n",
             b"Content-Length: 5\r\nTransfer-Encoding: \xffchunked\r\n",
+            b"Connection: close\xff\r\n",
+            b"Connection: keep-alive\r\nConnection: \x80\r\n",
+            b"Host: a\xffb\r\n",
         ] {
             assert_eq!(bytes(lines), Err(RequestFault::Malformed), "{}", lines.escape_ascii());
         }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::model::FetchNetworks;
+use crate::model::FetchPolicy;
 
 /// Where the server is reached, and what it reaches.
 #[derive(Clone, Debug, Default)]
@@ -13,8 +13,8 @@ pub struct ServerEndpoints {
     pub api_fingerprint: String,
     pub boot_http_port: Option<u16>,
     pub boot_https_port: Option<u16>,
-    /// Which addresses artifacts are fetched from.
-    pub fetch_networks: Arc<FetchNetworks>,
+    /// Where the server connects to when an object names the place.
+    pub fetch_policy: Arc<FetchPolicy>,
 }
 
 impl ServerEndpoints {
