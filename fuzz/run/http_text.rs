@@ -37,6 +37,7 @@ pub const SEEDS: &[&[u8]] = &[
     b"GET / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
     b"GET / HTTP/1.0\r\nConnection: close, keep-alive\r\n\r\n",
     b"GET /x?#y HTTP/1.1\r\nRange: bytes=0-1\r\nRange: bytes=2-3\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    b"GET /x HTTP/1.1\r\nRange: bytes=0-1\r\nRange: bytes=\xff\r\n\r\n",
     b"DELETE /x HTTP/1.1\r\nHost: a\xffb\r\n\r\n\r\nGET x.efi HTTP/1.1\nHost: x\n\n",
 ];
 

@@ -143,8 +143,7 @@ struct HeaderFields<'a>(&'a [Header<'a>]);
 impl<'a> HeaderFields<'a> {
     /// The values of a header that are text, without the spaces and tabs around them (RFC 9110 §5.5).
     fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.values(name)
-            .filter_map(|value: &'a [u8]| Some(str::from_utf8(value).ok()?.trim_matches([' ', '\t'])))
+        self.values(name).filter_map(text_of)
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
@@ -158,11 +157,11 @@ impl<'a> HeaderFields<'a> {
         self.values(name).any(|value| !value.is_ascii())
     }
 
-    /// A header that may come once. One that comes twice says nothing.
+    /// A header that may come once. One that comes twice says nothing, also where only one of them is text.
     fn only(&self, name: &str) -> Option<String> {
-        let mut values = self.all(name);
+        let mut values = self.values(name);
         let value = values.next()?;
-        values.next().is_none().then(|| value.to_owned())
+        values.next().is_none().then(|| text_of(value).map(str::to_owned))?
     }
 
     /// A header that is a list, from however many lines.
@@ -198,6 +197,10 @@ impl<'a> HeaderFields<'a> {
             _ => Err(RequestFault::Malformed),
         }
     }
+}
+
+fn text_of(value: &[u8]) -> Option<&str> {
+    Some(str::from_utf8(value).ok()?.trim_matches([' ', '\t']))
 }
 
 #[cfg(test)]
@@ -320,6 +323,9 @@ mod tests {
         let twice =
             request("GET / HTTP/1.1\r\nRange: bytes=0-1\r\nRange: bytes=2-3\r\nIf-Range: \"a\"\r\n\r\n");
         assert_eq!((twice.conditions.range, twice.conditions.if_range.as_deref()), (None, Some("\"a\"")));
+        let half =
+            parse(b"GET / HTTP/1.1\r\nRange: bytes=0-1\r\nRange: bytes=\xff\r\n\r\n").unwrap().unwrap();
+        assert_eq!(half.0.conditions.range, None);
         let list = request("GET / HTTP/1.1\r\nIf-None-Match: \"a\"\r\nIf-None-Match: \"b\"\r\n\r\n");
         assert_eq!(list.conditions.if_none_match.as_deref(), Some("\"a\",\"b\""));
     }
