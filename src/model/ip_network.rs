@@ -104,7 +104,10 @@ fn special_v6(address: Ipv6Addr) -> Option<SpecialAddress> {
         [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => private("a private address"),
         // What a translator makes of it is known to the site alone (RFC 8215).
         [0x64, 0xff9b, 1, ..] => private("an address of a translator"),
-        _ => embedded(address).into_iter().find_map(special_v4),
+        _ => {
+            let found: Vec<SpecialAddress> = embedded(address).into_iter().filter_map(special_v4).collect();
+            found.iter().find(|special| !special.is_private).or(found.first()).copied()
+        }
     }
 }
 

@@ -76,7 +76,7 @@ fn a_private_mirror_of_an_older_data_directory_is_passed_on_and_the_line_that_it
         let other = json!({"name": "other", "fetch": {"url": format!("http://{place}/x"), "mirror": {}}});
         api.post("/artifacts", other).expect(422);
         let moved = json!({"fetch": {"url": format!("http://{place}/x")}});
-        api.send(reqwest::Method::PATCH, "/artifacts/mirror", Some(moved)).expect(422);
+        api.patch("/artifacts/mirror", moved).expect(422);
 
         // It goes on after another start, and with the line there is no problem any more.
         assert!(world.stop().success());

@@ -203,7 +203,7 @@ fn an_image_whose_files_are_one_and_the_same_ends_at_the_bound_of_the_tree() {
     for n in 0..20 {
         fs::hard_link(root.join("first"), root.join(format!("name{n}"))).unwrap();
     }
-    let Some(image) = image(&root, &["-R", "-hardlinks"]) else { return };
+    let Some(image) = image(&root, &["-R", "--hardlinks"]) else { return };
     let tree = outer.path().join("tree");
     fs::create_dir(&tree).unwrap();
     let limits = crate::artifacts::media::tree::TreeLimits { entries: 100, bytes: 400_000 };
