@@ -89,7 +89,7 @@ const DIFFERENCES: &[Difference] = &[
     Difference {
         why: "looser: a request to upgrade or to tunnel is a request like others (hyper hands the connection over)",
         is_meant: |it| {
-            let is_tunnel = it.last.starts_with(b"CONNECT") || !values(it.last, &["upgrade"]).is_empty();
+            let is_tunnel = is_connect(it.last) || !values(it.last, &["upgrade"]).is_empty();
             is_tunnel && it.theirs < it.ours.requests.len()
         },
     },
@@ -236,6 +236,11 @@ fn values<'a>(bytes: &'a [u8], names: &[&str]) -> Vec<&'a [u8]> {
     let named =
         parsed.headers.iter().filter(|it| names.iter().any(|name| it.name.eq_ignore_ascii_case(name)));
     named.map(|header| header.value).collect()
+}
+
+fn is_connect(bytes: &[u8]) -> bool {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or_default();
+    bytes.get(start..).is_some_and(|rest| rest.starts_with(b"CONNECT "))
 }
 
 /// The target of the request that the bytes begin with.

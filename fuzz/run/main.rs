@@ -1,10 +1,10 @@
-//! Fuzzing without a tool beside the stable compiler: the kept packets, then what a seeded mutator makes of
-//! them for some time. `make fuzz SECONDS=60` runs it with and without debug assertions.
+//! Fuzzing without a tool besides the stable compiler: the stored packets, then mutations of them for some
+//! time. `make fuzz SECONDS=60` runs it with and without debug assertions.
 //!
 //! `fuzz [--http] [--seconds N] [--seed N] [--keep]`. With `--http` it compares the boot side's reader of
-//! requests with hyper's; else it sends DHCP packets. What takes a new way through the decisions is tried on further,
-//! and with `--keep` becomes part of the corpus. A packet that breaks a rule is written down before the
-//! program ends with 101; `fuzz FILE…` tries only those files.
+//! requests with hyper's; else it sends DHCP packets. Inputs that take a new path through the decisions are
+//! mutated further, and with `--keep` become part of the corpus. An input that breaks a rule is written to a
+//! file before the program ends with 101; `fuzz FILE…` tries only those files.
 
 mod dhcp;
 mod http;
@@ -23,9 +23,9 @@ use metalwright::proto::dhcp4::{encode_listed, from_text};
 use mutate::Random;
 
 const SECONDS: u64 = 60;
-/// Most packets that are tried on at a time.
+/// Most packets that are mutated at the same time.
 const POOL_MAX: usize = 20_000;
-/// Packets that are kept at least.
+/// Fewest packets that are kept.
 const CORPUS_MIN: usize = 300;
 /// Most packets that one run adds to the corpus.
 const KEPT_MAX: usize = 400;
@@ -115,7 +115,7 @@ fn flags() -> Flags {
     flags
 }
 
-/// Whether an input took a way that none before it did; the input itself where it breaks a rule.
+/// Whether an input took a path that none before it did; the input itself if it breaks a rule.
 fn tried((target, input): (&Target, &[u8]), ways: &mut HashSet<u64>) -> Result<bool, Vec<u8>> {
     let seen = catch_unwind(AssertUnwindSafe(|| (target.check)(input))).map_err(|_| input.to_vec())?;
     Ok(seen.into_iter().filter(|way| ways.insert(*way)).count() > 0)
@@ -147,7 +147,7 @@ fn vectors() -> Vec<Vec<u8>> {
     packets
 }
 
-/// The packet of a request, without what is said of how it arrived.
+/// The packet of a request, without the lines about how it arrived.
 fn packet_of(text: &str) -> Option<Vec<u8>> {
     let arrival = ["interface ", "from ", "to ", "after ", "port ", "datagram"];
     let lines = text.lines().filter(|line| !arrival.iter().any(|word| line.starts_with(word)));

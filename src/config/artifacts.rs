@@ -1,4 +1,4 @@
-//! What operators set of artifacts: where on the host their files may be, and what unpacking may cost.
+//! The configuration of artifacts: directories of local files, and what unpacking may cost.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,10 +14,10 @@ const LISTED_MAX: usize = 256;
 const UNPACK_BYTES_MAX: u64 = 128 << 30;
 const UNPACK_SECONDS_MAX: u64 = 6 * 3600;
 
-/// Artifacts, as it was checked.
+/// The checked configuration of artifacts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArtifactsConfig {
-    /// The directories below which the local files of artifacts are; none for the defaults.
+    /// The directories below which local files of artifacts must be; none for the defaults.
     pub roots: Option<Vec<PathBuf>>,
     /// Most bytes that an image or tarball unpacks to.
     pub unpack_bytes_max: u64,
@@ -37,8 +37,8 @@ impl Default for ArtifactsConfig {
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ArtifactFlags {
-    /// A directory below which the local files of artifacts are; repeat for more
-    /// [default: /usr/lib/debian-installer, /srv, and `import` in the data directory].
+    /// A directory below which local files of artifacts must be; repeat for more [default:
+    /// /usr/lib/debian-installer, /srv, and `import` in the data directory].
     #[arg(
         long = "artifacts-root",
         env = "METALWRIGHT_ARTIFACTS_ROOTS",
@@ -65,7 +65,7 @@ pub(super) struct ArtifactSection {
 }
 
 impl ArtifactsConfig {
-    /// Puts flags and file together; what is wrong is added to `faults`.
+    /// Combines flags and file; adds faults to `faults`.
     pub(super) fn load(flags: ArtifactFlags, file: ArtifactSection, faults: &mut Vec<String>) -> Self {
         let roots = (!flags.artifacts_roots.is_empty()).then_some(flags.artifacts_roots).or(file.roots);
         for root in roots.iter().flatten().filter(|root| !root.is_absolute()) {

@@ -15,17 +15,17 @@ use nix::unistd::{Gid, Uid};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, chownat, fchown, fstat, open, openat};
 use rustix::io::Errno;
 
-/// Deepest folder that is looked into.
+/// Deepest folder that is entered.
 const DEPTH_MAX: usize = 128;
 
-/// Who owns something.
+/// The owner of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileOwner {
     pub user: Uid,
     pub group: Gid,
 }
 
-/// What was not given, by why.
+/// Numbers of skipped files, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SkippedFiles {
     /// Files of another owner with more than one name.
@@ -36,10 +36,10 @@ pub struct SkippedFiles {
     pub foreign: u64,
 }
 
-/// Gives a folder and what is in it.
+/// Gives a folder and its content to a user.
 ///
 /// # Errors
-/// Something cannot be looked at or given; it is nested too deep.
+/// Something cannot be examined or changed, or is nested too deep.
 pub fn give(folder: &Path, owner: FileOwner) -> io::Result<SkippedFiles> {
     let mut kept = SkippedFiles::default();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -83,7 +83,7 @@ fn give_folder(
     Ok(())
 }
 
-/// Something in a folder: its name there, and itself, opened.
+/// An entry of a folder: its name, and its opened file.
 struct FolderEntry<'a> {
     folder: BorrowedFd<'a>,
     name: &'a std::ffi::CStr,

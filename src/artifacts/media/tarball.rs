@@ -1,4 +1,4 @@
-//! Reads tar: names of any length (GNU and PAX), links, and nothing that is a device.
+//! Reads tar: names of any length (GNU and PAX) and links, but no devices.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -34,11 +34,11 @@ impl<R: Read> Read for BoundedInput<R> {
     }
 }
 
-/// Hands everything in a tarball to `sink`. Owners, times and modes are passed over, and so are devices and
-/// fifos.
+/// Passes everything in a tarball to `sink`. Owners, times and modes are ignored; devices and FIFOs are
+/// skipped.
 ///
 /// # Errors
-/// It is damaged or cut short, or the sink refuses.
+/// The tarball is damaged or truncated, or the sink refuses.
 pub fn unpack(input: impl Read, sink: &mut dyn TreeSink) -> io::Result<()> {
     let left = Rc::new(Cell::new(Some(HEADERS_BYTES_MAX)));
     let mut archive = Archive::new(BoundedInput { input, left: Rc::clone(&left) });
@@ -53,7 +53,7 @@ pub fn unpack(input: impl Read, sink: &mut dyn TreeSink) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a tarball without files, or none"));
     }
     left.set(None);
-    // What is compressed has its checksum behind the padding.
+    // A compressed file has its checksum after the padding.
     io::copy(&mut archive.into_inner().take(PADDING_BYTES_MAX), &mut io::sink())?;
     Ok(())
 }
