@@ -22,6 +22,7 @@ pub mod maintenance;
 pub mod model;
 pub mod netboot;
 pub mod objects;
+pub mod outbound;
 pub mod port_owner;
 pub mod proto;
 pub mod rate_limit;
