@@ -79,7 +79,7 @@ pub fn operations() -> Vec<Operation> {
             .summary("Exchange an agent's token for a fresh one")
             .needs(RequiredScope::Agent)
             .answers(200, "The new token; the old one is good until its own end.", schema::of::<TokenGrant>)
-            .refuses(&[400, 404, 409, 503])
+            .refuses(&[400, 404, 409, 429, 503])
             .runs(renew),
     ]
 }

@@ -58,6 +58,19 @@ impl Dhcp {
         })
     }
 
+    /// How full the subnets are.
+    pub fn subnet_counts(&self) -> Vec<SubnetStatus> {
+        let now = self.kernel.now();
+        let mut own: Vec<Ipv4Addr> = {
+            let sights = self.sights();
+            let own = sights.interfaces.iter().flat_map(|interface| &interface.addresses);
+            own.map(|own| own.address).collect()
+        };
+        own.sort_unstable();
+        own.dedup();
+        self.kernel.read(|world| subnets(&Caller::server(now), world, (&own, now)))
+    }
+
     /// The interfaces that another DHCP server answers on, and a service that hears nobody, for a page that
     /// anybody may read: no addresses.
     pub fn dhcp_warnings(&self) -> Vec<String> {

@@ -33,6 +33,9 @@ pub enum Error {
     /// Too much at once; trying again later helps.
     #[error("{0}")]
     Busy(String),
+    /// More than the caller may write; less, or later, is taken.
+    #[error("{why}")]
+    TooMuch { why: String, retry_after: std::time::Duration },
     /// Something of ours failed.
     #[error("{0}")]
     Failed(String),

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use crate::durations::DurationCounts;
 use crate::kernel::Kernel;
 use crate::model::event::ServerStoreRecovered;
 use crate::model::{NewEvent, StoreStatus};
@@ -17,6 +18,11 @@ impl Kernel {
     /// Writes to the database that failed, since the start.
     pub fn store_failures(&self) -> u64 {
         self.monitor.failures()
+    }
+
+    /// How long commits take until they are on the disk.
+    pub fn commit_durations(&self) -> DurationCounts {
+        self.monitor.commit_durations()
     }
 
     /// Looks after the database: whether it takes writes, and whether its disk is almost full. An event says

@@ -51,8 +51,9 @@ impl Netboot {
     /// Whether an event about a fetch is to be written. False where nobody's is, or where it is one too many.
     pub fn is_news(&self, kind: EventKind, about: &FileSubject, label: &str) -> bool {
         let Some(machine) = about.machine.clone() else { return false };
-        let topic = EventTopic { kind, machine, label: label.to_owned() };
-        let is_news = self.memory.repeats.is_news(topic, self.kernel.now().as_second());
+        let topic = EventTopic { kind, machine: machine.clone(), label: label.to_owned() };
+        let is_news = self.memory.repeats.is_news(topic, self.kernel.now().as_second())
+            && self.memory.budgets.takes_fetch(&machine);
         if !is_news {
             self.memory.fetches_repeated.fetch_add(1, Ordering::Relaxed);
         }

@@ -56,7 +56,7 @@ impl Netboot {
     /// # Errors
     /// [`Error::Unauthorized`] for a capability that was never given out, [`Error::Forbidden`] from an
     /// address that is not the machine's, as with its files, [`Error::Conflict`] for one whose attempt has
-    /// ended in another way.
+    /// ended in another way, [`Error::TooMuch`] for a log beyond the machine's budget.
     pub async fn report(&self, capability: &str, report: InstallerReport) -> Result<String, Error> {
         let attempt = self.catalog.attempt_of(capability).ok_or_else(|| {
             Error::Unauthorized("this URL's capability is not one this server gave out".to_owned())
@@ -86,7 +86,15 @@ impl Netboot {
             };
         }
         let caller = Caller::machine(&machine, self.kernel.now());
-        let reason = first_chars(report.text.trim(), LOG_CHARS_MAX);
+        let mut reason = first_chars(report.text.trim(), LOG_CHARS_MAX);
+        match report.kind {
+            ReportKind::Log => self.admit_log(&machine, reason.len())?,
+            // That it failed is always taken; of its reason, as much as there is room for.
+            ReportKind::Failed if !self.takes_reason(&machine, reason.len()) => {
+                reason = first_chars(&reason, REASON_CHARS_MAX);
+            }
+            ReportKind::Failed | ReportKind::Done => {}
+        }
         let peer = report.peer;
         self.runs
             .flow(&caller, &machine.key, |flow| match report.kind {

@@ -2,11 +2,12 @@
 //! long history is kept.
 //!
 //! [`Records::keep`] takes a document when it is served, and never waits; [`Records::run`] writes what was
-//! taken. [`Records::prune`] deletes what is older than the settings allow, and says what that is. What
-//! happens to a run is left to `runs`.
+//! taken. [`Records::write_job_log`] bounds what agents write of their jobs. [`Records::prune`] deletes what
+//! is older than the settings allow, and says what that is. What happens to a run is left to `runs`.
 
 mod contents;
 pub mod documents;
+pub mod log_budget;
 pub mod pruning;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::kernel::Kernel;
 use documents::{DocumentMemory, QueuedDocument, RecordCounters};
+use log_budget::LogBudget;
 
 /// Most documents that wait to be written. Beyond it they are not kept, and counted.
 const QUEUE_MAX: usize = 1024;
@@ -29,6 +31,7 @@ pub struct Records {
     queued: Mutex<Option<mpsc::Receiver<QueuedDocument>>>,
     memory: DocumentMemory,
     pub counters: RecordCounters,
+    pub log_budget: LogBudget,
     /// One round of pruning at a time.
     pruning: tokio::sync::Mutex<()>,
 }
@@ -48,6 +51,7 @@ impl Records {
             queued: Mutex::new(Some(queued)),
             memory: DocumentMemory::default(),
             counters: RecordCounters::default(),
+            log_budget: LogBudget::default(),
             pruning: tokio::sync::Mutex::default(),
         })
     }

@@ -15,6 +15,7 @@ mod full;
 mod killed;
 mod leases;
 mod loaders;
+mod metrics;
 mod mirror;
 mod net;
 mod packages;

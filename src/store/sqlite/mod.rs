@@ -3,11 +3,13 @@
 //! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes changesets into
 //! groups, `changeset` is one of them, `group` decides what is done and `rows` writes it, `lease_log` knows
 //! where leases are, `checkpoints` keeps the log short;
-//! `events`, `log` and `documents` are what is read from the database afterwards.
+//! `events`, `audit`, `log` and `documents` are what is read from the database afterwards.
 
+mod audit;
 mod changeset;
 mod checkpoints;
 mod documents;
+mod event_sizes;
 mod events;
 mod group;
 mod lease_log;
@@ -45,6 +47,7 @@ use crate::store::{
 pub use load::DamagedRow;
 pub use open::OpenError;
 
+use event_sizes::EventSizes;
 use writer::{WriterJob, WriterOutcome, WriterWork};
 
 /// All of Metalwright's state in `metalwright.db`.
@@ -57,6 +60,7 @@ pub struct SqliteStore {
     committed: watch::Receiver<u64>,
     shown: watch::Receiver<u64>,
     writer: Mutex<Option<WriterHandle>>,
+    event_sizes: EventSizes,
     /// The folder of a store that goes with it.
     #[cfg(test)]
     folder: std::sync::OnceLock<tempfile::TempDir>,
@@ -108,6 +112,7 @@ impl SqliteStore {
             shown,
             data_dir: data_dir.to_owned(),
             writer: Mutex::new(Some(WriterHandle { queue, task })),
+            event_sizes: EventSizes::default(),
             #[cfg(test)]
             folder: std::sync::OnceLock::new(),
             _lock: opened.lock,
@@ -176,8 +181,20 @@ impl Store for SqliteStore {
         Box::pin(async move { Ok(self.submit(WriterWork::Prune { keep }).await?.count) })
     }
 
+    fn old_audit_events(&self, cut: EventCut) -> BoxFuture<'_, Result<(OldEvents, u64), StoreError>> {
+        Box::pin(async move { audit::old(&self.readers, cut).await.map_err(failed) })
+    }
+
+    fn prune_audit_events(&self, upto: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { Ok(self.submit(WriterWork::PruneAudit { upto }).await?.count) })
+    }
+
+    fn log_sizes(&self) -> BoxFuture<'_, Result<Vec<(Uuid, u64)>, StoreError>> {
+        Box::pin(async move { log::sizes(&self.readers).await.map_err(failed) })
+    }
+
     fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>> {
-        Box::pin(async move { events::old(&self.readers, cut).await.map_err(failed) })
+        Box::pin(async move { events::old(&self.readers, &self.event_sizes, cut).await.map_err(failed) })
     }
 
     fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, StoreError>> {

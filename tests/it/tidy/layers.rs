@@ -31,6 +31,7 @@ const WALL_CLOCK: &[&str] = &["SystemTime::now", "Timestamp::now", "Zoned::now"]
 const CLOCK: &[&str] = &["SystemTime::now", "Timestamp::now", "Zoned::now", "Instant::now"];
 
 const HOUSE: &[&[&str]] = &[HTTP, SOCKETS, SQL, TEMPLATES];
+const PURE_BUT_STOPWATCH: &[&[&str]] = &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, WALL_CLOCK];
 const PURE: &[&[&str]] = &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK];
 
 #[rustfmt::skip]
@@ -42,34 +43,37 @@ const LAYERS: &[Layer] = &[
     // templates.
     layer("netboot::decide", &["model", "proto"], PURE),
     layer("dhcp::decide", &["model", "proto", "netboot::decide"], PURE),
-    layer("render", &["model", "proto", "rate_limit"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
+    layer("render", &["model", "proto", "durations", "rate_limit"],
+        &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
     layer("runs::flow", &["model", "proto"], PURE),
     layer("agent::step", &["model", "proto"], PURE),
     // 3. SQL is spoken here and nowhere else.
-    layer("store", &["model"], &[HTTP, SOCKETS, TEMPLATES]),
+    layer("store", &["durations", "model"], &[HTTP, SOCKETS, TEMPLATES]),
     // Fetches, unpacks and keeps files: the one place besides `client` that speaks HTTP as a client.
     layer("artifacts::media", &["artifacts::media::iso", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("artifacts::media::iso", &["model", "artifacts::media"],
         &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
     // 4. What every house stands on: the one caller of the store.
-    layer("kernel", &["model", "store", "rate_limit"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
+    layer("kernel", &["durations", "model", "store", "rate_limit"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     // What of the store others name, by the kernel: values, which a pure module may build.
     layer("kernel::changeset", &["store"], PURE),
     layer("catalog::content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
     // The houses, each with the doors it may use. A house comes after those that it sees: no circle. None
     // sees the store: what they commit they name by the kernel.
     layer("background", &["kernel", "model"], HOUSE),
-    layer("catalog", &["kernel", "catalog::content", "render", "netboot::decide", "model"], HOUSE),
+    layer("catalog",
+        &["durations", "kernel", "catalog::content", "render", "netboot::decide", "model"],
+        HOUSE),
     layer("artifacts", &["kernel", "background", "artifacts::media", "model", "rate_limit"], HOUSE),
     layer("objects",
         &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "model", "proto"],
         HOUSE),
-    layer("access", &["kernel", "objects", "model"], HOUSE),
+    layer("access", &["kernel", "objects", "model", "rate_limit"], HOUSE),
     layer("records", &["kernel", "model", "rate_limit"], HOUSE),
     layer("runs", &["kernel", "catalog", "records", "runs::flow", "render", "model"], HOUSE),
     layer("netboot",
-        &["kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access", "netboot::decide",
-            "render", "model", "proto", "rate_limit"],
+        &["durations", "kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access",
+            "netboot::decide", "render", "model", "proto", "rate_limit"],
         HOUSE),
     layer("dhcp",
         &["kernel", "catalog", "netboot", "objects", "dhcp::decide", "dhcp::packet", "netboot::decide",
@@ -99,8 +103,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
-        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "records", "runs", "model",
-            "rate_limit"],
+        &["durations", "houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "records",
+            "render", "runs", "model", "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision as it is.
     layer("api::boot_preview", &["houses", "kernel", "insight", "netboot::decide", "model"],
@@ -111,7 +115,8 @@ const LAYERS: &[Layer] = &[
     layer("tftp", &["artifacts", "model", "proto", "threads", "datagrams", "rate_limit"],
         &[HTTP, SQL, TEMPLATES]),
     layer("dhcp::server",
-        &["dhcp::decide", "model", "proto", "port_owner", "addresses", "datagrams", "rate_limit"],
+        &["dhcp::decide", "durations", "model", "proto", "port_owner", "addresses", "datagrams",
+            "rate_limit"],
         &[HTTP, SQL, TEMPLATES]),
     // 6. What talks to a server from outside knows the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
@@ -127,6 +132,7 @@ const LAYERS: &[Layer] = &[
     layer("port_owner", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("datagrams", &["rate_limit"], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("rate_limit", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, WALL_CLOCK]),
+    layer("durations", &[], PURE_BUT_STOPWATCH),
     layer("threads", &[], &[SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("connections", &["threads"], &[HTTP, SQL, TEMPLATES]),
     layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
