@@ -59,7 +59,7 @@ pub struct AllowanceRate {
 pub struct Allowance {
     left: u64,
     at: Instant,
-    /// Whether it ran out and has not been half full since.
+    /// Whether it ran out and nothing was taken since while it was half full.
     ran_out: bool,
 }
 
@@ -83,6 +83,7 @@ impl Allowance {
     pub fn take(&mut self, rate: AllowanceRate, amount: u64, now: Instant) -> AllowanceAnswer {
         self.refill(rate, now);
         if let Some(left) = self.left.checked_sub(amount) {
+            self.ran_out &= self.left < rate.burst_max / 2;
             self.left = left;
             return AllowanceAnswer::Taken;
         }
@@ -106,7 +107,6 @@ impl Allowance {
             self.left = self.left.saturating_add(seconds.saturating_mul(rate.a_second)).min(rate.burst_max);
             self.at += Duration::from_secs(seconds);
         }
-        self.ran_out &= self.left < rate.burst_max / 2;
     }
 }
 
@@ -166,8 +166,12 @@ mod tests {
             [AllowanceAnswer::Taken, refused(true, 1), refused(false, 1)]
         );
         assert_eq!([take(1, 4), take(1, 1)], [AllowanceAnswer::Taken, refused(false, 1)]);
-        assert_eq!([take(4, 9), take(4, 100)], [refused(false, 2), refused(true, 2)]);
-        assert_eq!(take(100, 10), AllowanceAnswer::Taken, "never more than a burst");
+        assert_eq!([take(4, 9), take(4, 100)], [refused(false, 2), refused(false, 2)]);
+        assert_eq!(
+            [take(100, 10), take(100, 1)],
+            [AllowanceAnswer::Taken, refused(true, 1)],
+            "never more than a burst"
+        );
         assert!(!allowance.is_full(rate, begun) && allowance.is_full(rate, begun + Duration::from_secs(500)));
     }
 

@@ -48,6 +48,9 @@ fn families(page: &str) -> BTreeMap<String, Family> {
 fn assert_sound(name: &str, family: &Family) {
     assert!(["counter", "gauge", "histogram"].contains(&family.kind.as_str()), "{name}: {}", family.kind);
     assert!(family.help.ends_with('.') && !family.help.contains('|'), "{name}: {}", family.help);
+    let ends = family.samples.iter().filter(|sample| sample.contains("le=\"+Inf\"")).count();
+    let sums = family.samples.iter().filter(|sample| sample.starts_with(&format!("{name}_sum"))).count();
+    assert_eq!(ends, sums, "{name}: each row has its last bucket");
     let mut seen = BTreeSet::new();
     for sample in &family.samples {
         let (row, value) = sample.rsplit_once(' ').expect("a value");

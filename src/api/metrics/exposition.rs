@@ -5,7 +5,7 @@ use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
@@ -44,10 +44,10 @@ impl PageEncoder<'_> {
     }
 
     /// A family of gauges.
-    pub fn gauges(
+    pub fn gauges<V: EncodeGaugeValue>(
         &mut self,
         (name, about): (&str, &str),
-        rows: impl IntoIterator<Item = (MetricLabels, u64)>,
+        rows: impl IntoIterator<Item = (MetricLabels, V)>,
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, about, None, MetricType::Gauge)?;
         for (labels, value) in rows {
@@ -69,8 +69,7 @@ impl PageEncoder<'_> {
         let mut family = self.0.encode_descriptor(name, about, None, MetricType::Histogram)?;
         for (labels, counts) in rows {
             let ends = BUCKET_MICROS.map(|micros| Duration::from_micros(micros).as_secs_f64());
-            // The encoder writes the largest number as +Inf.
-            let ends = ends.into_iter().chain([f64::MAX]);
+            let ends = ends.into_iter().chain([f64::INFINITY]);
             let buckets: Vec<(f64, u64)> = ends.zip(counts.buckets).collect();
             let (sum, count) = (counts.seconds, counts.count());
             if labels.is_empty() {
@@ -122,7 +121,7 @@ mod tests {
         fn write(&self, page: &mut PageEncoder<'_>) -> fmt::Result {
             page.counters(("a_total", "Counts."), [(vec![("by", "x\"y".into())], 3)])?;
             page.counters(("none_total", "Nothing yet."), [])?;
-            page.gauges(("b", "Is."), [(NO_LABELS, 4)])?;
+            page.gauges(("b", "Is."), [(NO_LABELS, 4_u64)])?;
             let counts = DurationCounts { seconds: 0.5, buckets: [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2] };
             page.histograms(("c_seconds", "Takes."), [(vec![("route", "r".into())], counts)])
         }
@@ -136,7 +135,7 @@ mod tests {
             "# TYPE none counter\n# HELP b Is.\n# TYPE b gauge\nb 4\n",
             "c_seconds_count{route=\"r\"} 3\n",
             "c_seconds_bucket{le=\"0.0001\",route=\"r\"} 1\n",
-            "c_seconds_bucket{le=\"+Inf\",route=\"r\"} 3\n# EOF\n",
+            "c_seconds_bucket{le=\"+Inf\",route=\"r\"} 3\n",
         ] {
             assert!(page.contains(line), "{line} in\n{page}");
         }

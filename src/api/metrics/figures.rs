@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::ApiState;
 use super::exposition::{MetricLabels, NO_LABELS, PageEncoder};
@@ -161,11 +162,8 @@ fn background(work: &[BackgroundWork], page: &mut PageEncoder<'_>) -> fmt::Resul
         ended().map(|(work, last)| (name(work), u64::from(last.ok))),
     )?;
     page.gauges(
-        (
-            "metalwright_background_last_milliseconds",
-            "How long the last round of the server's own work took.",
-        ),
-        ended().map(|(work, last)| (name(work), last.duration_ms)),
+        ("metalwright_background_last_seconds", "How long the last round of the server's own work took."),
+        ended().map(|(work, last)| (name(work), Duration::from_millis(last.duration_ms).as_secs_f64())),
     )
 }
 

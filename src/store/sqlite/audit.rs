@@ -1,8 +1,9 @@
 //! Audit events: what was done with a token or to the server itself. They stay when the other events of their
-//! time are pruned. [`set_aside`] moves them to a table of their own, in the same transaction.
+//! time are pruned: [`due`] and [`set_aside`] move them to a table of their own, in the same transaction.
 
 use jiff::Timestamp;
 use rusqlite::Connection;
+use rusqlite::types::Value;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use super::events::{self, COLUMNS};
@@ -11,16 +12,34 @@ use super::writer::WorkError;
 use crate::model::{Event, EventKind};
 use crate::store::{EventCut, EventQuery, OldEvents};
 
-/// Copies the audit events among those that are about to be pruned: all but the newest `keep`, and at most
-/// `most`, oldest first.
-pub(super) fn set_aside(connection: &Connection, keep: u64, most: u64) -> rusqlite::Result<usize> {
+/// The columns of an event.
+pub(super) type AuditRow = [Value; 7];
+
+/// The audit events among those that are about to be pruned: all but the newest `keep`, and at most `most`,
+/// oldest first.
+pub(super) fn due(connection: &Connection, keep: u64, most: u64) -> rusqlite::Result<Vec<AuditRow>> {
     let kinds = EventKind::AUDIT.map(EventKind::name).join("', '");
-    let copy = format!(
-        "INSERT OR IGNORE INTO audit_event ({COLUMNS}) SELECT {COLUMNS} FROM event \
-         WHERE seq IN (SELECT seq FROM event WHERE seq <= (SELECT max(seq) FROM event) - max($1, 1) \
-         ORDER BY seq LIMIT $2) AND (actor LIKE 'token:%' OR kind IN ('{kinds}'))"
+    let due = format!(
+        "SELECT {COLUMNS} FROM event WHERE seq IN (SELECT seq FROM event \
+         WHERE seq <= (SELECT max(seq) FROM event) - max($1, 1) ORDER BY seq LIMIT $2) \
+         AND (actor LIKE 'token:%' OR kind IN ('{kinds}'))"
     );
-    connection.prepare_cached(&copy)?.execute([integer(keep), integer(most)])
+    let mut due = connection.prepare_cached(&due)?;
+    let rows = due.query_map([integer(keep), integer(most)], |row| {
+        let mut values = [const { Value::Null }; 7];
+        for (column, value) in values.iter_mut().enumerate() {
+            *value = row.get(column)?;
+        }
+        Ok(values)
+    })?;
+    rows.collect()
+}
+
+/// Sets them aside, after they are gone from the main table: on a full disk there is room then.
+pub(super) fn set_aside(connection: &Connection, rows: &[AuditRow]) -> rusqlite::Result<()> {
+    let add = format!("INSERT OR IGNORE INTO audit_event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)");
+    let mut add = connection.prepare_cached(&add)?;
+    rows.iter().try_for_each(|row| add.execute(rusqlite::params_from_iter(row)).map(drop))
 }
 
 /// Deletes those up to a number, at most so many; returns how many.

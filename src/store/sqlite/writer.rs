@@ -344,9 +344,10 @@ fn run(connection: &Connection, work: &WriterWork) -> rusqlite::Result<Result<Wo
 }
 
 fn prune(connection: &Connection, keep: u64) -> Result<u64, WorkError> {
-    audit::set_aside(connection, keep, PRUNE_MAX)?;
+    let audit = audit::due(connection, keep, PRUNE_MAX)?;
     let mut prune = connection.prepare_cached(sql::PRUNE_EVENTS)?;
     let pruned = prune.execute([integer(keep), integer(PRUNE_MAX)])?;
+    audit::set_aside(connection, &audit)?;
     connection.prepare_cached(sql::PRUNE_EVENT_KEYS)?.execute([integer(PART_EVENTS)])?;
     Ok(pruned as u64)
 }
