@@ -1,5 +1,5 @@
-//! Rate limit for warnings that packets or a broken host can cause: once a minute, with a count. Start at
-//! `warn_limited!`. And what clients may use of something over time: [`Allowance`].
+//! Limits warnings that packets or a broken host can cause: one per minute, with a count. Start at
+//! `warn_limited!`. Also limits what clients may use of something over time: [`Allowance`].
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// Shortest time between two warnings from one place.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// A warning, as [`tracing::warn!`], from one place in the program, at most once a minute. `times` counts
+/// A warning, like [`tracing::warn!`], from one place in the program, at most once a minute. `times` counts
 /// the occurrences since the last one.
 macro_rules! warn_limited {
     ($($told:tt)+) => {{
@@ -20,7 +20,7 @@ macro_rules! warn_limited {
 }
 pub(crate) use warn_limited;
 
-/// When a warning was last logged, and how many came since.
+/// When a warning was last logged, and the number of occurrences since.
 #[derive(Debug, Default)]
 pub struct RateLimiter(Mutex<LimiterState>);
 
@@ -35,7 +35,7 @@ impl RateLimiter {
         RateLimiter(Mutex::new(LimiterState { told: None, untold: 0 }))
     }
 
-    /// Counts `times` more. Returns the count since the last warning when the next one is due.
+    /// Counts `times` more. Returns the count since the last warning if the next one is due.
     pub fn count(&self, times: u64, now: Instant) -> Option<u64> {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.untold = since.untold.saturating_add(times);

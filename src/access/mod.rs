@@ -1,5 +1,4 @@
-//! Who is calling: tokens, those of agents, and what the first start makes. What a caller may do is in
-//! `kernel::scope`.
+//! Authentication: tokens, tokens of agents, and the first token. `kernel::scope` has what a caller may do.
 
 pub mod agent_tokens;
 mod first_start;
@@ -11,7 +10,7 @@ use crate::kernel::Kernel;
 use crate::objects::Objects;
 use crate::rate_limit::KeyedAllowances;
 
-/// The tokens, and who holds them.
+/// The tokens.
 #[derive(Debug)]
 pub struct Access {
     kernel: Arc<Kernel>,

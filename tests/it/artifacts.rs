@@ -301,7 +301,10 @@ fn files_that_have_changed_are_found_and_fetched_again() {
     let status = api.get("/artifacts/a").expect(200)["status"].take();
     assert_eq!((&status["state"], &status["damaged"]), (&json!("failed"), &json!(["linux"])));
     let (status, why) = boot.get("/artifacts/a/linux");
-    assert!(status == 503 && why.contains("metalwright artifacts fetch a has it anew"), "{status} {why}");
+    assert!(
+        status == 503 && why.contains("metalwright artifacts fetch a fetches it again"),
+        "{status} {why}"
+    );
     assert_eq!(boot.read("artifacts/a/initrd.gz"), Ok(b"initrd".to_vec()), "the others are whole");
 
     assert_eq!(world.cli(&["artifacts", "fetch", "a"]), added);
