@@ -2,8 +2,8 @@
 //! is kept.
 //!
 //! [`Records::keep`] queues a document when it is served, and never waits; [`Records::run`] writes the queue.
-//! [`Records::write_job_log`] bounds what agents write of their jobs. [`Records::prune`] deletes what is older
-//! than the settings allow, and reports it. `runs` has everything about runs themselves.
+//! [`Records::write_job_log`] bounds what agents write of their jobs. [`Records::prune`] deletes what is
+//! older than the settings allow, and reports it. `runs` has everything about runs themselves.
 
 mod contents;
 pub mod documents;
