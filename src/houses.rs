@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod deletion_tests;
 #[cfg(test)]
+mod machine_writes_tests;
+#[cfg(test)]
 pub mod testing;
 
 use std::sync::Arc;

@@ -14,6 +14,7 @@ pub mod config;
 pub mod connections;
 pub mod datagrams;
 pub mod dhcp;
+pub mod durations;
 pub mod houses;
 pub mod http_boot;
 pub mod insight;

@@ -43,9 +43,9 @@ pub fn operations() -> Vec<Operation> {
         .refuses(&[503])
         .runs(ready);
     let metrics = Operation::get("/metrics", "metrics")
-        .summary("Counters for Prometheus")
+        .summary("What the server counts, for Prometheus")
         .needs(RequiredScope::Read("metrics"))
-        .answers_media(200, "Text format 0.0.4.", BodyContent { media: METRICS_TEXT, schema: schema::text })
+        .answers_media(200, "OpenMetrics 1.0.", BodyContent { media: METRICS_TEXT, schema: schema::text })
         .runs(metrics);
     let document = Operation::get("/openapi.yaml", "openapi")
         .summary("This document")
@@ -55,7 +55,7 @@ pub fn operations() -> Vec<Operation> {
     vec![ok, ready, metrics, document]
 }
 
-const METRICS_TEXT: &str = "text/plain";
+const METRICS_TEXT: &str = "application/openmetrics-text";
 
 pub(super) async fn health() -> Response {
     body::json(StatusCode::OK, &json!({"status": "ok"}))
@@ -88,8 +88,10 @@ fn unavailable(why: String) -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why)
 }
 
-async fn metrics(State(state): State<ApiState>) -> Response {
-    ([(CONTENT_TYPE, METRICS_TEXT)], super::metrics::text(&state)).into_response()
+async fn metrics(State(state): State<ApiState>) -> Result<Response, ApiError> {
+    let page = super::metrics::text(&state);
+    let page = page.map_err(|_| unavailable("the page of metrics could not be written".to_owned()))?;
+    Ok(([(CONTENT_TYPE, super::metrics::exposition::MEDIA_TYPE)], page).into_response())
 }
 
 async fn document() -> Response {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::catalog::Catalog;
 use crate::catalog::rendering::{BootContext, RenderPurpose};
+use crate::durations::DurationCounts;
 use crate::kernel::Error;
 use crate::render::{LaneCounts, PoolHealth, RenderEngine, RenderPool, WorkerProgram};
 
@@ -84,6 +85,11 @@ impl Catalog {
     pub fn render_conditions(&self) -> [PoolHealth; 2] {
         let RenderPools { serve, preview } = &self.pools;
         [serve.condition(), preview.condition()]
+    }
+
+    /// How long renders for machines take, and previews.
+    pub fn render_durations(&self) -> [DurationCounts; 2] {
+        [self.pools.serve.durations(), self.pools.preview.durations()]
     }
 
     /// Warnings about renders that still work.

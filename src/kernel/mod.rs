@@ -155,6 +155,11 @@ impl Kernel {
         self.read(|world| Kind::ALL.map(|kind| world.count(kind)))
     }
 
+    /// Events that wait in the queue.
+    pub fn queued_events(&self) -> u64 {
+        self.queue.max_capacity().saturating_sub(self.queue.capacity()) as u64
+    }
+
     /// The number of the last commit, and the number of tombstones.
     pub fn commit_counts(&self) -> (u64, usize) {
         self.read(|world| (world.commits.commit(), world.commits.tombstones()))

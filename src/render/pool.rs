@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::durations::{DurationCounts, DurationHistogram};
 use crate::rate_limit::warn_limited;
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::process::{
@@ -68,6 +69,7 @@ struct PoolShared {
     work: Condvar,
     program: WorkerProgram,
     lanes: LaneCounts,
+    renders: DurationHistogram,
 }
 
 #[derive(Default)]
@@ -112,6 +114,10 @@ pub struct PoolHealth {
     pub warning: Option<String>,
     /// Why nothing can be rendered.
     pub outage: Option<String>,
+    /// Workers that there are, or are about to be started.
+    pub lanes: u64,
+    /// Renders that wait for one.
+    pub queued: u64,
 }
 
 struct RenderJob {
@@ -142,7 +148,13 @@ impl RenderPool {
     pub fn new(program: WorkerProgram, lanes: LaneCounts) -> RenderPool {
         let usual = lanes.usual.clamp(1, LANES_MAX);
         let lanes = LaneCounts { usual, most: lanes.most.clamp(usual, LANES_MAX) };
-        let shared = PoolShared { state: Mutex::default(), work: Condvar::new(), program, lanes };
+        let shared = PoolShared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            program,
+            lanes,
+            renders: Default::default(),
+        };
         RenderPool { shared: Arc::new(shared) }
     }
 
@@ -162,12 +174,25 @@ impl RenderPool {
                 "{sum} render workers were lost and replaced since the start, the last one lately: {loss}"
             )
         });
-        PoolHealth { started: *started, lost: *lost, warning, outage: cannot_start.clone() }
+        let (lanes, queued) = (state.lanes as u64, state.queue.len() as u64);
+        PoolHealth { started: *started, lost: *lost, warning, outage: cannot_start.clone(), lanes, queued }
+    }
+
+    /// How long renders take, with the wait for a worker.
+    pub fn durations(&self) -> DurationCounts {
+        self.shared.renders.counts()
     }
 
     /// Passes `work` to a worker and waits for the result. Blocks up to the deadline while it waits for a
     /// lane, and again while it renders; a worker that has to load the templates first takes longer.
     pub(super) fn run(&self, source: &RenderSource, work: WorkerTask) -> RenderResult {
+        let begun = Instant::now();
+        let rendered = self.render(source, work);
+        self.shared.renders.record_since(begun);
+        rendered
+    }
+
+    fn render(&self, source: &RenderSource, work: WorkerTask) -> RenderResult {
         let template = source.name().to_owned();
         let until = Instant::now() + work.deadline;
         // Lanes keep their deadlines; this bound is for a host on which nothing does.

@@ -18,6 +18,7 @@ mod full;
 mod killed;
 mod leases;
 mod loaders;
+mod metrics;
 mod mirror;
 mod net;
 mod packages;

@@ -107,6 +107,11 @@ event_kinds! {
         text: String,
     }
 
+    /// The installer sends more of its log than is kept; said once for a spell of it.
+    "boot.log_limited" BootLogLimited about machine => {
+        reason: String,
+    }
+
     /// The installer reported that it is done.
     "boot.done" BootDone about machine => {
         /// The address that sent the report.
@@ -449,6 +454,9 @@ event_kinds! {
         logs: u64,
         documents: u64,
         events: u64,
+        /// Audit events that had outlived the other events of their time.
+        #[serde(default)]
+        audit: u64,
     }
 
     /// A backup of the running server was made, with all of its secrets.

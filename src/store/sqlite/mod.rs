@@ -2,13 +2,15 @@
 //!
 //! `open` finds the file and migrates it, `load` reads the world, and `writer` puts changesets into groups.
 //! `changeset` encodes one of them, `group` decides the results, and `rows` writes. `lease_log` keeps track
-//! of the rows of leases, and `checkpoints` keeps the write-ahead log short. `events`, `log` and `documents`
-//! are read from the database when needed. `whole` is about the file as a whole, `repair` about rows that
-//! cannot be read.
+//! of the rows of leases, and `checkpoints` keeps the write-ahead log short. `events`, `audit`, `log` and
+//! `documents` are read from the database when needed. `whole` is about the file as a whole, `repair` about
+//! rows that cannot be read.
 
+mod audit;
 mod changeset;
 mod checkpoints;
 mod documents;
+mod event_sizes;
 mod events;
 mod group;
 mod lease_log;
@@ -48,6 +50,7 @@ use crate::store::{
 pub use load::DamagedRow;
 pub use open::OpenError;
 
+use event_sizes::EventSizes;
 use writer::{WriterJob, WriterOutcome, WriterWork};
 
 /// The whole state of Metalwright, in `metalwright.db`.
@@ -60,6 +63,7 @@ pub struct SqliteStore {
     committed: watch::Receiver<u64>,
     shown: watch::Receiver<u64>,
     writer: Mutex<Option<WriterHandle>>,
+    event_sizes: EventSizes,
     /// The temporary folder of the store, which is deleted with it.
     #[cfg(test)]
     folder: std::sync::OnceLock<tempfile::TempDir>,
@@ -111,6 +115,7 @@ impl SqliteStore {
             shown,
             data_dir: data_dir.to_owned(),
             writer: Mutex::new(Some(WriterHandle { queue, task })),
+            event_sizes: EventSizes::default(),
             #[cfg(test)]
             folder: std::sync::OnceLock::new(),
             _lock: opened.lock,
@@ -228,8 +233,20 @@ impl Store for SqliteStore {
         Box::pin(async move { Ok(self.submit(WriterWork::Prune { keep }).await?.count) })
     }
 
+    fn old_audit_events(&self, cut: EventCut) -> BoxFuture<'_, Result<(OldEvents, u64), StoreError>> {
+        Box::pin(async move { audit::old(&self.readers, cut).await.map_err(failed) })
+    }
+
+    fn prune_audit_events(&self, upto: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { Ok(self.submit(WriterWork::PruneAudit { upto }).await?.count) })
+    }
+
+    fn log_sizes(&self) -> BoxFuture<'_, Result<Vec<(Uuid, u64)>, StoreError>> {
+        Box::pin(async move { log::sizes(&self.readers).await.map_err(failed) })
+    }
+
     fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>> {
-        Box::pin(async move { events::old(&self.readers, cut).await.map_err(failed) })
+        Box::pin(async move { events::old(&self.readers, &self.event_sizes, cut).await.map_err(failed) })
     }
 
     fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, StoreError>> {
