@@ -3,6 +3,7 @@
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -10,6 +11,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Threads of the shared runtime that may wait for a disk, a list, a render: the allocator keeps more than a
 /// mebibyte for each, and a disk is not quicker for more of them.
 const BLOCKING_MAX: usize = 32;
+
+/// How long work that is under way may hold up the end of the server, after all services have ended. The
+/// store has ended before, and nothing that was acknowledged is lost.
+pub const END_MAX: Duration = Duration::from_secs(2);
 
 /// The runtime of the server. Its memory is in small pages: with large ones, which the allocator asks for
 /// where the system leaves that to the program, a storm of a thousand machines held half as much again.

@@ -127,7 +127,7 @@ where
     Operation::get(path, id)
         .needs(RequiredScope::Read(many))
         .with_filters()
-        .query("limit", limit, "Objects on a page.")
+        .query("limit", limit, "Most objects on a page. A page of large ones ends sooner, at 8 MiB.")
         .query("cursor", text(), "`next` of the page before.")
         .query("sort", text(), "Fields to sort by, separated by commas; `-` before one turns it round.")
         .query("fields", text(), "Fields to trim the objects to, separated by commas.")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::catalog::Catalog;
 use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::kernel::Error;
-use crate::render::{LaneCounts, PoolHealth, RenderEngine, RenderPool, WorkerProgram};
+use crate::render::{LaneCounts, PoolHealth, PoolUse, RenderEngine, RenderPool, WorkerProgram};
 
 /// Previews that have a thread to wait on, and previews that wait for one of those.
 pub(super) const PREVIEWS_AT_ONCE_MAX: usize = 2;
@@ -31,8 +31,8 @@ impl RenderPools {
         let program = WorkerProgram::own();
         let preview = program.clone().with_niceness(PREVIEW_NICENESS);
         RenderPools {
-            serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host())),
-            preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES)),
+            serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host(), PoolUse::Boots)),
+            preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES, PoolUse::Previews)),
         }
     }
 

@@ -16,6 +16,7 @@ mod history;
 mod look;
 pub mod permissions;
 pub mod scope;
+pub mod scope_areas;
 pub mod secrets;
 mod store_health;
 #[cfg(test)]
@@ -59,6 +60,8 @@ pub struct Kernel {
     queue: mpsc::Sender<NewEvent>,
     /// Events that were dropped because too many waited.
     pub notes_dropped: AtomicU64,
+    #[cfg(test)]
+    pub looks: look::LookMeter,
 }
 
 impl std::fmt::Debug for Kernel {
@@ -83,6 +86,8 @@ impl Kernel {
             endpoints,
             queue,
             notes_dropped: AtomicU64::default(),
+            #[cfg(test)]
+            looks: look::LookMeter::default(),
         };
         (Arc::new(kernel), event_queue::EventQueue(notes))
     }
@@ -106,7 +111,18 @@ impl Kernel {
     /// It must not read again: it would wait for a commit that waits for it.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         let _look = WorldLook::begin();
-        look(&self.store.world())
+        self.measured(|| look(&self.store.world()))
+    }
+
+    /// In tests, what a look takes is measured.
+    #[cfg(test)]
+    fn measured<T>(&self, look: impl FnOnce() -> T) -> T {
+        self.looks.measure(look)
+    }
+
+    #[cfg(not(test))]
+    fn measured<T>(&self, look: impl FnOnce() -> T) -> T {
+        look()
     }
 
     /// As [`Kernel::read`], for a decision about other objects than the one that is written: gives what was

@@ -2,11 +2,9 @@
 
 use uuid::Uuid;
 
+use crate::kernel::scope_areas::SCOPE_AREAS;
 use crate::kernel::{Caller, Error};
-use crate::model::{Kind, Problem, nearest};
-
-/// Parts of the API besides the nouns that scopes can be about.
-const AREAS: [&str; 4] = ["dhcp", "events", "metrics", "server"];
+use crate::model::{Problem, nearest};
 
 /// What an operation needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +61,7 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
     if scope == "*" || agent_of(scope).is_some() {
         return None;
     }
-    let areas: Vec<&str> = Kind::ALL.map(Kind::plural).into_iter().chain(AREAS).collect();
+    let areas = SCOPE_AREAS.map(|area| area.name);
     let hint = match scope.split_once(':') {
         Some((area, "read" | "write")) if area == "*" || areas.contains(&area) => return None,
         Some(("agent", _)) => "`agent:` is followed by the id of a machine".to_owned(),

@@ -58,6 +58,9 @@ pub type WriteCheck = Box<dyn FnOnce(&mut Vec<ChangesetRead>) -> Vec<Problem> + 
 pub trait NounRules: Noun {
     /// Whether [`NounRules::refused_here`] has something to say.
     const ASKS_THE_HOST: bool = false;
+    /// Kinds whose specs decide what [`NounRules::problems`] and [`NounRules::read_checks`] find, besides
+    /// those that it refers to and params.
+    const PROBLEMS_SEE: &'static [Kind] = &[];
     /// Fields that no reader sees and no writer sends.
     const HIDDEN: &'static [&'static str] = &[];
 
@@ -117,8 +120,15 @@ pub trait NounRules: Noun {
         None
     }
 
-    /// Why it cannot be used as things are, besides the unknown objects it names.
+    /// Why it cannot be used as things are, besides the unknown objects it names. It follows from the specs
+    /// of [`NounRules::PROBLEMS_SEE`], and holds until one of them or the object itself is written.
     fn problems(_stored: &Stored<Self>, _world: &World) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// Why it cannot be used at this moment, where that follows from the statuses of others. Each read asks,
+    /// with the world held: it looks at a few objects only.
+    fn problems_now(_stored: &Stored<Self>, _world: &World) -> Vec<Problem> {
         Vec::new()
     }
 

@@ -37,7 +37,8 @@ pub fn faults(source: &Source) -> Vec<Fault> {
 }
 
 /// Functions of the rules that only show what is wrong.
-const SHOWING: &[&str] = &["problems", "read_checks", "read_check", "unknown", "undeclared", "no_param"];
+const SHOWING: &[&str] =
+    &["problems", "problems_now", "read_checks", "read_check", "unknown", "undeclared", "no_param"];
 
 /// A rule that decides about a write sees other objects through what notes that it looked at them.
 pub fn rules_are_tracked(source: &Source) -> Vec<Fault> {
