@@ -1,5 +1,6 @@
-//! A set of templates compiled once and never changed. A broken template makes only itself and what
-//! includes it unusable: the template engine adds all or nothing, so the bad ones are isolated here.
+//! A set of templates, compiled once and never changed. A broken template makes only itself and the templates
+//! that include it unusable. The template engine adds all templates or none, so this module isolates the
+//! broken ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,14 +13,14 @@ use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::references::{TemplateReference, TemplateReferences, scan};
 use crate::render::{filters, functions};
 
-/// Templates on one path of includes, the outermost counted. The engine recurses for each.
+/// Most templates on one path of includes, including the outermost. The engine recurses for each.
 pub(super) const INCLUDE_DEPTH_MAX: usize = 32;
-/// The same for a template that defines components: the engine lets those call each other 20 deep, and
-/// each call can go through all of its includes again.
+/// The same for a template that defines components: the engine lets those call each other 20 deep, and each
+/// call can go through all its includes again.
 pub(super) const COMPONENT_DEPTH_MAX: usize = 8;
-/// Templates of a circle of includes that are spelt out.
+/// Most templates of a circle of includes that a message names.
 const CIRCLE_SHOWN_MAX: usize = 16;
-/// The engine's variable that dumps all others, in an order that differs from render to render.
+/// The engine's variable that prints all others, in an order that differs between renders.
 const DUMP_VARIABLE: &str = "__tera_context";
 
 pub(super) struct TemplateSet {
@@ -28,13 +29,13 @@ pub(super) struct TemplateSet {
     pub broken: BTreeMap<String, RenderProblem>,
     /// The template that defines each component.
     definers: HashMap<String, String>,
-    /// How many templates the engine was given, each as often as it was.
+    /// Number of templates that the engine was given, with repetitions.
     pub given: usize,
 }
 
-/// What is known of a usable template.
+/// A usable template.
 pub(super) struct KnownTemplate {
-    /// Itself and everything it can include, by name.
+    /// The template and everything that it can include, by name.
     pub uses: Vec<TemplateUse>,
 }
 
@@ -79,7 +80,7 @@ pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> 
     TemplateSet { tera, known, broken, definers, given }
 }
 
-/// A template engine with our functions and filters and no templates.
+/// A template engine with this module's functions and filters, without templates.
 fn engine() -> Tera {
     let mut tera = Tera::new();
     tera.autoescape_on(Vec::<&str>::new());
@@ -88,7 +89,7 @@ fn engine() -> Tera {
     tera
 }
 
-/// What must not reach the template engine although it would take it.
+/// Refuses templates that the engine would accept although they must not reach it.
 fn refuse_early(sources: &SourceTexts) -> BrokenTemplates {
     let mut broken = BrokenTemplates::new();
     let mut definers: BTreeMap<&str, &str> = BTreeMap::new();
@@ -109,8 +110,8 @@ fn refuse_early(sources: &SourceTexts) -> BrokenTemplates {
     broken
 }
 
-/// The names so that each comes after those it includes. What includes itself, or nests too deep, is
-/// broken and left out.
+/// Orders the names so that each comes after those that it includes. Templates that include themselves, or
+/// nest too deep, are broken and left out.
 fn in_order_of_need<'a>(sources: &'a SourceTexts, broken: &mut BrokenTemplates) -> Vec<&'a str> {
     let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
     let mut order = Vec::with_capacity(sources.len());
@@ -163,7 +164,8 @@ fn too_deep(name: &str, depth: usize, sources: &SourceTexts) -> Option<RenderPro
     (depth > most).then(|| RenderProblem::new(ProblemKind::Template, name, message))
 }
 
-/// `name` includes itself, or something that does: follows the includes that could not be ordered.
+/// The problem of a template that includes itself, possibly through others: follows the includes that could
+/// not be ordered.
 fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, usize>) -> RenderProblem {
     let mut chain = vec![name.to_owned()];
     let mut place = (1, 1);
@@ -187,12 +189,12 @@ fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, usize>) 
             break;
         }
     }
-    let message = format!("includes never end: {}", chain.join(" → "));
+    let message = format!("includes form a circle: {}", chain.join(" → "));
     RenderProblem::new(ProblemKind::Template, name, message).at(place)
 }
 
-/// Why `name` cannot be added. An include of something broken or absent is told by our own knowledge of the
-/// includes, with the place and the cause.
+/// Why `name` cannot be added. For an include of a broken or missing template, this module's own list of
+/// includes gives the place and the cause.
 fn explain(
     (name, failure): (&str, &AddFailure),
     (sources, definers): (&SourceTexts, &HashMap<String, String>),
@@ -233,7 +235,7 @@ fn include_problem(name: &str, reference: &TemplateReference, message: String) -
     RenderProblem::new(ProblemKind::Include, name, message).at(reference.place)
 }
 
-/// An unknown component may be one whose own template is broken.
+/// An unknown component may belong to a template that is broken.
 fn with_broken_component(
     mut problem: RenderProblem,
     definers: &HashMap<String, String>,
@@ -251,7 +253,7 @@ fn with_broken_component(
     problem
 }
 
-/// The end of a chain of broken includes, so that messages do not nest.
+/// The first cause in a chain of broken includes, so that messages do not nest.
 fn root_cause(cause: &RenderProblem) -> String {
     match cause.message.split_once(", which is broken: ") {
         Some((_, root)) => root.to_owned(),
@@ -299,7 +301,7 @@ fn known_templates(
 }
 
 impl TemplateSet {
-    /// What a body that has no name of its own is made from: itself and its includes.
+    /// The templates that an unnamed body uses: itself and its includes.
     pub fn uses_of_inline(&self, body: &str) -> Vec<TemplateUse> {
         let own = TemplateUse { name: INLINE.to_owned(), sha256: sha256_hex(body) };
         let references = scan(body);
