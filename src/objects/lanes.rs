@@ -3,8 +3,8 @@
 //! Such work never runs on a thread that packets wait for, and never while the world is locked: copy what the
 //! work needs out of the world, release the lock, and pass the work to a [`WorkLane`]. The commit checks by
 //! revision that the result is still valid. The inputs are bounded where they are accepted (`model::bounds`,
-//! `model::schema_cost`, `objects::patch`); the deadline covers what those bounds do not foresee. Work in pieces
-//! checks its [`WorkFlag`] between two pieces, and ends when nobody waits for the result any more.
+//! `model::schema_cost`, `objects::patch`); the deadline covers what those bounds do not foresee. Work in
+//! pieces checks its [`WorkFlag`] between two pieces, and ends when nobody waits for the result any more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -26,8 +26,8 @@ pub const LIMIT_DEFAULT: usize = 100;
 pub const LIMIT_MAX: usize = 1000;
 /// Objects that are shown under one lock of the world.
 const SHOWN_AT_ONCE: usize = 64;
-/// Bytes of JSON after which a page ends: the object that reaches them is the last. A page of 1,000 objects of
-/// the largest size would have a gibibyte.
+/// Bytes of JSON after which a page ends: the object that reaches them is the last. A page of 1,000 objects
+/// of the largest size would have a gibibyte.
 pub const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Most filters, sort keys or fields of one query.
 const TERMS_MAX: usize = 32;

@@ -121,8 +121,8 @@ pub trait NounRules: Noun {
         None
     }
 
-    /// Why the object cannot be used, besides unknown objects that it names. The result follows from the specs
-    /// of [`NounRules::PROBLEMS_SEE`], and is valid until one of them or the object itself is written.
+    /// Why the object cannot be used, besides unknown objects that it names. The result follows from the
+    /// specs of [`NounRules::PROBLEMS_SEE`], and is valid until one of them or the object itself is written.
     fn problems(_stored: &Stored<Self>, _world: &World) -> Vec<Problem> {
         Vec::new()
     }
