@@ -53,7 +53,11 @@ fn run(command: ProgramCommand) -> anyhow::Result<()> {
             let config = ServerConfig::load(flags.clone()).map_err(anyhow::Error::msg)?;
             let log = metalwright::telemetry::start(&config.log_level, config.log_format);
             let source = ConfigSource { flags, log: log.map_err(anyhow::Error::msg)? };
-            metalwright::threads::shared()?.block_on(metalwright::server::run(config, source))
+            let runtime = metalwright::threads::shared()?;
+            let ended = runtime.block_on(metalwright::server::run(config, source));
+            // Work that nobody waits for any more does not hold up the end.
+            runtime.shutdown_timeout(metalwright::threads::END_MAX);
+            ended
         }
         ProgramCommand::Agent(args) => {
             metalwright::telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;

@@ -129,7 +129,7 @@ where
     Operation::get(path, id)
         .needs(RequiredScope::Read(many))
         .with_filters()
-        .query("limit", limit, "Objects on a page.")
+        .query("limit", limit, "Most objects on a page. A page of large ones ends sooner, at 8 MiB.")
         .query("cursor", text(), "`next` of the page before.")
         .query(
             "sort",

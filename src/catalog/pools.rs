@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::durations::DurationCounts;
 use crate::kernel::Error;
-use crate::render::{LaneCounts, PoolHealth, RenderEngine, RenderPool, WorkerProgram};
+use crate::render::{LaneCounts, PoolHealth, PoolUse, RenderEngine, RenderPool, WorkerProgram};
 
 /// Most previews that have a thread to wait on, and most that wait for such a thread.
 pub(super) const PREVIEWS_AT_ONCE_MAX: usize = 2;
@@ -32,8 +32,8 @@ impl RenderPools {
         let program = WorkerProgram::own();
         let preview = program.clone().with_niceness(PREVIEW_NICENESS);
         RenderPools {
-            serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host())),
-            preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES)),
+            serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host(), PoolUse::Boots)),
+            preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES, PoolUse::Previews)),
         }
     }
 

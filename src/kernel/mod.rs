@@ -17,6 +17,7 @@ mod keeping;
 mod look;
 pub mod permissions;
 pub mod scope;
+pub mod scope_areas;
 pub mod secrets;
 mod store_health;
 #[cfg(test)]
@@ -62,6 +63,8 @@ pub struct Kernel {
     queue: mpsc::Sender<NewEvent>,
     /// Number of events that were dropped because too many waited.
     pub notes_dropped: AtomicU64,
+    #[cfg(test)]
+    pub looks: look::LookMeter,
 }
 
 impl std::fmt::Debug for Kernel {
@@ -88,6 +91,8 @@ impl Kernel {
             endpoints,
             queue,
             notes_dropped: AtomicU64::default(),
+            #[cfg(test)]
+            looks: look::LookMeter::default(),
         };
         (Arc::new(kernel), event_queue::EventQueue(notes))
     }
@@ -111,7 +116,18 @@ impl Kernel {
     /// must not read again: it would wait for a commit that waits for it.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         let _look = WorldLook::begin();
-        look(&self.store.world())
+        self.measured(|| look(&self.store.world()))
+    }
+
+    /// In tests, what a look takes is measured.
+    #[cfg(test)]
+    fn measured<T>(&self, look: impl FnOnce() -> T) -> T {
+        self.looks.measure(look)
+    }
+
+    #[cfg(not(test))]
+    fn measured<T>(&self, look: impl FnOnce() -> T) -> T {
+        look()
     }
 
     /// Like [`Kernel::read`], for a decision that depends on other objects than the written one. Also returns

@@ -2,11 +2,9 @@
 
 use uuid::Uuid;
 
+use crate::kernel::scope_areas::SCOPE_AREAS;
 use crate::kernel::{Caller, Error};
-use crate::model::{Kind, Problem, nearest};
-
-/// Areas of the API that scopes can name besides the nouns.
-const AREAS: [&str; 4] = ["dhcp", "events", "metrics", "server"];
+use crate::model::{Problem, nearest};
 
 /// What an operation requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +65,7 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
     if scope == "*" || agent_of(scope).is_some() {
         return None;
     }
-    let areas: Vec<&str> = Kind::ALL.map(Kind::plural).into_iter().chain(AREAS).collect();
+    let areas = SCOPE_AREAS.map(|area| area.name);
     let hint = match scope.split_once(':') {
         Some((area, "read" | "write")) if area == "*" || areas.contains(&area) => return None,
         Some(("agent", _)) => "`agent:` must be followed by the id of a machine".to_owned(),

@@ -41,6 +41,23 @@ const WORKERS_OF_ONE_MAX: usize = 2;
 /// How long [`PoolHealth::warning`] mentions a lost worker.
 const TOLD_FOR: Duration = Duration::from_secs(600);
 
+/// What a pool renders, as the log and `/readyz` call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolUse {
+    /// What machines are served: scripts, answer files, files of tasks, options of DHCP.
+    Boots,
+    Previews,
+}
+
+impl PoolUse {
+    fn as_str(self) -> &'static str {
+        match self {
+            PoolUse::Boots => "boots",
+            PoolUse::Previews => "previews",
+        }
+    }
+}
+
 /// The number of lanes.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneCounts {
@@ -70,6 +87,7 @@ struct PoolShared {
     program: WorkerProgram,
     lanes: LaneCounts,
     renders: DurationHistogram,
+    used_for: PoolUse,
 }
 
 #[derive(Default)]
@@ -144,8 +162,8 @@ enum TicketState {
 }
 
 impl RenderPool {
-    /// Creates a pool; workers are started when they are needed.
-    pub fn new(program: WorkerProgram, lanes: LaneCounts) -> RenderPool {
+    /// Workers are started when they are needed.
+    pub fn new(program: WorkerProgram, lanes: LaneCounts, used_for: PoolUse) -> RenderPool {
         let usual = lanes.usual.clamp(1, LANES_MAX);
         let lanes = LaneCounts { usual, most: lanes.most.clamp(usual, LANES_MAX) };
         let shared = PoolShared {
@@ -154,6 +172,7 @@ impl RenderPool {
             program,
             lanes,
             renders: Default::default(),
+            used_for,
         };
         RenderPool { shared: Arc::new(shared) }
     }
@@ -161,7 +180,8 @@ impl RenderPool {
     /// For unit tests: the workers are this test program.
     #[cfg(test)]
     pub fn of_tests(lanes: usize) -> RenderPool {
-        RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual: lanes, most: lanes })
+        let lanes = LaneCounts { usual: lanes, most: lanes };
+        RenderPool::new(WorkerProgram::of_tests(), lanes, PoolUse::Boots)
     }
 
     pub fn condition(&self) -> PoolHealth {
@@ -169,9 +189,10 @@ impl RenderPool {
         let WorkerRecord { started, lost, last_loss, cannot_start } = &state.record;
         let recent = last_loss.as_ref().filter(|(at, _)| at.elapsed() < TOLD_FOR);
         let warning = recent.map(|(_, loss)| {
-            let sum: u64 = lost.iter().sum();
+            let (sum, used_for) = (lost.iter().sum::<u64>(), self.shared.used_for.as_str());
             format!(
-                "{sum} render workers were lost and replaced since the start, the last one lately: {loss}"
+                "{sum} render workers of {used_for} were lost and replaced since the start, the last one \
+                 lately: {loss}"
             )
         });
         let (lanes, queued) = (state.lanes as u64, state.queue.len() as u64);
@@ -367,7 +388,14 @@ impl PoolShared {
 
     fn record_loss(&self, job: &RenderJob, (loss, problem): (&WorkerLoss, &RenderProblem)) {
         let (template, kind) = (job.template.as_str(), loss.as_str());
-        warn_limited!(template, limit = kind, %problem, "a render was ended and its worker replaced");
+        let used_for = self.used_for.as_str();
+        warn_limited!(
+            template,
+            used_for,
+            limit = kind,
+            %problem,
+            "a render was ended and its worker replaced"
+        );
         let mut state = locked(&self.state);
         let counts = LOSSES.iter().zip(&mut state.record.lost);
         counts.filter(|(name, _)| **name == kind).for_each(|(_, count)| *count += 1);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::kernel::TrackedWorld;
 use crate::kernel::scope::check_scope;
-use crate::model::{Problem, Stored, Token, World};
+use crate::model::{Kind, Problem, Stored, Token, World};
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict};
 
 /// How long a token may do everything.
@@ -18,6 +18,7 @@ enum AdminReign {
 }
 
 impl NounRules for Token {
+    const PROBLEMS_SEE: &'static [Kind] = &[Kind::Token];
     const HIDDEN: &'static [&'static str] = &["sha256"];
 
     fn refused(&self, _change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
