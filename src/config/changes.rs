@@ -28,7 +28,7 @@ impl ServerConfig {
             ("boot.ignore_case", self.boot_ignore_case != new.boot_ignore_case),
             ("tftp", self.tftp != new.tftp),
             ("artifacts.roots", self.artifacts.roots != new.artifacts.roots),
-            ("artifacts.fetch_from", self.artifacts.fetch_from != new.artifacts.fetch_from),
+            ("fetch.allow", self.fetch != new.fetch),
             ("dhcp.interfaces", self.dhcp_interfaces != new.dhcp_interfaces),
             ("dhcp.port", self.dhcp_port != new.dhcp_port),
             ("dhcp.packets_per_second", self.dhcp_packets_per_second != new.dhcp_packets_per_second),
