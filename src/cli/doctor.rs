@@ -1,8 +1,9 @@
 //! `doctor dhcp`: the answers that DHCP clients on an interface get, and what prevents answers.
 //!
-//! `host` looks at this host and `owners` at who has its ports, the server is asked how DHCP stands, `ask`
-//! plays a client, and `findings` makes lines of it all, with `networks`; `certificate` looks at that of the
-//! API. `snippets` is for other DHCP servers. Start at [`dhcp`].
+//! `host` examines this host and `owners` the processes that have its ports; the server reports the status of
+//! DHCP; `ask` acts as a client; `findings` and `networks` turn all of it into lines, and `certificate`
+//! examines the API's certificate. `snippets` is for other DHCP servers. Start at [`dhcp`]; `sources` has
+//! `doctor artifacts`.
 
 mod ask;
 mod certificate;
@@ -11,6 +12,7 @@ mod host;
 mod networks;
 mod owners;
 mod snippets;
+mod sources;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -24,6 +26,7 @@ use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::model::DhcpStatus;
 use findings::{DoctorFacts, Finding, Level};
 use host::Host;
+pub use sources::artifacts;
 
 /// How long `--probe` waits for answers.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
