@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rusqlite::{Connection, OpenFlags};
 
-/// Most faults of a database that are listed.
-const FAULTS_MAX: i64 = 100;
+/// Lists at most 100 faults.
+const INTEGRITY_CHECK: &str = "PRAGMA integrity_check(100)";
 
 /// Writes a snapshot by one read transaction, in which no writer is held up. The online backup of SQLite
 /// would begin anew with every write.
