@@ -12,7 +12,7 @@ use crate::model::{Artifact, CheckedPart, DataCheckReport, Kind, Stored};
 /// Objects that are looked at under one hold of the world.
 const LOOKED_AT_ONCE: usize = 256;
 /// Files that a data directory has from its first start on.
-const NEEDED: [&str; 2] = ["tls/cert.pem", "tls/key.pem"];
+const NEEDED: [&str; 2] = ["tls/ca.pem", "tls/ca-key.pem"];
 
 /// Whether a check reads the files of artifacts, which may take long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
