@@ -143,6 +143,9 @@ pub trait Noun:
     const KIND: Kind;
     /// Whether it has a `status`.
     const HAS_STATUS: bool = false;
+    /// Whether the server makes its objects, one for each thing that happens. There may be very many of them,
+    /// so no rule goes through them all.
+    const IS_HISTORY: bool = false;
     /// Largest object of the kind that is admitted, in bytes of its JSON without escapes.
     const BYTES_MAX: usize = super::bounds::OBJECT_BYTES_MAX;
     /// Names of its unique values, in the order of `unique`: the ways to refer to it besides its key.

@@ -1,4 +1,5 @@
-//! What each noun's objects must be, beyond what can be said of one alone: one file a noun.
+//! What each noun's objects must be, beyond what can be said of one alone: one file a noun that has
+//! rules of its own.
 //!
 //! *Refused* (422) is a value that is wrong whatever else there is; *conflict* (409) is one that
 //! another object stands against; a *problem* is saved and shown, and keeps the object from being used.
@@ -13,7 +14,6 @@ mod client_class;
 mod conflict;
 mod content;
 mod graph;
-mod job;
 mod lease;
 mod machine;
 mod options;
@@ -23,7 +23,6 @@ mod profile;
 #[cfg(test)]
 mod races;
 mod reservation;
-mod run;
 mod setting;
 mod stage;
 mod subnet;
@@ -41,7 +40,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, ServerEndpoints, TrackedWorld};
-use crate::model::{FetchNetworks, HasTable, Kind, Noun, ObjectReference, Problem, SITE, Stored, World};
+use crate::model::{
+    FetchNetworks, HasTable, Job, Kind, Noun, ObjectReference, Problem, Run, SITE, Stored, World,
+};
 use crate::objects::ArtifactRoots;
 
 /// Most unknown references listed for one object.
@@ -163,6 +164,10 @@ pub trait NounRules: Noun {
         Vec::new()
     }
 }
+
+// The nouns whose rules are all defaults.
+impl NounRules for Job {}
+impl NounRules for Run {}
 
 /// What rules may know of the host.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 //! The store in one SQLite file, in the server's own process.
 //!
-//! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes changesets into
-//! groups, `changeset` is one of them, `group` decides what is done and `rows` writes it, `lease_log` knows
-//! where leases are, `checkpoints` keeps the log short;
-//! `events`, `log` and `documents` are what is read from the database afterwards.
+//! `open` finds the file, `migrations` brings it up to date, `load` reads the world, `writer` takes
+//! changesets into groups, `changeset` is one of them, `group` decides what is done and `rows` writes it,
+//! `lease_log` knows where leases are, `checkpoints` keeps the log short; `events`, `log` and `documents` are
+//! what is read from the database afterwards.
 
 mod changeset;
 mod checkpoints;
@@ -15,6 +15,7 @@ mod load;
 mod log;
 #[cfg(test)]
 mod migration_tests;
+mod migrations;
 mod open;
 mod rows;
 #[cfg(test)]
