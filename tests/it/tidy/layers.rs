@@ -65,7 +65,7 @@ const LAYERS: &[Layer] = &[
         &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "model", "proto"],
         HOUSE),
     layer("access", &["kernel", "objects", "model"], HOUSE),
-    layer("records", &["kernel", "model", "rate_limit"], HOUSE),
+    layer("records", &["kernel", "background", "model", "rate_limit"], HOUSE),
     layer("runs", &["kernel", "catalog", "records", "runs::flow", "render", "model"], HOUSE),
     layer("netboot",
         &["kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access", "netboot::decide",
