@@ -1,6 +1,6 @@
 //! Objects of every noun alike: create, read, list, filter, patch, delete. What differs a noun is in `rules`.
 //!
-//! Start at `write`, then `list`. What an object means to a machine is left to other houses.
+//! Start at `write`, then `prepare` and `list`. What an object means to a machine is left to other houses.
 
 pub mod changes;
 mod fields;
@@ -8,8 +8,10 @@ mod filter;
 pub mod lanes;
 pub mod list;
 pub mod patch;
+mod prepare;
 pub mod read;
 pub mod rules;
+mod sealing;
 pub mod view;
 pub mod write;
 
