@@ -244,6 +244,9 @@ event_kinds! {
 
     /// The next network boot of the machine may erase its disks.
     "machine.armed" MachineArmed about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         bootenv: String,
         until: Timestamp,
         workflow: Option<String>,
@@ -252,6 +255,9 @@ event_kinds! {
 
     /// The machine is not armed any more.
     "machine.disarmed" MachineDisarmed about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         reason: String,
         workflow: Option<String>,
         stage: Option<String>,
@@ -259,6 +265,9 @@ event_kinds! {
 
     /// The agent was told to reboot the machine.
     "machine.told_to_reboot" MachineToldToReboot about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         reason: String,
     }
 
@@ -279,6 +288,9 @@ event_kinds! {
 
     /// A step of the run is over.
     "run.step_done" RunStepDone about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         /// Index of the step, from 0.
         step: u32,
         kind: StepKind,
@@ -288,6 +300,9 @@ event_kinds! {
 
     /// The run was paused.
     "run.paused" RunPaused about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         /// Absent where it paused by itself before a step.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
@@ -300,12 +315,18 @@ event_kinds! {
 
     /// A paused run goes on.
     "run.resumed" RunResumed about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         workflow: Option<String>,
         stage: Option<String>,
     }
 
     /// The run goes on at the step that failed or was held.
     "run.retried" RunRetried about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         /// Index of the step, from 0.
         step: u32,
         workflow: Option<String>,
@@ -314,6 +335,9 @@ event_kinds! {
 
     /// The run stopped because a step failed.
     "run.failed" RunFailed about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         /// Index of the step, from 0.
         step: u32,
         /// The stage, bootenv or task of the step.
@@ -325,6 +349,9 @@ event_kinds! {
 
     /// The run waits for an operator.
     "run.held" RunHeld about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         /// Index of the step, from 0.
         step: u32,
         reason: String,
@@ -343,6 +370,9 @@ event_kinds! {
 
     /// A live system lost power in the middle of its tasks.
     "run.live_system_lost" RunLiveSystemLost about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         bootenv: String,
         /// How far it was.
         reason: String,
@@ -352,6 +382,9 @@ event_kinds! {
 
     /// The run was cancelled.
     "run.cancelled" RunCancelled about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         by: String,
         workflow: Option<String>,
         stage: Option<String>,
@@ -359,6 +392,9 @@ event_kinds! {
 
     /// The run came to its end.
     "run.completed" RunCompleted about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         workflow: Option<String>,
         stage: Option<String>,
     }
@@ -374,6 +410,9 @@ event_kinds! {
 
     /// The run goes on with the content and the params of now.
     "run.refreshed" RunRefreshed about machine => {
+        /// The id of the run; absent in an older event.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Uuid>,
         /// The digest of the content that it had; null for none.
         before: Option<String>,
         /// The digest of the content that it has.
