@@ -10,6 +10,7 @@ pub mod local;
 mod media;
 mod mirror;
 pub mod opened;
+mod recent_paths;
 pub mod roots;
 #[cfg(test)]
 mod roots_tests;
@@ -29,6 +30,7 @@ use crate::kernel::{Caller, Error, Kernel};
 use crate::model::{Artifact, ArtifactKind, ArtifactStatus, EventBody, RootsCheck, Stored, World};
 use contained_path::NameCase;
 use media::MirrorSet;
+use recent_paths::RecentPaths;
 use roots::{ArtifactFiles, ArtifactRoots, RootsRefusal, RootsScope};
 
 /// The artifacts, and the files of those that the server brings itself.
@@ -41,6 +43,7 @@ pub struct Artifacts {
     media_in_use: tokio::sync::RwLock<()>,
     /// Where on the host the files of artifacts may be.
     roots: ArtifactRoots,
+    recent: RecentPaths,
     /// How the names of files in artifacts are compared.
     pub case: NameCase,
 }
@@ -64,6 +67,7 @@ impl Artifacts {
             mirrors,
             media_in_use: tokio::sync::RwLock::default(),
             roots,
+            recent: RecentPaths::default(),
             case,
         })
     }
@@ -87,7 +91,7 @@ impl Artifacts {
     pub fn place_of(&self, stored: &Stored<Artifact>) -> Result<ArtifactFiles, RootsRefusal> {
         let spec = &stored.spec;
         if spec.source.is_none() {
-            return self.roots.open(Path::new(&spec.path), spec.kind, hold(stored));
+            return self.recent.open(&self.roots, Path::new(&spec.path), (spec.kind, hold(stored)));
         }
         let tree = self.media.tree(stored.status.sha256.as_deref().ok_or_else(file_missing)?);
         let file = match spec.kind {

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, fstat, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
 
 use crate::artifacts::contained_path::{self, NameCase};
 use crate::model::ArtifactKind;
@@ -63,8 +63,8 @@ pub struct ArtifactFiles {
     file: Option<(PathBuf, String)>,
 }
 
-/// Which folder it is, however it is reached.
-type FolderIdentity = (u64, u64);
+/// Device and inode: which file or folder it is, however it is reached.
+pub type FileIdentity = (u64, u64);
 
 impl ArtifactRoots {
     /// Those of a server with this data directory; without a list of them the usual ones.
@@ -79,26 +79,31 @@ impl ArtifactRoots {
     /// Opens the files at a path.
     ///
     /// # Errors
-    /// [`RootsRefusal`]; `FailedTemplates` with `NotFound` where there is nothing.
+    /// [`RootsRefusal`]; [`RootsRefusal::Failed`] with `NotFound` where there is nothing.
     pub fn open(
         &self,
         path: &Path,
         kind: ArtifactKind,
         hold: RootsScope,
     ) -> Result<ArtifactFiles, RootsRefusal> {
+        self.open_resolved(path, kind, hold).map(|(files, _)| files)
+    }
+
+    /// As [`ArtifactRoots::open`]; and the path without links that was opened.
+    ///
+    /// # Errors
+    /// As [`ArtifactRoots::open`].
+    pub fn open_resolved(
+        &self,
+        path: &Path,
+        kind: ArtifactKind,
+        hold: RootsScope,
+    ) -> Result<(ArtifactFiles, PathBuf), RootsRefusal> {
         let real = path.canonicalize()?;
         self.check_text((path, &real), hold)?;
-        let is_folder = kind == ArtifactKind::Tree;
-        let folder = if is_folder { Some(real.as_path()) } else { real.parent() };
-        let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let folder = contained_path::open_folder_without_links(folder)?;
-        self.check_identity((path, folder.as_fd()), kind)?;
-        let file = match (is_folder, real.file_name(), path.file_name().and_then(|name| name.to_str())) {
-            (true, ..) => None,
-            (false, Some(name), Some(asked)) => Some((PathBuf::from(name), asked.to_owned())),
-            _ => return Err(io::Error::other("it is not the path of a file").into()),
-        };
-        Ok(ArtifactFiles { folder, file })
+        let files = ArtifactFiles::open((path, &real), kind)?;
+        self.check_identity((path, files.folder.as_fd()), kind)?;
+        Ok((files, real))
     }
 
     /// Whether a path may be configured. There need be nothing at it yet.
@@ -163,6 +168,33 @@ impl ArtifactRoots {
 }
 
 impl ArtifactFiles {
+    /// Opens what is at the path `real`, which follows no link; `path` has the name that machines ask for.
+    ///
+    /// # Errors
+    /// It is not there, or a part of it is a link.
+    pub fn open((path, real): (&Path, &Path), kind: ArtifactKind) -> io::Result<Self> {
+        let is_folder = kind == ArtifactKind::Tree;
+        let folder = if is_folder { Some(real) } else { real.parent() };
+        let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let folder = contained_path::open_folder_without_links(folder)?;
+        let file = match (is_folder, real.file_name(), path.file_name().and_then(|name| name.to_str())) {
+            (true, ..) => None,
+            (false, Some(name), Some(asked)) => Some((PathBuf::from(name), asked.to_owned())),
+            _ => return Err(io::Error::other("it is not the path of a file")),
+        };
+        Ok(ArtifactFiles { folder, file })
+    }
+
+    /// Of the folder, or of the single file.
+    ///
+    /// # Errors
+    /// The file is not there.
+    pub fn identity(&self) -> io::Result<FileIdentity> {
+        let Some((name, _)) = &self.file else { return identity(self.folder.as_fd()) };
+        let stat = statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
     /// A folder of the server's own, with the trees that it has unpacked.
     ///
     /// # Errors
@@ -242,13 +274,13 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-fn identity(folder: BorrowedFd<'_>) -> io::Result<FolderIdentity> {
+fn identity(folder: BorrowedFd<'_>) -> io::Result<FileIdentity> {
     let stat = fstat(folder)?;
     Ok((stat.st_dev, stat.st_ino))
 }
 
 /// A folder and those above it, up to the root.
-fn lineage(folder: BorrowedFd<'_>) -> io::Result<Vec<FolderIdentity>> {
+fn lineage(folder: BorrowedFd<'_>) -> io::Result<Vec<FileIdentity>> {
     let mut found = vec![identity(folder)?];
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut above = openat(folder, "..", flags, Mode::empty())?;

@@ -1,4 +1,4 @@
-//! From untrusted JSON to a noun, with every fault said at once.
+//! Reads a noun from untrusted JSON and reports every fault at once.
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
@@ -17,7 +17,7 @@ use super::{Noun, Problem, READ_ONLY_FIELDS, nearest, sha256_hex};
 const PROBLEMS_MAX: usize = 64;
 /// Most compiled schemas of params that are kept.
 const VALIDATORS_MAX: usize = 4096;
-/// Longest message, in characters: messages quote what a client sent.
+/// Longest message, in characters: messages quote text of clients.
 const MESSAGE_CHARS_MAX: usize = 400;
 
 /// What a writer sent: the noun's own fields, and the labels.
@@ -27,8 +27,8 @@ pub struct Input<T> {
     pub labels: BTreeMap<String, String>,
 }
 
-/// Reads a noun from what a client sent. Fields that are ours (`status`, `revision` …) are passed
-/// over, so that an object that was read can be sent back.
+/// Reads a noun from what a client sent. Fields that the server sets (`status`, `revision` …) are ignored, so
+/// that a client can send back an object that it read.
 ///
 /// # Errors
 /// Every fault with a pointer to it: broken bounds, unknown fields with the nearest known name, wrong types,
@@ -37,8 +37,8 @@ pub fn parse_input<T: Noun>(body: Value) -> Result<Input<T>, Vec<Problem>> {
     parse_changed(body, &Value::Null)
 }
 
-/// As [`parse_input`], for an object in the place of one that is stored. A bound that the stored one breaks
-/// in the same way does not count: what was written before there was the bound can be changed elsewhere.
+/// Like [`parse_input`], for an object that replaces a stored one. A bound that the stored object breaks in
+/// the same way does not count: an object that is older than the bound can still be changed elsewhere.
 ///
 /// # Errors
 /// As [`parse_input`].
@@ -91,7 +91,7 @@ fn take_labels(fields: &mut Map<String, Value>) -> (BTreeMap<String, String>, Ve
     (labels, problems)
 }
 
-/// A declared schema, ready to be used. Getting one takes as long as compiling does, unless it is known.
+/// A declared schema, ready for use. It is compiled when it is first asked for, and cached.
 #[derive(Clone)]
 pub struct DeclaredSchema(Arc<CompiledSchema>);
 
@@ -100,8 +100,8 @@ impl DeclaredSchema {
         DeclaredSchema(compiled(schema))
     }
 
-    /// Why the schema is not evaluated: it breaks a bound, or is no JSON Schema. The pointer is one into the
-    /// schema.
+    /// Why the schema cannot be used: it breaks a bound, or is not a JSON Schema. The pointer is relative to
+    /// the schema.
     pub fn fault(&self) -> Option<&Problem> {
         self.0.validator.as_ref().err()
     }
@@ -109,7 +109,7 @@ impl DeclaredSchema {
     /// The faults of a value, each with a pointer below `pointer`.
     ///
     /// # Errors
-    /// Why the value was not validated: the fault of the schema, or a bound on the work that it would take.
+    /// Why the value was not validated: the fault of the schema, or a bound on the work of the validation.
     pub fn validate(&self, value: &Value, pointer: &str) -> Result<Vec<Problem>, Problem> {
         let refused = |problem: &Problem| {
             let place = problem.pointer.as_str();
@@ -136,13 +136,13 @@ impl std::fmt::Debug for DeclaredSchema {
     }
 }
 
-/// The faults of `value` under a JSON Schema, each below `pointer`. That the value could not be validated is
-/// a fault as well.
+/// The faults of `value` under a JSON Schema, each below `pointer`. If the value cannot be validated, that is
+/// reported as a fault as well.
 pub fn check_schema(schema: &Value, value: &Value, pointer: &str) -> Vec<Problem> {
     DeclaredSchema::of(schema).validate(value, pointer).unwrap_or_else(|problem| vec![problem])
 }
 
-/// A schema with its validator, and the schema's text for what may stand where.
+/// A compiled schema: its validator, and the schema itself for messages.
 struct CompiledSchema {
     validator: Result<Validator, Problem>,
     cost: SchemaCost,
@@ -150,14 +150,15 @@ struct CompiledSchema {
 }
 
 impl CompiledSchema {
-    /// A schema of ours.
+    /// Compiles a schema of the server's own.
     fn build(schema: Value) -> Self {
         let validator = jsonschema::options().should_validate_formats(true).build(&schema);
         let validator = validator.map_err(|error| Problem::new("", error.to_string()));
         CompiledSchema { validator, cost: SchemaCost::default(), schema }
     }
 
-    /// A schema of a client: within bounds, and with patterns whose time grows with the text only.
+    /// Compiles a schema of a client: it must be within the bounds, and the time of its patterns must be
+    /// linear in the text.
     fn build_bounded(schema: &Value) -> Self {
         let cost = SchemaCost::of(schema);
         let patterns = PatternOptions::regex()
@@ -170,7 +171,7 @@ impl CompiledSchema {
                 Problem::new(at, clipped(&error))
             })
         });
-        // What is not evaluated needs nothing of the text.
+        // Messages need the schema only if there is a validator.
         let kept = if validator.is_ok() { schema.clone() } else { Value::Null };
         CompiledSchema { validator, cost: cost.unwrap_or_default(), schema: kept }
     }
@@ -204,7 +205,7 @@ impl CompiledSchema {
         }
     }
 
-    /// What people have to write instead, where the validator would answer in the words of schemas.
+    /// A message that says what to write, in place of the validator's message in terms of schemas.
     fn in_plain_words(&self, error: &ValidationError<'_>) -> Option<String> {
         let instance = error.instance();
         let given = clipped(instance);
@@ -227,14 +228,14 @@ impl CompiledSchema {
         }
     }
 
-    /// What stands beside the keyword that failed.
+    /// The value of another keyword in the schema object whose keyword failed.
     fn beside(&self, error: &ValidationError<'_>, word: &str) -> Option<&Value> {
         let keyword = error.schema_path().to_string();
         let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
         self.schema.pointer(parent)?.get(word)
     }
 
-    /// The names of the properties declared beside an `additionalProperties` keyword.
+    /// The names of the properties that are declared beside an `additionalProperties` keyword.
     fn known_beside(&self, keyword: &str) -> Vec<String> {
         let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
         let properties = self.schema.pointer(parent).and_then(|schema| schema.get("properties"));
@@ -242,7 +243,7 @@ impl CompiledSchema {
     }
 }
 
-/// The words that one choice of a `oneOf` stands for; none if it is no list of words.
+/// The words that one choice of a `oneOf` allows; none if it is not a list of words.
 fn words_of(choice: &Value) -> Option<Vec<&str>> {
     let listed = choice.get("enum").and_then(Value::as_array);
     let listed = listed.map(|words| words.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
@@ -268,7 +269,7 @@ fn noun_schema<T: Noun>() -> Arc<CompiledSchema> {
     }))
 }
 
-/// The schema, compiled. Others may compile theirs meanwhile; two who compile the same one both may.
+/// Gets the compiled schema. Nothing is locked while it compiles, so two callers may compile the same schema.
 fn compiled(schema: &Value) -> Arc<CompiledSchema> {
     static PARAMS: LazyLock<Mutex<HashMap<String, Arc<CompiledSchema>>>> = LazyLock::new(Mutex::default);
     let known = || PARAMS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -285,7 +286,7 @@ fn compiled(schema: &Value) -> Arc<CompiledSchema> {
     built
 }
 
-/// What is wrong, with a long value in part.
+/// The message of a fault, with long values cut.
 fn explained(error: &ValidationError<'_>) -> String {
     match clipped(error) {
         whole if !whole.ends_with('…') => whole,
@@ -293,7 +294,7 @@ fn explained(error: &ValidationError<'_>) -> String {
     }
 }
 
-/// What is said, up to a length: a message may quote a whole value of a client.
+/// A text, cut to the longest message.
 fn clipped(said: &impl std::fmt::Display) -> String {
     struct ClippedText {
         text: String,

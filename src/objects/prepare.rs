@@ -1,7 +1,7 @@
-//! One write, checked and made into a changeset. `write` commits it, or has it prepared again.
+//! Checks one write and makes it a changeset. `write` commits the changeset, or has the write prepared again.
 //!
-//! Checks whose cost the writer of an object chooses run first, in a lane and without the world. Then the
-//! rules decide under the world; what they looked at is in the changeset.
+//! Checks whose cost the writer of an object determines run first, in a lane and without locking the world.
+//! Then the rules decide with the world locked; the changeset has what they read.
 
 use std::sync::Arc;
 
@@ -15,19 +15,19 @@ use crate::objects::rules::{self, HostLimits, NounRules, ProposedWrite, RuleConf
 use crate::objects::view;
 use crate::objects::write::WriteTarget;
 
-/// A write whose checks are done, and what they looked at.
+/// A write whose checks are done, and what the checks read.
 pub(super) struct CheckedWrite<T: NounRules> {
     next: Stored<T>,
     found: Vec<Problem>,
     reads: Vec<ChangesetRead>,
 }
 
-/// A changeset that is ready to be committed, and the object it leads to.
+/// A changeset that is ready to commit, and the object that it writes.
 pub(super) struct PreparedWrite<T: NounRules> {
     pub(super) object: Arc<Stored<T>>,
-    /// Nothing to commit when nothing changes.
+    /// `None` if nothing changes.
     pub(super) changeset: Option<Changeset>,
-    /// What it is committed by, where there is one.
+    /// The hold to commit through, if there is one.
     pub(super) hold: Option<WriterHold>,
 }
 
@@ -64,7 +64,7 @@ impl Objects {
         self.check(next, Some(current)).await
     }
 
-    /// Does the checks of a write whose cost its writer chooses, without the world.
+    /// Runs the checks of a write whose cost its writer determines, without locking the world.
     async fn check<T: NounRules>(
         &self,
         next: Stored<T>,
@@ -84,7 +84,7 @@ impl Objects {
         Ok(CheckedWrite { next: Arc::unwrap_or_clone(next), found, reads })
     }
 
-    /// Runs the checks of a write that need the host, without holding the world.
+    /// Runs the checks of a write that need the host, without locking the world.
     async fn ask_the_host<T: NounRules>(
         &self,
         next: &Arc<Stored<T>>,
@@ -182,8 +182,8 @@ impl Objects {
         Ok(changeset?.with_reads(reads))
     }
 
-    /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what
-    /// its checks found.
+    /// Checks an object against the rules before it is written, and seals its secrets. `found` are the
+    /// results of the earlier checks.
     fn validate<T: NounRules>(
         &self,
         (caller, world): (&Caller, &TrackedWorld<'_>),
@@ -213,13 +213,13 @@ where
     world.table()
 }
 
-/// The changeset with its own event in first place.
+/// The changeset with its own event first.
 fn begun_by(event: NewEvent, mut changeset: Changeset) -> Changeset {
     changeset.events.insert(0, event);
     changeset
 }
 
-/// Unique values that other objects hold, with their names.
+/// The unique values that other objects hold, with the names of these objects.
 fn taken<T: NounRules>(change: &ProposedWrite<'_, T>, next: &Stored<T>) -> Option<RuleConflict>
 where
     World: HasTable<T>,

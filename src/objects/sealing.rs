@@ -33,7 +33,8 @@ impl Objects {
         Ok(())
     }
 
-    /// Sealing the same value again keeps the sealed form, so that writing it back changes nothing.
+    /// Seals a value. The same value as before keeps its sealed form, so that writing it back changes
+    /// nothing.
     fn reseal(&self, place: SecretPlace<'_>, kept: Option<&Value>, value: &Value) -> Result<Value, Error> {
         match kept {
             Some(kept)

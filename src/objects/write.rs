@@ -1,8 +1,8 @@
-//! Create, replace, patch and delete for every noun alike; what differs a noun is in `rules`.
+//! Create, replace, patch and delete for every noun. `rules` has what differs from noun to noun.
 //!
 //! Each write is one changeset with its event, which `prepare` checks and makes. A write that was overtaken
-//! is prepared again here. A write that changes nothing writes nothing. Lists are in `list`, the shape
-//! readers get in `view`.
+//! is prepared again here. A write that changes nothing is not committed. Lists are in `list`, the shape that
+//! readers get is in `view`.
 
 use std::sync::Arc;
 
@@ -17,20 +17,20 @@ use crate::objects::prepare::PreparedWrite;
 use crate::objects::rules::NounRules;
 use crate::objects::view::{self, View};
 
-/// Which revision a writer means to change.
+/// The revision that a writer expects to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpectedRevision {
-    /// Whatever is there.
+    /// Any revision.
     Any,
-    /// One of these, or the write is refused as stale.
+    /// One of these revisions; otherwise the write is refused as stale.
     OneOf(Vec<u64>),
 }
 
 impl Objects {
-    /// Makes a new object of what a client sent.
+    /// Creates an object from what a client sent.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with every fault, [`Error::Conflict`] when a unique value is taken.
+    /// [`Error::Invalid`] with every fault, [`Error::Conflict`] if a unique value is taken.
     pub async fn create<T: NounRules>(&self, caller: &Caller, body: Value) -> Result<View, Error>
     where
         World: HasTable<T>,
@@ -39,10 +39,10 @@ impl Objects {
         self.create_from(caller, input).await
     }
 
-    /// Makes a new object of fields that were read already.
+    /// Creates an object from fields that were parsed already.
     ///
     /// # Errors
-    /// As [`Objects::create`].
+    /// Those of [`Objects::create`].
     pub async fn create_from<T: NounRules>(&self, caller: &Caller, input: Input<T>) -> Result<View, Error>
     where
         World: HasTable<T>,
@@ -50,7 +50,7 @@ impl Objects {
         let mut named = String::new();
         for attempt in 0..STALE_RETRIES_MAX {
             let checked = self.check_create(caller, input.clone()).await?;
-            // Only what is decided under the world is decided under the hold: checks may take longer than the
+            // Under the hold only the decision on the world is made: the checks may take longer than the
             // writer waits.
             let hold = self.kernel.hold_for(attempt).await?;
             let PreparedWrite { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
@@ -63,7 +63,7 @@ impl Objects {
         Err(busy::<T>(&named))
     }
 
-    /// Puts what a client sent in the place of an object.
+    /// Replaces an object by what a client sent.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], and those of [`Objects::create`].
@@ -81,11 +81,11 @@ impl Objects {
         self.rewrite::<T>(caller, target, make).await
     }
 
-    /// Changes parts of an object. When somebody else was quicker, the patch is applied again to what
-    /// they left, unless the client named a revision.
+    /// Changes parts of an object. If another writer was faster, the patch is applied again to the newer
+    /// object, unless the client named a revision.
     ///
     /// # Errors
-    /// Those of [`Objects::replace`]; [`Error::Conflict`] for a JSON Patch `test` that fails.
+    /// Those of [`Objects::replace`]; [`Error::Conflict`] if a `test` of a JSON Patch fails.
     pub async fn patch<T: NounRules>(
         &self,
         caller: &Caller,
@@ -105,10 +105,10 @@ impl Objects {
         self.rewrite::<T>(caller, target, make).await
     }
 
-    /// Deletes an object that nothing refers to.
+    /// Deletes an object that no other object refers to.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] naming the referrers.
+    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`], which names the referrers.
     pub async fn delete<T: NounRules>(&self, caller: &Caller, target: &WriteTarget<'_>) -> Result<(), Error>
     where
         World: HasTable<T>,
@@ -125,8 +125,8 @@ impl Objects {
         Err(busy::<T>(target.reference))
     }
 
-    /// What `make` makes of the object is worked out without the world, and committed if the object is
-    /// still at that revision; else it is made again.
+    /// Computes the new object with `make` without locking the world, and commits it if the object still has
+    /// that revision; otherwise starts again.
     async fn rewrite<T: NounRules>(
         &self,
         caller: &Caller,
@@ -153,7 +153,7 @@ impl Objects {
         Err(busy::<T>(target.reference))
     }
 
-    /// The object that a write is about, at the revision that its writer expects.
+    /// The object to be written, at the revision that its writer expects.
     pub(super) fn find_to_write<T: NounRules>(
         &self,
         caller: &Caller,
@@ -179,7 +179,7 @@ impl Objects {
     }
 }
 
-/// The object a write is about, and the revision its writer saw.
+/// The object that a write is about, and the revision that its writer saw.
 #[derive(Debug, Clone)]
 pub struct WriteTarget<'a> {
     /// A key, or `index:value`.
@@ -203,7 +203,8 @@ impl WriteTarget<'_> {
     }
 }
 
-/// What a client sent, without the fields that are nobody's to send. `stored` is what it takes the place of.
+/// Parses what a client sent, without the fields that nobody may send. `stored` is the object that it
+/// replaces.
 fn read_input<T: NounRules>(body: Value, stored: &Value) -> Result<Input<T>, Error> {
     let hidden = T::HIDDEN.iter().filter(|field| body.get(field).is_some());
     let hidden: Vec<Problem> =

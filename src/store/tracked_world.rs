@@ -1,10 +1,10 @@
-//! The world for whoever decides about several objects: it notes what was looked at, so that the changeset
-//! that follows is refused when any of it has changed.
+//! A view of the world for decisions about several objects. It records what was read, so that the changeset
+//! is refused if any of it has changed.
 //!
-//! An object that is looked up by its key is noted as a row, also where there is none. Going through all
-//! objects of a kind notes the table: their specs, or all there is to them. Which of the two is asked for
-//! matters: the statuses of machines change all the time. Leases and machines change so often that whoever
-//! goes through them needs the writer's hold in the end, so that is for what people do seldom.
+//! A look-up by key records the row, also if there is no object. A walk through all objects of a kind records
+//! the table: either the specs alone, or the statuses as well. The choice matters, because the statuses of
+//! machines change all the time. Leases and machines change so often that a walk through them usually needs
+//! the writer's hold: use it only for what people do rarely.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -15,31 +15,31 @@ use serde_json::Value;
 use super::ChangesetRead;
 use crate::model::{HasTable, Kind, Noun, ObjectReference, Setting, Stored, Table, World};
 
-/// Rows that are noted one by one; who looks at more has the whole table noted.
+/// Most rows that are recorded one by one. A decision that reads more has the whole table recorded.
 const ROWS_MAX: usize = 256;
 
-/// How many rows were noted one by one.
+/// How many rows were recorded one by one.
 fn rows_of(reads: &[ChangesetRead]) -> usize {
     reads.iter().filter(|read| matches!(read, ChangesetRead::Row { .. })).count()
 }
 
-/// A world that notes what was looked at.
+/// A view of the world that records what was read.
 pub struct TrackedWorld<'w> {
     world: &'w World,
-    /// None where nothing is to be committed.
+    /// `None` if nothing will be committed.
     reads: Option<RefCell<Vec<ChangesetRead>>>,
 }
 
-/// All objects of a kind as they were at one moment, for whoever finds out which of them count when the world
-/// has been let go.
+/// All objects of a kind at one moment, for checks that find out only after the world's lock was released
+/// which objects matter to them.
 pub struct TableSnapshot<T: Noun> {
-    /// In the order of keys.
+    /// The objects in the order of keys.
     rows: Vec<Arc<Stored<T>>>,
     generation: u64,
 }
 
 impl<T: Noun> TableSnapshot<T> {
-    /// The object with a key. `reads` gets it, or that there is none.
+    /// The object with a key. The look-up, found or not, is added to `reads`.
     pub fn get(&self, key: &str, reads: &mut Vec<ChangesetRead>) -> Option<&Arc<Stored<T>>> {
         let place = self.rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok();
         let row = place.and_then(|place| self.rows.get(place));
@@ -57,22 +57,22 @@ impl<T: Noun> TableSnapshot<T> {
 }
 
 impl<'w> TrackedWorld<'w> {
-    /// Notes what is looked at, for a changeset.
+    /// A view that records what is read, for a changeset.
     pub fn new(world: &'w World) -> Self {
         TrackedWorld { world, reads: Some(RefCell::default()) }
     }
 
-    /// Notes nothing: for what is only shown.
+    /// A view that records nothing, for reads that are only shown.
     pub fn untracked(world: &'w World) -> Self {
         TrackedWorld { world, reads: None }
     }
 
-    /// The world itself. Not noted: for what decides nothing, as what a caller is told.
+    /// The world itself. Not recorded: only for reads that decide nothing, such as texts for the caller.
     pub fn untracked_world(&self) -> &'w World {
         self.world
     }
 
-    /// What was looked at.
+    /// What was read.
     pub fn into_reads(self) -> Vec<ChangesetRead> {
         self.reads.map(RefCell::into_inner).unwrap_or_default()
     }
@@ -87,7 +87,7 @@ impl<'w> TrackedWorld<'w> {
         row
     }
 
-    /// All objects of a kind, for what is in their specs.
+    /// All objects of a kind; the decision depends on their specs only.
     pub fn specs<T: Noun>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
     where
         World: HasTable<T>,
@@ -96,7 +96,7 @@ impl<'w> TrackedWorld<'w> {
         self.all_rows::<T>()
     }
 
-    /// All objects of a kind, for what is in their statuses.
+    /// All objects of a kind; the decision depends on their statuses too.
     pub fn statuses<T: Noun>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
     where
         World: HasTable<T>,
@@ -105,7 +105,7 @@ impl<'w> TrackedWorld<'w> {
         self.all_rows::<T>()
     }
 
-    /// All objects of a kind, to be looked up later. Not noted: the snapshot notes what is looked up in it.
+    /// All objects of a kind, for later look-ups. Not recorded: the snapshot records what is looked up in it.
     pub fn snapshot<T: Noun>(&self) -> TableSnapshot<T>
     where
         World: HasTable<T>,
@@ -118,11 +118,11 @@ impl<'w> TrackedWorld<'w> {
     where
         World: HasTable<T>,
     {
-        const { assert!(!T::IS_HISTORY, "no rule goes through history, which has no bound") };
+        const { assert!(!T::IS_HISTORY, "no rule walks through history") };
         self.table::<T>().iter()
     }
 
-    /// How many objects of a kind there are.
+    /// The number of objects of a kind.
     pub fn count<T: Noun>(&self) -> usize
     where
         World: HasTable<T>,
@@ -130,13 +130,13 @@ impl<'w> TrackedWorld<'w> {
         self.specs::<T>().count()
     }
 
-    /// The value of a setting: the site's, or its default.
+    /// The value of a setting: the site's value, or the default.
     pub fn setting(&self, name: &str) -> Value {
         self.get::<Setting>(name);
         self.world.setting(name)
     }
 
-    /// Every object that names another one, by kind and key.
+    /// Every object that refers to the given one, by kind and key.
     pub fn referrers(&self, of: &ObjectReference) -> Vec<(Kind, String)> {
         for kind in World::referring_kinds(of.kind) {
             self.note(|| ChangesetRead::Specs { kind, generation: self.world.spec_generation(kind) });
@@ -144,8 +144,8 @@ impl<'w> TrackedWorld<'w> {
         self.world.referrers(of)
     }
 
-    /// An object whose unique value `index` is `value`. Not noted: the store itself refuses a value that is
-    /// taken.
+    /// The object whose unique value `index` is `value`. Not recorded: the store itself refuses a value that
+    /// is taken.
     pub fn holder<T: Noun>(&self, index: &'static str, value: &str) -> Option<&'w Arc<Stored<T>>>
     where
         World: HasTable<T>,
@@ -153,7 +153,7 @@ impl<'w> TrackedWorld<'w> {
         self.table::<T>().find(index, value)
     }
 
-    /// What a person calls an object of which the key is known. Not noted: it decides nothing.
+    /// The name that people use for an object whose key is known. Not recorded: it decides nothing.
     pub fn label(&self, kind: Kind, key: &str) -> String {
         match kind {
             Kind::Machine => {

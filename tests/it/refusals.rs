@@ -86,7 +86,7 @@ fn a_proxy_subnet_that_asks_to_give_addresses_is_told_what_to_leave_out() {
         "options": {"routers": ["10.0.0.254"]}, "authoritative": true, "bootp": true, "probe": "arp"});
     let said = problems(&api.post("/subnets", office).expect(422));
     for pointer in ["/pools", "/options", "/authoritative", "/bootp", "/probe"] {
-        assert!(said.contains(&format!("{pointer}: a `proxy` subnet has its addresses")), "{said}");
+        assert!(said.contains(&format!("{pointer}: a `proxy` subnet gets its addresses")), "{said}");
     }
     let office = json!({"name": "office", "cidr": "10.0.0.0/24", "mode": "proxy", "shared_network": "floor"});
     api.post("/subnets", office).expect(201);

@@ -16,8 +16,7 @@ use crate::model::Object;
 use crate::store::LeaseOf;
 use crate::store::conformance::{MAC_1, MAC_2, created, machine, now, object};
 
-/// A data directory with the first migration alone, and what the version of that time wrote: each object with
-/// its document.
+/// A data directory with the first migration alone, and objects as the program of that version wrote them.
 async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String)]) {
     let first = StoreSetup { migrations: migrations()[..1].to_vec(), ..StoreSetup::default() };
     let options = SqliteConnectOptions::new().filename(data.path().join("metalwright.db"));
@@ -45,7 +44,7 @@ async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String
     connection.close().await.unwrap();
 }
 
-/// The version that comes so many after those there are.
+/// The version that is this many after the newest one.
 fn after_all(more: i64) -> i64 {
     migrations().len() as i64 + more
 }
@@ -100,7 +99,7 @@ async fn older_data_directories_are_brought_up_to_date() {
     assert!(message.contains(&expected), "{message}");
 }
 
-/// What is logged from info on, on this thread.
+/// The log lines of this thread, from level info.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -151,7 +150,7 @@ async fn bringing_a_database_up_to_date_is_told_when_it_begins_goes_on_and_ends(
     for name in ["slow", "quick"] {
         assert_eq!((of(name, "database_mib="), of(name, "is up to date with this")), (1, 1), "{lines:#?}");
     }
-    assert!(of("slow", "not up to date yet") > 0, "{lines:#?}");
+    assert!(of("slow", "still being migrated") > 0, "{lines:#?}");
     let version = format!("version={} seconds=", after_all(2));
     assert!(lines.last().is_some_and(|line| line.contains(&version)), "{lines:#?}");
     SqliteStore::open_with(data.path(), &setup).await.unwrap().close().await;

@@ -1,7 +1,7 @@
-//! The migrations of the database, and bringing its tables up to date with them.
+//! The migrations of the database, and their application to an older one.
 //!
-//! Each file in `migrations/sqlite` is one: `NNNN_name.sql`, where `NNNN` is its version. A file is never
-//! changed once it was released. A change of the tables is a new file with the next number.
+//! Each file in `migrations/sqlite` is a migration: `NNNN_name.sql`, where `NNNN` is its version. A released
+//! file never changes. A change of the tables is a new file with the next number.
 
 use std::time::{Duration, Instant};
 
@@ -13,25 +13,25 @@ use super::open::StoreSetup;
 
 static FOLDER: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/migrations/sqlite");
 
-/// Every migration there has been, in the order of their versions.
+/// Every migration, in the order of the versions.
 pub(super) fn migrations() -> Vec<Migration> {
     let mut all: Vec<Migration> = FOLDER.files().filter_map(read).collect();
     all.sort_by_key(|migration| migration.version);
     all
 }
 
-/// The migration in a file; none where the name of the file is not that of a migration.
+/// The migration in a file; `None` if the file does not have the name of one.
 fn read(file: &'static include_dir::File<'static>) -> Option<Migration> {
     let (version, name) = file.path().file_stem()?.to_str()?.split_once('_')?;
     Some(migration(version.parse().ok()?, name, file.contents_utf8()?))
 }
 
-/// The migration to a version, in a transaction of its own.
+/// A migration, which runs in a transaction of its own.
 pub(super) fn migration(version: i64, name: &'static str, sql: &'static str) -> Migration {
     Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
 }
 
-/// Brings the tables up to date. A database with something to bring over may take a while, and says so.
+/// Migrates the tables. A migration of existing data may take a while, and is logged.
 pub(super) async fn migrate(
     connection: &mut SqliteConnection,
     setup: &StoreSetup,
@@ -59,7 +59,7 @@ async fn apply_with_a_word(
         migration = name,
         version,
         database_mib = bytes >> 20,
-        "the database is from an earlier version and is brought up to date; nothing is answered meanwhile"
+        "the database of an earlier version is being migrated; nothing is answered meanwhile"
     );
     let begun = Instant::now();
     let mut again = tokio::time::interval_at((begun + reminder).into(), reminder);
@@ -75,7 +75,7 @@ async fn apply_with_a_word(
             }
             _ = again.tick() => {
                 let seconds = begun.elapsed().as_secs();
-                tracing::info!(migration = name, version, seconds, "the database is not up to date yet");
+                tracing::info!(migration = name, version, seconds, "the database is still being migrated");
             }
         }
     }
