@@ -1,9 +1,9 @@
-//! Local paths of artifacts that were resolved and checked a moment ago, so that a machine that fetches many
-//! files does not have the path of each walked again.
+//! Caches local paths of artifacts that were resolved and checked a moment ago, so that the path is not
+//! walked again for each of a machine's many requests.
 //!
-//! What is kept is where a path leads, and no open descriptor: a file system can be unmounted at any time. It
-//! is used while the path leads to the same file or folder, and for at most [`KEPT_FOR`]: a folder that is
-//! moved below the data directory meanwhile is noticed after that.
+//! The cache stores the resolved path and no open descriptor, because a file system can be unmounted at any
+//! time. An entry is valid while the path leads to the same file or folder, and for at most [`KEPT_FOR`]:
+//! after that the server notices a folder that was moved below the data directory.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,18 +16,18 @@ use std::time::{Duration, Instant};
 use crate::artifacts::roots::{ArtifactFiles, ArtifactRoots, FileIdentity, RootsRefusal, RootsScope};
 use crate::model::ArtifactKind;
 
-/// How long it is known where a path leads.
+/// How long a resolved path stays valid.
 const KEPT_FOR: Duration = Duration::from_secs(1);
-/// Most paths that are kept.
+/// Most paths in the cache.
 const KEPT_MAX: usize = 1024;
 
 #[derive(Debug)]
 struct RecentPath {
     kind: ArtifactKind,
     scope: RootsScope,
-    /// Of what the path leads to.
+    /// The identity of the path's target.
     identity: FileIdentity,
-    /// The path without links, as it was checked.
+    /// The checked path without links.
     real: PathBuf,
     checked_at: Instant,
 }
@@ -38,14 +38,14 @@ impl RecentPath {
     }
 }
 
-/// The paths, and where they lead.
+/// The cached paths.
 #[derive(Debug, Default)]
 pub struct RecentPaths {
     kept: Mutex<HashMap<Box<Path>, RecentPath>>,
 }
 
 impl RecentPaths {
-    /// The files at a path, as [`ArtifactRoots::open`] gives them.
+    /// Opens the files at a path, like [`ArtifactRoots::open`].
     ///
     /// # Errors
     /// Those of [`ArtifactRoots::open`].
@@ -126,7 +126,7 @@ mod tests {
         fs::remove_file(&path).unwrap();
         symlink(&second, &path).unwrap();
         assert_eq!((is_kept(), read(), is_kept()), (false, "second".into(), true));
-        // The same path, and another folder in its place.
+        // The same path, with another folder in its place.
         fs::rename(&second, place.path().join("old")).unwrap();
         fs::rename(&first, &second).unwrap();
         assert_eq!(read(), "first");

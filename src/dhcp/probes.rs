@@ -116,7 +116,7 @@ impl Dhcp {
                 ProbeResult::Free => return,
                 ProbeResult::Unable(why) => {
                     let outcome = &mut decided.outcome;
-                    outcome.add_reason(format_args!("nobody was asked whether it is in use: {why}"));
+                    outcome.add_reason(format_args!("the address was not probed: {why}"));
                     return;
                 }
             }

@@ -32,7 +32,7 @@ impl fmt::Display for Actor {
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub actor: Actor,
-    /// What the actor may do; see `auth`.
+    /// What the actor may do; see `kernel::scope`.
     pub scopes: Vec<String>,
     pub now: Timestamp,
     pub request_id: String,

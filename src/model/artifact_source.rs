@@ -16,8 +16,8 @@ const PATH_BYTES_MAX: usize = 4096;
 /// The beginning of URLs that earlier versions accepted for files on the server.
 const FILE_SCHEME: &str = "file://";
 /// The message that says what to write in place of a `file:` URL.
-pub const FILE_URL: &str = "`file:` is no scheme of this server: give `fetch.path` instead, a path below a \
-                            directory of `artifacts.roots`";
+pub const FILE_URL: &str = "`file:` is not a scheme of this server: give `fetch.path` instead, a path below \
+                            a directory of `artifacts.roots`";
 
 /// Where the server gets an artifact's files from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

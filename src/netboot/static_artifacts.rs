@@ -61,8 +61,8 @@ impl Netboot {
         }
         let name = &artifact.spec.name;
         let why = format!(
-            "{file} of the artifact {name} is not what it was when it was fetched: \
-             metalwright artifacts fetch {name} has it anew"
+            "{file} of the artifact {name} has changed since it was fetched: \
+             metalwright artifacts fetch {name} fetches it again"
         );
         if let Some(machine) = &gathered.machine {
             self.deny_because(fetch, machine, &why);

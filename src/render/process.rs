@@ -155,7 +155,7 @@ impl RenderWorker {
             match self.ask(&load, Instant::now() + LOAD_MAX)? {
                 WorkerReply::Loaded => self.loaded = Some(work.sources.id),
                 WorkerReply::Rendered(_) => {
-                    return Err(ExchangeFault::Gone("it answers what was not asked".to_owned()));
+                    return Err(ExchangeFault::Gone("it sent an unexpected reply".to_owned()));
                 }
             }
         }
@@ -164,7 +164,7 @@ impl RenderWorker {
         self.busy += begun.elapsed();
         match reply {
             WorkerReply::Rendered(rendered) => Ok(rendered.map(Into::into)),
-            WorkerReply::Loaded => Err(ExchangeFault::Gone("it answers what was not asked".to_owned())),
+            WorkerReply::Loaded => Err(ExchangeFault::Gone("it sent an unexpected reply".to_owned())),
         }
     }
 

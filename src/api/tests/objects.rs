@@ -1,4 +1,4 @@
-//! Create, read, change and delete, as they are for every noun.
+//! Tests of create, read, change and delete, which are the same for every noun.
 
 use super::*;
 

@@ -118,7 +118,7 @@ pub enum NoLink {
     NoSubnet { address: Ipv4Addr, what: &'static str },
     #[error("no subnet contains an address of interface {0}")]
     NoInterfaceSubnet(String),
-    #[error("the packet names {0} as its relay, which is no address of another host that could be one")]
+    #[error("the packet names {0} as its relay, which cannot be the address of a relay")]
     NoRelay(Ipv4Addr),
     #[error("subnet {0} is not enabled")]
     Disabled(String),

@@ -207,7 +207,7 @@ impl RuleTrace {
             "subnet_mode",
             match facts.subnet_mode {
                 Some(_) => "the subnet may give boot data",
-                None => "its subnet is not known here, and taken to be one that gives boot data",
+                None => "its subnet is not known here, and is assumed to give boot data",
             },
         );
         let Some(machine) = facts.machine else { return self.unknown(facts) };

@@ -1,4 +1,4 @@
-//! Rules for tokens: scopes that exist, and at least one administrator. `auth` checks that a token does not
+//! Rules for tokens: scopes that exist, and at least one administrator. `access` checks that a token does not
 //! allow more than its creator has.
 
 use crate::kernel::TrackedWorld;

@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::world::PROGRAM;
 
-/// Plain texts of the secrets below: no document may carry them.
+/// Plain texts of the secrets below: no document may contain them.
 pub const SECRETS: [&str; 2] = ["root's secret", "ada's secret"];
 
 pub const LOADERS: [ScriptKind; 3] = [ScriptKind::Ipxe, ScriptKind::Grub, ScriptKind::Pxelinux];
@@ -204,13 +204,13 @@ fn every_template_that_ships_compiles() {
 /// One machine that boots one bootenv.
 pub struct Case {
     pub bootenv: String,
-    /// `bios`, `uefi`, and what is special: `bios-rehearsal`, `uefi-site`.
+    /// `bios`, `uefi`, and a variant: `bios-rehearsal`, `uefi-site`.
     pub variant: String,
     firmware: &'static str,
     params: Value,
 }
 
-/// Every bootenv under both kinds of firmware, as it comes and in rehearsal, and once with every param a
+/// Every bootenv with both kinds of firmware, by default and in rehearsal, and once with every param that a
 /// site may set.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -233,7 +233,7 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// What a site may set, all of it, with texts that quoting has to withstand.
+/// Everything that a site may set, with texts that are hard to quote.
 fn site() -> Value {
     json!({
         "install_disk": "/dev/disk/by-id/nvme-eui.0025385b71b0a1c2",
