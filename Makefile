@@ -57,9 +57,11 @@ qemu: ## real firmware and the real Debian installer under QEMU (root)
 	$(CARGO) test --locked --test it qemu:: -- --nocapture
 
 SECONDS := 60
-fuzz: ## DHCP packets that are a little wrong, for SECONDS with debug assertions and for SECONDS without
+fuzz: ## DHCP packets that are a little wrong, then HTTP requests beside hyper, with debug assertions and without: 3 SECONDS
 	$(CARGO) run --locked --quiet --example fuzz -- --seconds $(SECONDS)
 	$(CARGO) run --locked --quiet --profile fuzz --example fuzz -- --seconds $(SECONDS)
+	$(CARGO) run --locked --quiet --example fuzz -- --http --seconds $$(($(SECONDS) / 2))
+	$(CARGO) run --locked --quiet --profile fuzz --example fuzz -- --http --seconds $$(($(SECONDS) / 2))
 
 ROUNDS := 50
 soak: ## kill the server under load again and again (minutes; `make it` does it five times)

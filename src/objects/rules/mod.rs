@@ -40,7 +40,7 @@ use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, ServerEndpoints, TrackedWorld};
 use crate::model::{
-    FetchNetworks, HasTable, Job, Kind, Noun, ObjectReference, Problem, Run, SITE, Stored, World,
+    FetchPolicy, HasTable, Job, Kind, Noun, ObjectReference, Problem, Run, SITE, Stored, World,
 };
 use crate::objects::ArtifactRoots;
 
@@ -124,7 +124,7 @@ pub trait NounRules: Noun {
     }
 
     /// Why the object cannot be used on this server, as it was started.
-    fn unserved(&self, _endpoints: &ServerEndpoints) -> Vec<Problem> {
+    fn unserved(_stored: &Stored<Self>, _endpoints: &ServerEndpoints) -> Vec<Problem> {
         Vec::new()
     }
 
@@ -173,7 +173,7 @@ impl NounRules for Run {}
 #[derive(Clone, Debug)]
 pub struct HostLimits {
     pub(crate) roots: ArtifactRoots,
-    pub(crate) networks: Arc<FetchNetworks>,
+    pub(crate) policy: Arc<FetchPolicy>,
 }
 
 /// A write that is being checked.
@@ -279,7 +279,7 @@ where
     let unknown = references.iter().filter_map(|reference| unknown(world, reference));
     let mut problems: Vec<Problem> = unknown.take(UNKNOWN_MAX).collect();
     problems.extend(T::problems(stored, world));
-    problems.extend(stored.spec.unserved(here));
+    problems.extend(T::unserved(stored, here));
     problems
 }
 
