@@ -29,7 +29,7 @@ mod tests {
     use crate::houses::testing;
 
     #[test]
-    #[should_panic(expected = "a look at the world inside of another one")]
+    #[should_panic(expected = "a read of the world inside of another read")]
     fn a_look_inside_of_another_one_is_a_fault() {
         let houses = testing::houses();
         houses.kernel.read(|_| houses.kernel.counts());
