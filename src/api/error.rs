@@ -84,6 +84,9 @@ impl From<Error> for ApiError {
             Error::Busy(_) => {
                 ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header("retry-after", "1")
             }
+            Error::TooMuch { .. } => {
+                ApiError::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header("retry-after", "60")
+            }
             Error::Failed(_) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
         }
     }

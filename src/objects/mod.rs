@@ -10,6 +10,7 @@ pub mod lanes;
 pub mod list;
 pub mod patch;
 mod prepare;
+pub mod problem_cache;
 pub mod read;
 pub mod rules;
 mod sealing;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use crate::artifacts::roots::ArtifactRoots;
 use crate::kernel::Kernel;
 use lanes::WorkLanes;
+use problem_cache::ProblemCache;
 
 /// The objects that clients write and read.
 #[derive(Debug)]
@@ -30,10 +32,12 @@ pub struct Objects {
     pub lanes: WorkLanes,
     /// The directories of this host in which files of artifacts may be.
     roots: ArtifactRoots,
+    /// The problems that were found and still hold.
+    pub problems: Arc<ProblemCache>,
 }
 
 impl Objects {
     pub fn new(kernel: Arc<Kernel>, roots: ArtifactRoots) -> Arc<Self> {
-        Arc::new(Objects { kernel, lanes: WorkLanes::default(), roots })
+        Arc::new(Objects { kernel, lanes: WorkLanes::default(), roots, problems: Arc::default() })
     }
 }

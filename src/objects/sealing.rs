@@ -1,7 +1,5 @@
 //! Sealing the values of secret params that a writer sends.
 
-use serde_json::Value;
-
 use crate::kernel::secrets::{self, SecretPlace};
 use crate::kernel::{Error, TrackedWorld};
 use crate::model::{Param, Stored};
@@ -9,7 +7,9 @@ use crate::objects::Objects;
 use crate::objects::rules::NounRules;
 
 impl Objects {
-    /// Seals the values of secret params in an object that is about to take the place of `old`.
+    /// Seals the values of secret params in an object that is about to replace `old`. A given value is sealed
+    /// again, also if it is the one that is stored: if the revision told these apart, writers could guess
+    /// secrets.
     ///
     /// # Errors
     /// A value could not be sealed.
@@ -27,23 +27,10 @@ impl Objects {
                 *value = kept.clone();
             } else if world.get::<Param>(param).is_some_and(|declared| declared.spec.secret) {
                 let place = SecretPlace { kind: T::KIND, key: &key, param };
-                *value = self.reseal(place, kept, value)?;
+                let sealed = self.kernel.secrets.seal(place, value);
+                *value = sealed.map_err(|error| Error::Failed(error.to_string()))?;
             }
         }
         Ok(())
-    }
-
-    /// Seals a value. The same value as before keeps its sealed form, so that writing it back changes
-    /// nothing.
-    fn reseal(&self, place: SecretPlace<'_>, kept: Option<&Value>, value: &Value) -> Result<Value, Error> {
-        match kept {
-            Some(kept)
-                if secrets::is_sealed(kept)
-                    && self.kernel.secrets.open(place, kept).as_ref() == Ok(value) =>
-            {
-                Ok(kept.clone())
-            }
-            _ => self.kernel.secrets.seal(place, value).map_err(|error| Error::Failed(error.to_string())),
-        }
     }
 }

@@ -4,6 +4,7 @@
 mod access;
 mod changes;
 mod contract;
+mod costs;
 mod dhcp;
 mod document;
 mod events_access;

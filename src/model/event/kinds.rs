@@ -107,6 +107,11 @@ event_kinds! {
         text: String,
     }
 
+    /// The installer sends more of its log than is kept; said once for a spell of it.
+    "boot.log_limited" BootLogLimited about machine => {
+        reason: String,
+    }
+
     /// The installer reported that it is done.
     "boot.done" BootDone about machine => {
         /// The address that sent the report.
@@ -243,10 +248,7 @@ event_kinds! {
     }
 
     /// The next network boot of the machine may erase its disks.
-    "machine.armed" MachineArmed about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "machine.armed" MachineArmed about machine of run => {
         bootenv: String,
         until: Timestamp,
         workflow: Option<String>,
@@ -254,20 +256,14 @@ event_kinds! {
     }
 
     /// The machine is no longer armed.
-    "machine.disarmed" MachineDisarmed about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "machine.disarmed" MachineDisarmed about machine of run => {
         reason: String,
         workflow: Option<String>,
         stage: Option<String>,
     }
 
     /// The agent was told to reboot the machine.
-    "machine.told_to_reboot" MachineToldToReboot about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "machine.told_to_reboot" MachineToldToReboot about machine of run => {
         reason: String,
     }
 
@@ -287,10 +283,7 @@ event_kinds! {
     }
 
     /// A step of the run ended.
-    "run.step_done" RunStepDone about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "run.step_done" RunStepDone about machine of run => {
         /// Index of the step, from 0.
         step: u32,
         kind: StepKind,
@@ -299,10 +292,7 @@ event_kinds! {
     }
 
     /// The run was paused.
-    "run.paused" RunPaused about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "run.paused" RunPaused about machine of run => {
         /// Who paused it; absent if the run paused by itself before a step.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
@@ -314,19 +304,13 @@ event_kinds! {
     }
 
     /// A paused run continues.
-    "run.resumed" RunResumed about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "run.resumed" RunResumed about machine of run => {
         workflow: Option<String>,
         stage: Option<String>,
     }
 
     /// The run continues at the step that failed or was held.
-    "run.retried" RunRetried about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "run.retried" RunRetried about machine of run => {
         /// Index of the step, from 0.
         step: u32,
         workflow: Option<String>,
@@ -334,10 +318,7 @@ event_kinds! {
     }
 
     /// The run stopped because a step failed.
-    "run.failed" RunFailed about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "run.failed" RunFailed about machine of run => {
         /// Index of the step, from 0.
         step: u32,
         /// The stage, bootenv or task of the step.
@@ -348,10 +329,7 @@ event_kinds! {
     }
 
     /// The run waits for an operator.
-    "run.held" RunHeld about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "run.held" RunHeld about machine of run => {
         /// Index of the step, from 0.
         step: u32,
         reason: String,
@@ -369,10 +347,7 @@ event_kinds! {
     "run.pause_planned" RunPausePlanned about machine => (OperatorStep)
 
     /// A live system lost power during its tasks.
-    "run.live_system_lost" RunLiveSystemLost about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "run.live_system_lost" RunLiveSystemLost about machine of run => {
         bootenv: String,
         /// How far the live system had come.
         reason: String,
@@ -381,20 +356,14 @@ event_kinds! {
     }
 
     /// The run was cancelled.
-    "run.cancelled" RunCancelled about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "run.cancelled" RunCancelled about machine of run => {
         by: String,
         workflow: Option<String>,
         stage: Option<String>,
     }
 
     /// The run completed.
-    "run.completed" RunCompleted about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "run.completed" RunCompleted about machine of run => {
         workflow: Option<String>,
         stage: Option<String>,
     }
@@ -409,10 +378,7 @@ event_kinds! {
     }
 
     /// The run continues with the present content and params.
-    "run.refreshed" RunRefreshed about machine => {
-        /// The id of the run; absent in an older event.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        run: Option<Uuid>,
+    "run.refreshed" RunRefreshed about machine of run => {
         /// The digest of the previous content; null if there was none.
         before: Option<String>,
         /// The digest of the new content.
@@ -488,6 +454,34 @@ event_kinds! {
         logs: u64,
         documents: u64,
         events: u64,
+        /// Audit events that had outlived the other events of their time.
+        #[serde(default)]
+        audit: u64,
+    }
+
+    /// A backup of the running server was made, with all of its secrets.
+    "server.backed_up" ServerBackedUp about server => {
+        /// How many files and links it has.
+        members: u64,
+        /// Its bytes before it is encrypted.
+        bytes: u64,
+        /// Whether the files of artifacts are in it.
+        artifacts: bool,
+    }
+
+    /// The data directory was made from a backup. What happened since the backup is not known here.
+    "server.restored" ServerRestored about server => {
+        /// When the backup was made.
+        backup_at: Timestamp,
+        /// The version of the program that made it.
+        program: String,
+    }
+
+    /// Rows of the database that could not be read were moved to a file by an operator.
+    "server.rows_set_aside" ServerRowsSetAside about server => {
+        rows: u64,
+        /// The file, in the data directory.
+        file: String,
     }
 
     /// The database accepts writes again.

@@ -18,7 +18,7 @@ use metalwright::model::{
 };
 use metalwright::netboot::decide::namespace::ScriptKind;
 use metalwright::netboot::documents::BootDocument;
-use metalwright::render::{LaneCounts, RenderEngine, RenderLimits, RenderPool, WorkerProgram};
+use metalwright::render::{LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, WorkerProgram};
 use metalwright::runs::jobs::{RenderTasks, TaskRender};
 use metalwright::store::SqliteStore;
 use serde_json::{Value, json};
@@ -39,8 +39,10 @@ const ATTEMPT_ID: &str = "0192d6a0-0000-7000-8000-000000000002";
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-static POOL: LazyLock<Arc<RenderPool>> =
-    LazyLock::new(|| Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), LaneCounts { usual: 2, most: 2 })));
+static POOL: LazyLock<Arc<RenderPool>> = LazyLock::new(|| {
+    let lanes = LaneCounts { usual: 2, most: 2 };
+    Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), lanes, PoolUse::Boots))
+});
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let mut world = World::default();
@@ -84,6 +86,7 @@ async fn houses(data: &TempDir, artifacts: Vec<Stored<Artifact>>) -> Arc<Houses>
         media: Default::default(),
         roots: Default::default(),
         case: Default::default(),
+        data: Default::default(),
     };
     let houses = Houses::new(setup);
     let caller = Caller::server(Timestamp::UNIX_EPOCH);
