@@ -4,6 +4,7 @@
 //! A rule may have exceptions, in [`exceptions::EXCEPTIONS`]; the list only shrinks.
 
 mod callers;
+mod controls;
 mod documents;
 mod exceptions;
 mod houses;
@@ -54,6 +55,7 @@ fn the_source_keeps_the_rules() {
     faults.extend(houses::faults(&program));
     faults.extend(names::faults(&program));
     faults.extend(documents::faults(&program));
+    faults.extend(controls::faults(&program.iter().chain(&tests).collect::<Vec<_>>()));
     faults.extend(program.iter().flat_map(words::rules_are_tracked));
     faults.extend(tree::faults());
     let mut report: Vec<String> = faults
