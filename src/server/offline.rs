@@ -103,6 +103,8 @@ async fn check(data: &DataDir, args: &CheckArgs) -> Result<()> {
     if !moved? {
         return backups::report(&found?, args);
     }
+    // Its lock goes with it.
+    drop(opened);
     let opened = OpenedData::of(data, data.path()).await?;
     let found = opened.check(ArtifactCheck::Hashed).await;
     opened.store.close().await;

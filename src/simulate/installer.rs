@@ -219,7 +219,8 @@ mod tests {
 
     use super::*;
 
-    const FOLDER: &str = "http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA";
+    const FOLDER: &str =
+        "http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788";
 
     fn rendered(path: &str) -> String {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/render");

@@ -61,6 +61,7 @@ fn the_server_says_what_it_does_by_itself() {
     let all = [
         "activity-log",
         "artifacts",
+        "certificates",
         "deadlines",
         "event-queue",
         "lease-clock",
@@ -73,7 +74,7 @@ fn the_server_says_what_it_does_by_itself() {
     ];
     assert_eq!(names, all);
     let status = world.api().get("/server/background").expect(200);
-    let pruning = &status["items"][6];
+    let pruning = &status["items"][7];
     assert_eq!((&pruning["name"], &pruning["period_seconds"]), (&json!("pruning"), &json!(600)));
     assert_eq!(pruning["failures"], 0, "{status}");
     let table = world.cli(&["server", "background"]);

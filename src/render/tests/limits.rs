@@ -158,7 +158,7 @@ fn a_worker_renders_from_the_content_that_it_is_asked_for() {
     let (newer, _) = RenderEngine::compile(&pool, [("id", "{{ machine.address }}")]);
     assert_eq!(newer.render("id", input(), RenderLimits::default()).unwrap().text, "10.0.0.5");
     assert_eq!(engine.render("id", input(), RenderLimits::default()).unwrap().text, "web1");
-    assert_eq!(pool.condition(), PoolHealth { started: 1, ..PoolHealth::default() });
+    assert_eq!(pool.condition(), PoolHealth { started: 1, lanes: 1, ..PoolHealth::default() });
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub fn faults(sources: &[&Source]) -> Vec<Fault> {
 fn named_tests(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().filter(|(_, line)| line.starts_with('|')).flat_map(|(index, line)| {
         let last = line.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap_or_default();
-        let names = last.split('`').skip(1).step_by(2).filter(|name| name.contains("::"));
+        let names = last.split('`').skip(1).step_by(2).filter(|name| name.contains(['_', ':']));
         names.map(move |name| (index + 1, name))
     })
 }
