@@ -80,7 +80,7 @@ fn is_member(name: &str) -> bool {
         && !name.chars().any(|c| c.is_control() || c == '\\');
     let mut folders = FOLDERS.iter().chain(&ARTIFACT_FOLDERS);
     let below = |folder: &&str| name.strip_prefix(*folder).is_some_and(|rest| rest.starts_with('/'));
-    clean && (FILES.contains(&name) || [FACTS, DATABASE].contains(&name) || folders.any(|it| below(&it)))
+    clean && (FILES.contains(&name) || [FACTS, DATABASE].contains(&name) || folders.any(below))
 }
 
 #[cfg(test)]

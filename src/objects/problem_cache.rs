@@ -43,9 +43,12 @@ pub struct ProblemCache {
     pub searches: AtomicU64,
 }
 
+/// What was found, and what it was found from.
+type FoundProblems = (ProblemBasis, Arc<[Problem]>);
+
 #[derive(Debug, Default)]
 struct KeptProblems {
-    by_object: HashMap<(Kind, String), (ProblemBasis, Arc<[Problem]>)>,
+    by_object: HashMap<(Kind, String), FoundProblems>,
     bytes: usize,
 }
 

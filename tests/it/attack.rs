@@ -152,7 +152,7 @@ fn half_heads(target: &Target, number: u64) {
 
 fn noise_for_handshakes(target: &Target, number: u64) {
     let noise: Vec<u8> =
-        (0..2000_u64).map(|at| (number.wrapping_add(at) * 2_654_435_761 >> 24) as u8).collect();
+        (0..2000_u64).map(|at| ((number.wrapping_add(at) * 2_654_435_761) >> 24) as u8).collect();
     say(target.api, number, &[&[22, 3, 1, 2, 0, 1], noise.as_slice()].concat());
 }
 

@@ -134,7 +134,7 @@ async fn attempt(client: &OutboundClient, (get, place): (&FetchRequest, &Path), 
     let (have, known) = (length(place), known(place));
     // Without a validator, the checksum tells whether the rest belongs to the same file.
     let resumes = have > 0 && (known.validator.is_some() || get.checksum.is_some());
-    let rest = resumes.then(|| (have, known.validator.as_deref()));
+    let rest = resumes.then_some((have, known.validator.as_deref()));
     let answer = tokio::select! {
         answer = client.get(&get.url, asked_headers(rest)) => answer,
         () = job.stop.cancelled() => return TryResult::Stopped,

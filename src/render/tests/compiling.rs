@@ -142,9 +142,12 @@ fn half_broken(count: usize, broken: impl Fn(usize) -> String) -> Vec<(String, S
     fine.chain((0..count).map(|n| (format!("broken-{n:04}"), broken(n)))).collect()
 }
 
+/// What is wrong with a template, and its text by its number.
+type BrokenBody = (&'static str, fn(usize) -> String);
+
 #[test]
 fn the_work_that_broken_templates_cause_grows_with_their_number_and_not_with_its_square() {
-    let ways: [(&str, fn(usize) -> String); 7] = [
+    let ways: [BrokenBody; 7] = [
         ("syntax", |_| "{% if %}".into()),
         ("filter", |_| "{{ 1 | no_such_filter }}".into()),
         ("include of nothing", |n| format!("{{% include \"none-{n}\" %}}")),
