@@ -93,7 +93,7 @@ struct MarkDone {
 }
 
 /// The body of an action that takes no details.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NoDetails {}
 
@@ -140,7 +140,7 @@ fn plain(verb: &str, about: &str, action: RunAction) -> Operation {
     operation(verb, about, move |_: NoDetails| action.clone())
 }
 
-fn operation<T: DeserializeOwned + Send + 'static>(
+fn operation<T: DeserializeOwned + JsonSchema + Send + 'static>(
     verb: &str,
     about: &str,
     action: impl Fn(T) -> RunAction + Clone + Send + Sync + 'static,

@@ -75,6 +75,7 @@ fn which(operation: Operation) -> Operation {
         .query("kind", text(), "A kind of event, or all of a noun's: `machine.*`.")
         .query("subject", text(), "What they are about: `machine:web1`, `subnet:lan`.")
         .query("attempt", json!({"type": "string", "format": "uuid"}), "The boot attempt they belong to.")
+        .query("request_id", text(), "The request that brought them about: the `X-Request-Id` of its answer.")
         .refuses(&[400])
 }
 
@@ -88,6 +89,7 @@ fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Resul
         kind: query.get("kind").map(str::to_owned),
         subject: query.get("subject").map(|subject| state.houses.insight.subject(caller, subject)),
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
+        request_id: query.get("request_id").map(str::to_owned),
         kinds: &[],
         hidden: Vec::new(),
         lease: None,

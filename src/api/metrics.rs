@@ -59,6 +59,11 @@ pub fn text(state: &ApiState) -> String {
         let count = count.load(Ordering::Relaxed);
         let _ = writeln!(text, "metalwright_api_requests_total{{status=\"{class}xx\"}} {count}");
     }
+    let refused = "counter Requests without a valid token, by the reason.";
+    head(&mut text, "metalwright_api_tokens_refused_total", refused);
+    for (reason, count) in state.access_log.refused_tokens() {
+        let _ = writeln!(text, "metalwright_api_tokens_refused_total{{reason=\"{reason}\"}} {count}");
+    }
     head(&mut text, "metalwright_objects", "gauge Objects of each noun.");
     for (kind, count) in Kind::ALL.into_iter().zip(state.houses.kernel.counts()) {
         let _ = writeln!(text, "metalwright_objects{{noun=\"{kind}\"}} {count}");

@@ -18,7 +18,7 @@ use super::resources::ROOT;
 use super::schema;
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
-use crate::model::{HistoryPruneReport, PruneMode, ServedDocuments};
+use crate::model::{HistoryPruneReport, PruneMode, RefusalCode, ServedDocuments};
 
 const PLAIN: &str = "text/plain";
 /// Most paths that a refusal names.
@@ -69,7 +69,7 @@ fn plain(_: &mut SchemaGenerator) -> Value {
 fn run_of(reference: &str) -> Result<Uuid, ApiError> {
     reference
         .parse()
-        .map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, format!("`{reference}` is not the id of a run")))
+        .map_err(|_| ApiError::new(RefusalCode::BadRequest, format!("`{reference}` is not the id of a run")))
 }
 
 async fn list(
@@ -103,7 +103,7 @@ async fn show(
         known.truncate(PATHS_NAMED_MAX);
         let known = if known.is_empty() { "none is kept".to_owned() } else { known.join(", ") };
         let detail = format!("run `{run}` was served no such document `{path}`; its documents: {known}");
-        return Err(ApiError::new(StatusCode::NOT_FOUND, detail));
+        return Err(ApiError::new(RefusalCode::NotFound, detail));
     };
     let mut response = ([(CONTENT_TYPE, PLAIN)], text).into_response();
     let digest = document.digest.unwrap_or_default();

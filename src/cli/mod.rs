@@ -62,6 +62,9 @@ pub async fn run(command: ClientCommand) -> Result<()> {
     if let Invocation::Other(OtherCommand::Events { verb: EventVerb::Kinds { output } }) = invocation {
         return events::kinds(output);
     }
+    if let Invocation::Other(OtherCommand::Errors { output }) = invocation {
+        return events::codes(output);
+    }
     let client = connection.client().await?;
     let done = match invocation {
         Invocation::Noun(kind, verb) => run_verb(&NounClient { client, kind }, verb).await,
@@ -121,6 +124,7 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         OtherCommand::Apply(args) => apply::apply(client, None, &args).await,
         // They need no server and are done before one is looked for.
         OtherCommand::Events { verb: EventVerb::Kinds { .. } }
+        | OtherCommand::Errors { .. }
         | OtherCommand::Context { .. }
         | OtherCommand::Doctor { .. } => Ok(()),
     }

@@ -52,7 +52,7 @@ impl Caller {
 
     /// An event that this caller brings about, about the server.
     pub fn event(&self, body: impl Into<EventBody>) -> NewEvent {
-        NewEvent::new(self.now, body).by(self.actor.to_string())
+        NewEvent::new(self.now, body).by(self.actor.to_string()).in_request(&self.request_id)
     }
 
     /// An event that this caller brings about, about an object.

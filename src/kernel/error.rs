@@ -1,6 +1,6 @@
 //! Why a use case did not do what was asked. `api::error` alone turns it into HTTP.
 
-use crate::model::{Kind, Noun, Problem, ReadAgain};
+use crate::model::{Kind, Noun, Problem, ReadAgain, RefusalCode};
 use crate::store::StoreError;
 
 /// The refusals there are. Each carries what its reader needs to act.
@@ -19,17 +19,17 @@ pub enum Error {
     #[error("{kind} `{key}` is at revision {present}, not {expected}: read it again")]
     Stale { kind: Kind, key: String, expected: u64, present: u64 },
     /// It cannot be done in the present state: taken, in use, locked.
-    #[error("{0}")]
-    Conflict(String),
+    #[error("{1}")]
+    Conflict(RefusalCode, String),
     /// What has changed since is not known any more, or the number is of another state of the database.
     #[error(transparent)]
     ReadAgain(#[from] ReadAgain),
     /// Not signed in.
-    #[error("{0}")]
-    Unauthorized(String),
+    #[error("{1}")]
+    Unauthorized(RefusalCode, String),
     /// Signed in, but without the grant.
-    #[error("{0}")]
-    Forbidden(String),
+    #[error("{1}")]
+    Forbidden(RefusalCode, String),
     /// Too much at once; trying again later helps.
     #[error("{0}")]
     Busy(String),
@@ -48,6 +48,28 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What it is, for programs. The code has the HTTP status.
+    pub fn code(&self) -> RefusalCode {
+        match self {
+            Error::NotFound { .. } => RefusalCode::NotFound,
+            Error::Invalid(_) => RefusalCode::Invalid,
+            Error::BadRequest(_) => RefusalCode::BadRequest,
+            Error::Stale { .. } => RefusalCode::Stale,
+            Error::ReadAgain(_) => RefusalCode::ReadAgain,
+            Error::Conflict(code, _) | Error::Unauthorized(code, _) | Error::Forbidden(code, _) => *code,
+            Error::Busy(_) => RefusalCode::Busy,
+            Error::Failed(_) => RefusalCode::Failed,
+        }
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Error::Invalid(vec![problem])
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
@@ -55,7 +77,10 @@ impl From<StoreError> for Error {
                 Error::Failed(error.to_string())
             }
             StoreError::Unreadable { why, .. } => Error::invalid("", why),
-            _ => Error::Conflict(error.to_string()),
+            StoreError::Stale { .. } => Error::Conflict(RefusalCode::Overtaken, error.to_string()),
+            StoreError::Taken { .. } => Error::Conflict(RefusalCode::Taken, error.to_string()),
+            StoreError::LogGap { .. } => Error::Conflict(RefusalCode::LogGap, error.to_string()),
+            StoreError::LogFull { .. } => Error::Conflict(RefusalCode::LogFull, error.to_string()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
-use crate::model::{Kind, Problem, nearest};
+use crate::model::{Kind, Problem, RefusalCode, nearest};
 
 /// Parts of the API besides the nouns that scopes can be about.
 const AREAS: [&str; 4] = ["dhcp", "events", "metrics", "server"];
@@ -73,7 +73,7 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
         },
         _ => "scopes look like `machines:read`, `machines:write`, `*:read` or `*`".to_owned(),
     };
-    Some(Problem::new(pointer, format!("there is no scope `{scope}`; {hint}")))
+    Some(Problem::new(pointer, format!("there is no scope `{scope}`; {hint}")).coded(RefusalCode::NotOneOf))
 }
 
 /// The scope of one machine's agent.
@@ -96,7 +96,8 @@ impl Caller {
             return Ok(());
         }
         let scope = need.scope().unwrap_or_default();
-        Err(Error::Forbidden(format!("this needs the scope `{scope}`, which the token has not")))
+        let why = format!("this needs the scope `{scope}`, which the token has not");
+        Err(Error::Forbidden(RefusalCode::ScopeMissing, why))
     }
 
     /// Refuses everybody but the machine itself and those who may write jobs.
@@ -108,7 +109,7 @@ impl Caller {
         if own || RequiredScope::Write("jobs").is_met_by(&self.scopes) {
             return Ok(());
         }
-        Err(Error::Forbidden("this token is another machine's".to_owned()))
+        Err(Error::Forbidden(RefusalCode::NotYours, "this token is another machine's".to_owned()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an agent and the server say to each other: the bodies of the agent's calls.
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -84,6 +84,7 @@ pub struct JobReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<JobState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "reported_states")]
     pub state: Option<JobState>,
     /// The exit code of the script that ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +93,11 @@ pub struct JobReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
+}
+
+/// The states that an agent may set.
+fn reported_states(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": ["running", "finished", "failed", "incomplete"]})
 }
 
 /// How far a job's log is written, and how the job stands: the answer to each piece of a log.

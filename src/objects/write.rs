@@ -13,7 +13,9 @@ use crate::kernel::secrets::{self, SecretPlace};
 use crate::kernel::{
     Caller, Changeset, ChangesetRead, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld, WriterHold,
 };
-use crate::model::{HasTable, Input, NewEvent, Param, Problem, Stored, Table, World, parse_changed};
+use crate::model::{
+    HasTable, Input, NewEvent, Param, Problem, RefusalCode, Stored, Table, World, parse_changed,
+};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::rules::{self, HostLimits, NounRules, ProposedWrite, RuleConflict};
@@ -183,7 +185,8 @@ impl Objects {
         let current = self.kernel.find::<T>(caller, target.reference)?;
         if !caller.may(AccessVerb::Write, ObjectRef::of(&current)) {
             let (kind, name) = (T::KIND, T::label(&current));
-            return Err(Error::Forbidden(format!("your token may read {kind} `{name}`, but not change it")));
+            let why = format!("your token may read {kind} `{name}`, but not change it");
+            return Err(Error::Forbidden(RefusalCode::NotYours, why));
         }
         target.check(&current)?;
         Ok(current)
@@ -364,7 +367,7 @@ impl Objects {
             return Err(Error::Invalid(problems));
         }
         if let Some(conflict) = taken(&change, next).or_else(|| next.spec.conflict(&change)) {
-            return Err(Error::Conflict(conflict.told_to(caller, world)));
+            return Err(conflict.told_to(caller, world));
         }
         self.seal(world, next, old)
     }
@@ -443,8 +446,12 @@ fn begun_by(event: NewEvent, mut changeset: Changeset) -> Changeset {
 /// What a client sent, without the fields that are nobody's to send. `stored` is what it takes the place of.
 fn read_input<T: NounRules>(body: Value, stored: &Value) -> Result<Input<T>, Error> {
     let hidden = T::HIDDEN.iter().filter(|field| body.get(field).is_some());
-    let hidden: Vec<Problem> =
-        hidden.map(|field| Problem::new(format!("/{field}"), format!("unknown field `{field}`"))).collect();
+    let hidden: Vec<Problem> = hidden
+        .map(|field| {
+            Problem::new(format!("/{field}"), format!("unknown field `{field}`"))
+                .coded(RefusalCode::UnknownField)
+        })
+        .collect();
     if !hidden.is_empty() {
         return Err(Error::Invalid(hidden));
     }
@@ -464,19 +471,17 @@ where
             Some(holder) if change.caller.may(AccessVerb::Read, ObjectRef::of(holder)) => {
                 held.push(format!("{index} {value} belongs to {} `{}`", T::KIND, T::label(holder)));
             }
-            Some(holder) => hidden = Some(RuleConflict::with(holder, String::new())),
+            Some(holder) => hidden = Some(RuleConflict::with(RefusalCode::Taken, holder, String::new())),
             None => {}
         }
     }
-    (!held.is_empty()).then(|| RuleConflict::plain(held.join("; "))).or(hidden)
+    (!held.is_empty()).then(|| RuleConflict::plain(RefusalCode::Taken, held.join("; "))).or(hidden)
 }
 
 fn exists<T: NounRules>(key: &str) -> Error {
-    Error::Conflict(format!(
-        "there is a {} `{key}` already: change it, or choose another {}",
-        T::KIND,
-        T::KIND.row().name_field
-    ))
+    let (kind, field) = (T::KIND, T::KIND.row().name_field);
+    let why = format!("there is a {kind} `{key}` already: change it, or choose another {field}");
+    Error::Conflict(RefusalCode::Taken, why)
 }
 
 fn busy<T: NounRules>(reference: &str) -> Error {

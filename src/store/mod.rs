@@ -144,6 +144,8 @@ pub struct EventQuery {
     pub hidden: Vec<Kind>,
     pub subject: Option<String>,
     pub attempt: Option<Uuid>,
+    /// Only events that this request of the API brought about.
+    pub request_id: Option<String>,
     /// Only the beginnings and ends of leases ([`EventKind::LEASE`]) of an address or of a client.
     pub lease: Option<LeaseOf>,
     /// At most so many; 0, like everything above it, stands for [`EVENTS_MAX`].

@@ -1,6 +1,7 @@
 //! The API through its router, as its clients see it. Every answer is held against the document.
 
 mod access;
+mod access_log;
 mod changes;
 mod contract;
 mod dhcp;
@@ -8,6 +9,7 @@ mod document;
 mod events_access;
 mod lists;
 mod objects;
+mod refusals;
 mod revisions;
 mod rules;
 mod stream;

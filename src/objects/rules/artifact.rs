@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::artifacts::path_kind;
 use crate::artifacts::roots::RootsRefusal;
 use crate::kernel::ServerEndpoints;
-use crate::model::{Artifact, FILE_URL, FetchNetworks, Problem, RootsCheck, Stored, World};
+use crate::model::{Artifact, FILE_URL, FetchNetworks, Problem, RefusalCode, RootsCheck, Stored, World};
 use crate::objects::rules::{HostLimits, NounRules};
 
 impl NounRules for Artifact {
@@ -19,7 +19,7 @@ impl NounRules for Artifact {
         let old_source = old.and_then(|old| old.source.as_ref());
         let same_url = source.map(|source| &source.url) == old_source.map(|old| &old.url);
         if source.is_some_and(|source| source.is_file_url()) && !same_url {
-            problems.push(Problem::new("/fetch/url", FILE_URL));
+            problems.push(Problem::new("/fetch/url", FILE_URL).coded(RefusalCode::NotAdmitted));
         } else if self.local_path() != old.and_then(Artifact::local_path) {
             problems.extend(path_problem(self, host));
         }
@@ -41,10 +41,10 @@ impl NounRules for Artifact {
                  configured before there was that setting: add its directory to the setting, or move \
                  the files"
             );
-            problems.push(Problem::new(pointer, what));
+            problems.push(Problem::new(pointer, what).coded(RefusalCode::NotAdmitted));
         }
         if stored.spec.source.as_ref().is_some_and(|source| source.is_file_url()) {
-            problems.push(Problem::new("/fetch/url", FILE_URL));
+            problems.push(Problem::new("/fetch/url", FILE_URL).coded(RefusalCode::NotAdmitted));
         }
         problems
     }
@@ -58,14 +58,18 @@ fn path_problem(artifact: &Artifact, host: &HostLimits) -> Option<Problem> {
     let (pointer, path) = artifact.local_path()?;
     match host.roots.check(Path::new(&path), path_kind(artifact)) {
         Ok(()) | Err(RootsRefusal::Failed(_)) => None,
-        Err(refusal) => Some(Problem::new(pointer, refusal.to_string())),
+        Err(refusal) => Some(Problem::new(pointer, refusal.to_string()).coded(RefusalCode::NotAdmitted)),
     }
 }
 
 /// Addresses in its URLs that are not fetched from.
 fn address_problems(artifact: &Artifact, networks: &FetchNetworks) -> Vec<Problem> {
     let Some(source) = &artifact.source else { return Vec::new() };
-    let url = networks.url_refusal(&source.url).map(|why| Problem::new("/fetch/url", why));
+    let url = networks
+        .url_refusal(&source.url)
+        .map(|why| Problem::new("/fetch/url", why).coded(RefusalCode::NotAdmitted));
     let proxy = source.proxy.as_ref().and_then(|proxy| networks.url_refusal(proxy));
-    url.into_iter().chain(proxy.map(|why| Problem::new("/fetch/proxy", why))).collect()
+    url.into_iter()
+        .chain(proxy.map(|why| Problem::new("/fetch/proxy", why).coded(RefusalCode::NotAdmitted)))
+        .collect()
 }

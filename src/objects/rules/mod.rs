@@ -41,7 +41,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, ServerEndpoints, TrackedWorld};
-use crate::model::{FetchNetworks, HasTable, Kind, Noun, ObjectReference, Problem, SITE, Stored, World};
+use crate::model::{
+    FetchNetworks, HasTable, Kind, Noun, ObjectReference, Problem, RefusalCode, SITE, Stored, World,
+};
 use crate::objects::ArtifactRoots;
 
 /// Most unknown references listed for one object.
@@ -108,12 +110,12 @@ pub trait NounRules: Noun {
     }
 
     /// Why an object in this state may not become that one (409).
-    fn refuse_change(_old: &Stored<Self>, _new: &Stored<Self>) -> Option<String> {
+    fn refuse_change(_old: &Stored<Self>, _new: &Stored<Self>) -> Option<RuleConflict> {
         None
     }
 
     /// Why an object in this state may not be deleted (409).
-    fn refuse_delete(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Option<String> {
+    fn refuse_delete(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Option<RuleConflict> {
         None
     }
 
@@ -213,14 +215,14 @@ fn key_changed<T: NounRules>(spec: &T, change: &ProposedWrite<'_, T>) -> Option<
     let field = T::KIND.row().name_field;
     (key != change.key).then(|| {
         let what = format!("`{field}` is `{}` for good: create another {} instead", change.key, T::KIND);
-        Problem::new(format!("/{field}"), what)
+        Problem::new(format!("/{field}"), what).coded(RefusalCode::ReadOnly)
     })
 }
 
 /// Whether `old` may be written over.
 pub(crate) fn may_change<T: NounRules>(old: &Stored<T>, new: &Stored<T>) -> Result<(), Error> {
     let refused = read_only(old).or_else(|| T::refuse_change(old, new));
-    refused.map_or(Ok(()), |reason| Err(Error::Conflict(reason)))
+    refused.map_or(Ok(()), |conflict| Err(conflict.into()))
 }
 
 /// Whether an object may go: it is the site's own, and nothing refers to it.
@@ -229,21 +231,24 @@ pub(crate) fn may_delete<T: NounRules>(
     world: &TrackedWorld<'_>,
     stored: &Stored<T>,
 ) -> Result<(), Error> {
-    if let Some(reason) = read_only(stored).or_else(|| T::refuse_delete(stored, world)) {
-        return Err(Error::Conflict(reason));
+    if let Some(conflict) = read_only(stored).or_else(|| T::refuse_delete(stored, world)) {
+        return Err(conflict.into());
     }
     let referrers = referrers(world, stored);
     if referrers.is_empty() {
         return Ok(());
     }
     let by = list_dependents(&referrers, caller, world);
-    Err(Error::Conflict(format!("{} `{}` is in use by {by}", T::KIND, T::label(stored))))
+    let why = format!("{} `{}` is in use by {by}", T::KIND, T::label(stored));
+    Err(Error::Conflict(RefusalCode::InUse, why))
 }
 
-fn read_only<T: NounRules>(stored: &Stored<T>) -> Option<String> {
+fn read_only<T: NounRules>(stored: &Stored<T>) -> Option<RuleConflict> {
     (stored.source != SITE).then(|| {
         let (kind, label, source) = (T::KIND, T::label(stored), &stored.source);
-        format!("{kind} `{label}` comes from {source} and is read-only: copy it under another name")
+        let why =
+            format!("{kind} `{label}` comes from {source} and is read-only: copy it under another name");
+        RuleConflict::plain(RefusalCode::ReadOnly, why)
     })
 }
 
@@ -279,5 +284,7 @@ fn unknown(world: &World, reference: &ObjectReference) -> Option<Problem> {
     let known =
         world.contains(kind, key) || matches!(kind, Kind::Machine if world.machines.resolve(key).is_some());
     let name = key.strip_prefix("name:").unwrap_or(key);
-    (!known).then(|| Problem::new(&reference.pointer, format!("there is no {kind} `{name}`")))
+    (!known).then(|| {
+        Problem::new(&reference.pointer, format!("there is no {kind} `{name}`")).coded(RefusalCode::NotFound)
+    })
 }

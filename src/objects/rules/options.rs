@@ -1,7 +1,7 @@
 //! DHCP options, wherever they are written: values that can be sent, and templates that can be read.
 
 use crate::dhcp::decide;
-use crate::model::{OptionSet, Problem, ReadyValue};
+use crate::model::{OptionSet, Problem, ReadyValue, RefusalCode};
 use crate::render;
 
 /// What is wrong with `options`, which stand at `pointer` in their object.
@@ -11,7 +11,11 @@ pub fn faults(options: &OptionSet, pointer: &str) -> Vec<Problem> {
         if let ReadyValue::Template(text) = &option.value {
             let name = option.name.replace('~', "~0").replace('/', "~1");
             let fault = template_fault(text);
-            problems.extend(fault.map(|fault| Problem::new(format!("{pointer}/{name}"), fault)));
+            problems.extend(
+                fault.map(|fault| {
+                    Problem::new(format!("{pointer}/{name}"), fault).coded(RefusalCode::Template)
+                }),
+            );
         }
     }
     problems

@@ -1,6 +1,6 @@
 //! Settings: one that names an object that is not there cannot take effect.
 
-use crate::model::{Problem, Setting, Stored, World};
+use crate::model::{Problem, RefusalCode, Setting, Stored, World};
 use crate::objects::rules::NounRules;
 
 impl NounRules for Setting {
@@ -11,6 +11,9 @@ impl NounRules for Setting {
             "default_bootenv" => world.bootenvs.get(name).is_some(),
             _ => true,
         };
-        (!known).then(|| Problem::new("/value", format!("there is no `{name}`"))).into_iter().collect()
+        (!known)
+            .then(|| Problem::new("/value", format!("there is no `{name}`")).coded(RefusalCode::NotFound))
+            .into_iter()
+            .collect()
     }
 }

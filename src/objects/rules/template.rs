@@ -30,7 +30,7 @@ impl NounRules for Template {
 }
 
 fn shown(fault: RenderProblem) -> Problem {
-    Problem::new("/body", fault.to_string())
+    Problem::from(&fault).at("/body")
 }
 
 /// Compiles a template with those that it includes. Which of them it includes is found out when the world is

@@ -3,7 +3,7 @@
 
 use crate::kernel::TrackedWorld;
 use crate::kernel::scope::check_scope;
-use crate::model::{Problem, Stored, Token, World};
+use crate::model::{Problem, RefusalCode, Stored, Token, World};
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict};
 
 /// How much is lost with a token.
@@ -26,10 +26,10 @@ impl NounRules for Token {
     }
 
     fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
-        refused(change.old?, Some(self), change.world).map(RuleConflict::plain)
+        refused(change.old?, Some(self), change.world)
     }
 
-    fn refuse_delete(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Option<String> {
+    fn refuse_delete(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Option<RuleConflict> {
         refused(stored, None, world)
     }
 
@@ -65,7 +65,7 @@ fn heir<'a>(
     others.find(|token| reign(&token.spec) >= needed).map(|token| &**token)
 }
 
-fn refused(old: &Stored<Token>, next: Option<&Token>, world: &TrackedWorld<'_>) -> Option<String> {
+fn refused(old: &Stored<Token>, next: Option<&Token>, world: &TrackedWorld<'_>) -> Option<RuleConflict> {
     let needed = needed(old, next)?;
     if heir(needed, (old, world)).is_some() {
         return None;
@@ -75,10 +75,11 @@ fn refused(old: &Stored<Token>, next: Option<&Token>, world: &TrackedWorld<'_>) 
         AdminLoss::Lasts => "the last token with the scope `*` that does not expire",
         _ => "the last token with the scope `*`",
     };
-    Some(format!(
+    let why = format!(
         "token `{name}` is {last}: without it nobody could administer the server. Make another one first: \
          metalwright tokens create name=NAME scopes='[\"*\"]'"
-    ))
+    );
+    Some(RuleConflict::plain(RefusalCode::LastAdministrator, why))
 }
 
 #[cfg(test)]
@@ -119,12 +120,12 @@ mod tests {
         let houses = houses(&[&[lasting("admin")][..], &others].concat()).await;
         let caller = testing::caller();
         let refused = houses.objects.delete::<Token>(&caller, &target("admin")).await.unwrap_err();
-        let Error::Conflict(why) = &refused else { panic!("{refused}") };
+        let Error::Conflict(_, why) = &refused else { panic!("{refused}") };
         assert!(why.contains("the last token") && why.contains("metalwright tokens create"), "{why}");
         for less in [json!({"scopes": ["*:write"]}), json!({"expires_at": "2027-01-01T00:00:00Z"})] {
             let patched =
                 houses.objects.patch::<Token>(&caller, &target("admin"), &Patch::Merge(less.clone())).await;
-            assert!(matches!(patched, Err(Error::Conflict(_))), "{less}: {patched:?}");
+            assert!(matches!(patched, Err(Error::Conflict(..))), "{less}: {patched:?}");
         }
         let wider = Patch::Merge(json!({"scopes": ["*", "machines:read"]}));
         houses.objects.patch::<Token>(&caller, &target("admin"), &wider).await.unwrap();
@@ -162,7 +163,7 @@ mod tests {
         assert!(houses.kernel.commit(second).await.is_err(), "it relied on the one that is gone");
         assert!(matches!(
             houses.objects.delete::<Token>(&caller, &target("b")).await,
-            Err(Error::Conflict(_))
+            Err(Error::Conflict(..))
         ));
         assert_eq!(houses.kernel.read(|world| world.tokens.len()), 1);
     }

@@ -27,7 +27,7 @@ const WRITER_CACHE_KIB: i32 = 16 << 10;
 const STATEMENTS_MAX: usize = 128;
 
 /// Every migration there has been, in order. Nothing in this list is ever changed: only added to.
-pub(super) const MIGRATIONS: [(&str, &str); 10] = [
+pub(super) const MIGRATIONS: [(&str, &str); 11] = [
     ("objects", include_str!("../../../migrations/sqlite/0001_objects.sql")),
     ("held_values", include_str!("../../../migrations/sqlite/0002_held_values.sql")),
     ("client_classes", include_str!("../../../migrations/sqlite/0003_client_classes.sql")),
@@ -38,6 +38,7 @@ pub(super) const MIGRATIONS: [(&str, &str); 10] = [
     ("commits", include_str!("../../../migrations/sqlite/0008_commits.sql")),
     ("runs", include_str!("../../../migrations/sqlite/0009_runs.sql")),
     ("records", include_str!("../../../migrations/sqlite/0010_records.sql")),
+    ("request_ids", include_str!("../../../migrations/sqlite/0013_request_ids.sql")),
 ];
 
 /// What tests open otherwise.
