@@ -1,6 +1,6 @@
-//! The IPv4 addresses of this host, by the index of their interface. An address can have a label of its own
-//! (`eth1:0`, `ip address add … label`), and getifaddrs(3) gives that for the name of the interface; the
-//! kernel's own list (rtnetlink(7)) has the index. Start at [`read`].
+//! The IPv4 addresses of this host, by the index of their interface. An address can have a label (`eth1:0`,
+//! `ip address add … label`), which getifaddrs(3) returns as the name of the interface; the kernel's own list
+//! (rtnetlink(7)) has the index. Start at [`read`].
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use nix::libc;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
-/// Parts that the kernel gives its list in. Each has a good hundred addresses.
+/// Most parts of the kernel's list. Each has about a hundred addresses.
 const PARTS_MAX: usize = 1024;
 /// The kernel makes parts of at most 32 KiB.
 const PART_BYTES_MAX: usize = 64 << 10;
@@ -19,7 +19,7 @@ const ATTRIBUTE_BYTES: usize = 4;
 const DONE: u16 = libc::NLMSG_DONE as u16;
 const ERROR: u16 = libc::NLMSG_ERROR as u16;
 
-/// An address of ours.
+/// An address of this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnAddress {
     /// The index of its interface.
@@ -28,10 +28,10 @@ pub struct OwnAddress {
     pub prefix: u8,
 }
 
-/// All addresses there are now, in the kernel's order.
+/// All present addresses, in the kernel's order.
 ///
 /// # Errors
-/// The system's.
+/// Those of the system.
 pub fn read() -> io::Result<Vec<OwnAddress>> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
@@ -39,7 +39,7 @@ pub fn read() -> io::Result<Vec<OwnAddress>> {
     let mut buffer = vec![0; PART_BYTES_MAX];
     let mut found = Vec::new();
     for _ in 0..PARTS_MAX {
-        // A part is ready when it is asked for.
+        // A part is ready when it is requested.
         let bytes = recv(socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT)?;
         if read_part(buffer.get(..bytes).unwrap_or_default(), &mut found)? == DumpPart::Last {
             return Ok(found);
@@ -48,7 +48,7 @@ pub fn read() -> io::Result<Vec<OwnAddress>> {
     Err(io::Error::other("the kernel's list of addresses has no end"))
 }
 
-/// "All IPv4 addresses": a header, and what is looked for.
+/// The request for all IPv4 addresses: a header, and the family.
 fn question() -> Vec<u8> {
     let flags = (libc::NLM_F_REQUEST | libc::NLM_F_DUMP) as u16;
     let bytes = (HEADER_BYTES + ADDRESS_BYTES) as u32;
@@ -86,7 +86,8 @@ fn read_part(mut rest: &[u8], found: &mut Vec<OwnAddress>) -> io::Result<DumpPar
     Ok(DumpPart::MoreFollow)
 }
 
-/// On a link between two hosts `IFA_ADDRESS` is the other one's and `IFA_LOCAL` ours; else they are alike.
+/// On a point-to-point link `IFA_ADDRESS` is the address of the other end and `IFA_LOCAL` that of this host;
+/// otherwise they are equal.
 fn own_address(body: &[u8]) -> Option<OwnAddress> {
     let (prefix, interface) = (*body.get(1)?, word(body, 4)?);
     let mut attributes = body.get(ADDRESS_BYTES..)?;
@@ -120,7 +121,7 @@ fn half(bytes: &[u8], at: usize) -> Option<u16> {
 mod tests {
     use super::*;
 
-    /// A message as the kernel writes it.
+    /// A message in the form of the kernel.
     fn message(kind: u16, body: &[u8]) -> Vec<u8> {
         let length = (HEADER_BYTES + body.len()) as u32;
         let header = [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10]].concat();

@@ -1,6 +1,6 @@
-//! What operators write, and what was checked of it.
+//! The server's configuration, as operators write it, and its checks.
 //!
-//! Defaults are in the code; a file comes over them, then the environment (`METALWRIGHT_…`), then flags.
+//! Defaults are in the code. The file overrides them, then the environment (`METALWRIGHT_…`), then flags.
 
 pub mod artifacts;
 pub mod log_filter;
@@ -36,7 +36,7 @@ impl std::str::FromStr for ListenAddress {
     }
 }
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     #[default]
@@ -56,21 +56,21 @@ pub struct ServerConfig {
     pub boot_https: ListenAddress,
     pub boot_connections: Option<usize>,
     pub boot_connections_per_address: Option<usize>,
-    /// Whether the files of artifacts are found in another spelling of their case.
+    /// Whether the names of artifacts' files are compared without case.
     pub boot_ignore_case: bool,
     pub tftp: TftpConfig,
     pub artifacts: ArtifactsConfig,
     pub dhcp_interfaces: Vec<String>,
     pub dhcp_port: u16,
     pub dhcp_packets_per_second: Option<NonZeroU32>,
-    /// The user to become once every port is bound.
+    /// The user that the server becomes when all ports are bound.
     pub user: Option<String>,
     pub log_format: LogFormat,
-    /// A `tracing` filter that was checked: `info`, `info,metalwright::dhcp=debug`.
+    /// A checked `tracing` filter: `info`, `info,metalwright::dhcp=debug`.
     pub log_level: String,
 }
 
-/// Settings as flags and environment variables give them; what is unset comes from the file.
+/// Settings from flags and environment variables; an unset one comes from the file.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ServerFlags {
     /// The data directory: database, certificate, administrator's token.
@@ -82,10 +82,10 @@ pub struct ServerFlags {
     /// Where the API listens (TLS): ADDRESS:PORT or off [default: 127.0.0.1:8443].
     #[arg(long, env = "METALWRIGHT_API_LISTEN", value_name = "ADDRESS")]
     pub api_listen: Option<String>,
-    /// Most connections to the API at a time [default: 2048].
+    /// Most simultaneous connections to the API [default: 2048].
     #[arg(long, env = "METALWRIGHT_API_CONNECTIONS", value_name = "N")]
     pub api_connections: Option<usize>,
-    /// Most connections to the API from one address at a time [default: 256].
+    /// Most simultaneous connections to the API from one address [default: 256].
     #[arg(long, env = "METALWRIGHT_API_CONNECTIONS_PER_ADDRESS", value_name = "N")]
     pub api_connections_per_address: Option<usize>,
     /// Where boot files are served over HTTP: ADDRESS:PORT or off [default: 0.0.0.0:8080].
@@ -94,13 +94,13 @@ pub struct ServerFlags {
     /// Where boot files are served over HTTPS, with tls/boot-cert.pem: ADDRESS:PORT or off [default: off].
     #[arg(long, env = "METALWRIGHT_BOOT_HTTPS", value_name = "ADDRESS")]
     pub boot_https: Option<String>,
-    /// Most HTTP connections of machines at a time [default: 4096].
+    /// Most simultaneous HTTP connections of machines [default: 4096].
     #[arg(long, env = "METALWRIGHT_BOOT_CONNECTIONS", value_name = "N")]
     pub boot_connections: Option<usize>,
-    /// Most HTTP connections from one address at a time [default: 1024].
+    /// Most simultaneous HTTP connections from one address [default: 1024].
     #[arg(long, env = "METALWRIGHT_BOOT_CONNECTIONS_PER_ADDRESS", value_name = "N")]
     pub boot_connections_per_address: Option<usize>,
-    /// Find the files of artifacts in any spelling of upper and lower case, as Windows boot loaders expect.
+    /// Compare the names of artifacts' files without case, as Windows boot loaders expect.
     #[arg(long, env = "METALWRIGHT_BOOT_IGNORE_CASE", value_name = "BOOL", num_args = 0..=1,
           default_missing_value = "true")]
     pub boot_ignore_case: Option<bool>,
@@ -119,16 +119,16 @@ pub struct ServerFlags {
     /// The port DHCP listens on [default: 67].
     #[arg(long, env = "METALWRIGHT_DHCP_PORT", value_name = "PORT")]
     pub dhcp_port: Option<u16>,
-    /// Most DHCP packets of all clients that are taken on in a second [default: as many as can be].
+    /// Most DHCP packets of all clients that are answered in a second [default: no limit].
     #[arg(long, env = "METALWRIGHT_DHCP_PACKETS_PER_SECOND", value_name = "N")]
     pub dhcp_packets_per_second: Option<NonZeroU32>,
-    /// The user to run as once every port is bound.
+    /// The user that the server becomes when all ports are bound.
     #[arg(long, env = "METALWRIGHT_USER", value_name = "NAME")]
     pub user: Option<String>,
     #[arg(long, env = "METALWRIGHT_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
     /// What to log: off, error, warn, info, debug, trace, or a filter like metalwright::dhcp=debug, which
-    /// logs the rest at info [default: info].
+    /// logs everything else at info [default: info].
     #[arg(long, env = "METALWRIGHT_LOG", value_name = "FILTER")]
     pub log_level: Option<String>,
 }
@@ -179,7 +179,7 @@ struct LogSection {
     level: Option<String>,
 }
 
-/// Every key there is, by section; the empty section is the top level.
+/// All keys by section; the empty section is the top level.
 const KEYS: [(&str, &[&str]); 7] = [
     ("", &["data", "user", "api", "boot", "tftp", "dhcp", "artifacts", "log"]),
     ("api", &["listen", "connections", "connections_per_address"]),
@@ -191,10 +191,10 @@ const KEYS: [(&str, &[&str]); 7] = [
 ];
 
 impl ServerConfig {
-    /// Puts defaults, file, environment and flags together.
+    /// Combines defaults, file, environment and flags.
     ///
     /// # Errors
-    /// Everything that is wrong, one line each, with the file, the key and what to write instead.
+    /// Every fault, one per line, with the file, the key and what to write instead.
     pub fn load(flags: ServerFlags) -> Result<Self, String> {
         let file = match &flags.config {
             Some(path) => read(path)?,

@@ -1,6 +1,6 @@
-//! UDP over IPv4 as servers need it: which address and interface of ours a datagram came to, answers that
-//! leave from there, many datagrams for one peer in one system call, and what becomes of a socket that fails
-//! (`socket_health`). For DHCP and TFTP alike; what is in the datagrams is theirs.
+//! UDP over IPv4 for servers: the address and interface that a datagram came to, answers that leave from
+//! there, many datagrams for one peer in one system call, and recovery from socket failures
+//! (`socket_health`). DHCP and TFTP use it; it does not parse the datagrams.
 
 mod socket_health;
 
@@ -18,36 +18,37 @@ use nix::sys::time::TimeSpec;
 
 pub use socket_health::{FAILURES_MAX, SocketHealth};
 
-/// Datagrams that leave by one call. Kernels cut 64 or 128 (`UDP_MAX_SEGMENTS`), and `sendmmsg` takes 1024.
+/// Most datagrams per system call. Kernels segment into 64 or 128 (`UDP_MAX_SEGMENTS`), and `sendmmsg`
+/// accepts 1024.
 pub const DATAGRAMS_MAX: usize = 64;
-/// Bytes given to the kernel at once to be cut into datagrams; it takes 65,507.
+/// Most bytes that are passed to the kernel for segmentation; it accepts 65,507.
 const SEGMENTED_BYTES_MAX: usize = 65_000;
 
-/// Where a datagram came from and to.
+/// Source and destination of a datagram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatagramEnds {
     pub peer: SocketAddrV4,
-    /// The address it was sent to, which may be a broadcast address.
+    /// The address that it was sent to, which may be a broadcast address.
     pub addressed: Ipv4Addr,
-    /// The unicast address of ours to answer from.
+    /// The server's unicast address to answer from.
     pub local: Ipv4Addr,
     pub interface: u32,
     pub bytes: usize,
-    /// When the kernel had it, by the wall clock, where the socket asks for that (`SO_TIMESTAMPNS`).
+    /// When the kernel received it, by the wall clock, if the socket asks for that (`SO_TIMESTAMPNS`).
     pub stamp: Option<SystemTime>,
 }
 
-/// Where datagrams go and leave from.
+/// Destination and source of outgoing datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatagramRoute {
     pub peer: SocketAddrV4,
-    /// The source address, where the socket is bound to none.
+    /// The source address, if the socket is not bound to one.
     pub source: Option<Ipv4Addr>,
-    /// The interface; 0 leaves it to routing.
+    /// The interface; 0 leaves the choice to routing.
     pub interface: u32,
 }
 
-/// Datagrams one after the other, all of `each` bytes but the last, which may be shorter.
+/// Datagrams one after the other. Each has `each` bytes except the last, which may be shorter.
 #[derive(Debug, Clone, Copy)]
 pub struct DatagramBatch<'a> {
     pub bytes: &'a [u8],
@@ -64,20 +65,20 @@ impl<'a> DatagramBatch<'a> {
     }
 }
 
-/// Who cuts a window into datagrams.
+/// Who splits a window into datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SegmentationMode {
-    /// The kernel, at the very end (UDP_SEGMENT): a window costs little more than a datagram.
+    /// The kernel, as late as possible (UDP_SEGMENT): a window costs little more than a datagram.
     #[default]
     Kernel,
-    /// We do: this kernel or interface cannot.
+    /// This module, because the kernel or the interface cannot.
     Us,
 }
 
-/// Takes the next datagram of a socket that has `IP_PKTINFO` set, and does not wait for one.
+/// Receives the next datagram from a socket that has `IP_PKTINFO` set, without waiting.
 ///
 /// # Errors
-/// `WouldBlock` where there is none; the system's.
+/// `WouldBlock` if there is none; those of the system.
 pub fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<DatagramEnds> {
     let mut control = nix::cmsg_space!(in_pktinfo, TimeSpec);
     let mut slices = [IoSliceMut::new(buffer)];
@@ -109,18 +110,19 @@ pub fn receive(socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<DatagramE
 /// The result of [`send_each`].
 #[derive(Debug, Default)]
 pub struct SendOutcome {
-    /// How many left.
+    /// How many were sent.
     pub left: usize,
-    /// Why the last of the others did not.
+    /// Why the last unsent one was not sent.
     pub error: Option<io::Error>,
 }
 
-/// Sends each of `datagrams` as a packet of its own, as many as possible by one system call (`sendmmsg`).
-/// Does not wait. A datagram that the kernel refuses holds up none behind it; a socket without room ends the
-/// call.
+/// Sends each of `datagrams` as a packet of its own, as many as possible per system call (`sendmmsg`),
+/// without waiting. A datagram that the kernel refuses does not delay those behind it; a socket without room
+/// ends the call.
 ///
-/// For peers that may read frames instead of a socket (`AF_PACKET`), as DHCP relays do: where no network card
-/// is on the way, such a reader is given what the kernel was to cut (`UDP_SEGMENT`) as one large packet.
+/// It is for peers that may read frames instead of a socket (`AF_PACKET`), as DHCP relays do. If no network
+/// card is involved, such a reader gets everything that the kernel should have segmented (`UDP_SEGMENT`) as
+/// one large packet.
 pub fn send_each(socket: &impl AsRawFd, route: DatagramRoute, datagrams: &[&[u8]]) -> SendOutcome {
     let mut sent = SendOutcome::default();
     let mut rest = datagrams;
@@ -148,11 +150,11 @@ pub fn send_each(socket: &impl AsRawFd, route: DatagramRoute, datagrams: &[&[u8]
     sent
 }
 
-/// Sends `frames` if that can be done at once, as many as possible in one system call. `cutting` falls back
-/// by itself. What is left, if the socket has no room, stays in `frames`.
+/// Sends `frames` if that is possible at once, as many as possible per system call. `cutting` falls back by
+/// itself. If the socket has no room, the rest stays in `frames`.
 ///
 /// # Errors
-/// `WouldBlock` where there is no room; the system's.
+/// `WouldBlock` if there is no room; those of the system.
 pub fn push(
     socket: &impl AsRawFd,
     route: DatagramRoute,
@@ -175,7 +177,7 @@ pub fn push(
     Ok(())
 }
 
-/// Returns how many bytes left.
+/// Returns how many bytes were sent.
 fn send(
     socket: &impl AsRawFd,
     route: DatagramRoute,
@@ -200,7 +202,7 @@ fn send(
     Ok(sendmsg(socket.as_raw_fd(), &slices, &control, flags, Some(&peer))?)
 }
 
-/// Sends by one system call; returns how many datagrams left, which are the first ones.
+/// Sends by one system call; returns how many datagrams were sent, from the first on.
 fn send_some(socket: &impl AsRawFd, route: DatagramRoute, datagrams: &[&[u8]]) -> io::Result<usize> {
     let slices: Vec<_> = datagrams.iter().map(|datagram| [IoSlice::new(datagram)]).collect();
     let addresses = vec![Some(SockaddrIn::from(route.peer)); slices.len()];
@@ -213,7 +215,7 @@ fn send_some(socket: &impl AsRawFd, route: DatagramRoute, datagrams: &[&[u8]]) -
     Ok(results.count())
 }
 
-/// The source address and the interface, where the route has one of them.
+/// The source address and the interface, if the route has one of them.
 fn packet_info(route: DatagramRoute) -> Option<in_pktinfo> {
     (route.source.is_some() || route.interface != 0).then(|| in_pktinfo {
         ipi_ifindex: i32::try_from(route.interface).unwrap_or(0),
@@ -222,8 +224,7 @@ fn packet_info(route: DatagramRoute) -> Option<in_pktinfo> {
     })
 }
 
-/// Whether the kernel, or the interface the packets would leave by, does not know UDP_SEGMENT, or would have
-/// to fragment.
+/// Whether the kernel or the outgoing interface does not support UDP_SEGMENT, or would have to fragment.
 fn cannot_cut(error: &io::Error) -> bool {
     let refusals = [Errno::EINVAL, Errno::EIO, Errno::EMSGSIZE, Errno::EOPNOTSUPP, Errno::ENOPROTOOPT];
     error.raw_os_error().is_some_and(|code| refusals.contains(&Errno::from_raw(code)))
@@ -282,7 +283,7 @@ mod tests {
         there.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let SocketAddr::V4(peer) = there.local_addr().unwrap() else { panic!("not IPv4") };
         let here = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        // No UDP datagram has as many bytes.
+        // No UDP datagram can have so many bytes.
         let large = vec![0; 70_000];
         for source in [None, Some(Ipv4Addr::new(127, 0, 0, 7))] {
             let route = DatagramRoute { peer, source, interface: 0 };

@@ -1,6 +1,7 @@
-//! Puts the houses together: which of them are there, and who is given whose door. Nothing is decided here.
+//! Constructs all houses, and gives each the other houses that it uses. Nothing is decided here.
 //!
-//! The order in [`Houses::new`] is the order in which they may know each other.
+//! The order in [`Houses::new`] is the order of dependencies: a house may use those that are constructed
+//! before it.
 
 #[cfg(test)]
 mod deletion_tests;
@@ -26,20 +27,20 @@ use crate::objects::Objects;
 use crate::records::Records;
 use crate::runs::Runs;
 
-/// What the server gives the houses at start.
+/// What the server passes to the houses at the start.
 pub struct HousesSetup {
     pub kernel: Arc<Kernel>,
     pub loaders: InstalledLoaders,
     pub pools: RenderPools,
-    /// Where the files of artifacts are kept that the server brings itself.
+    /// The folder of the artifacts' files that the server fetched.
     pub media: MediaFolder,
-    /// Where on the host the files of artifacts may be.
+    /// The directories of this host in which files of artifacts may be.
     pub roots: ArtifactRoots,
     /// How the names of files in artifacts are compared.
     pub case: NameCase,
 }
 
-/// Every house, for the edges that open several doors.
+/// All houses, for edges that use several of them.
 #[derive(Debug)]
 pub struct Houses {
     pub kernel: Arc<Kernel>,
@@ -56,7 +57,7 @@ pub struct Houses {
 }
 
 impl Houses {
-    /// The houses on a kernel.
+    /// Constructs the houses on a kernel.
     pub fn new(setup: HousesSetup) -> Arc<Self> {
         let kernel = setup.kernel;
         let background = Background::new(Arc::clone(&kernel));

@@ -1,13 +1,13 @@
-//! The boot side over HTTP and HTTPS: read-only, no API on it. Firmware, boot loaders and installers are its
-//! clients, so it never redirects, compresses or sends chunks, and it answers HEAD as GET.
+//! The boot side over HTTP and HTTPS: read-only, without the API. Its clients are firmware, boot loaders and
+//! installers, so it never redirects, compresses or sends chunks, and it answers HEAD like GET.
 //!
-//! Paths mean what they mean over TFTP: both go through `Netboot::open`. Installers report with
-//! `POST m/<capability>/done|failed|log`.
+//! Paths have the same meaning as over TFTP: both use `Netboot::open`. Installers report with `POST
+//! m/<capability>/done|failed|log`.
 //!
-//! It speaks HTTP/1 itself (`docs/adr/0013`), because the kernel can then send files and because its clients
-//! are old. Start at [`BootHttpService::run`]; `connection` is one client, `request` and `ranges` what it
-//! asks for, `answer` what it gets, `client_socket` how that leaves. How many clients there may be, and TLS,
-//! is `crate::connections`.
+//! It implements HTTP/1 itself (`docs/adr/0013`), because the kernel can then send files and because its
+//! clients are old. Start at [`BootHttpService::run`]. `connection` serves one client, `request` and `ranges`
+//! parse what it asks for, `answer` makes the answer, `client_socket` sends it. `crate::connections` limits
+//! the number of clients and has TLS.
 
 mod answer;
 mod body;
@@ -37,22 +37,22 @@ use crate::rate_limit::warn_limited;
 use client_socket::ClientSocket;
 use connection::BootClient;
 
-/// Connections at a time, when nothing else is configured.
+/// Default bounds on simultaneous connections.
 pub const LIMITS: ConnectionLimits = ConnectionLimits { connections_max: 4096, of_one_address_max: 1024 };
-/// How long a handshake may take, with the wait for those before it.
+/// Longest time of a TLS handshake, including the wait for earlier ones.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
-/// Longest time for running transfers at shutdown.
+/// How long running transfers may take at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Reports of installers that are read at the same time.
+/// Most reports of installers that are read at the same time.
 const REPORTS_MAX: usize = 64;
-/// How long nothing is accepted after the system had no place for a connection.
+/// How long nothing is accepted after the system had no room for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Answer to a client that exceeds the bound of its address.
+/// Answer to a client whose address has too many connections.
 const TOO_MANY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 43\r\nContent-Type: text/plain\r\n\
     Retry-After: 5\r\nConnection: close\r\n\r\ntoo many connections from this one address\n";
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Debug)]
 pub struct BootHttpState {
     netboot: Arc<Netboot>,
@@ -62,7 +62,7 @@ pub struct BootHttpState {
     stop: CancellationToken,
 }
 
-/// The boot side, for one listener or two.
+/// The boot side, for one or two listeners.
 #[derive(Clone, Debug)]
 pub struct BootHttpService(Arc<BootHttpState>);
 
@@ -76,7 +76,7 @@ impl BootHttpService {
         Arc::clone(&self.0.limiter.counters)
     }
 
-    /// Serves a listener until the server stops; with a certificate over TLS.
+    /// Serves a listener until the server stops; with a certificate, over TLS.
     ///
     /// # Errors
     /// The listener failed.
@@ -136,7 +136,7 @@ async fn over_tls(tls: Handshakes, stream: TcpStream, client: BootClient) {
             (error, why)
         }
         Err(HandshakeError::Broken(error)) => {
-            // Who asked for the certificate and closed the connection was shown it.
+            // A client that began the handshake and closed the connection was shown the certificate.
             let left = error.get_ref().is_none().then_some(TlsFailure::Left(None));
             let why = no_tls(&error).or(left);
             (error, why)
@@ -149,8 +149,8 @@ async fn over_tls(tls: Handshakes, stream: TcpStream, client: BootClient) {
     }
 }
 
-/// What a client's failed handshake says of the client, if anything: others send what is no TLS at all, or
-/// only look whether the port is open.
+/// What a failed handshake tells about the client, if anything: other peers send something else than TLS, or
+/// only check whether the port is open.
 fn no_tls(error: &io::Error) -> Option<TlsFailure> {
     match error.get_ref()?.downcast_ref::<rustls::Error>()? {
         rustls::Error::PeerIncompatible(_) => Some(TlsFailure::NothingInCommon),

@@ -1,4 +1,4 @@
-//! The program: what can be typed, one call an arm.
+//! The program: the command line, with one call per command.
 
 use std::process::ExitCode;
 
@@ -8,7 +8,7 @@ use metalwright::cli::{self, ClientCommand};
 use metalwright::config::{LogFormat, ServerConfig, ServerFlags};
 use metalwright::simulate;
 
-/// A DHCP exchange is hundreds of small allocations; the system's allocator took a fifth of its time.
+/// A DHCP exchange makes hundreds of small allocations; the system's allocator took a fifth of its time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -26,18 +26,18 @@ enum ProgramCommand {
     Serve(ServerFlags),
     /// Run jobs on this machine.
     Agent(AgentArgs),
-    /// Play machines against a server, without any metal.
+    /// Simulate machines against a server, without any metal.
     Simulate(Box<simulate::SimulateOptions>),
     #[command(flatten)]
     Client(ClientCommand),
-    /// Render templates for a server, which starts this itself.
+    /// Render templates for a server, which starts this command itself.
     #[command(hide = true)]
     RenderWorker,
     /// Print the API's description (OpenAPI 3.1).
     Openapi,
-    /// Write the certificate of the HTTPS boot listener, for firmware that is to trust it.
+    /// Write the certificate of the HTTPS boot listener, for firmware that has to trust it.
     BootCertificate(cli::boot_certificate::BootCertificate),
-    /// Print a script that teaches your shell these commands.
+    /// Print a completion script for your shell.
     Completions { shell: clap_complete::Shell },
 }
 
@@ -72,7 +72,7 @@ fn run(command: ProgramCommand) -> anyhow::Result<()> {
         }
         ProgramCommand::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
         ProgramCommand::RenderWorker => {
-            // Where memory runs out the kernel ends this before anything that matters.
+            // If memory runs out, the kernel ends this process before anything important.
             let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
             Ok(metalwright::render::worker::run()?)
         }

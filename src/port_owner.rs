@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Processes and open files of one process that are looked at.
+/// Most processes, and most open files of one process, that are examined.
 const PROCESSES_MAX: usize = 8192;
 const FILES_MAX: usize = 4096;
 
@@ -35,7 +35,7 @@ impl PortProtocol {
 /// A process that listens on a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortProcess {
-    /// What it is called: `dnsmasq`.
+    /// The process's name: `dnsmasq`.
     pub name: String,
     pub pid: u32,
 }
@@ -46,13 +46,13 @@ impl fmt::Display for PortProcess {
     }
 }
 
-/// The process that listens on a port: `dnsmasq (pid 812)`. `None` when no one does, or when we
-/// may not see who.
+/// The process that listens on a port: `dnsmasq (pid 812)`. `None` if there is none, or if it is not visible
+/// to this process.
 pub fn port_owner(protocol: PortProtocol, port: u16) -> Option<String> {
     owners(protocol, port).next().map(|owner| owner.to_string())
 }
 
-/// All processes that listen on a port, as far as we may see them.
+/// All visible processes that listen on a port.
 pub fn port_owners(protocol: PortProtocol, port: u16) -> Vec<PortProcess> {
     owners(protocol, port).collect()
 }
@@ -96,7 +96,7 @@ pub fn explain_bind(error: io::Error, protocol: PortProtocol, port: u16) -> io::
     io::Error::new(error.kind(), text)
 }
 
-/// Inodes of the sockets bound to `port` in a table of the kernel (proc(5), `/proc/net/tcp`).
+/// Inodes of the sockets that are bound to `port`, in a table of the kernel (proc(5), `/proc/net/tcp`).
 fn listeners(table: &str, protocol: PortProtocol, port: u16) -> impl Iterator<Item = &str> {
     const LISTEN: &str = "0A";
     table.lines().skip(1).filter_map(move |line| {

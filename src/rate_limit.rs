@@ -1,5 +1,5 @@
-//! Rate limit for warnings that packets or a broken host can cause: once a minute, with a count.
-//! Start at `warn_limited!`.
+//! Limits warnings that packets or a broken host can cause: one per minute, with a count. Start at
+//! `warn_limited!`.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// Shortest time between two warnings from one place.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// A warning, as [`tracing::warn!`], from one place in the program, at most once a minute. `times` counts
+/// A warning, like [`tracing::warn!`], from one place in the program, at most once a minute. `times` counts
 /// the occurrences since the last one.
 macro_rules! warn_limited {
     ($($told:tt)+) => {{
@@ -19,7 +19,7 @@ macro_rules! warn_limited {
 }
 pub(crate) use warn_limited;
 
-/// When a warning was last logged, and how many came since.
+/// When a warning was last logged, and the number of occurrences since.
 #[derive(Debug, Default)]
 pub struct RateLimiter(Mutex<LimiterState>);
 
@@ -34,7 +34,7 @@ impl RateLimiter {
         RateLimiter(Mutex::new(LimiterState { told: None, untold: 0 }))
     }
 
-    /// Counts `times` more. Returns the count since the last warning when the next one is due.
+    /// Counts `times` more. Returns the count since the last warning if the next one is due.
     pub fn count(&self, times: u64, now: Instant) -> Option<u64> {
         let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         since.untold = since.untold.saturating_add(times);

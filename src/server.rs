@@ -1,5 +1,5 @@
-//! Puts the server together: data directory, sockets, store, application, services. The only module that sees
-//! them all. Start at [`run`].
+//! Constructs the server: data directory, sockets, store, houses, services. Only this module uses all of
+//! them. Start at [`run`].
 
 mod api_listener;
 mod counters;
@@ -58,7 +58,7 @@ pub use recover::recover;
 
 /// How long everything may take to end after a signal.
 const STOP_MAX: Duration = Duration::from_secs(10);
-/// How long the database may take to open before the API says that it is not there yet.
+/// How long opening the database may take before the API reports that it is starting.
 const OPENED_SOON: Duration = Duration::from_secs(1);
 
 /// The sockets, bound before privileges are dropped.
@@ -73,7 +73,7 @@ struct BoundSockets {
 /// Runs a server until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// What keeps it from starting, or what made it stop by itself.
+/// Why it cannot start, or which service ended by itself.
 pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     let mut signals = StopSignals::take()?;
     let data = DataDir::open(&config.data)?;
@@ -143,7 +143,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     ended
 }
 
-/// Opens the database. Where that takes long the API says so meanwhile.
+/// Opens the database. If that takes long, the API reports it meanwhile.
 async fn open_store(
     data: &DataDir,
     (api, limits): (Option<&TcpListener>, api_listener::ListenerLimits),
@@ -156,7 +156,7 @@ async fn open_store(
             let shutdown = CancellationToken::new();
             let _until_it_is_open = shutdown.clone().drop_guard();
             if let Some(api) = api {
-                // The lock on the data directory is held by now: a second server is refused at once.
+                // The lock of the data directory is held by now: a second server was refused at once.
                 let starting = ApiListener {
                     listener: async_listener(api.try_clone().context("api.listen")?)?,
                     tls: data.certificate()?.api_acceptor()?,
@@ -172,7 +172,7 @@ async fn open_store(
     opened.context("the database does not open")
 }
 
-/// What answers on the TCP ports.
+/// The listeners on TCP ports.
 struct PortListeners {
     tls: TlsAcceptor,
     api_limits: api_listener::ListenerLimits,
@@ -265,10 +265,10 @@ fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<Server
     })
 }
 
-/// What a new data directory gets: the built-in content, settings, and the administrator's token.
+/// Fills a new data directory: the built-in content, settings, and the administrator's token.
 async fn fill(houses: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
     let caller = Caller::server(houses.kernel.now());
-    // Runs that an earlier version began keep its content, before there is another.
+    // Runs that an earlier version began keep their content, before new content is installed.
     let old = houses.runs.keep_content_of_old_runs(&caller).await.context("runs of an earlier version")?;
     if old > 0 {
         tracing::info!(
@@ -289,7 +289,7 @@ async fn fill(houses: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
         let path = data.write_admin_token(&token.secret)?;
         let file = path.display();
         tracing::info!(%file, "first start: the administrator's token is in this file");
-        // Logs are kept, shipped and read by others: it is shown to who sits before it, and to nobody else.
+        // Logs are stored and read by others, so the token is shown only to the person at the terminal.
         let mut screen = io::stderr();
         if screen.is_terminal() {
             drop(writeln!(screen, "administrator's token: {}", token.secret));
@@ -298,7 +298,7 @@ async fn fill(houses: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The key that secret values are sealed with. Says how many of them do not open with it.
+/// The key that seals secret values. Logs how many of them it cannot open.
 fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<SecretKey> {
     let world = store.world();
     let secrets = SecretKey::load(data.path(), sealed_values(&world).count()).context("secret.key")?;
@@ -331,14 +331,14 @@ fn tell_what_is_off(config: &ServerConfig, houses: &Houses) {
     }
 }
 
-/// What the host does not give that the server counts on.
+/// Logs which features that the server needs the host lacks.
 fn tell_what_lacks() {
     if let Err(error) = contained_path::check_kernel() {
         tracing::warn!(%error, "no file of an artifact can be opened: openat2 (Linux 5.6) is needed");
     }
 }
 
-/// The one line on stdout, for the program that started the server.
+/// The line on stdout for the program that started the server.
 #[derive(serde::Serialize)]
 struct ReadyLine<'a> {
     event: &'static str,
@@ -422,7 +422,7 @@ impl RunningServices {
         Ok(())
     }
 
-    /// Until a signal, or until a service ends by itself, which is an error.
+    /// Waits for a signal, or for a service that ends by itself, which is an error.
     async fn wait(&mut self, signals: &mut StopSignals) -> anyhow::Result<()> {
         tokio::select! {
             () = signals.come() => Ok(()),

@@ -6,14 +6,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
-/// Starts the log. Call once.
+/// Starts the log. Call it once.
 ///
 /// # Errors
-/// The filter cannot be read, or a log was started before.
+/// The filter cannot be parsed, or a log was started before.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| format!("log.level: {error}"))?;
-    // Nobody is told that a line cannot be written: it would be told on stderr, which is what is closed then,
-    // and that ends the thread.
+    // Failed writes are not reported: they would be reported on stderr, which is closed then, and that ends
+    // the thread.
     let log = tracing_subscriber::fmt().log_internal_errors(false);
     let log = log.with_env_filter(filter).with_writer(std::io::stderr);
     // Colours are for terminals.

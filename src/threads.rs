@@ -1,5 +1,5 @@
-//! The runtime that all share, and threads with a small runtime of their own, for work that nothing else may
-//! hold up: a packet is a few microseconds, less than it takes to wake another worker up.
+//! The shared runtime, and threads with a small runtime of their own, for work that nothing else may delay: a
+//! packet takes a few microseconds, less than waking another worker.
 
 use std::io;
 use std::thread;
@@ -7,12 +7,12 @@ use std::thread;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Threads of the shared runtime that may wait for a disk, a list, a render: the allocator keeps more than a
-/// mebibyte for each, and a disk is not quicker for more of them.
+/// Most threads of the shared runtime for blocking work (disks, lists, renders). The allocator keeps more
+/// than a mebibyte for each, and a disk is not faster with more of them.
 const BLOCKING_MAX: usize = 32;
 
-/// The runtime of the server. Its memory is in small pages: with large ones, which the allocator asks for
-/// where the system leaves that to the program, a storm of a thousand machines held half as much again.
+/// The runtime of the server. Its memory uses small pages. With large pages, which the allocator requests if
+/// the system leaves the choice to programs, a storm of a thousand machines needed half as much again.
 ///
 /// # Errors
 /// The system has no more threads or descriptors.
@@ -23,8 +23,8 @@ pub fn shared() -> io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_MAX).build()
 }
 
-/// A thread that runs what is spawned on it, until the guard is dropped; beside it at most `blocking_max`
-/// threads that may wait for a disk.
+/// A thread that runs what is spawned on it, until the guard is dropped, with at most `blocking_max` threads
+/// for blocking work.
 ///
 /// # Errors
 /// The system has no more threads or descriptors.

@@ -1,4 +1,4 @@
-//! The client: keeps so many exchanges open, and says what came of them.
+//! The client: keeps a number of exchanges open, and reports the results.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,7 +24,7 @@ pub enum Exchange {
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
     pub exchange: Exchange,
-    /// Exchanges that are open at one time.
+    /// Exchanges that are open at the same time.
     pub open: usize,
     /// For how long; 0 for one exchange only.
     pub seconds: u64,
@@ -34,7 +34,7 @@ pub struct Load {
 #[derive(Debug, Default)]
 pub struct Figures {
     pub done: u64,
-    /// Exchanges before the measurement: who renews needs a lease.
+    /// Exchanges before the measurement: a renewal needs a lease.
     pub prepared: u64,
     pub unanswered: u64,
     pub elapsed_us: u64,
@@ -62,7 +62,7 @@ impl Load {
         })
     }
 
-    /// Does it, in the namespace that this program runs in.
+    /// Runs it in this program's namespace.
     pub fn run(&self) -> io::Result<Figures> {
         let mut client = Client::new()?;
         let until = |seconds| Instant::now() + Duration::from_secs(seconds);
@@ -104,7 +104,7 @@ impl Figures {
     }
 }
 
-/// Whose turn it is.
+/// The client whose turn it is.
 struct Turns {
     clients: std::ops::Range<u32>,
     next: u32,
@@ -198,7 +198,7 @@ impl Client {
         self.socket.send(&packet).map(drop)
     }
 
-    /// The next step of an exchange; gives how long all of it took when it is done.
+    /// The next step of an exchange; returns the duration of the whole exchange when it is done.
     fn go_on(&mut self, reply: &Reply, open: &mut HashMap<u32, Open>) -> io::Result<Option<Duration>> {
         let Some(exchange) = open.get_mut(&reply.xid).filter(|open| open.waits_for == reply.kind) else {
             return Ok(None);
@@ -221,7 +221,7 @@ impl Client {
         Ok(None)
     }
 
-    /// A message of a client behind our relay, with the present `xid`.
+    /// A message of a client behind the relay, with the present `xid`.
     fn packet(&self, (kind, client): (u8, u32), in_use: Ipv4Addr, options: &[u8]) -> Vec<u8> {
         let mut packet = vec![0; OPTIONS_OFFSET];
         packet[..4].copy_from_slice(&[1, 1, 6, 1]);

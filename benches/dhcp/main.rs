@@ -1,11 +1,11 @@
-//! DHCP exchanges per second, from socket to socket, beside the servers that are installed here.
+//! DHCP exchanges per second, from socket to socket, compared with other installed servers.
 //!
 //! `make bench-dhcp` (as root) runs each server alone in a network namespace and a client in another, with a
-//! veth between them, all in one sitting: only ratios of one sitting mean anything. The client speaks as a
-//! relay, so that one host stands for many clients, in closed loops: so many exchanges are open at all times.
-//! Start at [`measure`]; `net` is the two namespaces, `servers` who is measured, `load` the client, which is
-//! this program again inside the client's namespace. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`
-//! and `METALWRIGHT_BENCH_PROGRAM` (another build of ours) change what is run.
+//! veth between them, all in one sitting: only ratios of one sitting mean anything. The client acts as a
+//! relay, so that one host stands for many clients, in closed loops: a constant number of exchanges is open.
+//! Start at [`measure`]; `net` has the two namespaces, `servers` the measured servers, `load` the client,
+//! which is this program again in the client's namespace. `METALWRIGHT_BENCH_SECONDS`,
+//! `METALWRIGHT_BENCH_ROUNDS` and `METALWRIGHT_BENCH_PROGRAM` (another build of ours) change the run.
 
 #[path = "../host/dhcp_reply.rs"]
 mod dhcp_reply;
@@ -79,11 +79,11 @@ struct Run {
     resident_kib: u64,
 }
 
-/// One server from its start to its end, under one load.
+/// One server from start to end, under one load.
 fn run(net: &Net, server: &Server, load: &Load) -> io::Result<Run> {
     let running = server.start(net)?;
     let begun = std::time::Instant::now();
-    // The first exchange is not measured: it says that the server is there.
+    // The first exchange is not measured: it shows that the server is ready.
     while client(net, &Load { exchange: Exchange::Dora, open: 1, seconds: 0, first_client: 1 << 20 })?.done
         == 0
     {

@@ -1,5 +1,5 @@
-//! Who is measured: ours, and those that are installed. All have the same pool, leases of an hour, no probes,
-//! and keep what they said over a crash of their process.
+//! The measured servers: ours, and the installed ones. All have the same pool, leases of an hour, no probes,
+//! and keep their promises over a crash of their process.
 
 use std::fs;
 use std::io;
@@ -22,7 +22,7 @@ pub enum Server {
 }
 
 impl Server {
-    /// Ours and the others that can be found.
+    /// Ours and the others that are installed.
     pub fn installed() -> Vec<Server> {
         use Server::{Dnsmasq, Isc, IscNoCache, Kea, KeaThreads, Metalwright};
         let all = [Metalwright, Kea, KeaThreads, Isc, IscNoCache, Dnsmasq];
@@ -108,7 +108,7 @@ fn kea(command: &mut Command, folder: &Path, threads: u32) -> io::Result<()> {
         POOL.1
     );
     fs::write(&path, config)?;
-    // It wants both to be there.
+    // It requires both to exist.
     fs::create_dir_all("/run/kea")?;
     fs::create_dir_all("/run/lock/kea")?;
     command.env("KEA_PIDFILE_DIR", folder).env("KEA_LOCKFILE_DIR", folder).arg("-c").arg(path);

@@ -1,10 +1,10 @@
-//! The boot storm beside dnsmasq (DHCP, TFTP) with nginx (files, and 204 for reports): the machines of
-//! [`crate::storm_client`], switched on within a second or two. Ours decides and renders for each machine,
-//! and has every report on disk before it answers; theirs serves one script and one answer file to all, and
-//! forgets the reports.
+//! The boot storm compared with dnsmasq (DHCP, TFTP) and nginx (files, and 204 for reports): the machines of
+//! [`crate::storm_client`], switched on within a second or two. Our server decides and renders for each
+//! machine, and has every report on disk before it answers; theirs serve one script and one answer file to
+//! all, and discard the reports.
 //!
-//! Each machine has an address of its own, the one of its lease: the client's namespace takes every address
-//! of [`MACHINES`] for its own, so it can bind what it was given. Ours and theirs alternate.
+//! Each machine has an address of its own, from its lease: the client's namespace owns every address of
+//! [`MACHINES`], so it can bind them. Ours and theirs alternate.
 
 use std::fs;
 use std::io;
@@ -19,13 +19,13 @@ use crate::storm::{Scene, arm};
 use crate::storm_client::{Figures, Load, STEPS};
 use crate::{HTTP_CLIENT, Place, STORM_CLIENT, TFTP_CLIENT, client, load, spread, tftp_client, with_memory};
 
-/// Addresses of machines and relays, and of them those of the relays and the pool.
+/// Addresses of machines and relays, and among them those of the relays and the pool.
 const MACHINES: &str = "10.77.8.0/21";
 pub const RELAYS: Ipv4Addr = Ipv4Addr::new(10, 77, 8, 1);
 const POOL: [&str; 2] = ["10.77.9.0", "10.77.15.254"];
 /// How long the others may take until they answer.
 const READY_MAX: Duration = Duration::from_secs(20);
-/// What ours gives a UEFI computer; the site's own goes before the distribution's.
+/// The loader that ours gives a UEFI computer; the site's own takes precedence over the distribution's.
 const OUR_LOADER: &str = "loaders/snponly.efi";
 /// Their script and answer file, as long as those that ours renders for `install-debian-12`.
 const SCRIPT_BYTES: usize = 1300;
@@ -53,7 +53,7 @@ struct Run {
     resident_kib: u64,
 }
 
-/// Plays each row, ours and theirs by turns, and prints its tables.
+/// Runs each row, ours and theirs alternating, and prints its tables.
 ///
 /// # Errors
 /// A server does not start, a machine did not boot, or an address was given twice.
@@ -75,7 +75,7 @@ pub fn measure(place: &Place) -> io::Result<()> {
     Ok(())
 }
 
-/// One side from its start to its end.
+/// One side from start to end.
 fn run(place: &Place, side: Side, row: &Row) -> io::Result<Run> {
     let servers = match side {
         Side::Ours => vec![ours(place, row.load.machines)?],
@@ -117,7 +117,7 @@ impl Side {
     }
 }
 
-/// Ours, with so many machines that are armed.
+/// Ours, with so many armed machines.
 fn ours(place: &Place, machines: u32) -> io::Result<Running> {
     let folder = empty_folder("storm")?;
     let data = folder.join("data");
@@ -225,7 +225,7 @@ fn print(row: &Row, sides: &mut [(Side, Vec<Run>)]) {
     }
 }
 
-/// How the boots a second compare, each run of ours with the run of theirs after it.
+/// The boots per second compared, each run of ours with the run of theirs after it.
 fn ratio(sides: &[(Side, Vec<Run>)]) -> Option<(f64, f64, f64)> {
     let [(_, ours), (_, theirs)] = sides else { return None };
     let both = ours.iter().zip(theirs);

@@ -1,5 +1,5 @@
-//! The rows of HTTP: a small file, a document that is rendered for a machine, and a large file, beside nginx
-//! with `sendfile`. The rendered document is compared with nginx's small file: an anchor, not its like.
+//! The rows of HTTP: a small file, a document that is rendered for a machine, and a large file, compared with
+//! nginx with `sendfile`. The rendered document is compared with nginx's small file, as a reference only.
 
 use std::io;
 use std::path::PathBuf;
@@ -93,7 +93,7 @@ fn run(place: &Place, server: Server, row: &Row) -> io::Result<Run> {
         What::Rendered => rendered(place, &running)?,
     };
     let all = Load { path, connections: row.connections, seconds: place.seconds };
-    // The first one is not measured: it says that the server is there, and has the file in memory.
+    // The first one is not measured: it shows that the server is ready, and loads the file into memory.
     let begun = Instant::now();
     while drive(place, &Load { connections: 1, seconds: 0, ..all.clone() })?.done == 0 {
         if begun.elapsed() > READY_MAX {
@@ -105,7 +105,7 @@ fn run(place: &Place, server: Server, row: &Row) -> io::Result<Run> {
     Ok(Run { figures, cpu_us: running.cpu_us()? - before, resident_kib: running.resident_kib()? })
 }
 
-/// Makes a machine that may have a rendered file, and gives the file's path.
+/// Creates a machine that may fetch a rendered file; returns the file's path.
 fn rendered(place: &Place, running: &Running) -> io::Result<String> {
     for (noun, body) in CONTENT {
         let file = running.folder().join(noun);

@@ -1,5 +1,5 @@
-//! The client of HTTP: so many connections, each with one request after the other, on one thread, as a load
-//! generator that leaves the server the other core.
+//! The HTTP client: a number of connections, each with one request after the other, on one thread, so that it
+//! leaves the server the other core.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::servers::HTTP_PORT;
 /// Bytes taken from a connection at a time.
 const READ_BYTES: usize = 256 * 1024;
 
-/// What is asked for, how often at a time, for how long. No seconds: once.
+/// What to request, on how many connections, and for how long. No seconds: once.
 #[derive(Clone, Debug)]
 pub struct Load {
     pub path: String,
@@ -21,7 +21,7 @@ pub struct Load {
     pub seconds: u64,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     pub done: u64,
@@ -76,7 +76,7 @@ impl Figures {
 
 /// `get PATH` prints a body; `load PATH CONNECTIONS SECONDS` prints figures.
 ///
-/// # Errors
+/// Invalid words, or for `get` a server that cannot be reached.
 /// Words that say nothing, or a server that is not there for `get`.
 pub fn run(words: &[String]) -> io::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,12 +1,13 @@
-//! What boot files cost beside other servers: `make bench-files`, as root. The table of `docs/performance.md`
-//! comes from here.
+//! The cost of boot files compared with other servers: `make bench-files`, as root. It produces the table of
+//! `docs/performance.md`.
 //!
 //! Each server runs alone, one after the other, and serves the same files. Two namespaces, as in
-//! `benches/dhcp`: `servers` who is measured; `tftp` and `http` the rows of one protocol, `beside` the boot
-//! storm beside dnsmasq and nginx, `storm` the storm of the simulator. The clients, and the floor of TFTP,
-//! are this program again, in their namespaces. `METALWRIGHT_BENCH_SECONDS`, `METALWRIGHT_BENCH_ROUNDS`,
-//! `METALWRIGHT_BENCH_PROGRAM` (another build of ours) and `METALWRIGHT_BENCH_ROWS` (a part of the names of
-//! the rows that are wanted, or several: `storm of 64 beside|window 1, 32`) change what is run.
+//! `benches/dhcp`: `servers` has the measured servers; `tftp` and `http` the rows of one protocol, `beside`
+//! the boot storm compared with dnsmasq and nginx, `storm` the storm of the simulator. The clients, and the
+//! floor of TFTP, are this program again, in their namespaces. `METALWRIGHT_BENCH_SECONDS`,
+//! `METALWRIGHT_BENCH_ROUNDS`, `METALWRIGHT_BENCH_PROGRAM` (another build of ours) and
+//! `METALWRIGHT_BENCH_ROWS` (parts of the names of the wanted rows: `storm of 64 beside|window 1, 32`) change
+//! the run.
 
 mod beside;
 #[path = "../host/dhcp_reply.rs"]
@@ -38,7 +39,7 @@ const STORM_CLIENT: &str = "storm-client";
 const TFTP_FLOOR: &str = "tftp-floor";
 const SECONDS: u64 = 2;
 const ROUNDS: u64 = 3;
-/// How often the memory of a server is looked at.
+/// How often the memory of a server is read.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 fn main() -> io::Result<()> {
@@ -63,7 +64,7 @@ fn measure() -> io::Result<()> {
     storm::measure(&place)
 }
 
-/// Where it happens: the two namespaces, the files that are served, how long and how often.
+/// The environment: the two namespaces, the served files, how long and how often.
 pub struct Place {
     pub net: net::Net,
     pub files: PathBuf,
@@ -101,7 +102,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // What is left is in the folder for temporary files.
+        // Leftovers are in the folder for temporary files.
         let _ = fs::remove_dir_all(&self.files);
     }
 }
@@ -124,20 +125,20 @@ fn noise(bytes: usize) -> Vec<u8> {
     out
 }
 
-/// The load of this host, to stand beside a figure.
+/// The load of this host, shown beside a figure.
 pub fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or_default().to_owned()
 }
 
-/// The middle one, the least and the most.
+/// The median, the least and the most.
 pub fn spread(figures: &mut [f64]) -> (f64, f64, f64) {
     figures.sort_by(f64::total_cmp);
     let at = |place: usize| figures.get(place).copied().unwrap_or_default();
     (at(figures.len() / 2), at(0), at(figures.len().saturating_sub(1)))
 }
 
-/// Does the work, and gives the most of the memory that it saw meanwhile.
+/// Does the work; returns the most memory seen meanwhile.
 pub fn with_memory<T: Send>(
     resident_kib: impl Fn() -> io::Result<u64>,
     work: impl FnOnce() -> io::Result<T> + Send,

@@ -1,4 +1,4 @@
-//! Who is measured: ours, and those that are installed. All serve the same folder.
+//! The measured servers: ours, and the installed ones. All serve the same folder.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::net::{NETWORK, PREFIX, SERVER};
 use crate::running::{Running, empty_folder, program};
 use crate::{Place, TFTP_FLOOR};
 
-/// What is served: a loader, a kernel, which is small because bytes are the initrd's business, and an initrd.
+/// The served files: a loader, a small kernel, and an initrd, which has most of the bytes.
 pub const LOADER: &str = "loader.efi";
 pub const KERNEL: &str = "linux";
 pub const INITRD: &str = "initrd.img";
@@ -26,12 +26,12 @@ pub enum TftpServer {
     Atftpd,
     TftpdHpa,
     Dnsmasq,
-    /// No server: what the host allows.
+    /// No server: the limit of the host.
     Floor,
 }
 
 impl TftpServer {
-    /// Ours, the others that can be found, and the floor.
+    /// Ours, the others that are installed, and the floor.
     pub fn installed() -> Vec<TftpServer> {
         use TftpServer::{Atftpd, Dnsmasq, Floor, Metalwright, SinglePort, TftpdHpa};
         let all = [Metalwright, SinglePort, Atftpd, TftpdHpa, Dnsmasq, Floor];
@@ -63,7 +63,7 @@ impl TftpServer {
         }
     }
 
-    /// `METALWRIGHT_BENCH_HPA` names tftpd-hpa's program where it is not installed: its package and atftpd's
+    /// `METALWRIGHT_BENCH_HPA` names tftpd-hpa's program if it is not installed: its package and atftpd's
     /// exclude each other.
     fn program(self) -> PathBuf {
         let hpa = || std::env::var_os("METALWRIGHT_BENCH_HPA").map(PathBuf::from);
@@ -105,7 +105,7 @@ impl TftpServer {
     }
 }
 
-/// dnsmasq as a TFTP server of this folder; where it listens, and what else it is, follows.
+/// dnsmasq as a TFTP server of this folder; its address and other options follow.
 pub fn dnsmasq<'a>(command: &'a mut Command, files: &str) -> &'a mut Command {
     command
         .args(["-k", "--conf-file=/dev/null", "--user=root", "--port=0", "--pid-file=", "--bind-interfaces"])

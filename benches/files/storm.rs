@@ -1,7 +1,7 @@
-//! The boot storm: machines made of packets (`metalwright simulate`), all switched on at once, from the first
+//! The boot storm: simulated machines (`metalwright simulate`), all switched on at once, from the first
 //! DISCOVER over loader, script, kernel, initrd and answer file to the last report. Ours alone, with
-//! everything that an installation has; the storm beside other servers is [`crate::beside`]. All of it is on
-//! the loopback of the server's namespace.
+//! everything that an installation has; [`crate::beside`] compares it with other servers. All of it is on the
+//! loopback of the server's namespace.
 
 use std::io;
 use std::path::Path;
@@ -14,12 +14,12 @@ const SIZES: [u32; 3] = [64, 200, 1000];
 const DHCP_PORT: &str = "6767";
 const ARTIFACT: &str = "debian-12-amd64";
 const WORKFLOW: &str = "install-debian-12";
-/// About what Debian's installer has.
+/// About the size of Debian's installer.
 const FILES: [(&str, usize); 2] = [("linux", 8 << 20), ("initrd.gz", 30 << 20)];
 const SUBNET: &str = "name: storm\ncidr: 127.1.0.0/16\npools: [{start: 127.1.1.0, end: 127.1.9.250}]\n\
                       relays: [127.0.0.1]\n";
 
-/// Plays each size once and prints what the simulator says, with the server's memory and processor time.
+/// Runs each size once and prints the simulator's summary, with the server's memory and processor time.
 ///
 /// # Errors
 /// The server does not start, or a machine fails.
@@ -67,7 +67,7 @@ fn start(place: &Place) -> io::Result<Running> {
     Running::start(command, folder)
 }
 
-/// A subnet, an installer, and machines that are to be installed.
+/// A subnet, an installer, and machines to install.
 fn prepare(place: &Place, running: &Running, machines: u32) -> io::Result<()> {
     let installer = running.folder().join("installer");
     std::fs::create_dir(&installer)?;
@@ -77,7 +77,7 @@ fn prepare(place: &Place, running: &Running, machines: u32) -> io::Result<()> {
     arm(place, running, Scene { subnet: SUBNET, installer: &installer, machines })
 }
 
-/// What there is to be installed, and where.
+/// What to install, and where.
 pub struct Scene<'a> {
     pub subnet: &'a str,
     /// The folder with kernel and initrd, under the names of Debian's netboot files.
@@ -85,7 +85,7 @@ pub struct Scene<'a> {
     pub machines: u32,
 }
 
-/// Tells the server of it and starts the workflow of every machine.
+/// Registers it with the server and starts the workflow of every machine.
 pub fn arm(place: &Place, running: &Running, scene: Scene<'_>) -> io::Result<()> {
     create(place, running, ("subnets", scene.subnet))?;
     let net = &place.net;

@@ -1,4 +1,4 @@
-//! The rows of TFTP: a file, how firmware asks for it, how many do so at a time, and what the link is like.
+//! The rows of TFTP: a file, how firmware requests it, how many do so at the same time, and the link.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::{Place, TFTP_CLIENT, client, load, spread, with_memory};
 
 /// How long a server may take until it answers.
 const READY_MAX: Duration = Duration::from_secs(20);
-/// Rounds with losses last so many times longer: time-outs are long, and chance wants many.
+/// Rounds with losses last so many times longer: timeouts are long, and chance needs many.
 const LOSSY_FACTOR: u64 = 3;
 
 struct Row {
@@ -40,7 +40,7 @@ const ROWS: [Row; 10] = [
 ];
 
 impl Row {
-    /// The floor sends a block for each ACK and knows no windows; nor does it know of losses.
+    /// The floor sends a block for each ACK and supports neither windows nor losses.
     fn is_for(&self, server: TftpServer) -> bool {
         server != TftpServer::Floor || (self.window == 1 && self.lost == 0)
     }
@@ -66,7 +66,7 @@ struct Run {
     resident_kib: u64,
 }
 
-/// One server from its start to its end, under one load.
+/// One server from start to end, under one load.
 fn run(place: &Place, server: TftpServer, row: &Row) -> io::Result<Run> {
     let running = server.start(place)?;
     let path = server.path(row.file);
@@ -89,7 +89,7 @@ fn load_of(row: &Row, path: &str, seconds: u64) -> Load {
     }
 }
 
-/// The first read is not measured: it says that the server is there, and has the file in memory.
+/// The first read is not measured: it shows that the server is ready, and loads the file into memory.
 fn await_answer(place: &Place, path: &str, row: &Row) -> io::Result<()> {
     let begun = Instant::now();
     let once = Load { sessions: 1, seconds: 0, delay_us: 0, lost: 0, ..load_of(row, path, 0) };

@@ -1,5 +1,5 @@
-//! A client of TFTP that reads the same file again and again, several at a time, and compares every block
-//! with the file (RFC 1350, 2347, 2348, 7440). Delay and loss are made here, so they are the same for every
+//! A TFTP client that reads the same file repeatedly, several at the same time, and compares every block with
+//! the file (RFC 1350, 2347, 2348, 7440). It simulates delay and loss itself, so they are the same for every
 //! server.
 
 use std::fs;
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::net;
 
-/// What firmware on Ethernet asks for.
+/// The options that firmware on Ethernet requests.
 pub const BLOCK_BYTES: usize = 1468;
-/// How long the client waits before it repeats what it said last, and how often it does so in a row.
+/// How long the client waits before it repeats its last packet, and how often in a row.
 const PATIENCE: Duration = Duration::from_secs(1);
 const TRIES_MAX: u32 = 10;
 const DATA: u8 = 3;
@@ -27,7 +27,7 @@ pub struct Load {
     pub sessions: u32,
     /// For how long; 0 for one file only.
     pub seconds: u64,
-    /// The client is so slow to send.
+    /// The client's delay before it sends.
     pub delay_us: u64,
     /// Packets in a thousand that are lost, in each direction.
     pub lost: u32,
@@ -86,7 +86,7 @@ impl Figures {
     }
 }
 
-/// Does what the words say and tells the figures in words; the last word is the file to compare with.
+/// Runs the words' request and prints the figures as words; the last word is the file to compare with.
 pub fn run(words: &[String]) -> io::Result<String> {
     let bad = || io::Error::other("tftp-client PATH WINDOW SESSIONS SECONDS DELAY_US LOST FILE");
     let (file, rest) = words.split_last().ok_or_else(bad)?;
@@ -124,7 +124,7 @@ enum End {
     Failed,
 }
 
-/// One of those that read at the same time.
+/// One of the simultaneous readers.
 struct Reader<'a> {
     load: &'a Load,
     expected: &'a [u8],
@@ -134,7 +134,7 @@ struct Reader<'a> {
     failed: u64,
 }
 
-/// One read: where the blocks come from, what was granted, and how far it is.
+/// One read: the source of the blocks, the granted options, and the progress.
 struct Read {
     socket: UdpSocket,
     server: SocketAddr,
@@ -144,7 +144,7 @@ struct Read {
     got: u64,
     counted: u16,
     said: Vec<u8>,
-    /// The block whose absence was told.
+    /// The block whose absence was reported.
     missed: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
-//! What any TFTP server can reach on this host, window 1: it has the file in memory as frames that lie ready,
-//! and does nothing but wait, receive an ACK and send the block that comes after it. It looks at no path,
-//! counts nothing and repeats nothing of its own accord, so it is a measure and no server: what it sends is
-//! found by the ACK alone, and a client that lost a block asks again.
+//! The limit of any TFTP server on this host with window 1: it has the file in memory as prepared frames, and
+//! only waits, receives an ACK and sends the next block. It reads no path, counts nothing and repeats nothing
+//! itself. So it is a reference and not a server: the ACK alone selects the block, and a client that lost a
+//! block asks again.
 
 use std::fs;
 use std::io;
@@ -17,14 +17,14 @@ use nix::sys::socket::{MsgFlags, SockaddrIn, recvfrom, sendto};
 use crate::net::SERVER;
 use crate::tftp_client::BLOCK_BYTES;
 
-/// Threads for each processor, as our server's.
+/// Threads per processor, as in our server.
 const THREADS_PER_PROCESSOR: usize = 2;
 const EVENTS_MAX: usize = 64;
 const ACK: u8 = 4;
 
 /// Serves this file under every path, until it is killed.
 ///
-/// # Errors
+/// The file cannot be read or has too many blocks, or there is no port.
 /// The file cannot be read or has more blocks than have numbers, or there is no port.
 pub fn run(file: &Path) -> io::Result<()> {
     let content = fs::read(file)?;
@@ -50,7 +50,7 @@ pub fn run(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Every DATA packet, the one after block N at place N.
+/// Every DATA packet, the one after block N at index N.
 fn frames(content: &[u8]) -> io::Result<Vec<Vec<u8>>> {
     // A file that ends with a full block has an empty one after it.
     let blocks = content.len() / BLOCK_BYTES + 1;

@@ -1,5 +1,5 @@
-//! What the clients of the benches read of a DHCP reply (RFC 2131 2). It is not the server's own reader: what
-//! is measured takes no part in measuring.
+//! What the clients of the benches read from a DHCP reply (RFC 2131 2). It is not the server's own parser,
+//! because the measured code must not take part in measuring.
 
 use std::net::Ipv4Addr;
 
@@ -14,17 +14,17 @@ const BOOT_REPLY: u8 = 2;
 const PAD: u8 = 0;
 const END: u8 = 255;
 
-/// What every client needs of it.
+/// The parts that every client needs.
 pub struct Reply {
     pub xid: u32,
-    /// The message type; 0 where there is none.
+    /// The message type; 0 if there is none.
     pub kind: u8,
     pub address: Ipv4Addr,
     pub server: [u8; 4],
 }
 
 impl Reply {
-    /// Reads a packet, and hands each option to `see`.
+    /// Reads a packet, and passes each option to `see`.
     pub fn parse<'a>(packet: &'a [u8], mut see: impl FnMut(u8, &'a [u8])) -> Option<Reply> {
         let mut reply = Reply {
             xid: u32::from_be_bytes(four(packet, 4)?),

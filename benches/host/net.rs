@@ -59,7 +59,7 @@ impl Net {
 impl Drop for Net {
     fn drop(&mut self) {
         for namespace in [&self.client, &self.server] {
-            // It is gone already where `up` did not get that far.
+            // It does not exist if `up` failed early.
             let _ = ip(&["netns", "del", namespace]);
         }
     }

@@ -1,4 +1,4 @@
-//! A server under measurement: started in its namespace, watched, ended.
+//! A measured server: started in its namespace, watched, ended.
 
 use std::fs;
 use std::io;
@@ -9,22 +9,22 @@ use std::time::{Duration, Instant};
 use crate::net::Net;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_metalwright");
-/// How long ours may take until it does what its command line asks.
+/// How long ours may take until it accepts a command.
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(5);
 
-/// A server under way; dropping it ends it and forgets what it kept.
+/// A running server; dropping it ends it and deletes its files.
 pub struct Running {
     child: Child,
     folder: PathBuf,
 }
 
-/// Ours: `METALWRIGHT_BENCH_PROGRAM`, or what was built with this bench.
+/// Ours: `METALWRIGHT_BENCH_PROGRAM`, or the program built with this bench.
 pub fn program() -> PathBuf {
     std::env::var_os("METALWRIGHT_BENCH_PROGRAM").map_or_else(|| PROGRAM.into(), PathBuf::from)
 }
 
-/// An empty folder for what a server keeps.
+/// An empty folder for a server's files.
 pub fn empty_folder(bench: &str) -> io::Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("metalwright-bench-{bench}-{}", std::process::id()));
     fs::remove_dir_all(&folder).or_else(absent)?;
@@ -37,7 +37,7 @@ fn absent(error: io::Error) -> io::Result<()> {
 }
 
 impl Running {
-    /// Starts `command`, whose files are in `folder`; what it says goes to a file there.
+    /// Starts `command`, whose files are in `folder`; its output goes to a file there.
     pub fn start(mut command: Command, folder: PathBuf) -> io::Result<Running> {
         let log = fs::File::create(folder.join("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -48,7 +48,7 @@ impl Running {
         &self.folder
     }
 
-    /// Runs our command line client against our server, again until the server is there.
+    /// Runs our command line client with our server, repeatedly until the server is ready.
     pub fn cli(&self, net: &Net, words: &[&str]) -> io::Result<()> {
         let begun = Instant::now();
         loop {
@@ -64,7 +64,7 @@ impl Running {
         }
     }
 
-    /// What its processes have used so far, those that have ended included.
+    /// The processor time of its processes so far, including ended ones.
     pub fn cpu_us(&self) -> io::Result<u64> {
         let living = children(self.child.id())?.into_iter().filter_map(|id| cpu_us_of(id).ok());
         Ok(cpu_us_of(self.child.id())? + living.sum::<u64>())
@@ -82,7 +82,7 @@ impl Running {
     }
 }
 
-/// What a process has used so far, and those of its children that it has waited for.
+/// The processor time of a process so far, and of the children that it has waited for.
 pub fn cpu_us_of(id: u32) -> io::Result<u64> {
     // utime, stime, and the same of the children; the clock has 100 ticks a second.
     Ok(stat(id)?.iter().skip(11).take(4).sum::<u64>() * 10_000)
@@ -92,7 +92,7 @@ pub fn cpu_us_of(id: u32) -> io::Result<u64> {
 fn stat(id: u32) -> io::Result<Vec<u64>> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
     let after_name = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
-    // What is not a number is the state, or negative and none of ours.
+    // A field that is not a number is the state, or negative and not needed.
     Ok(after_name.split(' ').skip(1).map(|field| field.parse().unwrap_or(0)).collect())
 }
 
@@ -105,7 +105,7 @@ fn children(parent: u32) -> io::Result<Vec<u32>> {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Whatever of this fails, the next server says so when it cannot have the port.
+        // If any of this fails, the next server reports that it cannot have the port.
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         let begun = Instant::now();
         while begun.elapsed() < STOP_MAX && matches!(self.child.try_wait(), Ok(None)) {

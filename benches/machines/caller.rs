@@ -1,4 +1,4 @@
-//! A caller of the API over one connection that is kept, and how long its calls took.
+//! A caller of the API over one persistent connection, with the durations of its calls.
 
 use std::time::{Duration, Instant};
 
@@ -20,11 +20,11 @@ pub struct Caller {
 
 impl Caller {
     pub fn new(api: &str, token: &str) -> Result<Caller> {
-        // Installed already when the server was started again.
+        // Installed already if the server was started again.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))?;
         bearer.set_sensitive(true);
-        // Whether the certificate is the right one is for the client's tests; here the server is our child.
+        // The client's tests check certificates; here the server is our child.
         let http = Client::builder()
             .tls_danger_accept_invalid_certs(true)
             .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
@@ -67,7 +67,7 @@ impl Caller {
         Ok(pages)
     }
 
-    /// Patches from several connections at a time, each one after the other.
+    /// Patches from several connections at the same time, each one after the other.
     pub fn patch_at_once(&self, calls: &[(String, Value)], connections: usize) -> Result<Sample> {
         let one = |calls: Vec<&(String, Value)>| {
             let requests: Vec<_> = calls.iter().map(|(path, body)| self.patch_request(path, body)).collect();
@@ -116,7 +116,7 @@ fn cursor(page: &str) -> Result<Option<String>> {
     Ok(serde_json::from_str::<Page>(page).context("a page")?.next)
 }
 
-/// How long each of some calls took.
+/// The durations of a number of calls.
 #[derive(Default)]
 pub struct Sample {
     took: Vec<Duration>,
@@ -127,7 +127,7 @@ impl Sample {
         self.took.push(took);
     }
 
-    /// Calls a second, one after the other.
+    /// Calls per second, one after the other.
     pub fn rate(&self) -> f64 {
         self.count() as f64 / self.took.iter().sum::<Duration>().as_secs_f64()
     }

@@ -12,10 +12,10 @@ use metalwright::store::{Changeset, SqliteStore, Store};
 use uuid::Uuid;
 
 const LEASE_SECONDS: i64 = 3600;
-/// Mixed into the number of a client, so that the MACs of neighbours are no neighbours.
+/// Mixed into the number of a client, so that consecutive clients do not have consecutive MACs.
 const SCATTER: u32 = 0x9e37_79b1;
 
-/// A client is given its address.
+/// A client gets its address.
 pub fn created(_: &SqliteStore, number: usize) -> Changeset {
     let now = Timestamp::now();
     let lease = lease(number, now);
@@ -24,7 +24,7 @@ pub fn created(_: &SqliteStore, number: usize) -> Changeset {
     Changeset::default().create(Object::Lease(Arc::new(stored))).event(event)
 }
 
-/// It asks for it again.
+/// It renews the address.
 pub fn renewed(store: &SqliteStore, number: usize) -> Changeset {
     let now = Timestamp::now();
     let spec = lease(number, now);
@@ -52,7 +52,7 @@ fn lease(number: usize, now: Timestamp) -> Lease {
     }
 }
 
-/// What the DHCP server says of a lease.
+/// The DHCP server's reason for a lease.
 fn event(body: fn(PacketAnswer) -> EventBody, lease: &Lease, now: Timestamp) -> NewEvent {
     let subject = format!("lease:{}", lease.address);
     let answer = PacketAnswer {

@@ -1,10 +1,10 @@
-//! What a lease on disk costs: the writer of the database alone, without packets.
+//! The cost of a lease on disk: the writer of the database alone, without packets.
 //!
-//! One sender and then 64 of them commit changesets as the DHCP server does, a lease and its event each: new
-//! leases in the order a pool gives them, then renewals in no order. After that the store is opened again,
-//! and the program is started on the same directory with ten thousand machines in it. CPU is what this
-//! process used, the senders included. Start at [`measure`]. `METALWRIGHT_BENCH_LEASES` makes the crowd
-//! smaller for a quick look.
+//! One sender and then 64 of them commit changesets like the DHCP server, each with a lease and its event:
+//! new leases in the order of a pool, then renewals in random order. After that the store is opened again,
+//! and the program is started on the same directory with ten thousand machines in it. CPU is the time of this
+//! process, including the senders. Start at [`measure`]. `METALWRIGHT_BENCH_LEASES` makes the crowd smaller
+//! for a quick look.
 
 use std::fs;
 use std::path::Path;
@@ -22,14 +22,14 @@ use crate::server::Server;
 const LEASES: usize = 100_000;
 const MACHINES: usize = 10_000;
 const SENDERS: usize = 64;
-/// Changesets of the sender that is alone.
+/// Changesets of the single sender.
 const ALONE: usize = 2_000;
-/// Machines that are created in one changeset, to have them there soon.
+/// Machines that one changeset creates, to have them there soon.
 const MACHINES_AT_ONCE: usize = 500;
 /// The clock of `/proc/self/stat`.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The whole story; prints what it finds.
+/// The whole story; prints the results.
 pub fn measure() -> Result<()> {
     let leases = match std::env::var("METALWRIGHT_BENCH_LEASES") {
         Ok(text) => text.parse().context("METALWRIGHT_BENCH_LEASES is a number")?,
@@ -83,7 +83,7 @@ fn start(folder: &Path) -> Result<()> {
     server.stop()
 }
 
-/// Who sends at once, which leases, and what is done to each.
+/// The simultaneous senders, their leases, and what is done to each.
 type Work = (usize, Vec<usize>, fn(&SqliteStore, usize) -> Changeset);
 
 async fn run(what: &str, store: &Arc<SqliteStore>, (senders, leases, changeset): Work) -> Result<()> {
@@ -129,7 +129,7 @@ fn cpu_time() -> Result<Duration> {
     Ok(Duration::from_secs_f64(ticks as f64 / TICKS_PER_SECOND))
 }
 
-/// Each lease once, in an order that is not theirs: a few for the one who is alone, and the others.
+/// Each lease once, in a shuffled order: a few for the single sender, and the others.
 fn scattered(leases: usize) -> (Vec<usize>, Vec<usize>) {
     const STRIDE: usize = 7_919;
     let mut all: Vec<usize> = (0..leases).map(|step| step * STRIDE % leases).collect();

@@ -1,8 +1,8 @@
-//! What the server does with ten thousand machines: the performance table of the README.
+//! The performance with ten thousand machines: the table of the README.
 //!
-//! `make bench` starts the real program, as it ships, on a directory of its own and talks to it over one TLS
+//! `make bench` starts the real program, as it ships, on a directory of its own, talks to it over one TLS
 //! connection, and prints Markdown. Start at [`measure`]; `server` is the program, `caller` the connection,
-//! `table` what is printed. Every loop has a bound in time, so a server that became slow ends the benchmark.
+//! `table` the output. Every loop has a time limit, so a slow server ends the benchmark.
 //! `METALWRIGHT_BENCH_MACHINES` makes the crowd smaller for a quick look; `METALWRIGHT_BENCH_ONLY` is
 //! `machines` or `leases` for one of the two stories.
 
@@ -28,7 +28,7 @@ const LISTS: usize = 10;
 const RESTARTS: usize = 3;
 const PAGE: usize = 1_000;
 const CONNECTIONS: usize = 8;
-/// No single measurement goes on for longer.
+/// Longest time of a single measurement.
 const MEASURE_MAX: Duration = Duration::from_secs(120);
 
 fn main() -> Result<()> {
@@ -50,7 +50,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The whole story, in the order a site would live it.
+/// The whole story, in the order of a real site.
 fn measure(machines: usize) -> Result<Table> {
     let mut table = Table::new(machines);
     let folder = tempfile::tempdir().context("a directory for the data")?;
@@ -204,7 +204,7 @@ fn change_at_once(table: &mut Table, caller: &Caller, keys: &[String]) -> Result
     Ok(())
 }
 
-/// The keys in an order that is not theirs, over and over.
+/// The keys in a shuffled order, over and over.
 fn scattered(keys: &[String]) -> impl Iterator<Item = &String> {
     const STRIDE: usize = 7_919;
     (0..).map(move |step: usize| &keys[step * STRIDE % keys.len()])

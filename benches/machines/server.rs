@@ -28,7 +28,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the program and waits until it says that it is ready. Its log is in `folder`.
+    /// Starts the program and waits for its ready line. Its log is in `folder`.
     pub fn start(folder: &Path) -> Result<Server> {
         let data = folder.join("data");
         let log = File::create(folder.join("server.log")).context("the server's log")?;
@@ -75,7 +75,7 @@ impl Server {
         Ok(kib * 1024)
     }
 
-    /// What all files of the data directory take.
+    /// The size of all files in the data directory.
     pub fn disk_bytes(&self) -> Result<u64> {
         let files = fs::read_dir(&self.data)?.map(|entry| Ok(entry?.metadata()?));
         let files = files.collect::<Result<Vec<_>>>()?;
@@ -96,7 +96,7 @@ fn first_line(mut lines: impl BufRead + Send + 'static) -> Result<String> {
     thread::spawn(move || {
         let mut text = String::new();
         let read = lines.read_line(&mut text).map(|_| text);
-        // Nobody waits any more when the time is up.
+        // Nothing waits any more when the time is up.
         let _ = sender.send(read);
     });
     match line.recv_timeout(READY_MAX) {

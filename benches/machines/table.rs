@@ -1,4 +1,4 @@
-//! What was measured, as a Markdown table, beside the server that was measured in 2019's version.
+//! The results as a Markdown table, compared with the server that was measured in 2019's version.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
@@ -21,7 +21,7 @@ impl Figures {
         Figures(format!("{:.0} MiB", bytes as f64 / f64::from(1 << 20)))
     }
 
-    /// Calls that went on side by side for `elapsed`.
+    /// Simultaneous calls during `elapsed`.
     pub fn rate_of(sample: &Sample, elapsed: Duration) -> Figures {
         Figures::of_calls(sample, sample.count() as f64 / elapsed.as_secs_f64())
     }
@@ -71,7 +71,7 @@ impl Table {
         Table { machines, rows: Vec::new(), notes: Vec::new() }
     }
 
-    /// Adds what was just measured; `before` is the older server's figure, or empty.
+    /// Adds a result; `before` is the older server's figure, or empty.
     pub fn add(&mut self, what: impl Into<String>, ours: Figures, before: &'static str) {
         let row = Row { what: what.into(), ours, before, load: load() };
         eprintln!("{}: {} (load {})", row.what, row.ours.0, row.load);
@@ -83,8 +83,7 @@ impl Table {
         self.notes.push(note);
     }
 
-    /// How fast the disk is: a small write over what is in a file already, as in a write-ahead log, and its
-    /// flush.
+    /// The speed of the disk: a small overwrite of existing data, as in a write-ahead log, with a flush.
     pub fn flush(&mut self, folder: &Path) -> Result<()> {
         let file = File::create(folder.join("flush"))?;
         file.write_all_at(&[1; FLUSHES * FLUSH_BYTES], 0)?;

@@ -1,4 +1,4 @@
-//! The checks of `fuzz/run` under libFuzzer, which finds new ways by itself: see `docs/testing.md`.
+//! The checks of `fuzz/run` with libFuzzer, which finds new paths by itself: see `docs/testing.md`.
 
 #![no_main]
 

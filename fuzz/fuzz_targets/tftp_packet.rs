@@ -1,5 +1,5 @@
-//! Any datagram is read without a panic and written back as it was meant; any row of datagrams leaves the
-//! transfer machine within its file and its window.
+//! Any datagram is parsed without a panic and encoded back with the same meaning; any sequence of datagrams
+//! leaves the transfer machine within its file and its window.
 
 #![no_main]
 
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use metalwright::proto::tftp::{TransferLimits, TransferMode, ServerOffer, TftpPacket, TransferTerms, Transfer, TransmitOrder, negotiate, packet};
 use std::time::Duration;
 
-/// Longest a datagram of the row is, in bytes; its length is one byte of the input.
+/// Longest datagram of the sequence, in bytes; its length is one byte of the input.
 const DATAGRAM_BYTES_MAX: usize = 255;
 const BODY_BYTES: u64 = 300_000;
 
@@ -21,7 +21,7 @@ fn check_codec(datagram: &[u8]) {
     let mut out = Vec::new();
     packet.encode(&mut out);
     match (packet::parse(&out), &packet) {
-        // Text that is not UTF-8 grows when it is mended, and may then be cut.
+        // Text that is not UTF-8 grows when it is repaired, and may then be cut.
         (Ok(TftpPacket::Error { code, .. }), TftpPacket::Error { code: meant, .. }) => assert_eq!(code, *meant),
         (again, _) => assert_eq!(again.as_ref(), Ok(&packet)),
     }

@@ -1,5 +1,5 @@
-//! Any datagram at our ports: it is read, shown as text, classified, decided on and answered without a panic,
-//! and what comes of it is what may come of it. Start reading at [`check`].
+//! Any datagram at the server's ports: it is parsed, printed as text, classified, decided on and answered
+//! without a panic, and the result is a permitted one. Start at [`check`].
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::Ipv4Addr;
@@ -21,11 +21,11 @@ use crate::world::{ARRIVALS, Arrival, DISK, NOW, WORLD};
 
 /// Options that say what to boot.
 const BOOT: [u8; 5] = [codes::VENDOR_OPTIONS, codes::TFTP_SERVER_NAME, codes::BOOTFILE_NAME, 150, 209];
-/// What a NAK may say (RFC 2131 table 3, RFC 6842).
+/// The options that a NAK may have (RFC 2131 table 3, RFC 6842).
 const OF_A_NAK: [u8; 5] = [53, 54, 56, 61, 82];
 
-/// Holds everything that must be true of a datagram and its answers against it; returns what was seen, one
-/// number for each way through the decisions.
+/// Checks everything that must be true of a datagram and its answers; returns what was seen, one number for
+/// each path through the decisions.
 pub fn check(datagram: &[u8]) -> Vec<u64> {
     let Ok(packet) = parse(datagram) else { return vec![0] };
     let text = to_text(&packet);
@@ -66,7 +66,7 @@ fn facts_of<'a>(query: DhcpQuery<'a>, boot: &BootData) -> PacketFacts<'a> {
     PacketFacts { boot: boot.clone().into(), ..PacketFacts::gather(query, &WORLD) }
 }
 
-/// The request that takes an offer, from the same client by the same way.
+/// The REQUEST that accepts an offer, from the same client in the same way.
 fn request_of(discover: &DhcpPacket, offer: &DhcpReply) -> DhcpPacket {
     let mut request = discover.clone();
     request.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Request)]);
@@ -130,7 +130,7 @@ fn check_outcome(query: &DhcpQuery<'_>, outcome: &DhcpAnswer, boot: &BootData) {
     }
 }
 
-/// Only its own lease is given up by a packet.
+/// A packet only releases its own lease.
 fn check_own(query: &DhcpQuery<'_>, lease: &Lease) {
     let client = ClientKey::of(query.packet).expect("a client");
     let row = WORLD.leases.get(&lease.address.to_string()).expect("a lease on record");
@@ -167,7 +167,7 @@ fn check_reply(query: &DhcpQuery<'_>, reply: &DhcpReply, boot: &BootData) {
     }
 }
 
-/// The codes in the order in which they stand; a long value comes in pieces.
+/// The codes in order; a long value comes in pieces.
 fn codes_of(bytes: &[u8]) -> Vec<u8> {
     let (mut listed, mut rest) = (Vec::new(), &bytes[240..]);
     let mut whole = true;
@@ -209,7 +209,7 @@ fn check_boot(sent: &DhcpPacket, boot: &BootData) {
     }
 }
 
-/// Replies go to a host of the client's link, to its relay or back to who sent the question.
+/// Replies go to a host of the client's link, to its relay or back to the sender.
 fn check_destination(query: &DhcpQuery<'_>, reply: &DhcpReply) {
     let (ReplyDestination::Unicast(to) | ReplyDestination::Frame { to, .. }) = reply.destination else {
         return;
@@ -222,7 +222,7 @@ fn check_destination(query: &DhcpQuery<'_>, reply: &DhcpReply) {
     assert!(!is_ours && !to.ip().is_broadcast() && !to.ip().is_multicast(), "{to} for {query:?}");
 }
 
-/// No reply gives an address that is not to be had.
+/// No reply gives an unavailable address.
 fn check_address(query: &DhcpQuery<'_>, address: Ipv4Addr) {
     if address.is_unspecified() {
         return;
@@ -258,7 +258,7 @@ fn check_address(query: &DhcpQuery<'_>, address: Ipv4Addr) {
     }
 }
 
-/// A number for the way that was taken: the reason without its numbers, the options of the reply.
+/// A number for the path that was taken: the reason without its numbers, the options of the reply.
 fn seen(outcome: &DhcpAnswer) -> u64 {
     let mut hasher = DefaultHasher::new();
     let words = outcome.reason.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| word.len() > 2);

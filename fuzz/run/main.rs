@@ -1,9 +1,9 @@
-//! Fuzzing without a tool beside the stable compiler: the kept packets, then what a seeded mutator makes of
-//! them for some time. `make fuzz SECONDS=60` runs it with and without debug assertions.
+//! Fuzzing without a tool besides the stable compiler: the stored packets, then mutations of them for some
+//! time. `make fuzz SECONDS=60` runs it with and without debug assertions.
 //!
-//! `fuzz [--seconds N] [--seed N] [--keep]`. What takes a new way through the decisions is tried on further,
-//! and with `--keep` becomes part of the corpus. A packet that breaks a rule is written down before the
-//! program ends with 101; `fuzz FILE…` tries only those files.
+//! `fuzz [--seconds N] [--seed N] [--keep]`. Inputs that take a new path through the decisions are mutated
+//! further, and with `--keep` become part of the corpus. A packet that breaks a rule is written to a file
+//! before the program ends with 101; `fuzz FILE…` tries only those files.
 
 mod dhcp;
 mod mutate;
@@ -20,9 +20,9 @@ use metalwright::proto::dhcp4::{encode_listed, from_text};
 use mutate::Random;
 
 const SECONDS: u64 = 60;
-/// Most packets that are tried on at a time.
+/// Most packets that are mutated at the same time.
 const POOL_MAX: usize = 20_000;
-/// Packets that are kept at least.
+/// Fewest packets that are kept.
 const CORPUS_MIN: usize = 300;
 /// Most packets that one run adds to the corpus.
 const KEPT_MAX: usize = 400;
@@ -101,7 +101,7 @@ fn flags() -> Flags {
     flags
 }
 
-/// Whether a packet took a way that none before it did; the packet itself where it breaks a rule.
+/// Whether a packet took a path that none before it did; the packet itself if it breaks a rule.
 fn tried(packet: &[u8], ways: &mut HashSet<u64>) -> Result<bool, Vec<u8>> {
     let seen = catch_unwind(AssertUnwindSafe(|| dhcp::check(packet))).map_err(|_| packet.to_vec())?;
     Ok(seen.into_iter().filter(|way| ways.insert(*way)).count() > 0)
@@ -133,7 +133,7 @@ fn vectors() -> Vec<Vec<u8>> {
     packets
 }
 
-/// The packet of a request, without what is said of how it arrived.
+/// The packet of a request, without the lines about how it arrived.
 fn packet_of(text: &str) -> Option<Vec<u8>> {
     let arrival = ["interface ", "from ", "to ", "after ", "port ", "datagram"];
     let lines = text.lines().filter(|line| !arrival.iter().any(|word| line.starts_with(word)));

@@ -1,7 +1,7 @@
-//! Packets that are a little wrong: what is known is changed, cut, doubled and joined, and some of it by
-//! somebody who knows what DHCP looks like.
+//! Packets that are slightly wrong: known packets are changed, cut, duplicated and joined, partly with
+//! knowledge of DHCP's format.
 
-/// Longest a mutated datagram gets, in bytes.
+/// Longest mutated datagram, in bytes.
 const BYTES_MAX: usize = 1600;
 /// Most changes to one packet.
 const CHANGES_MAX: u64 = 6;
@@ -9,7 +9,7 @@ const CHANGES_MAX: u64 = 6;
 const OPTIONS: usize = 240;
 const ODD_BYTES: [u8; 10] = [0, 1, 2, 3, 4, 7, 53, 82, 128, 255];
 
-/// Values that mean something to a server, by option.
+/// Values with a meaning for a server, by option.
 const VALUES: &[(u8, &[u8])] = &[
     (12, b"host"),
     (12, b"\xff\xfe"),
@@ -84,7 +84,7 @@ const ADDRESSES: [[u8; 4]; 12] = [
 /// The last byte of the hardware addresses that the world knows.
 const KNOWN: [u8; 12] = [1, 2, 3, 4, 5, 6, 7, 0x11, 0x21, 0x22, 0x24, 0x99];
 
-/// Numbers that look random and are the same for a seed (xorshift64*).
+/// Pseudo-random numbers that are the same for a seed (xorshift64*).
 pub struct Random(pub u64);
 
 impl Random {

@@ -1,4 +1,4 @@
-//! A world with one of everything that decides a DHCP reply, and the ways a packet can come in.
+//! A world with one of everything that a DHCP reply depends on, and the ways in which a packet can arrive.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::LazyLock;
@@ -8,12 +8,12 @@ use metalwright::dhcp::decide::{InterfaceAddress, NetworkInterface};
 use metalwright::model::{Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, World};
 use serde_json::{Value, json};
 
-/// All that is decided is decided at this time.
+/// The time of all decisions.
 pub const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 /// A machine that must boot its disk.
 pub const DISK: [u8; 6] = [0x02, 0, 0, 0, 0, 0x11];
 
-/// Where a packet comes in: interface, the port of ours, whether to our address or to all.
+/// How a packet arrives: interface, the server's port, whether it was sent to the server's address or to all.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
     pub interface: usize,

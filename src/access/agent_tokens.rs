@@ -1,5 +1,5 @@
-//! The tokens of a machine's agent: the first one in a file of its own, when it is installed; then those it
-//! exchanges them for while it works.
+//! The tokens of a machine's agent: the first one, which is in a file that the machine fetches during its
+//! installation, and those that the agent exchanges it for while it works.
 
 use jiff::SignedDuration;
 use uuid::Uuid;
@@ -10,17 +10,17 @@ use crate::kernel::{Caller, Error};
 use crate::model::{Input, Machine, Stored, Token, TokenGrant};
 use crate::objects::write::{ExpectedRevision, WriteTarget};
 
-/// How long an agent has until it must have renewed its token.
+/// Hours until an agent must have renewed its first token.
 const AGENT_TOKEN_HOURS: i64 = 24;
-/// How long a renewed token is good: a machine may be switched off for a while.
+/// Hours that a renewed token is valid: a machine may be switched off for a while.
 const RENEWED_HOURS: i64 = 30 * 24;
-/// How many renewed tokens of one machine there are; an exchange beyond that ends the oldest.
+/// Most renewed tokens of one machine; a further exchange ends the oldest.
 const RENEWED_MAX: usize = 3;
 impl Access {
-    /// A new token for a machine's agent, in place of the one it was given before.
+    /// A new token for a machine's agent, which replaces the previous one.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn agent_token(&self, machine: &Stored<Machine>) -> Result<String, Error> {
         let caller = Caller::server(self.kernel.now());
         let name = format!("agent-{}", machine.key);
@@ -43,11 +43,11 @@ impl Access {
         Ok(self.issue_token(&caller, input).await?.secret)
     }
 
-    /// A fresh token for a machine's agent. The one it came with stays good until its own end, so that an
-    /// answer that is lost does no harm.
+    /// A fresh token for a machine's agent. The token of the request stays valid until its own end, so that a
+    /// lost answer does no harm.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`] for another machine's agent, or what the store says.
+    /// [`Error::NotFound`], [`Error::Forbidden`] for the agent of another machine, or those of the store.
     pub async fn renew_agent_token(&self, caller: &Caller, machine: &str) -> Result<TokenGrant, Error> {
         let machine = self.kernel.read(|world| caller.find_own_machine(world, machine).cloned())?;
         let server = Caller { request_id: caller.request_id.clone(), ..Caller::server(caller.now) };
@@ -69,7 +69,7 @@ impl Access {
         let expires_at = caller.now.saturating_add(SignedDuration::from_hours(RENEWED_HOURS));
         let expires_at = expires_at.unwrap_or(jiff::Timestamp::MAX);
         let spec = Token {
-            // Their names sort as they were made.
+            // The names sort in the order of creation.
             name: format!("{prefix}{}", Uuid::now_v7().simple()),
             scopes: vec![agent_scope(&machine.key)],
             expires_at: Some(expires_at),

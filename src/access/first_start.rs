@@ -1,4 +1,4 @@
-//! What the first start puts into an empty database.
+//! The objects that the first start writes to an empty database.
 
 use crate::access::Access;
 use crate::access::tokens::NewToken;
@@ -7,11 +7,11 @@ use crate::model::settings::KnownSetting;
 use crate::model::{Input, Setting, settings};
 
 impl Access {
-    /// Writes the settings that are not there yet, with their defaults, and the administrator's token
-    /// when there is no token at all. The caller shows the token: nobody can read it again.
+    /// Writes missing settings with their defaults, and the administrator's token if there is no token at
+    /// all. The caller has to show the token: it cannot be read again.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn start(&self, caller: &Caller) -> Result<Option<NewToken>, Error> {
         for KnownSetting { name, default: value, .. } in settings::known() {
             if self.kernel.read(|world| world.settings.get(name).is_some()) {

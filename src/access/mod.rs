@@ -1,5 +1,4 @@
-//! Who is calling: tokens, those of agents, and what the first start makes. What a caller may do is in
-//! `kernel::scope`.
+//! Authentication: tokens, tokens of agents, and the first token. `kernel::scope` has what a caller may do.
 
 pub mod agent_tokens;
 mod first_start;
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use crate::kernel::Kernel;
 use crate::objects::Objects;
 
-/// The tokens, and who holds them.
+/// The tokens.
 #[derive(Debug)]
 pub struct Access {
     kernel: Arc<Kernel>,

@@ -1,7 +1,7 @@
-//! Who is calling, and what they may do.
+//! Authenticates callers by their tokens, and creates tokens.
 //!
-//! A token is shown once, when it is made; its SHA-256 is what is kept. Each operation of the API says
-//! what it needs ([`RequiredScope`](crate::kernel::scope::RequiredScope)); a token has scopes that give it.
+//! A token is shown once, when it is created; only its SHA-256 is stored. Each operation of the API has a
+//! [`RequiredScope`](crate::kernel::scope::RequiredScope), and a token has scopes.
 
 use std::sync::Arc;
 
@@ -18,17 +18,17 @@ use crate::model::event::TokenRecovered;
 use crate::model::{Input, Noun, Problem, RefusalCode, Stored, Token, parse_input, sha256_hex};
 use crate::objects::view::{self, View};
 
-/// What every token begins with, so that one is recognised where it does not belong.
+/// The prefix of every token, so that a leaked token is recognised.
 const TOKEN_PREFIX: &str = "mw_";
 const TOKEN_BYTES: usize = 32;
-/// Longest token that is looked at.
+/// Longest token that is checked.
 const TOKEN_TEXT_MAX: usize = 256;
-/// Name of the administrator's token that the first start makes.
+/// Name of the administrator's token that the first start creates.
 pub const ADMIN: &str = "admin";
-/// How the names of tokens begin that were made because all others were lost.
+/// Prefix of the names of tokens that were created because all others were lost.
 const RECOVERED: &str = "recovered";
 
-/// A token that was made, with the text that nobody can read again.
+/// A new token, with its text, which cannot be read again.
 #[derive(Debug)]
 pub struct NewToken {
     pub view: View,
@@ -36,11 +36,11 @@ pub struct NewToken {
 }
 
 impl Access {
-    /// Finds out who holds a token, for one request.
+    /// Authenticates the holder of a token, for one request.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] when the token is unknown, has expired, or is that of the agent of a machine
-    /// that was deleted.
+    /// [`Error::Unauthorized`] if the token is unknown, has expired, or belongs to the agent of a deleted
+    /// machine.
     pub fn sign_in(&self, secret: &str, now: Timestamp) -> Result<Caller, Error> {
         if secret.len() > TOKEN_TEXT_MAX {
             return Err(unknown_token());
@@ -69,7 +69,7 @@ impl Access {
         })
     }
 
-    /// Whether the token that a long request came with still holds.
+    /// Whether the token of a long request is still valid.
     pub fn still_signed_in(&self, caller: &Caller, now: Timestamp) -> bool {
         match &caller.actor {
             Actor::Token(name) => self.kernel.read(|world| {
@@ -81,10 +81,10 @@ impl Access {
         }
     }
 
-    /// Makes a token of what a client sent.
+    /// Creates a token from what a client sent.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for scopes that its maker has not, and those of
+    /// [`Error::Forbidden`] for scopes that the caller does not have, and those of
     /// [`Objects::create`](crate::objects::Objects::create).
     pub async fn create_token(&self, caller: &Caller, body: Value) -> Result<NewToken, Error> {
         if body.get("sha256").is_some() {
@@ -96,13 +96,13 @@ impl Access {
         self.issue_token(caller, input).await
     }
 
-    /// Makes a token: for a client, or for an agent on behalf of the server.
+    /// Creates a token: for a client, or for an agent on behalf of the server.
     ///
     /// # Errors
-    /// As [`Access::create_token`].
+    /// Those of [`Access::create_token`].
     pub async fn issue_token(&self, caller: &Caller, mut input: Input<Token>) -> Result<NewToken, Error> {
         if let Some(scope) = input.spec.scopes.iter().find(|scope| !may_give(caller, scope)) {
-            let why = format!("you cannot give the scope `{scope}`, which you have not");
+            let why = format!("you cannot grant the scope `{scope}`, which your token does not have");
             return Err(Error::Forbidden(RefusalCode::ScopeMissing, why));
         }
         let secret = new_secret()?;
@@ -111,10 +111,10 @@ impl Access {
         Ok(NewToken { view, secret })
     }
 
-    /// Makes the administrator's token when there is no token at all: on the first start.
+    /// Creates the administrator's token if there is no token at all: at the first start.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn first_token(&self, caller: &Caller) -> Result<Option<NewToken>, Error> {
         if !self.kernel.read(|world| world.tokens.is_empty()) {
             return Ok(None);
@@ -134,20 +134,20 @@ fn unknown_token() -> Error {
     Error::Unauthorized(RefusalCode::TokenUnknown, why.to_owned())
 }
 
-/// A token that is to be stored, with the text that nobody can read again.
+/// A new token that is not stored yet, with its text, which cannot be read again.
 #[derive(Debug)]
 pub struct RecoveredToken {
     pub name: String,
     pub secret: String,
-    /// Stores the token, with the events that say so.
+    /// Stores the token, with its events.
     pub changeset: Changeset,
 }
 
-/// Makes a token that may do everything, past all rules: for who owns the data directory of a server that is
-/// stopped, when nobody holds such a token any more.
+/// Creates a token that may do everything, bypassing all rules: for the owner of the data directory of a
+/// stopped server, when nobody has such a token any more.
 ///
 /// # Errors
-/// The system has no random numbers.
+/// The system gave no random numbers.
 pub fn recover_token(now: Timestamp) -> Result<RecoveredToken, Error> {
     let secret = new_secret()?;
     let spec = Token {
@@ -167,7 +167,7 @@ pub fn recover_token(now: Timestamp) -> Result<RecoveredToken, Error> {
     Ok(RecoveredToken { name, secret, changeset })
 }
 
-/// Nobody gives what they have not.
+/// A caller can only grant scopes that it has.
 fn may_give(caller: &Caller, scope: &str) -> bool {
     let everywhere = scope.split_once(':').is_some_and(|(_, verb)| has_scope(caller, &format!("*:{verb}")));
     let agent = agent_of(scope).is_some() && has_scope(caller, "jobs:write");

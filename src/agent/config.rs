@@ -1,4 +1,4 @@
-//! What operators write for an agent: flags, the environment, or a file of TOML.
+//! The configuration of an agent: flags, the environment, or a TOML file.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::agent::step::{AgentPolicy, PowerPolicy, StopCondition};
 use crate::model::Environment;
 
-/// Where jobs and the newest token are kept.
+/// The directory of jobs and of the newest token.
 pub const STATE_DIR: &str = "/var/lib/metalwright-agent";
 /// Longest configuration or token file, in bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
@@ -68,7 +68,7 @@ pub struct AgentArgs {
     pub allow_power: bool,
 }
 
-/// The file.
+/// The configuration file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct AgentFile {
@@ -81,22 +81,22 @@ struct AgentFile {
     allow_power: bool,
 }
 
-/// What was checked of it.
+/// The checked configuration.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AgentConfig {
     pub server: String,
     pub fingerprint: String,
     pub machine: Uuid,
-    /// The newest token that is known: the one an earlier life was given, or the one that was written.
+    /// The newest known token: a renewed one of an earlier process, or the configured one.
     pub token: String,
-    /// The token that was written; the newest one is kept beside it.
+    /// The configured token; the newest one is stored beside it.
     pub written: String,
     pub environment: Environment,
     pub state_dir: PathBuf,
     pub manner: AgentPolicy,
 }
 
-/// What is wrong with the configuration.
+/// A fault of the configuration.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
     #[error("{0}: {1}")]
@@ -106,10 +106,10 @@ pub enum ConfigError {
 }
 
 impl AgentConfig {
-    /// Flags over the file.
+    /// Combines the flags and the file; flags take precedence.
     ///
     /// # Errors
-    /// A file that cannot be read or has an unknown key, or something that is nowhere given.
+    /// A file that cannot be read or has an unknown key, or a missing value.
     pub fn load(args: AgentArgs) -> Result<Self, ConfigError> {
         let file = match &args.config {
             Some(path) => parse(path)?,
@@ -154,14 +154,14 @@ fn read(path: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-/// A renewed token, with the one it came from: when another one was written since, that counts.
+/// The stored renewed token, unless another token was configured since.
 fn kept_token(state_dir: &Path, written: Option<&str>) -> Option<String> {
     let kept = read(&state_dir.join("token")).ok()?;
     let (from, token) = kept.trim().split_once('\n')?;
     (written.is_none() || written == Some(from)).then(|| token.to_owned())
 }
 
-/// Keeps a renewed token beside the one that was written by hand.
+/// Stores a renewed token, together with the configured token that it came from.
 ///
 /// # Errors
 /// The file cannot be written.

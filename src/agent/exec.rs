@@ -1,8 +1,8 @@
 //! Directories and processes of jobs.
 //!
 //! A job has a private directory with its record, its files, its log and the exit code of its script. A
-//! script outlives the agent: a shell around it writes the exit code, and an agent that starts again in
-//! the same boot adopts the process.
+//! script outlives the agent: a shell around it writes the exit code, and an agent that starts again in the
+//! same boot adopts the process.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -19,43 +19,44 @@ use tokio::time::{interval, timeout};
 
 use crate::model::{JobFile, JobWork};
 
-/// Writes the exit code of the script beside it when it has ended, whether the agent is there or not.
+/// Writes the exit code of the script to a file when the script has ended, whether the agent is running or
+/// not.
 const SUPERVISOR: &str = r#""$1" "$2"; echo $? > "$3.new" && mv "$3.new" "$3""#;
-/// How often an adopted process is looked at.
+/// How often an adopted process is checked.
 const ADOPTED_INTERVAL: Duration = Duration::from_millis(200);
-/// How long a process group has to end after SIGTERM.
+/// How long a process group may take to end after SIGTERM.
 const TERM_WITHIN: Duration = Duration::from_secs(5);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What is kept of a job on disk.
+/// The record of a job on disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct JobRecord {
     pub work: JobWork,
-    /// The boot it was begun in: in another one its processes are gone.
+    /// The boot in which it began: in another boot its processes do not exist.
     pub boot: String,
-    /// Seconds since 1970 when it was begun.
+    /// When it began, in seconds since 1970.
     pub started_at: u64,
     /// Index of the file that is next or running.
     pub next: usize,
-    /// The supervisor of the running script, and its process group.
+    /// The supervisor of the running script, which leads its process group.
     pub pid: Option<i32>,
 }
 
-/// The directories of all jobs of one agent.
+/// The directories of all jobs of an agent.
 #[derive(Clone, Debug)]
 pub(super) struct JobWorkspace {
     root: PathBuf,
 }
 
 impl JobWorkspace {
-    /// Makes the directory, for its owner only.
+    /// Creates the directory, accessible to its owner only.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let root = state_dir.join("jobs");
         private_dir(&root)?;
         Ok(JobWorkspace { root })
     }
 
-    /// The job that was begun in this boot and not ended. What is left of others is removed.
+    /// The job that began in this boot and has not ended. Directories of other jobs are removed.
     pub fn resume(&self, boot: &str) -> io::Result<Option<JobDir>> {
         let mut found = None;
         for entry in fs::read_dir(&self.root)? {
@@ -89,7 +90,7 @@ impl JobWorkspace {
     }
 }
 
-/// The directory of one job.
+/// The directory of a job.
 #[derive(Debug)]
 pub(super) struct JobDir {
     path: PathBuf,
@@ -110,7 +111,7 @@ impl JobDir {
         self.path.join("exit")
     }
 
-    /// Keeps the record: complete or as it was before.
+    /// Writes the record, whole or not at all.
     pub fn save(&self) -> io::Result<()> {
         let new = self.path.join("job.json.new");
         let mut file = private_file(&new, 0o600)?;
@@ -122,13 +123,13 @@ impl JobDir {
         fs::remove_dir_all(self.path)
     }
 
-    /// What is left of the job's time.
+    /// The remaining time of the job.
     pub fn time_left(&self) -> Duration {
         let used = unix_now().saturating_sub(self.record.started_at);
         Duration::from_secs(u64::from(self.record.work.timeout_seconds).saturating_sub(used))
     }
 
-    /// Writes a file to where it belongs.
+    /// Writes a file to its path.
     pub fn write(&self, file: &JobFile, path: &str) -> io::Result<()> {
         let target = self.place(path)?;
         if let Some(parent) = target.parent() {
@@ -138,7 +139,7 @@ impl JobDir {
         private_file(&target, mode)?.write_all(file.body.as_bytes())
     }
 
-    /// An absolute path as it is; a relative one inside the job's directory and nowhere else.
+    /// An absolute path as it is; a relative path inside of the job's directory only.
     fn place(&self, path: &str) -> io::Result<PathBuf> {
         let relative = Path::new(path);
         let inside =
@@ -149,7 +150,7 @@ impl JobDir {
         }
     }
 
-    /// Starts the script at `record.next`, or finds it where an earlier life of the agent started it.
+    /// Starts the script at `record.next`, or adopts it if an earlier process of the agent started it.
     pub fn start(&mut self, file: &JobFile) -> io::Result<ScriptProcess> {
         if let Some(pid) = self.record.pid {
             return Ok(ScriptProcess::Adopted(pid));
@@ -181,8 +182,8 @@ impl JobDir {
         command
     }
 
-    /// The exit code of the script that has ended; none when it was killed with its supervisor. The next
-    /// file can be taken then.
+    /// The exit code of the script that has ended; none if it was killed together with its supervisor.
+    /// Afterwards the next file can begin.
     pub fn finish(&mut self) -> io::Result<Option<i32>> {
         let exit = fs::read_to_string(self.exit_file()).ok().and_then(|text| text.trim().parse().ok());
         self.record.pid = None;
@@ -197,11 +198,11 @@ fn ignore_missing(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-/// A script under way.
+/// A running script.
 #[derive(Debug)]
 pub(super) enum ScriptProcess {
     Child(Child),
-    /// Started by an earlier life of the agent.
+    /// Started by an earlier process of the agent.
     Adopted(i32),
 }
 
@@ -220,14 +221,14 @@ impl ScriptProcess {
         }
     }
 
-    /// Ends the whole process group: asks first, then does not ask.
+    /// Ends the whole process group: SIGTERM first, then SIGKILL.
     pub async fn stop(&mut self) -> io::Result<()> {
         let group = match self {
             ScriptProcess::Child(child) => child.id().and_then(|pid| pid.try_into().ok()),
             ScriptProcess::Adopted(pid) => Some(*pid),
         };
         let Some(group) = group.map(Pid::from_raw) else { return Ok(()) };
-        // A group that is gone already is what we want.
+        // It does no harm if the group has ended already.
         killpg(group, Signal::SIGTERM).ok();
         let ended = timeout(TERM_WITHIN, self.ended()).await;
         killpg(group, Signal::SIGKILL).ok();

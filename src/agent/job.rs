@@ -12,25 +12,25 @@ use crate::agent::run::AgentServer;
 use crate::agent::step::{CallError, ScriptPlace, back_off, job_exit};
 use crate::model::{AfterJob, JobFile, JobReport, JobState, ended_by_exit};
 
-/// A script that writes more than this is stopped.
+/// A script that writes a longer log is stopped.
 const LOG_FILE_BYTES_MAX: u64 = 256 << 20;
-/// How often its size is looked at.
+/// How often the length of the log is checked.
 const SIZE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How the files of a job came to an end.
+/// How the files of a job ended.
 #[derive(Debug, PartialEq)]
 enum FilesOutcome {
     Exit(i32),
-    /// It could not be carried out, or was stopped.
+    /// The job could not be carried out, or was stopped.
     Failed(String),
-    /// The server ended it.
+    /// The server ended the job.
     NotWanted,
 }
 
-/// Runs a job to its end and reports it. What its script asked for afterwards.
+/// Runs a job to its end and reports it. Returns what its script asked for.
 ///
 /// # Errors
-/// The server refuses or has ended the job. A server that is away is waited for.
+/// The server refuses or has ended the job. While the server cannot be reached, this waits.
 pub(super) async fn run(server: &impl AgentServer, mut dir: JobDir) -> Result<Option<AfterJob>, CallError> {
     let work = &dir.record.work;
     let (id, mut log) = (work.id, JobLog::new(work.id, dir.log(), work.log_bytes));
@@ -44,7 +44,7 @@ pub(super) async fn run(server: &impl AgentServer, mut dir: JobDir) -> Result<Op
     }
     let outcome = match carry_out(server, (&mut dir, &mut log)).await {
         Ok(outcome) => outcome,
-        Err(error) => FilesOutcome::Failed(format!("the agent could not go on: {error}")),
+        Err(error) => FilesOutcome::Failed(format!("the agent could not continue: {error}")),
     };
     let report = match &outcome {
         FilesOutcome::Exit(exit) => JobReport { exit: Some(*exit), ..JobReport::default() },
@@ -67,7 +67,7 @@ pub(super) async fn run(server: &impl AgentServer, mut dir: JobDir) -> Result<Op
     Ok(report.exit.and_then(|exit| ended_by_exit(exit).after))
 }
 
-/// Repeats a call for as long as the server is away.
+/// Repeats a call until the server can be reached.
 async fn insist<T, F: Future<Output = Result<T, CallError>>>(
     mut call: impl FnMut() -> F,
 ) -> Result<T, CallError> {
@@ -76,7 +76,7 @@ async fn insist<T, F: Future<Output = Result<T, CallError>>>(
         match call().await {
             Err(CallError::Passing(why)) => {
                 failures += 1;
-                tracing::warn!(%why, failures, "the server is away");
+                tracing::warn!(%why, failures, "the server cannot be reached");
                 sleep(back_off(failures)).await;
             }
             other => return other,
@@ -84,7 +84,7 @@ async fn insist<T, F: Future<Output = Result<T, CallError>>>(
     }
 }
 
-/// Sends the rest of the log, however long the server is away.
+/// Sends the rest of the log, however long the server cannot be reached.
 async fn flush(server: &impl AgentServer, log: &mut JobLog) -> Result<(), CallError> {
     let mut failures = 0;
     loop {
@@ -131,7 +131,7 @@ async fn carry_out(
     Ok(FilesOutcome::Exit(0))
 }
 
-/// Runs one script; an outcome when it was stopped before its own end.
+/// Runs a script; returns an outcome if it was stopped.
 async fn run_script(
     server: &impl AgentServer,
     (dir, log): (&mut JobDir, &mut JobLog),
@@ -154,7 +154,7 @@ async fn run_script(
     Ok(Some(stopped))
 }
 
-/// Ends when the log has become too large.
+/// Completes when the log has become too long.
 async fn too_much(log: &Path) {
     let mut looks = interval(SIZE_INTERVAL);
     while std::fs::metadata(log).map_or(0, |found| found.len()) <= LOG_FILE_BYTES_MAX {
@@ -162,7 +162,7 @@ async fn too_much(log: &Path) {
     }
 }
 
-/// Says in the log why it ends here.
+/// Writes to the log why it ends here.
 fn note(dir: &JobDir, reason: &str) {
     let log = std::fs::OpenOptions::new().append(true).open(dir.log());
     if let Err(error) = log.and_then(|mut log| writeln!(log, "\n[agent] {reason}")) {

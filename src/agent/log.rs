@@ -1,7 +1,7 @@
-//! Sends what a job prints.
+//! Sends the log of a job.
 //!
-//! The log is a file that the script writes; what the server has of it is a number. What was not sent is
-//! therefore kept on disk while the server is away, and a piece that is sent twice is harmless.
+//! The log is a file that the script writes; the agent counts the bytes that the server has. Unsent bytes
+//! stay on disk while the server cannot be reached, and sending a piece twice does no harm.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -14,29 +14,29 @@ use uuid::Uuid;
 use crate::agent::run::AgentServer;
 use crate::agent::step::{CallError, back_off};
 
-/// Most bytes in one piece.
+/// Most bytes of one piece.
 const PIECE_BYTES_MAX: u64 = 256 << 10;
-/// How often the file is looked at.
+/// How often the file is checked.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
-/// A sign of life is sent when nothing else was for so long.
+/// An empty piece is sent as a sign of life if nothing else was sent for so long.
 const LIFE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The log of one job.
+/// The log of a job.
 #[derive(Debug)]
 pub(super) struct JobLog {
     job: Uuid,
     path: PathBuf,
     /// Bytes that the server has.
     sent: u64,
-    /// The server takes no more.
+    /// Whether the server accepts no more.
     full: bool,
     said_at: Instant,
 }
 
-/// Why sending ended.
+/// How sending ended.
 #[derive(Debug, PartialEq)]
 pub(super) enum SendingEnd {
-    /// All there is.
+    /// Everything was sent.
     All,
     /// The server has ended the job.
     NotWanted,
@@ -47,7 +47,7 @@ impl JobLog {
         JobLog { job, path, sent, full: false, said_at: Instant::now() }
     }
 
-    /// Sends what comes until the server does not want the job any more.
+    /// Sends what is written, until the server has ended the job.
     pub async fn follow(&mut self, server: &impl AgentServer) {
         let mut looks = interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,12 +66,12 @@ impl JobLog {
         }
     }
 
-    /// Sends what there is, and a sign of life when there has been nothing for long.
+    /// Sends what is unsent, and a sign of life if nothing was sent for long.
     ///
     /// # Errors
-    /// The server is away or refuses; what was sent is remembered.
+    /// The server cannot be reached or refuses; what was sent is remembered.
     pub async fn send(&mut self, server: &impl AgentServer) -> Result<SendingEnd, CallError> {
-        // Each turn sends a piece of a file that has an end.
+        // Each iteration sends a piece of a finite file.
         loop {
             let piece = match self.full {
                 true => Vec::new(),
@@ -97,7 +97,7 @@ impl JobLog {
         }
     }
 
-    /// Asks how much the server has. When that is what was thought, it takes no more.
+    /// Asks how much of the log the server has. If that agrees with `sent`, the server accepts no more.
     async fn agree(&mut self, server: &impl AgentServer) -> Result<(), CallError> {
         let end = server.put_log(self.job, 0, Vec::new()).await?;
         self.full = end.bytes == self.sent;

@@ -1,9 +1,9 @@
-//! The agent: asks its server for jobs, runs their scripts on this machine, sends what they print.
+//! The agent: asks its server for jobs, runs their scripts on this machine, and sends their logs.
 //!
-//! `step` says what to do after each answer, and is pure. `run` is the loop that does it, `job` takes one
-//! job from its first file to its report, `exec` has the directories and processes, `log` sends what was
-//! printed. `remote` is the server over HTTP, `config` what operators write; [`start`] puts them together.
-//! What a job is for and when it runs is the server's business.
+//! `step` decides what to do after each answer, and is pure. `run` is the loop that does it, `job` runs one
+//! job from its first file to its report, `exec` has the directories and processes, and `log` sends the
+//! output. `remote` is the server over HTTP, `config` the configuration; [`start`] puts them together. The
+//! server decides which jobs exist and when they run.
 
 pub mod config;
 mod exec;
@@ -22,14 +22,14 @@ pub use remote::RemoteServer;
 pub use run::{Agent, AgentServer, WorkAnswer, run};
 pub use step::{AgentEnd, AgentPolicy, CallError, PowerPolicy, StopCondition};
 
-/// What changes with each boot of Linux.
+/// The boot id of Linux, which changes with each boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// Runs the agent that was configured until it ends or is told to by SIGTERM or SIGINT. A script under way
-/// goes on without it, and the next start goes on with the script.
+/// Runs the configured agent until it ends, or until SIGTERM or SIGINT. A running script continues without
+/// the agent, and the next start adopts it.
 ///
 /// # Errors
-/// What keeps it from starting, or why the server does not want it.
+/// Why it cannot start, or why the server refuses it.
 pub async fn start(args: AgentArgs) -> anyhow::Result<()> {
     let config = AgentConfig::load(args)?;
     let server = RemoteServer::new(&config)?;

@@ -1,4 +1,4 @@
-//! The server as the agent reaches it: through the API, with a token that is renewed on the way.
+//! The agent's connection to the server: the API, with a token that is renewed meanwhile.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -11,21 +11,21 @@ use crate::agent::step::CallError;
 use crate::client::{self, AgentWork, ApiClient, BearerToken, Fingerprint, ServerTarget};
 use crate::model::{AgentReport, JobReport, LogEnd, TokenGrant};
 
-/// A server and the machine that talks to it.
+/// The server, and the machine that talks to it.
 #[derive(Debug)]
 pub struct RemoteServer {
     machine: Uuid,
     client: Mutex<ApiClient>,
-    /// Where the renewed token is kept, and the one that it goes back to.
+    /// The file of the renewed token, and the configured token that it came from.
     kept: PathBuf,
     written: String,
 }
 
 impl RemoteServer {
-    /// Makes the client; nothing is sent yet.
+    /// Creates the client; nothing is sent yet.
     ///
     /// # Errors
-    /// An address, fingerprint or token that cannot be one.
+    /// An invalid address, fingerprint or token.
     pub fn new(config: &AgentConfig) -> Result<Self, client::ClientError> {
         let invalid = client::ClientError::Invalid;
         let fingerprint: Fingerprint = config.fingerprint.parse().map_err(invalid)?;
@@ -72,7 +72,7 @@ impl AgentServer for RemoteServer {
     }
 }
 
-/// A server that fails may do better later; one that refuses will not.
+/// A failing server may work later; one that refuses will not.
 fn trouble(error: client::ClientError) -> CallError {
     let said = error.to_string();
     match error.status() {

@@ -1,4 +1,4 @@
-//! The loop: ask, run, report, ask again.
+//! The agent's loop: ask for work, run it, report, ask again.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use crate::agent::job;
 use crate::agent::step::{AgentEnd, AgentInput, AgentPolicy, AgentSteps, CallError, NextAction};
 use crate::model::{AgentReport, Environment, JobOffer, JobReport, JobWork, LogEnd, TokenGrant};
 
-/// What the agent's machine asks of its server.
+/// The requests of the agent to its server.
 pub trait AgentServer: Sync {
-    /// Asks for work; the answer may be held back as long as the report says.
+    /// Asks for work; the server may delay the answer as long as the report allows.
     fn next_job(&self, report: &AgentReport) -> impl Future<Output = Result<WorkAnswer, CallError>> + Send;
 
     fn report_job(&self, job: Uuid, report: &JobReport)
@@ -32,28 +32,28 @@ pub trait AgentServer: Sync {
     fn renew_token(&self) -> impl Future<Output = Result<TokenGrant, CallError>> + Send;
 }
 
-/// The answer to asking for work.
+/// The answer to a request for work.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WorkAnswer {
     Offer(JobOffer),
     Nothing { ask_again_after: Duration },
 }
 
-/// An agent before it runs.
+/// An agent that is not running yet.
 #[derive(Clone, Debug)]
 pub struct Agent {
     pub environment: Environment,
-    /// Changes with each boot of the machine.
+    /// The boot id, which changes with each boot of the machine.
     pub boot: String,
-    /// Where jobs have their directories.
+    /// The directory of jobs.
     pub state_dir: PathBuf,
     pub manner: AgentPolicy,
 }
 
-/// Pause after an exchange that failed.
+/// Pause after a failed exchange.
 const RENEW_AGAIN: Duration = Duration::from_secs(600);
 
-/// Runs until there is an end to it.
+/// Runs until the agent ends.
 ///
 /// # Errors
 /// The state directory cannot be used.
@@ -113,7 +113,7 @@ async fn ask(
     }
 }
 
-/// The directory of the job: the one left from an earlier life when it is the same job.
+/// The directory of the job: an existing one if an earlier process began the same job.
 async fn take(
     workspace: &JobWorkspace,
     agent: &Agent,
@@ -122,7 +122,7 @@ async fn take(
     tracing::info!(job = %work.id, task = work.task, attempt = work.attempt, "job");
     match unfinished.take() {
         Some(mut dir) if dir.record.work.id == work.id => {
-            // The server keeps the files to itself when it knows that they are here.
+            // The server leaves the files out if it knows that the agent has them.
             (dir.record.work.state, dir.record.work.log_bytes) = (work.state, work.log_bytes);
             Ok(dir)
         }
@@ -134,7 +134,7 @@ async fn take(
     }
 }
 
-/// Ends what is left of a job that the server does not want any more.
+/// Stops the rest of a job that the server has ended.
 async fn give_up(dir: JobDir) -> std::io::Result<()> {
     if let Some(pid) = dir.record.pid {
         ScriptProcess::Adopted(pid).stop().await?;
@@ -142,7 +142,7 @@ async fn give_up(dir: JobDir) -> std::io::Result<()> {
     dir.remove()
 }
 
-/// Runs the command that takes the machine down.
+/// Runs the command that reboots the machine or powers it off.
 async fn leave((command, reason): (&str, &str)) -> AgentEnd {
     tracing::info!(reason, "{command}");
     match Command::new(command).status().await {
@@ -152,7 +152,7 @@ async fn leave((command, reason): (&str, &str)) -> AgentEnd {
     }
 }
 
-/// When the token is exchanged next: at the start, then halfway to its end.
+/// When the token is exchanged next: at the start, then halfway to its expiry.
 struct TokenRenewal {
     at: Instant,
 }

@@ -1,18 +1,17 @@
-//! What an agent does next, as a function of what it heard.
+//! The next action of an agent, as a function of the last answer.
 
 use std::time::Duration;
 
 use crate::model::{AfterJob, JobEnd, JobOffer, JobWork, ended_by_exit};
 
-/// How long the server may hold back its answer, in seconds.
+/// How long the server may delay its answer, in seconds.
 pub const POLL_SECONDS: u32 = 55;
-/// The same for an agent that ends when there is nothing to do: long enough for a task that failed
-/// once or twice to come again.
+/// The same for an agent that ends when it is idle: long enough for a failed task to be handed out again.
 pub const ONCE_POLL_SECONDS: u32 = 5;
-/// How often an agent that ends when there is nothing to do tries to reach a server that is away.
+/// How often an agent that ends when it is idle tries to reach the server.
 const ONCE_FAILURES_MAX: u32 = 15;
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
-/// Pause after a reboot was requested that the policy forbids.
+/// Pause after a requested reboot that the policy forbids.
 const MAY_NOT_REBOOT_PAUSE: Duration = Duration::from_secs(60);
 
 /// Whether the agent may reboot the machine and power it off.
@@ -23,38 +22,38 @@ pub enum PowerPolicy {
     Forbidden,
 }
 
-/// How long the agent works.
+/// When the agent ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StopCondition {
-    /// There is nothing to do at the moment.
+    /// When there is nothing to do.
     Idle,
-    /// It is stopped.
+    /// When it is stopped.
     #[default]
     Stopped,
 }
 
-/// How an agent behaves.
+/// The agent's policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AgentPolicy {
     pub power: PowerPolicy,
     pub until: StopCondition,
 }
 
-/// Why a call to the server did not succeed.
+/// Why a call to the server failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// The network, or a server that restarts: the same call may go well later.
+    /// The network failed, or the server restarts: the same call may succeed later.
     #[error("{0}")]
     Passing(String),
-    /// The job is not in the state the agent thinks.
+    /// The job is in another state than the agent expected.
     #[error("{0}")]
     Conflict(String),
-    /// The server does not want to hear this.
+    /// The server refused the call.
     #[error("{0}")]
     Refused(String),
 }
 
-/// What the agent heard or saw.
+/// An answer or an event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgentInput {
     Offer(JobOffer),
@@ -72,12 +71,12 @@ pub enum AgentEnd {
     Idle,
     /// A task asked the agent to stop.
     Stopped,
-    /// The machine goes down.
+    /// The machine reboots or powers off.
     Leaving,
     Failed(String),
 }
 
-/// What to do next.
+/// The next action.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NextAction {
     Ask { wait_seconds: u32 },
@@ -88,11 +87,11 @@ pub enum NextAction {
     End(AgentEnd),
 }
 
-/// The memory of the loop.
+/// The state of the loop.
 #[derive(Clone, Debug, Default)]
 pub struct AgentSteps {
     manner: AgentPolicy,
-    /// Calls in a row that did not reach the server.
+    /// Consecutive calls that did not reach the server.
     failures: u32,
 }
 
@@ -101,7 +100,7 @@ impl AgentSteps {
         AgentSteps { manner, failures: 0 }
     }
 
-    /// The first thing to do.
+    /// The first action.
     pub fn ask(&self) -> NextAction {
         let wait_seconds = match self.manner.until {
             StopCondition::Idle => ONCE_POLL_SECONDS,
@@ -110,7 +109,7 @@ impl AgentSteps {
         NextAction::Ask { wait_seconds }
     }
 
-    /// What to do after `heard`.
+    /// The action after `heard`.
     pub fn step(&mut self, heard: AgentInput) -> NextAction {
         if !matches!(heard, AgentInput::Trouble(CallError::Passing(_))) {
             self.failures = 0;
@@ -129,7 +128,7 @@ impl AgentSteps {
             }
             AgentInput::JobEnded(Some(AfterJob::PowerOff)) => self.leave(NextAction::PowerOff),
             AgentInput::Trouble(CallError::Passing(why)) => self.away(why),
-            // The job under way was ended by the server; there may be another.
+            // The server ended the job; there may be another one.
             AgentInput::Trouble(CallError::Conflict(_)) => NextAction::AskAfter(back_off(1)),
             AgentInput::Trouble(CallError::Refused(why)) => NextAction::End(AgentEnd::Failed(why)),
         }
@@ -154,21 +153,21 @@ impl AgentSteps {
     }
 }
 
-/// The pause after so many failures in a row: 1 s, doubling.
+/// The pause after so many consecutive failures: 1 s, doubling.
 pub fn back_off(failures: u32) -> Duration {
     let seconds = 1u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX);
     Duration::from_secs(seconds).min(BACK_OFF_MAX)
 }
 
-/// Where a script stands among the scripts of its job.
+/// The position of a script among the scripts of its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScriptPlace {
     Last,
     Earlier,
 }
 
-/// The exit code of a job whose script ended it with `exit`. A script that is not the last and wants to
-/// stop, power off or reboot leaves the job incomplete: it runs again from its beginning.
+/// The exit code of a job whose script ended with `exit`. If a script that is not the last one asks for a
+/// stop, power-off or reboot, the job is incomplete: it runs again from its beginning.
 pub fn job_exit(exit: i32, place: ScriptPlace) -> i32 {
     match (place, ended_by_exit(exit)) {
         (ScriptPlace::Earlier, JobEnd { after: Some(_), .. }) if exit < 128 => exit + 128,

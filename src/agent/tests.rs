@@ -1,4 +1,4 @@
-//! The loop against a server in memory, with real shells.
+//! Tests of the loop with a server in memory and real shells.
 
 use std::collections::VecDeque;
 use std::os::unix::fs::PermissionsExt;
@@ -26,7 +26,7 @@ struct Heard {
     pieces: usize,
     /// So many calls that send the log fail first.
     away: u32,
-    /// The log takes so many bytes.
+    /// The log accepts so many bytes.
     room: Option<usize>,
     cancelled: bool,
 }
@@ -172,7 +172,7 @@ async fn a_script_that_takes_too_long_is_killed_with_its_children() {
     let log = server.log();
     let child: i32 = log.lines().next().unwrap().parse().unwrap();
     let killed = async {
-        // A process that was killed is there until it has had its turn once more.
+        // A killed process still exists until the kernel has scheduled it once more.
         while let Ok(state) = std::fs::read_to_string(format!("/proc/{child}/stat"))
             && !state.contains(" Z ")
         {

@@ -2,7 +2,7 @@
 //! `metalwright::api::access_log`, so that `log.level` can filter them.
 //!
 //! Writes and refusals are told at `info`, reads at `debug`. A line has the template of the route and never
-//! the path or the query, which may hold what is nobody else's business. What strangers can cause has a bound.
+//! the path or the query, which may hold what is nobody else's business. What strangers can cause is bounded.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

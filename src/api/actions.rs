@@ -1,4 +1,4 @@
-//! What operators do to a machine's run, as `POST /machines/{ref}/actions/{verb}`.
+//! The actions of operators on a machine's run: `POST /machines/{ref}/actions/{verb}`.
 
 use axum::Extension;
 use axum::body::Body;
@@ -20,28 +20,27 @@ use crate::kernel::scope::RequiredScope;
 use crate::model::Machine;
 use crate::runs::actions::{REASON_BYTES_MAX, RunAction, StepReference};
 
-/// Which workflow `start` runs, and how far.
+/// The workflow that `start` runs, and how far.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StartInput {
-    /// Its name; without it the machine's own, else the setting `default_workflow`.
+    /// The workflow's name. By default it is the machine's own, or the setting `default_workflow`.
     #[serde(default)]
     workflow: Option<String>,
-    /// Why, for the run's record, in one line.
+    /// The reason for the run's record, in one line.
     #[serde(default)]
     #[schemars(length(max = REASON_BYTES_MAX))]
     reason: String,
-    /// The run pauses before this step: its number, counted from 0, or its name.
+    /// The run pauses before this step, given by its number, counted from 0, or its name.
     #[serde(default)]
     stop_before: Option<StepReference>,
 }
 
-/// What `retry` goes on with.
+/// The content with which `retry` continues.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Retry {
-    /// Take the content and the params of now for the steps that are still to come, instead of those that the
-    /// run kept.
+    /// Use the present content and params for the remaining steps, instead of those that the run kept.
     #[serde(default)]
     refresh: bool,
 }
@@ -50,7 +49,8 @@ struct Retry {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Restart {
-    /// The first step: its number, counted from 0, or its name. Without it the run begins at its beginning.
+    /// The first step, given by its number, counted from 0, or its name. By default the run begins at its
+    /// first step.
     #[serde(default)]
     from: Option<StepReference>,
     /// The run pauses before this step.
@@ -62,23 +62,23 @@ struct Restart {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Pause {
-    /// A step that is still to come: its number, counted from 0, or its name. Without it the run pauses now.
+    /// A later step, given by its number, counted from 0, or its name. By default the run pauses now.
     #[serde(default)]
     before: Option<StepReference>,
-    /// One line.
+    /// The reason, in one line.
     #[serde(default)]
     #[schemars(length(max = REASON_BYTES_MAX))]
     reason: String,
 }
 
-/// Which step is passed over, and why.
+/// The step to pass over, and why.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Skip {
-    /// A task that is still to come: its number, counted from 0, or its name. Without it the present step.
+    /// A later task, given by its number, counted from 0, or its name. By default it is the present step.
     #[serde(default)]
     step: Option<StepReference>,
-    /// One line.
+    /// The reason, in one line.
     #[schemars(length(min = 1, max = REASON_BYTES_MAX))]
     reason: String,
 }
@@ -87,12 +87,12 @@ struct Skip {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct MarkDone {
-    /// One line.
+    /// The reason, in one line.
     #[schemars(length(min = 1, max = REASON_BYTES_MAX))]
     reason: String,
 }
 
-/// The body of an action that takes no details.
+/// The body of an action without details.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NoDetails {}
@@ -104,30 +104,31 @@ pub fn operations() -> Vec<Operation> {
             reason: body.reason,
             stop_before: body.stop_before,
         }),
-        row("restart", "Begin the last run anew, with the content there is now", |body: Restart| {
+        row("restart", "Begin the last run again, with the present content", |body: Restart| {
             RunAction::Restart { from: body.from, stop_before: body.stop_before }
         }),
         row("pause", "Let the running job end and hand out no other, now or before a step", |body: Pause| {
             RunAction::Pause { before: body.before, reason: body.reason }
         }),
-        plain("resume", "Go on after a pause", RunAction::Resume),
-        row("retry", "Go on at the step that failed or was held", |body: Retry| match body.refresh {
+        plain("resume", "Continue after a pause", RunAction::Resume),
+        row("retry", "Continue at the step that failed or was held", |body: Retry| match body.refresh {
             true => RunAction::RetryRefreshed,
             false => RunAction::Retry,
         }),
-        row("skip", "Pass over the present step, or a task that is still to come", |body: Skip| {
-            RunAction::Skip { step: body.step, reason: body.reason }
+        row("skip", "Pass over the present step, or a later task", |body: Skip| RunAction::Skip {
+            step: body.step,
+            reason: body.reason,
         }),
-        row("mark_done", "Go on as if the present step had ended well", |body: MarkDone| {
+        row("mark_done", "Continue as if the present step had ended well", |body: MarkDone| {
             RunAction::MarkDone { reason: body.reason }
         }),
         plain("cancel", "End the run and disarm the machine", RunAction::Cancel),
-        plain("arm", "Allow the destructive boot that is next, once more", RunAction::Arm),
-        plain("disarm", "Take that permission away", RunAction::Disarm),
+        plain("arm", "Allow the next destructive boot, once more", RunAction::Arm),
+        plain("disarm", "Withdraw that permission", RunAction::Disarm),
     ]
 }
 
-/// A verb with details; `action` makes of them what is to be done.
+/// A verb with details; `action` makes the action from them.
 fn row<T: DeserializeOwned + JsonSchema + Send + 'static>(
     verb: &str,
     about: &str,
@@ -150,7 +151,7 @@ fn operation<T: DeserializeOwned + JsonSchema + Send + 'static>(
         .tag("machines")
         .summary(about)
         .needs(RequiredScope::Write("machines"))
-        .answers(200, "The machine as it is now.", schema::view::<Machine>)
+        .answers(200, "The machine afterwards.", schema::view::<Machine>)
         .refuses(&[400, 404, 409, 413, 415, 422])
         .runs(
             move |State(state): State<ApiState>,

@@ -1,4 +1,4 @@
-//! What is done with artifacts besides reading and writing them: fetch, verify, throw away what nobody needs.
+//! Operations on artifacts besides reading and writing them: fetch, verify, prune.
 
 use axum::Extension;
 use axum::body::Body;
@@ -20,21 +20,21 @@ use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{Artifact, ArtifactWork, PruneMode};
 
-/// Whether things are deleted.
+/// Whether files are deleted.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PruneInput {
-    /// Say what would go, and delete nothing.
+    /// Report what would be deleted, and delete nothing.
     #[serde(default)]
     dry_run: bool,
 }
 
 pub fn operations() -> Vec<Operation> {
     let works = [
-        ("fetch", "Fetch an artifact's source anew, or read its files again", ArtifactWork::Fetch),
+        ("fetch", "Fetch an artifact's source again, or read its files again", ArtifactWork::Fetch),
         (
             "verify",
-            "Hash an artifact's files again and hold them against what they were",
+            "Hash an artifact's files again and compare them with the earlier hashes",
             ArtifactWork::Verify,
         ),
     ];
@@ -42,7 +42,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::post(format!("{ROOT}/artifacts/{{ref}}/actions/{verb}"), format!("{verb}_artifact"))
             .summary(about)
             .needs(RequiredScope::Write("artifacts"))
-            .answers(202, "It will be done; `status` says how far it is.", schema::view::<Artifact>)
+            .answers(202, "The work will begin; `status` shows its progress.", schema::view::<Artifact>)
             .refuses(&[400, 404, 409])
             .runs(
                 move |State(state): State<ApiState>,
@@ -58,7 +58,7 @@ pub fn operations() -> Vec<Operation> {
         .summary("Delete trees and downloads that no artifact refers to")
         .needs(RequiredScope::Write("artifacts"))
         .takes(schema::of::<PruneInput>)
-        .answers(200, "What went, or would go.", schema::of::<ArtifactPruneReport>)
+        .answers(200, "What was deleted, or would be deleted.", schema::of::<ArtifactPruneReport>)
         .refuses(&[400, 413, 415, 422])
         .runs(prune);
     works.into_iter().chain([prune]).map(|operation| operation.tag("artifacts")).collect()
@@ -73,7 +73,7 @@ async fn prune(
     let input: PruneInput = body::read_as(&headers, body).await?;
     let prune = if input.dry_run { PruneMode::DryRun } else { PruneMode::Delete };
     let houses = std::sync::Arc::clone(&state.houses);
-    // It goes on when the client goes away: what is half deleted is of no use.
+    // It continues when the client disconnects: half a deletion would be of no use.
     let pruning = tokio::spawn(async move { houses.artifacts.prune_artifacts(&caller, prune).await });
     let report = pruning.await.map_err(|error| Error::Failed(format!("pruning failed: {error}")))??;
     Ok(body::json(StatusCode::OK, &json!(report)))

@@ -1,4 +1,4 @@
-//! The gate before every operation: who is calling, may they, and do they ask in words that exist.
+//! The checks before every operation: the caller's token, its scope, and the names in the query.
 
 use std::sync::Arc;
 
@@ -19,12 +19,12 @@ use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
 use crate::model::RefusalCode;
 
-/// What one operation's gate asks.
+/// The checks of one operation.
 #[derive(Debug, Clone)]
 pub struct OperationGate {
     pub state: ApiState,
     pub need: RequiredScope,
-    /// Names that its query may have; none where the handler reads filters.
+    /// Names that its query may have; none if the handler reads filters.
     pub query: Option<Arc<[String]>>,
 }
 
@@ -65,7 +65,7 @@ async fn admit(gate: OperationGate, mut request: Request, next: Next) -> Result<
     if gate.need == RequiredScope::Nothing || request.method() != Method::GET {
         return Ok(next.run(request).await);
     }
-    // What is read after this is not older. Who can say it more exactly does.
+    // Anything that is read later is at least as new. A handler that knows the position exactly sets it.
     let position = gate.state.houses.objects.position();
     Ok(body::read_at(next.run(request).await, position))
 }
@@ -82,7 +82,7 @@ pub fn refuse(state: &ApiState, request: &Request, why: ApiError) -> Response {
     }
 }
 
-/// Who sends a request.
+/// The caller of a request.
 ///
 /// # Errors
 /// 401 without a valid token.
@@ -95,7 +95,7 @@ fn sign_in(state: &ApiState, request: &Request) -> Result<Caller, ApiError> {
     Ok(caller)
 }
 
-/// The token of `Authorization: Bearer …` (RFC 6750 §2.1).
+/// The token in `Authorization: Bearer …` (RFC 6750 §2.1).
 fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let Some(header) = headers.get(AUTHORIZATION) else {
         return Err(ApiError::unauthorized(

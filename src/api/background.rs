@@ -1,4 +1,4 @@
-//! Work that the server does by itself: one operation that shows it.
+//! The operation that shows the server's background work.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -14,9 +14,9 @@ use crate::model::BackgroundStatus;
 pub fn operations() -> Vec<Operation> {
     let status = Operation::get(format!("{ROOT}/server/background"), "background_status")
         .tag("server")
-        .summary("Work that the server does by itself: how often, and how the last round went")
+        .summary("The server's background work: how often it runs, and the result of the last round")
         .needs(RequiredScope::Read("server"))
-        .answers(200, "As it is now.", schema::of::<BackgroundStatus>)
+        .answers(200, "The present status.", schema::of::<BackgroundStatus>)
         .runs(status);
     vec![status]
 }

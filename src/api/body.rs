@@ -1,4 +1,4 @@
-//! What a request carries: JSON within a bound, patches of both kinds, and the revision that is meant.
+//! Reads requests: JSON within a bound, patches of both kinds, and the expected revision.
 
 use std::time::{Duration, Instant};
 
@@ -22,10 +22,10 @@ use crate::objects::write::ExpectedRevision;
 
 /// Largest body of a request, in bytes.
 pub const BODY_BYTES_MAX: usize = 4 << 20;
-/// Largest body that is read where it arrives, in bytes.
+/// Largest body that is parsed on the request's own thread, in bytes.
 const PARSED_AT_ONCE_MAX: usize = 32 << 10;
-/// How long a client may take to send its body: so many seconds, and one more for so many bytes that came. A
-/// slow link is no fault; a body that drips is given up.
+/// How long a client may take to send its body: so many seconds, and one more for each so many bytes that
+/// arrived. A slow link is accepted; a body that is sent in tiny pieces is not.
 const BODY_SECONDS_MAX: u64 = 30;
 const BODY_BYTES_PER_SECOND_MIN: u64 = 4096;
 pub const JSON: &str = "application/json";
@@ -37,7 +37,7 @@ const TAGS_MAX: usize = 32;
 /// The bytes of a body.
 ///
 /// # Errors
-/// 413 when it is too large, 408 when it comes too slowly.
+/// 413 if it is too large, 408 if it arrives too slowly.
 pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -51,7 +51,10 @@ pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Re
         let piece = match timeout(left, pieces.next()).await {
             Ok(Some(Ok(piece))) => piece,
             Ok(Some(Err(error))) => {
-                return Err(ApiError::new(RefusalCode::NotJson, format!("the body broke off: {error}")));
+                return Err(ApiError::new(
+                    RefusalCode::NotJson,
+                    format!("the body was interrupted: {error}"),
+                ));
             }
             Ok(None) => return Ok(bytes),
             Err(_) => {
@@ -69,7 +72,7 @@ fn body_too_large(bytes_max: usize) -> ApiError {
     ApiError::new(RefusalCode::TooLarge, format!("a body here has at most {bytes_max} bytes"))
 }
 
-/// How long a client may take for so many bytes and the next.
+/// How long a client may take for so many bytes and the next ones.
 fn time_to_send(bytes: usize) -> Duration {
     Duration::from_secs(BODY_SECONDS_MAX + bytes as u64 / BODY_BYTES_PER_SECOND_MIN)
 }
@@ -77,7 +80,7 @@ fn time_to_send(bytes: usize) -> Duration {
 /// A JSON body.
 ///
 /// # Errors
-/// 415 for another media type, 400 with line and column for what is not JSON.
+/// 415 for another media type, 400 with line and column if it is not JSON.
 pub async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value, ApiError> {
     match media_type(headers) {
         None | Some(JSON) => parse(read_bytes(headers, body, BODY_BYTES_MAX).await?).await,
@@ -85,7 +88,7 @@ pub async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value, ApiErro
     }
 }
 
-/// A JSON body of a known shape; an empty one stands for `{}`.
+/// A JSON body of a known shape; an empty body stands for `{}`.
 ///
 /// # Errors
 /// As [`read_json`], and 422 with every fault for JSON of another shape.
@@ -99,7 +102,7 @@ pub async fn read_as<T: DeserializeOwned + JsonSchema + 'static>(
 /// A JSON body of a known shape and of at most so many bytes.
 ///
 /// # Errors
-/// As [`read_as`].
+/// Those of [`read_as`].
 pub async fn read_as_up_to<T: DeserializeOwned + JsonSchema + 'static>(
     headers: &HeaderMap,
     body: Body,
@@ -113,10 +116,10 @@ pub async fn read_as_up_to<T: DeserializeOwned + JsonSchema + 'static>(
     parse_typed(&value).map_err(|problems| Error::Invalid(problems).into())
 }
 
-/// A patch, of the kind that its media type says.
+/// A patch, of the kind of its media type.
 ///
 /// # Errors
-/// 415 naming both kinds, 400 for what is neither.
+/// 415, which names both kinds; 400 if the body is neither.
 pub async fn read_patch(headers: &HeaderMap, body: Body) -> Result<Patch, ApiError> {
     let known = [MERGE_PATCH, JSON_PATCH];
     match media_type(headers) {
@@ -139,7 +142,7 @@ fn unsupported(given: &str, known: &[&str]) -> ApiError {
     ApiError::new(RefusalCode::WrongMediaType, detail)
 }
 
-/// A large body is read on a thread that packets do not wait for.
+/// A large body is parsed on a thread that packets do not wait for.
 async fn parse(bytes: Vec<u8>) -> Result<Value, ApiError> {
     let parsed = if bytes.len() > PARSED_AT_ONCE_MAX {
         let reading = tokio::task::spawn_blocking(move || strict_json::read(&bytes)).await;
@@ -148,7 +151,7 @@ async fn parse(bytes: Vec<u8>) -> Result<Value, ApiError> {
         strict_json::read(&bytes)
     };
     parsed.map_err(|fault| match fault {
-        // The parser's own message ends in line and column.
+        // The parser's message ends in line and column.
         JsonFault::Syntax(error) => {
             ApiError::new(RefusalCode::NotJson, format!("the body is not JSON: {error}"))
         }
@@ -159,12 +162,12 @@ async fn parse(bytes: Vec<u8>) -> Result<Value, ApiError> {
 /// The revision that `If-Match` (RFC 9110 §13.1.1) names.
 ///
 /// # Errors
-/// 400 for what is no entity tag.
+/// 400 if it is not an entity tag.
 pub fn expected(headers: &HeaderMap) -> Result<ExpectedRevision, ApiError> {
     match tags(headers, &IF_MATCH)? {
         None => Ok(ExpectedRevision::Any),
         Some(tags) if tags.iter().any(|tag| tag == "*") => Ok(ExpectedRevision::Any),
-        // A tag that was never one of ours matches no revision; neither does a weak one.
+        // A tag that this server never sent matches no revision; neither does a weak one.
         Some(tags) => Ok(ExpectedRevision::OneOf(tags.iter().filter_map(|tag| revision(tag)).collect())),
     }
 }
@@ -172,7 +175,7 @@ pub fn expected(headers: &HeaderMap) -> Result<ExpectedRevision, ApiError> {
 /// Whether the client has this revision already: `If-None-Match` (RFC 9110 §13.1.2).
 ///
 /// # Errors
-/// 400 for what is no entity tag.
+/// 400 if it is not an entity tag.
 pub fn is_known(headers: &HeaderMap, present: u64) -> Result<bool, ApiError> {
     let tags = tags(headers, &IF_NONE_MATCH)?.unwrap_or_default();
     Ok(tags.iter().any(|tag: &String| tag == "*" || revision(tag.trim_start_matches("W/")) == Some(present)))
@@ -210,11 +213,11 @@ pub fn json(status: StatusCode, body: &Value) -> Response {
     (status, [(CONTENT_TYPE, JSON)], body.to_string()).into_response()
 }
 
-/// The headers that say where a reader stands who has read an answer.
+/// The headers with the position of a reader that has read the answer.
 pub const COMMIT: HeaderName = HeaderName::from_static("metalwright-commit");
 pub const EPOCH: HeaderName = HeaderName::from_static("metalwright-epoch");
 
-/// An answer with the commit that it was read at, unless it says one already.
+/// Adds the commit that an answer was read at, unless the answer has one already.
 pub fn read_at(mut response: Response, position: ReadPosition) -> Response {
     let (commit, epoch) = (HeaderValue::from(position.commit), position.epoch.to_string());
     if let (Ok(epoch), false) = (HeaderValue::from_str(&epoch), response.headers().contains_key(&COMMIT)) {
@@ -233,12 +236,12 @@ pub fn object(status: StatusCode, view: &View) -> Response {
     response
 }
 
-/// A new object, with where it is.
+/// A new object, with its URL.
 pub fn created(collection: &str, view: &View) -> Response {
     let mut response = object(StatusCode::CREATED, view);
     let key =
         percent_encoding::utf8_percent_encode(&view.key, percent_encoding::NON_ALPHANUMERIC).to_string();
-    // What a URL may carry as it is stays readable.
+    // Characters that need no encoding in a URL stay readable.
     let key = key.replace("%2D", "-").replace("%2E", ".").replace("%5F", "_");
     if let Ok(place) = HeaderValue::from_str(&format!("{collection}/{key}")) {
         response.headers_mut().insert(LOCATION, place);

@@ -1,4 +1,4 @@
-//! What can be seen of a boot beforehand: explain, files, render.
+//! Previews of a boot: explain, files, render.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -39,11 +39,11 @@ struct MachineParams {
 
 pub fn operations() -> Vec<Operation> {
     let of_machine = Operation::get(format!("{ROOT}/machines/{{ref}}/explain"), "explain_machine")
-        .summary("What the machine would be answered now, and why")
+        .summary("The answer that the machine would get now, and why")
         .refuses(&[400, 404])
         .runs(explain_machine);
     let anybody = Operation::get(format!("{ROOT}/explain"), "explain")
-        .summary("What somebody would be answered now, and why")
+        .summary("The answer that a client would get now, and why")
         .query_parameter(QueryParameter {
             name: "who",
             about: "One of the three.",
@@ -53,7 +53,7 @@ pub fn operations() -> Vec<Operation> {
         .refuses(&[400, 404])
         .runs(explain);
     let files = Operation::get(format!("{ROOT}/machines/{{ref}}/files"), "files_of_machine")
-        .summary("Every path the machine may fetch under its capability, and whether it may now")
+        .summary("Every path that the machine may fetch under its capability, and whether it may now")
         .answers(200, "The paths.", schema::of::<FileList>)
         .refuses(&[404])
         .runs(files);
@@ -66,21 +66,25 @@ pub fn operations() -> Vec<Operation> {
              and the limit; 503 means that no render worker was free.",
         )
         .takes(preview_schema)
-        .answers(200, "The document, and what it was made from.", schema::of::<PreviewResult>)
+        .answers(200, "The document, and its sources.", schema::of::<PreviewResult>)
         .refuses(&[400, 404, 413, 415, 422])
         .runs(render);
     let params = Operation::get(format!("{ROOT}/machines/{{ref}}/params"), "params_of_machine")
-        .summary("The params of a machine, with the level each value comes from")
+        .summary("The params of a machine, with the level that each value comes from")
         .query("aggregate", json!({"type": "boolean"}), "Those of all levels, not only the machine's own.")
         .answers(200, "The params by name.", schema::of::<MachineParams>)
         .refuses(&[400, 404])
         .runs(params);
     let explained = [of_machine, anybody].map(|operation| {
         operation
-            .query("stage", stages(), "Who asks: `firmware` when not given.")
-            .query("arch", number(0, u64::from(u16::MAX)), "The architecture code it sends (DHCP option 93).")
-            .query("vendor_class", text(), "The vendor class it sends (option 60).")
-            .query("user_class", text(), "A user class it sends (option 77).")
+            .query("stage", stages(), "The program that asks; `firmware` by default.")
+            .query(
+                "arch",
+                number(0, u64::from(u16::MAX)),
+                "The architecture code that it sends (DHCP option 93).",
+            )
+            .query("vendor_class", text(), "The vendor class that it sends (option 60).")
+            .query("user_class", text(), "A user class that it sends (option 77).")
             .answers(
                 200,
                 "The verdict, the answer, the rules in their order, the client classes and the DHCP options.",

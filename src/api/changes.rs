@@ -1,4 +1,4 @@
-//! Which objects changed since a commit: pages, and the stream of changes as they happen.
+//! The objects that changed since a commit: pages, and a stream of changes.
 
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ use crate::objects::changes::{ChangeFeed, ChangeList, ChangeQuery, ChangeStart, 
 
 /// What the cursors of changes look like: commit, epoch, kind and key.
 const CURSOR: &str = r"^[0-9]{1,18}\.[0-9a-f]{32}\.[a-z_]+\..+$";
-/// Changes that are read at a time for a stream.
+/// Most changes that one read for a stream returns.
 const BATCH_MAX: usize = 256;
 
 const ABOUT_PAGE: &str = "Each object is listed once, at its last change. Read pages until `next` is null, \
@@ -48,7 +48,7 @@ pub fn operations() -> Vec<Operation> {
         .answers(200, "A page.", schema::of::<ChangeList>)
         .runs(list);
     let stream = Operation::get(format!("{ROOT}/changes/stream"), "stream_changes")
-        .summary("Which objects are written or deleted, as Server-Sent Events; resumes after `Last-Event-ID`")
+        .summary("Changes of objects as Server-Sent Events; resumes after `Last-Event-ID`")
         .description(ABOUT_STREAM)
         .query("after", commit_number(), "Begin after this commit instead of now.")
         .answers_media(
@@ -61,12 +61,12 @@ pub fn operations() -> Vec<Operation> {
     [page, stream].map(which).into()
 }
 
-/// What changes are narrowed by.
+/// Adds the query parameters that filter changes.
 fn which(operation: Operation) -> Operation {
     operation
         .tag("changes")
         .needs(RequiredScope::Token)
-        .query("epoch", json!({"type": "string", "format": "uuid"}), "The epoch that `after` was read in.")
+        .query("epoch", json!({"type": "string", "format": "uuid"}), "The epoch in which `after` was read.")
         .query("kind", text(), "Only objects of these kinds, separated by commas: `machine,lease`.")
         .refuses(&[400, 403, 410])
 }
@@ -78,7 +78,7 @@ fn commit_number() -> Value {
 /// The `kind` of a query.
 ///
 /// # Errors
-/// 400 for a word that is no kind.
+/// 400 for a word that is not a kind.
 fn kinds(query: &UrlQuery) -> Result<Vec<Kind>, Error> {
     let unknown = |word: &str| {
         let known = Kind::ALL.map(Kind::as_str).join(", ");
@@ -89,10 +89,10 @@ fn kinds(query: &UrlQuery) -> Result<Vec<Kind>, Error> {
     words.map(|word| Kind::of_word(word).ok_or_else(|| unknown(word))).collect()
 }
 
-/// Where a query begins.
+/// The place where a query begins.
 ///
 /// # Errors
-/// 400 for what is no number, epoch or cursor.
+/// 400 if it is not a number, epoch or cursor.
 fn start(query: &UrlQuery) -> Result<Option<ChangeStart>, Error> {
     if let Some(cursor) = query.get("cursor") {
         return cursor.parse().map(Some);
@@ -102,7 +102,7 @@ fn start(query: &UrlQuery) -> Result<Option<ChangeStart>, Error> {
     Ok(after.map(|after| ChangeStart::after(after, epoch)))
 }
 
-/// Where one begins who has seen everything until now.
+/// The position of a reader that has seen everything so far.
 fn present(state: &ApiState) -> ChangeStart {
     let ReadPosition { commit, epoch } = state.houses.objects.position();
     ChangeStart::after(commit, Some(epoch))
@@ -143,7 +143,7 @@ async fn stream(
     Ok(stream_response(feed, (state, caller), vec![position(begins)], place))
 }
 
-/// The place that the id of a message names: `COMMIT@EPOCH`, or the number alone.
+/// The position in the id of a message: `COMMIT@EPOCH`, or the number alone.
 fn resume(id: &str) -> Result<ChangeStart, Error> {
     let (commit, epoch) = match id.split_once('@') {
         Some((commit, epoch)) => (commit, Some(epoch)),
@@ -158,18 +158,18 @@ fn resume(id: &str) -> Result<ChangeStart, Error> {
     })
 }
 
-/// The changes that a reader may see, as messages. It ends when the reader has fallen so far behind that it
-/// has to read everything again: it comes back with its position and is told so.
+/// The changes that a reader may see, as messages. The stream ends when the reader has fallen so far behind
+/// that it has to read everything again: it then reconnects with its position and gets that answer.
 struct ChangeMessages {
     feed: ChangeFeed,
-    /// When the reader was last told its position.
+    /// When the reader last got its position.
     told: Instant,
 }
 
 impl MessageFeed for ChangeMessages {
     async fn next(&mut self) -> Option<Vec<Message>> {
         let changes = self.feed.next().await.ok()?;
-        // A reader who sees nothing of what changes is told its position now and then.
+        // A reader that may see nothing of the changes gets its position at intervals.
         if changes.items.is_empty() && self.told.elapsed() < KEEP_ALIVE {
             return Some(Vec::new());
         }
@@ -178,7 +178,7 @@ impl MessageFeed for ChangeMessages {
     }
 }
 
-/// The changes, and the position behind them where they end with a commit.
+/// The changes, and the position after them if they end with a commit.
 fn batch(changes: &ChangeList) -> Vec<Message> {
     changes
         .items

@@ -1,4 +1,4 @@
-//! How DHCP stands: one operation that shows it.
+//! The operation that shows the status of DHCP.
 
 use axum::Extension;
 use axum::extract::State;
@@ -16,9 +16,9 @@ use crate::model::DhcpStatus;
 pub fn operations() -> Vec<Operation> {
     let status = Operation::get(format!("{ROOT}/dhcp/status"), "dhcp_status")
         .tag("dhcp")
-        .summary("How DHCP stands: interfaces, pools, relays, other servers, clients that no subnet fits")
+        .summary("The status of DHCP: interfaces, pools, relays, other servers, clients that no subnet fits")
         .needs(RequiredScope::Read("dhcp"))
-        .answers(200, "As it is now.", schema::of::<DhcpStatus>)
+        .answers(200, "The present status.", schema::of::<DhcpStatus>)
         .runs(status);
     vec![status]
 }

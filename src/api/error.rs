@@ -1,7 +1,7 @@
 //! Refusals as HTTP. Each is a problem document (RFC 9457).
 //!
-//! A handler returns [`ApiError`]; the outermost layer ([`finish`]) writes the document, with the
-//! request's id, and does the same for refusals that come from the router itself.
+//! A handler returns [`ApiError`]; the outermost layer ([`finish`]) writes the document, with the request's
+//! id. It does the same for refusals of the router.
 
 use axum::body::{Body, to_bytes};
 use axum::http::header::CONTENT_TYPE;
@@ -15,13 +15,13 @@ use crate::model::{CODE_ROWS, CodeRow, Problem, RefusalCode, code_schema};
 use crate::rate_limit::warn_limited;
 
 pub const PROBLEM_JSON: &str = "application/problem+json";
-/// Longest text of a refusal that did not come from us, in bytes.
+/// Longest text of a refusal that came from elsewhere, in bytes.
 const FOREIGN_TEXT_MAX: usize = 4096;
 
-/// A refusal as clients get it.
+/// The document of a refusal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProblemDetails {
-    /// What kind of refusal it is: `urn:metalwright:problem:conflict`.
+    /// The kind of refusal: `urn:metalwright:problem:conflict`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The HTTP status in words.
@@ -36,7 +36,7 @@ pub struct ProblemDetails {
     pub detail: String,
     /// Every fault, with a JSON pointer (RFC 6901) into what was sent.
     pub problems: Vec<Problem>,
-    /// The request, as the server's log names it.
+    /// The id of the request, as in the server's log.
     pub request_id: String,
 }
 
@@ -45,7 +45,7 @@ fn answer_code_schema(_: &mut SchemaGenerator) -> Schema {
     code_schema(about, |row| row.status.is_some())
 }
 
-/// A refusal that is on its way out.
+/// A refusal that will be sent.
 #[derive(Debug, Clone)]
 pub struct ApiError {
     code: RefusalCode,
@@ -73,7 +73,7 @@ impl ApiError {
         ApiError { header: Some((name, value)), ..self }
     }
 
-    /// 401, with how to sign in.
+    /// 401, with the authentication scheme.
     pub fn unauthorized(code: RefusalCode, detail: impl Into<String>) -> Self {
         ApiError::new(code, detail).with_header("www-authenticate", "Bearer realm=\"metalwright\"")
     }
@@ -129,7 +129,7 @@ fn slug(code: RefusalCode, status: StatusCode) -> String {
     words.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-")
 }
 
-/// Gives a refusal its document. Other responses pass unchanged.
+/// Writes the document of a refusal. Other responses pass unchanged.
 pub async fn finish(response: Response, request_id: &str) -> Response {
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
@@ -144,8 +144,8 @@ pub async fn finish(response: Response, request_id: &str) -> Response {
         None => ApiError::new(code_of(status), foreign_text(status, body).await),
     };
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        // Whoever asks whether the server is ready may ask at will.
-        warn_limited!(request_id, detail = error.detail, "a request could not be answered for now");
+        // Requests for readiness may be frequent.
+        warn_limited!(request_id, detail = error.detail, "a request could not be answered at present");
     } else if status.is_server_error() {
         tracing::error!(%status, request_id, detail = error.detail, "request failed");
     }

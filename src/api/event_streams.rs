@@ -1,7 +1,7 @@
-//! Streams of Server-Sent Events: how one is followed, and how many are open, in all and by token. Every
-//! stream costs a connection and a reader of the store, so no token may have them all.
+//! Streams of Server-Sent Events: how a feed becomes a response, and limits on open streams, in all and per
+//! token. Every stream costs a connection and a reader of the store, so no token may take them all.
 //!
-//! What a stream shows is a [`MessageFeed`]; [`stream_response`] makes the response of it.
+//! A [`MessageFeed`] provides the messages of a stream; [`stream_response`] makes the response.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -21,33 +21,33 @@ use crate::kernel::{Actor, Caller};
 
 /// The media type of a stream.
 pub const EVENT_STREAM: &str = "text/event-stream";
-/// A comment is sent as often as this, so that proxies keep the connection.
+/// Time between comments, which keep proxies from closing the connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Most streams at a time, and most of one token.
+/// Most open streams, and most of one token.
 const STREAMS_MAX: usize = 256;
 const OF_TOKEN_MAX: usize = 64;
-/// From so many streams on a token may have only so many, so that others get some too.
+/// When so many streams are open, a token may only have so many, so that others get some too.
 const CROWDED: usize = 128;
 const OF_TOKEN_CROWDED_MAX: usize = 8;
 
-/// The streams that are open.
+/// The open streams.
 #[derive(Debug, Default)]
 pub struct EventStreams {
     of_token: Mutex<HashMap<String, usize>>,
     refused: AtomicU64,
 }
 
-/// What a stream shows.
+/// The messages of a stream.
 pub trait MessageFeed: Send + 'static {
-    /// The next messages, when there are some; no messages at all let the follower look again. None ends the
-    /// stream: its reader comes back with the id of the last message that it saw. Dropping the wait loses
+    /// Waits for the next messages; an empty list only makes the follower check again. `None` ends the
+    /// stream: its reader reconnects with the id of the last message that it saw. Dropping the future loses
     /// nothing.
     fn next(&mut self) -> impl Future<Output = Option<Vec<Message>>> + Send;
 }
 
-/// The response with a stream. `first` is sent before the feed is asked. It ends when the server stops, when
-/// the token no longer holds, and when the feed ends.
+/// The response of a stream. `first` is sent before the feed is asked. The stream ends when the server stops,
+/// when the token is no longer valid, and when the feed ends.
 pub fn stream_response(
     feed: impl MessageFeed,
     (state, caller): (ApiState, Caller),
@@ -87,12 +87,12 @@ impl<F: MessageFeed> StreamFollower<F> {
     }
 }
 
-/// The id of the last message that a reader saw, who comes back.
+/// The id of the last message that a reconnecting reader saw.
 pub fn last_event_id(headers: &HeaderMap) -> Option<&str> {
     headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty())
 }
 
-/// The place of one stream. It is free again when this is dropped.
+/// The slot of one stream, which is freed when this is dropped.
 #[derive(Debug)]
 pub struct StreamPlace {
     streams: Arc<EventStreams>,
@@ -100,7 +100,7 @@ pub struct StreamPlace {
 }
 
 impl EventStreams {
-    /// A place for one more stream.
+    /// Takes a slot for another stream.
     ///
     /// # Errors
     /// Why there is none.
@@ -120,12 +120,12 @@ impl EventStreams {
         Ok(StreamPlace { streams: Arc::clone(self), token })
     }
 
-    /// How many are open.
+    /// The number of open streams.
     pub fn open(&self) -> usize {
         self.of_token().values().sum()
     }
 
-    /// How many were refused since the start.
+    /// The number of refused streams since the start.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }

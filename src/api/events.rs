@@ -1,4 +1,4 @@
-//! Events: their history by number, and the stream of those that happen.
+//! Events: their history by number, and a stream.
 
 use axum::Extension;
 use axum::extract::State;
@@ -28,7 +28,7 @@ use crate::model::event::check_kind_filter;
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct EventPage {
     pub items: Vec<Event>,
-    /// The `after` of the next page, or its `before` where the newest are first; null on the last page.
+    /// The `after` of the next page, or its `before` if the newest are first; null on the last page.
     pub next: Option<u64>,
 }
 
@@ -47,7 +47,7 @@ impl EventPage {
 pub fn operations() -> Vec<Operation> {
     let order = json!({"enum": ["oldest", "newest"], "default": "oldest"});
     let history = Operation::get(format!("{ROOT}/events"), "list_events")
-        .summary("What happened, by number")
+        .summary("The history of events, by number")
         .query("after", event_number(), "Only events after this number.")
         .query("before", event_number(), "Only events before this number.")
         .query("limit", limit(LIMIT_MAX), "Events on a page; 100 when not given.")
@@ -55,11 +55,11 @@ pub fn operations() -> Vec<Operation> {
         .answers(200, "A page.", schema::of::<EventPage>)
         .runs(list);
     let stream = Operation::get(format!("{ROOT}/events/stream"), "stream_events")
-        .summary("What happens, as Server-Sent Events; resumes after `Last-Event-ID`")
+        .summary("Events as Server-Sent Events; resumes after `Last-Event-ID`")
         .query("after", event_number(), "Begin after this number instead of now.")
         .answers_media(
             200,
-            "One message an event: its number as `id`, the event as JSON in `data`.",
+            "One message per event: its number as `id`, the event as JSON in `data`.",
             BodyContent { media: EVENT_STREAM, schema: schema::text },
         )
         .refuses(&[503])
@@ -67,14 +67,18 @@ pub fn operations() -> Vec<Operation> {
     [history, stream].map(which).into()
 }
 
-/// What histories and streams are narrowed by.
+/// Adds the query parameters that filter events.
 fn which(operation: Operation) -> Operation {
     operation
         .tag("events")
         .needs(RequiredScope::Read("events"))
         .query("kind", text(), "A kind of event, or all of a noun's: `machine.*`.")
-        .query("subject", text(), "What they are about: `machine:web1`, `subnet:lan`.")
-        .query("attempt", json!({"type": "string", "format": "uuid"}), "The boot attempt they belong to.")
+        .query("subject", text(), "The object that they are about: `machine:web1`, `subnet:lan`.")
+        .query(
+            "attempt",
+            json!({"type": "string", "format": "uuid"}),
+            "The boot attempt that they belong to.",
+        )
         .query("request_id", text(), "The request that brought them about: the `X-Request-Id` of its answer.")
         .refuses(&[400])
 }
@@ -107,7 +111,7 @@ fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Resul
 /// The `limit` of a page of events.
 ///
 /// # Errors
-/// 400 outside of its bounds.
+/// 400 if it is out of bounds.
 pub fn read_limit(query: &UrlQuery) -> Result<u32, Error> {
     let limit = query.get_as::<u32>("limit", "a number")?.unwrap_or(LIMIT_DEFAULT);
     if (1..=LIMIT_MAX).contains(&limit) {
@@ -147,7 +151,7 @@ async fn stream(
     Ok(stream_response(feed, (state, caller), Vec::new(), place))
 }
 
-/// The events that the caller may read, as messages. It ends when the database fails.
+/// The events that the caller may read, as messages. The stream ends if the database fails.
 struct EventMessages {
     feed: EventFeed,
     state: ApiState,

@@ -1,6 +1,6 @@
-//! The agent's side of the API: asking for a job, reporting it, writing its log, a fresh token.
+//! The agent's side of the API: asking for a job, reporting on it, writing its log, renewing the token.
 //!
-//! Each call is written so that a shell with `curl` can make it; see `docs/operating/agent.md`.
+//! Each call is simple enough for a shell with `curl`; see `docs/operating/agent.md`.
 
 use axum::Extension;
 use axum::body::Body;
@@ -25,7 +25,7 @@ use crate::model::{AgentReport, Job, JobOffer, JobReport, LogEnd, TokenGrant};
 use crate::runs::job_reports::LOG_PIECE_BYTES_MAX;
 use crate::runs::jobs::WorkRequest;
 
-/// When an agent that got nothing may ask again, in seconds.
+/// When an agent that got no work may ask again, in seconds.
 const ASK_AGAIN_SECONDS: &str = "5";
 const OCTETS: &str = "application/octet-stream";
 
@@ -35,9 +35,7 @@ pub fn operations() -> Vec<Operation> {
     vec![
         Operation::post(format!("{ROOT}/machines/{{ref}}/jobs/next"), "next_job")
             .tag("jobs")
-            .summary(
-                "Ask for work: a job, or the word to reboot; the answer is held back while there is none",
-            )
+            .summary("Ask for work: a job, or the order to reboot; the answer is delayed while there is none")
             .needs(RequiredScope::Agent)
             .takes(schema::of::<AgentReport>)
             .answers(200, "What to do.", schema::of::<JobOffer>)
@@ -46,15 +44,15 @@ pub fn operations() -> Vec<Operation> {
             .runs(next),
         Operation::new(Method::PATCH, job, "report_job")
             .tag("jobs")
-            .summary("Say that a job runs, or how it ended; a report that comes twice changes nothing")
+            .summary("Report that a job runs, or how it ended; a repeated report changes nothing")
             .needs(RequiredScope::Agent)
             .takes(report_schema)
-            .answers(200, "The job as it is now.", schema::view::<Job>)
+            .answers(200, "The job afterwards.", schema::view::<Job>)
             .refuses(&[400, 404, 409, 413, 415, 422, 503])
             .runs(report),
         Operation::new(Method::PUT, log.clone(), "write_job_log")
             .tag("jobs")
-            .summary("Write a piece of a job's log; bytes that are there already are passed over")
+            .summary("Write a piece of a job's log; bytes that the log has already are skipped")
             .needs(RequiredScope::Agent)
             .query_parameter(QueryParameter {
                 name: "offset",
@@ -63,12 +61,12 @@ pub fn operations() -> Vec<Operation> {
                 place: QueryPlace::Required,
             })
             .takes_media(OCTETS, octets)
-            .answers(200, "How long the log is now.", schema::of::<LogEnd>)
+            .answers(200, "The length of the log.", schema::of::<LogEnd>)
             .refuses(&[400, 404, 409, 413, 503])
             .runs(write_log),
         Operation::get(log, "read_job_log")
             .tag("jobs")
-            .summary("Read a job's log; nothing when there is nothing yet beyond the offset")
+            .summary("Read a job's log; the answer is empty if there is nothing beyond the offset yet")
             .needs(RequiredScope::Read("jobs"))
             .query(
                 "offset",
@@ -83,7 +81,11 @@ pub fn operations() -> Vec<Operation> {
             .tag("jobs")
             .summary("Exchange an agent's token for a fresh one")
             .needs(RequiredScope::Agent)
-            .answers(200, "The new token; the old one is good until its own end.", schema::of::<TokenGrant>)
+            .answers(
+                200,
+                "The new token; the old one stays valid until its own end.",
+                schema::of::<TokenGrant>,
+            )
             .refuses(&[400, 404, 409, 503])
             .runs(renew),
     ]

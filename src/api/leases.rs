@@ -1,5 +1,5 @@
-//! What is done with leases besides reading them: ending and deleting them, taking over another server's, and
-//! who had an address when.
+//! Operations on leases besides reading them: ending and deleting them, importing another server's, and the
+//! history of an address.
 
 use axum::Extension;
 use axum::body::Body;
@@ -29,14 +29,14 @@ const IMPORT_BYTES_MAX: usize = 64 << 20;
 pub fn operations() -> Vec<Operation> {
     let one = format!("{ROOT}/leases/{{ref}}");
     let ends = [
-        ("release", "End a lease as if its client had given it back", LeaseEnding::Release),
-        ("expire", "End a lease as if its time were up", LeaseEnding::Expire),
+        ("release", "End a lease as if its client had released it", LeaseEnding::Release),
+        ("expire", "End a lease as if it had expired", LeaseEnding::Expire),
     ];
     let ends = ends.map(|(verb, about, ending)| {
         Operation::post(format!("{one}/actions/{verb}"), format!("{verb}_lease"))
             .summary(about)
             .needs(RequiredScope::Write("leases"))
-            .answers(200, "The lease as it is now.", schema::view::<Lease>)
+            .answers(200, "The lease afterwards.", schema::view::<Lease>)
             .refuses(&[400, 404, 409, 412])
             .runs(
                 move |State(state): State<ApiState>,
@@ -66,10 +66,10 @@ pub fn operations() -> Vec<Operation> {
         .refuses(&[400])
         .runs(history);
     let import = Operation::post(format!("{ROOT}/leases/import"), "import_leases")
-        .summary("Take over the leases of ISC dhcpd or Kea; what is newer here stays")
+        .summary("Import the leases of ISC dhcpd or Kea; newer leases here stay")
         .needs(RequiredScope::Write("leases"))
         .takes(schema::of::<LeaseImport>)
-        .answers(200, "What became of each.", schema::of::<ImportReport>)
+        .answers(200, "The result of each lease.", schema::of::<ImportReport>)
         .refuses(&[400, 413, 415, 422])
         .runs(import);
     let all = ends.into_iter().chain([delete, history, import]);
@@ -122,7 +122,7 @@ async fn import(
 ) -> Result<Response, ApiError> {
     let import: LeaseImport = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
     let houses = std::sync::Arc::clone(&state.houses);
-    // It goes on when the client goes away, so that a file is never taken by half without a word of it.
+    // It continues when the client disconnects, so that a file is never imported in part without a report.
     let importing = tokio::spawn(async move { houses.dhcp.import_leases(&caller, &import).await });
     let report = importing.await.map_err(|error| Error::Failed(format!("the import failed: {error}")))??;
     Ok(body::json(StatusCode::OK, &json!(report)))

@@ -1,8 +1,8 @@
-//! The REST API: translates HTTP to use cases and back. Decides nothing itself.
+//! The REST API: translates between HTTP and use cases. It decides nothing itself.
 //!
-//! `resources` is the registry of all operations, one row each; the router, the access checks and the
-//! OpenAPI document are made from it. Start there, then `operation`. The router is [`router`]; TLS and
-//! the listener are the server's.
+//! `resources` is the registry of all operations, one row each. The router, the access checks and the OpenAPI
+//! document are made from it. Start there, then read `operation`. The router is [`router`]; `server` has TLS
+//! and the listener.
 
 mod access_log;
 mod actions;
@@ -61,11 +61,11 @@ use error::ApiError;
 use event_streams::EventStreams;
 use operation::Operation;
 
-/// Longest request id that a client may give.
+/// Longest request id that a client may send.
 const REQUEST_ID_MAX: usize = 64;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What handlers share.
+/// The state that handlers share.
 #[derive(Debug, Clone)]
 pub struct ApiState {
     pub houses: Arc<Houses>,
@@ -93,13 +93,13 @@ impl ApiState {
         }
     }
 
-    /// With counters for the metrics page.
+    /// Adds counters for metrics.
     pub fn with_counters(self, counters: metrics::ServiceCounters) -> Self {
         ApiState { counters, ..self }
     }
 }
 
-/// The id of a request: the client's, or one of ours. It is in every answer and in the log.
+/// The id of a request: the client's, or a generated one. It is in every response and in the log.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
@@ -127,7 +127,7 @@ fn gated(operation: Operation, state: &ApiState) -> MethodRouter<ApiState> {
     operation.handler.route_layer(from_fn_with_state(gate, auth::check))
 }
 
-/// The answer to OPTIONS: what the path allows.
+/// The answer to OPTIONS: the allowed methods of the path.
 fn allowed(methods: &[Method], state: &ApiState) -> MethodRouter<ApiState> {
     let mut names: Vec<&str> = methods.iter().map(Method::as_str).collect();
     if methods.contains(&Method::GET) {
@@ -166,7 +166,7 @@ fn request_id(request: &Request) -> String {
 }
 
 async fn no_such_path(State(state): State<ApiState>, request: Request) -> Response {
-    let detail = format!("there is nothing at {}; /openapi.yaml lists what there is", request.uri().path());
+    let detail = format!("there is nothing at {}; /openapi.yaml lists all paths", request.uri().path());
     auth::refuse(&state, &request, ApiError::new(RefusalCode::NoSuchPath, detail))
 }
 

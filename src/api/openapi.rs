@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, made from the registry: the same text every time.
+//! The OpenAPI 3.1 document, made from the registry; it is the same text every time.
 
 use serde_json::{Map, Value, json};
 
@@ -10,10 +10,10 @@ use super::schema;
 use crate::kernel::scope::RequiredScope;
 use crate::model::Kind;
 
-/// The parts of the document in the order of its text.
+/// The parts of the document, in order.
 const PARTS: [&str; 6] = ["openapi", "info", "servers", "tags", "paths", "components"];
 
-/// The document as YAML, as it is served and as it stands in the repository.
+/// The document as YAML, as it is served and stored in the repository.
 pub fn openapi() -> String {
     let document = sorted(document());
     PARTS
@@ -60,7 +60,7 @@ fn document() -> Value {
     })
 }
 
-/// A noun with what its objects are, or another part of the API.
+/// The tag of a noun with its description, or of another part of the API.
 fn describe_tag(name: &str) -> Value {
     match Kind::ALL.into_iter().find(|kind| kind.plural() == name) {
         Some(kind) => json!({"name": name, "description": format!("{}.", kind.row().about)}),
@@ -85,17 +85,17 @@ const COMMON: [u16; 2] = [500, 503];
 /// Statuses of refusals, each with its response among the components.
 const REFUSALS: [(u16, &str, &str); 13] = [
     (400, "BadRequest", "The request cannot be understood."),
-    (401, "Unauthorized", "No valid token."),
+    (401, "Unauthorized", "There is no valid token."),
     (403, "Forbidden", "The token lacks the scope."),
     (404, "NotFound", "There is no such object."),
     (408, "TooSlow", "The body did not arrive in time."),
-    (409, "Conflict", "It cannot be done as things are: taken, in use, locked."),
-    (410, "ReadAgain", "What changed since is not known any more: read everything again."),
+    (409, "Conflict", "It is not possible in the present state: taken, in use, locked."),
+    (410, "ReadAgain", "The changes since then are no longer known: read everything again."),
     (412, "Stale", "The object has another revision than `If-Match` says."),
     (413, "TooLarge", "The body is too large."),
-    (415, "WrongType", "The body has a type that is not taken here."),
-    (422, "Invalid", "What was sent is at fault; every fault is listed."),
-    (500, "Failed", "Something of ours failed."),
+    (415, "WrongType", "The body has a media type that is not accepted here."),
+    (422, "Invalid", "The input has faults; all of them are listed."),
+    (500, "Failed", "Something in the server failed."),
     (503, "Busy", "Not now; try again."),
 ];
 
@@ -216,7 +216,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
     path.chain(query).chain(filters).collect()
 }
 
-/// With keys in order, whatever the JSON library keeps.
+/// The value with sorted keys, whatever order the JSON library keeps.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(fields) => {

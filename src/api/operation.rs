@@ -1,5 +1,5 @@
-//! One operation of the API: a row from which its route, its entry in the OpenAPI document and its
-//! access check are made.
+//! One operation of the API: a row from which its route, its entry in the OpenAPI document and its access
+//! check are made.
 //!
 //! A row reads like a sentence:
 //! `Operation::get("/api/v1/machines/{ref}/timeline", "timeline_of_machine").tag("machines")
@@ -15,17 +15,17 @@ use super::ApiState;
 use super::body::JSON;
 use crate::kernel::scope::RequiredScope;
 
-/// Makes a schema, with what it refers to put into the generator.
+/// Makes a schema; the schemas that it refers to are added to the generator.
 pub type SchemaFn = fn(&mut SchemaGenerator) -> Value;
 
-/// A body of a request or response.
+/// The body of a request or response.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyContent {
     pub media: &'static str,
     pub schema: SchemaFn,
 }
 
-/// One status that an operation answers with when it does what was asked.
+/// A status of a successful answer.
 #[derive(Debug, Clone)]
 pub struct SuccessReply {
     pub status: u16,
@@ -33,7 +33,7 @@ pub struct SuccessReply {
     pub content: Option<BodyContent>,
 }
 
-/// A parameter of the query.
+/// A query parameter.
 #[derive(Debug, Clone)]
 pub struct QueryParameter {
     pub name: &'static str,
@@ -59,13 +59,13 @@ pub struct Operation {
     pub id: String,
     pub tag: &'static str,
     pub summary: String,
-    /// What the summary has no room for; may be empty.
+    /// Details for which the summary has no room; may be empty.
     pub description: &'static str,
     pub need: RequiredScope,
     /// The JSON Schema of `{ref}`, and what it is.
     pub reference: (Value, &'static str),
     pub query: Vec<QueryParameter>,
-    /// Whether names other than those of `query` are looked at by the handler: filters.
+    /// Whether the handler reads further names as filters.
     pub filters: bool,
     pub takes: Vec<BodyContent>,
     pub replies: Vec<SuccessReply>,
@@ -102,7 +102,7 @@ impl Operation {
         Operation::new(Method::POST, path, id)
     }
 
-    /// The noun or part that it is listed under.
+    /// The tag that the operation is listed under.
     pub fn tag(self, tag: &'static str) -> Self {
         Operation { tag, ..self }
     }
@@ -119,7 +119,7 @@ impl Operation {
         Operation { need, ..self }
     }
 
-    /// A parameter of the query, with its JSON Schema.
+    /// Adds a query parameter, with its JSON Schema.
     pub fn query(self, name: &'static str, schema: Value, about: &'static str) -> Self {
         self.query_parameter(QueryParameter { name, about, schema, place: QueryPlace::Optional })
     }
@@ -149,7 +149,7 @@ impl Operation {
         Operation { filters: true, ..self }
     }
 
-    /// A JSON body.
+    /// Adds a JSON body.
     pub fn takes(self, schema: SchemaFn) -> Self {
         self.takes_media(JSON, schema)
     }
@@ -159,7 +159,7 @@ impl Operation {
         self
     }
 
-    /// A status with a JSON body.
+    /// Adds a status with a JSON body.
     pub fn answers(self, status: u16, about: &'static str, schema: SchemaFn) -> Self {
         self.answers_media(status, about, BodyContent { media: JSON, schema })
     }
@@ -169,7 +169,7 @@ impl Operation {
         self
     }
 
-    /// A status without a body.
+    /// Adds a status without a body.
     pub fn answers_empty(mut self, status: u16, about: &'static str) -> Self {
         self.replies.push(SuccessReply { status, about, content: None });
         self
@@ -189,7 +189,7 @@ impl Operation {
         Operation { handler: on(filter, handler), ..self }
     }
 
-    /// Names in braces in the path: `ref`.
+    /// The names in braces in the path: `ref`.
     pub fn path_parameters(&self) -> impl Iterator<Item = &str> {
         self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
     }
@@ -210,7 +210,7 @@ pub fn text_like(pattern: &str) -> Value {
     json!({"type": "string", "pattern": pattern})
 }
 
-/// The schema of text in a query.
+/// The schema of a text in a query.
 pub fn text() -> Value {
     json!({"type": "string"})
 }

@@ -1,4 +1,4 @@
-//! The query of a URL: names and values, decoded, within bounds.
+//! The query of a URL: decoded names and values, within bounds.
 
 use percent_encoding::percent_decode_str;
 
@@ -13,7 +13,7 @@ const PAIRS_MAX: usize = 64;
 pub struct UrlQuery(pub Vec<(String, String)>);
 
 impl UrlQuery {
-    /// Decodes what stands after the `?`.
+    /// Decodes the part after the `?`.
     ///
     /// # Errors
     /// [`Error::BadRequest`] for text that is not UTF-8, or too many pairs.
@@ -37,10 +37,10 @@ impl UrlQuery {
         self.0.iter().rev().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
     }
 
-    /// A value of a type; absent is `None`.
+    /// A value of a type; `None` if absent.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] saying what the value must be.
+    /// [`Error::BadRequest`], which says what the value must be.
     pub fn get_as<T: std::str::FromStr>(&self, name: &str, what: &'static str) -> Result<Option<T>, Error> {
         self.get(name)
             .map(|text| {
@@ -52,7 +52,7 @@ impl UrlQuery {
     /// Refuses names that the operation does not know.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] naming those that there are.
+    /// [`Error::BadRequest`], which names the known ones.
     pub fn only(&self, known: &[String]) -> Result<(), Error> {
         let Some((unknown, _)) = self.0.iter().find(|(name, _)| !known.contains(name)) else {
             return Ok(());

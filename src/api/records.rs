@@ -1,4 +1,4 @@
-//! What is remembered: the documents that machines were served under their runs, and pruning.
+//! Operations on records: the documents that machines were served during their runs, and pruning.
 
 use axum::Extension;
 use axum::extract::{Path, State};
@@ -21,7 +21,7 @@ use crate::kernel::scope::RequiredScope;
 use crate::model::{HistoryPruneReport, PruneMode, RefusalCode, ServedDocuments};
 
 const PLAIN: &str = "text/plain";
-/// Most paths that a refusal names.
+/// Most paths that an error message names.
 const PATHS_NAMED_MAX: usize = 32;
 
 pub fn operations() -> Vec<Operation> {
@@ -29,14 +29,14 @@ pub fn operations() -> Vec<Operation> {
     vec![
         Operation::get(documents.clone(), "documents_of_run")
             .tag("runs")
-            .summary("The documents that the machine was served under a run")
+            .summary("The documents that the machine was served during a run")
             .needs(RequiredScope::Read("runs"))
             .answers(200, "The documents, by path and then by time.", schema::of::<ServedDocuments>)
             .refuses(&[400])
             .runs(list),
         Operation::get(format!("{documents}/{{path}}"), "document_of_run")
             .tag("runs")
-            .summary("The text of a document that the machine was served under a run")
+            .summary("The text of a document that the machine was served during a run")
             .description(
                 "A slash in the path is written as `%2F`. It is the text that was served, but that secrets \
                  stand as `(sealed)` and that the URLs have the word `preview` in place of the capability. \
@@ -49,7 +49,7 @@ pub fn operations() -> Vec<Operation> {
             .runs(show),
         Operation::post(format!("{ROOT}/server/prune"), "prune")
             .tag("server")
-            .summary("Delete history that is older than the settings allow, or say what would go")
+            .summary("Delete history that is older than the settings allow, or report what would be deleted")
             .description(
                 "What the present run of a machine refers to is never deleted. Where much is due the answer \
                  is not `complete`: ask again.",

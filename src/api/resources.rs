@@ -1,5 +1,5 @@
-//! The registry: every operation of the API, made from one row a noun and from those of the modules
-//! that are more than create, read, change and delete.
+//! The registry of all operations: those made from one row per noun, and those of the modules for everything
+//! besides create, read, change and delete.
 //!
 //! To add a noun see `docs/adding-a-noun.md`; to add an operation, add its row to [`operations`].
 
@@ -25,10 +25,10 @@ use crate::objects::list::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 use crate::objects::rules::NounRules;
 use crate::objects::write::WriteTarget;
 
-/// Where the API begins.
+/// The path below which the API is.
 pub const ROOT: &str = "/api/v1";
 
-/// Every operation there is.
+/// All operations.
 pub fn operations() -> Vec<Operation> {
     let mut operations: Vec<Operation> =
         Kind::ALL.into_iter().flat_map(|kind| with_noun!(kind, T => crud::<T>())).collect();
@@ -49,8 +49,9 @@ pub fn operations() -> Vec<Operation> {
     operations
 }
 
-/// The operations of one noun that are the same for all. The text of a new token is shown once, so
-/// tokens are made by an operation of their own; what has the address of a lease gives it up with it.
+/// The operations that all nouns have. Tokens are created by an operation of their own, because the text of a
+/// new token is shown only once. Leases are deleted by one of their own, because the machine with the address
+/// loses it.
 fn crud<T: NounRules>() -> Vec<Operation>
 where
     World: HasTable<T>,
@@ -74,21 +75,21 @@ where
             .summary(format!("Make a {one}"))
             .needs(write)
             .takes(schema::input::<T>)
-            .answers(201, "Made; `Location` says where it is.", schema::view::<T>)
+            .answers(201, "Created; `Location` has its URL.", schema::view::<T>)
             .refuses(&[400, 409, 413, 415, 422])
             .runs(create::<T>),
         NounVerb::Get => Operation::get(object, format!("get_{one}"))
             .summary(format!("Read a {one}"))
             .needs(read)
-            .answers(200, "As it is now; `ETag` is its revision.", schema::view::<T>)
-            .answers_empty(304, "It is still what `If-None-Match` says, and has no status.")
+            .answers(200, "The object; `ETag` is its revision.", schema::view::<T>)
+            .answers_empty(304, "The object still has the revision in `If-None-Match`, and has no status.")
             .refuses(&[400, 404])
             .runs(get::<T>),
         NounVerb::Replace => Operation::new(Method::PUT, object, format!("replace_{one}"))
-            .summary(format!("Put a {one} in the place of the present one"))
+            .summary(format!("Replace a {one}"))
             .needs(write)
             .takes(schema::input::<T>)
-            .answers(200, "As it is now.", schema::view::<T>)
+            .answers(200, "The object afterwards.", schema::view::<T>)
             .refuses(&[400, 404, 409, 412, 413, 415, 422])
             .runs(replace::<T>),
         NounVerb::Patch => Operation::new(Method::PATCH, object, format!("patch_{one}"))
@@ -96,7 +97,7 @@ where
             .needs(write)
             .takes_media(MERGE_PATCH, schema::any_object)
             .takes_media(JSON_PATCH, schema::json_patch)
-            .answers(200, "As it is now.", schema::view::<T>)
+            .answers(200, "The object afterwards.", schema::view::<T>)
             .refuses(&[400, 404, 409, 412, 413, 415, 422])
             .runs(patch::<T>),
         NounVerb::Delete => Operation::new(Method::DELETE, object, format!("delete_{one}"))
@@ -117,7 +118,7 @@ where
     listed.summary(format!("List {many}")).runs(list::<T>)
 }
 
-/// A list of a noun's objects: what can be asked of it, and what it answers.
+/// The list of a noun's objects: its query and its answer.
 pub(super) fn listing<T: NounRules>(path: String, id: String) -> Operation
 where
     World: HasTable<T>,
@@ -129,7 +130,11 @@ where
         .with_filters()
         .query("limit", limit, "Objects on a page.")
         .query("cursor", text_like("^[A-Za-z0-9_-]+$"), "`next` of the page before.")
-        .query("sort", text(), "Fields to sort by, separated by commas; `-` before one turns it round.")
+        .query(
+            "sort",
+            text(),
+            "Fields to sort by, separated by commas; `-` before a field reverses its order.",
+        )
         .query("fields", text(), "Fields to trim the objects to, separated by commas.")
         .answers(200, "A page.", schema::list::<T>)
         .refuses(&[400])
@@ -144,7 +149,7 @@ where
     World: HasTable<T>,
 {
     let query = ListQuery::parse::<T>(&query.0)?;
-    // Filters and sorting read every object: not on a thread that packets wait for.
+    // Filters and sorting read every object, which must not happen on a thread that packets wait for.
     let list = state.houses.objects.list_text::<T>(caller, query).await?;
     let response = ([(axum::http::header::CONTENT_TYPE, body::JSON)], list.json).into_response();
     Ok(body::read_at(response, list.read_at))
@@ -174,7 +179,7 @@ where
     World: HasTable<T>,
 {
     let view = state.houses.objects.get::<T>(&caller, &reference).await?;
-    // The revision says nothing of a status: who polls one always gets it.
+    // The revision does not cover the status: a reader that polls always gets the object.
     if body::is_known(&headers, view.revision)? && !T::HAS_STATUS {
         let mut response = body::object(StatusCode::NOT_MODIFIED, &view);
         *response.body_mut() = Body::empty();

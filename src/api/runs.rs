@@ -1,4 +1,4 @@
-//! The runs of one machine, as `GET /machines/{ref}/runs`. All runs are a noun like any other.
+//! The runs of one machine: `GET /machines/{ref}/runs`. All runs together are a noun like any other.
 
 use axum::Extension;
 use axum::extract::{Path, State};

@@ -1,5 +1,5 @@
-//! JSON Schemas of what the API takes and gives: the nouns as they are read (`Machine`), as they are
-//! written (`MachineInput`), in a list (`MachineList`), and plain types.
+//! JSON Schemas of the API's bodies: nouns as they are read (`Machine`), as they are written
+//! (`MachineInput`), in a list (`MachineList`), and plain types.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -11,10 +11,10 @@ use crate::model::bounds::{
 use crate::model::{Kind, NAME_BYTES_MAX, Problem};
 use crate::objects::rules::NounRules;
 
-/// Where the document keeps its schemas.
+/// Where the document has its schemas.
 const COMPONENTS: &str = "#/components/schemas/";
 
-/// A generator whose definitions go below `components`.
+/// A generator that puts definitions below `components`.
 pub fn generator() -> SchemaGenerator {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
@@ -28,7 +28,7 @@ pub fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
     generator.subschema_for::<T>().to_value()
 }
 
-/// A noun as it is read.
+/// The schema of a noun as it is read.
 pub fn view<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
     let mut schema = fields::<T>(generator);
     let ours = ours::<T>(generator);
@@ -46,8 +46,8 @@ pub fn view<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
     define(generator, type_name::<T>(), schema)
 }
 
-/// A noun as it is written: its own fields and the labels. Fields that are ours are passed over, so that
-/// what was read can be sent back.
+/// The schema of a noun as it is written: its own fields and the labels. Fields that the server sets are
+/// ignored, so that a client can send back an object that it read.
 pub fn input<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
     let mut schema = fields::<T>(generator);
     let ours = ours::<T>(generator);
@@ -55,7 +55,7 @@ pub fn input<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
         for (name, mut field) in ours {
             if let (true, Some(keywords)) = (name != "labels", field.as_object_mut()) {
                 keywords.clear();
-                keywords.insert("description".to_owned(), json!("Read-only; passed over."));
+                keywords.insert("description".to_owned(), json!("Read-only; ignored."));
             }
             properties.insert(name, field);
         }
@@ -113,7 +113,7 @@ pub fn one_of(fields: &[&str]) -> Value {
     fields.iter().map(of).collect()
 }
 
-/// A page of a noun's list.
+/// The schema of a page of a noun's list.
 pub fn list<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
     let whole = view::<T>(generator);
     let mut names =
@@ -133,9 +133,9 @@ pub fn list<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
         "properties": {
             "items": {"type": "array", "items": {"anyOf": [whole, trimmed]}},
             "next": {"type": ["string", "null"], "description": "The `cursor` of the next page."},
-            "total": {"type": "integer", "minimum": 0, "description": "How many pass the filters."},
+            "total": {"type": "integer", "minimum": 0, "description": "Objects that pass the filters."},
             "commit": {"type": "integer", "minimum": 0, "description": about_commit},
-            "epoch": {"type": "string", "format": "uuid", "description": "Goes with `commit`."},
+            "epoch": {"type": "string", "format": "uuid", "description": "The epoch of `commit`."},
         },
         "required": ["items", "next", "total", "commit", "epoch"],
         "additionalProperties": false,
@@ -143,7 +143,7 @@ pub fn list<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
     define(generator, format!("{}List", type_name::<T>()), schema)
 }
 
-/// A JSON object of which nothing more is said.
+/// The schema of any JSON object.
 pub fn any_object(_: &mut SchemaGenerator) -> Value {
     json!({"type": "object"})
 }
@@ -180,7 +180,7 @@ pub fn text(_: &mut SchemaGenerator) -> Value {
     json!({"type": "string"})
 }
 
-/// Puts a schema among the components.
+/// Adds a schema to the components.
 pub fn define(generator: &mut SchemaGenerator, name: String, schema: Value) -> Value {
     let reference = json!({"$ref": format!("{COMPONENTS}{name}")});
     generator.definitions_mut().insert(name, schema);
@@ -208,12 +208,12 @@ fn map_at<'a>(schema: &'a mut Value, keyword: &str) -> Option<&'a mut Map<String
 fn shown_params() -> Value {
     json!({
         "type": "object",
-        "description": "Values of params. One that is secret is shown as `{\"sealed\": true}`.",
+        "description": "Values of params. Secret values are shown as `{\"sealed\": true}`.",
         "additionalProperties": true,
     })
 }
 
-/// Labels as they are written. What was stored before there was a bound is read as it is.
+/// Labels as they are written. Labels that are older than a bound are read as they are.
 fn labels_input() -> Value {
     json!({
         "type": "object",
@@ -227,20 +227,20 @@ fn labels_input() -> Value {
 /// The fields that every object has besides its own.
 fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
     let problem = of::<Problem>(generator);
-    let about_revision = "One more with each write of its fields and labels; the ETag.";
-    let about_time = "When `revision` became what it is.";
+    let about_revision = "Counts the writes of the fields and labels; it is the ETag.";
+    let about_time = "When `revision` last changed.";
     let mut ours = vec![
         (
             "problems",
-            json!({"type": "array", "items": problem, "description": "Why it cannot be used as it is."}),
+            json!({"type": "array", "items": problem, "description": "Why it cannot be used at present."}),
         ),
         ("labels", json!({"type": "object", "additionalProperties": {"type": "string"}})),
-        (
-            "source",
-            json!({"type": "string", "description": "`site`, or the pack it came in, which is read-only."}),
-        ),
+        ("source", json!({"type": "string", "description": "`site`, or the pack of a read-only object."})),
         ("revision", json!({"type": "integer", "minimum": 1, "description": about_revision})),
-        ("commit", json!({"type": "integer", "minimum": 1, "description": "The commit that wrote it last."})),
+        (
+            "commit",
+            json!({"type": "integer", "minimum": 1, "description": "The commit that wrote the object last."}),
+        ),
         ("created_at", json!({"type": "string", "format": "date-time"})),
         ("updated_at", json!({"type": "string", "format": "date-time", "description": about_time})),
     ];
@@ -249,9 +249,9 @@ fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
     }
     if T::HAS_STATUS {
         ours.push(("status", of::<T::Status>(generator)));
-        let about = "One more with each write of `status` that leaves the fields and labels as they are.";
+        let about = "Counts the writes of `status` alone, without the fields and labels.";
         ours.push(("status_revision", json!({"type": "integer", "minimum": 0, "description": about})));
-        let about = "When `status_revision` became what it is.";
+        let about = "When `status_revision` last changed.";
         let time = json!({"type": ["string", "null"], "format": "date-time", "description": about});
         ours.push(("status_updated_at", time));
     }

@@ -21,10 +21,10 @@ use crate::model::RefusalCode;
 /// The state of the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ServerHealth {
-    /// `ok`, or `degraded` where a render worker was lost lately: everything is served, and an operator has
-    /// to look.
+    /// `ok`, or `degraded` if a render worker was lost recently: everything is served, but an operator should
+    /// look.
     pub status: String,
-    /// What an operator has to look at although the server works: another DHCP server, for one.
+    /// Warnings for an operator although the server works, for example about another DHCP server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -1,5 +1,5 @@
-//! What the API answers while the database is being opened, which takes a while where much of it is brought
-//! up to date: that the server runs and cannot do its work yet.
+//! The API while the database is being opened, which takes a while if it has to be migrated: the server runs,
+//! but cannot do its work yet.
 
 use axum::Router;
 use axum::extract::Request;
@@ -11,7 +11,7 @@ use super::error::{self, ApiError};
 use super::{request_id, service};
 use crate::model::RefusalCode;
 
-/// `/healthz` as ever, and 503 for everything else.
+/// `/healthz` as usual, and 503 for every other path.
 pub fn router() -> Router {
     Router::new().route("/healthz", get(service::health)).fallback(not_yet).layer(from_fn(wrap))
 }

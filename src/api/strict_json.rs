@@ -1,5 +1,5 @@
-//! JSON as clients send it, with one rule more than `serde_json` has: a name stands once in an object
-//! (RFC 8259 section 4 leaves open which of two counts). Start with [`read`].
+//! Parses JSON from clients, with one rule more than `serde_json`: an object must not repeat a name (RFC 8259
+//! section 4 leaves open which value counts). Start with [`read`].
 
 use std::cell::RefCell;
 use std::fmt;
@@ -10,12 +10,12 @@ use serde_json::{Map, Number, Value};
 use crate::model::bounds::{escape, quoted};
 use crate::model::{Problem, RefusalCode};
 
-/// Why a text was not taken.
+/// Why a text was refused.
 #[derive(Debug)]
 pub enum JsonFault {
     /// It is not JSON; the message ends in line and column.
     Syntax(serde_json::Error),
-    /// A name stands twice.
+    /// An object repeats a name.
     Twice(Problem),
 }
 
@@ -33,7 +33,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, JsonFault> {
     })
 }
 
-/// Where the walk is, and the name that it met twice.
+/// The place of the walk, and the repeated name.
 #[derive(Default)]
 struct JsonWalk {
     path: RefCell<Vec<String>>,

@@ -1,4 +1,4 @@
-//! What can be seen of a machine besides its fields.
+//! The timeline of a machine.
 
 use axum::Extension;
 use axum::extract::{Path, State};

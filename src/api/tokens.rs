@@ -1,4 +1,4 @@
-//! Making a token: the one time that its text is shown.
+//! Creates tokens: the only time that the text of a token is shown.
 
 use axum::Extension;
 use axum::body::Body;
@@ -21,10 +21,10 @@ use crate::model::Token;
 pub fn operations() -> Vec<Operation> {
     let create = Operation::post(format!("{ROOT}/tokens"), "create_token")
         .tag("tokens")
-        .summary("Make a token; its text is in this answer and nowhere else")
+        .summary("Create a token; its text is in this answer and nowhere else")
         .needs(RequiredScope::Write("tokens"))
         .takes(schema::input::<Token>)
-        .answers(201, "Made, with its text as `token`.", new_token)
+        .answers(201, "Created, with its text as `token`.", new_token)
         .refuses(&[400, 409, 413, 415, 422])
         .runs(create);
     vec![create]
@@ -35,7 +35,7 @@ fn new_token(generator: &mut SchemaGenerator) -> Value {
     let whole = generator.definitions().get("Token").cloned().unwrap_or(reference);
     let mut schema = whole;
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.insert("token".to_owned(), json!({"type": "string", "description": "Shown this once."}));
+        properties.insert("token".to_owned(), json!({"type": "string", "description": "Shown only once."}));
     }
     if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
         required.push(json!("token"));

@@ -1,4 +1,5 @@
-//! What operators ask for: fetch an artifact anew, hash its files again, throw away what nobody refers to.
+//! Work that operators ask for: fetch an artifact again, hash its files again, delete files that nothing
+//! refers to.
 
 use std::collections::BTreeSet;
 
@@ -12,23 +13,23 @@ use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::{ArtifactAsked, ArtifactPruned};
 use crate::model::{Artifact, ArtifactState, ArtifactWork, PruneMode, RefusalCode, World};
 
-/// What can go, or went.
+/// The files that can be deleted, or were deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ArtifactPruneReport {
-    /// Nothing was deleted.
+    /// Whether nothing was deleted.
     pub dry_run: bool,
     pub items: Vec<GarbageItem>,
-    /// Bytes of all of them.
+    /// Size of all of them, in bytes.
     pub bytes: u64,
-    /// Whether there is more: do it again.
+    /// Whether there are more: prune again.
     pub more: bool,
 }
 
 impl Artifacts {
-    /// Notes what is to be done with an artifact; it begins soon, and its status says how far it is.
+    /// Records what to do with an artifact. The work begins soon, and the status shows its progress.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Conflict`] where there is nothing yet to hash.
+    /// [`Error::NotFound`]; [`Error::Conflict`] if there are no files to hash yet.
     pub async fn ask_of_artifact(
         &self,
         caller: &Caller,
@@ -45,7 +46,7 @@ impl Artifacts {
                 }
                 next.status.asked = Some(work);
                 if work == ArtifactWork::Fetch {
-                    // What is read again is taken as it is.
+                    // Files that are fetched again are accepted as they are.
                     next.status.damaged.clear();
                 }
                 Ok(vec![caller.event_about(next, ArtifactAsked { work })])
@@ -54,11 +55,11 @@ impl Artifacts {
             .map(drop)
     }
 
-    /// Finds what no artifact refers to, and deletes it. Each is looked at once more before it goes, and
-    /// none is while a tree is put in its place.
+    /// Finds files that no artifact refers to, and deletes them. Each is checked again before it is deleted,
+    /// and nothing is deleted while a tree is being installed.
     ///
     /// # Errors
-    /// The directory cannot be read, or something in it not deleted.
+    /// The directory cannot be read, or something in it cannot be deleted.
     pub async fn prune_artifacts(
         &self,
         caller: &Caller,
@@ -104,7 +105,7 @@ impl Artifacts {
     }
 }
 
-/// What artifacts serve, and the downloads that they would go on with.
+/// The trees that artifacts serve, and the downloads that they would resume.
 fn in_use(world: &World) -> UsedItems {
     let digests = world.artifacts.iter().filter_map(|artifact| artifact.status.sha256.clone());
     let mut downloads = BTreeSet::new();

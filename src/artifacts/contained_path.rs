@@ -1,11 +1,12 @@
-//! The one place that opens a file by a path beneath a tree. The kernel holds the path inside
-//! (`openat2(2)`, `RESOLVE_BENEATH`): links are followed as long as they stay within the tree.
+//! Opens files by a path beneath a tree; nothing else does. The kernel keeps the path inside (`openat2(2)`,
+//! `RESOLVE_BENEATH`): links are followed as long as they stay within the tree.
 //!
-//! A folder is opened once ([`open_folder`]) and then held by its descriptor, so that what its path leads to
-//! afterwards does not matter. Which folders may be opened is `roots`' business.
+//! A folder is opened once ([`open_folder`]) and then held by its descriptor, so later changes of its path do
+//! not matter. `roots` decides which folders may be opened.
 //!
-//! A kernel without `openat2` (before Linux 5.6, or a container's filter that does not know it) opens
-//! nothing: to walk by hand would be a second containment. The error says so.
+//! On a kernel without `openat2` (before Linux 5.6, or with a container's filter that does not know it)
+//! nothing is opened: a walk in user space would be a second implementation of containment. The error says
+//! so.
 
 use std::fs::File;
 use std::io;
@@ -15,15 +16,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Dir, Mode, OFlags, ResolveFlags, open, openat2};
 use rustix::io::Errno;
 
-/// Names in one folder that are looked through for another spelling.
+/// Most names in a folder that are searched for another spelling.
 const NAMES_MAX: usize = 65_536;
 
-/// Whether `linux` is found as `LINUX` too.
+/// Whether `LINUX` also finds `linux`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NameCase {
     #[default]
     Exact,
-    /// Where no file has exactly this name. Windows boot loaders spell their paths as they like.
+    /// If no file has exactly this name. Windows boot loaders vary the case of their paths.
     Ignored,
 }
 
@@ -37,19 +38,19 @@ impl NameCase {
     }
 }
 
-/// Opens a folder by its path, through whatever links there are: for folders that are the server's own.
+/// Opens a folder by its path, through any links: for folders that belong to the server.
 ///
 /// # Errors
-/// It is not there, or no folder.
+/// The folder does not exist, or is not a folder.
 pub fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// Opens a folder, or nothing where a part of the absolute path is a link: what was looked at before is what
-/// is opened, or nothing.
+/// Opens a folder unless a part of its absolute path is a link, so that the folder that was checked before is
+/// the one that is opened.
 ///
 /// # Errors
-/// As [`open_folder`]; `NotFound` where there is a link.
+/// Those of [`open_folder`]; `NotFound` if there is a link.
 pub fn open_folder_without_links(path: &Path) -> io::Result<OwnedFd> {
     let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -59,17 +60,17 @@ pub fn open_folder_without_links(path: &Path) -> io::Result<OwnedFd> {
 /// Opens a regular file beneath a folder.
 ///
 /// # Errors
-/// `NotFound` where there is no regular file, or the path leaves the folder; `Unsupported` on a kernel that
-/// cannot contain it.
+/// `NotFound` if there is no regular file, or the path leaves the folder; `Unsupported` if the kernel cannot
+/// contain the path.
 pub fn open_file(folder: BorrowedFd<'_>, path: &str) -> io::Result<File> {
-    // A fifo in the tree must not block the server.
+    // A FIFO in the tree must not block the server.
     regular(resolve(folder, path, OFlags::RDONLY | OFlags::NONBLOCK)?)
 }
 
-/// Opens a regular file of a folder that is no link itself.
+/// Opens a regular file of a folder; the file must not be a link.
 ///
 /// # Errors
-/// As [`open_file`].
+/// Those of [`open_file`].
 pub fn open_file_without_links(folder: BorrowedFd<'_>, name: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -84,13 +85,13 @@ fn regular(file: OwnedFd) -> io::Result<File> {
     Ok(file)
 }
 
-/// A path to an open file or folder, for as long as it is open.
+/// A path of an open file or folder, valid as long as it is open.
 pub fn path_of(open: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()))
 }
 
-/// The path as the files beneath a folder are really called, where they differ from it in case only. Of
-/// several such names the first in order counts.
+/// The actual spelling of a path beneath a folder, if it differs in case only. If several names match, the
+/// first in order counts.
 pub fn as_spelled(root: BorrowedFd<'_>, path: &str) -> Option<String> {
     let mut spelled = String::new();
     for part in path.split('/') {
@@ -108,7 +109,7 @@ pub fn as_spelled(root: BorrowedFd<'_>, path: &str) -> Option<String> {
 fn name_in(folder: &impl AsFd, part: &str) -> Option<String> {
     let entries = Dir::read_from(folder).ok()?.take(NAMES_MAX).flatten();
     let names = entries.filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
-    // The exact name before any other spelling.
+    // The exact name comes before any other spelling.
     names.filter(|name| name.eq_ignore_ascii_case(part)).min_by_key(|name| (name != part, name.clone()))
 }
 
@@ -123,16 +124,16 @@ fn said(error: Errno) -> io::Error {
             let why = "this kernel cannot keep a path within its tree: Linux 5.6 with openat2 is needed";
             io::Error::new(io::ErrorKind::Unsupported, why)
         }
-        // `..` and links that lead out; the magic links of /proc.
+        // `..` and links that lead out of the tree; the magic links of /proc.
         Errno::XDEV | Errno::LOOP => io::ErrorKind::NotFound.into(),
         other => other.into(),
     }
 }
 
-/// Says at start, and not at the first boot, that no file of a tree can be opened here.
+/// Checks at the start, and not at the first boot, that files of trees can be opened on this kernel.
 ///
 /// # Errors
-/// The kernel's answer to the call, where it is not one about the path.
+/// The kernel's error, unless it is about the path.
 pub fn check_kernel() -> io::Result<()> {
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     openat2(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), how).map(drop).map_err(io::Error::from)
@@ -206,7 +207,7 @@ mod tests {
         assert_eq!(spelled("UP/secret"), None);
         assert_eq!(spelled("../SECRET"), None);
         assert_eq!(spelled("boot/none"), None);
-        // Where two names differ in case only, the exact one is meant, else the first.
+        // If two names differ in case only, the exact one is meant, otherwise the first.
         fs::write(root.join("LINUX"), "other").unwrap();
         assert_eq!(spelled("linux").as_deref(), Some("linux"));
         assert_eq!(spelled("Linux").as_deref(), Some("LINUX"));

@@ -1,5 +1,5 @@
-//! Files of this host that artifacts are made of: whether they may be, and what was configured before there
-//! was a rule about it.
+//! Artifacts made of files on this host: whether the files may be served, and what applies to artifacts that
+//! are older than the rule.
 
 use std::fs::File;
 use std::io;
@@ -15,16 +15,16 @@ use crate::model::{
 };
 
 impl Artifacts {
-    /// What is to be noted about the local path of an artifact that an earlier version may have written, or
-    /// that roots were added for; nothing where that is as it was.
+    /// The new result for a local path that an earlier version may have written, or for which roots were
+    /// added; none if the result has not changed.
     pub fn roots_news(&self, artifact: &Stored<Artifact>) -> Option<RootsCheck> {
         (hold(artifact) == RootsScope::DataDirectory).then_some(())?;
         let checked = self.checked_against_roots(artifact);
         (checked != RootsCheck::Unchecked && checked != artifact.status.roots).then_some(checked)
     }
 
-    /// How the local path of an artifact stands to the roots. What reaches into the data directory is held to
-    /// them, so that it is refused.
+    /// Compares an artifact's local path with the roots. A path into the data directory must be below a root,
+    /// so it is refused.
     pub fn checked_against_roots(&self, artifact: &Stored<Artifact>) -> RootsCheck {
         let Some((_, path)) = artifact.spec.local_path() else { return RootsCheck::Unchecked };
         if hold(artifact) == RootsScope::Roots {
@@ -33,13 +33,13 @@ impl Artifacts {
         match self.roots.open(Path::new(&path), path_kind(&artifact.spec), RootsScope::Roots) {
             Ok(_) | Err(RootsRefusal::InData { .. } | RootsRefusal::HasData { .. }) => RootsCheck::Within,
             Err(RootsRefusal::Outside { .. }) => RootsCheck::Outside,
-            // It is not there now.
+            // The path does not exist at present.
             Err(RootsRefusal::Failed(_)) => artifact.status.roots,
         }
     }
 
-    /// Notes how a path stands to the roots. Of one that reaches into the data directory nothing is served
-    /// any more, nor what was copied from there before.
+    /// Records the result for a path. If the path leads into the data directory, nothing is served from it
+    /// any more, and nothing that was copied from it before.
     pub async fn note_roots(&self, artifact: &Stored<Artifact>, checked: RootsCheck) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let path = artifact.spec.local_path().map(|(_, path)| path).unwrap_or_default();
@@ -67,7 +67,7 @@ impl Artifacts {
         .await
     }
 
-    /// Opens the files of a source that is on this host; none for one that is fetched.
+    /// Opens the files of a source on this host; returns none for a source that is fetched.
     pub async fn open_local(
         self: &Arc<Self>,
         artifact: &Stored<Artifact>,
@@ -94,7 +94,7 @@ impl Artifacts {
     }
 }
 
-/// What is at the local path: of an image or tarball it is a file, whatever the artifact is.
+/// The kind of the local path: an image or tarball is a file, whatever the artifact's kind.
 pub fn path_kind(artifact: &Artifact) -> ArtifactKind {
     match &artifact.source {
         Some(source) if source.files.is_empty() => ArtifactKind::File,

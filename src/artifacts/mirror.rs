@@ -1,7 +1,7 @@
-//! Artifacts that are passed on from another server: their files for machines, and how they stand.
+//! Mirrored artifacts: their files for machines, and their status.
 //!
-//! Nothing is fetched until a machine asks, but for two things: the indexes of the package repositories, for
-//! `repos()`, and the kernels that bootenvs name, so that an absent one is told before a machine is on.
+//! Nothing is fetched until a machine asks, with two exceptions: the indexes of the package repositories, for
+//! `repos()`, and the kernels that bootenvs name, so that a missing one is reported before a machine boots.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,42 +17,42 @@ use crate::model::{
     Stored, TreeRepository,
 };
 
-/// How often an upstream that fails is asked whether it answers again.
+/// How often a failing upstream is asked again.
 const ASK_AGAIN_EVERY: Duration = Duration::from_secs(30);
-/// How long a client of TFTP waits for a file to be whole: it cannot wait in the middle of one.
+/// How long a TFTP client waits until a file is complete: it cannot wait in the middle of a file.
 const TFTP_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// What the upstream said when it was asked about the whole tree.
+/// The upstream's answer about the whole tree.
 struct UpstreamAnswer {
     repositories: Result<Vec<TreeRepository>, MirrorMiss>,
-    /// Boot files that it has not; none where it could not say.
+    /// Boot files that the upstream lacks; none if it could not tell.
     absent: Option<Vec<String>>,
 }
 
 impl Artifacts {
-    /// The tree that an artifact passes on. Does not look at the world while somebody holds it.
+    /// The mirror of an artifact. Do not call it while the world is locked.
     fn mirror(&self, artifact: &Stored<Artifact>) -> Result<Arc<Mirror>, media::MediaError> {
-        let none = || media::MediaError::Failed(format!("artifact {} is not passed on", artifact.key));
+        let none = || media::MediaError::Failed(format!("artifact {} is not a mirror", artifact.key));
         let source = artifact.spec.source.as_ref().ok_or_else(none)?;
         let bytes_max = source.mirror.as_ref().ok_or_else(none)?.bytes_max;
         let reach = self.reach(source);
         self.mirrors.of(RemoteTree { name: artifact.key.clone(), url: source.url.clone(), reach, bytes_max })
     }
 
-    /// How the trees that are passed on stand, by their artifacts' names.
+    /// The status of each mirror, by its artifact's name.
     pub fn mirror_statuses(&self) -> Vec<(String, MirrorStatus)> {
         self.mirrors.statuses()
     }
 
-    /// Counts what was sent of a tree that is passed on.
+    /// Counts the bytes of a mirror that were sent.
     pub fn count_served(&self, name: &str, bytes: u64) {
         self.mirrors.served(name, bytes);
     }
 
-    /// Opens a file of a tree that is passed on.
+    /// Opens a file of a mirror.
     ///
     /// # Errors
-    /// The upstream has none, or it cannot be had now.
+    /// The upstream has no such file, or it cannot be had now.
     pub async fn open_mirrored(
         &self,
         protocol: Protocol,
@@ -79,8 +79,8 @@ impl Artifacts {
         })
     }
 
-    /// Whether there is something to ask the upstream, or to say about it. `tick` is whether time has passed,
-    /// and not something been written.
+    /// Whether the upstream has to be asked, or the status has to be updated. `tick` is true if time has
+    /// passed, and false if something was written.
     pub(super) fn mirror_needs_work(&self, artifact: &Stored<Artifact>, tick: bool) -> bool {
         let status = &artifact.status;
         let begins = !matches!(status.state, ArtifactState::Ready | ArtifactState::Failed);
@@ -91,7 +91,7 @@ impl Artifacts {
         self.is_to_be_asked(artifact, &mirror) || tick && !(status.mirror.as_ref() == Some(&mirror.status()))
     }
 
-    /// Whether other boot files are wanted than were looked for, or a fault may be over.
+    /// Whether the wanted boot files differ from those that were checked, or a fault may be over.
     fn is_to_be_asked(&self, artifact: &Stored<Artifact>, mirror: &Mirror) -> bool {
         let wanted = self.kernel.read(|world| boot_files(world, &artifact.key));
         let failing = mirror.failing().is_some() || artifact.status.state == ArtifactState::Failed;
@@ -101,7 +101,7 @@ impl Artifacts {
         }
     }
 
-    /// Does what was asked for, asks the upstream where that is due, and says how it stands.
+    /// Does the work that was asked for, asks the upstream if that is due, and updates the status.
     pub async fn tend_mirror(
         self: &Arc<Self>,
         artifact: &Stored<Artifact>,
@@ -132,7 +132,7 @@ impl Artifacts {
         if asked == Some(ArtifactWork::Fetch)
             && let Err(miss) = mirror.expire().await
         {
-            tracing::warn!(artifact = artifact.key, %miss, "what is kept of a mirror cannot be looked at");
+            tracing::warn!(artifact = artifact.key, %miss, "the cache of a mirror cannot be checked");
         }
         let begins = artifact.status.state == ArtifactState::Fetching;
         let is_due = !known || begins || asked.is_some() || self.is_to_be_asked(artifact, &mirror);
@@ -147,7 +147,7 @@ impl Artifacts {
         self.set_status(target, |status| told(status, &mirror, said.as_ref())).await
     }
 
-    /// Hashes what is kept. What has changed is thrown away, so nothing damaged is served.
+    /// Hashes the cached files. Files that have changed are deleted, so nothing damaged is served.
     async fn verify_mirror(
         self: &Arc<Self>,
         artifact: &Stored<Artifact>,
@@ -173,7 +173,7 @@ impl Artifacts {
     }
 }
 
-/// Asks about the whole tree. The boot files are kept from now on, as far as there is room.
+/// Asks the upstream about the whole tree. The boot files are cached from now on, as far as there is room.
 async fn ask(mirror: &Arc<Mirror>, source: &ArtifactSource, wanted: BTreeSet<String>) -> UpstreamAnswer {
     let declared = source.mirror.as_ref().map(|terms| terms.repositories.as_slice()).unwrap_or_default();
     let repositories = mirror.repositories(declared).await;
@@ -190,13 +190,13 @@ async fn ask(mirror: &Arc<Mirror>, source: &ArtifactSource, wanted: BTreeSet<Str
     UpstreamAnswer { repositories, absent }
 }
 
-/// It cannot even be asked for.
+/// Sets the status of a mirror that cannot even be asked.
 fn unusable(status: &mut ArtifactStatus, error: &media::MediaError) {
     (status.state, status.reason) = (ArtifactState::Failed, error.to_string());
     (status.percent, status.asked) = (None, None);
 }
 
-/// How it stands, and why where that is not well. One that has been ready stays so: what is kept is served.
+/// Sets the status and the reason of a fault. A mirror that was ready stays ready: cached files are served.
 fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&UpstreamAnswer>) {
     let now = mirror.status();
     (status.percent, status.asked) = (None, None);
@@ -219,12 +219,12 @@ fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&UpstreamAnsw
     let was_ready = status.served_origin == status.origin && !status.origin.is_empty();
     status.state = if was_ready { ArtifactState::Ready } else { ArtifactState::Failed };
     status.reason = match (wrong, status.damaged.len()) {
-        (Some(why), _) if was_ready => format!("what is kept is served; {why}"),
+        (Some(why), _) if was_ready => format!("cached files are served; {why}"),
         (Some(why), _) => why,
         (None, 0) if was_ready => String::new(),
         (None, 0) => status.reason.clone(),
         (None, damaged) => {
-            format!("{damaged} kept files were not what they had been; they are fetched anew when needed")
+            format!("{damaged} kept files had changed; they are fetched again when needed")
         }
     };
     status.mirror = Some(now);
@@ -275,7 +275,7 @@ mod tests {
 
         told(&mut status, &mirror, Some(&said(down(), None)));
         assert_eq!(status.state, ArtifactState::Ready);
-        assert!(status.reason.starts_with("what is kept is served"), "{}", status.reason);
+        assert!(status.reason.starts_with("cached files are served"), "{}", status.reason);
         assert_eq!((status.absent.len(), status.repositories.len()), (1, 1), "what was found is still true");
 
         status.damaged = vec!["pool/a.deb".into()];

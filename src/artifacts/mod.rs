@@ -1,8 +1,8 @@
-//! Artifacts: how they stand, and their files for machines, which never leave their directory.
+//! Artifacts: their status, and their files for machines, which never lead out of their directory.
 //!
-//! Start at [`work::run`]: it brings every artifact's status in line with its path or source, by `media`.
-//! A tree that is passed on from another server is `mirror`'s. What operators ask for is in `care`: fetch
-//! anew, hash again, throw away what nobody refers to.
+//! Start at [`work::run`]: it brings every artifact's status in line with its path or source, through
+//! `media`. `mirror` has trees that are passed on from another server. `care` has the work that operators ask
+//! for: fetch again, hash again, delete files that nothing refers to.
 
 pub mod care;
 pub mod contained_path;
@@ -10,6 +10,7 @@ pub mod local;
 mod media;
 mod mirror;
 pub mod opened;
+mod recent_paths;
 pub mod roots;
 #[cfg(test)]
 mod roots_tests;
@@ -31,18 +32,20 @@ use crate::model::{
 };
 use contained_path::NameCase;
 use media::MirrorSet;
+use recent_paths::RecentPaths;
 use roots::{ArtifactFiles, ArtifactRoots, RootsRefusal, RootsScope};
 
-/// The artifacts, and the files of those that the server brings itself.
+/// The artifacts, and the files that the server fetched for them.
 pub struct Artifacts {
     kernel: Arc<Kernel>,
     media: MediaFolder,
-    /// Remote trees that are passed on.
+    /// The mirrors.
     mirrors: MirrorSet,
-    /// Held for reading while a tree gets its place, for writing while one is thrown away.
+    /// Locked for reading while a tree is installed, and for writing while one is deleted.
     media_in_use: tokio::sync::RwLock<()>,
-    /// Where on the host the files of artifacts may be.
+    /// The directories of this host in which files of artifacts may be.
     roots: ArtifactRoots,
+    recent: RecentPaths,
     /// How the names of files in artifacts are compared.
     pub case: NameCase,
 }
@@ -66,30 +69,31 @@ impl Artifacts {
             mirrors,
             media_in_use: tokio::sync::RwLock::default(),
             roots,
+            recent: RecentPaths::default(),
             case,
         })
     }
 
-    /// The files of an artifact by its name; nothing where there is no such artifact.
+    /// The files of the artifact with this name; none if there is no such artifact.
     pub fn place_named(&self, name: &str) -> Option<Result<ArtifactFiles, RootsRefusal>> {
         let stored = self.kernel.read(|world| world.artifacts.get(name).cloned())?;
         Some(self.place_of(&stored))
     }
 
-    /// An artifact that is passed on from another server.
+    /// The mirrored artifact with this name.
     pub fn mirrored(&self, name: &str) -> Option<Arc<Stored<Artifact>>> {
         self.kernel
             .read(|world| world.artifacts.get(name).filter(|artifact| artifact.spec.is_mirror()).cloned())
     }
 
-    /// The files of an artifact, opened where they are served from.
+    /// The opened files of an artifact.
     ///
     /// # Errors
-    /// There are none, or they are where nothing is served from.
+    /// There are none, or they are in a place that is not served.
     pub fn place_of(&self, stored: &Stored<Artifact>) -> Result<ArtifactFiles, RootsRefusal> {
         let spec = &stored.spec;
         if spec.source.is_none() {
-            return self.roots.open(Path::new(&spec.path), spec.kind, hold(stored));
+            return self.recent.open(&self.roots, Path::new(&spec.path), (spec.kind, hold(stored)));
         }
         let tree = self.media.tree(stored.status.sha256.as_deref().ok_or_else(file_missing)?);
         let file = match spec.kind {
@@ -99,7 +103,7 @@ impl Artifacts {
         Ok(ArtifactFiles::own(&tree, file)?)
     }
 
-    /// Changes an artifact's status, if it still comes from `origin`, and says so in an event.
+    /// Changes an artifact's status, if it still has this `origin`, and adds an event.
     async fn set_status(
         &self,
         (name, origin): (&str, &str),
@@ -126,7 +130,7 @@ impl Artifacts {
             Ok(vec![caller.event_about(next, body)])
         });
         match changed.await {
-            // Deleted or changed meanwhile: the next round sees what is there now.
+            // The artifact was deleted or changed meanwhile: the next round reads it again.
             Ok(_) | Err(Error::NotFound { .. } | Error::Conflict(..)) => Ok(()),
             Err(error) => Err(error),
         }
@@ -141,15 +145,15 @@ fn boot_path(artifact: &Artifact) -> String {
     format!("artifacts/{}/", artifact.name)
 }
 
-/// Kernels and initrds that bootenvs name in an artifact.
+/// The kernels and initrds that bootenvs name in an artifact.
 fn boot_files(world: &World, name: &str) -> BTreeSet<String> {
     let all = world.bootenvs.iter().flat_map(|bootenv| bootenv.spec.arches.values());
     let of = all.filter(|files| files.artifact == name);
     of.flat_map(|files| std::iter::once(&files.kernel).chain(&files.initrds)).cloned().collect()
 }
 
-/// What was configured before there were roots is held to less. Where it comes from something else than its
-/// status says, it was written after that.
+/// The rule for an artifact's path: artifacts that are older than the roots have a weaker one. If the origin
+/// differs from the status, the artifact was written later.
 fn hold(stored: &Stored<Artifact>) -> RootsScope {
     let status = &stored.status;
     let is_known = status.origin == stored.spec.origin();

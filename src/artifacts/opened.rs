@@ -15,7 +15,7 @@ pub enum FileBody {
     File {
         file: File,
         bytes: u64,
-        /// Of one that is not whole yet: how far it is.
+        /// Progress of a file that is not complete yet.
         coming: Option<DownloadRest>,
     },
 }
@@ -30,17 +30,17 @@ impl FileBody {
     }
 }
 
-/// Whom a file is about, for its events and for figures.
+/// The machine that a file is for, for events and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileSubject {
     pub machine: Option<String>,
     pub attempt: Option<Uuid>,
-    /// The artifact, where it is one that is passed on from another server.
+    /// The artifact, if it is a mirror.
     pub mirror: Option<String>,
 }
 
 impl FileSubject {
-    /// Whether it is to be recorded that the file was sent: what is nobody's is on no timeline.
+    /// Whether sending the file is recorded: a file without a machine is on no timeline.
     pub fn is_recorded(&self) -> bool {
         self.machine.is_some() || self.mirror.is_some()
     }
@@ -50,7 +50,7 @@ impl FileSubject {
 #[derive(Debug)]
 pub struct OpenedFile {
     pub body: FileBody,
-    /// What it is: `loader:snponly.efi`, `artifact:debian-12-amd64/linux`, `rendered:preseed.cfg`.
+    /// The name of the file: `loader:snponly.efi`, `artifact:debian-12-amd64/linux`, `rendered:preseed.cfg`.
     pub label: String,
     pub content_type: &'static str,
     /// The version of a file on disk; rendered files have none and must not be cached.
@@ -58,23 +58,23 @@ pub struct OpenedFile {
     pub about: FileSubject,
 }
 
-/// Which bytes a file on disk has now.
+/// The version of a file's content on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileVersion {
     /// A strong entity tag with its quotes (RFC 9110 §8.8.3).
     pub tag: String,
-    /// When its content was last changed, in seconds since 1970.
+    /// When the content was last changed, in seconds since 1970.
     pub modified: i64,
 }
 
-/// Why a path gives nothing.
+/// Why there is no file for a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FetchRefusal {
     Absent,
-    /// The path itself cannot be: it leaves the tree, or has control characters.
+    /// The path is invalid: it leaves the tree, or has control characters.
     BadPath(&'static str),
-    /// There is such a file, and not for this machine now.
+    /// The file exists, but is not for this machine now.
     Denied(String),
-    /// It should be there, and cannot be given: a failed render, a file that cannot be read.
+    /// The file should exist, but cannot be sent: a failed render, a file that cannot be read.
     Failed(String),
 }

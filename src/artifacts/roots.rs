@@ -1,41 +1,41 @@
-//! Where on the host the files of artifacts may be: below the directories of the setting `artifacts.roots`,
-//! and never in the data directory, which has the server's keys.
+//! The directories of this host in which files of artifacts may be: those of the setting `artifacts.roots`,
+//! and never the data directory, which contains the server's keys.
 //!
-//! Start at [`ArtifactRoots::open`]. A path is resolved first, links and all; the result is what is looked
-//! at, and what is then opened without following any link, so that it cannot become another one in between.
-//! Whether a folder is in the data directory is asked by the identity of the folders above it, so that
-//! another path to the same directory (a mount) does not hide it.
+//! Start at [`ArtifactRoots::open`]. A path is resolved first, with all links. The result is checked and then
+//! opened without following any link, so that it cannot be replaced in between. Whether a folder is in the
+//! data directory is decided by the identity of its parent folders, so that another path to the same
+//! directory (a mount) is recognised.
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, fstat, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
 
 use crate::artifacts::contained_path::{self, NameCase};
 use crate::model::ArtifactKind;
 
-/// The folder of the data directory that is for files of artifacts.
+/// The folder of the data directory in which operators may put files of artifacts.
 pub const IMPORT: &str = "import";
-/// Where the files of artifacts are if an operator does not say otherwise, besides [`IMPORT`].
+/// The default directories, besides [`IMPORT`].
 const DEFAULTS: [&str; 2] = ["/usr/lib/debian-installer", "/srv"];
-/// Most folders above another one.
+/// Most parent folders of a folder.
 const DEPTH_MAX: usize = 256;
 
-/// The directories below which the local files of artifacts are.
+/// The directories below which local files of artifacts must be.
 #[derive(Clone, Debug, Default)]
 pub struct ArtifactRoots {
     roots: Vec<PathBuf>,
     data: PathBuf,
 }
 
-/// How strictly a path is held.
+/// How strictly a path is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RootsScope {
-    /// It is below one of the roots.
+    /// It must be below one of the roots.
     Roots,
-    /// It was configured before there were roots: anywhere but in the data directory.
+    /// It is older than the roots: it may be anywhere except in the data directory.
     DataDirectory,
 }
 
@@ -48,14 +48,14 @@ pub enum RootsRefusal {
     #[error("`{}` is in the data directory of the server, where its keys are, and is not served: move the \
              files to `{}`", path.display(), import.display())]
     InData { path: PathBuf, import: PathBuf },
-    #[error("`{}` has the data directory of the server in it, where its keys are, and is not served: name a \
-             folder that has not", path.display())]
+    #[error("`{}` contains the data directory of the server, where its keys are, and is not served: name a \
+             folder without it", path.display())]
     HasData { path: PathBuf },
     #[error(transparent)]
     Failed(#[from] io::Error),
 }
 
-/// The files of an artifact, opened.
+/// The opened files of an artifact.
 #[derive(Debug)]
 pub struct ArtifactFiles {
     folder: OwnedFd,
@@ -63,11 +63,11 @@ pub struct ArtifactFiles {
     file: Option<(PathBuf, String)>,
 }
 
-/// Which folder it is, however it is reached.
-type FolderIdentity = (u64, u64);
+/// Device and inode: the identity of a file or folder, independent of its path.
+pub type FileIdentity = (u64, u64);
 
 impl ArtifactRoots {
-    /// Those of a server with this data directory; without a list of them the usual ones.
+    /// The roots of a server with this data directory; without a list, the default ones.
     pub fn new(listed: Option<Vec<PathBuf>>, data: &Path) -> Self {
         ArtifactRoots {
             roots: listed
@@ -79,36 +79,41 @@ impl ArtifactRoots {
     /// Opens the files at a path.
     ///
     /// # Errors
-    /// [`RootsRefusal`]; `FailedTemplates` with `NotFound` where there is nothing.
+    /// [`RootsRefusal`]; [`RootsRefusal::Failed`] with `NotFound` if there is nothing.
     pub fn open(
         &self,
         path: &Path,
         kind: ArtifactKind,
         hold: RootsScope,
     ) -> Result<ArtifactFiles, RootsRefusal> {
-        let real = path.canonicalize()?;
-        self.check_text((path, &real), hold)?;
-        let is_folder = kind == ArtifactKind::Tree;
-        let folder = if is_folder { Some(real.as_path()) } else { real.parent() };
-        let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let folder = contained_path::open_folder_without_links(folder)?;
-        self.check_identity((path, folder.as_fd()), kind)?;
-        let file = match (is_folder, real.file_name(), path.file_name().and_then(|name| name.to_str())) {
-            (true, ..) => None,
-            (false, Some(name), Some(asked)) => Some((PathBuf::from(name), asked.to_owned())),
-            _ => return Err(io::Error::other("it is not the path of a file").into()),
-        };
-        Ok(ArtifactFiles { folder, file })
+        self.open_resolved(path, kind, hold).map(|(files, _)| files)
     }
 
-    /// Whether a path may be configured. There need be nothing at it yet.
+    /// Like [`ArtifactRoots::open`]; also returns the resolved path that was opened.
+    ///
+    /// # Errors
+    /// Those of [`ArtifactRoots::open`].
+    pub fn open_resolved(
+        &self,
+        path: &Path,
+        kind: ArtifactKind,
+        hold: RootsScope,
+    ) -> Result<(ArtifactFiles, PathBuf), RootsRefusal> {
+        let real = path.canonicalize()?;
+        self.check_text((path, &real), hold)?;
+        let files = ArtifactFiles::open((path, &real), kind)?;
+        self.check_identity((path, files.folder.as_fd()), kind)?;
+        Ok((files, real))
+    }
+
+    /// Whether a path may be configured. Nothing needs to exist there yet.
     ///
     /// # Errors
     /// [`RootsRefusal`].
     pub fn check(&self, path: &Path, kind: ArtifactKind) -> Result<(), RootsRefusal> {
         match self.open(path, kind, RootsScope::Roots) {
             Ok(_) => Ok(()),
-            // Nothing there, a file in the place of a folder: its status will say so.
+            // Nothing there, or a file instead of a folder: the status will report it.
             Err(RootsRefusal::Failed(_)) => self.check_text((path, &resolved(path)?), RootsScope::Roots),
             Err(refusal) => Err(refusal),
         }
@@ -128,7 +133,7 @@ impl ArtifactRoots {
         Err(RootsRefusal::Outside { path, roots })
     }
 
-    /// A root in the data directory that is a link would lead wherever its owner likes.
+    /// A root in the data directory that is a link could lead anywhere.
     fn is_below(&self, real: &Path, root: &Path) -> bool {
         let Ok(resolved) = root.canonicalize() else { return real.starts_with(root) };
         (!self.is_in_data(root) || self.is_in_data(&resolved)) && real.starts_with(resolved)
@@ -138,7 +143,7 @@ impl ArtifactRoots {
         !self.data.as_os_str().is_empty() && path.starts_with(&self.data)
     }
 
-    /// By the folders themselves: neither in the data directory nor above it.
+    /// Compares the folders themselves: the path must be neither in the data directory nor above it.
     fn check_identity(
         &self,
         (path, folder): (&Path, BorrowedFd<'_>),
@@ -163,10 +168,37 @@ impl ArtifactRoots {
 }
 
 impl ArtifactFiles {
-    /// A folder of the server's own, with the trees that it has unpacked.
+    /// Opens the files at `real`, a path without links; `path` has the name that machines ask for.
     ///
     /// # Errors
-    /// It is not there.
+    /// The path does not exist, or a part of it is a link.
+    pub fn open((path, real): (&Path, &Path), kind: ArtifactKind) -> io::Result<Self> {
+        let is_folder = kind == ArtifactKind::Tree;
+        let folder = if is_folder { Some(real) } else { real.parent() };
+        let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let folder = contained_path::open_folder_without_links(folder)?;
+        let file = match (is_folder, real.file_name(), path.file_name().and_then(|name| name.to_str())) {
+            (true, ..) => None,
+            (false, Some(name), Some(asked)) => Some((PathBuf::from(name), asked.to_owned())),
+            _ => return Err(io::Error::other("it is not the path of a file")),
+        };
+        Ok(ArtifactFiles { folder, file })
+    }
+
+    /// The identity of the folder, or of the single file.
+    ///
+    /// # Errors
+    /// The file does not exist.
+    pub fn identity(&self) -> io::Result<FileIdentity> {
+        let Some((name, _)) = &self.file else { return identity(self.folder.as_fd()) };
+        let stat = statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// A folder that belongs to the server, with an unpacked tree.
+    ///
+    /// # Errors
+    /// The folder does not exist.
     pub fn own(tree: &Path, file: Option<&str>) -> io::Result<Self> {
         let file = file.map(|name| (PathBuf::from(name), name.to_owned()));
         Ok(ArtifactFiles { folder: contained_path::open_folder(tree)?, file })
@@ -175,7 +207,7 @@ impl ArtifactFiles {
     /// Opens a file by its path in the artifact.
     ///
     /// # Errors
-    /// It is not there, not a regular file, or outside the artifact by way of a link.
+    /// The file does not exist, is not a regular file, or is outside of the artifact through a link.
     pub fn open_file(&self, path: &str) -> io::Result<fs::File> {
         match &self.file {
             None => contained_path::open_file(self.folder.as_fd(), path),
@@ -186,10 +218,10 @@ impl ArtifactFiles {
         }
     }
 
-    /// As [`ArtifactFiles::open_file`], in whatever case its name is spelled.
+    /// Like [`ArtifactFiles::open_file`], whatever the case of the name.
     ///
     /// # Errors
-    /// As [`ArtifactFiles::open_file`].
+    /// Those of [`ArtifactFiles::open_file`].
     pub fn open_file_as(&self, path: &str, case: NameCase) -> io::Result<fs::File> {
         let exact = self.open_file(path);
         match (&exact, case, &self.file) {
@@ -203,10 +235,10 @@ impl ArtifactFiles {
         }
     }
 
-    /// Opens the single file that it is.
+    /// Opens the artifact's only file.
     ///
     /// # Errors
-    /// It is a folder, or the file has gone.
+    /// The artifact is a folder, or the file is gone.
     pub fn only_file(&self) -> io::Result<fs::File> {
         match &self.file {
             Some((name, _)) => contained_path::open_file_without_links(self.folder.as_fd(), name),
@@ -214,12 +246,12 @@ impl ArtifactFiles {
         }
     }
 
-    /// A path to its folder, as long as this value is there.
+    /// A path to the folder, valid as long as this value exists.
     pub fn folder_path(&self) -> PathBuf {
         contained_path::path_of(self.folder.as_fd())
     }
 
-    /// What machines ask for, if it is a single file.
+    /// The name that machines ask for, if the artifact is a single file.
     pub fn file_name(&self) -> Option<&str> {
         self.file.as_ref().map(|(_, asked)| asked.as_str())
     }
@@ -229,7 +261,7 @@ fn told(path: &Path, real: &Path) -> String {
     format!("{} (which leads to {})", path.display(), real.display())
 }
 
-/// The path as it will be when what is missing has been made: the part that is there is resolved.
+/// The resolved path of something that may not exist yet: the existing part is resolved.
 fn resolved(path: &Path) -> io::Result<PathBuf> {
     if path.components().any(|part| part == Component::ParentDir) {
         return Err(io::Error::other("a path without `..` is needed"));
@@ -242,13 +274,13 @@ fn resolved(path: &Path) -> io::Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-fn identity(folder: BorrowedFd<'_>) -> io::Result<FolderIdentity> {
+fn identity(folder: BorrowedFd<'_>) -> io::Result<FileIdentity> {
     let stat = fstat(folder)?;
     Ok((stat.st_dev, stat.st_ino))
 }
 
 /// A folder and those above it, up to the root.
-fn lineage(folder: BorrowedFd<'_>) -> io::Result<Vec<FolderIdentity>> {
+fn lineage(folder: BorrowedFd<'_>) -> io::Result<Vec<FileIdentity>> {
     let mut found = vec![identity(folder)?];
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut above = openat(folder, "..", flags, Mode::empty())?;

@@ -1,5 +1,4 @@
-//! Which paths of the host may be served, and what becomes of artifacts that were configured before there was
-//! a rule about it.
+//! Tests of which paths of the host may be served, and of artifacts that are older than this rule.
 
 use std::fs;
 use std::io::Read;
@@ -37,7 +36,7 @@ impl Host {
         self.outer.path().canonicalize().unwrap().join(path)
     }
 
-    /// With these roots besides `import`.
+    /// With these roots, besides `import`.
     fn roots(&self, roots: &[&str]) -> ArtifactRoots {
         let listed = roots.iter().map(|root| self.path(root)).chain([self.path("data").join(IMPORT)]);
         ArtifactRoots::new(Some(listed.collect()), &self.path("data"))
@@ -66,7 +65,7 @@ fn files_are_below_a_root_also_when_their_links_are_resolved() {
         assert!(matches!(refused, RootsRefusal::Outside { .. }), "{outside}: {refused}");
         assert!(refused.to_string().contains("artifacts.roots"), "{refused}");
     }
-    // Nothing there, and nothing that could be.
+    // Nothing is there, and nothing could be.
     assert!(roots.check(&host.path("srv/not-yet/tree"), ArtifactKind::Tree).is_ok());
     assert!(roots.check(&host.path("elsewhere/not-yet"), ArtifactKind::Tree).is_err());
     assert!(roots.check(&host.path("srv-other"), ArtifactKind::Tree).is_err());
@@ -97,7 +96,7 @@ fn the_data_directory_is_never_served_whatever_is_a_root() {
                 "{path}: {refused}"
             );
         }
-        // What is beside it, in the same folder, is a file like others.
+        // A file beside it, in the same folder, is served like others.
         assert!(roots.open(&host.path("srv/a.iso"), ArtifactKind::File, hold).is_ok());
         assert!(roots.open(&host.path("data/import/tree"), ArtifactKind::Tree, hold).is_ok());
     }
@@ -134,7 +133,7 @@ fn artifact(fields: Value) -> Stored<Artifact> {
     Stored::new(spec.name.clone(), spec, testing::caller().now)
 }
 
-/// As a version wrote it that knew no roots.
+/// Stores an artifact as a version without roots did.
 async fn put_before(houses: &Houses, mut stored: Stored<Artifact>) -> Arc<Stored<Artifact>> {
     stored.status.origin = stored.spec.origin();
     stored.status.state = ArtifactState::Ready;
@@ -172,7 +171,7 @@ async fn what_was_configured_outside_before_is_served_with_a_problem_that_names_
     assert_eq!(noted(&houses, "fine").await.status.roots, RootsCheck::Within);
     assert_eq!(problems(&houses, "fine").await, "[]");
 
-    // It may be changed but for its path, and a new one may not have it.
+    // Everything but its path may be changed, and a new artifact may not have this path.
     let target = WriteTarget { reference: "old", expected: ExpectedRevision::Any };
     let patch = |value: Value| Patch::Merge(value);
     houses.objects.patch::<Artifact>(&caller, &target, &patch(json!({"description": "x"}))).await.unwrap();
@@ -238,7 +237,7 @@ async fn a_new_source_is_no_file_url_and_at_no_address_of_this_host() {
     };
     let image = host.path("srv/a.iso");
     let file = fetch(json!({"url": format!("file://{}", image.display())})).await.unwrap_err();
-    assert!(file.contains("`file:` is no scheme") && file.contains("fetch.path"), "{file}");
+    assert!(file.contains("`file:` is not a scheme") && file.contains("fetch.path"), "{file}");
     let loopback = fetch(json!({"url": "http://127.0.0.1:1/x", "unverified": true})).await.unwrap_err();
     assert!(loopback.contains("/fetch/url") && loopback.contains("artifacts.fetch_from"), "{loopback}");
     let mirror = fetch(json!({"url": "http://[::1]/x", "mirror": {}})).await.unwrap_err();
@@ -263,7 +262,7 @@ async fn a_source_of_before_keeps_what_it_is_with_a_problem() {
     let source = stored.spec.source.clone().unwrap();
     assert_eq!(houses.artifacts.open_local(&stored, &source).await.unwrap().len(), 1);
     let told = problems(&houses, "image").await;
-    assert!(told.contains("`file:` is no scheme") && told.contains("artifacts.roots"), "{told}");
+    assert!(told.contains("`file:` is not a scheme") && told.contains("artifacts.roots"), "{told}");
     assert!(
         problems(&houses, "mirror").await.contains("artifacts.fetch_from"),
         "{}",

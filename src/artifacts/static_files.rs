@@ -1,4 +1,4 @@
-//! Files that are sent as they are: what they are to a client, and what it means when they cannot be read.
+//! Static files: their metadata for clients, and the refusals when they cannot be read.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -6,10 +6,10 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::artifacts::opened::{FetchRefusal, FileBody, FileSubject, FileVersion, OpenedFile};
 
-/// A file as it is on disk, with a strong entity tag of its identity, size and time.
+/// A file on disk, with a strong entity tag of its identity, size and time.
 ///
 /// # Errors
-/// It cannot be looked at.
+/// The file's metadata cannot be read.
 pub fn static_file(file: File, label: String, content_type: &'static str) -> io::Result<OpenedFile> {
     let metadata = file.metadata()?;
     let version = FileVersion { tag: tag(&metadata), modified: metadata.mtime() };
@@ -17,8 +17,8 @@ pub fn static_file(file: File, label: String, content_type: &'static str) -> io:
     Ok(OpenedFile { body, label, content_type, version: Some(version), about: FileSubject::default() })
 }
 
-/// The time of the last change of its metadata is in it too: a copy that keeps the time of its content, and a
-/// write into the file that sets the time back, are other versions.
+/// The tag includes the time of the last change of the metadata too. So a copy that keeps the time of the
+/// content, or a write that sets the time back, has another tag.
 fn tag(metadata: &Metadata) -> String {
     format!(
         "\"{:x}-{:x}-{:x}.{:x}-{:x}.{:x}\"",
@@ -31,7 +31,7 @@ fn tag(metadata: &Metadata) -> String {
     )
 }
 
-/// UEFI decides by the exact type, without parameters (EDK2 HttpBootDxe).
+/// UEFI compares the exact type, without parameters (EDK2 HttpBootDxe).
 pub fn content_type(path: &str) -> &'static str {
     match path.rsplit('.').next() {
         Some("efi") => "application/efi",
@@ -42,10 +42,10 @@ pub fn content_type(path: &str) -> &'static str {
     }
 }
 
-/// Why a file that was found cannot be given.
+/// The refusal for a file that was found but cannot be read.
 pub fn unreadable(what: &str, error: &io::Error) -> FetchRefusal {
     match error.kind() {
-        // A name that is longer than any file's is one that is not there.
+        // A name that is too long for any file does not exist.
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => {
             FetchRefusal::Absent
         }

@@ -1,5 +1,5 @@
-//! What is done with artifacts: those in place are read, the others are fetched, checked and unpacked. Each
-//! is a task of its own, a few at a time; a restart goes on where they were.
+//! The work on artifacts: local ones are read, the others are fetched, checked and unpacked. Each is a task
+//! of its own, a few at a time. After a restart the tasks continue.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -26,37 +26,37 @@ use crate::model::{
 };
 use crate::rate_limit::warn_limited;
 
-/// How the work is listed. What each artifact comes to is in its own status.
+/// The work in the list of background work. Results are in the artifacts' own statuses.
 pub const WORK: WorkDescription = WorkDescription {
     name: "artifacts",
-    about: "Looks which artifacts have to be read, fetched, checked or passed on, and starts that.",
+    about: "Finds artifacts that have to be read, fetched or checked, and starts that work.",
     period: Duration::from_secs(10),
     nudged_by: "changes of artifacts and bootenvs",
 };
-/// What is committed within so long is looked at together.
+/// Commits within this time are handled together.
 const MOMENT: Duration = Duration::from_millis(50);
-/// How often the status says how far the work is.
+/// How often the status is updated with the progress.
 const TELL_EVERY: Duration = Duration::from_secs(2);
-/// Artifacts that are worked on at a time.
+/// Most artifacts that are worked on at a time.
 const AT_ONCE_MAX: usize = 4;
 
-/// Why artifacts are looked at.
+/// Why artifacts are examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WorkTrigger {
     /// Something was written.
     Change,
-    /// Time has passed: what failed on its path is tried again.
+    /// Time has passed: a failed path is tried again.
     Tick,
 }
 
-/// An artifact that is worked on.
+/// An artifact that is being worked on.
 struct ArtifactTask {
     origin: String,
     stop: CancellationToken,
     task: tokio::task::Id,
 }
 
-/// Everything that is under way.
+/// All running tasks.
 struct ArtifactTasks {
     artifacts: Arc<Artifacts>,
     tasks: JoinSet<bool>,
@@ -64,10 +64,11 @@ struct ArtifactTasks {
     shutdown: CancellationToken,
 }
 
-/// Works on artifacts when they change, when their directories come or go, and when somebody asks for it.
+/// Works on artifacts when they change, when their directories appear or disappear, and when an operator asks
+/// for it.
 ///
 /// # Errors
-/// The store has gone.
+/// The store was closed.
 pub async fn run(
     artifacts: Arc<Artifacts>,
     handle: WorkHandle,
@@ -75,7 +76,7 @@ pub async fn run(
 ) -> Result<(), Error> {
     let media = artifacts.media.clone();
     if let Ok(Err(error)) = tokio::task::spawn_blocking(move || media.sweep()).await {
-        tracing::warn!(%error, "what was being unpacked could not be thrown away");
+        tracing::warn!(%error, "leftovers of unpacking could not be deleted");
     }
     let mut committed = artifacts.kernel.committed();
     let mut tick = tokio::time::interval(WORK.period);
@@ -93,7 +94,7 @@ pub async fn run(
             }
             _ = tick.tick() => handle.watch(works.look(WorkTrigger::Tick)).await?,
             Some(done) = works.tasks.join_next_with_id(), if !works.tasks.is_empty() => {
-                // What could not be written now is tried at the next tick, not at once and for ever.
+                // A failed write is tried again at the next tick, not at once.
                 if works.ended(done) {
                     seen = None;
                 }
@@ -103,14 +104,15 @@ pub async fn run(
     }
 }
 
-/// Waits for commits. Those of a moment count as one: thousands a second are not about artifacts.
+/// Waits for commits. Commits within a moment count as one: there may be thousands a second about other
+/// things.
 async fn news(committed: &mut watch::Receiver<u64>) -> Result<(), watch::error::RecvError> {
     tokio::time::sleep(MOMENT).await;
     committed.changed().await
 }
 
 impl ArtifactTasks {
-    /// What was looked at holds as long as these do.
+    /// The generations of the tables; while they do not change, earlier results are valid.
     fn generations(&self) -> (u64, u64) {
         self.artifacts.kernel.read(|world| (world.artifacts.generation(), world.bootenvs.generation()))
     }
@@ -154,7 +156,7 @@ impl ArtifactTasks {
         self.under_way.insert(name, ArtifactTask { origin, stop, task: handle.id() });
     }
 
-    /// Whether the next may begin at once.
+    /// Whether the next task may begin at once.
     fn ended(&mut self, done: Result<(tokio::task::Id, bool), tokio::task::JoinError>) -> bool {
         let (task, worked) = done.unwrap_or_else(|error| {
             tracing::error!(%error, "work on an artifact ended by a fault in the server");
@@ -186,7 +188,7 @@ impl Artifacts {
                 ArtifactState::Fetching | ArtifactState::Extracting => true,
                 ArtifactState::Ready => (in_place || again) && self.place_of(artifact).is_err(),
                 ArtifactState::Missing => !in_place || !self.place_of(artifact).is_err_and(is_absent),
-                // A download that has failed waits for an operator; so do files that have changed.
+                // A failed download waits for an operator, and so do files that have changed.
                 ArtifactState::Failed => in_place && again && status.damaged.is_empty(),
             }
     }
@@ -219,7 +221,7 @@ impl Artifacts {
             roots: self.checked_against_roots(artifact),
             ..ArtifactStatus::default()
         };
-        // One that failed on this path is tried again quietly, until it comes to something else.
+        // A path that failed before is tried again without log lines, until the result changes.
         let quiet =
             status.state == ArtifactState::Failed && status.origin == origin && status.asked.is_none();
         if !quiet {
@@ -252,7 +254,7 @@ impl Artifacts {
         self.set_status(target, |status| *status = done.clone()).await
     }
 
-    /// Reads and hashes the files that are served, and remembers what they are.
+    /// Reads and hashes the served files, and stores their manifest.
     async fn manifest_of(
         &self,
         artifact: &Stored<Artifact>,
@@ -293,7 +295,7 @@ impl Artifacts {
         }
     }
 
-    /// How a source is fetched: through its own proxy, or the one that all downloads go through.
+    /// The route for fetching a source: its own proxy, or the proxy for all downloads.
     pub fn reach(&self, source: &ArtifactSource) -> FetchReach {
         let site = || self.kernel.read(|world| world.setting("artifact_proxy").as_str().map(str::to_owned));
         FetchReach {
@@ -313,7 +315,7 @@ impl Artifacts {
         let begun = |status: &mut ArtifactStatus| {
             status.state = ArtifactState::Fetching;
             if status.origin != origin {
-                // It was written by now, and its path held against the roots.
+                // The artifact was written by now, and its path was checked against the roots.
                 status.roots = RootsCheck::Within;
             }
             (status.origin, status.boot_path) = (origin.clone(), boot_path(&artifact.spec));
@@ -341,8 +343,7 @@ impl Artifacts {
         }
     }
 
-    /// Puts a tree in its place and says so. Until that is on disk nobody throws away what is not referred
-    /// to.
+    /// Installs a tree and updates the status. Until that is on disk, no unreferenced files are deleted.
     async fn install(&self, target: (&str, &str), brought: FetchedTree) -> Result<(), Error> {
         let _kept = self.media_in_use.read().await;
         let media = self.media.clone();
@@ -358,13 +359,13 @@ impl Artifacts {
                 self.set_status(target, done).await
             }
             Err(error) => {
-                let why = format!("what was unpacked cannot be put in its place: {error}");
+                let why = format!("the unpacked tree cannot be put in its place: {error}");
                 self.set_status(target, |status| set_failed(status, &why)).await
             }
         }
     }
 
-    /// Hashes everything again and holds it against what it was.
+    /// Hashes all files again and compares them with the manifest.
     async fn verify(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &MediaJob) -> Result<(), Error> {
         let origin = artifact.spec.origin();
         let target = (artifact.key.as_str(), origin.as_str());
@@ -402,7 +403,7 @@ impl Artifacts {
         .await
     }
 
-    /// Says every now and then how far the work is, until it is done.
+    /// Updates the status with the progress, until the work is done.
     pub async fn watched<T>(
         &self,
         (target, before): ((&str, &str), Option<&ArtifactStatus>),
@@ -428,7 +429,7 @@ impl Artifacts {
         }
     }
 
-    /// Notes which kernels and initrds of bootenvs are not in an artifact that is ready.
+    /// Records which kernels and initrds of bootenvs a ready artifact lacks.
     async fn look_for_boot_files(&self, artifact: &Stored<Artifact>) {
         if artifact.status.state != ArtifactState::Ready {
             return;

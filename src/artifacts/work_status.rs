@@ -1,12 +1,12 @@
-//! The status of an artifact while it is worked on: progress, failure, damaged files. `work` decides when.
+//! The status of an artifact during work: progress, failure, damaged files. `work` decides when it is set.
 
 use crate::artifacts::media::{JobPhase, JobProgress};
 use crate::model::{ArtifactState, ArtifactStatus, FILES_LISTED_MAX};
 
-/// Damaged files that a reason names.
+/// Most damaged files that a reason names.
 const NAMED_MAX: usize = 3;
 
-/// Records how far the work is.
+/// Records the progress of the work.
 pub(super) fn show_progress(status: &mut ArtifactStatus, now: JobProgress, verifies: bool) {
     status.percent = now.percent();
     if !verifies {
@@ -18,7 +18,7 @@ pub(super) fn show_progress(status: &mut ArtifactStatus, now: JobProgress, verif
     }
 }
 
-/// The reason that a status gives during a phase.
+/// The reason in the status during a phase.
 pub(super) fn phase_reason(phase: JobPhase) -> &'static str {
     match phase {
         JobPhase::Fetching => "it is being fetched",
@@ -33,7 +33,7 @@ pub(super) fn set_failed(status: &mut ArtifactStatus, why: &str) {
     (status.percent, status.asked) = (None, None);
     if status.sha256.is_some() && status.served_origin == status.origin && status.damaged.is_empty() {
         status.state = ArtifactState::Ready;
-        status.reason = format!("fetching it anew failed, and the files of before are served: {why}");
+        status.reason = format!("fetching it again failed, and the earlier files are served: {why}");
     } else {
         status.state = ArtifactState::Failed;
         status.reason = format!("{why}; `metalwright artifacts fetch` tries again");

@@ -1,7 +1,7 @@
-//! Work that the server does by itself. Each piece is registered with its name, its period and what starts it
-//! early; how its last round went is kept for the status page.
+//! Background work of the server. Each piece is registered with its name, its period and what starts it
+//! early; the result of its last round is kept for the status page.
 //!
-//! Start at [`Background::register`]. What a round does belongs to the house whose work it is.
+//! Start at [`Background::register`]. The house that owns the work defines what a round does.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,21 +18,21 @@ use crate::model::{BackgroundRound, BackgroundStatus, BackgroundWork};
 /// Most pieces of work; a server registers a handful at its start.
 const WORKS_MAX: usize = 64;
 
-/// What a piece of work is.
+/// The description of a piece of work.
 #[derive(Clone, Copy, Debug)]
 pub struct WorkDescription {
     pub name: &'static str,
     /// What a round does, for operators.
     pub about: &'static str,
-    /// From one round to the next; zero for work with a loop of its own that waits for what nudges it.
+    /// Time between two rounds; zero for work with a loop of its own that waits for its trigger.
     pub period: Duration,
-    /// What starts a round before its time; empty where nothing does.
+    /// What starts a round early; empty if nothing does.
     pub nudged_by: &'static str,
 }
 
 /// One round of a piece of work.
 pub trait WorkRound: Send + 'static {
-    /// Does one round of the work. Called again after the period, also after a failure.
+    /// Runs one round. It is called again after the period, also after a failure.
     fn round(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
@@ -64,19 +64,19 @@ impl Background {
         WorkHandle { kernel: Arc::clone(&self.kernel), entry }
     }
 
-    /// All work and how it went, by name.
+    /// All work and its last results, by name.
     pub fn status(&self) -> BackgroundStatus {
         let works = self.works.lock().unwrap_or_else(PoisonError::into_inner);
         BackgroundStatus { items: works.iter().map(|entry| entry.status()).collect() }
     }
 }
 
-/// One piece of work, and how its rounds went.
+/// One piece of work, with the results of its rounds.
 #[derive(Debug)]
 struct WorkEntry {
     work: WorkDescription,
     nudged: Notify,
-    /// Rounds under way.
+    /// Number of running rounds.
     running: AtomicUsize,
     log: Mutex<RoundLog>,
 }
@@ -109,7 +109,7 @@ impl WorkEntry {
         }
     }
 
-    /// Keeps how a round went. Of failures in a row the first is a warning in the log.
+    /// Records the result of a round. Of consecutive failures only the first is logged as a warning.
     fn record(&self, round: BackgroundRound) {
         let mut log = self.log();
         let failed_before = log.last.as_ref().is_some_and(|last| !last.ok);
@@ -141,12 +141,12 @@ pub struct WorkHandle {
 }
 
 impl WorkHandle {
-    /// Starts a round soon, before its time.
+    /// Starts a round soon, before its period is over.
     pub fn nudge(&self) {
         self.entry.nudged.notify_one();
     }
 
-    /// Runs a round every period, or when nudged, until `shutdown`. The first begins at once.
+    /// Runs a round every period, or when nudged, until `shutdown`. The first round begins at once.
     pub async fn run(self, mut work: impl WorkRound, shutdown: CancellationToken) {
         let mut tick = tokio::time::interval(self.entry.work.period);
         loop {
@@ -155,12 +155,12 @@ impl WorkHandle {
                 () = self.entry.nudged.notified() => {}
                 () = shutdown.cancelled() => return,
             }
-            // What went wrong is kept and logged; the next round tries again.
+            // A failure is recorded and logged; the next round tries again.
             self.watch(work.round()).await.ok();
         }
     }
 
-    /// Does one round and keeps how it went: for work that has a loop of its own.
+    /// Runs one round and records its result: for work that has a loop of its own.
     ///
     /// # Errors
     /// Those of the round.
@@ -173,7 +173,7 @@ impl WorkHandle {
         done
     }
 
-    /// Keeps how a round went that began at `begun` and has ended.
+    /// Records the result of a round that began at `begun` and has ended.
     pub fn record<T, E: Display>(&self, begun: Instant, done: &Result<T, E>) {
         let took = begun.elapsed();
         let started_at = self.kernel.now().saturating_sub(took).unwrap_or(Timestamp::MIN);
@@ -183,7 +183,7 @@ impl WorkHandle {
     }
 }
 
-/// A round that is under way; not any more when this is dropped.
+/// Marks a round as running until it is dropped.
 struct RoundGuard<'a>(&'a WorkEntry);
 
 impl Drop for RoundGuard<'_> {
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::houses::testing;
 
-    /// Fails in its first round; says each time that it ran.
+    /// Fails in its first round; counts its rounds.
     struct SecondTime {
         rounds: u32,
         ran: mpsc::UnboundedSender<u32>,

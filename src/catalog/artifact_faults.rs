@@ -1,11 +1,11 @@
-//! Whether the files of an artifact can be had now, and if not, why.
+//! Whether the files of an artifact are available now, and if not, why.
 
 use crate::model::{Artifact, BootFiles, Stored, World};
 
-/// An artifact whose files can be had.
+/// An artifact whose files are available.
 ///
 /// # Errors
-/// Why not, for an operator.
+/// Why they are not, for an operator.
 pub fn served<'a>(world: &'a World, name: &str) -> Result<&'a Stored<Artifact>, String> {
     let Some(artifact) = world.artifacts.get(name) else {
         return Err(format!(
@@ -22,7 +22,7 @@ pub fn served<'a>(world: &'a World, name: &str) -> Result<&'a Stored<Artifact>, 
     Err(format!("artifact {name} is {state}: {}{percent}", status.reason))
 }
 
-/// Why kernel and initrds cannot be fetched now: their artifact is not there, not ready, or has no such file.
+/// Why kernel and initrds cannot be fetched now: the artifact is missing, not ready, or lacks a file.
 pub fn artifact_fault(world: &World, files: &BootFiles) -> Option<String> {
     let name = &files.artifact;
     let artifact = match served(world, name) {

@@ -1,5 +1,5 @@
-//! What a run keeps of the content it was started with: every piece by its digest, those that are stored
-//! already only once. Start at [`Catalog::keep`].
+//! The content that a run keeps from its start: every piece by its digest; pieces that are stored already are
+//! not stored again. Start at [`Catalog::keep`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -23,26 +23,26 @@ pub struct KeptContent {
     digests: ContentDigests,
     /// The pieces that are not stored yet.
     pieces: Vec<Arc<Stored<Content>>>,
-    /// The pieces that are stored and must not go before the run is.
+    /// The pieces that are stored, and must not be deleted before the run is committed.
     reads: Vec<ChangesetRead>,
 }
 
 impl KeptContent {
-    /// Adds it to the changeset of its run.
+    /// Adds the content to the changeset of its run.
     pub fn commit_with(self, changeset: Changeset) -> Changeset {
         let pieces = self.pieces.into_iter().map(Content::object);
         pieces.fold(changeset.with_reads(self.reads), Changeset::create)
     }
 
-    /// Puts the digests into the run.
+    /// Sets the digests in the run.
     pub fn name_in(&self, run: &mut Run) {
         run.change_content(&self.digests);
     }
 }
 
 impl Catalog {
-    /// The content that a machine needs for the steps of a run. Names that stand for nothing now are taken
-    /// from `before`, which is what the run kept until now.
+    /// The content that a machine needs for the steps of a run. Content that no longer exists under its name
+    /// is taken from `before`, which is what the run has kept so far.
     pub fn keep(&self, (world, now): (&World, Timestamp), of: ContentOwner<'_>) -> KeptContent {
         let mut keeper = ContentCollector { world, now, pieces: BTreeMap::new(), reads: BTreeSet::new() };
         let templates = self.template_digests(world);
@@ -79,21 +79,21 @@ fn body(text: &str) -> Content {
     Content::Template(TemplateBody { body: text.to_owned() })
 }
 
-/// Whose content is kept.
+/// The machine and the run whose content is kept.
 #[derive(Clone, Copy)]
 pub struct ContentOwner<'a> {
     pub machine: &'a Machine,
     pub steps: &'a [RunStep],
-    /// What the run kept until now; for a run that begins, the present content.
+    /// The content that the run has kept so far; for a new run, the present content.
     pub before: ContentView<'a>,
 }
 
 struct ContentCollector<'w> {
     world: &'w World,
     now: Timestamp,
-    /// What is not stored yet, by digest.
+    /// The pieces that are not stored yet, by digest.
     pieces: BTreeMap<String, Arc<Stored<Content>>>,
-    /// What is stored.
+    /// The digests of stored pieces.
     reads: BTreeSet<String>,
 }
 
@@ -133,7 +133,7 @@ impl ContentCollector<'_> {
         stage.or_else(|| before.stage(name).map(|stage| stage.spec.clone()))
     }
 
-    /// What one step needs.
+    /// Adds what one step needs.
     fn step(&mut self, step: &RunStep, before: ContentView<'_>, set: &mut ContentSet) {
         let world = self.world;
         let names = [Some(&step.stage), (step.kind == StepKind::Stage).then_some(&step.name)];
@@ -158,10 +158,10 @@ impl ContentCollector<'_> {
         }
     }
 
-    /// A task, and those that run when it has failed.
+    /// Adds a task, and the tasks that run after its failure.
     fn task(&mut self, name: &str, before: ContentView<'_>, set: &mut ContentSet) {
         let mut open = vec![name.to_owned()];
-        // Each turn adds a task to the set or ends: the tasks are the bound.
+        // Each iteration adds a task to the set or ends, so the number of tasks is the bound.
         while let Some(name) = open.pop() {
             if set.tasks.contains_key(&name) {
                 continue;
@@ -195,7 +195,7 @@ impl ContentCollector<'_> {
     }
 }
 
-/// An object as a piece of content: without what only its row has.
+/// An object as a piece of content, without the fields that only its row has.
 fn plain<T: Noun>(stored: &Stored<T>) -> Arc<Stored<T>> {
     Arc::new(Stored::new(stored.key.clone(), stored.spec.clone(), Timestamp::UNIX_EPOCH))
 }

@@ -1,8 +1,8 @@
-//! Content as machines see it: the templates as compiled, the params of a machine on all their levels, what
-//! documents are rendered from, whether a run could go through, and the packs that content comes in.
+//! The content that machines get: compiled templates, the params of a machine on all levels, the input of
+//! renders, checks before a run, and packs of content.
 //!
-//! Start at [`Catalog::engine`] and [`Catalog::input`]. What a template may do is `render`'s; who may have a
-//! document is decided by those who ask.
+//! Start at [`Catalog::engine`] and [`Catalog::input`]. `render` defines what a template may do; the callers
+//! decide who may have a document.
 
 pub mod artifact_faults;
 pub mod content;
@@ -28,36 +28,36 @@ use crate::render::RenderEngine;
 use keeping::TemplateDigests;
 use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 
-/// Renders that have a thread to wait on. More would render no sooner, as there are no more workers that
-/// render (`render::Pool`), and each costs memory: its input, and what the allocator keeps for the thread.
+/// Renders that have a thread to wait on. More would not be faster, because there are no more render workers
+/// (`render::pool`), and each thread costs memory: its input, and what the allocator reserves for it.
 const AT_ONCE_MAX: usize = 16;
-/// Sets of templates of runs that are kept compiled, besides the present ones.
+/// Most sets of templates of runs that are kept compiled, besides the present set.
 const KEPT_ENGINES_MAX: usize = 8;
 
-/// The content, and what renders it.
+/// The content, and its renderer.
 pub struct Catalog {
     kernel: Arc<Kernel>,
     pools: RenderPools,
     compiled: Mutex<CompiledTemplates>,
-    /// The digests of the present templates, with the generation they are of.
+    /// The digests of the present templates, with their generation.
     digests: Mutex<Option<(u64, Arc<TemplateDigests>)>>,
-    /// The turns of those who render.
+    /// The turns of renders.
     turns: Arc<Semaphore>,
     preview_turns: Arc<Semaphore>,
-    /// Previews that wait for a turn.
+    /// Number of previews that wait for a turn.
     previews: AtomicUsize,
     boot_key: capability::CapabilityKey,
 }
 
-/// Templates as compiled.
+/// Compiled templates.
 #[derive(Default)]
 struct CompiledTemplates {
     present: Option<PresentTemplates>,
-    /// Those that runs kept, by digest; the oldest goes first.
+    /// The sets that runs kept, by digest; the oldest is dropped first.
     kept: VecDeque<(String, RenderEngine)>,
 }
 
-/// The present templates, with the generation they were compiled from and their digest.
+/// The present templates, with their generation and digest.
 #[derive(Clone)]
 struct PresentTemplates {
     generation: u64,
@@ -93,7 +93,7 @@ impl Catalog {
         self.present(&mut self.compiled.lock().unwrap_or_else(PoisonError::into_inner)).engine
     }
 
-    /// The compiled templates that a run kept; the present ones where it kept none.
+    /// The compiled templates that a run kept, or the present ones if it kept none.
     pub fn engine_of_run(&self, run: Option<&Run>) -> RenderEngine {
         let kept =
             self.kernel.read(|world| ContentView::of_run(world, run).templates_digest().map(str::to_owned));
@@ -134,8 +134,8 @@ impl Catalog {
         present
     }
 
-    /// Has a thread that may wait do what renders, when its turn comes. The turn ends with the work, even if
-    /// nobody waits for it any more.
+    /// Runs rendering work on a thread for blocking work, when its turn comes. The turn ends with the work,
+    /// even if nobody waits for the result any more.
     ///
     /// # Errors
     /// The work panicked, or the server is stopping.
@@ -143,7 +143,7 @@ impl Catalog {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, JoinError> {
-        // It is never closed, so there is a turn always.
+        // The semaphore is never closed, so there is always a turn.
         let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
         let done = tokio::task::spawn_blocking(move || {
             let _turn = turn;
@@ -164,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn renders_beyond_the_bound_hold_no_thread_while_they_wait() {
         let houses = testing::houses();
-        // The gate is open when its sender has gone.
+        // The gate opens when its sender is dropped.
         let (closed, gate) = mpsc::channel::<()>();
         let (gate, inside) = (Arc::new(Mutex::new(gate)), Arc::new(AtomicUsize::new(0)));
         let (begun_tx, mut begun) = tokio::sync::mpsc::unbounded_channel();

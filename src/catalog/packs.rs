@@ -1,4 +1,4 @@
-//! Puts a pack of content into the world: its objects are read-only beside the site's own.
+//! Installs a pack of content: its objects are read-only beside the site's own.
 
 use crate::catalog::Catalog;
 use crate::catalog::content::Pack;
@@ -6,21 +6,21 @@ use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::PackInstalled;
 use crate::model::{Kind, SITE, World};
 
-/// What installing a pack came to.
+/// The result of installing a pack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PackInstall {
     pub created: usize,
     pub updated: usize,
     pub removed: usize,
-    /// Objects of the site that have the name of one in the pack; they stay as they are.
+    /// Objects of the site with the name of an object in the pack; they stay as they are.
     pub shadowed: usize,
 }
 
 impl Catalog {
-    /// Installs a pack in place of any other version of it. Installing the same one again writes nothing.
+    /// Installs a pack, replacing any other version of it. Installing the same pack again writes nothing.
     ///
     /// # Errors
-    /// What the store says; then nothing was installed.
+    /// Those of the store; then nothing was installed.
     pub async fn install_pack(&self, caller: &Caller, pack: &Pack) -> Result<PackInstall, Error> {
         let (changeset, installed) = self.kernel.read(|world| plan(world, caller, pack));
         if changeset.writes.is_empty() {

@@ -1,4 +1,4 @@
-//! The values of params for one machine: which levels there are, in which order.
+//! The values of params for a machine: the levels and their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,11 +8,11 @@ use crate::kernel::secrets::{SecretKey, SecretPlace, is_sealed};
 use crate::model::{ContentView, GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, hex, sha256_hex};
 use crate::render::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
 
-/// Most profiles that are gone through for one machine.
+/// Most profiles that are read for one machine.
 const PROFILES_MAX: usize = 1024;
 
 /// The layers of a machine, highest first: the machine, its profiles in order (each followed by its nested
-/// ones), its stage, the stage's profiles, the profile `global`, the declared defaults.
+/// profiles), its stage, the stage's profiles, the profile `global`, the declared defaults.
 pub fn layers(content: ContentView<'_>, machine: Option<&Machine>, stage: Option<&Stage>) -> Vec<ParamLayer> {
     let set = levels(content, (machine, stage)).map(|(level, values)| layer(level, values));
     let mut layers: Vec<ParamLayer> = set.collect();
@@ -42,8 +42,8 @@ fn levels<'a>(
     of_machine.chain(of_stage).chain(profiles(&[GLOBAL_PROFILE.to_owned()], |_| ParamLevel::Global))
 }
 
-/// The value that is set for one param, found without making [`layers`]: a boot asks for it with every
-/// packet. The declared default does not count.
+/// The value that is set for a param, found without building [`layers`], because a boot asks for it with
+/// every packet. The declared default does not count.
 pub fn set_value<'a>(
     content: ContentView<'a>,
     (machine, stage): (Option<&'a Machine>, Option<&'a Stage>),
@@ -52,21 +52,21 @@ pub fn set_value<'a>(
     levels(content, (machine, stage)).find_map(|(_, values)| values.get(name))
 }
 
-/// How sealed values of secret params are treated.
+/// The treatment of sealed values of secret params.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretMode {
-    /// They are opened: the machine is armed for the document, or the job runs.
+    /// They are opened: the machine is armed for the document, or the job is running.
     Open,
-    /// They stay sealed, and reading one is refused.
+    /// They stay sealed; reading one is refused.
     Closed,
-    /// Each stands as `(sealed)`: for previews.
+    /// Each is replaced by `(sealed)`, for previews.
     Covered,
 }
 
 /// The params of a machine, with sealed values opened or not.
 ///
 /// # Errors
-/// A value that cannot be opened: the level and the name.
+/// A value cannot be opened; the error names its level and param.
 pub fn resolve(
     content: ContentView<'_>,
     of: ParamSubject<'_>,
@@ -92,7 +92,7 @@ pub fn resolve(
     Ok(LayeredParams::new(layers, self::secrets(content), access))
 }
 
-/// Whose params are resolved.
+/// The machine and stage whose params are resolved.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ParamSubject<'a> {
     pub machine: Option<&'a Stored<Machine>>,
@@ -120,10 +120,11 @@ pub fn secrets(content: ContentView<'_>) -> BTreeSet<String> {
     content.secrets().map(str::to_owned).collect()
 }
 
-/// SHA-256 of the values of all params. Secret values are in it as hashes with the server's key, so that it
-/// tells nobody what they are and two machines with the same secrets have the same.
+/// SHA-256 of the values of all params. Secret values enter as hashes with the server's key: the digest does
+/// not reveal them, and two machines with the same secrets have the same digest.
 ///
 /// # Errors
+/// Those of [`resolve`].
 /// As [`resolve`].
 pub fn digest(content: ContentView<'_>, of: ParamSubject<'_>, secrets: &SecretKey) -> Result<String, String> {
     let params = resolve(content, of, secrets, SecretMode::Open)?;
@@ -144,7 +145,7 @@ fn layer(level: ParamLevel, values: &BTreeMap<String, Value>) -> ParamLayer {
     )
 }
 
-/// Profiles with their nested ones after each, every one once. A cycle cannot be saved; the bound holds
+/// Profiles, each followed by its nested ones, without repetition. A cycle cannot be saved; the bound holds
 /// anyway.
 pub fn expand<'a>(content: ContentView<'a>, names: &[String]) -> Vec<&'a Profile> {
     let mut found: Vec<&Profile> = Vec::new();

@@ -1,4 +1,4 @@
-//! Who renders: workers for what machines are served, and a few with less of the processor for previews.
+//! The pools of render workers: one for documents that machines are served, and a small one for previews.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::kernel::Error;
 use crate::render::{LaneCounts, PoolHealth, RenderEngine, RenderPool, WorkerProgram};
 
-/// Previews that have a thread to wait on, and previews that wait for one of those.
+/// Most previews that have a thread to wait on, and most that wait for such a thread.
 pub(super) const PREVIEWS_AT_ONCE_MAX: usize = 2;
 const PREVIEWS_WAITING_MAX: usize = 64;
 /// The workers that render previews.
@@ -18,7 +18,7 @@ const PREVIEW_NICENESS: i32 = 10;
 /// How long a preview may wait for its turn.
 const PREVIEW_WAIT: Duration = Duration::from_secs(5);
 
-/// The workers that render what machines are served, and those that render previews.
+/// The workers for documents that machines are served, and the workers for previews.
 #[derive(Clone)]
 pub struct RenderPools {
     pub serve: Arc<RenderPool>,
@@ -26,7 +26,7 @@ pub struct RenderPools {
 }
 
 impl RenderPools {
-    /// Those of a server. Previews are rendered with less of the processor.
+    /// The pools of a server. Previews are rendered with a lower priority.
     pub fn of_this_program() -> Self {
         let program = WorkerProgram::own();
         let preview = program.clone().with_niceness(PREVIEW_NICENESS);
@@ -43,11 +43,11 @@ impl RenderPools {
 }
 
 impl Catalog {
-    /// As [`Catalog::render_aside`], in a turn of the few that previews have, so that boots do not wait for
+    /// Like [`Catalog::render_aside`], in one of the few turns of previews, so that boots do not wait for
     /// them.
     ///
     /// # Errors
-    /// [`Error::Busy`] where others have all turns; [`Error::Failed`].
+    /// [`Error::Busy`] if all turns are taken; [`Error::Failed`].
     pub async fn render_preview<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -63,12 +63,12 @@ impl Catalog {
         done.await.map_err(|error| Error::Failed(error.to_string()))
     }
 
-    /// The templates that count for a boot, with the workers that render for its purpose.
+    /// The templates for a boot, with the workers for its purpose.
     pub fn engine_for(&self, boot: &BootContext) -> RenderEngine {
         self.with_workers(boot.purpose, self.engine_of_run(boot.run.as_ref().map(|run| &run.spec)))
     }
 
-    /// The templates of the present content, with the workers that render for this purpose.
+    /// The templates of the present content, with the workers for this purpose.
     pub fn present_engine_for(&self, purpose: RenderPurpose) -> RenderEngine {
         self.with_workers(purpose, self.engine())
     }
@@ -80,19 +80,19 @@ impl Catalog {
         }
     }
 
-    /// How the render workers are that serve machines, and those of previews.
+    /// The health of the workers for machines, and of those for previews.
     pub fn render_conditions(&self) -> [PoolHealth; 2] {
         let RenderPools { serve, preview } = &self.pools;
         [serve.condition(), preview.condition()]
     }
 
-    /// What an operator has to know of renders although machines are served.
+    /// Warnings about renders that still work.
     pub fn render_warnings(&self) -> Vec<String> {
         let [serve, preview] = self.render_conditions();
         [serve.warning, preview.warning, preview.outage].into_iter().flatten().collect()
     }
 
-    /// Why no machine can be served a rendered document.
+    /// Why no rendered document can be served.
     pub fn render_outage(&self) -> Option<String> {
         let [serve, _] = self.render_conditions();
         serve.outage
@@ -103,7 +103,7 @@ fn previews_busy() -> Error {
     Error::Busy("other previews are being rendered; try again".to_owned())
 }
 
-/// One of those that wait, counted while it lives.
+/// A waiting preview, counted until it is dropped.
 struct WaitGuard<'a>(&'a AtomicUsize);
 
 impl<'a> WaitGuard<'a> {

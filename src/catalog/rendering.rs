@@ -1,6 +1,6 @@
-//! What documents are rendered from: one machine in one boot, our addresses as it sees them, its params, and
-//! the variables that templates have. Boot documents, the files of tasks and the options of DHCP are rendered
-//! from the same. Start at [`Catalog::input`].
+//! The input of renders: a machine in a boot, the server's addresses as the machine sees them, its params,
+//! and the variables of templates. Boot documents, files of tasks and DHCP options all use it. Start at
+//! [`Catalog::input`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::netboot::decide::loader::LoaderTransport;
 use crate::netboot::decide::{BootData, capability};
 use crate::render::{CallbackUrls, ProblemKind, RenderInput, RenderProblem};
 
-/// Our addresses as the client sees them.
+/// The server's addresses, as the client sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientEndpoints {
     pub address: IpAddr,
-    /// Empty where the listener is off, like `https`.
+    /// Empty if the listener is off; so is `https`.
     pub http: String,
     pub https: String,
 }
 
 impl ClientEndpoints {
-    /// The base of TFTP URLs (RFC 3617); an IPv6 address stands in brackets (RFC 3986 §3.2.2).
+    /// The base of TFTP URLs (RFC 3617); an IPv6 address is written in brackets (RFC 3986 §3.2.2).
     pub fn tftp(&self) -> String {
         match self.address {
             IpAddr::V4(address) => format!("tftp://{address}"),
@@ -37,7 +37,7 @@ impl ClientEndpoints {
         }
     }
 
-    /// A file of ours, fetched in this way; nothing where it cannot be.
+    /// The boot data for a file of this server, over this protocol; none if that is not possible.
     pub fn url(&self, over: LoaderTransport, file: &str) -> BootData {
         let base = match over {
             LoaderTransport::Tftp => &self.tftp(),
@@ -48,26 +48,26 @@ impl ClientEndpoints {
     }
 }
 
-/// Whom a render is for.
+/// The purpose of a render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenderPurpose {
-    /// The machine gets it: its URLs open what they name.
+    /// For the machine: its URLs work.
     Serve,
-    /// An operator reads it: its URLs open nothing, and boots do not wait for it.
+    /// For an operator: its URLs do not work, and boots do not wait for it.
     Preview,
 }
 
-/// One machine in one boot: what its documents are rendered from.
+/// A machine in a boot: the input for its documents.
 #[derive(Clone)]
 pub struct BootContext {
     pub machine: Option<Arc<Stored<Machine>>>,
     pub bootenv: Option<Arc<Stored<Bootenv>>>,
     pub stage: Option<Arc<Stored<Stage>>>,
-    /// The run whose content counts; without one it is the present content.
+    /// The run whose content is used; without one it is the present content.
     pub run: Option<Arc<Stored<Run>>>,
     pub attempt: Option<BootAttempt>,
     pub facing: ClientEndpoints,
-    /// For a document that hands the machine's agent its token.
+    /// The agent's token, for a document that contains it.
     pub agent_token: Option<String>,
     pub purpose: RenderPurpose,
 }
@@ -78,7 +78,7 @@ impl BootContext {
         self.bootenv.as_ref().map_or(&[], |bootenv| &bootenv.spec.templates)
     }
 
-    /// The content that counts for it.
+    /// The content for this boot.
     pub fn content<'w>(&self, world: &'w World) -> ContentView<'w> {
         ContentView::of_run(world, self.run.as_ref().map(|run| &run.spec))
     }
@@ -92,7 +92,7 @@ impl BootContext {
 }
 
 impl Catalog {
-    /// Our addresses for a client that reached us at `address`.
+    /// The server's addresses for a client that reached it at `address`.
     pub fn facing(&self, address: IpAddr) -> ClientEndpoints {
         let ServerEndpoints { boot_http_port, boot_https_port, .. } = self.kernel.endpoints;
         ClientEndpoints {
@@ -128,7 +128,7 @@ impl Catalog {
         format!("{}/m/{}", boot.facing.http, self.capability_of(boot, attempt))
     }
 
-    /// What stands for an attempt in the URLs of a document: in a preview, a word that opens nothing.
+    /// The capability of an attempt in the URLs of a document; in a preview, a word that opens nothing.
     pub fn capability_of(&self, boot: &BootContext, attempt: &BootAttempt) -> String {
         match boot.purpose {
             RenderPurpose::Serve => self.capability(attempt),
@@ -136,12 +136,12 @@ impl Catalog {
         }
     }
 
-    /// The unguessable part of an attempt's URLs.
+    /// The capability of an attempt's URLs.
     pub fn capability(&self, attempt: &BootAttempt) -> String {
         capability::issue(&self.boot_key, attempt.id)
     }
 
-    /// Puts the word of previews in the place of an attempt's capability, for a text that is kept.
+    /// Replaces an attempt's capability by the placeholder of previews, for a text that is kept.
     pub fn capability_cover(
         &self,
         attempt: Option<&BootAttempt>,

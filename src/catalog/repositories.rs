@@ -1,5 +1,5 @@
-//! Package repositories for templates: those of the param `repositories`, by URL or in an artifact, and
-//! those that were found in the tree that the bootenv is booted from.
+//! Package repositories for templates: those of the param `repositories`, by URL or in an artifact, and those
+//! that were found in the tree of the bootenv.
 
 use crate::catalog::artifact_faults::served;
 use crate::catalog::rendering::{BootContext, problem};
@@ -11,10 +11,10 @@ const REPOSITORIES: &str = "repositories";
 /// Most repositories that a message lists.
 const SHOWN_MAX: usize = 10;
 
-/// What `repos()` gives to templates: the site's own first, then the bootenv's.
+/// The result of `repos()` in templates: the site's repositories first, then the bootenv's.
 ///
 /// # Errors
-/// A param that does not fit, or names an artifact that is not there.
+/// A param that does not fit, or that names a missing artifact.
 pub fn repositories(
     world: &World,
     boot: &BootContext,
@@ -38,7 +38,7 @@ fn repositories_problem(message: String) -> RenderProblem {
     problem(REPOSITORIES, message)
 }
 
-/// Where an artifact's repository is served, with what was found about it where the param says nothing.
+/// Sets the URL of a repository in an artifact, and what the server found about it if the param does not say.
 fn locate(world: &World, http: &str, repository: &mut PackageRepository) -> Result<(), String> {
     let name = &repository.artifact;
     let artifact = served(world, name)
@@ -48,8 +48,8 @@ fn locate(world: &World, http: &str, repository: &mut PackageRepository) -> Resu
         let is_there = found.path.trim_matches('/') == repository.path.trim_matches('/');
         is_there && (suite.is_empty() || *suite == found.distribution)
     });
-    // The server has looked at all of a tree that it has. Of one that it passes on it knows what was
-    // declared, and what it does not know must not be taken for unsigned.
+    // The server has examined every tree that it stores. Of a mirror it only knows what was declared, and
+    // must not treat anything else as unsigned.
     if found.is_none() && artifact.spec.is_mirror() {
         return Err(undeclared(artifact, repository));
     }
@@ -68,7 +68,7 @@ fn locate(world: &World, http: &str, repository: &mut PackageRepository) -> Resu
     Ok(())
 }
 
-/// A repository that nobody declared in a tree that is passed on.
+/// The message for a repository of a mirror that nobody declared.
 fn undeclared(artifact: &Stored<Artifact>, wanted: &PackageRepository) -> String {
     let name = &artifact.key;
     let wanted = repository_title(&wanted.path, &wanted.distribution);
@@ -76,7 +76,7 @@ fn undeclared(artifact: &Stored<Artifact>, wanted: &PackageRepository) -> String
     let known: Vec<String> = known.map(|found| repository_title(&found.path, &found.distribution)).collect();
     let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
     format!(
-        "the param `{REPOSITORIES}` names {wanted} of the artifact {name}, which is passed on and whose \
+        "the param `{REPOSITORIES}` names {wanted} of the artifact {name}, a mirror whose \
          repositories are: {known}. Declare it in `fetch.mirror.repositories` of the artifact \
          (`distribution` for a suite, `path` for a folder)"
     )
@@ -84,15 +84,14 @@ fn undeclared(artifact: &Stored<Artifact>, wanted: &PackageRepository) -> String
 
 fn repository_title(path: &str, suite: &str) -> String {
     match (path.trim_matches('/'), suite) {
-        ("", "") => "the one of yum at its root".to_owned(),
+        ("", "") => "the yum repository at its root".to_owned(),
         ("", suite) => format!("the suite {suite}"),
-        (path, "") => format!("the one of yum in {path}"),
+        (path, "") => format!("the yum repository in {path}"),
         (path, suite) => format!("the suite {suite} in {path}"),
     }
 }
 
-/// The repositories in the tree that is booted from. One that an installer can be given stands for those
-/// within.
+/// The repositories in the booted tree. An install source stands for the repositories inside of it.
 fn own(world: &World, boot: &BootContext) -> Vec<PackageRepository> {
     let Some(artifact) = boot.files().and_then(|files| world.artifacts.get(&files.artifact)) else {
         return Vec::new();

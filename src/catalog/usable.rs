@@ -1,4 +1,4 @@
-//! Whether a machine could go through the steps of a run, as far as its content shows beforehand.
+//! Checks before a run whether a machine could go through its steps, as far as the content tells.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use crate::catalog::params::{layers, secrets, set_value};
 use crate::model::{Bootenv, ContentView, Machine, RunStep, Stage, StepKind, Stored, World};
 use crate::render::{LayeredParams, SecretAccess};
 
-/// What stands in the way of a run of `steps` on a machine, all at once.
+/// Everything that prevents a run of `steps` on a machine, at once.
 pub fn problems(machine: &Machine, steps: &[RunStep], world: &World) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    // A workflow may name a stage many times: what it needs does not change.
+    // A workflow may name a stage many times; its requirements are the same each time.
     let mut seen: BTreeSet<(&str, StepKind, &str)> = BTreeSet::new();
     for step in steps.iter().filter(|step| seen.insert((&step.stage, step.kind, &step.name))) {
         let stage = world.stages.get(&step.stage).map(|stage| &stage.spec);
@@ -35,7 +35,7 @@ pub fn problems(machine: &Machine, steps: &[RunStep], world: &World) -> Vec<Stri
     found
 }
 
-/// Those of the required params that have no value on any level.
+/// The required params that have no value on any level.
 pub fn unset_params<'a>(
     content: ContentView<'_>,
     (machine, stage): (Option<&Machine>, Option<&Stage>),
@@ -47,14 +47,14 @@ pub fn unset_params<'a>(
         .collect()
 }
 
-/// The params of a machine in a stage, secrets sealed.
+/// The params of a machine in a stage, with secrets sealed.
 pub fn params(world: &World, machine: &Machine, stage: Option<&Stage>) -> LayeredParams {
     let content = ContentView::from(world);
     LayeredParams::new(layers(content, Some(machine), stage), secrets(content), SecretAccess::Sealed)
 }
 
-/// What keeps a machine from booting a bootenv: no kernel for its architecture, an artifact that is not
-/// there, faults that came up when it was used before.
+/// What prevents a machine from booting a bootenv: no kernel for its architecture, a missing artifact, faults
+/// that were found when it was used before.
 pub fn bootenv_problems(machine: &Machine, bootenv: &Stored<Bootenv>, world: &World) -> Vec<String> {
     let name = &bootenv.key;
     let mut found: Vec<String> =

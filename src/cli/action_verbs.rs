@@ -1,4 +1,4 @@
-//! The verbs that move a machine's run, with their flags and what is sent for each.
+//! The verbs that act on a machine's run, with their flags and requests.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -7,25 +7,25 @@ use crate::client::MachineAction;
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ActionVerb {
-    /// Start a workflow, and arm the machine where that is destructive.
+    /// Start a workflow, and arm the machine if that is destructive.
     Start {
         #[arg(value_name = "REF")]
         reference: String,
         /// [default: the machine's own]
         workflow: Option<String>,
-        /// Why, in one line; the run keeps it.
+        /// The reason, in one line, for the run's record.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
-        /// Pause before this step: its number, counted from 0, or its name.
+        /// Pause before this step, given by its number, counted from 0, or its name.
         #[arg(long, value_name = "STEP")]
         stop_before: Option<String>,
     },
-    /// Begin the workflow of the last run anew, with the content there is now. A destructive boot that the
-    /// run comes to is armed as by `start`.
+    /// Run the workflow of the last run again, with the present content. A destructive boot is armed as by
+    /// `start`.
     Restart {
         #[arg(value_name = "REF")]
         reference: String,
-        /// Begin at this step: its number, counted from 0, or its name.
+        /// Begin at this step, given by its number, counted from 0, or its name.
         #[arg(long, value_name = "STEP")]
         from: Option<String>,
         /// Pause before this step.
@@ -36,47 +36,47 @@ pub(super) enum ActionVerb {
     Pause {
         #[arg(value_name = "REF")]
         reference: String,
-        /// Pause before this step, when the run comes to it: its number, counted from 0, or its name.
+        /// Pause before this step, given by its number, counted from 0, or its name.
         #[arg(long, value_name = "STEP")]
         before: Option<String>,
-        /// Why, in one line; the machine shows it.
+        /// The reason, in one line; the machine shows it.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
-    /// Go on after a pause.
+    /// Continue after a pause.
     Resume(ReferenceArgs),
-    /// Go on at the step that failed or is held.
+    /// Continue at the step that failed or is held.
     Retry {
         #[arg(value_name = "REF")]
         reference: String,
-        /// With the content and the params of now, instead of those that the run kept.
+        /// Use the present content and params, instead of those that the run kept.
         #[arg(long)]
         refresh: bool,
     },
-    /// Pass over the present step, or a task that is still to come.
+    /// Pass over the present step, or a later task.
     Skip {
         #[arg(value_name = "REF")]
         reference: String,
-        /// The task that is still to come: its number, counted from 0, or its name.
+        /// The later task, given by its number, counted from 0, or its name.
         #[arg(long, value_name = "STEP")]
         step: Option<String>,
-        /// Why, in one line; the step shows it.
+        /// The reason, in one line; the step shows it.
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Go on as if the present step had ended well.
+    /// Continue as if the present step had ended well.
     MarkDone {
         #[arg(value_name = "REF")]
         reference: String,
-        /// Why, in one line; the step shows it.
+        /// The reason, in one line; the step shows it.
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// End the run and disarm.
+    /// End the run and disarm the machine.
     Cancel(ReferenceArgs),
     /// Allow one boot of a destructive bootenv.
     Arm(ReferenceArgs),
-    /// Take that back.
+    /// Withdraw that permission.
     Disarm(ReferenceArgs),
 }
 
@@ -87,7 +87,7 @@ pub(super) struct ReferenceArgs {
 }
 
 impl ActionVerb {
-    /// The call that carries the verb out.
+    /// The request for the verb.
     pub(super) fn call(self) -> ActionCall {
         match self {
             ActionVerb::Start { reference, workflow, reason, stop_before } => {
@@ -123,7 +123,7 @@ impl ActionVerb {
     }
 }
 
-/// An action on a machine, as it is sent.
+/// The request for an action on a machine.
 pub(super) struct ActionCall {
     pub(super) action: MachineAction,
     pub(super) reference: String,
@@ -136,7 +136,7 @@ impl ActionCall {
     }
 }
 
-/// A step as the API takes it: a number, or a name.
+/// A step in the form of the API: a number, or a name.
 fn step(named: Option<String>) -> Option<Value> {
     named.map(|named| named.parse::<u32>().map_or_else(|_| Value::from(named), Value::from))
 }

@@ -1,6 +1,6 @@
-//! `apply -f DIR`: brings objects in line with files, and says what changed.
+//! `apply -f DIR`: creates and updates objects from files, and reports what changed.
 //!
-//! Everything is read before anything is written. What is referred to is written first.
+//! Everything is read before anything is written. Objects that others refer to are written first.
 
 use std::collections::BTreeSet;
 
@@ -16,19 +16,19 @@ use crate::cli::output;
 use crate::client::{ApiClient, ListRequest, ObjectPath};
 use crate::model::Kind;
 
-/// What is to be done with one document.
+/// What to do with one document.
 #[derive(Debug)]
 enum ApplyPlan {
     Create,
-    /// The differences as people read them.
+    /// The differences, for people.
     Update(String),
     Nothing,
 }
 
-/// Creates and updates what the files say; with `--dry-run` only says what it would do.
+/// Creates and updates the objects in the files; with `--dry-run` only reports what it would do.
 ///
 /// # Errors
-/// Files that cannot be read, and then nothing was written; or some objects that the server refused.
+/// Files that cannot be read (then nothing was written), or some objects that the server refused.
 pub async fn apply(client: &ApiClient, noun: Option<Kind>, args: &ApplyArgs) -> Result<()> {
     let mut documents = read_all(&args.file, noun)?;
     documents.sort_by_key(|document| document.kind.row().apply_order);
@@ -51,7 +51,7 @@ pub async fn apply(client: &ApiClient, noun: Option<Kind>, args: &ApplyArgs) -> 
     failed.finish()
 }
 
-/// What would be done, and what can be seen to be wrong without the server.
+/// What would be done, and the faults that can be found without the server.
 async fn try_out(
     client: &ApiClient,
     document: &ObjectDocument,
@@ -88,7 +88,7 @@ async fn plan(
     secrets: &BTreeSet<String>,
 ) -> Result<(ApplyPlan, Option<PresentObject>)> {
     let (kind, body) = (document.kind, &document.body);
-    // Without its key it cannot be there; the server says what is missing.
+    // Without its key it cannot exist; the server reports what is missing.
     let Some(key) = body.get(kind.row().name_field).and_then(Value::as_str) else {
         return Ok((ApplyPlan::Create, None));
     };
@@ -97,7 +97,7 @@ async fn plan(
         _ => object_path(kind, key)?,
     };
     let Some(view) = client.find(&path).await? else { return Ok((ApplyPlan::Create, None)) };
-    // A document this version cannot read is the server's to judge.
+    // The server decides on a document that this version cannot read.
     let wanted = normalize(kind, body).unwrap_or_else(|_| body.clone());
     let found = changes((&written_fields(&view), &wanted));
     let diff: String = found.iter().map(|change| show(kind, change, secrets)).collect();
@@ -106,7 +106,7 @@ async fn plan(
     Ok((plan, Some((path, revision))))
 }
 
-/// The names of params whose values must not be shown: those on the server, and those that are about to be.
+/// The names of params whose values must not be shown: those on the server, and those that will be written.
 async fn secret_params(client: &ApiClient, documents: &[ObjectDocument]) -> Result<BTreeSet<String>> {
     let terms = vec![("secret".to_owned(), "true".to_owned()), ("fields".to_owned(), "name".to_owned())];
     let stored = client.list(Kind::Param, &ListRequest { terms, limit: None }).await?.items;

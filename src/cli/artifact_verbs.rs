@@ -1,4 +1,4 @@
-//! What can be typed of artifacts; `artifacts` carries it out.
+//! The verbs of artifacts; `artifacts` carries them out.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 use crate::cli::command::{OutputArgs, parse_duration};
 use crate::model::{Checksum, SourceFile};
 
-/// What is said of files that are fetched as a whole.
+/// Flags about files that are fetched as a whole.
 const WHOLE: [&str; 4] = ["checksum", "unverified", "single", "get"];
-/// Files of the server's host, to which nothing is fetched.
+/// Flags of files on the server's host, with which nothing is fetched.
 const IN_PLACE: [&str; 4] = ["dir", "file", "iso", "tar"];
 
 #[derive(Args, Clone, Debug)]
@@ -18,25 +18,25 @@ pub(super) struct AddArgs {
     pub name: String,
     #[command(flatten)]
     pub from: AddFrom,
-    /// What the file at the URL, ISO image or tarball must hash to: sha256:HEX or sha512:HEX.
+    /// The digest that the file at the URL, ISO image or tarball must have: sha256:HEX or sha512:HEX.
     #[arg(long, value_name = "SUM", conflicts_with_all = ["dir", "file", "get"])]
     pub checksum: Option<Checksum>,
-    /// Take what comes over the network without a checksum.
+    /// Accept files that come over the network without a checksum.
     #[arg(long, conflicts_with_all = IN_PLACE)]
     pub unverified: bool,
-    /// Serve what is at the URL as a single file, whatever it is.
+    /// Serve the file at the URL as a single file, whatever it is.
     #[arg(long, conflicts_with_all = IN_PLACE, conflicts_with = "get")]
     pub single: bool,
     /// A file below the URL, with its checksum: linux=sha256:HEX; repeat for more.
     #[arg(long, conflicts_with_all = IN_PLACE, value_name = "PATH=SUM", value_parser = parse_source_file)]
     pub get: Vec<SourceFile>,
-    /// Most bytes that are kept of a tree that is passed on, such as 50GiB.
+    /// Most bytes of a mirror that are kept, such as 50GiB.
     #[arg(long, value_name = "SIZE", requires = "mirror", value_parser = parse_bytes)]
     pub keep: Option<u64>,
-    /// A suite of apt in the tree that is passed on: bookworm; repeat for more.
+    /// An apt suite in the mirrored tree: bookworm; repeat for more.
     #[arg(long, value_name = "NAME", requires = "mirror")]
     pub suite: Vec<String>,
-    /// A repository of yum in the tree that is passed on: BaseOS/x86_64/os; repeat for more.
+    /// A yum repository in the mirrored tree: BaseOS/x86_64/os; repeat for more.
     #[arg(long, value_name = "PATH", requires = "mirror")]
     pub repository: Vec<String>,
     /// The HTTP proxy to fetch through.
@@ -47,26 +47,26 @@ pub(super) struct AddArgs {
     pub timeout: Duration,
 }
 
-/// Where the files are.
+/// The place of the files.
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = false)]
 pub(super) struct AddFrom {
-    /// A folder of boot files, or an install tree, served as it is.
+    /// A folder of boot files, or an install tree, that is served as it is.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// A single file, served as it is.
+    /// A single file that is served as it is.
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// An ISO image on the server, to be unpacked.
+    /// An ISO image on the server that is unpacked.
     #[arg(long, value_name = "FILE")]
     pub iso: Option<PathBuf>,
-    /// A tarball on the server (plain, gzip, xz, zstd), to be unpacked.
+    /// A tarball on the server (plain, gzip, xz, zstd) that is unpacked.
     #[arg(long, value_name = "FILE")]
     pub tar: Option<PathBuf>,
     /// An ISO image or tarball to fetch and unpack; with --single a file, with --get the folder of files.
     #[arg(long)]
     pub url: Option<String>,
-    /// A remote tree, passed on file by file as machines ask for it, and kept within a bound.
+    /// A remote tree to mirror: its files are fetched one by one as machines ask for them.
     #[arg(long, value_name = "URL", conflicts_with_all = WHOLE)]
     pub mirror: Option<String>,
 }
@@ -83,7 +83,7 @@ pub(super) struct WorkArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct PruneArgs {
-    /// Say what would go, and delete nothing.
+    /// Report what would be deleted, and delete nothing.
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
@@ -92,17 +92,18 @@ pub(super) struct PruneArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ArtifactVerb {
-    /// Register files of the server's host, or have them fetched and unpacked, and wait until they are ready.
+    /// Register files of the server's host, or have files fetched and unpacked, and wait until they are
+    /// ready.
     Add(Box<AddArgs>),
-    /// Fetch the source anew, or read the files again, and wait until that is done.
+    /// Fetch the source again, or read the files again, and wait until that is done.
     Fetch(WorkArgs),
-    /// Hash the files again, and say whether they are what they were.
+    /// Hash the files again, and report whether they have changed.
     Verify(WorkArgs),
     /// Delete trees and downloads that no artifact refers to.
     Prune(PruneArgs),
 }
 
-/// A size with or without a unit: 1500000, 512MiB, 50G.
+/// Parses a size with or without a unit: 1500000, 512MiB, 50G.
 fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).ok_or_else(|| size_error(text))?;

@@ -1,5 +1,5 @@
 //! `artifacts add`, `fetch`, `verify`, `prune`: tells the server where files are, or what to do with them,
-//! and waits until that is done, saying how far it is.
+//! and waits until that is done, showing the progress.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -19,10 +19,10 @@ use crate::cli::waiting;
 use crate::client::{EventFilter, ObjectPath};
 use crate::model::MIRROR_BYTES_DEFAULT;
 
-/// Carries out one of them.
+/// Carries out a verb.
 ///
 /// # Errors
-/// What the server or the network says; files that cannot be had, with the reason.
+/// An error of the server or the network; files that cannot be had, with the reason.
 pub async fn run(noun: &NounClient, verb: ArtifactVerb) -> Result<()> {
     match verb {
         ArtifactVerb::Add(args) => add(noun, *args).await,
@@ -32,7 +32,7 @@ pub async fn run(noun: &NounClient, verb: ArtifactVerb) -> Result<()> {
     }
 }
 
-/// Creates or changes the artifact, waits until it is ready, and says what is in it.
+/// Creates or changes the artifact, waits until it is ready, and prints its content.
 async fn add(noun: &NounClient, args: AddArgs) -> Result<()> {
     let object = object_path(noun.kind, &args.name)?;
     let fields = fields(&args)?;
@@ -41,7 +41,7 @@ async fn add(noun: &NounClient, args: AddArgs) -> Result<()> {
         None => {
             let mut body = fields;
             body["name"] = args.name.clone().into();
-            // What a patch takes away a new object does not have.
+            // Fields that a patch would remove are absent in a new object.
             strip_nulls(&mut body);
             noun.client.create(noun.kind, &body).await?
         }
@@ -86,7 +86,7 @@ fn local_source(kind: &str, path: &Path) -> anyhow::Result<Value> {
     anyhow::Ok(json!({"kind": kind, "path": absolute(path)?, "fetch": null}))
 }
 
-/// The source of a tree that is passed on; what only others have is taken away.
+/// The source of a mirror; the fields of other sources are removed.
 fn mirror(url: &str, args: &AddArgs) -> Value {
     let suites = args.suite.iter().map(|suite| json!({"distribution": suite}));
     let repositories = suites.chain(args.repository.iter().map(|path| json!({"path": path})));
@@ -99,7 +99,7 @@ fn mirror(url: &str, args: &AddArgs) -> Value {
     })
 }
 
-/// Asks the server to do it, waits, and prints the result.
+/// Asks the server for the work, waits, and prints the result.
 async fn work(noun: &NounClient, args: &WorkArgs, verb: &str) -> Result<()> {
     let object = object_path(noun.kind, &args.reference)?;
     noun.client.artifact_action(&object, verb).await?;
@@ -127,7 +127,7 @@ fn status_count(ready: &Value, field: &str) -> u64 {
     value_at(ready, field).and_then(Value::as_u64).unwrap_or_default()
 }
 
-/// One line on stderr whenever it is further: on a terminal always the same one.
+/// Prints the progress on stderr whenever it changes; on a terminal in one line.
 async fn tell(noun: &NounClient, (object, name): (&ObjectPath, &str)) -> Result<()> {
     let terminal = std::io::stderr().is_terminal();
     let subject = EventFilter::subject(format!("{}:{name}", noun.kind));
@@ -172,7 +172,7 @@ fn item_field(item: &Value, name: &str) -> String {
     item.get(name).map(text).unwrap_or_default()
 }
 
-/// The server reads the path itself, perhaps on another host: what is not there here may be there.
+/// The server reads the path itself, possibly on another host, so it need not exist here.
 fn absolute(path: &Path) -> Result<String> {
     let path = std::path::absolute(path).with_context(|| path.display().to_string())?;
     let path = path.canonicalize().unwrap_or(path);

@@ -1,4 +1,4 @@
-//! What a machine is to do, what it would boot, what it may fetch, with which values.
+//! What a machine does, what it would boot, which files it may fetch, and the values of its params.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -14,10 +14,10 @@ use crate::client::{ApiClient, BootExplanation, ClassEntry, ExplainAs, ExplainOf
 use crate::model::Kind;
 use crate::model::{CellFormat, Column};
 
-/// `machines start`, `pause`, …: does it and says how the machine is then.
+/// `machines start`, `pause`, …: carries out the action and prints the machine's state afterwards.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
     let ActionCall { action, reference, details } = verb.call();
     let view = noun.client.act(&object_path(noun.kind, &reference)?, action, &details).await?;
@@ -29,10 +29,10 @@ pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
     output::print(&(plain(&format!("{} is {state}{reason}", name_of(noun.kind, &view))) + "\n"))
 }
 
-/// `explain mac|machine|address X`: the rules, with a mark at the one that settled it.
+/// `explain mac|machine|address X`: the rules, with a mark at the one that decided.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn explain(
     client: &ApiClient,
     of: ExplainOf,
@@ -94,7 +94,7 @@ fn options(explanation: &BootExplanation) -> String {
     section(&["CODE", "DHCP OPTION", "VALUE", "FROM"], &rows)
 }
 
-/// A table of its own, where there is anything to show.
+/// A table with a heading, if it has rows.
 fn section(header: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() { String::new() } else { format!("\n{}", output::table(header, rows)) }
 }
@@ -102,7 +102,7 @@ fn section(header: &[&str], rows: &[Vec<String>]) -> String {
 /// `render REF FILE`: the file as the machine would get it.
 ///
 /// # Errors
-/// What the server or the network says; a failed render with template, line and column.
+/// An error of the server or the network; a failed render with template, line and column.
 pub async fn render(client: &ApiClient, machine: &str, file: String) -> Result<()> {
     let rendered = client.render(&reference(Kind::Machine, machine), file).await?;
     match rendered.get("text").and_then(Value::as_str) {
@@ -126,7 +126,7 @@ const FILE_COLUMNS: [Column; 4] = [
 /// `params REF`: the values, and where each comes from.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn params(client: &ApiClient, machine: &str, format: Option<OutputFormat>) -> Result<()> {
     let answer = client.params(&object_path(Kind::Machine, machine)?).await?;
     let params = answer.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -139,10 +139,10 @@ pub async fn params(client: &ApiClient, machine: &str, format: Option<OutputForm
     output::print_all(&named.collect::<Vec<_>>(), &PARAM_COLUMNS, format)
 }
 
-/// `files REF`: every path it may fetch now.
+/// `files REF`: every path that the machine may fetch now.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn files(client: &ApiClient, machine: &str, format: Option<OutputFormat>) -> Result<()> {
     let answer = client.files(&object_path(Kind::Machine, machine)?).await?;
     let files = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();

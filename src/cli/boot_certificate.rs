@@ -1,4 +1,4 @@
-//! `boot-certificate`: the certificate of the boot side's HTTPS listener, in the form that firmware takes it.
+//! `boot-certificate`: the certificate of the boot side's HTTPS listener, in the forms that firmware accepts.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use rustls::pki_types::pem::PemObject;
 /// `EFI_CERT_X509_GUID`, as it is stored (UEFI 2.10 §32.4.1).
 const X509: [u8; 16] =
     [0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a, 0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72];
-/// Who enrols it: a fixed identity of ours, so that the entry can be found and taken away again.
+/// The owner of the entry: a fixed identity of this project, so that the entry can be found and removed.
 const OWNER: [u8; 16] =
     [0x5d, 0x77, 0x1c, 0x0e, 0x3b, 0x8a, 0x42, 0x4f, 0x9e, 0x61, 0x2c, 0x5a, 0x70, 0xd4, 0x18, 0x93];
 
-/// How a certificate is written.
+/// The form of the certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CertificateForm {
     /// Text, for iPXE, curl and most tools.
@@ -26,13 +26,13 @@ pub enum CertificateForm {
     Esl,
 }
 
-/// Which certificate, and where to.
+/// The certificate to write, and the destination.
 #[derive(Args, Clone, Debug)]
 pub struct BootCertificate {
     /// The server's data directory.
     #[arg(long, env = "METALWRIGHT_DATA", value_name = "DIR")]
     pub data: PathBuf,
-    /// How to write it.
+    /// The form to write.
     #[arg(long, value_name = "FORM", default_value = "pem")]
     pub form: CertificateForm,
     /// The file to write [default: standard output].

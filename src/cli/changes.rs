@@ -1,4 +1,4 @@
-//! Changes as lines: which objects were written or deleted after a commit, and what changes now.
+//! Changes as lines: the objects that were written or deleted after a commit, and a stream.
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -9,12 +9,12 @@ use crate::cli::output::{self, OutputFormat, plain};
 use crate::client::{ApiClient, ChangeSignal, PageStart};
 use crate::model::{Kind, ObjectChange, ObjectChangeKind};
 
-/// Most changes the server puts on a page.
+/// Most changes that the server puts on a page.
 const PAGE_MAX: u32 = 1000;
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ChangeVerb {
-    /// Show which objects changed after a commit, each at its last change.
+    /// Show the objects that changed after a commit, each at its last change.
     List(ChangeListArgs),
     /// Print changes as they happen.
     Watch(ChangeWatchArgs),
@@ -54,7 +54,7 @@ fn parse_kind(word: &str) -> Result<Kind, String> {
 /// `changes list` and `changes watch`.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub(super) async fn run(client: &ApiClient, verb: ChangeVerb) -> Result<()> {
     match verb {
         ChangeVerb::List(args) => list(client, args).await,

@@ -1,4 +1,4 @@
-//! How the columns of a table become cells. Which columns a noun has is in its row, `model::nouns`.
+//! Renders the columns of a table as cells. The columns of a noun are in its row in `model::nouns`.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -35,7 +35,7 @@ fn cell((heading, path, show): &Column, object: &Value, now: Timestamp) -> Strin
     }
 }
 
-/// A value on one line: text as it is, a list with commas between, a sealed value as `(sealed)`.
+/// A value on one line: text as it is, a list with commas, a sealed value as `(sealed)`.
 pub fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -48,15 +48,15 @@ pub fn text(value: &Value) -> String {
     }
 }
 
-/// Whether the server keeps this value to itself.
+/// Whether the server keeps this value secret.
 pub fn is_sealed(value: &Value) -> bool {
     value.as_object().is_some_and(|map| map.len() == 1 && map.contains_key("sealed"))
 }
 
-/// What ends so far ahead has no end: a lease over BOOTP, one of another server.
+/// A time so far ahead means no end: a BOOTP lease, or one of another server.
 const NEVER: SignedDuration = SignedDuration::from_hours(24 * 365 * 100);
 
-/// `3m ago`, `in 2h`, `now`: one unit is enough.
+/// `3m ago`, `in 2h`, `now`: a single unit is enough.
 pub fn age(passed: SignedDuration) -> String {
     let span = passed.abs();
     let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];

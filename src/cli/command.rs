@@ -1,4 +1,4 @@
-//! What can be typed: the verbs, with their flags and what they are for. `parse` gives them to the nouns.
+//! The command line: the verbs, with their flags and help. `parse` assigns them to the nouns.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::cli::waiting::Goal;
 use crate::client::ExplainOf;
 use crate::model::Kind;
 
-/// A command that needs a server, and how to reach it.
+/// A command that needs a server, and how to reach the server.
 #[derive(Clone, Debug)]
 pub struct ClientCommand {
     pub(super) connection: ConnectionArgs,
@@ -32,7 +32,7 @@ pub(super) enum Invocation {
 }
 
 impl ClientCommand {
-    /// Whether it is about the data directory of a server that is stopped, and needs no server.
+    /// Whether it works on the data directory of a stopped server, without a server.
     pub fn recovers(&self) -> bool {
         matches!(self.invocation, Invocation::Noun(_, CliVerb::Token(TokenVerb::Recover)))
     }
@@ -82,7 +82,7 @@ pub(super) struct OutputArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ListArgs {
-    /// Only objects where a field has a value: name=web*, status.state=failed, updated_at[gt]=…; repeat for
+    /// Only objects with this value of a field: name=web*, status.state=failed, updated_at[gt]=…; repeat for
     /// more.
     #[arg(long = "filter", value_name = "FIELD=VALUE", value_parser = parse_term)]
     pub filters: Vec<(String, String)>,
@@ -101,7 +101,7 @@ pub(super) struct ListArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct WaitArgs {
-    /// Which one.
+    /// The object.
     #[arg(value_name = "REF")]
     pub reference: String,
     /// What to wait for: a field and its value, status.state=complete.
@@ -116,9 +116,9 @@ pub(super) struct WaitArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ReadVerb {
-    /// List them.
+    /// List the objects.
     List(ListArgs),
-    /// Show one, with everything that is known of it.
+    /// Show one object, with everything that is known about it.
     Show {
         #[arg(value_name = "REF")]
         reference: String,
@@ -127,7 +127,7 @@ pub(super) enum ReadVerb {
     },
     /// Wait until a field has a value.
     Wait(WaitArgs),
-    /// Print what happens, to one or to all.
+    /// Print events as they happen, of one object or of all.
     Watch {
         #[arg(value_name = "REF")]
         reference: Option<String>,
@@ -138,7 +138,7 @@ pub(super) enum ReadVerb {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct CreateArgs {
-    /// A file of YAML or JSON, one or several documents; - is standard input.
+    /// A file of YAML or JSON with one or several documents; - is standard input.
     #[arg(short, long, value_name = "FILE", required_unless_present = "sets")]
     pub file: Option<PathBuf>,
     /// Fields, instead of a file: name=web1 params.rack=a1 macs='["52:54:00:aa:00:01"]'.
@@ -150,38 +150,39 @@ pub(super) struct CreateArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ApplyArgs {
-    /// A file, or a folder that is read with everything in it; - is standard input.
+    /// A file, or a folder whose files are all read; - is standard input.
     #[arg(short, long, value_name = "PATH", required = true)]
     pub file: Vec<PathBuf>,
-    /// Say what would change, and change nothing.
+    /// Report what would change, and change nothing.
     #[arg(long)]
     pub dry_run: bool,
 }
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum WriteVerb {
-    /// Create one or several.
+    /// Create one or several objects.
     Create(CreateArgs),
     /// Set fields: set web1 params.rack=a1 profiles='["db"]' serial=null.
     Set {
-        /// Which one, then what to set. Values are JSON where they read as JSON, else text; null takes away.
+        /// The object, then the fields to set. Values are JSON if they parse as JSON, otherwise text; null
+        /// removes a field.
         #[arg(value_name = "REF FIELD=VALUE", required = true)]
         words: Vec<String>,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Change one in your editor ($VISUAL, $EDITOR).
+    /// Change an object in your editor ($VISUAL, $EDITOR).
     Edit {
         #[arg(value_name = "REF")]
         reference: String,
     },
-    /// Create or update from files, and say what changed.
+    /// Create or update objects from files, and report what changed.
     Apply(ApplyArgs),
 }
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum DeleteVerb {
-    /// Delete one or several.
+    /// Delete one or several objects.
     Delete {
         #[arg(value_name = "REF", required = true)]
         references: Vec<String>,
@@ -192,7 +193,7 @@ pub(super) enum DeleteVerb {
 pub(super) enum MachineVerb {
     #[command(flatten)]
     Act(ActionVerb),
-    /// Its runs, the latest first.
+    /// The machine's runs, the latest first.
     Runs {
         #[arg(value_name = "REF")]
         reference: String,
@@ -208,7 +209,7 @@ pub(super) enum MachineVerb {
     },
 }
 
-/// Which program wrote a file of leases.
+/// The program that wrote a file of leases.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LeaseFormat {
     /// dhcpd.leases of ISC dhcpd.
@@ -219,16 +220,16 @@ pub(super) enum LeaseFormat {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct ImportArgs {
-    /// What wrote the file.
+    /// The program that wrote the file.
     #[arg(long)]
     pub format: LeaseFormat,
-    /// The file; of Kea those that it is cleaned up from (.1, .2, .completed) are read as well.
+    /// The file; for Kea the files of an unfinished clean-up (.1, .2, .completed) are read as well.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Say what would be taken, and take nothing.
+    /// Report what would be imported, and import nothing.
     #[arg(long)]
     pub dry_run: bool,
-    /// Show the leases that are taken as well.
+    /// Show the imported leases as well.
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
@@ -237,12 +238,13 @@ pub(super) struct ImportArgs {
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum LeaseVerb {
-    /// End leases as if their clients had given them back; they get the same address again while it is free.
+    /// End leases as if their clients had released them; the clients get the same address again while it is
+    /// free.
     Release {
         #[arg(value_name = "REF", required = true)]
         references: Vec<String>,
     },
-    /// End leases as if their time were up.
+    /// End leases as if they had expired.
     Expire {
         #[arg(value_name = "REF", required = true)]
         references: Vec<String>,
@@ -254,23 +256,23 @@ pub(super) enum LeaseVerb {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Take over the leases of another DHCP server. What is newer here stays.
+    /// Import the leases of another DHCP server. Newer leases here stay.
     Import(ImportArgs),
 }
 
 #[derive(Subcommand, Clone, Copy, Debug)]
 pub(super) enum TokenVerb {
-    /// Make a new administrator's token when all are lost: on the server's own host, with --data, while the
+    /// Create a new administrator's token when all are lost: on the server's own host, with --data, while the
     /// server is stopped. It is printed once and written to DIR/admin.token.
     Recover,
 }
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct EventArgs {
-    /// Only these: machine.updated, or dhcp.* for all that begin so.
+    /// Only events of this kind: machine.updated, or dhcp.* for all with this prefix.
     #[arg(long)]
     pub kind: Option<String>,
-    /// Only about this: machine:web1, subnet:lan.
+    /// Only events about this object: machine:web1, subnet:lan.
     #[arg(long)]
     pub subject: Option<String>,
     /// Only what this request of the API brought about: the id that its answer and the access log have.
@@ -298,9 +300,9 @@ pub(super) enum EventVerb {
     List(EventListArgs),
     /// Print events as they happen.
     Watch(EventArgs),
-    /// Say which kinds of events there are and what they mean. Needs no server.
+    /// List the kinds of events with their meaning. Needs no server.
     Kinds {
-        /// How to print them: a table, or the page of the documentation.
+        /// The format: a table, or the page of the documentation.
         #[arg(short, long, default_value = "table")]
         output: KindsFormat,
     },
@@ -315,15 +317,15 @@ pub(super) enum KindsFormat {
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ContextVerb {
-    /// List the servers that have a name, and show which one is used.
+    /// List the named servers, and show which one is used.
     List,
-    /// Use the server of this name from now on.
+    /// Use the server with this name from now on.
     Use { name: String },
-    /// Give a server a name: --server and --token, or --data, say which one.
+    /// Name a server, which is given by --server and --token, or --data.
     Set { name: String },
 }
 
-/// By what a boot is looked up.
+/// The client whose boot is explained.
 #[derive(ValueEnum, Clone, Copy, Debug)]
 pub(super) enum ExplainLookup {
     Mac,
@@ -343,7 +345,7 @@ impl From<ExplainLookup> for ExplainOf {
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum DoctorVerb {
-    /// What DHCP clients on an interface are answered, and what stands in the way.
+    /// Show the answers that DHCP clients on an interface get, and what prevents answers.
     Dhcp(DoctorArgs),
 }
 
@@ -351,10 +353,10 @@ pub(super) enum DoctorVerb {
 pub(super) struct DoctorArgs {
     /// The interface of this host [default: those that are served].
     pub interface: Option<String>,
-    /// Ask once as a machine that nobody knows, and list who answers within two seconds. Needs root.
+    /// Send one DISCOVER as an unknown machine, and list who answers within two seconds. Needs root.
     #[arg(long, requires = "interface")]
     pub probe: bool,
-    /// Print what another DHCP server needs so that its machines boot from this one.
+    /// Print the configuration with which another DHCP server makes its machines boot from this one.
     #[arg(long, value_name = "PROGRAM", conflicts_with = "probe")]
     pub snippet: Option<DhcpDialect>,
     /// The address of this server in the snippet [default: the interface's].
@@ -364,7 +366,7 @@ pub(super) struct DoctorArgs {
     pub output: OutputArgs,
 }
 
-/// The DHCP servers that there are snippets for.
+/// The DHCP servers for which there are snippets.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DhcpDialect {
     Kea,
@@ -373,20 +375,20 @@ pub(super) enum DhcpDialect {
     Isc,
 }
 
-/// What people do that is not a verb of a noun.
+/// Commands that are not verbs of a noun.
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum OtherCommand {
-    /// Everything that happened to a machine: packets, files, renders, callbacks, jobs.
+    /// Show everything that happened to a machine: packets, files, renders, callbacks, jobs.
     Timeline {
         #[arg(value_name = "REF")]
         reference: String,
-        /// Go on as things happen.
+        /// Continue as things happen.
         #[arg(short, long)]
         follow: bool,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// What a machine would boot now, and the rules that say so.
+    /// Explain what a machine would boot now, with the rules.
     Explain {
         of: ExplainLookup,
         /// The MAC, machine or address.
@@ -400,29 +402,29 @@ pub(super) enum OtherCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Print a file as the machine would get it; secrets are left out.
+    /// Print a file as the machine would get it, without secrets.
     Render {
         #[arg(value_name = "REF")]
         reference: String,
         /// preseed.cfg, boot.ipxe …; `metalwright files` lists them.
         file: String,
     },
-    /// Every path that a machine may fetch now.
+    /// List every path that a machine may fetch now.
     Files {
         #[arg(value_name = "REF")]
         reference: String,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// The log of a machine's latest job, or of a job by its id.
+    /// Print the log of a machine's latest job, or of a job by its id.
     Logs {
         #[arg(value_name = "REF")]
         reference: String,
-        /// Go on until the job ends.
+        /// Continue until the job ends.
         #[arg(short, long)]
         follow: bool,
     },
-    /// What happened, on the whole server.
+    /// Show the events of the whole server.
     Events {
         #[command(subcommand)]
         verb: EventVerb,
@@ -433,7 +435,7 @@ pub(super) enum OtherCommand {
         #[arg(short, long, default_value = "table")]
         output: KindsFormat,
     },
-    /// Which objects changed, on the whole server.
+    /// Show which objects changed on the whole server.
     Changes {
         #[command(subcommand)]
         verb: ChangeVerb,
@@ -443,9 +445,9 @@ pub(super) enum OtherCommand {
         #[command(subcommand)]
         verb: ServerVerb,
     },
-    /// Create or update everything in a folder of YAML files, and say what changed.
+    /// Create or update everything in a folder of YAML files, and report what changed.
     Apply(ApplyArgs),
-    /// Looks for what keeps machines from booting.
+    /// Find out what prevents machines from booting.
     Doctor {
         #[command(subcommand)]
         verb: DoctorVerb,

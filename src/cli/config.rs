@@ -1,7 +1,7 @@
-//! What the command line keeps for its user: names for servers, and the certificates that are trusted.
+//! The user's configuration of the command line: named servers, and trusted certificates.
 //!
-//! `config.toml` holds the contexts, `known_servers` a line a server: `URL sha256:…`. Both are in
-//! `$XDG_CONFIG_HOME/metalwright` or `~/.config/metalwright`, for their owner's eyes only.
+//! `config.toml` has the contexts, `known_servers` one line per server: `URL sha256:…`. Both are in
+//! `$XDG_CONFIG_HOME/metalwright` or `~/.config/metalwright`, readable by their owner only.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -18,10 +18,10 @@ use crate::cli::output::{self, UsageError};
 use crate::client::Fingerprint;
 use crate::model::nearest;
 
-/// Most servers whose certificate is kept; the oldest goes.
+/// Most servers whose certificate is kept; beyond that the oldest is dropped.
 const KNOWN_SERVERS_MAX: usize = 1000;
 
-/// One named server: a URL with a token, or the data directory of a server on this host.
+/// A named server: a URL with a token, or the data directory of a server on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerContext {
@@ -36,7 +36,7 @@ pub struct ServerContext {
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ContextFile {
-    /// The one in use.
+    /// The context in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     current: Option<String>,
     #[serde(default)]
@@ -48,10 +48,10 @@ struct ContextFile {
 pub struct ConfigFolder(PathBuf);
 
 impl ConfigFolder {
-    /// The user's own.
+    /// The folder of the user.
     ///
     /// # Errors
-    /// A user without a home.
+    /// The user has no home directory.
     pub fn of_user() -> Result<Self> {
         let base = path_variable("XDG_CONFIG_HOME")
             .or_else(|| path_variable("HOME").map(|home| home.join(".config")));
@@ -70,10 +70,10 @@ impl ConfigFolder {
         self.0.join("known_servers")
     }
 
-    /// The certificate that is trusted for a server.
+    /// The trusted certificate of a server.
     ///
     /// # Errors
-    /// A file that cannot be read, or a line in it that cannot be what it should be.
+    /// A file that cannot be read, or has an invalid line.
     pub fn pinned(&self, url: &str) -> Result<Option<Fingerprint>> {
         let path = self.known_servers();
         let text = read(&path)?;
@@ -97,10 +97,10 @@ impl ConfigFolder {
         self.write(&path, &text)
     }
 
-    /// The context of this name, or the one in use.
+    /// The context with this name, or the one in use.
     ///
     /// # Errors
-    /// A file that cannot be read, or a name that is not in it.
+    /// A file that cannot be read, or an unknown name.
     pub fn context(&self, name: Option<&str>) -> Result<Option<ServerContext>> {
         let contexts = self.contexts()?;
         let Some(name) = name.or(contexts.current.as_deref()) else { return Ok(None) };
@@ -116,7 +116,7 @@ impl ConfigFolder {
         self.write(&self.0.join("config.toml"), &toml::to_string(contexts)?)
     }
 
-    /// Writes beside the file and puts it in place at once: a reader sees the old one or the new one.
+    /// Writes to a file beside it and renames that, so that readers see the old or the new file.
     fn write(&self, path: &Path, text: &str) -> Result<()> {
         let write = || {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
@@ -158,7 +158,7 @@ fn read(path: &Path) -> Result<String> {
 /// `metalwright context …`.
 ///
 /// # Errors
-/// A file that cannot be read or written, an unknown name, or nothing to give a name to.
+/// A file that cannot be read or written, an unknown name, or no server to name.
 pub fn run(verb: ContextVerb, connection: &ConnectionArgs) -> Result<()> {
     let folder = ConfigFolder::of_user()?;
     let mut contexts = folder.contexts()?;

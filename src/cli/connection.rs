@@ -1,7 +1,7 @@
-//! Which server to talk to, with which token, and whether its certificate is the trusted one.
+//! The connection to a server: its URL, the token, and the trusted certificate.
 //!
-//! What the line says comes before the environment, and that before the context in use. `--data` is the
-//! directory of a server on this host, which says there where it listens and what its certificate is.
+//! The command line takes precedence over the environment, and that over the context in use. `--data` names
+//! the directory of a server on this host, which contains the server's address and certificate.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,7 +16,7 @@ use crate::cli::config::{ConfigFolder, ServerContext};
 use crate::cli::output::{self, UsageError};
 use crate::client::{ApiClient, BearerToken, ClientError, Fingerprint, ServerTarget, learn};
 
-/// Where a server listens if nobody says anything else.
+/// The default address of the server.
 const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
 
 /// How to reach the server.
@@ -26,19 +26,19 @@ pub struct ConnectionArgs {
     /// The server: https://HOST:PORT [default: https://127.0.0.1:8443].
     #[arg(long, global = true, env = "METALWRIGHT_SERVER", value_name = "URL", hide_env_values = true)]
     pub server: Option<String>,
-    /// The token to show it.
+    /// The token.
     #[arg(long, global = true, env = "METALWRIGHT_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<BearerToken>,
     /// The data directory of a server on this host, instead of --server and --token.
     #[arg(long, global = true, env = "METALWRIGHT_DATA", value_name = "DIR", hide_env_values = true)]
     pub data: Option<PathBuf>,
-    /// The SHA-256 of its certificate, instead of the one that was pinned at first use.
+    /// The SHA-256 of the server's certificate, instead of the one that was trusted at first use.
     #[arg(long, global = true, value_name = "SHA256")]
     pub fingerprint: Option<Fingerprint>,
-    /// The server of this name (`metalwright context list`).
+    /// The server with this name (`metalwright context list`).
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// Of `server`, `data` and `context` the one that counts, where several are given.
+    /// Which of `server`, `data` and `context` counts, if several are given.
     #[arg(skip)]
     chosen: Option<ServerChoice>,
 }
@@ -50,14 +50,14 @@ enum ServerChoice {
     Context,
 }
 
-/// What a server writes into its data directory when it listens.
+/// The file that a server writes to its data directory when it listens.
 #[derive(Debug, Deserialize)]
 struct LocalEndpoint {
     api: String,
     fingerprint: Fingerprint,
 }
 
-/// What is known of the server before it is asked.
+/// What is known about the server before it is asked.
 struct KnownServer {
     url: String,
     token: Option<BearerToken>,
@@ -65,7 +65,7 @@ struct KnownServer {
 }
 
 impl ConnectionArgs {
-    /// Sees what was typed and what is from the environment: what was typed counts.
+    /// Distinguishes flags from the environment: flags take precedence.
     pub(super) fn ranked(mut self, matches: &ArgMatches) -> Self {
         let order = [
             ("data", ServerChoice::Data),
@@ -84,11 +84,11 @@ impl ConnectionArgs {
         self
     }
 
-    /// A client of the server that is meant. A server that was never seen is asked for its certificate,
-    /// which is then trusted; that is said on stderr.
+    /// A client of the chosen server. The certificate of a server that was never seen before is fetched and
+    /// trusted, with a message on stderr.
     ///
     /// # Errors
-    /// Nothing that says where the server is, or no token, or no certificate to be had.
+    /// There is no address, no token, or no certificate.
     pub async fn client(&self) -> Result<ApiClient> {
         let found = self.find()?;
         if found.token.is_none() {
@@ -139,10 +139,10 @@ impl ConnectionArgs {
         }
     }
 
-    /// What `context set` keeps.
+    /// The context that `context set` stores.
     ///
     /// # Errors
-    /// Nothing was given that could be kept.
+    /// No server was given.
     pub fn as_context(&self) -> Result<ServerContext> {
         let token = self.token.as_ref().map(|token| token.reveal().to_owned());
         match self.chosen {
@@ -160,7 +160,7 @@ impl ConnectionArgs {
         }
     }
 
-    /// Adds to an error of the network what to do about it.
+    /// Adds to a network error what to do about it.
     pub fn advise(&self, error: anyhow::Error) -> anyhow::Error {
         let advice = match error.downcast_ref::<ClientError>() {
             Some(ClientError::Unreachable { .. }) => self.advise_unreachable(),
@@ -222,14 +222,14 @@ fn local(data: &Path) -> Result<KnownServer> {
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", endpoint.display()))?;
     let token = match fs::read_to_string(&token) {
         Ok(text) => Some(text.parse().map_err(|why: String| anyhow!("{}: {why}", token.display()))?),
-        // Operators may take the file away once they have kept the token elsewhere.
+        // Operators may delete the file after they have stored the token elsewhere.
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(anyhow!("{}: {error}", token.display())),
     };
     Ok(KnownServer { url: found.api, token, fingerprint: Some(found.fingerprint) })
 }
 
-/// The pinned certificate of a server, pinned now where there is none.
+/// The trusted certificate of a server; if there is none, it is fetched and trusted now.
 async fn trusted(url: &str) -> Result<Fingerprint> {
     let folder = ConfigFolder::of_user().context("give --fingerprint")?;
     if let Some(pinned) = folder.pinned(url)? {

@@ -1,4 +1,4 @@
-//! What changes between two versions of an object, field by field, without its secrets.
+//! The differences between two versions of an object, field by field, without secrets.
 
 use std::collections::BTreeSet;
 
@@ -9,20 +9,19 @@ use crate::model::Kind;
 
 /// Longest value that is shown on one line, in characters.
 const VALUE_CHARS_MAX: usize = 120;
-/// Most lines shown of a text that changed.
+/// Most lines that are shown of a changed text.
 const LINES_MAX: usize = 40;
 
-/// One field that changes.
+/// One field that differs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldChange {
-    /// The names on the way to it.
+    /// The path of the field.
     pub path: Vec<String>,
     pub before: Option<Value>,
     pub after: Option<Value>,
 }
 
-/// Every field that differs between the first and the second, in the order of names. Lists are compared as
-/// a whole.
+/// Every field that differs between the two versions, in the order of names. Lists are compared as a whole.
 pub fn changes(versions: (&Value, &Value)) -> Vec<FieldChange> {
     let mut found = Vec::new();
     compare(&mut Vec::new(), versions, &mut found);
@@ -61,7 +60,7 @@ fn compare(path: &mut Vec<String>, (before, after): (&Value, &Value), found: &mu
     }
 }
 
-/// A change as people read it: `+` for what comes, `-` for what goes. `secrets` are the names of params whose
+/// A difference for people: `+` for added and `-` for removed values. `secrets` are the names of params whose
 /// values are never shown.
 pub fn show(kind: Kind, change: &FieldChange, secrets: &BTreeSet<String>) -> String {
     let name = change.path.join(".");
@@ -119,7 +118,7 @@ fn one_line(value: &Value) -> String {
     }
 }
 
-/// The text after a change; a type of its own so that it is not taken for the one before.
+/// The text after a change; a type of its own so that the two texts cannot be swapped.
 struct TextAfter<'a>(&'a str);
 
 impl<'a> From<&'a str> for TextAfter<'a> {

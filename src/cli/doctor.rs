@@ -1,8 +1,8 @@
-//! `doctor dhcp`: what DHCP clients on an interface are answered, and what stands in the way.
+//! `doctor dhcp`: the answers that DHCP clients on an interface get, and what prevents answers.
 //!
-//! `host` looks at this host and `owners` at who has its ports, the server is asked how DHCP stands, `ask`
-//! plays a client, and `findings` makes lines of it all, with `networks`. `snippets` is for other DHCP
-//! servers. Start at [`dhcp`].
+//! `host` examines this host and `owners` the processes that have its ports; the server reports the status of
+//! DHCP; `ask` acts as a client; `findings` and `networks` turn all of it into lines. `snippets` is for other
+//! DHCP servers. Start at [`dhcp`].
 
 mod ask;
 mod findings;
@@ -24,15 +24,15 @@ use crate::model::DhcpStatus;
 use findings::{DoctorFacts, Finding, Level};
 use host::Host;
 
-/// How long answers to the question of `--probe` are waited for.
+/// How long `--probe` waits for answers.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
-/// Where boot files are over HTTP if nobody says anything else.
+/// The default port of boot files over HTTP.
 const BOOT_HTTP_PORT: u16 = 8080;
 
-/// Prints what was found, one line each.
+/// Prints the findings, one per line.
 ///
 /// # Errors
-/// Something is broken that keeps machines from being answered, or the interface is not there.
+/// Something is broken that prevents answers to machines, or the interface does not exist.
 pub async fn dhcp(args: DoctorArgs, connection: &ConnectionArgs) -> Result<()> {
     let asked = async { connection.client().await?.dhcp_status().await.map_err(anyhow::Error::from) };
     let (status, unreachable) = match asked.await {
@@ -57,7 +57,7 @@ pub async fn dhcp(args: DoctorArgs, connection: &ConnectionArgs) -> Result<()> {
     report(&findings::all(&facts, &names), args.output.output)
 }
 
-/// The interfaces to look at: the one named, else those that are served, else all that could be.
+/// The interfaces to examine: the named one, else those that are served, else all suitable ones.
 fn interfaces(args: &DoctorArgs, host: &Host, status: Option<&DhcpStatus>) -> Vec<String> {
     if let Some(name) = &args.interface {
         return vec![name.clone()];

@@ -1,8 +1,8 @@
-//! Objects in files: which files are read, and which noun each document is.
+//! Objects in files: which files are read, and the noun of each document.
 //!
 //! The noun of a document comes from its own `noun:`, else from the command, else from the nearest folder
-//! that is named like a noun (`machines/web1.yaml`). Below a folder `templates` a file that is not a
-//! document is itself a template, named by its path there. Start with [`read_all`].
+//! with the name of a noun (`machines/web1.yaml`). Below a folder `templates` a file that is not a document
+//! is a template, named by its path there. Start with [`read_all`].
 
 use std::ffi::OsStr;
 use std::fs;
@@ -21,12 +21,12 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 const FILES_MAX: usize = 100_000;
 const TEMPLATES: &str = "templates";
 
-/// One object to be written, and where it stands.
+/// An object to be written, and where it comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectDocument {
     pub kind: Kind,
     pub body: Value,
-    /// The file, and the number of the document in it where there are several.
+    /// The file, and the number of the document if there are several.
     pub origin: String,
 }
 
@@ -60,7 +60,7 @@ fn read(path: &Path, noun: Option<Kind>) -> Result<Vec<ObjectDocument>> {
         let text = bounded(std::io::stdin().lock(), "standard input")?;
         return documents((&text, "standard input"), noun);
     }
-    // The folder's own name may say what is in it.
+    // The folder's own name may be that of a noun.
     let root = path.canonicalize().with_context(|| path.display().to_string())?;
     if !root.is_dir() {
         return read_file((&root, path), noun);
@@ -78,7 +78,7 @@ fn read(path: &Path, noun: Option<Kind>) -> Result<Vec<ObjectDocument>> {
     if faults.is_empty() { Ok(found) } else { Err(anyhow!("{}", faults.join("\n"))) }
 }
 
-/// All files below a folder in the order of their names; hidden ones are passed over.
+/// All files below a folder in the order of their names; hidden files are skipped.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     let entries = fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut entries: Vec<_> =
@@ -88,7 +88,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        // Links are followed to files and not to folders, so that there is no going in circles.
+        // Links to files are followed and links to folders are not, so that there are no circles.
         let kind = entry.file_type().with_context(|| entry.path().display().to_string())?;
         if kind.is_dir() {
             collect(&entry.path(), files)?;
@@ -110,7 +110,7 @@ fn is_document(path: &Path) -> bool {
     path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
 }
 
-/// Reads a file that messages call `shown`.
+/// Reads a file; messages name it as `shown`.
 fn read_file((path, shown): (&Path, &Path), noun: Option<Kind>) -> Result<Vec<ObjectDocument>> {
     let origin = shown.display().to_string();
     let file = fs::File::open(path).with_context(|| origin.clone())?;
@@ -121,7 +121,7 @@ fn read_file((path, shown): (&Path, &Path), noun: Option<Kind>) -> Result<Vec<Ob
     documents((&text, &origin), noun.or_else(|| noun_of_folder(path)))
 }
 
-/// A document that says it is a template, or the file as a template's body.
+/// A document that says that it is a template, or the file as a template's body.
 fn template(name: &str, (text, origin): (&str, &str)) -> ObjectDocument {
     let body = is_document(Path::new(name))
         .then(|| {

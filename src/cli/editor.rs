@@ -1,4 +1,4 @@
-//! `edit REF`: an object in the user's editor, and back.
+//! `edit REF`: changes an object in the user's editor.
 
 use std::env;
 use std::fs;
@@ -15,10 +15,10 @@ use crate::cli::objects::NounClient;
 use crate::cli::output;
 use crate::cli::yaml;
 
-/// Opens the object as YAML and puts back what was saved, unless somebody else has changed it meanwhile.
+/// Opens the object as YAML and writes back what was saved, unless another writer has changed it meanwhile.
 ///
 /// # Errors
-/// An editor that cannot be run or fails, or a refusal; what was written stays in a file then.
+/// An editor that cannot be run or fails, or a refusal; the edited text stays in a file then.
 pub async fn edit(noun: &NounClient, reference: &str) -> Result<()> {
     let path = object_path(noun.kind, reference)?;
     let view = noun.client.get(&path).await?;
@@ -70,7 +70,7 @@ impl EditDraft {
         let editor =
             ["VISUAL", "EDITOR"].iter().find_map(|name| env::var(name).ok().filter(|it| !it.is_empty()));
         let editor = editor.unwrap_or_else(|| "vi".to_owned());
-        // Editors are often given with flags: `code --wait`.
+        // EDITOR often contains flags: `code --wait`.
         let mut words = editor.split_whitespace();
         let program = Path::new(words.next().unwrap_or("vi"));
         let status = tokio::process::Command::new(program).args(words).arg(&self.file).status().await;

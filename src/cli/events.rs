@@ -1,4 +1,4 @@
-//! Events as lines: history and what happens now.
+//! Events as lines: history, and a stream.
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
@@ -13,7 +13,7 @@ use crate::client::{ApiClient, EventFilter, HistoryRange, StreamSignal};
 use crate::model::event::{EVENT_ROWS, event_kinds_markdown};
 use crate::model::{CODE_ROWS, Event, refusal_codes_markdown};
 
-/// Most events the server puts on a page.
+/// Most events that the server puts on a page.
 const PAGE_MAX: u32 = 1000;
 
 impl EventArgs {
@@ -23,10 +23,10 @@ impl EventArgs {
     }
 }
 
-/// `events list`: the last ones, or those after a number.
+/// `events list`: the last events, or those after a number.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn list(client: &ApiClient, args: EventListArgs) -> Result<()> {
     let format = args.which.output.output.unwrap_or(OutputFormat::Table);
     let (filter, mut after, mut left) = (args.which.filter(), args.which.after, args.limit);
@@ -47,18 +47,18 @@ pub async fn list(client: &ApiClient, args: EventListArgs) -> Result<()> {
     }
 }
 
-/// `events watch`: until somebody ends it.
+/// `events watch`: runs until it is interrupted.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn watch(client: &ApiClient, args: EventArgs) -> Result<()> {
     follow(client, args.filter(), (args.after, args.output.output)).await
 }
 
-/// `events kinds`: what there is to filter by, and what it means.
+/// `events kinds`: the kinds to filter by, and their meaning.
 ///
 /// # Errors
-/// Nobody reads on.
+/// The output is closed.
 pub fn kinds(format: KindsFormat) -> Result<()> {
     match format {
         KindsFormat::Markdown => output::print(&event_kinds_markdown()),
@@ -85,7 +85,7 @@ pub fn codes(format: KindsFormat) -> Result<()> {
 /// `<noun> watch [REF]`.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn watch_noun(
     noun: &NounClient,
     reference: Option<&str>,
@@ -114,10 +114,10 @@ async fn follow(
     }
 }
 
-/// One event, whole: JSON on one line, YAML as a document.
+/// One complete event: JSON on one line, or a YAML document.
 ///
 /// # Errors
-/// Nobody reads on.
+/// The output is closed.
 pub fn print_one(event: &Event, format: OutputFormat) -> Result<()> {
     match format {
         OutputFormat::Table => output::print(&line(event)),

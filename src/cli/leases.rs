@@ -1,4 +1,4 @@
-//! What operators do with leases: end them, take over another server's, ask who had an address.
+//! The verbs of leases: end them, import another server's, show the history of an address.
 
 use std::collections::HashMap;
 use std::fs;
@@ -103,7 +103,7 @@ async fn import(client: &ApiClient, args: ImportArgs) -> Result<()> {
     let mut files = Vec::new();
     for path in &paths {
         let bytes = fs::read(path).with_context(|| path.display().to_string())?;
-        // What clients call themselves may be no UTF-8; nothing that matters is.
+        // Client names may not be UTF-8; the fields that matter always are.
         files.push(json!({"name": path.display().to_string(), "text": String::from_utf8_lossy(&bytes)}));
     }
     let format = match args.format {
@@ -141,9 +141,9 @@ fn report_count(report: &Value, name: &str) -> u64 {
     report.get(name).and_then(Value::as_u64).unwrap_or_default()
 }
 
-/// Kea's file with those it is being cleaned up from, in the order in which Kea reads them itself.
+/// Kea's file together with those of an unfinished clean-up, in the order in which Kea itself reads them.
 fn kea_files(path: &Path) -> Vec<PathBuf> {
-    // A clean-up that was completed holds what the files before it held.
+    // A completed clean-up contains everything that the files before it contain.
     let older = match file_beside(path, ".completed") {
         Some(completed) => vec![completed],
         None => [file_beside(path, ".2"), file_beside(path, ".1")].into_iter().flatten().collect(),
@@ -157,10 +157,10 @@ fn file_beside(path: &Path, ending: &str) -> Option<PathBuf> {
     Some(PathBuf::from(name)).filter(|path| path.exists())
 }
 
-/// A filter by machine means its id: `machine=web1` is looked up.
+/// Resolves the machine of a filter to its id: `machine=web1`.
 ///
 /// # Errors
-/// There is no such machine, or what the server or the network says.
+/// There is no such machine, or an error of the server or the network.
 pub async fn by_id(client: &ApiClient, terms: &mut [(String, String)]) -> Result<()> {
     for (field, value) in terms.iter_mut() {
         if field == "machine" && value.parse::<Uuid>().is_err() && !value.contains('*') {
@@ -174,7 +174,7 @@ pub async fn by_id(client: &ApiClient, terms: &mut [(String, String)]) -> Result
 /// Leases with the names of their machines, for people.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn with_names(client: &ApiClient, leases: &[Value]) -> Result<Vec<Value>> {
     let mut leases = leases.to_vec();
     if leases.iter().all(|lease| lease.get("machine").is_none()) {

@@ -11,21 +11,21 @@ use crate::cli::output;
 use crate::client::{ApiClient, ListRequest, ObjectPath};
 use crate::model::Kind;
 
-/// How often a log that is still written is looked at: its pieces are no events.
+/// How often a growing log is read: its pieces are not events.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How far to print.
+/// How much to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PrintUntil {
-    /// What there is now.
+    /// The present log.
     Now,
     JobEnds,
 }
 
-/// Prints the log, what there is of it or until the job has ended.
+/// Prints the log: the present part, or until the job has ended.
 ///
 /// # Errors
-/// What the server or the network says, or a machine that has had no job.
+/// An error of the server or the network, or the machine has had no job.
 pub async fn show(client: &ApiClient, reference: &str, until: PrintUntil) -> Result<()> {
     let job = find(client, reference).await?;
     let path = ObjectPath::new(Kind::Job, &job.to_string())?;
@@ -33,7 +33,7 @@ pub async fn show(client: &ApiClient, reference: &str, until: PrintUntil) -> Res
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut offset = 0;
     loop {
-        // Asked before the log is read: what was written until then is read below.
+        // Asked before the log is read, so that everything written before is read below.
         let open = until == PrintUntil::JobEnds && is_open(&client.get(&path).await?);
         offset = print_rest(client, job, offset).await?;
         if !open {

@@ -1,8 +1,7 @@
-//! The command line: `metalwright <noun> <verb> [ref]`, and what people do with machines.
+//! The command line: `metalwright <noun> <verb> [ref]`, and commands about machines.
 //!
-//! It talks to a server through `client` and knows nothing else of it. `command` is what can be typed,
-//! [`run`] carries it out, [`finish`] makes exit codes of what comes of it: 0 done, 1 the server or the
-//! operation said no, 2 usage.
+//! It uses a server only through `client`. `command` defines the commands, [`run`] carries them out, and
+//! [`finish`] turns the result into an exit code: 0 success, 1 the server or the operation failed, 2 usage.
 
 mod action_verbs;
 mod apply;
@@ -50,7 +49,7 @@ use crate::client::ExplainAs;
 /// Carries out a command that needs a server.
 ///
 /// # Errors
-/// What went wrong, for [`finish`].
+/// The failure, for [`finish`].
 pub async fn run(command: ClientCommand) -> Result<()> {
     let ClientCommand { connection, invocation } = command;
     if let Invocation::Other(OtherCommand::Context { verb }) = invocation {
@@ -122,7 +121,7 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         OtherCommand::Changes { verb } => changes::run(client, verb).await,
         OtherCommand::Server { verb } => server::run(client, verb).await,
         OtherCommand::Apply(args) => apply::apply(client, None, &args).await,
-        // They need no server and are done before one is looked for.
+        // These commands need no server and run before one is chosen.
         OtherCommand::Events { verb: EventVerb::Kinds { .. } }
         | OtherCommand::Errors { .. }
         | OtherCommand::Context { .. }

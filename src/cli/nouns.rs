@@ -1,5 +1,4 @@
-//! What has to be known of each kind of object: what it is called, what is its key, which fields a writer
-//! has.
+//! Facts about each kind of object: its name, its key, the fields that a writer sets.
 
 use std::net::IpAddr;
 
@@ -9,7 +8,7 @@ use uuid::Uuid;
 use crate::client::{ClientError, ObjectPath};
 use crate::model::{Kind, Mac, Noun, NounVerb, Problem, READ_ONLY_FIELDS, parse_input, with_noun};
 
-/// Whether people may write objects of a kind.
+/// Whether clients may write objects of a kind.
 pub fn is_writable(kind: Kind) -> bool {
     kind.row().allows(NounVerb::Create) || kind.row().allows(NounVerb::Replace)
 }
@@ -18,6 +17,7 @@ pub fn is_writable(kind: Kind) -> bool {
 /// bare name, MAC or address.
 ///
 /// # Errors
+/// Text that cannot be a reference.
 /// Text that no reference can be.
 pub fn object_path(kind: Kind, text: &str) -> Result<ObjectPath, ClientError> {
     match text {
@@ -26,7 +26,7 @@ pub fn object_path(kind: Kind, text: &str) -> Result<ObjectPath, ClientError> {
     }
 }
 
-/// What a person wrote, as the API takes it.
+/// What a person wrote, in the form of the API.
 pub fn reference(kind: Kind, text: &str) -> String {
     let index = text.split_once(':').map(|(index, _)| index);
     let names_an_index = index.is_some_and(|index| with_noun!(kind, T => T::INDEXES.contains(&index)));
@@ -41,7 +41,7 @@ pub fn reference(kind: Kind, text: &str) -> String {
     }
 }
 
-/// What people call an object that was read or is to be written; `?` where it does not say.
+/// The name by which people know an object that was read or will be written; `?` if it has none.
 pub fn name_of(kind: Kind, body: &Value) -> &str {
     body.get(kind.row().name_field)
         .and_then(Value::as_str)
@@ -49,13 +49,13 @@ pub fn name_of(kind: Kind, body: &Value) -> &str {
         .unwrap_or("?")
 }
 
-/// How events name an object that was read: `machine:0192…`.
+/// The object's name in events: `machine:0192…`.
 pub fn subject_of(kind: Kind, view: &Value) -> String {
     let id = view.get("id").and_then(Value::as_str);
     format!("{kind}:{}", id.unwrap_or_else(|| name_of(kind, view)))
 }
 
-/// The fields a writer has, of an object that was read.
+/// The fields that a writer sets, of an object that was read.
 pub fn written_fields(view: &Value) -> Value {
     let mut fields = view.as_object().cloned().unwrap_or_default();
     for field in READ_ONLY_FIELDS {
@@ -67,7 +67,7 @@ pub fn written_fields(view: &Value) -> Value {
 /// A document with the defaults filled in, as the server will show it.
 ///
 /// # Errors
-/// What is wrong with it, as far as it can be seen without the server.
+/// The faults that can be found without the server.
 pub fn normalize(kind: Kind, body: &Value) -> Result<Value, Vec<Problem>> {
     with_noun!(kind, T => {
         let input = parse_input::<T>(body.clone())?;

@@ -14,7 +14,7 @@ use crate::cli::sets::{merge_patch, value_at};
 use crate::client::{ApiClient, ListRequest};
 use crate::model::Kind;
 
-/// One noun of one server.
+/// One noun on one server.
 #[derive(Clone, Debug)]
 pub struct NounClient {
     pub client: ApiClient,
@@ -25,7 +25,7 @@ impl NounClient {
     /// `machines runs web1`: the runs of a machine, the latest first.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn runs(&self, machine: &str, output: OutputArgs) -> Result<()> {
         let machine = self.client.get(&object_path(self.kind, machine)?).await?;
         let id = machine.get("id").and_then(Value::as_str).unwrap_or_default();
@@ -84,7 +84,7 @@ impl NounClient {
         failed.finish()
     }
 
-    /// A new token is shown this once; nothing else can show it again.
+    /// Prints a new object; the text of a new token can only be shown now.
     fn print_created(&self, view: &Value, format: Option<OutputFormat>) -> Result<()> {
         if let Some(format) = format {
             return self.print_one(view, format);
@@ -129,7 +129,7 @@ impl NounClient {
         let sets: Vec<String> = std::iter::once(first).chain(rest).cloned().collect();
         let Value::Object(values) = merge_patch(&sets)? else { return Ok(()) };
         for (name, value) in values {
-            // A merge patch would take `null` for "away with it", so the whole is put.
+            // A merge patch would read `null` as a removal, so the whole object is replaced.
             let body = json!({"name": name, "value": value});
             let path = object_path(self.kind, &name)?;
             match self.client.find(&path).await? {
@@ -192,7 +192,7 @@ fn print_fields(fields: &str, items: &[Value]) -> Result<()> {
     output::print(&output::table(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows))
 }
 
-/// Of several things to do those that failed. One alone is the error itself.
+/// Counts the failures among several operations. A single operation returns its own error.
 #[derive(Debug)]
 pub struct FailureCount {
     all: usize,
@@ -204,10 +204,11 @@ impl FailureCount {
         FailureCount { all, failed: 0 }
     }
 
-    /// Says what failed and lets the others go on; where there are no others it is the error.
+    /// Prints a failure so that the other operations continue; if there is only one operation, returns the
+    /// error.
     ///
     /// # Errors
-    /// The error that was given.
+    /// The given error.
     pub fn add(&mut self, what: &str, error: anyhow::Error) -> Result<()> {
         if self.all == 1 {
             return Err(error);
@@ -218,7 +219,7 @@ impl FailureCount {
     }
 
     /// # Errors
-    /// Something failed.
+    /// An operation failed.
     pub fn finish(self) -> Result<()> {
         match self.failed {
             0 => Ok(()),
@@ -227,7 +228,7 @@ impl FailureCount {
     }
 }
 
-/// What stands against an object that was written all the same: a name that nothing has yet.
+/// Prints the problems of an object that was written nevertheless, such as a name that does not exist yet.
 fn note_problems(view: &Value) {
     for problem in view.get("problems").and_then(Value::as_array).into_iter().flatten() {
         output::note(&output::plain(&format!(

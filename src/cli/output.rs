@@ -1,4 +1,4 @@
-//! What is printed, and where: tables for people, JSON and YAML for programs, errors on stderr.
+//! Output: tables for people, JSON and YAML for programs, errors on stderr.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -13,23 +13,23 @@ use crate::cli::columns::row;
 use crate::cli::yaml;
 use crate::model::Column;
 
-/// How to print.
+/// The output format.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputFormat {
     /// For people.
     Table,
     Json,
     Yaml,
-    /// Only what each is called, one a line.
+    /// Only the names, one per line.
     Name,
 }
 
-/// A command that was typed in a way that cannot be meant: exit code 2.
+/// A usage error: exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// Says what went wrong and gives the exit code: 0 done, 1 the server or the operation said no, 2 usage.
+/// Prints the error and returns the exit code: 0 success, 1 the server or the operation failed, 2 usage.
 pub fn finish(done: Result<()>) -> ExitCode {
     let Err(error) = done else { return ExitCode::SUCCESS };
     if reader_is_gone(&error) {
@@ -39,7 +39,7 @@ pub fn finish(done: Result<()>) -> ExitCode {
     ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
 }
 
-/// `metalwright machines list | head -1`: nobody reads on, and that is fine.
+/// `metalwright machines list | head -1`: a closed output is not an error.
 fn reader_is_gone(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause
@@ -48,11 +48,11 @@ fn reader_is_gone(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Prints to stdout at once, so that what follows a stream sees each line when it comes. What came from a
-/// machine goes through `plain` or `print_foreign`.
+/// Prints to stdout at once, so that a stream's reader sees each line when it comes. Text from machines must
+/// pass `plain` or `print_foreign`.
 ///
 /// # Errors
-/// Nobody reads on.
+/// The output is closed.
 pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -62,17 +62,17 @@ pub fn print(text: &str) -> Result<()> {
 /// The completion script of a shell for all commands.
 ///
 /// # Errors
-/// Nobody reads on.
+/// The output is closed.
 pub fn print_completions(shell: clap_complete::Shell, mut command: clap::Command) -> Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, "metalwright", &mut script);
     print(&String::from_utf8_lossy(&script))
 }
 
-/// Prints what a machine or a template wrote, byte for byte; on a terminal without what would drive it.
+/// Prints text of a machine or a template byte for byte; on a terminal without control sequences.
 ///
 /// # Errors
-/// Nobody reads on.
+/// The output is closed.
 pub fn print_foreign(bytes: &[u8]) -> Result<()> {
     if io::stdout().is_terminal() {
         return print(&harmless(&String::from_utf8_lossy(bytes)));
@@ -82,7 +82,7 @@ pub fn print_foreign(bytes: &[u8]) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// A line on stderr. When even that cannot be written there is nobody to tell.
+/// Prints a line to stderr. If that fails, nothing else can be done.
 pub fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
 }
@@ -95,20 +95,20 @@ fn is_printable(c: char) -> bool {
     !c.is_control() || matches!(c, '\n' | '\t' | '\r')
 }
 
-/// One line of text that came from elsewhere, without what would break a line or a terminal.
+/// Text from elsewhere on one line, without characters that break a line or control a terminal.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Whether stdout wants colours: a terminal, and `NO_COLOR` unset (<https://no-color.org>).
+/// Whether stdout accepts colours: it is a terminal, and `NO_COLOR` is unset (<https://no-color.org>).
 pub fn has_colors() -> bool {
     io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// A JSON document as programs read it.
+/// Prints a JSON document for programs.
 ///
 /// # Errors
-/// Nobody reads on.
+/// The output is closed.
 pub fn print_value(value: &Value, format: OutputFormat) -> Result<()> {
     match format {
         OutputFormat::Json => print(&format!("{value:#}\n")),
@@ -116,7 +116,7 @@ pub fn print_value(value: &Value, format: OutputFormat) -> Result<()> {
     }
 }
 
-/// A table without rules, wrapped to the terminal where there is one.
+/// A table without rules, wrapped to the terminal if there is one.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -147,10 +147,10 @@ fn cell(text: &str, colors: bool) -> Cell {
     }
 }
 
-/// Prints rows as a table, by their first column, or as they are.
+/// Prints rows as a table, by their first column, or unchanged.
 ///
 /// # Errors
-/// Nobody reads on.
+/// The output is closed.
 pub fn print_all(items: &[Value], columns: &[Column], format: Option<OutputFormat>) -> Result<()> {
     let now = Timestamp::now();
     let rows = |columns: &[Column]| items.iter().map(|item| row(columns, item, now)).collect::<Vec<_>>();

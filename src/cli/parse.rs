@@ -1,5 +1,4 @@
-//! From the line that was typed to a command. The nouns are made from [`Kind`]; each gets the verbs that make
-//! sense for it.
+//! Parses the command line. The nouns are made from [`Kind`]; each gets the verbs that apply to it.
 
 use clap::error::{Error as ClapError, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
@@ -95,7 +94,7 @@ fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     MachineVerb::from_arg_matches(matches).map(CliVerb::Machine)
 }
 
-/// Adds how to reach the server. Adding flags must not change what the command says of itself.
+/// Adds the flags of the connection. This must not change the help of the command.
 fn connected(command: Command) -> Command {
     let about = command.get_about().cloned().unwrap_or_default();
     ConnectionArgs::augment_args(command).about(about)
@@ -114,7 +113,7 @@ impl FromArgMatches for ClientCommand {
             Some(kind) => Invocation::Noun(kind, noun_verb(inner)?),
             None => Invocation::Other(OtherCommand::from_arg_matches(matches)?),
         };
-        // Flags that stand at the end of the line belong to the innermost command.
+        // Flags at the end of the line belong to the innermost command.
         let mut last = inner;
         while let Some((_, deeper)) = last.subcommand() {
             last = deeper;
@@ -132,7 +131,7 @@ impl Subcommand for ClientCommand {
     fn augment_subcommands(command: Command) -> Command {
         let others = OtherCommand::augment_subcommands(Command::new(""));
         let nouns = Kind::ALL.map(noun_command);
-        // What people do stands before the nouns.
+        // The other commands come before the nouns.
         let all = others.get_subcommands().cloned().chain(nouns);
         let all = all.zip(1..).map(|(one, place)| connected(one).display_order(place));
         command.subcommands(all)

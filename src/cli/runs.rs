@@ -1,4 +1,4 @@
-//! `runs documents`, `runs show RUN --document PATH`: what the machine was served under a run.
+//! `runs documents`, `runs show RUN --document PATH`: the documents that the machine was served during a run.
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -10,10 +10,10 @@ use crate::cli::objects::NounClient;
 use crate::cli::output;
 use crate::model::{CellFormat, Column};
 
-/// What else can be asked of a run.
+/// Further verbs of runs.
 #[derive(Subcommand, Clone, Debug)]
 pub enum RunVerb {
-    /// The documents that the machine was served: boot scripts, answer files, scripts of tasks.
+    /// List the documents that the machine was served: boot scripts, answer files, scripts of tasks.
     Documents {
         #[arg(value_name = "REF")]
         reference: String,
@@ -34,17 +34,17 @@ const DOCUMENTS: &[Column] = &[
 /// Lists the documents.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn run(noun: &NounClient, RunVerb::Documents { reference, output }: RunVerb) -> Result<()> {
     let answer = noun.client.documents(&object_path(noun.kind, &reference)?).await?;
     let items = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
     output::print_all(&items, DOCUMENTS, output.output)
 }
 
-/// Prints the text of one document, the last that was served of a path.
+/// Prints the text of one document, the last one that was served at a path.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn document(noun: &NounClient, (reference, path): (&str, &str)) -> Result<()> {
     let text = noun.client.document(&object_path(noun.kind, reference)?, path).await?;
     output::print_foreign(&text)

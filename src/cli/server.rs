@@ -1,4 +1,4 @@
-//! What the server does by itself.
+//! Commands about the server itself.
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -9,15 +9,15 @@ use crate::cli::output::{self, OutputFormat};
 use crate::client::{ApiClient, Prune};
 use crate::model::{CellFormat, Column};
 
-/// What can be asked of the server.
+/// The verbs of the server.
 #[derive(Subcommand, Clone, Debug)]
 pub enum ServerVerb {
-    /// The work that it does by itself: how often, when last, and what came of it.
+    /// Show the background work: how often it runs, when it last ran, and the result.
     Background {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Delete history that is older than the settings allow. Without --yes it only says what would go.
+    /// Delete history that is older than the settings allow. Without --yes only report what would be deleted.
     Prune {
         /// Delete it.
         #[arg(long)]
@@ -45,7 +45,7 @@ const PRUNED: &[Column] = &[
     ("OLDEST", "oldest", CellFormat::Age),
     ("SETTINGS", "settings", CellFormat::Text),
 ];
-/// How often the server is asked to go on.
+/// Most requests of one prune.
 const PRUNES_MAX: usize = 1000;
 
 pub async fn run(client: &ApiClient, verb: ServerVerb) -> Result<()> {
@@ -61,7 +61,7 @@ pub async fn run(client: &ApiClient, verb: ServerVerb) -> Result<()> {
     }
 }
 
-/// Asks until nothing that is due is left.
+/// Repeats the request until nothing is due.
 async fn prune(client: &ApiClient, format: Option<OutputFormat>) -> Result<()> {
     for _ in 0..PRUNES_MAX {
         let report = client.prune(Prune::Delete).await?;

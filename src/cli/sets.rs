@@ -1,4 +1,4 @@
-//! `field=value` on the command line as JSON.
+//! Turns `field=value` of the command line into JSON.
 
 use serde_json::{Map, Value};
 
@@ -15,11 +15,11 @@ pub fn parse_term(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// A JSON Merge Patch (RFC 7396) of several sets: `params.rack=a1` is `{"params": {"rack": "a1"}}`. A value
-/// that reads as JSON is that JSON, any other is text. `\.` is a dot that belongs to the name.
+/// A JSON Merge Patch (RFC 7396) of several assignments: `params.rack=a1` is `{"params": {"rack": "a1"}}`. A
+/// value that parses as JSON is that JSON, any other is text. `\.` is a dot inside of a name.
 ///
 /// # Errors
-/// Something that is not `field=value`, or two sets that cannot both be.
+/// Text that is not `field=value`, or two assignments that contradict each other.
 pub fn merge_patch(sets: &[String]) -> Result<Value, UsageError> {
     let mut patch = Map::new();
     for set in sets {

@@ -1,4 +1,4 @@
-//! One line of words for each kind of event.
+//! A summary of each kind of event, in one line.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -14,10 +14,10 @@ use crate::model::{Event, EventBody, RenderProblem};
 
 /// Longest line, in characters.
 const LINE_CHARS_MAX: usize = 160;
-/// Most fields of an event that is not known here.
+/// Most fields that are shown of an unknown kind of event.
 const FIELDS_MAX: usize = 6;
 
-/// What an event says, for a person.
+/// The summary of an event, for a person.
 pub fn summary(event: &Event) -> String {
     let line = words(&event.body);
     let line = plain(line.trim());
@@ -116,12 +116,12 @@ fn or_nothing(text: &Option<String>) -> String {
     text.clone().unwrap_or_default()
 }
 
-/// A text with words before it, and nothing at all where there is none.
+/// A text with words before it, or nothing if there is no text.
 fn after(words: &str, text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty()).map(|text| format!("{words}{text}")).unwrap_or_default()
 }
 
-/// A time of day here.
+/// A time of day in the local zone.
 fn clock(time: Timestamp) -> String {
     time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
@@ -137,9 +137,9 @@ fn problem(it: &RenderProblem) -> String {
     format!("{}{} {}", it.template, numbers.collect::<String>(), it.message)
 }
 
-/// A verdict as events and explanations have it: `{"verdict": "netboot", "bootenv": …}`.
+/// A verdict in the JSON of events and explanations: `{"verdict": "netboot", "bootenv": …}`.
 pub fn verdict(data: &Value) -> String {
-    // An explanation may carry the verdict itself, or have it in a field of that name.
+    // An explanation may be the verdict itself, or have it in a field of that name.
     let own = data.get("verdict").filter(|inner| inner.is_object()).unwrap_or(data);
     let field = |name| value_at(own, name).map(text);
     let word = field("verdict").unwrap_or_default().replace('_', " ");
@@ -162,7 +162,7 @@ fn job(it: &JobNow) -> String {
     format!("{} of {}{again}{exit}{}", it.task, it.stage, after(": ", Some(&it.reason)))
 }
 
-/// Which fields a change touched; the values are in the event itself.
+/// The fields that a change affected; their values are in the event itself.
 fn updated(it: &ObjectDiff) -> String {
     let operations = it.diff.as_array().map(Vec::as_slice).unwrap_or_default();
     let paths = operations.iter().filter_map(|operation| operation.get("path").and_then(Value::as_str));
@@ -177,7 +177,7 @@ fn updated(it: &ObjectDiff) -> String {
     }
 }
 
-/// What an event says that has no words of its own: its fields.
+/// The fields of an event without a summary.
 fn fields(data: &Value) -> String {
     let Some(fields) = data.as_object() else { return text(data) };
     let shown = fields.iter().map(|(name, value)| (name, text(value)));

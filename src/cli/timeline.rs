@@ -16,13 +16,13 @@ use crate::cli::summary::summary;
 use crate::client::{ApiClient, EventFilter, HistoryRange, ObjectPath, StreamSignal};
 use crate::model::{Event, Kind};
 
-/// Events that are asked for at a time.
+/// Events per request.
 const PAGE: u32 = 1000;
 
-/// Prints a machine's timeline; with `follow` it goes on until somebody ends it.
+/// Prints a machine's timeline; with `follow` until it is interrupted.
 ///
 /// # Errors
-/// What the server or the network says.
+/// An error of the server or the network.
 pub async fn show(
     client: &ApiClient,
     reference: &str,
@@ -32,7 +32,7 @@ pub async fn show(
     let format = format.unwrap_or(OutputFormat::Table);
     if !follow {
         let (mut events, _) = after(client, &machine, 0).await?;
-        // What was only seen is written behind what was done: numbers are not quite the order of time.
+        // Observations are written later than actions, so numbers are not quite in the order of time.
         events.sort_by_key(|event| event.time);
         return match format {
             OutputFormat::Table => {
@@ -45,8 +45,8 @@ pub async fn show(
     let subject = subject_of(Kind::Machine, &client.get(&machine).await?);
     let mut printer =
         TimelinePrinter { lines: TimelineLines::new(TimeZone::system()), format, attempts: BTreeSet::new() };
-    // The stream says when there is something new, the timeline says what: it also has what happened in a
-    // boot without being about the machine.
+    // The stream says when there is something new, and the timeline has the events: it also includes events
+    // of a boot that are not about the machine.
     let mut stream = client.follow(EventFilter::default(), None).await?;
     let mut reached = 0;
     loop {
@@ -65,7 +65,7 @@ pub async fn show(
     }
 }
 
-/// Everything after an event's number, and the number of the last.
+/// All events after a number, and the number of the last one.
 async fn after(client: &ApiClient, machine: &ObjectPath, seq: u64) -> Result<(Vec<Event>, u64)> {
     let (mut events, mut reached) = (Vec::new(), seq);
     loop {
@@ -103,7 +103,7 @@ impl TimelinePrinter {
 struct TimelineLines {
     zone: TimeZone,
     began: BTreeMap<Uuid, Timestamp>,
-    /// The power-on of the line before.
+    /// The boot attempt of the previous line.
     attempt: Option<Uuid>,
 }
 
@@ -115,7 +115,7 @@ impl TimelineLines {
     fn line(&mut self, event: &Event) -> String {
         let mut heading = String::new();
         if let Some(attempt) = event.attempt {
-            // A late event of an earlier power-on does not begin it again.
+            // A late event of an earlier power-on does not restart it.
             if let Entry::Vacant(unseen) = self.began.entry(attempt) {
                 unseen.insert(event.time);
                 let day = event.time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d");

@@ -1,6 +1,6 @@
-//! `wait REF --for status.state=complete`: until a field has a value, or cannot get it any more.
+//! `wait REF --for status.state=complete`: waits until a field has a value, or cannot get it any more.
 //!
-//! The event stream says when to look; nothing is polled.
+//! The event stream says when to read the object; nothing is polled.
 
 use std::str::FromStr;
 
@@ -16,7 +16,7 @@ use crate::cli::sets::value_at;
 use crate::client::{EventFilter, ObjectPath};
 use crate::model::{Artifact, Kind};
 
-/// A field, and the value that is waited for (or that is to go).
+/// A field, and the expected (or unwanted) value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Goal {
     field: String,
@@ -46,17 +46,17 @@ impl FromStr for Goal {
     }
 }
 
-/// How it stands.
+/// The state of a goal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum GoalState {
     Reached,
-    /// Without somebody's help it will not come to that, and this is why.
+    /// The goal cannot be reached without an operator, for this reason.
     Stuck(String),
     Open,
 }
 
 impl Goal {
-    /// A field that is not there counts as empty.
+    /// A missing field counts as empty.
     fn standing(&self, kind: Kind, view: &Value) -> GoalState {
         if kind == Kind::Artifact && self.field.starts_with("status.") && is_yet_to_be_done(view) {
             return GoalState::Open;
@@ -69,7 +69,8 @@ impl Goal {
     }
 }
 
-/// The server has not looked yet at what the artifact now names, or has not done yet what was asked for.
+/// Whether the server has not acted on the artifact's present source yet, or has not finished the requested
+/// work.
 fn is_yet_to_be_done(artifact: &Value) -> bool {
     let asked = value_at(artifact, "status.asked").is_some();
     let named = serde_json::from_value::<Artifact>(own_fields(artifact));
@@ -98,7 +99,7 @@ fn stuck(kind: Kind, view: &Value) -> Option<String> {
     Some(format!("it is {state}: {}", reason.as_deref().unwrap_or("the reason is not known")))
 }
 
-/// Waits for the goal and prints the object if asked to.
+/// Waits for the goal and prints the object if requested.
 ///
 /// # Errors
 /// The time is up, or the object is in a state that it does not leave by itself.
@@ -108,10 +109,10 @@ pub async fn wait(noun: &NounClient, args: WaitArgs) -> Result<()> {
     args.output.output.map_or(Ok(()), |format| noun.print_one(&view, format))
 }
 
-/// As [`wait`]; the object when it was so.
+/// Like [`wait`]; returns the object that reached the goal.
 ///
 /// # Errors
-/// As [`wait`].
+/// Those of [`wait`].
 pub async fn until(noun: &NounClient, path: &ObjectPath, args: &WaitArgs) -> Result<Value> {
     let mut last = Value::Null;
     let reached = timeout(args.timeout, watch(noun, (path, &args.goal), &mut last)).await;
@@ -135,7 +136,7 @@ async fn watch(noun: &NounClient, (path, goal): (&ObjectPath, &Goal), last: &mut
     let subject = EventFilter::subject(subject_of(noun.kind, last));
     let mut stream = noun.client.follow(subject, None).await?;
     loop {
-        // Looked at after the stream is open, so that no change falls in between.
+        // Read after the stream is open, so that no change is missed in between.
         *last = noun.client.get(path).await.with_context(|| format!("looking at the {}", noun.kind))?;
         match goal.standing(noun.kind, last) {
             GoalState::Reached => return Ok(last.take()),

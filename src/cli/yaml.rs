@@ -1,22 +1,21 @@
-//! YAML and JSON documents, in and out.
+//! Reads and writes YAML and JSON documents.
 
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
-/// Most documents, and most values, of one text.
+/// Most documents, and most values, in one text.
 const DOCUMENTS_MAX: usize = 100_000;
 const NODES_MAX: usize = 5_000_000;
 
 /// A value as one YAML document.
 ///
 /// # Errors
-/// A value that YAML cannot hold; JSON's all fit.
+/// A value that YAML cannot hold; all JSON values fit.
 pub fn write(value: &Value) -> Result<String> {
     serde_saphyr::to_string(value).map_err(|error| anyhow!("not writable as YAML: {error}"))
 }
 
-/// All documents of a text of YAML or JSON. A document that is a list is its items; empty ones are passed
-/// over.
+/// All documents of a text of YAML or JSON. A list gives its items; empty documents are skipped.
 ///
 /// # Errors
 /// Text that is neither, with line and column.
@@ -33,7 +32,7 @@ pub fn read(text: &str) -> Result<Vec<Value>> {
     Ok(items.collect())
 }
 
-/// `on` and `yes` are words, as YAML 1.2 has it: they are common as values of options.
+/// `on` and `yes` are words, as in YAML 1.2: they are common values of options.
 fn read_yaml(text: &str) -> Result<Vec<Value>> {
     let options = serde_saphyr::options! {
         strict_booleans: true,

@@ -1,4 +1,4 @@
-//! The calls of an agent: ask for work, say how it goes, send the log.
+//! The calls of an agent: ask for work, report, send the log.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use crate::model::{AgentReport, JobOffer, JobReport, LogEnd, TokenGrant};
 
 /// When to ask again if the server does not say.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// Longest pause a server can ask for.
+/// Longest pause that a server can ask for.
 const ASK_AGAIN_MAX: Duration = Duration::from_secs(3600);
-/// How much longer than the wait it asked for a long poll may take.
+/// How much longer than the requested wait a long poll may take.
 const POLL_MARGIN: Duration = Duration::from_secs(30);
 
-/// What there is to do.
+/// The answer to a request for work.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AgentWork {
     Offer(JobOffer),
-    /// Nothing now.
+    /// No work now.
     Nothing {
         ask_again_after: Duration,
     },
 }
 
 impl ApiClient {
-    /// Asks for work; the server may hold the answer back for as long as the report says.
+    /// Asks for work; the server may delay the answer as long as the report allows.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn next_job(&self, machine: Uuid, report: &AgentReport) -> Result<AgentWork, ClientError> {
         let request = self.request(Method::POST, &format!("/machines/{machine}/jobs/next")).json(report);
         let within = Duration::from_secs(report.wait_seconds.into()) + POLL_MARGIN;
@@ -45,29 +45,29 @@ impl ApiClient {
         Ok(AgentWork::Nothing { ask_again_after })
     }
 
-    /// Says that a job runs, or how it ended. The job as it is then.
+    /// Reports that a job runs, or how it ended. Returns the job afterwards.
     ///
     /// # Errors
-    /// What the server or the network says; 409 for a job that is in another state than expected.
+    /// An error of the server or the network; 409 if the job is in another state than expected.
     pub async fn report_job(&self, job: Uuid, report: &JobReport) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::PATCH, &format!("/jobs/{job}")).json(report)).await
     }
 
-    /// Sends a piece of a job's log; how long the log is then, and how the job stands. Sending the same piece
-    /// at the same offset again changes nothing.
+    /// Sends a piece of a job's log. Returns the length of the log and the state of the job. Sending the same
+    /// piece at the same offset again changes nothing.
     ///
     /// # Errors
-    /// What the server or the network says; 409 for an offset beyond what the server has.
+    /// An error of the server or the network; 409 for an offset beyond the end of the log.
     pub async fn put_log(&self, job: Uuid, offset: u64, piece: Vec<u8>) -> Result<LogEnd, ClientError> {
         let request = self.request(Method::PUT, &format!("/jobs/{job}/log")).query(&[("offset", offset)]);
         let request = request.header(CONTENT_TYPE, "application/octet-stream").body(piece);
         self.fetch(request).await
     }
 
-    /// A fresh token for the machine's agent, in exchange for one that still holds.
+    /// A fresh token for the machine's agent, in exchange for a valid one.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn renew_token(&self, machine: Uuid) -> Result<TokenGrant, ClientError> {
         self.fetch(self.request(Method::POST, &format!("/machines/{machine}/token"))).await
     }

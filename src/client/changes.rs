@@ -1,4 +1,4 @@
-//! Changes: which objects were written or deleted after a commit, in pages and as they happen.
+//! Changes of objects after a commit, in pages and as a stream.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -11,10 +11,10 @@ use crate::model::{Kind, ObjectChange, ReadPosition};
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ChangeHistory {
     pub items: Vec<ObjectChange>,
-    /// The `cursor` of the next page; none on the last.
+    /// The `cursor` of the next page; none on the last page.
     #[serde(default)]
     pub next: Option<String>,
-    /// Behind this page and those before it.
+    /// The position after this page and earlier ones.
     #[serde(flatten)]
     pub position: ReadPosition,
 }
@@ -22,23 +22,23 @@ pub struct ChangeHistory {
 /// Where a page begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageStart {
-    /// Behind what a reader has read. The epoch is that of the number where it is known.
+    /// After the commit that a reader has read. The epoch is that of the commit, if known.
     After { commit: u64, epoch: Option<uuid::Uuid> },
     /// `next` of the page before.
     Cursor(String),
 }
 
-/// What comes out of a stream of changes.
+/// A message of a stream of changes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChangeSignal {
     Change(ObjectChange),
-    /// All changes up to here were given out.
+    /// All changes up to here were returned.
     Position(ReadPosition),
-    /// The stream broke and was opened again behind the last position. Nothing was missed.
+    /// The connection broke and was opened again after the last position. Nothing was missed.
     Reconnected,
 }
 
-/// Changes as they happen. A broken connection is opened again and goes on behind the last position.
+/// A stream of changes. A broken connection is opened again after the last position.
 pub struct ChangeStream(MessageStream);
 
 fn kind_terms(kinds: &[Kind]) -> Vec<(&'static str, String)> {
@@ -55,7 +55,7 @@ impl ApiClient {
     /// A page of the changes of objects of some kinds, or of all.
     ///
     /// # Errors
-    /// What the server or the network says; 410 when everything has to be read again.
+    /// An error of the server or the network; 410 if everything has to be read again.
     pub async fn changes(
         &self,
         kinds: &[Kind],
@@ -73,7 +73,7 @@ impl ApiClient {
     /// Opens the stream of changes: those after a position, or those from now on.
     ///
     /// # Errors
-    /// As [`ApiClient::changes`].
+    /// Those of [`ApiClient::changes`].
     pub async fn follow_changes(
         &self,
         kinds: &[Kind],
@@ -86,10 +86,10 @@ impl ApiClient {
 }
 
 impl ChangeStream {
-    /// The next change or position. Dropping the wait loses nothing.
+    /// The next change or position. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// A refusal, a server that stays away, or something that is neither.
+    /// A refusal, a server that cannot be reached again, or an invalid message.
     pub async fn next(&mut self) -> Result<ChangeSignal, ClientError> {
         let Some(message) = self.0.next().await? else { return Ok(ChangeSignal::Reconnected) };
         let refused = |error| self.0.unexpected(&format!("not a change: {error}"));

@@ -5,27 +5,27 @@ use serde::Deserialize;
 use crate::client::Fingerprint;
 use crate::model::Problem;
 
-/// Why a call did not succeed. What to do about it depends on who called: a person, an agent, a test.
+/// Why a call failed. The caller decides what to do about it: a person, an agent, a test.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// No connection, or it broke.
+    /// There was no connection, or it broke.
     #[error("cannot reach {url}: {reason} (tried {request})")]
     Unreachable { url: String, request: String, reason: String },
     /// The server was reached and did not answer in time.
     #[error("{url} did not answer in time (tried {request})")]
     TimedOut { url: String, request: String },
-    /// The server has another certificate than the one that is trusted.
+    /// The server has another certificate than the trusted one.
     #[error(
         "the certificate of {url} is not the one that is trusted\n  trusted: {expected}\n  shown:   {seen}"
     )]
     OtherCertificate { url: String, expected: Fingerprint, seen: Fingerprint },
-    /// The server said no.
+    /// The server refused the request.
     #[error("{0}")]
     Refused(Box<ServerRefusal>),
-    /// An answer that is not one of this API's.
+    /// An answer that does not come from this API.
     #[error("{request}: {what}")]
     Unexpected { request: String, what: String },
-    /// What was to be sent cannot be.
+    /// The request cannot be sent.
     #[error("{0}")]
     Invalid(String),
 }
@@ -39,7 +39,7 @@ impl ClientError {
         }
     }
 
-    /// Whether the same call may go well a little later: the network, or a server that is busy or restarts.
+    /// Whether the same call may succeed later: the network failed, or the server is busy or restarts.
     pub fn is_passing(&self) -> bool {
         match self {
             ClientError::Unreachable { .. } | ClientError::TimedOut { .. } => true,
@@ -49,7 +49,7 @@ impl ClientError {
     }
 }
 
-/// A refusal as the server explains it (problem details, RFC 9457).
+/// A refusal with the server's explanation (problem details, RFC 9457).
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct ServerRefusal {
@@ -67,7 +67,7 @@ impl std::fmt::Display for ServerRefusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let title = if self.title.is_empty() { "the server refused" } else { &self.title };
         let problems: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
-        // The detail often has the problems in it; several are easier to read on lines of their own.
+        // The detail often includes the problems; several are easier to read on separate lines.
         let is_said = problems.iter().all(|problem| self.detail.contains(problem));
         let has_codes = !self.code.is_empty();
         let code = if has_codes { format!(" [{}]", self.code) } else { String::new() };
@@ -83,14 +83,14 @@ impl std::fmt::Display for ServerRefusal {
             }
         }
         match (self.status, self.request_id.as_str()) {
-            // What only the server's log explains.
+            // Errors that only the server's log explains.
             (500.., id) if !id.is_empty() => write!(f, "\n  the server's log has more at request {id}"),
             _ => Ok(()),
         }
     }
 }
 
-/// The innermost cause of a transport error: the part that a person can act on.
+/// The innermost cause of a transport error: the part that helps a person.
 pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {

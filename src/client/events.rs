@@ -1,4 +1,4 @@
-//! Events: pages of history, and the stream as they happen.
+//! Events: pages of history, and a stream.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use crate::client::sse::SseMessage;
 use crate::client::{ApiClient, ClientError};
 use crate::model::Event;
 
-/// Which events: `kind` is exact or ends in `*` (`machine.*`), `subject` is like `machine:web1`.
+/// A filter of events: `kind` is exact or ends in `*` (`machine.*`), `subject` is like `machine:web1`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
     pub kind: Option<String>,
@@ -34,10 +34,10 @@ impl EventFilter {
     }
 }
 
-/// Which part of a history.
+/// A part of a history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryRange {
-    /// Only events with a higher number; without it a history of all ends with the present.
+    /// Only events with a higher number; without it the history ends with the present.
     pub after: Option<u64>,
     pub limit: Option<u32>,
 }
@@ -58,31 +58,31 @@ impl HistoryRange {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct EventHistory {
     pub items: Vec<Event>,
-    /// The `after` of the next page; none on the last.
+    /// The `after` of the next page; none on the last page.
     #[serde(default)]
     pub next: Option<u64>,
 }
 
-/// What comes out of a stream.
+/// A message of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StreamSignal {
     Event(Box<Event>),
-    /// The stream broke and was opened again. Where no event had come before, some may have been missed:
-    /// look at what you watch.
+    /// The connection broke and was opened again. If no event had arrived before, some may have been missed:
+    /// check what you watch.
     Reconnected,
 }
 
-/// Events as they happen. A broken connection is opened again and goes on after the last event.
+/// A stream of events. A broken connection is opened again after the last event.
 pub struct EventStream {
     messages: MessageStream,
     last: Option<u64>,
 }
 
 impl ApiClient {
-    /// One page of history: after a number, or else the last there are.
+    /// One page of history: after a number, or else the last events.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn events(
         &self,
         filter: &EventFilter,
@@ -101,7 +101,7 @@ impl ApiClient {
     /// no later event is missed.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn follow(&self, filter: EventFilter, after: Option<u64>) -> Result<EventStream, ClientError> {
         let last_id = after.map(|seq| seq.to_string());
         let messages = MessageStream::open(self, "/events/stream", filter.terms(), last_id).await?;
@@ -110,10 +110,10 @@ impl ApiClient {
 }
 
 impl EventStream {
-    /// The next event. Dropping the wait loses nothing.
+    /// The next event. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// A refusal, a server that stays away, or something that is not an event.
+    /// A refusal, a server that cannot be reached again, or an invalid message.
     pub async fn next(&mut self) -> Result<StreamSignal, ClientError> {
         while let Some(message) = self.messages.next().await? {
             if let Some(event) = self.read(&message)? {

@@ -1,4 +1,4 @@
-//! One server over HTTPS: requests, answers, refusals. What is asked for is in the modules beside it.
+//! One server over HTTPS: requests, responses, refusals. The other modules have the calls.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,12 +15,12 @@ use crate::client::error::innermost;
 use crate::client::pin::CertificatePin;
 use crate::client::{ClientError, Fingerprint, ServerRefusal};
 
-/// Largest answer that is read whole, in bytes.
+/// Largest response that is read whole, in bytes.
 const BODY_BYTES_MAX: usize = 64 << 20;
-/// Longest part of a foreign error page that is shown, in characters.
+/// Longest part of an error page from elsewhere that is shown, in characters.
 const FOREIGN_TEXT_MAX: usize = 300;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// How long an ordinary call may take. Streams and long polls have times of their own.
+/// How long an ordinary call may take. Streams and long polls have their own times.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const IDLE_CONNECTIONS_MAX: usize = 8;
 
@@ -29,7 +29,7 @@ const IDLE_CONNECTIONS_MAX: usize = 8;
 pub struct BearerToken(String);
 
 impl BearerToken {
-    /// The token itself, for a header or a file that only its owner can read.
+    /// The token's text, for a header or a file that only its owner can read.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -44,7 +44,7 @@ impl fmt::Debug for BearerToken {
 impl FromStr for BearerToken {
     type Err = String;
 
-    /// White space around it (the end of a line in a file) does not belong to it.
+    /// White space around the token (the end of a line in a file) is not part of it.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -54,12 +54,12 @@ impl FromStr for BearerToken {
     }
 }
 
-/// A server's address, its certificate and the token to use.
+/// A server's address, its certificate and the token.
 #[derive(Clone, Debug)]
 pub struct ServerTarget {
     /// `https://HOST:PORT`.
     pub url: String,
-    /// The certificate that is trusted.
+    /// The trusted certificate.
     pub fingerprint: Fingerprint,
     pub token: Option<BearerToken>,
 }
@@ -80,11 +80,11 @@ impl FromStr for BaseUrl {
     fn from_str(text: &str) -> Result<Self, ClientError> {
         let url: Url = text.parse().map_err(|_| url_error(text, "write it like https://10.0.0.1:8443"))?;
         if url.scheme() != "https" || !url.has_host() {
-            return Err(url_error(text, "it begins with https://, the API is never without TLS"));
+            return Err(url_error(text, "it must begin with https://, because the API always uses TLS"));
         }
         let rest = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
         if rest || !url.username().is_empty() || url.password().is_some() {
-            return Err(url_error(text, "nothing but host and port stands in it"));
+            return Err(url_error(text, "it must have only a host and a port"));
         }
         Ok(BaseUrl(url.as_str().trim_end_matches('/').to_owned()))
     }
@@ -94,7 +94,7 @@ fn url_error(text: &str, why: &str) -> ClientError {
     ClientError::Invalid(format!("`{text}` is not a server's URL: {why}"))
 }
 
-/// A caller of one server. Clones share their connections.
+/// A client of one server. Clones share their connections.
 #[derive(Clone, Debug)]
 pub struct ApiClient {
     http: reqwest::Client,
@@ -104,7 +104,7 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
-    /// Makes a client; nothing is sent yet.
+    /// Creates a client; nothing is sent yet.
     ///
     /// # Errors
     /// [`ClientError::Invalid`] for a URL that is not `https://HOST:PORT`.
@@ -118,11 +118,13 @@ impl ApiClient {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("metalwright/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| ClientError::Invalid(format!("no HTTP client: {}", innermost(&error))))?;
+            .map_err(|error| {
+                ClientError::Invalid(format!("the HTTP client cannot be set up: {}", innermost(&error)))
+            })?;
         Ok(ApiClient { http, base, token: target.token.clone(), pin })
     }
 
-    /// The same server with another token: an agent's, when it was renewed.
+    /// The same server with another token, for example an agent's renewed one.
     pub fn with_token(&self, token: BearerToken) -> Self {
         ApiClient { token: Some(token), ..self.clone() }
     }
@@ -137,7 +139,7 @@ impl ApiClient {
         }
     }
 
-    /// Sends a request and turns everything but success into an error.
+    /// Sends a request; every status but success becomes an error.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<ApiAnswer, ClientError> {
         let request =
             request.build().map_err(|error: reqwest::Error| ClientError::Invalid(innermost(&error)))?;
@@ -148,7 +150,7 @@ impl ApiClient {
         if answer.response.status().is_success() { Ok(answer) } else { Err(answer.refusal().await) }
     }
 
-    /// Sends a request and reads the answer as JSON.
+    /// Sends a request and parses the response as JSON.
     pub(crate) async fn fetch<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         self.send(request).await?.json().await
     }
@@ -163,7 +165,7 @@ impl ApiClient {
     }
 }
 
-/// An answer of the server, its body still to be read.
+/// A response whose body has not been read yet.
 pub(crate) struct ApiAnswer {
     pub(crate) response: Response,
     about: String,
@@ -192,11 +194,11 @@ impl ApiAnswer {
         let body = self.bytes().await?;
         serde_json::from_slice(&body).map_err(|error| ClientError::Unexpected {
             request,
-            what: format!("the answer does not read as what this version expects: {error}"),
+            what: format!("the answer is not what this version expects: {error}"),
         })
     }
 
-    /// What an answer that is no success says.
+    /// The error of a response that is not a success.
     async fn refusal(self) -> ClientError {
         let (status, request) = (self.response.status(), self.about.clone());
         let kind = self.response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::client::{ApiClient, ClientError, ObjectPath};
 
-/// How a lease is ended.
+/// The way in which a lease is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseAction {
     Release,
@@ -22,10 +22,10 @@ impl LeaseAction {
 }
 
 impl ApiClient {
-    /// Ends a lease now; the lease as it is then.
+    /// Ends a lease now; returns the lease afterwards.
     ///
     /// # Errors
-    /// What the server or the network says; 409 for one that has ended already.
+    /// An error of the server or the network; 409 if the lease has ended already.
     pub async fn end_lease(&self, lease: &ObjectPath, action: LeaseAction) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, &lease.with(&format!("/actions/{}", action.as_str())))).await
     }
@@ -33,16 +33,16 @@ impl ApiClient {
     /// Who had an address, or which addresses a MAC had; one page, the latest first.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn lease_history(&self, of: &ObjectPath, before: Option<u64>) -> Result<Value, ClientError> {
         let request = self.request(Method::GET, &of.with("/history"));
         self.fetch(request.query(&before.map(|seq| ("before", seq)).into_iter().collect::<Vec<_>>())).await
     }
 
-    /// Hands over the lease files of another server: `{"format": …, "files": [{"name": …, "text": …}]}`.
+    /// Sends the lease files of another server: `{"format": …, "files": [{"name": …, "text": …}]}`.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn import_leases(&self, import: &Value) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, "/leases/import").json(import)).await
     }

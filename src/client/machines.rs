@@ -1,4 +1,4 @@
-//! What can be done with a machine, and what can be seen of it.
+//! Calls about machines: actions, timeline, explanations, documents.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use crate::client::objects::segment;
 use crate::client::{ApiClient, ClientError, EventHistory, HistoryRange, ObjectPath};
 use crate::model::{DhcpStatus, ExampleAnswer};
 
-/// The verbs of a machine.
+/// The actions on a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MachineAction {
     Start,
@@ -41,7 +41,7 @@ impl MachineAction {
     }
 }
 
-/// Whose boot is to be explained.
+/// The client whose boot is explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExplainOf {
     Mac,
@@ -49,7 +49,7 @@ pub enum ExplainOf {
     Address,
 }
 
-/// Who is asked about, and what it would say of itself.
+/// The client that is asked about, and what it would send.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ExplainAs<'a> {
     pub what: &'a str,
@@ -67,7 +67,7 @@ impl ExplainOf {
     }
 }
 
-/// What a machine would boot now, and the rules that were looked at.
+/// What a machine would boot now, and the rules that were checked.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BootExplanation {
     /// `local_disk`, `netboot`, `screen`, `ignore`.
@@ -76,14 +76,14 @@ pub struct BootExplanation {
     pub bootenv: Option<String>,
     #[serde(default)]
     pub reason: Option<String>,
-    /// What the one thing that was asked for gets: `loader`, `local_script`, `deny` …
+    /// The answer to the request: `loader`, `local_script`, `deny` …
     pub answer: String,
     pub trace: Vec<RuleEntry>,
     #[serde(default)]
     pub client_classes: Vec<ClassEntry>,
     #[serde(default)]
     pub options: Vec<OptionEntry>,
-    /// What its DISCOVER would be answered.
+    /// The answer to its DISCOVER.
     #[serde(default)]
     pub offer: Option<ExampleAnswer>,
 }
@@ -94,12 +94,12 @@ pub struct ClassEntry {
     pub name: String,
     pub order: i32,
     pub matched: bool,
-    /// The first condition that did not hold.
+    /// The first condition that does not hold.
     #[serde(default)]
     pub reason: String,
 }
 
-/// A DHCP option, and the object it comes from.
+/// A DHCP option, and the object that it comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct OptionEntry {
     pub code: u8,
@@ -109,11 +109,11 @@ pub struct OptionEntry {
     pub from: String,
 }
 
-/// One rule, in the order they were looked at.
+/// One rule, in the order of checking.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct RuleEntry {
     pub rule: String,
-    /// Whether it settled the matter.
+    /// Whether the rule decided.
     pub matched: bool,
     pub detail: String,
 }
@@ -122,7 +122,7 @@ pub struct RuleEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogPiece {
     pub bytes: Vec<u8>,
-    /// Where the next piece begins.
+    /// The offset of the next piece.
     pub end: u64,
 }
 
@@ -134,11 +134,11 @@ pub enum Prune {
 }
 
 impl ApiClient {
-    /// Does `action`; `details` is its body: `{"workflow": "install-debian-12"}` or `{}`. The machine as it
-    /// is then.
+    /// Carries out `action`; `details` is its body: `{"workflow": "install-debian-12"}` or `{}`. Returns the
+    /// machine afterwards.
     ///
     /// # Errors
-    /// What the server or the network says; 409 with the reason when it cannot be done now.
+    /// An error of the server or the network; 409 with the reason if the action is not possible now.
     pub async fn act(
         &self,
         machine: &ObjectPath,
@@ -152,7 +152,7 @@ impl ApiClient {
     /// One page of a machine's timeline, oldest first.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn timeline(
         &self,
         machine: &ObjectPath,
@@ -164,7 +164,7 @@ impl ApiClient {
     /// What a machine would boot now, and why.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn explain(&self, of: ExplainOf, asks: &ExplainAs<'_>) -> Result<Value, ClientError> {
         let mut terms = vec![(of.as_str(), asks.what)];
         terms.extend(asks.vendor_class.map(|text| ("vendor_class", text)));
@@ -172,44 +172,44 @@ impl ApiClient {
         self.fetch(self.request(Method::GET, "/explain").query(&terms)).await
     }
 
-    /// How DHCP stands.
+    /// The status of DHCP.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn dhcp_status(&self) -> Result<DhcpStatus, ClientError> {
         self.fetch(self.request(Method::GET, "/dhcp/status")).await
     }
 
-    /// The work that the server does by itself.
+    /// The server's background work.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn background_status(&self) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::GET, "/server/background")).await
     }
 
-    /// Deletes history that is older than the settings allow, or says what would go.
+    /// Deletes history that is older than the settings allow, or reports what would be deleted.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn prune(&self, mode: Prune) -> Result<Value, ClientError> {
         let dry_run = if mode == Prune::Delete { "false" } else { "true" };
         let request = self.request(Method::POST, "/server/prune").query(&[("dry_run", dry_run)]);
         self.fetch(request).await
     }
 
-    /// The documents that the machine was served under a run.
+    /// The documents that the machine was served during a run.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn documents(&self, run: &ObjectPath) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::GET, &run.with("/documents"))).await
     }
 
-    /// The text of a document that the machine was served under a run, the last of its path.
+    /// The text of a document that the machine was served during a run, the last one at its path.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn document(&self, run: &ObjectPath, path: &str) -> Result<Vec<u8>, ClientError> {
         let path = run.with(&format!("/documents/{}", segment(path)));
         self.send(self.request(Method::GET, &path)).await?.bytes().await
@@ -218,7 +218,7 @@ impl ApiClient {
     /// Every path that a machine may fetch now.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn files(&self, machine: &ObjectPath) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::GET, &machine.with("/files"))).await
     }
@@ -226,25 +226,25 @@ impl ApiClient {
     /// The values of all params of a machine, with the level that each comes from.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn params(&self, machine: &ObjectPath) -> Result<Value, ClientError> {
         let request = self.request(Method::GET, &machine.with("/params")).query(&[("aggregate", "true")]);
         self.fetch(request).await
     }
 
-    /// A document as the machine would get it; secrets are not in it.
+    /// A document as the machine would get it, without secrets.
     ///
     /// # Errors
-    /// What the server or the network says; 422 with template, line and column.
+    /// An error of the server or the network; 422 with template, line and column.
     pub async fn render(&self, machine: &str, file: String) -> Result<Value, ClientError> {
         let body = json!({"machine": machine, "file": file});
         self.fetch(self.request(Method::POST, "/render").json(&body)).await
     }
 
-    /// A job's log from a byte on; empty at its end.
+    /// A job's log from an offset on; empty at its end.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn log(&self, job: Uuid, offset: u64) -> Result<LogPiece, ClientError> {
         let request = self.request(Method::GET, &format!("/jobs/{job}/log"));
         let request = request.query(&[("offset", offset)]);

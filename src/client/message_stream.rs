@@ -1,5 +1,5 @@
-//! An open stream of Server-Sent Events that is opened again when it breaks, behind the last message that its
-//! reader has taken.
+//! A stream of Server-Sent Events that is opened again when it breaks, after the last message that its reader
+//! has taken.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use reqwest::Method;
 use crate::client::sse::{SseMessage, SseReader};
 use crate::client::{ApiClient, ClientError};
 
-/// The server says something at least every few seconds; a stream that is silent this long is dead.
+/// The server sends something at least every few seconds; a stream that is silent for so long is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-/// How long an open stream lasts before it is opened anew.
+/// How long an open stream lasts before it is opened again.
 const STREAM_LASTS: Duration = Duration::from_secs(24 * 3600);
-/// How often the stream is opened again before its reader is told.
+/// Most attempts to open the stream again before its reader gets the error.
 const RECONNECTS_MAX: u32 = 30;
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ struct OpenStream {
 }
 
 impl MessageStream {
-    /// Opens the stream behind the message with `last_id`. When this returns, no later message is missed.
+    /// Opens the stream after the message with `last_id`. When this returns, no later message is missed.
     pub(super) async fn open(
         client: &ApiClient,
         path: &'static str,
@@ -47,12 +47,13 @@ impl MessageStream {
         Ok(stream)
     }
 
-    /// The reader has taken the message with this id: a stream that is opened again goes on behind it.
+    /// Records that the reader has taken the message with this id: a stream that is opened again continues
+    /// after it.
     pub(super) fn taken(&mut self, id: String) {
         self.last_id = Some(id);
     }
 
-    /// The next message; none when the stream broke and was opened again. Dropping the wait loses nothing.
+    /// The next message; none if the stream broke and was opened again. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<SseMessage>, ClientError> {
         loop {
             let Some(open) = &mut self.open else {
@@ -65,13 +66,13 @@ impl MessageStream {
             }
             match tokio::time::timeout(SILENCE_MAX, open.chunks.next()).await {
                 Ok(Some(Ok(chunk))) => open.reader.push(&chunk),
-                // Ended, broken or silent: all the same.
+                // It makes no difference whether it ended, broke or was silent.
                 _ => self.open = None,
             }
         }
     }
 
-    /// What is not a message of this stream.
+    /// The error for a message that does not belong to this stream.
     pub(super) fn unexpected(&self, what: &str) -> ClientError {
         unexpected(self.path, what)
     }
@@ -96,7 +97,7 @@ impl MessageStream {
             request = request.header("last-event-id", last);
         }
         let answer = tokio::time::timeout(SILENCE_MAX, self.client.send(request)).await;
-        let answer = answer.map_err(|_| self.unexpected("the stream does not begin"))??;
+        let answer = answer.map_err(|_| self.unexpected("the stream does not start"))??;
         self.open =
             Some(OpenStream { chunks: answer.response.bytes_stream().boxed(), reader: SseReader::default() });
         Ok(())

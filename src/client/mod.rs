@@ -1,7 +1,7 @@
-//! A client of the REST API: what the command line, the agent and tests see of a server.
+//! A client of the REST API, for the command line, the agent and tests.
 //!
-//! It knows URLs, certificates, retries of the event stream and what refusals look like; what to do about
-//! them it leaves to its callers. Start with [`ApiClient::new`] and [`ObjectPath`], then read `objects`.
+//! It handles URLs, certificates, reconnecting streams and the form of refusals; its callers decide what to
+//! do about errors. Start with [`ApiClient::new`] and [`ObjectPath`], then read `objects`.
 
 mod agent;
 mod changes;

@@ -9,14 +9,14 @@ use serde_json::Value;
 use crate::client::{ApiClient, ClientError};
 use crate::model::Kind;
 
-/// What stands in one part of a path as it is.
+/// Characters that are not encoded in one part of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
-/// Objects the server puts on one page at most.
+/// Most objects that the server puts on one page.
 const PAGE_ITEMS_MAX: usize = 1000;
 /// Most pages of one list.
 const PAGES_MAX: usize = 10_000;
 
-/// Text as one part of a path: a slash in it is `%2F`.
+/// Encodes text as one part of a path: a slash in it is `%2F`.
 pub(crate) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
@@ -32,27 +32,27 @@ impl ObjectPath {
     /// `reference` is a key (an id, a name, an address) or `index:value` (`name:web1`, `mac:52:54:…`).
     ///
     /// # Errors
-    /// [`ClientError::Invalid`] for a reference that no URL can carry.
+    /// [`ClientError::Invalid`] for a reference that no URL can contain.
     pub fn new(kind: Kind, reference: &str) -> Result<Self, ClientError> {
         if matches!(reference, "" | "." | "..") {
-            return Err(ClientError::Invalid(format!("`{reference}` names no {kind}")));
+            return Err(ClientError::Invalid(format!("`{reference}` cannot name a {kind}")));
         }
         let path = format!("/{}/{}", kind.plural(), utf8_percent_encode(reference, SEGMENT));
         Ok(ObjectPath { kind, path })
     }
 
-    /// Its path below `/api/v1`, with what hangs on it: `/actions/start`.
+    /// Its path below `/api/v1`, with a suffix such as `/actions/start`.
     pub(crate) fn with(&self, rest: &str) -> String {
         format!("{}{rest}", self.path)
     }
 }
 
-/// What to ask of a list.
+/// The query of a list.
 #[derive(Clone, Debug, Default)]
 pub struct ListRequest {
-    /// Filters, `sort`, `fields`, as the API has them: `("status.state[ne]", "failed")`.
+    /// Filters, `sort`, `fields`, as in the API: `("status.state[ne]", "failed")`.
     pub terms: Vec<(String, String)>,
-    /// Most objects to bring; none brings all.
+    /// Most objects to fetch; none fetches all.
     pub limit: Option<usize>,
 }
 
@@ -60,7 +60,7 @@ pub struct ListRequest {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ObjectList {
     pub items: Vec<Value>,
-    /// How many there are on the server.
+    /// Number of objects on the server.
     pub total: u64,
 }
 
@@ -74,10 +74,10 @@ struct ObjectPage {
 }
 
 impl ApiClient {
-    /// A list; pages are followed to the end or to the limit.
+    /// A list; pages are read to the end or to the limit.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn list(&self, kind: Kind, query: &ListRequest) -> Result<ObjectList, ClientError> {
         let mut list = ObjectList::default();
         let mut cursor: Option<String> = None;
@@ -102,15 +102,15 @@ impl ApiClient {
     /// One object as readers see it.
     ///
     /// # Errors
-    /// What the server or the network says; 404 where it is not.
+    /// An error of the server or the network; 404 if there is no such object.
     pub async fn get(&self, object: &ObjectPath) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::GET, &object.path)).await
     }
 
-    /// One object, or nothing where there is none.
+    /// One object, or none if it does not exist.
     ///
     /// # Errors
-    /// As [`ApiClient::get`], without the 404.
+    /// Those of [`ApiClient::get`], except 404.
     pub async fn find(&self, object: &ObjectPath) -> Result<Option<Value>, ClientError> {
         match self.get(object).await {
             Err(error) if error.status() == Some(404) => Ok(None),
@@ -121,15 +121,16 @@ impl ApiClient {
     /// Creates an object and returns it as it was stored.
     ///
     /// # Errors
-    /// What the server or the network says; 422 with every problem, 409 naming who has what is taken.
+    /// An error of the server or the network; 422 with every problem; 409, which names the object that has a
+    /// unique value.
     pub async fn create(&self, kind: Kind, body: &Value) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, &format!("/{}", kind.plural())).json(body)).await
     }
 
-    /// Replaces an object; with a revision only if that is still the present one (else 412).
+    /// Replaces an object; with a revision, only if that is still the present one (else 412).
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn replace(
         &self,
         object: &ObjectPath,
@@ -143,7 +144,7 @@ impl ApiClient {
     /// Changes an object by a JSON Merge Patch (RFC 7396).
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn patch(
         &self,
         object: &ObjectPath,
@@ -158,23 +159,23 @@ impl ApiClient {
     /// Deletes an object.
     ///
     /// # Errors
-    /// What the server or the network says; 409 naming who refers to it.
+    /// An error of the server or the network; 409, which names the objects that refer to it.
     pub async fn delete(&self, object: &ObjectPath) -> Result<(), ClientError> {
         self.send(self.request(Method::DELETE, &object.path)).await.map(|_| ())
     }
 
-    /// Asks for work on an artifact, `fetch` or `verify`; its status says how far it is.
+    /// Asks for work on an artifact, `fetch` or `verify`; its status shows the progress.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn artifact_action(&self, object: &ObjectPath, verb: &str) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, &object.with(&format!("/actions/{verb}")))).await
     }
 
-    /// Deletes what no artifact refers to, or says what would go.
+    /// Deletes files that no artifact refers to, or reports what would be deleted.
     ///
     /// # Errors
-    /// What the server or the network says.
+    /// An error of the server or the network.
     pub async fn prune_artifacts(&self, input: &Value) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, "/artifacts/actions/prune").json(input)).await
     }

@@ -1,8 +1,8 @@
 //! Trust in a server by the SHA-256 of its certificate.
 //!
-//! Servers have certificates they made themselves, so no authority can vouch for them. Whoever calls brings
-//! the fingerprint to trust; [`learn`] fetches the one of a server that was never seen before. Names, dates
-//! and issuers are not looked at: the fingerprint says it all. That the server holds the key is checked.
+//! Servers have self-signed certificates, so no authority can vouch for them. The caller provides the trusted
+//! fingerprint; [`learn`] fetches that of a server that was never seen before. Names, dates and issuers are
+//! ignored, because the fingerprint is sufficient. It is verified that the server has the private key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -65,10 +65,10 @@ fn fingerprint_error(text: &str) -> String {
     format!("`{text}` is not a fingerprint: 64 hex digits, with or without `sha256:`")
 }
 
-/// The pin of one server, and what it showed.
+/// The pin of one server, and the certificate that it showed.
 #[derive(Debug)]
 pub(crate) struct CertificatePin {
-    /// None takes any certificate, to learn it.
+    /// `None` accepts any certificate, to learn it.
     expected: Option<Fingerprint>,
     seen: Mutex<Option<Fingerprint>>,
     provider: Arc<CryptoProvider>,
@@ -83,7 +83,7 @@ impl CertificatePin {
         })
     }
 
-    /// The trusted and the shown fingerprint, where they differ.
+    /// The trusted and the shown fingerprint, if they differ.
     pub(crate) fn mismatch(&self) -> Option<(Fingerprint, Fingerprint)> {
         self.expected.zip(self.seen()).filter(|(expected, seen)| expected != seen)
     }
@@ -92,7 +92,7 @@ impl CertificatePin {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// TLS settings that trust this pin and nothing else.
+    /// TLS settings that trust this pin only.
     pub(crate) fn tls(self: &Arc<Self>) -> Result<ClientConfig, ClientError> {
         let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
@@ -149,7 +149,7 @@ impl ServerCertVerifier for CertificatePin {
 /// The fingerprint of the certificate that the server at `url` shows now. No token is sent.
 ///
 /// # Errors
-/// A URL that is none, or a server that cannot be reached.
+/// An invalid URL, or a server that cannot be reached.
 pub async fn learn(url: &str) -> Result<Fingerprint, ClientError> {
     let base: BaseUrl = url.parse()?;
     let pin = CertificatePin::new(None);

@@ -1,24 +1,24 @@
-//! Server-Sent Events from bytes (HTML standard, 9.2.6): lines, fields, messages. No network here.
+//! Parses Server-Sent Events (HTML standard, 9.2.6): lines, fields, messages. No network here.
 
 use bytes::{Buf, BytesMut};
 
-/// Largest message, and largest part of one that waits for its end, in bytes.
+/// Largest message, and largest incomplete part of one, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 8 << 20;
 
 /// One message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SseMessage {
-    /// The type of message; empty for an ordinary one.
+    /// The type of the message; empty for an ordinary one.
     pub event: String,
     pub id: Option<String>,
     pub data: String,
 }
 
-/// A message is longer than [`MESSAGE_BYTES_MAX`].
+/// The error for a message longer than [`MESSAGE_BYTES_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageTooLong;
 
-/// Takes bytes as they come and gives out messages as they are whole.
+/// Accepts bytes as they arrive and returns complete messages.
 #[derive(Debug, Default)]
 pub struct SseReader {
     bytes: BytesMut,
@@ -33,10 +33,10 @@ impl SseReader {
         self.bytes.extend_from_slice(chunk);
     }
 
-    /// The next whole message. Comments and messages without data are passed over.
+    /// The next complete message. Comments and messages without data are skipped.
     ///
     /// # Errors
-    /// [`MessageTooLong`]; the reader is of no use after it.
+    /// [`MessageTooLong`]; afterwards the reader must not be used.
     pub fn next(&mut self) -> Result<Option<SseMessage>, MessageTooLong> {
         while let Some(line) = self.line()? {
             if !line.is_empty() {

@@ -1,4 +1,4 @@
-//! What operators set of artifacts: where on the host their files may be, and where they may be fetched from.
+//! The configuration of artifacts: directories of local files, and networks to fetch from.
 
 use std::path::PathBuf;
 
@@ -12,19 +12,19 @@ pub(super) const KEYS: &[&str] = &["roots", "fetch_from"];
 /// Most entries of either list.
 const LISTED_MAX: usize = 256;
 
-/// Artifacts, as it was checked.
+/// The checked configuration of artifacts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArtifactsConfig {
-    /// The directories below which the local files of artifacts are; none for the defaults.
+    /// The directories below which local files of artifacts must be; none for the defaults.
     pub roots: Option<Vec<PathBuf>>,
-    /// Networks that are fetched from besides public and private ones.
+    /// Networks to fetch from, besides public and private ones.
     pub fetch_from: Vec<IpNetwork>,
 }
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct ArtifactFlags {
-    /// A directory below which the local files of artifacts are; repeat for more
-    /// [default: /usr/lib/debian-installer, /srv, and `import` in the data directory].
+    /// A directory below which local files of artifacts must be; repeat for more [default:
+    /// /usr/lib/debian-installer, /srv, and `import` in the data directory].
     #[arg(
         long = "artifacts-root",
         env = "METALWRIGHT_ARTIFACTS_ROOTS",
@@ -46,7 +46,7 @@ pub(super) struct ArtifactSection {
 }
 
 impl ArtifactsConfig {
-    /// Puts flags and file together; what is wrong is added to `faults`.
+    /// Combines flags and file; adds faults to `faults`.
     pub(super) fn load(flags: ArtifactFlags, file: ArtifactSection, faults: &mut Vec<String>) -> Self {
         let roots = (!flags.artifacts_roots.is_empty()).then_some(flags.artifacts_roots).or(file.roots);
         for root in roots.iter().flatten().filter(|root| !root.is_absolute()) {

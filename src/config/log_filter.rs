@@ -1,8 +1,8 @@
-//! The filter of the log, `log.level`. What the logging library would take for the name of a module, and then
-//! log nothing of, is refused here: a misspelt level must not switch the log off.
+//! The filter of the log, `log.level`. The logging library would read a misspelt level as the name of a
+//! module and log nothing, so unknown names are refused here.
 //!
-//! The syntax is that of `tracing_subscriber::EnvFilter`: directives with commas between them, each a level
-//! or `TARGET=LEVEL`.
+//! The syntax is that of `tracing_subscriber::EnvFilter`: directives separated by commas, each a level or
+//! `TARGET=LEVEL`.
 
 use crate::model::nearest;
 
@@ -10,14 +10,14 @@ use crate::model::nearest;
 pub const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 /// Longest filter, in bytes.
 const FILTER_BYTES_MAX: usize = 1024;
-/// The level of what no directive is about.
+/// The level for everything that no directive mentions.
 const DEFAULT: &str = "info";
 
-/// The filter to log by: the one that was written, with `info` for what it does not mention.
+/// The filter for the log: the configured one, with `info` for everything that it does not mention.
 ///
 /// # Errors
-/// What is wrong with it, with the levels that there are. Of this program's modules every name is known; of
-/// other crates only that it could be a name.
+/// The fault, with the existing levels. Modules of this program must exist; names of other crates are only
+/// checked for their form.
 pub fn check(text: &str) -> Result<String, String> {
     if text.len() > FILTER_BYTES_MAX {
         return Err(format!("a filter has at most {FILTER_BYTES_MAX} bytes"));
@@ -60,7 +60,7 @@ fn check_target(target: &str) -> Result<(), String> {
     let Some(module) = target.strip_prefix("metalwright::") else {
         let near = nearest(target, ["metalwright"]).filter(|_| target != "metalwright");
         return match near {
-            Some(near) => Err(format!("`{target}` is no crate; did you mean `{near}`?")),
+            Some(near) => Err(format!("`{target}` is not a crate; did you mean `{near}`?")),
             None => Ok(()),
         };
     };

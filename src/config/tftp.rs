@@ -1,4 +1,4 @@
-//! What operators set of TFTP.
+//! The configuration of TFTP.
 
 use std::ops::RangeInclusive;
 
@@ -10,27 +10,27 @@ use super::ListenAddress;
 pub(super) const KEYS: &[&str] =
     &["listen", "single_port", "peers", "sessions", "sessions_per_peer", "block_bytes", "rollover"];
 
-/// Reads at a time that can be asked for, and block sizes (RFC 2348).
+/// Allowed numbers of simultaneous reads, and allowed block sizes (RFC 2348).
 const SESSIONS: RangeInclusive<u32> = 1..=65_536;
 const BLOCK_BYTES: RangeInclusive<u32> = 8..=65_464;
 
-/// Who is answered over TFTP.
+/// The peers that TFTP answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerPolicy {
-    /// Those in enabled subnets, and those with a lease.
+    /// Peers in enabled subnets, and peers with a lease.
     #[default]
     Managed,
     Any,
 }
 
-/// TFTP, as it was checked.
+/// The checked configuration of TFTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TftpConfig {
     pub listen: ListenAddress,
     pub single_port: bool,
     pub peers: PeerPolicy,
-    /// Reads at a time, of all and of one address.
+    /// Most simultaneous reads, in all and of one address.
     pub sessions: u32,
     pub sessions_per_peer: u32,
     pub block_bytes: u16,
@@ -47,13 +47,13 @@ pub struct TftpFlags {
     #[arg(long, env = "METALWRIGHT_TFTP_SINGLE_PORT", value_name = "BOOL", num_args = 0..=1,
           default_missing_value = "true")]
     pub tftp_single_port: Option<bool>,
-    /// Who is answered over TFTP: managed (those in subnets and with leases) or any [default: managed].
+    /// The peers that TFTP answers: managed (those in subnets and with leases) or any [default: managed].
     #[arg(long, env = "METALWRIGHT_TFTP_PEERS", value_name = "WHO")]
     pub tftp_peers: Option<PeerPolicy>,
-    /// TFTP reads at a time [default: 4096].
+    /// Most simultaneous TFTP reads [default: 4096].
     #[arg(long, env = "METALWRIGHT_TFTP_SESSIONS", value_name = "COUNT")]
     pub tftp_sessions: Option<u32>,
-    /// TFTP reads at a time of one address; more where many machines are behind one [default: 8].
+    /// Most simultaneous TFTP reads of one address; set more if machines share an address [default: 8].
     #[arg(long, env = "METALWRIGHT_TFTP_SESSIONS_PER_PEER", value_name = "COUNT")]
     pub tftp_sessions_per_peer: Option<u32>,
     /// Largest TFTP block; the interface's MTU is a bound too [default: 1468].
@@ -77,7 +77,8 @@ pub(super) struct TftpSection {
 }
 
 impl TftpConfig {
-    /// Flags before the file before the defaults. What is out of range is added to `faults`.
+    /// Combines flags, file and defaults, in this order of precedence. Values out of range are added to
+    /// `faults`.
     pub(super) fn load(
         listen: ListenAddress,
         flags: TftpFlags,

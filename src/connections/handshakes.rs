@@ -1,6 +1,6 @@
-//! TLS handshakes, on a thread of their own. Each is about a millisecond of arithmetic, which any stranger
-//! gets for a hundred bytes. On the workers of the shared runtime, a flood of them would keep everything else
-//! waiting. Here it keeps only other handshakes of the same listener waiting, and those in turn.
+//! TLS handshakes on a thread of their own. Each costs about a millisecond of computation, which any stranger
+//! can cause with a hundred bytes. On the workers of the shared runtime, a flood of handshakes would delay
+//! everything else. Here it only delays other handshakes of the same listener, which take turns.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,16 +19,16 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::threads;
 
-/// How long a handshake may take, and how many there may be at a time. Further ones wait.
+/// The time and the number of handshakes. Further ones wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeLimits {
-    /// The time of one handshake, with the wait for those before it.
+    /// The time of one handshake, including the wait for earlier ones.
     pub time_max: Duration,
     pub handshakes_max: usize,
     pub of_one_address_max: usize,
 }
 
-/// The thread of one listener, and what it shows to clients.
+/// The handshake thread of one listener, with its certificate.
 #[derive(Clone)]
 pub struct Handshakes {
     acceptor: TlsAcceptor,
@@ -39,18 +39,18 @@ pub struct Handshakes {
     _end: Arc<DropGuard>,
 }
 
-/// Why there is no TLS with a client.
+/// Why a handshake failed.
 #[derive(Debug)]
 pub enum HandshakeError {
     TooSlow,
-    /// There was no ClientHello, or none that is understood.
+    /// There was no ClientHello, or none that could be parsed.
     Hello(io::Error),
-    /// It broke after the ClientHello.
+    /// It failed after the ClientHello.
     Broken(io::Error),
 }
 
 impl Handshakes {
-    /// Starts the thread, idle. `name` is the thread's, at most 15 bytes.
+    /// Starts the thread, idle. `name` is the thread's name, at most 15 bytes.
     ///
     /// # Errors
     /// The system has no more threads or descriptors.
@@ -66,17 +66,17 @@ impl Handshakes {
         })
     }
 
-    /// TLS with a client.
+    /// Runs a handshake with a client.
     ///
     /// # Errors
-    /// It did not come about.
+    /// The handshake failed.
     pub async fn shake(
         &self,
         stream: TcpStream,
         peer: IpAddr,
     ) -> Result<TlsStream<TcpStream>, HandshakeError> {
         let shaken = async {
-            // A client that waits for others of its own address does not hold a global slot.
+            // A client that waits for other clients of its address does not hold a global slot.
             let _of_address = self.of_address.take(peer).await?;
             let _place = self.places.acquire().await.map_err(closed)?;
             let handshake = self.thread.spawn(shake(self.acceptor.clone(), stream));
@@ -102,7 +102,7 @@ struct AddressPlaces {
     places: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
 }
 
-/// A place of an address, or the wait for one. The address is forgotten with its last.
+/// A slot of an address, or the wait for one. The address is forgotten when its last slot is dropped.
 struct AddressPlace {
     of_address: Arc<AddressPlaces>,
     peer: IpAddr,

@@ -1,8 +1,9 @@
-//! How many connections a listener may have: in all, and from one address. Who waited, was refused or was cut
-//! off is counted here, by the reason.
+//! Limits the connections of a listener: in all, and from one address. Connections that waited, were refused
+//! or were closed are counted by reason.
 //!
-//! Beyond the bound of all, new connections wait in the kernel's queue: firmware and installers do not
-//! understand a 503. Beyond the bound of one address they are refused, so that no one client has them all.
+//! Beyond the total limit, new connections wait in the kernel's queue: firmware and installers do not
+//! understand a 503. Beyond the limit of one address they are refused, so that one client cannot take them
+//! all.
 
 use std::collections::HashMap;
 use std::io;
@@ -13,37 +14,38 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many connections there may be at a time.
+/// Most simultaneous connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
     /// Connections in all.
     pub connections_max: usize,
-    /// Connections of one address: many machines may stand behind one.
+    /// Connections of one address; many machines may share an address.
     pub of_one_address_max: usize,
 }
 
-/// Why a client was not let in, or was sent away.
+/// Why a client had to wait, was refused, or was disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitReason {
-    /// All connections were taken, and it had to wait.
+    /// All connections were taken, and the client had to wait.
     AllTaken,
-    /// Its address had as many connections as one may have.
+    /// The client's address had as many connections as it may have.
     OneAddress,
-    /// It did not finish the head or the body of its request, or the handshake, in time.
+    /// The client did not finish the head or the body of its request, or the handshake, in time.
     SlowRequest,
-    /// It took nothing of the answer for too long.
+    /// The client accepted no byte of the answer for too long.
     Stalled,
-    /// What it sent is no request.
+    /// The client sent something that is not a request.
     Malformed,
-    /// It did not finish its TLS handshake in time.
+    /// The client did not finish its TLS handshake in time.
     SlowHandshake,
-    /// It had no request for too long.
+    /// The client sent no request for too long.
     Idle,
 }
 
 impl LimitReason {
     const COUNT: usize = 7;
-    /// What the boot side counts: a slow handshake is a slow request there, and silence is no fault.
+    /// The reasons that the boot side counts: a slow handshake counts as a slow request, and idling is no
+    /// fault.
     pub const OF_BOOT: [LimitReason; 5] = [
         LimitReason::AllTaken,
         LimitReason::OneAddress,
@@ -51,7 +53,7 @@ impl LimitReason {
         LimitReason::Stalled,
         LimitReason::Malformed,
     ];
-    /// What the API counts.
+    /// The reasons that the API counts.
     pub const OF_API: [LimitReason; LimitReason::COUNT] = [
         LimitReason::AllTaken,
         LimitReason::OneAddress,
@@ -75,7 +77,7 @@ impl LimitReason {
     }
 }
 
-/// Totals since the start, for the metrics page.
+/// Totals since the start, for metrics.
 #[derive(Debug, Default)]
 pub struct ConnectionCounters {
     pub connections: AtomicU64,
@@ -95,7 +97,7 @@ impl ConnectionCounters {
     }
 }
 
-/// Lets connections in while there is room, and counts them by address.
+/// Admits connections while there is room, and counts them by address.
 #[derive(Debug)]
 pub struct ConnectionLimiter {
     limits: ConnectionLimits,
@@ -104,7 +106,7 @@ pub struct ConnectionLimiter {
     pub counters: Arc<ConnectionCounters>,
 }
 
-/// The place of one connection. It is free again when this is dropped.
+/// The slot of one connection, which is freed when this is dropped.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     limiter: Arc<ConnectionLimiter>,
@@ -112,12 +114,12 @@ pub struct ConnectionPermit {
     _place: OwnedSemaphorePermit,
 }
 
-/// A connection that the kernel handed over.
+/// A connection that the kernel accepted.
 #[derive(Debug)]
 pub struct AcceptedConnection {
     pub stream: TcpStream,
     pub peer: IpAddr,
-    /// `None` when its address has too many already: it is to be closed.
+    /// `None` if its address has too many connections already: close it.
     pub permit: Option<ConnectionPermit>,
 }
 
@@ -132,10 +134,10 @@ impl ConnectionLimiter {
         })
     }
 
-    /// The next connection, once there is a place for it.
+    /// Waits for a slot, and accepts the next connection.
     ///
     /// # Errors
-    /// The system's, when it has no place for a connection: descriptors, memory.
+    /// The system has no room for a connection: descriptors, memory.
     pub async fn accept(self: &Arc<Self>, listener: &TcpListener) -> io::Result<AcceptedConnection> {
         let place = self.place().await?;
         loop {
@@ -171,7 +173,7 @@ impl ConnectionLimiter {
         Some(ConnectionPermit { limiter: Arc::clone(self), peer, _place: place })
     }
 
-    /// Whether more than three quarters of all places are taken. Idle connections are then closed sooner.
+    /// Whether more than three quarters of all slots are taken. Idle connections are then closed sooner.
     pub fn is_crowded(&self) -> bool {
         self.places.available_permits() < self.limits.connections_max / 4
     }

@@ -1,5 +1,5 @@
-//! Health of sockets that are read: a socket that fails repeatedly rests for a moment and is then opened
-//! anew. Nothing that a socket says ends a service. Start at [`SocketHealth::check`].
+//! The health of sockets that are read: a socket that fails repeatedly rests for a moment and is then opened
+//! again. No socket error ends a service. Start at [`SocketHealth::check`].
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -9,14 +9,14 @@ use tracing::{info, warn};
 
 use crate::rate_limit::RateLimiter;
 
-/// Failures of a socket in a row after which it is left alone until it is looked after.
+/// Consecutive failures after which a socket is not read until the next check.
 pub const FAILURES_MAX: u32 = 16;
 
-/// Health of one socket. Shared with the status page.
+/// The health of one socket. Shared with the status page.
 #[derive(Debug)]
 pub struct SocketHealth {
     what: &'static str,
-    /// In a row.
+    /// Consecutive failures.
     failures: AtomicU32,
     is_well: AtomicBool,
     warning: RateLimiter,
@@ -33,13 +33,13 @@ impl SocketHealth {
         self.what
     }
 
-    /// It could not be had: it is left alone, and not well, until one is opened.
+    /// Records that the socket could not be opened: it is not read, and not well, until it is opened.
     pub fn was_not_had(&self) {
         self.failures.store(FAILURES_MAX, Relaxed);
         self.is_well.store(false, Relaxed);
     }
 
-    /// It was read, or there was nothing to read.
+    /// Records that a read succeeded, or found nothing to read.
     pub fn succeeded(&self) {
         self.failures.store(0, Relaxed);
     }
@@ -51,7 +51,7 @@ impl SocketHealth {
         }
     }
 
-    /// Whether it is left alone.
+    /// Whether the socket is not read at present.
     pub fn is_suspended(&self) -> bool {
         self.failures.load(Relaxed) >= FAILURES_MAX
     }
@@ -61,8 +61,8 @@ impl SocketHealth {
         self.is_well.load(Relaxed) && !self.is_suspended()
     }
 
-    /// Every few seconds, which is the pause that a failing socket gets. `reopen` puts a new one in its place
-    /// if it can, and says whether there is any: where privileges were given up the old one is tried again.
+    /// Called every few seconds, which is the pause of a failing socket. `reopen` replaces the socket if it
+    /// can, and returns whether there is one: after privileges were dropped the old one is tried again.
     pub fn check(&self, reopen: impl FnOnce() -> bool) {
         if self.is_suspended() {
             self.is_well.store(false, Relaxed);

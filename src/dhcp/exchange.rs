@@ -1,6 +1,6 @@
-//! Answers DHCP: one look at the world gathers the facts of a packet and decides all that comes of it
-//! (`packet::decide`); what is decided is carried out here, and what a reply promises is on disk before it
-//! leaves. Start reading at [`Dhcp::answer_dhcp`].
+//! Answers DHCP packets. One read of the world gathers the facts of a packet and decides everything that
+//! follows (`packet::decide`); this module carries the decision out. What a reply promises is on disk before
+//! the reply is sent. Start at [`Dhcp::answer_dhcp`].
 
 use std::sync::PoisonError;
 
@@ -22,10 +22,10 @@ use crate::netboot::loader_loops::LoaderPacket;
 use crate::proto::dhcp4::{MessageType, parse};
 use crate::rate_limit::warn_limited;
 
-/// How often one packet is decided on anew because its lease changed meanwhile.
+/// Most decisions on one packet whose lease changed meanwhile.
 const DECISIONS_MAX: usize = 3;
 
-/// Whether the boot attempt that a packet belongs to may have to be recorded yet.
+/// Whether the boot attempt of a packet may still have to be recorded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AttemptRecord {
     Open,
@@ -48,9 +48,9 @@ impl Dhcp {
         }
         let mut decided = self.decide_packet(query, AttemptRecord::Open);
         if decided.outcome.attempt.is_some() {
-            // Apart, like all that few packets need: what every packet carries along must be small.
+            // Boxed, like everything that few packets need: the future of every packet must be small.
             if let Err(error) = Box::pin(self.record_attempt(query, &mut decided)).await {
-                warn_limited!(%error, "the boot attempt cannot be recorded: no answer");
+                warn_limited!(%error, "the boot attempt could not be recorded: no answer");
                 return Err(SilenceReason::Failed);
             }
             decided = self.decide_packet(query, AttemptRecord::Done);
@@ -62,17 +62,17 @@ impl Dhcp {
             }
             match self.carry_out(query, &mut decided).await {
                 Ok(answered) => return answered,
-                // Another packet of the client was quicker: what it left behind decides now.
+                // Another packet of the client was faster: decide again with its effects.
                 Err(Error::Conflict(..)) => decided = self.decide_packet(query, AttemptRecord::Done),
                 Err(_) => return Err(SilenceReason::Failed),
             }
-            // They are noted.
+            // The notes were recorded already.
             decided.outcome.notes.clear();
         }
         Err(SilenceReason::Failed)
     }
 
-    /// Whether an ACK that was sent a moment ago still holds: its address is leased to that client, in a
+    /// Whether an ACK that was sent a moment ago still holds: the address is leased to the client, in a
     /// subnet that is served.
     pub fn still_holds(&self, reply: &ReplyDatagram) -> bool {
         let Ok(packet) = parse(&reply.bytes) else { return false };
@@ -88,8 +88,8 @@ impl Dhcp {
         })
     }
 
-    /// One look at the world: the facts of a packet, and all that comes of them. The address of an offer is
-    /// kept for the client before anybody else can be offered it.
+    /// Reads the world once: gathers the facts of a packet and decides everything that follows. The address
+    /// of an offer is held for the client before another client can be offered it.
     pub(super) fn decide_packet(&self, query: &DhcpQuery<'_>, attempt: AttemptRecord) -> DecidedPacket {
         let now = self.kernel.now();
         self.kernel.read(|world| {
@@ -108,7 +108,7 @@ impl Dhcp {
         })
     }
 
-    /// The facts of the client's boot; the client may be no machine.
+    /// The facts of the client's boot; the client may not be a machine.
     fn gather_boot(&self, facts: &PacketFacts<'_>) -> BootFacts {
         let machine = facts.machine.and_then(|machine| facts.world.machines.get(&machine.key));
         let mut gathered = BootFacts::of(facts.world, &self.netboot.loaders, machine);
@@ -119,7 +119,7 @@ impl Dhcp {
         gathered
     }
 
-    /// The boot decision for the client. It takes what the client asked for before out of `gathered`.
+    /// The boot decision for the client. It moves the client's earlier loader requests out of `gathered`.
     fn boot_answer(&self, facts: &PacketFacts<'_>, gathered: &mut BootFacts, now: Timestamp) -> BootAnswer {
         let decision = gathered.decide(&BootQuestion::BootData(facts.sender.client.clone()), now);
         let data = self.boot_data(facts, gathered, &decision);
@@ -127,7 +127,7 @@ impl Dhcp {
         BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded: false }
     }
 
-    /// The decision as names and URLs that the client can use.
+    /// The decision as names and URLs for this client.
     fn boot_data(&self, facts: &PacketFacts<'_>, gathered: &BootFacts, decision: &BootDecision) -> BootData {
         if matches!(decision.answer, BootGrant::NoBootData) {
             return BootData::None;
@@ -157,7 +157,7 @@ impl Dhcp {
         }
     }
 
-    /// Records the boot attempt that a packet begins or brings further. It is on disk when this returns.
+    /// Records the boot attempt that a packet begins or advances. It is on disk when this returns.
     async fn record_attempt(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) -> Result<(), Error> {
         self.record_notes(query, decided).await;
         let Some(power_on) = decided.outcome.attempt else { return Ok(()) };
@@ -166,13 +166,13 @@ impl Dhcp {
         Ok(())
     }
 
-    /// Carries an outcome out, in this order: what the packet shows is noted and counted; the changeset is
-    /// committed; the offer is freed and the machine's address follows; the event that no changeset has is
-    /// queued; the reply is handed back to be sent.
+    /// Carries out an outcome in this order: records and counts what the packet shows; commits the changeset;
+    /// frees the offer and updates the machine's address; queues the event if no changeset has it; returns
+    /// the reply.
     ///
     /// # Errors
-    /// The changeset was not committed. RFC 2131 4.3: what cannot be promised is not said. The client asks
-    /// again.
+    /// The changeset was not committed. The server must not say what it cannot promise (RFC 2131 4.3); the
+    /// client asks again.
     async fn carry_out(
         &self,
         query: &DhcpQuery<'_>,
@@ -199,13 +199,13 @@ impl Dhcp {
         Ok(counts.silence.map_or(Ok(reply), Err))
     }
 
-    /// Commits the changeset, and does what follows from it.
+    /// Commits the changeset, and carries out what follows from it.
     async fn commit_outcome(&self, decided: &mut DecidedPacket) -> Result<(), Error> {
         let changeset = std::mem::take(&mut decided.outcome.changeset);
         let DecidedPacket { gathered, outcome, .. } = decided;
         if let Err(error) = self.kernel.commit(changeset).await {
             if !matches!(error, Error::Conflict(..)) {
-                warn_limited!(%error, reason = outcome.reason, "a lease was not written: no answer");
+                warn_limited!(%error, reason = outcome.reason, "the lease could not be written: no answer");
             }
             return Err(error);
         }
@@ -224,7 +224,7 @@ impl Dhcp {
 }
 
 impl DecidedPacket {
-    /// Ends the outcome when its reply is final.
+    /// Completes the outcome once its reply is final.
     fn complete(&mut self) {
         let party = PacketParty {
             sender: &self.sender,
@@ -235,12 +235,13 @@ impl DecidedPacket {
     }
 }
 
-/// Keeps the address of an offer, or frees one that is not wanted. There is no offer where too many are open.
+/// Holds the address of an offer, or frees one that is no longer needed. If too many offers are open, there
+/// is none.
 fn change_offers(offers: &mut OpenOffers, outcome: &mut PacketOutcome) {
     match &outcome.offer {
         OfferChange::Keep { address, hold } => {
             if !offers.hold(*address, hold.clone(), outcome.decided_at) {
-                let why = "too many offers are open; the client will ask again";
+                let why = "too many offers are open; the client has to ask again";
                 outcome.silence(PacketEvent::PoolEmpty, why);
             }
         }

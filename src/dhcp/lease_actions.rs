@@ -1,7 +1,7 @@
-//! Ends of leases that no packet brings: an operator's, and those that ran out. The machine's address follows
-//! in the same changeset.
+//! Ends of leases without a packet: by an operator, or by expiry. The machine's address is updated in the
+//! same changeset.
 //!
-//! What clients do to their leases is in `leases`; who had an address when, in `lease_history`.
+//! `leases` has what clients do to their leases, `lease_history` who had an address when.
 
 use std::sync::Arc;
 
@@ -14,19 +14,19 @@ use crate::model::event::{DhcpRelease, LeaseNow, MachineAddressChanged, ObjectSn
 use crate::model::{EventBody, Kind, Lease, LeaseState, NewEvent, Object, RefusalCode, Stored, World};
 use crate::objects::write::WriteTarget;
 
-/// Most leases that are marked as expired in one go.
+/// Most leases that one call marks as expired.
 pub const EXPIRED_AT_ONCE_MAX: usize = 1024;
-/// Of those, how many are committed at a time.
+/// Most of those commits that run at once.
 const COMMITS_MAX: usize = 64;
 
-/// How an operator ends a lease.
+/// The way in which an operator ends a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseEnding {
-    /// As if its client had given it back. The record stays, and with it the client's claim to the address.
+    /// As if its client had released it. The record stays, and with it the client's claim to the address.
     Release,
-    /// As if its time were up.
+    /// As if it had expired.
     Expire,
-    /// The record goes as well.
+    /// Deletes the record too.
     Delete,
 }
 
@@ -34,7 +34,7 @@ impl Dhcp {
     /// Ends a lease now.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] for one that has ended already.
+    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] if the lease has ended already.
     pub async fn end_lease(
         &self,
         caller: &Caller,
@@ -88,11 +88,11 @@ impl Dhcp {
         })
     }
 
-    /// Marks leases that have run out, a bounded number at a time; returns how many those were. Where it is
-    /// [`EXPIRED_AT_ONCE_MAX`] there may be more.
+    /// Marks expired leases, a bounded number per call; returns how many were marked. If that is
+    /// [`EXPIRED_AT_ONCE_MAX`], there may be more.
     ///
     /// # Errors
-    /// What the store says; what was done before stays done.
+    /// Those of the store; leases that were marked before stay marked.
     pub async fn expire_leases(&self, now: Timestamp) -> Result<usize, Error> {
         if !self.lease_clock.is_steady(now) {
             return Ok(0);
@@ -112,7 +112,7 @@ impl Dhcp {
                 join_all(changesets.into_iter().map(|changeset| self.kernel.try_commit(changeset))).await
             {
                 match done {
-                    // Its client came back at the last moment; or the next round tries again.
+                    // The client renewed the lease at the last moment, or the next round tries again.
                     Ok(_) | Err(StoreError::Stale { .. }) => {}
                     Err(other) => return Err(other.into()),
                 }
@@ -142,7 +142,7 @@ fn ending_changeset(
     without_address(changeset, caller, (world, &lease.spec))
 }
 
-/// The changeset, and with it the machine that has the lease's address gives it up.
+/// Adds to a changeset that the machine with the lease's address loses it.
 pub fn without_address(changeset: Changeset, caller: &Caller, (world, lease): (&World, &Lease)) -> Changeset {
     let Some(machine) = world.machines.find("address", &lease.address.to_string()) else { return changeset };
     let mut next = machine.next_status(caller.now);
@@ -152,7 +152,7 @@ pub fn without_address(changeset: Changeset, caller: &Caller, (world, lease): (&
     changeset.update(Object::Machine(Arc::new(next))).event(event)
 }
 
-/// An event of a lease's life, about its machine where it has one.
+/// An event in the life of a lease, about its machine if it has one.
 pub fn lease_event(caller: &Caller, lease: &Lease, body: impl Into<EventBody>) -> NewEvent {
     let machine = lease.machine.map(|id| Kind::Machine.subject(id));
     caller.event(body).about(machine.unwrap_or_else(|| Kind::Lease.subject(lease.address)))
@@ -168,7 +168,7 @@ fn deleted(lease: &Stored<Lease>) -> EventBody {
     })
 }
 
-/// Whether the address is kept from others.
+/// Whether the lease keeps its address from other clients.
 fn is_in_effect(lease: &Lease, now: Timestamp) -> bool {
     lease.expires_at > now && !matches!(lease.state, LeaseState::Released | LeaseState::Expired)
 }

@@ -1,7 +1,7 @@
-//! When the wall clock is set while leases run. They end by the wall clock, and clients count seconds: a
-//! clock that is put forward by a day would end all leases under their clients, one that is put back would
-//! keep the addresses of clients that are gone. So a jump is noticed by the clock that nobody sets, DHCP is
-//! silent until the leases were moved along with it, and an event says so.
+//! Handles changes of the wall clock while leases run. Leases end by the wall clock, but clients count
+//! seconds: a clock that is set forward by a day would end all leases while clients use them, and a clock
+//! that is set back would keep the addresses of clients that are gone. So a jump is detected with the
+//! monotonic clock. DHCP is silent until the leases have been moved by the jump, and an event reports it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -13,33 +13,33 @@ use crate::kernel::{Changeset, Error, StoreError};
 use crate::model::event::DhcpClockSet;
 use crate::model::{Lease, LeaseState, NewEvent, Object, Stored};
 
-/// A difference that clocks which are kept in time do not have.
+/// The least difference that counts as a jump: clocks that are kept in time do not differ that much.
 const JUMP_MIN: SignedDuration = SignedDuration::from_mins(5);
-/// Leases that are moved in one changeset.
+/// Most leases that are moved in one changeset.
 const MOVED_AT_ONCE_MAX: usize = 256;
 
-/// The wall clock beside the one that nobody sets.
+/// The wall clock, compared with the monotonic clock.
 #[derive(Debug, Default)]
 pub struct LeaseClock(Mutex<ClockReadings>);
 
 #[derive(Debug, Default)]
 struct ClockReadings {
     last: Option<(Timestamp, Instant)>,
-    /// What the leases were not moved along with yet.
+    /// The jump by which leases still have to be moved.
     jump: Option<ClockJump>,
 }
 
-/// The wall clock was set.
+/// A jump of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ClockJump {
-    /// What it would show now.
+    /// The time that it would show without the jump.
     before: Timestamp,
-    /// What it shows.
+    /// The time that it shows.
     after: Timestamp,
 }
 
 impl LeaseClock {
-    /// Looks at both clocks. Gives the jump that leases are still to be moved along with.
+    /// Reads both clocks. Returns the jump by which leases still have to be moved.
     fn look(&self, wall: Timestamp, at: Instant) -> Option<ClockJump> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((last, then)) = looks.last.replace((wall, at)) {
@@ -53,7 +53,7 @@ impl LeaseClock {
         looks.jump
     }
 
-    /// Whether leases end when they seem to.
+    /// Whether leases end at the times on record.
     pub fn is_steady(&self, wall: Timestamp) -> bool {
         self.look(wall, Instant::now()).is_none()
     }
@@ -63,14 +63,15 @@ impl LeaseClock {
         looks.jump = looks.jump.filter(|now| *now != jump);
     }
 
-    /// The clock was put back while nobody looked: something was written later than now.
+    /// Records that the clock was set back while the server was not running: something on record is in the
+    /// future.
     fn was_put_back(&self, jump: ClockJump) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).jump = Some(jump);
     }
 }
 
 impl Dhcp {
-    /// At the start: leases that were written in what is now the future.
+    /// Checks at the start for leases that were written in the future.
     pub fn look_for_future_leases(&self, wall: Timestamp) {
         let newest = self.kernel.read(|world| world.leases.iter().map(|row| row.updated_at).max());
         if let Some(before) = newest.filter(|newest| newest.duration_since(wall) >= JUMP_MIN) {
@@ -78,17 +79,21 @@ impl Dhcp {
         }
     }
 
-    /// Notices that the clock was set, and moves the leases along with it. Called every second or so.
+    /// Detects that the clock was set, and moves the leases. Called about every second.
     ///
     /// # Errors
-    /// What the store says; the rest is moved at the next call.
+    /// Those of the store; the remaining leases are moved at the next call.
     pub async fn follow_clock(&self, wall: Timestamp, at: Instant) -> Result<(), Error> {
         let Some(jump) = self.lease_clock.look(wall, at) else { return Ok(()) };
         let seconds = jump.after.duration_since(jump.before).as_secs();
         self.offers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let rows: Vec<_> = self.kernel.read(|world| world.leases.iter().cloned().collect());
         let moved: Vec<Stored<Lease>> = rows.iter().filter_map(|row| moved(row, jump)).collect();
-        tracing::warn!(seconds, leases = moved.len(), "the clock was set: leases are moved along with it");
+        tracing::warn!(
+            seconds,
+            leases = moved.len(),
+            "the clock was set: the leases are moved by the same time"
+        );
         for group in moved.chunks(MOVED_AT_ONCE_MAX) {
             self.move_leases(group).await?;
         }
@@ -102,7 +107,7 @@ impl Dhcp {
         match self.kernel.try_commit(group.iter().fold(Changeset::default(), with_lease)).await {
             Ok(_) => Ok(()),
             Err(StoreError::Stale { .. }) => {
-                // One of them was changed or deleted meanwhile, and is right as it is.
+                // A lease of the group was changed or deleted meanwhile, and is right as it is.
                 for row in group {
                     match self.kernel.try_commit(with_lease(Changeset::default(), row)).await {
                         Ok(_) | Err(StoreError::Stale { .. }) => {}
@@ -120,8 +125,8 @@ fn with_lease(changeset: Changeset, row: &Stored<Lease>) -> Changeset {
     changeset.update(Object::Lease(row.clone().into()))
 }
 
-/// The lease as its client sees it end: the same seconds from now as before, but no more than it was granted.
-/// What had ended has ended. `None` where nothing changes.
+/// The lease with the end that its client expects: the same seconds from now as before, but at most the
+/// seconds that were granted. A lease that had ended stays ended. `None` if nothing changes.
 fn moved(row: &Stored<Lease>, jump: ClockJump) -> Option<Stored<Lease>> {
     let lease = &row.spec;
     let runs = matches!(lease.state, LeaseState::Bound | LeaseState::Offered | LeaseState::Declined);
@@ -181,7 +186,8 @@ mod tests {
         houses.kernel.read(|world| world.leases.get(&format!("10.0.0.{last}")).unwrap().spec.expires_at)
     }
 
-    /// Half an hour after a lease of an hour was given, and one of two hours ago, the clock is set.
+    /// Sets the clock half an hour after a lease of one hour was given, with another lease from two hours
+    /// ago.
     async fn set_clock(by: SignedDuration) -> (std::sync::Arc<Houses>, Timestamp) {
         let (houses, at) = (testing::houses(), Instant::now());
         lease(&houses, 1, (start(), start() + HOUR)).await;

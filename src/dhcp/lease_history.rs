@@ -1,4 +1,4 @@
-//! Who had an address from when until when, read from the events with which leases begin and end.
+//! The history of an address: who had it from when until when, read from the events of leases.
 
 use std::net::Ipv4Addr;
 
@@ -11,41 +11,41 @@ use crate::kernel::{Caller, EVENTS_MAX, Error, EventQuery, LeaseOf};
 use crate::model::event::{DhcpRelease, LeaseNow, PacketAnswer};
 use crate::model::{Event, EventBody, Kind, LeaseState, Mac, Machine, Stored};
 
-/// One client with one address, for one stretch of time.
+/// One period in which one client had one address.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LeasePeriod {
     pub address: Ipv4Addr,
-    /// The client as leases name it; what is known of its MAC is in `mac`.
+    /// The client as leases name it; `mac` has its MAC if known.
     pub client: Option<String>,
     pub mac: Option<Mac>,
-    /// The machine's name now, or its id where it is gone or the caller may not read it.
+    /// The machine's present name, or its id if it was deleted or the caller may not read it.
     pub machine: Option<String>,
     pub hostname: Option<String>,
-    /// None where the beginning is older than what is kept.
+    /// `None` if the beginning is older than the kept events.
     pub from: Option<Timestamp>,
-    /// None where it has the address still.
+    /// `None` if the client still has the address.
     pub until: Option<Timestamp>,
-    /// How it ended: `released`, `expired`, `declined`, `deleted`, `moved` to another address, or `taken` by
-    /// another client; `unknown` where nothing was recorded of it.
+    /// How the period ended: `released`, `expired`, `declined`, `deleted`, `moved` to another address, or
+    /// `taken` by another client; `unknown` if no event tells.
     pub ended: Option<String>,
-    /// Who ended it.
+    /// Who or what ended it.
     pub ended_by: Option<String>,
 }
 
-/// A page of a history, the latest first.
+/// A page of a history, the latest period first.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LeaseHistory {
     pub items: Vec<LeasePeriod>,
-    /// The `before` of the next page; null on the last one.
+    /// The `before` of the next page; null on the last page.
     pub next: Option<u64>,
 }
 
 impl Dhcp {
-    /// Who had an address, or which addresses a MAC had: `10.0.0.5`, `mac:52:54:00:aa:00:01`. Events at and
-    /// after the number `before` are left out.
+    /// Who had an address, or which addresses a MAC had: `10.0.0.5`, `mac:52:54:00:aa:00:01`. Only events
+    /// before the number `before` are read.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] for what is neither, or the database failed.
+    /// [`Error::BadRequest`] if `of` is neither, or the database failed.
     pub async fn lease_history(
         &self,
         caller: &Caller,
@@ -74,7 +74,7 @@ impl Dhcp {
                     let active = row.spec.state == LeaseState::Bound && row.spec.expires_at > now;
                     active && tenure.client.as_ref().is_none_or(|client| *client == row.spec.client)
                 });
-                // Nothing was said, but it is over: the record was lost with a database that was put back.
+                // No event says that the lease ended: the record was lost when the database was restored.
                 if tenure.until.is_none() && !holds {
                     tenure.ended = Some("unknown".to_owned());
                 }
@@ -99,7 +99,7 @@ fn read_of(of: &str) -> Result<LeaseOf, Error> {
 }
 
 fn history_error(of: &str) -> Error {
-    let what = "a history is of an address (10.0.0.5) or of a MAC (mac:52:54:00:aa:00:01)";
+    let what = "name an address (10.0.0.5) or a MAC (mac:52:54:00:aa:00:01)";
     Error::BadRequest(format!("{what}, not of `{of}`"))
 }
 
@@ -109,7 +109,7 @@ impl LeasePeriod {
     }
 }
 
-/// The stretches that a row of events makes, oldest first.
+/// The periods that a list of events makes, oldest first.
 fn tenures(events: &[Event]) -> Vec<LeasePeriod> {
     let mut all: Vec<LeasePeriod> = Vec::new();
     for event in events {
@@ -133,7 +133,7 @@ fn tenures(events: &[Event]) -> Vec<LeasePeriod> {
                 close(open, event, how)
             }
             (Some(_), Some(_)) => {}
-            // The record of a lease that was over: it was deleted, or declined by another.
+            // The record of a lease that had ended was deleted, or another client declined the address.
             (Some(_), None) if is_known => {}
             (Some(how), None) => {
                 let mut tenure = LeasePeriod { from: recorded(event).map(|lease| lease.bound_at), ..said };
@@ -155,7 +155,7 @@ fn close(tenure: &mut LeasePeriod, event: &Event, how: &str) {
     tenure.ended_by = Some(event.actor.clone());
 }
 
-/// How a lease ends with this event; none where it begins.
+/// How a lease ends with this event; `None` if it begins.
 fn ending(event: &Event) -> Option<&'static str> {
     match &event.body {
         EventBody::DhcpReleased(DhcpRelease::Lease(lease)) if lease.moved_to.is_some() => Some("moved"),
@@ -167,7 +167,7 @@ fn ending(event: &Event) -> Option<&'static str> {
     }
 }
 
-/// The tenure that an event tells of, as long as no other event ends it.
+/// The period that an event tells of, if no other event ends it.
 fn said(event: &Event) -> Option<LeasePeriod> {
     let tenure = match (recorded(event), &event.body) {
         (Some(lease), _) => of_lease(lease),
@@ -197,7 +197,7 @@ fn of_packet(packet: &PacketAnswer, time: Timestamp) -> Option<LeasePeriod> {
 }
 
 fn of_lease(lease: &LeaseNow) -> LeasePeriod {
-    // Another server's record of a lease that was over when it was imported.
+    // The record of another server's lease that had ended when it was imported.
     let over = lease.state.filter(|state| *state != LeaseState::Bound);
     LeasePeriod {
         address: lease.address,
@@ -212,7 +212,7 @@ fn of_lease(lease: &LeaseNow) -> LeasePeriod {
     }
 }
 
-/// The lease that an event has on record.
+/// The lease that an event contains.
 fn recorded(event: &Event) -> Option<&LeaseNow> {
     match &event.body {
         EventBody::DhcpReleased(DhcpRelease::Lease(lease))

@@ -1,8 +1,8 @@
-//! Takes over the leases of another DHCP server, so that its clients keep their addresses.
+//! Imports the leases of another DHCP server, so that its clients keep their addresses.
 //!
-//! `dhcp::decide::import` reads the files; here is what stands against an entry. Ours wins over what is
-//! older, and nothing is taken from a client of ours or from a reservation; importing a file again changes
-//! nothing.
+//! `dhcp::decide::import` reads the files; this module decides which entries are imported. A newer lease of
+//! this server wins over an imported one, and no address is taken from a present client or a reservation.
+//! Importing a file again changes nothing.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -25,22 +25,22 @@ use crate::model::{
     SubnetMode, World, check_host_name,
 };
 
-/// Most files in one go: Kea has three at a time.
+/// Most files of one import: Kea has three at a time.
 pub const FILES_MAX: usize = 8;
-/// Most lines of a report; what was skipped comes first.
+/// Most lines of a report; entries that were skipped come first.
 pub const LINES_MAX: usize = 20_000;
-/// Leases that are committed at a time.
+/// Most commits that run at once.
 const COMMITS_MAX: usize = 64;
 
-/// Files of another server.
+/// The lease files of another server.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseImport {
     pub format: LeaseFileFormat,
-    /// In the order in which they were written: of Kea the `.2` and `.1` before the file itself.
+    /// The files in the order in which they were written: for Kea the `.2` and `.1` before the file itself.
     #[schemars(length(min = 1, max = FILES_MAX))]
     pub files: Vec<ImportFile>,
-    /// Say what would be taken, and take nothing.
+    /// Only report what would be imported.
     #[serde(default)]
     pub dry_run: bool,
 }
@@ -48,7 +48,7 @@ pub struct LeaseImport {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportFile {
-    /// For the report.
+    /// The name of the file in the report.
     pub name: String,
     pub text: String,
 }
@@ -57,10 +57,10 @@ pub struct ImportFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryResult {
-    /// It cannot be read.
+    /// It cannot be parsed.
     Unread,
     Skipped,
-    /// It is here as it is in the file.
+    /// The same lease is present already.
     Present,
     Taken,
 }
@@ -79,25 +79,25 @@ pub struct ImportLine {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct ImportReport {
     pub dry_run: bool,
-    /// Entries in the files, those among them that a later one took the place of.
+    /// Entries in the files, including those that a later entry replaced.
     pub read: usize,
     pub superseded: usize,
     pub taken: usize,
     pub present: usize,
     pub skipped: usize,
-    /// Pieces that cannot be read.
+    /// Entries that cannot be parsed.
     pub unread: usize,
-    /// One for each address, and for each piece that cannot be read; what was not taken comes first.
+    /// One line per address and per entry that cannot be parsed; skipped entries come first.
     pub lines: Vec<ImportLine>,
-    /// Lines beyond those.
+    /// Number of lines that were left out.
     pub more: usize,
 }
 
 impl Dhcp {
-    /// Takes over what the files say.
+    /// Imports the leases in the files.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for too many files, or what the store says; what was taken before stays.
+    /// [`Error::Invalid`] for too many files, or those of the store; leases that were imported before stay.
     pub async fn import_leases(&self, caller: &Caller, import: &LeaseImport) -> Result<ImportReport, Error> {
         if import.files.is_empty() || import.files.len() > FILES_MAX {
             let what = format!("give 1 to {FILES_MAX} files");
@@ -109,7 +109,7 @@ impl Dhcp {
         let one = async |entry: &LeaseEntry| {
             let fate = match chosen.get(&entry.address) {
                 Some(other) => {
-                    Ok((EntryResult::Skipped, format!("its client has {other} as well, and that is newer")))
+                    Ok((EntryResult::Skipped, format!("its client also has a newer lease of {other}")))
                 }
                 None => self.import_one(caller, entry, import.dry_run).await,
             };
@@ -188,8 +188,8 @@ fn count_results(lines: &[ImportLine], fate: EntryResult) -> usize {
     lines.iter().filter(|line| line.outcome == fate).count()
 }
 
-/// A client has one lease in a network here, other servers may have noted several: the one that is in effect
-/// and was heard of last is taken. Gives the addresses of the others, each with the one that is taken.
+/// A client has one lease per network here, but other servers may record several. The one that is in effect
+/// and was heard of last is chosen. Returns the addresses of the others, each with the chosen one.
 fn chosen(journal: &LeaseJournal, world: &World) -> HashMap<Ipv4Addr, Ipv4Addr> {
     let mut best: HashMap<(&str, &str), &LeaseEntry> = HashMap::new();
     let mut passed = Vec::new();
@@ -213,7 +213,7 @@ fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
     world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address))
 }
 
-/// The lease that an entry becomes, or why it does not.
+/// The lease that an entry becomes, or why it is skipped.
 fn admit(world: &World, entry: &LeaseEntry, now: Timestamp) -> Result<Lease, (EntryResult, String)> {
     let address = entry.address;
     let Some(subnet) = subnet_of(world, address) else { return skipped("it is in no subnet".to_owned()) };
@@ -253,7 +253,7 @@ fn skipped(why: String) -> Result<Lease, (EntryResult, String)> {
     Err((EntryResult::Skipped, why))
 }
 
-/// What we have ourselves that stands against a lease.
+/// The present lease or reservation that prevents an import.
 fn against_ours(
     world: &World,
     entry: &LeaseEntry,
@@ -287,7 +287,7 @@ fn against_ours(
     newer.then(|| (EntryResult::Skipped, format!("its client has {} here", other.spec.address)))
 }
 
-/// A quarantine is nobody's.
+/// A quarantine has no client.
 fn client_of(entry: &LeaseEntry) -> Option<String> {
     match entry.state {
         LeaseState::Declined => Some(format!("declined/{}", entry.address)),
@@ -310,10 +310,10 @@ fn is_for(reservation: &Reservation, entry: &LeaseEntry, machine: Option<&Stored
 }
 
 fn import_changeset(caller: &Caller, world: &World, lease: &Lease) -> Changeset {
-    let now = LeaseNow::new(lease, "another server's lease was taken over");
+    let now = LeaseNow::new(lease, "another server's lease was imported");
     let imported = EventBody::LeaseImported(LeaseNow { state: Some(lease.state), ..now });
     let event = lease_event(caller, lease, imported);
-    // Nobody may reserve the address for another in the meantime.
+    // The reads ensure that nobody reserves the address for another client meanwhile.
     let tracked = TrackedWorld::new(world);
     tracked.get::<Reservation>(&lease.address.to_string());
     let reads = tracked.into_reads().into_iter().chain([filing(world, lease)]);
@@ -348,7 +348,7 @@ mod tests {
         (houses, caller)
     }
 
-    /// The clock of a test is at 10:00; times are of that day.
+    /// The test's clock is at 10:00; times are on the same day.
     fn isc(leases: &[(&str, &str, &str)]) -> LeaseImport {
         let text = leases
             .iter()

@@ -1,5 +1,5 @@
-//! What is written of leases: when a client takes one, gives it back or declines it, and when an address is
-//! kept back. What operators do to leases is in `lease_actions`.
+//! The changesets of leases: when a client takes, releases or declines an address, and when an address goes
+//! into quarantine. `lease_actions` has what operators do to leases.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::model::event::{DhcpRelease, LeaseNow};
 use crate::model::{AddressKey, EventBody, Kind, Lease, LeaseState, NewEvent, Noun, Object, Stored, World};
 
 impl Dhcp {
-    /// Writes a lease in place of the record of its address and of any other of its client in the network.
+    /// Writes a lease, replacing the record of its address and any other lease of its client in the network.
     pub async fn write_lease(&self, lease: &Lease, event: NewEvent, now: Timestamp) -> Result<(), Error> {
         let changeset = self.kernel.read(|world| lease_changeset(world, lease, now)).event(event);
         self.kernel.commit(changeset).await?;
@@ -20,7 +20,7 @@ impl Dhcp {
     }
 }
 
-/// The writes by which a client has a lease, and what it leaves behind at another address.
+/// The writes that give a client a lease, and that end its lease of another address.
 pub fn claim_changeset(world: &World, lease: &Lease, now: Timestamp) -> Changeset {
     let mut changeset = lease_changeset(world, lease, now);
     changeset.reads.push(filing(world, lease));
@@ -28,13 +28,12 @@ pub fn claim_changeset(world: &World, lease: &Lease, now: Timestamp) -> Changese
     changeset
 }
 
-/// The writes by which a client gives an address up: its machine has it no more.
+/// The writes that end a client's lease; its machine loses the address.
 pub fn end_changeset(world: &World, lease: &Lease, now: Timestamp) -> Changeset {
     without_address(lease_changeset(world, lease, now), &Caller::server(now), (world, lease))
 }
 
-/// The end of the lease that a client had at another address until it took this one, for the history of that
-/// address.
+/// The event that ends the client's lease of another address, for the history of that address.
 fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent> {
     let (index, client) = lease.unique(&Default::default()).swap_remove(0);
     let left = world.leases.find(index, &client).map(|row| &row.spec)?;
@@ -47,8 +46,8 @@ fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent>
     Some(lease_event(&Caller::server(now), left, body))
 }
 
-/// What a lease was filed by: its subnet, as long as that is on the wire that the lease says. A subnet that
-/// has moved in the meantime has taken along the leases there were, so the decision is made anew.
+/// The subnet that the lease was recorded under, as long as it is still on the same wire. If the subnet moved
+/// meanwhile, it took its leases along, so the decision has to be made again.
 pub(super) fn filing(world: &World, lease: &Lease) -> ChangesetRead {
     let subnet = world.subnets.get(&lease.subnet).filter(|subnet| subnet.spec.network() == lease.network);
     let held = world.subnets.held_key(&lease.subnet).cloned();
@@ -59,8 +58,8 @@ pub(super) fn filing(world: &World, lease: &Lease) -> ChangesetRead {
     }
 }
 
-/// The writes that put a lease in place. Each is checked against what the decision saw: a lease that changed
-/// meanwhile refuses the changeset.
+/// The writes that store a lease. Each is checked against what the decision read: a lease that changed
+/// meanwhile makes the changeset stale.
 pub fn lease_changeset(world: &World, lease: &Lease, now: Timestamp) -> Changeset {
     let address = AddressKey::from(lease.address);
     let mut changeset = Changeset::default();

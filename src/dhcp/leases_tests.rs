@@ -1,4 +1,4 @@
-//! Leases that are written while their subnet moves.
+//! Tests of leases that are written while their subnet moves to another wire.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! The DHCP server: leases, offers, what is seen of the networks. `decide` is pure: which address, which
-//! reply, to where; `server` has the sockets.
+//! The DHCP server: leases, offers, and observations of the networks. `decide` is pure: which address, which
+//! reply, to which destination. `server` has the sockets.
 //!
-//! A packet comes to [`Dhcp::answer_dhcp`] in `exchange`; start there. `packet` decides everything it causes.
-//! What operators do to leases is in `lease_actions`, who had an address when in `lease_history`, how it all
-//! stands in `status`.
+//! Packets go to [`Dhcp::answer_dhcp`] in `exchange`; start there. `packet` decides everything that follows
+//! from a packet. `lease_actions` has what operators do to leases, `lease_history` who had an address when,
+//! and `status` the status of DHCP.
 
 pub mod decide;
 mod exchange;
@@ -34,15 +34,15 @@ use lease_clock::LeaseClock;
 use observations::ObservationTable;
 use probes::ProbeTracker;
 
-/// The leases, and what is known of the networks they are in.
+/// The DHCP house: leases, offers, and what is known about the networks.
 pub struct Dhcp {
     kernel: Arc<Kernel>,
     catalog: Arc<Catalog>,
     netboot: Arc<Netboot>,
-    /// Addresses on offer.
+    /// Open offers.
     offers: Mutex<OpenOffers>,
     pub probing: ProbeTracker,
-    /// What was seen of the networks that are served.
+    /// Observations of the networks that are served.
     pub observations: ObservationTable,
     service_status: OnceLock<Box<dyn Fn() -> ServiceStatus + Send + Sync>>,
     lease_clock: LeaseClock,

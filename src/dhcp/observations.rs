@@ -1,6 +1,6 @@
-//! What is seen of the networks while DHCP is served: other servers, relays, clients that no subnet fits.
-//! Noted here, shown by `dhcp_status`. The world is never asked while the table is locked. Start reading at
-//! `Dhcp::record_notes`.
+//! Observations of the networks while DHCP is served: other servers, relays, clients that no subnet fits.
+//! They are recorded here and shown by `dhcp_status`. The world is never read while the table is locked.
+//! Start at `Dhcp::record_notes`.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicU64;
@@ -15,23 +15,23 @@ use crate::dhcp::packet::PacketNote;
 use crate::model::event::{DhcpRivalServer, SERVER, UnservedClients, UnservedPacket};
 use crate::model::{EventBody, Kind, Mac, NewEvent, SubnetMode, UnservedStatus, World};
 
-/// What was seen, and how many packets no subnet fits.
+/// The observations, and the number of packets that no subnet fits.
 #[derive(Debug, Default)]
 pub struct ObservationTable {
     table: Mutex<NetworkObservations>,
-    /// DHCP packets that no subnet fits.
+    /// Number of DHCP packets that no subnet fits.
     pub unserved_packets: AtomicU64,
 }
 
 impl Dhcp {
-    /// The interfaces that DHCP is served on, as they are now.
+    /// Sets the interfaces that DHCP is served on.
     pub fn dhcp_interfaces(&self, interfaces: Vec<Arc<NetworkInterface>>) {
         let own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
         self.offers.lock().unwrap_or_else(PoisonError::into_inner).keep_own(own.collect());
         self.sights().interfaces = interfaces;
     }
 
-    /// A reply of some DHCP server was heard on an interface that is served.
+    /// Records a reply of another DHCP server that was heard on a served interface.
     pub fn heard_dhcp_server(&self, heard: ServerSighting) {
         let interfaces = self.sights().interfaces.clone();
         let here = interfaces.iter().find(|interface| interface.name == heard.interface);
@@ -40,7 +40,8 @@ impl Dhcp {
         self.note_rival(heard, subnet, self.kernel.now());
     }
 
-    /// Records what a packet shows, each with the house that keeps it. The notes of the outcome are used up.
+    /// Records what a packet shows, each note in the house that keeps it. This empties the notes of the
+    /// outcome.
     pub(super) async fn record_notes(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) {
         let now = decided.outcome.decided_at;
         for note in std::mem::take(&mut decided.outcome.notes) {
@@ -94,7 +95,7 @@ impl Dhcp {
         self.kernel.note(NewEvent::new(now, body));
     }
 
-    /// Logs a client that is no machine here, at most once a minute.
+    /// Logs a client that is not a machine here, at most once a minute.
     fn log_unknown_client(
         &self,
         query: &DhcpQuery<'_>,
@@ -134,7 +135,7 @@ pub fn subnet_at(world: &World, address: Ipv4Addr) -> Option<String> {
     subnets.find(|subnet| subnet.enabled && subnet.cidr.contains(address)).map(|subnet| subnet.name.clone())
 }
 
-/// Whether a subnet has its addresses from another server, which is then no rival.
+/// Whether another server gives the addresses of a subnet. That server is expected, not a rival.
 pub fn is_proxy(world: &World, subnet: Option<&str>) -> bool {
     let row = subnet.and_then(|name| world.subnets.get(name));
     row.is_some_and(|row| row.spec.mode == SubnetMode::Proxy)

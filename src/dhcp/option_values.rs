@@ -1,6 +1,6 @@
-//! Who a DHCP client is by its classes, and the values of its options that are templates. They are rendered
-//! after the reply was decided, when the address is known, and before it is promised; what does not render is
-//! left out of the reply and told in its reason.
+//! The classes of a DHCP client, and the values of options that are templates. Templates are rendered after
+//! the reply was decided, when the address is known, and before the address is promised. An option that
+//! cannot be rendered is left out of the reply, and the reason says so.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::dhcp::packet::TemplateFacts;
 use crate::netboot::boot_facts::BootFacts;
 use crate::render::{RenderInput, RenderLimits, RenderedText};
 
-/// What one value may spend: a client waits for it.
+/// Limits for rendering one value: a client waits for it.
 const LIMITS: RenderLimits =
     RenderLimits { deadline: Duration::from_millis(100), output_bytes_max: 1024, fuel: 10_000 };
-/// Templates of one reply; the rest is left out.
+/// Most templates of one reply; further ones are left out.
 const TEMPLATES_MAX: usize = 16;
 
 impl Dhcp {
-    /// Renders what the reply still lacks.
+    /// Renders the options that the reply still lacks.
     pub(super) async fn fill_options(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) {
         let DecidedPacket { gathered, outcome, .. } = decided;
         let (Some(reply), Some(facts)) = (outcome.reply.as_mut(), outcome.templates.take()) else { return };
@@ -39,7 +39,7 @@ impl Dhcp {
         for (option, rendered) in self.render_options(unfilled, input).await {
             let filled = rendered.and_then(|rendered| reply.fill(option.code, &rendered.text));
             if let Err(why) = filled {
-                tracing::debug!(option = option.name, why, "an option did not render");
+                tracing::debug!(option = option.name, why, "an option could not be rendered");
                 outcome.reason.push_str(&format!("; {} is left out: {why}", option.name));
             }
         }
@@ -65,7 +65,7 @@ impl Dhcp {
         .unwrap_or_default()
     }
 
-    /// What the templates of options see: the machine as in all templates, and what this packet is about.
+    /// The variables of an option's template: the machine, as in all templates, and the facts of this packet.
     fn option_input(
         &self,
         query: &DhcpQuery<'_>,

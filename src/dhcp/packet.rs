@@ -1,8 +1,9 @@
-//! What one DHCP packet causes, as one value: [`decide`] takes the facts, the offers and the time, and gives
-//! a [`PacketOutcome`] with the reply and every effect. Nothing is done here; `exchange` carries it out.
+//! Everything that one DHCP packet causes, as one value: [`decide`] takes the facts, the offers and the time,
+//! and returns a [`PacketOutcome`] with the reply and every effect. Nothing is done here; `exchange` carries
+//! it out.
 //!
-//! `decide::answer` picks the address and writes the reply. `notes` says what a packet shows of the network
-//! and of the client's boot, `event` what the timeline says, `leases` what is written.
+//! `decide::answer` chooses the address and writes the reply. `notes` finds what a packet shows about the
+//! network and the client's boot, `event` makes the timeline's event, `leases` the changeset.
 
 mod event;
 mod notes;
@@ -27,77 +28,77 @@ pub use notes::PacketNote;
 /// Everything that one packet causes.
 #[derive(Debug)]
 pub struct PacketOutcome {
-    /// What is sent when everything else is done.
+    /// The reply, sent after everything else was done.
     pub reply: Option<DhcpReply>,
     pub kind: PacketEvent,
-    /// For the log and the timeline: one clause, no final stop.
+    /// For the log and the timeline: one clause without a full stop.
     pub reason: String,
-    /// The address it was about.
+    /// The address that the packet is about.
     pub address: Option<Ipv4Addr>,
-    /// How to find out whether the offered address is in use before it is spoken of.
+    /// How to check whether the offered address is in use, before it is offered.
     pub probe: ProbeMode,
-    /// What happens to the addresses on offer.
+    /// The change of open offers.
     pub offer: OfferChange,
-    /// What is on disk before the reply leaves.
+    /// The changeset, which is on disk before the reply is sent.
     pub changeset: Changeset,
     /// What the packet shows; recorded even if the changeset fails.
     pub notes: Vec<PacketNote>,
     pub counts: PacketCounts,
-    /// The packet on the timeline, where no changeset has it. [`PacketOutcome::complete`] makes it.
+    /// The event of the packet, if no changeset contains it. [`PacketOutcome::complete`] makes it.
     pub event: Option<NewEvent>,
-    /// The address that the client's machine has when the changeset is committed.
+    /// The address that the client's machine has after the changeset was committed.
     pub machine_address: Option<Ipv4Addr>,
-    /// A boot attempt that is to be recorded first. The packet is decided again afterwards; until then there
+    /// A boot attempt that has to be recorded first. The packet is decided again afterwards; until then there
     /// is no reply.
     pub attempt: Option<PowerOn>,
-    /// What the templates of the reply's options see.
+    /// The variables for templates of the reply's options.
     pub templates: Option<Box<TemplateFacts>>,
-    /// When it was decided.
+    /// The time of the decision.
     pub decided_at: Timestamp,
 }
 
-/// Whom a packet is about.
+/// The client, the machine and the boot that a packet is about.
 #[derive(Debug, Clone, Copy)]
 pub struct PacketParty<'a> {
     pub sender: &'a DhcpClient,
     pub machine: Option<&'a Stored<Machine>>,
-    /// What it is to boot, and why.
+    /// What the client should boot, and why.
     pub decision: Option<&'a BootDecision>,
 }
 
-/// What happens to the addresses on offer.
+/// A change of open offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OfferChange {
     None,
-    /// Keep an address for a client until its REQUEST. Carried out under the lock of the decision.
+    /// Hold an address for a client until its REQUEST. Done under the lock of the decision.
     Keep {
         address: Ipv4Addr,
         hold: AddressOffer,
     },
-    /// Free what is kept for a client that took another server's offer. Carried out likewise.
+    /// Free the address that is held for a client that took another server's offer. Done under the same lock.
     Withdraw {
         network: String,
         client: ClientKey,
     },
-    /// Free an address that is leased when the changeset is committed.
+    /// Free the offer of an address that is leased when the changeset is committed.
     Settle {
         address: Ipv4Addr,
     },
 }
 
-/// What is counted of a packet.
+/// What metrics count of a packet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PacketCounts {
     /// No subnet fits it.
     pub is_unserved: bool,
-    /// Why there is no reply where a client may wait for one.
+    /// Why there is no reply although a client may wait for one.
     pub silence: Option<SilenceReason>,
 }
 
-/// What the templates of options see of a packet, besides the machine.
+/// The variables that templates of options get from a packet, besides the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateFacts {
-    /// The address of ours that faces the client.
+    /// The server's address that faces the client.
     pub server: Ipv4Addr,
     pub address: Ipv4Addr,
     pub subnet: String,
@@ -159,7 +160,7 @@ impl PacketOutcome {
         }
     }
 
-    /// Says nothing after all, for this reason. What the packet shows is noted all the same.
+    /// Removes the reply, for this reason. What the packet shows is still recorded.
     pub fn silence(&mut self, kind: PacketEvent, reason: impl Into<String>) {
         let notes = std::mem::take(&mut self.notes);
         let outcome = PacketOutcome::of(DhcpAnswer::silence(kind, reason), self.decided_at);
@@ -169,12 +170,12 @@ impl PacketOutcome {
     /// Adds to the reason.
     pub fn add_reason(&mut self, why: std::fmt::Arguments<'_>) {
         use std::fmt::Write as _;
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(self.reason, "; {why}");
     }
 
-    /// Ends the outcome when its reply is final: the reason names the options that the client has no room
-    /// for, and the packet's event is made, in the changeset where that writes something.
+    /// Completes the outcome once its reply is final: the reason names the options that did not fit, and the
+    /// packet's event is made, inside of the changeset if that writes anything.
     pub fn complete(&mut self, party: &PacketParty<'_>) {
         self.add_left_out();
         if !event::is_noted(self, party) {

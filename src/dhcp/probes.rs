@@ -1,5 +1,5 @@
-//! Looks for a fresh address on the wire before it is offered. The address is held for its client meanwhile,
-//! and only that client waits. Start reading at `Dhcp::probed`.
+//! Probes a fresh address before it is offered. The address is held for its client meanwhile, and only that
+//! client waits. Start at `Dhcp::probed`.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -23,15 +23,15 @@ use crate::model::{AddressKey, Kind, Lease, LeaseState, Mac, NewEvent, Subnet};
 use crate::netboot::identify::is_active;
 use crate::rate_limit::warn_limited;
 
-/// Addresses that are looked for in answer to one DISCOVER.
+/// Most addresses that are probed for one DISCOVER.
 const PROBES_MAX: usize = 3;
-/// Longest an OFFER waits for probes. Firmware asks again after a second (iPXE) or four.
+/// Longest delay of an OFFER by probes. Firmware asks again after one second (iPXE) or four.
 const OFFER_WITHIN: Duration = Duration::from_millis(780);
 
-/// How often a late answer is looked at anew because its lease changed meanwhile.
+/// Most decisions on a late answer whose lease changed meanwhile.
 const DECISIONS_MAX: usize = 3;
 
-/// An address that somebody answered for.
+/// An address for which another host answered.
 #[derive(Clone, Copy)]
 struct AddressInUse {
     address: Ipv4Addr,
@@ -47,12 +47,12 @@ type NetworkClient = (String, ClientKey);
 #[derive(Default)]
 pub struct ProbeTracker {
     prober: OnceLock<Arc<dyn AddressProber>>,
-    /// Addresses that were to be offered and were in use.
+    /// Number of addresses that would have been offered but were in use.
     pub in_use: AtomicU64,
     under_way: Mutex<HashSet<NetworkClient>>,
 }
 
-/// A client whose address is being looked for; not any more when this is dropped.
+/// Marks a client whose address is being probed; dropping it removes the mark.
 struct ProbeSlot<'a> {
     probing: &'a ProbeTracker,
     whose: NetworkClient,
@@ -79,18 +79,20 @@ impl Drop for ProbeSlot<'_> {
 }
 
 impl Dhcp {
-    /// Who looks for addresses. Without one they are offered as they are.
+    /// Sets the prober. Without one, addresses are offered without a probe.
     pub fn use_prober(&self, prober: Arc<dyn AddressProber>) {
         // Called once, at the start.
         let _ = self.probing.prober.set(prober);
     }
 
-    /// What is decided for a packet, with a fresh address that was looked for. One that somebody answers for
-    /// is kept back for a while, and the packet is decided again.
+    /// Probes the fresh address of a decision. If a host answers, the address goes into quarantine, and the
+    /// packet is decided again.
     pub(super) async fn probed(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) {
         let OfferChange::Keep { hold, .. } = &decided.outcome.offer else { return };
         if self.probing.is_under_way(hold) {
-            return decided.outcome.silence(PacketEvent::Ignored, "an address is being looked for already");
+            return decided
+                .outcome
+                .silence(PacketEvent::Ignored, "an address is being probed for this client already");
         }
         let wanted = dhcp::decide::how_to_probe(query, decided.outcome.probe);
         let Some((prober, how)) = self.probing.prober.get().zip(wanted) else { return };
@@ -107,31 +109,32 @@ impl Dhcp {
                     if !Box::pin(self.keep_back(&decided.outcome.offer, &found)).await {
                         return decided
                             .outcome
-                            .silence(PacketEvent::Ignored, "its address could not be kept back");
+                            .silence(PacketEvent::Ignored, "its address could not be put into quarantine");
                     }
                     self.decide_again(query, decided);
                 }
                 ProbeResult::Free => return,
                 ProbeResult::Unable(why) => {
                     let outcome = &mut decided.outcome;
-                    outcome.add_reason(format_args!("nobody was asked whether it is in use: {why}"));
+                    outcome.add_reason(format_args!("the address was not probed: {why}"));
                     return;
                 }
             }
         }
         self.release_hold(&decided.outcome.offer);
-        let why = format!("{PROBES_MAX} addresses in a row are in use by others; the client will ask again");
+        let why =
+            format!("{PROBES_MAX} addresses in a row are in use by other hosts; the client has to ask again");
         decided.outcome.silence(PacketEvent::PoolEmpty, why);
     }
 
-    /// Another decision for the same packet, which shows what it showed before.
+    /// Decides on the same packet again. The new outcome has the notes of the first.
     fn decide_again(&self, query: &DhcpQuery<'_>, decided: &mut DecidedPacket) {
         let notes = std::mem::take(&mut decided.outcome.notes);
         *decided = self.decide_packet(query, AttemptRecord::Done);
         decided.outcome.notes = notes;
     }
 
-    /// Puts an address that somebody answered for in quarantine.
+    /// Puts an address for which a host answered into quarantine.
     async fn keep_back(&self, offer: &OfferChange, found: &AddressInUse) -> bool {
         let OfferChange::Keep { address, hold } = offer else { return false };
         let now = self.kernel.now();
@@ -144,12 +147,15 @@ impl Dhcp {
         });
         let Some(lease) = lease else { return false };
         let kept = self.write_lease(&lease, self.in_use(found, &lease, ""), now).await;
-        kept.inspect_err(|error| warn_limited!(%error, %address, "it could not be kept back")).is_ok()
+        kept.inspect_err(
+            |error| warn_limited!(%error, %address, "the address could not be put into quarantine"),
+        )
+        .is_ok()
     }
 
-    /// Somebody answered a probe when the address was on offer already. It is kept back, so that the client
-    /// is refused it and asks for another; one that the client has taken is only told of, as nothing takes it
-    /// from the client again.
+    /// Handles an answer to a probe of an address that was offered already. The address goes into quarantine,
+    /// so that the client is refused and asks for another one. If the client has taken it, the conflict is
+    /// only reported, because the server cannot take the address back.
     pub async fn answered_late(&self, answer: LateAnswer) {
         let LateAnswer { address, how, mac } = answer;
         let found = AddressInUse { address, how, by: mac, wanted_by: None };
@@ -162,7 +168,7 @@ impl Dhcp {
             });
             let Some(subnet) = subnet else { return };
             if let Some(lease) = present.filter(|lease| is_active(lease, now)) {
-                // A sender without a hardware address may be the client itself, see `LateAnswer`.
+                // A sender without a hardware address may be the client itself; see `LateAnswer`.
                 if mac.is_some() && lease.mac != mac {
                     let late = ", which is leased to another: two hosts have one address";
                     let event = self.in_use(&AddressInUse { wanted_by: lease.mac, ..found }, &lease, late);
@@ -173,7 +179,9 @@ impl Dhcp {
             }
             match self.keep_back_late(&subnet, &found).await {
                 Err(Error::Conflict(..)) => {}
-                Err(error) => return warn_limited!(%error, %address, "it could not be kept back"),
+                Err(error) => {
+                    return warn_limited!(%error, %address, "the address could not be put into quarantine");
+                }
                 Ok(()) => return,
             }
         }
@@ -203,7 +211,7 @@ impl Dhcp {
         };
         self.probing.in_use.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let name = by.map_or_else(|| "somebody".to_owned(), |mac| mac.to_string());
-        tracing::warn!(%address, by = name, how, "an address that is in use by another{when}");
+        tracing::warn!(%address, by = name, how, "an address that another host uses{when}");
         let in_use = DhcpAddressInUse {
             reason: format!("{name} answers for {address}{when}"),
             address: *address,

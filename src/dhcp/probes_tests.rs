@@ -1,4 +1,4 @@
-//! Addresses that are probed before they are offered, with a prober that knows who is there.
+//! Tests of probes before offers, with a prober that knows which hosts exist.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -24,12 +24,12 @@ use crate::proto::dhcp4::{DhcpPacket, MessageType, from_text, parse};
 
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 99]);
 
-/// Knows who answers; never says anything of the others when it is slow.
+/// A prober that knows the hosts; if slow, it never answers for other addresses.
 #[derive(Default)]
 struct Known {
     answering: HashMap<Ipv4Addr, Mac>,
     slow: bool,
-    /// A probe waits here, where there is one.
+    /// A probe waits here, if this is set.
     gate: Option<Arc<Notify>>,
     unable: bool,
     asked: AtomicUsize,
@@ -184,7 +184,7 @@ fn late(mac: Mac) -> LateAnswer {
     LateAnswer { address: Ipv4Addr::new(10, 0, 0, 100), how: ProbeMethod::Arp, mac: Some(mac) }
 }
 
-/// What was told of addresses in use.
+/// The reported addresses in use.
 async fn in_use(houses: &Houses) -> Vec<DhcpAddressInUse> {
     let events = houses.kernel.events(EventQuery { limit: 99, ..EventQuery::default() }).await.unwrap();
     in_use_of(events)
@@ -239,7 +239,8 @@ async fn a_second_discover_during_a_probe_starts_no_other_and_other_clients_go_o
     }
     assert_eq!(offered(&houses).await, None);
     assert_eq!(prober.asked.load(Ordering::Relaxed), 1);
-    // A renewal of somebody else needs no probe and is not kept waiting; it gets silence, being a stranger.
+    // A renewal of another client needs no probe and does not wait; it gets no reply, because the client is
+    // unknown.
     assert!(ask(&houses, "message_type request\nciaddr 10.0.0.105").await.is_none());
     gate.notify_one();
     assert_eq!(first.await.unwrap(), Some(100));

@@ -1,8 +1,9 @@
-//! The DHCP port: reads packets of the interfaces that are served, hands each to a [`DhcpHandler`], and
-//! sends what it answers. The only part of `dhcp` that waits for anything.
+//! The DHCP port: reads packets of the interfaces that are served, passes each to a [`DhcpHandler`], and
+//! sends the replies. It is the only part of `dhcp` that waits for anything.
 //!
-//! One task does it all. It empties the sockets into a queue, answers what can be answered at once, and keeps
-//! what waits for the disk in `pending_answer`, where nothing else waits for it. Leaves to the handler: all
+//! One task does everything. It empties the sockets into a queue, answers at once what needs no disk, and
+//! keeps the answers that wait for the disk as `pending_answer`, so that nothing else waits for them. The
+//! handler makes all decisions and commits what must be on disk. Start at [`DhcpService::run`].
 //! decisions, and to commit what must be on disk. Start at [`DhcpService::run`].
 
 mod admission;
@@ -46,51 +47,51 @@ pub use counters::{DhcpCounters, DropReason};
 pub use other_servers::{LOOKOUT_PERIOD, OtherServerDetector, ServerObserver};
 pub use probe::{PROBE_TIME, ProbeAbility, ProbeSockets};
 
-/// Packets whose answer waits for the disk at one time. More wait in the queue, and not for long.
+/// Most packets whose answers wait for the disk. Further packets wait in the queue, briefly.
 pub const IN_FLIGHT_MAX: usize = 1024;
-/// Answers that go on though they are not sent. Beyond that one is dropped where it stands.
+/// Most answers that are finished without being sent. Beyond that, one is dropped unfinished.
 const GIVEN_UP_MAX: usize = IN_FLIGHT_MAX;
 /// The port of DHCP servers (RFC 2131 4.1).
 const SERVER_PORT: u16 = 67;
-/// Datagrams that are read, and packets that are decided on, before other things get their turn.
+/// Datagrams that are read, and packets that are decided, before other work gets its turn.
 const READ_AT_ONCE_MAX: usize = 1024;
 const DECIDED_AT_ONCE_MAX: usize = 16;
-/// How often the interfaces are read.
+/// Time between two reads of the interfaces.
 const REFRESH: Duration = Duration::from_secs(3);
-/// How often answers are looked for that take too long.
+/// Time between two searches for answers that take too long.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Longest wait for unfinished answers at shutdown.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// The result of a request: a reply, nothing where none is due, or silence with its reason.
+/// The result of a request: a reply, nothing if none is due, or silence with its reason.
 pub type HandlerResult = Result<Option<ReplyDatagram>, SilenceReason>;
 
-/// Decides what is answered.
+/// Decides on requests.
 pub trait DhcpHandler: Send + Sync + 'static {
-    /// Decides on a request, commits what must be durable before it is spoken of, and returns the
-    /// reply to send, if any. An answer that needs no disk should be ready when it is first asked for:
-    /// what is not, waits among others.
+    /// Decides on a request, commits what must be on disk before the reply, and returns the reply, if there
+    /// is one. An answer that does not need the disk should be ready at the first poll; otherwise it waits
+    /// among the pending ones.
     fn answer(self: Arc<Self>, request: DhcpRequest) -> BoxFuture<'static, HandlerResult>;
 
-    /// Whether a reply that was sent a few seconds ago still holds, so that it can be sent again to a client
-    /// that did not hear it.
+    /// Whether a reply from a few seconds ago still holds, so that it can be sent again to a client that did
+    /// not receive it.
     fn still_holds(&self, reply: &ReplyDatagram) -> bool;
 }
 
-/// A request that came in.
+/// A request that arrived.
 #[derive(Debug, Clone)]
 pub struct DhcpRequest {
     pub packet: DhcpPacket,
     pub interface: Arc<NetworkInterface>,
     pub source: SocketAddrV4,
-    /// The address of ours it was sent to; `None` when it was broadcast.
+    /// The server's address that the request was sent to; `None` if it was broadcast.
     pub local: Option<Ipv4Addr>,
-    /// The port of ours it was sent to, in the protocol's terms.
+    /// The server's port that the request was sent to, as the protocol numbers it.
     pub port: u16,
 }
 
 impl DhcpRequest {
-    /// As the decisions take it.
+    /// The request in the form that decisions take.
     pub fn query(&self) -> DhcpQuery<'_> {
         DhcpQuery {
             packet: &self.packet,
@@ -102,7 +103,7 @@ impl DhcpRequest {
     }
 }
 
-/// The DHCP service, bound and not yet running.
+/// The DHCP service, bound but not running yet.
 pub struct DhcpService {
     listeners: Vec<DhcpListener>,
     boot_server_fault: Option<String>,
@@ -112,17 +113,17 @@ pub struct DhcpService {
     queue: DatagramQueue,
     door: AdmissionControl,
     under_way: FuturesUnordered<PendingAnswer>,
-    /// Answers that took too long: what they write is finished, and told of, and nothing is sent.
+    /// Answers that took too long: their writes are finished and reported, but nothing is sent.
     given_up: FuturesUnordered<PendingAnswer>,
-    /// Warns of answers that took too long.
+    /// Limits the warnings about answers that took too long.
     late: RateLimiter,
 }
 
 impl DhcpService {
-    /// Binds `port` on all addresses, to serve the interfaces called `names`, which may come and go.
+    /// Binds `port` on all addresses, to serve the interfaces `names`, which may appear and disappear.
     ///
     /// # Errors
-    /// The port cannot be bound; the error says who has it, where that can be seen.
+    /// The port cannot be bound; the error names the process that has it, if that is known.
     pub fn bind(port: u16, names: Vec<String>, handler: Arc<dyn DhcpHandler>) -> io::Result<Self> {
         if let Some(owner) = port_owner(PortProtocol::Udp, port).filter(|_| port != 0) {
             warn!(
@@ -148,7 +149,7 @@ impl DhcpService {
         })
     }
 
-    /// Answers no more than so many packets each second, of all clients together.
+    /// Limits the answers to so many packets per second from all clients together.
     pub fn at_most(mut self, per_second: Option<NonZeroU32>) -> Self {
         if let Some(per_second) = per_second {
             self.door.limit(per_second);
@@ -156,13 +157,13 @@ impl DhcpService {
         self
     }
 
-    /// The port bound, chosen by the kernel where 0 was asked for.
+    /// The bound port; the kernel chose it if 0 was given.
     pub fn local_port(&self) -> io::Result<u16> {
         let server = self.listeners.first().map(DhcpListener::local_port);
         server.ok_or_else(|| io::Error::other("no port is bound"))
     }
 
-    /// Why [`BOOT_SERVER_PORT`] could not be bound.
+    /// Why [`BOOT_SERVER_PORT`] could not be bound, if it could not.
     pub fn boot_server_fault(&self) -> Option<&str> {
         self.boot_server_fault.as_deref()
     }
@@ -171,13 +172,13 @@ impl DhcpService {
         self.counters.clone()
     }
 
-    /// Whether the ports can be read, whenever it is asked.
+    /// A function that tells whether the ports can be read at present.
     pub fn receives(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let all: Vec<_> = self.listeners.iter().map(|listener| Arc::clone(listener.health())).collect();
         move || all.iter().all(|health| health.is_well())
     }
 
-    /// Serves until `shutdown`, then lets the answers under way finish. No failure of a socket ends it.
+    /// Serves until `shutdown`, then lets pending answers finish. No socket failure ends it.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let (mut refresh, mut sweep) = (every(REFRESH), every(SWEEP));
         let cancelled = shutdown.cancelled();
@@ -191,7 +192,8 @@ impl DhcpService {
                 Some(ended) = self.under_way.next() => self.finish(ended),
                 Some(_) = self.given_up.next() => {}
                 () = readable(&self.listeners) => {}
-                // With packets waiting there is no reason to; the others are looked at all the same.
+                // With packets in the queue this does not wait, but the other branches are polled all the
+                // same.
                 () = std::future::ready(()), if self.can_decide() => {}
             }
             while let Some(Some(ended)) = self.under_way.next().now_or_never() {
@@ -212,8 +214,8 @@ impl DhcpService {
         self.listeners.iter_mut().for_each(DhcpListener::check);
     }
 
-    /// Makes room where answers take too long, as when the disk hangs. What they write may be written yet:
-    /// then the client finds it when it asks again.
+    /// Makes room if answers take too long, for example because the disk hangs. Their writes may still
+    /// complete; the client then finds the lease when it asks again.
     fn give_up_late(&mut self, now: Instant) {
         if !self.under_way.iter().any(|answer| answer.is_late(now)) {
             return;
@@ -262,7 +264,7 @@ impl DhcpService {
         !self.queue.is_empty() && self.under_way.len() < IN_FLIGHT_MAX
     }
 
-    /// Empties the sockets into the queue, so that nothing grows old where it cannot be seen.
+    /// Empties the sockets into the queue, so that no datagram ages unseen in the kernel.
     fn read(&mut self) {
         for listener in &mut self.listeners {
             let (port, now) = (listener.port, Instant::now());
@@ -276,7 +278,7 @@ impl DhcpService {
                     }
                 };
                 self.counters.received.fetch_add(1, Relaxed);
-                // Before it takes the place of one that is to be answered.
+                // Dropped here, so that it does not take the place of a packet that will be answered.
                 if self.outlet.port(arrival.interface).is_none() {
                     self.counters.count(DropReason::Elsewhere);
                     continue;
@@ -290,7 +292,7 @@ impl DhcpService {
         }
     }
 
-    /// Answers what waits, as far as it can be answered now.
+    /// Decides on the queued packets, as far as that is possible now.
     fn decide(&mut self) {
         let now = Instant::now();
         (0..self.queue.drop_stale(now)).for_each(|_| self.counters.count(DropReason::Stale));
@@ -310,7 +312,7 @@ impl DhcpService {
         let facts =
             self.outlet.port(arrival.interface).map(|port| &port.facts).ok_or(DropReason::Elsewhere)?;
         let packet = parse(&waiting.datagram).map_err(|error| {
-            debug!(source = %arrival.source, interface = facts.name, %error, "no DHCP message");
+            debug!(source = %arrival.source, interface = facts.name, %error, "not a DHCP message");
             DropReason::Malformed
         })?;
         let request = DhcpRequest {
@@ -339,7 +341,7 @@ impl DhcpService {
         Ok(())
     }
 
-    /// Sends the reply once more that this question had a moment ago, if that is still right.
+    /// Sends again the reply that the same request got a moment ago, if the reply still holds.
     fn send_again(&mut self, question: &RequestKey, port: u16, now: Instant) -> bool {
         let Some(reply) = self.door.reply_to(question, now).filter(|reply| self.handler.still_holds(reply))
         else {
@@ -369,7 +371,7 @@ impl DhcpService {
     }
 }
 
-/// The socket that PXE clients ask for boot data when they have an address. Without it the rest is served.
+/// The socket on which PXE clients that have an address ask for boot data. Everything else works without it.
 fn listen_as_boot_server() -> io::Result<DhcpListener> {
     DhcpListener::bind(BOOT_SERVER_PORT, (BOOT_SERVER_PORT, PortSharing::Alone))
         .map_err(|error| explain_bind(error, PortProtocol::Udp, BOOT_SERVER_PORT))
@@ -404,14 +406,14 @@ fn every(period: Duration) -> Interval {
     interval
 }
 
-/// Sends what waits for the end of the turn.
+/// Sends the replies that wait for the end of the turn.
 fn flush(counters: &DhcpCounters, (outlet, listeners): (&mut ReplySender, &[DhcpListener])) {
     let (sent, lost) = outlet.flush(listeners);
     counters.sent.fetch_add(sent, Relaxed);
     counters.send_failures.fetch_add(lost, Relaxed);
 }
 
-/// Until one of the sockets has something; a failure shows when it is read.
+/// Waits until one of the sockets is readable; a failure is found by the read.
 async fn readable(listeners: &[DhcpListener]) {
     poll_fn(|context| {
         let ready = listeners.iter().filter(|listener| listener.poll_ready(context).is_ready()).count();

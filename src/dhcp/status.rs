@@ -1,5 +1,5 @@
-//! How DHCP stands: the interfaces, what a machine there would be told, the pools, and who else was seen.
-//! Start reading at [`Dhcp::dhcp_status`].
+//! The status of DHCP: interfaces, the answer that an unknown machine would get, pools, other servers. Start
+//! at [`Dhcp::dhcp_status`].
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -21,7 +21,7 @@ use crate::model::{
 use jiff::Timestamp;
 
 impl Dhcp {
-    /// Who says how the sockets of the DHCP service are.
+    /// Sets the function that tells the state of the DHCP service's sockets.
     pub fn set_dhcp_service(&self, service: impl Fn() -> ServiceStatus + Send + Sync + 'static) {
         // Called once, at the start.
         let _ = self.service_status.set(Box::new(service));
@@ -31,7 +31,7 @@ impl Dhcp {
         self.service_status.get().map(|service| service()).unwrap_or_default()
     }
 
-    /// How DHCP stands now, with the subnets whose state the caller may see.
+    /// The present status of DHCP, with the subnets that the caller may see.
     pub fn dhcp_status(&self, caller: &Caller) -> DhcpStatus {
         let now = self.kernel.now();
         let sights = self.sights().clone();
@@ -58,8 +58,8 @@ impl Dhcp {
         })
     }
 
-    /// The interfaces that another DHCP server answers on, and a service that hears nobody, for a page that
-    /// anybody may read: no addresses.
+    /// Warnings for a page that everybody may read, without addresses: interfaces with another DHCP server,
+    /// and a service that cannot receive packets.
     pub fn dhcp_warnings(&self) -> Vec<String> {
         let now = self.kernel.now();
         let sights = self.sights().clone();
@@ -89,15 +89,14 @@ impl Dhcp {
         }
     }
 
-    /// The answer to a machine that nobody knows. Nothing is held and nothing is written.
+    /// The answer to an unknown machine. Nothing is held or written.
     fn example(&self, interface: &NetworkInterface) -> ExampleAnswer {
         let packet = dhcp::decide::example_discover();
         let query = dhcp::decide::example_query(&packet, interface);
         self.kernel.read(|world| self.would_answer(world, &query, None))
     }
 
-    /// What would be answered to a packet from a machine that has nothing to boot. Nothing is held and
-    /// nothing is written.
+    /// The answer that a packet of a machine with nothing to boot would get. Nothing is held or written.
     pub fn would_answer(
         &self,
         world: &World,
@@ -109,7 +108,7 @@ impl Dhcp {
         answer(&facts, &holds, self.kernel.now()).into()
     }
 
-    /// The interfaces that are served, and a relay that packets of a subnet came by.
+    /// The served interfaces of a subnet, and a relay that its packets came through.
     pub fn seen_at(&self, subnet: &str) -> (Vec<Arc<NetworkInterface>>, Option<Ipv4Addr>) {
         let sights = self.sights();
         let relay = sights.relays().find(|relay| relay.subnet.as_deref() == Some(subnet));
@@ -156,11 +155,11 @@ fn subnets(caller: &Caller, world: &World, (own, now): (&[Ipv4Addr], Timestamp))
     all.into_iter().map(SubnetCount::counted).collect()
 }
 
-/// A subnet while its addresses are counted.
+/// A subnet whose addresses are being counted.
 struct SubnetCount<'a> {
     status: SubnetStatus,
     parts: Vec<(u32, u32)>,
-    /// Addresses of this host, which are in no pool.
+    /// The addresses of this host, which are in no pool.
     own: &'a [Ipv4Addr],
 }
 
@@ -214,7 +213,7 @@ fn rival(seen: &OtherServer, world: &World) -> RivalStatus {
     }
 }
 
-/// The sentence about another server, unless it should be there.
+/// The warning about another server, unless it is expected.
 fn told(server: &RivalStatus) -> Option<String> {
     let RivalStatus { address, interface, last_seen, .. } = server;
     let mac = server.mac.map(|mac| format!(" ({mac})")).unwrap_or_default();
@@ -241,7 +240,7 @@ fn warnings(status: &DhcpStatus, sights: &NetworkObservations, now: Timestamp) -
         (subnet.mode == SubnetMode::Proxy && !others).then(|| {
             let (name, interface) = (&subnet.name, &interface.name);
             format!(
-                "subnet {name} has its addresses from another server, and none was heard on {interface} yet"
+                "subnet {name} gets its addresses from another server, but none was heard on {interface} yet"
             )
         })
     });
@@ -264,14 +263,14 @@ fn warnings(status: &DhcpStatus, sights: &NetworkObservations, now: Timestamp) -
         .collect()
 }
 
-/// The sentence about a service that hears nobody.
+/// The warning about a service that cannot receive packets.
 fn deaf(service: &ServiceStatus) -> Option<String> {
     let ServiceStatus { enabled, receives, port, .. } = service;
-    let why = "its socket fails and is opened anew every few seconds, see the server's log";
+    let why = "its socket fails and is opened again every few seconds, see the server's log";
     (*enabled && !receives).then(|| format!("DHCP requests to port {port} cannot be read: {why}"))
 }
 
-/// The sentence about a port that another program has, for a host with a subnet that needs it.
+/// The warning about a port that another program has, if a subnet of this host needs it.
 fn no_boot_server(status: &DhcpStatus) -> Option<String> {
     let why = status.service.boot_server_fault.as_ref()?;
     let names: Vec<&str> = status

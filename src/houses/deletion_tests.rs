@@ -1,4 +1,4 @@
-//! A machine that is deleted, and one that is made afterwards with the same name and the same MAC.
+//! Tests of a machine that is deleted, and of a new machine with the same name and MAC.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -143,7 +143,7 @@ async fn the_tokens_of_a_deleted_machines_agent_are_refused_at_once() {
     let left: Vec<String> =
         houses.kernel.read(|world| world.tokens.iter().map(|token| token.key.clone()).collect());
     assert_eq!(left, [format!("agent-{}", other.key), "ci".to_owned(), "root".to_owned()]);
-    // A file that was on its way to the machine makes a token after the deletion.
+    // A file that was being sent to the machine makes a token after the deletion.
     let late = houses.access.agent_token(&machine).await.unwrap();
     let refused = houses.access.sign_in(&late, houses.kernel.now());
     assert!(
@@ -224,7 +224,7 @@ async fn a_machine_made_with_the_mac_of_a_deleted_one_inherits_nothing() {
     assert!(matches!(late, Err(Error::Conflict(..))), "{late:?}");
     assert_eq!(houses.kernel.get::<Machine>(&new.key).unwrap().status, MachineStatus::default());
     assert!(houses.kernel.read(|world| world.tokens.get(&format!("agent-{}", new.key)).is_none()));
-    // The address is still that of the network interface, which is the new machine's.
+    // The address still belongs to the network interface, which the new machine has now.
     let here =
         houses.kernel.read(|world| houses.netboot.machine_at(world, peer)).map(|machine| machine.key.clone());
     assert_eq!(here, Some(new.key.clone()));

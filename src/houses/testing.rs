@@ -1,4 +1,4 @@
-//! The [`Houses`] on a store of their own, for tests of the use cases.
+//! The [`Houses`] on a store of their own, for tests of use cases.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -16,12 +16,12 @@ use crate::model::{FetchNetworks, Object};
 use crate::netboot::loaders::InstalledLoaders;
 use crate::proto::dhcp4::{from_text, parse};
 
-/// Houses over an empty store.
+/// Houses on an empty store.
 pub fn houses() -> Arc<Houses> {
     app_with(ArtifactRoots::default(), FetchNetworks::default())
 }
 
-/// The same, with files of artifacts below these roots, which fetches from these networks.
+/// The same, with artifacts below these roots, and fetching from these networks.
 pub fn app_with(roots: ArtifactRoots, networks: FetchNetworks) -> Arc<Houses> {
     let endpoints = ServerEndpoints { fetch_networks: Arc::new(networks), ..ServerEndpoints::default() };
     let kernel = kernel::testing::kernel(endpoints);
@@ -42,7 +42,7 @@ pub fn caller() -> Caller {
     Caller { actor: Actor::Token("admin".into()), scopes: vec!["*".into()], now, request_id: "test".into() }
 }
 
-/// The options of the answer to a packet that was broadcast to us on 10.0.0.0/24; none for no answer.
+/// The options of the answer to a packet that was broadcast on 10.0.0.0/24; empty if there was no answer.
 pub async fn dhcp_options(houses: &Houses, packet: &str) -> BTreeMap<u8, Vec<u8>> {
     let packet = from_text(packet).unwrap();
     let address = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
@@ -54,7 +54,7 @@ pub async fn dhcp_options(houses: &Houses, packet: &str) -> BTreeMap<u8, Vec<u8>
     sent.options.iter().map(|(code, data)| (code, data.to_vec())).collect()
 }
 
-/// Puts an object into the store as if a service of ours had written it.
+/// Stores an object as the server's own services do.
 pub async fn put(houses: &Houses, object: Object) {
     houses.kernel.try_commit(Changeset::default().create(object)).await.unwrap();
 }

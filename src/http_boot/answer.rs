@@ -1,5 +1,6 @@
-//! What is answered: the head, and which bytes follow. Firmware, boot loaders and installers read it, so
-//! there are no redirects, no compression, no chunks; the length comes first, and HEAD says what GET does.
+//! Answers: the head, and which bytes follow. The readers are firmware, boot loaders and installers, so there
+//! are no redirects, no compression and no chunks; the length comes first, and HEAD gives the same head as
+//! GET.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -23,7 +24,7 @@ pub struct HttpAnswer {
 #[derive(Debug)]
 pub enum AnswerContent {
     Nothing,
-    /// What is said instead of a file.
+    /// A text in place of a file.
     Text(Bytes),
     Document(Bytes),
     File(FilePart),
@@ -33,11 +34,11 @@ pub enum AnswerContent {
 #[derive(Debug)]
 pub struct AnswerHead(Vec<u8>);
 
-/// What an average head needs.
+/// Initial capacity for a head.
 const HEAD_BYTES: usize = 512;
 
 impl AnswerHead {
-    /// shim 15.8 reads the headers in order and wants the length before anything that looks like it.
+    /// shim 15.8 reads the headers in order and needs the length before any header that resembles it.
     fn new(status: u16, length: u64) -> AnswerHead {
         let head = AnswerHead(Vec::with_capacity(HEAD_BYTES)).status(status);
         head.line("Content-Length", length)
@@ -52,12 +53,12 @@ impl AnswerHead {
     }
 
     fn put(mut self, text: std::fmt::Arguments<'_>) -> AnswerHead {
-        // A vector takes everything.
+        // Writing to a vector cannot fail.
         let _ = self.0.write_fmt(text);
         self
     }
 
-    /// The bytes, with what is said of the connection.
+    /// The complete head, with the headers about the connection.
     pub fn end(self, now: Timestamp, connection: ConnectionPersistence) -> Vec<u8> {
         let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now);
         let head = match date {
@@ -77,7 +78,7 @@ impl AnswerHead {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionPersistence {
     GoesOn,
-    /// A client of HTTP/1.0 that asked for it.
+    /// The connection persists: an HTTP/1.0 client asked for it.
     GoesOnThough10,
     Ends,
 }
@@ -102,7 +103,7 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// A short answer in plain text: GRUB and iPXE show it.
+/// A short answer in plain text, which GRUB and iPXE show.
 pub fn text(status: u16, message: &str) -> HttpAnswer {
     let body = format!("{message}\n");
     let head = AnswerHead::new(status, body.len() as u64).line("Content-Type", "text/plain");
@@ -111,7 +112,7 @@ pub fn text(status: u16, message: &str) -> HttpAnswer {
     HttpAnswer { head, body: AnswerContent::Text(body.into()) }
 }
 
-/// The answer with a file that was opened.
+/// The answer that sends an opened file.
 pub fn file(request: &BootRequest, opened: OpenedFile) -> HttpAnswer {
     let size = opened.body.bytes();
     let whole = ByteRange { first: 0, length: size };
@@ -119,7 +120,7 @@ pub fn file(request: &BootRequest, opened: OpenedFile) -> HttpAnswer {
         let head = AnswerHead::new(200, size).line("Content-Type", opened.content_type);
         return HttpAnswer { head: head.line("Cache-Control", "no-store"), body: part(opened.body, whole) };
     };
-    // Ranges are of GET alone (RFC 9110 §14.2).
+    // Ranges apply to GET only (RFC 9110 §14.2).
     let conditions = match request.method {
         RequestMethod::Get => Cow::Borrowed(&request.conditions),
         _ => Cow::Owned(RequestConditions { range: None, if_range: None, ..request.conditions.clone() }),

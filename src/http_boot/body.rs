@@ -1,4 +1,4 @@
-//! The body of a report, within its bound: by its length, or in chunks (RFC 9112 §7.1).
+//! Reads the body of a report, within its bound: by its length, or in chunks (RFC 9112 §7.1).
 
 use bytes::{Buf, Bytes, BytesMut};
 use httparse::Status;
@@ -6,9 +6,9 @@ use httparse::Status;
 use super::client_socket::ClientSocket;
 use super::request::BodyLength;
 
-/// Largest report of an installer.
+/// Largest report of an installer, in bytes.
 pub const REPORT_BYTES_MAX: usize = 1 << 20;
-/// Longest line with the size of a chunk, and most lines after the last one.
+/// Longest line with the size of a chunk, and most lines after the last chunk.
 const LINE_BYTES_MAX: usize = 1024;
 const TRAILERS_MAX: usize = 32;
 
@@ -17,21 +17,21 @@ const TRAILERS_MAX: usize = 32;
 pub enum BodyFault {
     TooLong,
     Malformed,
-    /// The client went away.
+    /// The client closed the connection.
     Gone,
 }
 
-/// What has come of a body, and where more comes from.
+/// Reads a body: the bytes that have arrived, and the socket for more.
 pub struct BodyReader<'a> {
     pub wire: &'a mut ClientSocket,
     pub buffer: &'a mut BytesMut,
 }
 
 impl BodyReader<'_> {
-    /// Reads a body, and nothing of what comes after it.
+    /// Reads a body, and nothing that comes after it.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there is no body.
     pub async fn read(&mut self, length: BodyLength) -> Result<Bytes, BodyFault> {
         match length {
             BodyLength::Chunked => self.chunks().await,
@@ -113,8 +113,8 @@ impl BodyReader<'_> {
     }
 }
 
-/// Whether the line of a chunk has a size, and one line end. `httparse` takes a line without digits for the
-/// last chunk, and passes over a line feed in an extension, which others take for the end.
+/// Whether the line of a chunk has a size and exactly one line end. `httparse` reads a line without digits as
+/// the last chunk, and ignores a line feed in an extension, which other programs read as the end.
 fn is_chunk_line(line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\r\n").unwrap_or(line);
     line.first().is_some_and(u8::is_ascii_hexdigit) && !line.contains(&b'\n') && !line.contains(&b'\r')

@@ -1,7 +1,7 @@
-//! The socket of one client: plain, where the kernel sends files by itself, or TLS.
+//! The socket of one client: plain, where the kernel sends files itself, or TLS.
 //!
-//! Memory for a connection is the same whatever the file: nothing, or one chunk under TLS. A peer that takes
-//! nothing for [`STALL_MAX`] is given up; how slowly it takes is its own affair.
+//! The memory per connection does not depend on the file: nothing, or one chunk under TLS. A peer that
+//! accepts no byte for [`STALL_MAX`] is given up; it may be as slow as it likes otherwise.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -19,20 +19,20 @@ use tokio_rustls::server::TlsStream;
 use super::ranges::ByteRange;
 use crate::artifacts::opened::DownloadRest;
 
-/// How long a client may take nothing of an answer.
+/// How long a client may accept no byte of an answer.
 pub const STALL_MAX: Duration = Duration::from_secs(300);
-/// How long a closed connection is read on, so that the last answer is not lost.
+/// How long a closed connection is still read, so that the last answer is not lost.
 const LINGER_MAX: Duration = Duration::from_secs(2);
-/// Bytes thrown away while it lingers.
+/// Most bytes that are discarded in that time.
 const LINGER_BYTES_MAX: usize = 2 << 20;
-/// Bytes of a file that one client is sent before others have their turn.
+/// Bytes of a file that are sent to one client before the others get their turn.
 const TURN_BYTES: u64 = 1 << 20;
-/// Bytes of a file in memory where the kernel does not send it.
+/// Bytes of a file that are in memory if the kernel does not send the file itself.
 const CHUNK_BYTES: u64 = 64 * 1024;
-/// Bytes of a request that are read at a time.
+/// Bytes of a request that one read returns.
 const READ_BYTES: usize = 2048;
 
-/// One end of a connection.
+/// The server's end of a connection.
 #[derive(Debug)]
 pub enum ClientSocket {
     Plain(TcpStream),
@@ -44,12 +44,12 @@ pub enum ClientSocket {
 pub struct FilePart {
     pub file: File,
     pub span: ByteRange,
-    /// Progress of a file that is still being fetched.
+    /// Progress of a file that is still being downloaded.
     pub coming: Option<DownloadRest>,
 }
 
 impl ClientSocket {
-    /// Adds what has come to `buffer`; 0 bytes are the end.
+    /// Appends received bytes to `buffer`; 0 bytes mean the end.
     pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         buffer.reserve(READ_BYTES);
         match self {
@@ -58,7 +58,7 @@ impl ClientSocket {
         }
     }
 
-    /// Sends bytes that are the end of an answer.
+    /// Sends the last bytes of an answer.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.push(bytes, SendFlags::NOSIGNAL).await
     }
@@ -109,8 +109,8 @@ impl ClientSocket {
         }
     }
 
-    /// Says that nothing more comes. What the client still sends is read for a while: an unread request would
-    /// make the system take back the answer.
+    /// Closes the sending side. Further bytes of the client are read for a while, because an unread request
+    /// would make the system discard the answer.
     pub async fn close(mut self) {
         let said = match &mut self {
             ClientSocket::Plain(stream) => in_time(stream.shutdown()).await,
@@ -133,8 +133,8 @@ impl ClientSocket {
     }
 }
 
-/// Sends one turn's bytes from the page cache. Bytes that are only on disk are read on a thread that may
-/// wait, so that a cold disk keeps nobody else.
+/// Sends one turn's bytes from the page cache. Bytes that are only on disk are read on a thread for blocking
+/// work, so that a cold disk delays no other client.
 async fn send_turn(
     stream: &TcpStream,
     (mut file, span): (File, ByteRange),
@@ -161,7 +161,7 @@ async fn send_turn(
     Ok(())
 }
 
-/// Whether reading would not wait for the disk: looked for at both ends.
+/// Whether a read would not wait for the disk; tested at both ends of the range.
 fn is_in_memory(file: &File, span: ByteRange) -> bool {
     [span.first, span.end().saturating_sub(1)].into_iter().all(|at| {
         let byte = &mut [0];
@@ -182,7 +182,7 @@ fn warm(file: &File, span: ByteRange) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of a file, read without a wait where they are in memory.
+/// Reads bytes of a file, without waiting if they are in memory.
 ///
 /// # Errors
 /// The file cannot be read, or has become shorter.
@@ -222,7 +222,7 @@ mod tests {
         let (client, server) = tokio::join!(client, listener.accept());
         let (mut client, mut wire) = (client.unwrap(), ClientSocket::Plain(server.unwrap().0));
         let block = vec![1; 1 << 20];
-        // Until the buffers of both ends are full, every write finds room.
+        // Every write succeeds until the buffers of both ends are full.
         let mut stalled = None;
         for _ in 0..64 {
             if let Err(error) = within(Duration::from_millis(50), wire.write(&block)).await {
@@ -231,7 +231,7 @@ mod tests {
             }
         }
         assert_eq!(stalled, Some(io::ErrorKind::TimedOut));
-        // Time counts from the last byte that was taken, not from the first.
+        // The time counts from the last byte that was accepted, not from the first.
         let drain = async {
             let mut room = vec![0; 1 << 16];
             while client.read(&mut room).await.unwrap() > 0 {}

@@ -1,7 +1,7 @@
-//! One client: its requests one after the other, and how long each may take.
+//! The connection of one client: its requests one after the other, and their time limits.
 //!
-//! Start at [`serve`]. A client may wait between requests, and take an answer as slowly as it likes; what it
-//! may not is to send a request bit by bit, or to take nothing at all.
+//! Start at [`serve`]. A client may wait between requests, and read an answer as slowly as it likes. It may
+//! not send a request in tiny pieces, or stop reading altogether.
 
 use std::io;
 use std::net::IpAddr;
@@ -25,16 +25,16 @@ use crate::netboot::decide::namespace::ClientHint;
 use crate::netboot::files::{Fetch, ServedFile};
 use crate::netboot::reports::{InstallerReport, ReportKind};
 
-/// How long a client may say nothing between two requests; less when most places are taken.
+/// How long a client may be idle between two requests; less when most connections are taken.
 const IDLE_MAX: Duration = Duration::from_secs(75);
 const IDLE_CROWDED_MAX: Duration = Duration::from_secs(5);
-/// How long the head of a request may take from its first byte, and the body of a report.
+/// How long the head of a request may take from its first byte, and how long the body of a report may take.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 const BODY_MAX: Duration = Duration::from_secs(60);
-/// Largest body that is sent in one piece with its head.
+/// Largest body that is sent together with its head.
 const PIECE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Who is at the other end, and by which address of ours.
+/// The client at the other end, and the server's address that it uses.
 pub struct BootClient {
     pub shared: Arc<BootHttpState>,
     pub permit: ConnectionPermit,
@@ -42,7 +42,7 @@ pub struct BootClient {
     pub local: IpAddr,
 }
 
-/// Answers requests until either side has enough.
+/// Answers requests until either side ends the connection.
 pub async fn serve(wire: ClientSocket, client: BootClient) {
     let mut connection = BootConnection { wire, client, buffer: BytesMut::new(), lost: false };
     loop {
@@ -50,7 +50,7 @@ pub async fn serve(wire: ClientSocket, client: BootClient) {
             Ok(AfterAnswer::Another) => {}
             Ok(AfterAnswer::End) => break,
             Ok(AfterAnswer::Gone) => return,
-            // The client is gone.
+            // The client has closed the connection.
             Err(error) => {
                 if error.kind() == io::ErrorKind::TimedOut {
                     connection.client.permit.counters().count(LimitReason::Stalled);
@@ -68,7 +68,7 @@ pub async fn serve(wire: ClientSocket, client: BootClient) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AfterAnswer {
     Another,
-    /// The connection is closed with care: something may be on its way yet.
+    /// The connection is closed carefully: the client may still be sending.
     End,
     /// There was no request.
     Gone,
@@ -77,14 +77,14 @@ enum AfterAnswer {
 struct BootConnection {
     wire: ClientSocket,
     client: BootClient,
-    /// What has come and is not answered yet.
+    /// Received bytes that are not handled yet.
     buffer: BytesMut,
-    /// What follows in the buffer is not the beginning of a request.
+    /// The buffer does not begin with a request any more.
     lost: bool,
 }
 
 impl BootConnection {
-    /// One request and its answer.
+    /// Handles one request.
     async fn turn(&mut self) -> io::Result<AfterAnswer> {
         let request = match self.request().await {
             Ok(Some(request)) => request,
@@ -124,7 +124,7 @@ impl BootConnection {
         if request.old { Goes::GoesOnThough10 } else { Goes::GoesOn }
     }
 
-    /// The next request. `None` when the client or the server has ended, or nothing came for too long.
+    /// The next request. `None` if the client or the server has ended, or nothing arrived for too long.
     async fn request(&mut self) -> Result<Option<BootRequest>, (LimitReason, (u16, &'static str))> {
         if self.buffer.is_empty() && !self.is_there_more().await {
             return Ok(None);
@@ -152,7 +152,7 @@ impl BootConnection {
                 self.buffer.advance(head);
                 return Ok(Some(request));
             }
-            // What does not end a line cannot end the head.
+            // A byte that does not end a line cannot end the head.
             let mut fresh = self.buffer.len();
             loop {
                 if !matches!(self.wire.read(&mut self.buffer).await, Ok(1..)) {
@@ -167,7 +167,8 @@ impl BootConnection {
         }
     }
 
-    /// A report of an installer. Its body is read within bounds of time and size, and not too many at once.
+    /// Handles a report of an installer. Its body is read within bounds of time and size, and only a few at
+    /// once.
     async fn post(&mut self, request: &BootRequest) -> io::Result<HttpAnswer> {
         self.lost = true;
         let shared = Arc::clone(&self.client.shared);
@@ -182,7 +183,7 @@ impl BootConnection {
             Ok(Err(body::BodyFault::TooLong)) => return Ok(answer::text(413, "a report is at most 1 MiB")),
             Ok(Err(body::BodyFault::Malformed)) => {
                 self.client.permit.counters().count(LimitReason::Malformed);
-                return Ok(answer::text(400, "the chunks of the report are not in order"));
+                return Ok(answer::text(400, "the chunks of the report are malformed"));
             }
             Err(_) => {
                 self.client.permit.counters().count(LimitReason::SlowRequest);
@@ -240,7 +241,7 @@ impl BootConnection {
 }
 
 impl BootConnection {
-    /// A file that was opened and cannot be read: the client gets an error and the connection ends.
+    /// Answers for a file that was opened and cannot be read: an error, and the end of the connection.
     async fn unreadable(&mut self, error: io::Error) -> io::Result<()> {
         let said = answer::text(503, &format!("the file cannot be read: {error}"));
         let mut bytes = said.head.end(self.client.shared.netboot.now(), Goes::Ends);
@@ -252,7 +253,7 @@ impl BootConnection {
     }
 }
 
-/// Reports what was sent when the answer is finished or abandoned.
+/// Reports the transfer when the answer is finished or abandoned.
 struct FileDelivery {
     netboot: Arc<Netboot>,
     served: ServedFile,
@@ -314,7 +315,7 @@ impl BootClient {
     }
 }
 
-/// Who asks, where the URL says so: `boot.ipxe?mac=52:54:…`.
+/// The client, if the URL names it: `boot.ipxe?mac=52:54:…`.
 fn hint(query: &str) -> ClientHint {
     let values = query.split('&').filter_map(|pair| pair.strip_prefix("mac="));
     let mut macs = values.filter_map(|value| percent_decode_str(value).decode_utf8().ok()?.parse().ok());

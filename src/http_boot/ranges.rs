@@ -1,9 +1,9 @@
-//! What a conditional request, or one for a part, gets of a file on disk (RFC 9110 §13, §14). Pure.
+//! Conditional and partial requests for a file on disk (RFC 9110 §13, §14). Pure.
 
 use super::request::RequestConditions;
 use crate::artifacts::opened::FileVersion;
 
-/// Bytes of a file.
+/// A range of bytes in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
     pub first: u64,
@@ -11,7 +11,7 @@ pub struct ByteRange {
 }
 
 impl ByteRange {
-    /// The place of the byte after the last one.
+    /// The offset of the byte after the last one.
     pub fn end(self) -> u64 {
         self.first.saturating_add(self.length)
     }
@@ -24,13 +24,13 @@ pub enum RangeVerdict {
     Part(ByteRange),
     /// A range beyond the end: 416.
     Outside,
-    /// The client has it: 304.
+    /// The client has the file already: 304.
     Unchanged,
-    /// It is not what the client goes on from: 412.
+    /// The file is not the version that the client wants to continue: 412.
     Changed,
 }
 
-/// What is sent of a file of `size` bytes. The order of the questions is RFC 9110 §13.2.2.
+/// What to send of a file of `size` bytes. RFC 9110 §13.2.2 gives the order of the conditions.
 pub fn wanted(conditions: &RequestConditions, size: u64, version: &FileVersion) -> RangeVerdict {
     if conditions.if_match.as_deref().is_some_and(|held| !names(held, (&version.tag, TagComparison::Strong)))
     {
@@ -58,7 +58,7 @@ enum TagComparison {
     Weak,
 }
 
-/// Whether a list of entity tags has this one (RFC 9110 §8.8.3.2). None of ours is weak.
+/// Whether a list of entity tags contains this one (RFC 9110 §8.8.3.2). This server's tags are never weak.
 fn names(held: &str, (tag, compare): (&str, TagComparison)) -> bool {
     held.split(',').map(str::trim).any(|held| match (held, compare) {
         ("*", _) => true,
@@ -77,7 +77,8 @@ fn seconds(date: &str) -> Option<i64> {
     Some(parser.parse_timestamp(date).ok()?.as_second())
 }
 
-/// A single range of bytes (RFC 9110 §14.1.2). Several ranges, other units and nonsense get the whole.
+/// A single range of bytes (RFC 9110 §14.1.2). Several ranges, other units and invalid ones give the whole
+/// file.
 fn span(range: &str, size: u64) -> RangeVerdict {
     let Some(spec) = range.split_once('=').filter(|(unit, _)| unit.trim().eq_ignore_ascii_case("bytes"))
     else {
@@ -105,7 +106,7 @@ enum RangePosition {
     Nonsense,
 }
 
-/// A number, however long: what is beyond all files stays beyond.
+/// A position of any length: one beyond all files stays beyond.
 fn position(text: &str) -> RangePosition {
     let text = text.trim();
     if text.is_empty() {
@@ -188,7 +189,7 @@ mod tests {
         assert_eq!(since(DATE), RangeVerdict::Unchanged);
         assert_eq!(since("Tue, 14 Nov 2023 22:13:19 GMT"), PART);
         assert_eq!(since("yesterday"), PART);
-        // A tag says more than a time.
+        // A tag takes precedence over a time.
         let both = answer(|asked| {
             asked.if_none_match = Some("\"b\"".into());
             asked.if_modified_since = Some(DATE.into());

@@ -1,7 +1,7 @@
-//! The head of a request, from bytes. Pure.
+//! Parses the head of a request. Pure.
 //!
-//! `httparse` reads the lines; here is what they mean to the boot side, which takes what old clients send:
-//! HTTP/1.0, no `Host`, absolute URLs, `//`, back-slashes.
+//! `httparse` reads the lines; this module interprets them for the boot side. It accepts what old clients
+//! send: HTTP/1.0, no `Host`, absolute URLs, `//`, back-slashes.
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
@@ -18,14 +18,14 @@ pub enum RequestMethod {
     Other,
 }
 
-/// How long the body of a request is.
+/// The length of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
     Bytes(u64),
     Chunked,
 }
 
-/// The headers that make a request conditional or ask for a part (RFC 9110 §13, §14), as they came.
+/// The headers that make a request conditional or partial (RFC 9110 §13, §14), unparsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestConditions {
     pub if_match: Option<String>,
@@ -41,19 +41,19 @@ pub struct BootRequest {
     pub method: RequestMethod,
     /// The path of the URL, still percent-encoded.
     pub path: String,
-    /// What stands after the `?`; empty without one.
+    /// The part after the `?`; empty if there is none.
     pub query: String,
     /// Whether the client may send another request on this connection.
     pub persistent: bool,
     /// Whether the answer must say that the connection persists: HTTP/1.0.
     pub old: bool,
     pub length: BodyLength,
-    /// It waits for `100 Continue` before it sends the body.
+    /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
     pub conditions: RequestConditions,
 }
 
-/// Why bytes are no request.
+/// Why bytes are not a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestFault {
     Malformed,
@@ -70,10 +70,10 @@ impl RequestFault {
     }
 }
 
-/// The request that `bytes` begins with, and how many bytes its head has. `None` while it is not whole.
+/// The request at the beginning of `bytes`, and the length of its head. `None` while it is incomplete.
 ///
 /// # Errors
-/// What cannot become one by further bytes.
+/// Bytes that no further bytes can make a request.
 pub fn parse(bytes: &[u8]) -> Result<Option<(BootRequest, usize)>, RequestFault> {
     let mut headers = [EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
@@ -116,8 +116,8 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFau
     })
 }
 
-/// Path and query of a request's target: `/x?y`, or the absolute form `http://host/x?y`. The host is not
-/// used: the client is identified by its address.
+/// Path and query of a request's target: `/x?y`, or the absolute form `http://host/x?y`. The host is ignored:
+/// the client is identified by its address.
 fn split(target: &str) -> (&str, &str) {
     let target = match target_after(target, "http://").or_else(|| target_after(target, "https://")) {
         Some(rest) => rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/"),
@@ -139,7 +139,7 @@ fn has_word(list: &str, word: &str) -> bool {
 struct HeaderFields<'a>(&'a [Header<'a>]);
 
 impl<'a> HeaderFields<'a> {
-    /// The values of a header that are text, without the spaces and tabs around them (RFC 9110 §5.5).
+    /// The values of a header that are text, trimmed of spaces and tabs (RFC 9110 §5.5).
     fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
         self.values(name)
             .filter_map(|value: &'a [u8]| Some(str::from_utf8(value).ok()?.trim_matches([' ', '\t'])))
@@ -150,34 +150,34 @@ impl<'a> HeaderFields<'a> {
         named.map(|header| header.value)
     }
 
-    /// Whether a header has a byte that is not ASCII. Such a value is no text to us and may be a number to a
-    /// proxy, so a header that says where a body ends is refused with it.
+    /// Whether a header has a byte that is not ASCII. Such a value is not text here but may be a number for a
+    /// proxy, so it is refused in a header that says where a body ends.
     fn has_foreign_bytes(&self, name: &str) -> bool {
         self.values(name).any(|value| !value.is_ascii())
     }
 
-    /// A header that may come once. One that comes twice says nothing.
+    /// The value of a header that may appear once; none if it appears twice.
     fn only(&self, name: &str) -> Option<String> {
         let mut values = self.all(name);
         let value = values.next()?;
         values.next().is_none().then(|| value.to_owned())
     }
 
-    /// A header that is a list, from however many lines.
+    /// A header that is a list, joined from all its lines.
     fn list(&self, name: &str) -> Option<String> {
         let mut values = self.all(name);
         let first = values.next()?.to_owned();
         Some(values.fold(first, |list, value| list + "," + value))
     }
 
-    /// RFC 9112 §6.3. What could be read in two ways is refused.
+    /// RFC 9112 §6.3. Anything ambiguous is refused.
     fn length(&self, is_http_1_0: bool) -> Result<BodyLength, RequestFault> {
         if self.has_foreign_bytes("content-length") || self.has_foreign_bytes("transfer-encoding") {
             return Err(RequestFault::Malformed);
         }
         let mut lengths = self.all("content-length");
         if let Some(coding) = self.list("transfer-encoding") {
-            // HTTP/1.0 has no transfer codings: its framing is faulty (RFC 9112 §6.1).
+            // HTTP/1.0 has no transfer codings: such a message is malformed (RFC 9112 §6.1).
             let chunked = coding.eq_ignore_ascii_case("chunked") && lengths.next().is_none();
             return if chunked && !is_http_1_0 {
                 Ok(BodyLength::Chunked)

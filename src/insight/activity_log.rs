@@ -1,8 +1,8 @@
-//! The log at `info`: one line for each change in a machine's run, made of the committed events.
+//! The log at `info`: one line for each change of a machine's run, made from the committed events.
 //!
-//! No use case writes these lines. What is on disk is in the log once, also where two changes come at the
-//! same time, and what was not committed is not in it. Start at [`run`]; `KINDS` says which events have a
-//! line.
+//! Use cases do not write these lines. Everything that is committed is logged exactly once, also if two
+//! changes happen at the same time, and nothing else is. Start at [`run`]; `KINDS` lists the events that have
+//! a line.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +16,18 @@ use crate::kernel::{Error, EventFeed, EventQuery, Kernel, StoreError};
 use crate::model::event::OperatorStep;
 use crate::model::{BootResult, Event, EventBody, EventKind, Kind};
 
-/// The log as background work.
+/// The log in the list of background work.
 pub const WORK: WorkDescription = WorkDescription {
     name: "activity-log",
-    about: "Writes the lines of the log about boots and runs.",
+    about: "Writes the log lines about boots and runs.",
     period: Duration::ZERO,
     nudged_by: "an event of a boot or a run",
 };
 
-/// How long events gather before they are read: under load the database is asked a few times a second.
+/// How long events are collected before they are read, so that under load the database is read only a few
+/// times a second.
 const GATHER: Duration = Duration::from_millis(200);
-/// When the database is asked again after it failed.
+/// Pause before the database is read again after a failure.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Longest text of an event in a line, in characters.
 const TEXT_CHARS_MAX: usize = 300;
@@ -53,7 +54,7 @@ const KINDS: &[EventKind] = &[
     EventKind::RunStepSkipped,
 ];
 
-/// Writes the lines of all events after a number, until it is stopped; then those that are there still.
+/// Writes the lines of all events after a number, until it is stopped; then those of the remaining events.
 pub async fn run((kernel, after): (Arc<Kernel>, u64), handle: WorkHandle, stop: CancellationToken) {
     let mut feed = kernel.feed(EventQuery { after, kinds: KINDS, ..EventQuery::default() });
     loop {
@@ -84,13 +85,13 @@ async fn finish(kernel: &Kernel, feed: &mut EventFeed, handle: &WorkHandle) {
 }
 
 fn log_all(kernel: &Kernel, read: Result<Vec<Event>, StoreError>) -> Result<(), Error> {
-    let lacks = "events cannot be read, so that the log lacks what happens to machines";
+    let lacks = "events cannot be read, so the log lacks what happens to machines";
     let events = read.map_err(|error| Error::Failed(format!("{lacks}: {error}")))?;
     events.iter().for_each(|event| log_event(kernel, event));
     Ok(())
 }
 
-/// What a line says happened, and its fields.
+/// The message of a line, and its fields.
 #[derive(Debug, Default, PartialEq)]
 struct LogLine<'a> {
     message: &'static str,
@@ -116,7 +117,7 @@ impl<'a> LogLine<'a> {
     }
 }
 
-/// The line of an event; none for the kinds that have no line.
+/// The line of an event; none for a kind without a line.
 fn line(body: &EventBody) -> Option<LogLine<'_>> {
     let of_run = LogLine::of_run;
     Some(match body {
@@ -162,7 +163,7 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
         EventBody::RunRetried(it) => of_run("run retried", &it.workflow, &it.stage),
         EventBody::RunRefreshed(it) => LogLine {
             reason: Some(&it.reason),
-            ..of_run("run goes on with the content of now", &it.workflow, &it.stage)
+            ..of_run("run continues with the present content", &it.workflow, &it.stage)
         },
         EventBody::RunStarted(it) => LogLine {
             run: Some(it.run),
@@ -174,14 +175,14 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
             reason: Some(&it.reason),
             ..of_run("live system lost", &it.workflow, &it.stage)
         },
-        EventBody::RunPausePlanned(it) => of_step("run is to pause before a step", it),
+        EventBody::RunPausePlanned(it) => of_step("run will pause before a step", it),
         EventBody::RunStepMarkedDone(it) => of_step("step marked as done", it),
         EventBody::RunStepSkipped(it) => of_step("step skipped", it),
         _ => return None,
     })
 }
 
-/// The line of what an operator does to a step.
+/// The line of an operator's action on a step.
 fn of_step<'a>(message: &'static str, it: &'a OperatorStep) -> LogLine<'a> {
     LogLine {
         step: it.name.as_deref(),
@@ -191,14 +192,14 @@ fn of_step<'a>(message: &'static str, it: &'a OperatorStep) -> LogLine<'a> {
     }
 }
 
-/// A reason, where one was given.
+/// The reason, if one was given.
 fn given(reason: &str) -> Option<&str> {
     Some(reason).filter(|reason| !reason.is_empty())
 }
 
 const ARMED: &str = "machine armed: its next network boot may erase its disks";
 
-/// Who acted, where it was an operator and the event does not say it itself.
+/// The operator who acted, if the event's fields do not name them.
 fn operator(event: &Event) -> Option<&str> {
     let is_of_run = event.body.kind_name().starts_with("run.");
     (is_of_run && event.actor.starts_with("token:")).then_some(event.actor.as_str())
@@ -209,7 +210,7 @@ fn cut(text: &str) -> String {
     text.chars().take(TEXT_CHARS_MAX).collect()
 }
 
-/// A time without what is less than a second.
+/// A time without fractions of a second.
 fn to_seconds(time: Timestamp) -> String {
     let time = time.to_string();
     time.split_once('.').map_or_else(|| time.clone(), |(seconds, _)| format!("{seconds}Z"))
@@ -236,8 +237,8 @@ fn log_event(kernel: &Kernel, event: &Event) {
     );
 }
 
-/// Of the machine that an event is about: its name, or the id of one that is gone; the MAC that it boots
-/// with, or its first.
+/// The machine of an event: its name, or its id if it was deleted; and the MAC that it boots with, or its
+/// first MAC.
 fn name_and_mac(kernel: &Kernel, event: &Event) -> (String, Option<String>) {
     let key = event.subject.strip_prefix(&Kind::Machine.subject("")).unwrap_or(&event.subject);
     kernel.read(|world| {

@@ -1,5 +1,5 @@
-//! What somebody would be answered now, and why: the boot decision with its rules, the client classes, and
-//! which scope gives which DHCP option.
+//! The answer that a client would get now, and why: the boot decision with its rules, the client classes, and
+//! the scope of each DHCP option.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::netboot::decide::client::NetbootClient;
 use crate::netboot::decide::decision::{BootDecision, BootQuestion, arch_of};
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
-/// Who is asked about.
+/// The client that is asked about.
 #[derive(Clone, Debug)]
 pub enum ExplainSubject {
     Machine(String),
@@ -31,7 +31,7 @@ pub enum ExplainSubject {
     Address(IpAddr),
 }
 
-/// What it would ask for.
+/// The request that the client would send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ExplainQuestion {
@@ -46,34 +46,34 @@ pub enum ExplainQuestion {
     Script,
 }
 
-/// What it would say of itself.
+/// What the client would send.
 #[derive(Clone, Debug, Default)]
 pub struct ExplainRequest {
     pub question: ExplainQuestion,
-    /// The architecture code (option 93); that of x86-64 UEFI where none is given.
+    /// The architecture code (option 93); the default is x86-64 UEFI.
     pub arch: Option<u16>,
-    /// The vendor class (option 60), where it is another than the question's.
+    /// The vendor class (option 60), if it differs from that of the question.
     pub vendor_class: Option<String>,
     /// A user class (option 77).
     pub user_class: Option<String>,
 }
 
-/// The decision, with what else decides a DHCP answer.
+/// The decision, and everything else that a DHCP answer depends on.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ExplainResult {
     #[serde(flatten)]
     pub decision: BootDecision,
-    /// All client classes in the order they apply.
+    /// All client classes, in the order in which they apply.
     pub client_classes: Vec<ClassResult>,
-    /// The options it could be sent, by code. Templates stand as they were written.
+    /// The options for the client by code. Templates are shown as written.
     pub options: Vec<OptionLine>,
-    /// The answer to its DISCOVER, and why that address. None where its subnet or its MAC is not known, or
-    /// addresses are another server's.
+    /// The answer to its DISCOVER, and the reason for the address. None if its subnet or its MAC is not
+    /// known, or if another server gives the addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offer: Option<ExampleAnswer>,
 }
 
-/// One DHCP option and where it comes from.
+/// One DHCP option, and where it comes from.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OptionLine {
     pub code: u8,
@@ -81,16 +81,16 @@ pub struct OptionLine {
     pub value: String,
     /// `subnet`, `pool`, `reservation`, `machine` or `client_class`.
     pub scope: &'static str,
-    /// The object's name; of a pool its range.
+    /// The object's name; for a pool its range.
     pub from: String,
 }
 
 impl Insight {
-    /// What would be answered now, with the rules that led there.
+    /// The answer that the client would get now, with the rules that led to it.
     ///
     /// # Errors
     /// [`Error::NotFound`] for a machine that does not exist or that the caller may not read. A MAC or an
-    /// address of such a machine is an unknown machine's.
+    /// address of such a machine is treated as that of an unknown machine.
     pub fn explain(
         &self,
         caller: &Caller,
@@ -140,7 +140,7 @@ impl Insight {
         })
     }
 
-    /// What a client there would be offered if it asked now. Nothing is held and nothing is written.
+    /// The offer that a client at this place would get now. Nothing is held or written.
     fn would_be_offered(
         &self,
         world: &World,
@@ -164,7 +164,7 @@ impl Insight {
     }
 }
 
-/// Where a client is, as far as it is known.
+/// The place of a client, as far as it is known.
 struct ClientPlace<'a> {
     machine: Option<&'a Stored<Machine>>,
     mac: Option<Mac>,
@@ -181,7 +181,7 @@ impl<'a> ClientPlace<'a> {
         };
         let of_machine = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied());
         let macs: Vec<Mac> = asked_mac.map_or_else(|| of_machine.collect(), |mac| vec![mac]);
-        // The last one, though it may have ended: that is where it was.
+        // The latest lease, even if it has ended: the client was there.
         let address = match who {
             ExplainSubject::Address(IpAddr::V4(address)) => Some(*address),
             _ => machine.and_then(|machine| machine.status.address).and_then(ipv4).or_else(|| {
@@ -203,7 +203,7 @@ impl<'a> ClientPlace<'a> {
         let reserved = reserved_for(world, mac, machine);
         let address = address.or_else(|| reserved.first().map(|kept| kept.address));
         let by_address = address.and_then(|address| subnet_of(world, address));
-        // Who was never seen is where everybody is, if there is one subnet only.
+        // A client that was never seen is in the only subnet, if there is just one.
         let subnet = by_address.or_else(|| {
             world
                 .subnets
@@ -237,7 +237,7 @@ fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
     world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address))
 }
 
-/// The reservations of a client, those of its MAC first, as `AddressPicker::reservation` has them.
+/// The reservations of a client, those of its MAC first, in the order of `AddressPicker::reservation`.
 fn reserved_for<'a>(
     world: &'a World,
     mac: Option<Mac>,
@@ -256,7 +256,7 @@ fn reserved_for<'a>(
         .collect()
 }
 
-/// What such a client would send.
+/// The packet that such a client would send.
 fn packet(mac: Option<Mac>, asks: &ExplainRequest) -> DhcpPacket {
     let (vendor, default_arch) = match asks.question {
         ExplainQuestion::HttpFirmware => ("HTTPClient", 16),

@@ -1,5 +1,5 @@
-//! What operators can find out: what a machine would be answered and why, what it would be given, what
-//! happened to it. Sees the other houses, and none of them sees it.
+//! What operators can find out: the answer that a machine would get and why, the documents that it would get,
+//! and what happened to it. This house uses the other houses; none of them uses it.
 
 pub mod activity_log;
 pub mod explain;
@@ -13,7 +13,7 @@ use crate::dhcp::Dhcp;
 use crate::kernel::Kernel;
 use crate::netboot::Netboot;
 
-/// Answers to questions; changes nothing.
+/// Answers questions of operators; changes nothing.
 #[derive(Debug)]
 pub struct Insight {
     kernel: Arc<Kernel>,

@@ -1,5 +1,5 @@
-//! What operators can see of a boot beforehand: which files a machine may fetch now, and what they would
-//! render to. What would be answered and why is in `explain`.
+//! Previews of a boot: the files that a machine may fetch now, and the documents that it would get. `explain`
+//! has the decision and its reasons.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -22,7 +22,7 @@ use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::{BootDocument, base_name};
 use crate::render::{ParamLevel, ProblemKind, Provenance, ResolvedParam};
 
-/// Which levels of params are looked at.
+/// The levels of params that are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParamScope {
     Machine,
@@ -32,21 +32,21 @@ pub enum ParamScope {
 /// A path that a machine may fetch, or may not, and why.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct FileRow {
-    /// The path, with the capability left out: `m/…/preseed.cfg`.
+    /// The path, with the capability hidden: `m/…/preseed.cfg`.
     pub path: String,
     /// `script`, `kernel`, `initrd` or `rendered`.
     pub what: &'static str,
     /// Whether it is served now.
     pub allowed: bool,
-    /// Why it is not.
+    /// Why it is not served.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
-/// The value of a param for a machine, and where it comes from.
+/// The value of a param for a machine, and the level that it comes from.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ParamRow {
-    /// `{"sealed": true}` where it is secret.
+    /// `{"sealed": true}` for a secret.
     pub value: Value,
     /// `machine`, `profile `base``, `defaults` …
     pub level: String,
@@ -59,22 +59,22 @@ pub struct ParamRow {
 pub struct PreviewRequest {
     /// The machine, by id or `name:web1`.
     pub machine: String,
-    /// Path of one of its bootenv's files: `preseed.cfg`; or a loader's script: `boot.ipxe`, `grub.cfg`.
+    /// Path of a file of the machine's bootenv: `preseed.cfg`; or a loader's script: `boot.ipxe`, `grub.cfg`.
     #[serde(default)]
     pub file: Option<String>,
     /// Name of a template to render instead.
     #[serde(default)]
     pub template: Option<String>,
-    /// A text to render instead, which need not be saved. Needs the scope `templates:write`, because a
+    /// A text to render instead, which need not be saved. It requires the scope `templates:write`, because a
     /// template is a program.
     #[serde(default)]
     pub inline: Option<String>,
-    /// The bootenv to render for, where the machine is not in it now.
+    /// The bootenv to render for, if the machine is not in it now.
     #[serde(default)]
     pub bootenv: Option<String>,
 }
 
-/// A rendered document. Secret params stand as `(sealed)`.
+/// A rendered document. Secret params are shown as `(sealed)`.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct PreviewResult {
     pub text: String,
@@ -98,7 +98,7 @@ impl Insight {
     /// The params of a machine by name: its own, or those of all levels.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or a sealed value that is damaged.
+    /// [`Error::NotFound`], or a sealed value is damaged.
     pub fn params(
         &self,
         caller: &Caller,
@@ -128,7 +128,7 @@ impl Insight {
         })
     }
 
-    /// Every path a machine may fetch under its capability, and whether it may now.
+    /// Every path that a machine may fetch under its capability, and whether it may now.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -158,14 +158,14 @@ impl Insight {
         Ok(rows)
     }
 
-    /// Renders a document as the machine would get it, without giving it to anybody. Its URLs have a word in
-    /// place of the machine's capability that opens nothing. A template or bootenv that is named is one that
-    /// the caller may read; what the machine's own files are made of is not asked about.
+    /// Renders a document as the machine would get it. In its URLs a word that opens nothing replaces the
+    /// machine's capability. The caller must be allowed to read a template or bootenv that the request names;
+    /// the sources of the machine's own files are not checked.
     ///
     /// # Errors
     /// [`Error::Forbidden`] for a text of the caller's own without the scope `templates:write`,
-    /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column for what does not render or
-    /// reaches a limit, [`Error::Busy`].
+    /// [`Error::NotFound`], [`Error::Invalid`] with template, line and column if the render fails or exceeds
+    /// a limit, [`Error::Busy`].
     pub async fn preview(
         self: &Arc<Self>,
         caller: &Caller,
@@ -181,7 +181,7 @@ impl Insight {
         let mut gathered =
             self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
         if let Some(name) = &preview.bootenv {
-            // What is named is looked at as it is now, whatever the machine's run kept.
+            // A named bootenv is used in its present form, whatever the machine's run kept.
             (gathered.bootenv, gathered.run) = (Some(self.kernel.find(caller, name)?), None);
         } else if gathered.bootenv.is_none() {
             (gathered.bootenv, gathered.run) = (self.first_bootenv(&machine), None);
@@ -204,7 +204,7 @@ impl Insight {
         Ok(PreviewResult { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
     }
 
-    /// The facts of a boot that nobody makes: the present attempt, or none, seen from our own address.
+    /// The facts of a hypothetical boot: the present attempt, or none, seen from the server's own address.
     fn preview_boot(&self, gathered: &BootFacts) -> BootContext {
         let attempt = gathered.attempt().cloned();
         let server =

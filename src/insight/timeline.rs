@@ -1,4 +1,4 @@
-//! What happened: events by number, as they come, and along one object's boots.
+//! Events: by number, as they happen, and along a machine's boots.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,14 +8,14 @@ use crate::insight::Insight;
 use crate::kernel::{Caller, Error, EventBatch, EventQuery};
 use crate::model::{Event, Machine};
 
-/// Events on a page when the client does not say, and at most.
+/// Events on a page: the default and the largest number.
 pub const LIMIT_DEFAULT: u32 = 100;
 pub const LIMIT_MAX: u32 = 1000;
-/// Most attempts that one page of a timeline looks at.
+/// Most attempts that one page of a timeline reads.
 const ATTEMPTS_MAX: usize = 64;
 
 impl Insight {
-    /// `machine:web1` as events name it, by the id. Anything else is left as it is.
+    /// `machine:web1` in the form that events use, with the id. Any other text is returned unchanged.
     pub fn subject(&self, caller: &Caller, text: &str) -> String {
         let Some(reference) = text.strip_prefix("machine:") else { return text.to_owned() };
         self.kernel.read(|world| {
@@ -26,7 +26,7 @@ impl Insight {
     }
 
     /// What happened to a machine and in its boot attempts, oldest first, after an event's number. Events
-    /// about other objects are left out where the caller may not read these.
+    /// about other objects are left out if the caller may not read those objects.
     ///
     /// # Errors
     /// [`Error::NotFound`], or the database failed.
@@ -51,7 +51,7 @@ impl Insight {
             own.events.iter().filter_map(|event| event.attempt).chain(present).collect();
         let by_number = |event: Event| (event.seq, event);
         let mut merged: BTreeMap<u64, Event> = own.events.into_iter().map(by_number).collect();
-        // Everything up to here was looked at; none where everything was.
+        // Everything up to here was read; none if all was read.
         let mut end = own.next;
         for attempt in attempts.into_iter().take(ATTEMPTS_MAX) {
             let of_attempt = events_of(EventQuery { attempt: Some(attempt), ..Default::default() }).await?;
@@ -69,7 +69,7 @@ impl Insight {
     }
 }
 
-/// Which part of a timeline.
+/// The part of a timeline to read.
 #[derive(Debug, Clone, Copy)]
 pub struct TimelinePage {
     pub after: u64,

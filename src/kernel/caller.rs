@@ -1,4 +1,4 @@
-//! Who asks, and when.
+//! The caller of a use case: who asks, with which rights, and when.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::model::{EventBody, Machine, NewEvent, Noun, Stored};
 /// Who does something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
-    /// A holder of a token, by the token's name.
+    /// The holder of a token, by the token's name.
     Token(String),
     /// A machine through its agent or installer.
     Machine(Uuid),
-    /// The server itself: a deadline, a restart.
+    /// The server itself: a deadline passed, the server restarted.
     Server,
 }
 
@@ -28,34 +28,34 @@ impl fmt::Display for Actor {
     }
 }
 
-/// One request's circumstances.
+/// The caller of one request, and the time of the request.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub actor: Actor,
-    /// What the actor may do; see `auth`.
+    /// What the actor may do; see `kernel::scope`.
     pub scopes: Vec<String>,
     pub now: Timestamp,
     pub request_id: String,
 }
 
 impl Caller {
-    /// The server's own doing, now.
+    /// The server itself, at the present time.
     pub fn server(now: Timestamp) -> Self {
         Caller { actor: Actor::Server, scopes: vec!["*".to_owned()], now, request_id: String::new() }
     }
 
-    /// A machine's own doing: it booted, it reported.
+    /// A machine, at the present time: it booted, it reported.
     pub fn machine(machine: &Stored<Machine>, now: Timestamp) -> Self {
         let actor = machine.key.parse().map_or(Actor::Server, Actor::Machine);
         Caller { actor, scopes: Vec::new(), now, request_id: String::new() }
     }
 
-    /// An event that this caller brings about, about the server.
+    /// An event with this caller as actor and the server as subject.
     pub fn event(&self, body: impl Into<EventBody>) -> NewEvent {
         NewEvent::new(self.now, body).by(self.actor.to_string()).in_request(&self.request_id)
     }
 
-    /// An event that this caller brings about, about an object.
+    /// An event with this caller as actor and an object as subject.
     pub fn event_about<T: Noun>(&self, object: &Stored<T>, body: impl Into<EventBody>) -> NewEvent {
         self.event(body).about(object.subject())
     }

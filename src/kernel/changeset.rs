@@ -1,6 +1,6 @@
-//! What houses commit, and what they read back: the types of the store that others than the kernel may name.
+//! The types of the store that houses may use: what they commit, and what they read back.
 //!
-//! A house builds a [`Changeset`] and has it committed by [`Kernel`](super::Kernel), which alone calls the
+//! A house builds a [`Changeset`] and commits it through [`Kernel`](super::Kernel). Only the kernel calls the
 //! store.
 
 pub use crate::store::{

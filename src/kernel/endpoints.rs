@@ -1,11 +1,11 @@
-//! Where the server is reached, as it was bound.
+//! The addresses at which the server can be reached.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::model::FetchNetworks;
 
-/// Where the server is reached, and what it reaches.
+/// The addresses at which the server can be reached, and the networks that it fetches from.
 #[derive(Clone, Debug, Default)]
 pub struct ServerEndpoints {
     pub api: Option<SocketAddr>,
@@ -13,12 +13,13 @@ pub struct ServerEndpoints {
     pub api_fingerprint: String,
     pub boot_http_port: Option<u16>,
     pub boot_https_port: Option<u16>,
-    /// Which addresses artifacts are fetched from.
+    /// The addresses that artifacts may be fetched from.
     pub fetch_networks: Arc<FetchNetworks>,
 }
 
 impl ServerEndpoints {
-    /// The API's URL for a machine that sees us at `facing`; empty where it cannot be reached from there.
+    /// The API's URL for a machine that reaches the server at `facing`; empty if the API cannot be reached
+    /// there.
     pub fn api_url(&self, facing: IpAddr) -> String {
         match self.api {
             Some(api) if api.ip().is_unspecified() => {

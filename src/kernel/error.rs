@@ -1,39 +1,40 @@
-//! Why a use case did not do what was asked. `api::error` alone turns it into HTTP.
+//! The errors of use cases. Only `api::error` turns them into HTTP responses.
 
 use crate::model::{Kind, Noun, Problem, ReadAgain, RefusalCode};
 use crate::store::StoreError;
 
-/// The refusals there are. Each carries what its reader needs to act.
+/// Why a use case did not do what was asked. Each error carries what its reader needs to act.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Error {
     /// There is no such object, or the caller may not see it.
     #[error("there is no {kind} `{reference}`")]
     NotFound { kind: Kind, reference: String },
-    /// What was sent is at fault; every fault is listed.
+    /// The input has faults; all of them are listed.
     #[error("{} at fault: {}", .0.len(), .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<Problem>),
-    /// A query, reference or header that cannot be understood.
+    /// A query, reference or header cannot be parsed.
     #[error("{0}")]
     BadRequest(String),
-    /// The object has another revision than the writer expects.
+    /// The object has another revision than the writer expected.
     #[error("{kind} `{key}` is at revision {present}, not {expected}: read it again")]
     Stale { kind: Kind, key: String, expected: u64, present: u64 },
-    /// It cannot be done in the present state: taken, in use, locked.
+    /// The present state does not allow it: a value is taken, an object is in use or locked.
     #[error("{1}")]
     Conflict(RefusalCode, String),
-    /// What has changed since is not known any more, or the number is of another state of the database.
+    /// The server no longer knows what has changed since, or the number belongs to another state of the
+    /// database.
     #[error(transparent)]
     ReadAgain(#[from] ReadAgain),
-    /// Not signed in.
+    /// The request has no valid token.
     #[error("{1}")]
     Unauthorized(RefusalCode, String),
-    /// Signed in, but without the grant.
+    /// The token is valid, but lacks the scope.
     #[error("{1}")]
     Forbidden(RefusalCode, String),
-    /// Too much at once; trying again later helps.
+    /// Too many requests at once; a later attempt can succeed.
     #[error("{0}")]
     Busy(String),
-    /// Something of ours failed.
+    /// Something in the server failed.
     #[error("{0}")]
     Failed(String),
 }

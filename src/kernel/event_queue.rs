@@ -1,5 +1,5 @@
-//! Events of things that were only seen: a file was served, an OFFER was sent. They are written in groups
-//! behind what happens, so that nothing waits for them.
+//! The queue of events about observations: a file was served, an OFFER was sent. They are written in groups
+//! later, so that nothing waits for them.
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -8,24 +8,24 @@ use crate::kernel::{Error, Kernel};
 use crate::model::NewEvent;
 use crate::store::Changeset;
 
-/// Most events that wait to be written. Beyond it they are dropped and counted.
+/// Most events that wait to be written. Further events are dropped and counted.
 pub const NOTES_MAX: usize = 65_536;
-/// Most events written at once.
+/// Most events that are written at once.
 const GROUP_MAX: usize = 256;
 
-/// The end of the queue that waits to be written.
+/// The receiving end of the queue.
 #[derive(Debug)]
 pub struct EventQueue(pub(super) mpsc::Receiver<NewEvent>);
 
 impl EventQueue {
-    /// The next events, as [`next_group`] gives them.
+    /// The next events of the queue; see [`next_group`].
     pub async fn next_group(&mut self, stop: &CancellationToken) -> Option<Vec<NewEvent>> {
         next_group((&mut self.0, GROUP_MAX), stop).await
     }
 }
 
-/// What waits in a queue that is written behind: as soon as there is something, and at most `group_max` of
-/// it. None when the queue was closed by `stop` and is empty.
+/// The next items of a queue that is written later: waits for one item and takes at most `group_max`. `None`
+/// if `stop` closed the queue and it is empty.
 pub async fn next_group<T>(
     (queue, group_max): (&mut mpsc::Receiver<T>, usize),
     stop: &CancellationToken,
@@ -40,7 +40,7 @@ pub async fn next_group<T>(
 }
 
 impl Kernel {
-    /// Queues an event. It is on disk soon, or dropped when far too many wait.
+    /// Queues an event. It is on disk soon, or dropped if too many events wait.
     pub fn note(&self, event: NewEvent) {
         if self.queue.try_send(event).is_err() {
             self.notes_dropped.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -50,7 +50,7 @@ impl Kernel {
     /// Writes events of the queue.
     ///
     /// # Errors
-    /// They were not written: how many, and what the store says.
+    /// The events were not written; the error says how many, and the reason.
     pub async fn write_group(&self, events: Vec<NewEvent>) -> Result<(), Error> {
         let count = events.len();
         let written = self.commit(Changeset { events, ..Changeset::default() }).await;

@@ -1,7 +1,7 @@
-//! Events as they happen, for streams and for waiting.
+//! A feed of events, for streams and for waiting.
 //!
-//! The table of events is the truth. A [`EventFeed`] is woken by each commit and reads what is new from the
-//! table, so a consumer that was slow finds everything that it missed, in order. Start with
+//! The table of events is authoritative. Each commit wakes an [`EventFeed`], which reads the new events from
+//! the table, so that a slow consumer misses nothing and gets all events in order. Start with
 //! [`EventFeed::next`].
 
 use std::time::Duration;
@@ -12,30 +12,30 @@ use tokio::time::Instant;
 use crate::model::Event;
 use crate::store::{EventQuery, SharedStore, StoreError};
 
-/// Events that are read at a time.
+/// Most events that one read returns.
 const BATCH_MAX: u32 = 256;
-/// The least time from one read that found everything there was to the next. Under load there are thousands
-/// of commits a second, and most have nothing for a feed that looks for a few kinds.
+/// Least time between two reads that return all new events. Under load there are thousands of commits a
+/// second, and most have no event for a feed of a few kinds.
 const READ_PERIOD: Duration = Duration::from_millis(20);
 
-/// Events that fit a query, from a number on.
+/// The events that match a query, from a number on.
 pub struct EventFeed {
     store: SharedStore,
     query: EventQuery,
     committed: watch::Receiver<u64>,
-    /// When the next read may be.
+    /// Earliest time of the next read.
     due: Instant,
 }
 
 impl EventFeed {
-    /// Events after `query.after`; `limit` and `newest_first` have no meaning here.
+    /// The events after `query.after`; `limit` and `newest_first` are ignored.
     pub fn new(store: SharedStore, query: EventQuery) -> Self {
         let committed = store.committed();
         let query = EventQuery { limit: BATCH_MAX, newest_first: false, ..query };
         EventFeed { store, query, committed, due: Instant::now() }
     }
 
-    /// The next events, at least one: waits until there is one. Dropping the wait loses nothing.
+    /// Waits for the next events and returns at least one. Dropping the future loses nothing.
     ///
     /// # Errors
     /// The database failed, or the store was closed.
@@ -56,7 +56,7 @@ impl EventFeed {
         }
     }
 
-    /// The next events of those that are there; none where all were read.
+    /// The next events, without waiting; none if all were read.
     ///
     /// # Errors
     /// The database failed.

@@ -1,4 +1,4 @@
-//! The history that is not in the world: the documents that machines were served, logs, and old events.
+//! The parts of history that are not in the world: documents that machines were served, logs, and old events.
 
 use uuid::Uuid;
 
@@ -15,10 +15,10 @@ impl Kernel {
         Ok(self.store.old_events(cut).await?)
     }
 
-    /// Records documents that were served; gives the bytes by which the kept texts grew.
+    /// Records documents that were served. Returns by how many bytes the kept texts grew.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn keep_documents(&self, documents: Vec<KeptDocument>) -> Result<u64, Error> {
         Ok(self.store.keep_documents(documents).await?)
     }
@@ -31,7 +31,7 @@ impl Kernel {
         Ok(self.store.served_documents(run).await?)
     }
 
-    /// The compressed text with a digest, where it is kept.
+    /// The compressed text with this digest, if it is kept.
     ///
     /// # Errors
     /// The database failed.
@@ -39,7 +39,7 @@ impl Kernel {
         Ok(self.store.document_content(digest.to_owned()).await?)
     }
 
-    /// What documents there are, by run.
+    /// The documents that exist, by run.
     ///
     /// # Errors
     /// The database failed.
@@ -47,18 +47,18 @@ impl Kernel {
         Ok(self.store.document_usage().await?)
     }
 
-    /// As [`Kernel::prune_documents`], and deletes which documents there were.
+    /// Like [`Kernel::prune_documents`], and deletes the records of the documents too.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn forget_documents(&self, runs: Vec<Uuid>) -> Result<u64, Error> {
         Ok(self.store.forget_documents(runs).await?)
     }
 
-    /// Deletes the texts of the documents of runs; gives the bytes that are free then.
+    /// Deletes the texts of the documents of these runs. Returns the freed bytes.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn prune_documents(&self, runs: Vec<Uuid>) -> Result<u64, Error> {
         Ok(self.store.prune_documents(runs).await?)
     }
@@ -66,7 +66,7 @@ impl Kernel {
     /// Deletes the logs of jobs.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn prune_logs(&self, jobs: Vec<Uuid>) -> Result<(), Error> {
         self.store.prune_logs(jobs).await?;
         Ok(())

@@ -1,5 +1,5 @@
-//! Finds looks at the world inside of one another, in debug builds and so in tests. The lock of the world
-//! lets no reader in before a writer that waits, so such a look could wait for ever.
+//! Detects nested reads of the world, in debug builds and therefore in tests. While a writer waits, the lock
+//! of the world admits no reader, so a nested read could deadlock.
 
 use std::cell::Cell;
 
@@ -7,12 +7,12 @@ thread_local! {
     static IS_UNDER_WAY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A look that is under way on this thread until it is dropped.
+/// A read of the world on this thread, until it is dropped.
 pub(super) struct WorldLook(());
 
 impl WorldLook {
     pub(super) fn begin() -> Self {
-        debug_assert!(!IS_UNDER_WAY.get(), "a look at the world inside of another one");
+        debug_assert!(!IS_UNDER_WAY.get(), "a read of the world inside of another read");
         IS_UNDER_WAY.set(true);
         WorldLook(())
     }

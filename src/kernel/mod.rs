@@ -1,10 +1,10 @@
-//! What every house stands on: the store, the clock, the queue of events, where the server is reached, and
-//! the key of secrets. The only caller of the store.
+//! The base of all houses: the store, the clock, the queue of events, the addresses of the server, and the
+//! key of secrets. Only the kernel calls the store.
 //!
-//! [`Kernel::read`] is the look at all objects that decisions are made in; [`Kernel::commit`] and
-//! [`Kernel::change`] write; [`Kernel::note`] queues an event that nobody waits for. [`Caller`] says who asks
-//! and what they may, [`Error`] why something was not done. Which objects there may be, and what happens to
-//! machines, is left to the houses.
+//! [`Kernel::read`] gives a decision the world of all objects; [`Kernel::commit`] and [`Kernel::change`]
+//! write; [`Kernel::note`] queues an event without waiting. [`Caller`] is who asks and with which rights,
+//! [`Error`] is why a use case failed. The rules for objects, and everything about machines, belong to the
+//! houses.
 
 mod caller;
 pub mod changeset;
@@ -41,23 +41,23 @@ use crate::store::{MonitoredStore, SharedStore};
 use look::WorldLook;
 use secrets::SecretKey;
 
-/// How often a change of ours is tried again when somebody else changed the object meanwhile.
+/// Most retries of a change by the server when other writers changed the object meanwhile.
 pub const STALE_RETRIES_MAX: usize = 16;
 
-/// How often it is tried without the writer's hold: what others overtake that often is decided while nothing
-/// else is written.
+/// Tries without the writer's hold. A change that was overtaken that often is decided while nothing else is
+/// written.
 const FREE_TRIES_MAX: usize = 3;
 
-/// The store, the clock and what else all houses share.
+/// The store, the clock and everything else that all houses share.
 pub struct Kernel {
-    /// The monitored store, as everybody but `store_health` needs it.
+    /// The monitored store, for everything except `store_health`.
     store: SharedStore,
     monitor: Arc<MonitoredStore>,
-    /// The key that secret params are sealed with.
+    /// The key that seals secret params.
     pub secrets: SecretKey,
     pub endpoints: ServerEndpoints,
     queue: mpsc::Sender<NewEvent>,
-    /// Events that were dropped because too many waited.
+    /// Number of events that were dropped because too many waited.
     pub notes_dropped: AtomicU64,
 }
 
@@ -68,7 +68,7 @@ impl std::fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// The kernel on a store, and the end of its queue of events.
+    /// Builds the kernel on a store. Also returns the receiving end of its queue of events.
     pub fn new(
         store: SharedStore,
         secrets: SecretKey,
@@ -87,30 +87,30 @@ impl Kernel {
         (Arc::new(kernel), event_queue::EventQueue(notes))
     }
 
-    /// Tells of commits: the number of the last event.
+    /// Watches commits: the number of the last event.
     pub fn committed(&self) -> tokio::sync::watch::Receiver<u64> {
         self.store.committed()
     }
 
-    /// Tells of commits that changed objects: the number of the last one that the world shows.
+    /// Watches commits that changed objects: the number of the last commit that the world shows.
     pub fn commits(&self) -> tokio::sync::watch::Receiver<u64> {
         self.store.commits()
     }
 
-    /// The time all decisions are made at.
+    /// The present time, used for all decisions.
     pub fn now(&self) -> Timestamp {
         Timestamp::now()
     }
 
-    /// One look at all objects, as of the last commit. Commits wait for it, so `look` only decides or copies.
-    /// It must not read again: it would wait for a commit that waits for it.
+    /// Reads all objects, as of the last commit. Commits wait for `look`, so it must only decide or copy. It
+    /// must not read again: it would wait for a commit that waits for it.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         let _look = WorldLook::begin();
         look(&self.store.world())
     }
 
-    /// As [`Kernel::read`], for a decision about other objects than the one that is written: gives what was
-    /// looked at as well, for the changeset.
+    /// Like [`Kernel::read`], for a decision that depends on other objects than the written one. Also returns
+    /// what was read, for the changeset.
     pub fn read_tracked<T>(&self, look: impl FnOnce(&TrackedWorld<'_>) -> T) -> (T, Vec<ChangesetRead>) {
         self.read(|world| {
             let tracked = TrackedWorld::new(world);
@@ -119,10 +119,10 @@ impl Kernel {
         })
     }
 
-    /// The object that a caller's reference means, as [`Caller::find`].
+    /// The object that a caller refers to; see [`Caller::find`].
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is none, and where the caller may not read it.
+    /// [`Error::NotFound`] if there is no such object, or the caller may not read it.
     pub fn find<T: Noun>(&self, caller: &Caller, reference: &str) -> Result<Arc<Stored<T>>, Error>
     where
         World: HasTable<T>,
@@ -130,7 +130,7 @@ impl Kernel {
         self.read(|world| caller.find::<T>(world, reference).cloned())
     }
 
-    /// One object by its key, for the server's own work: nobody is asked what they may see.
+    /// The object with a key, for the server's own work: permissions are not checked.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -145,12 +145,12 @@ impl Kernel {
         found.ok_or_else(|| Error::not_found::<T>(key))
     }
 
-    /// How many objects of each kind there are, in the order of `Kind::ALL`.
+    /// The number of objects of each kind, in the order of `Kind::ALL`.
     pub fn counts(&self) -> [usize; Kind::ALL.len()] {
         self.read(|world| Kind::ALL.map(|kind| world.count(kind)))
     }
 
-    /// The number of the last commit, and how many tombstones there are.
+    /// The number of the last commit, and the number of tombstones.
     pub fn commit_counts(&self) -> (u64, usize) {
         self.read(|world| (world.commits.commit(), world.commits.tombstones()))
     }
@@ -158,21 +158,21 @@ impl Kernel {
     /// Commits a changeset, whole or not at all.
     ///
     /// # Errors
-    /// What the store says; one that was overtaken is [`Error::Conflict`].
+    /// Those of the store; a stale changeset is an [`Error::Conflict`].
     pub async fn commit(&self, changeset: Changeset) -> Result<Vec<Event>, Error> {
         Ok(self.try_commit(changeset).await?)
     }
 
-    /// As [`Kernel::commit`], for those who begin again when they were overtaken.
+    /// Like [`Kernel::commit`], for callers that decide again if the changeset was stale.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn try_commit(&self, changeset: Changeset) -> Result<Vec<Event>, StoreError> {
         self.store.commit(changeset).await
     }
 
-    /// The hold of the writer for a change that others overtook time and again; none for the first tries. The
-    /// writer waits for whoever has it, for a bounded time: what takes long is done before.
+    /// The hold of the writer for a change that was overtaken several times; none for the first tries. The
+    /// writer waits for the holder for a bounded time, so slow work has to be done before.
     ///
     /// # Errors
     /// The store is closed.
@@ -183,10 +183,10 @@ impl Kernel {
         }
     }
 
-    /// As [`Kernel::try_commit`], by the hold where there is one.
+    /// Like [`Kernel::try_commit`], through the hold if there is one.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn commit_with(
         &self,
         hold: Option<WriterHold>,
@@ -198,11 +198,11 @@ impl Kernel {
         }
     }
 
-    /// Changes an object of ours with `change`, which sees the newest revision and is called again when
-    /// somebody else was quicker. It gives the events that say what was done.
+    /// Changes an object for the server itself. `change` gets the newest revision, and is called again if
+    /// another writer was faster. It returns the events that describe the change.
     ///
     /// # Errors
-    /// What `change` refuses, [`Error::NotFound`], or what the store says.
+    /// The refusal of `change`, [`Error::NotFound`], or an error of the store.
     pub async fn change<T: Noun>(
         &self,
         key: &str,
@@ -227,7 +227,7 @@ impl Kernel {
         Err(Error::Busy(format!("{} {key} is being changed by many at once; try again", T::KIND)))
     }
 
-    /// Writes a piece of a job's log at `offset`; gives the log's length in bytes afterwards.
+    /// Writes a piece of a job's log at `offset`. Returns the log's length in bytes afterwards.
     ///
     /// # Errors
     /// `offset` is beyond the end, the log is full, or the database failed.
@@ -235,7 +235,7 @@ impl Kernel {
         Ok(self.store.write_log(job, offset, bytes).await?)
     }
 
-    /// Up to `bytes_max` of a job's log from `offset`.
+    /// At most `bytes_max` bytes of a job's log from `offset`.
     ///
     /// # Errors
     /// The database failed.
@@ -251,15 +251,16 @@ impl Kernel {
         Ok(self.store.events(query).await?)
     }
 
-    /// Deletes the oldest events beyond the newest `keep`, a bounded number at a time; returns how many.
+    /// Deletes the oldest events beyond the newest `keep`, a bounded number per call. Returns how many were
+    /// deleted.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn prune_events(&self, keep: u64) -> Result<u64, Error> {
         Ok(self.store.prune_events(keep).await?)
     }
 
-    /// Events as they happen.
+    /// A feed of events.
     pub fn feed(&self, query: EventQuery) -> EventFeed {
         EventFeed::new(Arc::clone(&self.store), query)
     }
@@ -269,8 +270,8 @@ impl Kernel {
         *self.store.committed().borrow()
     }
 
-    /// What the store refused, in words that name things as people know them. An object that the caller may
-    /// not read is not named.
+    /// Turns an error of the store into one that names objects as people know them. An object that the caller
+    /// may not read is not named.
     pub fn refusal(&self, caller: &Caller, error: StoreError) -> Error {
         match error {
             StoreError::Taken { kind, index, value, holder } => self.read(|world| {

@@ -1,10 +1,9 @@
-//! What a caller may see and change of stored objects. [`Caller::may`] is the one place that decides it:
-//! every read and write of an object on behalf of somebody asks it, directly or through the helpers here.
+//! Permissions: which stored objects a caller may read and write. [`Caller::may`] alone decides: every read
+//! and write of an object for a caller asks it, directly or through the helpers here.
 //!
-//! Today a token's scopes are about whole kinds: a token with `machines:read` sees every machine. Grants that
-//! are narrower (users, roles, labels) change [`Caller::may`], [`Caller::sees_all`] and
-//! [`Caller::sees_some`], and nothing else. What an operation of the API needs before it looks at an object
-//! is in `scope`.
+//! A token's scopes name whole kinds: a token with `machines:read` sees every machine. Narrower grants
+//! (users, roles, labels) would change [`Caller::may`], [`Caller::sees_all`] and [`Caller::sees_some`], and
+//! nothing else. `scope` has the requirements of API operations that are checked before an object is read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,17 +19,17 @@ use crate::model::{HasTable, Job, Kind, Machine, Noun, Stored, Table, World};
 pub enum AccessVerb {
     Read,
     Write,
-    /// See how it stands in a summary of the server: its name and counts. Who may read the status of DHCP may
-    /// do so with every subnet.
+    /// See its name and counts in a summary of the server. A caller that may read the status of DHCP may see
+    /// every subnet this way.
     Monitor,
 }
 
-/// An object, as far as a permission can depend on it.
+/// The parts of an object that a permission can depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct ObjectRef<'a> {
     pub kind: Kind,
     pub key: &'a str,
-    /// None for an object that is gone: an event or a tombstone is about it.
+    /// `None` for a deleted object that an event or a tombstone is about.
     pub labels: Option<&'a BTreeMap<String, String>>,
 }
 
@@ -41,7 +40,7 @@ impl<'a> ObjectRef<'a> {
 }
 
 impl Caller {
-    /// Whether the caller may do something with one object.
+    /// Whether the caller may do something with an object.
     pub fn may(&self, verb: AccessVerb, object: ObjectRef<'_>) -> bool {
         let area = object.kind.plural();
         let need = match verb {
@@ -58,25 +57,24 @@ impl Caller {
             || (verb == AccessVerb::Monitor && RequiredScope::Read("dhcp").is_met_by(&self.scopes))
     }
 
-    /// Whether no object of a kind is hidden from the caller, so that a list need not ask for each.
+    /// Whether the caller sees every object of a kind, so that a list need not check each.
     pub fn sees_all(&self, kind: Kind) -> bool {
         RequiredScope::Read(kind.plural()).is_met_by(&self.scopes)
     }
 
-    /// Whether there can be objects of a kind that the caller may read, so that the others need not be gone
-    /// through.
+    /// Whether the caller may read any object of a kind at all. If not, a list can skip the kind.
     pub fn sees_some(&self, kind: Kind) -> bool {
         self.sees_all(kind)
             || kind == Kind::Machine && self.scopes.iter().any(|scope| agent_of(scope).is_some())
     }
 
-    /// The kinds of which every object is hidden from the caller, so that a query can leave them out.
+    /// The kinds of which the caller sees nothing, so that a query can exclude them.
     pub fn hidden_kinds(&self) -> Vec<Kind> {
         Kind::ALL.into_iter().filter(|kind| !self.sees_some(*kind)).collect()
     }
 
-    /// Whether the caller may read an object of which only the key is known. One that is not in the world was
-    /// deleted, or is to be created.
+    /// Whether the caller may read an object whose key is known. An object that is not in the world was
+    /// deleted, or is about to be created.
     pub fn may_read(&self, world: &World, (kind, key): (Kind, &str)) -> bool {
         if self.sees_all(kind) {
             return true;
@@ -86,17 +84,17 @@ impl Caller {
         self.may(AccessVerb::Read, ObjectRef { kind, key, labels })
     }
 
-    /// Whether the caller may read what an event is about: `machine:0192…`. Subjects that are no objects
-    /// (`server`, `pack:core`) are hidden from nobody.
+    /// Whether the caller may read an event's subject: `machine:0192…`. Subjects that are not objects
+    /// (`server`, `pack:core`) are visible to everyone.
     pub fn may_read_subject(&self, world: &World, subject: &str) -> bool {
         let named = subject.split_once(':').and_then(|(word, key)| Some((Kind::of_word(word)?, key)));
         named.is_none_or(|named| self.may_read(world, named))
     }
 
-    /// The object that a reference means, by its key or by `index:value`.
+    /// The object that a reference names, by its key or by `index:value`.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is none, and where the caller may not read it.
+    /// [`Error::NotFound`] if there is no such object, or the caller may not read it.
     pub fn find<'w, T: Noun>(&self, world: &'w World, reference: &str) -> Result<&'w Arc<Stored<T>>, Error>
     where
         World: HasTable<T>,
@@ -112,11 +110,11 @@ impl Caller {
         table.iter().filter(move |row| sees_all || self.may(AccessVerb::Read, ObjectRef::of(row)))
     }
 
-    /// The machine that an agent works for, or somebody who may write all jobs.
+    /// The machine whose agent the caller is. A caller that may write all jobs may name any machine.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is none, and for another machine that the caller may not even read;
-    /// [`Error::Forbidden`] for one that it may.
+    /// [`Error::NotFound`] if there is no such machine, or it is another one that the caller may not read;
+    /// [`Error::Forbidden`] if it is another one that the caller may read.
     pub fn find_own_machine<'w>(
         &self,
         world: &'w World,
@@ -130,16 +128,16 @@ impl Caller {
         })
     }
 
-    /// A job of the machine that an agent works for, as [`Caller::find_own_machine`].
+    /// A job of the machine whose agent the caller is; see [`Caller::find_own_machine`].
     ///
     /// # Errors
-    /// As [`Caller::find_own_machine`].
+    /// Those of [`Caller::find_own_machine`].
     pub fn find_own_job<'w>(&self, world: &'w World, key: &str) -> Result<&'w Arc<Stored<Job>>, Error> {
         let job = world.jobs.get(key).ok_or_else(|| Error::not_found::<Job>(key))?;
         self.check_own(&job.spec.machine.to_string(), ObjectRef::of(job)).map(|()| job)
     }
 
-    /// Refuses to act on an object of a machine that is not the caller's own.
+    /// Refuses an action on an object of a machine that is not the caller's own.
     fn check_own(&self, machine: &str, object: ObjectRef<'_>) -> Result<(), Error> {
         let id = machine.parse().map_err(|_| Error::Failed(format!("the machine `{machine}` has no id")))?;
         match self.acts_for(id) {
@@ -151,7 +149,7 @@ impl Caller {
     }
 }
 
-/// What a caller is told where an object that it may not read stands against a write.
+/// The message for a write that conflicts with an object that the caller may not read.
 pub fn hidden_conflict(kind: Kind) -> String {
     format!("this conflicts with an object of the kind `{kind}` that your token may not read")
 }

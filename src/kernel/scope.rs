@@ -1,30 +1,30 @@
-//! What a caller may do: the scopes that tokens have, and what operations need of them.
+//! Scopes: what tokens allow, and what operations require.
 
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
 use crate::model::{Kind, Problem, RefusalCode, nearest};
 
-/// Parts of the API besides the nouns that scopes can be about.
+/// Areas of the API that scopes can name besides the nouns.
 const AREAS: [&str; 4] = ["dhcp", "events", "metrics", "server"];
 
-/// What an operation needs.
+/// What an operation requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequiredScope {
-    /// Nobody is asked who they are.
+    /// No token.
     Nothing,
-    /// Any token that is valid.
+    /// Any valid token.
     Token,
-    /// `machines:read` or `machines:write`, and so on.
+    /// `machines:read`, `machines:write`, and so on.
     Read(&'static str),
     Write(&'static str),
-    /// The token of the machine's own agent, or `jobs:write`. Which machine it is, the use case checks
-    /// with [`Caller::acts_for`].
+    /// The token of the machine's own agent, or `jobs:write`. The use case checks with [`Caller::acts_for`]
+    /// that it is the right machine.
     Agent,
 }
 
 impl RequiredScope {
-    /// The scope as a token lists it.
+    /// The scope in the form that tokens list.
     pub fn scope(self) -> Option<String> {
         match self {
             RequiredScope::Nothing | RequiredScope::Token => None,
@@ -34,7 +34,7 @@ impl RequiredScope {
         }
     }
 
-    /// Whether somebody with these scopes may.
+    /// Whether these scopes meet the requirement.
     pub fn is_met_by(self, scopes: &[String]) -> bool {
         has_scope(scopes, "*")
             || match self {
@@ -58,7 +58,7 @@ fn has_scope(scopes: &[String], wanted: &str) -> bool {
     scopes.iter().any(|scope| scope == wanted)
 }
 
-/// What is wrong with a scope that a token is to have.
+/// The fault of a scope that a new token lists.
 pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
     if scope == "*" || agent_of(scope).is_some() {
         return None;
@@ -66,7 +66,7 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
     let areas: Vec<&str> = Kind::ALL.map(Kind::plural).into_iter().chain(AREAS).collect();
     let hint = match scope.split_once(':') {
         Some((area, "read" | "write")) if area == "*" || areas.contains(&area) => return None,
-        Some(("agent", _)) => "`agent:` is followed by the id of a machine".to_owned(),
+        Some(("agent", _)) => "`agent:` must be followed by the id of a machine".to_owned(),
         Some((area, "read" | "write")) => match nearest(area, areas.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are: {}", areas.join(", ")),
@@ -76,7 +76,7 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
     Some(Problem::new(pointer, format!("there is no scope `{scope}`; {hint}")).coded(RefusalCode::NotOneOf))
 }
 
-/// The scope of one machine's agent.
+/// The scope of a machine's agent.
 pub fn agent_scope(machine: &str) -> String {
     format!("agent:{machine}")
 }
@@ -87,7 +87,7 @@ pub fn agent_of(scope: &str) -> Option<Uuid> {
 }
 
 impl Caller {
-    /// Refuses who lacks a scope.
+    /// Refuses a caller that lacks a scope.
     ///
     /// # Errors
     /// [`Error::Forbidden`], which names the scope.
@@ -96,11 +96,11 @@ impl Caller {
             return Ok(());
         }
         let scope = need.scope().unwrap_or_default();
-        let why = format!("this needs the scope `{scope}`, which the token has not");
+        let why = format!("this needs the scope `{scope}`, which the token does not have");
         Err(Error::Forbidden(RefusalCode::ScopeMissing, why))
     }
 
-    /// Refuses everybody but the machine itself and those who may write jobs.
+    /// Refuses every caller except the machine itself and those that may write jobs.
     ///
     /// # Errors
     /// [`Error::Forbidden`].
@@ -109,7 +109,7 @@ impl Caller {
         if own || RequiredScope::Write("jobs").is_met_by(&self.scopes) {
             return Ok(());
         }
-        Err(Error::Forbidden(RefusalCode::NotYours, "this token is another machine's".to_owned()))
+        Err(Error::Forbidden(RefusalCode::NotYours, "this token belongs to another machine".to_owned()))
     }
 }
 

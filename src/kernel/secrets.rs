@@ -1,7 +1,7 @@
-//! Sealing the values of secret params, so that neither the database nor an API read shows them.
+//! Seals the values of secret params, so that neither the database nor the API shows them.
 //!
 //! A sealed value is stored as `{"sealed": "<base64>"}` and shown as `{"sealed": true}`. Start with
-//! [`SecretKey::seal`]. Which params are secret is decided in `rules::params`.
+//! [`SecretKey::seal`]. `rules::params` decides which params are secret.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -23,14 +23,14 @@ const NONCE_BYTES: usize = 24;
 /// Name of the key file in the data directory.
 const KEY_FILE: &str = "secret.key";
 
-/// The key that secret values are sealed with.
+/// The key that seals secret values.
 #[derive(Clone)]
 pub struct SecretKey {
     key: [u8; KEY_BYTES],
     cipher: XChaCha20Poly1305,
 }
 
-/// The place of a value: a sealed value opens in the place it was sealed for and nowhere else.
+/// The place of a value. A sealed value can only be opened in the place that it was sealed for.
 #[derive(Debug, Clone, Copy)]
 pub struct SecretPlace<'a> {
     pub kind: Kind,
@@ -38,18 +38,19 @@ pub struct SecretPlace<'a> {
     pub param: &'a str,
 }
 
-/// Why a value was not opened.
+/// The error for a value that cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed value does not open: it was sealed for another object or with another key")]
 pub struct CannotOpen;
 
 impl SecretKey {
-    /// Reads `secret.key` from the data directory; the first start makes it, readable by its owner only.
-    /// `sealed` values are in the database: where there are any, a key that is missing is not made anew,
-    /// because none of them would open.
+    /// Reads `secret.key` from the data directory. The first start creates it, readable by its owner only.
+    /// `sealed` is the number of sealed values in the database: if there are any, a missing key is not
+    /// created again, because it could not open them.
     ///
     /// # Errors
-    /// The file cannot be read or written, has not 32 bytes, or is missing beside sealed values.
+    /// The file cannot be read or written, does not have 32 bytes, or is missing although there are sealed
+    /// values.
     pub fn load(directory: &Path, sealed: usize) -> io::Result<Self> {
         let path = directory.join(KEY_FILE);
         match fs::File::open(&path) {
@@ -72,12 +73,12 @@ impl SecretKey {
         SecretKey { key, cipher: XChaCha20Poly1305::new(&key.into()) }
     }
 
-    /// A key for another purpose, made from this one.
+    /// A key for another purpose, derived from this one.
     pub fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
         self.mac(purpose.as_bytes())
     }
 
-    /// The hash of a value with a key of its own: it shows whether two values are the same, and nothing else.
+    /// A hash of a value, with a separate key: it only shows whether two values are equal.
     pub fn keyed_hash(&self, value: &[u8]) -> [u8; KEY_BYTES] {
         SecretKey::from_key(self.derive("hashes of secret values")).mac(value)
     }
@@ -94,7 +95,7 @@ impl SecretKey {
     /// The sealed form of a value.
     ///
     /// # Errors
-    /// The system has no random numbers.
+    /// The system gave no random numbers.
     pub fn seal(&self, place: SecretPlace<'_>, value: &Value) -> io::Result<Value> {
         let mut nonce = [0u8; NONCE_BYTES];
         getrandom::fill(&mut nonce).map_err(io::Error::other)?;
@@ -105,7 +106,7 @@ impl SecretKey {
         Ok(json!({"sealed": STANDARD.encode([&nonce[..], &sealed].concat())}))
     }
 
-    /// The value behind a sealed form; any other value is given back as it is.
+    /// The value of a sealed form; any other value is returned unchanged.
     ///
     /// # Errors
     /// [`CannotOpen`].
@@ -131,7 +132,7 @@ impl SecretPlace<'_> {
     }
 }
 
-/// The sealed values of a world, each with its place.
+/// All sealed values of a world, each with its place.
 pub fn sealed_values(world: &World) -> impl Iterator<Item = (SecretPlace<'_>, &Value)> {
     let machines = world.machines.iter().map(|row| (Kind::Machine, row.key.as_str(), &row.spec.params));
     let profiles = world.profiles.iter().map(|row| (Kind::Profile, row.key.as_str(), &row.spec.params));
@@ -148,17 +149,17 @@ pub fn is_sealed(value: &Value) -> bool {
     sealed_text(value).is_some()
 }
 
-/// Whether a writer means the value that is stored: `{"sealed": true}`, as reads show it.
+/// Whether a writer refers to the stored value: `{"sealed": true}`, as reads show it.
 pub fn means_stored(value: &Value) -> bool {
     only_sealed(value) == Some(&Value::Bool(true))
 }
 
-/// Whether a value looks like a sealed one in any way: writers may not make such values up.
+/// Whether a value resembles a sealed one in any way: writers may not send such values.
 pub fn looks_sealed(value: &Value) -> bool {
     only_sealed(value).is_some()
 }
 
-/// The params as a reader sees them.
+/// Masks the params for a reader.
 pub fn mask(params: &mut Map<String, Value>) {
     for value in params.values_mut().filter(|value| is_sealed(value)) {
         *value = json!({"sealed": true});

@@ -1,5 +1,5 @@
-//! The health of the store, which it notices itself: what the rest of the server hears of it, and the event
-//! when an outage is over.
+//! The health of the store, as the store itself observes it: its status, and the event at the end of an
+//! outage.
 
 use jiff::Timestamp;
 
@@ -9,18 +9,18 @@ use crate::model::{NewEvent, StoreStatus};
 use crate::store::Changeset;
 
 impl Kernel {
-    /// Whether the database takes writes, and how much room it has.
+    /// The status of the store: whether it takes writes, and its free space.
     pub fn store_status(&self) -> StoreStatus {
         self.monitor.status()
     }
 
-    /// Writes to the database that failed, since the start.
+    /// Number of writes to the database that failed since the start.
     pub fn store_failures(&self) -> u64 {
         self.monitor.failures()
     }
 
-    /// Looks after the database: whether it takes writes, and whether its disk is almost full. An event says
-    /// when an outage is over.
+    /// Checks whether the database takes writes, and whether its disk is almost full. Writes an event at the
+    /// end of an outage.
     pub async fn check_store(&self, now: Timestamp) {
         self.monitor.check(now).await;
         let Some(outage) = self.monitor.unreported_outage() else { return };

@@ -1,27 +1,27 @@
-//! Events as a caller may read them. Those about objects that are hidden from the caller are left out, and
-//! take no place on a page.
+//! The events that a caller may read. Events about objects that are hidden from the caller are left out, and
+//! do not count towards the length of a page.
 //!
-//! What a caller may read is decided in `permissions`. Kinds that are hidden as a whole are left out by the
-//! store; the other events are looked at one by one.
+//! `permissions` decides what a caller may read. The store leaves out kinds that are hidden as a whole; the
+//! other events are checked one by one.
 
 use super::{Caller, Error, EventFeed, Kernel};
 use crate::model::Event;
 use crate::store::{EVENTS_MAX, EventQuery};
 
-/// Most reads of the store for one page. Where the caller may read few events, a page has fewer than it
-/// could.
+/// Most reads of the store for one page. If the caller may read few events, a page may be short although more
+/// follow.
 const READS_MAX: usize = 16;
 
-/// Some events that a caller may read.
+/// A page of events that a caller may read.
 #[derive(Debug, Default)]
 pub struct EventBatch {
     pub events: Vec<Event>,
-    /// The number after which, or before which, it goes on; none where everything was read.
+    /// The number from which the next page continues; none if everything was read.
     pub next: Option<u64>,
 }
 
 impl Kernel {
-    /// The events of a query that the caller may read. All events up to `next` were looked at.
+    /// The events of a query that the caller may read. All events up to `next` were checked.
     ///
     /// # Errors
     /// The database failed.
@@ -46,13 +46,13 @@ impl Kernel {
         Ok(batch)
     }
 
-    /// The events of a query as they happen, without those about kinds that are hidden from the caller. The
-    /// reader passes each batch through [`Kernel::readable`].
+    /// A feed of the events of a query, without kinds that are hidden from the caller. The reader passes each
+    /// batch through [`Kernel::readable`].
     pub fn feed_for(&self, caller: &Caller, query: EventQuery) -> EventFeed {
         self.feed(EventQuery { hidden: caller.hidden_kinds(), ..query })
     }
 
-    /// Those of some events that the caller may read.
+    /// Keeps those events that the caller may read.
     pub fn readable(&self, caller: &Caller, mut events: Vec<Event>) -> Vec<Event> {
         self.read(|world| events.retain(|event| caller.may_read_subject(world, &event.subject)));
         events

@@ -1,4 +1,4 @@
-//! Keys that are IP addresses, written without an allocation: DHCP looks several up for each packet.
+//! IP addresses as table keys, written without an allocation: DHCP looks up several keys for each packet.
 
 use std::fmt::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,7 +7,7 @@ use std::ops::Deref;
 /// Longest text of an address: eight groups of four digits (RFC 5952).
 const TEXT_BYTES_MAX: usize = 39;
 
-/// The text of an IP address, as leases and reservations have it for a key.
+/// The text of an IP address, in the form that leases and reservations have as their key.
 #[derive(Debug, Clone, Copy)]
 pub struct AddressKey {
     text: [u8; TEXT_BYTES_MAX],
@@ -39,7 +39,7 @@ impl From<IpAddr> for AddressKey {
             IpAddr::V4(address) => address.into(),
             IpAddr::V6(address) => {
                 let mut key = AddressKey::empty();
-                // The text of every address fits.
+                // The buffer holds the text of every address, so this never fails.
                 let _ = write!(key, "{address}");
                 key
             }

@@ -1,4 +1,4 @@
-//! What an agent and the server say to each other: the bodies of the agent's calls.
+//! The bodies of the requests that an agent sends and of the answers that it gets.
 
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -11,7 +11,7 @@ use super::JobState;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Environment {
-    /// In an installer's post script, before the first boot of what it installed.
+    /// In the post script of an installer, before the installed system boots for the first time.
     Installer,
     /// In an image that runs from memory.
     Live,
@@ -19,15 +19,15 @@ pub enum Environment {
     Installed,
 }
 
-/// What an agent says when it asks for work.
+/// The body with which an agent asks for work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AgentReport {
     pub environment: Environment,
-    /// Changes with each boot of the machine: `/proc/sys/kernel/random/boot_id`.
+    /// The boot id of the running system, from `/proc/sys/kernel/random/boot_id`. It changes with each boot.
     #[schemars(length(min = 1, max = 64))]
     pub boot: String,
-    /// The job it has begun and not ended.
+    /// The job that the agent has begun and not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Uuid>,
     /// How long the server may hold the answer back until there is work, in seconds.
@@ -36,32 +36,32 @@ pub struct AgentReport {
     pub wait_seconds: u32,
 }
 
-/// The next order for an agent.
+/// The server's answer to an agent that asks for work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum JobOffer {
-    /// Run this job, or go on with it.
+    /// Run this job, or continue it.
     Run(Box<JobWork>),
-    /// Boot anew: the next step is in another boot environment.
+    /// Reboot: the next step is in another boot environment.
     Reboot { reason: String },
 }
 
-/// A job with everything that is needed to run it.
+/// A job with everything that an agent needs to run it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobWork {
     pub id: Uuid,
     pub task: String,
     pub stage: String,
     pub state: JobState,
-    /// Counts the runs of this step, from 1.
+    /// Which attempt of this step the job is, from 1.
     pub attempt: u32,
-    /// What runs the scripts: an absolute path.
+    /// Absolute path of the program that runs the scripts.
     pub interpreter: String,
     /// Files to write and scripts to run, in this order.
     pub files: Vec<JobFile>,
     /// How long the job may run, in seconds.
     pub timeout_seconds: u32,
-    /// Bytes of its log that the server has: where the next piece begins.
+    /// Bytes of the job's log that the server has: the offset of the next piece.
     pub log_bytes: u64,
 }
 
@@ -69,27 +69,27 @@ pub struct JobWork {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobFile {
     pub name: String,
-    /// Where to write it: absolute, or relative to the job's directory. A script has none.
+    /// Where to write the file: absolute, or relative to the job's directory. Absent for a script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     pub body: String,
 }
 
-/// What an agent says of a job: that it runs, or how it ended. Give `state`, or `exit` alone and the
+/// An agent's report on a job: that the job runs, or how it ended. Give `state`, or give `exit` alone and the
 /// state follows from it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobReport {
-    /// Refuse the report unless the job is in this state.
+    /// The server refuses the report unless the job is in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<JobState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "reported_states")]
     pub state: Option<JobState>,
-    /// The exit code of the script that ended it.
+    /// The exit code of the script that ended the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<i32>,
-    /// Why it ended, where the exit code does not say.
+    /// Why the job ended, where the exit code does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
@@ -100,16 +100,16 @@ fn reported_states(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "string", "enum": ["running", "finished", "failed", "incomplete"]})
 }
 
-/// How far a job's log is written, and how the job stands: the answer to each piece of a log.
+/// The answer to each piece of a log: how many bytes of the job's log the server has, and the job's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogEnd {
-    /// Bytes that the server has: where the next piece begins.
+    /// Bytes of the log that the server has: the offset of the next piece.
     pub bytes: u64,
-    /// A job that is not open any more was ended by the server: its script is not wanted any longer.
+    /// A state that is not open means that the server ended the job: the agent stops the script.
     pub state: JobState,
 }
 
-/// A fresh token for the agent that asked with one about to expire.
+/// A fresh token for an agent whose token is about to expire.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenGrant {
     pub token: String,

@@ -1,4 +1,4 @@
-//! What kind of processor a machine has, in the words bootenvs use.
+//! Processor architectures, in the words that bootenvs use.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A processor family as distributions name it. DHCP's numeric client architectures are mapped to
-/// it in `netboot::decide::loader`.
+/// A processor architecture as distributions name it. `netboot::decide::loader` maps DHCP's numeric client
+/// architectures to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
@@ -46,7 +46,7 @@ impl Arch {
         }
     }
 
-    /// The name the kernel gives it (`uname -m`), which Red Hat's family of distributions uses.
+    /// The kernel's name for the architecture (`uname -m`), which the Red Hat family of distributions uses.
     pub fn kernel_name(self) -> &'static str {
         match self {
             Arch::I386 => "i686",

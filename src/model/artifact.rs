@@ -1,4 +1,4 @@
-//! Kernels, initrds and trees that machines fetch.
+//! Artifacts: the kernels, initrds and trees that machines fetch.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::artifact_source::{ArtifactSource, path_fault};
 use super::name::{check_file_path, check_name};
 use super::{Kind, MirrorStatus, Noun, Object, Problem, RefusalCode, Stored};
 
-/// Most paths that a status names: damaged ones, absent ones.
+/// Most paths that the status lists as damaged, and most that it lists as absent.
 pub const FILES_LISTED_MAX: usize = 64;
 
 /// What an artifact is.
@@ -24,64 +24,65 @@ pub enum ArtifactKind {
     File,
 }
 
-/// Files that machines may fetch, at `artifacts/<name>/…` over TFTP and HTTP alike. Either `path` says where
-/// they are on the server, or `fetch` where the server brings them from.
+/// Files that machines may fetch at `artifacts/<name>/…` over TFTP and HTTP. Either `path` says where the
+/// files are on the server, or `fetch` says where the server gets them from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Artifact {
-    /// The name bootenvs use: `debian-12-amd64`.
+    /// The name that bootenvs refer to: `debian-12-amd64`.
     pub name: String,
     #[serde(default)]
     pub kind: ArtifactKind,
-    /// An absolute path on the server, served as it is. It is below a directory of the setting
-    /// `artifacts.roots` of the server's configuration.
+    /// An absolute path on the server. The files are served from there as they are. The path is below a
+    /// directory of the setting `artifacts.roots` of the server's configuration.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// What is fetched, checked and unpacked, and served from the server's own directory.
-    /// It is `fetch` to the outside: `source` is where every object says what pack it came in.
+    /// The source that the server fetches, checks and unpacks into its own directory. The API calls this
+    /// field `fetch`, because `source` of every object names the pack that the object came in.
     #[serde(default, rename = "fetch", skip_serializing_if = "Option::is_none")]
     pub source: Option<ArtifactSource>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
 
-/// How an artifact stands.
+/// The state of an artifact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ArtifactState {
-    /// There is nothing at its path.
+    /// There is nothing at the artifact's path.
     #[default]
     Missing,
-    /// Its source is being fetched and checked.
+    /// The server is fetching and checking the source.
     Fetching,
-    /// Its files are being unpacked or read.
+    /// The server is unpacking or reading the files.
     Extracting,
-    /// Its files are served.
+    /// The files are served.
     Ready,
-    /// Its files cannot be had, cannot be read, or are not what they were.
+    /// The files cannot be had, cannot be read, or are not what they were.
     Failed,
 }
 
-/// What was asked to be done with an artifact and is not done yet.
+/// Work on an artifact that was asked for and is not done yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ArtifactWork {
-    /// Fetch its source anew.
+    /// Fetch the source again.
     Fetch,
-    /// Hash its files again.
+    /// Hash the files again.
     Verify,
 }
 
-/// Whether the local path of an artifact was held against `artifacts.roots`.
+/// The result of comparing an artifact's local path with `artifacts.roots`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RootsCheck {
-    /// It was configured before there was the setting, and nothing has looked at it yet.
+    /// Not compared yet: the artifact is older than the setting.
     #[default]
     Unchecked,
-    /// It is below one of them, and is not served from anywhere else.
+    /// The path is below a directory of the setting. Its files are served from there only.
     Within,
-    /// It was configured before there was the setting, and goes on being served from outside of them.
+    /// The path is outside of the setting's directories. The artifact is older than the setting, and its
+    /// files are still served.
     Outside,
 }
 
@@ -91,83 +92,83 @@ impl RootsCheck {
     }
 }
 
-/// A package repository that was found in a tree.
+/// A package repository that the server found in a tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TreeRepository {
     /// `apt` or `yum`.
     pub package_type: String,
-    /// Where it is in the tree; empty for the tree itself.
+    /// Its path in the tree; empty for the tree itself.
     #[serde(default)]
     pub path: String,
-    /// Of apt, the suite: `bookworm`.
+    /// For `apt`, the suite: `bookworm`.
     #[serde(default)]
     pub distribution: String,
     #[serde(default)]
     pub components: Vec<String>,
-    /// Whether an installer can be given this URL: a suite, a tree with `.treeinfo`.
+    /// Whether an installer can use this URL as its source: an apt suite, or a tree with `.treeinfo`.
     #[serde(default)]
     pub install_source: bool,
-    /// Whether its index is signed.
+    /// Whether the repository's index is signed.
     #[serde(default)]
     pub signed: bool,
 }
 
-/// What was found.
+/// The state of an artifact and what the server found in its files.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactStatus {
     pub state: ArtifactState,
-    /// The path or source that this is the state of; while it is another than the artifact's, nothing has
-    /// been done about that one.
+    /// The path or source that this status is about. If it differs from the artifact's, the server has not
+    /// acted on the artifact's present path or source yet.
     #[serde(default)]
     pub origin: String,
-    /// The path or source that the files come from which are served.
+    /// The path or source of the files that are served now.
     #[serde(default)]
     pub served_origin: String,
     /// For an artifact with a local path: whether the path is below a directory of `artifacts.roots`.
     #[serde(default, skip_serializing_if = "RootsCheck::is_unchecked")]
     pub roots: RootsCheck,
-    /// 0 to 100 while it is being fetched, unpacked or read.
+    /// Progress of fetching, unpacking or reading, from 0 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100))]
     pub percent: Option<u8>,
-    /// Why it is not ready, or what went wrong while it was.
+    /// Why the artifact is not ready, or what failed while it was ready.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// SHA-256 over the sorted list of paths and their digests. What is served, also while it is being
-    /// fetched anew.
+    /// SHA-256 over the sorted list of paths and their digests. It is that of the served files, also while
+    /// the artifact is being fetched again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
-    /// Bytes in all.
+    /// Size of all files, in bytes.
     #[serde(default)]
     pub size: u64,
-    /// How many files there are.
+    /// Number of files.
     #[serde(default)]
     pub files: u64,
-    /// Where they are served: `artifacts/debian-12-amd64/`.
+    /// The path at which the files are served: `artifacts/debian-12-amd64/`.
     #[serde(default)]
     pub boot_path: String,
-    /// What was asked for and has not been done yet.
+    /// Work that was asked for and is not done yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<ArtifactWork>,
-    /// When all its files were last hashed.
+    /// When all files were last hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<Timestamp>,
-    /// The first files that were not what they had been when they were last hashed.
+    /// The first files whose content has changed, as of the last time they were hashed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<String>,
-    /// Kernels and initrds that bootenvs name and that are not in it.
+    /// Kernels and initrds that bootenvs name and the artifact lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<String>,
-    /// Package repositories in it.
+    /// Package repositories in the artifact.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repositories: Vec<TreeRepository>,
-    /// For a mirrored tree: whether its upstream answers, and what is cached.
+    /// For a mirrored tree: whether the upstream answers, and how much is cached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorStatus>,
 }
 
 impl ArtifactStatus {
-    /// Whether machines can be given its files: also the old ones while new ones are on their way.
+    /// Whether machines can fetch the files. The old files stay available while new ones are being fetched.
     pub fn is_served(&self) -> bool {
         let renewing = matches!(self.state, ArtifactState::Fetching | ArtifactState::Extracting);
         self.state == ArtifactState::Ready || renewing && self.sha256.is_some()
@@ -175,7 +176,7 @@ impl ArtifactStatus {
 }
 
 impl Artifact {
-    /// What its files come from, as one text that is another when that is another.
+    /// The artifact's path or source as one text: the text changes when the path or source does.
     pub fn origin(&self) -> String {
         match &self.source {
             None => self.path.clone(),
@@ -183,12 +184,13 @@ impl Artifact {
         }
     }
 
-    /// Whether its files are passed on from another server as machines ask for them.
+    /// Whether the artifact is a mirror: the server passes files on from another server when machines ask for
+    /// them.
     pub fn is_mirror(&self) -> bool {
         self.source.as_ref().is_some_and(|source| source.mirror.is_some())
     }
 
-    /// What the file of a source of kind `file` is called.
+    /// The name of the file of a source of kind `file`.
     pub fn file_name(&self) -> Option<&str> {
         let from = match &self.source {
             None => self.path.as_str(),
@@ -198,7 +200,7 @@ impl Artifact {
         from.rsplit('/').next().filter(|name| check_file_path(name, "").is_empty())
     }
 
-    /// The path on the server that its files are read from, with the pointer to the field that says so.
+    /// The path on the server that the files are read from, with the pointer to the field that names it.
     pub fn local_path(&self) -> Option<(&'static str, String)> {
         match &self.source {
             None => Some(("/path", self.path.clone())),
@@ -234,7 +236,7 @@ impl Noun for Artifact {
             }
             Some(source) => problems.extend(source.problems(self.kind)),
             None if !self.path.starts_with('/') => {
-                let what = "an absolute path on the server, or `fetch`, what the server fetches";
+                let what = "give `path`, an absolute path on the server, or `fetch`, a source";
                 problems.push(Problem::new("/path", what).coded(RefusalCode::Malformed));
             }
             None => problems.extend(
@@ -246,7 +248,7 @@ impl Noun for Artifact {
             let field = self.source.as_ref().is_some_and(|source| source.path.is_empty());
             let pointer = if field { "/fetch/url" } else { "/fetch/path" };
             problems
-                .push(Problem::new(pointer, "it ends in the name of a file").coded(RefusalCode::Malformed));
+                .push(Problem::new(pointer, "must end in the name of a file").coded(RefusalCode::Malformed));
         }
         problems
     }

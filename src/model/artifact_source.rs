@@ -1,4 +1,4 @@
-//! Where the server brings the files of an artifact from: a URL, or a path of its own disk.
+//! Where the server gets the files of an artifact from: a URL, or a path on its own disk.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,45 +7,45 @@ use super::artifact::ArtifactKind;
 use super::name::check_file_path;
 use super::{Checksum, MirrorTerms, Problem, RefusalCode, sha256_hex};
 
-/// Most files of a source that lists them.
+/// Most entries of `files` of a source.
 const SOURCE_FILES_MAX: usize = 256;
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2048;
 /// Longest path, in bytes (Linux' PATH_MAX).
 const PATH_BYTES_MAX: usize = 4096;
-/// How URLs begin that earlier versions took for files of the server.
+/// The beginning of URLs that earlier versions accepted for files on the server.
 const FILE_SCHEME: &str = "file://";
-/// What to write instead.
-pub const FILE_URL: &str = "`file:` is no scheme of this server: give `fetch.path` instead, a path below a \
-                            directory of `artifacts.roots`";
+/// The message that says what to write in place of a `file:` URL.
+pub const FILE_URL: &str = "`file:` is not a scheme of this server: give `fetch.path` instead, a path below \
+                            a directory of `artifacts.roots`";
 
-/// Where the server brings an artifact's files from.
+/// Where the server gets an artifact's files from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactSource {
-    /// `https://…` or `http://…`. For a tree it is an ISO image or a tarball (plain, gzip, xz, zstd), for a
-    /// file anything; with `files` it is the folder that they are in.
+    /// `https://…` or `http://…`. For a tree: an ISO image or a tarball (plain, gzip, xz, zstd). For a file:
+    /// any file. With `files`: the folder that holds them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// Instead of `url`, an absolute path on the server, below a directory of `artifacts.roots`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// What the file at `url` must hash to. Needed for what comes over the network, unless it is
-    /// `unverified`.
+    /// The digest that the file at `url` must have. Required for files that come over the network, unless
+    /// `unverified` is true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
-    /// Whether what has no checksum is taken all the same.
+    /// Whether files without a checksum are accepted.
     #[serde(default)]
     pub unverified: bool,
-    /// The HTTP proxy to fetch through, `http://HOST:PORT`; without one the setting `artifact_proxy`.
+    /// The HTTP proxy to fetch through, `http://HOST:PORT`. By default the setting `artifact_proxy` counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<String>,
     /// Single files below `url`, instead of an image or a tarball: a distribution's netboot files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub files: Vec<SourceFile>,
-    /// Nothing is fetched as a whole: the tree below `url` is passed on file by file as machines ask for it,
-    /// and what was fetched is kept within a bound.
+    /// Mirrors the tree below `url`: the server passes on single files as machines ask for them, and keeps
+    /// what it fetched within a bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorTerms>,
 }
@@ -54,7 +54,7 @@ pub struct ArtifactSource {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceFile {
-    /// Where it is below the URL, and in the artifact: `images/pxeboot/vmlinuz`.
+    /// The file's path below the URL, and in the artifact: `images/pxeboot/vmlinuz`.
     pub path: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checksum: Option<Checksum>,
@@ -78,12 +78,12 @@ impl ArtifactSource {
         }
     }
 
-    /// Its path on the server, else its URL.
+    /// The path on the server, or else the URL.
     pub fn place(&self) -> &str {
         if self.path.is_empty() { &self.url } else { &self.path }
     }
 
-    /// The URL of everything there is to fetch over the network, with its checksum.
+    /// The URL and the checksum of each file to fetch over the network.
     pub fn downloads(&self) -> impl Iterator<Item = (String, Option<&Checksum>)> {
         let base = self.url.trim_end_matches('/');
         let whole = self.files.is_empty().then(|| (self.url.clone(), self.checksum.as_ref()));
@@ -94,15 +94,15 @@ impl ArtifactSource {
         whole.into_iter().chain(listed)
     }
 
-    /// The files of the server that it consists of, relative to the folder at its path, each with its
-    /// checksum; none stands for the file at the path itself.
+    /// The files on the server that the source consists of: their paths relative to the folder at `path`,
+    /// with their checksums. `None` as the path is the file at `path` itself.
     pub fn local_files(&self) -> impl Iterator<Item = (Option<&str>, Option<&Checksum>)> {
         let whole = self.files.is_empty().then_some((None, self.checksum.as_ref()));
         let listed = self.files.iter().map(|file| (Some(file.path.as_str()), file.checksum.as_ref()));
         whole.into_iter().chain(listed)
     }
 
-    /// The path of a source that is on the server already.
+    /// The source's path on the server, if it has one.
     pub fn local_path(&self) -> Option<String> {
         if !self.path.is_empty() {
             return Some(self.path.clone());
@@ -111,7 +111,7 @@ impl ArtifactSource {
         Some(percent_encoding::percent_decode_str(encoded).decode_utf8_lossy().into_owned())
     }
 
-    /// Whether its URL is one of the scheme `file:`, which earlier versions took.
+    /// Whether the URL has the scheme `file:`, which earlier versions accepted.
     pub fn is_file_url(&self) -> bool {
         self.url.starts_with(FILE_SCHEME)
     }
@@ -133,7 +133,7 @@ impl ArtifactSource {
         }
         if !self.files.is_empty() && kind == ArtifactKind::File {
             problems.push(
-                Problem::new("/fetch/files", "an artifact of kind `file` has one file: its URL's")
+                Problem::new("/fetch/files", "an artifact of kind `file` has one file: the one at `url`")
                     .coded(RefusalCode::Exclusive),
             );
         }
@@ -148,7 +148,7 @@ impl ArtifactSource {
         problems.extend(self.mirror.iter().flat_map(|mirror| mirror.problems(self)));
         if self.mirror.is_some() && kind == ArtifactKind::File {
             problems.push(
-                Problem::new("/fetch/mirror", "only a tree is passed on file by file")
+                Problem::new("/fetch/mirror", "`mirror` is for artifacts of kind `tree` only")
                     .coded(RefusalCode::Exclusive),
             );
         }
@@ -177,8 +177,8 @@ impl ArtifactSource {
 }
 
 fn checksum_needed(pointer: String) -> Problem {
-    let what = "what comes over the network needs a checksum, `sha256:HEX` or `sha512:HEX`; \
-                        `unverified: true` does without";
+    let what = "a file that comes over the network needs a checksum, `sha256:HEX` or `sha512:HEX`, \
+                        unless `unverified: true` is set";
     Problem::new(pointer, what).coded(RefusalCode::Missing)
 }
 
@@ -197,18 +197,18 @@ impl SourceFile {
     }
 }
 
-/// Why a text is not the URL of a source.
+/// Why a text cannot be the URL of a source; none if it can.
 fn url_fault(url: &str) -> Option<&'static str> {
     let printable = url.bytes().all(|byte| byte.is_ascii_graphic());
     if url.len() > URL_BYTES_MAX || !printable {
         return Some("a URL is printable ASCII without blanks, of at most 2048 bytes: write others as %20");
     }
-    // One that is stored stays; a new one is refused where it is known which are stored (`objects::rules`).
+    // A stored `file:` URL stays valid. `objects::rules` refuses a new one, because it knows what is stored.
     if let Some(path) = url.strip_prefix(FILE_SCHEME) {
         return path_fault(path).map(|_| FILE_URL);
     }
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let Some(rest) = rest else { return Some("it begins with https:// or http://") };
+    let Some(rest) = rest else { return Some("must begin with https:// or http://") };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if host.is_empty() {
         return Some("there is no host in it");
@@ -217,7 +217,7 @@ fn url_fault(url: &str) -> Option<&'static str> {
         .then_some("a URL carries no user and password: everybody who may read artifacts sees it")
 }
 
-/// Why a text is not the path of a file or folder of the server.
+/// Why a text cannot be the path of a file or folder on the server; none if it can.
 pub(super) fn path_fault(path: &str) -> Option<&'static str> {
     if path.len() > PATH_BYTES_MAX || path.contains('\0') {
         return Some("a path has at most 4096 bytes, and no NUL");

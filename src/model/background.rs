@@ -1,4 +1,4 @@
-//! Work that the server does by itself, as the API tells it.
+//! The status of the server's background work, as the API shows it.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -17,9 +17,9 @@ pub struct BackgroundWork {
     pub name: String,
     /// What a round does.
     pub about: String,
-    /// Seconds from one round to the next; 0 where a round begins only with what nudges it.
+    /// Seconds from one round to the next; 0 if rounds only begin when `nudged_by` happens.
     pub period_seconds: u64,
-    /// What starts a round before its time; empty where nothing does.
+    /// What starts a round early; empty if nothing does.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub nudged_by: String,
     /// Whether a round is under way.

@@ -1,5 +1,5 @@
-//! Bounds on what a writer may store: size, depth, labels, params, names and numbers. They are checked in
-//! one place, [`faults`], which `parse_input` calls for every object that comes from outside.
+//! Bounds on what a writer may store: size, depth, labels, params, names and numbers. [`faults`] checks them
+//! all, and `parse_input` calls it for every object that a client sends.
 //!
 //! The bounds of schemas are in `schema_cost`, those of patches in `objects::patch`. `docs/api-design.md` has
 //! the table of all of them.
@@ -8,18 +8,17 @@ use serde_json::{Map, Value};
 
 use super::{Problem, READ_ONLY_FIELDS, RefusalCode};
 
-/// Largest object, in bytes of its JSON without escapes. A noun may have a bound of its own
-/// (`Noun::BYTES_MAX`).
+/// Largest object, in bytes of its JSON without escapes. A noun may set its own bound (`Noun::BYTES_MAX`).
 pub const OBJECT_BYTES_MAX: usize = 256 << 10;
-/// Largest object of a noun that carries whole texts: templates, tasks, bootenvs, artifacts.
+/// Largest object of a noun that holds whole texts: templates, tasks, bootenvs, artifacts.
 pub const CONTENT_BYTES_MAX: usize = (1 << 20) + (64 << 10);
-/// How deep objects and lists of an object may be nested. Every reader stops at 128 (`serde_json`), and an
-/// object stands up to eight levels deep in what they read: in an event, in a page of events.
+/// Deepest nesting of objects and lists in an object. Every reader stops at 128 (`serde_json`), and an event
+/// or a page of events puts up to eight levels around an object.
 pub const DEPTH_MAX: usize = 64;
-/// Deepest JSON of an event: every reader of a page of events can read it.
+/// Deepest JSON of an event, so that every reader can read a page of events.
 pub const EVENT_DEPTH_MAX: usize = 100;
-/// Deepest JSON of an object that the store takes and reads back. Objects from before there was
-/// [`DEPTH_MAX`] may be deeper than that.
+/// Deepest JSON of an object that the store writes and reads. Objects that are older than [`DEPTH_MAX`] may
+/// exceed that bound, but not this one.
 pub const STORED_DEPTH_MAX: usize = 300;
 /// Most labels of an object.
 pub const LABELS_MAX: usize = 64;
@@ -31,19 +30,19 @@ pub const LABEL_PREFIX_BYTES_MAX: usize = 253;
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
 /// Most param values that one object sets.
 pub const PARAMS_MAX: usize = 1024;
-/// Most items of a list that is a field of an object. Values that a writer chooses freely are not such lists.
+/// Most items of a list that is a field of an object. Lists inside of freely chosen values are exempt.
 pub const LISTED_MAX: usize = 1024;
-/// Fields with values that a writer chooses freely.
+/// Fields whose value a writer chooses freely.
 const FREE_FIELDS: [&str; 2] = ["default", "value"];
 /// Longest name of a field at any depth, in bytes.
 pub const FIELD_NAME_BYTES_MAX: usize = 1024;
 /// Most faults in one answer.
 const FAULTS_MAX: usize = 64;
-/// Longest text of a client that a message quotes, in characters.
+/// Longest client text that a message quotes, in characters.
 const QUOTED_MAX: usize = 80;
 
-/// What breaks a bound in the fields that a writer sets, each with a pointer to the place, the bound and
-/// the value that is there. Fields that are ours are passed over.
+/// The bounds that a writer's fields break: for each fault a pointer to the place, the bound and the present
+/// value. Fields that the server sets are skipped.
 pub fn faults(fields: &Map<String, Value>, bytes_max: usize) -> Vec<Problem> {
     let mut walk = BoundsWalk { faults: Vec::new() };
     let mut bytes = 2;
@@ -78,7 +77,7 @@ pub fn faults(fields: &Map<String, Value>, bytes_max: usize) -> Vec<Problem> {
     faults
 }
 
-/// How deep objects and lists of a value are nested; `most` + 1 when it is more than `most`.
+/// The nesting depth of a value; `most` + 1 if it is more than `most`.
 pub fn depth(value: &Value, most: usize) -> usize {
     let below = |inner: &Value| if most == 0 { 0 } else { depth(inner, most - 1) };
     match value {
@@ -107,8 +106,7 @@ pub fn text_depth(json: &str) -> usize {
     deepest
 }
 
-/// Bytes of a value's JSON, without escapes; more than `most` when it is larger than `most`, without looking
-/// at the rest.
+/// Bytes of a value's JSON, without escapes. Counting stops as soon as the result exceeds `most`.
 pub fn size(value: &Value, most: usize) -> usize {
     let mut bytes = own_size(value);
     match value {
@@ -138,7 +136,7 @@ pub fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// A piece of a client's text that fits a message.
+/// A client's text, cut so that it fits a message.
 pub fn quoted(text: &str) -> String {
     match text.char_indices().nth(QUOTED_MAX) {
         Some((end, _)) => format!("{:?}…", &text[..end]),
@@ -146,7 +144,7 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// Bytes of a value besides what is inside of it.
+/// Bytes of a value without its items.
 fn own_size(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len() + 2,
@@ -156,7 +154,7 @@ fn own_size(value: &Value) -> usize {
     }
 }
 
-/// The digits of an integer; for a float, as many as most have.
+/// The digits of an integer; for a float, an upper bound.
 fn number_length(number: &serde_json::Number) -> usize {
     match (number.as_u64(), number.as_i64()) {
         (Some(number), _) => 1 + number.checked_ilog10().unwrap_or(0) as usize,
@@ -195,7 +193,8 @@ struct BoundsWalk {
 }
 
 impl BoundsWalk {
-    /// The bytes of a value; notes what breaks a bound in it. What is nested too deep is not looked into.
+    /// Returns the bytes of a value and records the bounds that it breaks. Does not enter values that are
+    /// nested too deep.
     fn visit(&mut self, value: &Value, at: &DocumentPlace<'_>) -> usize {
         let mut bytes = own_size(value);
         match value {
@@ -219,7 +218,7 @@ impl BoundsWalk {
         bytes
     }
 
-    /// The object itself is the first level.
+    /// Whether the walk may enter the value at a place; the object itself is level one.
     fn may_enter(&mut self, at: &DocumentPlace<'_>) -> bool {
         let enters = at.depth() < DEPTH_MAX;
         if !enters {
@@ -229,7 +228,7 @@ impl BoundsWalk {
         enters
     }
 
-    /// Integers beyond 64 bits would come back as the nearest float.
+    /// Refuses integers beyond 64 bits: they would be read back as the nearest float.
     fn check_number(&mut self, number: &serde_json::Number, at: &DocumentPlace<'_>) {
         const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
         let Some(float) = number.as_f64().filter(|_| number.is_f64()) else { return };
@@ -276,7 +275,7 @@ fn label_faults(labels: &Map<String, Value>, faults: &mut Vec<Problem>) {
     }
 }
 
-/// A step of a pointer to a label, of which a hostile name may be long.
+/// A label's key as a step of a pointer, cut because a hostile key may be long.
 fn quoted_step(key: &str) -> String {
     let end = key.char_indices().nth(LABEL_PREFIX_BYTES_MAX + 1 + LABEL_NAME_BYTES_MAX);
     escape(end.map_or(key, |(end, _)| &key[..end]))
@@ -334,7 +333,7 @@ mod tests {
         faults(&fields, OBJECT_BYTES_MAX).iter().map(ToString::to_string).collect()
     }
 
-    /// A list in a list, so many levels deep.
+    /// A list in a list, nested `levels` deep.
     fn nested(levels: usize) -> Value {
         (1..levels).fold(json!([]), |inner, _| json!([inner]))
     }

@@ -1,12 +1,12 @@
-//! Which objects were written or deleted after a place in the order of commits, each at its last change.
-//! Start at [`World::changes`].
+//! The objects that were written or deleted after a given commit, each at its last change. Start at
+//! [`World::changes`].
 
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::{ChangePlace, Kind, Noun, ObjectChange, ObjectChangeKind, Table, Tombstone, World};
 
-/// Some changes, in the order of commits.
+/// A page of changes, in the order of commits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangePage {
     pub items: Vec<ObjectChange>,
@@ -16,7 +16,7 @@ pub struct ChangePage {
 
 /// The place behind all changes of a commit.
 pub fn place_after(commit: u64) -> ChangePlace {
-    // Keys are never empty: nothing stands at the place itself.
+    // Keys are never empty, so no object is at exactly this place.
     (commit.saturating_add(1), Kind::Machine, Arc::from(""))
 }
 
@@ -42,8 +42,8 @@ impl<T: Noun> Table<T> {
 }
 
 impl World {
-    /// The last changes of objects of some kinds after a place in the order, at most `limit`. An object that
-    /// changed more than once is there once.
+    /// The last changes of objects of the given kinds after a place in the order, at most `limit`. An object
+    /// that changed more than once appears once.
     pub fn changes(&self, after: &ChangePlace, kinds: &[Kind], limit: usize) -> ChangePage {
         let more = limit.saturating_add(1);
         let deletions = self.commits.deletions(after, kinds).take(more);
@@ -55,7 +55,7 @@ impl World {
         ChangePage { items, has_more }
     }
 
-    /// Takes an object out and keeps the tombstone.
+    /// Removes an object and keeps its tombstone.
     pub fn bury(&mut self, tombstone: Tombstone) {
         self.remove(tombstone.kind, &tombstone.key);
         self.commits.bury(tombstone);

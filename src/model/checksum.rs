@@ -1,4 +1,4 @@
-//! What a file must hash to, as distributions publish it.
+//! The expected digest of a file, as distributions publish it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -52,7 +52,7 @@ impl FromStr for Checksum {
         let algorithm = match name {
             "sha256" => ChecksumAlgorithm::Sha256,
             "sha512" => ChecksumAlgorithm::Sha512,
-            other => return Err(format!("`{other}` is no checksum that is known: sha256, sha512")),
+            other => return Err(format!("unknown checksum algorithm `{other}`: use sha256 or sha512")),
         };
         let digits = algorithm.hex_digits();
         if hex.len() != digits || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -1,4 +1,4 @@
-//! Client classes: what kinds of DHCP clients get that others do not.
+//! Client classes: kinds of DHCP clients that get other answers than the rest.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -15,56 +15,58 @@ use super::{
 
 /// Longest file name that leaves room for its NUL in the `file` field (RFC 2131 2).
 pub const BOOT_FILE_BYTES_MAX: usize = 127;
-/// Longest URL of a boot file; it is one option of 255 bytes at most.
+/// Longest URL of a boot file: the URL is one option of at most 255 bytes.
 const BOOT_URL_BYTES_MAX: usize = 255;
-/// Longest text of a menu, which shares option 43 with the rest of it.
+/// Longest text of a menu. It shares option 43 with other suboptions.
 const MENU_BYTES_MAX: usize = 128;
 /// Entries of one list of conditions.
 const LISTED_MAX: usize = 64;
 
-/// A kind of DHCP client, told by what it sends, and what it gets. A client is in every class whose
-/// conditions all hold; of two classes that say the same thing differently the later one wins.
+/// A kind of DHCP client, recognised by what it sends, and what it gets. A client belongs to every class
+/// whose conditions all hold. Where two classes set the same thing, the later class wins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientClass {
     pub name: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Classes are applied from the lowest to the highest, those of one order by name.
+    /// Classes apply in ascending order; classes of the same order apply by name.
     #[serde(default = "default_order")]
     pub order: i32,
-    /// Who is in it: all that is given must hold. Nothing given is everybody.
+    /// The conditions of the class: a client must meet all that are given. Without any, every client is in
+    /// it.
     #[serde(rename = "match")]
     pub conditions: ClassMatch,
-    /// DHCP options; they win over the machine's, the reservation's, the pool's and the subnet's.
+    /// DHCP options of the class. They win over those of the machine, the reservation, the pool and the
+    /// subnet.
     #[serde(default, skip_serializing_if = "OptionSet::is_empty")]
     pub options: OptionSet,
-    /// The boot server; wins over the reservation's and the subnet's.
+    /// The boot server. It wins over the reservation's and the subnet's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_server: Option<Ipv4Addr>,
-    /// The file (or `http`, `https` or `tftp` URL) that a client that is to boot gets in place of its loader;
-    /// may be a template. iPXE gets it only where `match` names a `user_class`.
+    /// The file (or `http`, `https` or `tftp` URL) that booting clients get instead of their loader; may be a
+    /// template. iPXE gets it only if `match` names a `user_class`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_file: Option<String>,
     /// The first file of a client that boots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_data: Option<ClassBoot>,
-    /// Whether UEFI firmware that boots over HTTP is given `https://` URLs: it must trust the certificate of
-    /// the HTTPS boot listener (`boot.https`), which must be on. By default they are `http://`.
+    /// Whether UEFI HTTP boot clients get `https://` URLs; the default is `http://`. The HTTPS boot listener
+    /// (`boot.https`) must be on, and the firmware must trust its certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub https: Option<bool>,
-    /// The text of a PXE boot menu with one entry (option 43), for firmware that looks for one: with
-    /// `boot_data` `server` only.
+    /// The text of a PXE boot menu with one entry (option 43), for firmware that expects a menu. Only with
+    /// `boot_data: server`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pxe_menu: Option<String>,
-    /// Whether replies without an address (ProxyDHCP) tell it to boot at once, without a menu or a search for
-    /// servers (option 43.6). By default the option is sent to BIOS and not to UEFI.
+    /// Whether replies without an address (ProxyDHCP) tell the client to boot at once, without a menu or a
+    /// search for servers (option 43.6). By default BIOS clients get this option and UEFI clients do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_discovery_control: Option<bool>,
-    /// It is firmware that asks for a boot, though it does not call itself a PXE client.
+    /// The client is firmware that wants to boot, though it does not call itself a PXE client.
     #[serde(default, skip_serializing_if = "is_false")]
     pub firmware: bool,
-    /// Replies are broadcast even where it takes unicast.
+    /// Replies are broadcast even to clients that accept unicast.
     #[serde(default, skip_serializing_if = "is_false")]
     pub always_broadcast: bool,
 }
@@ -77,25 +79,25 @@ pub enum ClassBoot {
     Loader,
     /// The boot server's address alone: the firmware knows the names of its files.
     Server,
-    /// Nothing: an address at most.
+    /// No boot data: an address at most.
     None,
 }
 
-/// The conditions of a class. In texts `*` stands for any run of characters and `?` for one; bytes that are
-/// not text are written in hex behind `0x` and must be the same.
+/// The conditions of a class. In texts `*` stands for any run of characters and `?` for one character. Bytes
+/// that are not text are written in hex behind `0x` and must be equal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassMatch {
     /// The vendor class (option 60): `PXEClient*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vendor_class: Option<Octets>,
-    /// One of the user classes (option 77): `iPXE`.
+    /// One of the client's user classes (option 77): `iPXE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_class: Option<Octets>,
-    /// Architecture codes, of which the client names one (option 93, or its vendor class).
+    /// Architecture codes: the client must send one of them (option 93, or its vendor class).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arches: Vec<u16>,
-    /// Beginnings of hardware addresses: `b8:27:eb`.
+    /// First bytes of hardware addresses: `b8:27:eb`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mac_prefixes: Vec<MacPrefix>,
     /// Hardware types: 1 is Ethernet, 32 InfiniBand.
@@ -107,10 +109,10 @@ pub struct ClassMatch {
     /// The relay or switch (option 82.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_id: Option<Octets>,
-    /// Networks, in one of which the relay's address is.
+    /// Networks: the relay's address must be in one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relays: Vec<Cidr>,
-    /// Names of subnets, one of which the client is in.
+    /// Names of subnets: the client must be in one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subnets: Vec<String>,
 }
@@ -194,12 +196,12 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// Whether a text of an option is a template, to be rendered for each client.
+/// Whether the text of an option is a template that is rendered for each client.
 pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
-/// What is wrong with the name or URL of a boot file.
+/// What is wrong with the name or URL of a boot file; none if nothing is.
 fn boot_file_fault(file: &str) -> Option<String> {
     let is_url = file.contains("://");
     let known = ["http://", "https://", "tftp://"].iter().any(|scheme| file.starts_with(scheme));
@@ -209,7 +211,7 @@ fn boot_file_fault(file: &str) -> Option<String> {
             Some("must not hold control characters".to_owned())
         }
         _ if is_template(file) => (file.len() > 1024).then(|| "longer than 1024 bytes".to_owned()),
-        _ if file.contains('\\') => Some("the parts of a path are parted by `/`, not `\\`".to_owned()),
+        _ if file.contains('\\') => Some("separate the parts of a path by `/`, not `\\`".to_owned()),
         _ if is_url && !known => Some("a URL must begin with http://, https:// or tftp://".to_owned()),
         _ if is_url && file.len() > BOOT_URL_BYTES_MAX => {
             Some(format!("a URL of {} bytes: at most {BOOT_URL_BYTES_MAX}", file.len()))
@@ -221,7 +223,7 @@ fn boot_file_fault(file: &str) -> Option<String> {
     }
 }
 
-/// The same check, for a name that was rendered.
+/// Checks the name or URL of a boot file after it was rendered.
 ///
 /// # Errors
 /// What is wrong with it.

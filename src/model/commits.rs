@@ -1,8 +1,8 @@
-//! The order of commits: which number the last one has, which objects were deleted when, and whether a number
-//! that somebody read is a number of this database.
+//! The order of commits: the number of the last commit, when which objects were deleted, and whether a commit
+//! number that a reader holds belongs to this database.
 //!
-//! Each changeset that writes objects is a commit and has the next number. Start at [`CommitHistory`]. The
-//! objects that were written after a number are found in `world`; see `docs/adr/0023`.
+//! Each changeset that writes objects is a commit and gets the next number. Start at [`CommitHistory`].
+//! `world` finds the objects that were written after a commit; see `docs/adr/0023`.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -16,18 +16,18 @@ use uuid::Uuid;
 
 use super::{GrowingMap, Kind};
 
-/// Tombstones that are kept. Beyond it the oldest eighth goes at once.
+/// Most tombstones that are kept. Beyond that the oldest eighth is pruned at once.
 pub const TOMBSTONES_MAX: usize = 65_536;
 const TOMBSTONES_KEPT: usize = TOMBSTONES_MAX - TOMBSTONES_MAX / 8;
-/// How long a tombstone is kept.
+/// Age up to which a tombstone is kept for certain.
 pub const TOMBSTONE_AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How much longer one may stay, so that those that are old go together.
+/// How long tombstones may exceed that age, so that several are pruned together.
 const TOMBSTONE_AGE_SPARE: SignedDuration = SignedDuration::from_hours(1);
-/// Epochs that are remembered.
+/// Most epochs that are kept.
 pub const EPOCHS_MAX: usize = 1000;
 
-/// The number of the commit that wrote an object. The store sets it when the commit is on disk; until then it
-/// is 0. Objects are compared by what was written, not by when: all marks are equal.
+/// The number of the commit that wrote an object. It is 0 until the store sets it, when the commit is on
+/// disk. All marks compare as equal, because objects are compared by content.
 #[derive(Debug, Default)]
 pub struct CommitMark(AtomicU64);
 
@@ -58,11 +58,12 @@ impl PartialEq for CommitMark {
 pub struct ReadPosition {
     /// The last commit whose writes the reader has seen.
     pub commit: u64,
-    /// The epoch that the number was read in.
+    /// The epoch in which the reader got that number.
     pub epoch: Uuid,
 }
 
-/// A time in the life of a database: from the first commit of one server process to the first of the next.
+/// A period in the life of a database: from the first commit of one server process to the first commit of the
+/// next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Epoch {
     pub first_commit: u64,
@@ -75,7 +76,7 @@ pub struct Tombstone {
     pub commit: u64,
     pub kind: Kind,
     pub key: Arc<str>,
-    /// The last revision.
+    /// The last revision of the object.
     pub revision: u64,
     pub time: Timestamp,
 }
@@ -84,7 +85,7 @@ pub struct Tombstone {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectChangeKind {
-    /// It was created or changed.
+    /// The commit created or changed the object.
     Written,
     Deleted,
 }
@@ -97,46 +98,46 @@ pub struct ObjectChange {
     pub kind: Kind,
     /// The `{ref}` of its URL: an id, a name, or an address.
     pub key: String,
-    /// The revision that it has now, or had when it was deleted.
+    /// The present revision of the object, or its last one if it was deleted.
     pub revision: u64,
     pub what: ObjectChangeKind,
 }
 
-/// A change's place in the order: by commit, then kind, then key.
+/// The place of a change in the order: by commit, then kind, then key.
 pub type ChangePlace = (u64, Kind, Arc<str>);
 
-/// Why a reader cannot go on from where it is and has to read everything again.
+/// Why a reader cannot continue and has to read everything again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadAgain {
     #[error(
-        "the last commit is {present} and not yet {after}: the database was restored from an earlier state; \
-         read everything again"
+        "the last commit is {present}, which is before {after}: the database was restored from an \
+         earlier state; read everything again"
     )]
     Future { after: u64, present: u64 },
     #[error(
-        "{after} was read from another state of the database than this one, which was restored from a \
+        "{after} belongs to an earlier state of the database, which was restored from a \
          backup: read everything again"
     )]
     OtherEpoch { after: u64 },
-    #[error("deletions are known from commit {known_from} on, and not since {after}: read everything again")]
+    #[error("deletions are known from commit {known_from} on, which is after {after}: read everything again")]
     TooOld { after: u64, known_from: u64 },
 }
 
-/// The last number, the deletions and the epochs of a database.
+/// The number of the last commit, the tombstones and the epochs of a database.
 #[derive(Clone, Debug, Default)]
 pub struct CommitHistory {
     commit: u64,
-    /// The oldest first.
+    /// All epochs, the oldest first.
     epochs: Vec<Epoch>,
     tombstones: BTreeMap<ChangePlace, (u64, Timestamp)>,
-    /// The commit of the newest tombstone of each object that is not there now.
+    /// The commit of the newest tombstone of each object that does not exist now.
     deleted: BTreeMap<Kind, GrowingMap<Arc<str>, u64>>,
-    /// Tombstones up to this commit were pruned.
+    /// The commit up to which tombstones were pruned.
     pruned_upto: u64,
 }
 
 impl CommitHistory {
-    /// The history as a store has it on disk: epochs and tombstones the oldest first.
+    /// The history as the store read it from disk: epochs and tombstones, the oldest first.
     pub fn restore(commit: u64, epochs: Vec<Epoch>, pruned_upto: u64) -> Self {
         let commit = commit.max(pruned_upto);
         CommitHistory { commit, epochs, pruned_upto, ..CommitHistory::default() }
@@ -152,12 +153,12 @@ impl CommitHistory {
         ReadPosition { commit: self.commit, epoch }
     }
 
-    /// How many tombstones there are.
+    /// The number of tombstones.
     pub fn tombstones(&self) -> usize {
         self.tombstones.len()
     }
 
-    /// A commit is done: its number, and the epoch that begins with it, where one does.
+    /// Records that a commit is done: its number, and the epoch that begins with it, if one does.
     pub fn advance(&mut self, commit: u64, begins: Option<Epoch>) {
         self.commit = self.commit.max(commit);
         let known = self.epochs.last().copied();
@@ -168,21 +169,22 @@ impl CommitHistory {
         }
     }
 
-    /// An object was deleted.
+    /// Records that an object was deleted.
     pub fn bury(&mut self, tombstone: Tombstone) {
         let Tombstone { commit, kind, key, revision, time } = tombstone;
         self.deleted.entry(kind).or_default().insert(Arc::clone(&key), commit);
         self.tombstones.insert((commit, kind, key), (revision, time));
     }
 
-    /// An object is there that was not: what was known of its deletion is no news any more.
+    /// Forgets the deletion of an object that was created again.
     pub fn revive(&mut self, kind: Kind, key: &str) {
         if let Some(deleted) = self.deleted.get_mut(&kind) {
             deleted.remove(key);
         }
     }
 
-    /// The commit up to which tombstones are to go: they are too old, or would be too many with so many more.
+    /// The commit up to which tombstones have to be pruned, because they are too old or because `more` of
+    /// them would exceed the bound.
     pub fn prunable(&self, now: Timestamp, more: usize) -> Option<u64> {
         let excess = self.tombstones.len().saturating_add(more).saturating_sub(TOMBSTONES_MAX);
         let by_number = (excess > 0).then(|| self.tombstones.len().saturating_sub(TOMBSTONES_KEPT));
@@ -195,7 +197,7 @@ impl CommitHistory {
         last_by_number.max(last_by_age).map(|(commit, ..)| *commit)
     }
 
-    /// Tombstones up to a commit are gone from the disk.
+    /// Drops the tombstones up to a commit, after the store deleted them from disk.
     pub fn prune(&mut self, upto: u64) {
         self.pruned_upto = self.pruned_upto.max(upto);
         while let Some(first) = self.tombstones.first_entry().filter(|entry| entry.key().0 <= upto) {
@@ -208,8 +210,8 @@ impl CommitHistory {
         }
     }
 
-    /// Whether a reader may go on after a commit: everything that was deleted since is known, and the number
-    /// is one of this database.
+    /// Whether a reader may continue after a commit: every deletion since then is known, and the number
+    /// belongs to this database.
     ///
     /// # Errors
     /// [`ReadAgain`].
@@ -220,7 +222,8 @@ impl CommitHistory {
         if let Some(epoch) = epoch {
             let place = self.epochs.iter().position(|known| known.id == epoch);
             let place = place.ok_or(ReadAgain::OtherEpoch { after })?;
-            // The server that gave the number was killed, and another went on from an earlier state.
+            // The server that gave this number was killed, and another server continued from an earlier
+            // state.
             if self.epochs.get(place + 1).is_some_and(|next| after >= next.first_commit) {
                 return Err(ReadAgain::OtherEpoch { after });
             }
@@ -231,7 +234,7 @@ impl CommitHistory {
         Ok(())
     }
 
-    /// Deletions of objects of some kinds that are not there now, after a place in the order.
+    /// Deletions of objects of the given kinds that do not exist now, after a place in the order.
     pub fn deletions(&self, after: &ChangePlace, kinds: &[Kind]) -> impl Iterator<Item = ObjectChange> {
         let rest = self.tombstones.range((Bound::Excluded(after.clone()), Bound::Unbounded));
         rest.filter(move |((commit, kind, key), _)| {

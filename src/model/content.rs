@@ -1,4 +1,4 @@
-//! The nouns of content: what packs carry and sites write.
+//! The nouns of content, which packs contain and sites write.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub const TEMPLATE_BYTES_MAX: usize = 1 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
-    /// Path-like: `kickstart/base.ks`. Other templates include it by this name.
+    /// A path-like name: `kickstart/base.ks`. Other templates include the template by this name.
     pub name: String,
     pub body: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -33,10 +33,10 @@ pub struct Param {
     /// JSON Schema 2020-12 that every value must satisfy.
     #[serde(default = "any_schema")]
     pub schema: Value,
-    /// The value where none is set.
+    /// The value where no level sets one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// Values are sealed at rest and never shown.
+    /// Values are sealed at rest and are never shown.
     #[serde(default)]
     pub secret: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -54,17 +54,17 @@ pub struct Profile {
     pub name: String,
     #[serde(default)]
     pub params: BTreeMap<String, Value>,
-    /// Profiles looked at after this one, in order.
+    /// Profiles that are searched after this one, in order.
     #[serde(default)]
     pub profiles: Vec<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
 
-/// Name of the profile that holds for every machine.
+/// Name of the profile that applies to every machine.
 pub const GLOBAL_PROFILE: &str = "global";
 
-/// A step of a workflow: a bootenv to be in, and tasks to run there.
+/// A step of a workflow: a bootenv to boot, and tasks to run in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
@@ -79,12 +79,12 @@ pub struct Stage {
     pub profiles: Vec<String>,
     #[serde(default)]
     pub required_params: Vec<String>,
-    /// How long its boot may take from the kernel on, and how long a task waits for an agent, before they
-    /// have failed, in seconds; an hour where nothing is said.
+    /// Seconds after which its boot, from the kernel on, has failed, and after which a task that waits for an
+    /// agent has failed. The default is an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u32>,
-    /// How long it usually takes, in seconds.
+    /// How long the stage usually takes, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub expected_seconds: Option<u32>,
@@ -100,10 +100,10 @@ pub struct Task {
     /// Rendered in order: one with a path is a file, one without is a script.
     #[serde(default)]
     pub templates: Vec<TaskTemplate>,
-    /// What runs the scripts.
+    /// The program that runs the scripts.
     #[serde(default = "default_interpreter")]
     pub interpreter: String,
-    /// Tasks that must have run before, once for each boot.
+    /// Tasks that must have run before this one in the same boot.
     #[serde(default)]
     pub prerequisites: Vec<String>,
     #[serde(default)]
@@ -111,15 +111,15 @@ pub struct Task {
     #[serde(default = "default_task_timeout")]
     #[schemars(range(min = 1))]
     pub timeout_seconds: u32,
-    /// How often it is run again after a failure.
+    /// How often the task is run again after a failure.
     #[serde(default)]
     #[schemars(range(max = 100))]
     pub retries: u32,
-    /// Tasks to run when it has failed for good.
+    /// Tasks to run after the task has failed for good.
     #[serde(default)]
     pub on_failure: Vec<String>,
-    /// What it did outlasts the memory of a live system: it is in firmware, on a disk or on another host.
-    /// When such a system is booted again because the machine lost power, the task is not run again.
+    /// The effect of the task outlasts the memory of a live system: it is in firmware, on a disk or on
+    /// another host. If such a system loses power and boots again, the task is not run again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub survives_reboot: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -134,12 +134,12 @@ fn default_task_timeout() -> u32 {
     3600
 }
 
-/// A file or script of a task. Either `template` names a stored one or `inline` is its body.
+/// A file or script of a task. Either `template` names a stored template, or `inline` is the body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TaskTemplate {
     pub name: String,
-    /// Where to write the file: absolute, or relative to the job's directory. A script has none.
+    /// Where to write the file: absolute, or relative to the job's directory. Absent for a script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,11 +162,11 @@ pub struct Workflow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BootenvKind {
-    /// Runs an installer, which reports when it is done.
+    /// Runs an installer, which reports its end.
     Install,
-    /// Runs from memory, with an agent in it.
+    /// Runs from memory and contains an agent.
     Live,
-    /// Leaves to the disk.
+    /// Boots the local disk.
     Local,
     /// The image that registers unknown machines.
     Discovery,
@@ -178,19 +178,19 @@ pub enum BootenvKind {
 pub struct Bootenv {
     pub name: String,
     pub kind: BootenvKind,
-    /// Booting it destroys what is on the disks: the machine must be armed for it. Where it is left out, an
-    /// `install` bootenv is destructive and no other is.
+    /// Booting it destroys what is on the disks, so the machine must be armed for it. By default an `install`
+    /// bootenv is destructive and every other one is not.
     #[serde(default)]
     pub destructive: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
-    /// What to boot, by architecture.
+    /// The files to boot, by architecture.
     #[serde(default)]
     pub arches: BTreeMap<Arch, BootFiles>,
     /// The kernel's command line, a template.
     #[serde(default)]
     pub boot_params: String,
-    /// Files that are rendered for each machine.
+    /// Files that the server renders for each machine.
     #[serde(default)]
     pub templates: Vec<BootTemplate>,
     #[serde(default)]
@@ -200,7 +200,7 @@ pub struct Bootenv {
 }
 
 impl Bootenv {
-    /// Whether a machine must be armed to boot it: as it says, and otherwise by its kind.
+    /// Whether a machine must be armed to boot this bootenv: by `destructive`, or else by the kind.
     pub fn is_destructive(&self) -> bool {
         self.destructive.unwrap_or(self.kind == BootenvKind::Install)
     }
@@ -217,7 +217,7 @@ pub struct Os {
     pub codename: Option<String>,
 }
 
-/// Kernel and initrds of one architecture.
+/// The kernel and initrds of one architecture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BootFiles {
@@ -228,21 +228,21 @@ pub struct BootFiles {
     /// Paths of the initrds in the artifact, in order.
     #[serde(default)]
     pub initrds: Vec<String>,
-    /// A loader to hand out instead of the usual one, by its name in the boot namespace.
+    /// The loader to serve in place of the usual one, by its name in the boot namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loader: Option<String>,
-    /// The signed loaders that may start this kernel under Secure Boot: a folder of the boot namespace, as
-    /// `debian`. A distribution's shim trusts that distribution's files only.
+    /// The signed loaders that may start this kernel under Secure Boot: a folder of the boot namespace, such
+    /// as `debian`. A distribution's shim trusts only the files of that distribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secure_boot: Option<String>,
 }
 
-/// A file rendered for the machine. Either `template` names a stored one or `inline` is its body.
+/// A file rendered for the machine. Either `template` names a stored template, or `inline` is the body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BootTemplate {
     pub name: String,
-    /// Where the machine fetches it, below its capability: `preseed.cfg`.
+    /// The path at which the machine fetches the file, below its capability: `preseed.cfg`.
     pub path: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
@@ -261,14 +261,14 @@ pub struct Setting {
 fn one_body(template: &Option<String>, inline: &Option<String>, pointer: &str) -> Vec<Problem> {
     match (template, inline) {
         (Some(_), None) | (None, Some(_)) => Vec::new(),
-        (Some(_), Some(_)) => {
-            vec![Problem::new(pointer, "give `template` or `inline`, not both").coded(RefusalCode::Exclusive)]
-        }
-        (None, None) => {
-            vec![
-                Problem::new(pointer, "give `template` (the name of one) or `inline` (the text itself)")
-                    .coded(RefusalCode::Missing),
-            ]
+        (given, _) => {
+            let both = given.is_some();
+            let what = match both {
+                true => "give `template` or `inline`, not both",
+                false => "give `template` (the name of one) or `inline` (the text itself)",
+            };
+            let code = if both { RefusalCode::Exclusive } else { RefusalCode::Missing };
+            vec![Problem::new(pointer, what).coded(code)]
         }
     }
 }
@@ -294,10 +294,8 @@ impl Noun for Template {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         if self.body.len() > TEMPLATE_BYTES_MAX {
-            problems.push(
-                Problem::new("/body", format!("longer than {TEMPLATE_BYTES_MAX} bytes"))
-                    .coded(RefusalCode::TooLarge),
-            );
+            let what = format!("longer than {TEMPLATE_BYTES_MAX} bytes");
+            problems.push(Problem::new("/body", what).coded(RefusalCode::TooLarge));
         }
         problems
     }
@@ -397,9 +395,8 @@ impl Noun for Task {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         if !self.interpreter.starts_with('/') {
-            problems.push(
-                Problem::new("/interpreter", "an absolute path, like /bin/sh").coded(RefusalCode::Malformed),
-            );
+            let what = "an absolute path, like /bin/sh";
+            problems.push(Problem::new("/interpreter", what).coded(RefusalCode::Malformed));
         }
         for (i, template) in self.templates.iter().enumerate() {
             problems.extend(one_body(&template.template, &template.inline, &format!("/templates/{i}")));
@@ -428,9 +425,8 @@ impl Noun for Workflow {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         if self.stages.is_empty() {
-            problems.push(
-                Problem::new("/stages", "a workflow has at least one stage").coded(RefusalCode::Missing),
-            );
+            let what = "a workflow has at least one stage";
+            problems.push(Problem::new("/stages", what).coded(RefusalCode::Missing));
         }
         problems
     }
@@ -457,10 +453,8 @@ impl Noun for Bootenv {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         if self.kind != BootenvKind::Local && self.arches.is_empty() {
-            problems.push(
-                Problem::new("/arches", "name a kernel for at least one architecture")
-                    .coded(RefusalCode::Missing),
-            );
+            let what = "name a kernel for at least one architecture";
+            problems.push(Problem::new("/arches", what).coded(RefusalCode::Missing));
         }
         for (arch, files) in &self.arches {
             for (field, path) in std::iter::once(("kernel".to_owned(), &files.kernel))
@@ -476,9 +470,8 @@ impl Noun for Bootenv {
             problems.extend(check_file_path(&template.path, &format!("/templates/{i}/path")));
             problems.extend(one_body(&template.template, &template.inline, &format!("/templates/{i}")));
             if !paths.insert(template.path.as_str()) {
-                let what = format!("`{}` is the path of an earlier template too", template.path);
-                problems
-                    .push(Problem::new(format!("/templates/{i}/path"), what).coded(RefusalCode::Duplicate));
+                let (at, what) = (format!("/templates/{i}/path"), "the path of an earlier template too");
+                problems.push(Problem::new(at, what).coded(RefusalCode::Duplicate));
             }
         }
         problems

@@ -1,4 +1,4 @@
-//! Content as somebody sees it: a run sees what it kept, everybody else what there is now.
+//! The content that a reader sees: a run sees the content it kept, everything else sees the present content.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use super::{
     Stage, Stored, Task, World,
 };
 
-/// The content that counts for one run, or for nobody in particular.
+/// The content that applies to one run, or the present content.
 ///
-/// A run whose content is not stored sees the present content: one that is about to be started, whose content
-/// is the present one and is committed with it, and one from before runs kept any.
+/// A run without kept content sees the present content. This is so for a run that is about to start, whose
+/// content is committed together with it, and for runs of versions that kept no content.
 #[derive(Clone, Copy, Debug)]
 pub struct ContentView<'w> {
     world: &'w World,
@@ -33,7 +33,7 @@ impl<'w> From<&'w World> for ContentView<'w> {
 }
 
 impl<'w> ContentView<'w> {
-    /// What a run sees.
+    /// The content that a run sees.
     pub fn of_run(world: &'w World, run: Option<&Run>) -> Self {
         let kept = run.and_then(|run| {
             let stored = world.contents.get(run.content.as_ref()?)?;
@@ -47,12 +47,12 @@ impl<'w> ContentView<'w> {
         ContentView { world, kept }
     }
 
-    /// What a machine sees: its run's content while one is under way.
+    /// The content that a machine sees: its open run's, or the present content.
     pub fn of_machine(world: &'w World, status: &MachineStatus) -> Self {
         Self::of_run(world, open_run(world, status).map(|run| &run.spec))
     }
 
-    /// The digest of all its templates; none for the present ones.
+    /// The digest of all templates the run kept; none for the present templates.
     pub fn templates_digest(&self) -> Option<&'w str> {
         self.kept.map(|kept| kept.set.templates.as_str())
     }
@@ -130,7 +130,7 @@ impl<'w> ContentView<'w> {
         kept.iter().filter_map(|param| Some((param.name.as_str(), param.default.as_ref()?))).collect()
     }
 
-    /// Whether a param is declared with a default.
+    /// Whether a declaration of the param has a default.
     pub fn has_default(&self, name: &str) -> bool {
         match self.declarations() {
             None => self.world.params.get(name).is_some_and(|param| param.spec.default.is_some()),
@@ -138,7 +138,8 @@ impl<'w> ContentView<'w> {
         }
     }
 
-    /// The names of all params that are secret, then and now: what became secret since is not shown either.
+    /// The names of all secret params, kept and present: a param that became secret since is not shown
+    /// either.
     pub fn secrets(&self) -> impl Iterator<Item = &'w str> {
         let kept = self.declarations().unwrap_or_default();
         let kept = kept.iter().filter(|param| param.secret).map(|param| param.name.as_str());
@@ -165,7 +166,7 @@ impl<'w> ContentView<'w> {
     }
 }
 
-/// The run that a machine is in, while it is under way.
+/// The run that the machine is in, unless it has ended.
 pub fn open_run<'w>(world: &'w World, status: &MachineStatus) -> Option<&'w Arc<Stored<Run>>> {
     let present = status.run.as_ref().filter(|run| run.ended_at.is_none())?;
     world.runs.get(&present.id.to_string())

@@ -1,4 +1,4 @@
-//! How DHCP stands, as the API tells it.
+//! The status of DHCP, as the API shows it.
 
 use std::net::Ipv4Addr;
 
@@ -8,45 +8,45 @@ use serde::{Deserialize, Serialize};
 
 use super::{Mac, SubnetMode};
 
-/// DHCP as it stands.
+/// The status of DHCP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DhcpStatus {
-    /// What an operator has to look at, one sentence each; empty when all is well.
+    /// What an operator has to look at, one sentence each; empty if there is nothing.
     pub warnings: Vec<String>,
-    /// Whether DHCP is served at all, and with which abilities.
+    /// Whether DHCP is served, and which abilities the service has.
     pub service: ServiceStatus,
-    /// Whether what is promised can be kept.
+    /// Whether the database keeps what the server promises.
     #[serde(default)]
     pub store: StoreStatus,
     pub interfaces: Vec<InterfaceStatus>,
     pub subnets: Vec<SubnetStatus>,
-    /// Relays whose packets came.
+    /// Relays from which packets came.
     pub relays: Vec<RelayStatus>,
-    /// Other DHCP servers that were heard.
+    /// Other DHCP servers whose packets were heard.
     pub servers: Vec<RivalStatus>,
-    /// Packets that no subnet fits, by reason; the newest last.
+    /// Packets that no subnet fits, by reason; the newest are last.
     pub unserved: Vec<UnservedStatus>,
-    /// All packets that no subnet fits, since the start.
+    /// Number of packets that no subnet fits, since the start.
     pub unserved_packets: u64,
 }
 
-/// The database: no address is promised that it does not keep.
+/// The state of the database. The server promises no address that the database does not keep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StoreStatus {
-    /// Whether it took the last write.
+    /// Whether the last write succeeded.
     pub takes_writes: bool,
-    /// Since when it does not.
+    /// Since when writes fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Why it does not.
+    /// Why writes fail.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// Bytes that are free on its disk.
+    /// Free bytes on the disk of the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_bytes: Option<u64>,
-    /// Below so many an operator is warned.
+    /// The server warns when fewer bytes are free.
     pub free_bytes_min: u64,
-    /// Whether its disk is almost full.
+    /// Whether fewer bytes are free than `free_bytes_min`.
     pub is_short_of_space: bool,
 }
 
@@ -64,7 +64,7 @@ impl Default for StoreStatus {
 }
 
 impl StoreStatus {
-    /// What an operator has to do about the room on its disk.
+    /// The warning that the disk is almost full, with what to do.
     pub fn space_warning(&self) -> Option<String> {
         let free = self.free_bytes.filter(|_| self.is_short_of_space)?;
         Some(format!(
@@ -75,7 +75,7 @@ impl StoreStatus {
         ))
     }
 
-    /// Why nothing is promised.
+    /// The reason why the server promises nothing, if the database takes no writes.
     pub fn outage(&self) -> Option<String> {
         let since = self.since.filter(|_| !self.takes_writes)?;
         Some(format!("the database takes no writes since {since}: {}", self.reason))
@@ -86,21 +86,21 @@ fn mebibytes(bytes: u64) -> u64 {
     bytes >> 20
 }
 
-/// The sockets that the DHCP service has, as they are now.
+/// The present state of the sockets of the DHCP service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceStatus {
     pub enabled: bool,
-    /// Whether its sockets can be read; false while one fails and is opened anew.
+    /// Whether the sockets can be read; false while a failed socket is being opened again.
     pub receives: bool,
     /// The UDP port.
     pub port: u16,
-    /// Why UDP port 4011, where UEFI in subnets of mode `proxy` asks, could not be bound at the start: who
-    /// has it, where that can be seen.
+    /// Why UDP port 4011 could not be bound at the start, and which process has it if that is known. UEFI
+    /// clients in subnets of mode `proxy` send their boot request to this port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_server_fault: Option<String>,
-    /// The port of boot files over HTTP.
+    /// The port of the boot files over HTTP.
     pub boot_http_port: Option<u16>,
-    /// Whether other servers can be heard.
+    /// Whether the packets of other servers can be heard.
     pub hears_servers: bool,
     /// Whether addresses can be probed by ARP.
     pub probes_arp: bool,
@@ -112,16 +112,16 @@ pub struct ServiceStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InterfaceStatus {
     pub name: String,
-    /// IPv4 addresses with the length of their prefix.
+    /// The interface's IPv4 addresses with their prefix lengths.
     pub addresses: Vec<String>,
     pub mtu: u32,
-    /// The subnet of clients on this link.
+    /// The subnet of the clients on this link.
     pub subnet: Option<String>,
-    /// The answer that an unknown machine would get now.
+    /// The answer that an unknown machine would get at present.
     pub example: ExampleAnswer,
 }
 
-/// The answer to a DISCOVER that nobody sent.
+/// The answer to a DISCOVER of a made-up client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExampleAnswer {
     /// `dhcp.offered`, `dhcp.no_subnet`, `dhcp.pool_empty`, `dhcp.ignored`.
@@ -134,28 +134,28 @@ pub struct ExampleAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SubnetStatus {
     pub name: String,
-    /// Its shared network, or its own name.
+    /// The subnet's shared network, or the subnet's name.
     pub network: String,
     pub cidr: String,
     pub mode: SubnetMode,
     pub enabled: bool,
-    /// Addresses in its pools that may be given out.
+    /// Addresses in the pools that may be given out.
     pub pool_addresses: u64,
-    /// Of these: leased now.
+    /// Addresses of the pools that are leased at present.
     pub leased: u64,
-    /// Of these: found in use by somebody else.
+    /// Addresses of the pools that were found in use by another host.
     pub quarantined: u64,
-    /// Of these: reserved, and not leased now.
+    /// Addresses of the pools that are reserved and not leased at present.
     pub reserved: u64,
     pub free: u64,
 }
 
-/// A relay whose packets came.
+/// A relay from which packets came.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RelayStatus {
     pub address: Ipv4Addr,
     pub interface: String,
-    /// The subnet that fits; none is a fault.
+    /// The subnet that fits the relay; none is a fault.
     pub subnet: Option<String>,
     pub packets: u64,
     pub last_seen: Timestamp,
@@ -164,30 +164,30 @@ pub struct RelayStatus {
 /// Another DHCP server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RivalStatus {
-    /// What it calls itself.
+    /// The server identifier that it sends.
     pub address: Ipv4Addr,
-    /// Where its packets come from; unknown when only clients named it.
+    /// The source MAC address of its packets; unknown if only clients named the server.
     pub mac: Option<Mac>,
     pub interface: String,
     pub subnet: Option<String>,
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
     pub packets: u64,
-    /// An address it gave.
+    /// An address that it offered.
     pub offered: Option<Ipv4Addr>,
-    /// Whether its reply has boot data.
+    /// Whether its reply contains boot data.
     pub boot_data: bool,
-    /// Whether it should be there: the subnet is in mode `proxy`.
+    /// Whether another server is expected: the subnet has mode `proxy`.
     pub expected: bool,
 }
 
-/// Clients that were not answered for one reason.
+/// Clients that got no answer, for one reason.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UnservedStatus {
     pub reason: String,
     pub packets: u64,
     pub last_seen: Timestamp,
-    /// The client seen last.
+    /// The client that was seen last.
     pub mac: Option<Mac>,
     pub relay: Option<Ipv4Addr>,
     pub interface: String,

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-/// Bytes in lower-case hex, without anything between.
+/// Bytes in lower-case hex, without separators.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]).collect()
 }

@@ -1,18 +1,18 @@
-//! Stored objects as the documents that the store keeps, and back.
+//! Conversion between stored objects and the documents that the store keeps.
 
 use std::collections::BTreeMap;
 
 use super::bounds::{STORED_DEPTH_MAX, text_depth};
 use super::{CommitMark, Noun, Problem, Stored};
 
-/// Room for the document of most objects.
+/// Initial capacity for a document: enough for most objects.
 const DOCUMENT_BYTES: usize = 512;
 
-/// A stored object as the store keeps it.
+/// A stored object in the form that the store keeps.
 #[derive(Debug, Clone, Copy)]
 pub struct ObjectRow<'a> {
     pub key: &'a str,
-    /// How often it was written.
+    /// Number of writes of the object.
     pub version: u64,
     pub document: &'a str,
 }
@@ -28,7 +28,7 @@ struct StoredDocument<S, U, F, L, T> {
     source: T,
     created_at: jiff::Timestamp,
     updated_at: jiff::Timestamp,
-    /// Older documents have none: each write was a revision.
+    /// Documents of earlier versions lack this number: each write was a revision then.
     #[serde(default, skip_serializing_if = "is_zero")]
     status_revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ impl<T: Noun> Stored<T> {
     }
 }
 
-/// Reads JSON that may be deeper than `serde_json` reads by itself: objects from before there was a bound.
+/// Reads JSON that may be deeper than `serde_json` allows: objects may be older than the bound on depth.
 fn read_deep<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, serde_json::Error> {
     let levels = text_depth(json);
     if levels > STORED_DEPTH_MAX {

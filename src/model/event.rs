@@ -1,10 +1,10 @@
-//! Something that happened. Never edited.
+//! An event: something that happened. An event is never edited.
 //!
-//! An event is a header (when, about what, by whom) and a body: one variant of [`EventBody`] for each kind,
-//! with typed fields. The kinds are one table, in `event/kinds.rs`. On the wire and in the database the body
-//! is `kind`, a name such as `machine.updated`, and `data`, an object with the fields. A kind or fields that
-//! this version does not know are [`EventBody::Other`], so that nothing is lost of what another version
-//! wrote.
+//! An event is a header (time, subject, actor) and a body: one variant of [`EventBody`] for each kind, with
+//! typed fields. The kinds are one table, in `event/kinds.rs`. On the wire and in the database the body is
+//! `kind`, a name such as `machine.updated`, and `data`, an object with the fields. A kind or fields that
+//! this version does not know are read as [`EventBody::Other`], so that nothing another version wrote is
+//! lost.
 
 mod describe;
 mod fields;
@@ -36,27 +36,27 @@ const CREATED: &str = "created";
 const UPDATED: &str = "updated";
 const DELETED: &str = "deleted";
 
-/// What an event is about that is about no object: the server itself.
+/// The subject of events that are about the server itself.
 pub const SERVER: &str = "server";
 
 /// An event as it is stored and read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// One more than the event before it; readers resume from it.
+    /// One more than that of the event before; readers resume from it.
     pub seq: u64,
     pub time: Timestamp,
     pub body: EventBody,
-    /// What it is about: `machine:0192…`, `subnet:lan`.
+    /// The object that the event is about: `machine:0192…`, `subnet:lan`.
     pub subject: String,
-    /// Who did it: `token:admin`, `machine:0192…`, `server`.
+    /// Who or what caused the event: `token:admin`, `machine:0192…`, `server`.
     pub actor: String,
-    /// The boot attempt it belongs to.
+    /// The boot attempt that the event belongs to.
     pub attempt: Option<Uuid>,
     /// The request of the API that brought it about; none for what packets and the server itself bring about.
     pub request_id: Option<String>,
 }
 
-/// An event before it has a number.
+/// An event before it gets its number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {
     pub time: Timestamp,
@@ -68,24 +68,24 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    /// An event about the server, by the server; [`NewEvent::about`] and [`NewEvent::by`] say otherwise.
+    /// An event with the server as subject and actor; [`NewEvent::about`] and [`NewEvent::by`] change these.
     pub fn new(time: Timestamp, body: impl Into<EventBody>) -> Self {
         let server = || SERVER.to_owned();
         let (subject, actor) = (server(), server());
         NewEvent { time, body: body.into(), subject, actor, attempt: None, request_id: None }
     }
 
-    /// With what it is about, as [`Kind::subject`] names it.
+    /// Sets the subject, as [`Kind::subject`] writes it.
     pub fn about(self, subject: String) -> Self {
         NewEvent { subject, ..self }
     }
 
-    /// With who did it.
+    /// Sets the actor.
     pub fn by(self, actor: String) -> Self {
         NewEvent { actor, ..self }
     }
 
-    /// With the boot attempt it belongs to.
+    /// Sets the boot attempt that the event belongs to.
     pub fn in_attempt(self, attempt: Option<Uuid>) -> Self {
         NewEvent { attempt, ..self }
     }
@@ -95,7 +95,7 @@ impl NewEvent {
         NewEvent { request_id: (!id.is_empty()).then(|| id.to_owned()), ..self }
     }
 
-    /// The event with the number it got.
+    /// The event with its number.
     pub fn numbered(self, seq: u64) -> Event {
         let NewEvent { time, body, subject, actor, attempt, request_id } = self;
         Event { seq, time, body, subject, actor, attempt, request_id }
@@ -103,7 +103,7 @@ impl NewEvent {
 }
 
 impl EventBody {
-    /// `boot.done`; also of a kind that this version does not know.
+    /// The name of the kind, such as `boot.done`, also for a kind that this version does not know.
     pub fn kind_name(&self) -> Cow<'_, str> {
         match (self, self.kind()) {
             (EventBody::Other(other), _) => Cow::Borrowed(&other.kind),
@@ -111,10 +111,10 @@ impl EventBody {
         }
     }
 
-    /// The body of an event from its kind and the JSON text of its fields.
+    /// Builds the body of an event from its kind and the JSON text of its fields.
     ///
     /// # Errors
-    /// The text is no JSON.
+    /// The text is not JSON.
     pub fn parse(kind: String, data: &str) -> serde_json::Result<Self> {
         match EventKind::parse(&kind).map(|known| EventBody::read(known, data)) {
             Some(Ok(body)) => Ok(body),
@@ -122,7 +122,7 @@ impl EventBody {
         }
     }
 
-    /// The address and the client of a lease that begins or ends with this event: see [`EventKind::LEASE`].
+    /// The address and the client of the lease that begins or ends with this event: see [`EventKind::LEASE`].
     pub fn lease(&self) -> Option<(Ipv4Addr, Option<Mac>)> {
         match self {
             EventBody::DhcpLeased(packet)
@@ -138,7 +138,7 @@ impl EventBody {
 }
 
 impl EventKind {
-    /// The events with which somebody begins or ceases to have an address.
+    /// The kinds of events with which a client gets or loses an address.
     pub const LEASE: [EventKind; 6] = [
         EventKind::DhcpLeased,
         EventKind::DhcpReleased,
@@ -148,7 +148,7 @@ impl EventKind {
         EventKind::LeaseDeleted,
     ];
 
-    /// All kinds: those of the table, and those of the objects that clients write.
+    /// All kinds: those of the table, and those about the objects that clients write.
     pub fn all() -> impl Iterator<Item = EventKind> {
         let verbs = [EventKind::Created, EventKind::Updated, EventKind::Deleted];
         EventKind::NAMED
@@ -201,7 +201,7 @@ impl Serialize for Event {
     }
 }
 
-/// An event as it stands in JSON.
+/// The JSON form of an event.
 #[derive(Deserialize)]
 struct PlainEvent {
     seq: u64,

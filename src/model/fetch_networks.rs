@@ -1,9 +1,9 @@
-//! Which addresses the server connects to when it fetches the files of artifacts. Pure.
+//! The rule for which addresses the server connects to when it fetches the files of artifacts.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// A network of IPv4 or IPv6: an address and how many of its leading bits count.
+/// An IPv4 or IPv6 network: an address and the length of its prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IpNetwork {
     address: IpAddr,
@@ -11,7 +11,7 @@ pub struct IpNetwork {
 }
 
 impl IpNetwork {
-    /// Whether an address is in it. A v4-mapped IPv6 address is the IPv4 address in it.
+    /// Whether the network contains an address. A v4-mapped IPv6 address counts as its IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let (bits, own, other) = match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -48,21 +48,21 @@ fn network_error(text: &str) -> String {
     format!("`{text}` is not a network: write it like 127.0.0.0/8 or 169.254.10.1")
 }
 
-/// The rule about addresses that are fetched from: public and private ones, and those that an operator listed
+/// The addresses that the server may fetch from: public and private ones, and those that an operator listed
 /// in `artifacts.fetch_from`. Loopback, link-local, unspecified, multicast and broadcast addresses are
-/// services of this host or of its cloud, which are not the caller's to read (RFC 6890).
+/// refused: they reach services of this host or of its cloud, which a caller must not read (RFC 6890).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchNetworks {
     listed: Vec<IpNetwork>,
 }
 
 impl FetchNetworks {
-    /// `listed` are the networks that are allowed besides.
+    /// Builds the rule; `listed` are the networks that are allowed in addition.
     pub fn new(listed: Vec<IpNetwork>) -> Self {
         FetchNetworks { listed }
     }
 
-    /// Why the server does not connect to an address; nothing where it does.
+    /// Why the server does not connect to an address; none if it does.
     pub fn refusal(&self, address: IpAddr) -> Option<String> {
         let what = special(address).filter(|_| !self.listed.iter().any(|it| it.contains(address)))?;
         Some(format!(
@@ -71,8 +71,8 @@ impl FetchNetworks {
         ))
     }
 
-    /// Why the server does not fetch from a URL, as far as the URL says it: where its host is an address, or
-    /// `localhost`. What other names resolve to shows when they are resolved.
+    /// Why the server does not fetch from a URL whose host is a refused address or `localhost`. Other host
+    /// names are checked after they are resolved.
     pub fn url_refusal(&self, url: &str) -> Option<String> {
         let host = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
         let host = host.rsplit('@').next()?;
@@ -87,7 +87,8 @@ impl FetchNetworks {
     }
 }
 
-/// What an address is that is not fetched from. An IPv4 address inside of an IPv6 address counts.
+/// Which kind of refused address this is; none for an address that may be fetched from. An IPv4 address that
+/// is embedded in an IPv6 address counts.
 fn special(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => special_v4(address),
@@ -101,7 +102,7 @@ fn special_v4(address: Ipv4Addr) -> Option<&'static str> {
     } else if address.is_link_local() {
         Some("a link-local address")
     } else if address.octets().first() == Some(&0) {
-        // "This network" (RFC 1122 section 3.2.1.3): Linux connects to itself.
+        // "This network" (RFC 1122 section 3.2.1.3): Linux connects to the host itself.
         Some("an unspecified address")
     } else if address.is_multicast() {
         Some("a multicast address")
@@ -126,8 +127,8 @@ fn special_v6(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
-/// The IPv4 address that packets to this IPv6 address may reach: v4-mapped and v4-compatible (RFC 4291
-/// section 2.5.5), NAT64 (RFC 6052), 6to4 (RFC 3056).
+/// The IPv4 address that packets to an IPv6 address may reach: v4-mapped and v4-compatible (RFC 4291 section
+/// 2.5.5), NAT64 (RFC 6052), 6to4 (RFC 3056).
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     match [a, b, c, d, e, f] {

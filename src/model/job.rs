@@ -1,4 +1,4 @@
-//! One run of one task on one machine.
+//! A job: one run of one task on one machine.
 
 use std::sync::Arc;
 
@@ -9,19 +9,19 @@ use uuid::Uuid;
 
 use super::{Kind, NoStatus, Noun, Object, Stored};
 
-/// How a job stands.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Handed out; the agent has not said that it began.
+    /// The server handed it out; the agent has not reported its beginning yet.
     Created,
     Running,
     Finished,
     Failed,
-    /// The task wants to be run again, after a reboot or at once.
+    /// The task asks to be run again, after a reboot or at once.
     Incomplete,
     Cancelled,
-    /// The agent came back without it.
+    /// The agent called again without the job.
     Lost,
 }
 
@@ -31,7 +31,7 @@ impl JobState {
     }
 }
 
-/// What the agent was asked to do after the job, by its exit code.
+/// What the agent does after the job, by the job's exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AfterJob {
@@ -47,7 +47,7 @@ pub struct JobEnd {
     pub after: Option<AfterJob>,
 }
 
-/// The meaning of exit codes. They are values, not bits.
+/// The meaning of a script's exit code. Exit codes are values, not bits.
 pub fn ended_by_exit(exit: i32) -> JobEnd {
     let (state, after) = match exit {
         0 => (JobState::Finished, None),
@@ -69,34 +69,34 @@ pub fn ended_by_exit(exit: i32) -> JobEnd {
 pub struct Job {
     pub machine: Uuid,
     pub run: Uuid,
-    /// Index of its step in the run.
+    /// Index of the job's step in the run.
     pub step: u32,
     pub stage: String,
     pub task: String,
     pub state: JobState,
-    /// The exit code of the script that ended it.
+    /// The exit code of the script that ended the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<AfterJob>,
-    /// Why it ended as it did.
+    /// Why the job ended in its state.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// Counts the runs of this step, from 1.
+    /// Which attempt of this step the job is, from 1.
     pub attempt: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// When an open job counts as failed.
+    /// When the job fails if it is still open.
     pub deadline: Timestamp,
-    /// Bytes of its log.
+    /// Size of the job's log, in bytes.
     #[serde(default)]
     pub log_bytes: u64,
-    /// When its log was pruned.
+    /// When the job's log was pruned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_pruned_at: Option<Timestamp>,
-    /// SHA-256 of everything that was rendered for it.
+    /// SHA-256 of everything that was rendered for the job.
     pub digest: String,
 }
 

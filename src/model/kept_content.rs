@@ -1,8 +1,8 @@
-//! Content that runs keep, by digest: what they were started with stays what it was, whatever becomes of it.
+//! The content that runs keep, by digest, so that it stays the same when somebody edits or deletes it later.
 //!
-//! A [`ContentSet`] names everything that a run may need by digest. Each of those is an object of its own, so
-//! that runs with the same content share it. Nothing here is ever changed: another content is another
-//! digest. Sealed values stay sealed. What a run sees through it is `content_view`.
+//! A [`ContentSet`] names everything that a run may need by digest. Each digest is the key of an object, so
+//! that runs with the same content share it. These objects never change: other content has another digest.
+//! Secret values stay sealed. `content_view` shows the content to a run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use super::{Bootenv, Kind, NoStatus, Noun, Object, Profile, Stage, Stored, Task,
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", content = "value", rename_all = "snake_case")]
 pub enum Content {
-    /// What one run may need, by digest.
+    /// Everything that one run may need, by digest.
     Set(ContentSet),
-    /// The digests of all templates by name.
+    /// The digests of all templates, by name.
     Templates(BTreeMap<String, String>),
     /// The declarations of all params.
     Declarations(Vec<ParamDeclaration>),
-    /// What a machine says of its own params.
+    /// The params that a machine sets for itself, and its profiles.
     Values(MachineValues),
     Template(TemplateBody),
     #[serde(with = "as_spec")]
@@ -41,7 +41,7 @@ pub enum Content {
     Profile(Arc<Stored<Profile>>),
 }
 
-/// The content of a run, by name; each has the digest of a piece.
+/// The content of a run: names, each with the digest of a piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContentSet {
@@ -53,13 +53,13 @@ pub struct ContentSet {
     pub tasks: BTreeMap<String, String>,
     #[serde(default)]
     pub profiles: BTreeMap<String, String>,
-    /// The piece with the digests of all templates.
+    /// The digest of the piece that lists all templates.
     pub templates: String,
-    /// The piece with the declarations of all params.
+    /// The digest of the piece that declares all params.
     pub declarations: String,
 }
 
-/// What a param is, as far as renders need to know.
+/// The parts of a param's declaration that renders need.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParamDeclaration {
@@ -90,16 +90,16 @@ pub struct TemplateBody {
 impl Content {
     /// The SHA-256 of its JSON, in lower-case hex.
     pub fn digest(&self) -> String {
-        // None of them has a value that JSON cannot hold.
+        // No piece has a value that JSON cannot hold.
         sha256_hex(serde_json::to_string(self).unwrap_or_default())
     }
 
-    /// As an object, under its digest.
+    /// The content as an object with its digest as key.
     pub fn stored(self, now: Timestamp) -> Arc<Stored<Content>> {
         Arc::new(Stored::new(self.digest(), self, now))
     }
 
-    /// The digests of the pieces that it names.
+    /// The digests of the pieces that this piece names.
     pub fn named(&self) -> Vec<&str> {
         match self {
             Content::Set(set) => {
@@ -126,7 +126,7 @@ impl Noun for Content {
     }
 }
 
-/// An object as its spec alone: what else there is to it is not content.
+/// Serializes an object as its spec alone: the rest of an object is not content.
 mod as_spec {
     use super::*;
 

@@ -1,4 +1,4 @@
-//! Leases: who has, or last had, an address.
+//! Leases: which client has, or last had, an address.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Kind, Mac, NoStatus, Noun, Object, Stored};
 
-/// How a lease stands.
+/// The state of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseState {
@@ -18,7 +18,7 @@ pub enum LeaseState {
     Bound,
     Released,
     Expired,
-    /// Somebody else was found on the address: it is not given out until `expires_at`.
+    /// Another host was found on the address: the address is not given out until `expires_at`.
     Declined,
 }
 
@@ -35,19 +35,19 @@ impl LeaseState {
     }
 }
 
-/// An address in use, or last used. `expires_at` decides; a bound lease past it is as good as expired.
+/// An address that is in use, or was. A bound lease whose `expires_at` has passed counts as expired.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lease {
     pub address: Ipv4Addr,
-    /// The client: `1/52:54:00:aa:00:01` (hardware type and address), or `id/…` (client identifier in hex)
-    /// where it has no hardware address.
+    /// The client: `1/52:54:00:aa:00:01` (hardware type and address), or `id/…` (client identifier in hex) if
+    /// the client has no hardware address.
     pub client: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
     pub state: LeaseState,
     pub subnet: String,
-    /// The wire the lease is unique in: the subnet's shared network, or its name.
+    /// The network within which the lease is unique: the subnet's shared network, or the subnet's name.
     pub network: String,
     pub bound_at: Timestamp,
     pub expires_at: Timestamp,
@@ -58,7 +58,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The state at a time: a lease that ran out is expired, whether anybody marked it or not.
+    /// The state at a given time: a bound lease past its end is expired, also before it is marked so.
     pub fn effective_state(&self, now: Timestamp) -> LeaseState {
         match self.state {
             LeaseState::Offered | LeaseState::Bound if self.expires_at <= now => LeaseState::Expired,

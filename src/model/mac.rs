@@ -1,4 +1,4 @@
-//! A link-layer address as machines, leases and packets carry it.
+//! MAC addresses, as machines, leases and packets contain them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,14 +6,14 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// An Ethernet MAC address. Reads `52:54:00:aa:00:01`, `52-54-00-AA-00-01`, `5254.00aa.0001` and
-/// `525400aa0001`; always writes lower case with colons.
+/// An Ethernet MAC address. It is read from `52:54:00:aa:00:01`, `52-54-00-AA-00-01`, `5254.00aa.0001` and
+/// `525400aa0001`, and written in lower case with colons.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// The form boot loaders ask for: `52-54-00-aa-00-01`.
+    /// The form that boot loaders ask for: `52-54-00-aa-00-01`.
     pub fn dashed(&self) -> String {
         self.to_string().replace(':', "-")
     }
@@ -26,7 +26,8 @@ impl Mac {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // By hand: each packet has it written several times, and the formatter takes ten times as long.
+        // Written without the formatter, which takes ten times as long: each packet has its MAC written
+        // several times.
         let mut text = [b':'; 17];
         for (place, byte) in text.chunks_mut(3).zip(self.0) {
             place[0] = hex_digit(byte >> 4);
@@ -46,7 +47,7 @@ impl fmt::Debug for Mac {
     }
 }
 
-/// The text was not a MAC address.
+/// The error for a text that is not a MAC address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a MAC address: write six bytes in hex, like 52:54:00:aa:00:01")]
 pub struct MacError(String);

@@ -1,4 +1,4 @@
-//! A computer, metal or virtual, and where its workflow stands.
+//! Machines: computers, metal or virtual, and the state of their workflows.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,38 +15,38 @@ use super::{
     Arch, Environment, Kind, Mac, Noun, Object, ObjectReference, OptionSet, Problem, RefusalCode, Stored,
 };
 
-/// Most network interfaces one machine may have.
+/// Most network interfaces of one machine.
 pub const MACS_MAX: usize = 64;
 
-/// One computer. Any of its MAC addresses is the machine.
+/// One computer. Each of its MAC addresses identifies it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
-    /// Its host name; unique.
+    /// The host name; unique.
     pub name: String,
-    /// The addresses of all its network interfaces; each belongs to one machine only.
+    /// The MAC addresses of all network interfaces. A MAC address belongs to one machine only.
     #[serde(default)]
     pub macs: Vec<Mac>,
-    /// The SMBIOS system UUID; matched in both byte orders.
+    /// The SMBIOS system UUID. Both byte orders match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smbios_uuid: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
     #[serde(default = "default_arch")]
     pub arch: Arch,
-    /// The workflow that `start` runs when none is named.
+    /// The workflow that `start` runs if the request names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
-    /// Profiles in order: an earlier one wins.
+    /// The machine's profiles in order: an earlier one wins.
     #[serde(default)]
     pub profiles: Vec<String>,
     /// Values of params for this machine alone.
     #[serde(default)]
     pub params: BTreeMap<String, Value>,
-    /// DHCP options for this machine on every network; they win over its reservation's.
+    /// DHCP options for this machine on every network. They win over its reservation's.
     #[serde(default, skip_serializing_if = "OptionSet::is_empty")]
     pub options: OptionSet,
-    /// A locked machine is not started, resumed, retried, armed, changed or deleted until it is unlocked.
+    /// A locked machine cannot be started, resumed, retried, armed, changed or deleted until it is unlocked.
     #[serde(default)]
     pub locked: bool,
 }
@@ -59,87 +59,87 @@ fn default_arch() -> Arch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MachineState {
-    /// Known; no workflow was started, or the last one was cancelled.
+    /// No workflow was started, or the last one was cancelled.
     #[default]
     Registered,
-    /// Something outside has to happen next: a power-on, an agent that asks.
+    /// The workflow waits for something outside: a power-on, or a request of an agent.
     Waiting,
-    /// On its way into a bootenv.
+    /// The machine is booting into a bootenv.
     Booting,
-    /// An installer or a task is at work.
+    /// An installer or a task is running.
     Running,
-    /// Stopped by us or by an operator until somebody looks.
+    /// The workflow stopped, by the server or by an operator, until an operator looks at it.
     Held,
-    /// A step failed; `retry` goes on there.
+    /// A step failed; `retry` continues there.
     Failed,
     /// The workflow ended well.
     Complete,
 }
 
-/// What is said of a machine.
+/// The status of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MachineStatus {
     pub state: MachineState,
-    /// Why it is in this state, for a person.
+    /// Why the machine is in this state, in words for a person.
     #[serde(default)]
     pub reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
-    /// The bootenv its workflow is at; without one it boots the setting `default_bootenv`, the local disk.
+    /// The bootenv of the present step. Without one the machine boots the bootenv of the setting
+    /// `default_bootenv`, by default the local disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootenv: Option<String>,
-    /// Its address, from its lease.
+    /// The machine's address, from its lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-    /// The run under way, or the last one. Its steps and its record are in `GET /runs/{id}`.
+    /// The open run, or the last one. `GET /runs/{id}` has its steps and its record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<PresentRun>,
-    /// Index of the step that is next or under way.
+    /// Index of the step that is next or running.
     #[serde(default)]
     pub cursor: u32,
-    /// How many steps the run has.
+    /// Number of steps of the run.
     #[serde(default)]
     pub steps_total: u32,
-    /// The job under way.
+    /// The running job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<MachineWait>,
-    /// Until when the machine may boot a destructive bootenv; unset once the kernel was fetched.
+    /// Until when the machine may boot a destructive bootenv. Unset as soon as the kernel was fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_until: Option<Timestamp>,
-    /// When it last asked for anything.
+    /// When the machine last sent a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_attempt: Option<BootAttempt>,
-    /// Attempts at this step that led nowhere.
+    /// Boot attempts at this step that did not get anywhere.
     #[serde(default)]
     pub fruitless_attempts: u32,
-    /// What was tried at this step otherwise.
+    /// Counters and times of the present step.
     #[serde(default)]
     pub tries: StepTries,
-    /// Tasks still to run because the step has failed for good.
+    /// Tasks that are still to be run because the step has failed for good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_failure: Vec<String>,
     /// The agent that last asked for work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentSeen>,
-    /// What became of the live system whose tasks the run is in.
+    /// What happened to the live system that runs the run's tasks.
     #[serde(default, skip_serializing_if = "LiveSystem::is_new")]
     pub live_system: LiveSystem,
 }
 
-/// What became of a live system, which runs from memory, while the run was in its tasks. Begins anew with
-/// each boot step.
+/// What happened to a live system, which runs from memory, during its tasks. Each boot step resets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveSystem {
-    /// How often it was booted again because the machine lost power.
+    /// How often the live system was booted again because the machine lost power.
     #[serde(default)]
     pub restarts: u32,
-    /// The machine lost power while the run was stopped: the run goes on with another boot.
+    /// The machine lost power while the run was stopped, so the run continues with another boot.
     #[serde(default)]
     pub lost: bool,
 }
@@ -150,7 +150,7 @@ impl LiveSystem {
     }
 }
 
-/// What was tried at the step under way; begins anew with each step.
+/// Counters and times of the present step. Each step resets them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepTries {
     /// Jobs handed out.
@@ -162,23 +162,23 @@ pub struct StepTries {
     /// How often the server asked an agent to reboot.
     #[serde(default)]
     pub reboots: u32,
-    /// The task is not run again before.
+    /// Time before which the task is not run again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
 }
 
-/// One process of an agent, as it reported itself.
+/// One process of an agent, as the agent reported itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentSeen {
     pub environment: Environment,
-    /// Changes with each boot of the machine.
+    /// The boot id, which changes with each boot of the machine.
     pub boot: String,
-    /// The server asked it to reboot.
+    /// Whether the server asked this agent to reboot.
     #[serde(default)]
     pub leaving: bool,
 }
 
-/// What a machine says of its run. The run itself is an object of its own, with this id.
+/// A machine's summary of its run. The run itself is an object of its own, with this id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PresentRun {
     pub id: Uuid,
@@ -186,13 +186,13 @@ pub struct PresentRun {
     pub started_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// No further job is handed out and no further boot begun.
+    /// Whether the run is paused: no further job and no further boot begins.
     #[serde(default)]
     pub paused: bool,
-    /// Why it is paused.
+    /// Why the run is paused.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pause_reason: String,
-    /// Where the run pauses by itself.
+    /// The step before which the run pauses by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_before: Option<StopBefore>,
     /// A rehearsal: the installer is run up to its answer file and no disk is touched.
@@ -206,7 +206,7 @@ pub struct PresentRun {
 /// The step before which a run pauses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StopBefore {
-    /// Its index in the run.
+    /// Index of the step in the run.
     pub step: u32,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -223,7 +223,7 @@ pub struct MachineWait {
     pub overdue_at: Option<Timestamp>,
 }
 
-/// How far a power-on came.
+/// How far a boot attempt got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BootProgress {
@@ -237,18 +237,18 @@ pub enum BootProgress {
     Kernel,
     /// The answer file was fetched, or an agent called.
     System,
-    /// Done, failed, timed out or superseded; `result` says which.
+    /// The attempt ended; `result` says how.
     Ended,
 }
 
-/// How an attempt ended.
+/// How a boot attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BootResult {
     Done,
     Failed,
     TimedOut,
-    /// The machine was powered on again before the attempt came to an end.
+    /// The machine was powered on again before the attempt ended.
     Superseded,
 }
 
@@ -264,35 +264,36 @@ impl BootResult {
     }
 }
 
-/// One power-on, from its first DISCOVER, or its first fetch of a script, to its end.
+/// One boot attempt: from the machine's first DISCOVER or first fetch of a script after a power-on to the
+/// end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BootAttempt {
     pub id: Uuid,
     /// Counts the machine's attempts, from 1.
     pub number: u64,
     pub started_at: Timestamp,
-    /// When it last asked for anything.
+    /// When the machine last sent a request in the attempt.
     pub seen_at: Timestamp,
     pub progress: BootProgress,
-    /// The interface it boots from.
+    /// The interface that the machine boots from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
-    /// The architecture code its firmware sent (DHCP option 93); 0 is BIOS.
+    /// The architecture code that the firmware sent (DHCP option 93); 0 is BIOS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_arch: Option<u16>,
-    /// The address of ours that faces it.
+    /// The server's address that faces the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<IpAddr>,
-    /// The bootenv it was sent into; none means the local disk.
+    /// The bootenv that the machine was told to boot; none for the local disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootenv: Option<String>,
-    /// The step of the run it belongs to.
+    /// The step of the run that the attempt belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,
-    /// When the kernel was first fetched; for a destructive bootenv that used up the arming.
+    /// When the kernel was first fetched. For a destructive bootenv this used up the arming.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel_fetched_at: Option<Timestamp>,
-    /// When an attempt that has not ended by then ends as timed out.
+    /// When the attempt times out if it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! A remote tree that is passed on file by file: what an operator says of it, and how it stands.
+//! Mirrors: remote trees whose files the server passes on one by one. What an operator sets, and the status.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,24 +6,25 @@ use serde::{Deserialize, Serialize};
 use super::name::check_file_path;
 use super::{ArtifactSource, Problem, RefusalCode};
 
-/// Bytes that are kept of a remote tree where nothing is said.
+/// Default for the bytes that are kept of a remote tree.
 pub const MIRROR_BYTES_DEFAULT: u64 = 20 << 30;
-/// Least and most bytes that may be kept of one.
+/// Least and most bytes that may be kept of a remote tree.
 const BYTES_MIN: u64 = 1 << 20;
 const BYTES_MAX: u64 = 1 << 44;
-/// Most repositories that are declared in one.
+/// Most repositories that one mirror declares.
 const REPOSITORIES_MAX: usize = 32;
 
-/// What is kept of a remote tree, and the package repositories in it.
+/// How much is kept of a remote tree, and which package repositories it has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MirrorTerms {
-    /// Most bytes of its files that are kept on the server's disk, from 1 MiB; the least recently used go
-    /// first. 20 GiB unless it is said.
+    /// Most bytes of the tree's files that the server keeps on its disk, from 1 MiB; the default is 20 GiB.
+    /// The least recently used files are deleted first.
     #[serde(default = "bytes_default")]
     #[schemars(range(min = 1_048_576, max = 17_592_186_044_416_u64))]
     pub bytes_max: u64,
-    /// Package repositories in it. Without any the server looks whether the tree itself is one of yum.
+    /// Package repositories in the tree. If there are none, the server checks whether the tree itself is a
+    /// yum repository.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub repositories: Vec<MirrorRepository>,
@@ -39,63 +40,63 @@ fn bytes_default() -> u64 {
     MIRROR_BYTES_DEFAULT
 }
 
-/// A package repository in a remote tree. The server reads the rest from its index.
+/// A package repository in a remote tree. The server reads everything else from the repository's index.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MirrorRepository {
-    /// Where it is below the URL: `BaseOS/x86_64/os`; empty for the URL itself.
+    /// The repository's path below the URL: `BaseOS/x86_64/os`; empty for the URL itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
-    /// Of apt, the suite: `bookworm`. Without one it is a repository of yum.
+    /// For apt, the suite: `bookworm`. Without a suite it is a yum repository.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub distribution: String,
 }
 
-/// How a remote tree and what is kept of it stand. Requests are counted from the start of the server.
+/// The state of a mirror and its cache. Requests are counted from the start of the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MirrorStatus {
-    /// Whether the upstream gave an answer when it was last asked.
+    /// Whether the upstream answered its last request.
     pub upstream_answers: bool,
-    /// Bytes and files that are kept now.
+    /// Bytes that are cached.
     pub cached_bytes: u64,
     pub cached_files: u64,
     pub bytes_max: u64,
-    /// Requests that were answered from what is kept or just being fetched.
+    /// Requests that were answered from the cache, or from a fetch that was already running.
     pub hits: u64,
     /// Files that had to be fetched.
     pub misses: u64,
-    /// Hits for which the upstream said that nothing has changed.
+    /// Hits for which the upstream said that the file has not changed.
     pub revalidated: u64,
-    /// Hits that are perhaps out of date, because the upstream gave no answer.
+    /// Hits that may be out of date, because the upstream did not answer.
     pub stale: u64,
-    /// Files that went to make room.
+    /// Files that were deleted to make room.
     pub evicted: u64,
-    /// Files that could not be had from the upstream, or found no place here.
+    /// Files that the upstream did not give, or for which there was no room.
     #[serde(default)]
     pub failures: u64,
-    /// Bytes of files that came from the upstream.
+    /// Bytes that came from the upstream.
     #[serde(default)]
     pub fetched_bytes: u64,
-    /// Bytes of files that went to clients.
+    /// Bytes that were sent to clients.
     #[serde(default)]
     pub served_bytes: u64,
 }
 
 impl MirrorTerms {
-    /// What is wrong with them, in a source that has them.
+    /// The faults of these terms, in the source that has them.
     pub(super) fn problems(&self, source: &ArtifactSource) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut add = |code, pointer: String, what: String| {
             problems.push(Problem::new(pointer, what).coded(code));
         };
         if source.local_path().is_some() || source.url.contains(['?', '#']) {
-            let what = "a tree that is passed on has the URL of a folder: https://… or http://…, without `?`";
+            let what = "a mirror needs the URL of a folder: https://… or http://…, without `?`";
             let field = if source.path.is_empty() { "url" } else { "path" };
             add(RefusalCode::Exclusive, format!("/fetch/{field}"), what.into());
         }
         if source.checksum.is_some() || !source.files.is_empty() {
             let field = if source.checksum.is_some() { "checksum" } else { "files" };
-            let what = "a tree that is passed on has neither checksum nor files";
+            let what = "a mirror has neither `checksum` nor `files`";
             add(RefusalCode::Exclusive, format!("/fetch/{field}"), what.into());
         }
         if !(BYTES_MIN..=BYTES_MAX).contains(&self.bytes_max) {

@@ -1,7 +1,7 @@
-//! The nouns of Metalwright as plain values: no I/O, no clock, nothing of the other modules.
+//! The nouns of Metalwright as plain values: no I/O, no clock, nothing from other modules.
 //!
-//! Start with `object` (what every stored object has), then `machine`. `world` is the snapshot of
-//! all objects that the rest of the program reads.
+//! Start with `object` (the parts that every stored object has), then read `machine`. `world` is the snapshot
+//! of all objects that the rest of the program reads.
 
 mod address_key;
 mod agent;
@@ -42,6 +42,7 @@ mod retention;
 mod run;
 mod schema;
 pub mod schema_cost;
+mod schema_words;
 mod served_document;
 pub mod settings;
 mod token;
@@ -111,7 +112,7 @@ pub use token::Token;
 pub use verdict::Verdict;
 pub use world::{GrowingMap, HasTable, Object, Table, World};
 
-/// Names that stand twice in a list where order matters and repetition has no meaning.
+/// The faults of a list of names in which each name may be listed only once.
 fn repeated(names: &[String], pointer: &str) -> Vec<Problem> {
     let mut seen = std::collections::HashSet::new();
     let mut problems = Vec::new();

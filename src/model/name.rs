@@ -1,8 +1,8 @@
-//! What names look like.
+//! Rules for names.
 
 use super::{Problem, RefusalCode};
 
-/// Longest name of any object, in bytes.
+/// Longest name of an object, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
 
 /// Names of content: letters, digits, `.`, `_`, `-`, and `/` between parts, as in `kickstart/base.ks`.

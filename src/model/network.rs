@@ -1,4 +1,4 @@
-//! Subnets: the IPv4 networks that are served.
+//! Subnets: the IPv4 networks that the server serves.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -32,8 +32,8 @@ impl Cidr {
         address.to_bits() & self.mask().to_bits() == self.address.to_bits()
     }
 
-    /// Whether a host may have this address of the network: not its own nor that of all its hosts, which a
-    /// network of one or two addresses does not have (RFC 3021).
+    /// Whether a host may have this address: not the network address and not the broadcast address. Networks
+    /// of one or two addresses have neither (RFC 3021).
     pub fn has_host(&self, address: Ipv4Addr) -> bool {
         let is_end = address == self.address || address == self.broadcast();
         self.contains(address) && (self.prefix > 30 || !is_end)
@@ -114,7 +114,7 @@ impl JsonSchema for Cidr {
 pub struct Pool {
     pub start: Ipv4Addr,
     pub end: Ipv4Addr,
-    /// DHCP options for its clients; they win over the subnet's.
+    /// DHCP options for clients of the pool. They win over the subnet's.
     #[serde(default, skip_serializing_if = "OptionSet::is_empty")]
     pub options: OptionSet,
 }
@@ -139,7 +139,7 @@ impl Pool {
     }
 }
 
-/// What we do on a network.
+/// What the server does on a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SubnetMode {
@@ -148,11 +148,11 @@ pub enum SubnetMode {
     Managed,
     /// Boot data beside another DHCP server (ProxyDHCP, PXE 2.1).
     Proxy,
-    /// Addresses, never boot data.
+    /// Addresses, but never boot data.
     AddressOnly,
 }
 
-/// How a fresh address is checked for being in use.
+/// How the server checks whether a fresh address is in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeMode {
@@ -162,7 +162,7 @@ pub enum ProbeMode {
     None,
 }
 
-/// An IPv4 network that is served.
+/// An IPv4 network that the server serves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Subnet {
@@ -171,7 +171,7 @@ pub struct Subnet {
     /// The addresses that are given out.
     #[serde(default)]
     pub pools: Vec<Pool>,
-    /// Ranges inside the pools that are not.
+    /// Ranges of addresses in the pools that are not given out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<ExcludedRange>,
     #[serde(default)]
@@ -179,17 +179,18 @@ pub struct Subnet {
     /// Whether unknown clients get a NAK instead of silence.
     #[serde(default)]
     pub authoritative: bool,
-    /// Only reservations are answered.
+    /// Only clients with a reservation get an answer.
     #[serde(default)]
     pub reservations_only: bool,
-    /// Replies are broadcast even to clients that take unicast: for interfaces and bridges that lose it.
+    /// Replies are broadcast even to clients that accept unicast: for interfaces and bridges that lose
+    /// unicast.
     #[serde(default)]
     pub always_broadcast: bool,
-    /// Relays that name another link (option 82.5, RFC 3527; option 118) are not heeded: their own address
-    /// decides.
+    /// The link that a relay names (option 82.5, RFC 3527; option 118) is ignored: the relay's own address
+    /// selects the subnet.
     #[serde(default)]
     pub ignore_link_selection: bool,
-    /// BOOTP clients with a reservation are answered (RFC 951, RFC 1534).
+    /// BOOTP clients with a reservation get an answer (RFC 951, RFC 1534).
     #[serde(default)]
     pub bootp: bool,
     #[serde(default)]
@@ -200,17 +201,17 @@ pub struct Subnet {
     /// DHCP options by IANA name in snake_case (`routers`, `domain_name_servers`), or `{code, hex}`.
     #[serde(default)]
     pub options: OptionSet,
-    /// Addresses of relays of this network that are not inside it.
+    /// Addresses of this network's relays that are outside of the network.
     #[serde(default)]
     pub relays: Vec<Ipv4Addr>,
     /// Subnets with the same shared network are on one wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_network: Option<String>,
-    /// The boot server, where it is not the address that faces the client.
+    /// The boot server, if it is not the address of this server that faces the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_server: Option<Ipv4Addr>,
     /// Largest block that TFTP sends to this network, in bytes: for tunnels and VLANs that carry less than
-    /// the server's interface, whose MTU is the bound otherwise.
+    /// the server's interface. By default the bound is the MTU of that interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 8, max = 65464))]
     pub tftp_block_bytes_max: Option<u16>,
@@ -227,12 +228,12 @@ fn enabled() -> bool {
 }
 
 impl Subnet {
-    /// What a lease is unique within: the wire.
+    /// The network within which a lease is unique: the shared network, or the subnet itself.
     pub fn network(&self) -> &str {
         self.shared_network.as_deref().unwrap_or(&self.name)
     }
 
-    /// A range outside the network is a mistake, for pools and exclusions alike.
+    /// Faults of a range, of a pool or an exclusion: both ends must be in the network and in order.
     fn range_problems(&self, (start, end): (Ipv4Addr, Ipv4Addr), pointer: &str) -> Vec<Problem> {
         let outside = [start, end].into_iter().filter(|address| !self.cidr.contains(*address));
         let outside = outside.map(|address| {

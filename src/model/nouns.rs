@@ -1,8 +1,8 @@
-//! One row a noun: what it is called, what clients may do with it, what the command line shows of it.
+//! One row per noun: its names, what clients may do with it, and what the command line shows.
 //!
-//! [`Kind`], the tables of the `World`, the variants of `Object`, the operations of the API, the commands and
-//! their columns, and the tables of the database follow from these rows. How a noun is added is in
-//! `docs/adding-a-noun.md`; the order of the rows is that of the commands' help.
+//! These rows define [`Kind`], the tables of the `World`, the variants of `Object`, the operations of the
+//! API, the commands and their columns, and the tables of the database. `docs/adding-a-noun.md` says how to
+//! add a noun. The commands' help lists the nouns in the order of the rows.
 
 use std::fmt;
 
@@ -20,38 +20,38 @@ pub enum NounVerb {
     Delete,
 }
 
-/// How a value is shown in a cell of a table.
+/// How a cell of a table shows a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellFormat {
     Text,
-    /// How long ago, or in how long.
+    /// How long ago a time is, or how far ahead.
     Age,
-    /// How many items a list has; nothing for none.
+    /// The number of items of a list; nothing for an empty list.
     Count,
     Bytes,
-    /// The word of the column where it is true.
+    /// The column's heading if the value is true.
     Flag,
 }
 
-/// One column of a table: its heading, where its value is, how it is shown.
+/// One column of a table: its heading, the pointer to its value, its format.
 pub type Column = (&'static str, &'static str, CellFormat);
 
-/// What there is to say of a noun.
+/// The description of a noun.
 #[derive(Debug, Clone, Copy)]
 pub struct NounRow {
     pub kind: Kind,
-    /// `machine`: the name of its table, the first word of its events and of their subject.
+    /// `machine`: the name of the noun's table, and the first word of its events and subjects.
     pub word: &'static str,
     /// `machines`: the URL segment, the scope and the command.
     pub plural: &'static str,
-    /// What its objects are, for the help of the command and the OpenAPI document; without a full stop.
+    /// A description of the objects for the command's help and the OpenAPI document, without a full stop.
     pub about: &'static str,
-    /// Whether the key is an id that the server gives; else it is the field `name_field`.
+    /// Whether the key is an id from the server; otherwise the key is the field `name_field`.
     pub has_id: bool,
-    /// The field that people know an object by.
+    /// The field by which people name an object.
     pub name_field: &'static str,
     pub verbs: &'static [NounVerb],
-    /// The place among objects that are written together, from files: what is referred to comes first.
+    /// The noun's place when objects are written together from files: nouns that others refer to come first.
     pub apply_order: u8,
     /// The columns of the command's table.
     pub columns: &'static [Column],
@@ -67,7 +67,7 @@ use CellFormat::{Age, Bytes, Count, Flag, Text};
 use NounVerb::{Create, Delete, Get, List, Patch, Replace};
 
 const ALL: &[NounVerb] = &[List, Create, Get, Replace, Patch, Delete];
-/// The `apply_order` of what people do not write to files, or of what nothing waits for.
+/// The `apply_order` of nouns that are not written from files, or that no noun refers to.
 const LAST: u8 = u8::MAX;
 
 const NAME: Column = ("NAME", "name", Text);
@@ -75,8 +75,8 @@ const UPDATED: Column = ("UPDATED", "updated_at", Age);
 const PROBLEMS: Column = ("PROBLEMS", "problems", Count);
 const DESCRIPTION: Column = ("DESCRIPTION", "description", Text);
 
-/// Gives the rows to the macro `$then`, behind the arguments in brackets. A row is the type of the noun, its
-/// table in the world (which is its plural), and the fields of its [`NounRow`].
+/// Passes the rows to the macro `$then`, after the arguments in brackets. A row is the noun's type, its table
+/// in the world (the plural), and the fields of its [`NounRow`].
 macro_rules! nouns {
     ($then:ident $($arguments:tt)*) => {
         $then! { [$($arguments)*]
@@ -214,7 +214,7 @@ macro_rules! nouns {
             }
             Subnet subnets {
                 word: "subnet",
-                about: "IPv4 networks that are served",
+                about: "IPv4 networks that the server serves",
                 has_id: false,
                 name_field: "name",
                 verbs: ALL,
@@ -249,7 +249,7 @@ macro_rules! nouns {
             }
             Lease leases {
                 word: "lease",
-                about: "Addresses in use or last used; deleting a lease frees its address",
+                about: "Addresses that clients have or had; deleting a lease frees its address",
                 has_id: false,
                 name_field: "address",
                 verbs: &[List, Get, Delete],
@@ -301,7 +301,7 @@ macro_rules! nouns {
             }
             ClientClass client_classes {
                 word: "client_class",
-                about: "Kinds of DHCP clients, and what they get that others do not",
+                about: "Kinds of DHCP clients that get other answers than the rest",
                 has_id: false,
                 name_field: "name",
                 verbs: ALL,
@@ -351,7 +351,7 @@ macro_rules! nouns {
     };
 }
 
-/// Gives the type of a kind to an expression: `with_noun!(kind, T => f::<T>())`.
+/// Calls an expression with the type of a kind: `with_noun!(kind, T => f::<T>())`.
 macro_rules! with_noun {
     ($kind:expr, $noun:ident => $body:expr) => {{
         use $crate::model::dispatch_noun;
@@ -359,7 +359,7 @@ macro_rules! with_noun {
     }};
 }
 
-/// What [`with_noun`] becomes.
+/// The expansion of [`with_noun`].
 macro_rules! dispatch_noun {
     ([$kind:expr, $noun:ident => $body:expr] $($type:ident $table:ident { $($row:tt)* })*) => {
         match $kind {
@@ -373,7 +373,7 @@ macro_rules! dispatch_noun {
 
 macro_rules! define_kinds {
     ([] $($noun:ident $table:ident { $($row:tt)* })*) => {
-        /// One kind of stored object. The same word everywhere: URL, table, CLI noun, event subject.
+        /// One kind of stored object. URL, table, CLI noun and event subject all use the same word.
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
         )]
@@ -386,7 +386,7 @@ macro_rules! define_kinds {
             /// Every kind, in the order of the rows.
             pub const ALL: [Kind; [$(Kind::$noun),*].len()] = [$(Kind::$noun),*];
 
-            /// What there is to say of the noun.
+            /// The description of the noun.
             pub const fn row(self) -> &'static NounRow {
                 match self {
                     $(Kind::$noun => {
@@ -403,12 +403,12 @@ nouns!(define_kinds);
 pub(crate) use {dispatch_noun, nouns, with_noun};
 
 impl Kind {
-    /// How events name an object of this kind: `machine:0192…`.
+    /// The subject of events about an object of this kind: `machine:0192…`.
     pub fn subject(self, key: impl fmt::Display) -> String {
         format!("{self}:{key}")
     }
 
-    /// `machine`: the table's name, the first word of its events and of their subject.
+    /// `machine`: the name of the table, and the first word of events and subjects.
     pub fn as_str(self) -> &'static str {
         self.row().word
     }

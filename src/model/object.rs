@@ -1,4 +1,4 @@
-//! What every stored object has besides its own fields, and the shape readers see.
+//! The parts that every stored object has besides its own fields, and the JSON that readers see.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,36 +11,37 @@ use serde_json::{Map, Value};
 
 use super::{CommitMark, Kind, Problem};
 
-/// Fields of an object that its writer may set, with what is ours beside them.
+/// An object: the fields that its writer sets, and the fields that the server sets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored<T: Noun> {
-    /// The id of a machine or job, else the name (or address) that is its key.
+    /// The id of a machine or job, or else the name (or address) that is the object's key.
     pub key: String,
     pub spec: T,
     pub status: T::Status,
-    /// Faults found while it was used: a failed render, a missing artifact. They go when they are mended.
+    /// Faults that were found while the object was used: a failed render, a missing artifact. They disappear
+    /// when they are repaired.
     pub faults: Vec<Problem>,
     pub labels: BTreeMap<String, String>,
-    /// `site`, or `pack NAME@VERSION` for content that came in a pack and is read-only.
+    /// `site`, or `pack NAME@VERSION` for read-only content from a pack.
     pub source: String,
-    /// One more with each write of what people write, which is the spec and the labels: the ETag.
+    /// Counts the writes of the part that people write: spec and labels. It is the ETag.
     pub revision: u64,
-    /// One more with each write of what the server says of it, which is the status and the faults.
+    /// Counts the writes of the part that the server writes: status and faults.
     pub status_revision: u64,
-    /// The commit that wrote it.
+    /// The commit that wrote the object last.
     pub commit: CommitMark,
     pub created_at: Timestamp,
-    /// When `revision` became what it is.
+    /// When `revision` last changed.
     pub updated_at: Timestamp,
-    /// When `status_revision` became what it is; none before its first write.
+    /// When `status_revision` last changed; none before the first write of a status.
     pub status_updated_at: Option<Timestamp>,
 }
 
-/// The source of everything the site wrote itself.
+/// The source of everything that the site wrote itself.
 pub const SITE: &str = "site";
 
 impl<T: Noun> Stored<T> {
-    /// A first revision, written by the site.
+    /// The first revision of an object, written by the site.
     pub fn new(key: String, spec: T, now: Timestamp) -> Self {
         Stored {
             key,
@@ -58,26 +59,27 @@ impl<T: Noun> Stored<T> {
         }
     }
 
-    /// How often it was written: one more with each write, whatever that changed. A write is good for the
-    /// version that it was decided on.
+    /// Counts all writes of the object. A write is committed only if the object still has the version that
+    /// the write was decided on.
     pub fn version(&self) -> u64 {
         self.revision.saturating_add(self.status_revision)
     }
 
-    /// The next revision, to be changed and then committed against the present version.
+    /// A copy with the number of the next revision, to be changed and committed against the present version.
     pub fn next(&self, now: Timestamp) -> Self {
         let (revision, commit) = (self.revision.saturating_add(1), CommitMark::default());
         Stored { revision, updated_at: now, commit, ..self.clone() }
     }
 
-    /// The next status, to be changed and then committed against the present version. Spec and labels stay.
+    /// A copy with the number of the next status, to be changed and committed against the present version.
+    /// Spec and labels must stay the same.
     pub fn next_status(&self, now: Timestamp) -> Self {
         let (status_revision, commit) = (self.status_revision.saturating_add(1), CommitMark::default());
         Stored { status_revision, status_updated_at: Some(now), commit, ..self.clone() }
     }
 
-    /// The same with the numbers that follow from what was changed since `before`: those of a status where
-    /// spec and labels are as they were.
+    /// Sets the numbers by what changed since `before`: only the number of the status if spec and labels are
+    /// the same.
     pub fn numbered_after(self, before: &Self, now: Timestamp) -> Self {
         let has_spec_of_before = self.spec == before.spec && self.labels == before.labels;
         let Stored { revision, status_revision, updated_at, status_updated_at, .. } =
@@ -85,8 +87,8 @@ impl<T: Noun> Stored<T> {
         Stored { revision, status_revision, updated_at, status_updated_at, ..self }
     }
 
-    /// What a reader gets: the writer's fields at the top level, then ours. `problems` are those
-    /// that follow from other objects; the object's own faults are added to them.
+    /// The JSON that readers get: the writer's fields at the top level, then the server's. `problems` are
+    /// faults that follow from other objects; the object's own faults are added.
     pub fn view(&self, problems: &[Problem]) -> Value {
         let mut view = as_map(&self.spec);
         if T::KIND.row().has_id {
@@ -109,7 +111,7 @@ impl<T: Noun> Stored<T> {
         Value::Object(view)
     }
 
-    /// How events name it: `machine:0192…`.
+    /// The object's name in events: `machine:0192…`.
     pub fn subject(&self) -> String {
         T::KIND.subject(&self.key)
     }
@@ -122,7 +124,7 @@ fn as_map(value: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// The fields of a view that are ours; a writer may send them back and they are passed over.
+/// The fields of a view that the server sets. Writers may send them back; they are ignored.
 pub const READ_ONLY_FIELDS: [&str; 10] = [
     "id",
     "status",
@@ -136,18 +138,19 @@ pub const READ_ONLY_FIELDS: [&str; 10] = [
     "status_updated_at",
 ];
 
-/// One kind of object: its fields, what identifies it, and what can be said of it alone.
+/// One kind of object: its fields, its identity, and the checks that need nothing else.
 pub trait Noun:
     Serialize + DeserializeOwned + JsonSchema + Clone + std::fmt::Debug + PartialEq + Send + Sync + 'static
 {
     const KIND: Kind;
-    /// Whether it has a `status`.
+    /// Whether objects of the kind have a `status`.
     const HAS_STATUS: bool = false;
-    /// Largest object of the kind that is admitted, in bytes of its JSON without escapes.
+    /// Largest object of the kind, in bytes of its JSON without escapes.
     const BYTES_MAX: usize = super::bounds::OBJECT_BYTES_MAX;
-    /// Names of its unique values, in the order of `unique`: the ways to refer to it besides its key.
+    /// Names of the unique values, in the order of `unique`. Each is a way to refer to the object besides its
+    /// key.
     const INDEXES: &'static [&'static str] = &[];
-    /// The kinds that `references` may name: who looks for referrers passes over the other tables.
+    /// The kinds that `references` may name. A search for referrers skips the other tables.
     const REFERS_TO: &'static [Kind] = &[];
     type Status: Serialize
         + DeserializeOwned
@@ -159,7 +162,7 @@ pub trait Noun:
         + Send
         + Sync;
 
-    /// The key, where the object carries it; `None` where the server gives an id.
+    /// The key, if the object contains it; `None` if the server gives an id.
     fn key(&self) -> Option<String>;
 
     /// Values that no two objects of the kind may share: `("mac", "52:54:…")`. Each is also a way to
@@ -168,26 +171,26 @@ pub trait Noun:
         Vec::new()
     }
 
-    /// Other objects it names, each with a pointer to the place.
+    /// The objects that this object names, each with a pointer to the place.
     fn references(&self) -> Vec<ObjectReference> {
         Vec::new()
     }
 
-    /// Faults that need nothing but the object to be seen.
+    /// The faults that can be found without looking at other objects.
     fn check(&self) -> Vec<Problem> {
         Vec::new()
     }
 
-    /// Itself among all kinds.
+    /// The object as an [`Object`](super::Object).
     fn object(stored: Arc<Stored<Self>>) -> super::Object;
 }
 
-/// One object naming another.
+/// A reference from one object to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectReference {
     pub kind: Kind,
     pub key: String,
-    /// Where the name stands in the object that refers.
+    /// Pointer to the name in the object that refers.
     pub pointer: String,
 }
 
@@ -196,7 +199,7 @@ impl ObjectReference {
         ObjectReference { kind, key: key.to_owned(), pointer: pointer.into() }
     }
 
-    /// A list of names of one kind: `/profiles/0`, `/profiles/1` …
+    /// The references of a list of names of one kind: `/profiles/0`, `/profiles/1` …
     pub fn list(kind: Kind, keys: &[String], pointer: &str) -> Vec<Self> {
         keys.iter()
             .enumerate()
@@ -205,6 +208,6 @@ impl ObjectReference {
     }
 }
 
-/// For nouns that have nothing of ours to show.
+/// The status of nouns that have none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NoStatus {}

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{hex, parse_hex};
 
-/// Most bytes; a DHCP option holds no more in one piece.
+/// Most bytes: a DHCP option holds no more in one piece.
 const OCTETS_MAX: usize = 255;
 
-/// A client identifier, a circuit or remote id: `Ethernet1/7` or `0x01525400aa0001`. What can be written as
-/// text is shown as text, so one value has one form.
+/// A client identifier, circuit id or remote id: `Ethernet1/7` or `0x01525400aa0001`. Bytes that can be
+/// written as text are shown as text, so that each value has one form.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Octets(Vec<u8>);

@@ -1,4 +1,4 @@
-//! The DHCP options an object carries: what was written, and beside it what `dhcp` made of it.
+//! The DHCP options of an object: as they were written, and as `dhcp` encoded them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,28 +8,28 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// DHCP options by name. They are read into bytes once: an object that is stored is never changed, only
-/// replaced, so what was made of it holds for its revision.
+/// DHCP options by name. They are encoded once: a stored object is never changed, only replaced, so the
+/// encoded form stays valid.
 #[derive(Clone, Debug, Default)]
 pub struct OptionSet {
     written: BTreeMap<String, Value>,
     ready: OnceLock<Arc<[ReadyOption]>>,
 }
 
-/// One option, ready to be sent.
+/// One option, ready to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadyOption {
     pub code: u8,
-    /// What it was called where it was written.
+    /// The option's name where it was written.
     pub name: String,
     pub value: ReadyValue,
 }
 
-/// What an option is sent as.
+/// The value that is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadyValue {
     Bytes(Vec<u8>),
-    /// A text that has to be rendered for each client first.
+    /// A template that has to be rendered for each client.
     Template(String),
 }
 
@@ -42,7 +42,7 @@ impl OptionSet {
         self.written.len()
     }
 
-    /// Names and values as they were written, by name.
+    /// Names and values as written, in the order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.written.iter()
     }
@@ -51,7 +51,7 @@ impl OptionSet {
         self.written.get(name)
     }
 
-    /// What `read` makes of the options, kept for as long as they live. It must be the same `read` always.
+    /// The options as `read` encodes them. They are encoded once, so every call must pass the same `read`.
     pub fn ready(&self, read: impl FnOnce(&Self) -> Vec<ReadyOption>) -> &[ReadyOption] {
         self.ready.get_or_init(|| read(self).into())
     }

@@ -1,4 +1,4 @@
-//! A fault of an input, with its place and its remedy.
+//! A fault of an input, with its place and what to do about it.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ pub struct Problem {
     #[serde(default = "uncoded")]
     #[schemars(schema_with = "fault_code_schema")]
     pub code: RefusalCode,
-    /// JSON pointer (RFC 6901) to the value at fault; empty for the whole.
+    /// JSON pointer (RFC 6901) to the faulty value; empty for the whole document.
     pub pointer: String,
     /// What is wrong, and what to do.
     pub message: String,
@@ -53,7 +53,7 @@ impl Problem {
         Problem { pointer: pointer.into(), ..self }
     }
 
-    /// The same fault, found below `prefix` in a larger document.
+    /// The same fault with a pointer below `prefix`, for a larger document.
     pub fn below(mut self, prefix: &str) -> Self {
         self.pointer.insert_str(0, prefix);
         self
@@ -76,14 +76,15 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Longest word that a near one is looked for, in bytes: what that takes grows with the product of both.
+/// Longest word for which a similar one is searched, in bytes: the work grows with the product of both
+/// lengths.
 const WORD_BYTES_MAX: usize = 128;
-/// Bytes of the word times bytes of each known word that it is compared with, summed up: a thousand words of
-/// sixteen bytes. Known words beyond that are not looked at.
+/// Bound on the sum, over all known words, of the bytes of the word times the bytes of the known word: enough
+/// for a thousand words of sixteen bytes. Known words beyond the bound are skipped.
 const COMPARED_MAX: usize = 1 << 18;
 
-/// The known word nearest to `word`, when one is near enough to be what was meant. The work has a bound,
-/// whatever the words are; where it is reached, the answer is the nearest of those that were compared.
+/// The known word that is most similar to `word`, if one is similar enough. The work is bounded: beyond the
+/// bound the answer is the best of the words that were compared.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > WORD_BYTES_MAX {
         return None;
@@ -91,7 +92,7 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let mut compared = 0;
     known
         .into_iter()
-        // Words of such unlike lengths cannot be near. A letter has up to four bytes.
+        // Words whose lengths differ so much cannot be similar. A letter has up to four bytes.
         .filter(|candidate| candidate.len().abs_diff(word.len()) <= 4 * distance_max(word, candidate))
         .take_while(|candidate| {
             compared += (word.len() + 1) * (candidate.len() + 1);
@@ -124,7 +125,7 @@ mod tests {
         let counted = known.iter().map(String::as_str).inspect(|_| looked_at += 1);
         assert_eq!(nearest(&"x".repeat(128), counted), None);
         assert!(looked_at < 20, "{looked_at}");
-        // Those that are too long or too short to be near cost nothing.
+        // Words that are too long or too short to be similar cost nothing.
         let unlike = known.iter().map(String::as_str).chain(["name"]);
         assert_eq!(nearest("naem", unlike), Some("name"));
     }

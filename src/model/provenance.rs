@@ -1,11 +1,11 @@
-//! What a rendered document was made from.
+//! The sources of a rendered document: templates and params.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where the value of a param came from.
+/// The level that the value of a param came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ParamLevel {
@@ -32,29 +32,29 @@ impl fmt::Display for ParamLevel {
     }
 }
 
-/// A param some template read. `level` is absent where no level had a value and the template's own
-/// fallback was used.
+/// A param that a template read. `level` is absent if no level had a value and the template used its own
+/// fallback.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct ParamRead {
     pub name: String,
     pub level: Option<ParamLevel>,
 }
 
-/// A template as it was when it was compiled.
+/// A template as it was compiled.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct TemplateUse {
     pub name: String,
-    /// Of its body, in lower-case hex.
+    /// SHA-256 of the template's body, in lower-case hex.
     pub sha256: String,
 }
 
-/// What a document was made from, beside the variables of its input.
+/// The sources of a document, besides the variables that were its input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Provenance {
-    /// The template and all it can include, by name.
+    /// The template and all templates that it can include, by name.
     pub templates: Vec<TemplateUse>,
-    /// The params it read, by name; a composed one once for each level it was made from.
+    /// The params that were read, by name. A param composed from several levels is listed once per level.
     pub params: Vec<ParamRead>,
-    /// Whether a secret was read: the text is for the machine it was made for and no one else.
+    /// Whether a secret was read: then only the machine that the text was rendered for may get it.
     pub secret: bool,
 }

@@ -294,9 +294,9 @@ const HEAD: &str = "# Errors
 
 <!-- Made by `metalwright errors -o markdown`. Change src/model/refusal_code.rs instead. -->
 
-A refusal of the API is a problem document (RFC 9457). `code` says for programs what it is, `detail` says for people
-what is wrong and what to do. Codes never change their meaning; a new version may have more of them. The command line
-shows the code in brackets: `[taken]`.
+A refusal of the API is a problem document (RFC 9457). `code` says for programs what it is, `detail` says for
+people what is wrong and what to do. Codes never change their meaning; a new version may have more of them.
+The command line shows the code in brackets: `[taken]`.
 
 ```json
 {
@@ -316,12 +316,12 @@ shows the code in brackets: `[taken]`.
 }
 ```
 
-`problems` lists every fault of what was sent, up to 64. `pointer` is a JSON pointer (RFC 6901) into what was sent:
-`~` in a name is `~0`, `/` is `~1`. A fault of a template has its place in `template`, `line` and `column`. The
-`problems` of an object that was read have the same form, and say why the object cannot be used as it is.
+`problems` lists every fault of what was sent, up to 64. `pointer` is a JSON pointer (RFC 6901) into what was
+sent: `~` in a name is `~0`, `/` is `~1`. A fault of a template has its place in `template`, `line` and
+`column`. The `problems` of an object that was read have the same form, and say why the object cannot be used as it is.
 
-`request_id` names the request. It stands in the header `X-Request-Id` of every answer, in the server's log, and in
-`request_id` of the events that the request brought about: `metalwright events list --request-id ID`.
+`request_id` names the request. It stands in the header `X-Request-Id` of every answer, in the server's log,
+and in `request_id` of the events that the request brought about: `metalwright events list --request-id ID`.
 ";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Why a document could not be rendered.
+//! The reasons why a document could not be rendered.
 
 use std::fmt;
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{Problem, RefusalCode};
 
-/// What a text that is no template of its own is called in problems and provenance.
+/// The name, in problems and provenance, of a text that is not a stored template.
 pub const INLINE_TEMPLATE: &str = "inline";
 
-/// Who can mend it.
+/// The cause of a problem, which tells who can repair it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemKind {
-    /// The template is wrong, or no template has that name.
+    /// The template is wrong, or no template has the name.
     Template,
-    /// It includes a template that does not exist or is broken.
+    /// The template includes one that does not exist or is broken.
     Include,
     /// A param has no value.
     Missing,
-    /// A secret was read where it stays sealed.
+    /// A secret was read in a place where it stays sealed.
     Sealed,
     /// The render took too long, wrote too much or looped too often.
     Limit,
@@ -28,25 +28,25 @@ pub enum ProblemKind {
     Busy,
 }
 
-/// One failed render or one template that cannot be used. Never contains the value of a secret.
+/// One failed render, or one template that cannot be used. Never contains the value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RenderProblem {
     pub kind: ProblemKind,
-    /// The template at fault: the included one, not the one that was asked for.
+    /// The faulty template: the included one, not the one that was requested.
     pub template: String,
-    /// 1-based; absent where the fault has no one place.
+    /// Line, 1-based; absent if the fault has no single place.
     pub line: Option<u32>,
-    /// 1-based, in characters.
+    /// Column in characters, 1-based.
     pub column: Option<u32>,
     pub message: String,
-    /// The includes and components that led there, innermost first: template and line.
+    /// The includes and components that led to the template, innermost first: template and line.
     pub included_from: Vec<(String, u32)>,
     /// For an unknown name: the names that exist.
     pub available: Vec<String>,
 }
 
 impl RenderProblem {
-    /// A fault without a place.
+    /// A problem without a place.
     pub fn new(kind: ProblemKind, template: &str, message: impl Into<String>) -> Self {
         RenderProblem {
             kind,
@@ -59,18 +59,18 @@ impl RenderProblem {
         }
     }
 
-    /// With line and column, 1-based.
+    /// Sets line and column, 1-based.
     pub fn at(mut self, (line, column): (u32, u32)) -> Self {
         (self.line, self.column) = (Some(line), Some(column));
         self
     }
 
-    /// Says where a text that is no template of its own stands, in place of `inline`.
+    /// Names the place of a text that is not a stored template, instead of `inline`.
     pub fn of_inline(self, place: &str) -> Self {
         self.renamed(INLINE_TEMPLATE, place.to_owned())
     }
 
-    /// With another name for a template, wherever it is named.
+    /// Replaces the name of a template everywhere in the problem.
     pub fn renamed(mut self, old: &str, new: String) -> Self {
         let callers = self.included_from.iter_mut().map(|(name, _)| name);
         for name in std::iter::once(&mut self.template).chain(callers).filter(|name| *name == old) {

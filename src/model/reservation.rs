@@ -1,4 +1,4 @@
-//! Reservations: addresses that are kept for one client.
+//! Reservations: addresses that are kept for one client each.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -18,22 +18,22 @@ pub struct Reservation {
     /// The client, by MAC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
-    /// The client by its identifier (option 61): all its bytes, the type first.
+    /// The client, by its client identifier (option 61): all bytes, including the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<Octets>,
-    /// The client on this port of a relay or switch (option 82.1); with `remote_id` both must match.
+    /// The client on this port of a relay or switch (option 82.1). Together with `remote_id` both must match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_id: Option<Octets>,
     /// The client behind this relay or switch (option 82.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_id: Option<Octets>,
-    /// Name of the machine that gets the address through whichever of its MACs asks.
+    /// Name of the machine that gets the address, whichever of its MAC addresses asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
-    /// The subnet it holds in; without it, wherever the address fits.
+    /// The subnet in which the reservation holds; without it, every subnet that contains the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subnet: Option<String>,
-    /// DHCP options that win over the subnet's.
+    /// DHCP options of the reservation. They win over the subnet's.
     #[serde(default)]
     pub options: OptionSet,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,14 +66,14 @@ impl Noun for Reservation {
             0 => vec![
                 Problem::new(
                     "",
-                    "say for whom: `mac`, `machine`, `client_id`, or `circuit_id` and `remote_id`",
+                    "name the client: `mac`, `machine`, `client_id`, or `circuit_id` and `remote_id`",
                 )
                 .coded(RefusalCode::Exclusive),
             ],
             _ => vec![
                 Problem::new(
                     "",
-                    "say for whom in one way only: `mac`, `machine`, `client_id`, or the relay's ids",
+                    "name the client in one way only: `mac`, `machine`, `client_id`, or the relay's ids",
                 )
                 .coded(RefusalCode::Exclusive),
             ],

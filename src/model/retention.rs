@@ -1,4 +1,4 @@
-//! How long history is kept, and what pruning comes to.
+//! How long history is kept, and the report of pruning.
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{World, settings};
 
-/// How long details are kept that have no other bound, in the words of the settings. None is no bound.
+/// For each kind of history, how long and how much of it is kept, as the settings of the same names say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     pub runs: RetentionBounds,
@@ -17,16 +17,16 @@ pub struct Retention {
     pub events: RetentionBounds,
 }
 
-/// Bounds on one kind of history.
+/// Bounds on one kind of history; `None` means no bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionBounds {
     pub days: Option<u64>,
-    /// How many are kept; of documents, how many bytes on the disk.
+    /// Most items that are kept; for documents, most bytes on disk.
     pub most: Option<u64>,
 }
 
 impl Retention {
-    /// What the settings say.
+    /// Reads the bounds from the settings.
     pub fn of(world: &World) -> Self {
         let number = |name: &str| world.setting(name).as_u64();
         let bounds = |days: &str, most: Option<&str>| RetentionBounds {
@@ -45,7 +45,7 @@ impl Retention {
 }
 
 impl RetentionBounds {
-    /// What ended before this is too old; none where age does not count.
+    /// Everything that ended before this time is too old; none if there is no bound on age.
     pub fn cutoff(&self, now: Timestamp) -> Option<Timestamp> {
         let hours = i64::try_from(self.days?).ok()?.checked_mul(24)?;
         now.checked_sub(SignedDuration::from_hours(hours)).ok()
@@ -57,32 +57,32 @@ impl RetentionBounds {
 pub struct PrunedKind {
     /// `runs`, `contents`, `jobs`, `logs`, `documents` or `events`.
     pub kind: String,
-    /// How many; of logs, of how many jobs.
+    /// Number of items; for logs, the number of jobs.
     pub count: u64,
-    /// Their size; 0 for runs and contents. Of documents the compressed texts; a text that several runs share
-    /// counts for each.
+    /// Size in bytes; 0 for runs and contents. For documents the size of the compressed texts: a text that
+    /// several runs share counts once per run.
     pub bytes: u64,
-    /// When the oldest of them ended or was written.
+    /// When the oldest item ended or was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Timestamp>,
-    /// The settings that decide, with their values.
+    /// The settings that bound this kind of history, with their values.
     pub settings: std::collections::BTreeMap<String, Value>,
 }
 
-/// Whether pruning deletes.
+/// Whether pruning deletes or only reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PruneMode {
-    /// It only says what would go.
+    /// Pruning only reports what would be deleted.
     DryRun,
     Delete,
 }
 
-/// What pruning comes to.
+/// The report of pruning.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryPruneReport {
-    /// Whether nothing was deleted: this is what would go.
+    /// Whether this was a dry run, which deletes nothing.
     pub dry_run: bool,
-    /// Whether nothing that is due is left. Ask again where it is false.
+    /// Whether everything that is due was deleted. If false, prune again.
     pub complete: bool,
     pub items: Vec<PrunedKind>,
 }

@@ -1,4 +1,4 @@
-//! One start of a workflow on one machine, from `start` to its end, and the record of it.
+//! Runs: one start of a workflow on one machine, from `start` to the end, and its record.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ const ATTEMPTS_MAX: usize = 256;
 const JOBS_MAX: usize = 4096;
 /// Most entries in the record of one run. The newest are kept.
 const ENTRIES_MAX: usize = 1024;
-/// Most digests of content that a run had before. The newest are kept.
+/// Most digests of earlier content of one run. The newest are kept.
 const FORMER_CONTENT_MAX: usize = 64;
 /// Longest text of an entry, in characters.
 const ENTRY_CHARS_MAX: usize = 1000;
@@ -29,7 +29,7 @@ pub enum StepKind {
     Task,
 }
 
-/// How a step stands.
+/// The state of a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
@@ -38,18 +38,18 @@ pub enum StepState {
     Running,
     Done,
     Failed,
-    /// Passed over, with a reason in `note`.
+    /// An operator passed over the step; `note` has the reason.
     Skipped,
 }
 
 impl StepState {
-    /// There is nothing left to do at the step.
+    /// Whether nothing is left to do at the step.
     pub fn is_over(self) -> bool {
         matches!(self, StepState::Done | StepState::Skipped)
     }
 }
 
-/// One step of a run, fixed when the run began.
+/// One step of a run. The list of steps is fixed when the run begins.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunStep {
     pub kind: StepKind,
@@ -57,9 +57,9 @@ pub struct RunStep {
     pub name: String,
     /// The stage the step belongs to.
     pub stage: String,
-    /// SHA-256 of the content it came from.
+    /// SHA-256 of the content that the step was made from.
     pub digest: String,
-    /// SHA-256 of the values of all params in its stage. The values of secret params are in it as hashes with
+    /// SHA-256 of the values of all params in the step's stage. Values of secret params enter as hashes with
     /// the server's key.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub params: String,
@@ -67,19 +67,19 @@ pub struct RunStep {
     pub state: StepState,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub note: String,
-    /// When it last began.
+    /// When the step last began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When it last ended.
+    /// When the step last ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// How long it took, from when it began to when it ended.
+    /// How long the step took, from beginning to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<i64>,
 }
 
 impl RunStep {
-    /// The step for a person: `step 3 (task users of look)`.
+    /// A name of the step for people: `step 3 (task users of look)`.
     pub fn label(&self, index: u32) -> String {
         let RunStep { name, stage, .. } = self;
         match self.kind {
@@ -89,7 +89,7 @@ impl RunStep {
         }
     }
 
-    /// Sets state and note, with the times that follow from them.
+    /// Sets the state and the note, and the times that follow.
     pub fn mark(&mut self, state: StepState, note: impl Into<String>, now: Timestamp) {
         let before = std::mem::replace(&mut self.state, state);
         self.note = note.into();
@@ -102,7 +102,7 @@ impl RunStep {
                 (self.ended_at, self.seconds) = (None, None);
             }
             StepState::Done | StepState::Failed | StepState::Skipped => {
-                // Of one that an earlier version began it is not known when.
+                // For a step that an earlier version began, the time is unknown.
                 if before != StepState::Running {
                     self.started_at.get_or_insert(now);
                 }
@@ -119,7 +119,7 @@ impl RunStep {
 pub enum RunResult {
     Complete,
     Cancelled,
-    /// A later `start` took its place.
+    /// A later `start` replaced the run.
     Superseded,
 }
 
@@ -140,22 +140,22 @@ impl RunResult {
 #[serde(deny_unknown_fields)]
 pub struct RunArtifact {
     pub name: String,
-    /// SHA-256 over its files; none where it is passed on from elsewhere.
+    /// SHA-256 over the artifact's files; none for a mirror.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
 
-/// A power-on during the run.
+/// A boot attempt during the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunAttempt {
     pub id: Uuid,
     /// Counts the machine's attempts, from 1.
     pub number: u64,
-    /// The bootenv it was sent into; none means the local disk.
+    /// The bootenv that the machine was told to boot; none for the local disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootenv: Option<String>,
-    /// Index of the step it belongs to.
+    /// Index of the step that the attempt belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,
     pub started_at: Timestamp,
@@ -175,7 +175,7 @@ pub struct RunJob {
     /// Index of its step.
     pub step: u32,
     pub task: String,
-    /// Counts the runs of this step, from 1.
+    /// Which attempt of this step the job is, from 1.
     pub attempt: u32,
     pub state: JobState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,7 +184,7 @@ pub struct RunJob {
     pub started_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// SHA-256 of everything that was rendered for it.
+    /// SHA-256 of everything that was rendered for the job.
     pub digest: String,
 }
 
@@ -195,15 +195,15 @@ pub struct RunEntry {
     pub at: Timestamp,
     /// The kind of event: `run.started`, `run.failed`, `machine.armed`.
     pub what: String,
-    /// Who did it: `token:admin`, `machine:0192…`, `server`.
+    /// Who or what caused it: `token:admin`, `machine:0192…`, `server`.
     pub by: String,
-    /// Index of the step that was next or under way.
+    /// Index of the step that was next or running.
     pub step: u32,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub text: String,
 }
 
-/// How much of a record is gone because it became too long.
+/// How many items were dropped from the record because it became too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
@@ -221,8 +221,8 @@ impl LeftOut {
     }
 }
 
-/// One start of a workflow on one machine. It ends as `complete` or `cancelled`, or when a later start takes
-/// its place. Its record is only added to; the server writes it.
+/// One start of a workflow on one machine. A run ends as `complete` or `cancelled`, or when a later start
+/// replaces it. Only the server writes runs, and it only adds to the record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
@@ -234,10 +234,10 @@ pub struct Run {
     #[serde(default)]
     pub macs: Vec<Mac>,
     pub workflow: String,
-    /// Who started it: `token:admin`. Empty where that is not known.
+    /// Who started the run: `token:admin`. Empty if unknown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub started_by: String,
-    /// Why, in the words of who started it.
+    /// The reason that the caller of `start` gave.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// A rehearsal: the installer is run up to its answer file and no disk is touched.
@@ -246,22 +246,22 @@ pub struct Run {
     pub started_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-    /// How it ended; none while it is under way, also while it has stopped at a step.
+    /// How the run ended; none while it is open, also while it is stopped at a step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<RunResult>,
-    /// How long it took, from start to end.
+    /// How long the run took, from start to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<i64>,
     /// Index of the step that `restart` was told to begin at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_step: Option<u32>,
-    /// Digest of the content that was kept for it: an object of `contents`.
+    /// Digest of the content that the run keeps: an object of `contents`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
     /// Digest of the machine's own params and list of profiles: an object of `contents`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<String>,
-    /// Digests of the content and values that it had before `retry --refresh`.
+    /// Digests of the content and values that the run had before each `retry --refresh`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_content: Vec<String>,
     #[serde(default)]
@@ -274,20 +274,20 @@ pub struct Run {
     pub jobs: Vec<RunJob>,
     #[serde(default)]
     pub entries: Vec<RunEntry>,
-    /// How much of the record is gone because it became too long.
+    /// How many items were dropped from the record because it became too long.
     #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
     pub left_out: LeftOut,
 }
 
-/// The digests of what a run keeps.
+/// The digests of the content that a run keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentDigests {
     pub content: String,
-    /// Of the machine's own values.
+    /// Digest of the machine's own values.
     pub values: String,
 }
 
-/// Adds an item and drops the oldest one beyond the bound.
+/// Adds an item, and drops the oldest item if the list exceeds its bound.
 fn push_bounded<T>(list: &mut Vec<T>, item: T, (most, dropped): (usize, &mut u64)) {
     if list.len() >= most {
         list.remove(0);
@@ -301,8 +301,8 @@ impl Run {
         self.ended_at.is_none()
     }
 
-    /// Ends the run. One that has ended stays as it is. A job that another run takes the machine from is
-    /// over.
+    /// Ends the run. A run that has ended stays as it is. If a later run replaces this one, its open jobs are
+    /// cancelled.
     pub fn end(&mut self, result: RunResult, now: Timestamp) {
         if self.is_open() {
             for job in
@@ -316,7 +316,7 @@ impl Run {
         }
     }
 
-    /// Has other content from now on.
+    /// Replaces the content of the run.
     pub fn change_content(&mut self, to: &ContentDigests) {
         let before = self.content.replace(to.content.clone()).into_iter();
         let before = before.chain(self.values.replace(to.values.clone()));
@@ -334,7 +334,7 @@ impl Run {
         push_bounded(&mut self.entries, entry, (ENTRIES_MAX, &mut self.left_out.entries));
     }
 
-    /// Notes a power-on, or how one that is known goes on: its bootenv, its kernel, its result.
+    /// Records a boot attempt, or updates a recorded one: its bootenv, its kernel, its result.
     pub fn note_attempt(&mut self, attempt: &BootAttempt) {
         let result = attempt.result;
         let noted = RunAttempt {
@@ -354,7 +354,7 @@ impl Run {
         }
     }
 
-    /// Notes a job, or how one that is known goes on.
+    /// Records a job, or updates a recorded one.
     pub fn note_job(&mut self, id: Uuid, job: &Job) {
         let noted = RunJob {
             id,

@@ -1,4 +1,4 @@
-//! From untrusted JSON to a noun, with every fault said at once.
+//! Reads a noun from untrusted JSON and reports every fault at once.
 
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
@@ -11,16 +11,17 @@ use schemars::generate::SchemaSettings;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::bounds::{self, escape, quoted};
+use super::bounds::{self, escape};
 use super::schema_cost::{PATTERN_PROGRAM_BYTES_MAX, SchemaCost};
-use super::{Noun, Problem, READ_ONLY_FIELDS, RefusalCode, nearest, sha256_hex};
+use super::schema_words::{
+    clipped, code_of, explained, not_one_of, type_words, types_of, unknown_field, words_of,
+};
+use super::{Noun, Problem, READ_ONLY_FIELDS, RefusalCode, sha256_hex};
 
 /// Most faults in one answer.
 const PROBLEMS_MAX: usize = 64;
 /// Most compiled schemas of params that are kept.
 const VALIDATORS_MAX: usize = 4096;
-/// Longest message, in characters: messages quote what a client sent.
-const MESSAGE_CHARS_MAX: usize = 400;
 
 /// What a writer sent: the noun's own fields, and the labels.
 #[derive(Debug, Clone)]
@@ -29,8 +30,8 @@ pub struct Input<T> {
     pub labels: BTreeMap<String, String>,
 }
 
-/// Reads a noun from what a client sent. Fields that are ours (`status`, `revision` …) are passed
-/// over, so that an object that was read can be sent back.
+/// Reads a noun from what a client sent. Fields that the server sets (`status`, `revision` …) are ignored, so
+/// that a client can send back an object that it read.
 ///
 /// # Errors
 /// Every fault with a pointer to it: broken bounds, unknown fields with the nearest known name, wrong types,
@@ -39,8 +40,8 @@ pub fn parse_input<T: Noun>(body: Value) -> Result<Input<T>, Vec<Problem>> {
     parse_changed(body, &Value::Null)
 }
 
-/// As [`parse_input`], for an object in the place of one that is stored. A bound that the stored one breaks
-/// in the same way does not count: what was written before there was the bound can be changed elsewhere.
+/// Like [`parse_input`], for an object that replaces a stored one. A bound that the stored object breaks in
+/// the same way does not count: an object that is older than the bound can still be changed elsewhere.
 ///
 /// # Errors
 /// As [`parse_input`].
@@ -82,8 +83,8 @@ pub fn parse_typed<T: DeserializeOwned + JsonSchema + 'static>(body: &Value) -> 
     if problems.is_empty() { read_typed(body) } else { Err(problems) }
 }
 
-/// A value that fits the schema of its type. A number such as `54.0` is a whole one for a schema, and none for
-/// the type: it is read as 54, in a body that the type does not take as it is.
+/// A value that fits the schema of its type. A number such as `54.0` is a whole one for a schema, and none
+/// for the type: it is read as 54, in a body that the type does not take as it is.
 fn read_typed<T: DeserializeOwned>(body: &Value) -> Result<T, Vec<Problem>> {
     T::deserialize(body)
         .or_else(|_| T::deserialize(&with_whole_numbers(body)))
@@ -136,7 +137,7 @@ fn take_labels(fields: &mut Map<String, Value>) -> (BTreeMap<String, String>, Ve
     (labels, problems)
 }
 
-/// A declared schema, ready to be used. Getting one takes as long as compiling does, unless it is known.
+/// A declared schema, ready for use. It is compiled when it is first asked for, and cached.
 #[derive(Clone)]
 pub struct DeclaredSchema(Arc<CompiledSchema>);
 
@@ -145,8 +146,8 @@ impl DeclaredSchema {
         DeclaredSchema(compiled(schema))
     }
 
-    /// Why the schema is not evaluated: it breaks a bound, or is no JSON Schema. The pointer is one into the
-    /// schema.
+    /// Why the schema cannot be used: it breaks a bound, or is not a JSON Schema. The pointer is relative to
+    /// the schema.
     pub fn fault(&self) -> Option<&Problem> {
         self.0.validator.as_ref().err()
     }
@@ -154,7 +155,7 @@ impl DeclaredSchema {
     /// The faults of a value, each with a pointer below `pointer`.
     ///
     /// # Errors
-    /// Why the value was not validated: the fault of the schema, or a bound on the work that it would take.
+    /// Why the value was not validated: the fault of the schema, or a bound on the work of the validation.
     pub fn validate(&self, value: &Value, pointer: &str) -> Result<Vec<Problem>, Problem> {
         let refused = |problem: &Problem| {
             let place = problem.pointer.as_str();
@@ -182,13 +183,13 @@ impl std::fmt::Debug for DeclaredSchema {
     }
 }
 
-/// The faults of `value` under a JSON Schema, each below `pointer`. That the value could not be validated is
-/// a fault as well.
+/// The faults of `value` under a JSON Schema, each below `pointer`. If the value cannot be validated, that is
+/// reported as a fault as well.
 pub fn check_schema(schema: &Value, value: &Value, pointer: &str) -> Vec<Problem> {
     DeclaredSchema::of(schema).validate(value, pointer).unwrap_or_else(|problem| vec![problem])
 }
 
-/// A schema with its validator, and the schema's text for what may stand where.
+/// A compiled schema: its validator, and the schema itself for messages.
 struct CompiledSchema {
     validator: Result<Validator, Problem>,
     cost: SchemaCost,
@@ -196,7 +197,7 @@ struct CompiledSchema {
 }
 
 impl CompiledSchema {
-    /// A schema of ours.
+    /// Compiles a schema of the server's own.
     fn build(schema: Value) -> Self {
         let validator = jsonschema::options().should_validate_formats(true).build(&schema);
         let validator =
@@ -204,7 +205,8 @@ impl CompiledSchema {
         CompiledSchema { validator, cost: SchemaCost::default(), schema }
     }
 
-    /// A schema of a client: within bounds, and with patterns whose time grows with the text only.
+    /// Compiles a schema of a client: it must be within the bounds, and the time of its patterns must be
+    /// linear in the text.
     fn build_bounded(schema: &Value) -> Self {
         let cost = SchemaCost::of(schema);
         let patterns = PatternOptions::regex()
@@ -217,7 +219,7 @@ impl CompiledSchema {
                 Problem::new(at, clipped(&error)).coded(RefusalCode::BadSchema)
             })
         });
-        // What is not evaluated needs nothing of the text.
+        // Messages need the schema only if there is a validator.
         let kept = if validator.is_ok() { schema.clone() } else { Value::Null };
         CompiledSchema { validator, cost: cost.unwrap_or_default(), schema: kept }
     }
@@ -254,7 +256,7 @@ impl CompiledSchema {
         }
     }
 
-    /// What people have to write instead, where the validator would answer in the words of schemas.
+    /// A message that says what to write, in place of the validator's message in terms of schemas.
     fn in_plain_words(&self, error: &ValidationError<'_>) -> Option<String> {
         let instance = error.instance();
         let given = clipped(instance);
@@ -305,101 +307,19 @@ impl CompiledSchema {
         }
     }
 
-    /// What stands beside the keyword that failed.
+    /// The value of another keyword in the schema object whose keyword failed.
     fn beside(&self, error: &ValidationError<'_>, word: &str) -> Option<&Value> {
         let keyword = error.schema_path().to_string();
         let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
         self.schema.pointer(parent)?.get(word)
     }
 
-    /// The names of the properties declared beside an `additionalProperties` keyword.
+    /// The names of the properties that are declared beside an `additionalProperties` keyword.
     fn known_beside(&self, keyword: &str) -> Vec<String> {
         let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
         let properties = self.schema.pointer(parent).and_then(|schema| schema.get("properties"));
         properties.and_then(Value::as_object).map(|map| map.keys().cloned().collect()).unwrap_or_default()
     }
-}
-
-/// The words that one choice of a schema stands for; none if it is no list of words.
-fn words_of(choice: &Value) -> Option<Vec<&str>> {
-    if let Some(words) = choice.get("enum").and_then(Value::as_array) {
-        return words.iter().map(Value::as_str).collect();
-    }
-    if let Some(choices) = choice.get("oneOf").and_then(Value::as_array) {
-        return Some(choices.iter().map(words_of).collect::<Option<Vec<_>>>()?.concat());
-    }
-    Some(vec![choice.get("const")?.as_str()?])
-}
-
-/// The JSON types of one choice of a schema.
-fn types_of(choice: &Value) -> Vec<&str> {
-    let inner = ["anyOf", "oneOf"].iter().find_map(|word| choice.get(word)?.as_array());
-    match (choice.get("type"), inner) {
-        (Some(Value::String(one)), _) => vec![one.as_str()],
-        (Some(Value::Array(several)), _) => several.iter().filter_map(Value::as_str).collect(),
-        (_, Some(choices)) => choices.iter().flat_map(types_of).collect(),
-        (_, None) => vec!["any"],
-    }
-}
-
-/// A value that is none of some words, with the nearest.
-fn not_one_of(instance: &Value, words: &[&str]) -> String {
-    let near = instance.as_str().and_then(|given| nearest(given, words.iter().copied()));
-    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    format!("{} is not one of: {}{hint}", clipped(instance), words.join(", "))
-}
-
-/// JSON types in plain words: `text`, `a list or null`.
-fn type_words(known: &[&str]) -> Option<String> {
-    let words = known.iter().map(|word: &&str| {
-        Some(match *word {
-            "string" => "text",
-            "integer" => "a whole number",
-            "number" => "a number",
-            "boolean" => "true or false",
-            "array" => "a list",
-            "object" => "an object",
-            "null" => "null",
-            _ => return None,
-        })
-    });
-    Some(words.collect::<Option<Vec<_>>>()?.join(" or "))
-}
-
-/// The code of a fault that a schema found.
-fn code_of(kind: &ValidationErrorKind) -> RefusalCode {
-    match kind {
-        ValidationErrorKind::Type { .. } => RefusalCode::WrongType,
-        ValidationErrorKind::Pattern { .. } | ValidationErrorKind::Format { .. } => RefusalCode::Malformed,
-        ValidationErrorKind::Enum { .. }
-        | ValidationErrorKind::Constant { .. }
-        | ValidationErrorKind::OneOfNotValid { .. }
-        | ValidationErrorKind::AnyOf { .. } => RefusalCode::NotOneOf,
-        ValidationErrorKind::Minimum { .. }
-        | ValidationErrorKind::Maximum { .. }
-        | ValidationErrorKind::ExclusiveMinimum { .. }
-        | ValidationErrorKind::ExclusiveMaximum { .. }
-        | ValidationErrorKind::MultipleOf { .. } => RefusalCode::OutOfRange,
-        ValidationErrorKind::MaxItems { .. }
-        | ValidationErrorKind::MaxLength { .. }
-        | ValidationErrorKind::MaxProperties { .. } => RefusalCode::TooLarge,
-        ValidationErrorKind::MinItems { .. }
-        | ValidationErrorKind::MinLength { .. }
-        | ValidationErrorKind::MinProperties { .. } => RefusalCode::Missing,
-        ValidationErrorKind::UniqueItems => RefusalCode::Duplicate,
-        _ => RefusalCode::Invalid,
-    }
-}
-
-fn unknown_field(at: &str, field: &str, known: &[String]) -> Problem {
-    let hint = match nearest(field, known.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => "there are none here".to_owned(),
-        None => format!("there are: {}", known.join(", ")),
-    };
-    let shown = if field.len() > MESSAGE_CHARS_MAX { quoted(field) } else { format!("`{field}`") };
-    let what = format!("unknown field {shown}; {hint}");
-    Problem::new(format!("{at}/{}", escape(field)), what).coded(RefusalCode::UnknownField)
 }
 
 /// The schema of a type that clients send, compiled.
@@ -413,7 +333,7 @@ fn type_schema<T: JsonSchema + 'static>() -> Arc<CompiledSchema> {
     }))
 }
 
-/// The schema, compiled. Others may compile theirs meanwhile; two who compile the same one both may.
+/// Gets the compiled schema. Nothing is locked while it compiles, so two callers may compile the same schema.
 fn compiled(schema: &Value) -> Arc<CompiledSchema> {
     static PARAMS: LazyLock<Mutex<HashMap<String, Arc<CompiledSchema>>>> = LazyLock::new(Mutex::default);
     let known = || PARAMS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -428,39 +348,6 @@ fn compiled(schema: &Value) -> Arc<CompiledSchema> {
     }
     params.insert(digest, Arc::clone(&built));
     built
-}
-
-/// What is wrong, with a long value in part.
-fn explained(error: &ValidationError<'_>) -> String {
-    match clipped(error) {
-        whole if !whole.ends_with('…') => whole,
-        _ => clipped(&error.masked_with(quoted(&clipped(error.instance())))),
-    }
-}
-
-/// What is said, up to a length: a message may quote a whole value of a client.
-fn clipped(said: &impl std::fmt::Display) -> String {
-    struct ClippedText {
-        text: String,
-        left: usize,
-    }
-    impl std::fmt::Write for ClippedText {
-        fn write_str(&mut self, piece: &str) -> std::fmt::Result {
-            for character in piece.chars() {
-                if self.left == 0 {
-                    return Err(std::fmt::Error);
-                }
-                self.left -= 1;
-                self.text.push(character);
-            }
-            Ok(())
-        }
-    }
-    let mut clip = ClippedText { text: String::new(), left: MESSAGE_CHARS_MAX };
-    if std::fmt::Write::write_fmt(&mut clip, format_args!("{said}")).is_err() {
-        clip.text.push('…');
-    }
-    clip.text
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What it costs to evaluate a declared JSON Schema, found without evaluating it, and the bounds on that.
+//! Bounds on the cost of evaluating a declared JSON Schema, computed without evaluating it.
 //!
-//! A schema without recursion unfolds into a finite tree: each `$ref` is replaced by what it refers to. Each
-//! keyword of the tree is evaluated at most once for each value inside of the instance, so keywords times
-//! values bounds the work ([`SchemaCost::admits`]). Keywords that break this rule are refused: recursion,
-//! `$dynamicRef`, `unevaluatedProperties` and `unevaluatedItems` (which evaluate what stands beside them
-//! again), and what changes the meaning of `#` in a `$ref`. Start with [`SchemaCost::of`].
+//! A schema without recursion unfolds into a finite tree, in which each `$ref` is replaced by its target.
+//! Each keyword of the tree is evaluated at most once for each value inside of the instance, so the product
+//! of keywords and values bounds the work ([`SchemaCost::admits`]). Keywords that break this rule are
+//! refused: recursion, `$dynamicRef`, `unevaluatedProperties` and `unevaluatedItems` (which evaluate their
+//! neighbours again), and keywords that change the meaning of `#` in a `$ref`. Start with [`SchemaCost::of`].
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,13 +15,13 @@ use super::{Problem, RefusalCode};
 
 /// Largest schema of a param, in bytes of its JSON without escapes.
 pub const SCHEMA_BYTES_MAX: usize = 64 << 10;
-/// Most keywords of a schema, with each `$ref` unfolded and each entry of an `enum` counted.
+/// Most keywords of a schema, after unfolding each `$ref` and counting each entry of an `enum`.
 pub const SCHEMA_KEYWORDS_MAX: u64 = 8192;
-/// Most patterns and formats of a schema, with each `$ref` unfolded.
+/// Most patterns and formats of a schema, after unfolding each `$ref`.
 pub const SCHEMA_PATTERNS_MAX: u64 = 256;
-/// How deep schemas may be nested, with each `$ref` unfolded.
+/// Deepest nesting of schemas, after unfolding each `$ref`.
 pub const SCHEMA_DEPTH_MAX: usize = 32;
-/// Steps of the walk from the top to a schema: a schema is at most four below the one around it.
+/// Most steps of the walk from the top to a schema: a schema is at most four steps below the one around it.
 const STEPS_MAX: usize = 4 * SCHEMA_DEPTH_MAX;
 /// Longest pattern, in bytes.
 pub const PATTERN_BYTES_MAX: usize = 1024;
@@ -29,18 +29,17 @@ pub const PATTERN_BYTES_MAX: usize = 1024;
 pub const PATTERN_PROGRAM_BYTES_MAX: usize = 64 << 10;
 /// Most steps of one validation: keywords of the schema times values of the instance.
 pub const VALIDATION_STEPS_MAX: u64 = 1 << 20;
-/// Most bytes that one validation gives to patterns: patterns of the schema times text of the instance.
+/// Most bytes that one validation matches: patterns of the schema times bytes of text in the instance.
 pub const MATCHED_BYTES_MAX: u64 = 4 << 20;
 
-/// Keywords whose value is a map of schemas by names that its writer chooses.
+/// Keywords whose value is a map of schemas with freely chosen names.
 const MAPS: [&str; 6] =
     ["properties", "patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions"];
-/// Of those, the ones that are evaluated only where a `$ref` refers to them.
+/// The maps whose schemas are only evaluated where a `$ref` refers to them.
 const SHELVES: [&str; 2] = ["$defs", "definitions"];
-/// Keywords whose value says nothing about validity.
+/// Keywords whose value does not affect validity.
 const NOTES: [&str; 3] = ["default", "examples", "example"];
-/// Keywords with a cost that the rule of this module does not bound, or that make a `$ref` mean something
-/// else.
+/// Keywords whose cost this module's rule does not bound, or that change the meaning of a `$ref`.
 const REFUSED: [&str; 6] = [
     "$dynamicRef",
     "$recursiveRef",
@@ -50,7 +49,7 @@ const REFUSED: [&str; 6] = [
     "$dynamicAnchor",
 ];
 
-/// Keywords and patterns of the unfolded schema, and how deep it is nested.
+/// The number of keywords and patterns of the unfolded schema, and its depth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SchemaCost {
     keywords: u64,
@@ -58,9 +57,9 @@ pub struct SchemaCost {
     depth: usize,
 }
 
-/// What one keyword costs.
+/// The cost of one keyword.
 const ONE: SchemaCost = SchemaCost { keywords: 1, patterns: 0, depth: 0 };
-/// What a keyword costs that matches a pattern.
+/// The cost of a keyword that matches a pattern.
 const PATTERN: SchemaCost = SchemaCost { keywords: 1, patterns: 1, depth: 0 };
 
 impl SchemaCost {
@@ -72,7 +71,7 @@ impl SchemaCost {
         let bytes = size(schema, SCHEMA_BYTES_MAX);
         if bytes > SCHEMA_BYTES_MAX {
             let what = format!(
-                "the schema has more than {SCHEMA_BYTES_MAX} bytes, which is the most that is admitted"
+                "the schema has more than {SCHEMA_BYTES_MAX} bytes, the largest size that is admitted"
             );
             return Err(Problem::new("", what).coded(RefusalCode::TooLarge));
         }
@@ -85,7 +84,7 @@ impl SchemaCost {
     /// Whether a value may be validated at this cost.
     ///
     /// # Errors
-    /// The bound that the validation breaks.
+    /// The bound that the validation would break.
     pub fn admits(&self, value: &Value) -> Result<(), Problem> {
         let (mut values, mut text) = (0, 0);
         count(value, &mut values, &mut text);
@@ -147,7 +146,7 @@ fn too_deep() -> String {
     )
 }
 
-/// Values inside of a value, itself counted, and the bytes of their text.
+/// Counts the values inside of a value, including itself, and the bytes of their text.
 fn count(value: &Value, values: &mut u64, text: &mut u64) {
     *values += 1;
     match value {
@@ -163,7 +162,7 @@ fn count(value: &Value, values: &mut u64, text: &mut u64) {
     }
 }
 
-/// A place in the schema. It begins anew where a `$ref` leads.
+/// A place in the schema. A new place begins at the target of each `$ref`.
 enum SchemaPlace<'a> {
     Root(&'a str),
     Ref { to: &'a str, by: &'a SchemaPlace<'a> },
@@ -194,12 +193,12 @@ impl SchemaPlace<'_> {
     }
 }
 
-/// A walk through the schema that follows each `$ref`, and looks at each place once.
+/// A walk through the schema that follows each `$ref` and visits each place once.
 struct SchemaUnfolding<'s> {
     root: &'s Value,
-    /// Costs by the address of the schema in memory.
+    /// Known costs, by the address of the schema in memory.
     known: HashMap<usize, SchemaCost>,
-    /// What is being unfolded: a `$ref` into it is recursion.
+    /// Schemas that are being unfolded: a `$ref` to one of them is recursion.
     open: HashSet<usize>,
 }
 
@@ -235,7 +234,7 @@ impl<'s> SchemaUnfolding<'s> {
             cost.add(self.keyword(word, value, &here)?);
         }
         cost.depth += 1;
-        // Beyond the bound nothing needs to be exact, and the first place that reaches it is told.
+        // Costs beyond the bound need not be exact. The first place that exceeds it is reported.
         cost.check(at)?;
         Ok(cost)
     }
@@ -339,7 +338,7 @@ mod tests {
         SchemaCost::of(&schema).unwrap_err().to_string()
     }
 
-    /// `depth` definitions, each of which is `allOf` the next one twice.
+    /// A schema with `depth` definitions, each of which is `allOf` the next one twice.
     fn doubling(depth: usize) -> Value {
         let mut defs = Map::new();
         for n in 0..depth {

@@ -1,46 +1,45 @@
-//! The server preferences there are, with what each may be.
+//! The server's settings, and the values that each may have.
 
 use serde_json::{Value, json};
 
 use super::{Problem, RefusalCode, Setting, nearest};
 
-/// Whether a machine with a lease of ours is served from that address alone.
+/// Whether a machine with a lease from this server is served only at that address.
 pub const OWN_ADDRESS_ONLY: &str = "own_address_only";
 
-/// How many days runs, and the details of runs, are kept after their end; null is no bound.
+/// How many days runs, and their details, are kept after the end of the run; null is no bound.
 pub const RUNS_KEPT_DAYS: &str = "runs_kept_days";
 pub const JOBS_KEPT_DAYS: &str = "jobs_kept_days";
 pub const LOGS_KEPT_DAYS: &str = "logs_kept_days";
 pub const DOCUMENTS_KEPT_DAYS: &str = "documents_kept_days";
 pub const EVENTS_KEPT_DAYS: &str = "events_kept_days";
-/// How many are kept.
+/// How many runs, jobs or events are kept.
 pub const RUNS_KEPT_MAX: &str = "runs_kept_max";
 pub const JOBS_KEPT_MAX: &str = "jobs_kept_max";
 pub const EVENTS_KEPT_MAX: &str = "events_kept_max";
-/// How many bytes all texts of served documents may take on the disk, and how long one may be.
+/// How many bytes the texts of all served documents may take on disk, and how long one text may be.
 pub const DOCUMENTS_KEPT_BYTES: &str = "documents_kept_bytes";
 pub const DOCUMENT_BYTES_MAX: &str = "document_bytes_max";
 
-/// What an unknown machine's boot gets.
+/// What an unknown machine gets when it boots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownMachine {
-    /// An address, and a script that leaves to the disk.
+    /// An address, and a script that boots the local disk.
     #[default]
     Local,
     /// The discovery image.
     Discover,
     /// An address at most.
     Ignore,
-    /// A menu on its console, of what can be booted without harm.
+    /// A menu on the machine's console, with everything that can be booted without harm.
     Menu,
 }
 
-/// Name, default and JSON Schema of every setting.
 /// A setting that the server knows.
 pub struct KnownSetting {
     pub name: &'static str,
     pub default: Value,
-    /// JSON Schema of its values.
+    /// JSON Schema of the setting's values.
     pub schema: Value,
 }
 
@@ -79,12 +78,12 @@ fn number(least: u64, most: u64) -> Value {
     json!({"type": "integer", "minimum": least, "maximum": most})
 }
 
-/// A number of days, or null for no bound.
+/// The schema of a number of days, or null for no bound.
 fn days() -> Value {
     json!({"type": ["integer", "null"], "minimum": 1, "maximum": 36_500})
 }
 
-/// What a setting is where the site has not set it; null for one that there is not.
+/// The value of a setting that the site has not set; null for an unknown setting.
 pub fn default(name: &str) -> Value {
     match name {
         "unknown_machine" | "default_bootenv" => json!("local"),
@@ -99,7 +98,7 @@ pub fn default(name: &str) -> Value {
     }
 }
 
-/// An unknown name or a value of the wrong type.
+/// The faults of a setting: an unknown name, or a value of the wrong type.
 pub fn check(setting: &Setting) -> Vec<Problem> {
     let known = known();
     let Some(row) = known.iter().find(|row| row.name == setting.name) else {

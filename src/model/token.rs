@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use super::name::check_name;
 use super::{Kind, NoStatus, Noun, Object, Problem, RefusalCode, Stored};
 
-/// A bearer token. The token itself is shown once, when it is made; only its SHA-256 is kept.
+/// A bearer token. The token itself is shown once, when it is created; only its SHA-256 is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     pub name: String,
-    /// What it allows: `*`, `machines:read`, `machines:write`, `agent:<machine id>` …
+    /// What the holder may do: `*`, `machines:read`, `machines:write`, `agent:<machine id>` …
     pub scopes: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// SHA-256 of the token, in hex; ours.
+    /// SHA-256 of the token, in hex; set by the server.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sha256: String,
 }

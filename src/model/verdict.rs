@@ -1,4 +1,4 @@
-//! What a machine may boot, as the boot decision says it.
+//! The result of the boot decision: what a machine may boot.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nothing of ours: an address at most.
+    /// Nothing from this server, except an address.
     Ignore { reason: String },
-    /// Its local disk.
+    /// The local disk.
     LocalDisk { reason: String },
     /// This bootenv.
     Netboot { bootenv: String },
-    /// It should boot a bootenv that cannot be carried out: it is told so on its console.
+    /// A message on the console: the machine should boot a bootenv, but that is not possible.
     Screen { reason: String },
-    /// What somebody at its console chooses, of what does no harm.
+    /// A menu on the console, from which a person chooses. It offers only what does no harm.
     Menu { reason: String },
 }
 
 impl Verdict {
-    /// Why, for a person. Empty for a bootenv that is simply booted.
+    /// The reason, for a person. Empty for a bootenv that is booted as usual.
     pub fn reason(&self) -> &str {
         match self {
             Verdict::Ignore { reason }
@@ -31,7 +31,7 @@ impl Verdict {
         }
     }
 
-    /// The bootenv to boot.
+    /// The bootenv to boot, if there is one.
     pub fn bootenv(&self) -> Option<&str> {
         match self {
             Verdict::Netboot { bootenv } => Some(bootenv),

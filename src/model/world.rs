@@ -1,4 +1,4 @@
-//! All stored objects in memory: what every read, decision and render looks at.
+//! All stored objects in memory: the snapshot for every read, decision and render.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -6,27 +6,27 @@ use std::sync::Arc;
 
 use super::*;
 
-/// A map that moves to a larger table little by little, as it is written to: all at once that takes ten
-/// milliseconds with 57,000 leases, and every client waits.
+/// A map that moves to a larger table in small steps, during writes. Moving all at once would take ten
+/// milliseconds with 57,000 leases, and every client would wait.
 pub type GrowingMap<K, V> = griddle::HashMap<K, V, foldhash::fast::RandomState>;
 
-/// Writes to a table that are remembered; views that are further behind are made anew.
+/// Most recent writes that a table remembers. A view that is further behind is built again.
 const RECENT_MAX: usize = 4096;
 
-/// All objects of one kind, by key, with their unique values as an index.
+/// All objects of one kind by key, with an index of their unique values.
 #[derive(Debug, Clone)]
 pub struct Table<T: Noun> {
-    /// In the order of keys, for who goes through them.
+    /// The objects in the order of keys, for walks.
     rows: BTreeMap<Arc<str>, Arc<Stored<T>>>,
-    /// The same, for who knows the key.
+    /// The same objects, for look-ups by key.
     by_key: GrowingMap<Arc<str>, Arc<Stored<T>>>,
-    /// The holders of the values of each index.
+    /// For each index, the key of the object that holds a value.
     unique: BTreeMap<&'static str, GrowingMap<Box<str>, Arc<str>>>,
     generation: u64,
     spec_generation: u64,
-    /// Keys of the newest writes, oldest first: the last of them made the present generation.
+    /// Keys of the most recent writes, oldest first: the last write made the present generation.
     recent: VecDeque<Box<str>>,
-    /// The keys by the commits that wrote the objects last.
+    /// The keys, ordered by the commit that last wrote the object.
     pub(super) by_commit: BTreeSet<(u64, Arc<str>)>,
 }
 
@@ -59,7 +59,7 @@ impl<T: Noun> Table<T> {
         self.unique.get(index)?.get(value).map(|key| &**key)
     }
 
-    /// Resolves what a URL or a person wrote: a key, or `index:value`.
+    /// Resolves a reference from a URL or a person: a key, or `index:value`.
     pub fn resolve(&self, reference: &str) -> Option<&Arc<Stored<T>>> {
         if let Some(row) = self.get(reference) {
             return Some(row);
@@ -77,7 +77,7 @@ impl<T: Noun> Table<T> {
         self.rows.values()
     }
 
-    /// The objects whose keys come after `key`, in the order of keys.
+    /// The objects whose keys are greater than `key`, in order.
     pub fn after<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a Arc<Stored<T>>> + use<'a, T> {
         self.rows.range::<str, _>((Bound::Excluded(key), Bound::Unbounded)).map(|(_, row)| row)
     }
@@ -90,24 +90,25 @@ impl<T: Noun> Table<T> {
         self.rows.is_empty()
     }
 
-    /// Changes with every write to the table: what was computed from it holds as long as this does.
+    /// A number that changes with every write to the table. A result computed from the table is valid while
+    /// the number stays the same.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Changes when an object is made, deleted, or gets another spec; not when only its status changes. What
-    /// follows from the specs of a table holds as long as this does.
+    /// A number that changes when an object is created, deleted or gets another spec, but not when only its
+    /// status changes. A result computed from the specs is valid while the number stays the same.
     pub fn spec_generation(&self) -> u64 {
         self.spec_generation
     }
 
-    /// The key as the table holds it, which costs nothing to keep.
+    /// The table's own copy of a key, which is cheap to clone.
     pub fn held_key(&self, key: &str) -> Option<&Arc<str>> {
         self.by_key.get_key_value(key).map(|(key, _)| key)
     }
 
-    /// Keys written since the table had this generation, each as often as it was: what a view of the table
-    /// must look at again. `None` when that is too long ago.
+    /// Keys written since the table had this generation, with repetitions: a view of the table has to read
+    /// them again. `None` if the table does not remember that far back.
     pub fn written_since(&self, generation: u64) -> Option<impl Iterator<Item = &str>> {
         let writes = usize::try_from(self.generation.checked_sub(generation)?).ok()?;
         let before = self.recent.len().checked_sub(writes)?;
@@ -139,7 +140,7 @@ impl<T: Noun> Table<T> {
             self.spec_generation += 1;
         }
         match old {
-            // Most writes leave these alone.
+            // Most writes do not change the unique values.
             Some(old) if old.spec.unique(&old.status) == unique => return,
             Some(old) => self.release(&old),
             None => {}
@@ -149,7 +150,7 @@ impl<T: Noun> Table<T> {
         }
     }
 
-    /// Whether a commit changes what people write without telling them by the revision.
+    /// Whether a write changes the part that people write without a new revision.
     fn hides_a_revision(&self, row: &Stored<T>) -> bool {
         if row.commit.get() == 0 {
             return false;
@@ -168,7 +169,7 @@ impl<T: Noun> Table<T> {
         }
     }
 
-    /// Values that another object has taken over in the meantime stay with it.
+    /// Releases the unique values of an object, except those that another object has taken over meanwhile.
     fn release(&mut self, old: &Stored<T>) {
         for (index, value) in old.spec.unique(&old.status) {
             let Some(holders) = self.unique.get_mut(index) else { continue };
@@ -185,7 +186,7 @@ macro_rules! world {
         #[derive(Debug, Clone, Default)]
         pub struct World {
             $(pub $table: Table<$noun>,)*
-            /// Which commits there were.
+            /// The history of commits.
             pub commits: CommitHistory,
         }
 
@@ -202,7 +203,7 @@ macro_rules! world {
         })*
 
         impl World {
-            /// Puts an object in, in place of the one with its key.
+            /// Stores an object, in place of the object with its key.
             pub fn put(&mut self, object: Object) {
                 self.commits.revive(object.kind(), object.key());
                 match object {
@@ -228,28 +229,29 @@ macro_rules! world {
                 }
             }
 
-            /// Changes with every write to the table of a kind.
+            /// A number that changes with every write to the table of a kind.
             pub fn generation(&self, kind: Kind) -> u64 {
                 match kind {
                     $(Kind::$noun => self.$table.generation(),)*
                 }
             }
 
-            /// Changes with every write to the table of a kind that is not of statuses alone.
+            /// A number that changes with every write to the table of a kind, except writes that change only
+            /// a status.
             pub fn spec_generation(&self, kind: Kind) -> u64 {
                 match kind {
                     $(Kind::$noun => self.$table.spec_generation(),)*
                 }
             }
 
-            /// The key of an object as its table holds it.
+            /// The table's own copy of an object's key.
             pub fn held_key(&self, kind: Kind, key: &str) -> Option<&Arc<str>> {
                 match kind {
                     $(Kind::$noun => self.$table.held_key(key),)*
                 }
             }
 
-            /// How many objects of a kind there are.
+            /// The number of objects of a kind.
             pub fn count(&self, kind: Kind) -> usize {
                 match kind {
                     $(Kind::$noun => self.$table.len(),)*
@@ -262,7 +264,7 @@ macro_rules! world {
                 }
             }
 
-            /// How often the object with this key was written.
+            /// The number of writes of the object with this key.
             pub fn version(&self, kind: Kind, key: &str) -> Option<u64> {
                 match kind {
                     $(Kind::$noun => self.$table.get(key).map(|row| row.version()),)*
@@ -276,7 +278,7 @@ macro_rules! world {
                 }
             }
 
-            /// The object with this key, of a kind that is only known at run time.
+            /// The object with this key, for a kind that is known at run time only.
             pub fn object(&self, kind: Kind, key: &str) -> Option<Object> {
                 match kind {
                     $(Kind::$noun => self.$table.get(key).cloned().map(Object::$noun),)*
@@ -290,7 +292,7 @@ macro_rules! world {
                 }
             }
 
-            /// Every object that names another one, by kind and key.
+            /// Every object that refers to the given one, by kind and key.
             pub fn referrers(&self, of: &ObjectReference) -> Vec<(Kind, String)> {
                 let mut found = Vec::new();
                 $(if <$noun as Noun>::REFERS_TO.contains(&of.kind) {
@@ -301,7 +303,7 @@ macro_rules! world {
                 found
             }
 
-            /// The kinds whose objects may name one of `kind`.
+            /// The kinds whose objects may refer to objects of `kind`.
             pub fn referring_kinds(kind: Kind) -> impl Iterator<Item = Kind> {
                 let kinds = [$(($noun::KIND, <$noun as Noun>::REFERS_TO),)*];
                 kinds.into_iter().filter(move |(_, to)| to.contains(&kind)).map(|(from, _)| from)
@@ -327,14 +329,14 @@ macro_rules! world {
                 }
             }
 
-            /// How often it was written.
+            /// The number of writes of the object.
             pub fn version(&self) -> u64 {
                 match self {
                     $(Object::$noun(row) => row.version(),)*
                 }
             }
 
-            /// The commit that wrote it, which the store sets.
+            /// The commit that wrote the object; the store sets it.
             pub fn commit_mark(&self) -> &CommitMark {
                 match self {
                     $(Object::$noun(row) => &row.commit,)*
@@ -347,7 +349,7 @@ macro_rules! world {
                 }
             }
 
-            /// `site`, or the pack it came in.
+            /// `site`, or the pack that the object came in.
             pub fn source(&self) -> &str {
                 match self {
                     $(Object::$noun(row) => &row.source,)*
@@ -360,7 +362,7 @@ macro_rules! world {
                 }
             }
 
-            /// Whether its writer's fields and labels are those of `other`.
+            /// Whether the spec and labels are those of `other`.
             pub fn has_spec_of(&self, other: &Object) -> bool {
                 match (self, other) {
                     $((Object::$noun(a), Object::$noun(b)) => a.spec == b.spec && a.labels == b.labels,)*
@@ -368,8 +370,8 @@ macro_rules! world {
                 }
             }
 
-            /// The object with the numbers of the next revision of `present`, written at `time`; none for
-            /// another kind of object.
+            /// The object with the numbers of the next revision of `present`, written at `time`; none for an
+            /// object of another kind.
             pub fn as_next_of(&self, present: &Object, time: jiff::Timestamp) -> Option<Self> {
                 match (self, present) {
                     $((Object::$noun(row), Object::$noun(present)) => {
@@ -385,7 +387,7 @@ macro_rules! world {
             /// The object as one JSON document, for the store.
             ///
             /// # Errors
-            /// A value that JSON cannot hold; none of the nouns has one.
+            /// A value that JSON cannot hold; no noun has such a value.
             pub fn encode(&self) -> Result<String, serde_json::Error> {
                 match self {
                     $(Object::$noun(row) => row.encode(),)*
@@ -395,7 +397,7 @@ macro_rules! world {
             /// An object from the store.
             ///
             /// # Errors
-            /// The document does not fit the kind: a damaged row, or one of a later version.
+            /// The document does not fit the kind: the row is damaged, or a later version wrote it.
             pub fn decode(kind: Kind, row: ObjectRow<'_>) -> Result<Self, serde_json::Error> {
                 match kind {
                     $(Kind::$noun => row.decode::<$noun>().map(|stored| Object::$noun(Arc::new(stored))),)*
@@ -405,7 +407,7 @@ macro_rules! world {
     };
 }
 
-/// Lets generic code reach a noun's own table.
+/// Gives generic code the table of a noun.
 pub trait HasTable<T: Noun> {
     fn table(&self) -> &Table<T>;
 }
@@ -413,7 +415,7 @@ pub trait HasTable<T: Noun> {
 nouns!(world);
 
 impl World {
-    /// The value of a setting: the site's, or its default.
+    /// The value of a setting: the site's value, or the default.
     pub fn setting(&self, name: &str) -> serde_json::Value {
         if let Some(set) = self.settings.get(name) {
             return set.spec.value.clone();

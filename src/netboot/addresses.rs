@@ -1,5 +1,5 @@
-//! Machines in networks that have their addresses from another server: whose address is which, as heard from
-//! their own REQUESTs.
+//! Machines whose addresses come from another DHCP server: which machine has which address, as overheard from
+//! their REQUESTs.
 
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
@@ -15,8 +15,8 @@ use crate::netboot::identify::{is_active, is_leased};
 use crate::rate_limit::warn_limited;
 
 impl Netboot {
-    /// Takes note of the address that another server gives to a client. A machine's
-    /// is its own from now on; whoever had it before has it no more.
+    /// Records the address that another server gives to a client. If the client is a machine, the machine has
+    /// this address from now on, and the previous holder loses it.
     pub async fn heard_elsewhere(&self, (address, mac): (IpAddr, Mac), gathered: &BootFacts) {
         let now = self.kernel.now();
         if self.kernel.read(|world| is_leased(world, address, now)) {
@@ -32,7 +32,7 @@ impl Netboot {
         Box::pin(self.follow_address(gathered.machine.as_deref(), address, now)).await;
     }
 
-    /// The client that was heard to take an address from another server, and when.
+    /// The client that was overheard taking an address from another server, and when.
     fn neighbour(&self, address: IpAddr) -> Option<(Mac, Timestamp)> {
         self.memory
             .foreign_addresses
@@ -41,8 +41,8 @@ impl Netboot {
             .at(address, self.kernel.now())
     }
 
-    /// The machine that holds a lease on an address, that was heard to take it from another server, or whose
-    /// recorded address it is.
+    /// The machine that has an address: by a lease, by a REQUEST to another server that was overheard, or by
+    /// its record.
     pub fn machine_at(&self, world: &World, address: IpAddr) -> Option<Arc<Stored<Machine>>> {
         let text = address.to_string();
         if let Some(lease) = world.leases.get(&text) {
@@ -50,19 +50,19 @@ impl Netboot {
             return world.machines.find("mac", &mac.to_string()).cloned();
         }
         match self.neighbour(address) {
-            // What was heard before the machine was made was said by another machine with that MAC.
+            // A REQUEST from before the machine was created came from another machine with that MAC.
             Some((mac, heard)) => {
                 let machine = world.machines.find("mac", &mac.to_string());
                 machine.filter(|machine| machine.created_at <= heard).cloned()
             }
-            // Another server may have given it to somebody else since it was recorded.
+            // Another server may have given the address to another client since it was recorded.
             None if is_anothers(world, address) => None,
             None => world.machines.find("address", &text).cloned(),
         }
     }
 
-    /// A machine's address follows what it was given, and is nobody else's from then on. What it was given
-    /// stands, whatever comes of this.
+    /// Updates the recorded address of a machine to the one that it was given, and removes the address from
+    /// every other machine. A failure is only logged: the machine keeps the address that it was given.
     pub async fn follow_address(&self, machine: Option<&Stored<Machine>>, address: IpAddr, now: Timestamp) {
         if machine.is_some_and(|machine| machine.status.address == Some(address)) {
             return;
@@ -81,7 +81,7 @@ impl Netboot {
                 Ok(vec![caller.event_about(next, MachineAddressChanged { address, was: None })])
             });
             if let Err(error) = changed.await {
-                warn_limited!(machine = key, %error, "its address was not recorded");
+                warn_limited!(machine = key, %error, "the machine's address was not recorded");
             }
         }
     }

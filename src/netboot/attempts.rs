@@ -1,5 +1,5 @@
-//! Boot attempts as they go on: begun, got as far as the script, the kernel, the system; and what went wrong
-//! with a document on the way.
+//! Boot attempts: their beginning, their progress through script, kernel and system, and the documents that
+//! could not be rendered on the way.
 
 use uuid::Uuid;
 
@@ -16,12 +16,12 @@ use crate::netboot::identify::about;
 use crate::rate_limit::warn_limited;
 use crate::render::RenderProblem;
 
-/// Most faults of failed renders that one machine keeps.
+/// Most faults of failed renders that are kept for one machine.
 const FAULTS_MAX: usize = 16;
 
 impl Netboot {
-    /// A machine that boots has asked: begins an attempt if this is a new power-on. Gives the facts as they
-    /// are afterwards, and the decision.
+    /// Handles a request of a booting machine: begins an attempt if this is a new power-on. Returns the facts
+    /// afterwards, and the decision.
     pub async fn powered_on(
         &self,
         mut gathered: BootFacts,
@@ -47,7 +47,7 @@ impl Netboot {
             self.runs
                 .flow(&caller, &machine.key, |flow| {
                     if flow.attempt().is_some() {
-                        // Its other network interface was quicker.
+                        // Another network interface of the machine was faster.
                         return;
                     }
                     flow.attempt_started(id, decision.verdict.bootenv().map(str::to_owned));
@@ -75,7 +75,7 @@ impl Netboot {
         attempt.is_some_and(|attempt| attempt.bootenv.as_deref() != verdict.bootenv())
     }
 
-    /// The same facts, from the world as it is now.
+    /// The same facts, read again from the present world.
     fn again(&self, gathered: &BootFacts) -> BootFacts {
         self.kernel.read(|world| {
             let machine = gathered.machine.as_ref().and_then(|machine| world.machines.get(&machine.key));
@@ -87,7 +87,8 @@ impl Netboot {
         })
     }
 
-    /// The boot script was asked for. Where no DHCP of ours has seen the power-on, it begins here.
+    /// Handles a request for the boot script. If no DHCP packet has shown the power-on, the attempt begins
+    /// here.
     pub async fn script_fetched(
         &self,
         fetch: &Fetch,
@@ -122,7 +123,8 @@ impl Netboot {
         Ok(())
     }
 
-    /// The attempt came at least this far. On disk when it returns; a repeated fetch writes nothing.
+    /// Records that the attempt came at least this far. It is on disk when this returns; a repeated fetch
+    /// writes nothing.
     pub async fn progress(&self, gathered: &BootFacts, progress: BootProgress) -> Result<(), Error> {
         let Some(machine) = &gathered.machine else { return Ok(()) };
         let attempt = machine.status.boot_attempt.as_ref();
@@ -150,7 +152,8 @@ impl Netboot {
         Ok(())
     }
 
-    /// A document of the machine could not be rendered: an event, and a fault that stays until it can.
+    /// Records that a document of the machine could not be rendered: an event, and a fault that stays until
+    /// it can.
     pub async fn render_failed(&self, gathered: &BootFacts, label: &str, problem: &RenderProblem) {
         let Some(machine) = &gathered.machine else {
             warn_limited!(label, %problem, "render failed");
@@ -168,11 +171,11 @@ impl Netboot {
         });
         if let Err(error) = changed.await {
             let machine = &machine.spec.name;
-            warn_limited!(machine, label, %problem, %error, "render failed, and is not recorded");
+            warn_limited!(machine, label, %problem, %error, "a failed render was not recorded");
         }
     }
 
-    /// A document renders again, or all files of the bootenv do: their faults go.
+    /// Removes faults: those of a document that renders again, or those of all documents.
     pub async fn mended(&self, gathered: &BootFacts, label: Option<&str>) {
         let Some(machine) = &gathered.machine else { return };
         let pointer = label.map_or_else(|| DOCUMENTS.to_owned(), fault_pointer);
@@ -193,13 +196,13 @@ impl Netboot {
     }
 }
 
-/// How far an attempt is that fetched a script. iPXE since 2021 fetches `autoexec.ipxe` with the firmware's
-/// network and asks for an address of its own afterwards, which begins no other attempt.
+/// The progress of an attempt that fetched a script. iPXE since 2021 fetches `autoexec.ipxe` over the
+/// firmware's network and asks for an address of its own afterwards, which does not begin another attempt.
 fn reached_by(path: &str) -> BootProgress {
     if is_autoexec(path) { BootProgress::Loader } else { BootProgress::Script }
 }
 
-/// Where the faults of documents are among a machine's problems.
+/// The pointer to the faults of documents among a machine's problems.
 const DOCUMENTS: &str = "/documents/";
 
 fn fault_pointer(label: &str) -> String {

@@ -1,5 +1,5 @@
-//! Boots that stopped without a word: what each machine was last seen to do, and the event that says where it
-//! stopped and what that means. What it means is decided by `decide::stops`.
+//! Boots that stop silently: the last sign of each machine, and the event that says where its boot stopped.
+//! `decide::stops` decides what that means.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,10 +16,10 @@ use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::decide::stops::{BootSign, SILENCE_SECONDS, StopContext, StopVerdict, TlsFailure, why};
 use crate::netboot::files::ServedFile;
 
-/// Machines that are followed; beyond that, others are not.
+/// Most machines that are followed.
 const MACHINES_MAX: usize = 4096;
 
-/// What a machine was last seen to do in a boot attempt.
+/// The last sign of a machine in a boot attempt.
 #[derive(Clone, Debug)]
 struct LastSign {
     attempt: Uuid,
@@ -28,19 +28,20 @@ struct LastSign {
     at: Timestamp,
 }
 
-/// The machines whose boots are followed, by their id.
+/// The machines whose boots are followed, by id.
 #[derive(Debug, Default)]
 pub struct BootTraces {
     by_machine: HashMap<String, LastSign>,
 }
 
 impl Netboot {
-    /// Something a machine did in its present attempt. If it says that the boot had stopped, that is told.
+    /// Records a sign of a machine in its present attempt. If the sign shows that the boot had stopped,
+    /// reports that.
     pub fn saw_sign(&self, machine: &Stored<Machine>, sign: BootSign) {
         let Some(attempt) = machine.status.boot_attempt.as_ref() else { return };
         let mut trails = self.memory.traces.lock().unwrap_or_else(PoisonError::into_inner);
         let before = trails.by_machine.remove(&machine.key).filter(|last| last.attempt == attempt.id);
-        // An attempt begins with firmware that asks.
+        // An attempt begins with a request of the firmware.
         let last = before.unwrap_or_else(|| LastSign {
             attempt: attempt.id,
             sign: BootSign::FirmwareAsks,
@@ -59,7 +60,7 @@ impl Netboot {
         trails.by_machine.insert(machine.key.clone(), last);
     }
 
-    /// TLS with a client of the boot side did not come about.
+    /// Records that a TLS handshake with a booting client failed.
     pub fn saw_no_tls(&self, peer: IpAddr, why: TlsFailure) {
         let machine = self.kernel.read(|world| self.machine_at(world, peer));
         if let Some(machine) = machine {
@@ -67,7 +68,7 @@ impl Netboot {
         }
     }
 
-    /// All of a file reached a machine.
+    /// Records that a machine received a whole file.
     pub fn saw_file(&self, served: &ServedFile) {
         let Some(key) = served.about.machine.as_ref().filter(|_| served.complete) else { return };
         let Some(machine) = self.kernel.read(|world| world.machines.get(key).cloned()) else { return };
@@ -80,7 +81,8 @@ impl Netboot {
         }
     }
 
-    /// Whether a file is the kernel that the machine boots. Without an initrd nothing follows a kernel.
+    /// The sign of a file, if it is the kernel that the machine boots. Without an initrd nothing follows a
+    /// kernel.
     fn boot_file_sign(&self, machine: &Stored<Machine>, label: &str) -> Option<BootSign> {
         let attempt = machine.status.boot_attempt.as_ref()?;
         self.kernel.read(|world| {
@@ -91,7 +93,7 @@ impl Netboot {
         })
     }
 
-    /// Tells of boots that have been silent for too long.
+    /// Reports boots that have been silent for too long.
     pub fn tell_silent_boots(&self, now: Timestamp) {
         let silence = SignedDuration::from_secs(SILENCE_SECONDS);
         let mut trails = self.memory.traces.lock().unwrap_or_else(PoisonError::into_inner);

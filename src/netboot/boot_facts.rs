@@ -1,5 +1,5 @@
-//! Gathers the facts of a boot and asks `decide`. Everything that has to know what a machine may boot
-//! comes through here: DHCP, files, `explain`.
+//! Gathers the facts of a boot and asks `decide`. Everything that needs to know what a machine may boot uses
+//! this module: DHCP, files, `explain`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,25 +22,25 @@ use crate::netboot::decide::signed::SecureBoot;
 use crate::netboot::loaders::InstalledLoaders;
 use crate::runs::flow::step::{Position, boot_step, needs_live_system};
 
-/// The bootenv of unknown machines where `unknown_machine` is `discover`.
+/// The bootenv of unknown machines if `unknown_machine` is `discover`.
 const DISCOVERY: &str = "discovery";
-/// The param, and the setting, that ask for signed loaders.
+/// The name of the param and of the setting that ask for signed loaders.
 const SECURE_BOOT: &str = "secure_boot";
-/// The bootenv that needs no file: the machine's disk.
+/// The bootenv that needs no files: it boots the local disk.
 const LOCAL: &str = "local";
 
-/// The facts of one boot, held while the decision is made and carried out.
+/// The facts of one boot, kept while the decision is made and carried out.
 #[derive(Clone, Debug, Default)]
 pub struct BootFacts {
     pub machine: Option<Arc<Stored<Machine>>>,
     pub bootenv: Option<Arc<Stored<Bootenv>>>,
     pub stage: Option<Arc<Stored<Stage>>>,
-    /// The machine's run, while it is under way: what it boots is made of the run's content.
+    /// The machine's open run: the machine boots from the content of the run.
     pub run: Option<Arc<Stored<Run>>>,
     pub subnet_mode: Option<SubnetMode>,
     pub client_arch: Option<Arch>,
     pub loaders: Option<Arc<BTreeSet<String>>>,
-    /// The loaders it asked for before.
+    /// The loaders that the machine asked for before.
     pub asks: Vec<LoaderRequest>,
     pub serves_https: bool,
     bootenv_name: Option<String>,
@@ -50,7 +50,7 @@ pub struct BootFacts {
 }
 
 impl BootFacts {
-    /// Looks everything up for a machine, or for an unknown one.
+    /// Gathers the facts of a machine, or of an unknown machine.
     pub fn of(world: &World, loaders: &InstalledLoaders, machine: Option<&Arc<Stored<Machine>>>) -> Self {
         let unknown_machine = UnknownMachine::from_value(&world.setting("unknown_machine"));
         let bootenv_name = match machine {
@@ -63,7 +63,7 @@ impl BootFacts {
             .and_then(|machine| machine.status.stage.as_ref())
             .and_then(|name| content.stage(name))
             .cloned();
-        // The bootenv of a run is the one it kept; the default one is the present one.
+        // The bootenv of a run is the one that the run kept; the default bootenv is the present one.
         let of_run = machine.and_then(|machine| machine.status.bootenv.as_ref());
         let bootenv = match of_run {
             Some(name) => content.bootenv(name),
@@ -84,7 +84,8 @@ impl BootFacts {
         gathered
     }
 
-    /// Somebody at the console of an unknown machine chose this bootenv. Without a menu that is nothing.
+    /// Selects the bootenv that a person chose at the console of an unknown machine. Without a menu it has no
+    /// effect.
     pub fn choose(&mut self, world: &World, name: &str) {
         if self.unknown_machine != UnknownMachine::Menu {
             return;
@@ -94,7 +95,7 @@ impl BootFacts {
         self.unusable = self.why_unusable(world);
     }
 
-    /// The decision for one question.
+    /// The decision for a question.
     pub fn decide(&self, asked: &BootQuestion, now: Timestamp) -> BootDecision {
         let facts = DecisionFacts {
             machine: self.machine.as_deref(),
@@ -112,7 +113,7 @@ impl BootFacts {
         decide(asked, &facts, now)
     }
 
-    /// What its documents are rendered from.
+    /// The input for rendering the boot's documents.
     pub fn boot(&self, attempt: Option<BootAttempt>, facing: ClientEndpoints) -> BootContext {
         BootContext {
             machine: self.machine.clone(),
@@ -135,7 +136,7 @@ impl BootFacts {
         self.machine.as_ref()?.status.boot_attempt.as_ref()
     }
 
-    /// Whether the machine's run is in tasks that need the live system it is in.
+    /// Whether the run's present tasks need the live system that the machine is in.
     pub fn needs_live_system(&self, world: &World) -> bool {
         let (Some(machine), steps) = (&self.machine, self.steps()) else { return false };
         needs_live_system(Position { status: &machine.status, steps, content: self.content(world) })
@@ -145,12 +146,12 @@ impl BootFacts {
         self.run.as_ref().map_or(&[], |run| &run.spec.steps)
     }
 
-    /// The step of the run that the boot is for.
+    /// The step of the run that the boot belongs to.
     pub fn step(&self) -> Option<u32> {
         boot_step(&self.machine.as_ref()?.status, self.steps())
     }
 
-    /// The machine's param, else the site's setting; where nothing is to be booted it does not matter.
+    /// The machine's param, or else the site's setting. It does not matter if nothing is to be booted.
     fn secure_boot_of(&self, world: &World) -> SecureBoot {
         if self.bootenv_name.is_none() && self.unknown_machine != UnknownMachine::Menu {
             return SecureBoot::Off;
@@ -193,8 +194,8 @@ fn default_bootenv(world: &World) -> Option<String> {
     setting.as_str().filter(|name| *name != LOCAL).map(str::to_owned)
 }
 
-/// What is asked for by the path of a destructive bootenv's kernel or initrd. `own` is the bootenv of who
-/// asks: its run may have kept one that is not there any more, or was another.
+/// The question for a destructive bootenv's kernel or initrd that is requested by its path. `own` is the
+/// bootenv of the requesting machine: its run may have kept a version that has changed or was deleted since.
 pub fn install_file(
     (world, own): (&World, Option<&Bootenv>),
     case: NameCase,

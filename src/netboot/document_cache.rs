@@ -1,10 +1,10 @@
-//! Documents that were rendered lately, so that a machine that asks again, or for the script and then for the
-//! file, does not have the same text made twice.
+//! A cache of rendered documents, so that repeated requests, or a request for the script and then for the
+//! file, do not render the same text twice.
 //!
-//! What is kept cannot be stale. It is found only by the very objects it was rendered from (the same machine,
-//! bootenv and stage in memory, not ones that look alike) while no table that a render reads was written to;
-//! and it is kept only if none was written to while it was rendered. A document with a secret in it, or with
-//! an agent's token, is never kept. Everything about who may have it is decided before, each time.
+//! A cached document cannot be stale. It is found only with the very objects that it was rendered from (the
+//! same machine, bootenv and stage in memory, not equal copies), while no table that a render reads was
+//! written to. It is stored only if no such table was written to during the render. Documents with a secret
+//! or an agent's token are never stored. Each request is authorised before the cache is asked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,10 +19,10 @@ use crate::netboot::documents::BootDocument;
 use crate::records::Records;
 use crate::render::{RenderProblem, RenderedText};
 
-/// Most documents that are kept, and most bytes of them.
+/// Most documents in the cache, and most bytes of them.
 const DOCUMENTS_MAX: usize = 1024;
 const BYTES_MAX: usize = 8 << 20;
-/// A document as it is sent, and what its event says of it.
+/// A document as it is sent, and the fields of its event.
 #[derive(Debug)]
 pub struct SentDocument {
     pub text: Bytes,
@@ -31,8 +31,8 @@ pub struct SentDocument {
     pub provenance: Provenance,
 }
 
-/// The generations of all tables a render reads. The machine, its bootenv and its stage are compared
-/// themselves.
+/// The generations of all tables that a render reads. The machine, its bootenv and its stage are compared as
+/// objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct ContentGenerations([u64; 6]);
 
@@ -49,7 +49,8 @@ impl ContentGenerations {
     }
 }
 
-/// What a document was rendered from. It holds the objects, so that no other can be in their place.
+/// The objects that a document was rendered from. Holding them ensures that no other object has their
+/// address.
 struct DocumentSource {
     boot: BootContext,
     document: BootDocument,
@@ -80,13 +81,13 @@ impl DocumentSource {
 #[derive(Default)]
 struct KeptDocuments {
     content: ContentGenerations,
-    /// By the place of the machine in memory.
+    /// The documents by the address of the machine in memory.
     pages: HashMap<usize, Vec<(DocumentSource, Arc<SentDocument>)>>,
     documents: usize,
     bytes: usize,
 }
 
-/// The documents that are kept, and where those go that machines were served under their runs.
+/// The cache of documents, and the recorder of documents that machines were served during their runs.
 pub struct DocumentCache {
     kept: Mutex<KeptDocuments>,
     pub(super) records: Arc<Records>,
@@ -119,7 +120,7 @@ impl DocumentCache {
             .map(|(_, page)| Arc::clone(page))
     }
 
-    /// Keeps a page. When there are too many, it begins anew.
+    /// Stores a page. If there are too many, the cache is cleared first.
     fn keep(&self, content: ContentGenerations, source: DocumentSource, page: &Arc<SentDocument>) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let is_full = kept.documents >= DOCUMENTS_MAX || kept.bytes + page.text.len() > BYTES_MAX;
@@ -133,7 +134,7 @@ impl DocumentCache {
 }
 
 impl Netboot {
-    /// A document that was rendered before and would be the same now.
+    /// The cached document, if rendering it now would give the same text.
     pub fn kept_page(
         &self,
         boot: &BootContext,
@@ -144,10 +145,10 @@ impl Netboot {
         self.documents.find(content, boot, document, sealed)
     }
 
-    /// A document, kept or made. Blocks for as long as a render takes.
+    /// A document, from the cache or rendered. Blocks for the duration of a render.
     ///
     /// # Errors
-    /// As [`Netboot::render_document`].
+    /// Those of [`Netboot::render_document`].
     pub fn page(
         &self,
         boot: &BootContext,

@@ -1,5 +1,5 @@
-//! Renders what a machine is served: boot scripts, screens, answer files, from the content and the params
-//! that its run kept, else from the present ones. What need not be rendered twice is in `renders`.
+//! Renders what a machine is served: boot scripts, screens and answer files, from the content and params that
+//! its run kept, or from the present ones. `document_cache` avoids repeated renders.
 
 use serde_json::{Value, json};
 
@@ -10,37 +10,38 @@ use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::render::{RenderInput, RenderLimits, RenderProblem, RenderedText};
 
-/// How a template asks for the token.
+/// The call by which a template asks for the agent's token.
 const CALL: &str = "agent_token(";
 
-/// What is rendered.
+/// A document to render.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BootDocument {
-    /// A loader's script that boots the bootenv.
+    /// The script that makes a loader boot the bootenv.
     BootScript(ScriptKind),
     LocalScript(ScriptKind),
-    /// A loader's script that shows a message and tries again.
+    /// The script that makes a loader show a message and try again.
     Screen {
         kind: ScriptKind,
         message: String,
     },
-    /// What an unknown machine may boot.
+    /// The menu of an unknown machine.
     Menu(ScriptKind),
-    /// Asks an unknown iPXE to say who it is.
+    /// The script that makes an unknown iPXE identify itself.
     Identify,
-    /// The configuration on the disk image of a GRUB that came over HTTP: it is the same for all machines.
+    /// The configuration on the disk image of a GRUB that is fetched over HTTP. It is the same for all
+    /// machines.
     DiskStart,
     /// A file of the bootenv.
     File(BootTemplate),
 }
 
-/// The last part of a path: what a kernel or initrd is called below the capability.
+/// The last part of a path: the name of a kernel or initrd below the capability.
 pub fn base_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
 impl Netboot {
-    /// Whether a file of a bootenv holds the agent's token.
+    /// Whether a file of a bootenv contains the agent's token.
     pub fn hands_out_token(&self, boot: &BootContext, file: &BootTemplate) -> bool {
         if file.inline.as_deref().is_some_and(calls_agent_token) {
             return true;
@@ -63,10 +64,10 @@ impl Netboot {
         })
     }
 
-    /// Renders a document. Blocks for as long as the render takes.
+    /// Renders a document. Blocks for the duration of the render.
     ///
     /// # Errors
-    /// What is wrong with the template or its input, with template, line and column.
+    /// The fault of the template or its input, with template, line and column.
     pub fn render_document(
         &self,
         boot: &BootContext,
@@ -75,7 +76,7 @@ impl Netboot {
     ) -> Result<RenderedText, RenderProblem> {
         let engine = match document {
             BootDocument::BootScript(_) | BootDocument::File(_) => self.catalog.engine_for(boot),
-            // These are the server's own, whatever a run is made of.
+            // These documents are the server's own, whatever content a run has.
             _ => self.catalog.present_engine_for(boot.purpose),
         };
         let mut input = self.catalog.input(boot, sealed)?;
@@ -114,8 +115,8 @@ impl Netboot {
         engine.render(&name, input, RenderLimits::default())
     }
 
-    /// Opens the kernel and its initrds and renders every file of the bootenv, so that a fault is seen on the
-    /// console before the kernel runs.
+    /// Opens the kernel and its initrds and renders every file of the bootenv, so that a fault is shown on
+    /// the console before the kernel runs.
     pub fn rehearse_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
         self.find_files(boot)?;
         for file in boot.templates() {
@@ -124,7 +125,7 @@ impl Netboot {
         Ok(())
     }
 
-    /// Whether all of that was done before and would come to the same now. Renders nothing.
+    /// Whether `rehearse_files` was done with the same input before. Renders nothing.
     pub fn is_rehearsed(&self, boot: &BootContext) -> bool {
         boot.templates().iter().all(|file: &BootTemplate| {
             self.kept_page(boot, &BootDocument::File(file.clone()), SecretMode::Open).is_some()
@@ -137,7 +138,7 @@ impl Netboot {
         let (place, mirrored) =
             (self.artifacts.place_named(&files.artifact), self.artifacts.mirrored(&files.artifact));
         let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
-            // What is passed on was looked for when the bootenv was written.
+            // A mirror's files were looked for when the bootenv was written.
             if let Some(mirrored) = &mirrored {
                 return mirrored.status.absent.contains(path);
             }
@@ -165,7 +166,7 @@ impl Netboot {
         let http = &boot.facing.http;
         let file = |path: &str| {
             let name = base_name(path);
-            // Who is not known has no capability, and boots only what everybody may have.
+            // An unknown machine has no capability, and boots only files that everybody may fetch.
             let path = match (attempt, files) {
                 (Some(attempt), _) => format!("m/{}/{name}", self.catalog.capability_of(boot, attempt)),
                 (None, Some(files)) => format!("artifacts/{}/{path}", files.artifact),
@@ -195,7 +196,7 @@ fn calls_agent_token(body: &str) -> bool {
     body.contains(CALL)
 }
 
-/// Where a text that is no template of its own stands: `debian-12-install/boot_params`.
+/// The place of a text that is not a stored template: `debian-12-install/boot_params`.
 fn place(boot: &BootContext, name: &str) -> String {
     format!("{}/{name}", boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.name.as_str()))
 }

@@ -1,28 +1,26 @@
-//! Scripts that depend on nothing: what loaders are sent where the template engine gives nothing, or not
-//! soon.
+//! Built-in scripts for loaders, for the case that the template engine gives no result, or not in time.
 
 use bytes::Bytes;
 
 use crate::artifacts::opened::{FileBody, FileSubject, OpenedFile};
 use crate::netboot::decide::namespace::ScriptKind;
 
-/// A script, and its label.
+/// A script and its label.
 pub(super) type FallbackScript = (&'static str, &'static str);
 
-/// Has an iPXE that nobody knows say who it is. The URL is relative to the one that this script was fetched
-/// by.
+/// Makes an unknown iPXE identify itself. The URL is relative to the one that this script was fetched from.
 pub(super) const IDENTIFY: FallbackScript = (
     "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n\
      chain --replace --autofree boot.ipxe?mac=${netX/mac}&uuid=${uuid} ||\n:failed\nexit 1\n",
     "built-in:identify.ipxe",
 );
 
-/// What `templates/ipxe/local.ipxe` renders to; a test compares the two.
+/// The result of `templates/ipxe/local.ipxe`; a test compares the two.
 const LOCAL_IPXE: &str = "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n:failed\n\
     echo Metalwright: booting from the disk\niseq ${platform} efi && goto efi ||\n\
     sanboot --no-describe --drive 0x80 || exit\n:efi\nexit 1\n";
 
-/// The screen where even the template of the screen fails.
+/// The screen for the case that even the template of the screen fails.
 pub(super) fn last_resort(kind: ScriptKind, about: FileSubject) -> OpenedFile {
     let text = match kind {
         ScriptKind::Ipxe => {
@@ -38,7 +36,7 @@ pub(super) fn last_resort(kind: ScriptKind, about: FileSubject) -> OpenedFile {
     fallback((text, "screen"), about)
 }
 
-/// The script that leaves to the disk.
+/// The script that boots the local disk.
 pub(super) fn to_disk(kind: ScriptKind) -> FallbackScript {
     match kind {
         ScriptKind::Ipxe => (LOCAL_IPXE, "built-in:local.ipxe"),
@@ -52,7 +50,7 @@ pub(super) fn to_disk(kind: ScriptKind) -> FallbackScript {
     }
 }
 
-/// A template without anything in it but the comment that it begins with.
+/// A template that has no instructions, without the comment at its beginning.
 fn without_comment(template: &'static str) -> &'static str {
     template.split_once("-#}").map_or(template, |(_, script)| script.trim_start())
 }

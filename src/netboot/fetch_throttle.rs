@@ -1,5 +1,5 @@
-//! A machine that fetches one file over and over, many times a second, is written down a few times each
-//! second and counted beyond that: its events would fill the queue, and the disk, and say nothing new.
+//! Limits the events of a machine that fetches one file many times a second. A few events per second are
+//! written and the others are counted: they would fill the queue and the disk without telling anything new.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -9,12 +9,12 @@ use crate::artifacts::opened::FileSubject;
 use crate::model::EventKind;
 use crate::netboot::Netboot;
 
-/// Events of one kind about one file of one machine that are written in a second.
+/// Most events per second of one kind about one file of one machine.
 pub const EVENTS_A_SECOND_MAX: u32 = 8;
-/// Files that are watched in a second. Those beyond are all written.
+/// Most files that are counted per second. Events about further files are all written.
 const FILES_MAX: usize = 16_384;
 
-/// What an event is about.
+/// The topic that events are counted by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct EventTopic {
     kind: EventKind,
@@ -28,7 +28,7 @@ struct FetchSecond {
     seen: HashMap<EventTopic, u32>,
 }
 
-/// What was fetched in the present second.
+/// The fetches of the present second.
 #[derive(Debug, Default)]
 pub struct FetchThrottle(Mutex<FetchSecond>);
 
@@ -48,7 +48,8 @@ impl FetchThrottle {
 }
 
 impl Netboot {
-    /// Whether an event about a fetch is to be written. False where nobody's is, or where it is one too many.
+    /// Whether an event about a fetch should be written. False if there is no machine, or if there were too
+    /// many such events in this second.
     pub fn is_news(&self, kind: EventKind, about: &FileSubject, label: &str) -> bool {
         let Some(machine) = about.machine.clone() else { return false };
         let topic = EventTopic { kind, machine, label: label.to_owned() };

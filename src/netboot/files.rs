@@ -1,8 +1,8 @@
-//! Opens the file behind a path for a client: the one way to a file, for TFTP and HTTP alike.
+//! Opens the file behind a path for a client. TFTP and HTTP both use it, and there is no other way to a file.
 //!
-//! [`Netboot::open`] cleans the path, finds out who asks, asks for the decision and carries it out: a loader,
-//! a rendered document, a kernel. What the boot comes to by it (the script was fetched, the kernel was) is on
-//! disk before the first byte leaves.
+//! [`Netboot::open`] cleans the path, identifies the client, asks for the decision and carries it out: a
+//! loader, a rendered document, a kernel. The progress of the boot (the script was fetched, the kernel was
+//! fetched) is on disk before the first byte is sent.
 
 use std::fs::File;
 use std::net::IpAddr;
@@ -28,25 +28,25 @@ use crate::netboot::fallbacks::{FallbackScript, IDENTIFY, fallback, last_resort,
 use crate::netboot::identify::about;
 use crate::render::RenderProblem;
 
-/// How long a script may take to be rendered that is built in as well.
+/// Longest wait for the render of a script that also exists as a built-in one.
 const RENDERED_SOON: Duration = Duration::from_secs(1);
 
 /// A request for a path.
 #[derive(Clone, Debug)]
 pub struct Fetch {
-    /// As it came, percent-decoded.
+    /// The path as it was sent, percent-decoded.
     pub path: String,
     pub peer: IpAddr,
-    /// Our address that faces the peer.
+    /// The server's address that faces the peer.
     pub local: IpAddr,
     pub protocol: Protocol,
-    /// What the URL says of who asks.
+    /// What the URL says about the client.
     pub hint: ClientHint,
     /// Whether the URL has a part after `?`.
     pub has_query: bool,
 }
 
-/// What was sent of a file.
+/// A file that was sent, or a part of it.
 #[derive(Debug, Clone)]
 pub struct ServedFile {
     pub path: String,
@@ -57,7 +57,7 @@ pub struct ServedFile {
     pub size: u64,
     pub bytes: u64,
     pub duration: Duration,
-    /// Whether the client took all of it.
+    /// Whether the client received the whole file.
     pub complete: bool,
 }
 
@@ -82,10 +82,10 @@ impl Netboot {
     /// Opens a path for a client.
     ///
     /// # Errors
-    /// Why it gives nothing; see [`FetchRefusal`].
+    /// Why there is no file; see [`FetchRefusal`].
     pub async fn open(self: &Arc<Self>, fetch: &Fetch) -> Result<OpenedFile, FetchRefusal> {
         let path = namespace::clean(&fetch.path).map_err(FetchRefusal::BadPath)?;
-        // What is rendered waits for much, and would make the future of a plain file ten times as large.
+        // Rendering awaits many things and would make the future for a plain file ten times as large.
         match namespace::resolve(&path, |name| self.loaders.contains(name)) {
             NamespaceEntry::Absent => Err(FetchRefusal::Absent),
             NamespaceEntry::Loader(name) => self.open_loader(fetch, &name).await,
@@ -101,7 +101,7 @@ impl Netboot {
         }
     }
 
-    /// Records what was sent.
+    /// Records a transfer.
     pub fn served(self: &Arc<Self>, served: ServedFile) {
         self.saw_file(&served);
         if let Some(mirror) = &served.about.mirror {
@@ -123,7 +123,7 @@ impl Netboot {
         self.note_boot_event(&served.about, body);
     }
 
-    /// Queues an event about a machine and by it; where none is known, about the server.
+    /// Queues an event about a machine with the machine as actor; if there is no machine, about the server.
     pub fn note_boot_event(&self, about: &FileSubject, body: impl Into<EventBody>) {
         let event = NewEvent::new(self.kernel.now(), body).in_attempt(about.attempt);
         self.kernel.note(match about.machine.as_ref().map(|id| Kind::Machine.subject(id)) {
@@ -132,7 +132,7 @@ impl Netboot {
         });
     }
 
-    /// A file that is not for this machine now; the machine's timeline says so too.
+    /// The refusal of a file that is not for this machine now; it is also recorded in the machine's timeline.
     pub fn deny(&self, fetch: &Fetch, gathered: &BootFacts, decision: &BootDecision) -> FetchRefusal {
         let reason = decision.verdict.reason();
         let reason = if reason.is_empty() { "it belongs to another boot attempt" } else { reason };
@@ -167,7 +167,7 @@ impl Netboot {
         self.answer_script(fetch, gathered, kind, BootQuestion::Script).await
     }
 
-    /// Decides about a loader's script and carries it out.
+    /// Decides on a loader's script and carries out the decision.
     pub async fn answer_script(
         self: &Arc<Self>,
         fetch: &Fetch,
@@ -258,8 +258,8 @@ impl Netboot {
         (name, file): (&str, &str),
     ) -> Result<OpenedFile, FetchRefusal> {
         let mut gathered = self.who(fetch, &ClientHint::default())?;
-        // What installs is for the machine that is to be installed, by whatever path it asks, and the kernel
-        // uses up the arming as it does below the capability.
+        // An installer's files are for the machine that is being installed, whatever path it uses. The kernel
+        // uses up the arming just as it does below the capability.
         let asked = {
             let own = gathered.bootenv.as_ref().map(|bootenv| &bootenv.spec);
             self.kernel.read(|world| install_file((world, own), self.artifacts.case, (name, file)))
@@ -280,7 +280,7 @@ impl Netboot {
         self.static_artifact(fetch, (name, file), &gathered).await
     }
 
-    /// This very program, for machines of the server's own architecture.
+    /// This program itself, for machines of the server's own architecture.
     fn open_agent(&self, fetch: &Fetch, arch: &str) -> Result<OpenedFile, FetchRefusal> {
         if arch.parse() != Ok(host_arch()) {
             return Err(FetchRefusal::Absent);
@@ -297,7 +297,7 @@ impl Netboot {
         gathered.boot(attempt, self.catalog.facing(fetch.local))
     }
 
-    /// On a thread that may take its time, if anything has to be rendered.
+    /// Checks the files of a boot, on a thread for blocking work if anything has to be rendered.
     async fn check_files(self: &Arc<Self>, boot: &BootContext) -> Result<(), RenderProblem> {
         if self.is_rehearsed(boot) {
             return Ok(());
@@ -307,7 +307,7 @@ impl Netboot {
         checked.unwrap_or_else(|error| Err(crate::catalog::rendering::problem("", error.to_string())))
     }
 
-    /// Renders and sends. A render that fails is an event and a fault of the machine.
+    /// Renders and sends a document. A failed render is an event and a fault of the machine.
     async fn send_document(
         self: &Arc<Self>,
         fetch: &Fetch,
@@ -316,7 +316,7 @@ impl Netboot {
     ) -> Result<OpenedFile, FetchRefusal> {
         let mut boot = self.boot_of(fetch, gathered);
         let label = label(&document);
-        // Only a file of the machine's own attempt may hold what is secret.
+        // Only a file of the machine's own attempt may contain secrets.
         let sealed = match &document {
             BootDocument::File(_) => SecretMode::Open,
             _ => SecretMode::Closed,
@@ -349,7 +349,7 @@ impl Netboot {
         }
     }
 
-    /// A script that depends on nothing: where it is not rendered soon, the built-in one is sent.
+    /// Sends a script that depends on nothing. If the render takes too long, the built-in script is sent.
     async fn send_surely(
         self: &Arc<Self>,
         fetch: &Fetch,
@@ -391,7 +391,7 @@ impl Netboot {
         self.show(fetch, gathered, kind, problem.to_string()).await
     }
 
-    /// A screen on the machine's console that says why it does not go on.
+    /// Sends a screen for the machine's console that says why the boot stops.
     async fn show(
         self: &Arc<Self>,
         fetch: &Fetch,

@@ -1,4 +1,4 @@
-//! Who asks: the machine behind an address, a name in a URL, or a capability.
+//! Identifies the client of a request: by its address, a name in the URL, or a capability.
 
 use std::net::IpAddr;
 
@@ -14,11 +14,11 @@ use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::namespace::ClientHint;
 use crate::netboot::files::Fetch;
 
-/// The param with the network of the installed system.
+/// The param with the network configuration of the installed system.
 const NETWORK: &str = "network";
 
 impl Netboot {
-    /// Who asks: by the address it asks from, else by what the URL says.
+    /// The facts of the client: by its address, or else by what the URL says.
     pub fn who(&self, fetch: &Fetch, hint: &ClientHint) -> Result<BootFacts, FetchRefusal> {
         self.kernel.read(|world| {
             let now = self.kernel.now();
@@ -34,14 +34,14 @@ impl Netboot {
         })
     }
 
-    /// Whether nothing at all is known of who asks, so that it has to be asked.
+    /// Whether nothing is known about the client, so that it must be asked to identify itself.
     pub fn is_stranger(&self, fetch: &Fetch, hint: &ClientHint) -> bool {
         self.kernel
             .read(|world| hint.mac.is_none() && world.leases.get(&AddressKey::from(fetch.peer)).is_none())
     }
 
-    /// Why a machine's own file is not for who asks for it, although the capability is right: it may have
-    /// been read off the wire, or off the machine's console.
+    /// Why a machine's own file is refused to a peer that sent the right capability. The capability may have
+    /// been read from the network or from the machine's console.
     pub fn why_not_from(&self, machine: &Stored<Machine>, peer: IpAddr) -> Option<String> {
         self.kernel.read(|world| {
             let here = self.machine_at(world, peer);
@@ -49,7 +49,7 @@ impl Netboot {
         })
     }
 
-    /// The attempt a capability stands for, and the facts of its machine.
+    /// The attempt that a capability was issued for, and the facts of its machine.
     pub fn holder(&self, capability: &str) -> Option<(Uuid, BootFacts)> {
         let attempt = self.catalog.attempt_of(capability)?;
         self.kernel.read(|world| {
@@ -59,7 +59,7 @@ impl Netboot {
     }
 }
 
-/// Whom a file is about: the machine and its boot attempt.
+/// The subject of a file: the machine and its boot attempt.
 pub fn about(machine: Option<&Stored<Machine>>) -> FileSubject {
     let attempt = machine.and_then(|machine| machine.status.boot_attempt.as_ref());
     FileSubject {
@@ -69,9 +69,8 @@ pub fn about(machine: Option<&Stored<Machine>>) -> FileSubject {
     }
 }
 
-/// Why a machine does not speak from an address, by the machine that is known there: it is another one's, or
-/// the machine has a lease of ours elsewhere. Where another server gives the addresses there is nothing to
-/// compare.
+/// Why a peer's address cannot be this machine's: it belongs to another machine, or the machine has a lease
+/// of this server on another address. If another server gives the addresses, nothing can be compared.
 fn why_foreign(
     world: &World,
     (machine, here): (&Stored<Machine>, Option<&Stored<Machine>>),
@@ -81,7 +80,7 @@ fn why_foreign(
     let what = match here {
         Some(here) if here.key == machine.key => return None,
         Some(here) => format!("{peer} is the address of {}, not of {name}", here.spec.name),
-        // An installer that has gone over to the address of the installed system.
+        // An installer that has switched to the address of the installed system.
         None if is_static_address(world, (machine, peer)) => return None,
         None if has_other_address(world, (machine, peer), now) => {
             format!("{name} does not have the address {peer}")
@@ -102,13 +101,13 @@ fn is_static_address(world: &World, (machine, peer): (&Stored<Machine>, IpAddr))
     address.and_then(|address| address.parse().ok()) == Some(peer)
 }
 
-/// Whether a machine holds a lease of ours on another address than this one.
+/// Whether the machine has a lease of this server on another address.
 fn has_other_address(world: &World, (machine, peer): (&Stored<Machine>, IpAddr), now: Timestamp) -> bool {
     let Some(held) = machine.status.address.filter(|held| *held != peer) else { return false };
     is_leased(world, held, now)
 }
 
-/// Whether an address has a lease of ours that runs.
+/// Whether the address has a current lease of this server.
 pub fn is_leased(world: &World, address: IpAddr, now: Timestamp) -> bool {
     world.leases.get(&AddressKey::from(address)).is_some_and(|lease| is_active(&lease.spec, now))
 }

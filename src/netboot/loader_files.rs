@@ -1,4 +1,4 @@
-//! Loader binaries as they are on the server, and the disk images that are made of signed ones.
+//! The loader binaries on the server, and the disk images that are made of signed loaders.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,12 +26,12 @@ use crate::netboot::loaders::InstalledLoaders;
 use crate::proto::fat;
 use crate::rate_limit::warn_limited;
 
-/// Images that are kept: one for each chain and each of our addresses.
+/// Most images that are kept: one for each chain and each address of the server.
 const IMAGES_MAX: usize = 16;
-/// The largest loader that goes into an image.
+/// Size of the largest loader that fits into an image.
 const LOADER_BYTES_MAX: u64 = 32 << 20;
 
-/// An image, for the templates it was made with.
+/// An image, and the templates that it was made with.
 #[derive(Debug, Clone)]
 struct LoaderImage {
     generation: u64,
@@ -39,7 +39,7 @@ struct LoaderImage {
     version: FileVersion,
 }
 
-/// The images that were asked for.
+/// The images that were requested.
 #[derive(Debug, Default)]
 pub struct LoaderImages {
     made: BTreeMap<(String, IpAddr), LoaderImage>,
@@ -68,7 +68,7 @@ impl Netboot {
             return Ok(OpenedFile { body, label, content_type: "application/vnd.efi-img", version, about });
         }
         let file = self.loaders.open(name).map_err(|error| {
-            let way_out = "put it back, or restart the server to have it looked for elsewhere";
+            let way_out = "put it back, or restart the server to search for it elsewhere";
             let why = format!("the loader {name} cannot be read: {error}; {way_out}");
             self.loader_lost(&gathered, FetchRefusal::Failed(why))
         })?;
@@ -78,8 +78,8 @@ impl Netboot {
         Ok(OpenedFile { about, ..opened })
     }
 
-    /// A loader that was found at the start and cannot be had now: "not found" on a machine's screen would
-    /// tell nobody why.
+    /// A loader that was found at the start and cannot be read now. "Not found" on a machine's screen would
+    /// not tell anybody why.
     fn loader_lost(&self, gathered: &BootFacts, refused: FetchRefusal) -> FetchRefusal {
         if let FetchRefusal::Failed(reason) = &refused {
             warn_limited!(reason, "a loader cannot be served");
@@ -89,8 +89,8 @@ impl Netboot {
         refused
     }
 
-    /// What could be asked of us and is not there: loaders that firmware would be told of, and those that
-    /// bootenvs name. For the log at the start; each is told to the machine as well that needs it.
+    /// Missing loaders that machines could be told to boot: the usual ones, and those that bootenvs name.
+    /// They are logged at the start, and each machine that needs one is told as well.
     pub fn missing_loaders(&self) -> Vec<String> {
         let usual = loader::advertised().filter(|(name, _)| !self.loaders.contains(name));
         let mut missing: Vec<String> = usual.map(|(name, arch)| format!("{name} for {arch}")).collect();
@@ -111,13 +111,13 @@ impl Netboot {
         missing
     }
 
-    /// The shim that a signed iPXE is to start the kernel with, by its name in the boot namespace.
+    /// The name in the boot namespace of the shim with which a signed iPXE starts the kernel.
     pub fn kernel_shim(&self, boot: &BootContext, files: &BootFiles) -> Option<String> {
         let arch = boot.machine.as_ref().map_or(Arch::Amd64, |machine| machine.spec.arch);
         signed::kernel_shim(files.secure_boot.as_deref()?, arch, &self.loaders.names)
     }
 
-    /// The disk image of a chain for machines that see us at `local`: made once, then kept.
+    /// The disk image of a chain for machines that reach the server at `local`; made once, then kept.
     async fn image(self: &Arc<Self>, chain: &str, local: IpAddr) -> Result<LoaderImage, FetchRefusal> {
         let key = (chain.to_owned(), local);
         let generation = self.kernel.read(|world| world.templates.generation());
@@ -148,8 +148,8 @@ impl Netboot {
     }
 }
 
-/// The disk: shim where firmware looks for a program (UEFI 3.5.1.1), what it starts beside it, and the
-/// configuration in every folder that a distribution's GRUB has as its prefix.
+/// Builds the disk: shim at the path where firmware looks for a program (UEFI 3.5.1.1), the files that it
+/// starts beside it, and the configuration in every folder that a distribution's GRUB uses as its prefix.
 fn build(loaders: &InstalledLoaders, chain: &str, config: &[u8]) -> Result<Vec<u8>, String> {
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for (file, path) in loaders.chain(chain) {

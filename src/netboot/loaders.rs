@@ -1,5 +1,5 @@
-//! The boot loaders that are installed on the server, found once at start: those of the table, and the
-//! signed ones of distributions, each distribution's in a folder of its own.
+//! The boot loaders that are installed on the server, searched once at the start: those of the table, and the
+//! signed loaders of distributions, each distribution in its own folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -11,32 +11,32 @@ use crate::model::check_name;
 use crate::netboot::decide::loader::{LOADERS, companion, loader_named};
 use crate::netboot::decide::signed::{IMAGE, STARTS};
 
-/// Where a system says which distribution it is.
+/// The file in which a system names its distribution.
 const OS_RELEASE: &str = "/etc/os-release";
-/// Folders of signed loaders that are looked at.
+/// Most folders of signed loaders that are read.
 const CHAINS_MAX: usize = 64;
-/// Files of one such folder that are served.
+/// Most files of one such folder that are served.
 const CHAIN_FILES_MAX: usize = 32;
-/// What shim asks for besides what it starts.
+/// The files that shim asks for besides the one it starts.
 const MOK_MANAGERS: [&str; 2] = ["mmx64.efi", "mmaa64.efi"];
 
-/// Loaders by their name in the boot namespace, with the file each was found at.
+/// Loaders by their name in the boot namespace, with the path of each file.
 #[derive(Debug, Clone, Default)]
 pub struct InstalledLoaders {
     found: BTreeMap<String, PathBuf>,
-    /// The names of all that were found, for the boot decision.
+    /// The names of all loaders that were found, for the boot decision.
     pub names: Arc<BTreeSet<String>>,
 }
 
 impl InstalledLoaders {
-    /// Looks for every loader: first in `own` (a site's own builds, by name, and its folders of signed ones),
-    /// then where the distribution's packages put it.
+    /// Searches for every loader: first in `own` (a site's own builds, by name, and its folders of signed
+    /// loaders), then where the distribution's packages install it.
     pub fn find(own: &Path) -> Self {
         let host = fs::read_to_string(OS_RELEASE).ok().and_then(|text| os_id(&text));
         Self::find_on(own, host.as_deref())
     }
 
-    /// As [`InstalledLoaders::find`], on a server that runs the distribution `host`.
+    /// Like [`InstalledLoaders::find`], on a server that runs the distribution `host`.
     fn find_on(own: &Path, host: Option<&str>) -> Self {
         let mut found = BTreeMap::new();
         for loader in LOADERS {
@@ -51,17 +51,17 @@ impl InstalledLoaders {
         InstalledLoaders { found, names }
     }
 
-    /// Whether there is a loader, or the image of a chain, of this name.
+    /// Whether there is a loader, or the image of a chain, with this name.
     pub fn contains(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 
-    /// Names and places of what was found.
+    /// The names and paths of the loaders that were found.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.found.iter().map(|(name, path)| (name.as_str(), path.as_path()))
     }
 
-    /// The files of a chain by their names in it.
+    /// The files of a chain, by their names in it.
     pub fn chain(&self, chain: &str) -> impl Iterator<Item = (&str, &Path)> {
         self.iter().filter_map(move |(name, path)| Some((name.strip_prefix(chain)?.strip_prefix('/')?, path)))
     }
@@ -69,7 +69,7 @@ impl InstalledLoaders {
     /// Opens a loader.
     ///
     /// # Errors
-    /// It was not found at start, or has gone since.
+    /// The loader was not found at the start, or is missing now.
     pub fn open(&self, name: &str) -> io::Result<File> {
         let place = self.found.get(name).ok_or(io::ErrorKind::NotFound)?;
         File::open(place)
@@ -77,7 +77,7 @@ impl InstalledLoaders {
     }
 }
 
-/// Those that have what they need beside them: the others would be told to firmware, and start nothing.
+/// Keeps the loaders whose companion files exist: the others would be offered to firmware and start nothing.
 fn complete(found: BTreeMap<String, PathBuf>) -> BTreeMap<String, PathBuf> {
     let lacking: Vec<(String, &str)> = found
         .keys()
@@ -87,13 +87,13 @@ fn complete(found: BTreeMap<String, PathBuf>) -> BTreeMap<String, PathBuf> {
         .collect();
     let mut complete = found;
     for (loader, needed) in lacking {
-        tracing::warn!(loader, needed, "a loader is left out that starts nothing without another file");
+        tracing::warn!(loader, needed, "a loader is left out because the file that it needs is missing");
         complete.remove(&loader);
     }
     complete
 }
 
-/// The signed loaders that the packages of the server's own distribution put where the table says.
+/// The signed loaders of the server's own distribution, at the places that the table lists.
 fn packaged_chain(host: &str) -> Vec<(String, PathBuf)> {
     let files = STARTS.iter().flat_map(|start| [start.first, start.second]).chain(MOK_MANAGERS);
     let signed = files.filter(|file| !file.contains("pxe") && !file.contains("snp"));
@@ -104,14 +104,14 @@ fn installed_path(file: &str) -> Option<PathBuf> {
     loader_named(file)?.paths.iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
-/// The folders that a site put beside its loaders: `loaders/rocky/shimx64.efi`.
+/// The folders that a site put among its loaders: `loaders/rocky/shimx64.efi`.
 fn own_chains(own: &Path) -> Vec<(String, PathBuf)> {
     let folders = entries(own).into_iter().filter(|path| path.is_dir()).take(CHAINS_MAX);
     let mut files = Vec::new();
     for folder in folders {
         let Some(chain) = folder.file_name().and_then(|name| name.to_str()) else { continue };
         if !check_name(chain, "").is_empty() {
-            tracing::warn!(folder = %folder.display(), "not a name that a bootenv could say: left out");
+            tracing::warn!(folder = %folder.display(), "left out: a bootenv cannot refer to this name");
             continue;
         }
         let programs = entries(&folder).into_iter().filter(|path| path.is_file());
@@ -131,7 +131,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// All names, and those of the images that can be made of what was found.
+/// All names, including those of the images that can be made of the loaders that were found.
 fn with_images(found: &BTreeMap<String, PathBuf>) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = found.keys().cloned().collect();
     let chains: BTreeSet<&str> = found.keys().filter_map(|name| Some(name.split_once('/')?.0)).collect();
@@ -151,7 +151,7 @@ fn has_file(found: &BTreeMap<String, PathBuf>, chain: &str, file: &str) -> bool 
     found.contains_key(&format!("{chain}/{file}"))
 }
 
-/// `ID=` of an os-release file: `debian`, `ubuntu`, `rocky`.
+/// The `ID=` of an os-release file: `debian`, `ubuntu`, `rocky`.
 fn os_id(text: &str) -> Option<String> {
     let id = text.lines().find_map(|line| line.strip_prefix("ID="))?;
     let id = id.trim().trim_matches(['"', '\'']);

@@ -1,5 +1,5 @@
-//! What is remembered of machines that boot, in this process only: a restart forgets it, and nothing that was
-//! promised depends on it. Each table has its own bound.
+//! Observations about booting machines that this process keeps in memory. A restart forgets them, and no
+//! promise depends on them. Each table has its own bound.
 
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
@@ -15,22 +15,22 @@ use crate::netboot::unknown_clients::UnknownClients;
 /// The tables of [`Netboot`](crate::netboot::Netboot).
 #[derive(Debug, Default)]
 pub struct BootMemory {
-    /// Loaders that clients asked for lately.
+    /// Recent loader requests of clients.
     pub(super) asks: Mutex<LoaderRequests>,
-    /// What each machine was last seen to do.
+    /// The last sign of each machine.
     pub(super) traces: Mutex<BootTraces>,
     /// Disk images of signed loaders.
     pub(super) images: Mutex<LoaderImages>,
-    /// Who has which address, where another server gives it.
+    /// The holders of addresses that another server gives.
     pub(super) foreign_addresses: Mutex<ForeignAddresses>,
-    /// Strangers that asked over TFTP.
+    /// Unknown peers that sent TFTP requests.
     pub(super) strangers: Mutex<UnknownPeers>,
-    /// Clients without a machine that were logged.
+    /// Unknown clients that were logged.
     pub(super) unknown_clients: UnknownClients,
-    /// Fetches that repeat themselves.
+    /// Repeated fetches.
     pub(super) repeats: FetchThrottle,
-    /// Events of fetches that were not written because the same machine fetched the same over and over.
+    /// Number of fetch events that were not written because a machine fetched the same file again and again.
     pub fetches_repeated: AtomicU64,
-    /// TFTP requests of strangers, which got no answer.
+    /// Number of TFTP requests from unknown peers, which were not answered.
     pub tftp_strangers: AtomicU64,
 }

@@ -1,4 +1,4 @@
-//! The console menu of unknown machines: what content offers, and what was chosen.
+//! The console menu of unknown machines: its entries, and the script of the chosen one.
 
 use std::sync::Arc;
 
@@ -11,11 +11,12 @@ use crate::netboot::decide::decision::BootQuestion;
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::files::Fetch;
 
-/// Bootenvs that a menu shows; beyond that, those that come later by name are left out.
+/// Most bootenvs in a menu; by name, the last ones are left out.
 const ENTRIES_MAX: usize = 50;
 
 impl Netboot {
-    /// The entries of the menu: what boots without harm first, then what has to be started on the server.
+    /// The entries of the menu: first the bootenvs that do no harm, then those that must be started on the
+    /// server.
     pub fn menu_entries(&self) -> Vec<Value> {
         self.kernel.read(|world| {
             let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
@@ -37,7 +38,7 @@ impl Netboot {
         })
     }
 
-    /// The script of what was chosen. A known machine gets its own, whatever it asks for here.
+    /// The script of the chosen entry. A known machine gets its own script instead.
     pub async fn open_choice(
         self: &Arc<Self>,
         fetch: &Fetch,

@@ -1,8 +1,8 @@
-//! What a machine gets when it boots: who asks, what is decided, which file that is, and what the boot comes
-//! to. The decision is `decide`, which is pure.
+//! What a machine gets when it boots: identifies the client, asks for the decision, opens the file, and
+//! records the progress of the boot. The pure decision is in `decide`.
 //!
-//! [`Netboot::open`] is the one way to a file, for TFTP and HTTP alike; start there. DHCP asks for the
-//! decision too, and tells of the addresses and loaders it saw.
+//! Start at [`Netboot::open`], the only way to a file, for TFTP and HTTP alike. DHCP asks for the decision as
+//! well, and reports the addresses and loaders that it saw.
 
 pub mod addresses;
 pub mod attempts;
@@ -40,7 +40,7 @@ use document_cache::DocumentCache;
 use loaders::InstalledLoaders;
 pub use memory::BootMemory;
 
-/// The doors that [`Netboot`] knocks at.
+/// The other houses' interfaces that [`Netboot`] uses.
 pub struct NetbootDoors {
     pub catalog: Arc<Catalog>,
     pub runs: Arc<Runs>,
@@ -49,14 +49,14 @@ pub struct NetbootDoors {
     pub records: Arc<Records>,
 }
 
-/// What machines are served when they boot.
+/// The boot side of the server: what machines are served when they boot.
 pub struct Netboot {
     kernel: Arc<Kernel>,
     catalog: Arc<Catalog>,
     runs: Arc<Runs>,
     artifacts: Arc<Artifacts>,
     access: Arc<Access>,
-    /// The boot loaders found at start.
+    /// The boot loaders that were found at the start.
     pub loaders: InstalledLoaders,
     documents: DocumentCache,
     pub memory: BootMemory,
@@ -75,7 +75,7 @@ impl Netboot {
         Arc::new(Netboot { kernel, catalog, runs, artifacts, access, loaders, documents, memory })
     }
 
-    /// The time all decisions are made at.
+    /// The present time, used for all decisions.
     pub fn now(&self) -> Timestamp {
         self.kernel.now()
     }

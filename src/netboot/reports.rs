@@ -1,4 +1,4 @@
-//! What installers report through their capability: done, failed, and pieces of their log.
+//! The reports of installers, sent with their capability: done, failed, and pieces of their log.
 
 use std::net::IpAddr;
 
@@ -8,12 +8,12 @@ use crate::model::{BootProgress, BootResult, Machine, RefusalCode, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::identify::about;
 
-/// Longest reason of a failure in the machine's status, in characters. The event has it as far as a log.
+/// Longest reason of a failure in the machine's status, in characters. The event has up to `LOG_CHARS_MAX`.
 const REASON_CHARS_MAX: usize = 1000;
-/// Longest piece of a log, or reason of a failure, that becomes one event, in characters.
+/// Longest piece of a log, or reason of a failure, in one event, in characters.
 const LOG_CHARS_MAX: usize = 16 * 1024;
 
-/// What kind of report it is.
+/// The kind of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportKind {
     Done,
@@ -22,7 +22,7 @@ pub enum ReportKind {
 }
 
 impl ReportKind {
-    /// The last part of the URL it is sent to.
+    /// The kind of the last part of a report's URL.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "done" => Some(ReportKind::Done),
@@ -50,16 +50,15 @@ pub struct InstallerReport {
 }
 
 impl Netboot {
-    /// Takes a report. It is on disk when this returns; a report that comes twice changes nothing more.
-    /// Returns the answer for the reporter.
+    /// Records a report. It is on disk when this returns; a repeated report changes nothing. Returns the
+    /// answer for the installer.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] for a capability that was never given out, [`Error::Forbidden`] from an
-    /// address that is not the machine's, as with its files, [`Error::Conflict`] for one whose attempt has
-    /// ended in another way.
+    /// [`Error::Unauthorized`] if this server never issued the capability, [`Error::Forbidden`] if the peer's
+    /// address is not the machine's (as for files), [`Error::Conflict`] if the attempt has ended differently.
     pub async fn report(&self, capability: &str, report: InstallerReport) -> Result<String, Error> {
         let attempt = self.catalog.attempt_of(capability).ok_or_else(|| {
-            let why = "this URL's capability is not one this server gave out";
+            let why = "this server did not issue the capability in this URL";
             Error::Unauthorized(RefusalCode::TokenUnknown, why.to_owned())
         })?;
         let machine = self.kernel.read(|world| world.machines.find("attempt", &attempt.to_string()).cloned());
@@ -107,7 +106,7 @@ impl Netboot {
         Ok(format!("{name}: noted"))
     }
 
-    /// The machine's timeline has who tried to speak for it.
+    /// Records a refused report in the machine's timeline.
     fn report_denied(&self, machine: &Stored<Machine>, (kind, peer): (ReportKind, IpAddr), reason: &str) {
         let path = format!("/m/…/{}", kind.as_str());
         let denied = BootDenied { path, peer, protocol: None, reason: reason.to_owned() };
@@ -119,7 +118,7 @@ fn first_chars(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
 
-/// A reason as it stands in the machine's status.
+/// The reason in the form that the machine's status has.
 fn status_reason(reason: &str) -> String {
     match reason.chars().count() {
         0 => "it gave no reason".to_owned(),

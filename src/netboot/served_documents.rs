@@ -1,5 +1,5 @@
-//! What machines are served under their runs goes to the records, without the capability of the boot attempt
-//! and without secrets.
+//! Passes what machines are served during their runs to the records, without the capability of the boot
+//! attempt and without secrets.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::netboot::documents::BootDocument;
 use crate::records::documents::{COVERED, DocumentServing, KeptText, STOPPING, run_under_way};
 
 impl Netboot {
-    /// Records a document that is served to a machine in a run. Nothing waits for it.
+    /// Records a document that is served to a machine during a run. Nothing waits for it.
     pub fn record_served(
         self: &Arc<Self>,
         path: &str,
@@ -36,18 +36,18 @@ impl Netboot {
         });
     }
 
-    /// The text as it was served, with the word of previews in place of the capability.
+    /// The served text, with the placeholder of previews instead of the capability.
     fn plain_text(&self, boot: &BootContext, page: &Arc<SentDocument>) -> KeptText {
         let (cover, page) = (self.catalog.capability_cover(boot.attempt.as_ref()), Arc::clone(page));
         Box::new(move || Ok(cover(&String::from_utf8_lossy(&page.text))))
     }
 
-    /// The document rendered once more, with secrets covered: what was served has them in forms that cannot
-    /// be found in the text, such as hashes. It is rendered by the workers of previews.
+    /// The document, rendered again with secrets covered. The served text may contain secrets in forms that
+    /// cannot be found in it, such as hashes. The workers of previews render it.
     fn covered_text(self: &Arc<Self>, boot: &BootContext, document: &BootDocument) -> KeptText {
         let agent_token = boot.agent_token.as_ref().map(|_| COVERED.to_owned());
         let boot = BootContext { purpose: RenderPurpose::Preview, agent_token, ..boot.clone() };
-        // What waits in the queue keeps nobody alive: the queue belongs to a house that this one holds.
+        // The queued work must not keep this house alive: the queue belongs to a house that this one holds.
         let (netboot, document) = (Arc::downgrade(self), document.clone());
         Box::new(move || {
             let netboot = netboot.upgrade().ok_or_else(|| STOPPING.to_owned())?;

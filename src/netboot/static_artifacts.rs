@@ -1,4 +1,4 @@
-//! Files of artifacts as machines ask for them: one of this disk, or one that is passed on.
+//! The files of artifacts that machines fetch, from disk or through a mirror.
 
 use crate::artifacts::contained_path::NameCase;
 use crate::artifacts::opened::{FetchRefusal, FileSubject, OpenedFile};
@@ -11,10 +11,10 @@ use crate::netboot::files::Fetch;
 use crate::netboot::identify::about;
 
 impl Netboot {
-    /// Opens a file of an artifact: one of this disk, or one that is passed on.
+    /// Opens a file of an artifact, from disk or through a mirror.
     ///
     /// # Errors
-    /// There is none, or it cannot be had now.
+    /// There is no such file, or it cannot be had now.
     pub async fn static_artifact(
         &self,
         fetch: &Fetch,
@@ -25,7 +25,7 @@ impl Netboot {
         let artifact = artifact.ok_or(FetchRefusal::Absent)?;
         if artifact.spec.is_mirror() {
             if fetch.has_query {
-                return Err(FetchRefusal::BadPath("a file that is passed on is asked for without `?`"));
+                return Err(FetchRefusal::BadPath("a file of a mirror must be requested without `?`"));
             }
             let opened = self.artifacts.open_mirrored(fetch.protocol, &artifact, file).await?;
             let about = FileSubject { mirror: Some(name.to_owned()), ..about(gathered.machine.as_deref()) };
@@ -43,7 +43,7 @@ impl Netboot {
         Ok(OpenedFile { about: about(gathered.machine.as_deref()), ..opened })
     }
 
-    /// What is known not to be what it was is not given out: an installer would fail on it, or install it.
+    /// Refuses a file that is known to be damaged: an installer would fail on it, or install it.
     fn refuse_damaged(
         &self,
         fetch: &Fetch,
@@ -61,8 +61,8 @@ impl Netboot {
         }
         let name = &artifact.spec.name;
         let why = format!(
-            "{file} of the artifact {name} is not what it was when it was fetched: \
-             metalwright artifacts fetch {name} has it anew"
+            "{file} of the artifact {name} has changed since it was fetched: \
+             metalwright artifacts fetch {name} fetches it again"
         );
         if let Some(machine) = &gathered.machine {
             self.deny_because(fetch, machine, &why);

@@ -1,5 +1,5 @@
-//! Whom TFTP answers, and with blocks of which size: that is for the subnets to say. TFTP knows no client
-//! from another but by its address, and a read can be asked for in another's name, so strangers hear nothing.
+//! The peers that TFTP answers, and their block sizes; subnets decide both. TFTP identifies a client only by
+//! its address, and a request can have a forged address, so unknown peers get no answer.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,13 +17,13 @@ use crate::netboot::identify::is_leased;
 
 /// Shortest time between two log lines about one unknown peer.
 const TOLD_AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(10);
-/// Most unknown peers remembered; further ones are counted and not logged.
+/// Most unknown peers that are remembered; further ones are counted and not logged.
 const TOLD_MAX: usize = 256;
 
-/// Who may read over TFTP.
+/// The peers that may read over TFTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TftpPeers {
-    /// Those in enabled subnets, those with a lease, and this host itself.
+    /// Peers in enabled subnets, peers with a lease, and this host itself.
     #[default]
     Managed,
     Any,
@@ -32,11 +32,11 @@ pub enum TftpPeers {
 /// How a peer is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TftpTerms {
-    /// Largest block, where its subnet sets one.
+    /// Largest block, if the peer's subnet sets one.
     pub block_bytes_max: Option<u16>,
 }
 
-/// When each unknown peer was logged last.
+/// The time of the last log line about each unknown peer.
 #[derive(Debug, Default)]
 pub struct UnknownPeers {
     told: BTreeMap<IpAddr, Timestamp>,
@@ -55,7 +55,7 @@ impl UnknownPeers {
 }
 
 impl Netboot {
-    /// How a peer that asks `fetch.local` is served; none where it is a stranger.
+    /// How the peer of a request to `fetch.local` is served; none for an unknown peer.
     pub fn tftp_terms(&self, fetch: &Fetch, peers: TftpPeers) -> Option<TftpTerms> {
         let peer = fetch.peer;
         self.kernel.read(|world| {
@@ -72,7 +72,7 @@ impl Netboot {
         })
     }
 
-    /// Counts an unknown peer that was not answered, and logs it now and then.
+    /// Counts an unknown peer that got no answer, and logs it at intervals.
     pub fn tftp_stranger(&self, fetch: &Fetch) {
         self.memory.tftp_strangers.fetch_add(1, Ordering::Relaxed);
         let now = self.kernel.now();

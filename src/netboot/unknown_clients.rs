@@ -1,4 +1,4 @@
-//! The log line of clients that want to boot and are no machine here: each at most once a minute.
+//! Logs clients that want to boot and are not a machine here, each at most once a minute.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,12 +13,12 @@ use crate::netboot::decide::namespace::ClientHint;
 use crate::netboot::files::Fetch;
 use crate::rate_limit::warn_limited;
 
-/// Most clients logged within a minute. Further ones are counted.
+/// Most clients that are logged within a minute. Further ones are counted.
 const CLIENTS_MAX: usize = 256;
 /// Shortest time between two log lines about one client.
 const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
-/// Who a client is: by its MAC, else by its address.
+/// The identity of a client: its MAC, or else its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ClientIdentity {
     Mac(Mac),
@@ -53,12 +53,12 @@ impl UnknownClients {
 }
 
 impl Netboot {
-    /// Whether the log is to tell now of a client that is no machine here.
+    /// Whether a client that is not a machine here should be logged now.
     pub fn is_unknown_client_due(&self, mac: Mac, now: Timestamp) -> bool {
         self.memory.unknown_clients.is_due(ClientIdentity::Mac(mac), now)
     }
 
-    /// A fetch of a loader's script by a client that is no machine here.
+    /// Logs a fetch of a loader's script by a client that is not a machine here.
     pub(super) fn saw_unknown_fetch(&self, fetch: &Fetch, hint: &ClientHint, decision: &BootDecision) {
         let mac = hint
             .mac

@@ -1,7 +1,7 @@
-//! Which objects changed since a commit, for those who follow them: consoles, caches, other servers.
+//! The objects that changed since a commit, for followers: consoles, caches, other servers.
 //!
-//! Whoever reads all pages after a number, and then the objects that they name, has the objects as they are.
-//! Start at [`Objects::changes`]; [`ChangeFeed`] waits for the next ones.
+//! A follower that reads all pages after a number, and then the objects that they name, has the present
+//! state. Start at [`Objects::changes`]; [`ChangeFeed`] waits for further changes.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,39 +15,39 @@ use crate::kernel::{Caller, Error};
 use crate::model::{ChangePlace, Kind, ObjectChange, ReadPosition, RefusalCode, place_after};
 use crate::objects::Objects;
 
-/// Changes on a page at most, and where the reader does not say.
+/// Most changes on a page, and the default.
 pub const LIMIT_MAX: usize = 1000;
 pub const LIMIT_DEFAULT: usize = 100;
 
-/// Which changes.
+/// A query for changes.
 #[derive(Clone, Debug)]
 pub struct ChangeQuery {
-    /// Only of these kinds; none stands for all.
+    /// Only these kinds; all if empty.
     pub kinds: Vec<Kind>,
     pub start: ChangeStart,
     pub limit: usize,
 }
 
-/// Behind what the reader has read.
+/// The place after which a reader continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeStart {
     place: ChangePlace,
-    /// The epoch that it was read in, where the reader knows it.
+    /// The epoch of the commit, if the reader knows it.
     epoch: Option<Uuid>,
 }
 
 impl ChangeStart {
-    /// Behind a commit.
+    /// Starts after a commit.
     pub fn after(commit: u64, epoch: Option<Uuid>) -> Self {
         ChangeStart { place: place_after(commit), epoch }
     }
 
-    /// The last commit of which all has been read.
+    /// The last commit that was read completely.
     pub fn commit(&self) -> u64 {
         self.place.0.saturating_sub(1)
     }
 
-    /// As a cursor of the API: `1234.EPOCH.machine.0192…`.
+    /// The cursor of the API: `1234.EPOCH.machine.0192…`.
     fn cursor(&self) -> String {
         let ((commit, kind, key), epoch) = (&self.place, self.epoch.unwrap_or_default());
         format!("{commit}.{}.{kind}.{key}", epoch.simple())
@@ -69,23 +69,22 @@ impl FromStr for ChangeStart {
     }
 }
 
-/// Changes in the order of commits.
+/// A page of changes, in the order of commits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangeList {
-    /// Each object at its last change.
+    /// The changed objects, each at its last change.
     pub items: Vec<ObjectChange>,
-    /// The `cursor` of the next page; null on the last.
+    /// The `cursor` of the next page; null on the last page.
     pub next: Option<String>,
-    /// All changes up to this commit have been listed, on this page and those before it: the `after` of the
-    /// next question.
+    /// All changes up to this commit are on this page or earlier pages. It is the `after` of the next query.
     pub commit: u64,
-    /// Goes with `commit`.
+    /// The epoch of `commit`.
     pub epoch: Uuid,
 }
 
 impl Objects {
-    /// A page of the changes that the caller may see. It may have fewer than `limit` and be followed by
-    /// others.
+    /// A page of the changes that the caller may see. A page can have fewer changes than `limit` although
+    /// others follow.
     ///
     /// # Errors
     /// [`Error::ReadAgain`]; [`Error::Forbidden`] for a kind of which the caller sees nothing.
@@ -106,15 +105,15 @@ impl Objects {
         })
     }
 
-    /// Where a reader stands who has just read everything.
+    /// The position of a reader that has just read everything.
     pub fn position(&self) -> ReadPosition {
         self.kernel.read(|world| world.commits.position())
     }
 
-    /// The changes after a query, as they happen.
+    /// A feed of the changes of a query.
     ///
     /// # Errors
-    /// As [`Objects::changes`].
+    /// Those of [`Objects::changes`].
     pub fn change_feed(self: &Arc<Self>, caller: Caller, query: ChangeQuery) -> Result<ChangeFeed, Error> {
         let commits = self.kernel.commits();
         visible_kinds(&caller, &query.kinds)?;
@@ -127,14 +126,14 @@ impl Objects {
 fn visible_kinds(caller: &Caller, wanted: &[Kind]) -> Result<Vec<Kind>, Error> {
     if let Some(hidden) = wanted.iter().find(|kind| !caller.sees_some(**kind)) {
         let scope = format!("{}:read", hidden.plural());
-        let why = format!("this needs the scope `{scope}`, which the token has not");
+        let why = format!("this needs the scope `{scope}`, which the token does not have");
         return Err(Error::Forbidden(RefusalCode::ScopeMissing, why));
     }
     let wanted = if wanted.is_empty() { &Kind::ALL } else { wanted };
     Ok(wanted.iter().copied().filter(|kind| caller.sees_some(*kind)).collect())
 }
 
-/// Changes as they happen.
+/// A feed of changes.
 pub struct ChangeFeed {
     objects: Arc<Objects>,
     caller: Caller,
@@ -143,11 +142,11 @@ pub struct ChangeFeed {
 }
 
 impl ChangeFeed {
-    /// The next page, when there is one: it may be empty where the caller sees nothing of what changed.
-    /// Dropping the wait loses nothing.
+    /// Waits for the next page. It can be empty if the caller may not see what changed. Dropping the future
+    /// loses nothing.
     ///
     /// # Errors
-    /// As [`Objects::changes`]; the store was closed.
+    /// Those of [`Objects::changes`]; the store was closed.
     pub async fn next(&mut self) -> Result<ChangeList, Error> {
         while *self.commits.borrow_and_update() <= self.query.start.commit() {
             self.commits.changed().await.map_err(|_| Error::Failed("the store was closed".to_owned()))?;

@@ -1,5 +1,5 @@
-//! The fields that lists can be filtered, sorted and trimmed by: known from the noun's own schema, and
-//! read from an object without building all of it.
+//! The fields by which lists can be filtered, sorted and trimmed. The noun's schema lists them; a value is
+//! read without building the JSON of the whole object.
 
 use std::any::TypeId;
 use std::cell::OnceCell;
@@ -17,14 +17,14 @@ use crate::objects::rules::NounRules;
 /// One field of a noun: `name`, `status.state`, `params.rack`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
-    /// As the client wrote it.
+    /// The name as the client wrote it.
     pub text: String,
     place: FieldPlace,
-    /// Names below the place.
+    /// The remaining names of the path, below `place`.
     rest: Vec<String>,
 }
 
-/// Which part of a stored object a field is in.
+/// The part of a stored object that a field belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FieldPlace {
     Id,
@@ -40,14 +40,14 @@ enum FieldPlace {
     UpdatedAt,
 }
 
-/// Longest dotted path.
+/// Most names in a dotted path.
 const STEPS_MAX: usize = 8;
 
 impl Field {
-    /// Reads the name of a field of noun `T`.
+    /// Parses the name of a field of noun `T`.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] naming the fields that there are.
+    /// [`Error::BadRequest`], which names the existing fields.
     pub fn parse<T: NounRules>(text: &str) -> Result<Self, Error> {
         if let Some(label) = name_behind(text, "label.").or_else(|| name_behind(text, "labels.")) {
             return Ok(whole_field(text, FieldPlace::Labels, vec![label]));
@@ -102,7 +102,7 @@ fn name_behind(text: &str, prefix: &str) -> Option<String> {
     text.strip_prefix(prefix).map(str::to_owned).filter(|name| !name.is_empty())
 }
 
-/// One stored object, of which parts are made into JSON when a field of them is asked for.
+/// A stored object whose parts are turned into JSON only when one of their fields is read.
 pub struct FieldReader<'a, T: NounRules> {
     stored: &'a Stored<T>,
     spec: OnceCell<Value>,
@@ -114,7 +114,7 @@ impl<'a, T: NounRules> FieldReader<'a, T> {
         FieldReader { stored, spec: OnceCell::new(), status: OnceCell::new() }
     }
 
-    /// The values of a field: none where it is absent or null, several where a list is on the way.
+    /// The values of a field: none if it is absent or null, several if the path goes through a list.
     pub fn values(&self, field: &Field) -> Vec<Value> {
         let mut found = Vec::new();
         let stored = self.stored;
@@ -142,7 +142,7 @@ impl<'a, T: NounRules> FieldReader<'a, T> {
         found
     }
 
-    /// Names and params, which most lists are filtered by, are read without making JSON of the rest.
+    /// Reads names and params, the most common filters, without building the JSON of the rest.
     fn spec_values(&self, path: &[String], found: &mut Vec<Value>) {
         let spec = &self.stored.spec;
         match (path, spec.params()) {
@@ -167,7 +167,8 @@ fn as_json(part: &impl serde::Serialize) -> Value {
     serde_json::to_value(part).unwrap_or_default()
 }
 
-/// Values below `value` at a path; lists on the way give each of theirs. Sealed values are only there.
+/// Collects the values below `value` at a path; a list on the path gives one for each item. Of a sealed value
+/// only its existence counts.
 fn collect(value: &Value, path: &[String], found: &mut Vec<Value>) {
     match (value, path.split_first()) {
         (Value::Null, _) => {}
@@ -183,7 +184,7 @@ fn collect(value: &Value, path: &[String], found: &mut Vec<Value>) {
     }
 }
 
-/// Schemas of what a writer sets and of what is ours.
+/// The schemas of the writer's fields and of the server's fields.
 struct NounSchemas {
     spec: Value,
     status: Value,
@@ -202,7 +203,7 @@ fn schema_of<S: JsonSchema>() -> Value {
     settings.into_generator().into_root_schema_for::<S>().to_value()
 }
 
-/// Whether a schema has something at a path.
+/// Whether a schema has a field at this path.
 fn knows(schema: &Value, path: &[&str]) -> bool {
     let Some((first, rest)) = path.split_first() else { return true };
     let Value::Object(keywords) = schema else { return schema == &Value::Bool(true) };

@@ -11,12 +11,12 @@ use crate::model::nearest;
 use crate::objects::fields::{Field, FieldReader};
 use crate::objects::rules::NounRules;
 
-/// Most values of one `in`.
+/// Most values of one `in` operator.
 const CHOICES_MAX: usize = 1000;
 const OPERATORS: [&str; 9] = ["eq", "ne", "in", "nin", "gt", "gte", "lt", "lte", "like"];
 const EXISTS: &str = "exists";
 
-/// A field and what it must be.
+/// A field and the condition on it.
 #[derive(Debug, Clone)]
 pub struct Filter {
     field: Field,
@@ -25,7 +25,7 @@ pub struct Filter {
 
 #[derive(Debug, Clone)]
 enum FilterTest {
-    /// One of these patterns, in which `*` stands for anything.
+    /// Equal to one of these patterns, in which `*` stands for any text.
     OneOf(Vec<String>),
     NoneOf(Vec<String>),
     Order(OrderedValue, &'static [Ordering]),
@@ -33,10 +33,10 @@ enum FilterTest {
 }
 
 impl Filter {
-    /// Reads `field` or `field[operator]` with its value.
+    /// Parses `field` or `field[operator]` with its value.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] naming the fields or operators that there are.
+    /// [`Error::BadRequest`], which names the existing fields or operators.
     pub fn parse<T: NounRules>(name: &str, value: &str) -> Result<Self, Error> {
         let (field, operator) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
             Some((field, operator)) => (field, operator),
@@ -45,7 +45,7 @@ impl Filter {
         Ok(Filter { field: Field::parse::<T>(field)?, test: FilterTest::parse(operator, value)? })
     }
 
-    /// Whether an object passes. A list passes when one of its values does.
+    /// Whether an object matches. A list matches if one of its values does.
     pub fn passes<T: NounRules>(&self, reader: &FieldReader<'_, T>) -> bool {
         let values = reader.values(&self.field);
         match &self.test {
@@ -115,7 +115,7 @@ fn is_like_any(patterns: &[String], text: &str) -> bool {
     patterns.iter().any(|pattern| is_like(text, pattern))
 }
 
-/// Whether text fits a pattern in which `*` stands for any text.
+/// Whether a text matches a pattern in which `*` stands for any text.
 fn is_like(text: &str, pattern: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return text == pattern };
     let Some(mut text) = text.strip_prefix(first) else { return false };
@@ -128,7 +128,7 @@ fn is_like(text: &str, pattern: &str) -> bool {
     text.ends_with(last)
 }
 
-/// A value that can be put in order with others of its kind.
+/// A value that can be compared with others of its type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OrderedValue {
     Bool(bool),
@@ -139,7 +139,7 @@ pub enum OrderedValue {
 }
 
 impl OrderedValue {
-    /// None for lists and objects.
+    /// `None` for lists and objects.
     pub fn of(value: &Value) -> Option<Self> {
         match value {
             Value::Bool(value) => Some(OrderedValue::Bool(*value)),
@@ -151,7 +151,7 @@ impl OrderedValue {
         }
     }
 
-    /// What a client wrote, where a number is not marked as one.
+    /// The value of a client's text, which does not say whether it is a number.
     fn of_text(text: &str) -> Self {
         let special = time_or_address(text).or_else(|| text.parse().ok().map(OrderedValue::Number));
         special.unwrap_or_else(|| OrderedValue::Text(text.to_owned()))
@@ -161,7 +161,7 @@ impl OrderedValue {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
-    /// Total: kinds stand one after the other.
+    /// A total order: the types follow one another.
     pub fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (OrderedValue::Bool(a), OrderedValue::Bool(b)) => a.cmp(b),

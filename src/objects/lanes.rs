@@ -1,9 +1,9 @@
-//! Threads for work whose cost a client chooses: patches, schemas, templates of rules, views of objects.
+//! Threads for work whose cost clients determine: patches, schemas, templates of rules, views of objects.
 //!
-//! Nothing of that runs on a thread that packets wait for, and none of it holds the world: take what it needs
-//! out of the world, let go, and give it to a [`WorkLane`]. What it decides is checked again when it is
-//! committed (by revision). The work itself is bounded where it is admitted (`model::bounds`,
-//! `model::schema_cost`, `objects::patch`); the deadline is for what those bounds do not foresee.
+//! Such work never runs on a thread that packets wait for, and never while the world is locked: copy what the
+//! work needs out of the world, release the lock, and pass the work to a [`WorkLane`]. The commit checks by
+//! revision that the result is still valid. The inputs are bounded where they are accepted (`model::bounds`,
+//! `model::schema_cost`, `objects::patch`); the deadline covers what those bounds do not foresee.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use tokio::time::timeout;
 
 use crate::kernel::Error;
 
-/// How long a client waits for its turn and its work, in seconds.
+/// Longest time that a client waits for its turn and its work, in seconds.
 pub const WORK_SECONDS_MAX: u64 = 30;
-/// Writes that are worked out at a time.
+/// Most writes that are prepared at once.
 const WRITES_MAX: usize = 4;
-/// Objects that are shown at a time.
+/// Most objects that are shown at once.
 const READS_MAX: usize = 8;
-/// Lists that are made at a time.
+/// Most lists that are made at once.
 const LISTS_MAX: usize = 4;
 
-/// The lanes of [`Objects`](super::Objects). Each has turns of its own, so that hostile writes do not hold up
+/// The lanes of [`Objects`](super::Objects). Each has its own turns, so that hostile writes do not delay
 /// reads.
 #[derive(Debug)]
 pub struct WorkLanes {
@@ -42,7 +42,7 @@ impl Default for WorkLanes {
     }
 }
 
-/// A bounded number of threads.
+/// A lane with a bounded number of threads.
 #[derive(Debug)]
 pub struct WorkLane {
     turns: Arc<Semaphore>,
@@ -55,11 +55,11 @@ impl WorkLane {
         WorkLane { turns, within: Duration::from_secs(WORK_SECONDS_MAX) }
     }
 
-    /// Does work on a thread that may take long. The turn ends with the work, even if nobody waits for it
-    /// any more.
+    /// Runs work on a thread for blocking work. The turn ends with the work, even if nobody waits for the
+    /// result any more.
     ///
     /// # Errors
-    /// [`Error::Busy`] after [`WORK_SECONDS_MAX`], [`Error::Failed`] when the work panicked.
+    /// [`Error::Busy`] after [`WORK_SECONDS_MAX`], [`Error::Failed`] if the work panicked.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -77,10 +77,10 @@ impl WorkLane {
         })?
     }
 
-    /// Does work without waiting for a turn: for whoever holds the store's writer, of whom there is one.
+    /// Runs work without waiting for a turn: for the holder of the store's writer, of whom there is only one.
     ///
     /// # Errors
-    /// [`Error::Failed`] when the work panicked.
+    /// [`Error::Failed`] if the work panicked.
     pub async fn run_at_once<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,

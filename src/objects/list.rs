@@ -1,8 +1,8 @@
 //! Lists: filters, order, paging and trimming, the same for every noun.
 //!
 //! `?name=web*&status.state[ne]=failed&sort=-updated_at&limit=50&fields=name,status.state`. Start with
-//! [`ListQuery::parse`], then [`Objects::list`]. A page ends in a cursor that holds the last object's key and
-//! sort values, so that writes between two pages neither repeat nor skip what stayed where it was.
+//! [`ListQuery::parse`], then [`Objects::list`]. The cursor of a page holds the last object's key and sort
+//! values, so that writes between two pages do not repeat or skip objects whose place did not change.
 
 use std::sync::Arc;
 
@@ -19,20 +19,20 @@ use crate::objects::filter::{Filter, OrderedValue};
 use crate::objects::rules::NounRules;
 use crate::objects::view::{self, ViewSubject};
 
-/// Objects on a page when the client does not say, and at most.
+/// Objects on a page: the default and the largest number.
 pub const LIMIT_DEFAULT: usize = 100;
 pub const LIMIT_MAX: usize = 1000;
-/// Objects that are shown under one hold of the world.
+/// Objects that are shown under one lock of the world.
 const SHOWN_AT_ONCE: usize = 64;
-/// Most filters, sort keys or fields in one query.
+/// Most filters, sort keys or fields of one query.
 const TERMS_MAX: usize = 32;
 
-/// What a client asks of a list.
+/// A client's query for a list.
 #[derive(Debug, Clone)]
 pub struct ListQuery {
     filters: Vec<Filter>,
     sort: Vec<SortKey>,
-    /// Fields to trim to; empty for all.
+    /// The fields to return; all if empty.
     fields: Vec<String>,
     limit: usize,
     after: Option<PageCursor>,
@@ -44,28 +44,28 @@ struct SortKey {
     descending: bool,
 }
 
-/// Where a page ended.
+/// The place where a page ended.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 struct PageCursor {
-    /// The `sort` it belongs to.
+    /// The `sort` of the page.
     sort: String,
     values: Vec<Option<Value>>,
     key: String,
 }
 
-/// One page of a list, as it is sent.
+/// One page of a list, as JSON values.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ListPage {
     pub items: Vec<Value>,
     pub next: Option<String>,
-    /// How many there are in all, of those that pass the filters.
+    /// Number of all objects that pass the filters.
     pub total: usize,
-    /// Where a reader stands who has read this.
+    /// The position of a reader that has read this page.
     #[serde(flatten)]
     pub read_at: ReadPosition,
 }
 
-/// A page of a list as it is sent.
+/// One page of a list, as text.
 #[derive(Debug)]
 pub struct ListText {
     pub read_at: ReadPosition,
@@ -73,10 +73,10 @@ pub struct ListText {
 }
 
 impl ListQuery {
-    /// Reads a list's query: filters, `sort`, `fields`, `limit`, `cursor`.
+    /// Parses a list's query: filters, `sort`, `fields`, `limit`, `cursor`.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] naming the fields and operators there are.
+    /// [`Error::BadRequest`], which names the existing fields and operators.
     pub fn parse<T: NounRules>(pairs: &[(String, String)]) -> Result<Self, Error> {
         let mut query =
             ListQuery { filters: vec![], sort: vec![], fields: vec![], limit: LIMIT_DEFAULT, after: None };
@@ -121,7 +121,9 @@ impl ListQuery {
 
 fn parse_limit(text: &str) -> Result<usize, Error> {
     let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
-    limit.ok_or_else(|| Error::BadRequest(format!("`limit` is a number from 1 to {LIMIT_MAX}, not `{text}`")))
+    limit.ok_or_else(|| {
+        Error::BadRequest(format!("`limit` must be a number from 1 to {LIMIT_MAX}, not `{text}`"))
+    })
 }
 
 fn parse_sort<T: NounRules>(text: &str) -> Result<Vec<SortKey>, Error> {
@@ -151,10 +153,10 @@ fn terms(text: &str) -> Result<impl Iterator<Item = &str>, Error> {
 }
 
 impl Objects {
-    /// One page of a list, as JSON. It is made on a thread of its own.
+    /// One page of a list as JSON, made on a thread of its own.
     ///
     /// # Errors
-    /// [`Error::Busy`] when it takes too long.
+    /// [`Error::Busy`] if it takes too long.
     pub async fn list_text<T: NounRules>(
         self: &Arc<Self>,
         caller: Caller,
@@ -171,7 +173,7 @@ impl Objects {
         listing.await?.map_err(|error| Error::Failed(format!("the list failed: {error}")))
     }
 
-    /// One page of a list, of the objects that the caller may read.
+    /// One page of a list of the objects that the caller may read.
     pub fn list<T: NounRules>(&self, caller: &Caller, query: &ListQuery) -> ListPage
     where
         World: HasTable<T>,
@@ -201,8 +203,8 @@ impl Objects {
         ListPage { items: self.shown_all(&page, query), next, total, read_at }
     }
 
-    /// Without filter or order, for whoever may read all, a page is found by its first key, and nothing but
-    /// the page is read.
+    /// The page of a caller that may read all objects, without filter or sort: found by its first key, so
+    /// that only the page is read.
     fn list_by_key<T: NounRules>(&self, query: &ListQuery) -> ListPage
     where
         World: HasTable<T>,
@@ -229,7 +231,8 @@ impl Objects {
         listed
     }
 
-    /// The world is held for what a view needs of it only: commits and packets wait for it.
+    /// Builds the views of rows. The world is locked only for what a view needs of it, because commits and
+    /// packets wait for the lock.
     fn shown_all<T: NounRules>(&self, rows: &[&Arc<Stored<T>>], query: &ListQuery) -> Vec<Value>
     where
         World: HasTable<T>,
@@ -251,12 +254,12 @@ impl Objects {
     }
 }
 
-/// A row as readers see it at a time.
+/// A row as readers see it at this time.
 fn seen<T: NounRules>(row: &Arc<Stored<T>>, now: Timestamp) -> Arc<Stored<T>> {
     T::as_of(row, now).map_or_else(|| Arc::clone(row), Arc::new)
 }
 
-/// An object that passed the filters, with the values it is sorted by.
+/// An object that matches the filters, with its sort values.
 struct RankedObject<'a, T: NounRules> {
     key: &'a str,
     values: Vec<Option<Value>>,
@@ -300,7 +303,7 @@ fn ranked<'a, T: NounRules>(query: &ListQuery, rows: &'a [Arc<Stored<T>>]) -> Ve
         .collect()
 }
 
-/// By the sort keys, objects without the value last; then by key.
+/// Compares by the sort keys, with objects without a value last; then by key.
 fn compare<T: NounRules>(
     query: &ListQuery,
     a: &RankedObject<'_, T>,
@@ -316,7 +319,7 @@ fn compare<T: NounRules>(
     by_values.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| a.key.cmp(b.key))
 }
 
-/// Only the given fields, at the places where they stand.
+/// Keeps the given fields, at their places.
 fn trimmed(whole: &Value, fields: &[String]) -> Value {
     let mut kept = Value::Object(Map::new());
     for field in fields {

@@ -1,6 +1,7 @@
-//! Objects of every noun alike: create, read, list, filter, patch, delete. What differs a noun is in `rules`.
+//! The operations on objects of every noun: create, read, list, filter, patch, delete. `rules` has what
+//! differs from noun to noun.
 //!
-//! Start at `write`, then `list`. What an object means to a machine is left to other houses.
+//! Start at `write`, then read `list`. Other houses handle what an object means to a machine.
 
 pub mod changes;
 mod fields;
@@ -23,9 +24,9 @@ use lanes::WorkLanes;
 #[derive(Debug)]
 pub struct Objects {
     kernel: Arc<Kernel>,
-    /// Threads for work whose cost a client chooses.
+    /// Threads for work whose cost clients determine.
     pub lanes: WorkLanes,
-    /// Where on the host the files of artifacts may be.
+    /// The directories of this host in which files of artifacts may be.
     roots: ArtifactRoots,
 }
 

@@ -10,21 +10,21 @@ use crate::model::{Problem, RefusalCode, nearest};
 
 /// Most operations of one JSON Patch.
 pub const OPERATIONS_MAX: usize = 1024;
-/// Most bytes that the operations of one patch make in all, as JSON without escapes: `copy` can double a
-/// document with every operation.
+/// Most bytes that the operations of one patch add in all, as JSON without escapes: each `copy` can double a
+/// document.
 pub const MADE_BYTES_MAX: usize = 2 * CONTENT_BYTES_MAX;
 
-/// A change to parts of an object.
+/// A change of parts of an object.
 #[derive(Debug, Clone)]
 pub enum Patch {
-    /// RFC 7396: the given fields are set, `null` takes one away.
+    /// RFC 7396: sets the given fields; `null` removes one.
     Merge(Value),
-    /// RFC 6902: all operations in order, or none.
+    /// RFC 6902: applies all operations in order, or none.
     Operations(json_patch::Patch),
 }
 
 impl Patch {
-    /// Reads the operations of a JSON Patch.
+    /// Parses the operations of a JSON Patch.
     ///
     /// # Errors
     /// [`Error::BadRequest`] for what is no list of operations, or is too long; [`Error::Invalid`] with every
@@ -46,11 +46,11 @@ impl Patch {
         })
     }
 
-    /// The document after the patch.
+    /// Applies the patch to a document.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when a `test` fails, [`Error::Invalid`] when an operation cannot be done, or
-    /// breaks a bound; that is found before it is done.
+    /// [`Error::Conflict`] if a `test` fails; [`Error::Invalid`] if an operation cannot be applied, or would
+    /// break a bound, which is checked before.
     pub fn apply(&self, before: &Value) -> Result<Value, Error> {
         let mut document = before.clone();
         match self {
@@ -68,7 +68,7 @@ impl Patch {
     }
 }
 
-/// How many bytes the operations after this one may still make.
+/// Checks the bounds of an operation. Returns how many bytes the operations after it may still add.
 fn admit(document: &Value, operation: &PatchOperation, left: usize) -> Result<usize, String> {
     let (path, value, made) = match operation {
         PatchOperation::Add(add) => (&add.path, &add.value, true),
@@ -77,7 +77,7 @@ fn admit(document: &Value, operation: &PatchOperation, left: usize) -> Result<us
         PatchOperation::Move(moved) => (&moved.path, at(document, &moved.from), false),
         PatchOperation::Remove(_) | PatchOperation::Test(_) => return Ok(left),
     };
-    // The document is the first level; each step of the path but the last one goes into another.
+    // The document is level one; each step of the path except the last enters another level.
     let levels = path.count() + bounds::depth(value, DEPTH_MAX);
     if levels > DEPTH_MAX {
         return Err(format!(
@@ -95,7 +95,7 @@ fn admit(document: &Value, operation: &PatchOperation, left: usize) -> Result<us
     })
 }
 
-/// What is at a place; null where there is nothing, which the operation itself refuses.
+/// The value at a place; null if there is nothing, which the operation itself refuses.
 fn at<'a>(document: &'a Value, pointer: &Pointer) -> &'a Value {
     document.pointer(pointer.as_str()).unwrap_or(&Value::Null)
 }
@@ -140,13 +140,13 @@ fn operation_fault(index: usize, operation: &Value) -> Option<Problem> {
     fault(RefusalCode::Missing, "", format!("`{missing}` is missing"))
 }
 
-/// A path for a message.
+/// A path, cut for a message.
 fn clip(path: &Pointer) -> &str {
     let text = path.as_str();
     text.char_indices().nth(PATH_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
 }
 
-/// Longest part of a path that a message quotes, in characters.
+/// Longest part of a path in a message, in characters.
 const PATH_CHARS_MAX: usize = 200;
 
 const EXAMPLE: &str = r#"{"op": "replace", "path": "/locked", "value": true}"#;

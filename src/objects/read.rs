@@ -1,4 +1,4 @@
-//! One object of any noun, as a reader sees it. Lists are in `list`, the shape in `view`.
+//! Reads one object of any noun. Lists are in `list`, the shape of a view is in `view`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::objects::rules::NounRules;
 use crate::objects::view::{View, ViewSubject};
 
 impl Objects {
-    /// One object as a reader sees it.
+    /// Reads one object.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -21,7 +21,7 @@ impl Objects {
         self.show(&stored).await
     }
 
-    /// An object as a reader sees it, for whoever just wrote it or had it changed.
+    /// The view of an object for a caller that just wrote it, or had it changed.
     ///
     /// # Errors
     /// [`Error::Busy`] when it takes too long.

@@ -1,5 +1,5 @@
-//! What readers see of an object: its fields, its problems, secrets sealed, our own secrets left out.
-//! Events carry the same, and never the whole of a large text.
+//! Views: an object as readers see it, with its fields and problems, secrets sealed and internal fields left
+//! out. Events carry the same, but never the whole of a long text.
 
 use std::sync::Arc;
 
@@ -17,23 +17,23 @@ use crate::objects::rules::{self, NounRules, RuleCheck};
 /// Longest text that an event carries in full, in bytes.
 const EVENT_TEXT_BYTES_MAX: usize = 4096;
 
-/// An object as it is read.
+/// A view of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     pub key: String,
     pub revision: u64,
-    /// The commit that the world showed when it was read.
+    /// The commit that the world showed when the object was read.
     pub read_at: ReadPosition,
     pub body: Value,
 }
 
-/// An object with all that a view of it needs of the world, so that the world can be let go.
+/// An object with everything that its view needs of the world, so that the lock can be released.
 pub struct ViewSubject<T: NounRules> {
     stored: Arc<Stored<T>>,
     read_at: ReadPosition,
-    /// Those that were seen in the world.
+    /// The problems that were found in the world.
     problems: Vec<Problem>,
-    /// What finds the others.
+    /// The checks that find further problems.
     checks: Vec<RuleCheck>,
 }
 
@@ -47,8 +47,9 @@ where
         ViewSubject { stored: Arc::clone(stored), read_at, problems, checks }
     }
 
-    /// The object with the problems it has in that world and on this server. Takes as long as its writer
-    /// chose: not on a thread that packets wait for, and not while the world is held.
+    /// Builds the view, with the problems that the object has in that world and on this server. The writer of
+    /// the object determines the cost: call it neither on a thread that packets wait for nor while the world
+    /// is locked.
     pub fn view(self) -> View {
         let ViewSubject { stored, read_at, mut problems, checks } = self;
         problems.extend(checks.into_iter().flat_map(|check| check()));
@@ -58,8 +59,8 @@ where
     }
 }
 
-/// What whoever reads an object has seen: all that the world shows, but for an object that was written again
-/// since it was taken out of the world.
+/// The position of the reader of an object: everything that the world shows, unless the object was written
+/// again after it was copied out of the world.
 fn read_position<T: NounRules>(world: &World, stored: &Stored<T>) -> ReadPosition
 where
     World: HasTable<T>,
@@ -70,8 +71,8 @@ where
     if present == Some(commit) { position } else { ReadPosition { commit, ..position } }
 }
 
-/// What was stored before there was a bound on it has a problem that names the bound. What is nested too deep
-/// for readers is left out.
+/// Adds a problem for each bound that the object breaks, because it is older than the bound. Values that are
+/// nested too deep for readers are left out.
 fn add_broken_bounds<T: NounRules>(body: &mut Value) {
     let Some(fields) = body.as_object_mut() else { return };
     let broken = bounds::faults(fields, T::BYTES_MAX);
@@ -84,7 +85,7 @@ fn add_broken_bounds<T: NounRules>(body: &mut Value) {
     }
 }
 
-/// Takes out what is nested deeper than so many levels.
+/// Removes values that are nested deeper than so many levels.
 fn cut(value: &mut Value, levels: usize) {
     match value {
         Value::Array(_) | Value::Object(_) if levels == 0 => *value = Value::from(TOO_DEEP),
@@ -94,10 +95,10 @@ fn cut(value: &mut Value, levels: usize) {
     }
 }
 
-/// Stands in the place of what no reader could read.
+/// Replaces a value that is nested too deep for readers.
 const TOO_DEEP: &str = "(left out: nested too deep)";
 
-/// An object as it is read, without the problems that follow from others.
+/// The view of an object, without the problems that depend on other objects.
 pub fn without_problems<T: NounRules>(stored: &Stored<T>) -> Value {
     with_defaults(stored, plain(stored))
 }
@@ -109,7 +110,7 @@ fn with_defaults<T: NounRules>(stored: &Stored<T>, mut view: Value) -> Value {
     view
 }
 
-/// What its writer wrote, without the problems that follow from others: what a patch is applied to.
+/// The writer's fields alone: the document that a patch is applied to.
 pub fn plain<T: NounRules>(stored: &Stored<T>) -> Value {
     shown::<T>(stored.view(&[]))
 }
@@ -126,7 +127,7 @@ fn shown<T: NounRules>(mut view: Value) -> Value {
     view
 }
 
-/// Faults of a patch that changes what is ours.
+/// The faults of a patch that changes fields that the server sets.
 pub fn read_only_changes(before: &Value, after: &Value) -> Vec<Problem> {
     let changed = READ_ONLY_FIELDS.iter().filter(|field| before.get(field) != after.get(field));
     changed
@@ -149,7 +150,7 @@ pub fn updated<T: NounRules>(old: &Stored<T>, new: &Stored<T>) -> EventBody {
     EventBody::Updated(T::KIND, ObjectDiff { name: T::label(new), revision: new.revision, diff, secrets })
 }
 
-/// Names of secret params with another value than before: the diff cannot show them.
+/// Names of secret params whose value changed: the diff cannot show them.
 fn resealed<'a, T: NounRules>(old: &Stored<T>, new: &'a Stored<T>) -> Vec<&'a str> {
     let (Some(before), Some(after)) = (old.spec.params(), new.spec.params()) else { return Vec::new() };
     let changed = after.iter().filter(|(param, value)| {
@@ -163,13 +164,13 @@ pub fn deleted<T: NounRules>(stored: &Stored<T>) -> EventBody {
     EventBody::Deleted(T::KIND, snapshot(stored))
 }
 
-/// An object as events have it.
+/// The snapshot of an object for events.
 pub fn snapshot<T: NounRules>(stored: &Stored<T>) -> ObjectSnapshot {
     let object = abridged(written(stored));
     ObjectSnapshot { name: T::label(stored), revision: stored.revision, object }
 }
 
-/// What its writer wrote, and the status.
+/// The writer's fields, and the status.
 fn written<T: NounRules>(stored: &Stored<T>) -> Value {
     let mut view = plain(stored);
     cut(&mut view, DEPTH_MAX);
@@ -179,7 +180,7 @@ fn written<T: NounRules>(stored: &Stored<T>) -> Value {
     view
 }
 
-/// Long texts by their digest and length.
+/// Replaces long texts by their digest and length.
 fn abridged(value: Value) -> Value {
     match value {
         Value::String(text) if text.len() > EVENT_TEXT_BYTES_MAX => {

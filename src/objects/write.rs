@@ -1,7 +1,7 @@
-//! Create, replace, patch and delete for every noun alike; what differs a noun is in `rules`.
+//! Create, replace, patch and delete for every noun; `rules` has what differs from noun to noun.
 //!
-//! Each write is one changeset with its event. A write that changes nothing writes nothing. Lists are in
-//! `list`, the shape readers get in `view`.
+//! Each write is one changeset with its event. A write that changes nothing is not committed. Lists are in
+//! `list`, the shape that readers get is in `view`.
 
 use std::sync::Arc;
 
@@ -21,36 +21,36 @@ use crate::objects::patch::Patch;
 use crate::objects::rules::{self, HostLimits, NounRules, ProposedWrite, RuleConflict};
 use crate::objects::view::{self, View};
 
-/// Which revision a writer means to change.
+/// The revision that a writer expects to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpectedRevision {
-    /// Whatever is there.
+    /// Any revision.
     Any,
-    /// One of these, or the write is refused as stale.
+    /// One of these revisions; otherwise the write is refused as stale.
     OneOf(Vec<u64>),
 }
 
-/// A write whose checks are done, and what they looked at.
+/// A write whose checks are done, and what the checks read.
 struct CheckedWrite<T: NounRules> {
     next: Stored<T>,
     found: Vec<Problem>,
     reads: Vec<ChangesetRead>,
 }
 
-/// A changeset that is ready to be committed, and the object it leads to.
+/// A changeset that is ready to commit, and the object that it writes.
 struct PreparedWrite<T: NounRules> {
     object: Arc<Stored<T>>,
-    /// Nothing to commit when nothing changes.
+    /// `None` if nothing changes.
     changeset: Option<Changeset>,
-    /// What it is committed by, where there is one.
+    /// The hold to commit through, if there is one.
     hold: Option<WriterHold>,
 }
 
 impl Objects {
-    /// Makes a new object of what a client sent.
+    /// Creates an object from what a client sent.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with every fault, [`Error::Conflict`] when a unique value is taken.
+    /// [`Error::Invalid`] with every fault, [`Error::Conflict`] if a unique value is taken.
     pub async fn create<T: NounRules>(&self, caller: &Caller, body: Value) -> Result<View, Error>
     where
         World: HasTable<T>,
@@ -59,10 +59,10 @@ impl Objects {
         self.create_from(caller, input).await
     }
 
-    /// Makes a new object of fields that were read already.
+    /// Creates an object from fields that were parsed already.
     ///
     /// # Errors
-    /// As [`Objects::create`].
+    /// Those of [`Objects::create`].
     pub async fn create_from<T: NounRules>(&self, caller: &Caller, input: Input<T>) -> Result<View, Error>
     where
         World: HasTable<T>,
@@ -70,7 +70,7 @@ impl Objects {
         let mut named = String::new();
         for attempt in 0..STALE_RETRIES_MAX {
             let checked = self.check_create(caller, input.clone()).await?;
-            // Only what is decided under the world is decided under the hold: checks may take longer than the
+            // Under the hold only the decision on the world is made: the checks may take longer than the
             // writer waits.
             let hold = self.kernel.hold_for(attempt).await?;
             let PreparedWrite { object, changeset, hold } = self.prepare_create(caller, checked, hold)?;
@@ -83,7 +83,7 @@ impl Objects {
         Err(busy::<T>(&named))
     }
 
-    /// Puts what a client sent in the place of an object.
+    /// Replaces an object by what a client sent.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Stale`], and those of [`Objects::create`].
@@ -101,11 +101,11 @@ impl Objects {
         self.rewrite::<T>(caller, target, make).await
     }
 
-    /// Changes parts of an object. When somebody else was quicker, the patch is applied again to what
-    /// they left, unless the client named a revision.
+    /// Changes parts of an object. If another writer was faster, the patch is applied again to the newer
+    /// object, unless the client named a revision.
     ///
     /// # Errors
-    /// Those of [`Objects::replace`]; [`Error::Conflict`] for a JSON Patch `test` that fails.
+    /// Those of [`Objects::replace`]; [`Error::Conflict`] if a `test` of a JSON Patch fails.
     pub async fn patch<T: NounRules>(
         &self,
         caller: &Caller,
@@ -125,10 +125,10 @@ impl Objects {
         self.rewrite::<T>(caller, target, make).await
     }
 
-    /// Deletes an object that nothing refers to.
+    /// Deletes an object that no other object refers to.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`] naming the referrers.
+    /// [`Error::NotFound`], [`Error::Stale`], [`Error::Conflict`], which names the referrers.
     pub async fn delete<T: NounRules>(&self, caller: &Caller, target: &WriteTarget<'_>) -> Result<(), Error>
     where
         World: HasTable<T>,
@@ -145,8 +145,8 @@ impl Objects {
         Err(busy::<T>(target.reference))
     }
 
-    /// What `make` makes of the object is worked out without the world, and committed if the object is
-    /// still at that revision; else it is made again.
+    /// Computes the new object with `make` without locking the world, and commits it if the object still has
+    /// that revision; otherwise starts again.
     async fn rewrite<T: NounRules>(
         &self,
         caller: &Caller,
@@ -173,7 +173,7 @@ impl Objects {
         Err(busy::<T>(target.reference))
     }
 
-    /// The object that a write is about, at the revision that its writer expects.
+    /// The object to be written, at the revision that its writer expects.
     fn find_to_write<T: NounRules>(
         &self,
         caller: &Caller,
@@ -192,7 +192,7 @@ impl Objects {
         Ok(current)
     }
 
-    /// Runs the checks of a write that need the host, without holding the world.
+    /// Runs the checks of a write that need the host, without locking the world.
     async fn ask_the_host<T: NounRules>(
         &self,
         next: &Arc<Stored<T>>,
@@ -251,7 +251,7 @@ impl Objects {
         self.check(next, Some(current)).await
     }
 
-    /// Does the checks of a write whose cost its writer chooses, without the world.
+    /// Runs the checks of a write whose cost its writer determines, without locking the world.
     async fn check<T: NounRules>(
         &self,
         next: Stored<T>,
@@ -349,8 +349,8 @@ impl Objects {
         Ok(changeset?.with_reads(reads))
     }
 
-    /// Holds an object that is about to be written against the rules, and seals its secrets. `found` is what
-    /// its checks found.
+    /// Checks an object against the rules before it is written, and seals its secrets. `found` are the
+    /// results of the earlier checks.
     fn admit<T: NounRules>(
         &self,
         (caller, world): (&Caller, &TrackedWorld<'_>),
@@ -392,7 +392,8 @@ impl Objects {
         Ok(())
     }
 
-    /// Sealing the same value again keeps the sealed form, so that writing it back changes nothing.
+    /// Seals a value. The same value as before keeps its sealed form, so that writing it back changes
+    /// nothing.
     fn reseal(&self, place: SecretPlace<'_>, kept: Option<&Value>, value: &Value) -> Result<Value, Error> {
         match kept {
             Some(kept)
@@ -406,7 +407,7 @@ impl Objects {
     }
 }
 
-/// The object a write is about, and the revision its writer saw.
+/// The object that a write is about, and the revision that its writer saw.
 #[derive(Debug, Clone)]
 pub struct WriteTarget<'a> {
     /// A key, or `index:value`.
@@ -437,13 +438,14 @@ where
     world.table()
 }
 
-/// The changeset with its own event in first place.
+/// The changeset with its own event first.
 fn begun_by(event: NewEvent, mut changeset: Changeset) -> Changeset {
     changeset.events.insert(0, event);
     changeset
 }
 
-/// What a client sent, without the fields that are nobody's to send. `stored` is what it takes the place of.
+/// Parses what a client sent, without the fields that nobody may send. `stored` is the object that it
+/// replaces.
 fn read_input<T: NounRules>(body: Value, stored: &Value) -> Result<Input<T>, Error> {
     let hidden = T::HIDDEN.iter().filter(|field| body.get(field).is_some());
     let hidden: Vec<Problem> = hidden
@@ -458,7 +460,7 @@ fn read_input<T: NounRules>(body: Value, stored: &Value) -> Result<Input<T>, Err
     parse_changed(body, stored).map_err(Error::Invalid)
 }
 
-/// Unique values that other objects hold, with their names.
+/// The unique values that other objects hold, with the names of these objects.
 fn taken<T: NounRules>(change: &ProposedWrite<'_, T>, next: &Stored<T>) -> Option<RuleConflict>
 where
     World: HasTable<T>,

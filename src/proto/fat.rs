@@ -1,26 +1,26 @@
-//! A FAT16 file system made of a few files: the disk that UEFI firmware makes of an image it fetched. Names
-//! are 8.3 names, as on the first such disks; firmware, shim and GRUB look for theirs in any case. Start at
-//! [`image`].
+//! A FAT16 file system with a few files: the disk image that UEFI firmware fetches and mounts. Names are 8.3
+//! names, as on the first such disks; firmware, shim and GRUB compare names without case. Start at [`image`].
 //!
-//! The layout is that of Microsoft's "FAT: General Overview of On-Disk Format" 1.03: boot sector, two tables,
+//! The layout follows Microsoft's "FAT: General Overview of On-Disk Format" 1.03: boot sector, two tables,
 //! root folder, clusters. There are no partitions: UEFI reads a file system on a whole disk (UEFI 13.3.1).
 
 const SECTOR_BYTES: usize = 512;
-/// Entries of the root folder.
+/// Most entries of the root folder.
 const ROOT_ENTRIES: usize = 512;
 const ENTRY_BYTES: usize = 32;
-/// With fewer clusters it would be a FAT12, with more a FAT32 ("FAT Type Determination"); both with a margin.
+/// With fewer clusters it would be FAT12, with more FAT32 ("FAT Type Determination"); both bounds have a
+/// margin.
 const CLUSTERS_MIN: usize = 4096;
 const CLUSTERS_MAX: usize = 65_000;
-/// Largest cluster that all firmware reads.
+/// Largest cluster that all firmware can read.
 const CLUSTER_SECTORS_MAX: usize = 64;
 /// Most files and folders.
 pub const NODES_MAX: usize = 256;
 
-/// What cannot be put on such a disk.
+/// Why files cannot be put on such a disk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FatError {
-    #[error("`{0}` is no 8.3 name")]
+    #[error("`{0}` is not an 8.3 name")]
     Name(String),
     #[error("two files have the path `{0}`")]
     Twice(String),
@@ -30,7 +30,7 @@ pub enum FatError {
     TooMany,
 }
 
-/// A file by its path, `EFI/BOOT/BOOTX64.EFI`, with its bytes.
+/// A file: its path, such as `EFI/BOOT/BOOTX64.EFI`, and its bytes.
 pub type FatFile<'a> = (&'a str, &'a [u8]);
 
 /// The image of a disk with these files.
@@ -63,13 +63,13 @@ pub fn image(files: &[FatFile<'_>]) -> Result<Vec<u8>, FatError> {
     Ok(bytes)
 }
 
-/// A file or folder. The root is the first, and its own parent.
+/// A file or folder. The root comes first and is its own parent.
 struct FatNode<'a> {
     name: [u8; 11],
     parent: usize,
-    /// None for a folder.
+    /// `None` for a folder.
     body: Option<&'a [u8]>,
-    /// First cluster and how many; 0 for the root and for an empty file.
+    /// First cluster and number of clusters; 0 for the root and for an empty file.
     first: usize,
     clusters: usize,
 }
@@ -121,7 +121,7 @@ impl<'a> FatTree<'a> {
         self.nodes.iter().skip(1).filter(move |node| node.parent == folder)
     }
 
-    /// Bytes of a node's clusters. A folder has `.` and `..` besides its children.
+    /// Bytes in a node's clusters. A folder has `.` and `..` besides its children.
     fn bytes(&self, index: usize) -> usize {
         match self.nodes.get(index).and_then(|node| node.body) {
             Some(body) => body.len(),
@@ -129,7 +129,7 @@ impl<'a> FatTree<'a> {
         }
     }
 
-    /// Gives every node but the root its clusters, one after the other.
+    /// Assigns clusters to every node except the root, one after the other.
     fn place(&mut self, cluster_bytes: usize) {
         let sizes: Vec<usize> = (0..self.nodes.len()).map(|index| self.bytes(index)).collect();
         let mut next = 2;
@@ -172,7 +172,7 @@ fn name_fits(part: &str, most: usize) -> bool {
     part.len() <= most && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
-/// One entry of a folder. The date is the first there can be: the same files give the same bytes.
+/// One entry of a folder. The date is the earliest possible one, so that the same files give the same bytes.
 fn entry(name: [u8; 11], body: Option<&[u8]>, first: usize) -> Vec<u8> {
     const READ_ONLY: u8 = 0x01;
     const FOLDER: u8 = 0x10;
@@ -189,7 +189,7 @@ fn entry(name: [u8; 11], body: Option<&[u8]>, first: usize) -> Vec<u8> {
     bytes
 }
 
-/// The sizes of a disk.
+/// The dimensions of a disk.
 struct FatLayout {
     cluster_sectors: usize,
     table_sectors: usize,
@@ -198,7 +198,7 @@ struct FatLayout {
 }
 
 impl FatLayout {
-    /// The smallest disk with the smallest clusters that do.
+    /// The smallest disk, with the smallest clusters, on which the files fit.
     fn for_tree(tree: &FatTree<'_>) -> Result<FatLayout, FatError> {
         let needed = |cluster_bytes: usize| -> usize {
             (1..tree.nodes.len()).map(|index| tree.bytes(index).div_ceil(cluster_bytes)).sum()
@@ -225,7 +225,7 @@ impl FatLayout {
         self.cluster_sectors * SECTOR_BYTES
     }
 
-    /// The boot sector with its parameter block, and no code: nothing boots it but UEFI.
+    /// The boot sector with its parameter block and without code: only UEFI boots the disk.
     fn boot_sector(&self) -> Vec<u8> {
         let mut bytes = vec![0xeb, 0x3c, 0x90];
         bytes.extend(b"METALWRI");
@@ -237,11 +237,11 @@ impl FatLayout {
         bytes.extend(le_u16(if self.sectors < 0x1_0000 { self.sectors } else { 0 }));
         bytes.push(0xf8); // a fixed disk
         bytes.extend(le_u16(self.table_sectors));
-        bytes.extend(le_u16(32)); // sectors of a track and heads: of no meaning here
+        bytes.extend(le_u16(32)); // sectors per track and heads: without meaning here
         bytes.extend(le_u16(64));
         bytes.extend(le_u32(0)); // hidden sectors
         bytes.extend(le_u32(if self.sectors < 0x1_0000 { 0 } else { self.sectors }));
-        bytes.extend([0x80, 0, 0x29]); // first disk; the three fields that follow are there
+        bytes.extend([0x80, 0, 0x29]); // first disk; the three fields that follow are present
         bytes.extend(le_u32(0x4d57_4658));
         bytes.extend(b"METALWRIGHTFAT16   ");
         bytes.resize(SECTOR_BYTES - 2, 0);
@@ -249,7 +249,7 @@ impl FatLayout {
         bytes
     }
 
-    /// One allocation table: every chain of clusters is one run.
+    /// One allocation table: every chain of clusters is contiguous.
     fn table(&self, tree: &FatTree<'_>) -> Vec<u8> {
         const END: u16 = 0xffff;
         let mut entries: Vec<u16> = vec![0xfff8, END];
@@ -283,7 +283,7 @@ mod tests {
         usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]]))
     }
 
-    /// Reads a file as a driver does: by the parameter block, folders and the table.
+    /// Reads a file as a driver does: through the parameter block, the folders and the table.
     fn read(image: &[u8], path: &str) -> Option<Vec<u8>> {
         let (cluster_bytes, table_at) = (usize::from(image[13]) * 512, 512);
         let root_at = table_at + 2 * word(image, 22) * 512;

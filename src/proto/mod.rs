@@ -1,5 +1,5 @@
-//! Wire formats as values: bytes in, values out, and the state machines between them. No I/O and no clock;
-//! sockets live with the services (`crate::tftp`, `crate::dhcp::service`).
+//! Wire formats as values: parsers, encoders, and the protocols' state machines. No I/O and no clock; the
+//! services have the sockets (`crate::tftp`, `crate::dhcp::server`).
 
 pub mod dhcp4;
 pub mod fat;

@@ -1,4 +1,4 @@
-//! The content that runs keep. A piece goes when no run that stays names it.
+//! The content that runs keep. A piece is deleted when no remaining run refers to it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -7,11 +7,12 @@ use crate::kernel::{Changeset, ChangesetRead, Error, STALE_RETRIES_MAX, StoreErr
 use crate::model::{Content, Noun, Run, Stored, World};
 use crate::records::Records;
 
-/// Most pieces that are deleted in one changeset.
+/// Most pieces that one changeset deletes.
 const DELETED_AT_ONCE_MAX: usize = 256;
 
 impl Records {
-    /// Deletes content that no run needs. A run that begins meanwhile may need it: then it is looked at anew.
+    /// Deletes content that no run needs. If a run that begins meanwhile needs a piece, the check is
+    /// repeated.
     pub(super) async fn delete_contents(&self) -> Result<(), Error> {
         let none = HashSet::new();
         for attempt in 0..STALE_RETRIES_MAX {
@@ -30,13 +31,13 @@ impl Records {
                 Err(other) => return Err(other.into()),
             }
         }
-        // Another round will come.
+        // Another round follows.
         Ok(())
     }
 }
 
-/// Content that no run names, itself or through another piece, but for those runs that go. What names others
-/// goes before them, so that what is stored of a set is stored whole.
+/// Content that no run refers to, directly or through another piece, except the runs in `going`. A piece that
+/// refers to others comes before them, so that a stored set is never incomplete.
 pub(super) fn unneeded(world: &World, going: &HashSet<String>) -> Vec<Arc<Stored<Content>>> {
     let mut needed: BTreeSet<&str> = BTreeSet::new();
     let runs = world.runs.iter().filter(|run| !going.contains(&run.key)).map(|run| &run.spec);
@@ -44,7 +45,7 @@ pub(super) fn unneeded(world: &World, going: &HashSet<String>) -> Vec<Arc<Stored
         .flat_map(|run| run.content.iter().chain(&run.values).chain(run.former_content.iter()))
         .map(String::as_str)
         .collect();
-    // Each digest is gone through once.
+    // Each digest is visited once.
     while let Some(digest) = open.pop() {
         if needed.insert(digest)
             && let Some(piece) = world.contents.get(digest)

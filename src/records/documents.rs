@@ -1,9 +1,9 @@
-//! Documents that machines are served under their runs. They are taken when they are served, and written
-//! behind the answer, in groups: nothing waits for them, and a server that is killed loses those that were
-//! served in that moment.
+//! Documents that machines are served during their runs. They are queued when they are served, and written in
+//! groups after the answer, so that nothing waits for them. A server that is killed loses the documents of
+//! that moment.
 //!
-//! No secret is written: who serves a document gives a function that makes the text without its capability
-//! and with secrets covered (docs/adr/0027).
+//! No secret is written: whoever serves a document provides a function that makes the text without its
+//! capability and with secrets covered (docs/adr/0027).
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -23,24 +23,24 @@ use crate::model::{Kind, MachineStatus, RefusalCode, ServedDocument, settings, s
 use crate::rate_limit::warn_limited;
 use crate::records::Records;
 
-/// Bytes of documents that wait to be written.
+/// Most bytes of documents that wait to be written.
 const QUEUED_BYTES_MAX: usize = 32 << 20;
-/// Documents that are written at once.
+/// Most documents that are written at once.
 const GROUP_MAX: usize = 64;
-/// Documents that are known to be kept. When there are more, it begins anew.
+/// Most documents that are remembered as kept. Beyond that the memory is cleared.
 const KNOWN_MAX: usize = 16_384;
 /// Longest text that is read back, in bytes: no setting allows more.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
 /// Longest reason why a text is not kept, in characters.
 const NOTE_CHARS_MAX: usize = 300;
 
-/// What stands in the place of a secret.
+/// The text that replaces a secret.
 pub const COVERED: &str = "(sealed)";
 
-/// Why a text is not kept that waited when the server ended.
+/// The reason why a text is not kept that was waiting when the server stopped.
 pub const STOPPING: &str = "the server was stopping";
 
-/// Makes the text that may be kept of a document, or says why there is none. It may take as long as a render.
+/// Makes the text of a document that may be kept, or says why there is none. It may take as long as a render.
 pub type KeptText = Box<dyn FnOnce() -> Result<String, String> + Send>;
 
 /// A document that is being served.
@@ -50,12 +50,12 @@ pub struct DocumentServing<'a> {
     pub machine: Uuid,
     pub attempt: Option<Uuid>,
     pub job: Option<Uuid>,
-    /// Without the capability.
+    /// The path without the capability.
     pub path: &'a str,
-    /// SHA-256 of what is served.
+    /// SHA-256 of the served text.
     pub sha256: &'a str,
     pub bytes: usize,
-    /// Whether it holds a secret.
+    /// Whether the text contains a secret.
     pub is_secret: bool,
 }
 
@@ -66,36 +66,36 @@ pub struct QueuedDocument {
     text: KeptText,
 }
 
-/// What is known without the database.
+/// What is known without asking the database.
 #[derive(Default)]
 pub struct DocumentMemory {
-    /// Hashes of what was taken lately.
+    /// Hashes of documents that were queued recently.
     known: Mutex<HashSet<u64>>,
     hasher: foldhash::fast::RandomState,
     queued_bytes: AtomicUsize,
-    /// Length of all texts on the disk, once it was asked for.
+    /// Length of all texts on disk, after it was read once.
     kept_bytes: Mutex<Option<u64>>,
 }
 
-/// What the metrics show.
+/// The counters for metrics.
 #[derive(Debug, Default)]
 pub struct RecordCounters {
     pub kept: AtomicU64,
-    /// Not kept because too many waited, or because the database took none.
+    /// Documents that were not kept, because too many waited or the database took none.
     pub dropped: AtomicU64,
-    /// What pruning deleted, of all kinds.
+    /// Items that pruning deleted, of all kinds.
     pub pruned: AtomicU64,
-    /// Length of all texts on the disk, in bytes.
+    /// Length of all texts on disk, in bytes.
     pub kept_bytes: AtomicU64,
 }
 
-/// The run under way of a machine, which what it is served belongs to.
+/// The open run of a machine, to which the documents belong that it is served.
 pub fn run_under_way(status: &MachineStatus) -> Option<Uuid> {
     status.run.as_ref().filter(|run| run.ended_at.is_none()).map(|run| run.id)
 }
 
 impl Records {
-    /// Takes a document that is served. Never waits; what was taken before costs a look-up.
+    /// Queues a document that is served. It never waits; a document that was queued before costs a look-up.
     pub fn keep(&self, serving: &DocumentServing<'_>, text: impl FnOnce() -> KeptText) {
         let hash = self.memory.hasher.hash_one(serving);
         if self.memory.known.lock().unwrap_or_else(PoisonError::into_inner).contains(&hash) {
@@ -131,19 +131,19 @@ impl Records {
         QueuedDocument { run: serving.run, document, text }
     }
 
-    /// Writes what was taken, until it is stopped; then what waits still.
+    /// Writes queued documents until it is stopped, and then those that still wait.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let taken = self.queued.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut queued) = taken else { return };
         if let Err(error) = self.kept_bytes().await {
-            warn_limited!(%error, "the room that served documents take is not known yet");
+            warn_limited!(%error, "the size of all served documents is not known yet");
         }
         while let Some(group) = next_group((&mut queued, GROUP_MAX), &stop).await {
             self.write(group).await;
         }
     }
 
-    /// Writes what waits now.
+    /// Writes the documents that are queued now.
     #[cfg(test)]
     pub async fn write_queued(&self) {
         let mut group = Vec::new();
@@ -174,7 +174,7 @@ impl Records {
         let bytes_max = self.setting(settings::DOCUMENT_BYTES_MAX);
         let mut documents = Vec::with_capacity(group.len());
         for served in group {
-            // A text may have to be rendered: not on a thread that packets wait for.
+            // A text may have to be rendered, which must not run on a thread that packets wait for.
             let made = tokio::task::spawn_blocking(move || kept(served, bytes_max));
             documents.push(made.await.map_err(|error| Error::Failed(error.to_string()))?);
         }
@@ -188,7 +188,7 @@ impl Records {
         Ok(())
     }
 
-    /// Whether texts of so many bytes fit below the bound of all, where need be after pruning.
+    /// Whether texts of so many bytes fit below the total bound, if necessary after pruning.
     async fn has_room_for(&self, new: u64) -> Result<bool, Error> {
         let most = self.setting(settings::DOCUMENTS_KEPT_BYTES);
         let fits = |kept: u64| kept.saturating_add(new) <= most;
@@ -204,7 +204,7 @@ impl Records {
         value.as_u64().or_else(|| settings::default(name).as_u64()).unwrap_or(0)
     }
 
-    /// Length of all texts on the disk, in bytes.
+    /// Length of all texts on disk, in bytes.
     async fn kept_bytes(&self) -> Result<u64, Error> {
         if let Some(known) = self.known_kept_bytes() {
             return Ok(known);
@@ -215,7 +215,7 @@ impl Records {
         Ok(read)
     }
 
-    /// The same, where it was asked for before.
+    /// The same, if it was read before.
     pub(super) fn known_kept_bytes(&self) -> Option<u64> {
         *self.memory.kept_bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -226,7 +226,7 @@ impl Records {
         self.counters.kept_bytes.store(kept.unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// The documents of a run; none where the caller may not read the run.
+    /// The documents of a run; none if the caller may not read the run.
     ///
     /// # Errors
     /// The database failed.
@@ -235,12 +235,12 @@ impl Records {
         if may_read { self.kernel.served_documents(run).await } else { Ok(Vec::new()) }
     }
 
-    /// One document of a run with its text: the last that was served of a path, or the one with a digest.
+    /// A document of a run with its text: the one that was last served at a path, or the one with a digest.
     ///
-    /// None where the run was served no such document.
+    /// `None` if the run was served no such document.
     ///
     /// # Errors
-    /// [`Error::Conflict`] for a text that is not kept, with the reason; the database failed.
+    /// [`Error::Conflict`] if the text is not kept, with the reason; the database failed.
     pub async fn document(
         &self,
         caller: &Caller,

@@ -1,9 +1,9 @@
-//! What is remembered of what happened: the documents that machines were served under their runs, and how
-//! long history is kept.
+//! The records of the past: the documents that machines were served during their runs, and how long history
+//! is kept.
 //!
-//! [`Records::keep`] takes a document when it is served, and never waits; [`Records::run`] writes what was
-//! taken. [`Records::prune`] deletes what is older than the settings allow, and says what that is. What
-//! happens to a run is left to `runs`.
+//! [`Records::keep`] queues a document when it is served, and never waits; [`Records::run`] writes the queue.
+//! [`Records::prune`] deletes what is older than the settings allow, and reports it. `runs` has everything
+//! about runs themselves.
 
 mod contents;
 pub mod documents;
@@ -18,18 +18,18 @@ use tokio::sync::mpsc;
 use crate::kernel::Kernel;
 use documents::{DocumentMemory, QueuedDocument, RecordCounters};
 
-/// Most documents that wait to be written. Beyond it they are not kept, and counted.
+/// Most documents that wait to be written. Further ones are not kept, and counted.
 const QUEUE_MAX: usize = 1024;
 
 /// The documents of runs, and the bounds of history.
 pub struct Records {
     kernel: Arc<Kernel>,
     queue: mpsc::Sender<QueuedDocument>,
-    /// The other end of the queue, until [`Records::run`] takes it.
+    /// The receiving end of the queue, until [`Records::run`] takes it.
     queued: Mutex<Option<mpsc::Receiver<QueuedDocument>>>,
     memory: DocumentMemory,
     pub counters: RecordCounters,
-    /// One round of pruning at a time.
+    /// Only one round of pruning runs at a time.
     pruning: tokio::sync::Mutex<()>,
 }
 

@@ -1,9 +1,9 @@
-//! Deletes history that is older than the settings allow: runs with the content that they kept, jobs, the
-//! logs of jobs, the texts of served documents, events. What would go is found in the same way as what goes.
+//! Deletes history that is older than the settings allow: runs with their kept content, jobs, the logs of
+//! jobs, the texts of served documents, events. A dry run uses the same search.
 //!
-//! What the present run of a machine refers to stays, whatever its age: its jobs, their logs, its documents.
-//! A job that has not ended stays too. Work is done in bounded pieces, each a transaction of its own, so that
-//! nothing else waits long.
+//! Everything that the present run of a machine refers to stays, whatever its age: its jobs, their logs, its
+//! documents. A job that has not ended stays too. The work is done in bounded pieces, each a transaction of
+//! its own, so that nothing else waits long.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -21,19 +21,19 @@ use crate::model::{
 };
 use crate::records::{Records, contents};
 
-/// Objects that one look at the world goes through.
+/// Most objects that one read of the world walks through.
 const SCANNED_AT_ONCE_MAX: usize = 4096;
-/// Jobs of one transaction, and runs whose documents are.
+/// Most jobs, and most runs whose documents are deleted, in one transaction.
 const JOBS_AT_ONCE_MAX: usize = 128;
 const RUNS_AT_ONCE_MAX: usize = 16;
-/// Transactions of one kind of history in one round. What is left goes in the next.
+/// Most transactions for one kind of history in one round. The rest is deleted in the next round.
 const PIECES_MAX: usize = 256;
 
 /// What is due, oldest first.
 #[derive(Debug, Default)]
 struct DueHistory {
     runs: Vec<Arc<Stored<Run>>>,
-    /// Content that no run needs when those have gone.
+    /// Content that no run needs after those runs are deleted.
     contents: Vec<Arc<Stored<Content>>>,
     jobs: Vec<Arc<Stored<Job>>>,
     /// Jobs that stay without their logs.
@@ -43,11 +43,11 @@ struct DueHistory {
 }
 
 impl Records {
-    /// Deletes what is due, or says what would go. Where much is due the report is not `complete`, and the
-    /// next call goes on.
+    /// Deletes what is due, or reports what would be deleted. If much is due the report is not `complete`,
+    /// and the next call continues.
     ///
     /// # Errors
-    /// What the store says; what was deleted before stays deleted.
+    /// Those of the store; what was deleted before stays deleted.
     pub async fn prune(&self, caller: &Caller, mode: PruneMode) -> Result<HistoryPruneReport, Error> {
         let _one_at_a_time = self.pruning.lock().await;
         let due = self.due(caller.now).await?;
@@ -80,7 +80,7 @@ impl Records {
         let events = self.kernel.old_events(cut).await?;
         let usage = self.kernel.document_usage().await?;
         let (ended_runs, ended) = (self.ended_runs(), self.ended_jobs());
-        // Looked up last: a run that is seen above is present still, or was superseded.
+        // Read last: a run that was seen above is still present, or was superseded.
         let present = self.present_runs();
         let excess = excess_of(self.kernel.read(|world| world.runs.len()), retention.runs);
         let runs = due_runs(ended_runs, &present, retention.runs.cutoff(now), excess);
@@ -89,7 +89,7 @@ impl Records {
         let excess = retention.documents.most.map_or(0, |most| usage.kept_bytes.saturating_sub(most));
         let documents = due_documents(usage.runs, &present, retention.documents.cutoff(now), excess);
         let excess = excess_of(self.kernel.read(|world| world.jobs.len()), retention.jobs);
-        // What is left of a run goes with it.
+        // Everything that belongs to a run is deleted with it.
         let (of_runs, ended): (Vec<_>, Vec<_>) =
             ended.into_iter().partition(|job| going.contains(&job.spec.run.to_string()));
         let excess = excess.saturating_sub(of_runs.len());
@@ -107,7 +107,7 @@ impl Records {
         Ok(DueHistory { runs, contents, jobs, logs, documents, events })
     }
 
-    /// Whether nothing is left of it.
+    /// Deletes what is due; returns whether everything was deleted.
     async fn delete_due(&self, caller: &Caller, due: &DueHistory) -> Result<bool, Error> {
         for jobs in due.jobs.chunks(JOBS_AT_ONCE_MAX).take(PIECES_MAX) {
             let objects = jobs.iter().map(|job| Job::object(Arc::clone(job)));
@@ -162,7 +162,7 @@ impl Records {
         let usage = self.kernel.document_usage().await?;
         let present = self.present_runs();
         self.count_kept(|_| usage.kept_bytes);
-        // A tenth more than is needed: the next document does not begin all this again.
+        // Frees a tenth more than needed, so that the next document does not start this again.
         let wanted = new.saturating_add(most / 10);
         let excess = usage.kept_bytes.saturating_add(wanted).saturating_sub(most);
         let old = due_documents(usage.runs, &present, None, excess);
@@ -199,7 +199,7 @@ impl Records {
         present
     }
 
-    /// Goes through all objects of a kind, in the order of keys, and lets others at the world in between.
+    /// Visits all objects of a kind in the order of keys, and releases the world's lock in between.
     fn scan<T: Noun>(&self, mut look: impl FnMut(&Arc<Stored<T>>))
     where
         World: HasTable<T>,
@@ -224,7 +224,7 @@ impl Records {
     }
 }
 
-/// How many there are beyond the bound.
+/// How many items exceed the bound.
 fn excess_of(total: usize, bounds: RetentionBounds) -> usize {
     let most = bounds.most.and_then(|most| usize::try_from(most).ok());
     most.map_or(0, |most| total.saturating_sub(most))
@@ -234,8 +234,8 @@ fn ended_at(job: &Stored<Job>) -> Timestamp {
     job.spec.ended_at.unwrap_or(job.updated_at)
 }
 
-/// Runs that go: those that ended before the cutoff, and the first `excess` of all. The keys of runs are in
-/// the order in which they began.
+/// Runs to delete: those that ended before the cutoff, and the first `excess` of all. The order of the keys
+/// of runs is that in which they began.
 fn due_runs(
     ended: Vec<Arc<Stored<Run>>>,
     present: &HashSet<Uuid>,
@@ -258,11 +258,11 @@ fn run_ended_at(run: &Stored<Run>) -> Timestamp {
     run.spec.ended_at.unwrap_or(run.updated_at)
 }
 
-/// Jobs as the world has them.
+/// Jobs, as in the world.
 type Jobs = Vec<Arc<Stored<Job>>>;
 
-/// Jobs that go, and the rest: those that ended before the cutoff, and the first `excess` of all. The keys of
-/// jobs are in the order in which they were made.
+/// Jobs to delete, and the others: those that ended before the cutoff, and the first `excess` of all. The
+/// order of the keys of jobs is that in which they were created.
 fn due_jobs(
     ended: Vec<Arc<Stored<Job>>>,
     present: &HashSet<Uuid>,
@@ -277,8 +277,8 @@ fn due_jobs(
     })
 }
 
-/// Runs whose documents go: those that were served nothing since the cutoff, and the oldest until `excess`
-/// bytes are free.
+/// Runs whose documents are deleted: those that were served nothing since the cutoff, and the oldest ones
+/// until `excess` bytes are free.
 fn due_documents(
     runs: Vec<RunDocuments>,
     present: &HashSet<Uuid>,

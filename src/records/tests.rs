@@ -1,4 +1,4 @@
-//! Documents that were served, and pruning, on a store of their own.
+//! Tests of served documents and of pruning, on a store of their own.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ fn serving(run: Uuid, sha256: &str) -> DocumentServing<'_> {
     DocumentServing { run, machine, attempt: None, job: None, path: PATH, sha256, bytes, is_secret: false }
 }
 
-/// Serves a text under a run and writes it.
+/// Serves a text during a run and writes it.
 async fn serve(houses: &Houses, run: Uuid, text: &str) {
     let own = text.to_owned();
     houses.records.keep(&serving(run, text), || Box::new(move || Ok(own)));
@@ -56,7 +56,7 @@ async fn text_of(houses: &Houses, run: Uuid) -> Result<Option<String>, Error> {
     Ok(houses.records.document(&caller(), run, (PATH, None)).await?.map(|(_, text)| text))
 }
 
-/// A run that ended so many days ago, or has not.
+/// A run that ended so many days ago, or has not ended.
 async fn run_of(houses: &Houses, (id, machine): (Uuid, Uuid), ended_days_ago: Option<i64>) {
     let body = json!({"machine": machine, "machine_name": "web1", "macs": ["52:54:00:aa:00:01"],
         "workflow": "w", "started_at": "2026-01-01T00:00:00Z"});
@@ -230,7 +230,7 @@ async fn events_go_by_their_age_without_a_gap_and_more_than_one_piece_in_one_rou
     let houses = houses().await;
     let event = |days: i64| NewEvent::new(days_ago(days), BootLog { text: String::new() });
     let before = houses.kernel.last_event();
-    // The old ones come after what the start wrote, whose time is the present.
+    // The old events are written after the event of the start, whose time is the present.
     let all = (0..5000).map(|_| event(40)).chain((0..10).map(|_| event(1)));
     houses.kernel.commit(Changeset { events: all.collect(), ..Changeset::default() }).await.unwrap();
     set(&houses, "events_kept_days", json!(30)).await;

@@ -1,5 +1,6 @@
-//! A set of templates compiled once and never changed. A broken template makes only itself and what
-//! includes it unusable: the template engine adds all or nothing, so the bad ones are isolated here.
+//! A set of templates, compiled once and never changed. A broken template makes only itself and the templates
+//! that include it unusable. The template engine adds all templates or none, so this module isolates the
+//! broken ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,14 +12,14 @@ use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
 use crate::render::references::{TemplateReference, TemplateReferences, scan};
 use crate::render::{filters, functions};
 
-/// Templates on one path of includes, the outermost counted. The engine recurses for each.
+/// Most templates on one path of includes, including the outermost. The engine recurses for each.
 pub(super) const INCLUDE_DEPTH_MAX: usize = 32;
-/// The same for a template that defines components: the engine lets those call each other 20 deep, and
-/// each call can go through all of its includes again.
+/// The same for a template that defines components: the engine lets those call each other 20 deep, and each
+/// call can go through all its includes again.
 pub(super) const COMPONENT_DEPTH_MAX: usize = 8;
-/// How often templates that failed are tried again, for components defined in a later template.
+/// Most retries of failed templates, for components that a later template defines.
 const RETRIES_MAX: usize = 8;
-/// The engine's variable that dumps all others, in an order that differs from render to render.
+/// The engine's variable that prints all others, in an order that differs between renders.
 const DUMP_VARIABLE: &str = "__tera_context";
 
 pub(super) struct TemplateSet {
@@ -29,9 +30,9 @@ pub(super) struct TemplateSet {
     definers: HashMap<String, String>,
 }
 
-/// What is known of a usable template.
+/// A usable template.
 pub(super) struct KnownTemplate {
-    /// Itself and everything it can include, by name.
+    /// The template and everything that it can include, by name.
     pub uses: Vec<TemplateUse>,
 }
 
@@ -42,7 +43,7 @@ struct SourceText {
 
 type SourceTexts = BTreeMap<String, SourceText>;
 type BrokenTemplates = BTreeMap<String, RenderProblem>;
-/// Templates the engine refused.
+/// Templates that the engine refused.
 type FailedTemplates<'a> = BTreeMap<&'a str, tera::Error>;
 
 pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> TemplateSet {
@@ -62,7 +63,7 @@ pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> 
         .filter_map(|name| Some((*name, sources.get(*name)?.body.as_str())))
         .collect();
     let failed = add_what_can_be_added(&mut tera, &usable, &sources);
-    // In order of need: the cause of what a template includes is known before it is explained.
+    // In the order of includes, so that the cause is known before a template that includes it is explained.
     for (name, error) in order.iter().filter_map(|name| failed.get_key_value(name)) {
         let problem = explain(name, error, &sources, &broken);
         broken.insert((*name).to_owned(), problem);
@@ -72,7 +73,7 @@ pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> 
     TemplateSet { tera, known, broken, definers }
 }
 
-/// A template engine with our functions and filters and no templates.
+/// A template engine with this module's functions and filters, without templates.
 fn engine() -> Tera {
     let mut tera = Tera::new();
     tera.autoescape_on(Vec::<&str>::new());
@@ -81,7 +82,7 @@ fn engine() -> Tera {
     tera
 }
 
-/// What must not reach the template engine although it would take it.
+/// Refuses templates that the engine would accept although they must not reach it.
 fn refuse_early(sources: &SourceTexts) -> BrokenTemplates {
     let mut broken = BrokenTemplates::new();
     let mut definers: BTreeMap<&str, &str> = BTreeMap::new();
@@ -102,8 +103,8 @@ fn refuse_early(sources: &SourceTexts) -> BrokenTemplates {
     broken
 }
 
-/// The names so that each comes after those it includes. What includes itself, or nests too deep, is
-/// broken and left out.
+/// Orders the names so that each comes after those that it includes. Templates that include themselves, or
+/// nest too deep, are broken and left out.
 fn in_order_of_need<'a>(sources: &'a SourceTexts, broken: &mut BrokenTemplates) -> Vec<&'a str> {
     let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
     let mut order = Vec::with_capacity(sources.len());
@@ -156,7 +157,8 @@ fn too_deep(name: &str, depth: usize, sources: &SourceTexts) -> Option<RenderPro
     (depth > most).then(|| RenderProblem::new(ProblemKind::Template, name, message))
 }
 
-/// `name` includes itself, or something that does: follows the includes that could not be ordered.
+/// The problem of a template that includes itself, possibly through others: follows the includes that could
+/// not be ordered.
 fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, usize>) -> RenderProblem {
     let mut chain = vec![name.to_owned()];
     let mut place = (1, 1);
@@ -176,11 +178,11 @@ fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, usize>) 
             break;
         }
     }
-    let message = format!("includes never end: {}", chain.join(" → "));
+    let message = format!("includes form a circle: {}", chain.join(" → "));
     RenderProblem::new(ProblemKind::Template, name, message).at(place)
 }
 
-/// Adds all that can be added and answers the rest with the engine's errors.
+/// Adds all templates that can be added; returns the engine's errors for the others.
 fn add_what_can_be_added<'a>(
     tera: &mut Tera,
     usable: &[(&'a str, &str)],
@@ -208,8 +210,8 @@ fn add_what_can_be_added<'a>(
     retry_after_components(tera, usable, failed, sources)
 }
 
-/// Whether a template that was tried alone, in an engine without others, fails in any company: it
-/// cannot be parsed, or the engine misses a template that is known not to come.
+/// Whether a template that failed alone in an empty engine would fail with any others: it cannot be parsed,
+/// or it needs a template that is known to be missing.
 fn is_hopeless(error: &tera::Error, missing: &[&TemplateReference]) -> bool {
     if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) {
         return true;
@@ -218,8 +220,7 @@ fn is_hopeless(error: &tera::Error, missing: &[&TemplateReference]) -> bool {
     missing.iter().any(|reference| report.contains(&reference.name))
 }
 
-/// A component can be used by a template that comes before the one that defines it: what failed is
-/// tried again while that helps.
+/// Tries failed templates again as long as that helps: a template may use a component of a later one.
 fn retry_after_components<'a>(
     tera: &mut Tera,
     usable: &[(&'a str, &str)],
@@ -242,7 +243,7 @@ fn retry_after_components<'a>(
     failed
 }
 
-/// Adding is atomic, so a batch that fails is halved until the templates at fault stand alone.
+/// Adding is atomic, so a batch that fails is split until the faulty templates are alone.
 fn add_halves<'a>(tera: &mut Tera, batch: &[(&'a str, &str)]) -> FailedTemplates<'a> {
     if batch.is_empty() {
         return FailedTemplates::new();
@@ -260,8 +261,8 @@ fn add_halves<'a>(tera: &mut Tera, batch: &[(&'a str, &str)]) -> FailedTemplates
     failed
 }
 
-/// Why the engine refused `name`. An include of something broken or absent is told by our own
-/// knowledge of the includes, with the place and the cause.
+/// Why the engine refused `name`. For an include of a broken or missing template, this module's own list of
+/// includes gives the place and the cause.
 fn explain(
     name: &str,
     error: &tera::Error,
@@ -295,7 +296,7 @@ fn include_problem(name: &str, reference: &TemplateReference, message: String) -
     RenderProblem::new(ProblemKind::Include, name, message).at(reference.place)
 }
 
-/// An unknown component may be one whose own template is broken.
+/// An unknown component may belong to a template that is broken.
 fn with_broken_component(
     mut problem: RenderProblem,
     sources: &SourceTexts,
@@ -314,7 +315,7 @@ fn with_broken_component(
     problem
 }
 
-/// The end of a chain of broken includes, so that messages do not nest.
+/// The first cause in a chain of broken includes, so that messages do not nest.
 fn root_cause(cause: &RenderProblem) -> String {
     match cause.message.split_once(", which is broken: ") {
         Some((_, root)) => root.to_owned(),
@@ -362,7 +363,7 @@ fn known_templates(
 }
 
 impl TemplateSet {
-    /// What a body that has no name of its own is made from: itself and its includes.
+    /// The templates that an unnamed body uses: itself and its includes.
     pub fn uses_of_inline(&self, body: &str) -> Vec<TemplateUse> {
         let own = TemplateUse { name: INLINE.to_owned(), sha256: sha256_hex(body) };
         let references = scan(body);

@@ -1,4 +1,4 @@
-//! What a template sees: named values, params, callback URLs, package repositories.
+//! The input of a render: named values, params, callback URLs, package repositories.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,40 +6,40 @@ use serde_json::{Map, Value};
 
 use crate::render::params::LayeredParams;
 
-/// Everything one render may depend on. Two renders of one template set with equal inputs give the
-/// same bytes. Has no `Debug`: `params` may hold opened secrets.
+/// Everything that a render may depend on. Renders of the same template set with equal inputs give the same
+/// bytes. It has no `Debug`, because `params` may hold opened secrets.
 #[derive(Clone)]
 pub struct RenderInput {
-    /// Top-level names: `machine`, `bootenv`, `stage`, `task`, `server`, `boot` and so on. Their names
-    /// appear in error messages, so a secret is never a name and never a value here: secrets are params.
+    /// Top-level names: `machine`, `bootenv`, `stage`, `task`, `server`, `boot` and so on. Error messages
+    /// show these names, so secrets must never be in them or in their values: secrets are params.
     pub variables: Map<String, Value>,
     pub params: LayeredParams,
-    /// Absent where the render belongs to no boot attempt.
+    /// Absent if the render belongs to no boot attempt.
     pub callbacks: Option<CallbackUrls>,
     pub repositories: Vec<PackageRepository>,
-    /// What the machine's agent proves itself with, where this render may hand it out.
+    /// The token of the machine's agent, if this render may contain it.
     pub agent_token: Option<String>,
-    /// What the salts of `password_hash` come from: the machine's id. Need not be secret; must stay
-    /// the same for the machine, or its documents change at every render.
+    /// The seed of the salts of `password_hash`: the machine's id. It need not be secret, but it must not
+    /// change for a machine; otherwise its documents change with every render.
     pub salt_seed: String,
 }
 
-/// Where the machine reports to, and where its own files are.
+/// The URLs for the machine's reports and files.
 #[derive(Clone, Debug)]
 pub struct CallbackUrls {
     /// URL of the capability path without a trailing slash: `http://10.0.0.1:8080/m/8f…`.
     pub base: String,
 }
 
-/// A package repository as `repos()` shows it to templates.
+/// A package repository, as `repos()` returns it to templates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PackageRepository {
     pub tag: String,
-    /// Where it is; of one in an artifact, where that is served.
+    /// The URL; for a repository in an artifact, where the server serves it.
     #[serde(default)]
     pub url: String,
-    /// The artifact that it is in, instead of a URL, and where it is in there.
+    /// The artifact that contains it, instead of a URL, and the path in there.
     #[serde(default)]
     pub artifact: String,
     #[serde(default)]
@@ -52,7 +52,7 @@ pub struct PackageRepository {
     pub distribution: String,
     #[serde(default)]
     pub components: Vec<String>,
-    /// URL of the key it is signed with; empty where the system knows the key already.
+    /// URL of the key that signed it; empty if the system knows the key already.
     #[serde(default)]
     pub key_url: String,
     /// Whether the operating system is installed from it.
@@ -61,7 +61,7 @@ pub struct PackageRepository {
     /// Whether it carries security updates.
     #[serde(default)]
     pub security_source: bool,
-    /// Whether it has no signature, and is trusted without one.
+    /// Whether it is unsigned and trusted without a signature.
     #[serde(default)]
     pub unsigned: bool,
 }

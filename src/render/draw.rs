@@ -1,4 +1,4 @@
-//! One render, in a worker: the template engine with a scope around it.
+//! One render inside of a worker: the template engine within a scope.
 
 use std::io;
 use std::rc::Rc;
@@ -14,13 +14,13 @@ use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
 use crate::render::scope::{self, RenderScope, ScopeInput};
 use crate::render::wire::RenderSource;
 
-/// Writes between two looks at the clock.
+/// Writes between two checks of the deadline.
 const WRITES_UNCHECKED_MAX: u32 = 32;
-/// What an output buffer starts with; most documents are smaller.
+/// Initial capacity of the output; most documents are smaller.
 const OUTPUT_BYTES_START: usize = 4096;
 
 impl RenderSource {
-    /// What problems call it.
+    /// Its name in problems.
     pub fn name(&self) -> &str {
         match self {
             RenderSource::Named(name) => name,
@@ -29,7 +29,7 @@ impl RenderSource {
     }
 }
 
-/// Renders. The limits are looked at where the template gives a chance to: at functions and at output.
+/// Renders. The limits are checked where the template allows it: in functions and at output.
 pub(super) fn draw(
     set: &TemplateSet,
     source: &RenderSource,
@@ -70,8 +70,8 @@ pub(super) fn draw(
     Ok(RenderedText { sha256: sha256_hex(&text), text, provenance })
 }
 
-/// What the template engine says, with what our own functions know beside it. Once a secret was read, only
-/// place and kind are said: any value in a message may be something that was made of the secret.
+/// The engine's error, with what the failed function recorded. Once a secret was read, only place and kind
+/// are reported: any value in a message may have been made from the secret.
 fn problem_of(error: &tera::Error, template: &str, scope: &RenderScope) -> RenderProblem {
     let mut problem = from_tera(error, template);
     if let Some(failure) = scope.failure() {
@@ -86,7 +86,7 @@ fn problem_of(error: &tera::Error, template: &str, scope: &RenderScope) -> Rende
     problem
 }
 
-/// What is said in place of the message of a render that has read a secret.
+/// The message for a render that has read a secret.
 fn withheld(kind: ProblemKind) -> String {
     let what = match kind {
         ProblemKind::Template => "the template fails here",
@@ -99,7 +99,7 @@ fn withheld(kind: ProblemKind) -> String {
     format!("{what}; the message is withheld, because the template had read a secret")
 }
 
-/// Takes the output up to a bound, and looks at the clock now and then.
+/// Accepts output up to a bound, and checks the deadline at intervals.
 struct CappedOutput<'a> {
     bytes: Vec<u8>,
     bytes_max: usize,

@@ -1,9 +1,9 @@
-//! Templates compiled once, rendered many times.
+//! Template sets that are compiled once and rendered many times.
 //!
-//! An [`RenderEngine`] is one content generation: make a new one when content changes and swap it in.
-//! Rendering blocks its caller, about for the deadline, and is done by the [`RenderPool`]'s worker processes,
-//! which have the same templates; from async code call it through a blocking task. Bodies that are rendered
-//! often should be given a name and compiled with the rest: [`RenderEngine::render_inline`] parses its body
+//! An [`RenderEngine`] is one content generation: when content changes, build a new one and swap it in.
+//! Rendering blocks the caller, up to about the deadline. The worker processes of the [`RenderPool`], which
+//! have the same templates, do the work; async code must call it through a blocking task. Give bodies that
+//! are rendered often a name and compile them with the set: [`RenderEngine::render_inline`] parses its body
 //! every time.
 
 use std::fmt;
@@ -21,19 +21,19 @@ use crate::render::process::{TemplateSources, WorkerTask};
 use crate::render::references;
 use crate::render::wire::{self, RenderOrder, RenderSource, WorkerRequest};
 
-/// What a body without a name is called in problems and provenance.
+/// The name of an unnamed body in problems and provenance.
 pub const INLINE: &str = INLINE_TEMPLATE;
 
-/// The longest a render may be given.
+/// The longest deadline of a render.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
 
-/// What one render may spend.
+/// The limits of one render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RenderLimits {
-    /// For waiting for a worker, and once more for the render itself; at most [`DEADLINE_MAX`].
+    /// The time for waiting for a worker, and again for the render itself; at most [`DEADLINE_MAX`].
     pub deadline: Duration,
     pub output_bytes_max: usize,
-    /// Numbers that all calls of `range` may give together.
+    /// Numbers that all calls of `range` together may return.
     pub fuel: u64,
 }
 
@@ -43,7 +43,7 @@ impl Default for RenderLimits {
     }
 }
 
-/// A document and what it was made from. Its `Debug` leaves the text out: it may hold secrets.
+/// A document and its sources. Its `Debug` omits the text, which may contain secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RenderedText {
     pub text: String,
@@ -66,12 +66,12 @@ impl fmt::Debug for RenderedText {
 #[derive(Clone)]
 pub struct RenderEngine {
     set: Arc<TemplateSet>,
-    /// The usable templates, as the workers get them.
+    /// The usable templates in the form that workers get.
     sources: Arc<TemplateSources>,
     pool: Arc<RenderPool>,
 }
 
-/// What is wrong with one template, given those it can include.
+/// The fault of a template, given those that it can include.
 pub fn check(
     name: &str,
     body: &str,
@@ -81,14 +81,14 @@ pub fn check(
     compile::compile(others.into_iter().chain([own])).broken.remove(name)
 }
 
-/// The templates a text includes or extends, by name.
+/// The templates that a text includes or extends, by name.
 pub fn included(body: &str) -> Vec<String> {
     references::scan(body).templates.into_iter().map(|reference| reference.name).collect()
 }
 
 impl RenderEngine {
-    /// Compiles templates, given by name and body. The broken ones are answered beside the engine, which
-    /// has all the others; rendering a broken one gives its problem.
+    /// Compiles templates, given by name and body. Returns the problems of broken ones beside the engine,
+    /// which has all the others; rendering a broken template returns its problem.
     pub fn compile<N: Into<String>, B: Into<String>>(
         pool: &Arc<RenderPool>,
         templates: impl IntoIterator<Item = (N, B)>,
@@ -119,7 +119,7 @@ impl RenderEngine {
     /// Renders a named template. Blocks; see [`RenderLimits::deadline`].
     ///
     /// # Errors
-    /// No usable template has that name, it is wrong for this input, or it ran into a limit.
+    /// No usable template has the name, the template failed on this input, or the render exceeded a limit.
     pub fn render(
         &self,
         name: &str,
@@ -132,10 +132,10 @@ impl RenderEngine {
         self.start(&RenderSource::Named(name.to_owned()), &input, limits)
     }
 
-    /// Renders a body that has no name. It may include named templates and cannot extend one.
+    /// Renders an unnamed body. It may include named templates but cannot extend one.
     ///
     /// # Errors
-    /// As [`RenderEngine::render`].
+    /// Those of [`RenderEngine::render`].
     pub fn render_inline(
         &self,
         body: &str,

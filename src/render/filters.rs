@@ -1,4 +1,4 @@
-//! The filters templates can pipe values through, beside the template engine's own.
+//! The filters for templates, besides those of the template engine.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -15,7 +15,7 @@ use crate::render::{password, quote};
 
 type FilterBody = fn(&Value, &Kwargs, &RenderScope) -> TeraResult<Value>;
 
-/// Name, the arguments it takes, what it does.
+/// Name, arguments, implementation.
 const FILTERS: [(&str, &[&str], FilterBody); 16] = [
     ("sh", &[], sh),
     ("json", &["pretty"], json),
@@ -52,7 +52,7 @@ fn wrong(message: impl Into<String>) -> tera::Error {
     tera::Error::message(message.into())
 }
 
-/// The text of a scalar. Values are not quoted in refusals: they may be secret.
+/// The text of a scalar. Messages do not quote values, because they may be secret.
 fn text_of(filter: &str, value: &Value) -> TeraResult<String> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),
@@ -61,7 +61,7 @@ fn text_of(filter: &str, value: &Value) -> TeraResult<String> {
     }
 }
 
-/// Shell words: text becomes one, a list becomes several.
+/// Shell words: a text becomes one word, a list becomes several.
 fn sh(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let words = match value.as_array() {
         Some(values) => values.iter().map(|value| text_of("sh", value)).collect::<TeraResult<Vec<_>>>()?,
@@ -81,8 +81,8 @@ fn json(value: &Value, arguments: &Kwargs, _: &RenderScope) -> TeraResult<Value>
     written.map(Value::from).map_err(|_| wrong("`json` cannot write this value"))
 }
 
-/// Strings stay on one line, quoted where YAML 1.1 or 1.2 would read something else, so that the
-/// result can be indented as a whole.
+/// A text stays on one line, quoted if YAML 1.1 or 1.2 would read something else, so that the result can be
+/// indented as a whole.
 fn yaml(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let written = serde_saphyr::to_string_with_options(value, options)
@@ -116,7 +116,7 @@ fn password_hash(value: &Value, arguments: &Kwargs, scope: &RenderScope) -> Tera
         .map_err(|error| wrong(format!("`password_hash`: {error}")))
 }
 
-/// Bits of the prefix of `10.0.0.0/24`, `24` or `255.255.255.0`.
+/// The prefix length of `10.0.0.0/24`, `24` or `255.255.255.0`.
 fn prefix_bits(filter: &str, value: &Value) -> TeraResult<u8> {
     let text = text_of(filter, value)?;
     let last = text.rsplit('/').next().unwrap_or_default().trim();
@@ -156,7 +156,7 @@ fn preseed(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     Ok(Value::from(quote::preseed_value(&text_of("preseed", value)?)))
 }
 
-/// Words of an iPXE command that mean nothing but themselves.
+/// Words of an iPXE command that have no special meaning.
 fn ipxe(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     Ok(Value::from(quote::ipxe_words(&text_of("ipxe", value)?)))
 }
@@ -183,7 +183,7 @@ fn dashed(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     Ok(Value::from(mac.dashed()))
 }
 
-/// In place of the engine's own, whose groups come in the order of a randomly seeded hash map: two
+/// Replaces the engine's filter, whose groups come in the order of a randomly seeded hash map, so that two
 /// renders of one input would differ. Here groups come in the order of their first members.
 fn group_by(value: &Value, arguments: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let attribute = arguments.must_get::<&str>("attribute")?;

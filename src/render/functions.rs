@@ -1,5 +1,5 @@
-//! The functions templates can call. Each checks the deadline first and refuses arguments it does
-//! not know, so that a misspelt `default=` is not silently ignored.
+//! The functions for templates. Each checks the deadline first and refuses unknown arguments, so that a
+//! misspelt `default=` is not silently ignored.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
@@ -11,13 +11,13 @@ use crate::render::params::{ParamLevel, SecretSealed};
 use crate::render::problem::ProblemKind;
 use crate::render::scope::{self, RenderScope};
 
-/// Numbers one call of `range` may give.
+/// Most numbers that one call of `range` returns.
 pub(super) const RANGE_NUMBERS_MAX: u64 = 100_000;
-/// Levels named when a param has no value.
+/// Most levels that the message about a missing param names.
 const LEVELS_NAMED_MAX: usize = 16;
-/// What an installer may report, as the last segment of its callback URL.
+/// The reports that an installer may send: the last segment of its callback URL.
 const CALLBACK_EVENTS: [&str; 3] = ["done", "failed", "log"];
-/// What a path segment of a URL may not carry as it is (RFC 3986 section 3.3).
+/// The characters that a path segment of a URL must encode (RFC 3986 section 3.3).
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -37,7 +37,7 @@ const SEGMENT: &AsciiSet = &CONTROLS
 
 type FunctionBody = fn(&Kwargs, &RenderScope) -> TeraResult<Value>;
 
-/// Name, the arguments it takes, what it does.
+/// Name, arguments, implementation.
 const FUNCTIONS: [(&str, &[&str], FunctionBody); 9] = [
     ("param", &["name", "default"], param),
     ("has_param", &["name"], has_param),
@@ -60,7 +60,7 @@ pub(super) fn register(tera: &mut Tera) {
     }
 }
 
-/// Refuses arguments a function or filter does not take.
+/// Refuses arguments that a function or filter does not have.
 pub(super) fn check_arguments(name: &str, takes: &[&str], arguments: &Kwargs) -> TeraResult<()> {
     for (given, _) in arguments.iter() {
         let given = given.as_str().unwrap_or_default();
@@ -148,7 +148,7 @@ fn repos(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let url = arguments.get::<&str>("url")?.map(|url| url.trim_end_matches('/'));
     let chosen = scope.repositories.iter().filter(|repository| {
         tag.is_none_or(|tag| repository.tag == tag)
-            // Where nothing is said it is taken to be what is asked for.
+            // A repository without a type counts as one of the requested type.
             && package_type.is_none_or(|kind| ["", kind].contains(&repository.package_type.as_str()))
             && install_source.is_none_or(|install| repository.install_source == install)
             && url.is_none_or(|url| repository.url.trim_end_matches('/') == url)
@@ -157,13 +157,13 @@ fn repos(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     to_value(&shown)
 }
 
-/// A repository with its URL in parts, as the Debian installer wants it.
+/// A repository with its URL split, as the Debian installer needs it.
 #[derive(Serialize)]
 struct RepositoryParts<'a> {
     #[serde(flatten)]
     repository: &'a PackageRepository,
     protocol: &'a str,
-    /// With the port, where there is one.
+    /// With the port, if there is one.
     host: &'a str,
     /// Begins with a slash.
     directory: &'a str,
@@ -199,7 +199,7 @@ fn file_url(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     Ok(Value::from(format!("{}/{}", callback_base("file_url", scope)?, segments.join("/"))))
 }
 
-/// The token of the machine's agent, which is a secret. Empty where none was issued: in a preview.
+/// The token of the machine's agent, which is a secret. Empty if none was issued, as in a preview.
 fn agent_token(_: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let Some(token) = &scope.agent_token else { return Ok(Value::from("")) };
     scope.record_secret();

@@ -1,14 +1,14 @@
-//! Renders documents: the answer files, boot scripts and task scripts a machine is given.
+//! Renders documents: the answer files, boot scripts and task scripts for machines.
 //!
-//! A render is a pure function of a template set, an [`RenderInput`] and [`RenderLimits`], and says
-//! afterwards what it was made from ([`Provenance`]). Who may have a document, and when a secret may be
-//! opened, is decided by the caller; bytes are put on the wire by others.
+//! A render is a pure function of a template set, an [`RenderInput`] and [`RenderLimits`]; it also returns
+//! its sources ([`Provenance`]). The caller decides who may have a document, and when a secret may be opened;
+//! other modules send it.
 //!
-//! Start at [`engine`]: compile a content generation once, then render from it. [`params`] is how a param
-//! gets its value, `functions` and `filters` are what templates can call, [`problem`] is what an author reads
-//! when one is wrong. Renders are done by worker processes (`docs/adr/0020`): `pool` says who is next,
-//! `process` is a worker as the server sees it, `wire` what they say to each other, [`worker`] the process
-//! itself, `draw` the render.
+//! Start at [`engine`]: compile a content generation once, then render from it. [`params`] resolves the value
+//! of a param, `functions` and `filters` are what templates can call, [`problem`] is the report for the
+//! author of a faulty template. Worker processes render (`docs/adr/0020`): `pool` has the queue, `process` is
+//! a worker as the server sees it, `wire` the protocol between them, [`worker`] the process itself, `draw`
+//! the render.
 
 mod compile;
 pub mod context;

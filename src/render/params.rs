@@ -1,7 +1,7 @@
-//! How a param gets its value: layers looked through in order, highest first.
+//! Resolves the value of a param: layers are searched in order, highest first.
 //!
-//! Loading the layers of a machine and opening its sealed secrets is the caller's work; here are
-//! only values, their order, and the names that are secret.
+//! The caller loads the layers of a machine and opens its sealed secrets. This module only has values, their
+//! order, and the names of secret params.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -13,10 +13,10 @@ pub use crate::model::{ParamLevel, ParamRead};
 /// Param values by name.
 pub type ParamValues = Map<String, Value>;
 
-/// How many levels of a merge are followed into; deeper maps are taken whole from the higher level.
+/// Levels of nested maps that a merge enters; deeper maps are taken whole from the higher layer.
 const MERGE_DEPTH_MAX: usize = 64;
 
-/// The values set at one level. Shared: a profile's map is not copied for each machine.
+/// The values of one layer. Shared: a profile's map is not copied for each machine.
 #[derive(Clone)]
 pub struct ParamLayer {
     pub level: ParamLevel,
@@ -32,13 +32,13 @@ impl ParamLayer {
 /// Whether this render may read secret params.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretAccess {
-    /// Reading one is refused.
+    /// Reading a secret param is refused.
     Sealed,
-    /// The machine was armed for this render, or the job runs; the layers hold opened values.
+    /// The machine was armed for this render, or the job is running; the layers contain opened values.
     Open,
 }
 
-/// A secret param was asked for where secrets stay sealed.
+/// The error for reading a secret param while secrets are sealed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "param `{0}` is secret and stays sealed here: it is opened only for a machine that is armed for this \
@@ -46,21 +46,21 @@ pub enum SecretAccess {
 )]
 pub struct SecretSealed(pub String);
 
-/// A value and where it came from.
+/// A value and the level that it came from.
 pub struct ResolvedParam<'a> {
     pub value: &'a Value,
     pub level: &'a ParamLevel,
     pub secret: bool,
 }
 
-/// A value merged over all levels that have one, named highest first.
+/// A value merged over all levels that have one; the levels are listed highest first.
 pub struct ComposedParam<'a> {
     pub value: Value,
     pub levels: Vec<&'a ParamLevel>,
     pub secret: bool,
 }
 
-/// The params of one machine. Has no `Debug`: it may hold opened secrets.
+/// The params of one machine. It has no `Debug`, because it may hold opened secrets.
 #[derive(Clone)]
 pub struct LayeredParams {
     pub(super) layers: Vec<ParamLayer>,
@@ -69,8 +69,8 @@ pub struct LayeredParams {
 }
 
 impl LayeredParams {
-    /// `layers` highest first: machine, its profiles in order, stage, stage's profiles, global,
-    /// defaults. With [`SecretAccess::Open`] the layers hold secret values as plain text.
+    /// `layers`, highest first: machine, its profiles in order, stage, the stage's profiles, global,
+    /// defaults. With [`SecretAccess::Open`] the layers contain secret values as plain text.
     pub fn new(
         layers: Vec<ParamLayer>,
         secrets: impl Into<Arc<BTreeSet<String>>>,
@@ -79,7 +79,7 @@ impl LayeredParams {
         LayeredParams { layers, secrets: secrets.into(), access }
     }
 
-    /// No params at all.
+    /// A machine without params.
     pub fn empty() -> Self {
         LayeredParams::new(Vec::new(), BTreeSet::new(), SecretAccess::Sealed)
     }
@@ -94,16 +94,16 @@ impl LayeredParams {
         Ok(Some(ResolvedParam { value, level, secret }))
     }
 
-    /// The level that would answer [`LayeredParams::get`]. Never opens a secret.
+    /// The level whose value [`LayeredParams::get`] returns. It never opens a secret.
     pub fn level_of(&self, name: &str) -> Option<&ParamLevel> {
         self.hits(name).next().map(|(level, _)| level)
     }
 
-    /// Merges the values of all levels, lowest first: maps deeply, lists by joining, of anything else
-    /// the higher level's wins.
+    /// Merges the values of all levels, lowest first: maps are merged recursively, lists are joined, and of
+    /// other values the higher level's wins.
     ///
     /// # Errors
-    /// As [`LayeredParams::get`].
+    /// Those of [`LayeredParams::get`].
     pub fn compose(&self, name: &str) -> Result<Option<ComposedParam<'_>>, SecretSealed> {
         let hits: Vec<_> = self.hits(name).collect();
         let Some((lowest, higher)) = hits.split_last() else { return Ok(None) };
@@ -115,7 +115,7 @@ impl LayeredParams {
         Ok(Some(ComposedParam { value, levels: hits.iter().map(|(level, _)| *level).collect(), secret }))
     }
 
-    /// Every param that has a value, by name. Sealed ones show as `{"sealed": true}`.
+    /// Every param with a value, by name. Sealed values are shown as `{"sealed": true}`.
     pub fn aggregate(&self) -> BTreeMap<&str, ResolvedParam<'_>> {
         static SEALED: LazyLock<Value> = LazyLock::new(|| json!({"sealed": true}));
         let mut all = BTreeMap::new();
@@ -129,7 +129,7 @@ impl LayeredParams {
         all
     }
 
-    /// The levels in the order they are looked at.
+    /// The levels in the order in which they are searched.
     pub fn levels(&self) -> impl Iterator<Item = &ParamLevel> {
         self.layers.iter().map(|layer| &layer.level)
     }

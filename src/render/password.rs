@@ -1,13 +1,13 @@
-//! Password hashes as crypt(5) writes them.
+//! Password hashes in the format of crypt(5).
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha_crypt::{CustomizedPasswordHasher, Params, ShaCrypt};
 use sha2::Sha256;
 
-/// 96 bits, which is the 16 characters SHA-crypt allows.
+/// 96 bits: the 16 characters that SHA-crypt allows.
 const SALT_BYTES: usize = 12;
 
-/// Prefixes of crypt(5) hashes and how long their last field is.
+/// Prefixes of crypt(5) hashes, and the length of their last field.
 const HASHES: [(&str, usize); 9] = [
     ("$1$", 22),
     ("$5$", 43),
@@ -20,7 +20,7 @@ const HASHES: [(&str, usize); 9] = [
     ("$y$", 43),
 ];
 
-/// Whether the text already is a hash that crypt(3) knows.
+/// Whether the text is a hash that crypt(3) knows.
 pub(super) fn is_hash(text: &str) -> bool {
     let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"./$=,".contains(&b));
     clean && HASHES.iter().any(|(prefix, length)| has_hash_form(text, prefix, *length) == Some(true))
@@ -32,19 +32,19 @@ fn has_hash_form(text: &str, prefix: &str, last_length: usize) -> Option<bool> {
     Some(last.len() == last_length)
 }
 
-/// What a salt is made from: never from the password, since a salt that is a quick digest of the
-/// password would undo the slow hash.
+/// The input of a salt. It never includes the password: a salt that is a fast digest of the password would
+/// defeat the slow hash.
 pub(super) struct SaltInput<'a> {
     /// The machine.
     pub seed: &'a str,
-    /// Tells several passwords of one machine apart.
+    /// Distinguishes several passwords of one machine.
     pub label: &'a str,
 }
 
-/// The SHA-512 crypt of `password`; the same for the same salt.
+/// The SHA-512 crypt hash of `password`; the same for the same salt.
 ///
 /// # Errors
-/// The hashing library refuses, which it has no reason to.
+/// The hashing library fails, for which there is no known reason.
 pub(super) fn sha512_crypt(password: &str, from: SaltInput<'_>) -> Result<String, String> {
     let mut salt = <Hmac<Sha256>>::new_from_slice(from.seed.as_bytes()).map_err(|error| error.to_string())?;
     salt.update(b"password_hash\0");
@@ -54,7 +54,7 @@ pub(super) fn sha512_crypt(password: &str, from: SaltInput<'_>) -> Result<String
     let hash = ShaCrypt::SHA512
         .hash_password_customized(password.as_bytes(), salt, None, None, Params::RECOMMENDED)
         .map_err(|error| error.to_string())?;
-    // 5000 rounds are what an absent field means; old readers know only the short form.
+    // An absent field means 5000 rounds; old readers only know the short form.
     Ok(hash.as_str().replacen("$rounds=5000$", "$", 1))
 }
 

@@ -1,12 +1,12 @@
-//! Who renders next: a queue in front of a bounded number of render workers.
+//! The pool of render workers: a queue in front of a bounded number of workers.
 //!
 //! Each lane is a thread with a worker process of its own (`process`), started when it is first needed. A
-//! worker that does not answer in time, takes too much memory or dies is killed and replaced; the lane goes
-//! on. So no template holds a lane for longer than its deadline and a moment.
+//! worker that does not answer in time, uses too much memory or dies is killed and replaced, and the lane
+//! continues. So no template occupies a lane for longer than its deadline and a moment.
 //!
-//! A template that runs into its time holds its lane until then. Two things keep lanes free for the others:
-//! where lanes are slow, more are started, up to a bound; and a source whose worker was lost is a suspect for
-//! a minute, of which only [`SUSPECTS_AT_ONCE_MAX`] are let in.
+//! A template that runs until its deadline occupies its lane until then. Two things keep lanes free for
+//! others: if lanes are slow, more are started, up to a bound; and a source whose worker was lost is a
+//! suspect for a minute, during which at most [`SUSPECTS_AT_ONCE_MAX`] renders of suspects are admitted.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,36 +21,37 @@ use crate::render::process::{
 };
 use crate::render::wire::RenderSource;
 
-/// Lanes that a pool may be asked for.
+/// Most lanes of a pool.
 pub const LANES_MAX: usize = 16;
-/// Renders that may wait for a lane.
+/// Most renders that wait for a lane.
 pub const QUEUE_MAX: usize = 1024;
-/// Suspects that render or wait at the same time.
+/// Most renders of suspects that run or wait at the same time.
 pub const SUSPECTS_AT_ONCE_MAX: usize = 2;
-/// Suspects that are remembered; beyond it the oldest is forgotten.
+/// Most suspects that are remembered; beyond that the oldest is forgotten.
 const SUSPECTS_MAX: usize = 256;
-/// How long a source is a suspect.
+/// How long a source stays a suspect.
 const SUSPECT_FOR: Duration = Duration::from_secs(60);
-/// A lane that is at one render for so long is slow: it does not count as one of the usual lanes.
+/// A lane is slow when its render has run for so long: it then does not count as one of the usual lanes.
 const SLOW_AFTER: Duration = Duration::from_millis(150);
 /// How long a lane beyond the usual ones waits for work before it ends.
 const SPARE_FOR: Duration = Duration::from_secs(60);
-/// Most workers for one render when another process stops them.
+/// Most workers that are used for one render if another process stops them.
 const WORKERS_OF_ONE_MAX: usize = 2;
 /// How long [`PoolHealth::warning`] mentions a lost worker.
 const TOLD_FOR: Duration = Duration::from_secs(600);
 
-/// How many lanes there are.
+/// The number of lanes.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneCounts {
-    /// While renders are quick: more would render no sooner than there are processors.
+    /// While renders are fast: more lanes than processors would not help.
     pub usual: usize,
-    /// While some are slow; at most [`LANES_MAX`].
+    /// While some renders are slow; at most [`LANES_MAX`].
     pub most: usize,
 }
 
 impl LaneCounts {
-    /// For what machines are served: one lane for each processor, at least two, and more while some are slow.
+    /// For documents that machines are served: one lane per processor, at least two, and more while some are
+    /// slow.
     pub fn for_this_host() -> Self {
         let processors = thread::available_parallelism().map_or(2, |processors| processors.get().max(2));
         LaneCounts { usual: processors, most: LANES_MAX }
@@ -75,39 +76,39 @@ struct PoolState {
     lanes: usize,
     /// Lanes that wait for work.
     idle: usize,
-    /// The renders under way, by a number of their own: of which source, and since when.
+    /// The running renders, by number: their source, and their start.
     running: BTreeMap<u64, (u64, Instant)>,
     next_number: u64,
     /// Sources whose worker was lost, and when.
     suspects: HashMap<u64, Instant>,
-    /// Jobs of suspects that render or wait.
+    /// Renders of suspects that run or wait.
     suspects_under_way: usize,
     record: WorkerRecord,
     closing: bool,
 }
 
-/// Counts of started and lost workers.
+/// Numbers of started and lost workers.
 #[derive(Default)]
 struct WorkerRecord {
     started: u64,
-    /// By [`LOSSES`].
+    /// Indexed like [`LOSSES`].
     lost: [u64; 4],
     last_loss: Option<(Instant, String)>,
     /// Why the last worker could not be started.
     cannot_start: Option<String>,
 }
 
-/// Why workers are lost, as metrics call it.
+/// The causes of lost workers, as metrics name them.
 pub const LOSSES: [&str; 4] = ["time", "memory", "stack", "crash"];
 
-/// How a pool is.
+/// The health of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolHealth {
-    /// Workers started since the pool was made.
+    /// Workers that were started since the pool was created.
     pub started: u64,
-    /// Workers that were lost, by [`LOSSES`].
+    /// Workers that were lost, indexed like [`LOSSES`].
     pub lost: [u64; 4],
-    /// A worker that was lost lately: in which template, and why.
+    /// A worker that was lost recently: in which template, and why.
     pub warning: Option<String>,
     /// Why nothing can be rendered.
     pub outage: Option<String>,
@@ -122,7 +123,7 @@ struct RenderJob {
     ticket: Arc<RenderTicket>,
 }
 
-/// Where a render stands; its caller and its lane share it.
+/// The state of a render; its caller and its lane share it.
 struct RenderTicket {
     progress: Mutex<TicketState>,
     done: Condvar,
@@ -132,12 +133,12 @@ enum TicketState {
     Waiting,
     Running,
     Done(Box<RenderResult>),
-    /// The caller has gone; nobody wants the outcome.
+    /// The caller has stopped waiting, and nobody needs the result.
     Abandoned,
 }
 
 impl RenderPool {
-    /// Workers are started when they are needed.
+    /// Creates a pool; workers are started when they are needed.
     pub fn new(program: WorkerProgram, lanes: LaneCounts) -> RenderPool {
         let usual = lanes.usual.clamp(1, LANES_MAX);
         let lanes = LaneCounts { usual, most: lanes.most.clamp(usual, LANES_MAX) };
@@ -145,7 +146,7 @@ impl RenderPool {
         RenderPool { shared: Arc::new(shared) }
     }
 
-    /// For unit tests: workers are this test program.
+    /// For unit tests: the workers are this test program.
     #[cfg(test)]
     pub fn of_tests(lanes: usize) -> RenderPool {
         RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual: lanes, most: lanes })
@@ -164,12 +165,12 @@ impl RenderPool {
         PoolHealth { started: *started, lost: *lost, warning, outage: cannot_start.clone() }
     }
 
-    /// Has `work` done by a worker and waits for it. Blocks, for the deadline while it waits for a lane and
-    /// once more while it renders; a worker that has yet to read the templates takes longer.
+    /// Passes `work` to a worker and waits for the result. Blocks up to the deadline while it waits for a
+    /// lane, and again while it renders; a worker that has to load the templates first takes longer.
     pub(super) fn run(&self, source: &RenderSource, work: WorkerTask) -> RenderResult {
         let template = source.name().to_owned();
         let until = Instant::now() + work.deadline;
-        // Lanes end in time; this is for a host on which nothing does.
+        // Lanes keep their deadlines; this bound is for a host on which nothing does.
         let patience = until + 2 * (work.deadline + LOAD_MAX + GRACE);
         let ticket =
             Arc::new(RenderTicket { progress: Mutex::new(TicketState::Waiting), done: Condvar::new() });
@@ -240,7 +241,7 @@ impl PoolShared {
         Ok(())
     }
 
-    /// Starts a lane where work waits and the lanes there are do not get to it.
+    /// Starts a lane if work waits and the present lanes do not get to it.
     fn relieve(shared: &Arc<PoolShared>, state: &mut PoolState) {
         let LaneCounts { usual, most } = shared.lanes;
         let slow = state.slow().count();
@@ -250,8 +251,7 @@ impl PoolShared {
         }
         let own = Arc::clone(shared);
         let lane = thread::Builder::new().name("render".to_owned()).spawn(move || own.work_until_closed());
-        // Without a thread from the operating system there is one lane less; `submit` says when there is
-        // none.
+        // If the system gives no thread, there is one lane less; `submit` reports it if there is none.
         state.lanes += usize::from(lane.is_ok());
     }
 
@@ -268,7 +268,7 @@ impl PoolShared {
         }
     }
 
-    /// The next job, with the number it has among those under way. None where the lane is to end.
+    /// The next job, with its number among the running ones. `None` if the lane should end.
     fn next_job(&self) -> Option<(RenderJob, u64)> {
         let mut state = locked(&self.state);
         loop {
@@ -319,7 +319,7 @@ impl PoolShared {
                 }
             }
         }
-        Err(last.unwrap_or_else(|| busy(&job.template, "no render worker came up")))
+        Err(last.unwrap_or_else(|| busy(&job.template, "no render worker could be started")))
     }
 
     fn start_worker(&self, template: &str) -> Result<RenderWorker, RenderProblem> {
@@ -352,13 +352,13 @@ impl PoolShared {
 }
 
 impl PoolState {
-    /// The sources of the renders that are slow.
+    /// The sources of slow renders.
     fn slow(&self) -> impl Iterator<Item = u64> {
         let slow = self.running.values().filter(|(_, began)| began.elapsed() >= SLOW_AFTER);
         slow.map(|(digest, _)| *digest)
     }
 
-    /// The job that has waited longest, but for those whose like is slow.
+    /// The job that has waited longest, except jobs whose source is slow at present.
     fn take_job(&mut self) -> Option<RenderJob> {
         let slow: Vec<u64> = self.slow().collect();
         let quick = self.queue.iter().position(|job| !slow.contains(&job.digest));
@@ -379,7 +379,7 @@ impl PoolState {
 }
 
 impl RenderTicket {
-    /// Whether the render is still wanted.
+    /// Whether the render is still needed.
     fn start(&self) -> bool {
         let mut progress = locked(&self.progress);
         let wanted = matches!(*progress, TicketState::Waiting);
@@ -402,7 +402,7 @@ fn busy(template: &str, message: impl Into<String>) -> RenderProblem {
     RenderProblem::new(ProblemKind::Busy, template, message)
 }
 
-/// No code under these locks can panic half-way, so a poisoned one is sound.
+/// No code under these locks can panic half-way, so the data behind a poisoned one is valid.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

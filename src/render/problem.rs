@@ -1,4 +1,4 @@
-//! Why a render failed, said to the author of the template: where, what, through which includes.
+//! The report on a failed render for the author of the template: where, what, through which includes.
 
 use tera::ErrorKind;
 
@@ -6,10 +6,10 @@ use crate::model::nearest;
 pub use crate::model::{ProblemKind, RenderProblem};
 use crate::render::engine::INLINE;
 
-/// The name the template engine gives to a body that has none.
+/// The template engine's name for an unnamed body.
 const ENGINE_INLINE: &str = "__tera_one_off";
 
-/// Reads what the template engine said about `template`, the one it was asked to render or add.
+/// Converts the engine's error about `template`, the one that was rendered or added.
 pub(super) fn from_tera(error: &tera::Error, template: &str) -> RenderProblem {
     let problem = match error.kind() {
         ErrorKind::SyntaxError(report) | ErrorKind::RenderingError(report) => {
@@ -23,7 +23,7 @@ pub(super) fn from_tera(error: &tera::Error, template: &str) -> RenderProblem {
     with_available(problem.renamed(ENGINE_INLINE, INLINE.to_owned()))
 }
 
-/// Moves the engine's list of known names out of the message, and guesses what was meant.
+/// Moves the engine's list of known names out of the message, and suggests the most similar one.
 fn with_available(mut problem: RenderProblem) -> RenderProblem {
     for list in [" Available variables: ", " Available fields: "] {
         let Some((message, names)) = problem.message.split_once(list) else { continue };
@@ -43,7 +43,7 @@ fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// The engine's report as text, for errors that carry no structure: the first fault and its place.
+/// Reads the engine's report as text, for errors without structure: the first fault and its place.
 fn from_report(report: &str, template: &str) -> RenderProblem {
     let Some((message, rest)) = report.strip_prefix("error: ").and_then(|text| text.split_once('\n')) else {
         return plain_problem(template, report);
@@ -59,13 +59,13 @@ fn plain_problem(template: &str, report: &str) -> RenderProblem {
     RenderProblem::new(ProblemKind::Template, template, report)
 }
 
-/// The `note: called from NAME:LINE:COLUMN` lines of the engine's report; it gives them no other way.
+/// The `note: called from NAME:LINE:COLUMN` lines of the engine's report, which has them only as text.
 fn callers(report: &str) -> Vec<(String, u32)> {
     let notes = report.lines().filter_map(|line| line.strip_prefix("note: called from "));
     notes.filter_map(parse_place).map(|(name, (line, _))| (name.to_owned(), line)).collect()
 }
 
-/// A template's name, and the line and column in it.
+/// A template's name, with line and column.
 fn parse_place(text: &str) -> Option<(&str, (u32, u32))> {
     let mut parts = text.rsplitn(3, ':');
     let column = parts.next()?.parse().ok()?;

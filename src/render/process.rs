@@ -1,5 +1,5 @@
-//! One render worker as the server sees it: started, given templates and orders, killed where it does not
-//! answer. What goes on inside is in `worker`; who gets a worker is in `pool`.
+//! A render worker as the server sees it: it is started, gets templates and orders, and is killed if it does
+//! not answer. `worker` is the process itself; `pool` decides which render gets a worker.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -16,14 +16,14 @@ use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::wire::{self, WorkerReply, WorkerRequest};
 use crate::render::worker::{CPU_SECONDS_MAX, MEMORY_BYTES_MAX};
 
-/// How long a worker may take to start and to read all templates.
+/// Longest time for a worker to start and to load all templates.
 pub(super) const LOAD_MAX: Duration = Duration::from_secs(30);
-/// How long after its deadline a render may still report by itself: it knows the line, we do not.
+/// How long after its deadline a render may still report: the worker knows the line, the server does not.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
-/// After so much time of renders a worker is replaced by a fresh one, which has no memory to give back and
-/// all of its processor time ahead of it.
+/// A worker whose renders took so much time is replaced by a fresh one, which has its memory and its
+/// processor time ahead of it.
 const WORN_AFTER: Duration = Duration::from_secs(CPU_SECONDS_MAX / 3);
-/// Bytes that are read of what a worker said when it died.
+/// Bytes that are read of the last output of a worker.
 const LAST_WORDS_BYTES_MAX: u64 = 4096;
 
 /// The program that is started as a render worker.
@@ -36,19 +36,19 @@ pub struct WorkerProgram {
 }
 
 impl WorkerProgram {
-    /// This very program, also where its file was replaced by a newer one meanwhile.
+    /// This program itself, even if its file was replaced by a newer one meanwhile.
     pub fn own() -> Self {
         WorkerProgram::at("/proc/self/exe")
     }
 
     /// The program `metalwright` at this path.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        // A render takes 100 kB and lives for a millisecond: the allocator need not reserve a gibibyte.
+        // A render takes 100 kB and a millisecond: the allocator need not reserve a gibibyte.
         let environment = vec![("MIMALLOC_ARENA_RESERVE".into(), "16384".into())];
         WorkerProgram { path: path.into(), arguments: vec!["render-worker".into()], environment, niceness: 0 }
     }
 
-    /// The program of the unit tests, which becomes a worker by a test of its own.
+    /// The program of the unit tests, in which one test is the worker.
     #[cfg(test)]
     pub fn of_tests() -> Self {
         use crate::render::worker::tests::{AS_WORKER, WORKER_TEST};
@@ -60,37 +60,37 @@ impl WorkerProgram {
         }
     }
 
-    /// Behind everything else in the queue for a processor (nice(2), 0 to 19).
+    /// Lowers the priority of the workers (nice(2), 0 to 19).
     pub fn with_niceness(self, niceness: i32) -> Self {
         WorkerProgram { niceness, ..self }
     }
 }
 
-/// The templates of one content generation, as workers are given them.
+/// The templates of one content generation, as workers get them.
 pub(super) struct TemplateSources {
-    /// Differs from that of every other.
+    /// Unique among all sources.
     pub id: u64,
     /// Name and body.
     pub templates: Vec<(String, String)>,
 }
 
-/// What a worker is asked to do.
+/// A task for a worker.
 pub(super) struct WorkerTask {
     pub sources: Arc<TemplateSources>,
-    /// A [`WorkerRequest::Render`] as it is sent.
+    /// An encoded [`WorkerRequest::Render`].
     pub frame: Vec<u8>,
     pub deadline: Duration,
 }
 
 pub(super) type RenderResult = Result<crate::render::RenderedText, RenderProblem>;
 
-/// Why a worker is no more.
+/// Why a worker was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum WorkerLoss {
     /// It did not answer in time and was killed.
     Time,
     Memory,
-    /// Its stack was full.
+    /// Its stack overflowed.
     Stack,
     /// Another process stopped it: the system is shutting down.
     Stopped,
@@ -99,9 +99,9 @@ pub(super) enum WorkerLoss {
 
 /// Why an exchange with a worker failed.
 enum ExchangeFault {
-    /// It did not answer in time.
+    /// The worker did not answer in time.
     Late,
-    /// It is gone, or says what it should not.
+    /// The worker has ended, or sent an unexpected reply.
     Gone(String),
 }
 
@@ -109,9 +109,9 @@ enum ExchangeFault {
 pub(super) struct RenderWorker {
     child: Child,
     stream: UnixStream,
-    /// The sources it has.
+    /// The sources that it has loaded.
     loaded: Option<u64>,
-    /// Time that its renders took.
+    /// Total time of its renders.
     busy: Duration,
 }
 
@@ -123,7 +123,7 @@ impl RenderWorker {
         let mut command = Command::new(&program.path);
         command.args(&program.arguments).env_clear();
         command.envs(program.environment.iter().map(|(name, value)| (name, value)));
-        // What a terminal sends to the server's group is not for it.
+        // Signals that a terminal sends to the server's process group must not reach it.
         command.process_group(0).stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn()?;
         drop(command);
@@ -132,15 +132,15 @@ impl RenderWorker {
         begun.map(|()| worker)
     }
 
-    /// Whether it lives, and has not done enough.
+    /// Whether it is alive and not due for replacement.
     pub fn is_fit(&mut self) -> bool {
         self.busy < WORN_AFTER && matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Has a document rendered.
+    /// Renders a document.
     ///
     /// # Errors
-    /// Why there is no worker any more.
+    /// Why the worker was lost.
     pub fn perform(mut self, work: &WorkerTask) -> Result<(Self, RenderResult), WorkerLoss> {
         match self.exchange(work) {
             Ok(outcome) => Ok((self, outcome)),
@@ -155,7 +155,7 @@ impl RenderWorker {
             match self.ask(&load, Instant::now() + LOAD_MAX)? {
                 WorkerReply::Loaded => self.loaded = Some(work.sources.id),
                 WorkerReply::Rendered(_) => {
-                    return Err(ExchangeFault::Gone("it answers what was not asked".to_owned()));
+                    return Err(ExchangeFault::Gone("it sent an unexpected reply".to_owned()));
                 }
             }
         }
@@ -164,7 +164,7 @@ impl RenderWorker {
         self.busy += begun.elapsed();
         match reply {
             WorkerReply::Rendered(rendered) => Ok(rendered.map(Into::into)),
-            WorkerReply::Loaded => Err(ExchangeFault::Gone("it answers what was not asked".to_owned())),
+            WorkerReply::Loaded => Err(ExchangeFault::Gone("it sent an unexpected reply".to_owned())),
         }
     }
 
@@ -185,8 +185,7 @@ impl RenderWorker {
             // An error means that it has ended already.
             let _ = self.child.kill();
         }
-        // It is dead or dying, so that this comes to an end. One that has ended by itself keeps its own
-        // status.
+        // It is dead or dying, so this read ends. A worker that ended by itself keeps its own exit status.
         let mut last_words = Vec::new();
         if let Some(stderr) = self.child.stderr.take() {
             let _ = stderr.take(LAST_WORDS_BYTES_MAX).read_to_end(&mut last_words);
@@ -211,7 +210,7 @@ impl RenderWorker {
 
 impl Drop for RenderWorker {
     fn drop(&mut self) {
-        // Errors mean that it has ended and was waited for.
+        // An error means that it has ended and was waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -221,7 +220,7 @@ fn gone(error: io::Error) -> ExchangeFault {
     ExchangeFault::Gone(error.to_string())
 }
 
-/// What the end of a process says of the render it was at.
+/// The cause of a loss, by the exit status of the process.
 fn loss_of(status: io::Result<ExitStatus>, (last_words, why): (&str, String)) -> WorkerLoss {
     if last_words.contains("memory allocation of") {
         return WorkerLoss::Memory;
@@ -231,7 +230,7 @@ fn loss_of(status: io::Result<ExitStatus>, (last_words, why): (&str, String)) ->
     }
     match status.ok().and_then(|status| status.signal()) {
         Some(SIGTERM | SIGINT | SIGHUP) => WorkerLoss::Stopped,
-        // A kill that is not ours is the kernel's, which has no memory left.
+        // A kill that did not come from the server came from the kernel, which ran out of memory.
         Some(SIGKILL) => WorkerLoss::Memory,
         Some(SIGXCPU) => WorkerLoss::Time,
         Some(signal) => WorkerLoss::Crash(format!("signal {signal}")),
@@ -246,7 +245,7 @@ const SIGTERM: i32 = 15;
 const SIGXCPU: i32 = 24;
 
 impl WorkerLoss {
-    /// For metrics.
+    /// The label in metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
             WorkerLoss::Time => "time",
@@ -286,7 +285,7 @@ impl WorkerLoss {
     }
 }
 
-/// A stream whose reads and writes end at a time.
+/// A stream whose reads and writes end at a deadline.
 struct TimedStream<'a> {
     stream: &'a mut UnixStream,
     until: Instant,
@@ -299,7 +298,7 @@ impl TimedStream<'_> {
     }
 }
 
-/// Sockets say "would block" when their time is up.
+/// Sockets return "would block" when their time is up.
 fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),

@@ -1,31 +1,31 @@
-//! Text made safe for the language it is put into: shell words, command lines, preseed values.
+//! Quotes text for the language that it is put into: shell words, command lines, preseed values.
 
-/// One word of a POSIX shell, whatever the text is (XCU section 2.2.2): nothing is special between
-/// single quotes but the quote itself.
+/// One word of a POSIX shell, whatever the text is (XCU section 2.2.2): between single quotes only the quote
+/// itself is special.
 pub(super) fn shell_word(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// All lines as one, with single spaces between; blank lines and indents vanish.
+/// All lines as one line, joined by single spaces, without blank lines and indentation.
 pub(super) fn one_line<'a>(lines: impl IntoIterator<Item = &'a str>) -> String {
     let words = lines.into_iter().flat_map(str::lines).map(str::trim).filter(|line| !line.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A value for a preseed file: an answer is one logical line, continued with a backslash at the end
-/// of each physical one. Line ends of the value become spaces when the installer reads it.
+/// A value for a preseed file. An answer is one logical line; each physical line except the last ends in a
+/// backslash. Line ends of the value become spaces when the installer reads it.
 pub(super) fn preseed_value(text: &str) -> String {
     let lines = text.lines().map(|line| line.trim_end().trim_end_matches('\\').trim_end());
     lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" \\\n  ")
 }
 
-/// One line without control characters: what every loader's language needs.
+/// One line without control characters, as every loader's language requires.
 pub(super) fn pxelinux_text(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// Words of an iPXE command. The language has no quotes: `${` would begin a setting, and `||`, `&&`, `;`
-/// or a word that begins with `#` would end the command, so these are broken up.
+/// Words of an iPXE command. The language has no quotes: `${` would begin a setting, and `||`, `&&`, `;` or a
+/// word that begins with `#` would end the command, so these are broken up.
 pub(super) fn ipxe_words(text: &str) -> String {
     let line = pxelinux_text(text).replace("${", "$ {");
     line.split(' ')
@@ -40,7 +40,7 @@ pub(super) fn ipxe_words(text: &str) -> String {
         .join(" ")
 }
 
-/// One word of GRUB's shell, whose single quotes work as a POSIX shell's do.
+/// One word of GRUB's shell, whose single quotes work like those of a POSIX shell.
 pub(super) fn grub_word(text: &str) -> String {
     shell_word(&pxelinux_text(text))
 }

@@ -1,8 +1,8 @@
-//! Which templates and components a template names, found without rendering it.
+//! Finds the templates and components that a template names, without rendering it.
 //!
-//! The template engine checks names itself but does not tell what they are; the include depth, the
-//! provenance and the message about a broken include need them. This reader follows the engine's
-//! lexical rules (strings, comments, raw blocks) and nothing more: it explains, the engine decides.
+//! The template engine checks names itself but does not report them. The include depth, the provenance and
+//! the message about a broken include need them. This parser follows the engine's lexical rules (strings,
+//! comments, raw blocks) and nothing more: it only explains, while the engine decides.
 
 use std::collections::BTreeSet;
 
@@ -17,9 +17,9 @@ pub(super) struct TemplateReference {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TemplateReferences {
     pub templates: Vec<TemplateReference>,
-    /// Components this template defines.
+    /// Components that this template defines.
     pub defines: BTreeSet<String>,
-    /// Components it uses.
+    /// Components that it uses.
     pub uses: BTreeSet<String>,
 }
 
@@ -70,7 +70,7 @@ enum TemplateToken<'a> {
     Sign(char),
 }
 
-/// Reads one tag or expression and answers where it ends.
+/// Reads one tag or expression; returns its end.
 fn read_tag(body: &str, start: usize, found: &mut TemplateReferences) -> usize {
     let statement = body.get(start..start + 2) == Some("{%");
     let close = if statement { "%}" } else { "}}" };

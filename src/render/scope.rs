@@ -1,7 +1,7 @@
-//! What one render in progress knows: its input, what it has left to spend, what it has read.
+//! The scope of a running render: its input, its remaining limits, and what it has read.
 //!
-//! The engine's functions belong to the compiled template set and are shared by all renders, so each
-//! render thread carries its own scope while it works. Nothing of it outlives the [`ScopeGuard`] guard.
+//! The engine's functions belong to the compiled template set, which all renders share, so each render thread
+//! has its own scope while it works. Nothing of it outlives the [`ScopeGuard`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use crate::render::context::{CallbackUrls, PackageRepository};
 use crate::render::params::{LayeredParams, ParamLevel, ParamRead};
 use crate::render::problem::ProblemKind;
 
-/// Most names that a message lists when a template asks for one that does not exist.
+/// Most names that a message lists when a template asks for a missing one.
 pub(super) const AVAILABLE_MAX: usize = 64;
 
 pub(super) struct RenderScope {
@@ -30,7 +30,7 @@ pub(super) struct RenderScope {
     failure: RefCell<Option<FunctionFailure>>,
 }
 
-/// What a function of ours knows about its refusal beyond the text the template engine carries.
+/// The details of a function's refusal that the template engine's error cannot carry.
 #[derive(Clone, Debug)]
 pub(super) struct FunctionFailure {
     pub kind: ProblemKind,
@@ -54,7 +54,7 @@ impl RenderScope {
         }
     }
 
-    /// Fails once the render's time is up.
+    /// Fails when the render's time is up.
     pub fn check_deadline(&self) -> TeraResult<()> {
         if Instant::now() < self.deadline {
             return Ok(());
@@ -62,7 +62,7 @@ impl RenderScope {
         Err(self.refuse(ProblemKind::Limit, "the render took longer than it may: look for loops over loops"))
     }
 
-    /// Takes `amount` from what the loops of this render may still spend.
+    /// Takes `amount` from the remaining fuel of the render's loops.
     pub fn burn(&self, amount: u64) -> TeraResult<()> {
         match self.fuel.get().checked_sub(amount) {
             Some(left) => {
@@ -71,8 +71,8 @@ impl RenderScope {
             }
             None => {
                 self.fuel.set(0);
-                let message = "`range` was asked for more numbers than one render may have: look for ranges \
-                               inside ranges";
+                let message = "the calls of `range` return more numbers than one render may have: look for \
+                               ranges inside ranges";
                 Err(self.refuse(ProblemKind::Limit, message))
             }
         }
@@ -82,7 +82,7 @@ impl RenderScope {
         self.refuse_naming(kind, message, Vec::new())
     }
 
-    /// A refusal that also says which names there are.
+    /// A refusal that also lists the existing names.
     pub fn refuse_naming(
         &self,
         kind: ProblemKind,
@@ -117,7 +117,7 @@ impl RenderScope {
     }
 }
 
-/// The part of an input that functions read; the rest is the template engine's context.
+/// The part of an input that functions read; the rest is in the template engine's context.
 pub(super) struct ScopeInput {
     pub params: LayeredParams,
     pub callbacks: Option<CallbackUrls>,
@@ -130,7 +130,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<RenderScope>>> = const { RefCell::new(None) };
 }
 
-/// While it lives, functions called on this thread see its scope.
+/// While it exists, functions on this thread see its scope.
 pub(super) struct ScopeGuard(());
 
 pub(super) fn enter(scope: Rc<RenderScope>) -> ScopeGuard {
@@ -144,7 +144,7 @@ impl Drop for ScopeGuard {
     }
 }
 
-/// The scope of the render this thread is doing, if its time is not up.
+/// The scope of the render on this thread, unless its time is up.
 pub(super) fn current() -> TeraResult<Rc<RenderScope>> {
     let scope = CURRENT
         .with(|current| current.borrow().clone())

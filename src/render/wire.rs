@@ -1,8 +1,8 @@
-//! What the server and a render worker say to each other: frames of JSON over one socket.
+//! The protocol between the server and a render worker: frames of JSON over one socket.
 //!
-//! A frame is its length (4 bytes, little endian) and a [`WorkerRequest`] or a [`WorkerReply`]. Requests
-//! borrow what they carry, so that a machine's params are not copied to be sent. Floats that have no short
-//! decimal form may change in their last digit.
+//! A frame is a length (4 bytes, little endian) and a [`WorkerRequest`] or a [`WorkerReply`]. Requests borrow
+//! their content, so that a machine's params are not copied for sending. Floats without a short decimal form
+//! may change in their last digit.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -21,22 +21,22 @@ use crate::render::problem::RenderProblem;
 /// The longest frame, in bytes.
 pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
 
-/// What a render is made of.
+/// The source of a render.
 #[derive(Clone, Debug, Hash, Serialize, Deserialize)]
 pub(super) enum RenderSource {
     /// A template of the set, by name.
     Named(String),
-    /// A text without a name.
+    /// An unnamed text.
     Inline(String),
 }
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum WorkerRequest<'a> {
-    /// Comes first. No reply.
+    /// The first request. It has no reply.
     Begin { niceness: i32 },
-    /// The templates to render from now on, by name and body. Replied to with [`WorkerReply::Loaded`].
+    /// The templates to render from now on, by name and body. The reply is [`WorkerReply::Loaded`].
     Load { templates: Cow<'a, [(String, String)]> },
-    /// Replied to with [`WorkerReply::Rendered`].
+    /// The reply is [`WorkerReply::Rendered`].
     Render(Box<RenderOrder<'a>>),
 }
 
@@ -46,7 +46,7 @@ pub(super) enum WorkerReply {
     Rendered(Result<RenderedPage, RenderProblem>),
 }
 
-/// One render: its source, its input, what it may spend.
+/// One render: its source, its input, its limits.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RenderOrder<'a> {
     pub source: Cow<'a, RenderSource>,
@@ -63,7 +63,7 @@ pub(super) struct RenderOrder<'a> {
     salt_seed: Cow<'a, str>,
 }
 
-/// A [`RenderedText`]; that one cannot be serialised, because it may hold secrets.
+/// The parts of a [`RenderedText`], which cannot be serialised itself because it may contain secrets.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RenderedPage {
     text: String,
@@ -132,7 +132,7 @@ impl From<RenderedPage> for RenderedText {
     }
 }
 
-/// A message with its length before it.
+/// A message, preceded by its length.
 ///
 /// # Errors
 /// It is longer than [`FRAME_BYTES_MAX`].
@@ -151,10 +151,10 @@ pub(super) fn frame(message: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The next message; none where the other side has ended.
+/// The next message; none if the other side has ended.
 ///
 /// # Errors
-/// The stream failed, or has no message of ours.
+/// The stream failed, or contains something else than a message.
 pub(super) fn receive<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<Option<T>> {
     let mut prefix = [0; 4];
     match stream.read_exact(&mut prefix) {

@@ -1,8 +1,9 @@
-//! The render worker: a process that renders for one server and nothing else.
+//! The render worker: a process that renders for one server.
 //!
-//! A template can loop without end, recurse deep and take memory in ways that nothing inside its process can
-//! stop. So the server renders in processes that it can kill (`pool`). A worker bounds itself before it reads
-//! a template: writable memory ([`MEMORY_BYTES_MAX`]), processor time ([`CPU_SECONDS_MAX`]), and it dies with
+//! A template can loop without end, recurse deeply and use memory in ways that cannot be stopped from inside
+//! the process. So the server renders in processes that it can kill (`pool`). Before it reads a template, a
+//! worker limits its own writable memory ([`MEMORY_BYTES_MAX`]) and processor time ([`CPU_SECONDS_MAX`]). It
+//! ends with the thread that started it. Start at [`run`].
 //! the thread that started it. Start at [`run`].
 
 use std::io;
@@ -19,18 +20,18 @@ use crate::render::engine::{INLINE, RenderedText};
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::wire::{self, RenderOrder, RenderSource, WorkerReply, WorkerRequest};
 
-/// Writable memory of one worker, in bytes: templates, input, output, and what a template builds.
+/// Writable memory of a worker, in bytes: templates, input, output, and what a template builds.
 pub const MEMORY_BYTES_MAX: u64 = 128 << 20;
-/// Processor time of one worker in its life. The server replaces a worker long before, and kills a render at
-/// its deadline; this bound is for a server that is gone or stopped.
+/// Processor time of a worker in its life. The server replaces a worker long before, and kills a render at
+/// its deadline; this bound is for a server that has ended or is stopped.
 pub const CPU_SECONDS_MAX: u64 = 300;
-/// The stack of the thread that renders: 32 includes inside 20 components need a part of it.
+/// The stack of the rendering thread: 32 includes inside of 20 components need a part of it.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
-/// Serves the server at the other end of stdin, a socket, until it closes it.
+/// Serves the server at the other end of stdin, a socket, until the server closes it.
 ///
 /// # Errors
-/// Stdin is no socket, the limits cannot be set, or the server sent something that is no request.
+/// Stdin is not a socket, the limits cannot be set, or the server sent an invalid request.
 pub fn run() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     setrlimit(Resource::Data, equal_limits(MEMORY_BYTES_MAX))?;
@@ -53,7 +54,7 @@ fn serve(mut stream: UnixStream) -> io::Result<()> {
     while let Some(request) = wire::receive::<WorkerRequest<'_>>(&mut stream)? {
         let reply = match request {
             WorkerRequest::Begin { niceness } => {
-                // Where it is not allowed the worker is as quick as any other.
+                // If that is not allowed, the worker has the same priority as other processes.
                 let _ = nice(niceness);
                 continue;
             }
@@ -84,9 +85,9 @@ fn render(set: &TemplateSet, order: RenderOrder<'_>) -> Result<RenderedText, Ren
 
 #[cfg(test)]
 pub(super) mod tests {
-    /// Tells this test program that it was started as a worker.
+    /// The variable that makes this test program a worker.
     pub(in crate::render) const AS_WORKER: &str = "RENDER_WORKER_OF_A_TEST";
-    /// The test that is the worker then.
+    /// The test that is the worker.
     pub(in crate::render) const WORKER_TEST: &str =
         "render::worker::tests::the_test_program_is_a_worker_where_it_was_started_as_one";
 

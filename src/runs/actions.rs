@@ -1,5 +1,5 @@
-//! What operators do to a machine's run: start, restart, pause, resume, retry, skip, mark as done, cancel,
-//! arm, disarm. What cannot be done now is refused by `refusals`.
+//! The actions of operators on a machine's run: start, restart, pause, resume, retry, skip, mark as done,
+//! cancel, arm, disarm. `refusals` says why an action is not possible now.
 
 use std::sync::Arc;
 
@@ -12,51 +12,51 @@ pub use crate::runs::flow::StepReference;
 use crate::runs::machine_change::MachineChange;
 use crate::runs::refusals::{is_begun, refusal, refuse_later, refuse_skip};
 
-/// Longest reason that an operator gives, in bytes.
+/// Longest reason of an operator, in bytes.
 pub const REASON_BYTES_MAX: usize = 512;
 
-/// What an operator wants of a machine.
+/// An action on a machine's run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunAction {
     /// Run this workflow, or the machine's own, or the setting `default_workflow`.
     Start {
         workflow: Option<String>,
-        /// Why, for the run's record.
+        /// The reason, for the run's record.
         reason: String,
         stop_before: Option<StepReference>,
     },
-    /// Run the workflow of the last run anew, with the content there is now, from a step on.
+    /// Run the workflow of the last run again, with the present content, from a step on.
     Restart {
         from: Option<StepReference>,
         stop_before: Option<StepReference>,
     },
-    /// Let the running job end, and hand out no other; or do so before a step that is still to come.
+    /// Let the running job end and hand out no other; or pause before a later step.
     Pause {
         before: Option<StepReference>,
         reason: String,
     },
     Resume,
-    /// Go on at the step that failed or was held, with the content that was kept.
+    /// Continue at the step that failed or was held, with the kept content.
     Retry,
-    /// The same, with the content and the values of now for the steps that are still to come.
+    /// The same, with the present content and values for the remaining steps.
     RetryRefreshed,
-    /// Pass over the present step, or a task that is still to come.
+    /// Pass over the present step, or a later task.
     Skip {
         step: Option<StepReference>,
         reason: String,
     },
-    /// Go on as if the present step had ended well.
+    /// Continue as if the present step had ended well.
     MarkDone {
         reason: String,
     },
     Cancel,
-    /// Allow the destructive boot that is next, once more.
+    /// Allow the next destructive boot, once more.
     Arm,
     Disarm,
 }
 
 impl RunAction {
-    /// The action moves the run on.
+    /// Whether the action lets the run continue.
     pub fn is_onwards(&self) -> bool {
         match self {
             RunAction::Start { .. } | RunAction::Restart { .. } | RunAction::Resume => true,
@@ -68,11 +68,11 @@ impl RunAction {
 }
 
 impl Runs {
-    /// Does an action and returns the machine after it.
+    /// Carries out an action and returns the machine afterwards.
     ///
     /// # Errors
-    /// [`Error::Conflict`] with the reason when it cannot be done now, [`Error::Invalid`] when the workflow
-    /// or step that is named does not exist or a reason is not usable, [`Error::NotFound`].
+    /// [`Error::Conflict`] with the reason if the action is not possible now, [`Error::Invalid`] if the named
+    /// workflow or step does not exist or the reason is not valid, [`Error::NotFound`].
     pub async fn act(
         &self,
         caller: &Caller,
@@ -138,7 +138,7 @@ impl Runs {
     }
 }
 
-/// What an operator says of an action, checked.
+/// An operator's note on an action, checked.
 fn note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Error> {
     if reason.len() > REASON_BYTES_MAX {
         let bytes = reason.len();
@@ -152,7 +152,7 @@ fn note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Error> {
     Ok(OperatorNote { by, reason: reason.trim() })
 }
 
-/// As [`note`], with a reason that is not empty.
+/// Like [`note`], with a reason that is not empty.
 fn given_note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Error> {
     match note(by, reason)? {
         note if note.reason.is_empty() => {

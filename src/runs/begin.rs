@@ -1,5 +1,5 @@
-//! How a run begins: what it goes through, what stands in its way, and the content that it keeps. How it
-//! takes other content later. Start at [`Runs::begin`].
+//! The beginning of a run: its steps, what prevents it, and the content that it keeps. Also how a run takes
+//! other content later. Start at [`Runs::begin`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,10 +22,10 @@ use crate::runs::machine_change::MachineChange;
 /// The boolean param that makes a run a rehearsal.
 pub const REHEARSE: &str = "rehearse";
 
-/// How a run is to begin.
+/// The options of a start.
 #[derive(Clone, Copy, Debug)]
 pub struct StartOptions<'a> {
-    /// None for the machine's own, or the setting `default_workflow`.
+    /// `None` for the machine's own workflow, or the setting `default_workflow`.
     pub workflow: Option<&'a str>,
     pub reason: &'a str,
     pub from: Option<&'a StepReference>,
@@ -33,10 +33,10 @@ pub struct StartOptions<'a> {
 }
 
 impl Runs {
-    /// Begins a run with the content there is now.
+    /// Begins a run with the present content.
     ///
     /// # Errors
-    /// [`Error::Conflict`] with everything that is in the way, [`Error::Invalid`] for a workflow or step that
+    /// [`Error::Conflict`] with everything that prevents it, [`Error::Invalid`] for a workflow or step that
     /// does not exist.
     pub fn begin(
         &self,
@@ -68,10 +68,10 @@ impl Runs {
         Ok(())
     }
 
-    /// Takes the content and the values of now for the steps that are still to come.
+    /// Takes the present content and values for the remaining steps.
     ///
     /// # Errors
-    /// [`Error::Conflict`] with everything that is in the way.
+    /// [`Error::Conflict`] with everything that prevents it.
     pub fn refresh(&self, caller: &Caller, world: &World, moving: &mut MachineChange) -> Result<(), Error> {
         let (machine, cursor) = (&moving.machine, moving.machine.status.cursor as usize);
         let mut steps = moving.steps().to_vec();
@@ -155,7 +155,7 @@ fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>)
     Error::Conflict(RefusalCode::NotUsable, why)
 }
 
-/// The param `rehearse` is true for the machine in the stage that installs.
+/// Whether the param `rehearse` is true for the machine in the stage that installs.
 fn rehearses(machine: &Machine, steps: &[RunStep], world: &World) -> bool {
     let stage = steps
         .iter()
@@ -169,7 +169,7 @@ fn rehearses(machine: &Machine, steps: &[RunStep], world: &World) -> bool {
     matches!(params.get(REHEARSE), Ok(Some(found)) if found.value.as_bool() == Some(true))
 }
 
-/// Notes on each step which values its params have now. A value that cannot be opened is told when it is
+/// Sets on each step the digest of its present params. A value that cannot be opened is reported when it is
 /// used.
 fn add_param_digests(
     (machine, world): (&Stored<Machine>, &World),
@@ -187,7 +187,7 @@ fn add_param_digests(
     }
 }
 
-/// The artifacts that the bootenvs of the steps boot the machine from.
+/// The artifacts from which the bootenvs of the steps boot the machine.
 fn artifacts(machine: &Machine, steps: &[RunStep], world: &World) -> Vec<RunArtifact> {
     let boots = steps.iter().filter(|step| step.kind == StepKind::Bootenv);
     let files = boots.filter_map(|step| world.bootenvs.get(&step.name)?.spec.arches.get(&machine.arch));

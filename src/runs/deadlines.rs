@@ -1,7 +1,7 @@
-//! What is overdue: boots, arming, waits and jobs that did not come to an end by themselves.
+//! Deadlines: boots, arming, waits and jobs that did not end in time.
 //!
-//! The server's loop sleeps until [`next_deadline`] or a commit, and then calls [`Runs::expire`]. It
-//! sleeps at least a second, so that a deadline that cannot be met does not keep it busy.
+//! The server's loop sleeps until [`next_deadline`] or a commit, and then calls [`Runs::expire`]. It sleeps
+//! at least a second, so that a deadline that cannot be carried out does not keep it busy.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,22 +12,22 @@ use crate::runs::flow::SILENCE_SECONDS;
 use crate::runs::jobs::{end_lost, end_open};
 use crate::runs::machine_change::{MachineChange, job_key};
 
-/// Most deadlines of one machine that are carried out in one go.
+/// Most deadlines of one machine that one call carries out.
 const DEADLINES_PER_MACHINE_MAX: usize = 8;
 
-/// The time, and since when the server runs: agents could not be heard before.
+/// The present time, and the start of the server: agents could not be heard before it.
 #[derive(Clone, Copy, Debug)]
 pub struct DeadlineWatch {
     pub now: Timestamp,
     pub up_since: Timestamp,
 }
 
-/// When something will be overdue next, in the whole world.
+/// The next deadline in the whole world.
 pub fn next_deadline(world: &World, watch: DeadlineWatch) -> Option<Timestamp> {
     world.machines.iter().filter_map(|machine| due_at(&machine.status, world, watch)).min()
 }
 
-/// When something of one machine will be overdue.
+/// The next deadline of one machine.
 fn due_at(status: &MachineStatus, world: &World, watch: DeadlineWatch) -> Option<Timestamp> {
     let attempt = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     let boot = attempt.and_then(|attempt| attempt.deadline);
@@ -38,7 +38,7 @@ fn due_at(status: &MachineStatus, world: &World, watch: DeadlineWatch) -> Option
     [boot, status.armed_until, step].into_iter().flatten().min()
 }
 
-/// When the job under way is overdue, and as what it ends then.
+/// The deadline of the running job, and the state that it ends in then.
 fn job_due(
     id: uuid::Uuid,
     status: &MachineStatus,
@@ -54,10 +54,10 @@ fn job_due(
 }
 
 impl Runs {
-    /// Ends what is overdue; returns how many machines that moved.
+    /// Carries out the deadlines that have passed; returns for how many machines.
     ///
     /// # Errors
-    /// What the store says; what was done before stays done.
+    /// Those of the store; what was done before stays done.
     pub async fn expire(&self, watch: DeadlineWatch) -> Result<usize, Error> {
         let due: Vec<String> = self.kernel.read(|world| {
             let overdue =
@@ -90,7 +90,7 @@ fn expire_one(
         }
         match status.job.and_then(|id| job_due(id, &status, (world, watch))) {
             Some((at, JobState::Failed)) if at <= watch.now => {
-                end_open(caller, world, moving, JobState::Failed, "it did not end in its time");
+                end_open(caller, world, moving, JobState::Failed, "it did not end in time");
             }
             Some((at, _)) if at <= watch.now => {
                 end_lost(caller, world, (moving, "its agent was silent too long"))

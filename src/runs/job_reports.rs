@@ -1,4 +1,4 @@
-//! What agents say of the jobs they have: that they run, how they ended, what they print.
+//! The reports of agents about their jobs: that they run, how they ended, and their logs.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub const LOG_PIECE_BYTES_MAX: usize = 1 << 20;
 /// Longest reason that is kept, in bytes.
 const REASON_BYTES_MAX: usize = 1024;
 
-/// What a report makes of a job.
+/// What a report does to a job.
 #[derive(Debug, PartialEq)]
 enum ReportOutcome {
     Started,
@@ -26,11 +26,11 @@ enum ReportOutcome {
 }
 
 impl Runs {
-    /// Takes a report. One that was taken before changes nothing.
+    /// Handles a report. A report that was handled before changes nothing.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when the job is in another state than expected or was ended by the server,
-    /// [`Error::Invalid`] for a report that makes no sense, [`Error::NotFound`].
+    /// [`Error::Conflict`] if the job is in another state than expected or the server ended it,
+    /// [`Error::Invalid`] for a contradictory report, [`Error::NotFound`].
     pub async fn report_job(
         &self,
         caller: &Caller,
@@ -58,7 +58,7 @@ impl Runs {
             })
             .await
         {
-            // As it was committed: with its commit number.
+            // As committed, with its commit number.
             Ok((_, job)) => Ok(self.kernel.get::<Job>(&stored.key).unwrap_or(job)),
             Err(Error::NotFound { kind, .. }) if kind == Machine::KIND => {
                 Err(Error::Conflict(RefusalCode::Ended, "its machine was deleted".to_owned()))
@@ -67,12 +67,12 @@ impl Runs {
         }
     }
 
-    /// Writes a piece of a job's log at `offset`; says how long the log is then and how the job stands.
-    /// Bytes that are there already are passed over; an empty piece says that the agent is alive.
+    /// Writes a piece of a job's log at `offset`. Returns the length of the log and the state of the job.
+    /// Bytes that the log has already are skipped; an empty piece shows that the agent is alive.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when `offset` is beyond the end or the log is full, [`Error::BadRequest`]
-    /// for a piece that is too large.
+    /// [`Error::Conflict`] if `offset` is beyond the end or the log is full, [`Error::BadRequest`] if the
+    /// piece is too large.
     pub async fn write_job_log(
         &self,
         caller: &Caller,
@@ -96,10 +96,10 @@ impl Runs {
         Ok(LogEnd { bytes, state: self.kernel.get::<Job>(&stored.key)?.spec.state })
     }
 
-    /// Up to `bytes_max` of a job's log from `offset`.
+    /// At most `bytes_max` bytes of a job's log from `offset`.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Conflict`] for a log that was pruned, or what the store says.
+    /// [`Error::NotFound`], [`Error::Conflict`] if the log was pruned, or those of the store.
     pub async fn read_job_log(
         &self,
         caller: &Caller,
@@ -147,7 +147,7 @@ fn plain_end(state: JobState) -> Result<ReportOutcome, Problem> {
     Ok(ReportOutcome::Ended(JobEnd { state, after: None }))
 }
 
-/// The next revision of a job; none when the report was taken before.
+/// The next revision of a job; none if the report was handled before.
 fn reported(
     caller: &Caller,
     content: ContentView<'_>,

@@ -1,6 +1,6 @@
-//! The agent's side: asking for a job, saying how it goes, writing its log.
+//! The agent's side of runs: asking for a job, reporting on it, writing its log.
 //!
-//! A job is handed out, started and ended in one changeset each with the machine it moves. Start with
+//! Handing out, starting and ending a job are one changeset each, together with the machine. Start with
 //! [`Runs::jobs_next`].
 
 use std::sync::Arc;
@@ -19,18 +19,18 @@ use crate::runs::Runs;
 use crate::runs::flow::step::{AgentAnswer, answer};
 use crate::runs::machine_change::{MachineChange, job_key};
 
-/// What an agent that runs out of its time has to report it, in seconds.
+/// Seconds that an agent has for its report after the time of its job has run out.
 const GRACE_SECONDS: i64 = 30;
-/// How long one request for work may be held back, in seconds.
+/// How long a request for work may be held open, in seconds.
 pub const WAIT_SECONDS_MAX: u32 = 60;
-/// How much newer `last_seen` has to be before it is written, in seconds.
+/// How much newer `last_seen` must be before it is written, in seconds.
 const SEEN_STEP_SECONDS: i64 = 60;
 
-/// One task to be rendered for one job.
+/// A task to be rendered for a job.
 #[derive(Clone, Debug)]
 pub struct TaskRender {
     pub machine: Arc<Stored<Machine>>,
-    /// The run whose content counts.
+    /// The run whose content is used.
     pub run: Option<Arc<Stored<Run>>>,
     pub stage: String,
     pub task: String,
@@ -42,13 +42,13 @@ pub trait RenderTasks: Send + Sync {
     /// The files and scripts of a task, in the order of its templates.
     ///
     /// # Errors
-    /// What is wrong with the templates or the params they ask for.
+    /// The faults of the templates or of the params that they use.
     fn render_task(&self, request: TaskRender) -> BoxFuture<'_, Result<Vec<JobFile>, Vec<Problem>>>;
 }
 
-/// Who asks for work, and what renders it.
+/// The agent that asks for work, and the renderer for it.
 pub struct WorkRequest<'a> {
-    /// The machine, by id or another reference.
+    /// The machine, by its id or another reference.
     pub machine: &'a str,
     pub report: &'a AgentReport,
     pub renderer: &'a dyn RenderTasks,
@@ -59,11 +59,11 @@ struct JobCandidate {
     id: Uuid,
     task: String,
     stage: String,
-    /// It was handed out before, and the agent does not know of it.
+    /// The job was handed out before, but the agent does not know it.
     again: bool,
 }
 
-/// What a look at a machine led to, before anything is rendered.
+/// What was found for a machine, before anything is rendered.
 enum WorkFound {
     Offer(JobOffer),
     Render(JobCandidate),
@@ -71,10 +71,10 @@ enum WorkFound {
 }
 
 impl Runs {
-    /// The work there is for an agent now: a new job, the one it has begun, or the word to reboot.
+    /// The work for an agent now: a new job, the job that it has begun, or the order to reboot.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`] for another machine's agent, or what the store says.
+    /// [`Error::NotFound`], [`Error::Forbidden`] for the agent of another machine, or those of the store.
     pub async fn jobs_next(
         &self,
         caller: &Caller,
@@ -100,10 +100,10 @@ impl Runs {
         Err(Error::Busy("the machine is being changed by many at once; try again".to_owned()))
     }
 
-    /// As [`Runs::jobs_next`], and waits until there is work, at most as long as the report says.
+    /// Like [`Runs::jobs_next`], but waits until there is work, at most as long as the report allows.
     ///
     /// # Errors
-    /// As [`Runs::jobs_next`].
+    /// Those of [`Runs::jobs_next`].
     pub async fn await_job(
         &self,
         caller: &Caller,
@@ -159,7 +159,7 @@ impl Runs {
         })
     }
 
-    /// Where the next piece of the log begins is known by the store alone.
+    /// Only the store knows where the next piece of the log begins.
     async fn with_log_end(&self, offer: Option<JobOffer>) -> Result<Option<JobOffer>, Error> {
         let Some(JobOffer::Run(mut work)) = offer else { return Ok(offer) };
         if work.state != JobState::Created {
@@ -173,13 +173,13 @@ fn check_report(report: &AgentReport) -> Result<(), Error> {
     match report.boot.len() {
         1..=64 => Ok(()),
         _ => {
-            let what = "what changes with each boot, in 1 to 64 bytes";
+            let what = "must be an id that changes with each boot, of 1 to 64 bytes";
             Err(Problem::new("/boot", what).coded(RefusalCode::Malformed).into())
         }
     }
 }
 
-/// Notes that the machine was heard of, unless that was noted a moment ago.
+/// Records that the machine was seen, unless that was recorded a moment ago.
 pub fn seen(moving: &mut MachineChange, now: Timestamp) {
     let status = &mut moving.machine.status;
     if !status.last_seen.is_some_and(|seen: Timestamp| {
@@ -212,7 +212,7 @@ fn look(caller: &Caller, world: &World, (moving, report): (&mut MachineChange, &
     }
 }
 
-/// The job under way: the agent goes on with it, gets it again, or has lost it.
+/// Handles the open job: the agent continues it, gets it again, or has lost it.
 fn look_at_job(
     caller: &Caller,
     world: &World,
@@ -242,12 +242,12 @@ fn look_at_job(
     None
 }
 
-/// Ends the job under way as lost.
+/// Ends the open job as lost.
 pub fn end_lost(caller: &Caller, world: &World, (moving, reason): (&mut MachineChange, &str)) {
     end_open(caller, world, moving, JobState::Lost, reason);
 }
 
-/// Ends the job under way in a state that the agent did not report.
+/// Ends the open job in a state that the agent did not report.
 pub fn end_open(caller: &Caller, world: &World, moving: &mut MachineChange, state: JobState, reason: &str) {
     let Some(id) = moving.machine.status.job else { return };
     let Some(job) = world.jobs.get(&job_key(id)) else {
@@ -310,7 +310,7 @@ fn fresh(
     Stored::new(job_key(candidate.id), spec, caller.now)
 }
 
-/// When a job that began now counts as failed.
+/// When a job that begins now counts as failed.
 pub fn deadline(now: Timestamp, timeout_seconds: u32) -> Timestamp {
     let seconds = i64::from(timeout_seconds) + GRACE_SECONDS;
     now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)

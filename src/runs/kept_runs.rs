@@ -1,4 +1,4 @@
-//! What the kept runs come to, and runs from before there was any content kept.
+//! Statistics of the kept runs, and content for runs that earlier versions began.
 
 use std::sync::Arc;
 
@@ -7,18 +7,18 @@ use crate::kernel::{Caller, Changeset, Error};
 use crate::model::{Noun, Run, RunResult, Stored, open_run};
 use crate::runs::Runs;
 
-/// How many of the kept runs ended in one way.
+/// The kept runs with one result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunTally {
     /// `open` or a result.
     pub result: &'static str,
     pub runs: u64,
-    /// From their starts to their ends, together; none for those that are open.
+    /// Sum of their durations; none for open runs.
     pub seconds: Option<i64>,
 }
 
 impl Runs {
-    /// The kept runs by how they ended.
+    /// The kept runs, by result.
     pub fn tallies(&self) -> Vec<RunTally> {
         self.kernel.read(|world| {
             std::iter::once(None)
@@ -35,11 +35,11 @@ impl Runs {
         })
     }
 
-    /// Gives every run under way that has no content the present content: those that an earlier version
-    /// began. It comes before another content is installed at the start of the server. Returns how many.
+    /// Gives the present content to every open run without content: runs that an earlier version began. Call
+    /// it before other content is installed at the start of the server. Returns the number of those runs.
     ///
     /// # Errors
-    /// What the store says.
+    /// Those of the store.
     pub async fn keep_content_of_old_runs(&self, caller: &Caller) -> Result<usize, Error> {
         let old: Vec<(Arc<Stored<Run>>, String)> = self.kernel.read(|world| {
             let machines = world.machines.iter();

@@ -1,8 +1,8 @@
-//! One change to a machine by the rules of its workflow, as one changeset: the machine, its run, its job, the
+//! One change of a machine by the rules of its workflow, as one changeset: the machine, its run, its job, the
 //! events.
 //!
-//! Everything that moves a machine goes through [`Runs::move_machine`]: actions, agents, installers,
-//! power-ons and deadlines.
+//! Every change of a machine's run uses [`Runs::move_machine`]: actions, agents, installers, power-ons and
+//! deadlines.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::model::{
 use crate::runs::Runs;
 use crate::runs::flow::{Flow, JobOutcome, Position, RunStart};
 
-/// A machine that is being changed, with its run and what else belongs to the change.
+/// A machine that is being changed, with its run and everything else that belongs to the change.
 #[derive(Debug)]
 pub struct MachineChange {
     before: Arc<Stored<Machine>>,
@@ -53,7 +53,7 @@ impl MachineChange {
         self.run.as_ref().map(|run| &run.spec)
     }
 
-    /// The same, as renders hold it.
+    /// The same run in the form that renders hold.
     pub fn stored_run(&self) -> Option<Arc<Stored<Run>>> {
         self.run.clone().map(Arc::new)
     }
@@ -62,13 +62,13 @@ impl MachineChange {
         self.run().map_or(&[], |run| &run.steps)
     }
 
-    /// Where the machine stands, with the content that its run sees.
+    /// The machine's position in its run, with the content that the run sees.
     pub fn position<'a>(&'a self, world: &'a World) -> Position<'a> {
         let content = ContentView::of_run(world, self.run());
         Position { status: &self.machine.status, steps: self.steps(), content }
     }
 
-    /// Applies rules to the machine's status and its run; what they did becomes events, and entries of the
+    /// Applies rules to the machine's status and its run. What they did becomes events, and entries in the
     /// run's record.
     pub fn flow<R>(&mut self, at: (&Caller, &World), rules: impl FnOnce(&mut Flow<'_>) -> R) -> R {
         let (caller, world) = at;
@@ -83,12 +83,12 @@ impl MachineChange {
         result
     }
 
-    /// The faults of steps go: the run goes on.
+    /// Removes the faults of steps, because the run continues.
     pub fn forget_step_faults(&mut self) {
         self.machine.faults.retain(|fault| !fault.pointer.starts_with("/status/steps"));
     }
 
-    /// What happens to a run is in its record, but for the ends of steps, which have their times.
+    /// Records an event in the run. Ends of steps are left out, because the steps have their times.
     fn note_entry(&mut self, caller: &Caller, body: &EventBody) {
         let (Some(run), Some(kind)) = (self.run.as_mut(), body.kind()) else { return };
         let Some(text) = entry_text(body) else { return };
@@ -101,7 +101,7 @@ impl MachineChange {
         });
     }
 
-    /// Begins a run, with the content that it keeps. The run before ends as superseded if it has not ended.
+    /// Begins a run, with the content that it keeps. The previous run ends as superseded if it has not ended.
     pub fn begin_run(&mut self, at: (&Caller, &World), (beginning, run): (RunStart, Run), kept: KeptContent) {
         self.flow(at, |flow| flow.make_way());
         self.supersede(at.0);
@@ -112,8 +112,8 @@ impl MachineChange {
         self.flow(at, |flow| flow.start(beginning));
     }
 
-    /// A run begins with content that is there when it is committed: none of it was changed or deleted
-    /// before.
+    /// Adds the reads that make the changeset stale if content of the run was changed or deleted before the
+    /// commit.
     fn note_content(&mut self, world: &World, run: &Run) {
         let tracked = TrackedWorld::new(world);
         tracked.get::<Workflow>(&run.workflow);
@@ -128,7 +128,7 @@ impl MachineChange {
         self.changeset.reads.extend(tracked.into_reads());
     }
 
-    /// The run goes on with other content.
+    /// Replaces the content of the run.
     pub fn refresh_run(&mut self, at: (&Caller, &World), (steps, kept): (Vec<RunStep>, KeptContent)) {
         let Some(run) = self.run.as_mut().map(|run| &mut run.spec) else { return };
         let before = run.content.clone();
@@ -165,7 +165,7 @@ impl MachineChange {
         self.changeset.events.push(event);
     }
 
-    /// The attempt that the change belongs to.
+    /// The boot attempt that the change belongs to.
     fn attempt(&self) -> Option<Uuid> {
         let status = [&self.machine.status, &self.before.status];
         status.into_iter().find_map(|status| status.boot_attempt.as_ref()).map(|attempt| attempt.id)
@@ -185,7 +185,7 @@ impl MachineChange {
         self.changeset = std::mem::take(&mut self.changeset).update(Job::object(Arc::new(job.clone())));
     }
 
-    /// A run has its jobs in its record. One that comes to its end later belongs to a run that has ended.
+    /// Records a job in its run. A job that ends later belongs to a run that has ended.
     fn note_job(&mut self, job: &Stored<Job>) {
         let (Ok(id), Some(run)) = (job.key.parse(), self.run.as_mut()) else { return };
         if run.key == job.spec.run.to_string() {
@@ -193,14 +193,14 @@ impl MachineChange {
         }
     }
 
-    /// What happens to jobs is part of their machine's timeline.
+    /// Adds the event of a job to the machine's timeline.
     fn job_event(&mut self, caller: &Caller, job: &Stored<Job>) {
         let now = JobNow::new(&job.spec, &job.key);
         self.event(caller, job_event(job.spec.state, now));
     }
 
-    /// The changeset. A job that the machine was taken from ends with it. The run is written when it changed,
-    /// which it does not when an agent only asks.
+    /// The changeset. If the change took the machine from an open job, the job ends with it. The run is
+    /// written only if it changed, which is not so when an agent merely asks for work.
     fn into_changeset(mut self, at: (&Caller, &World)) -> (Arc<Stored<Machine>>, Changeset) {
         self.end_orphan(at);
         if let Some(run) = self.run.take() {
@@ -247,7 +247,7 @@ impl MachineChange {
     }
 }
 
-/// What an event says in the record of its run; none for one that is not in it.
+/// The text of an event in the record of its run; none for an event that is left out.
 fn entry_text(body: &EventBody) -> Option<&str> {
     Some(match body {
         EventBody::RunStarted(it) => it.reason.as_deref().unwrap_or_default(),
@@ -283,11 +283,11 @@ fn job_event(state: JobState, now: JobNow) -> EventBody {
 }
 
 impl Runs {
-    /// Moves a machine: `change` sees the newest revision and is called again when somebody else was
-    /// quicker. Nothing is written when nothing changes.
+    /// Changes a machine. `change` gets the newest revision, and is called again if another writer was
+    /// faster. Nothing is written if nothing changes.
     ///
     /// # Errors
-    /// What `change` refuses, [`Error::NotFound`], or what the store says.
+    /// The refusal of `change`, [`Error::NotFound`], or those of the store.
     pub async fn move_machine<R>(
         &self,
         caller: &Caller,
@@ -308,7 +308,7 @@ impl Runs {
         Err(Error::Busy(format!("machine {key} is being changed by many at once; try again")))
     }
 
-    /// Commits a move; none when somebody else was quicker.
+    /// Commits a change; none if another writer was faster.
     pub async fn commit_move(
         &self,
         caller: &Caller,

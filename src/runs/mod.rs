@@ -1,7 +1,7 @@
-//! What happens to machines on their way through a workflow: what operators do to runs, what agents ask for
-//! and report, what is overdue. The rules are `flow`, which is pure; here is what is committed.
+//! Runs: machines on their way through a workflow. Actions of operators, requests and reports of agents,
+//! deadlines. The rules are in `flow`, which is pure; this house commits what they decide.
 //!
-//! Everything that changes a machine's run goes through [`Runs::move_machine`]; start there.
+//! Every change of a machine's run uses [`Runs::move_machine`]; start there.
 
 pub mod actions;
 mod begin;
@@ -37,7 +37,7 @@ impl Runs {
         Arc::new(Runs { kernel, catalog, records })
     }
 
-    /// The id of the machine that a reference names, as its runs have it.
+    /// The id of the machine that a reference names, as runs refer to it.
     ///
     /// # Errors
     /// [`Error::NotFound`].
@@ -45,10 +45,10 @@ impl Runs {
         Ok(self.kernel.find::<Machine>(caller, reference)?.key.clone())
     }
 
-    /// Carries something that happened to a machine into its status, with the events that say so.
+    /// Applies rules for something that happened to a machine, and commits the status with the events.
     ///
     /// # Errors
-    /// As [`Runs::move_machine`].
+    /// Those of [`Runs::move_machine`].
     pub async fn flow(
         &self,
         caller: &Caller,

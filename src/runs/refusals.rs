@@ -1,4 +1,4 @@
-//! Why an action of an operator cannot be done now. Pure; `actions` asks it.
+//! Why an action of an operator is not possible now. Pure; `actions` uses it.
 
 use crate::kernel::Error;
 use crate::model::{MachineState, MachineStatus, PresentRun, RefusalCode, StepKind, World};
@@ -6,7 +6,7 @@ use crate::runs::actions::RunAction;
 use crate::runs::flow::{Position, step};
 use crate::runs::machine_change::MachineChange;
 
-/// Why an action cannot be done now.
+/// Why an action is not possible now; none if it is.
 pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Option<Error> {
     let (machine, place) = (&moving.machine, moving.position(world));
     let (name, status) = (&machine.spec.name, &machine.status);
@@ -27,7 +27,7 @@ pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Opt
         Some(run) if matches!(action, RunAction::Start { .. }) => {
             let (of, at) = (&run.workflow, status.cursor);
             let why = format!(
-                "workflow `{of}` is under way at step {at} ({}); `cancel` ends it, `restart` begins it anew",
+                "workflow `{of}` is under way at step {at} ({}); `cancel` ends it, `restart` begins it again",
                 status.reason
             );
             refuse(RefusalCode::RunUnderWay, why)
@@ -45,7 +45,7 @@ fn refuse_in_state(action: &RunAction, run: &PresentRun, place: Position<'_>) ->
             Some("the run has failed: there is nothing to pause".to_owned())
         }
         RunAction::Resume if !run.paused && run.stop_before.is_none() => Some("it is not paused".to_owned()),
-        // Nothing is under way that would have begun with the content before.
+        // No step has begun with the previous content.
         RunAction::RetryRefreshed if waits_for_a_beginning(place) => None,
         RunAction::Retry | RunAction::RetryRefreshed => refuse_retry(run, status),
         RunAction::MarkDone { .. } => refuse_mark_done(place),
@@ -80,7 +80,7 @@ fn refuse_retry(run: &PresentRun, status: &MachineStatus) -> Option<String> {
     }
 }
 
-/// Why the present step cannot be passed over.
+/// Why the present step cannot be passed over; none if it can.
 pub fn refuse_skip(at: Position<'_>) -> Option<String> {
     let (status, step) = (at.status, at.step());
     let is_task = step.is_some_and(|step| step.kind == StepKind::Task);
@@ -104,10 +104,10 @@ fn refuse_mark_done(at: Position<'_>) -> Option<String> {
 }
 
 fn nothing_there(status: &MachineStatus, what: &str) -> String {
-    format!("the run stands at step {}, where nothing is done; {what}", status.cursor)
+    format!("the run is at step {}, which has nothing to do; {what}", status.cursor)
 }
 
-/// Why a step that is still to come cannot be passed over.
+/// Why a later step cannot be passed over; none if it can.
 pub fn refuse_later(step: u32, at: Position<'_>) -> Option<String> {
     let found = at.steps.get(step as usize)?;
     match found.kind {
@@ -115,17 +115,17 @@ pub fn refuse_later(step: u32, at: Position<'_>) -> Option<String> {
         StepKind::Task => None,
         StepKind::Stage | StepKind::Bootenv => {
             let why = "only a task can be skipped before the run has come to it";
-            Some(format!("{} is no task: {why}", found.label(step)))
+            Some(format!("{} is not a task: {why}", found.label(step)))
         }
     }
 }
 
-/// The present step is under way, and not only waited for.
+/// Whether the present step has begun, and is not only waited for.
 pub fn is_begun(at: Position<'_>) -> bool {
     at.status.job.is_some() || step::is_booting(at.status, at.steps)
 }
 
-/// The run waits for a power-on or an agent, and no job or boot of its step has begun.
+/// Whether the run waits for a power-on or an agent, and no job or boot of its step has begun.
 fn waits_for_a_beginning(at: Position<'_>) -> bool {
     let status = at.status;
     let paused = status.run.as_ref().is_some_and(|run| run.paused);
@@ -139,7 +139,7 @@ fn refuse_arming(at: Position<'_>) -> Option<String> {
     match status.run.as_ref() {
         Some(run) if run.paused => Some("it is paused; `resume` goes on, and arms it".to_owned()),
         _ if !bootenv.is_some_and(|bootenv| bootenv.spec.is_destructive()) => {
-            Some("its next step is no destructive boot: there is nothing to arm it for".to_owned())
+            Some("its next step is not a destructive boot: there is nothing to arm it for".to_owned())
         }
         _ if step::is_booting(status, at.steps) => {
             Some("the boot is under way: it needs no arming".to_owned())

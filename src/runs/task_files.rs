@@ -1,4 +1,4 @@
-//! Renders the files and scripts of a task for one job.
+//! Renders the files and scripts of a task for a job.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl RenderTasks for Arc<Runs> {
 }
 
 impl Runs {
-    /// Every file of a task, or what is wrong with each that cannot be rendered. Blocks.
+    /// All files of a task, or the problem of each file that cannot be rendered. Blocks.
     fn render_task_files(self: &Arc<Self>, request: &TaskRender) -> Result<Vec<JobFile>, Vec<Problem>> {
         let (task, boot) = self.task_and_boot(request);
         let Some(task) = task else {
@@ -83,7 +83,7 @@ impl Runs {
         }
     }
 
-    /// Records a file that goes to an agent. Nothing waits for it.
+    /// Records a file that is sent to an agent. Nothing waits for it.
     fn record_task_file(
         self: &Arc<Self>,
         request: &TaskRender,
@@ -112,9 +112,9 @@ impl Runs {
         });
     }
 
-    /// The file rendered once more, with secrets covered.
+    /// The file, rendered again with secrets covered.
     fn covered_task_file(self: &Arc<Self>, request: &TaskRender, template: &TaskTemplate) -> KeptText {
-        // What waits in the queue keeps nobody alive: the queue belongs to a house that this one holds.
+        // The queued work must not keep this house alive: the queue belongs to a house that this one holds.
         let (runs, request, template) = (Arc::downgrade(self), request.clone(), template.clone());
         Box::new(move || {
             let runs = runs.upgrade().ok_or_else(|| STOPPING.to_owned())?;

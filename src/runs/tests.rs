@@ -1,4 +1,4 @@
-//! Actions, jobs and deadlines on a store in a file, as the API and the server's loop use them.
+//! Tests of actions, jobs and deadlines on a real store, as the API and the server's loop use them.
 
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
-//! The API's listener: TLS, HTTP/1.1 and HTTP/2, and how long a client may take for what.
+//! The API's listener: TLS, HTTP/1.1 and HTTP/2, and the time limits for clients.
 //!
-//! The boot side must not suffer from it: connections are bounded in all and by address, handshakes have a
-//! thread of their own (`crate::connections`), and whoever keeps a connection without using it loses it. What
-//! is answered is the router's. Start at [`ApiListener::run`]; `activity` knows what a connection is doing,
-//! `unread` takes bodies that no handler wanted, `stream` is the socket.
+//! The boot side must not suffer from it: connections are limited in all and by address, handshakes have a
+//! thread of their own (`crate::connections`), and unused connections are closed. The router makes the
+//! answers. Start at [`ApiListener::run`]; `activity` tracks what a connection does, `unread` discards bodies
+//! that no handler read, `stream` is the socket.
 
 mod activity;
 mod stream;
@@ -44,11 +44,11 @@ use activity::{ClientTimeouts, ConnectionActivity, HttpVersion};
 use stream::ClientStream;
 use unread::{BodyTiming, LentBody, UnreadLimits};
 
-/// How long nothing is accepted after the system had no place for a connection.
+/// How long nothing is accepted after the system had no room for a connection.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Streams of one HTTP/2 connection at a time.
+/// Most simultaneous streams of one HTTP/2 connection.
 const STREAMS_MAX: u32 = 100;
-/// Streams that a client reset and that are not gone yet (CVE-2023-44487), and those that we reset for
+/// Most streams that a client reset and that still exist (CVE-2023-44487), and most that the server reset for
 /// faults.
 const RESET_STREAMS_MAX: usize = 20;
 const FAULTY_STREAMS_MAX: usize = 64;
@@ -57,16 +57,16 @@ const HEAD_BYTES_MAX: u32 = 16 * 1024;
 const HTTP1_BUFFER_BYTES_MAX: usize = 64 * 1024;
 const HTTP1_HEADERS_MAX: usize = 100;
 
-/// Bounds of the listener. Tests have shorter times.
+/// The limits of the listener. Tests use shorter times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerLimits {
     pub connections: ConnectionLimits,
     pub handshakes: HandshakeLimits,
     pub timeouts: ClientTimeouts,
     pub unread: UnreadLimits,
-    /// How often a client of HTTP/2 is asked whether it is there, and how long it may take to say so.
+    /// How often an HTTP/2 client is pinged, and how long it may take to answer.
     pub ping: Duration,
-    /// Longest time for running requests at shutdown.
+    /// How long running requests may take at shutdown.
     pub drain: Duration,
 }
 
@@ -87,7 +87,7 @@ impl Default for ListenerLimits {
     }
 }
 
-/// A port of the API that is bound, and what it answers.
+/// A bound port of the API, and its router.
 pub struct ApiListener {
     pub listener: TcpListener,
     pub tls: TlsAcceptor,
@@ -96,7 +96,7 @@ pub struct ApiListener {
     pub limiter: Arc<ConnectionLimiter>,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 struct ListenerState {
     handshakes: Handshakes,
     http: auto::Builder<TokioExecutor>,
@@ -139,7 +139,7 @@ impl ApiListener {
 
 fn http(limits: &ListenerLimits) -> auto::Builder<TokioExecutor> {
     let mut http = auto::Builder::new(TokioExecutor::new());
-    // The watchdog of the connection has the times; it knows more than a timer of each protocol.
+    // The watchdog of the connection has the timeouts; it knows more than a timer of each protocol.
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
@@ -158,7 +158,7 @@ fn http(limits: &ListenerLimits) -> auto::Builder<TokioExecutor> {
 
 async fn accept(shared: &Arc<ListenerState>, listener: &TcpListener, tasks: &TaskTracker) {
     match shared.limiter.accept(listener).await {
-        // Without TLS there is no way to say why it is closed.
+        // Before TLS there is no way to tell the client why the connection is closed.
         Ok(AcceptedConnection { permit: None, .. }) => {}
         Ok(AcceptedConnection { stream, permit: Some(permit), .. }) => {
             tasks.spawn(Arc::clone(shared).begin(stream, permit));
@@ -222,7 +222,7 @@ impl ListenerState {
             Some(_) => {
                 connection.as_mut().graceful_shutdown();
                 let farewell = self.limits.timeouts.farewell;
-                // A request may have come at the last moment.
+                // A request may have arrived at the last moment.
                 while timeout(farewell, connection.as_mut()).await.is_err() && activity.is_busy() {
                     if self.stop.is_cancelled() {
                         return;

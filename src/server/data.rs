@@ -1,4 +1,4 @@
-//! The data directory: what is in it besides the database, who may read it, and whose it is.
+//! The data directory: its files besides the database, their permissions, and their owner.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -24,12 +24,12 @@ use crate::server::ReadyLine;
 use crate::server::firmware_tls::{self, rsa};
 use crate::server::ownership::{self, FileOwner, SkippedFiles};
 
-/// The server's directory, open to its owner only.
+/// The server's directory, accessible to its owner only.
 pub struct DataDir {
     path: PathBuf,
 }
 
-/// What the server writes in the directory, and what is a folder that it writes in.
+/// The files that the server writes in the directory, and the folders that it writes in.
 const WRITTEN: [&str; 9] = [
     "admin.token",
     "endpoint.json",
@@ -51,10 +51,10 @@ pub struct ServerCertificate {
 }
 
 impl DataDir {
-    /// Makes the directory if it is not there yet.
+    /// Creates the directory if it does not exist.
     ///
     /// # Errors
-    /// It cannot be made, or others may read it.
+    /// It cannot be created, or others may read it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if !path.try_exists().with_context(|| directory_context(path))? {
             DirBuilder::new()
@@ -82,10 +82,10 @@ impl DataDir {
         &self.path
     }
 
-    /// Makes the directory and what is in it the user's.
+    /// Gives the directory and its content to a user.
     ///
     /// # Errors
-    /// There is no such user, or the files are not ours to give.
+    /// There is no such user, or this process may not change the owner.
     pub fn give_to(&self, user: &str) -> anyhow::Result<()> {
         let (uid, gid) = ids(user)?;
         let place = self.path.display();
@@ -104,8 +104,8 @@ impl DataDir {
         Ok(())
     }
 
-    /// What a server does that stays root in a directory of somebody else: it follows no link to what it
-    /// writes.
+    /// Checks for a server that stays root in a directory of another user: it must not follow links to the
+    /// files that it writes.
     ///
     /// # Errors
     /// There is a link in the place of a file or folder that the server writes.
@@ -136,7 +136,7 @@ impl DataDir {
     /// The certificate of the API. The first start makes it, for the names and addresses of this host.
     ///
     /// # Errors
-    /// The files cannot be read or written, or hold no certificate.
+    /// The files cannot be read or written, or contain no certificate.
     pub fn certificate(&self) -> anyhow::Result<ServerCertificate> {
         self.certificate_of(("cert.pem", "key.pem"), || Ok((KeyPair::generate()?, names()?)))
     }
@@ -176,7 +176,7 @@ impl DataDir {
         Ok(ServerCertificate { certificate, key, fingerprint })
     }
 
-    /// Writes the administrator's token where only its owner reads it.
+    /// Writes the administrator's token to a file that only its owner can read.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -186,7 +186,7 @@ impl DataDir {
         Ok(path)
     }
 
-    /// Tells the command line and the simulator on this machine where the server listens.
+    /// Writes the server's address for the command line and the simulator on this host.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -247,10 +247,10 @@ impl ServerCertificate {
     }
 }
 
-/// Becomes a user for good.
+/// Becomes a user permanently.
 ///
 /// # Errors
-/// There is no such user, or we may not.
+/// There is no such user, or this process may not become it.
 pub fn become_user(user: &str) -> anyhow::Result<()> {
     let (uid, gid) = ids(user)?;
     if Uid::effective() == uid {
@@ -267,7 +267,7 @@ fn ids(user: &str) -> anyhow::Result<(Uid, Gid)> {
     Ok((found.uid, found.gid))
 }
 
-/// Whole or not at all, and for the owner only.
+/// Writes a file, whole or not at all, readable by the owner only.
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let partial = path.with_extension("partial");
     let write = || -> io::Result<()> {

@@ -1,5 +1,5 @@
-//! How many files and sockets the process may have open, and who may have them. A listener that takes them
-//! all would stop all others, so each has a share: [`DescriptorShares::within`].
+//! Limits on open files and sockets, and their distribution. A listener that takes them all would stop all
+//! others, so each has a share: [`DescriptorShares::within`].
 
 use super::api_listener;
 use crate::config::ServerConfig;
@@ -7,8 +7,8 @@ use crate::connections::ConnectionLimits;
 use crate::http_boot;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the bound to what the process may raise it to, and returns it. The usual one of 1024 is made for
-/// programs that use `select`.
+/// Raises the limit as far as the process may, and returns it. The usual limit of 1024 is meant for programs
+/// that use `select`.
 fn raise() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok() {
@@ -17,14 +17,14 @@ fn raise() -> u64 {
     current.unwrap_or(u64::MAX)
 }
 
-/// Descriptors for what is always there: the database, listeners, DHCP, the pollers of threads, fetches.
+/// Descriptors that are always needed: the database, listeners, DHCP, the pollers of threads, fetches.
 const OWN: u64 = 256;
-/// A boot file takes a connection and a file. So does a TFTP read.
+/// A boot file needs a connection and a file. So does a TFTP read.
 const EACH_TRANSFER: u64 = 2;
-/// Fewest connections and reads of each, however low the limit is.
+/// Fewest connections and reads of each kind, however low the limit is.
 const SHARE_MIN: u64 = 8;
 
-/// Connections and reads that there may be at a time.
+/// Most simultaneous connections and reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DescriptorShares {
     pub api_connections: usize,
@@ -33,15 +33,15 @@ pub struct DescriptorShares {
 }
 
 impl DescriptorShares {
-    /// How many descriptors these need, with what is always there.
+    /// Number of descriptors that these need, including those that are always needed.
     pub fn descriptors(&self) -> u64 {
         let transfers = count(self.boot_connections).saturating_add(count(self.tftp_sessions));
         let transfers = transfers.saturating_mul(EACH_TRANSFER);
         OWN.saturating_add(count(self.api_connections)).saturating_add(transfers)
     }
 
-    /// As much of this as `limit` descriptors allow. Where they are too few for all, the API has an eighth of
-    /// them, TFTP a quarter of the rest, and the boot side's HTTP what is left.
+    /// Reduces the shares to `limit` descriptors. If these are too few for all, the API gets an eighth of
+    /// them, TFTP a quarter of the rest, and the boot side's HTTP the remainder.
     pub fn within(self, limit: u64) -> DescriptorShares {
         if self.descriptors() <= limit {
             return self;
@@ -59,7 +59,7 @@ fn share_of(wanted: usize, share: u64) -> usize {
     wanted.min(usize::try_from(share.max(SHARE_MIN)).unwrap_or(wanted))
 }
 
-/// Bounds of the boot side's HTTP, as configured.
+/// The limits of the boot side's HTTP, as configured.
 pub(super) fn boot_limits(config: &ServerConfig) -> ConnectionLimits {
     ConnectionLimits {
         connections_max: config.boot_connections.unwrap_or(http_boot::LIMITS.connections_max),
@@ -69,7 +69,7 @@ pub(super) fn boot_limits(config: &ServerConfig) -> ConnectionLimits {
     }
 }
 
-/// Bounds of the API's port, as configured.
+/// The limits of the API's port, as configured.
 pub(super) fn api_limits(config: &ServerConfig) -> api_listener::ListenerLimits {
     let limits = api_listener::ListenerLimits::default();
     let connections = ConnectionLimits {
@@ -81,8 +81,8 @@ pub(super) fn api_limits(config: &ServerConfig) -> api_listener::ListenerLimits 
     api_listener::ListenerLimits { connections, ..limits }
 }
 
-/// Raises the bound on open files, and lowers the bounds of connections and reads where it is too low for all
-/// of them, so that none takes the descriptors of another.
+/// Raises the limit on open files. If it is too low for all configured connections and reads, lowers their
+/// limits, so that no listener takes the descriptors of another.
 pub(super) fn fit_to_descriptors(config: ServerConfig) -> ServerConfig {
     let limit = raise();
     let wanted = DescriptorShares {

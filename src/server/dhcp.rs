@@ -28,7 +28,7 @@ const LOOKOUT: WorkDescription = WorkDescription {
     nudged_by: "",
 };
 
-/// What DHCP is served with.
+/// The parts of the DHCP service.
 pub(super) struct DhcpThread {
     pub service: DhcpService,
     pub probes: Arc<ProbeSockets>,
@@ -48,7 +48,7 @@ impl DhcpThread {
         Ok(DhcpThread { service, probes, detector, thread: thread.clone(), _end: end })
     }
 
-    /// How the sockets are, whenever it is asked.
+    /// A function that returns the present state of the sockets.
     pub fn status(
         &self,
         endpoints: &ServerEndpoints,
@@ -72,7 +72,7 @@ impl DhcpThread {
         })
     }
 
-    /// Serves until `shutdown`. An error is one of its thread.
+    /// Serves until `shutdown`. An error comes from its thread.
     pub async fn run(self, houses: Arc<Houses>, shutdown: CancellationToken) -> anyhow::Result<()> {
         let observer = Arc::clone(&houses.dhcp) as Arc<dyn ServerObserver>;
         let probed = self.thread.spawn(self.probes.run(Arc::clone(&observer), shutdown.clone()));

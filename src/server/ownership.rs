@@ -1,9 +1,9 @@
 //! Gives the files of the data directory to the user that the server becomes. Root does this in a directory
-//! that the user may have written to before, so nothing is done by a path: each thing is opened without
-//! following a link, looked at, and given by its descriptor.
+//! that the user may have written to before, so paths are not trusted: each file is opened without following
+//! a link, checked, and changed through its descriptor.
 //!
-//! What could be somebody else's file is left alone: links, files with further names (hard links), and
-//! everything that is neither a file nor a folder.
+//! Everything that could belong to somebody else is skipped: links, files with further names (hard links),
+//! and everything that is neither a file nor a folder.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,17 +13,17 @@ use nix::unistd::{Gid, Uid};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, chownat, fchown, fstat, open, openat};
 use rustix::io::Errno;
 
-/// Deepest folder that is looked into.
+/// Deepest folder that is entered.
 const DEPTH_MAX: usize = 128;
 
-/// Who owns something.
+/// The owner of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileOwner {
     pub user: Uid,
     pub group: Gid,
 }
 
-/// What was not given, by why.
+/// Numbers of skipped files, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SkippedFiles {
     /// Files of another owner with more than one name.
@@ -32,10 +32,10 @@ pub struct SkippedFiles {
     pub no_files: u64,
 }
 
-/// Gives a folder and what is in it.
+/// Gives a folder and its content to a user.
 ///
 /// # Errors
-/// Something cannot be looked at or given; it is nested too deep.
+/// Something cannot be examined or changed, or is nested too deep.
 pub fn give(folder: &Path, owner: FileOwner) -> io::Result<SkippedFiles> {
     let mut kept = SkippedFiles::default();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -64,7 +64,7 @@ fn give_folder(
             Ok(found) => {
                 give_one(&FolderEntry { folder: folder.as_fd(), name, found }, (owner, depth), kept)?
             }
-            // It has gone meanwhile.
+            // It was deleted meanwhile.
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
@@ -72,7 +72,7 @@ fn give_folder(
     Ok(())
 }
 
-/// Something in a folder: its name there, and itself, opened.
+/// An entry of a folder: its name, and its opened file.
 struct FolderEntry<'a> {
     folder: BorrowedFd<'a>,
     name: &'a std::ffi::CStr,
@@ -153,7 +153,7 @@ mod tests {
         for ours in [&secret, &outer.path().join("etc"), &outer.path().join("etc/x"), &data.join("fifo")] {
             assert_eq!(owner(ours), 0, "{}", ours.display());
         }
-        // What was given is not given again.
+        // A file that was changed once is not changed again.
         fs::hard_link(data.join("database"), data.join("second")).unwrap();
         assert_eq!(give(&data, NOBODY).unwrap(), kept);
         symlink(&data, outer.path().join("link")).unwrap();

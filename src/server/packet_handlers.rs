@@ -1,5 +1,5 @@
-//! Where TFTP and DHCP meet the application. The sockets are bound first, so that privileges can be dropped
-//! before the database is opened; what comes in before the desk is open is not answered.
+//! Connects TFTP and DHCP with the houses. The sockets are bound first, so that privileges can be dropped
+//! before the database is opened; packets that arrive before are not answered.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ use crate::netboot::tftp_peers::{TftpPeers, TftpTerms};
 use crate::proto::tftp::{ErrorCode, TransferEnd};
 use crate::tftp::{self, ReadRequest, TransferOutcome, TransferResult};
 
-/// The application, once there is one.
+/// The houses, as soon as they exist.
 #[derive(Default)]
 pub struct PacketHandlers {
     houses: OnceLock<Arc<Houses>>,
@@ -36,9 +36,9 @@ impl PacketHandlers {
         Some((houses, terms?))
     }
 
-    /// From now on requests are answered.
+    /// Starts answering requests.
     pub fn open(&self, houses: Arc<Houses>) {
-        // Called once; a second application would not be looked at.
+        // Called once; second houses would be ignored.
         let _ = self.houses.set(houses);
     }
 }
@@ -90,7 +90,7 @@ impl tftp::ReadOpener for PacketHandlers {
 
     fn finished(&self, outcome: TransferOutcome) {
         let Some(houses) = self.houses.get() else { return };
-        // UEFI asks for the size, says ERROR 8, and comes back for the file.
+        // UEFI asks for the size, sends ERROR 8, and then requests the file.
         if outcome.acked_bytes == 0
             && matches!(outcome.result, TransferResult::Ended(TransferEnd::Aborted { .. }))
         {
@@ -125,14 +125,14 @@ fn fetch(request: &ReadRequest) -> Fetch {
 fn carried(opened: OpenedFile, terms: TftpTerms) -> tftp::OpenedRead {
     let body = match opened.body {
         opened::FileBody::Bytes(bytes) => tftp::ReadBody::Bytes(bytes),
-        // Over TFTP a file is opened when it is whole.
+        // Over TFTP a file is only opened when it is complete.
         opened::FileBody::File { file, bytes, .. } => tftp::ReadBody::File { file, bytes },
     };
     let block_bytes_max = terms.block_bytes_max;
     tftp::OpenedRead { body, label: opened.label, about: opened.about, block_bytes_max }
 }
 
-/// The same refusals as over HTTP, in TFTP's codes: loaders go on to their next name at "not found".
+/// The same refusals as over HTTP, in TFTP's codes: after "not found" loaders try their next name.
 fn refusal(refused: FetchRefusal) -> tftp::ReadRefusal {
     let (code, message) = match refused {
         FetchRefusal::Absent => (ErrorCode::NOT_FOUND, "file not found".to_owned()),

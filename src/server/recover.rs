@@ -1,5 +1,5 @@
-//! `metalwright tokens recover`: a new administrator's token, for whoever may read the data directory. The
-//! server is stopped meanwhile, because only one process writes to the database.
+//! `metalwright tokens recover`: creates a new administrator's token for the owner of the data directory. The
+//! server must be stopped meanwhile, because only one process may write to the database.
 
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -12,10 +12,10 @@ use super::data::DataDir;
 use crate::access::tokens;
 use crate::store::{OpenError, SqliteStore, Store};
 
-/// Makes a token that may do everything, writes it to `admin.token`, and prints it once.
+/// Creates a token that may do everything, writes it to `admin.token`, and prints it once.
 ///
 /// # Errors
-/// The server runs, there is no database, or it cannot be written.
+/// The server is running, there is no database, or it cannot be written.
 pub async fn recover(path: &Path) -> anyhow::Result<()> {
     let place = path.display();
     if !path.join("metalwright.db").try_exists().with_context(|| place.to_string())? {
@@ -44,8 +44,8 @@ pub async fn recover(path: &Path) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{}", token.secret).context("standard output")
 }
 
-/// Root becomes the owner of the directory, as the server does: what is written is the server's, and a link
-/// that its user made leads to nothing that its user could not write.
+/// If this process is root, it becomes the owner of the directory, as the server does: the files then belong
+/// to the server, and a link that the owner made leads to nothing that the owner could not write.
 fn become_owner(path: &Path) -> anyhow::Result<()> {
     let owner = std::fs::metadata(path).with_context(|| path.display().to_string())?;
     if !Uid::effective().is_root() || owner.uid() == 0 {

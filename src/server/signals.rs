@@ -1,5 +1,5 @@
-//! The signals that the server takes: two end it, and the others that could end it by default are logged and
-//! passed over. A closed terminal or a script that means another program must not take DHCP away.
+//! The signals that the server handles: two end it, and the others that would end it by default are logged
+//! and ignored. A closed terminal, or a script that means another program, must not take DHCP away.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use nix::libc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
-/// Signals whose default is to end the process and that mean nothing here. SIGPIPE is ignored by Rust's
-/// runtime; SIGQUIT and those that a fault in the program causes still end it.
+/// Signals that end the process by default and have no meaning here. Rust's runtime ignores SIGPIPE; SIGQUIT
+/// and the signals of faults in the program still end it.
 const STRAY: [(libc::c_int, &str); 11] = [
     (libc::SIGHUP, "SIGHUP"),
     (libc::SIGUSR1, "SIGUSR1"),
@@ -23,11 +23,11 @@ const STRAY: [(libc::c_int, &str); 11] = [
     (libc::SIGXFSZ, "SIGXFSZ"),
 ];
 
-/// What tells the server to stop. Taken from the very start, so that no signal is lost.
+/// Waits for the signals that stop the server. Created at the very start, so that no signal is lost.
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
-    /// Ends with this value.
+    /// The tasks that log ignored signals; they end with this value.
     _stray: JoinSet<()>,
 }
 

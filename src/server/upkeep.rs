@@ -1,5 +1,5 @@
-//! The work that the server does by itself, registered with `background`: it ends what is overdue, sees to
-//! leases, the clock, artifacts and the database, and deletes old history.
+//! The server's background work, registered with `background`: carries out deadlines, expires leases, follows
+//! the clock, works on artifacts, probes the database, and prunes history.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,13 +24,13 @@ use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 
 const DEADLINES: WorkDescription = WorkDescription {
     name: "deadlines",
-    about: "Ends boots, waits and jobs that are overdue, when the next one is due.",
+    about: "Ends overdue boots, waits and jobs.",
     period: Duration::from_secs(1),
     nudged_by: "",
 };
 const SILENT_BOOTS: WorkDescription = WorkDescription {
     name: "silent-boots",
-    about: "Tells of boots that stopped without a word.",
+    about: "Reports boots that stopped silently.",
     period: Duration::from_secs(1),
     nudged_by: "",
 };
@@ -42,19 +42,19 @@ const LEASE_EXPIRY: WorkDescription = WorkDescription {
 };
 const LEASE_CLOCK: WorkDescription = WorkDescription {
     name: "lease-clock",
-    about: "Moves leases along with a clock that was set.",
+    about: "Moves leases when the clock was set.",
     period: Duration::from_secs(1),
     nudged_by: "",
 };
 const STORE_CHECK: WorkDescription = WorkDescription {
     name: "store-check",
-    about: "Probes a database that nobody wrote to for 15 seconds or that failed, and looks at its room.",
+    about: "Probes the database after a failure or 15 seconds without a write, and checks the free space.",
     period: Duration::from_secs(5),
     nudged_by: "",
 };
 const RENDER_CHECK: WorkDescription = WorkDescription {
     name: "render-check",
-    about: "Looks whether the workers that render documents can be started.",
+    about: "Checks whether render workers can be started.",
     period: Duration::from_secs(5),
     nudged_by: "",
 };
@@ -65,7 +65,7 @@ const PRUNING: WorkDescription = WorkDescription {
     nudged_by: "",
 };
 
-/// The services of a server, and what tells them to end.
+/// The services of a server, and the token that stops them.
 pub(super) type ServiceTasks<'a> = (&'a mut JoinSet<anyhow::Result<()>>, &'a CancellationToken);
 
 /// Registers all work and starts it.
@@ -112,7 +112,7 @@ fn spawn(
     });
 }
 
-/// Waits with the walk over all machines until something is due or was written.
+/// Walks through all machines only when something is due or was written.
 struct DeadlineCheck {
     kernel: Arc<Kernel>,
     runs: Arc<Runs>,
@@ -160,7 +160,7 @@ struct LeaseExpiry {
 
 impl WorkRound for LeaseExpiry {
     async fn round(&mut self) -> Result<(), Error> {
-        // A group that is full is followed by another at once.
+        // A full group is followed by another one at once.
         while !self.shutdown.is_cancelled() {
             if self.dhcp.expire_leases(self.kernel.now()).await? < EXPIRED_AT_ONCE_MAX {
                 break;
@@ -199,8 +199,8 @@ struct Pruning(Arc<Records>, Arc<Kernel>);
 
 impl WorkRound for Pruning {
     async fn round(&mut self) -> Result<(), Error> {
-        // What is due beyond one round is deleted in the next ones, so that a change of the settings does not
-        // keep the database busy.
+        // Anything due beyond one round is deleted in the next rounds, so that a change of the settings does
+        // not keep the database busy.
         self.0.prune(&Caller::server(self.1.now()), PruneMode::Delete).await.map(drop)
     }
 }

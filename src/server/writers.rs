@@ -1,5 +1,5 @@
-//! The tasks that write what the services leave behind: queued events, and the log's lines about runs. They
-//! end after everything that may add to them.
+//! The tasks that write queued events and the log lines about runs. They end after everything that may add to
+//! them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::insight::activity_log;
 use crate::kernel::Kernel;
 use crate::kernel::event_queue::EventQueue;
 
-/// How long the last lines of the log may take after everything has ended.
+/// How long the last log lines may take after everything else has ended.
 const LOGGED_SOON: Duration = Duration::from_secs(2);
 
 const EVENT_QUEUE: WorkDescription = WorkDescription {
@@ -22,7 +22,7 @@ const EVENT_QUEUE: WorkDescription = WorkDescription {
     nudged_by: "such an event",
 };
 
-/// The queue of notes is written until everything that may add to it has ended.
+/// Writes the queue of events until everything that may add to it has ended.
 pub(super) struct QueueTask {
     pub stop: CancellationToken,
     pub task: tokio::task::JoinHandle<()>,
@@ -42,12 +42,12 @@ async fn write_queue(
     stop: CancellationToken,
 ) {
     while let Some(events) = queue.next_group(&stop).await {
-        // What was not written is counted and logged with the reason; there is nobody to be told.
+        // Events that could not be written are counted and logged with the reason.
         handle.watch(kernel.write_group(events)).await.ok();
     }
 }
 
-/// The log of what happens to machines goes on until what happened last is in it.
+/// Writes the log lines about machines until the last event is logged.
 pub(super) struct LogTask {
     stop: CancellationToken,
     task: tokio::task::JoinHandle<()>,

@@ -1,7 +1,7 @@
-//! The address a machine was given, made one that packets can leave from.
+//! Makes the address of a simulated machine one that packets can be sent from.
 //!
-//! On loopback every 127.x.y.z is there already. On an interface the address is added with `ip`, and taken
-//! away when the machine is switched off.
+//! On loopback every 127.x.y.z exists already. On an interface the address is added with `ip`, and removed
+//! when the machine is switched off.
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -11,26 +11,26 @@ use tokio::process::Command;
 use crate::simulate::dhcp::DhcpReach;
 use crate::simulate::failure::StepFailure;
 
-/// An address that packets can leave from.
+/// An address that packets can be sent from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsableAddress {
     pub address: Ipv4Addr,
-    /// The interface it was added to, and with which prefix.
+    /// The interface that it was added to, and the prefix length.
     added: Option<(String, u8)>,
 }
 
 impl UsableAddress {
-    /// Takes an address that is there.
+    /// An address that exists already.
     pub fn existing(address: Ipv4Addr) -> Self {
         UsableAddress { address, added: None }
     }
 
-    /// Takes the address of a lease.
+    /// Makes the address of a lease usable.
     ///
     /// # Errors
-    /// It is not an address of this host and cannot be made one.
+    /// It is not an address of this host and cannot become one.
     pub async fn take(address: Ipv4Addr, prefix: u8, reach: &DhcpReach) -> Result<Self, StepFailure> {
-        let expected = format!("to speak from the leased address {address}");
+        let expected = format!("to send from the leased address {address}");
         match UdpSocket::bind((address, 0)) {
             Ok(_) => Ok(UsableAddress::existing(address)),
             Err(error) if error.kind() != io::ErrorKind::AddrNotAvailable => {
@@ -53,10 +53,10 @@ impl UsableAddress {
         }
     }
 
-    /// Gives the address back to the system.
+    /// Removes the address if it was added.
     pub async fn release(self) {
         if let Some((name, prefix)) = &self.added {
-            // What is gone already need not be taken away.
+            // It does no harm if the address was removed already.
             let _ = ip("del", self.address, (*prefix, name)).await;
         }
     }
@@ -65,7 +65,7 @@ impl UsableAddress {
 async fn ip(verb: &str, address: Ipv4Addr, (prefix, interface): (u8, &str)) -> Result<(), String> {
     let local = format!("{address}/{prefix}");
     let output = Command::new("ip").args(["address", verb, &local, "dev", interface]).output().await;
-    let output = output.map_err(|error| format!("`ip` (package iproute2) does not run: {error}"))?;
+    let output = output.map_err(|error| format!("`ip` (package iproute2) cannot be run: {error}"))?;
     if output.status.success() {
         return Ok(());
     }

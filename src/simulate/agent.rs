@@ -1,7 +1,8 @@
-//! The agent of an installed or a live system: the real one, with its server seen through [`ShownServer`].
+//! The agent of an installed or a live system: the real agent, connected to its server through
+//! [`ShownServer`].
 //!
-//! Jobs are handed to it without their files, so that nothing runs on this host: it reports them begun and
-//! ended as always. With `--run-jobs` the files stay, and their scripts run here.
+//! Jobs are passed to it without their files, so that nothing runs on this host; it reports their beginning
+//! and end as always. With `--run-jobs` the files stay, and their scripts run here.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -21,7 +22,7 @@ use crate::simulate::console::MachineConsole;
 use crate::simulate::failure::StepFailure;
 use crate::simulate::options::SimulateOptions;
 
-/// How long a server may hold back its answer when there is nothing to do, in seconds.
+/// How long a server may delay its answer if there is nothing to do, in seconds.
 const IDLE_SECONDS: u32 = 1;
 
 /// How the work of an agent ended.
@@ -29,25 +30,25 @@ const IDLE_SECONDS: u32 = 1;
 pub enum AgentResult {
     /// There is nothing left to do.
     Idle,
-    /// The server wants the machine to boot anew, and says why.
+    /// The server wants the machine to reboot, for this reason.
     Reboot(String),
     /// The power was cut.
     PowerCut,
 }
 
-/// The machine that an agent works on.
+/// The machine that the agent runs on.
 #[derive(Debug, Clone, Copy)]
 pub struct AgentHost<'a> {
     pub options: &'a SimulateOptions,
     pub mac: Mac,
-    /// The task that cuts the power when it runs.
+    /// The task during which the power is cut.
     pub cut_at: Option<&'a str>,
 }
 
-/// Works until there is nothing left to do, the machine has to boot anew, or its power is cut.
+/// Works until there is nothing left to do, the machine has to reboot, or its power is cut.
 ///
 /// # Errors
-/// A configuration the agent does not take, a server that refuses it, or a job that failed.
+/// The agent refuses its configuration, the server refuses the agent, or a job failed.
 pub async fn work(
     configuration: &str,
     host: AgentHost<'_>,
@@ -81,7 +82,7 @@ pub async fn work(
     let seen = played.seen.into_inner();
     match ended {
         Err(error) => Err(agent_failure("its folder to stay", error.to_string())),
-        Ok(AgentEnd::Failed(why)) => Err(agent_failure("jobs, or the word that there are none", why)),
+        Ok(AgentEnd::Failed(why)) => Err(agent_failure("jobs, or the answer that there are none", why)),
         Ok(_) => match seen.jobs.into_values().find_map(|job| job.failed.map(|why| (job.task, why))) {
             Some((task, why)) => Err(StepFailure::new("job", format!("the task {task} to end well"), why)),
             None => Ok(seen.reboot.map_or(AgentResult::Idle, AgentResult::Reboot)),
@@ -93,7 +94,7 @@ fn agent_failure(what: &str, came: String) -> StepFailure {
     StepFailure::new("agent", what, came)
 }
 
-/// The server, with everything that passes between it and the agent shown on the machine's console.
+/// The server, with its exchange with the agent shown on the machine's console.
 struct ShownServer<'a> {
     remote: RemoteServer,
     runs: bool,
@@ -102,11 +103,11 @@ struct ShownServer<'a> {
     seen: Mutex<AgentTraffic<'a>>,
 }
 
-/// What passed so far.
+/// The exchange so far.
 struct AgentTraffic<'a> {
     console: &'a mut MachineConsole,
     jobs: BTreeMap<Uuid, ShownJob>,
-    /// Why the server wants the machine to boot anew.
+    /// Why the server wants the machine to reboot.
     reboot: Option<String>,
 }
 
@@ -130,7 +131,7 @@ impl AgentServer for ShownServer<'_> {
                 Ok(WorkAnswer::Offer(JobOffer::Reboot { reason }))
             }
             JobOffer::Run(mut work) => {
-                // A task that is tried again is judged by its last try.
+                // The last try of a task counts.
                 seen.jobs.retain(|_, job| job.task != work.task);
                 let (task, log_bytes) = (work.task.clone(), work.log_bytes);
                 seen.jobs.insert(work.id, ShownJob { task, began: Instant::now(), log_bytes, failed: None });
@@ -170,14 +171,14 @@ impl AgentServer for ShownServer<'_> {
 }
 
 impl ShownServer<'_> {
-    /// Says in a job's log that nothing was run.
+    /// Writes to a job's log that nothing was run.
     async fn pretend(&self, job: Uuid) -> Result<(), CallError> {
         let offset = self.seen.lock().await.jobs.get(&job).map_or(0, |job| job.log_bytes);
         let line = b"simulated: the scripts of this job were not run\n";
         self.remote.put_log(job, offset, line.to_vec()).await.map(drop)
     }
 
-    /// Cuts the power if it is this job's turn; then nothing goes on any more.
+    /// Cuts the power if it is this job's turn; afterwards nothing continues.
     async fn cut_power_at(&self, job: Uuid) {
         let mut seen = self.seen.lock().await;
         let AgentTraffic { console, jobs, .. } = &mut *seen;
@@ -209,7 +210,7 @@ impl ShownServer<'_> {
     }
 }
 
-/// A folder of one machine's agent, for its owner only. Dropping it removes it.
+/// The private folder of a machine's agent. Dropping it deletes the folder.
 struct AgentFolder(PathBuf);
 
 impl AgentFolder {
@@ -220,7 +221,7 @@ impl AgentFolder {
         Ok(AgentFolder(path))
     }
 
-    /// Writes the configuration as the installer did, and reads it as the agent does.
+    /// Writes the configuration as the installer does, and reads it as the agent does.
     fn configure(&self, text: &str) -> Result<AgentConfig, String> {
         let path = self.0.join("agent.toml");
         write_private(&path, text).map_err(|error| error.to_string())?;
@@ -231,7 +232,7 @@ impl AgentFolder {
             ..AgentArgs::default()
         };
         let config = AgentConfig::load(args).map_err(|error| error.to_string())?;
-        // A machine that is played must not switch off the one it is played on.
+        // A simulated machine must not switch off the host that it runs on.
         let manner =
             agent::AgentPolicy { power: agent::PowerPolicy::Forbidden, until: agent::StopCondition::Idle };
         Ok(AgentConfig { manner, ..config })
@@ -240,7 +241,7 @@ impl AgentFolder {
 
 impl Drop for AgentFolder {
     fn drop(&mut self) {
-        // What is left over lies in the folder for temporary files.
+        // Anything left over is in the folder for temporary files.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -1,5 +1,5 @@
-//! What a simulated machine says while it runs: one line a step, with the time since its power-on; and how
-//! long each kind of step took over many machines.
+//! The console of a simulated machine: one line per step, with the time since its power-on; and how long each
+//! kind of step took over many machines.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,18 +9,18 @@ use tokio::sync::mpsc;
 
 use crate::model::Mac;
 
-/// Lines that may wait to be printed; machines wait when the printer is slower.
+/// Most lines that wait to be printed; machines wait if the printer is slower.
 pub const LINES_WAITING_MAX: usize = 1024;
-/// What is shorter is the name of a folder.
+/// A shorter path segment is the name of a folder.
 const CAPABILITY_CHARS_MIN: usize = 16;
 
-/// One printed step.
+/// A printed step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConsoleLine {
     pub mac: Mac,
-    /// Counts the power-ons of the machine, from 1.
+    /// The number of the machine's power-on, from 1.
     pub power_on: u32,
-    /// Since this power-on, in milliseconds.
+    /// Milliseconds since this power-on.
     pub ms: u64,
     /// The kind of step: `dhcp.offer`, `tftp.read`, `script`, …
     pub step: &'static str,
@@ -28,18 +28,18 @@ pub struct ConsoleLine {
 }
 
 impl ConsoleLine {
-    /// As people read it: `+  12 ms  dhcp    OFFER 10.0.0.100 …`.
+    /// The form for people: `+  12 ms  dhcp    OFFER 10.0.0.100 …`.
     pub fn to_text(&self) -> String {
         let kind = self.step.split('.').next().unwrap_or(self.step);
         format!("+{:>5} ms  {kind:<7} {}", self.ms, self.text)
     }
 }
 
-/// How long steps took, by kind, in microseconds.
+/// The durations of steps by kind, in microseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StepDurations(BTreeMap<&'static str, Vec<u64>>);
 
-/// The durations of one kind of step, in milliseconds.
+/// Percentiles of the durations of one kind of step, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepPercentiles {
     pub step: &'static str,
@@ -84,7 +84,7 @@ fn percentile(durations: &[u64], percent: usize) -> f64 {
     durations.get(rank - 1).map_or(0.0, |micros| *micros as f64 / 1000.0)
 }
 
-/// Where one machine says its steps.
+/// The console of one machine.
 #[derive(Debug)]
 pub struct MachineConsole {
     mac: Mac,
@@ -105,23 +105,23 @@ impl MachineConsole {
         }
     }
 
-    /// The machine is switched on: its clock begins anew.
+    /// Prints the power-on and resets the machine's clock.
     pub async fn power_on(&mut self, why: &str) {
         self.powered_on = Instant::now();
         self.power_on += 1;
         self.say("power", format!("on, for the {} time: {why}", ordinal(self.power_on))).await;
     }
 
-    /// Says a step that has no duration of its own.
+    /// Prints a step without a duration.
     pub async fn say(&mut self, step: &'static str, text: impl Into<String>) {
         let ms = u64::try_from(self.powered_on.elapsed().as_millis()).unwrap_or(u64::MAX);
         let text = without_capability(&text.into());
         let line = ConsoleLine { mac: self.mac, power_on: self.power_on, ms, step, text };
-        // Nobody prints any more once the whole run has been given up.
+        // Nobody prints any more after the whole run was given up.
         let _ = self.lines.send(line).await;
     }
 
-    /// Says a step that began at `began`.
+    /// Prints a step that began at `began`.
     pub async fn step(&mut self, step: &'static str, began: Instant, text: impl Into<String>) {
         self.durations.add(step, began.elapsed());
         self.say(step, text).await;
@@ -136,8 +136,7 @@ impl MachineConsole {
     }
 }
 
-/// A text without the part of URLs that belongs to one boot: it is long, and whoever has it can report for
-/// the machine.
+/// A text without the capability in its URLs: it is long, and whoever has it can report for the machine.
 fn without_capability(text: &str) -> String {
     let mut parts = text.split("/m/");
     let mut shown = parts.next().unwrap_or_default().to_owned();

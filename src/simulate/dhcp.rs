@@ -1,9 +1,9 @@
-//! DHCP as a client, or as the relay agent in front of one: an address and what to boot, with everything in
-//! the replies checked that real clients depend on.
+//! DHCP as a client, or as the relay agent in front of a client: gets an address and boot data, and checks
+//! everything in the replies that real clients depend on.
 //!
-//! A broadcast does not leave the loopback interface, so there the simulator is a relay: it puts its own
-//! address in `giaddr` and asks for the reply at its source port (RFC 8357). On a named interface it
-//! broadcasts from port 68 like any client. Start reading at [`DhcpSession::lease`].
+//! A broadcast does not leave the loopback interface, so there the simulator acts as a relay: it puts its own
+//! address into `giaddr` and asks for the reply at its source port (RFC 8357). On a named interface it
+//! broadcasts from port 68 like any client. Start at [`DhcpSession::lease`].
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -19,11 +19,11 @@ use crate::simulate::firmware::{DhcpProgram, MachineIdentity, OfferedAddress};
 
 /// How often a message is sent before the client gives up.
 const TRIES: u32 = 4;
-/// Packets that are not for this client, or not an answer, that are passed over while it waits.
+/// Most packets for other clients, or without an answer, that are skipped while it waits.
 const STRAY_PACKETS_MAX: u32 = 10_000;
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
-/// Relay sub-option 19: reply to the port this came from (RFC 8357).
+/// Relay sub-option 19: reply to the source port (RFC 8357).
 const SOURCE_PORT: [u8; 2] = [19, 0];
 
 /// How the simulated machine reaches a DHCP server.
@@ -35,7 +35,7 @@ pub enum DhcpReach {
     Interface(String),
 }
 
-/// A DHCP client of one machine.
+/// The DHCP client of a machine.
 #[derive(Debug)]
 pub struct DhcpSession {
     socket: UdpSocket,
@@ -45,13 +45,13 @@ pub struct DhcpSession {
     first_wait: Duration,
 }
 
-/// What a machine was given.
+/// The lease of a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientLease {
     pub address: Ipv4Addr,
     pub prefix: u8,
     pub next_server: Ipv4Addr,
-    /// `file`, or option 67; empty where there is nothing to boot.
+    /// `file`, or option 67; empty if there is nothing to boot.
     pub boot_file: String,
     ack: DhcpPacket,
 }
@@ -60,7 +60,7 @@ impl DhcpSession {
     /// Opens the socket of a client.
     ///
     /// # Errors
-    /// The address or the interface is not there, or port 68 needs more rights.
+    /// The address or the interface does not exist, or port 68 needs more rights.
     pub async fn open(reach: &DhcpReach, first_wait: Duration) -> Result<Self, StepFailure> {
         let refused = |what: String| {
             move |error: io::Error| StepFailure::new("dhcp", what, format!("the system says: {error}"))
@@ -84,7 +84,7 @@ impl DhcpSession {
     /// Gets a lease: DISCOVER, OFFER, REQUEST, ACK.
     ///
     /// # Errors
-    /// No answer, or one that a real client would not take.
+    /// There was no answer, or one that a real client would not accept.
     pub async fn lease(
         &self,
         identity: &MachineIdentity,
@@ -97,7 +97,7 @@ impl DhcpSession {
                 (discover.giaddr, discover.hops) = (relay, 1);
                 discover.options.set(codes::RELAY_AGENT, SOURCE_PORT);
             }
-            // The interface has a MAC of its own, so a frame to the simulated one would not be taken in.
+            // The interface has another MAC address, so it would not receive a frame for the simulated one.
             None => discover.set_broadcast(),
         }
         let began = Instant::now();
@@ -124,7 +124,7 @@ impl DhcpSession {
         Ok(lease)
     }
 
-    /// Sends until an answer of one of the kinds comes.
+    /// Sends a message until an answer of one of these kinds arrives.
     async fn exchange(&self, message: &DhcpPacket, kinds: &[MessageType]) -> Result<DhcpPacket, StepFailure> {
         let bytes = encode_listed(message);
         let began = Instant::now();
@@ -149,7 +149,7 @@ impl DhcpSession {
         StepFailure::new("dhcp", format!("{kind} from {}", self.server), came)
     }
 
-    /// The next answer before the deadline; an error is the last thing that was none.
+    /// The next answer before the deadline; an error describes the last packet that was not an answer.
     async fn answer(
         &self,
         message: &DhcpPacket,
@@ -160,7 +160,7 @@ impl DhcpSession {
         let mut stray = None;
         for _ in 0..STRAY_PACKETS_MAX {
             let Ok(received) = timeout_at(until, self.socket.recv_from(&mut buffer)).await else { break };
-            // This error reports a closed port; the next try may find it open.
+            // This error reports a closed port; the port may be open at the next try.
             let Ok((bytes, from)) = received else { continue };
             match parse(buffer.get(..bytes).unwrap_or_default()) {
                 Ok(packet) if packet.op != 2 || packet.xid != message.xid => {}
@@ -171,7 +171,9 @@ impl DhcpSession {
                     return Ok(Some(packet));
                 }
                 Ok(packet) => stray = Some(format!("{from} answered {:?}", packet.message_type())),
-                Err(error) => stray = Some(format!("{from} sent what is no DHCP message: {error}")),
+                Err(error) => {
+                    stray = Some(format!("{from} sent something that is not a DHCP message: {error}"))
+                }
             }
         }
         stray.map_or(Ok(None), Err)
@@ -179,10 +181,10 @@ impl DhcpSession {
 }
 
 impl ClientLease {
-    /// Whether the reply names something to boot for this speaker.
+    /// Whether the reply names something that this program can boot.
     pub fn boots(&self, speaker: DhcpProgram) -> bool {
         match speaker {
-            // EDK2 takes an offer without its class for one that gives an address only.
+            // EDK2 treats an offer without its class as one that only gives an address.
             DhcpProgram::Edk2Http => !self.boot_file.is_empty() && self.is_http_client(),
             _ => !self.boot_file.is_empty(),
         }
@@ -205,7 +207,7 @@ impl ClientLease {
     }
 }
 
-/// Checks a reply as clients and relays do, and takes from it what they take.
+/// Checks a reply as clients and relays do, and reads what they read.
 fn read_reply(
     speaker: DhcpProgram,
     (request, reply): (&DhcpPacket, &DhcpPacket),
@@ -243,7 +245,7 @@ fn read_reply(
     check_boot_data(speaker, lease)
 }
 
-/// What each firmware makes of the boot data; see EDK2's classes of offers.
+/// Checks the boot data as each firmware does; see EDK2's classes of offers.
 fn check_boot_data(speaker: DhcpProgram, lease: ClientLease) -> Result<ClientLease, StepFailure> {
     let wrong = |expected: &str, came: String| Err(StepFailure::new("dhcp", expected, came));
     let class = text(lease.ack.vendor_class().unwrap_or_default());
@@ -281,7 +283,8 @@ fn bind_to_interface(name: &str) -> io::Result<UdpSocket> {
 }
 
 fn random_xid() -> u32 {
-    // Without the system's randomness, the time does: it has to differ between clients, not to be secret.
+    // Without the system's random numbers the time is used: it must differ between clients, but need not be
+    // secret.
     getrandom::u32().unwrap_or_else(|_| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(1, |now| now.subsec_nanos())

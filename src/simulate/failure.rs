@@ -1,12 +1,12 @@
-//! Why a simulated machine stopped: what it expected, and what came.
+//! Why a simulated machine stopped: what it expected, and what it got.
 
 use std::fmt::Display;
 
-/// A step that did not go as firmware or an installer needs it.
+/// A step with another result than firmware or an installer needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{step}: expected {expected}; {came}")]
 pub struct StepFailure {
-    /// The step, as it is printed: `dhcp`, `tftp`, `http`, `script`, …
+    /// The step's name, as it is printed: `dhcp`, `tftp`, `http`, `script`, …
     pub step: &'static str,
     pub expected: String,
     pub came: String,

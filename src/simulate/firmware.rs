@@ -1,5 +1,5 @@
-//! What each kind of client says in its DHCP packets, as the real ones do: PXE ROMs, EDK2, iPXE and the
-//! DHCP clients of installers. Pure; [`super::dhcp`] sends them.
+//! The DHCP packets of each kind of client, as the real ones send them: PXE ROMs, EDK2, iPXE and the DHCP
+//! clients of installers. Pure; [`super::dhcp`] sends them.
 
 use std::net::Ipv4Addr;
 
@@ -27,7 +27,7 @@ impl FirmwareKind {
         matches!(self, FirmwareKind::Uefi | FirmwareKind::Http)
     }
 
-    /// What iPXE says in `${platform}`.
+    /// The value of iPXE's `${platform}`.
     pub fn platform(self) -> &'static str {
         if self.is_efi() { "efi" } else { "pcbios" }
     }
@@ -37,7 +37,7 @@ impl FirmwareKind {
         if self.is_efi() { "snponly.efi" } else { "undionly.kpxe" }
     }
 
-    /// The program that speaks DHCP first at power-on.
+    /// The program that sends DHCP packets first at power-on.
     pub fn first(self) -> DhcpProgram {
         match self {
             FirmwareKind::Bios => DhcpProgram::PxeRom,
@@ -48,21 +48,21 @@ impl FirmwareKind {
     }
 }
 
-/// A program that speaks DHCP.
+/// A program with a DHCP client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DhcpProgram {
     PxeRom,
     Edk2,
     Edk2Http,
-    /// On the firmware it was started from.
+    /// On the firmware that it was started from.
     Ipxe(FirmwareKind),
     /// The udhcpc of the Debian installer and of most small images.
     Udhcpc,
-    /// NetworkManager in an installer, which makes up a client identifier of its own.
+    /// NetworkManager in an installer, which makes up its own client identifier.
     NetworkManager,
 }
 
-/// What a server offered.
+/// The offer of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OfferedAddress {
     pub address: Ipv4Addr,
@@ -70,7 +70,7 @@ pub struct OfferedAddress {
     pub server: Ipv4Addr,
 }
 
-/// Who the machine is.
+/// The identity of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MachineIdentity {
     pub mac: Mac,
@@ -78,7 +78,7 @@ pub struct MachineIdentity {
 }
 
 impl MachineIdentity {
-    /// A machine with this MAC. Its SMBIOS UUID follows from it, so that it stays the same machine.
+    /// A machine with this MAC. Its SMBIOS UUID is derived from the MAC, so that it stays the same machine.
     pub fn of(mac: Mac) -> Self {
         let mut low = [0x80, 0, 0, 0, 0, 0, 0, 0];
         low.iter_mut().skip(2).zip(mac.0).for_each(|(byte, of_mac)| *byte = of_mac);
@@ -105,7 +105,7 @@ impl DhcpProgram {
         packet
     }
 
-    /// The REQUEST for what a server offered.
+    /// The REQUEST for an offer.
     pub fn request(discover: &DhcpPacket, offered: OfferedAddress) -> DhcpPacket {
         let mut packet = discover.clone();
         packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Request)]);
@@ -150,13 +150,13 @@ fn netboot(identity: &MachineIdentity, packet: &mut DhcpPacket, class: &str, arc
     packet.options.set(codes::VENDOR_CLASS, class.as_bytes());
     packet.options.set(codes::CLIENT_ARCHITECTURES, arch.to_be_bytes());
     packet.options.set(codes::CLIENT_INTERFACE, undi);
-    // The first three fields are little-endian on the wire (SMBIOS 7.2.1).
+    // The first three fields are little-endian in the packet (SMBIOS 7.2.1).
     let uuid = [&[0][..], &identity.uuid.to_bytes_le()].concat();
     packet.options.set(codes::CLIENT_MACHINE_ID, uuid);
 }
 
 fn ipxe(identity: &MachineIdentity, firmware: FirmwareKind, packet: &mut DhcpPacket) {
-    // It calls itself a PXE client, whatever it was loaded by.
+    // iPXE calls itself a PXE client, whatever loaded it.
     if firmware.is_efi() {
         netboot(identity, packet, "PXEClient:Arch:00007:UNDI:003010", 7, [1, 3, 10]);
     } else {

@@ -1,5 +1,5 @@
-//! HTTP as the machine's programs speak it: from the machine's own address, without redirects, with every
-//! body bounded. Start reading at [`MachineHttp::count`] and [`MachineHttp::text`].
+//! HTTP as the machine's programs use it: from the machine's own address, without redirects, with bounded
+//! bodies. Start at [`MachineHttp::count`] and [`MachineHttp::text`].
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::simulate::failure::StepFailure;
 
 /// Largest kernel, initrd or loader that is read, in bytes.
 pub const FILE_BYTES_MAX: u64 = 4 << 30;
-/// How long a connection may take to be made, and how long a server may say nothing.
+/// How long connecting may take, and how long a server may send nothing.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const SILENT_AT_MOST: Duration = Duration::from_secs(30);
-/// How much of a refusal is shown, in characters.
+/// Longest part of a refusal that is shown, in characters.
 const REFUSAL_CHARS_MAX: usize = 300;
 
-/// Which program of the machine asks.
+/// The program of the machine that sends the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserAgent {
     Uefi,
@@ -36,13 +36,13 @@ impl UserAgent {
     }
 }
 
-/// The HTTP client of one machine.
+/// The HTTP client of a machine.
 #[derive(Debug, Clone)]
 pub struct MachineHttp {
     client: Client,
 }
 
-/// What a HEAD said of a file.
+/// The result of a HEAD request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileHead {
     pub bytes: u64,
@@ -50,16 +50,16 @@ pub struct FileHead {
 }
 
 impl MachineHttp {
-    /// A client that speaks from `address`.
+    /// A client that sends from `address`.
     ///
     /// # Errors
-    /// The client could not be made.
+    /// The client could not be created.
     pub fn new(address: Ipv4Addr) -> Result<Self, StepFailure> {
         let client = Client::builder()
             .local_address(std::net::IpAddr::V4(address))
             .no_proxy()
             .redirect(Policy::none())
-            // Nothing of a boot is fetched over TLS, so the system's certificates need not be read.
+            // Nothing of a boot is fetched over TLS, so the system's certificates are not read.
             .tls_certs_only([])
             .connect_timeout(CONNECT_WITHIN)
             .read_timeout(SILENT_AT_MOST)
@@ -68,10 +68,10 @@ impl MachineHttp {
         Ok(MachineHttp { client })
     }
 
-    /// Asks for the size and kind of a file, as UEFI does before it fetches.
+    /// Asks for the size and type of a file, as UEFI does before it fetches.
     ///
     /// # Errors
-    /// It is not there, or the server does not say how large it is.
+    /// The file does not exist, or the server does not tell its size.
     pub async fn head(&self, agent: UserAgent, url: &str) -> Result<FileHead, StepFailure> {
         let response = self.send(Method::HEAD, agent, (url, None)).await?;
         let bytes = response
@@ -93,10 +93,10 @@ impl MachineHttp {
         })
     }
 
-    /// Fetches a file, counts its bytes and keeps none.
+    /// Fetches a file and counts its bytes, without keeping them.
     ///
     /// # Errors
-    /// It is not there, it is larger than [`FILE_BYTES_MAX`], or it ends early.
+    /// The file does not exist, is larger than [`FILE_BYTES_MAX`], or ends early.
     pub async fn count(&self, agent: UserAgent, url: &str) -> Result<u64, StepFailure> {
         let mut response = self.send(Method::GET, agent, (url, None)).await?;
         let mut bytes = 0u64;
@@ -113,16 +113,16 @@ impl MachineHttp {
     /// Fetches a text of at most `bytes_max` bytes.
     ///
     /// # Errors
-    /// It is not there, it is larger, or it is not UTF-8.
+    /// It does not exist, is larger, or is not UTF-8.
     pub async fn text(&self, agent: UserAgent, url: &str, bytes_max: usize) -> Result<String, StepFailure> {
         let response = self.send(Method::GET, agent, (url, None)).await?;
         read_text(response, url, bytes_max).await
     }
 
-    /// Posts a report, and returns the server's answer.
+    /// Posts a report and returns the server's answer.
     ///
     /// # Errors
-    /// The server did not take it.
+    /// The server did not accept it.
     pub async fn report(&self, (url, text): (&str, &str)) -> Result<String, StepFailure> {
         let response = self.send(Method::POST, UserAgent::Installer, (url, Some(text))).await?;
         read_text(response, url, REFUSAL_CHARS_MAX * 4).await
@@ -176,7 +176,7 @@ fn broken(url: &str, error: &reqwest::Error) -> StepFailure {
     StepFailure::new("http", format!("all of {url}"), chain(error))
 }
 
-/// An error with what caused it.
+/// An error with its causes.
 fn chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);

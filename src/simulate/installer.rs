@@ -1,8 +1,7 @@
-//! The operating system that was booted, as far as the server sees it: an installer that finds its answer
-//! file on the kernel command line, fetches what that names, and reports.
+//! The booted operating system, as far as the server sees it: an installer that finds its answer file on the
+//! kernel command line, fetches the files that it names, and reports.
 //!
-//! Nothing is installed and no script is run: files are read for the URLs in them. Start reading at
-//! [`install`].
+//! Nothing is installed and no script is run: files are searched for URLs. Start at [`install`].
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -16,19 +15,19 @@ use crate::simulate::http::{MachineHttp, UserAgent};
 pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
 /// Most files that an answer file and its scripts may name.
 const FILES_MAX: usize = 32;
-/// The agent's configuration, by the name our bootenvs give it.
+/// The agent's configuration, by its name in this project's bootenvs.
 const AGENT_FILE: &str = "agent.toml";
-/// What installers report with.
+/// The reports of installers.
 const REPORTS: [&str; 3] = ["done", "failed", "log"];
 
-/// An answer file on a kernel command line, and the installer that reads it.
+/// The answer file of a kernel command line, and its installer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerFile {
     pub url: String,
     pub speaker: DhcpProgram,
 }
 
-/// What the installation left behind.
+/// The result of an installation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InstallResult {
     /// It was a rehearsal: there is nothing on the disk.
@@ -50,17 +49,17 @@ fn named_file(command_line: &str, keys: &[&str], speaker: DhcpProgram) -> Option
     url.next().map(|url| AnswerFile { url: url.to_owned(), speaker })
 }
 
-/// The configuration of the agent that a live system is given on its kernel command line.
+/// The URL of the agent's configuration on the kernel command line of a live system.
 pub fn agent_of(command_line: &str) -> Option<&str> {
     let mut words =
         command_line.split_whitespace().filter_map(|word| word.strip_prefix("metalwright.agent="));
     words.find(|url| url.starts_with("http://"))
 }
 
-/// Plays the installer from its answer file to its report.
+/// Acts as the installer, from its answer file to its report.
 ///
 /// # Errors
-/// A file that cannot be fetched, an answer file that never reports, or a report that is not taken.
+/// A file cannot be fetched, the answer file never reports, or the report is not accepted.
 pub async fn install(
     http: &MachineHttp,
     answer: &AnswerFile,
@@ -92,7 +91,7 @@ pub async fn install(
     Ok(InstallResult { rehearsed: false, agent: read.agent })
 }
 
-/// Where one boot's files are.
+/// The URL folder of one boot's files.
 #[derive(Debug, Clone, Copy)]
 struct BootFolder<'a> {
     url: &'a str,
@@ -100,7 +99,7 @@ struct BootFolder<'a> {
     own: &'a str,
 }
 
-/// What was found in the answer file and everything it leads to.
+/// What was found in the answer file and in everything it leads to.
 #[derive(Debug, Default)]
 struct AnswerContents {
     reports: BTreeSet<String>,
@@ -146,7 +145,8 @@ async fn fetch_files(
     Ok(read)
 }
 
-/// The agent program that a script installs. It is large and the same for all, so only its size is asked.
+/// The agent program that a script installs. It is large and the same for all machines, so only its size is
+/// requested.
 async fn fetch_programs(
     http: &MachineHttp,
     folder: BootFolder<'_>,
@@ -177,7 +177,7 @@ fn origin(url: &str) -> Option<&str> {
     url.get(.."http://".len() + end)
 }
 
-/// The names that follow the folder's URL in a text, each once, in order of the alphabet.
+/// The names that follow the folder's URL in a text, without repetition, in alphabetical order.
 fn names_in(folder: BootFolder<'_>, text: &str) -> BTreeSet<String> {
     let behind = text.split(folder.url).skip(1).filter_map(|rest| rest.strip_prefix('/'));
     let names = behind.map(|rest| rest.split(|c| !is_url_character(c)).next().unwrap_or_default());

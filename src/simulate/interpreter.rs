@@ -1,23 +1,23 @@
-//! Runs iPXE scripts, without I/O: what a script wants from outside is an [`ScriptEffect`], and the caller
-//! says whether it went well.
+//! Interprets iPXE scripts without I/O: everything that a script needs from outside is a [`ScriptEffect`],
+//! and the caller returns its outcome.
 //!
-//! Knows the commands that boot scripts of ours and of most sites use. Any other is a [`ScriptFault`] that
-//! names its line, never a guess. Start reading at [`ScriptInterpreter::next`].
+//! It knows the commands that boot scripts of this project and of most sites use. Any other command is a
+//! [`ScriptFault`] with its line, never a guess. Start at [`ScriptInterpreter::next`].
 
 use crate::simulate::script::{
     CommandCondition, IpxeScript, LINE_BYTES_MAX, ScriptCommand, ScriptFault, ScriptSettings, expand,
 };
 
-/// Commands one power-on may run; a script that goes on for longer is in a loop.
+/// Most commands of one power-on; a script that runs longer is in a loop.
 pub const COMMANDS_MAX: usize = 5_000;
-/// Scripts that may run inside each other.
+/// Deepest nesting of scripts.
 const DEPTH_MAX: usize = 8;
-/// Kernel, initrds and other images held at one time.
+/// Most kernels, initrds and other images that are held at the same time.
 const IMAGES_MAX: usize = 32;
-/// Settings that scripts may set.
+/// Most settings that scripts may set.
 const SETTINGS_MAX: usize = 256;
 
-/// What a script wants.
+/// What a script needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScriptEffect {
     Say(String),
@@ -30,31 +30,31 @@ pub enum ScriptEffect {
         name: String,
         selects: ImageSelection,
     },
-    /// Fetch a script; [`ScriptInterpreter::enter`] it where it comes.
+    /// Fetch a script, and call [`ScriptInterpreter::enter`] with it.
     Chain {
         url: String,
         place: ChainMode,
     },
-    /// Start the kernel. The end.
+    /// Start the kernel. This ends the scripts.
     Boot(KernelBoot),
-    /// Start the first disk. The end.
+    /// Start the first disk. This ends the scripts.
     Disk,
-    /// Leave to the firmware, which goes to its next boot entry. The end.
+    /// Return to the firmware, which tries its next boot entry. This ends the scripts.
     Exit {
         code: u32,
     },
-    /// Start again. The end.
+    /// Reboot. This ends the scripts.
     Reboot,
-    /// The end.
+    /// Power off. This ends the scripts.
     PowerOff,
 }
 
-/// A kernel that is started.
+/// A kernel to start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KernelBoot {
     pub kernel: String,
     pub command_line: String,
-    /// By name, in order.
+    /// Their names, in order.
     pub initrds: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ struct ScriptImage {
     arguments: String,
 }
 
-/// A script and the place it is at.
+/// A script and its position.
 #[derive(Debug, Clone)]
 struct ScriptFrame {
     script: IpxeScript,
@@ -72,7 +72,7 @@ struct ScriptFrame {
     command: usize,
 }
 
-/// Scripts that run.
+/// Running scripts.
 #[derive(Debug, Clone)]
 pub struct ScriptInterpreter {
     frames: Vec<ScriptFrame>,
@@ -80,7 +80,7 @@ pub struct ScriptInterpreter {
     images: Vec<ScriptImage>,
     /// The image that `boot` starts.
     kernel: Option<String>,
-    /// An image under way, kept when it was fetched.
+    /// The image that is being fetched; it is kept after a successful fetch.
     fetching: Option<(ScriptImage, ImageSelection)>,
     last: EffectOutcome,
     commands: usize,
@@ -96,24 +96,24 @@ pub enum EffectOutcome {
 /// Where a chained script runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChainMode {
-    /// Inside the present script, which goes on after it.
+    /// Inside of the present script, which continues afterwards.
     Inside,
     /// In place of the present script.
     Instead,
 }
 
-/// Whether an image that is fetched becomes the kernel.
+/// Whether a fetched image becomes the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImageSelection {
     Kernel,
     Nothing,
 }
 
-/// What a command came to.
+/// The result of a command.
 enum CommandFlow {
     Done,
     Failed,
-    /// On with this line.
+    /// Continue with this line.
     Goto(usize),
     Effect(ScriptEffect),
 }
@@ -132,10 +132,10 @@ impl ScriptInterpreter {
         }
     }
 
-    /// Runs on from the last effect, of which this was the outcome, to the next one.
+    /// Continues after the last effect, with this outcome, to the next effect.
     ///
     /// # Errors
-    /// A command that is not known, one that failed without `||`, or a script without an end.
+    /// An unknown command, one that failed without `||`, or a script without an end.
     pub fn next(&mut self, outcome: EffectOutcome) -> Result<ScriptEffect, ScriptFault> {
         self.last = outcome;
         if let Some((image, selects)) = self.fetching.take()
@@ -167,10 +167,10 @@ impl ScriptInterpreter {
         }
     }
 
-    /// Runs a script that was fetched, in place of the present one or inside it.
+    /// Runs a script that was fetched, in place of the present one or inside of it.
     ///
     /// # Errors
-    /// Too many scripts run inside each other.
+    /// Scripts are nested too deep.
     pub fn enter(&mut self, script: IpxeScript, place: ChainMode) -> Result<(), ScriptFault> {
         if place == ChainMode::Instead {
             self.frames.pop();
@@ -186,13 +186,13 @@ impl ScriptInterpreter {
         Ok(())
     }
 
-    /// The line that is run, counted from 1.
+    /// The number of the running line, from 1.
     pub fn line_number(&self) -> usize {
         let frame = self.frames.last();
         frame.and_then(|frame| frame.script.lines.get(frame.line)).map_or(0, |line| line.number)
     }
 
-    /// The next command and its line; none where a line or a script ended.
+    /// The next command and its line; none at the end of a line or a script.
     fn take_command(&mut self) -> Result<Option<(usize, ScriptCommand)>, ScriptFault> {
         let Some(frame) = self.frames.last_mut() else {
             // The last script ended, as if by `exit`.
@@ -282,7 +282,7 @@ impl ScriptInterpreter {
         }
     }
 
-    /// Ends the script; one inside another goes back to it.
+    /// Ends the script; a nested one returns to the outer one.
     fn exit(&mut self, code: u32) -> CommandFlow {
         if self.frames.len() <= 1 {
             return CommandFlow::Effect(ScriptEffect::Exit { code });
@@ -291,7 +291,8 @@ impl ScriptInterpreter {
         if code == 0 { CommandFlow::Done } else { CommandFlow::Failed }
     }
 
-    /// Opens the interface with the address it has from DHCP (`net0/ip`); `netX` is the last one opened.
+    /// Opens the interface with the address from DHCP (`net0/ip`); `netX` is the interface that was opened
+    /// last.
     fn configure_interface(&mut self) -> CommandFlow {
         let Some(address) = self.settings.get("net0/ip").cloned() else { return CommandFlow::Failed };
         self.settings.insert("netX/ip".to_owned(), address);
@@ -309,7 +310,7 @@ impl ScriptInterpreter {
         Ok(CommandFlow::Done)
     }
 
-    /// A file that becomes an image: its first argument is a URL, the others are its command line.
+    /// Fetches a file as an image: the first argument is a URL, the others are its command line.
     fn fetch(&mut self, command: &str, arguments: &[&str]) -> Result<CommandFlow, String> {
         let (options, rest) = options(command, arguments)?;
         let (url, arguments) = rest.split_first().ok_or_else(|| format!("`{command}` needs a URL"))?;
@@ -382,7 +383,7 @@ fn applies(when: CommandCondition, last: EffectOutcome) -> bool {
     }
 }
 
-/// The options of the commands that take an image.
+/// The options of commands that load an image.
 #[derive(Debug)]
 struct ImageOptions {
     name: Option<String>,

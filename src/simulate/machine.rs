@@ -1,5 +1,5 @@
-//! The life of one machine: switched on, booted through firmware, loader and script, installed, switched on
-//! again. Start reading at [`SimulatedMachine::live`].
+//! The life of a machine: switched on, booted through firmware, loader and script, installed, switched on
+//! again. Start at [`SimulatedMachine::live`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,9 +21,10 @@ use crate::simulate::options::{FirmwareTiming, SimulateOptions};
 use crate::simulate::script::{IpxeScript, SCRIPT_BYTES_MAX, ScriptSettings};
 use crate::simulate::tftp;
 
-/// How often a machine may be switched on in one run.
+/// Most power-ons of a machine in one run.
 pub const POWER_ONS_MAX: u32 = 8;
-/// Scripts one power-on may fetch. The server's screens ask again and again; this is where it ends.
+/// Most scripts that one power-on fetches. The server's screens make a machine ask again and again; this ends
+/// it.
 const SCRIPTS_MAX: u32 = 4;
 
 /// How a machine ended.
@@ -36,7 +37,7 @@ pub enum MachineEnd {
     Rehearsed,
     /// A script switched it off.
     Off,
-    /// It runs a live system that has nothing left to do.
+    /// It runs a live system with nothing left to do.
     Live,
 }
 
@@ -44,16 +45,16 @@ pub enum MachineEnd {
 pub struct SimulatedMachine {
     pub options: Arc<SimulateOptions>,
     pub identity: MachineIdentity,
-    /// Its address where no DHCP gives one.
+    /// Its address if no DHCP server gives one.
     pub fallback: std::net::Ipv4Addr,
     pub console: MachineConsole,
     pub installed: Option<InstallResult>,
     held: Option<UsableAddress>,
-    /// The task that cuts the power once.
+    /// The task during which the power is cut, once.
     cut_at: Option<String>,
 }
 
-/// What a power-on led to.
+/// The result of a power-on.
 enum BootEnd {
     Kernel(KernelBoot),
     Disk,
@@ -61,7 +62,7 @@ enum BootEnd {
     Off,
 }
 
-/// The network as the present program of the machine has it.
+/// The network of the machine's present program.
 struct MachineNetwork {
     dhcp: Option<(DhcpSession, DhcpReach)>,
     http: MachineHttp,
@@ -76,15 +77,15 @@ impl SimulatedMachine {
         SimulatedMachine { options, identity, fallback, console, installed: None, held: None, cut_at }
     }
 
-    /// The last address it had.
+    /// The last address of the machine.
     pub fn address(&self) -> Option<std::net::Ipv4Addr> {
         self.held.as_ref().map(|held| held.address)
     }
 
-    /// Lives until there is nothing left to boot.
+    /// Runs until there is nothing left to boot.
     ///
     /// # Errors
-    /// The first step that did not go as it has to.
+    /// The first step that failed.
     pub async fn live(&mut self) -> Result<MachineEnd, StepFailure> {
         let mut why = "the first boot".to_owned();
         while self.console.power_ons() < POWER_ONS_MAX {
@@ -107,7 +108,7 @@ impl SimulatedMachine {
         Err(StepFailure::new("power", "an end of the workflow", came))
     }
 
-    /// Gives back what it holds.
+    /// Releases what the machine holds.
     pub async fn switch_off(&mut self) {
         if let Some(held) = self.held.take() {
             held.release().await;
@@ -133,7 +134,7 @@ impl SimulatedMachine {
         Ok(MachineNetwork { dhcp, http: MachineHttp::new(self.fallback)?, address: self.fallback })
     }
 
-    /// Gets an address for a program of the machine; none where addresses come from elsewhere.
+    /// Gets an address for a program of the machine; none if addresses come from elsewhere.
     async fn lease(
         &mut self,
         network: &mut MachineNetwork,
@@ -241,7 +242,7 @@ impl SimulatedMachine {
         Ok(())
     }
 
-    /// Runs scripts until one leaves them.
+    /// Runs scripts until one of them ends them.
     async fn run_scripts(
         &mut self,
         network: &MachineNetwork,
@@ -295,7 +296,7 @@ impl SimulatedMachine {
         }
     }
 
-    /// The settings that scripts can ask for.
+    /// The settings that scripts can read.
     fn settings(&self, network: &MachineNetwork, lease: Option<&ClientLease>) -> ScriptSettings {
         let MachineIdentity { mac, uuid } = self.identity;
         let next_server = lease.map(|lease| lease.next_server.to_string()).unwrap_or_default();
@@ -348,7 +349,7 @@ impl SimulatedMachine {
         }
     }
 
-    /// Says a failure that the script may have an answer to.
+    /// Prints a failure that the script may handle.
     async fn unsuccessful(&mut self, failure: &StepFailure) -> EffectOutcome {
         self.console.say("ipxe", failure.to_string()).await;
         EffectOutcome::Failed
@@ -356,15 +357,14 @@ impl SimulatedMachine {
 
     async fn sleep(&mut self, seconds: u32) -> EffectOutcome {
         match self.options.timing {
-            FirmwareTiming::Fast => {
-                self.console.say("ipxe", format!("sleeps {seconds} s, which are passed over")).await
-            }
+            FirmwareTiming::Fast => self.console.say("ipxe", format!("sleeps {seconds} s (skipped)")).await,
             FirmwareTiming::Real => tokio::time::sleep(Duration::from_secs(seconds.into())).await,
         }
         EffectOutcome::Succeeded
     }
 
-    /// What was booted from the network runs; returns why the machine is switched on next, if it is.
+    /// Runs the kernel that was booted from the network. Returns why the machine is switched on next, if it
+    /// is.
     async fn run_kernel(
         &mut self,
         network: &MachineNetwork,
@@ -399,7 +399,7 @@ impl SimulatedMachine {
         Ok(Some(why.to_owned()))
     }
 
-    /// A live system runs its agent, which has its configuration from the server.
+    /// A live system runs its agent, which gets its configuration from the server.
     async fn run_live(
         &mut self,
         network: &MachineNetwork,
@@ -414,7 +414,7 @@ impl SimulatedMachine {
         self.run_agent(&configuration).await
     }
 
-    /// The agent works; returns why the machine is switched on again, if it is.
+    /// Runs the agent. Returns why the machine is switched on again, if it is.
     async fn run_agent(&mut self, configuration: &str) -> Result<Option<String>, StepFailure> {
         let cut_at = self.cut_at.as_deref();
         let host = agent::AgentHost { options: &self.options, mac: self.identity.mac, cut_at };
@@ -437,7 +437,7 @@ impl SimulatedMachine {
         Ok(())
     }
 
-    /// The system on the disk runs; returns why the machine is switched on again, if it is.
+    /// Runs the system on the disk. Returns why the machine is switched on again, if it is.
     async fn run_disk(&mut self, network: &MachineNetwork) -> Result<Option<String>, StepFailure> {
         let agent = self.installed.as_ref().and_then(|installed| installed.agent.clone());
         let Some(configuration) = agent else {
@@ -454,7 +454,7 @@ impl SimulatedMachine {
     }
 }
 
-/// A URL as a script of `base` names it.
+/// Resolves a URL of a script of `base`.
 fn resolve((base, url): (&str, &str)) -> String {
     let joined = reqwest::Url::parse(base).and_then(|base| base.join(url));
     joined.map_or_else(|_| url.to_owned(), |url| url.to_string())

@@ -1,11 +1,11 @@
-//! A machine made of packets: `metalwright simulate`.
+//! Simulated machines: `metalwright simulate`.
 //!
-//! For trying a server, its content and its network without metal: DHCP, TFTP and HTTP as real firmware
-//! speaks them, iPXE scripts as iPXE runs them, an installer that reads its answer file and reports, an
-//! agent that takes its jobs. Nothing is installed, and no script runs unless it is asked for.
+//! They try a server, its content and its network without metal: DHCP, TFTP and HTTP as real firmware uses
+//! them, iPXE scripts as iPXE runs them, an installer that reads its answer file and reports, an agent that
+//! takes its jobs. Nothing is installed, and no script runs unless that is requested.
 //!
-//! Leaves to others: what a machine should boot (the server), packets (`proto`), the API (`client`), the
-//! running of jobs (`agent`). Start reading at [`run`], then `machine::SimulatedMachine::live`.
+//! The server decides what a machine boots; `proto` has the packets, `client` the API, and `agent` runs jobs.
+//! Start at [`run`], then read `machine::SimulatedMachine::live`.
 
 mod address;
 mod agent;
@@ -54,28 +54,28 @@ pub struct MachineFate {
     pub mac: Mac,
     pub address: Option<Ipv4Addr>,
     pub power_ons: u32,
-    /// None where it failed.
+    /// None if the machine failed.
     pub ended: Option<MachineEnd>,
     pub failure: Option<String>,
 }
 
 impl SimulationSummary {
-    /// How many machines failed.
+    /// The number of machines that failed.
     pub fn failed(&self) -> usize {
         self.machines.iter().filter(|fate| fate.failure.is_some()).count()
     }
 }
 
-/// Plays the machines, prints their steps to `out`, and then the summary.
+/// Simulates the machines, prints their steps to `out`, and then the summary.
 ///
 /// # Errors
-/// The data directory says nothing of a server, or `out` cannot be written to. Machines that fail are in the
+/// The data directory has no endpoint of a server, or `out` cannot be written. Machines that fail are in the
 /// summary.
 pub async fn run(
     options: SimulateOptions,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<SimulationSummary> {
-    // A second caller in this process finds it installed, which is as good.
+    // If another caller in this process installed it already, that is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let began = Instant::now();
     let options = Arc::new(options.with_data().map_err(anyhow::Error::msg)?);
@@ -93,7 +93,7 @@ pub async fn run(
     Ok(summary)
 }
 
-/// Plays all machines, a bounded number at one time.
+/// Simulates all machines, a bounded number at the same time.
 async fn play(
     options: Arc<SimulateOptions>,
     lines: mpsc::Sender<ConsoleLine>,
@@ -112,7 +112,7 @@ async fn play(
                 fates.push(fate);
                 durations.merge(took);
             }
-            // A task that panicked has printed why; the summary omits its machine.
+            // A task that panicked has printed the reason; the summary omits its machine.
             Some(Err(_)) => {}
             None => return (fates, durations),
         }
@@ -146,7 +146,7 @@ async fn play_one(
 
 /// The step that says why a machine stopped.
 const FAILED: &str = "failed";
-/// Rows of the summary's list of failures.
+/// Most failures that the summary lists.
 const FAILURES_SHOWN_MAX: usize = 20;
 
 /// Writes lines for people or for programs.

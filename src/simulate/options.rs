@@ -1,4 +1,4 @@
-//! What the user asks for on the command line, and what was checked of it.
+//! The options of the command line, and their checks.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
@@ -15,52 +15,52 @@ use crate::simulate::firmware::FirmwareKind;
 pub const MACHINES_MAX: u32 = 100_000;
 /// Most machines that are switched on at one time.
 pub const AT_ONCE_MAX: u32 = 4096;
-/// The first machine's MAC where none is given; locally administered.
+/// The default MAC of the first machine; locally administered.
 const FIRST_MAC: Mac = Mac([0x52, 0x54, 0x00, 0x5e, 0x00, 0x01]);
 const TFTP_PORT: u16 = 69;
 const DHCP_PORT: u16 = 67;
 const BOOT_HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
-/// A machine made of packets: boots from a server as real firmware does, plays the installer and the agent,
-/// and prints each step.
+/// Simulate machines: boot from a server as real firmware does, act as the installer and the agent, and print
+/// each step.
 #[derive(Debug, Clone, clap::Args)]
 pub struct SimulateOptions {
-    /// The firmware to play.
+    /// The firmware to simulate.
     #[arg(long, value_enum, default_value = "bios")]
     pub firmware: FirmwareKind,
     /// The machine's MAC; further machines count up from it.
     #[arg(long, value_name = "MAC")]
     pub mac: Option<Mac>,
-    /// How many machines to play.
+    /// How many machines to simulate.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to(MACHINES_MAX))]
     pub count: u32,
-    /// How many of them are switched on at one time.
+    /// How many of them are switched on at the same time.
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = up_to(AT_ONCE_MAX))]
     pub at_once: u32,
-    /// How addresses are got: a DHCP server's `ADDRESS[:PORT]`, asked as a relay agent; an interface's name,
-    /// for broadcasts from port 68; or off, for addresses from elsewhere.
+    /// How machines get addresses: a DHCP server's `ADDRESS[:PORT]`, asked as a relay agent; the name of an
+    /// interface, for broadcasts from port 68; or off, for addresses from elsewhere.
     #[arg(long, value_name = "WHERE", default_value = "off")]
     pub dhcp: DhcpTarget,
-    /// The address of the relay agent that is played; a subnet of the server has to list it.
+    /// The address of the simulated relay agent; a subnet of the server has to list it.
     #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
     pub relay: Ipv4Addr,
-    /// The data directory of a server on this host, which says there where it listens.
+    /// The data directory of a server on this host, which contains the server's addresses.
     #[arg(long, env = "METALWRIGHT_DATA", value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The server's boot files over HTTP, where DHCP does not say [default: 127.0.0.1:8080].
+    /// The server's boot files over HTTP, if DHCP does not name them [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub boot_http: Option<SocketAddr>,
-    /// The server's TFTP: its port, and its address where DHCP does not say. Without it and without DHCP no
-    /// loader is read over TFTP.
+    /// The server's TFTP: its port, and its address if DHCP does not name it. Without this option and without
+    /// DHCP no loader is read over TFTP.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub tftp: Option<SocketAddr>,
-    /// How long the firmware waits: short times for a server that is near, or those of real firmware.
+    /// How long the firmware waits: short times for a nearby server, or those of real firmware.
     #[arg(long, value_enum, default_value = "fast")]
     pub timing: FirmwareTiming,
-    /// Run the scripts of jobs on this very host, instead of only reporting that they ran.
+    /// Run the scripts of jobs on this host, instead of only reporting that they ran.
     #[arg(long)]
     pub run_jobs: bool,
-    /// Cut the power once, as soon as this task runs, and switch the machine on again.
+    /// Cut the power once, when this task runs, and switch the machine on again.
     #[arg(long, value_name = "TASK", conflicts_with = "run_jobs")]
     pub power_off: Option<String>,
     /// Print steps as lines of JSON.
@@ -103,7 +103,7 @@ impl FromStr for DhcpTarget {
     }
 }
 
-/// How patient the firmware is.
+/// The timeouts of the firmware.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum FirmwareTiming {
     Fast,
@@ -111,7 +111,8 @@ pub enum FirmwareTiming {
 }
 
 impl FirmwareTiming {
-    /// The wait for the first DHCP answer. EDK2 and PXE ROMs wait four seconds, and twice that each time.
+    /// The wait for the first DHCP answer. EDK2 and PXE ROMs wait four seconds, and twice as long each
+    /// further time.
     pub fn dhcp_wait(self) -> Duration {
         match self {
             FirmwareTiming::Fast => Duration::from_millis(500),
@@ -129,10 +130,10 @@ impl FirmwareTiming {
 }
 
 impl SimulateOptions {
-    /// Fills in what the data directory says and the line did not.
+    /// Fills in what the options lack from the data directory.
     ///
     /// # Errors
-    /// The directory is not that of a server that has listened.
+    /// The directory does not belong to a server that has listened.
     pub fn with_data(mut self) -> Result<Self, String> {
         if let Some(data) = &self.data {
             let told = LocalPorts::read(data)?;
@@ -142,7 +143,7 @@ impl SimulateOptions {
         Ok(self)
     }
 
-    /// Where boot files are, where DHCP does not say.
+    /// The address of boot files, if DHCP does not name it.
     pub fn boot_http(&self) -> SocketAddr {
         self.boot_http.unwrap_or(BOOT_HTTP)
     }
@@ -156,8 +157,8 @@ impl SimulateOptions {
         Mac(mac)
     }
 
-    /// The address of one of the machines where no DHCP gives one: each has its own on loopback, where
-    /// the server is there too.
+    /// The address of one of the machines if no DHCP server gives one: each has its own on loopback, where
+    /// the server can be reached too.
     pub fn address_of(&self, index: u32) -> Ipv4Addr {
         if !self.boot_http().ip().is_loopback() {
             return Ipv4Addr::UNSPECIFIED;
@@ -166,7 +167,7 @@ impl SimulateOptions {
         Ipv4Addr::new(127, 100 + (b & 0x3f), c, d)
     }
 
-    /// How DHCP is reached; none where addresses come from elsewhere.
+    /// How DHCP is reached; none if addresses come from elsewhere.
     pub fn reach(&self) -> Option<DhcpReach> {
         match &self.dhcp {
             DhcpTarget::Off => None,
@@ -175,13 +176,13 @@ impl SimulateOptions {
         }
     }
 
-    /// Where a loader is read from, when a lease says `next_server`.
+    /// The TFTP address to read a loader from, if a lease names `next_server`.
     pub fn tftp_at(&self, next_server: Ipv4Addr) -> SocketAddr {
         SocketAddr::from((next_server, self.tftp.map_or(TFTP_PORT, |address| address.port())))
     }
 }
 
-/// What a server says in its data directory of where it listens.
+/// The server's endpoints, as written in its data directory.
 #[derive(Debug, Default, Deserialize)]
 struct LocalPorts {
     boot_http: Option<String>,
@@ -206,7 +207,7 @@ impl LocalPorts {
     }
 }
 
-/// A listener's address as one to talk to: one for all addresses is there on loopback.
+/// The address at which a listener can be reached: a listener on all addresses is on loopback.
 fn reachable(text: &str) -> Result<SocketAddr, String> {
     let mut address: SocketAddr =
         text.parse().map_err(|_| format!("endpoint.json: `{text}` is not ADDRESS:PORT"))?;

@@ -1,7 +1,7 @@
-//! The iPXE scripting language as text: lines, labels, commands, and `${settings}` put in.
+//! Parses the iPXE scripting language: lines, labels, commands, and the expansion of `${settings}`.
 //!
-//! Reads what iPXE reads: a backslash at the end continues a line, `#` begins a comment, `||`, `&&` and
-//! `;` between blanks join commands. What the commands do is [`super::interpreter`]'s business.
+//! It reads what iPXE reads: a backslash at the end continues a line, `#` begins a comment, `||`, `&&` and
+//! `;` between blanks join commands. [`super::interpreter`] runs the commands.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 pub const SCRIPT_BYTES_MAX: usize = 64 * 1024;
 /// Most lines of a script.
 pub const LINES_MAX: usize = 1000;
-/// Longest line, with everything that continues it and all its settings put in, in bytes.
+/// Longest line, including its continuations and expanded settings, in bytes.
 pub const LINE_BYTES_MAX: usize = 16 * 1024;
 
-/// What is wrong with a script, and in which line.
+/// A fault in a script, with its line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct ScriptFault {
@@ -23,7 +23,7 @@ pub struct ScriptFault {
     pub reason: String,
 }
 
-/// A script that was read.
+/// A parsed script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IpxeScript {
     pub lines: Vec<ScriptLine>,
@@ -38,15 +38,15 @@ pub struct ScriptLine {
     pub commands: Vec<ScriptCommand>,
 }
 
-/// A command of a line. An empty one does nothing, successfully.
+/// A command of a line. An empty command succeeds and does nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptCommand {
     pub when: CommandCondition,
-    /// Settings are not put in yet.
+    /// The words before the expansion of settings.
     pub words: Vec<String>,
 }
 
-/// When a command runs, by the result of the one before it.
+/// When a command runs, by the result of the previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandCondition {
     Always,
@@ -55,10 +55,10 @@ pub enum CommandCondition {
 }
 
 impl IpxeScript {
-    /// Reads a script.
+    /// Parses a script.
     ///
     /// # Errors
-    /// It is no iPXE script, or it is larger than what is read.
+    /// The text is not an iPXE script, or is too large.
     pub fn parse(text: &str) -> Result<IpxeScript, ScriptFault> {
         if text.len() > SCRIPT_BYTES_MAX {
             return Err(script_fault(1, &format!("the script has more than {SCRIPT_BYTES_MAX} bytes")));
@@ -137,10 +137,10 @@ fn parse_line(number: usize, text: &str) -> ScriptLine {
 /// Settings by name: `net0/mac`, `platform`, and what `set` adds.
 pub type ScriptSettings = BTreeMap<String, String>;
 
-/// Puts settings in: `${name}` and `${name:type}`; what is not set is empty.
+/// Expands settings: `${name}` and `${name:type}`; an unset setting is empty.
 ///
 /// # Errors
-/// A `${` that does not end, a type that is not known, or a text that grows too long.
+/// A `${` without an end, an unknown type, or a text that grows too long.
 pub fn expand(word: &str, settings: &ScriptSettings) -> Result<String, String> {
     let mut text = String::new();
     let mut rest = word;

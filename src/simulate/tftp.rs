@@ -1,6 +1,6 @@
-//! TFTP as firmware reads with it: a probe for the size that is broken off, then the file in windows.
+//! TFTP as firmware uses it: a probe for the size that is aborted, then the file in windows.
 //!
-//! The bytes are counted and thrown away. Start reading at [`load`].
+//! The bytes are counted and discarded. Start at [`load`].
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -17,13 +17,13 @@ use crate::simulate::firmware::FirmwareKind;
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
 /// How often a packet is sent before the firmware gives up.
 const TRIES: u32 = 6;
-/// Largest datagram: no block is asked for that is larger than Ethernet carries.
+/// Largest datagram: the requested blocks fit into Ethernet.
 const DATAGRAM_BYTES_MAX: usize = 2048;
-/// Packets that do not go on with the transfer, that are passed over while waiting for one that does.
+/// Most packets that do not continue the transfer and are skipped.
 const STRAY_PACKETS_MAX: u32 = 10_000;
 const BLOCK_BYTES_DEFAULT: u64 = 512;
 
-/// Where a file is, and how the machine asks for it.
+/// The place of a file, and how the machine requests it.
 #[derive(Debug, Clone)]
 pub struct TftpSource {
     pub server: SocketAddr,
@@ -38,7 +38,7 @@ pub struct TftpSource {
 /// Reads a loader as firmware does, and returns its size in bytes.
 ///
 /// # Errors
-/// The server refused, fell silent, or answered what the firmware did not ask.
+/// The server refused, stopped answering, or sent something that the firmware did not request.
 pub async fn load(source: &TftpSource, console: &mut MachineConsole) -> Result<u64, StepFailure> {
     let began = Instant::now();
     let block = if source.firmware.is_efi() { "1468" } else { "1456" };
@@ -62,11 +62,11 @@ pub async fn load(source: &TftpSource, console: &mut MachineConsole) -> Result<u
     Ok(bytes)
 }
 
-/// One read request and what follows it.
+/// One read request, and the transfer that follows.
 struct TftpReading<'a> {
     source: &'a TftpSource,
     socket: UdpSocket,
-    /// Where answers come from; the request's port until the first one came.
+    /// The sender of answers; the request's destination until the first answer arrived.
     peer: SocketAddr,
     answered: bool,
     buffer: Vec<u8>,
@@ -109,7 +109,7 @@ impl<'a> TftpReading<'a> {
         bytes
     }
 
-    /// Asks for the size, and breaks off as EDK2 (error 8) and PXE ROMs (error 0) do.
+    /// Requests the size, and aborts as EDK2 (error 8) and PXE ROMs (error 0) do.
     async fn probe(mut self, options: &[(&str, &str)]) -> Result<u64, StepFailure> {
         let request = self.request(options);
         let length = self.ask(&request).await?;
@@ -133,7 +133,7 @@ impl<'a> TftpReading<'a> {
         Ok(size)
     }
 
-    /// EFI clients drop an OACK with an option that they did not ask for.
+    /// EFI clients drop an OACK with an option that they did not request.
     fn check_asked(&self, fields: &[OptionField<'_>], options: &[(&str, &str)]) -> Result<(), StepFailure> {
         match fields
             .iter()
@@ -146,7 +146,7 @@ impl<'a> TftpReading<'a> {
         }
     }
 
-    /// Reads to the end and returns the bytes that came.
+    /// Reads to the end and returns the number of bytes.
     async fn read(&mut self, options: &[(&str, &str)]) -> Result<u64, StepFailure> {
         let mut last_sent = self.request(options);
         let mut length = self.ask(&last_sent).await?;
@@ -179,7 +179,7 @@ impl<'a> TftpReading<'a> {
                 }
                 TakenPacket::Options | TakenPacket::Repeated => {}
             }
-            // The last packet is repeated when nothing comes: what was lost may be it or its answer.
+            // If nothing arrives the last packet is sent again: it or its answer may be lost.
             length = match self.receive(self.source.first_wait).await? {
                 Some(length) => length,
                 None => {
@@ -221,7 +221,7 @@ impl<'a> TftpReading<'a> {
         }
     }
 
-    /// Sends until an answer comes; returns its length.
+    /// Sends until an answer arrives; returns its length.
     async fn ask(&mut self, bytes: &[u8]) -> Result<usize, StepFailure> {
         let mut wait = self.source.first_wait;
         for _ in 0..TRIES {
@@ -239,7 +239,7 @@ impl<'a> TftpReading<'a> {
         sent.map(drop).map_err(|error| self.failure("to ask", format!("the system says: {error}")))
     }
 
-    /// The next packet of this transfer. The first answer settles the server's port (RFC 1350 4).
+    /// The next packet of this transfer. The first answer determines the server's port (RFC 1350 4).
     async fn receive(&mut self, wait: Duration) -> Result<Option<usize>, StepFailure> {
         for _ in 0..STRAY_PACKETS_MAX {
             let received = timeout(wait, self.socket.recv_from(&mut self.buffer)).await;
@@ -276,7 +276,7 @@ enum TakenPacket {
     OutOfOrder,
 }
 
-/// Block numbers go from 65535 to 0.
+/// Block numbers wrap from 65535 to 0.
 fn on_wire(block: u64) -> u16 {
     (block & 0xffff) as u16
 }

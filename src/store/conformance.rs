@@ -1,6 +1,6 @@
-//! The behaviour of every store, written once: each database runs these tests against itself.
+//! The behaviour that every store must have, written once. Each database runs these tests against itself.
 //!
-//! `open` gives the same data again each time it is called, as a restarted server finds it.
+//! Each call of `open` opens the same data again, as after a restart of the server.
 
 mod commits;
 mod events;
@@ -17,7 +17,7 @@ use crate::model::{Arch, EventBody, Job, JobState, Machine, Stored};
 pub(super) const MAC_1: &str = "52:54:00:aa:00:01";
 pub(super) const MAC_2: &str = "52:54:00:aa:00:02";
 
-/// The whole story on an empty store.
+/// The whole story, on an empty store.
 pub(super) async fn story<S: Store>(open: impl AsyncFn() -> Arc<S>) {
     let store = open().await;
     objects_are_created_changed_and_deleted(&*store).await;
@@ -116,7 +116,7 @@ async fn a_changeset_whose_read_was_overtaken_is_not_done(store: &impl Store) {
         let (kind, key) = (Kind::Machine, seen.key.as_str().into());
         [ChangesetRead::Row { kind, key, version: Some(seen.version()) }]
     };
-    // Each goes while it relies on the other: in one group, the second finds the first gone.
+    // Each delete relies on the other object: in one group, the second finds the first object gone.
     let first = Changeset::default().delete(&object(&one)).with_reads(read(&other));
     let second = Changeset::default().delete(&object(&other)).with_reads(read(&one));
     let (first, second) = futures_util::future::join(store.commit(first), store.commit(second)).await;
@@ -228,7 +228,7 @@ fn read_table(store: &impl Store) -> ChangesetRead {
     ChangesetRead::Table { kind: Kind::Machine, generation: store.world().generation(Kind::Machine) }
 }
 
-/// Only its status is another.
+/// The object with another status and the same spec.
 fn seen(machine: &Stored<Machine>) -> Stored<Machine> {
     let mut next = machine.next_status(now());
     next.status.last_seen = Some(now());
@@ -379,7 +379,7 @@ async fn logs_grow_without_gaps_or_repeats(store: &impl Store) {
     assert_eq!(read(0, 100).await, "", "the log went with its job");
 }
 
-/// Once after a clean end, once after none.
+/// Once after a clean end, once without one.
 async fn restarts_change_nothing<S: Store>(store: Arc<S>, open: impl AsyncFn() -> Arc<S>) {
     let log_of = Uuid::now_v7();
     store.commit(Changeset::default().create(job(log_of))).await.unwrap();
@@ -409,7 +409,7 @@ async fn restarts_change_nothing<S: Store>(store: Arc<S>, open: impl AsyncFn() -
     store.close().await;
 }
 
-/// Tasks that each read, change and write until nobody was in between.
+/// Tasks that each read, change and write, until no other task wrote in between.
 pub(super) async fn writers_that_retry_lose_no_update(store: Arc<impl Store>) {
     const TASKS: u64 = 8;
     const UPDATES: u64 = 200;

@@ -1,4 +1,4 @@
-//! The writer, held for one decision.
+//! A hold of the writer, for one decision.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use crate::model::Event;
 
 type CommitFn = dyn FnOnce(Changeset) -> BoxFuture<'static, Result<Vec<Event>, StoreError>> + Send;
 
-/// The writer of a store waits for the changeset of whoever has this: what its holder sees in the world stays
-/// so until the commit. Dropped, it lets the writer go on. The writer waits for a bounded time only; a
-/// changeset that comes later is committed as any other, and may be stale.
+/// While a task has this hold, the writer waits for the task's changeset, so everything that the task reads
+/// in the world stays true until the commit. Dropping the hold releases the writer. The writer waits for a
+/// bounded time only; a changeset that comes later is committed like any other, and may be stale.
 pub struct WriterHold(Box<CommitFn>);
 
 impl WriterHold {
@@ -21,10 +21,10 @@ impl WriterHold {
         WriterHold(Box::new(commit))
     }
 
-    /// Commits, and lets the writer go on.
+    /// Commits the changeset and releases the writer.
     ///
     /// # Errors
-    /// As [`Store::commit`](super::Store::commit).
+    /// Those of [`Store::commit`](super::Store::commit).
     pub async fn commit(self, changeset: Changeset) -> Result<Vec<Event>, StoreError> {
         (self.0)(changeset).await
     }

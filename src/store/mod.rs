@@ -1,10 +1,10 @@
-//! Where objects, events and job logs are kept.
+//! The store of objects, events and job logs.
 //!
-//! A write is a [`Changeset`]: everything one use case changes, with what it was decided on and the events
-//! that say so, committed in one transaction or not at all. Whoever decides about other objects looks at them
-//! through a [`TrackedWorld`], which notes what was looked at. Reads of objects come from the [`World`] in
-//! memory, which the store brings up to date in the order of its commits; only events and job logs are read
-//! from the database.
+//! A write is a [`Changeset`]: everything that one use case changes, what the decision read, and the events
+//! about it. It is committed in one transaction, whole or not at all. A decision that depends on other
+//! objects reads them through a [`TrackedWorld`], which records what was read. Objects are read from the
+//! [`World`] in memory, which the store updates in the order of its commits. Only events and job logs are
+//! read from the database.
 
 #[cfg(test)]
 mod conformance;
@@ -34,27 +34,27 @@ pub use tracked_world::{ScannedKind, TableSnapshot, TrackedWorld};
 pub const EVENTS_MAX: u32 = 1000;
 /// Most bytes the log of one job may have.
 pub const LOG_BYTES_MAX: u64 = 64 << 20;
-/// Most bytes one read of a log returns.
+/// Most bytes that one read of a log returns.
 pub const LOG_READ_BYTES_MAX: u32 = 1 << 20;
 
-/// Everything one use case changes, and what it was decided on.
+/// Everything that one use case changes, and what the decision read.
 #[derive(Debug, Default, Clone)]
 pub struct Changeset {
-    /// What the decision looked at besides the objects it writes: refused as stale when any of it has
-    /// changed.
+    /// What the decision read besides the objects that it writes. If any of it has changed, the changeset is
+    /// refused as stale.
     pub reads: Vec<ChangesetRead>,
     pub writes: Vec<ChangesetWrite>,
     pub events: Vec<NewEvent>,
 }
 
-/// Something of the world that a decision looked at.
+/// A part of the world that a decision read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangesetRead {
-    /// The object with a key: the version it had ([`World::version`]); none where there was no object.
+    /// The object with a key, and the version that it had ([`World::version`]); none if there was no object.
     Row { kind: Kind, key: Arc<str>, version: Option<u64> },
-    /// The specs of all objects of a kind: [`World::spec_generation`].
+    /// The specs of all objects of a kind, by [`World::spec_generation`].
     Specs { kind: Kind, generation: u64 },
-    /// All objects of a kind with their statuses: [`World::generation`].
+    /// All objects of a kind with their statuses, by [`World::generation`].
     Table { kind: Kind, generation: u64 },
 }
 
@@ -63,10 +63,10 @@ pub enum ChangesetRead {
 pub enum ChangesetWrite {
     /// An object that must not exist yet.
     Create(Object),
-    /// The next version of an object, which is its next revision or its next status: refused unless the
-    /// version of the stored one is exactly one below it.
+    /// The next version of an object: its next revision or its next status. Refused unless the stored version
+    /// is exactly one below it.
     Update(Object),
-    /// Refused unless the stored version is this one. The revision is that of the tombstone.
+    /// Refused unless this is the stored version. The tombstone gets the revision.
     Delete { kind: Kind, key: String, version: u64, revision: u64 },
 }
 
@@ -87,7 +87,7 @@ impl Changeset {
         self
     }
 
-    /// Adds what the decision looked at.
+    /// Adds what the decision read.
     pub fn with_reads(mut self, reads: impl IntoIterator<Item = ChangesetRead>) -> Self {
         self.reads.extend(reads);
         self
@@ -99,23 +99,23 @@ impl Changeset {
     }
 }
 
-/// Why a changeset was not done. Nothing of it was written.
+/// Why a changeset was not committed. Nothing of it was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The object is at another version than the writer saw, or is gone, or exists already; or something
-    /// that the changeset was decided on has changed. The key of a whole table is `*`.
+    /// The object has another version than the writer saw, or was deleted, or exists already; or something
+    /// that the decision read has changed. For a whole table the key is `*`.
     #[error("{kind} {key} was changed by somebody else")]
     Stale { kind: Kind, key: String },
-    /// A value that no two objects of a kind may share is held by another.
+    /// Another object holds a value that no two objects of the kind may share.
     #[error("{index} {value} belongs to {kind} {holder}")]
     Taken { kind: Kind, index: String, value: String, holder: String },
-    /// The stored object cannot be read, so it is not written over either.
+    /// The stored object cannot be read. It is not overwritten either.
     #[error("{kind} {key} is damaged in the database: restore it from a backup")]
     Damaged { kind: Kind, key: String },
-    /// The object would be passed over at the next start, so it is not written.
-    #[error("{kind} {key} could not be read again: {why}")]
+    /// The next start could not read the object, so it is not written.
+    #[error("{kind} {key} could not be read back: {why}")]
     Unreadable { kind: Kind, key: String, why: String },
-    /// A log was written at an offset beyond its end.
+    /// A piece of a log begins beyond the end of the log.
     #[error("the log has {bytes} bytes: write the next piece at that offset")]
     LogGap { bytes: u64 },
     /// A log would grow beyond [`LOG_BYTES_MAX`].
@@ -129,16 +129,16 @@ pub enum StoreError {
     Closed,
 }
 
-/// Which events to read.
+/// The events to read.
 #[derive(Debug, Clone, Default)]
 pub struct EventQuery {
     /// Only events after this number.
     pub after: u64,
     /// Only events before this number: the next page when reading newest first.
     pub before: Option<u64>,
-    /// A kind, or `machine.*` for all of a noun.
+    /// A kind, or `machine.*` for all kinds of a noun.
     pub kind: Option<String>,
-    /// Only these kinds; none stands for all.
+    /// Only these kinds; all if empty.
     pub kinds: &'static [EventKind],
     /// No events about objects of these kinds.
     pub hidden: Vec<Kind>,
@@ -146,78 +146,78 @@ pub struct EventQuery {
     pub attempt: Option<Uuid>,
     /// Only events that this request of the API brought about.
     pub request_id: Option<String>,
-    /// Only the beginnings and ends of leases ([`EventKind::LEASE`]) of an address or of a client.
+    /// Only events with which leases begin or end ([`EventKind::LEASE`]), of one address or client.
     pub lease: Option<LeaseOf>,
-    /// At most so many; 0, like everything above it, stands for [`EVENTS_MAX`].
+    /// Most events to return. 0 and all larger values mean [`EVENTS_MAX`].
     pub limit: u32,
     pub newest_first: bool,
 }
 
-/// Whose leases.
+/// The address or client whose leases are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseOf {
     Address(Ipv4Addr),
     Mac(Mac),
 }
 
-/// The database. One server process writes to it.
+/// The database. Only one server process writes to it.
 pub trait Store: Send + Sync + 'static {
-    /// The snapshot of all objects, as of the last commit. Cheap; hold it no longer than one decision.
+    /// The snapshot of all objects as of the last commit. Cheap; hold it no longer than one decision takes.
     fn world(&self) -> std::sync::RwLockReadGuard<'_, World>;
 
-    /// Commits a changeset: all of it is on disk when this returns, and the world shows it. Within a
-    /// changeset, values are given up before others are taken, so one changeset can move a MAC from a machine
-    /// to another. The commit goes on when the caller stops waiting for it.
+    /// Commits a changeset. When this returns, all of it is on disk and in the world. Within a changeset,
+    /// values are released before others are claimed, so that one changeset can move a MAC address from one
+    /// machine to another. The commit continues when the caller stops waiting for it.
     ///
     /// # Errors
-    /// [`StoreError::Stale`], [`StoreError::Taken`], [`StoreError::Damaged`],
-    /// [`StoreError::Failed`] or [`StoreError::Closed`]; then nothing was written.
+    /// [`StoreError::Stale`], [`StoreError::Taken`], [`StoreError::Damaged`], [`StoreError::Failed`] or
+    /// [`StoreError::Closed`]. Nothing was written then.
     fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
-    /// Holds the writer once it has done what was queued before, so that a decision that others overtake time
-    /// and again is made while nothing changes.
+    /// Holds the writer after it has finished all jobs that were queued before. A decision that was overtaken
+    /// several times can then be made while nothing else is written.
     ///
     /// # Errors
     /// [`StoreError::Closed`].
     fn hold(&self) -> BoxFuture<'_, Result<WriterHold, StoreError>>;
 
-    /// Events in the order of their numbers, which have no gaps but at the oldest end, where they are pruned.
-    /// One that cannot be read is among them, with `{"damaged": WHY}` as its data: a page that has fewer than
-    /// were asked for is the last one.
+    /// Events in the order of their numbers. The numbers have no gaps except at the oldest end, where events
+    /// are pruned. A damaged event is returned with `{"damaged": WHY}` as its data, so a page with fewer
+    /// events than were asked for is the last one.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
 
-    /// Writes a piece of a job's log at `offset`. Bytes that are there already are passed over, so a
-    /// repeated call changes nothing. Returns the length of the log.
+    /// Writes a piece of a job's log at `offset`. Bytes that the log has already are skipped, so a repeated
+    /// call changes nothing. Returns the length of the log.
     ///
     /// # Errors
-    /// [`StoreError::LogGap`] when `offset` is beyond the end, [`StoreError::LogFull`] when the log would
-    /// become too long, [`StoreError::Stale`] when there is no such job, [`StoreError::Failed`].
+    /// [`StoreError::LogGap`] if `offset` is beyond the end, [`StoreError::LogFull`] if the log would become
+    /// too long, [`StoreError::Stale`] if there is no such job, [`StoreError::Failed`].
     fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Up to `bytes_max` (and [`LOG_READ_BYTES_MAX`]) of a job's log from `offset`; nothing at its end.
+    /// At most `bytes_max` (and [`LOG_READ_BYTES_MAX`]) bytes of a job's log from `offset`; empty at the end.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, StoreError>>;
 
-    /// Deletes the oldest events beyond the newest `keep`, a bounded number at a time; returns how many. Call
-    /// again until it is 0.
+    /// Deletes the oldest events beyond the newest `keep`, a bounded number per call. Returns how many were
+    /// deleted; call again until it is 0.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     fn prune_events(&self, keep: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// The oldest events, up to a cut. The newest event is never among them.
+    /// The oldest events, up to a cut. They never include the newest event.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>>;
 
-    /// Records documents that were served. One that is recorded for the same attempt or job, and one beyond
-    /// [`RUN_DOCUMENTS_MAX`], changes nothing. Returns the bytes by which the kept texts grew.
+    /// Records documents that were served. A document that is recorded already for the same attempt or job is
+    /// skipped, and so is one beyond [`RUN_DOCUMENTS_MAX`]. Returns by how many bytes the kept texts grew.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -229,59 +229,61 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Failed`].
     fn served_documents(&self, run: Uuid) -> BoxFuture<'_, Result<Vec<ServedDocument>, StoreError>>;
 
-    /// The compressed text with a digest, where it is kept.
+    /// The compressed text with this digest, if it is kept.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     fn document_content(&self, digest: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>>;
 
-    /// What documents there are, by run.
+    /// The documents that exist, by run.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     fn document_usage(&self) -> BoxFuture<'_, Result<DocumentUsage, StoreError>>;
 
-    /// Deletes the texts of the documents of runs that no other run has; which documents there were stays.
-    /// Returns the bytes that are free then. All of it is one transaction: the caller bounds how many runs.
+    /// Deletes the texts of the documents of these runs, except texts that other runs share. The records of
+    /// which documents were served stay. Returns the freed bytes. All of it is one transaction, so the caller
+    /// bounds the number of runs.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     fn prune_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// As [`Store::prune_documents`], and deletes which documents there were: the runs themselves go.
+    /// Like [`Store::prune_documents`], and deletes the records of documents too, because the runs are
+    /// deleted.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     fn forget_documents(&self, runs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Deletes the logs of jobs, which stay. The caller bounds how many jobs.
+    /// Deletes the logs of jobs and keeps the jobs. The caller bounds the number of jobs.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
 
-    /// Writes to the disk what changes nothing, to find out whether writes get there.
+    /// Writes to disk without changing anything, to find out whether writes succeed.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Bytes that are free on the disk of the database.
+    /// Free bytes on the disk of the database.
     ///
     /// # Errors
-    /// The disk cannot be asked.
+    /// The file system did not answer.
     fn free_bytes(&self) -> std::io::Result<u64>;
 
-    /// Numbers of the last event of each commit, as they happen.
+    /// The number of the last event of each commit, as commits happen.
     fn committed(&self) -> tokio::sync::watch::Receiver<u64>;
 
-    /// Numbers of commits, as the world shows them. Each changeset that writes objects is one; see
-    /// [`CommitHistory`](crate::model::CommitHistory).
+    /// The number of each commit, as soon as the world shows it. Each changeset that writes objects is a
+    /// commit; see [`CommitHistory`](crate::model::CommitHistory).
     fn commits(&self) -> tokio::sync::watch::Receiver<u64>;
 
-    /// Ends the writer after what is queued is done.
+    /// Ends the writer, after the queued jobs are done.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
-/// The store as the rest of the program holds it.
+/// The store, as the rest of the program uses it.
 pub type SharedStore = Arc<dyn Store>;

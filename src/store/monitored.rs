@@ -1,7 +1,8 @@
-//! A store that notices by itself whether it takes writes, so that no caller has to.
+//! A store that observes by itself whether writes succeed, so that no caller has to.
 //!
-//! The first failure of a write begins an outage and is logged, the next success ends it. A store that nobody
-//! writes to is probed now and then, and the room on its disk is looked at: [`MonitoredStore::check`].
+//! The first failed write begins an outage and is logged; the next successful write ends it.
+//! [`MonitoredStore::check`] probes a store that had no writes for a while, and checks the free space on its
+//! disk.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
@@ -17,14 +18,15 @@ use super::{
 };
 use crate::model::{Event, ServedDocument, StoreStatus, World};
 
-/// Free bytes on the disk of the database below which operators are warned. Artifacts leave a quarter of it.
+/// Below so many free bytes on the disk of the database operators are warned. Artifacts leave a quarter of
+/// the disk free.
 pub const FREE_BYTES_MIN: u64 = 256 << 20;
-/// How much more than that there has to be until the warning ends, so that it does not come and go.
+/// The warning ends when so many more bytes are free, so that it does not come and go.
 const FREE_BYTES_SPARE: u64 = 16 << 20;
-/// How long nobody has to write until a probe does.
+/// Time without a write after which the store is probed.
 const IDLE_MAX: SignedDuration = SignedDuration::from_secs(15);
 
-/// A store that takes no writes.
+/// A period in which the store takes no writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreOutage {
     pub since: Timestamp,
@@ -40,19 +42,20 @@ pub struct MonitoredStore {
 #[derive(Debug, Default)]
 struct StoreHealth {
     outages: Mutex<OutageHistory>,
-    /// Whether an outage lasts, for those who only ask that.
+    /// Whether there is an outage, readable without the lock.
     is_failing: AtomicBool,
     failures: AtomicU64,
-    /// Writes that came through since the last check.
+    /// Writes that succeeded since the last check.
     successes: AtomicU64,
     is_short_of_space: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct OutageHistory {
-    /// The outage there is, if there is one.
+    /// The present outage, if there is one.
     lasting: Option<StoreOutage>,
-    /// The one that no event tells of yet. Under load the first write after it is a client's, not the event.
+    /// The outage that no event reports yet. Under load the first write after an outage is a client's, not
+    /// the event.
     unreported: Option<StoreOutage>,
     last_write: Option<Timestamp>,
 }
@@ -62,7 +65,7 @@ impl StoreHealth {
     fn record<T>(&self, done: &Result<T, StoreError>) {
         match done {
             Err(StoreError::Failed(reason)) => self.record_failure(reason),
-            // A refusal says nothing of the disk.
+            // A refused changeset tells nothing about the disk.
             Err(_) => {}
             Ok(_) => {
                 self.successes.fetch_add(1, Ordering::Relaxed);
@@ -93,7 +96,7 @@ impl StoreHealth {
         }
     }
 
-    /// Whether nobody has written for so long that a probe is due.
+    /// Whether there was no write for so long that a probe is due.
     fn is_idle(&self, now: Timestamp) -> bool {
         let mut outages = self.lock();
         if self.successes.swap(0, Ordering::Relaxed) > 0 || outages.last_write.is_none() {
@@ -102,7 +105,7 @@ impl StoreHealth {
         outages.last_write.is_some_and(|last| now.duration_since(last) >= IDLE_MAX)
     }
 
-    /// Warns once when there is little room, and says when there is again.
+    /// Logs a warning once when free space is low, and again when there is enough.
     fn record_space(&self, free_bytes: u64) {
         let was_short = self.is_short_of_space.load(Ordering::Relaxed);
         let enough = if was_short { FREE_BYTES_MIN + FREE_BYTES_SPARE } else { FREE_BYTES_MIN };
@@ -129,28 +132,28 @@ impl MonitoredStore {
         Arc::new(MonitoredStore { store, health: Arc::default() })
     }
 
-    /// The outage that lasts.
+    /// The present outage, if there is one.
     pub fn outage(&self) -> Option<StoreOutage> {
         self.health.lock().lasting.clone()
     }
 
-    /// An outage that [`MonitoredStore::reported`] was not called for.
+    /// The outage for which [`MonitoredStore::reported`] was not called yet.
     pub fn unreported_outage(&self) -> Option<StoreOutage> {
         self.health.lock().unreported.clone()
     }
 
-    /// An event reports the outage now. Another may have begun since.
+    /// Records that an event reports the outage. Another outage may have begun since.
     pub fn reported(&self) {
         let mut outages = self.health.lock();
         outages.unreported = outages.lasting.clone();
     }
 
-    /// Writes that failed, since the start.
+    /// Number of writes that failed since the start.
     pub fn failures(&self) -> u64 {
         self.health.failures.load(Ordering::Relaxed)
     }
 
-    /// How it is now.
+    /// The present status.
     pub fn status(&self) -> StoreStatus {
         let outage = self.outage();
         let free_bytes = self.store.free_bytes().ok();
@@ -167,9 +170,9 @@ impl MonitoredStore {
         }
     }
 
-    /// Looks at the room on the disk, and probes a store that nobody has written to for a while. To be called
-    /// every few seconds. One that takes no writes is tried with the event that is to tell of it: a probe is
-    /// smaller than what clients need, and may find room where they find none.
+    /// Checks the free space, and probes a store that had no writes for a while; to be called every few
+    /// seconds. During an outage the check writes the event that reports it instead of a probe: a probe needs
+    /// less space than clients' writes, and may succeed where they fail.
     pub async fn check(&self, now: Timestamp) {
         if let Ok(free_bytes) = self.store.free_bytes() {
             self.health.record_space(free_bytes);

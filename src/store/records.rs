@@ -1,20 +1,20 @@
-//! What is kept of runs besides their objects: the documents that were served, and what is asked before
-//! history is pruned.
+//! Records of runs besides the objects: the documents that were served, and the figures that pruning of
+//! history needs.
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::model::ServedDocument;
 
-/// Most documents that are recorded under one run.
+/// Most documents that are recorded for one run.
 pub const RUN_DOCUMENTS_MAX: u32 = 1024;
 
-/// A document that was served under a run, with its text.
+/// A document that was served during a run, with its text.
 #[derive(Clone, Debug)]
 pub struct KeptDocument {
     pub run: Uuid,
     pub served: ServedDocument,
-    /// The text, compressed (zlib, RFC 1950); empty where it is not kept.
+    /// The compressed text (zlib, RFC 1950); empty if it is not kept.
     pub content: Vec<u8>,
 }
 
@@ -23,27 +23,27 @@ pub struct KeptDocument {
 pub struct RunDocuments {
     pub run: Uuid,
     pub count: u64,
-    /// Length of the compressed texts. A text that several runs share counts for each.
+    /// Bytes of the compressed texts. A text that several runs share counts once per run.
     pub kept_bytes: u64,
     pub first_at: Timestamp,
     pub last_at: Timestamp,
 }
 
-/// All documents that are kept.
+/// The documents that are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DocumentUsage {
-    /// Length of all compressed texts.
+    /// Bytes of all compressed texts.
     pub kept_bytes: u64,
-    /// By run, the one that was served something longest ago first.
+    /// By run; the run whose last document is the oldest comes first.
     pub runs: Vec<RunDocuments>,
 }
 
-/// Which events are old.
+/// The rule for which events are old.
 #[derive(Clone, Copy, Debug)]
 pub struct EventCut {
-    /// Those beyond so many newer ones.
+    /// Events beyond this many newer ones are old.
     pub keep: u64,
-    /// Those that are older than this.
+    /// Events before this time are old.
     pub since: Option<Timestamp>,
 }
 
@@ -52,7 +52,7 @@ pub struct EventCut {
 pub struct OldEvents {
     pub count: u64,
     pub bytes: u64,
-    /// How many events are newer.
+    /// Number of newer events.
     pub newer: u64,
     pub oldest: Option<Timestamp>,
 }

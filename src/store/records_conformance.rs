@@ -1,4 +1,4 @@
-//! What every store does with documents that were served, logs and old events; a part of `conformance`.
+//! The behaviour of every store with served documents, logs and old events; a part of `conformance`.
 
 use jiff::SignedDuration;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ fn document(run: u128, path: &str, text: &str) -> KeptDocument {
     KeptDocument { run: Uuid::from_u128(run), served, content: text.as_bytes().to_vec() }
 }
 
-/// On a store without documents.
+/// To be run on a store without documents.
 pub(super) async fn documents_are_kept_once_and_go_with_the_last_run_that_has_them(store: &dyn Store) {
     let all = [
         document(1, "boot.ipxe", "same"),
@@ -69,7 +69,7 @@ pub(super) async fn a_run_has_a_bounded_number_of_documents(store: &dyn Store) {
     store.forget_documents(vec![Uuid::from_u128(1)]).await.unwrap();
 }
 
-/// On a store whose events are not older than `now()`.
+/// To be run on a store whose events are not older than `now()`.
 pub(super) async fn old_events_are_counted_up_to_a_cut(store: &dyn Store) {
     let before = *store.committed().borrow();
     let events = (1..=9)

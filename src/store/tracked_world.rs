@@ -1,9 +1,9 @@
-//! The world for whoever decides about several objects: it notes what was looked at, so that the changeset
-//! that follows is refused when any of it has changed.
+//! A view of the world for decisions about several objects. It records what was read, so that the changeset
+//! is refused if any of it has changed.
 //!
-//! An object that is looked up by its key is noted as a row, also where there is none. Going through all
-//! objects of a kind notes the table: their specs, or all there is to them. Which of the two is asked for
-//! matters: the statuses of machines change all the time.
+//! A look-up by key records the row, also if there is no object. A walk through all objects of a kind records
+//! the table: either the specs alone, or the statuses as well. The choice matters, because the statuses of
+//! machines change all the time.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -17,26 +17,26 @@ use crate::model::{
     Setting, Stage, Stored, Subnet, Table, Task, Template, Token, Workflow, World,
 };
 
-/// Rows that are noted one by one; who looks at more has the whole table noted.
+/// Most rows that are recorded one by one. A decision that reads more has the whole table recorded.
 const ROWS_MAX: usize = 256;
 
-/// A world that notes what was looked at.
+/// A view of the world that records what was read.
 pub struct TrackedWorld<'w> {
     world: &'w World,
-    /// None where nothing is to be committed.
+    /// `None` if nothing will be committed.
     reads: Option<RefCell<Vec<ChangesetRead>>>,
 }
 
-/// All objects of a kind as they were at one moment, for whoever finds out which of them count when the world
-/// has been let go.
+/// All objects of a kind at one moment, for checks that find out only after the world's lock was released
+/// which objects matter to them.
 pub struct TableSnapshot<T: Noun> {
-    /// In the order of keys.
+    /// The objects in the order of keys.
     rows: Vec<Arc<Stored<T>>>,
     generation: u64,
 }
 
 impl<T: Noun> TableSnapshot<T> {
-    /// The object with a key. `reads` gets it, or that there is none.
+    /// The object with a key. The look-up, found or not, is added to `reads`.
     pub fn get(&self, key: &str, reads: &mut Vec<ChangesetRead>) -> Option<&Arc<Stored<T>>> {
         let place = self.rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok();
         let row = place.and_then(|place| self.rows.get(place));
@@ -54,7 +54,7 @@ impl<T: Noun> TableSnapshot<T> {
     }
 }
 
-/// A kind whose objects a rule may go through.
+/// A kind whose objects a rule may walk through.
 pub trait ScannedKind: Noun {}
 
 macro_rules! scanned {
@@ -63,8 +63,8 @@ macro_rules! scanned {
     };
 }
 
-// Jobs are missing: no rule goes through them. Leases and machines change so often that whoever
-// goes through them needs the writer's hold in the end, so they are for what people do seldom.
+// Jobs are missing because no rule walks through them. Leases and machines change so often that a walk
+// through them usually needs the writer's hold: use it only for what people do rarely.
 scanned!(
     Bootenv,
     ClientClass,
@@ -83,22 +83,22 @@ scanned!(
 );
 
 impl<'w> TrackedWorld<'w> {
-    /// Notes what is looked at, for a changeset.
+    /// A view that records what is read, for a changeset.
     pub fn new(world: &'w World) -> Self {
         TrackedWorld { world, reads: Some(RefCell::default()) }
     }
 
-    /// Notes nothing: for what is only shown.
+    /// A view that records nothing, for reads that are only shown.
     pub fn untracked(world: &'w World) -> Self {
         TrackedWorld { world, reads: None }
     }
 
-    /// The world itself. Not noted: for what decides nothing, as what a caller is told.
+    /// The world itself. Not recorded: only for reads that decide nothing, such as texts for the caller.
     pub fn untracked_world(&self) -> &'w World {
         self.world
     }
 
-    /// What was looked at.
+    /// What was read.
     pub fn into_reads(self) -> Vec<ChangesetRead> {
         self.reads.map(RefCell::into_inner).unwrap_or_default()
     }
@@ -113,7 +113,7 @@ impl<'w> TrackedWorld<'w> {
         row
     }
 
-    /// All objects of a kind, for what is in their specs.
+    /// All objects of a kind; the decision depends on their specs only.
     pub fn specs<T: ScannedKind>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
     where
         World: HasTable<T>,
@@ -122,7 +122,7 @@ impl<'w> TrackedWorld<'w> {
         self.table::<T>().iter()
     }
 
-    /// All objects of a kind, for what is in their statuses.
+    /// All objects of a kind; the decision depends on their statuses too.
     pub fn statuses<T: ScannedKind>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
     where
         World: HasTable<T>,
@@ -131,7 +131,7 @@ impl<'w> TrackedWorld<'w> {
         self.table::<T>().iter()
     }
 
-    /// All objects of a kind, to be looked up later. Not noted: the snapshot notes what is looked up in it.
+    /// All objects of a kind, for later look-ups. Not recorded: the snapshot records what is looked up in it.
     pub fn snapshot<T: ScannedKind>(&self) -> TableSnapshot<T>
     where
         World: HasTable<T>,
@@ -140,7 +140,7 @@ impl<'w> TrackedWorld<'w> {
         TableSnapshot { rows, generation: self.world.spec_generation(T::KIND) }
     }
 
-    /// How many objects of a kind there are.
+    /// The number of objects of a kind.
     pub fn count<T: ScannedKind>(&self) -> usize
     where
         World: HasTable<T>,
@@ -148,13 +148,13 @@ impl<'w> TrackedWorld<'w> {
         self.specs::<T>().count()
     }
 
-    /// The value of a setting: the site's, or its default.
+    /// The value of a setting: the site's value, or the default.
     pub fn setting(&self, name: &str) -> Value {
         self.get::<Setting>(name);
         self.world.setting(name)
     }
 
-    /// Every object that names another one, by kind and key.
+    /// Every object that refers to the given one, by kind and key.
     pub fn referrers(&self, of: &ObjectReference) -> Vec<(Kind, String)> {
         for kind in World::referring_kinds(of.kind) {
             self.note(|| ChangesetRead::Specs { kind, generation: self.world.spec_generation(kind) });
@@ -162,8 +162,8 @@ impl<'w> TrackedWorld<'w> {
         self.world.referrers(of)
     }
 
-    /// An object whose unique value `index` is `value`. Not noted: the store itself refuses a value that is
-    /// taken.
+    /// The object whose unique value `index` is `value`. Not recorded: the store itself refuses a value that
+    /// is taken.
     pub fn holder<T: Noun>(&self, index: &'static str, value: &str) -> Option<&'w Arc<Stored<T>>>
     where
         World: HasTable<T>,
@@ -171,7 +171,7 @@ impl<'w> TrackedWorld<'w> {
         self.table::<T>().find(index, value)
     }
 
-    /// What a person calls an object of which the key is known. Not noted: it decides nothing.
+    /// The name that people use for an object whose key is known. Not recorded: it decides nothing.
     pub fn label(&self, kind: Kind, key: &str) -> String {
         match kind {
             Kind::Machine => {

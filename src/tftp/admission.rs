@@ -1,27 +1,27 @@
-//! Which requests may become reads: not too many of one address, and none while those that run lose packets.
-//! Pure, with the time as an argument.
+//! Admission of read requests: not too many per address, and no further reads while the running ones lose
+//! packets. Pure, with the time as an argument.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-/// Requests that an address may make at once for each read it may have at a time, and in a second after that.
-/// A Raspberry Pi asks for dozens of absent files in a row.
+/// Requests that an address may make at once, for each read that it may have, and again per second after
+/// that. A Raspberry Pi requests dozens of missing files in a row.
 const REQUESTS_AT_ONCE: f64 = 16.0;
 const REQUESTS_PER_SECOND: f64 = 8.0;
-/// Addresses that are counted; while there are more, further ones are not held back.
+/// Most addresses that are counted; further addresses are not limited.
 const ADDRESSES_MAX: usize = 16_384;
 
-/// Length of an observation of the running reads.
+/// Length of a period of observation of the running reads.
 const PERIOD: Duration = Duration::from_millis(500);
-/// Time-outs in a period from which it tells anything, and the share of the windows sent that makes it a bad
-/// one. Bad cables lose one in a hundred; a link that is full loses many.
+/// Timeouts in a period below which it tells nothing, and the share of timed-out windows that makes a period
+/// bad. Bad cables lose one packet in a hundred; a full link loses many.
 const TIMEOUTS_MIN: u64 = 32;
 const TIMEOUTS_PERCENT: u64 = 20;
-/// Reads that may run however bad it is.
+/// Reads that may run in any case.
 const FLOOR: usize = 16;
 
-/// Requests of each address, as tokens in a bucket.
+/// The requests of each address, as token buckets.
 pub(super) struct AddressBuckets {
     by_address: HashMap<Ipv4Addr, RequestBucket>,
     at_once: f64,
@@ -34,14 +34,14 @@ struct RequestBucket {
 }
 
 impl AddressBuckets {
-    /// For addresses that may have so many reads at a time.
+    /// Buckets for addresses that may have so many reads at the same time.
     pub(super) fn new(reads: usize) -> Self {
         let reads = reads.max(1) as f64;
         let (at_once, per_second) = (reads * REQUESTS_AT_ONCE, reads * REQUESTS_PER_SECOND);
         Self { by_address: HashMap::new(), at_once, per_second }
     }
 
-    /// Takes a token; false where the address has none left.
+    /// Takes a token; returns false if the address has none left.
     pub(super) fn take(&mut self, address: Ipv4Addr, now: Instant) -> bool {
         if self.by_address.len() >= ADDRESSES_MAX && !self.by_address.contains_key(&address) {
             self.forget(now);
@@ -61,7 +61,7 @@ impl AddressBuckets {
         taken
     }
 
-    /// Drops the buckets that are full again.
+    /// Drops buckets that are full again.
     fn forget(&mut self, now: Instant) {
         let (at_once, per_second) = (self.at_once, self.per_second);
         self.by_address.retain(|_, bucket| {
@@ -71,14 +71,14 @@ impl AddressBuckets {
     }
 }
 
-/// What the running reads have come to, since the start.
+/// The totals of all reads since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ReadTotals {
     pub windows: u64,
     pub timeouts: u64,
 }
 
-/// How many reads may run: fewer when those that run lose packets, more again when they do not.
+/// How many reads may run: fewer while the running ones lose packets, more again when they do not.
 pub(super) struct ReadThrottle {
     limit: usize,
     limit_max: usize,
@@ -91,7 +91,7 @@ impl ReadThrottle {
         Self { limit: limit_max, limit_max, since: now, seen: ReadTotals::default() }
     }
 
-    /// Whether one more may run beside `running` others.
+    /// Whether one more read may run beside `running` others.
     pub(super) fn admits(&mut self, running: usize, totals: ReadTotals, now: Instant) -> bool {
         if now.saturating_duration_since(self.since) >= PERIOD {
             self.observe(running, totals);

@@ -1,4 +1,4 @@
-//! A plain TFTP client for tests: it asks, counts windows as RFC 7440 says, and keeps what it got.
+//! A plain TFTP client for tests: it requests files, counts windows as RFC 7440 says, and keeps the body.
 
 use crate::proto::tftp::{ErrorCode, OptionField, TftpPacket, TftpRequest, TransferMode, packet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-/// Longest wait for a packet that must come.
+/// Longest wait for an expected packet.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct TftpClient {
@@ -17,7 +17,7 @@ pub struct TftpClient {
 pub struct TftpDownload {
     pub body: Vec<u8>,
     pub options: Vec<(String, String)>,
-    /// Where the blocks came from.
+    /// The address that sent the blocks.
     pub server: SocketAddr,
 }
 
@@ -48,7 +48,7 @@ impl TftpClient {
         (buffer, from)
     }
 
-    /// The code of the ERROR that must be the next packet.
+    /// The code of the ERROR, which must be the next packet.
     pub async fn error(&self) -> ErrorCode {
         let (bytes, _) = self.recv().await;
         match packet::parse(&bytes) {
@@ -72,7 +72,7 @@ impl TftpClient {
         self.download().await
     }
 
-    /// Follows a read that was asked for to its last block.
+    /// Follows a requested read to its last block.
     pub async fn download(&self) -> TftpDownload {
         let mut options = Vec::new();
         let (mut body, mut got, mut counted) = (Vec::new(), 0u64, 0);

@@ -1,4 +1,4 @@
-//! The way to one peer: a socket of its own, or the listening one that it shares.
+//! The link to a peer: a socket of its own, or the shared listening socket.
 
 use crate::datagrams::{self, DatagramBatch, DatagramEnds, DatagramRoute, SegmentationMode};
 use crate::tftp::sessions::ShortPacket;
@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tracing::debug;
 
-/// The socket of a transfer, and who cuts its windows.
+/// The socket of a transfer, and how its windows are cut into packets.
 pub(super) struct PeerLink {
     pub port: TransferPort,
     cutting: SegmentationMode,
@@ -18,7 +18,7 @@ pub(super) struct PeerLink {
 pub(super) enum TransferPort {
     /// A port of its own (RFC 1350 section 4).
     Own(Arc<StdUdpSocket>),
-    /// The listening port; the packets of this peer are handed over.
+    /// The listening port; the service passes on the packets of this peer.
     Shared { socket: Arc<UdpSocket>, inbox: mpsc::Receiver<ShortPacket> },
 }
 
@@ -31,8 +31,8 @@ impl PeerLink {
         Self { port: TransferPort::Shared { socket, inbox }, cutting: SegmentationMode::default() }
     }
 
-    /// Sends datagrams. What the socket does not take counts as lost on the way: the machine sends it again,
-    /// or gives up.
+    /// Sends datagrams. A datagram that the socket does not accept counts as lost: the machine sends it
+    /// again, or gives up.
     pub(super) async fn send(&mut self, arrival: DatagramEnds, mut frames: DatagramBatch<'_>) {
         let peer = arrival.peer;
         let sent = match &self.port {
@@ -50,14 +50,14 @@ impl PeerLink {
         }
     }
 
-    /// The next datagram of the peer at the shared port. Safe to cancel.
+    /// The next datagram of the peer at the shared port. Cancel safe.
     pub(super) async fn recv(&mut self) -> ShortPacket {
         if let TransferPort::Shared { inbox, .. } = &mut self.port
             && let Some(note) = inbox.recv().await
         {
             return note;
         }
-        // The table dropped us, and the stop token says so in the same breath.
+        // The table removed this read; the stop token is cancelled at the same time.
         std::future::pending().await
     }
 }

@@ -1,8 +1,8 @@
 //! The TFTP service: a UDP shell around `crate::proto::tftp`, for reading only.
 //!
-//! Start with `service` (the listening port) and `admission` (what it lets in), then `session` (one read),
-//! `transfer_thread` (what moves its blocks) and `source` (its packets). What a path means and who may have
-//! it is decided by the `ReadOpener` the caller gives; this module knows packets, sockets and bounds.
+//! Start with `service` (the listening port) and `admission` (its limits), then `session` (one read),
+//! `transfer_thread` (which sends the blocks) and `source` (which makes the packets). The caller's
+//! `ReadOpener` decides what a path means and who may read it; this module knows packets, sockets and bounds.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 

@@ -1,5 +1,5 @@
-//! What the service asks of the rest of the program: to open a path for a peer, and to hear how the read
-//! went.
+//! The service's interface to the rest of the program: opening a path for a peer, and reporting how the read
+//! ended.
 
 use crate::artifacts::opened::FileSubject;
 use crate::proto::tftp::{ErrorCode, TransferEnd};
@@ -9,17 +9,18 @@ use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// A read request within bounds: the path is UTF-8 without NUL, at most 512 bytes, and otherwise as it came
-/// (back-slashes, `..` and a leading slash included). Normalising and containing it is the opener's work.
+/// A read request within the bounds: the path is UTF-8 without NUL, at most 512 bytes, and otherwise
+/// unchanged (including back-slashes, `..` and a leading slash). The opener has to normalise it and to keep
+/// it in its tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadRequest {
     pub path: String,
     pub peer: SocketAddr,
-    /// Our unicast address that faces the peer.
+    /// The server's unicast address that faces the peer.
     pub local: IpAddr,
 }
 
-/// The bytes of a file; the length is fixed when it is opened, so that `tsize` is true.
+/// The bytes of a file. The length is fixed when the file is opened, so that `tsize` is right.
 #[derive(Debug)]
 pub enum ReadBody {
     Bytes(Bytes),
@@ -30,29 +31,29 @@ pub enum ReadBody {
 #[derive(Debug)]
 pub struct OpenedRead {
     pub body: ReadBody,
-    /// What the file is, for logs and the outcome, such as `artifact:debian-12/linux`.
+    /// The name of the file for logs and the outcome, such as `artifact:debian-12/linux`.
     pub label: String,
-    /// Whom it is about; handed back in the outcome.
+    /// The machine that the file is for; it is part of the outcome.
     pub about: FileSubject,
-    /// Largest block for this peer, where its subnet sets one.
+    /// Largest block for this peer, if its subnet sets one.
     pub block_bytes_max: Option<u16>,
 }
 
 /// Why a path is not served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadRefusal {
-    /// Answered with this ERROR at once: option ROMs try their next path only after an ERROR.
+    /// An ERROR at once: option ROMs try their next path only after an ERROR.
     Error { code: ErrorCode, message: String },
-    /// Not answered at all: the peer is none of ours.
+    /// No answer: this peer is not served.
     Silence,
 }
 
 /// How a read ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransferResult {
-    /// The protocol's own ends, `TransferEnd::Complete` among them.
+    /// The transfer ended by the protocol, for example with `TransferEnd::Complete`.
     Ended(TransferEnd),
-    /// The same client port asked for something else.
+    /// The client's port sent another request.
     Replaced,
     /// The server is shutting down.
     Stopped,
@@ -60,7 +61,7 @@ pub enum TransferResult {
     Failed(String),
 }
 
-/// The record of a read that was begun.
+/// The outcome of a read that was begun.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransferOutcome {
     pub path: String,
@@ -68,7 +69,7 @@ pub struct TransferOutcome {
     pub about: FileSubject,
     pub peer: SocketAddr,
     pub local: IpAddr,
-    /// Length of the body on the wire, and how much of it the peer acknowledged.
+    /// Length of the body as it is sent, and how much of it the peer acknowledged.
     pub body_bytes: u64,
     pub acked_bytes: u64,
     pub block_bytes: u16,
@@ -80,12 +81,13 @@ pub struct TransferOutcome {
 
 /// Decides what a path is for a peer.
 pub trait ReadOpener: Send + Sync + 'static {
-    /// Opens a path. May take a while (rendering); repeated requests of the client are dropped meanwhile.
+    /// Opens a path. This may take a while (rendering); repeated requests of the client are dropped
+    /// meanwhile.
     fn open(&self, request: ReadRequest) -> BoxFuture<'_, Result<OpenedRead, ReadRefusal>>;
 
-    /// Whether the one who asks is served at all; others hear nothing, whatever they send.
+    /// Whether the peer is served at all. Other peers get no answer, whatever they send.
     fn is_served(&self, request: &ReadRequest) -> bool;
 
-    /// Hears of the end of every read that was begun. Called once for each, and must not block.
+    /// Called once at the end of every read that was begun. It must not block.
     fn finished(&self, outcome: TransferOutcome);
 }

@@ -1,4 +1,4 @@
-//! The listening port: reads requests, admits them within bounds, and starts a session for each. Start at
+//! The listening port: reads requests, admits them within the limits, and starts a session for each. Start at
 //! `TftpService::run`.
 
 use crate::datagrams::{DatagramEnds, DatagramRoute, SocketHealth};
@@ -25,33 +25,33 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, debug_span, warn};
 
-/// Reads at a time, of all peers and of one IP address. A machine with several ports probes from each.
+/// Most reads at the same time, of all peers and of one IP address. A machine with several ports tries each.
 pub const SESSIONS_MAX: usize = 4096;
 pub const SESSIONS_PER_PEER_MAX: usize = 8;
-/// Packets of one peer that wait for its session when the port is shared.
+/// Most packets of a peer that wait for its session if the port is shared.
 const INBOX_PACKETS_MAX: usize = 64;
-/// Datagrams taken from the listening socket before the service looks at what else there is.
+/// Datagrams that are taken from the listening socket before other work gets its turn.
 const TURN_DATAGRAMS_MAX: usize = 64;
-/// How often the listening socket is looked after, which is the pause it gets when it fails.
+/// How often the listening socket is checked; a socket that fails rests for this time.
 const LOOK_AFTER: Duration = Duration::from_secs(3);
 /// Longest wait for running sessions at shutdown.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// Which port a transfer is sent from.
+/// The port that a transfer is sent from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PortMode {
-    /// A new one for each (RFC 1350 section 4).
+    /// A new port for each transfer (RFC 1350 section 4).
     #[default]
     PerTransfer,
-    /// The listening one for all, for networks that translate addresses or filter by port.
+    /// The listening port for all transfers, for networks that translate addresses or filter by port.
     Single,
 }
 
-/// What an operator may set.
+/// The settings of an operator.
 #[derive(Debug, Clone, Copy)]
 pub struct TftpSettings {
     pub ports: PortMode,
-    /// `block_bytes_max` is lowered to what the interface of the request carries.
+    /// `block_bytes_max` is lowered to what the request's interface can carry.
     pub limits: TransferLimits,
     pub sessions_max: usize,
     pub sessions_per_peer_max: usize,
@@ -68,31 +68,31 @@ impl Default for TftpSettings {
     }
 }
 
-/// Totals since the start, for the metrics page.
+/// Totals since the start, for metrics.
 #[derive(Debug, Default)]
 pub struct TftpCounters {
-    /// Read and write requests heard, repeated ones included.
+    /// Read and write requests that arrived, including repeated ones.
     pub requests: AtomicU64,
-    /// Requests answered with an ERROR.
+    /// Requests that were answered with an ERROR.
     pub refused: AtomicU64,
-    /// Requests of those the server does not serve, which got no answer.
+    /// Requests of peers that are not served, which got no answer.
     pub unanswered: AtomicU64,
-    /// Requests put off without an answer: too many of the peer or of all, or the running reads lose packets.
+    /// Requests that were dropped for now: too many of the peer or of all, or the running reads lose packets.
     pub put_off: AtomicU64,
-    /// Datagrams that were no TFTP packet.
+    /// Datagrams that are not TFTP packets.
     pub malformed: AtomicU64,
-    /// Packets other than requests at the listening port that belong to no read.
+    /// Packets at the listening port that are not requests and belong to no read.
     pub strays: AtomicU64,
-    /// Reads begun and ended.
+    /// Reads that began and ended.
     pub started: AtomicU64,
     pub finished: AtomicU64,
-    /// Windows of blocks sent (single blocks where there is no window), and those of them that were sent
-    /// again because no answer came in time.
+    /// Windows that were sent (single blocks without a window), and those of them that were sent again
+    /// because no answer came in time.
     pub windows: AtomicU64,
     pub retransmitted: AtomicU64,
 }
 
-/// The TFTP service, bound and not yet running.
+/// The TFTP service, bound but not running yet.
 pub struct TftpService {
     pub(super) socket: StdUdpSocket,
     address: SocketAddrV4,
@@ -102,7 +102,7 @@ pub struct TftpService {
 }
 
 impl TftpService {
-    /// Binds `address`; the unspecified one serves all interfaces, and broadcast requests.
+    /// Binds `address`; the unspecified address serves all interfaces, and broadcast requests.
     pub fn bind(
         address: SocketAddrV4,
         settings: TftpSettings,
@@ -113,7 +113,7 @@ impl TftpService {
         Ok(Self { socket, address, settings, opener, counters: Arc::default() })
     }
 
-    /// The address bound, with the port chosen by the kernel where 0 was asked for.
+    /// The bound address, with the port that the kernel chose if 0 was given.
     pub fn local_addr(&self) -> SocketAddr {
         SocketAddr::V4(self.address)
     }
@@ -122,12 +122,12 @@ impl TftpService {
         self.counters.clone()
     }
 
-    /// Serves until `shutdown`, then ends the running reads with an ERROR. No failure of the listening socket
-    /// ends it; an error is one of the threads. Paths are opened in the runtime that this is called in.
+    /// Serves until `shutdown`, then ends the running reads with an ERROR. Failures of the listening socket
+    /// do not end it; an error comes from one of the threads. Paths are opened in the caller's runtime.
     pub async fn run(self, shutdown: CancellationToken) -> io::Result<()> {
         let crew = TransferThreads::start()?;
         let home = crew.home();
-        // A socket belongs to the runtime it is made in.
+        // A socket belongs to the runtime in which it is created.
         let socket = {
             let _inside = home.enter();
             Arc::new(socket::adopt(self.socket)?)
@@ -151,7 +151,7 @@ impl TftpService {
     }
 }
 
-/// The listening port at work.
+/// The running listening port.
 struct ListeningPort {
     socket: Arc<UdpSocket>,
     address: SocketAddrV4,
@@ -194,22 +194,22 @@ impl ListeningPort {
         }
     }
 
-    /// Puts a new socket in the place of one that failed. Reads that share the port send from the old one to
-    /// their end, and what comes for them is heard here.
+    /// Replaces a failed socket. Reads that share the port send from the old socket until they end; the
+    /// packets for them arrive here.
     fn check(&mut self) {
         self.health.check(|| {
             match socket::reopen(&self.socket, self.address) {
                 Ok(socket) => self.socket = Arc::new(socket),
-                Err(error) => debug!(%error, "the TFTP socket cannot be opened anew"),
+                Err(error) => debug!(%error, "the TFTP socket cannot be opened again"),
             }
             true
         });
     }
 
-    /// Takes what else has come already, within bounds.
+    /// Takes further datagrams that have arrived, within bounds.
     fn take_waiting(&mut self, buffer: &mut [u8]) {
         for _ in 1..TURN_DATAGRAMS_MAX {
-            // Faults show again when the socket is waited for.
+            // Errors are found again by the next wait for the socket.
             let Ok(arrival) = socket::recv_waiting(&self.socket, buffer) else { return };
             self.handle(arrival, buffer.get(..arrival.bytes).unwrap_or_default());
         }
@@ -219,7 +219,7 @@ impl ListeningPort {
         let task = match ended {
             Ok((task, ())) => task,
             Err(error) => {
-                warn_limited!(%error, "a TFTP read failed inside");
+                warn_limited!(%error, "a TFTP read failed with an internal error");
                 error.id()
             }
         };
@@ -234,7 +234,7 @@ impl ListeningPort {
                 debug!(peer = %arrival.peer, path = request.path, "write request refused");
                 self.refuse((arrival, request.path), ErrorCode::ACCESS, "this server takes no files");
             }
-            // A late ACK of a read that has ended is normal where the port is shared, so it gets no ERROR.
+            // A late ACK of a read that has ended is normal if the port is shared, so it gets no ERROR.
             Ok(_) if self.sessions.deliver(arrival.peer, datagram) => {}
             Ok(_) => {
                 self.counters.strays.fetch_add(1, Relaxed);
@@ -251,7 +251,7 @@ impl ListeningPort {
 
     fn read(&mut self, arrival: DatagramEnds, datagram: &[u8], request: &TftpRequest<'_>) {
         self.counters.requests.fetch_add(1, Relaxed);
-        // Slots of reads that have just ended count as free for this one.
+        // The slots of reads that have just ended are free for this request.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.free(ended);
         }
@@ -309,7 +309,7 @@ impl ListeningPort {
         Ok(())
     }
 
-    /// Answers from the listening port, at once or never.
+    /// Answers from the listening port, at once or not at all.
     fn refuse(&self, (arrival, path): (DatagramEnds, &str), code: ErrorCode, message: &str) {
         let (path, peer) = (path.to_owned(), SocketAddr::V4(arrival.peer));
         if !self.opener.is_served(&ReadRequest { path, peer, local: arrival.local.into() }) {

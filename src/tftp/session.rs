@@ -1,5 +1,5 @@
-//! One read, from the admitted request to its outcome: opens the path, agrees on options, and has the
-//! transfer machine driven: by a pump, or here where the listening port is shared. Start at
+//! One read, from the admitted request to its outcome: opens the path, negotiates options, and runs the
+//! transfer machine: on a transfer thread, or here if the listening port is shared. Start at
 //! `ReadSession::run`.
 
 use crate::datagrams::{DatagramBatch, DatagramEnds};
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
-/// Longest an opener may take; a client would have given up.
+/// Longest time for opening a file; later a client would have given up.
 const OPEN_MAX: Duration = Duration::from_secs(20);
 
 /// A request that outlives its datagram.
@@ -44,10 +44,10 @@ impl From<&TftpRequest<'_>> for OwnedRequest {
     }
 }
 
-/// A read that has come to its end, and how.
+/// A read that has ended, with its result.
 type FinishedRead = (ActiveRead, io::Result<TransferResult>);
 
-/// The pump has ended, and took the read with it.
+/// The transfer thread ended, and the read was lost with it.
 struct LostTransfer;
 
 /// One admitted read.
@@ -55,21 +55,21 @@ pub(super) struct ReadSession {
     pub arrival: DatagramEnds,
     pub asked: OwnedRequest,
     pub link: PeerLink,
-    /// What moves the blocks of a port of its own.
+    /// The thread that sends the blocks of a read with a port of its own.
     pub thread: TransferThread,
     pub limits: TransferLimits,
     pub opener: Arc<dyn ReadOpener>,
-    /// Where paths are opened.
+    /// The runtime in which paths are opened.
     pub opening: Handle,
     pub counters: Arc<TftpCounters>,
-    /// Ends this read; cancelled when it has ended, so that the peer may ask again at once.
+    /// Ends this read. It is cancelled when the read has ended, so that the peer may request again at once.
     pub stop: CancellationToken,
     /// Ends all reads.
     pub shutdown: CancellationToken,
 }
 
 impl ReadSession {
-    /// Runs the read to its end. The slot is free when this returns.
+    /// Runs the read to its end. Its slot is free when this returns.
     pub(super) async fn run(mut self) {
         let (opener, request) = (self.opener.clone(), self.read_request());
         let opening = AbortOnDropHandle::new(self.opening.spawn(async move { opener.open(request).await }));
@@ -85,7 +85,7 @@ impl ReadSession {
             }
             Ok(Ok(Err(ReadRefusal::Error { code, message }))) => self.refuse(code, &message).await,
             Ok(Err(error)) => {
-                warn_limited!(path = self.asked.path, %error, "opening failed inside");
+                warn_limited!(path = self.asked.path, %error, "opening failed with an internal error");
                 self.refuse(ErrorCode::OTHER, "the file cannot be opened").await;
             }
             Err(_) => {
@@ -107,7 +107,7 @@ impl ReadSession {
         self.send_error(code, message).await;
     }
 
-    /// A lost ERROR is not repeated: the client asks again.
+    /// A lost ERROR is not repeated: the client requests again.
     async fn send_error(&mut self, code: ErrorCode, message: &str) {
         let bytes = TftpPacket::error_bytes(code, message);
         self.link.send(self.arrival, DatagramBatch::one(&bytes)).await;
@@ -161,7 +161,7 @@ impl ReadSession {
         });
     }
 
-    /// Tells the client of an end that is ours, so that it need not wait for its timers.
+    /// Tells the client when the server ends a read, so that the client need not wait for its timers.
     async fn say_goodbye(&mut self, result: &TransferResult) {
         match result {
             TransferResult::Failed(_) => self.send_error(ErrorCode::OTHER, "the file cannot be read").await,
@@ -170,8 +170,8 @@ impl ReadSession {
         }
     }
 
-    /// Has a pump move the blocks, and does what it cannot wait for. An error within is one of the source;
-    /// without, the pump has ended, and the read with it.
+    /// Lets a transfer thread send the blocks, and does what the thread cannot wait for. An inner error comes
+    /// from the source; an outer one means that the thread ended, and the read with it.
     async fn active(
         &mut self,
         reading: ActiveRead,
@@ -220,8 +220,8 @@ impl ReadSession {
         self.stop.cancel();
     }
 
-    /// Sends, waits, hears at the shared port; until the transfer ends or is stopped. An error is one of the
-    /// source.
+    /// Sends, waits, and receives at the shared port, until the transfer ends or is stopped. An error comes
+    /// from the source.
     async fn drive(&mut self, reading: &mut ActiveRead) -> io::Result<TransferResult> {
         let stop = self.stop.clone();
         let mut stopped = std::pin::pin!(stop.cancelled());
@@ -231,7 +231,8 @@ impl ReadSession {
             if let Some(ended) = reading.transfer.ended() {
                 return Ok(TransferResult::Ended(ended.clone()));
             }
-            // A timer that goes off too early only asks what is due; moving it at every packet costs more.
+            // A timer that fires too early only checks what is due; moving it with every packet would cost
+            // more.
             let wake = reading.began + reading.transfer.poll_timeout().unwrap_or_default();
             if timer.is_elapsed() || timer.deadline() > wake.into() {
                 timer.as_mut().reset(wake.into());

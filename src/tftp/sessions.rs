@@ -1,4 +1,4 @@
-//! The table of running reads: who may start one, and where the packets of a shared port go.
+//! The table of running reads: which peer may start one, and where the packets of a shared port go.
 
 use crate::tftp::admission::{AddressBuckets, ReadThrottle, ReadTotals};
 use bytes::Bytes;
@@ -9,11 +9,11 @@ use tokio::sync::mpsc;
 use tokio::task::Id;
 use tokio_util::sync::CancellationToken;
 
-/// Age up to which the same request from the same port is the client's own retransmission. The running
-/// transfer repeats its first packet by itself; a second one at once breaks Raspberry Pi firmware.
+/// Age up to which the same request from the same port is the client's retransmission. The running transfer
+/// repeats its first packet by itself; a second copy at once breaks Raspberry Pi firmware.
 const REPEAT_MAX: Duration = Duration::from_secs(5);
 
-/// Bytes kept of a packet at the shared port: all of an ACK, and an ERROR with the first words of its
+/// Bytes of a packet at the shared port that are kept: all of an ACK, or an ERROR with the first words of its
 /// message.
 const NOTE_BYTES: usize = 60;
 
@@ -21,17 +21,17 @@ const NOTE_BYTES: usize = 60;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadAdmission {
     Start,
-    /// The request of a running read once more: say nothing.
+    /// The request of a running read, repeated: no answer.
     Repeated,
-    /// This peer has all the reads it may have.
+    /// The peer has as many reads as it may have.
     PeerFull,
-    /// Not now: the server has all the reads it may have, or those that run lose packets, or the peer asks
-    /// too often. Nothing is said, since firmware asks again where it hears nothing, and goes on to boot
-    /// something else where it hears an ERROR.
+    /// Not now: the server has as many reads as it may have, or the running ones lose packets, or the peer
+    /// requests too often. There is no answer, because firmware requests again after silence, but boots
+    /// something else after an ERROR.
     NotNow(&'static str),
 }
 
-/// A short packet of the peer of a shared port.
+/// A short packet of a peer at the shared port.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ShortPacket {
     bytes: [u8; NOTE_BYTES],
@@ -55,9 +55,9 @@ pub(super) struct SessionEntry {
     /// The datagram of the request.
     pub request: Bytes,
     pub since: Instant,
-    /// Ends the read; cancelled too when it has ended by itself.
+    /// Ends the read; also cancelled when the read has ended by itself.
     pub stop: CancellationToken,
-    /// Where packets go when the port is shared.
+    /// The receiver of packets, if the port is shared.
     pub inbox: Option<mpsc::Sender<ShortPacket>>,
 }
 
@@ -71,7 +71,7 @@ pub(super) struct SessionTable {
     throttle: ReadThrottle,
 }
 
-/// Reads that one IP address may have at a time.
+/// Most reads of one IP address at the same time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PerPeer(pub usize);
 
@@ -87,8 +87,8 @@ impl SessionTable {
         self.by_peer.len()
     }
 
-    /// Decides about a request, by what the running reads have come to. Where the port of the peer has a read
-    /// already, that one is ended: the client has given it up.
+    /// Decides on a request by the state of the running reads. If the peer's port has a read already, that
+    /// read is ended: the client has given it up.
     pub(super) fn admit(
         &mut self,
         (peer, request): (SocketAddrV4, &[u8]),
@@ -97,7 +97,7 @@ impl SessionTable {
         let now = Instant::now();
         if let Some(entry) = self.by_peer.get(&peer) {
             let age = now.saturating_duration_since(entry.since);
-            // A read that has ended says so by its token, before its task is gone from here.
+            // A read that has ended cancels its token before its task is removed here.
             let runs = !entry.stop.is_cancelled();
             if runs && entry.request == request && age < REPEAT_MAX {
                 return ReadAdmission::Repeated;
@@ -127,7 +127,7 @@ impl SessionTable {
         self.by_host.get(peer.ip()).copied().unwrap_or(0) >= self.per_peer.0
     }
 
-    /// Frees the slots of reads that have ended and whose tasks are not gone yet.
+    /// Frees the slots of reads that have ended although their tasks still exist.
     fn sweep(&mut self) {
         let ended = self.by_peer.values().filter(|entry| entry.stop.is_cancelled()).map(|entry| entry.task);
         for task in ended.collect::<Vec<_>>() {
@@ -141,7 +141,7 @@ impl SessionTable {
         self.by_peer.insert(peer, entry);
     }
 
-    /// Frees the slot of a task that has ended; one that was replaced has none any more.
+    /// Frees the slot of a task that has ended; a replaced read has no slot any more.
     pub(super) fn remove(&mut self, task: Id) {
         let Some(peer) = self.by_task.remove(&task) else { return };
         self.by_peer.remove(&peer);
@@ -153,8 +153,8 @@ impl SessionTable {
         }
     }
 
-    /// Hands a datagram to the read of `peer`; false where there is none. A full inbox loses it, as a
-    /// link would.
+    /// Passes a datagram to the read of `peer`; returns false if there is none. A full inbox loses the
+    /// datagram, like a link.
     pub(super) fn deliver(&self, peer: SocketAddrV4, datagram: &[u8]) -> bool {
         let Some(inbox) = self.by_peer.get(&peer).and_then(|entry| entry.inbox.as_ref()) else {
             return false;

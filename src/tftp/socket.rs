@@ -1,4 +1,4 @@
-//! The sockets of TFTP: the one that listens, and one for each read.
+//! The sockets of TFTP: the listening socket, and one for each read.
 
 use crate::datagrams::{self, DatagramBatch, DatagramEnds, DatagramRoute, SegmentationMode};
 use nix::sys::socket::{setsockopt, sockopt};
@@ -8,28 +8,29 @@ use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket as StdUdpSocket};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-/// Largest datagram taken in. Requests have at most 512 bytes (RFC 2347), and all else we hear is shorter.
+/// Largest datagram that is received. Requests have at most 512 bytes (RFC 2347); all other packets are
+/// shorter.
 pub(super) const DATAGRAM_BYTES_MAX: usize = 2048;
-/// What the listening socket may hold: a rack that powers on asks within a second.
+/// Receive buffer of the listening socket: a rack that powers on sends its requests within a second.
 const LISTEN_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The MTU where the interface does not tell its own.
+/// The MTU if the interface does not report one.
 const MTU_DEFAULT: u32 = 1500;
 
-/// Binds the listening socket, with packet information on.
+/// Binds the listening socket, with packet information.
 pub(super) fn listen(address: SocketAddrV4) -> io::Result<StdUdpSocket> {
     prepared(StdUdpSocket::bind(address)?)
 }
 
 fn prepared(socket: StdUdpSocket) -> io::Result<StdUdpSocket> {
     setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
-    // As much as the host allows (`net.core.rmem_max`), and more where we may.
+    // As much as the host allows (`net.core.rmem_max`), and more if this process may.
     if setsockopt(&socket, sockopt::RcvBufForce, &LISTEN_BYTES_MAX).is_err() {
         setsockopt(&socket, sockopt::RcvBuf, &LISTEN_BYTES_MAX)?;
     }
     Ok(socket)
 }
 
-/// A new listening socket in the place of one that failed: for a moment both have the port.
+/// A new listening socket that replaces a failed one; for a moment both have the port.
 pub(super) fn reopen(failed: &UdpSocket, address: SocketAddrV4) -> io::Result<UdpSocket> {
     setsockopt(failed, sockopt::ReuseAddr, &true)?;
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
@@ -39,14 +40,14 @@ pub(super) fn reopen(failed: &UdpSocket, address: SocketAddrV4) -> io::Result<Ud
     adopt(prepared(socket.into())?)
 }
 
-/// A socket with a new port on `local`, for one transfer. It does not block.
+/// A non-blocking socket with a new port on `local`, for one transfer.
 pub(super) fn transfer(local: Ipv4Addr) -> io::Result<StdUdpSocket> {
     let socket = StdUdpSocket::bind(SocketAddrV4::new(local, 0))?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
-/// A socket of the runtime that this is called in.
+/// Registers a socket with the caller's runtime.
 pub(super) fn adopt(socket: StdUdpSocket) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)
@@ -57,13 +58,12 @@ pub(super) async fn recv(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Da
     socket.async_io(Interest::READABLE, || datagrams::receive(socket, buffer)).await
 }
 
-/// The next datagram if one is there already.
+/// The next datagram, if one has arrived already.
 pub(super) fn recv_waiting(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<DatagramEnds> {
     socket.try_io(Interest::READABLE, || datagrams::receive(socket, buffer))
 }
 
-/// Sends `frames` from the listening socket, and waits where there is no room. `cutting` falls back by
-/// itself.
+/// Sends `frames` from the listening socket, and waits if there is no room. `cutting` falls back by itself.
 pub(super) async fn send(
     socket: &UdpSocket,
     route: DatagramRoute,
@@ -74,7 +74,8 @@ pub(super) async fn send(
     socket.async_io(Interest::WRITABLE, || datagrams::push(socket, route, &mut rest, cutting)).await
 }
 
-/// Sends one datagram if that can be done at once, and drops it if not: for refusals, which nobody waits for.
+/// Sends one datagram if that is possible at once, and drops it otherwise: for refusals, which nothing waits
+/// for.
 pub(super) fn send_or_drop(socket: &UdpSocket, route: DatagramRoute, datagram: &[u8]) -> io::Result<()> {
     match socket.try_io(Interest::WRITABLE, || {
         datagrams::push(socket, route, &mut DatagramBatch::one(datagram), &mut SegmentationMode::Us)

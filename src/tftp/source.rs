@@ -1,8 +1,8 @@
-//! The DATA packets of a body, ready to leave: from memory, or from a file that is read some blocks ahead.
+//! The DATA packets of a body, ready to send: from memory, or from a file that is read some blocks ahead.
 //!
-//! Blocks are read straight to where they stand in their packets, with room for the headers between them, so
-//! nothing is copied twice and a window is one slice. What the kernel has in memory is read at once; what has
-//! to come from a disk is read on the blocking pool, so that a cold disk stalls one transfer and no other.
+//! Blocks are read directly into their packets, with room for the headers between them, so nothing is copied
+//! twice and a window is one slice. Data in the page cache is read at once. Data on disk is read on the
+//! blocking pool, so that a cold disk delays only one transfer.
 
 use crate::proto::tftp::packet::DATA_HEADER_BYTES;
 use crate::proto::tftp::{BlockSpan, TransferMode, netascii};
@@ -14,7 +14,7 @@ use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Bytes read from a file at once, unless a window is longer.
+/// Bytes that are read from a file at once, unless a window is longer.
 const AHEAD_BYTES: usize = 32 * 1024;
 /// Largest file that is sent as netascii, which is converted in memory.
 const NETASCII_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -24,9 +24,9 @@ pub(super) struct BlockSource {
     body: SourceBody,
     bytes: u64,
     block_bytes: usize,
-    /// Blocks framed at once.
+    /// Blocks that are framed at once.
     ahead: usize,
-    /// Packets of the blocks from `first`, as they go on the wire.
+    /// The packets of the blocks from `first`, as they are sent.
     first: u64,
     framed: Vec<u8>,
 }
@@ -36,7 +36,7 @@ enum SourceBody {
     File(Arc<File>),
 }
 
-/// Which blocks are framed together.
+/// The blocks that are framed together.
 #[derive(Clone, Copy)]
 struct FramedBlocks {
     span: BlockSpan,
@@ -63,13 +63,13 @@ impl BlockSource {
         Ok(Self { body, bytes, block_bytes: 0, ahead: 0, first: 1, framed: Vec::new() })
     }
 
-    /// Length on the wire.
+    /// Length as it is sent.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The packets of `span`, one after the other; `span.frame_bytes()` is the length of each but the last of
-    /// the file.
+    /// The packets of `span`, one after the other; `span.frame_bytes()` is the length of each except the last
+    /// one of the file.
     pub(super) async fn frames(&mut self, span: &BlockSpan) -> io::Result<&[u8]> {
         if !self.has(span) && !self.fill_now(span)? {
             self.fill(span).await?;
@@ -77,7 +77,7 @@ impl BlockSource {
         self.framed(span)
     }
 
-    /// The same, or none where they have to come from a disk first.
+    /// Like `frames`, or none if the blocks have to be read from a disk first.
     pub(super) fn frames_now(&mut self, span: &BlockSpan) -> io::Result<Option<&[u8]>> {
         if !self.has(span) && !self.fill_now(span)? {
             return Ok(None);
@@ -98,12 +98,12 @@ impl BlockSource {
         self.block_bytes == usize::from(span.block_bytes) && end.is_some_and(|end| end <= self.framed.len())
     }
 
-    /// Where the packet of a block begins.
+    /// The offset of a block's packet.
     fn place(&self, span: &BlockSpan, block: u64) -> Option<usize> {
         usize::try_from(block.checked_sub(self.first)?).ok()?.checked_mul(span.frame_bytes())
     }
 
-    /// Frames the span and what fits after it, if that is in memory; false if it is not.
+    /// Frames the span and what fits after it, if that is in memory; returns false otherwise.
     fn fill_now(&mut self, span: &BlockSpan) -> io::Result<bool> {
         let run = self.begin(span);
         let mut framed = std::mem::take(&mut self.framed);
@@ -186,8 +186,8 @@ fn copy(run: &FramedBlocks, body: &[u8], framed: &mut [u8]) {
     });
 }
 
-/// Reads what is in memory already; false where it is not, where the file system cannot say, or at a fault,
-/// which the other way to read then tells.
+/// Reads data that is in memory already. Returns false if it is not, if the file system cannot tell, or after
+/// an error, which the other read then reports.
 fn read_cached(file: &File, run: &FramedBlocks, framed: &mut [u8]) -> bool {
     let mut slices: Vec<_> =
         run.payloads(framed).filter(|payload| !payload.is_empty()).map(IoSliceMut::new).collect();

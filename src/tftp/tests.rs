@@ -1,4 +1,4 @@
-//! The service on loopback, with real sockets and a plain client.
+//! Tests of the service on loopback, with real sockets and a plain client.
 
 use crate::artifacts::opened::FileSubject;
 use crate::proto::tftp::{ErrorCode, TftpPacket, TftpRequest, TransferEnd, TransferMode};
@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves `data` and `file` (200 kB), `capped` in blocks of 1000 bytes at most, `small`, `text` and `cut`;
-/// refuses `secret`; ignores `quiet`; never answers for `slow`. All else is absent.
+/// Serves `data` and `file` (200 kB), `capped` in blocks of at most 1000 bytes, `small`, `text` and `cut`;
+/// refuses `secret`; ignores `quiet`; never answers for `slow`. No other file exists.
 struct Shelf {
     asked: mpsc::UnboundedSender<ReadRequest>,
     outcomes: mpsc::UnboundedSender<TransferOutcome>,
@@ -144,7 +144,7 @@ async fn files_and_bytes_arrive_whole_with_every_window_and_both_kinds_of_port()
 #[tokio::test]
 async fn a_listening_socket_that_keeps_failing_ends_nothing_and_is_opened_anew() {
     for ports in [PortMode::PerTransfer, PortMode::Single] {
-        // TCP without a peer cannot be read, and is always ready to be.
+        // TCP without a peer: always readable, and each read fails.
         let broken = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         let world = World::start_after(TftpSettings { ports, ..TftpSettings::default() }, |service| {
             service.socket = broken.into();
@@ -297,7 +297,7 @@ async fn vector_88_the_opener_may_choose_silence() {
     let client = TftpClient::new().await;
     client.ask(world.server, "quiet", &[]).await;
     world.asked().await;
-    // The next answer this client hears is that of its next request.
+    // The next answer that this client receives is that to its next request.
     assert_eq!(client.read(world.server, "small", &[]).await.body, b"small");
 }
 
@@ -321,7 +321,7 @@ async fn a_full_server_says_nothing_so_that_firmware_asks_again() {
     assert_eq!(first.read(world.server, "small", &[]).await.body, b"small");
     assert_eq!((count(&world.counters.put_off), count(&world.counters.refused)), (1, 0));
     assert_eq!(world.outcome().await.path, "small");
-    // What the second hears first is the answer to its next request.
+    // The first answer that the second client receives is that to its next request.
     assert_eq!(second.read(world.server, "small", &[]).await.body, b"small");
 }
 

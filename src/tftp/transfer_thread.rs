@@ -1,10 +1,10 @@
-//! The thread that moves the blocks of reads with ports of their own: it waits for packets of all of them at
-//! once, and answers each with what its transfer says. No task and no waker is between: a block is a wait, a
+//! The thread that sends the blocks of reads with ports of their own: it waits for packets of all of them at
+//! once, and answers each as its transfer says. No task and no waker is involved: a block costs a wait, a
 //! receive and a send.
 //!
-//! What has to wait for something else is not done here: a read is handed in with [`TransferThread::start`],
-//! and comes back with the reason ([`ReturnReason`]) when it has ended, when it was called back, or when
-//! blocks have to come from a disk.
+//! Everything that has to wait for something else happens elsewhere: a read is passed in with
+//! [`TransferThread::start`], and comes back with a [`ReturnReason`] when it has ended, when it was called
+//! back, or when blocks have to be read from a disk.
 
 use crate::datagrams::{self, DatagramBatch, DatagramRoute, SegmentationMode};
 use crate::proto::tftp::{BlockSpan, ErrorCode, TftpPacket, Transfer, TransferEnd, TransmitOrder, packet};
@@ -24,23 +24,23 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tracing::{debug, error};
 
-/// ERROR 5 replies to strangers during one transfer; further ones get none.
+/// Most ERROR 5 replies to other senders during one transfer.
 const STRANGER_REPLIES_MAX: u32 = 16;
-/// Packets that are looked at before the clock and the orders are.
+/// Packets that are handled before the clock and the orders are checked.
 const EVENTS_MAX: usize = 64;
-/// What the bell is called among the sockets.
+/// The epoll identifier of the waker.
 const BELL: u64 = u64::MAX;
 
-/// A read under way.
+/// A running read.
 pub(super) struct ActiveRead {
     pub transfer: Transfer,
     pub source: BlockSource,
     pub began: Instant,
-    /// Retransmissions that the counters know of.
+    /// Retransmissions that were added to the counters.
     pub counted: u32,
 }
 
-/// A read and its way to the peer.
+/// A read and its link to the peer.
 pub(super) struct ActiveTransfer {
     pub reading: ActiveRead,
     pub socket: Arc<UdpSocket>,
@@ -51,20 +51,20 @@ pub(super) struct ActiveTransfer {
 /// Why a read comes back.
 pub(super) enum ReturnReason {
     Ended(TransferEnd),
-    /// These blocks are to be sent, and have to be read from a disk first.
+    /// These blocks are next, and have to be read from a disk first.
     Disk(BlockSpan),
-    /// It was called back.
+    /// The session called it back.
     Called,
     Failed(io::Error),
 }
 
-/// What is said to the thread.
+/// An order for the thread.
 enum ThreadOrder {
     Start(u64, Box<ActiveTransfer>, oneshot::Sender<(Box<ActiveTransfer>, ReturnReason)>),
     CallBack(u64),
 }
 
-/// The way to the thread. It ends when the last of these is dropped.
+/// A handle of the thread, which ends when the last handle is dropped.
 #[derive(Clone)]
 pub(super) struct TransferThread(Arc<ThreadHandle>);
 
@@ -74,13 +74,13 @@ struct ThreadHandle {
     next: AtomicU64,
 }
 
-/// Wakes the thread, and once more when it is dropped: that is after the sender of the orders is, so that the
-/// thread finds nobody who could give it any.
+/// Wakes the thread, also when it is dropped. It is dropped after the sender of the orders, so that the
+/// thread then finds that no further order can come.
 struct ThreadWaker(Arc<EventFd>);
 
 impl ThreadWaker {
     fn ring(&self) {
-        // A bell that rings already need not ring again.
+        // A wake-up that is pending already need not be repeated.
         let _ = self.0.write(1);
     }
 }
@@ -107,13 +107,13 @@ impl TransferThread {
         };
         thread::Builder::new().name("tftp-reads".to_owned()).spawn(move || {
             if let Err(error) = work.run() {
-                error!(%error, "a thread of TFTP cannot wait for packets; its reads fail");
+                error!(%error, "a TFTP thread cannot wait for packets; its reads fail");
             }
         })?;
         Ok(Self(Arc::new(ThreadHandle { orders, waker: ThreadWaker(waker), next: AtomicU64::new(0) })))
     }
 
-    /// Lets a read run. It comes back by the receiver; an error there means that the thread has ended.
+    /// Runs a read. It comes back through the receiver; a receive error means that the thread has ended.
     pub(super) fn start(
         &self,
         active: Box<ActiveTransfer>,
@@ -124,13 +124,13 @@ impl TransferThread {
         (id, receiver)
     }
 
-    /// Wants a read back. It may have come to its end before.
+    /// Calls a read back. It may have ended before.
     pub(super) fn call_back(&self, id: u64) {
         self.order(ThreadOrder::CallBack(id));
     }
 
     fn order(&self, order: ThreadOrder) {
-        // Without the thread the sender in the order is dropped, which the receiver hears.
+        // If the thread has ended, the sender in the order is dropped, which the receiver notices.
         if self.0.orders.send(order).is_ok() {
             self.0.waker.ring();
         }
@@ -152,7 +152,7 @@ struct ThreadState {
     inbox: mpsc::Receiver<ThreadOrder>,
     waker: Arc<EventFd>,
     active_transfers: HashMap<u64, RunningTransfer>,
-    /// When to look at which read. An entry that comes too early only asks what is due; moving it at every
+    /// When to check which read. An entry that comes too early only checks what is due; moving it with every
     /// packet would cost more.
     due: BinaryHeap<Reverse<(Instant, u64)>>,
 }
@@ -177,14 +177,14 @@ impl ThreadState {
         }
     }
 
-    /// In whole milliseconds, rather late than early; the machine's intervals are longer.
+    /// In whole milliseconds, rounded up; the machine's intervals are longer.
     fn timeout(&self) -> EpollTimeout {
         let Some(Reverse((due, _))) = self.due.peek() else { return EpollTimeout::NONE };
         let wait = due.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
         EpollTimeout::try_from(i32::try_from(wait).unwrap_or(i32::MAX)).unwrap_or(EpollTimeout::ZERO)
     }
 
-    /// False when nobody is there to give orders any more.
+    /// Returns false when no further order can come.
     fn take_orders(&mut self) -> bool {
         let _ = self.waker.read();
         loop {
@@ -204,7 +204,7 @@ impl ThreadState {
     ) {
         let added = self.epoll.add(active.socket.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, id));
         if let Err(error) = added {
-            // The send fails when the receiver has given up; nothing else is left to do.
+            // The send fails if the receiver has given up; nothing else is left to do.
             let _ = back.send((active, ReturnReason::Failed(error.into())));
             return;
         }
@@ -236,7 +236,7 @@ impl ThreadState {
         }
     }
 
-    /// Sends what the transfer has to send, and notes when to look at it again.
+    /// Sends what the transfer has to send, and schedules its next check.
     fn go_on(&mut self, id: u64) {
         let Some(running) = self.active_transfers.get_mut(&id) else { return };
         if let Some(why) = running.transmit() {
@@ -260,14 +260,14 @@ impl ThreadState {
                 continue;
             };
             running.handle_timeout(now);
-            // Its next entry is made anew.
+            // Its next entry is made again.
             running.due = now + Duration::from_secs(3600);
             self.go_on(id);
         }
     }
 }
 
-/// Whether there was nothing to receive after all.
+/// Whether an error means that there was nothing to receive.
 fn is_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
@@ -292,7 +292,7 @@ impl RunningTransfer {
         reading.handle_timeout(now, counters);
     }
 
-    /// Sends what is to be sent now; a reason to give the read back, if there is one.
+    /// Sends what is due now. Returns the reason to give the read back, if there is one.
     fn transmit(&mut self) -> Option<ReturnReason> {
         let ActiveTransfer { reading, socket, peer, counters } = self.active.as_mut();
         let route = DatagramRoute { peer: *peer, source: None, interface: 0 };
@@ -314,7 +314,7 @@ impl RunningTransfer {
                     Err(error) => return Some(ReturnReason::Failed(error)),
                 },
             };
-            // What the socket does not take counts as lost on the way.
+            // A datagram that the socket does not accept counts as lost.
             if let Err(error) = datagrams::push(socket.as_ref(), route, &mut frames, &mut self.cutting) {
                 debug!(%error, "a packet could not be sent");
             }

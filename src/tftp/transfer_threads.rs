@@ -1,8 +1,8 @@
-//! The threads of TFTP: pumps that move blocks, and a small runtime for the listening port and for what a
-//! read does besides.
+//! The threads of TFTP: transfer threads that send blocks, and a small runtime for the listening port and for
+//! everything else that a read does.
 //!
-//! A block is a handful of microseconds of work, less than it takes to wake another worker up; and whatever
-//! else the server does, packets do not wait for it. A read stays with one pump.
+//! A block takes a few microseconds of work, less than waking another worker, and packets must not wait for
+//! other work of the server. A read stays on one transfer thread.
 
 use crate::tftp::transfer_thread::TransferThread;
 use crate::threads;
@@ -11,14 +11,14 @@ use std::thread;
 use tokio::runtime::Handle;
 use tokio_util::sync::DropGuard;
 
-/// Pumps for each processor, so that the system can have one run beside what woke it, and pumps at most:
-/// more reads at a time than these can serve fill any link.
+/// Transfer threads per processor, so that the system can run one beside what woke it, and the most transfer
+/// threads: more reads than these can serve fill any link.
 const PUMPS_PER_PROCESSOR: usize = 2;
 const PUMPS_MAX: usize = 8;
-/// Threads that read what has to come from a disk.
+/// Threads that read data from disks.
 const DISK_THREADS_MAX: usize = 32;
 
-/// Threads under way; they end when this is dropped.
+/// The running threads; they end when this is dropped.
 pub(super) struct TransferThreads {
     home: Handle,
     pumps: Vec<TransferThread>,
@@ -36,12 +36,12 @@ impl TransferThreads {
         Ok(Self { home, pumps, next: 0, _end: end })
     }
 
-    /// Where the listening port and the sessions are.
+    /// The runtime of the listening port and the sessions.
     pub(super) fn home(&self) -> Handle {
         self.home.clone()
     }
 
-    /// The pump whose turn it is; there is one always.
+    /// The transfer thread whose turn it is; there is always one.
     pub(super) fn next(&mut self) -> Option<TransferThread> {
         self.next = (self.next + 1) % self.pumps.len().max(1);
         self.pumps.get(self.next).cloned()

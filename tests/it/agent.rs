@@ -1,5 +1,5 @@
-//! The agent and the server, two real programs: a run of tasks from its start to its end, over a restart of
-//! the server, and what the agent says when it is not let in.
+//! The agent and the server as two real programs: a run of tasks from its start to its end, with a restart of
+//! the server, and the agent's errors when it is refused.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::world::{World, program};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// A machine with tasks, one script each, and its agent's configuration.
+/// A machine with tasks of one script each, and its agent's configuration.
 struct Site {
     world: World,
     machine: String,
@@ -41,7 +41,7 @@ impl Site {
         site
     }
 
-    /// As [`Site::new`], and its run has begun.
+    /// Like [`Site::new`], with its run started.
     fn started(scripts: &[(&str, &str)]) -> Site {
         let site = Site::new(scripts);
         site.start();
@@ -132,7 +132,7 @@ fn a_job_goes_on_while_the_server_is_killed_and_started_again() {
     site.world.api().patch(&format!("/machines/{}", site.machine), params).expect(200);
     site.start();
     let mut agent = Program::spawn("metalwright agent", site.agent());
-    // The script opens the pipe for reading: opening it for writing waits for that.
+    // The script opens the pipe for reading; opening it for writing waits for that.
     let mut script = fs::File::options().write(true).open(&pipe).expect("the script reads");
     site.world.kill();
     std::io::Write::write_all(&mut script, b"between\n").expect("the script reads");

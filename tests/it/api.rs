@@ -1,5 +1,5 @@
-//! A small blocking client of the REST API: what was answered, as it was answered. It runs on the thread
-//! that uses it, so in a namespace it is in that namespace. Every answer is held against `openapi.yaml`.
+//! A small blocking client of the REST API. It runs on the thread that uses it, so it works inside of a
+//! network namespace. Every response is checked against `openapi.yaml`.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct Api {
     runtime: Runtime,
 }
 
-/// One answer. `body` is null when there was none, and text when it was not JSON.
+/// A response. `body` is null if there was none, and text if it was not JSON.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -31,24 +31,24 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The body, when the status is the one that was hoped for.
+    /// The body, if the status is the expected one.
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{:#}", self.body);
         self.body
     }
 
-    /// A header as text, empty when it is not there.
+    /// A header as text, empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
 impl Api {
-    /// `base` is as the server says it when it is ready, `https://127.0.0.1:8443`.
+    /// `base` is the URL in the server's ready line, `https://127.0.0.1:8443`.
     pub fn new(base: &str, token: &str) -> Api {
-        // A second caller in this process finds it installed, which is as good.
+        // If another caller in this process installed it already, that is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // The pin is the client's business and tested there; here any certificate will do.
+        // The pin is tested with the client; here any certificate is accepted.
         let http = Client::builder().tls_danger_accept_invalid_certs(true).no_proxy().build();
         Api {
             base: base.to_owned(),
@@ -58,7 +58,7 @@ impl Api {
         }
     }
 
-    /// The same server, another token; an empty one sends none.
+    /// The same server with another token; an empty one is not sent.
     pub fn with_token(&self, token: &str) -> Api {
         Api::new(&self.base, token)
     }
@@ -85,12 +85,12 @@ impl Api {
         self.send(Method::DELETE, path, None)
     }
 
-    /// `path` is below `/api/v1`, or from the root when it starts with two slashes.
+    /// `path` is below `/api/v1`, or from the root if it begins with two slashes.
     pub fn send(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         self.send_with(method, path, body, &[("content-type", "application/json")])
     }
 
-    /// As [`Api::send`], with headers; they are sent as they are.
+    /// Like [`Api::send`], with these headers as they are.
     pub fn send_with(
         &self,
         method: Method,
@@ -103,7 +103,7 @@ impl Api {
         reply
     }
 
-    /// The event stream from the event after `seq`; 0 is from the beginning.
+    /// The event stream after event `seq`; 0 is the beginning.
     pub fn events_after(&self, seq: u64) -> Events<'_> {
         let request = self.request(Method::GET, "/events/stream").header("last-event-id", seq.to_string());
         let response = self.runtime.block_on(request.send()).expect("the event stream");
@@ -138,7 +138,7 @@ impl Api {
     }
 }
 
-/// The stream of events, read as they happen.
+/// A stream of events, read as they happen.
 pub struct Events<'a> {
     api: &'a Api,
     chunks: futures_util::stream::LocalBoxStream<'a, Vec<u8>>,
@@ -146,7 +146,7 @@ pub struct Events<'a> {
 }
 
 impl Events<'_> {
-    /// Blocks until an event comes that `is_it`, and returns it. Panics when none came `within` the time.
+    /// Waits for an event for which `is_it` is true, and returns it. Panics if none came `within` the time.
     pub fn wait_for(&mut self, within: Duration, is_it: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + within;
         loop {
@@ -161,8 +161,8 @@ impl Events<'_> {
         }
     }
 
-    /// The first whole event that was read and not yet taken (HTML standard, 9.2.6). Comments are passed
-    /// over.
+    /// The first complete event that was received and not returned yet (HTML standard, 9.2.6). Comments are
+    /// skipped.
     fn take_event(&mut self) -> Option<Value> {
         while let Some(end) = self.text.find("\n\n") {
             let block: String = self.text.drain(..end + 2).collect();

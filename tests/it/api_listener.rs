@@ -1,5 +1,5 @@
-//! The API's port: what a client may not do to others, and to the boot side, on the real program. The
-//! time-outs one by one, shortened, are tests of `server::api_listener`.
+//! The API's port on the real program: a client must not harm other clients or the boot side. The single
+//! timeouts, shortened, are tested in `server::api_listener`.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -23,15 +23,15 @@ use crate::world::{World, allow_many_sockets, computed};
 
 const LOOPBACK: [&str; 6] =
     ["--api-listen", "127.0.0.1:0", "--boot-http", "127.0.0.1:0", "--tftp-listen", "127.0.0.1:0"];
-/// Another client than the test's own.
+/// The address of another client than the test's own.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Requests of `curl`, one process each, and how many run at a time.
+/// Requests of `curl`, one process each, and how many run at the same time.
 const REFUSALS: usize = 200;
 const CURLS: usize = 4;
-/// The least that the arithmetic of a handshake takes on any machine.
+/// The least time that a handshake's computation takes on any machine.
 const HANDSHAKE_NS_MIN: u64 = 100_000;
-/// How many times as fast the clocks of a server run, and what is a second to it.
+/// How many times faster a server's clocks run, and the real duration of one of its seconds.
 const HURRY: u32 = 40;
 const SECOND: Duration = Duration::from_millis(1000 / HURRY as u64);
 
@@ -78,7 +78,7 @@ fn connect(world: &World) -> StreamOwned<ClientConnection, TcpStream> {
     StreamOwned::new(hello(&tls(world)), stream)
 }
 
-/// What the server says until it has closed the connection.
+/// Everything that the server sends until it closes the connection.
 fn all_of(stream: &mut impl Read) -> String {
     let (mut said, mut piece) = (Vec::new(), [0; 4096]);
     while let Ok(bytes @ 1..) = stream.read(&mut piece) {
@@ -87,10 +87,10 @@ fn all_of(stream: &mut impl Read) -> String {
     String::from_utf8_lossy(&said).into_owned()
 }
 
-/// What a refusal is asked for with: a path, headers, the bytes of the body, and the status.
+/// A request that is refused: path, headers, the body's bytes, and the status.
 type Refused<'a> = (&'a str, &'a [&'a str], usize, &'a str);
 
-/// By the server's URL and its certificate.
+/// The URL and certificate of the server.
 fn curl((base, certificate): (&str, &Path), body: &Path, (path, headers, _, _): Refused<'_>) -> String {
     let mut curl = Command::new("curl");
     curl.args([
@@ -114,8 +114,8 @@ fn curl((base, certificate): (&str, &Path), body: &Path, (path, headers, _, _): 
     format!("{said}{complaint}")
 }
 
-/// Debian 12's curl loses an answer that comes with RST_STREAM(NO_ERROR), which HTTP/2 sends where the body
-/// of a request was not read.
+/// Debian 12's curl loses an answer that comes with RST_STREAM(NO_ERROR), which HTTP/2 sends if the body of a
+/// request was not read.
 #[test]
 fn curl_hears_each_of_200_refusals_over_http_2() {
     let world = World::on_loopback();
@@ -161,7 +161,7 @@ fn three_thousand_connections_of_one_address_leave_room_for_others() {
     while metric(&world, "metalwright_api_connections_total") < all {
         assert!(Instant::now() < deadline, "not all were accepted");
     }
-    // A place becomes free when one of the silent ones has had its time.
+    // A slot becomes free when the time of a silent client is over.
     assert!(limited(&world, "one_address") >= all - 2 * 50);
     world.api().post("/profiles", json!({"name": "p"})).expect(201);
     drop(held);
@@ -184,7 +184,7 @@ fn an_api_with_all_the_connections_it_may_have_takes_nothing_from_the_boot_side(
     });
     api.get("//readyz").expect(200);
 
-    // More than the process may have descriptors. Those beyond the bound wait in the kernel's queue.
+    // More than the process may have descriptors. The ones beyond the limit wait in the kernel's queue.
     let held: Vec<TcpStream> = (0..600).map(|_| connect_from(STRANGER, address(&world))).collect();
     let open = || fs::read_dir(format!("/proc/{}/fd", world.server_id())).expect("descriptors").count();
     api.post("/profiles", json!({"name": "p"})).expect(201);
@@ -247,7 +247,7 @@ fn whoever_keeps_a_connection_and_does_not_use_it_loses_it() {
     assert!(limited(&world, "idle") >= 1);
 }
 
-/// An event stream of HTTP/2 with nothing to tell lives on its comments.
+/// Comments keep an HTTP/2 event stream without events alive.
 #[test]
 fn a_stream_without_events_is_not_cut_off() {
     let world = World::in_a_hurry(&LOOPBACK, HURRY);
@@ -258,14 +258,14 @@ fn a_stream_without_events_is_not_cut_off() {
     curl.args(["-H", &format!("Authorization: Bearer {}", token.trim())]);
     let base = world.ready()["api"].as_str().expect("the API's address");
     let output = curl.arg(format!("{base}/api/v1/events/stream?kind=server.*")).output().expect("curl");
-    // 28: it is curl that has had enough, after five minutes of the server's.
+    // Exit code 28: curl itself gave up, after five minutes of the server's time.
     assert_eq!(output.status.code(), Some(28), "{}", String::from_utf8_lossy(&output.stderr));
     let comments =
         String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.starts_with(':')).count();
     assert!(comments > 2, "{comments}");
 }
 
-/// A clock that ticks and nothing more.
+/// A clock tick, without waiting for anything else.
 fn tick(times: u32) {
     let (_nobody, tick) = channel::<()>();
     let _ = tick.recv_timeout(SECOND * times);
@@ -288,7 +288,8 @@ fn a_body_that_drips_is_given_up_and_one_that_comes_slowly_is_not() {
     drips.sock.set_read_timeout(Some(SECOND)).expect("a second of the server's");
     let dripping = thread::spawn(move || {
         let mut answer = [0; 12];
-        // Ten minutes of the server's. What comes is read at once: it is lost if more is sent after it.
+        // Ten minutes of the server's time. Arriving bytes are read at once: they are lost if more is sent
+        // afterwards.
         for _ in 0..600 {
             match drips.read_exact(&mut answer) {
                 Ok(()) => break,
@@ -301,7 +302,7 @@ fn a_body_that_drips_is_given_up_and_one_that_comes_slowly_is_not() {
     let (piece, pieces) = (vec![b' '; 32 * 1024], 60);
     let object = br#"{"name": "slow"}"#;
     slow.write_all(head(&world, piece.len() * pieces + object.len()).as_bytes()).expect("a head");
-    // A minute of the server's, twice what a body has that does not come.
+    // A minute of the server's time, twice the timeout of a body that does not arrive.
     for _ in 0..pieces {
         slow.write_all(&piece).expect("a piece");
         tick(1);

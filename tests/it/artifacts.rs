@@ -1,5 +1,5 @@
-//! Artifacts as an operator sees them: fetched, unpacked, served, checked, thrown away. The other side is a
-//! file server on loopback that loses connections when it is told to; images are made by `xorriso`.
+//! Artifacts as an operator sees them: fetched, unpacked, served, verified, pruned. The other side is a file
+//! server on loopback that loses connections on request; `xorriso` makes the images.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -19,18 +19,18 @@ use crate::wire::BootSide;
 use crate::world::World;
 
 const SOON: Duration = Duration::from_secs(90);
-/// Room for the database and what is kept free beside it, and for not much more.
+/// Room for the database and for the bytes that stay free, and little more.
 const DISK_BYTES: u64 = 96 << 20;
 
-/// One file over HTTP, with ranges.
+/// A server of one file over HTTP, with ranges.
 struct FileServer {
     url: String,
-    /// The `Range` of each request, `all` where there was none.
+    /// The `Range` of each request, or `all` without one.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl FileServer {
-    /// `cuts` are the numbers of bytes after which a connection is lost, one after the other; then none is.
+    /// `cuts` are the numbers of bytes after which the next connections are cut; later ones are not.
     fn of(name: &str, content: Vec<u8>, cuts: &[usize]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/{name}", listener.local_addr().expect("an address"));
@@ -75,7 +75,7 @@ fn sum(content: &[u8]) -> String {
     format!("sha256:{}", sha256_hex(content))
 }
 
-/// The artifact when its state is one of these.
+/// The artifact as soon as its state is one of these.
 fn settled(api: &Api, name: &str, states: &[&str]) -> Value {
     let deadline = Instant::now() + SOON;
     let mut events = api.events_after(0);
@@ -91,7 +91,7 @@ fn settled(api: &Api, name: &str, states: &[&str]) -> Value {
     }
 }
 
-/// A medium as Debian makes them; none without `xorriso`.
+/// A medium like Debian's; none without `xorriso`.
 fn debian_image(scratch: &Path) -> Option<PathBuf> {
     let root = scratch.join("medium");
     let long = format!("pool/main/{}.deb", "long-name-".repeat(20));
@@ -106,7 +106,7 @@ fn debian_image(scratch: &Path) -> Option<PathBuf> {
         fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
         fs::write(place, text).expect("a file");
     }
-    // So much that it does not fit into the buffers of a connection that is cut.
+    // Too much for the buffers of a connection that is cut.
     let noise: Vec<u8> = (0..4_000_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     fs::write(root.join("noise"), noise).expect("a file");
     std::os::unix::fs::symlink(".", root.join("debian")).expect("a link");
@@ -128,8 +128,8 @@ fn image(root: &Path, iso: &Path, options: &[&str]) -> Option<PathBuf> {
     }
 }
 
-/// A medium as Rocky Linux makes them: variants with an index each, names longer than Joliet has room for,
-/// links, and a boot image. None without `xorriso`.
+/// A medium like Rocky Linux's: variants with an index each, names too long for Joliet, links, and a boot
+/// image. None without `xorriso`.
 fn rocky_image(scratch: &Path) -> Option<PathBuf> {
     let root = scratch.join("medium");
     let long = format!("AppStream/Packages/{0}/{1}-1.0-1.module+el9.x86_64.rpm", "j", "java-".repeat(30));
@@ -246,7 +246,7 @@ fn the_medium_of_rocky_linux_is_the_tree_that_its_installer_installs_from() {
 fn a_server_that_is_killed_in_the_middle_of_a_fetch_goes_on_with_the_rest() {
     let mut world = World::on_loopback();
     let content = fs::read(tarball(world.scratch(), &[("linux", "kernel")])).expect("the tarball");
-    // Three connections are cut right away, so the fetch pauses for seconds with half of it.
+    // Three connections are cut at once, so the fetch pauses for seconds with half of the file.
     let half = content.len() / 2;
     let server = FileServer::of("files.tar.gz", content.clone(), &[half, 0, 0, 0, 0]);
     let source = json!({"url": server.url, "checksum": sum(&content)});
@@ -301,7 +301,10 @@ fn files_that_have_changed_are_found_and_fetched_again() {
     let status = api.get("/artifacts/a").expect(200)["status"].take();
     assert_eq!((&status["state"], &status["damaged"]), (&json!("failed"), &json!(["linux"])));
     let (status, why) = boot.get("/artifacts/a/linux");
-    assert!(status == 503 && why.contains("metalwright artifacts fetch a has it anew"), "{status} {why}");
+    assert!(
+        status == 503 && why.contains("metalwright artifacts fetch a fetches it again"),
+        "{status} {why}"
+    );
     assert_eq!(boot.read("artifacts/a/initrd.gz"), Ok(b"initrd".to_vec()), "the others are whole");
 
     assert_eq!(world.cli(&["artifacts", "fetch", "a"]), added);

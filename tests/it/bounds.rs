@@ -1,5 +1,5 @@
-//! What a client may not make the server do: requests that cost much are refused at once, or are worked out
-//! while others are served; and what was admitted before there was a bound is shown and can be mended.
+//! Bounds on requests: expensive requests are refused at once, or are computed while others are served.
+//! Objects that are older than a bound are shown and can be repaired.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,19 +13,19 @@ use crate::scene::MAC;
 use crate::wire::BootSide;
 use crate::world::World;
 
-/// Nothing waits longer than this. It is not a figure of how fast the server is: without the bounds most of
-/// these requests take minutes or never end.
+/// Nothing may wait longer. This does not measure the server's speed: without the bounds most of these
+/// requests take minutes or never end.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const JSON_PATCH: (&str, &str) = ("content-type", "application/json-patch+json");
 
-/// One request: what it is, how it is sent, and what is answered.
+/// A request: its description, how it is sent, and the answer.
 struct Hostile {
     what: &'static str,
     method: Method,
     path: &'static str,
     body: Value,
     status: u16,
-    /// What the refusal says.
+    /// The text of the refusal.
     says: &'static str,
 }
 
@@ -42,7 +42,7 @@ impl Hostile {
         Hostile { says, ..self }
     }
 
-    /// It is at the bound and not beyond it.
+    /// It is at the bound and not beyond.
     fn admitted(self, status: u16) -> Hostile {
         Hostile { status, ..self }
     }
@@ -189,12 +189,12 @@ fn hostile_requests_are_answered_and_nobody_waits_for_them() {
     });
 }
 
-/// The database of a server that is stopped.
+/// The database of a stopped server.
 fn database(world: &World) -> Connection {
     Connection::open(world.data().join("metalwright.db")).expect("the database")
 }
 
-/// Changes a stored document as an older server could have written it.
+/// Changes a stored document to one that an older server could have written.
 fn rewrite(database: &Connection, table: &str, change: impl Fn(&mut Value)) {
     let ours = "document LIKE '%\"old\"%'";
     let read = format!("SELECT document FROM {table} WHERE {ours}");
@@ -230,11 +230,11 @@ fn what_was_stored_before_there_were_bounds_is_shown_with_them_and_can_be_mended
     for bound in ["at most 64 are admitted", "deeper than 64", "not usable"] {
         assert!(machine.contains(bound), "{bound}: {machine}");
     }
-    // It goes on being used, and nothing new gets in that nobody can check.
+    // It stays in use, but values that cannot be checked are refused.
     api.patch("/machines/name:old", json!({"serial": "S1"})).expect(200);
     api.patch("/machines/name:old", json!({"params": {"old": "y"}})).expect(422);
     api.patch("/params/old", json!({"description": "old"})).expect(200);
-    // It is patched into shape.
+    // A patch repairs it.
     let away: Map<String, Value> = (0..99).map(|n| (format!("l{n}"), Value::Null)).collect();
     api.patch("/machines/name:old", json!({"labels": away, "params": {"deep": null}})).expect(200);
     let schema = json!([{"op": "replace", "path": "/schema", "value": {"type": "string"}}]);

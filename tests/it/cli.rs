@@ -1,4 +1,4 @@
-//! The command line against the real server: what operators type, what they get, how it ends.
+//! The command line with the real server: the operators' commands, their output and exit codes.
 
 use std::fs;
 use std::io::Write;
@@ -16,7 +16,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Runs a command that is expected to end with this exit code, and returns what it said on stderr.
+/// Runs a command that must end with this exit code; returns its stderr.
 fn refused(world: &World, words: &[&str], code: i32) -> String {
     let output = world.try_cli(words);
     assert_eq!(output.status.code(), Some(code), "{words:?}: {}", said(&output));
@@ -24,7 +24,7 @@ fn refused(world: &World, words: &[&str], code: i32) -> String {
     said(&output)
 }
 
-/// The client with a configuration of its own, told where the server is by its URL.
+/// The client with its own configuration, which knows the server by its URL.
 fn remote(world: &World, home: &Path) -> Command {
     let mut command = program();
     let token = fs::read_to_string(world.data().join("admin.token")).expect("the administrator's token");
@@ -128,7 +128,7 @@ fn a_folder_is_applied_in_order_and_applied_again_changes_nothing() {
     assert_eq!(order, ["template", "param", "param", "profile", "machine", "machine"]);
     let again = world.cli(&["apply", "-f", site]);
     assert_eq!(again.matches(" unchanged").count(), 5, "{again}");
-    // What a sealed value is cannot be seen, so it is set again.
+    // A sealed value cannot be read, so it is set again.
     assert!(again.contains("machine web1 updated\n  ~ params.root_pw: (secret) set again\n"), "{again}");
     fs::write(Path::new(site).join("all.yaml"), "noun: profile\nname: db\nparams: {rack: a2}\n").unwrap();
     let changed = world.cli(&["apply", "-f", site]);
@@ -181,7 +181,7 @@ fn an_artifact_is_added_and_a_machine_started_explained_and_watched() {
     let files = files.to_str().unwrap();
     let added = world.cli(&["artifacts", "add", "debian-12-amd64", "--dir", files]);
     assert_eq!(added, "artifact debian-12-amd64 is ready: 2 files, 12 B\n");
-    // Adding it again is as good.
+    // Adding it again succeeds as well.
     assert_eq!(world.cli(&["artifacts", "add", "debian-12-amd64", "--dir", files]), added);
     world.cli(&["machines", "create", "name=web1", r#"macs=["52:54:00:aa:00:01"]"#]);
     let mut timeline = world.spawn_cli(&["timeline", "web1", "--follow"]);
@@ -212,7 +212,7 @@ fn an_artifact_is_added_and_a_machine_started_explained_and_watched() {
 #[test]
 fn a_stream_of_events_goes_on_over_a_restart_of_the_server() {
     let mut world = World::on_loopback();
-    // The server comes back at the same place.
+    // The server starts again at the same address.
     let api = world.ready()["api"].as_str().unwrap().trim_start_matches("https://").to_owned();
     let mut watch = world.spawn_cli(&["events", "watch", "--after", "0"]);
     watch.wait_for_line("token:admin", SOON);

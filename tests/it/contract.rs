@@ -1,5 +1,5 @@
-//! `openapi.yaml` as the judge of every answer: the operation is described, the status is one it may have,
-//! and the body has the shape that goes with that status. Start reading at [`check`].
+//! Checks every response against `openapi.yaml`: the operation is described, the status is one of its
+//! statuses, and the body has the schema of that status. Start at [`check`].
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn check_code(reply: &Reply) {
     assert_eq!(status, Some(reply.status), "the code has another status: {:#}", reply.body);
 }
 
-/// Panics when `reply` is not what the description says `method path` may answer.
+/// Panics if `reply` is not a described answer to `method path`.
 pub fn check(method: &str, path: &str, reply: &Reply) {
     check_code(reply);
     let path = path.split('?').next().unwrap_or(path);
@@ -60,7 +60,7 @@ pub fn check(method: &str, path: &str, reply: &Reply) {
     assert!(faults.is_empty(), "{name} against openapi.yaml:\n{}\n{:#}", faults.join("\n"), reply.body);
 }
 
-/// Panics when an event has a kind that is not described, or not the fields that its kind has.
+/// Panics if an event has an undescribed kind, or other fields than its kind.
 pub fn check_event(event: &Value) {
     let kind = event["kind"].as_str().unwrap_or_default();
     assert!(EventKind::parse(kind).is_some(), "no event of this kind is described: {event:#}");
@@ -70,11 +70,11 @@ pub fn check_event(event: &Value) {
     assert!(shape.is_none(), "the event does not fit openapi.yaml: {}\n{event:#}", shape.unwrap());
 }
 
-/// Most events of one server that are looked at.
+/// Most events of one server that are checked.
 const STORED_EVENTS_MAX: u32 = 500;
 
-/// Panics when an event of a database, of the newest, is not as it is described. A row that a test damaged,
-/// and a database that it took away, are passed over.
+/// Panics if one of the newest events of a database is not as described. Rows that a test damaged, and
+/// deleted databases, are skipped.
 pub fn check_stored_events(database: &Path) {
     let Ok(database) = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY) else {
         return;
@@ -117,7 +117,7 @@ impl Contract {
     }
 }
 
-/// The operation and its path as described; a described word wins over a `{parameter}`.
+/// The operation and its path as described; a described word takes precedence over a `{parameter}`.
 fn operation(path: &str, method: &str) -> Option<(&'static str, &'static Value)> {
     let paths = document()["paths"].as_object().expect("paths in openapi.yaml");
     let matching =

@@ -1,10 +1,10 @@
-//! DHCP decisions as text: every folder of `tests/vectors/dhcp` is one case.
+//! DHCP decisions as text: every folder of `tests/vectors/dhcp` is a case.
 //!
-//! `world.yaml` is laid over `base.yaml`; `N.request` is a packet in the text form, with lines of
-//! its own for how it arrived (`interface`, `from`, `to`, `port`, `after SECONDS`, or `datagram HEX` for the
-//! whole of it); `N.reply` and `N.log` are what must come of it. Leases and offers carry over from
-//! one request to the next. `N.effects`, where a case has it, is all that comes of the request besides the
-//! reply (`effects`). With `UPDATE_VECTORS=1` the expected files are written anew.
+//! `world.yaml` overrides `base.yaml`. `N.request` is a packet in text form, with lines of its own for how it
+//! arrived (`interface`, `from`, `to`, `port`, `after SECONDS`, or `datagram HEX` for the whole packet).
+//! `N.reply` and `N.log` are the expected results. Leases and offers carry over from one request to the next.
+//! `N.effects`, if a case has it, has every effect of the request besides the reply (`effects`). With
+//! `UPDATE_VECTORS=1` the expected files are written again.
 
 mod effects;
 
@@ -34,9 +34,9 @@ use metalwright::proto::dhcp4::{
 };
 use serde::Deserialize;
 
-/// Probes of one DISCOVER.
+/// Most probes of one DISCOVER.
 const PROBES_MAX: usize = 3;
-/// Where packets come to, unless they say otherwise.
+/// The default destination of packets.
 const DHCP_PORT: u16 = 67;
 
 #[derive(Deserialize)]
@@ -48,13 +48,13 @@ struct WorldFile {
     reservations: Vec<Reservation>,
     #[serde(default)]
     machines: Vec<Machine>,
-    /// Beside those that ship.
+    /// Besides the built-in ones.
     #[serde(default)]
     client_classes: Vec<ClientClass>,
     #[serde(default)]
     leases: Vec<LeaseFile>,
     boot: Boot,
-    /// Names of the loaders that the server has.
+    /// Names of the loaders on the server.
     #[serde(default)]
     loaders: BTreeSet<String>,
     #[serde(default)]
@@ -80,23 +80,23 @@ struct LeaseFile {
     mac: Mac,
     network: String,
     state: LeaseState,
-    /// Seconds from the first request on.
+    /// Seconds since the first request.
     expires: i64,
 }
 
-/// What the boot decision has for the clients of a case.
+/// The boot data for the clients of a case.
 #[derive(Deserialize, Clone)]
 #[serde(rename_all = "snake_case")]
 enum Boot {
-    /// Its disk.
+    /// The local disk.
     Local,
     /// The loader or script that fits the client.
     Network,
-    /// This URL, whatever the client is.
+    /// This URL for every client.
     Url(String),
 }
 
-/// One case while it runs.
+/// A running case.
 struct Case {
     name: String,
     world: World,
@@ -104,12 +104,12 @@ struct Case {
     file: WorldFile,
     interfaces: Vec<NetworkInterface>,
     loaders: InstalledLoaders,
-    /// The loaders that clients asked for.
+    /// The loaders that clients requested.
     asks: LoaderRequests,
     now: Timestamp,
 }
 
-/// What comes of a request, as the files of a case have it.
+/// The result of a request, as in the files of a case.
 struct Served {
     reply: String,
     log: String,
@@ -293,7 +293,7 @@ impl Case {
         format!("send {to}\nfrom {from}{port}\ninterface {}\n{sent}", interface.name)
     }
 
-    /// Asks, records a boot attempt and probes where that is wanted, and asks again.
+    /// Asks, records a boot attempt and probes if necessary, and asks again.
     fn decide(&mut self, packet: &DhcpPacket, arrival: &Arrival) -> (PacketOutcome, String, String) {
         let interface = match &arrival.interface {
             Some(name) => {
@@ -322,7 +322,7 @@ impl Case {
         panic!("{}: every probe was answered", self.name);
     }
 
-    /// The outcome of one look, with its log and its effects as text.
+    /// The outcome of one decision, with its log and its effects as text.
     fn ask(&self, query: DhcpQuery<'_>, is_attempt_recorded: bool) -> (PacketOutcome, String, String) {
         let mut facts = PacketFacts::gather(query, &self.world);
         let machine = facts.machine.and_then(|machine| self.world.machines.get(&machine.key));
@@ -340,7 +340,7 @@ impl Case {
         (outcome, log, effects)
     }
 
-    /// A stand-in for the boot decision, just enough to have something to say.
+    /// A simple replacement for the boot decision.
     fn boot(&self, facts: &PacketFacts<'_>) -> BootData {
         let Ok(link) = &facts.link else { return BootData::None };
         let Some(us) = facts.query.source_address(link) else { return BootData::None };
@@ -397,7 +397,7 @@ impl Case {
         }
     }
 
-    /// The machine of a packet has the boot attempt that begins with it.
+    /// Gives the packet's machine the boot attempt that begins with the packet.
     fn record_attempt(&mut self, query: &DhcpQuery<'_>, outcome: &PacketOutcome) {
         let machine = PacketFacts::gather(*query, &self.world).machine.expect("a machine");
         let next = effects::with_attempt(machine, outcome, self.now);
@@ -430,7 +430,7 @@ impl Case {
         text
     }
 
-    /// What holds for every reply there is.
+    /// Checks that apply to every reply.
     fn check_wire(&self, reply: &DhcpReply, request: &DhcpPacket) {
         let name = &self.name;
         let bytes = &reply.bytes;

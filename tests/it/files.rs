@@ -1,5 +1,4 @@
-//! What of the host's files and of its network an artifact may reach, as whoever may write artifacts tries
-//! it.
+//! What an artifact may reach of the host's files and network, as tried by somebody who may write artifacts.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -21,20 +20,20 @@ const SOON: Duration = Duration::from_secs(90);
 const LOOPBACK: [&str; 6] =
     ["--api-listen", "127.0.0.1:0", "--boot-http", "127.0.0.1:0", "--tftp-listen", "127.0.0.1:0"];
 
-/// A server of which no file of the host is served, and which fetches from 127.0.0.2.
+/// A server that serves no file of the host, and fetches from 127.0.0.2.
 fn world() -> World {
     let rules = ["--artifacts-root", "/nonexistent", "--artifacts-fetch-from", "127.0.0.2"];
     World::with(&[&LOOPBACK[..], &rules].concat())
 }
 
-/// Somebody who may write artifacts and nothing else.
+/// A caller who may only write artifacts.
 fn clerk(world: &World) -> Api {
     let api = world.api();
     let made = api.post("/tokens", json!({"name": "clerk", "scopes": ["artifacts:write"]})).expect(201);
     api.with_token(made["token"].as_str().expect("a token"))
 }
 
-/// The state and reason of an artifact once it is over.
+/// The state and reason of an artifact when the work is over.
 fn settled(api: &Api, name: &str) -> (String, String) {
     let mut events = api.events_after(0);
     events.wait_for(SOON, |event| {
@@ -67,7 +66,7 @@ fn who_may_write_artifacts_gets_no_key_of_the_server_and_no_file_of_the_host() {
     let refused = clerk.post("/artifacts", url).expect(422).to_string();
     assert!(refused.contains("no scheme") && refused.contains("fetch.path"), "{refused}");
 
-    // A link that is put in the place of a folder that was served.
+    // A link that replaces a served folder.
     let tree = world.scratch().join("tree");
     fs::create_dir(&tree).expect("a folder");
     fs::write(tree.join("linux"), "kernel").expect("a file");
@@ -106,7 +105,7 @@ fn files_of_the_host_are_served_from_below_the_roots_and_the_import_folder() {
     assert_ne!(boot.get("/artifacts/a/../secret.key").0, 200);
 }
 
-/// A service of the host that answers with a secret, or sends elsewhere; it notes who came.
+/// A service of the host that answers with a secret, or redirects; it records its clients.
 fn service(address: &str, redirect: Option<&str>) -> (String, Receiver<()>) {
     let listener = TcpListener::bind((address, 0)).expect("a port");
     let url = format!("http://{}/secret", listener.local_addr().expect("an address"));
@@ -143,7 +142,7 @@ fn services_of_the_host_are_not_read_by_a_fetch_a_redirect_or_a_mirror() {
     };
     let refused = clerk.post("/artifacts", fetch("direct", json!({"url": inner}))).expect(422).to_string();
     assert!(refused.contains("loopback") && refused.contains("artifacts.fetch_from"), "{refused}");
-    // A name, and an odd spelling, are found out when they are resolved.
+    // A name, and an unusual spelling, are recognised when they are resolved.
     let port = inner.rsplit(':').next().expect("a port").to_owned();
     for (name, url) in
         [("odd", format!("http://2130706441:{port}")), ("redirect", service("127.0.0.2", Some(&inner)).0)]
@@ -161,7 +160,7 @@ fn services_of_the_host_are_not_read_by_a_fetch_a_redirect_or_a_mirror() {
     assert_ne!(BootSide::of(world.ready()).get("/artifacts/mirror/secret").0, 200);
     assert!(came.try_recv().is_err(), "nobody came to the service");
 
-    // What is listed is fetched.
+    // A listed address is fetched from.
     let (listed, _came) = service("127.0.0.2", None);
     clerk.post("/artifacts", fetch("listed", json!({"url": listed}))).expect(201);
     assert_eq!(settled(&world.api(), "listed").0, "ready");
@@ -178,7 +177,7 @@ fn a_start_as_root_gives_no_file_away_that_a_link_leads_to() {
     let victim = world.scratch().join("shadow");
     fs::write(&victim, "secret").expect("a file");
     fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).expect("a mode");
-    // The user has to get to the data directory.
+    // The user needs access to the data directory.
     fs::set_permissions(world.scratch(), fs::Permissions::from_mode(0o755)).expect("a mode");
     symlink(&victim, world.data().join("loaders-x")).expect("a link");
     symlink(&victim, world.data().join("admin.partial")).expect("a link");
@@ -189,7 +188,7 @@ fn a_start_as_root_gives_no_file_away_that_a_link_leads_to() {
     assert_eq!(owner(&world.data().join("metalwright.db")), 65_534);
     assert_eq!(fs::read_to_string(&victim).expect("a file"), "secret");
 
-    // Root that stays root does not write through a link of that user either.
+    // A server that stays root does not write through that user's link either.
     assert!(world.stop().success());
     world.listen(&LOOPBACK);
     fs::remove_dir_all(world.data().join("tls")).expect("a folder");

@@ -1,4 +1,4 @@
-//! A program that keeps a copy of the objects by their changes, and what it has to agree with.
+//! A follower that keeps a copy of the objects by their changes, and its comparison with the server.
 
 use std::collections::BTreeMap;
 
@@ -29,12 +29,12 @@ impl Follower {
         self.commit
     }
 
-    /// The query that asks for what this one has not seen.
+    /// The query for everything that the follower has not seen.
     pub fn query(&self) -> String {
         format!("/changes?after={}&epoch={}&kind={}", self.commit, self.epoch, self.kind)
     }
 
-    /// Forgets everything and reads the list.
+    /// Clears the copy and reads the list.
     pub fn read_list(&mut self, api: &Api) {
         let list = api.get(&format!("/{}s?limit=1000", self.kind)).expect(200);
         self.objects = objects(&list, self.kind);
@@ -64,7 +64,7 @@ impl Follower {
         }
     }
 
-    /// What the list says is what the follower has. Nothing may be written meanwhile.
+    /// The list and the copy must be equal. Nothing may be written meanwhile.
     pub fn check(&self, api: &Api) {
         let list = api.get(&format!("/{}s?limit=1000", self.kind)).expect(200);
         assert_eq!(self.objects, objects(&list, self.kind));

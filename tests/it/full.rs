@@ -1,10 +1,11 @@
-//! A disk that is full or read-only, and a database that somebody else holds: what is not on disk is not
-//! promised, operators are told, and it mends itself. On a disk in a mount namespace, which needs root.
+//! A disk that is full or read-only, and a database that another process holds: the server promises nothing
+//! that is not on disk, operators are told, and it recovers by itself. The disk is in a mount namespace,
+//! which needs root.
 //!
 //! The kernel refuses to remount a disk read-only while a file on it is open for writing, as the database is.
-//! What makes it read-only under a running server is an error that the file system finds in itself, and that
-//! ends with a repair. One that ends by itself, as that of a network's file server, is played by the flag
-//! `immutable` of the files: what is written to them, through a descriptor or through memory, fails as there.
+//! A disk becomes read-only under a running server when the file system detects an error, and that ends with
+//! a repair. A fault that ends by itself, like that of a network file server, is simulated by the flag
+//! `immutable` of the files: writes to them fail, through a descriptor or through memory.
 
 use std::cell::Cell;
 use std::fs::{self, File};
@@ -24,15 +25,15 @@ use crate::net;
 use crate::relay::{self, LISTENERS, Relay};
 use crate::world::{World, run};
 
-/// Room for a server without history, and not for much more.
+/// Room for a server without history, and little more.
 const DISK_BYTES: u64 = 24 << 20;
 /// Room for ext4 and the same.
 const IMAGE_BYTES: u64 = 64 << 20;
-/// How long an answer may take on a busy host, and how long silence must last to be one.
+/// How long an answer may take on a busy host, and how long silence must last.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
-/// SQLite itself waits five seconds for whoever holds the database.
+/// SQLite itself waits five seconds for the holder of the database.
 const SILENT_FOR: Duration = Duration::from_secs(8);
-/// The server looks every five seconds whether the database takes writes again.
+/// The server checks every five seconds whether the database takes writes again.
 const MENDED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A server with a subnet, on a small disk of its own.
@@ -40,7 +41,7 @@ fn on_a_small_disk(test: impl FnOnce(&mut World) + Send) {
     on_a_disk(|world| world.on_a_small_disk(DISK_BYTES), test);
 }
 
-/// A server with a subnet, on a disk that `prepare` makes. Runs on a thread of its own, for the mounts.
+/// A server with a subnet, on a disk that `prepare` makes. It runs on a thread of its own, for the mounts.
 fn on_a_disk(prepare: impl FnOnce(&World) + Send, test: impl FnOnce(&mut World) + Send) {
     if !net::may_make_namespaces() {
         return;
@@ -57,7 +58,7 @@ fn on_a_disk(prepare: impl FnOnce(&World) + Send, test: impl FnOnce(&mut World) 
     outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
-/// Takes all the room there is, to the last byte.
+/// Fills the disk to the last byte.
 fn fill(folder: &Path) {
     let mut file = File::create(folder.join("filler")).expect("a file");
     let mut piece = 1 << 20;
@@ -85,7 +86,7 @@ impl Clients {
     }
 }
 
-/// The whole story; `harm` makes the database one that takes no writes, `mend` takes that back.
+/// The whole story; `harm` makes the database refuse writes, `mend` undoes that.
 fn silence_until_it_is_mended(world: &World, harm: impl FnOnce(&Path), mend: impl FnOnce(&Path)) {
     let mut clients = Clients { relay: Relay::to(world), xid: 1 };
     let api = world.api();
@@ -112,7 +113,7 @@ fn silence_until_it_is_mended(world: &World, harm: impl FnOnce(&Path), mend: imp
 const FIRST: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const SECOND: Mac = Mac([2, 0, 0, 0, 0, 2]);
 
-/// One client has its lease before `harm`, the other is not given one after it. The lease is returned.
+/// One client has its lease before `harm`; the other one gets none afterwards. Returns the lease.
 fn silence(world: &World, (clients, harm): (&mut Clients, impl FnOnce(&Path))) -> DhcpPacket {
     let offer = clients.offer(FIRST);
     let held = clients.take(FIRST, (&offer, ANSWER_WITHIN)).expect("an ACK");
@@ -134,12 +135,12 @@ fn silence(world: &World, (clients, harm): (&mut Clients, impl FnOnce(&Path))) -
     held
 }
 
-/// How often the log says that an outage begins.
+/// How often the log reports the beginning of an outage.
 fn outages(world: &World) -> usize {
     world.log().matches("the database takes no writes: nothing is promised").count()
 }
 
-/// A figure of the metrics page.
+/// A value of the metrics.
 fn metric(world: &World, name: &str) -> Option<u64> {
     let text = world.api().get("//metrics").expect(200);
     let lines = text.as_str().expect("text").lines();
@@ -176,7 +177,7 @@ fn a_disk_that_is_almost_full_is_a_warning() {
     });
 }
 
-/// Readiness once it has this status.
+/// The readiness as soon as it has this status.
 fn wait_for_readiness(world: &World, status: u16) -> Value {
     let deadline = Instant::now() + MENDED_WITHIN;
     loop {
@@ -192,7 +193,7 @@ fn wait_for_readiness(world: &World, status: u16) -> Value {
 #[test]
 fn a_database_that_takes_no_writes_is_noticed_though_nobody_writes() {
     on_a_small_disk(|world| {
-        // The first is noticed when old events are pruned at the start, the second by the probe alone.
+        // The first outage is noticed when old events are pruned at the start, the second only by the probe.
         for times in 1..=2 {
             let held = held_for_writing(&world.data());
             let why = wait_for_readiness(world, 503);
@@ -221,8 +222,8 @@ fn files_that_take_no_writes_for_a_while_are_silence_and_a_warning_until_they_do
     });
 }
 
-/// Whether the folder and the files of the database are `immutable`; but for the index of the log, which is
-/// mapped into memory: the kernel ends a process by SIGBUS that writes to such a page of such a file
+/// Sets or clears `immutable` on the folder and the files of the database, except the index of the log, which
+/// is mapped into memory: the kernel sends SIGBUS to a process that writes to such a page
 /// (`docs/operating/leases.md`).
 fn set_immutable(change: &str, data: &Path) {
     let file = |name| data.join(name).to_str().expect("a path in UTF-8").to_owned();
@@ -255,7 +256,7 @@ fn a_disk_that_turns_read_only_is_silence_and_a_warning_and_loses_nothing() {
     });
 }
 
-/// Has the kernel find an error in the file system, which it then keeps from further harm.
+/// Makes the kernel detect an error in the file system, which then becomes read-only.
 fn find_an_error(data: &Path) {
     let words = ["--noheadings", "--output", "SOURCE", "--target", data.to_str().expect("a path in UTF-8")];
     let source = Command::new("findmnt").args(words).output().expect("findmnt");
@@ -266,7 +267,7 @@ fn find_an_error(data: &Path) {
     assert_eq!(refused.kind(), ErrorKind::ReadOnlyFilesystem);
 }
 
-/// Takes the lock of SQLite's writers, as a tool does that never ends: byte 120 of the index of the log.
+/// Takes the lock of SQLite's writers, like a tool that never ends: byte 120 of the log's index.
 fn held_for_writing(data: &Path) -> File {
     let path = data.join("metalwright.db-shm");
     let file = File::options().read(true).write(true).open(path).expect("the index of the log");

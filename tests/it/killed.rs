@@ -1,7 +1,7 @@
-//! What a server promised is true after it was killed at any moment: each address that was acknowledged is
-//! there and renewable, and none was acknowledged to two clients. Clients behind a relay ask on loopback, so
-//! no root is needed. A follower of changes goes on over each kill. `METALWRIGHT_ROUNDS` says how often the
-//! server is killed, `METALWRIGHT_SEED` repeats a run. Start reading at [`Load`].
+//! Promises survive kills at any moment: each acknowledged address is on record and renewable, and none was
+//! acknowledged to two clients. Clients behind a relay ask on loopback, so no root is needed. A follower of
+//! changes continues over each kill. `METALWRIGHT_ROUNDS` sets the number of kills, `METALWRIGHT_SEED`
+//! repeats a run. Start at [`Load`].
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,35 +21,35 @@ use crate::world::World;
 const ROUNDS: u64 = 5;
 const THREADS: u64 = 12;
 const CLIENTS_OF_A_THREAD: u64 = 16;
-/// The server is killed behind so many acknowledgements at most.
+/// Most acknowledgements before the server is killed.
 const ACKS_OF_A_ROUND_MAX: u64 = 300;
-/// How long a client waits before it takes a message for lost. The server may be dead.
+/// How long a client waits before a message counts as lost. The server may be dead.
 const PATIENCE: Duration = Duration::from_millis(1000);
-/// How long a lease may take to be renewed when the server is there.
+/// How long a renewal may take while the server runs.
 const RENEWED_WITHIN: Duration = Duration::from_secs(20);
-/// How long a client that gave its address back is off. What it sent before is done by then.
+/// How long a client pauses after releasing its address. Everything that it sent before is done by then.
 const OFF_FOR: Duration = Duration::from_secs(2);
-/// What all clients together know.
+/// What all clients know together.
 struct Load {
     server: SocketAddr,
-    /// Who has which address by the server's word, from all rounds.
+    /// The owners of addresses by the server's replies, from all rounds.
     holders: Mutex<HashMap<Ipv4Addr, Mac>>,
     over: AtomicBool,
     acks: AtomicU64,
     renewals: AtomicU64,
     releases: AtomicU64,
-    /// Messages that nothing came back for.
+    /// Messages without an answer.
     lost: AtomicU64,
 }
 
-/// One client: what it was told it has.
+/// A client and what the server told it.
 struct Client {
     mac: Mac,
     has: Option<Ipv4Addr>,
     off_until: Option<Instant>,
 }
 
-/// The clients of one thread, and their way to the server.
+/// The clients of one thread, and their connection to the server.
 struct Desk<'a> {
     load: &'a Load,
     relay: Relay,
@@ -57,7 +57,7 @@ struct Desk<'a> {
     told: Sender<()>,
 }
 
-/// Numbers that look random and are the same for a seed (xorshift64*).
+/// Pseudo-random numbers that are the same for a seed (xorshift64*).
 struct Random(u64);
 
 impl Random {
@@ -90,7 +90,7 @@ fn no_lease_is_lost_or_given_twice_by_a_server_that_is_killed_under_load() {
             world.kill();
         });
         world.start();
-        // What it was told before is on disk, and it goes on from there.
+        // Everything that it was told before is on disk, and it continues from there.
         follower.follow(&world.api());
         let counts = load.counts();
         holders = load.holders.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +121,7 @@ fn clients_of(thread: u64) -> Vec<Client> {
     (0..CLIENTS_OF_A_THREAD).map(one).collect()
 }
 
-/// Every lease that was acknowledged is on record for its client.
+/// Every acknowledged lease is on record for its client.
 fn check(world: &World, holders: &HashMap<Ipv4Addr, Mac>) {
     let leases = world.api().get("/leases?limit=1000").expect(200);
     let leases: HashMap<&str, &Value> = leases["items"]
@@ -137,7 +137,7 @@ fn check(world: &World, holders: &HashMap<Ipv4Addr, Mac>) {
     }
 }
 
-/// Every client that has an address can go on with it.
+/// Every client with an address can renew it.
 fn renew_all(world: &World, clients: &mut [Vec<Client>], holders: &HashMap<Ipv4Addr, Mac>) {
     let load = Load::new(world, holders.clone());
     let mut desk = load.desk(1, channel().0);
@@ -170,7 +170,7 @@ impl Load {
         Desk { load: self, relay: Relay::at(self.server), random: Random(seed), told }
     }
 
-    /// All clients at once ask for what comes to their minds, until `watch` has seen enough.
+    /// All clients send random messages at the same time, until `watch` has seen enough.
     fn run(&self, clients: &mut [Vec<Client>], random: &mut Random, watch: impl FnOnce(Receiver<()>)) {
         let (told, tells) = channel();
         std::thread::scope(|scope| {
@@ -193,7 +193,7 @@ impl Load {
 impl Desk<'_> {
     fn act(&mut self, client: &mut Client) {
         if client.off_until.is_some_and(|until| Instant::now() < until) {
-            // Others of this thread may be off as well: it is not to spin.
+            // Other clients of this thread may be pausing as well: it must not spin.
             std::thread::yield_now();
             return;
         }
@@ -205,7 +205,7 @@ impl Desk<'_> {
         }
     }
 
-    /// DISCOVER, OFFER, REQUEST, ACK; a machine that starts anew does so with a lease too.
+    /// DISCOVER, OFFER, REQUEST, ACK; a restarted machine does this although it has a lease.
     fn lease(&mut self, client: &mut Client) {
         let discover = self.message(client.mac, MessageType::Discover);
         let Some(offer) = self.ask(&discover) else { return };
@@ -217,12 +217,12 @@ impl Desk<'_> {
                 assert_eq!(answer.yiaddr, offer.yiaddr, "what was offered is what is given");
                 self.acknowledged(client, answer.yiaddr);
             }
-            // Somebody else got it after the offer was forgotten with the server that made it.
+            // Another client got the address after the offer was lost with the killed server.
             _ => assert_eq!(client.has, None, "{} is refused {}", client.mac, offer.yiaddr),
         }
     }
 
-    /// Whether the server said yes. It may not say no.
+    /// Whether the server acknowledged. It must not refuse.
     fn renew(&mut self, client: &mut Client) -> bool {
         let Some(address) = client.has else { return false };
         let mut request = self.message(client.mac, MessageType::Request);
@@ -235,7 +235,7 @@ impl Desk<'_> {
         true
     }
 
-    /// From the moment it is sent the address may be another's.
+    /// From the moment of sending, another client may get the address.
     fn release(&mut self, client: &mut Client) {
         let Some(address) = client.has.take() else { return };
         self.holders().remove(&address);

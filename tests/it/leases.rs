@@ -13,8 +13,8 @@ use crate::world::World;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// Written by ISC dhcpd 4.4.3 and by Kea 2.2: the same three clients of both, the second of which gave its
-/// address back.
+/// Written by ISC dhcpd 4.4.3 and by Kea 2.2: the same three clients in both; the second one released its
+/// address.
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/leases").join(name)
 }
@@ -113,7 +113,7 @@ impl Client {
         self.ask(|who| relay::message(who, MessageType::Discover))
     }
 
-    /// Goes on with the address it has.
+    /// Renews the present address.
     fn renew(&mut self, address: Ipv4Addr) -> (Option<MessageType>, Ipv4Addr) {
         self.ask(|who| DhcpPacket { ciaddr: address, ..relay::message(who, MessageType::Request) })
     }

@@ -1,5 +1,5 @@
-//! The boot side as loaders see it: what they probe for, the scripts they look for, the menu of a machine
-//! that nobody knows.
+//! The boot side as loaders see it: the files they probe for, the scripts they look for, and the menu of an
+//! unknown machine.
 
 use std::fs;
 use std::time::Duration;
@@ -13,11 +13,10 @@ use crate::scene;
 use crate::wire::BootSide;
 use crate::world::World;
 
-/// A MAC that no machine has.
+/// A MAC of no machine.
 const STRANGER: &str = "02:00:00:00:00:07";
 
-/// A server with two chains of signed loaders that are a few bytes each: `site`, and `debian` in place of the
-/// packages'.
+/// A server with two chains of tiny signed loaders: `site`, and `debian` in place of the packages'.
 fn world_with_chain() -> World {
     let mut world = World::on_loopback();
     world.stop();
@@ -38,7 +37,7 @@ fn secure_boot_is_a_setting_of_the_site_and_a_param_of_a_machine() {
     let api = world.api();
     scene::add_installer(&api, &scene::small_installer(world.scratch()));
     scene::start_web1(&api);
-    // A run keeps the params it was started with.
+    // A run keeps the params with which it started.
     let refresh = || api.post("/machines/name:web1/actions/retry", json!({"refresh": true})).expect(200);
     let loader = || {
         let explained = api.get(&format!("/explain?mac={}", scene::MAC)).expect(200);

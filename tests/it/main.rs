@@ -1,4 +1,4 @@
-//! Everything that is tested through the real program, and the rules that hold for the source itself.
+//! Tests with the real program, and tests of the rules for the source itself.
 
 mod agent;
 mod api;

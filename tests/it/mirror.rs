@@ -1,5 +1,5 @@
-//! A remote tree that the server passes on, as machines and operators see it. The upstream is a file server
-//! on loopback that can be slow, cut off, and away.
+//! A mirror, as machines and operators see it. The upstream is a file server on loopback that can be slow,
+//! cut connections, and be gone.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,27 +19,27 @@ use crate::wire::BootSide;
 use crate::world::World;
 
 const SOON: Duration = Duration::from_secs(90);
-/// Room for the database and what is kept free beside it, and for not much more.
+/// Room for the database and for the bytes that stay free, and little more.
 const DISK_BYTES: u64 = 96 << 20;
 const RELEASE: &str = "Codename: bookworm\nComponents: main contrib\n";
 
-/// How the upstream is.
+/// The behaviour of the upstream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mood {
     Well,
     /// It answers 503.
     Failing,
-    /// It ends every connection in the middle of the body, and has no validators.
+    /// It cuts every connection in the middle of the body, and sends no validators.
     CutsOff,
 }
 
-/// An upstream, with the files that it has and the requests it has seen.
+/// An upstream, with its files and the requests that it has seen.
 struct Upstream {
     address: SocketAddr,
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     asked: Arc<Mutex<Vec<String>>>,
     mood: Arc<Mutex<Mood>>,
-    /// The second half of a file `slow` comes when something is sent here.
+    /// The second half of a file `slow` is sent when this channel gets a message.
     go_on: Sender<()>,
 }
 
@@ -72,7 +72,7 @@ impl Upstream {
         format!("http://{}/tree", self.address)
     }
 
-    /// How often a path was asked for.
+    /// How often a path was requested.
     fn asked(&self, path: &str) -> usize {
         self.asked.lock().expect("the list").iter().filter(|asked| *asked == path).count()
     }
@@ -126,7 +126,7 @@ fn answer(
     }
 }
 
-/// The artifact once `done` holds of its status.
+/// The artifact as soon as `done` is true for its status.
 fn until(api: &Api, name: &str, done: impl Fn(&Value) -> bool) -> Value {
     let mut events = api.events_after(0);
     loop {
@@ -138,7 +138,7 @@ fn until(api: &Api, name: &str, done: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
-/// Waits until so many files have their place: a client has all of one a moment before.
+/// Waits until so many files are cached: a client has the whole file a moment earlier.
 fn until_kept(api: &Api, name: &str, files: usize) {
     let line = format!("metalwright_mirror_kept_files{{artifact=\"{name}\"}} {files}\n");
     let deadline = Instant::now() + SOON;
@@ -151,7 +151,7 @@ fn ready(status: &Value) -> bool {
     status["state"] == "ready" && status.get("asked").is_none()
 }
 
-/// Head and body of an answer over HTTP to a request with these further lines.
+/// Head and body of an HTTP response to a request with these further lines.
 fn get(boot: BootSide, path: &str, lines: &str) -> (String, Vec<u8>) {
     let mut stream = asking(boot, path, lines);
     let mut answer = Vec::new();
@@ -211,7 +211,7 @@ fn a_remote_tree_is_passed_on_kept_and_given_out_when_the_upstream_is_away() {
     }
     assert_eq!(boot.get("/artifacts/debian/linux?x=y").0, 400);
 
-    // The upstream goes away, and the server is killed and started again.
+    // The upstream disappears, and the server is killed and restarted.
     until_kept(&api, "debian", 2);
     upstream.is(Mood::Failing);
     world.kill();
@@ -264,7 +264,7 @@ fn the_metrics_page_has_the_figures_of_each_tree_that_is_passed_on() {
     assert_eq!((figure("fetched_bytes_total"), figure("served_bytes_total")), (1500, 2510));
     assert_eq!((figure("kept_bytes"), figure("kept_files"), figure("kept_bytes_max")), (1500, 2, 64 << 20));
     assert_eq!((figure("evicted_total"), figure("stale_total"), figure("upstream_answers")), (0, 0, 0));
-    // A tree that is gone has no figures.
+    // A deleted mirror has no metrics.
     api.delete("/artifacts/rocky").expect(204);
     let mut events = api.events_after(0);
     events.wait_for(SOON, |event| event["kind"] == "artifact.deleted");
@@ -274,7 +274,7 @@ fn the_metrics_page_has_the_figures_of_each_tree_that_is_passed_on() {
     assert!(!page.to_string().contains("rocky") && page.to_string().contains("other"), "{page}");
 }
 
-/// A machine that is to be installed by this workflow.
+/// A machine that this workflow should install.
 fn start(api: &Api, (name, workflow): (&str, &str)) {
     api.post("/machines", json!({"name": name})).expect(201);
     api.post(&format!("/machines/name:{name}/actions/start"), json!({"workflow": workflow})).expect(200);
@@ -316,7 +316,7 @@ fn an_answer_file_says_what_ails_the_tree_that_its_packages_are_to_come_from() {
     let told =
         || String::from_utf8_lossy(&world.try_cli(&["render", "web1", "preseed.cfg"]).stderr).into_owned();
     assert!(told().contains("there is no artifact debian: add one with"), "{}", told());
-    // Nobody listens there.
+    // Nothing listens there.
     let mirror = json!({"url": "http://127.0.0.1:1/debian", "mirror": {}});
     api.post("/artifacts", json!({"name": "debian", "fetch": mirror})).expect(201);
     until(&api, "debian", |status| status["state"] == "failed");
@@ -404,7 +404,7 @@ fn what_is_cut_off_is_never_served_and_what_is_kept_stays_below_its_bound() {
     };
     assert!((200_000..=1 << 20).contains(&bytes()), "{}", bytes());
 
-    // What is damaged is found, said and not served; what nobody refers to goes with `prune`.
+    // Damaged files are found, reported and not served; unreferenced ones are pruned.
     let damaged = fs::read_dir(&bodies).expect("a folder").next().expect("a file").expect("an entry").path();
     fs::write(&damaged, vec![b'x'; 200_000]).expect("changed");
     let said = world.try_cli(&["artifacts", "verify", "rocky"]);

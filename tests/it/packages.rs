@@ -1,14 +1,14 @@
-//! Every program and every file of the system that tests and benchmarks name comes from a package in
-//! `scripts/packages`, so that `make deps` on a clean Debian installs what they need.
+//! Every program and system file that tests and benchmarks name comes from a package in `scripts/packages`,
+//! so that `make deps` on a clean Debian installs everything.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What stands before the name of a program that is run: everywhere, and in the tests' own helpers.
+/// The text before the name of a program that is run: everywhere, and in the tests' own helpers.
 const RUNS: [&str; 1] = ["Command::new(\""];
 const TEST_RUNS: [&str; 3] = ["Command::new(\"", "run(\"", "tool(\""];
-/// How a file of a package begins.
+/// The beginning of the path of a package's file.
 const FILES: [&str; 4] = ["\"/usr/", "\"/bin/", "\"/sbin/", "\"/opt/"];
 fn sources(folder: &str) -> Vec<PathBuf> {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
@@ -63,7 +63,7 @@ fn files_used() -> BTreeSet<String> {
     found
 }
 
-/// What the table says: the uses of all packages.
+/// The uses of all packages, as in the table.
 fn uses() -> BTreeSet<String> {
     let table = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/packages")).unwrap();
     let rows = table.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());

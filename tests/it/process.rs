@@ -1,4 +1,4 @@
-//! The server as a process of the host: its signals, its log, its keys, and the way back in for root.
+//! The server as a process of the host: signals, log, keys, and the recovery by root.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +32,7 @@ fn a_signal_that_means_nothing_here_ends_nobody() {
         world.signal(signal);
         world.api().get("/machines").expect(200);
     }
-    // It ends well when it is told to, and what came before that is in its log.
+    // It ends normally on request, and the earlier signals are in its log.
     assert!(world.stop().success());
     for name in ["SIGHUP", "SIGUSR1", "SIGXFSZ"] {
         assert!(world.log().contains(name), "{name}");
@@ -104,7 +104,7 @@ fn root_gets_back_in_when_every_token_is_lost() {
     let api = Api::new(world.ready()["api"].as_str().expect("an address"), token.trim());
     let mut events = api.events_after(0);
     events.wait_for(SOON, |event| event["kind"] == "token.recovered" && event["actor"] == "server");
-    // The old one can go now.
+    // The old token can be deleted now.
     api.delete("/tokens/admin").expect(204);
     let missing =
         program().args(["tokens", "recover", "--data", "/nonexistent"]).output().expect("the program");
@@ -115,7 +115,7 @@ fn root_gets_back_in_when_every_token_is_lost() {
 fn a_key_that_is_missing_beside_sealed_values_is_no_start() {
     let mut world = World::on_loopback();
     let key = world.data().join("secret.key");
-    // Without a sealed value a new key harms nobody.
+    // Without a sealed value a new key does no harm.
     assert!(world.stop().success());
     fs::remove_file(&key).expect("the key");
     world.start();
@@ -130,7 +130,7 @@ fn a_key_that_is_missing_beside_sealed_values_is_no_start() {
     assert!(said.contains("backup.md"), "{said}");
     assert!(!key.exists(), "no key was made");
 
-    // Another key is taken, and said to be another.
+    // Another key is accepted, and reported as another.
     fs::write(&key, [7; 32]).expect("a key");
     world.start();
     assert!(world.log().contains("do not open with secret.key"), "{}", world.log());

@@ -1,6 +1,5 @@
-//! A child process whose output the test reads as it comes. Waiting is a blocking read with a deadline,
-//! never a sleep. The child dies with its owner, also when the test process is killed. Start reading at
-//! [`Program::spawn`].
+//! A child process whose output the test reads as it comes. Waiting is a blocking read with a deadline, never
+//! a sleep. The child dies with its owner, even if the test process is killed. Start at [`Program::spawn`].
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,10 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How much of the output a failing test shows.
+/// Most output that a failing test shows.
 const SHOWN_BYTES_MAX: usize = 16 * 1024;
 
-/// A running program and everything it has printed so far.
+/// A running program, and its output so far.
 pub struct Program {
     name: String,
     child: Child,
@@ -27,7 +26,7 @@ impl Program {
         start(name, tied_to_this_thread(command), None)
     }
 
-    /// As [`Program::spawn`], with a keyboard: [`Program::press`].
+    /// Like [`Program::spawn`], with a keyboard: [`Program::press`].
     pub fn spawn_with_keyboard(name: &str, command: Command) -> Program {
         let mut tied = tied_to_this_thread(command);
         tied.stdin(Stdio::piped());
@@ -50,19 +49,19 @@ impl Program {
         self.child.id()
     }
 
-    /// Everything printed so far, without terminal control sequences removed.
+    /// The output so far; terminal control sequences are kept.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Blocks until `needle` was printed, also in the middle of a line, as menus do. Panics as
-    /// [`Program::wait_for_line`] does.
+    /// Blocks until `needle` was printed, also in the middle of a line, as menus do. Panics like
+    /// [`Program::wait_for_line`].
     pub fn wait_for_text(&mut self, needle: &str, within: Duration) {
         self.wait_for(needle, within, |text| text.contains(needle).then_some(()));
     }
 
     /// Blocks until a whole line containing `needle` was printed and returns that line. Panics at the
-    /// deadline or when the program ends first, showing what it printed.
+    /// deadline, or if the program ends first, and shows its output.
     pub fn wait_for_line(&mut self, needle: &str, within: Duration) -> String {
         self.wait_for(needle, within, |text| complete_line_with(text, needle))
     }
@@ -90,9 +89,9 @@ impl Program {
         self.child.wait().expect("the status of a child")
     }
 
-    /// Ends the program at once, as a power cut would.
+    /// Ends the program at once, like a power cut.
     pub fn kill(&mut self) {
-        // An error here means that it has ended already, which is what was asked for.
+        // An error means that it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -125,7 +124,7 @@ impl Drop for Program {
     }
 }
 
-/// The last part of `text`, cut at a line, small enough to be read in a test's report.
+/// The end of `text`, cut at a line, small enough for a test's report.
 pub fn tail(text: &str) -> &str {
     let mut start = text.len().saturating_sub(SHOWN_BYTES_MAX);
     while !text.is_char_boundary(start) {
@@ -139,8 +138,7 @@ fn complete_line_with(text: &str, needle: &str) -> Option<String> {
     whole.lines().map(without_control_sequences).find(|line| line.contains(needle))
 }
 
-/// SeaBIOS moves the cursor in the middle of a word when it has nothing better to do (ECMA-48: ESC, `[`,
-/// parameters, a letter).
+/// SeaBIOS sometimes moves the cursor in the middle of a word (ECMA-48: ESC, `[`, parameters, a letter).
 fn without_control_sequences(line: &str) -> String {
     let mut pieces = line.split("\x1b[");
     let first = pieces.next().unwrap_or_default();
@@ -158,7 +156,7 @@ fn a_cursor_that_moves_is_not_in_the_way() {
     assert_eq!(complete_line_with(text, "rest"), None);
 }
 
-/// Starts what is ready but for its output, which is read; what it says on stderr too, unless it has a log.
+/// Starts a prepared command whose output is read, and its stderr too, unless it has a log.
 fn start(name: &str, mut command: Command, log: Option<File>) -> Program {
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     let stderr =

@@ -1,4 +1,4 @@
-//! What is remembered of runs: the documents that a machine was served, and pruning.
+//! Records of runs: the documents that a machine was served, and pruning.
 
 use std::thread;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::wire::BootSide;
 use crate::world::World;
 
 const SECRET: &str = "correct horse battery";
-/// Where a template of the installation puts the secret, in clear and as a hash.
+/// Where a template of the installation writes the secret, in clear and as a hash.
 const ANSWERS: &str = "root {{ param(name='canary') }} {{ param(name='canary') | password_hash }}\n\
     to {{ callback_url(event='done') }}\n";
 
@@ -36,7 +36,7 @@ fn scene(world: &World) -> (Api, String) {
     (api, machine["status"]["run"]["id"].as_str().expect("a run").to_owned())
 }
 
-/// The documents of a run once there are so many: they are written behind the answers.
+/// The documents of a run as soon as there are so many: they are written after the answers.
 fn documents(api: &Api, run: &str, count: usize) -> Vec<Value> {
     let deadline = Instant::now() + EVENT_WITHIN;
     loop {

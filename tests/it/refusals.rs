@@ -1,5 +1,5 @@
-//! What an operator is told when something is wrong. A packet that is cut short is in
-//! [`crate::net`], because DHCP needs a network of its own.
+//! The messages that an operator gets when something is wrong. A truncated packet is in [`crate::net`],
+//! because DHCP needs a network of its own.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::scene::{self, MAC};
 use crate::wire::BootSide;
 use crate::world::World;
 
-/// The pointers and messages of a refusal, on lines.
+/// The pointers and messages of a refusal, one per line.
 fn problems(body: &Value) -> String {
     let problems = body["problems"].as_array().expect("problems");
     let line = |p: &Value| format!("{}: {}", p["pointer"].as_str().unwrap(), p["message"].as_str().unwrap());
@@ -45,7 +45,7 @@ fn a_template_that_cannot_be_rendered_is_on_the_machines_screen_and_timeline() {
     let machine = scene.api.get("/machines/name:web1").expect(200);
     assert!(problems(&machine).contains("hostname"), "{machine:#}");
 
-    // What was wrong is mended, and the machine boots.
+    // After the repair the machine boots.
     let inline = json!([{"name": "answers", "path": "answers.cfg", "inline": "hostname={{ machine.name }}"}]);
     scene.api.patch("/bootenvs/site-live", json!({"templates": inline})).expect(200);
     scene.api.post("/machines/name:web1/actions/retry", json!({"refresh": true})).expect(200);
@@ -86,7 +86,7 @@ fn a_proxy_subnet_that_asks_to_give_addresses_is_told_what_to_leave_out() {
         "options": {"routers": ["10.0.0.254"]}, "authoritative": true, "bootp": true, "probe": "arp"});
     let said = problems(&api.post("/subnets", office).expect(422));
     for pointer in ["/pools", "/options", "/authoritative", "/bootp", "/probe"] {
-        assert!(said.contains(&format!("{pointer}: a `proxy` subnet has its addresses")), "{said}");
+        assert!(said.contains(&format!("{pointer}: a `proxy` subnet gets its addresses")), "{said}");
     }
     let office = json!({"name": "office", "cidr": "10.0.0.0/24", "mode": "proxy", "shared_network": "floor"});
     api.post("/subnets", office).expect(201);
@@ -125,7 +125,7 @@ fn a_path_that_leaves_the_tree_is_refused_over_http_and_tftp_alike() {
             "{path} over TFTP"
         );
     }
-    // A link that leaves the artifact is no file of it.
+    // A link that leads out of the artifact is not a file of it.
     let link = "artifacts/debian-12-amd64/out";
     assert_eq!(scene.boot.get(&format!("/{link}")).0, 404);
     assert_eq!(scene.boot.read(link), Err((1, "file not found".to_owned())));
@@ -146,7 +146,7 @@ fn a_wrong_callback_capability_is_refused_and_changes_nothing() {
     let attempt = &scene.api.get("/machines/name:web1").expect(200)["status"]["boot_attempt"];
     assert_eq!(attempt["progress"], "kernel", "{attempt:#}");
 
-    // One that was genuine says so when its time is over.
+    // A genuine capability is reported as such after its time.
     let (status, said) = scene.boot.post(&format!("/m/{genuine}/done"), "");
     assert_eq!((status, said.trim_end()), (200, "web1: noted"));
     scene.event("boot.done");
@@ -171,7 +171,7 @@ fn a_caller_without_a_token_and_one_with_a_wrong_token_learn_nothing() {
 }
 
 /// A server on loopback, a small artifact, and the machine `web1` at a step that boots `site-live`, whose
-/// one file is rendered from `answers`.
+/// file is rendered from `answers`.
 struct Scene {
     api: Api,
     boot: BootSide,
@@ -199,7 +199,7 @@ impl Scene {
         Scene { api, boot, _world: world }
     }
 
-    /// The first event of this kind, when it has happened.
+    /// The first event of this kind, as soon as it has happened.
     fn event(&mut self, kind: &str) -> Value {
         self.api.events_after(0).wait_for(scene::EVENT_WITHIN, |event| event["kind"] == kind)
     }

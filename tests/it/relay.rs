@@ -1,5 +1,5 @@
-//! DHCP clients behind a relay on loopback: messages as plain values, answers waited for with a deadline. No
-//! root is needed, since a relay's packets are unicast.
+//! DHCP clients behind a relay on loopback: messages as plain values, and answers with a deadline. No root is
+//! needed, because a relay's packets are unicast.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -25,17 +25,17 @@ pub const LISTENERS: [&str; 10] = [
     "--dhcp-port",
     "0",
 ];
-/// Relay sub-option 19: reply to the port this came from (RFC 8357).
+/// Relay sub-option 19: reply to the source port (RFC 8357).
 const TO_SOURCE_PORT: [u8; 2] = [19, 0];
 
-/// One relay agent and the way to its server.
+/// A relay agent and its connection to the server.
 pub struct Relay {
     socket: UdpSocket,
     server: SocketAddr,
 }
 
 impl Relay {
-    /// A relay of the server that is running.
+    /// A relay of the running server.
     pub fn to(world: &World) -> Relay {
         Relay::at(server(world))
     }
@@ -48,8 +48,7 @@ impl Relay {
         self.socket.send_to(&encode_listed(message), self.server).expect("a message");
     }
 
-    /// The answer, or nothing when it took too long. Answers to questions that were given up come late and
-    /// are passed over.
+    /// The answer, or none if it took too long. Late answers to earlier questions are skipped.
     pub fn ask(&self, message: &DhcpPacket, within: Duration) -> Option<DhcpPacket> {
         self.send(message);
         let deadline = Instant::now() + within;
@@ -69,13 +68,13 @@ impl Relay {
     }
 }
 
-/// Where the server that is running listens for DHCP.
+/// The DHCP address of the running server.
 pub fn server(world: &World) -> SocketAddr {
     let port = world.ready()["dhcp_port"].as_u64().and_then(|port| u16::try_from(port).ok());
     (RELAY, port.expect("the DHCP port")).into()
 }
 
-/// A message of a client, through the relay.
+/// A client's message, through the relay.
 pub fn message((mac, xid): (Mac, u32), kind: MessageType) -> DhcpPacket {
     let mut packet = DhcpPacket { giaddr: RELAY, hops: 1, xid, ..DhcpPacket::default() };
     packet.chaddr[..6].copy_from_slice(&mac.0);
@@ -84,7 +83,7 @@ pub fn message((mac, xid): (Mac, u32), kind: MessageType) -> DhcpPacket {
     packet
 }
 
-/// The request that takes an offer.
+/// The REQUEST that accepts an offer.
 pub fn request_of((mac, xid): (Mac, u32), offer: &DhcpPacket) -> DhcpPacket {
     let mut request = message((mac, xid), MessageType::Request);
     request.options.set(codes::REQUESTED_ADDRESS, offer.yiaddr.octets());

@@ -1,5 +1,5 @@
-//! Templates as programs of strangers: what a preview may, what it gives away, and what a template that does
-//! not end or takes all memory leaves to the others. Start reading at [`Site`].
+//! Templates as programs of strangers: what a preview may do and reveal, and the effect on others of a
+//! template that does not end or uses all memory. Start at [`Site`].
 
 use std::fs;
 use std::thread;
@@ -11,15 +11,15 @@ use crate::scene::{self, MAC};
 use crate::wire::BootSide;
 use crate::world::World;
 
-/// Takes no fuel, calls nothing, writes nothing. Runs for days.
+/// Uses no fuel, calls nothing, writes nothing. It would run for days.
 const ENDLESS: &str = "{% set l = range(end=10000) %}{% for a in l %}{% for b in l %}{% for c in l %}\
                        {% for d in l %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}";
 /// How often a machine asks before it counts as not served.
 const ASKED_MAX: usize = 5;
-/// How much memory the server's own process may ever have had, in KiB.
+/// Most memory that the server's own process may ever have had, in KiB.
 const SERVER_KIB_MAX: u64 = 400 * 1024;
 
-/// Doubles a text 34 times: 256 GiB where nothing stops it.
+/// Doubles a text 34 times: 256 GiB without a limit.
 fn bomb() -> String {
     let doubled = "{% set_global s = s ~ s %}".repeat(34);
     format!("{{% set_global s = \"aaaaaaaaaaaaaaaa\" %}}{doubled}{{{{ s | length }}}}")
@@ -70,16 +70,16 @@ impl Site {
         self.api.with_token(made["token"].as_str().expect("a token"))
     }
 
-    /// That known and unknown machines are served as if nothing were wrong.
+    /// Checks that known and unknown machines are served as if nothing were wrong.
     fn assert_boots_go_on(&self) {
-        // On a busy host it may be told that it is busy: firmware asks again.
+        // On a busy host it may get a busy answer: firmware asks again.
         let served = (0..ASKED_MAX).map(|_| self.script(MAC)).find(|(_, script)| script.contains("/linux"));
         assert_eq!(served.map(|(status, _)| status), Some(200), "{}", self.script(MAC).1);
         let (status, script) = self.script("52:54:00:ff:ff:ff");
         assert!(status == 200 && script.contains("booting from the disk"), "{status} {script}");
     }
 
-    /// That what went wrong is told, and that the server itself has taken no memory.
+    /// Checks that the fault is reported, and that the server itself has used no memory.
     fn assert_told(&self, limit: &str) {
         let ready = self.api.get("//readyz").expect(200);
         assert_eq!(ready["status"], "degraded", "{ready:#}");
@@ -109,7 +109,7 @@ fn a_text_of_ones_own_is_rendered_for_who_may_write_templates_only() {
     let refused = reader.post("/render", inline("{{ machine.name }}")).expect(403);
     assert!(refused["detail"].as_str().is_some_and(|why| why.contains("`templates:write`")), "{refused:#}");
     let stored = json!({"machine": "name:web1", "template": "ipxe/local.ipxe"});
-    // Who may not read templates is told of none.
+    // A caller that may not read templates is told of none.
     reader.post("/render", stored.clone()).expect(404);
     let reader = site.token_with(&["machines:read", "templates:read"]);
     assert!(reader.post("/render", stored).expect(200)["text"].is_string());
@@ -119,7 +119,7 @@ fn a_text_of_ones_own_is_rendered_for_who_may_write_templates_only() {
     without_machines.post("/render", inline("x")).expect(403);
 }
 
-/// Paths of ours below `/m/` in a text.
+/// The paths below `/m/` in a text.
 fn machine_paths(text: &str) -> Vec<String> {
     let urls = text.split_whitespace().filter_map(|word| word.split_once("/m/"));
     urls.map(|(_, path)| format!("/m/{}", path.trim_end_matches(['"', '\'', ')']))).collect()
@@ -170,7 +170,7 @@ fn ten_endless_previews_at_once_and_a_memory_bomb_hold_up_no_boot() {
                 })
             })
             .collect();
-        // Not kept from before: the world has changed.
+        // Not cached from before: the world has changed.
         site.api.post("/params", json!({"name": "rack"})).expect(201);
         site.assert_boots_go_on();
         for preview in previews {

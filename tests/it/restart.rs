@@ -1,4 +1,4 @@
-//! What is still true after the server was stopped, or killed, and started again.
+//! What still holds after the server was stopped or killed and started again.
 
 use std::net::TcpStream;
 use std::time::Instant;
@@ -142,7 +142,7 @@ fn await_listener(address: &str) {
     }
 }
 
-/// The database for ourselves, as another program may have it.
+/// Opens the database exclusively, as another program may.
 fn held(world: &World) -> rusqlite::Connection {
     let database = rusqlite::Connection::open(world.data().join("metalwright.db")).expect("the database");
     let hold = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE held (n INTEGER)";

@@ -1,4 +1,4 @@
-//! A machine at work and people who edit it do not get in each other's way.
+//! A working machine and people who edit it do not disturb each other.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,5 +1,5 @@
-//! What the server's log says at `info`: the story of each run, with the machine's name and MAC, and who asks
-//! without being known. Start reading at [`Lines`].
+//! The server's log at `info`: the story of each run with the machine's name and MAC, and unknown clients.
+//! Start at [`Lines`].
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::world::World;
 
 const LOGGED_WITHIN: Duration = Duration::from_secs(30);
 
-/// The lines of a log that speak of one thing.
+/// The lines of a log about one thing.
 struct Lines<'a> {
     world: &'a World,
     about: &'a str,
@@ -78,7 +78,7 @@ fn the_log_tells_the_story_of_a_run_once_with_name_and_mac() {
     let folder = format!("/m/{}", scene::capability(&script));
     assert_eq!(boot.get(&format!("{folder}/linux")).0, 200);
     assert_eq!(boot.post(&format!("{folder}/done"), "").0, 200);
-    // What is committed is in the log when the server has ended.
+    // Everything that is committed is in the log when the server has ended.
     assert!(world.stop().success());
     let lines = Lines { world: &world, about: "web1.example.org" };
     let who = format!("machine=\"web1.example.org\" mac=\"{MAC}\"");

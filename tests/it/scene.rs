@@ -1,4 +1,4 @@
-//! What a boot needs, made through the API: the Debian installer, and a machine whose run has begun.
+//! The objects for a boot, made through the API: the Debian installer, and a machine whose run has begun.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ pub const INSTALLER: &str = "/usr/lib/debian-installer/images/12/amd64/text/debi
 /// The machine `web1`.
 pub const MAC: &str = "52:54:00:aa:00:01";
 
-/// How long a small thing may take to happen on a busy host.
+/// How long a small thing may take on a busy host.
 pub const EVENT_WITHIN: Duration = Duration::from_secs(60);
 
-/// `folder` as the artifact `debian-12-amd64`, read by the server when this returns.
+/// `folder` as the artifact `debian-12-amd64`; the server has read it when this returns.
 pub fn add_installer(api: &Api, folder: &Path) {
     let mut events = api.events_after(0);
     api.post("/artifacts", json!({"name": "debian-12-amd64", "path": folder})).expect(201);
@@ -27,14 +27,14 @@ pub fn add_installer(api: &Api, folder: &Path) {
 
 /// The machine `web1`, which rehearses `install-debian-12`.
 pub fn start_web1(api: &Api) {
-    // On a busy host the emulated timers are late, and the kernel takes them for broken.
+    // On a busy host the emulated timers are late, and the kernel would consider them broken.
     let options = "no_timer_check";
     let params = json!({"rehearse": true, "kernel_console": "ttyS0", "installer_options": options});
     api.post("/machines", json!({"name": "web1", "macs": [MAC], "params": params})).expect(201);
     api.post("/machines/name:web1/actions/start", json!({"workflow": "install-debian-12"})).expect(200);
 }
 
-/// What has happened to `web1`, oldest first.
+/// The events of `web1`, oldest first.
 pub fn timeline(api: &Api) -> Vec<Value> {
     let mut body = api.get("/machines/name:web1/timeline?limit=1000").expect(200);
     serde_json::from_value(body["items"].take()).expect("the events of a timeline")
@@ -49,7 +49,7 @@ pub fn small_installer(scratch: &Path) -> PathBuf {
     folder
 }
 
-/// The unguessable part of the URLs in a boot script.
+/// The capability in the URLs of a boot script.
 pub fn capability(script: &str) -> &str {
     let after = script.split_once("/m/").expect("a machine's URL in the script").1;
     after.split_once('/').expect("a file below it").0

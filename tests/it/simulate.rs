@@ -1,5 +1,5 @@
-//! Machines made of packets against the real program, on loopback: what firmware is told, what installers
-//! fetch and report, what agents run. No root, no QEMU. Start reading at [`Site`].
+//! Simulated machines with the real program, on loopback: what firmware gets, what installers fetch and
+//! report, what agents run. No root, no QEMU. Start at [`Site`].
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -80,7 +80,7 @@ impl Site {
         self.api.get(&format!("/machines/name:{machine}")).expect(200)["status"]["state"].take()
     }
 
-    /// Plays machines that get their addresses from the server, and returns the summary and all steps.
+    /// Simulates machines that get their addresses from the server; returns the summary and all steps.
     fn simulate(&self, words: &[&str]) -> Played {
         let dhcp = format!("127.0.0.1:{}", self.world.ready()["dhcp_port"]);
         self.run(&[&["--dhcp", &dhcp], words].concat())
@@ -96,7 +96,7 @@ impl Site {
     }
 }
 
-/// What a run of the simulator printed.
+/// The output of a run of the simulator.
 struct Played {
     steps: Vec<Value>,
     summary: Value,
@@ -141,14 +141,14 @@ impl Played {
     }
 }
 
-/// What came of asking for a file.
+/// The result of a request for a file.
 #[derive(Debug, PartialEq)]
 enum Fetched {
     Text(String),
     Refused,
 }
 
-/// One TFTP read, of which the first block says enough.
+/// A TFTP read, of which only the first block is received.
 fn tftp(from: Ipv4Addr, server: &str, path: &str) -> Fetched {
     let socket = UdpSocket::bind((from, 0)).expect("an address of loopback");
     socket.set_read_timeout(Some(ANSWER_WITHIN)).expect("a timeout");
@@ -169,7 +169,7 @@ fn tftp(from: Ipv4Addr, server: &str, path: &str) -> Fetched {
     }
 }
 
-/// One HTTP GET from an address of the caller's choice.
+/// An HTTP GET from an address of the caller's choice.
 fn http(from: Ipv4Addr, server: &str, path: &str) -> Fetched {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.bind(&SocketAddr::from((from, 0)).into()).expect("an address of loopback");
@@ -212,7 +212,7 @@ fn every_firmware_installs_once_and_then_boots_its_disk() {
     }
 }
 
-/// Takes a machine into a state in which it must not be installed.
+/// Puts a machine into a state in which it must not be installed.
 type Prepare = fn(&Site, &str, &str);
 
 const UNARMED: [(&str, Prepare); 5] = [
@@ -251,7 +251,7 @@ fn a_machine_that_is_not_armed_is_given_nothing_that_installs() {
     }
 }
 
-/// Asks for everything that begins an installation, over both protocols, from a machine's own address.
+/// Requests everything that begins an installation, over both protocols, from a machine's own address.
 fn assert_nothing_installs(site: &Site, address: Ipv4Addr, what: &str) {
     let ready = site.world.ready();
     let (boot_http, boot_tftp) = (ready["boot_http"].as_str().unwrap(), ready["tftp"].as_str().unwrap());

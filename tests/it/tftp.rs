@@ -1,4 +1,4 @@
-//! What the program says to reads over TFTP that no proper client sends, and to those that firmware sends.
+//! The program's answers to TFTP reads that only broken clients send, and to those that firmware sends.
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
@@ -8,7 +8,7 @@ use crate::scene::{EVENT_WITHIN, add_installer, small_installer};
 use crate::wire::BootSide;
 use crate::world::World;
 
-/// A request and what came first, header included.
+/// A request and the first packet of the answer, with its header.
 fn ask(to: SocketAddr, request: &[u8]) -> (UdpSocket, Vec<u8>, SocketAddr) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     socket.set_read_timeout(Some(EVENT_WITHIN)).expect("a deadline");
@@ -79,7 +79,7 @@ fn vector_82_nothing_outside_the_tree_is_read_in_any_spelling() {
         let code = refused.as_ref().map_err(|(code, _)| *code);
         assert!(matches!(code, Err(1 | 2)) || path.ends_with("version/"), "{path}: {refused:?}");
     }
-    // A NUL ends the path, so what follows is the mode.
+    // A NUL ends the path, so the rest is the mode.
     let (_, packet, _) = ask(boot.tftp, b"\0\x01a\0b\0octet\0");
     assert_eq!(packet[..4], [0, 5, 0, 4]);
 }

@@ -1,6 +1,5 @@
-//! Two clients at the same moment, as two workers of one automation are: a rule about other objects holds for
-//! both. Each rule has its case in `src/objects/rules/races/cases.txt`; here are a few through the whole
-//! server.
+//! Two simultaneous clients, like two workers of one automation: a rule about other objects applies to both.
+//! Every rule has its case in `src/objects/rules/races/cases.txt`; these are a few through the whole server.
 
 use std::sync::Barrier;
 use std::thread;
@@ -35,8 +34,7 @@ fn clients(world: &World) -> [Api; 2] {
     [world.api(), world.api()]
 }
 
-/// Plays a race time and again; `refused` is the status of whoever is second. Returns what the refused were
-/// told.
+/// Runs a race repeatedly; `refused` is the status for the second one. Returns the refusals.
 fn one_is_refused(path: &str, refused: u16, bodies: impl Fn(usize) -> (Value, Value)) -> Vec<Value> {
     let world = World::on_loopback();
     let mut clients = clients(&world);
@@ -137,7 +135,7 @@ fn a_profile_goes_before_a_machine_names_it_or_stays() {
     }
 }
 
-/// The events say that the profile was gone when the machine was made.
+/// The events show that the profile was deleted when the machine was created.
 fn went_before(api: &Api, profile: &str, machine: &Reply) {
     let seq = |query: String| api.get(&format!("/events?{query}")).expect(200)["items"][0]["seq"].as_u64();
     let gone = seq(format!("kind=profile.deleted&subject=profile:{profile}"));

@@ -1,9 +1,9 @@
 //! A data directory of an earlier version, with machines in the middle of everything: it opens, and each
-//! machine goes on to the end of its run.
+//! machine continues to the end of its run.
 //!
-//! `upgrade/b0445d0.sql` is the database that the program of that commit wrote while it was driven over its
-//! API and its boot side. Deadlines were moved to 2099, old events and the content that no run needs were
-//! taken out; `@FILES@` stands for the folder of the artifact.
+//! `upgrade/b0445d0.sql` is the database that the program of that commit wrote while its API and boot side
+//! were used. Deadlines were moved to 2099; old events and content that no run needs were removed. `@FILES@`
+//! stands for the artifact's folder.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ use crate::wire::BootSide;
 use crate::world::World;
 
 const DATABASE: &str = include_str!("upgrade/b0445d0.sql");
-/// The key that its secrets are sealed with, and its capabilities and tokens. They are good for nothing else.
+/// The key of its secrets, capabilities and tokens. They are used nowhere else.
 const SECRET_KEY: &str = "d21507708cbbe45cfeec06a323a0f5e888d09d675d733b501bebf1a1c8272088";
 const ADMIN_TOKEN: &str = "mw_QpMcPS5_oUhmHhWr-GLIOBMiw91kcofx_8AfNzmp8mE";
 const CAPABILITY: &str = "01a22a316d71706abd55eb88492faacc-0c4deaf4718e79685752cbfeb6c971fa";
@@ -29,7 +29,7 @@ fn upgraded() -> World {
     assert!(world.stop().success());
     let data = world.data();
     for file in ["metalwright.db", "metalwright.db-wal", "metalwright.db-shm"] {
-        // What is not there need not go.
+        // A missing file need not be deleted.
         let _ = fs::remove_file(data.join(file));
     }
     let installer = scene::small_installer(world.scratch());
@@ -58,7 +58,7 @@ fn mac(number: u8) -> String {
     format!("52:54:00:aa:00:{number:02x}")
 }
 
-/// Boots a machine from the network up to its kernel; gives the folder of its files.
+/// Boots a machine from the network up to its kernel; returns the URL folder of its files.
 fn boot(side: &BootSide, mac: &str) -> String {
     let (code, script) = side.get(&format!("/boot.ipxe?mac={mac}"));
     assert_eq!(code, 200, "{script}");
@@ -72,7 +72,7 @@ fn ask(agent: &Api, machine: &Value, environment: &str) -> Value {
     agent.post(&format!("/machines/{}/jobs/next", machine.as_str().expect("an id")), report).expect(200)
 }
 
-/// What an agent says of a job.
+/// An agent's report on a job.
 fn report(agent: &Api, job: &str, report: Value) {
     agent.send(Method::PATCH, &format!("/jobs/{job}"), Some(report)).expect(200);
 }
@@ -86,13 +86,13 @@ fn machines_in_the_middle_of_everything_go_on_after_an_upgrade() {
     assert!(opened["content"].is_string() && opened["steps"][1]["state"] == "running", "{opened}");
     assert_eq!(opened["attempts"][0]["number"], 1, "{opened}");
 
-    // In the middle of an installation: the answer file is what it was, and the installer reports.
+    // In the middle of an installation: the answer file is unchanged, and the installer reports.
     let (code, answer) = side.get(&format!("/m/{CAPABILITY}/answer.cfg"));
     assert_eq!((code, answer.trim()), (200, "disk /dev/vda of installing word opensesame"));
     assert_eq!(side.post(&format!("/m/{CAPABILITY}/done"), "").0, 200);
     assert_eq!(status(&api, "installing")["state"], "complete");
 
-    // Armed: the one boot that it is armed for.
+    // Armed: one boot is allowed.
     assert_eq!(status(&api, "armed")["state"], "waiting");
     let folder = boot(&side, &mac(2));
     assert!(status(&api, "armed")["armed_until"].is_null(), "the kernel uses it up");
@@ -111,7 +111,7 @@ fn machines_in_the_middle_of_everything_go_on_after_an_upgrade() {
     report(&agent, &job, json!({"exit": 0}));
     assert_eq!(status(&api, "waiting")["state"], "complete");
 
-    // With a running agent, which reports the job it had and asks for the next one.
+    // With a running agent, which reports its job and asks for the next one.
     let machine = api.get("/machines/name:agent").expect(200)["id"].clone();
     let agent = api.with_token(AGENT_TOKEN);
     report(&agent, JOB, json!({"exit": 0, "expect": "running"}));
@@ -122,7 +122,7 @@ fn machines_in_the_middle_of_everything_go_on_after_an_upgrade() {
     let done = run(&api, "agent");
     assert_eq!((&done["result"], done["jobs"].as_array().map(Vec::len)), (&json!("complete"), Some(2)));
 
-    // One that failed is tried again.
+    // A failed machine is retried.
     assert_eq!(status(&api, "failed")["state"], "failed");
     api.post("/machines/name:failed/actions/retry", json!({})).expect(200);
     let folder = boot(&side, &mac(5));

@@ -1,5 +1,5 @@
-//! The boot side as bytes on a socket, for requests that no proper client sends. Every answer is waited for
-//! with a deadline.
+//! The boot side as bytes on a socket, for requests that only broken clients send. Every wait for an answer
+//! has a deadline.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// Bytes of a DATA packet without options (RFC 1350 section 5), header included.
+/// Bytes of a DATA packet without options (RFC 1350 section 5), with its header.
 const TFTP_PACKET_BYTES: usize = 516;
 
-/// The boot listeners, as the server's ready line says them.
+/// The boot listeners, as in the server's ready line.
 #[derive(Clone, Copy)]
 pub struct BootSide {
     pub http: SocketAddr,
@@ -40,8 +40,8 @@ impl BootSide {
         ))
     }
 
-    /// The first packet that comes back for a read of exactly this path: `Ok` a block of the file, `Err` the
-    /// code and the message of an ERROR.
+    /// The first packet of the answer to a read of exactly this path: `Ok` with a block of the file, or `Err`
+    /// with the code and the message of an ERROR.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, (u8, String)> {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         socket.set_read_timeout(Some(ANSWER_WITHIN)).expect("a deadline");

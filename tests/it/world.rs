@@ -1,5 +1,5 @@
-//! The real program on a data directory of its own, with ports that the system picks, and what a test needs
-//! to talk to it. Start reading at [`World::on_loopback`]; a server in a namespace is
+//! The real program on a data directory of its own, with ports that the system chooses, and everything that a
+//! test needs to use it. Start at [`World::on_loopback`]; for a server in a namespace use
 //! [`World::on_the_lan`].
 
 use std::fs;
@@ -30,14 +30,14 @@ pub struct World {
     listeners: Vec<String>,
     server: Option<Program>,
     ready: Value,
-    /// How many times as fast as ours its clocks run.
+    /// How many times faster its clocks run.
     hurry: u32,
-    /// Most files that it may have open, where that is few.
+    /// Most files that it may have open, if limited.
     open_files_max: Option<u32>,
 }
 
 impl World {
-    /// A server on 127.0.0.1 without DHCP; every port is one that was free.
+    /// A server on 127.0.0.1 without DHCP, on free ports.
     pub fn on_loopback() -> World {
         World::with(&[
             "--api-listen",
@@ -49,12 +49,12 @@ impl World {
         ])
     }
 
-    /// A server on the bridge of a [`crate::net::Lan`], on the ports that firmware knows.
+    /// A server on the bridge of a [`crate::net::Lan`], on the ports that firmware uses.
     pub fn on_the_lan() -> World {
         World::on_the_lan_with(&[])
     }
 
-    /// As [`World::on_the_lan`], with further flags.
+    /// Like [`World::on_the_lan`], with further flags.
     pub fn on_the_lan_with(flags: &[&str]) -> World {
         let api = ["--api-listen", "127.0.0.1:0"];
         let boot = ["--boot-http", "0.0.0.0:8080", "--tftp-listen", "0.0.0.0:69", "--dhcp-interface", BRIDGE];
@@ -66,12 +66,12 @@ impl World {
         World::in_a_hurry(listeners, 1)
     }
 
-    /// A server that may have so many files and sockets open and cannot have more.
+    /// A server that cannot have more files and sockets open than this.
     pub fn with_open_files(listeners: &[&str], open_files_max: u32) -> World {
         World::begin(listeners, (1, Some(open_files_max)))
     }
 
-    /// A server whose clocks run so many times as fast as everybody else's (package faketime).
+    /// A server whose clocks run so many times faster (package faketime).
     pub fn in_a_hurry(listeners: &[&str], hurry: u32) -> World {
         World::begin(listeners, (hurry, None))
     }
@@ -89,7 +89,7 @@ impl World {
         self.listeners = listeners.iter().map(|word| (*word).to_owned()).collect();
     }
 
-    /// Starts the server on the data that is there, and waits until it says that it is ready.
+    /// Starts the server on the existing data, and waits for its ready line.
     pub fn start(&mut self) {
         let mut server = self.spawn();
         let line = server.wait_for_line("{", READY_WITHIN);
@@ -107,8 +107,8 @@ impl World {
             command.arg(format!("--nofile={most}:{most}")).arg(PROGRAM);
         }
         command.arg("serve").arg("--data").arg(self.data()).args(&self.listeners);
-        // The files and file servers of tests are in temporary folders and on loopback; a test of the rule
-        // about that has flags, which count before the environment.
+        // The files and file servers of tests are in temporary folders and on loopback; tests of that rule
+        // have flags, which take precedence over the environment.
         let roots = format!("/usr/lib/debian-installer,{}", std::env::temp_dir().display());
         command.env("METALWRIGHT_ARTIFACTS_ROOTS", roots);
         command.env("METALWRIGHT_ARTIFACTS_FETCH_FROM", "127.0.0.0/8");
@@ -125,13 +125,13 @@ impl World {
         kill(id, signal).expect("a signal to the server");
     }
 
-    /// Where the API is to listen when the server starts the next time.
+    /// The API's address at the next start of the server.
     pub fn listen_at(&mut self, api: &str) {
         let flag = self.listeners.iter().position(|word| word == "--api-listen").expect("an API");
         self.listeners[flag + 1] = api.to_owned();
     }
 
-    /// Ends the server as an operator does, and returns how it ended.
+    /// Stops the server as an operator does; returns its exit status.
     pub fn stop(&mut self) -> ExitStatus {
         let mut server = self.server.take().expect("a running server");
         let id = Pid::from_raw(i32::try_from(server.id()).expect("a process id"));
@@ -139,7 +139,7 @@ impl World {
         server.wait_for_end(STOPPED_WITHIN)
     }
 
-    /// Starts the server in vain: ended by itself, with an error, which is returned.
+    /// Starts a server that ends by itself with an error, which is returned.
     pub fn refused_start(&self) -> String {
         let before = self.log().len();
         let mut server = self.spawn();
@@ -149,20 +149,19 @@ impl World {
         said
     }
 
-    /// Ends the server without a chance to tidy up, as a power cut does.
+    /// Kills the server, like a power cut.
     pub fn kill(&mut self) {
         self.server.take().expect("a running server").kill();
     }
 
-    /// Moves the data of a server that is stopped to a small disk of its own, which only this thread and what
-    /// it starts can see. Needs root.
+    /// Moves the data of a stopped server to a small disk of its own, which only this thread and its children
+    /// can see. Needs root.
     pub fn on_a_small_disk(&self, bytes: u64) {
         let options = format!("size={bytes}");
         self.on_a_disk(&["-t", "tmpfs", "-o", &options, "data"]);
     }
 
-    /// As [`World::on_a_small_disk`], with a file system that turns read-only when it finds an error in
-    /// itself.
+    /// Like [`World::on_a_small_disk`], with a file system that becomes read-only when it detects an error.
     pub fn on_an_image(&self, bytes: u64) {
         let image = self.image();
         fs::File::create(&image).and_then(|file| file.set_len(bytes)).expect("an image");
@@ -170,12 +169,12 @@ impl World {
         self.on_a_disk(&["-t", "ext4", "-o", "loop,errors=remount-ro", &image]);
     }
 
-    /// Takes the image of [`World::on_an_image`] away from a server that is stopped, has it checked, and puts
-    /// it back.
+    /// Unmounts the image of [`World::on_an_image`] while the server is stopped, checks it, and mounts it
+    /// again.
     pub fn repair_the_image(&self) {
         let (image, data) = (self.image(), self.data());
         run("umount", &[data.to_str().expect("a path in UTF-8")]);
-        // It ends with 1 when it has corrected something.
+        // Exit code 1 means that it has corrected something.
         let checked = Command::new("e2fsck").args(["-p", "-f", &image]).status().expect("e2fsck");
         assert!(checked.code().is_some_and(|code| code <= 1), "{checked}");
         self.mount(&["-t", "ext4", "-o", "loop,errors=remount-ro", &image]);
@@ -203,7 +202,7 @@ impl World {
         run("mount", &[disk, &[data.to_str().expect("a path in UTF-8")]].concat());
     }
 
-    /// What the server said when it was ready.
+    /// The server's ready line.
     pub fn ready(&self) -> &Value {
         &self.ready
     }
@@ -213,12 +212,12 @@ impl World {
         self.server.as_ref().expect("a running server").id()
     }
 
-    /// Where the server keeps everything.
+    /// The data directory of the server.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// A folder for what the test itself needs.
+    /// A folder for the test itself.
     pub fn scratch(&self) -> &Path {
         self.folder.path()
     }
@@ -229,10 +228,10 @@ impl World {
         Api::new(self.ready["api"].as_str().expect("the address of the API"), token.trim())
     }
 
-    /// Runs the command line client against this server and returns what it printed.
+    /// Runs the command line client with this server; returns its output.
     ///
     /// # Panics
-    /// When the command fails; [`World::try_cli`] is for commands that should.
+    /// If the command fails; [`World::try_cli`] is for commands that should fail.
     pub fn cli(&self, words: &[&str]) -> String {
         let output = self.try_cli(words);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -240,7 +239,7 @@ impl World {
         String::from_utf8(output.stdout).expect("output in UTF-8")
     }
 
-    /// Runs the command line client, whatever comes of it.
+    /// Runs the command line client and returns the result, also of a failure.
     pub fn try_cli(&self, words: &[&str]) -> Output {
         program().args(words).arg("--data").arg(self.data()).output().expect("the program runs")
     }
@@ -252,7 +251,7 @@ impl World {
         Program::spawn(&format!("metalwright {}", words.join(" ")), command)
     }
 
-    /// Everything the server has logged.
+    /// The server's log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
@@ -262,14 +261,14 @@ impl World {
     }
 }
 
-/// This process may have as many sockets as the system lets it.
+/// Raises the limit on sockets of this process as far as the system allows.
 pub fn allow_many_sockets() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let raised = rustix::process::Rlimit { current: limit.maximum, ..limit };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).expect("more open files");
 }
 
-/// What the threads of a server have computed, in nanoseconds: the one of this name, and all others.
+/// Processor time of a server's threads, in nanoseconds: that of the named thread, and of all others.
 pub fn computed(world: &World, thread: &str) -> (u64, u64) {
     let (mut named, mut others) = (0, 0);
     for task in fs::read_dir(format!("/proc/{}/task", world.server_id())).expect("threads") {
@@ -282,7 +281,7 @@ pub fn computed(world: &World, thread: &str) -> (u64, u64) {
     (named, others)
 }
 
-/// Runs a program of the system's, in the namespaces of this thread.
+/// Runs a program of the system in the namespaces of this thread.
 pub fn run(program: &str, words: &[&str]) {
     let output = Command::new(program).args(words).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
@@ -300,7 +299,7 @@ impl Drop for World {
     }
 }
 
-/// The program under test, without settings from the environment of whoever runs the tests.
+/// The program under test, without settings from the environment of the tests.
 pub fn program() -> Command {
     let mut command = Command::new(PROGRAM);
     for (name, _) in std::env::vars_os() {

@@ -1,4 +1,4 @@
-//! DISCOVER, OFFER, REQUEST, ACK as a PXE firmware has them (RFC 2131, RFC 4578), through a relay: one host
+//! DISCOVER, OFFER, REQUEST, ACK as PXE firmware sends them (RFC 2131, RFC 4578), through a relay: one host
 //! stands for many machines. Each thread of the client is a relay of its own.
 
 use std::cell::RefCell;
@@ -16,19 +16,19 @@ use crate::dhcp_reply::{self, ACK, COOKIE, DISCOVER, OFFER, OPTIONS_OFFSET, REQU
 use crate::net::SERVER;
 use crate::storm::hardware;
 
-/// How long the firmware waits for an answer before it asks again; after the last it gives up.
+/// How long the firmware waits for an answer before it asks again; after the last wait it gives up.
 const WAITS: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
 const NAK: u8 = 6;
 
-/// What a machine was given.
+/// The lease of a machine.
 pub struct Lease {
     pub address: Ipv4Addr,
     pub next_server: Ipv4Addr,
     pub boot_file: String,
 }
 
-/// What is read of a reply.
+/// The parts of a reply that are read.
 struct Reply {
     lease: dhcp_reply::Reply,
     next_server: Ipv4Addr,
@@ -50,7 +50,7 @@ impl Relay {
         Ok(Relay { socket, address, waiting: RefCell::default() })
     }
 
-    /// Gives replies to whom they are for, for ever.
+    /// Passes replies to their machines, for ever.
     pub async fn hear(&self) -> io::Result<()> {
         let mut packet = [0; 1500];
         loop {
@@ -58,7 +58,7 @@ impl Relay {
             let Some(reply) = Reply::parse(&packet[..length]) else { continue };
             let waiting = self.waiting.borrow_mut().remove(&reply.lease.xid);
             if let Some(machine) = waiting {
-                // Who gave up meanwhile hears nothing.
+                // A machine that gave up gets nothing.
                 let _ = machine.send(reply);
             }
         }
@@ -83,7 +83,7 @@ impl Relay {
     }
 
     async fn ask(&self, machine: u32, (kind, options): (u8, &[u8])) -> Result<Reply, String> {
-        // What answers a DISCOVER late is not taken for the answer to the REQUEST.
+        // A late answer to a DISCOVER is not taken as the answer to the REQUEST.
         let xid = machine << 8 | u32::from(kind);
         let packet = self.packet((xid, kind), machine, options);
         for wait in WAITS {
@@ -97,7 +97,7 @@ impl Relay {
         Err(format!("no answer to a message of type {kind}"))
     }
 
-    /// What a UEFI computer says.
+    /// The packet of a UEFI computer.
     fn packet(&self, (xid, kind): (u32, u8), machine: u32, options: &[u8]) -> Vec<u8> {
         let mac = hardware(machine);
         let mut packet = vec![0; OPTIONS_OFFSET];

@@ -1,5 +1,5 @@
-//! HTTP as firmware and installers speak it: a connection for each request. Bodies are compared as they come
-//! and not kept, but for those that say what to do next.
+//! HTTP as firmware and installers use it: a connection per request. Bodies are compared as they arrive and
+//! not stored, except those that say what to do next.
 
 use std::cell::RefCell;
 use std::io;
@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// How long nothing may come.
+/// Longest silence.
 const PATIENCE: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const KEPT_BYTES_MAX: usize = 64 * 1024;
@@ -19,20 +19,20 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 pub struct Request<'a> {
     pub from: Ipv4Addr,
     pub url: &'a str,
-    /// What is sent; without it the URL is fetched.
+    /// The body to send; without one the URL is fetched.
     pub report: Option<&'a str>,
     pub body: Body<'a>,
 }
 
-/// What is done with the body of the answer.
+/// What to do with the body of the response.
 #[derive(Clone, Copy)]
 pub enum Body<'a> {
     Kept,
     Same(&'a [u8]),
 }
 
-/// Sends a request and gives the body, where it is kept. `buffer` is everybody's: it is held only from the
-/// arrival of bytes to their end.
+/// Sends a request; returns the body if it is stored. `buffer` is shared: it is held only from the arrival of
+/// bytes to their end.
 pub async fn send(buffer: &RefCell<Vec<u8>>, request: Request<'_>) -> Result<String, String> {
     let (host, path) = split(request.url).ok_or_else(|| format!("not an http URL: {}", request.url))?;
     let mut stream = in_time(connect(request.from, host)).await?;
@@ -48,7 +48,7 @@ pub async fn send(buffer: &RefCell<Vec<u8>>, request: Request<'_>) -> Result<Str
     while answer.length != Some(answer.got) {
         in_time(stream.readable()).await?;
         answer.take_from(&stream, &mut buffer.borrow_mut())?;
-        // The others of this thread have sockets too.
+        // The other machines of this thread have sockets too.
         yield_now().await;
     }
     Ok(String::from_utf8_lossy(&answer.kept).into_owned())
@@ -82,7 +82,7 @@ struct Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// Takes what has come, if anything has.
+    /// Reads what has arrived, if anything has.
     fn take_from(&mut self, stream: &TcpStream, buffer: &mut [u8]) -> Result<(), String> {
         match stream.try_read(buffer) {
             Ok(0) => Err(format!("the answer ends after {} bytes", self.got)),
@@ -129,7 +129,7 @@ impl Answer<'_> {
     }
 }
 
-/// How long the body is, of an answer that says yes.
+/// The length of the body of a successful response.
 fn length(head: &[u8]) -> Result<usize, String> {
     let head = String::from_utf8_lossy(head);
     let status = head.split(' ').nth(1).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! One machine from its first DISCOVER to the installer's last report, one step after the other. It fetches
-//! what it is told to: the loader that the DHCP reply names, the kernel, the initrd and the answer file that
-//! the script names; it reports where the answer file came from.
+//! One machine from its first DISCOVER to the installer's last report, step by step. It fetches the loader in
+//! the DHCP reply, and the kernel, the initrd and the answer file in the script; it reports to the origin of
+//! the answer file.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -13,10 +13,10 @@ use crate::net::SERVER;
 use crate::servers::HTTP_PORT;
 use crate::storm::mac;
 
-/// The installer's reports: so many pieces of its log, and the word that it is done.
+/// The installer's reports: a number of pieces of its log, and `done`.
 const LOG_REPORTS: usize = 4;
 
-/// Boots machine `number` when it is `switched_on`, and notes what came of it.
+/// Boots machine `number` when it is `switched_on`, and records the result.
 pub async fn boot(desk: Rc<Desk>, number: u32, switched_on: Instant) {
     sleep_until(switched_on.into()).await;
     let begun = Instant::now();

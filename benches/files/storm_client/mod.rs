@@ -1,10 +1,10 @@
-//! The client of the storm beside other servers: machines made of packets that do what firmware and an
-//! installer do, against whoever is at [`crate::net::SERVER`]. What to fetch is in the DHCP reply and in the
-//! script, so the client is the same for every server. [`machine`] is one boot; `dhcp`, `tftp` and `http`
-//! are its steps.
+//! The client of the storm compared with other servers: simulated machines that do what firmware and an
+//! installer do, with the server at [`crate::net::SERVER`]. The DHCP reply and the script say what to fetch,
+//! so the client is the same for every server. [`machine`] is one boot; `dhcp`, `tftp` and `http` are its
+//! steps.
 //!
-//! It shares the processors with the server, so it has to be cheap: a thread for each processor, each with
-//! its share of the machines as tasks, and one buffer that all of them read into and compare from.
+//! It shares the processors with the server, so it has to be cheap: a thread per processor, each with its
+//! share of the machines as tasks, and one buffer into which all of them read.
 
 mod dhcp;
 mod http;
@@ -28,9 +28,9 @@ use crate::running::cpu_us_of;
 use crate::servers::{INITRD, KERNEL, LOADER};
 use dhcp::Relay;
 
-/// Bytes taken from a socket at a time: they are still in the processor's own cache when they are compared.
+/// Bytes that one read takes from a socket: they are still in the processor's cache when they are compared.
 const READ_BYTES: usize = 256 * 1024;
-/// Reasons of failures that are told.
+/// Most reasons of failures that are printed.
 const REASONS_MAX: usize = 20;
 
 /// The steps of a boot that are timed, in order; the last is all of it.
@@ -56,12 +56,12 @@ pub struct Load {
     pub within: Duration,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
     pub booted: u64,
     pub failed: u64,
-    /// Addresses that more than one machine was given.
+    /// Addresses that more than one machine got.
     pub duplicates: u64,
     pub elapsed_us: u64,
     /// Of this client.
@@ -116,7 +116,7 @@ impl Figures {
     }
 }
 
-/// What is served, to compare with.
+/// The served files, to compare with.
 struct Files {
     loader: Vec<u8>,
     kernel: Vec<u8>,
@@ -130,7 +130,7 @@ impl Files {
     }
 }
 
-/// What came of the machines of one thread.
+/// The results of the machines of one thread.
 #[derive(Default)]
 struct Tally {
     took_us: [Vec<u64>; STEPS.len()],
@@ -138,20 +138,20 @@ struct Tally {
     failures: BTreeMap<String, u64>,
 }
 
-/// What the machines of one thread share.
+/// The state that the machines of one thread share.
 struct Desk {
     files: Arc<Files>,
     relay: Relay,
-    /// Nobody holds it while waiting.
+    /// No task holds it while waiting.
     buffer: RefCell<Vec<u8>>,
     tally: RefCell<Tally>,
 }
 
-/// `MACHINES MILLISECONDS FOLDER`: plays the storm and tells the figures in words, and on standard error why
+/// `MACHINES MILLISECONDS FOLDER`: runs the storm and prints the figures as words, and on standard error why
 /// machines failed.
 ///
 /// # Errors
-/// Words that say nothing, no files to compare with, or no port to be a relay on.
+/// Invalid words, no files to compare with, or no port for a relay.
 pub fn run(words: &[String]) -> io::Result<String> {
     let usage = || io::Error::other("storm-client MACHINES MILLISECONDS FOLDER");
     let [machines, within, folder] = words else { return Err(usage()) };

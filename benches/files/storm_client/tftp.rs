@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::tftp_client::BLOCK_BYTES;
 
-/// How long the client waits before it repeats what it said last, and how often it does so in a row.
+/// How long the client waits before it repeats its last packet, and how often in a row.
 const PATIENCE: Duration = Duration::from_secs(1);
 const TRIES_MAX: u32 = 10;
 const DATA: u8 = 3;
@@ -36,7 +36,7 @@ pub async fn read(from: Ipv4Addr, (server, path): (Ipv4Addr, &str), expected: &[
     }
 }
 
-/// Asks for the file until something comes, and gives its length and from where it is.
+/// Requests the file until something arrives; returns its length and source.
 async fn begin(
     socket: &UdpSocket,
     (server, path): (Ipv4Addr, &str),
@@ -52,7 +52,7 @@ async fn begin(
     Err("silence".to_owned())
 }
 
-/// The next packet of the server, which is asked for it again where it does not come.
+/// The next packet of the server, which is asked again if none arrives.
 async fn next(socket: &UdpSocket, read: &Read<'_>, packet: &mut [u8]) -> Result<usize, String> {
     for _ in 0..TRIES_MAX {
         if let Ok(received) = timeout(PATIENCE, socket.recv(packet)).await {
@@ -75,7 +75,7 @@ struct Read<'a> {
 }
 
 impl Read<'_> {
-    /// Whether it is to be acknowledged.
+    /// Whether it has to be acknowledged.
     fn take(&mut self, packet: &[u8]) -> Result<bool, String> {
         match packet {
             [0, OPTIONS_ACK, options @ ..] if self.got == 0 => {
@@ -88,7 +88,7 @@ impl Read<'_> {
                     self.compare(payload)?;
                     self.got += 1;
                 }
-                // The last one again: its ACK was lost.
+                // The last block again: its ACK was lost.
                 Ok(ahead < 2)
             }
             [0, ERROR, _, code, text @ ..] => {

@@ -1,8 +1,8 @@
-//! Who may do what.
+//! Tests of which caller may do what.
 
 use super::*;
 
-/// A path of an operation with something in its braces.
+/// A path of an operation with its braces filled in.
 fn filled(path: &str) -> String {
     path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
 }

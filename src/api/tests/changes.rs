@@ -1,4 +1,4 @@
-//! Changes: pages, streams, and how they go with lists.
+//! Tests of changes: pages, streams, and how they fit with lists.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 
 use super::*;
 
-/// The objects of the kinds that these tests write, by kind and key, with the commits that wrote them.
+/// The objects of the tested kinds, by kind and key, with the commits that wrote them.
 type Objects = BTreeMap<(String, String), u64>;
 
 fn number(value: &Value) -> u64 {
@@ -17,7 +17,7 @@ fn position(answer: &Value) -> String {
     format!("after={}&epoch={}", answer["commit"], answer["epoch"].as_str().unwrap())
 }
 
-/// Reads all changes after a position into a follower's objects; gives the position behind them.
+/// Applies all changes after a position to a follower's objects; returns the position after them.
 async fn follow(client: &Client, from: &str, objects: &mut Objects) -> String {
     let mut query = from.to_owned();
     loop {
@@ -166,7 +166,7 @@ async fn changes_of_what_a_token_may_not_read_are_not_shown() {
     assert!(text.contains("machines:read"), "{text}");
 }
 
-/// The messages of a stream until one has a text.
+/// The messages of a stream, up to one that contains a text.
 async fn read_until(client: &Client, query: &str, headers: &[&str], end: &str) -> String {
     let mut request = Request::builder().uri(format!("/api/v1/changes/stream{query}"));
     request = request.header(AUTHORIZATION, format!("Bearer {}", client.token));

@@ -1,7 +1,7 @@
-//! Holds answers of the API against `openapi.yaml`: a status it does not name, or a body that does not
-//! fit its schema, is a fault.
+//! Checks responses of the API against `openapi.yaml`: a status that it does not list, or a body that does
+//! not fit its schema, is a fault.
 //!
-//! The integration tests do the same to the real program.
+//! The integration tests do the same with the real program.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
     pub status: u16,
-    /// Of the answer's `Content-Type`; empty for none.
+    /// The response's `Content-Type`; empty if there is none.
     pub media: &'a str,
     pub body: &'a [u8],
 }
 
-/// The document, ready to be held against.
+/// The document, prepared for checks.
 pub struct Contract {
     document: Value,
     validators: Mutex<HashMap<String, Arc<Validator>>>,
@@ -41,7 +41,7 @@ impl Contract {
         paths.iter().flat_map(of_path).collect()
     }
 
-    /// What an answer has that the document has not.
+    /// What a response has that the document lacks.
     pub fn check(&self, method: &str, path: &str, answer: Answer<'_>) -> Result<(), String> {
         let method = if method == "HEAD" { "GET" } else { method };
         let path = path.split('?').next().unwrap_or_default();
@@ -74,7 +74,7 @@ impl Contract {
         if faults.is_empty() { Ok(()) } else { Err(format!("{here}: {} in {body}", faults.join("; "))) }
     }
 
-    /// The operation for a path, with the template that has most words in common with it.
+    /// The operation for a path: the template that has most words in common with it.
     fn entry(&self, method: &str, path: &str) -> Option<(String, Value)> {
         let parts: Vec<&str> = path.split('/').collect();
         let fits = |template: &str| {

@@ -1,4 +1,4 @@
-//! DHCP options and client classes, from the write to the packet.
+//! Tests of DHCP options and client classes, from the write to the packet.
 
 use super::*;
 use crate::houses::testing::dhcp_options;
@@ -131,7 +131,7 @@ async fn a_boot_file_may_be_a_template_and_goes_only_to_who_is_to_boot() {
     let discover =
         "chaddr 52:54:00:aa:00:01\nmessage_type discover\nvendor_class_identifier \"onie_vendor:x\"";
     assert!(!dhcp_options(&client.houses, discover).await.contains_key(&67));
-    // A bootenv that is not there is a screen, for which a client boots as for any other.
+    // A missing bootenv gives a screen, for which a client boots as for any other bootenv.
     client.put("settings/default_bootenv", json!({"name": "default_bootenv", "value": "nowhere"})).await.ok();
     let booted = dhcp_options(&client.houses, discover).await;
     assert_eq!(booted.get(&67).map(Vec::as_slice), Some(&b"http://10.0.0.1/lan.bin"[..]));

@@ -1,4 +1,4 @@
-//! The document itself.
+//! Tests of the OpenAPI document.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Which events a token may read.
+//! Tests of which events a token may read.
 
 use super::*;
 

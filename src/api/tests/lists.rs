@@ -1,4 +1,4 @@
-//! Filters, order, paging and trimming.
+//! Tests of filters, order, paging and trimming.
 
 use super::*;
 
@@ -94,7 +94,7 @@ async fn pages_follow_each_other_while_objects_come_and_go() {
             )
             .await
             .ok();
-        // The object that came back has a new id: put the others in the same order again.
+        // The object that was created again has a new id: put the others into the same order again.
         for name in &all {
             let body = client.get(&format!("machines/name:{name}")).await.ok();
             client.delete(&format!("machines/name:{name}")).await;

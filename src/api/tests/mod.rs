@@ -1,4 +1,5 @@
-//! The API through its router, as its clients see it. Every answer is held against the document.
+//! Tests of the API through its router, as its clients see it. Every response is checked against the
+//! document.
 
 mod access;
 mod access_log;
@@ -40,7 +41,7 @@ pub struct Client {
     pub shutdown: CancellationToken,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Got {
     pub status: StatusCode,
@@ -49,7 +50,7 @@ pub struct Got {
 }
 
 impl Got {
-    /// The status, and the whole body as text for a look at its words.
+    /// Checks the status; returns the whole body as text.
     pub fn refused(&self, status: u16) -> String {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
         self.body.to_string()
@@ -74,7 +75,7 @@ impl Client {
         Client { houses, router: router(state), token, shutdown }
     }
 
-    /// `headers` are lines like `If-Match: "1"`.
+    /// `headers` are lines such as `If-Match: "1"`.
     pub async fn send(&self, request: &str, headers: &[&str], body: impl Into<Body>) -> Got {
         let (method, path) = request.split_once(' ').unwrap();
         let mut builder = Request::builder().method(method).uri(path);
@@ -118,7 +119,7 @@ impl Client {
         self.send(&format!("DELETE /api/v1/{path}"), &[], Body::empty()).await
     }
 
-    /// A machine with nothing but a name.
+    /// A machine that has only a name.
     pub async fn machine(&self, name: &str) -> Value {
         self.post("machines", json!({"name": name})).await.ok()
     }

@@ -1,4 +1,4 @@
-//! Create, read, change and delete, as they are for every noun.
+//! Tests of create, read, change and delete, which are the same for every noun.
 
 use super::*;
 
@@ -164,7 +164,9 @@ async fn a_json_patch_with_a_failed_test_is_a_conflict() {
 async fn the_key_of_an_object_cannot_change() {
     let client = Client::new().await;
     client.post("profiles", json!({"name": "a"})).await.ok();
-    assert!(client.merge("profiles/a", json!({"name": "b"})).await.refused(422).contains("for good"));
+    assert!(
+        client.merge("profiles/a", json!({"name": "b"})).await.refused(422).contains("cannot be changed")
+    );
     let got = client.merge("machines/nobody", json!({})).await;
     assert!(got.refused(404).contains("there is no machine `nobody`"));
 }

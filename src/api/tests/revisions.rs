@@ -1,4 +1,4 @@
-//! What people write has one revision, what the server says of it another.
+//! Tests of the two revisions: that of what people write, and that of what the server writes.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::model::Machine;
 
 const ROUNDS: usize = 40;
 
-/// As an agent's poll does.
+/// Does what an agent's poll does.
 async fn poll(client: &Client, id: &str) {
     let now = Timestamp::now();
     let seen = client.houses.kernel.change::<Machine>(id, now, |machine| {
@@ -43,7 +43,7 @@ async fn a_write_of_the_status_is_no_new_revision() {
     assert_eq!((&renamed["revision"], &renamed["status_revision"]), (&json!(2), &json!(1)));
     assert_eq!(renamed["status_updated_at"], polled["status_updated_at"]);
     rename(&client, "B", &json!(1)).await.refused(412);
-    // The revision says nothing of the status.
+    // The revision does not cover the status.
     let got = client.send("GET /api/v1/machines/name:web1", &["If-None-Match: \"2\""], Body::empty()).await;
     assert_eq!(got.ok()["serial"], "A");
     let changed = client.merge("machines/name:web1", json!({"status_revision": 7})).await.refused(422);

@@ -1,4 +1,4 @@
-//! What each noun's objects must be.
+//! Tests of the rules of each noun.
 
 use super::*;
 use crate::kernel::secrets::{SecretKey, SecretPlace};
@@ -238,7 +238,7 @@ async fn an_install_bootenv_is_destructive_unless_it_says_otherwise() {
     let found = client.get("bootenvs?destructive=true&fields=name,destructive").await.ok();
     let found: Vec<_> = found["items"].as_array().unwrap().iter().map(|item| item["name"].clone()).collect();
     assert_eq!(found, ["a", "d"]);
-    // The default follows the kind, and `null` goes back to it.
+    // The default follows the kind, and `null` restores it.
     let patched = client.merge("bootenvs/c", json!({"kind": "install"})).await.ok();
     assert_eq!(patched["destructive"], true, "{patched}");
     let patched = client.merge("bootenvs/b", json!({"destructive": null})).await.ok();

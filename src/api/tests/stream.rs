@@ -1,4 +1,4 @@
-//! Histories, timelines and streams of events.
+//! Tests of histories, timelines and streams of events.
 
 use super::*;
 use futures_util::StreamExt;

@@ -1,4 +1,5 @@
-//! What a caller may see, behind the gate: the doors themselves hide objects, and name none in a refusal.
+//! Tests of which objects a caller may see: use cases themselves hide objects, and no refusal names a hidden
+//! one.
 
 use super::*;
 use crate::insight::explain::{ExplainRequest, ExplainSubject};
@@ -14,7 +15,7 @@ fn caller(scopes: &[&str]) -> Caller {
     Caller { actor: Actor::Token("somebody".into()), scopes, ..testing::caller() }
 }
 
-/// A server with an object of several kinds that refer to each other.
+/// A server with objects of several kinds that refer to each other.
 async fn site() -> Client {
     let client = Client::new().await;
     let machine = json!({"name": "web1", "macs": ["52:54:00:aa:00:01"], "profiles": ["base"]});

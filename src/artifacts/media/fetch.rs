@@ -1,6 +1,5 @@
-//! Gets one file over HTTP, and does not begin anew what it has already: after a lost connection or a
-//! restart it asks for the rest (RFC 9110 section 14, `Range` with `If-Range`). What comes is held against
-//! its checksum.
+//! Downloads one file over HTTP. After a lost connection or a restart it requests only the rest (RFC 9110
+//! section 14, `Range` with `If-Range`). The file is verified with its checksum.
 
 use std::fs;
 use std::io;
@@ -21,61 +20,61 @@ use super::reach::{FetchReach, TrustBase, is_refused};
 use super::{JobPhase, MediaError, MediaFolder, MediaJob, folder, space};
 use crate::model::{Checksum, ChecksumAlgorithm, sha256_hex};
 
-/// What a file is called while it is fetched.
+/// The name of a file while it is fetched.
 pub const BODY: &str = "body";
 const STATE: &str = "state";
-/// Tries without a byte more, and all of them.
+/// Most tries without progress, and most tries.
 const FRUITLESS_TRIES_MAX: u32 = 8;
 const TRIES_MAX: u32 = 1000;
 /// Pause after the first failed try; each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// Largest file that is fetched.
+/// Largest file that is fetched, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 40;
 
-/// A file to fetch.
+/// A download.
 #[derive(Clone, Debug)]
 pub struct FetchRequest {
-    /// Whose it is: two that fetch the same do not write into one file.
+    /// The artifact: two artifacts with the same URL do not write into one file.
     pub artifact: String,
     pub url: String,
     pub checksum: Option<Checksum>,
     pub reach: FetchReach,
-    /// How many times its size has to fit on the disk.
+    /// How many times the file's size must fit on the disk.
     pub room: u64,
 }
 
-/// What is known of a file of which a part is here.
+/// A partly fetched file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct PartialFile {
     url: String,
-    /// A strong entity tag, else the date: what `If-Range` is asked with.
+    /// A strong entity tag, or else the date: the value for `If-Range`.
     validator: Option<String>,
-    /// Whether parts of it came in different answers.
+    /// Whether its parts came in different responses.
     #[serde(default)]
     pieced: bool,
 }
 
-/// How one try ended.
+/// The result of one try.
 enum TryResult {
     Whole,
-    /// Another try may help.
+    /// Another try may succeed.
     Again(String),
-    /// No other try helps.
+    /// No other try can succeed.
     Never(String),
     Stopped,
 }
 
-/// The name under which an artifact's download of a URL goes on after a restart.
+/// The id of an artifact's download of a URL, under which it resumes after a restart.
 pub fn id((artifact, url): (&str, &str), checksum: Option<&Checksum>) -> String {
     let checksum = checksum.map(ToString::to_string).unwrap_or_default();
     sha256_hex(format!("{artifact} {url}#{checksum}")).chars().take(32).collect()
 }
 
-/// Fetches a file, or goes on with it.
+/// Fetches a file, or resumes its download.
 ///
 /// # Errors
-/// What kept it from being had, after every try; a wrong checksum, with both.
+/// The last fault, after every try; a wrong checksum, with both values.
 pub async fn fetch(folder: &MediaFolder, get: &FetchRequest, job: &MediaJob) -> Result<PathBuf, MediaError> {
     let place = folder.fetched(&id((&get.artifact, &get.url), get.checksum.as_ref()));
     folder::make(&place).map_err(|error| MediaError::Failed(format!("{}: {error}", place.display())))?;
@@ -85,13 +84,17 @@ pub async fn fetch(folder: &MediaFolder, get: &FetchRequest, job: &MediaJob) -> 
         download(&client, (get, &place), job).await?;
         let body = place.join(BODY);
         let Err(why) = verify(&body, get, job).await? else { return Ok(body) };
-        // Parts of two files that were put together are no file; the whole in one piece may well be.
+        // Parts of two different files cannot match; a download in one piece may.
         let pieced = known(&place).pieced;
         drop(fs::remove_dir_all(&place));
         if round == 1 || !pieced {
             return Err(MediaError::Failed(why));
         }
-        tracing::warn!(url = get.url, why, "fetched in pieces that do not fit: once more from the beginning");
+        tracing::warn!(
+            url = get.url,
+            why,
+            "the fetched pieces do not fit together: fetching it again from the beginning"
+        );
         folder::make(&place).map_err(|error| MediaError::Failed(error.to_string()))?;
     }
     Err(MediaError::Failed(format!("{} cannot be fetched", get.url)))
@@ -133,7 +136,7 @@ async fn attempt(
 ) -> TryResult {
     let (have, known) = (length(place), known(place));
     let mut request = client.get(&get.url).header(ACCEPT_ENCODING, "identity");
-    // Without a validator the checksum will tell whether the rest is of the same file.
+    // Without a validator, the checksum tells whether the rest belongs to the same file.
     let resumes = have > 0 && (known.validator.is_some() || get.checksum.is_some());
     if resumes {
         request = request.header(RANGE, format!("bytes={have}-"));
@@ -195,14 +198,14 @@ async fn receive(
     write(answer, place, from, total, job).await
 }
 
-/// Everything of before is thrown away.
+/// Deletes what was fetched before.
 fn anew(place: &Path, why: &str) -> TryResult {
     drop(fs::remove_file(place.join(BODY)));
     drop(fs::remove_file(place.join(STATE)));
     TryResult::Again(why.to_owned())
 }
 
-/// What may be over the next time.
+/// Whether an HTTP status may be temporary.
 pub(super) fn is_passing(status: StatusCode) -> bool {
     status.is_server_error()
         || matches!(
@@ -268,7 +271,7 @@ async fn write(answer: Response, place: &Path, from: u64, total: Option<u64>, jo
     }
 }
 
-/// What does not fit is not kept: the database needs the room.
+/// A file that does not fit is deleted: the database needs the room.
 fn disk_failed(place: &Path, error: &io::Error) -> TryResult {
     if error.kind() == io::ErrorKind::StorageFull {
         drop(fs::remove_dir_all(place));
@@ -285,7 +288,7 @@ fn known(place: &Path) -> PartialFile {
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-/// What `If-Range` can be asked with: a strong tag, else the date (RFC 9110 section 13.1.5).
+/// The value for `If-Range`: a strong tag, or else the date (RFC 9110 section 13.1.5).
 pub(super) fn validator(headers: &HeaderMap) -> Option<String> {
     header_text(headers, ETAG)
         .filter(|tag| tag.starts_with('"'))
@@ -296,14 +299,14 @@ fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// Whether a part is of another file than the one with this validator: there are servers that pass over
-/// `If-Range` and send what is there now.
+/// Whether a part belongs to another file than the one with this validator: some servers ignore `If-Range`
+/// and send the present file.
 pub(super) fn is_of_another(part: &HeaderMap, validator: &str) -> bool {
     let name = if validator.starts_with('"') { ETAG } else { LAST_MODIFIED };
     part.get(name).is_some_and(|now| now.as_bytes() != validator.as_bytes())
 }
 
-/// `bytes 5-9/10` is (5, 10), `bytes */10` is (none, 10).
+/// Parses `bytes 5-9/10` as (5, 10) and `bytes */10` as (none, 10).
 pub(super) fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
     let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
     let (range, total) = text.split_once('/')?;
@@ -311,10 +314,10 @@ pub(super) fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<
     Some((from, total.trim().parse().ok()))
 }
 
-/// Why a file is not what it should be, where it is not.
+/// Why a file does not match its checksum; none if it does.
 ///
 /// # Errors
-/// It cannot be read, or the job was stopped.
+/// The file cannot be read, or the job was stopped.
 pub(super) async fn verify(
     path: &Path,
     get: &FetchRequest,
@@ -336,7 +339,7 @@ pub(super) async fn verify(
             stopped => stopped,
         })?;
         let name = checksum.algorithm.as_str();
-        // A few hundred bytes in place of an image are a page that says why.
+        // A few hundred bytes instead of an image are an error page.
         Ok(if found == checksum.hex {
             Ok(())
         } else {
@@ -346,7 +349,7 @@ pub(super) async fn verify(
     hashing.await.map_err(|error| MediaError::Failed(error.to_string()))?
 }
 
-/// The cause at the end of the chain, which is the one that says something.
+/// The innermost cause of an error, which is the most specific.
 pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {

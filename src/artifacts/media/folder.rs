@@ -1,11 +1,11 @@
-//! Where things are below the data directory:
+//! The layout of the media folder in the data directory:
 //!
 //! ```text
 //! media/trees/<sha256>/…          finished trees, by the digest of what is in them
-//! media/manifests/<sha256>        what each consists of
-//! media/fetched/<id>/body, state  what is being fetched, by its URL and checksum
-//! media/new/<id>/…                what is being unpacked; thrown away at the start
-//! media/mirrors/<id>/…            what is kept of a remote tree (`mirror::shelf`), by its artifact and URL
+//! media/manifests/<sha256>        the manifest of each tree
+//! media/fetched/<id>/body, state  running downloads, by URL and checksum
+//! media/new/<id>/…                trees that are being unpacked; deleted at the start
+//! media/mirrors/<id>/…            caches of mirrors (`mirror::cache_files`), by artifact and URL
 //! ```
 
 use std::fs::{self, DirBuilder};
@@ -24,7 +24,7 @@ const FETCHED: &str = "fetched";
 const NEW: &str = "new";
 const MIRRORS: &str = "mirrors";
 
-/// The server's own directory of files.
+/// The server's own directory of fetched files.
 #[derive(Clone, Debug, Default)]
 pub struct MediaFolder {
     root: PathBuf,
@@ -35,7 +35,7 @@ impl MediaFolder {
         MediaFolder { root }
     }
 
-    /// Where the tree of a digest is, whether it is there or not.
+    /// The path of the tree with a digest, whether it exists or not.
     pub fn tree(&self, sha256: &str) -> PathBuf {
         self.root.join(TREES).join(sha256)
     }
@@ -60,7 +60,7 @@ impl MediaFolder {
         self.root.join(FETCHED)
     }
 
-    /// Where what is kept of a remote tree is.
+    /// The path of the cache of a mirror.
     pub(super) fn mirror(&self, id: &str) -> PathBuf {
         self.mirrors().join(id)
     }
@@ -69,45 +69,45 @@ impl MediaFolder {
         self.root.join(MIRRORS)
     }
 
-    /// Throws away what was being unpacked when the server ended.
+    /// Deletes what was being unpacked when the server ended.
     ///
     /// # Errors
-    /// It cannot be deleted.
+    /// Something cannot be deleted.
     pub fn sweep(&self) -> io::Result<()> {
         let new = self.root.join(NEW);
         if new.exists() { fs::remove_dir_all(new) } else { Ok(()) }
     }
 
-    /// An empty directory to unpack into.
+    /// A new empty directory for unpacking.
     pub(super) fn new_tree(&self) -> io::Result<PathBuf> {
         let tree = self.new_path()?;
         make(&tree)?;
         Ok(tree)
     }
 
-    /// A name for what has no place yet.
+    /// A new path for something that is not installed yet.
     fn new_path(&self) -> io::Result<PathBuf> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(io::Error::other)?;
         Ok(self.root.join(NEW).join(hex(&id)))
     }
 
-    /// What was fetched has been unpacked.
+    /// Deletes a download that was unpacked.
     pub(super) fn forget_fetched(&self, body: &Path) {
         if let Some(folder) = body.parent().filter(|folder| folder.starts_with(self.root.join(FETCHED))) {
             drop(fs::remove_dir_all(folder));
         }
     }
 
-    /// Puts a finished tree in its place, by one rename. One with the same files that is there already is
-    /// replaced by it, for it may be damaged; who has one of its files open keeps it. Two artifacts with the
-    /// same files may do so at once.
+    /// Installs a finished tree by one rename. It replaces an existing tree with the same files, which may be
+    /// damaged; whoever has one of its files open keeps it. Two artifacts with the same files may do so at
+    /// once.
     ///
     /// # Errors
-    /// The disk refuses; the tree is thrown away then.
+    /// The disk refuses; the tree is deleted then.
     pub fn install(&self, brought: &FetchedTree) -> io::Result<PathBuf> {
         let installed = self.remember(&brought.manifest).and_then(|()| self.place(brought));
-        // What was in the place before, or what could not get there.
+        // The replaced tree, or the one that could not be installed.
         drop(fs::remove_dir_all(&brought.tree));
         installed
     }
@@ -125,7 +125,7 @@ impl MediaFolder {
         Ok(place)
     }
 
-    /// Remembers what files consist of, whole or not at all.
+    /// Stores a manifest, whole or not at all.
     ///
     /// # Errors
     /// The disk refuses.
@@ -140,23 +140,23 @@ impl MediaFolder {
         remembered
     }
 
-    /// What the files with this digest were, if that is remembered.
+    /// The manifest with this digest, if it is stored.
     pub fn recall(&self, sha256: &str) -> Option<super::TreeManifest> {
         super::TreeManifest::read(&self.manifest(sha256)).ok().filter(|manifest| manifest.sha256 == sha256)
     }
 
-    /// The name under which an artifact's download of a URL goes on after a restart.
+    /// The id of an artifact's download of a URL, under which it resumes after a restart.
     pub fn fetched_id(of: (&str, &str), checksum: Option<&crate::model::Checksum>) -> String {
         fetch::id(of, checksum)
     }
 
-    /// The name under which an artifact keeps files of the tree at a URL.
+    /// The id of an artifact's cache of the tree at a URL.
     pub fn mirror_id((artifact, url): (&str, &str)) -> String {
         fetch::id((artifact, url), None)
     }
 }
 
-/// Makes a directory and those above it, for the server alone.
+/// Creates a directory and its parents, accessible to the server only.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }

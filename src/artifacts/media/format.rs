@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes, and who reads it.
+//! Recognises the format of a file by its first bytes, and chooses the reader.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -11,19 +11,19 @@ use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use super::tree::TreeSink;
 use super::{MediaJob, iso, tarball};
 
-/// Most memory an xz stream may ask for, in KiB: what `xz -9` needs.
+/// Most memory for an xz stream, in KiB: as much as `xz -9` needs.
 const XZ_KIB_MAX: u32 = 128 << 10;
-/// Most of a Zstandard frame that may be looked back at, in bytes: what `zstd --long` needs.
+/// Largest window of a Zstandard frame, in bytes: as much as `zstd --long` needs.
 const ZSTD_WINDOW_BYTES_MAX: u64 = 128 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
-/// Where a tar header says `ustar`, and an ISO image `CD001` (ECMA-119 section 7.1.2).
+/// Offsets of `ustar` in a tar header, and of `CD001` in an ISO image (ECMA-119 section 7.1.2).
 const TAR_MAGIC_AT: usize = 257;
 const ISO_MAGIC_AT: u64 = 0x8001;
 
 /// Unpacks an image or tarball.
 ///
 /// # Errors
-/// It is neither, or is damaged, or what it holds cannot be written.
+/// The file is neither, or is damaged, or its content cannot be written.
 pub fn unpack(path: &Path, sink: &mut dyn TreeSink, job: &MediaJob) -> io::Result<()> {
     let mut file = File::open(path)?;
     let head = head(&mut file)?;
@@ -61,7 +61,7 @@ fn is_iso(mut file: &File) -> io::Result<bool> {
     Ok(magic == b"CD001" || magic == b"BEA01")
 }
 
-/// Tells how much was read, and ends when the job is stopped.
+/// Reports how much was read, and fails when the job was stopped.
 struct CountingReader<'a> {
     file: &'a File,
     job: &'a MediaJob,
@@ -113,7 +113,7 @@ impl<R: BufRead> Read for ZstdFrames<R> {
     }
 }
 
-/// What follows a frame, if the frame has the checksum that it says: the decoder leaves that to us.
+/// The data after a frame, if the frame's checksum is right: the decoder does not check it.
 fn checked<R: BufRead>(frame: StreamingDecoder<R, FrameDecoder>) -> io::Result<R> {
     let (rest, decoder) = frame.into_parts();
     match decoder.get_checksum_from_data() {

@@ -1,4 +1,4 @@
-//! What nobody refers to any more, and how it is thrown away.
+//! Finds and deletes files that nothing refers to.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,38 +11,38 @@ use serde::Serialize;
 
 use super::MediaFolder;
 
-/// Most things found at a time.
+/// Most items that one search returns.
 pub const FOUND_MAX: usize = 10_000;
-/// Most files that are counted of one thing.
+/// Most files that are counted in one item.
 const COUNTED_MAX: usize = 1_000_000;
 
-/// What a leftover is.
+/// The kind of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeftoverKind {
     /// A tree that no artifact serves.
     Tree,
-    /// The list of files of such a tree, or of files that are others now.
+    /// The manifest of such a tree, or of files that have changed since.
     Manifest,
     /// A download that no artifact waits for.
     Download,
-    /// What was kept of a remote tree that no artifact passes on.
+    /// The cache of a mirror that no longer exists.
     Mirror,
 }
 
-/// One thing that can go.
+/// An item that can be deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GarbageItem {
     pub kind: LeftoverKind,
-    /// The digest of a tree or manifest, the id of a download or of what was kept of a remote tree.
+    /// The digest of a tree or manifest, or the id of a download or cache.
     pub id: String,
-    /// Bytes on the disk.
+    /// Bytes on disk.
     pub bytes: u64,
     #[serde(skip)]
     pub path: PathBuf,
 }
 
-/// What artifacts refer to.
+/// The items that artifacts refer to.
 #[derive(Clone, Debug, Default)]
 pub struct UsedItems {
     pub digests: BTreeSet<String>,
@@ -51,7 +51,7 @@ pub struct UsedItems {
 }
 
 impl UsedItems {
-    /// Whether something is referred to.
+    /// Whether an artifact refers to this item.
     pub fn has(&self, garbage: &GarbageItem) -> bool {
         match garbage.kind {
             LeftoverKind::Tree | LeftoverKind::Manifest => self.digests.contains(&garbage.id),
@@ -61,7 +61,7 @@ impl UsedItems {
     }
 }
 
-/// Everything that is not in use, at most [`FOUND_MAX`].
+/// All items that are not in use, at most [`FOUND_MAX`].
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -91,7 +91,7 @@ pub fn find(folder: &MediaFolder, used: &UsedItems) -> io::Result<Vec<GarbageIte
     Ok(found)
 }
 
-/// Deletes one.
+/// Deletes an item.
 ///
 /// # Errors
 /// The disk refuses.
@@ -110,7 +110,7 @@ fn bytes_of(path: &Path) -> io::Result<u64> {
     for _ in 0..COUNTED_MAX {
         let Some(path) = open.pop() else { break };
         let about = fs::symlink_metadata(&path)?;
-        // Blocks of 512 bytes, whatever the file system has. What another tree shares stays.
+        // Blocks of 512 bytes, whatever the file system uses. Files shared with another tree stay.
         if about.is_dir() || about.nlink() == 1 {
             bytes += about.blocks() * 512;
         }

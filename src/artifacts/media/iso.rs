@@ -1,9 +1,8 @@
 //! Reads ISO 9660 images (ECMA-119) with the names of Rock Ridge (IEEE P1282 over SUSP, P1281) or Joliet.
 //!
-//! A pure function over `Read + Seek`: every read is bounded, every folder is entered once, and a damaged
-//! image is an error that says where. Start at [`IsoImage::open`], then [`IsoImage::walk`]; `record` is one
-//! entry of a folder,
-//! `rock_ridge` what is hidden behind its name.
+//! A pure function over `Read + Seek`: every read is bounded, every folder is visited once, and a damaged
+//! image gives an error with the place. Start at [`IsoImage::open`], then [`IsoImage::walk`]. `record` parses
+//! one entry of a folder, `rock_ridge` the data after its name.
 
 mod record;
 mod rock_ridge;
@@ -17,9 +16,9 @@ use crate::artifacts::media::tree::{LinkTarget, TreeSink};
 use record::{FolderRecord, IsoExtent, RecordName};
 use rock_ridge::RecordExtras;
 
-/// Bytes of a sector; blocks of another size are not made by anybody.
+/// Bytes of a sector; nobody makes blocks of another size.
 const SECTOR_BYTES: u64 = 2048;
-/// The descriptors begin here (section 6.2.1), and are at most so many.
+/// First sector of the descriptors (section 6.2.1), and their largest number.
 const DESCRIPTORS_AT: u64 = 16;
 const DESCRIPTORS_MAX: u64 = 64;
 /// Largest folder, in bytes: a hundred thousand entries and more.
@@ -31,10 +30,10 @@ const FOLDERS_MAX: usize = 500_000;
 /// Most parts of a file that is larger than 4 GiB.
 const EXTENTS_MAX: usize = 4096;
 
-/// Whose names are read.
+/// The source of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameSource {
-    /// With so many bytes to pass over in front (the SP entry, P1281 section 5.3).
+    /// With the number of bytes to skip in front (the SP entry, P1281 section 5.3).
     RockRidge {
         skip: usize,
     },
@@ -42,7 +41,7 @@ pub(super) enum NameSource {
     Plain,
 }
 
-/// An image that was looked at.
+/// An opened image.
 #[derive(Debug)]
 pub struct IsoImage<R> {
     source: R,
@@ -51,7 +50,7 @@ pub struct IsoImage<R> {
     root: IsoExtent,
 }
 
-/// A folder that is still to be read.
+/// A folder that has not been read yet.
 struct IsoFolder {
     path: String,
     extent: IsoExtent,
@@ -59,10 +58,10 @@ struct IsoFolder {
 }
 
 impl<R: Read + Seek> IsoImage<R> {
-    /// Finds the root folder, and whose names there are.
+    /// Finds the root folder and the source of names.
     ///
     /// # Errors
-    /// It is no image that can be read, or its descriptors are damaged.
+    /// The file is not a readable image, or its descriptors are damaged.
     pub fn open(mut source: R) -> io::Result<Self> {
         let bytes = source.seek(SeekFrom::End(0))?;
         let plain = IsoExtent { block: 0, bytes: 0 };
@@ -84,10 +83,10 @@ impl<R: Read + Seek> IsoImage<R> {
         Ok(image)
     }
 
-    /// Hands every file, folder and link to `sink`, a folder before what is in it.
+    /// Passes every file, folder and link to `sink`, folders before their content.
     ///
     /// # Errors
-    /// A damaged image, with the place; what the sink refuses.
+    /// The image is damaged, with the place; or the sink refused an entry.
     pub fn walk(mut self, sink: &mut dyn TreeSink) -> io::Result<()> {
         let mut seen = HashSet::from([self.root.block]);
         let mut open = vec![IsoFolder { path: String::new(), extent: self.root, depth: 0 }];
@@ -105,7 +104,7 @@ impl<R: Read + Seek> IsoImage<R> {
         Ok(())
     }
 
-    /// Hands one entry over; a folder's extent comes back.
+    /// Passes one entry to the sink; returns the extent of a folder.
     fn take(
         &mut self,
         path: &str,
@@ -120,7 +119,7 @@ impl<R: Read + Seek> IsoImage<R> {
             }
             IsoEntry::Moved(block) => {
                 sink.folder(path)?;
-                // How long it is stands in its own first record.
+                // Its length is in its own first record.
                 let first = self.read(IsoExtent { block, bytes: SECTOR_BYTES }, SECTOR_BYTES)?;
                 let own = FolderRecord::parse(&first).map_err(|why| damaged(&why))?;
                 return Ok(own.map(|own| IsoExtent { block, bytes: own.extent.bytes }));
@@ -160,7 +159,7 @@ impl<R: Read + Seek> IsoImage<R> {
         Ok(found)
     }
 
-    /// Bytes to pass over in front of the entries of Rock Ridge, where there are such.
+    /// Bytes to skip before the Rock Ridge entries, if there are such entries.
     fn rock_ridge(&mut self) -> io::Result<Option<usize>> {
         let first = self.read(self.root, SECTOR_BYTES)?;
         let Some(own) = FolderRecord::parse(&first).map_err(|why| damaged(&why))? else { return Ok(None) };
@@ -177,7 +176,7 @@ impl<R: Read + Seek> IsoImage<R> {
         })
     }
 
-    /// What is in a folder, by name, in the order of names.
+    /// The entries of a folder, in the order of names.
     fn entries(&mut self, folder: &IsoFolder) -> io::Result<BTreeMap<String, IsoEntry>> {
         let here = |why: &str| damaged(&format!("the folder {:?}: {why}", folder.path));
         if folder.extent.bytes > FOLDER_BYTES_MAX {
@@ -210,7 +209,7 @@ impl<R: Read + Seek> IsoImage<R> {
         Ok(entries)
     }
 
-    /// One record as an entry with its name; none for those that are no file.
+    /// An entry with its name; none for records that are not files.
     fn entry(&mut self, record: &FolderRecord) -> io::Result<Option<(String, IsoEntry)>> {
         if record.name == RecordName::Own || record.name == RecordName::Parent || record.is_associated {
             return Ok(None);
@@ -247,7 +246,7 @@ impl<R: Read + Seek> IsoImage<R> {
         Ok(())
     }
 
-    /// The bytes of an extent, at most so many.
+    /// The bytes of an extent, at most `most`.
     fn read(&mut self, extent: IsoExtent, most: u64) -> io::Result<Vec<u8>> {
         let extent = IsoExtent { bytes: extent.bytes.min(most), ..extent };
         self.check(extent)?;
@@ -258,7 +257,7 @@ impl<R: Read + Seek> IsoImage<R> {
     }
 }
 
-/// Where the roots are.
+/// The root folders of the volumes.
 #[derive(Debug, Default)]
 struct VolumeRoots {
     primary: Option<IsoExtent>,
@@ -270,7 +269,7 @@ struct VolumeRoots {
 enum IsoEntry {
     File(Vec<IsoExtent>),
     Folder(IsoExtent),
-    /// A folder that lies elsewhere, because it is too deep for ISO 9660.
+    /// A folder that was relocated because it is too deep for ISO 9660.
     Moved(u32),
     Link(String),
 }
@@ -281,7 +280,7 @@ impl IsoEntry {
     }
 }
 
-/// The content of a file, part after part.
+/// Reads the content of a file, part after part.
 struct IsoContent<'a, R> {
     image: &'a mut IsoImage<R>,
     extents: std::collections::VecDeque<IsoExtent>,
@@ -307,7 +306,7 @@ impl<R: Read + Seek> Read for IsoContent<'_, R> {
     }
 }
 
-/// The root folder of a volume (section 8.4.18), whose blocks are as large as sectors.
+/// The root folder of a volume (section 8.4.18) whose blocks are as large as sectors.
 fn root_of(descriptor: &[u8]) -> io::Result<IsoExtent> {
     let block_bytes =
         descriptor.get(128..130).and_then(|bytes| bytes.try_into().ok()).map(u16::from_le_bytes);

@@ -1,8 +1,8 @@
-//! What a tree consists of: every file with its digest, every link with its target. The digest of that list
-//! is the artifact's.
+//! The manifest of a tree: every file with its digest, every link with its target. The digest of the manifest
+//! is that of the artifact.
 //!
-//! As text it is one line each, sorted by path: `<sha256>  <path>` for a file, `-> <target>  <path>` for a
-//! link.
+//! As text it has one line for each entry, sorted by path: `<sha256>  <path>` for a file, `-> <target>
+//! <path>` for a link.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use super::tree::TreeLimits;
 use super::{JobPhase, MediaJob};
 use crate::model::{ArtifactKind, hex, sha256_hex};
 
-/// Bytes read at a time for a digest.
+/// Bytes that are read at a time for a digest.
 const CHUNK_BYTES: usize = 1 << 20;
 /// Largest manifest that is read back, in bytes.
 const MANIFEST_BYTES_MAX: u64 = 512 << 20;
@@ -23,11 +23,11 @@ const MANIFEST_BYTES_MAX: u64 = 512 << 20;
 /// Files and links of a tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TreeManifest {
-    /// SHA-256 of the list.
+    /// SHA-256 of the manifest.
     pub sha256: String,
-    /// Bytes of all files.
+    /// Size of all files, in bytes.
     pub size: u64,
-    /// By path: the SHA-256 of a file, `-> target` of a link.
+    /// By path: the SHA-256 of a file, or `-> target` of a link.
     pub entries: BTreeMap<String, String>,
 }
 
@@ -35,7 +35,7 @@ impl TreeManifest {
     /// Reads and hashes everything at `root`: a directory, or a single file.
     ///
     /// # Errors
-    /// A file that cannot be read, with its name; too many of them; a job that was stopped.
+    /// A file cannot be read, with its name; there are too many files; the job was stopped.
     pub fn of(root: &Path, kind: ArtifactKind, job: &MediaJob) -> io::Result<Self> {
         let found = match kind {
             ArtifactKind::File if !root.is_dir() => {
@@ -47,10 +47,10 @@ impl TreeManifest {
         TreeManifest::read_all(found, job)
     }
 
-    /// Reads and hashes the file at `path`, which is called `name` in the artifact.
+    /// Reads and hashes the file at `path`, whose name in the artifact is `name`.
     ///
     /// # Errors
-    /// As [`TreeManifest::of`].
+    /// Those of [`TreeManifest::of`].
     pub fn of_file(file: (&str, &Path), job: &MediaJob) -> io::Result<Self> {
         TreeManifest::read_all(single(file)?, job)
     }
@@ -71,12 +71,12 @@ impl TreeManifest {
         Ok(manifest)
     }
 
-    /// How many files it has, without links.
+    /// The number of files, without links.
     pub fn files(&self) -> u64 {
         self.entries.values().filter(|line| !line.starts_with("-> ")).count() as u64
     }
 
-    /// Whether a path leads to a file, through the links of the tree.
+    /// Whether a path leads to a file, possibly through links of the tree.
     pub fn contains(&self, path: &str) -> bool {
         let mut path = path.to_owned();
         for _ in 0..LINKS_MAX {
@@ -85,7 +85,7 @@ impl TreeManifest {
                     None => return true,
                     Some(target) => path = joined(&path, target),
                 },
-                // A link to a folder may be anywhere above it.
+                // A link to a folder may be any part of the path.
                 None => match self.through_a_link(&path) {
                     Some(other) => path = other,
                     None => return false,
@@ -103,7 +103,7 @@ impl TreeManifest {
         })
     }
 
-    /// Paths at which another tree differs from this one.
+    /// The paths at which another tree differs from this one.
     pub fn differences<'a>(&'a self, other: &'a TreeManifest) -> Vec<&'a str> {
         let changed = self.entries.iter().filter(|(path, line)| other.entries.get(*path) != Some(line));
         let added = other.entries.keys().filter(|path| !self.entries.contains_key(*path));
@@ -125,7 +125,7 @@ impl TreeManifest {
         File::open(path)?.take(MANIFEST_BYTES_MAX).read_to_string(&mut text)?;
         let (size, lines) = text.split_once('\n').unwrap_or_default();
         let entries = lines.lines().filter_map(|line| {
-            // A target may have two blanks in it, a digest has none.
+            // A target may contain two blanks; a digest cannot.
             let (line, path) = match line.strip_prefix("-> ") {
                 Some(_) => line.rsplit_once("  ")?,
                 None => line.split_once("  ")?,
@@ -140,7 +140,7 @@ impl TreeManifest {
 /// Most links that one path goes through, as in Linux.
 const LINKS_MAX: usize = 40;
 
-/// Where a link at `path` leads: parts joined, `..` taken away.
+/// The target of a link at `path`: parts joined, `..` resolved.
 fn joined(path: &str, target: &str) -> String {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut parts: Vec<&str> = Vec::new();
@@ -176,8 +176,8 @@ fn single((name, path): (&str, &Path)) -> io::Result<Vec<(String, TreeEntry)>> {
     Ok(vec![(name.to_owned(), TreeEntry::File(path.to_owned(), about.len()))])
 }
 
-/// Everything below `root`. Links are not followed: what they lead to inside the tree is there by itself.
-/// Names that no path over TFTP or HTTP can have are left out.
+/// Everything below `root`. Links are not followed, because their targets inside the tree are listed
+/// themselves. Names that no path over TFTP or HTTP can have are left out.
 fn list(root: &Path, job: &MediaJob) -> io::Result<Vec<(String, TreeEntry)>> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
@@ -208,7 +208,7 @@ fn list(root: &Path, job: &MediaJob) -> io::Result<Vec<(String, TreeEntry)>> {
     Ok(found)
 }
 
-/// The digest of a file in hex, counted as the job's progress.
+/// The digest of a file in hex; the bytes count as the job's progress.
 pub(super) fn hash<D: Digest>(path: &Path, job: &MediaJob) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut digest = D::new();

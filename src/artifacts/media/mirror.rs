@@ -1,10 +1,10 @@
-//! Passes a remote tree on, file by file, and keeps what was fetched within a bound of bytes.
+//! Mirrors a remote tree: passes its files on one by one, and caches them within a bound of bytes.
 //!
-//! Start at [`Mirror::open`]: a file that is kept and fresh is given at once; else it is fetched, once for
-//! all who ask meanwhile, and they get its bytes as they come. `rules` says what may be kept without asking,
-//! `cache_index` what goes first, both without a disk; `cache_files` is the disk, `download` one fetch,
-//! `probe` finds the package repositories. Which tree there is, and who may have a file of it, is
-//! `artifacts`' business: a client names a path in a tree that an operator has named, and nothing else.
+//! Start at [`Mirror::open`]. A cached and fresh file is returned at once. Otherwise it is fetched, once for
+//! all clients that ask meanwhile, and they get its bytes as they arrive. `rules` says which files stay fresh
+//! and `cache_index` which are deleted first, both without a disk; `cache_files` is the disk, `download` one
+//! fetch, `probe` finds the package repositories. The rest of `artifacts` decides which trees exist and who
+//! may have their files: a client only names a path in a tree that an operator has configured.
 
 mod cache_files;
 mod cache_index;
@@ -38,16 +38,16 @@ use cache_index::CachedEntry;
 use download_stage::DownloadStage;
 use state::{MirrorCounters, MirrorState};
 
-/// Files of one tree that are fetched at a time.
+/// Most files of one tree that are fetched at a time.
 const FETCHES_MAX: usize = 16;
-/// Files of one tree that are asked for and not here yet, those that wait for their turn among them.
+/// Most files of one tree that were requested and have not arrived, including those that wait for their turn.
 const DOWNLOADS_MAX: usize = 1024;
-/// How often a file is looked for that goes again as soon as it has come.
+/// Most attempts to open a file that is evicted as soon as it has arrived.
 const LOOKS_MAX: usize = 3;
 /// Largest index that is read as text, in bytes.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
 
-/// A remote tree, and how it is reached.
+/// A remote tree, and the route to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteTree {
     /// The artifact's name.
@@ -60,36 +60,36 @@ pub struct RemoteTree {
 /// Why there is no file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MirrorMiss {
-    /// The upstream has none.
+    /// The upstream has no such file.
     #[error("the upstream has no such file")]
     Absent,
-    /// It cannot be had now.
+    /// The file cannot be had now.
     #[error("{0}")]
     Failed(String),
 }
 
-/// A file of a tree.
+/// A file of a mirror.
 #[derive(Debug)]
 pub struct CachedFile {
     pub file: File,
     pub bytes: u64,
-    /// What these very bytes are called.
+    /// The id of exactly these bytes.
     pub id: String,
-    /// When its content was last changed, in seconds since 1970.
+    /// When the content was last changed, in seconds since 1970.
     pub modified: i64,
     /// Progress of a file that is still being fetched.
     pub coming: Option<DownloadRest>,
 }
 
-/// What a check of everything that is kept found.
+/// The result of verifying all cached files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CacheCheck {
     pub files: u64,
-    /// Those that were not what they had been. They are kept no longer.
+    /// Files that had changed. They were removed from the cache.
     pub damaged: Vec<String>,
 }
 
-/// One remote tree and what is kept of it.
+/// One remote tree and its cache.
 #[derive(Debug)]
 pub struct Mirror {
     terms: RemoteTree,
@@ -98,14 +98,14 @@ pub struct Mirror {
     client: reqwest::Client,
     state: OnceCell<Mutex<MirrorState>>,
     fetches: Semaphore,
-    /// When the whole tree was last asked about, and for which boot files.
+    /// When the upstream was last asked about the whole tree, and for which boot files.
     last_asked: Mutex<Option<(Instant, BTreeSet<String>)>>,
     counters: MirrorCounters,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// Where a file is, as far as it can be said without waiting.
+/// The state of a file, as far as it is known without waiting.
 enum CacheLookup {
     Found(CachedFile),
     Flight(watch::Receiver<DownloadStage>),
@@ -113,11 +113,11 @@ enum CacheLookup {
 }
 
 impl Mirror {
-    /// Opens a file: one that is kept, or one that has begun to come. Waits for the upstream's answer where
-    /// it has to be asked, and for all of the file where the upstream does not say how long it is.
+    /// Opens a file: a cached one, or one that is arriving. Waits for the upstream's answer if it has to be
+    /// asked, and for the whole file if the upstream does not tell its length.
     ///
     /// # Errors
-    /// Why there is none; see [`MirrorMiss`].
+    /// Why there is no file; see [`MirrorMiss`].
     pub async fn open(self: &Arc<Self>, path: &str) -> Result<CachedFile, MirrorMiss> {
         if rules::address((&self.terms.url, path)).is_none() {
             return Err(MirrorMiss::Absent);
@@ -155,7 +155,7 @@ impl Mirror {
     /// The text of a small file.
     ///
     /// # Errors
-    /// Why there is none; it is too large for a text.
+    /// Why there is none; or the file is too large.
     pub async fn text(self: &Arc<Self>, path: &str) -> Result<String, MirrorMiss> {
         let failed = |error: std::io::Error| MirrorMiss::Failed(format!("{path}: {error}"));
         let CachedFile { file, bytes, coming, .. } = self.open(path).await?;
@@ -173,10 +173,10 @@ impl Mirror {
         reading.await.map_err(|error| MirrorMiss::Failed(error.to_string()))?.map_err(failed)
     }
 
-    /// The package repositories in the tree: those that were declared, with what their indexes say.
+    /// The package repositories in the tree: the declared ones, with the data of their indexes.
     ///
     /// # Errors
-    /// The upstream cannot be asked, or has none of what was declared.
+    /// The upstream cannot be asked, or lacks all that was declared.
     pub async fn repositories(
         self: &Arc<Self>,
         declared: &[crate::model::MirrorRepository],
@@ -184,7 +184,7 @@ impl Mirror {
         probe::repositories(self, declared).await
     }
 
-    /// How it stands.
+    /// The present status.
     pub fn status(&self) -> MirrorStatus {
         let counters = &self.counters;
         let state = self.state.get().map(lock);
@@ -205,12 +205,12 @@ impl Mirror {
         }
     }
 
-    /// Why the upstream gave no answer when it was last asked; none when it did, or was not asked yet.
+    /// Why the upstream did not answer its last request; none if it did, or was not asked yet.
     pub fn failing(&self) -> Option<String> {
         self.state.get().and_then(|state| lock(state).failing())
     }
 
-    /// Why the last file that came found no place on the disk.
+    /// Why there was no room on the disk for the last file.
     pub fn trouble(&self) -> Option<String> {
         self.state.get().and_then(|state| lock(state).trouble.clone())
     }
@@ -220,24 +220,24 @@ impl Mirror {
         lock(&self.last_asked).clone()
     }
 
-    /// Notes that it was just asked, and for these files.
+    /// Records that the upstream was just asked, and for which files.
     pub fn asked_for(&self, files: BTreeSet<String>) {
         *lock(&self.last_asked) = Some((Instant::now(), files));
     }
 
-    /// Has the upstream asked for every file before it is given out again.
+    /// Makes the upstream be asked for every file before it is served again.
     pub async fn expire(&self) -> Result<(), MirrorMiss> {
         lock(self.state().await?).expire();
         Ok(())
     }
 
-    /// Has the upstream asked for one file before it is given out again.
+    /// Makes the upstream be asked for one file before it is served again.
     async fn expire_one(&self, path: &str) -> Result<(), MirrorMiss> {
         lock(self.state().await?).expire_one(path);
         Ok(())
     }
 
-    /// Hashes everything that is kept; what is not as it was is kept no longer.
+    /// Hashes all cached files, and removes those that have changed.
     ///
     /// # Errors
     /// The mirrors were stopped.
@@ -276,8 +276,9 @@ impl Mirror {
                 let root = self.root.clone();
                 let loaded = tokio::task::spawn_blocking(move || CacheFiles::load(&root)).await;
                 let loaded = loaded.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-                let cache = loaded
-                    .map_err(|error| MirrorMiss::Failed(format!("what was kept cannot be read: {error}")))?;
+                let cache = loaded.map_err(|error| {
+                    MirrorMiss::Failed(format!("the cached file cannot be read: {error}"))
+                })?;
                 Ok(Mutex::new(MirrorState::new(cache)))
             })
             .await
@@ -321,7 +322,7 @@ impl Mirror {
         CacheLookup::Flight(flight)
     }
 
-    /// What is kept of a file whatever its age: better than nothing where the upstream does not answer.
+    /// The cached file, whatever its age: better than nothing if the upstream does not answer.
     fn stale(&self, state: &Mutex<MirrorState>, path: &str) -> Option<CachedFile> {
         self.stale_of(&mut lock(state), path)
     }
@@ -338,7 +339,7 @@ fn total(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-/// All trees that are passed on.
+/// All mirrors.
 #[derive(Debug, Default)]
 pub struct MirrorSet {
     folder: MediaFolder,
@@ -352,7 +353,7 @@ impl MirrorSet {
         MirrorSet { folder, ..MirrorSet::default() }
     }
 
-    /// The tree of these terms. One that was reached otherwise is reached so from now on.
+    /// The mirror of this tree. If the tree had another route before, it gets the new one.
     ///
     /// # Errors
     /// The proxy cannot be used, or the host has no certificates.
@@ -382,20 +383,20 @@ impl MirrorSet {
         Ok(mirror)
     }
 
-    /// Notes that a client got `bytes` of a file of this tree, if it is one that is passed on.
+    /// Counts `bytes` of a file of this tree that a client got, if the tree is a mirror.
     pub fn served(&self, name: &str, bytes: u64) {
         if let Some(mirror) = lock(&self.open).get(name) {
             mirror.counters.served_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
-    /// How each tree stands, by its artifact's name.
+    /// The status of each mirror, by its artifact's name.
     pub fn statuses(&self) -> Vec<(String, MirrorStatus)> {
         let open: Vec<Arc<Mirror>> = lock(&self.open).values().cloned().collect();
         open.into_iter().map(|mirror| (mirror.terms.name.clone(), mirror.status())).collect()
     }
 
-    /// Ends the fetches of trees that there are no longer.
+    /// Ends the fetches of mirrors that no longer exist.
     pub fn keep_only(&self, names: &BTreeSet<&str>) {
         lock(&self.open).retain(|name, mirror| {
             let stays = names.contains(name.as_str());
@@ -406,7 +407,7 @@ impl MirrorSet {
         });
     }
 
-    /// Forgets what was kept under this id, which is about to be deleted.
+    /// Forgets the cache with this id, which is about to be deleted.
     pub fn forget(&self, id: &str) {
         lock(&self.open).retain(|_, mirror| {
             let stays = !mirror.root.ends_with(id);

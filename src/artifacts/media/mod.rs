@@ -1,11 +1,12 @@
-//! Brings the files of artifacts to the server: fetches, checks, unpacks, and keeps them in its own
-//! directory.
+//! Gets the files of artifacts to the server: fetches, checks and unpacks them, and stores them in the
+//! server's own directory.
 //!
-//! Start at [`bring`]: from a source to a finished tree that is not in its place yet. [`MediaFolder`] is
-//! where things are on disk; `fetch` gets one file over HTTP, `format` tells what it is, `iso` and `tarball`
-//! read it, `tree` writes what they find and never leaves its directory, `share` has equal files of trees
-//! once. [`manifest`] is what a tree consists of, `garbage` what nobody refers to; `mirror` passes a remote
-//! tree on file by file. What an artifact's state is, and who may ask for what, is for the rest of the house.
+//! Start at [`bring`]: from a source to a finished tree that is not installed yet. [`MediaFolder`] is the
+//! layout on disk. `fetch` downloads one file, `format` recognises it, `iso` and `tarball` read it, and
+//! `tree` writes the content and never leaves its directory. `share` stores equal files of trees once.
+//! [`manifest`] lists the content of a tree, `garbage` finds files that nothing refers to, and `mirror`
+//! passes a remote tree on file by file. The rest of the house decides on the state of artifacts and on
+//! access.
 
 mod fetch;
 mod folder;
@@ -39,18 +40,18 @@ use crate::model::{ArtifactKind, ArtifactSource, Checksum};
 use fetch::FetchRequest;
 use tree::{TreeLimits, TreeWriter};
 
-/// Why files could not be brought.
+/// Why files could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MediaError {
-    /// What went wrong, for an operator.
+    /// The fault, for an operator.
     #[error("{0}")]
     Failed(String),
-    /// The job was stopped; it can resume where it was.
+    /// The job was stopped; it can resume later.
     #[error("stopped")]
     Stopped,
 }
 
-/// What is being done.
+/// The phase of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JobPhase {
     #[default]
@@ -60,24 +61,24 @@ pub enum JobPhase {
     Reading,
 }
 
-/// How far it is, in bytes.
+/// The progress of a job, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JobProgress {
     pub phase: JobPhase,
     pub done: u64,
-    /// Nothing where the other side does not say.
+    /// None if the other side does not tell.
     pub total: Option<u64>,
 }
 
 impl JobProgress {
-    /// 0 to 100.
+    /// From 0 to 100.
     pub fn percent(&self) -> Option<u8> {
         let total = self.total.filter(|total| *total > 0)?;
         u8::try_from(self.done.min(total).saturating_mul(100) / total).ok()
     }
 }
 
-/// A piece of work that can be watched and stopped.
+/// A job that can be watched and stopped.
 #[derive(Clone, Debug)]
 pub struct MediaJob {
     pub stop: CancellationToken,
@@ -89,7 +90,7 @@ impl MediaJob {
         MediaJob { stop, progress: Arc::new(watch::Sender::new(JobProgress::default())) }
     }
 
-    /// How far it is, whenever that changes.
+    /// The progress, whenever it changes.
     pub fn watch(&self) -> watch::Receiver<JobProgress> {
         self.progress.subscribe()
     }
@@ -106,7 +107,7 @@ impl MediaJob {
         self.progress.send_modify(|progress| progress.done = progress.done.saturating_add(bytes));
     }
 
-    /// Ends blocking work when the job was stopped.
+    /// Fails blocking work after the job was stopped.
     fn check(&self) -> io::Result<()> {
         if self.stop.is_cancelled() { Err(io::Error::other("stopped")) } else { Ok(()) }
     }
@@ -116,29 +117,29 @@ impl MediaJob {
     }
 }
 
-/// What is wanted: an artifact's source, with the proxy to go through.
+/// An order: an artifact's source, with the proxy to use.
 #[derive(Clone, Debug)]
 pub struct MediaOrder {
     /// The artifact's name.
     pub name: String,
     pub source: ArtifactSource,
     pub kind: ArtifactKind,
-    /// What a single file is called.
+    /// The name of a single file.
     pub file_name: String,
     pub reach: FetchReach,
-    /// The files of a source that is on this host, opened, in the order of `source.local_files()`; none for
-    /// one that is fetched.
+    /// The opened files of a source on this host, in the order of `source.local_files()`; none for a source
+    /// that is fetched.
     pub local: Arc<[File]>,
 }
 
-/// A finished tree beside its place, and what it consists of.
+/// A finished tree that is not installed yet, and its manifest.
 #[derive(Debug)]
 pub struct FetchedTree {
     pub(crate) tree: PathBuf,
     pub manifest: TreeManifest,
 }
 
-/// Fetches, checks and unpacks. What was fetched before is gone on with; what is unpacked stands beside its
+/// Fetches, checks and unpacks a source. An earlier download is resumed. The unpacked tree stays beside its
 /// place until [`MediaFolder::install`].
 ///
 /// # Errors
@@ -161,14 +162,14 @@ pub async fn bring(
     let open = Arc::clone(&order.local);
     let built = tokio::task::spawn_blocking(move || {
         let built = build(&folder, (kind, &fetched), &job);
-        // What is on this host is read by its descriptors.
+        // Files on this host are read through their descriptors.
         drop(open);
         built
     });
     built.await.map_err(|error| MediaError::Failed(format!("unpacking ended: {error}")))?
 }
 
-/// The files to fetch, each with what it is called in the tree; an image or tarball has no name there.
+/// The files to fetch, each with its name in the tree; an image or tarball has none.
 fn wanted(order: &MediaOrder) -> Vec<(FetchRequest, Option<String>)> {
     if !order.local.is_empty() {
         return Vec::new();
@@ -177,7 +178,7 @@ fn wanted(order: &MediaOrder) -> Vec<(FetchRequest, Option<String>)> {
     gets.zip(names(order)).collect()
 }
 
-/// The files of this host, each with the checksum that it is held against and what it is called in the tree.
+/// The files of this host, each with its checksum and its name in the tree.
 fn local(order: &MediaOrder) -> impl Iterator<Item = (FetchRequest, Option<String>)> {
     let path = order.source.local_path().unwrap_or_default();
     let gets = order.source.local_files().map(move |(name, checksum)| {
@@ -209,12 +210,12 @@ fn names(order: &MediaOrder) -> Vec<Option<String>> {
     if order.source.files.is_empty() { vec![single] } else { listed.collect() }
 }
 
-/// A file on this disk.
+/// A file on this host.
 struct LocalFile {
     path: PathBuf,
-    /// What it is called in the tree.
+    /// Its name in the tree.
     name: Option<String>,
-    /// What it is called where something is wrong with it, if not by its path.
+    /// Its name in messages, if not its path.
     shown: Option<String>,
 }
 
@@ -262,7 +263,7 @@ fn fill(tree: &Path, pieces: &[LocalFile], job: &MediaJob) -> io::Result<()> {
     writer.finish()
 }
 
-/// Where something went wrong, by the file's own name: the rest of the path is ours.
+/// An error about the file's own name: the rest of the path is internal.
 fn at(piece: &LocalFile, error: &io::Error) -> io::Error {
     let shown = piece.shown.as_ref().map_or(piece.path.as_path(), Path::new);
     let name = shown.file_name().unwrap_or_default().to_string_lossy();

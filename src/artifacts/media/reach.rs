@@ -1,9 +1,9 @@
-//! Over which way the network is reached, and which addresses are not connected to.
+//! The route to the network, and the addresses that are refused.
 //!
-//! The rule is `model::FetchNetworks`. It is held where a connection is made: an address that a URL, a
-//! redirect or the URL of a proxy has is looked at before it is used, and of a name those addresses that it
-//! resolves to at that very moment, so that a name which resolves otherwise the next time (DNS rebinding) is
-//! of no use.
+//! The rule is `model::FetchNetworks`. It is enforced where a connection is made: an address in a URL, a
+//! redirect or the URL of a proxy is checked before use. Of a host name, the addresses that it resolves to at
+//! that moment are checked, so that a name that resolves differently next time (DNS rebinding) does not help
+//! an attacker.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,26 +18,26 @@ use crate::model::FetchNetworks;
 /// Most redirects that are followed.
 const REDIRECTS_MAX: usize = 10;
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);
-/// A connection on which nothing comes for so long is given up.
+/// A connection without data for this long is given up.
 const SILENT_MAX: Duration = Duration::from_secs(60);
 
-/// How the network is reached.
+/// The route to the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FetchReach {
-    /// A proxy to go through, `http://HOST:PORT`; else the environment says which.
+    /// A proxy, `http://HOST:PORT`; otherwise the environment names one.
     pub proxy: Option<String>,
     pub networks: Arc<FetchNetworks>,
 }
 
-/// Whether TLS is all that says whose the bytes are.
+/// What a download's integrity depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrustBase {
-    /// They are held against a checksum.
+    /// On a checksum.
     Checksum,
     Tls,
 }
 
-/// Why an address is not connected to. Another try does not help.
+/// The error for a refused address. Another try does not help.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct BlockedAddress(String);
@@ -46,8 +46,8 @@ impl FetchReach {
     /// A client for one URL.
     ///
     /// # Errors
-    /// The URL or the proxy is at an address that is not connected to, the proxy cannot be used, or the host
-    /// has no certificates.
+    /// The address of the URL or of the proxy is refused, the proxy cannot be used, or the host has no
+    /// certificates.
     pub(super) fn client(&self, url: &str, trust: TrustBase) -> Result<reqwest::Client, MediaError> {
         let failed =
             |error: reqwest::Error| MediaError::Failed(format!("{url}: {}", super::fetch::innermost(&error)));
@@ -60,7 +60,7 @@ impl FetchReach {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_WITHIN)
             .read_timeout(SILENT_MAX)
-            // Without a checksum TLS is all there is: a redirect does not lead out of it.
+            // Without a checksum, integrity depends on TLS alone: a redirect must not lead out of it.
             .https_only(trust == TrustBase::Tls && url.starts_with("https://"))
             .redirect(Policy::custom(move |attempt| {
                 if attempt.previous().len() > REDIRECTS_MAX {
@@ -82,13 +82,13 @@ impl FetchReach {
     }
 }
 
-/// A URL as the client will read it: an address in an odd spelling (`http://2130706433/`) is in the usual
+/// A URL as the client will read it: an address in an unusual spelling (`http://2130706433/`) is in the usual
 /// one.
 fn parsed(url: &str) -> Option<reqwest::Url> {
     reqwest::Url::parse(url).ok()
 }
 
-/// Whether an error says that an address was refused.
+/// Whether an error means that an address was refused.
 pub(super) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -100,7 +100,7 @@ pub(super) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// Resolves names as the system does, and leaves out what is not connected to.
+/// Resolves names like the system, and leaves out refused addresses.
 #[derive(Debug)]
 struct FilteringResolver(Arc<FetchNetworks>);
 
@@ -129,7 +129,7 @@ fn allowed(
     }
 }
 
-/// As an operator writes it whose mirror is on the same host.
+/// The setting of an operator whose upstream is on the same host.
 #[cfg(test)]
 pub(super) fn on_loopback() -> FetchReach {
     let networks = FetchNetworks::new(vec!["127.0.0.0/8".parse().unwrap()]);

@@ -1,14 +1,14 @@
-//! Which package repositories a tree holds, by what is in it. Pure: from the list of its files.
+//! Finds the package repositories in a tree by its list of files. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::TreeManifest;
 use crate::model::TreeRepository;
 
-/// Most repositories listed of one tree.
+/// Most repositories that are listed of one tree.
 const REPOSITORIES_MAX: usize = 32;
 
-/// The repositories in a tree: those of apt by their suites, those of yum by `repodata`.
+/// The repositories in a tree: apt repositories by their suites, yum repositories by `repodata`.
 pub fn found(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let mut found = yum(manifest);
     found.extend(apt(manifest));
@@ -16,7 +16,7 @@ pub fn found(manifest: &TreeManifest) -> Vec<TreeRepository> {
     found
 }
 
-/// A tree with `.treeinfo` is what Anaconda installs from: it finds the variants (`BaseOS`, `AppStream`)
+/// A tree with `.treeinfo` is one that Anaconda installs from: it finds the variants (`BaseOS`, `AppStream`)
 /// itself.
 fn yum(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let repository = |path: &str, install_source: bool| TreeRepository {
@@ -29,7 +29,7 @@ fn yum(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let indexed: BTreeSet<&str> =
         manifest.entries.keys().filter_map(|path| above(path, "repodata/repomd.xml")).collect();
     let trees: BTreeSet<&str> = manifest.entries.keys().filter_map(|path| above(path, ".treeinfo")).collect();
-    // The tree of a medium has an index only in its variants.
+    // The tree of an installation medium has indexes only in its variants.
     let installs =
         trees.iter().filter(|tree| indexed.iter().any(|path| tree.is_empty() || path.starts_with(**tree)));
     let installs: BTreeSet<&str> = installs.copied().collect();
@@ -37,7 +37,7 @@ fn yum(manifest: &TreeManifest) -> Vec<TreeRepository> {
     installs.iter().map(|path| repository(path, true)).chain(plain).collect()
 }
 
-/// `dists/bookworm/PackRelease`, with the components that have an index beside it.
+/// Parses `dists/bookworm/Release`, with the components that have an index beside it.
 fn apt(manifest: &TreeManifest) -> Vec<TreeRepository> {
     let mut suites: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for path in manifest.entries.keys() {
@@ -76,7 +76,7 @@ fn apt(manifest: &TreeManifest) -> Vec<TreeRepository> {
         .collect()
 }
 
-/// The folder above `end`: of `a/b/.treeinfo` it is `a/b`.
+/// The folder above `end`: `a/b` for `a/b/.treeinfo`.
 fn above<'a>(path: &'a str, end: &str) -> Option<&'a str> {
     let folder = path.strip_suffix(end)?;
     if folder.is_empty() { Some("") } else { folder.strip_suffix('/') }

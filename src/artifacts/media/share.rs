@@ -1,7 +1,7 @@
-//! Equal files of different trees are one on the disk: the packages that two media of a distribution have in
-//! common. A file of a new tree becomes a hard link to one of an older tree, after every byte of the two was
-//! compared, so that one which has been damaged meanwhile is never shared. Files of trees are not written to,
-//! and a tree that is thrown away takes away its own links only.
+//! Stores equal files of different trees once: two media of a distribution have many packages in common. A
+//! file of a new tree becomes a hard link to one of an older tree, after every byte of the two was compared,
+//! so that a damaged file is never shared. Files of trees are never written to, and deleting a tree removes
+//! only its own links.
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
@@ -13,15 +13,15 @@ use super::{MediaFolder, MediaJob, TreeManifest};
 
 /// Smaller files are not worth the work.
 const BYTES_MIN: u64 = 64 << 10;
-/// Most trees that are looked through.
+/// Most trees that are compared.
 const TREES_MAX: usize = 256;
 const CHUNK_BYTES: usize = 256 << 10;
 
-/// Lets files of a tree that has no place yet share their bytes with those of trees that have one. Gives how
-/// many bytes are saved.
+/// Makes files of a tree that is not installed yet share their bytes with installed trees. Returns how many
+/// bytes are saved.
 ///
 /// # Errors
-/// The job was stopped, or the directory cannot be read. What cannot be shared stays as it is.
+/// The job was stopped, or the directory cannot be read. Files that cannot be shared stay as they are.
 pub(super) fn with_others(
     folder: &MediaFolder,
     (tree, manifest): (&Path, &TreeManifest),
@@ -45,7 +45,7 @@ pub(super) fn with_others(
                     saved += bytes;
                     false
                 }
-                // Another tree may have it too.
+                // Another tree may have the file too.
                 Ok(None) | Err(_) => true,
             });
         }
@@ -53,7 +53,7 @@ pub(super) fn with_others(
     Ok(saved)
 }
 
-/// The lists of the trees that have their place.
+/// The manifests of the installed trees.
 fn others(folder: &MediaFolder) -> io::Result<impl Iterator<Item = TreeManifest>> {
     let entries = match fs::read_dir(folder.trees()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -63,7 +63,7 @@ fn others(folder: &MediaFolder) -> io::Result<impl Iterator<Item = TreeManifest>
     Ok(names.filter_map(|name| folder.recall(name.to_str()?)))
 }
 
-/// Puts a link to `old` in the place of a file of the new tree, where both have the same bytes.
+/// Replaces a file of the new tree by a link to `old`, if both have the same bytes.
 fn link(old: &Path, (tree, new): (&Path, &str)) -> io::Result<Option<u64>> {
     let new = tree.join(new);
     let (before, now) = (fs::symlink_metadata(old)?, fs::symlink_metadata(&new)?);
@@ -78,7 +78,7 @@ fn link(old: &Path, (tree, new): (&Path, &str)) -> io::Result<Option<u64>> {
     Ok(Some(now.len()))
 }
 
-/// A link has the mode of the file it is to.
+/// A link has the mode of its target.
 fn may_be_one(one: &Metadata, other: &Metadata) -> bool {
     one.mode() == other.mode() && one.uid() == other.uid()
 }
@@ -157,7 +157,7 @@ mod tests {
         let (second, saved) = brought(&folder, &[("bash.rpm", &large), ("more", "x")]);
         assert_eq!(saved, 0);
         assert_eq!(fs::read_to_string(second.tree.join("bash.rpm")).unwrap(), large);
-        // The same tree again is whole, and takes the place of the damaged one.
+        // The same tree again is complete, and replaces the damaged one.
         let (again, _) = brought(&folder, &[("bash.rpm", &large)]);
         assert_eq!(folder.install(&again).unwrap(), place);
         assert_eq!(fs::read_to_string(place.join("bash.rpm")).unwrap(), large);

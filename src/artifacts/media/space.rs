@@ -1,4 +1,4 @@
-//! Room on the disk: asked for before anything large is written, and while it is.
+//! Free space on the disk: checked before and while large files are written.
 
 use std::fs::File;
 use std::io;
@@ -6,24 +6,24 @@ use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 
-/// What is left free, for the database above all.
+/// Bytes that are left free, mainly for the database.
 pub const KEPT_BYTES: u64 = 64 << 20;
-/// How much is written before the disk is looked at again.
+/// Bytes that are written between two checks.
 pub const LOOK_EVERY_BYTES: u64 = 32 << 20;
 
-/// Bytes of a disk that are free.
+/// Free bytes of a disk.
 ///
 /// # Errors
-/// The disk cannot be asked.
+/// The file system did not answer.
 pub fn free(folder: &Path) -> io::Result<u64> {
     let disk = statvfs(folder)?;
     Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
 }
 
-/// Refuses what does not fit.
+/// Refuses data that does not fit.
 ///
 /// # Errors
-/// `StorageFull`, with how much is needed and how much there is.
+/// `StorageFull`, with the needed and the free bytes.
 pub fn check(folder: &Path, needed: u64) -> io::Result<()> {
     let free = free(folder)?;
     if free >= needed.saturating_add(KEPT_BYTES) {
@@ -43,7 +43,7 @@ fn mebibytes(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)
 }
 
-/// Puts what was written to the disk of `path` there for good.
+/// Flushes everything that was written to the disk of `path`.
 ///
 /// # Errors
 /// The disk refuses.

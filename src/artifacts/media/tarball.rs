@@ -1,4 +1,4 @@
-//! Reads tar: names of any length (GNU and PAX), links, and nothing that is a device.
+//! Reads tar: names of any length (GNU and PAX) and links, but no devices.
 
 use std::io::{self, Read};
 
@@ -9,11 +9,11 @@ use super::tree::{LinkTarget, TreeSink};
 /// Most bytes of padding after the last file.
 const PADDING_BYTES_MAX: u64 = 64 << 20;
 
-/// Hands everything in a tarball to `sink`. Owners, times and modes are passed over, and so are devices and
-/// fifos.
+/// Passes everything in a tarball to `sink`. Owners, times and modes are ignored; devices and FIFOs are
+/// skipped.
 ///
 /// # Errors
-/// It is damaged or cut short, or the sink refuses.
+/// The tarball is damaged or truncated, or the sink refuses.
 pub fn unpack(input: impl Read, sink: &mut dyn TreeSink) -> io::Result<()> {
     let mut archive = Archive::new(input);
     let mut entries = 0;
@@ -40,7 +40,7 @@ pub fn unpack(input: impl Read, sink: &mut dyn TreeSink) -> io::Result<()> {
     if entries == 0 {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is a tarball without files, or none"));
     }
-    // What is compressed has its checksum behind the padding.
+    // A compressed file has its checksum after the padding.
     io::copy(&mut archive.into_inner().take(PADDING_BYTES_MAX), &mut io::sink())?;
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! Writes what an image or tarball holds into a directory, and nothing outside of it.
+//! Writes the content of an image or tarball into a directory, and nothing outside of it.
 //!
-//! Folders and files come first and links last: while files are written there is no link in the tree that a
-//! path could lead through. At the end the kernel is asked of each link whether it stays inside.
+//! Folders and files are written first and links last: while files are written, no link exists that a path
+//! could lead through. At the end the kernel is asked about each link whether it stays inside.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -16,33 +16,33 @@ use super::{MediaJob, space};
 
 /// Most parts of a path.
 const DEPTH_MAX: usize = 64;
-/// Longest name and longest path, in bytes (Linux' NAME_MAX, and what the links of a tree may hold).
+/// Longest name and longest path, in bytes (Linux' NAME_MAX, and the longest target of a link).
 const NAME_BYTES_MAX: usize = 255;
 const PATH_BYTES_MAX: usize = 4096;
-/// Bytes copied at a time.
+/// Bytes that are copied at a time.
 const CHUNK_BYTES: usize = 256 << 10;
-/// Files are read by everybody and written by nobody, whatever an archive says.
+/// Everybody may read files and nobody may write them, whatever an archive says.
 const FILE_MODE: u32 = 0o444;
 const FOLDER_MODE: u32 = 0o755;
 
-/// What a tree may have at most.
+/// Bounds on a tree.
 #[derive(Clone, Copy, Debug)]
 pub struct TreeLimits {
     /// Files, folders and links together.
     pub entries: usize,
-    /// Bytes of all files.
+    /// Size of all files, in bytes.
     pub bytes: u64,
 }
 
 impl TreeLimits {
-    /// Entries of a tree; the largest Debian image has some ten thousand.
+    /// Most entries of a tree; the largest Debian image has some ten thousand.
     pub const ENTRIES_MAX: usize = 1_000_000;
-    /// How many times its own size a source may unpack to, and what is free of that. What packs better than
-    /// this is made to.
+    /// How many times its own size a source may unpack to. Anything that compresses better was made to do
+    /// harm.
     const RATIO_MAX: u64 = 64;
     const FREE_BYTES: u64 = 1 << 30;
 
-    /// Limits for a source of so many bytes.
+    /// The bounds for a source of so many bytes.
     pub fn for_source(bytes: u64) -> Self {
         let bytes = bytes.saturating_mul(Self::RATIO_MAX).saturating_add(Self::FREE_BYTES);
         TreeLimits { entries: Self::ENTRIES_MAX, bytes }
@@ -52,28 +52,28 @@ impl TreeLimits {
 /// Receives the entries of an image or tarball. Paths are relative; the writer checks them.
 pub trait TreeSink {
     /// # Errors
-    /// It cannot be, or the disk refuses: reading ends.
+    /// The path is invalid, or the disk refuses: reading ends.
     fn folder(&mut self, path: &str) -> io::Result<()>;
 
     /// A file of so many bytes.
     ///
     /// # Errors
-    /// As [`TreeSink::folder`].
+    /// Those of [`TreeSink::folder`].
     fn file(&mut self, path: &str, content: (u64, &mut dyn Read)) -> io::Result<()>;
 
     /// A link; `target` as it was written.
     ///
     /// # Errors
-    /// As [`TreeSink::folder`].
+    /// Those of [`TreeSink::folder`].
     fn link(&mut self, path: &str, target: LinkTarget) -> io::Result<()>;
 }
 
-/// Where a link leads.
+/// The target of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkTarget {
-    /// A symbolic link, relative to where it is.
+    /// A symbolic link, relative to its own place.
     Symbolic(String),
-    /// Another name of a file that came before, by its path.
+    /// Another name of an earlier file, by its path.
     Hard(String),
 }
 
@@ -89,13 +89,13 @@ pub struct TreeWriter {
 }
 
 impl TreeWriter {
-    /// `root` is empty and nobody else's.
+    /// `root` must be empty and used by nobody else.
     pub fn new(root: &Path, limits: TreeLimits, job: MediaJob) -> Self {
         let root = root.to_owned();
         TreeWriter { root, limits, job, entries: 0, bytes: 0, unlooked: 0, links: Vec::new() }
     }
 
-    /// Copies a file of this disk.
+    /// Copies a file of this host.
     pub fn copy(&mut self, from: &Path, path: &str) -> io::Result<()> {
         let mut file = File::open(from)?;
         let bytes = file.metadata()?.len();
@@ -105,7 +105,7 @@ impl TreeWriter {
         Ok(())
     }
 
-    /// Makes the links, and holds each against the tree.
+    /// Creates the links, and checks each against the tree.
     pub fn finish(self) -> io::Result<()> {
         for (path, target) in &self.links {
             let made = std::os::unix::fs::symlink(target, self.root.join(path));
@@ -121,7 +121,7 @@ impl TreeWriter {
                     .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
                     .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS),
             ) {
-                // One that leads nowhere is kept: a part of a distribution's tree often has some.
+                // A dangling link is kept: a part of a distribution's tree often has some.
                 Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR) => {}
                 Err(Errno::EXDEV) => return Err(leaves(path, target)),
                 Err(error) => return Err(io::Error::other(format!("the link {path} -> {target}: {error}"))),
@@ -153,7 +153,7 @@ impl TreeWriter {
         if self.bytes > self.limits.bytes {
             let most = self.limits.bytes >> 20;
             return Err(io::Error::other(format!(
-                "it unpacks to more than {most} MiB, which is no honest file"
+                "it unpacks to more than {most} MiB, which is suspiciously much"
             )));
         }
         self.unlooked += bytes;
@@ -193,7 +193,7 @@ impl TreeSink for TreeWriter {
         let path = clean(path)?;
         let place = self.place(&path)?;
         let mut file = match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&place) {
-            // Of two files with one path the later counts, as for tar.
+            // Of two files with one path the later one counts, as in tar.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(&place)
                 .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&place)),
             other => other,
@@ -232,7 +232,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
 }
 
-/// A path of an archive as one inside the tree.
+/// The path of an archive's entry as one inside of the tree.
 fn clean(path: &str) -> io::Result<String> {
     if path.starts_with('/') {
         return path_error(path, "is absolute");
@@ -255,7 +255,7 @@ fn path_error(path: &str, why: &str) -> io::Result<String> {
     Err(io::Error::other(format!("the path {path:?} {why}")))
 }
 
-/// Whether a link leads to something below the root, as far as its text says.
+/// Whether the text of a link leads to something below the root.
 fn stays_inside(path: &str, target: &str) -> bool {
     let fits = !target.is_empty()
         && target.len() < PATH_BYTES_MAX
@@ -326,7 +326,7 @@ mod tests {
         let root = outer.path().join("tree");
         fs::create_dir(&root).unwrap();
         let mut writer = writer(&root);
-        // By its text each stays inside: `up` is the root, and `out` goes above it.
+        // By its text each link stays inside: `up` is the root, and `out` goes above it.
         writer.link("a/b/up", LinkTarget::Symbolic("../..".into())).unwrap();
         writer.link("a/b/out", LinkTarget::Symbolic("up/..".into())).unwrap();
         let error = writer.finish().unwrap_err().to_string();

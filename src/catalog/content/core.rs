@@ -1,4 +1,4 @@
-//! The pack that ships in the program: the folders `bootenvs/`, `client_classes/`, `templates/` and
+//! The pack that is part of the program: the folders `bootenvs/`, `client_classes/`, `templates/` and
 //! `workflows/`.
 
 use include_dir::{Dir, DirEntry, include_dir};
@@ -14,10 +14,10 @@ static FOLDERS: [(&str, Dir<'static>); 4] = [
     ("workflows", include_dir!("$CARGO_MANIFEST_DIR/workflows")),
 ];
 
-/// The pack `core`, in the version of the program.
+/// The pack `core`, with the version of the program.
 ///
 /// # Errors
-/// Every fault of every file, with the file's path: a fault of the build, which the tests look for.
+/// Every fault of every file, with the file's path. Such a fault is one of the build, which tests find.
 pub fn core(now: Timestamp) -> Result<Pack, Vec<(String, Problem)>> {
     let mut files = Vec::new();
     for (folder, dir) in &FOLDERS {
@@ -104,7 +104,7 @@ mod tests {
         assert!(world.templates.get("ipxe/identify.ipxe").is_some());
     }
 
-    /// The names in `function(name="…"` of a text.
+    /// The names in `function(name="…"` in a text.
     fn names_given_to(function: &str, text: &str) -> BTreeSet<String> {
         let opening = format!("{function}(name=\"");
         text.split(&opening).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()

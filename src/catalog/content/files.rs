@@ -1,4 +1,4 @@
-//! From the files of a pack to objects.
+//! Reads the files of a pack into objects.
 
 use std::sync::Arc;
 
@@ -15,37 +15,37 @@ pub const FILES_MAX: usize = 10_000;
 /// Largest file of a pack, in bytes.
 pub const FILE_BYTES_MAX: usize = 2 << 20;
 
-/// One file of a pack: its path below the pack's root, with `/` between the parts.
+/// A file of a pack: its path below the pack's root, with `/` between the parts.
 #[derive(Clone, Debug)]
 pub struct PackFile {
     pub path: String,
     pub body: Vec<u8>,
 }
 
-/// What a pack is called.
+/// The name and version of a pack.
 #[derive(Clone, Copy, Debug)]
 pub struct PackRelease<'a> {
     pub name: &'a str,
     pub version: &'a str,
 }
 
-/// A named and versioned bundle of content, read.
+/// A named and versioned bundle of content.
 #[derive(Clone, Debug)]
 pub struct Pack {
     pub name: String,
     pub version: String,
-    /// In the order of their files' paths.
+    /// In the order of the paths of their files.
     pub objects: Vec<Object>,
 }
 
 impl Pack {
-    /// What its objects have as `source`: `pack core@0.1.0`.
+    /// The `source` of its objects: `pack core@0.1.0`.
     pub fn source(&self) -> String {
         format!("pack {}@{}", self.name, self.version)
     }
 }
 
-/// What is the same for all objects of a pack.
+/// The fields that are the same for all objects of a pack.
 struct PackStamp {
     source: String,
     now: Timestamp,
@@ -53,7 +53,7 @@ struct PackStamp {
 
 type ObjectReader = fn(Value, &PackStamp) -> Result<Object, Vec<Problem>>;
 
-/// Folder of YAML files → what is in them.
+/// The folders of YAML files, with the reader for each.
 const FOLDERS: [(&str, ObjectReader); 7] = [
     ("bootenvs/", object::<Bootenv>),
     ("client_classes/", object::<ClientClass>),
@@ -65,11 +65,11 @@ const FOLDERS: [(&str, ObjectReader); 7] = [
 ];
 const TEMPLATES: &str = "templates/";
 
-/// Reads a pack. A file below `templates/` is a template, named by its path there; its first comment
-/// is its description. A YAML file in one of the other folders holds one object or a list of them.
+/// Reads a pack. A file below `templates/` is a template, named by its path there; its first comment is its
+/// description. A YAML file in one of the other folders contains an object or a list of objects.
 ///
 /// # Errors
-/// Every fault of every file, with the file's path; within a list the pointer begins with the place.
+/// Every fault of every file, with the file's path; in a list the pointer begins with the index.
 pub fn load(
     release: PackRelease<'_>,
     files: &[PackFile],
@@ -115,7 +115,7 @@ fn read(file: &PackFile, stamp: &PackStamp) -> Result<Vec<Object>, Vec<Problem>>
     if !file.path.ends_with(".yaml") {
         return Err(fault("not a `.yaml` file"));
     }
-    // `on` and `yes` are words, as in what the command line reads.
+    // `on` and `yes` are words, as on the command line.
     let options = serde_saphyr::options! { strict_booleans: true };
     let value: Value = serde_saphyr::from_str_with_options(text, options)
         .map_err(|error| fault(format!("not readable as YAML: {error}")))?;
@@ -153,7 +153,7 @@ fn fault(what: impl Into<String>) -> Vec<Problem> {
     vec![Problem::new("", what)]
 }
 
-/// The text of the comment that a template begins with.
+/// The text of the comment at the beginning of a template.
 fn first_comment(body: &str) -> String {
     let comment = body.strip_prefix("{#").and_then(|rest| rest.split_once("#}"));
     let text = comment.map_or("", |(text, _)| text.trim_matches('-'));

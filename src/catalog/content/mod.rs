@@ -1,8 +1,8 @@
 //! Packs of content: bootenvs, client classes, templates, params, stages, tasks and workflows as files.
 //!
-//! A pack is read by the same code as API input, so it can say nothing a client could not. This module
-//! makes objects of files; whether they fit what else is stored is decided by the catalog. [`core()`] is
-//! the pack inside the program; start reading at [`load`].
+//! The code that reads API input also reads packs, so a pack can contain nothing that a client could not
+//! send. This module turns files into objects; the catalog decides whether they fit the stored ones.
+//! [`core()`] is the pack inside of the program; start at [`load`].
 
 mod core;
 mod files;

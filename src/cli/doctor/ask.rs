@@ -1,4 +1,4 @@
-//! Plays a client that nobody knows: one DISCOVER, and who answers it. Takes no address.
+//! Acts as an unknown client: sends one DISCOVER and collects the answers. Takes no address.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
@@ -20,26 +20,26 @@ const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
 const ETHERNET_HEADER_BYTES: usize = 14;
 const UDP_HEADER_BYTES: usize = 8;
-/// Answers that are kept.
+/// Most answers that are kept.
 const ANSWERS_MAX: usize = 16;
-/// What a plain client asks for: mask, router, boot file.
+/// The options that a plain client requests: mask, router, boot file.
 const WANTED: [u8; 3] = [codes::SUBNET_MASK, codes::ROUTERS, codes::BOOTFILE_NAME];
 
-/// What one server offered.
+/// The offer of one server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OfferAnswer {
-    /// What it calls itself.
+    /// Its server identifier.
     pub server: Ipv4Addr,
-    /// Where the packet came from.
+    /// The source address of the packet.
     pub from: Ipv4Addr,
     pub offered: Ipv4Addr,
     pub boot_file: Option<String>,
 }
 
-/// Who offers an address to a new machine on an interface.
+/// The servers that offer an address to a new machine on an interface.
 ///
 /// # Errors
-/// The port of DHCP clients is taken or may not be had, frames may not be seen, or there is no such
+/// The port of DHCP clients is taken or not permitted, frames cannot be received, or there is no such
 /// interface.
 pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<OfferAnswer>> {
     let client = ProbeClient::open(interface)?;
@@ -60,8 +60,7 @@ pub async fn ask(interface: &str, within: Duration) -> io::Result<Vec<OfferAnswe
 /// The sockets of a client on one interface.
 struct ProbeClient {
     udp: UdpSocket,
-    /// Frames that leave this host: a server on it may answer by them, and they do not come back as
-    /// datagrams.
+    /// Outgoing frames: a server on this host may answer by frames, which do not arrive as datagrams.
     frames: UdpSocket,
     interface: usize,
 }
@@ -84,7 +83,7 @@ impl ProbeClient {
         })
     }
 
-    /// The next datagram for DHCP clients, and who sent it.
+    /// The next datagram for DHCP clients, and its sender.
     async fn hear(&self) -> io::Result<(Vec<u8>, Ipv4Addr)> {
         let (mut datagram, mut frame) = (vec![0; DATAGRAM_BYTES_MAX], vec![0; DATAGRAM_BYTES_MAX]);
         loop {
@@ -114,7 +113,7 @@ async fn hear_frame(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize,
     Ok((bytes, from.map_or(0, |from| from.ifindex())))
 }
 
-/// What an Ethernet frame with a UDP datagram carries, and who sent it.
+/// The payload of an Ethernet frame with a UDP datagram, and its sender.
 fn payload(frame: &[u8]) -> Option<(Vec<u8>, Ipv4Addr)> {
     let packet = frame.get(ETHERNET_HEADER_BYTES..)?;
     let header_bytes = usize::from(packet.first()? & 0xf) * 4;
@@ -122,7 +121,8 @@ fn payload(frame: &[u8]) -> Option<(Vec<u8>, Ipv4Addr)> {
     Some((packet.get(header_bytes + UDP_HEADER_BYTES..)?.to_vec(), Ipv4Addr::from(source)))
 }
 
-/// All frames, those that leave too; the kernel keeps all but UDP from port 67 away. Needs CAP_NET_RAW.
+/// All frames, including outgoing ones; the kernel filters out everything but UDP from port 67. Needs
+/// CAP_NET_RAW.
 fn frames() -> io::Result<UdpSocket> {
     const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
     const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
@@ -162,7 +162,7 @@ fn explain_frames(error: io::Error) -> io::Error {
     }
 }
 
-/// From a hardware address that no card has, and to be answered by broadcast.
+/// From a hardware address that no card has, asking for a broadcast reply.
 fn discover() -> io::Result<DhcpPacket> {
     let mut random = [0; 9];
     getrandom::fill(&mut random).map_err(io::Error::other)?;

@@ -1,4 +1,4 @@
-//! From facts to lines: each is all right, a warning or broken, and says what to do. Pure. Start at [`all`].
+//! Turns facts into findings: each is fine, a warning or broken, and says what to do. Pure. Start at [`all`].
 
 use serde::Serialize;
 
@@ -8,10 +8,10 @@ use crate::cli::doctor::networks;
 use crate::cli::doctor::owners::finding;
 use crate::model::{DhcpStatus, InterfaceStatus, StoreStatus, SubnetMode};
 
-/// How a server comes by its capabilities.
+/// How a server gets its capabilities.
 const GRANTED: &str = "as root or with the capability (systemd: AmbientCapabilities, containers: --cap-add)";
 
-/// How a thing is.
+/// The level of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
@@ -20,11 +20,11 @@ pub enum Level {
     Fail,
 }
 
-/// One thing that was looked at.
+/// The result for one thing that was examined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub level: Level,
-    /// What was looked at: `port 67`, `eth1`, `subnet lan`.
+    /// The examined thing: `port 67`, `eth1`, `subnet lan`.
     pub what: String,
     /// What was found, and what to do about it.
     pub found: String,
@@ -45,19 +45,19 @@ pub(super) fn line(level: Level, what: impl Into<String>, found: impl Into<Strin
     Finding { level, what: what.into(), found: found.into() }
 }
 
-/// All that is known.
+/// All facts.
 #[derive(Debug, Clone, Copy)]
 pub struct DoctorFacts<'a> {
     pub host: &'a Host,
-    /// What the server says; `None` when it was not reached.
+    /// The server's status; `None` if the server was not reached.
     pub status: Option<&'a DhcpStatus>,
-    /// Why it was not.
+    /// Why it was not reached.
     pub unreachable: Option<&'a str>,
-    /// Who answered our own question, or why it could not be asked.
+    /// The answers to the doctor's own DISCOVER, or why it could not be sent.
     pub answers: Option<&'a Result<Vec<OfferAnswer>, String>>,
 }
 
-/// Everything worth saying about DHCP on these interfaces.
+/// All findings about DHCP on these interfaces.
 pub fn all(facts: &DoctorFacts<'_>, names: &[String]) -> Vec<Finding> {
     let mut findings = server(facts);
     findings.extend(ports(facts));
@@ -101,7 +101,7 @@ fn server(facts: &DoctorFacts<'_>) -> Vec<Finding> {
     }
 }
 
-/// What the server says of its database; nothing when all is well.
+/// The finding about the server's database; none if it is fine.
 fn database(store: &StoreStatus) -> Option<Finding> {
     match (store.outage(), store.space_warning()) {
         (Some(why), _) => {
@@ -120,7 +120,7 @@ fn ports(facts: &DoctorFacts<'_>) -> Vec<Finding> {
     });
     let dhcp_port = facts.status.map_or(67, |status| status.service.port);
     let mut findings = Vec::new();
-    // Another port than the usual is for tests, and nobody else's.
+    // Only tests use another port than the usual one.
     if matches!(dhcp_port, 0 | 67) {
         findings.push(finding(&facts.host.dhcp_port, "port 67", Level::Fail));
     }
@@ -214,7 +214,7 @@ fn link(interface: &HostInterface) -> Finding {
     }
 }
 
-/// Relayed packets come by a way that the kernel may not take back (RFC 3704).
+/// Relayed packets may arrive on a route that the kernel would not use for replies (RFC 3704).
 fn reverse_path(facts: &DoctorFacts<'_>, interface: &HostInterface) -> Option<Finding> {
     let strict = facts.host.rp_filter.max(interface.rp_filter) == 1;
     let what = format!(
@@ -269,7 +269,7 @@ fn servers(status: &DhcpStatus) -> Vec<Finding> {
             false => line(Level::Warn, what, format!("{found}: stop it, or set the subnet's mode to proxy")),
         });
     }
-    // The server's own words about proxies without a server; the rest is said above.
+    // The server's warnings about proxies without another server; everything else is said above.
     let lonely = status.warnings.iter().filter(|warning| warning.contains("none was heard"));
     findings.extend(lonely.map(|warning| line(Level::Warn, "server", warning.as_str())));
     findings

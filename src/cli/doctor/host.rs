@@ -1,5 +1,4 @@
-//! What the host itself says: interfaces, ports, settings of the kernel, capabilities. Reads, changes
-//! nothing.
+//! Facts about the host: interfaces, ports, kernel settings, capabilities. It only reads.
 
 use std::collections::HashMap;
 use std::fs;
@@ -25,13 +24,13 @@ pub struct Host {
     pub dhcp_port: PortUse,
     /// The port of boot servers (PXE 2.1).
     pub pxe_port: PortUse,
-    /// `net.ipv4.conf.all.rp_filter`; the larger of this and the interface's counts.
+    /// `net.ipv4.conf.all.rp_filter`; the larger of this and the interface's value counts.
     pub rp_filter: u8,
-    /// Of the DHCP server where it is seen, else our own.
+    /// The capabilities of the DHCP server if it is visible, otherwise of this process.
     pub capabilities: HostCapabilities,
 }
 
-/// Who has a UDP port.
+/// The processes that have a UDP port.
 #[derive(Debug, Clone, Default)]
 pub struct PortUse {
     pub bound: bool,
@@ -63,7 +62,7 @@ pub struct HostAddress {
 }
 
 impl Host {
-    /// Looks at the host; the server with `data` as its data directory is ours, by whatever name.
+    /// Examines the host. The server with the data directory `data` counts as ours, whatever its name.
     ///
     /// # Errors
     /// The interfaces cannot be read.
@@ -93,7 +92,7 @@ fn port_use(port: u16, marks: &ServerMarks) -> PortUse {
     PortUse { bound: is_port_bound(PortProtocol::Udp, port), owners: owners.collect() }
 }
 
-/// All there are, in the kernel's order: which will be asked about is not known yet.
+/// All interfaces in the kernel's order; which of them matter is decided later.
 fn interfaces(
     entries: impl Iterator<Item = InterfaceAddress>,
     addresses: &[OwnAddress],
@@ -102,7 +101,7 @@ fn interfaces(
     for OwnAddress { interface, address, prefix } in addresses.iter().copied() {
         by_index.entry(interface).or_default().push(HostAddress { address, prefix });
     }
-    // What has no link is the label of an address.
+    // An entry without a link is the label of an address.
     let links = entries.filter_map(|entry| {
         let index = entry.address.as_ref()?.as_link_addr()?.ifindex();
         Some((entry, u32::try_from(index).ok()?))

@@ -1,5 +1,5 @@
-//! What `doctor dhcp` says of networks: how full the pools are, which relays were seen, and who was left
-//! alone. Pure.
+//! The findings of `doctor dhcp` about networks: how full the pools are, which relays were seen, and which
+//! packets were not answered. Pure.
 
 use crate::cli::doctor::findings::{Finding, Level, line};
 use crate::model::{DhcpStatus, SubnetMode, SubnetStatus};
@@ -37,7 +37,7 @@ pub(super) fn pools(subnet: &SubnetStatus, status: &DhcpStatus) -> Finding {
     }
 }
 
-/// The enabled subnets that are on no interface: relays serve them, and so does the wire they share.
+/// The enabled subnets that are on no interface: relays or a shared wire serve them.
 pub(super) fn behind_relays(status: &DhcpStatus) -> Vec<Finding> {
     let here = |name: &String| status.interfaces.iter().any(|served| served.subnet.as_ref() == Some(name));
     let found = status.subnets.iter().filter(|subnet| subnet.enabled && !here(&subnet.name)).map(|subnet| {

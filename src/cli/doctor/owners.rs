@@ -1,6 +1,6 @@
-//! Whose process it is that has a port. A name can be anybody's: our server is known by the file it was
-//! started from, which is this program, or by the lock of its data directory, which it keeps open. Where
-//! neither says so and the name is ours, nothing is made of it.
+//! Finds the owner of a port. A name alone proves nothing: our server is recognised by its executable, which
+//! is this program, or by the lock of its data directory, which it keeps open. If neither is visible and the
+//! name is ours, the owner is unknown.
 
 use std::fmt;
 use std::fs;
@@ -11,17 +11,17 @@ use crate::cli::doctor::findings::{Finding, Level, line};
 use crate::cli::doctor::host::PortUse;
 use crate::port_owner::PortProcess;
 
-/// Our own name in the table of processes.
+/// This program's name in the process table.
 const PROGRAM: &str = "metalwright";
-/// What a server keeps open in its data directory.
+/// The file that a server keeps open in its data directory.
 const LOCK_FILE: &str = "metalwright.lock";
-/// Open files of one process that are looked at.
+/// Most open files of one process that are examined.
 const FILES_MAX: usize = 4096;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProcessOwner {
     Ours,
-    /// It has our name, and was started from another file; or what it was started from cannot be seen.
+    /// It has this program's name but another executable, or its executable cannot be seen.
     Unknown,
     Anothers,
 }
@@ -39,7 +39,7 @@ impl fmt::Display for PortOwner {
     }
 }
 
-/// A file, whatever it is called: device and inode.
+/// The identity of a file, independent of its name: device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileId(u64, u64);
 
@@ -49,7 +49,7 @@ impl FileId {
     }
 }
 
-/// What our server is known by.
+/// The marks by which our server is recognised.
 #[derive(Debug, Default)]
 pub struct ServerMarks {
     program: Option<FileId>,
@@ -57,7 +57,7 @@ pub struct ServerMarks {
 }
 
 impl ServerMarks {
-    /// Of this program, and of the server with this data directory.
+    /// The marks of this program, and of the server with this data directory.
     pub fn read(data: Option<&Path>) -> ServerMarks {
         ServerMarks {
             program: FileId::of(Path::new("/proc/self/exe")),
@@ -70,7 +70,7 @@ impl ServerMarks {
         PortOwner { process, whose }
     }
 
-    /// `folder` is that of the process in `/proc`.
+    /// `folder` is the process's folder in `/proc`.
     fn whose(&self, folder: &Path, name: &str) -> ProcessOwner {
         let program = FileId::of(&folder.join("exe"));
         if program.is_some() && program == self.program || self.is_locked_by(folder) {
@@ -85,9 +85,9 @@ impl ServerMarks {
     }
 }
 
-/// What there is to say of a port; `none` is how bad it is that nobody has it.
+/// The finding about a port; `none` is the level if nothing has it.
 pub fn finding(port: &PortUse, what: &str, none: Level) -> Finding {
-    // Whoever is most likely to be the server; all others share its packets.
+    // The process that is most likely to be the server; all others share its packets.
     let Some(server) = port
         .owners
         .iter()

@@ -1,12 +1,12 @@
-//! What another DHCP server needs in its configuration so that its machines boot from this one: the next
-//! server, a loader by architecture (RFC 5970), a URL for HTTP firmware, and the script's URL for iPXE, which
-//! would load itself for ever without it. Start at [`write()`].
+//! The configuration with which another DHCP server makes its machines boot from this one: the next server, a
+//! loader by architecture (RFC 5970), a URL for HTTP firmware, and the script's URL for iPXE, which would
+//! otherwise load itself for ever. Start at [`write()`].
 
 use std::net::Ipv4Addr;
 
 use crate::cli::command::DhcpDialect;
 
-/// What a firmware is given. The loaders' names are those that we serve.
+/// The loader for a kind of firmware. The names of loaders are those that this server serves.
 struct FirmwareSnippet {
     /// For tags and class names.
     name: &'static str,
@@ -28,7 +28,7 @@ const FIRMWARES: [FirmwareSnippet; 5] = [
     FirmwareSnippet { http: true, ..firmware("http-arm64", &[19], "snponly-arm64.efi") },
 ];
 
-/// The snippet in one program's language; `server` is our address as machines see it.
+/// The snippet in one program's language; `server` is this server's address as machines see it.
 pub fn write(dialect: DhcpDialect, server: Ipv4Addr, http_port: u16) -> String {
     let http = format!("http://{server}:{http_port}");
     match dialect {
@@ -38,7 +38,7 @@ pub fn write(dialect: DhcpDialect, server: Ipv4Addr, http_port: u16) -> String {
     }
 }
 
-/// Members of `Dhcp4`. The first class that gives a file counts.
+/// Members of `Dhcp4`. The first class with a file counts.
 fn kea(server: Ipv4Addr, http: &str) -> String {
     let mut classes = vec![format!(
         "    {{ \"name\": \"metalwright-ipxe\", \"test\": \"option[77].hex == 'iPXE'\",\n\
@@ -94,7 +94,7 @@ fn isc(server: Ipv4Addr, http: &str) -> String {
          if exists user-class and option user-class = \"iPXE\" {{\n    filename \"{http}/boot.ipxe\";\n}}"
     );
     for FirmwareSnippet { codes, loader, http: over_http, .. } in &FIRMWARES {
-        // As bytes: dhcpd takes a number here too, and then nothing is equal to it.
+        // As bytes: dhcpd accepts a number here too, but then nothing is equal to it.
         let codes: Vec<String> = codes
             .iter()
             .map(|code: &u16| {
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// What a program says of a configuration; `None`, and a line on stderr, where it is not installed.
+    /// The result of a program's configuration check; `None`, with a line on stderr, if it is not installed.
     fn checked(program: &str, words: &[&str], text: &str) -> Option<(bool, String)> {
         let found = ["/usr/sbin", "/usr/bin"].map(|folder| Path::new(folder).join(program));
         let Some(program) = found.iter().find(|path| path.exists()) else {

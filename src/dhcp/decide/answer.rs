@@ -1,7 +1,7 @@
 //! The answer to one DHCP packet, as a pure function of the packet, the facts and the time.
 //!
-//! Follows RFC 2131 4.3. Strangers are met with silence unless the subnet is authoritative; a NAK
-//! goes only to clients of ours that hold on to a wrong address.
+//! Follows RFC 2131 4.3. Unknown clients get silence unless the subnet is authoritative. A NAK goes only to
+//! clients of this server that use a wrong address.
 
 use std::net::Ipv4Addr;
 
@@ -20,11 +20,11 @@ use crate::model::{Lease, LeaseState, ProbeMode, Subnet, SubnetMode};
 use crate::netboot::decide::BootData;
 use crate::proto::dhcp4::{DhcpPacket, MessageType, ValueType, codes};
 
-/// How long an address that a client found in use is kept back.
+/// How long an address that a client found in use stays in quarantine.
 const QUARANTINE_SECONDS: i64 = 1800;
-/// How long the record of a BOOTP client lasts: its address is its own for ever (RFC 1534 2).
+/// Seconds of the record of a BOOTP client: its address is permanent (RFC 1534 2).
 const BOOTP_LEASE_SECONDS: i64 = u32::MAX as i64;
-/// Options that mean nothing to BOOTP clients.
+/// Options that have no meaning for BOOTP clients.
 const DHCP_ONLY_CODES: [u8; 5] = [
     codes::MESSAGE_TYPE,
     codes::SERVER_IDENTIFIER,
@@ -34,7 +34,7 @@ const DHCP_ONLY_CODES: [u8; 5] = [
 ];
 const NO_RECORD: &str = "there is no record of it, and the subnet is authoritative";
 
-/// Decides what to do with a packet that came to port 67, or to the boot server's.
+/// Decides on a packet that came to port 67, or to the boot server's port.
 pub fn answer(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> DhcpAnswer {
     let query = &facts.query;
     let at_boot_server = query.port == BOOT_SERVER_PORT;
@@ -77,8 +77,8 @@ pub fn answer(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> D
     DhcpExchange { query, facts, link, ledger, source, server, now }.serve(message)
 }
 
-/// The record that keeps an address from being given out, because a client declined it or a probe
-/// of it was answered. It belongs to no client, so that theirs can have another address.
+/// The record that keeps an address from being given out, because a client declined it or a probe of it was
+/// answered. It belongs to no client, so that the client can have another address.
 pub fn quarantine(subnet: &Subnet, address: Ipv4Addr, now: Timestamp) -> Lease {
     Lease {
         address,
@@ -94,7 +94,7 @@ pub fn quarantine(subnet: &Subnet, address: Ipv4Addr, now: Timestamp) -> Lease {
     }
 }
 
-/// One client at the counter: everything an answer needs, in one place.
+/// The exchange with one client: everything that an answer needs.
 struct DhcpExchange<'a> {
     query: &'a DhcpQuery<'a>,
     facts: &'a PacketFacts<'a>,
@@ -121,7 +121,7 @@ impl DhcpExchange<'_> {
         }
     }
 
-    /// Only a reserved address is for a client that says neither whether it took it nor when it goes.
+    /// BOOTP clients get reserved addresses only, because they report neither acceptance nor release.
     fn bootp(&self) -> DhcpAnswer {
         let Some(reserved) = self.ledger.reservation() else {
             return self.ignored("it is BOOTP, and nothing is reserved for it here".into());
@@ -147,7 +147,8 @@ impl DhcpExchange<'_> {
         }
     }
 
-    /// The reply in bytes, and its way. Where the subnet wants broadcasts, a relay is told so as well.
+    /// Encodes the reply and chooses its destination. If the subnet wants broadcasts, a relay is told so as
+    /// well.
     fn finish(&self, draft: impl Into<reply::ReplyDraft>) -> DhcpReply {
         let mut draft = draft.into();
         if self.link.selected.always_broadcast {
@@ -184,7 +185,7 @@ impl DhcpExchange<'_> {
         }
     }
 
-    /// Why a client does not get what is reserved for it.
+    /// Why a client does not get the address that is reserved for it.
     fn waiting(&self) -> String {
         let refusal = self.ledger.reservation().and_then(|reserved| self.ledger.refuse(reserved.address));
         refusal.map_or_else(String::new, |why| format!("; its reservation has to wait: {why}"))
@@ -227,7 +228,7 @@ impl DhcpExchange<'_> {
         let authoritative = self.link.selected.authoritative;
         match self.refuse_remembered(address) {
             Some(refusal @ AddressRefusal::WrongLink(_)) => self.uses_elsewhere(address, &refusal),
-            // Two clients on one address is worse than a NAK to a stranger.
+            // Two clients with one address are worse than a NAK to an unknown client.
             Some(refusal @ (AddressRefusal::Leased(_) | AddressRefusal::Reserved(_))) => {
                 self.nak(address, &refusal.to_string())
             }
@@ -238,11 +239,11 @@ impl DhcpExchange<'_> {
         }
     }
 
-    /// A client uses an address of another wire. If it sent to us alone it may be on that wire, behind
-    /// routers; no subnet of ours has the address then. If it rebinds it is here and was moved, so its
-    /// address does not work. As with INIT-REBOOT that is told where the subnet is authoritative and to those
-    /// with a record, but not to every machine that is known: its address is in use, and of another server
-    /// that may only be late.
+    /// Handles a client that uses an address of another wire. If it sent only to this server, it may be on
+    /// that wire, behind routers, and no subnet here has the address. If it rebinds, it is here and was
+    /// moved, so its address does not work. As with INIT-REBOOT, it gets a NAK if the subnet is authoritative
+    /// or it has a record. Merely being a known machine is not enough: it uses its address, which may come
+    /// from another server that is only slow.
     fn uses_elsewhere(&self, address: Ipv4Addr, refusal: &AddressRefusal) -> DhcpAnswer {
         let is_here = self.query.is_from_here() || self.packet().is_relayed();
         let is_told = self.link.selected.authoritative || self.has_record() || self.has_lease_of(address);
@@ -254,7 +255,7 @@ impl DhcpExchange<'_> {
         self.ignored(format!("there is no record of {address} for this client"))
     }
 
-    /// Why a client cannot go on with an address it remembers.
+    /// Why a client cannot continue with an address that it remembers.
     fn refuse_remembered(&self, address: Ipv4Addr) -> Option<AddressRefusal> {
         let lease = self.ledger.own_lease().map(|lease| lease.address);
         let reserved = self.ledger.reservation().is_some_and(|reservation| reservation.address == address);
@@ -264,7 +265,7 @@ impl DhcpExchange<'_> {
             .or_else(|| lease.filter(|own| *own != address && !reserved).map(AddressRefusal::Elsewhere))
     }
 
-    /// The client's reservation, when it is for another address that it may have now.
+    /// The client's reservation, if it is for another address that the client may have now.
     fn reserved_elsewhere(&self, address: Ipv4Addr) -> Option<AddressRefusal> {
         let reserved = self.ledger.reservation()?.address;
         (reserved != address && self.ledger.refuse(reserved).is_none())
@@ -300,8 +301,8 @@ impl DhcpExchange<'_> {
         }
     }
 
-    /// The answer goes to the address that the client says it has (RFC 2131 4.3.5), so nobody may name one
-    /// elsewhere.
+    /// Answers an INFORM. The answer goes to the address that the client names (RFC 2131 4.3.5), so that
+    /// address must be on the client's link.
     fn inform(&self) -> DhcpAnswer {
         let address = self.query.address_in_use();
         if let Some(elsewhere) = address.filter(|address| !self.link.has_host(*address)) {
@@ -417,7 +418,7 @@ impl DhcpExchange<'_> {
     }
 }
 
-/// What clients call themselves goes into events and pages, so only plain names are kept.
+/// Whether a client's name is a plain host name: only such names go into events and pages.
 fn is_host_name(name: &str) -> bool {
     name.len() <= 253 && ValueType::Names.encode(&[name]).is_some()
 }

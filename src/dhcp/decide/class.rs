@@ -1,7 +1,7 @@
-//! Client classes: which of them a client is in, and what they say together.
+//! Client classes: which classes a client is in, and their combined settings.
 //!
-//! All classes whose conditions hold apply, from the lowest order to the highest and by name within one
-//! order; what a later one says wins. Start at [`DhcpClient::of`], which is done once for each packet.
+//! All classes whose conditions hold apply, in ascending order and then by name; a later class wins. Start at
+//! [`DhcpClient::of`], which runs once per packet.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use crate::model::{ClassBoot, ClassMatch, ClientClass, Octets, Stored, SubnetMod
 use crate::netboot::decide::client::{BootProgram, ClientQuirks, FirstFile, NetbootClient};
 use crate::proto::dhcp4::DhcpPacket;
 
-/// The classes a client is in, in the order they apply.
+/// The classes that a client is in, in the order in which they apply.
 #[derive(Debug, Clone, Default)]
 pub struct MatchedClasses {
     matched: Vec<Arc<Stored<ClientClass>>>,
 }
 
-/// Who sent a packet, as far as it tells itself, and what the client classes say of it.
+/// The sender of a packet, by what it says about itself, with its client classes.
 #[derive(Debug, Clone)]
 pub struct DhcpClient {
-    /// Who its lease belongs to; `None` where it names neither a hardware address nor an identifier.
+    /// The owner of its lease; `None` if it sends neither a hardware address nor an identifier.
     pub key: Option<ClientKey>,
-    /// As its classes have it boot.
+    /// How it boots, with the settings of its classes.
     pub client: NetbootClient,
     pub classes: MatchedClasses,
-    /// Name of the client's subnet, if one was selected.
+    /// Mode of the client's subnet, if a subnet was selected.
     pub subnet_mode: Option<SubnetMode>,
 }
 
 impl DhcpClient {
-    /// `link` is the client's shared network, where there is one.
+    /// Reads the sender. `link` is the client's shared network, if there is one.
     pub fn of(query: &DhcpQuery<'_>, (world, link): (&World, Option<&Link<'_>>)) -> Self {
         let subnet = link.map(|link| link.selected);
         let asker = ConditionInput {
@@ -57,11 +57,11 @@ pub struct ClassResult {
     pub name: String,
     pub order: i32,
     pub matched: bool,
-    /// The first condition that did not hold, with what it saw; empty where all did.
+    /// The first condition that does not hold, with the value it saw; empty if all hold.
     pub reason: String,
 }
 
-/// What conditions look at.
+/// The input of conditions.
 struct ConditionInput<'a> {
     packet: &'a DhcpPacket,
     client: NetbootClient,
@@ -69,7 +69,7 @@ struct ConditionInput<'a> {
 }
 
 impl MatchedClasses {
-    /// The classes of who sent `packet` and is in `subnet`.
+    /// The classes of the sender of `packet` in `subnet`.
     pub fn of(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Self {
         Self::matching(world, &ConditionInput { packet, client: NetbootClient::read(packet), subnet })
     }
@@ -78,7 +78,7 @@ impl MatchedClasses {
         let all = world.client_classes.iter();
         let mut matched: Vec<_> =
             all.filter(|class| first_miss(&class.spec.conditions, asker).is_none()).cloned().collect();
-        // The table is in the order of names, and the sort keeps it.
+        // The table is ordered by name, and the sort is stable.
         matched.sort_by_key(|class| class.spec.order);
         MatchedClasses { matched }
     }
@@ -99,9 +99,9 @@ impl MatchedClasses {
         self.iter().rev().find_map(|class| class.proxy_discovery_control)
     }
 
-    /// The client, as its classes have it boot.
+    /// Adds the settings of the classes to the client.
     pub fn apply(&self, client: NetbootClient) -> NetbootClient {
-        // An iPXE that a class's file has started asks as well, and must not be given that file for ever.
+        // An iPXE that was started by a class's file sends requests too, and must not get that file again.
         let is_ipxe = matches!(client.stage, BootProgram::Ipxe(_));
         let mut quirks = ClientQuirks::default();
         for class in self.iter() {
@@ -123,7 +123,7 @@ impl MatchedClasses {
     }
 }
 
-/// Every class there is, in the order they apply, for people.
+/// Every class in the order of application, with the result, for people.
 pub fn examine(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Vec<ClassResult> {
     let asker = ConditionInput { packet, client: NetbootClient::read(packet), subnet };
     let mut classes: Vec<&Arc<Stored<ClientClass>>> = world.client_classes.iter().collect();
@@ -143,10 +143,10 @@ pub fn examine(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Vec<
         .collect()
 }
 
-/// Whether one condition of a class holds.
+/// Tests one condition of a class.
 type ConditionTest = fn(&ClassMatch, &ConditionInput<'_>) -> bool;
 
-/// The conditions by their names, in the order they are looked at: the cheap and the telling ones first.
+/// The conditions by name, in the order of evaluation: cheap and selective ones first.
 const CONDITIONS: [(&str, ConditionTest); 9] = [
     ("vendor_class", |of, asker| text(&of.vendor_class, || asker.packet.vendor_class())),
     ("user_class", |of, asker| {
@@ -173,17 +173,17 @@ fn first_miss(of: &ClassMatch, asker: &ConditionInput<'_>) -> Option<&'static st
     CONDITIONS.iter().find(|(_, holds)| !holds(of, asker)).map(|(condition, _)| *condition)
 }
 
-/// Whether a value is as the pattern has it; no pattern takes any.
+/// Whether a value matches a pattern; without a pattern every value does.
 fn text<'a>(pattern: &Option<Octets>, found: impl FnOnce() -> Option<&'a [u8]>) -> bool {
     pattern.as_ref().is_none_or(|pattern| found().is_some_and(|found| fits(pattern, found)))
 }
 
-/// Whether one of the listed fits; an empty list takes any.
+/// Whether an item of a list matches; an empty list matches everything.
 fn any<T>(listed: &[T], fits: impl FnMut(&T) -> bool) -> bool {
     listed.is_empty() || listed.iter().any(fits)
 }
 
-/// What a condition looked at, as a person would read it.
+/// The value that a condition saw, for people.
 fn saw(condition: &str, asker: &ConditionInput<'_>) -> String {
     let packet = asker.packet;
     let relay = packet.relay_agent();
@@ -216,13 +216,14 @@ fn octets_text(found: Option<&[u8]>) -> Option<String> {
     found.map(|found| format!("`{}`", Octets::new(found)))
 }
 
-/// Whether `found` is what the pattern says. Patterns that are text may have `*` and `?`.
+/// Whether `found` matches a pattern. Patterns that are text may contain `*` and `?`.
 fn fits(pattern: &Octets, found: &[u8]) -> bool {
     let is_text = pattern.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'));
     if is_text { is_like(pattern, found) } else { pattern.as_bytes() == found }
 }
 
-/// `*` is any run, `?` any one byte. Linear but for the last `*`, which is tried at each place.
+/// Matches `*` with any run of bytes and `?` with any single byte. Linear except for the last `*`, which is
+/// tried at each place.
 fn is_like(pattern: &Octets, text: &[u8]) -> bool {
     let pattern = pattern.as_bytes();
     let (mut at, mut place) = (0, 0);
@@ -265,7 +266,7 @@ mod tests {
         world
     }
 
-    /// The names of the classes that the client is in.
+    /// Whether the client of a packet is in a class with these conditions.
     fn classes(conditions: serde_json::Value, text: &str) -> bool {
         let world = world(&[json!({"name": "a", "match": conditions})]);
         MatchedClasses::of(&world, &from_text(text).unwrap(), Some("lan")).iter().count() == 1

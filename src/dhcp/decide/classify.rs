@@ -1,25 +1,25 @@
-//! Classifies a client's message by the fields it carries (RFC 2131 table 4).
+//! Classifies a client's message by its fields (RFC 2131 table 4).
 //!
-//! Never by where the packet was sent: relays and raw sockets change that.
+//! The destination of the packet does not count: relays and raw sockets change it.
 
 use std::net::Ipv4Addr;
 
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
-/// A client's message, with the addresses that decide its answer.
+/// A client's message, with the addresses that its answer depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientMessage {
     Discover,
-    /// A REQUEST that takes one server's offer.
+    /// A REQUEST that accepts a server's offer.
     Selecting {
         server: Ipv4Addr,
         address: Ipv4Addr,
     },
-    /// A REQUEST for an address the client remembers.
+    /// A REQUEST for an address that the client remembers.
     InitReboot {
         address: Ipv4Addr,
     },
-    /// A REQUEST to go on with the address in use: RENEWING and REBINDING alike.
+    /// A REQUEST to keep the address in use, in RENEWING or REBINDING.
     Renewing {
         address: Ipv4Addr,
     },
@@ -32,13 +32,13 @@ pub enum ClientMessage {
         address: Ipv4Addr,
     },
     Inform,
-    /// No message type at all: BOOTP (RFC 951, RFC 1534).
+    /// A message without a message type: BOOTP (RFC 951, RFC 1534).
     Bootp,
-    /// Boot data, asked for at the boot server's port.
+    /// A request for boot data at the boot server's port.
     BootRequest,
 }
 
-/// Why a packet gets no answer whatever is configured.
+/// Why a packet gets no answer, whatever the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnanswerablePacket {
     #[error("it is a reply, not a request")]
@@ -51,12 +51,12 @@ pub enum UnanswerablePacket {
     NoAddress,
 }
 
-/// Tells what a packet wants.
+/// Determines what a packet asks for.
 pub fn classify(packet: &DhcpPacket) -> Result<ClientMessage, UnanswerablePacket> {
     if packet.op != 1 {
         return Err(UnanswerablePacket::NotARequest);
     }
-    // A server identifier that cannot be read would turn SELECTING into INIT-REBOOT.
+    // If the server identifier could not be read, SELECTING would look like INIT-REBOOT.
     for code in [codes::MESSAGE_TYPE, codes::SERVER_IDENTIFIER] {
         if packet.has_fault(code) {
             return Err(UnanswerablePacket::BadOption(code));
@@ -72,7 +72,7 @@ pub fn classify(packet: &DhcpPacket) -> Result<ClientMessage, UnanswerablePacket
             (Some(server), in_use) => {
                 Ok(ClientMessage::Selecting { server, address: in_use.map_or(requested, Ok)? })
             }
-            // Some clients send option 50 as well; what they use counts.
+            // Some clients also send option 50; the address in use counts.
             (None, Some(address)) => Ok(ClientMessage::Renewing { address }),
             (None, None) => Ok(ClientMessage::InitReboot { address: requested? }),
         },
@@ -85,8 +85,8 @@ pub fn classify(packet: &DhcpPacket) -> Result<ClientMessage, UnanswerablePacket
     }
 }
 
-/// Reads a message that came to the boot server's port. There the port says what is wanted: clients send a
-/// REQUEST with or without 54, and some a DISCOVER or INFORM (PXE 2.1, 2.2.6).
+/// Classifies a message at the boot server's port, where the port says what is wanted: clients send a REQUEST
+/// with or without option 54, and some a DISCOVER or INFORM (PXE 2.1, 2.2.6).
 pub fn classify_at_boot_server(packet: &DhcpPacket) -> Result<ClientMessage, UnanswerablePacket> {
     if packet.op != 1 {
         return Err(UnanswerablePacket::NotARequest);

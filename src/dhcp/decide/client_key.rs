@@ -1,13 +1,13 @@
-//! Who a lease belongs to.
+//! The owner of a lease.
 
 use std::fmt::{self, Write as _};
 
 use crate::model::{Lease, Mac, hex};
 use crate::proto::dhcp4::DhcpPacket;
 
-/// A client within its network. ROM, iPXE, installer and system send different client identifiers
-/// from one interface, so the hardware address is the identity; the client identifier counts only
-/// where there is no hardware address (InfiniBand, RFC 4390).
+/// A client within its network. ROM, iPXE, installer and system send different client identifiers from one
+/// interface, so the hardware address is the identity. The client identifier counts only if there is no
+/// hardware address (InfiniBand, RFC 4390).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientKey {
     key: String,
@@ -30,12 +30,12 @@ impl ClientKey {
         Some(ClientKey { key, mac: Self::mac_of(packet) })
     }
 
-    /// The hardware address, where it is a MAC.
+    /// The hardware address, if it is a MAC address.
     pub fn mac_of(packet: &DhcpPacket) -> Option<Mac> {
         <[u8; 6]>::try_from(packet.hardware_address()).ok().map(Mac)
     }
 
-    /// As `model::Lease::client` has it: `1/52:54:00:aa:00:01`, or `id/` and hex.
+    /// The form of `model::Lease::client`: `1/52:54:00:aa:00:01`, or `id/` and hex.
     pub fn as_str(&self) -> &str {
         &self.key
     }

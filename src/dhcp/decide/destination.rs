@@ -1,4 +1,4 @@
-//! Where a reply goes, and in what form (RFC 2131 4.1, RFC 3046, RFC 8357).
+//! The destination of a reply, and how it is sent (RFC 2131 4.1, RFC 3046, RFC 8357).
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -8,21 +8,21 @@ use crate::model::Mac;
 use crate::proto::dhcp4::{DhcpPacket, MessageType};
 
 pub(super) const SERVER_PORT: u16 = 67;
-/// Where boot servers are asked for boot data by clients that have an address (PXE 2.1, 2.2.6).
+/// The port at which clients that have an address ask for boot data (PXE 2.1, 2.2.6).
 pub const BOOT_SERVER_PORT: u16 = 4011;
 const CLIENT_PORT: u16 = 68;
 /// Hardware type of Ethernet.
 const ETHERNET: u8 = 1;
 
-/// How a reply travels.
+/// How a reply is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyDestination {
     /// Through the kernel, which can resolve the address.
     Unicast(SocketAddrV4),
-    /// To 255.255.255.255 out of the interface.
+    /// To 255.255.255.255 on the interface.
     Broadcast,
-    /// As a frame to a client that has no address yet and so cannot be resolved. When it cannot
-    /// be sent, broadcast.
+    /// As a frame, to a client that has no address yet and cannot be resolved. If no frame can be sent, as a
+    /// broadcast.
     Frame { mac: Mac, to: SocketAddrV4 },
 }
 
@@ -46,13 +46,13 @@ impl fmt::Display for ReplyDestination {
     }
 }
 
-/// Where `reply` to `query` goes. An address that the client says it has is written to only if it is of its
-/// link: nobody may have us write to somebody elsewhere.
+/// The destination of `reply` to `query`. An address that the client names is used only if it is on the
+/// client's link, so that nobody can make the server send to other hosts.
 pub fn destination(query: &DhcpQuery<'_>, link: &Link<'_>, reply: &DhcpPacket) -> ReplyDestination {
     let request = query.packet;
     let in_use = query.address_in_use().filter(|address| link.has_host(*address));
     if query.port == BOOT_SERVER_PORT {
-        // At the port it asked from: 4011 or 68 (PXE 2.1, 2.2.6).
+        // To the port that the client sent from: 4011 or 68 (PXE 2.1, 2.2.6).
         let port = query.source.port();
         return in_use.map_or(ReplyDestination::Broadcast, |at| {
             ReplyDestination::Unicast(SocketAddrV4::new(at, port))
@@ -63,16 +63,16 @@ pub fn destination(query: &DhcpQuery<'_>, link: &Link<'_>, reply: &DhcpPacket) -
         return ReplyDestination::Unicast(relay_answers_at(query));
     }
     if reply.message_type() == Some(MessageType::Nak) {
-        // A client that renews from behind a router hears no broadcast of ours.
+        // A client that renews from behind a router would not receive a broadcast.
         let routed = in_use.filter(|at| !query.is_from_here() && !query.interface.is_on_link(*at));
         return routed.map_or(ReplyDestination::Broadcast, at_client);
     }
-    // RFC 1542 5.4: BOOTP clients hear what is sent to their `ciaddr`, whatever their broadcast flag says.
+    // RFC 1542 5.4: BOOTP clients receive replies at their `ciaddr`, whatever the broadcast flag says.
     if let Some(address) = in_use {
         return to_address_in_use(query, address);
     }
-    // A reply without an address (ProxyDHCP) has none that a frame could be sent to, and a client that
-    // thinks it has another may not take what is sent to the new one.
+    // A reply without an address (ProxyDHCP) has no address for a frame. A client that uses another address
+    // may not accept what is sent to the new one.
     let thinks_it_has_one = !request.ciaddr.is_unspecified();
     let by_broadcast = reply.wants_broadcast() || reply.yiaddr.is_unspecified() || thinks_it_has_one;
     match frame_mac(request).filter(|_| !by_broadcast) {
@@ -85,7 +85,7 @@ fn at_client(address: Ipv4Addr) -> ReplyDestination {
     ReplyDestination::Unicast(SocketAddrV4::new(address, CLIENT_PORT))
 }
 
-/// A client that is on our wire in a network that we have no address in is not where routing would look.
+/// A client on this wire in a network without an address of this server is not where routing would send to.
 fn to_address_in_use(query: &DhcpQuery<'_>, address: Ipv4Addr) -> ReplyDestination {
     let is_beside_us = query.is_from_here() && !query.interface.is_on_link(address);
     match frame_mac(query.packet).filter(|_| is_beside_us) {
@@ -94,9 +94,9 @@ fn to_address_in_use(query: &DhcpQuery<'_>, address: Ipv4Addr) -> ReplyDestinati
     }
 }
 
-/// Where the relay hears answers. One that wants them at the port it sent from (RFC 8357) gets them at that
-/// port of the address it sent from: together with an address that is only in the packet any port of any host
-/// could be written to.
+/// Where a relay receives replies. A relay that wants them at its source port (RFC 8357) gets them at that
+/// port of its source address: combined with an address that is only inside of the packet, it could make the
+/// server send to any port of any host.
 pub(super) fn relay_answers_at(query: &DhcpQuery<'_>) -> SocketAddrV4 {
     let wants_source_port = query.packet.relay_agent().is_some_and(|agent| agent.wants_source_port());
     let source = query.source;

@@ -1,6 +1,5 @@
-//! Everything that the answer to one packet is decided from, gathered in one look at the world: who sent the
-//! packet, its shared network, its machine, and what that machine is to boot. Start at
-//! [`PacketFacts::gather`].
+//! The facts that the answer to one packet depends on, gathered in one read of the world: the sender, its
+//! shared network, its machine, and what that machine should boot. Start at [`PacketFacts::gather`].
 
 use std::net::Ipv4Addr;
 
@@ -10,8 +9,8 @@ use crate::netboot::decide::chainload::LoaderRequest;
 use crate::netboot::decide::{BootData, BootDecision};
 use crate::proto::dhcp4::MessageType;
 
-/// The facts of one packet. They are valid while the world is not changed; an answer that is decided again
-/// has new ones.
+/// The facts of one packet. They are valid as long as the world does not change; a repeated decision gathers
+/// them again.
 #[derive(Debug, Clone)]
 pub struct PacketFacts<'a> {
     pub query: DhcpQuery<'a>,
@@ -20,20 +19,20 @@ pub struct PacketFacts<'a> {
     pub link: Result<Link<'a>, NoLink>,
     /// The client, with its classes.
     pub sender: DhcpClient,
-    /// The machine the client belongs to, if it is known.
+    /// The client's machine, if it is known.
     pub machine: Option<&'a Stored<Machine>>,
     pub boot: BootAnswer,
 }
 
-/// What the boot decision has for a client.
+/// The boot decision for a client.
 #[derive(Debug, Clone, Default)]
 pub struct BootAnswer {
     pub data: BootData,
-    /// The decision that `data` comes from; `None` where nobody asked for one.
+    /// The decision that `data` comes from; `None` if none was made.
     pub decision: Option<BootDecision>,
-    /// The loaders that the client asked for before.
+    /// The loaders that the client requested before.
     pub asks: Vec<LoaderRequest>,
-    /// The boot attempt that the packet belongs to is on record: it is not to be begun again.
+    /// Whether the packet's boot attempt is on record and must not begin again.
     pub is_attempt_recorded: bool,
 }
 
@@ -44,7 +43,7 @@ impl From<BootData> for BootAnswer {
 }
 
 impl<'a> PacketFacts<'a> {
-    /// The facts that the world has for a packet, without a boot answer.
+    /// Gathers the facts of a packet, without a boot answer.
     pub fn gather(query: DhcpQuery<'a>, world: &'a World) -> Self {
         let link = Link::select(&query, world);
         let sender = DhcpClient::of(&query, (world, link.as_ref().ok()));
@@ -58,7 +57,7 @@ impl<'a> PacketFacts<'a> {
         link.selected.next_server.or_else(|| self.query.source_address(link))
     }
 
-    /// The name of the subnet that was selected.
+    /// The name of the selected subnet.
     pub fn subnet(&self) -> Option<&'a str> {
         self.link.as_ref().ok().map(|link| link.selected.name.as_str())
     }

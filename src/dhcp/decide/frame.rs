@@ -1,4 +1,4 @@
-//! A DHCP reply as an Ethernet frame, for a client that cannot be resolved yet.
+//! Encodes a DHCP reply as an Ethernet frame, for a client that cannot be resolved yet.
 
 use std::net::SocketAddrV4;
 
@@ -10,7 +10,7 @@ const UDP_HEADER_BYTES: usize = 8;
 const UDP: u8 = 17;
 const TTL: u8 = 64;
 
-/// The two ends of a datagram on the wire.
+/// Source and destination of a datagram on the wire.
 #[derive(Debug, Clone, Copy)]
 pub struct FrameEnds {
     pub from_mac: Mac,
@@ -19,8 +19,8 @@ pub struct FrameEnds {
     pub to: SocketAddrV4,
 }
 
-/// Ethernet, IPv4 and UDP headers around `payload`. Both checksums are real: clients that read raw
-/// frames see what offloading would leave undone. `None` when the payload is too long for a datagram.
+/// Ethernet, IPv4 and UDP headers around `payload`. Both checksums are computed, because clients that read
+/// raw frames see what offloading would leave out. `None` if the payload is too long for a datagram.
 pub fn encode_frame(ends: &FrameEnds, payload: &[u8]) -> Option<Vec<u8>> {
     let udp_bytes = u16::try_from(UDP_HEADER_BYTES + payload.len()).ok()?;
     let ip_bytes = u16::try_from(IP_HEADER_BYTES + usize::from(udp_bytes)).ok()?;
@@ -40,7 +40,7 @@ fn ip_header(ends: &FrameEnds, total_bytes: u16) -> Vec<u8> {
     fixed(checksum(&[&fixed([0, 0])]).to_be_bytes())
 }
 
-/// RFC 768; a sum of zero is sent as all ones, because zero means there is none.
+/// RFC 768; a sum of zero is sent as all ones, because zero means that there is no checksum.
 fn udp_header(ends: &FrameEnds, udp_bytes: u16, payload: &[u8]) -> Vec<u8> {
     let (source, target) = (ends.from.port().to_be_bytes(), ends.to.port().to_be_bytes());
     let length = udp_bytes.to_be_bytes();
@@ -52,7 +52,7 @@ fn udp_header(ends: &FrameEnds, udp_bytes: u16, payload: &[u8]) -> Vec<u8> {
     [source, target, length, sum.to_be_bytes()].concat()
 }
 
-/// RFC 1071 over the parts, each but the last of even length.
+/// The checksum of RFC 1071 over the parts; each part except the last has an even length.
 pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
     let words = parts.iter().flat_map(|part| part.chunks(2));
     let mut sum = words
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_checksum_known_from_elsewhere_is_reproduced() {
-        // RFC 1071 3, the worked example.
+        // The worked example of RFC 1071 3.
         assert_eq!(checksum(&[&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]]), !0xddf2);
     }
 

@@ -1,8 +1,8 @@
-//! Leases of other DHCP servers, read from the files those keep them in: ISC dhcpd's `dhcpd.leases` and the
-//! memory file of Kea (`kea-leases4.csv`).
+//! Reads the leases of other DHCP servers from their files: ISC dhcpd's `dhcpd.leases` and the memory file of
+//! Kea (`kea-leases4.csv`).
 //!
-//! Only reads; which of them are taken, and what stands against one, is for `lease_import` to say. Both files
-//! are journals: what stands last for an address holds. Start at [`read`].
+//! This module only reads; `lease_import` decides which leases are imported. Both files are journals: the
+//! last entry of an address counts. Start at [`read`].
 
 mod isc;
 mod kea;
@@ -16,14 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{LeaseState, Mac, Octets, hex};
 
-/// Most entries of all files together that are looked at, superseded ones among them.
+/// Most entries of all files together that are read, including superseded ones.
 pub const ENTRIES_MAX: usize = 500_000;
 /// Most faults in a report.
 pub const FAULTS_MAX: usize = 1000;
 /// Hardware type of Ethernet (RFC 1700).
 const ETHERNET: u8 = 1;
 
-/// Which program wrote a file.
+/// The program that wrote a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseFileFormat {
@@ -33,27 +33,27 @@ pub enum LeaseFileFormat {
     Kea,
 }
 
-/// What a file says of one address, last.
+/// The last entry of an address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LeaseEntry {
-    /// Where it stands: the number of the file among those given, and the line it begins at.
+    /// The number of the file among the given ones, and the line at which the entry begins.
     pub file: usize,
     pub line: usize,
     pub address: Ipv4Addr,
-    /// Whose it is, as `model::Lease::client` has it; none where it is nobody's.
+    /// The client in the form of `model::Lease::client`; none if the address has no client.
     pub client: Option<String>,
     pub mac: Option<Mac>,
     pub client_id: Option<Octets>,
-    /// As the file says, whatever the time is now.
+    /// The state in the file, whatever the time is now.
     pub state: LeaseState,
     pub hostname: Option<String>,
-    /// When the client was last heard of; the beginning of time where the file does not say.
+    /// When the client was last heard of; the beginning of time if the file does not say.
     pub heard_at: Timestamp,
-    /// The end of time for a lease without one.
+    /// The end of time for a lease without an end.
     pub ends_at: Timestamp,
 }
 
-/// A piece of a file that cannot be read.
+/// An entry that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseFileFault {
     pub file: usize,
@@ -61,12 +61,12 @@ pub struct LeaseFileFault {
     pub what: String,
 }
 
-/// What the files say.
+/// The contents of the files.
 #[derive(Debug, Default)]
 pub struct LeaseJournal {
     latest: BTreeMap<Ipv4Addr, Option<LeaseEntry>>,
     file: usize,
-    /// Entries that were read, those that later ones took the place of among them.
+    /// Entries that were read, including those that later entries replaced.
     pub read: usize,
     pub faults: Vec<LeaseFileFault>,
     /// Faults beyond [`FAULTS_MAX`], or entries beyond [`ENTRIES_MAX`].
@@ -87,7 +87,7 @@ pub fn read(format: LeaseFileFormat, texts: &[&str]) -> LeaseJournal {
 }
 
 impl LeaseJournal {
-    /// The last entry of each address, by address. What was deleted is not among them.
+    /// The last entry of each address, in the order of addresses, without deleted ones.
     pub fn entries(&self) -> impl Iterator<Item = &LeaseEntry> {
         self.latest.values().flatten()
     }
@@ -123,7 +123,7 @@ impl LeaseJournal {
     }
 }
 
-/// Who a lease is for: the hardware address where there is one, else the client identifier.
+/// The client of a lease: the hardware address if there is one, else the client identifier.
 #[derive(Clone, Debug, Default)]
 struct LeaseHolder {
     hardware: Option<(u8, Vec<u8>)>,
@@ -152,7 +152,7 @@ impl LeaseHolder {
     }
 }
 
-/// `01:52:54`, as both programs write bytes; digits may lack their leading zero.
+/// Parses `01:52:54`, the form in which both programs write bytes; digits may lack their leading zero.
 fn colon_hex(text: &str) -> Option<Vec<u8>> {
     text.split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect()
 }

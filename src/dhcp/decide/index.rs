@@ -1,9 +1,9 @@
-//! What can be had, so that nobody has to look through all leases for it: of each network the addresses
-//! never used and those in the order they are given up, and the reservations by whom they are for.
+//! An index of available addresses, so that no search has to go through all leases. For each network it has
+//! the addresses that were never used and those whose leases ended, in order, and the reservations by client.
 //!
-//! It is a view of the world and of the open offers. [`AddressIndex::catch_up`] brings it up to date from the
-//! keys that were written since; where those are no longer known, or the subnets changed, it is made anew.
-//! It finds; whether a client may have an address is for `AddressPicker::refuse` alone.
+//! It is a view of the world and of the open offers. [`AddressIndex::catch_up`] updates it from the keys that
+//! were written since; if those are no longer known, or the subnets changed, it is built again. It only finds
+//! addresses; `AddressPicker::refuse` alone decides whether a client may have one.
 
 mod ranges;
 
@@ -20,7 +20,7 @@ use crate::model::{
     World,
 };
 
-/// A part of a pool without what is excluded from it, and the number of its network.
+/// A part of a pool without excluded addresses, and the number of its network.
 #[derive(Debug, Clone, Copy)]
 struct PoolPart {
     first: u32,
@@ -28,15 +28,15 @@ struct PoolPart {
     network: usize,
 }
 
-/// The addresses of one network that nobody holds and that are reserved for nobody.
+/// The addresses of one network that no client holds and that are not reserved.
 #[derive(Debug, Default)]
 struct FreeAddresses {
     never_used: AddressRanges,
-    /// Addresses with a lease on record, by when it ends.
+    /// Addresses with a lease on record, by the end of the lease.
     used: BTreeSet<(Timestamp, Ipv4Addr)>,
 }
 
-/// Whom a reservation is for.
+/// The client of a reservation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum ReservationTarget<'a> {
     Mac(Mac),
@@ -46,7 +46,7 @@ pub(super) enum ReservationTarget<'a> {
     Remote(&'a [u8]),
 }
 
-/// The generations of the tables it was made from.
+/// The generations of the tables that the index was built from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct TableGenerations {
     subnets: u64,
@@ -54,23 +54,23 @@ struct TableGenerations {
     reservations: u64,
 }
 
-/// See the module.
+/// The index; see the module.
 #[derive(Debug, Default)]
 pub(super) struct AddressIndex {
     made_from: Option<TableGenerations>,
-    /// In the order of addresses.
+    /// Ordered by address.
     parts: Vec<PoolPart>,
     networks: HashMap<String, usize>,
     shelves: Vec<FreeAddresses>,
-    /// Where an address stands in `FreeAddresses::used`.
+    /// The key of an address in `FreeAddresses::used`.
     ends: GrowingMap<Ipv4Addr, Timestamp>,
-    /// Addresses of reservations, by the client they are for.
+    /// Reserved addresses, by client.
     reserved: HashMap<Vec<u8>, Vec<Ipv4Addr>>,
     reserved_for: HashMap<Ipv4Addr, Vec<u8>>,
 }
 
 impl AddressIndex {
-    /// Brings it up to date with the world, and with the offers of `changed` addresses.
+    /// Updates the index to the world, and to the offers of the `changed` addresses.
     pub fn catch_up(&mut self, world: &World, changed: &[Ipv4Addr], is_held: &dyn Fn(Ipv4Addr) -> bool) {
         let now = TableGenerations {
             subnets: world.subnets.generation(),
@@ -93,18 +93,18 @@ impl AddressIndex {
         }
     }
 
-    /// The addresses of a network that have no lease on record, lowest first.
+    /// The addresses of a network without a lease on record, lowest first.
     pub fn never_used(&self, network: &str) -> impl Iterator<Item = Ipv4Addr> + '_ {
         self.free(network).into_iter().flat_map(|free| free.never_used.iter())
     }
 
-    /// The addresses of a network whose lease has ended, the longest ended first.
+    /// The addresses of a network whose lease has ended, the earliest end first.
     pub fn ended(&self, network: &str, now: Timestamp) -> impl Iterator<Item = Ipv4Addr> + '_ {
         let until = ..=(now, Ipv4Addr::BROADCAST);
         self.free(network).into_iter().flat_map(move |free| free.used.range(until)).map(|(_, at)| *at)
     }
 
-    /// The addresses reserved for a client, in the order of addresses.
+    /// The addresses that are reserved for a client, in order.
     pub fn reserved(&self, whom: &ReservationTarget<'_>) -> &[Ipv4Addr] {
         if self.reserved.is_empty() {
             return &[];
@@ -142,7 +142,7 @@ impl AddressIndex {
         }
     }
 
-    /// Puts an address where it belongs now.
+    /// Puts an address where it belongs at present.
     fn place(&mut self, world: &World, address: Ipv4Addr, is_held: &dyn Fn(Ipv4Addr) -> bool) {
         let Some(free) = self.network_of(address).and_then(|network| self.shelves.get_mut(network)) else {
             return;
@@ -176,7 +176,7 @@ impl AddressIndex {
         (address <= part.last).then_some(part.network)
     }
 
-    /// Indexes the reservation of an address by its client, in place of an earlier one.
+    /// Indexes the reservation of an address by its client, and removes the earlier entry.
     fn file(&mut self, world: &World, address: Ipv4Addr) {
         if let Some(whom) = self.reserved_for.remove(&address)
             && let Some(addresses) = self.reserved.get_mut(&whom)
@@ -195,7 +195,8 @@ impl AddressIndex {
 }
 
 impl<'a> ReservationTarget<'a> {
-    /// By what a reservation is found. Where both of the relay's ids are given the circuit is: it says more.
+    /// The key of a reservation. If both ids of a relay are given, it is the circuit id, which is more
+    /// specific.
     fn whom(reservation: &'a Reservation) -> Option<ReservationTarget<'a>> {
         let circuit = reservation.circuit_id.as_ref().map(|id| ReservationTarget::Circuit(id.as_bytes()));
         circuit
@@ -217,20 +218,20 @@ impl<'a> ReservationTarget<'a> {
     }
 }
 
-/// Whether strangers can have an address of a subnet.
+/// Whether clients without a reservation can have an address of a subnet.
 fn gives_any(subnet: &Subnet) -> bool {
     subnet.enabled && !subnet.reservations_only && subnet.mode != SubnetMode::Proxy
 }
 
-/// The addresses that a subnet names to its clients: routers, servers, the boot server. They are in use.
+/// The addresses that a subnet names to its clients: routers, servers, the boot server. Hosts use them.
 pub fn servers_named(subnet: &Subnet) -> impl Iterator<Item = Ipv4Addr> + '_ {
     let pools = subnet.pools.iter().map(|pool| &pool.options);
     let options = std::iter::once(&subnet.options).chain(pools).flat_map(ready_options);
     options.flat_map(addresses_named).chain(subnet.next_server)
 }
 
-/// The pools of a subnet without what is excluded, without the servers it names, and without its network and
-/// broadcast addresses: the ends of each part.
+/// The ranges of a subnet's pools without excluded addresses, the servers that it names, and its network and
+/// broadcast addresses: both ends of each range.
 pub fn pool_parts(subnet: &Subnet) -> Vec<(u32, u32)> {
     let cidr = subnet.cidr;
     let mut without: Vec<(u32, u32)> =
@@ -256,7 +257,7 @@ pub fn pool_parts(subnet: &Subnet) -> Vec<(u32, u32)> {
     whole.filter_map(|(first, last)| Some((u32::try_from(first).ok()?, u32::try_from(last).ok()?))).collect()
 }
 
-/// When an address is free again; of one given back that is when it was, whatever its lease says.
+/// When an address becomes free; for a released lease that is the time of its release.
 fn ends_at(lease: &Stored<Lease>) -> Timestamp {
     match lease.spec.state {
         LeaseState::Released | LeaseState::Expired => lease.spec.expires_at.min(lease.updated_at),

@@ -1,4 +1,4 @@
-//! Where a packet came from: the interface, and the subnets of the wire its client is on.
+//! Where a packet came from: the interface, and the subnets of the client's wire.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -7,17 +7,17 @@ use crate::dhcp::decide::destination::{SERVER_PORT, relay_answers_at};
 use crate::model::{Cidr, Subnet, World};
 use crate::proto::dhcp4::{DhcpPacket, MessageType};
 
-/// A network interface as the operating system has it.
+/// A network interface, as the operating system reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkInterface {
     pub name: String,
     pub index: u32,
     pub addresses: Vec<InterfaceAddress>,
-    /// Largest IP datagram in bytes.
+    /// Largest IP datagram, in bytes.
     pub mtu: u32,
 }
 
-/// An address of an interface and the length of its network's prefix.
+/// An address of an interface, and the prefix length of its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterfaceAddress {
     pub address: Ipv4Addr,
@@ -45,15 +45,16 @@ pub struct DhcpQuery<'a> {
     pub packet: &'a DhcpPacket,
     pub interface: &'a NetworkInterface,
     pub source: SocketAddrV4,
-    /// The address of ours it was sent to; `None` when it was broadcast.
+    /// The server's address that the request was sent to; `None` if it was broadcast.
     pub local: Option<Ipv4Addr>,
-    /// The port of ours it was sent to: 67, or 4011 for the boot server's part of PXE. Replies leave from it.
+    /// The server's port that the request was sent to: 67, or 4011 for the boot server of PXE. Replies leave
+    /// from it.
     pub port: u16,
 }
 
 impl DhcpQuery<'_> {
-    /// The address replies leave from: the one that was addressed, else the interface's own in
-    /// `link`, else its first. `None` when the interface has no IPv4 address.
+    /// The source address of replies: the address that the request was sent to, else the interface's address
+    /// in `link`, else its first address. `None` if the interface has no IPv4 address.
     pub fn source_address(&self, link: &Link<'_>) -> Option<Ipv4Addr> {
         self.local.filter(|local| !local.is_broadcast()).or_else(|| {
             self.interface
@@ -65,16 +66,16 @@ impl DhcpQuery<'_> {
         })
     }
 
-    /// Whether the packet is from the interface's own wire: it was broadcast there. What was sent to us alone
-    /// may have come through routers.
+    /// Whether the packet was sent on the interface's own wire: it was broadcast there. A unicast packet may
+    /// have come through routers.
     pub fn is_from_here(&self) -> bool {
         let was_broadcast = self.local.is_none_or(|local| local.is_broadcast());
         was_broadcast && !self.packet.is_relayed()
     }
 
-    /// The address that the client says it uses. An INFORM without it is from the address it is sent from;
-    /// at the boot server's port that counts before what is said. A DISCOVER has none, whatever it says
-    /// (RFC 2131 table 5).
+    /// The address that the client says it uses. For an INFORM without one it is the source address; at the
+    /// boot server's port the source address comes first. A DISCOVER has none, whatever it says (RFC 2131
+    /// table 5).
     pub fn address_in_use(&self) -> Option<Ipv4Addr> {
         let (said, source) = (specified(self.packet.ciaddr), specified(*self.source.ip()));
         match self.packet.message_type() {
@@ -85,7 +86,7 @@ impl DhcpQuery<'_> {
         }
     }
 
-    /// Whether `server` is a name of ours: what we call ourselves in `link`, or an address of the interface.
+    /// Whether `server` names this server: its identifier in `link`, or an address of the interface.
     pub fn is_to(&self, link: &Link<'_>, server: Ipv4Addr) -> bool {
         let ours = [server_identifier(self, link), self.source_address(link)];
         ours.contains(&Some(server)) || self.interface.has_address(server)
@@ -96,14 +97,14 @@ fn specified(address: Ipv4Addr) -> Option<Ipv4Addr> {
     Some(address).filter(|address| !address.is_unspecified())
 }
 
-/// The server identifier (option 54) of replies: what the relay asks for (RFC 5107), else the
-/// address they leave from.
+/// The server identifier (option 54) of replies: the one that the relay asks for (RFC 5107), else the source
+/// address.
 pub fn server_identifier(query: &DhcpQuery<'_>, link: &Link<'_>) -> Option<Ipv4Addr> {
     let relay = query.packet.relay_agent().filter(|_| query.packet.is_relayed());
     relay.and_then(|agent| agent.server_id_override()).or_else(|| query.source_address(link))
 }
 
-/// The subnets a client can have an address of: the one selected, then those that share its wire.
+/// The subnets that a client can get an address of: the selected one, then those on the same wire.
 #[derive(Debug, Clone)]
 pub struct Link<'a> {
     pub selected: &'a Subnet,
@@ -117,16 +118,16 @@ pub enum NoLink {
     NoSubnet { address: Ipv4Addr, what: &'static str },
     #[error("no subnet contains an address of interface {0}")]
     NoInterfaceSubnet(String),
-    #[error("the packet names {0} as its relay, which is no address of another host that could be one")]
+    #[error("the packet names {0} as its relay, which cannot be the address of a relay")]
     NoRelay(Ipv4Addr),
     #[error("subnet {0} is not enabled")]
     Disabled(String),
 }
 
 impl<'a> Link<'a> {
-    /// First hit wins: link selection of the relay (RFC 3527), subnet selection (RFC 3011), the
-    /// relay's address, the address in use, an address of the interface. The first two are not
-    /// heeded where the subnet that the others lead to says so.
+    /// Selects the subnet. The first of these that fits counts: link selection of the relay (RFC 3527),
+    /// subnet selection (RFC 3011), the relay's address, the address in use, an address of the interface. The
+    /// first two are ignored if the subnet that the others lead to says so.
     pub fn select(query: &DhcpQuery<'_>, world: &'a World) -> Result<Link<'a>, NoLink> {
         let packet = query.packet;
         let relay = packet.relay_agent().filter(|_| packet.is_relayed());
@@ -145,8 +146,8 @@ impl<'a> Link<'a> {
         Link::of(subnet, world)
     }
 
-    /// The subnet by where the packet came from: the relay, the address in use, the interface. What was
-    /// broadcast is from the interface's wire, whatever address its client has (RFC 2131 4.3.2).
+    /// The subnet by where the packet came from: the relay, the address in use, the interface. A broadcast
+    /// came from the interface's wire, whatever address the client has (RFC 2131 4.3.2).
     fn by_place(query: &DhcpQuery<'_>, world: &'a World) -> Result<&'a Subnet, NoLink> {
         let packet = query.packet;
         if packet.is_relayed() {
@@ -174,12 +175,12 @@ impl<'a> Link<'a> {
         Ok(Link { selected, subnets })
     }
 
-    /// The name leases are unique within.
+    /// The name of the network within which leases are unique.
     pub fn network(&self) -> &'a str {
         self.selected.network()
     }
 
-    /// Whether `address` can be that of a client here.
+    /// Whether `address` can be a client's address on this link.
     pub fn has_host(&self, address: Ipv4Addr) -> bool {
         self.subnet_of(address).is_some_and(|subnet| subnet.cidr.has_host(address))
     }
@@ -190,15 +191,15 @@ impl<'a> Link<'a> {
     }
 }
 
-/// Replies must not come back to us, nor go to all hosts of a network, because a packet names such an address
-/// as its relay. `subnet` is the one that the relay is in or relays for.
+/// Checks the relay's address of a packet: replies must not go to this server itself or to all hosts of a
+/// network. `subnet` is the one that the relay is in or relays for.
 fn check_relay(query: &DhcpQuery<'_>, subnet: Option<&Subnet>) -> Result<(), NoLink> {
     let giaddr = query.packet.giaddr;
     let of_many = giaddr.is_broadcast() || giaddr.is_multicast();
     let of_no_host =
         subnet.is_some_and(|subnet| subnet.cidr.contains(giaddr) && !subnet.cidr.has_host(giaddr));
     let elsewhere = giaddr.is_loopback() && !query.interface.is_on_link(giaddr);
-    // Another program on this computer may relay, from a port of its own.
+    // Another program on this computer may relay, from another port.
     let answer = relay_answers_at(query);
     let to_us = query.interface.has_address(*answer.ip()) && answer.port() == SERVER_PORT;
     let is_none = query.packet.is_relayed() && (of_many || of_no_host || elsewhere || to_us);

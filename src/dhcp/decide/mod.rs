@@ -1,11 +1,11 @@
-//! The DHCP server: which address a client gets, what it is told, and how the answer reaches it.
+//! The DHCP decisions: which address a client gets, what it is told, and how the reply reaches it.
 //!
-//! For: full DHCP for the subnets that are served (RFC 2131, 2132, 3046, 3527, 5107, 6842), and boot data
-//! beside the DHCP server of others (ProxyDHCP, PXE 2.1). Leaves to others: bytes (`proto::dhcp4`), what to
-//! boot (`netboot::decide`), keeping leases (the house around it). All is pure.
+//! It covers full DHCP for the subnets that are served (RFC 2131, 2132, 3046, 3527, 5107, 6842), and boot
+//! data beside another DHCP server (ProxyDHCP, PXE 2.1). Others encode bytes (`proto::dhcp4`), decide what to
+//! boot (`netboot::decide`) and store leases (the rest of the house). Everything here is pure.
 //!
-//! [`PacketFacts::gather`] finds what is known of a packet, [`Link::select`] its shared network. [`answer`]
-//! takes it through [`classify`], [`AddressPicker::pick`] and the writing of a reply. Start reading there.
+//! [`PacketFacts::gather`] collects what is known about a packet, [`Link::select`] finds its shared network.
+//! [`answer`] uses [`classify`] and [`AddressPicker::pick`] and writes the reply. Start there.
 
 mod answer;
 mod class;

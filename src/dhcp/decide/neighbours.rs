@@ -1,16 +1,16 @@
-//! Who has which address, where another server gives it, as the clients' own REQUESTs tell.
+//! Addresses that another server gives, as overheard from the clients' REQUESTs.
 
 use std::net::Ipv4Addr;
 
 use crate::dhcp::decide::{BOOT_SERVER_PORT, ClientKey, ClientMessage, PacketFacts, classify};
 use crate::model::{Mac, SubnetMode};
 
-/// The address that another server gives to the client that sent this, if the packet tells: the REQUEST that
-/// takes another's offer, and any that goes on with an address where all are another's.
+/// The address that another server gives to the sender, if the packet tells: a REQUEST that accepts another
+/// server's offer, or any REQUEST for the present address in a subnet of another server.
 pub fn address_elsewhere(facts: &PacketFacts<'_>) -> Option<(Ipv4Addr, Mac)> {
     let query = &facts.query;
     let mac = ClientKey::mac_of(query.packet)?;
-    // The message type alone rules out most packets.
+    // The message type alone excludes most packets.
     let (address, server) = if query.port == BOOT_SERVER_PORT {
         (query.packet.ciaddr, None)
     } else {

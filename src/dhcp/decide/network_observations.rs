@@ -1,5 +1,6 @@
-//! What was seen of the networks beside the clients that were served: other servers, relays, and clients that
-//! no subnet fits. Bounded tables that tell when there is something to say; nothing here decides an answer.
+//! Observations of the networks besides the clients that were served: other servers, relays, and clients that
+//! no subnet fits. The tables are bounded and tell when something is to be reported; nothing here affects an
+//! answer.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -10,30 +11,30 @@ use jiff::{SignedDuration, Timestamp};
 use crate::dhcp::decide::NetworkInterface;
 use crate::model::{Mac, RelayStatus, UnservedStatus};
 
-/// Other servers that are remembered; beyond it the one that was silent longest is forgotten.
+/// Most other servers that are remembered; beyond that the one that was silent longest is forgotten.
 const RIVALS_MAX: usize = 64;
-/// Relays that are remembered, likewise.
+/// Most relays that are remembered, in the same way.
 const RELAYS_MAX: usize = 256;
-/// Kinds of unserved clients that are remembered.
+/// Most kinds of unserved clients that are remembered.
 const UNSERVED_MAX: usize = 16;
-/// How often one server is spoken of.
+/// Least time between two reports about one server.
 const RIVAL_AGAIN: SignedDuration = SignedDuration::from_hours(1);
-/// How long a server that was heard counts as there.
+/// How long a server counts as present after it was heard.
 const RIVAL_PRESENT: SignedDuration = SignedDuration::from_hours(24);
-/// How often clients without a subnet are spoken of.
+/// Least time between two reports about clients without a subnet.
 const UNSERVED_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
-/// A word of another DHCP server, or of a client that took its offer.
+/// A packet of another DHCP server, or of a client that accepted its offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSighting {
-    /// What it calls itself (option 54), else where its packet came from.
+    /// The server identifier (option 54), or else the source address of the packet.
     pub server: Ipv4Addr,
-    /// The hardware address its packet came from; `None` when only its name was heard.
+    /// The source MAC address of its packet; `None` if only the server's name was heard.
     pub mac: Option<Mac>,
     pub interface: String,
-    /// An address it gave.
+    /// An address that it offered.
     pub offered: Option<Ipv4Addr>,
-    /// Whether its reply has boot data.
+    /// Whether its reply contains boot data.
     pub boots: bool,
 }
 
@@ -41,7 +42,7 @@ pub struct ServerSighting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherServer {
     pub heard: ServerSighting,
-    /// The subnet it was heard in.
+    /// The subnet that it was heard in.
     pub subnet: Option<String>,
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
@@ -50,7 +51,7 @@ pub struct OtherServer {
 }
 
 impl OtherServer {
-    /// Whether it was heard of late.
+    /// Whether it was heard recently.
     pub fn is_present(&self, now: Timestamp) -> bool {
         now.duration_since(self.last_seen) < RIVAL_PRESENT
     }
@@ -60,16 +61,16 @@ impl OtherServer {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UnservedPackets {
     pub packets: u64,
-    /// The newest last.
+    /// The most recent packets, the newest last.
     pub recent: VecDeque<UnservedStatus>,
     told: Option<Timestamp>,
     untold: u64,
 }
 
-/// All that was seen.
+/// All observations.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkObservations {
-    /// The interfaces that are served, as they are now.
+    /// The interfaces that are served at present.
     pub interfaces: Vec<Arc<NetworkInterface>>,
     rivals: BTreeMap<(String, Ipv4Addr), OtherServer>,
     relays: BTreeMap<Ipv4Addr, RelayStatus>,
@@ -85,14 +86,15 @@ impl NetworkObservations {
         self.relays.values()
     }
 
-    /// Whether `server` is ourselves, or a relay that gives out its own name for ours (RFC 5107).
+    /// Whether `server` is this server itself, or a relay that puts its own name in place of this server's
+    /// (RFC 5107).
     pub fn is_no_rival(&self, server: Ipv4Addr) -> bool {
         let own = self.interfaces.iter().any(|interface| interface.has_address(server));
         own || server.is_unspecified() || server.is_broadcast() || self.relays.contains_key(&server)
     }
 
-    /// Remembers another server. `true` when it is to be told of: at the first time, when its hardware
-    /// address is first known, and once an hour.
+    /// Records another server. Returns `true` if it should be reported: the first time, when its hardware
+    /// address becomes known, and once an hour.
     pub fn hear(&mut self, heard: ServerSighting, subnet: Option<String>, now: Timestamp) -> bool {
         let key = (heard.interface.clone(), heard.server);
         if self.rivals.len() >= RIVALS_MAX && !self.rivals.contains_key(&key) {
@@ -122,7 +124,7 @@ impl NetworkObservations {
         due
     }
 
-    /// Remembers a relay by a packet of it. `subnet` is the one that fits.
+    /// Records a relay from one of its packets. `subnet` is the one that fits.
     pub fn relayed(&mut self, address: Ipv4Addr, interface: &str, subnet: Option<&str>, now: Timestamp) {
         if let Some(relay) = self.relays.get_mut(&address) {
             relay.packets += 1;
@@ -142,7 +144,7 @@ impl NetworkObservations {
 }
 
 impl UnservedPackets {
-    /// Counts a packet. A number when it is to be told of: how many there were since the last time.
+    /// Counts a packet. Returns the number of packets since the last report if a report is due.
     pub fn count(&mut self, client: UnservedStatus, now: Timestamp) -> Option<u64> {
         self.packets += 1;
         self.untold += 1;

@@ -1,6 +1,6 @@
-//! Addresses on offer: kept in memory for the short time between OFFER and REQUEST.
+//! Open offers: addresses that are held in memory for the short time between OFFER and REQUEST.
 //!
-//! A restart forgets them, which is harmless: a REQUEST for a free address is answered all the same.
+//! A restart forgets them, which is harmless: a REQUEST for a free address is granted all the same.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -13,9 +13,9 @@ use crate::dhcp::decide::ClientKey;
 use crate::dhcp::decide::index::AddressIndex;
 use crate::model::World;
 
-/// How long an offered address is kept for its client.
+/// How long an offered address is held for its client.
 pub const HOLD_SECONDS: i64 = 90;
-/// Offers open at one time; when all are taken, further clients wait for the next one.
+/// Most open offers; beyond that, further clients wait until one ends.
 pub const HOLDS_MAX: usize = 65_536;
 
 /// One offer.
@@ -32,31 +32,31 @@ impl AddressOffer {
     }
 }
 
-/// All offers that are open, and where to find an address for the next. Choosing an address and holding it
-/// must be one step under one lock, or two clients are offered the same.
+/// All open offers, and the index of free addresses. Choosing and holding an address must be one step under
+/// one lock; otherwise two clients are offered the same address.
 #[derive(Debug, Default)]
 pub struct OpenOffers {
     by_address: HashMap<Ipv4Addr, AddressOffer>,
-    /// What a client holds: one address of each network.
+    /// The addresses that a client holds: one in each network.
     by_client: HashMap<ClientKey, Vec<Ipv4Addr>>,
-    /// In the order they end.
+    /// The offers in the order in which they end.
     ending: BTreeSet<(Timestamp, Ipv4Addr)>,
-    /// This host's addresses, on whatever interface that is served.
+    /// This host's addresses, on all interfaces that are served.
     own: Vec<Ipv4Addr>,
-    /// A view of the world and of the fields above, so it can be brought up to date while it is looked at.
+    /// A view of the world and of the fields above; the mutex allows updating it during reads.
     free: Mutex<IndexState>,
 }
 
 #[derive(Debug, Default)]
 struct IndexState {
     index: AddressIndex,
-    /// Addresses whose offers changed since the index was brought up to date.
+    /// Addresses whose offers changed since the index was last updated.
     changed: Vec<Ipv4Addr>,
-    /// Offers that ended until then are in the index as ended.
+    /// Offers that ended before this time are in the index as ended.
     seen: Option<Timestamp>,
 }
 
-/// The index, up to date as long as this is held.
+/// The index; it is up to date as long as this is held.
 pub(super) struct IndexGuard<'a>(MutexGuard<'a, IndexState>);
 
 impl std::ops::Deref for IndexGuard<'_> {
@@ -68,7 +68,7 @@ impl std::ops::Deref for IndexGuard<'_> {
 }
 
 impl OpenOffers {
-    /// Keeps `address` for a client in place of any other; `false` when the table is full.
+    /// Holds `address` for a client, in place of its other offer; returns `false` if the table is full.
     pub fn hold(&mut self, address: Ipv4Addr, hold: AddressOffer, now: Timestamp) -> bool {
         if self.by_address.len() >= HOLDS_MAX {
             self.forget_ended(now);
@@ -85,7 +85,7 @@ impl OpenOffers {
         true
     }
 
-    /// Keeps this host's addresses back, also from clients of other interfaces than those they are on.
+    /// Excludes this host's addresses, for clients on all interfaces.
     pub fn keep_own(&mut self, addresses: Vec<Ipv4Addr>) {
         self.own = addresses;
     }
@@ -94,25 +94,25 @@ impl OpenOffers {
         self.own.contains(&address)
     }
 
-    /// Gives back what a client was offered.
+    /// Frees what a client was offered.
     pub fn release(&mut self, network: &str, client: &ClientKey) {
         if let Some(address) = self.address_of(network, client) {
             self.drop_at(address);
         }
     }
 
-    /// Gives back everything: the clock that offers end by has changed.
+    /// Frees all offers, because the clock by which they end has changed.
     pub fn clear(&mut self) {
         let all: Vec<Ipv4Addr> = self.by_address.keys().copied().collect();
         all.into_iter().for_each(|address| self.drop_at(address));
     }
 
-    /// The client `address` is kept for.
+    /// The client for which `address` is held.
     pub fn at(&self, address: Ipv4Addr, now: Timestamp) -> Option<&AddressOffer> {
         self.by_address.get(&address).filter(|hold| hold.until > now)
     }
 
-    /// The address kept for a client.
+    /// The address that is held for a client.
     pub fn of(&self, network: &str, client: &ClientKey, now: Timestamp) -> Option<Ipv4Addr> {
         self.address_of(network, client).filter(|address| self.at(*address, now).is_some())
     }
@@ -125,7 +125,7 @@ impl OpenOffers {
         self.by_address.is_empty()
     }
 
-    /// The index of what can be had now.
+    /// The index of the addresses that are free now.
     pub(super) fn free(&self, world: &World, now: Timestamp) -> IndexGuard<'_> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         let IndexState { index, changed, seen } = &mut *free;
@@ -169,7 +169,7 @@ impl OpenOffers {
     }
 }
 
-/// When an offer made now ends.
+/// When an offer that is made now ends.
 pub(super) fn hold_until(now: Timestamp) -> Timestamp {
     later(now, HOLD_SECONDS)
 }

@@ -1,9 +1,9 @@
-//! The DHCP options people write into subnets, pools, reservations, machines and client classes: checked,
-//! turned into bytes.
+//! The DHCP options that people write into subnets, pools, reservations, machines and client classes: checks
+//! and encoding.
 //!
 //! `{"routers": ["10.0.0.1"], "domain_name": "example.org", "interface_mtu": 9000}`, or under any other name
-//! a code and one typed value, `{"code": 224, "text": "rack 7"}`. Names and types are those of
-//! `proto::dhcp4::codes`. Which scope wins is in `scopes`.
+//! a code and one typed value, `{"code": 224, "text": "rack 7"}`. `proto::dhcp4::codes` defines names and
+//! types. `scopes` decides which scope wins.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -14,12 +14,12 @@ use crate::model::{OptionSet, Problem, ReadyOption, ReadyValue, RefusalCode, is_
 use crate::proto::dhcp4::ValueType;
 use crate::proto::dhcp4::codes::{self, OPTION_TYPES, OptionType};
 
-/// Longest value of one option; a whole reply rarely has more room.
+/// Longest value of one option; a reply rarely has room for more.
 const OPTION_BYTES_MAX: usize = 1024;
-/// Options of one object.
+/// Most options of one object.
 const OPTIONS_MAX: usize = 64;
 
-/// Codes that follow from the protocol or from other settings, with what decides them instead.
+/// Codes that follow from the protocol or from other settings, each with what decides it instead.
 const DECIDED_ELSEWHERE: [(u8, &str); 19] = [
     (0, "it is padding"),
     (codes::SUBNET_MASK, "the subnet's `cidr` decides it"),
@@ -42,7 +42,7 @@ const DECIDED_ELSEWHERE: [(u8, &str); 19] = [
     (255, "it ends the options"),
 ];
 
-/// The types of a value that is given by itself, with a code or as a sub-option: `{"u16": 9000}`.
+/// The types of a value that is given with its type, for a code or as a sub-option: `{"u16": 9000}`.
 const TYPES: [(&str, ValueType); 9] = [
     ("text", ValueType::Text),
     ("hex", ValueType::Bytes),
@@ -58,7 +58,7 @@ const SUB_OPTIONS: &str = "sub_options";
 const TYPES_LISTED: &str =
     "`text`, `hex`, `addresses`, `names`, `flag`, `u8`, `u16`, `u32`, `i32`, `sub_options`";
 
-/// What is wrong with `options`, which stand at `pointer` in their object.
+/// The faults of `options`, which are at `pointer` in their object.
 pub fn check_options(options: &OptionSet, pointer: &str) -> Vec<Problem> {
     if options.len() > OPTIONS_MAX {
         return vec![
@@ -82,8 +82,8 @@ pub fn check_options(options: &OptionSet, pointer: &str) -> Vec<Problem> {
     problems
 }
 
-/// The options as they are sent. What [`check_options`] would refuse is left out. The work is done once for
-/// as long as the object is stored.
+/// The options in encoded form. Options that [`check_options`] would refuse are left out. Encoding is done
+/// once per stored object.
 pub fn ready_options(options: &OptionSet) -> &[ReadyOption] {
     options.ready(|options| {
         options
@@ -97,7 +97,8 @@ pub fn ready_options(options: &OptionSet) -> &[ReadyOption] {
     })
 }
 
-/// The addresses that an option tells clients: routers, name servers and the like, and the routers of routes.
+/// The addresses that an option names to clients: routers, name servers and the like, and the routers of
+/// routes.
 pub fn addresses_named(option: &ReadyOption) -> impl Iterator<Item = Ipv4Addr> + '_ {
     let bytes = match &option.value {
         ReadyValue::Bytes(bytes) => bytes.as_slice(),
@@ -113,7 +114,7 @@ pub fn addresses_named(option: &ReadyOption) -> impl Iterator<Item = Ipv4Addr> +
     listed.chain(routes.into_iter().filter_map(|route| route.rsplit('=').next()?.parse().ok()))
 }
 
-/// The bytes of an option whose template came out as `text`.
+/// Encodes an option from the rendered text of its template.
 ///
 /// # Errors
 /// The text does not fit the option.
@@ -153,7 +154,8 @@ fn type_of(word: &str) -> Option<ValueType> {
     TYPES.iter().find(|(known, _)| *known == word).map(|(_, kind)| *kind)
 }
 
-/// `{code, TYPE: value}`; under the name of a known option `code` may be left out and must not differ.
+/// Reads `{code, TYPE: value}`. Under the name of a known option `code` may be left out; otherwise it must
+/// agree.
 fn read_coded(known: Option<&OptionType>, fields: &Map<String, Value>) -> Result<(u8, ReadyValue), String> {
     let code = match fields.get("code") {
         Some(code) => {
@@ -166,21 +168,21 @@ fn read_coded(known: Option<&OptionType>, fields: &Map<String, Value>) -> Result
     }
     let typed = fields.iter().filter(|(key, _)| *key != "code").collect::<Vec<_>>();
     let [(word, value)] = typed.as_slice() else {
-        return Err(format!("beside `code` an option has one value: {TYPES_LISTED}"));
+        return Err(format!("besides `code` give one value: {TYPES_LISTED}"));
     };
     if known.is_some_and(|row| row.kind != ValueType::Bytes) && *word != "hex" {
-        return Err("give this option's value by itself, or as `{\"hex\": …}`".to_owned());
+        return Err("give this option's value directly, or as `{\"hex\": …}`".to_owned());
     }
     read_typed(word, value).map(|value| (code, value))
 }
 
-/// A value with its type beside it.
+/// Reads a value with its type.
 fn read_typed(word: &str, value: &Value) -> Result<ReadyValue, String> {
     if word == SUB_OPTIONS {
         return encode_sub_options(value).map(ReadyValue::Bytes);
     }
     let kind =
-        type_of(word).ok_or_else(|| format!("`{word}` is no type of a value; there are {TYPES_LISTED}"))?;
+        type_of(word).ok_or_else(|| format!("`{word}` is not a type of a value: use {TYPES_LISTED}"))?;
     if let (ValueType::Text, Some(text)) = (kind, value.as_str().filter(|text| is_template(text))) {
         return Ok(ReadyValue::Template(text.to_owned()));
     }
@@ -194,8 +196,8 @@ fn read_typed(word: &str, value: &Value) -> Result<ReadyValue, String> {
     Ok(ReadyValue::Bytes(bytes))
 }
 
-/// `{"1": {"text": "x"}, "241": {"addresses": ["10.0.0.1"]}}`: a code, a length and a value each, in the
-/// order of their codes (RFC 2132 8.4).
+/// Encodes `{"1": {"text": "x"}, "241": {"addresses": ["10.0.0.1"]}}` as codes, lengths and values, in the
+/// order of the codes (RFC 2132 8.4).
 fn encode_sub_options(value: &Value) -> Result<Vec<u8>, String> {
     let fields = value.as_object().filter(|fields| !fields.is_empty()).ok_or_else(|| {
         "`sub_options` must be an object of codes and values, like {\"1\": {\"text\": \"x\"}}".to_owned()
@@ -203,7 +205,7 @@ fn encode_sub_options(value: &Value) -> Result<Vec<u8>, String> {
     let mut pieces: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
     for (code, value) in fields {
         let number = code.parse::<u8>().ok().filter(|number| (1..=254).contains(number));
-        let number = number.ok_or_else(|| format!("`{code}` is no code of a sub-option: 1 to 254"))?;
+        let number = number.ok_or_else(|| format!("`{code}` is not a code of a sub-option: use 1 to 254"))?;
         let typed = value.as_object().filter(|typed| typed.len() == 1).and_then(|typed| typed.iter().next());
         let (word, value) = typed.ok_or_else(|| format!("sub-option {code} must be one typed value"))?;
         let bytes = match read_typed(word, value).map_err(|why| format!("sub-option {code}: {why}"))? {
@@ -221,7 +223,7 @@ fn encode_sub_options(value: &Value) -> Result<Vec<u8>, String> {
     Ok(pieces.into_values().flatten().collect())
 }
 
-/// `{"enterprise": 42623, "sub_options": {…}}`, or a list of them (RFC 3925 4).
+/// Encodes `{"enterprise": 42623, "sub_options": {…}}`, or a list of them (RFC 3925 4).
 fn encode_vendors(value: &Value) -> Result<Vec<u8>, String> {
     let vendors = match value {
         Value::Array(vendors) => vendors.as_slice(),
@@ -244,14 +246,14 @@ fn encode_vendors(value: &Value) -> Result<Vec<u8>, String> {
         bytes.push(length);
         bytes.extend(data);
     }
-    if bytes.is_empty() { Err("name a vendor at least".to_owned()) } else { Ok(bytes) }
+    if bytes.is_empty() { Err("name at least one vendor".to_owned()) } else { Ok(bytes) }
 }
 
 fn vendor_option_error() -> String {
     "give the vendor's number and its data: {\"enterprise\": 42623, \"sub_options\": {…}} or `hex`".to_owned()
 }
 
-/// A value under the option's own name.
+/// Reads a value under the option's own name.
 fn read_named(row: &OptionType, value: &Value) -> Result<ReadyValue, String> {
     if row.code == codes::VENDOR_IDENTIFYING && (value.is_object() || value.is_array()) {
         return encode_vendors(value).map(ReadyValue::Bytes);
@@ -328,7 +330,7 @@ mod tests {
         encoded.collect()
     }
 
-    /// What is said of the one option `name`.
+    /// The fault of a single option.
     fn fault(name: &str, value: Value) -> String {
         let problems = check_options(&options(json!({ name: value })), "");
         problems.first().map_or_else(String::new, |problem| problem.message.clone())
@@ -422,7 +424,7 @@ mod tests {
                 assert_eq!(bytes(json!({ name: {"hex": hex} })), [(code, vec![b'a'; length])]);
             }
         }
-        // 13 bytes a name: 19 are 247, 20 are 260.
+        // 13 bytes per name: 19 names are 247 bytes, 20 are 260.
         let names: Vec<String> = (10..30).map(|n| format!("host{n}.lab.x")).collect();
         let (_, long) = bytes(json!({ "domain_search": names })).remove(0);
         assert!(long.len() > 255 && ValueType::Names.decode(&long).unwrap() == names);

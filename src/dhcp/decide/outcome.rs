@@ -1,4 +1,4 @@
-//! The result of a packet: an optional reply, an optional change of leases, always a reason.
+//! The answer to a packet: an optional reply, an optional change of leases, and always a reason.
 
 use std::net::Ipv4Addr;
 
@@ -6,50 +6,50 @@ use crate::dhcp::decide::{AddressOffer, ClientKey, ReplyDestination};
 use crate::model::{Lease, ProbeMode};
 use crate::proto::dhcp4::DhcpPacket;
 
-/// The answer to one packet. `change` is to be committed before `reply` is sent; a commit that
-/// fails means silence.
+/// The answer to one packet. `change` must be committed before `reply` is sent; if the commit fails, nothing
+/// is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DhcpAnswer {
     pub reply: Option<DhcpReply>,
     pub change: LeaseChange,
     pub event: PacketEvent,
-    /// For the log and the timeline: one clause, no final stop.
+    /// For the log and the timeline: one clause without a full stop.
     pub reason: String,
-    /// The address it was about.
+    /// The address that the packet is about.
     pub address: Option<Ipv4Addr>,
-    /// How to find out whether the offered address is in use before it is spoken of. On a hit, put
-    /// the address in quarantine and ask again.
+    /// How to check whether the offered address is in use, before it is offered. If it is, put the address
+    /// into quarantine and decide again.
     pub probe: ProbeMode,
 }
 
-/// A reply and how it travels.
+/// A reply, and how it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DhcpReply {
     pub packet: DhcpPacket,
     pub bytes: Vec<u8>,
-    /// Options that did not fit the client's size.
+    /// Options that did not fit into the size that the client accepts.
     pub dropped: Vec<u8>,
     pub destination: ReplyDestination,
-    /// Our address it leaves from.
+    /// The source address.
     pub source: Ipv4Addr,
-    /// Index of the interface it leaves by.
+    /// Index of the interface that it is sent on.
     pub interface: u32,
-    /// What has to be rendered and put in with [`DhcpReply::fill`] before it is complete.
+    /// Templates that have to be rendered and added with [`DhcpReply::fill`].
     pub unfilled: Vec<TemplateOption>,
-    /// The largest payload the client takes.
+    /// The largest payload that the client accepts.
     pub bytes_max: usize,
 }
 
-/// What is sent of a reply, and how.
+/// The bytes of a reply, and how they are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyDatagram {
     pub bytes: Vec<u8>,
     pub destination: ReplyDestination,
-    /// Our address it leaves from.
+    /// The source address.
     pub source: Ipv4Addr,
-    /// Index of the interface it leaves by.
+    /// Index of the interface that it is sent on.
     pub interface: u32,
-    /// What it promises is on disk. A copy may be sent again while the promise holds.
+    /// What the reply promises is on disk. A copy may be sent again as long as the promise holds.
     pub durable: bool,
 }
 
@@ -64,35 +64,35 @@ impl From<DhcpReply> for ReplyDatagram {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateOption {
     pub code: u8,
-    /// What it is and where it was written, for people.
+    /// The option and the object that has it, for people.
     pub name: String,
     pub template: String,
 }
 
-/// What happens to leases.
+/// The change of a lease.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LeaseChange {
     None,
-    /// Keep an offered address in memory.
+    /// Hold an offered address in memory.
     Hold {
         address: Ipv4Addr,
         hold: AddressOffer,
     },
-    /// Drop what is kept for a client that took another server's offer.
+    /// Free the address that is held for a client that took another server's offer.
     Forget {
         network: String,
         client: ClientKey,
     },
-    /// Write a lease, new or extended, and drop the client's hold. It takes the place of any
-    /// other lease of the same client in the same network.
+    /// Write a new or extended lease, and free the client's hold. The lease replaces any other lease of the
+    /// client in the same network.
     Claim(Lease),
-    /// Write a lease that its client gave back.
+    /// Write a lease that its client released.
     Release(Lease),
-    /// Write a lease that its client found in use by another.
+    /// Write a lease whose address its client found in use by another host.
     Decline(Lease),
 }
 
-/// The kind of event an outcome is on the timeline.
+/// The kind of event of an outcome on the timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PacketEvent {
     Offered,
@@ -102,13 +102,13 @@ pub enum PacketEvent {
     Released,
     Declined,
     Informed,
-    /// Boot data for a client that has its address.
+    /// Boot data for a client that has its address already.
     BootServed,
-    /// Silence that needs no attention.
+    /// No reply, and nothing that needs attention.
     Ignored,
-    /// Silence because no subnet fits.
+    /// No reply because no subnet fits.
     NoSubnet,
-    /// Silence because no address is free.
+    /// No reply because no address is free.
     PoolEmpty,
     Malformed,
 }
@@ -133,7 +133,7 @@ impl PacketEvent {
 }
 
 impl DhcpAnswer {
-    /// No reply and no change.
+    /// An answer without a reply and without a change.
     pub fn silence(event: PacketEvent, reason: impl Into<String>) -> Self {
         DhcpAnswer {
             reply: None,

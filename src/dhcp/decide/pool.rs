@@ -1,8 +1,8 @@
-//! Which address a client gets, and whether it may have the one it asks for.
+//! Chooses an address for a client, and checks whether it may have the one that it asks for.
 //!
-//! The same address again where that can be; else one never used; else the one free the longest.
-//! The rules of [`AddressPicker::refuse`] hold for offers, requests and renewals alike, so an address that
-//! was offered is not refused a moment later.
+//! A client gets the address that it had before, if possible; else one that was never used; else the one that
+//! has been free the longest. The rules of [`AddressPicker::refuse`] are the same for offers, requests and
+//! renewals, so that an offered address is not refused a moment later.
 
 use std::net::Ipv4Addr;
 
@@ -15,27 +15,27 @@ use crate::model::{
 };
 use crate::proto::dhcp4::DhcpPacket;
 
-/// All that decides about the addresses of one link for one client.
+/// Everything that decides about the addresses of a link for one client.
 #[derive(Debug, Clone, Copy)]
 pub struct AddressPicker<'a> {
     pub link: &'a Link<'a>,
     pub world: &'a World,
     pub holds: &'a OpenOffers,
     pub client: &'a ClientKey,
-    /// The request, for what reservations may go by besides the client's address.
+    /// The request: reservations may match other fields than the client's address.
     pub packet: &'a DhcpPacket,
     pub machine: Option<&'a Stored<Machine>>,
-    /// Addresses of our own interface and of the relay.
+    /// Addresses of this server's interface and of the relay.
     pub taken: &'a [Ipv4Addr],
     pub now: Timestamp,
 }
 
-/// An address, and why this one.
+/// A chosen address, and the reason for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PickedAddress {
     pub address: Ipv4Addr,
     pub why: &'static str,
-    /// The client had no claim to it before: it may be probed first.
+    /// Whether the client had no claim to it before: such an address may be probed first.
     pub fresh: bool,
 }
 
@@ -64,7 +64,7 @@ pub enum AddressRefusal {
     Elsewhere(Ipv4Addr),
 }
 
-/// Why there is no address to offer.
+/// Why there is no address for a client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
     #[error("network {0} is for reservations only and has none for this client")]
@@ -74,7 +74,7 @@ pub enum NoAddress {
 }
 
 impl<'a> AddressPicker<'a> {
-    /// The address to offer. `requested` is a wish (option 50).
+    /// Chooses the address to offer. `requested` is the client's wish (option 50).
     pub fn pick(&self, requested: Option<Ipv4Addr>) -> Result<PickedAddress, NoAddress> {
         let free = |address: &Ipv4Addr| self.refuse(*address).is_none();
         let picked = |why, fresh| move |address| PickedAddress { address, why, fresh };
@@ -102,7 +102,7 @@ impl<'a> AddressPicker<'a> {
             .ok_or_else(|| NoAddress::Empty(self.link.network().to_owned()))
     }
 
-    /// Why this client may not have `address`; `None` when it may.
+    /// Why the client may not have `address`; `None` if it may.
     pub fn refuse(&self, address: Ipv4Addr) -> Option<AddressRefusal> {
         let Some(subnet) = self.link.subnet_of(address) else {
             return Some(AddressRefusal::WrongLink(address));
@@ -122,12 +122,12 @@ impl<'a> AddressPicker<'a> {
         if let Some(refusal) = lease.and_then(|lease| self.refuse_leased(lease, reserved)) {
             return Some(refusal);
         }
-        // What is reserved for a machine may be on offer to another of its interfaces.
+        // An address that is reserved for a machine may be on offer to another of its interfaces.
         let held = self.holds.at(address, self.now).filter(|_| !reserved);
         if held.is_some_and(|hold| !hold.is_of(self.link.network(), self.client)) {
             return Some(AddressRefusal::Held(address));
         }
-        // A renewing client may itself be that server.
+        // A renewing client may be that router or server itself.
         let is_new = lease.is_none_or(|lease| lease.expires_at <= self.now || !self.is_our_lease(lease));
         if !reserved
             && is_new
@@ -149,14 +149,14 @@ impl<'a> AddressPicker<'a> {
             LeaseState::Declined => Some(AddressRefusal::Quarantined(lease.address, lease.expires_at)),
             LeaseState::Released | LeaseState::Expired => None,
             LeaseState::Offered | LeaseState::Bound if self.is_our_lease(lease) => None,
-            // A machine's reserved address follows the machine from one of its interfaces to another.
+            // An address reserved for a machine moves from one of its interfaces to another.
             LeaseState::Offered | LeaseState::Bound if reserved && self.is_of_our_machine(lease) => None,
             LeaseState::Offered | LeaseState::Bound => Some(AddressRefusal::Leased(lease.address)),
         }
     }
 
-    /// The reservation that holds for this client here: by its MAC, before by its identifier, before by its
-    /// machine, before by its place in the network.
+    /// The client's reservation on this link: by MAC first, then by client identifier, by machine, and by the
+    /// relay's ids.
     pub fn reservation(&self) -> Option<&'a Reservation> {
         if self.world.reservations.is_empty() {
             return None;
@@ -175,13 +175,13 @@ impl<'a> AddressPicker<'a> {
         found.find(|row| self.is_for_us(&row.spec)).map(|row| &row.spec)
     }
 
-    /// The record of this client on this link, active or not.
+    /// The record of this client on this link, whether it is in effect or not.
     pub fn own_lease(&self) -> Option<&'a Lease> {
         let key = format!("{} {}", self.link.network(), self.client);
         self.world.leases.find("client", &key).map(|row| &row.spec)
     }
 
-    /// The lease on record at `address`.
+    /// The lease on record for `address`.
     pub fn lease_at(&self, address: Ipv4Addr) -> Option<&'a Lease> {
         self.world.leases.get(&AddressKey::from(address)).map(|row| &row.spec)
     }

@@ -1,5 +1,4 @@
-//! Whether an address is in use: the probe that is sent, and its result. The sockets are in
-//! `service::probe`; here are the question, the answers, and their bytes.
+//! Probes of addresses: the question, the answers, and their bytes. The sockets are in `server::probe`.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -18,58 +17,59 @@ const ARP_REPLY: [u8; 2] = [0, 2];
 const ECHO_REQUEST: u8 = 8;
 const ECHO_REPLY: u8 = 0;
 
-/// An address to look for.
+/// An address to probe.
 #[derive(Debug, Clone)]
 pub struct ProbeTarget {
     pub address: Ipv4Addr,
-    /// The interface the client asked on.
+    /// The interface that the client's packet came from.
     pub interface: Arc<NetworkInterface>,
-    /// Who is to have it: what it answers itself means nothing, it has not let go of the address yet.
+    /// The client that will get the address. Its own answer does not count, because it may not have released
+    /// the address yet.
     pub client: Option<Mac>,
     pub how: ProbeMethod,
 }
 
-/// How an address is looked for.
+/// How an address is probed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeMethod {
     /// ARP on the client's interface.
     Arp,
-    /// ICMP echo, which finds its own way.
+    /// ICMP echo, sent by normal routing.
     Icmp,
 }
 
-/// What a probe found out.
+/// The result of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// Nobody answered.
+    /// No host answered.
     Free,
-    /// Somebody other than the client answered; on our own wire with this address.
+    /// A host other than the client answered; on the server's own wire with this address.
     InUse(Option<Mac>),
-    /// It could not be asked: why.
+    /// The probe was not possible, for this reason.
     Unable(String),
 }
 
-/// A probe was answered when its time was up already.
+/// An answer to a probe that arrived after its time.
 ///
-/// Without a hardware address, as behind a relay, it cannot be told from the answer of the client itself: a
-/// router keeps an echo request for an address that nobody has until somebody has it. But a client has its
-/// address only when it was acknowledged, so while the address is on offer it is another who answered; once
-/// it is leased the answer means nothing.
+/// Without a hardware address, as behind a relay, the answer cannot be told from one of the client itself: a
+/// router keeps an echo request for an unused address until a host takes the address. But a client uses its
+/// address only after the ACK. So while the address is on offer, another host answered; once it is leased,
+/// the answer means nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateAnswer {
     pub address: Ipv4Addr,
     pub how: ProbeMethod,
-    /// Who answered, on our own wire; it is not the client.
+    /// The host that answered, on the server's own wire; it is not the client.
     pub mac: Option<Mac>,
 }
 
-/// Finds out whether an address is in use. Called for many clients at once; an answer takes a moment and may
-/// be given up by dropping the future.
+/// Checks whether an address is in use. It is called for many clients at once. Dropping the future cancels
+/// the check.
 pub trait AddressProber: Send + Sync {
     fn probe(&self, target: ProbeTarget) -> BoxFuture<'_, ProbeResult>;
 }
 
-/// How to look for an address that is to be offered. What is behind a relay is out of ARP's reach.
+/// How to probe an address that will be offered. ARP does not reach behind a relay.
 pub fn how_to_probe(query: &DhcpQuery<'_>, wanted: ProbeMode) -> Option<ProbeMethod> {
     match wanted {
         ProbeMode::None => None,
@@ -78,7 +78,7 @@ pub fn how_to_probe(query: &DhcpQuery<'_>, wanted: ProbeMode) -> Option<ProbeMet
     }
 }
 
-/// An ARP probe as an Ethernet frame: without a sender's address, so that nobody's table changes (RFC 5227
+/// An ARP probe as an Ethernet frame. It has no sender address, so that no host changes its table (RFC 5227
 /// 2.1.1).
 pub fn encode_arp_probe(from: Mac, address: Ipv4Addr) -> Vec<u8> {
     let ethernet = [&BROADCAST[..], &from.0, &ETHERTYPE_ARP].concat();
@@ -93,11 +93,11 @@ pub fn encode_arp_probe(from: Mac, address: Ipv4Addr) -> Vec<u8> {
 pub struct ArpSender {
     pub mac: Mac,
     pub address: Ipv4Addr,
-    /// It answers a probe: a question without a sender's address, as the kernel never asks.
+    /// Whether it answers a probe: a question without a sender address, which the kernel never sends.
     pub answers_probe: bool,
 }
 
-/// The sender of an ARP packet, behind its Ethernet header.
+/// Reads the sender of an ARP packet, after its Ethernet header.
 pub fn parse_arp(packet: &[u8]) -> Option<ArpSender> {
     let rest = packet.strip_prefix(&ARP_FIXED)?;
     let mac: [u8; 6] = rest.get(2..8)?.try_into().ok()?;
@@ -106,7 +106,7 @@ pub fn parse_arp(packet: &[u8]) -> Option<ArpSender> {
     Some(ArpSender { mac: Mac(mac), address: Ipv4Addr::from(address), answers_probe })
 }
 
-/// The neighbours in the kernel's table whose hardware address is known (proc(5), `/proc/net/arp`).
+/// The neighbours in the kernel's table with a known hardware address (proc(5), `/proc/net/arp`).
 pub fn parse_neighbours(table: &str) -> impl Iterator<Item = (Ipv4Addr, Mac)> {
     table.lines().skip(1).filter_map(|line| {
         let mut words = line.split_whitespace();
@@ -123,7 +123,7 @@ pub fn encode_echo(identifier: u16, token: [u8; 8]) -> Vec<u8> {
     message(checksum(&[&message([0, 0])]).to_be_bytes())
 }
 
-/// The token of an echo reply. Raw sockets give the IP header too.
+/// The token of an echo reply. Raw sockets deliver the IP header as well.
 pub fn parse_echo_reply(datagram: &[u8]) -> Option<[u8; 8]> {
     let message = match datagram.first()? {
         first if first >> 4 == 4 => datagram.get(usize::from(first & 0xf) * 4..)?,

@@ -1,9 +1,8 @@
-//! Boot data without an address: ProxyDHCP on port 67 beside somebody else's server, and the boot server's
-//! port 4011 (PXE 2.1, 2.2.5 and 2.2.6).
+//! Boot data without an address: ProxyDHCP on port 67 beside another DHCP server, and the boot server's port
+//! 4011 (PXE 2.1, 2.2.5 and 2.2.6).
 //!
-//! Only clients that boot from the network, and are to, hear of us; never a lease, never a NAK. Leaves to
-//! others: what to boot (`netboot`), and who has which address (it remembers). Start at
-//! [`BootServer::answer`].
+//! Only clients that should boot from the network get a reply; there is never a lease and never a NAK.
+//! `netboot` decides what to boot and remembers who has which address. Start at [`BootServer::answer`].
 
 use std::net::Ipv4Addr;
 
@@ -16,23 +15,23 @@ use crate::netboot::decide::BootData;
 use crate::netboot::decide::client::BootProgram;
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
-/// Option 43: boot the file that is named, without a menu or a search for servers (PXE 2.1, tag 6, bit 3).
+/// Option 43: boot the named file, without a menu or a search for servers (PXE 2.1, tag 6, bit 3).
 const BOOT_AT_ONCE: [u8; 3] = [6, 1, 8];
-/// Option 43: the boot item a client chose (tag 71).
+/// Option 43: the boot item that a client chose (tag 71).
 const BOOT_ITEM: u8 = 71;
 const END: u8 = 255;
-/// Architectures of BIOS firmware (option 93), which needs an option that says not to look for a menu.
+/// Architecture of BIOS firmware (option 93), which needs an option that suppresses the search for a menu.
 const BIOS: u16 = 0;
 
-/// The counter at which addresses are not to be had.
+/// The answer of a boot server, which gives no addresses.
 #[derive(Debug, Clone)]
 pub(super) struct BootServer<'a> {
     pub query: &'a DhcpQuery<'a>,
     pub facts: &'a PacketFacts<'a>,
     pub link: &'a Link<'a>,
-    /// Our address that replies leave from.
+    /// The source address of replies.
     pub source: Ipv4Addr,
-    /// What we call ourselves in option 54.
+    /// This server's identifier (option 54).
     pub server: Ipv4Addr,
 }
 
@@ -81,15 +80,15 @@ impl BootServer<'_> {
         }
     }
 
-    /// `yiaddr` stays 0. UEFI gets no 43: firmware of before 2017 drops an offer without an address that has
-    /// it, and asks port 4011 without it.
+    /// `yiaddr` stays 0. UEFI gets no option 43: firmware from before 2017 drops an offer without an address
+    /// that has it, and asks port 4011 if it is missing.
     fn boot_reply(&self, message: MessageType) -> ReplyDraft {
         let request = self.query.packet;
         let mut reply = reply::bare(request, message, self.server);
         if message == MessageType::Ack {
             reply.ciaddr = request.ciaddr;
         } else if request.is_relayed() {
-            // There is no address that the relay could send it to.
+            // The relay has no address to send it to.
             reply.set_broadcast();
         }
         let content = ReplyContent {
@@ -116,7 +115,7 @@ impl BootServer<'_> {
         ReplyDraft { packet: reply, unfilled }
     }
 
-    /// Whether the reply tells the client to skip menus and other servers. A class can set it.
+    /// Whether the reply tells the client to skip menus and other servers. A class can set this.
     fn boots_at_once(&self) -> bool {
         let DhcpClient { client, classes, .. } = &self.facts.sender;
         let is_bios = client.arches.first().is_none_or(|arch| *arch == BIOS);
@@ -133,7 +132,7 @@ impl BootServer<'_> {
     }
 }
 
-/// What goes into 43. A client that asks for a boot item drops an answer without the same item.
+/// The content of option 43. A client that asks for a boot item drops an answer without that item.
 fn vendor_options(request: &DhcpPacket, boots_at_once: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     if boots_at_once {

@@ -15,15 +15,15 @@ use crate::proto::dhcp4::{
     DhcpOptions, DhcpPacket, MessageType, REPLY_BYTES_MIN, ValueType, codes, encode_reply, payload_bytes_max,
 };
 
-/// Shortest lease a network boot client is granted: firmware never renews, and must not lose its
-/// address while it loads.
+/// Shortest lease of a network boot client: firmware never renews, and must not lose its address while it
+/// loads.
 const NETBOOT_LEASE_SECONDS_MIN: u32 = 600;
-/// Shortest lease anybody is granted.
+/// Shortest lease of any client.
 const LEASE_SECONDS_MIN: u32 = 60;
-/// iPXE: do not wait for a proxy, this reply says all.
+/// iPXE: do not wait for a proxy, because this reply is complete.
 const IPXE_NO_PROXY: [u8; 3] = [0xb0, 1, 1];
-/// Codes that say what to boot: always sent to a client that is to boot, never to firmware that is not. To
-/// others, telephones and access points, they are options like all.
+/// Codes that say what to boot: always sent to a client that should boot, never to firmware that should not.
+/// For other clients, such as telephones and access points, they are ordinary options.
 const BOOT_CODES: [u8; 7] = [
     codes::VENDOR_OPTIONS,
     codes::VENDOR_CLASS,
@@ -34,7 +34,7 @@ const BOOT_CODES: [u8; 7] = [
     210,
 ];
 
-/// What a reply with addresses and options is made of.
+/// The content of a reply with addresses and options.
 #[derive(Debug, Clone)]
 pub(super) struct ReplyContent<'a> {
     pub link: &'a Link<'a>,
@@ -44,11 +44,11 @@ pub(super) struct ReplyContent<'a> {
     pub sender: &'a DhcpClient,
     pub boot: &'a BootData,
     pub server: Ipv4Addr,
-    /// Our address that faces the client, for `siaddr` where nothing else is configured.
+    /// The server's address that faces the client, for `siaddr` if nothing else is configured.
     pub source: Ipv4Addr,
 }
 
-/// A reply before it is bytes, and what of it has yet to be rendered.
+/// A reply before it is encoded, with the templates that are not rendered yet.
 #[derive(Debug, Clone)]
 pub(super) struct ReplyDraft {
     pub packet: DhcpPacket,
@@ -61,14 +61,14 @@ impl From<DhcpPacket> for ReplyDraft {
     }
 }
 
-/// The seconds granted: what the subnet allows, or less if the client wishes less.
+/// The granted seconds: those of the subnet, or fewer if the client asks for fewer.
 pub(super) fn lease_seconds(request: &DhcpPacket, (subnet, client): (&Subnet, &NetbootClient)) -> u32 {
     let wished = request.lease_seconds().unwrap_or(subnet.lease_seconds).max(LEASE_SECONDS_MIN);
     let granted = wished.min(subnet.lease_seconds);
     if client.is_netboot() { granted.max(NETBOOT_LEASE_SECONDS_MIN) } else { granted }
 }
 
-/// A reply with nothing but what every reply has.
+/// A reply with only the fields that every reply has.
 pub(super) fn bare(request: &DhcpPacket, message: MessageType, server: Ipv4Addr) -> DhcpPacket {
     let mut reply = DhcpPacket {
         op: 2,
@@ -86,7 +86,8 @@ pub(super) fn bare(request: &DhcpPacket, message: MessageType, server: Ipv4Addr)
     reply
 }
 
-/// RFC 6842 wants 61 back, RFC 3046 2.2 wants 82; without a relay 82 is the client's own invention.
+/// RFC 6842 requires option 61 in replies, RFC 3046 2.2 option 82. Without a relay a client made 82 up
+/// itself.
 fn echo(request: &DhcpPacket, reply: &mut DhcpPacket) {
     if let Some(identifier) = request.client_identifier() {
         reply.options.set(codes::CLIENT_IDENTIFIER, identifier);
@@ -96,11 +97,11 @@ fn echo(request: &DhcpPacket, reply: &mut DhcpPacket) {
     }
 }
 
-/// A NAK, which says nothing but no.
+/// A NAK with its message.
 pub(super) fn nak(request: &DhcpPacket, server: Ipv4Addr, message: &str) -> DhcpPacket {
     let mut reply = bare(request, MessageType::Nak, server);
     if request.is_relayed() {
-        // RFC 2131 4.3.2: the client has no address its relay could reach.
+        // RFC 2131 4.3.2: the client has no address at which its relay could reach it.
         reply.set_broadcast();
     }
     reply.options.set(codes::MESSAGE, message.as_bytes().get(..255).unwrap_or(message.as_bytes()));
@@ -138,7 +139,7 @@ pub(super) fn informed(query: &DhcpQuery<'_>, content: &ReplyContent<'_>) -> Rep
     configure(query, content, reply)
 }
 
-/// Turns a reply into bytes of the size the client takes, and says where it goes.
+/// Encodes a reply within the size that the client accepts, and chooses its destination.
 pub(super) fn finish(
     query: &DhcpQuery<'_>,
     link: &Link<'_>,
@@ -148,7 +149,7 @@ pub(super) fn finish(
     let ReplyDraft { packet, unfilled } = draft.into();
     let bytes_max = match packet.message_type() {
         Some(_) => payload_bytes_max(query.packet.max_message_bytes(), query.interface.mtu),
-        // BOOTP clients need not take more (RFC 951 3).
+        // BOOTP clients need not accept more (RFC 951 3).
         None => REPLY_BYTES_MIN,
     };
     let encoded = encode_reply(&packet, bytes_max);
@@ -165,10 +166,10 @@ pub(super) fn finish(
 }
 
 impl DhcpReply {
-    /// Puts the text that a template came out as into the reply; [`DhcpReply::encode`] has to follow.
+    /// Adds the rendered text of a template to the reply; call [`DhcpReply::encode`] afterwards.
     ///
     /// # Errors
-    /// The text does not fit the option, which is then left out.
+    /// The text does not fit the option, which is left out.
     pub fn fill(&mut self, code: u8, text: &str) -> Result<(), String> {
         let text = text.trim();
         if code == codes::BOOTFILE_NAME {
@@ -180,7 +181,7 @@ impl DhcpReply {
         Ok(())
     }
 
-    /// Writes the bytes anew.
+    /// Encodes the reply again.
     pub fn encode(&mut self) {
         let encoded = encode_reply(&self.packet, self.bytes_max);
         self.bytes = encoded.bytes;
@@ -197,7 +198,7 @@ fn configure(query: &DhcpQuery<'_>, content: &ReplyContent<'_>, mut reply: DhcpP
     let is_sent = |code: u8| match BOOT_CODES.contains(&code) {
         true if boots => true,
         true => !client.is_netboot() && is_asked_for(code),
-        // Who does not say what it wants gets everything, and the mask goes to all.
+        // A client without a parameter request list gets every option, and every client gets the mask.
         false => wanted.is_none() || code == codes::SUBNET_MASK || is_asked_for(code),
     };
     let address = if reply.yiaddr.is_unspecified() { reply.ciaddr } else { reply.yiaddr };
@@ -209,7 +210,7 @@ fn configure(query: &DhcpQuery<'_>, content: &ReplyContent<'_>, mut reply: DhcpP
     if let Some(identifier) = request.machine_identifier() {
         reply.options.set(codes::CLIENT_MACHINE_ID, identifier);
     }
-    // A reply that is broadcast in any case keeps the client's flag.
+    // A reply that is broadcast anyway keeps the client's flag.
     if content.sender.classes.always_broadcast()
         && destination(query, content.link, &reply) != ReplyDestination::Broadcast
     {
@@ -221,8 +222,7 @@ fn configure(query: &DhcpQuery<'_>, content: &ReplyContent<'_>, mut reply: DhcpP
     ReplyDraft { packet: reply, unfilled }
 }
 
-/// All options there are for this client, each from the highest scope that has it, and the templates among
-/// them.
+/// All options for this client, each from the highest scope that has it, and the templates among them.
 fn configured(
     query: &DhcpQuery<'_>,
     content: &ReplyContent<'_>,
@@ -264,7 +264,7 @@ fn configured(
     (options, unfilled)
 }
 
-/// RFC 3442: a client that takes 121 ignores 3, so 121 must hold the default route as well.
+/// RFC 3442: a client that reads option 121 ignores option 3, so 121 must contain the default route as well.
 fn add_default_route(options: &mut DhcpOptions) {
     let Some(routes) = options.get(codes::CLASSLESS_ROUTES) else { return };
     let words = ValueType::Routes.decode(routes).unwrap_or_default();
@@ -276,9 +276,9 @@ fn add_default_route(options: &mut DhcpOptions) {
     }
 }
 
-/// The boot set. `file` and option 67 are the same string: iPXE reads the one and EDK2 the other. PXE
-/// firmware gets neither 60 nor 43, which would send it to port 4011, unless a class has a menu for it. A
-/// name that has to be rendered first is given back.
+/// Sets the boot fields. `file` and option 67 have the same text: iPXE reads the one and EDK2 the other. PXE
+/// firmware gets neither option 60 nor 43, which would send it to port 4011, unless a class has a menu for
+/// it. A name that has to be rendered first is returned.
 pub(super) fn set_boot(reply: &mut DhcpPacket, content: &ReplyContent<'_>) -> Option<TemplateOption> {
     let by_reservation = content.reservation.and_then(|reservation| reservation.next_server);
     let configured = content.sender.classes.next_server().or(by_reservation).or(content.subnet.next_server);
@@ -308,7 +308,7 @@ fn set_file(reply: &mut DhcpPacket, file: &str) {
     }
 }
 
-/// A boot menu with one entry that is taken at once (PXE 2.1, options 6, 9 and 10 of 43).
+/// A boot menu with one entry that is chosen at once (PXE 2.1, options 6, 9 and 10 of 43).
 fn pxe_menu(text: &str) -> Vec<u8> {
     const NO_DISCOVERY: [u8; 3] = [6, 1, 3];
     const PROMPT: &[u8] = b"\x0a\x04\x00PXE";

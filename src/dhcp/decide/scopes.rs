@@ -1,4 +1,4 @@
-//! The five scopes of DHCP options, laid over one another. Start at [`OptionScopes::effective`].
+//! The five scopes of DHCP options, in order of precedence. Start at [`OptionScopes::effective`].
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use crate::dhcp::decide::{MatchedClasses, ready_options};
 use crate::model::{Machine, Pool, ReadyOption, Reservation, Stored, Subnet};
 
-/// Where an option comes from; the scopes are in their order, a later one wins.
+/// The scope that an option comes from. A later scope wins over an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OptionScope<'a> {
     Subnet(&'a str),
@@ -18,7 +18,7 @@ pub enum OptionScope<'a> {
 }
 
 impl OptionScope<'_> {
-    /// The word for the scope.
+    /// The name of the scope.
     pub fn scope(&self) -> &'static str {
         match self {
             OptionScope::Subnet(_) => "subnet",
@@ -30,7 +30,7 @@ impl OptionScope<'_> {
     }
 }
 
-/// The name of the object; a pool is its range.
+/// The name of the object; a pool is shown as its range.
 impl fmt::Display for OptionScope<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -54,7 +54,7 @@ pub struct OptionScopes<'a> {
 }
 
 impl<'a> OptionScopes<'a> {
-    /// The options a client could be sent, by code, each from the highest scope that has it.
+    /// The options for a client by code, each from the highest scope that has it.
     pub fn effective(&self) -> BTreeMap<u8, (OptionScope<'a>, &'a ReadyOption)> {
         let subnet = self.subnet.map(|subnet| (OptionScope::Subnet(&subnet.name), &subnet.options));
         let pool = self.pool.map(|pool| (OptionScope::Pool(pool), &pool.options));

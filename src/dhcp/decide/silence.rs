@@ -1,14 +1,14 @@
-//! Why a packet gets no answer, as it is counted.
+//! The reasons for silence, as metrics count them.
 
 use crate::dhcp::decide::PacketEvent;
 
-/// Why there is no reply where a client may wait for one.
+/// Why there is no reply although a client may wait for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SilenceReason {
-    /// It cannot be understood, or misses what an answer needs.
+    /// The packet cannot be parsed, or lacks what an answer needs.
     Malformed,
     NoSubnet,
-    /// It is for another server, or from a stranger.
+    /// The packet is for another server, or from an unknown client.
     NotOurs,
     PoolEmpty,
     /// What the answer promises could not be written.

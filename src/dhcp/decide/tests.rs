@@ -1,4 +1,4 @@
-//! What holds for every packet, and for many clients at once.
+//! Properties of all packets, and of many clients at once.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -34,7 +34,7 @@ fn world(last: Ipv4Addr) -> World {
     world
 }
 
-/// A server in a few lines: decides, and does to its memory what the store would do.
+/// A small server: it decides, and keeps in memory what the store would keep.
 struct Server {
     world: World,
     holds: OpenOffers,
@@ -142,14 +142,14 @@ fn options() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
     proptest::collection::vec((any::<u8>(), proptest::collection::vec(any::<u8>(), 0..20)), 0..12)
 }
 
-/// One step of a random story: which client, what it does, how long before.
+/// The steps of a random story: which client, what it does, how much time passes before.
 fn steps() -> impl Strategy<Value = Vec<(u32, u8, i64)>> {
     proptest::collection::vec((0..6u32, 0..6u8, prop_oneof![Just(0), 1..200i64, 3000..5000i64]), 1..60)
 }
 
 proptest! {
-    /// What is offered is acknowledged when it is asked for at once, and no two clients ever have
-    /// one address at a time.
+    /// An offered address is acknowledged if it is requested at once, and no two clients have one address at
+    /// the same time.
     #[test]
     fn offers_are_kept_and_no_address_has_two_clients(steps in steps()) {
         let mut server = Server::new(Ipv4Addr::new(10, 0, 1, 4));

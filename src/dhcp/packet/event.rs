@@ -1,4 +1,4 @@
-//! A packet and its answer as an event of the timeline.
+//! The event of a packet and its answer, for the timeline.
 
 use crate::dhcp::decide::{ClientKey, DhcpClient, PacketEvent};
 use crate::dhcp::packet::{OfferChange, PacketOutcome, PacketParty};
@@ -9,8 +9,9 @@ use crate::netboot::decide::capability;
 use crate::netboot::decide::client::BootProgram;
 use crate::proto::dhcp4::codes;
 
-/// Whether anybody will look for it: all of a machine's packets, what is written, and what an operator has to
-/// mend. Renewals of clients that are no machine are frequent, and add nothing to the record of the lease.
+/// Whether the event is recorded: all packets of a machine, everything that writes, and everything that an
+/// operator has to repair. Renewals of clients that are not machines are frequent, and add nothing to the
+/// record of the lease.
 pub(super) fn is_noted(outcome: &PacketOutcome, party: &PacketParty<'_>) -> bool {
     party.machine.is_some()
         || party.sender.client.is_netboot() && outcome.reply.is_some()
@@ -80,7 +81,7 @@ fn answer(outcome: &PacketOutcome, party: &PacketParty<'_>) -> PacketAnswer {
     }
 }
 
-/// The lease that the client has, or gave back.
+/// The lease that the client has, or released.
 fn lease(outcome: &PacketOutcome) -> Option<&Lease> {
     let is_its_own = matches!(outcome.offer, OfferChange::Settle { .. });
     let written = outcome.changeset.writes.iter().find_map(|write| match write {

@@ -1,5 +1,5 @@
-//! What a packet shows besides what it asks for: of the network it came from, and of the boot of its client.
-//! [`collect`] finds it; the houses that keep it are told by `exchange`.
+//! Notes: what a packet shows about its network and the boot of its client. [`collect`] finds them;
+//! `exchange` passes them to the houses that keep them.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -20,11 +20,11 @@ use crate::proto::dhcp4::MessageType;
 pub enum PacketNote {
     /// Another DHCP server gave this address to the client.
     AddressElsewhere { address: Ipv4Addr, mac: Mac },
-    /// The client's machine boots, and does this.
+    /// A sign of the boot of the client's machine.
     BootSign(BootSign),
-    /// The client asked for a loader. One that it gets again and again is a boot loop.
+    /// The client asked for a loader. If it gets the same one again and again, that is a boot loop.
     LoaderAsk(LoaderSighting),
-    /// There is no loader for a machine that is to boot.
+    /// There is no loader for a machine that should boot.
     MissingLoader { mac: Mac, reason: String },
     /// The packet came through a relay.
     Relay { relay: Ipv4Addr, subnet: Option<String> },
@@ -32,11 +32,11 @@ pub enum PacketNote {
     Unserved(UnservedStatus),
     /// The client takes the offer of another DHCP server.
     OtherServer { heard: ServerSighting, subnet: String },
-    /// The client wants to boot, or no subnet fits it, and it is no machine here.
+    /// The client wants to boot, or no subnet fits it, and it is not a machine here.
     UnknownClient { mac: Mac, subnet: Option<String> },
 }
 
-/// Adds what a packet and its answer show.
+/// Adds the notes of a packet and its answer.
 pub(super) fn collect(
     notes: &mut Vec<PacketNote>,
     facts: &PacketFacts<'_>,
@@ -61,7 +61,7 @@ pub(super) fn collect(
     notes.extend(unknown_client(facts, outcome));
 }
 
-/// The power-on that a DISCOVER of a machine's firmware or loader shows, if it may boot from this server.
+/// The power-on shown by a DISCOVER of a machine's firmware or loader, if it may boot from this server.
 pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
     let progress = match facts.sender.client.stage {
         BootProgram::Firmware | BootProgram::HttpFirmware => BootProgress::Firmware,
@@ -80,7 +80,7 @@ pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
     })
 }
 
-/// The sign of a boot that goes on. An attempt that is recorded anew has had it.
+/// The sign of a boot that continues. A new attempt has had its first sign already.
 pub(super) fn boot_sign(facts: &PacketFacts<'_>) -> Option<PacketNote> {
     let power_on = power_on(facts).filter(|_| !facts.boot.is_attempt_recorded)?;
     let is_firmware = power_on.progress == BootProgress::Firmware;
@@ -113,7 +113,7 @@ fn unserved(facts: &PacketFacts<'_>, outcome: &DhcpAnswer, now: Timestamp) -> Un
     }
 }
 
-/// A client that asks another server for its address (RFC 2131 3.1, step 3) shows that there is one.
+/// A client that accepts the offer of another server (RFC 2131 3.1, step 3) shows that this server exists.
 fn other_server(facts: &PacketFacts<'_>) -> Option<PacketNote> {
     let (query, packet) = (&facts.query, facts.query.packet);
     if packet.message_type() != Some(MessageType::Request) {

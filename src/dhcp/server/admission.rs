@@ -1,5 +1,5 @@
-//! Which packets are taken on: no repeat of one that is being answered, no second answer where the first
-//! can be sent again, and no flood by one client.
+//! Admission of packets: no repetition of a packet that is being answered, no second answer if the first can
+//! be sent again, and no flood by one client.
 
 use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -11,24 +11,24 @@ use foldhash::HashSet;
 use crate::dhcp::decide::ReplyDatagram;
 use crate::proto::dhcp4::DhcpPacket;
 
-/// Packets of one client per second, and how many may come at once.
+/// Packets per second of one client, and how many may come at once.
 const RATE_PER_SECOND: f64 = 20.0;
 const BURST: f64 = 40.0;
-/// Clients whose rate is remembered.
+/// Most clients whose rate is remembered.
 const CLIENTS_MAX: usize = 16_384;
 /// How long a reply may be sent again.
 const RESEND: Duration = Duration::from_secs(10);
-/// Replies that are kept for that.
+/// Most replies that are kept for that.
 const REPLIES_MAX: usize = 4096;
 
-/// What makes two packets the same question: all that is in them, but for the time the client has waited and
-/// the relays it came through (RFC 2131 4.1: a retransmission keeps its xid).
+/// The identity of a request: everything in the packet except the time that the client has waited and the
+/// relays that it came through (RFC 2131 4.1: a retransmission keeps its xid).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct RequestKey {
     xid: u32,
     client: u64,
     interface: u32,
-    /// Ours that it came to: iPXE keeps its xid from 67 to 4011.
+    /// The server's port that it came to: iPXE keeps its xid from 67 to 4011.
     port: u16,
     content: u64,
 }
@@ -43,8 +43,8 @@ impl RequestKey {
     }
 }
 
-/// Whose packet it is, as `ClientKey` has it: where there is no hardware address, as on InfiniBand (RFC
-/// 4390), the client identifier says it.
+/// The client of a packet, as in `ClientKey`: if there is no hardware address, as on InfiniBand (RFC 4390),
+/// the client identifier counts.
 fn client_of(packet: &DhcpPacket) -> u64 {
     let mut client = DefaultHasher::new();
     match packet.hardware_address() {
@@ -54,19 +54,19 @@ fn client_of(packet: &DhcpPacket) -> u64 {
     client.finish()
 }
 
-/// The verdict on a packet.
+/// The result of admission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PacketAdmission {
     Take,
-    /// The same question is being answered.
+    /// The same request is being answered already.
     Repeated,
-    /// The client asks too often.
+    /// The client sends too many packets.
     Flood,
-    /// All clients together ask more than this server is allowed to answer.
+    /// All clients together send more packets than this server is allowed to answer.
     Limited,
 }
 
-/// Questions under way, replies just sent, and how much each client has asked.
+/// Requests in progress, recent replies, and the rates of clients.
 #[derive(Debug, Default)]
 pub(super) struct AdmissionControl {
     open: HashSet<RequestKey>,
@@ -76,12 +76,12 @@ pub(super) struct AdmissionControl {
 }
 
 impl AdmissionControl {
-    /// Admits at most this many packets a second from all clients together.
+    /// Admits at most so many packets per second from all clients together.
     pub fn limit(&mut self, per_second: NonZeroU32) {
         self.all = Some(OverallRate { rate: f64::from(per_second.get()), tokens: None });
     }
 
-    /// Decides on a packet; one that is taken stays open until [`AdmissionControl::close`].
+    /// Decides on a packet. An admitted packet stays in progress until [`AdmissionControl::close`].
     pub fn admit(&mut self, question: RequestKey, now: Instant) -> PacketAdmission {
         if self.open.contains(&question) {
             return PacketAdmission::Repeated;
@@ -100,19 +100,19 @@ impl AdmissionControl {
         self.open.remove(question);
     }
 
-    /// Keeps a reply for the case that it was lost.
+    /// Keeps a reply for the case that it gets lost.
     pub fn keep(&mut self, question: RequestKey, reply: ReplyDatagram, now: Instant) {
         self.sent.keep(question, reply, now);
     }
 
-    /// The reply that was sent to this question a moment ago.
+    /// The reply that this request got a moment ago.
     pub fn reply_to(&self, question: &RequestKey, now: Instant) -> Option<&ReplyDatagram> {
         self.sent.find(question, now)
     }
 }
 
-/// A table of fixed size with one place for each key, which nobody outside can foresee. Where two would be in
-/// one place, the newer one is. It never grows and nothing is looked through: no packet waits for that.
+/// A table of fixed size in which each key has one slot that an attacker cannot predict. If two keys share a
+/// slot, the newer one stays. The table never grows and is never searched, so no packet waits for it.
 #[derive(Debug)]
 struct SlotTable<K, V> {
     places: Vec<Option<(K, V)>>,
@@ -144,7 +144,7 @@ impl<K: Hash + Eq, V> SlotTable<K, V> {
     }
 }
 
-/// Replies and when they were sent.
+/// Replies, and when they were sent.
 #[derive(Debug)]
 struct SentReplies(SlotTable<RequestKey, (Instant, ReplyDatagram)>);
 
@@ -165,7 +165,7 @@ impl SentReplies {
     }
 }
 
-/// What may be asked now: tokens that come at a rate, up to a bound.
+/// A token bucket: tokens are added at a rate, up to a bound.
 #[derive(Debug, Clone, Copy)]
 struct TokenBucket {
     left: f64,
@@ -183,11 +183,11 @@ impl TokenBucket {
     }
 }
 
-/// What all clients together may ask; what they leave is kept for a second.
+/// The rate of all clients together; unused tokens are kept for a second.
 #[derive(Debug)]
 struct OverallRate {
     rate: f64,
-    /// None before the first packet.
+    /// `None` before the first packet.
     tokens: Option<TokenBucket>,
 }
 
@@ -198,7 +198,7 @@ impl OverallRate {
     }
 }
 
-/// How much each client may ask now.
+/// The rate of each client.
 #[derive(Debug)]
 struct ClientRates(SlotTable<u64, TokenBucket>);
 

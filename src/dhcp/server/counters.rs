@@ -1,18 +1,18 @@
-//! What the service counts.
+//! The counters of the service.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::dhcp::decide::SilenceReason;
 
-/// Totals since the start, for the metrics page.
+/// Totals since the start, for metrics.
 #[derive(Debug, Default)]
 pub struct DhcpCounters {
     pub received: AtomicU64,
     pub sent: AtomicU64,
-    /// Replies that were sent once more because their question was repeated; in `sent` as well.
+    /// Replies that were sent again because the request was repeated; counted in `sent` as well.
     pub resent: AtomicU64,
     pub send_failures: AtomicU64,
-    /// Failures of the sockets when they were read.
+    /// Failures when sockets were read.
     pub receive_failures: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
 }
@@ -20,27 +20,27 @@ pub struct DhcpCounters {
 /// Why a packet was not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DropReason {
-    /// It is no DHCP message, or misses what an answer needs.
+    /// It is not a DHCP message, or lacks what an answer needs.
     Malformed,
-    /// It came by an interface that is not served.
+    /// It came on an interface that is not served.
     Elsewhere,
-    /// It repeats a question under way.
+    /// It repeats a request in progress.
     Repeated,
-    /// Its client asks too often.
+    /// Its client sends too many packets.
     Flood,
-    /// All clients together ask more than `dhcp.packets_per_second`.
+    /// All clients together send more packets than `dhcp.packets_per_second`.
     Limited,
     /// Too many packets waited.
     Overload,
     /// It waited longer than its client does.
     Stale,
     NoSubnet,
-    /// It is for another server, or from a stranger.
+    /// It is for another server, or from an unknown client.
     NotOurs,
     PoolEmpty,
-    /// Its answer was under way for longer than its client waits.
+    /// Its answer took longer than its client waits.
     Late,
-    /// What the answer promises could not be written, or deciding failed inside.
+    /// What the answer promises could not be written, or the decision failed internally.
     Failed,
 }
 
@@ -60,7 +60,7 @@ impl DropReason {
         DropReason::Failed,
     ];
 
-    /// As the metrics page has it.
+    /// The label in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             DropReason::Malformed => "malformed",

@@ -1,5 +1,6 @@
-//! Echo replies whose sender is not known yet. On our own wire the kernel knows who it asked; its table is
-//! read on a thread beside, once for all replies that came meanwhile, so that a burst holds nobody up.
+//! Echo replies whose sender is not known yet. On the server's own wire the kernel knows whom it resolved.
+//! Its table is read on another thread, once for all replies that arrived meanwhile, so that a burst delays
+//! nothing.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,12 +12,12 @@ use tracing::debug;
 use crate::dhcp::decide::probe::parse_neighbours;
 use crate::model::Mac;
 
-/// Replies that wait for the table to be read. One beyond is as if it had been lost.
+/// Most replies that wait for the table to be read. Further ones are treated as lost.
 pub(super) const ECHOES_MAX: usize = 1024;
-/// The neighbours that the kernel knows.
+/// The kernel's table of neighbours.
 const NEIGHBOURS: &str = "/proc/net/arp";
 
-/// Addresses that answered, with the hardware address of those on our own wires.
+/// Addresses that answered, with the hardware address of those on the server's own wires.
 pub(super) type EchoSenders = Vec<(Ipv4Addr, Option<Mac>)>;
 
 /// Reads the kernel's table of neighbours.
@@ -37,7 +38,7 @@ impl EchoReplies {
         EchoReplies { read, heard: Vec::new(), reading: None }
     }
 
-    /// An address answered.
+    /// Records that an address answered.
     pub fn hear(&mut self, from: Ipv4Addr) {
         if self.heard.len() < ECHOES_MAX && !self.heard.contains(&from) {
             self.heard.push(from);
@@ -45,24 +46,26 @@ impl EchoReplies {
         self.begin();
     }
 
-    /// Those whose senders are known next. Never ready when nothing was heard; may be given up and asked
-    /// again.
+    /// The next replies with known senders. Pending while nothing was heard; cancel safe.
     pub async fn next(&mut self) -> EchoSenders {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         let found = reading.await;
         self.reading = None;
         self.begin();
-        // A look that failed inside says nothing of anybody: the probes end as if nobody had answered.
-        found.inspect_err(|error| debug!(%error, "the neighbours were not read")).unwrap_or_default()
+        // If the read panicked, the probes end as if no host had answered.
+        found
+            .inspect_err(|error| debug!(%error, "the kernel's table of neighbours could not be read"))
+            .unwrap_or_default()
     }
 
-    /// Begins to read for all who wait, unless that is being done: a table that is being read may be older
-    /// than what was just heard.
+    /// Begins to read the table for all waiting replies, unless a read is running: its result may be older
+    /// than the latest reply.
     fn begin(&mut self) {
         if self.reading.is_none() && !self.heard.is_empty() {
             let (heard, read) = (std::mem::take(&mut self.heard), self.read);
             self.reading = Some(spawn_blocking(move || {
-                let table = read().inspect_err(|error| debug!(%error, "the neighbours cannot be read"));
+                let table = read()
+                    .inspect_err(|error| debug!(%error, "the kernel's table of neighbours cannot be read"));
                 let table = table.unwrap_or_default();
                 let known: HashMap<Ipv4Addr, Mac> = parse_neighbours(&table).collect();
                 heard.into_iter().map(|address| (address, known.get(&address).copied())).collect()
@@ -98,7 +101,7 @@ mod tests {
         (0..500).for_each(|number| echoes.hear(address(number)));
         assert_eq!(echoes.next().await, [(address(0), None)], "it alone was heard when the reading began");
         let rest = echoes.next().await;
-        // The first answered once more after that.
+        // The first address answered again after that.
         assert_eq!((rest.len(), READS.load(Ordering::Relaxed)), (500, 2));
         let known: Vec<_> = rest.into_iter().filter(|(_, mac)| mac.is_some()).collect();
         assert_eq!(known, [(address(7), Some(Mac([2, 0, 0, 0, 0, 9])))]);

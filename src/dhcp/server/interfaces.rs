@@ -1,4 +1,4 @@
-//! The interfaces we serve, as the kernel has them now.
+//! The interfaces that are served, as the kernel reports them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,12 +11,12 @@ use crate::addresses::{self, OwnAddress};
 use crate::dhcp::decide::{InterfaceAddress, NetworkInterface};
 use crate::model::Mac;
 
-/// Addresses of the interfaces that are served that are looked at.
+/// Most addresses of served interfaces that are read.
 const ADDRESSES_MAX: usize = 1024;
-/// The MTU where the kernel does not tell one.
+/// The MTU if the kernel reports none.
 const MTU_DEFAULT: u32 = 1500;
 
-/// One interface and how to put a frame on it.
+/// An interface, and how to send a frame on it.
 #[derive(Debug, Clone)]
 pub(super) struct LinkPort {
     pub facts: Arc<NetworkInterface>,
@@ -24,20 +24,20 @@ pub(super) struct LinkPort {
 }
 
 impl LinkPort {
-    /// The interface's own hardware address.
+    /// The hardware address of the interface.
     pub fn mac(&self) -> Option<Mac> {
         self.link.and_then(|link| link.addr()).map(Mac)
     }
 }
 
-/// The interfaces called by `names` that exist, by index. Members of a bridge or bond are not
-/// looked at: packets are reported at the interface that has the address.
+/// The interfaces in `names` that exist, by index. Members of a bridge or bond are not read: packets are
+/// reported on the interface that has the address.
 pub(super) fn read(names: &[String]) -> io::Result<BTreeMap<u32, LinkPort>> {
     Ok(ports((getifaddrs()?, addresses::read()?), names))
 }
 
-/// As [`read`]; hosts of many guests have far more links than are served. An entry that has the name of an
-/// interface may as well be the label of an address, whose interface is another's.
+/// Like [`read`]. Hosts with many guests have far more links than are served. An entry with the name of an
+/// interface may also be the label of an address that belongs to another interface.
 fn ports(
     (links, addresses): (impl Iterator<Item = Entry>, Vec<OwnAddress>),
     names: &[String],
@@ -84,7 +84,7 @@ mod tests {
         assert!(facts[0].is_on_link(Ipv4Addr::new(127, 9, 9, 9)));
     }
 
-    /// The entry of a link, which the kernel has before those of addresses.
+    /// The entry of a link; the kernel lists it before the entries of addresses.
     fn loopback() -> Entry {
         getifaddrs().unwrap().find(|entry| entry.interface_name == "lo").unwrap()
     }

@@ -1,6 +1,5 @@
-//! Listens for other DHCP servers on the links that are served: their replies that are broadcast, or pass by.
-//! Reads the interfaces too, for whoever wants to know how they are. Decides nothing. Start at
-//! [`OtherServerDetector::run`].
+//! Listens for replies of other DHCP servers on the served links, if they are broadcast or pass by. Also
+//! reads the interfaces for those who need them. Decides nothing. Start at [`OtherServerDetector::run`].
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,23 +20,23 @@ use crate::model::Mac;
 use crate::proto::dhcp4::{MessageType, codes, parse};
 
 const ETH_P_IP: u16 = 0x0800;
-/// How often the interfaces are read.
+/// Time between two reads of the interfaces.
 pub const LOOKOUT_PERIOD: Duration = Duration::from_secs(3);
 const PACKET_BYTES_MAX: usize = 4096;
 const UDP_HEADER_BYTES: usize = 8;
 const BOOT_REPLY: u8 = 2;
 
-/// Receives what the detector sees.
+/// Receives the observations of the detector.
 pub trait ServerObserver: Send + Sync + 'static {
-    /// The interfaces that are served, when they change.
+    /// The interfaces that are served, whenever they change.
     fn interfaces(&self, interfaces: Vec<Arc<NetworkInterface>>);
     /// A reply of another DHCP server.
     fn heard(&self, heard: ServerSighting);
-    /// Somebody has an address that was offered meanwhile.
+    /// A host answered for an address that was offered meanwhile.
     fn heard_late(&self, answer: LateAnswer) -> BoxFuture<'_, ()>;
 }
 
-/// The listening socket, opened before privileges are given up, and the interfaces it is for.
+/// The listening socket, opened before privileges are dropped, and its interfaces.
 pub struct OtherServerDetector {
     listening: ReopeningSocket,
     names: Vec<String>,
@@ -45,20 +44,20 @@ pub struct OtherServerDetector {
 }
 
 impl OtherServerDetector {
-    /// Without CAP_NET_RAW other servers are known only by clients that name them.
+    /// Opens the socket. Without CAP_NET_RAW other servers are known only by clients that name them.
     pub fn open(names: Vec<String>) -> Self {
         let listening = ReopeningSocket::open("the socket for replies of other DHCP servers", replies_socket);
         OtherServerDetector { listening, names, ports: BTreeMap::new() }
     }
 
-    /// Whether other servers can be heard, whenever it is asked.
+    /// A function that tells whether other servers can be heard at present.
     pub fn hears(&self) -> impl Fn() -> bool + Send + Sync + use<> {
         let health = Arc::clone(self.listening.health());
         move || health.is_well()
     }
 
-    /// Tells `observer` until `shutdown`. `refreshed` is told how each reading of the interfaces went, and
-    /// when it began.
+    /// Reports to `observer` until `shutdown`. `refreshed` gets the result of each read of the interfaces,
+    /// and when the read began.
     pub async fn run(
         mut self,
         observer: Arc<dyn ServerObserver>,
@@ -106,7 +105,7 @@ fn interface_facts(ports: &BTreeMap<u32, LinkPort>) -> Vec<Arc<NetworkInterface>
     ports.values().map(|port| Arc::clone(&port.facts)).collect()
 }
 
-/// What the OFFER or ACK in an IP packet says of its server.
+/// What the OFFER or ACK in an IP packet says about its server.
 fn read_reply(packet: &[u8]) -> Option<ServerSighting> {
     let header_bytes = usize::from(packet.first()? & 0xf) * 4;
     let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
@@ -125,15 +124,17 @@ fn read_reply(packet: &[u8]) -> Option<ServerSighting> {
     })
 }
 
-/// IP packets of all links, from the IP header on; the kernel keeps all but replies of DHCP servers away.
+/// Receives IP packets of all links, from the IP header on. The kernel filters out everything except replies
+/// of DHCP servers.
 fn replies_socket() -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::PACKET, Type::DGRAM, Some(Protocol::from(i32::from(ETH_P_IP.to_be()))))?;
     socket.attach_filter(&reply_filter())?;
     Ok(socket.into())
 }
 
-/// What others send: UDP, whole, a BOOTREPLY from port 67 to port 67 or 68 (RFC 2131 4.1), as the kernel's
-/// packet filter has it. Our own replies, and what relays send us, would wake the lookout for every packet.
+/// The kernel's packet filter for the replies of other servers: unfragmented UDP, a BOOTREPLY from port 67 to
+/// port 67 or 68 (RFC 2131 4.1). This server's own replies, and packets of relays, would wake the detector
+/// each time.
 fn reply_filter() -> [SockFilter; 16] {
     const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
     const LOAD_HALF: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;

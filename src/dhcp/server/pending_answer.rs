@@ -1,4 +1,4 @@
-//! An answer that is being made.
+//! An answer in progress.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -16,15 +16,15 @@ use crate::dhcp::server::admission::RequestKey;
 use crate::dhcp::server::{DhcpHandler, DhcpRequest, HandlerResult};
 use crate::rate_limit::warn_limited;
 
-/// How long an answer may take, from the arrival of its question. Clients ask again after a second (iPXE) to
-/// four (RFC 2131 4.1, PXE 2.1), and what is later has another question to answer.
+/// Longest time for an answer, from the arrival of its request. Clients ask again after one second (iPXE) to
+/// four (RFC 2131 4.1, PXE 2.1), and a later answer would not match their next request.
 pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
-/// One call of the handler. A failure inside of it is silence, and stays there.
+/// A call of the handler. A panic inside of it means no reply, and goes no further.
 pub(super) struct PendingAnswer {
     question: RequestKey,
     port: u16,
-    /// When the question came.
+    /// When the request arrived.
     since: Instant,
     answer: CatchUnwind<AssertUnwindSafe<Instrumented<BoxFuture<'static, HandlerResult>>>>,
 }
@@ -32,7 +32,7 @@ pub(super) struct PendingAnswer {
 /// The result of a handler call.
 pub(super) struct FinishedAnswer {
     pub question: RequestKey,
-    /// The port the reply leaves from.
+    /// The port that the reply is sent from.
     pub port: u16,
     pub since: Instant,
     pub answered: HandlerResult,
@@ -75,7 +75,7 @@ impl Future for PendingAnswer {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<FinishedAnswer> {
         let answered = ready!(self.answer.poll_unpin(context)).unwrap_or_else(|panic| {
-            warn_limited!(why = message(&*panic), "a DHCP answer failed inside");
+            warn_limited!(why = message(&*panic), "a DHCP answer failed with an internal error");
             Err(SilenceReason::Failed)
         });
         Poll::Ready(FinishedAnswer { question: self.question, port: self.port, since: self.since, answered })

@@ -1,5 +1,5 @@
-//! The sockets of probes: one for ARP on all links, one for ICMP echo. [`ProbeSockets::run`] is the one task
-//! that reads them, for all probes under way. Opened before privileges are given up.
+//! The sockets of probes: one for ARP on all links, one for ICMP echo. The task [`ProbeSockets::run`] reads
+//! them for all running probes. They are opened before privileges are dropped.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,44 +28,45 @@ use crate::dhcp::server::interfaces::{self, LinkPort};
 use crate::dhcp::server::reopening_socket::ReopeningSocket;
 use crate::model::Mac;
 
-/// Probes under way at one time. Beyond that addresses are offered unprobed, so that other packets find a
-/// place among those that are answered.
+/// Most probes that run at once. Beyond that addresses are offered unprobed, so that other packets find room
+/// among the pending answers.
 pub const PROBES_MAX: usize = 512;
-/// How long an answer is waited for, in two halves: a question is asked twice.
+/// How long a probe waits for an answer. It asks at the start and at half time.
 pub const PROBE_TIME: Duration = Duration::from_millis(240);
-/// How long an answer still counts when the address was offered without it.
+/// How long an answer still counts after the address was offered.
 const LATE: Duration = Duration::from_secs(2);
 /// Most addresses that late answers are accepted for, and most late answers that wait to be reported.
 const LATE_MAX: usize = 4096;
 const LATE_QUEUE_MAX: usize = 64;
-/// Ethernet, in `if_arp.h`. Other links are asked by ICMP.
+/// Ethernet, in `if_arp.h`. Other links are probed by ICMP.
 const ARPHRD_ETHER: u16 = 1;
 const ETH_P_ARP: u16 = 0x0806;
-/// How long the hardware address of an interface is remembered.
+/// How long the hardware address of an interface is cached.
 const LINKS_KEPT: Duration = Duration::from_secs(3);
 const PACKET_BYTES_MAX: usize = 2048;
 const ETHERNET_HEADER_BYTES: usize = 14;
 
-/// Asks the wire. Where a socket cannot be had, probes say so and addresses are offered all the same.
+/// Probes addresses. If a socket is missing, probes report it and addresses are offered all the same.
 pub struct ProbeSockets {
     arp: ReopeningSocket,
     icmp: ReopeningSocket,
-    /// Whether the sockets hear anything: on a large network each ARP question of others would wake us.
+    /// Whether the sockets receive packets. On a large network each ARP question of other hosts would wake
+    /// the task.
     listens: AtomicBool,
-    /// What tells answers to our echo requests from those to others, and from what was made up elsewhere.
+    /// Distinguishes answers to this server's echo requests from others, and from forged ones.
     token: [u8; 4],
     waiting: Mutex<HashMap<Ipv4Addr, PendingProbe>>,
     late: Mutex<HashMap<Ipv4Addr, ExpiredProbe>>,
     links: Mutex<HashMap<u32, LinkPort>>,
 }
 
-/// A probe under way.
+/// A running probe.
 struct PendingProbe {
     who: ExpectedSender,
     found: oneshot::Sender<Option<Mac>>,
 }
 
-/// A probe that nobody answered in time.
+/// A probe that no host answered in time.
 struct ExpiredProbe {
     who: ExpectedSender,
     until: Instant,
@@ -74,9 +75,9 @@ struct ExpiredProbe {
 /// Whose answer counts.
 #[derive(Clone, Copy)]
 struct ExpectedSender {
-    /// The interface whose ARP does.
+    /// The interface whose ARP answers count.
     interface: u32,
-    /// Who is to have the address: its own does not.
+    /// The client that will get the address: its own answer does not count.
     client: Option<Mac>,
 }
 
@@ -85,13 +86,13 @@ impl ExpectedSender {
         self.interface == interface && self.client != Some(mac)
     }
 
-    /// Whether an echo reply counts. It finds its own way; behind a router nobody's hardware address is seen.
+    /// Whether an echo reply counts. It may come through a router, which hides the hardware address.
     fn counts_echo(&self, mac: Option<Mac>) -> bool {
         mac.is_none() || mac != self.client
     }
 }
 
-/// Which probes can be made.
+/// The probes that are possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProbeAbility {
     pub arp: bool,
@@ -99,7 +100,7 @@ pub struct ProbeAbility {
 }
 
 impl ProbeSockets {
-    /// Opens what sockets it may.
+    /// Opens the sockets that the process may open.
     pub fn open() -> Arc<Self> {
         Arc::new(ProbeSockets::with([
             ReopeningSocket::open("the socket for ARP probes", arp_socket),
@@ -119,12 +120,12 @@ impl ProbeSockets {
         probes
     }
 
-    /// As it is now.
+    /// The present ability.
     pub fn ability(&self) -> ProbeAbility {
         ProbeAbility { arp: self.arp.health().is_well(), icmp: self.icmp.health().is_well() }
     }
 
-    /// Hears nothing more while nobody is asked.
+    /// Stops receiving while no probe is running.
     fn rest(&self) {
         let waiting = self.waiting();
         if waiting.is_empty() && self.late().is_empty() {
@@ -133,14 +134,14 @@ impl ProbeSockets {
         }
     }
 
-    /// Before somebody is asked.
+    /// Starts receiving before a probe is sent.
     fn listen(&self) {
         if !self.listens.swap(true, Relaxed) {
             [&self.arp, &self.icmp].into_iter().for_each(ReopeningSocket::listen);
         }
     }
 
-    /// Hears the answers until `shutdown`, and tells `observer` of those that are late.
+    /// Receives answers until `shutdown`, and reports late ones to `observer`.
     pub async fn run(self: Arc<Self>, observer: Arc<dyn ServerObserver>, shutdown: CancellationToken) {
         let (tell, mut told) = mpsc::channel(LATE_QUEUE_MAX);
         let telling = async {
@@ -157,14 +158,14 @@ impl ProbeSockets {
         let mut echoes = EchoReplies::new();
         loop {
             tokio::select! {
-                // In this order: the ARP reply before an echo says whose the address is.
+                // In this order, because the ARP reply before an echo reply tells who has the address.
                 biased;
                 () = shutdown.cancelled() => return,
                 _ = forget.tick() => self.check(),
                 (bytes, from) = self.arp.hear::<LinkAddr>(&mut frame) => {
                     let interface = u32::try_from(from.ifindex()).unwrap_or(0);
                     if let Some(late) = self.heard_arp(frame.get(..bytes).unwrap_or_default(), interface) {
-                        // Beyond so many at once one more says nothing new of the wire.
+                        // If so many are waiting, one more tells nothing new about the wire.
                         let _ = tell.try_send(late);
                     }
                 }
@@ -191,7 +192,7 @@ impl ProbeSockets {
         self.rest();
     }
 
-    /// Ends the probe that is answered. What answers one that is over is given back.
+    /// Ends the probe that this packet answers. Returns an answer to a probe that has ended.
     fn heard_arp(&self, packet: &[u8], interface: u32) -> Option<LateAnswer> {
         let sender = packet.get(ETHERNET_HEADER_BYTES..).and_then(parse_arp)?;
         let address = sender.address;
@@ -200,7 +201,7 @@ impl ProbeSockets {
             if probe.who.counts(interface, sender.mac)
                 && let Some(probe) = waiting.remove(&address)
             {
-                // The receiver may have given up waiting.
+                // The receiver may have stopped waiting.
                 let _ = probe.found.send(Some(sender.mac));
             }
             return None;
@@ -210,20 +211,20 @@ impl ProbeSockets {
         counts.then_some(LateAnswer { address, how: ProbeMethod::Arp, mac: Some(sender.mac) })
     }
 
-    /// Whether an address was asked for a moment ago, by a client for which the answer counts; reported once.
+    /// Whether this is a late answer for an address that was probed a moment ago; reported once.
     fn is_late(&self, address: Ipv4Addr, counts: impl Fn(&ExpectedSender) -> bool) -> bool {
         let mut late = self.late();
         late.get(&address).is_some_and(|late: &ExpiredProbe| late.until > Instant::now() && counts(&late.who))
             && late.remove(&address).is_some()
     }
 
-    /// Whether a datagram answers an echo request of ours, in time or a moment after.
+    /// Whether a datagram answers an echo request of this server, in time or shortly after.
     fn is_waited_for(&self, datagram: &[u8], from: Ipv4Addr) -> bool {
         parse_echo_reply(datagram).is_some_and(|token| token == self.echo_token(from))
             && (self.waiting().contains_key(&from) || self.late().contains_key(&from))
     }
 
-    /// Ends the probe that is answered. What answers one that is over is given back.
+    /// Ends the probe that this reply answers. Returns an answer to a probe that has ended.
     fn echoed(&self, address: Ipv4Addr, mac: Option<Mac>) -> Option<LateAnswer> {
         let mut waiting = self.waiting();
         if let Some(probe) = waiting.get(&address) {
@@ -299,7 +300,7 @@ impl ProbeSockets {
 
     fn send_echo(&self, target: &ProbeTarget) -> io::Result<()> {
         let icmp = self.icmp.socket().ok_or_else(|| io::Error::other("there is no socket to probe with"))?;
-        // What is behind a router is left to routing.
+        // Routing finds addresses behind a router.
         let direct = target.interface.is_on_link(target.address);
         let interface = if direct { target.interface.index } else { 0 };
         let any = libc::in_addr { s_addr: 0 };
@@ -352,7 +353,7 @@ impl AddressProber for ProbeSockets {
     }
 }
 
-/// Takes a probe off the list when it ends, also when it is given up. If nobody answered it somebody may yet.
+/// Removes a probe from the list when it ends or is cancelled. An unanswered one may still get a late answer.
 struct ProbeGuard<'a> {
     probes: &'a ProbeSockets,
     address: Ipv4Addr,
@@ -368,13 +369,13 @@ impl Drop for ProbeGuard<'_> {
     }
 }
 
-/// Sends any frame, and receives those of ARP that come in, on every link.
+/// A socket that sends any frame and receives ARP frames on every link.
 fn arp_socket() -> io::Result<UdpSocket> {
     let protocol = Protocol::from(i32::from(ETH_P_ARP.to_be()));
     Ok(Socket::new(Domain::PACKET, Type::RAW, Some(protocol))?.into())
 }
 
-/// A raw socket, or the one that the kernel lets groups have (`net.ipv4.ping_group_range`).
+/// A raw socket, or the unprivileged one that the kernel allows to groups (`net.ipv4.ping_group_range`).
 fn icmp_socket() -> io::Result<UdpSocket> {
     Ok(socket_of_type(Type::RAW).or_else(|_| socket_of_type(Type::DGRAM))?.into())
 }
@@ -388,7 +389,7 @@ mod tests {
     use super::*;
     use crate::datagrams::FAILURES_MAX;
 
-    /// Probes whose sockets are datagrams on the loopback interface.
+    /// Probes whose sockets are datagram sockets on the loopback interface.
     fn probes() -> Arc<ProbeSockets> {
         let open = || UdpSocket::bind("127.0.0.1:0");
         Arc::new(ProbeSockets::with([
@@ -403,7 +404,7 @@ mod tests {
         ProbeTarget { address, interface: Arc::new(interface), client: None, how: ProbeMethod::Icmp }
     }
 
-    /// Whether what is sent to the socket of ARP arrives.
+    /// Whether a packet sent to the ARP socket arrives.
     fn arrives(probes: &ProbeSockets) -> bool {
         let socket = probes.arp.socket().unwrap();
         let from = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -1,5 +1,5 @@
-//! Datagrams that wait for their decision: the socket is emptied into here, so that what is too old can be
-//! told from what is fresh, and what matters more goes first.
+//! The queue of received datagrams. The sockets are emptied into it, so that outdated datagrams are dropped
+//! and more important ones are answered first.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,44 +7,45 @@ use std::time::{Duration, Instant};
 use crate::dhcp::server::socket::DatagramArrival;
 use crate::proto::dhcp4::{MessageType, codes};
 
-/// Datagrams that wait at one time.
+/// Most datagrams in the queue.
 pub(super) const WAITING_MAX: usize = 16_384;
-/// What has waited as long as this is not answered any more: the client has given up or asked again.
+/// A datagram that waited so long is not answered any more: the client has given up or asked again.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
-/// With more than these waiting the newest goes first: the oldest would be answered too late, and then
-/// everybody.
+/// Above this length the newest datagram is answered first: the oldest would be answered too late, and then
+/// all would.
 const FIRST_COME_MAX: usize = 256;
-/// One in so many goes to a DISCOVER, if one waits: where all machines of a hall renew at once, those that
-/// are powered on are served too.
+/// One answer in so many goes to a DISCOVER, if one waits: if all machines of a hall renew at once, machines
+/// that are powered on are served too.
 const DISCOVERS_SHARE: u32 = 8;
-/// Discovers that keep their place when requests fill the queue.
+/// DISCOVERs that keep their place when requests fill the queue.
 const DISCOVERS_KEPT: usize = FIRST_COME_MAX;
-/// Where the options begin (RFC 2131 2: the fixed fields and the cookie).
+/// Offset of the options (RFC 2131 2: the fixed fields and the cookie).
 const OPTIONS_OFFSET: usize = 240;
-/// Options that are looked through for the kind of message.
+/// Most options that are searched for the message type.
 const OPTIONS_MAX: usize = 32;
 
-/// A datagram and how it came.
+/// A datagram and how it arrived.
 #[derive(Debug)]
 pub(super) struct QueuedDatagram {
     pub datagram: Box<[u8]>,
     pub arrival: DatagramArrival,
-    /// The port of ours it was sent to, in the protocol's terms.
+    /// The server's port that it was sent to, as the protocol numbers it.
     pub port: u16,
     pub since: Instant,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct DatagramQueue {
-    /// From clients that have an address or an offer of ours: refusing these wastes what was done for them.
+    /// Datagrams of clients that have an address or an offer here: dropping these would waste the work done
+    /// for them.
     requests: VecDeque<QueuedDatagram>,
     discovers: VecDeque<QueuedDatagram>,
-    /// Requests that went before a discover that waits.
+    /// Requests that were answered before a waiting DISCOVER.
     ahead: u32,
 }
 
 impl DatagramQueue {
-    /// Puts a datagram at the end. Gives the one that must go for it, if the queue is full.
+    /// Appends a datagram. If the queue is full, returns the datagram that has to be dropped for it.
     pub fn push(&mut self, waiting: QueuedDatagram) -> Option<QueuedDatagram> {
         let goes = match self.len() >= WAITING_MAX {
             true if self.discovers.len() > DISCOVERS_KEPT => self.discovers.pop_front(),
@@ -56,7 +57,7 @@ impl DatagramQueue {
         goes
     }
 
-    /// The datagram to answer next.
+    /// Takes the datagram to be answered next.
     pub fn pop(&mut self) -> Option<QueuedDatagram> {
         if (self.discovers.is_empty() || self.ahead + 1 < DISCOVERS_SHARE)
             && let Some(request) = self.requests.pop_front()
@@ -71,7 +72,7 @@ impl DatagramQueue {
         self.discovers.pop_front()
     }
 
-    /// Takes out what has waited too long; gives how many.
+    /// Drops datagrams that waited too long; returns how many.
     pub fn drop_stale(&mut self, now: Instant) -> usize {
         let before = self.len();
         for queue in [&mut self.requests, &mut self.discovers] {
@@ -93,7 +94,7 @@ impl DatagramQueue {
     }
 }
 
-/// Whether a datagram is from a client that has nothing yet: a DISCOVER, or BOOTP. A look, not a check.
+/// Whether a datagram is from a client that has nothing yet: a DISCOVER, or BOOTP. It is not fully parsed.
 fn is_discover(datagram: &[u8]) -> bool {
     let mut options = datagram.get(OPTIONS_OFFSET..).unwrap_or_default();
     for _ in 0..OPTIONS_MAX {

@@ -1,4 +1,4 @@
-//! Sockets that are read beside the DHCP port: what fails again and again is opened anew. Start at
+//! Sockets that are read beside the DHCP port. A socket that fails repeatedly is opened again. Start at
 //! [`ReopeningSocket::hear`].
 
 use std::io;
@@ -16,10 +16,10 @@ use tracing::{debug, warn};
 
 use crate::datagrams::SocketHealth;
 
-/// A packet filter of this step alone lets nothing through.
+/// A packet filter that consists of this instruction alone drops everything.
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
-/// A socket that is sent with elsewhere, and read here.
+/// A socket that is read here; others may send on it.
 pub(super) struct ReopeningSocket {
     open: fn() -> io::Result<StdUdpSocket>,
     socket: ArcSwapOption<UdpSocket>,
@@ -27,8 +27,8 @@ pub(super) struct ReopeningSocket {
 }
 
 impl ReopeningSocket {
-    /// Opens the socket, if that may be done. Only its registration with the runtime is used, whatever kind
-    /// of socket it is; what is read and sent is said to the kernel.
+    /// Opens the socket, if the process may do that. Tokio only registers it, whatever kind of socket it is;
+    /// reads and writes are system calls.
     pub fn open(what: &'static str, open: fn() -> io::Result<StdUdpSocket>) -> Self {
         let health = Arc::new(SocketHealth::new(what));
         let reopening = ReopeningSocket { open, socket: ArcSwapOption::empty(), health };
@@ -51,25 +51,25 @@ impl ReopeningSocket {
         &self.health
     }
 
-    /// The socket, to send with.
+    /// The socket, for sending.
     pub fn socket(&self) -> Option<Arc<UdpSocket>> {
         self.socket.load_full()
     }
 
-    /// Opens the socket anew if it failed, or was not to be had.
+    /// Opens the socket again if it failed, or could not be opened before.
     pub fn check(&self) {
         self.health.check(|| {
-            let reopened = self.reopen().inspect_err(|error| debug!(%error, "it cannot be opened anew"));
+            let reopened = self.reopen().inspect_err(|error| debug!(%error, "it cannot be opened again"));
             reopened.is_ok() || self.socket.load().is_some()
         });
     }
 
-    /// Has the kernel keep everything away, so that nobody is woken.
+    /// Makes the kernel drop all packets, so that they wake no task.
     pub fn close(&self) {
         self.filter(|socket| socket.attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)]));
     }
 
-    /// Ends [`ReopeningSocket::close`]. A socket that was opened anew meanwhile was not closed.
+    /// Ends [`ReopeningSocket::close`]. A socket that was opened again meanwhile was not closed.
     pub fn listen(&self) {
         self.filter(|socket| socket.detach_filter().or_else(ignore_absent));
     }
@@ -77,12 +77,12 @@ impl ReopeningSocket {
     fn filter(&self, change: impl Fn(&Socket) -> io::Result<()>) {
         let Some(socket) = self.socket() else { return };
         if let Err(error) = change(&SockRef::from(&*socket)) {
-            debug!(%error, "what {} hears cannot be changed", self.health.what());
+            debug!(%error, "the packet filter of {} cannot be changed", self.health.what());
         }
     }
 
-    /// The length of what comes next, and where from. Never ready while the socket is left alone; may be
-    /// given up and asked again.
+    /// Receives the next packet: its length and sender. Pending while there is no working socket; cancel
+    /// safe.
     pub async fn hear<A: SockaddrLike>(&self, buffer: &mut [u8]) -> (usize, A) {
         loop {
             let socket = self.socket().filter(|_| !self.health.is_suspended());
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::datagrams::FAILURES_MAX;
 
-    /// A socket that cannot be read, and is always ready to be: TCP without a peer.
+    /// A socket that cannot be read but is always readable: TCP without a peer.
     fn broken() -> io::Result<StdUdpSocket> {
         Ok(Socket::new(Domain::IPV4, Type::STREAM, None)?.into())
     }
@@ -126,7 +126,7 @@ mod tests {
         Err(io::ErrorKind::PermissionDenied.into())
     }
 
-    /// Reads until the socket is left alone.
+    /// Reads until the socket is given up.
     async fn until_deaf(reopening: &ReopeningSocket) {
         let mut buffer = [0; 64];
         tokio::select! {

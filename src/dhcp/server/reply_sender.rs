@@ -1,7 +1,7 @@
-//! How replies leave: as a datagram, or as a frame to a client that has no address yet.
+//! Sends replies: as a datagram, or as a frame to a client that has no address yet.
 //!
-//! Datagrams wait for the end of the turn they are made in. Those for one peer, which is a relay then, leave
-//! by one call, and each is a packet of its own: relays read frames, so nothing is left to the kernel to cut
+//! Datagrams wait for the end of the turn that made them. Those for one peer, a relay, are sent by one system
+//! call, and each is a packet of its own: relays read frames, so segmentation is not left to the kernel
 //! ([`datagrams::send_each`]).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,15 +26,15 @@ pub(super) struct ReplySender {
     frames: Option<Socket>,
     names: Vec<String>,
     ports: BTreeMap<u32, LinkPort>,
-    /// Interfaces without frames that were logged already.
+    /// Interfaces for which the lack of frames was logged.
     told_of_fallback: BTreeSet<u32>,
     waiting: Vec<QueuedReply>,
-    /// Their bytes, one after the other.
+    /// The bytes of the queued replies, one after the other.
     bytes: Vec<u8>,
     lost: LostReplies,
 }
 
-/// A datagram that waits to be sent, from a port in the protocol's terms.
+/// A datagram that waits to be sent, from a port as the protocol numbers it.
 struct QueuedReply {
     port: u16,
     route: DatagramRoute,
@@ -42,7 +42,7 @@ struct QueuedReply {
 }
 
 impl QueuedReply {
-    /// Whether the other can leave by the same call.
+    /// Whether the other reply can be sent by the same system call.
     fn goes_with(&self, other: &QueuedReply) -> bool {
         (self.port, self.route) == (other.port, other.route)
     }
@@ -74,7 +74,7 @@ impl ReplySender {
         self.ports.get(&index)
     }
 
-    /// Reads the interfaces anew: they come and go, and so do their addresses.
+    /// Reads the interfaces again: they and their addresses change.
     pub fn refresh(&mut self) {
         match interfaces::read(&self.names) {
             Ok(ports) => {
@@ -88,7 +88,7 @@ impl ReplySender {
         }
     }
 
-    /// Sends a reply from the port its question came to, now or with [`ReplySender::flush`].
+    /// Sends a reply from the port that its request came to, at once or with [`ReplySender::flush`].
     pub fn send(&mut self, listener: &DhcpListener, reply: &ReplyDatagram) -> io::Result<SendTime> {
         let port = self.ports.get(&reply.interface);
         let port = port.ok_or_else(|| io::Error::other("its interface is gone"))?;
@@ -97,7 +97,7 @@ impl ReplySender {
             let ends = port.mac().map(|from_mac| FrameEnds { from_mac, to_mac: mac, from, to });
             match self.send_frame(port, ends, &reply.bytes) {
                 Ok(()) => return Ok(SendTime::Now),
-                // A missing socket for frames was logged at the start.
+                // The missing socket for frames was logged at the start.
                 Err(error) if self.frames.is_some() && self.told_of_fallback.insert(reply.interface) => {
                     warn!(%error, interface = port.facts.name, "no frame can be sent: broadcasting instead");
                 }
@@ -111,7 +111,8 @@ impl ReplySender {
             }
         };
         let Some(port) = self.ports.get(&reply.interface) else { return Ok(SendTime::Now) };
-        // What is behind a router is left to routing; a forced interface would look for it on the link.
+        // Routing finds addresses behind a router; with a fixed interface the kernel would search on the
+        // link.
         let direct = to.ip().is_broadcast() || port.facts.is_on_link(*to.ip());
         let interface = if direct { reply.interface } else { 0 };
         let route = DatagramRoute { peer: to, source: Some(reply.source), interface };
@@ -121,12 +122,12 @@ impl ReplySender {
         Ok(SendTime::AtTheEnd)
     }
 
-    /// Whether as many wait as leave by one call.
+    /// Whether so many replies wait that one system call is full.
     pub fn is_full(&self) -> bool {
         self.waiting.len() >= DATAGRAMS_MAX
     }
 
-    /// Sends what waits; returns how many datagrams left, and how many did not.
+    /// Sends the waiting replies; returns how many were sent, and how many were not.
     pub fn flush(&mut self, listeners: &[DhcpListener]) -> (u64, u64) {
         let (mut sent, mut lost) = (0, 0);
         let mut rest = self.bytes.as_slice();
@@ -155,7 +156,7 @@ impl ReplySender {
         (sent, lost)
     }
 
-    /// A reply was lost before it waited.
+    /// Counts a reply that was lost before it was queued.
     pub fn lost(&mut self, error: &io::Error, reply: &ReplyDatagram) {
         self.lost.tell(1, error, &reply.destination);
     }
@@ -172,7 +173,7 @@ fn no_frame_error() -> io::Error {
     io::Error::other("the interface has no Ethernet address, or there is no raw socket")
 }
 
-/// Replies that did not leave: under load a dead interface has thousands of them each second.
+/// Lost replies: under load a dead interface loses thousands of them each second.
 #[derive(Debug, Default)]
 struct LostReplies(RateLimiter);
 
@@ -184,15 +185,15 @@ impl LostReplies {
     }
 }
 
-/// When a reply leaves.
+/// When a reply is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SendTime {
     Now,
     AtTheEnd,
 }
 
-/// What goes out as a frame: on virtual links the kernel leaves the checksum of its own broadcasts undone,
-/// and clients that read frames drop them.
+/// The destination of a reply that is sent as a frame. On virtual links the kernel leaves out the checksums
+/// of its own broadcasts, and clients that read frames drop those.
 fn framed(destination: &ReplyDestination) -> Option<(Mac, SocketAddrV4)> {
     match destination {
         ReplyDestination::Unicast(_) => None,

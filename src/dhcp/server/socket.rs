@@ -1,4 +1,4 @@
-//! The sockets: UDP on all addresses, and one to put frames on a link.
+//! The sockets: UDP on all addresses, and one that sends frames on a link.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -16,33 +16,33 @@ use tracing::debug;
 use crate::datagrams::{self, SocketHealth};
 use crate::proto::dhcp4::DATAGRAM_BYTES_MAX;
 
-/// A storm of machines powered on together must fit, in and out.
+/// Large enough, in both directions, for many machines that are powered on together.
 const BUFFER_BYTES: usize = 4 << 20;
 
-/// A datagram that came in.
+/// A received datagram.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DatagramArrival {
     pub source: SocketAddrV4,
     pub interface: u32,
-    /// The address of ours it was sent to; `None` when it was broadcast.
+    /// The server's address that it was sent to; `None` if it was broadcast.
     pub local: Option<Ipv4Addr>,
     pub bytes: usize,
     /// How long it waited in the kernel.
     pub age: Duration,
 }
 
-/// Whether others may have the port as well.
+/// Whether other sockets may bind the port as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PortSharing {
     Shared,
     Alone,
 }
 
-/// A port of ours.
+/// A port of the server.
 pub(super) struct DhcpListener {
     pub(super) udp: UdpSocket,
     local_port: u16,
-    /// The port in the protocol's terms, whatever was bound.
+    /// The port as the protocol numbers it, whichever was bound.
     pub port: u16,
     sharing: PortSharing,
     health: Arc<SocketHealth>,
@@ -50,8 +50,8 @@ pub(super) struct DhcpListener {
 }
 
 impl DhcpListener {
-    /// Binds the wildcard address: a socket bound to one of ours would not see broadcasts. With `bound` 0 the
-    /// kernel chooses.
+    /// Binds the wildcard address, because a socket bound to one address would not receive broadcasts. If
+    /// `bound` is 0, the kernel chooses the port.
     pub fn bind(bound: u16, (port, sharing): (u16, PortSharing)) -> io::Result<Self> {
         let udp = UdpSocket::from_std(open(bound, sharing)?.into())?;
         let local_port = udp.local_addr()?.port();
@@ -59,18 +59,18 @@ impl DhcpListener {
         Ok(DhcpListener { udp, local_port, port, sharing, health, buffer: vec![0; DATAGRAM_BYTES_MAX + 1] })
     }
 
-    /// Puts a new socket in the place of one that failed.
+    /// Replaces a failed socket.
     pub fn check(&mut self) {
         let health = Arc::clone(&self.health);
         health.check(|| {
             let reopened = self.reopen();
-            reopened.inspect_err(|error| debug!(%error, "the DHCP socket cannot be opened anew")).ok();
+            reopened.inspect_err(|error| debug!(%error, "the DHCP socket cannot be opened again")).ok();
             true
         });
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        // For a moment both have the port.
+        // For a moment both sockets have the port.
         SockRef::from(&self.udp).set_reuse_address(true)?;
         let socket = open(self.local_port, PortSharing::Shared)?;
         socket.set_reuse_address(self.sharing == PortSharing::Shared)?;
@@ -91,13 +91,13 @@ impl DhcpListener {
         &self.udp
     }
 
-    /// Ready when there is something to [`DhcpListener::receive`].
+    /// Ready when [`DhcpListener::receive`] has something.
     pub fn poll_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.health.is_suspended() { Poll::Pending } else { self.udp.poll_recv_ready(context) }
     }
 
-    /// The next datagram, if there is one. No error is the end of it: what fails again and again has nothing
-    /// until it was looked after.
+    /// The next datagram, if there is one. Errors do not end the socket: one that fails repeatedly returns
+    /// nothing until it has been replaced.
     pub fn receive(&mut self) -> io::Result<Option<(DatagramArrival, &[u8])>> {
         if self.health.is_suspended() {
             return Ok(None);
@@ -132,7 +132,7 @@ fn open(bound: u16, sharing: PortSharing) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The kernel may grant less without CAP_NET_ADMIN; that is no reason not to serve.
+/// Enlarges the buffers. The kernel may grant less without CAP_NET_ADMIN, which does not prevent service.
 fn enlarge(socket: &Socket) {
     if setsockopt(socket, sockopt::RcvBufForce, &BUFFER_BYTES).is_err()
         && let Err(error) = socket.set_recv_buffer_size(BUFFER_BYTES)
@@ -155,10 +155,10 @@ pub(super) fn frames() -> io::Result<Socket> {
 
 fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<DatagramArrival> {
     let received = datagrams::receive(socket, buffer)?;
-    // The two differ for a broadcast: there `local` is what the interface would answer from.
+    // The two addresses differ for a broadcast: `local` is the one that the interface would answer from.
     let local = Some(received.addressed).filter(|addressed| *addressed == received.local);
-    // The kernel stamps with the wall clock. When that is set meanwhile, what waits may count as too old, and
-    // its client asks again.
+    // The kernel stamps with the wall clock. If the clock is set meanwhile, waiting datagrams may seem too
+    // old, and their clients ask again.
     let age = received.stamp.and_then(|stamp| SystemTime::now().duration_since(stamp).ok());
     Ok(DatagramArrival {
         source: received.peer,
@@ -169,7 +169,7 @@ fn receive_now(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<DatagramArri
     })
 }
 
-/// Puts a complete Ethernet frame on the link of `interface`, whose own address names it.
+/// Sends a complete Ethernet frame on the link of `interface`, whose address selects it.
 pub(super) fn send_frame(socket: &Socket, interface: &LinkAddr, frame: &[u8]) -> io::Result<()> {
     sendto(socket.as_raw_fd(), frame, interface, MsgFlags::MSG_DONTWAIT)?;
     Ok(())

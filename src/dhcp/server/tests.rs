@@ -1,4 +1,5 @@
-//! The service on the loopback interface, asked the way a relay asks (RFC 8357 makes it answer at our port).
+//! Tests of the service on the loopback interface, with requests as a relay sends them (RFC 8357 makes the
+//! service reply to the relay's port).
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::proto::dhcp4::{MessageType, encode_listed, encode_reply, from_text};
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Whom the fake handler lets wait: everybody, or one client as if its write were slow.
+/// The clients whose answers the fake handler delays: all, or one, as if its write were slow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Waits {
     Nobody,
@@ -25,7 +26,7 @@ enum Waits {
     Client(u8),
 }
 
-/// Offers 127.1.0.100 to everybody, and acknowledges it, when it is let.
+/// Offers 127.1.0.100 to every client and acknowledges it, when it is allowed to.
 struct Offers {
     gate: Arc<Notify>,
     waits: Waits,
@@ -38,7 +39,7 @@ impl Offers {
         self.asked.fetch_add(1, Relaxed);
         let last = request.packet.chaddr[5];
         if self.waits == Waits::Everybody || self.waits == Waits::Client(last) {
-            // As with a real write, the first look finds it not done.
+            // Like a real write, it is not done at the first poll.
             tokio::task::yield_now().await;
             self.gate.notified().await;
         }
@@ -215,7 +216,7 @@ async fn a_lost_acknowledgement_is_sent_again_as_long_as_it_holds() {
 
 #[tokio::test]
 async fn an_offer_that_had_to_wait_is_decided_anew_and_an_acknowledgement_at_once_is_sent_again() {
-    // As when an address is probed: it waits, and nothing is written.
+    // As when an address is probed: the answer waits and nothing is written.
     let running = start(Waits::Everybody);
     let relay = relay().await;
     for _ in 0..2 {
@@ -277,7 +278,8 @@ async fn what_waited_longer_than_its_client_is_dropped_and_counted() {
     let relay = relay().await;
     let to = ("127.0.0.1", service.local_port().unwrap());
     relay.send_to(&discover(1), to).await.unwrap();
-    // Not to wait for anything: this is the age that is tested. The kernel may stamp it a little late.
+    // The age is what is tested here, so this is not waiting for an event. The kernel may stamp a little
+    // late.
     tokio::time::sleep(queue::PATIENCE + Duration::from_millis(100)).await;
     relay.send_to(&discover(2), to).await.unwrap();
     let running = run(offers, service);
@@ -297,7 +299,7 @@ async fn replies_that_leave_together_arrive_each_at_its_relay() {
         let relay = &relays[usize::from(client % 2)];
         relay.send_to(&message("discover", 100 + number, client), to).await.unwrap();
     }
-    // All are let go at once, when all are there.
+    // All answers are released at once, when all requests have arrived.
     while running.counters.sent.load(Relaxed) < u64::from(2 * EACH) {
         if running.offers.asked.load(Relaxed) == u64::from(2 * EACH) {
             running.offers.gate.notify_waiters();
@@ -331,7 +333,7 @@ async fn what_comes_by_an_interface_that_is_not_served_takes_nobodys_place() {
 #[tokio::test]
 async fn a_socket_that_keeps_failing_does_not_end_the_service_and_is_opened_anew() {
     let (offers, mut service) = bind(Waits::Nobody);
-    // TCP without a peer: ready to be read at any time, and an error each time.
+    // TCP without a peer: always readable, and each read fails.
     let broken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     broken.set_nonblocking(true).unwrap();
     service.listeners[0].udp = UdpSocket::from_std(broken.into()).unwrap();
@@ -355,7 +357,7 @@ async fn a_socket_that_keeps_failing_does_not_end_the_service_and_is_opened_anew
     running.stop().await;
 }
 
-/// Sends a request and has the service take it on, if there is a place for it.
+/// Sends a request and lets the service admit it, if there is room.
 async fn ask(service: &mut DhcpService, relay: &UdpSocket, request: &[u8]) {
     relay.send_to(request, ("127.0.0.1", service.local_port().unwrap())).await.unwrap();
     readable(&service.listeners).await;
@@ -389,7 +391,7 @@ async fn answers_that_take_too_long_give_up_their_places() {
     assert_eq!(service.counters.dropped(DropReason::Repeated), 0);
     service.give_up_late(Instant::now() + ANSWER_WITHIN);
     assert_eq!((service.under_way.len(), service.given_up.len()), (0, GIVEN_UP_MAX));
-    // They end, and nothing is sent.
+    // The answers end, and nothing is sent.
     while service.given_up.next().now_or_never().flatten().is_some() {}
     offers.gate.notify_waiters();
     let ended = async { while service.given_up.next().await.is_some() {} };
@@ -427,7 +429,7 @@ async fn an_answer_that_comes_too_late_is_not_sent() {
     assert_eq!((counters.sent.load(Relaxed), counters.dropped(DropReason::Late)), (1, 1));
 }
 
-/// What is logged on this thread.
+/// The log lines of this thread.
 #[derive(Clone, Default)]
 struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
 
@@ -447,7 +449,7 @@ async fn replies_that_cannot_leave_are_all_counted_and_told_of_once() {
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
     let _logs = tracing::subscriber::set_default(subscriber);
-    // From an address that is not ours, and by an interface that is gone.
+    // From an address that the server does not have, and on an interface that does not exist.
     let not_ours = ReplyDatagram { source: Ipv4Addr::new(192, 0, 2, 77), ..lost_reply(loopback_index()) };
     for reply in [not_ours, lost_reply(u32::MAX)] {
         for _ in 0..100 {

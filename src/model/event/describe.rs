@@ -1,4 +1,4 @@
-//! The table of events for readers: the JSON Schema of an event, and `docs/operating/events.md`.
+//! The description of events for readers: the JSON Schema of an event, and `docs/operating/events.md`.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{EVENT_ROWS, Event, EventKind, EventRow, SERVER, written_nouns};
 use crate::model::Kind;
 
-/// How deep the description of a field goes into its types.
+/// How many levels of nested types the description of a field shows.
 const TYPE_DEPTH_MAX: usize = 4;
 
 impl JsonSchema for Event {
@@ -33,12 +33,12 @@ impl JsonSchema for Event {
             },
         }));
         shapes.push(json!({
-            "description": "A kind of another version of the server, as it was written.",
+            "description": "An event of a kind that this version does not know, as it was written.",
             "properties": {"kind": {"not": {"enum": known}}},
         }));
         let text = |about: &str| json!({"type": "string", "description": about});
         let schema = json!({
-            "description": "Something that happened. One of an older version may have other fields \
+            "description": "Something that happened. An event of an older version may have other fields \
                 in `data`.",
             "type": "object",
             "properties": {
@@ -46,13 +46,13 @@ impl JsonSchema for Event {
                     "One more than the event before it; readers resume from it."},
                 "time": {"type": "string", "format": "date-time"},
                 "kind": text("What happened: `<area>.<what>`."),
-                "subject": text("What it is about: `machine:0192…`, `subnet:lan`, `server`."),
-                "actor": text("Who did it: `token:admin`, `machine:0192…`, `server`."),
+                "subject": text("The object that it is about: `machine:0192…`, `subnet:lan`, `server`."),
+                "actor": text("Who or what caused it: `token:admin`, `machine:0192…`, `server`."),
                 "attempt": {"type": ["string", "null"], "format": "uuid", "description":
-                    "The boot attempt it belongs to."},
+                    "The boot attempt that the event belongs to."},
                 "request_id": {"type": "string", "description":
                     "The request of the API that brought it about; absent where none did."},
-                "data": {"description": "The fields of its kind."},
+                "data": {"description": "The fields of the event's kind."},
             },
             "required": ["seq", "time", "kind", "subject", "actor", "data"],
             "additionalProperties": false,
@@ -62,7 +62,7 @@ impl JsonSchema for Event {
     }
 }
 
-/// What an event of a row looks like: its kind, its subject, its data.
+/// The JSON Schema of a row's events: kind, subject, data.
 fn shape(row: &EventRow, generator: &mut SchemaGenerator) -> Value {
     let kind = match row.name.strip_prefix('*') {
         Some(what) => {
@@ -90,7 +90,7 @@ fn subject_pattern(about: &str) -> String {
     }
 }
 
-/// The page of the documentation that has all kinds, made from the table.
+/// The page of the documentation that lists all kinds, generated from the table.
 pub fn event_kinds_markdown() -> String {
     let mut page = INTRODUCTION.to_owned();
     let mut generator = SchemaGenerator::default();
@@ -126,7 +126,8 @@ attempt in `attempt`. One that a request of the API brought about has the id of 
 which stands in the answer and in the access log as well. The fields of this page stand in `data`.
 
 To see fewer events, filter: `--kind run.failed`, `--kind 'machine.*'`, `--subject machine:web1`
-(`?kind=…&subject=…`), `--request-id ID` (`?request_id=…`). A kind that does not exist is refused, and the answer names kinds that are near.
+(`?kind=…&subject=…`), `--request-id ID` (`?request_id=…`). A kind that does not exist is refused, and the
+answer names kinds that are near.
 
 A token needs the scope `events:read` to read events, and sees only those about objects that it may read: an
 event about a machine needs `machines:read` as well, one about a lease `leases:read`, and so on. Events about
@@ -138,14 +139,15 @@ An event of an older or newer version of the server may have a kind or fields th
 shown as it was written. One that cannot be read any more has `{\"damaged\": WHY}` as its data.
 ";
 
-/// Writes the section of a row. Fields that several kinds share are written once; `written` has where.
+/// Writes the section of a row. A list of fields that several kinds share is written once; `written` says
+/// where.
 fn write_row(
     page: &mut String,
     (row, schema): (&'static EventRow, &Value),
     (types, written): (&Types, &mut BTreeMap<String, &'static str>),
 ) {
     let about: Vec<String> = row.about.iter().map(|about| about_text(about)).collect();
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = write!(page, "\n### `{}`\n\n{}\n\nAbout: {}\n", row.name, row.meaning.trim(), about.join(", "));
     for shape in types.shapes(schema) {
         if !shape.title.is_empty() {
@@ -185,7 +187,7 @@ impl Types {
         type_name(schema).and_then(|name| self.0.get(name)).unwrap_or(schema)
     }
 
-    /// The shapes that the data can have.
+    /// The shapes that the data of a kind can have.
     fn shapes(&self, schema: &Value) -> Vec<Shape> {
         let own = [schema];
         let variants = variants(self.resolve(schema));
@@ -259,28 +261,28 @@ impl Types {
     }
 }
 
-/// One shape of an event's data.
+/// One shape of the data of an event.
 struct Shape {
-    /// What it is, where there are several.
+    /// The shape's description, if there are several shapes.
     title: String,
-    /// The name of its type.
+    /// The name of the shape's type.
     name: Option<String>,
     fields: Vec<FieldText>,
 }
 
-/// A field in words.
+/// The description of a field, in words.
 struct FieldText {
     name: String,
     of: String,
     meaning: String,
 }
 
-/// The schemas of which one holds.
+/// The alternative schemas of a schema.
 fn variants(schema: &Value) -> Option<&Vec<Value>> {
     ["oneOf", "anyOf"].iter().find_map(|word| schema.get(word)?.as_array())
 }
 
-/// The name that a schema refers to.
+/// The name of the type that a schema refers to.
 fn type_name(schema: &Value) -> Option<&str> {
     schema.get("$ref")?.as_str()?.rsplit('/').next()
 }

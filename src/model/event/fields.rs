@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use crate::model::{ArtifactState, ArtifactStatus, Job, Lease, LeaseState, Mac, StepKind, Verdict};
 
-/// An event of a kind that says everything.
+/// An event without fields: the kind says everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}
 
-/// Which part of a boot a DHCP client is.
+/// The software that sends a DHCP packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientStage {
@@ -24,12 +24,12 @@ pub enum ClientStage {
     /// UEFI HTTP boot.
     HttpFirmware,
     Ipxe,
-    /// An operating system, or anything else that only wants an address.
+    /// An operating system, or another client that only wants an address.
     #[default]
     System,
 }
 
-/// A DHCP packet and what was answered.
+/// A DHCP packet and its answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PacketAnswer {
@@ -39,29 +39,30 @@ pub struct PacketAnswer {
     /// The client as leases name it: `1/52:54:00:aa:00:01`.
     pub client: Option<String>,
     pub hostname: Option<String>,
-    /// When its lease ends, where it has one.
+    /// When the client's lease ends, if it has one.
     pub expires_at: Option<Timestamp>,
     pub stage: ClientStage,
-    /// The vendor class that it sent (option 60).
+    /// The vendor class of the client (option 60).
     pub vendor: Option<String>,
-    /// The client classes that it belongs to.
+    /// The client classes that the client belongs to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client_classes: Vec<String>,
-    /// The architecture that it sent (option 93); this and what follows: of one that boots from the network.
+    /// The architecture of the client (option 93). This field and those below: only for a client that boots
+    /// from the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arch: Option<u16>,
-    /// The boot file that it was given, with the capability hidden.
+    /// The boot file for the client, with the capability hidden.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_file: Option<String>,
-    /// What it may boot.
+    /// What the machine may boot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// How its loader was chosen.
+    /// How the server chose the loader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loader: Option<String>,
 }
 
-/// A lease with what became of it.
+/// A lease after the change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseNow {
@@ -75,13 +76,13 @@ pub struct LeaseNow {
     pub machine: Option<Uuid>,
     pub bound_at: Timestamp,
     pub expires_at: Timestamp,
-    /// Of `dhcp.released`: the address that its client has taken instead.
+    /// For `dhcp.released`: the address that the client took instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<Ipv4Addr>,
-    /// Of `lease.imported`: how the other server had it.
+    /// For `lease.imported`: the state of the lease at the other server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<LeaseState>,
-    /// Of `lease.deleted`: the name of the record, its revision, and all of it.
+    /// For `lease.deleted`: the name of the record, its revision, and the whole record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,23 +112,23 @@ impl LeaseNow {
     }
 }
 
-/// How a lease came to be released.
+/// How a lease was released.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum DhcpRelease {
-    /// Its client gave it back.
+    /// The client released it.
     Packet(PacketAnswer),
-    /// An operator ended it, or its client has another address.
+    /// An operator ended it, or the client has another address now.
     Lease(LeaseNow),
 }
 
-/// What no subnet fits.
+/// A packet that no subnet fits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum UnservedPacket {
     /// A packet of a known machine.
     Packet(PacketAnswer),
-    /// Packets of others.
+    /// Packets of other clients.
     Clients(UnservedClients),
 }
 
@@ -136,15 +137,15 @@ pub enum UnservedPacket {
 #[serde(deny_unknown_fields)]
 pub struct UnservedClients {
     pub reason: String,
-    /// The client seen last.
+    /// The client that was seen last.
     pub mac: Option<Mac>,
     pub relay: Option<Ipv4Addr>,
     pub interface: String,
-    /// How many packets since the start.
+    /// Number of packets since the start.
     pub packets: u64,
 }
 
-/// Which protocol a boot file is asked for over.
+/// The protocol of a request for a boot file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BootProtocol {
@@ -152,7 +153,7 @@ pub enum BootProtocol {
     Http,
 }
 
-/// How an address was looked for before it was given out.
+/// How the server checked whether an address is in use, before giving it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AddressProbe {
@@ -160,7 +161,7 @@ pub enum AddressProbe {
     Icmp,
 }
 
-/// What an operator does to one step of a run.
+/// An operator's action on one step of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorStep {
@@ -170,13 +171,13 @@ pub struct OperatorStep {
     /// The stage, bootenv or task of the step.
     pub name: Option<String>,
     pub by: String,
-    /// Empty where none was given.
+    /// Empty if none was given.
     pub reason: String,
     pub workflow: Option<String>,
     pub stage: Option<String>,
 }
 
-/// A job as it stands.
+/// A job after the change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobNow {
@@ -184,9 +185,9 @@ pub struct JobNow {
     pub job: String,
     pub task: String,
     pub stage: String,
-    /// Counts the runs of its step, from 1.
+    /// Which attempt of its step the job is, from 1.
     pub attempt: u32,
-    /// The exit code of the script that ended it.
+    /// The exit code of the script that ended the job.
     pub exit: Option<i32>,
     pub reason: String,
 }
@@ -204,18 +205,18 @@ impl JobNow {
     }
 }
 
-/// An artifact as it stands.
+/// An artifact after the change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArtifactNow {
     pub state: ArtifactState,
     pub reason: String,
-    /// 0 to 100 while it is being fetched, unpacked or read.
+    /// Progress of fetching, unpacking or reading, from 0 to 100.
     pub percent: Option<u8>,
     pub sha256: Option<String>,
-    /// The first files that are not what they were.
+    /// The first files whose content has changed.
     pub damaged: Vec<String>,
-    /// Kernels and initrds that bootenvs name and that are not in it.
+    /// Kernels and initrds that bootenvs name and the artifact lacks.
     pub absent: Vec<String>,
 }
 
@@ -232,13 +233,14 @@ impl From<&ArtifactStatus> for ArtifactNow {
     }
 }
 
-/// An object that was created or deleted. Secrets are sealed, and a long text is its digest and length.
+/// An object that was created or deleted. Secrets are sealed; a long text is replaced by its digest and
+/// length.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectSnapshot {
     pub name: String,
     pub revision: u64,
-    /// What its writer wrote, and the status.
+    /// The fields that the writer set, and the status.
     pub object: Value,
 }
 
@@ -247,11 +249,12 @@ pub struct ObjectSnapshot {
 #[serde(deny_unknown_fields)]
 pub struct ObjectDiff {
     pub name: String,
-    /// The revision that the object has now.
+    /// The revision of the object after the change.
     pub revision: u64,
-    /// The JSON Patch (RFC 6902) from the revision before. A long text is its digest and length.
+    /// The JSON Patch (RFC 6902) from the previous revision. A long text is replaced by its digest and
+    /// length.
     pub diff: Value,
-    /// Secret params that have another value; the patch cannot show them.
+    /// Secret params whose values changed; the patch cannot show them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
 }

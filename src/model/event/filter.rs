@@ -1,16 +1,16 @@
-//! What readers narrow events by: a kind, or the beginning of kinds.
+//! Filters of events: a kind, or a prefix of kinds.
 
 use super::EventKind;
 use crate::model::nearest;
 
-/// Most kinds that a refusal names.
+/// Most kinds that an error message names.
 const NAMED_MAX: usize = 12;
 
-/// What is wrong with a filter of kinds: it is a kind (`machine.updated`) or the beginning of kinds
-/// (`machine.*`), and there has to be such a kind.
+/// Checks a filter of kinds: a kind (`machine.updated`) or a prefix of kinds (`machine.*`). At least one
+/// existing kind must match.
 ///
 /// # Errors
-/// Why no event can pass it, with kinds that are near.
+/// No event can match the filter; the message names similar kinds.
 pub fn check_kind_filter(filter: &str) -> Result<(), String> {
     let names: Vec<String> = EventKind::all().map(|kind| kind.to_string()).collect();
     let known = match filter.strip_suffix('*') {

@@ -1,7 +1,7 @@
-//! The table of events: one row a kind.
+//! The table of events: one row per kind.
 //!
-//! To add a kind, add a row. `openapi.yaml` and `docs/operating/events.md` are made from the rows. A field
-//! that events of today do not have is optional and left out where it has no value; a field is never renamed.
+//! To add a kind, add a row. `openapi.yaml` and `docs/operating/events.md` are generated from the rows. A
+//! field that older events lack is optional and left out when it has no value; a field is never renamed.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
@@ -22,15 +22,15 @@ use crate::model::{
 };
 
 event_kinds! {
-    /// A machine was powered on and a boot attempt begins.
+    /// A machine was powered on and a boot attempt began.
     "boot.attempt_started" BootAttemptStarted about machine => {
         /// Counts the machine's attempts, from 1.
         number: u64,
-        /// The bootenv it is sent into; null for the local disk.
+        /// The bootenv that the machine is told to boot; null for the local disk.
         bootenv: Option<String>,
     }
 
-    /// A boot attempt came to its end.
+    /// A boot attempt ended.
     "boot.attempt_ended" BootAttemptEnded about machine => {
         /// Counts the machine's attempts, from 1.
         number: u64,
@@ -54,24 +54,24 @@ event_kinds! {
 
     /// A file was sent over TFTP or HTTP.
     "boot.file_served" BootFileServed about machine, server => {
-        /// The path that was asked for, with the capability hidden.
+        /// The requested path, with the capability hidden.
         path: String,
-        /// What it stood for: `artifact:debian-12/linux`, `rendered:ipxe/boot.ipxe`.
+        /// What the path resolved to: `artifact:debian-12/linux`, `rendered:ipxe/boot.ipxe`.
         label: String,
         protocol: BootProtocol,
         peer: IpAddr,
-        /// Bytes of the whole file.
+        /// Size of the whole file, in bytes.
         size: u64,
-        /// Bytes that were sent.
+        /// Number of bytes that were sent.
         bytes: u64,
         duration_ms: u64,
-        /// Whether the client took all of it.
+        /// Whether the client received the whole file.
         complete: bool,
     }
 
     /// A document was rendered for a machine.
     "boot.rendered" BootRendered about machine, server => {
-        /// Which document: `rendered:preseed.cfg`.
+        /// The document: `rendered:preseed.cfg`.
         label: String,
         /// SHA-256 of the text, in hex.
         sha256: String,
@@ -81,14 +81,14 @@ event_kinds! {
 
     /// A document of a machine could not be rendered.
     "boot.render_failed" BootRenderFailed about machine => {
-        /// Which document: `rendered:preseed.cfg`.
+        /// The document: `rendered:preseed.cfg`.
         label: String,
         problem: RenderProblem,
     }
 
     /// A file, or a report of an installer, was refused.
     "boot.denied" BootDenied about machine => {
-        /// The path that was asked for, with the capability hidden.
+        /// The requested path, with the capability hidden.
         path: String,
         peer: IpAddr,
         /// Absent for a report.
@@ -97,7 +97,7 @@ event_kinds! {
         reason: String,
     }
 
-    /// The machine's console shows why the boot does not go on.
+    /// The machine's console shows why the boot stopped.
     "boot.screen" BootScreen about machine, server => {
         message: String,
     }
@@ -109,43 +109,43 @@ event_kinds! {
 
     /// The installer reported that it is done.
     "boot.done" BootDone about machine => {
-        /// Who reported.
+        /// The address that sent the report.
         peer: IpAddr,
     }
 
     /// The installer reported that it has failed.
     "boot.failed" BootFailed about machine => {
-        /// Who reported.
+        /// The address that sent the report.
         peer: IpAddr,
-        /// What it said; may be empty.
+        /// The installer's message; may be empty.
         reason: String,
     }
 
-    /// A boot stopped where firmware or a loader gives no sign of its own.
+    /// A boot stopped at a point where neither firmware nor loader reports anything.
     "boot.stopped" BootStopped about machine => {
-        /// The last thing that it fetched: `loader:NAME` or `kernel`.
+        /// The last thing that the machine fetched: `loader:NAME` or `kernel`.
         after: Option<String>,
         reason: String,
     }
 
-    /// A boot went round between loaders and was stopped.
+    /// Loaders started each other in a circle, and the server stopped the boot.
     "boot.loop_stopped" BootLoopStopped about machine, server => {
         mac: Mac,
         reason: String,
     }
 
-    /// There is no loader for a machine that is to boot, or it cannot be read.
+    /// A machine that should boot got no loader: there is none, or it cannot be read.
     "boot.no_loader" BootNoLoader about machine, server => {
-        /// Absent where the loader was asked for by its path.
+        /// Absent if the loader was requested by its path.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mac: Option<Mac>,
         reason: String,
     }
 
-    /// A TFTP request from outside every enabled subnet was not answered.
+    /// A TFTP request came from outside every enabled subnet and was not answered.
     "boot.stranger_ignored" BootStrangerIgnored about server => {
         peer: IpAddr,
-        /// The address of the server that was asked.
+        /// The address of the server that the request was sent to.
         local: IpAddr,
         path: String,
         reason: String,
@@ -163,81 +163,81 @@ event_kinds! {
     /// A request was refused with a NAK.
     "dhcp.refused" DhcpRefused about machine, lease, server => (PacketAnswer)
 
-    /// A lease ended before its time: the client gave it back or took another address, or an operator ended
-    /// it. One that the client gave back has the fields of a packet, any other those of the lease.
+    /// A lease ended early: the client released it or took another address, or an operator ended it. If the
+    /// client released it, the fields are those of a packet, otherwise those of the lease.
     "dhcp.released" DhcpReleased about machine, lease, server => (DhcpRelease)
 
-    /// A client found its address in use by another; nobody is given it for a while.
+    /// A client reported that another host uses its address. The address is not given out for a while.
     "dhcp.declined" DhcpDeclined about machine, lease, server => (PacketAnswer)
 
-    /// A client that has its address otherwise was given options.
+    /// A client that has an address from elsewhere got options.
     "dhcp.informed" DhcpInformed about machine, lease, server => (PacketAnswer)
 
-    /// A client that has its address from another server was given boot data.
+    /// A client with an address from another server got boot data.
     "dhcp.boot_served" DhcpBootServed about machine, lease, server => (PacketAnswer)
 
-    /// A packet was left without an answer.
+    /// A packet was not answered.
     "dhcp.ignored" DhcpIgnored about machine, lease, server => (PacketAnswer)
 
-    /// A packet was left without an answer because no subnet fits. One of a known machine has the fields of a
-    /// packet, the others are counted together.
+    /// A packet was not answered because no subnet fits. For a known machine the fields are those of a
+    /// packet; packets of other clients are counted together.
     "dhcp.no_subnet" DhcpNoSubnet about machine, lease, server => (UnservedPacket)
 
-    /// A packet was left without an answer because no address is free.
+    /// A packet was not answered because no address is free.
     "dhcp.pool_empty" DhcpPoolEmpty about machine, lease, server => (PacketAnswer)
 
-    /// A packet could not be understood.
+    /// A packet could not be parsed.
     "dhcp.malformed" DhcpMalformed about machine, lease, server => (PacketAnswer)
 
-    /// A lease ran out, or an operator had it run out.
+    /// A lease ran out, or an operator made it run out.
     "dhcp.expired" DhcpExpired about machine, lease => (LeaseNow)
 
     /// Another host answers for an address that is free or leased here.
     "dhcp.address_in_use" DhcpAddressInUse about lease => {
         reason: String,
         address: Ipv4Addr,
-        /// Who answered; null where its name is not known.
+        /// The MAC address of the host that answered; null if unknown.
         mac: Option<Mac>,
         probe: AddressProbe,
         subnet: String,
-        /// Until when nobody is given the address; null where it is leased.
+        /// Until when the address is not given out; null if it is leased.
         kept_back_until: Option<Timestamp>,
-        /// The client that was to have the address, or has it.
+        /// The client that has the address, or was about to get it.
         wanted_by: Option<Mac>,
     }
 
-    /// Another DHCP server answers in a network of this one.
+    /// Another DHCP server answers in a network of this server.
     "dhcp.rival_server" DhcpRivalServer about subnet, server => {
         reason: String,
         server: Ipv4Addr,
         mac: Option<Mac>,
         interface: String,
         subnet: Option<String>,
-        /// An address that it gave.
+        /// An address that the other server offered.
         offered: Option<Ipv4Addr>,
-        /// Whether it told what to boot.
+        /// Whether its reply contains boot data.
         boot_data: bool,
     }
 
-    /// The clock of the server was set and the leases were moved along with it.
+    /// The clock of the server was set, and the leases were moved with it.
     "dhcp.clock_set" DhcpClockSet about server => {
-        /// By how much, in seconds; negative where it was put back.
+        /// By how many seconds; negative if the clock was set back.
         seconds: i64,
-        /// Leases that were moved.
+        /// Number of leases that were moved.
         leases: u64,
     }
 
-    /// A lease of another server was taken over.
+    /// A lease was imported from another server.
     "lease.imported" LeaseImported about machine, lease => (LeaseNow)
 
     /// An operator deleted the record of a lease.
     "lease.deleted" LeaseDeleted about machine, lease => (LeaseNow)
 
-    /// The address that is on record for a machine changed.
+    /// The address on record for a machine changed.
     "machine.address_changed" MachineAddressChanged about machine => {
-        /// Null where it has none any more.
+        /// The new address; null if the machine has none now.
         address: Option<IpAddr>,
-        /// The address that it had, where a lease has ended.
+        /// The previous address, if a lease has ended.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         was: Option<IpAddr>,
     }
@@ -250,7 +250,7 @@ event_kinds! {
         stage: Option<String>,
     }
 
-    /// The machine is not armed any more.
+    /// The machine is no longer armed.
     "machine.disarmed" MachineDisarmed about machine => {
         reason: String,
         workflow: Option<String>,
@@ -270,14 +270,14 @@ event_kinds! {
         /// The step that it began at, from 0; null for the first one.
         #[serde(default)]
         from_step: Option<u32>,
-        /// Why, in the words of who started it; absent where none was given.
+        /// The reason that the caller of `start` gave; absent if there was none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
         workflow: Option<String>,
         stage: Option<String>,
     }
 
-    /// A step of the run is over.
+    /// A step of the run ended.
     "run.step_done" RunStepDone about machine => {
         /// Index of the step, from 0.
         step: u32,
@@ -288,23 +288,23 @@ event_kinds! {
 
     /// The run was paused.
     "run.paused" RunPaused about machine => {
-        /// Absent where it paused by itself before a step.
+        /// Who paused it; absent if the run paused by itself before a step.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
-        /// Empty where none was given.
+        /// Empty if none was given.
         #[serde(default)]
         reason: String,
         workflow: Option<String>,
         stage: Option<String>,
     }
 
-    /// A paused run goes on.
+    /// A paused run continues.
     "run.resumed" RunResumed about machine => {
         workflow: Option<String>,
         stage: Option<String>,
     }
 
-    /// The run goes on at the step that failed or was held.
+    /// The run continues at the step that failed or was held.
     "run.retried" RunRetried about machine => {
         /// Index of the step, from 0.
         step: u32,
@@ -335,16 +335,16 @@ event_kinds! {
     /// An operator passed over a step.
     "run.step_skipped" RunStepSkipped about machine => (OperatorStep)
 
-    /// An operator said that a step is done.
+    /// An operator marked a step as done.
     "run.step_marked_done" RunStepMarkedDone about machine => (OperatorStep)
 
     /// An operator told the run to pause before a step.
     "run.pause_planned" RunPausePlanned about machine => (OperatorStep)
 
-    /// A live system lost power in the middle of its tasks.
+    /// A live system lost power during its tasks.
     "run.live_system_lost" RunLiveSystemLost about machine => {
         bootenv: String,
-        /// How far it was.
+        /// How far the live system had come.
         reason: String,
         workflow: Option<String>,
         stage: Option<String>,
@@ -357,26 +357,26 @@ event_kinds! {
         stage: Option<String>,
     }
 
-    /// The run came to its end.
+    /// The run completed.
     "run.completed" RunCompleted about machine => {
         workflow: Option<String>,
         stage: Option<String>,
     }
 
-    /// A run ended, in whatever way.
+    /// A run ended, in any way.
     "run.ended" RunEnded about machine => {
         run: Uuid,
         result: RunResult,
-        /// From its start to its end.
+        /// Seconds from the start of the run to its end.
         seconds: Option<i64>,
         workflow: Option<String>,
     }
 
-    /// The run goes on with the content and the params of now.
+    /// The run continues with the present content and params.
     "run.refreshed" RunRefreshed about machine => {
-        /// The digest of the content that it had; null for none.
+        /// The digest of the previous content; null if there was none.
         before: Option<String>,
-        /// The digest of the content that it has.
+        /// The digest of the new content.
         content: Option<String>,
         reason: String,
         workflow: Option<String>,
@@ -395,29 +395,29 @@ event_kinds! {
     /// A job failed.
     "job.failed" JobFailed about machine => (JobNow)
 
-    /// A job ended and wants to be run again.
+    /// A job ended and asks to be run again.
     "job.incomplete" JobIncomplete about machine => (JobNow)
 
     /// A job was cancelled.
     "job.cancelled" JobCancelled about machine => (JobNow)
 
-    /// The agent came back without its job.
+    /// The agent called again without its job.
     "job.lost" JobLost about machine => (JobNow)
 
-    /// An operator asked for something to be done with an artifact.
+    /// An operator asked for work on an artifact.
     "artifact.asked" ArtifactAsked about artifact => {
         work: ArtifactWork,
     }
 
-    /// An artifact is in another state, or for another reason, or lacks other files.
+    /// An artifact's state, its reason, or the list of files it lacks changed.
     "artifact.state_changed" ArtifactStateChanged about artifact => (ArtifactNow)
 
-    /// The work on an artifact is further on.
+    /// The work on an artifact progressed.
     "artifact.progress" ArtifactProgress about artifact => (ArtifactNow)
 
     /// Files that no artifact refers to were deleted.
     "artifact.pruned" ArtifactPruned about server => {
-        /// How many files and trees.
+        /// Number of files and trees.
         items: u64,
         bytes: u64,
     }
@@ -425,15 +425,15 @@ event_kinds! {
     /// A pack was installed.
     "pack.installed" PackInstalled about pack => {
         version: String,
-        /// How many objects are new.
+        /// Number of objects that were created.
         created: u64,
-        /// How many objects were changed.
+        /// Number of objects that were changed.
         updated: u64,
-        /// How many objects went.
+        /// Number of objects that were deleted.
         removed: u64,
     }
 
-    /// Whoever owns the data directory made a token that may do everything.
+    /// The owner of the data directory made a token that may do everything.
     "token.recovered" TokenRecovered about token => {
         name: String,
         scopes: Vec<String>,
@@ -445,15 +445,15 @@ event_kinds! {
         /// Pieces of content that no run needed any more.
         contents: u64,
         jobs: u64,
-        /// Jobs that stay without their logs.
+        /// Jobs whose logs were deleted.
         logs: u64,
         documents: u64,
         events: u64,
     }
 
-    /// The database takes writes again.
+    /// The database accepts writes again.
     "server.store_recovered" ServerStoreRecovered about server => {
-        /// Why it took none.
+        /// Why the database accepted no writes.
         reason: String,
         since: Timestamp,
     }

@@ -1,24 +1,24 @@
-//! The macro behind the table of events in `kinds`: from one row a kind it makes the variant, the type of its
-//! fields, its name on the wire, and what the documentation says of it.
+//! The macro behind the table of events in `kinds`. From one row per kind it makes the variant, the type of
+//! its fields, its name on the wire, and its documentation.
 
 use schemars::{Schema, SchemaGenerator};
 
-/// What is said of one kind of event besides its name.
+/// The description of one kind of event.
 #[derive(Clone, Copy)]
 pub struct EventRow {
     /// `boot.done`; `*.created` stands for the events of all nouns that clients write.
     pub name: &'static str,
-    /// What happened, in sentences.
+    /// What happened, in one or more sentences.
     pub meaning: &'static str,
-    /// The first words that its subject can have: `machine`, `lease`, `server`.
+    /// The kinds of objects that its subject can name: `machine`, `lease`, `server`.
     pub about: &'static [&'static str],
-    /// The JSON Schema of its `data`.
+    /// The JSON Schema of the event's `data`.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
-/// Makes [`EventKind`](super::EventKind), [`EventBody`](super::EventBody) and the rows. A row has the
-/// meaning as its comment, the name on the wire, the variant, what it is about, and either its fields in
-/// braces or a type that several kinds share in parentheses.
+/// Makes [`EventKind`](super::EventKind), [`EventBody`](super::EventBody) and the rows. A row consists of the
+/// meaning as its comment, the name on the wire, the variant, the subjects, and either the fields in braces
+/// or, in parentheses, a type that several kinds share.
 macro_rules! event_kinds {
     ($(
         $(#[doc = $meaning:literal])+
@@ -30,19 +30,19 @@ macro_rules! event_kinds {
             $( $(#[doc = $meaning])+ $variant, )*
             /// An object was created.
             Created(Kind),
-            /// What clients write of an object was changed.
+            /// The part of an object that clients write was changed.
             Updated(Kind),
             /// An object was deleted.
             Deleted(Kind),
         }
 
-        /// What happened, with the fields that its kind has.
+        /// The body of an event: its kind with the fields of the kind.
         #[derive(Clone, Debug, PartialEq)]
         pub enum EventBody {
             $( $(#[doc = $meaning])+ $variant(fields_type!($variant $fields)), )*
             /// An object was created.
             Created(Kind, ObjectSnapshot),
-            /// What clients write of an object was changed.
+            /// The part of an object that clients write was changed.
             Updated(Kind, ObjectDiff),
             /// An object was deleted.
             Deleted(Kind, ObjectSnapshot),
@@ -53,10 +53,10 @@ macro_rules! event_kinds {
         $( fields_struct! { ($(#[doc = $meaning])+) $variant $fields } )*
 
         impl EventKind {
-            /// The kinds that are not about the writing of objects, in the order of the table.
+            /// The kinds of the table, in its order: all except those about written objects.
             pub const NAMED: &'static [EventKind] = &[$(EventKind::$variant),*];
 
-            /// `boot.done`, `machine.updated`.
+            /// The name, such as `boot.done` or `machine.updated`.
             pub fn name(self) -> Cow<'static, str> {
                 match self {
                     $( EventKind::$variant => Cow::Borrowed($name), )*
@@ -66,7 +66,7 @@ macro_rules! event_kinds {
                 }
             }
 
-            /// The kind of that name; none where there is no such kind.
+            /// The kind with this name, if there is one.
             pub fn parse(name: &str) -> Option<Self> {
                 match name {
                     $( $name => Some(EventKind::$variant), )*
@@ -76,7 +76,7 @@ macro_rules! event_kinds {
         }
 
         impl EventBody {
-            /// Its kind; none for one that this version does not know.
+            /// The kind of the event; none for a kind that this version does not know.
             pub fn kind(&self) -> Option<EventKind> {
                 Some(match self {
                     $( EventBody::$variant(_) => EventKind::$variant, )*
@@ -87,7 +87,7 @@ macro_rules! event_kinds {
                 })
             }
 
-            /// The event of a kind with these fields, as JSON.
+            /// Reads the body of an event of this kind from its fields as JSON.
             pub(super) fn read(kind: EventKind, data: &str) -> serde_json::Result<Self> {
                 Ok(match kind {
                     $( EventKind::$variant => EventBody::$variant(serde_json::from_str(data)?), )*
@@ -98,7 +98,7 @@ macro_rules! event_kinds {
             }
         }
 
-        /// Its fields alone: the `data` of an event.
+        /// Serializes the fields alone: the `data` of an event.
         impl Serialize for EventBody {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 match self {
@@ -112,7 +112,7 @@ macro_rules! event_kinds {
             }
         }
 
-        /// What is said of each kind. Those of written objects come last.
+        /// The description of each kind. The kinds about written objects are last.
         pub static EVENT_ROWS: &[EventRow] = &[
             $( EventRow {
                 name: $name,
@@ -128,7 +128,7 @@ macro_rules! event_kinds {
             },
             EventRow {
                 name: "*.updated",
-                meaning: "What clients write of an object was changed.",
+                meaning: "The part of an object that clients write was changed.",
                 about: &["*"],
                 schema: |generator| generator.subschema_for::<ObjectDiff>(),
             },
@@ -152,8 +152,8 @@ macro_rules! fields_type {
     };
 }
 
-/// The struct of a row that has its fields in braces. An event with other fields than these is an
-/// [`OtherEvent`](super::OtherEvent), so that none of them is lost.
+/// The struct for a row with fields in braces. An event with other fields is read as an
+/// [`OtherEvent`](super::OtherEvent), so that no field is lost.
 macro_rules! fields_struct {
     (($(#[$doc:meta])+) $variant:ident { $( $(#[$meta:meta])* $field:ident: $type:ty, )* }) => {
         $(#[$doc])+

@@ -1,4 +1,4 @@
-//! What is read back of events, and the page that is made of the table.
+//! Tests of reading events back, and of the generated page.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! When a power-on is a new one, and what is recorded of it.
+//! When a power-on begins a new attempt, and what is recorded of it.
 
 use std::net::IpAddr;
 
@@ -7,27 +7,27 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::{BootAttempt, BootProgress, Mac};
 use crate::netboot::decide::Verdict;
 
-/// How long a firmware or loader that asks again is still the same power-on. PXE clients retry for about a
-/// minute (PXE 2.1 §2.2.4: 4, 8, 16 and 32 seconds).
+/// How long repeated requests of a firmware or loader belong to the same power-on. PXE clients retry for
+/// about a minute (PXE 2.1 §2.2.4: 4, 8, 16 and 32 seconds).
 const SAME_POWER_ON: SignedDuration = SignedDuration::from_secs(70);
 
-/// What is known of a power-on when it begins.
+/// The facts of a power-on when it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PowerOn {
-    /// What asks.
+    /// The stage of the boot that sent the request.
     pub progress: BootProgress,
-    /// How far the attempt is when that was answered.
+    /// The progress of the attempt after the request was answered.
     pub reached: BootProgress,
     pub mac: Option<Mac>,
     /// DHCP option 93.
     pub client_arch: Option<u16>,
-    /// The address of ours that faces the machine.
+    /// The server's address that faces the machine.
     pub server: Option<IpAddr>,
 }
 
 impl PowerOn {
-    /// Whether there is something to record: a new attempt, or one that goes on further or to another
-    /// bootenv than the latest one.
+    /// Whether there is something to record: a new attempt, or progress of the latest one, or another
+    /// bootenv.
     pub fn is_news(&self, last: Option<&BootAttempt>, verdict: &Verdict, now: Timestamp) -> bool {
         is_new(last, self.progress, now)
             || last.is_some_and(|last| {
@@ -36,10 +36,10 @@ impl PowerOn {
     }
 }
 
-/// Whether something that asks at `progress` belongs to the attempt `last` or begins another one.
+/// Whether a request at stage `progress` begins a new attempt, and does not belong to the attempt `last`.
 ///
-/// A stage that was passed does not come back without a reset: firmware that asks after its loader ran is a
-/// new power-on. A stage that asks twice is the same power-on for as long as clients retry.
+/// A stage that was passed does not return without a reset: a request of firmware after its loader ran is a
+/// new power-on. Repeated requests of one stage belong to the same power-on for as long as clients retry.
 pub fn is_new(last: Option<&BootAttempt>, progress: BootProgress, now: Timestamp) -> bool {
     let Some(last) = last else { return true };
     if last.progress == BootProgress::Ended {
@@ -48,8 +48,8 @@ pub fn is_new(last: Option<&BootAttempt>, progress: BootProgress, now: Timestamp
     let idle = now.duration_since(last.seen_at);
     match progress {
         BootProgress::Firmware => last.progress > BootProgress::Firmware || idle > SAME_POWER_ON,
-        // iPXE asks for an address right before it fetches its script, and in firmware's place where it is
-        // the card's own ROM.
+        // iPXE asks for an address right before it fetches its script. If iPXE is the network card's own ROM,
+        // it does so in place of firmware.
         BootProgress::Loader => {
             last.progress > BootProgress::Loader || (last.progress == progress && idle > SAME_POWER_ON)
         }

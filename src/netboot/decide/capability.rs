@@ -1,7 +1,7 @@
 //! The unguessable part of a machine's URLs: `m/<capability>/preseed.cfg`.
 //!
-//! It is made from the attempt's id and the server's key, so that nothing secret is stored, it belongs to one
-//! attempt, and it dies with it.
+//! It is derived from the attempt's id and the server's key. So no secret is stored, and the capability
+//! belongs to one attempt and ends with it.
 
 use hmac::{Hmac, KeyInit, Mac as _};
 use sha2::Sha256;
@@ -10,18 +10,18 @@ use uuid::Uuid;
 
 use crate::model::hex;
 
-/// What stands in the place of a capability in a preview. It is none: [`open`] refuses it.
+/// The placeholder for a capability in a preview. It is not a capability: [`open`] refuses it.
 pub const PREVIEW: &str = "preview";
-/// Bytes of the keyed hash that go into a capability.
+/// Bytes of the keyed hash in a capability.
 const TAG_BYTES: usize = 16;
 
-/// The server's key for capabilities, ready for use: what it contributes to a hash is worked out once.
+/// The server's key for capabilities, prepared: the key's part of the hash is computed once.
 #[derive(Clone)]
 pub struct CapabilityKey(Hmac<Sha256>);
 
 impl CapabilityKey {
     pub fn new(key: &[u8; 32]) -> Self {
-        // A key is padded to one block of the hash, so none is too long or too short.
+        // HMAC pads a key to one block of the hash, so no key is too long or too short.
         let mut block = [0; 64];
         for (to, from) in block.iter_mut().zip(key) {
             *to = *from;
@@ -30,12 +30,12 @@ impl CapabilityKey {
     }
 }
 
-/// The capability of an attempt: 32 hex digits of its id, a dash, 32 hex digits of proof.
+/// The capability of an attempt: its id in 32 hex digits, a dash, and 32 hex digits of proof.
 pub fn issue(key: &CapabilityKey, attempt: Uuid) -> String {
     format!("{}-{}", attempt.simple(), hex(&tag(key, attempt)))
 }
 
-/// The attempt a capability was issued for, if it was issued with this key.
+/// The attempt that a capability was issued for, if it was issued with this key.
 pub fn open(key: &CapabilityKey, capability: &str) -> Option<Uuid> {
     let (id, _) = capability.split_once('-')?;
     let attempt = Uuid::try_parse(id).ok()?;
@@ -43,7 +43,7 @@ pub fn open(key: &CapabilityKey, capability: &str) -> Option<Uuid> {
     genuine.then_some(attempt)
 }
 
-/// A path or URL without the capability in it, for events and logs: `m/…/preseed.cfg`.
+/// A path or URL with its capability hidden, for events and logs: `m/…/preseed.cfg`.
 pub fn hide(text: &str) -> String {
     let parts: Vec<&str> = text.split('/').collect();
     let shown: Vec<&str> = parts
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_capability_is_the_same_as_ever() {
-        // Machines that boot while the server is replaced by a newer one have theirs already.
+        // Machines that boot while the server is being upgraded already have their capabilities.
         let capability = issue(&CapabilityKey::new(&[7; 32]), Uuid::from_u128(0x1234));
         assert_eq!(capability, "00000000000000000000000000001234-a067691852a4eefba872ede74b5f5676");
     }

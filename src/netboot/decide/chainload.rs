@@ -1,8 +1,8 @@
-//! Loaders that are asked for again and again: firmware that gets a loader, runs it, and comes back for the
-//! same one would do so for ever.
+//! Boot loops of loaders: firmware that gets a loader, runs it, and requests the same loader again would do
+//! so for ever.
 //!
-//! Remembers what each client asked for; `decide` looks at it with [`goes_round`]. A script that is fetched
-//! is progress, and ends the count.
+//! This module remembers what each client requested; `decide` uses it through [`goes_round`]. A fetched
+//! script is progress, and resets the count.
 
 use std::collections::HashMap;
 
@@ -10,27 +10,27 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::Mac;
 
-/// How often one loader is given to a client that does not get any further.
+/// How often a client that makes no progress gets the same loader.
 pub const ROUNDS_MAX: usize = 3;
-/// The time in which that may be.
+/// The period in which those requests are counted.
 pub const ROUNDS_WITHIN: SignedDuration = SignedDuration::from_mins(2);
-/// Clients that are remembered; beyond that, those of long ago are forgotten, then new ones not counted.
+/// Most clients that are remembered; beyond that old ones are forgotten, then new ones are not counted.
 const CLIENTS_MAX: usize = 4096;
-/// Asks of one client that are remembered.
+/// Most requests that are remembered per client.
 const ASKS_MAX: usize = 8;
 
-/// A DISCOVER that was answered with a loader, or would have been.
+/// A DISCOVER that was answered with a loader, or would have been without the loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoaderRequest {
-    /// Firmware that waits for an answer repeats itself with the same one (RFC 2131 4.1).
+    /// Firmware that waits for an answer repeats its DISCOVER with the same `xid` (RFC 2131 4.1).
     pub xid: u32,
     pub loader: String,
     pub at: Timestamp,
-    /// Whether it got the loader, and not nothing because it went round.
+    /// Whether the client got the loader; false if the boot loop was stopped.
     pub served: bool,
 }
 
-/// Whether a client that `asks` so far is not to get `loader` once more.
+/// Whether a client with the earlier requests `asks` must not get `loader` again.
 pub fn goes_round(asks: &[LoaderRequest], loader: &str, now: Timestamp) -> bool {
     asks.iter()
         .filter(|ask: &&LoaderRequest| {
@@ -40,31 +40,31 @@ pub fn goes_round(asks: &[LoaderRequest], loader: &str, now: Timestamp) -> bool 
         >= ROUNDS_MAX
 }
 
-/// What clients asked for lately, each by its hardware address.
+/// Recent loader requests, by the client's hardware address.
 #[derive(Debug, Clone, Default)]
 pub struct LoaderRequests {
     by_mac: HashMap<Mac, Vec<LoaderRequest>>,
 }
 
 impl LoaderRequests {
-    /// All asks of a client.
+    /// All requests of a client.
     pub fn of(&self, mac: Mac) -> &[LoaderRequest] {
         self.by_mac.get(&mac).map_or(&[], Vec::as_slice)
     }
 
-    /// The asks before the DISCOVER with this `xid`, so that a repetition of it is answered as it was.
+    /// The requests before the DISCOVER with this `xid`, so that its repetition gets the same answer.
     pub fn before_discover(&self, mac: Mac, xid: u32) -> &[LoaderRequest] {
         let asks = self.of(mac);
         let at = asks.iter().position(|ask| ask.xid == xid);
         asks.get(..at.unwrap_or(asks.len())).unwrap_or_default()
     }
 
-    /// The asks before the latest one, which a REQUEST goes on with.
+    /// The requests before the latest DISCOVER, which a REQUEST follows.
     pub fn before_latest(&self, mac: Mac) -> &[LoaderRequest] {
         self.of(mac).split_last().map_or(&[], |(_, before)| before)
     }
 
-    /// Records an ask; `false` when it is a repetition.
+    /// Records a request; returns `false` for a repetition.
     pub fn add(&mut self, mac: Mac, ask: LoaderRequest) -> bool {
         let is_past = |past: &LoaderRequest| ask.at.duration_since(past.at) >= ROUNDS_WITHIN;
         if self.by_mac.len() >= CLIENTS_MAX && !self.by_mac.contains_key(&mac) {
@@ -79,14 +79,14 @@ impl LoaderRequests {
         }
         asks.retain(|past| !is_past(past));
         if asks.len() >= ASKS_MAX {
-            // Those that were served count; the latest of the others makes room.
+            // Requests that were served count, so the latest unserved one makes room.
             asks.pop();
         }
         asks.push(ask);
         true
     }
 
-    /// A client came to its script.
+    /// Forgets a client that fetched its script.
     pub fn forget(&mut self, mac: Mac) {
         self.by_mac.remove(&mac);
     }
@@ -102,7 +102,7 @@ mod tests {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
     }
 
-    /// Asks, and is served unless it goes round. Whether it was served.
+    /// Records a request that is served unless it is a loop. Returns whether it was served.
     fn asks(asks: &mut LoaderRequests, (xid, loader, seconds): (u32, &str, i64)) -> bool {
         let served = !goes_round(asks.before_discover(MAC, xid), loader, at(seconds));
         asks.add(MAC, LoaderRequest { xid, loader: loader.into(), at: at(seconds), served });

@@ -1,56 +1,56 @@
-//! Who is booting: the PXE facts of a DHCP packet, read once.
+//! The PXE facts of a DHCP packet: which program is booting, on which hardware.
 //!
-//! Leaves the choice of a file to `loader` and the choice of what to boot to the boot decision.
-//! Every field comes from the packet and none is to be trusted for more than picking a loader.
+//! `loader` chooses the file, and the boot decision chooses what to boot. Every field comes from the packet,
+//! and must not be trusted for more than choosing a loader.
 
 use uuid::Uuid;
 
 use crate::proto::dhcp4::DhcpPacket;
 
-/// The user class our own embedded iPXE script sets.
+/// The user class that this project's embedded iPXE script sets.
 pub const OWN_USER_CLASS: &str = "metalwright";
-/// Architectures of option 93 that are looked at.
+/// Most architectures of option 93 that are read.
 const ARCHES_MAX: usize = 16;
 
-/// What a network boot client says of itself.
+/// What a network boot client says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetbootClient {
     pub stage: BootProgram,
-    /// Architecture codes in the client's order (option 93), or the one in its vendor class.
+    /// Architecture codes in the client's order (option 93), or else the code in its vendor class.
     pub arches: Vec<u16>,
-    /// SMBIOS UUID (option 97) as the bytes were sent; see [`NetbootClient::uuid_aliases`].
+    /// SMBIOS UUID (option 97), bytes as sent; see [`NetbootClient::uuid_aliases`].
     pub uuid: Option<Uuid>,
     /// Option 60 as text, for logs.
     pub vendor: Option<String>,
-    /// What its client classes say; nothing until [`NetbootClient::with`] adds it.
+    /// What the client classes say; empty until [`NetbootClient::with`] sets it.
     pub quirks: ClientQuirks,
 }
 
-/// What the client classes of a client say of how it boots.
+/// What the classes of a client say about how it boots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientQuirks {
-    /// It is firmware, though it does not call itself a PXE client.
+    /// The client is firmware, though it does not call itself a PXE client.
     pub firmware: bool,
-    /// The class by which its firmware fetches over HTTPS what it would fetch over HTTP.
+    /// The class that makes the firmware fetch over HTTPS instead of HTTP.
     pub https: Option<String>,
     pub first_file: FirstFile,
 }
 
-/// The first file of a client that boots.
+/// The first file of a booting client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum FirstFile {
-    /// The loader or script that fits it.
+    /// The loader or script that fits the client.
     #[default]
     Loader,
     /// This file or URL; it may be a template.
     File(String),
-    /// Nothing but the boot server's address, perhaps with a menu that it looks for.
+    /// Only the boot server's address, perhaps with a menu that the client expects.
     Server { menu: Option<String> },
-    /// Nothing at all, by the will of this class.
+    /// Nothing, because of this class.
     Nothing { class: String },
 }
 
-/// Which program is asking.
+/// The program that sends the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BootProgram {
     /// A PXE ROM or UEFI PXE.
@@ -58,14 +58,14 @@ pub enum BootProgram {
     /// UEFI HTTP boot.
     HttpFirmware,
     Ipxe(IpxeFeatures),
-    /// An operating system, or anything else that only wants an address.
+    /// An operating system, or another client that only wants an address.
     Other,
 }
 
-/// What an iPXE was built with (its option 175), and whether it runs our own embedded script.
+/// The features that an iPXE was built with (its option 175), and whether it runs this project's script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IpxeFeatures {
-    /// The user class is ours: it fetches our script whatever else it says.
+    /// The user class is this project's: the iPXE fetches the script, whatever else it says.
     pub own: bool,
     pub http: bool,
     pub https: bool,
@@ -78,8 +78,8 @@ pub struct IpxeFeatures {
 }
 
 impl NetbootClient {
-    /// Reads the facts. User class and iPXE's own options count before the vendor class, because
-    /// iPXE calls itself `PXEClient` even where a script asked it not to.
+    /// Reads the facts. The user class and iPXE's own options take precedence over the vendor class, because
+    /// iPXE calls itself `PXEClient` even if a script asked it not to.
     pub fn read(packet: &DhcpPacket) -> NetbootClient {
         let vendor = packet.vendor_class().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let mut arches = packet.architectures();
@@ -96,7 +96,7 @@ impl NetbootClient {
         }
     }
 
-    /// The client with what its classes say of it.
+    /// The client, with what its classes say.
     #[must_use]
     pub fn with(mut self, quirks: ClientQuirks) -> NetbootClient {
         if quirks.firmware && self.stage == BootProgram::Other {
@@ -106,13 +106,13 @@ impl NetbootClient {
         self
     }
 
-    /// Whether it asks for something to boot, and not only for an address.
+    /// Whether the client asks for something to boot, and not only for an address.
     pub fn is_netboot(&self) -> bool {
         self.stage != BootProgram::Other
     }
 
-    /// The UUID in both byte orders: firmware does not agree on which one is on the wire, so a
-    /// machine is known by either (SMBIOS 2.6, 7.2.1).
+    /// The UUID in both byte orders: firmware differs in the order that it sends, so a machine is recognised
+    /// by either (SMBIOS 2.6, 7.2.1).
     pub fn uuid_aliases(&self) -> Option<[Uuid; 2]> {
         let uuid = self.uuid?;
         Some([uuid, Uuid::from_bytes_le(*uuid.as_bytes())])

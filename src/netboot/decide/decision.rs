@@ -1,9 +1,9 @@
-//! The one decision.
+//! The boot decision.
 //!
-//! [`decide`] first finds what the machine may boot now (its [`Verdict`]) by walking the rules in order, then
-//! what that means for the one thing that was asked for (its [`BootGrant`]). When in doubt the verdict is the
-//! local disk; it is a destructive bootenv only for a machine that is armed. Which loader firmware is given
-//! is in `first_file`, what a menu gives in `menu`.
+//! [`decide`] first determines what the machine may boot now (its [`Verdict`]) by applying the rules in
+//! order, then what follows for the requested thing (its [`BootGrant`]). In doubt the verdict is the local
+//! disk; it is a destructive bootenv only for an armed machine. `first_file` chooses the loader for firmware,
+//! `menu` decides on menus.
 
 mod first_file;
 mod menu;
@@ -27,16 +27,16 @@ use crate::netboot::decide::client::{BootProgram, NetbootClient};
 use crate::netboot::decide::loader::{LoaderTransport, client_arch};
 use crate::netboot::decide::signed::SecureBoot;
 
-/// What was asked for.
+/// What was requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BootQuestion {
-    /// Boot data in a DHCP answer, by this client.
+    /// Boot data in a DHCP reply to this client.
     BootData(NetbootClient),
     /// A loader binary.
     Loader,
     /// The script or menu of a loader, without a capability.
     Script,
-    /// A file under a capability of this attempt.
+    /// A file below a capability of this attempt.
     MachineFile { attempt: Uuid, file: MachineFile },
     /// The kernel of a destructive bootenv, by its artifact path.
     InstallKernel(ArtifactOwners),
@@ -44,15 +44,16 @@ pub enum BootQuestion {
     InstallInitrd(ArtifactOwners),
 }
 
-/// The bootenvs that one file of an artifact belongs to, by name.
+/// The bootenvs that a file of an artifact belongs to, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArtifactOwners {
     pub destructive: Vec<String>,
-    /// Those that boot the same file and erase nothing: a rescue system from an installer's kernel.
+    /// Bootenvs that boot the same file and erase nothing, such as a rescue system with an installer's
+    /// kernel.
     pub harmless: Vec<String>,
 }
 
-/// The files of one machine, as far as the decision tells them apart.
+/// The kinds of files of one machine that the decision distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MachineFile {
     /// A boot script of a loader.
@@ -63,44 +64,43 @@ pub enum MachineFile {
     Answer,
 }
 
-/// What is known when the question comes.
+/// The facts that a decision depends on.
 #[derive(Clone, Debug, Default)]
 pub struct DecisionFacts<'a> {
     pub machine: Option<&'a Stored<Machine>>,
-    /// The bootenv the machine is to boot: its workflow's, or the default one.
+    /// The bootenv that the machine should boot: its workflow's, or the default one.
     pub bootenv: Option<&'a Stored<Bootenv>>,
-    /// The name of that bootenv, also where it does not exist.
+    /// The name of that bootenv, even if it does not exist.
     pub bootenv_name: Option<&'a str>,
-    /// Why the bootenv cannot be carried out now: an artifact that is not ready, a missing param.
+    /// Why the bootenv cannot be booted now: an artifact is not ready, a param is missing.
     pub unusable: Option<String>,
     pub unknown_machine: UnknownMachine,
     pub subnet_mode: Option<SubnetMode>,
-    /// The architecture the client said it has, where it did.
+    /// The architecture that the client named, if it did.
     pub client_arch: Option<Arch>,
     /// Names of the loaders that can be served.
     pub loaders: Option<&'a BTreeSet<String>>,
-    /// The loaders that the client asked for before.
+    /// The loaders that the client requested before.
     pub asks: &'a [LoaderRequest],
-    /// Whether it is to be started with signed loaders.
+    /// Whether the machine must be started with signed loaders.
     pub secure_boot: SecureBoot,
-    /// Whether files can be had over HTTPS.
+    /// Whether files can be fetched over HTTPS.
     pub serves_https: bool,
 }
 
-/// What the one thing that was asked for gets.
+/// The answer to the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum BootGrant {
     /// DHCP: an address without boot data.
     NoBootData,
-    /// DHCP: a loader by TFTP.
+    /// DHCP: a loader over TFTP.
     Loader { name: String },
-    /// DHCP: a loader by URL: over HTTP or HTTPS for firmware that boots so, over TFTP for an iPXE without
-    /// HTTP.
+    /// DHCP: the URL of a loader: HTTP or HTTPS for HTTP boot firmware, TFTP for an iPXE without HTTP.
     LoaderUrl { name: String, over: LoaderTransport },
-    /// DHCP: the file or URL of a client class; a path goes to an HTTP client as a URL.
+    /// DHCP: the file or URL of a client class; an HTTP client gets a path as a URL.
     BootFile { file: String, over: LoaderTransport },
-    /// DHCP: the boot server's address alone, perhaps with a menu, for firmware that knows its files.
+    /// DHCP: only the boot server's address, perhaps with a menu, for firmware that knows its files.
     BootServer {
         #[serde(skip_serializing_if = "Option::is_none")]
         menu: Option<String>,
@@ -109,15 +109,15 @@ pub enum BootGrant {
     ScriptUrl,
     /// The script that boots the bootenv.
     BootScript,
-    /// The script that leaves to the disk.
+    /// The script that boots the local disk.
     LocalScript,
-    /// The script that shows why it cannot go on.
+    /// The script that shows why the boot stops.
     ScreenScript,
     /// The script that shows a menu.
     MenuScript,
-    /// The file itself.
+    /// The requested file.
     Serve,
-    /// Not for this machine now.
+    /// A refusal: the file is not for this machine now.
     Deny,
 }
 
@@ -148,16 +148,16 @@ impl std::fmt::Display for BootGrant {
     }
 }
 
-/// One rule that was looked at.
+/// One rule that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DecisionRule {
     pub rule: &'static str,
-    /// Whether the rule settled the matter.
+    /// Whether the rule decided.
     pub matched: bool,
     pub detail: String,
 }
 
-/// The verdict, the answer that follows, and the rules in the order they were looked at.
+/// The verdict, the answer that follows, and the rules in the order in which they were checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BootDecision {
     #[serde(flatten)]
@@ -167,7 +167,7 @@ pub struct BootDecision {
     pub trace: Vec<DecisionRule>,
 }
 
-/// Decides. Pure: the same question with the same facts at the same time has the same answer.
+/// Decides on a question. Pure: the same question, facts and time give the same answer.
 pub fn decide(asked: &BootQuestion, facts: &DecisionFacts<'_>, now: Timestamp) -> BootDecision {
     let mut trace = RuleTrace::default();
     let verdict = trace.verdict(asked, facts, now);
@@ -197,7 +197,7 @@ impl RuleTrace {
         verdict
     }
 
-    /// The rules, in order; the first that matches settles it.
+    /// Applies the rules in order; the first that matches decides.
     fn verdict(&mut self, asked: &BootQuestion, facts: &DecisionFacts<'_>, now: Timestamp) -> Verdict {
         if facts.subnet_mode == Some(SubnetMode::AddressOnly) {
             let reason = "its subnet gives addresses only".to_owned();
@@ -207,7 +207,7 @@ impl RuleTrace {
             "subnet_mode",
             match facts.subnet_mode {
                 Some(_) => "the subnet may give boot data",
-                None => "its subnet is not known here, and taken to be one that gives boot data",
+                None => "its subnet is not known here, and is assumed to give boot data",
             },
         );
         let Some(machine) = facts.machine else { return self.unknown(facts) };
@@ -263,8 +263,8 @@ impl RuleTrace {
         self.settled("known_machine", verdict)
     }
 
-    /// Why a destructive bootenv is refused: `None` when the machine is armed, or when the file belongs to
-    /// the attempt that used the arming up.
+    /// Why a destructive bootenv is refused; `None` if the machine is armed, or if the file belongs to the
+    /// attempt that used up the arming.
     fn disarmed(
         &mut self,
         asked: &BootQuestion,
@@ -326,7 +326,7 @@ impl RuleTrace {
 }
 
 impl RuleTrace {
-    /// What the verdict means in a DHCP answer.
+    /// The answer in a DHCP reply that follows from the verdict.
     fn boot_data(
         &mut self,
         client: &NetbootClient,
@@ -336,8 +336,8 @@ impl RuleTrace {
         let is_proxy = facts.subnet_mode == Some(SubnetMode::Proxy);
         match (client.stage, verdict) {
             (BootProgram::Other, _) | (_, Verdict::Ignore { .. }) => BootGrant::NoBootData,
-            // Firmware that is left alone falls through to its disk at once. An unknown machine's iPXE gets
-            // a script that does the same, so that its console says so; not in somebody else's network.
+            // Firmware without boot data boots its disk at once. An unknown machine's iPXE gets a script that
+            // does the same and says so on the console, except in a network with another DHCP server.
             (BootProgram::Ipxe(_), Verdict::LocalDisk { .. }) if facts.machine.is_none() && !is_proxy => {
                 BootGrant::ScriptUrl
             }
@@ -347,19 +347,19 @@ impl RuleTrace {
     }
 }
 
-/// The architecture a client says it has, in the words of bootenvs.
+/// The architecture that a client names, in the words of bootenvs.
 pub fn arch_of(client: &NetbootClient) -> Option<Arch> {
     client.arches.iter().find_map(|code| client_arch(*code)?.arch)
 }
 
-/// 32-bit UEFI and BIOS both come with 64-bit processors.
+/// A 64-bit processor may have 32-bit UEFI or BIOS.
 fn fits(client: Arch, machine: Arch) -> bool {
     client == machine || (client == Arch::I386 && machine == Arch::Amd64)
 }
 
-/// The attempt that asks, where it is the machine's present one, has its kernel and has not ended. A loader
-/// whose download broke off asks for its script once more: until the installer has read its answer file
-/// nothing is lost by that.
+/// The attempt that sent the request, if it is the machine's present attempt, has fetched its kernel and has
+/// not ended. A loader whose download was interrupted requests its script again: nothing is lost by that
+/// until the installer has read its answer file.
 fn under_way<'a>(asked: &BootQuestion, machine: &'a Stored<Machine>) -> Option<&'a BootAttempt> {
     let current = machine.status.boot_attempt.as_ref()?;
     let fits = match asked {
@@ -373,7 +373,7 @@ fn under_way<'a>(asked: &BootQuestion, machine: &'a Stored<Machine>) -> Option<&
     (fits && same && current.kernel_fetched_at.is_some()).then_some(current)
 }
 
-/// Why a machine with a run does not go on with it. A pause lets the boot that is under way go on.
+/// Why a machine does not continue its run. A pause does not stop a boot that has begun.
 fn not_at_work(machine: &Stored<Machine>, under_way: Option<&BootAttempt>) -> Option<String> {
     let status = &machine.status;
     let is_paused = status.run.as_ref().is_some_and(|run| run.paused);
@@ -386,14 +386,14 @@ fn not_at_work(machine: &Stored<Machine>, under_way: Option<&BootAttempt>) -> Op
     }
 }
 
-/// What the verdict means for a file that was asked for.
+/// The answer to a request for a file that follows from the verdict.
 fn file_answer(asked: &BootQuestion, verdict: &Verdict, facts: &DecisionFacts<'_>) -> BootGrant {
     match (asked, verdict) {
         (BootQuestion::BootData(_), _) => BootGrant::NoBootData,
         (BootQuestion::Loader, Verdict::Netboot { .. } | Verdict::Screen { .. } | Verdict::Menu { .. }) => {
             BootGrant::Serve
         }
-        // Who is not known may be a proxy's or another server's client: a loader harms nobody.
+        // An unknown machine may be the client of a proxy or of another server: a loader does no harm.
         (BootQuestion::Loader, Verdict::LocalDisk { .. }) if facts.machine.is_none() => BootGrant::Serve,
         (BootQuestion::Loader, _) => BootGrant::Deny,
         (BootQuestion::Script, Verdict::Ignore { .. }) => BootGrant::Deny,
@@ -408,7 +408,7 @@ fn file_answer(asked: &BootQuestion, verdict: &Verdict, facts: &DecisionFacts<'_
             {
                 BootGrant::Serve
             }
-            // What was chosen at its console is not remembered; what harms nobody may be.
+            // The choice at the console is not remembered, so every harmless file is served.
             Verdict::Menu { .. } if !owners.harmless.is_empty() => BootGrant::Serve,
             _ => BootGrant::Deny,
         },
@@ -424,7 +424,7 @@ fn script(verdict: &Verdict) -> BootGrant {
     }
 }
 
-/// The machine's attempt, if it is the one the capability belongs to and has not ended.
+/// The machine's attempt, if the capability belongs to it and it has not ended.
 fn current_attempt<'a>(facts: &DecisionFacts<'a>, id: Uuid) -> Option<&'a BootAttempt> {
     let attempt = facts.machine?.status.boot_attempt.as_ref()?;
     (attempt.id == id && attempt.progress != BootProgress::Ended).then_some(attempt)

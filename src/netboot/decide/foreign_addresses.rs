@@ -1,7 +1,7 @@
-//! Who has which address, where another server gives it: heard from the clients' own REQUESTs.
+//! The holders of addresses that another DHCP server gives, as overheard from the clients' REQUESTs.
 //!
-//! A machine without a lease of ours that asks over TFTP is known by this. Kept in memory, for as long as it
-//! takes firmware to get to a script, whose name has the machine in it.
+//! It identifies machines without a lease of this server that send TFTP requests. The entries are kept in
+//! memory for as long as firmware needs to fetch a script, whose name identifies the machine.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,12 +10,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::model::Mac;
 
-/// Addresses that are remembered; beyond that only those heard of before are.
+/// Most addresses that are remembered; beyond that only known addresses are updated.
 pub const FOREIGN_ADDRESSES_MAX: usize = 65_536;
-/// How long what was heard is believed.
+/// How long an overheard REQUEST is believed.
 const BELIEVED: SignedDuration = SignedDuration::from_hours(1);
 
-/// Addresses and who was heard to take them.
+/// Addresses, and the clients that were overheard taking them.
 #[derive(Debug, Clone, Default)]
 pub struct ForeignAddresses {
     by_address: HashMap<IpAddr, (Mac, Timestamp)>,
@@ -23,7 +23,7 @@ pub struct ForeignAddresses {
 }
 
 impl ForeignAddresses {
-    /// Records that a client of this server took an address; an earlier holder loses it.
+    /// Records that a client took an address; the previous holder loses it.
     pub fn hear(&mut self, (address, mac): (IpAddr, Mac), now: Timestamp) {
         if let Some(before) = self.by_mac.remove(&mac) {
             self.by_address.remove(&before);
@@ -40,14 +40,14 @@ impl ForeignAddresses {
         }
     }
 
-    /// Somebody who is no machine of ours took an address.
+    /// Forgets the holder of an address that an unknown client took.
     pub fn forget(&mut self, address: IpAddr) {
         if let Some((mac, _)) = self.by_address.remove(&address) {
             self.by_mac.remove(&mac);
         }
     }
 
-    /// Who was heard to take an address, and when.
+    /// The client that was overheard taking an address, and when.
     pub fn at(&self, address: IpAddr, now: Timestamp) -> Option<(Mac, Timestamp)> {
         self.by_address.get(&address).filter(|(_, heard)| now.duration_since(*heard) < BELIEVED).copied()
     }

@@ -1,8 +1,7 @@
-//! Which loader a client starts with, and where distributions keep it.
+//! The loader that a client starts with, and where distributions install it.
 //!
-//! Two tables: the IANA processor architectures, and the loader files of our namespace with the
-//! places they are looked for. Neither looks at the file system; whether a loader is there is for
-//! others to find out.
+//! Two tables: the IANA processor architectures, and the loader files of the boot namespace with the places
+//! to search for them. Neither reads the file system; `loaders` checks which files exist.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,7 +9,7 @@ use serde::Serialize;
 use crate::model::Arch;
 use crate::netboot::decide::client::{BootProgram, FirstFile, NetbootClient};
 
-/// How the client fetches its first file.
+/// The protocol by which a client fetches its first file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LoaderTransport {
@@ -20,9 +19,9 @@ pub enum LoaderTransport {
 }
 
 impl LoaderTransport {
-    /// How this client, as its classes have it, fetches a file of ours that it was told to begin with.
+    /// The protocol by which this client, with its classes, fetches the first file from this server.
     pub fn of(client: &NetbootClient) -> LoaderTransport {
-        // A list of architectures may name PXE and HTTP variants; the vendor class says which one speaks.
+        // A list of architectures may name PXE and HTTP variants; the vendor class says which one is running.
         match (client.stage, &client.quirks.https) {
             (BootProgram::HttpFirmware, Some(_)) => LoaderTransport::Https,
             (BootProgram::HttpFirmware, None) => LoaderTransport::Http,
@@ -30,7 +29,7 @@ impl LoaderTransport {
         }
     }
 
-    /// As people write it.
+    /// The name as people write it.
     pub fn name(self) -> &'static str {
         match self {
             LoaderTransport::Tftp => "TFTP",
@@ -44,42 +43,42 @@ impl LoaderTransport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientArch {
     pub code: u16,
-    /// The registry's name, for people.
+    /// The registry's name of the architecture.
     pub name: &'static str,
-    /// `None` for processors no bootenv is made for.
+    /// `None` for processors that no bootenv supports.
     pub arch: Option<Arch>,
     pub transport: LoaderTransport,
-    /// What firmware starts; `None` where we have nothing for it.
+    /// The loader for firmware; `None` if there is none.
     pub loader: Option<&'static str>,
-    /// The complete iPXE for an iPXE that lacks something.
+    /// The complete iPXE for an iPXE that lacks features.
     pub full_ipxe: Option<&'static str>,
 }
 
-/// A loader as our namespace serves it. Names are stable; sites put them in their own scripts.
+/// A loader in the boot namespace. Names are stable, because sites use them in their own scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BootLoader {
     pub name: &'static str,
     pub arch: Arch,
-    /// Paths of distribution packages, the preferred first.
+    /// Paths in distribution packages, the preferred one first.
     pub paths: &'static [&'static str],
 }
 
-/// What comes next for a client that is to boot from the network.
+/// The first file for a client that boots from the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextStage {
-    /// It is an iPXE that can fetch and run the boot script.
+    /// The client is an iPXE that can fetch and run the boot script.
     Script,
-    /// It is an iPXE without HTTP: it loads this complete one over TFTP first.
+    /// The client is an iPXE without HTTP: it loads this complete iPXE over TFTP first.
     FullIpxe(&'static str),
-    /// Firmware, and the loader it starts.
+    /// The client is firmware, and this is its loader.
     Loader { name: &'static str, transport: LoaderTransport },
-    /// The file or URL that a client class has for it.
+    /// The file or URL of a client class.
     File(String),
-    /// Firmware that finds its files on the boot server by itself.
+    /// The client is firmware that knows the names of its files on the boot server.
     Server { menu: Option<String> },
 }
 
-/// Why there is nothing to give a client.
+/// Why there is no first file for a client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoLoader {
     #[error("it does not ask for a network boot")]
@@ -99,19 +98,19 @@ pub fn client_arch(code: u16) -> Option<&'static ClientArch> {
     CLIENT_ARCHES.get(usize::from(code))
 }
 
-/// Every loader that DHCP offers to firmware, with its processor.
+/// Every loader that DHCP offers to firmware, with its architecture.
 pub fn advertised() -> impl Iterator<Item = (&'static str, &'static str)> {
     let tftp = CLIENT_ARCHES.iter().filter(|row| row.transport == LoaderTransport::Tftp);
     tftp.filter_map(|row| Some((row.loader?, row.name)))
 }
 
-/// The loader our namespace serves as `name`.
+/// The loader of the boot namespace with this name.
 pub fn loader_named(name: &str) -> Option<&'static BootLoader> {
     LOADERS.iter().find(|loader| loader.name == name)
 }
 
-/// The file beside a loader without which it starts nothing. Distributions have them in packages of their
-/// own, which need not be there (Debian's pxelinux only recommends syslinux-common).
+/// The file without which a loader starts nothing. Distributions have it in a package of its own, which may
+/// be missing (Debian's pxelinux only recommends syslinux-common).
 pub fn companion(name: &str) -> Option<&'static str> {
     match name {
         "pxelinux.0" | "lpxelinux.0" => Some("ldlinux.c32"),
@@ -120,18 +119,17 @@ pub fn companion(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether firmware of this architecture code is a BIOS, which starts other files than UEFI does.
+/// Whether firmware with this architecture code is a BIOS, which starts other files than UEFI.
 pub fn is_bios(code: u16) -> bool {
     matches!(code, 0x00 | 0x14)
 }
 
-/// Whether a loader is one that a BIOS starts, by its name.
+/// Whether a BIOS starts the loader with this name.
 pub fn is_for_bios(name: &str) -> bool {
     [".0", ".kpxe", ".pxe", ".kkpxe"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// What a client that is to boot from the network gets first. An unknown architecture is never
-/// taken for a PC.
+/// The first file for a client that boots from the network. An unknown architecture is never treated as a PC.
 pub fn next_stage(client: &NetbootClient) -> Result<NextStage, NoLoader> {
     let row = || known_arch(client);
     match (client.stage, &client.quirks.first_file) {
@@ -163,7 +161,7 @@ fn known_arch(client: &NetbootClient) -> Result<&'static ClientArch, NoLoader> {
     client.arches.iter().find_map(|code| client_arch(*code)).ok_or(NoLoader::UnknownArch(*first))
 }
 
-/// One loader or none, by how a firmware fetches it.
+/// A row with one loader or none, by the protocol of the firmware.
 const fn row(code: u16, name: &'static str, arch: Option<Arch>, boot: LoaderChoice) -> ClientArch {
     let (transport, loader, full_ipxe) = match boot {
         LoaderChoice::Nothing => (LoaderTransport::Tftp, None, None),
@@ -188,8 +186,8 @@ const X64_FULL: Option<&str> = Some("ipxe.efi");
 const ARM64: &str = "snponly-arm64.efi";
 const ARM64_FULL: Option<&str> = Some("snponly-arm64.efi");
 
-/// Indexed by code; a test holds that. RFC 4578 prints 7 and 9 the wrong way round: the registry,
-/// and all firmware, have x86-64 at 7.
+/// Indexed by code, which a test checks. RFC 4578 prints 7 and 9 the wrong way round: in the registry and in
+/// all firmware x86-64 is 7.
 static CLIENT_ARCHES: [ClientArch; 0x2a] = [
     row(0x00, "x86 BIOS", Some(Arch::Amd64), Tftp(BIOS, BIOS_FULL)),
     row(0x01, "NEC/PC98", None, Nothing),
@@ -235,8 +233,8 @@ static CLIENT_ARCHES: [ClientArch; 0x2a] = [
     row(0x29, "ARM rpiboot", Some(Arch::Arm64), Nothing),
 ];
 
-/// Every loader there is a name for. Packages of Debian and Ubuntu first, then Fedora's and
-/// openSUSE's places.
+/// Every loader with a name. Paths in packages of Debian and Ubuntu come first, then those of Fedora and
+/// openSUSE.
 pub static LOADERS: &[BootLoader] = &[
     loader("undionly.kpxe", Arch::Amd64, &["/usr/lib/ipxe/undionly.kpxe", "/usr/share/ipxe/undionly.kpxe"]),
     loader("ipxe.pxe", Arch::Amd64, &["/usr/lib/ipxe/ipxe.pxe", "/usr/share/ipxe/ipxe.pxe"]),

@@ -1,5 +1,5 @@
-//! What a boot decision for a DISCOVER says about loaders: the one that was asked for, as the detection of
-//! boot loops remembers it, or that there is none.
+//! The part of a boot decision for a DISCOVER that is about loaders: the requested loader, as the detection
+//! of boot loops records it, or that there is none.
 
 use jiff::Timestamp;
 
@@ -9,21 +9,21 @@ use crate::netboot::decide::{BootDecision, BootGrant};
 
 /// The rule of the decision that stops a boot loop.
 const LOOP_RULE: &str = "chainload";
-/// The rule that finds no loader to give.
+/// The rule that finds no loader for a client.
 const LOADER_RULE: &str = "loader";
 
-/// A client that asked for a loader.
+/// A client that requested a loader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoaderSighting {
     pub mac: Mac,
     pub ask: LoaderRequest,
-    /// Why it gets none: its boot is a loop.
+    /// Why the client does not get the loader: its boot is a loop.
     pub stopped: Option<String>,
 }
 
 impl LoaderSighting {
-    /// The loader that a DISCOVER with this `xid` gets, or would have got if its boot were no loop. `before`
-    /// are the loaders that the client asked for earlier.
+    /// The loader that the DISCOVER with this `xid` gets, or would have got without the boot loop. `before`
+    /// are the client's earlier requests.
     pub fn of(
         decision: &BootDecision,
         before: &[LoaderRequest],
@@ -33,7 +33,7 @@ impl LoaderSighting {
         let stopped = decision.trace.iter().find(|rule| rule.rule == LOOP_RULE && rule.matched);
         let loader = match &decision.answer {
             BootGrant::Loader { name } | BootGrant::LoaderUrl { name, .. } => name.clone(),
-            // The last of the earlier ones is the loader that stopped it.
+            // The last of the earlier requests is the one that stopped the loop.
             _ if stopped.is_some() => before.last().map(|ask| ask.loader.clone()).unwrap_or_default(),
             _ => return None,
         };
@@ -42,7 +42,7 @@ impl LoaderSighting {
     }
 }
 
-/// Why there is no loader for a client that is to boot; `None` where there is one.
+/// Why there is no loader for a client that should boot; `None` if there is one.
 pub fn missing_loader(decision: &BootDecision) -> Option<&str> {
     let rule = decision.trace.iter().find(|rule| rule.rule == LOADER_RULE && rule.matched);
     rule.map(|rule| rule.detail.as_str())

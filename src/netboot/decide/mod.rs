@@ -1,10 +1,10 @@
-//! The boot decision: what a machine that asks gets, and why.
+//! The boot decision: what a machine gets, and why.
 //!
-//! [`decide()`] is the only place that decides. DHCP, TFTP, HTTP, `explain` and `files` ask it and nothing
-//! else. [`namespace`] says what a path means, [`attempt`] when a power-on is a new one, [`client`] who a
-//! packet says it is, [`loader`] which loader fits that client, [`signed`] which ones do under Secure Boot,
-//! [`data`] how the decision looks to DHCP, [`stops`] what it means when a boot does not go on.
-//! All of it is pure: the facts and the time are arguments.
+//! [`decide()`] alone decides; DHCP, TFTP, HTTP, `explain` and `files` all ask it. [`namespace`] says what a
+//! path means, [`attempt`] when a power-on begins a new attempt, [`client`] which program sent a packet,
+//! [`loader`] which loader fits that client, [`signed`] which loaders fit under Secure Boot, [`data`] how the
+//! decision looks in DHCP, [`stops`] what it means when a boot stops. All of it is pure: the facts and the
+//! time are arguments.
 
 pub mod attempt;
 pub mod capability;

@@ -1,24 +1,24 @@
-//! What a path means: one namespace for TFTP and HTTP.
+//! The boot namespace: the meaning of a path, for TFTP and HTTP alike.
 //!
-//! Static are loaders and artifacts; rendered are the loaders' scripts and everything below a machine's
-//! capability. Whether the one who asks may have it is for [`super::decide()`].
+//! Loaders and artifacts are static; the loaders' scripts and everything below a machine's capability are
+//! rendered. [`super::decide()`] decides whether a client may have them.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::model::Mac;
 use crate::netboot::decide::signed::STARTS;
 
-/// Longest path, in bytes, before it is cleaned: Linux' own. TFTP's packets have a bound of their own.
+/// Longest path before it is cleaned, in bytes: Linux' own limit. TFTP's packets have a smaller one.
 pub const PATH_BYTES_MAX: usize = 4096;
 
-/// What a path means.
+/// The meaning of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamespaceEntry {
-    /// A loader binary, or a module of one, by its name in our namespace.
+    /// A loader binary, or a module of a loader, by its name in the namespace.
     Loader(String),
-    /// The script or menu a loader looks for, with what the name says of who asks.
+    /// The script or menu that a loader looks for, and what its name says about the client.
     Script(ScriptKind, ClientHint),
-    /// The script of a bootenv that somebody chose at a console menu.
+    /// The script of a bootenv that a person chose from a console menu.
     Choice {
         kind: ScriptKind,
         bootenv: String,
@@ -38,7 +38,7 @@ pub enum NamespaceEntry {
     Absent,
 }
 
-/// Whose language a script is in.
+/// The loader whose language a script is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScriptKind {
     Ipxe,
@@ -47,7 +47,7 @@ pub enum ScriptKind {
 }
 
 impl ScriptKind {
-    /// Folder and file ending of the templates in that language.
+    /// Folder and file extension of the templates in this language.
     pub fn template(self, what: &str) -> String {
         match self {
             ScriptKind::Ipxe => format!("ipxe/{what}.ipxe"),
@@ -57,18 +57,18 @@ impl ScriptKind {
     }
 }
 
-/// What a file's name says of who asks for it.
+/// What the name of a file says about the client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientHint {
     pub mac: Option<Mac>,
     pub address: Option<IpAddr>,
 }
 
-/// The path in the one form we use: no leading slash, single forward slashes. Firmware and Windows loaders
-/// send `\Boot\BCD`, shim asks for `dir//grubx64.efi`.
+/// The path in its normal form: no leading slash, single forward slashes. Firmware and Windows loaders send
+/// `\Boot\BCD`, shim asks for `dir//grubx64.efi`.
 ///
 /// # Errors
-/// A path that tries to leave the tree, or that is none: the reason, for the log and the client.
+/// The reason why the path is invalid or leaves the tree, for the log and the client.
 pub fn clean(path: &str) -> Result<String, &'static str> {
     if path.len() > PATH_BYTES_MAX {
         return Err("the path is too long");
@@ -87,7 +87,7 @@ pub fn clean(path: &str) -> Result<String, &'static str> {
     Ok(parts.join("/"))
 }
 
-/// What a cleaned path means. `is_loader` says whether a file name is that of a loader.
+/// The meaning of a cleaned path. `is_loader` says whether a name is that of a loader.
 pub fn resolve(path: &str, is_loader: impl Fn(&str) -> bool) -> NamespaceEntry {
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     match first {
@@ -100,7 +100,7 @@ pub fn resolve(path: &str, is_loader: impl Fn(&str) -> bool) -> NamespaceEntry {
         "agent" if !rest.is_empty() && !rest.contains('/') => NamespaceEntry::Agent(rest.to_owned()),
         _ => script(path).unwrap_or_else(|| {
             let name = path.rsplit('/').next().unwrap_or(path);
-            // What a chain of signed loaders lacks, that of another distribution cannot stand in for.
+            // A file that a chain of signed loaders lacks cannot be replaced by that of another distribution.
             if is_loader(path) {
                 NamespaceEntry::Loader(path.to_owned())
             } else if is_loader(name)
@@ -133,12 +133,12 @@ fn machine_file(rest: &str) -> NamespaceEntry {
     }
 }
 
-/// Whether this is the script that iPXE looks for of its own accord, beside the place it was loaded from.
+/// Whether this is the script that iPXE looks for by itself, beside the place that it was loaded from.
 pub fn is_autoexec(path: &str) -> bool {
     path.rsplit(['/', '\\']).next() == Some("autoexec.ipxe")
 }
 
-/// The names loaders look for, wherever they were loaded from.
+/// The names of scripts that loaders look for, wherever they were loaded from.
 fn script(path: &str) -> Option<NamespaceEntry> {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     if matches!(name, "boot.ipxe" | "autoexec.ipxe") {
@@ -155,8 +155,8 @@ fn script(path: &str) -> Option<NamespaceEntry> {
     None
 }
 
-/// `01-52-54-00-aa-00-01` (hardware type and MAC) or `0A000005` (an address in hex). Shortened addresses and
-/// UUIDs are not answered: the loader goes on to the next name.
+/// Parses `01-52-54-00-aa-00-01` (hardware type and MAC) or `0A000005` (an address in hex). Shortened
+/// addresses and UUIDs give nothing: the loader then tries the next name.
 fn hint(name: &str) -> Option<ClientHint> {
     if let Some(mac) = name.strip_prefix("01-").and_then(|mac| mac.parse().ok()) {
         return Some(ClientHint { mac: Some(mac), address: None });

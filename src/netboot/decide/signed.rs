@@ -1,52 +1,53 @@
 //! Signed loaders for Secure Boot: which files belong together, and which one a machine starts with.
 //!
-//! Firmware trusts what Microsoft signed, which is the shims of distributions. A shim trusts the loader of
-//! its own distribution only, and that one has shim check the kernel. So the files of a distribution stand
+//! Firmware trusts what Microsoft signed: the shims of distributions. A shim trusts only the loader of its
+//! own distribution, and that loader asks shim to check the kernel. So the files of a distribution are
 //! together in one folder of the boot namespace, a *chain*: `debian/shimx64.efi`, `debian/grubx64.efi`,
-//! `debian/mmx64.efi`. Which chain fits a kernel is said by its bootenv. Start at [`start`].
+//! `debian/mmx64.efi`. The bootenv names the chain that fits its kernel. Start at [`start`].
 
 use std::collections::BTreeSet;
 
 use crate::model::Arch;
 
-/// The disk image of a chain, for UEFI HTTP boot: GRUB finds its configuration on the disk it came from, and
-/// finds nothing where it came as a file over HTTP.
+/// The disk image of a chain, for UEFI HTTP boot: GRUB reads its configuration from the disk that it came
+/// from, and finds none if it came as a file over HTTP.
 pub const IMAGE: &str = "efi.img";
 
-/// Whether a machine is to be started with signed loaders.
+/// Whether a machine must be started with signed loaders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecureBoot {
     #[default]
     Off,
-    /// Where there are some: the site's setting.
+    /// With signed loaders if there are any: the site's setting.
     Preferred,
-    /// With no others: the machine's param.
+    /// With signed loaders only: the machine's param.
     Required,
 }
 
-/// How a chain begins.
+/// The first two files of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChainStart {
     pub arch: Arch,
-    /// What firmware starts.
+    /// The file that firmware starts.
     pub first: &'static str,
-    /// What the first one asks for, in the folder it came from.
+    /// The file that the first one asks for, in its own folder.
     pub second: &'static str,
 }
 
-/// What a file of a chain is, as far as what follows it goes.
+/// The role of a file in a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChainRole {
     Shim,
-    /// What shim starts.
+    /// The file that shim starts.
     Second,
-    /// What shim starts when it does not trust the second.
+    /// The file that shim starts if it does not trust the second.
     MokManager,
     /// The disk image with all of them.
     Image,
 }
 
-/// Names of distributions' files, then of iPXE's own shim, which takes the second name from its own.
+/// The names of distributions' files, then those of iPXE's own shim, which derives the second name from its
+/// own.
 pub static STARTS: &[ChainStart] = &[
     ChainStart { arch: Arch::Amd64, first: "shimx64.efi", second: "grubx64.efi" },
     ChainStart { arch: Arch::Arm64, first: "shimaa64.efi", second: "grubaa64.efi" },
@@ -54,10 +55,10 @@ pub static STARTS: &[ChainStart] = &[
     ChainStart { arch: Arch::Amd64, first: "ipxe-shim.efi", second: "ipxe.efi" },
 ];
 
-/// The first file of a chain, by its name in the boot namespace.
+/// The name in the boot namespace of a chain's first file.
 ///
 /// # Errors
-/// What the chain lacks, and where it belongs.
+/// The file that the chain lacks, and where to put it.
 pub fn start(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Result<String, String> {
     let mut starts = STARTS.iter().filter(|start| start.arch == arch);
     if let Some(start) = starts
@@ -84,19 +85,19 @@ fn has_file(loaders: &BTreeSet<String>, chain: &str, file: &str) -> bool {
     loaders.contains(&format!("{chain}/{file}"))
 }
 
-/// The first file of any chain that is complete: it shows a screen, whatever it may not boot.
+/// The first file of any complete chain: it can show a screen, whatever it may not boot.
 pub fn any_start(arch: Arch, loaders: &BTreeSet<String>) -> Option<String> {
     let chains = loaders.iter().filter_map(|name| Some(name.split_once('/')?.0));
     chains.into_iter().find_map(|chain| start(chain, arch, loaders).ok())
 }
 
-/// What firmware that boots over HTTP gets in place of a chain's first file: the image, where there is one.
+/// The file that HTTP boot firmware gets instead of a chain's first file: the image, if there is one.
 pub fn over_http(start: &str, loaders: &BTreeSet<String>) -> String {
     let image = image_beside(start);
     if start.ends_with("-shim.efi") || !loaders.contains(&image) { start.to_owned() } else { image }
 }
 
-/// The shim that a signed iPXE has a distribution's kernel checked by: the one in its own folder.
+/// The shim by which a signed iPXE has a distribution's kernel checked: the one in its own folder.
 pub fn kernel_shim(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Option<String> {
     let first = start(chain, arch, loaders).ok().filter(|first| first.ends_with("-shim.efi"))?;
     let (folder, _) = first.split_once('/')?;
@@ -104,7 +105,7 @@ pub fn kernel_shim(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Optio
     shims.map(|start| format!("{folder}/{}", start.first)).find(|name| loaders.contains(name))
 }
 
-/// Whether a loader, one that is in no chain, is a GRUB or leads to one.
+/// Whether a loader outside of chains is a GRUB or leads to one.
 pub fn is_grub(name: &str) -> bool {
     STARTS
         .iter()
@@ -116,12 +117,12 @@ fn image_beside(file: &str) -> String {
     format!("{}/{IMAGE}", file.split_once('/').map_or("", |(chain, _)| chain))
 }
 
-/// The chain whose image this is the name of.
+/// The chain of an image with this name.
 pub fn image_of(name: &str) -> Option<&str> {
     name.strip_suffix(IMAGE)?.strip_suffix('/')
 }
 
-/// What a loader is, by its name in the boot namespace; `None` for one that nobody signed for firmware.
+/// The role of a loader, by its name in the boot namespace; `None` for a loader that is not signed.
 pub fn role(name: &str) -> Option<ChainRole> {
     let (chain, file) = name.rsplit_once('/').unwrap_or(("", name));
     if file == IMAGE {
@@ -131,7 +132,7 @@ pub fn role(name: &str) -> Option<ChainRole> {
         return Some(ChainRole::MokManager);
     }
     let is_first = STARTS.iter().any(|start| start.first == file);
-    // iPXE's second files have the names of unsigned ones outside their folder.
+    // The second files of iPXE have the names of unsigned loaders outside their folder.
     let is_second =
         STARTS.iter().any(|start| start.second == file) && (!chain.is_empty() || file.starts_with("grub"));
     match (is_first, is_second) {

@@ -1,65 +1,65 @@
-//! Where a boot stopped, and what that means: firmware and loaders do not say that they refused a file, they
-//! only never ask for the next one. Start at [`why`].
+//! Where a boot stopped, and what that means. Firmware and loaders do not report that they refused a file;
+//! they just never request the next one. Start at [`why`].
 
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::decide::signed::{self, ChainRole};
 
-/// Something a machine did in a boot, as far as it tells how far the boot came.
+/// A sign of a machine's boot that tells how far it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BootSign {
-    /// It began to fetch this loader, by its name in the boot namespace.
+    /// The machine began to fetch this loader, by its name in the boot namespace.
     Fetches(String),
-    /// It has all of this loader.
+    /// The machine has the whole loader.
     Loader(String),
-    /// A loader that runs asked for an address.
+    /// A running loader asked for an address.
     LoaderRuns,
-    /// Firmware asked for an address: it is at its beginning, or goes on to another way to boot.
+    /// Firmware asked for an address: the boot begins, or firmware tries its next way to boot.
     FirmwareAsks,
     Script(ScriptKind),
-    /// It has all of the kernel.
+    /// The machine has the whole kernel.
     Kernel,
-    /// It began to fetch an initrd.
+    /// The machine began to fetch an initrd.
     Initrd,
-    /// It came for a loader over HTTPS, and TLS did not come about.
+    /// The machine asked for a loader over HTTPS, and the TLS handshake failed.
     NoTls(TlsFailure),
 }
 
-/// Why TLS did not come about.
+/// Why a TLS handshake failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsFailure {
-    /// What the client offers and what the listener has, with its certificate, are not the same anywhere.
+    /// The client and the listener with its certificate have no cipher suite in common.
     NothingInCommon,
-    /// The client was shown the certificate and went away, with this alert (RFC 5246 section 7.2) or
-    /// without a word.
+    /// The client saw the certificate and closed the connection, with this alert (RFC 5246 section 7.2) or
+    /// without one.
     Left(Option<String>),
 }
 
-/// Whether the boot stopped: what the last sign was, seen from the one that came now, or from long silence.
+/// The evidence after the last sign: the next sign, or a long silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopVerdict<'a> {
     Next(&'a BootSign),
-    /// Nothing came for a while.
+    /// Nothing arrived for a while.
     Nothing,
 }
 
-/// How long a loader may take to ask for something, once it was fetched.
+/// How long a loader may take for its first request after it was fetched.
 pub const SILENCE_SECONDS: i64 = 45;
 
-/// What is known of the machine that a stop is explained with.
+/// Facts about the machine that explain a stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopContext {
     pub is_bios: bool,
-    /// The loader that its script was fetched by.
+    /// The loader that fetched the machine's script.
     pub by: Option<ScriptKind>,
 }
 
-/// Why a boot did not go on after `last`, for a person; `None` where it did, or may still.
+/// Why a boot stopped after `last`, for a person; `None` if it did not stop, or may still continue.
 pub fn why(last: &BootSign, seen: StopVerdict<'_>, about: StopContext) -> Option<String> {
     match (last, seen) {
         // A retry of firmware is not reported again.
         (BootSign::NoTls(_), _) => None,
         (_, StopVerdict::Next(BootSign::NoTls(why))) => Some(no_tls(why)),
-        // shim asks for MokManager where it does not trust what it was to start.
+        // shim asks for MokManager if it does not trust the file that it should start.
         (BootSign::Loader(name), StopVerdict::Next(BootSign::Fetches(next)))
             if signed::role(next) == Some(ChainRole::MokManager) =>
         {
@@ -85,7 +85,7 @@ pub fn why(last: &BootSign, seen: StopVerdict<'_>, about: StopContext) -> Option
     }
 }
 
-/// UEFI of before 2023 is built without elliptic curves, so it knows no certificate with such a key.
+/// UEFI from before 2023 is built without elliptic curves, so it supports no certificate with such a key.
 fn no_tls(why: &TlsFailure) -> String {
     match why {
         TlsFailure::NothingInCommon => {

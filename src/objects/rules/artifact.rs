@@ -1,6 +1,6 @@
-//! Artifacts. Bootenvs name artifacts of the site, which may come and go: a missing one is the
-//! bootenv's problem. Paths on the server are below `artifacts.roots`, and what is fetched is not at an
-//! address of this host; what was stored before there were such rules may stay as it is, and has a problem.
+//! Rules for artifacts. Bootenvs name artifacts that a site may create and delete, so a missing artifact is a
+//! problem of the bootenv. Paths on the server must be below `artifacts.roots`, and URLs must not lead to an
+//! address of this host. Artifacts that are older than these rules may stay, and have a problem.
 
 use std::path::Path;
 
@@ -62,7 +62,7 @@ fn path_problem(artifact: &Artifact, host: &HostLimits) -> Option<Problem> {
     }
 }
 
-/// Addresses in its URLs that are not fetched from.
+/// The addresses in the artifact's URLs that the server does not fetch from.
 fn address_problems(artifact: &Artifact, networks: &FetchNetworks) -> Vec<Problem> {
     let Some(source) = &artifact.source else { return Vec::new() };
     let url = networks

@@ -1,4 +1,4 @@
-//! Bootenvs: what they need to be bootable.
+//! Rules for bootenvs: what makes them bootable.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Client classes: options that can be sent, and templates that can be read.
+//! Rules for client classes: options that can be sent, and templates that can be parsed.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::model::{ClientClass, Problem, RefusalCode, Stored, is_template};
 use crate::netboot::decide::decision::HTTPS_IS_OFF;
 use crate::objects::rules::{NounRules, ProposedWrite, WriteCheck};
 
-/// Most classes: each packet is held against all of them.
+/// Most classes: each packet is compared with all of them.
 const CLASSES_MAX: usize = 500;
 
 impl NounRules for ClientClass {

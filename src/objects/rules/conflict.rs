@@ -1,4 +1,5 @@
-//! What stands against a write (409), and how it is told to a caller who may not read all of it.
+//! Conflicts of a write with other objects (409), and their messages for callers that may not read all
+//! objects.
 
 use crate::kernel::permissions::hidden_conflict;
 use crate::kernel::{Caller, Error, TrackedWorld};
@@ -7,12 +8,12 @@ use crate::model::{Kind, Noun, RefusalCode, Stored};
 /// Most names listed in one message.
 const LISTED_MAX: usize = 10;
 
-/// An object that needs another one.
+/// An object that needs the written one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DependentObject {
     pub kind: Kind,
     pub key: String,
-    /// What is said behind its name; may be empty.
+    /// A remark that follows its name; may be empty.
     pub note: &'static str,
 }
 
@@ -22,22 +23,22 @@ impl DependentObject {
     }
 }
 
-/// Why a write cannot be done beside what there is.
+/// Why a write conflicts with the present objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleConflict {
-    /// The object that stands against it, where the reason names one.
+    /// The object that conflicts, if the reason names one.
     with: Option<(Kind, String)>,
     code: RefusalCode,
     reason: String,
 }
 
 impl RuleConflict {
-    /// One whose reason names nothing that the caller may not read.
+    /// A conflict whose reason names nothing that could be hidden from the caller.
     pub fn plain(code: RefusalCode, reason: String) -> Self {
         RuleConflict { with: None, code, reason }
     }
 
-    /// One whose reason names this object.
+    /// A conflict whose reason names this object.
     pub fn with<T: Noun>(code: RefusalCode, other: &Stored<T>, reason: String) -> Self {
         RuleConflict { with: Some((T::KIND, other.key.clone())), code, reason }
     }
@@ -60,7 +61,7 @@ impl From<RuleConflict> for Error {
     }
 }
 
-/// Names for a message: the first few of the objects that the caller may read, and how many more there are.
+/// The objects in words: the names of the first ones that the caller may read, and the number of the others.
 pub fn list_dependents(dependents: &[DependentObject], caller: &Caller, world: &TrackedWorld<'_>) -> String {
     let (visible, hidden): (Vec<&DependentObject>, Vec<&DependentObject>) =
         dependents.iter().partition(|dependent: &&DependentObject| {

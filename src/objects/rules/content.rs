@@ -1,4 +1,4 @@
-//! Kept content is written by the workflow. Readers see no sealed value of it.
+//! Rules for kept content: only the workflow writes it, and readers see no sealed value.
 
 use serde_json::{Map, Value, json};
 
@@ -12,7 +12,7 @@ impl NounRules for Content {
     }
 }
 
-/// Shows that values are sealed, however deep they stand.
+/// Masks all sealed values, at any depth.
 fn mask(value: &mut Value) {
     match value {
         sealed if is_sealed(sealed) => *sealed = json!({"sealed": true}),

@@ -1,16 +1,16 @@
-//! Finding circles among objects that name others of their kind.
+//! Finds circles among objects that name others of their kind.
 
 /// Most names on one path; deeper nesting is refused like a circle.
 const DEPTH_MAX: usize = 64;
 
-/// A way from `start` back to itself, or one that is too deep, as `a -> b -> a`.
+/// A path from `start` back to itself, or a path that is too long, as `a -> b -> a`.
 pub fn circle(start: &str, next: &dyn Fn(&str) -> Vec<String>) -> Option<String> {
     let mut path = vec![start.to_owned()];
     let mut seen = std::collections::BTreeSet::new();
     walk(&mut path, &mut seen, next).then(|| path.join(" -> "))
 }
 
-/// Depth first; leaves the circle in `path` when there is one. A name is walked from only once.
+/// Depth-first search. It visits each name once, and leaves the circle in `path` if there is one.
 fn walk(
     path: &mut Vec<String>,
     seen: &mut std::collections::BTreeSet<String>,

@@ -1,4 +1,4 @@
-//! Jobs are written by the workflow.
+//! Rules for jobs: only the workflow writes them.
 
 use crate::model::Job;
 use crate::objects::rules::NounRules;

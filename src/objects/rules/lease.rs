@@ -1,4 +1,5 @@
-//! Leases are written by the DHCP service; clients read them, and end or delete them to free an address.
+//! Rules for leases: the DHCP service writes them; clients read them, and end or delete them to free an
+//! address.
 
 use jiff::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Machines: params that fit their declarations, the lock, and the name that reservations know.
+//! Rules for machines: params that fit their declarations, the lock, and the name that reservations refer to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl NounRules for Machine {
         vec![Box::new(move |_| super::options::faults(&next.spec.options, "/options"))]
     }
 
-    /// Reservations name machines: a machine they name keeps its name.
+    /// A machine that a reservation names keeps its name.
     fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
         let old = change.old.filter(|old| old.spec.name != self.name)?;
         let holders = super::referrers(change.world, old);
@@ -50,7 +50,7 @@ impl NounRules for Machine {
         })
     }
 
-    /// A locked machine can be unlocked, and nothing else.
+    /// A locked machine can only be unlocked.
     fn refuse_change(old: &Stored<Self>, new: &Stored<Self>) -> Option<RuleConflict> {
         let unlocked = Machine { locked: false, ..old.spec.clone() };
         let only_unlocks = new.spec == unlocked && new.labels == old.labels;
@@ -61,7 +61,7 @@ impl NounRules for Machine {
         stored.spec.locked.then(|| locked(stored))
     }
 
-    /// What keeps it from booting the bootenv it is to boot.
+    /// The reasons why the machine cannot boot its bootenv.
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let content = ContentView::of_machine(world, &stored.status);
         let bootenv = stored.status.bootenv.as_ref().and_then(|name| content.bootenv(name));
@@ -73,9 +73,9 @@ impl NounRules for Machine {
             .collect()
     }
 
-    /// Ends what is the machine's own: its agent's tokens, its job, its run, its place in its lease. The
-    /// lease itself stays with the network interface, which still uses the address. Unique values and the
-    /// capability of the boot attempt end with the row.
+    /// Ends everything that belongs to the machine: the tokens of its agent, its job, its run, and the
+    /// lease's reference to it. The lease itself stays, because the network interface still uses the address.
+    /// Unique values and the capability of the boot attempt end with the row.
     fn along_deletion(
         stored: &Stored<Self>,
         world: &TrackedWorld<'_>,
@@ -99,16 +99,16 @@ fn locked(stored: &Stored<Machine>) -> RuleConflict {
     RuleConflict::plain(RefusalCode::Locked, why)
 }
 
-/// Why what belonged to a machine ended.
+/// The reason for the end of everything that belonged to the machine.
 const DELETED: &str = "its machine was deleted";
-/// The kind of event that ends a run so.
+/// The kind of event that ends the run.
 const CANCELLED: &str = "run.cancelled";
 
-/// A machine that is deleted, and what else there is.
+/// The machine that is deleted, and the world.
 type Deleted<'a, 'w> = (&'a Stored<Machine>, &'a TrackedWorld<'w>);
 
-/// Deletes the tokens that are good for this machine's agent and nothing else. Of a token with further scopes
-/// only the agent's scope is void: there is no such machine.
+/// Deletes the tokens whose only scope is this machine's agent. In a token with further scopes the agent's
+/// scope has no effect any more, because the machine does not exist.
 fn without_tokens((stored, world): Deleted<'_, '_>, caller: &Caller, mut changeset: Changeset) -> Changeset {
     let id = stored.key.parse::<Uuid>().ok();
     let tokens = world.specs::<Token>().filter(|token| {
@@ -123,7 +123,7 @@ fn without_tokens((stored, world): Deleted<'_, '_>, caller: &Caller, mut changes
     changeset
 }
 
-/// Cancels the job under way.
+/// Cancels the open job.
 fn without_job((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Changeset) -> Changeset {
     let job = stored.status.job.and_then(|id| world.get::<Job>(&id.to_string()));
     let Some(job) = job.filter(|job| job.spec.state.is_open()) else { return changeset };
@@ -136,7 +136,7 @@ fn without_job((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Cha
     changeset.update(Job::object(Arc::new(next))).event(event)
 }
 
-/// Ends the run under way as cancelled. Runs stay, with the name and the MAC addresses of their machine.
+/// Cancels the open run. Runs stay, with the name and the MAC addresses of their machine.
 fn without_run((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Changeset) -> Changeset {
     let run = stored.status.run.as_ref().and_then(|run| world.get::<Run>(&run.id.to_string()));
     let Some(run) = run.filter(|run| run.spec.is_open()) else { return changeset };
@@ -157,7 +157,7 @@ fn without_run((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Cha
     changeset.update(Run::object(Arc::new(next))).event(event)
 }
 
-/// The lease on its address is nobody's machine's any more.
+/// Removes the machine from the lease of its address.
 fn without_lease((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Changeset) -> Changeset {
     let lease = stored.status.address.and_then(|address| world.get::<Lease>(&address.to_string()));
     let Some(lease) = lease.filter(|lease: &&Arc<Stored<Lease>>| {

@@ -1,11 +1,11 @@
-//! What each noun's objects must be, beyond what can be said of one alone: one file a noun.
+//! The rules of each noun that depend on other objects: one file per noun.
 //!
-//! *Refused* (422) is a value that is wrong whatever else there is; *conflict* (409) is one that
-//! another object stands against; a *problem* is saved and shown, and keeps the object from being used.
+//! *Refused* (422): the value itself is wrong. *Conflict* (409): another object prevents the write. A
+//! *problem* is saved and shown, and prevents the use of the object.
 //!
-//! A rule that decides whether a write is done sees other objects through a `TrackedWorld`, which notes what
-//! it looked at: the write is refused as stale, and decided anew, when any of it changed before the commit.
-//! Problems are shown, never committed, and see the world itself.
+//! A rule that decides on a write reads other objects through a `TrackedWorld`, which records what was read.
+//! If any of it changes before the commit, the write is stale and decided again. Problems are shown and never
+//! committed, so their rules read the world itself.
 
 mod artifact;
 mod bootenv;
@@ -46,32 +46,32 @@ use crate::model::{
 };
 use crate::objects::ArtifactRoots;
 
-/// Most unknown references listed for one object.
+/// Most unknown references that are listed for one object.
 const UNKNOWN_MAX: usize = 64;
 
-/// A check whose cost the writer of an object chooses. What it needs is taken out of the world when it is
-/// made; it runs when the world is let go (`objects::lanes`).
+/// A check whose cost the writer of an object determines. It copies what it needs out of the world when it is
+/// created, and runs after the lock was released (`objects::lanes`).
 pub type RuleCheck = Box<dyn FnOnce() -> Vec<Problem> + Send>;
 
-/// A check of a write. What it turns out to look at when the world is let go, it adds to the reads.
+/// A check of a write. What it reads after the lock of the world was released, it adds to the reads.
 pub type WriteCheck = Box<dyn FnOnce(&mut Vec<ChangesetRead>) -> Vec<Problem> + Send>;
 
-/// A noun whose objects are managed through the API.
+/// A noun whose objects clients manage through the API.
 pub trait NounRules: Noun {
-    /// Whether [`NounRules::refused_here`] has something to say.
+    /// Whether [`NounRules::refused_here`] checks anything.
     const ASKS_THE_HOST: bool = false;
-    /// Fields that no reader sees and no writer sends.
+    /// Fields that readers never see and writers never send.
     const HIDDEN: &'static [&'static str] = &[];
 
-    /// Adds to what readers see the values of fields that the writer left out and other fields decide.
+    /// Adds the values of fields that the writer left out and that follow from other fields.
     fn show_defaults(&self, _fields: &mut Map<String, Value>) {}
 
-    /// What a person calls it.
+    /// The name that people use for an object.
     fn label(stored: &Stored<Self>) -> String {
         stored.key.clone()
     }
 
-    /// The param values it carries.
+    /// The param values of the object.
     fn params(&self) -> Option<&BTreeMap<String, Value>> {
         None
     }
@@ -80,7 +80,7 @@ pub trait NounRules: Noun {
         None
     }
 
-    /// Faults for which a write is refused (422), where finding them costs what its writer chooses.
+    /// Checks for faults that refuse a write (422), if their cost is determined by the writer.
     fn write_checks(
         _next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
@@ -89,68 +89,69 @@ pub trait NounRules: Noun {
         Vec::new()
     }
 
-    /// Names of the params that its users must have.
+    /// Names of the params that users of the object must have.
     fn required_params(&self) -> &[String] {
         &[]
     }
 
-    /// Why it cannot be used as things are, where finding that costs what its writer chose.
+    /// Checks for reasons why the object cannot be used at present, if their cost was determined by the
+    /// writer.
     fn read_checks(_stored: &Arc<Stored<Self>>, _world: &World) -> Vec<RuleCheck> {
         Vec::new()
     }
 
-    /// Faults for which a write is refused (422).
+    /// The faults that refuse a write (422).
     fn refused(&self, _change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         Vec::new()
     }
 
-    /// What another object stands against (409).
+    /// The conflict with another object that refuses a write (409).
     fn conflict(&self, _change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
         None
     }
 
-    /// Why an object in this state may not become that one (409).
+    /// Why an object in the state `old` may not become `new` (409).
     fn refuse_change(_old: &Stored<Self>, _new: &Stored<Self>) -> Option<RuleConflict> {
         None
     }
 
-    /// Why an object in this state may not be deleted (409).
+    /// Why an object may not be deleted in its state (409).
     fn refuse_delete(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Option<RuleConflict> {
         None
     }
 
-    /// Why it cannot be used as things are, besides the unknown objects it names.
+    /// Why the object cannot be used at present, besides unknown objects that it names.
     fn problems(_stored: &Stored<Self>, _world: &World) -> Vec<Problem> {
         Vec::new()
     }
 
-    /// Why it cannot be used on this server as it was started.
+    /// Why the object cannot be used on this server, as it was started.
     fn unserved(&self, _endpoints: &ServerEndpoints) -> Vec<Problem> {
         Vec::new()
     }
 
-    /// What a reader sees at this time, where that is not what is stored.
+    /// The object at this time, if it differs from the stored one.
     fn as_of(_stored: &Stored<Self>, _now: Timestamp) -> Option<Stored<Self>> {
         None
     }
 
-    /// Faults that only this host can tell (422): paths, addresses. It is not asked under the world's lock,
-    /// and may wait for the disk. `old` is what the write would replace.
+    /// The faults that only this host can detect (422): paths, addresses. It runs without the lock of the
+    /// world and may wait for the disk. `old` is the object that the write would replace.
     fn refused_here(&self, _old: Option<&Self>, _host: &HostLimits) -> Vec<Problem> {
         Vec::new()
     }
 
-    /// The names that others refer to it by.
+    /// The names by which others refer to the object.
     fn names(stored: &Stored<Self>) -> Vec<ObjectReference> {
         vec![ObjectReference::new(Self::KIND, &stored.key, "")]
     }
 
-    /// The changeset that writes it, with what has to change together with it.
+    /// The changeset that writes the object, together with everything that has to change with it.
     fn along(_next: &Stored<Self>, _change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
         changeset
     }
 
-    /// The changeset that deletes it, with what has to go or change together with it.
+    /// The changeset that deletes the object, together with everything that has to change with it.
     fn along_deletion(
         _stored: &Stored<Self>,
         _world: &TrackedWorld<'_>,
@@ -160,30 +161,30 @@ pub trait NounRules: Noun {
         changeset
     }
 
-    /// Those that need it in other ways than by naming it in their fields.
+    /// The objects that need this one without naming it in their fields.
     fn needed_by(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Vec<DependentObject> {
         Vec::new()
     }
 }
 
-/// What rules may know of the host.
+/// What rules may know about the host.
 #[derive(Clone, Debug)]
 pub struct HostLimits {
     pub(crate) roots: ArtifactRoots,
     pub(crate) networks: Arc<FetchNetworks>,
 }
 
-/// A write that is being looked at.
+/// A write that is being checked.
 #[derive(Debug)]
 pub struct ProposedWrite<'a, T: Noun> {
     pub caller: &'a Caller,
     pub world: &'a TrackedWorld<'a>,
     pub key: &'a str,
-    /// What the write would replace; none for a new object.
+    /// The object that the write would replace; none for a new object.
     pub old: Option<&'a Stored<T>>,
 }
 
-/// The checks of a write that run without the world.
+/// The checks of a write that run without the lock of the world.
 pub(crate) fn write_checks<T: NounRules>(
     next: &Arc<Stored<T>>,
     old: Option<&Arc<Stored<T>>>,
@@ -193,7 +194,7 @@ pub(crate) fn write_checks<T: NounRules>(
     params.into_iter().chain(T::write_checks(next, old, world)).collect()
 }
 
-/// The checks of an object as it is that run without the world.
+/// The checks of a stored object that run without the lock of the world.
 pub(crate) fn read_checks<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Vec<RuleCheck> {
     let undeclared = params::undeclared(stored, world);
     undeclared
@@ -203,7 +204,7 @@ pub(crate) fn read_checks<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) 
         .collect()
 }
 
-/// Every fault for which the write of `spec` is refused, besides those of its checks.
+/// Every fault that refuses the write of `spec`, besides those that its checks find.
 pub(crate) fn refusals<T: NounRules>(spec: &T, change: &ProposedWrite<'_, T>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = key_changed(spec, change).into_iter().collect();
     problems.extend(spec.refused(change));
@@ -214,18 +215,22 @@ fn key_changed<T: NounRules>(spec: &T, change: &ProposedWrite<'_, T>) -> Option<
     let key = spec.key()?;
     let field = T::KIND.row().name_field;
     (key != change.key).then(|| {
-        let what = format!("`{field}` is `{}` for good: create another {} instead", change.key, T::KIND);
+        let what = format!(
+            "`{field}` is `{}` and cannot be changed: create another {} instead",
+            change.key,
+            T::KIND
+        );
         Problem::new(format!("/{field}"), what).coded(RefusalCode::ReadOnly)
     })
 }
 
-/// Whether `old` may be written over.
+/// Whether `old` may be replaced.
 pub(crate) fn may_change<T: NounRules>(old: &Stored<T>, new: &Stored<T>) -> Result<(), Error> {
     let refused = read_only(old).or_else(|| T::refuse_change(old, new));
     refused.map_or(Ok(()), |conflict| Err(conflict.into()))
 }
 
-/// Whether an object may go: it is the site's own, and nothing refers to it.
+/// Whether an object may be deleted: it belongs to the site, and no object refers to it.
 pub(crate) fn may_delete<T: NounRules>(
     caller: &Caller,
     world: &TrackedWorld<'_>,
@@ -252,7 +257,7 @@ fn read_only<T: NounRules>(stored: &Stored<T>) -> Option<RuleConflict> {
     })
 }
 
-/// Everything that refers to an object by one of its names.
+/// Every object that refers to this one by one of its names.
 fn referrers<T: NounRules>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<DependentObject> {
     let names = T::names(stored);
     let naming = names.iter().flat_map(|name| world.referrers(name));
@@ -263,7 +268,7 @@ fn referrers<T: NounRules>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<
     found
 }
 
-/// Why an object cannot be used as things are, besides what its checks find.
+/// Why an object cannot be used at present, besides what its checks find.
 pub(crate) fn problems<T: NounRules>(
     (world, here): (&World, &ServerEndpoints),
     stored: &Stored<T>,

@@ -1,10 +1,11 @@
-//! DHCP options, wherever they are written: values that can be sent, and templates that can be read.
+//! Rules for DHCP options, in every object that has them: values that can be sent, templates that can be
+//! parsed.
 
 use crate::dhcp::decide;
 use crate::model::{OptionSet, Problem, ReadyValue, RefusalCode};
 use crate::render;
 
-/// What is wrong with `options`, which stand at `pointer` in their object.
+/// The faults of `options`, which are at `pointer` in their object.
 pub fn faults(options: &OptionSet, pointer: &str) -> Vec<Problem> {
     let mut problems = decide::check_options(options, pointer);
     for option in decide::ready_options(options) {
@@ -21,7 +22,7 @@ pub fn faults(options: &OptionSet, pointer: &str) -> Vec<Problem> {
     problems
 }
 
-/// What is wrong with a text that is rendered for each client: it stands alone, without other templates.
+/// The fault of a text that is rendered for each client. Such a text cannot include other templates.
 pub fn template_fault(text: &str) -> Option<String> {
     render::check(render::INLINE, text, []).map(|fault| fault.to_string())
 }

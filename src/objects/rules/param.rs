@@ -1,4 +1,4 @@
-//! Params: a schema that is one, a default that fits it, and secrecy that values can follow.
+//! Rules for params: a valid schema, a default that fits it, and changes of secrecy only without values.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl NounRules for Param {
         vec![Box::new(move |_| refused(&next.spec, old.as_ref().map(|old| &old.spec)))]
     }
 
-    /// A schema that was stored before there was a bound on it is never evaluated.
+    /// A schema that is older than its bound is never evaluated.
     fn read_checks(stored: &Arc<Stored<Self>>, _world: &World) -> Vec<RuleCheck> {
         let stored = Arc::clone(stored);
         vec![Box::new(move || {
@@ -34,7 +34,7 @@ impl NounRules for Param {
         })]
     }
 
-    /// Values are sealed when they are set: secrecy changes only while there are none.
+    /// Values are sealed when they are set, so `secret` can change only while no object has a value.
     fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
         let secret_before = change.old.is_some_and(|old| old.spec.secret);
         let holders =
@@ -54,7 +54,7 @@ impl NounRules for Param {
     }
 }
 
-/// What was stored before may stay while other fields change.
+/// A stored schema or default that is older than a rule may stay while other fields change.
 fn refused(next: &Param, old: Option<&Param>) -> Vec<Problem> {
     let stays = old.is_some_and(|old| old.schema == next.schema && old.default == next.default);
     if let (true, Some(_)) = (next.secret, &next.default) {
@@ -74,4 +74,4 @@ fn refused(next: &Param, old: Option<&Param>) -> Vec<Problem> {
 }
 
 const SECRET_DEFAULT: &str =
-    "a secret param has no default, which would be stored in the clear: set it in a profile";
+    "a secret param cannot have a default, which would be stored in the clear: set the value in a profile";

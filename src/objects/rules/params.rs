@@ -1,4 +1,4 @@
-//! Values of params, wherever they are set: on a machine, in a profile, in a stage.
+//! Rules for values of params, on machines, in profiles and in stages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use crate::objects::rules::{DependentObject, NounRules, RuleCheck, WriteCheck};
 type ParamMap = BTreeMap<String, Value>;
 type DeclaredParams = BTreeMap<String, Arc<Stored<Param>>>;
 
-/// Most undeclared params that a near name is looked for: what that takes grows with all params there are.
+/// Most undeclared params for which a similar name is searched: the work grows with the number of params.
 const HINTS_MAX: usize = 8;
-/// Most params that a near name is looked for among.
+/// Most params among which a similar name is searched.
 const KNOWN_MAX: usize = 4096;
-/// Most problems of values listed for one object.
+/// Most problems of values that are listed for one object.
 const PROBLEMS_MAX: usize = 64;
 
-/// Finds values that their declared schema does not allow, and sealed values that are not there to be kept.
+/// Finds values that their declared schema does not allow, and `{"sealed": true}` without a stored value.
 pub fn write_check<T: NounRules>(
     next: &Arc<Stored<T>>,
     old: Option<&Arc<Stored<T>>>,
@@ -42,9 +42,8 @@ pub fn write_check<T: NounRules>(
     }))
 }
 
-/// A value that cannot be validated, because its schema or the work breaks a bound, is refused unless it is
-/// stored already: nothing gets in that nobody checked, and what is there does not stand in the way of other
-/// changes.
+/// Refuses a value that cannot be validated, because its schema or the work breaks a bound, unless the same
+/// value is stored already. No unchecked value is accepted, and stored values do not prevent other changes.
 fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &DeclaredParams) -> Vec<Problem> {
     let pointer = pointer(name);
     if secrets::looks_sealed(value) {
@@ -63,7 +62,7 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
     }
 }
 
-/// The declarations of the values that have one.
+/// The declarations of those values that have one.
 fn declared(values: &ParamMap, world: &TrackedWorld<'_>) -> DeclaredParams {
     values
         .keys()
@@ -72,9 +71,9 @@ fn declared(values: &ParamMap, world: &TrackedWorld<'_>) -> DeclaredParams {
 }
 
 const NOT_KEPT: &str =
-    "`{\"sealed\": true}` keeps the value that is stored, and none is: give the value itself";
+    "`{\"sealed\": true}` keeps the stored value, but there is none: give the value itself";
 
-/// Finds values that their declaration does not allow any more.
+/// Finds values that their declaration no longer allows.
 pub fn read_check<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Option<RuleCheck> {
     let declared = declared(stored.spec.params()?, &TrackedWorld::untracked(world));
     let stored = Arc::clone(stored);
@@ -96,8 +95,8 @@ pub fn read_check<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Optio
     })
 }
 
-/// Finds params that an object sets or requires and nobody declared. The nearest declared name is looked for
-/// without the world: that takes long where there are many long names.
+/// Finds params that an object sets or requires and that are not declared. The search for the nearest
+/// declared name runs without the lock of the world, because it takes long if there are many long names.
 pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<RuleCheck> {
     let set = stored.spec.params().into_iter().flat_map(BTreeMap::keys).map(|name| (pointer(name), name));
     let required = stored.spec.required_params().iter().enumerate();
@@ -128,7 +127,7 @@ fn pointer(name: &str) -> String {
     format!("/params/{}", escape(name))
 }
 
-/// Machines, profiles and stages that set a value for a param.
+/// Machines, profiles and stages that have a value for a param.
 pub fn holders(world: &TrackedWorld<'_>, param: &str) -> Vec<DependentObject> {
     let machines = world.specs::<Machine>().filter(|row| row.spec.params.contains_key(param));
     let profiles = world.specs::<Profile>().filter(|row| row.spec.params.contains_key(param));

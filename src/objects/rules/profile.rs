@@ -1,4 +1,4 @@
-//! Profiles: nesting without circles.
+//! Rules for profiles: they nest without circles.
 
 use std::collections::BTreeMap;
 

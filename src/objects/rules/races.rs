@@ -1,7 +1,7 @@
-//! Every rule that looks beyond its own object, with two writers at the same moment: what comes of it is what
-//! comes of one of them after the other, and the one that is refused is told what the rule says.
+//! Tests every rule that reads other objects with two simultaneous writers: the result must be that of one
+//! writer after the other, and the refused writer must get the rule's message.
 //!
-//! `races/cases.txt` is the list of those rules. A new rule of the kind gets a case there.
+//! `races/cases.txt` lists those rules. A new rule that reads other objects gets a case there.
 
 mod writers;
 
@@ -17,9 +17,9 @@ use crate::model::{Machine, Profile, Reservation, Stage, Subnet};
 use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 const ROUNDS: usize = 40;
-/// Machines whose statuses change all the time.
+/// Number of machines whose statuses change all the time.
 const BUSY: usize = 8;
-/// Writers of one table at the same moment: many more than a writer tries without the hold.
+/// Number of simultaneous writers of one table: many more than a writer's tries without the hold.
 const CROWD: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -34,7 +34,7 @@ async fn what_two_writers_do_at_once_is_what_one_after_the_other_does() {
     assert!(wrong.is_empty(), "{} rounds are wrong: {}", wrong.len(), wrong.join("\n"));
 }
 
-/// Writes the statuses of machines until it is dropped.
+/// Writes the statuses of machines until the result is dropped.
 fn busy_fleet(houses: &Arc<Houses>, machines: &[String]) -> JoinSet<()> {
     let mut fleet = JoinSet::new();
     for key in machines {

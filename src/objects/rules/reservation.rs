@@ -1,4 +1,4 @@
-//! Reservations: inside their subnet, one for each client there.
+//! Rules for reservations: inside of their subnet, and one per client in it.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl NounRules for Reservation {
     }
 }
 
-/// The client it is for, as a person would say it.
+/// The client of the reservation, in words.
 fn who(spec: &Reservation) -> String {
     let mut words = Vec::new();
     words.extend(spec.mac.map(|mac| mac.to_string()));
@@ -63,7 +63,7 @@ fn outside(spec: &Reservation, world: &TrackedWorld<'_>) -> Option<Problem> {
     })
 }
 
-/// The subnet it names, or the one its address is in.
+/// The subnet that the reservation names, or the one that contains its address.
 fn subnet<'a>(spec: &'a Reservation, world: &TrackedWorld<'a>) -> Option<&'a str> {
     spec.subnet.as_deref().or_else(|| {
         (world.specs::<Subnet>().find(|subnet| subnet.spec.cidr.contains(spec.address)))

@@ -1,4 +1,4 @@
-//! Runs are written by the workflow.
+//! Rules for runs: only the workflow writes them.
 
 use crate::model::Run;
 use crate::objects::rules::NounRules;

@@ -1,4 +1,4 @@
-//! Settings: one that names an object that is not there cannot take effect.
+//! Rules for settings: a setting that names a missing object has no effect.
 
 use crate::model::{Problem, RefusalCode, Setting, Stored, World};
 use crate::objects::rules::NounRules;

@@ -1,4 +1,4 @@
-//! Stages.
+//! Rules for stages.
 
 use std::collections::BTreeMap;
 

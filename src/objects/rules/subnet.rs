@@ -1,5 +1,5 @@
-//! Subnets: no two share an address, their DHCP options are ones we can send, and a subnet whose addresses
-//! are another server's asks for nothing that takes addresses.
+//! Rules for subnets: no two share an address, their DHCP options can be sent, and a subnet whose addresses
+//! come from another server has no fields about giving addresses.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -53,7 +53,7 @@ impl NounRules for Subnet {
             other.spec.shared_network.as_deref() == Some(wire) && is_proxy(&other.spec) != is_proxy(self)
         })?;
         let reason = format!(
-            "subnet `{}` is on the shared network {wire} too: all of its subnets are `proxy`, or none is",
+            "subnet `{}` is on the shared network {wire} too: either all of its subnets are `proxy`, or none",
             other.key
         );
         Some(RuleConflict::with(RefusalCode::InUse, other, reason))
@@ -70,8 +70,8 @@ impl NounRules for Subnet {
         places.flat_map(|(pointer, options)| routers_elsewhere(options, (&pointer, &wire))).collect()
     }
 
-    /// Leases follow a subnet that has come to be on another wire or to have other addresses. They are looked
-    /// through for nothing else: each new lease would overtake the change.
+    /// Updates the leases if the subnet's wire or addresses changed. Leases are read for no other reason:
+    /// each new lease would overtake the change.
     fn along(next: &Stored<Self>, change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
         match change.old {
             Some(old) if network_place(&old.spec) == network_place(&next.spec) => changeset,
@@ -99,8 +99,8 @@ fn refused(subnet: &Subnet) -> Vec<Problem> {
     problems
 }
 
-/// Routers that clients cannot reach, as they are in no network of their wire. Not refused: some clouds have
-/// theirs so.
+/// Routers that clients cannot reach, because they are in no network of the clients' wire. They are not
+/// refused, because some clouds have such routers.
 fn routers_elsewhere(options: &OptionSet, (pointer, wire): (&str, &[&Subnet])) -> Vec<Problem> {
     let routers = ready_options(options).iter().filter(|option| option.code == codes::ROUTERS);
     let found = routers.flat_map(|option| addresses_named(option).map(move |router| (option, router)));
@@ -113,8 +113,8 @@ fn routers_elsewhere(options: &OptionSet, (pointer, wire): (&str, &[&Subnet])) -
     found.collect()
 }
 
-/// A relay's address stands for one wire. The network that it is in counts before those that name it, so to
-/// name it would have no effect.
+/// A relay's address identifies one wire. The network that contains the address takes precedence over subnets
+/// that list the relay, so listing it would have no effect.
 fn relay_of_two(subnet: &Subnet, other: &Subnet) -> Option<String> {
     let relay = relay_inside(subnet, other).or_else(|| relay_inside(other, subnet))?;
     Some(format!(
@@ -128,8 +128,8 @@ fn relay_inside(by: &Subnet, of: &Subnet) -> Option<Ipv4Addr> {
     by.relays.iter().copied().find(|relay| of.cidr.contains(*relay) || of.relays.contains(relay))
 }
 
-/// A subnet without a shared network is a wire of its own under its own name; a shared network of that name
-/// would take it in without its saying so.
+/// A subnet without a shared network is a wire with the subnet's own name. A shared network of the same name
+/// would include the subnet although it does not say so.
 fn shared_by_its_name(subnet: &Subnet, other: &Subnet) -> Option<String> {
     if subnet.network() != other.network() || subnet.shared_network == other.shared_network {
         return None;
@@ -142,8 +142,8 @@ fn shared_by_its_name(subnet: &Subnet, other: &Subnet) -> Option<String> {
     ))
 }
 
-/// The leases of a subnet's addresses that are filed under another name or wire, as they are to be now. Of
-/// the leases that a client has on wires that become one, the one written last stays.
+/// The leases of the subnet's addresses that are recorded under another name or wire, with the new ones. If
+/// wires merge and a client has several leases, the one that was written last stays.
 fn take_leases_along(next: &Stored<Subnet>, world: &TrackedWorld<'_>, changeset: Changeset) -> Changeset {
     let subnet = &next.spec;
     let here = world.specs::<Lease>().filter(|row| subnet.cidr.contains(row.spec.address));
@@ -171,8 +171,8 @@ fn take_leases_along(next: &Stored<Subnet>, world: &TrackedWorld<'_>, changeset:
     moved.into_iter().fold(changeset, |changeset, row| changeset.update(Object::Lease(Arc::new(row))))
 }
 
-/// What says that we give addresses, where we do not. It would have no effect, and whoever wrote it expects
-/// one.
+/// Fields about giving addresses in a subnet where this server gives none. They would have no effect, which
+/// their writer does not expect.
 fn refused_beside_another_server(subnet: &Subnet) -> Vec<Problem> {
     let set = [
         ("/pools", !subnet.pools.is_empty()),
@@ -183,7 +183,7 @@ fn refused_beside_another_server(subnet: &Subnet) -> Vec<Problem> {
         ("/bootp", subnet.bootp),
         ("/probe", subnet.probe != ProbeMode::None),
     ];
-    let what = "a `proxy` subnet has its addresses and options from another DHCP server: leave this out, or \
+    let what = "a `proxy` subnet gets its addresses and options from another DHCP server: leave this out, or \
                 use `managed`";
     set.iter()
         .filter(|(_, is_set)| *is_set)
@@ -272,7 +272,7 @@ mod tests {
         }
         put(&houses, (1, 5), "a", caller.now).await;
         put(&houses, (2, 5), "b", caller.now + SignedDuration::from_mins(1)).await;
-        // What a subnet left that was deleted.
+        // A lease that a deleted subnet left behind.
         put(&houses, (2, 9), "c", caller.now - SignedDuration::from_mins(1)).await;
         for subnet in ["a", "b"] {
             join(&houses, subnet).await;

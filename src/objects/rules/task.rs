@@ -1,4 +1,4 @@
-//! Tasks: prerequisites without circles.
+//! Rules for tasks: prerequisites without circles.
 
 use crate::model::{Problem, RefusalCode, Task};
 use crate::objects::rules::{NounRules, ProposedWrite, graph};

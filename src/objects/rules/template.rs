@@ -1,4 +1,4 @@
-//! Templates: their text is checked when they are saved.
+//! Rules for templates: their text is checked when they are saved.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +9,7 @@ use crate::objects::rules::{NounRules, RuleCheck, WriteCheck};
 use crate::render::{self, ProblemKind, RenderProblem};
 
 impl NounRules for Template {
-    /// What is wrong with the text itself. An include of a template that is not there yet only keeps it from
-    /// being used.
+    /// Checks the text itself. An include of a template that does not exist yet only prevents use.
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,
@@ -33,8 +32,8 @@ fn shown(fault: RenderProblem) -> Problem {
     Problem::from(&fault).at("/body")
 }
 
-/// Compiles a template with those that it includes. Which of them it includes is found out when the world is
-/// let go.
+/// Compiles a template with the templates that it includes. The includes are determined after the lock of the
+/// world was released.
 fn fault(
     template: &Template,
     known: &TableSnapshot<Template>,
@@ -44,7 +43,7 @@ fn fault(
     render::check(&template.name, &template.body, others)
 }
 
-/// All templates that `template` comes to include, by name, with their bodies.
+/// All templates that `template` includes, directly or indirectly, by name, with their bodies.
 fn included<'a>(
     template: &Template,
     mut known: impl FnMut(&str) -> Option<&'a Arc<Stored<Template>>>,

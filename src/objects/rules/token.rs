@@ -1,19 +1,19 @@
-//! Tokens: scopes that exist, and an administrator that stays. That a token gives no more than its maker has
-//! is `auth`'s.
+//! Rules for tokens: scopes that exist, and at least one administrator. `access` checks that a token does not
+//! allow more than its creator has.
 
 use crate::kernel::TrackedWorld;
 use crate::kernel::scope::check_scope;
 use crate::model::{Problem, RefusalCode, Stored, Token, World};
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict};
 
-/// How much is lost with a token.
+/// How much would be lost with a token.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum AdminLoss {
-    /// It may not do everything.
+    /// The token does not allow everything.
     None,
-    /// It may do everything, until it expires.
+    /// The token allows everything, until it expires.
     Expires,
-    /// It may do everything.
+    /// The token allows everything, without expiry.
     Lasts,
 }
 
@@ -37,8 +37,8 @@ impl NounRules for Token {
         let world = &TrackedWorld::untracked(world);
         let ends =
             reign(&stored.spec) == AdminLoss::Expires && heir(AdminLoss::Lasts, (stored, world)).is_none();
-        let what = "no token with the scope `*` is without an end: make one before the last of them expires, \
-                    or only `metalwright tokens recover` on the server's host helps";
+        let what = "every token with the scope `*` expires: make one without expiry before the last of them \
+                    ends, or only `metalwright tokens recover` on the server's host helps";
         ends.then(|| Problem::new("/expires_at", what)).into_iter().collect()
     }
 }
@@ -51,7 +51,7 @@ fn reign(token: &Token) -> AdminLoss {
     }
 }
 
-/// What another token has to be where this one becomes less; nothing where it does not.
+/// What another token must be if this one is reduced; none if it is not.
 fn needed(old: &Stored<Token>, next: Option<&Token>) -> Option<AdminLoss> {
     let (before, after) = (reign(&old.spec), next.map_or(AdminLoss::None, reign));
     (after < before).then_some(before)
@@ -155,7 +155,7 @@ mod tests {
     async fn two_that_delete_each_others_heir_at_once_leave_one() {
         let houses = houses(&[lasting("a"), lasting("b")]).await;
         let caller = testing::caller();
-        // Both were decided while both were there.
+        // Both changesets were decided while both tokens existed.
         let changesets =
             ["a", "b"].map(|name| houses.objects.prepare_delete::<Token>(&caller, &target(name)).unwrap());
         let [first, second] = changesets;

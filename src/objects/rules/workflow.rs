@@ -1,4 +1,4 @@
-//! Workflows.
+//! Rules for workflows.
 
 use crate::kernel::TrackedWorld;
 use crate::model::{Kind, Stored, Workflow};

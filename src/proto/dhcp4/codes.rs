@@ -1,4 +1,4 @@
-//! The table of DHCP options: code, name in snake_case, and what the value is made of.
+//! The table of DHCP options: code, name in snake_case, and type of the value.
 //!
 //! Subnets, reservations and the text form of packets all use these names (RFC 2132 and the IANA
 //! BOOTP/DHCP parameters registry).
@@ -53,7 +53,7 @@ pub fn by_code(code: u8) -> Option<&'static OptionType> {
     OPTION_TYPES.binary_search_by_key(&code, |row| row.code).ok().and_then(|at| OPTION_TYPES.get(at))
 }
 
-/// The row called `name`.
+/// The row with this name.
 pub fn by_name(name: &str) -> Option<&'static OptionType> {
     OPTION_TYPES.iter().find(|row| row.name == name)
 }
@@ -62,7 +62,7 @@ const fn row(code: u8, name: &'static str, kind: ValueType) -> OptionType {
     OptionType { code, name, kind }
 }
 
-/// Sorted by code; a test holds that.
+/// Sorted by code, which a test checks.
 pub static OPTION_TYPES: &[OptionType] = &[
     row(1, "subnet_mask", ValueType::Address),
     row(2, "time_offset", ValueType::I32),

@@ -1,21 +1,21 @@
-//! The writer: a [`DhcpPacket`] to bytes that the oldest ROM and the strictest relay accept.
+//! The encoder: turns a [`DhcpPacket`] into bytes that the oldest ROM and the strictest relay accept.
 //!
-//! Replies have 53 first and 82 last and verbatim, each code once, at least 300 bytes, and no more
-//! than the client takes (RFC 2131 2, RFC 3396, RFC 3046 2.2). Option 52 is never written: iPXE
-//! would read overloaded fields as names.
+//! Replies have option 53 first and option 82 last and verbatim, each code once, at least 300 bytes, and no
+//! more than the client accepts (RFC 2131 2, RFC 3396, RFC 3046 2.2). Option 52 is never written: iPXE would
+//! read overloaded fields as names.
 
 use crate::proto::dhcp4::{DhcpPacket, codes};
 
-/// BOOTP's message size (RFC 951 3); old relays and ROMs drop what is shorter.
+/// BOOTP's message size (RFC 951 3); old relays and ROMs drop shorter messages.
 pub const REPLY_BYTES_MIN: usize = 300;
 /// IP and UDP headers, which option 57 counts (RFC 2132 9.10).
 const IP_UDP_BYTES: usize = 28;
-/// The IP datagram every client must take (RFC 2131 2).
+/// The IP datagram that every client must accept (RFC 2131 2).
 const MESSAGE_BYTES_MIN: u16 = 576;
 const END: u8 = 255;
 
-/// What goes first and is dropped last when a reply must be cut down to the client's size. 82 is
-/// outside the list: it is always written.
+/// Options that come first and are dropped last if a reply must be cut to the client's size. Option 82 is not
+/// in the list: it is always written.
 const PRIORITY: [u8; 18] = [
     codes::MESSAGE_TYPE,
     codes::SERVER_IDENTIFIER,
@@ -37,27 +37,26 @@ const PRIORITY: [u8; 18] = [
     codes::DOMAIN_NAME,
 ];
 
-/// What a reply is none without (RFC 2131 4.3.1). Where 82 leaves no room for them it is longer than the
-/// client said: the relay takes 82 out before the client sees it (RFC 3046 2.2).
+/// Options that a reply must have (RFC 2131 4.3.1). If option 82 leaves no room for them, the reply is longer
+/// than the client's size: the relay removes option 82 before the client sees it (RFC 3046 2.2).
 const ALWAYS: [u8; 3] = [codes::MESSAGE_TYPE, codes::SERVER_IDENTIFIER, codes::LEASE_TIME];
 
-/// A reply in bytes, and the options that did not fit.
+/// An encoded reply, and the options that did not fit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedPacket {
     pub bytes: Vec<u8>,
     pub dropped: Vec<u8>,
 }
 
-/// The largest UDP payload to send to a client that said `max_message_bytes` in option 57, on a
-/// link of `mtu` bytes.
+/// The largest UDP payload for a client that sent `max_message_bytes` in option 57, on a link of `mtu` bytes.
 pub fn payload_bytes_max(max_message_bytes: Option<u16>, mtu: u32) -> usize {
     let link = u16::try_from(mtu).unwrap_or(u16::MAX).max(MESSAGE_BYTES_MIN);
     let datagram = max_message_bytes.unwrap_or(MESSAGE_BYTES_MIN).clamp(MESSAGE_BYTES_MIN, link);
     usize::from(datagram).saturating_sub(IP_UDP_BYTES)
 }
 
-/// Writes a reply of at most `bytes_max` bytes, unless the relay's option 82 with what is always written
-/// needs more.
+/// Encodes a reply in at most `bytes_max` bytes, unless the relay's option 82 and the mandatory options need
+/// more.
 pub fn encode_reply(reply: &DhcpPacket, bytes_max: usize) -> EncodedPacket {
     let relay = reply.options.get(codes::RELAY_AGENT).filter(|bytes| !bytes.is_empty());
     let mut bytes = header(reply);
@@ -78,7 +77,7 @@ pub fn encode_reply(reply: &DhcpPacket, bytes_max: usize) -> EncodedPacket {
     EncodedPacket { bytes, dropped }
 }
 
-/// Writes a message with its options exactly as listed, repeats and all: what a client sends.
+/// Encodes a message with its options exactly as listed, including repeated ones, as a client sends them.
 pub fn encode_listed(message: &DhcpPacket) -> Vec<u8> {
     let mut bytes = header(message);
     for (code, data) in message.options.iter() {
@@ -120,8 +119,8 @@ fn header(message: &DhcpPacket) -> Vec<u8> {
     bytes
 }
 
-/// A text field of fixed size. One that would leave no room for its NUL is left empty: half a name
-/// is worse than none.
+/// A text field of fixed size. A text that leaves no room for its NUL is left out: half a name is worse than
+/// none.
 fn write_field(bytes: &mut Vec<u8>, text: &[u8], size: usize) {
     let end = bytes.len() + size;
     if text.len() < size {
@@ -134,7 +133,7 @@ fn written_bytes(data: &[u8]) -> usize {
     data.len() + 2 * data.len().div_ceil(255).max(1)
 }
 
-/// Values over 255 bytes become several options of the same code, one after the other (RFC 3396).
+/// Splits values over 255 bytes into several options of the same code, one after the other (RFC 3396).
 fn write_option(bytes: &mut Vec<u8>, code: u8, data: &[u8]) {
     if data.is_empty() {
         bytes.extend([code, 0]);

@@ -1,12 +1,12 @@
-//! DHCPv4 packets (RFC 2131, RFC 2132): a tolerant reader, a strict writer and a text form.
+//! DHCPv4 packets (RFC 2131, RFC 2132): a tolerant parser, a strict encoder and a text form.
 //!
-//! For: turning any datagram into a [`DhcpPacket`] or a reason to drop it, and a reply into bytes that
-//! old ROMs and relays accept. Leaves to others: what a message means (`dhcp::decide::classify`), what to
-//! answer (`dhcp::decide::answer`), what a PXE client is (`netboot::decide::client`).
+//! It turns any datagram into a [`DhcpPacket`] or a reason to drop it, and a reply into bytes that old ROMs
+//! and relays accept. Other modules decide what a message means (`dhcp::decide::classify`), what to answer
+//! (`dhcp::decide::answer`), and what a PXE client is (`netboot::decide::client`).
 //!
-//! The reader does not lean on a typed decoder: one bad option must not hide the ones after it
-//! and no packet may panic the process. `dhcproto` gives the message types, and is the second
-//! opinion in the tests. Start reading at [`parse()`] and [`DhcpPacket`].
+//! The parser does not use a typed decoder: one bad option must not hide the options after it, and no packet
+//! may panic the process. `dhcproto` provides the message types, and is the reference in the tests. Start at
+//! [`parse()`] and [`DhcpPacket`].
 
 pub mod codes;
 mod encode;

@@ -4,22 +4,22 @@ use std::net::Ipv4Addr;
 
 use crate::proto::dhcp4::{MessageType, RelayAgent, codes};
 
-/// RFC 2131 2: the one flag there is.
+/// RFC 2131 2: the only flag.
 const BROADCAST_FLAG: u16 = 0x8000;
 
-/// A message. `sname` and `file` end before their first NUL and are empty where option 52 says
-/// they hold options.
+/// A message. `sname` and `file` end before their first NUL. They are empty if option 52 says that they
+/// contain options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DhcpPacket {
     /// 1 from clients, 2 from servers.
     pub op: u8,
     /// Hardware type, 1 for Ethernet (RFC 1700).
     pub htype: u8,
-    /// Bytes of `chaddr` that count; at most 16 in a parsed packet.
+    /// Length of the address in `chaddr`; at most 16 in a parsed packet.
     pub hlen: u8,
     pub hops: u8,
     pub xid: u32,
-    /// Not to be trusted: firmware swaps its bytes and iPXE keeps flags in it.
+    /// Unreliable: some firmware swaps its bytes, and iPXE keeps flags in it.
     pub secs: u16,
     pub flags: u16,
     pub ciaddr: Ipv4Addr,
@@ -30,11 +30,11 @@ pub struct DhcpPacket {
     pub sname: Vec<u8>,
     pub file: Vec<u8>,
     pub options: DhcpOptions,
-    /// What the reader had to step over; empty for a well-formed packet.
+    /// Faults that the parser skipped; empty for a well-formed packet.
     pub faults: Vec<PacketFault>,
 }
 
-/// Something wrong with a packet that did not stop the reader.
+/// A fault in a packet that did not stop the parser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PacketFault {
     #[error("option {code} cannot be {length} bytes long with this content")]
@@ -67,12 +67,12 @@ impl Default for DhcpPacket {
 }
 
 impl DhcpPacket {
-    /// The client's hardware address: `hlen` bytes of `chaddr`.
+    /// The client's hardware address: the first `hlen` bytes of `chaddr`.
     pub fn hardware_address(&self) -> &[u8] {
         self.chaddr.get(..usize::from(self.hlen)).unwrap_or(&self.chaddr)
     }
 
-    /// Whether the client asks for a broadcast answer.
+    /// Whether the client asks for a broadcast reply.
     pub fn wants_broadcast(&self) -> bool {
         self.flags & BROADCAST_FLAG != 0
     }
@@ -81,13 +81,13 @@ impl DhcpPacket {
         self.flags |= BROADCAST_FLAG;
     }
 
-    /// Whether a relay sent this on.
+    /// Whether a relay forwarded the packet.
     pub fn is_relayed(&self) -> bool {
         !self.giaddr.is_unspecified()
     }
 
-    /// Whether option `code` was there but could not be read. Asked of the bytes and not of
-    /// `faults`, which is bounded.
+    /// Whether option `code` was present but could not be parsed. The test uses the bytes, because `faults`
+    /// is bounded.
     pub fn has_fault(&self, code: u8) -> bool {
         self.options
             .get(code)
@@ -95,7 +95,7 @@ impl DhcpPacket {
             || self.faults.contains(&PacketFault::Truncated { code })
     }
 
-    /// Option 53. `None` is BOOTP, or a 53 that could not be read.
+    /// Option 53. `None` for BOOTP, or if option 53 could not be parsed.
     pub fn message_type(&self) -> Option<MessageType> {
         match self.options.get(codes::MESSAGE_TYPE) {
             Some([code]) => Some(MessageType::from(*code)),
@@ -124,7 +124,7 @@ impl DhcpPacket {
         self.options.get(codes::PARAMETER_REQUEST_LIST)
     }
 
-    /// Option 57, the largest IP datagram the client takes, in bytes.
+    /// Option 57, the largest IP datagram that the client accepts, in bytes.
     pub fn max_message_bytes(&self) -> Option<u16> {
         let bytes: [u8; 2] = self.options.get(codes::MAX_MESSAGE_SIZE)?.try_into().ok()?;
         Some(u16::from_be_bytes(bytes))
@@ -140,20 +140,20 @@ impl DhcpPacket {
         self.options.get(codes::CLIENT_IDENTIFIER)
     }
 
-    /// Option 12, when it is text.
+    /// Option 12, if it is text.
     pub fn host_name(&self) -> Option<&str> {
         let bytes = self.options.get(codes::HOST_NAME)?;
         std::str::from_utf8(bytes).ok().map(|name| name.trim_end_matches('\0'))
     }
 
-    /// Option 77: whether `class` is one of the client's user classes. Both the RFC 3004 form,
-    /// each class behind its length, and the bare text that iPXE sends are understood.
+    /// Option 77: whether `class` is one of the client's user classes. Both forms are understood: that of RFC
+    /// 3004, with a length before each class, and the bare text that iPXE sends.
     pub fn has_user_class(&self, class: &str) -> bool {
         let Some(bytes) = self.options.get(codes::USER_CLASS) else { return false };
         bytes == class.as_bytes() || sub_fields(bytes).any(|field| field == class.as_bytes())
     }
 
-    /// Option 77: the client's user classes. A value that can be read both ways is.
+    /// Option 77: the client's user classes. A value that fits both forms is read in both.
     pub fn user_classes(&self) -> Vec<&[u8]> {
         let Some(bytes) = self.options.get(codes::USER_CLASS) else { return Vec::new() };
         std::iter::once(bytes).chain(sub_fields(bytes)).collect()
@@ -164,13 +164,13 @@ impl DhcpPacket {
         self.options.get(codes::RELAY_AGENT).map(RelayAgent::new)
     }
 
-    /// Option 93: every architecture the client named, in its order.
+    /// Option 93: every architecture that the client named, in its order.
     pub fn architectures(&self) -> Vec<u16> {
         let bytes = self.options.get(codes::CLIENT_ARCHITECTURES).unwrap_or_default();
         bytes.as_chunks().0.iter().map(|pair| u16::from_be_bytes(*pair)).collect()
     }
 
-    /// Option 97: its type byte and whatever follows.
+    /// Option 97: its type byte and everything that follows.
     pub fn machine_identifier(&self) -> Option<&[u8]> {
         self.options.get(codes::CLIENT_MACHINE_ID)
     }
@@ -198,7 +198,7 @@ impl DhcpPacket {
     }
 }
 
-/// Fields of one length byte and that many bytes each.
+/// Fields that consist of a length byte and that many bytes.
 fn sub_fields(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -222,7 +222,7 @@ impl DhcpOptions {
         self.get(code).is_some()
     }
 
-    /// Sets option `code`, replacing what was there.
+    /// Sets option `code`, replacing its value.
     pub fn set(&mut self, code: u8, data: impl Into<Vec<u8>>) {
         match self.0.iter_mut().find(|(found, _)| *found == code) {
             Some((_, old)) => *old = data.into(),
@@ -230,7 +230,7 @@ impl DhcpOptions {
         }
     }
 
-    /// Adds to the value of option `code`, as a receiver does with repeats (RFC 3396 7).
+    /// Appends to the value of option `code`, as a receiver does with repeated options (RFC 3396 7).
     pub fn join(&mut self, code: u8, data: &[u8]) {
         match self.0.iter_mut().find(|(found, _)| *found == code) {
             Some((_, old)) => old.extend_from_slice(data),
@@ -238,7 +238,7 @@ impl DhcpOptions {
         }
     }
 
-    /// Adds one more instance of option `code`. Only for writing requests that repeat options.
+    /// Adds another instance of option `code`. Only for writing requests that repeat options.
     pub fn push(&mut self, code: u8, data: Vec<u8>) {
         self.0.push((code, data));
     }

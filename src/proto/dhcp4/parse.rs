@@ -1,15 +1,15 @@
-//! The tolerant reader: a datagram to a [`DhcpPacket`], or why it cannot be one.
+//! The tolerant parser: turns a datagram into a [`DhcpPacket`], or says why that is impossible.
 //!
-//! Bad options are recorded and stepped over; repeated ones are joined in order of appearance and
-//! option 52 is honoured (RFC 3396, RFC 2132 9.3).
+//! Bad options are recorded and skipped, repeated ones are joined in order of appearance, and option 52 is
+//! honoured (RFC 3396, RFC 2132 9.3).
 
 use std::net::Ipv4Addr;
 
 use crate::proto::dhcp4::{DhcpOptions, DhcpPacket, PacketFault, codes};
 
-/// The most bytes of a datagram that are looked at; larger ones are dropped.
+/// Largest datagram that is parsed, in bytes; larger ones are dropped.
 pub const DATAGRAM_BYTES_MAX: usize = 4096;
-/// Bad options listed for one packet; more add nothing to a log line.
+/// Most bad options that are listed for one packet; more add nothing to a log line.
 const FAULTS_MAX: usize = 16;
 
 const HEADER_BYTES: usize = 236;
@@ -17,7 +17,7 @@ const MAGIC: [u8; 4] = [0x63, 0x82, 0x53, 0x63];
 const PAD: u8 = 0;
 const END: u8 = 255;
 
-/// Why a datagram is not a DHCP message. It is to be counted and dropped.
+/// Why a datagram is not a DHCP message. It should be counted and dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedPacket {
     #[error("{0} bytes are fewer than the 240 of the smallest DHCP message")]
@@ -32,7 +32,7 @@ pub enum MalformedPacket {
     Magic,
 }
 
-/// Reads a datagram in either direction; whether a reply is welcome is the caller's business.
+/// Parses a datagram in either direction; the caller decides whether a reply is acceptable.
 pub fn parse(datagram: &[u8]) -> Result<DhcpPacket, MalformedPacket> {
     if datagram.len() > DATAGRAM_BYTES_MAX {
         return Err(MalformedPacket::Long(datagram.len()));
@@ -79,7 +79,7 @@ fn read_header(header: &[u8; HEADER_BYTES]) -> DhcpPacket {
     }
 }
 
-/// Takes fixed-size pieces; past the end they are zeros.
+/// Reads pieces of fixed size; beyond the end it reads zeros.
 struct ByteCursor<'a> {
     bytes: &'a [u8],
 }
@@ -100,7 +100,7 @@ fn before_nul(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().copied().take_while(|byte| *byte != 0).collect()
 }
 
-/// Reads one field of options up to its END. A missing END is forgiven.
+/// Parses one field of options up to its END. A missing END is accepted.
 fn read_field(packet: &mut DhcpPacket, mut field: &[u8]) {
     while let [code, after @ ..] = field {
         match *code {
@@ -121,7 +121,7 @@ fn read_field(packet: &mut DhcpPacket, mut field: &[u8]) {
     }
 }
 
-/// RFC 2132 9.3: 1 is `file`, 2 is `sname`, 3 both; RFC 3396 5 reads `file` before `sname`.
+/// RFC 2132 9.3: 1 means `file`, 2 `sname`, 3 both; RFC 3396 5 reads `file` before `sname`.
 fn read_overloaded(packet: &mut DhcpPacket, header: &[u8; HEADER_BYTES]) {
     let Some([overload @ 1..=3]) = packet.options.get(codes::OVERLOAD) else { return };
     let overload = *overload;

@@ -1,7 +1,7 @@
-//! The relay agent information option (82) as a relay wrote it.
+//! The relay agent information option (82), as a relay wrote it.
 //!
-//! The bytes are kept whole: a reply echoes them in the same order, with repeats, unknown
-//! sub-options and trailing zeros (RFC 3046 2.2). This only reads what decides something.
+//! The bytes are kept whole: a reply echoes them in the same order, with repeated and unknown sub-options and
+//! trailing zeros (RFC 3046 2.2). This module only reads the sub-options that decisions need.
 
 use std::net::Ipv4Addr;
 
@@ -21,32 +21,32 @@ impl<'a> RelayAgent<'a> {
         self.bytes
     }
 
-    /// Sub-option 1, the port of the relay or switch the client is on.
+    /// Sub-option 1: the port of the relay or switch that the client is connected to.
     pub fn circuit_id(&self) -> Option<&'a [u8]> {
         self.sub_option(1)
     }
 
-    /// Sub-option 2, the relay or switch itself.
+    /// Sub-option 2: the relay or switch itself.
     pub fn remote_id(&self) -> Option<&'a [u8]> {
         self.sub_option(2)
     }
 
-    /// Sub-option 5, the link the address should be of (RFC 3527).
+    /// Sub-option 5: the link from which the address should be chosen (RFC 3527).
     pub fn link_selection(&self) -> Option<Ipv4Addr> {
         self.address(5)
     }
 
-    /// Sub-option 11, the server identifier to answer with (RFC 5107).
+    /// Sub-option 11: the server identifier to answer with (RFC 5107).
     pub fn server_id_override(&self) -> Option<Ipv4Addr> {
         self.address(11)
     }
 
-    /// Sub-option 19: the relay wants the answer at the port it sent from (RFC 8357).
+    /// Sub-option 19: the relay wants replies at its source port (RFC 8357).
     pub fn wants_source_port(&self) -> bool {
         self.sub_option(19).is_some()
     }
 
-    /// The first sub-option `code`; what follows a truncated sub-option is not seen.
+    /// The first sub-option `code`. Anything after a truncated sub-option is ignored.
     pub fn sub_option(&self, code: u8) -> Option<&'a [u8]> {
         let mut bytes = self.bytes;
         while let [found, length, rest @ ..] = bytes {

@@ -1,7 +1,7 @@
-//! Packets as text, one `key value` a line: for test vectors, traces and people.
+//! Packets as text, one `key value` per line: for test vectors, traces and people.
 //!
-//! Header fields that are zero are left out. Options go by the names of [`codes`], or as
-//! `option CODE HEX` where the value is not of the option's kind. `#` begins a comment.
+//! Header fields that are zero are left out. Options are written with the names of [`codes`], or as `option
+//! CODE HEX` if the value does not fit the option's type. `#` begins a comment.
 
 use std::fmt::{Display, Write as _};
 use std::net::Ipv4Addr;
@@ -10,7 +10,7 @@ use crate::model::hex;
 use crate::model::parse_hex;
 use crate::proto::dhcp4::{DhcpPacket, ValueType, codes};
 
-/// The line that could not be understood, counted from 1.
+/// A line that could not be parsed, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub struct TextError {
@@ -34,7 +34,7 @@ pub fn to_text(packet: &DhcpPacket) -> String {
         line("hlen", &packet.hlen);
     }
     line("chaddr", &colons(packet.chaddr.get(..used_bytes(packet)).unwrap_or_default()));
-    // Behind stray bytes, which would be counted otherwise.
+    // After stray bytes; otherwise they would count as part of the address.
     if packet.hlen == 6 && used_bytes(packet) != 6 {
         line("hlen", &6);
     }
@@ -67,8 +67,8 @@ pub fn to_text(packet: &DhcpPacket) -> String {
     text
 }
 
-/// Reads what [`to_text`] writes. `hlen` defaults to the length of `chaddr`; options may repeat
-/// and keep their order.
+/// Parses what [`to_text`] writes. `hlen` defaults to the length of `chaddr`; options may repeat and keep
+/// their order.
 pub fn from_text(text: &str) -> Result<DhcpPacket, TextError> {
     let mut packet = DhcpPacket::default();
     for (at, line) in text.lines().enumerate() {
@@ -132,7 +132,7 @@ fn read_option(key: &str, values: &[&[u8]]) -> Result<(u8, Vec<u8>), String> {
         let data: String = data.iter().map(|word| String::from_utf8_lossy(word)).collect();
         return Ok((number(code)?, parse_hex(&data).ok_or("is not hex")?));
     }
-    let row = codes::by_name(key).ok_or("is no field and no option")?;
+    let row = codes::by_name(key).ok_or("is neither a field nor an option")?;
     if let (ValueType::Text | ValueType::Opaque, [value]) = (row.kind, values) {
         return Ok((row.code, value.to_vec()));
     }
@@ -148,7 +148,7 @@ fn show_option(code: u8, data: &[u8]) -> (String, String) {
         kind => Some((row.name, kind.decode(data)?.join(" "))),
     });
     match named {
-        // Something that would not come back the same is shown in hex.
+        // A value that would not be read back the same is written in hex.
         Some((name, value)) if reads_back(&format!("{name} {value}"), data) => (name.into(), value),
         _ => ("option".into(), format!("{code} {}", hex(data))),
     }
@@ -158,7 +158,7 @@ fn reads_back(line: &str, data: &[u8]) -> bool {
     from_text(line).is_ok_and(|packet| packet.options.iter().next().is_some_and(|(_, read)| read == data))
 }
 
-/// `chaddr` bytes to show: those that count, and any stray ones behind them.
+/// The bytes of `chaddr` to show: those of the address, and any stray ones after them.
 fn used_bytes(packet: &DhcpPacket) -> usize {
     let last = packet.chaddr.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
     last.max(usize::from(packet.hlen).min(16))
@@ -185,7 +185,7 @@ fn address(word: &[u8]) -> Result<Ipv4Addr, String> {
     word.parse().map_err(|_| format!("`{word}` is not an IPv4 address"))
 }
 
-/// Bytes in double quotes, with `\"`, `\\` and `\xNN` for what cannot be shown.
+/// Bytes in double quotes, with `\"`, `\\` and `\xNN` for unprintable ones.
 pub fn quote(bytes: &[u8]) -> String {
     let mut text = String::from("\"");
     for byte in bytes {
@@ -199,7 +199,7 @@ pub fn quote(bytes: &[u8]) -> String {
     text
 }
 
-/// The words of a line: split at blanks, quoted words kept whole, up to a `#`.
+/// The words of a line up to a `#`: separated by blanks; quoted words stay whole.
 pub fn words(line: &str) -> Result<Vec<Vec<u8>>, String> {
     let mut found = Vec::new();
     let mut rest = line.trim_start();
@@ -270,7 +270,7 @@ option 200
         let error = from_text("op request\nciaddr 10.0.0\n").unwrap_err();
         assert_eq!(error.to_string(), "line 2: ciaddr: `10.0.0` is not an IPv4 address");
         let error = from_text("router 10.0.0.1").unwrap_err();
-        assert_eq!(error.to_string(), "line 1: router: is no field and no option");
+        assert_eq!(error.to_string(), "line 1: router: is neither a field nor an option");
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What an option's value is made of: words to bytes and bytes to words.
+//! The types of options' values: conversion of words to bytes and back.
 //!
-//! One codec serves the options of subnets (JSON becomes words in `dhcp::options`) and the text
-//! form of packets. A list is several words, a text is one.
+//! The same codec serves the options of subnets (`dhcp::decide::options` turns JSON into words) and the text
+//! form of packets. A list is several words, a text is one word.
 
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::proto::dhcp4::MessageType;
 /// The type of an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueType {
-    /// No value at all.
+    /// No value.
     Empty,
     /// One byte, `true` or `false`.
     Flag,
@@ -23,31 +23,31 @@ pub enum ValueType {
     /// The name of a message type: `discover`.
     MessageType,
     Address,
-    /// One address or more.
+    /// One or more addresses.
     Addresses,
-    /// `10.0.0.0=10.0.0.1`, one pair or more.
+    /// `10.0.0.0=10.0.0.1`, one or more pairs.
     AddressPairs,
     U16s,
-    /// Option codes, a byte each.
+    /// Option codes, one byte each.
     Codes,
     /// Type, major and minor of the client's network interface (RFC 4578 2.2).
     Interface,
     /// UTF-8 text.
     Text,
-    /// Bytes that are usually text; any content is right.
+    /// Bytes that are usually text; any bytes are valid.
     Opaque,
     /// Hexadecimal.
     Bytes,
-    /// Sub-options, `CODE=HEX` each (RFC 3046).
+    /// Sub-options, each `CODE=HEX` (RFC 3046).
     Relay,
     /// Domain names as RFC 1035 labels, without compression (RFC 3397).
     Names,
-    /// `10.0.0.0/8=10.0.0.1` each (RFC 3442).
+    /// Routes, each `10.0.0.0/8=10.0.0.1` (RFC 3442).
     Routes,
 }
 
 impl ValueType {
-    /// What a writer should put, for messages.
+    /// What a writer should give, for messages.
     pub fn expects(self) -> &'static str {
         match self {
             ValueType::Empty => "nothing",
@@ -73,7 +73,7 @@ impl ValueType {
         }
     }
 
-    /// The bytes of a value written as words; `None` when the words do not fit this kind.
+    /// The bytes of a value that is given as words; `None` if the words do not fit the type.
     pub fn encode(self, words: &[&str]) -> Option<Vec<u8>> {
         match self {
             ValueType::Empty => words.is_empty().then(Vec::new),
@@ -108,8 +108,8 @@ impl ValueType {
         }
     }
 
-    /// The words of a value; `None` when the bytes are not of this kind. [`ValueType::Text`] and
-    /// [`ValueType::Opaque`] are one word and may hold any character.
+    /// The words of a value; `None` if the bytes do not fit the type. [`ValueType::Text`] and
+    /// [`ValueType::Opaque`] give one word, which may contain any character.
     pub fn decode(self, bytes: &[u8]) -> Option<Vec<String>> {
         match self {
             ValueType::Empty => bytes.is_empty().then(Vec::new),
@@ -140,12 +140,12 @@ impl ValueType {
         }
     }
 
-    /// Whether `bytes` can be a value of this kind. [`ValueType::Opaque`] takes anything.
+    /// Whether `bytes` are a valid value of this type. [`ValueType::Opaque`] accepts anything.
     pub fn accepts(self, bytes: &[u8]) -> bool {
         match self {
             ValueType::Opaque | ValueType::Bytes | ValueType::Codes => true,
             ValueType::Text => std::str::from_utf8(bytes).is_ok(),
-            // Of every packet's options most are these, and need no words made of them.
+            // Most options of packets have these types, and need no conversion to words.
             ValueType::Empty => bytes.is_empty(),
             ValueType::U8 | ValueType::MessageType => bytes.len() == 1,
             ValueType::U16 => bytes.len() == 2,
@@ -233,7 +233,7 @@ fn decode_sub_options(mut bytes: &[u8]) -> Option<Vec<String>> {
     (bytes.is_empty() && !words.is_empty()).then_some(words)
 }
 
-/// RFC 1035 3.1: at most 63 bytes a label and 255 bytes a name.
+/// RFC 1035 3.1: at most 63 bytes per label and 255 bytes per name.
 fn encode_name(name: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for label in name.trim_end_matches('.').split('.') {
@@ -269,7 +269,7 @@ fn decode_names(mut bytes: &[u8]) -> Option<Vec<String>> {
     (labels.is_empty() && !names.is_empty()).then_some(names)
 }
 
-/// RFC 3442: the width, only the octets that are significant, the router.
+/// RFC 3442: the width, only the significant octets, the router.
 fn encode_route(word: &str) -> Option<Vec<u8>> {
     let (network, router) = word.split_once('=')?;
     let (address, width) = network.split_once('/')?;

@@ -1,9 +1,8 @@
 //! TFTP (RFC 1350) with options (RFC 2347), block size (2348), timeout and transfer size (2349) and window
-//! size (7440), as a server needs it: reading files out.
+//! size (7440), for a server from which files are read.
 //!
-//! Start with `packet` (bytes to values), then `options` (what a request may have), then `transfer` (the
-//! state machine of one read) with `patience` (when it sends again). Sockets, files and limits on sessions
-//! belong to `crate::tftp`.
+//! Start with `packet` (bytes to values), then `options` (negotiation), then `transfer` (the state machine of
+//! one read) with `patience` (when to send again). `crate::tftp` has the sockets, the files and the limits.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 

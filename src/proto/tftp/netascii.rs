@@ -1,8 +1,8 @@
-//! The netascii form of a text (RFC 1350 section 1, after RFC 764): what mode `netascii` puts on the wire.
-//! The whole text is converted before the transfer starts, so blocks keep their offsets.
+//! The netascii form of a text (RFC 1350 section 1, after RFC 764), as mode `netascii` sends it. The whole
+//! text is converted before the transfer starts, so that blocks keep their offsets.
 
-/// Converts bytes to netascii: a line feed becomes CR LF, a lone carriage return becomes CR NUL.
-/// A CR LF that is already there stays as it is.
+/// Converts bytes to netascii: a line feed becomes CR LF, a lone carriage return becomes CR NUL. An existing
+/// CR LF stays as it is.
 pub fn encode(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 16);
     let mut rest = text.iter().copied().peekable();

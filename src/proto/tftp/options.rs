@@ -1,30 +1,31 @@
-//! Option negotiation (RFC 2347 to 2349, RFC 7440): what a client asked for, within what we allow.
+//! Option negotiation (RFC 2347 to 2349, RFC 7440): the client's options, within the server's limits.
 //!
-//! The answer lists only options the client asked for, in its order and its spelling, with values never above
-//! the asked ones. Unknown and malformed options are left out, which refuses them (RFC 2347).
+//! The answer lists only options that the client sent, in its order and spelling, with values that never
+//! exceed the requested ones. Leaving an option out refuses it (RFC 2347); so unknown and malformed options
+//! are left out.
 
 use crate::proto::tftp::packet::{OptionField, TransferMode};
 use crate::proto::tftp::rollover::BlockRollover;
 use std::time::Duration;
 
-/// Block size of a transfer that asked for none (RFC 1350).
+/// Block size of a transfer without the option (RFC 1350).
 pub const BLOCK_BYTES_DEFAULT: u16 = 512;
-/// Smallest and largest block size that may be asked for (RFC 2348).
+/// Smallest and largest block size that a client may request (RFC 2348).
 pub const BLOCK_BYTES_MIN: u16 = 8;
 pub const BLOCK_BYTES_MAX: u16 = 65_464;
-/// Largest block that crosses plain Ethernet without IP fragments, which option ROMs cannot put together.
+/// Largest block that fits into plain Ethernet without IP fragments, which option ROMs cannot reassemble.
 pub const BLOCK_BYTES_ETHERNET: u16 = 1468;
-/// Largest window granted; more breaks clients and switches and gains little.
+/// Largest window that is granted; larger ones break clients and switches and gain little.
 pub const WINDOW_BLOCKS_MAX: u16 = 16;
 /// IPv4, UDP and TFTP headers around a block.
 const HEADER_BYTES: u32 = 20 + 8 + 4;
 
-/// What the server allows.
+/// The server's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransferLimits {
     pub block_bytes_max: u16,
     pub window_blocks_max: u16,
-    /// What follows block 65535 where the client does not say.
+    /// The number after block 65535, if the client does not say.
     pub rollover: BlockRollover,
 }
 
@@ -39,54 +40,54 @@ impl Default for TransferLimits {
 }
 
 impl TransferLimits {
-    /// The same limits with blocks that fit a link of `mtu` bytes.
+    /// The same limits, with blocks that fit a link of `mtu` bytes.
     pub fn within_mtu(self, mtu: u32) -> Self {
         let fitting = u16::try_from(mtu.saturating_sub(HEADER_BYTES)).unwrap_or(u16::MAX);
         self.with_blocks_of(fitting)
     }
 
-    /// The same limits with blocks of at most `bytes`.
+    /// The same limits, with blocks of at most `bytes`.
     pub fn with_blocks_of(self, bytes: u16) -> Self {
         let block_bytes_max = self.block_bytes_max.min(bytes).clamp(BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
         Self { block_bytes_max, ..self }
     }
 }
 
-/// What the server can say about the file that was asked for.
+/// What the server can tell about the requested file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerOffer {
     pub limits: TransferLimits,
     pub mode: TransferMode,
-    /// Length of the body on the wire, in bytes.
+    /// Length of the body as it is sent, in bytes.
     pub body_bytes: u64,
 }
 
-/// An option that was granted: the name as the client spelled it, and the value answered.
+/// A granted option: its name as the client spelled it, and the value in the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantedOption {
     pub name: String,
     pub value: u64,
 }
 
-/// The terms of a transfer. With nothing granted there is no OACK and the first packet is DATA 1.
+/// The terms of a transfer. If no option is granted there is no OACK, and the first packet is DATA 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransferTerms {
     pub block_bytes: u16,
     pub window_blocks: u16,
-    /// The interval between retransmissions where the client set one (RFC 2349).
+    /// The interval between retransmissions, if the client set one (RFC 2349).
     pub retry: Option<Duration>,
     pub rollover: BlockRollover,
     pub granted: Vec<GrantedOption>,
 }
 
 impl TransferTerms {
-    /// The options of the OACK, values as text.
+    /// The values of the granted options, as text for the OACK.
     pub fn granted_values(&self) -> Vec<String> {
         self.granted.iter().map(|granted| granted.value.to_string()).collect()
     }
 }
 
-/// Decides the terms for the options of a request. An option that is named twice counts once.
+/// Decides the terms for the options of a request. A repeated option counts once.
 pub fn negotiate(options: &[OptionField<'_>], offer: &ServerOffer) -> TransferTerms {
     let mut terms = TransferTerms {
         block_bytes: BLOCK_BYTES_DEFAULT,
@@ -106,7 +107,7 @@ pub fn negotiate(options: &[OptionField<'_>], offer: &ServerOffer) -> TransferTe
     terms
 }
 
-/// The value granted for one option, noted in `terms`; none refuses it.
+/// The value that is granted for an option, also set in `terms`; none refuses the option.
 fn grant(option: &OptionField<'_>, offer: &ServerOffer, terms: &mut TransferTerms) -> Option<u64> {
     let asked = decimal(option.value)?;
     match option.name.to_ascii_lowercase().as_str() {
@@ -117,7 +118,7 @@ fn grant(option: &OptionField<'_>, offer: &ServerOffer, terms: &mut TransferTerm
             terms.block_bytes = asked.min(offer.limits.block_bytes_max);
             Some(terms.block_bytes.into())
         }
-        // The length in netascii is not the length of the file (RFC 2349 gives octets): leave it out.
+        // In netascii the length differs from the file's length (RFC 2349 gives octets), so it is left out.
         "tsize" => (offer.mode == TransferMode::Octet).then_some(offer.body_bytes),
         "timeout" => {
             let seconds = u8::try_from(asked).ok().filter(|seconds| *seconds > 0)?;
@@ -129,7 +130,7 @@ fn grant(option: &OptionField<'_>, offer: &ServerOffer, terms: &mut TransferTerm
             terms.window_blocks = asked.min(offer.limits.window_blocks_max.clamp(1, WINDOW_BLOCKS_MAX));
             Some(terms.window_blocks.into())
         }
-        // Not in an RFC; tftp-hpa and others have it with this meaning.
+        // Not in an RFC; tftp-hpa and others use it with this meaning.
         "rollover" => {
             terms.rollover = match asked {
                 0 => BlockRollover::Zero,
@@ -142,7 +143,7 @@ fn grant(option: &OptionField<'_>, offer: &ServerOffer, terms: &mut TransferTerm
     }
 }
 
-/// Decimal ASCII digits and nothing else; `u64::from_str` alone would take a sign.
+/// Parses decimal ASCII digits only; `u64::from_str` alone would accept a sign.
 fn decimal(text: &str) -> Option<u64> {
     let digits = text.trim();
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?

@@ -1,16 +1,15 @@
-//! TFTP packets: bytes to values and back (RFC 1350 section 5, RFC 2347).
+//! TFTP packets: parsing and encoding (RFC 1350 section 5, RFC 2347).
 //!
-//! Reading is tolerant, since option ROMs pad, truncate and repeat: a missing last NUL, trailing bytes
-//! and broken options are passed over. What cannot be served is a `ParseError` that knows the ERROR to
-//! answer with.
+//! Parsing is tolerant, because option ROMs pad, truncate and repeat: a missing last NUL, trailing bytes and
+//! broken options are skipped. A packet that cannot be served is a `ParseError` with the ERROR to answer.
 
 use std::borrow::Cow;
 
-/// Longest path taken from a request, in bytes.
+/// Longest path in a request, in bytes.
 pub const PATH_BYTES_MAX: usize = 512;
-/// Options looked at in one packet; those after are passed over.
+/// Most options that are read from one packet; further ones are ignored.
 pub const OPTIONS_MAX: usize = 16;
-/// Longest message kept from, or put into, an ERROR packet, in bytes.
+/// Longest message of an ERROR packet that is kept or sent, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 200;
 /// Bytes before the payload of a DATA packet.
 pub const DATA_HEADER_BYTES: usize = 4;
@@ -35,14 +34,14 @@ impl ErrorCode {
     pub const OPTIONS: Self = Self(8);
 }
 
-/// How the file is to be put on the wire. Mode `mail` is refused while parsing.
+/// The form in which the file is sent. Mode `mail` is refused by the parser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransferMode {
     Octet,
     Netascii,
 }
 
-/// One option as it stood in the packet; names are compared without case.
+/// An option as it is in the packet; names are compared without case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OptionField<'a> {
     pub name: &'a str,
@@ -68,7 +67,7 @@ pub enum TftpPacket<'a> {
     OptionsAck(Vec<OptionField<'a>>),
 }
 
-/// Why bytes are not a packet we can act on.
+/// Why bytes are not a packet that can be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     #[error("{0} bytes are too few for a TFTP packet of this kind")]
@@ -86,7 +85,7 @@ pub enum ParseError {
 }
 
 impl ParseError {
-    /// The ERROR to answer with, or none where silence is right.
+    /// The ERROR to answer, or none if the packet gets no answer.
     pub fn reply(self) -> Option<(ErrorCode, &'static str)> {
         match self {
             Self::Short(_) => None,
@@ -99,7 +98,7 @@ impl ParseError {
     }
 }
 
-/// Reads one datagram.
+/// Parses one datagram.
 pub fn parse(bytes: &[u8]) -> Result<TftpPacket<'_>, ParseError> {
     let short = ParseError::Short(bytes.len());
     let (opcode, rest) = take_u16(bytes).ok_or(short)?;
@@ -116,7 +115,7 @@ pub fn parse(bytes: &[u8]) -> Result<TftpPacket<'_>, ParseError> {
 }
 
 impl TftpPacket<'_> {
-    /// Appends the packet to `out` in wire form.
+    /// Appends the encoded packet to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Read(request) => encode_request(READ, request, out),
@@ -138,7 +137,7 @@ impl TftpPacket<'_> {
         }
     }
 
-    /// An ERROR packet in wire form.
+    /// An encoded ERROR packet.
     pub fn error_bytes(code: ErrorCode, message: &str) -> Vec<u8> {
         let mut out = Vec::with_capacity(DATA_HEADER_BYTES + message.len() + 1);
         TftpPacket::Error { code, message: message.into() }.encode(&mut out);
@@ -170,8 +169,8 @@ fn parse_request(rest: &[u8]) -> Result<TftpRequest<'_>, ParseError> {
     Ok(TftpRequest { path, mode, options: parse_options(rest) })
 }
 
-/// Name and value pairs until the bytes or the bound run out; a pair that is not text is passed over, and an
-/// empty name is padding.
+/// Reads pairs of name and value until the bytes or the bound are used up. A pair that is not text is
+/// skipped; an empty name is padding.
 fn parse_options(mut rest: &[u8]) -> Vec<OptionField<'_>> {
     let mut options = Vec::new();
     for _ in 0..OPTIONS_MAX {
@@ -220,7 +219,7 @@ fn take_u16(bytes: &[u8]) -> Option<(u16, &[u8])> {
     bytes.split_first_chunk().map(|(number, rest)| (u16::from_be_bytes(*number), rest))
 }
 
-/// A string up to its NUL, or up to the end where the NUL is missing; none when no bytes are left.
+/// A string up to its NUL, or up to the end if there is no NUL; none if no bytes are left.
 fn take_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     if bytes.is_empty() {
         return None;

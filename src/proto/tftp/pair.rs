@@ -1,4 +1,5 @@
-//! A transfer and a client on a fake link that loses, doubles, delays and reorders; time is a number.
+//! A transfer and a client on a fake link that loses, duplicates, delays and reorders packets; time is a
+//! number.
 
 use crate::proto::tftp::*;
 use std::collections::BTreeMap;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 pub const MS: Duration = Duration::from_millis(1);
 
-/// Packets after which a test is taken to be in a loop.
+/// Packets after which a test counts as an endless loop.
 const STEPS_MAX: usize = 400_000;
 
 /// What the link does to packets, in percent, with a fixed seed.
@@ -15,18 +16,18 @@ pub struct LinkConditions {
     pub seed: u64,
     pub lost: u64,
     pub doubled: u64,
-    /// Delayed by up to 40 ms more than the 1 ms of the others, and so reordered.
+    /// Delayed by up to 40 ms more than the usual 1 ms, and so reordered.
     pub late: u64,
-    /// Datagrams with a larger payload than this do not pass; 0 lets all pass.
+    /// Datagrams with a larger payload are dropped; 0 means no limit.
     pub datagram_bytes_max: usize,
     /// The server's clock jumps ahead by up to three seconds, or is set back.
     pub jumps: u64,
-    /// The client takes so long for each block.
+    /// How long the client takes for each block.
     pub slow: Duration,
 }
 
-/// A client after RFC 7440: it counts the blocks of a window, and answers what it did not expect with
-/// the last block it has.
+/// A client that follows RFC 7440: it counts the blocks of a window, and answers unexpected blocks with the
+/// number of the last block that it has.
 pub struct PairClient {
     window: u16,
     block_bytes: usize,
@@ -43,14 +44,14 @@ pub struct TransferPair {
     pub client: PairClient,
     weather: LinkConditions,
     file: Vec<u8>,
-    /// (arrival, serial) -> (towards the client, bytes)
+    /// (arrival, serial) -> (whether it goes to the client, bytes)
     link: BTreeMap<(Duration, u64), (bool, Vec<u8>)>,
     serial: u64,
     pub data_sent: usize,
-    /// Blocks of the longest run of DATA between two packets of the client.
+    /// Length of the longest run of DATA blocks between two packets of the client.
     pub unanswered_max: usize,
     unanswered: usize,
-    /// What the server's clock is ahead of the link's, or behind; a number of milliseconds.
+    /// Difference of the server's clock to the link's, in milliseconds.
     skew: i64,
     /// The client's own timer, after which it repeats its last ACK.
     client_deadline: Duration,
@@ -89,7 +90,7 @@ impl TransferPair {
         }
     }
 
-    /// What the server takes for the time.
+    /// The time that the server's clock shows.
     fn clock(&mut self) -> Duration {
         if self.chance(self.weather.jumps) {
             self.skew = (self.dice() % 6000) as i64 - 3000;
@@ -97,7 +98,7 @@ impl TransferPair {
         moved(self.now, self.skew)
     }
 
-    /// Runs until the server has ended and the link is empty.
+    /// Runs until the server has ended the transfer and the link is empty.
     pub fn run(&mut self) {
         for _ in 0..STEPS_MAX {
             self.flush();
@@ -187,7 +188,8 @@ impl TransferPair {
         percent > 0 && self.dice() % 100 < percent
     }
 
-    /// Numerical Recipes' linear congruence: good enough to shuffle packets, and the same on every machine.
+    /// The linear congruential generator of Numerical Recipes: good enough to shuffle packets, and the same
+    /// on every machine.
     fn dice(&mut self) -> u64 {
         self.weather.seed =
             self.weather.seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -241,7 +243,7 @@ pub fn terms(options: &[(&str, &str)], body_bytes: usize) -> TransferTerms {
     )
 }
 
-/// Bytes that differ from block to block, so that a block out of place shows.
+/// Bytes that differ from block to block, so that a misplaced block is detected.
 pub fn file(bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (at ^ (at >> 9) ^ (at >> 17)) as u8).collect()
 }

@@ -1,45 +1,45 @@
-//! When a packet counts as lost: round trips are measured, and what is late by far is sent again (RFC 6298,
-//! with a floor for a local network).
+//! When a packet counts as lost. Round trips are measured, and a packet that is far too late is sent again
+//! (RFC 6298, with a floor for local networks).
 //!
-//! A client whose pace is not known yet, or that is silent for longer, is asked again after 1, 2, 4 and then
-//! 8 seconds, as option ROMs expect. A client that set an interval (RFC 2349) gets that one.
+//! While a client's pace is unknown, or when it is silent for longer, packets are sent again after 1, 2, 4
+//! and then 8 seconds, as option ROMs expect. A client that set an interval (RFC 2349) gets that interval.
 
 use std::time::Duration;
 
-/// First interval of a client whose pace is not known; doubles up to `SLOW_MAX`.
+/// First interval for a client whose pace is unknown; it doubles up to `SLOW_MAX`.
 pub const SLOW_FIRST: Duration = Duration::from_secs(1);
 pub const SLOW_MAX: Duration = Duration::from_secs(8);
-/// Retransmissions at these intervals without progress before a transfer is given up.
+/// Retransmissions at these intervals without progress after which a transfer is given up.
 pub const SLOW_TRIES_MAX: u8 = 6;
-/// Shortest interval: firmware polls its NIC by timers of up to 10 ms (EDK2's MNP).
+/// Shortest interval: firmware polls its network card with timers of up to 10 ms (EDK2's MNP).
 pub const FAST_MIN: Duration = Duration::from_millis(20);
-/// Retransmissions in a row at intervals below a second; a client that needs more is busy with something
+/// Consecutive retransmissions at intervals below a second; a client that needs more is busy with something
 /// else.
 pub const FAST_TRIES_MAX: u8 = 3;
-/// Bounds of the wait after a repeated ACK in a windowed transfer, which may mean that the first block of the
+/// Bounds of the wait after a repeated ACK in a windowed transfer. It may mean that the first block of the
 /// window was lost.
 pub const GAP_MIN: Duration = Duration::from_millis(2);
 pub const GAP_MAX: Duration = Duration::from_millis(100);
-/// An interval is made longer by up to this part of it, so that transfers that lost packets together do not
-/// repeat them together.
+/// An interval is extended by up to this fraction, so that transfers that lost packets together do not send
+/// them again together.
 const JITTER_PART: u32 = 8;
 
-/// The retransmission timer of one client, and how many time-outs in a row it has had.
+/// The retransmission timer of one client, with the number of consecutive timeouts.
 #[derive(Debug, Clone)]
 pub struct Patience {
-    /// The interval the client set.
+    /// The interval that the client set.
     fixed: Option<Duration>,
     /// Smoothed round trip and its variation (RFC 6298 section 2); none before the first one.
     trip: Option<(Duration, Duration)>,
-    /// Doublings since the last round trip that was measured; they outlast an ACK that proves no trip (Karn).
+    /// Doublings since the last measured round trip. An ACK that measures no trip does not reset them (Karn).
     doubled: u32,
     fast_tries: u8,
     slow_tries: u8,
-    /// State of the jitter; 0 is none.
+    /// State of the jitter; 0 means no jitter.
     dice: u64,
 }
 
-/// What a time-out comes to.
+/// What to do after a timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeoutVerdict {
     Again,
@@ -51,12 +51,12 @@ impl Patience {
         Self { fixed, trip: None, doubled: 0, fast_tries: 0, slow_tries: 0, dice: 0 }
     }
 
-    /// Makes intervals differ from those of other transfers.
+    /// Adds jitter, so that intervals differ from those of other transfers.
     pub fn with_jitter(self, seed: u64) -> Self {
         Self { dice: seed | 1, ..self }
     }
 
-    /// Counts the time from a block to its ACK. Must not be called for blocks that were sent twice.
+    /// Records the time from a block to its ACK. Must not be called for blocks that were sent twice.
     pub fn measured(&mut self, took: Duration) {
         self.doubled = 0;
         self.trip = Some(match self.trip {
@@ -74,7 +74,7 @@ impl Patience {
         self.slow_tries = 0;
     }
 
-    /// The time of an interval has passed without an answer.
+    /// An interval has passed without an answer.
     pub fn passed(&mut self) -> TimeoutVerdict {
         if self.fixed.is_none() && self.fast().is_some() {
             self.fast_tries += 1;
@@ -88,10 +88,10 @@ impl Patience {
         TimeoutVerdict::Again
     }
 
-    /// How long to wait for an answer to what is sent now.
+    /// How long to wait for the answer to a packet that is sent now.
     pub fn interval(&mut self) -> Duration {
         let interval = match (self.fixed, self.fast()) {
-            // The client said when it wants to hear from us.
+            // The client set the interval.
             (Some(fixed), _) => return fixed,
             (None, Some(fast)) => fast,
             (None, None) => (SLOW_FIRST * (1 << self.slow_tries.min(3))).min(SLOW_MAX),
@@ -104,19 +104,19 @@ impl Patience {
         self.late().map_or(GAP_MAX, |late| late.clamp(GAP_MIN, GAP_MAX))
     }
 
-    /// An interval below a second, while there are tries left for it.
+    /// An interval below a second, while tries at such intervals are left.
     fn fast(&self) -> Option<Duration> {
         let once = self.late()?.max(FAST_MIN);
         let interval = once.saturating_mul(1 << self.doubled.min(16));
         (interval < SLOW_FIRST && self.fast_tries < FAST_TRIES_MAX).then_some(interval)
     }
 
-    /// The round trip that nearly no answer takes.
+    /// A round trip that almost no answer exceeds.
     fn late(&self) -> Option<Duration> {
         self.trip.map(|(smoothed, variation)| smoothed + variation * 4)
     }
 
-    /// 0 to 255, evenly (xorshift).
+    /// A uniform random number from 0 to 255 (xorshift).
     fn roll(&mut self) -> u32 {
         self.dice ^= self.dice << 13;
         self.dice ^= self.dice >> 7;
@@ -131,7 +131,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// The intervals until it is given up, in milliseconds.
+    /// The intervals until the transfer is given up, in milliseconds.
     fn intervals(patience: &mut Patience) -> Vec<u128> {
         let mut seen = Vec::new();
         loop {

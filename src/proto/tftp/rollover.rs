@@ -1,7 +1,7 @@
-//! Block numbers as packets carry them: sixteen bits that begin anew in a long transfer.
+//! Block numbers in packets: they have sixteen bits and wrap around in a long transfer.
 
-/// The number that follows block 65535. iPXE, U-Boot, EDK2, GRUB and Linux go on with 0; a few old clients
-/// with 1.
+/// The number after block 65535. iPXE, U-Boot, EDK2, GRUB and Linux continue with 0; a few old clients with
+/// 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BlockRollover {
     #[default]
@@ -9,28 +9,28 @@ pub enum BlockRollover {
     One,
 }
 
-/// How many numbers there are before they begin anew, where they do so with 1.
+/// Numbers before the wrap-around, if it continues with 1.
 const NUMBERS_FROM_ONE: u64 = 65_535;
 
 impl BlockRollover {
-    /// The number on the wire of a block, counted from 1; 0 stands for the options.
+    /// The number in packets of a block that is counted from 1; 0 stands for the options.
     pub fn on_wire(self, block: u64) -> u16 {
         let number = match self {
             Self::Zero => block & 0xffff,
             Self::One => block.checked_sub(1).map_or(0, |before| before % NUMBERS_FROM_ONE + 1),
         };
-        // Both are below 65536.
+        // Both numbers are below 65536.
         number as u16
     }
 
-    /// How far `number` is ahead of `block`. Windows are far shorter than the numbers, so what is behind
-    /// comes out as a distance that no window has.
+    /// How far `number` is ahead of `block`. Windows are far shorter than the range of numbers, so a block
+    /// that is behind gives a distance that no window has.
     pub fn ahead(self, number: u16, block: u64) -> u64 {
         let (number, from) = (u64::from(number), u64::from(self.on_wire(block)));
         match self {
             Self::Zero => (number.wrapping_sub(from)) & 0xffff,
             Self::One if from == 0 => number,
-            // The options' ACK once more.
+            // The ACK of the options, repeated.
             Self::One if number == 0 => u64::MAX,
             Self::One => (number + NUMBERS_FROM_ONE - from) % NUMBERS_FROM_ONE,
         }

@@ -1,15 +1,15 @@
-//! One read as a state machine without I/O and without a clock (RFC 1350, windows after RFC 7440).
+//! One read as a state machine without I/O and without a clock (RFC 1350, windows as in RFC 7440).
 //!
-//! The caller passes the time in (a `Duration` since any moment that stays the same), gives packets to
-//! `handle`, wakes the machine with `handle_timeout` at `poll_timeout`, and sends what `poll_transmit`
-//! returns until it returns none. The machine never holds the file: a `BlockSpan` says which bytes go into
-//! which blocks, and a whole window is one span, so it can leave in one system call.
+//! The caller passes the time (a `Duration` since a fixed moment) and the packets to `handle`, calls
+//! `handle_timeout` at `poll_timeout`, and sends what `poll_transmit` returns until it returns none. The
+//! machine never holds the file: a `BlockSpan` says which bytes belong into which blocks. A whole window is
+//! one span, so that one system call can send it.
 //!
-//! Rules that keep option ROMs well: an old or repeated ACK never causes DATA (the Sorcerer's
-//! Apprentice), an OACK is repeated by timeout only and never within a second, and after an ERROR or the last
-//! ACK nothing is sent at all. When something counts as lost is for `patience`. After a loss the window on
-//! the wire stays as granted, since clients count blocks before they acknowledge, but it leaves in bursts of
-//! half the size with a pause between them, and grows by a block with each window that arrives.
+//! Rules for option ROMs: an old or repeated ACK never causes DATA (the Sorcerer's Apprentice), an OACK is
+//! repeated only by timeout and never within a second, and after an ERROR or the last ACK nothing is sent at
+//! all. `patience` decides when a packet counts as lost. After a loss the window stays as granted, because
+//! clients count blocks before they acknowledge. But it is sent in bursts of half the size with a pause
+//! between them, and the bursts grow by a block with each window that arrives.
 
 use crate::proto::tftp::options::TransferTerms;
 use crate::proto::tftp::packet::{DATA_HEADER_BYTES, ErrorCode, OptionField, TftpPacket, data_header};
@@ -17,7 +17,7 @@ use crate::proto::tftp::patience::{Patience, SLOW_FIRST, TimeoutVerdict};
 use crate::proto::tftp::rollover::BlockRollover;
 use std::time::Duration;
 
-/// Silence from the client after which the transfer is given up, whatever interval it asked for.
+/// Silence of the client after which the transfer is given up, whatever interval it requested.
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Pause between the bursts of one window after a loss.
 pub const BURST_PAUSE: Duration = Duration::from_millis(2);
@@ -27,28 +27,29 @@ pub const BURST_PAUSE: Duration = Duration::from_millis(2);
 pub enum TransferEnd {
     /// The last block was acknowledged.
     Complete,
-    /// Everything was sent, and the ACK of the last window never came. Some ROMs start the file without it.
+    /// Everything was sent, but the ACK of the last window never came. Some ROMs start the file without
+    /// sending it.
     Unconfirmed,
     /// The client sent an ERROR. EDK2 does so on purpose (code 8) after it has read `tsize`.
     Aborted { code: ErrorCode, message: String },
-    /// The client fell silent.
+    /// The client stopped answering.
     Silent,
 }
 
-/// What a packet from the client meant.
+/// The effect of a client's packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PacketEffect {
-    /// New blocks were acknowledged, or the options were.
+    /// New blocks, or the options, were acknowledged.
     Progress,
-    /// An ACK that was seen before, or of a block that was never sent. Nothing is sent for it.
+    /// An ACK that was seen before, or of a block that was never sent. It causes no packet.
     Repeated,
-    /// Not a packet for this state.
+    /// The packet does not fit this state.
     Ignored,
-    /// The transfer is over.
+    /// The transfer has ended.
     Ended,
 }
 
-/// What to send now.
+/// What to send next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransmitOrder {
     /// The OACK; `Transfer::frame_options` writes it.
@@ -56,13 +57,13 @@ pub enum TransmitOrder {
     Data(BlockSpan),
 }
 
-/// Neighbouring blocks to send at once: `body_bytes` bytes of the file from `offset`.
+/// Consecutive blocks to send at once: `body_bytes` bytes of the file from `offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockSpan {
     /// Absolute number of the first block, from 1.
     pub first: u64,
     pub blocks: u16,
-    /// What the wire carries after block 65535.
+    /// The number after block 65535.
     pub rollover: BlockRollover,
     pub offset: u64,
     pub body_bytes: usize,
@@ -70,12 +71,12 @@ pub struct BlockSpan {
 }
 
 impl BlockSpan {
-    /// Length of every framed DATA packet but the last of the file.
+    /// Length of every DATA packet except the last one of the file.
     pub fn frame_bytes(&self) -> usize {
         usize::from(self.block_bytes) + DATA_HEADER_BYTES
     }
 
-    /// The first bytes of the DATA packet of block `first + at`, which may be after the span.
+    /// The header of the DATA packet of block `first + at`, which may be beyond the span.
     pub fn header(&self, at: u64) -> [u8; DATA_HEADER_BYTES] {
         data_header(self.rollover.on_wire(self.first.saturating_add(at)))
     }
@@ -83,7 +84,7 @@ impl BlockSpan {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum TransferPhase {
-    /// The OACK is out, or about to be; ACK 0 is awaited.
+    /// The OACK was sent, or is about to be; the client must answer with ACK 0.
     Options {
         unsent: bool,
     },
@@ -99,18 +100,19 @@ pub struct Transfer {
     /// Absolute number of the last block, which is shorter than the others and may be empty.
     last: u64,
     phase: TransferPhase,
-    /// Highest block acknowledged and highest block sent; `acked <= sent <= last`.
+    /// The highest acknowledged and the highest sent block; `acked <= sent <= last`.
     acked: u64,
     sent: u64,
-    /// Highest block ever sent; above `sent` after going back. An ACK up to here is honest, however late.
+    /// The highest block ever sent; it exceeds `sent` after going back. An ACK up to here is valid, however
+    /// late.
     highest: u64,
-    /// Blocks that leave at once; below the window after a loss.
+    /// Blocks that are sent at once; fewer than the window after a loss.
     burst: u16,
-    /// When the next burst of this window may leave.
+    /// When the next burst of this window may be sent.
     resume: Duration,
     deadline: Duration,
     patience: Patience,
-    /// The block whose round trip is measured, and when it left: one that was sent once.
+    /// The block whose round trip is being measured, and when it was sent. It was sent only once.
     timed: Option<(u64, Duration)>,
     retransmissions: u32,
     heard: Duration,
@@ -144,12 +146,12 @@ impl Transfer {
         }
     }
 
-    /// Makes its intervals differ from those of transfers with another seed.
+    /// Adds jitter, so that its intervals differ from those of transfers with another seed.
     pub fn with_jitter(self, seed: u64) -> Self {
         Self { patience: self.patience.with_jitter(seed), ..self }
     }
 
-    /// Takes a packet of this client. Sends nothing by itself: ask `poll_transmit` afterwards.
+    /// Handles a packet of this client. It sends nothing itself: call `poll_transmit` afterwards.
     pub fn handle(&mut self, now: Duration, packet: &TftpPacket<'_>) -> PacketEffect {
         if matches!(self.phase, TransferPhase::Ended(_)) {
             return PacketEffect::Ended;
@@ -165,7 +167,7 @@ impl Transfer {
         }
     }
 
-    /// To be called at or after `poll_timeout`; a late call counts as one timeout, not as several.
+    /// Call it at or after `poll_timeout`; a late call counts as one timeout, not as several.
     pub fn handle_timeout(&mut self, now: Duration) {
         if matches!(self.phase, TransferPhase::Ended(_)) {
             return;
@@ -184,7 +186,7 @@ impl Transfer {
         self.go_back(now);
     }
 
-    /// The next thing to send, if any; call until it returns none.
+    /// What to send next, if anything; call it until it returns none.
     pub fn poll_transmit(&mut self, now: Duration) -> Option<TransmitOrder> {
         match self.phase {
             TransferPhase::Options { unsent: true } => {
@@ -200,7 +202,7 @@ impl Transfer {
         }
     }
 
-    /// When `handle_timeout` and `poll_transmit` want to be called at the latest; none once ended.
+    /// The latest time for the next call of `handle_timeout` and `poll_transmit`; none once ended.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let waits = match self.phase {
             TransferPhase::Ended(_) => return None,
@@ -210,7 +212,7 @@ impl Transfer {
         Some(waits.min(self.heard.saturating_add(IDLE_MAX)))
     }
 
-    /// How the transfer ended, or none while it runs.
+    /// How the transfer ended; none while it runs.
     pub fn ended(&self) -> Option<&TransferEnd> {
         match &self.phase {
             TransferPhase::Ended(ended) => Some(ended),
@@ -218,7 +220,7 @@ impl Transfer {
         }
     }
 
-    /// Bytes the client has acknowledged.
+    /// Number of bytes that the client has acknowledged.
     pub fn acked_bytes(&self) -> u64 {
         self.acked.saturating_mul(self.terms.block_bytes.into()).min(self.body_bytes)
     }
@@ -228,7 +230,7 @@ impl Transfer {
         self.retransmissions
     }
 
-    /// Replaces `out` by the OACK.
+    /// Writes the OACK to `out`, replacing its content.
     pub fn frame_options(&self, out: &mut Vec<u8>) {
         let values = self.terms.granted_values();
         let names = self.terms.granted.iter().map(|granted| granted.name.as_str());
@@ -263,7 +265,7 @@ impl Transfer {
             return PacketEffect::Ended;
         }
         if self.sent > self.acked {
-            // An ACK inside the window: what followed it was lost (RFC 7440 section 4).
+            // An ACK inside of the window: the blocks after it were lost (RFC 7440 section 4).
             self.go_back(now);
         } else {
             self.burst = self.burst.saturating_add(1).min(self.terms.window_blocks);
@@ -284,7 +286,7 @@ impl Transfer {
         self.gap_noted = false;
     }
 
-    /// Starts again after the last acknowledged block, in smaller bursts.
+    /// Continues after the last acknowledged block, in smaller bursts.
     fn go_back(&mut self, now: Duration) {
         self.deadline = now.saturating_add(self.patience.interval());
         self.resume = now;
@@ -297,8 +299,8 @@ impl Transfer {
         self.burst = (self.burst / 2).max(1);
     }
 
-    /// Brings the timeout forward, once for a block: an answer to a doubled ACK would double every
-    /// window after it.
+    /// Moves the timeout forward, once per block: answering a duplicated ACK would double every window after
+    /// it.
     fn note_gap(&mut self, now: Duration) {
         if self.terms.window_blocks > 1 && !self.gap_noted {
             self.gap_noted = true;
@@ -306,13 +308,13 @@ impl Transfer {
         }
     }
 
-    /// Blocks that the window still has room for.
+    /// Number of blocks for which the window has room.
     fn room(&self) -> u64 {
         let end = self.acked.saturating_add(self.terms.window_blocks.max(1).into()).min(self.last);
         end.saturating_sub(self.sent)
     }
 
-    /// The next burst, noted as sent.
+    /// The next burst; it is recorded as sent.
     fn advance(&mut self, now: Duration) -> BlockSpan {
         let count = self.room().min(self.burst.into());
         let block_bytes = u64::from(self.terms.block_bytes);
@@ -320,7 +322,7 @@ impl Transfer {
         let end = offset.saturating_add(count.saturating_mul(block_bytes)).min(self.body_bytes);
         let span = BlockSpan {
             first: self.sent + 1,
-            // At most a window.
+            // At most a window, which fits.
             blocks: count as u16,
             rollover: self.terms.rollover,
             offset,

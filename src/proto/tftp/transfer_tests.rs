@@ -1,4 +1,4 @@
-//! The transfer machine against the vectors, packet by packet, and against a whole client on a bad link.
+//! Tests of the transfer machine: with the vectors, packet by packet, and with a whole client on a bad link.
 
 use crate::proto::tftp::pair::{LinkConditions, MS, TransferPair, file, terms};
 use crate::proto::tftp::patience::{FAST_MIN, FAST_TRIES_MAX, GAP_MIN, SLOW_TRIES_MAX};
@@ -13,7 +13,7 @@ fn start(options: &[(&str, &str)], body_bytes: usize) -> Transfer {
     Transfer::new(START, terms(options, body_bytes), body_bytes as u64)
 }
 
-/// What leaves now: 0 for an OACK, else the absolute block numbers.
+/// What is sent now: 0 for an OACK, otherwise the absolute block numbers.
 fn sent(transfer: &mut Transfer, now: Duration) -> Vec<u64> {
     let mut out = Vec::new();
     while let Some(transmit) = transfer.poll_transmit(now) {
@@ -33,7 +33,7 @@ fn abort(transfer: &mut Transfer, now: Duration) -> PacketEffect {
     transfer.handle(now, &TftpPacket::Error { code: ErrorCode::OPTIONS, message: "User aborted".into() })
 }
 
-/// Fires the timer where it is due and says when that was, since the start.
+/// Fires the timer when it is due, and returns when that was, since the start.
 fn fire(transfer: &mut Transfer) -> Option<Duration> {
     let at = transfer.poll_timeout()?;
     transfer.handle_timeout(at);
@@ -87,7 +87,7 @@ fn vector_76_windowsize_4_resumes_inside_the_window() {
     ack(&mut transfer, START, 0);
     assert_eq!(sent(&mut transfer, START), [1, 2, 3, 4]);
     assert_eq!(ack(&mut transfer, START, 2), PacketEffect::Progress);
-    // The client waits for a full window from 3 on; after the loss it leaves in two bursts.
+    // The client waits for a full window from block 3 on; after the loss it is sent in two bursts.
     assert_eq!(sent(&mut transfer, START), [3, 4]);
     assert_eq!(transfer.poll_timeout(), Some(START + BURST_PAUSE));
     assert_eq!(sent(&mut transfer, START + BURST_PAUSE), [5, 6]);
@@ -176,7 +176,8 @@ fn a_block_that_is_late_by_far_for_this_client_is_sent_again() {
     assert_eq!(sent(&mut transfer, START + MS), [1]);
     assert_eq!(fire(&mut transfer), Some(MS + FAST_MIN));
     assert_eq!(sent(&mut transfer, START + MS + FAST_MIN), [1]);
-    // The answer does not say which of the two it answers, so the pace stays in doubt for one block more.
+    // The answer does not tell which of the two blocks it is for, so the pace stays unknown for one block
+    // more.
     let now = START + 2 * MS + FAST_MIN;
     ack(&mut transfer, now, 1);
     assert_eq!(sent(&mut transfer, now), [2]);
@@ -257,7 +258,7 @@ fn a_clock_that_jumps_causes_one_retransmission_and_never_an_underflow() {
     transfer.handle_timeout(late);
     transfer.handle_timeout(late);
     assert_eq!(sent(&mut transfer, late), [1]);
-    // Back in time: nothing is due, and an ACK still counts.
+    // The clock was set back: nothing is due, and an ACK still counts.
     transfer.handle_timeout(Duration::ZERO);
     assert_eq!(sent(&mut transfer, Duration::ZERO), NOTHING);
     assert_eq!(ack(&mut transfer, Duration::ZERO, 1), PacketEffect::Progress);
@@ -315,7 +316,7 @@ fn a_client_that_goes_on_with_block_one_gets_it_whole() {
     }
 }
 
-/// Every window with losses, doubles, reordering, slow clients and a clock that is set: 400 worlds.
+/// Every window with losses, duplicates, reordering, slow clients and a clock that is set: 400 cases.
 #[test]
 fn every_window_survives_every_weather_and_is_never_a_flood() {
     for seed in 0..400u64 {
@@ -339,7 +340,7 @@ fn every_window_survives_every_weather_and_is_never_a_flood() {
         let ended = pair.server.ended();
         assert!(matches!(ended, Some(TransferEnd::Complete | TransferEnd::Unconfirmed)), "{what}: {ended:?}");
         assert!(pair.client.body == body, "{what}");
-        // What is sent for nothing is bounded by the time-outs there may be, whatever the link does.
+        // The number of timeouts bounds what is sent in vain, whatever the link does.
         let tries = usize::from(FAST_TRIES_MAX + SLOW_TRIES_MAX);
         assert!(pair.unanswered_max <= (tries + 1) * window as usize, "{what}: {}", pair.unanswered_max);
         let blocks = body.len() / 1468 + 1;
@@ -377,9 +378,9 @@ fn a_loss_in_a_hundred_costs_a_lockstep_read_hundredths_of_a_second_each() {
 fn doubled_packets_do_not_double_the_traffic() {
     let body = file(200_000);
     let blocks = 200_000 / 512 + 1;
-    // In lockstep nothing is sent twice. In a window a doubled block makes the client acknowledge early,
-    // which reads as a gap, so some blocks go again; without the guard their number would grow with every
-    // window.
+    // In lockstep nothing is sent twice. In a window a duplicated block makes the client acknowledge early,
+    // which looks like a gap, so some blocks are sent again; without the guard their number would grow with
+    // every window.
     for (window, sent_max) in [("1", blocks), ("8", blocks * 3 / 2)] {
         let weather = LinkConditions { seed: 7, doubled: 30, ..LinkConditions::default() };
         let mut pair = TransferPair::new(body.clone(), &[("windowsize", window)], weather);

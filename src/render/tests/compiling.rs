@@ -1,9 +1,9 @@
-//! Which templates of a set are usable, and what is said of the others.
+//! Tests of which templates of a set are usable, and of the problems of the others.
 
 use super::*;
 use crate::render::problem::ProblemKind;
 
-/// Compiles, expecting some to be broken; answers the usable names and the problems.
+/// Compiles a set with broken templates; returns the usable names and the problems.
 fn compile(templates: &[(&str, &str)]) -> (RenderEngine, Vec<(String, RenderProblem)>) {
     RenderEngine::compile(&pool(), templates.iter().copied())
 }

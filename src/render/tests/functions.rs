@@ -1,4 +1,4 @@
-//! What templates can call.
+//! Tests of the functions and filters for templates.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::render::PackageRepository;
 use crate::render::problem::ProblemKind;
 
-/// Renders a filter over a value.
+/// Applies a filter to a value.
 fn filtered(value: Value, filter: &str) -> Result<String, RenderProblem> {
     let mut input = input();
     input.variables.insert("v".into(), value);

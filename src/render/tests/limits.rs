@@ -1,4 +1,4 @@
-//! What keeps a bad template from taking the server with it.
+//! Tests that a bad template cannot take the server down.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::render::pool::{LANES_MAX, SUSPECTS_AT_ONCE_MAX};
 use crate::render::problem::ProblemKind;
 use crate::render::{LaneCounts, PoolHealth, WorkerProgram};
 
-/// Loops over one list inside itself: takes no fuel, calls nothing, writes nothing. Runs for days.
+/// Nested loops over one list: uses no fuel, calls nothing, writes nothing. It would run for days.
 fn endless() -> String {
     let opened: String = ["a", "b", "c", "d"].map(|name| format!("{{% for {name} in l %}}")).concat();
     format!("{{% set l = range(end=10000) %}}{opened}{}", "{% endfor %}".repeat(4))

@@ -1,4 +1,4 @@
-//! The promises of rendering, tested through [`RenderEngine`](crate::render::RenderEngine) as callers use it.
+//! Tests of rendering through [`RenderEngine`](crate::render::RenderEngine), as callers use it.
 
 mod compiling;
 mod functions;
@@ -20,7 +20,7 @@ fn pool() -> Arc<RenderPool> {
     Arc::clone(POOL.get_or_init(|| Arc::new(RenderPool::of_tests(2))))
 }
 
-/// An engine of which every template must be usable.
+/// An engine whose templates must all be usable.
 fn engine(templates: &[(&str, &str)]) -> RenderEngine {
     let (engine, broken) = RenderEngine::compile(&pool(), templates.iter().copied());
     assert!(broken.is_empty(), "{broken:?}");

@@ -1,4 +1,4 @@
-//! What a render gives and says of itself.
+//! Tests of the result of a render, and of its provenance.
 
 use super::*;
 use crate::render::problem::ProblemKind;

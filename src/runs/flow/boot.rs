@@ -1,4 +1,4 @@
-//! What a power-on does to a run: its beginning, its progress, and how it ended.
+//! The effects of a boot on a run: its beginning, its progress, and its end.
 
 use uuid::Uuid;
 
@@ -12,9 +12,9 @@ use super::step::{REHEARSED_BOOT, boot_is_open, boot_step, present_bootenv, pres
 use super::{BOOT_SECONDS, FIRMWARE_SECONDS, FRUITLESS_ATTEMPTS_MAX};
 
 impl Flow<'_> {
-    /// The machine was powered on: the first DISCOVER, or the first fetch of a firmware that has its
-    /// address from elsewhere. `bootenv` is what the boot decision sends it into; none is the local disk.
-    /// The attempt before must have ended, or been superseded.
+    /// A machine was powered on: its first DISCOVER arrived, or its first fetch if it has its address from
+    /// elsewhere. `bootenv` is the one that the boot decision chose; none is the local disk. The previous
+    /// attempt must have ended or been superseded.
     pub fn attempt_started(&mut self, id: Uuid, bootenv: Option<String>) {
         let number = self.status.boot_attempt.as_ref().map_or(0, |attempt| attempt.number) + 1;
         let step = bootenv.as_ref().and_then(|_| boot_step(self.status, self.steps()));
@@ -39,8 +39,8 @@ impl Flow<'_> {
         self.settle();
     }
 
-    /// The machine was powered on again: its attempt that is open ends, and the memory of a live system is
-    /// gone. Comes before the decision on the new attempt, because it may fail or hold the run.
+    /// A machine was powered on again: its open attempt ends, and the memory of a live system is lost. Call
+    /// it before the decision on the new attempt, because it may fail or hold the run.
     pub fn powered_on_again(&mut self) {
         self.supersede_attempt();
         self.lose_live_system();
@@ -61,14 +61,14 @@ impl Flow<'_> {
         }
     }
 
-    /// The destructive bootenv whose kernel the last attempt fetched: the arming is spent.
+    /// The destructive bootenv whose kernel the last attempt fetched, which used up the arming.
     fn spent(&self) -> Option<String> {
         let attempt = self.status.boot_attempt.as_ref().filter(|a| a.kernel_fetched_at.is_some())?;
         let name = attempt.bootenv.clone()?;
         self.bootenv(&name).is_some_and(|bootenv| bootenv.is_destructive()).then_some(name)
     }
 
-    /// The attempt under way, to note what is known of it.
+    /// The open attempt, to record what is known about it.
     pub fn attempt(&mut self) -> Option<&mut BootAttempt> {
         self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())
     }
@@ -84,7 +84,8 @@ impl Flow<'_> {
         }
     }
 
-    /// The attempt came at least this far: its loader asked, its script was fetched.
+    /// Records that the attempt came at least this far: its loader asked for an address, its script was
+    /// fetched.
     pub fn attempt_progress(&mut self, progress: BootProgress) {
         let now = self.now;
         if let Some(attempt) = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none()) {
@@ -95,7 +96,7 @@ impl Flow<'_> {
         }
     }
 
-    /// The kernel was fetched. For a destructive bootenv that uses up the arming.
+    /// Records that the kernel was fetched. For a destructive bootenv this uses up the arming.
     pub fn kernel_fetched(&mut self) {
         let seconds =
             present_stage(self.at()).and_then(|stage| stage.timeout_seconds).unwrap_or(BOOT_SECONDS);
@@ -113,12 +114,12 @@ impl Flow<'_> {
         self.attempt_progress(BootProgress::Kernel);
     }
 
-    /// The installer fetched its answer file, or whatever was booted called.
+    /// Records that the installer fetched its answer file, or that the booted system called.
     pub fn system_seen(&mut self) {
         self.attempt_progress(BootProgress::System);
     }
 
-    /// What was booted reported that it is done.
+    /// Records that the booted system reported that it is done.
     pub fn callback_done(&mut self) {
         let linked = self.end_attempt(BootResult::Done);
         if linked == Some(true) {
@@ -126,7 +127,7 @@ impl Flow<'_> {
         }
     }
 
-    /// The boot that is open is done; `said` is what an operator says of it.
+    /// Ends the open boot as done; `said` is an operator's note on it.
     pub(super) fn boot_done(&mut self, said: &str) {
         let rehearsal = self.status.run.as_ref().is_some_and(|run| run.rehearse);
         let installs = present_bootenv(self.at()).is_some_and(|b| b.kind == BootenvKind::Install);
@@ -136,7 +137,7 @@ impl Flow<'_> {
             self.disarm("the installer is done");
             self.status.bootenv = None;
         } else {
-            // No agent of this boot has asked yet.
+            // No agent of this boot has asked for work yet.
             self.status.agent = None;
         }
         if boot == Some(self.status.cursor) {
@@ -151,7 +152,7 @@ impl Flow<'_> {
         }
     }
 
-    /// What was booted reported that it failed.
+    /// Records that the booted system reported a failure.
     pub fn callback_failed(&mut self, reason: &str) {
         if self.end_attempt(BootResult::Failed) == Some(true) {
             let name = self.boot_name();
@@ -180,7 +181,7 @@ impl Flow<'_> {
         step.map(|step| step.name.clone()).unwrap_or_default()
     }
 
-    /// Ends the open attempt. Whether it belonged to the boot the run is in; none without one.
+    /// Ends the open attempt, if there is one. Returns whether it belonged to the boot that the run is in.
     pub(super) fn end_attempt(&mut self, result: BootResult) -> Option<bool> {
         let attempt = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())?;
         (attempt.result, attempt.progress) = (Some(result), BootProgress::Ended);
@@ -191,7 +192,7 @@ impl Flow<'_> {
         Some(linked && boot_is_open(self.status, self.steps()) && self.runs())
     }
 
-    /// An agent asks for work: it may be what the present boot was to lead to.
+    /// An agent asks for work: the present boot may have led to it.
     pub fn agent_seen(&mut self, environment: Environment, boot: &str) {
         let before = self.status.agent.as_ref().filter(|agent| agent.environment == Environment::Live);
         if environment == Environment::Live && before.is_some_and(|agent| agent.boot != boot) {
@@ -226,7 +227,7 @@ impl Flow<'_> {
         }
     }
 
-    /// The present boot has tasks.
+    /// Whether the present boot has tasks.
     fn tasks_follow(&self) -> bool {
         let later = self.steps().iter().skip(self.status.cursor as usize + 1);
         later.take_while(|step| step.kind != StepKind::Bootenv).any(|step| step.kind == StepKind::Task)

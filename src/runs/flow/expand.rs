@@ -1,4 +1,4 @@
-//! From a workflow's stages to the flat list of steps of one run.
+//! Expands a workflow's stages to the flat list of steps of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,17 @@ use crate::model::{Bootenv, Problem, RunStep, Stage, StepKind, StepState, Task, 
 
 use super::STEPS_MAX;
 
-/// Most problems listed for one workflow.
+/// Most problems that are listed for one workflow.
 const PROBLEMS_MAX: usize = 64;
-/// Deepest chain of prerequisites.
+/// Longest chain of prerequisites.
 const PREREQUISITE_DEPTH_MAX: usize = 32;
 
-/// The steps of a run of `workflow`, with the digests of the content as it is now. Each stage is a
-/// step; a bootenv is one where it differs from the one before; prerequisites come before the task
-/// that asks for them, once for each boot.
+/// The steps of a run of `workflow`, with the digests of the present content. Each stage is a step. A bootenv
+/// is a step if it differs from the previous one. Prerequisites come before the task that names them, once
+/// per boot.
 ///
 /// # Errors
-/// Everything that is missing or goes in circles, all at once, with a pointer into the object named.
+/// Everything that is missing or circular, all at once, each with a pointer into the object that names it.
 pub fn expand(workflow: &str, world: &World) -> Result<Vec<RunStep>, Vec<Problem>> {
     let mut expansion = RunExpansion::new(world);
     match world.workflows.get(workflow) {
@@ -47,7 +47,8 @@ struct RunExpansion<'a> {
     stage: &'a str,
     /// Tasks of the present boot.
     in_this_boot: BTreeSet<&'a str>,
-    /// A digest reads all of an object and its templates, so each is made once, however often it is a step.
+    /// A digest covers all of an object and its templates, so each digest is computed once, however often it
+    /// is used.
     stage_digests: BTreeMap<&'a str, String>,
     task_digests: BTreeMap<&'a str, String>,
 }
@@ -124,7 +125,7 @@ impl<'a> RunExpansion<'a> {
         digest(bootenv, used)
     }
 
-    /// A task after its prerequisites; `path` is the chain of tasks that asked for it.
+    /// Adds a task after its prerequisites; `path` is the chain of tasks that led to it.
     fn task(&mut self, name: &'a str, path: &mut Vec<&'a str>) {
         let Some(task) = self.world.tasks.get(name).map(|task| &task.spec) else {
             let asker =
@@ -159,7 +160,7 @@ impl<'a> RunExpansion<'a> {
         digest(task, used)
     }
 
-    /// The stored templates that are used, also through others, each with its body.
+    /// The stored templates that are used, directly or through others, each with its body.
     fn templates(
         &mut self,
         user: &str,
@@ -191,7 +192,7 @@ impl<'a> RunExpansion<'a> {
     }
 }
 
-/// The digest that a step would have now; none when what it names does not exist.
+/// The digest that a step would have with the present content; none if something it names does not exist.
 pub fn step_digest(step: &RunStep, world: &World) -> Option<String> {
     let mut expansion = RunExpansion::new(world);
     match step.kind {
@@ -203,13 +204,13 @@ pub fn step_digest(step: &RunStep, world: &World) -> Option<String> {
     }
 }
 
-/// Pieces between quotes: among them is every template that a body includes or extends by its name.
-/// One that is quoted for another reason makes a digest more particular, never less.
+/// The quoted pieces of a body: they include the name of every template that it includes or extends. A piece
+/// that is quoted for another reason only makes the digest more specific.
 fn quoted(body: &str) -> impl Iterator<Item = &str> {
     body.split('"').skip(1).chain(body.split('\'').skip(1))
 }
 
-/// SHA-256 over the canonical JSON of an object and the templates it uses, in hex.
+/// SHA-256 over the canonical JSON of an object and the templates that it uses, in hex.
 fn digest<'a>(spec: &impl Serialize, templates: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let templates: Map<String, Value> =
         templates.into_iter().map(|(name, body)| (name.to_owned(), body.into())).collect();
@@ -217,7 +218,7 @@ fn digest<'a>(spec: &impl Serialize, templates: impl IntoIterator<Item = (&'a st
     sha256_hex(canonical(document).to_string())
 }
 
-/// The same value with the keys of all its objects in order.
+/// The same value with the keys of all objects sorted.
 fn canonical(value: Value) -> Value {
     match value {
         Value::Object(map) => {

@@ -1,4 +1,4 @@
-//! What tasks do to a run: jobs handed out, ended, tried again.
+//! The effects of tasks on a run: jobs that are handed out, that end, and that are tried again.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::model::{AfterJob, Job, JobState, StepState};
 use super::rules::Flow;
 use super::{BACK_OFF_SECONDS_MAX, JOBS_PER_STEP_MAX};
 
-/// How long to wait before a task that failed `failures` times is run again, in seconds: 2, doubling.
+/// Seconds before a task that failed `failures` times is run again: 2, doubling.
 fn back_off_seconds(failures: u32) -> i64 {
     1i64.checked_shl(failures).unwrap_or(BACK_OFF_SECONDS_MAX).clamp(2, BACK_OFF_SECONDS_MAX)
 }
@@ -30,7 +30,7 @@ impl Flow<'_> {
         self.show_job(&job.task, id, job.deadline);
     }
 
-    /// The agent began with it: its deadline counts from now.
+    /// The agent began the job: its deadline counts from now.
     pub fn job_running(&mut self, id: Uuid, job: &Job) {
         if self.status.job == Some(id) {
             self.status.waiting = None;
@@ -38,7 +38,7 @@ impl Flow<'_> {
         }
     }
 
-    /// The server asked the agent to reboot; counts one of the few tries.
+    /// The server asked the agent to reboot; this counts as one of a few tries.
     pub fn told_to_reboot(&mut self, reason: &str) {
         if let Some(agent) = self.status.agent.as_mut().filter(|agent| !agent.leaving) {
             agent.leaving = true;
@@ -47,17 +47,17 @@ impl Flow<'_> {
         }
     }
 
-    /// The machine cannot go on by itself.
+    /// Holds the run, because the machine cannot continue by itself.
     pub fn held_for(&mut self, reason: String) {
         self.hold(reason);
     }
 
-    /// The task's files cannot be rendered: running it again would not help.
+    /// Fails the task, because its files cannot be rendered: running it again would not help.
     pub fn render_failed(&mut self, reason: String) {
         self.fail(reason);
     }
 
-    /// The job under way has ended.
+    /// The open job has ended.
     pub fn after_job(&mut self, id: Uuid, job: &Job) {
         if self.status.job != Some(id) {
             return;
@@ -118,7 +118,7 @@ impl Flow<'_> {
         }
     }
 
-    /// The job under way does not exist any more.
+    /// The open job does not exist any more.
     pub fn job_gone(&mut self) {
         self.status.job = None;
         self.advance();

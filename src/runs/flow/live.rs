@@ -1,8 +1,8 @@
-//! What a loss of power does to a run that is in the tasks of a live system, which runs from memory.
+//! The effects of a loss of power on a run whose tasks run in a live system, that is, in memory.
 //!
-//! The run goes back to the boot of that system and runs its tasks again, but for those that survive a
-//! reboot. Where the boot destroys what is on the disks, the run fails instead: only an operator arms a
-//! machine again. A reboot that a task or the server asked for loses nothing.
+//! The run goes back to the boot of that system and runs its tasks again, except those that survive a reboot.
+//! If the boot destroys what is on the disks, the run fails instead: only an operator arms a machine again. A
+//! reboot that a task or the server requested loses nothing.
 
 use crate::model::event::RunLiveSystemLost;
 use crate::model::{Environment, JobState, MachineState, StepKind, StepState};
@@ -13,8 +13,8 @@ use super::rules::{Flow, JobOutcome};
 use super::step::{boot_step, is_live, needs_live_system};
 
 impl Flow<'_> {
-    /// The memory of the live system is gone: the machine was powered on again, or an agent asks from another
-    /// boot. Nothing happens where no task needs it any more.
+    /// The memory of the live system is lost: the machine was powered on again, or an agent of another boot
+    /// asks for work. Nothing happens if no task needs the live system any more.
     pub(super) fn lose_live_system(&mut self) {
         let agent = self.status.agent.as_ref().filter(|agent| agent.environment == Environment::Live);
         let is_planned = agent.is_some_and(|agent| agent.leaving);
@@ -53,7 +53,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Goes back to the boot that the present step belongs to. What has to be done again after it is pending.
+    /// Goes back to the boot of the present step. The steps after it that have to be repeated become pending.
     pub(super) fn return_to_boot(&mut self) {
         self.status.job = None;
         self.status.on_failure.clear();
@@ -73,7 +73,7 @@ impl Flow<'_> {
         }
         self.status.cursor = boot;
         if let Some(step) = self.run.as_mut().and_then(|run| run.steps.get_mut(boot as usize)) {
-            // It keeps its beginning: where the boot has failed, the record has how long it took.
+            // It keeps its start time: if the boot has failed, the record shows how long it took.
             (step.state, step.note) = (StepState::Pending, String::new());
         }
         self.take_stage();
@@ -99,7 +99,7 @@ impl Flow<'_> {
     }
 }
 
-/// `2026-03-01T02:03:04Z`.
+/// A time as `2026-03-01T02:03:04Z`.
 fn to_seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

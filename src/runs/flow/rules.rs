@@ -1,4 +1,5 @@
-//! The life of a run and the states of its machine. A [`Flow`] is one change; `settle` ends it, alone.
+//! The life of a run. A [`Flow`] is one change; every change ends in `settle`, which decides what the machine
+//! shows.
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -16,36 +17,36 @@ use super::ARMED_SECONDS;
 use super::skips::begin_at;
 use super::step::{NextStep, Position, is_booting, next_step};
 
-/// Who did something to a run, and why.
+/// The operator who acted on a run, and why.
 #[derive(Clone, Copy, Debug)]
 pub struct OperatorNote<'a> {
     pub by: &'a str,
-    /// Empty where none was given.
+    /// Empty if no reason was given.
     pub reason: &'a str,
 }
 
-/// How a job that a change took from its machine ends.
+/// How a job ends that a change took from its machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobOutcome {
     pub state: JobState,
     pub reason: String,
 }
 
-/// How a run begins.
+/// The beginning of a run.
 #[derive(Clone, Debug)]
 pub struct RunStart {
-    /// Of the run.
+    /// The run's id.
     pub id: Uuid,
-    /// The step to begin at; none for the first.
+    /// The step to begin at; none for the first step.
     pub from_step: Option<u32>,
     pub stop_before: Option<StopBefore>,
 }
 
-/// One change of one machine's status and of its run.
+/// One change of a machine's status and of its run.
 #[derive(Debug)]
 pub struct Flow<'a> {
     pub(super) status: &'a mut MachineStatus,
-    /// The run that the status names, where there is one.
+    /// The run that the status names, if there is one.
     pub(super) run: Option<&'a mut Run>,
     pub(super) world: &'a World,
     pub(super) now: Timestamp,
@@ -62,20 +63,21 @@ impl<'a> Flow<'a> {
         Flow { status, run, world, now, events: Vec::new(), job_end: None }
     }
 
-    /// How the job ends that the machine had before the change and has not any more; none where the state of
-    /// the machine says it.
+    /// How the job ends that the machine had before the change and no longer has; none if the state of the
+    /// machine tells it.
     pub fn job_end(&mut self) -> Option<JobOutcome> {
         self.job_end.take()
     }
 
-    /// What the change did, in order.
+    /// Ends the change and returns the events of what it did, in order.
     #[must_use]
     pub fn finish(mut self) -> Vec<EventBody> {
         self.record_attempt();
         self.events
     }
 
-    /// The run has the power-ons that belong to it. How far one came is the machine's business until it ends.
+    /// Records the boot attempt in the run, if it belongs to it. Its progress is part of the machine until it
+    /// ends.
     fn record_attempt(&mut self) {
         let Some(run) = self.run.as_mut() else { return };
         let Some(attempt) = self.status.boot_attempt.as_ref() else { return };
@@ -107,7 +109,7 @@ impl<'a> Flow<'a> {
         Position { status: self.status, steps: self.steps(), content: self.content() }
     }
 
-    /// Adds something that happened, for the timeline.
+    /// Adds an event for the timeline.
     pub fn say(&mut self, body: impl Into<EventBody>) {
         self.events.push(body.into());
     }
@@ -127,13 +129,12 @@ impl<'a> Flow<'a> {
         self.now.saturating_add(SignedDuration::from_secs(seconds.into())).unwrap_or(Timestamp::MAX)
     }
 
-    /// The run under way gives up its arming for another one.
+    /// Prepares the open run to be replaced by another one: its arming ends.
     pub fn make_way(&mut self) {
         self.disarm("another run was started");
     }
 
-    /// Begins the run, at its first step or at the one that `restart` names. It takes the place of a run that
-    /// is under way.
+    /// Begins the run, at its first step or at the one that `restart` names. It replaces an open run.
     pub fn start(&mut self, beginning: RunStart) {
         self.make_way();
         let RunStart { id, from_step, stop_before } = beginning;
@@ -169,7 +170,7 @@ impl<'a> Flow<'a> {
         self.advance();
     }
 
-    /// Hands out no further job and begins no further boot; what is under way comes to its end.
+    /// Pauses: no further job and no further boot begins; what is running ends normally.
     pub fn pause(&mut self, note: OperatorNote<'_>) {
         let OperatorNote { by, reason } = note;
         self.with_run(|run| (run.paused, run.pause_reason) = (true, reason.to_owned()));
@@ -180,13 +181,13 @@ impl<'a> Flow<'a> {
         self.settle();
     }
 
-    /// Says that the run is paused, by whom, and why; empty where no reason was given.
+    /// Adds the event of a pause, with who paused and why; empty if no reason was given.
     pub(super) fn say_paused(&mut self, by: Option<String>, reason: String) {
         let (workflow, stage) = (self.workflow_name(), self.stage_name());
         self.say(RunPaused { by, reason, workflow, stage });
     }
 
-    /// Goes on after a pause; a run that is not paused goes on past the step it was to stop before.
+    /// Continues after a pause. A run that is not paused forgets the step before which it would have paused.
     pub fn resume(&mut self) {
         let was_paused = self.status.run.as_ref().is_some_and(|run| run.paused);
         self.with_run(|run| {
@@ -206,7 +207,7 @@ impl<'a> Flow<'a> {
         self.advance();
     }
 
-    /// Goes on at the step that failed or was held.
+    /// Continues at the step that failed or was held.
     pub fn retry(&mut self) {
         let (workflow, stage) = (self.workflow_name(), self.stage_name());
         self.say(RunRetried { step: self.status.cursor, workflow, stage });
@@ -245,7 +246,7 @@ impl<'a> Flow<'a> {
         self.rest(MachineState::Registered, format!("the run was cancelled by {by}"));
     }
 
-    /// Arms the machine anew for the destructive boot it is at.
+    /// Arms the machine again for the destructive boot of its present step.
     pub fn arm(&mut self) {
         self.status.state = MachineState::Waiting;
         self.mark_step(StepState::Pending, "");
@@ -253,7 +254,7 @@ impl<'a> Flow<'a> {
         self.advance();
     }
 
-    /// Takes the arming away; a machine at a destructive boot is held.
+    /// Disarms the machine; a machine at a destructive boot is held.
     pub fn disarm_by(&mut self, by: &str) {
         self.disarm(&format!("disarmed by {by}"));
         if self.at_destructive_boot() && !is_booting(self.status, self.steps()) {
@@ -268,19 +269,19 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// The present step is the boot of a bootenv that destroys what is on the disks.
+    /// Whether the present step is a boot that destroys what is on the disks.
     pub fn at_destructive_boot(&self) -> bool {
         let step = self.step().filter(|step| step.kind == StepKind::Bootenv);
         let bootenv = step.and_then(|step| self.bootenv(&step.name));
         bootenv.is_some_and(|bootenv| bootenv.is_destructive()) && self.runs()
     }
 
-    /// A run is under way.
+    /// Whether a run is open.
     pub fn runs(&self) -> bool {
         self.status.run.as_ref().is_some_and(|run| run.ended_at.is_none())
     }
 
-    /// Carries out what was due by now: attempts, arming, waits. Jobs are the caller's.
+    /// Carries out deadlines that have passed: attempts, arming, waits. The caller handles those of jobs.
     pub fn expire(&mut self) {
         let attempt = self.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
         if self.is_due(attempt.and_then(|attempt| attempt.deadline)) {
@@ -309,9 +310,9 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Passes every step that is over when it is reached, then settles.
+    /// Passes every step that has nothing to do, then settles.
     pub(super) fn advance(&mut self) {
-        // Each turn moves the cursor on: the steps are the bound.
+        // Each iteration moves the cursor forward, so the number of steps is the bound.
         loop {
             match next_step(self.at(), self.now) {
                 NextStep::Pass { state, note } => self.pass_step(state, note),
@@ -359,7 +360,7 @@ impl<'a> Flow<'a> {
         self.stop_where_told();
     }
 
-    /// The stage of the step that the run has jumped to.
+    /// Sets the stage of the step that the run has jumped to.
     pub(super) fn take_stage(&mut self) {
         if let Some(step) = self.step().filter(|step| step.kind != StepKind::Stage) {
             self.status.stage = Some(step.stage.clone());
@@ -382,7 +383,7 @@ impl<'a> Flow<'a> {
         self.status.bootenv = Some(bootenv);
     }
 
-    /// Sends the machine to its disk while its boot may not go on.
+    /// Sends the machine to its disk while its boot may not continue.
     fn leave_boot(&mut self) {
         if self.step().is_some_and(|step| step.kind == StepKind::Bootenv) {
             self.disarm("the run stands still");
@@ -392,14 +393,14 @@ impl<'a> Flow<'a> {
             if let Some(step) = self.run.as_mut().and_then(|run| run.steps.get_mut(cursor))
                 && step.state == StepState::Running
             {
-                // It keeps its beginning: how long it took until it stopped is in the record.
+                // It keeps its start time: the record shows how long it took until it stopped.
                 step.state = StepState::Pending;
             }
         }
     }
 
-    /// What the last power-on still does has no bearing on the run any more. Before its kernel it is
-    /// sent to the disk.
+    /// Detaches the last boot attempt from the run. If its kernel was not fetched yet, the machine is sent to
+    /// the disk.
     pub(super) fn unlink_attempt(&mut self) {
         if let Some(attempt) = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none()) {
             attempt.step = None;
@@ -409,7 +410,7 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// The present step has failed for good.
+    /// Fails the present step for good.
     pub(super) fn fail(&mut self, reason: impl Into<String>) {
         let reason = reason.into();
         self.leave_boot();
@@ -421,7 +422,7 @@ impl<'a> Flow<'a> {
         self.stop(MachineState::Failed, reason);
     }
 
-    /// The boot that the present step belongs to has failed: the run goes back to it and stops.
+    /// Fails the boot of the present step: the run goes back to it and stops.
     pub(super) fn fail_boot(&mut self, reason: impl Into<String>) {
         self.return_to_boot();
         self.fail(reason);
@@ -466,12 +467,12 @@ impl<'a> Flow<'a> {
         self.content().bootenv(name).map(|bootenv| &bootenv.spec)
     }
 
-    /// Sets the state of the present step, and a note on it.
+    /// Sets the state of the present step, and its note.
     pub(super) fn mark_step(&mut self, state: StepState, note: &str) {
         self.mark_step_at(self.status.cursor, state, note);
     }
 
-    /// The same of any step.
+    /// Sets the state of any step, and its note.
     pub(super) fn mark_step_at(&mut self, index: u32, state: StepState, note: &str) {
         let now = self.now;
         if let Some(step) = self.run.as_mut().and_then(|run| run.steps.get_mut(index as usize)) {

@@ -11,7 +11,7 @@ use super::step::{NextStep, RunWait, next_step, present_stage};
 use super::{AGENT_SECONDS, POWER_ON_SECONDS};
 
 impl Flow<'_> {
-    /// Shows what the machine does and waits for.
+    /// Sets what the machine does and waits for.
     pub(super) fn settle(&mut self) {
         match next_step(self.at(), self.now) {
             NextStep::Done => self.complete(),
@@ -65,7 +65,7 @@ impl Flow<'_> {
         self.show(RunWait { state, reason, expected, overdue_at });
     }
 
-    /// Sets the state that is shown. A wait that goes on keeps its beginning and its end.
+    /// Sets the shown state. A wait that continues keeps its beginning and its end.
     fn show(&mut self, wait: RunWait) {
         let RunWait { state, reason, expected, overdue_at } = wait;
         if matches!(state, MachineState::Registered | MachineState::Complete) {
@@ -80,7 +80,7 @@ impl Flow<'_> {
         }
     }
 
-    /// Stops until somebody looks.
+    /// Stops until an operator looks.
     pub(super) fn stop(&mut self, state: MachineState, reason: String) {
         self.show(RunWait { state, reason, expected: "run.retried", overdue_at: None });
     }
@@ -99,7 +99,7 @@ impl Flow<'_> {
         self.status.reason = reason;
     }
 
-    /// Shows that a job is under way.
+    /// Shows that a job is running.
     pub(super) fn show_job(&mut self, task: &str, id: Uuid, deadline: Timestamp) {
         self.status.job = Some(id);
         let (state, expected) = (MachineState::Running, "job.finished");

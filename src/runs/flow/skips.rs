@@ -1,5 +1,5 @@
-//! What operators do to single steps of a run: pass one over, say that one is done, stop before one, begin at
-//! one.
+//! Actions of operators on single steps of a run: pass over a step, mark one as done, pause before one, begin
+//! at one.
 
 use jiff::Timestamp;
 
@@ -12,12 +12,12 @@ use crate::model::{
 use super::rules::{Flow, JobOutcome, OperatorNote};
 use super::step::{boot_is_open, is_live, needs_live_system};
 
-/// Note on the steps before the one that a run was told to begin at.
+/// The note on steps before the one at which a run was told to begin.
 pub const BEFORE_THE_BEGINNING: &str = "the run began at a later step";
 
-/// Makes a run begin at the step `from`: passes over what comes before it, and returns where the cursor
-/// stands. That is `from`, or the boot of the live system that tasks from there on need. An installer is not
-/// run again for the tasks that follow it.
+/// Makes a run begin at the step `from`: passes over the earlier steps, and returns the cursor. That is
+/// `from`, or the boot of the live system that the later tasks need. An installer is not run again for the
+/// tasks after it.
 pub fn begin_at(from: u32, steps: &mut [RunStep], (content, now): (ContentView<'_>, Timestamp)) -> u32 {
     let boot = live_boot_before(from as usize, steps, content);
     for (i, step) in (0u32..).zip(steps.iter_mut()).take(from as usize) {
@@ -29,7 +29,7 @@ pub fn begin_at(from: u32, steps: &mut [RunStep], (content, now): (ContentView<'
     boot.unwrap_or(from)
 }
 
-/// The boot step of the live system that the tasks from `from` on run in.
+/// The boot step of the live system in which the tasks from `from` on run.
 fn live_boot_before(from: usize, steps: &[RunStep], content: ContentView<'_>) -> Option<u32> {
     let mut of_this_boot = steps.iter().skip(from).take_while(|step| step.kind != StepKind::Bootenv);
     let has_tasks = of_this_boot.any(|step| step.kind == StepKind::Task);
@@ -39,7 +39,7 @@ fn live_boot_before(from: usize, steps: &[RunStep], content: ContentView<'_>) ->
 }
 
 impl Flow<'_> {
-    /// The run has other content from here on: what was kept before is named in its record.
+    /// Records that the run has other content from here on; its record names the previous content.
     pub fn refresh(&mut self, before: Option<&str>) {
         let content = self.run.as_ref().and_then(|run| run.content.clone());
         let reason = match before {
@@ -52,7 +52,8 @@ impl Flow<'_> {
         self.say(RunRefreshed { before, content, reason, workflow, stage });
     }
 
-    /// Passes over the present step. Tasks that need a live system whose boot is passed over go with it.
+    /// Passes over the present step. If it is the boot of a live system, the tasks that need the system are
+    /// passed over too.
     pub fn skip(&mut self, note: OperatorNote<'_>) {
         self.say_of_step(EventBody::RunStepSkipped, self.status.cursor, note);
         let said = format!("skipped by {}: {}", note.by, note.reason);
@@ -71,7 +72,7 @@ impl Flow<'_> {
         self.end_stopped_step(StepState::Skipped, &said);
     }
 
-    /// Passes over the task at `step`, which is still to come.
+    /// Passes over the later task at `step`.
     pub fn skip_later(&mut self, step: u32, note: OperatorNote<'_>) {
         self.say_of_step(EventBody::RunStepSkipped, step, note);
         let said = format!("skipped by {}: {}", note.by, note.reason);
@@ -79,7 +80,7 @@ impl Flow<'_> {
         self.settle();
     }
 
-    /// An operator says that the present step is done, or the boot that is waited for.
+    /// Marks the present step, or the boot that is waited for, as done for an operator.
     pub fn mark_done(&mut self, note: OperatorNote<'_>) {
         self.say_of_step(EventBody::RunStepMarkedDone, self.status.cursor, note);
         let said = format!("marked as done by {}: {}", note.by, note.reason);
@@ -99,14 +100,14 @@ impl Flow<'_> {
         self.end_stopped_step(StepState::Done, &said);
     }
 
-    /// Makes the run pause before a step that is still to come.
+    /// Makes the run pause before a later step.
     pub fn stop_before(&mut self, stop: StopBefore, by: &str) {
         let note = OperatorNote { by, reason: &stop.reason };
         self.say_of_step(EventBody::RunPausePlanned, stop.step, note);
         self.with_run(|run| run.stop_before = Some(stop));
     }
 
-    /// Pauses the run where it was told to stop.
+    /// Pauses the run where it was told to pause.
     pub(super) fn stop_where_told(&mut self) {
         let cursor = self.status.cursor;
         let told = self.status.run.as_ref().and_then(|run| run.stop_before.clone());
@@ -120,15 +121,15 @@ impl Flow<'_> {
         self.say_paused(None, reason);
     }
 
-    /// The boot at the present step does not go on.
+    /// Ends the boot of the present step.
     fn close_boot(&mut self, why: &str) {
         self.disarm(why);
         self.status.bootenv = None;
         self.unlink_attempt();
     }
 
-    /// Ends a step at which the run may have stopped, and goes on. Where tasks follow that need a live system
-    /// which is gone, it goes on with the boot of that system.
+    /// Ends a step at which the run may have stopped, and continues. If later tasks need a live system that
+    /// is lost, the run continues with the boot of that system.
     fn end_stopped_step(&mut self, state: StepState, note: &str) {
         self.job_end = Some(JobOutcome { state: JobState::Cancelled, reason: note.to_owned() });
         self.status.job = None;

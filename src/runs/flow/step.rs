@@ -1,4 +1,4 @@
-//! The next action at the current step of a run, and the answer to an agent that asks for work.
+//! The next action at the present step of a run, and the answer to an agent that asks for work.
 
 use jiff::Timestamp;
 
@@ -9,10 +9,10 @@ use crate::model::{
 
 use super::REBOOTS_MAX;
 
-/// Note on the steps that a rehearsal passes over.
+/// The note on steps that a rehearsal passes over.
 pub const REHEARSED: &str = "rehearsal: nothing was installed";
 
-/// Where a machine stands in its run, and the content that the run sees.
+/// The position of a machine in its run, and the content that the run sees.
 #[derive(Clone, Copy, Debug)]
 pub struct Position<'a> {
     pub status: &'a MachineStatus,
@@ -22,7 +22,7 @@ pub struct Position<'a> {
 }
 
 impl Position<'_> {
-    /// The step that is next or under way.
+    /// The step that is next or running.
     pub fn step(&self) -> Option<&RunStep> {
         self.steps.get(self.status.cursor as usize)
     }
@@ -31,19 +31,19 @@ impl Position<'_> {
 /// What is next in a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NextStep {
-    /// The step is over when it is reached; a step that is passed over has a note that says why.
+    /// The step is over as soon as it is reached; the note of a step that is passed over says why.
     Pass { state: StepState, note: &'static str },
     /// The step was over before it was reached, and stays as it is.
     Over,
-    /// The machine has to boot this bootenv, or is on its way into it.
+    /// The machine has to boot this bootenv, or is booting it.
     Boot { bootenv: String },
     /// A job of this task can be handed out.
     Run { task: String },
     /// Something else has to happen first.
     Wait(RunWait),
-    /// The run cannot go on until somebody looks.
+    /// The run cannot continue until an operator looks.
     Hold { reason: String },
-    /// The run has come to its end.
+    /// The run has ended.
     Done,
 }
 
@@ -72,7 +72,7 @@ pub fn next_step(at: Position<'_>, now: Timestamp) -> NextStep {
     };
     let is_stopped = matches!(status.state, MachineState::Failed | MachineState::Held);
     if !is_stopped && at.steps.is_empty() {
-        // Its row is damaged: without its steps it must not count as complete.
+        // The run's row is damaged: without its steps it must not count as complete.
         let reason = "the steps of the run cannot be read; `cancel` ends it".to_owned();
         return NextStep::Hold { reason };
     }
@@ -154,7 +154,7 @@ fn boot_next(step: &RunStep, at: Position<'_>) -> NextStep {
     }
 }
 
-/// The stage begins with another boot.
+/// Whether the stage begins with another boot.
 fn leads_to_boot(at: Position<'_>) -> bool {
     at.steps.get(at.status.cursor as usize + 1).is_some_and(|step| step.kind == StepKind::Bootenv)
 }
@@ -167,17 +167,17 @@ fn await_installer(status: &MachineStatus) -> NextStep {
     NextStep::Wait(RunWait { overdue_at, ..wait })
 }
 
-/// An installer reported that its rehearsal is done.
+/// Whether an installer reported that its rehearsal is done.
 fn rehearsed(run: &PresentRun, at: Position<'_>) -> bool {
     let earlier = at.steps.iter().take(at.status.cursor as usize);
     run.rehearse
         && earlier.into_iter().any(|step| step.kind == StepKind::Bootenv && step.note == REHEARSED_BOOT)
 }
 
-/// Note on the boot that a rehearsal made.
+/// The note on the boot of a rehearsal.
 pub const REHEARSED_BOOT: &str = "rehearsed: the installer read its answer file and stopped";
 
-/// Index of the bootenv step whose boot the cursor is in: the last one up to it that was reached.
+/// Index of the bootenv step whose boot the run is in: the last one that was reached, up to the cursor.
 pub fn boot_step(status: &MachineStatus, steps: &[RunStep]) -> Option<u32> {
     let steps = (0u32..).zip(steps).take(status.cursor as usize + 1);
     let boots = steps.filter(|(i, step)| {
@@ -186,13 +186,13 @@ pub fn boot_step(status: &MachineStatus, steps: &[RunStep]) -> Option<u32> {
     boots.map(|(i, _)| i).last()
 }
 
-/// The boot the cursor is in was begun and has not been reported done.
+/// Whether the boot that the run is in has begun and is not reported done.
 pub fn boot_is_open(status: &MachineStatus, steps: &[RunStep]) -> bool {
     let step = boot_step(status, steps).and_then(|i| steps.get(i as usize));
     step.is_some_and(|step| step.state == StepState::Running)
 }
 
-/// The present step's boot is past its kernel.
+/// Whether the present step's boot has fetched its kernel.
 pub fn is_booting(status: &MachineStatus, steps: &[RunStep]) -> bool {
     let under_way = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     let past_kernel = under_way.filter(|attempt| attempt.progress >= BootProgress::Kernel);
@@ -200,18 +200,18 @@ pub fn is_booting(status: &MachineStatus, steps: &[RunStep]) -> bool {
     step == Some(status.cursor) && boot_is_open(status, steps)
 }
 
-/// The bootenv of the present boot, when there was one.
+/// The bootenv of the present boot, if there was one.
 pub fn present_bootenv(at: Position<'_>) -> Option<&Bootenv> {
     let step = at.steps.get(boot_step(at.status, at.steps)? as usize)?;
     at.content.bootenv(&step.name).map(|bootenv| &bootenv.spec)
 }
 
-/// The bootenv runs from memory.
+/// Whether the bootenv runs from memory.
 pub fn is_live(bootenv: &Bootenv) -> bool {
     matches!(bootenv.kind, BootenvKind::Live | BootenvKind::Discovery)
 }
 
-/// The run is past the boot of a live system, and a task that runs there is still to come.
+/// Whether the run is past the boot of a live system, and a task that runs there is still to come.
 pub fn needs_live_system(at: Position<'_>) -> bool {
     let (status, steps) = (at.status, at.steps);
     let is_past_boot =
@@ -259,8 +259,8 @@ pub enum AgentAnswer {
     },
 }
 
-/// What the agent in `status.agent` is told. It gets a job only in the environment that the job is for;
-/// in another one it is told to reboot, unless an installer is at work around it.
+/// The answer to the agent in `status.agent`. It gets a job only in the environment that the job is for; in
+/// another one it is told to reboot, unless an installer is running around it.
 pub fn answer(at: Position<'_>, now: Timestamp) -> AgentAnswer {
     let (status, next) = (at.status, next_step(at, now));
     let Some(agent) = &status.agent else {
@@ -286,7 +286,7 @@ pub fn answer(at: Position<'_>, now: Timestamp) -> AgentAnswer {
     }
 }
 
-/// A boot of the run is past its kernel and has not ended: whoever asks, nobody should reboot it.
+/// Whether a boot of the run has fetched its kernel and has not ended: then no agent may be told to reboot.
 pub fn boot_under_way(at: Position<'_>) -> bool {
     let attempt = at.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     boot_is_open(at.status, at.steps)

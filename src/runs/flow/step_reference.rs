@@ -1,4 +1,4 @@
-//! A step as an operator names it, and which one of a run that is.
+//! A reference to a step, as an operator writes it, and the step of a run that it means.
 
 use std::fmt;
 
@@ -28,10 +28,10 @@ impl fmt::Display for StepReference {
 }
 
 impl StepReference {
-    /// The index of the one step that is meant, among those from `first` on.
+    /// The index of the step that is meant, among the steps from `first` on.
     ///
     /// # Errors
-    /// No step or several are meant, with a list of those that can be.
+    /// No step or several steps match, with a list of the possible ones.
     pub fn find(&self, steps: &[RunStep], first: u32) -> Result<u32, String> {
         let to_come = || (0u32..).zip(steps).skip(first as usize);
         let meant: Vec<(u32, &RunStep)> = to_come()

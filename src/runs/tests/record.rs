@@ -1,4 +1,4 @@
-//! What runs leave behind: their record, and the content they keep.
+//! Tests of what runs leave behind: their record, and the content that they keep.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::objects::write::{ExpectedRevision, WriteTarget};
 use crate::runs::actions::RunAction;
 use crate::runs::jobs::WorkRequest;
 
-/// A machine whose task writes what a template, a profile and a secret param of its own say.
+/// A machine whose task writes the values of a template, a profile and a secret param of its own.
 async fn site() -> Site {
     let site = Site::new(json!({"name": "web1", "macs": ["52:54:00:aa:00:01"]})).await;
     let now = site.caller.now;
@@ -42,7 +42,7 @@ where
     site.houses.objects.patch::<T>(&site.caller, &target, &Patch::Merge(fields)).await.unwrap();
 }
 
-/// What the machine's agent is given to run.
+/// The script that the machine's agent gets.
 async fn rendered(site: &Site) -> String {
     let report =
         AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 0 };
@@ -62,7 +62,7 @@ fn count(site: &Site, kind: Kind) -> usize {
     site.houses.kernel.read(|world| world.count(kind))
 }
 
-/// Prunes with so many runs kept; gives how many runs and pieces of content went.
+/// Prunes with so many runs kept; returns how many runs and pieces of content were deleted.
 async fn prune(site: &Site, keep: u64) -> u64 {
     let setting = Setting { name: "runs_kept_max".to_owned(), value: json!(keep) };
     let present = site.houses.kernel.read(|world| world.settings.get("runs_kept_max").cloned());
@@ -218,7 +218,7 @@ async fn what_is_kept_shows_no_secret_and_two_machines_with_the_same_have_the_sa
     let shown = crate::objects::view::without_problems(&values);
     assert_eq!(shown["value"]["params"]["pass"], json!({"sealed": true}), "{shown}");
     site.act(RunAction::Cancel).await.unwrap();
-    // Sealed anew, the same value.
+    // The same value, sealed again.
     patch::<Machine>(&site, "name:web1", json!({"params": {"pass": null}})).await;
     patch::<Machine>(&site, "name:web1", json!({"params": {"pass": "sesame"}})).await;
     site.later(1).start("tell").await.unwrap();

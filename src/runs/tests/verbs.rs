@@ -1,4 +1,4 @@
-//! Actions on single steps, with what they refuse and what they leave in events and jobs.
+//! Tests of actions on single steps: their refusals, and their effects on events and jobs.
 
 use serde_json::json;
 

@@ -1,8 +1,8 @@
-//! What one connection is doing, so that it can be closed when its client keeps it without using it.
+//! Tracks what a connection does, so that it can be closed if its client does not use it.
 //!
-//! While a handler runs it is the server's turn, and the handler has bounds of its own: a body has a time, a
-//! long poll has an end. An answer has time as long as its client takes some of it; an event stream sends a
-//! comment every few seconds. Without a request, time runs out. Start at [`ConnectionActivity::overdue`].
+//! While a handler runs it is the server's turn, and the handler has its own limits: a body has a time, a
+//! long poll has an end. An answer has time as long as its client reads some of it; an event stream sends a
+//! comment every few seconds. Without a request, the time runs out. Start at [`ConnectionActivity::overdue`].
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,23 +15,24 @@ use tokio::time::sleep;
 
 use crate::connections::{ConnectionLimiter, LimitReason};
 
-/// Writes up to this size may be the upkeep of HTTP/2 and show no progress: pings, settings.
+/// Writes up to this size may be HTTP/2 control frames, which show no progress: pings, settings.
 const UPKEEP_BYTES_MAX: usize = 64;
-/// How long the watchdog sleeps at most, for what changes meanwhile.
+/// Longest sleep of the watchdog, for anything that changes meanwhile.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
-/// How long a client may take.
+/// The timeouts of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientTimeouts {
-    /// The first request after the handshake, and the head of each of HTTP/1.1 from its first byte.
+    /// For the first request after the handshake, and for the head of each HTTP/1.1 request from its first
+    /// byte.
     pub head: Duration,
-    /// Silence between requests.
+    /// For silence between requests.
     pub idle: Duration,
-    /// The same while most places are taken.
+    /// The same while most slots are taken.
     pub idle_crowded: Duration,
-    /// An answer of which nothing is taken.
+    /// For an answer of which nothing is read.
     pub stalled: Duration,
-    /// The goodbye to an idle client.
+    /// For the shutdown of an idle connection.
     pub farewell: Duration,
 }
 
@@ -47,14 +48,14 @@ impl Default for ClientTimeouts {
     }
 }
 
-/// What is spoken over a connection.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpVersion {
     Http1,
     Http2,
 }
 
-/// What a connection is doing.
+/// The state of a connection.
 #[derive(Debug)]
 pub struct ConnectionActivity {
     version: HttpVersion,
@@ -63,15 +64,15 @@ pub struct ConnectionActivity {
 
 #[derive(Debug)]
 struct ActivityState {
-    /// Requests whose handler runs.
+    /// Requests whose handler is running.
     handling: usize,
-    /// Answers that the client has not wholly taken.
+    /// Answers that the client has not read completely.
     answering: usize,
-    /// Whether the client has to take something before more can be written.
+    /// Whether the client has to read something before more can be written.
     is_blocked: bool,
-    /// When a request or an answer last went on.
+    /// When a request or an answer last made progress.
     moved: Instant,
-    /// When the request began that is not whole yet.
+    /// When the present incomplete request began.
     head_since: Option<Instant>,
 }
 
@@ -88,7 +89,7 @@ impl ConnectionActivity {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A request is whole; its handler runs until the returned guard becomes an answer or is dropped.
+    /// A request is complete; its handler runs until the returned guard becomes an answer or is dropped.
     pub fn request(self: &Arc<Self>) -> HandlerGuard {
         let mut state = self.state();
         state.handling += 1;
@@ -96,10 +97,10 @@ impl ConnectionActivity {
         HandlerGuard { activity: Arc::clone(self) }
     }
 
-    /// Bytes came.
+    /// Bytes arrived.
     pub fn read(&self) {
         let mut state = self.state();
-        // Frames of HTTP/2 come without a request too.
+        // HTTP/2 frames arrive without a request too.
         if self.version == HttpVersion::Http1
             && state.handling + state.answering == 0
             && state.head_since.is_none()
@@ -108,7 +109,7 @@ impl ConnectionActivity {
         }
     }
 
-    /// So many bytes were taken by the system, which has room again for what the client took.
+    /// The system accepted so many bytes, because the client has read earlier ones.
     pub fn written(&self, bytes: usize) {
         let mut state = self.state();
         state.is_blocked = false;
@@ -117,7 +118,7 @@ impl ConnectionActivity {
         }
     }
 
-    /// The system has no room for more.
+    /// The system has no room for more bytes.
     pub fn blocked(&self) {
         self.state().is_blocked = true;
     }
@@ -128,7 +129,7 @@ impl ConnectionActivity {
         state.handling + state.answering > 0
     }
 
-    /// Waits until the client's time is over, and says why.
+    /// Waits until the client's time is over, and returns the reason.
     pub async fn overdue(&self, timeouts: &ClientTimeouts, limiter: &ConnectionLimiter) -> LimitReason {
         loop {
             let idle = if limiter.is_crowded() { timeouts.idle_crowded } else { timeouts.idle };
@@ -156,7 +157,7 @@ impl ConnectionActivity {
     }
 }
 
-/// A handler that runs.
+/// A running handler.
 #[derive(Debug)]
 pub struct HandlerGuard {
     activity: Arc<ConnectionActivity>,

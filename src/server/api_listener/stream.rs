@@ -1,6 +1,6 @@
-//! The socket of one client under HTTP, which tells the watchdog of the connection what comes and goes. When
-//! it is closed, what the client still sends is read for a while: an unread request would make the system
-//! take back the last answer.
+//! The socket of one client under HTTP, which informs the watchdog of the connection. After it is closed,
+//! further bytes of the client are read for a while, because an unread request would make the system discard
+//! the last answer.
 
 use std::io;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::activity::ConnectionActivity;
 
-/// How long a closed connection is read on, and how many bytes are thrown away meanwhile.
+/// How long a closed connection is still read, and how many bytes are discarded.
 const LINGER_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 2 << 20;
 const LINGER_PIECE_BYTES: usize = 4096;
@@ -102,7 +102,7 @@ impl<S> ClientStream<S> {
 }
 
 impl SocketLinger {
-    /// Reads until the client closes its side, or has sent or waited enough.
+    /// Reads until the client closes its side, or the limits are reached.
     fn poll<S: AsyncRead + Unpin>(&mut self, stream: &mut S, context: &mut Context<'_>) -> Poll<()> {
         let mut piece = [0; LINGER_PIECE_BYTES];
         while self.bytes_left > 0 && self.end.as_mut().poll(context).is_pending() {

@@ -1,6 +1,6 @@
-//! Bodies that no handler wanted. When a request is refused before its body was read, HTTP/2 ends the stream
-//! with RST_STREAM(NO_ERROR) after the answer (RFC 9113 §8.1), and curl up to 7.88 loses the answer over it.
-//! So the rest of a body is read and thrown away first, within bounds of size and time.
+//! Bodies that no handler read. If a request is refused before its body was read, HTTP/2 ends the stream with
+//! RST_STREAM(NO_ERROR) after the answer (RFC 9113 §8.1), and curl up to 7.88 then loses the answer. So the
+//! rest of a body is read and discarded first, within limits of size and time.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::timeout;
 
-/// How much of an unwanted body is read, and for how long the answer waits for it.
+/// How much of an unread body is discarded, and for how long the answer waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadLimits {
     pub bytes_max: u64,
@@ -28,11 +28,11 @@ impl Default for UnreadLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyTiming {
     AtOnce,
-    /// After `100 Continue` (RFC 9110 §10.1.1), which it gets when somebody asks for the body.
+    /// After `100 Continue` (RFC 9110 §10.1.1), which it gets when the handler asks for the body.
     WhenAsked,
 }
 
-/// A body that is lent to a handler, and comes back when the handler drops it.
+/// A body that is lent to a handler, and returned when the handler drops it.
 #[derive(Debug)]
 pub struct LentBody<B> {
     body: Option<B>,
@@ -47,7 +47,7 @@ struct BodyRest<B> {
     was_asked: bool,
 }
 
-/// Where a lent body comes back to.
+/// The place to which a lent body returns.
 #[derive(Debug)]
 pub struct UnreadBody<B>(Arc<Mutex<Option<BodyRest<B>>>>);
 
@@ -59,7 +59,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> LentBody<B> {
 }
 
 impl<B: HttpBody<Data = Bytes> + Unpin> UnreadBody<B> {
-    /// Reads what the handler left.
+    /// Discards what the handler left.
     pub async fn discard(self, limits: &UnreadLimits, sends: BodyTiming) {
         let rest = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(BodyRest { mut body, was_asked }) = rest else { return };

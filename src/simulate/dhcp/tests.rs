@@ -1,4 +1,4 @@
-//! What the simulated clients take and refuse.
+//! Tests of what the simulated clients accept and refuse.
 
 use super::*;
 use crate::model::Mac;
@@ -72,7 +72,7 @@ fn console() -> (MachineConsole, tokio::sync::mpsc::Receiver<crate::simulate::co
     (MachineConsole::new(MAC, sender), lines)
 }
 
-/// A server that ignores the first packet, then answers; packets of strangers come before its answers.
+/// The server ignores the first packet, then answers; packets of other senders come before its answers.
 #[tokio::test]
 async fn a_lease_is_asked_for_again_and_strangers_are_passed_over() {
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! The scripts that our templates render to, followed to their ends, and iPXE's rules of what runs when.
+//! Tests of the scripts that this project's templates render, and of iPXE's rules for which command runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn offline(platform: &str) -> ScriptSettings {
     ])
 }
 
-/// Runs a script to its end. Fetches of what contains `fails` fail; whatever is chained ends the run.
+/// Runs a script to its end. Fetches of URLs that contain `fails` fail; a chained script ends the run.
 fn run(text: &str, platform: &str, fails: &str) -> Result<Vec<ScriptEffect>, ScriptFault> {
     let mut settings = offline(platform);
     settings.insert("netX/ip".to_owned(), "10.0.0.9".to_owned());

@@ -1,4 +1,4 @@
-//! Reading from the real service, and from a server that does wrong.
+//! Tests of reading from the real service, and from a faulty server.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::tftp::{
     OpenedRead, ReadBody, ReadOpener, ReadRefusal, ReadRequest, TftpService, TftpSettings, TransferOutcome,
 };
 
-/// Serves what is asked by its length: `20000` has so many bytes.
+/// Serves files whose names are their lengths: `20000` has so many bytes.
 struct Shelf;
 
 impl ReadOpener for Shelf {
@@ -105,7 +105,7 @@ async fn an_option_that_was_not_asked_for_is_refused_as_efi_does() {
     assert!(loaded.unwrap_err().came.contains("`timeout` came"));
 }
 
-/// A server that loses a block of the window: the client says how far it came, and gets the rest.
+/// The server loses a block of the window: the client acknowledges the blocks it has, and gets the rest.
 #[tokio::test]
 async fn a_lost_block_is_asked_for_again() {
     let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();

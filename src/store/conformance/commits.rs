@@ -7,7 +7,7 @@ fn position(store: &impl Store) -> ReadPosition {
     store.world().commits.position()
 }
 
-/// Changes of machines after a commit: commit, key, and whether it was deleted.
+/// Changes of machines after a commit: commit, key, and whether the machine was deleted.
 fn changes(store: &impl Store, after: u64) -> Vec<(u64, String, bool)> {
     let page = store.world().changes(&place_after(after), &[Kind::Machine], 100);
     page.items

@@ -1,4 +1,4 @@
-//! What every store finds of events.
+//! The events that every store must find.
 
 use std::net::Ipv4Addr;
 
@@ -39,7 +39,7 @@ pub(super) async fn are_found_by_what_they_are(store: &impl Store) {
     assert_eq!(found(EventQuery { before: Some(after + 4), ..newest }).await, [3, 2]);
     assert_eq!(found(EventQuery { limit: 2, ..all.clone() }).await, [1, 2]);
 
-    // What the reader may not see takes no place on a page.
+    // Events that the reader may not see do not count towards the length of a page.
     let others = ["server", "lease:10.0.0.5", "machine:c", "setting:machine"];
     let others = others.iter().fold(Changeset::default(), |all, about| all.event(event("x.told", about)));
     store.commit(others).await.unwrap();

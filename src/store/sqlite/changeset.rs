@@ -1,4 +1,4 @@
-//! A changeset on its way to the writer: what takes time and needs no order is done by who sends it.
+//! Encodes a changeset for the writer. The sender does this, because it takes time and needs no order.
 
 use std::collections::HashSet;
 
@@ -6,10 +6,10 @@ use super::events;
 use crate::model::{Kind, Object, ObjectRow};
 use crate::store::{Changeset, ChangesetRead, ChangesetWrite, StoreError};
 
-/// What an object holds that no other of its kind may: `("mac", "52:54:…")`.
+/// A unique value of an object: `("mac", "52:54:…")`.
 pub(super) type UniqueValue = (&'static str, String);
 
-/// A changeset as the writer gets it.
+/// A changeset in the form that the writer gets.
 pub(super) struct EncodedChangeset {
     pub(super) reads: Vec<ChangesetRead>,
     pub(super) writes: Vec<EncodedWrite>,
@@ -18,11 +18,11 @@ pub(super) struct EncodedChangeset {
 
 pub(super) struct EncodedWrite {
     pub(super) write: ChangesetWrite,
-    /// The object in JSON; empty for one that goes.
+    /// The object as JSON; empty for a deletion.
     pub(super) document: String,
-    /// What the object holds from now on.
+    /// The unique values that the object has after the write.
     pub(super) unique: Vec<UniqueValue>,
-    /// The same in JSON.
+    /// The unique values as JSON.
     pub(super) held: String,
 }
 
@@ -34,7 +34,7 @@ impl EncodedWrite {
         }
     }
 
-    /// The version that must be there; none where there must be no object.
+    /// The version that must be stored before; none if there must be no object.
     pub(super) fn expected(&self) -> Option<u64> {
         match &self.write {
             ChangesetWrite::Create(_) => None,
@@ -43,7 +43,7 @@ impl EncodedWrite {
         }
     }
 
-    /// The version that is there afterwards; none when the object goes.
+    /// The version that is stored afterwards; none after a deletion.
     pub(super) fn version(&self) -> Option<u64> {
         match &self.write {
             ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => Some(object.version()),
@@ -52,11 +52,11 @@ impl EncodedWrite {
     }
 }
 
-/// Turns objects into rows.
+/// Encodes objects as rows.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] for a key whose row could not be read; [`StoreError::Unreadable`] for an object
-/// that the next start could not read; [`StoreError::Failed`] when JSON cannot hold a value.
+/// that the next start could not read; [`StoreError::Failed`] if JSON cannot hold a value.
 pub(super) fn encode(
     changeset: Changeset,
     damaged: &HashSet<(Kind, String)>,
@@ -91,8 +91,8 @@ fn encode_write(
     Ok(encoded)
 }
 
-/// What is acknowledged can be read again: nothing is written that the next start would pass over. Leases
-/// have nothing of a client's own shape, and are too many for it in a release build.
+/// Reads the document back, so that nothing is acknowledged that the next start could not read. Release
+/// builds skip leases: clients do not choose their shape, and there are too many writes of them.
 fn read_back((kind, key): (Kind, &str), document: &str) -> Result<(), StoreError> {
     if document.is_empty() || (kind == Kind::Lease && !cfg!(debug_assertions)) {
         return Ok(());
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn what_the_next_start_could_not_read_is_not_written() {
-        // The document, its spec and the params are around it.
+        // Three levels are around the value: the document, its spec and the params.
         assert!(write(STORED_DEPTH_MAX - 3).is_ok());
         let refused = write(STORED_DEPTH_MAX - 2).map(|_| ()).unwrap_err();
         assert!(

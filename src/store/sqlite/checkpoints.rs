@@ -1,28 +1,28 @@
-//! Carrying over into the database what stands in the write-ahead log, on a thread beside the writer's: who
-//! waits for a commit does not wait for that as well.
+//! Moves the content of the write-ahead log into the database file, on a thread beside the writer's, so that
+//! commits do not wait for it.
 //!
-//! Little at a time: what is flushed here is in the way of the writer's own flush. But not for each few
-//! commits of one client alone, where it would be half of all flushes.
+//! Each checkpoint is small, because its flush slows down the writer's own flush. But a checkpoint for every
+//! few commits of a single client would be half of all flushes.
 
 use std::sync::mpsc::Receiver;
 
 use super::open::WriterConnection;
 
-/// Jobs of the writer after which it is due.
+/// Jobs of the writer after which a checkpoint is due.
 pub(super) const JOBS: usize = 200;
 
-/// Works whenever it is due, until nobody can say so any more.
+/// Makes a checkpoint whenever one is due, until the sender is dropped.
 pub(super) fn run(mut connection: WriterConnection, due: &Receiver<()>) {
     while due.recv().is_ok() {
         if let Err(error) = checkpoint(&mut connection) {
-            tracing::warn!(%error, "the database's log was not carried over; it is tried again");
+            tracing::warn!(%error, "the checkpoint of the database's log failed; it is tried again");
             connection.close();
         }
     }
     connection.close();
 }
 
-/// PASSIVE: as far as it goes without waiting for those who read or write.
+/// PASSIVE: as much as is possible without waiting for readers or the writer.
 fn checkpoint(connection: &mut WriterConnection) -> rusqlite::Result<()> {
     connection.get()?.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
 }

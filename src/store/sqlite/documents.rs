@@ -1,5 +1,5 @@
-//! The texts that machines were served, each once, and when each was served; and the details of runs that are
-//! pruned with them.
+//! The texts that machines were served, each stored once, and the records of when they were served; and the
+//! pruning of other details of runs.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -12,18 +12,19 @@ use super::writer::WorkError;
 use crate::model::ServedDocument;
 use crate::store::{DocumentUsage, KeptDocument, RUN_DOCUMENTS_MAX, RunDocuments, sql};
 
-/// What the writer does to details of runs.
+/// A job of the writer on details of runs.
 pub(super) enum Work {
     Keep(Vec<KeptDocument>),
     /// Deletes the logs of these jobs.
     PruneLogs(Vec<Uuid>),
-    /// Deletes the texts of these runs that no other run has. Which documents there were stays.
+    /// Deletes the texts of these runs, except texts that other runs share. The records of the documents
+    /// stay.
     PruneDocuments(Vec<Uuid>),
-    /// The same, and deletes which documents there were.
+    /// Like `PruneDocuments`, and deletes the records of the documents too.
     ForgetDocuments(Vec<Uuid>),
 }
 
-/// Does it; returns the bytes of texts that came or went, or how many pieces of logs went.
+/// Does the work. Returns the bytes of texts that were added or deleted, or the number of deleted log pieces.
 pub(super) fn run(connection: &Connection, work: &Work) -> Result<u64, WorkError> {
     match work {
         Work::Keep(documents) => documents.iter().map(|document| keep(connection, document)).sum(),
@@ -37,7 +38,7 @@ pub(super) fn run(connection: &Connection, work: &Work) -> Result<u64, WorkError
     }
 }
 
-/// A document that was kept in the same attempt or job changes nothing.
+/// Records a document. Nothing changes if it is recorded already for the same attempt or job.
 fn keep(connection: &Connection, document: &KeptDocument) -> Result<u64, WorkError> {
     let KeptDocument { run, served, content } = document;
     let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
@@ -106,7 +107,7 @@ fn served(row: &SqliteRow) -> sqlx::Result<ServedDocument> {
     })
 }
 
-/// The compressed text with a digest.
+/// The compressed text with this digest.
 pub(super) async fn content(readers: &SqlitePool, digest: &str) -> sqlx::Result<Option<Vec<u8>>> {
     sqlx::query_scalar(sql::DOCUMENT).bind(digest.to_owned()).fetch_optional(readers).await
 }

@@ -1,4 +1,4 @@
-//! The table of events: adding one, and reading them back.
+//! The table of events: writes and queries.
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, params};
@@ -12,14 +12,14 @@ use crate::model::event::OtherEvent;
 use crate::model::{Event, EventBody, EventKind, Kind, NewEvent};
 use crate::store::{EVENTS_MAX, EventCut, EventQuery, LeaseOf, OldEvents};
 
-/// How many events are a part of the table of keys: few, so that the keys of a group share a page; many, so
-/// that there are not many parts to look into.
+/// Number of events per part of the table of keys. A small number puts the keys of a group on one page; a
+/// large number means that queries look into fewer parts.
 pub(super) const PART_EVENTS: u64 = 256;
-/// Parts that one statement looks into. The first looks into one, and each next one into twice as many: what
-/// is often there is found soon.
+/// Most parts that one statement looks into. The first statement looks into one part and each next one into
+/// twice as many, so that frequent events are found early.
 const PARTS_MAX: u64 = 256;
 
-/// An event that is ready to be added.
+/// An event that is ready to be written.
 pub(super) struct EncodedEvent {
     event: NewEvent,
     kind: String,
@@ -28,10 +28,10 @@ pub(super) struct EncodedEvent {
 }
 
 impl EncodedEvent {
-    /// The time is kept to the microsecond, so that the event reads the same now and later.
+    /// The time is rounded to microseconds, so that the event is the same when it is read back.
     pub(super) fn new(mut event: NewEvent) -> Self {
         event.time = Timestamp::from_microsecond(event.time.as_microsecond()).unwrap_or(event.time);
-        // What is typed, or a JSON value, is always text.
+        // Typed fields and JSON values can always be encoded.
         let mut data = serde_json::to_string(&event.body).unwrap_or_default();
         let kind = event.body.kind_name().into_owned();
         if text_depth(&data) > EVENT_DEPTH_MAX {
@@ -52,14 +52,14 @@ impl EncodedEvent {
         statement.execute(params![seq, time, kind, subject, actor, attempt, request_id, data])
     }
 
-    /// Gives part, key, kind and number to a statement, for each key.
+    /// Binds part, key, kind and number to a statement, once for each key.
     pub(super) fn add_keys(&self, statement: &mut CachedStatement<'_>, seq: u64) -> rusqlite::Result<usize> {
         let part = integer(seq / PART_EVENTS);
         let kind = &self.kind;
         self.keys.iter().map(|key| statement.execute(params![part, key, kind, integer(seq)])).sum()
     }
 
-    /// The event with the number it got.
+    /// The event with its number.
     pub(super) fn numbered(self, seq: u64) -> Event {
         self.event.numbered(seq)
     }
@@ -113,7 +113,7 @@ pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Resu
 
 const COLUMNS: &str = "seq, time, kind, subject, actor, attempt, request_id, data";
 
-/// The first and the last number there is.
+/// The first and the last number in the table.
 async fn stored(readers: &SqlitePool) -> sqlx::Result<(u64, u64)> {
     let ends = "SELECT (SELECT min(seq) FROM event), (SELECT max(seq) FROM event)";
     let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(ends).fetch_one(readers).await?;
@@ -138,7 +138,7 @@ pub(super) async fn old(readers: &SqlitePool, cut: EventCut) -> sqlx::Result<Old
     Ok(OldEvents { count, bytes: bytes.unsigned_abs(), newer: last + 1 - end, oldest })
 }
 
-/// The number of the first event that is not older than a time; that of the last where all are.
+/// The number of the first event at or after a time; the last number if all events are older.
 async fn first_since(readers: &SqlitePool, (first, last): (u64, u64), since: Timestamp) -> sqlx::Result<u64> {
     let (mut low, mut high) = (first, last);
     while low < high {
@@ -154,8 +154,8 @@ async fn first_since(readers: &SqlitePool, (first, last): (u64, u64), since: Tim
     Ok(low)
 }
 
-/// The parts of the keys that can have what is asked for, first and last of each statement, in the order of
-/// the answer.
+/// The parts of the table of keys that can match the query: first and last part of each statement, in the
+/// order of the answer.
 fn parts(query: &EventQuery, (first, last): (u64, u64)) -> impl Iterator<Item = (u64, u64)> {
     let mut from = first.max(query.after.saturating_add(1)) / PART_EVENTS;
     let mut end = last.min(query.before.unwrap_or(u64::MAX)) / PART_EVENTS + 1;
@@ -173,7 +173,7 @@ fn parts(query: &EventQuery, (first, last): (u64, u64)) -> impl Iterator<Item = 
     })
 }
 
-/// The numbers of what has the key. CROSS JOIN, so that it is looked up in each part and not once in all.
+/// The numbers of the events with a key. CROSS JOIN makes SQLite look the key up in each part separately.
 fn about(sql: &mut QueryBuilder<Sqlite>, key: &str, (from, to): (u64, u64)) {
     sql.push("WITH RECURSIVE parts (n) AS (SELECT ").push_bind(integer(from));
     sql.push(" UNION ALL SELECT n + 1 FROM parts WHERE n < ").push_bind(integer(to));
@@ -181,7 +181,7 @@ fn about(sql: &mut QueryBuilder<Sqlite>, key: &str, (from, to): (u64, u64)) {
         .push_bind(key.to_owned());
 }
 
-/// The numbers of all events of those parts.
+/// The numbers of all events of these parts.
 fn within(sql: &mut QueryBuilder<Sqlite>, (from, to): (u64, u64)) {
     sql.push("SELECT event FROM event_key WHERE part BETWEEN ").push_bind(integer(from));
     sql.push(" AND ").push_bind(integer(to));
@@ -192,7 +192,7 @@ fn request_key(id: &str) -> String {
     format!("request:{id}")
 }
 
-/// The key that tells most of what is asked for.
+/// The key that narrows the query most.
 fn asked(query: &EventQuery) -> Option<String> {
     match (&query.lease, &query.request_id, &query.subject) {
         (Some(LeaseOf::Address(address)), ..) => Some(Kind::Lease.subject(address)),
@@ -225,7 +225,7 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
         sql.push(" AND subject = ").push_bind(subject.clone());
     }
     if !query.hidden.is_empty() {
-        // A subject without a colon, as that of the server, is no object.
+        // A subject without a colon, such as `server`, is not an object.
         sql.push(" AND substr(subject, 1, instr(subject, ':') - 1) NOT IN (");
         let mut hidden = sql.separated(", ");
         query.hidden.iter().for_each(|kind| {
@@ -237,7 +237,7 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
     sql.push(" LIMIT ").push_bind(i64::from(limit));
 }
 
-/// Where the kind stands in a column: `machine.*` is all kinds that begin so.
+/// Filters by a column that holds the kind: `machine.*` matches all kinds with this prefix.
 fn filter_kind(sql: &mut QueryBuilder<Sqlite>, (column, query): (&str, &EventQuery)) {
     let Some(kind) = &query.kind else { return };
     match kind.strip_suffix('*') {
@@ -252,8 +252,8 @@ fn filter_kind(sql: &mut QueryBuilder<Sqlite>, (column, query): (&str, &EventQue
     }
 }
 
-/// The event of a row. What cannot be read of a damaged one is left out, and its data says why; it keeps its
-/// place, so that whoever pages through the events does not take a page for the last one.
+/// The event of a row. Parts of a damaged row that cannot be read are left out, and the data says why. The
+/// event keeps its place, so that a reader does not take its page for the last one.
 fn event(row: &SqliteRow) -> Event {
     let mut faults = Vec::new();
     let text = |column| row.try_get::<String, _>(column);
@@ -277,7 +277,7 @@ fn event(row: &SqliteRow) -> Event {
     Event { seq, time, body, subject, actor, attempt, request_id }
 }
 
-/// What was read, or a stand-in and a fault.
+/// The value that was read, or else a default and a fault.
 fn kept<T: Default>(read: Option<T>, (column, faults): (&str, &mut Vec<String>)) -> T {
     read.unwrap_or_else(|| {
         faults.push(format!("its {column} cannot be read"));
@@ -294,7 +294,7 @@ fn data(row: &SqliteRow) -> Result<&str, String> {
     Ok(text)
 }
 
-/// The data of an event whose own cannot be shown.
+/// The data of an event whose own data cannot be shown.
 fn damaged(why: &str) -> Value {
     json!({"damaged": why})
 }

@@ -1,6 +1,6 @@
-//! Decides the result of a group of changesets in memory. The writer is the only one who writes, so the
-//! world and the earlier changesets of the group tell everything that a changeset can be refused for. What is
-//! left for the database is few statements, and a refused changeset has touched nothing.
+//! Decides the results of a group of changesets in memory. Only the writer writes, so the world and the
+//! earlier changesets of the group contain every reason for a refusal. The database then needs few
+//! statements, and a refused changeset has not touched it.
 //!
 //! Start at [`ChangesetGroup::add`].
 
@@ -17,49 +17,49 @@ use super::rows::{NumberedWrite, RowWriter};
 use crate::model::{Epoch, Kind, Tombstone, World};
 use crate::store::{ChangesetRead, ChangesetWrite, StoreError};
 
-/// Whose the unique values are that damaged rows hold: by kind, index and value.
+/// The holders of the unique values of damaged rows: by kind, index and value.
 pub(super) type DamagedHolders = HashMap<(Kind, String, String), String>;
 
-/// The changesets of one transaction that were not refused.
+/// The accepted changesets of one transaction.
 pub(super) struct ChangesetGroup<'g> {
     world: &'g World,
     damaged: &'g DamagedHolders,
     rows: UndoMap<(Kind, &'g str), GroupRow<'g>>,
-    /// Who holds a value, where that is not as in the world.
+    /// The holders of values whose holder differs from the one in the world.
     holders: UndoMap<(Kind, &'static str, String), Option<&'g str>>,
     events: Vec<&'g events::EncodedEvent>,
     /// The number of the last commit, in the world or in the group.
     last_commit: u64,
 }
 
-/// What a group is written with besides its changesets.
+/// Numbers and times for writing a group.
 pub(super) struct GroupStamp {
-    /// The number of its first event.
+    /// The number of the group's first event.
     pub(super) first_seq: u64,
-    /// The epoch that begins with it.
+    /// The epoch that begins with the group, if one does.
     pub(super) begins: Option<Epoch>,
-    /// When it deletes what it deletes.
+    /// The time of deletions in the group.
     pub(super) time: Timestamp,
 }
 
-/// What became of the rows of a group that are on disk.
+/// What the writer keeps in memory about rows, after a group is on disk.
 #[derive(Default)]
 pub(super) struct GroupChange {
     pub(super) trail: lease_log::LeaseLogChange,
-    /// The commit up to which tombstones are gone.
+    /// The commit up to which tombstones were pruned.
     pub(super) pruned_upto: Option<u64>,
 }
 
-/// The change of one stored object.
+/// A change of one stored object.
 #[derive(Clone, Copy)]
 struct GroupRow<'g> {
     last: &'g EncodedWrite,
-    /// The commit of that write.
+    /// The commit of the change.
     commit: u64,
-    /// Whether the database has a row of it.
+    /// Whether the database has a row of the object.
     stored: bool,
-    /// Whether the row that is in the database has to go, even where another takes its place: what hangs on
-    /// it goes with it.
+    /// Whether the row in the database must be deleted even if a new row replaces it, so that everything that
+    /// depends on it is deleted too.
     clear: bool,
 }
 
@@ -69,8 +69,8 @@ impl<'g> ChangesetGroup<'g> {
         ChangesetGroup { world, damaged, rows, holders, events: Vec::new(), last_commit }
     }
 
-    /// Adds a changeset, or nothing of it. Gives the number of its commit; one that writes no object has that
-    /// of the last.
+    /// Adds a changeset, whole or not at all. Returns the number of its commit; a changeset that writes no
+    /// object gets the number of the last commit.
     ///
     /// # Errors
     /// [`StoreError::Stale`], [`StoreError::Taken`].
@@ -89,7 +89,7 @@ impl<'g> ChangesetGroup<'g> {
         Ok(self.last_commit)
     }
 
-    /// The number that a changeset has when it is added.
+    /// The number that a changeset will get when it is added.
     fn next_commit(&self, changeset: &EncodedChangeset) -> u64 {
         self.last_commit.saturating_add(u64::from(!changeset.writes.is_empty()))
     }
@@ -100,12 +100,12 @@ impl<'g> ChangesetGroup<'g> {
         (self.last_commit > last).then(|| last.saturating_add(1))
     }
 
-    /// Whether there is nothing to write.
+    /// Whether the group has nothing to write.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.map.is_empty() && self.events.is_empty()
     }
 
-    /// Writes it all, and returns what that does to the trail of leases and to the tombstones.
+    /// Writes the group. Returns the effect on the trail of leases and on the tombstones.
     pub(super) fn write(
         &self,
         to: &RowWriter<'_>,
@@ -136,7 +136,7 @@ impl<'g> ChangesetGroup<'g> {
         Ok(change)
     }
 
-    /// What is kept of the objects that are gone in the end.
+    /// The tombstones of the objects that are deleted in the end.
     fn tombstones(&self, time: Timestamp) -> Vec<Tombstone> {
         let gone = self.rows.map.iter().filter_map(|((kind, key), row)| match row.last.write {
             ChangesetWrite::Delete { revision, .. } => {
@@ -148,7 +148,7 @@ impl<'g> ChangesetGroup<'g> {
         gone.collect()
     }
 
-    /// A row for each object that changed, deleted ones included.
+    /// Adds a row to the trail for each lease that changed, including deleted ones.
     fn add_to_trail(
         &self,
         to: &RowWriter<'_>,
@@ -179,7 +179,7 @@ impl<'g> ChangesetGroup<'g> {
         Ok(change)
     }
 
-    /// What a changeset was decided on is as it was: in the world, and in the group so far.
+    /// Checks that everything a changeset's decision read is unchanged, in the world and in the group so far.
     fn check_reads(&self, reads: &'g [ChangesetRead]) -> Result<(), StoreError> {
         for read in reads {
             let (kind, key, holds) = match read {
@@ -206,7 +206,7 @@ impl<'g> ChangesetGroup<'g> {
         Ok(())
     }
 
-    /// The version of an object after what the group has so far.
+    /// The version of an object after the writes of the group so far.
     fn version(&self, id: (Kind, &'g str)) -> Option<u64> {
         match self.rows.map.get(&id) {
             Some(row) => row.last.version(),
@@ -229,7 +229,7 @@ impl<'g> ChangesetGroup<'g> {
         }
     }
 
-    /// Checks versions and gives up values; returns what is to be looked at for values to be claimed.
+    /// Checks versions and releases unique values. Returns the objects that have values to claim.
     fn write_all(&mut self, changeset: &'g EncodedChangeset) -> Result<Vec<(Kind, &'g str)>, StoreError> {
         let (mut moved, commit) = (Vec::new(), self.next_commit(changeset));
         for write in &changeset.writes {
@@ -250,7 +250,8 @@ impl<'g> ChangesetGroup<'g> {
         Ok(moved)
     }
 
-    /// Frees what the object held before, unless that stays as it is; returns whether it does not.
+    /// Releases the previous unique values of an object, unless they stay the same. Returns whether they
+    /// change.
     fn give_up(&mut self, write: &'g EncodedWrite, present: Option<GroupRow<'g>>) -> bool {
         let (kind, key) = write.id();
         let stored;
@@ -272,7 +273,7 @@ impl<'g> ChangesetGroup<'g> {
         true
     }
 
-    /// What the objects hold in the end must be free by now, or theirs.
+    /// Checks that the values the objects have in the end are free now, or their own.
     fn claim_all(&mut self, moved: &[(Kind, &'g str)]) -> Result<(), StoreError> {
         for id @ (kind, key) in moved {
             let Some(row) = self.rows.map.get(id).copied() else { continue };
@@ -305,10 +306,10 @@ impl<'g> ChangesetGroup<'g> {
     }
 }
 
-/// A map whose last changes can be taken back.
+/// A map whose latest changes can be undone.
 struct UndoMap<K, V> {
     map: BTreeMap<K, V>,
-    /// What the changes since the last `keep` replaced.
+    /// The values that the changes since the last `keep` replaced.
     before: Vec<(K, Option<V>)>,
 }
 

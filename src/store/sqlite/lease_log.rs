@@ -1,27 +1,27 @@
-//! The rows of leases: only ever added, so that what is written together stands together on the disk. The
-//! last row of a key counts; the others and the marks of deleted leases are swept up from the old end.
+//! The rows of leases form a log: rows are only appended, so that rows written together are together on disk.
+//! The last row of a key counts. Older rows, and the marks of deleted leases, are swept from the old end.
 //!
-//! Here is what the writer knows of the rows; `group` asks [`LeaseLog::sweep`] what to move and to delete.
+//! This module keeps the writer's list of the rows; `group` asks [`LeaseLog::sweep`] what to move and delete.
 
 use std::collections::VecDeque;
 
 use crate::model::{Kind, World};
 
-/// The kind whose rows are kept so.
+/// The kind whose rows are stored this way.
 pub(super) const KIND: Kind = Kind::Lease;
-/// Rows that do not count, beyond as many as do, before they are swept up.
+/// Most outdated rows, beyond the number of rows that count, before a sweep.
 const SPARE_MAX: usize = 4096;
-/// Rows that are swept for one that is added: more than one, so that the trail does not grow.
+/// Rows that are swept per added row: more than one, so that the log does not grow.
 const SWEEP_FACTOR: usize = 2;
-/// Version of a row that says its lease is gone.
+/// The version of a row that marks its lease as deleted.
 pub(super) const GONE: u64 = 0;
 
-/// One row.
+/// One row of the log.
 #[derive(Clone)]
 pub(super) struct LogEntry {
     pub(super) n: u64,
     pub(super) key: Box<str>,
-    /// None for a row that cannot be read: it is moved along as it is.
+    /// `None` for a row that cannot be read; a sweep moves it as it is.
     pub(super) version: Option<u64>,
 }
 
@@ -31,12 +31,12 @@ pub(super) struct LeaseLog {
     steps: VecDeque<LogEntry>,
 }
 
-/// What one group does to the trail, once it is on disk.
+/// The effect of one group on the log, once the group is on disk.
 #[derive(Default)]
 pub(super) struct LeaseLogChange {
-    /// So many of the oldest rows go.
+    /// Number of the oldest rows that are deleted.
     swept: usize,
-    /// The numbers that those of them which still count get anew.
+    /// The old and new numbers of swept rows that still count.
     pub(super) moved: Vec<(u64, u64)>,
     added: Vec<LogEntry>,
 }
@@ -46,7 +46,7 @@ impl LeaseLog {
         LeaseLog { steps }
     }
 
-    /// Decides what a group sweeps that adds so many rows; `is_written` tells their keys.
+    /// Decides what a group sweeps that adds so many rows; `is_written` tells whether the group writes a key.
     pub(super) fn sweep(
         &self,
         world: &World,
@@ -74,18 +74,18 @@ impl LeaseLog {
         change
     }
 
-    /// The number for a row that is added after all in `change`.
+    /// The number of a row that is appended after everything in `change`.
     pub(super) fn next(&self, change: &LeaseLogChange) -> u64 {
         change.added.last().or_else(|| self.steps.back()).map_or(1, |last| last.n.saturating_add(1))
     }
 
-    /// The first number that stays, where some are swept.
+    /// The first number that remains, if some rows are swept.
     pub(super) fn keeps_from(&self, change: &LeaseLogChange) -> Option<u64> {
         let last = self.steps.get(change.swept.checked_sub(1)?)?;
         Some(last.n.saturating_add(1))
     }
 
-    /// What was decided is on disk.
+    /// Applies a change that is on disk.
     pub(super) fn apply(&mut self, change: LeaseLogChange) {
         self.steps.drain(..change.swept.min(self.steps.len()));
         self.steps.extend(change.added);

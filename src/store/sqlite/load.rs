@@ -1,4 +1,4 @@
-//! Reading the world when the store is opened.
+//! Reads the world when the store is opened.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::lease_log::{self, LeaseLog, LogEntry};
 use crate::model::{CommitHistory, Epoch, Kind, Object, ObjectRow, Tombstone, World};
 use crate::store::sql;
 
-/// A row that is in the database and not in the world, because it cannot be read.
+/// A row of the database that is not in the world, because it cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DamagedRow {
     pub kind: Kind,
@@ -29,7 +29,7 @@ pub(super) struct LoadedWorld {
     pub(super) trail: LeaseLog,
 }
 
-/// Reads every object. One that cannot be read is passed over: the others are needed all the same.
+/// Reads every object. A damaged one is skipped, because the others are needed in any case.
 pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<LoadedWorld> {
     let (mut loaded, mut last_commit) = (LoadedWorld::default(), 0);
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != lease_log::KIND) {
@@ -53,8 +53,8 @@ pub(super) async fn world(readers: &SqlitePool) -> sqlx::Result<LoadedWorld> {
     Ok(loaded)
 }
 
-/// Reads epochs and tombstones. The number of the last commit is the highest of all rows and tombstones: each
-/// commit has left one or the other.
+/// Reads epochs and tombstones. The number of the last commit is the highest one of all rows and tombstones,
+/// because each commit left one or the other.
 async fn load_history(readers: &SqlitePool, last_row: u64, world: &mut World) -> sqlx::Result<()> {
     let mut epochs = Vec::new();
     for (first_commit, id) in sqlx::query_as::<_, (i64, String)>(sql::LOAD_EPOCHS).fetch_all(readers).await? {
@@ -78,7 +78,7 @@ async fn load_history(readers: &SqlitePool, last_row: u64, world: &mut World) ->
     Ok(())
 }
 
-/// None for one that cannot be read, or is of a kind that there is no more.
+/// `None` if the tombstone cannot be read, or is of a kind that no longer exists.
 fn tombstone(row: &SqliteRow) -> Option<Tombstone> {
     let number = |column| row.try_get::<i64, _>(column).ok()?.try_into().ok();
     let kind = row.try_get::<&str, _>("kind").ok()?;
@@ -96,7 +96,8 @@ fn commit(row: &SqliteRow) -> u64 {
     row.try_get::<i64, _>("commit_number").map_or(0, i64::unsigned_abs)
 }
 
-/// Reads the trail from its end: the first row of a key that is met counts. Gives the last commit as well.
+/// Reads the log of leases from its end: the first row found for a key counts. Returns the last commit as
+/// well.
 async fn walk(readers: &SqlitePool, loaded: &mut LoadedWorld) -> sqlx::Result<(LeaseLog, u64)> {
     let (mut steps, mut settled, mut last_commit) = (VecDeque::new(), HashSet::new(), 0);
     let mut rows = sqlx::query(LOAD_TRAIL).fetch(readers);
@@ -116,7 +117,7 @@ async fn walk(readers: &SqlitePool, loaded: &mut LoadedWorld) -> sqlx::Result<(L
     Ok((LeaseLog::new(steps), last_commit))
 }
 
-/// Puts the lease into the world; there is none when the row says it is gone, or is damaged.
+/// Puts the lease into the world, unless the row says that it is deleted, or is damaged.
 fn put(loaded: &mut LoadedWorld, row: &SqliteRow, step: &mut LogEntry) -> bool {
     if step.version == Some(lease_log::GONE) {
         return false;
@@ -139,7 +140,7 @@ fn put(loaded: &mut LoadedWorld, row: &SqliteRow, step: &mut LogEntry) -> bool {
 const LOAD_TRAIL: &str =
     "SELECT rowid AS n, key, revision, document, held, commit_number FROM lease ORDER BY rowid DESC";
 
-/// Notes what a damaged row holds, as far as that can be read.
+/// Records the unique values of a damaged row, as far as they can be read.
 fn hold(holders: &mut DamagedHolders, row: &DamagedRow, held: Option<String>) {
     let held = held.and_then(|held| serde_json::from_str::<Vec<(String, String)>>(&held).ok());
     for (index, value) in held.unwrap_or_default() {
@@ -165,11 +166,11 @@ fn read_error(error: sqlx::Error) -> String {
 fn damaged(kind: Kind, row: &SqliteRow, why: String) -> DamagedRow {
     let key = row.try_get_unchecked::<Vec<u8>, _>("key").unwrap_or_default();
     let key = String::from_utf8_lossy(&key).into_owned();
-    tracing::error!(%kind, key, why, "a damaged row of the database is passed over");
+    tracing::error!(%kind, key, why, "a damaged row of the database is skipped");
     DamagedRow { kind, key, why }
 }
 
-/// The number of the last event there has been: it is never pruned.
+/// The number of the last event so far: that event is never pruned.
 pub(super) async fn last_seq(readers: &SqlitePool) -> sqlx::Result<u64> {
     let last: Option<i64> = sqlx::query_scalar("SELECT max(seq) FROM event").fetch_one(readers).await?;
     Ok(last.and_then(|last| last.try_into().ok()).unwrap_or(0))

@@ -1,4 +1,4 @@
-//! The logs of jobs: pieces that agents send, perhaps twice, kept without gaps or overlaps.
+//! The logs of jobs: agents send pieces, possibly twice; they are stored without gaps or overlaps.
 
 use futures_util::TryStreamExt;
 use rusqlite::{Connection, OptionalExtension, ffi, params};
@@ -10,14 +10,14 @@ use super::writer::WorkError;
 use crate::model::Kind;
 use crate::store::{LOG_BYTES_MAX, LOG_READ_BYTES_MAX, StoreError, sql};
 
-/// Some bytes of a job's log.
+/// A piece of a job's log.
 pub(super) struct LogChunk {
     pub(super) job: Uuid,
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Adds what is new of a piece; returns the length of the log.
+/// Appends the new bytes of a piece. Returns the length of the log.
 pub(super) fn write(connection: &Connection, piece: &LogChunk) -> Result<u64, WorkError> {
     let job = piece.job.to_string();
     let mut end = connection.prepare_cached(sql::LOG_END)?;
@@ -48,7 +48,7 @@ fn is_of_no_job(error: &rusqlite::Error) -> bool {
     code == Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
 }
 
-/// Up to `length` bytes from `offset`.
+/// At most `length` bytes from `offset`.
 pub(super) async fn read(
     readers: &SqlitePool,
     job: Uuid,

@@ -1,9 +1,9 @@
 //! The store in one SQLite file, in the server's own process.
 //!
-//! `open` finds the file and brings it up to date, `load` reads the world, `writer` takes changesets into
-//! groups, `changeset` is one of them, `group` decides what is done and `rows` writes it, `lease_log` knows
-//! where leases are, `checkpoints` keeps the log short;
-//! `events`, `log` and `documents` are what is read from the database afterwards.
+//! `open` finds the file and migrates it, `load` reads the world, and `writer` puts changesets into groups.
+//! `changeset` encodes one of them, `group` decides the results, and `rows` writes. `lease_log` keeps track
+//! of the rows of leases, and `checkpoints` keeps the write-ahead log short. `events`, `log` and `documents`
+//! are read from the database when needed.
 
 mod changeset;
 mod checkpoints;
@@ -47,7 +47,7 @@ pub use open::OpenError;
 
 use writer::{WriterJob, WriterOutcome, WriterWork};
 
-/// All of Metalwright's state in `metalwright.db`.
+/// The whole state of Metalwright, in `metalwright.db`.
 pub struct SqliteStore {
     world: Arc<RwLock<World>>,
     damaged: Vec<DamagedRow>,
@@ -57,26 +57,26 @@ pub struct SqliteStore {
     committed: watch::Receiver<u64>,
     shown: watch::Receiver<u64>,
     writer: Mutex<Option<WriterHandle>>,
-    /// The folder of a store that goes with it.
+    /// The temporary folder of the store, which is deleted with it.
     #[cfg(test)]
     folder: std::sync::OnceLock<tempfile::TempDir>,
-    /// Held as long as the store is: a second server's world would go stale without a word.
+    /// Held as long as the store is open: a second server would read outdated objects without noticing.
     _lock: File,
 }
 
-/// The way to the writer task, until the store is closed.
+/// The queue of the writer task, until the store is closed.
 struct WriterHandle {
     queue: mpsc::Sender<WriterJob>,
     task: JoinHandle<()>,
 }
 
 impl SqliteStore {
-    /// Opens the database in `data_dir`, making both where they are missing, brings it up to this version
-    /// and reads the world.
+    /// Opens the database in `data_dir`, creates both if they are missing, migrates the database to this
+    /// version and reads the world.
     ///
     /// # Errors
-    /// The directory cannot be used, another server has it open, a later version wrote it, or the
-    /// database cannot be read.
+    /// The directory cannot be used, another server has it open, a later version wrote it, or the database
+    /// cannot be read.
     pub async fn open(data_dir: &Path) -> Result<Arc<SqliteStore>, OpenError> {
         Self::open_with(data_dir, &open::StoreSetup::default()).await
     }
@@ -96,7 +96,7 @@ impl SqliteStore {
             shown: shown_tx,
             next_epoch: Some(Uuid::new_v4()),
         };
-        // A thread of its own: a task would wait for its turn on the worker of the sender.
+        // The writer has a thread of its own: a task would wait for its turn on the sender's worker.
         let task = tokio::task::spawn_blocking(move || writer.run(jobs));
         let damaged = opened.loaded.damaged;
         Ok(Arc::new(SqliteStore {
@@ -114,7 +114,7 @@ impl SqliteStore {
         }))
     }
 
-    /// A new store in a folder that goes with it; in memory where there is room for files.
+    /// A new store in a temporary folder, in memory if there is a file system for that.
     #[cfg(test)]
     pub async fn open_in_a_new_folder() -> Arc<SqliteStore> {
         let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
@@ -123,8 +123,8 @@ impl SqliteStore {
         store
     }
 
-    /// Rows that could not be read when the store was opened. They are in the database still, and their
-    /// keys and unique values stay taken.
+    /// Rows that could not be read when the store was opened. They stay in the database, and their keys and
+    /// unique values stay taken.
     pub fn damaged(&self) -> &[DamagedRow] {
         &self.damaged
     }
@@ -244,7 +244,7 @@ impl Store for SqliteStore {
             if let Some(WriterHandle { queue, task }) = writer {
                 drop(queue);
                 if let Err(error) = task.await {
-                    tracing::error!(%error, "the database writer did not end well");
+                    tracing::error!(%error, "the database writer failed at its end");
                 }
             }
             self.readers.close().await;
@@ -252,8 +252,8 @@ impl Store for SqliteStore {
     }
 }
 
-/// Sends the changeset of a hold to the writer that waits for it; one that does not wait any longer gets it
-/// as any other.
+/// Sends the changeset of a hold to the writer that waits for it. If the writer no longer waits, it gets the
+/// changeset like any other.
 async fn commit_held(
     changeset: Changeset,
     held: SyncSender<WriterJob>,
@@ -262,7 +262,7 @@ async fn commit_held(
 ) -> Result<Vec<Event>, StoreError> {
     let encoded = changeset::encode(changeset, &damaged)?;
     let first = encoded.writes.first().map_or((Kind::Setting, ""), changeset::EncodedWrite::id);
-    // The writer gave up in this moment and threw the changeset away: nothing of it was written.
+    // The writer stopped waiting at this moment and dropped the changeset: nothing of it was written.
     let lost = StoreError::Stale { kind: first.0, key: first.1.to_owned() };
     let (reply, outcome) = oneshot::channel();
     if let Err(SendError(job)) = held.send(WriterJob { work: WriterWork::Changeset(encoded), reply }) {
@@ -276,7 +276,7 @@ fn failed(error: sqlx::Error) -> StoreError {
     StoreError::Failed(error.to_string())
 }
 
-/// SQLite's integers are signed; nothing of ours counts beyond them.
+/// SQLite's integers are signed; no number of this program exceeds them.
 fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

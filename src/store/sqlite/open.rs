@@ -1,4 +1,4 @@
-//! Finding the database file, bringing its tables up to date, and the connections to it.
+//! Finds the database file, migrates its tables, and opens connections to it.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
@@ -16,17 +16,17 @@ use super::load::{self, LoadedWorld};
 const DATABASE_FILE: &str = "metalwright.db";
 const LOCK_FILE: &str = "metalwright.lock";
 const READERS_MAX: u32 = 4;
-/// How long a reader waits for its turn.
+/// Longest wait of a reader for a connection.
 const READER_WAIT_MAX: Duration = Duration::from_secs(20);
-/// Pages in the write-ahead log with which the writer carries them over itself, where `checkpoints` did not
-/// keep up.
+/// Pages in the write-ahead log at which the writer itself makes a checkpoint, if `checkpoints` did not keep
+/// up.
 const WAL_PAGES_MAX: u32 = 1000;
-/// Pages that the writer keeps in memory.
+/// Memory of the writer for pages of the database.
 const WRITER_CACHE_KIB: i32 = 16 << 10;
 /// Statements kept prepared on a connection.
 const STATEMENTS_MAX: usize = 128;
 
-/// Every migration there has been, in order. Nothing in this list is ever changed: only added to.
+/// Every migration, in order. Migrations are only appended; an existing one never changes.
 pub(super) const MIGRATIONS: [(&str, &str); 11] = [
     ("objects", include_str!("../../../migrations/sqlite/0001_objects.sql")),
     ("held_values", include_str!("../../../migrations/sqlite/0002_held_values.sql")),
@@ -38,19 +38,19 @@ pub(super) const MIGRATIONS: [(&str, &str); 11] = [
     ("commits", include_str!("../../../migrations/sqlite/0008_commits.sql")),
     ("runs", include_str!("../../../migrations/sqlite/0009_runs.sql")),
     ("records", include_str!("../../../migrations/sqlite/0010_records.sql")),
-    ("request_ids", include_str!("../../../migrations/sqlite/0013_request_ids.sql")),
+    ("request_ids", include_str!("../../../migrations/sqlite/0011_request_ids.sql")),
 ];
 
-/// What tests open otherwise.
+/// Options of opening that tests change.
 #[derive(Clone)]
 pub(super) struct StoreSetup {
-    /// Names and texts; the first is version 1.
+    /// Names and texts of the migrations; the first one is version 1.
     pub(super) migrations: Vec<(&'static str, &'static str)>,
-    /// How long to wait for another process, a backup for example, that holds the database.
+    /// How long to wait for another process that holds the database, such as a backup.
     pub(super) busy_timeout: Duration,
-    /// How many pages the database may have, as if the disk had no more.
+    /// Most pages of the database, to simulate a full disk.
     pub(super) pages_max: Option<u32>,
-    /// How often it is said that a migration still runs.
+    /// Time between log lines that say that a migration is still running.
     pub(super) reminder: Duration,
 }
 
@@ -65,7 +65,7 @@ impl Default for StoreSetup {
     }
 }
 
-/// Why there is no store.
+/// Why the store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("cannot use {}{}", path.display(), what_to_do(source))]
@@ -84,7 +84,7 @@ pub enum OpenError {
     Database { path: PathBuf, source: sqlx::Error },
 }
 
-/// What ends a file that cannot be used, where that is known. The error itself is said behind it.
+/// The hint that follows the message about a file that cannot be used, if there is one.
 fn what_to_do(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::ReadOnlyFilesystem => {
@@ -95,7 +95,7 @@ fn what_to_do(error: &io::Error) -> &'static str {
     }
 }
 
-/// A database that is ready, with what it holds.
+/// A migrated database, with its content.
 pub(super) struct OpenedDatabase {
     pub(super) loaded: LoadedWorld,
     pub(super) last_seq: u64,
@@ -104,9 +104,9 @@ pub(super) struct OpenedDatabase {
     pub(super) lock: File,
 }
 
-/// A connection without a thread of its own between who has it and the disk: the one that writes, and the one
-/// beside it for checkpoints. It is made anew after a failure: SQLite may have rolled back on its own, and
-/// nothing that was begun may linger.
+/// A connection that runs statements on the caller's thread: one for writing, and one for checkpoints. After
+/// a failure it is opened again: SQLite may have rolled back on its own, and nothing that was begun may
+/// remain.
 pub(super) struct WriterConnection {
     path: PathBuf,
     setup: StoreSetup,
@@ -114,7 +114,7 @@ pub(super) struct WriterConnection {
 }
 
 impl WriterConnection {
-    /// Another one to the same database.
+    /// Another connection to the same database.
     pub(super) fn another(&self) -> WriterConnection {
         WriterConnection { path: self.path.clone(), setup: self.setup.clone(), connection: None }
     }
@@ -127,7 +127,7 @@ impl WriterConnection {
         Ok(self.connection.insert(connection))
     }
 
-    /// FULL: an address that a client was told it has must outlive a loss of power.
+    /// FULL: an address that a client was promised must survive a loss of power.
     fn connect(&self) -> rusqlite::Result<rusqlite::Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = rusqlite::Connection::open_with_flags(&self.path, flags)?;
@@ -147,7 +147,7 @@ impl WriterConnection {
         if let Some(connection) = self.connection.take()
             && let Err((_, error)) = connection.close()
         {
-            tracing::warn!(%error, "a database connection did not close well");
+            tracing::warn!(%error, "a database connection could not be closed");
         }
     }
 }
@@ -173,9 +173,9 @@ pub(super) async fn open(data_dir: &Path, setup: &StoreSetup) -> Result<OpenedDa
     Ok(OpenedDatabase { loaded, last_seq, writer, readers, lock })
 }
 
-/// Makes what is missing, readable for nobody else, and takes the lock.
+/// Creates missing files, readable by their owner only, and takes the lock.
 ///
-/// The lock is a file of its own: closing any descriptor of the database would drop SQLite's locks on it.
+/// The lock is a file of its own: closing any descriptor of the database would release SQLite's locks on it.
 fn prepare_files(data_dir: &Path, database: &Path) -> Result<File, OpenError> {
     let refused = |path: &Path| {
         let path = path.to_owned();
@@ -221,7 +221,7 @@ async fn readers(path: &Path, setup: &StoreSetup) -> sqlx::Result<SqlitePool> {
         .await
 }
 
-/// Brings the tables up to date. A database with something to bring over may take a while, and says so.
+/// Migrates the tables. A migration of existing data may take a while, and is logged.
 pub(super) async fn migrate(
     connection: &mut SqliteConnection,
     setup: &StoreSetup,
@@ -252,7 +252,7 @@ async fn apply_with_a_word(
         migration = name,
         version,
         database_mib = bytes >> 20,
-        "the database is from an earlier version and is brought up to date; nothing is answered meanwhile"
+        "the database of an earlier version is being migrated; nothing is answered meanwhile"
     );
     let begun = Instant::now();
     let mut again = tokio::time::interval_at((begun + reminder).into(), reminder);
@@ -268,7 +268,7 @@ async fn apply_with_a_word(
             }
             _ = again.tick() => {
                 let seconds = begun.elapsed().as_secs();
-                tracing::info!(migration = name, version, seconds, "the database is not up to date yet");
+                tracing::info!(migration = name, version, seconds, "the database is still being migrated");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The rows of a transaction: each statement is kept prepared on the connection and takes its rows one after
+//! The rows of a transaction. Each statement is prepared once on the connection and runs for one row after
 //! the other.
 
 use rusqlite::{CachedStatement, Connection, Result, params};
@@ -11,16 +11,16 @@ use crate::store::sql;
 /// A write with the number of its commit.
 pub(super) type NumberedWrite<'g> = (&'g EncodedWrite, u64);
 
-/// Where rows are written: a connection with a transaction that is open.
+/// Writes rows on a connection that has an open transaction.
 pub(super) struct RowWriter<'c>(pub(super) &'c Connection);
 
 impl RowWriter<'_> {
-    /// Deletes rows, and what hangs on them.
+    /// Deletes rows, and everything that depends on them.
     pub(super) fn delete(&self, kind: Kind, keys: &[&str]) -> Result<()> {
         self.each(keys, &format!("DELETE FROM {kind} WHERE key = ?1"), |delete, key| delete.execute([key]))
     }
 
-    /// Makes the rows of objects what the objects are.
+    /// Inserts or updates the rows of objects.
     pub(super) fn put(&self, kind: Kind, writes: &[NumberedWrite<'_>]) -> Result<()> {
         let sql = format!(
             "INSERT INTO {kind} (key, revision, document, held, commit_number) VALUES (?1, ?2, ?3, ?4, ?5) \
@@ -33,7 +33,7 @@ impl RowWriter<'_> {
         })
     }
 
-    /// Adds rows to the trail, numbered from `first` on.
+    /// Appends rows to the log of leases, numbered from `first`.
     pub(super) fn add_to_trail(&self, writes: &[NumberedWrite<'_>], first: u64) -> Result<()> {
         let sql = format!(
             "INSERT INTO {} (n, key, revision, document, held, commit_number) \
@@ -48,7 +48,7 @@ impl RowWriter<'_> {
         })
     }
 
-    /// Writes rows of the trail again as they are, each with a new number.
+    /// Appends rows of the log again, unchanged, with new numbers.
     pub(super) fn move_along(&self, moved: &[(u64, u64)]) -> Result<()> {
         let kind = lease_log::KIND;
         let sql = format!(
@@ -58,14 +58,14 @@ impl RowWriter<'_> {
         self.each(moved, &sql, |copy, (old, new)| copy.execute([integer(*old), integer(*new)]))
     }
 
-    /// Deletes the rows of the trail before `first`.
+    /// Deletes the rows of the log before `first`.
     pub(super) fn cut_trail(&self, first: u64) -> Result<()> {
         self.each(&[first], &format!("DELETE FROM {} WHERE n < ?1", lease_log::KIND), |cut, first| {
             cut.execute([integer(*first)])
         })
     }
 
-    /// Adds what is kept of deleted objects.
+    /// Adds the tombstones of deleted objects.
     pub(super) fn add_tombstones(&self, tombstones: &[Tombstone]) -> Result<()> {
         self.each(tombstones, sql::ADD_TOMBSTONE, |add, of| {
             let (commit, revision) = (integer(of.commit), integer(of.revision));
@@ -73,7 +73,7 @@ impl RowWriter<'_> {
         })
     }
 
-    /// Deletes the tombstones up to a commit, and notes that they are gone.
+    /// Deletes the tombstones up to a commit, and records that commit.
     pub(super) fn prune_tombstones(&self, upto: u64) -> Result<()> {
         let upto = integer(upto);
         for statement in [sql::PRUNE_TOMBSTONES, sql::SET_PRUNED] {
@@ -82,14 +82,14 @@ impl RowWriter<'_> {
         Ok(())
     }
 
-    /// Adds an epoch in the place of the oldest.
+    /// Adds an epoch, and deletes the oldest one beyond the bound.
     pub(super) fn add_epoch(&self, epoch: Epoch) -> Result<()> {
         let (first, id) = (integer(epoch.first_commit), epoch.id.simple().to_string());
         self.0.execute(sql::ADD_EPOCH, params![first, id])?;
         self.0.execute(sql::PRUNE_EPOCHS, [EPOCHS_MAX as i64]).map(drop)
     }
 
-    /// Adds events, numbered from `seq` on, and what they are looked up by.
+    /// Adds events, numbered from `seq`, and the keys they are looked up by.
     pub(super) fn add_events(&self, events: &[&events::EncodedEvent], seq: u64) -> Result<()> {
         let sql = "INSERT INTO event (seq, time, kind, subject, actor, attempt, request_id, data) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";

@@ -1,4 +1,5 @@
-//! What is SQLite's own: files and their modes, migrations, damaged rows, failed commits and recovery.
+//! The properties of the SQLite store alone: files and modes, migrations, damaged rows, failed commits,
+//! recovery.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -29,7 +30,7 @@ async fn refused(data: &TempDir, setup: &StoreSetup) -> String {
     }
 }
 
-/// Another connection to the file, for what the store itself never does.
+/// Another connection to the file, for statements that the store itself never runs.
 pub(super) async fn tamper(data: &TempDir, sql: &'static str) -> SqliteConnection {
     let options = SqliteConnectOptions::new().filename(data.path().join("metalwright.db"));
     let mut connection = options.connect().await.unwrap();
@@ -75,8 +76,7 @@ async fn a_second_server_is_refused_the_directory() {
     open(&data).await;
 }
 
-/// A data directory with the first migration alone, and what the version of that time wrote: each object with
-/// its document.
+/// A data directory with the first migration alone, and objects as the program of that version wrote them.
 async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String)]) {
     let first = StoreSetup { migrations: MIGRATIONS[..1].to_vec(), ..StoreSetup::default() };
     let options = SqliteConnectOptions::new().filename(data.path().join("metalwright.db"));
@@ -159,7 +159,7 @@ async fn older_data_directories_are_brought_up_to_date() {
     assert!(message.contains(&expected), "{message}");
 }
 
-/// What is logged from info on, on this thread.
+/// The log lines of this thread, from level info.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -207,7 +207,7 @@ async fn bringing_a_database_up_to_date_is_told_when_it_begins_goes_on_and_ends(
     for name in ["slow", "quick"] {
         assert_eq!((of(name, "database_mib="), of(name, "is up to date with this")), (1, 1), "{lines:#?}");
     }
-    assert!(of("slow", "not up to date yet") > 0, "{lines:#?}");
+    assert!(of("slow", "still being migrated") > 0, "{lines:#?}");
     let version = format!("version={} seconds=", MIGRATIONS.len() + 2);
     assert!(lines.last().is_some_and(|line| line.contains(&version)), "{lines:#?}");
     SqliteStore::open_with(data.path(), &setup).await.unwrap().close().await;
@@ -255,16 +255,16 @@ async fn a_damaged_row_is_reported_and_never_written_over() {
     assert_eq!(kept, "{");
 }
 
-/// SQLite takes back the whole transaction on its own when a disk is full, as this trigger makes it do.
+/// SQLite rolls back the whole transaction when a disk is full; this trigger makes it do so.
 const FULL_DISK: &str = "CREATE TRIGGER full_disk BEFORE INSERT ON event WHEN new.kind = 'test.full' \
     BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END";
-/// What a COMMIT finds out: a reference that was to be set right by then.
+/// A violation that only COMMIT finds: a reference that had to be valid by then.
 const BAD_COMMIT: &str = "CREATE TABLE late (job TEXT REFERENCES job (key) DEFERRABLE INITIALLY DEFERRED); \
     CREATE TRIGGER bad_commit BEFORE INSERT ON event WHEN new.kind = 'test.full' \
     BEGIN INSERT INTO late VALUES ('absent'); END";
 
-/// The writer is free to take what comes at once in one group or in several: what shares the bad one's group
-/// fails with it, nothing else does, and the world shows just what was acknowledged.
+/// The writer may put jobs that arrive together into one group or several. The jobs in the group of the bad
+/// one fail with it, no other job fails, and the world shows exactly what was acknowledged.
 async fn group_fails_and_the_next_is_done((sabotage, reason): (&'static str, &str)) {
     let data = TempDir::new().unwrap();
     let store = open(&data).await;
@@ -437,7 +437,7 @@ async fn what_pruned_events_were_looked_up_by_goes_with_them() {
     assert_eq!(keys, integer(PART_EVENTS) + 1, "the numbers begin with 1");
 }
 
-/// What the database has without its log.
+/// The content of the database file without its log.
 async fn machines_in_the_file_alone(data: &TempDir) -> usize {
     let copy = TempDir::new().unwrap();
     fs::copy(data.path().join("metalwright.db"), copy.path().join("metalwright.db")).unwrap();

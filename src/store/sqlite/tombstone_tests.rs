@@ -1,4 +1,4 @@
-//! Tombstones on the disk: the old ones go, and that they are gone is remembered.
+//! Tombstones on disk: old ones are pruned, and the store remembers up to where.
 
 use tempfile::TempDir;
 
@@ -23,7 +23,7 @@ async fn tombstones_that_are_too_old_go_and_readers_from_before_are_told() {
     assert_eq!((tombstones(&store).await, store.world().commits.tombstones()), (2, 2));
     store.close().await;
     drop(store);
-    // The first of them was made in 1970.
+    // The first tombstone dates from 1970.
     tamper(
         &data,
         "UPDATE tombstone SET time = 0 WHERE commit_number = (SELECT min(commit_number) FROM tombstone)",
@@ -56,7 +56,7 @@ async fn the_last_number_is_known_when_nothing_of_its_commit_is_left() {
     drop(store);
     tamper(&data, "UPDATE tombstone SET time = 0").await;
     let store = open(&data).await;
-    // Events alone are no commit, and prune as others do.
+    // Events alone are not a commit, and still prune tombstones.
     store.commit(Changeset::default().event(crate::store::conformance::event("x.told", "x"))).await.unwrap();
     assert_eq!(tombstones(&store).await, 0);
     store.close().await;

@@ -1,4 +1,4 @@
-//! Leases that change often are the same after a restart, and leave nothing behind.
+//! Leases that change often are the same after a restart, and leave no outdated rows behind.
 
 use std::net::Ipv4Addr;
 
@@ -31,7 +31,7 @@ fn object(lease: &Stored<Lease>) -> Object {
     Object::Lease(Arc::new(lease.clone()))
 }
 
-/// Renews the lease of an address as often as asked, together with others.
+/// Renews the lease of an address so many times, together with others.
 async fn renew(store: &SqliteStore, numbers: std::ops::Range<u8>, times: usize) {
     for time in 0..times {
         let changesets = numbers.clone().map(|number| {

@@ -1,5 +1,5 @@
-//! The one thread that writes. It puts what is queued into groups, each one transaction with one flush to
-//! disk, and answers when the group is on disk and the world shows it.
+//! The only thread that writes. It collects queued jobs into groups. Each group is one transaction with one
+//! flush to disk, and is answered when it is on disk and in the world.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,26 +20,27 @@ use super::{checkpoints, documents, integer, log};
 use crate::model::{Epoch, Event, Tombstone, World};
 use crate::store::{ChangesetWrite, StoreError, sql};
 
-/// Jobs that wait for the writer; who comes after them waits to be let in.
+/// Most jobs that wait for the writer. Further senders wait until there is room.
 pub(super) const QUEUE_MAX: usize = 1024;
-/// Jobs in one transaction.
+/// Most jobs in one transaction.
 const GROUP_MAX: usize = 256;
-/// Jobs that the world shows under one lock: no decision waits for a whole group.
+/// Most jobs whose changes are applied to the world under one lock, so that no decision waits for a whole
+/// group.
 const SHOWN_AT_ONCE_MAX: usize = 12;
-/// How long a group is held open when it has less than half of what the one before had.
+/// How long a group that has less than half of the previous one's jobs stays open for more.
 const GATHER: Duration = Duration::from_micros(150);
-/// How long the writer looks out for the next job before it sleeps, after one that was alone: to be woken
-/// costs a client that asks on its own a sixth of its exchange.
+/// How long the writer spins for the next job after a group of one, before it sleeps. Waking it would cost a
+/// single client a sixth of its exchange.
 const LOOK_OUT: Duration = Duration::from_micros(200);
-/// Jobs alone for which it just sleeps when it has looked out in vain time and again: the clients are slower,
-/// or others need the processors.
+/// Groups of one for which the writer just sleeps, after spinning was in vain several times: the clients are
+/// slower, or others need the processors.
 const REST_MAX: u32 = 64;
 /// Longest wait for the changeset of the task that holds the writer.
 const HOLD_MAX: Duration = Duration::from_millis(250);
-/// Events that one call prunes, so that no changeset waits long behind it.
+/// Most events that one call prunes, so that no changeset waits long behind it.
 const PRUNE_MAX: u64 = 2000;
 
-/// Something to be written, and who wants to know.
+/// A job of the writer, and the channel for its result.
 pub(super) struct WriterJob {
     pub(super) work: WriterWork,
     pub(super) reply: oneshot::Sender<Result<WriterOutcome, StoreError>>,
@@ -52,14 +53,14 @@ pub(super) enum WriterWork {
         keep: u64,
     },
     Details(documents::Work),
-    /// Waits for one job after all that were queued before.
+    /// Waits for one more job, after all that were queued before.
     Hold,
-    /// Writes what changes nothing.
+    /// Writes without changing anything.
     Probe,
 }
 
-/// What came of it: the events of a changeset; the length of a log; how many events were pruned; the bytes of
-/// documents; where the job of a hold goes to.
+/// The result of a job: the events of a changeset; the length of a log; the number of pruned events; the
+/// bytes of documents; the channel for the job of a hold.
 #[derive(Default)]
 pub(super) struct WriterOutcome {
     pub(super) events: Vec<Event>,
@@ -76,31 +77,31 @@ pub(super) struct StoreWriter {
     pub(super) committed: watch::Sender<u64>,
     /// The number of the last commit that the world shows.
     pub(super) shown: watch::Sender<u64>,
-    /// The id of the epoch that begins with this process's first commit; none once it has.
+    /// The id of the epoch that begins with this process's first commit; none afterwards.
     pub(super) next_epoch: Option<Uuid>,
 }
 
-/// What came of a job that was not refused: the number of a changeset's first event, and of its commit; the
-/// length of a log, or how many events were pruned.
+/// The result of a job that was not refused: the number of a changeset's first event, and of its commit; the
+/// length of a log, or the number of pruned events.
 enum WorkResult {
     Changeset { first_seq: u64, commit: u64 },
     Count(u64),
 }
 
-/// What a transaction came to.
+/// The result of a transaction.
 struct CommittedGroup {
-    /// One for each job.
+    /// One result for each job.
     outcomes: Vec<Result<WorkResult, StoreError>>,
     last_seq: u64,
-    /// The epoch that begins with it.
+    /// The epoch that begins with the group, if one does.
     begins: Option<Epoch>,
-    /// When it deleted what it deleted.
+    /// The time of the group's deletions.
     time: Timestamp,
     change: GroupChange,
 }
 
-/// Why a piece of work was not done. A refusal concerns it alone, and nothing of it is left in the
-/// transaction; a failure concerns the whole transaction.
+/// Why a piece of work was not done. A refusal concerns this work alone, and nothing of it is left in the
+/// transaction. A failure concerns the whole transaction.
 pub(super) enum WorkError {
     Refused(StoreError),
     Failed(rusqlite::Error),
@@ -113,7 +114,7 @@ impl From<rusqlite::Error> for WorkError {
 }
 
 impl StoreWriter {
-    /// Works until nobody can send any more and the queue is empty.
+    /// Runs until all senders are gone and the queue is empty.
     pub(super) fn run(mut self, queue: mpsc::Receiver<WriterJob>) {
         let (due, told) = std::sync::mpsc::sync_channel(1);
         let connection = self.connection.another();
@@ -121,14 +122,14 @@ impl StoreWriter {
             let beside = std::thread::Builder::new().name("checkpoints".into());
             let beside = beside.spawn_scoped(threads, move || checkpoints::run(connection, &told));
             if let Err(error) = beside {
-                tracing::warn!(%error, "no thread for checkpoints: the writer does them");
+                tracing::warn!(%error, "cannot start the thread for checkpoints: the writer makes them");
             }
             self.work(queue, due);
         });
         self.connection.close();
     }
 
-    /// Gives up `checkpoint` in the end, which is how the thread beside knows.
+    /// Runs the writer. Drops `checkpoint` at the end, which ends the thread of the checkpoints.
     fn work(&mut self, mut queue: mpsc::Receiver<WriterJob>, checkpoint: SyncSender<()>) {
         let mut group = Vec::with_capacity(GROUP_MAX);
         let (mut expected, mut jobs, mut spin_wait) = (1, 0, SpinWait::default());
@@ -144,7 +145,7 @@ impl StoreWriter {
             }
             holds.into_iter().for_each(|hold| self.wait_for_holder(hold));
             if jobs >= checkpoints::JOBS {
-                // One that is not done yet has this in it.
+                // If a checkpoint is due already, it will include this group.
                 let _ = checkpoint.try_send(());
                 jobs = 0;
             }
@@ -154,7 +155,7 @@ impl StoreWriter {
         }
     }
 
-    /// Nothing is written until the holder's job is there, it gives up, or its time is over.
+    /// Nothing else is written until the holder sends its job, drops the hold, or the time is over.
     fn wait_for_holder(&mut self, hold: WriterJob) {
         let (held, job) = sync_channel(1);
         let granted = WriterOutcome { held: Some(held), ..WriterOutcome::default() };
@@ -174,12 +175,12 @@ impl StoreWriter {
                 self.trail.apply(committed.change.trail);
                 let outcomes = committed.outcomes;
                 group.drain(..).zip(outcomes).for_each(|(job, outcome)| answer(job, outcome));
-                // Followers of the events and changes are woken after the senders have their answers.
+                // Followers of events and changes are woken after the senders have their answers.
                 self.committed.send_if_modified(|_| has_events);
                 self.shown.send_if_modified(|_| has_changes);
             }
             Err(error) => {
-                // `MonitoredStore` logs the failure, once.
+                // `MonitoredStore` logs the failure once.
                 tracing::debug!(%error, jobs = group.len(), "the database failed; nothing was written");
                 self.connection.close();
                 for job in group.drain(..) {
@@ -189,10 +190,11 @@ impl StoreWriter {
         }
     }
 
-    /// Has it all on disk, or none of it. Where every changeset was refused the database is left in peace.
-    /// What a group has of other work comes after its changesets: who sent it at the same time cannot tell.
+    /// Writes all of a group to disk, or nothing. If every changeset was refused, the database is not
+    /// touched. Other work of a group comes after its changesets; jobs that were sent at the same time have
+    /// no order.
     fn transact(&mut self, jobs: &[WriterJob]) -> rusqlite::Result<CommittedGroup> {
-        // Nobody but this thread writes to the world, so that nobody waits for this.
+        // Only this thread writes to the world, so nobody waits for this lock.
         let world = self.world.read().unwrap_or_else(PoisonError::into_inner);
         let mut group = ChangesetGroup::new(&world, &self.damaged_holders);
         let first_seq = self.committed.borrow().saturating_add(1);
@@ -234,8 +236,8 @@ impl StoreWriter {
         Ok(CommittedGroup { outcomes, last_seq, begins, time, change })
     }
 
-    /// Shows what is on disk: first in the world, then by the numbers of its last event and commit. Gives
-    /// whether it changed an object.
+    /// Shows what is on disk: first the world, then the numbers of the last event and commit. Returns whether
+    /// an object changed.
     fn publish(&self, group: &[WriterJob], committed: &CommittedGroup) -> bool {
         let outcomes = committed.outcomes.chunks(SHOWN_AT_ONCE_MAX);
         let mut last_commit = *self.shown.borrow();
@@ -268,7 +270,7 @@ impl StoreWriter {
     }
 }
 
-/// A sender that stopped waiting is ignored.
+/// Answers a sender. One that stopped waiting is ignored.
 fn answer(job: WriterJob, outcome: Result<WorkResult, StoreError>) {
     let outcome = outcome.map(|done| match (done, job.work) {
         (WorkResult::Changeset { first_seq, .. }, WriterWork::Changeset(changeset)) => {
@@ -281,8 +283,8 @@ fn answer(job: WriterJob, outcome: Result<WorkResult, StoreError>) {
     let _ = job.reply.send(outcome);
 }
 
-/// Under load the others of the last group are about to send again: letting them saves a flush. The thread
-/// sleeps, so that none of them has to wake it. A lone sender never waits.
+/// Under load the senders of the last group are about to send again, and waiting for them saves a flush. The
+/// thread sleeps, so that no sender has to wake it. It never waits after a group of one.
 fn gather(queue: &mut mpsc::Receiver<WriterJob>, group: &mut Vec<WriterJob>, expected: usize) {
     if group.len() < expected {
         std::thread::sleep(GATHER);
@@ -294,17 +296,17 @@ fn gather(queue: &mut mpsc::Receiver<WriterJob>, group: &mut Vec<WriterJob>, exp
     }
 }
 
-/// Looks for the next job after one that was alone.
+/// Spins for the next job after a group of one.
 #[derive(Default)]
 struct SpinWait {
-    /// Jobs for which it is not done.
+    /// Groups for which spinning is skipped.
     rest: u32,
-    /// Doubles the pause after another fruitless spin.
+    /// The next number of groups to skip; doubled after each spin in vain.
     next_rest: u32,
 }
 
 impl SpinWait {
-    /// Does not give up the processor: where others wait for it, it would be had back too late.
+    /// Spins without yielding: if other threads wait for the processor, yielding would return too late.
     fn look_out(&mut self, queue: &mpsc::Receiver<WriterJob>) {
         if self.rest > 0 {
             self.rest -= 1;
@@ -323,7 +325,7 @@ impl SpinWait {
     }
 }
 
-/// Does what is not a changeset, or nothing of it.
+/// Runs a job that is not a changeset, whole or not at all.
 fn run(connection: &Connection, work: &WriterWork) -> rusqlite::Result<Result<WorkResult, StoreError>> {
     let count = match work {
         WriterWork::Changeset(_) | WriterWork::Hold => Ok(0),
@@ -346,15 +348,15 @@ fn prune(connection: &Connection, keep: u64) -> Result<u64, WorkError> {
     Ok(pruned as u64)
 }
 
-/// Writes the number that the header of the database has for its users, which is nothing to us. Its page goes
-/// through the log to the disk like any other.
+/// Writes the present value of `user_version`, a field of the header that this program does not use. Its page
+/// goes through the write-ahead log to disk like any other.
 fn probe(connection: &Connection) -> Result<u64, WorkError> {
     let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     connection.pragma_update(None, "user_version", version)?;
     Ok(0)
 }
 
-/// Does to the world what a commit does, by its number and time.
+/// Applies a write of a commit to the world, with the commit's number and time.
 fn apply(world: &mut World, write: &ChangesetWrite, (commit, time): (u64, Timestamp)) {
     match write {
         ChangesetWrite::Create(object) | ChangesetWrite::Update(object) => {

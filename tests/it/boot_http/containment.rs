@@ -1,4 +1,4 @@
-//! Which paths give nothing, over TFTP and HTTP alike.
+//! Paths that give no file, over TFTP and HTTP alike.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -81,7 +81,7 @@ fn a_path_of_many_long_names_is_served_over_http_and_told_to_be_too_long_over_tf
     fs::write(files.folder.join(&folder).join("deep.rpm"), "deep").expect("a file");
     let path = format!("artifacts/files/{folder}deep.rpm");
     assert_eq!(files.boot.get(&format!("/{path}")), (200, "deep".to_owned()));
-    // Three bytes for each of a name that is not ASCII, and a query beside it.
+    // Three bytes for each character of a non-ASCII name, and a query beside it.
     let encoded = path.replace('n', "%6e");
     assert_eq!(files.boot.get(&format!("/{encoded}?signature={}", "a".repeat(4000))).0, 200);
     let refused = files.boot.read(&path).expect_err("a request has less room");
@@ -98,11 +98,11 @@ fn percent_encodings_are_read_once_and_hide_nothing() {
     {
         assert_eq!(raw.get(&format!("/artifacts/files/{path}"), "").status, 400, "{path}");
     }
-    // Read once: what is left is the name of a file, and there is none.
+    // It is decoded once: the rest is the name of a file, which does not exist.
     for path in ["%252e%252e/secret", "x.efi%2500", "%2565", "x.efi%", "x.efi%zz"] {
         assert_eq!(raw.get(&format!("/artifacts/files/{path}"), "").status, 404, "{path}");
     }
-    // Over TFTP a percent sign is a percent sign.
+    // Over TFTP a percent sign is not decoded.
     assert_eq!(files.boot.read("artifacts/files/%78.efi").expect_err("no such file").0, 1);
     assert_eq!(raw.get("/artifacts/files/%78.efi", "").status, 200);
     assert!(files.boot.read("artifacts/files/a:b").is_ok());
@@ -114,7 +114,7 @@ fn a_nul_in_a_path_gives_nothing() {
     let mut raw = Raw::connect(files.boot.http);
     raw.say("GET /artifacts/files/x.efi\0 HTTP/1.1\r\n\r\n");
     assert_eq!(raw.reply().status, 400);
-    // Over TFTP a NUL ends the name: what follows is read as the mode, and is none.
+    // Over TFTP a NUL ends the name: the rest is read as the mode, and is invalid.
     assert!(files.boot.read("artifacts/files/x.efi\0.txt").is_err());
 }
 

@@ -1,4 +1,4 @@
-//! TLS handshakes of the boot side that fail or cost, with the system's own clients.
+//! Failing and expensive TLS handshakes of the boot side, with the system's own clients.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -18,13 +18,13 @@ use crate::relay::{self, Relay, message, request_of};
 use crate::scene;
 use crate::world::{World, computed};
 
-/// In old firmware and not here: no forward secrecy.
+/// A suite of old firmware that is not offered here: it has no forward secrecy.
 const NOT_HERE: &str = "AES128-SHA256:AES256-GCM-SHA384";
 const HANDSHAKES: u64 = 40;
-/// The least that the arithmetic of a handshake takes on any machine.
+/// The least time that a handshake's computation takes on any machine.
 const HANDSHAKE_NS_MIN: u64 = 100_000;
 
-/// Whether a program ended well, and all that it said.
+/// Whether a program succeeded, and its output.
 fn run(program: &str, words: &[&str]) -> (bool, String) {
     let output = Command::new(program).args(words).stdin(Stdio::null()).output().expect(program);
     let said = [output.stdout, output.stderr].concat();
@@ -40,7 +40,7 @@ fn https(world: &World) -> String {
     base.strip_prefix("https://").expect("https").to_owned()
 }
 
-/// `web1`, as UEFI firmware that boots over HTTP, takes an address.
+/// `web1`, as UEFI HTTP boot firmware, takes an address.
 fn boots(relay: &Relay) -> Ipv4Addr {
     let client = (scene::MAC.parse().expect("a MAC"), 1);
     let discover = of_firmware(message(client, MessageType::Discover));
@@ -64,13 +64,13 @@ fn firmware_without_a_suite_in_common_is_told_of_on_its_timeline() {
     let address = boots(&Relay::to(&world));
     let mut events = api.events_after(0);
 
-    // Who only looks whether the port is open has not stopped, and was shown nothing.
+    // A peer that only checks whether the port is open has not stopped, and saw nothing.
     let server: SocketAddr = https(&world).parse().expect("an address");
     let probe = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     probe.bind(&SocketAddr::from((address, 0)).into()).expect("its address");
     probe.connect(&server.into()).expect("a connection");
     probe.shutdown(std::net::Shutdown::Write).expect("an end");
-    // The server's end comes once it has made up its mind.
+    // The server closes the connection after it has decided.
     let ended = std::io::Read::read(&mut &probe, &mut [0; 64]);
     assert!(matches!(ended, Ok(0)), "{ended:?}");
 
@@ -84,7 +84,7 @@ fn firmware_without_a_suite_in_common_is_told_of_on_its_timeline() {
     assert!(reason.contains("no cipher suite in common"), "{reason}");
     let told = || scene::timeline(&api).into_iter().filter(|event| event["kind"] == "boot.stopped").count();
     assert_eq!(told(), 1);
-    // Firmware tries again, and is not told of again.
+    // Firmware tries again, and that is not reported again.
     assert!(!run("curl", &[&curl[..], &[NOT_HERE, &url]].concat()).0);
     assert_eq!(told(), 1);
 }
@@ -131,7 +131,7 @@ fn the_api_speaks_no_dhe() {
     }
 }
 
-/// By OpenSSL, which is what firmware has, and without what `curl` adds to it.
+/// With OpenSSL, which firmware has, and without the options that `curl` adds.
 #[test]
 fn firmware_that_trusts_the_certificates_of_two_servers_knows_both() {
     let mut files = Files::new(&["--boot-https", "127.0.0.1:0"]);

@@ -1,4 +1,4 @@
-//! What clients may not do to each other, and what they may do as slowly as they like.
+//! Limits that protect clients from each other; being slow alone is allowed.
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -12,13 +12,13 @@ use super::raw::Raw;
 use super::{Files, LARGE, small};
 use crate::world::{World, allow_many_sockets, run};
 
-/// Readers that take hardly anything, on the listener at the same time.
+/// Very slow readers, on the listener at the same time.
 const SLOW_READERS: usize = 1000;
-/// A client of 20 KB a second, on a server whose clocks run so many times as fast. Its file is longer than
-/// what goes in ten minutes: the kernel holds some millions of bytes between the two.
+/// A client of 20 KB a second, on a server whose clocks run so many times faster. Its file is longer than
+/// what can be sent in ten minutes: the kernel buffers some millions of bytes between the two.
 const HURRY: u32 = 40;
 const TICK: Duration = Duration::from_millis(20);
-/// 20 KB in a second of the server's, of which a tick has 0.8.
+/// 20 KB in a second of the server's time, of which a tick has 0.8.
 const SLOW_BYTES_A_TICK: usize = 16_000;
 const SLOW_SECONDS: u64 = 15 * 60;
 const SLOW_BYTES: u64 = SLOW_SECONDS * 20_000;
@@ -45,17 +45,17 @@ fn vector_97_a_thousand_slow_readers_keep_nobody_waiting_and_take_no_memory() {
     for reader in &mut slow {
         reader.say(large);
     }
-    // Each is under way: none waits for another to end.
+    // Each transfer is running: none waits for another to end.
     for reader in &mut slow {
         assert_eq!(takes(&mut reader.stream, 20_000), 20_000);
     }
-    // One that reads gets all, small and large, while a thousand do not.
+    // A normal reader gets its files, small and large, while a thousand others read nothing.
     let mut quick = Raw::connect(files.boot.http);
     assert_eq!(quick.get("/artifacts/files/x.efi", "").body, small());
     assert_eq!(quick.get("/artifacts/files/large.img", "").body.len() as u64, LARGE);
     let resident = resident_kib(&files);
     assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB");
-    // And the slow ones go on where they were.
+    // The slow readers continue where they were.
     for reader in &mut slow {
         assert_eq!(takes(&mut reader.stream, 20_000), 20_000);
     }
@@ -71,10 +71,11 @@ fn vector_98_who_reads_20_kb_a_second_for_ten_minutes_is_not_cut_off() {
     idle.say("GET /artifacts/files/large.img HTTP/1.1\r\nHost: x\r\n\r\n");
     let mut slow = Raw::connect(files.boot.http);
     let range = format!("Range: bytes=0-{}\r\nConnection: close\r\n", SLOW_BYTES - 1);
-    // The kernel holds no more than some millions of bytes for it, here and at the server.
+    // The kernels of both ends buffer only some millions of bytes.
     rustix::net::sockopt::set_socket_recv_buffer_size(&slow.stream, 256 << 10).expect("a small window");
     slow.say(format!("GET /artifacts/files/large.img HTTP/1.1\r\nHost: x\r\n{range}\r\n"));
-    // A clock that ticks and nothing more: the client is to be as slow as this, whatever happens meanwhile.
+    // A clock tick, without waiting for anything else: the client must be this slow, whatever happens
+    // meanwhile.
     let (_nobody, tick) = channel::<()>();
     let begun = Instant::now();
     let (mut got, mut buffer) = (0, vec![0; SLOW_BYTES_A_TICK]);
@@ -88,7 +89,7 @@ fn vector_98_who_reads_20_kb_a_second_for_ten_minutes_is_not_cut_off() {
     }
     assert!(got > SLOW_BYTES, "cut off after {got} bytes with the head");
     assert!(begun.elapsed() * HURRY >= Duration::from_secs(SLOW_SECONDS));
-    // Its clocks did run: who took nothing at all meanwhile is gone.
+    // Its clocks did run: a client that read nothing meanwhile was disconnected.
     assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"stalled\"}"), 1);
 }
 
@@ -105,7 +106,7 @@ fn one_address_has_as_many_connections_as_it_may_and_the_next_is_told() {
     assert_eq!(told.body, b"too many connections from this one address\n");
     assert!(outside.is_over());
     assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"one_address\"}"), 1);
-    // A place that becomes free is given again.
+    // A slot that becomes free is used again.
     drop(inside.pop());
     let freed = (0..1000).any(|_| {
         let mut next = TcpStream::connect(files.boot.http).expect("a connection");
@@ -135,7 +136,7 @@ fn a_head_that_does_not_come_to_its_end_is_given_up() {
     let files = Files::new(&[]);
     let mut slow = Raw::connect(files.boot.http);
     slow.say("GET /artifacts/files/x.efi HTT");
-    // Others are served meanwhile.
+    // Other clients are served meanwhile.
     assert_eq!(Raw::connect(files.boot.http).get("/artifacts/files/x.efi", "").status, 200);
     assert_eq!(slow.reply().status, 408);
     assert!(slow.is_over());
@@ -200,7 +201,7 @@ fn reports_are_taken_in_every_framing_and_within_their_bound() {
     raw.say(post("Transfer-Encoding: chunked\r\n") + "zz\r\n");
     assert_eq!(raw.reply().status, 400);
     assert!(raw.is_over());
-    // A line without a size is no last chunk, and a line feed alone ends no line.
+    // A line without a size is not the last chunk, and a line feed alone does not end a line.
     for chunks in ["\r\n\r\n", "5;x\nhello\r\n0\r\n\r\n", "0\r\nx: y\n\r\n"] {
         let mut raw = Raw::connect(files.boot.http);
         raw.say(post("Transfer-Encoding: chunked\r\n") + chunks);
@@ -229,8 +230,8 @@ fn a_transfer_that_is_given_up_leaves_its_place() {
     assert_eq!(Raw::connect(files.boot.http).get("/artifacts/files/x.efi", "").status, 200);
 }
 
-/// Where the system has no place for a connection its client waits, everybody else goes on, and the log is
-/// not filled. Descriptors above the limit stay open, so that none is to be had at once.
+/// If the system has no room for a connection, its client waits, all others continue, and the log is not
+/// filled. Descriptors above the limit stay open, so that none is free at once.
 #[test]
 fn a_server_without_descriptors_keeps_clients_waiting_and_serves_them_later() {
     let files = Files::new(&[]);

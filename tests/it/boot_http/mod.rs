@@ -1,6 +1,6 @@
-//! The boot side over HTTP, against the real program: raw sockets for old clients, `curl` for present ones.
-//! `vectors` are the cases of HTTP by their number, `limits` what clients may not do to each other,
-//! `containment` which paths give nothing, on both protocols, `tls` and `handshakes` are the same over TLS.
+//! The boot side over HTTP with the real program: raw sockets for old clients, `curl` for present ones.
+//! `vectors` has the HTTP cases by number, `limits` the limits between clients, `containment` the paths that
+//! give no file on both protocols; `tls` and `handshakes` are the same over TLS.
 
 mod containment;
 mod handshakes;
@@ -22,7 +22,7 @@ use crate::world::World;
 /// Length of the large file.
 const LARGE: u64 = 50_000_000;
 
-/// A message of UEFI firmware that boots over HTTP.
+/// A message of UEFI HTTP boot firmware.
 fn of_firmware(mut message: DhcpPacket) -> DhcpPacket {
     message.options.set(codes::VENDOR_CLASS, "HTTPClient:Arch:00016:UNDI:003016");
     message.options.set(codes::CLIENT_ARCHITECTURES, 16u16.to_be_bytes());
@@ -65,7 +65,7 @@ impl Files {
         });
     }
 
-    /// A number from the metrics page.
+    /// A value of the metrics.
     fn metric(&self, name: &str) -> u64 {
         let page = self.world.api().get("//metrics").expect(200);
         let page = page.as_str().expect("text");
@@ -74,7 +74,7 @@ impl Files {
     }
 }
 
-/// The bytes of `x.efi`: longer than a block of TFTP, and none like its neighbour.
+/// The bytes of `x.efi`: longer than a TFTP block, and each block differs from its neighbour.
 fn small() -> Vec<u8> {
     (0..4096u32).map(|number| (number % 251) as u8).collect()
 }

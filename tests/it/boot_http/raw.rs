@@ -19,14 +19,14 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A header's value; empty when it is not there.
+    /// A header's value; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         let mut named = lines.filter(|(found, _)| found.eq_ignore_ascii_case(name));
         named.next().map_or("", |(_, value)| value)
     }
 
-    /// All headers but the time.
+    /// All headers except the date.
     pub fn headers(&self) -> Vec<&str> {
         self.head.lines().skip(1).filter(|line| !line.starts_with("Date: ")).collect()
     }
@@ -50,7 +50,7 @@ impl Raw {
         self.reply()
     }
 
-    /// The next answer, with a body as long as it says.
+    /// The next response, with a body of the announced length.
     pub fn reply(&mut self) -> Reply {
         let (status, head) = self.head();
         let length = length(&head);
@@ -61,13 +61,13 @@ impl Raw {
         Reply { status, head, body }
     }
 
-    /// The next answer to a HEAD, which has no body.
+    /// The next response to a HEAD, which has no body.
     pub fn reply_to_head(&mut self) -> Reply {
         let (status, head) = self.head();
         Reply { status, head, body: Vec::new() }
     }
 
-    /// Whether the other side has ended the connection.
+    /// Whether the other side has closed the connection.
     pub fn is_over(&mut self) -> bool {
         self.read.is_empty() && self.more() == 0
     }

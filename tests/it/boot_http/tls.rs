@@ -1,4 +1,4 @@
-//! The boot side over TLS, with the certificate as firmware is given it.
+//! The boot side over TLS, with the certificate that firmware gets.
 
 use std::fs;
 use std::process::Command;
@@ -33,13 +33,13 @@ fn boot_files_are_served_over_tls_with_the_certificate_that_is_exported() {
     assert_eq!(fs::read(&fetched).expect("the file"), small());
     assert!(fetch("large.img", trusted));
     assert_eq!(fs::metadata(&fetched).expect("the file").len(), LARGE);
-    // The API's certificate is another one.
+    // The API has another certificate.
     let other = files.world.data().join("tls/cert.pem");
     assert!(!fetch("x.efi", other.to_str().expect("a path in UTF-8")));
 }
 
-/// The cipher suites of OVMF as Debian 12 has it (edk2 2022.11), in its order: no elliptic curves. Then those
-/// of them that are not sound: keys without forward secrecy, CBC.
+/// The cipher suites of OVMF in Debian 12 (edk2 2022.11), in its order: no elliptic curves. Then those of
+/// them that are not sound: keys without forward secrecy, CBC.
 const OLD_FIRMWARE: &str = "DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-SHA256:\
     DHE-RSA-AES128-SHA256:DHE-RSA-AES256-SHA:DHE-RSA-AES128-SHA:AES256-GCM-SHA384:AES128-GCM-SHA256:\
     AES256-SHA256:AES128-SHA256:AES256-SHA:AES128-SHA";
@@ -90,7 +90,7 @@ fn a_certificate_with_a_key_of_elliptic_curves_is_kept_and_served() {
     assert_eq!(output.stdout, small(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// UEFI firmware of `web1` that boots over HTTP asks for an address and something to start.
+/// UEFI HTTP boot firmware of `web1` asks for an address and boot data.
 fn asks_for_a_boot(relay: &Relay, xid: u32) -> Option<String> {
     let discover = of_firmware(message((scene::MAC.parse().expect("a MAC"), xid), MessageType::Discover));
     let offer = relay.ask(&discover, scene::EVENT_WITHIN).expect("an offer");

@@ -1,4 +1,4 @@
-//! The vectors of HTTP, by their number.
+//! The HTTP vectors by number.
 
 use std::fs;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::world::World;
 
 const EFI: &str = "/artifacts/files/x.efi";
 
-/// Runs `curl` and gives what it printed.
+/// Runs `curl` and returns its output.
 fn curl(words: &[&str]) -> String {
     let output = Command::new("curl").args(["-sS", "--max-time", "60"]).args(words).output().expect("curl");
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -28,12 +28,12 @@ fn vector_90_head_says_what_get_does_and_the_connection_goes_on() {
     let head = raw.reply_to_head();
     assert_eq!((head.status, head.header("content-length")), (200, "4096"));
     assert_eq!(head.header("content-type"), "application/efi");
-    // shim 15.8 wants the length before what looks like it.
+    // shim 15.8 needs the length before any header that resembles it.
     assert!(head.headers()[0].starts_with("Content-Length"), "{}", head.head);
     let get = raw.get(EFI, "");
     assert_eq!(get.body, small());
     assert_eq!(get.headers(), head.headers());
-    // What is absent and what cannot be is said without a body too.
+    // Missing and invalid paths are answered without a body too.
     for (path, status) in [("/artifacts/files/none", 404), ("/%2e%2e/x", 400)] {
         raw.say(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
         assert_eq!(raw.reply_to_head().status, status, "{path}");
@@ -100,7 +100,7 @@ fn vector_92_parts_are_cut_from_the_version_that_was_begun() {
     raw.say(format!("HEAD {EFI} HTTP/1.1\r\nHost: x\r\nRange: bytes=0-9\r\n\r\n"));
     assert_eq!(raw.reply_to_head().header("content-length"), "4096", "ranges are of GET alone");
 
-    // The file changes: who began with the old one gets the whole new one.
+    // The file changes: a client that began with the old one gets the whole new file.
     fs::write(files.folder.join("x.efi"), vec![7; 4096]).expect("another version");
     let other = raw.get(EFI, &format!("Range: bytes=0-9\r\nIf-Range: {tag}\r\n"));
     assert_eq!((other.status, other.body.len()), (200, 4096));
@@ -165,12 +165,12 @@ fn vector_95_a_script_for_a_stranger_is_a_script_or_not_found_in_every_spelling(
     }
 }
 
-/// A machine at a step whose one file is rendered.
+/// A machine at a step with one rendered file.
 fn installing() -> (World, BootSide, String) {
     installing_with(&json!({}))
 }
 
-/// The machine has these params when its run begins.
+/// Sets the params that the machine has when its run begins.
 fn installing_with(params: &Value) -> (World, BootSide, String) {
     let world = World::on_loopback();
     let (api, boot) = (world.api(), BootSide::of(world.ready()));
@@ -202,7 +202,7 @@ fn vector_96_an_answer_file_has_a_length_and_is_not_to_be_kept() {
     assert_eq!((reply.status, reply.body.as_slice()), (200, &b"rack=none first"[..]));
     assert_eq!((reply.header("cache-control"), reply.header("etag")), ("no-store", ""));
     assert_eq!(reply.header("content-length"), "15");
-    // Without the capability there is no such file, whoever asks.
+    // Without the capability there is no such file for anybody.
     assert_eq!(raw.get("/m/0a-0b/answers.cfg", "").status, 404);
     raw.say(format!("POST {folder}/done HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"));
     assert_eq!(raw.reply().status, 200);
@@ -230,7 +230,7 @@ fn vector_96_a_machine_with_a_lease_is_served_at_its_own_address() {
         curl(&["--interface", &from, "-o", "/dev/null", "-w", "%{http_code}", &url])
     };
     let (answers, kernel) = (format!("{folder}/answers.cfg"), format!("{folder}/linux"));
-    // Before there is a lease there is nothing to compare.
+    // Before there is a lease, nothing can be compared.
     assert_eq!([status(1, &answers), status(2, &answers)], ["200", "200"]);
     lease(1, MAC);
     assert_eq!([status(1, &answers), status(1, &kernel)], ["200", "200"]);
@@ -240,14 +240,14 @@ fn vector_96_a_machine_with_a_lease_is_served_at_its_own_address() {
     assert_eq!(status(3, &answers), "403", "another machine's address");
     let denied = api.get("/events?kind=boot.denied&limit=100").expect(200);
     assert_eq!(denied["items"][0]["data"]["path"], "/m/…/answers.cfg", "{denied:#}");
-    // Where addresses are translated on the way there is a setting.
+    // If addresses are translated on the way, there is a setting.
     api.patch("/settings/own_address_only", json!({"value": false})).expect(200);
     assert_eq!([status(2, &answers), status(3, &answers)], ["200", "200"]);
 }
 
 #[test]
 fn vector_99_a_report_from_an_address_that_is_not_the_machines_is_refused() {
-    // An installer may go over to the static address that the installed system is to have.
+    // An installer may switch to the static address of the installed system.
     let network = json!({"mode": "static", "address": "127.9.0.4", "prefix_length": 24});
     let (world, boot, folder) = installing_with(&json!({"network": network}));
     let api = world.api();
@@ -298,7 +298,7 @@ fn vector_100_a_command_line_is_quoted_as_each_loader_needs_it() {
     assert!(pxelinux.contains(" ds=nocloud;s=http://x/ uuid=${uuid}"), "{pxelinux}");
     let ipxe = script("boot.ipxe");
     assert!(ipxe.contains("ds=nocloud;s=http://x/"), "{ipxe}");
-    // iPXE has no way to write `${` that it would not fill in itself, so it is broken up there.
+    // iPXE cannot write `${` without expanding it, so it is broken up there.
     let kernel = ipxe.lines().find(|line| line.starts_with("kernel ")).expect("a kernel");
     assert!(kernel.contains(" uuid=$ {uuid}"), "{kernel}");
 }
@@ -308,7 +308,7 @@ fn a_document_changes_with_everything_it_is_made_from() {
     let (world, boot, folder) = installing();
     let api = world.api();
     let fetched = |folder: &str| boot.get(&format!("{folder}/answers.cfg"));
-    // The second one may come from memory; it is the same.
+    // The second response may come from the cache; it is the same.
     assert_eq!([fetched(&folder), fetched(&folder)].map(|(_, text)| text), ["rack=none first"; 2]);
     api.patch("/templates/site%2Fmotd", json!({"body": "second"})).expect(200);
     assert_eq!(fetched(&folder).1, "rack=none first", "a run goes on with the content it was started with");
@@ -333,7 +333,7 @@ fn a_document_changes_with_everything_it_is_made_from() {
     let inline = json!([{"name": "answers", "path": "answers.cfg", "inline": "other {{ machine.name }}"}]);
     api.patch("/bootenvs/site", json!({"templates": inline})).expect(200);
     expect("other web1");
-    // A secret is opened for each fetch, and the same machine's file may turn into one that holds it.
+    // A secret is opened for each fetch, and a machine's file may change to one with a secret.
     let inline = json!([{"name": "answers", "path": "answers.cfg", "inline": "{{ param(name='pass') }}"}]);
     api.post("/params", json!({"name": "pass", "secret": true})).expect(201);
     api.patch("/machines/name:web1", json!({"params": {"pass": "hush"}})).expect(200);

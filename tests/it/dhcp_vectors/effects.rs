@@ -1,4 +1,5 @@
-//! What comes of a packet besides its reply, as text: one effect a line, in the order they are carried out.
+//! The effects of a packet besides its reply, as text: one per line, in the order in which they are carried
+//! out.
 
 use std::fmt::Write as _;
 
@@ -9,7 +10,7 @@ use metalwright::model::{BootAttempt, Lease, Machine, NewEvent, Object, Stored, 
 use metalwright::netboot::decide::chainload::LoaderRequests;
 use metalwright::store::{Changeset, ChangesetWrite};
 
-/// Completes an outcome and shows it.
+/// Completes an outcome and prints it.
 pub fn text(outcome: &mut PacketOutcome, facts: &PacketFacts<'_>) -> String {
     let decision = facts.boot.decision.as_ref();
     if outcome.attempt.is_none() {
@@ -72,7 +73,7 @@ pub fn leases(changeset: &Changeset) -> impl Iterator<Item = &Lease> {
     })
 }
 
-/// Does to the world what the store would do.
+/// Applies to the world what the store would write.
 pub fn write(world: &mut World, changeset: &Changeset) {
     for write in &changeset.writes {
         match write {
@@ -86,7 +87,7 @@ pub fn write(world: &mut World, changeset: &Changeset) {
     }
 }
 
-/// Remembers the loaders that were asked for.
+/// Remembers the requested loaders.
 pub fn remember(asks: &mut LoaderRequests, notes: &[PacketNote]) {
     for note in notes {
         if let PacketNote::LoaderAsk(asked) = note {
@@ -95,7 +96,7 @@ pub fn remember(asks: &mut LoaderRequests, notes: &[PacketNote]) {
     }
 }
 
-/// The machine with the boot attempt that an outcome wants recorded.
+/// The machine with the boot attempt of an outcome.
 pub fn with_attempt(machine: &Stored<Machine>, outcome: &PacketOutcome, now: Timestamp) -> Stored<Machine> {
     let power_on = outcome.attempt.expect("an attempt");
     let number = machine.status.boot_attempt.as_ref().map_or(1, |last| last.number + 1);

@@ -1,4 +1,4 @@
-//! Clients that are no PCs, from DISCOVER to ACK: boards, switches, InfiniBand, BOOTP.
+//! Clients that are not PCs, from DISCOVER to ACK: boards, switches, InfiniBand, BOOTP.
 
 use std::net::Ipv4Addr;
 
@@ -18,12 +18,12 @@ fn scene(lan: &Lan, mac: &str) -> (World, Host) {
     let world = World::on_the_lan();
     let api = world.api();
     api.post("/subnets", subnet()).expect(201);
-    // Nobody knows these clients; they are to boot all the same.
+    // These clients are unknown and should boot nevertheless.
     api.patch("/settings/unknown_machine", json!({"value": "menu"})).expect(200);
     (world, lan.plug_host("h1", mac))
 }
 
-/// DISCOVER and REQUEST of a client that says `who` of itself; the OFFER and the ACK.
+/// DISCOVER and REQUEST of a client with the fields `who`; returns the OFFER and the ACK.
 fn exchange(host: &Host, xid: u32, who: &str) -> [Frame; 2] {
     let text = format!("xid {xid}\nmessage_type discover\n{who}");
     let offer = ask(host, "eth0", text);
@@ -173,7 +173,7 @@ fn bootp_is_off_until_a_subnet_has_it_on_and_is_for_reservations() {
     });
 }
 
-/// RFC 951 3, RFC 1534 2: 300 bytes, and nothing that only DHCP knows. What does not fit is left out whole.
+/// RFC 951 3, RFC 1534 2: 300 bytes, and no DHCP option. Options that do not fit are left out whole.
 fn assert_is_bootp(frame: &Frame) {
     let reply = frame.dhcp();
     assert_eq!((frame.message().len(), reply.yiaddr), (300, [10, 77, 0, 7].into()));

@@ -1,4 +1,4 @@
-//! The system's own DHCP client (ISC `dhclient`) against the server.
+//! The system's own DHCP client (ISC `dhclient`) with the server.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +27,7 @@ pub fn subnet() -> Value {
     })
 }
 
-/// `dhclient` on a host. Its script takes the address, writes down what it was told, and says that it has.
+/// `dhclient` on a host. Its script takes the address, records its variables, and prints a line.
 pub struct Client {
     folder: PathBuf,
 }
@@ -51,7 +51,7 @@ impl Client {
         Client { folder }
     }
 
-    /// From now on the client's script finds that somebody else has this address.
+    /// From now on the client's script reports that another host uses this address.
     fn finds_in_use(&self, address: &str) {
         fs::write(self.folder.join("refused"), address).expect("a file for the script");
     }
@@ -61,7 +61,7 @@ impl Client {
         self.start_with(host, "-1")
     }
 
-    /// Gives the lease back.
+    /// Releases the lease.
     fn release(&self, host: &Host) -> Program {
         self.start_with(host, "-r")
     }
@@ -76,7 +76,7 @@ impl Client {
         host.run(|| Program::spawn("dhclient", command))
     }
 
-    /// A variable that the client gave to its script when it was `BOUND` or met with another reason.
+    /// A variable of the client's script when its reason was `BOUND` or another one.
     pub fn told(&self, reason: &str, name: &str) -> String {
         let text = fs::read_to_string(self.folder.join(format!("told.{reason}"))).expect("a lease");
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}=")));
@@ -156,7 +156,7 @@ fn a_client_renews_with_a_server_that_was_killed_right_behind_the_ack() {
         world.kill();
         world.start();
         let before = lease(&world);
-        // Half the lease later the client asks the address it knows the server by (RENEWING).
+        // After half the lease time the client asks the server at its known address (RENEWING).
         running.wait_for_line("told RENEW", LEASE_WITHIN);
         let after = lease(&world);
         assert_eq!(after["address"], before["address"]);
@@ -215,14 +215,14 @@ fn a_packet_that_is_cut_short_is_counted_and_logged_and_harms_nobody() {
         host.run(|| {
             super::lan::ip("address add 10.77.0.9/24 dev eth0");
             let socket = std::net::UdpSocket::bind("0.0.0.0:68").expect("the client's port");
-            // A broadcast needs no neighbour and leaves at once.
+            // A broadcast needs no neighbour and is sent at once.
             socket.set_broadcast(true).expect("a socket that may broadcast");
             for length in [0, 1, 43, 235, 239] {
                 socket.send_to(&discover()[..length], ("10.77.0.255", 67)).expect("a packet");
             }
             super::lan::ip("address del 10.77.0.9/24 dev eth0");
         });
-        // Packets of one host stay in order: what comes of this one shows that the others were looked at.
+        // Packets of one host stay in order: when this one's answer arrives, the earlier ones were handled.
         let client = Client::new(world.scratch());
         client.start(&host).wait_for_line("bound to 10.77.0.100", LEASE_WITHIN);
         let metrics = world.api().get("//metrics").expect(200);
@@ -243,7 +243,7 @@ fn discover() -> Vec<u8> {
     packet
 }
 
-/// The one lease there is.
+/// The only lease.
 fn lease(world: &World) -> Value {
     let mut leases = world.api().get("/leases").expect(200);
     assert_eq!(leases["total"], 1, "{leases:#}");

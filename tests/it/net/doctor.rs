@@ -1,5 +1,5 @@
-//! `doctor dhcp` on a host where something stands in the way: it says what, and what to do, and its exit code
-//! is one where no machine would be answered.
+//! `doctor dhcp` on a host with a fault: it names the fault and what to do, and its exit code is 1 if no
+//! machine would be answered.
 
 use std::net::UdpSocket;
 use std::process::{Command, Output};
@@ -16,7 +16,7 @@ use crate::world::{World, program};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// The program without some capabilities, as root in a container is.
+/// The program without some capabilities, like root in a container.
 fn without(capabilities: &[&str], words: &[&str]) -> Command {
     let mut command = Command::new("setpriv");
     for set in ["--bounding-set", "--inh-caps"] {
@@ -26,13 +26,13 @@ fn without(capabilities: &[&str], words: &[&str]) -> Command {
     command
 }
 
-/// What the doctor said, line by line, with its exit code.
+/// The doctor's output by lines, with its exit code.
 fn said(output: &Output) -> (String, Option<i32>) {
     let text = [output.stdout.as_slice(), &output.stderr].concat();
     (String::from_utf8_lossy(&text).into_owned(), output.status.code())
 }
 
-/// The doctor of a host on which no server has run.
+/// The doctor on a host where no server has run.
 fn doctor(data: &TempDir, words: &[&str]) -> (String, Option<i32>) {
     let mut command = program();
     command.args(["doctor", "dhcp"]).args(words).arg("--data").arg(data.path());
@@ -75,7 +75,7 @@ fn whoever_has_port_67_is_named() {
 #[test]
 fn a_server_is_known_by_what_it_is_and_not_by_what_it_is_called() {
     on_a_lan(|_| {
-        // Another's server by our name.
+        // Another program's process with the server's name.
         let data = TempDir::new().expect("a folder");
         let false_one = data.path().join("metalwright");
         std::fs::copy("/usr/sbin/dnsmasq", &false_one).expect("dnsmasq (package dnsmasq-base)");
@@ -89,7 +89,7 @@ fn a_server_is_known_by_what_it_is_and_not_by_what_it_is_called() {
         let known = format!("metalwright (pid {}) has it, and was not seen to be started from", dnsmasq.id());
         assert!(line.starts_with("warn") && line.contains(&known), "{text}");
         dnsmasq.kill();
-        // Our server by another name, from another file; who knows its data directory knows it.
+        // The server under another name, from another file; its data directory identifies it.
         let renamed = data.path().join("boot-server");
         std::fs::copy(program().get_program(), &renamed).expect("a copy of the program");
         let folder = data.path().join("data");

@@ -1,6 +1,6 @@
-//! Namespaces and links. A namespace belongs to the thread that made it: whatever the thread starts is
-//! inside, and the kernel removes the namespace and its links when the last of them ends, so nothing is
-//! left behind by a test that is killed.
+//! Namespaces and links. A namespace belongs to the thread that made it: everything that the thread starts is
+//! inside, and the kernel removes the namespace and its links when the last of them ends, so a killed test
+//! leaves nothing behind.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use nix::sched::{CloneFlags, unshare};
 
-/// The bridge that the server serves and all machines are plugged into.
+/// The bridge that the server serves and to which all machines are connected.
 pub const BRIDGE: &str = "lan0";
 /// The network on that bridge.
 pub const CIDR: &str = "10.77.0.0/24";
@@ -35,7 +35,8 @@ impl Lan {
         ip(&format!("link set {name} master {BRIDGE} up"));
     }
 
-    /// Another computer on the bridge: a namespace whose only NIC is `eth0`, up, with `mac` and no address.
+    /// Another computer on the bridge: a namespace whose only NIC is `eth0`, up, with `mac` and without an
+    /// address.
     pub fn plug_host(&self, name: &str, mac: &str) -> Host {
         let host = Host::start();
         ip(&format!("link add {name} type veth peer name {name}-far address {mac}"));
@@ -45,15 +46,15 @@ impl Lan {
         host.run(move || {
             ip(&format!("link set {far} name eth0"));
             ip("link set eth0 up");
-            // As systemd has it on every host: an address that goes does not take the others with it.
+            // As systemd sets it on every host: removing an address does not remove the others.
             fs::write("/proc/sys/net/ipv4/conf/eth0/promote_secondaries", "1").expect("a setting of eth0");
         });
         host
     }
 }
 
-/// A computer that only `router` sees: its `eth0`, with `mac`, is the far end of the router's `eth1`, which
-/// gets `address`. The router forwards.
+/// A computer that is only connected to `router`: its `eth0`, with `mac`, is the far end of the router's
+/// `eth1`, which gets `address`. The router forwards.
 pub fn plug_behind(router: &Host, mac: &str, address: &str) -> Host {
     let host = Host::start();
     let (namespace, mac, address) =
@@ -75,7 +76,7 @@ pub fn plug_behind(router: &Host, mac: &str, address: &str) -> Host {
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A namespace held by a thread of its own, standing for another computer.
+/// A namespace held by a thread of its own, which simulates another computer.
 pub struct Host {
     namespace: PathBuf,
     jobs: Option<Sender<Job>>,
@@ -97,12 +98,12 @@ impl Host {
         Host { namespace, jobs: Some(jobs), thread: Some(thread) }
     }
 
-    /// Where the kernel has this host's namespace.
+    /// The path of this host's namespace.
     pub fn namespace(&self) -> &std::path::Path {
         &self.namespace
     }
 
-    /// Runs `work` on this host and returns what it made. Processes it starts are on this host too.
+    /// Runs `work` on this host and returns its result. Processes that it starts are on this host too.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let (send, receive) = channel();
         let job: Job = Box::new(move || drop(send.send(work())));
@@ -121,8 +122,8 @@ impl Drop for Host {
     }
 }
 
-/// Runs `test` in a fresh namespace with a [`Lan`] in it. Without root it fails, unless the tests that need
-/// root are switched off by `METALWRIGHT_SKIP_ROOT_TESTS`.
+/// Runs `test` in a fresh namespace with a [`Lan`]. Without root it fails, unless
+/// `METALWRIGHT_SKIP_ROOT_TESTS` switches off the tests that need root.
 pub fn on_a_lan(test: impl FnOnce(&Lan) + Send) {
     if !may_make_namespaces() {
         return;
@@ -146,7 +147,7 @@ pub fn may_make_namespaces() -> bool {
     false
 }
 
-/// Runs `ip` with words separated by spaces and panics with what it said when it fails.
+/// Runs `ip` with words separated by spaces; panics with its output if it fails.
 pub fn ip(words: &str) {
     let output = Command::new("ip").args(words.split_whitespace()).output().expect("ip (package iproute2)");
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,5 +1,5 @@
-//! Tests on real sockets in network namespaces of their own: the server on one side of a bridge, the
-//! operating system's own clients on the other. They need root. Start reading at [`Lan`].
+//! Tests on real sockets in network namespaces: the server on one side of a bridge, the operating system's
+//! own clients on the other. They need root. Start at [`Lan`].
 
 mod devices;
 mod dhcp;

@@ -1,5 +1,5 @@
-//! Neighbours that answer for addresses when they like, and many clients at once: nobody is given what is
-//! another's, in time.
+//! Neighbours that answer for addresses at unusual times, and many clients at once: nobody gets an address
+//! that another host uses, and the answers are in time.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -26,14 +26,14 @@ use crate::world::World;
 /// `ETH_P_ARP`.
 const ARP: u16 = 0x0806;
 const NEIGHBOUR: [u8; 6] = [2, 0, 0, 0, 0, 0x63];
-/// How exactly a delay is kept.
+/// The precision of a delay.
 const TICK: Duration = Duration::from_millis(5);
 
 /// How a neighbour answers ARP.
 #[derive(Clone)]
 struct Manner {
     mac: [u8; 6],
-    /// Last bytes of the addresses it says are its own.
+    /// Last bytes of the addresses that it claims.
     addresses: RangeInclusive<u8>,
     delay: Duration,
     /// The first question about an address that it answers, from 1.
@@ -67,7 +67,7 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // A panic there was printed, and the test misses the answers.
+        // A panic there was printed, and the test lacks the answers.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -96,7 +96,7 @@ fn answer(wire: &Socket, manner: &Manner, stop: &AtomicBool) {
     }
 }
 
-/// "It is mine", to whoever asked with this frame (RFC 826).
+/// Answers the sender of this frame that the address is in use (RFC 826).
 fn reply(question: &[u8], mac: [u8; 6]) -> Vec<u8> {
     let ethernet = [&question[6..12], &mac, &ARP.to_be_bytes()].concat();
     let sender = [&[0, 2], &mac[..], &question[38..42]].concat();
@@ -118,7 +118,7 @@ fn request(client: u32, address: &str) -> String {
     format!("xid {}\nchaddr {}\n{says}\nrequested_address {address}\n", 200 + client, mac(client))
 }
 
-/// A server that probes, a neighbour, and a host for clients whose port is known to work.
+/// A server that probes, a neighbour, and a host for clients whose bridge port is known to work.
 fn scene(lan: &Lan, how: &str) -> (World, Host, Host) {
     let world = World::on_the_lan();
     let mut subnet = probed(how);
@@ -199,7 +199,7 @@ fn an_echo_that_comes_too_late_takes_an_offer_back_too() {
         let api = world.api();
         let mut events = api.events_after(0);
         neighbour.run(|| {
-            // Its kernel answers echo requests, and leaves ARP to us.
+            // Its kernel answers echo requests; the test answers ARP.
             fs::write("/proc/sys/net/ipv4/conf/all/arp_ignore", "8").expect("a setting of the neighbour");
             ip("address add 10.77.0.101/24 dev eth0");
         });
@@ -214,7 +214,7 @@ fn an_echo_that_comes_too_late_takes_an_offer_back_too() {
     });
 }
 
-/// What a relay at 10.78.0.1, whose part `router` plays, is answered.
+/// The answers to a relay at 10.78.0.1, which `router` simulates.
 fn relayed(router: &Host, text: &str) -> DhcpPacket {
     let request = from_text(&format!("giaddr 10.78.0.1\n{text}")).expect("a request");
     router.run(move || {
@@ -233,7 +233,7 @@ fn relayed(router: &Host, text: &str) -> DhcpPacket {
     })
 }
 
-/// The router keeps the echo request until somebody answers its ARP, which it repeats each second.
+/// The router keeps the echo request until a host answers its ARP, which it repeats each second.
 #[test]
 fn behind_a_relay_a_late_echo_takes_an_offer_back_and_says_nothing_of_a_lease() {
     on_a_lan(|lan| {
@@ -253,7 +253,7 @@ fn behind_a_relay_a_late_echo_takes_an_offer_back_and_says_nothing_of_a_lease() 
                 ip("route replace default via 10.78.0.1");
             });
         };
-        // Another than the client takes its address; then the client itself does; then another again.
+        // Another host takes the address; then the client itself; then another host again.
         for client in 1..=3 {
             let address = relayed(&router, &discover(client)).yiaddr;
             assert_eq!(address.octets()[3], u8::try_from(99 + client).unwrap());
@@ -296,7 +296,7 @@ fn the_clients_own_old_address_is_no_obstacle_to_icmp_though_the_kernel_knows_it
             ip("link set eth0 address 02:00:00:00:01:01");
             ip("address add 10.77.0.101/24 dev eth0");
         });
-        // From now on the kernel asks nobody for it.
+        // From now on the kernel sends no ARP for it.
         assert!(TcpStream::connect("10.77.0.101:9").is_err(), "nothing listens there");
         assert_eq!(offer(&host, 1), 101);
     });
@@ -328,7 +328,7 @@ fn twenty_new_clients_at_once_get_addresses_of_their_own_and_another_does_not_wa
     });
 }
 
-/// Asks all of it, one behind the other, and returns what is answered with the time it took from the first.
+/// Sends all requests in a row; returns the answers with the time since the first request.
 fn all_at_once(questions: &[String]) -> Vec<(DhcpPacket, Duration)> {
     let nic = Nic::open("eth0");
     let messages: Vec<DhcpPacket> =

@@ -1,5 +1,5 @@
-//! Options that people write, as they are on the wire: from each scope, longer than one option may be, and
-//! for clients with little room.
+//! Configured options on the wire: from each scope, longer than one option can be, and for clients with
+//! little room.
 
 use metalwright::proto::dhcp4::{DhcpPacket, MessageType, codes, from_text};
 use serde_json::{Value, json};
@@ -77,11 +77,11 @@ fn long_options_of_all_scopes_are_split_one_behind_the_other_and_are_whole() {
         assert_eq!(joined(&options, 43), b"web1/", "of the reservation, a template");
         assert_eq!(joined(&options, 17), b"/srv/web1");
         assert_eq!(joined(&options, 224), b"rack web1");
-        // RFC 3442: the default route is among them, as who takes 121 leaves 3 alone.
+        // RFC 3442: the default route is included, because a client that reads option 121 ignores option 3.
         let routes = joined(&options, 121);
         assert_eq!(lengths(&options, 121), [255, 5 + 7 * ROUTES as usize - 255]);
         assert_eq!(routes[..12], [0, 10, 77, 0, 1, 16, 10, 1, 10, 77, 0, 1]);
-        // RFC 3397: labels, and the pieces are one list.
+        // RFC 3397: labels; the pieces form one list.
         assert_eq!(lengths(&options, 119)[0], 255);
         assert!(joined(&options, 119).starts_with(b"\x05host0\x03lab\x07example\x03org\0"));
         assert_eq!(joined(&options, 119).iter().filter(|byte| **byte == 0).count(), NAMES as usize);
@@ -119,7 +119,7 @@ fn what_a_client_has_no_room_for_is_left_out_whole_and_told() {
             let frame = offer(lan, xid, size);
             assert!(frame.message().len() <= bytes_max, "{size}: {}", frame.message().len());
             let options = pieces(&frame);
-            // Half a list of routes would be another list. Without it the router counts.
+            // Half a list of routes would be another list. Without the list, the router option counts.
             let routes = joined(&options, 121);
             assert!(routes.is_empty() || routes.len() == 5 + 7 * ROUTES as usize, "{size}");
             assert_eq!(joined(&options, 3), [10, 77, 0, 1]);

@@ -1,4 +1,5 @@
-//! Who else is on the wire: another DHCP server, and a relay. Seen by the server, told by `doctor dhcp`.
+//! Other participants on the wire, another DHCP server and a relay: seen by the server and shown by `doctor
+//! dhcp`.
 
 use std::process::Command;
 use std::time::Duration;
@@ -15,7 +16,7 @@ const MAC: &str = "02:00:00:00:00:01";
 const OTHER: &str = "02:00:00:00:00:09";
 const STARTED_WITHIN: Duration = Duration::from_secs(20);
 
-/// `dnsmasq` on a host at 10.77.0.9, giving addresses and a boot file.
+/// `dnsmasq` on a host at 10.77.0.9, which gives addresses and a boot file.
 fn dnsmasq(world: &World, host: &Host) -> Program {
     host.run(|| ip("address add 10.77.0.9/24 dev eth0"));
     let mut command = Command::new("dnsmasq");
@@ -53,7 +54,7 @@ fn another_dhcp_server_is_an_event_and_a_warning() {
         );
         let told = world.api().get("/events?kind=dhcp.rival_server").expect(200);
         let told = told["items"].as_array().cloned().unwrap_or_default();
-        // A client that names it may be read before its own words are.
+        // A client's packet that names it may be read before its own.
         assert!(told.len() <= 2, "{told:#?}");
         let data = &told.last().expect("an event")["data"];
         assert_eq!((&data["server"], &data["mac"]), (&json!("10.77.0.9"), &json!(OTHER)), "{told:#?}");
@@ -101,7 +102,7 @@ fn dhclient_behind_a_relay_gets_a_lease_of_the_relays_subnet() {
         relay.wait_for_line("Sending on   Socket/fallback", STARTED_WITHIN);
         let client = Client::new(world.scratch());
         let mut running = client.start(&host);
-        // Nothing fits the relay yet: that is told, and seen.
+        // No subnet fits the relay yet: that is reported and shown.
         let mut events = world.spawn_cli(&["events", "watch", "--after", "0", "--kind", "dhcp.no_subnet"]);
         events.wait_for_line("no subnet contains 10.78.0.1", LEASE_WITHIN);
         let said = doctor(&world, &[]);

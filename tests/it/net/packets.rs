@@ -1,4 +1,4 @@
-//! Packets as they are on the wire, and the ports and interfaces they leave by. The numbers are those of the
+//! Packets on the wire, with the ports and interfaces that they are sent from. The numbers are those of the
 //! vectors in `tests/vectors/dhcp`.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -20,7 +20,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 const IPV4: u16 = 0x0800;
 const LINK_AND_IP_BYTES: usize = 14 + 20;
 
-/// A frame that arrived, and the interface it arrived at.
+/// A received frame, and its interface.
 pub(super) struct Frame {
     bytes: Vec<u8>,
     interface: String,
@@ -58,7 +58,7 @@ impl Frame {
         parse(self.message()).expect("a DHCP message")
     }
 
-    /// RFC 791 and RFC 768: both sums are right when the sum over everything is all ones.
+    /// RFC 791 and RFC 768: both checksums are right if the sum over everything is all ones.
     fn assert_checksums(&self) {
         let udp = self.udp();
         let length = u16::try_from(udp.len()).unwrap().to_be_bytes();
@@ -78,7 +78,7 @@ fn sum(bytes: &[u8]) -> u32 {
     sum
 }
 
-/// A network card, as a client without an address has it. Open it on the host whose it is.
+/// A network card of a client without an address. Open it on that client's host.
 pub(super) struct Nic {
     wire: Socket,
     asking: Socket,
@@ -102,8 +102,8 @@ impl Nic {
         self.asking.send_to(bytes, &to.into()).expect("a request on the wire");
     }
 
-    /// The next reply with an `xid` that is wanted, at any interface of the host, unless a second passes
-    /// without a frame.
+    /// The next reply with an expected `xid`, on any interface of the host, unless a second passes without a
+    /// frame.
     pub(super) fn reply(&self, is_wanted: impl Fn(u32) -> bool) -> Option<Frame> {
         let mut buffer = vec![0; 2048];
         while let Ok((bytes, from)) = recvfrom::<LinkAddr>(self.wire.as_raw_fd(), &mut buffer) {
@@ -120,8 +120,8 @@ impl Nic {
     }
 }
 
-/// Sends `text` as a client without an address does, out of `interface`, and waits for the first DHCP reply
-/// to it that arrives at any interface of the host.
+/// Sends `text` like a client without an address, on `interface`; waits for the first DHCP reply to it on any
+/// interface of the host.
 pub(super) fn ask(host: &Host, interface: &'static str, text: String) -> Frame {
     host.run(move || {
         let request = from_text(&text).expect("a request");
@@ -129,7 +129,7 @@ pub(super) fn ask(host: &Host, interface: &'static str, text: String) -> Frame {
     })
 }
 
-/// As [`ask`], on the host of this thread, with a message of any bytes.
+/// Like [`ask`], on the host of this thread, with a message of any bytes.
 pub(super) fn ask_bytes(interface: &str, bytes: &[u8]) -> Option<Frame> {
     let nic = Nic::open(interface);
     let asked = u32::from_be_bytes(bytes[4..8].try_into().expect("a transaction"));
@@ -191,7 +191,7 @@ fn always_broadcast_reaches_a_client_that_takes_unicast() {
 #[test]
 fn vector_26_a_broadcast_leaves_by_the_interface_the_question_came_in_on() {
     on_a_lan(|lan| {
-        // The first network is where the default route and other broadcasts go.
+        // The default route and other broadcasts use the first network.
         ip("route add default via 10.77.0.254");
         second_network("lan1", "10.79.0.1/24");
         let world = World::on_the_lan_with(&["--dhcp-interface", "lan1"]);
@@ -251,7 +251,7 @@ fn plug_second_nic(host: &Host) {
     });
 }
 
-/// A server in a network whose addresses are another's, and a machine that is to boot.
+/// A server in a network whose addresses come from another server, and a machine that should boot.
 fn beside_another_server(lan: &Lan) -> (World, Host) {
     let world = World::on_the_lan();
     let api = world.api();
@@ -265,7 +265,7 @@ fn beside_another_server(lan: &Lan) -> (World, Host) {
 
 const UEFI: &str = "vendor_class_identifier \"PXEClient:Arch:00007:UNDI:003016\"\nclient_architectures 7\n";
 
-/// Asks the boot server from `port` and returns its answer and where it came from.
+/// Asks the boot server from `port`; returns the answer and its source.
 fn ask_boot_server(host: &Host, port: u16, text: String) -> (DhcpPacket, SocketAddr) {
     host.run(move || {
         let asking = UdpSocket::bind(("0.0.0.0", port)).expect("the client's port");
@@ -342,17 +342,17 @@ fn beside_another_server_a_machine_is_known_by_the_address_it_was_heard_to_take(
         let fetch = move || super::tftp::fetch("snponly.efi", &folder.join("fetched"));
         let before = host.run(fetch.clone());
         assert!(before.is_err(), "nobody knows who has this address: {before:?}");
-        // It takes the other server's offer; nobody answers that here.
+        // It accepts the other server's offer, which gets no answer here.
         let mut events = api.events_after(0);
         take_from_another(&host, mac, "10.77.0.50");
         events.wait_for(ANSWER_WITHIN, |event| event["kind"] == "machine.address_changed");
         assert!(host.run(fetch.clone()).is_ok_and(|bytes| !bytes.is_empty()));
         assert_eq!(api.get("/machines/name:web1").expect(200)["status"]["address"], "10.77.0.50");
-        // What DHCP does not give it now, TFTP does not either.
+        // TFTP does not give what DHCP does not give now.
         api.post("/machines/name:web1/actions/disarm", json!({})).expect(200);
         let denied = host.run(fetch.clone());
         assert!(denied.as_ref().is_err_and(|said| said.contains("disarmed")), "{denied:?}");
-        // The address goes to somebody who is no machine of ours.
+        // An unknown client gets the address.
         take_from_another(&host, MAC, "10.77.0.50");
         events.wait_for(ANSWER_WITHIN, |event| {
             event["kind"] == "machine.address_changed" && event["data"]["address"].is_null()
@@ -371,7 +371,7 @@ fn vector_56_a_loader_that_leads_nowhere_is_given_three_times() {
         crate::scene::add_installer(&api, &crate::scene::small_installer(world.scratch()));
         crate::scene::start_web1(&api);
         let host = lan.plug_host("h1", crate::scene::MAC);
-        // An iPXE without HTTP, which gets a complete one, and is the one without HTTP again.
+        // An iPXE without HTTP, which gets a complete one, and is again the one without HTTP.
         let incomplete = "user_class \"iPXE\"\nclient_architectures 7\nipxe_encapsulated_options 210101\n";
         let mac = crate::scene::MAC;
         let file = |xid: u32| {
@@ -389,7 +389,7 @@ fn vector_56_a_loader_that_leads_nowhere_is_given_three_times() {
         let reason = stopped["data"]["reason"].as_str().expect("a reason");
         assert!(reason.contains("ipxe.efi") && reason.contains("loaders"), "{stopped:#}");
         assert!(stopped["subject"].as_str().is_some_and(|subject| subject.starts_with("machine:")));
-        // Its script ends the count.
+        // Fetching its script resets the count.
         let path = format!("/boot.ipxe?mac={mac}");
         let status = host.run(move || {
             ip("address add 10.77.0.100/24 dev eth0");

@@ -1,4 +1,4 @@
-//! Addresses that are looked for on a real wire before they are offered (vectors 3 and 39).
+//! Addresses that are probed on a real wire before they are offered (vectors 3 and 39).
 
 use std::fs;
 use std::net::UdpSocket;
@@ -14,10 +14,10 @@ use crate::world::World;
 
 const SQUATTER: &str = "02:00:00:00:00:63";
 const MAC: &str = "02:00:00:00:00:01";
-/// Longest an OFFER may take, probes and all.
+/// Longest time until an OFFER, with probes.
 pub(super) const OFFER_WITHIN: Duration = Duration::from_millis(800);
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// A port of the bridge that was just plugged in loses what is sent at once.
+/// A new port of the bridge loses the first packets.
 const QUESTIONS_MAX: usize = 10;
 
 /// The subnet of the bridge, with addresses probed.
@@ -28,8 +28,8 @@ pub(super) fn probed(how: &str) -> serde_json::Value {
     subnet
 }
 
-/// Broadcasts a DISCOVER `times` times, and all of that again, and returns the last bytes of the addresses
-/// offered, with the time the first offer took.
+/// Broadcasts a DISCOVER `times` times, and all of that again; returns the last bytes of the offered
+/// addresses, and the time until the first offer.
 fn discover(host: &Host, times: usize) -> (Vec<u8>, Duration) {
     host.run(move || {
         ip("address add 10.77.0.9/24 dev eth0");
@@ -69,7 +69,7 @@ fn an_address_in_use_is_passed_over(how: &str) {
         let squatter = lan.plug_host("h1", SQUATTER);
         squatter.run(|| ip("address add 10.77.0.100/24 dev eth0"));
         let host = lan.plug_host("h2", MAC);
-        // A repeat of the question starts no second search, and is answered the same.
+        // A repeated question starts no second probe, and gets the same answer.
         let (offered, took) = discover(&host, 3);
         assert_eq!(offered, [101, 101]);
         assert!(took <= OFFER_WITHIN, "{took:?}");

@@ -1,5 +1,5 @@
-//! Relays as they read: frames (`AF_PACKET`), not datagrams of a socket, because they serve clients that have
-//! no address yet. What the kernel was to cut they would get as one packet.
+//! Relays read frames (`AF_PACKET`), not datagrams of a socket, because they serve clients that have no
+//! address yet. If the kernel had to segment, they would get one large packet.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -17,7 +17,7 @@ use crate::world::World;
 
 const RELAY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 const RELAY_MAC: &str = "02:00:00:00:00:02";
-/// Clients that ask while the server stands still, so that it answers all of them in few turns.
+/// Clients that ask while the server is stopped, so that it answers all of them in few turns.
 const CLIENTS: u32 = 48;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 /// `ETH_P_IP`.
@@ -26,8 +26,8 @@ const ETHERNET_BYTES: usize = 14;
 const IP_BYTES: usize = 20;
 const UDP_BYTES: usize = 8;
 
-/// A client's DISCOVER as the relay passes it on. Every third carries relay information, which the reply
-/// repeats, so that not all replies are of one length.
+/// A client's DISCOVER, forwarded by the relay. Every third one has relay information, which the reply
+/// repeats, so that replies differ in length.
 fn discover(xid: u32) -> Vec<u8> {
     let [_, _, c, d] = xid.to_be_bytes();
     let mut packet = DhcpPacket { giaddr: RELAY, hops: 1, xid, ..DhcpPacket::default() };
@@ -39,7 +39,7 @@ fn discover(xid: u32) -> Vec<u8> {
     encode_listed(&packet)
 }
 
-/// The DHCP message of a frame from the server, after a look at all lengths; `None` for other frames.
+/// The DHCP message of a frame from the server, after a check of all lengths; `None` for other frames.
 fn reply(frame: &[u8]) -> Option<DhcpPacket> {
     let datagram = frame.get(ETHERNET_BYTES..)?;
     let is_udp = datagram.len() > IP_BYTES + UDP_BYTES && datagram[9] == 17;
@@ -52,7 +52,7 @@ fn reply(frame: &[u8]) -> Option<DhcpPacket> {
     Some(parse(&datagram[IP_BYTES + UDP_BYTES..]).expect("one DHCP message"))
 }
 
-/// Sends all questions at once and returns the transactions of the answers, each from a frame of its own.
+/// Sends all questions at once; returns the transaction ids of the answers, each from a frame of its own.
 fn answers(world: &World, lan: &Lan) -> Vec<u32> {
     let server = Pid::from_raw(i32::try_from(world.server_id()).expect("a process id"));
     let relay = lan.plug_host("relay", RELAY_MAC);

@@ -1,5 +1,5 @@
-//! Other DHCP servers with the snippet that `doctor dhcp` prints for them: that they read it says nothing
-//! yet, so each is asked by every kind of firmware. Those that are not installed are passed over.
+//! Other DHCP servers with the snippet that `doctor dhcp` prints for them. Parsing it proves nothing yet, so
+//! every kind of firmware asks each of them. Servers that are not installed are skipped.
 
 use std::fs;
 use std::path::Path;
@@ -17,8 +17,8 @@ use crate::world::World;
 const STARTED_WITHIN: Duration = Duration::from_secs(20);
 const HTTP: &str = "http://10.77.0.1:8080";
 
-/// Another server: its name in `--snippet`, the program, the words before its configuration, what it prints
-/// when it serves, and the configuration around the snippet, which stands for `SNIPPET` there.
+/// Another server: its name in `--snippet`, the program, the words before its configuration, its output when
+/// it serves, and the configuration around the snippet, where `SNIPPET` stands for it.
 struct Other {
     dialect: &'static str,
     program: &'static str,
@@ -75,7 +75,7 @@ impl Other {
     }
 }
 
-/// What a firmware sends, the file it is given, and option 60.
+/// The packet of a firmware, its expected file, and option 60.
 fn firmwares() -> [(&'static str, String, Option<&'static [u8]>); 7] {
     let http = |file: &str| format!("{HTTP}/{file}");
     [
@@ -103,7 +103,7 @@ fn has_every_firmware_boot_from_us(other: &Other) {
         return;
     }
     on_a_lan(|lan| {
-        // It has no subnet, and says nothing itself.
+        // It has no subnet, and sends nothing itself.
         let world = World::on_the_lan();
         let host = lan.plug_host("h1", "02:00:00:00:00:09");
         let _running = other.start(&world, &host);

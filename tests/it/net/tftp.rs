@@ -1,4 +1,4 @@
-//! The system's own TFTP clients (`tftp-hpa`, `atftp`, `curl`) against the server, from other hosts.
+//! The system's own TFTP clients (`tftp-hpa`, `atftp`, `curl`) with the server, from other hosts.
 
 use std::fs;
 use std::net::UdpSocket;
@@ -17,7 +17,7 @@ const LOADER: &str = "/usr/lib/ipxe/undionly.kpxe";
 const LONG_BYTES: usize = 40_000_000;
 const LONG: &str = "artifacts/debian-12-amd64/long";
 
-/// Fetches `path` and returns the bytes, or what the client said.
+/// Fetches `path`; returns the bytes, or the client's output.
 pub fn fetch(path: &str, to: &Path) -> Result<Vec<u8>, String> {
     fetch_with(Client::TftpHpa, path, to)
 }
@@ -36,7 +36,7 @@ enum Client {
 use Client::{Atftp, AtftpWindow, Curl, CurlPlain, TftpHpa};
 
 fn fetch_with(client: Client, path: &str, to: &Path) -> Result<Vec<u8>, String> {
-    // What was there belongs to another client.
+    // An existing file belongs to another client.
     let _ = fs::remove_file(to);
     let (url, file) = (format!("tftp://{SERVER_ADDRESS}/{path}"), to.to_str().expect("a path in UTF-8"));
     let curl = ["-sS", "--max-time", "60", "-o", file, &url];
@@ -59,7 +59,7 @@ fn fetch_with(client: Client, path: &str, to: &Path) -> Result<Vec<u8>, String> 
     Ok(fs::read(to).expect("the fetched file"))
 }
 
-/// A host of the server's subnet, and where its clients put what they fetch.
+/// A host of the server's subnet, and the folder of its clients.
 fn host(lan: &super::Lan, world: &World) -> (Host, PathBuf) {
     world.api().post("/subnets", dhcp::subnet()).expect(201);
     let host = lan.plug_host("h1", "02:00:00:00:00:01");
@@ -124,7 +124,7 @@ fn vector_80_forty_megabytes_in_blocks_of_512_over_the_systems_clients() {
     });
 }
 
-/// How often a client sends a request that nobody answers.
+/// How often a client sends a request without an answer.
 const REQUESTS_MAX: usize = 30;
 
 #[test]

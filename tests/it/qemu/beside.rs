@@ -1,5 +1,4 @@
-//! Real firmware in a network whose addresses somebody else gives: dnsmasq is that somebody, the subnet is
-//! `proxy`.
+//! Real firmware in a network whose addresses come from another DHCP server, dnsmasq; the subnet is `proxy`.
 
 use std::process::Command;
 use std::time::Duration;
@@ -32,7 +31,7 @@ const FROM_IPXE: &[Step] = &[
     ("boot.file_served", &["label=artifact:debian-12-amd64/linux", "complete=true"]),
 ];
 
-/// UEFI firmware is told to ask the boot server's port, and reads a loader from an address that we never
+/// UEFI firmware is sent to the boot server's port, and reads a loader from an address that this server never
 /// gave.
 const UEFI: &[Step] = &[
     ("dhcp.offered", &["stage=firmware", "arch=7", "address=null", "boot_file=snponly.efi"]),
@@ -44,7 +43,7 @@ const UEFI: &[Step] = &[
     ("boot.kernel_fetched", &[]),
 ];
 
-/// Another computer that gives one address to everybody, and says nothing of boots.
+/// Another computer that gives one address to every client, without boot data.
 fn other_server(lan: &Lan) -> (Host, Program) {
     let host = lan.plug_host("other", "02:00:00:00:00:09");
     let server = host.run(|| {

@@ -1,5 +1,5 @@
-//! A current iPXE in place of Debian 12's, which is of 2019: that of Debian 13, from among what `make deps`
-//! unpacked (`scripts/other-suite`). It fetches `autoexec.ipxe` before it has configured a network interface.
+//! A current iPXE in place of Debian 12's from 2019: that of Debian 13, which `make deps` unpacked
+//! (`scripts/other-suite`). It fetches `autoexec.ipxe` before it has configured a network interface.
 
 use std::fs;
 use std::path::Path;
@@ -16,12 +16,12 @@ use crate::world::World;
 
 const LOADER: &str = "suites/trixie/ipxe/usr/lib/ipxe/snponly.efi";
 const WITHIN: Duration = Duration::from_secs(300);
-/// What iPXE prints when a script tells it to configure an interface.
+/// iPXE's output when a script makes it configure an interface.
 const CONFIGURES: &str = "Configuring (net0";
-/// What the kernel prints when it has unpacked the initrd that iPXE gave it.
+/// The kernel's output when it has unpacked iPXE's initrd.
 const KERNEL_HAS_INITRD: &str = "Freeing initrd memory";
 
-/// What OVMF prints when it goes on.
+/// OVMF's output when it tries its next boot entry.
 const NEXT_WAY: &str = "Start HTTP Boot";
 
 const STEPS: &[Step] = &[
@@ -34,7 +34,7 @@ const STEPS: &[Step] = &[
     ("boot.file_served", &["label=artifact:debian-12-amd64/initrd.gz", "protocol=http", "complete=true"]),
 ];
 
-/// A server whose site put the loader into `loaders/`, which goes before the packages'.
+/// A server whose site put the loader into `loaders/`, which takes precedence over the packages'.
 fn world_with_a_current_ipxe() -> World {
     let mut world = World::on_the_lan();
     world.stop();
@@ -79,7 +79,7 @@ fn a_current_ipxe_leaves_to_what_comes_next_in_the_boot_order() {
         let vm = Vm::plug(lan, Firmware::UefiPxe, scene::MAC);
         let mut console = vm.power_on();
         console.wait_for_line(SAID, WITHIN);
-        // The firmware tries HTTP for minutes before it comes to the disk.
+        // The firmware tries HTTP for minutes before it boots the disk.
         console.wait_for_text(NEXT_WAY, WITHIN);
     });
 }

@@ -1,13 +1,12 @@
-//! Disks that a test can see being booted: the first thing on them prints a line on the serial port and
-//! then ends QEMU through its `isa-debug-exit` device. One for BIOS (a boot sector), one for UEFI (an EFI
-//! program).
+//! Disks that show when they are booted: their first code prints a line on the serial port and then ends QEMU
+//! through its `isa-debug-exit` device. One for BIOS (a boot sector), one for UEFI (an EFI program).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a machine prints on its serial port when it boots its disk.
+/// The output on the serial port when a machine boots its disk.
 pub const MARKER: &str = "metalwright-test: this is the local disk";
-/// QEMU's exit code when the disk was booted: `isa-debug-exit` answers `value << 1 | 1`, and the value is 0.
+/// QEMU's exit code after a boot of the disk: `isa-debug-exit` returns `value << 1 | 1`, and the value is 0.
 pub const EXIT_CODE: i32 = 1;
 /// The I/O port that the disk's code writes to end QEMU.
 pub const EXIT_PORT: u8 = 0xf4;
@@ -50,7 +49,7 @@ pub fn write_uefi_disk(folder: &Path) -> PathBuf {
     program
 }
 
-/// Writes the folder of a disk that firmware with Secure Boot on starts: what Debian installs, with a
+/// Writes the folder of a disk that firmware with Secure Boot starts: the files that Debian installs, with a
 /// configuration that prints [`MARKER`].
 pub fn write_signed_disk(folder: &Path) {
     let files = [
@@ -72,7 +71,7 @@ fn marker_line() -> Vec<u8> {
     format!("\r\n{MARKER}\r\n\0").into_bytes()
 }
 
-/// One section of code behind the smallest headers that firmware accepts (PE/COFF specification, section 3).
+/// A code section with the smallest headers that firmware accepts (PE/COFF specification, section 3).
 fn efi_program() -> Vec<u8> {
     #[rustfmt::skip]
     let mut code = vec![

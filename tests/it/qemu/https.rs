@@ -1,5 +1,5 @@
-//! Firmware that boots over HTTPS, from the URL that DHCP gives it: that of Debian 12, whose TLS knows no
-//! elliptic curves, trusts nobody but the certificate that was exported for it.
+//! Firmware that boots over HTTPS, from the URL in the DHCP reply: that of Debian 12, whose TLS has no
+//! elliptic curves and which only trusts the exported certificate.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,7 +59,7 @@ fn ovmf_boots_over_https_from_the_server_whose_certificate_was_enrolled_and_no_o
     });
 }
 
-/// A server whose certificate is another one.
+/// A server with another certificate.
 fn another() -> World {
     let on_loopback = ["--api-listen", "127.0.0.1:0", "--boot-http", "127.0.0.1:0"];
     World::with(&[&on_loopback[..], &["--tftp-listen", "off", "--boot-https", "127.0.0.1:0"]].concat())

@@ -1,5 +1,5 @@
-//! The installation of the README, on the real Debian installer: as far as it comes without Debian's
-//! mirror, it asks nothing, and the server is told where it stopped.
+//! The installation of the README with the real Debian installer, as far as it gets without Debian's mirror:
+//! it asks nothing, and the server learns where it stopped.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use crate::world::World;
 
 const FAILED_WITHIN: Duration = Duration::from_secs(600);
 
-/// What choose-mirror logs when deb.debian.org is not to be reached. It would have asked for a mirror first.
+/// choose-mirror's log line when deb.debian.org cannot be reached. Otherwise it would have asked for a mirror
+/// first.
 const NO_MIRROR: &str = "mirror does not support the specified release (bookworm)";
 
 const STEPS: &[Step] = &[
@@ -33,11 +34,11 @@ fn a_machine_with_no_params_but_a_console_is_asked_for_no_mirror() {
         let world = World::on_the_lan();
         let api = world.api();
         let mut subnet = net::subnet();
-        // Nobody answers questions about names there, and says so at once.
+        // DNS queries get no answer there, and fail at once.
         subnet["options"] = json!({"domain_name_servers": [SERVER_ADDRESS]});
         api.post("/subnets", subnet).expect(201);
         scene::add_installer(&api, Path::new(scene::INSTALLER));
-        // On a busy host the emulated timers are late, and the kernel takes them for broken.
+        // On a busy host the emulated timers are late, and the kernel would consider them broken.
         let params = json!({"kernel_console": "ttyS0", "installer_options": "no_timer_check"});
         api.post("/machines", json!({"name": "web1", "macs": [scene::MAC], "params": params})).expect(201);
         api.post("/machines/name:web1/actions/start", json!({"workflow": "install-debian-12"})).expect(200);
@@ -50,7 +51,7 @@ fn a_machine_with_no_params_but_a_console_is_asked_for_no_mirror() {
             failed["data"]["reason"].as_str().is_some_and(|reason| reason.contains(NO_MIRROR)),
             "{failed:#}"
         );
-        // The installer shows the error, for whoever is at the console.
+        // The installer shows the error on the console.
         console.wait_for_text("Bad archive mirror", FAILED_WITHIN);
         assert!(!console.text().contains("Please enter"), "it asks: {}", console.text());
         let timeline = scene::timeline(&api);

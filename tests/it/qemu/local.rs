@@ -1,5 +1,5 @@
-//! Each loader leaves to a real disk, in its own way: where another server hands out the loader whatever the
-//! machine is to boot, the script it reads from us says that it is the disk. PXELINUX also boots a kernel.
+//! Each loader boots a real disk in its own way: if another server hands out the loader in any case, the
+//! script from this server boots the disk. PXELINUX also boots a kernel.
 
 use std::process::Command;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::scene;
 use crate::world::World;
 
 const DISK_WITHIN: Duration = Duration::from_secs(400);
-/// What each script says.
+/// The text of each script.
 pub(super) const SAID: &str = "Metalwright: booting from the disk";
 const DNSMASQ_WITHIN: Duration = Duration::from_secs(30);
 
-/// Another computer that gives addresses, and to everybody this loader of ours.
+/// Another computer that gives addresses, and this loader to every client.
 pub(super) fn server_of(lan: &Lan, loader: &'static str) -> (Host, Program) {
     let host = lan.plug_host("other", "02:00:00:00:00:09");
     let server = host.run(move || {
@@ -35,8 +35,8 @@ pub(super) fn server_of(lan: &Lan, loader: &'static str) -> (Host, Program) {
     (host, server)
 }
 
-/// A machine nobody knows boots its disk through `loader`, which read our script. A known one that has
-/// nothing to do is refused the loader, and comes to its disk without.
+/// An unknown machine boots its disk through `loader`, which read this server's script. A known machine with
+/// nothing to do is refused the loader, and boots its disk without it.
 fn leaves_to_its_disk(firmware: Firmware, loader: &'static str) {
     net::on_a_lan(|lan| {
         let _other = server_of(lan, loader);
@@ -79,7 +79,7 @@ fn pxelinux_is_selected_by_a_client_class_and_boots_the_installer() {
         let world = World::on_the_lan();
         let api = world.api();
         api.post("/subnets", net::subnet()).expect(201);
-        // QEMU's BIOS has no other PXE than iPXE, which runs PXELINUX as the ROM of a card would.
+        // QEMU's BIOS has no other PXE than iPXE, which runs PXELINUX like the ROM of a network card.
         let class = json!({"name": "pxelinux", "order": 100, "match": {"user_class": "iPXE"},
             "boot_file": "pxelinux.0"});
         api.post("/client_classes", class).expect(201);

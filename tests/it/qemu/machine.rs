@@ -15,7 +15,7 @@ use crate::program::Program;
 const MEMORY_MEBIBYTES: u32 = 1024;
 const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
-/// The same firmware, which checks signatures with Microsoft's keys, as computers are delivered.
+/// The same firmware with Secure Boot and Microsoft's keys, as computers are delivered.
 const SECURE_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd";
 const SECURE_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.ms.fd";
 
@@ -51,7 +51,7 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Plugs a machine into the bridge, powered off, with a disk that says on the serial port that it was
+    /// Connects a machine to the bridge, powered off, with a disk that prints on the serial port when it is
     /// booted.
     pub fn plug(lan: &Lan, firmware: Firmware, mac: &str) -> Vm {
         let tap = format!("tap{}", mac.replace(':', "").split_off(6));
@@ -75,10 +75,10 @@ impl Vm {
         self.trusts = Some(list);
     }
 
-    /// Powers the machine on. The program's output is the serial console, and what is pressed goes there too.
+    /// Powers the machine on. The program's output is the serial console, and keys go there too.
     pub fn power_on(&self) -> Program {
         let mut qemu = Command::new("qemu-system-x86_64");
-        // Only in system management mode may the firmware of this one write its variables.
+        // This firmware may write its variables only in system management mode.
         let machine = if self.firmware.is_secure() { "q35,smm=on,graphics=off" } else { "pc,graphics=off" };
         qemu.args(["-accel", "tcg", "-machine", machine, "-m"]).arg(MEMORY_MEBIBYTES.to_string());
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-serial", "stdio"]);
@@ -107,19 +107,19 @@ impl Vm {
         Program::spawn_with_keyboard("qemu", qemu)
     }
 
-    /// Waits until the machine has booted its disk, and ended because of it. OVMF tries HTTP boot over both
-    /// IP versions after PXE, a minute and more for each.
+    /// Waits until the machine has booted its disk and therefore ended. After PXE, OVMF tries HTTP boot over
+    /// both IP versions, a minute and more for each.
     pub fn expect_disk(&self, mut console: Program, within: Duration) {
         console.wait_for_line(disk::MARKER, within);
         if self.firmware.is_secure() {
-            // The disk's own loader said so: signed ones end no QEMU.
+            // The disk's own loader printed it: signed loaders do not end QEMU.
             return;
         }
         let status = console.wait_for_end(within);
         assert_eq!(status.code(), Some(disk::EXIT_CODE), "QEMU ends when the disk's code says so");
     }
 
-    /// The bytes of a BIOS machine's disk, to see that nothing wrote to it.
+    /// The bytes of a BIOS machine's disk, to check that nothing wrote to it.
     pub fn disk_bytes(&self) -> Vec<u8> {
         let file = self.disk();
         let file = if file.is_dir() { file.join("EFI/BOOT/BOOTX64.EFI") } else { file };

@@ -1,5 +1,5 @@
-//! The console menu of a machine that nobody registered, on real firmware: somebody chooses with the keys of
-//! the serial console and that is booted; where nobody does, it is the disk.
+//! The console menu of an unregistered machine, on real firmware: keys on the serial console choose an entry,
+//! which is booted; without keys it is the disk.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use crate::world::World;
 const MENU_WITHIN: Duration = Duration::from_secs(200);
 const KERNEL_WITHIN: Duration = Duration::from_secs(200);
 const DISK_WITHIN: Duration = Duration::from_secs(200);
-/// The machine at whose menu nobody sits.
+/// The machine at whose menu nobody presses a key.
 const LONELY_MAC: &str = "52:54:00:aa:00:02";
-/// What the kernel that was chosen has on its command line.
+/// The command line of the chosen kernel.
 const CHOSEN: &str = "chosen-at-its-console";
-/// The entry that nobody may start from a menu, which stands below the ones that do no harm.
+/// The entry that cannot be started from a menu, below the harmless ones.
 const ERASING: &str = "debian-12-install (erases disks: how to start it)";
-/// What the keys send over a serial line.
+/// The bytes of the keys on a serial line.
 const DOWN: &str = "\x1b[B";
 const ENTER: &str = "\r";
 
-/// A server whose unknown machines get a menu, with a bootenv on it that harms nobody: a kernel alone.
+/// A server whose unknown machines get a menu with a harmless bootenv: a kernel alone.
 fn world_with_a_menu() -> World {
     let world = World::on_the_lan();
     let api = world.api();
@@ -39,7 +39,7 @@ fn world_with_a_menu() -> World {
     world
 }
 
-/// Chooses the entry below the disk, and sees its kernel start.
+/// Chooses the entry below the disk, and waits for its kernel.
 fn choose_the_first(console: &mut Program) {
     console.wait_for_text(ERASING, MENU_WITHIN);
     console.press(DOWN);

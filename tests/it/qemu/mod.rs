@@ -1,5 +1,5 @@
-//! Real firmware under QEMU's own processor emulation, on a tap in a namespace. They need root and the
-//! packages that `make deps` installs. Start reading at [`machine::Vm`].
+//! Real firmware in QEMU's own processor emulation, on a tap in a namespace. These tests need root and the
+//! packages that `make deps` installs. Start at [`machine::Vm`].
 
 mod beside;
 mod current;

@@ -1,5 +1,5 @@
-//! Firmware with Secure Boot on refuses what it does not trust, and so does shim. Neither tells the server:
-//! the timeline says it all the same.
+//! Firmware with Secure Boot refuses what it does not trust, and so does shim. Neither tells the server, but
+//! the timeline reports it.
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const SIGNED_MAC: &str = "52:54:00:aa:00:02";
 const SHIM: &str = "/usr/lib/shim/shimx64.efi.signed";
 const UNSIGNED: &str = "/usr/lib/ipxe/snponly.efi";
 
-/// A folder of signed loaders whose second one nobody signed: it goes before the packages' own.
+/// A folder of signed loaders whose second one is not signed; it takes precedence over the packages'.
 fn spoil_debians_chain(world: &World) {
     let chain = world.data().join("loaders/debian");
     fs::create_dir_all(&chain).expect("a folder for loaders");
@@ -62,7 +62,7 @@ fn what_firmware_or_shim_refused_is_told_on_the_timeline() {
         let reason = said(&stopped("web1", "loader:snponly.efi"));
         assert!(reason.contains("not signed") && reason.contains("`secure_boot`"), "{reason}");
 
-        // shim draws a box with "Security Violation" in it, and waits for a key.
+        // shim shows a box with "Security Violation" and waits for a key.
         let reason = said(&stopped("web2", "loader:debian/grubx64.efi"));
         assert!(reason.contains("did not start it") && reason.contains("Verification failed"), "{reason}");
     });

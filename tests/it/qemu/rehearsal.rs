@@ -1,6 +1,6 @@
-//! From power-on to a finished workflow, on real firmware and with the real Debian installer: the whole
-//! path, once for each way that firmware boots. The machine rehearses, so that nothing is installed; what
-//! is left out is what the installer would do to the disk.
+//! From power-on to a finished workflow, on real firmware and with the real Debian installer: the whole path,
+//! once for each way in which firmware boots. The machine rehearses, so nothing is installed; only the
+//! installer's work on the disk is missing.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ const STARTED: &[Step] = &[
     ("boot.decided", &["verdict=netboot", "bootenv=debian-12-install"]),
 ];
 
-/// SeaBIOS has an iPXE of its own and asks for nothing before it.
+/// SeaBIOS has its own iPXE and asks for nothing before it.
 const BIOS: &[Step] = &[];
 
 const UEFI_HTTP: &[Step] = &[
@@ -35,7 +35,7 @@ const UEFI_HTTP: &[Step] = &[
     ("boot.file_served", &["label=loader:snponly.efi", "protocol=http", "complete=true"]),
 ];
 
-/// Shim and GRUB that Debian signed, as they come in its packages.
+/// Debian's signed shim and GRUB, from its packages.
 const SECURE_PXE: &[Step] = &[
     ("dhcp.offered", &["stage=firmware", "arch=7", "address=10.77.0.100", "boot_file=debian/shimx64.efi"]),
     ("dhcp.leased", &["stage=firmware", "arch=7", "boot_file=debian/shimx64.efi"]),
@@ -58,7 +58,7 @@ const SECURE_HTTP: &[Step] = &[
     ("boot.file_served", &["label=artifact:debian-12-amd64/initrd.gz", "complete=true"]),
 ];
 
-/// What iPXE does between the firmware and the kernel.
+/// The steps of iPXE between the firmware and the kernel.
 const IPXE: &[Step] = &[
     ("dhcp.offered", &["stage=ipxe", "address=10.77.0.100", "boot_file=http://10.77.0.1:8080/m/…/boot.ipxe"]),
     ("dhcp.leased", &["stage=ipxe", "address=10.77.0.100", "boot_file=http://10.77.0.1:8080/m/…/boot.ipxe"]),
@@ -67,7 +67,7 @@ const IPXE: &[Step] = &[
     ("boot.file_served", &["label=rendered:ipxe/boot.ipxe", "path=/m/…/boot.ipxe", "complete=true"]),
 ];
 
-/// From the kernel to the end, the same for all firmware.
+/// The steps from the kernel to the end, the same for all firmware.
 const FROM_KERNEL: &[Step] = &[
     ("machine.disarmed", &["reason=the kernel was fetched: the arming is used up"]),
     ("boot.kernel_fetched", &[]),
@@ -92,10 +92,10 @@ const TO_THE_DISK: &[Step] = &[
     ("dhcp.offered", &["address=10.77.0.100", "boot_file=null"]),
 ];
 
-/// What the kernel logs when the firmware checked signatures all the way to it.
+/// The kernel's log line when the firmware checked signatures all the way.
 const SECURE: &str = "Secure boot enabled";
 
-/// A network that leads nowhere else, as provisioning networks often are.
+/// A network without a route to others, as provisioning networks often are.
 #[test]
 fn seabios_rehearses_without_a_router_and_then_boots_its_disk() {
     net::on_a_lan(|lan| {
@@ -156,7 +156,7 @@ fn secure_boot_over_http_boots_the_installer_from_an_image() {
     });
 }
 
-/// Every machine is to be started with signed loaders, by the site's profile.
+/// The site's profile makes every machine start with signed loaders.
 fn require_secure_boot(world: &World) {
     let global = json!({"name": "global", "params": {"secure_boot": true}});
     world.api().post("/profiles", global).expect(201);
@@ -188,7 +188,7 @@ fn rehearse((lan, world): (&Lan, &World), firmware: Firmware, loader: &[Step]) -
     (vm, first)
 }
 
-/// The machine has nothing more to do: powered on again, it boots its disk.
+/// The machine has nothing more to do: at the next power-on it boots its disk.
 fn boots_its_disk(world: &World, vm: &Vm, before: &[Value]) {
     vm.expect_disk(vm.power_on(), DISK_WITHIN);
     let second = scene::timeline(&world.api()).split_off(before.len());

@@ -1,13 +1,13 @@
-//! A machine's timeline as a test expects it.
+//! The expected timeline of a machine.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// One step: the kind of event, and `field=value` for what its data must have.
+/// A step: the kind of event, and `field=value` for its data.
 pub type Step = (&'static str, &'static [&'static str]);
 
-/// Every step is in the timeline, each after the one before; other events may stand between. What was only
-/// seen is written behind what was decided, so the order is that of the times.
+/// Checks that the timeline has every step, each after the one before; other events may be in between.
+/// Observations are written later than decisions, so the order is by time.
 pub fn assert_in_order(timeline: &[Value], steps: &[Step]) {
     let mut events: Vec<&Value> = timeline.iter().collect();
     events.sort_by_key(|event| event["time"].as_str().and_then(|time| time.parse::<Timestamp>().ok()));
@@ -30,12 +30,12 @@ fn has(data: &Value, field: &str) -> bool {
     }
 }
 
-/// Prints the events, one a line, for whoever reads the test's output.
+/// Prints the events, one per line, for readers of the test's output.
 pub fn print(title: &str, timeline: &[Value]) {
     let mut text = format!("== {title}\n");
     for event in timeline {
         let mut data = event["data"].clone();
-        // What a render was made of, and what an object was made with, is long and asserted elsewhere.
+        // The sources of a render and the content of an object are long, and tested elsewhere.
         for long in ["provenance", "object"] {
             data.as_object_mut().and_then(|fields| fields.remove(long));
         }

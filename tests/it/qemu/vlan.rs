@@ -1,5 +1,5 @@
-//! Vector 70 on a kernel that knows VLANs, which those of many build machines do not: Debian's own, from the
-//! netboot installer, runs the server behind a NIC whose other end is a socket of the test. Needs no root.
+//! Vector 70 on a kernel with VLANs, which many build machines lack: Debian's own kernel, from the netboot
+//! installer, runs the server behind a NIC whose other end is a socket of the test. Needs no root.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -17,7 +17,7 @@ use crate::program::Program;
 use crate::world::{World, program, run};
 
 const INSTALLER: &str = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64";
-/// What a NIC and its VLANs need, each behind what it needs itself.
+/// The modules of a NIC and its VLANs, each after those that it needs.
 const MODULES: [&str; 6] = ["e1000", "llc", "stp", "garp", "mrp", "8021q"];
 const LIBRARIES: [&str; 4] = [
     "lib64/ld-linux-x86-64.so.2",
@@ -46,18 +46,18 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const CLIENT: Mac = Mac([2, 0, 0, 0, 0, 1]);
 /// IEEE 802.1Q: the type that says that there is a tag, and VLAN 10.
 const TAG: [u8; 4] = [0x81, 0x00, 0x00, 10];
-/// Where the tag stands: behind both hardware addresses.
+/// The place of the tag: after both hardware addresses.
 const MACS_BYTES: usize = 12;
 const HEADERS_BYTES: usize = 14 + 20 + 8;
 
-/// The wire: what the server's NIC sends arrives here, frame by frame.
+/// The wire: frames of the server's NIC arrive here.
 struct Wire {
     socket: UnixDatagram,
     server: PathBuf,
 }
 
 impl Wire {
-    /// The reply to `text`, which is sent with `tag`, and the tag of the reply.
+    /// The reply to `text`, which is sent with `tag`, and the reply's tag.
     fn ask(&self, tag: &[u8], text: &str) -> (DhcpPacket, Vec<u8>) {
         let request = from_text(text).expect("a request");
         let ends = FrameEnds {
@@ -98,7 +98,7 @@ impl Wire {
     }
 }
 
-/// A server that has a subnet on each of the two networks, as files for a first RAM disk.
+/// A server with a subnet on each of the two networks, as files of a first RAM disk.
 fn ram_disk(folder: &Path) -> PathBuf {
     let root = folder.join("root");
     let shell = |script: &str| {

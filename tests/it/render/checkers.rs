@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::content::cases;
 
-/// Where a tool is: on the PATH, or among those that `make deps` puts into the target directory.
+/// The path of a tool: on the PATH, or among those that `make deps` puts into the target directory.
 fn tool(name: &str, how_to_get_it: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
@@ -66,7 +66,7 @@ fn pykickstart_accepts_every_kickstart() {
     }
 }
 
-/// Runs what the `%pre` section does once it has chosen /dev/sda: it writes the file that is included.
+/// Does what the `%pre` section does after choosing /dev/sda: it writes the included file.
 fn write_disk_choice(answers: &str) {
     let (_, rest) = answers.split_once("report log \"installing on").expect("%pre says what it installs on");
     let (script, _) = rest.split_once("%end").unwrap();

@@ -1,4 +1,4 @@
-//! The pack `core`, a machine to render it for, and the documents that machine gets.
+//! The pack `core`, a machine to render it for, and the documents of that machine.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::world::PROGRAM;
 
-/// Plain texts of the secrets below: no document may carry them.
+/// Plain texts of the secrets below: no document may contain them.
 pub const SECRETS: [&str; 2] = ["root's secret", "ada's secret"];
 
 const CAPABILITY: &str = "http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA";
@@ -38,13 +38,13 @@ static ENGINE: LazyLock<RenderEngine> = LazyLock::new(|| {
 /// One machine that boots one bootenv.
 pub struct Case {
     pub bootenv: String,
-    /// `bios`, `uefi`, and what is special: `bios-rehearsal`, `uefi-site`.
+    /// `bios`, `uefi`, and a variant: `bios-rehearsal`, `uefi-site`.
     pub variant: String,
     firmware: &'static str,
     params: Value,
 }
 
-/// Every bootenv under both kinds of firmware, as it comes and in rehearsal, and once with every param a
+/// Every bootenv with both kinds of firmware, by default and in rehearsal, and once with every param that a
 /// site may set.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -67,7 +67,7 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// What a site may set, all of it, with texts that quoting has to withstand.
+/// Everything that a site may set, with texts that are hard to quote.
 fn site() -> Value {
     json!({
         "install_disk": "/dev/disk/by-id/nvme-eui.0025385b71b0a1c2",
@@ -141,7 +141,7 @@ fn variables(bootenv: &Bootenv) -> Map<String, Value> {
     all.as_object().unwrap().clone()
 }
 
-/// What the server finds in a medium's tree that it serves, and a repository of the site.
+/// What the server finds in the tree of a medium, and a repository of the site.
 fn tree_repositories(artifact: &str) -> Vec<PackageRepository> {
     let tree = |package_type: &str| PackageRepository {
         tag: "medium".to_owned(),
@@ -170,7 +170,7 @@ fn repositories() -> Vec<PackageRepository> {
     vec![repository("tools-deb", "apt"), repository("tools-rpm", "yum")]
 }
 
-/// A render without anything around it, for one template and variables of its own.
+/// A render of one template with its own variables.
 pub fn render(template: &str, variables: &Value) -> String {
     let input = RenderInput {
         variables: variables.as_object().unwrap().clone(),
@@ -200,7 +200,7 @@ pub fn autoinstall_apt() -> [String; 2] {
     })
 }
 
-/// The scripts of tasks, rendered with every param a site may set.
+/// The scripts of tasks, rendered with every param that a site may set.
 pub fn task_scripts() -> Vec<(String, String)> {
     let case = Case { bootenv: "local".into(), variant: "task".into(), firmware: "bios", params: site() };
     let templates = WORLD.tasks.iter().flat_map(|row| row.spec.templates.iter());
@@ -276,7 +276,7 @@ impl Case {
         })
     }
 
-    /// What each loader is given.
+    /// The documents of each loader.
     pub fn loader_scripts(&self) -> Vec<(String, String)> {
         let what = if self.is_install() { "boot" } else { "local" };
         let names = [format!("ipxe/{what}.ipxe"), format!("grub/{what}.cfg"), format!("pxelinux/{what}.cfg")];
@@ -287,7 +287,7 @@ impl Case {
         names.into_iter().map(render).collect()
     }
 
-    /// What the loaders and the installer are given, by name.
+    /// The documents of the loaders and the installer, by name.
     pub fn documents(&self) -> Vec<(String, String)> {
         let mut documents = self.loader_scripts();
         if self.is_install() {
@@ -299,7 +299,7 @@ impl Case {
         documents
     }
 
-    /// The file with the installer's answers: the first of the bootenv.
+    /// The answer file of the installer: the first file of the bootenv.
     pub fn answer_file(&self) -> (String, String) {
         let spec = self.spec();
         let first = spec.spec.templates.first().unwrap();

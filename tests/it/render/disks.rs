@@ -1,4 +1,4 @@
-//! Which disk is installed on: the scripts that ship, run on made-up machines under the installers' shells.
+//! The choice of the disk: the built-in scripts, run on made-up machines in the installers' shells.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,13 +10,13 @@ use tempfile::TempDir;
 use super::content::cases;
 use super::scripts::sections;
 
-/// What runs the scripts in Debian's installer (busybox), and a shell that knows no more than POSIX.
+/// The shell of Debian's installer (busybox), and a shell that knows only POSIX.
 const SHELLS: [&[&str]; 2] = [&["/bin/sh"], &["busybox", "sh"]];
-/// Exit status of a script that stopped the installer for good: see `STUBS`.
+/// Exit status of a script that stopped the installer for good; see `STUBS`.
 const STOPPED: i32 = 9;
 const SECTORS_4_GIB: u64 = 8_388_608;
 
-/// Stands in for what only an installer has. `sleep` is called by nobody but who stops for good. `dd` never
+/// Replaces commands that only an installer has. Only a script that stops for good calls `sleep`. `dd` never
 /// reaches a disk of the computer that runs the test.
 const STUBS: &str = r#"
 report() { printf '%s\n' "$1: $2" >>"$reports"; }
@@ -32,25 +32,25 @@ dd() {
 sleep() { exit 9; }
 "#;
 
-/// A machine: what the kernel shows of its disks, in a folder.
+/// A machine: the kernel's view of its disks, in a folder.
 struct Machine {
     root: TempDir,
 }
 
-/// What came of a script.
+/// The result of a script.
 #[derive(Debug)]
 struct Outcome {
     status: Option<i32>,
-    /// What was reported to the server, each `KIND: TEXT`.
+    /// The reports to the server, each `KIND: TEXT`.
     told: String,
-    /// What was answered to the installer: the calls of `debconf-set`, or the kickstart that is included.
+    /// The answers to the installer: the calls of `debconf-set`, or the included kickstart.
     answers: String,
-    /// What stands on the console.
+    /// The text on the console.
     console: String,
 }
 
 impl Outcome {
-    /// The disk that is installed on, from Debian's answers.
+    /// The chosen disk, from Debian's answers.
     fn disk(&self) -> Option<&str> {
         self.answers.lines().find_map(|line| line.strip_prefix("partman-auto/disk "))
     }
@@ -104,12 +104,12 @@ impl Machine {
         fs::write(device, "").unwrap();
     }
 
-    /// What udev says of a device.
+    /// udev's data about a device.
     fn udev(&self, name: &str, properties: &str) {
         fs::write(self.path().join("udev").join(name), properties).unwrap();
     }
 
-    /// What `pvs` prints.
+    /// The output of `pvs`.
     fn pvs(&self, lines: &[(&str, &str)]) {
         let dev = self.path().join("dev");
         let text: String =
@@ -154,7 +154,7 @@ impl Machine {
         outcome
     }
 
-    /// What Debian's disk.sh does, which is the same in each shell.
+    /// The result of Debian's disk.sh, which must be the same in each shell.
     fn debian(&self, install_disk: Option<&str>) -> Outcome {
         let script = debian_script(install_disk);
         let [first, second] = SHELLS.map(|shell| self.run(shell, &script));
@@ -331,7 +331,7 @@ fn parts_of_arrays_paths_and_what_is_not_writable_are_passed_over() {
         assert!(line.is_some_and(|line| line.contains(why)), "{name}: {line:?}");
     }
     assert!(!outcome.told.contains("nvme0c0n1"), "{outcome:#?}");
-    // A volume group of the system before holds a disk too: it is the one to install on.
+    // A volume group of the previous system also occupies a disk: it is the one to install on.
     machine.add("sdj", SATA, &[("sdj5/holders/dm-1/dm/uuid", "LVM-abc"), ("sdj5/size", "8")]);
     fs::write(machine.path().join("dev/sdj5"), "").unwrap();
     assert_eq!(machine.debian(None).disk(), Some("/dev/sdj"));
@@ -443,7 +443,7 @@ fn what_was_on_the_disk_is_forgotten_and_other_disks_are_left_alone() {
         assert!(bytes[MIB..size - MIB].iter().all(|byte| *byte == b'x'), "{name}");
     }
     assert!(read("sdb").iter().all(|byte| *byte == b'x'));
-    // LVM in the installer sees this disk and nothing else.
+    // LVM in the installer only sees this disk.
     let config = fs::read_to_string(machine.path().join("etc/lvm/lvmlocal.conf")).unwrap();
     let root = machine.path().display();
     assert!(
@@ -476,8 +476,8 @@ fn a_kickstart_clears_the_chosen_disk_and_nothing_when_none_was_chosen() {
     }
 }
 
-/// Tried with the installer's own scripts: with an answer that is no disk nothing is partitioned, without an
-/// answer the only disk is. Debian takes the last answer, which is that of disk.sh.
+/// Tried with the installer's own scripts: with an answer that is not a disk nothing is partitioned, without
+/// an answer the only disk is used. Debian uses the last answer, which is that of disk.sh.
 #[test]
 fn where_no_disk_was_chosen_the_debian_installer_is_answered_one_that_is_none() {
     for case in cases().into_iter().filter(|case| case.bootenv == "debian-12-install" && !case.rehearses()) {

@@ -1,4 +1,4 @@
-//! What the loaders read: screens that say why, and text that cannot become a command.
+//! The scripts of the loaders: screens that give the reason, and text that cannot become a command.
 
 use serde_json::{Value, json};
 
@@ -15,13 +15,13 @@ fn variables(message: &str) -> Value {
     })
 }
 
-/// What each loader shows, with a reason that has several lines and all kinds of signs.
+/// The screen of each loader, with a reason of several lines and with special characters.
 pub fn screens() -> Vec<(String, String)> {
     let reason = "the render of preseed.cfg failed:\n  it's \"${net0/mac}\" || $(x) && `y` ; #z \\ {";
     LOADERS.iter().map(|name| ((*name).to_owned(), render(name, &variables(reason)))).collect()
 }
 
-/// What iPXE is given on a machine that nobody knows.
+/// The scripts of iPXE on an unknown machine.
 pub fn strangers() -> Vec<(String, String)> {
     let mut variables = variables("");
     variables.as_object_mut().unwrap().remove("machine");
@@ -112,7 +112,7 @@ fn the_kernel_can_take_every_command_line() {
     for case in cases().into_iter().filter(|case| case.is_install()) {
         let cmdline = case.cmdline();
         assert!(cmdline.len() < 1024, "COMMAND_LINE_SIZE with room for a site's own: {}", cmdline.len());
-        // Linux hands what it does not know itself to init's environment, 32 words at most, or it panics.
+        // Linux passes unknown words to init's environment; with more than 32 of them it panics.
         let words = cmdline.split(' ').filter(|word| *word != "---").count();
         assert!(words <= 28, "{words} words: {cmdline}");
         assert!(!cmdline.contains("= "), "a value is empty: {cmdline}");

@@ -1,7 +1,7 @@
-//! What ships, rendered: every bootenv for both kinds of firmware and all three loaders, compared with what
-//! is recorded under `tests/vectors/render`, and given to the installers' own checkers.
+//! The built-in content, rendered: every bootenv with both kinds of firmware and all three loaders, compared
+//! with the recorded files in `tests/vectors/render`, and checked by the installers' own checkers.
 //!
-//! `METALWRIGHT_BLESS=1` records what is rendered now; read the difference before committing it.
+//! `METALWRIGHT_BLESS=1` records the present output; read the difference before committing it.
 
 mod checkers;
 mod content;

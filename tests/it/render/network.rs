@@ -1,14 +1,14 @@
-//! iPXE since 2021 runs `autoexec.ipxe` before it has configured a network interface, and whatever it is told
-//! to fetch is unreachable. So every script that it may be given configures one first.
+//! iPXE since 2021 runs `autoexec.ipxe` before it has configured a network interface, and cannot fetch
+//! anything then. So every script that it may get configures an interface first.
 
 use std::fs;
 use std::path::PathBuf;
 
 use super::{content, rendered};
 
-/// The first command. `netX/ip` is empty while the interface is closed, even where `net0/ip` is set.
+/// The first command. `netX/ip` is empty while the interface is closed, even if `net0/ip` is set.
 pub const OPENING: &str = "isset ${netX/ip} || ifconf || goto failed";
-/// The same where the script goes on without a network.
+/// The same in a script that continues without a network.
 const OPENING_AGAIN: &str = "isset ${netX/ip} || ifconf ||";
 
 #[test]
@@ -39,7 +39,7 @@ fn every_script_for_ipxe_inside_the_program_configures_an_interface_first() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                // The simulator runs scripts, and serves none.
+                // The simulator runs scripts, but does not serve any.
                 folders.extend((!path.ends_with("simulate")).then_some(path));
                 continue;
             }

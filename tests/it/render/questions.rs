@@ -1,6 +1,6 @@
-//! What the Debian installer would stop and ask, and is answered: the questions of the priority `critical`,
-//! which `priority=critical` does not silence, from the sources of netcfg 1.187, choose-mirror 2.123 and
-//! hw-detect 1.159.
+//! Questions at which the Debian installer would stop, and their answers: the questions of priority
+//! `critical`, which `priority=critical` does not suppress, from the sources of netcfg 1.187, choose-mirror
+//! 2.123 and hw-detect 1.159.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::content::{Case, cases};
 use crate::{net, scene};
 
-/// The kernel hands so many variables to the installer, and stops at one more.
+/// Most variables that the kernel passes to the installer; it stops at one more.
 const BOOT_VARIABLES_MAX: usize = 32;
 
 fn installations() -> impl Iterator<Item = Case> {
@@ -30,7 +30,7 @@ fn answers(case: &Case) -> BTreeMap<String, String> {
     lines.lines().filter_map(fields).collect()
 }
 
-/// What a kernel's command line says, up to what the installed system keeps.
+/// The words of a kernel's command line before those that the installed system keeps.
 fn boot_variables(case: &Case) -> BTreeMap<String, String> {
     let cmdline = case.cmdline();
     let (installers, _) = cmdline.split_once(" --- ").unwrap_or((&cmdline, ""));
@@ -87,8 +87,8 @@ fn the_mirror_is_answered_in_full_whatever_the_params_say() {
 }
 
 /// Runs `choose-mirror` of the installer in the folder `$1` with the answers of a preseed, in a network of
-/// its own, where the folder `$2` is served. With nobody at its console it says again and again that a
-/// mirror is bad.
+/// its own that serves the folder `$2`. With nobody at its console it reports again and again that a mirror
+/// is bad.
 const CHOOSE_MIRROR: &str = r#"
 ip link set lo up && busybox httpd -p 80 -h "$2" && chroot "$1" /bin/sh -c '
     rm -f /var/lib/cdebconf/*.dat
@@ -110,7 +110,7 @@ fn unpacked_installer() -> TempDir {
     root
 }
 
-/// What a Debian mirror has that `choose-mirror` looks at.
+/// The files of a Debian mirror that `choose-mirror` reads.
 fn small_mirror() -> TempDir {
     let mirror = TempDir::new().unwrap();
     for suite in ["bookworm", "stable"] {
@@ -140,7 +140,7 @@ fn the_installers_own_choose_mirror_asks_nothing() {
             .arg(mirror.path());
         let done = command.stdin(std::process::Stdio::null()).output().unwrap();
         let said = String::from_utf8_lossy(&done.stdout);
-        // What cannot be reached from here is an error and no question.
+        // A failure to reach something is an error and not a question.
         let before_errors = said.split("!! ERROR").next().unwrap_or_default();
         assert!(!before_errors.contains("Please enter"), "{}: {said}", case.variant);
         if case.variant == "bios" {

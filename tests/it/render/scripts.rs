@@ -1,4 +1,4 @@
-//! The shell scripts that ship: that a shell can read them. What the choice of a disk does is in `disks`.
+//! The built-in shell scripts can be parsed by a shell. The choice of a disk is tested in `disks`.
 
 use std::process::Command;
 

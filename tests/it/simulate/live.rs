@@ -1,4 +1,4 @@
-//! Live systems that lose power in the middle of their tasks.
+//! Live systems that lose power during their tasks.
 
 use serde_json::{Value, json};
 
@@ -6,8 +6,8 @@ use super::{ARTIFACT, Site};
 
 const MAC: &str = "52:54:00:aa:00:01";
 
-/// The site, and `web1` at the start of a workflow whose live system runs the tasks `scan`, `firmware`, which
-/// survives a reboot, and `burn`.
+/// The site, with `web1` at the start of a workflow whose live system runs the tasks `scan`, `firmware`,
+/// which survives a reboot, and `burn`.
 fn site(is_destructive: bool) -> Site {
     let site = Site::new();
     let files = json!({"artifact": ARTIFACT, "kernel": "linux", "initrds": ["initrd.gz"]});
@@ -31,7 +31,7 @@ fn site(is_destructive: bool) -> Site {
     site
 }
 
-/// The jobs there were, oldest first: `scan finished`.
+/// The jobs, oldest first: `scan finished`.
 fn jobs(site: &Site) -> Vec<String> {
     let jobs = site.api.get("/jobs?sort=created_at").expect(200);
     let text = |job: &Value, field: &str| job[field].as_str().expect("text").to_owned();

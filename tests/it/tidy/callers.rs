@@ -1,11 +1,11 @@
-//! Who reads says on whose behalf: a call from the API into a house gives it the caller first, and a text
-//! that somebody sent becomes an object through `Caller::find` only.
+//! Reads have a caller: a call from the API into a house passes the caller first, and a reference in a
+//! request becomes an object through `Caller::find` only.
 
 use super::Fault;
 use super::scan::line_of;
 use super::source::Source;
 
-/// Calls of the API that show no object of somebody's, or whose object the caller was let at before.
+/// Calls of the API that show no object, or whose object the caller was allowed to see before.
 const WITHOUT_CALLER: &[(&str, &str)] = &[
     ("access.sign_in", "finds out who the caller is"),
     ("objects.show", "shows an object that the caller just wrote or had changed"),
@@ -25,7 +25,7 @@ const WITHOUT_CALLER: &[(&str, &str)] = &[
     ("dhcp.dhcp_warnings", "a page that anybody may read: no names of objects"),
 ];
 
-/// Where a reference may be looked up in the world itself.
+/// Places that may look up a reference in the world itself.
 const RESOLVERS: &[&str] = &["src/kernel/permissions.rs", "src/objects/rules/mod.rs"];
 
 pub fn faults(source: &Source) -> Vec<Fault> {
@@ -50,7 +50,7 @@ pub fn faults(source: &Source) -> Vec<Fault> {
     faults
 }
 
-/// A call of a house's door: `objects.get`, and where its arguments begin.
+/// A call of a house's method: `objects.get`, and where its arguments begin.
 struct Call<'a> {
     at: usize,
     door: &'a str,

@@ -1,4 +1,4 @@
-//! What `ARCHITECTURE.md` names has to be there: a page that nobody tests rots.
+//! Everything that `ARCHITECTURE.md` names must exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use super::Fault;
 use super::source::Source;
 
 const PAGE: &str = "ARCHITECTURE.md";
-/// Lines of the page: a map that is longer is not read.
+/// Most lines of the page: nobody reads a longer map.
 const LINES_MAX: usize = 200;
 
 pub fn faults(program: &[Source]) -> Vec<Fault> {
@@ -33,8 +33,8 @@ pub fn faults(program: &[Source]) -> Vec<Fault> {
     faults
 }
 
-/// What stands in backquotes, with its line, but for what is no name of ours: calls of the system, headers,
-/// commands, patterns.
+/// Words in backquotes, with their lines, except names from elsewhere: system calls, headers, commands,
+/// patterns.
 fn named(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().flat_map(|(index, line)| {
         let parts = line.split('`').skip(1).step_by(2);

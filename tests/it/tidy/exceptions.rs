@@ -1,5 +1,5 @@
-//! What is excused, and by how much. An entry goes when its reason goes: one that is no longer needed, or
-//! that allows more than is there, fails the test.
+//! Exceptions to the rules, with their size. An entry must go when it is no longer needed; one that is too
+//! large fails the test.
 
 use super::Fault;
 
@@ -10,7 +10,7 @@ pub struct Exception {
 }
 
 pub const EXCEPTIONS: &[Exception] = &[
-    // It waits for nothing: it lets others get ready without being woken by each.
+    // It waits for nothing: it yields so that other tasks get ready without waking it each.
     Exception { rule: "refused words", place: "src/store/sqlite/writer.rs thread::sleep", measure: 1 },
     // What is looked at, then where it stands: the order of the JSON that becomes of it.
     swapped("src/kernel/scope.rs::check_scope"),
@@ -34,12 +34,12 @@ pub const EXCEPTIONS: &[Exception] = &[
     swapped("src/api/operation.rs::number"),
 ];
 
-/// A function whose neighbouring parameters have one type.
+/// A function with neighbouring parameters of one type.
 const fn swapped(place: &'static str) -> Exception {
     Exception { rule: "parameter types", place, measure: 1 }
 }
 
-/// The entries that could go or be lowered.
+/// Entries that can be deleted or lowered.
 pub fn unneeded(faults: &[Fault]) -> Vec<String> {
     let mut report = Vec::new();
     for exception in EXCEPTIONS {

@@ -1,5 +1,5 @@
-//! What keeps a house a house: its struct stays small, and the methods of a type stand where the type does,
-//! so that they can be found by name.
+//! Rules for houses: their structs stay small, and the methods of a type are in the folder of the type, so
+//! that they can be found by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
-//! Who may know whom. Each module of the program has a row: what it may see of ours, and which words of
-//! others it may not say. The most exact row counts. A module without a row is a fault: decide, then add
-//! it.
+//! Which modules may use which. Each module of the program has a row: the modules of ours that it may use,
+//! and the words of other crates that it must not. The most specific row counts. A module without a row is a
+//! fault: decide, then add it.
 
 use super::Fault;
 use super::scan::{inside_brackets, line_of, split_at_commas};
@@ -35,7 +35,7 @@ const PURE: &[&[&str]] = &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]
 
 #[rustfmt::skip]
 const LAYERS: &[Layer] = &[
-    // 1. The nouns know nobody; the bytes know the nouns. No runtime, no files, no clock.
+    // 1. Nouns use nothing; codecs use nouns. No runtime, no files, no clock.
     layer("model", &[], PURE),
     layer("proto", &["model"], PURE),
     // 2. Decisions see nouns and bytes and are told the time. Rendering has a stopwatch for runaway
@@ -45,19 +45,20 @@ const LAYERS: &[Layer] = &[
     layer("render", &["model", "proto", "rate_limit"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
     layer("runs::flow", &["model", "proto"], PURE),
     layer("agent::step", &["model", "proto"], PURE),
-    // 3. SQL is spoken here and nowhere else.
+    // 3. SQL is only here.
     layer("store", &["model"], &[HTTP, SOCKETS, TEMPLATES]),
-    // Fetches, unpacks and keeps files: the one place besides `client` that speaks HTTP as a client.
+    // Fetches, unpacks and stores files: besides `client` the only HTTP client.
     layer("artifacts::media", &["artifacts::media::iso", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("artifacts::media::iso", &["model", "artifacts::media"],
         &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
-    // 4. What every house stands on: the one caller of the store.
+    // 4. The base of every house: the only caller of the store.
     layer("kernel", &["model", "store", "rate_limit"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
-    // What of the store others name, by the kernel: values, which a pure module may build.
+    // The types of the store that other modules may use through the kernel: values that a pure module may
+    // build.
     layer("kernel::changeset", &["store"], PURE),
     layer("catalog::content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
-    // The houses, each with the doors it may use. A house comes after those that it sees: no circle. None
-    // sees the store: what they commit they name by the kernel.
+    // The houses, each with the houses that it may use. A house comes after those that it uses: no circle.
+    // None uses the store: the types that they commit come from the kernel.
     layer("background", &["kernel", "model"], HOUSE),
     layer("catalog", &["kernel", "catalog::content", "render", "netboot::decide", "model"], HOUSE),
     layer("artifacts", &["kernel", "background", "artifacts::media", "model", "rate_limit"], HOUSE),
@@ -75,21 +76,21 @@ const LAYERS: &[Layer] = &[
         &["kernel", "catalog", "netboot", "objects", "dhcp::decide", "dhcp::packet", "netboot::decide",
             "render", "model", "proto", "rate_limit"],
         HOUSE),
-    // All that comes of a packet, as a value. It names what is written, and nothing is done in it.
+    // Everything that follows from a packet, as a value. It names what is written, and does nothing.
     layer("dhcp::packet",
         &["dhcp", "dhcp::decide", "netboot::decide", "kernel::changeset", "model", "proto"],
         PURE),
-    // Sees all houses, and none sees it.
+    // Uses all houses, and none uses it.
     layer("insight",
         &["kernel", "background", "catalog", "netboot", "dhcp", "dhcp::decide", "netboot::decide", "render",
             "model", "proto", "rate_limit"],
         HOUSE),
-    // Puts the houses together, for the edges that open several doors.
+    // Constructs the houses, for edges that use several.
     layer("houses",
         &["kernel", "background", "catalog", "objects", "access", "artifacts", "records", "runs", "netboot",
             "dhcp", "insight", "render"],
         HOUSE),
-    // All that two writers can do at once, for tests.
+    // Everything that two simultaneous writers can do, for tests.
     layer("objects::rules::races",
         &["objects", "houses", "houses::testing", "kernel", "runs", "model"],
         HOUSE),
@@ -102,7 +103,7 @@ const LAYERS: &[Layer] = &[
         &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "records", "runs", "model",
             "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
-    // Shows the boot decision as it is.
+    // Shows the boot decision unchanged.
     layer("api::boot_preview", &["houses", "kernel", "insight", "netboot::decide", "model"],
         &[SOCKETS, SQL, TEMPLATES]),
     layer("http_boot",
@@ -113,16 +114,16 @@ const LAYERS: &[Layer] = &[
     layer("dhcp::server",
         &["dhcp::decide", "model", "proto", "port_owner", "addresses", "datagrams", "rate_limit"],
         &[HTTP, SQL, TEMPLATES]),
-    // 6. What talks to a server from outside knows the client and the nouns.
+    // 6. Programs that use a server from outside know the client and the nouns.
     layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("cli", &["cli::doctor", "client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
-    // Looks at the host and at the wire, besides asking the server.
+    // Examines the host and the wire, besides asking the server.
     layer("cli::doctor", &["cli", "client", "model", "proto", "port_owner", "addresses"],
         &[SQL, TEMPLATES, &["axum::"]]),
     layer("agent", &["agent::step", "client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("simulate", &["client", "model", "proto", "agent"], &[SQL, TEMPLATES, &["axum::"]]),
     layer("discovery", &["client", "model"], &[SQL, TEMPLATES, &["axum::"]]),
-    // 7. These put it together and nobody sees them.
+    // 7. These construct everything, and nothing uses them.
     layer("addresses", &[], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("port_owner", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("datagrams", &["rate_limit"], &[RUNTIME, HTTP, SQL, TEMPLATES]),
@@ -161,7 +162,7 @@ fn is_within(path: &str, module: &str) -> bool {
     path == module || path.strip_prefix(module).is_some_and(|rest| rest.starts_with("::"))
 }
 
-/// A module sees its own layer always; a row's word covers everything below it that has no row of its own.
+/// A module may always use its own layer; a row's word covers everything below it without a row of its own.
 fn may_see(layer: &Layer, module: &str, seen: &str) -> bool {
     let own = is_within(seen, layer.module) && layer_of(seen).is_some_and(|row| row.module == layer.module);
     own || is_within(module, seen) && layer_of(seen).is_some_and(|row| row.module == layer.module)
@@ -171,8 +172,7 @@ fn may_see(layer: &Layer, module: &str, seen: &str) -> bool {
         })
 }
 
-/// Every module of ours that `code` names, with its line. Three names deep, which is as deep as the table
-/// goes.
+/// Every module of ours that `code` names, with its line. Three names deep, like the table.
 fn modules_named(code: &str) -> Vec<(usize, String)> {
     let mut named = Vec::new();
     for (at, _) in code.match_indices("crate::") {

@@ -1,5 +1,5 @@
-//! The rules that hold for the source: who may know whom, how long things may be, what may not be written.
-//! A rule that is broken names the place and the rule. Start reading at [`layers`] or [`sizes`].
+//! Rules for the source: allowed dependencies, sizes, and forbidden words. A violation names the place and
+//! the rule. Start at [`layers`] or [`sizes`].
 //!
 //! A rule may have exceptions, in [`exceptions::EXCEPTIONS`]; the list only shrinks.
 
@@ -18,7 +18,7 @@ mod words;
 use exceptions::{EXCEPTIONS, Exception};
 use source::Source;
 
-/// One broken rule. `measure` is how far: lines, columns, parameters, or 1 where there is nothing to count.
+/// A violation. `measure` is its size: lines, columns, parameters, or 1 if nothing is counted.
 #[derive(Debug)]
 struct Fault {
     rule: &'static str,

@@ -1,5 +1,5 @@
-//! How types are named, and what a signature or a `let` may hide: a type name stands for one type, most have
-//! two words, no tuple bundles three values, few closures have a name.
+//! Rules for names and signatures: a type name stands for one type, most have two words, no tuple bundles
+//! three values, few closures have a name.
 //!
 //! The two shares are ceilings. Lower them when the source allows it; never raise them.
 
@@ -10,9 +10,9 @@ use super::scan::{inside_brackets, line_of, split_at_commas};
 use super::sizes;
 use super::source::Source;
 
-/// Type names of one word among a thousand.
+/// Type names of one word per thousand.
 const ONE_WORD_PER_1000_MAX: usize = 100;
-/// Closures with a name for a thousand functions.
+/// Named closures per thousand functions.
 const NAMED_CLOSURES_PER_1000_MAX: usize = 30;
 const TUPLE_MEMBERS_MAX: usize = 2;
 
@@ -103,7 +103,7 @@ fn reused_names(program: &[&Source]) -> Vec<Fault> {
         .collect()
 }
 
-/// How many closures have a name: `let is_free = |address| …`.
+/// The number of named closures: `let is_free = |address| …`.
 fn named_closures(code: &str) -> usize {
     let is_closure = |(at, _): &(usize, &str)| {
         let statement = code[at + "let ".len()..].split(';').next().unwrap_or_default();
@@ -129,7 +129,7 @@ fn tuple_faults(source: &Source) -> Vec<Fault> {
     .collect()
 }
 
-/// Whether a type has a tuple of three or more in it. Brackets behind a name (`Fn(A, B, C)`) are no tuple.
+/// Whether a type contains a tuple of three or more. Brackets after a name (`Fn(A, B, C)`) are not a tuple.
 fn has_wide_tuple(kind: &str) -> bool {
     kind.match_indices('(').any(|(at, _)| {
         let is_named = kind[..at].trim_end().ends_with(|c: char| c.is_alphanumeric() || c == '_');

@@ -51,7 +51,7 @@ pub fn parameter_faults(source: &Source) -> Vec<Fault> {
         }
         let types: Vec<&str> =
             function.parameters.iter().filter_map(|p| Some(p.split_once(':')?.1.trim())).collect();
-        // Inside a module the caller is in sight; across modules a swapped pair goes unseen.
+        // Inside of a module the caller is in sight; across modules swapped arguments go unnoticed.
         if function.is_public && types.windows(2).any(|pair| pair[0] == pair[1]) {
             let why = format!("line {}: two neighbouring parameters of one type", function.line);
             faults.push(Fault::new("parameter types", place(source, &function), why));
@@ -64,8 +64,8 @@ pub fn parameter_faults(source: &Source) -> Vec<Fault> {
     faults
 }
 
-/// How many things a parameter stands for: of a tuple its members count, as a tuple is no way around the
-/// rule. What is taken apart in place is an extractor of a request handler: axum calls it, nobody else does.
+/// The number of values in a parameter: the members of a tuple count, so that a tuple cannot bypass the rule.
+/// A destructured parameter is an extractor of a request handler, which only axum calls.
 fn members(parameter: &str) -> usize {
     let Some((pattern, kind)) = parameter.split_once(':') else { return 1 };
     let is_extractor = |part: &str| part.contains('(');

@@ -1,4 +1,4 @@
-//! What may not be written: promises, debugging left behind, tests that do not run, names that say nothing.
+//! Forbidden words: promises, leftover debugging, tests that do not run, names without meaning.
 
 use super::Fault;
 use super::scan::line_of;
@@ -36,10 +36,10 @@ pub fn faults(source: &Source) -> Vec<Fault> {
     faults
 }
 
-/// Functions of the rules that only show what is wrong.
+/// Functions of rules that only find problems to show.
 const SHOWING: &[&str] = &["problems", "read_checks", "read_check", "unknown", "undeclared", "no_param"];
 
-/// A rule that decides about a write sees other objects through what notes that it looked at them.
+/// A rule that decides on a write reads other objects through a view that records reads.
 pub fn rules_are_tracked(source: &Source) -> Vec<Fault> {
     if !source.path.contains("/rules/") {
         return Vec::new();

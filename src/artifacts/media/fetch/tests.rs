@@ -1,4 +1,4 @@
-//! Against a server on loopback that does what servers do on bad days.
+//! Tests with a server on loopback that misbehaves as real servers do.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,15 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
-/// A file of 300,000 bytes that repeats itself nowhere near.
+/// A file of 300,000 bytes without repetitions.
 fn content() -> Vec<u8> {
     (0..300_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
-/// The head of an answer, and which bytes follow.
+/// The head of a response, and the bytes that follow.
 type Answer = (String, Vec<u8>);
 
-/// Answers one connection after the other as told, and hands back the requests.
+/// Answers one connection after the other as told, and returns the requests.
 fn server(answers: Vec<Answer>) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/file.iso", listener.local_addr().unwrap());
@@ -28,7 +28,7 @@ fn server(answers: Vec<Answer>) -> (String, Receiver<String>) {
             sender.send(request(&stream)).unwrap();
             let mut stream = stream;
             let head = format!("{head}\r\nConnection: close\r\n\r\n");
-            // A client that has seen enough may be gone already.
+            // A client that has seen enough may have closed the connection.
             drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body)));
         }
     });
@@ -100,7 +100,7 @@ fn a_connection_that_is_cut_is_gone_on_with_where_it_was() {
         "{}",
         asked[1]
     );
-    // The answer with a part had no tag of its own, so the checksum has to tell.
+    // The response with a part had no tag of its own, so the checksum has to tell.
     assert!(asked[2].contains("range: bytes=150000-"), "{}", asked[2]);
 }
 

@@ -1,4 +1,4 @@
-//! Tarballs in every compression, whole, cut and hostile.
+//! Tests of tarballs in every compression: whole, truncated and hostile.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::artifacts::media::TreeManifest;
 use crate::artifacts::media::tree::{TreeLimits, TreeWriter};
 use crate::model::ArtifactKind;
 
-/// Programs that compress what they read.
+/// Programs that compress their input.
 const COMPRESSIONS: [&[&str]; 4] = [&["cat"], &["gzip", "-c"], &["xz", "-c", "-9"], &["zstd", "-c", "-19"]];
 
 fn compressed(command: &[&str], plain: &[u8]) -> Option<Vec<u8>> {
@@ -29,7 +29,7 @@ fn compressed(command: &[&str], plain: &[u8]) -> Option<Vec<u8>> {
     Some(output.stdout)
 }
 
-/// What a tarball unpacks to, with a small bound.
+/// The content of an unpacked tarball, with a small bound.
 fn unpacked(tarball: &[u8]) -> io::Result<(tempfile::TempDir, TreeManifest)> {
     let outer = tempfile::tempdir()?;
     let (file, root) = (outer.path().join("file"), outer.path().join("tree"));
@@ -43,7 +43,7 @@ fn unpacked(tarball: &[u8]) -> io::Result<(tempfile::TempDir, TreeManifest)> {
     Ok((outer, manifest))
 }
 
-/// Adds an entry whose name and target are taken as they are; `tar` itself would refuse some.
+/// Adds an entry with this exact name and target; `tar` itself would refuse some.
 fn entry(tar: &mut tar::Builder<Vec<u8>>, (kind, path): (tar::EntryType, &str), rest: &str) {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
@@ -71,7 +71,7 @@ fn tarball(entries: Entries<'_>) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// A tree with names and targets beyond what the first header has room for, in the ways of GNU and of PAX.
+/// A tree with names and targets that do not fit into the first header, in GNU and in PAX form.
 fn tree() -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     let file = |bytes: u64| {
@@ -137,7 +137,7 @@ fn a_tarball_that_is_cut_or_damaged_is_an_error_and_never_a_smaller_tree() {
     ]);
     for command in COMPRESSIONS {
         let Some(bytes) = compressed(command, &plain) else { continue };
-        // The last blocks of a plain one are padding.
+        // The last blocks of an uncompressed tarball are padding.
         let whole = if command[0] == "cat" { 41_000 } else { bytes.len() };
         for part in 1..8 {
             let cut = &bytes[..whole * part / 8];

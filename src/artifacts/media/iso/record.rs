@@ -8,7 +8,7 @@ const FLAG_FOLDER: u8 = 0x02;
 const FLAG_ASSOCIATED: u8 = 0x04;
 const FLAG_GOES_ON: u8 = 0x80;
 
-/// Where something lies.
+/// The place of a file or folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IsoExtent {
     /// In sectors.
@@ -16,7 +16,7 @@ pub struct IsoExtent {
     pub bytes: u64,
 }
 
-/// A name as it stands in the record.
+/// The name in a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordName {
     /// The folder itself.
@@ -28,7 +28,7 @@ pub enum RecordName {
 /// One record.
 #[derive(Clone, Debug)]
 pub struct FolderRecord {
-    /// Bytes that it takes.
+    /// Length of the record in bytes.
     pub length: usize,
     pub extent: IsoExtent,
     pub is_folder: bool,
@@ -36,12 +36,12 @@ pub struct FolderRecord {
     /// Whether the next record has more of the same file.
     pub goes_on: bool,
     pub name: RecordName,
-    /// What is behind the name: Rock Ridge.
+    /// The data after the name: Rock Ridge.
     pub system_use: Vec<u8>,
 }
 
 impl FolderRecord {
-    /// The first record in `bytes`; none where there is no more.
+    /// The first record in `bytes`; none if there is no more.
     pub fn parse(bytes: &[u8]) -> Result<Option<FolderRecord>, String> {
         let length = match bytes.first() {
             None | Some(0) => return Ok(None),
@@ -90,7 +90,7 @@ fn record_too_short() -> String {
 }
 
 impl RecordName {
-    /// The name for people: without its version, and in lower case where it is a plain one, as Linux shows
+    /// The name for people: without its version, and in lower case if it is a plain ISO name, as Linux shows
     /// it.
     pub fn text(&self, names: NameSource) -> Result<String, String> {
         let RecordName::Of(bytes) = self else { return Err("a folder's own record has no name".to_owned()) };
@@ -100,9 +100,9 @@ impl RecordName {
                 .map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte)));
             char::decode_utf16(units)
                 .collect::<Result<String, _>>()
-                .map_err(|_| "a name is no UTF-16".to_owned())?
+                .map_err(|_| "a name is not UTF-16".to_owned())?
         } else {
-            let text = String::from_utf8(bytes.clone()).map_err(|_| "a name is no text".to_owned())?;
+            let text = String::from_utf8(bytes.clone()).map_err(|_| "a name is not text".to_owned())?;
             text.to_ascii_lowercase()
         };
         let text = text.rsplit_once(';').map_or(text.as_str(), |(name, _)| name);
@@ -111,10 +111,10 @@ impl RecordName {
     }
 }
 
-/// A name that is one part of a path.
+/// A name that is a single part of a path.
 pub fn part(text: &str) -> Result<String, String> {
     if matches!(text, "" | "." | "..") || text.contains('/') || text.chars().any(char::is_control) {
-        return Err(format!("{text:?} is no name"));
+        return Err(format!("{text:?} is not a valid name"));
     }
     Ok(text.to_owned())
 }

@@ -1,44 +1,44 @@
-//! What stands behind the name of a record: entries of the System Use Sharing Protocol (IEEE P1281), those
-//! of Rock Ridge among them (P1282).
+//! Parses the data after the name of a record: entries of the System Use Sharing Protocol (IEEE P1281),
+//! including those of Rock Ridge (P1282).
 
 use std::io;
 use std::ops::Range;
 
 use super::{damaged, record};
 
-/// Most continuation areas of one record, and most bytes of all entries of one.
+/// Most continuation areas of a record, and most bytes of all its entries.
 const AREAS_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 255;
 const LINK_BYTES_MAX: usize = 4096;
-/// Bits of flags of NM and SL, and of the parts of a link (P1282 sections 4.1.3, 4.1.4).
+/// Flag bits of NM and SL, and of the parts of a link (P1282 sections 4.1.3, 4.1.4).
 const CONTINUES: u8 = 1;
 const CURRENT: u8 = 2;
 const PARENT: u8 = 4;
 const ROOT: u8 = 8;
-/// The kind in a mode (P1282 section 4.1.1).
+/// The file type in a mode (P1282 section 4.1.1).
 const MODE_KIND: u32 = 0o170_000;
 const MODE_FILE: u32 = 0o100_000;
 const MODE_FOLDER: u32 = 0o040_000;
 const MODE_LINK: u32 = 0o120_000;
 
-/// What was found behind one name.
+/// The data that was found after a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordExtras {
     pub name: Option<String>,
-    /// Where a symbolic link leads.
+    /// The target of a symbolic link.
     pub link: Option<String>,
-    /// The block of a folder that lies elsewhere (CL).
+    /// The block of a relocated folder (CL).
     pub child: Option<u32>,
-    /// The folder was relocated from deeper down, where a link entry names it (RE).
+    /// Whether the folder was relocated from a deeper place, where an entry refers to it (RE).
     pub is_relocated: bool,
-    /// A device, a fifo, a socket.
+    /// Whether it is a device, a FIFO or a socket.
     pub is_special: bool,
     pub is_compressed: bool,
-    /// Whether there is anything of Rock Ridge.
+    /// Whether there are Rock Ridge entries.
     pub has_posix: bool,
 }
 
-/// A continuation area: bytes within one block.
+/// A continuation area: a range of bytes within one block.
 pub struct ContinuationArea {
     pub block: u32,
     pub bytes: Range<usize>,
@@ -50,16 +50,16 @@ struct SystemUse {
     name: Vec<u8>,
     link: Vec<u8>,
     has_link: bool,
-    /// The last part of a link goes on in the next entry.
+    /// Whether the last part of a link continues in the next entry.
     part_goes_on: bool,
 }
 
-/// The number of bytes to pass over in every other record, if the protocol is used (SP, P1281 section 5.3).
-/// It stands first in the root's own record.
+/// The number of bytes to skip in every other record, if the protocol is used (SP, P1281 section 5.3). The
+/// entry comes first in the root's own record.
 pub fn shared_use(system_use: &[u8]) -> Option<usize> {
     match system_use {
         [b'S', b'P', 7, 1, 0xbe, 0xef, skip, ..] => Some(usize::from(*skip)),
-        // CD-ROM XA has 14 bytes of its own in front.
+        // CD-ROM XA puts 14 bytes of its own in front.
         _ => match system_use.get(14..)? {
             [b'S', b'P', 7, 1, 0xbe, 0xef, skip, ..] => Some(usize::from(*skip)),
             _ => None,
@@ -67,7 +67,7 @@ pub fn shared_use(system_use: &[u8]) -> Option<usize> {
     }
 }
 
-/// Reads all entries; `read` gives a continuation area.
+/// Reads all entries; `read` returns a continuation area.
 pub fn parse(
     first: &[u8],
     mut read: impl FnMut(&ContinuationArea) -> io::Result<Vec<u8>>,
@@ -78,11 +78,11 @@ pub fn parse(
         let Some(area) = pieces.take_all(&bytes)? else { return pieces.finish() };
         bytes = read(&area)?;
     }
-    Err(damaged("a name goes on for ever"))
+    Err(damaged("a name has too many continuations"))
 }
 
 impl SystemUse {
-    /// Takes the entries of one area and says where the next one is.
+    /// Reads the entries of one area; returns the next area.
     fn take_all(&mut self, mut rest: &[u8]) -> io::Result<Option<ContinuationArea>> {
         let mut next = None;
         while let [a, b, length, _version, ..] = rest {
@@ -174,7 +174,7 @@ fn area(data: &[u8]) -> Option<ContinuationArea> {
     Some(ContinuationArea { block, bytes: start..start.checked_add(usize::try_from(length).ok()?)? })
 }
 
-/// A number that is there in both byte orders: the first of them is little-endian.
+/// A number that is stored in both byte orders; the little-endian one comes first.
 fn number(data: &[u8], at: usize) -> Option<u32> {
     data.get(at..at.checked_add(4)?)?.try_into().ok().map(u32::from_le_bytes)
 }

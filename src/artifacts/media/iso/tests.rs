@@ -1,4 +1,4 @@
-//! Images made by `xorriso`, whole and damaged.
+//! Tests of images made by `xorriso`, intact and damaged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::*;
 
-/// What an image held, by path: a file's bytes and their first, a link's target.
+/// The content of an image, by path: a file's length and first bytes, a link's target.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     folders: Vec<String>,
@@ -16,7 +16,7 @@ struct Seen {
     links: BTreeMap<String, String>,
 }
 
-/// Bytes of a file that are looked at.
+/// Most bytes of a file that are read.
 const LOOKED_AT_MAX: u64 = 1 << 20;
 
 impl TreeSink for Seen {
@@ -41,7 +41,7 @@ impl TreeSink for Seen {
     }
 }
 
-/// An image of a folder; none where `xorriso` is not installed.
+/// An image of a folder; none if `xorriso` is not installed.
 fn image(folder: &Path, options: &[&str]) -> Option<Vec<u8>> {
     let iso = folder.with_extension("iso");
     let mut command = Command::new("xorriso");
@@ -68,7 +68,7 @@ fn write(root: &Path, path: &str, text: &str) {
     fs::write(place, text).unwrap();
 }
 
-/// Like a medium of Debian: links to the root and within, long names, deep folders.
+/// Like a Debian medium: links to the root and within, long names, deep folders.
 fn debian(outer: &Path) -> std::path::PathBuf {
     let root = outer.join("debian");
     let long = format!("pool/main/l/{}/{}_1.0-1+deb12u3~bpo_amd64.deb", "long".repeat(30), "n".repeat(200));
@@ -112,7 +112,7 @@ fn joliet_alone_keeps_names_and_a_plain_image_has_them_in_lower_case() {
     let outer = tempfile::tempdir().unwrap();
     let root = outer.path().join("small");
     write(&root, "Images/Übung mit langem Namen.txt", "x");
-    // `--norock` is how xorriso leaves Rock Ridge out.
+    // `--norock` makes xorriso leave Rock Ridge out.
     let Some(joliet) = image(&root, &["--norock", "-J", "-joliet-long"]) else { return };
     let seen = walked(&joliet).unwrap();
     assert_eq!(seen.files.keys().collect::<Vec<_>>(), ["Images/Übung mit langem Namen.txt"]);
@@ -122,7 +122,7 @@ fn joliet_alone_keeps_names_and_a_plain_image_has_them_in_lower_case() {
     assert_eq!(seen.files.keys().collect::<Vec<_>>(), ["images/pxeboot/vmlinuz"]);
 }
 
-/// Where the record of a name begins.
+/// The offset of the record of a name.
 fn record_of(image: &[u8], name: &[u8]) -> usize {
     let is_it = |bytes: &[u8]| bytes[0] as usize == name.len() && &bytes[1..] == name;
     image.windows(name.len() + 1).position(is_it).unwrap() - 32
@@ -136,7 +136,7 @@ fn a_file_in_several_parts_is_one_file() {
     write(&root, "large2", "the rest");
     write(&root, "small", "x");
     let Some(mut image) = image(&root, &["--norock"]) else { return };
-    // As an image has a file of more than 4 GiB: all but its last record say that there is more.
+    // As in an image with a file of more than 4 GiB: all records but the last say that there is more.
     let record = record_of(&image, b"LARGE1.;1");
     image[record + 25] |= 0x80;
     let seen = walked(&image).unwrap();
@@ -150,7 +150,7 @@ fn a_damaged_image_is_an_error_or_something_else_and_never_the_end() {
     let outer = tempfile::tempdir().unwrap();
     let Some(whole) = image(&debian(outer.path()), &["-R", "-J"]) else { return };
     let untouched = walked(&whole).ok();
-    // Every byte of the descriptors and folders, which are in front, set to something else.
+    // Every byte of the descriptors and folders, which are in front, is set to something else.
     let mut random = 0x9e37_79b9_u64;
     let mut refused = 0;
     for _ in 0..800 {
@@ -164,7 +164,7 @@ fn a_damaged_image_is_an_error_or_something_else_and_never_the_end() {
     }
     assert!(refused > 30, "{refused}");
     for length in (0..whole.len()).step_by(1777) {
-        // What is cut off at the end is padding.
+        // Only padding is cut off at the end.
         let seen = walked(&whole[..length]);
         assert!(seen.as_ref().is_err() || seen.as_ref().ok() == untouched.as_ref(), "cut at {length}");
     }
@@ -176,7 +176,7 @@ fn folders_in_circles_are_refused() {
     let root = outer.path().join("circle");
     write(&root, "one/two/x", "x");
     let Some(mut image) = image(&root, &["-R"]) else { return };
-    // The record of `two` is made to point at `one`.
+    // The record of `two` is made to point to `one`.
     let (one, two) = (record_of(&image, b"ONE"), record_of(&image, b"TWO"));
     image.copy_within(one + 2..one + 6, two + 2);
     let error = walked(&image).unwrap_err().to_string();

@@ -1,13 +1,14 @@
-//! The files of one remote tree on the disk:
+//! The files of one mirror's cache on disk:
 //!
 //! ```text
-//! bodies/<id>         whole files; the id is of these bytes alone
-//! entries/<sha256>    one for each path, by its digest: what the file is, and the id of its bytes
-//! new/<id>            what is coming; thrown away at the start
+//! bodies/<id>         complete files; each id belongs to exactly these bytes
+//! entries/<sha256>    one per path, by its digest: the metadata of the file, and the id of its bytes
+//! new/<id>            files that are arriving; deleted at the start
 //! ```
 //!
-//! No name on the disk comes from a client. The rename of an entry is the swap. The time of an entry is that
-//! of its last use, about; a file that is open has a shared lock, by which the kernel tells who is reading.
+//! No name on disk comes from a client. Renaming an entry is the atomic switch to a new file. The time of an
+//! entry is about that of its last use. An open file has a shared lock, so that the kernel tells which files
+//! are being read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -26,7 +27,7 @@ const NEW: &str = "new";
 /// Largest entry that is read back, in bytes.
 const ENTRY_BYTES_MAX: u64 = 16 << 10;
 
-/// What is kept of a tree, and where.
+/// The cache of a mirror, and its directory.
 #[derive(Debug)]
 pub struct CacheFiles {
     root: PathBuf,
@@ -34,10 +35,10 @@ pub struct CacheFiles {
 }
 
 impl CacheFiles {
-    /// Reads what was kept before. What is not whole is thrown away.
+    /// Reads the existing cache. Incomplete files are deleted.
     ///
     /// # Errors
-    /// The directory cannot be made or read.
+    /// The directory cannot be created or read.
     pub fn load(root: &Path) -> io::Result<Self> {
         let new = root.join(NEW);
         if new.exists() {
@@ -61,7 +62,7 @@ impl CacheFiles {
         Ok(cache)
     }
 
-    /// Throws away the bytes that no entry names.
+    /// Deletes bodies that no entry names.
     fn sweep(&self) -> io::Result<()> {
         let named: std::collections::HashSet<&str> =
             self.index.all().map(|kept| kept.body.as_str()).collect();
@@ -74,20 +75,20 @@ impl CacheFiles {
         Ok(())
     }
 
-    /// Where the bytes of a file are.
+    /// The path of a file's bytes.
     pub fn body(&self, kept: &CachedEntry) -> PathBuf {
         self.root.join(BODIES).join(&kept.body)
     }
 
-    /// A place for bytes that are coming.
+    /// The path for bytes that are arriving.
     pub fn new_body(&self, id: &str) -> PathBuf {
         self.root.join(NEW).join(id)
     }
 
-    /// Opens a file that is kept; it stays as long as it is open.
+    /// Opens a cached file; it is not evicted as long as it is open.
     ///
     /// # Errors
-    /// It is not as it was put there.
+    /// The file has changed.
     pub fn open(&mut self, path: &str) -> io::Result<(File, CachedEntry)> {
         let kept = self.index.get(path).cloned().ok_or(io::ErrorKind::NotFound)?;
         let file = held(&self.body(&kept))?;
@@ -95,7 +96,7 @@ impl CacheFiles {
             return Err(io::Error::other("it has another length than it had"));
         }
         self.index.touch(path);
-        // What cannot be noted makes the file older than it is after a restart.
+        // If this cannot be recorded, the file seems older after a restart.
         drop(
             OpenOptions::new()
                 .write(true)
@@ -105,7 +106,7 @@ impl CacheFiles {
         Ok((file, kept))
     }
 
-    /// Makes room for `bytes` more below `most`, and on the disk. Says how many files went.
+    /// Makes room for `bytes` more below `most`, and on the disk. Returns how many files were evicted.
     ///
     /// # Errors
     /// `StorageFull`, with the reason.
@@ -124,7 +125,7 @@ impl CacheFiles {
         let Some(victims) = victims else {
             space::check(&self.root, bytes)?;
             return Err(cache_full(format!(
-                "{} MiB find no room beside what is being read and fetched",
+                "there is no room for {} MiB beside the files that are being read",
                 mebibytes(bytes)
             )));
         };
@@ -133,7 +134,7 @@ impl CacheFiles {
         Ok(victims.len())
     }
 
-    /// Puts whole bytes in their place.
+    /// Installs a complete file.
     ///
     /// # Errors
     /// The disk refuses; then the old file stays.
@@ -150,15 +151,15 @@ impl CacheFiles {
         Ok(())
     }
 
-    /// Notes that the upstream says a file is as it was.
+    /// Records that the upstream says that a file is unchanged.
     pub fn checked(&mut self, path: &str, at: i64) {
         let Some(kept) = self.index.checked(path, at).cloned() else { return };
         if let Err(error) = self.write_entry(&kept) {
-            tracing::debug!(path, %error, "when a file was checked could not be noted");
+            tracing::debug!(path, %error, "the time of a file's check could not be recorded");
         }
     }
 
-    /// Deletes a file; who has it open keeps it.
+    /// Deletes a file; whoever has it open keeps it.
     pub fn throw_away(&mut self, path: &str) {
         let Some(kept) = self.index.remove(path) else { return };
         for place in [self.entry(path), self.body(&kept)] {
@@ -187,20 +188,20 @@ fn mebibytes(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)
 }
 
-/// A name that no other bytes have.
+/// A new unique name.
 ///
 /// # Errors
-/// The system has no random numbers.
+/// The system gave no random numbers.
 pub fn new_id() -> io::Result<String> {
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(io::Error::other)?;
     Ok(hex(&id))
 }
 
-/// Opens a file so that [`is_read`] says so until it is closed everywhere.
+/// Opens a file so that [`is_read`] returns true until it is closed everywhere.
 ///
 /// # Errors
-/// It cannot be opened, or is being deleted.
+/// The file cannot be opened, or is being deleted.
 pub fn held(place: &Path) -> io::Result<File> {
     let file = File::open(place)?;
     flock(&file, FlockOperation::NonBlockingLockShared)?;
@@ -212,7 +213,7 @@ fn is_read(place: &Path) -> bool {
     flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
 }
 
-/// An entry with the time of its last use, if its bytes are there.
+/// An entry with the time of its last use, if its bytes exist.
 fn read_entry(root: &Path, place: &Path) -> Option<(SystemTime, CachedEntry)> {
     let about = fs::metadata(place).ok().filter(|about| about.len() <= ENTRY_BYTES_MAX)?;
     let kept: CachedEntry = serde_json::from_slice(&fs::read(place).ok()?).ok()?;
@@ -279,7 +280,7 @@ mod tests {
         assert_eq!(cache.make_room((50, MOST)).unwrap(), 1);
         assert!(cache.index.get("a").is_some() && cache.index.get("b").is_none());
         let error = cache.make_room((60, MOST)).unwrap_err();
-        assert!(error.to_string().contains("no room beside what is being read"), "{error}");
+        assert!(error.to_string().contains("beside the files that are being read"), "{error}");
         drop(other);
         assert_eq!(cache.make_room((60, MOST)).unwrap(), 1);
         assert_eq!(bodies(root.path()), 0);

@@ -1,33 +1,33 @@
-//! Which files of a remote tree are kept, how much that is, and which go first. Pure.
+//! The index of a cache: which files are cached, their size, and the order of eviction. Pure.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Most files that are kept of one tree.
+/// Most cached files of one mirror.
 pub const FILES_MAX: usize = 50_000;
 
-/// A file that is kept.
+/// A cached file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CachedEntry {
-    /// Where it is in the tree.
+    /// Its path in the tree.
     pub path: String,
-    /// What these very bytes are called on the disk; other bytes have another name.
+    /// The name of exactly these bytes on disk; other bytes have another name.
     pub body: String,
     pub bytes: u64,
     pub sha256: String,
-    /// What the upstream said by which it can tell whether it has changed (RFC 9110 section 8.8).
+    /// The upstream's validators (RFC 9110 section 8.8).
     #[serde(default)]
     pub etag: Option<String>,
     #[serde(default)]
     pub last_modified: Option<String>,
-    /// When its content was last changed, in seconds since 1970.
+    /// When the content was last changed, in seconds since 1970.
     pub modified: i64,
-    /// When the upstream last said that it is so; 0 when it is to be asked.
+    /// When the upstream last confirmed the file; 0 if it has to be asked.
     pub checked_at: i64,
 }
 
-/// All that is kept, in the order in which it was used.
+/// All cached files, in the order of their last use.
 #[derive(Debug, Default)]
 pub struct CacheIndex {
     /// By path, with the number of the last use.
@@ -35,7 +35,7 @@ pub struct CacheIndex {
     by_use: BTreeMap<u64, String>,
     uses: u64,
     bytes: u64,
-    /// Bytes that are promised to files which are coming.
+    /// Bytes that are reserved for files that are arriving.
     promised: u64,
 }
 
@@ -52,12 +52,12 @@ impl CacheIndex {
         self.kept.len()
     }
 
-    /// Bytes of the files that are kept.
+    /// Bytes of the cached files.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Notes that a file was used just now.
+    /// Records that a file was used now.
     pub fn touch(&mut self, path: &str) {
         let Some((used, _)) = self.kept.get_mut(path) else { return };
         self.by_use.remove(used);
@@ -66,7 +66,7 @@ impl CacheIndex {
         self.by_use.insert(self.uses, path.to_owned());
     }
 
-    /// Keeps a file, and gives back the one that had its path.
+    /// Adds a file, and returns the one that had its path.
     pub fn put(&mut self, kept: CachedEntry) -> Option<CachedEntry> {
         let before = self.remove(&kept.path);
         self.uses += 1;
@@ -83,30 +83,30 @@ impl CacheIndex {
         Some(kept)
     }
 
-    /// Notes when the upstream said that a file is as it was.
+    /// Records when the upstream confirmed that a file is unchanged.
     pub fn checked(&mut self, path: &str, at: i64) -> Option<&CachedEntry> {
         let (_, kept) = self.kept.get_mut(path)?;
         kept.checked_at = at;
         Some(kept)
     }
 
-    /// Has the upstream asked for every file before it is given out again.
+    /// Makes the upstream be asked for every file before it is served again.
     pub fn expire(&mut self) {
         self.kept.values_mut().for_each(|(_, kept)| kept.checked_at = 0);
     }
 
-    /// Promises room to a file that is coming.
+    /// Reserves room for a file that is arriving.
     pub fn promise(&mut self, bytes: u64) {
         self.promised = self.promised.saturating_add(bytes);
     }
 
-    /// The file has come, or does not come.
+    /// Releases the reservation of a file that has arrived, or will not arrive.
     pub fn release(&mut self, bytes: u64) {
         self.promised = self.promised.saturating_sub(bytes);
     }
 
-    /// Which files have to go so that `bytes` more fit below `most`: the least recently used, and none of
-    /// those that somebody reads. None where that is not enough.
+    /// The files to evict so that `bytes` more fit below `most`: the least recently used ones, except files
+    /// that are being read. None if that is not enough.
     pub fn victims(
         &self,
         (bytes, most): (u64, u64),

@@ -1,8 +1,8 @@
-//! One fetch of one file, for all who ask for it: the question to the upstream, the bytes to the disk and at
-//! the same time to those who wait, the swap when all are there.
+//! One fetch of one file, for all clients that ask for it: the request to the upstream, the bytes to the disk
+//! and at the same time to the clients, and the switch when the file is complete.
 //!
-//! Start at [`Mirror::fly`]. A connection that is lost is taken up again where it was (RFC 9110 section
-//! 14.2), so that who reads along does not notice; what does not come to be whole is not kept.
+//! Start at [`Mirror::fly`]. A lost connection is resumed (RFC 9110 section 14.2), so that clients do not
+//! notice it. A file that does not become complete is not cached.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -33,32 +33,32 @@ use crate::model::hex;
 /// How long a fetch waits for its turn, and how long it may take in all.
 const TURN_MAX: Duration = Duration::from_secs(60);
 const FLIGHT_MAX: Duration = Duration::from_secs(6 * 3600);
-/// How long the upstream may think; less where there is something to give out without it.
+/// How long the upstream may take to answer; less if there is a cached file to serve instead.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 const ANSWER_MAX_WITH_STALE: Duration = Duration::from_secs(8);
-/// Tries to take up a lost connection without a byte more, and all of them.
+/// Most attempts to resume a lost connection without progress, and most attempts.
 const FRUITLESS_TRIES_MAX: u32 = 4;
 const TRIES_MAX: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(250);
-/// Bytes that are written at a time, if so many have come.
+/// Bytes that are written at a time, if so many have arrived.
 const BATCH_BYTES: usize = 256 << 10;
-/// Bytes for which room is made at a time where the upstream does not say how many there are.
+/// Bytes for which room is made at a time if the upstream does not tell the length.
 const STEP_BYTES: u64 = 8 << 20;
-/// Fewest such steps that fill a cache: the last one throws away little that could have stayed.
+/// Fewest such steps that fill a cache, so that the last one evicts little that could have stayed.
 const STEPS_MIN: u64 = 64;
 
-/// What a question to the upstream is about.
+/// A request to the upstream.
 enum UpstreamRequest<'a> {
-    /// Everything.
+    /// The whole file.
     All,
-    /// Everything, if it is another file than this.
+    /// The whole file, if it differs from this one.
     Unless(&'a CachedEntry),
-    /// What follows on so many bytes of a file with this validator.
+    /// The rest after so many bytes, of a file with this validator.
     Rest(u64, &'a str),
 }
 
 impl Mirror {
-    /// Fetches a file and tells all who wait.
+    /// Fetches a file and informs all who wait.
     pub(super) async fn fly(self: Arc<Self>, path: String, stage: watch::Sender<DownloadStage>) {
         let ended = tokio::select! {
             ended = timeout(FLIGHT_MAX, self.bring(&path, &stage)) => {
@@ -69,7 +69,7 @@ impl Mirror {
         let missed = ended.err();
         if let Some(MirrorMiss::Failed(why)) = &missed {
             self.counters.count(&self.counters.failures);
-            tracing::info!(artifact = self.terms.name, path, why, "a file could not be passed on");
+            tracing::info!(artifact = self.terms.name, path, why, "a file of a mirror could not be fetched");
         }
         if let Some(state) = self.state.get() {
             lock(state).end(&path, missed.as_ref());
@@ -104,7 +104,7 @@ impl Mirror {
                 lock(held).cache.throw_away(path);
                 Err(MirrorMiss::Absent)
             }
-            // Stores of files say so of what they do not have, where nobody may see a list.
+            // File stores answer so for files that they lack, if nobody may list them.
             StatusCode::FORBIDDEN if kept.is_none() => Err(MirrorMiss::Absent),
             other if other.is_client_error() => {
                 Err(MirrorMiss::Failed(format!("the upstream answers {other}")))
@@ -113,7 +113,7 @@ impl Mirror {
         }
     }
 
-    /// Asks the upstream, and notes whether it answers.
+    /// Asks the upstream, and records whether it answers.
     async fn ask(&self, path: &str, what: UpstreamRequest<'_>) -> Result<Response, MirrorMiss> {
         let url = rules::address((&self.terms.url, path)).ok_or(MirrorMiss::Absent)?;
         let mut request = self.client.get(&url).header(ACCEPT_ENCODING, "identity");
@@ -160,7 +160,7 @@ impl Mirror {
         }
     }
 
-    /// What the disk refuses is a fault of ours and not of the upstream.
+    /// An error of the disk is a fault of this server, not of the upstream.
     fn refused(&self, path: &str, error: &io::Error) -> MirrorMiss {
         let why = format!("{path} finds no place: {error}");
         tracing::warn!(artifact = self.terms.name, why, "a file could not be kept");
@@ -173,7 +173,7 @@ impl Mirror {
         MirrorMiss::Failed(why)
     }
 
-    /// Takes in what the upstream sends, over as many connections as it needs.
+    /// Receives the file from the upstream, over as many connections as necessary.
     async fn store(
         self: &Arc<Self>,
         path: &str,
@@ -182,7 +182,7 @@ impl Mirror {
     ) -> Result<(), MirrorMiss> {
         let total = answer.content_length();
         let kept = about(path, answer.headers())?;
-        // A weak tag does not say that bytes are the same (RFC 9110 section 8.8.1).
+        // A weak tag does not mean that the bytes are equal (RFC 9110 section 8.8.1).
         let validator = fetch::validator(answer.headers()).filter(|_| total.is_some());
         let mut intake = DownloadWriter::begin(Arc::clone(self), (kept, total), stage).await?;
         let (mut next, mut fruitless) = (Ok(answer), 0);
@@ -206,7 +206,8 @@ impl Mirror {
         Err(self.failed(format!("{path}: given up after {TRIES_MAX} connections")))
     }
 
-    /// The rest of a file; why it cannot be had just now. That it has become another ends it.
+    /// Requests the rest of a file. Returns why it cannot be had now; if the file has changed, the fetch
+    /// fails.
     async fn rest(
         &self,
         path: &str,
@@ -228,7 +229,7 @@ impl Mirror {
     }
 }
 
-/// What is known of a file by the head of the answer.
+/// The entry of a file by the head of the response.
 fn about(path: &str, headers: &HeaderMap) -> Result<CachedEntry, MirrorMiss> {
     let last_modified = header_text(headers, LAST_MODIFIED);
     let parser = jiff::fmt::rfc2822::DateTimeParser::new();
@@ -247,17 +248,19 @@ fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// Room on the shelf for a file that is coming. What has not been put in its place goes with it.
+/// Room in the cache for a file that is arriving. If it is dropped before the file is installed, the file is
+/// deleted.
 struct CacheReservation {
     mirror: Arc<Mirror>,
     id: String,
     bytes: u64,
-    /// Who stops waits until it is gone: a write may go on for a moment when nobody waits for it any more.
+    /// Stopping waits until this is dropped: a write may continue for a moment when nobody waits for it any
+    /// more.
     _awaited: TaskTrackerToken,
 }
 
 impl CacheReservation {
-    /// Promises `bytes` more. May wait for the disk.
+    /// Reserves `bytes` more. It may wait for the disk.
     fn grow(&mut self, bytes: u64) -> io::Result<()> {
         let most = self.mirror.bytes_max.load(Ordering::Relaxed);
         let Some(state) = self.mirror.state.get() else { return Ok(()) };
@@ -269,7 +272,7 @@ impl CacheReservation {
         Ok(())
     }
 
-    /// Puts the file in its place; from now on it is given to who asks.
+    /// Installs the file; from now on it is served.
     fn fill(mut self, kept: CachedEntry) -> io::Result<()> {
         let Some(state) = self.mirror.state.get() else { return Ok(()) };
         let mut state = lock(state);
@@ -283,25 +286,25 @@ impl Drop for CacheReservation {
         let Some(state) = self.mirror.state.get() else { return };
         let mut state = lock(state);
         state.cache.index.release(self.bytes);
-        // It is not there when it has got its place.
+        // After the installation the file is no longer at this path.
         drop(std::fs::remove_file(state.cache.new_body(&self.id)));
     }
 }
 
-/// A file on its way to the disk.
+/// A file that is being written to disk.
 struct DownloadWriter<'a> {
     mirror: Arc<Mirror>,
     stage: &'a watch::Sender<DownloadStage>,
-    /// The head for readers of the partial file; none while the length is unknown.
+    /// The head for readers of the incomplete file; none while the length is unknown.
     head: Option<Arc<DownloadHead>>,
     kept: CachedEntry,
     total: Option<u64>,
     have: u64,
-    /// None while a batch is being written.
+    /// `None` while a batch is being written.
     disk: Option<DiskWriter>,
 }
 
-/// What is needed to write, on a thread that may wait for the disk.
+/// The parts that writing needs, on a thread for blocking work.
 struct DiskWriter {
     file: File,
     hash: Sha256,
@@ -339,12 +342,12 @@ impl<'a> DownloadWriter<'a> {
         Ok(DownloadWriter { mirror, stage, head, kept, total, have: 0, disk: Some(disk) })
     }
 
-    /// Takes in all that one answer brings. Gives why it ended before the file was whole.
+    /// Receives all bytes of one response. Returns why it ended before the file was complete.
     async fn take(&mut self, mut answer: Response) -> Result<Option<String>, MirrorMiss> {
         loop {
             let (mut batch, mut bytes, mut end) = (Vec::new(), 0, None);
             while bytes < BATCH_BYTES && end.is_none() {
-                // Waits for the first piece only: who reads along gets what there is.
+                // Waits for the first piece only: readers get what has arrived.
                 let next = match batch.is_empty() {
                     true => Some(answer.chunk().await),
                     false => answer.chunk().now_or_never(),

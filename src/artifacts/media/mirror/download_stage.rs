@@ -8,19 +8,19 @@ use tokio::sync::watch;
 
 use super::MirrorMiss;
 
-/// How far a fetch is.
+/// The stage of a fetch.
 #[derive(Clone, Debug)]
 pub enum DownloadStage {
-    /// The upstream has not answered yet, or has not said how long the file is.
+    /// The upstream has not answered yet, or has not told the length.
     Asked,
-    /// Bytes are coming: that many are there.
+    /// Bytes are arriving; so many have arrived.
     Coming(Arc<DownloadHead>, u64),
-    /// The file is kept now.
+    /// The file is cached now.
     Kept,
     Missed(MirrorMiss),
 }
 
-/// What is known of a file before it is whole.
+/// What is known about a file before it is complete.
 #[derive(Debug)]
 pub struct DownloadHead {
     pub file: File,
@@ -36,7 +36,7 @@ impl DownloadStage {
     }
 }
 
-/// The rest of a file that is not whole yet.
+/// The rest of a file that is not complete yet.
 #[derive(Clone, Debug)]
 pub struct DownloadRest(watch::Receiver<DownloadStage>);
 
@@ -45,10 +45,11 @@ impl DownloadRest {
         DownloadRest(stage)
     }
 
-    /// Waits until there is a byte at the place `at`, and says how many bytes there are from the beginning.
+    /// Waits until the byte at offset `at` has arrived; returns how many bytes have arrived from the
+    /// beginning.
     ///
     /// # Errors
-    /// The file does not come to be whole.
+    /// The file does not become complete.
     pub async fn reach(&mut self, at: u64) -> io::Result<u64> {
         match &*self
             .0
@@ -66,10 +67,10 @@ impl DownloadRest {
         }
     }
 
-    /// Waits for all of a file of `bytes` bytes.
+    /// Waits for the whole file of `bytes` bytes.
     ///
     /// # Errors
-    /// The file does not come to be whole.
+    /// The file does not become complete.
     pub async fn whole(&mut self, bytes: u64) -> io::Result<()> {
         match bytes.checked_sub(1) {
             Some(last) => self.reach(last).await.map(drop),

@@ -1,19 +1,19 @@
-//! Which package repositories a remote tree has: those that were declared, or the tree itself. Their indexes
-//! are read through the cache, so that a machine finds them there, and always asked for: it shows whether the
-//! upstream answers.
+//! Finds the package repositories of a remote tree: the declared ones, or the tree itself. Their indexes are
+//! read through the cache, so that machines find them there. The upstream is asked each time, which shows
+//! whether it answers.
 
 use std::sync::Arc;
 
 use super::{Mirror, MirrorMiss};
 use crate::model::{MirrorRepository, TreeRepository};
 
-/// Most components listed of a suite.
+/// Most components that are listed of a suite.
 const COMPONENTS_MAX: usize = 32;
 
-/// Reads the indexes of what was declared; without that, looks whether the tree is a repository of yum.
+/// Reads the indexes of the declared repositories; without any, checks whether the tree is a yum repository.
 ///
 /// # Errors
-/// The upstream cannot be asked, or has none of what was declared.
+/// The upstream cannot be asked, or lacks all that was declared.
 pub async fn repositories(
     mirror: &Arc<Mirror>,
     declared: &[MirrorRepository],
@@ -58,7 +58,7 @@ async fn apt(
     }))
 }
 
-/// A tree with `.treeinfo` is what Anaconda installs from, also where only its variants have an index.
+/// A tree with `.treeinfo` is one that Anaconda installs from, even if only its variants have an index.
 async fn yum(mirror: &Arc<Mirror>, path: &str) -> Result<Option<TreeRepository>, MirrorMiss> {
     let index = text(mirror, &joined(path, "repodata/repomd.xml")).await?;
     let install_source = text(mirror, &joined(path, ".treeinfo")).await?.is_some();

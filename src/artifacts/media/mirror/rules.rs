@@ -1,32 +1,32 @@
-//! What may be kept without asking, and which URL a path has. Pure.
+//! The rules for which files stay fresh, and for the URL of a path. Pure.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::cache_index::CachedEntry;
 
-/// How long a file that may change is given out without asking the upstream again.
+/// How long a file that may change is served without asking the upstream again.
 pub const FRESH_SECONDS: i64 = 60;
-/// Fewest hexadecimal digits that make a name one that its content decides.
+/// Fewest hexadecimal digits for a name to count as one that is derived from the content.
 const DIGEST_DIGITS_MIN: usize = 32;
 
-/// What stands in the path of a URL as it is. `+` is in the names of packages, and some stores of files take
-/// it for a blank.
+/// Characters that are not encoded in the path of a URL. `+` is in the names of packages, and some file
+/// stores read it as a blank.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Endings of packages and of what belongs to one: their names have the version in them.
+/// Endings of packages and their companion files, whose names contain the version.
 const PACKAGES: [&str; 8] = [".deb", ".udeb", ".ddeb", ".dsc", ".rpm", ".drpm", ".diff.gz", ".pkg.tar.zst"];
 
-/// Whether what a path names may become another file.
+/// Whether the file at a path may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathLifetime {
-    /// Its name says which bytes it has.
+    /// Its name determines its bytes.
     Immutable,
-    /// Indexes, and everything whose name stays when a distribution brings out a new one: kernels too, for
-    /// one that does not fit the second stage beside it does not boot.
+    /// Indexes, and every file whose name stays in a new release: kernels too, because a kernel that does not
+    /// fit the second stage beside it does not boot.
     Changing,
 }
 
-/// By its name, whether a file can change.
+/// Decides by the name whether a file can change.
 pub fn lasting(path: &str) -> PathLifetime {
     let parts: Vec<&str> = path.split('/').collect();
     let name = parts.last().copied().unwrap_or_default();
@@ -39,18 +39,18 @@ pub fn lasting(path: &str) -> PathLifetime {
     PathLifetime::Changing
 }
 
-/// Whether a file may be given out without asking the upstream.
+/// Whether a file may be served without asking the upstream.
 pub fn is_fresh(kept: &CachedEntry, now: i64) -> bool {
     match (kept.checked_at, lasting(&kept.path)) {
-        // Somebody wants it to be asked for.
+        // The upstream has to be asked.
         (0, _) => false,
         (_, PathLifetime::Immutable) => true,
-        // A clock that was set back makes it older, not younger.
+        // A clock that was set back makes the file older, not younger.
         (at, PathLifetime::Changing) => (0..FRESH_SECONDS).contains(&now.saturating_sub(at)),
     }
 }
 
-/// The URL of a path below a folder's; none for what is no path of a file in it.
+/// The URL of a path below a folder's URL; none if the path is invalid.
 pub fn address((folder, path): (&str, &str)) -> Option<String> {
     let inside = path.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     let plain = !path.chars().any(|it| it.is_control() || it == '\\');

@@ -1,5 +1,5 @@
-//! What a tree that is passed on remembers from one request to the next: its shelf, what is being fetched,
-//! what could not be had a moment ago, and whether the upstream answers.
+//! The state of a mirror between requests: its cache, running fetches, recent failures, and whether the
+//! upstream answers.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +11,12 @@ use super::cache_files::CacheFiles;
 use super::download_stage::DownloadStage;
 use super::{CachedFile, MirrorMiss};
 
-/// How long an upstream that has no such file, or fails, is not asked for it again.
+/// How long the upstream is not asked again for a file that it lacks or failed to send.
 const ABSENT_KEPT: Duration = Duration::from_secs(10);
 const FAILED_KEPT: Duration = Duration::from_secs(5);
-/// How long an upstream that cannot be reached is not asked for anything.
+/// How long an upstream that cannot be reached is not asked at all.
 const UNREACHED_KEPT: Duration = Duration::from_secs(5);
-/// Most paths that are remembered so.
+/// Most paths that are remembered this way.
 const REFUSALS_MAX: usize = 4096;
 
 /// Totals since the start.
@@ -38,7 +38,7 @@ impl MirrorCounters {
     }
 }
 
-/// How the upstream did when it was last asked.
+/// How the upstream answered its last request.
 #[derive(Debug, Default)]
 enum UpstreamHealth {
     #[default]
@@ -46,7 +46,7 @@ enum UpstreamHealth {
     Answers,
     Fails {
         why: String,
-        /// Until when nothing is asked of it.
+        /// Until when nothing is requested from it.
         rests: Option<Instant>,
     },
 }
@@ -57,7 +57,7 @@ pub struct MirrorState {
     flights: HashMap<String, watch::Receiver<DownloadStage>>,
     refusals: HashMap<String, (Instant, MirrorMiss)>,
     upstream: UpstreamHealth,
-    /// Why the last file that came found no place.
+    /// Why there was no room for the last file.
     pub trouble: Option<String>,
 }
 
@@ -67,7 +67,7 @@ impl MirrorState {
         MirrorState { cache, flights, refusals, upstream: UpstreamHealth::default(), trouble: None }
     }
 
-    /// Opens a file that is kept. One that is not as it was put there is kept no longer.
+    /// Opens a cached file. A file that has changed is removed from the cache.
     pub fn open(&mut self, path: &str) -> Option<CachedFile> {
         self.cache.index.get(path)?;
         match self.cache.open(path) {
@@ -76,18 +76,18 @@ impl MirrorState {
                 Some(CachedFile { file, bytes, id, modified, coming: None })
             }
             Err(error) => {
-                tracing::warn!(path, %error, "a kept file of a mirror cannot be read; it is fetched anew");
+                tracing::warn!(path, %error, "a kept file of a mirror cannot be read; it is fetched again");
                 self.cache.throw_away(path);
                 None
             }
         }
     }
 
-    /// The fetch of a path that is under way.
+    /// The running fetch of a path.
     pub fn flight(&mut self, path: &str) -> Option<watch::Receiver<DownloadStage>> {
         let flight = self.flights.get(path)?;
         if flight.has_changed().is_err() {
-            // It ended without a word.
+            // The fetch ended without a result.
             self.flights.remove(path);
             return None;
         }
@@ -102,7 +102,7 @@ impl MirrorState {
         self.flights.insert(path.to_owned(), flight);
     }
 
-    /// A fetch has ended; what it could not have is not asked for again for a while.
+    /// Records the end of a fetch; after a failure the file is not requested again for a while.
     pub fn end(&mut self, path: &str, missed: Option<&MirrorMiss>) {
         self.flights.remove(path);
         let Some(miss) = missed else { return };
@@ -116,7 +116,7 @@ impl MirrorState {
         }
     }
 
-    /// Why a path is not asked for now.
+    /// Why a path is not requested now.
     pub fn refusal(&mut self, path: &str) -> Option<MirrorMiss> {
         let now = Instant::now();
         if let UpstreamHealth::Fails { why, rests: Some(until) } = &self.upstream
@@ -132,13 +132,13 @@ impl MirrorState {
         None
     }
 
-    /// A file is to be asked for.
+    /// Makes the upstream be asked for a file.
     pub fn expire_one(&mut self, path: &str) {
         self.cache.index.checked(path, 0);
         self.refusals.remove(path);
     }
 
-    /// Everything is to be asked for.
+    /// Makes the upstream be asked for every file.
     pub fn expire(&mut self) {
         self.cache.index.expire();
         self.refusals.clear();
@@ -147,7 +147,7 @@ impl MirrorState {
         }
     }
 
-    /// Whether the upstream gave an answer when it was last asked.
+    /// Whether the upstream answered its last request.
     pub fn answers(&self) -> bool {
         matches!(self.upstream, UpstreamHealth::Answers)
     }
@@ -163,17 +163,17 @@ impl MirrorState {
         self.upstream = UpstreamHealth::Answers;
     }
 
-    /// It answered, and not with what was asked for.
+    /// Records an answer that was not the requested file.
     pub fn failed(&mut self, why: &str) {
         self.fails(why, None);
     }
 
-    /// It could not be reached, so nothing is asked of it for a while.
+    /// Records that the upstream could not be reached: nothing is requested for a while.
     pub fn unreached(&mut self, why: &str) {
         self.fails(why, Some(Instant::now() + UNREACHED_KEPT));
     }
 
-    /// Only the first of consecutive failures is logged.
+    /// Records a failure; only the first of consecutive ones is logged.
     fn fails(&mut self, why: &str, rests: Option<Instant>) {
         let why = self.failing().unwrap_or_else(|| why.to_owned());
         self.upstream = UpstreamHealth::Fails { why, rests };

@@ -1,4 +1,4 @@
-//! Against an upstream on loopback that does what upstreams do on bad days.
+//! Tests with an upstream on loopback that misbehaves as real ones do.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,16 +9,16 @@ use std::thread;
 use super::*;
 use crate::model::{MirrorRepository, sha256_hex};
 
-/// What the upstream does about one request, step by step.
+/// One step of the upstream's answer.
 enum Step {
     Say(Vec<u8>),
-    /// Until the test says so.
+    /// Wait until the test continues.
     Wait(Receiver<()>),
 }
 
 type Steps = Vec<Step>;
 
-/// A request: its path, and all of its head in lower case.
+/// A request: its path, and its whole head in lower case.
 struct Request {
     path: String,
     head: String,
@@ -30,7 +30,7 @@ struct Upstream {
 }
 
 impl Upstream {
-    /// Answers each request on a connection of its own as `answer` says.
+    /// Answers each request, on a connection of its own, as `answer` says.
     fn of(answer: impl Fn(&Request) -> Steps + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/tree/", listener.local_addr().unwrap());
@@ -44,7 +44,7 @@ impl Upstream {
                     lock(&seen).push(request.path.clone());
                     for step in answer(&request) {
                         match step {
-                            // A client that has seen enough may be gone already.
+                            // A client that has seen enough may have closed the connection.
                             Step::Say(bytes) => drop(stream.write_all(&bytes)),
                             Step::Wait(gate) => drop(gate.recv()),
                         }
@@ -104,7 +104,7 @@ impl Scene {
         self.mirrors.of(terms).unwrap()
     }
 
-    /// Files on the disk that hold bytes, whole ones and others.
+    /// Number of files on disk that contain bytes, complete or not.
     fn bodies(&self) -> usize {
         let root =
             MediaFolder::at(self.folder.path().to_owned()).mirror(&MediaFolder::mirror_id(("a", &self.url)));
@@ -113,7 +113,7 @@ impl Scene {
     }
 }
 
-/// All of a file, as it comes.
+/// The whole file, as it arrives.
 async fn all(found: CachedFile) -> std::io::Result<Vec<u8>> {
     let CachedFile { file, bytes, coming, .. } = found;
     if let Some(mut coming) = coming {
@@ -128,7 +128,7 @@ async fn get(mirror: &Arc<Mirror>, path: &str) -> Vec<u8> {
     all(mirror.open(path).await.unwrap()).await.unwrap()
 }
 
-/// Why a file cannot be had: it may be known when it is opened, or while it comes.
+/// Why a file cannot be had, which may be known when it is opened or only while it arrives.
 async fn why_not(mirror: &Arc<Mirror>, path: &str) -> String {
     match mirror.open(path).await {
         Ok(found) => all(found).await.unwrap_err().to_string(),
@@ -136,7 +136,7 @@ async fn why_not(mirror: &Arc<Mirror>, path: &str) -> String {
     }
 }
 
-/// Waits until nothing of `path` is under way.
+/// Waits until no fetch of `path` is running.
 async fn settled(mirror: &Arc<Mirror>, path: &str) {
     let flight = lock(mirror.state.get().unwrap()).flight(path);
     if let Some(mut flight) = flight {
@@ -219,7 +219,7 @@ async fn an_index_is_revalidated_and_given_out_stale_when_the_upstream_fails() {
     for expected in ["one", "one", "one", "two"] {
         assert_eq!(get(&mirror, path).await, expected.as_bytes(), "{:?}", mirror.status());
         settled(&mirror, path).await;
-        // Within a minute nobody asks again, nor where a fault is a moment old.
+        // Within a minute the upstream is not asked again, nor shortly after a fault.
         assert_eq!(get(&mirror, path).await, expected.as_bytes());
         if lock(&heads).len() == 3 && mirror.failing().is_some() {
             let failing = mirror.failing().unwrap();
@@ -249,7 +249,7 @@ async fn what_is_kept_stays_below_the_bound_and_what_is_larger_is_refused() {
         let path = format!("Packages/{i}.rpm");
         assert_eq!(get(&mirror, &path).await.len(), 1000);
         settled(&mirror, &path).await;
-        // One that is used all the time stays.
+        // A file that is used all the time stays.
         assert_eq!(get(&mirror, "Packages/0.rpm").await.len(), 1000);
         let status = mirror.status();
         assert!(status.cached_bytes <= 3500, "{status:?}");
@@ -271,7 +271,7 @@ async fn what_is_kept_stays_below_the_bound_and_what_is_larger_is_refused() {
 async fn a_file_that_is_cut_off_is_not_kept_and_fetched_anew() {
     let cut = Mutex::new(true);
     let upstream = Upstream::of(move |_| match std::mem::take(&mut *lock(&cut)) {
-        // Without a validator nobody can tell whether the rest is of the same file.
+        // Without a validator nothing tells whether the rest belongs to the same file.
         true => say("200 OK", "Content-Length: 10\r\n", b"01234"),
         false => say("200 OK", "Content-Length: 10\r\n", b"abcdefghij"),
     });
@@ -315,7 +315,7 @@ async fn a_lost_connection_is_taken_up_where_it_was() {
 async fn the_rest_of_another_file_is_not_put_to_what_has_come() {
     let upstream = Upstream::of(|request| match request.head.contains("range: bytes=5-") {
         false => say("200 OK", "ETag: \"v1\"\r\nContent-Length: 10\r\n", b"01234"),
-        // `If-Range` is passed over.
+        // This upstream ignores `If-Range`.
         true => {
             let range = "ETag: \"v2\"\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n";
             say("206 Partial Content", range, b"fghij")

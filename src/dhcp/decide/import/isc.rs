@@ -1,4 +1,5 @@
-//! `dhcpd.leases(5)`: statements that end in `;`, and blocks in braces. What is not a lease is passed over.
+//! Parses `dhcpd.leases(5)`: statements that end in `;`, and blocks in braces. Everything but leases is
+//! skipped.
 
 use std::net::Ipv4Addr;
 
@@ -9,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::{LeaseEntry, LeaseHolder, LeaseJournal, colon_hex};
 use crate::model::LeaseState;
 
-/// Most words of one statement; what is behind them is not looked at.
+/// Most words of one statement; further words are ignored.
 const WORDS_MAX: usize = 64;
 /// Longest word or string that is kept, in bytes.
 const WORD_BYTES_MAX: usize = 1024;
@@ -17,7 +18,7 @@ const WORD_BYTES_MAX: usize = 1024;
 #[derive(Debug, Clone, PartialEq)]
 enum IscToken {
     Word(String),
-    /// What stood in quotes, with its escapes undone.
+    /// The text of a quoted string, with escapes resolved.
     Quoted(Vec<u8>),
     Open,
     Close,
@@ -73,7 +74,7 @@ impl IscTokens<'_> {
         String::from_utf8_lossy(&word).into_owned()
     }
 
-    /// The escapes are those of dhcpd's own reader: `\"`, `\\`, `\n`, `\t`, `\r`, `\b`, octal and `\x` hex.
+    /// The escapes are those of dhcpd's own parser: `\"`, `\\`, `\n`, `\t`, `\r`, `\b`, octal and `\x` hex.
     fn quoted(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while let Some(byte) = self.bump().filter(|byte| *byte != b'"') {
@@ -97,7 +98,7 @@ impl IscTokens<'_> {
         })
     }
 
-    /// Up to `count` digits of a base; none are zero.
+    /// Reads up to `count` digits of a base; without a digit the result is zero.
     fn digits(&mut self, base: u8, count: usize) -> Option<u8> {
         let mut value = 0u8;
         for _ in 0..count {
@@ -140,7 +141,7 @@ pub(super) fn read(text: &str, journal: &mut LeaseJournal) {
     }
 }
 
-/// Passes over a block and those inside of it.
+/// Skips a block and the blocks inside of it.
 fn skip_block(tokens: &mut IscTokens<'_>) -> bool {
     let mut depth = 1usize;
     for (_, token) in tokens.by_ref() {
@@ -183,8 +184,8 @@ fn lease_block(
         }
     }
     match (address, closed) {
-        (None, _) => journal.fault(line, "a lease of no IPv4 address"),
-        // The program was stopped while it wrote: it passes over such a piece itself.
+        (None, _) => journal.fault(line, "a lease without an IPv4 address"),
+        // The program was stopped while it wrote; dhcpd itself skips such a piece.
         (Some(_), false) => journal.fault(line, "the file ends inside of this lease"),
         (Some(address), true) => match lease.entry((journal.file, line), address) {
             Ok(entry) => journal.put(entry),
@@ -193,7 +194,7 @@ fn lease_block(
     }
 }
 
-/// What the statements of one lease say.
+/// The statements of one lease.
 #[derive(Default)]
 struct LeaseStatements {
     holder: LeaseHolder,
@@ -239,7 +240,7 @@ impl LeaseStatements {
             return Err(fault);
         }
         let state = match self.state.as_deref() {
-            // Files from before there was failover have no state: what has not ended is bound.
+            // Files of versions without failover have no state: a lease that has not ended is bound.
             None | Some("active" | "bootp") => LeaseState::Bound,
             Some("abandoned") => LeaseState::Declined,
             Some("expired") => LeaseState::Expired,
@@ -275,7 +276,7 @@ fn quoted(statement: &[IscToken]) -> Option<&[u8]> {
     }
 }
 
-/// Numbers of RFC 1700, by the names that dhcpd has for them.
+/// Numbers of RFC 1700, by dhcpd's names.
 fn hardware_type(name: &str) -> u8 {
     match name {
         "ethernet" => super::ETHERNET,
@@ -286,8 +287,8 @@ fn hardware_type(name: &str) -> u8 {
     }
 }
 
-/// `never`; `epoch 1700000000`; or the weekday and the time, which is UTC but where the site asked for its
-/// own zone, and then an offset in seconds follows.
+/// Parses `never`; `epoch 1700000000`; or the weekday and the time. The time is UTC unless the site asked for
+/// its own zone; then an offset in seconds follows.
 fn read_time(words: &[&str]) -> Option<Timestamp> {
     match words {
         ["never"] => Some(Timestamp::MAX),

@@ -1,5 +1,5 @@
-//! Kea's DHCPv4 memory file: CSV with a header, each line a change. Columns are found by their names, since
-//! every release of Kea added some.
+//! Parses Kea's DHCPv4 memory file: CSV with a header, one change per line. Columns are found by name,
+//! because every release of Kea added some.
 
 use std::net::Ipv4Addr;
 
@@ -13,7 +13,7 @@ const FOREVER: u64 = u32::MAX as u64;
 /// Longest field that is kept, in bytes.
 const FIELD_BYTES_MAX: usize = 1024;
 
-/// Where the columns stand in this file.
+/// The columns of this file.
 #[derive(Default)]
 struct CsvColumns<'a>(Vec<&'a str>);
 
@@ -47,10 +47,10 @@ pub(super) fn read(text: &str, journal: &mut LeaseJournal) {
     }
 }
 
-/// What one line does.
+/// The change of one line.
 enum CsvChange {
     Is(Box<LeaseEntry>),
-    /// A lifetime of zero takes the lease out.
+    /// A lifetime of zero deletes the lease.
     Gone(Ipv4Addr),
 }
 
@@ -59,7 +59,7 @@ fn change(columns: &CsvColumns<'_>, fields: &[&str]) -> Result<CsvChange, String
     let needed = |name: &str| field(name).ok_or_else(|| format!("it has no `{name}`"));
     let number = |name: &str| {
         let text = needed(name)?;
-        text.parse::<u64>().map_err(|_| format!("`{name}` is `{text}`, which is no number"))
+        text.parse::<u64>().map_err(|_| format!("`{name}` is `{text}`, which is not a number"))
     };
     let address = needed("address")?;
     let address: Ipv4Addr = address.parse().map_err(|_| format!("`{address}` is not an IPv4 address"))?;
@@ -77,9 +77,7 @@ fn change(columns: &CsvColumns<'_>, fields: &[&str]) -> Result<CsvChange, String
     };
     let bytes = |name: &str| match field(name) {
         None | Some("") => Ok(Vec::new()),
-        Some(text) => {
-            colon_hex(text).ok_or_else(|| format!("`{name}` is `{text}`, which are no bytes in hex"))
-        }
+        Some(text) => colon_hex(text).ok_or_else(|| format!("`{name}` is `{text}`, which is not hex")),
     };
     let hardware = Some((ETHERNET, bytes("hwaddr")?)).filter(|(_, address)| !address.is_empty());
     let holder = LeaseHolder { hardware, client_id: bytes("client_id")? };
@@ -100,10 +98,10 @@ fn change(columns: &CsvColumns<'_>, fields: &[&str]) -> Result<CsvChange, String
 
 fn time(seconds: u64) -> Result<Timestamp, String> {
     let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    time.ok_or_else(|| format!("{seconds} seconds is no time"))
+    time.ok_or_else(|| format!("{seconds} seconds is not a valid time"))
 }
 
-/// Kea writes what would break its lines as `&#x` and two hex digits: `&#x2c` is a comma.
+/// Kea escapes characters that would break its lines as `&#x` and two hex digits: `&#x2c` is a comma.
 fn unescaped(text: &str) -> String {
     let text = text.get(..FIELD_BYTES_MAX).unwrap_or(text);
     let mut bytes = Vec::with_capacity(text.len());

@@ -1,10 +1,10 @@
-//! A set of addresses kept as ranges: a /8 that nobody uses is one entry.
+//! A set of addresses, stored as ranges: an unused /8 is one entry.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
-/// Addresses as numbers, by the start of their range; ranges neither touch nor overlap.
+/// Addresses as numbers, by the first one of their range; ranges neither touch nor overlap.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AddressRanges(BTreeMap<u32, u32>);
 
@@ -13,7 +13,7 @@ impl AddressRanges {
         self.insert_range(address.to_bits()..=address.to_bits());
     }
 
-    /// Adds addresses, none of which is in the set yet or all of which are.
+    /// Adds a range; either none or all of its addresses are in the set already.
     pub fn insert_range(&mut self, addresses: RangeInclusive<u32>) {
         let (first, last) = addresses.into_inner();
         if first > last || self.range_of(first).is_some() {

@@ -1,4 +1,4 @@
-//! Which address is picked, after whatever was written meanwhile.
+//! Tests of the chosen address, after other writes.
 
 use super::*;
 use crate::model::Noun as _;
@@ -32,7 +32,7 @@ fn take(server: &mut Server, client: u32) -> Option<Ipv4Addr> {
     Some(address)
 }
 
-/// The server after a restart: what is on disk, and nothing else.
+/// The server after a restart: only what is on disk remains.
 fn restart(server: &mut Server) {
     server.holds = OpenOffers::default();
 }
@@ -64,7 +64,7 @@ fn a_changed_pool_counts_at_the_next_packet() {
     assert_eq!(take(&mut server, 0), Some(FIRST));
     change_subnet(&mut server, |subnet| subnet.pools[0].start = at(4));
     assert_eq!(take(&mut server, 1), Some(at(4)));
-    // Who has an address that is in no pool any more gets one that is.
+    // A client whose address is no longer in a pool gets one that is.
     assert_eq!(take(&mut server, 0), Some(at(5)));
     change_subnet(&mut server, |subnet| subnet.pools[0].start = FIRST);
     assert_eq!(take(&mut server, 2), Some(FIRST), "client 0 left it, so it has no lease on record");
@@ -175,7 +175,7 @@ fn an_offer_that_nobody_took_goes_back_when_it_ends() {
 }
 
 proptest! {
-    /// What the index finds is what a look through everything finds.
+    /// The index gives the same result as a full search.
     #[test]
     fn the_address_picked_is_the_one_a_full_search_would_pick(
         steps in proptest::collection::vec((0..12u32, 0..9u8, 0..4000i64), 1..60),
@@ -204,7 +204,7 @@ proptest! {
     }
 }
 
-/// For a client that never was here.
+/// A full search for a new client.
 fn full_search(server: &Server) -> Option<Ipv4Addr> {
     let subnet = &server.world.subnets.get("a").unwrap().spec;
     let free = |address: &Ipv4Addr| {

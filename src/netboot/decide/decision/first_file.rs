@@ -1,5 +1,5 @@
-//! Which file firmware starts with: iPXE as the tables say, another loader where the bootenv names one,
-//! signed ones for Secure Boot. A name is given only if there is such a file.
+//! The file that firmware starts with: iPXE as the tables say, another loader if the bootenv names one,
+//! signed loaders for Secure Boot. A name is given only if the file exists.
 
 use super::{BootGrant, BootQuestion, DecisionFacts, DecisionRule, RuleTrace};
 use crate::model::{Arch, Bootenv, Machine, Stored, is_template};
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 pub const HTTPS_IS_OFF: &str = "the HTTPS boot listener is off; start the server with \
      `--boot-https ADDRESS:PORT` (`boot.https`)";
 
-/// Why the bootenv cannot be started with the loaders that it, or Secure Boot, asks for: a file is missing.
+/// Why the bootenv cannot be started with the loaders that it or Secure Boot requires: a file is missing.
 pub(super) fn fault(
     asked: &BootQuestion,
     facts: &DecisionFacts<'_>,
@@ -56,7 +56,7 @@ fn signed_start(facts: &DecisionFacts<'_>, arch: Arch) -> Result<String, String>
     }
 }
 
-/// Whether the firmware that asks, or that began the boot, is a BIOS.
+/// Whether the firmware that sent the request, or began the boot, is a BIOS.
 fn is_bios(asked: &BootQuestion, machine: &Stored<Machine>) -> bool {
     let code = match asked {
         BootQuestion::BootData(client) => client.arches.first().copied(),
@@ -110,7 +110,7 @@ impl RuleTrace {
         self.unless_round(answer, facts, now)
     }
 
-    /// The loader for firmware whose usual one is `name`.
+    /// The loader for firmware whose usual loader is `name`.
     fn firmware_loader(
         &mut self,
         client: &NetbootClient,
@@ -136,12 +136,12 @@ impl RuleTrace {
         })
     }
 
-    /// The signed loader to begin with; `None` where others do as well.
+    /// The signed loader to begin with; `None` if unsigned loaders are allowed.
     fn signed_loader(&mut self, facts: &DecisionFacts<'_>, arch: Arch) -> Result<Option<String>, String> {
         if facts.secure_boot == SecureBoot::Off {
             return Ok(None);
         }
-        // A screen, or a script for who is not known, boots no kernel: any chain can show it.
+        // A screen, or a script for an unknown machine, boots no kernel: any chain can show it.
         let found = signed_start(facts, arch).or_else(|why| {
             let boots = facts.bootenv.is_some() && facts.secure_boot == SecureBoot::Preferred;
             facts.loaders.and_then(|loaders| signed::any_start(arch, loaders)).filter(|_| !boots).ok_or(why)
@@ -160,7 +160,7 @@ impl RuleTrace {
         }
     }
 
-    /// A loader that is fetched and leads back to where it was fetched would be fetched for ever.
+    /// Refuses a loader that leads back to the same request: it would be fetched for ever.
     fn unless_round(&mut self, answer: BootGrant, facts: &DecisionFacts<'_>, now: Timestamp) -> BootGrant {
         let (BootGrant::Loader { name } | BootGrant::LoaderUrl { name, .. }) = &answer else { return answer };
         if !goes_round(facts.asks, name, now) {
@@ -182,14 +182,14 @@ impl RuleTrace {
     }
 }
 
-/// Why nothing of ours can be fetched in that way: a class asks for HTTPS where it is off.
+/// Why the client cannot fetch from this server in this way: its class wants HTTPS, which is off.
 fn no_https(client: &NetbootClient, over: LoaderTransport, facts: &DecisionFacts<'_>) -> Option<String> {
     let class =
         client.quirks.https.as_ref().filter(|_| over == LoaderTransport::Https && !facts.serves_https)?;
     Some(format!("its client class {class} wants https URLs: {HTTPS_IS_OFF}"))
 }
 
-/// A GRUB that comes over HTTP as a file finds no configuration: it comes as a disk, where there is one.
+/// A GRUB that comes over HTTP as a file finds no configuration: it comes as a disk if there is one.
 fn on_a_disk(name: String, facts: &DecisionFacts<'_>, arch: Arch) -> String {
     let is_grub = signed::is_grub(&name);
     let image = facts
@@ -199,8 +199,8 @@ fn on_a_disk(name: String, facts: &DecisionFacts<'_>, arch: Arch) -> String {
     image.unwrap_or(name)
 }
 
-/// The loader that the bootenv wants in place of the usual one, where it fits the firmware and is there; else
-/// the usual one, else another that does the same.
+/// The loader that the bootenv names, if it fits the firmware and exists; else the usual loader, or else
+/// another that does the same.
 fn usual_loader<'a>(facts: &DecisionFacts<'a>, usual: &'a str, client: &NetbootClient) -> &'a str {
     let is_bios = client.arches.first().copied().is_some_and(loader::is_bios);
     let chosen = || {

@@ -1,10 +1,10 @@
-//! What an unknown machine gets where the site wants a menu on its console.
+//! The menu for unknown machines, if the site wants one on their consoles.
 
 use super::{DecisionFacts, Verdict};
 use crate::model::BootenvKind;
 
-/// The menu, or what was chosen there. Nothing that erases a disk: whoever sits at a console is not asked who
-/// they are, and there is no machine that could be armed.
+/// The menu, or the chosen entry. An entry that erases a disk is refused: a person at a console is not
+/// authenticated, and there is no machine that could be armed.
 pub(super) fn verdict(facts: &DecisionFacts<'_>) -> Verdict {
     let Some(name) = facts.bootenv_name else {
         return Verdict::Menu { reason: "unknown machine, and unknown_machine is `menu`".to_owned() };

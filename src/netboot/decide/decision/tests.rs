@@ -1,4 +1,4 @@
-//! Every rule of the decision, as a table of small worlds.
+//! Tests of every rule of the decision, as a table of small worlds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -351,7 +351,7 @@ fn vector_56_a_loader_that_leads_nowhere_is_not_given_for_ever_and_explain_says_
         assert_eq!(decision.answer == BootGrant::NoBootData, stops, "{decision:#?}");
         let rule = decision.trace.iter().find(|rule| rule.rule == "chainload");
         assert_eq!(rule.is_some_and(|rule| rule.detail.contains("ipxe.efi")), stops);
-        // Others, and the script, are none of it.
+        // Other requests, and the script, are not affected.
         let facts = DecisionFacts { asks: &asks, ..facts(&machine, &bootenv) };
         assert_eq!(decide(&ipxe(), &facts, NOW).answer, BootGrant::ScriptUrl);
         let firmware = decide(&firmware(), &facts, NOW).answer;
@@ -368,7 +368,7 @@ fn in_a_proxy_subnet_an_unknown_machine_hears_nothing_of_us() {
     assert_eq!(decide(&ipxe(), &DecisionFacts::default(), NOW).answer, BootGrant::ScriptUrl);
 }
 
-/// Facts of a machine whose bootenv names the chain `debian`, on a server with these loaders.
+/// The facts of a machine whose bootenv names the chain `debian`, on a server with these loaders.
 fn loaders(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -437,7 +437,7 @@ fn a_class_that_wants_https_gets_it_or_nothing_and_is_named() {
         let told = &decision.trace.last().unwrap().detail;
         assert!(told.contains("class tls-only") && told.contains("--boot-https"), "{told}");
     }
-    // A URL of somebody else's needs no listener of ours, nor does what does not boot over HTTP.
+    // A URL of another server needs no listener here, and neither does a client that does not boot over HTTP.
     let other = asked(BootProgram::HttpFirmware, Some("https://h/x.efi"));
     assert!(matches!(answer(&other, &off), BootGrant::BootFile { .. }));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Two writers on one server, and what each order of them would do.
+//! Two writers on one server, and the results of both orders.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::objects::patch::Patch;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
 use crate::runs::actions::RunAction;
 
-/// Something that a writer does.
+/// An action of a writer.
 #[derive(Clone, Debug)]
 pub enum WriterOp {
     Create(Kind, Value),
@@ -24,13 +24,13 @@ pub enum WriterOp {
     Delete(Kind, &'static str),
     /// Starts a workflow on a machine.
     Start(&'static str, &'static str),
-    /// Makes so many objects that have nothing but a name.
+    /// Creates so many objects that have nothing but a name.
     Fill(Kind, usize),
 }
 
 impl WriterOp {
-    /// Reads `create subnet {…}`, `patch subnet lan {…}`, `delete subnet lan`, `start name:web1 flow`,
-    /// `fill client_class 499`.
+    /// Parses `create subnet {…}`, `patch subnet lan {…}`, `delete subnet lan`, `start name:web1 flow`, `fill
+    /// client_class 499`.
     fn parse(line: &'static str) -> Self {
         let (verb, rest) = line.split_once(' ').expect(line);
         let (first, rest) = rest.split_once(' ').expect(line);
@@ -56,7 +56,7 @@ macro_rules! for_kind {
     };
 }
 
-/// What came of it: nothing but the refusal is kept.
+/// Runs the action. Of the result only the refusal is kept.
 async fn carry_out(houses: &Houses, caller: &Caller, op: &WriterOp) -> Result<(), String> {
     let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
     let done: Result<(), Error> = match op {
@@ -91,7 +91,7 @@ async fn carry_out(houses: &Houses, caller: &Caller, op: &WriterOp) -> Result<()
     done.map_err(|error| error.to_string())
 }
 
-/// A rule, what there is before, and what two writers do at the same moment.
+/// A rule, the initial objects, and the actions of two simultaneous writers.
 #[derive(Clone, Debug)]
 pub struct RaceCase {
     rule: &'static str,
@@ -100,7 +100,7 @@ pub struct RaceCase {
 }
 
 impl RaceCase {
-    /// The cases of the list.
+    /// All cases of the list.
     pub fn all() -> Vec<RaceCase> {
         let paragraphs = include_str!("cases.txt").split("\n\n").skip(1);
         paragraphs.map(RaceCase::parse).collect()
@@ -121,23 +121,23 @@ impl RaceCase {
     }
 }
 
-/// What each of the two was told, and the objects there are in the end.
+/// The answers to both writers, and the objects at the end.
 #[derive(Clone, Debug, PartialEq)]
 struct RaceResult {
     told: [Result<(), String>; 2],
     objects: BTreeMap<String, Value>,
 }
 
-/// A server that a case is played on time and again.
+/// A server on which a case is run repeatedly.
 pub struct RuleRace<'a> {
     case: &'a RaceCase,
     houses: Arc<Houses>,
-    /// What comes of it when the first writer is first, and when the second is.
+    /// The results if the first writer is first, and if the second is.
     orders: [RaceResult; 2],
 }
 
 impl<'a> RuleRace<'a> {
-    /// Plays both orders. They must differ in who is told what, or the rule looks at nothing.
+    /// Runs both orders. Their results must differ; otherwise the rule checks nothing.
     pub async fn new(case: &'a RaceCase) -> Self {
         let houses = testing::houses();
         let mut orders = Vec::new();
@@ -154,10 +154,10 @@ impl<'a> RuleRace<'a> {
         RuleRace { case, houses, orders }
     }
 
-    /// Lets both go at the same moment.
+    /// Runs both writers at the same moment.
     ///
     /// # Errors
-    /// What came of it comes of neither order.
+    /// The result is that of neither order.
     pub async fn round(&self) -> Result<(), String> {
         prepare(&self.houses, self.case).await;
         let after = self.houses.kernel.last_event();
@@ -174,7 +174,8 @@ impl<'a> RuleRace<'a> {
         let ended =
             RaceResult { told: [one.await.unwrap(), other.await.unwrap()], objects: objects(&self.houses) };
         let first = self.first_after(after).await;
-        // Who was refused did nothing, and may have been either; of two who were not, the events tell.
+        // A refused writer wrote nothing and may have been first or second. If neither was refused, the
+        // events tell.
         let may_be: Vec<&RaceResult> = match ended.told {
             [Ok(()), Ok(())] => self.orders.iter().skip(first).take(1).collect(),
             _ => self.orders.iter().collect(),
@@ -185,7 +186,7 @@ impl<'a> RuleRace<'a> {
         }
     }
 
-    /// Which of the two wrote first.
+    /// Which of the two writers wrote first.
     async fn first_after(&self, after: u64) -> usize {
         let events =
             self.houses.kernel.events(EventQuery { after, limit: 1, ..EventQuery::default() }).await.unwrap();
@@ -197,7 +198,7 @@ fn caller(writer: usize) -> Caller {
     Caller { actor: Actor::Token(format!("writer-{writer}")), ..testing::caller() }
 }
 
-/// Nothing is there but what the case needs.
+/// Deletes everything that the case does not need.
 async fn prepare(houses: &Houses, case: &RaceCase) {
     let all: Vec<Object> = Kind::ALL
         .iter()
@@ -230,8 +231,8 @@ async fn fill(houses: &Houses, kind: Kind, count: usize) {
     houses.kernel.commit(changeset).await.unwrap();
 }
 
-/// The specs of all objects, and what machines run; ids, tokens and sealed values are different each time.
-/// Runs and what they keep have nothing but such values.
+/// The specs of all objects, and what machines run, without ids, tokens and sealed values, which always
+/// differ. Runs and kept content consist of such values only and are left out.
 fn objects(houses: &Houses) -> BTreeMap<String, Value> {
     houses.kernel.read(|world| {
         let kinds = Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Run | Kind::Content));

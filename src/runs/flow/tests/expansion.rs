@@ -1,4 +1,4 @@
-//! From content to steps.
+//! Tests of expanding content to steps.
 
 use serde_json::json;
 
@@ -59,7 +59,7 @@ fn everything_that_is_missing_is_told_at_once() {
 #[test]
 fn a_stage_that_is_named_a_thousand_times_is_read_once_and_refused_with_few_words() {
     let mut world = site();
-    // Read for each step, this is three gigabytes to hash.
+    // If it were read for each step, three gigabytes would be hashed.
     let text = "x".repeat(1 << 20);
     put::<Template>(&mut world, json!({"name": "large.sh", "body": text}));
     put::<Task>(&mut world, json!({"name": "large", "templates": [{"name": "x", "template": "large.sh"}]}));

@@ -1,4 +1,4 @@
-//! A live system that loses power in the middle of its tasks.
+//! Tests of a live system that loses power during its tasks.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::Story;
 use crate::model::{EventBody, EventKind, JobState, LiveSystem, MachineStatus, StepState};
 use crate::runs::flow::LIVE_RESTARTS_MAX;
 
-/// A machine in the third task of its live system, which does not destroy anything.
+/// A machine in the third task of its live system, which destroys nothing.
 fn in_its_third_task() -> Story {
     Story::of("prepare").tells(
         "power  => waiting 1 live boot.kernel_fetched

@@ -26,7 +26,7 @@ pub fn put<T: Noun>(world: &mut World, body: Value) {
     world.put(T::object(Arc::new(Stored::new(key, spec, Timestamp::UNIX_EPOCH))));
 }
 
-/// Installs, then finishes from the disk; a live workflow; one with tasks that fail.
+/// A workflow that installs and then finishes from the disk; a live one; one with tasks that fail.
 pub fn site() -> World {
     let mut world = World::default();
     let arches = json!({"amd64": {"artifact": "a", "kernel": "k"}});
@@ -76,7 +76,7 @@ pub fn site() -> World {
     world
 }
 
-/// One machine to which things happen.
+/// One machine, to which events happen.
 pub struct Story {
     pub world: World,
     pub status: MachineStatus,
@@ -128,7 +128,7 @@ impl Story {
         self.run.as_ref().map_or(&[], |run| &run.steps)
     }
 
-    /// Begins the run anew, from a step on and with a stop where one is named.
+    /// Begins the run again, from a step on, and with a pause before `stop` if one is given.
     fn restart(&mut self, from: &str, stop: Option<u32>) {
         let run = self.status.run.clone().unwrap();
         let stop_before = stop.map(|step| StopBefore { step, reason: String::new() });
@@ -147,7 +147,7 @@ impl Story {
         self.events.extend(events);
     }
 
-    /// `state step bootenv expected`, as `waiting 1 debian boot.kernel_fetched`.
+    /// `state step bootenv expected`, such as `waiting 1 debian boot.kernel_fetched`.
     pub fn summary(&self) -> String {
         let state = serde_json::to_value(self.status.state).unwrap();
         let bootenv = self.status.bootenv.as_deref().unwrap_or("-");
@@ -155,7 +155,7 @@ impl Story {
         format!("{} {} {bootenv} {expected}", state.as_str().unwrap(), self.status.cursor)
     }
 
-    /// What an agent is told when it asks; a job is taken.
+    /// The answer to an agent that asks for work; a job is accepted.
     pub fn ask(&mut self, environment: Environment, boot: &str) -> String {
         self.flow(|flow| flow.agent_seen(environment, boot));
         let content = ContentView::from(&self.world);
@@ -200,7 +200,7 @@ impl Story {
         }
     }
 
-    /// What the boot decision says, in short: the bootenv, if it destroys nothing or the machine is armed.
+    /// The boot decision in short: the bootenv, if it destroys nothing or the machine is armed.
     pub fn boots(&self) -> Option<String> {
         let name = self.status.bootenv.as_ref()?;
         let destructive = self.world.bootenvs.get(name).is_some_and(|bootenv| bootenv.spec.is_destructive());
@@ -215,7 +215,7 @@ impl Story {
         self.flow(|flow| flow.after_job(id, &job));
     }
 
-    /// One event by its name; agents answer in its place.
+    /// Makes one event happen, by its name; for an agent, returns the answer.
     pub fn happen(&mut self, event: &str) -> Option<String> {
         let (what, argument) = event.split_once(' ').unwrap_or((event, ""));
         match what {

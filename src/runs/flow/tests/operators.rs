@@ -1,4 +1,4 @@
-//! What operators do to single steps: skip, mark as done, stop before, begin at.
+//! Tests of the actions of operators on single steps: skip, mark as done, pause before, begin at.
 
 use super::Story;
 use crate::model::StepState;

@@ -1,4 +1,4 @@
-//! State and event to state.
+//! Tests of the rules: state and event give the next state.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What a menu gives to a machine that nobody knows, and what it never gives.
+//! What a menu gives to an unknown machine, and what it never gives.
 
 use super::*;
 
