@@ -318,7 +318,8 @@ The command line shows the code in brackets: `[taken]`.
 
 `problems` lists every fault of what was sent, up to 64. `pointer` is a JSON pointer (RFC 6901) into what was
 sent: `~` in a name is `~0`, `/` is `~1`. A fault of a template has its place in `template`, `line` and
-`column`. The `problems` of an object that was read have the same form, and say why the object cannot be used as it is.
+`column`. The `problems` of an object that was read have the same form, and say why the object cannot be used
+as it is.
 
 `request_id` names the request. It stands in the header `X-Request-Id` of every answer, in the server's log,
 and in `request_id` of the events that the request brought about: `metalwright events list --request-id ID`.
