@@ -7,7 +7,7 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp bench-files fuzz soak
+.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp bench-files fuzz soak attack
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -57,13 +57,19 @@ qemu: ## real firmware and the real Debian installer under QEMU (root)
 	$(CARGO) test --locked --test it qemu:: -- --nocapture
 
 SECONDS := 60
-fuzz: ## DHCP packets that are a little wrong, for SECONDS with debug assertions and for SECONDS without
+fuzz: ## DHCP packets that are a little wrong, then HTTP requests beside hyper, with debug assertions and without: 3 SECONDS
 	$(CARGO) run --locked --quiet --example fuzz -- --seconds $(SECONDS)
 	$(CARGO) run --locked --quiet --profile fuzz --example fuzz -- --seconds $(SECONDS)
+	$(CARGO) run --locked --quiet --example fuzz -- --http --seconds $$(($(SECONDS) / 2))
+	$(CARGO) run --locked --quiet --profile fuzz --example fuzz -- --http --seconds $$(($(SECONDS) / 2))
 
 ROUNDS := 50
 soak: ## kill the server under load again and again (minutes; `make it` does it five times)
 	METALWRIGHT_ROUNDS=$(ROUNDS) $(CARGO) test --locked --test it killed:: -- --nocapture
+
+ATTACK_SECONDS := 900
+attack: ## all attacks at once while machines boot, for ATTACK_SECONDS (`make it` does it for a few)
+	METALWRIGHT_ATTACK_SECONDS=$(ATTACK_SECONDS) $(CARGO) test --locked --test it attack:: -- --nocapture
 
 bench: ## the performance table of the README, from the release build (minutes; not a test)
 	$(CARGO) bench --locked --bench machines

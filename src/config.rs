@@ -3,6 +3,7 @@
 //! Defaults are in the code. The file overrides them, then the environment (`METALWRIGHT_…`), then flags.
 
 pub mod artifacts;
+pub mod fetch;
 pub mod log_filter;
 pub mod tftp;
 
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 use crate::model::nearest;
 use artifacts::{ArtifactFlags, ArtifactSection, ArtifactsConfig};
+use fetch::{FetchConfig, FetchFlags, FetchSection};
 use tftp::{TftpConfig, TftpFlags, TftpSection};
 
 /// A listener's address, or `off`.
@@ -60,6 +62,7 @@ pub struct ServerConfig {
     pub boot_ignore_case: bool,
     pub tftp: TftpConfig,
     pub artifacts: ArtifactsConfig,
+    pub fetch: FetchConfig,
     pub dhcp_interfaces: Vec<String>,
     pub dhcp_port: u16,
     pub dhcp_packets_per_second: Option<NonZeroU32>,
@@ -108,6 +111,8 @@ pub struct ServerFlags {
     pub tftp: TftpFlags,
     #[command(flatten)]
     pub artifacts: ArtifactFlags,
+    #[command(flatten)]
+    pub fetch: FetchFlags,
     /// A network interface to answer DHCP on; repeat for more. DHCP is off without one.
     #[arg(
         long = "dhcp-interface",
@@ -142,6 +147,7 @@ struct ConfigFile {
     boot: BootSection,
     tftp: TftpSection,
     artifacts: ArtifactSection,
+    fetch: FetchSection,
     dhcp: DhcpSection,
     log: LogSection,
 }
@@ -180,13 +186,14 @@ struct LogSection {
 }
 
 /// All keys by section; the empty section is the top level.
-const KEYS: [(&str, &[&str]); 7] = [
-    ("", &["data", "user", "api", "boot", "tftp", "dhcp", "artifacts", "log"]),
+const KEYS: [(&str, &[&str]); 8] = [
+    ("", &["data", "user", "api", "boot", "tftp", "dhcp", "artifacts", "fetch", "log"]),
     ("api", &["listen", "connections", "connections_per_address"]),
     ("boot", &["http", "https", "connections", "connections_per_address", "ignore_case"]),
     ("tftp", tftp::KEYS),
     ("dhcp", &["interfaces", "port", "packets_per_second"]),
     ("artifacts", artifacts::KEYS),
+    ("fetch", fetch::KEYS),
     ("log", &["format", "level"]),
 ];
 
@@ -196,10 +203,7 @@ impl ServerConfig {
     /// # Errors
     /// Every fault, one per line, with the file, the key and what to write instead.
     pub fn load(flags: ServerFlags) -> Result<Self, String> {
-        let file = match &flags.config {
-            Some(path) => read(path)?,
-            None => ConfigFile::default(),
-        };
+        let file = flags.config.as_deref().map(read).transpose()?.unwrap_or_default();
         let mut faults = Vec::new();
         let mut listen = |flag: Option<String>, file: Option<String>, port: u16, name: &str| {
             let default = if name == "api.listen" { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
@@ -229,6 +233,8 @@ impl ServerConfig {
                 None
             }
         });
+        let fetch_from = file.artifacts.fetch_from.clone();
+        let fetch = FetchConfig::load(flags.fetch, (file.fetch, fetch_from), &mut faults);
         let artifacts = ArtifactsConfig::load(flags.artifacts, file.artifacts, &mut faults);
         let log_level = flags.log_level.or(file.log.level).unwrap_or_else(|| "info".to_owned());
         let log_level = log_filter::check(&log_level).unwrap_or_else(|fault| {
@@ -251,6 +257,7 @@ impl ServerConfig {
             boot_ignore_case: flags.boot_ignore_case.or(file.boot.ignore_case).unwrap_or(false),
             tftp,
             artifacts,
+            fetch,
             dhcp_interfaces: (!flags.dhcp_interfaces.is_empty())
                 .then_some(flags.dhcp_interfaces)
                 .or(file.dhcp.interfaces)
@@ -345,15 +352,38 @@ mod tests {
             let (data, config) = (Some("/d".into()), Some(path.clone()));
             ServerConfig::load(ServerFlags { data, config, artifacts: flags, ..ServerFlags::default() })
         };
-        let written = "[artifacts]\nroots = [\"/a\", \"/b\"]\nfetch_from = [\"127.0.0.1\", \"fe80::/10\"]\n";
+        let written = "[artifacts]\nroots = [\"/a\", \"/b\"]\nunpack_bytes_max = 5\n";
         let config = load(written, &[]).unwrap();
         assert_eq!(config.artifacts.roots.as_deref(), Some(&["/a".into(), "/b".into()][..]));
-        assert_eq!(config.artifacts.fetch_from.len(), 2);
+        assert_eq!(config.artifacts.unpack_bytes_max, 5);
+        assert!(load("[artifacts]\nunpack_seconds_max = 0\n", &[]).unwrap_err().contains("1 or more"));
         assert_eq!(load(written, &["/c"]).unwrap().artifacts.roots, Some(vec!["/c".into()]));
         assert_eq!(load("", &[]).unwrap().artifacts, ArtifactsConfig::default());
-        let wrong = load("[artifacts]\nroots = [\"srv\"]\nfetch_from = [\"lo\"]\n", &[]).unwrap_err();
-        assert!(wrong.contains("artifacts.roots: `srv`") && wrong.contains("artifacts.fetch_from: `lo`"));
+        let wrong = load("[artifacts]\nroots = [\"srv\"]\n", &[]).unwrap_err();
+        assert!(wrong.contains("artifacts.roots: `srv`"), "{wrong}");
         assert!(load("[artifacts]\nroot = []\n", &[]).unwrap_err().contains("did you mean `roots`?"));
+    }
+
+    #[test]
+    fn the_places_of_a_fetch_come_from_the_flags_or_the_file_and_those_of_the_old_name_are_added() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metalwright.toml");
+        let load = |text: &str, allow: &[&str]| {
+            std::fs::write(&path, text).unwrap();
+            let allow = allow.iter().map(|entry| (*entry).to_owned()).collect();
+            let fetch = FetchFlags { fetch_allow: allow, ..FetchFlags::default() };
+            let (data, config) = (Some("/d".into()), Some(path.clone()));
+            ServerConfig::load(ServerFlags { data, config, fetch, ..ServerFlags::default() })
+        };
+        let written = "[fetch]\nallow = [\"10.0.0.0/8\", \"mirror.example.com:80\"]\n";
+        assert_eq!(load(written, &[]).unwrap().fetch.allow.len(), 2);
+        assert_eq!(load(written, &["fd00::5"]).unwrap().fetch.allow, vec!["fd00::5".parse().unwrap()]);
+        let both = format!("{written}[artifacts]\nfetch_from = [\"127.0.0.1\", \"fe80::/10\"]\n");
+        assert_eq!(load(&both, &[]).unwrap().fetch.allow.len(), 4);
+        let wrong = load("[fetch]\nallow = [\"10.0.0\"]\n[artifacts]\nfetch_from = [\"a b\"]\n", &[]);
+        let wrong = wrong.unwrap_err();
+        assert!(wrong.contains("fetch.allow: `10.0.0`") && wrong.contains("artifacts.fetch_from: `a b`"));
+        assert!(load("[fetch]\nallowed = []\n", &[]).unwrap_err().contains("did you mean `allow`?"));
     }
 
     #[test]

@@ -6,15 +6,16 @@
 //!
 //! It implements HTTP/1 itself (`docs/adr/0013`), because the kernel can then send files and because its
 //! clients are old. Start at [`BootHttpService::run`]. `connection` serves one client, `request` and `ranges`
-//! parse what it asks for, `answer` makes the answer, `client_socket` sends it. `crate::connections` limits
-//! the number of clients and has TLS.
+//! parse what it asks for, `answer` makes the answer, `client_socket` sends it; `replay` parses requests
+//! without a socket. `crate::connections` limits the number of clients and has TLS.
 
 mod answer;
-mod body;
+pub mod body;
 mod client_socket;
 mod connection;
 mod ranges;
-mod request;
+pub mod replay;
+pub mod request;
 
 use std::io;
 use std::sync::Arc;

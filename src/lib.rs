@@ -20,6 +20,7 @@ pub mod kernel;
 pub mod model;
 pub mod netboot;
 pub mod objects;
+pub mod outbound;
 pub mod port_owner;
 pub mod proto;
 pub mod rate_limit;

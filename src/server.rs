@@ -27,9 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::metrics::ServiceCounters;
 use crate::api::{self, ApiState};
-use crate::artifacts::MediaFolder;
 use crate::artifacts::contained_path::{self, NameCase};
 use crate::artifacts::roots::ArtifactRoots;
+use crate::artifacts::{MediaFolder, UnpackLimits};
 use crate::catalog::content;
 use crate::catalog::pools::RenderPools;
 use crate::config::{self, ListenAddress, ServerConfig};
@@ -39,7 +39,7 @@ use crate::houses::{Houses, HousesSetup};
 use crate::http_boot::BootHttpService;
 use crate::kernel::secrets::{SecretKey, sealed_values};
 use crate::kernel::{Caller, Kernel, ServerEndpoints};
-use crate::model::FetchNetworks;
+use crate::model::FetchPolicy;
 use crate::netboot::loaders::InstalledLoaders;
 use crate::netboot::tftp_peers::TftpPeers;
 use crate::port_owner::{PortProtocol, explain_bind};
@@ -95,16 +95,16 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     };
     log_damaged_rows(&store);
     let certificate = data.certificate()?;
-    let networks = Arc::new(FetchNetworks::new(config.artifacts.fetch_from.clone()));
+    let policy = Arc::new(FetchPolicy::new(config.fetch.allow.clone()));
     let endpoints =
-        ServerEndpoints { fetch_networks: networks, ..endpoints(&sockets, &certificate.fingerprint)? };
+        ServerEndpoints { fetch_policy: policy, ..endpoints(&sockets, &certificate.fingerprint)? };
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
     let houses = Houses::new(HousesSetup {
         kernel,
         loaders: InstalledLoaders::find(&data.path().join("loaders")),
         pools: RenderPools::of_this_program(),
-        media: MediaFolder::at(data.path().join("media")),
+        media: MediaFolder::at(data.path().join("media")).with_limits(unpack_limits(&config)),
         roots: ArtifactRoots::new(config.artifacts.roots.clone(), data.path()),
         case: if config.boot_ignore_case { NameCase::Ignored } else { NameCase::Exact },
     });
@@ -141,6 +141,10 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     log.finish().await;
     store.close().await;
     ended
+}
+
+fn unpack_limits(config: &ServerConfig) -> UnpackLimits {
+    UnpackLimits { bytes_max: config.artifacts.unpack_bytes_max, within: config.artifacts.unpack_within }
 }
 
 /// Opens the database. If that takes long, the API reports it meanwhile.

@@ -1,11 +1,14 @@
 //! Fuzzing without a tool besides the stable compiler: the stored packets, then mutations of them for some
 //! time. `make fuzz SECONDS=60` runs it with and without debug assertions.
 //!
-//! `fuzz [--seconds N] [--seed N] [--keep]`. Inputs that take a new path through the decisions are mutated
-//! further, and with `--keep` become part of the corpus. A packet that breaks a rule is written to a file
-//! before the program ends with 101; `fuzz FILE…` tries only those files.
+//! `fuzz [--http] [--seconds N] [--seed N] [--keep]`. With `--http` it compares the boot side's reader of
+//! requests with hyper's; else it sends DHCP packets. Inputs that take a new path through the decisions are
+//! mutated further, and with `--keep` become part of the corpus. An input that breaks a rule is written to a
+//! file before the program ends with 101; `fuzz FILE…` tries only those files.
 
 mod dhcp;
+mod http;
+mod http_text;
 mod mutate;
 mod world;
 
@@ -31,22 +34,32 @@ struct Flags {
     seconds: u64,
     seed: u64,
     keep: bool,
+    http: bool,
     files: Vec<PathBuf>,
 }
 
+/// What is fuzzed: how an input is tried, and how another one is made of two.
+struct Target {
+    check: fn(&[u8]) -> Vec<u64>,
+    mutate: fn(&mut Random, (&[u8], &[u8])) -> Vec<u8>,
+}
+
+const DHCP: Target = Target { check: dhcp::check, mutate: mutate::mutated };
+const HTTP: Target = Target { check: http::check, mutate: http_text::mutated };
+
 fn main() -> ExitCode {
     let flags = flags();
-    let mut pool = match flags.files.as_slice() {
-        [] => corpus(flags.keep),
-        files => files.iter().map(|path| fs::read(path).expect("a file that can be read")).collect(),
+    let target = if flags.http { HTTP } else { DHCP };
+    let mut pool = match (flags.files.as_slice(), flags.http) {
+        ([], true) => http_text::SEEDS.iter().map(|seed| seed.to_vec()).collect(),
+        ([], false) => [corpus(flags.keep), vectors()].concat(),
+        (files, _) => files.iter().map(|path| fs::read(path).expect("a file that can be read")).collect(),
     };
     let (mut ways, mut broken) = (HashSet::new(), None);
-    let vectors = if flags.files.is_empty() { vectors() } else { Vec::new() };
-    pool.extend(vectors);
     for packet in &pool {
-        match tried(packet, &mut ways) {
+        match tried((&target, packet), &mut ways) {
             Err(packet) => broken = broken.or(Some(packet)),
-            Ok(true) if flags.keep => drop(write(&folder(), packet)),
+            Ok(true) if flags.keep && !flags.http => drop(write(&folder(), packet)),
             Ok(_) => {}
         }
     }
@@ -54,16 +67,16 @@ fn main() -> ExitCode {
     let until = if flags.files.is_empty() { Duration::from_secs(flags.seconds) } else { Duration::ZERO };
     let mut random = Random(flags.seed);
     let (known, mut tries, mut kept) = (ways.len(), pool.len(), 0);
-    println!("{} packets, {known} ways through the decisions, seed {}", pool.len(), flags.seed);
+    println!("{} inputs, {known} ways through the decisions, seed {}", pool.len(), flags.seed);
     while broken.is_none() && began.elapsed() < until {
         let (one, other) = (random.below(pool.len()), random.below(pool.len()));
-        let packet = mutate::mutated(&mut random, (&pool[one], &pool[other]));
+        let packet = (target.mutate)(&mut random, (&pool[one], &pool[other]));
         tries += 1;
-        match tried(&packet, &mut ways) {
+        match tried((&target, &packet), &mut ways) {
             Err(why) => broken = Some(why),
             Ok(false) => {}
             Ok(true) => {
-                if flags.keep && kept < KEPT_MAX {
+                if flags.keep && !flags.http && kept < KEPT_MAX {
                     kept += 1;
                     write(&folder(), &packet);
                 }
@@ -74,19 +87,19 @@ fn main() -> ExitCode {
         }
     }
     let assertions = if cfg!(debug_assertions) { "with" } else { "without" };
-    println!("{tries} packets {assertions} debug assertions, {} more ways, {kept} kept", ways.len() - known);
+    println!("{tries} inputs {assertions} debug assertions, {} more ways, {kept} kept", ways.len() - known);
     match broken {
         None => ExitCode::SUCCESS,
         Some(packet) => {
             let path = write(&std::env::temp_dir(), &packet);
-            eprintln!("this packet breaks a rule: {}", path.display());
+            eprintln!("this input breaks a rule: {}", path.display());
             ExitCode::from(101)
         }
     }
 }
 
 fn flags() -> Flags {
-    let mut flags = Flags { seconds: SECONDS, seed: 1, keep: false, files: Vec::new() };
+    let mut flags = Flags { seconds: SECONDS, seed: 1, keep: false, http: false, files: Vec::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number =
@@ -95,15 +108,16 @@ fn flags() -> Flags {
             "--seconds" => flags.seconds = number(),
             "--seed" => flags.seed = number() | 1,
             "--keep" => flags.keep = true,
+            "--http" => flags.http = true,
             file => flags.files.push(file.into()),
         }
     }
     flags
 }
 
-/// Whether a packet took a path that none before it did; the packet itself if it breaks a rule.
-fn tried(packet: &[u8], ways: &mut HashSet<u64>) -> Result<bool, Vec<u8>> {
-    let seen = catch_unwind(AssertUnwindSafe(|| dhcp::check(packet))).map_err(|_| packet.to_vec())?;
+/// Whether an input took a path that none before it did; the input itself if it breaks a rule.
+fn tried((target, input): (&Target, &[u8]), ways: &mut HashSet<u64>) -> Result<bool, Vec<u8>> {
+    let seen = catch_unwind(AssertUnwindSafe(|| (target.check)(input))).map_err(|_| input.to_vec())?;
     Ok(seen.into_iter().filter(|way| ways.insert(*way)).count() > 0)
 }
 

@@ -96,7 +96,7 @@ impl Random {
         usize::try_from(number % end.max(1) as u64).unwrap_or(0)
     }
 
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub fn of<T: Copy>(&mut self, all: &[T]) -> T {
         all[self.below(all.len())]
     }
 }

@@ -35,7 +35,7 @@ impl Artifacts {
         let none = || media::MediaError::Failed(format!("artifact {} is not a mirror", artifact.key));
         let source = artifact.spec.source.as_ref().ok_or_else(none)?;
         let bytes_max = source.mirror.as_ref().ok_or_else(none)?.bytes_max;
-        let reach = self.reach(source);
+        let reach = self.reach(artifact, source);
         self.mirrors.of(RemoteTree { name: artifact.key.clone(), url: source.url.clone(), reach, bytes_max })
     }
 
@@ -117,6 +117,7 @@ impl Artifacts {
                 reason: "its upstream is being asked".to_owned(),
                 origin: origin.clone(),
                 boot_path: boot_path(&artifact.spec),
+                fetched_before: Some(String::new()),
                 ..ArtifactStatus::default()
             };
             self.set_status(target, |status| *status = begun.clone()).await?;
@@ -200,6 +201,7 @@ fn unusable(status: &mut ArtifactStatus, error: &media::MediaError) {
 fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&UpstreamAnswer>) {
     let now = mirror.status();
     (status.percent, status.asked) = (None, None);
+    status.unlisted = mirror.unlisted();
     (status.size, status.files) = (now.cached_bytes, now.cached_files);
     let mut wrong = mirror.failing().map(upstream_failure).or_else(|| mirror.trouble());
     if let Some(UpstreamAnswer { repositories, absent }) = said {
@@ -245,7 +247,7 @@ mod tests {
         let mirrors = MirrorSet::new(MediaFolder::at(folder.path().to_owned()));
         let reach = crate::artifacts::media::FetchReach::default();
         let terms =
-            RemoteTree { name: "a".into(), url: "http://10.0.0.1:1/".into(), reach, bytes_max: 1 << 20 };
+            RemoteTree { name: "a".into(), url: "http://192.0.2.1:1/".into(), reach, bytes_max: 1 << 20 };
         let mirror = mirrors.of(terms).unwrap();
         (folder, mirror)
     }

@@ -14,12 +14,14 @@ mod recent_paths;
 pub mod roots;
 #[cfg(test)]
 mod roots_tests;
+mod second_names;
+mod sources;
 pub mod static_files;
 pub mod work;
 mod work_status;
 
 pub use local::path_kind;
-pub use media::MediaFolder;
+pub use media::{MediaFolder, UnpackLimits};
 
 use std::collections::BTreeSet;
 use std::io;

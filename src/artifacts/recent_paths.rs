@@ -57,7 +57,7 @@ impl RecentPaths {
     ) -> Result<ArtifactFiles, RootsRefusal> {
         let identity = identity_at(path)?;
         if let Some(real) = self.find(path, (kind, scope), identity) {
-            let files = ArtifactFiles::open((path, &real), kind)?;
+            let files = roots.open_real((path, &real), kind)?;
             if files.identity()? == identity {
                 return Ok(files);
             }

@@ -14,6 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
 
 use crate::artifacts::contained_path::{self, NameCase};
+use crate::artifacts::second_names;
 use crate::model::ArtifactKind;
 
 /// The folder of the data directory in which operators may put files of artifacts.
@@ -42,8 +43,9 @@ pub enum RootsScope {
 /// Why a path is not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum RootsRefusal {
-    #[error("`{}` is not below a directory of `artifacts.roots` ({roots}): move the files to one of them, or \
-             add their directory to the setting in the server's configuration", path.display())]
+    #[error("`{}` is not below a directory of `artifacts.roots` ({roots}) when its links are followed: move \
+             the files to one of them, or add their directory to the setting in the server's configuration",
+             path.display())]
     Outside { path: PathBuf, roots: String },
     #[error("`{}` is in the data directory of the server, where its keys are, and is not served: move the \
              files to `{}`", path.display(), import.display())]
@@ -61,6 +63,8 @@ pub struct ArtifactFiles {
     folder: OwnedFd,
     /// For a single file: its real path, and the name that machines ask for.
     file: Option<(PathBuf, String)>,
+    /// The data directory, whose own files are not given out under another name; none for trees in it.
+    data: Option<PathBuf>,
 }
 
 /// Device and inode: the identity of a file or folder, independent of its path.
@@ -101,9 +105,26 @@ impl ArtifactRoots {
     ) -> Result<(ArtifactFiles, PathBuf), RootsRefusal> {
         let real = path.canonicalize()?;
         self.check_text((path, &real), hold)?;
-        let files = ArtifactFiles::open((path, &real), kind)?;
+        let files = self.open_real((path, &real), kind)?;
         self.check_identity((path, files.folder.as_fd()), kind)?;
         Ok((files, real))
+    }
+
+    /// Opens the files at `real`, a path without links; `path` has the name that machines ask for.
+    ///
+    /// # Errors
+    /// It is not there, or a part of it is a link.
+    pub fn open_real(&self, (path, real): (&Path, &Path), kind: ArtifactKind) -> io::Result<ArtifactFiles> {
+        let is_folder = kind == ArtifactKind::Tree;
+        let folder = if is_folder { Some(real) } else { real.parent() };
+        let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let folder = contained_path::open_folder_without_links(folder)?;
+        let file = match (is_folder, real.file_name(), path.file_name().and_then(|name| name.to_str())) {
+            (true, ..) => None,
+            (false, Some(name), Some(asked)) => Some((PathBuf::from(name), asked.to_owned())),
+            _ => return Err(io::Error::other("it is not the path of a file")),
+        };
+        Ok(ArtifactFiles { folder, file, data: Some(self.data.clone()) })
     }
 
     /// Whether a path may be configured. Nothing needs to exist there yet.
@@ -129,8 +150,8 @@ impl ArtifactRoots {
         }
         let roots: Vec<String> = self.roots.iter().map(|root| root.display().to_string()).collect();
         let roots = if roots.is_empty() { "which is empty".to_owned() } else { roots.join(", ") };
-        let path = if path == real { path.to_owned() } else { PathBuf::from(told(path, real)) };
-        Err(RootsRefusal::Outside { path, roots })
+        // Where links of the host lead is not told: whoever writes artifacts need not be able to read them.
+        Err(RootsRefusal::Outside { path: path.to_owned(), roots })
     }
 
     /// A root in the data directory that is a link could lead anywhere.
@@ -168,23 +189,6 @@ impl ArtifactRoots {
 }
 
 impl ArtifactFiles {
-    /// Opens the files at `real`, a path without links; `path` has the name that machines ask for.
-    ///
-    /// # Errors
-    /// The path does not exist, or a part of it is a link.
-    pub fn open((path, real): (&Path, &Path), kind: ArtifactKind) -> io::Result<Self> {
-        let is_folder = kind == ArtifactKind::Tree;
-        let folder = if is_folder { Some(real) } else { real.parent() };
-        let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        let folder = contained_path::open_folder_without_links(folder)?;
-        let file = match (is_folder, real.file_name(), path.file_name().and_then(|name| name.to_str())) {
-            (true, ..) => None,
-            (false, Some(name), Some(asked)) => Some((PathBuf::from(name), asked.to_owned())),
-            _ => return Err(io::Error::other("it is not the path of a file")),
-        };
-        Ok(ArtifactFiles { folder, file })
-    }
-
     /// The identity of the folder, or of the single file.
     ///
     /// # Errors
@@ -201,7 +205,7 @@ impl ArtifactFiles {
     /// The folder does not exist.
     pub fn own(tree: &Path, file: Option<&str>) -> io::Result<Self> {
         let file = file.map(|name| (PathBuf::from(name), name.to_owned()));
-        Ok(ArtifactFiles { folder: contained_path::open_folder(tree)?, file })
+        Ok(ArtifactFiles { folder: contained_path::open_folder(tree)?, file, data: None })
     }
 
     /// Opens a file by its path in the artifact.
@@ -210,12 +214,16 @@ impl ArtifactFiles {
     /// The file does not exist, is not a regular file, or is outside of the artifact through a link.
     pub fn open_file(&self, path: &str) -> io::Result<fs::File> {
         match &self.file {
-            None => contained_path::open_file(self.folder.as_fd(), path),
-            Some((name, asked)) if asked == path => {
-                contained_path::open_file_without_links(self.folder.as_fd(), name)
-            }
+            None => self.not_of_data(contained_path::open_file(self.folder.as_fd(), path)?),
+            Some((_, asked)) if asked == path => self.only_file(),
             Some(_) => Err(io::ErrorKind::NotFound.into()),
         }
+    }
+
+    /// A file, unless it is one of the data directory under a second name (a hard link).
+    fn not_of_data(&self, file: fs::File) -> io::Result<fs::File> {
+        let is_of_data = self.data.as_ref().is_some_and(|data| second_names::is_second_name(data, &file));
+        if is_of_data { Err(io::ErrorKind::NotFound.into()) } else { Ok(file) }
     }
 
     /// Like [`ArtifactFiles::open_file`], whatever the case of the name.
@@ -241,7 +249,9 @@ impl ArtifactFiles {
     /// The artifact is a folder, or the file is gone.
     pub fn only_file(&self) -> io::Result<fs::File> {
         match &self.file {
-            Some((name, _)) => contained_path::open_file_without_links(self.folder.as_fd(), name),
+            Some((name, _)) => {
+                self.not_of_data(contained_path::open_file_without_links(self.folder.as_fd(), name)?)
+            }
             None => Err(io::Error::other("it is a folder, and not a file")),
         }
     }
@@ -255,10 +265,6 @@ impl ArtifactFiles {
     pub fn file_name(&self) -> Option<&str> {
         self.file.as_ref().map(|(_, asked)| asked.as_str())
     }
-}
-
-fn told(path: &Path, real: &Path) -> String {
-    format!("{} (which leads to {})", path.display(), real.display())
 }
 
 /// The resolved path of something that may not exist yet: the existing part is resolved.

@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::artifacts::contained_path::NameCase;
 use crate::artifacts::roots::{ArtifactRoots, IMPORT, RootsRefusal, RootsScope};
 use crate::houses::{Houses, testing};
 use crate::kernel::Error;
-use crate::model::{Artifact, ArtifactKind, ArtifactState, FetchNetworks, Noun, RootsCheck, Stored};
+use crate::model::{Artifact, ArtifactKind, ArtifactState, FetchPolicy, Noun, RootsCheck, Stored};
 use crate::objects::patch::Patch;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
 
@@ -43,7 +44,7 @@ impl Host {
     }
 
     fn houses(&self) -> Arc<Houses> {
-        testing::app_with(self.roots(&["srv"]), FetchNetworks::default())
+        testing::app_with(self.roots(&["srv"]), FetchPolicy::default())
     }
 }
 
@@ -113,6 +114,35 @@ fn an_import_folder_that_is_a_link_is_no_root() {
     fs::remove_file(host.path("data/import")).unwrap();
     symlink("tls", host.path("data/import")).unwrap();
     assert!(tree(&roots, &host.path("data/import")).is_err());
+}
+
+#[test]
+fn a_second_name_of_a_file_of_the_data_directory_is_not_served_and_one_of_another_file_is() {
+    let host = Host::new();
+    for (of, link) in [
+        ("data/secret.key", "data/import/tree/key"),
+        ("data/tls/linux", "srv/tree/pem"),
+        ("data/secret.key", "srv/key"),
+        ("srv/a.iso", "data/import/tree/a.iso"),
+    ] {
+        fs::hard_link(host.path(of), host.path(link)).unwrap();
+    }
+    let roots = host.roots(&["srv"]);
+    let open = |path: &str, kind| roots.open(&host.path(path), kind, RootsScope::Roots).unwrap();
+    let import = open("data/import/tree", ArtifactKind::Tree);
+    assert!(import.open_file("key").is_err() && import.open_file_as("KEY", NameCase::Ignored).is_err());
+    assert!(import.open_file("a.iso").is_ok() && import.open_file("linux").is_ok());
+    assert!(open("srv/tree", ArtifactKind::Tree).open_file("pem").is_err());
+    let single = open("srv/key", ArtifactKind::File);
+    assert!(single.open_file("key").is_err() && single.only_file().is_err());
+}
+
+#[test]
+fn a_refusal_does_not_tell_where_a_link_leads() {
+    let host = Host::new();
+    symlink(host.path("elsewhere/tree"), host.path("srv/out")).unwrap();
+    let refused = tree(&host.roots(&["srv"]), &host.path("srv/out")).unwrap_err().to_string();
+    assert!(refused.contains("srv/out") && !refused.contains("elsewhere"), "{refused}");
 }
 
 #[test]
@@ -239,9 +269,9 @@ async fn a_new_source_is_no_file_url_and_at_no_address_of_this_host() {
     let file = fetch(json!({"url": format!("file://{}", image.display())})).await.unwrap_err();
     assert!(file.contains("`file:` is not a scheme") && file.contains("fetch.path"), "{file}");
     let loopback = fetch(json!({"url": "http://127.0.0.1:1/x", "unverified": true})).await.unwrap_err();
-    assert!(loopback.contains("/fetch/url") && loopback.contains("artifacts.fetch_from"), "{loopback}");
+    assert!(loopback.contains("/fetch/url") && loopback.contains("`fetch.allow`"), "{loopback}");
     let mirror = fetch(json!({"url": "http://[::1]/x", "mirror": {}})).await.unwrap_err();
-    assert!(mirror.contains("artifacts.fetch_from"), "{mirror}");
+    assert!(mirror.contains("`fetch.allow`"), "{mirror}");
     let proxied =
         json!({"url": "http://10.0.0.1/x", "unverified": true, "proxy": "http://169.254.169.254:80"});
     assert!(fetch(proxied).await.unwrap_err().contains("/fetch/proxy"));
@@ -264,7 +294,7 @@ async fn a_source_of_before_keeps_what_it_is_with_a_problem() {
     let told = problems(&houses, "image").await;
     assert!(told.contains("`file:` is not a scheme") && told.contains("artifacts.roots"), "{told}");
     assert!(
-        problems(&houses, "mirror").await.contains("artifacts.fetch_from"),
+        problems(&houses, "mirror").await.contains("`fetch.allow`"),
         "{}",
         problems(&houses, "mirror").await
     );

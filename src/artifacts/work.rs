@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Artifacts;
 use crate::artifacts::media::{
-    self, FetchReach, FetchedTree, JobPhase, MediaError, MediaJob, MediaOrder, TreeManifest, repositories,
+    self, FetchedTree, JobPhase, MediaError, MediaJob, MediaOrder, TreeManifest, repositories,
 };
 use crate::artifacts::roots::RootsRefusal;
 use crate::artifacts::work_status::{phase_reason, set_damaged, set_failed, show_progress};
@@ -176,12 +176,14 @@ impl ArtifactTasks {
 impl Artifacts {
     fn needs_work(&self, artifact: &Stored<Artifact>, occasion: WorkTrigger) -> bool {
         if artifact.spec.is_mirror() {
-            return self.mirror_needs_work(artifact, occasion == WorkTrigger::Tick);
+            return self.is_from_before(artifact)
+                || self.mirror_needs_work(artifact, occasion == WorkTrigger::Tick);
         }
         let status = &artifact.status;
         let in_place = artifact.spec.source.is_none();
         let again = occasion == WorkTrigger::Tick;
         self.roots_news(artifact).is_some()
+            || self.is_from_before(artifact)
             || status.origin != artifact.spec.origin()
             || status.asked.is_some()
             || match status.state {
@@ -196,6 +198,9 @@ impl Artifacts {
     async fn work_on(self: &Arc<Self>, artifact: &Stored<Artifact>, job: &MediaJob) -> Result<(), Error> {
         if let Some(checked) = self.roots_news(artifact) {
             return self.note_roots(artifact, checked).await;
+        }
+        if self.is_from_before(artifact) {
+            return self.note_source_of_before(artifact).await;
         }
         let known = artifact.status.origin == artifact.spec.origin() && artifact.status.sha256.is_some();
         match &artifact.spec.source {
@@ -295,15 +300,6 @@ impl Artifacts {
         }
     }
 
-    /// The route for fetching a source: its own proxy, or the proxy for all downloads.
-    pub fn reach(&self, source: &ArtifactSource) -> FetchReach {
-        let site = || self.kernel.read(|world| world.setting("artifact_proxy").as_str().map(str::to_owned));
-        FetchReach {
-            proxy: source.proxy.clone().or_else(site),
-            networks: Arc::clone(&self.kernel.endpoints.fetch_networks),
-        }
-    }
-
     async fn bring(
         self: &Arc<Self>,
         artifact: &Stored<Artifact>,
@@ -317,6 +313,7 @@ impl Artifacts {
             if status.origin != origin {
                 // The artifact was written by now, and its path was checked against the roots.
                 status.roots = RootsCheck::Within;
+                (status.fetched_before, status.unlisted) = (Some(String::new()), Vec::new());
             }
             (status.origin, status.boot_path) = (origin.clone(), boot_path(&artifact.spec));
             (status.percent, status.asked) = (status.percent.or(Some(0)), None);
@@ -332,11 +329,16 @@ impl Artifacts {
             source: source.clone(),
             kind: artifact.spec.kind,
             file_name: artifact.spec.file_name().unwrap_or_default().to_owned(),
-            reach: self.reach(source),
+            reach: self.reach(artifact, source),
             local,
         };
         let brought = media::bring(&self.media, &order, job);
-        match self.watched((target, Some(&artifact.status)), job, brought).await {
+        let brought = self.watched((target, Some(&artifact.status)), job, brought).await;
+        let unlisted = order.reach.unlisted();
+        if !matches!(brought, Err(MediaError::Stopped)) && unlisted != artifact.status.unlisted {
+            self.set_status(target, |status| status.unlisted.clone_from(&unlisted)).await?;
+        }
+        match brought {
             Ok(brought) => self.install(target, brought).await,
             Err(MediaError::Stopped) => Ok(()),
             Err(MediaError::Failed(why)) => self.set_status(target, |status| set_failed(status, &why)).await,

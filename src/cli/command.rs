@@ -347,6 +347,8 @@ impl From<ExplainLookup> for ExplainOf {
 pub(super) enum DoctorVerb {
     /// Show the answers that DHCP clients on an interface get, and what prevents answers.
     Dhcp(DoctorArgs),
+    /// Which artifacts have no files or a problem, and what to do, like a place to allow in `fetch.allow`.
+    Artifacts(OutputArgs),
 }
 
 #[derive(Args, Clone, Debug)]

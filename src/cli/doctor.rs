@@ -2,7 +2,7 @@
 //!
 //! `host` examines this host and `owners` the processes that have its ports; the server reports the status of
 //! DHCP; `ask` acts as a client; `findings` and `networks` turn all of it into lines. `snippets` is for other
-//! DHCP servers. Start at [`dhcp`].
+//! DHCP servers. Start at [`dhcp`]; `sources` has `doctor artifacts`.
 
 mod ask;
 mod findings;
@@ -10,6 +10,7 @@ mod host;
 mod networks;
 mod owners;
 mod snippets;
+mod sources;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::model::DhcpStatus;
 use findings::{DoctorFacts, Finding, Level};
 use host::Host;
+pub use sources::artifacts;
 
 /// How long `--probe` waits for answers.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);

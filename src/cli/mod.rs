@@ -55,8 +55,11 @@ pub async fn run(command: ClientCommand) -> Result<()> {
     if let Invocation::Other(OtherCommand::Context { verb }) = invocation {
         return config::run(verb, &connection);
     }
-    if let Invocation::Other(OtherCommand::Doctor { verb: DoctorVerb::Dhcp(args) }) = invocation {
-        return doctor::dhcp(args, &connection).await;
+    if let Invocation::Other(OtherCommand::Doctor { verb }) = invocation {
+        return match verb {
+            DoctorVerb::Dhcp(args) => doctor::dhcp(args, &connection).await,
+            DoctorVerb::Artifacts(output) => doctor::artifacts(output.output, &connection).await,
+        };
     }
     if let Invocation::Other(OtherCommand::Events { verb: EventVerb::Kinds { output } }) = invocation {
         return events::kinds(output);

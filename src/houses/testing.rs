@@ -12,18 +12,18 @@ use crate::catalog::pools::RenderPools;
 use crate::dhcp::decide::{DhcpQuery, InterfaceAddress, NetworkInterface};
 use crate::houses::{Houses, HousesSetup};
 use crate::kernel::{self, Actor, Caller, Changeset, ServerEndpoints};
-use crate::model::{FetchNetworks, Object};
+use crate::model::{FetchPolicy, Object};
 use crate::netboot::loaders::InstalledLoaders;
 use crate::proto::dhcp4::{from_text, parse};
 
 /// Houses on an empty store.
 pub fn houses() -> Arc<Houses> {
-    app_with(ArtifactRoots::default(), FetchNetworks::default())
+    app_with(ArtifactRoots::default(), FetchPolicy::default())
 }
 
-/// The same, with artifacts below these roots, and fetching from these networks.
-pub fn app_with(roots: ArtifactRoots, networks: FetchNetworks) -> Arc<Houses> {
-    let endpoints = ServerEndpoints { fetch_networks: Arc::new(networks), ..ServerEndpoints::default() };
+/// The same, with artifacts below these roots, and fetching from these places.
+pub fn app_with(roots: ArtifactRoots, policy: FetchPolicy) -> Arc<Houses> {
+    let endpoints = ServerEndpoints { fetch_policy: Arc::new(policy), ..ServerEndpoints::default() };
     let kernel = kernel::testing::kernel(endpoints);
     let setup = HousesSetup {
         kernel,

@@ -1,7 +1,9 @@
 //! Reads the body of a report, within its bound: by its length, or in chunks (RFC 9112 §7.1).
 
+use std::io;
+
 use bytes::{Buf, Bytes, BytesMut};
-use httparse::Status;
+use httparse::{EMPTY_HEADER, Status, parse_headers};
 
 use super::client_socket::ClientSocket;
 use super::request::BodyLength;
@@ -21,13 +23,25 @@ pub enum BodyFault {
     Gone,
 }
 
-/// Reads a body: the bytes that have arrived, and the socket for more.
-pub struct BodyReader<'a> {
-    pub wire: &'a mut ClientSocket,
+/// Where the bytes of a client come from.
+pub trait ByteSource {
+    /// Adds what has come to `buffer`; 0 bytes are the end.
+    fn read_more(&mut self, buffer: &mut BytesMut) -> impl Future<Output = io::Result<usize>> + Send;
+}
+
+impl ByteSource for ClientSocket {
+    fn read_more(&mut self, buffer: &mut BytesMut) -> impl Future<Output = io::Result<usize>> + Send {
+        self.read(buffer)
+    }
+}
+
+/// Reads a body: the bytes that have arrived, and the source of more.
+pub struct BodyReader<'a, S> {
+    pub wire: &'a mut S,
     pub buffer: &'a mut BytesMut,
 }
 
-impl BodyReader<'_> {
+impl<S: ByteSource> BodyReader<'_, S> {
     /// Reads a body, and nothing that comes after it.
     ///
     /// # Errors
@@ -80,8 +94,10 @@ impl BodyReader<'_> {
         }
     }
 
+    /// Reads the lines after the last chunk. What they say is passed over; that they are header lines is not.
     async fn trailers(&mut self) -> Result<(), BodyFault> {
-        for _ in 0..TRAILERS_MAX {
+        let mut lines = BytesMut::new();
+        for _ in 0..=TRAILERS_MAX {
             let end = loop {
                 match self.buffer.iter().position(|byte| *byte == b'\n') {
                     Some(end) => break end,
@@ -89,10 +105,14 @@ impl BodyReader<'_> {
                     None => return Err(BodyFault::Malformed),
                 }
             };
-            match &*self.buffer.split_to(end + 1) {
-                b"\r\n" => return Ok(()),
-                line if line.ends_with(b"\r\n") => {}
-                _ => return Err(BodyFault::Malformed),
+            let line = self.buffer.split_to(end + 1);
+            let returns = line.iter().filter(|byte| **byte == b'\r').count();
+            if returns != 1 || !line.ends_with(b"\r\n") {
+                return Err(BodyFault::Malformed);
+            }
+            lines.extend_from_slice(&line);
+            if end == 1 {
+                return if are_header_lines(&lines) { Ok(()) } else { Err(BodyFault::Malformed) };
             }
         }
         Err(BodyFault::Malformed)
@@ -106,7 +126,7 @@ impl BodyReader<'_> {
     }
 
     async fn more(&mut self) -> Result<(), BodyFault> {
-        match self.wire.read(self.buffer).await {
+        match self.wire.read_more(self.buffer).await {
             Ok(0) | Err(_) => Err(BodyFault::Gone),
             Ok(_) => Ok(()),
         }
@@ -120,9 +140,31 @@ fn is_chunk_line(line: &[u8]) -> bool {
     line.first().is_some_and(u8::is_ascii_hexdigit) && !line.contains(&b'\n') && !line.contains(&b'\r')
 }
 
+/// Whether the lines of a trailer, the empty one at its end among them, are header lines.
+fn are_header_lines(lines: &[u8]) -> bool {
+    let mut headers = [EMPTY_HEADER; TRAILERS_MAX];
+    matches!(parse_headers(lines, &mut headers), Ok(Status::Complete((length, _))) if length == lines.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trailer_is_made_of_header_lines() {
+        for lines in [&b"\r\n"[..], b"x: y\r\n\r\n", b"x: \xff\r\ny:\r\n\r\n"] {
+            assert!(are_header_lines(lines), "{}", lines.escape_ascii());
+        }
+        for lines in [
+            &b"x\r\n\r\n"[..],
+            b" x: y\r\n\r\n",
+            b"x : y\r\n\r\n",
+            b"x: \0\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+        ] {
+            assert!(!are_header_lines(lines), "{}", lines.escape_ascii());
+        }
+    }
 
     #[test]
     fn a_chunk_has_a_size_and_one_line_end() {

@@ -9,6 +9,9 @@ use httparse::{EMPTY_HEADER, Header, Status};
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Most header lines of a request.
 const HEADERS_MAX: usize = 100;
+/// Headers that say where a request ends, whether the connection persists and whose server is meant. In them
+/// a byte that is not ASCII refuses the request.
+const FRAMING: [&str; 4] = ["content-length", "transfer-encoding", "connection", "host"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestMethod {
@@ -87,6 +90,9 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(BootRequest, usize)>, RequestFault>
 
 fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFault> {
     let headers = HeaderFields(parsed.headers);
+    if FRAMING.iter().any(|name| headers.has_foreign_bytes(name)) {
+        return Err(RequestFault::Malformed);
+    }
     let (path, query) = split(parsed.path.ok_or(RequestFault::Malformed)?);
     let old = parsed.version == Some(0);
     Ok(BootRequest {
@@ -98,11 +104,7 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFau
         },
         path: path.to_owned(),
         query: query.to_owned(),
-        persistent: if old {
-            headers.list("connection").is_some_and(|list| has_word(&list, "keep-alive"))
-        } else {
-            !headers.list("connection").is_some_and(|list| has_word(&list, "close"))
-        },
+        persistent: headers.keep_the_connection(old),
         old,
         length: headers.length(old)?,
         expects_continue: !old && headers.list("expect").is_some_and(|list| has_word(&list, "100-continue")),
@@ -141,8 +143,7 @@ struct HeaderFields<'a>(&'a [Header<'a>]);
 impl<'a> HeaderFields<'a> {
     /// The values of a header that are text, trimmed of spaces and tabs (RFC 9110 §5.5).
     fn all(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.values(name)
-            .filter_map(|value: &'a [u8]| Some(str::from_utf8(value).ok()?.trim_matches([' ', '\t'])))
+        self.values(name).filter_map(text_of)
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
@@ -151,16 +152,16 @@ impl<'a> HeaderFields<'a> {
     }
 
     /// Whether a header has a byte that is not ASCII. Such a value is not text here but may be a number for a
-    /// proxy, so it is refused in a header that says where a body ends.
+    /// proxy.
     fn has_foreign_bytes(&self, name: &str) -> bool {
         self.values(name).any(|value| !value.is_ascii())
     }
 
-    /// The value of a header that may appear once; none if it appears twice.
+    /// The value of a header that may appear once; none if it appears twice, or is not text.
     fn only(&self, name: &str) -> Option<String> {
-        let mut values = self.all(name);
+        let mut values = self.values(name);
         let value = values.next()?;
-        values.next().is_none().then(|| value.to_owned())
+        values.next().is_none().then(|| text_of(value).map(str::to_owned))?
     }
 
     /// A header that is a list, joined from all its lines.
@@ -170,11 +171,14 @@ impl<'a> HeaderFields<'a> {
         Some(values.fold(first, |list, value| list + "," + value))
     }
 
+    /// RFC 9112 §9.3. `close` wins over `keep-alive`, in whichever order they come.
+    fn keep_the_connection(&self, is_http_1_0: bool) -> bool {
+        let list = self.list("connection").unwrap_or_default();
+        !has_word(&list, "close") && (!is_http_1_0 || has_word(&list, "keep-alive"))
+    }
+
     /// RFC 9112 §6.3. Anything ambiguous is refused.
     fn length(&self, is_http_1_0: bool) -> Result<BodyLength, RequestFault> {
-        if self.has_foreign_bytes("content-length") || self.has_foreign_bytes("transfer-encoding") {
-            return Err(RequestFault::Malformed);
-        }
         let mut lengths = self.all("content-length");
         if let Some(coding) = self.list("transfer-encoding") {
             // HTTP/1.0 has no transfer codings: such a message is malformed (RFC 9112 §6.1).
@@ -193,6 +197,10 @@ impl<'a> HeaderFields<'a> {
             _ => Err(RequestFault::Malformed),
         }
     }
+}
+
+fn text_of(value: &[u8]) -> Option<&str> {
+    Some(str::from_utf8(value).ok()?.trim_matches([' ', '\t']))
 }
 
 #[cfg(test)]
@@ -232,6 +240,8 @@ mod tests {
         assert!(!persistent("HTTP/1.1", "Foo, Close"));
         assert!(!persistent("HTTP/1.0", "foo"));
         assert!(persistent("HTTP/1.0", "Keep-Alive"));
+        assert!(!persistent("HTTP/1.0", "close, keep-alive"));
+        assert!(!persistent("HTTP/1.0", "keep-alive\r\nConnection: close"));
     }
 
     #[test]
@@ -276,6 +286,9 @@ mod tests {
             b"Content-Length: 0\r\nContent-Length: 45\xff\r\n",
             b"Transfer-Encoding: chunked\xff\r\n",
             b"Content-Length: 5\r\nTransfer-Encoding: \xffchunked\r\n",
+            b"Connection: close\xff\r\n",
+            b"Connection: keep-alive\r\nConnection: \x80\r\n",
+            b"Host: a\xffb\r\n",
         ] {
             assert_eq!(bytes(lines), Err(RequestFault::Malformed), "{}", lines.escape_ascii());
         }
@@ -310,6 +323,9 @@ mod tests {
         let twice =
             request("GET / HTTP/1.1\r\nRange: bytes=0-1\r\nRange: bytes=2-3\r\nIf-Range: \"a\"\r\n\r\n");
         assert_eq!((twice.conditions.range, twice.conditions.if_range.as_deref()), (None, Some("\"a\"")));
+        let half =
+            parse(b"GET / HTTP/1.1\r\nRange: bytes=0-1\r\nRange: bytes=\xff\r\n\r\n").unwrap().unwrap();
+        assert_eq!(half.0.conditions.range, None);
         let list = request("GET / HTTP/1.1\r\nIf-None-Match: \"a\"\r\nIf-None-Match: \"b\"\r\n\r\n");
         assert_eq!(list.conditions.if_none_match.as_deref(), Some("\"a\",\"b\""));
     }

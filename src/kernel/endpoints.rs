@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::model::FetchNetworks;
+use crate::model::FetchPolicy;
 
 /// The addresses at which the server can be reached, and the networks that it fetches from.
 #[derive(Clone, Debug, Default)]
@@ -13,8 +13,8 @@ pub struct ServerEndpoints {
     pub api_fingerprint: String,
     pub boot_http_port: Option<u16>,
     pub boot_https_port: Option<u16>,
-    /// The addresses that artifacts may be fetched from.
-    pub fetch_networks: Arc<FetchNetworks>,
+    /// Where the server connects to when an object names the place.
+    pub fetch_policy: Arc<FetchPolicy>,
 }
 
 impl ServerEndpoints {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact_source::{ArtifactSource, path_fault};
 use super::name::{check_file_path, check_name};
-use super::{Kind, MirrorStatus, Noun, Object, Problem, RefusalCode, Stored};
+use super::{Kind, MirrorStatus, Noun, Object, Problem, RefusalCode, Stored, UnlistedPlace};
 
 /// Most paths that the status lists as damaged, and most that it lists as absent.
 pub const FILES_LISTED_MAX: usize = 64;
@@ -127,6 +127,14 @@ pub struct ArtifactStatus {
     /// For an artifact with a local path: whether the path is below a directory of `artifacts.roots`.
     #[serde(default, skip_serializing_if = "RootsCheck::is_unchecked")]
     pub roots: RootsCheck,
+    /// For a source that is fetched: the source and proxy that were stored before there was `fetch.allow`, as
+    /// one text; empty where there were none. While it says what the artifact says, private addresses are
+    /// connected to for it. Without it an earlier version wrote this, and nothing has looked at it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetched_before: Option<String>,
+    /// Where it was fetched from although `fetch.allow` did not list the place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlisted: Vec<UnlistedPlace>,
     /// Progress of fetching, unpacking or reading, from 0 to 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 100))]

@@ -202,10 +202,8 @@ impl Objects {
             return Ok(Vec::new());
         }
         let (next, old) = (Arc::clone(next), old.cloned());
-        let host = HostLimits {
-            roots: self.roots.clone(),
-            networks: Arc::clone(&self.kernel.endpoints.fetch_networks),
-        };
+        let host =
+            HostLimits { roots: self.roots.clone(), policy: Arc::clone(&self.kernel.endpoints.fetch_policy) };
         let asking = tokio::task::spawn_blocking(move || {
             next.spec.refused_here(old.as_ref().map(|old| &old.spec), &host)
         });

@@ -92,13 +92,14 @@ impl DataDir {
         let given = ownership::give(&self.path, FileOwner { user: uid, group: gid });
         let kept = given.with_context(|| format!("giving {place} to {user}"))?;
         if kept != SkippedFiles::default() {
-            let (several_names, no_files) = (kept.several_names, kept.no_files);
+            let SkippedFiles { several_names, no_files, foreign } = kept;
             tracing::warn!(
                 directory = %place,
                 several_names,
                 no_files,
-                "files with several names, and what is no file, were not given to the user: if they are the \
-                 server's, change their owner yourself (chown -h)"
+                foreign,
+                "files with several names, what is no file, and files of others in a folder of the user were \
+                 not given to the user: if they are the server's, change their owner yourself (chown -h)"
             );
         }
         Ok(())

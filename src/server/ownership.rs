@@ -1,9 +1,11 @@
-//! Gives the files of the data directory to the user that the server becomes. Root does this in a directory
-//! that the user may have written to before, so paths are not trusted: each file is opened without following
-//! a link, checked, and changed through its descriptor.
+//! Gives the files of the data directory to the user that the server becomes. Nothing is done by a path: each
+//! thing is opened without following a link, looked at, and given by its descriptor.
 //!
-//! Everything that could belong to somebody else is skipped: links, files with further names (hard links),
-//! and everything that is neither a file nor a folder.
+//! Only what is in a folder of root's is given: nobody else could put something into it. In a folder that is
+//! another user's already, a file of root's may be one that the user moved or linked there, so it is left
+//! alone and counted. Left alone everywhere are links, files with further names (hard links), and what is
+//! neither a file nor a folder. A folder is given after what is in it, so that an interrupted start begins
+//! anew.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -30,6 +32,8 @@ pub struct SkippedFiles {
     pub several_names: u64,
     /// Sockets, pipes, devices.
     pub no_files: u64,
+    /// Files and folders of another owner in a folder that is the user's, or somebody else's.
+    pub foreign: u64,
 }
 
 /// Gives a folder and its content to a user.
@@ -51,9 +55,8 @@ fn give_folder(
     if depth == 0 {
         return Err(io::Error::other(format!("it is more than {DEPTH_MAX} folders deep")));
     }
-    if !owner.has(&fstat(folder)?) {
-        fchown(folder, Some(owner.uid()), Some(owner.gid()))?;
-    }
+    let stat = fstat(folder)?;
+    let is_ours = stat.st_uid == Uid::effective().as_raw();
     for entry in Dir::read_from(folder)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -61,13 +64,21 @@ fn give_folder(
             continue;
         }
         match openat(folder, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(found) => {
+            Ok(found) if is_ours => {
                 give_one(&FolderEntry { folder: folder.as_fd(), name, found }, (owner, depth), kept)?
             }
-            // It was deleted meanwhile.
+            Ok(found) => {
+                let stat = fstat(&found)?;
+                let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+                kept.foreign += u64::from(stat.st_uid != owner.user.as_raw() && !is_link);
+            }
+            // It has gone meanwhile.
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+    if is_ours && !owner.has(&stat) {
+        fchown(folder, Some(owner.uid()), Some(owner.gid()))?;
     }
     Ok(())
 }
@@ -145,7 +156,7 @@ mod tests {
         nix::unistd::mkfifo(&data.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
 
         let kept = give(&data, NOBODY).unwrap();
-        assert_eq!(kept, SkippedFiles { several_names: 1, no_files: 1 });
+        assert_eq!(kept, SkippedFiles { several_names: 1, no_files: 1, foreign: 0 });
         let owner = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
         for given in ["", "database", "tls", "tls/deep", "tls/deep/key"] {
             assert_eq!(owner(&data.join(given)), 65_534, "{given}");
@@ -153,9 +164,13 @@ mod tests {
         for ours in [&secret, &outer.path().join("etc"), &outer.path().join("etc/x"), &data.join("fifo")] {
             assert_eq!(owner(ours), 0, "{}", ours.display());
         }
-        // A file that was changed once is not changed again.
+        // What is in it from now on is the user's to put there: nothing of root's is given.
         fs::hard_link(data.join("database"), data.join("second")).unwrap();
-        assert_eq!(give(&data, NOBODY).unwrap(), kept);
+        fs::write(data.join("moved-here"), "secret").unwrap();
+        fs::write(data.join("tls/deep/new"), "secret").unwrap();
+        let again = SkippedFiles { foreign: 3, ..SkippedFiles::default() };
+        assert_eq!(give(&data, NOBODY).unwrap(), again, "the hard link, the fifo, and what was moved there");
+        assert_eq!((owner(&data.join("moved-here")), owner(&data.join("tls/deep/new"))), (0, 0));
         symlink(&data, outer.path().join("link")).unwrap();
         assert!(give(&outer.path().join("link"), NOBODY).is_err());
     }

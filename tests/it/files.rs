@@ -22,7 +22,7 @@ const LOOPBACK: [&str; 6] =
 
 /// A server that serves no file of the host, and fetches from 127.0.0.2.
 fn world() -> World {
-    let rules = ["--artifacts-root", "/nonexistent", "--artifacts-fetch-from", "127.0.0.2"];
+    let rules = ["--artifacts-root", "/nonexistent", "--fetch-allow", "127.0.0.2"];
     World::with(&[&LOOPBACK[..], &rules].concat())
 }
 
@@ -33,8 +33,8 @@ fn clerk(world: &World) -> Api {
     api.with_token(made["token"].as_str().expect("a token"))
 }
 
-/// The state and reason of an artifact when the work is over.
-fn settled(api: &Api, name: &str) -> (String, String) {
+/// The state and reason of an artifact once it is over.
+pub fn settled(api: &Api, name: &str) -> (String, String) {
     let mut events = api.events_after(0);
     events.wait_for(SOON, |event| {
         let state = &event["data"]["state"];
@@ -105,8 +105,8 @@ fn files_of_the_host_are_served_from_below_the_roots_and_the_import_folder() {
     assert_ne!(boot.get("/artifacts/a/../secret.key").0, 200);
 }
 
-/// A service of the host that answers with a secret, or redirects; it records its clients.
-fn service(address: &str, redirect: Option<&str>) -> (String, Receiver<()>) {
+/// A service of the host that answers with a secret, or sends elsewhere; it notes who came.
+pub fn service(address: &str, redirect: Option<&str>) -> (String, Receiver<()>) {
     let listener = TcpListener::bind((address, 0)).expect("a port");
     let url = format!("http://{}/secret", listener.local_addr().expect("an address"));
     let answer = match redirect {
@@ -141,8 +141,8 @@ fn services_of_the_host_are_not_read_by_a_fetch_a_redirect_or_a_mirror() {
         json!({"name": name, "kind": "file", "fetch": source})
     };
     let refused = clerk.post("/artifacts", fetch("direct", json!({"url": inner}))).expect(422).to_string();
-    assert!(refused.contains("loopback") && refused.contains("artifacts.fetch_from"), "{refused}");
-    // A name, and an unusual spelling, are recognised when they are resolved.
+    assert!(refused.contains("loopback") && refused.contains("`fetch.allow`"), "{refused}");
+    // A name, and an odd spelling, are found out when they are resolved.
     let port = inner.rsplit(':').next().expect("a port").to_owned();
     for (name, url) in
         [("odd", format!("http://2130706441:{port}")), ("redirect", service("127.0.0.2", Some(&inner)).0)]
@@ -150,13 +150,13 @@ fn services_of_the_host_are_not_read_by_a_fetch_a_redirect_or_a_mirror() {
         clerk.post("/artifacts", fetch(name, json!({"url": url}))).expect(201);
         let (state, reason) = settled(&world.api(), name);
         assert_eq!(state, "failed", "{reason}");
-        assert!(reason.contains("artifacts.fetch_from"), "{name}: {reason}");
+        assert!(reason.contains("`fetch.allow`"), "{name}: {reason}");
     }
     let mirror =
         json!({"name": "mirror", "fetch": {"url": format!("http://2130706441:{port}/"), "mirror": {}}});
     clerk.post("/artifacts", mirror).expect(201);
     let (state, reason) = settled(&world.api(), "mirror");
-    assert!(state == "failed" && reason.contains("artifacts.fetch_from"), "{state}: {reason}");
+    assert!(state == "failed" && reason.contains("`fetch.allow`"), "{state}: {reason}");
     assert_ne!(BootSide::of(world.ready()).get("/artifacts/mirror/secret").0, 200);
     assert!(came.try_recv().is_err(), "nobody came to the service");
 

@@ -4,6 +4,7 @@ mod agent;
 mod api;
 mod api_listener;
 mod artifacts;
+mod attack;
 mod boot_http;
 mod bounds;
 mod cli;

@@ -25,6 +25,11 @@ const JOB: &str = "01a22a31-6e41-712a-a48e-5693a4afe63a";
 
 /// A server on that data.
 fn upgraded() -> World {
+    upgraded_with("")
+}
+
+/// A server on that data and further rows.
+pub fn upgraded_with(rows: &str) -> World {
     let mut world = World::on_loopback();
     assert!(world.stop().success());
     let data = world.data();
@@ -36,6 +41,7 @@ fn upgraded() -> World {
     let sql = DATABASE.replace("@FILES@", installer.to_str().expect("a path in UTF-8"));
     let database = rusqlite::Connection::open(data.join("metalwright.db")).expect("a database");
     database.execute_batch(&sql).expect("what the earlier version wrote");
+    database.execute_batch(rows).expect("further rows");
     drop(database);
     let key = metalwright::model::parse_hex(SECRET_KEY).expect("a key in hex");
     fs::write(data.join("secret.key"), key).expect("the key");

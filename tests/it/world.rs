@@ -111,7 +111,7 @@ impl World {
         // have flags, which take precedence over the environment.
         let roots = format!("/usr/lib/debian-installer,{}", std::env::temp_dir().display());
         command.env("METALWRIGHT_ARTIFACTS_ROOTS", roots);
-        command.env("METALWRIGHT_ARTIFACTS_FETCH_FROM", "127.0.0.0/8");
+        command.env("METALWRIGHT_FETCH_ALLOW", "127.0.0.0/8");
         if self.hurry > 1 {
             assert!(Path::new(FAKETIME).exists(), "{FAKETIME} is not there (package faketime)");
             command.env("LD_PRELOAD", FAKETIME).env("FAKETIME", format!("+0 x{}", self.hurry));

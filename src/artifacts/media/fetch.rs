@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, IF_RANGE, LAST_MODIFIED, RANGE,
+    ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use reqwest::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,9 @@ use sha2::{Sha256, Sha512};
 use tokio::io::AsyncWriteExt;
 
 use super::manifest::hash;
-use super::reach::{FetchReach, TrustBase, is_refused};
 use super::{JobPhase, MediaError, MediaFolder, MediaJob, folder, space};
 use crate::model::{Checksum, ChecksumAlgorithm, sha256_hex};
+use crate::outbound::{FetchReach, OutboundClient, OutboundError, TrustBase, innermost};
 
 /// The name of a file while it is fetched.
 pub const BODY: &str = "body";
@@ -79,7 +79,8 @@ pub async fn fetch(folder: &MediaFolder, get: &FetchRequest, job: &MediaJob) -> 
     let place = folder.fetched(&id((&get.artifact, &get.url), get.checksum.as_ref()));
     folder::make(&place).map_err(|error| MediaError::Failed(format!("{}: {error}", place.display())))?;
     let trust = if get.checksum.is_some() { TrustBase::Checksum } else { TrustBase::Tls };
-    let client = get.reach.client(&get.url, trust)?;
+    let client = get.reach.client(&get.url, trust);
+    let client = client.map_err(|error| MediaError::Failed(format!("{}: {error}", get.url)))?;
     for round in 0..2 {
         download(&client, (get, &place), job).await?;
         let body = place.join(BODY);
@@ -101,7 +102,7 @@ pub async fn fetch(folder: &MediaFolder, get: &FetchRequest, job: &MediaJob) -> 
 }
 
 async fn download(
-    client: &reqwest::Client,
+    client: &OutboundClient,
     (get, place): (&FetchRequest, &Path),
     job: &MediaJob,
 ) -> Result<(), MediaError> {
@@ -129,31 +130,36 @@ async fn download(
     Err(MediaError::Failed(format!("{}: given up after {TRIES_MAX} tries", get.url)))
 }
 
-async fn attempt(
-    client: &reqwest::Client,
-    (get, place): (&FetchRequest, &Path),
-    job: &MediaJob,
-) -> TryResult {
+async fn attempt(client: &OutboundClient, (get, place): (&FetchRequest, &Path), job: &MediaJob) -> TryResult {
     let (have, known) = (length(place), known(place));
-    let mut request = client.get(&get.url).header(ACCEPT_ENCODING, "identity");
     // Without a validator, the checksum tells whether the rest belongs to the same file.
     let resumes = have > 0 && (known.validator.is_some() || get.checksum.is_some());
-    if resumes {
-        request = request.header(RANGE, format!("bytes={have}-"));
-        if let Some(validator) = &known.validator {
-            request = request.header(IF_RANGE, validator);
-        }
-    }
+    let rest = resumes.then(|| (have, known.validator.as_deref()));
     let answer = tokio::select! {
-        answer = request.send() => answer,
+        answer = client.get(&get.url, asked_headers(rest)) => answer,
         () = job.stop.cancelled() => return TryResult::Stopped,
     };
     match answer {
         Ok(answer) => receive(answer, (get, place), (have, job)).await,
-        Err(error) if error.is_builder() || error.is_redirect() || is_refused(&error) => {
-            TryResult::Never(innermost(&error))
-        }
-        Err(error) => TryResult::Again(innermost(&error)),
+        Err(OutboundError::Refused(why)) => TryResult::Never(why),
+        Err(OutboundError::Failed(why)) => TryResult::Again(why),
+    }
+}
+
+/// The headers of a question for a file as it is stored, from a byte on if the part before it is here.
+pub(super) fn asked_headers(rest: Option<(u64, Option<&str>)>) -> HeaderMap {
+    let mut headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
+    if let Some((from, validator)) = rest {
+        set_header(&mut headers, (RANGE, &format!("bytes={from}-")));
+        validator.into_iter().for_each(|validator| set_header(&mut headers, (IF_RANGE, validator)));
+    }
+    headers
+}
+
+/// Sets a header to what came in one, or to text of ours.
+pub(super) fn set_header(headers: &mut HeaderMap, (name, value): (HeaderName, &str)) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
 }
 
@@ -347,15 +353,6 @@ pub(super) async fn verify(
         })
     });
     hashing.await.map_err(|error| MediaError::Failed(error.to_string()))?
-}
-
-/// The innermost cause of an error, which is the most specific.
-pub(super) fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
@@ -24,15 +25,35 @@ const FETCHED: &str = "fetched";
 const NEW: &str = "new";
 const MIRRORS: &str = "mirrors";
 
+/// What unpacking one image or tarball may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnpackLimits {
+    /// Bytes of all files, whatever the source's size allows.
+    pub bytes_max: u64,
+    pub within: Duration,
+}
+
+impl Default for UnpackLimits {
+    fn default() -> Self {
+        UnpackLimits { bytes_max: u64::MAX, within: Duration::MAX }
+    }
+}
+
 /// The server's own directory of fetched files.
 #[derive(Clone, Debug, Default)]
 pub struct MediaFolder {
     root: PathBuf,
+    pub(super) limits: UnpackLimits,
 }
 
 impl MediaFolder {
     pub fn at(root: PathBuf) -> Self {
-        MediaFolder { root }
+        MediaFolder { root, limits: UnpackLimits::default() }
+    }
+
+    /// The same, with limits on what is unpacked into it.
+    pub fn with_limits(self, limits: UnpackLimits) -> Self {
+        MediaFolder { limits, ..self }
     }
 
     /// The path of the tree with a digest, whether it exists or not.

@@ -21,8 +21,8 @@ const SECTOR_BYTES: u64 = 2048;
 /// First sector of the descriptors (section 6.2.1), and their largest number.
 const DESCRIPTORS_AT: u64 = 16;
 const DESCRIPTORS_MAX: u64 = 64;
-/// Largest folder, in bytes: a hundred thousand entries and more.
-const FOLDER_BYTES_MAX: u64 = 64 << 20;
+/// Largest folder, in bytes: a hundred thousand entries, which are held in memory.
+const FOLDER_BYTES_MAX: u64 = 16 << 20;
 /// Deepest folder.
 const DEPTH_MAX: usize = 64;
 /// Most folders.

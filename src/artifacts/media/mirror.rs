@@ -30,9 +30,9 @@ use tokio_util::task::TaskTracker;
 
 pub use download_stage::DownloadRest;
 
-use super::reach::{FetchReach, TrustBase};
 use super::{JobPhase, MediaError, MediaFolder, MediaJob, manifest};
-use crate::model::{MirrorStatus, TreeRepository};
+use crate::model::{MirrorStatus, TreeRepository, UnlistedPlace};
+use crate::outbound::{FetchReach, OutboundClient, TrustBase};
 use cache_files::CacheFiles;
 use cache_index::CachedEntry;
 use download_stage::DownloadStage;
@@ -95,7 +95,7 @@ pub struct Mirror {
     terms: RemoteTree,
     bytes_max: AtomicU64,
     root: PathBuf,
-    client: reqwest::Client,
+    client: OutboundClient,
     state: OnceCell<Mutex<MirrorState>>,
     fetches: Semaphore,
     /// When the upstream was last asked about the whole tree, and for which boot files.
@@ -208,6 +208,11 @@ impl Mirror {
     /// Why the upstream did not answer its last request; none if it did, or was not asked yet.
     pub fn failing(&self) -> Option<String> {
         self.state.get().and_then(|state| lock(state).failing())
+    }
+
+    /// The places that it was fetched from although `fetch.allow` does not list them.
+    pub fn unlisted(&self) -> Vec<UnlistedPlace> {
+        self.terms.reach.unlisted()
     }
 
     /// Why there was no room on the disk for the last file.
@@ -368,7 +373,10 @@ impl MirrorSet {
             mirror.stop.cancel();
         }
         let mirror = Arc::new(Mirror {
-            client: terms.reach.client(&terms.url, TrustBase::Tls)?,
+            client: terms
+                .reach
+                .client(&terms.url, TrustBase::Tls)
+                .map_err(|error| MediaError::Failed(format!("{}: {error}", terms.url)))?,
             bytes_max: AtomicU64::new(terms.bytes_max),
             root: self.folder.mirror(&MediaFolder::mirror_id((&terms.name, &terms.url))),
             state: OnceCell::new(),

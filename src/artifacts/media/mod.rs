@@ -15,7 +15,6 @@ pub mod garbage;
 mod iso;
 pub mod manifest;
 mod mirror;
-mod reach;
 pub mod repositories;
 mod share;
 mod space;
@@ -26,15 +25,16 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use folder::MediaFolder;
+pub use crate::outbound::FetchReach;
+pub use folder::{MediaFolder, UnpackLimits};
 pub use manifest::TreeManifest;
 pub use mirror::{DownloadRest, Mirror, MirrorMiss, MirrorSet, RemoteTree};
-pub use reach::FetchReach;
 
 use crate::model::{ArtifactKind, ArtifactSource, Checksum};
 use fetch::FetchRequest;
@@ -83,11 +83,14 @@ impl JobProgress {
 pub struct MediaJob {
     pub stop: CancellationToken,
     progress: Arc<watch::Sender<JobProgress>>,
+    /// When unpacking has to be done, and how long that was; nothing while it is fetched.
+    deadline: Arc<OnceLock<(Instant, Duration)>>,
 }
 
 impl MediaJob {
     pub fn new(stop: CancellationToken) -> Self {
-        MediaJob { stop, progress: Arc::new(watch::Sender::new(JobProgress::default())) }
+        let progress = Arc::new(watch::Sender::new(JobProgress::default()));
+        MediaJob { stop, progress, deadline: Arc::default() }
     }
 
     /// The progress, whenever it changes.
@@ -107,9 +110,29 @@ impl MediaJob {
         self.progress.send_modify(|progress| progress.done = progress.done.saturating_add(bytes));
     }
 
-    /// Fails blocking work after the job was stopped.
+    /// From now on the work may take so long.
+    fn end_within(&self, time: Duration) {
+        if let Some(at) = Instant::now().checked_add(time) {
+            self.deadline.get_or_init(|| (at, time));
+        }
+    }
+
+    /// Fails blocking work after the job was stopped, or its time is over.
     fn check(&self) -> io::Result<()> {
-        if self.stop.is_cancelled() { Err(io::Error::other("stopped")) } else { Ok(()) }
+        if self.stop.is_cancelled() {
+            return Err(io::Error::other("stopped"));
+        }
+        match self.deadline.get() {
+            Some((at, time)) if Instant::now() >= *at => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!(
+                    "unpacking it took longer than {} s: if it is an honest file, raise \
+                     `artifacts.unpack_seconds_max` in the server's configuration",
+                    time.as_secs()
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn failed(&self, error: &io::Error) -> MediaError {
@@ -137,6 +160,13 @@ pub struct MediaOrder {
 pub struct FetchedTree {
     pub(crate) tree: PathBuf,
     pub manifest: TreeManifest,
+}
+
+/// As an operator writes it whose mirror is on the same host.
+#[cfg(test)]
+fn on_loopback() -> FetchReach {
+    let policy = crate::model::FetchPolicy::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    FetchReach::new(None, Arc::new(policy), crate::outbound::FetchScope::Listed)
 }
 
 /// Fetches, checks and unpacks a source. An earlier download is resumed. The unpacked tree stays beside its
@@ -225,7 +255,8 @@ fn build(
     job: &MediaJob,
 ) -> Result<FetchedTree, MediaError> {
     let tree = folder.new_tree().map_err(|error| job.failed(&error))?;
-    let built = fill(&tree, pieces, job).and_then(|()| {
+    job.end_within(folder.limits.within);
+    let built = fill((&tree, folder.limits), pieces, job).and_then(|()| {
         let manifest = TreeManifest::of(&tree, kind, job)?;
         share::with_others(folder, (&tree, &manifest), job)?;
         space::flush(&tree)?;
@@ -245,14 +276,15 @@ fn build(
     }
 }
 
-fn fill(tree: &Path, pieces: &[LocalFile], job: &MediaJob) -> io::Result<()> {
+fn fill((tree, limits): (&Path, UnpackLimits), pieces: &[LocalFile], job: &MediaJob) -> io::Result<()> {
     let mut bytes = 0;
     for piece in pieces {
         bytes += std::fs::metadata(&piece.path).map_err(|error| at(piece, &error))?.len();
     }
     space::check(tree, bytes)?;
     job.begin(JobPhase::Unpacking, Some(bytes));
-    let mut writer = TreeWriter::new(tree, TreeLimits::for_source(bytes), job.clone());
+    let mut writer =
+        TreeWriter::new(tree, TreeLimits::for_source(bytes).within(limits.bytes_max), job.clone());
     for piece in pieces {
         let done = match &piece.name {
             Some(name) => writer.copy(&piece.path, name),
@@ -270,4 +302,47 @@ fn at(piece: &LocalFile, error: &io::Error) -> io::Error {
     let ours = name == fetch::BODY;
     let text = if ours { error.to_string() } else { format!("{name}: {error}") };
     io::Error::new(error.kind(), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(folder: &Path, name: Option<&str>, bytes: &[u8]) -> Vec<LocalFile> {
+        let path = folder.join("source");
+        std::fs::write(&path, bytes).unwrap();
+        vec![LocalFile { path, name: name.map(str::to_owned), shown: None }]
+    }
+
+    fn left(outer: &Path) -> usize {
+        std::fs::read_dir(outer.join("media/new")).map_or(0, Iterator::count)
+    }
+
+    #[test]
+    fn what_is_beyond_the_setting_is_refused_and_leaves_nothing() {
+        let outer = tempfile::tempdir().unwrap();
+        let limits = UnpackLimits { bytes_max: 1000, ..UnpackLimits::default() };
+        let folder = MediaFolder::at(outer.path().join("media")).with_limits(limits);
+        let job = MediaJob::new(CancellationToken::new());
+        let large = pieces(outer.path(), Some("a"), &[1; 1001]);
+        let why = build(&folder, (ArtifactKind::File, &large), &job).unwrap_err().to_string();
+        assert!(why.contains("artifacts.unpack_bytes_max"), "{why}");
+        let damaged = pieces(outer.path(), None, b"no tarball");
+        assert!(build(&folder, (ArtifactKind::Tree, &damaged), &job).is_err());
+        assert_eq!(left(outer.path()), 0);
+        let small = pieces(outer.path(), Some("a"), &[1; 1000]);
+        assert!(build(&folder, (ArtifactKind::File, &small), &job).is_ok());
+    }
+
+    #[test]
+    fn what_was_being_unpacked_when_the_server_was_killed_goes_at_the_next_start() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = MediaFolder::at(outer.path().join("media"));
+        let tree = folder.new_tree().unwrap();
+        std::fs::create_dir(tree.join("deep")).unwrap();
+        std::fs::write(tree.join("deep/half"), "half").unwrap();
+        assert_eq!(left(outer.path()), 1);
+        folder.sweep().unwrap();
+        assert_eq!(left(outer.path()), 0);
+    }
 }

@@ -47,6 +47,11 @@ impl TreeLimits {
         let bytes = bytes.saturating_mul(Self::RATIO_MAX).saturating_add(Self::FREE_BYTES);
         TreeLimits { entries: Self::ENTRIES_MAX, bytes }
     }
+
+    /// The same, with at most so many bytes.
+    pub fn within(self, bytes_max: u64) -> Self {
+        TreeLimits { bytes: self.bytes.min(bytes_max), ..self }
+    }
 }
 
 /// Receives the entries of an image or tarball. Paths are relative; the writer checks them.
@@ -60,6 +65,13 @@ pub trait TreeSink {
     /// # Errors
     /// Those of [`TreeSink::folder`].
     fn file(&mut self, path: &str, content: (u64, &mut dyn Read)) -> io::Result<()>;
+
+    /// Something that is not kept and still has to be read: a device, a header of a kind of its own. It
+    /// counts like a file.
+    ///
+    /// # Errors
+    /// As [`TreeSink::folder`].
+    fn skip(&mut self, content: &mut dyn Read) -> io::Result<()>;
 
     /// A link; `target` as it was written.
     ///
@@ -133,6 +145,9 @@ impl TreeWriter {
     fn count(&mut self) -> io::Result<()> {
         self.job.check()?;
         self.entries += 1;
+        if self.entries.is_multiple_of(space::LOOK_EVERY_FILES) {
+            space::check(&self.root, 0)?;
+        }
         if self.entries > self.limits.entries {
             return Err(io::Error::other(format!("it has more than {} files", self.limits.entries)));
         }
@@ -153,7 +168,8 @@ impl TreeWriter {
         if self.bytes > self.limits.bytes {
             let most = self.limits.bytes >> 20;
             return Err(io::Error::other(format!(
-                "it unpacks to more than {most} MiB, which is suspiciously much"
+                "it unpacks to more than {most} MiB, which is 64 times its size and 1 GiB, or \
+                 `artifacts.unpack_bytes_max` of the server's configuration"
             )));
         }
         self.unlooked += bytes;
@@ -201,6 +217,17 @@ impl TreeSink for TreeWriter {
         .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
         self.fill(&mut file, content)
             .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))
+    }
+
+    fn skip(&mut self, content: &mut dyn Read) -> io::Result<()> {
+        self.count()?;
+        let mut buffer = vec![0; CHUNK_BYTES];
+        loop {
+            match content.read(&mut buffer)? {
+                0 => return Ok(()),
+                read => self.took(read as u64)?,
+            }
+        }
     }
 
     fn link(&mut self, path: &str, target: LinkTarget) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::artifacts::path_kind;
 use crate::artifacts::roots::RootsRefusal;
 use crate::kernel::ServerEndpoints;
-use crate::model::{Artifact, FILE_URL, FetchNetworks, Problem, RefusalCode, RootsCheck, Stored, World};
+use crate::model::{Artifact, FILE_URL, FetchPolicy, Problem, RefusalCode, RootsCheck, Stored, World};
 use crate::objects::rules::{HostLimits, NounRules};
 
 impl NounRules for Artifact {
@@ -24,7 +24,7 @@ impl NounRules for Artifact {
             problems.extend(path_problem(self, host));
         }
         let same_proxy = source.map(|source| &source.proxy) == old_source.map(|old| &old.proxy);
-        let addresses = address_problems(self, &host.networks);
+        let addresses = address_problems(self, &host.policy);
         problems.extend(addresses.into_iter().filter(|problem| match problem.pointer.as_str() {
             "/fetch/proxy" => !same_proxy,
             _ => !same_url,
@@ -49,8 +49,12 @@ impl NounRules for Artifact {
         problems
     }
 
-    fn unserved(&self, endpoints: &ServerEndpoints) -> Vec<Problem> {
-        address_problems(self, &endpoints.fetch_networks)
+    fn unserved(stored: &Stored<Self>, endpoints: &ServerEndpoints) -> Vec<Problem> {
+        let policy = &endpoints.fetch_policy;
+        let unlisted = stored.status.unlisted.iter().filter_map(|place| policy.advice(place));
+        let unlisted = unlisted.map(|advice| Problem::new("/fetch", advice).coded(RefusalCode::NotAdmitted));
+        let told: Vec<Problem> = unlisted.collect();
+        if told.is_empty() { address_problems(&stored.spec, policy) } else { told }
     }
 }
 
@@ -62,14 +66,12 @@ fn path_problem(artifact: &Artifact, host: &HostLimits) -> Option<Problem> {
     }
 }
 
-/// The addresses in the artifact's URLs that the server does not fetch from.
-fn address_problems(artifact: &Artifact, networks: &FetchNetworks) -> Vec<Problem> {
+/// The addresses in the artifact's URLs that the server does not connect to.
+fn address_problems(artifact: &Artifact, policy: &FetchPolicy) -> Vec<Problem> {
     let Some(source) = &artifact.source else { return Vec::new() };
-    let url = networks
-        .url_refusal(&source.url)
-        .map(|why| Problem::new("/fetch/url", why).coded(RefusalCode::NotAdmitted));
-    let proxy = source.proxy.as_ref().and_then(|proxy| networks.url_refusal(proxy));
-    url.into_iter()
-        .chain(proxy.map(|why| Problem::new("/fetch/proxy", why).coded(RefusalCode::NotAdmitted)))
+    let places = [("/fetch/url", Some(&source.url)), ("/fetch/proxy", source.proxy.as_ref())];
+    let refused = places.into_iter().filter_map(|(pointer, url)| Some((pointer, policy.url_refusal(url?)?)));
+    refused
+        .map(|(pointer, why)| Problem::new(pointer, why.to_string()).coded(RefusalCode::NotAdmitted))
         .collect()
 }

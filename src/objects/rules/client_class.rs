@@ -38,8 +38,8 @@ impl NounRules for ClientClass {
             .collect()
     }
 
-    fn unserved(&self, endpoints: &ServerEndpoints) -> Vec<Problem> {
-        let lacks = self.https == Some(true) && endpoints.boot_https_port.is_none();
+    fn unserved(stored: &Stored<Self>, endpoints: &ServerEndpoints) -> Vec<Problem> {
+        let lacks = stored.spec.https == Some(true) && endpoints.boot_https_port.is_none();
         lacks
             .then(|| Problem::new("/https", HTTPS_IS_OFF).coded(RefusalCode::NotAdmitted))
             .into_iter()

@@ -42,7 +42,7 @@ use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, ServerEndpoints, TrackedWorld};
 use crate::model::{
-    FetchNetworks, HasTable, Kind, Noun, ObjectReference, Problem, RefusalCode, SITE, Stored, World,
+    FetchPolicy, HasTable, Kind, Noun, ObjectReference, Problem, RefusalCode, SITE, Stored, World,
 };
 use crate::objects::ArtifactRoots;
 
@@ -126,7 +126,7 @@ pub trait NounRules: Noun {
     }
 
     /// Why the object cannot be used on this server, as it was started.
-    fn unserved(&self, _endpoints: &ServerEndpoints) -> Vec<Problem> {
+    fn unserved(_stored: &Stored<Self>, _endpoints: &ServerEndpoints) -> Vec<Problem> {
         Vec::new()
     }
 
@@ -171,7 +171,7 @@ pub trait NounRules: Noun {
 #[derive(Clone, Debug)]
 pub struct HostLimits {
     pub(crate) roots: ArtifactRoots,
-    pub(crate) networks: Arc<FetchNetworks>,
+    pub(crate) policy: Arc<FetchPolicy>,
 }
 
 /// A write that is being checked.
@@ -280,7 +280,7 @@ where
     let unknown = references.iter().filter_map(|reference| unknown(world, reference));
     let mut problems: Vec<Problem> = unknown.take(UNKNOWN_MAX).collect();
     problems.extend(T::problems(stored, world));
-    problems.extend(stored.spec.unserved(here));
+    problems.extend(T::unserved(stored, here));
     problems
 }
 

@@ -4,6 +4,7 @@
 mod devices;
 mod dhcp;
 mod doctor;
+mod fetches;
 mod lan;
 mod neighbours;
 mod options;
@@ -13,6 +14,7 @@ mod probes;
 mod relays;
 mod snippets;
 mod tftp;
+mod unit;
 
 pub use dhcp::subnet;
 pub use lan::{BRIDGE, CIDR, Host, Lan, SERVER_ADDRESS, ip, may_make_namespaces, on_a_lan};

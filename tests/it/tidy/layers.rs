@@ -47,8 +47,12 @@ const LAYERS: &[Layer] = &[
     layer("agent::step", &["model", "proto"], PURE),
     // 3. SQL is only here.
     layer("store", &["model"], &[HTTP, SOCKETS, TEMPLATES]),
-    // Fetches, unpacks and stores files: besides `client` the only HTTP client.
-    layer("artifacts::media", &["artifacts::media::iso", "model"], &[SQL, TEMPLATES, &["axum::"]]),
+    // HTTP to places that objects name, within `fetch.allow`.
+    layer("outbound", &["model"], &[SQL, TEMPLATES, FILES, &["axum::"]]),
+    // Fetches, unpacks and keeps files.
+    layer("artifacts::media",
+        &["artifacts::media::iso", "outbound", "model"],
+        &[SQL, TEMPLATES, &["axum::"]]),
     layer("artifacts::media::iso", &["model", "artifacts::media"],
         &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
     // 4. The base of every house: the only caller of the store.
@@ -61,7 +65,9 @@ const LAYERS: &[Layer] = &[
     // None uses the store: the types that they commit come from the kernel.
     layer("background", &["kernel", "model"], HOUSE),
     layer("catalog", &["kernel", "catalog::content", "render", "netboot::decide", "model"], HOUSE),
-    layer("artifacts", &["kernel", "background", "artifacts::media", "model", "rate_limit"], HOUSE),
+    layer("artifacts",
+        &["kernel", "background", "artifacts::media", "outbound", "model", "rate_limit"],
+        HOUSE),
     layer("objects",
         &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "model", "proto"],
         HOUSE),

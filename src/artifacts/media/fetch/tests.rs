@@ -60,7 +60,7 @@ struct Scene {
 impl Scene {
     fn of(url: &str, sum_of: Option<&[u8]>) -> Self {
         let checksum = sum_of.map(|bytes| format!("sha256:{}", sha256_hex(bytes)).parse().unwrap());
-        let reach = crate::artifacts::media::reach::on_loopback();
+        let reach = crate::artifacts::media::on_loopback();
         let get = FetchRequest { artifact: "a".to_owned(), url: url.to_owned(), checksum, reach, room: 1 };
         Scene { folder: tempfile::tempdir().unwrap(), get, job: MediaJob::new(CancellationToken::new()) }
     }
@@ -214,8 +214,8 @@ fn a_redirect_to_an_address_that_is_not_listed_is_not_followed() {
     let head = format!("HTTP/1.1 302 Found\r\nLocation: {inner}\r\nContent-Length: 0");
     let (url, _requests) = server(vec![(head, Vec::new())]);
     let mut scene = Scene::of(&url, None);
-    let networks = crate::model::FetchNetworks::new(vec!["127.0.0.1".parse().unwrap()]);
-    scene.get.reach = FetchReach { networks: std::sync::Arc::new(networks), ..FetchReach::default() };
+    let policy = crate::model::FetchPolicy::new(vec!["127.0.0.1".parse().unwrap()]);
+    scene.get.reach.policy = std::sync::Arc::new(policy);
     let why = scene.why();
     assert!(why.contains("it redirects to another place: 127.0.0.9 is a loopback address"), "{why}");
     assert!(seen.try_recv().is_err());

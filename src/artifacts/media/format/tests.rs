@@ -191,3 +191,85 @@ fn what_unpacks_to_far_more_than_it_is_ends_at_the_bound() {
     let error = unpacked(b"#!/bin/sh\n").map(|(_, manifest)| manifest).unwrap_err().to_string();
     assert!(error.contains("neither an ISO image nor a tarball"), "{error}");
 }
+
+/// A tarball whose first header says a kind and a size that is followed by so many zeros.
+fn filled(kind: tar::EntryType, bytes: u64) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_path("x").unwrap();
+    header.set_entry_type(kind);
+    header.set_size(bytes);
+    header.set_cksum();
+    tar.append(&header, io::repeat(0).take(bytes)).unwrap();
+    tar.into_inner().unwrap()
+}
+
+fn refusal(tarball: &[u8]) -> String {
+    unpacked(tarball).map(|(_, manifest)| manifest).unwrap_err().to_string()
+}
+
+#[test]
+fn names_that_are_longer_than_memory_end_at_their_bound() {
+    use tar::EntryType::{GNULongLink, GNULongName, XHeader};
+    for kind in [GNULongName, GNULongLink, XHeader] {
+        let error = refusal(&filled(kind, 3 << 20));
+        assert!(error.contains("headers of one entry have more than"), "{kind:?}: {error}");
+    }
+}
+
+#[test]
+fn what_is_passed_over_counts_like_files_do() {
+    use tar::EntryType::{Block, Fifo, Regular, XGlobalHeader};
+    for kind in [Block, XGlobalHeader] {
+        let error = refusal(&filled(kind, 3 << 20));
+        assert!(error.contains("unpacks to more than 1 MiB"), "{kind:?}: {error}");
+    }
+    let many: Vec<(tar::EntryType, &str, &str)> = (0..101).map(|_| (Fifo, "x", "y")).collect();
+    assert!(refusal(&tarball(&many)).contains("more than 100 files"));
+    let same: Vec<(tar::EntryType, &str, &str)> = (0..101).map(|_| (Regular, "x", "")).collect();
+    assert!(refusal(&tarball(&same)).contains("more than 100 files"), "of one path each counts");
+}
+
+#[test]
+fn a_sparse_file_counts_with_its_holes() {
+    let outer = tempfile::tempdir().unwrap();
+    for (bytes, fits) in [(200_000, true), (3 << 20, false)] {
+        fs::File::create(outer.path().join("sparse")).unwrap().set_len(bytes).unwrap();
+        let mut tar = Command::new("tar");
+        tar.args(["-S", "--format=gnu", "-cf", "-", "-C"]).arg(outer.path()).arg("sparse");
+        let tar = tar.output().unwrap();
+        assert!(tar.status.success() && tar.stdout.len() < 20_480, "{}", tar.stdout.len());
+        match unpacked(&tar.stdout) {
+            Ok((tree, _)) => {
+                assert!(fits);
+                assert_eq!(fs::read(tree.path().join("tree/sparse")).unwrap(), vec![0; 200_000]);
+            }
+            Err(error) => assert!(!fits && error.to_string().contains("unpacks to more than"), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn a_tarball_in_a_tarball_is_a_file_like_others() {
+    let inner = compressed(&["gzip", "-c"], &tarball(&[(tar::EntryType::Regular, "deep", "x")])).unwrap();
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(inner.len() as u64);
+    tar.append_data(&mut header, "inner.tar.gz", inner.as_slice()).unwrap();
+    let (tree, manifest) = unpacked(&tar.into_inner().unwrap()).unwrap();
+    assert_eq!(manifest.entries.len(), 1);
+    assert_eq!(fs::read(tree.path().join("tree/inner.tar.gz")).unwrap(), inner);
+}
+
+#[test]
+fn unpacking_ends_when_its_time_is_over() {
+    let outer = tempfile::tempdir().unwrap();
+    let (file, root) = (outer.path().join("file"), outer.path().join("tree"));
+    fs::write(&file, tree()).unwrap();
+    fs::create_dir(&root).unwrap();
+    let job = MediaJob::new(CancellationToken::new());
+    job.end_within(std::time::Duration::ZERO);
+    let mut writer = TreeWriter::new(&root, TreeLimits { entries: 100, bytes: 1 << 20 }, job.clone());
+    let error = unpack(&file, &mut writer, &job).unwrap_err().to_string();
+    assert!(error.contains("artifacts.unpack_seconds_max"), "{error}");
+}

@@ -34,6 +34,10 @@ impl TreeSink for Seen {
         Ok(())
     }
 
+    fn skip(&mut self, _content: &mut dyn Read) -> io::Result<()> {
+        panic!("an image has nothing to pass over")
+    }
+
     fn link(&mut self, path: &str, target: LinkTarget) -> io::Result<()> {
         let LinkTarget::Symbolic(target) = target else { panic!("an image has no hard links") };
         self.links.insert(path.to_owned(), target);
@@ -188,4 +192,23 @@ fn what_is_no_image_says_so() {
     assert!(walked(b"").is_err());
     let error = walked(&vec![0; 64 << 10]).unwrap_err().to_string();
     assert!(error.contains("no volume"), "{error}");
+}
+
+#[test]
+fn an_image_whose_files_are_one_and_the_same_ends_at_the_bound_of_the_tree() {
+    let outer = tempfile::tempdir().unwrap();
+    let root = outer.path().join("same");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("first"), vec![7; 40_000]).unwrap();
+    for n in 0..20 {
+        fs::hard_link(root.join("first"), root.join(format!("name{n}"))).unwrap();
+    }
+    let Some(image) = image(&root, &["-R", "--hardlinks"]) else { return };
+    let tree = outer.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    let limits = crate::artifacts::media::tree::TreeLimits { entries: 100, bytes: 400_000 };
+    let job = crate::artifacts::media::MediaJob::new(tokio_util::sync::CancellationToken::new());
+    let mut writer = crate::artifacts::media::tree::TreeWriter::new(&tree, limits, job);
+    let error = IsoImage::open(Cursor::new(&image)).unwrap().walk(&mut writer).unwrap_err().to_string();
+    assert!(error.contains("unpacks to more than"), "{} bytes: {error}", image.len());
 }

@@ -13,10 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use reqwest::header::{
-    ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED,
-    RANGE,
-};
+use reqwest::header::{ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use reqwest::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -29,6 +26,7 @@ use super::download_stage::{DownloadHead, DownloadStage};
 use super::{Mirror, MirrorMiss, lock, now, rules};
 use crate::artifacts::media::{fetch, space};
 use crate::model::hex;
+use crate::outbound::innermost;
 
 /// How long a fetch waits for its turn, and how long it may take in all.
 const TURN_MAX: Duration = Duration::from_secs(60);
@@ -116,27 +114,22 @@ impl Mirror {
     /// Asks the upstream, and records whether it answers.
     async fn ask(&self, path: &str, what: UpstreamRequest<'_>) -> Result<Response, MirrorMiss> {
         let url = rules::address((&self.terms.url, path)).ok_or(MirrorMiss::Absent)?;
-        let mut request = self.client.get(&url).header(ACCEPT_ENCODING, "identity");
+        let rest = match what {
+            UpstreamRequest::Rest(from, validator) => Some((from, Some(validator))),
+            _ => None,
+        };
+        let mut headers = fetch::asked_headers(rest);
         let mut patience = ANSWER_MAX;
-        match what {
-            UpstreamRequest::All => {}
-            UpstreamRequest::Unless(kept) => {
-                patience = ANSWER_MAX_WITH_STALE;
-                let tests = [(IF_NONE_MATCH, &kept.etag), (IF_MODIFIED_SINCE, &kept.last_modified)];
-                for (name, value) in
-                    tests.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)))
-                {
-                    request = request.header(name, value);
-                }
-            }
-            UpstreamRequest::Rest(from, validator) => {
-                request = request.header(RANGE, format!("bytes={from}-")).header(IF_RANGE, validator);
+        if let UpstreamRequest::Unless(kept) = what {
+            patience = ANSWER_MAX_WITH_STALE;
+            for (name, value) in [(IF_NONE_MATCH, &kept.etag), (IF_MODIFIED_SINCE, &kept.last_modified)] {
+                value.iter().for_each(|value| fetch::set_header(&mut headers, (name.clone(), value)));
             }
         }
-        let answer = timeout(patience, request.send()).await;
+        let answer = timeout(patience, self.client.get(&url, headers)).await;
         let answer = answer.map_or_else(
             |_| Err(format!("the upstream did not answer within {} s", patience.as_secs())),
-            |answer| answer.map_err(|error| fetch::innermost(&error)),
+            |answer| answer.map_err(|error| error.to_string()),
         );
         match answer {
             Err(why) => {
@@ -359,7 +352,7 @@ impl<'a> DownloadWriter<'a> {
                         batch.push(chunk);
                     }
                     Some(Ok(None)) => end = Some(None),
-                    Some(Err(error)) => end = Some(Some(fetch::innermost(&error))),
+                    Some(Err(error)) => end = Some(Some(innermost(&error))),
                 }
             }
             self.write(batch).await?;

@@ -99,7 +99,7 @@ impl Scene {
     }
 
     fn bounded(&self, bytes_max: u64) -> Arc<Mirror> {
-        let reach = crate::artifacts::media::reach::on_loopback();
+        let reach = crate::artifacts::media::on_loopback();
         let terms = RemoteTree { name: "a".into(), url: self.url.clone(), reach, bytes_max };
         self.mirrors.of(terms).unwrap()
     }
