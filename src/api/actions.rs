@@ -95,6 +95,7 @@ struct MarkDone {
 /// The body of an action without details.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("additionalProperties" = false))]
 struct NoDetails {}
 
 pub fn operations() -> Vec<Operation> {

@@ -1,5 +1,7 @@
 //! Events: their history by number, and a stream.
 
+use std::collections::BTreeSet;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -7,7 +9,7 @@ use axum::response::Response;
 use axum::response::sse::Event as Message;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ApiState;
@@ -21,8 +23,8 @@ use super::schema;
 use crate::insight::timeline::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error, EventBatch, EventFeed, EventQuery};
-use crate::model::Event;
 use crate::model::event::check_kind_filter;
+use crate::model::{Event, EventKind};
 
 /// A page of events.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -72,7 +74,7 @@ fn which(operation: Operation) -> Operation {
     operation
         .tag("events")
         .needs(RequiredScope::Read("events"))
-        .query("kind", text(), "A kind of event, or all of a noun's: `machine.*`.")
+        .query("kind", kinds(), "A kind of event, or all of a noun's: `machine.*`.")
         .query("subject", text(), "The object that they are about: `machine:web1`, `subnet:lan`.")
         .query(
             "attempt",
@@ -81,6 +83,15 @@ fn which(operation: Operation) -> Operation {
         )
         .query("request_id", text(), "The request that brought them about: the `X-Request-Id` of its answer.")
         .refuses(&[400])
+}
+
+/// The kinds of events, and the beginnings of kinds.
+fn kinds() -> Value {
+    let kinds: Vec<String> = EventKind::all().map(|kind| kind.to_string()).collect();
+    let area = |kind: &String| format!("{}.*", kind.split('.').next().unwrap_or_default());
+    let areas: BTreeSet<String> = kinds.iter().map(area).collect();
+    let known: Vec<String> = kinds.into_iter().chain(areas).collect();
+    json!({"type": "string", "enum": known})
 }
 
 fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Result<EventQuery, Error> {

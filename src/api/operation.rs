@@ -202,7 +202,7 @@ pub fn number(least: u64, most: u64) -> Value {
 
 /// The schema of an event's number in a query.
 pub fn event_number() -> Value {
-    number(0, i64::MAX.unsigned_abs())
+    number(0, u64::MAX)
 }
 
 /// The schema of text in a query that fits a pattern.

@@ -31,6 +31,7 @@ pub fn operations() -> Vec<Operation> {
             .tag("runs")
             .summary("The documents that the machine was served during a run")
             .needs(RequiredScope::Read("runs"))
+            .reference(run_id(), "The id of a run.")
             .answers(200, "The documents, by path and then by time.", schema::of::<ServedDocuments>)
             .refuses(&[400])
             .runs(list),
@@ -43,6 +44,7 @@ pub fn operations() -> Vec<Operation> {
                  `ETag` is the digest. A text that is not kept is answered with 409 and the reason.",
             )
             .needs(RequiredScope::Read("runs"))
+            .reference(run_id(), "The id of a run.")
             .query("digest", text(), "The text with this digest; without it the last one that was served.")
             .answers_media(200, "The text.", BodyContent { media: PLAIN, schema: plain })
             .refuses(&[400, 404, 409])
@@ -60,6 +62,10 @@ pub fn operations() -> Vec<Operation> {
             .refuses(&[400, 503])
             .runs(prune),
     ]
+}
+
+fn run_id() -> Value {
+    json!({"type": "string", "format": "uuid"})
 }
 
 fn plain(_: &mut SchemaGenerator) -> Value {

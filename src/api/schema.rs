@@ -168,7 +168,7 @@ pub fn json_patch(generator: &mut SchemaGenerator) -> Value {
             "oneOf": [
                 {"properties": {"op": {"enum": ["add", "replace", "test"]}}, "required": ["value"]},
                 {"properties": {"op": {"enum": ["move", "copy"]}}, "required": ["from"]},
-                {"properties": {"op": {"const": "remove"}}},
+                {"properties": {"op": {"const": "remove"}, "path": {"minLength": 1}}},
             ],
         },
     });
@@ -216,13 +216,20 @@ fn shown_params() -> Value {
 /// Labels as they are written. Labels that are older than a bound are read as they are.
 fn labels_input() -> Value {
     json!({
-        "type": "object",
+        "type": ["object", "null"],
         "description": "Keys are `[PREFIX/]NAME` as in Kubernetes.",
         "maxProperties": LABELS_MAX,
-        "propertyNames": {"maxLength": LABEL_PREFIX_BYTES_MAX + 1 + LABEL_NAME_BYTES_MAX},
+        "propertyNames": {
+            "pattern": LABEL_KEY,
+            "maxLength": LABEL_PREFIX_BYTES_MAX + 1 + LABEL_NAME_BYTES_MAX,
+        },
         "additionalProperties": {"type": "string", "maxLength": LABEL_VALUE_BYTES_MAX},
     })
 }
+
+/// What the keys of labels look like, as `bounds` checks them.
+const LABEL_KEY: &str =
+    "^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$";
 
 /// The fields that every object has besides its own.
 fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {

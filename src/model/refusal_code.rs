@@ -300,8 +300,8 @@ The command line shows the code in brackets: `[taken]`.
 
 ```json
 {
-  \"type\": \"urn:metalwright:problem:unprocessable-content\",
-  \"title\": \"Unprocessable Content\",
+  \"type\": \"urn:metalwright:problem:unprocessable-entity\",
+  \"title\": \"Unprocessable Entity\",
   \"status\": 422,
   \"code\": \"invalid\",
   \"detail\": \"1 at fault: /macs/0: \\\"52:54\\\" does not fit: write it like 52:54:00:aa:00:01\",

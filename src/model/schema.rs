@@ -229,7 +229,7 @@ impl CompiledSchema {
             Ok(validator) if validator.is_valid(value) => Vec::new(),
             Ok(validator) => {
                 let errors = validator.iter_errors(value);
-                errors.flat_map(|error| self.explain(&error)).take(PROBLEMS_MAX).collect()
+                errors.flat_map(|error| self.explain(&error, value)).take(PROBLEMS_MAX).collect()
             }
             Err(error) => {
                 let what = format!("the declared schema is not usable: {error}");
@@ -238,12 +238,17 @@ impl CompiledSchema {
         }
     }
 
-    fn explain(&self, error: &ValidationError<'_>) -> Vec<Problem> {
+    fn explain(&self, error: &ValidationError<'_>, whole: &Value) -> Vec<Problem> {
         let at = error.instance_path().to_string();
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let known = self.known_beside(&error.schema_path().to_string());
                 unexpected.iter().map(|field| unknown_field(&at, field, &known)).collect()
+            }
+            // An object that has no fields at all.
+            ValidationErrorKind::FalseSchema => {
+                let fields = whole.pointer(&at).and_then(Value::as_object).into_iter().flatten();
+                fields.map(|(field, _)| unknown_field(&at, field, &[])).collect()
             }
             ValidationErrorKind::Required { property } => {
                 let field = property.as_str().unwrap_or_default();
