@@ -3,8 +3,11 @@
 //! Defaults are in the code. The file overrides them, then the environment (`METALWRIGHT_…`), then flags.
 
 pub mod artifacts;
+mod changes;
+mod facts;
 pub mod fetch;
 pub mod log_filter;
+mod names;
 pub mod tftp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -53,9 +56,13 @@ pub struct ServerConfig {
     pub api: ListenAddress,
     pub api_connections: Option<usize>,
     pub api_connections_per_address: Option<usize>,
+    /// Names and addresses of the API's certificate besides those of this host.
+    pub api_names: Vec<String>,
     pub boot_http: ListenAddress,
     /// The same over TLS, for firmware that refuses plain HTTP.
     pub boot_https: ListenAddress,
+    /// Whether that is also for firmware without elliptic curves.
+    pub boot_https_dhe: bool,
     pub boot_connections: Option<usize>,
     pub boot_connections_per_address: Option<usize>,
     /// Whether the names of artifacts' files are compared without case.
@@ -91,12 +98,20 @@ pub struct ServerFlags {
     /// Most simultaneous connections to the API from one address [default: 256].
     #[arg(long, env = "METALWRIGHT_API_CONNECTIONS_PER_ADDRESS", value_name = "N")]
     pub api_connections_per_address: Option<usize>,
+    /// A name or address that the API's certificate has besides those of this host; repeat for more.
+    #[arg(long = "api-name", env = "METALWRIGHT_API_NAMES", value_name = "NAME", value_delimiter = ',')]
+    pub api_names: Vec<String>,
     /// Where boot files are served over HTTP: ADDRESS:PORT or off [default: 0.0.0.0:8080].
     #[arg(long, env = "METALWRIGHT_BOOT_HTTP", value_name = "ADDRESS")]
     pub boot_http: Option<String>,
     /// Where boot files are served over HTTPS, with tls/boot-cert.pem: ADDRESS:PORT or off [default: off].
     #[arg(long, env = "METALWRIGHT_BOOT_HTTPS", value_name = "ADDRESS")]
     pub boot_https: Option<String>,
+    /// Serve them over HTTPS to firmware of before 2023 too, which knows no elliptic curves: TLS 1.2 with
+    /// DHE-RSA.
+    #[arg(long, env = "METALWRIGHT_BOOT_HTTPS_DHE", value_name = "BOOL", num_args = 0..=1,
+          default_missing_value = "true")]
+    pub boot_https_dhe: Option<bool>,
     /// Most simultaneous HTTP connections of machines [default: 4096].
     #[arg(long, env = "METALWRIGHT_BOOT_CONNECTIONS", value_name = "N")]
     pub boot_connections: Option<usize>,
@@ -158,6 +173,7 @@ struct ApiSection {
     listen: Option<String>,
     connections: Option<usize>,
     connections_per_address: Option<usize>,
+    names: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -165,6 +181,7 @@ struct ApiSection {
 struct BootSection {
     http: Option<String>,
     https: Option<String>,
+    https_dhe: Option<bool>,
     connections: Option<usize>,
     connections_per_address: Option<usize>,
     ignore_case: Option<bool>,
@@ -188,8 +205,8 @@ struct LogSection {
 /// All keys by section; the empty section is the top level.
 const KEYS: [(&str, &[&str]); 8] = [
     ("", &["data", "user", "api", "boot", "tftp", "dhcp", "artifacts", "fetch", "log"]),
-    ("api", &["listen", "connections", "connections_per_address"]),
-    ("boot", &["http", "https", "connections", "connections_per_address", "ignore_case"]),
+    ("api", &["listen", "connections", "connections_per_address", "names"]),
+    ("boot", &["http", "https", "https_dhe", "connections", "connections_per_address", "ignore_case"]),
     ("tftp", tftp::KEYS),
     ("dhcp", &["interfaces", "port", "packets_per_second"]),
     ("artifacts", artifacts::KEYS),
@@ -225,14 +242,8 @@ impl ServerConfig {
             faults.push("data: name a data directory with --data DIR".to_owned());
             PathBuf::new()
         });
-        let log_format = flags.log_format.or_else(|| match file.log.format.as_deref() {
-            None | Some("text") => Some(LogFormat::Text),
-            Some("json") => Some(LogFormat::Json),
-            Some(other) => {
-                faults.push(format!("log.format: `{other}` is neither `text` nor `json`"));
-                None
-            }
-        });
+        let log_format = flags.log_format.or_else(|| log_format(file.log.format.as_deref(), &mut faults));
+        let api_names = names::check(flags.api_names, file.api.names, &mut faults);
         let fetch_from = file.artifacts.fetch_from.clone();
         let fetch = FetchConfig::load(flags.fetch, (file.fetch, fetch_from), &mut faults);
         let artifacts = ArtifactsConfig::load(flags.artifacts, file.artifacts, &mut faults);
@@ -248,8 +259,10 @@ impl ServerConfig {
             api_connections_per_address: flags
                 .api_connections_per_address
                 .or(file.api.connections_per_address),
+            api_names,
             boot_http,
             boot_https,
+            boot_https_dhe: flags.boot_https_dhe.or(file.boot.https_dhe).unwrap_or(false),
             boot_connections: flags.boot_connections.or(file.boot.connections),
             boot_connections_per_address: flags
                 .boot_connections_per_address
@@ -269,6 +282,17 @@ impl ServerConfig {
             log_level,
         };
         if faults.is_empty() { Ok(config) } else { Err(faults.join("\n")) }
+    }
+}
+
+fn log_format(file: Option<&str>, faults: &mut Vec<String>) -> Option<LogFormat> {
+    match file {
+        None | Some("text") => Some(LogFormat::Text),
+        Some("json") => Some(LogFormat::Json),
+        Some(other) => {
+            faults.push(format!("log.format: `{other}` is neither `text` nor `json`"));
+            None
+        }
     }
 }
 
@@ -337,6 +361,18 @@ mod tests {
         assert_eq!(config.boot_http, "127.0.0.1:82".parse().unwrap());
         assert_eq!(config.tftp.listen, ListenAddress::Off);
         assert_eq!(config.api, "127.0.0.1:8443".parse().unwrap());
+    }
+
+    #[test]
+    fn a_change_names_the_keys_that_need_a_restart_and_none_that_do_not() {
+        let load = |flags: ServerFlags| ServerConfig::load(ServerFlags { data: Some("/d".into()), ..flags });
+        let old = load(ServerFlags::default()).unwrap();
+        assert_eq!(old.needs_restart(&old), [""; 0]);
+        let flags = ServerFlags { log_level: Some("debug".into()), ..ServerFlags::default() };
+        let new = load(ServerFlags { api_names: vec!["a".into()], ..flags.clone() }).unwrap();
+        assert_eq!(old.needs_restart(&new), [""; 0]);
+        let flags = ServerFlags { boot_https_dhe: Some(true), dhcp_port: Some(68), ..flags };
+        assert_eq!(old.needs_restart(&load(flags).unwrap()), ["boot.https_dhe", "dhcp.port"]);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod deletion_tests;
 #[cfg(test)]
+mod machine_writes_tests;
+#[cfg(test)]
 pub mod testing;
 
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::catalog::pools::RenderPools;
 use crate::dhcp::Dhcp;
 use crate::insight::Insight;
 use crate::kernel::Kernel;
+use crate::maintenance::{DataFacts, Maintenance};
 use crate::netboot::loaders::InstalledLoaders;
 use crate::netboot::{Netboot, NetbootDoors};
 use crate::objects::Objects;
@@ -38,6 +41,8 @@ pub struct HousesSetup {
     pub roots: ArtifactRoots,
     /// How the names of files in artifacts are compared.
     pub case: NameCase,
+    /// The data directory, and what the server was started with.
+    pub data: DataFacts,
 }
 
 /// All houses, for edges that use several of them.
@@ -49,6 +54,7 @@ pub struct Houses {
     pub objects: Arc<Objects>,
     pub access: Arc<Access>,
     pub artifacts: Arc<Artifacts>,
+    pub maintenance: Arc<Maintenance>,
     pub records: Arc<Records>,
     pub runs: Arc<Runs>,
     pub netboot: Arc<Netboot>,
@@ -65,6 +71,7 @@ impl Houses {
         let objects = Objects::new(Arc::clone(&kernel), setup.roots.clone());
         let access = Access::new(Arc::clone(&kernel), Arc::clone(&objects));
         let artifacts = Artifacts::new(Arc::clone(&kernel), (setup.media, setup.roots.clone()), setup.case);
+        let maintenance = Maintenance::new(Arc::clone(&kernel), Arc::clone(&artifacts), setup.data);
         let records = Records::new(Arc::clone(&kernel));
         let runs = Runs::new(Arc::clone(&kernel), Arc::clone(&catalog), Arc::clone(&records));
         let doors = NetbootDoors {
@@ -85,6 +92,7 @@ impl Houses {
             objects,
             access,
             artifacts,
+            maintenance,
             records,
             runs,
             netboot,

@@ -6,6 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use metalwright::agent::{self, AgentArgs};
 use metalwright::cli::{self, ClientCommand};
 use metalwright::config::{LogFormat, ServerConfig, ServerFlags};
+use metalwright::server::ConfigSource;
 use metalwright::simulate;
 
 /// A DHCP exchange makes hundreds of small allocations; the system's allocator took a fifth of its time.
@@ -49,10 +50,14 @@ fn run(command: ProgramCommand) -> anyhow::Result<()> {
     drop(rustls::crypto::ring::default_provider().install_default());
     match command {
         ProgramCommand::Serve(flags) => {
-            let config = ServerConfig::load(flags).map_err(anyhow::Error::msg)?;
-            metalwright::telemetry::start(&config.log_level, config.log_format)
-                .map_err(anyhow::Error::msg)?;
-            metalwright::threads::shared()?.block_on(metalwright::server::run(config))
+            let config = ServerConfig::load(flags.clone()).map_err(anyhow::Error::msg)?;
+            let log = metalwright::telemetry::start(&config.log_level, config.log_format);
+            let source = ConfigSource { flags, log: log.map_err(anyhow::Error::msg)? };
+            let runtime = metalwright::threads::shared()?;
+            let ended = runtime.block_on(metalwright::server::run(config, source));
+            // Work that nobody waits for any more does not hold up the end.
+            runtime.shutdown_timeout(metalwright::threads::END_MAX);
+            ended
         }
         ProgramCommand::Agent(args) => {
             metalwright::telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;
@@ -65,12 +70,13 @@ fn run(command: ProgramCommand) -> anyhow::Result<()> {
             anyhow::ensure!(summary.failed() == 0, "{} machines failed", summary.failed());
             Ok(())
         }
-        ProgramCommand::Client(command) if command.recovers() => {
-            metalwright::telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
-            let data = command.recovered()?;
-            tokio::runtime::Runtime::new()?.block_on(metalwright::server::recover(data))
-        }
-        ProgramCommand::Client(command) => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
+        ProgramCommand::Client(command) => match command.offline()? {
+            Some((data, task)) => {
+                metalwright::telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
+                tokio::runtime::Runtime::new()?.block_on(metalwright::server::work_offline(data, task))
+            }
+            None => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
+        },
         ProgramCommand::RenderWorker => {
             // If memory runs out, the kernel ends this process before anything important.
             let _ = std::fs::write("/proc/self/oom_score_adj", "1000");

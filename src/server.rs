@@ -2,14 +2,17 @@
 //! them. Start at [`run`].
 
 mod api_listener;
+mod certificates;
 mod counters;
 mod data;
 mod descriptors;
 mod dhcp;
 mod firmware_tls;
+mod offline;
 mod ownership;
 mod packet_handlers;
-mod recover;
+mod reload;
+mod restore;
 mod signals;
 mod upkeep;
 mod writers;
@@ -39,6 +42,7 @@ use crate::houses::{Houses, HousesSetup};
 use crate::http_boot::BootHttpService;
 use crate::kernel::secrets::{SecretKey, sealed_values};
 use crate::kernel::{Caller, Kernel, ServerEndpoints};
+use crate::maintenance::DataFacts;
 use crate::model::FetchPolicy;
 use crate::netboot::loaders::InstalledLoaders;
 use crate::netboot::tftp_peers::TftpPeers;
@@ -48,13 +52,17 @@ use crate::server::dhcp::DhcpThread;
 use crate::store::{SqliteStore, Store};
 use crate::tftp;
 use api_listener::ApiListener;
+use certificates::ApiCertificates;
 use data::DataDir;
 use descriptors::{api_limits, boot_limits, fit_to_descriptors};
+use firmware_tls::KeyAgreement;
 use packet_handlers::PacketHandlers;
+use reload::ConfigReload;
 use signals::StopSignals;
 use writers::{LogTask, QueueTask};
 
-pub use recover::recover;
+pub use offline::work_offline;
+pub use reload::ConfigSource;
 
 /// How long everything may take to end after a signal.
 const STOP_MAX: Duration = Duration::from_secs(10);
@@ -74,9 +82,10 @@ struct BoundSockets {
 ///
 /// # Errors
 /// Why it cannot start, or which service ended by itself.
-pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
+pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<()> {
     let mut signals = StopSignals::take()?;
     let data = DataDir::open(&config.data)?;
+    let as_written = config.clone();
     let config = fit_to_descriptors(config);
     let handlers = Arc::new(PacketHandlers::new(tftp_peers(&config)));
     let sockets = bind(&config, &handlers)?;
@@ -86,18 +95,19 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     } else {
         data.refuse_links()?;
     }
+    refuse_missing_certificate(&data)?;
+    let certificates = ApiCertificates::open(data.path(), &config.api_names, jiff::Timestamp::now())?;
     let store = tokio::select! {
-        store = open_store(&data, (sockets.api.as_ref(), api_limits(&config))) => store?,
+        store = open_store(&data, &certificates, (sockets.api.as_ref(), api_limits(&config))) => store?,
         () = signals.come() => {
             tracing::info!("told to stop before the database was open");
             return Ok(());
         }
     };
     log_damaged_rows(&store);
-    let certificate = data.certificate()?;
     let policy = Arc::new(FetchPolicy::new(config.fetch.allow.clone()));
     let endpoints =
-        ServerEndpoints { fetch_policy: policy, ..endpoints(&sockets, &certificate.fingerprint)? };
+        ServerEndpoints { fetch_policy: policy, ..endpoints(&sockets, &certificates.fingerprint())? };
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
     let houses = Houses::new(HousesSetup {
@@ -107,6 +117,7 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
         media: MediaFolder::at(data.path().join("media")).with_limits(unpack_limits(&config)),
         roots: ArtifactRoots::new(config.artifacts.roots.clone(), data.path()),
         case: if config.boot_ignore_case { NameCase::Ignored } else { NameCase::Exact },
+        data: data_facts(&data, &config),
     });
     if let Some(dhcp) = &sockets.dhcp {
         houses.dhcp.use_prober(Arc::clone(&dhcp.probes) as Arc<dyn AddressProber>);
@@ -125,13 +136,11 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     let mut services = RunningServices::new();
     let boot =
         BootHttpService::new(Arc::clone(&houses.netboot), boot_limits(&config), services.shutdown.clone());
-    let boot_tls = match sockets.boot_https {
-        Some(_) => Some(data.boot_certificate()?.acceptor()?),
-        None => None,
-    };
-    let tls = certificate.api_acceptor()?;
-    let listeners = PortListeners { tls, api_limits: api_limits(&config), boot, boot_tls };
+    let boot_tls = sockets.boot_https.as_ref().map(|_| boot_tls(&data, &config)).transpose()?;
+    let reload = ConfigReload { source, running: as_written, certificates: Arc::clone(&certificates) };
+    let listeners = PortListeners { certificates, api_limits: api_limits(&config), boot, boot_tls };
     services.start(&houses, sockets, listeners)?;
+    services.reload_on_hangup(&mut signals, reload);
     services.ready.store(true, Ordering::Release);
     if let Err(error) = writeln!(io::stdout(), "{ready}") {
         tracing::warn!(%error, "that the server is ready cannot be written to standard output");
@@ -143,6 +152,30 @@ pub async fn run(config: ServerConfig) -> anyhow::Result<()> {
     ended
 }
 
+fn data_facts(data: &DataDir, config: &ServerConfig) -> DataFacts {
+    DataFacts {
+        path: data.path().to_owned(),
+        configuration: config.facts(),
+        schema: SqliteStore::newest_schema(),
+    }
+}
+
+/// Agents and command lines know the server by its certificate. Where it was lost, another one would shut all
+/// of them out, so none is made unless somebody says so.
+fn refuse_missing_certificate(data: &DataDir) -> anyhow::Result<()> {
+    let folder = data.path().join("tls");
+    if folder.symlink_metadata().is_ok() || !SqliteStore::was_used(data.path()) {
+        return Ok(());
+    }
+    let place = folder.display();
+    Err(anyhow!(
+        "{place} is missing, with the certificate that agents and command lines know. Restore it from the \
+         backup (docs/operating/backup.md). If there is no copy, make an empty folder (mkdir -m 700 {place}, \
+         owned by the server's user): the server makes another certificate, and every agent and command line \
+         has to be told of it"
+    ))
+}
+
 fn unpack_limits(config: &ServerConfig) -> UnpackLimits {
     UnpackLimits { bytes_max: config.artifacts.unpack_bytes_max, within: config.artifacts.unpack_within }
 }
@@ -150,6 +183,7 @@ fn unpack_limits(config: &ServerConfig) -> UnpackLimits {
 /// Opens the database. If that takes long, the API reports it meanwhile.
 async fn open_store(
     data: &DataDir,
+    certificates: &Arc<ApiCertificates>,
     (api, limits): (Option<&TcpListener>, api_listener::ListenerLimits),
 ) -> anyhow::Result<Arc<SqliteStore>> {
     let opening = SqliteStore::open(data.path());
@@ -163,7 +197,7 @@ async fn open_store(
                 // The lock of the data directory is held by now: a second server was refused at once.
                 let starting = ApiListener {
                     listener: async_listener(api.try_clone().context("api.listen")?)?,
-                    tls: data.certificate()?.api_acceptor()?,
+                    tls: certificates.acceptor()?,
                     router: api::starting::router(),
                     limits,
                     limiter: ConnectionLimiter::new(limits.connections),
@@ -178,10 +212,15 @@ async fn open_store(
 
 /// The listeners on TCP ports.
 struct PortListeners {
-    tls: TlsAcceptor,
+    certificates: Arc<ApiCertificates>,
     api_limits: api_listener::ListenerLimits,
     boot: BootHttpService,
     boot_tls: Option<TlsAcceptor>,
+}
+
+fn boot_tls(data: &DataDir, config: &ServerConfig) -> anyhow::Result<TlsAcceptor> {
+    let agreement = if config.boot_https_dhe { KeyAgreement::WithDhe } else { KeyAgreement::CurvesOnly };
+    data.boot_certificate()?.acceptor(agreement)
 }
 
 fn bind(config: &ServerConfig, handlers: &Arc<PacketHandlers>) -> anyhow::Result<BoundSockets> {
@@ -272,6 +311,7 @@ fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<Server
 /// Fills a new data directory: the built-in content, settings, and the administrator's token.
 async fn fill(houses: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
     let caller = Caller::server(houses.kernel.now());
+    houses.maintenance.find_last_backup().await;
     // Runs that an earlier version began keep their content, before new content is installed.
     let old = houses.runs.keep_content_of_old_runs(&caller).await.context("runs of an earlier version")?;
     if old > 0 {
@@ -394,15 +434,18 @@ impl RunningServices {
         &mut self,
         houses: &Arc<Houses>,
         sockets: BoundSockets,
-        PortListeners { tls, api_limits: limits, boot, boot_tls }: PortListeners,
+        PortListeners { certificates, api_limits: limits, boot, boot_tls }: PortListeners,
     ) -> anyhow::Result<()> {
         let limiter = ConnectionLimiter::new(limits.connections);
         let ports = counters::PortCounters { boot: boot.counters(), api: Arc::clone(&limiter.counters) };
-        let counters = ServiceCounters::new(counters::rows(&sockets, (houses, &ports)));
+        let counters = counters::rows(&sockets, (houses, &ports));
+        let counters = counters.into_iter().chain(counters::certificates(&certificates));
+        let counters = ServiceCounters::new(counters.collect());
         if let Some(listener) = sockets.api {
             let state = ApiState::new(Arc::clone(houses), self.shutdown.clone(), Arc::clone(&self.ready))
                 .with_counters(counters);
             let listener = async_listener(listener)?;
+            let tls = certificates.acceptor()?;
             let served = ApiListener { listener, tls, router: api::router(state), limits, limiter };
             let served = served.run(self.shutdown.clone());
             self.tasks.spawn(async { served.await.context("API") });
@@ -422,8 +465,19 @@ impl RunningServices {
         if let Some(dhcp) = sockets.dhcp {
             self.tasks.spawn(dhcp.run(Arc::clone(houses), self.shutdown.clone()));
         }
+        upkeep::renew_certificates(houses, certificates, (&mut self.tasks, &self.shutdown));
         upkeep::start(houses, (&mut self.tasks, &self.shutdown));
         Ok(())
+    }
+
+    fn reload_on_hangup(&mut self, signals: &mut StopSignals, reload: ConfigReload) {
+        if let Some(hangups) = signals.take_hangup() {
+            let reloading = reload.run(hangups, self.shutdown.clone());
+            self.tasks.spawn(async {
+                reloading.await;
+                Ok(())
+            });
+        }
     }
 
     /// Waits for a signal, or for a service that ends by itself, which is an error.

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -10,6 +11,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Most threads of the shared runtime for blocking work (disks, lists, renders). The allocator keeps more
 /// than a mebibyte for each, and a disk is not faster with more of them.
 const BLOCKING_MAX: usize = 32;
+
+/// How long unfinished work may delay the end of the server, after all services and the store have ended.
+/// Nothing that was acknowledged is lost.
+pub const END_MAX: Duration = Duration::from_secs(2);
 
 /// The runtime of the server. Its memory uses small pages. With large pages, which the allocator requests if
 /// the system leaves the choice to programs, a storm of a thousand machines needed half as much again.

@@ -8,16 +8,20 @@ use std::sync::Arc;
 
 use crate::kernel::Kernel;
 use crate::objects::Objects;
+use crate::rate_limit::KeyedAllowances;
 
 /// The tokens.
 #[derive(Debug)]
 pub struct Access {
     kernel: Arc<Kernel>,
     objects: Arc<Objects>,
+    /// What agents may renew.
+    renewals: KeyedAllowances,
 }
 
 impl Access {
     pub fn new(kernel: Arc<Kernel>, objects: Arc<Objects>) -> Arc<Self> {
-        Arc::new(Access { kernel, objects })
+        let renewals = KeyedAllowances::new(agent_tokens::RENEWALS);
+        Arc::new(Access { kernel, objects, renewals })
     }
 }

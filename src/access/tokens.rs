@@ -81,6 +81,17 @@ impl Access {
         }
     }
 
+    /// What operators have to do where every token that may do everything expires.
+    pub fn admin_warning(&self) -> Option<String> {
+        let lasting =
+            self.kernel.read(|world| world.tokens.iter().any(|token| token.spec.is_lasting_admin()));
+        (!lasting).then(|| {
+            "no token with the scope `*` is without an end: make one before the last of them expires \
+             (metalwright tokens create name=NAME scopes='[\"*\"]')"
+                .to_owned()
+        })
+    }
+
     /// Creates a token from what a client sent.
     ///
     /// # Errors
@@ -100,12 +111,21 @@ impl Access {
     ///
     /// # Errors
     /// Those of [`Access::create_token`].
-    pub async fn issue_token(&self, caller: &Caller, mut input: Input<Token>) -> Result<NewToken, Error> {
+    pub async fn issue_token(&self, caller: &Caller, input: Input<Token>) -> Result<NewToken, Error> {
+        self.store_token(caller, input, new_secret()?).await
+    }
+
+    /// Makes a token of that text.
+    pub(super) async fn store_token(
+        &self,
+        caller: &Caller,
+        mut input: Input<Token>,
+        secret: String,
+    ) -> Result<NewToken, Error> {
         if let Some(scope) = input.spec.scopes.iter().find(|scope| !may_give(caller, scope)) {
             let why = format!("you cannot grant the scope `{scope}`, which your token does not have");
             return Err(Error::Forbidden(RefusalCode::ScopeMissing, why));
         }
-        let secret = new_secret()?;
         input.spec.sha256 = sha256_hex(&secret);
         let view = self.objects.create_from(caller, input).await?;
         Ok(NewToken { view, secret })
@@ -181,7 +201,12 @@ fn has_scope(caller: &Caller, wanted: &str) -> bool {
 fn new_secret() -> Result<String, Error> {
     let mut bytes = [0u8; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| Error::Failed(format!("no random numbers: {error}")))?;
-    Ok(format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    Ok(token_text(bytes))
+}
+
+/// The text of a token.
+pub(super) fn token_text(bytes: [u8; TOKEN_BYTES]) -> String {
+    format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
 #[cfg(test)]

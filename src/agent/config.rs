@@ -45,7 +45,7 @@ pub struct AgentArgs {
     /// The server's API: https://HOST:PORT
     #[arg(long, env = "METALWRIGHT_SERVER")]
     pub server: Option<String>,
-    /// SHA-256 of the server's certificate, in hex
+    /// SHA-256 of the server's certificate or of its authority's key, in hex
     #[arg(long, env = "METALWRIGHT_FINGERPRINT")]
     pub fingerprint: Option<String>,
     /// The id of this machine
@@ -161,18 +161,39 @@ fn kept_token(state_dir: &Path, written: Option<&str>) -> Option<String> {
     (written.is_none() || written == Some(from)).then(|| token.to_owned())
 }
 
+/// The key of the server's authority, as an earlier life learned it from a server that it trusted. It counts
+/// as long as the agent's fingerprint is the one that it was learned by.
+pub fn kept_authority(state_dir: &Path, fingerprint: &str) -> Option<String> {
+    let kept = read(&state_dir.join("authority")).ok()?;
+    let (from, key) = kept.trim().split_once('\n')?;
+    (from == fingerprint).then(|| key.to_owned())
+}
+
+/// Keeps the key of the server's authority beside the fingerprint that it was learned by.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn keep_authority(state_dir: &Path, (fingerprint, key): (&str, &str)) -> std::io::Result<()> {
+    write_private((state_dir, "authority"), &format!("{fingerprint}\n{key}\n"))
+}
+
 /// Stores a renewed token, together with the configured token that it came from.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn keep_token(state_dir: &Path, (written, renewed): (&str, &str)) -> std::io::Result<()> {
+    write_private((state_dir, "token"), &format!("{written}\n{renewed}\n"))
+}
+
+/// Whole or not at all, and for the owner only.
+fn write_private((folder, name): (&Path, &str), text: &str) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let new = state_dir.join("token.new");
+    let new = folder.join(format!("{name}.new"));
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    write!(file, "{written}\n{renewed}\n")?;
-    std::fs::rename(new, state_dir.join("token"))
+    file.write_all(text.as_bytes())?;
+    std::fs::rename(new, folder.join(name))
 }
 
 #[cfg(test)]
@@ -223,5 +244,13 @@ mod tests {
         let args = AgentArgs { token: Some("mw_other".into()), ..args };
         let config = AgentConfig::load(args).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(config.token, "mw_other");
+    }
+
+    #[test]
+    fn an_authority_that_was_learned_counts_with_the_fingerprint_it_was_learned_by() {
+        let dir = tempfile::TempDir::new().unwrap();
+        keep_authority(dir.path(), ("aa", "sha256:bb")).unwrap();
+        assert_eq!(kept_authority(dir.path(), "aa").as_deref(), Some("sha256:bb"));
+        assert_eq!(kept_authority(dir.path(), "cc"), None);
     }
 }

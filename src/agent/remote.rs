@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use crate::agent::config::{AgentConfig, keep_token};
+use crate::agent::config::{AgentConfig, keep_authority, keep_token, kept_authority};
 use crate::agent::run::{AgentServer, WorkAnswer};
 use crate::agent::step::CallError;
-use crate::client::{self, AgentWork, ApiClient, BearerToken, Fingerprint, ServerTarget};
+use crate::client::{self, AgentWork, ApiClient, AuthorityKeeper, BearerToken, Fingerprint, ServerTarget};
 use crate::model::{AgentReport, JobReport, LogEnd, TokenGrant};
 
 /// The server, and the machine that talks to it.
@@ -30,10 +30,14 @@ impl RemoteServer {
         let invalid = client::ClientError::Invalid;
         let fingerprint: Fingerprint = config.fingerprint.parse().map_err(invalid)?;
         let token: BearerToken = config.token.parse().map_err(invalid)?;
-        let target = ServerTarget { url: config.server.clone(), fingerprint, token: Some(token) };
+        let learned = kept_authority(&config.state_dir, &config.fingerprint);
+        let learned = learned.and_then(|key| key.parse::<Fingerprint>().ok());
+        let trusted = [fingerprint].into_iter().chain(learned).collect();
+        let target = ServerTarget { url: config.server.clone(), trusted, token: Some(token) };
+        let client = ApiClient::new(&target)?.with_keeper(keeper(config));
         Ok(RemoteServer {
             machine: config.machine,
-            client: Mutex::new(ApiClient::new(&target)?),
+            client: Mutex::new(client),
             kept: config.state_dir.clone(),
             written: config.written.clone(),
         })
@@ -42,6 +46,15 @@ impl RemoteServer {
     fn client(&self) -> ApiClient {
         self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Keeps the authority of the server, so that it is known when its certificate was renewed.
+fn keeper(config: &AgentConfig) -> AuthorityKeeper {
+    let (folder, fingerprint) = (config.state_dir.clone(), config.fingerprint.clone());
+    AuthorityKeeper::new(move |key| match keep_authority(&folder, (&fingerprint, &key.to_string())) {
+        Ok(()) => tracing::info!(authority = %key, "the server's authority is trusted from now on"),
+        Err(error) => tracing::warn!(%error, "the server's authority cannot be kept"),
+    })
 }
 
 impl AgentServer for RemoteServer {

@@ -4,6 +4,7 @@
 //! Writes and refusals are told at `info`, reads at `debug`. A line has the template of the route and never
 //! the path or the query, which may hold what is nobody else's business. What strangers can cause is bounded.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,6 +16,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 
 use super::error::ApiError;
+use super::metrics::exposition::PageEncoder;
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
 use crate::model::RefusalCode;
@@ -59,9 +61,13 @@ pub struct AccessLog {
 
 impl AccessLog {
     /// How many tokens were refused, by the reason.
-    pub fn refused_tokens(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = self.refused_tokens.iter().map(|count: &AtomicU64| count.load(Ordering::Relaxed));
-        TOKEN_REFUSALS.into_iter().map(RefusalCode::name).zip(counts)
+    pub fn write(&self, page: &mut PageEncoder<'_>) -> fmt::Result {
+        let refused = TOKEN_REFUSALS
+            .into_iter()
+            .zip(&self.refused_tokens)
+            .map(|(code, count)| (vec![("reason", code.name().into())], count.load(Ordering::Relaxed)));
+        let about = "Requests without a valid token, by the reason.";
+        page.counters(("metalwright_api_tokens_refused_total", about), refused)
     }
 
     fn count(&self, code: Option<RefusalCode>) {

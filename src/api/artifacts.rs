@@ -20,13 +20,17 @@ use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{Artifact, ArtifactWork, PruneMode};
 
-/// Whether files are deleted.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+/// Whether things are deleted.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PruneInput {
-    /// Report what would be deleted, and delete nothing.
-    #[serde(default)]
+    /// `false` deletes; otherwise the answer says what would go, and nothing is deleted.
+    #[serde(default = "only_tell")]
     dry_run: bool,
+}
+
+fn only_tell() -> bool {
+    true
 }
 
 pub fn operations() -> Vec<Operation> {
@@ -55,7 +59,7 @@ pub fn operations() -> Vec<Operation> {
             )
     });
     let prune = Operation::post(format!("{ROOT}/artifacts/actions/prune"), "prune_artifacts")
-        .summary("Delete trees and downloads that no artifact refers to")
+        .summary("Delete trees and downloads that no artifact refers to, or say what would go")
         .needs(RequiredScope::Write("artifacts"))
         .takes(schema::of::<PruneInput>)
         .answers(200, "What was deleted, or would be deleted.", schema::of::<ArtifactPruneReport>)

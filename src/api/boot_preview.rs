@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
@@ -19,6 +20,7 @@ use super::operation::{Operation, QueryParameter, QueryPlace, number, text};
 use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
+use crate::houses::Houses;
 use crate::insight::explain::{ExplainQuestion, ExplainRequest, ExplainResult, ExplainSubject};
 use crate::insight::preview::{FileRow, ParamRow, ParamScope, PreviewRequest, PreviewResult};
 use crate::kernel::scope::RequiredScope;
@@ -129,7 +131,7 @@ async fn explain_machine(
     Path(reference): Path<String>,
     Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
-    decision((&state, &caller), &ExplainSubject::Machine(reference), &query)
+    decision((&state, caller), ExplainSubject::Machine(reference), &query).await
 }
 
 async fn explain(
@@ -144,12 +146,12 @@ async fn explain(
     let (Some(who), None) = (given.next(), given.next()) else {
         return Err(Error::BadRequest("say who: one of `mac`, `machine`, `address`".to_owned()).into());
     };
-    decision((&state, &caller), &who, &query)
+    decision((&state, caller), who, &query).await
 }
 
-fn decision(
-    (state, caller): (&ApiState, &Caller),
-    who: &ExplainSubject,
+async fn decision(
+    (state, caller): (&ApiState, Caller),
+    who: ExplainSubject,
     query: &UrlQuery,
 ) -> Result<Response, ApiError> {
     let question = match query.get("stage") {
@@ -166,7 +168,21 @@ fn decision(
         vendor_class: query.get("vendor_class").map(str::to_owned),
         user_class: query.get("user_class").map(str::to_owned),
     };
-    answer(&state.houses.insight.explain(caller, who, &asks)?)
+    shown(state, move |houses| houses.insight.explain(&caller, &who, &asks)).await
+}
+
+/// Answers with what is worked out on a thread that nothing else waits for: what it is made of is as large as
+/// its writers chose.
+async fn shown<T: Serialize + Send + 'static>(
+    state: &ApiState,
+    work: impl FnOnce(&Houses) -> Result<T, Error> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let houses = Arc::clone(&state.houses);
+    let body = state.houses.objects.lanes.reads.run(move || {
+        let shown = work(&houses)?;
+        serde_json::to_value(&shown).map_err(|error| Error::Failed(error.to_string()))
+    });
+    Ok(body::json(StatusCode::OK, &body.await??))
 }
 
 async fn files(
@@ -174,7 +190,8 @@ async fn files(
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
 ) -> Result<Response, ApiError> {
-    answer(&FileList { items: state.houses.insight.files(&caller, &reference)? })
+    shown(&state, move |houses| houses.insight.files(&caller, &reference).map(|items| FileList { items }))
+        .await
 }
 
 async fn params(
@@ -187,7 +204,8 @@ async fn params(
         Some(true) => ParamScope::AllLevels,
         _ => ParamScope::Machine,
     };
-    answer(&MachineParams { params: state.houses.insight.params(&caller, &reference, scope)? })
+    let params = move |houses: &Houses| houses.insight.params(&caller, &reference, scope);
+    shown(&state, move |houses| params(houses).map(|params| MachineParams { params })).await
 }
 
 async fn render(
@@ -197,10 +215,5 @@ async fn render(
     body: Body,
 ) -> Result<Response, ApiError> {
     let preview: PreviewRequest = body::read_as(&headers, body).await?;
-    answer(&state.houses.insight.preview(&caller, preview).await?)
-}
-
-fn answer(value: &impl Serialize) -> Result<Response, ApiError> {
-    let value = serde_json::to_value(value).map_err(|error| Error::Failed(error.to_string()))?;
-    Ok(body::json(StatusCode::OK, &value))
+    Ok(body::json(StatusCode::OK, &json!(state.houses.insight.preview(&caller, preview).await?)))
 }

@@ -86,6 +86,7 @@ impl From<Error> for ApiError {
             Error::Invalid(problems) => ApiError { problems, ..ApiError::new(code, detail) },
             Error::Unauthorized(..) => ApiError::unauthorized(code, detail),
             Error::Busy(_) => ApiError::new(code, detail).with_header("retry-after", "1"),
+            Error::TooMuch { .. } => ApiError::new(code, detail).with_header("retry-after", "60"),
             _ => ApiError::new(code, detail),
         }
     }

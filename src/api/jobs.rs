@@ -86,7 +86,7 @@ pub fn operations() -> Vec<Operation> {
                 "The new token; the old one stays valid until its own end.",
                 schema::of::<TokenGrant>,
             )
-            .refuses(&[400, 404, 409, 503])
+            .refuses(&[400, 404, 409, 429, 503])
             .runs(renew),
     ]
 }

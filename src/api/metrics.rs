@@ -1,38 +1,112 @@
-//! Counters in the text format of Prometheus.
+//! What the server counts, for Prometheus. `docs/operating/metrics.md` lists every metric; a test holds it to
+//! this page. How a page is written is in [`exposition`], the figures of the houses are in [`figures`].
 
-use std::fmt::{self, Write};
+pub mod exposition;
+mod figures;
+
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 
 use super::ApiState;
-use crate::model::{Kind, MirrorStatus};
+use super::operation::Operation;
+use crate::durations::{DurationCounts, DurationHistogram};
+use exposition::{MetricLabels, MetricSource, NO_LABELS, PageEncoder};
 
-/// Most trees that are passed on with figures of their own, the first by name.
-const MIRRORS_MAX: usize = 100;
-
-/// Answers of the API, by the first digit of their status.
-#[derive(Debug, Default)]
+/// Answers of the API: by the first digit of their status, refusals by the status, and how long each route
+/// takes.
+#[derive(Debug)]
 pub struct RequestCounters {
     classes: [AtomicU64; 6],
+    refused: [AtomicU64; REFUSALS.len()],
+    routes: Vec<RouteDurations>,
+}
+
+/// Statuses that are counted one by one.
+const REFUSALS: [u16; 15] = [400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 429, 500, 503];
+
+/// How long one operation takes, from its gate to the head of its answer.
+#[derive(Debug)]
+pub struct RouteDurations {
+    method: Method,
+    path: String,
+    pub took: DurationHistogram,
 }
 
 impl RequestCounters {
+    pub fn new(operations: &[Operation]) -> Self {
+        let routes = operations.iter().map(|operation| RouteDurations {
+            method: operation.method.clone(),
+            path: operation.path.clone(),
+            took: DurationHistogram::default(),
+        });
+        RequestCounters { classes: Default::default(), refused: Default::default(), routes: routes.collect() }
+    }
+
     pub fn count(&self, status: StatusCode) {
         if let Some(class) = self.classes.get(usize::from(status.as_u16() / 100)) {
             class.fetch_add(1, Ordering::Relaxed);
         }
+        let refusal = REFUSALS.iter().position(|refusal| *refusal == status.as_u16());
+        if let Some(refused) = refusal.and_then(|at| self.refused.get(at)) {
+            refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Where the durations of an operation are.
+    pub fn route_of(&self, operation: &Operation) -> Option<usize> {
+        self.routes.iter().position(|route| route.method == operation.method && route.path == operation.path)
+    }
+
+    pub fn route(&self, at: usize) -> Option<&RouteDurations> {
+        self.routes.get(at)
+    }
+
+    fn write(&self, page: &mut PageEncoder<'_>) -> fmt::Result {
+        let classes = self.classes.iter().enumerate().skip(2);
+        let classes = classes.map(|(class, count)| {
+            (vec![("status", format!("{class}xx").into())], count.load(Ordering::Relaxed))
+        });
+        page.counters(("metalwright_api_requests_total", "Requests that the API answered."), classes)?;
+        let refused = REFUSALS.iter().zip(&self.refused).map(|(status, count)| {
+            (vec![("status", status.to_string().into())], count.load(Ordering::Relaxed))
+        });
+        page.counters(
+            ("metalwright_api_refused_total", "Requests that the API refused, by the status."),
+            refused,
+        )?;
+        let called = self.routes.iter().map(|route| (route, route.took.counts()));
+        let called = called.filter(|(_, took)| took.count() > 0).map(|(route, took)| {
+            let labels: MetricLabels =
+                vec![("method", route.method.to_string().into()), ("route", route.path.clone().into())];
+            (labels, took)
+        });
+        page.histograms(
+            (
+                "metalwright_api_request_duration_seconds",
+                "From the arrival of a request of the API to the head of its answer.",
+            ),
+            called,
+        )
     }
 }
 
-/// A number that a service counts.
+/// A figure that a service keeps.
 pub struct ServiceCounter {
     pub name: &'static str,
     pub about: &'static str,
     /// A label and its value, where several counters have one name; those follow each other.
     pub label: Option<(&'static str, &'static str)>,
-    pub read: Box<dyn Fn() -> u64 + Send + Sync>,
+    pub read: CounterReader,
+}
+
+/// Reads a figure.
+pub enum CounterReader {
+    Count(Box<dyn Fn() -> u64 + Send + Sync>),
+    Gauge(Box<dyn Fn() -> u64 + Send + Sync>),
+    Durations(Box<dyn Fn() -> DurationCounts + Send + Sync>),
 }
 
 /// What the services beside the API count.
@@ -43,6 +117,45 @@ impl ServiceCounters {
     pub fn new(counters: Vec<ServiceCounter>) -> Self {
         ServiceCounters(Arc::new(counters))
     }
+
+    fn write(&self, page: &mut PageEncoder<'_>) -> fmt::Result {
+        for family in self.0.chunk_by(|one, next| one.name == next.name) {
+            let Some(first) = family.first() else { continue };
+            let head = (first.name, first.about);
+            match first.read {
+                CounterReader::Count(_) => {
+                    page.counters(head, family.iter().filter_map(ServiceCounter::count))?
+                }
+                CounterReader::Gauge(_) => {
+                    page.gauges(head, family.iter().filter_map(ServiceCounter::count))?;
+                }
+                CounterReader::Durations(_) => {
+                    page.histograms(head, family.iter().filter_map(ServiceCounter::durations))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ServiceCounter {
+    fn labels(&self) -> MetricLabels {
+        self.label.map_or(NO_LABELS, |(name, value)| vec![(name, value.into())])
+    }
+
+    fn count(&self) -> Option<(MetricLabels, u64)> {
+        match &self.read {
+            CounterReader::Count(read) | CounterReader::Gauge(read) => Some((self.labels(), read())),
+            CounterReader::Durations(_) => None,
+        }
+    }
+
+    fn durations(&self) -> Option<(MetricLabels, DurationCounts)> {
+        match &self.read {
+            CounterReader::Durations(read) => Some((self.labels(), read())),
+            CounterReader::Count(_) | CounterReader::Gauge(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for ServiceCounters {
@@ -51,120 +164,19 @@ impl fmt::Debug for ServiceCounters {
     }
 }
 
+impl MetricSource for ApiState {
+    fn write(&self, page: &mut PageEncoder<'_>) -> fmt::Result {
+        self.requests.write(page)?;
+        self.access_log.write(page)?;
+        figures::write(self, page)?;
+        self.counters.write(page)
+    }
+}
+
 /// All metrics.
-pub fn text(state: &ApiState) -> String {
-    let mut text = String::new();
-    head(&mut text, "metalwright_api_requests_total", "counter Requests that the API answered.");
-    for (class, count) in state.requests.classes.iter().enumerate().skip(2) {
-        let count = count.load(Ordering::Relaxed);
-        let _ = writeln!(text, "metalwright_api_requests_total{{status=\"{class}xx\"}} {count}");
-    }
-    let refused = "counter Requests without a valid token, by the reason.";
-    head(&mut text, "metalwright_api_tokens_refused_total", refused);
-    for (reason, count) in state.access_log.refused_tokens() {
-        let _ = writeln!(text, "metalwright_api_tokens_refused_total{{reason=\"{reason}\"}} {count}");
-    }
-    head(&mut text, "metalwright_objects", "gauge Objects of each noun.");
-    for (kind, count) in Kind::ALL.into_iter().zip(state.houses.kernel.counts()) {
-        let _ = writeln!(text, "metalwright_objects{{noun=\"{kind}\"}} {count}");
-    }
-    head(&mut text, "metalwright_events_total", "counter Events since the database was made.");
-    let _ = writeln!(text, "metalwright_events_total {}", state.houses.kernel.last_event());
-    head(&mut text, "metalwright_api_event_streams", "gauge Streams of events and changes that are open.");
-    let _ = writeln!(text, "metalwright_api_event_streams {}", state.streams.open());
-    let refused =
-        "counter Streams of events and changes refused because there were too many, in all or of one token.";
-    head(&mut text, "metalwright_api_event_streams_refused_total", refused);
-    let _ = writeln!(text, "metalwright_api_event_streams_refused_total {}", state.streams.refused());
-    store(&mut text, state);
-    runs(&mut text, state);
-    documents(&mut text, state);
-    let mut named = "";
-    for counter in state.counters.0.iter() {
-        if counter.name != named {
-            head(&mut text, counter.name, &format!("counter {}", counter.about));
-            named = counter.name;
-        }
-        let label = counter.label.map(|(name, value)| format!("{{{name}=\"{value}\"}}")).unwrap_or_default();
-        let _ = writeln!(text, "{}{label} {}", counter.name, (counter.read)());
-    }
-    mirrors(&mut text, &state.houses.artifacts.mirror_statuses());
-    text
-}
-
-/// The runs that are kept, by how they ended, and how long those took.
-fn runs(text: &mut String, state: &ApiState) {
-    let tallies = state.houses.runs.tallies();
-    head(text, "metalwright_runs", "gauge Runs that are kept, by result; `open` are under way.");
-    for tally in &tallies {
-        let _ = writeln!(text, "metalwright_runs{{result=\"{}\"}} {}", tally.result, tally.runs);
-    }
-    head(text, "metalwright_runs_seconds", "gauge Seconds from start to end of those runs, together.");
-    for tally in tallies.iter().filter(|tally| tally.seconds.is_some()) {
-        let seconds = tally.seconds.unwrap_or_default();
-        let _ = writeln!(text, "metalwright_runs_seconds{{result=\"{}\"}} {seconds}", tally.result);
-    }
-}
-
-/// Whether the database takes writes, and the room on its disk.
-fn store(text: &mut String, state: &ApiState) {
-    let status = state.houses.kernel.store_status();
-    head(text, "metalwright_store_takes_writes", "gauge 1 when the database took the last write.");
-    let _ = writeln!(text, "metalwright_store_takes_writes {}", u64::from(status.takes_writes));
-    head(text, "metalwright_store_failures_total", "counter Writes to the database that failed.");
-    let _ = writeln!(text, "metalwright_store_failures_total {}", state.houses.kernel.store_failures());
-    let (commit, tombstones) = state.houses.kernel.commit_counts();
-    head(text, "metalwright_store_commits_total", "counter The number of the last commit.");
-    let _ = writeln!(text, "metalwright_store_commits_total {commit}");
-    head(text, "metalwright_store_tombstones", "gauge Deletions that followers of changes can be told of.");
-    let _ = writeln!(text, "metalwright_store_tombstones {tombstones}");
-    if let Some(free) = status.free_bytes {
-        head(text, "metalwright_store_free_bytes", "gauge Bytes that are free on the disk of the database.");
-        let _ = writeln!(text, "metalwright_store_free_bytes {free}");
-    }
-}
-
-/// The room that the texts of served documents take.
-fn documents(text: &mut String, state: &ApiState) {
-    let bytes = state.houses.records.counters.kept_bytes.load(Ordering::Relaxed);
-    head(text, "metalwright_documents_kept_bytes", "gauge Bytes of the documents of runs, compressed.");
-    let _ = writeln!(text, "metalwright_documents_kept_bytes {bytes}");
-}
-
-/// A figure of a tree that is passed on: its name, its type with what it is, and where it stands.
-type MirrorRow = (&'static str, &'static str, fn(&MirrorStatus) -> u64);
-
-const MIRROR_ROWS: [MirrorRow; 12] = [
-    ("hits_total", "counter Requests answered from what is kept or just being fetched.", |of| of.hits),
-    ("misses_total", "counter Files that had to be fetched.", |of| of.misses),
-    ("revalidated_total", "counter Hits of which the upstream said that they are as they were.", |of| {
-        of.revalidated
-    }),
-    ("stale_total", "counter Hits given out though the upstream gave no answer.", |of| of.stale),
-    ("failures_total", "counter Files that could not be had, or found no place.", |of| of.failures),
-    ("evicted_total", "counter Files that went to make room.", |of| of.evicted),
-    ("fetched_bytes_total", "counter Bytes that came from the upstream.", |of| of.fetched_bytes),
-    ("served_bytes_total", "counter Bytes that went to clients.", |of| of.served_bytes),
-    ("kept_bytes", "gauge Bytes of the files that are kept.", |of| of.cached_bytes),
-    ("kept_files", "gauge Files that are kept.", |of| of.cached_files),
-    ("kept_bytes_max", "gauge Bytes that may be kept.", |of| of.bytes_max),
-    ("upstream_answers", "gauge 1 when the upstream gave an answer when it was last asked.", |of| {
-        u64::from(of.upstream_answers)
-    }),
-];
-
-/// The names of artifacts need no quoting.
-fn mirrors(text: &mut String, statuses: &[(String, MirrorStatus)]) {
-    for (name, about, read) in MIRROR_ROWS {
-        head(text, &format!("metalwright_mirror_{name}"), about);
-        for (artifact, status) in statuses.iter().take(MIRRORS_MAX) {
-            let _ = writeln!(text, "metalwright_mirror_{name}{{artifact=\"{artifact}\"}} {}", read(status));
-        }
-    }
-}
-
-/// The two lines before a metric; `about` begins with its type.
-fn head(text: &mut String, name: &str, about: &str) {
-    let (kind, help) = about.split_once(' ').unwrap_or((about, ""));
-    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+///
+/// # Errors
+/// What the encoder says.
+pub fn text(state: &ApiState) -> Result<String, fmt::Error> {
+    exposition::page(state.clone())
 }

@@ -18,6 +18,7 @@ mod event_streams;
 mod events;
 mod jobs;
 mod leases;
+mod maintenance;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;
@@ -40,6 +41,7 @@ pub use openapi::openapi;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -81,12 +83,13 @@ pub struct ApiState {
 
 impl ApiState {
     pub fn new(houses: Arc<Houses>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
+        let requests = Arc::new(metrics::RequestCounters::new(&resources::operations()));
         let counters = metrics::ServiceCounters::default();
         ApiState {
             houses,
             shutdown,
             ready,
-            requests: Arc::default(),
+            requests,
             access_log: Arc::default(),
             counters,
             streams: Arc::default(),
@@ -124,7 +127,28 @@ pub fn router(state: ApiState) -> Router {
 
 fn gated(operation: Operation, state: &ApiState) -> MethodRouter<ApiState> {
     let gate = OperationGate::of(&operation, state);
-    operation.handler.route_layer(from_fn_with_state(gate, auth::check))
+    let timer =
+        RouteTimer { requests: Arc::clone(&state.requests), route: state.requests.route_of(&operation) };
+    operation
+        .handler
+        .route_layer(from_fn_with_state(gate, auth::check))
+        .route_layer(from_fn_with_state(timer, timed))
+}
+
+/// Where the durations of one operation are counted.
+#[derive(Clone)]
+struct RouteTimer {
+    requests: Arc<metrics::RequestCounters>,
+    route: Option<usize>,
+}
+
+async fn timed(State(timer): State<RouteTimer>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    if let Some(route) = timer.route.and_then(|at| timer.requests.route(at)) {
+        route.took.record_since(begun);
+    }
+    response
 }
 
 /// The answer to OPTIONS: the allowed methods of the path.

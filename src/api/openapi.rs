@@ -83,7 +83,7 @@ const ABOUT_TOKENS: &str = "A token with the scope that the operation names, as 
 const COMMON: [u16; 2] = [500, 503];
 
 /// Statuses of refusals, each with its response among the components.
-const REFUSALS: [(u16, &str, &str); 13] = [
+const REFUSALS: [(u16, &str, &str); 14] = [
     (400, "BadRequest", "The request cannot be understood."),
     (401, "Unauthorized", "There is no valid token."),
     (403, "Forbidden", "The token lacks the scope."),
@@ -95,6 +95,7 @@ const REFUSALS: [(u16, &str, &str); 13] = [
     (413, "TooLarge", "The body is too large."),
     (415, "WrongType", "The body has a media type that is not accepted here."),
     (422, "Invalid", "The input has faults; all of them are listed."),
+    (429, "TooMuch", "More than may be written in so short a time; `Retry-After` says when to try again."),
     (500, "Failed", "Something in the server failed."),
     (503, "Busy", "Not now; try again."),
 ];

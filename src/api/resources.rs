@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, records,
-    runs, schema, service, timeline, tokens,
+    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, maintenance,
+    records, runs, schema, service, timeline, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -40,6 +40,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(boot_preview::operations());
     operations.extend(background::operations());
     operations.extend(records::operations());
+    operations.extend(maintenance::operations());
     operations.extend(dhcp::operations());
     operations.extend(jobs::operations());
     operations.extend(timeline::operations());
@@ -128,7 +129,7 @@ where
     Operation::get(path, id)
         .needs(RequiredScope::Read(many))
         .with_filters()
-        .query("limit", limit, "Objects on a page.")
+        .query("limit", limit, "Most objects on a page. A page of large ones ends sooner, at 8 MiB.")
         .query("cursor", text_like("^[A-Za-z0-9_-]+$"), "`next` of the page before.")
         .query(
             "sort",

@@ -21,8 +21,8 @@ use crate::model::RefusalCode;
 /// The state of the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ServerHealth {
-    /// `ok`, or `degraded` if a render worker was lost recently: everything is served, but an operator should
-    /// look.
+    /// `ok`, or `degraded` if a render worker was lost recently, a row of the database cannot be read, or
+    /// secret values do not open: everything else is served, but an operator should look.
     pub status: String,
     /// Warnings for an operator although the server works, for example about another DHCP server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -44,9 +44,9 @@ pub fn operations() -> Vec<Operation> {
         .refuses(&[503])
         .runs(ready);
     let metrics = Operation::get("/metrics", "metrics")
-        .summary("Counters for Prometheus")
+        .summary("What the server counts, for Prometheus")
         .needs(RequiredScope::Read("metrics"))
-        .answers_media(200, "Text format 0.0.4.", BodyContent { media: METRICS_TEXT, schema: schema::text })
+        .answers_media(200, "OpenMetrics 1.0.", BodyContent { media: METRICS_TEXT, schema: schema::text })
         .runs(metrics);
     let document = Operation::get("/openapi.yaml", "openapi")
         .summary("This document")
@@ -56,7 +56,7 @@ pub fn operations() -> Vec<Operation> {
     vec![ok, ready, metrics, document]
 }
 
-const METRICS_TEXT: &str = "text/plain";
+const METRICS_TEXT: &str = "application/openmetrics-text";
 
 pub(super) async fn health() -> Response {
     body::json(StatusCode::OK, &json!({"status": "ok"}))
@@ -76,7 +76,9 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
         return Err(unavailable(outage));
     }
     let mut warnings = state.houses.catalog.render_warnings();
+    warnings.extend(state.houses.kernel.data_warnings());
     let status = if warnings.is_empty() { "ok" } else { "degraded" }.to_owned();
+    warnings.extend(state.houses.access.admin_warning());
     warnings.extend(store.space_warning());
     warnings.extend(state.houses.dhcp.dhcp_warnings());
     let health = ServerHealth { status, warnings };
@@ -87,8 +89,10 @@ fn unavailable(why: String) -> ApiError {
     ApiError::new(RefusalCode::Unavailable, why)
 }
 
-async fn metrics(State(state): State<ApiState>) -> Response {
-    ([(CONTENT_TYPE, METRICS_TEXT)], super::metrics::text(&state)).into_response()
+async fn metrics(State(state): State<ApiState>) -> Result<Response, ApiError> {
+    let page = super::metrics::text(&state);
+    let page = page.map_err(|_| unavailable("the page of metrics could not be written".to_owned()))?;
+    Ok(([(CONTENT_TYPE, super::metrics::exposition::MEDIA_TYPE)], page).into_response())
 }
 
 async fn document() -> Response {

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::artifacts::Artifacts;
-use crate::artifacts::media::MediaFolder;
 use crate::artifacts::media::garbage::{self, FOUND_MAX, GarbageItem, LeftoverKind, UsedItems};
+use crate::artifacts::media::{MediaFolder, MediaJob};
 use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::{ArtifactAsked, ArtifactPruned};
-use crate::model::{Artifact, ArtifactState, ArtifactWork, PruneMode, RefusalCode, World};
+use crate::model::{Artifact, ArtifactState, ArtifactWork, PruneMode, RefusalCode, Stored, World};
 
 /// The files that can be deleted, or were deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -83,6 +84,25 @@ impl Artifacts {
             self.kernel.commit(Changeset::default().event(caller.event(pruned))).await?;
         }
         Ok(report)
+    }
+
+    /// Hashes the files of an artifact, and says what is wrong with them; nothing where they are what they
+    /// were, and where there are none that are known.
+    pub async fn file_fault(&self, artifact: &Stored<Artifact>) -> Option<String> {
+        let sha256 = artifact.status.sha256.as_deref().filter(|_| artifact.status.is_served())?;
+        if artifact.spec.is_mirror() {
+            return None;
+        }
+        let now = match self.read_files(artifact, &MediaJob::new(CancellationToken::new())).await {
+            Ok(now) if now.sha256 == sha256 => return None,
+            Ok(now) => now,
+            Err(error) => return Some(format!("its files cannot be read: {error}")),
+        };
+        let differ = self.media.recall(sha256).map(|before| {
+            let differ: Vec<_> = before.differences(&now).into_iter().map(str::to_owned).collect();
+            format!(": {} files differ, the first is {}", differ.len(), differ.first().map_or("", |it| it))
+        });
+        Some(format!("its files are not what they were{}", differ.unwrap_or_default()))
     }
 
     async fn throw_away(&self, garbage: &GarbageItem) -> Result<bool, Error> {

@@ -78,3 +78,18 @@ pub enum FetchRefusal {
     /// The file should exist, but cannot be sent: a failed render, a file that cannot be read.
     Failed(String),
 }
+
+impl FetchRefusal {
+    /// What the metrics page calls each kind, in the order of their declaration.
+    pub const REASONS: [&str; 4] = ["absent", "bad_path", "denied", "failed"];
+
+    /// The place of its kind among [`FetchRefusal::REASONS`].
+    pub fn reason_index(&self) -> usize {
+        match self {
+            FetchRefusal::Absent => 0,
+            FetchRefusal::BadPath(_) => 1,
+            FetchRefusal::Denied(_) => 2,
+            FetchRefusal::Failed(_) => 3,
+        }
+    }
+}

@@ -265,18 +265,30 @@ impl Artifacts {
         artifact: &Stored<Artifact>,
         job: &MediaJob,
     ) -> Result<TreeManifest, MediaError> {
-        let place = self.place_of(artifact).map_err(|refusal| MediaError::Failed(refusal.to_string()))?;
-        let (media, job) = (self.media.clone(), job.clone());
-        let reading = tokio::task::spawn_blocking(move || {
-            let manifest = match place.file_name() {
-                None => TreeManifest::of(&place.folder_path(), ArtifactKind::Tree, &job)?,
-                Some(name) => {
-                    let file = place.only_file()?;
-                    TreeManifest::of_file((name, &contained_path::path_of(file.as_fd())), &job)?
-                }
-            };
+        let (manifest, media) = (self.read_files(artifact, job).await?, self.media.clone());
+        let remembering = tokio::task::spawn_blocking(move || {
             media.remember(&manifest)?;
             Ok(manifest)
+        });
+        let remembered: std::io::Result<TreeManifest> =
+            remembering.await.map_err(|error| MediaError::Failed(error.to_string()))?;
+        remembered.map_err(|error| MediaError::Failed(error.to_string()))
+    }
+
+    /// Reads and hashes the files that are served.
+    pub async fn read_files(
+        &self,
+        artifact: &Stored<Artifact>,
+        job: &MediaJob,
+    ) -> Result<TreeManifest, MediaError> {
+        let place = self.place_of(artifact).map_err(|refusal| MediaError::Failed(refusal.to_string()))?;
+        let job = job.clone();
+        let reading = tokio::task::spawn_blocking(move || match place.file_name() {
+            None => TreeManifest::of(&place.folder_path(), ArtifactKind::Tree, &job),
+            Some(name) => {
+                let file = place.only_file()?;
+                TreeManifest::of_file((name, &contained_path::path_of(file.as_fd())), &job)
+            }
         });
         let read: std::io::Result<TreeManifest> =
             reading.await.map_err(|error| MediaError::Failed(error.to_string()))?;

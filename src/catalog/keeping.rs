@@ -1,7 +1,7 @@
 //! The content that a run keeps from its start: every piece by its digest; pieces that are stored already are
 //! not stored again. Start at [`Catalog::keep`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::catalog::params;
 use crate::kernel::{Changeset, ChangesetRead, TrackedWorld};
 use crate::model::{
     Content, ContentDigests, ContentSet, ContentView, GLOBAL_PROFILE, Machine, MachineValues, Noun,
-    ParamDeclaration, Run, RunStep, Stage, StepKind, Stored, TemplateBody, World,
+    ParamDeclaration, Run, RunStep, Stage, StepKind, Stored, Template, TemplateBody, World,
 };
 
 /// The digests of all templates, by name.
@@ -62,17 +62,43 @@ impl Catalog {
 
     /// The digests of the bodies of all templates.
     pub fn template_digests(&self, world: &World) -> Arc<TemplateDigests> {
-        let generation = world.templates.generation();
-        let mut known = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, digests)) = known.as_ref().filter(|(of, _)| *of == generation) {
-            return Arc::clone(digests);
+        self.digests_of(world.templates.generation(), world.templates.iter())
+    }
+
+    /// The digests of the bodies of all templates of a generation. Only what was written since the last call
+    /// is looked at. The lock is not held meanwhile: somebody may wait for it with the world held.
+    pub(super) fn digests_of<'a>(
+        &self,
+        generation: u64,
+        templates: impl Iterator<Item = &'a Arc<Stored<Template>>>,
+    ) -> Arc<TemplateDigests> {
+        let known = self.digests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.generation == Some(generation) {
+            return Arc::clone(&known.digests);
         }
-        let templates = world.templates.iter().map(|row| &row.spec);
-        let digests = templates.map(|template| (template.name.clone(), body(&template.body).digest()));
-        let digests = Arc::new(digests.collect::<TemplateDigests>());
-        *known = Some((generation, Arc::clone(&digests)));
+        let mut made = KnownDigests { generation: Some(generation), ..KnownDigests::default() };
+        let mut digests = TemplateDigests::new();
+        for template in templates {
+            let (name, commit) = (&template.spec.name, template.commit.get());
+            let same = known.commits.get(name).filter(|of| **of == commit && commit != 0);
+            let digest = same.and_then(|_| known.digests.get(name).cloned());
+            digests.insert(name.clone(), digest.unwrap_or_else(|| body(&template.spec.body).digest()));
+            made.commits.insert(name.clone(), commit);
+        }
+        made.digests = Arc::new(digests);
+        let digests = Arc::clone(&made.digests);
+        *self.digests.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
         digests
     }
+}
+
+/// The digests of templates, and what they were made from.
+#[derive(Debug, Default)]
+pub(super) struct KnownDigests {
+    generation: Option<u64>,
+    digests: Arc<TemplateDigests>,
+    /// The commit that wrote each.
+    commits: HashMap<String, u64>,
 }
 
 fn body(text: &str) -> Content {

@@ -22,10 +22,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use crate::kernel::Kernel;
-use crate::model::{Content, ContentView, Run};
+use crate::model::{Content, ContentView, Run, Stored, Template};
 use crate::netboot::decide::capability;
 use crate::render::RenderEngine;
-use keeping::TemplateDigests;
+use keeping::KnownDigests;
 use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 
 /// Renders that have a thread to wait on. More would not be faster, because there are no more render workers
@@ -39,9 +39,9 @@ pub struct Catalog {
     kernel: Arc<Kernel>,
     pools: RenderPools,
     compiled: Mutex<CompiledTemplates>,
-    /// The digests of the present templates, with their generation.
-    digests: Mutex<Option<(u64, Arc<TemplateDigests>)>>,
-    /// The turns of renders.
+    /// The digests of the present templates.
+    digests: Mutex<Arc<KnownDigests>>,
+    /// The turns of those who render.
     turns: Arc<Semaphore>,
     preview_turns: Arc<Semaphore>,
     /// Number of previews that wait for a turn.
@@ -120,11 +120,14 @@ impl Catalog {
         if let Some(present) = compiled.present.as_ref().filter(|present| present.generation == generation) {
             return present.clone();
         }
-        let (generation, digest, bodies) = self.kernel.read(|world| {
-            let digest = Content::Templates(self.template_digests(world).as_ref().clone()).digest();
-            let bodies = world.templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone()));
-            (world.templates.generation(), digest, bodies.collect::<Vec<_>>())
+        // Whoever writes templates chooses how long all that takes: the world is not held for it.
+        let (generation, templates) = self.kernel.read(|world| {
+            let templates: Vec<Arc<Stored<Template>>> = world.templates.iter().cloned().collect();
+            (world.templates.generation(), templates)
         });
+        let digests = self.digests_of(generation, templates.iter());
+        let digest = Content::Templates(digests.as_ref().clone()).digest();
+        let bodies = templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone()));
         let (engine, broken) = RenderEngine::compile(&self.pools.serve, bodies);
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");

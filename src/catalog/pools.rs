@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::catalog::Catalog;
 use crate::catalog::rendering::{BootContext, RenderPurpose};
+use crate::durations::DurationCounts;
 use crate::kernel::Error;
-use crate::render::{LaneCounts, PoolHealth, RenderEngine, RenderPool, WorkerProgram};
+use crate::render::{LaneCounts, PoolHealth, PoolUse, RenderEngine, RenderPool, WorkerProgram};
 
 /// Most previews that have a thread to wait on, and most that wait for such a thread.
 pub(super) const PREVIEWS_AT_ONCE_MAX: usize = 2;
@@ -31,8 +32,8 @@ impl RenderPools {
         let program = WorkerProgram::own();
         let preview = program.clone().with_niceness(PREVIEW_NICENESS);
         RenderPools {
-            serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host())),
-            preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES)),
+            serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host(), PoolUse::Boots)),
+            preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES, PoolUse::Previews)),
         }
     }
 
@@ -84,6 +85,11 @@ impl Catalog {
     pub fn render_conditions(&self) -> [PoolHealth; 2] {
         let RenderPools { serve, preview } = &self.pools;
         [serve.condition(), preview.condition()]
+    }
+
+    /// How long renders for machines take, and previews.
+    pub fn render_durations(&self) -> [DurationCounts; 2] {
+        [self.pools.serve.durations(), self.pools.preview.durations()]
     }
 
     /// Warnings about renders that still work.

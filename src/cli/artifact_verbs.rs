@@ -83,8 +83,11 @@ pub(super) struct WorkArgs {
 
 #[derive(Args, Clone, Debug)]
 pub(super) struct PruneArgs {
-    /// Report what would be deleted, and delete nothing.
+    /// Delete it; without this, say what would go.
     #[arg(long)]
+    pub yes: bool,
+    /// Say what would go, as is done without --yes.
+    #[arg(long, conflicts_with = "yes")]
     pub dry_run: bool,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -99,7 +102,7 @@ pub(super) enum ArtifactVerb {
     Fetch(WorkArgs),
     /// Hash the files again, and report whether they have changed.
     Verify(WorkArgs),
-    /// Delete trees and downloads that no artifact refers to.
+    /// Say which trees and downloads no artifact refers to; with --yes, delete them.
     Prune(PruneArgs),
 }
 

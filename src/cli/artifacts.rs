@@ -146,7 +146,7 @@ async fn tell(noun: &NounClient, (object, name): (&ObjectPath, &str)) -> Result<
 }
 
 async fn prune(noun: &NounClient, args: &PruneArgs) -> Result<()> {
-    let report = noun.client.prune_artifacts(&json!({"dry_run": args.dry_run})).await?;
+    let report = noun.client.prune_artifacts(&json!({"dry_run": !args.yes})).await?;
     if let Some(format @ (OutputFormat::Json | OutputFormat::Yaml)) = args.output.output {
         return noun.print_one(&report, format);
     }
@@ -160,8 +160,12 @@ async fn prune(noun: &NounClient, args: &PruneArgs) -> Result<()> {
         );
         output::print(&line)?;
     }
-    let word = if args.dry_run { "would go" } else { "went" };
-    output::print(&format!("{} {word}, {}\n", items.len(), size_text(report.get("bytes"))))
+    let word = if args.yes { "went" } else { "would go" };
+    output::print(&format!("{} {word}, {}\n", items.len(), size_text(report.get("bytes"))))?;
+    if !args.yes && !items.is_empty() {
+        output::note("nothing was deleted; --yes deletes it");
+    }
+    Ok(())
 }
 
 fn size_text(value: Option<&Value>) -> String {

@@ -10,6 +10,7 @@ use crate::cli::action_verbs::ActionVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::ConnectionArgs;
+use crate::cli::data_verbs::{self, BackupArgs, CheckArgs, OfflineTask, RestoreArgs};
 use crate::cli::output::{OutputFormat, UsageError};
 use crate::cli::runs::RunVerb;
 use crate::cli::server::ServerVerb;
@@ -32,21 +33,33 @@ pub(super) enum Invocation {
 }
 
 impl ClientCommand {
-    /// Whether it works on the data directory of a stopped server, without a server.
-    pub fn recovers(&self) -> bool {
-        matches!(self.invocation, Invocation::Noun(_, CliVerb::Token(TokenVerb::Recover)))
-    }
-
-    /// The data directory of that server.
+    /// What it does on a data directory that nobody serves; none for what asks a server.
     ///
     /// # Errors
-    /// None was named.
-    pub fn recovered(&self) -> anyhow::Result<&Path> {
-        Ok(self
-            .connection
-            .data
-            .as_deref()
-            .ok_or_else(|| UsageError("name the data directory of the server with --data DIR".to_owned()))?)
+    /// No directory was named where one is needed, or it cannot be looked at.
+    pub fn offline(&self) -> anyhow::Result<Option<(&Path, OfflineTask)>> {
+        let data = self.connection.data.as_deref();
+        let task = match &self.invocation {
+            Invocation::Noun(_, CliVerb::Token(TokenVerb::Recover)) => OfflineTask::RecoverToken,
+            Invocation::Other(OtherCommand::Restore(args)) => OfflineTask::Restore(args.clone()),
+            Invocation::Other(OtherCommand::Backup(args)) if self.is_stopped()? => {
+                OfflineTask::Backup(args.clone())
+            }
+            Invocation::Other(OtherCommand::Check(args)) if self.is_stopped()? => {
+                OfflineTask::Check(args.clone())
+            }
+            _ => return Ok(None),
+        };
+        let data = data.ok_or_else(|| UsageError("name the data directory with --data DIR".to_owned()))?;
+        Ok(Some((data, task)))
+    }
+
+    /// Whether the server that is meant is one of this host, by its data directory, and does not run.
+    fn is_stopped(&self) -> anyhow::Result<bool> {
+        match self.connection.chosen_data() {
+            Some(data) => Ok(!data_verbs::is_served(data)?),
+            None => Ok(false),
+        }
     }
 }
 
@@ -449,6 +462,14 @@ pub(super) enum OtherCommand {
     },
     /// Create or update everything in a folder of YAML files, and report what changed.
     Apply(ApplyArgs),
+    /// Write a backup of everything that a restore needs, secrets included: of a server that runs, or of the
+    /// data directory of one that is stopped.
+    Backup(BackupArgs),
+    /// Make a data directory from a backup, which is checked first. The server is stopped.
+    Restore(RestoreArgs),
+    /// Look for what is broken in everything that is stored: of a server that runs, or in the data directory
+    /// of one that is stopped.
+    Check(CheckArgs),
     /// Find out what prevents machines from booting.
     Doctor {
         #[command(subcommand)]

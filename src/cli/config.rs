@@ -1,7 +1,8 @@
 //! The user's configuration of the command line: named servers, and trusted certificates.
 //!
-//! `config.toml` has the contexts, `known_servers` one line per server: `URL sha256:…`. Both are in
-//! `$XDG_CONFIG_HOME/metalwright` or `~/.config/metalwright`, readable by their owner only.
+//! `config.toml` holds the contexts, `known_servers` a line for each thing that is trusted of a server: `URL
+//! sha256:…`, its certificate or the key of its authority. Both are in `$XDG_CONFIG_HOME/metalwright` or
+//! `~/.config/metalwright`, for their owner's eyes only.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -18,8 +19,10 @@ use crate::cli::output::{self, UsageError};
 use crate::client::Fingerprint;
 use crate::model::nearest;
 
-/// Most servers whose certificate is kept; beyond that the oldest is dropped.
+/// Most lines of `known_servers`; beyond that the oldest is dropped.
 const KNOWN_SERVERS_MAX: usize = 1000;
+/// Most lines of one server that are read.
+const PINS_MAX: usize = 8;
 
 /// A named server: a URL with a token, or the data directory of a server on this host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,27 +73,26 @@ impl ConfigFolder {
         self.0.join("known_servers")
     }
 
-    /// The trusted certificate of a server.
+    /// What is trusted of a server: nothing where it was never seen.
     ///
     /// # Errors
-    /// A file that cannot be read, or has an invalid line.
-    pub fn pinned(&self, url: &str) -> Result<Option<Fingerprint>> {
+    /// A file that cannot be read, or a line in it that cannot be what it should be.
+    pub fn pinned(&self, url: &str) -> Result<Vec<Fingerprint>> {
         let path = self.known_servers();
         let text = read(&path)?;
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(url)?.strip_prefix(' '));
-        let pinned = line.map(|fingerprint| fingerprint.trim().parse().map_err(|why: String| anyhow!(why)));
-        pinned.transpose().with_context(|| format!("{}, at {url}", path.display()))
+        let lines = text.lines().filter_map(|line| line.trim().strip_prefix(url)?.strip_prefix(' '));
+        let pinned = lines.take(PINS_MAX).map(|pin| pin.trim().parse().map_err(|why: String| anyhow!(why)));
+        pinned.collect::<Result<_>>().with_context(|| format!("{}, at {url}", path.display()))
     }
 
-    /// Trusts a server's certificate from now on.
+    /// Trusts a server's certificate or authority from now on, besides what is trusted of it already.
     ///
     /// # Errors
     /// A file that cannot be written.
     pub fn pin(&self, url: &str, fingerprint: Fingerprint) -> Result<()> {
         let path = self.known_servers();
         let text = read(&path)?;
-        let others = text.lines().filter(|line| line.split(' ').next() != Some(url));
-        let mut lines: Vec<String> = others.map(str::to_owned).collect();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.push(format!("{url} {fingerprint}"));
         let keep = lines.len().saturating_sub(KNOWN_SERVERS_MAX);
         let text = lines.iter().skip(keep).map(|line| format!("{line}\n")).collect::<String>();
@@ -202,13 +204,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let folder = ConfigFolder::at(&home.path().join("metalwright"));
         let (one, two) = (Fingerprint::of(b"1"), Fingerprint::of(b"2"));
-        assert_eq!(folder.pinned("https://a:1").unwrap(), None);
+        assert_eq!(folder.pinned("https://a:1").unwrap(), []);
         folder.pin("https://a:1", one).unwrap();
         folder.pin("https://a:12", two).unwrap();
-        assert_eq!(folder.pinned("https://a:1").unwrap(), Some(one));
-        assert_eq!(folder.pinned("https://a:12").unwrap(), Some(two));
+        assert_eq!(folder.pinned("https://a:1").unwrap(), [one]);
+        assert_eq!(folder.pinned("https://a:12").unwrap(), [two]);
         folder.pin("https://a:1", two).unwrap();
-        assert_eq!(folder.pinned("https://a:1").unwrap(), Some(two));
+        assert_eq!(folder.pinned("https://a:1").unwrap(), [one, two]);
         let mode = fs::metadata(folder.known_servers()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::write(folder.known_servers(), "https://a:1 sha256:xx\n").unwrap();

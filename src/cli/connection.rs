@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow};
 use clap::ArgMatches;
 use clap::parser::ValueSource;
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 
 use crate::cli::config::{ConfigFolder, ServerContext};
 use crate::cli::output::{self, UsageError};
-use crate::client::{ApiClient, BearerToken, ClientError, Fingerprint, ServerTarget, learn};
+use crate::client::{
+    ApiClient, AuthorityKeeper, BearerToken, ClientError, Fingerprint, ServerTarget, certificate_at, learn,
+};
 
 /// The default address of the server.
 const DEFAULT_SERVER: &str = "https://127.0.0.1:8443";
@@ -32,7 +35,8 @@ pub struct ConnectionArgs {
     /// The data directory of a server on this host, instead of --server and --token.
     #[arg(long, global = true, env = "METALWRIGHT_DATA", value_name = "DIR", hide_env_values = true)]
     pub data: Option<PathBuf>,
-    /// The SHA-256 of the server's certificate, instead of the one that was trusted at first use.
+    /// The SHA-256 of its certificate or of its authority's key, instead of the one that was pinned at first
+    /// use.
     #[arg(long, global = true, value_name = "SHA256")]
     pub fingerprint: Option<Fingerprint>,
     /// The server with this name (`metalwright context list`).
@@ -84,6 +88,11 @@ impl ConnectionArgs {
         self
     }
 
+    /// The data directory, where the server is named by that.
+    pub(super) fn chosen_data(&self) -> Option<&Path> {
+        self.data.as_deref().filter(|_| self.chosen == Some(ServerChoice::Data))
+    }
+
     /// A client of the chosen server. The certificate of a server that was never seen before is fetched and
     /// trusted, with a message on stderr.
     ///
@@ -98,12 +107,23 @@ impl ConnectionArgs {
             )
             .into());
         }
-        let fingerprint = match found.fingerprint {
-            Some(known) => known,
-            None => trusted(&found.url).await.map_err(|error| self.advise(error))?,
-        };
-        let KnownServer { url, token, .. } = found;
-        Ok(ApiClient::new(&ServerTarget { url, fingerprint, token })?)
+        let KnownServer { url, token, fingerprint } = found;
+        if let Some(known) = fingerprint {
+            return Ok(ApiClient::new(&ServerTarget { url, trusted: vec![known], token })?);
+        }
+        let trusted = trusted(&url).await.map_err(|error| self.advise(error))?;
+        let keeper = keeper(url.clone());
+        Ok(ApiClient::new(&ServerTarget { url, trusted, token })?.with_keeper(keeper))
+    }
+
+    /// The server's URL, and the certificate that it shows to those who know nothing of it.
+    ///
+    /// # Errors
+    /// Nothing that says where the server is, or it cannot be reached.
+    pub async fn shown_certificate(&self) -> Result<(String, CertificateDer<'static>)> {
+        let url = self.find()?.url;
+        let certificate = certificate_at(&url).await?;
+        Ok((url, certificate))
     }
 
     fn find(&self) -> Result<KnownServer> {
@@ -196,7 +216,7 @@ impl ConnectionArgs {
         format!(
             "the server was set up anew, or somebody is in between; nothing was sent. Ask its operator for \
              the fingerprint\n  (it is in endpoint.json of its data directory). If it is the one shown, take \
-             the server's line out of\n  {}",
+             the server's lines out of\n  {}",
             file.unwrap_or_default()
         )
     }
@@ -229,16 +249,26 @@ fn local(data: &Path) -> Result<KnownServer> {
     Ok(KnownServer { url: found.api, token, fingerprint: Some(found.fingerprint) })
 }
 
-/// The trusted certificate of a server; if there is none, it is fetched and trusted now.
-async fn trusted(url: &str) -> Result<Fingerprint> {
+/// What is trusted of a server, pinned now where that is nothing.
+async fn trusted(url: &str) -> Result<Vec<Fingerprint>> {
     let folder = ConfigFolder::of_user().context("give --fingerprint")?;
-    if let Some(pinned) = folder.pinned(url)? {
+    let pinned = folder.pinned(url)?;
+    if !pinned.is_empty() {
         return Ok(pinned);
     }
     let shown = learn(url).await?;
     folder.pin(url, shown)?;
-    output::note(&format!("{url} is new here: its certificate {shown} is trusted from now on"));
-    Ok(shown)
+    output::note(&format!("{url} is new here: {shown} is trusted from now on"));
+    Ok(vec![shown])
+}
+
+/// Adds the authority of a server whose certificate is pinned, so that it is known when it has another one.
+fn keeper(url: String) -> AuthorityKeeper {
+    AuthorityKeeper::new(move |key| {
+        if let Err(error) = ConfigFolder::of_user().and_then(|folder| folder.pin(&url, key)) {
+            output::note(&format!("the authority of {url} cannot be kept: {error:#}"));
+        }
+    })
 }
 
 impl<'de> Deserialize<'de> for Fingerprint {

@@ -1,10 +1,12 @@
 //! `doctor dhcp`: the answers that DHCP clients on an interface get, and what prevents answers.
 //!
 //! `host` examines this host and `owners` the processes that have its ports; the server reports the status of
-//! DHCP; `ask` acts as a client; `findings` and `networks` turn all of it into lines. `snippets` is for other
-//! DHCP servers. Start at [`dhcp`]; `sources` has `doctor artifacts`.
+//! DHCP; `ask` acts as a client; `findings` and `networks` turn all of it into lines, and `certificate`
+//! examines the API's certificate. `snippets` is for other DHCP servers. Start at [`dhcp`]; `sources` has
+//! `doctor artifacts`.
 
 mod ask;
+mod certificate;
 mod findings;
 mod host;
 mod networks;
@@ -56,7 +58,9 @@ pub async fn dhcp(args: DoctorArgs, connection: &ConnectionArgs) -> Result<()> {
         unreachable: unreachable.as_deref(),
         answers: answers.as_ref(),
     };
-    report(&findings::all(&facts, &names), args.output.output)
+    let mut found = findings::all(&facts, &names);
+    found.extend(certificate::look(connection).await);
+    report(&found, args.output.output)
 }
 
 /// The interfaces to examine: the named one, else those that are served, else all suitable ones.

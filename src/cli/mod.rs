@@ -7,6 +7,7 @@ mod action_verbs;
 mod apply;
 mod artifact_verbs;
 mod artifacts;
+pub mod backups;
 mod boot;
 pub mod boot_certificate;
 mod changes;
@@ -14,6 +15,7 @@ mod columns;
 mod command;
 mod config;
 mod connection;
+pub mod data_verbs;
 mod diff;
 mod doctor;
 mod documents;
@@ -23,7 +25,7 @@ mod leases;
 mod logs;
 mod nouns;
 mod objects;
-mod output;
+pub mod output;
 mod parse;
 mod runs;
 mod server;
@@ -124,10 +126,13 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         OtherCommand::Changes { verb } => changes::run(client, verb).await,
         OtherCommand::Server { verb } => server::run(client, verb).await,
         OtherCommand::Apply(args) => apply::apply(client, None, &args).await,
+        OtherCommand::Backup(args) => backups::backup(client, &args).await,
+        OtherCommand::Check(args) => backups::check(client, &args).await,
         // These commands need no server and run before one is chosen.
         OtherCommand::Events { verb: EventVerb::Kinds { .. } }
         | OtherCommand::Errors { .. }
         | OtherCommand::Context { .. }
-        | OtherCommand::Doctor { .. } => Ok(()),
+        | OtherCommand::Doctor { .. }
+        | OtherCommand::Restore(_) => Ok(()),
     }
 }

@@ -153,6 +153,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::data_verbs::OfflineTask;
 
     #[derive(Parser, Debug)]
     #[command(name = "metalwright")]
@@ -192,7 +193,15 @@ mod tests {
         assert!(parse("metalwright machines recover").is_err());
         let recover =
             Line::try_parse_from("metalwright tokens recover --data /d".split(' ')).unwrap().command;
-        assert!(recover.recovers() && recover.recovered().unwrap() == std::path::Path::new("/d"));
+        assert!(matches!(
+            recover.offline(),
+            Ok(Some((data, OfflineTask::RecoverToken))) if data == std::path::Path::new("/d")
+        ));
+        assert!(parse("metalwright backup").is_err() && parse("metalwright check --yes").is_err());
+        let restore = Line::try_parse_from("metalwright restore f".split(' ')).unwrap().command;
+        assert!(restore.offline().is_err(), "the directory is named");
+        let asked = Line::try_parse_from("metalwright backup -o f --server https://h:1".split(' ')).unwrap();
+        assert!(matches!(asked.command.offline(), Ok(None)), "a server is asked");
     }
 
     #[test]
@@ -254,5 +263,6 @@ mod tests {
         assert!(parse("metalwright artifacts add a --iso /a.iso --unverified").is_err());
         assert!(parse("metalwright artifacts verify a --timeout 1h").is_ok());
         assert!(parse("metalwright artifacts prune --dry-run").is_ok());
+        assert!(parse("metalwright artifacts prune --dry-run --yes").is_err());
     }
 }

@@ -14,7 +14,7 @@ pub enum ClientError {
     /// The server was reached and did not answer in time.
     #[error("{url} did not answer in time (tried {request})")]
     TimedOut { url: String, request: String },
-    /// The server has another certificate than the trusted one.
+    /// The server has neither the certificate nor the authority that is trusted.
     #[error(
         "the certificate of {url} is not the one that is trusted\n  trusted: {expected}\n  shown:   {seen}"
     )]

@@ -54,14 +54,30 @@ impl FromStr for BearerToken {
     }
 }
 
-/// A server's address, its certificate and the token.
+/// A server's address, what is trusted of it and the token to use.
 #[derive(Clone, Debug)]
 pub struct ServerTarget {
     /// `https://HOST:PORT`.
     pub url: String,
-    /// The trusted certificate.
-    pub fingerprint: Fingerprint,
+    /// Its certificate, the key of its authority, or both; not empty.
+    pub trusted: Vec<Fingerprint>,
     pub token: Option<BearerToken>,
+}
+
+/// Keeps the key of an authority that was learned over a connection to a trusted server.
+#[derive(Clone)]
+pub struct AuthorityKeeper(Arc<dyn Fn(Fingerprint) + Send + Sync>);
+
+impl AuthorityKeeper {
+    pub fn new(keep: impl Fn(Fingerprint) + Send + Sync + 'static) -> Self {
+        AuthorityKeeper(Arc::new(keep))
+    }
+}
+
+impl fmt::Debug for AuthorityKeeper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthorityKeeper(…)")
+    }
 }
 
 /// The address of a server: `https://HOST:PORT` and nothing after it.
@@ -101,16 +117,20 @@ pub struct ApiClient {
     base: BaseUrl,
     token: Option<BearerToken>,
     pin: Arc<CertificatePin>,
+    keeper: Option<AuthorityKeeper>,
 }
 
 impl ApiClient {
     /// Creates a client; nothing is sent yet.
     ///
     /// # Errors
-    /// [`ClientError::Invalid`] for a URL that is not `https://HOST:PORT`.
+    /// [`ClientError::Invalid`] for a URL that is not `https://HOST:PORT`, or where nothing is trusted.
     pub fn new(target: &ServerTarget) -> Result<Self, ClientError> {
         let base: BaseUrl = target.url.parse()?;
-        let pin = CertificatePin::new(Some(target.fingerprint));
+        if target.trusted.is_empty() {
+            return Err(ClientError::Invalid(format!("nothing says which certificate {} has", target.url)));
+        }
+        let pin = CertificatePin::new(target.trusted.clone());
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(pin.tls()?)
             .connect_timeout(CONNECT_WITHIN)
@@ -121,7 +141,12 @@ impl ApiClient {
             .map_err(|error| {
                 ClientError::Invalid(format!("the HTTP client cannot be set up: {}", innermost(&error)))
             })?;
-        Ok(ApiClient { http, base, token: target.token.clone(), pin })
+        Ok(ApiClient { http, base, token: target.token.clone(), pin, keeper: None })
+    }
+
+    /// The same, with one who keeps what is learned of the server's authority.
+    pub fn with_keeper(self, keeper: AuthorityKeeper) -> Self {
+        ApiClient { keeper: Some(keeper), ..self }
     }
 
     /// The same server with another token, for example an agent's renewed one.
@@ -146,6 +171,9 @@ impl ApiClient {
         let about = format!("{} {}", request.method(), request.url().path());
         let sent = self.http.execute(request).await;
         let response = sent.map_err(|error| self.failure(&about, &error))?;
+        if let (Some(key), Some(keeper)) = (self.pin.learn_authority(), &self.keeper) {
+            keeper.0(key);
+        }
         let answer = ApiAnswer { response, about, base: self.base.clone() };
         if answer.response.status().is_success() { Ok(answer) } else { Err(answer.refusal().await) }
     }
@@ -169,7 +197,7 @@ impl ApiClient {
 pub(crate) struct ApiAnswer {
     pub(crate) response: Response,
     about: String,
-    base: BaseUrl,
+    pub(crate) base: BaseUrl,
 }
 
 impl ApiAnswer {

@@ -4,25 +4,30 @@
 //! do about errors. Start with [`ApiClient::new`] and [`ObjectPath`], then read `objects`.
 
 mod agent;
+pub mod authority;
+mod certificate;
 mod changes;
 mod error;
 mod events;
 mod http;
 mod leases;
 mod machines;
+mod maintenance;
 mod message_stream;
 mod objects;
 mod pin;
 mod sse;
 
 pub use agent::AgentWork;
+pub use certificate::CertificateFacts;
 pub use changes::{ChangeHistory, ChangeSignal, ChangeStream, PageStart};
 pub use error::{ClientError, ServerRefusal};
 pub use events::{EventFilter, EventHistory, EventStream, HistoryRange, StreamSignal};
-pub use http::{ApiClient, BearerToken, ServerTarget};
+pub use http::{ApiClient, AuthorityKeeper, BearerToken, ServerTarget};
 pub use leases::LeaseAction;
 pub use machines::{
     BootExplanation, ClassEntry, ExplainAs, ExplainOf, LogPiece, MachineAction, OptionEntry, Prune, RuleEntry,
 };
+pub use maintenance::BackupDownload;
 pub use objects::{ListRequest, ObjectList, ObjectPath};
-pub use pin::{Fingerprint, learn};
+pub use pin::{Fingerprint, certificate_at, learn};

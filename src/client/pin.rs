@@ -1,40 +1,47 @@
-//! Trust in a server by the SHA-256 of its certificate.
+//! Trust in a server by SHA-256: of its certificate, or of the key of the authority that signed it.
 //!
-//! Servers have self-signed certificates, so no authority can vouch for them. The caller provides the trusted
-//! fingerprint; [`learn`] fetches that of a server that was never seen before. Names, dates and issuers are
-//! ignored, because the fingerprint is sufficient. It is verified that the server has the private key.
+//! Servers have an authority of their own (`client::authority`), so no other can vouch for them. Whoever
+//! calls brings the fingerprints to trust; [`learn`] fetches that of a server that was never seen before. A
+//! client that knows only a certificate learns the authority over a connection to it, so that it knows the
+//! server after the certificate was renewed. Names and dates are not looked at: the fingerprint says it all.
+//! That the server holds the key is checked.
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use sha2::{Digest, Sha256};
 
 use crate::client::ClientError;
+use crate::client::authority::{self, authority_name};
 use crate::client::http::{BaseUrl, transport_error};
 
 const LEARN_WITHIN: Duration = Duration::from_secs(15);
 
-/// The SHA-256 of a certificate in DER. Shown as `sha256:` and 64 hex digits; read with or without the prefix
-/// and with or without colons between the bytes.
+/// The SHA-256 of a certificate or of a public key, in DER. Shown as `sha256:` and 64 hex digits; read with
+/// or without the prefix and with or without colons between the bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    pub fn of(certificate: &[u8]) -> Self {
-        Fingerprint(Sha256::digest(certificate).into())
+    pub fn of(der: &[u8]) -> Self {
+        Fingerprint(Sha256::digest(der).into())
+    }
+
+    /// 64 digits, without the prefix.
+    pub fn hex(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "sha256:{}", self.hex())
     }
 }
 
@@ -65,31 +72,84 @@ fn fingerprint_error(text: &str) -> String {
     format!("`{text}` is not a fingerprint: 64 hex digits, with or without `sha256:`")
 }
 
-/// The pin of one server, and the certificate that it showed.
+/// What a server showed.
+#[derive(Clone, Debug)]
+struct ShownCertificates {
+    certificate: CertificateDer<'static>,
+    authority: Option<Fingerprint>,
+    is_trusted: bool,
+}
+
+impl ShownCertificates {
+    /// What the server is known by from now on.
+    fn identity(&self) -> Fingerprint {
+        self.authority.unwrap_or_else(|| Fingerprint::of(&self.certificate))
+    }
+}
+
+/// An authority that was learned over a connection.
+#[derive(Debug)]
+struct LearnedAuthority {
+    key: Fingerprint,
+    /// The names of all that is trusted since.
+    hints: Vec<DistinguishedName>,
+}
+
+/// What is trusted of one server, and what it showed.
 #[derive(Debug)]
 pub(crate) struct CertificatePin {
-    /// `None` accepts any certificate, to learn it.
-    expected: Option<Fingerprint>,
-    seen: Mutex<Option<Fingerprint>>,
+    /// Certificates, and keys of authorities. Empty takes any certificate, to learn it.
+    trusted: Vec<Fingerprint>,
+    hints: Vec<DistinguishedName>,
+    learned: OnceLock<LearnedAuthority>,
+    shown: Mutex<Option<ShownCertificates>>,
     provider: Arc<CryptoProvider>,
 }
 
 impl CertificatePin {
-    pub(crate) fn new(expected: Option<Fingerprint>) -> Arc<Self> {
+    pub(crate) fn new(trusted: Vec<Fingerprint>) -> Arc<Self> {
         Arc::new(CertificatePin {
-            expected,
-            seen: Mutex::new(None),
+            hints: trusted.iter().copied().map(authority_name).collect(),
+            trusted,
+            learned: OnceLock::new(),
+            shown: Mutex::new(None),
             provider: Arc::new(ring::default_provider()),
         })
     }
 
     /// The trusted and the shown fingerprint, if they differ.
     pub(crate) fn mismatch(&self) -> Option<(Fingerprint, Fingerprint)> {
-        self.expected.zip(self.seen()).filter(|(expected, seen)| expected != seen)
+        let shown = self.shown()?;
+        let expected = *self.trusted.first()?;
+        (!shown.is_trusted).then(|| (expected, shown.identity()))
     }
 
-    fn seen(&self) -> Option<Fingerprint> {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The authority that a trusted server showed, the first time that it is known to be one: call it after
+    /// an answer has come.
+    pub(crate) fn learn_authority(&self) -> Option<Fingerprint> {
+        let shown = self.shown()?;
+        let key = shown.authority.filter(|key| !self.trusted.contains(key))?;
+        if self.learned.get().is_some() || !shown.is_trusted {
+            return None;
+        }
+        let hints = self.hints.iter().cloned().chain([authority_name(key)]).collect();
+        self.learned.set(LearnedAuthority { key, hints }).ok().map(|()| key)
+    }
+
+    fn shown(&self) -> Option<ShownCertificates> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn has(&self, fingerprint: Fingerprint) -> bool {
+        let learned = self.learned.get().map(|learned| learned.key);
+        self.trusted.iter().copied().chain(learned).any(|trusted| trusted == fingerprint)
+    }
+
+    /// A certificate that is trusted itself, or an authority in `chain` that is trusted and signed it.
+    fn trusts_chain(&self, certificate: &CertificateDer<'_>, chain: &[CertificateDer<'static>]) -> bool {
+        self.has(Fingerprint::of(certificate))
+            || authority::find(chain)
+                .is_some_and(|shown| self.has(shown.key) && shown.vouches(certificate, &self.provider))
     }
 
     /// TLS settings that trust this pin only.
@@ -106,19 +166,29 @@ impl ServerCertVerifier for CertificatePin {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
+        intermediates: &[CertificateDer<'_>],
         _: &ServerName<'_>,
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let shown = Fingerprint::of(end_entity);
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
-        match self.expected {
-            Some(expected) if expected != shown => {
-                Err(rustls::Error::General(format!("the certificate is {shown}, not {expected}")))
+        let chain: Vec<_> = intermediates.iter().map(|one| one.clone().into_owned()).collect();
+        let authority = authority::find(&chain).map(|shown| shown.key);
+        let is_trusted = self.trusted.is_empty() || self.trusts_chain(end_entity, &chain);
+        let certificate = end_entity.clone().into_owned();
+        let shown = ShownCertificates { certificate, authority, is_trusted };
+        let identity = shown.identity();
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+        match self.trusted.first() {
+            Some(expected) if !is_trusted => {
+                Err(rustls::Error::General(format!("the server is {identity}, not {expected}")))
             }
             _ => Ok(ServerCertVerified::assertion()),
         }
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        let hints = self.learned.get().map_or(&self.hints, |learned| &learned.hints);
+        (!hints.is_empty()).then_some(hints)
     }
 
     fn verify_tls12_signature(
@@ -146,18 +216,32 @@ impl ServerCertVerifier for CertificatePin {
     }
 }
 
-/// The fingerprint of the certificate that the server at `url` shows now. No token is sent.
+/// What the server at `url` is known by: the key of its authority where it shows one, else its certificate.
+/// No token is sent.
 ///
 /// # Errors
 /// An invalid URL, or a server that cannot be reached.
 pub async fn learn(url: &str) -> Result<Fingerprint, ClientError> {
+    Ok(shown_at(url).await?.identity())
+}
+
+/// The certificate that the server at `url` shows to those who know nothing of it: to curl, to a browser. No
+/// token is sent.
+///
+/// # Errors
+/// As [`learn`].
+pub async fn certificate_at(url: &str) -> Result<CertificateDer<'static>, ClientError> {
+    Ok(shown_at(url).await?.certificate)
+}
+
+async fn shown_at(url: &str) -> Result<ShownCertificates, ClientError> {
     let base: BaseUrl = url.parse()?;
-    let pin = CertificatePin::new(None);
+    let pin = CertificatePin::new(Vec::new());
     let http = reqwest::Client::builder().tls_backend_preconfigured(pin.tls()?).timeout(LEARN_WITHIN);
     let http = http.build().map_err(|error| ClientError::Invalid(error.to_string()))?;
     let answer = http.get(base.root("/healthz")).send().await;
-    match (pin.seen(), answer) {
-        (Some(seen), _) => Ok(seen),
+    match (pin.shown(), answer) {
+        (Some(shown), _) => Ok(shown),
         (None, Err(error)) => Err(transport_error(&base, "GET /healthz", &error)),
         (None, Ok(_)) => Err(ClientError::Unexpected {
             request: "GET /healthz".to_owned(),

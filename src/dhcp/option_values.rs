@@ -2,6 +2,7 @@
 //! the reply was decided, when the address is known, and before the address is promised. An option that
 //! cannot be rendered is left out of the reply, and the reason says so.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -12,7 +13,7 @@ use crate::dhcp::decide::{DhcpQuery, TemplateOption};
 use crate::dhcp::exchange::DecidedPacket;
 use crate::dhcp::packet::TemplateFacts;
 use crate::netboot::boot_facts::BootFacts;
-use crate::render::{RenderInput, RenderLimits, RenderedText};
+use crate::render::{INLINE, InlineText, RenderInput, RenderLimits, RenderProblem, RenderedText};
 
 /// Limits for rendering one value: a client waits for it.
 const LIMITS: RenderLimits =
@@ -51,13 +52,18 @@ impl Dhcp {
         options: Vec<TemplateOption>,
         input: RenderInput,
     ) -> Vec<(TemplateOption, Result<RenderedText, String>)> {
-        let engine = self.catalog.engine();
+        let catalog = Arc::clone(&self.catalog);
         tokio::task::spawn_blocking(move || {
+            // After a change it compiles all templates: not on the thread of packets.
+            let engine = catalog.engine();
             options
                 .into_iter()
                 .map(|option: TemplateOption| {
-                    let rendered = engine.render_inline(&option.template, input.clone(), LIMITS);
-                    (option, rendered.map_err(|problem| problem.to_string()))
+                    let text = InlineText { place: &option.name, body: &option.template };
+                    let rendered = engine.render_inline(text, input.clone(), LIMITS);
+                    let said = |problem: RenderProblem| problem.renamed(&option.name, INLINE.to_owned());
+                    let rendered = rendered.map_err(|problem| said(problem).to_string());
+                    (option, rendered)
                 })
                 .collect()
         })

@@ -361,6 +361,7 @@ impl DhcpService {
         match ended.answered {
             Ok(Some(reply)) => {
                 send(&self.counters, (&mut self.outlet, &self.listeners), (&reply, ended.port));
+                self.counters.answers.record(now.saturating_duration_since(ended.since));
                 if reply.durable {
                     self.door.keep(ended.question, reply, now);
                 }

@@ -58,6 +58,19 @@ impl Dhcp {
         })
     }
 
+    /// How full the subnets are.
+    pub fn subnet_counts(&self) -> Vec<SubnetStatus> {
+        let now = self.kernel.now();
+        let mut own: Vec<Ipv4Addr> = {
+            let sights = self.sights();
+            let own = sights.interfaces.iter().flat_map(|interface| &interface.addresses);
+            own.map(|own| own.address).collect()
+        };
+        own.sort_unstable();
+        own.dedup();
+        self.kernel.read(|world| subnets(&Caller::server(now), world, (&own, now)))
+    }
+
     /// Warnings for a page that everybody may read, without addresses: interfaces with another DHCP server,
     /// and a service that cannot receive packets.
     pub fn dhcp_warnings(&self) -> Vec<String> {

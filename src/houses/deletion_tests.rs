@@ -22,14 +22,14 @@ use crate::netboot::loader_loops::LoaderPacket;
 use crate::netboot::reports::{InstallerReport, ReportKind};
 use crate::objects::write::{ExpectedRevision, WriteTarget};
 
-const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+pub(super) const MAC: Mac = Mac([0x52, 0x54, 0, 0xaa, 0, 1]);
+pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 
 fn now(houses: &Houses) -> Caller {
     Caller::server(houses.kernel.now())
 }
 
-async fn made(houses: &Houses) -> Arc<Stored<Machine>> {
+pub(super) async fn made(houses: &Houses) -> Arc<Stored<Machine>> {
     let body = json!({"name": "web1", "macs": [MAC.to_string()]});
     let view = houses.objects.create::<Machine>(&now(houses), body).await.unwrap();
     houses.kernel.get::<Machine>(&view.key).unwrap()
@@ -49,7 +49,7 @@ fn job_of(machine: &Stored<Machine>) -> Job {
 }
 
 /// Puts a machine into the middle of an installation: armed, booted, with a job and an address.
-async fn at_work(houses: &Houses, machine: &Stored<Machine>) -> (BootAttempt, Uuid) {
+pub(super) async fn at_work(houses: &Houses, machine: &Stored<Machine>) -> (BootAttempt, Uuid) {
     let (at, job) = (houses.kernel.now(), Uuid::now_v7());
     let attempt = BootAttempt {
         id: Uuid::now_v7(),
@@ -96,7 +96,7 @@ async fn at_work(houses: &Houses, machine: &Stored<Machine>) -> (BootAttempt, Uu
     (attempt, job)
 }
 
-async fn lease_of(houses: &Houses, machine: &Stored<Machine>) {
+pub(super) async fn lease_of(houses: &Houses, machine: &Stored<Machine>) {
     let at = houses.kernel.now();
     let lease = Lease {
         address: ADDRESS,

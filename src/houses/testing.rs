@@ -32,6 +32,7 @@ pub fn app_with(roots: ArtifactRoots, policy: FetchPolicy) -> Arc<Houses> {
         media: MediaFolder::default(),
         roots,
         case: Default::default(),
+        data: Default::default(),
     };
     Houses::new(setup)
 }

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -97,6 +98,7 @@ fn reason(status: u16) -> &'static str {
         409 => "Conflict",
         412 => "Precondition Failed",
         413 => "Content Too Large",
+        429 => "Too Many Requests",
         416 => "Range Not Satisfiable",
         431 => "Request Header Fields Too Large",
         _ => "Service Unavailable",
@@ -110,6 +112,13 @@ pub fn text(status: u16, message: &str) -> HttpAnswer {
     let head = head.line("Cache-Control", "no-store");
     let head = if status == 405 { head.line("Allow", "GET, HEAD, POST") } else { head };
     HttpAnswer { head, body: AnswerContent::Text(body.into()) }
+}
+
+/// 429, and when to try again.
+pub fn too_much(message: &str, retry_after: Duration) -> HttpAnswer {
+    let mut answer = text(429, message);
+    answer.head = answer.head.line("Retry-After", retry_after.as_secs().max(1));
+    answer
 }
 
 /// The answer that sends an opened file.

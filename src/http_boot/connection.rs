@@ -310,6 +310,7 @@ impl BootClient {
             Err(crate::kernel::Error::Unauthorized(_, why)) => answer::text(401, &why),
             Err(crate::kernel::Error::Forbidden(_, why)) => answer::text(403, &why),
             Err(crate::kernel::Error::Conflict(_, why)) => answer::text(409, &why),
+            Err(crate::kernel::Error::TooMuch { why, retry_after }) => answer::too_much(&why, retry_after),
             Err(error) => answer::text(503, &error.to_string()),
         }
     }

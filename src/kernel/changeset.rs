@@ -4,6 +4,6 @@
 //! store.
 
 pub use crate::store::{
-    Changeset, ChangesetRead, ChangesetWrite, EVENTS_MAX, EventCut, EventQuery, KeptDocument, LeaseOf,
-    OldEvents, RunDocuments, StoreError, TableSnapshot, TrackedWorld, WriterHold,
+    Changeset, ChangesetRead, ChangesetWrite, DamagedRow, EVENTS_MAX, EventCut, EventQuery, KeptDocument,
+    LeaseOf, OldEvents, RunDocuments, StoreError, TableSnapshot, TrackedWorld, WriterHold,
 };

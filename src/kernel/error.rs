@@ -34,6 +34,9 @@ pub enum Error {
     /// Too many requests at once; a later attempt can succeed.
     #[error("{0}")]
     Busy(String),
+    /// More than the caller may write; less, or later, is taken.
+    #[error("{why}")]
+    TooMuch { why: String, retry_after: std::time::Duration },
     /// Something in the server failed.
     #[error("{0}")]
     Failed(String),
@@ -60,6 +63,7 @@ impl Error {
             Error::ReadAgain(_) => RefusalCode::ReadAgain,
             Error::Conflict(code, _) | Error::Unauthorized(code, _) | Error::Forbidden(code, _) => *code,
             Error::Busy(_) => RefusalCode::Busy,
+            Error::TooMuch { .. } => RefusalCode::TooMuch,
             Error::Failed(_) => RefusalCode::Failed,
         }
     }

@@ -15,6 +15,30 @@ impl Kernel {
         Ok(self.store.old_events(cut).await?)
     }
 
+    /// The oldest audit events that outlived the other events, up to a cut, and the number of the last.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn old_audit_events(&self, cut: EventCut) -> Result<(OldEvents, u64), Error> {
+        Ok(self.store.old_audit_events(cut).await?)
+    }
+
+    /// Deletes those up to a number, a bounded number at a time; gives how many.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn prune_audit_events(&self, upto: u64) -> Result<u64, Error> {
+        Ok(self.store.prune_audit_events(upto).await?)
+    }
+
+    /// The length of each job's log, in bytes.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn log_sizes(&self) -> Result<Vec<(Uuid, u64)>, Error> {
+        Ok(self.store.log_sizes().await?)
+    }
+
     /// Records documents that were served. Returns by how many bytes the kept texts grew.
     ///
     /// # Errors

@@ -13,9 +13,11 @@ mod error;
 pub mod event_queue;
 mod feed;
 mod history;
+mod keeping;
 mod look;
 pub mod permissions;
 pub mod scope;
+pub mod scope_areas;
 pub mod secrets;
 mod store_health;
 #[cfg(test)]
@@ -55,10 +57,14 @@ pub struct Kernel {
     monitor: Arc<MonitoredStore>,
     /// The key that seals secret params.
     pub secrets: SecretKey,
+    /// What did not open with it at the start.
+    shut: Vec<keeping::ShutValue>,
     pub endpoints: ServerEndpoints,
     queue: mpsc::Sender<NewEvent>,
     /// Number of events that were dropped because too many waited.
     pub notes_dropped: AtomicU64,
+    #[cfg(test)]
+    pub looks: look::LookMeter,
 }
 
 impl std::fmt::Debug for Kernel {
@@ -75,14 +81,18 @@ impl Kernel {
         endpoints: ServerEndpoints,
     ) -> (Arc<Self>, event_queue::EventQueue) {
         let (queue, notes) = mpsc::channel(event_queue::NOTES_MAX);
+        let shut = keeping::shut_values(&store.world(), &secrets);
         let monitor = MonitoredStore::new(store);
         let kernel = Kernel {
             store: Arc::clone(&monitor) as SharedStore,
             monitor,
             secrets,
+            shut,
             endpoints,
             queue,
             notes_dropped: AtomicU64::default(),
+            #[cfg(test)]
+            looks: look::LookMeter::default(),
         };
         (Arc::new(kernel), event_queue::EventQueue(notes))
     }
@@ -106,7 +116,18 @@ impl Kernel {
     /// must not read again: it would wait for a commit that waits for it.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         let _look = WorldLook::begin();
-        look(&self.store.world())
+        self.measured(|| look(&self.store.world()))
+    }
+
+    /// In tests, what a look takes is measured.
+    #[cfg(test)]
+    fn measured<T>(&self, look: impl FnOnce() -> T) -> T {
+        self.looks.measure(look)
+    }
+
+    #[cfg(not(test))]
+    fn measured<T>(&self, look: impl FnOnce() -> T) -> T {
+        look()
     }
 
     /// Like [`Kernel::read`], for a decision that depends on other objects than the written one. Also returns
@@ -148,6 +169,11 @@ impl Kernel {
     /// The number of objects of each kind, in the order of `Kind::ALL`.
     pub fn counts(&self) -> [usize; Kind::ALL.len()] {
         self.read(|world| Kind::ALL.map(|kind| world.count(kind)))
+    }
+
+    /// Events that wait in the queue.
+    pub fn queued_events(&self) -> u64 {
+        self.queue.max_capacity().saturating_sub(self.queue.capacity()) as u64
     }
 
     /// The number of the last commit, and the number of tombstones.

@@ -2,11 +2,9 @@
 
 use uuid::Uuid;
 
+use crate::kernel::scope_areas::SCOPE_AREAS;
 use crate::kernel::{Caller, Error};
-use crate::model::{Kind, Problem, RefusalCode, nearest};
-
-/// Areas of the API that scopes can name besides the nouns.
-const AREAS: [&str; 4] = ["dhcp", "events", "metrics", "server"];
+use crate::model::{Problem, RefusalCode, nearest};
 
 /// What an operation requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +16,8 @@ pub enum RequiredScope {
     /// `machines:read`, `machines:write`, and so on.
     Read(&'static str),
     Write(&'static str),
+    /// The scope `*`: what shows or changes everything, secrets included.
+    Everything,
     /// The token of the machine's own agent, or `jobs:write`. The use case checks with [`Caller::acts_for`]
     /// that it is the right machine.
     Agent,
@@ -30,6 +30,7 @@ impl RequiredScope {
             RequiredScope::Nothing | RequiredScope::Token => None,
             RequiredScope::Read(area) => Some(format!("{area}:read")),
             RequiredScope::Write(area) => Some(format!("{area}:write")),
+            RequiredScope::Everything => Some("*".to_owned()),
             RequiredScope::Agent => Some("jobs:write".to_owned()),
         }
     }
@@ -43,6 +44,7 @@ impl RequiredScope {
                     has_area(scopes, area, "read") || has_area(scopes, area, "write")
                 }
                 RequiredScope::Write(area) => has_area(scopes, area, "write"),
+                RequiredScope::Everything => false,
                 RequiredScope::Agent => {
                     has_area(scopes, "jobs", "write") || scopes.iter().any(|s| agent_of(s).is_some())
                 }
@@ -63,7 +65,7 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
     if scope == "*" || agent_of(scope).is_some() {
         return None;
     }
-    let areas: Vec<&str> = Kind::ALL.map(Kind::plural).into_iter().chain(AREAS).collect();
+    let areas = SCOPE_AREAS.map(|area| area.name);
     let hint = match scope.split_once(':') {
         Some((area, "read" | "write")) if area == "*" || areas.contains(&area) => return None,
         Some(("agent", _)) => "`agent:` must be followed by the id of a machine".to_owned(),
@@ -127,6 +129,8 @@ mod tests {
         assert!(!RequiredScope::Write("machines").is_met_by(&scopes(&["machines:read", "profiles:write"])));
         assert!(RequiredScope::Read("machines").is_met_by(&scopes(&["*:read"])));
         assert!(!RequiredScope::Write("machines").is_met_by(&scopes(&["*:read"])));
+        assert!(!RequiredScope::Everything.is_met_by(&scopes(&["*:read", "*:write", "server:write"])));
+        assert!(RequiredScope::Everything.is_met_by(&scopes(&["*"])));
         assert!(RequiredScope::Agent.is_met_by(&[format!("agent:{}", Uuid::now_v7())]));
         assert!(!RequiredScope::Agent.is_met_by(&scopes(&["agent:web1", "machines:write"])));
     }

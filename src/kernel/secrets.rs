@@ -53,9 +53,21 @@ impl SecretKey {
     /// values.
     pub fn load(directory: &Path, sealed: usize) -> io::Result<Self> {
         let path = directory.join(KEY_FILE);
+        match sealed == 0 && !path.try_exists()? {
+            true => make_key(&path),
+            false => SecretKey::read(directory, sealed),
+        }
+    }
+
+    /// As [`SecretKey::load`], and makes none.
+    ///
+    /// # Errors
+    /// The file cannot be read, has not 32 bytes, or is missing.
+    pub fn read(directory: &Path, sealed: usize) -> io::Result<Self> {
+        let path = directory.join(KEY_FILE);
         match fs::File::open(&path) {
             Ok(file) => read_key(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && sealed > 0 => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let place = path.display();
                 Err(io::Error::other(format!(
                     "{place} is missing, and {sealed} secret values in the database are sealed with it. \
@@ -64,7 +76,6 @@ impl SecretKey {
                      server, and set those values anew"
                 )))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make_key(&path),
             Err(error) => Err(error),
         }
     }
@@ -142,6 +153,17 @@ pub fn sealed_values(world: &World) -> impl Iterator<Item = (SecretPlace<'_>, &V
         params.iter().map(move |(param, value)| (SecretPlace { kind, key, param }, value))
     });
     values.filter(|(_, value)| is_sealed(value))
+}
+
+/// The value that a world has at a place.
+pub fn value_at<'w>(world: &'w World, place: SecretPlace<'_>) -> Option<&'w Value> {
+    let params = match place.kind {
+        Kind::Machine => &world.machines.get(place.key)?.spec.params,
+        Kind::Profile => &world.profiles.get(place.key)?.spec.params,
+        Kind::Stage => &world.stages.get(place.key)?.spec.params,
+        _ => return None,
+    };
+    params.get(place.param)
 }
 
 /// Whether a stored value is sealed.

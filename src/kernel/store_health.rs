@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use crate::durations::DurationCounts;
 use crate::kernel::Kernel;
 use crate::model::event::ServerStoreRecovered;
 use crate::model::{NewEvent, StoreStatus};
@@ -17,6 +18,11 @@ impl Kernel {
     /// Number of writes to the database that failed since the start.
     pub fn store_failures(&self) -> u64 {
         self.monitor.failures()
+    }
+
+    /// How long commits take until they are on the disk.
+    pub fn commit_durations(&self) -> DurationCounts {
+        self.monitor.commit_durations()
     }
 
     /// Checks whether the database takes writes, and whether its disk is almost full. Writes an event at the

@@ -148,6 +148,10 @@ impl EventKind {
         EventKind::LeaseDeleted,
     ];
 
+    /// The events of the server itself that stay as long as what people did.
+    pub const AUDIT: [EventKind; 3] =
+        [EventKind::TokenRecovered, EventKind::ServerPruned, EventKind::ServerStoreRecovered];
+
     /// All kinds: those of the table, and those about the objects that clients write.
     pub fn all() -> impl Iterator<Item = EventKind> {
         let verbs = [EventKind::Created, EventKind::Updated, EventKind::Deleted];

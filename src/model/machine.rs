@@ -76,6 +76,32 @@ pub enum MachineState {
     Complete,
 }
 
+impl MachineState {
+    /// In the order of their declaration.
+    pub const ALL: [MachineState; 7] = [
+        MachineState::Registered,
+        MachineState::Waiting,
+        MachineState::Booting,
+        MachineState::Running,
+        MachineState::Held,
+        MachineState::Failed,
+        MachineState::Complete,
+    ];
+
+    /// As the API has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MachineState::Registered => "registered",
+            MachineState::Waiting => "waiting",
+            MachineState::Booting => "booting",
+            MachineState::Running => "running",
+            MachineState::Held => "held",
+            MachineState::Failed => "failed",
+            MachineState::Complete => "complete",
+        }
+    }
+}
+
 /// The status of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MachineStatus {

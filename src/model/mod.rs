@@ -16,6 +16,7 @@ mod client_class;
 mod commits;
 mod content;
 mod content_view;
+mod data_check;
 mod dhcp_status;
 mod digest;
 mod document;
@@ -73,6 +74,7 @@ pub use content::{
     TaskTemplate, Template, Workflow,
 };
 pub use content_view::{ContentView, open_run};
+pub use data_check::{CheckedPart, DataCheckReport, DataFinding, FindingSeverity};
 pub use dhcp_status::{
     DhcpStatus, ExampleAnswer, InterfaceStatus, RelayStatus, RivalStatus, ServiceStatus, StoreStatus,
     SubnetStatus, UnservedStatus,

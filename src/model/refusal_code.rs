@@ -208,6 +208,9 @@ refusal_codes! {
     BadSchema "bad_schema" FAULT,
         "The declared JSON Schema is not usable.",
         "Correct the schema of the param.";
+    TooMuch "too_much" answer(429),
+        "The machine has written more than its budget allows in so short a time.",
+        "Try again after the seconds of `Retry-After`.";
     Failed "failed" answer(500),
         "Something of the server's own failed.",
         "Look in the server's log for the request id.";

@@ -15,13 +15,17 @@ pub struct Retention {
     pub logs: RetentionBounds,
     pub documents: RetentionBounds,
     pub events: RetentionBounds,
+    /// Bytes of all events.
+    pub event_bytes: Option<u64>,
+    /// Audit events that outlived the others of their time.
+    pub audit: RetentionBounds,
 }
 
 /// Bounds on one kind of history; `None` means no bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionBounds {
     pub days: Option<u64>,
-    /// Most items that are kept; for documents, most bytes on disk.
+    /// Most items that are kept; for documents and logs, most bytes on disk.
     pub most: Option<u64>,
 }
 
@@ -29,17 +33,17 @@ impl Retention {
     /// Reads the bounds from the settings.
     pub fn of(world: &World) -> Self {
         let number = |name: &str| world.setting(name).as_u64();
-        let bounds = |days: &str, most: Option<&str>| RetentionBounds {
-            days: number(days),
-            // A setting that cannot be read has its default.
-            most: most.and_then(|name| number(name).or_else(|| settings::default(name).as_u64())),
-        };
+        // A setting that cannot be read has its default.
+        let most = |name: &str| number(name).or_else(|| settings::default(name).as_u64());
+        let bounds = |days: &str, name: &str| RetentionBounds { days: number(days), most: most(name) };
         Retention {
-            runs: bounds(settings::RUNS_KEPT_DAYS, Some(settings::RUNS_KEPT_MAX)),
-            jobs: bounds(settings::JOBS_KEPT_DAYS, Some(settings::JOBS_KEPT_MAX)),
-            logs: bounds(settings::LOGS_KEPT_DAYS, None),
-            documents: bounds(settings::DOCUMENTS_KEPT_DAYS, Some(settings::DOCUMENTS_KEPT_BYTES)),
-            events: bounds(settings::EVENTS_KEPT_DAYS, Some(settings::EVENTS_KEPT_MAX)),
+            runs: bounds(settings::RUNS_KEPT_DAYS, settings::RUNS_KEPT_MAX),
+            jobs: bounds(settings::JOBS_KEPT_DAYS, settings::JOBS_KEPT_MAX),
+            logs: bounds(settings::LOGS_KEPT_DAYS, settings::LOGS_KEPT_BYTES),
+            documents: bounds(settings::DOCUMENTS_KEPT_DAYS, settings::DOCUMENTS_KEPT_BYTES),
+            events: bounds(settings::EVENTS_KEPT_DAYS, settings::EVENTS_KEPT_MAX),
+            event_bytes: most(settings::EVENTS_KEPT_BYTES),
+            audit: bounds(settings::AUDIT_KEPT_DAYS, settings::AUDIT_KEPT_MAX),
         }
     }
 }
@@ -55,7 +59,7 @@ impl RetentionBounds {
 /// What pruning deletes of one kind of history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PrunedKind {
-    /// `runs`, `contents`, `jobs`, `logs`, `documents` or `events`.
+    /// `runs`, `contents`, `jobs`, `logs`, `documents`, `events` or `audit`.
     pub kind: String,
     /// Number of items; for logs, the number of jobs.
     pub count: u64,
@@ -104,7 +108,8 @@ mod tests {
         let retention = Retention::of(&World::default());
         assert_eq!(retention.events, RetentionBounds { days: None, most: Some(2_000_000) });
         assert_eq!(retention.jobs, RetentionBounds { days: None, most: Some(50_000) });
-        assert_eq!(retention.logs, RetentionBounds { days: None, most: None });
+        assert_eq!(retention.logs, RetentionBounds { days: None, most: Some(4 << 30) });
+        assert_eq!((retention.event_bytes, retention.audit.most), (Some(2 << 30), Some(200_000)));
         assert_eq!(retention.documents.most, Some(1 << 30));
     }
 }

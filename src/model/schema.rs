@@ -1,7 +1,7 @@
 //! Reads a noun from untrusted JSON and reports every fault at once.
 
 use std::any::TypeId;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use jsonschema::error::ValidationErrorKind;
@@ -175,6 +175,19 @@ impl DeclaredSchema {
         self.0.cost.admits(value).map_err(|problem| problem.below(pointer))?;
         Ok(self.0.problems(value).into_iter().map(|problem| problem.below(pointer)).collect())
     }
+
+    /// As [`DeclaredSchema::validate`], for a value that nobody may read: the faults have the place in the
+    /// schema and nothing of the value, not even the names of its fields.
+    ///
+    /// # Errors
+    /// As [`DeclaredSchema::validate`].
+    pub fn validate_secret(&self, value: &Value, pointer: &str) -> Result<Vec<Problem>, Problem> {
+        if self.fault().is_some() {
+            return self.validate(&Value::Null, pointer);
+        }
+        self.0.cost.admits(value).map_err(|problem| problem.below(pointer))?;
+        Ok(self.0.schema_paths(value).into_iter().map(|path| Problem::new(pointer, unfit(&path))).collect())
+    }
 }
 
 impl std::fmt::Debug for DeclaredSchema {
@@ -238,6 +251,12 @@ impl CompiledSchema {
         }
     }
 
+    /// Where in the schema the faults of a value are, each place once.
+    fn schema_paths(&self, value: &Value) -> BTreeSet<String> {
+        let errors = self.validator.iter().flat_map(|validator| validator.iter_errors(value));
+        errors.take(PROBLEMS_MAX).map(|error| error.schema_path().to_string()).collect()
+    }
+
     fn explain(&self, error: &ValidationError<'_>, whole: &Value) -> Vec<Problem> {
         let at = error.instance_path().to_string();
         match error.kind() {
@@ -253,6 +272,10 @@ impl CompiledSchema {
             ValidationErrorKind::Required { property } => {
                 let field = property.as_str().unwrap_or_default();
                 vec![Problem::new(at, format!("`{field}` is missing")).coded(RefusalCode::Missing)]
+            }
+            // Nobody knows yet which of these values are secret.
+            kind if at.starts_with("/params") => {
+                vec![Problem::new(at, clipped(&error.masked_with("the value"))).coded(code_of(kind))]
             }
             kind => {
                 let plain = self.in_plain_words(error).unwrap_or_else(|| explained(error));
@@ -355,6 +378,10 @@ fn compiled(schema: &Value) -> Arc<CompiledSchema> {
     built
 }
 
+fn unfit(schema_path: &str) -> String {
+    format!("the secret value does not fit the schema of the param at `{schema_path}`")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -425,5 +452,23 @@ mod tests {
         assert!(check_schema(&schema, &json!(3), "/params/x").is_empty());
         assert_eq!(check_schema(&schema, &json!("3"), "/params/x")[0].pointer, "/params/x");
         assert!(check_schema(&json!({"type": 5}), &json!(1), "/x")[0].message.contains("schema"));
+    }
+
+    #[test]
+    fn a_fault_of_a_secret_value_says_where_in_the_schema_and_nothing_of_the_value() {
+        let schema = json!({"type": "object", "additionalProperties": false,
+            "properties": {"pin": {"type": "string", "maxLength": 3, "pattern": "^[0-9]*$"}}});
+        for value in [json!({"pin": "CANARY"}), json!({"CANARY": 1}), json!("CANARY"), json!(["CANARY"])] {
+            let problems = DeclaredSchema::of(&schema).validate_secret(&value, "/params/x").unwrap();
+            assert!(!problems.is_empty(), "{value}");
+            for problem in problems {
+                assert_eq!(problem.pointer, "/params/x");
+                assert!(!problem.message.contains("CANARY"), "{problem}");
+            }
+        }
+        let unusable = DeclaredSchema::of(&json!({"type": 5})).validate_secret(&json!("CANARY"), "/params/x");
+        assert!(!unusable.unwrap_err().to_string().contains("CANARY"));
+        let misplaced = faults::<Machine>(json!({"name": "web1", "params": "CANARY"}));
+        assert!(misplaced[0].starts_with("/params: ") && !misplaced[0].contains("CANARY"), "{misplaced:?}");
     }
 }

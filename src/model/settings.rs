@@ -13,10 +13,16 @@ pub const JOBS_KEPT_DAYS: &str = "jobs_kept_days";
 pub const LOGS_KEPT_DAYS: &str = "logs_kept_days";
 pub const DOCUMENTS_KEPT_DAYS: &str = "documents_kept_days";
 pub const EVENTS_KEPT_DAYS: &str = "events_kept_days";
+/// The same for audit events, once the other events of their time were pruned.
+pub const AUDIT_KEPT_DAYS: &str = "audit_kept_days";
 /// How many runs, jobs or events are kept.
 pub const RUNS_KEPT_MAX: &str = "runs_kept_max";
 pub const JOBS_KEPT_MAX: &str = "jobs_kept_max";
 pub const EVENTS_KEPT_MAX: &str = "events_kept_max";
+pub const AUDIT_KEPT_MAX: &str = "audit_kept_max";
+/// How many bytes all events, and the logs of all jobs, may have.
+pub const EVENTS_KEPT_BYTES: &str = "events_kept_bytes";
+pub const LOGS_KEPT_BYTES: &str = "logs_kept_bytes";
 /// How many bytes the texts of all served documents may take on disk, and how long one text may be.
 pub const DOCUMENTS_KEPT_BYTES: &str = "documents_kept_bytes";
 pub const DOCUMENT_BYTES_MAX: &str = "document_bytes_max";
@@ -50,7 +56,7 @@ impl KnownSetting {
 }
 
 /// Every setting.
-pub fn known() -> [KnownSetting; 16] {
+pub fn known() -> [KnownSetting; 20] {
     [
         KnownSetting::new("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
         KnownSetting::new("default_workflow", json!({"type": ["string", "null"]})),
@@ -66,9 +72,13 @@ pub fn known() -> [KnownSetting; 16] {
         KnownSetting::new(LOGS_KEPT_DAYS, days()),
         KnownSetting::new(DOCUMENTS_KEPT_DAYS, days()),
         KnownSetting::new(EVENTS_KEPT_DAYS, days()),
+        KnownSetting::new(AUDIT_KEPT_DAYS, days()),
         KnownSetting::new(RUNS_KEPT_MAX, number(1, 1_000_000)),
         KnownSetting::new(JOBS_KEPT_MAX, number(1, 1_000_000)),
         KnownSetting::new(EVENTS_KEPT_MAX, number(1000, 1_000_000_000)),
+        KnownSetting::new(AUDIT_KEPT_MAX, number(1000, 1_000_000_000)),
+        KnownSetting::new(EVENTS_KEPT_BYTES, number(1 << 20, 1 << 40)),
+        KnownSetting::new(LOGS_KEPT_BYTES, number(1 << 20, 1 << 40)),
         KnownSetting::new(DOCUMENTS_KEPT_BYTES, number(0, 1 << 40)),
         KnownSetting::new(DOCUMENT_BYTES_MAX, number(0, 4 << 20)),
     ]
@@ -92,6 +102,9 @@ pub fn default(name: &str) -> Value {
         RUNS_KEPT_MAX => json!(20_000),
         JOBS_KEPT_MAX => json!(50_000),
         EVENTS_KEPT_MAX => json!(2_000_000),
+        AUDIT_KEPT_MAX => json!(200_000),
+        EVENTS_KEPT_BYTES => json!(2_u64 << 30),
+        LOGS_KEPT_BYTES => json!(4_u64 << 30),
         DOCUMENTS_KEPT_BYTES => json!(1 << 30),
         DOCUMENT_BYTES_MAX => json!(1 << 20),
         _ => Value::Null,

@@ -23,6 +23,13 @@ pub struct Token {
     pub sha256: String,
 }
 
+impl Token {
+    /// Whether it may do everything, and does not expire.
+    pub fn is_lasting_admin(&self) -> bool {
+        self.expires_at.is_none() && self.scopes.iter().any(|scope| scope == "*")
+    }
+}
+
 impl Noun for Token {
     const KIND: Kind = Kind::Token;
     const INDEXES: &'static [&'static str] = &["sha256"];

@@ -8,7 +8,7 @@ use crate::catalog::rendering::{BootContext, problem};
 use crate::model::BootTemplate;
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::ScriptKind;
-use crate::render::{RenderInput, RenderLimits, RenderProblem, RenderedText};
+use crate::render::{InlineText, RenderInput, RenderLimits, RenderProblem, RenderedText};
 
 /// The call by which a template asks for the agent's token.
 const CALL: &str = "agent_token(";
@@ -103,8 +103,8 @@ impl Netboot {
             BootDocument::File(file) => match (&file.template, &file.inline) {
                 (Some(name), _) => name.clone(),
                 (None, Some(body)) => {
-                    let rendered = engine.render_inline(body, input, RenderLimits::default());
-                    return rendered.map_err(|problem| problem.of_inline(&place(boot, &file.path)));
+                    let text = InlineText { place: &place(boot, &file.path), body };
+                    return engine.render_inline(text, input, RenderLimits::default());
                 }
                 (None, None) => {
                     let message = format!("the file {} has neither `template` nor `inline`", file.path);
@@ -153,8 +153,8 @@ impl Netboot {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
-        let rendered = self.catalog.engine_for(boot).render_inline(body, input, RenderLimits::default());
-        let rendered = rendered.map_err(|problem| problem.of_inline(&place(boot, "boot_params")))?;
+        let text = InlineText { place: &place(boot, "boot_params"), body };
+        let rendered = self.catalog.engine_for(boot).render_inline(text, input, RenderLimits::default())?;
         Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 

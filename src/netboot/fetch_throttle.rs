@@ -52,8 +52,9 @@ impl Netboot {
     /// many such events in this second.
     pub fn is_news(&self, kind: EventKind, about: &FileSubject, label: &str) -> bool {
         let Some(machine) = about.machine.clone() else { return false };
-        let topic = EventTopic { kind, machine, label: label.to_owned() };
-        let is_news = self.memory.repeats.is_news(topic, self.kernel.now().as_second());
+        let topic = EventTopic { kind, machine: machine.clone(), label: label.to_owned() };
+        let is_news = self.memory.repeats.is_news(topic, self.kernel.now().as_second())
+            && self.memory.budgets.takes_fetch(&machine);
         if !is_news {
             self.memory.fetches_repeated.fetch_add(1, Ordering::Relaxed);
         }

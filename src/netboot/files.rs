@@ -7,7 +7,8 @@
 use std::fs::File;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use crate::artifacts::opened::{FetchRefusal, FileBody, FileSubject, OpenedFile, Protocol};
 use crate::artifacts::static_files::{static_file, unreadable};
@@ -84,6 +85,18 @@ impl Netboot {
     /// # Errors
     /// Why there is no file; see [`FetchRefusal`].
     pub async fn open(self: &Arc<Self>, fetch: &Fetch) -> Result<OpenedFile, FetchRefusal> {
+        let begun = Instant::now();
+        let opened = self.find(fetch).await;
+        self.memory.opens.record_since(begun);
+        if let Err(refusal) = &opened
+            && let Some(count) = self.memory.refused.get(refusal.reason_index())
+        {
+            count.fetch_add(1, Relaxed);
+        }
+        opened
+    }
+
+    async fn find(self: &Arc<Self>, fetch: &Fetch) -> Result<OpenedFile, FetchRefusal> {
         let path = namespace::clean(&fetch.path).map_err(FetchRefusal::BadPath)?;
         // Rendering awaits many things and would make the future for a plain file ten times as large.
         match namespace::resolve(&path, |name| self.loaders.contains(name)) {

@@ -4,6 +4,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
+use crate::artifacts::opened::FetchRefusal;
+use crate::durations::DurationHistogram;
 use crate::netboot::boot_diagnosis::BootTraces;
 use crate::netboot::decide::chainload::LoaderRequests;
 use crate::netboot::decide::foreign_addresses::ForeignAddresses;
@@ -11,6 +13,7 @@ use crate::netboot::fetch_throttle::FetchThrottle;
 use crate::netboot::loader_files::LoaderImages;
 use crate::netboot::tftp_peers::UnknownPeers;
 use crate::netboot::unknown_clients::UnknownClients;
+use crate::netboot::write_budgets::WriteBudgets;
 
 /// The tables of [`Netboot`](crate::netboot::Netboot).
 #[derive(Debug, Default)]
@@ -27,8 +30,14 @@ pub struct BootMemory {
     pub(super) strangers: Mutex<UnknownPeers>,
     /// Unknown clients that were logged.
     pub(super) unknown_clients: UnknownClients,
+    /// What each machine may have written down.
+    pub budgets: WriteBudgets,
     /// Repeated fetches.
     pub(super) repeats: FetchThrottle,
+    /// How long it takes to find or render what is asked for.
+    pub opens: DurationHistogram,
+    /// Files that were not served, by [`FetchRefusal::REASONS`](crate::artifacts::opened::FetchRefusal).
+    pub refused: [AtomicU64; FetchRefusal::REASONS.len()],
     /// Number of fetch events that were not written because a machine fetched the same file again and again.
     pub fetches_repeated: AtomicU64,
     /// Number of TFTP requests from unknown peers, which were not answered.

@@ -25,6 +25,7 @@ mod served_documents;
 mod static_artifacts;
 pub mod tftp_peers;
 mod unknown_clients;
+pub mod write_budgets;
 
 use std::sync::Arc;
 

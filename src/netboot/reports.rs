@@ -55,7 +55,8 @@ impl Netboot {
     ///
     /// # Errors
     /// [`Error::Unauthorized`] if this server never issued the capability, [`Error::Forbidden`] if the peer's
-    /// address is not the machine's (as for files), [`Error::Conflict`] if the attempt has ended differently.
+    /// address is not the machine's (as for files), [`Error::Conflict`] if the attempt has ended differently,
+    /// [`Error::TooMuch`] for a log beyond the machine's budget.
     pub async fn report(&self, capability: &str, report: InstallerReport) -> Result<String, Error> {
         let attempt = self.catalog.attempt_of(capability).ok_or_else(|| {
             let why = "this server did not issue the capability in this URL";
@@ -86,7 +87,15 @@ impl Netboot {
             };
         }
         let caller = Caller::machine(&machine, self.kernel.now());
-        let reason = first_chars(report.text.trim(), LOG_CHARS_MAX);
+        let mut reason = first_chars(report.text.trim(), LOG_CHARS_MAX);
+        match report.kind {
+            ReportKind::Log => self.admit_log(&machine, reason.len())?,
+            // That it failed is always taken; of its reason, as much as there is room for.
+            ReportKind::Failed if !self.takes_reason(&machine, reason.len()) => {
+                reason = first_chars(&reason, REASON_CHARS_MAX);
+            }
+            ReportKind::Failed | ReportKind::Done => {}
+        }
         let peer = report.peer;
         self.runs
             .flow(&caller, &machine.key, |flow| match report.kind {

@@ -3,9 +3,11 @@
 //! Such work never runs on a thread that packets wait for, and never while the world is locked: copy what the
 //! work needs out of the world, release the lock, and pass the work to a [`WorkLane`]. The commit checks by
 //! revision that the result is still valid. The inputs are bounded where they are accepted (`model::bounds`,
-//! `model::schema_cost`, `objects::patch`); the deadline covers what those bounds do not foresee.
+//! `model::schema_cost`, `objects::patch`); the deadline covers what those bounds do not foresee. Work in
+//! pieces checks its [`WorkFlag`] between two pieces, and ends when nobody waits for the result any more.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -42,6 +44,27 @@ impl Default for WorkLanes {
     }
 }
 
+/// Tells work whether somebody still waits for its result. After the deadline, when the client has gone, and
+/// when the server stops, nobody does.
+#[derive(Clone, Debug, Default)]
+pub struct WorkFlag(Arc<AtomicBool>);
+
+impl WorkFlag {
+    /// Whether nobody waits for the result.
+    pub fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Raises the flag of the work when it is dropped.
+struct WorkWaiter(WorkFlag);
+
+impl Drop for WorkWaiter {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A lane with a bounded number of threads.
 #[derive(Debug)]
 pub struct WorkLane {
@@ -64,11 +87,25 @@ impl WorkLane {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
+        self.run_in_pieces(move |_| work()).await
+    }
+
+    /// As [`WorkLane::run`], for work that looks between two pieces whether somebody waits for it. What it
+    /// returns when it was given up is seen by nobody.
+    ///
+    /// # Errors
+    /// As [`WorkLane::run`].
+    pub async fn run_in_pieces<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&WorkFlag) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let waiter = WorkWaiter(WorkFlag::default());
+        let flag = waiter.0.clone();
         let done = async {
             let turn = Arc::clone(&self.turns).acquire_owned().await;
             self.run_at_once(move || {
                 let _turn = turn;
-                work()
+                work(&flag)
             })
             .await
         };
@@ -104,5 +141,30 @@ mod tests {
         assert_eq!(lane.turns.available_permits(), 0, "the thread is at it still");
         release.send(()).unwrap();
         assert!(lane.turns.acquire().await.is_ok(), "the turn ends with the work");
+    }
+
+    #[tokio::test]
+    async fn work_in_pieces_ends_when_nobody_waits_for_it() {
+        let lane = WorkLane { within: Duration::from_millis(1), ..WorkLane::new(1) };
+        let endless = |flag: &WorkFlag| {
+            while !flag.is_given_up() {
+                std::thread::yield_now();
+            }
+        };
+        assert!(matches!(lane.run_in_pieces(endless).await, Err(Error::Busy(_))));
+        assert!(lane.turns.acquire().await.is_ok(), "it ended after its deadline");
+        // The client has gone: the request is dropped.
+        let lane = WorkLane::new(1);
+        let (begun, started) = mpsc::channel();
+        let waiting = lane.run_in_pieces(move |flag| {
+            begun.send(()).unwrap();
+            endless(flag);
+        });
+        let gone = tokio::task::spawn_blocking(move || started.recv());
+        tokio::select! {
+            done = waiting => panic!("{done:?}"),
+            begun = gone => begun.unwrap().unwrap(),
+        }
+        assert!(lane.turns.acquire().await.is_ok(), "it ended with its client");
     }
 }

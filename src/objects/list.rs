@@ -9,6 +9,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Error};
@@ -16,6 +17,7 @@ use crate::model::{HasTable, ReadPosition, Stored, Table, World};
 use crate::objects::Objects;
 use crate::objects::fields::{Field, FieldReader};
 use crate::objects::filter::{Filter, OrderedValue};
+use crate::objects::lanes::WorkFlag;
 use crate::objects::rules::NounRules;
 use crate::objects::view::{self, ViewSubject};
 
@@ -24,6 +26,9 @@ pub const LIMIT_DEFAULT: usize = 100;
 pub const LIMIT_MAX: usize = 1000;
 /// Objects that are shown under one lock of the world.
 const SHOWN_AT_ONCE: usize = 64;
+/// Bytes of JSON after which a page ends: the object that reaches them is the last. A page of 1,000 objects
+/// of the largest size would have a gibibyte.
+pub const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Most filters, sort keys or fields of one query.
 const TERMS_MAX: usize = 32;
 
@@ -54,9 +59,9 @@ struct PageCursor {
 }
 
 /// One page of a list, as JSON values.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, serde::Serialize)]
 pub struct ListPage {
-    pub items: Vec<Value>,
+    pub items: Vec<Box<RawValue>>,
     pub next: Option<String>,
     /// Number of all objects that pass the filters.
     pub total: usize,
@@ -108,6 +113,11 @@ impl ListQuery {
 
     fn shows_problems(&self) -> bool {
         self.fields.is_empty() || self.fields.iter().any(|field| field == "problems")
+    }
+
+    /// What was asked for of an object.
+    fn trim(&self, body: Value) -> Value {
+        if self.fields.is_empty() { body } else { trimmed(&body, &self.fields) }
     }
 
     fn sort_text(&self) -> String {
@@ -166,27 +176,35 @@ impl Objects {
         World: HasTable<T>,
     {
         let objects = Arc::clone(self);
-        let listing = self.lanes.lists.run(move || {
-            let page = objects.list::<T>(&caller, &query);
+        let listing = self.lanes.lists.run_in_pieces(move |flag| {
+            let page = objects.list::<T>(&caller, &query, flag)?;
             serde_json::to_vec(&page).map(|json| ListText { read_at: page.read_at, json })
         });
         listing.await?.map_err(|error| Error::Failed(format!("the list failed: {error}")))
     }
 
-    /// One page of a list of the objects that the caller may read.
-    pub fn list<T: NounRules>(&self, caller: &Caller, query: &ListQuery) -> ListPage
+    /// One page of a list of the objects that the caller may read. It is incomplete when it was given up.
+    ///
+    /// # Errors
+    /// A value that JSON cannot hold; none of the nouns has one.
+    pub fn list<T: NounRules>(
+        &self,
+        caller: &Caller,
+        query: &ListQuery,
+        flag: &WorkFlag,
+    ) -> Result<ListPage, serde_json::Error>
     where
         World: HasTable<T>,
     {
         if query.filters.is_empty() && query.sort.is_empty() && caller.sees_all(T::KIND) {
-            return self.list_by_key(query);
+            return self.list_by_key(query, flag);
         }
         let (rows, read_at): (Vec<Arc<Stored<T>>>, ReadPosition) = self.kernel.read(|world| {
             let table: &Table<T> = world.table();
             let now = self.kernel.now();
             (caller.visible(table).map(|row| seen(row, now)).collect(), world.commits.position())
         });
-        let mut rows = ranked(query, &rows);
+        let mut rows = ranked(query, &rows, flag);
         let total = rows.len();
         if !query.sort.is_empty() {
             rows.sort_by(|a, b| compare(query, a, b));
@@ -196,16 +214,20 @@ impl Objects {
             let from = rows.partition_point(|row| compare(query, row, &end).is_le());
             rows.drain(..from);
         }
-        let more = rows.len() > query.limit;
-        rows.truncate(query.limit);
-        let next = rows.last().filter(|_| more).map(|last| last.cursor(query));
-        let page: Vec<&Arc<Stored<T>>> = rows.iter().filter_map(|row| row.stored).collect();
-        ListPage { items: self.shown_all(&page, query), next, total, read_at }
+        let page: Vec<&Arc<Stored<T>>> = rows.iter().take(query.limit).filter_map(|row| row.stored).collect();
+        let items = self.shown_all(&page, query, flag)?;
+        let last = items.len().checked_sub(1).filter(|_| items.len() < rows.len());
+        let next = last.and_then(|last| rows.get(last)).map(|last| last.cursor(query));
+        Ok(ListPage { items, next, total, read_at })
     }
 
     /// The page of a caller that may read all objects, without filter or sort: found by its first key, so
     /// that only the page is read.
-    fn list_by_key<T: NounRules>(&self, query: &ListQuery) -> ListPage
+    fn list_by_key<T: NounRules>(
+        &self,
+        query: &ListQuery,
+        flag: &WorkFlag,
+    ) -> Result<ListPage, serde_json::Error>
     where
         World: HasTable<T>,
     {
@@ -223,34 +245,49 @@ impl Objects {
             };
             (page, rows.next().is_some(), listed)
         });
-        listed.next = page.last().filter(|_| more).map(|last| {
+        let rows: Vec<&Arc<Stored<T>>> = page.iter().collect();
+        listed.items = self.shown_all(&rows, query, flag)?;
+        let shown = listed.items.len();
+        let last = shown.checked_sub(1).filter(|_| more || shown < rows.len());
+        listed.next = last.and_then(|last| rows.get(last)).map(|last| {
             PageCursor { sort: String::new(), values: Vec::new(), key: last.key.clone() }.encode()
         });
-        let page: Vec<&Arc<Stored<T>>> = page.iter().collect();
-        listed.items = self.shown_all(&page, query);
-        listed
+        Ok(listed)
     }
 
-    /// Builds the views of rows. The world is locked only for what a view needs of it, because commits and
-    /// packets wait for the lock.
-    fn shown_all<T: NounRules>(&self, rows: &[&Arc<Stored<T>>], query: &ListQuery) -> Vec<Value>
+    /// Builds the views of the first rows, up to [`PAGE_BYTES_MAX`]. The world is locked only for what a view
+    /// needs of it, because commits and packets wait for the lock.
+    fn shown_all<T: NounRules>(
+        &self,
+        rows: &[&Arc<Stored<T>>],
+        query: &ListQuery,
+        flag: &WorkFlag,
+    ) -> Result<Vec<Box<RawValue>>, serde_json::Error>
     where
         World: HasTable<T>,
     {
-        if !query.shows_problems() {
-            return rows.iter().map(|row| trimmed(&view::without_problems(row), &query.fields)).collect();
-        }
-        let mut items = Vec::with_capacity(rows.len());
+        let (mut items, mut bytes) = (Vec::with_capacity(rows.len()), 0);
         for rows in rows.chunks(SHOWN_AT_ONCE) {
-            let subjects: Vec<ViewSubject<T>> = self.kernel.read(|world| {
-                rows.iter().map(|row| ViewSubject::of((world, &self.kernel.endpoints), row)).collect()
-            });
-            items.extend(subjects.into_iter().map(|subject| match query.fields.as_slice() {
-                [] => subject.view().body,
-                fields => trimmed(&subject.view().body, fields),
-            }));
+            let mut subjects = Vec::new();
+            if query.shows_problems() {
+                subjects =
+                    self.kernel.read(|world| rows.iter().map(|row| self.subject(world, row)).collect());
+            }
+            let mut subjects = subjects.into_iter();
+            for row in rows {
+                if bytes >= PAGE_BYTES_MAX || flag.is_given_up() {
+                    return Ok(items);
+                }
+                let body = subjects.next().map_or_else(
+                    || view::without_problems(row),
+                    |subject: ViewSubject<T>| subject.view().body,
+                );
+                let item = to_raw_value(&query.trim(body))?;
+                bytes += item.get().len();
+                items.push(item);
+            }
         }
-        items
+        Ok(items)
     }
 }
 
@@ -288,8 +325,13 @@ fn in_order(values: &[Option<Value>]) -> Vec<Option<OrderedValue>> {
     values.iter().map(|value| value.as_ref().and_then(OrderedValue::of)).collect()
 }
 
-fn ranked<'a, T: NounRules>(query: &ListQuery, rows: &'a [Arc<Stored<T>>]) -> Vec<RankedObject<'a, T>> {
+fn ranked<'a, T: NounRules>(
+    query: &ListQuery,
+    rows: &'a [Arc<Stored<T>>],
+    flag: &WorkFlag,
+) -> Vec<RankedObject<'a, T>> {
     rows.iter()
+        .take_while(|_| !flag.is_given_up())
         .filter_map(|stored: &'a Arc<Stored<T>>| {
             let reader = FieldReader::new(stored.as_ref());
             if !query.filters.iter().all(|filter| filter.passes(&reader)) {

@@ -9,6 +9,7 @@ mod filter;
 pub mod lanes;
 pub mod list;
 pub mod patch;
+pub mod problem_cache;
 pub mod read;
 pub mod rules;
 pub mod view;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use crate::artifacts::roots::ArtifactRoots;
 use crate::kernel::Kernel;
 use lanes::WorkLanes;
+use problem_cache::ProblemCache;
 
 /// The objects that clients write and read.
 #[derive(Debug)]
@@ -28,10 +30,12 @@ pub struct Objects {
     pub lanes: WorkLanes,
     /// The directories of this host in which files of artifacts may be.
     roots: ArtifactRoots,
+    /// The problems that were found and still hold.
+    pub problems: Arc<ProblemCache>,
 }
 
 impl Objects {
     pub fn new(kernel: Arc<Kernel>, roots: ArtifactRoots) -> Arc<Self> {
-        Arc::new(Objects { kernel, lanes: WorkLanes::default(), roots })
+        Arc::new(Objects { kernel, lanes: WorkLanes::default(), roots, problems: Arc::default() })
     }
 }

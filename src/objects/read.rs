@@ -30,7 +30,15 @@ impl Objects {
         World: HasTable<T>,
     {
         let seen = T::as_of(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
-        let subject = self.kernel.read(|world| ViewSubject::of((world, &self.kernel.endpoints), &seen));
+        let subject = self.kernel.read(|world| self.subject(world, &seen));
         self.lanes.reads.run(|| subject.view()).await
+    }
+
+    /// An object with what a view of it needs of the world.
+    pub(super) fn subject<T: NounRules>(&self, world: &World, object: &Arc<Stored<T>>) -> ViewSubject<T>
+    where
+        World: HasTable<T>,
+    {
+        ViewSubject::of((world, &self.kernel), object, &self.problems)
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::kernel::{ServerEndpoints, secrets};
+use crate::kernel::{Kernel, secrets};
 use crate::model::bounds::{self, DEPTH_MAX};
 use crate::model::event::{ObjectDiff, ObjectSnapshot};
 use crate::model::{
     EventBody, HasTable, Problem, READ_ONLY_FIELDS, ReadPosition, RefusalCode, Stored, Table, World,
     sha256_hex,
 };
+use crate::objects::problem_cache::{ProblemBasis, ProblemCache};
 use crate::objects::rules::{self, NounRules, RuleCheck};
 
 /// Longest text that an event carries in full, in bytes.
@@ -31,28 +32,71 @@ pub struct View {
 pub struct ViewSubject<T: NounRules> {
     stored: Arc<Stored<T>>,
     read_at: ReadPosition,
-    /// The problems that were found in the world.
-    problems: Vec<Problem>,
-    /// The checks that find further problems.
+    /// Problems that hold at this moment.
+    present: Vec<Problem>,
+    /// Those that were found before, and hold still.
+    known: Option<Arc<[Problem]>>,
+    search: Option<ProblemSearch>,
+    basis: Option<ProblemBasis>,
+    cache: Arc<ProblemCache>,
+}
+
+/// Finds the problems that last until something is written.
+struct ProblemSearch {
+    /// Those that were seen in the world.
+    seen: Vec<Problem>,
+    /// What finds the others.
     checks: Vec<RuleCheck>,
+}
+
+impl ProblemSearch {
+    fn run(self) -> Vec<Problem> {
+        self.seen.into_iter().chain(self.checks.into_iter().flat_map(|check| check())).collect()
+    }
 }
 
 impl<T: NounRules> ViewSubject<T>
 where
     World: HasTable<T>,
 {
-    pub fn of((world, here): (&World, &ServerEndpoints), stored: &Arc<Stored<T>>) -> Self {
-        let problems = rules::problems((world, here), stored);
-        let (checks, read_at) = (rules::read_checks(stored, world), read_position(world, stored));
-        ViewSubject { stored: Arc::clone(stored), read_at, problems, checks }
+    pub fn of(
+        (world, kernel): (&World, &Kernel),
+        stored: &Arc<Stored<T>>,
+        cache: &Arc<ProblemCache>,
+    ) -> Self {
+        let basis = ProblemBasis::of(stored, world);
+        let known = cache.get(stored, basis);
+        // In debug builds what is known is held against what there is.
+        let search = (known.is_none() || cfg!(debug_assertions)).then(|| ProblemSearch {
+            seen: rules::problems((world, &kernel.endpoints), stored),
+            checks: rules::read_checks(stored, world)
+                .into_iter()
+                .chain(rules::params::shut_check(stored, &kernel.secrets))
+                .collect(),
+        });
+        let (present, read_at) = (T::problems_now(stored, world), read_position(world, stored));
+        ViewSubject {
+            stored: Arc::clone(stored),
+            read_at,
+            present,
+            known,
+            search,
+            basis,
+            cache: Arc::clone(cache),
+        }
     }
 
     /// Builds the view, with the problems that the object has in that world and on this server. The writer of
     /// the object determines the cost: call it neither on a thread that packets wait for nor while the world
     /// is locked.
     pub fn view(self) -> View {
-        let ViewSubject { stored, read_at, mut problems, checks } = self;
-        problems.extend(checks.into_iter().flat_map(|check| check()));
+        let ViewSubject { stored, read_at, present, known, search, basis, cache } = self;
+        let found = search.map(ProblemSearch::run);
+        if let (Some(known), Some(found)) = (&known, &found) {
+            debug_assert_eq!(&**known, found, "problems of {} are kept that do not hold", stored.subject());
+        }
+        let lasting = known.unwrap_or_else(|| cache.keep(&stored, (basis, found.unwrap_or_default())));
+        let problems: Vec<Problem> = present.into_iter().chain(lasting.iter().cloned()).collect();
         let mut body = with_defaults(&stored, shown::<T>(stored.view(&problems)));
         add_broken_bounds::<T>(&mut body);
         View { key: stored.key.clone(), revision: stored.revision, read_at, body }

@@ -370,6 +370,8 @@ impl Objects {
         self.seal(world, next, old)
     }
 
+    /// A value that is given is sealed anew, also where it is the one that is stored: were that told apart by
+    /// the revision, writers could guess secrets.
     fn seal<T: NounRules>(
         &self,
         world: &TrackedWorld<'_>,
@@ -384,24 +386,11 @@ impl Objects {
                 *value = kept.clone();
             } else if world.get::<Param>(param).is_some_and(|declared| declared.spec.secret) {
                 let place = SecretPlace { kind: T::KIND, key: &key, param };
-                *value = self.reseal(place, kept, value)?;
+                let sealed = self.kernel.secrets.seal(place, value);
+                *value = sealed.map_err(|error| Error::Failed(error.to_string()))?;
             }
         }
         Ok(())
-    }
-
-    /// Seals a value. The same value as before keeps its sealed form, so that writing it back changes
-    /// nothing.
-    fn reseal(&self, place: SecretPlace<'_>, kept: Option<&Value>, value: &Value) -> Result<Value, Error> {
-        match kept {
-            Some(kept)
-                if secrets::is_sealed(kept)
-                    && self.kernel.secrets.open(place, kept).as_ref() == Ok(value) =>
-            {
-                Ok(kept.clone())
-            }
-            _ => self.kernel.secrets.seal(place, value).map_err(|error| Error::Failed(error.to_string())),
-        }
     }
 }
 

@@ -2,11 +2,12 @@
 //! is kept.
 //!
 //! [`Records::keep`] queues a document when it is served, and never waits; [`Records::run`] writes the queue.
-//! [`Records::prune`] deletes what is older than the settings allow, and reports it. `runs` has everything
-//! about runs themselves.
+//! [`Records::write_job_log`] bounds what agents write of their jobs. [`Records::prune`] deletes what is
+//! older than the settings allow, and reports it. `runs` has everything about runs themselves.
 
 mod contents;
 pub mod documents;
+pub mod log_budget;
 pub mod pruning;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::kernel::Kernel;
 use documents::{DocumentMemory, QueuedDocument, RecordCounters};
+use log_budget::LogBudget;
 
 /// Most documents that wait to be written. Further ones are not kept, and counted.
 const QUEUE_MAX: usize = 1024;
@@ -29,6 +31,7 @@ pub struct Records {
     queued: Mutex<Option<mpsc::Receiver<QueuedDocument>>>,
     memory: DocumentMemory,
     pub counters: RecordCounters,
+    pub log_budget: LogBudget,
     /// Only one round of pruning runs at a time.
     pruning: tokio::sync::Mutex<()>,
 }
@@ -48,6 +51,7 @@ impl Records {
             queued: Mutex::new(Some(queued)),
             memory: DocumentMemory::default(),
             counters: RecordCounters::default(),
+            log_budget: LogBudget::default(),
             pruning: tokio::sync::Mutex::default(),
         })
     }

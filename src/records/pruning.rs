@@ -24,10 +24,10 @@ use crate::records::{Records, contents};
 /// Most objects that one read of the world walks through.
 const SCANNED_AT_ONCE_MAX: usize = 4096;
 /// Most jobs, and most runs whose documents are deleted, in one transaction.
-const JOBS_AT_ONCE_MAX: usize = 128;
+pub(super) const JOBS_AT_ONCE_MAX: usize = 128;
 const RUNS_AT_ONCE_MAX: usize = 16;
 /// Most transactions for one kind of history in one round. The rest is deleted in the next round.
-const PIECES_MAX: usize = 256;
+pub(super) const PIECES_MAX: usize = 256;
 
 /// What is due, oldest first.
 #[derive(Debug, Default)]
@@ -40,6 +40,9 @@ struct DueHistory {
     logs: Vec<Arc<Stored<Job>>>,
     documents: Vec<RunDocuments>,
     events: OldEvents,
+    audit: OldEvents,
+    /// The number of the last of those.
+    audit_upto: u64,
 }
 
 impl Records {
@@ -67,6 +70,7 @@ impl Records {
                 logs: count("logs"),
                 documents: count("documents"),
                 events: count("events"),
+                audit: count("audit"),
             };
             self.kernel.commit(Changeset::default().event(caller.event(pruned))).await?;
         }
@@ -75,9 +79,8 @@ impl Records {
 
     async fn due(&self, now: Timestamp) -> Result<DueHistory, Error> {
         let retention = self.kernel.read(Retention::of);
-        let cut =
-            EventCut { keep: retention.events.most.unwrap_or(u64::MAX), since: retention.events.cutoff(now) };
-        let events = self.kernel.old_events(cut).await?;
+        let events = self.kernel.old_events(cut(retention.events, retention.event_bytes, now)).await?;
+        let (audit, audit_upto) = self.kernel.old_audit_events(cut(retention.audit, None, now)).await?;
         let usage = self.kernel.document_usage().await?;
         let (ended_runs, ended) = (self.ended_runs(), self.ended_jobs());
         // Read last: a run that was seen above is still present, or was superseded.
@@ -95,16 +98,8 @@ impl Records {
         let excess = excess.saturating_sub(of_runs.len());
         let (mut jobs, rest) = due_jobs(ended, &present, retention.jobs.cutoff(now), excess);
         jobs.extend(of_runs);
-        let old_log = retention.logs.cutoff(now);
-        let logs = rest
-            .into_iter()
-            .filter(|job: &Arc<Stored<Job>>| {
-                job.spec.log_bytes > 0
-                    && old_log.is_some_and(|cutoff| ended_at(job) < cutoff)
-                    && !present.contains(&job.spec.run)
-            })
-            .collect();
-        Ok(DueHistory { runs, contents, jobs, logs, documents, events })
+        let logs = self.due_logs(rest, &present, retention.logs.cutoff(now)).await?;
+        Ok(DueHistory { runs, contents, jobs, logs, documents, events, audit, audit_upto })
     }
 
     /// Deletes what is due; returns whether everything was deleted.
@@ -113,16 +108,9 @@ impl Records {
             let objects = jobs.iter().map(|job| Job::object(Arc::clone(job)));
             let changeset = objects.fold(Changeset::default(), |changeset, job| changeset.delete(&job));
             self.kernel.commit(changeset).await?;
+            self.forget_log_sizes();
         }
-        for jobs in due.logs.chunks(JOBS_AT_ONCE_MAX).take(PIECES_MAX) {
-            self.kernel.prune_logs(jobs.iter().filter_map(|job| job.key.parse().ok()).collect()).await?;
-            let without = jobs.iter().fold(Changeset::default(), |changeset, job| {
-                let mut next = job.next(caller.now);
-                (next.spec.log_bytes, next.spec.log_pruned_at) = (0, Some(caller.now));
-                changeset.update(Job::object(Arc::new(next)))
-            });
-            self.kernel.commit(without).await?;
-        }
+        self.delete_logs(caller.now, &due.logs).await?;
         for runs in due.documents.chunks(RUNS_AT_ONCE_MAX).take(PIECES_MAX) {
             self.delete_documents(runs).await?;
         }
@@ -135,6 +123,11 @@ impl Records {
             self.kernel.commit(changeset).await?;
         }
         self.delete_contents().await?;
+        for _ in 0..PIECES_MAX {
+            if due.audit.count == 0 || self.kernel.prune_audit_events(due.audit_upto).await? == 0 {
+                break;
+            }
+        }
         let mut pieces = 0;
         while due.events.count > 0
             && pieces < PIECES_MAX
@@ -182,7 +175,7 @@ impl Records {
         ended
     }
 
-    fn ended_jobs(&self) -> Vec<Arc<Stored<Job>>> {
+    pub(super) fn ended_jobs(&self) -> Vec<Arc<Stored<Job>>> {
         let mut ended = Vec::new();
         self.scan::<Job>(|job| {
             if !job.spec.state.is_open() {
@@ -193,7 +186,7 @@ impl Records {
     }
 
     /// The runs that machines are in, or were in last.
-    fn present_runs(&self) -> HashSet<Uuid> {
+    pub(super) fn present_runs(&self) -> HashSet<Uuid> {
         let mut present = HashSet::new();
         self.scan::<Machine>(|machine| present.extend(machine.status.run.as_ref().map(|run| run.id)));
         present
@@ -224,13 +217,18 @@ impl Records {
     }
 }
 
+/// Which events are too old by the bounds.
+fn cut(bounds: RetentionBounds, bytes: Option<u64>, now: Timestamp) -> EventCut {
+    EventCut { keep: bounds.most.unwrap_or(u64::MAX), since: bounds.cutoff(now), bytes }
+}
+
 /// How many items exceed the bound.
 fn excess_of(total: usize, bounds: RetentionBounds) -> usize {
     let most = bounds.most.and_then(|most| usize::try_from(most).ok());
     most.map_or(0, |most| total.saturating_sub(most))
 }
 
-fn ended_at(job: &Stored<Job>) -> Timestamp {
+pub(super) fn ended_at(job: &Stored<Job>) -> Timestamp {
     job.spec.ended_at.unwrap_or(job.updated_at)
 }
 
@@ -259,7 +257,7 @@ fn run_ended_at(run: &Stored<Run>) -> Timestamp {
 }
 
 /// Jobs, as in the world.
-type Jobs = Vec<Arc<Stored<Job>>>;
+pub(super) type Jobs = Vec<Arc<Stored<Job>>>;
 
 /// Jobs to delete, and the others: those that ended before the cutoff, and the first `excess` of all. The
 /// order of the keys of jobs is that in which they were created.
@@ -307,16 +305,21 @@ fn report(due: &DueHistory, world: &World) -> Vec<PrunedKind> {
         due.documents.iter().map(|run| run.kept_bytes).sum(),
         due.documents.iter().map(|run| run.first_at).min(),
     );
-    let events = (due.events.count, due.events.bytes, due.events.oldest);
+    let of_events = |old: OldEvents| (old.count, old.bytes, old.oldest);
     let runs = (due.runs.len() as u64, 0, due.runs.iter().map(|run| run_ended_at(run)).min());
     let contents = (due.contents.len() as u64, 0, due.contents.iter().map(|piece| piece.created_at).min());
     [
         ("runs", runs, &[settings::RUNS_KEPT_DAYS, settings::RUNS_KEPT_MAX][..]),
         ("contents", contents, &[]),
         ("jobs", of_jobs(&due.jobs), &[settings::JOBS_KEPT_DAYS, settings::JOBS_KEPT_MAX]),
-        ("logs", of_jobs(&due.logs), &[settings::LOGS_KEPT_DAYS]),
+        ("logs", of_jobs(&due.logs), &[settings::LOGS_KEPT_DAYS, settings::LOGS_KEPT_BYTES]),
         ("documents", documents, &[settings::DOCUMENTS_KEPT_DAYS, settings::DOCUMENTS_KEPT_BYTES]),
-        ("events", events, &[settings::EVENTS_KEPT_DAYS, settings::EVENTS_KEPT_MAX]),
+        (
+            "events",
+            of_events(due.events),
+            &[settings::EVENTS_KEPT_DAYS, settings::EVENTS_KEPT_MAX, settings::EVENTS_KEPT_BYTES],
+        ),
+        ("audit", of_events(due.audit), &[settings::AUDIT_KEPT_DAYS, settings::AUDIT_KEPT_MAX]),
     ]
     .into_iter()
     .map(|(kind, (count, bytes, oldest), names)| {

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tera::Tera;
 
 use crate::model::{nearest, sha256_hex};
+use crate::render::batch_adder::{AddFailure, BatchAdder, UNKNOWN_COMPONENT};
 use crate::render::engine::{INLINE, TemplateUse};
-use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
+use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::references::{TemplateReference, TemplateReferences, scan};
 use crate::render::{filters, functions};
 
@@ -17,8 +18,8 @@ pub(super) const INCLUDE_DEPTH_MAX: usize = 32;
 /// The same for a template that defines components: the engine lets those call each other 20 deep, and each
 /// call can go through all its includes again.
 pub(super) const COMPONENT_DEPTH_MAX: usize = 8;
-/// Most retries of failed templates, for components that a later template defines.
-const RETRIES_MAX: usize = 8;
+/// Most templates of a circle of includes that a message names.
+const CIRCLE_SHOWN_MAX: usize = 16;
 /// The engine's variable that prints all others, in an order that differs between renders.
 const DUMP_VARIABLE: &str = "__tera_context";
 
@@ -28,6 +29,8 @@ pub(super) struct TemplateSet {
     pub broken: BTreeMap<String, RenderProblem>,
     /// The template that defines each component.
     definers: HashMap<String, String>,
+    /// Number of templates that the engine was given, with repetitions.
+    pub given: usize,
 }
 
 /// A usable template.
@@ -36,15 +39,13 @@ pub(super) struct KnownTemplate {
     pub uses: Vec<TemplateUse>,
 }
 
-struct SourceText {
+pub(super) struct SourceText {
     body: String,
-    references: TemplateReferences,
+    pub references: TemplateReferences,
 }
 
-type SourceTexts = BTreeMap<String, SourceText>;
+pub(super) type SourceTexts = BTreeMap<String, SourceText>;
 type BrokenTemplates = BTreeMap<String, RenderProblem>;
-/// Templates that the engine refused.
-type FailedTemplates<'a> = BTreeMap<&'a str, tera::Error>;
 
 pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> TemplateSet {
     let sources: SourceTexts = templates
@@ -62,15 +63,21 @@ pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> 
         .filter(|name| !broken.contains_key(**name))
         .filter_map(|name| Some((*name, sources.get(*name)?.body.as_str())))
         .collect();
-    let failed = add_what_can_be_added(&mut tera, &usable, &sources);
-    // In the order of includes, so that the cause is known before a template that includes it is explained.
-    for (name, error) in order.iter().filter_map(|name| failed.get_key_value(name)) {
-        let problem = explain(name, error, &sources, &broken);
+    let mut adding = BatchAdder::new(&mut tera, &sources);
+    adding.add_what_can_be_added(&usable);
+    let BatchAdder { failed, given, .. } = adding;
+    // In order of need: the cause of what a template includes is known before it is explained. What only
+    // needs another one comes last.
+    let is_needy = |name: &&str| matches!(failed.get(*name), Some(AddFailure::NeedsBroken));
+    let (needy, refused): (Vec<&str>, Vec<&str>) = order.iter().copied().partition(is_needy);
+    let all_definers = definers(&sources, &BrokenTemplates::new());
+    for (name, failure) in refused.iter().chain(&needy).filter_map(|name| failed.get_key_value(name)) {
+        let problem = explain((name, failure), (&sources, &all_definers), &broken);
         broken.insert((*name).to_owned(), problem);
     }
     let definers = definers(&sources, &broken);
     let known = known_templates(&sources, &broken, &definers);
-    TemplateSet { tera, known, broken, definers }
+    TemplateSet { tera, known, broken, definers, given }
 }
 
 /// A template engine with this module's functions and filters, without templates.
@@ -177,104 +184,27 @@ fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, usize>) 
         if seen {
             break;
         }
+        if chain.len() > CIRCLE_SHOWN_MAX {
+            chain.push("…".to_owned());
+            break;
+        }
     }
     let message = format!("includes form a circle: {}", chain.join(" → "));
     RenderProblem::new(ProblemKind::Template, name, message).at(place)
 }
 
-/// Adds all templates that can be added; returns the engine's errors for the others.
-fn add_what_can_be_added<'a>(
-    tera: &mut Tera,
-    usable: &[(&'a str, &str)],
-    sources: &SourceTexts,
-) -> FailedTemplates<'a> {
-    if tera.add_raw_templates(usable.iter().copied()).is_ok() {
-        return FailedTemplates::new();
-    }
-    let mut failed = FailedTemplates::new();
-    let mut hopeful: BTreeSet<&str> = BTreeSet::new();
-    let mut order = Vec::new();
-    for (name, body) in usable {
-        let references = sources.get(*name).map(|source| source.references.templates.as_slice());
-        let missing = |reference: &&TemplateReference| !hopeful.contains(reference.name.as_str());
-        let missing: Vec<_> = references.unwrap_or_default().iter().filter(missing).collect();
-        match tera.clone().add_raw_template(name, body) {
-            Err(error) if is_hopeless(&error, &missing) => drop(failed.insert(*name, error)),
-            _ => {
-                hopeful.insert(name);
-                order.push((*name, *body));
-            }
-        }
-    }
-    failed.extend(add_halves(tera, &order));
-    retry_after_components(tera, usable, failed, sources)
-}
-
-/// Whether a template that failed alone in an empty engine would fail with any others: it cannot be parsed,
-/// or it needs a template that is known to be missing.
-fn is_hopeless(error: &tera::Error, missing: &[&TemplateReference]) -> bool {
-    if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) {
-        return true;
-    }
-    let report = error.to_string();
-    missing.iter().any(|reference| report.contains(&reference.name))
-}
-
-/// Tries failed templates again as long as that helps: a template may use a component of a later one.
-fn retry_after_components<'a>(
-    tera: &mut Tera,
-    usable: &[(&'a str, &str)],
-    mut failed: FailedTemplates<'a>,
-    sources: &SourceTexts,
-) -> FailedTemplates<'a> {
-    for _ in 0..RETRIES_MAX {
-        if !failed
-            .keys()
-            .any(|name: &&str| sources.get(*name).is_some_and(|source| !source.references.uses.is_empty()))
-        {
-            break;
-        }
-        let again: Vec<_> = usable.iter().copied().filter(|(name, _)| failed.contains_key(name)).collect();
-        failed = add_halves(tera, &again);
-        if failed.len() == again.len() {
-            break;
-        }
-    }
-    failed
-}
-
-/// Adding is atomic, so a batch that fails is split until the faulty templates are alone.
-fn add_halves<'a>(tera: &mut Tera, batch: &[(&'a str, &str)]) -> FailedTemplates<'a> {
-    if batch.is_empty() {
-        return FailedTemplates::new();
-    }
-    let error = match tera.add_raw_templates(batch.iter().copied()) {
-        Ok(()) => return FailedTemplates::new(),
-        Err(error) => error,
-    };
-    if let [(name, _)] = batch {
-        return FailedTemplates::from([(*name, error)]);
-    }
-    let (first, second) = batch.split_at(batch.len() / 2);
-    let mut failed = add_halves(tera, first);
-    failed.extend(add_halves(tera, second));
-    failed
-}
-
-/// Why the engine refused `name`. For an include of a broken or missing template, this module's own list of
+/// Why `name` cannot be added. For an include of a broken or missing template, this module's own list of
 /// includes gives the place and the cause.
 fn explain(
-    name: &str,
-    error: &tera::Error,
-    sources: &SourceTexts,
+    (name, failure): (&str, &AddFailure),
+    (sources, definers): (&SourceTexts, &HashMap<String, String>),
     broken: &BrokenTemplates,
 ) -> RenderProblem {
-    let references = sources.get(name).map(|source| source.references.templates.as_slice()).unwrap_or(&[]);
-    let own = from_tera(error, name);
-    if matches!(error.kind(), tera::ErrorKind::SyntaxError(_)) {
-        return own;
+    if let AddFailure::Syntax(problem) = failure {
+        return problem.clone();
     }
-    for reference in references {
+    let source = sources.get(name);
+    for reference in source.iter().flat_map(|source| &source.references.templates) {
         let target = reference.name.as_str();
         if let Some(cause) = broken.get(target) {
             return include_problem(
@@ -289,7 +219,16 @@ fn explain(
             return include_problem(name, reference, format!("there is no template `{target}`.{meant}"));
         }
     }
-    with_broken_component(own, sources, broken)
+    let problem = match failure {
+        AddFailure::Refused(problem) | AddFailure::Syntax(problem) => problem.clone(),
+        AddFailure::NeedsBroken => {
+            let mut uses = source.into_iter().flat_map(|source| &source.references.uses);
+            let lost = uses.find(|used| definers.get(*used).is_some_and(|of| broken.contains_key(of)));
+            let what = format!("{UNKNOWN_COMPONENT}{}`", lost.map_or("", String::as_str));
+            RenderProblem::new(ProblemKind::Template, name, what)
+        }
+    };
+    with_broken_component(problem, definers, broken)
 }
 
 fn include_problem(name: &str, reference: &TemplateReference, message: String) -> RenderProblem {
@@ -299,17 +238,16 @@ fn include_problem(name: &str, reference: &TemplateReference, message: String) -
 /// An unknown component may belong to a template that is broken.
 fn with_broken_component(
     mut problem: RenderProblem,
-    sources: &SourceTexts,
+    definers: &HashMap<String, String>,
     broken: &BrokenTemplates,
 ) -> RenderProblem {
-    let unknown = problem.message.strip_prefix("Unknown component `").and_then(|name| name.strip_suffix('`'));
-    let definer = unknown.and_then(|component| {
-        let (definer, _) =
-            sources.iter().find(|(_, source)| source.references.defines.contains(component))?;
+    let unknown = problem.message.strip_prefix(UNKNOWN_COMPONENT).and_then(|name| name.strip_suffix('`'));
+    let told = unknown.and_then(|component| {
+        let definer = definers.get(component)?;
         let cause = root_cause(broken.get(definer)?);
         Some(format!("uses component `{component}` of template `{definer}`, which is broken: {cause}"))
     });
-    if let Some(message) = definer {
+    if let Some(message) = told {
         problem.message = message;
     }
     problem

@@ -9,7 +9,7 @@ use tera::Context;
 use crate::model::sha256_hex;
 use crate::render::compile::TemplateSet;
 use crate::render::context::RenderInput;
-use crate::render::engine::{INLINE, Provenance, RenderLimits, RenderedText};
+use crate::render::engine::{Provenance, RenderLimits, RenderedText};
 use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
 use crate::render::scope::{self, RenderScope, ScopeInput};
 use crate::render::wire::RenderSource;
@@ -24,7 +24,7 @@ impl RenderSource {
     pub fn name(&self) -> &str {
         match self {
             RenderSource::Named(name) => name,
-            RenderSource::Inline(_) => INLINE,
+            RenderSource::Inline { place, .. } => place,
         }
     }
 }
@@ -55,7 +55,7 @@ pub(super) fn draw(
     let mut output = CappedOutput::new(&scope, limits.output_bytes_max);
     let done = match source {
         RenderSource::Named(name) => set.tera.render_to(name, &context, &mut output),
-        RenderSource::Inline(body) => set.tera.render_str_to(body, &context, false, &mut output),
+        RenderSource::Inline { body, .. } => set.tera.render_str_to(body, &context, false, &mut output),
     };
     drop(entered);
     let bytes = output.bytes;
@@ -64,7 +64,7 @@ pub(super) fn draw(
         .map_err(|error| problem_of(&error, source.name(), &scope))?;
     let templates = match source {
         RenderSource::Named(name) => set.known.get(name).map(|known| known.uses.clone()).unwrap_or_default(),
-        RenderSource::Inline(body) => set.uses_of_inline(body),
+        RenderSource::Inline { body, .. } => set.uses_of_inline(body),
     };
     let provenance = Provenance { templates, params: scope.reads(), secret: scope.secret_read() };
     Ok(RenderedText { sha256: sha256_hex(&text), text, provenance })
@@ -83,7 +83,7 @@ fn problem_of(error: &tera::Error, template: &str, scope: &RenderScope) -> Rende
         problem.message = withheld(problem.kind);
         problem.available.clear();
     }
-    problem
+    problem.of_inline(template)
 }
 
 /// The message for a render that has read a secret.

@@ -43,7 +43,16 @@ impl Default for RenderLimits {
     }
 }
 
-/// A document and its sources. Its `Debug` omits the text, which may contain secrets.
+/// A text that is no template of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct InlineText<'a> {
+    /// What problems, the log and `/readyz` call it: the object that it is in and its field,
+    /// `debian-12-install/boot_params`.
+    pub place: &'a str,
+    pub body: &'a str,
+}
+
+/// A document and what it was made from. Its `Debug` leaves the text out: it may hold secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RenderedText {
     pub text: String,
@@ -97,6 +106,7 @@ impl RenderEngine {
         let mut templates: Vec<(String, String)> =
             templates.into_iter().map(|(name, body)| (name.into(), body.into())).collect();
         let set = compile::compile(templates.iter().cloned());
+        tracing::debug!(given = set.given, broken = set.broken.len(), "templates were compiled");
         templates.retain(|(name, _)| set.known.contains_key(name));
         let sources = Arc::new(TemplateSources { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), templates });
         let broken = set.broken.iter().map(|(name, problem)| (name.clone(), problem.clone())).collect();
@@ -135,14 +145,15 @@ impl RenderEngine {
     /// Renders an unnamed body. It may include named templates but cannot extend one.
     ///
     /// # Errors
-    /// Those of [`RenderEngine::render`].
+    /// As [`RenderEngine::render`]; problems name the place of the text.
     pub fn render_inline(
         &self,
-        body: &str,
+        text: InlineText<'_>,
         input: RenderInput,
         limits: RenderLimits,
     ) -> Result<RenderedText, RenderProblem> {
-        self.start(&RenderSource::Inline(body.to_owned()), &input, limits)
+        let InlineText { place, body } = text;
+        self.start(&RenderSource::Inline { place: place.to_owned(), body: body.to_owned() }, &input, limits)
     }
 
     fn unknown(&self, name: &str) -> RenderProblem {

@@ -10,6 +10,7 @@
 //! a worker as the server sees it, `wire` the protocol between them, [`worker`] the process itself, `draw`
 //! the render.
 
+mod batch_adder;
 mod compile;
 pub mod context;
 mod draw;
@@ -31,11 +32,11 @@ pub mod worker;
 
 pub use context::{CallbackUrls, PackageRepository, RenderInput};
 pub use engine::{
-    INLINE, Provenance, RenderEngine, RenderLimits, RenderedText, TemplateUse, check, included,
+    INLINE, InlineText, Provenance, RenderEngine, RenderLimits, RenderedText, TemplateUse, check, included,
 };
 pub use params::{
     LayeredParams, ParamLayer, ParamLevel, ParamRead, ParamValues, ResolvedParam, SecretAccess,
 };
-pub use pool::{LOSSES, LaneCounts, PoolHealth, RenderPool};
+pub use pool::{LOSSES, LaneCounts, PoolHealth, PoolUse, RenderPool};
 pub use problem::{ProblemKind, RenderProblem};
 pub use process::WorkerProgram;

@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::durations::{DurationCounts, DurationHistogram};
 use crate::rate_limit::warn_limited;
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::process::{
@@ -39,6 +40,23 @@ const SPARE_FOR: Duration = Duration::from_secs(60);
 const WORKERS_OF_ONE_MAX: usize = 2;
 /// How long [`PoolHealth::warning`] mentions a lost worker.
 const TOLD_FOR: Duration = Duration::from_secs(600);
+
+/// What a pool renders, as the log and `/readyz` call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolUse {
+    /// What machines are served: scripts, answer files, files of tasks, options of DHCP.
+    Boots,
+    Previews,
+}
+
+impl PoolUse {
+    fn as_str(self) -> &'static str {
+        match self {
+            PoolUse::Boots => "boots",
+            PoolUse::Previews => "previews",
+        }
+    }
+}
 
 /// The number of lanes.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +86,8 @@ struct PoolShared {
     work: Condvar,
     program: WorkerProgram,
     lanes: LaneCounts,
+    renders: DurationHistogram,
+    used_for: PoolUse,
 }
 
 #[derive(Default)]
@@ -112,6 +132,10 @@ pub struct PoolHealth {
     pub warning: Option<String>,
     /// Why nothing can be rendered.
     pub outage: Option<String>,
+    /// Workers that there are, or are about to be started.
+    pub lanes: u64,
+    /// Renders that wait for one.
+    pub queued: u64,
 }
 
 struct RenderJob {
@@ -138,18 +162,26 @@ enum TicketState {
 }
 
 impl RenderPool {
-    /// Creates a pool; workers are started when they are needed.
-    pub fn new(program: WorkerProgram, lanes: LaneCounts) -> RenderPool {
+    /// Workers are started when they are needed.
+    pub fn new(program: WorkerProgram, lanes: LaneCounts, used_for: PoolUse) -> RenderPool {
         let usual = lanes.usual.clamp(1, LANES_MAX);
         let lanes = LaneCounts { usual, most: lanes.most.clamp(usual, LANES_MAX) };
-        let shared = PoolShared { state: Mutex::default(), work: Condvar::new(), program, lanes };
+        let shared = PoolShared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            program,
+            lanes,
+            renders: Default::default(),
+            used_for,
+        };
         RenderPool { shared: Arc::new(shared) }
     }
 
     /// For unit tests: the workers are this test program.
     #[cfg(test)]
     pub fn of_tests(lanes: usize) -> RenderPool {
-        RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual: lanes, most: lanes })
+        let lanes = LaneCounts { usual: lanes, most: lanes };
+        RenderPool::new(WorkerProgram::of_tests(), lanes, PoolUse::Boots)
     }
 
     pub fn condition(&self) -> PoolHealth {
@@ -157,17 +189,31 @@ impl RenderPool {
         let WorkerRecord { started, lost, last_loss, cannot_start } = &state.record;
         let recent = last_loss.as_ref().filter(|(at, _)| at.elapsed() < TOLD_FOR);
         let warning = recent.map(|(_, loss)| {
-            let sum: u64 = lost.iter().sum();
+            let (sum, used_for) = (lost.iter().sum::<u64>(), self.shared.used_for.as_str());
             format!(
-                "{sum} render workers were lost and replaced since the start, the last one lately: {loss}"
+                "{sum} render workers of {used_for} were lost and replaced since the start, the last one \
+                 lately: {loss}"
             )
         });
-        PoolHealth { started: *started, lost: *lost, warning, outage: cannot_start.clone() }
+        let (lanes, queued) = (state.lanes as u64, state.queue.len() as u64);
+        PoolHealth { started: *started, lost: *lost, warning, outage: cannot_start.clone(), lanes, queued }
+    }
+
+    /// How long renders take, with the wait for a worker.
+    pub fn durations(&self) -> DurationCounts {
+        self.shared.renders.counts()
     }
 
     /// Passes `work` to a worker and waits for the result. Blocks up to the deadline while it waits for a
     /// lane, and again while it renders; a worker that has to load the templates first takes longer.
     pub(super) fn run(&self, source: &RenderSource, work: WorkerTask) -> RenderResult {
+        let begun = Instant::now();
+        let rendered = self.render(source, work);
+        self.shared.renders.record_since(begun);
+        rendered
+    }
+
+    fn render(&self, source: &RenderSource, work: WorkerTask) -> RenderResult {
         let template = source.name().to_owned();
         let until = Instant::now() + work.deadline;
         // Lanes keep their deadlines; this bound is for a host on which nothing does.
@@ -342,7 +388,14 @@ impl PoolShared {
 
     fn record_loss(&self, job: &RenderJob, (loss, problem): (&WorkerLoss, &RenderProblem)) {
         let (template, kind) = (job.template.as_str(), loss.as_str());
-        warn_limited!(template, limit = kind, %problem, "a render was ended and its worker replaced");
+        let used_for = self.used_for.as_str();
+        warn_limited!(
+            template,
+            used_for,
+            limit = kind,
+            %problem,
+            "a render was ended and its worker replaced"
+        );
         let mut state = locked(&self.state);
         let counts = LOSSES.iter().zip(&mut state.record.lost);
         counts.filter(|(name, _)| **name == kind).for_each(|(_, count)| *count += 1);

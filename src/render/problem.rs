@@ -45,14 +45,16 @@ fn number(count: usize) -> u32 {
 
 /// Reads the engine's report as text, for errors without structure: the first fault and its place.
 fn from_report(report: &str, template: &str) -> RenderProblem {
-    let Some((message, rest)) = report.strip_prefix("error: ").and_then(|text| text.split_once('\n')) else {
-        return plain_problem(template, report);
-    };
+    let fault = report.strip_prefix("error: ").and_then(from_fault);
+    fault.unwrap_or_else(|| plain_problem(template, report))
+}
+
+/// One fault of the engine's report, without the `error: ` that it begins with.
+pub(super) fn from_fault(fault: &str) -> Option<RenderProblem> {
+    let (message, rest) = fault.split_once('\n')?;
     let place = rest.lines().next().and_then(|line| line.trim_start().strip_prefix("--> "));
-    match place.and_then(parse_place) {
-        Some((name, place)) => RenderProblem::new(ProblemKind::Template, name, message).at(place),
-        None => plain_problem(template, report),
-    }
+    let (name, place) = place.and_then(parse_place)?;
+    Some(RenderProblem::new(ProblemKind::Template, name, message).at(place))
 }
 
 fn plain_problem(template: &str, report: &str) -> RenderProblem {

@@ -26,8 +26,8 @@ pub(super) const FRAME_BYTES_MAX: usize = 64 << 20;
 pub(super) enum RenderSource {
     /// A template of the set, by name.
     Named(String),
-    /// An unnamed text.
-    Inline(String),
+    /// A text that is no template of its own, and where it stands: `debian-12-install/boot_params`.
+    Inline { place: String, body: String },
 }
 
 #[derive(Serialize, Deserialize)]

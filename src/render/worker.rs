@@ -16,9 +16,9 @@ use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_s
 
 use crate::render::compile::{self, TemplateSet};
 use crate::render::draw::draw;
-use crate::render::engine::{INLINE, RenderedText};
+use crate::render::engine::RenderedText;
 use crate::render::problem::{ProblemKind, RenderProblem};
-use crate::render::wire::{self, RenderOrder, RenderSource, WorkerReply, WorkerRequest};
+use crate::render::wire::{self, RenderOrder, WorkerReply, WorkerRequest};
 
 /// Writable memory of a worker, in bytes: templates, input, output, and what a template builds.
 pub const MEMORY_BYTES_MAX: u64 = 128 << 20;
@@ -74,12 +74,8 @@ fn render(set: &TemplateSet, order: RenderOrder<'_>) -> Result<RenderedText, Ren
     let (source, input) = order.into_source_and_input();
     let drawn = catch_unwind(AssertUnwindSafe(|| draw(set, &source, input, limits)));
     drawn.unwrap_or_else(|_| {
-        let name = match &source {
-            RenderSource::Named(name) => name,
-            RenderSource::Inline(_) => INLINE,
-        };
         let message = "the template engine failed in a way it should not: please report the template";
-        Err(RenderProblem::new(ProblemKind::Template, name, message))
+        Err(RenderProblem::new(ProblemKind::Template, source.name(), message))
     })
 }
 

@@ -71,8 +71,8 @@ impl Runs {
     /// Bytes that the log has already are skipped; an empty piece shows that the agent is alive.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if `offset` is beyond the end or the log is full, [`Error::BadRequest`] if the
-    /// piece is too large.
+    /// [`Error::Conflict`] if `offset` is beyond the end, or the log or a budget is full,
+    /// [`Error::BadRequest`] if the piece is too large.
     pub async fn write_job_log(
         &self,
         caller: &Caller,
@@ -85,7 +85,7 @@ impl Runs {
         }
         let stored = self.kernel.read(|world| caller.find_own_job(world, job).cloned())?;
         let machine = stored.spec.machine.to_string();
-        let bytes = self.kernel.write_log(id_of(&stored)?, offset, bytes).await?;
+        let bytes = self.records.write_job_log(&stored, (offset, bytes)).await?;
         if stored.spec.state.is_open() {
             let heard = self.move_machine(caller, &machine, |_, moving| {
                 seen(moving, caller.now);
@@ -108,8 +108,9 @@ impl Runs {
     ) -> Result<Vec<u8>, Error> {
         let stored = self.kernel.find::<Job>(caller, job)?;
         if let Some(pruned_at) = stored.spec.log_pruned_at {
-            let why =
-                format!("the log of job `{job}` was pruned at {pruned_at}; the setting is logs_kept_days");
+            let why = format!(
+                "the log of job `{job}` was pruned at {pruned_at}; see logs_kept_days and logs_kept_bytes"
+            );
             return Err(Error::Conflict(RefusalCode::NotKept, why));
         }
         self.kernel.read_log(id_of(&stored)?, offset, bytes_max).await

@@ -1,15 +1,23 @@
 //! Statistics of the kept runs, and content for runs that earlier versions began.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::catalog::keeping::ContentOwner;
 use crate::kernel::{Caller, Changeset, Error};
-use crate::model::{Noun, Run, RunResult, Stored, open_run};
+use crate::model::{MachineState, Noun, Run, RunResult, Stored, World, open_run};
 use crate::runs::Runs;
 
-/// The kept runs with one result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Most workflows that runs are told apart by, the first by name. Runs of others are runs of `other`.
+pub const WORKFLOWS_MAX: usize = 100;
+const OTHER: &str = "other";
+const OPEN: &str = "open";
+
+/// How many of the kept runs of one workflow ended in one way.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunTally {
+    /// The workflow, or `other`.
+    pub workflow: String,
     /// `open` or a result.
     pub result: &'static str,
     pub runs: u64,
@@ -18,20 +26,39 @@ pub struct RunTally {
 }
 
 impl Runs {
-    /// The kept runs, by result.
+    /// The kept runs, by workflow and result.
     pub fn tallies(&self) -> Vec<RunTally> {
         self.kernel.read(|world| {
-            std::iter::once(None)
-                .chain(RunResult::ALL.map(Some))
-                .map(|wanted: Option<RunResult>| {
-                    let runs = world.runs.iter().map(|run| &run.spec).filter(move |run| run.result == wanted);
-                    let (count, seconds) = runs.fold((0, 0i64), |(count, seconds), run| {
-                        (count + 1, seconds.saturating_add(run.seconds.unwrap_or_default()))
-                    });
-                    let result = wanted.map_or("open", RunResult::as_str);
-                    RunTally { result, runs: count, seconds: wanted.map(|_| seconds) }
+            let named = named_workflows(world);
+            let mut sums: BTreeMap<(&str, &'static str), (u64, i64)> = BTreeMap::new();
+            for run in world.runs.iter().map(|run| &run.spec) {
+                let workflow = if named.contains(run.workflow.as_str()) { &run.workflow } else { OTHER };
+                let result = run.result.map_or(OPEN, RunResult::as_str);
+                let (runs, seconds) = sums.entry((workflow, result)).or_default();
+                *runs += 1;
+                *seconds = seconds.saturating_add(run.seconds.unwrap_or_default());
+            }
+            sums.into_iter()
+                .map(|((workflow, result), (runs, seconds))| RunTally {
+                    workflow: workflow.to_owned(),
+                    result,
+                    runs,
+                    seconds: (result != OPEN).then_some(seconds),
                 })
                 .collect()
+        })
+    }
+
+    /// How many machines are in each state.
+    pub fn machine_states(&self) -> [(&'static str, u64); MachineState::ALL.len()] {
+        self.kernel.read(|world| {
+            let mut states = MachineState::ALL.map(|state| (state.as_str(), 0));
+            for machine in world.machines.iter() {
+                if let Some((_, count)) = states.get_mut(machine.status.state as usize) {
+                    *count += 1;
+                }
+            }
+            states
         })
     }
 
@@ -62,4 +89,8 @@ impl Runs {
         }
         Ok(old.len())
     }
+}
+
+fn named_workflows(world: &World) -> BTreeSet<&str> {
+    world.workflows.iter().map(|row| row.spec.name.as_str()).take(WORKFLOWS_MAX).collect()
 }

@@ -10,7 +10,7 @@ use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::{BootContext, RenderPurpose, problem};
 use crate::model::{ContentView, JobFile, Problem, RefusalCode, Stored, Task, TaskTemplate};
 use crate::records::documents::{DocumentServing, KeptText, STOPPING, run_under_way};
-use crate::render::{RenderEngine, RenderInput, RenderLimits, RenderProblem, RenderedText};
+use crate::render::{InlineText, RenderEngine, RenderInput, RenderLimits, RenderProblem, RenderedText};
 use crate::runs::Runs;
 use crate::runs::flow::step::boot_step;
 use crate::runs::jobs::{RenderTasks, TaskRender};
@@ -43,7 +43,7 @@ impl Runs {
         let mut files = Vec::new();
         let mut problems = Vec::new();
         for template in &task.spec.templates {
-            match self.render_task_file(&engine, template, input.clone()) {
+            match self.render_task_file(&engine, (&request.task, template), input.clone()) {
                 Ok(rendered) => {
                     self.record_task_file(request, template, &rendered);
                     let (name, path) = (template.name.clone(), template.path.clone());
@@ -70,14 +70,14 @@ impl Runs {
     fn render_task_file(
         &self,
         engine: &RenderEngine,
-        template: &TaskTemplate,
+        (task, template): (&str, &TaskTemplate),
         input: RenderInput,
     ) -> Result<RenderedText, RenderProblem> {
         match (&template.template, &template.inline) {
             (Some(name), _) => engine.render(name, input, RenderLimits::default()),
             (None, Some(body)) => {
-                let rendered = engine.render_inline(body, input, RenderLimits::default());
-                rendered.map_err(|problem| problem.of_inline(&template.name))
+                let text = InlineText { place: &format!("{task}/{}", template.name), body };
+                engine.render_inline(text, input, RenderLimits::default())
             }
             (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),
         }
@@ -121,7 +121,8 @@ impl Runs {
             let boot = BootContext { purpose: RenderPurpose::Preview, ..runs.task_and_boot(&request).1 };
             let engine = runs.catalog.engine_for(&boot);
             let input = runs.task_input(&request, &boot, SecretMode::Covered);
-            let rendered = input.and_then(|input| runs.render_task_file(&engine, &template, input));
+            let rendered =
+                input.and_then(|input| runs.render_task_file(&engine, (&request.task, &template), input));
             rendered.map(|rendered| rendered.text).map_err(|problem| {
                 format!("it holds secrets, and it could not be rendered without them: {problem}")
             })

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::api::metrics::ServiceCounter;
+use crate::api::metrics::{CounterReader, ServiceCounter};
+use crate::artifacts::opened::FetchRefusal;
 use crate::connections::{self, LimitReason};
+use crate::durations::DurationCounts;
 use crate::houses::Houses;
 use crate::render::LOSSES;
 use crate::server::BoundSockets;
+use crate::server::certificates::ApiCertificates;
 use crate::{dhcp, tftp};
 
 /// A metric's name, its help text, and where its number is.
@@ -79,19 +82,88 @@ pub(super) fn rows(
     sockets: &BoundSockets,
     (houses, ports): (&Arc<Houses>, &PortCounters),
 ) -> Vec<ServiceCounter> {
-    let dhcp = sockets.dhcp.as_ref().map(|dhcp| {
-        let counters = dhcp.service.counters();
-        table(DHCP, &counters).into_iter().chain(dropped(&counters)).collect()
-    });
-    let tftp = sockets.tftp.as_ref().map(|service| table(TFTP, &service.counters()));
-    let of = |rows, limited: LimitCounters, counters| {
-        Some(table(rows, counters).into_iter().chain(limited.counters(counters)).collect())
-    };
-    let boot = of(BOOT_HTTP, BOOT_LIMITED, &ports.boot);
-    let api = of(API, API_LIMITED, &ports.api);
-    let houses = Some(table(HOUSES, houses).into_iter().chain(workers(houses)).collect());
-    [dhcp, tftp, boot, api, houses].into_iter().flatten().flatten().collect()
+    // What is off counts nothing, and has its metrics all the same.
+    let dhcp = sockets.dhcp.as_ref().map_or_else(Arc::default, |dhcp| dhcp.service.counters());
+    let tftp = sockets.tftp.as_ref().map_or_else(Arc::default, tftp::TftpService::counters);
+    let mut rows = table(DHCP, &dhcp);
+    rows.extend(dropped(&dhcp));
+    rows.push(durations("metalwright_dhcp_answer_duration_seconds", DHCP_ANSWERS, move || {
+        dhcp.answers.counts()
+    }));
+    rows.extend(table(TFTP, &tftp));
+    rows.extend(table(BOOT_HTTP, &ports.boot));
+    rows.extend(BOOT_LIMITED.counters(&ports.boot));
+    rows.extend(table(API, &ports.api));
+    rows.extend(API_LIMITED.counters(&ports.api));
+    rows.extend(table(HOUSES, houses));
+    rows.extend(boot_files(houses));
+    rows.extend(workers(houses));
+    rows
 }
+
+/// When the certificates of the API end, in seconds since 1970.
+pub(super) fn certificates(certificates: &Arc<ApiCertificates>) -> Vec<ServiceCounter> {
+    let row = |name: &'static str| {
+        let certificates = Arc::clone(certificates);
+        ServiceCounter {
+            name: "metalwright_api_certificate_ends_seconds",
+            about: "When a certificate of the API ends, in seconds since 1970; `own` is 0 without one.",
+            label: Some(("certificate", name)),
+            read: CounterReader::Gauge(Box::new(move || {
+                let ends = certificates.ends().into_iter().find(|(own, _)| *own == name);
+                ends.and_then(|(_, end)| u64::try_from(end.as_second()).ok()).unwrap_or_default()
+            })),
+        }
+    };
+    ["authority", "host", "own"].map(row).into()
+}
+
+const DHCP_ANSWERS: &str = "From the arrival of a DHCP request until its reply is handed to the network.";
+
+fn durations(
+    name: &'static str,
+    about: &'static str,
+    read: impl Fn() -> DurationCounts + Send + Sync + 'static,
+) -> ServiceCounter {
+    ServiceCounter { name, about, label: None, read: CounterReader::Durations(Box::new(read)) }
+}
+
+/// How long boot files take to be found, and those that were not served.
+fn boot_files(houses: &Arc<Houses>) -> Vec<ServiceCounter> {
+    let of = Arc::clone(houses);
+    let about = "From the request for a boot file until it is found or rendered.";
+    let opens = move || of.netboot.memory.opens.counts();
+    let mut rows = vec![durations("metalwright_boot_file_open_duration_seconds", about, opens)];
+    rows.extend(FetchRefusal::REASONS.into_iter().enumerate().map(|(i, why)| {
+        let houses = Arc::clone(houses);
+        ServiceCounter {
+            name: "metalwright_boot_files_refused_total",
+            about: "Boot files that were asked for over TFTP or HTTP and not served.",
+            label: Some(("reason", why)),
+            read: CounterReader::Count(Box::new(move || {
+                houses.netboot.memory.refused.get(i).map_or(0, |count| count.load(Ordering::Relaxed))
+            })),
+        }
+    }));
+    rows
+}
+
+/// How long renders take, by whom they are for.
+fn renders(houses: &Arc<Houses>) -> impl Iterator<Item = ServiceCounter> {
+    POOLS.into_iter().enumerate().map(|(i, pool)| {
+        let houses = Arc::clone(houses);
+        ServiceCounter {
+            name: "metalwright_render_duration_seconds",
+            about: "How long renders take with the wait for a worker, for machines and for previews.",
+            label: Some(("pool", pool)),
+            read: CounterReader::Durations(Box::new(move || {
+                houses.catalog.render_durations().get(i).cloned().unwrap_or_default()
+            })),
+        }
+    })
+}
+
+const POOLS: [&str; 2] = ["serve", "preview"];
 
 /// Render workers that were started, and those that were lost, by the limit they reached.
 fn workers(houses: &Arc<Houses>) -> Vec<ServiceCounter> {
@@ -100,18 +172,21 @@ fn workers(houses: &Arc<Houses>) -> Vec<ServiceCounter> {
         name: "metalwright_render_workers_started_total",
         about: "Render workers started.",
         label: None,
-        read: Box::new(move || of.catalog.render_conditions().iter().map(|pool| pool.started).sum()),
+        read: CounterReader::Count(Box::new(move || {
+            of.catalog.render_conditions().iter().map(|pool| pool.started).sum()
+        })),
     }];
+    rows.extend(renders(houses));
     rows.extend(LOSSES.into_iter().enumerate().map(|(i, why)| {
         let houses = Arc::clone(houses);
         ServiceCounter {
             name: "metalwright_render_workers_lost_total",
             about: "Render workers that were ended at a limit or crashed, and were replaced.",
             label: Some(("limit", why)),
-            read: Box::new(move || {
+            read: CounterReader::Count(Box::new(move || {
                 let pools = houses.catalog.render_conditions();
                 pools.iter().filter_map(|pool| pool.lost.get(i)).sum()
-            }),
+            })),
         }
     }));
     rows
@@ -125,7 +200,7 @@ fn dropped(counters: &Arc<dhcp::server::DhcpCounters>) -> impl Iterator<Item = S
             name: "metalwright_dhcp_dropped_total",
             about: "DHCP packets that were not answered.",
             label: Some(("reason", why.as_str())),
-            read: Box::new(move || counters.dropped(why)),
+            read: CounterReader::Count(Box::new(move || counters.dropped(why))),
         }
     })
 }
@@ -159,7 +234,7 @@ impl LimitCounters {
                 name: self.name,
                 about: self.about,
                 label: Some(("reason", limit.as_str())),
-                read: Box::new(move || counters.limited(limit)),
+                read: CounterReader::Count(Box::new(move || counters.limited(limit))),
             }
         })
     }
@@ -173,7 +248,7 @@ fn table<C: Send + Sync + 'static>(rows: &[CounterRow<C>], counters: &Arc<C>) ->
                 name,
                 about,
                 label: None,
-                read: Box::new(move || pick(&counters).load(Ordering::Relaxed)),
+                read: CounterReader::Count(Box::new(move || pick(&counters).load(Ordering::Relaxed))),
             }
         })
         .collect()

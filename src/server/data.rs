@@ -1,9 +1,7 @@
 //! The data directory: its files besides the database, their permissions, and their owner.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +10,6 @@ use anyhow::{Context, anyhow};
 use nix::libc;
 use nix::unistd::{Gid, Uid, User, initgroups, setgid, setuid};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
@@ -21,7 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use crate::kernel::ServerEndpoints;
 use crate::model::sha256_hex;
 use crate::server::ReadyLine;
-use crate::server::firmware_tls::{self, rsa};
+use crate::server::certificates::host_names;
+use crate::server::firmware_tls::{self, KeyAgreement, rsa};
 use crate::server::ownership::{self, FileOwner, SkippedFiles};
 
 /// The server's directory, accessible to its owner only.
@@ -42,12 +40,10 @@ const WRITTEN: [&str; 9] = [
     "tls",
 ];
 
-/// A certificate and its key, in PEM.
+/// The boot side's certificate and its key, in PEM.
 pub struct ServerCertificate {
     certificate: String,
     key: String,
-    /// SHA-256 of the certificate in DER, in hex.
-    pub fingerprint: String,
 }
 
 impl DataDir {
@@ -134,37 +130,19 @@ impl DataDir {
         Ok(())
     }
 
-    /// The certificate of the API. The first start makes it, for the names and addresses of this host.
-    ///
-    /// # Errors
-    /// The files cannot be read or written, or contain no certificate.
-    pub fn certificate(&self) -> anyhow::Result<ServerCertificate> {
-        self.certificate_of(("cert.pem", "key.pem"), || Ok((KeyPair::generate()?, names()?)))
-    }
-
     /// The certificate of the boot side, which firmware is told to trust: it names the addresses of this
     /// host, because boot URLs do. The first start with that listener makes it, with a key that old firmware
     /// knows.
     ///
     /// # Errors
-    /// As [`DataDir::certificate`].
+    /// The files cannot be read or written, or hold no certificate.
     pub fn boot_certificate(&self) -> anyhow::Result<ServerCertificate> {
-        self.certificate_of(("boot-cert.pem", "boot-key.pem"), || Ok((rsa::generate()?, names()?)))
-    }
-
-    /// `make` makes the key, and says what the certificate names.
-    fn certificate_of(
-        &self,
-        files: (&str, &str),
-        make: impl FnOnce() -> anyhow::Result<(KeyPair, Vec<String>)>,
-    ) -> anyhow::Result<ServerCertificate> {
         let folder = self.path.join("tls");
-        let (certificate, key) = (folder.join(files.0), folder.join(files.1));
+        let (certificate, key) = (folder.join("boot-cert.pem"), folder.join("boot-key.pem"));
         if !certificate.exists() {
-            if !folder.exists() {
-                DirBuilder::new().mode(0o700).create(&folder).context("tls")?;
-            }
-            let (pair, names) = make().context("making a key")?;
+            make_private_folder(&folder)?;
+            let pair = rsa::generate()?;
+            let names = host_names::names(&[])?;
             let mut params = CertificateParams::new(names).context("the names of a certificate")?;
             params.distinguished_name = DistinguishedName::new();
             params.distinguished_name.push(DnType::CommonName, subject(&pair));
@@ -172,9 +150,7 @@ impl DataDir {
             write_private(&key, &pair.serialize_pem())?;
             write_private(&certificate, &made.pem())?;
         }
-        let (certificate, key) = (read_text(&certificate)?, read_text(&key)?);
-        let fingerprint = fingerprint(&certificate)?;
-        Ok(ServerCertificate { certificate, key, fingerprint })
+        Ok(ServerCertificate { certificate: read_text(&certificate)?, key: read_text(&key)? })
     }
 
     /// Writes the administrator's token to a file that only its owner can read.
@@ -212,32 +188,34 @@ fn directory_context(path: &Path) -> String {
     format!("the data directory {}", path.display())
 }
 
-fn read_text(path: &Path) -> anyhow::Result<String> {
+/// Makes a folder for its owner only, if it is not there yet.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    DirBuilder::new().mode(0o700).create(folder).with_context(|| folder.display().to_string())
+}
+
+/// A file that holds text.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_text(path: &Path) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
 impl ServerCertificate {
-    /// For the API's listener: HTTP/2, and HTTP/1.1.
-    ///
-    /// # Errors
-    /// The files do not hold a certificate with its key.
-    pub fn api_acceptor(&self) -> anyhow::Result<TlsAcceptor> {
-        let place = "tls/cert.pem and tls/key.pem";
-        let (chain, key) = self.parts().context(place)?;
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
-        let mut config = config.context(place)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(TlsAcceptor::from(Arc::new(config)))
-    }
-
     /// For the boot side's listener.
     ///
     /// # Errors
     /// The files do not hold a certificate with its key.
-    pub fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+    pub fn acceptor(&self, agreement: KeyAgreement) -> anyhow::Result<TlsAcceptor> {
         let place = "tls/boot-cert.pem and tls/boot-key.pem";
         let (chain, key) = self.parts().context(place)?;
-        let config = firmware_tls::config(chain, key).context(place)?;
+        let config = firmware_tls::config(chain, key, agreement).context(place)?;
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
@@ -269,7 +247,10 @@ fn ids(user: &str) -> anyhow::Result<(Uid, Gid)> {
 }
 
 /// Writes a file, whole or not at all, readable by the owner only.
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     let partial = path.with_extension("partial");
     let write = || -> io::Result<()> {
         // One that was left behind may be a link that somebody else made.
@@ -285,37 +266,11 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     write().with_context(|| path.display().to_string())
 }
 
-/// What a new certificate names: this host, and each of its addresses but those of one link.
-fn names() -> anyhow::Result<Vec<String>> {
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    let addresses = nix::ifaddrs::getifaddrs().context("the addresses of this host")?;
-    let addresses = addresses.filter_map(|interface| {
-        let address = interface.address?;
-        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
-        v4.or_else(|| {
-            address
-                .as_sockaddr_in6()
-                .map(|v6| v6.ip())
-                .filter(|v6| !v6.is_unicast_link_local())
-                .map(IpAddr::V6)
-        })
-    });
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()].into_iter().chain(host);
-    let names: BTreeSet<String> = names.chain(addresses.map(|address| address.to_string())).collect();
-    Ok(names.into_iter().collect())
-}
-
 /// No two certificates have one name: OpenSSL looks for a trusted one by its name, and where firmware trusts
 /// two of one name it finds the first only. (They have no key usage: OpenSSL of before 3 takes a certificate
 /// whose key may not sign certificates for one that somebody else has signed.)
-fn subject(key: &KeyPair) -> String {
+pub fn subject(key: &KeyPair) -> String {
     format!("Metalwright {:.16}", sha256_hex(key.public_key_raw()))
-}
-
-fn fingerprint(pem: &str) -> anyhow::Result<String> {
-    let der =
-        CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| anyhow!("tls/cert.pem: {error}"))?;
-    Ok(sha256_hex(der))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! TLS as firmware speaks it, for the boot side's HTTPS listener. UEFI of before 2023 is built without
 //! elliptic curves: what it offers that is still sound is TLS 1.2 with DHE and RSA (`docs/adr/0019`). That is
-//! added to what rustls has; whoever knows curves gets curves.
+//! added to what rustls has where the operator asks for it (`boot.https_dhe`); whoever knows curves gets
+//! curves.
 //!
 //! [`config`] is the listener's side, `ffdhe` the key exchange, `rsa` makes a key. What is in a certificate
 //! and where it is kept belongs to `server::data`.
@@ -39,6 +40,15 @@ const fn over_dhe(suite: CipherSuite, like: &'static SupportedCipherSuite) -> Tl
     }
 }
 
+/// How keys are agreed on with a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyAgreement {
+    /// As rustls has it: elliptic curves.
+    CurvesOnly,
+    /// DHE with ffdhe2048 (RFC 7919) too, for firmware without curves.
+    WithDhe,
+}
+
 /// HTTP/1.1 over TLS, with one certificate and its key.
 ///
 /// # Errors
@@ -46,10 +56,13 @@ const fn over_dhe(suite: CipherSuite, like: &'static SupportedCipherSuite) -> Tl
 pub fn config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
+    agreement: KeyAgreement,
 ) -> Result<ServerConfig, rustls::Error> {
     let mut provider = ring::default_provider();
-    provider.cipher_suites.extend([&AES_256, &AES_128].map(SupportedCipherSuite::Tls12));
-    provider.kx_groups.push(&Ffdhe2048);
+    if agreement == KeyAgreement::WithDhe {
+        provider.cipher_suites.extend([&AES_256, &AES_128].map(SupportedCipherSuite::Tls12));
+        provider.kx_groups.push(&Ffdhe2048);
+    }
     let builder = ServerConfig::builder_with_provider(Arc::new(provider));
     let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
     let mut config = builder.with_single_cert(chain, key)?;
@@ -127,13 +140,17 @@ mod tests {
 
     impl Scene {
         fn new() -> Scene {
+            Scene::with(KeyAgreement::WithDhe)
+        }
+
+        fn with(agreement: KeyAgreement) -> Scene {
             let key = rsa::generate().unwrap();
             let made = rcgen::CertificateParams::new(vec!["10.0.0.1".to_owned()]).unwrap();
             let made = made.self_signed(&key).unwrap().der().clone();
             let key = PrivatePkcs8KeyDer::from(key.serialize_der());
             let mut trusted = RootCertStore::empty();
             trusted.add(made.clone()).unwrap();
-            Scene { server: Arc::new(config(vec![made], key.into()).unwrap()), trusted }
+            Scene { server: Arc::new(config(vec![made], key.into(), agreement).unwrap()), trusted }
         }
 
         fn client(&self, knows: CryptoProvider, version: &'static SupportedProtocolVersion) -> ClientConfig {
@@ -218,6 +235,16 @@ mod tests {
         let ((at_server, at_client), _) = scene.meet(&Arc::new(client));
         assert_eq!(at_server, Err(Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon)));
         assert_eq!(at_client, Err(Error::AlertReceived(AlertDescription::HandshakeFailure)));
+    }
+
+    #[test]
+    fn without_the_setting_there_is_no_dhe() {
+        let scene = Scene::with(KeyAgreement::CurvesOnly);
+        let client = scene.client(knows(OURS.to_vec(), vec![&Ffdhe2048]), &TLS12);
+        let ((at_server, _), _) = scene.meet(&Arc::new(client));
+        assert_eq!(at_server, Err(Error::PeerIncompatible(PeerIncompatible::NoKxGroupsInCommon)));
+        let client = scene.client(ring::default_provider(), &TLS12);
+        assert_eq!(scene.meet(&Arc::new(client)).0, (Ok(()), Ok(())));
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The signals that the server handles: two end it, and the others that would end it by default are logged
-//! and ignored. A closed terminal, or a script that means another program, must not take DHCP away.
+//! The signals that the server handles: two end it, SIGHUP makes it read its files again (`server::reload`),
+//! and the others that would end it by default are logged and ignored. A closed terminal, or a script that
+//! means another program, must not take DHCP away.
 
 use std::io;
 
@@ -9,8 +10,7 @@ use tokio::task::JoinSet;
 
 /// Signals that end the process by default and have no meaning here. Rust's runtime ignores SIGPIPE; SIGQUIT
 /// and the signals of faults in the program still end it.
-const STRAY: [(libc::c_int, &str); 11] = [
-    (libc::SIGHUP, "SIGHUP"),
+const STRAY: [(libc::c_int, &str); 10] = [
     (libc::SIGUSR1, "SIGUSR1"),
     (libc::SIGUSR2, "SIGUSR2"),
     (libc::SIGALRM, "SIGALRM"),
@@ -27,6 +27,8 @@ const STRAY: [(libc::c_int, &str); 11] = [
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
+    /// SIGHUP. One that comes before somebody waits for it is kept.
+    hangup: Option<Signal>,
     /// The tasks that log ignored signals; they end with this value.
     _stray: JoinSet<()>,
 }
@@ -37,11 +39,18 @@ impl StopSignals {
     pub fn take() -> io::Result<Self> {
         let mut stray = JoinSet::new();
         for (number, name) in STRAY {
+            stray.spawn(pass_over(signal(SignalKind::from_raw(number))?, name.to_owned()));
+        }
+        // Those below the first that there is are the C library's own (signal(7)).
+        let first = libc::SIGRTMIN();
+        for number in first..=libc::SIGRTMAX() {
+            let name = format!("SIGRTMIN+{}", number - first);
             stray.spawn(pass_over(signal(SignalKind::from_raw(number))?, name));
         }
         Ok(StopSignals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: Some(signal(SignalKind::hangup())?),
             _stray: stray,
         })
     }
@@ -55,12 +64,18 @@ impl StopSignals {
     }
 }
 
-async fn pass_over(mut signals: Signal, name: &'static str) {
+impl StopSignals {
+    /// The stream of SIGHUP, once.
+    pub fn take_hangup(&mut self) -> Option<Signal> {
+        self.hangup.take()
+    }
+}
+
+async fn pass_over(mut signals: Signal, name: String) {
     while signals.recv().await.is_some() {
         tracing::info!(
             signal = name,
-            "this signal is ignored: a changed configuration or certificate counts from the next start, and \
-             SIGTERM stops the server"
+            "this signal is ignored: SIGHUP reloads configuration and certificates, SIGTERM stops the server"
         );
     }
 }

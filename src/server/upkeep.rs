@@ -21,6 +21,7 @@ use crate::netboot::Netboot;
 use crate::records::Records;
 use crate::runs::Runs;
 use crate::runs::deadlines::{DeadlineWatch, next_deadline};
+use crate::server::certificates::ApiCertificates;
 
 const DEADLINES: WorkDescription = WorkDescription {
     name: "deadlines",
@@ -65,6 +66,14 @@ const PRUNING: WorkDescription = WorkDescription {
     nudged_by: "",
 };
 
+const CERTIFICATES: WorkDescription = WorkDescription {
+    name: "certificates",
+    about: "Renews the certificate of the API before it ends or when it lacks a name, and reads one that was \
+            replaced.",
+    period: Duration::from_secs(3600),
+    nudged_by: "",
+};
+
 /// The services of a server, and the token that stops them.
 pub(super) type ServiceTasks<'a> = (&'a mut JoinSet<anyhow::Result<()>>, &'a CancellationToken);
 
@@ -98,6 +107,16 @@ pub(super) fn start(houses: &Arc<Houses>, (tasks, shutdown): ServiceTasks<'_>) {
     let handle = houses.background.register(artifacts::work::WORK);
     let running = artifacts::work::run(Arc::clone(&houses.artifacts), handle, shutdown.clone());
     tasks.spawn(async { Ok(running.await?) });
+}
+
+/// Registers what sees to the certificates of the API.
+pub(super) fn renew_certificates(
+    houses: &Houses,
+    certificates: Arc<ApiCertificates>,
+    (tasks, shutdown): ServiceTasks<'_>,
+) {
+    let renewal = CertificateRenewal(certificates, Arc::clone(&houses.kernel));
+    spawn(houses, (CERTIFICATES, renewal), (tasks, shutdown));
 }
 
 fn spawn(
@@ -192,6 +211,21 @@ struct RenderCheck(Arc<Catalog>);
 impl WorkRound for RenderCheck {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.render_outage().map_or(Ok(()), |why| Err(Error::Failed(why)))
+    }
+}
+
+struct CertificateRenewal(Arc<ApiCertificates>, Arc<Kernel>);
+
+impl WorkRound for CertificateRenewal {
+    async fn round(&mut self) -> Result<(), Error> {
+        let (certificates, now) = (Arc::clone(&self.0), self.1.now());
+        let refreshed = tokio::task::spawn_blocking(move || certificates.refresh(now)).await;
+        let refreshed = refreshed.map_err(|error| Error::Failed(error.to_string()))?;
+        let changes = refreshed.map_err(|error| Error::Failed(format!("{error:#}")))?;
+        if !changes.is_empty() {
+            tracing::info!(shown = changes.join("; "), "the API has another certificate");
+        }
+        Ok(())
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) fn object(machine: &Stored<Machine>) -> Object {
 
 pub(super) fn event(kind: &str, subject: &str) -> NewEvent {
     let body = EventBody::parse(kind.to_owned(), r#"{"from": "a test"}"#).unwrap();
-    NewEvent::new(now(), body).about(subject.to_owned()).by("token:test".to_owned())
+    NewEvent::new(now(), body).about(subject.to_owned()).by("machine:test".to_owned())
 }
 
 pub(super) fn created(machine: &Stored<Machine>) -> Changeset {

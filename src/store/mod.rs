@@ -18,6 +18,7 @@ mod sqlite;
 mod tracked_world;
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -181,9 +182,9 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Closed`].
     fn hold(&self) -> BoxFuture<'_, Result<WriterHold, StoreError>>;
 
-    /// Events in the order of their numbers. The numbers have no gaps except at the oldest end, where events
-    /// are pruned. A damaged event is returned with `{"damaged": WHY}` as its data, so a page with fewer
-    /// events than were asked for is the last one.
+    /// Events in the order of their numbers. The numbers have no gaps except at the oldest end, where only
+    /// audit events are left. A damaged event is returned with `{"damaged": WHY}` as its data, so a page with
+    /// fewer events than were asked for is the last one.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -204,7 +205,8 @@ pub trait Store: Send + Sync + 'static {
     fn read_log(&self, job: Uuid, offset: u64, bytes_max: u32) -> BoxFuture<'_, Result<Vec<u8>, StoreError>>;
 
     /// Deletes the oldest events beyond the newest `keep`, a bounded number per call. Returns how many were
-    /// deleted; call again until it is 0.
+    /// deleted; call again until it is 0. Audit events ([`EventKind::AUDIT`], and what was done with a token)
+    /// are set aside: they can still be read.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -215,6 +217,26 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Failed`].
     fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>>;
+
+    /// The oldest of the audit events that were set aside, up to a cut by number and time, and the number of
+    /// the last of them. `newer` is not counted.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn old_audit_events(&self, cut: EventCut) -> BoxFuture<'_, Result<(OldEvents, u64), StoreError>>;
+
+    /// Deletes the audit events that were set aside up to a number, a bounded number at a time; returns how
+    /// many. Call again until it is 0.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn prune_audit_events(&self, upto: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// The length of each job's log, in bytes; jobs without one are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn log_sizes(&self) -> BoxFuture<'_, Result<Vec<(Uuid, u64)>, StoreError>>;
 
     /// Records documents that were served. A document that is recorded already for the same attempt or job is
     /// skipped, and so is one beyond [`RUN_DOCUMENTS_MAX`]. Returns by how many bytes the kept texts grew.
@@ -261,6 +283,23 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Failed`].
     fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Writes a snapshot of the database, as of one commit, to a file that is made for its owner only. Nobody
+    /// who writes meanwhile waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// What is wrong with the file of the database; nothing where it is whole. Reads all of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn integrity(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>>;
+
+    /// Rows that could not be read when the store was opened. They are in the database still, and their keys
+    /// and unique values stay taken.
+    fn damaged(&self) -> &[DamagedRow];
 
     /// Writes to disk without changing anything, to find out whether writes succeed.
     ///

@@ -4,8 +4,10 @@
 //! [`MonitoredStore::check`] probes a store that had no writes for a while, and checks the free space on its
 //! disk.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,9 +15,10 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Changeset, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store, StoreError,
-    WriterHold,
+    Changeset, DamagedRow, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store,
+    StoreError, WriterHold,
 };
+use crate::durations::{DurationCounts, DurationHistogram};
 use crate::model::{Event, ServedDocument, StoreStatus, World};
 
 /// Below so many free bytes on the disk of the database operators are warned. Artifacts leave a quarter of
@@ -48,6 +51,7 @@ struct StoreHealth {
     /// Writes that succeeded since the last check.
     successes: AtomicU64,
     is_short_of_space: AtomicBool,
+    commits: DurationHistogram,
 }
 
 #[derive(Debug, Default)]
@@ -153,6 +157,11 @@ impl MonitoredStore {
         self.health.failures.load(Ordering::Relaxed)
     }
 
+    /// How long commits take until they are on the disk.
+    pub fn commit_durations(&self) -> DurationCounts {
+        self.health.commits.counts()
+    }
+
     /// The present status.
     pub fn status(&self) -> StoreStatus {
         let outage = self.outage();
@@ -190,8 +199,12 @@ impl Store for MonitoredStore {
     }
 
     fn commit(&self, changeset: Changeset) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        let done = self.store.commit(changeset);
-        done.inspect(|done| self.health.record(done)).boxed()
+        let (begun, done) = (Instant::now(), self.store.commit(changeset));
+        done.inspect(move |done| {
+            self.health.commits.record_since(begun);
+            self.health.record(done);
+        })
+        .boxed()
     }
 
     fn hold(&self) -> BoxFuture<'_, Result<WriterHold, StoreError>> {
@@ -228,6 +241,18 @@ impl Store for MonitoredStore {
         self.store.old_events(cut)
     }
 
+    fn old_audit_events(&self, cut: EventCut) -> BoxFuture<'_, Result<(OldEvents, u64), StoreError>> {
+        self.store.old_audit_events(cut)
+    }
+
+    fn prune_audit_events(&self, upto: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        self.store.prune_audit_events(upto).inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn log_sizes(&self) -> BoxFuture<'_, Result<Vec<(Uuid, u64)>, StoreError>> {
+        self.store.log_sizes()
+    }
+
     fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.keep_documents(documents).inspect(|done| self.health.record(done)).boxed()
     }
@@ -254,6 +279,18 @@ impl Store for MonitoredStore {
 
     fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.store.prune_logs(jobs).inspect(|done| self.health.record(done)).boxed()
+    }
+
+    fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.snapshot(into)
+    }
+
+    fn integrity(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        self.store.integrity()
+    }
+
+    fn damaged(&self) -> &[DamagedRow] {
+        self.store.damaged()
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -45,6 +45,8 @@ pub struct EventCut {
     pub keep: u64,
     /// Events before this time are old.
     pub since: Option<Timestamp>,
+    /// Those beyond so many bytes of newer ones; found by blocks of events, so about as many.
+    pub bytes: Option<u64>,
 }
 
 /// The oldest events, up to a cut.

@@ -78,7 +78,7 @@ pub(super) async fn old_events_are_counted_up_to_a_cut(store: &dyn Store) {
     store.commit(Changeset { events, ..Changeset::default() }).await.unwrap();
     let cut = async |keep, since: Option<i64>| {
         let since = since.map(|seconds| now() + SignedDuration::from_secs(seconds));
-        let old = store.old_events(EventCut { keep, since }).await.unwrap();
+        let old = store.old_events(EventCut { keep, since, bytes: None }).await.unwrap();
         (old.count, old.newer)
     };
     assert_eq!(cut(u64::MAX, None).await, (0, before + 9));

@@ -45,6 +45,9 @@ pub(super) const PRUNE_EVENT_KEYS: &str =
 pub(super) const LOG_END: &str =
     "SELECT start + length(bytes) FROM job_log WHERE job = $1 ORDER BY start DESC LIMIT 1";
 
+/// Every job that has a log, with its bytes.
+pub(super) const LOG_SIZES: &str = "SELECT job, sum(length(bytes)) FROM job_log GROUP BY job";
+
 /// Binds job, start, bytes.
 pub(super) const ADD_LOG: &str = "INSERT INTO job_log (job, start, bytes) VALUES ($1, $2, $3)";
 

@@ -59,7 +59,7 @@ fn connect_from(client: Ipv4Addr, server: SocketAddr) -> TcpStream {
 }
 
 fn tls(world: &World) -> Arc<ClientConfig> {
-    let pem = fs::read(world.data().join("tls/cert.pem")).expect("the certificate");
+    let pem = fs::read(world.data().join("tls/ca.pem")).expect("the certificate");
     let mut trusted = RootCertStore::empty();
     trusted.add(CertificateDer::from_pem_slice(&pem).expect("a certificate")).expect("one to trust");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -137,7 +137,7 @@ fn curl_hears_each_of_200_refusals_over_http_2() {
     };
     let bodies: Vec<_> = refused.iter().map(write).collect();
     let base = world.ready()["api"].as_str().expect("the API's address");
-    let certificate = world.data().join("tls/cert.pem");
+    let certificate = world.data().join("tls/ca.pem");
     thread::scope(|scope| {
         for first in 0..CURLS {
             let (server, bodies, refused) = ((base, certificate.as_path()), &bodies, &refused);
@@ -254,7 +254,7 @@ fn a_stream_without_events_is_not_cut_off() {
     let token = fs::read_to_string(world.data().join("admin.token")).expect("the token");
     let mut curl = Command::new("curl");
     curl.args(["-sS", "--http2", "--no-buffer", "--max-time", "8", "-o", "-"]);
-    curl.arg("--cacert").arg(world.data().join("tls/cert.pem"));
+    curl.arg("--cacert").arg(world.data().join("tls/ca.pem"));
     curl.args(["-H", &format!("Authorization: Bearer {}", token.trim())]);
     let base = world.ready()["api"].as_str().expect("the API's address");
     let output = curl.arg(format!("{base}/api/v1/events/stream?kind=server.*")).output().expect("curl");
@@ -318,7 +318,7 @@ fn a_body_that_drips_is_given_up_and_one_that_comes_slowly_is_not() {
 #[test]
 fn a_new_certificate_names_the_addresses_of_this_host() {
     let world = World::on_loopback();
-    let certificate = world.data().join("tls/cert.pem");
+    let certificate = world.data().join("tls/host.pem");
     let mut openssl = Command::new("openssl");
     openssl.args(["x509", "-noout", "-ext", "subjectAltName", "-in"]).arg(&certificate);
     let output = openssl.output().expect("openssl").stdout;

@@ -320,14 +320,16 @@ fn what_two_artifacts_share_is_there_once_and_goes_with_the_last_of_them() {
     world.cli(&["artifacts", "add", "a", "--tar", tar]);
     world.cli(&["artifacts", "add", "b", "--tar", tar]);
     assert_eq!(trees(&world).len(), 1);
-    assert_eq!(world.cli(&["artifacts", "prune"]), "0 went, 0 B\n");
+    assert_eq!(world.cli(&["artifacts", "prune", "--yes"]), "0 went, 0 B\n");
     api.delete("/artifacts/a").expect(204);
-    assert_eq!(world.cli(&["artifacts", "prune"]), "0 went, 0 B\n");
+    assert_eq!(world.cli(&["artifacts", "prune", "--yes"]), "0 went, 0 B\n");
     api.delete("/artifacts/b").expect(204);
-    let dry = world.cli(&["artifacts", "prune", "--dry-run"]);
+    let dry = world.cli(&["artifacts", "prune"]);
     assert!(dry.starts_with("tree ") && dry.contains("\nmanifest ") && dry.contains("2 would go"), "{dry}");
     assert_eq!(trees(&world).len(), 1, "a dry run deletes nothing");
-    let report = api.post("/artifacts/actions/prune", json!({})).expect(200);
+    let told = api.post("/artifacts/actions/prune", json!({})).expect(200);
+    assert_eq!((&told["dry_run"], trees(&world).len()), (&json!(true), 1), "an empty body deletes nothing");
+    let report = api.post("/artifacts/actions/prune", json!({"dry_run": false})).expect(200);
     assert_eq!(report["items"].as_array().map(Vec::len), Some(2));
     assert!(trees(&world).is_empty());
 }

@@ -411,12 +411,12 @@ fn what_is_cut_off_is_never_served_and_what_is_kept_stays_below_its_bound() {
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.contains("1 kept files were not what they had been"), "{said}");
     assert!(!damaged.exists());
-    assert_eq!(world.cli(&["artifacts", "prune"]), "0 went, 0 B\n");
+    assert_eq!(world.cli(&["artifacts", "prune", "--yes"]), "0 went, 0 B\n");
     api.delete("/artifacts/rocky").expect(204);
     let dry = world.cli(&["artifacts", "prune", "--dry-run"]);
     assert!(dry.starts_with("mirror ") && dry.contains("1 would go"), "{dry}");
     assert!(bodies.exists());
-    world.cli(&["artifacts", "prune"]);
+    world.cli(&["artifacts", "prune", "--yes"]);
     assert!(!bodies.exists());
 }
 

@@ -105,7 +105,7 @@ fn pruning_says_what_would_go_and_deletes_it_when_told_to() {
     assert_eq!((&dry["dry_run"], &dry["complete"]), (&json!(true), &json!(true)));
     let kinds: Vec<&Value> =
         dry["items"].as_array().expect("a list").iter().map(|row| &row["kind"]).collect();
-    assert_eq!(kinds, ["runs", "contents", "jobs", "logs", "documents", "events"]);
+    assert_eq!(kinds, ["runs", "contents", "jobs", "logs", "documents", "events", "audit"]);
     api.post("/server/prune?dry_run=no", json!({})).expect(400);
     let said = world.try_cli(&["server", "prune"]);
     assert!(String::from_utf8_lossy(&said.stderr).contains("--yes"), "{said:?}");

@@ -216,4 +216,39 @@ fn installed_templates_that_do_not_end_or_take_all_memory_hold_up_no_other_boot(
     site.assert_told("memory");
     let problems = site.api.get("/machines/name:bad10").expect(200)["problems"].to_string();
     assert!(problems.contains("MiB of memory"), "{problems}");
+    // The file at fault can be found, and it was no preview.
+    let warnings = site.api.get("//readyz").expect(200)["warnings"].to_string();
+    let is_told = |text: &str| text.contains("endless/answers.cfg") || text.contains("bomb/answers.cfg");
+    assert!(is_told(&warnings) && warnings.contains("workers of boots"), "{warnings}");
+    let log = site.world.log();
+    assert!(is_told(&log) && log.contains("used_for=\"boots\""), "{log}");
+}
+
+#[test]
+fn what_a_failing_template_made_of_a_secret_is_nowhere() {
+    let site = Site::new();
+    site.api.post("/params", json!({"name": "canary", "secret": true})).expect(201);
+    let thrown = "{{ throw(message=param(name=\"canary\") | b64encode) }}";
+    site.add_bootenv("leaky", "answers.cfg", thrown);
+    let machine =
+        json!({"name": "leaky", "macs": ["52:54:00:cc:00:01"], "params": {"canary": "CANARY-7f3a9c"}});
+    site.api.post("/machines", machine).expect(201);
+    site.api.post("/machines/name:leaky/actions/start", json!({"workflow": "leaky"})).expect(200);
+    let (status, screen) = site.script("52:54:00:cc:00:01");
+    let machine = site.api.get("/machines/name:leaky").expect(200).to_string();
+    assert!(status == 200 && machine.contains("leaky/answers.cfg:1:"), "{screen}\n{machine}");
+    assert!(machine.contains("withheld"), "{machine}");
+    let timeline = site.api.get("/machines/name:leaky/timeline").expect(200).to_string();
+    assert!(timeline.contains("boot.render_failed"), "{timeline}");
+    let events = site.api.get("/events?limit=1000").expect(200).to_string();
+    let mut texts = vec![screen, machine, timeline, events, site.world.log()];
+    for file in ["metalwright.db", "metalwright.db-wal"] {
+        let bytes = fs::read(site.world.data().join(file)).unwrap_or_default();
+        texts.push(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    for text in texts {
+        for made_of_it in ["CANARY-7f3a9c", "Q0FOQVJZ"] {
+            assert!(!text.contains(made_of_it), "{made_of_it} in: {:.2000}", text);
+        }
+    }
 }

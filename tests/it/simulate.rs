@@ -319,6 +319,44 @@ fn ten_machines_at_once_are_installed_with_an_address_each() {
 }
 
 #[test]
+fn machines_install_while_backups_are_made_and_each_backup_restores() {
+    let site = Site::new();
+    let macs: Vec<String> = (0..4).map(|index| format!("52:54:00:aa:00:{index:02x}")).collect();
+    for (index, mac) in macs.iter().enumerate() {
+        let name = format!("web{index}");
+        site.add_machine(&name, mac);
+        site.act(&name, "start");
+    }
+    let (data, folder) = (site.world.data(), site.world.scratch().to_owned());
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let backups = std::thread::spawn(move || {
+        let mut made = 0;
+        while made == 0 || stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            let file = folder.join(format!("{made}.backup"));
+            let mut command = program();
+            command.arg("backup").arg("-o").arg(&file).arg("--data").arg(&data);
+            let done = command.output().expect("the program runs");
+            assert!(done.status.success(), "{done:?}");
+            made += 1;
+        }
+        made
+    });
+    let played = site.simulate(&["--firmware", "uefi", "--mac", &macs[0], "--count", "4"]);
+    let ended: Vec<&Value> = played.machines().iter().map(|machine| &machine["ended"]).collect();
+    assert_eq!(ended, [&json!("installed"); 4], "{:#?}", played.steps);
+    drop(stop);
+    let made: u32 = backups.join().expect("every backup is made");
+    let restored = site.world.scratch().join("restored");
+    for number in [0, made - 1] {
+        let file = site.world.scratch().join(format!("{number}.backup"));
+        let mut command = program();
+        command.arg("restore").arg(&file).arg("--data").arg(&restored).arg("--force");
+        let done = command.output().expect("the program runs");
+        assert!(done.status.success(), "{done:?}");
+    }
+}
+
+#[test]
 fn a_rehearsal_without_dhcp_reports_once_and_leaves_the_disk_alone() {
     let site = Site::new();
     let mac = "52:54:00:aa:00:01";

@@ -1,6 +1,7 @@
 //! Tests of filters, order, paging and trimming.
 
 use super::*;
+use crate::objects::list::PAGE_BYTES_MAX;
 
 async fn machines(client: &Client) {
     for (name, rack, serial) in
@@ -133,4 +134,70 @@ async fn a_secret_cannot_be_found_by_its_value() {
     assert!(names(&client, "param.pw=hunter2").await.is_empty());
     assert!(names(&client, "param.pw=*").await.is_empty());
     assert_eq!(names(&client, "param.pw[exists]=true").await, ["web1"]);
+}
+
+/// Large machines: four of them are more than a page may have.
+async fn large_machines(client: &Client, count: usize) {
+    for n in 0..count {
+        let params: serde_json::Map<String, Value> =
+            (0..10).map(|param| (format!("p{param}"), json!("x".repeat(25_000)))).collect();
+        client.post("machines", json!({"name": format!("large{n:02}"), "params": params})).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_a_bound_in_bytes_and_the_next_one_goes_on_behind_it() {
+    let client = Client::new().await;
+    let count = PAGE_BYTES_MAX / 250_000 + 8;
+    large_machines(&client, count).await;
+    for query in ["limit=1000", "limit=1000&sort=-name", "limit=1000&name=large*"] {
+        let first = client.get(&format!("machines?{query}")).await.ok();
+        let shown = first["items"].as_array().unwrap().len();
+        assert!(shown < count && shown > 8, "{query}: {shown} of {count}");
+        let bytes = first.to_string().len();
+        assert!(bytes < PAGE_BYTES_MAX + 300_000, "{query}: {bytes}");
+        assert_eq!(first["total"], json!(count), "{query}");
+        let next = first["next"].as_str().expect("there is more");
+        let rest = client.get(&format!("machines?{query}&cursor={next}")).await.ok();
+        assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next"]), (count - shown, &Value::Null));
+        let name = |page: &Value, item: usize| page["items"][item]["name"].as_str().unwrap().to_owned();
+        assert_ne!(name(&first, shown - 1), name(&rest, 0), "{query}");
+        let trimmed = client.get(&format!("machines?{query}&fields=name")).await.ok();
+        assert_eq!(trimmed["items"].as_array().unwrap().len(), count, "trimmed objects are small: {query}");
+    }
+}
+
+#[tokio::test]
+async fn problems_are_looked_for_again_when_something_changed_and_not_for_each_read() {
+    let client = Client::new().await;
+    for n in 0..20 {
+        client.post("machines", json!({"name": format!("web{n}"), "params": {"rack": n}})).await.ok();
+    }
+    let searches = || client.houses.objects.problems.searches.load(std::sync::atomic::Ordering::Relaxed);
+    let problems = async || {
+        let page = client.get("machines?limit=1000").await.ok();
+        let of = |item: &Value| item["problems"].as_array().unwrap().len();
+        page["items"].as_array().unwrap().iter().map(of).sum::<usize>()
+    };
+    let before = searches();
+    assert_eq!((problems().await, problems().await), (20, 20));
+    assert_eq!(searches(), before, "each was looked for when it was made");
+    // Another machine, a template: nothing that a machine's problems follow from.
+    client.post("templates", json!({"name": "motd", "body": "hello"})).await.ok();
+    let before = searches();
+    assert_eq!((problems().await, searches()), (20, before));
+    // A param is declared: all are looked at again, once.
+    client.post("params", json!({"name": "rack", "schema": {"type": "integer", "maximum": 9}})).await.ok();
+    let before = searches();
+    assert_eq!((problems().await, problems().await, searches()), (10, 10, before + 20));
+    // One machine is written: it alone.
+    client.merge("machines/name:web15", json!({"params": {"rack": 5}})).await.ok();
+    let before = searches();
+    assert_eq!((problems().await, searches()), (9, before));
+    // One that is made anew under the name of another has its own problems.
+    client.delete("machines/name:web16").await;
+    client.post("machines", json!({"name": "web16", "profiles": ["none"]})).await.ok();
+    assert_eq!(client.get("machines/name:web16").await.ok()["problems"][0]["pointer"], "/profiles/0");
+    client.post("profiles", json!({"name": "none"})).await.ok();
+    assert_eq!(client.get("machines/name:web16").await.ok()["problems"], json!([]));
 }

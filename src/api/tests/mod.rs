@@ -5,6 +5,7 @@ mod access;
 mod access_log;
 mod changes;
 mod contract;
+mod costs;
 mod dhcp;
 mod document;
 mod events_access;

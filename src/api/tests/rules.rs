@@ -1,6 +1,7 @@
 //! Tests of the rules of each noun.
 
 use super::*;
+use crate::kernel::Changeset;
 use crate::kernel::secrets::{SecretKey, SecretPlace};
 use crate::model::{Bootenv, Kind, Machine, Noun, Profile, Stored};
 
@@ -67,11 +68,46 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
     assert!(!events.contains("hunter2") && !events.contains("horse"), "{events}");
     assert!(events.contains(r#""secrets":["pw"]"#), "{events}");
 
-    client.merge("profiles/a", json!({"params": {"pw": "no"}})).await.refused(422);
+    let right = client.merge("profiles/a", json!({"params": {"pw": "correct horse"}})).await;
+    let wrong = client.merge("profiles/a", json!({"params": {"pw": "battery staple"}})).await;
+    assert_eq!((right.header("etag"), wrong.header("etag")), ("\"4\"", "\"5\""), "no way to guess");
+
+    let canary = json!({"pw": ["CANARY"]});
+    let patch = json!([{"op": "add", "path": "/params/pw", "value": ["CANARY"]}]);
+    let type_of_patch = "Content-Type: application/json-patch+json";
+    for refused in [
+        client.merge("profiles/a", json!({"params": canary})).await,
+        client.put("profiles/a", json!({"name": "a", "params": canary})).await,
+        client.post("machines", json!({"name": "web1", "params": canary})).await,
+        client.send("PATCH /api/v1/profiles/a", &[type_of_patch], patch.to_string()).await,
+    ] {
+        let text = refused.refused(422);
+        assert!(text.contains("/params/pw") && text.contains("`/type`"), "{text}");
+        assert!(!text.contains("CANARY"), "{text}");
+    }
     let made_up = client.post("profiles", json!({"name": "b", "params": {"pw": {"sealed": true}}})).await;
     assert!(made_up.refused(422).contains("give the value itself"));
     let forged = client.post("profiles", json!({"name": "b", "params": {"free": {"sealed": "AAAA"}}})).await;
     forged.refused(422);
+}
+
+#[tokio::test]
+async fn a_secret_that_was_sealed_with_another_key_is_told_until_it_is_set_anew() {
+    let client = Client::new().await;
+    client.post("params", json!({"name": "pw", "secret": true})).await.ok();
+    client.post("profiles", json!({"name": "a", "params": {"pw": "x"}})).await.ok();
+    client.post("profiles", json!({"name": "b", "params": {"pw": "y"}})).await.ok();
+    let (kernel, mut moved) = (&client.houses.kernel, client.houses.kernel.get::<Profile>("a").unwrap());
+    let sealed = kernel.get::<Profile>("b").unwrap().spec.params["pw"].clone();
+    // It opens in its own place only, as with its own key only.
+    let next = Arc::make_mut(&mut moved);
+    *next = next.next(testing::caller().now);
+    next.spec.params.insert("pw".into(), sealed);
+    kernel.commit(Changeset::default().update(Profile::object(moved))).await.unwrap();
+    let shown = client.get("profiles/a").await.ok()["problems"].to_string();
+    assert!(shown.contains("/params/pw") && shown.contains("secret.key"), "{shown}");
+    let set = client.merge("profiles/a", json!({"params": {"pw": "x"}})).await.ok();
+    assert_eq!(set["problems"], json!([]));
 }
 
 #[tokio::test]

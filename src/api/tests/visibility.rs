@@ -7,6 +7,7 @@ use crate::insight::preview::{ParamScope, PreviewRequest};
 use crate::insight::timeline::TimelinePage;
 use crate::kernel::{Actor, Caller, Error};
 use crate::model::{Kind, Machine, Subnet, Template, Token};
+use crate::objects::lanes::WorkFlag;
 use crate::objects::list::ListQuery;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
 
@@ -84,10 +85,11 @@ async fn a_door_hides_what_its_caller_may_not_read_also_behind_the_gate() {
     }
     assert_eq!(houses.insight.subject(&nobody, "machine:web1"), "machine:web1");
     let query = ListQuery::parse::<Machine>(&[]).unwrap();
-    let page = houses.objects.list::<Machine>(&nobody, &query);
+    let flag = WorkFlag::default();
+    let page = houses.objects.list::<Machine>(&nobody, &query, &flag).unwrap();
     assert_eq!((page.items.len(), page.total, page.next), (0, 0, None));
     let filtered = ListQuery::parse::<Token>(&[("name".into(), "*".into())]).unwrap();
-    assert_eq!(houses.objects.list::<Token>(&nobody, &filtered).total, 0);
+    assert_eq!(houses.objects.list::<Token>(&nobody, &filtered, &flag).unwrap().total, 0);
     assert!(houses.dhcp.dhcp_status(&nobody).subnets.is_empty());
     assert_eq!(houses.dhcp.dhcp_status(&caller(&["dhcp:read"])).subnets.len(), 1);
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::dhcp::decide::SilenceReason;
+use crate::durations::DurationHistogram;
 
 /// Totals since the start, for metrics.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub struct DhcpCounters {
     /// Failures when sockets were read.
     pub receive_failures: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
+    /// From the arrival of a request until its reply is sent, or waits for the end of the turn.
+    pub answers: DurationHistogram,
 }
 
 /// Why a packet was not answered.

@@ -107,6 +107,11 @@ event_kinds! {
         text: String,
     }
 
+    /// The installer sends more of its log than is kept; said once for a spell of it.
+    "boot.log_limited" BootLogLimited about machine => {
+        reason: String,
+    }
+
     /// The installer reported that it is done.
     "boot.done" BootDone about machine => {
         /// The address that sent the report.
@@ -449,6 +454,34 @@ event_kinds! {
         logs: u64,
         documents: u64,
         events: u64,
+        /// Audit events that had outlived the other events of their time.
+        #[serde(default)]
+        audit: u64,
+    }
+
+    /// A backup of the running server was made, with all of its secrets.
+    "server.backed_up" ServerBackedUp about server => {
+        /// How many files and links it has.
+        members: u64,
+        /// Its bytes before it is encrypted.
+        bytes: u64,
+        /// Whether the files of artifacts are in it.
+        artifacts: bool,
+    }
+
+    /// The data directory was made from a backup. What happened since the backup is not known here.
+    "server.restored" ServerRestored about server => {
+        /// When the backup was made.
+        backup_at: Timestamp,
+        /// The version of the program that made it.
+        program: String,
+    }
+
+    /// Rows of the database that could not be read were moved to a file by an operator.
+    "server.rows_set_aside" ServerRowsSetAside about server => {
+        rows: u64,
+        /// The file, in the data directory.
+        file: String,
     }
 
     /// The database accepts writes again.

@@ -90,9 +90,9 @@ fn no_tls(why: &TlsFailure) -> String {
     match why {
         TlsFailure::NothingInCommon => {
             "the firmware came for its loader over HTTPS, and it has no cipher suite in common with the \
-             listener and its certificate. Firmware of before 2023 needs a certificate with an RSA key: if \
-             that of tls/boot-cert.pem has another, delete it and tls/boot-key.pem, restart the server, and \
-             enrol the new one"
+             listener and its certificate. Firmware of before 2023 knows no elliptic curves: set \
+             boot.https_dhe. It needs a certificate with an RSA key: if that of tls/boot-cert.pem has \
+             another, delete it and tls/boot-key.pem, restart the server, and enrol the new one"
                 .to_owned()
         }
         TlsFailure::Left(alert) => {

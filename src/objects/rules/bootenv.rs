@@ -15,7 +15,7 @@ impl NounRules for Bootenv {
         &self.required_params
     }
 
-    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+    fn problems_now(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (arch, files) in &stored.spec.arches {
             let pointer = format!("/arches/{arch}/artifact");

@@ -62,7 +62,7 @@ impl NounRules for Machine {
     }
 
     /// The reasons why the machine cannot boot its bootenv.
-    fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
+    fn problems_now(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let content = ContentView::of_machine(world, &stored.status);
         let bootenv = stored.status.bootenv.as_ref().and_then(|name| content.bootenv(name));
         let found = bootenv.map(|bootenv| usable::bootenv_problems(&stored.spec, bootenv, world));

@@ -60,6 +60,9 @@ pub type WriteCheck = Box<dyn FnOnce(&mut Vec<ChangesetRead>) -> Vec<Problem> + 
 pub trait NounRules: Noun {
     /// Whether [`NounRules::refused_here`] checks anything.
     const ASKS_THE_HOST: bool = false;
+    /// Kinds whose specs decide what [`NounRules::problems`] and [`NounRules::read_checks`] find, besides
+    /// those that it refers to and params.
+    const PROBLEMS_SEE: &'static [Kind] = &[];
     /// Fields that readers never see and writers never send.
     const HIDDEN: &'static [&'static str] = &[];
 
@@ -120,8 +123,15 @@ pub trait NounRules: Noun {
         None
     }
 
-    /// Why the object cannot be used at present, besides unknown objects that it names.
+    /// Why the object cannot be used, besides unknown objects that it names. The result follows from the
+    /// specs of [`NounRules::PROBLEMS_SEE`], and is valid until one of them or the object itself is written.
     fn problems(_stored: &Stored<Self>, _world: &World) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    /// Why the object cannot be used at present, where that follows from the statuses of other objects. Every
+    /// read calls it with the world locked: it looks at a few objects only.
+    fn problems_now(_stored: &Stored<Self>, _world: &World) -> Vec<Problem> {
         Vec::new()
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::kernel::TrackedWorld;
-use crate::kernel::secrets;
+use crate::kernel::secrets::{self, SecretKey, SecretPlace};
 use crate::model::bounds::escape;
 use crate::model::{
     Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, RefusalCode, Stage, Stored, Task, World,
@@ -55,11 +55,17 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
         };
     }
     let Some(declared) = declared.get(name) else { return Vec::new() };
-    match DeclaredSchema::of(&declared.spec.schema).validate(value, &pointer) {
+    match validate(&declared.spec, value, &pointer) {
         Ok(problems) => problems,
         Err(_) if old == Some(value) => Vec::new(),
         Err(not_validated) => vec![not_validated],
     }
+}
+
+/// The faults of a value under the declaration; those of a secret one do not quote it.
+fn validate(declared: &Param, value: &Value, pointer: &str) -> Result<Vec<Problem>, Problem> {
+    let schema = DeclaredSchema::of(&declared.schema);
+    if declared.secret { schema.validate_secret(value, pointer) } else { schema.validate(value, pointer) }
 }
 
 /// The declarations of those values that have one.
@@ -83,9 +89,8 @@ pub fn read_check<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Optio
             values
                 .flat_map(|(name, value): (&String, &Value)| match declared.get(name) {
                     Some(declared) if !secrets::is_sealed(value) => {
-                        let checked =
-                            DeclaredSchema::of(&declared.spec.schema).validate(value, &pointer(name));
-                        checked.unwrap_or_else(|not_validated| vec![not_validated])
+                        validate(&declared.spec, value, &pointer(name))
+                            .unwrap_or_else(|not_validated| vec![not_validated])
                     }
                     _ => Vec::new(),
                 })
@@ -94,6 +99,23 @@ pub fn read_check<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Optio
         })
     })
 }
+
+/// Finds sealed values that do not open: they were sealed with another key than the server has now.
+pub fn shut_check<T: NounRules>(stored: &Arc<Stored<T>>, key: &SecretKey) -> Option<RuleCheck> {
+    stored.spec.params()?.values().any(secrets::is_sealed).then_some(())?;
+    let (stored, key) = (Arc::clone(stored), key.clone());
+    Some(Box::new(move || {
+        let values = stored.spec.params().into_iter().flatten();
+        let shut = values.filter(|(param, value): &(&String, &Value)| {
+            let place = SecretPlace { kind: T::KIND, key: &stored.key, param };
+            secrets::is_sealed(value) && key.open(place, value).is_err()
+        });
+        shut.take(PROBLEMS_MAX).map(|(param, _)| Problem::new(pointer(param), SHUT)).collect()
+    }))
+}
+
+const SHUT: &str = "this secret value does not open with the server's secret.key: restore the key that it \
+                    was sealed with, or set the value anew";
 
 /// Finds params that an object sets or requires and that are not declared. The search for the nearest
 /// declared name runs without the lock of the world, because it takes long if there are many long names.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::kernel::TrackedWorld;
-use crate::model::{Problem, RefusalCode, Reservation, Stored, Subnet, World};
+use crate::model::{Kind, Problem, RefusalCode, Reservation, Stored, Subnet, World};
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
 
 impl NounRules for Reservation {
+    const PROBLEMS_SEE: &'static [Kind] = &[Kind::Subnet];
+
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::kernel::{Changeset, TrackedWorld};
 use crate::model::{
-    Cidr, Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, RefusalCode, Stored, Subnet,
+    Cidr, Kind, Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, RefusalCode, Stored, Subnet,
     SubnetMode, World,
 };
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
 use crate::proto::dhcp4::codes;
 
 impl NounRules for Subnet {
+    const PROBLEMS_SEE: &'static [Kind] = &[Kind::Subnet];
+
     fn write_checks(
         next: &Arc<Stored<Self>>,
         _old: Option<&Arc<Stored<Self>>>,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::{ChangesetRead, TableSnapshot, TrackedWorld};
-use crate::model::{Problem, Stored, Template, World};
+use crate::model::{Kind, Problem, Stored, Template, World};
 use crate::objects::rules::{NounRules, RuleCheck, WriteCheck};
 use crate::render::{self, ProblemKind, RenderProblem};
 
 impl NounRules for Template {
+    const PROBLEMS_SEE: &'static [Kind] = &[Kind::Template];
+
     /// Checks the text itself. An include of a template that does not exist yet only prevents use.
     fn write_checks(
         next: &Arc<Stored<Self>>,

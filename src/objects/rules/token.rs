@@ -1,23 +1,24 @@
 //! Rules for tokens: scopes that exist, and at least one administrator. `access` checks that a token does not
 //! allow more than its creator has.
 
+use jiff::Timestamp;
+
 use crate::kernel::TrackedWorld;
 use crate::kernel::scope::check_scope;
-use crate::model::{Problem, RefusalCode, Stored, Token, World};
+use crate::model::{Kind, Problem, RefusalCode, Stored, Token, World};
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict};
 
-/// How much would be lost with a token.
+/// How long a token may do everything.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum AdminLoss {
-    /// The token does not allow everything.
-    None,
-    /// The token allows everything, until it expires.
-    Expires,
-    /// The token allows everything, without expiry.
-    Lasts,
+enum AdminReign {
+    /// It may not.
+    Never,
+    Until(Timestamp),
+    ForGood,
 }
 
 impl NounRules for Token {
+    const PROBLEMS_SEE: &'static [Kind] = &[Kind::Token];
     const HIDDEN: &'static [&'static str] = &["sha256"];
 
     fn refused(&self, _change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
@@ -34,50 +35,38 @@ impl NounRules for Token {
     }
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
-        let world = &TrackedWorld::untracked(world);
-        let ends =
-            reign(&stored.spec) == AdminLoss::Expires && heir(AdminLoss::Lasts, (stored, world)).is_none();
+        let ends = matches!(reign(&stored.spec), AdminReign::Until(_));
         let what = "every token with the scope `*` expires: make one without expiry before the last of them \
                     ends, or only `metalwright tokens recover` on the server's host helps";
-        ends.then(|| Problem::new("/expires_at", what)).into_iter().collect()
+        let lasting = world.tokens.iter().any(|token| token.spec.is_lasting_admin());
+        (ends && !lasting).then(|| Problem::new("/expires_at", what)).into_iter().collect()
     }
 }
 
-fn reign(token: &Token) -> AdminLoss {
+fn reign(token: &Token) -> AdminReign {
     match (token.scopes.iter().any(|scope| scope == "*"), token.expires_at) {
-        (false, _) => AdminLoss::None,
-        (true, Some(_)) => AdminLoss::Expires,
-        (true, None) => AdminLoss::Lasts,
+        (false, _) => AdminReign::Never,
+        (true, Some(ends)) => AdminReign::Until(ends),
+        (true, None) => AdminReign::ForGood,
     }
 }
 
-/// What another token must be if this one is reduced; none if it is not.
-fn needed(old: &Stored<Token>, next: Option<&Token>) -> Option<AdminLoss> {
-    let (before, after) = (reign(&old.spec), next.map_or(AdminLoss::None, reign));
-    (after < before).then_some(before)
-}
-
-fn heir<'a>(
-    needed: AdminLoss,
-    (old, world): (&Stored<Token>, &TrackedWorld<'a>),
-) -> Option<&'a Stored<Token>> {
-    let mut others = world.specs::<Token>().filter(|token| token.key != old.key);
-    others.find(|token| reign(&token.spec) >= needed).map(|token| &**token)
-}
-
+/// Why a token may not go or become less: none of the others may do everything for as long as it may.
 fn refused(old: &Stored<Token>, next: Option<&Token>, world: &TrackedWorld<'_>) -> Option<RuleConflict> {
-    let needed = needed(old, next)?;
-    if heir(needed, (old, world)).is_some() {
+    let before = reign(&old.spec);
+    let stays = next.map_or(AdminReign::Never, reign) >= before;
+    let mut others = world.specs::<Token>().filter(|token| token.key != old.key);
+    if stays || others.any(|token| reign(&token.spec) >= before) {
         return None;
     }
     let name = &old.key;
-    let last = match needed {
-        AdminLoss::Lasts => "the last token with the scope `*` that does not expire",
-        _ => "the last token with the scope `*`",
+    let (last, lasting) = match before {
+        AdminReign::ForGood => ("the last token with the scope `*` that does not expire", String::new()),
+        _ => ("the token with the scope `*` that lasts longest", " without an end".to_owned()),
     };
     let why = format!(
-        "token `{name}` is {last}: without it nobody could administer the server. Make another one first: \
-         metalwright tokens create name=NAME scopes='[\"*\"]'"
+        "token `{name}` is {last}: without it nobody could administer the server. Make another one{lasting} \
+         first: metalwright tokens create name=NAME scopes='[\"*\"]'"
     );
     Some(RuleConflict::plain(RefusalCode::LastAdministrator, why))
 }
@@ -143,6 +132,15 @@ mod tests {
         assert!(view.body["problems"].to_string().contains("tokens recover"), "{}", view.body);
         houses.objects.delete::<Token>(&caller, &target("a")).await.unwrap();
         assert!(houses.objects.delete::<Token>(&caller, &target("b")).await.is_err());
+        let past = json!({"name": "over", "scopes": ["*"], "expires_at": "2026-01-01T00:00:00Z"});
+        houses.access.create_token(&caller, past).await.unwrap();
+        let refused = houses.objects.delete::<Token>(&caller, &target("b")).await.unwrap_err();
+        assert!(refused.to_string().contains("lasts longest"), "one that has expired is no help: {refused}");
+        let sooner = Patch::Merge(json!({"expires_at": "2026-11-20T10:00:01Z"}));
+        let refused = houses.objects.patch::<Token>(&caller, &target("b"), &sooner).await;
+        assert!(matches!(refused, Err(Error::Conflict(..))), "it would end now: {refused:?}");
+        let later = Patch::Merge(json!({"expires_at": "2028-01-01T00:00:00Z"}));
+        houses.objects.patch::<Token>(&caller, &target("b"), &later).await.unwrap();
         houses.access.create_token(&caller, lasting("admin")).await.unwrap();
         assert_eq!(
             houses.objects.get::<Token>(&testing::caller(), "b").await.unwrap().body["problems"],

@@ -1,6 +1,7 @@
 //! Tests of which templates of a set are usable, and of the problems of the others.
 
 use super::*;
+use crate::render::compile;
 use crate::render::problem::ProblemKind;
 
 /// Compiles a set with broken templates; returns the usable names and the problems.
@@ -133,4 +134,42 @@ fn an_unknown_template_names_its_neighbour() {
     let problem = engine.render("kickstart/bsae.ks", input(), RenderLimits::default()).unwrap_err();
     assert_eq!(problem.kind, ProblemKind::Template);
     assert!(problem.message.contains("`kickstart/base.ks`"), "{problem}");
+}
+
+/// Templates of which `count` are broken in one way, beside as many that are not.
+fn half_broken(count: usize, broken: impl Fn(usize) -> String) -> Vec<(String, String)> {
+    let fine = (0..count).map(|n| (format!("fine-{n:04}"), format!("{{{{ machine.name }}}}{n}")));
+    fine.chain((0..count).map(|n| (format!("broken-{n:04}"), broken(n)))).collect()
+}
+
+#[test]
+fn the_work_that_broken_templates_cause_grows_with_their_number_and_not_with_its_square() {
+    let ways: [(&str, fn(usize) -> String); 7] = [
+        ("syntax", |_| "{% if %}".into()),
+        ("filter", |_| "{{ 1 | no_such_filter }}".into()),
+        ("include of nothing", |n| format!("{{% include \"none-{n}\" %}}")),
+        ("include of a broken one", |n| match n {
+            0 => "{{ no_such_function() }}".into(),
+            n => format!("{{% include \"broken-{:04}\" %}}", (n - 1) / 25),
+        }),
+        ("component that is nowhere", |n| format!("{{{{ <None{n} /> }}}}")),
+        ("component of a broken one", |n| {
+            let needs =
+                if n == 0 { "{{ 1 | no_such_filter }}".into() } else { format!("{{{{ <C{} /> }}}}", n - 1) };
+            format!("{{% component C{n}() %}}{needs}{{% endcomponent %}}")
+        }),
+        ("circle", |n| format!("{{% include \"broken-{:04}\" %}}", (n + 1) % 200)),
+    ];
+    for (what, broken) in ways {
+        let given = |count: usize| {
+            let set = compile::compile(half_broken(count, broken));
+            assert_eq!((set.known.len(), set.broken.len()), (count, count), "{what}");
+            let said: usize = set.broken.values().map(|problem| problem.message.len()).sum();
+            (set.given, said / count)
+        };
+        let ((few, _), (many, said)) = (given(200), given(400));
+        assert!(many <= 2 * few + few / 10, "{what}: {few} for 200, {many} for 400");
+        assert!(many <= 40 * 800, "{what}: {many}");
+        assert!(said < 1000, "{what}: {said} bytes are said of each");
+    }
 }

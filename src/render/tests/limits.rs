@@ -6,7 +6,7 @@ use super::*;
 use crate::render::compile::{COMPONENT_DEPTH_MAX, INCLUDE_DEPTH_MAX};
 use crate::render::pool::{LANES_MAX, SUSPECTS_AT_ONCE_MAX};
 use crate::render::problem::ProblemKind;
-use crate::render::{LaneCounts, PoolHealth, WorkerProgram};
+use crate::render::{InlineText, LaneCounts, PoolHealth, PoolUse, WorkerProgram};
 
 /// Nested loops over one list: uses no fuel, calls nothing, writes nothing. It would run for days.
 fn endless() -> String {
@@ -69,6 +69,10 @@ fn functions_stop_a_render_whose_time_is_up_and_give_the_line() {
     assert_eq!((problem.kind, problem.line), (ProblemKind::Limit, Some(2)), "{problem}");
 }
 
+fn of_lanes(usual: usize, most: usize) -> RenderPool {
+    RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual, most }, PoolUse::Boots)
+}
+
 /// A pool of its own, with one lane.
 fn one_lane() -> Arc<RenderPool> {
     Arc::new(RenderPool::of_tests(1))
@@ -98,18 +102,25 @@ fn a_text_that_is_doubled_again_and_again_ends_at_the_bound_on_memory() {
     let (engine, broken) = RenderEngine::compile(&pool, [("bomb", bomb.as_str()), ("fine", "fine")]);
     assert!(broken.is_empty(), "{broken:?}");
     let limits = RenderLimits { deadline: Duration::from_secs(20), ..RenderLimits::default() };
-    for problem in [engine.render("bomb", input(), limits), engine.render_inline(&bomb, input(), limits)] {
+    for problem in [
+        engine.render("bomb", input(), limits),
+        engine.render_inline(InlineText { place: "site/net.cfg", body: &bomb }, input(), limits),
+    ] {
         let problem = problem.unwrap_err();
         assert_eq!(problem.kind, ProblemKind::Limit, "{problem}");
         assert!(problem.message.contains("128 MiB of memory"), "{problem}");
     }
-    assert_eq!(pool.condition().lost, [0, 2, 0, 0]);
+    let condition = pool.condition();
+    assert_eq!(condition.lost, [0, 2, 0, 0]);
+    // The last one was a text of a bootenv: its place is told, and what it was for.
+    let warning = condition.warning.unwrap();
+    assert!(warning.contains("workers of boots") && warning.contains("site/net.cfg"), "{warning}");
     assert_eq!(engine.render("fine", input(), RenderLimits::default()).unwrap().text, "fine");
 }
 
 #[test]
 fn ten_endless_renders_at_once_leave_lanes_to_the_others() {
-    let pool = Arc::new(RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual: 1, most: LANES_MAX }));
+    let pool = Arc::new(of_lanes(1, LANES_MAX));
     let (engine, _) = RenderEngine::compile(&pool, [("endless", endless()), ("fine", "fine".to_owned())]);
     let limits = RenderLimits { deadline: Duration::from_secs(20), ..RenderLimits::default() };
     let endless = RenderLimits { deadline: Duration::from_secs(5), ..RenderLimits::default() };
@@ -126,7 +137,7 @@ fn ten_endless_renders_at_once_leave_lanes_to_the_others() {
 
 #[test]
 fn of_what_was_ended_at_a_limit_only_two_are_tried_at_once() {
-    let pool = Arc::new(RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual: 4, most: 4 }));
+    let pool = Arc::new(of_lanes(4, 4));
     let (engine, _) = RenderEngine::compile(&pool, [("endless", endless())]);
     assert_eq!(engine.render("endless", input(), short()).unwrap_err().kind, ProblemKind::Limit);
     let slow = RenderLimits { deadline: Duration::from_secs(2), ..RenderLimits::default() };
@@ -155,6 +166,7 @@ fn where_no_worker_can_be_started_renders_are_refused_and_the_pool_says_so() {
     let pool = Arc::new(RenderPool::new(
         WorkerProgram::at("/nowhere/metalwright"),
         LaneCounts { usual: 1, most: 1 },
+        PoolUse::Boots,
     ));
     let (engine, _) = RenderEngine::compile(&pool, [("fine", "fine")]);
     let problem = engine.render("fine", input(), RenderLimits::default()).unwrap_err();
@@ -195,7 +207,7 @@ fn a_component_below_which_includes_nest_deeper_is_refused() {
 
 #[test]
 fn a_pool_has_at_least_one_lane() {
-    let pool = Arc::new(RenderPool::new(WorkerProgram::of_tests(), LaneCounts { usual: 0, most: 0 }));
+    let pool = Arc::new(of_lanes(0, 0));
     let (engine, _) = RenderEngine::compile(&pool, [("t", "x")]);
     assert_eq!(engine.render("t", input(), RenderLimits::default()).unwrap().text, "x");
 }

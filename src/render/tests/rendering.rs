@@ -2,7 +2,13 @@
 
 use super::*;
 use crate::render::problem::ProblemKind;
-use crate::render::{INLINE, ParamRead};
+use crate::render::{INLINE, InlineText, ParamRead};
+
+const PLACE: &str = "site/boot_params";
+
+fn inline(body: &str) -> InlineText<'_> {
+    InlineText { place: PLACE, body }
+}
 
 #[test]
 fn an_undefined_name_lists_the_names_there_are() {
@@ -53,7 +59,8 @@ fn the_provenance_names_every_template_that_can_have_part_in_it() {
         rendered.provenance.templates.into_iter().map(|used| used.name).collect::<Vec<_>>()
     };
     assert_eq!(names(engine.render("a", input(), RenderLimits::default()).unwrap()), ["a", "b", "c"]);
-    let inline = engine.render_inline("{% include \"b\" %}", input(), RenderLimits::default()).unwrap();
+    let inline =
+        engine.render_inline(inline("{% include \"b\" %}"), input(), RenderLimits::default()).unwrap();
     assert_eq!(names(inline), [INLINE, "b", "c"]);
 }
 
@@ -126,16 +133,16 @@ fn nothing_is_escaped_whatever_the_template_is_called() {
 }
 
 #[test]
-fn an_inline_body_has_problems_under_its_own_name() {
+fn an_inline_body_has_problems_under_the_name_of_its_place() {
     let engine = engine(&[("net", "{{ nothing }}")]);
-    let problem = engine.render_inline("a\n{{ b. }}", input(), RenderLimits::default()).unwrap_err();
-    assert_eq!((problem.template.as_str(), problem.line), (INLINE, Some(2)));
+    let problem = engine.render_inline(inline("a\n{{ b. }}"), input(), RenderLimits::default()).unwrap_err();
+    assert_eq!((problem.template.as_str(), problem.line), (PLACE, Some(2)));
     let problem =
-        engine.render_inline("{% include \"net\" %}", input(), RenderLimits::default()).unwrap_err();
-    assert_eq!((problem.template.as_str(), problem.included_from), ("net", vec![(INLINE.to_owned(), 1)]));
+        engine.render_inline(inline("{% include \"net\" %}"), input(), RenderLimits::default()).unwrap_err();
+    assert_eq!((problem.template.as_str(), problem.included_from), ("net", vec![(PLACE.to_owned(), 1)]));
     let problem =
-        engine.render_inline("{% include \"nat\" %}", input(), RenderLimits::default()).unwrap_err();
-    assert_eq!((problem.template.as_str(), problem.line), (INLINE, Some(1)), "{problem}");
+        engine.render_inline(inline("{% include \"nat\" %}"), input(), RenderLimits::default()).unwrap_err();
+    assert_eq!((problem.template.as_str(), problem.line), (PLACE, Some(1)), "{problem}");
 }
 
 #[test]

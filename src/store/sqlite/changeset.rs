@@ -110,11 +110,12 @@ mod tests {
     use std::sync::Arc;
 
     use jiff::Timestamp;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::model::bounds::STORED_DEPTH_MAX;
-    use crate::model::{Machine, Noun, Stored};
+    use crate::model::{Machine, Noun, Stored, parse_input};
 
     fn write(levels: usize) -> Result<EncodedChangeset, StoreError> {
         let nested = (1..levels).fold(json!([]), |inner, _| json!([inner]));
@@ -133,6 +134,48 @@ mod tests {
             matches!(&refused, StoreError::Unreadable { why, .. } if why.contains("301 levels")),
             "{refused}"
         );
+    }
+
+    /// JSON of any shape, to the depth that is admitted and beyond.
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            (-9999_i32..9999).prop_map(|n| Value::from(f64::from(n) / 8.0)),
+            any::<String>().prop_map(Value::from),
+        ];
+        let nested = leaf.prop_recursive(80, 96, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                proptest::collection::btree_map(any::<String>(), inner, 0..3)
+                    .prop_map(|fields| fields.into_iter().collect()),
+            ]
+        });
+        (0..80_usize, nested).prop_map(|(levels, value)| (0..levels).fold(value, |inner, _| json!([inner])))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_admitted_is_read_again_as_it_was(
+            params in proptest::collection::btree_map(any::<String>(), json(), 0..4),
+            serial in proptest::option::of(any::<String>()),
+        ) {
+            let mut body = json!({"name": "web1", "params": params});
+            if let Some(serial) = serial {
+                body["serial"] = serial.into();
+            }
+            // What breaks a bound is refused with its place, and not stored.
+            let Ok(input) = parse_input::<Machine>(body) else { return Ok(()) };
+            let stored = Stored::new("id".into(), input.spec, Timestamp::UNIX_EPOCH);
+            let object = Machine::object(Arc::new(stored));
+            let encoded = encode(Changeset::default().create(object.clone()), &HashSet::new());
+            let encoded = encoded.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let document = &encoded.writes[0].document;
+            let row = ObjectRow { key: "id", version: object.version(), document };
+            prop_assert_eq!(Object::decode(Kind::Machine, row).unwrap(), object);
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 
-use super::integer;
+use super::event_sizes::EventSizes;
+use super::{audit, integer};
 use crate::model::bounds::{EVENT_DEPTH_MAX, text_depth};
 use crate::model::event::OtherEvent;
 use crate::model::{Event, EventBody, EventKind, Kind, NewEvent};
@@ -77,8 +78,24 @@ fn keys(event: &NewEvent) -> Vec<String> {
     keys
 }
 
+/// Events, and with them the audit events that outlived the others of their time.
 pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Result<Vec<Event>> {
     let limit = if query.limit == 0 { EVENTS_MAX } else { query.limit.min(EVENTS_MAX) };
+    let left = |found: &[Event]| limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+    if query.newest_first {
+        let mut found = read_main(readers, query, limit).await?;
+        found.extend(audit::read(readers, query, left(&found)).await?);
+        return Ok(found);
+    }
+    let mut found = audit::read(readers, query, limit).await?;
+    found.extend(read_main(readers, query, left(&found)).await?);
+    Ok(found)
+}
+
+async fn read_main(readers: &SqlitePool, query: &EventQuery, limit: u32) -> sqlx::Result<Vec<Event>> {
+    if limit == 0 {
+        return Ok(Vec::new());
+    }
     let key = asked(query);
     if key.is_none() && (query.kind.is_none() || query.attempt.is_some()) {
         let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE true"));
@@ -111,7 +128,7 @@ pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Resu
     Ok(found.iter().map(event).collect())
 }
 
-const COLUMNS: &str = "seq, time, kind, subject, actor, attempt, request_id, data";
+pub(super) const COLUMNS: &str = "seq, time, kind, subject, actor, attempt, request_id, data";
 
 /// The first and the last number in the table.
 async fn stored(readers: &SqlitePool) -> sqlx::Result<(u64, u64)> {
@@ -121,19 +138,22 @@ async fn stored(readers: &SqlitePool) -> sqlx::Result<(u64, u64)> {
 }
 
 /// The oldest events up to a cut. Their numbers have no gaps, and their times are nearly in the same order.
-pub(super) async fn old(readers: &SqlitePool, cut: EventCut) -> sqlx::Result<OldEvents> {
+pub(super) async fn old(readers: &SqlitePool, sizes: &EventSizes, cut: EventCut) -> sqlx::Result<OldEvents> {
     let (first, last) = stored(readers).await?;
     let mut end = last.saturating_sub(cut.keep.max(1)).saturating_add(1);
     if let Some(since) = cut.since {
         end = end.max(first_since(readers, (first, last), since).await?);
     }
+    if let Some(bytes) = cut.bytes {
+        end = end.max(sizes.first_within(readers, (first, bytes)).await?).min(last);
+    }
     let Some(count) = end.checked_sub(first).filter(|count| first > 0 && *count > 0) else {
         return Ok(OldEvents { newer: last, ..OldEvents::default() });
     };
-    let sizes = "SELECT min(time), COALESCE(sum(octet_length(data) + octet_length(subject)), 0) FROM event \
+    let of_old = "SELECT min(time), COALESCE(sum(octet_length(data) + octet_length(subject)), 0) FROM event \
         WHERE seq < $1";
     let (oldest, bytes): (Option<i64>, i64) =
-        sqlx::query_as(sizes).bind(integer(end)).fetch_one(readers).await?;
+        sqlx::query_as(of_old).bind(integer(end)).fetch_one(readers).await?;
     let oldest = oldest.and_then(|time| Timestamp::from_microsecond(time).ok());
     Ok(OldEvents { count, bytes: bytes.unsigned_abs(), newer: last + 1 - end, oldest })
 }
@@ -202,7 +222,7 @@ fn asked(query: &EventQuery) -> Option<String> {
     }
 }
 
-fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
+pub(super) fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
     sql.push(" AND seq > ").push_bind(integer(query.after));
     if let Some(before) = query.before {
         sql.push(" AND seq < ").push_bind(integer(before));
@@ -238,7 +258,7 @@ fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: u32) {
 }
 
 /// Filters by a column that holds the kind: `machine.*` matches all kinds with this prefix.
-fn filter_kind(sql: &mut QueryBuilder<Sqlite>, (column, query): (&str, &EventQuery)) {
+pub(super) fn filter_kind(sql: &mut QueryBuilder<Sqlite>, (column, query): (&str, &EventQuery)) {
     let Some(kind) = &query.kind else { return };
     match kind.strip_suffix('*') {
         Some(noun) => {
@@ -254,7 +274,7 @@ fn filter_kind(sql: &mut QueryBuilder<Sqlite>, (column, query): (&str, &EventQue
 
 /// The event of a row. Parts of a damaged row that cannot be read are left out, and the data says why. The
 /// event keeps its place, so that a reader does not take its page for the last one.
-fn event(row: &SqliteRow) -> Event {
+pub(super) fn event(row: &SqliteRow) -> Event {
     let mut faults = Vec::new();
     let text = |column| row.try_get::<String, _>(column);
     let attempt = row.try_get::<Option<&str>, _>("attempt").ok().flatten();

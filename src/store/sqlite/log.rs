@@ -48,6 +48,12 @@ fn is_of_no_job(error: &rusqlite::Error) -> bool {
     code == Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
 }
 
+/// Bytes of the log of each job that has one.
+pub(super) async fn sizes(readers: &SqlitePool) -> sqlx::Result<Vec<(Uuid, u64)>> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(sql::LOG_SIZES).fetch_all(readers).await?;
+    Ok(rows.into_iter().filter_map(|(job, bytes)| Some((job.parse().ok()?, bytes.unsigned_abs()))).collect())
+}
+
 /// At most `length` bytes from `offset`.
 pub(super) async fn read(
     readers: &SqlitePool,

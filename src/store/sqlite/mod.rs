@@ -2,12 +2,15 @@
 //!
 //! `open` finds the file and migrates it, `load` reads the world, and `writer` puts changesets into groups.
 //! `changeset` encodes one of them, `group` decides the results, and `rows` writes. `lease_log` keeps track
-//! of the rows of leases, and `checkpoints` keeps the write-ahead log short. `events`, `log` and `documents`
-//! are read from the database when needed.
+//! of the rows of leases, and `checkpoints` keeps the write-ahead log short. `events`, `audit`, `log` and
+//! `documents` are read from the database when needed. `whole` is about the file as a whole, `repair` about
+//! rows that cannot be read.
 
+mod audit;
 mod changeset;
 mod checkpoints;
 mod documents;
+mod event_sizes;
 mod events;
 mod group;
 mod lease_log;
@@ -16,6 +19,7 @@ mod log;
 #[cfg(test)]
 mod migration_tests;
 mod open;
+mod repair;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -23,6 +27,7 @@ mod tests;
 mod tombstone_tests;
 #[cfg(test)]
 mod trail_tests;
+mod whole;
 mod writer;
 
 use std::collections::HashSet;
@@ -45,6 +50,7 @@ use crate::store::{
 pub use load::DamagedRow;
 pub use open::OpenError;
 
+use event_sizes::EventSizes;
 use writer::{WriterJob, WriterOutcome, WriterWork};
 
 /// The whole state of Metalwright, in `metalwright.db`.
@@ -57,6 +63,7 @@ pub struct SqliteStore {
     committed: watch::Receiver<u64>,
     shown: watch::Receiver<u64>,
     writer: Mutex<Option<WriterHandle>>,
+    event_sizes: EventSizes,
     /// The temporary folder of the store, which is deleted with it.
     #[cfg(test)]
     folder: std::sync::OnceLock<tempfile::TempDir>,
@@ -108,6 +115,7 @@ impl SqliteStore {
             shown,
             data_dir: data_dir.to_owned(),
             writer: Mutex::new(Some(WriterHandle { queue, task })),
+            event_sizes: EventSizes::default(),
             #[cfg(test)]
             folder: std::sync::OnceLock::new(),
             _lock: opened.lock,
@@ -123,10 +131,59 @@ impl SqliteStore {
         store
     }
 
-    /// Rows that could not be read when the store was opened. They stay in the database, and their keys and
-    /// unique values stay taken.
-    pub fn damaged(&self) -> &[DamagedRow] {
-        &self.damaged
+    /// The number of the newest migration that this version knows.
+    pub fn newest_schema() -> u64 {
+        open::MIGRATIONS.len() as u64
+    }
+
+    /// Keeps servers from a data directory as long as the file is held.
+    ///
+    /// # Errors
+    /// A server runs on it, or the file cannot be made.
+    pub fn lock(data_dir: &Path) -> Result<File, OpenError> {
+        open::lock(data_dir)
+    }
+
+    /// Whether a server was administered with the database of a directory: there are tokens in it.
+    pub fn was_used(data_dir: &Path) -> bool {
+        whole::has_tokens(&data_dir.join(open::DATABASE_FILE)).unwrap_or(false)
+    }
+
+    /// Number of the newest migration of a database, which is not opened otherwise.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none of ours.
+    pub fn schema_of(data_dir: &Path) -> Result<u64, OpenError> {
+        let path = data_dir.join(open::DATABASE_FILE);
+        whole::schema(&path).map_err(|error| open::unreadable(path, &error))
+    }
+
+    /// Writes a snapshot of the database of a directory that nobody serves, whatever version wrote it; gives
+    /// its schema.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub async fn snapshot_of(data_dir: &Path, into: PathBuf) -> Result<u64, OpenError> {
+        let database = data_dir.join(open::DATABASE_FILE);
+        let path = database.clone();
+        let done = blocking(move || {
+            whole::snapshot(&database, &into)?;
+            whole::schema(&into)
+        });
+        done.await.map_err(|error| open::unreadable(path, &error))
+    }
+
+    /// Moves the rows that cannot be read out of the database, into a new file of one JSON document a row,
+    /// which is on the disk before they go. Followers of changes see them as deleted. To be called before
+    /// anything is written; the rows count as damaged until the store is opened again. Gives how many there
+    /// were.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn set_aside(&self, into: PathBuf) -> Result<usize, StoreError> {
+        let (database, damaged) = (self.data_dir.join(open::DATABASE_FILE), Arc::clone(&self.damaged_keys));
+        let commit = self.world().commits.commit().saturating_add(1);
+        blocking(move || repair::set_aside(&database, (&damaged, commit), &into)).await
     }
 
     fn queue(&self) -> Result<mpsc::Sender<WriterJob>, StoreError> {
@@ -176,8 +233,20 @@ impl Store for SqliteStore {
         Box::pin(async move { Ok(self.submit(WriterWork::Prune { keep }).await?.count) })
     }
 
+    fn old_audit_events(&self, cut: EventCut) -> BoxFuture<'_, Result<(OldEvents, u64), StoreError>> {
+        Box::pin(async move { audit::old(&self.readers, cut).await.map_err(failed) })
+    }
+
+    fn prune_audit_events(&self, upto: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move { Ok(self.submit(WriterWork::PruneAudit { upto }).await?.count) })
+    }
+
+    fn log_sizes(&self) -> BoxFuture<'_, Result<Vec<(Uuid, u64)>, StoreError>> {
+        Box::pin(async move { log::sizes(&self.readers).await.map_err(failed) })
+    }
+
     fn old_events(&self, cut: EventCut) -> BoxFuture<'_, Result<OldEvents, StoreError>> {
-        Box::pin(async move { events::old(&self.readers, cut).await.map_err(failed) })
+        Box::pin(async move { events::old(&self.readers, &self.event_sizes, cut).await.map_err(failed) })
     }
 
     fn keep_documents(&self, documents: Vec<KeptDocument>) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -206,6 +275,20 @@ impl Store for SqliteStore {
 
     fn prune_logs(&self, jobs: Vec<Uuid>) -> BoxFuture<'_, Result<u64, StoreError>> {
         self.work_on_details(documents::Work::PruneLogs(jobs))
+    }
+
+    fn snapshot(&self, into: PathBuf) -> BoxFuture<'_, Result<(), StoreError>> {
+        let database = self.data_dir.join(open::DATABASE_FILE);
+        Box::pin(blocking(move || whole::snapshot(&database, &into)))
+    }
+
+    fn integrity(&self) -> BoxFuture<'_, Result<Vec<String>, StoreError>> {
+        let database = self.data_dir.join(open::DATABASE_FILE);
+        Box::pin(blocking(move || whole::integrity(&database)))
+    }
+
+    fn damaged(&self) -> &[DamagedRow] {
+        &self.damaged
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -270,6 +353,15 @@ async fn commit_held(
     }
     drop(queue);
     Ok(outcome.await.unwrap_or(Err(lost))?.events)
+}
+
+/// Does work that takes long, on a connection and a thread of its own.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(|error| StoreError::Failed(error.to_string()))?;
+    done.map_err(|error| StoreError::Failed(format!("{error:#}")))
 }
 
 fn failed(error: sqlx::Error) -> StoreError {

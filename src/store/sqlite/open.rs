@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool}
 
 use super::load::{self, LoadedWorld};
 
-const DATABASE_FILE: &str = "metalwright.db";
+pub(super) const DATABASE_FILE: &str = "metalwright.db";
 const LOCK_FILE: &str = "metalwright.lock";
 const READERS_MAX: u32 = 4;
 /// Longest wait of a reader for a connection.
@@ -27,7 +27,7 @@ const WRITER_CACHE_KIB: i32 = 16 << 10;
 const STATEMENTS_MAX: usize = 128;
 
 /// Every migration, in order. Migrations are only appended; an existing one never changes.
-pub(super) const MIGRATIONS: [(&str, &str); 11] = [
+pub(super) const MIGRATIONS: [(&str, &str); 12] = [
     ("objects", include_str!("../../../migrations/sqlite/0001_objects.sql")),
     ("held_values", include_str!("../../../migrations/sqlite/0002_held_values.sql")),
     ("client_classes", include_str!("../../../migrations/sqlite/0003_client_classes.sql")),
@@ -38,7 +38,8 @@ pub(super) const MIGRATIONS: [(&str, &str); 11] = [
     ("commits", include_str!("../../../migrations/sqlite/0008_commits.sql")),
     ("runs", include_str!("../../../migrations/sqlite/0009_runs.sql")),
     ("records", include_str!("../../../migrations/sqlite/0010_records.sql")),
-    ("request_ids", include_str!("../../../migrations/sqlite/0011_request_ids.sql")),
+    ("audit events", include_str!("../../../migrations/sqlite/0011_audit_events.sql")),
+    ("request_ids", include_str!("../../../migrations/sqlite/0012_request_ids.sql")),
 ];
 
 /// Options of opening that tests change.
@@ -82,6 +83,8 @@ pub enum OpenError {
     Migrate { path: PathBuf, source: MigrateError },
     #[error("cannot read {}: {source}", path.display())]
     Database { path: PathBuf, source: sqlx::Error },
+    #[error("cannot read {}: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: String },
 }
 
 /// The hint that follows the message about a file that cannot be used, if there is one.
@@ -93,6 +96,10 @@ fn what_to_do(error: &io::Error) -> &'static str {
         }
         _ => "",
     }
+}
+
+pub(super) fn unreadable(path: PathBuf, reason: &impl std::fmt::Display) -> OpenError {
+    OpenError::Unreadable { path, reason: format!("{reason:#}") }
 }
 
 /// A migrated database, with its content.
@@ -182,19 +189,25 @@ fn prepare_files(data_dir: &Path, database: &Path) -> Result<File, OpenError> {
         move |source| OpenError::File { path, source }
     };
     DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(refused(data_dir))?;
-    let lock_path = data_dir.join(LOCK_FILE);
-    let lock = open_private(&lock_path).map_err(refused(&lock_path))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: data_dir.to_owned() }),
-        Err(TryLockError::Error(source)) => return Err(refused(&lock_path)(source)),
-    }
+    let lock = lock(data_dir)?;
     if !database.exists() {
         open_private(database).map_err(refused(database))?;
     }
     let mode = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(database, mode).map_err(refused(database))?;
     Ok(lock)
+}
+
+/// Takes the lock, which is made where it is missing.
+pub(super) fn lock(data_dir: &Path) -> Result<File, OpenError> {
+    let path = data_dir.join(LOCK_FILE);
+    let file = |source| OpenError::File { path: path.clone(), source };
+    let lock = open_private(&path).map_err(file)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: data_dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(file(source)),
+    }
 }
 
 fn open_private(path: &Path) -> io::Result<File> {

@@ -64,3 +64,43 @@ async fn the_last_number_is_known_when_nothing_of_its_commit_is_left() {
     let store = open(&data).await;
     assert_eq!(store.world().commits.commit(), last);
 }
+
+#[tokio::test]
+async fn a_row_that_is_moved_out_is_in_the_file_frees_its_name_and_is_a_deletion_to_followers() {
+    let data = TempDir::new().unwrap();
+    let store = open(&data).await;
+    let (good, bad) = (machine("good", &[]), machine("bad", &[]));
+    store.commit(created(&good)).await.unwrap();
+    store.commit(created(&bad)).await.unwrap();
+    let last = store.world().commits.commit();
+    store.close().await;
+    drop(store);
+    tamper(&data, "UPDATE machine SET document = '{' WHERE document LIKE '%\"bad\"%'").await;
+    tamper(
+        &data,
+        "INSERT INTO profile (key, revision, document) VALUES ('odd', 1, CAST(x'ff' AS TEXT)), \
+         (CAST(x'62ff' AS TEXT), 1, '{}')",
+    )
+    .await;
+
+    let store = open(&data).await;
+    let file = data.path().join("damaged.jsonl");
+    assert_eq!(store.set_aside(file.clone()).await, Ok(3));
+    assert!(store.set_aside(file.clone()).await.is_err(), "a file that is there is not written over");
+    store.close().await;
+    drop(store);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.contains(r#""document":{"base64":"/w=="}"#) && text.contains(r#""document":"{""#), "{text}");
+
+    let store = open(&data).await;
+    assert_eq!(store.damaged(), []);
+    assert_eq!(store.world().commits.commit(), last + 1);
+    assert_eq!(tombstones(&store).await, 3);
+    store.commit(created(&machine("bad", &[]))).await.unwrap();
+    assert_eq!(store.integrity().await, Ok(Vec::new()));
+    let snapshot = data.path().join("snapshot.db");
+    store.snapshot(snapshot.clone()).await.unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&snapshot).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}

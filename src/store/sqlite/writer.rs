@@ -16,7 +16,7 @@ use super::group::{ChangesetGroup, DamagedHolders, GroupChange, GroupStamp};
 use super::lease_log::LeaseLog;
 use super::open::WriterConnection;
 use super::rows::RowWriter;
-use super::{checkpoints, documents, integer, log};
+use super::{audit, checkpoints, documents, integer, log};
 use crate::model::{Epoch, Event, Tombstone, World};
 use crate::store::{ChangesetWrite, StoreError, sql};
 
@@ -51,6 +51,9 @@ pub(super) enum WriterWork {
     Log(log::LogChunk),
     Prune {
         keep: u64,
+    },
+    PruneAudit {
+        upto: u64,
     },
     Details(documents::Work),
     /// Waits for one more job, after all that were queued before.
@@ -331,6 +334,7 @@ fn run(connection: &Connection, work: &WriterWork) -> rusqlite::Result<Result<Wo
         WriterWork::Changeset(_) | WriterWork::Hold => Ok(0),
         WriterWork::Log(piece) => log::write(connection, piece),
         WriterWork::Prune { keep } => prune(connection, *keep),
+        WriterWork::PruneAudit { upto } => audit::prune(connection, *upto, PRUNE_MAX),
         WriterWork::Details(work) => documents::run(connection, work),
         WriterWork::Probe => probe(connection),
     };
@@ -342,8 +346,10 @@ fn run(connection: &Connection, work: &WriterWork) -> rusqlite::Result<Result<Wo
 }
 
 fn prune(connection: &Connection, keep: u64) -> Result<u64, WorkError> {
+    let audit = audit::due(connection, keep, PRUNE_MAX)?;
     let mut prune = connection.prepare_cached(sql::PRUNE_EVENTS)?;
     let pruned = prune.execute([integer(keep), integer(PRUNE_MAX)])?;
+    audit::set_aside(connection, &audit)?;
     connection.prepare_cached(sql::PRUNE_EVENT_KEYS)?.execute([integer(PART_EVENTS)])?;
     Ok(pruned as u64)
 }

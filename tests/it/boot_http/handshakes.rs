@@ -108,7 +108,7 @@ fn old_versions_are_off_and_a_name_that_is_an_address_is_not_minded() {
 
 #[test]
 fn the_api_speaks_no_dhe() {
-    let mut files = Files::new(&["--boot-https", "127.0.0.1:0"]);
+    let mut files = Files::new(&["--boot-https", "127.0.0.1:0", "--boot-https-dhe"]);
     files.world.stop();
     let tls = files.world.data().join("tls");
     for (from, to) in [("boot-cert.pem", "cert.pem"), ("boot-key.pem", "key.pem")] {

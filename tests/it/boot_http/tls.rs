@@ -34,7 +34,7 @@ fn boot_files_are_served_over_tls_with_the_certificate_that_is_exported() {
     assert!(fetch("large.img", trusted));
     assert_eq!(fs::metadata(&fetched).expect("the file").len(), LARGE);
     // The API has another certificate.
-    let other = files.world.data().join("tls/cert.pem");
+    let other = files.world.data().join("tls/ca.pem");
     assert!(!fetch("x.efi", other.to_str().expect("a path in UTF-8")));
 }
 
@@ -46,19 +46,31 @@ const OLD_FIRMWARE: &str = "DHE-RSA-AES256-GCM-SHA384:DHE-RSA-AES128-GCM-SHA256:
 const UNSOUND: &str = "DHE-RSA-AES256-SHA256:DHE-RSA-AES128-SHA:AES256-GCM-SHA384:AES128-SHA256";
 const LIKE_NEW: &str = "DHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256";
 
+/// Fetches a file over HTTPS; whether that succeeded, and what curl said.
+fn fetch(files: &Files, tls: &[&str]) -> (bool, String) {
+    let base = files.world.ready()["boot_https"].as_str().expect("its address");
+    let mut curl = Command::new("curl");
+    curl.args(["-sSv", "--fail", "--max-time", "60", "--cacert"]);
+    curl.arg(files.world.data().join("tls/boot-cert.pem")).args(tls);
+    curl.arg("-o").arg(files.world.scratch().join("fetched")).arg(format!("{base}/artifacts/files/x.efi"));
+    let output = curl.output().expect("curl");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn firmware_without_elliptic_curves_is_refused_unless_the_operator_asks_for_dhe() {
+    let files = Files::new(&["--boot-https", "127.0.0.1:0"]);
+    let (fetches, said) = fetch(&files, &["--tls-max", "1.2", "--ciphers", OLD_FIRMWARE]);
+    assert!(!fetches && said.contains("handshake failure"), "{said}");
+    let (fetches, said) = fetch(&files, &[]);
+    assert!(fetches && said.contains("using TLSv1.3"), "{said}");
+}
+
 #[test]
 fn firmware_without_elliptic_curves_is_served_too_and_whoever_has_them_uses_them() {
-    let files = Files::new(&["--boot-https", "127.0.0.1:0"]);
-    let base = files.world.ready()["boot_https"].as_str().expect("its address").to_owned();
-    let pem = files.world.data().join("tls/boot-cert.pem");
+    let files = Files::new(&["--boot-https", "127.0.0.1:0", "--boot-https-dhe"]);
     let fetched = files.world.scratch().join("fetched");
-    let fetch = |tls: &[&str]| {
-        let mut curl = Command::new("curl");
-        curl.args(["-sSv", "--fail", "--max-time", "60", "--cacert"]).arg(&pem).args(tls);
-        curl.arg("-o").arg(&fetched).arg(format!("{base}/artifacts/files/x.efi"));
-        let output = curl.output().expect("curl");
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
+    let fetch = |tls: &[&str]| fetch(&files, tls);
     let of_1_2 = |ciphers| fetch(&["--tls-max", "1.2", "--ciphers", ciphers]);
 
     let (fetches, said) = of_1_2(OLD_FIRMWARE);

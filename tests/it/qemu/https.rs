@@ -13,7 +13,7 @@ use crate::scene;
 use crate::world::World;
 
 const WITHIN: Duration = Duration::from_secs(300);
-const HTTPS: [&str; 2] = ["--boot-https", "0.0.0.0:8444"];
+const HTTPS: [&str; 3] = ["--boot-https", "0.0.0.0:8444", "--boot-https-dhe"];
 
 const STEPS: &[Step] = &[
     ("dhcp.offered", &["stage=http_firmware", "boot_file=https://10.77.0.1:8444/snponly.efi"]),

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use metalwright::catalog::content;
 use metalwright::model::{Arch, Bootenv, BootenvKind, Stored, World};
 use metalwright::render::{
-    CallbackUrls, LaneCounts, LayeredParams, PackageRepository, ParamLayer, ParamLevel, RenderEngine,
-    RenderInput, RenderLimits, RenderPool, SecretAccess, WorkerProgram,
+    CallbackUrls, InlineText, LaneCounts, LayeredParams, PackageRepository, ParamLayer, ParamLevel, PoolUse,
+    RenderEngine, RenderInput, RenderLimits, RenderPool, SecretAccess, WorkerProgram,
 };
 use serde_json::{Map, Value, json};
 
@@ -28,7 +28,11 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 });
 
 static ENGINE: LazyLock<RenderEngine> = LazyLock::new(|| {
-    let pool = Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), LaneCounts { usual: 2, most: 2 }));
+    let pool = Arc::new(RenderPool::new(
+        WorkerProgram::at(PROGRAM),
+        LaneCounts { usual: 2, most: 2 },
+        PoolUse::Boots,
+    ));
     let templates = WORLD.templates.iter().map(|row| (row.key.clone(), row.spec.body.clone()));
     let (engine, broken) = RenderEngine::compile(&pool, templates);
     assert!(broken.is_empty(), "templates that do not compile: {broken:#?}");
@@ -254,8 +258,14 @@ impl Case {
     /// The kernel's command line, on one line as the program makes it.
     pub fn cmdline(&self) -> String {
         let body = &self.spec().spec.boot_params;
-        let text = self
-            .checked("boot_params", ENGINE.render_inline(body, self.input(None), RenderLimits::default()));
+        let text = self.checked(
+            "boot_params",
+            ENGINE.render_inline(
+                InlineText { place: "boot_params", body },
+                self.input(None),
+                RenderLimits::default(),
+            ),
+        );
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 

@@ -14,6 +14,12 @@ const WITHOUT_CALLER: &[(&str, &str)] = &[
     ("objects.position", "a number, and which state of the database it is of"),
     ("kernel.commit_counts", "numbers, for the metrics page"),
     ("runs.tallies", "numbers, for the metrics page"),
+    ("runs.machine_states", "numbers, for the metrics page"),
+    ("kernel.queued_events", "a number, for the metrics page"),
+    ("kernel.commit_durations", "durations, for the metrics page"),
+    ("dhcp.subnet_counts", "numbers, for the metrics page"),
+    ("catalog.render_conditions", "how the render workers are"),
+    ("records.known_log_bytes", "a number, for the metrics page"),
     ("kernel.events", "the page is filtered, or only asked whether the database reads"),
     ("kernel.feed", "the stream is filtered"),
     ("kernel.counts", "counts, for the metrics page"),
@@ -22,6 +28,9 @@ const WITHOUT_CALLER: &[(&str, &str)] = &[
     ("artifacts.mirror_statuses", "counts, for the metrics page"),
     ("catalog.render_outage", "how the render workers are"),
     ("catalog.render_warnings", "how the render workers are"),
+    ("kernel.data_warnings", "a page that anybody may read: counts"),
+    ("access.admin_warning", "a page that anybody may read: no names of tokens"),
+    ("maintenance.last_backup", "a time, for the metrics page"),
     ("dhcp.dhcp_warnings", "a page that anybody may read: no names of objects"),
 ];
 

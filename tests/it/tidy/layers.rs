@@ -31,6 +31,7 @@ const WALL_CLOCK: &[&str] = &["SystemTime::now", "Timestamp::now", "Zoned::now"]
 const CLOCK: &[&str] = &["SystemTime::now", "Timestamp::now", "Zoned::now", "Instant::now"];
 
 const HOUSE: &[&[&str]] = &[HTTP, SOCKETS, SQL, TEMPLATES];
+const PURE_BUT_STOPWATCH: &[&[&str]] = &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, WALL_CLOCK];
 const PURE: &[&[&str]] = &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK];
 
 #[rustfmt::skip]
@@ -42,11 +43,14 @@ const LAYERS: &[Layer] = &[
     // templates.
     layer("netboot::decide", &["model", "proto"], PURE),
     layer("dhcp::decide", &["model", "proto", "netboot::decide"], PURE),
-    layer("render", &["model", "proto", "rate_limit"], &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
+    layer("render", &["model", "proto", "durations", "rate_limit"],
+        &[RUNTIME, SOCKETS, HTTP, SQL, FILES, WALL_CLOCK]),
     layer("runs::flow", &["model", "proto"], PURE),
     layer("agent::step", &["model", "proto"], PURE),
+    // The file of a backup, which the server, its API and the command line write and read.
+    layer("archive", &["model"], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, CLOCK]),
     // 3. SQL is only here.
-    layer("store", &["model"], &[HTTP, SOCKETS, TEMPLATES]),
+    layer("store", &["durations", "model"], &[HTTP, SOCKETS, TEMPLATES]),
     // HTTP to places that objects name, within `fetch.allow`.
     layer("outbound", &["model"], &[SQL, TEMPLATES, FILES, &["axum::"]]),
     // Fetches, unpacks and keeps files.
@@ -56,7 +60,7 @@ const LAYERS: &[Layer] = &[
     layer("artifacts::media::iso", &["model", "artifacts::media"],
         &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
     // 4. The base of every house: the only caller of the store.
-    layer("kernel", &["model", "store", "rate_limit"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
+    layer("kernel", &["durations", "model", "store", "rate_limit"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     // The types of the store that other modules may use through the kernel: values that a pure module may
     // build.
     layer("kernel::changeset", &["store"], PURE),
@@ -64,19 +68,22 @@ const LAYERS: &[Layer] = &[
     // The houses, each with the houses that it may use. A house comes after those that it uses: no circle.
     // None uses the store: the types that they commit come from the kernel.
     layer("background", &["kernel", "model"], HOUSE),
-    layer("catalog", &["kernel", "catalog::content", "render", "netboot::decide", "model"], HOUSE),
+    layer("catalog",
+        &["durations", "kernel", "catalog::content", "render", "netboot::decide", "model"],
+        HOUSE),
     layer("artifacts",
         &["kernel", "background", "artifacts::media", "outbound", "model", "rate_limit"],
         HOUSE),
     layer("objects",
         &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "model", "proto"],
         HOUSE),
-    layer("access", &["kernel", "objects", "model"], HOUSE),
+    layer("access", &["kernel", "objects", "model", "rate_limit"], HOUSE),
+    layer("maintenance", &["kernel", "artifacts", "archive", "model"], HOUSE),
     layer("records", &["kernel", "model", "rate_limit"], HOUSE),
     layer("runs", &["kernel", "catalog", "records", "runs::flow", "render", "model"], HOUSE),
     layer("netboot",
-        &["kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access", "netboot::decide",
-            "render", "model", "proto", "rate_limit"],
+        &["durations", "kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access",
+            "netboot::decide", "render", "model", "proto", "rate_limit"],
         HOUSE),
     layer("dhcp",
         &["kernel", "catalog", "netboot", "objects", "dhcp::decide", "dhcp::packet", "netboot::decide",
@@ -93,8 +100,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // Constructs the houses, for edges that use several.
     layer("houses",
-        &["kernel", "background", "catalog", "objects", "access", "artifacts", "records", "runs", "netboot",
-            "dhcp", "insight", "render"],
+        &["kernel", "background", "catalog", "objects", "access", "artifacts", "maintenance", "records",
+            "runs", "netboot", "dhcp", "insight", "render"],
         HOUSE),
     // Everything that two simultaneous writers can do, for tests.
     layer("objects::rules::races",
@@ -106,8 +113,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
-        &["houses", "kernel", "access", "artifacts", "dhcp", "insight", "objects", "records", "runs", "model",
-            "rate_limit"],
+        &["durations", "houses", "kernel", "access", "archive", "artifacts", "dhcp", "insight", "maintenance",
+            "objects", "records", "render", "runs", "model", "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision unchanged.
     layer("api::boot_preview", &["houses", "kernel", "insight", "netboot::decide", "model"],
@@ -118,11 +125,13 @@ const LAYERS: &[Layer] = &[
     layer("tftp", &["artifacts", "model", "proto", "threads", "datagrams", "rate_limit"],
         &[HTTP, SQL, TEMPLATES]),
     layer("dhcp::server",
-        &["dhcp::decide", "model", "proto", "port_owner", "addresses", "datagrams", "rate_limit"],
+        &["dhcp::decide", "durations", "model", "proto", "port_owner", "addresses", "datagrams",
+            "rate_limit"],
         &[HTTP, SQL, TEMPLATES]),
     // 6. Programs that use a server from outside know the client and the nouns.
-    layer("client", &["model"], &[SQL, TEMPLATES, &["axum::"]]),
-    layer("cli", &["cli::doctor", "client", "model", "agent", "simulate"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("client", &["archive", "model"], &[SQL, TEMPLATES, &["axum::"]]),
+    layer("cli", &["archive", "cli::doctor", "client", "model", "agent", "simulate"],
+        &[SQL, TEMPLATES, &["axum::"]]),
     // Examines the host and the wire, besides asking the server.
     layer("cli::doctor", &["cli", "client", "model", "proto", "port_owner", "addresses"],
         &[SQL, TEMPLATES, &["axum::"]]),
@@ -134,6 +143,7 @@ const LAYERS: &[Layer] = &[
     layer("port_owner", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("datagrams", &["rate_limit"], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("rate_limit", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, WALL_CLOCK]),
+    layer("durations", &[], PURE_BUT_STOPWATCH),
     layer("threads", &[], &[SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("connections", &["threads"], &[HTTP, SQL, TEMPLATES]),
     layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),

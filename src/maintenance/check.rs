@@ -1,0 +1,108 @@
+//! The check of everything that is stored: what is broken, and what to do about it.
+
+use std::fs;
+use std::sync::Arc;
+
+use crate::kernel::scope::RequiredScope;
+use crate::kernel::secrets::{SecretPlace, sealed_values};
+use crate::kernel::{Caller, Error};
+use crate::maintenance::{Maintenance, references};
+use crate::model::{Artifact, CheckedPart, DataCheckReport, Kind, Stored};
+
+/// Objects that are looked at under one hold of the world.
+const LOOKED_AT_ONCE: usize = 256;
+/// Files that a data directory has from its first start on.
+const NEEDED: [&str; 2] = ["tls/cert.pem", "tls/key.pem"];
+
+/// Whether a check reads the files of artifacts, which may take long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArtifactCheck {
+    Skipped,
+    Hashed,
+}
+
+impl Maintenance {
+    /// Looks at everything that is stored, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for who may not do everything: objects of all nouns are named. The database
+    /// cannot be read at all.
+    pub async fn check(&self, caller: &Caller, artifacts: ArtifactCheck) -> Result<DataCheckReport, Error> {
+        caller.needs(RequiredScope::Everything)?;
+        let mut report = DataCheckReport::default();
+        for fault in self.kernel.integrity().await? {
+            let what = format!("{fault}: restore a backup");
+            report.error(CheckedPart::Database, ("metalwright.db", what));
+        }
+        self.check_rows(&mut report);
+        self.check_references(&mut report);
+        self.check_keys(&mut report);
+        if artifacts == ArtifactCheck::Hashed {
+            self.check_artifacts(&mut report).await;
+        }
+        Ok(report)
+    }
+
+    fn check_rows(&self, report: &mut DataCheckReport) {
+        for row in self.kernel.damaged_rows() {
+            let what = format!(
+                "its row cannot be read ({}), and its name stays taken: `metalwright check --data DIR \
+                 --repair --yes` moves it out of the database of a server that is stopped",
+                row.why
+            );
+            report.error(CheckedPart::Rows, (row.kind.subject(&row.key), what));
+        }
+    }
+
+    fn check_references(&self, report: &mut DataCheckReport) {
+        for kind in Kind::ALL {
+            let objects: Vec<_> = self.kernel.read(|world| world.objects(kind).collect());
+            report.objects += objects.len() as u64;
+            for objects in objects.chunks(LOOKED_AT_ONCE) {
+                let found = self.kernel.read(|world| {
+                    let found = objects.iter().flat_map(|object| references::findings(world, object));
+                    found.collect::<Vec<_>>()
+                });
+                found.into_iter().for_each(|finding| report.add(finding));
+            }
+        }
+    }
+
+    fn check_keys(&self, report: &mut DataCheckReport) {
+        let sealed: Vec<_> = self.kernel.read(|world| {
+            let all = sealed_values(world).map(|(SecretPlace { kind, key, param }, value)| {
+                (kind, key.to_owned(), param.to_owned(), value.clone())
+            });
+            all.collect()
+        });
+        report.secrets = sealed.len() as u64;
+        for (kind, key, param, value) in &sealed {
+            let place = SecretPlace { kind: *kind, key, param };
+            if self.kernel.secrets.open(place, value).is_err() {
+                let what = format!(
+                    "the value of `{param}` does not open with secret.key: restore the key that it was \
+                     sealed with, or set the value anew"
+                );
+                report.error(CheckedPart::Keys, (kind.subject(key), what));
+            }
+        }
+        for name in NEEDED {
+            if let Err(error) = fs::metadata(self.data.path.join(name)) {
+                let what = format!("{error}: restore it from a backup");
+                report.error(CheckedPart::Keys, (name, what));
+            }
+        }
+    }
+
+    async fn check_artifacts(&self, report: &mut DataCheckReport) {
+        let artifacts: Vec<Arc<Stored<Artifact>>> =
+            self.kernel.read(|world| world.artifacts.iter().map(Arc::clone).collect());
+        for artifact in artifacts {
+            report.artifacts += 1;
+            if let Some(fault) = self.artifacts.file_fault(&artifact).await {
+                let what = format!("{fault}; metalwright artifacts fetch {} has them anew", artifact.key);
+                report.error(CheckedPart::Artifacts, (Kind::Artifact.subject(&artifact.key), what));
+            }
+        }
+    }
+}
