@@ -1,4 +1,4 @@
-//! Makes a build notice content that is new, for the macro that embeds it sees changed files only, and lists
+//! Makes a build notice files that are new, for the macro that embeds it sees changed files only, and lists
 //! the modules of the program, so that a filter of the log can be checked against them.
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::{env, fs, io};
 const DEPTH_MAX: usize = 8;
 
 fn main() -> io::Result<()> {
-    for folder in ["bootenvs", "client_classes", "templates", "workflows", "src"] {
+    for folder in ["bootenvs", "client_classes", "migrations", "templates", "workflows", "src"] {
         println!("cargo::rerun-if-changed={folder}");
     }
     let mut modules = Vec::new();

@@ -53,6 +53,10 @@ struct Restart {
     /// first step.
     #[serde(default)]
     from: Option<StepReference>,
+    /// Why, for the run's record, in one line.
+    #[serde(default)]
+    #[schemars(length(max = REASON_BYTES_MAX))]
+    reason: String,
     /// The run pauses before this step.
     #[serde(default)]
     stop_before: Option<StepReference>,
@@ -106,7 +110,7 @@ pub fn operations() -> Vec<Operation> {
             stop_before: body.stop_before,
         }),
         row("restart", "Begin the last run again, with the present content", |body: Restart| {
-            RunAction::Restart { from: body.from, stop_before: body.stop_before }
+            RunAction::Restart { from: body.from, reason: body.reason, stop_before: body.stop_before }
         }),
         row("pause", "Let the running job end and hand out no other, now or before a step", |body: Pause| {
             RunAction::Pause { before: body.before, reason: body.reason }

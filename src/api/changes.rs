@@ -145,17 +145,17 @@ async fn stream(
 
 /// The position in the id of a message: `COMMIT@EPOCH`, or the number alone.
 fn resume(id: &str) -> Result<ChangeStart, Error> {
-    let (commit, epoch) = match id.split_once('@') {
-        Some((commit, epoch)) => (commit, Some(epoch)),
-        None => (id, None),
-    };
-    let start = (|| {
-        let epoch = epoch.map(str::parse).transpose().ok()?;
-        Some(ChangeStart::after(commit.parse().ok()?, epoch))
-    })();
-    start.ok_or_else(|| {
+    parse_message_id(id).ok_or_else(|| {
         Error::BadRequest(format!("`Last-Event-ID` is the id of a message, COMMIT@EPOCH, not `{id}`"))
     })
+}
+
+fn parse_message_id(id: &str) -> Option<ChangeStart> {
+    let (commit, epoch) = match id.split_once('@') {
+        Some((commit, epoch)) => (commit, Some(epoch.parse().ok()?)),
+        None => (id, None),
+    };
+    Some(ChangeStart::after(commit.parse().ok()?, epoch))
 }
 
 /// The changes that a reader may see, as messages. The stream ends when the reader has fallen so far behind

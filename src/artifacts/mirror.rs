@@ -282,7 +282,7 @@ mod tests {
 
         status.damaged = vec!["pool/a.deb".into()];
         told(&mut status, &mirror, None);
-        assert!(status.reason.starts_with("1 kept files were not"), "{}", status.reason);
+        assert!(status.reason.starts_with("1 kept files had changed"), "{}", status.reason);
         told(&mut status, &mirror, Some(&said(Ok(Vec::new()), Some(&[]))));
         assert_eq!((status.reason.as_str(), status.damaged.len()), ("", 0));
         assert_eq!(status.mirror.map(|mirror| mirror.bytes_max), Some(1 << 20));

@@ -28,6 +28,9 @@ pub(super) enum ActionVerb {
         /// Begin at this step, given by its number, counted from 0, or its name.
         #[arg(long, value_name = "STEP")]
         from: Option<String>,
+        /// Why, in one line; the run keeps it.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         /// Pause before this step.
         #[arg(long, value_name = "STEP")]
         stop_before: Option<String>,
@@ -96,8 +99,9 @@ impl ActionVerb {
                 let details = [workflow, reason, ("stop_before", step(stop_before))];
                 ActionCall::new(MachineAction::Start, reference, object(details))
             }
-            ActionVerb::Restart { reference, from, stop_before } => {
-                let details = [("from", step(from)), ("stop_before", step(stop_before))];
+            ActionVerb::Restart { reference, from, reason, stop_before } => {
+                let reason = ("reason", reason.map(Value::from));
+                let details = [("from", step(from)), reason, ("stop_before", step(stop_before))];
                 ActionCall::new(MachineAction::Restart, reference, object(details))
             }
             ActionVerb::Pause { reference, before, reason } => {

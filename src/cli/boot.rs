@@ -21,12 +21,29 @@ use crate::model::{CellFormat, Column};
 pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
     let ActionCall { action, reference, details } = verb.call();
     let view = noun.client.act(&object_path(noun.kind, &reference)?, action, &details).await?;
-    let (state, reason) = (
-        value_at(&view, "status.state").map(text).unwrap_or_default(),
-        value_at(&view, "status.reason").map(text).unwrap_or_default(),
-    );
-    let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
-    output::print(&(plain(&format!("{} is {state}{reason}", name_of(noun.kind, &view))) + "\n"))
+    output::print(&(plain(&format!("{} is {}", name_of(noun.kind, &view), standing(&view))) + "\n"))
+}
+
+/// How a machine is: its state with the reason, and the pause that the state does not show yet.
+fn standing(view: &Value) -> String {
+    let field = |path| value_at(view, path).map(text).unwrap_or_default();
+    let because = |reason: String| if reason.is_empty() { reason } else { format!(": {reason}") };
+    let state = field("status.state") + &because(field("status.reason"));
+    let is_over = value_at(view, "status.run.ended_at").is_some_and(|ended| !ended.is_null());
+    let is_paused = value_at(view, "status.run.paused") == Some(&Value::Bool(true));
+    // A machine that is held says itself that it is paused.
+    let is_held = value_at(view, "status.state") == Some(&Value::from("held"));
+    let stop = field("status.run.stop_before.step");
+    let pause = match (is_paused, stop.as_str()) {
+        _ if is_over => String::new(),
+        (true, _) if is_held => String::new(),
+        (true, _) => format!("; paused{}", because(field("status.run.pause_reason"))),
+        (false, "") => String::new(),
+        (false, step) => {
+            format!("; to be paused before step {step}{}", because(field("status.run.stop_before.reason")))
+        }
+    };
+    state + &pause
 }
 
 /// `explain mac|machine|address X`: the rules, with a mark at the one that decided.
@@ -152,6 +169,22 @@ pub async fn files(client: &ApiClient, machine: &str, format: Option<OutputForma
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_is_said_to_be_paused_where_its_state_does_not_say_it() {
+        let of = |status: Value| standing(&json!({ "status": status }));
+        let running = |run: Value| json!({"state": "running", "reason": "task `a` is running", "run": run});
+        let paused = json!({"paused": true, "pause_reason": "the fan is replaced"});
+        assert_eq!(of(running(paused)), "running: task `a` is running; paused: the fan is replaced");
+        assert_eq!(of(running(json!({"paused": true}))), "running: task `a` is running; paused");
+        let stop = json!({"paused": false, "stop_before": {"step": 4, "reason": "look first"}});
+        assert!(of(running(stop)).ends_with("running; to be paused before step 4: look first"));
+        let held = json!({"state": "held", "reason": "paused; `resume` goes on", "run": {"paused": true}});
+        assert_eq!(of(held), "held: paused; `resume` goes on");
+        assert_eq!(of(running(json!({"paused": false}))), "running: task `a` is running");
+        let ended = json!({"paused": true, "ended_at": "2026-01-01T00:00:00Z"});
+        assert_eq!(of(running(ended)), "running: task `a` is running");
+    }
 
     #[test]
     fn an_explanation_marks_the_rule_that_settled_it() {

@@ -52,6 +52,8 @@ fn words(body: &EventBody) -> String {
             [text(&json!(it.kind)), it.name.clone(), text(&json!(it.state))].join(" ")
         }
         EventBody::RunCompleted(it) => or_nothing(&it.workflow),
+        EventBody::RunResumed(it) => or_nothing(&it.workflow),
+        EventBody::RunRetried(it) => format!("{} at step {}", or_nothing(&it.workflow), it.step),
         EventBody::RunFailed(it) => format!("{} {}", or_nothing(&it.name), it.reason),
         EventBody::RunEnded(it) => {
             let seconds = it.seconds.map(|seconds| format!(" after {seconds} s")).unwrap_or_default();

@@ -162,11 +162,15 @@ mod tests {
     #[test]
     fn lines_count_from_the_beginning_of_the_power_on() {
         let mut lines = TimelineLines::new(TimeZone::UTC);
-        let resumed = || EventBody::from(RunResumed { workflow: None, stage: None });
+        let resumed = || EventBody::from(RunResumed { run: None, workflow: None, stage: None });
         let packet = || PacketAnswer { reason: "r".to_owned(), ..PacketAnswer::default() };
         let late = OtherEvent { kind: "boot.late".to_owned(), data: json!({"reason": "r"}) };
         let shown: Vec<String> = [
-            event("2026-01-02T03:04:00Z", None, RunCompleted { workflow: None, stage: None }.into()),
+            event(
+                "2026-01-02T03:04:00Z",
+                None,
+                RunCompleted { run: None, workflow: None, stage: None }.into(),
+            ),
             event("2026-01-02T03:04:05Z", Some(1), EventBody::DhcpOffered(packet())),
             event("2026-01-02T03:04:05.052Z", Some(1), EventBody::DhcpLeased(packet())),
             event("2026-01-02T03:05:19.3Z", None, resumed()),

@@ -51,10 +51,12 @@ fn check_level(text: &str) -> Result<(), String> {
     ))
 }
 
+fn is_module_word(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn check_target(target: &str) -> Result<(), String> {
-    if !target.split("::").all(|part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    }) {
+    if !target.split("::").all(is_module_word) {
         return Err(format!("`{target}` is not the name of a module, like metalwright::dhcp"));
     }
     let Some(module) = target.strip_prefix("metalwright::") else {

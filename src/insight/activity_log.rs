@@ -112,8 +112,13 @@ impl<'a> LogLine<'a> {
         LogLine { message, ..LogLine::default() }
     }
 
-    fn of_run(message: &'static str, workflow: &'a Option<String>, stage: &'a Option<String>) -> Self {
-        LogLine { workflow: workflow.as_deref(), stage: stage.as_deref(), ..LogLine::new(message) }
+    fn of_run(
+        message: &'static str,
+        run: Option<Uuid>,
+        workflow: &'a Option<String>,
+        stage: &'a Option<String>,
+    ) -> Self {
+        LogLine { run, workflow: workflow.as_deref(), stage: stage.as_deref(), ..LogLine::new(message) }
     }
 }
 
@@ -137,43 +142,43 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
         EventBody::MachineArmed(it) => LogLine {
             bootenv: Some(&it.bootenv),
             until: Some(it.until),
-            ..of_run(ARMED, &it.workflow, &it.stage)
+            ..of_run(ARMED, it.run, &it.workflow, &it.stage)
         },
-        EventBody::MachineDisarmed(it) => {
-            LogLine { reason: Some(&it.reason), ..of_run("machine disarmed", &it.workflow, &it.stage) }
-        }
+        EventBody::MachineDisarmed(it) => LogLine {
+            reason: Some(&it.reason),
+            ..of_run("machine disarmed", it.run, &it.workflow, &it.stage)
+        },
         EventBody::RunCancelled(it) => {
-            LogLine { by: Some(&it.by), ..of_run("run cancelled", &it.workflow, &it.stage) }
+            LogLine { by: Some(&it.by), ..of_run("run cancelled", it.run, &it.workflow, &it.stage) }
         }
-        EventBody::RunCompleted(it) => of_run("run complete", &it.workflow, &it.stage),
+        EventBody::RunCompleted(it) => of_run("run complete", it.run, &it.workflow, &it.stage),
         EventBody::RunFailed(it) => LogLine {
             step: it.name.as_deref(),
             reason: Some(&it.reason),
-            ..of_run("run failed", &it.workflow, &it.stage)
+            ..of_run("run failed", it.run, &it.workflow, &it.stage)
         },
         EventBody::RunHeld(it) => {
-            LogLine { reason: Some(&it.reason), ..of_run("run held", &it.workflow, &it.stage) }
+            LogLine { reason: Some(&it.reason), ..of_run("run held", it.run, &it.workflow, &it.stage) }
         }
         EventBody::RunPaused(it) => LogLine {
             by: it.by.as_deref(),
             reason: given(&it.reason),
-            ..of_run("run paused", &it.workflow, &it.stage)
+            ..of_run("run paused", it.run, &it.workflow, &it.stage)
         },
-        EventBody::RunResumed(it) => of_run("run resumed", &it.workflow, &it.stage),
-        EventBody::RunRetried(it) => of_run("run retried", &it.workflow, &it.stage),
+        EventBody::RunResumed(it) => of_run("run resumed", it.run, &it.workflow, &it.stage),
+        EventBody::RunRetried(it) => of_run("run retried", it.run, &it.workflow, &it.stage),
         EventBody::RunRefreshed(it) => LogLine {
             reason: Some(&it.reason),
-            ..of_run("run continues with the present content", &it.workflow, &it.stage)
+            ..of_run("run continues with the present content", it.run, &it.workflow, &it.stage)
         },
         EventBody::RunStarted(it) => LogLine {
-            run: Some(it.run),
             reason: it.reason.as_deref(),
-            ..of_run("run started", &it.workflow, &it.stage)
+            ..of_run("run started", Some(it.run), &it.workflow, &it.stage)
         },
         EventBody::RunLiveSystemLost(it) => LogLine {
             bootenv: Some(&it.bootenv),
             reason: Some(&it.reason),
-            ..of_run("live system lost", &it.workflow, &it.stage)
+            ..of_run("live system lost", it.run, &it.workflow, &it.stage)
         },
         EventBody::RunPausePlanned(it) => of_step("run will pause before a step", it),
         EventBody::RunStepMarkedDone(it) => of_step("step marked as done", it),
@@ -188,7 +193,7 @@ fn of_step<'a>(message: &'static str, it: &'a OperatorStep) -> LogLine<'a> {
         step: it.name.as_deref(),
         by: Some(&it.by),
         reason: given(&it.reason),
-        ..LogLine::of_run(message, &it.workflow, &it.stage)
+        ..LogLine::of_run(message, it.run, &it.workflow, &it.stage)
     }
 }
 

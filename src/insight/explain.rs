@@ -15,8 +15,8 @@ use crate::insight::Insight;
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    ExampleAnswer, Lease, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
-    SubnetMode, World, hex,
+    ExampleAnswer, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet, SubnetMode,
+    World, hex,
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::client::NetbootClient;
@@ -181,19 +181,10 @@ impl<'a> ClientPlace<'a> {
         };
         let of_machine = machine.into_iter().flat_map(|machine| machine.spec.macs.iter().copied());
         let macs: Vec<Mac> = asked_mac.map_or_else(|| of_machine.collect(), |mac| vec![mac]);
-        // The latest lease, even if it has ended: the client was there.
+        let on_record = machine.and_then(|machine| machine.status.address).and_then(ipv4);
         let address = match who {
             ExplainSubject::Address(IpAddr::V4(address)) => Some(*address),
-            _ => machine.and_then(|machine| machine.status.address).and_then(ipv4).or_else(|| {
-                world
-                    .leases
-                    .iter()
-                    .filter(|lease: &&Arc<Stored<Lease>>| {
-                        lease.spec.mac.is_some_and(|mac| macs.contains(&mac))
-                    })
-                    .max_by_key(|lease| lease.updated_at)
-                    .map(|lease| lease.spec.address)
-            }),
+            _ => on_record.or_else(|| last_leased(world, &macs)),
         };
         let mac = asked_mac
             .or_else(|| {
@@ -223,6 +214,12 @@ impl<'a> ClientPlace<'a> {
         let address = address?;
         self.subnet?.pools.iter().find(|pool| pool.contains(address))
     }
+}
+
+/// The address of a client's last lease. It may have ended: that is where the client was.
+fn last_leased(world: &World, macs: &[Mac]) -> Option<Ipv4Addr> {
+    let of_client = world.leases.iter().filter(|lease| lease.spec.mac.is_some_and(|mac| macs.contains(&mac)));
+    of_client.max_by_key(|lease| lease.updated_at).map(|lease| lease.spec.address)
 }
 
 /// Leases, reservations and subnets have IPv4 addresses.
@@ -313,7 +310,7 @@ mod tests {
     use super::*;
     use crate::dhcp::decide::InterfaceAddress;
     use crate::houses::{Houses, testing};
-    use crate::model::{LeaseState, Object};
+    use crate::model::{Lease, LeaseState, Object};
 
     const MAC: Mac = Mac([0x02, 0, 0, 0, 0, 1]);
 

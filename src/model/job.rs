@@ -102,6 +102,7 @@ pub struct Job {
 
 impl Noun for Job {
     const KIND: Kind = Kind::Job;
+    const IS_HISTORY: bool = true;
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

@@ -115,6 +115,7 @@ impl Content {
 
 impl Noun for Content {
     const KIND: Kind = Kind::Content;
+    const IS_HISTORY: bool = true;
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

@@ -30,15 +30,7 @@ pub fn check_name(name: &str, pointer: &str) -> Vec<Problem> {
 
 /// Names of machines are host names: labels of letters, digits and `-`, joined by dots (RFC 1123 §2.1).
 pub fn check_host_name(name: &str, pointer: &str) -> Vec<Problem> {
-    if name.len() <= NAME_BYTES_MAX
-        && name.split('.').all(|label: &str| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        })
-    {
+    if name.len() <= NAME_BYTES_MAX && name.split('.').all(is_host_label) {
         return Vec::new();
     }
     vec![
@@ -50,6 +42,13 @@ pub fn check_host_name(name: &str, pointer: &str) -> Vec<Problem> {
         )
         .coded(RefusalCode::Malformed),
     ]
+}
+
+fn is_host_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// Paths of files that belong to one machine: relative, without `..`, in plain characters.

@@ -145,6 +145,9 @@ pub trait Noun:
     const KIND: Kind;
     /// Whether objects of the kind have a `status`.
     const HAS_STATUS: bool = false;
+    /// Whether the server creates an object of the kind for each thing that happens. There may be very many,
+    /// so no rule walks through them.
+    const IS_HISTORY: bool = false;
     /// Largest object of the kind, in bytes of its JSON without escapes.
     const BYTES_MAX: usize = super::bounds::OBJECT_BYTES_MAX;
     /// Names of the unique values, in the order of `unique`. Each is a way to refer to the object besides its

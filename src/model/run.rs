@@ -376,6 +376,7 @@ impl Run {
 
 impl Noun for Run {
     const KIND: Kind = Kind::Run;
+    const IS_HISTORY: bool = true;
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {

@@ -127,9 +127,9 @@ impl Netboot {
 
     /// Whether `rehearse_files` was done with the same input before. Renders nothing.
     pub fn is_rehearsed(&self, boot: &BootContext) -> bool {
-        boot.templates().iter().all(|file: &BootTemplate| {
-            self.kept_page(boot, &BootDocument::File(file.clone()), SecretMode::Open).is_some()
-        }) && self.find_files(boot).is_ok()
+        let mut files = boot.templates().iter().map(|file| BootDocument::File(file.clone()));
+        let are_kept = files.all(|file| self.kept_page(boot, &file, SecretMode::Open).is_some());
+        are_kept && self.find_files(boot).is_ok()
     }
 
     /// Opens the kernel and its initrds.
@@ -149,7 +149,11 @@ impl Netboot {
         Err(problem(&bootenv.spec.name, message))
     }
 
-    fn command_line(&self, boot: &BootContext, input: &RenderInput) -> Result<String, RenderProblem> {
+    /// The kernel's command line, on one line.
+    ///
+    /// # Errors
+    /// What is wrong with the `boot_params` of the bootenv.
+    pub fn command_line(&self, boot: &BootContext, input: &RenderInput) -> Result<String, RenderProblem> {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
@@ -182,6 +186,7 @@ impl Netboot {
         json!({
             "cmdline": cmdline,
             "message": message,
+            "run": boot.run.as_ref().map(|run| &run.key),
             "attempt": attempt.map_or(0, |attempt| attempt.number),
             "firmware": firmware,
             "base_url": base,

@@ -22,19 +22,7 @@ impl Netboot {
             let shown = world.bootenvs.iter().map(|row| &row.spec).filter(|spec| is_shown(spec));
             let (erasing, harmless): (Vec<&Bootenv>, Vec<&Bootenv>) =
                 shown.partition(|spec| spec.is_destructive());
-            harmless
-                .iter()
-                .chain(&erasing)
-                .take(ENTRIES_MAX)
-                .map(|spec: &&Bootenv| {
-                    let title = if spec.is_destructive() {
-                        format!("{} (erases disks: how to start it)", spec.name)
-                    } else {
-                        spec.name.clone()
-                    };
-                    json!({"name": spec.name, "title": title})
-                })
-                .collect()
+            harmless.into_iter().chain(erasing).take(ENTRIES_MAX).map(menu_entry).collect()
         })
     }
 
@@ -51,6 +39,11 @@ impl Netboot {
         }
         self.answer_script(fetch, gathered, kind, BootQuestion::Script).await
     }
+}
+
+fn menu_entry(spec: &Bootenv) -> Value {
+    let note = if spec.is_destructive() { " (erases disks: how to start it)" } else { "" };
+    json!({"name": spec.name, "title": format!("{}{note}", spec.name)})
 }
 
 fn is_shown(spec: &Bootenv) -> bool {

@@ -50,13 +50,13 @@ impl Netboot {
         (artifact, file): (&Stored<Artifact>, &str),
         gathered: &BootFacts,
     ) -> Result<(), FetchRefusal> {
-        if !artifact.status.damaged.iter().any(|damaged: &String| {
-            match (artifact.spec.kind, self.artifacts.case) {
-                (ArtifactKind::File, _) => true,
-                (ArtifactKind::Tree, NameCase::Ignored) => damaged.eq_ignore_ascii_case(file),
-                (ArtifactKind::Tree, NameCase::Exact) => damaged == file,
-            }
-        }) {
+        let mut damaged = artifact.status.damaged.iter();
+        let is_damaged = match (artifact.spec.kind, self.artifacts.case) {
+            (ArtifactKind::File, _) => damaged.next().is_some(),
+            (ArtifactKind::Tree, NameCase::Ignored) => damaged.any(|name| name.eq_ignore_ascii_case(file)),
+            (ArtifactKind::Tree, NameCase::Exact) => damaged.any(|name| name == file),
+        };
+        if !is_damaged {
             return Ok(());
         }
         let name = &artifact.spec.name;

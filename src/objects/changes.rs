@@ -58,15 +58,16 @@ impl FromStr for ChangeStart {
     type Err = Error;
 
     fn from_str(cursor: &str) -> Result<Self, Error> {
-        let mut parts = cursor.splitn(4, '.');
-        let mut next = || parts.next().filter(|part| !part.is_empty());
-        let start = (|| {
-            let (commit, epoch) = (next()?.parse().ok()?, next()?.parse().ok()?);
-            let (kind, key) = (Kind::of_word(next()?)?, next()?.into());
-            Some(ChangeStart { place: (commit, kind, key), epoch: Some(epoch) })
-        })();
-        start.ok_or_else(|| Error::BadRequest("this `cursor` is not from a page of changes".to_owned()))
+        parse_cursor(cursor)
+            .ok_or_else(|| Error::BadRequest("this `cursor` is not from a page of changes".to_owned()))
     }
+}
+
+fn parse_cursor(cursor: &str) -> Option<ChangeStart> {
+    let mut parts = cursor.splitn(4, '.').map(|part| Some(part).filter(|part| !part.is_empty()));
+    let (commit, epoch) = (parts.next()??.parse().ok()?, parts.next()??.parse().ok()?);
+    let (kind, key) = (Kind::of_word(parts.next()??)?, parts.next()??.into());
+    Some(ChangeStart { place: (commit, kind, key), epoch: Some(epoch) })
 }
 
 /// A page of changes, in the order of commits.

@@ -1,7 +1,7 @@
 //! The operations on objects of every noun: create, read, list, filter, patch, delete. `rules` has what
 //! differs from noun to noun.
 //!
-//! Start at `write`, then read `list`. Other houses handle what an object means to a machine.
+//! Start at `write`, then read `prepare` and `list`. Other houses handle what an object means to a machine.
 
 pub mod changes;
 mod fields;
@@ -9,9 +9,11 @@ mod filter;
 pub mod lanes;
 pub mod list;
 pub mod patch;
+mod prepare;
 pub mod problem_cache;
 pub mod read;
 pub mod rules;
+mod sealing;
 pub mod view;
 pub mod write;
 

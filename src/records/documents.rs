@@ -10,6 +10,7 @@ use std::hash::BuildHasher;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
@@ -17,11 +18,20 @@ use flate2::write::ZlibEncoder;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::background::{WorkDescription, WorkHandle};
 use crate::kernel::event_queue::next_group;
 use crate::kernel::{Caller, Error, KeptDocument};
 use crate::model::{Kind, MachineStatus, RefusalCode, ServedDocument, settings, sha256_hex};
 use crate::rate_limit::warn_limited;
 use crate::records::Records;
+
+/// The background work that writes served documents.
+pub const WORK: WorkDescription = WorkDescription {
+    name: "served-documents",
+    about: "Keeps the documents that machines were served under their runs.",
+    period: Duration::ZERO,
+    nudged_by: "such a document",
+};
 
 /// Most bytes of documents that wait to be written.
 const QUEUED_BYTES_MAX: usize = 32 << 20;
@@ -132,14 +142,15 @@ impl Records {
     }
 
     /// Writes queued documents until it is stopped, and then those that still wait.
-    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, handle: WorkHandle, stop: CancellationToken) {
         let taken = self.queued.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut queued) = taken else { return };
         if let Err(error) = self.kept_bytes().await {
             warn_limited!(%error, "the size of all served documents is not known yet");
         }
         while let Some(group) = next_group((&mut queued, GROUP_MAX), &stop).await {
-            self.write(group).await;
+            // What was not kept is counted and logged with the reason; there is nobody to be told.
+            handle.watch(self.write(group)).await.ok();
         }
     }
 
@@ -152,22 +163,20 @@ impl Records {
             group.push(served);
         }
         *self.queued.lock().unwrap_or_else(PoisonError::into_inner) = Some(queued);
-        self.write(group).await;
+        self.write(group).await.unwrap();
     }
 
-    async fn write(&self, group: Vec<QueuedDocument>) {
+    async fn write(&self, group: Vec<QueuedDocument>) -> Result<(), Error> {
         let count = group.len() as u64;
         let bytes: u64 = group.iter().map(|served| served.document.bytes).sum();
         let done = self.try_write(group).await;
         self.memory.queued_bytes.fetch_sub(usize::try_from(bytes).unwrap_or(usize::MAX), Ordering::Relaxed);
-        match done {
-            Ok(()) => drop(self.counters.kept.fetch_add(count, Ordering::Relaxed)),
-            Err(error) => {
-                warn_limited!(%error, documents = count, "documents that were served are not kept");
-                self.counters.dropped.fetch_add(count, Ordering::Relaxed);
-                self.memory.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            }
-        }
+        let counter = if done.is_ok() { &self.counters.kept } else { &self.counters.dropped };
+        counter.fetch_add(count, Ordering::Relaxed);
+        done.map_err(|error| {
+            self.memory.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            Error::Failed(format!("{count} documents that were served are not kept: {error}"))
+        })
     }
 
     async fn try_write(&self, group: Vec<QueuedDocument>) -> Result<(), Error> {

@@ -85,18 +85,22 @@ impl Records {
         let (ended_runs, ended) = (self.ended_runs(), self.ended_jobs());
         // Read last: a run that was seen above is still present, or was superseded.
         let present = self.present_runs();
+        // The keys of runs and jobs are in the order in which they were made.
         let excess = excess_of(self.kernel.read(|world| world.runs.len()), retention.runs);
-        let runs = due_runs(ended_runs, &present, retention.runs.cutoff(now), excess);
+        let bounds = DueBounds { present: &present, cutoff: retention.runs.cutoff(now), excess };
+        let (runs, _) = bounds.part(ended_runs, run_facts);
         let going: HashSet<String> = runs.iter().map(|run| run.key.clone()).collect();
         let contents = self.kernel.read(|world| contents::unneeded(world, &going));
         let excess = retention.documents.most.map_or(0, |most| usage.kept_bytes.saturating_sub(most));
-        let documents = due_documents(usage.runs, &present, retention.documents.cutoff(now), excess);
-        let excess = excess_of(self.kernel.read(|world| world.jobs.len()), retention.jobs);
+        let bounds = DueBounds { present: &present, cutoff: retention.documents.cutoff(now), excess };
+        let (documents, _) = bounds.part(usage.runs, document_facts);
         // Everything that belongs to a run is deleted with it.
         let (of_runs, ended): (Vec<_>, Vec<_>) =
             ended.into_iter().partition(|job| going.contains(&job.spec.run.to_string()));
-        let excess = excess.saturating_sub(of_runs.len());
-        let (mut jobs, rest) = due_jobs(ended, &present, retention.jobs.cutoff(now), excess);
+        let excess = excess_of(self.kernel.read(|world| world.jobs.len()), retention.jobs);
+        let excess = excess.saturating_sub(of_runs.len() as u64);
+        let bounds = DueBounds { present: &present, cutoff: retention.jobs.cutoff(now), excess };
+        let (mut jobs, rest) = bounds.part(ended, job_facts);
         jobs.extend(of_runs);
         let logs = self.due_logs(rest, &present, retention.logs.cutoff(now)).await?;
         Ok(DueHistory { runs, contents, jobs, logs, documents, events, audit, audit_upto })
@@ -158,7 +162,7 @@ impl Records {
         // Frees a tenth more than needed, so that the next document does not start this again.
         let wanted = new.saturating_add(most / 10);
         let excess = usage.kept_bytes.saturating_add(wanted).saturating_sub(most);
-        let old = due_documents(usage.runs, &present, None, excess);
+        let (old, _) = DueBounds { present: &present, cutoff: None, excess }.part(usage.runs, document_facts);
         for runs in old.chunks(RUNS_AT_ONCE_MAX).take(PIECES_MAX) {
             self.delete_documents(runs).await?;
         }
@@ -223,33 +227,53 @@ fn cut(bounds: RetentionBounds, bytes: Option<u64>, now: Timestamp) -> EventCut 
 }
 
 /// How many items exceed the bound.
-fn excess_of(total: usize, bounds: RetentionBounds) -> usize {
-    let most = bounds.most.and_then(|most| usize::try_from(most).ok());
-    most.map_or(0, |most| total.saturating_sub(most))
+fn excess_of(total: usize, bounds: RetentionBounds) -> u64 {
+    bounds.most.map_or(0, |most| (total as u64).saturating_sub(most))
 }
 
-pub(super) fn ended_at(job: &Stored<Job>) -> Timestamp {
-    job.spec.ended_at.unwrap_or(job.updated_at)
-}
-
-/// Runs to delete: those that ended before the cutoff, and the first `excess` of all. The order of the keys
-/// of runs is that in which they began.
-fn due_runs(
-    ended: Vec<Arc<Stored<Run>>>,
-    present: &HashSet<Uuid>,
+/// What makes a piece of history due: it ended before the cutoff, or there is more than is kept.
+struct DueBounds<'a> {
+    /// The runs that machines are in. What belongs to them stays.
+    present: &'a HashSet<Uuid>,
     cutoff: Option<Timestamp>,
-    mut excess: usize,
-) -> Vec<Arc<Stored<Run>>> {
-    ended
-        .into_iter()
-        .filter(|run: &Arc<Stored<Run>>| {
-            let is_present = run.key.parse().is_ok_and(|id| present.contains(&id));
-            let is_old = cutoff.is_some_and(|cutoff| run_ended_at(run) < cutoff);
-            let goes = !is_present && (excess > 0 || is_old);
-            excess -= usize::from(goes && excess > 0);
+    /// How much there is beyond the bound, in what [`PieceFacts::size`] counts.
+    excess: u64,
+}
+
+/// What counts of a run, a job, or the documents of a run.
+struct PieceFacts {
+    run: Option<Uuid>,
+    ended_at: Timestamp,
+    /// 1 where pieces are counted, else bytes.
+    size: u64,
+}
+
+impl DueBounds<'_> {
+    /// Parts pieces of history, oldest first, into those that go and those that stay.
+    fn part<T>(mut self, pieces: Vec<T>, facts: impl Fn(&T) -> PieceFacts) -> (Vec<T>, Vec<T>) {
+        pieces.into_iter().partition(|piece| {
+            let PieceFacts { run, ended_at, size } = facts(piece);
+            let is_present = run.is_some_and(|run| self.present.contains(&run));
+            let is_old = self.cutoff.is_some_and(|cutoff| ended_at < cutoff);
+            let goes = !is_present && (self.excess > 0 || is_old);
+            self.excess = self.excess.saturating_sub(if goes { size } else { 0 });
             goes
         })
-        .collect()
+    }
+}
+
+fn run_facts(run: &Arc<Stored<Run>>) -> PieceFacts {
+    PieceFacts { run: run.key.parse().ok(), ended_at: run_ended_at(run), size: 1 }
+}
+
+fn job_facts(job: &Arc<Stored<Job>>) -> PieceFacts {
+    PieceFacts { run: Some(job.spec.run), ended_at: ended_at(job), size: 1 }
+}
+
+/// Documents go when the run was served nothing since the cutoff.
+fn document_facts(documents: &RunDocuments) -> PieceFacts {
+    let RunDocuments { run, last_at, kept_bytes, .. } = documents;
+    PieceFacts { run: Some(*run), ended_at: *last_at, size: *kept_bytes }
 }
 
 fn run_ended_at(run: &Stored<Run>) -> Timestamp {
@@ -259,40 +283,8 @@ fn run_ended_at(run: &Stored<Run>) -> Timestamp {
 /// Jobs, as in the world.
 pub(super) type Jobs = Vec<Arc<Stored<Job>>>;
 
-/// Jobs to delete, and the others: those that ended before the cutoff, and the first `excess` of all. The
-/// order of the keys of jobs is that in which they were created.
-fn due_jobs(
-    ended: Vec<Arc<Stored<Job>>>,
-    present: &HashSet<Uuid>,
-    cutoff: Option<Timestamp>,
-    mut excess: usize,
-) -> (Jobs, Jobs) {
-    ended.into_iter().partition(|job| {
-        let is_old = cutoff.is_some_and(|cutoff| ended_at(job) < cutoff);
-        let goes = !present.contains(&job.spec.run) && (excess > 0 || is_old);
-        excess -= usize::from(goes && excess > 0);
-        goes
-    })
-}
-
-/// Runs whose documents are deleted: those that were served nothing since the cutoff, and the oldest ones
-/// until `excess` bytes are free.
-fn due_documents(
-    runs: Vec<RunDocuments>,
-    present: &HashSet<Uuid>,
-    cutoff: Option<Timestamp>,
-    mut excess: u64,
-) -> Vec<RunDocuments> {
-    runs.into_iter()
-        .filter(|run: &RunDocuments| {
-            let is_old = cutoff.is_some_and(|cutoff| run.last_at < cutoff);
-            let goes = !present.contains(&run.run) && (excess > 0 || is_old);
-            if goes {
-                excess = excess.saturating_sub(run.kept_bytes);
-            }
-            goes
-        })
-        .collect()
+pub(super) fn ended_at(job: &Stored<Job>) -> Timestamp {
+    job.spec.ended_at.unwrap_or(job.updated_at)
 }
 
 fn report(due: &DueHistory, world: &World) -> Vec<PrunedKind> {

@@ -169,13 +169,14 @@ fn too_deep(name: &str, depth: usize, sources: &SourceTexts) -> Option<RenderPro
 fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, usize>) -> RenderProblem {
     let mut chain = vec![name.to_owned()];
     let mut place = (1, 1);
-    while let Some(next) = chain.last().and_then(|last| sources.get(last)).and_then(|source: &SourceText| {
-        let references = source.references.templates.iter();
-        references
-            .filter(|r| sources.contains_key(&r.name))
-            .find(|r| !ordered.contains_key(r.name.as_str()))
-            .cloned()
-    }) {
+    loop {
+        let references = chain.last().and_then(|last| sources.get(last)).map(|source| &source.references);
+        let mut known = references
+            .into_iter()
+            .flat_map(|references| &references.templates)
+            .filter(|reference| sources.contains_key(&reference.name));
+        let next = known.find(|reference| !ordered.contains_key(reference.name.as_str())).cloned();
+        let Some(next) = next else { break };
         if chain.len() == 1 {
             place = next.place;
         }

@@ -28,6 +28,8 @@ pub enum RunAction {
     /// Run the workflow of the last run again, with the present content, from a step on.
     Restart {
         from: Option<StepReference>,
+        /// Why, for the run's record.
+        reason: String,
         stop_before: Option<StepReference>,
     },
     /// Let the running job end and hand out no other; or pause before a later step.
@@ -106,11 +108,12 @@ impl Runs {
                 };
                 return self.begin(caller, world, (moving, begin));
             }
-            RunAction::Restart { from, stop_before } => {
+            RunAction::Restart { from, reason, stop_before } => {
                 let workflow = moving.machine.status.run.as_ref().map(|run| run.workflow.clone());
                 let workflow = workflow.unwrap_or_default();
                 let (from, stop_before) = (from.as_ref(), stop_before.as_ref());
-                let begin = StartOptions { workflow: Some(&workflow), reason: "", from, stop_before };
+                let reason = note(&by, reason)?.reason;
+                let begin = StartOptions { workflow: Some(&workflow), reason, from, stop_before };
                 return self.begin(caller, world, (moving, begin));
             }
             RunAction::Pause { before, reason } => {

@@ -157,14 +157,12 @@ fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>)
 
 /// Whether the param `rehearse` is true for the machine in the stage that installs.
 fn rehearses(machine: &Machine, steps: &[RunStep], world: &World) -> bool {
-    let stage = steps
-        .iter()
-        .find(|step: &&RunStep| {
-            let bootenv = world.bootenvs.get(&step.name);
-            step.kind == StepKind::Bootenv && bootenv.is_some_and(|b| b.spec.kind == BootenvKind::Install)
-        })
-        .or(steps.first())
-        .and_then(|step| world.stages.get(&step.stage));
+    let mut boots = steps.iter().filter(|step| step.kind == StepKind::Bootenv);
+    let install = boots.find(|step| {
+        let bootenv = world.bootenvs.get(&step.name);
+        bootenv.is_some_and(|bootenv| bootenv.spec.kind == BootenvKind::Install)
+    });
+    let stage = install.or(steps.first()).and_then(|step| world.stages.get(&step.stage));
     let params = usable::params(world, machine, stage.map(|stage| &stage.spec));
     matches!(params.get(REHEARSE), Ok(Some(found)) if found.value.as_bool() == Some(true))
 }

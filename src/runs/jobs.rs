@@ -182,9 +182,8 @@ fn check_report(report: &AgentReport) -> Result<(), Error> {
 /// Records that the machine was seen, unless that was recorded a moment ago.
 pub fn seen(moving: &mut MachineChange, now: Timestamp) {
     let status = &mut moving.machine.status;
-    if !status.last_seen.is_some_and(|seen: Timestamp| {
-        now.duration_since(seen) < SignedDuration::from_secs(SEEN_STEP_SECONDS)
-    }) {
+    let since = status.last_seen.map(|seen| now.duration_since(seen));
+    if since.is_none_or(|since| since >= SignedDuration::from_secs(SEEN_STEP_SECONDS)) {
         status.last_seen = Some(now);
     }
 }

@@ -228,22 +228,20 @@ impl MachineChange {
             return;
         };
         let key = id.to_string();
-        let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open());
-        if let Some(job) = open.filter(|_| {
-            !self.changeset.writes.iter().any(|write: &ChangesetWrite| match write {
-                ChangesetWrite::Update(object) | ChangesetWrite::Create(object) => object.key() == key,
-                ChangesetWrite::Delete { .. } => false,
-            })
-        }) {
-            let mut job = job.next(caller.now);
-            let JobOutcome { state, reason } = self.job_end.take().unwrap_or_else(|| JobOutcome {
-                state: JobState::Cancelled,
-                reason: self.machine.status.reason.clone(),
-            });
-            (job.spec.state, job.spec.reason) = (state, reason);
-            job.spec.ended_at = Some(caller.now);
-            self.update_job(caller, &job);
-        }
+        let is_written = self.changeset.writes.iter().any(|write| match write {
+            ChangesetWrite::Update(object) | ChangesetWrite::Create(object) => object.key() == key,
+            ChangesetWrite::Delete { .. } => false,
+        });
+        let open = world.jobs.get(&key).filter(|job| job.spec.state.is_open() && !is_written);
+        let Some(job) = open else { return };
+        let mut job = job.next(caller.now);
+        let JobOutcome { state, reason } = self.job_end.take().unwrap_or_else(|| JobOutcome {
+            state: JobState::Cancelled,
+            reason: self.machine.status.reason.clone(),
+        });
+        (job.spec.state, job.spec.reason) = (state, reason);
+        job.spec.ended_at = Some(caller.now);
+        self.update_job(caller, &job);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::houses::Houses;
 use crate::kernel::{Caller, Error, Kernel};
 use crate::model::PruneMode;
 use crate::netboot::Netboot;
-use crate::records::Records;
+use crate::records::{Records, documents};
 use crate::runs::Runs;
 use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 use crate::server::certificates::ApiCertificates;
@@ -99,7 +99,8 @@ pub(super) fn start(houses: &Arc<Houses>, (tasks, shutdown): ServiceTasks<'_>) {
     spawn(houses, (STORE_CHECK, StoreCheck(Arc::clone(kernel))), (tasks, shutdown));
     spawn(houses, (RENDER_CHECK, RenderCheck(Arc::clone(&houses.catalog))), (tasks, shutdown));
     spawn(houses, (PRUNING, Pruning(Arc::clone(&houses.records), Arc::clone(kernel))), (tasks, shutdown));
-    let written = Arc::clone(&houses.records).run(shutdown.clone());
+    let handle = houses.background.register(documents::WORK);
+    let written = Arc::clone(&houses.records).run(handle, shutdown.clone());
     tasks.spawn(async {
         written.await;
         Ok(())

@@ -29,7 +29,7 @@ pub use hold::WriterHold;
 pub use monitored::{FREE_BYTES_MIN, MonitoredStore, StoreOutage};
 pub use records::{DocumentUsage, EventCut, KeptDocument, OldEvents, RUN_DOCUMENTS_MAX, RunDocuments};
 pub use sqlite::{DamagedRow, OpenError, SqliteStore};
-pub use tracked_world::{ScannedKind, TableSnapshot, TrackedWorld};
+pub use tracked_world::{TableSnapshot, TrackedWorld};
 
 /// Most events one query returns.
 pub const EVENTS_MAX: u32 = 1000;

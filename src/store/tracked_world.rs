@@ -3,7 +3,8 @@
 //!
 //! A look-up by key records the row, also if there is no object. A walk through all objects of a kind records
 //! the table: either the specs alone, or the statuses as well. The choice matters, because the statuses of
-//! machines change all the time.
+//! machines change all the time. Leases and machines change so often that a walk through them usually needs
+//! the writer's hold: use it only for what people do rarely.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,13 +13,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::ChangesetRead;
-use crate::model::{
-    Bootenv, ClientClass, HasTable, Kind, Lease, Machine, Noun, ObjectReference, Param, Profile, Reservation,
-    Setting, Stage, Stored, Subnet, Table, Task, Template, Token, Workflow, World,
-};
+use crate::model::{HasTable, Kind, Noun, ObjectReference, Setting, Stored, Table, World};
 
 /// Most rows that are recorded one by one. A decision that reads more has the whole table recorded.
 const ROWS_MAX: usize = 256;
+
+/// How many rows were recorded one by one.
+fn rows_of(reads: &[ChangesetRead]) -> usize {
+    reads.iter().filter(|read| matches!(read, ChangesetRead::Row { .. })).count()
+}
 
 /// A view of the world that records what was read.
 pub struct TrackedWorld<'w> {
@@ -40,8 +43,7 @@ impl<T: Noun> TableSnapshot<T> {
     pub fn get(&self, key: &str, reads: &mut Vec<ChangesetRead>) -> Option<&Arc<Stored<T>>> {
         let place = self.rows.binary_search_by(|row| row.key.as_str().cmp(key)).ok();
         let row = place.and_then(|place| self.rows.get(place));
-        let noted = reads.iter().filter(|read| matches!(read, ChangesetRead::Row { .. })).count();
-        let read = match noted {
+        let read = match rows_of(reads) {
             0..ROWS_MAX => {
                 ChangesetRead::Row { kind: T::KIND, key: key.into(), version: row.map(|row| row.version()) }
             }
@@ -53,34 +55,6 @@ impl<T: Noun> TableSnapshot<T> {
         row
     }
 }
-
-/// A kind whose objects a rule may walk through.
-pub trait ScannedKind: Noun {}
-
-macro_rules! scanned {
-    ($($noun:ident),*) => {
-        $(impl ScannedKind for $noun {})*
-    };
-}
-
-// Jobs are missing because no rule walks through them. Leases and machines change so often that a walk
-// through them usually needs the writer's hold: use it only for what people do rarely.
-scanned!(
-    Bootenv,
-    ClientClass,
-    Lease,
-    Machine,
-    Param,
-    Profile,
-    Reservation,
-    Setting,
-    Stage,
-    Subnet,
-    Task,
-    Template,
-    Token,
-    Workflow
-);
 
 impl<'w> TrackedWorld<'w> {
     /// A view that records what is read, for a changeset.
@@ -114,34 +88,42 @@ impl<'w> TrackedWorld<'w> {
     }
 
     /// All objects of a kind; the decision depends on their specs only.
-    pub fn specs<T: ScannedKind>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
+    pub fn specs<T: Noun>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
     where
         World: HasTable<T>,
     {
         self.note(|| ChangesetRead::Specs { kind: T::KIND, generation: self.world.spec_generation(T::KIND) });
-        self.table::<T>().iter()
+        self.all_rows::<T>()
     }
 
     /// All objects of a kind; the decision depends on their statuses too.
-    pub fn statuses<T: ScannedKind>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
+    pub fn statuses<T: Noun>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
     where
         World: HasTable<T>,
     {
         self.note(|| ChangesetRead::Table { kind: T::KIND, generation: self.world.generation(T::KIND) });
-        self.table::<T>().iter()
+        self.all_rows::<T>()
     }
 
     /// All objects of a kind, for later look-ups. Not recorded: the snapshot records what is looked up in it.
-    pub fn snapshot<T: ScannedKind>(&self) -> TableSnapshot<T>
+    pub fn snapshot<T: Noun>(&self) -> TableSnapshot<T>
     where
         World: HasTable<T>,
     {
-        let rows = self.table::<T>().iter().map(Arc::clone).collect();
+        let rows = self.all_rows::<T>().map(Arc::clone).collect();
         TableSnapshot { rows, generation: self.world.spec_generation(T::KIND) }
     }
 
+    fn all_rows<T: Noun>(&self) -> impl DoubleEndedIterator<Item = &'w Arc<Stored<T>>>
+    where
+        World: HasTable<T>,
+    {
+        const { assert!(!T::IS_HISTORY, "no rule walks through history") };
+        self.table::<T>().iter()
+    }
+
     /// The number of objects of a kind.
-    pub fn count<T: ScannedKind>(&self) -> usize
+    pub fn count<T: Noun>(&self) -> usize
     where
         World: HasTable<T>,
     {
@@ -189,9 +171,9 @@ impl<'w> TrackedWorld<'w> {
     }
 
     fn note_row(&self, kind: Kind, key: &str, version: Option<u64>) {
-        if self.reads.as_ref().is_some_and(|reads| {
-            reads.borrow().iter().filter(|read| matches!(read, ChangesetRead::Row { .. })).count() >= ROWS_MAX
-        }) {
+        let reads = self.reads.as_ref().map(RefCell::borrow);
+        let rows = reads.map_or(0, |reads| rows_of(&reads));
+        if rows >= ROWS_MAX {
             return self.note(|| ChangesetRead::Table { kind, generation: self.world.generation(kind) });
         }
         self.note(|| {
@@ -220,7 +202,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::Object;
+    use crate::model::{Machine, Object, Param};
 
     fn world() -> World {
         let mut world = World::default();

@@ -67,6 +67,7 @@ fn the_server_says_what_it_does_by_itself() {
         "lease-expiry",
         "pruning",
         "render-check",
+        "served-documents",
         "silent-boots",
         "store-check",
     ];

@@ -64,7 +64,7 @@ fn who_may_write_artifacts_gets_no_key_of_the_server_and_no_file_of_the_host() {
     clerk.post("/artifacts", copy).expect(422);
     let url = json!({"name": "url", "kind": "file", "fetch": {"url": "file:///etc/shadow"}});
     let refused = clerk.post("/artifacts", url).expect(422).to_string();
-    assert!(refused.contains("no scheme") && refused.contains("fetch.path"), "{refused}");
+    assert!(refused.contains("is not a scheme") && refused.contains("fetch.path"), "{refused}");
 
     // A link that replaces a served folder.
     let tree = world.scratch().join("tree");

@@ -141,7 +141,7 @@ fn a_wrong_callback_capability_is_refused_and_changes_nothing() {
     let last = if genuine.ends_with('0') { "1" } else { "0" };
     let forged = format!("{}{last}", &genuine[..genuine.len() - 1]);
     let (status, said) = scene.boot.post(&format!("/m/{forged}/done"), "");
-    assert_eq!((status, said.trim_end()), (401, "this URL's capability is not one this server gave out"));
+    assert_eq!((status, said.trim_end()), (401, "this server did not issue the capability in this URL"));
     assert_eq!(scene.boot.get(&format!("/m/{forged}/answers.cfg")).0, 404);
     let attempt = &scene.api.get("/machines/name:web1").expect(200)["status"]["boot_attempt"];
     assert_eq!(attempt["progress"], "kernel", "{attempt:#}");

@@ -79,13 +79,13 @@ fn a_follower_goes_on_over_a_restart_and_reads_again_after_a_restore() {
     std::fs::copy(&backup, &database).expect("the backup");
     world.start();
     let refused = world.api().get(&follower.query()).expect(410);
-    assert!(refused["detail"].as_str().is_some_and(|why| why.contains("not yet")), "{refused:#}");
+    assert!(refused["detail"].as_str().is_some_and(|why| why.contains("which is before")), "{refused:#}");
     for number in 0..8 {
         world.api().post("/profiles", profile(&format!("x{number}"))).expect(201);
     }
     assert!(world.api().get("/changes").expect(200)["commit"].as_u64() > Some(follower.commit()));
     let refused = world.api().get(&follower.query()).expect(410);
-    assert!(refused["detail"].as_str().is_some_and(|why| why.contains("another state")), "{refused:#}");
+    assert!(refused["detail"].as_str().is_some_and(|why| why.contains("an earlier state")), "{refused:#}");
     follower.read_list(&world.api());
     world.api().delete("/profiles/a").expect(204);
     follower.follow(&world.api());

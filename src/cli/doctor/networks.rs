@@ -39,15 +39,16 @@ pub(super) fn pools(subnet: &SubnetStatus, status: &DhcpStatus) -> Finding {
 
 /// The enabled subnets that are on no interface: relays or a shared wire serve them.
 pub(super) fn behind_relays(status: &DhcpStatus) -> Vec<Finding> {
-    let here = |name: &String| status.interfaces.iter().any(|served| served.subnet.as_ref() == Some(name));
-    let found = status.subnets.iter().filter(|subnet| subnet.enabled && !here(&subnet.name)).map(|subnet| {
+    let on_interfaces: Vec<&String> =
+        status.interfaces.iter().filter_map(|served| served.subnet.as_ref()).collect();
+    let relays = status.relays.iter().filter_map(|relay| relay.subnet.as_ref());
+    let reached: Vec<&String> = relays.chain(on_interfaces.iter().copied()).collect();
+    let elsewhere =
+        status.subnets.iter().filter(|subnet| subnet.enabled && !on_interfaces.contains(&&subnet.name));
+    let found = elsewhere.map(|subnet| {
         let mut finding = pools(subnet, status);
-        let relays = status.relays.iter().filter_map(|relay| relay.subnet.as_ref());
-        let is_reached =
-            relays.chain(status.subnets.iter().map(|other| &other.name).filter(|name| here(name)));
-        if !{ is_reached }.any(|name: &String| {
-            status.subnets.iter().any(|other| other.name == *name && other.network == subnet.network)
-        }) {
+        let mut of_its_network = status.subnets.iter().filter(|other| other.network == subnet.network);
+        if !of_its_network.any(|other| reached.contains(&&other.name)) {
             finding.found.push_str("; it is on no interface that is served, and no relay of it was seen yet");
         }
         finding

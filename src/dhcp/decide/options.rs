@@ -407,13 +407,13 @@ mod tests {
     #[test]
     fn what_no_sub_option_can_be_is_said_with_its_code() {
         let of = |subs: Value| fault("vendor_encapsulated_options", json!({ "sub_options": subs }));
-        assert!(of(json!({"0": {"text": "x"}})).contains("`0` is no code"));
+        assert!(of(json!({"0": {"text": "x"}})).contains("`0` is not a code"));
         assert!(of(json!({"1": {"u8": 256}})).contains("sub-option 1: `u8` must be"));
         assert!(of(json!({"1": {"text": "x".repeat(256)}})).contains("256 bytes, at most 255"));
         assert!(of(json!({"1": "x"})).contains("one typed value"));
         assert!(of(json!({})).contains("must be an object"));
         assert!(fault("vendor_identifying_options", json!({"enterprise": -1, "hex": "00"})).contains("IANA"));
-        assert!(fault("x", json!({"code": 224, "txt": "y"})).contains("`txt` is no type"));
+        assert!(fault("x", json!({"code": 224, "txt": "y"})).contains("`txt` is not a type"));
     }
 
     #[test]

@@ -34,6 +34,13 @@ pub(super) struct QueuedDatagram {
     pub since: Instant,
 }
 
+impl QueuedDatagram {
+    /// Its client has given up on an answer.
+    fn is_stale(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= PATIENCE
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct DatagramQueue {
     /// Datagrams of clients that have an address or an offer here: dropping these would waste the work done
@@ -76,9 +83,7 @@ impl DatagramQueue {
     pub fn drop_stale(&mut self, now: Instant) -> usize {
         let before = self.len();
         for queue in [&mut self.requests, &mut self.discovers] {
-            while queue.front().is_some_and(|waiting: &QueuedDatagram| {
-                now.saturating_duration_since(waiting.since) >= PATIENCE
-            }) {
+            while queue.front().is_some_and(|waiting| waiting.is_stale(now)) {
                 queue.pop_front();
             }
         }

@@ -165,6 +165,9 @@ pub enum AddressProbe {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorStep {
+    /// The id of the run; absent in an older event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Uuid>,
     /// Index of the step, from 0.
     pub step: u32,
     pub kind: Option<StepKind>,
@@ -183,6 +186,9 @@ pub struct OperatorStep {
 pub struct JobNow {
     /// The id of the job.
     pub job: String,
+    /// The id of the run; absent in an older event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Uuid>,
     pub task: String,
     pub stage: String,
     /// Which attempt of its step the job is, from 1.
@@ -196,6 +202,7 @@ impl JobNow {
     pub fn new(job: &Job, key: &str) -> Self {
         JobNow {
             job: key.to_owned(),
+            run: Some(job.run),
             task: job.task.clone(),
             stage: job.stage.clone(),
             attempt: job.attempt,

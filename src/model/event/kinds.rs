@@ -248,7 +248,7 @@ event_kinds! {
     }
 
     /// The next network boot of the machine may erase its disks.
-    "machine.armed" MachineArmed about machine => {
+    "machine.armed" MachineArmed about machine of run => {
         bootenv: String,
         until: Timestamp,
         workflow: Option<String>,
@@ -256,14 +256,14 @@ event_kinds! {
     }
 
     /// The machine is no longer armed.
-    "machine.disarmed" MachineDisarmed about machine => {
+    "machine.disarmed" MachineDisarmed about machine of run => {
         reason: String,
         workflow: Option<String>,
         stage: Option<String>,
     }
 
     /// The agent was told to reboot the machine.
-    "machine.told_to_reboot" MachineToldToReboot about machine => {
+    "machine.told_to_reboot" MachineToldToReboot about machine of run => {
         reason: String,
     }
 
@@ -283,7 +283,7 @@ event_kinds! {
     }
 
     /// A step of the run ended.
-    "run.step_done" RunStepDone about machine => {
+    "run.step_done" RunStepDone about machine of run => {
         /// Index of the step, from 0.
         step: u32,
         kind: StepKind,
@@ -292,7 +292,7 @@ event_kinds! {
     }
 
     /// The run was paused.
-    "run.paused" RunPaused about machine => {
+    "run.paused" RunPaused about machine of run => {
         /// Who paused it; absent if the run paused by itself before a step.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
@@ -304,13 +304,13 @@ event_kinds! {
     }
 
     /// A paused run continues.
-    "run.resumed" RunResumed about machine => {
+    "run.resumed" RunResumed about machine of run => {
         workflow: Option<String>,
         stage: Option<String>,
     }
 
     /// The run continues at the step that failed or was held.
-    "run.retried" RunRetried about machine => {
+    "run.retried" RunRetried about machine of run => {
         /// Index of the step, from 0.
         step: u32,
         workflow: Option<String>,
@@ -318,7 +318,7 @@ event_kinds! {
     }
 
     /// The run stopped because a step failed.
-    "run.failed" RunFailed about machine => {
+    "run.failed" RunFailed about machine of run => {
         /// Index of the step, from 0.
         step: u32,
         /// The stage, bootenv or task of the step.
@@ -329,7 +329,7 @@ event_kinds! {
     }
 
     /// The run waits for an operator.
-    "run.held" RunHeld about machine => {
+    "run.held" RunHeld about machine of run => {
         /// Index of the step, from 0.
         step: u32,
         reason: String,
@@ -347,7 +347,7 @@ event_kinds! {
     "run.pause_planned" RunPausePlanned about machine => (OperatorStep)
 
     /// A live system lost power during its tasks.
-    "run.live_system_lost" RunLiveSystemLost about machine => {
+    "run.live_system_lost" RunLiveSystemLost about machine of run => {
         bootenv: String,
         /// How far the live system had come.
         reason: String,
@@ -356,14 +356,14 @@ event_kinds! {
     }
 
     /// The run was cancelled.
-    "run.cancelled" RunCancelled about machine => {
+    "run.cancelled" RunCancelled about machine of run => {
         by: String,
         workflow: Option<String>,
         stage: Option<String>,
     }
 
     /// The run completed.
-    "run.completed" RunCompleted about machine => {
+    "run.completed" RunCompleted about machine of run => {
         workflow: Option<String>,
         stage: Option<String>,
     }
@@ -378,7 +378,7 @@ event_kinds! {
     }
 
     /// The run continues with the present content and params.
-    "run.refreshed" RunRefreshed about machine => {
+    "run.refreshed" RunRefreshed about machine of run => {
         /// The digest of the previous content; null if there was none.
         before: Option<String>,
         /// The digest of the new content.

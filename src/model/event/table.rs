@@ -18,11 +18,11 @@ pub struct EventRow {
 
 /// Makes [`EventKind`](super::EventKind), [`EventBody`](super::EventBody) and the rows. A row consists of the
 /// meaning as its comment, the name on the wire, the variant, the subjects, and either the fields in braces
-/// or, in parentheses, a type that several kinds share.
+/// or, in parentheses, a type that several kinds share. `of run` after the subjects adds the field `run`.
 macro_rules! event_kinds {
     ($(
         $(#[doc = $meaning:literal])+
-        $name:literal $variant:ident about $($about:ident),+ => $fields:tt
+        $name:literal $variant:ident about $($about:ident),+ $(of $run:ident)? => $fields:tt
     )*) => {
         /// One kind of event.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +50,7 @@ macro_rules! event_kinds {
             Other(OtherEvent),
         }
 
-        $( fields_struct! { ($(#[doc = $meaning])+) $variant $fields } )*
+        $( fields_struct! { ($(#[doc = $meaning])+) $variant $fields $($run)? } )*
 
         impl EventKind {
             /// The kinds of the table, in its order: all except those about written objects.
@@ -170,6 +170,14 @@ macro_rules! fields_struct {
         }
     };
     (($(#[$doc:meta])+) $variant:ident ( $shared:ty )) => {};
+    (($($doc:tt)+) $variant:ident { $($fields:tt)* } run) => {
+        fields_struct! { ($($doc)+) $variant {
+            /// The id of the run; absent in an older event.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            run: Option<Uuid>,
+            $($fields)*
+        } }
+    };
 }
 
 pub(super) use {event_kinds, fields_struct, fields_type};

@@ -83,7 +83,7 @@ fn the_page_of_the_documentation_has_every_kind() {
     for row in EVENT_ROWS {
         assert!(page.contains(&format!("### `{}`", row.name)), "{}", row.name);
     }
-    assert!(page.contains("| `peer` | IP address | Who reported. |"), "{page}");
+    assert!(page.contains("| `peer` | IP address | The address that sent the report. |"), "{page}");
 }
 
 #[test]

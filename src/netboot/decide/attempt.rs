@@ -29,10 +29,10 @@ impl PowerOn {
     /// Whether there is something to record: a new attempt, or progress of the latest one, or another
     /// bootenv.
     pub fn is_news(&self, last: Option<&BootAttempt>, verdict: &Verdict, now: Timestamp) -> bool {
+        let Some(attempt) = last else { return true };
         is_new(last, self.progress, now)
-            || last.is_some_and(|last| {
-                (last.progress < self.reached) || (last.bootenv.as_deref() != verdict.bootenv())
-            })
+            || attempt.progress < self.reached
+            || attempt.bootenv.as_deref() != verdict.bootenv()
     }
 }
 

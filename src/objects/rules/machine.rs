@@ -152,7 +152,8 @@ fn without_run((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Cha
     next.spec.end(RunResult::Cancelled, caller.now);
     let workflow = Some(next.spec.workflow.clone());
     let attempt = stored.status.boot_attempt.as_ref().map(|attempt| attempt.id);
-    let cancelled = RunCancelled { by, workflow, stage: stored.status.stage.clone() };
+    let cancelled =
+        RunCancelled { run: run.key.parse().ok(), by, workflow, stage: stored.status.stage.clone() };
     let event = caller.event_about(stored, cancelled).in_attempt(attempt);
     changeset.update(Run::object(Arc::new(next))).event(event)
 }
@@ -160,9 +161,8 @@ fn without_run((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Cha
 /// Removes the machine from the lease of its address.
 fn without_lease((stored, world): Deleted<'_, '_>, caller: &Caller, changeset: Changeset) -> Changeset {
     let lease = stored.status.address.and_then(|address| world.get::<Lease>(&address.to_string()));
-    let Some(lease) = lease.filter(|lease: &&Arc<Stored<Lease>>| {
-        lease.spec.machine.map(|id| id.to_string()).as_ref() == Some(&stored.key)
-    }) else {
+    let id = stored.key.parse::<Uuid>().ok();
+    let Some(lease) = lease.filter(|lease| lease.spec.machine.is_some() && lease.spec.machine == id) else {
         return changeset;
     };
     let mut next = lease.next(caller.now);

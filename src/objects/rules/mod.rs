@@ -1,4 +1,4 @@
-//! The rules of each noun that depend on other objects: one file per noun.
+//! The rules of each noun that depend on other objects: one file per noun that has such rules.
 //!
 //! *Refused* (422): the value itself is wrong. *Conflict* (409): another object prevents the write. A
 //! *problem* is saved and shown, and prevents the use of the object.
@@ -13,7 +13,6 @@ mod client_class;
 mod conflict;
 mod content;
 mod graph;
-mod job;
 mod lease;
 mod machine;
 mod options;
@@ -23,7 +22,6 @@ mod profile;
 #[cfg(test)]
 mod races;
 mod reservation;
-mod run;
 mod setting;
 mod stage;
 mod subnet;
@@ -42,7 +40,7 @@ use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, ServerEndpoints, TrackedWorld};
 use crate::model::{
-    FetchPolicy, HasTable, Kind, Noun, ObjectReference, Problem, RefusalCode, SITE, Stored, World,
+    FetchPolicy, HasTable, Job, Kind, Noun, ObjectReference, Problem, RefusalCode, Run, SITE, Stored, World,
 };
 use crate::objects::ArtifactRoots;
 
@@ -176,6 +174,10 @@ pub trait NounRules: Noun {
         Vec::new()
     }
 }
+
+// The nouns whose rules are all defaults.
+impl NounRules for Job {}
+impl NounRules for Run {}
 
 /// What rules may know about the host.
 #[derive(Clone, Debug)]

@@ -43,7 +43,8 @@ impl Flow<'_> {
         if let Some(agent) = self.status.agent.as_mut().filter(|agent| !agent.leaving) {
             agent.leaving = true;
             self.status.tries.reboots += 1;
-            self.say(MachineToldToReboot { reason: reason.to_string() });
+            let run = self.run_now().run;
+            self.say(MachineToldToReboot { run, reason: reason.to_string() });
         }
     }
 

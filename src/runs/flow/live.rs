@@ -9,7 +9,7 @@ use crate::model::{Environment, JobState, MachineState, StepKind, StepState};
 use jiff::Timestamp;
 
 use super::LIVE_RESTARTS_MAX;
-use super::rules::{Flow, JobOutcome};
+use super::rules::{Flow, JobOutcome, RunNow};
 use super::step::{boot_step, is_live, needs_live_system};
 
 impl Flow<'_> {
@@ -23,8 +23,8 @@ impl Flow<'_> {
         }
         let (name, how_far) = (self.boot_name(), self.how_far());
         let is_destructive = self.bootenv(&name).is_some_and(|bootenv| bootenv.is_destructive());
-        let (workflow, stage) = (self.workflow_name(), self.stage_name());
-        self.say(RunLiveSystemLost { bootenv: name.clone(), reason: how_far.clone(), workflow, stage });
+        let RunNow { run, workflow, stage } = self.run_now();
+        self.say(RunLiveSystemLost { run, bootenv: name.clone(), reason: how_far.clone(), workflow, stage });
         self.status.job = None;
         self.status.on_failure.clear();
         let reason = format!("the machine lost power in the live system `{name}`");

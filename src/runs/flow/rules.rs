@@ -42,6 +42,13 @@ pub struct RunStart {
     pub stop_before: Option<StopBefore>,
 }
 
+/// The fields that the events of a run have in common.
+pub(super) struct RunNow {
+    pub(super) run: Option<Uuid>,
+    pub(super) workflow: Option<String>,
+    pub(super) stage: Option<String>,
+}
+
 /// One change of a machine's status and of its run.
 #[derive(Debug)]
 pub struct Flow<'a> {
@@ -114,14 +121,14 @@ impl<'a> Flow<'a> {
         self.events.push(body.into());
     }
 
-    /// The workflow of the run, for its events.
-    pub(super) fn workflow_name(&self) -> Option<String> {
-        self.status.run.as_ref().map(|run| run.workflow.clone())
-    }
-
-    /// The stage that the run is in, for its events.
-    pub(super) fn stage_name(&self) -> Option<String> {
-        self.step().map(|step| step.stage.clone()).or_else(|| self.status.stage.clone())
+    /// The run that the machine is in, for its events.
+    pub(super) fn run_now(&self) -> RunNow {
+        let run = self.status.run.as_ref();
+        RunNow {
+            run: run.map(|run| run.id),
+            workflow: run.map(|run| run.workflow.clone()),
+            stage: self.step().map(|step| step.stage.clone()).or_else(|| self.status.stage.clone()),
+        }
     }
 
     /// `seconds` from now.
@@ -155,7 +162,7 @@ impl<'a> Flow<'a> {
             from_step,
         });
         self.status.steps_total = u32::try_from(run.steps.len()).unwrap_or(u32::MAX);
-        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        let RunNow { workflow, stage, .. } = self.run_now();
         self.say(RunStarted { run: id, rehearse, from_step, reason, workflow, stage });
         let reason = "another run was started".to_owned();
         self.job_end = Some(JobOutcome { state: JobState::Cancelled, reason });
@@ -183,8 +190,8 @@ impl<'a> Flow<'a> {
 
     /// Adds the event of a pause, with who paused and why; empty if no reason was given.
     pub(super) fn say_paused(&mut self, by: Option<String>, reason: String) {
-        let (workflow, stage) = (self.workflow_name(), self.stage_name());
-        self.say(RunPaused { by, reason, workflow, stage });
+        let RunNow { run, workflow, stage } = self.run_now();
+        self.say(RunPaused { run, by, reason, workflow, stage });
     }
 
     /// Continues after a pause. A run that is not paused forgets the step before which it would have paused.
@@ -197,7 +204,8 @@ impl<'a> Flow<'a> {
                 run.stop_before = None;
             }
         });
-        self.say(RunResumed { workflow: self.workflow_name(), stage: self.stage_name() });
+        let RunNow { run, workflow, stage } = self.run_now();
+        self.say(RunResumed { run, workflow, stage });
         if was_paused && self.status.state == MachineState::Held {
             self.status.state = MachineState::Waiting;
             if self.status.live_system.lost {
@@ -209,8 +217,8 @@ impl<'a> Flow<'a> {
 
     /// Continues at the step that failed or was held.
     pub fn retry(&mut self) {
-        let (workflow, stage) = (self.workflow_name(), self.stage_name());
-        self.say(RunRetried { step: self.status.cursor, workflow, stage });
+        let RunNow { run, workflow, stage } = self.run_now();
+        self.say(RunRetried { run, step: self.status.cursor, workflow, stage });
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.mark_step(StepState::Pending, "");
@@ -240,8 +248,8 @@ impl<'a> Flow<'a> {
         self.status.bootenv = None;
         self.status.job = None;
         self.status.on_failure.clear();
-        let (workflow, stage) = (self.workflow_name(), self.stage_name());
-        self.say(RunCancelled { by: by.to_owned(), workflow, stage });
+        let RunNow { run, workflow, stage } = self.run_now();
+        self.say(RunCancelled { run, by: by.to_owned(), workflow, stage });
         self.end_run(RunResult::Cancelled);
         self.rest(MachineState::Registered, format!("the run was cancelled by {by}"));
     }
@@ -264,8 +272,8 @@ impl<'a> Flow<'a> {
 
     pub(super) fn disarm(&mut self, reason: &str) {
         if self.status.armed_until.take().is_some() {
-            let (workflow, stage) = (self.workflow_name(), self.stage_name());
-            self.say(MachineDisarmed { reason: reason.to_owned(), workflow, stage });
+            let RunNow { run, workflow, stage } = self.run_now();
+            self.say(MachineDisarmed { run, reason: reason.to_owned(), workflow, stage });
         }
     }
 
@@ -343,7 +351,8 @@ impl<'a> Flow<'a> {
         self.mark_step(state, note);
         if let Some(step) = self.step() {
             let (kind, name) = (step.kind, step.name.clone());
-            self.say(RunStepDone { step: self.status.cursor, kind, name, state });
+            let run = self.run_now().run;
+            self.say(RunStepDone { run, step: self.status.cursor, kind, name, state });
         }
         self.move_on();
     }
@@ -376,8 +385,8 @@ impl<'a> Flow<'a> {
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
-            let (workflow, stage) = (self.workflow_name(), self.stage_name());
-            self.say(MachineArmed { bootenv: bootenv.clone(), until, workflow, stage });
+            let RunNow { run, workflow, stage } = self.run_now();
+            self.say(MachineArmed { run, bootenv: bootenv.clone(), until, workflow, stage });
         }
         self.status.waiting = None;
         self.status.bootenv = Some(bootenv);
@@ -417,8 +426,8 @@ impl<'a> Flow<'a> {
         self.mark_step(StepState::Failed, &reason);
         self.status.on_failure.clear();
         let name = self.step().map(|step| step.name.clone());
-        let (step, workflow, stage) = (self.status.cursor, self.workflow_name(), self.stage_name());
-        self.say(RunFailed { step, name, reason: reason.clone(), workflow, stage });
+        let (step, RunNow { run, workflow, stage }) = (self.status.cursor, self.run_now());
+        self.say(RunFailed { run, step, name, reason: reason.clone(), workflow, stage });
         self.stop(MachineState::Failed, reason);
     }
 
@@ -431,8 +440,8 @@ impl<'a> Flow<'a> {
     pub(super) fn hold(&mut self, reason: impl Into<String>) {
         let reason = reason.into();
         self.leave_boot();
-        let (step, workflow, stage) = (self.status.cursor, self.workflow_name(), self.stage_name());
-        self.say(RunHeld { step, reason: reason.clone(), workflow, stage });
+        let (step, RunNow { run, workflow, stage }) = (self.status.cursor, self.run_now());
+        self.say(RunHeld { run, step, reason: reason.clone(), workflow, stage });
         self.stop(MachineState::Held, reason);
     }
 
@@ -445,7 +454,8 @@ impl<'a> Flow<'a> {
             Some(run) => (run.workflow.clone(), if run.rehearse { ", as a rehearsal" } else { "" }),
             None => (String::new(), ""),
         };
-        self.say(RunCompleted { workflow: self.workflow_name(), stage: self.stage_name() });
+        let RunNow { run, workflow: named, stage } = self.run_now();
+        self.say(RunCompleted { run, workflow: named, stage });
         self.end_run(RunResult::Complete);
         self.rest(MachineState::Complete, format!("workflow `{workflow}` is complete{rehearsal}"));
     }
@@ -456,7 +466,7 @@ impl<'a> Flow<'a> {
         run.end(result, now);
         let seconds = run.seconds;
         let Some(id) = self.status.run.as_ref().map(|run| run.id) else { return };
-        self.say(RunEnded { run: id, result, seconds, workflow: self.workflow_name() });
+        self.say(RunEnded { run: id, result, seconds, workflow: self.run_now().workflow });
     }
 
     pub(super) fn step(&self) -> Option<&RunStep> {

@@ -9,7 +9,7 @@ use crate::model::{
     StopBefore,
 };
 
-use super::rules::{Flow, JobOutcome, OperatorNote};
+use super::rules::{Flow, JobOutcome, OperatorNote, RunNow};
 use super::step::{boot_is_open, is_live, needs_live_system};
 
 /// The note on steps before the one at which a run was told to begin.
@@ -47,9 +47,9 @@ impl Flow<'_> {
             Some(before) => format!("content {before} until here"),
             None => "no content was kept until here".to_owned(),
         };
-        let (workflow, stage) = (self.workflow_name(), self.stage_name());
+        let RunNow { run, workflow, stage } = self.run_now();
         let before = before.map(str::to_owned);
-        self.say(RunRefreshed { before, content, reason, workflow, stage });
+        self.say(RunRefreshed { run, before, content, reason, workflow, stage });
     }
 
     /// Passes over the present step. If it is the boot of a live system, the tasks that need the system are
@@ -157,7 +157,7 @@ impl Flow<'_> {
         let step = self.steps().get(at as usize);
         let (kind, name) = (step.map(|step| step.kind), step.map(|step| step.name.clone()));
         let (by, reason) = (note.by.to_owned(), note.reason.to_owned());
-        let (workflow, stage) = (self.workflow_name(), self.stage_name());
-        self.say(body(OperatorStep { step: at, kind, name, by, reason, workflow, stage }));
+        let RunNow { run, workflow, stage } = self.run_now();
+        self.say(body(OperatorStep { run, step: at, kind, name, by, reason, workflow, stage }));
     }
 }

@@ -86,13 +86,15 @@ async fn a_run_stops_before_a_step_and_goes_on_after_resume() {
 #[tokio::test]
 async fn restart_needs_an_earlier_run_and_no_boot_under_way() {
     let site = Site::new(json!({"name": "web1", "params": {"disk": "/dev/sda"}})).await;
-    let restart = |from| RunAction::Restart { from, stop_before: None };
+    let restart = |from| RunAction::Restart { from, reason: "the disk is new".into(), stop_before: None };
     assert!(refused(site.act(restart(None)).await).contains("has had no run"));
     site.start("work").await.unwrap();
     let work = site.work("a", None).await;
     let first = site.act(restart(name("after"))).await.unwrap();
     assert_eq!(site.job(work.id).state, JobState::Cancelled);
-    assert_eq!((first.status.cursor, first.status.run.as_ref().unwrap().from_step), (2, Some(2)));
+    let begun = first.status.run.as_ref().unwrap();
+    assert_eq!((first.status.cursor, begun.from_step), (2, Some(2)));
+    assert_eq!(site.houses.kernel.get::<Run>(&begun.id.to_string()).unwrap().spec.reason, "the disk is new");
     assert!(invalid(&site, restart(name("work2"))).await.starts_with("/from: there is no step `work2`"));
     site.act(RunAction::Cancel).await.unwrap();
     let again = site.act(restart(None)).await.unwrap();
@@ -117,7 +119,7 @@ async fn restart_needs_an_earlier_run_and_no_boot_under_way() {
 async fn a_locked_machine_is_not_restarted_or_moved_on() {
     let site = Site::new(json!({"name": "web1", "locked": true})).await;
     for action in [
-        RunAction::Restart { from: None, stop_before: None },
+        RunAction::Restart { from: None, reason: String::new(), stop_before: None },
         skip("no time"),
         RunAction::MarkDone { reason: "done".into() },
     ] {

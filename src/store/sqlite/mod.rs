@@ -1,6 +1,7 @@
 //! The store in one SQLite file, in the server's own process.
 //!
-//! `open` finds the file and migrates it, `load` reads the world, and `writer` puts changesets into groups.
+//! `open` finds the file, `migrations` migrates it, `load` reads the world, and `writer` puts changesets into
+//! groups.
 //! `changeset` encodes one of them, `group` decides the results, and `rows` writes. `lease_log` keeps track
 //! of the rows of leases, and `checkpoints` keeps the write-ahead log short. `events`, `audit`, `log` and
 //! `documents` are read from the database when needed. `whole` is about the file as a whole, `repair` about
@@ -18,6 +19,7 @@ mod load;
 mod log;
 #[cfg(test)]
 mod migration_tests;
+mod migrations;
 mod open;
 mod repair;
 mod rows;
@@ -133,7 +135,7 @@ impl SqliteStore {
 
     /// The number of the newest migration that this version knows.
     pub fn newest_schema() -> u64 {
-        open::MIGRATIONS.len() as u64
+        migrations::migrations().len() as u64
     }
 
     /// Keeps servers from a data directory as long as the file is held.

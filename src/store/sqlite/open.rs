@@ -1,17 +1,18 @@
-//! Finds the database file, migrates its tables, and opens connections to it.
+//! Finds the database file, has its tables migrated (`migrations`), and opens connections to it.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::OpenFlags;
-use sqlx::migrate::{Migrate as _, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{MigrateError, Migration};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlSafeStr, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Connection, SqlitePool};
 
 use super::load::{self, LoadedWorld};
+use super::migrations::{migrate, migrations};
 
 pub(super) const DATABASE_FILE: &str = "metalwright.db";
 const LOCK_FILE: &str = "metalwright.lock";
@@ -26,27 +27,11 @@ const WRITER_CACHE_KIB: i32 = 16 << 10;
 /// Statements kept prepared on a connection.
 const STATEMENTS_MAX: usize = 128;
 
-/// Every migration, in order. Migrations are only appended; an existing one never changes.
-pub(super) const MIGRATIONS: [(&str, &str); 12] = [
-    ("objects", include_str!("../../../migrations/sqlite/0001_objects.sql")),
-    ("held_values", include_str!("../../../migrations/sqlite/0002_held_values.sql")),
-    ("client_classes", include_str!("../../../migrations/sqlite/0003_client_classes.sql")),
-    ("lease_history", include_str!("../../../migrations/sqlite/0004_lease_history.sql")),
-    ("lease_trail", include_str!("../../../migrations/sqlite/0005_lease_trail.sql")),
-    ("event_keys", include_str!("../../../migrations/sqlite/0006_event_keys.sql")),
-    ("destructive_bootenvs", include_str!("../../../migrations/sqlite/0007_destructive_bootenvs.sql")),
-    ("commits", include_str!("../../../migrations/sqlite/0008_commits.sql")),
-    ("runs", include_str!("../../../migrations/sqlite/0009_runs.sql")),
-    ("records", include_str!("../../../migrations/sqlite/0010_records.sql")),
-    ("audit events", include_str!("../../../migrations/sqlite/0011_audit_events.sql")),
-    ("request_ids", include_str!("../../../migrations/sqlite/0012_request_ids.sql")),
-];
-
 /// Options of opening that tests change.
 #[derive(Clone)]
 pub(super) struct StoreSetup {
-    /// Names and texts of the migrations; the first one is version 1.
-    pub(super) migrations: Vec<(&'static str, &'static str)>,
+    /// In the order of their versions.
+    pub(super) migrations: Vec<Migration>,
     /// How long to wait for another process that holds the database, such as a backup.
     pub(super) busy_timeout: Duration,
     /// Most pages of the database, to simulate a full disk.
@@ -58,7 +43,7 @@ pub(super) struct StoreSetup {
 impl Default for StoreSetup {
     fn default() -> Self {
         StoreSetup {
-            migrations: MIGRATIONS.to_vec(),
+            migrations: migrations(),
             busy_timeout: Duration::from_secs(5),
             pages_max: None,
             reminder: Duration::from_secs(10),
@@ -232,57 +217,4 @@ async fn readers(path: &Path, setup: &StoreSetup) -> sqlx::Result<SqlitePool> {
         .max_lifetime(None)
         .connect_with(options(path, setup).read_only(true))
         .await
-}
-
-/// Migrates the tables. A migration of existing data may take a while, and is logged.
-pub(super) async fn migrate(
-    connection: &mut SqliteConnection,
-    setup: &StoreSetup,
-) -> Result<(), MigrateError> {
-    let migrations = (1..).zip(&setup.migrations).map(|(version, (name, sql))| {
-        Migration::new(version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    let migrator = Migrator::with_migrations(migrations.collect());
-    connection.ensure_migrations_table(&migrator.table_name).await?;
-    let applied = connection.list_applied_migrations(&migrator.table_name).await?;
-    let newest = applied.iter().map(|migration| migration.version).max();
-    let pending = migrator.iter().filter(|migration| newest.is_some_and(|newest| migration.version > newest));
-    for migration in pending {
-        apply_with_a_word(connection, (&migrator, migration), setup.reminder).await?;
-    }
-    migrator.run(connection).await
-}
-
-async fn apply_with_a_word(
-    connection: &mut SqliteConnection,
-    (migrator, migration): (&Migrator, &Migration),
-    reminder: Duration,
-) -> Result<(), MigrateError> {
-    let size = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()";
-    let bytes: i64 = sqlx::query_scalar(size).fetch_one(&mut *connection).await?;
-    let (name, version) = (&*migration.description, migration.version);
-    tracing::info!(
-        migration = name,
-        version,
-        database_mib = bytes >> 20,
-        "the database of an earlier version is being migrated; nothing is answered meanwhile"
-    );
-    let begun = Instant::now();
-    let mut again = tokio::time::interval_at((begun + reminder).into(), reminder);
-    let applied = migrator.run_to(version, connection);
-    tokio::pin!(applied);
-    loop {
-        tokio::select! {
-            ended = &mut applied => {
-                ended?;
-                let seconds = begun.elapsed().as_secs_f64();
-                tracing::info!(migration = name, version, seconds, "the database is up to date with this");
-                return Ok(());
-            }
-            _ = again.tick() => {
-                let seconds = begun.elapsed().as_secs();
-                tracing::info!(migration = name, version, seconds, "the database is still being migrated");
-            }
-        }
-    }
 }

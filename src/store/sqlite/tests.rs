@@ -1,29 +1,26 @@
-//! The properties of the SQLite store alone: files and modes, migrations, damaged rows, failed commits,
-//! recovery.
+//! The properties of the SQLite store alone: files and modes, damaged rows, failed commits, recovery.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
 
 use super::events::PART_EVENTS;
-use super::open::{MIGRATIONS, StoreSetup, migrate};
-use super::trail_tests::lease;
+use super::open::StoreSetup;
 use super::*;
-use crate::model::{Object, Stored};
+use crate::model::Stored;
 use crate::store::conformance::{self, MAC_1, MAC_2, created, event, machine, now, object};
-use crate::store::{EVENTS_MAX, LOG_BYTES_MAX, LeaseOf};
+use crate::store::{EVENTS_MAX, LOG_BYTES_MAX};
 
 pub(super) async fn open(data: &TempDir) -> Arc<SqliteStore> {
     SqliteStore::open(data.path()).await.unwrap()
 }
 
-async fn refused(data: &TempDir, setup: &StoreSetup) -> String {
+pub(super) async fn refused(data: &TempDir, setup: &StoreSetup) -> String {
     match SqliteStore::open_with(data.path(), setup).await {
         Ok(_) => panic!("it opened"),
         Err(error) => error.to_string(),
@@ -76,152 +73,8 @@ async fn a_second_server_is_refused_the_directory() {
     open(&data).await;
 }
 
-/// A data directory with the first migration alone, and objects as the program of that version wrote them.
-async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String)]) {
-    let first = StoreSetup { migrations: MIGRATIONS[..1].to_vec(), ..StoreSetup::default() };
-    let options = SqliteConnectOptions::new().filename(data.path().join("metalwright.db"));
-    let mut connection = options.create_if_missing(true).connect().await.unwrap();
-    migrate(&mut connection, &first).await.unwrap();
-    let others = "INSERT INTO event (time, kind, subject, actor, data) \
-        VALUES (1, 'machine.created', 'machine:x', 'server', '{}'), \
-            (2, 'dhcp.leased', 'lease:10.0.0.5', 'server', \
-             json_object('address', '10.0.0.5', 'mac', '52:54:00:aa:00:01')), \
-            (3, 'dhcp.renewed', 'lease:10.0.0.5', 'server', json_object('address', '10.0.0.5')), \
-            (4, 'dhcp.released', 'machine:x', 'server', json_object('address', '10.0.0.5', 'mac', NULL)); \
-        INSERT INTO job VALUES ('00000000-0000-0000-0000-000000000000', 1, '{'); \
-        INSERT INTO job_log VALUES ('00000000-0000-0000-0000-000000000000', 0, CAST('log' AS BLOB))";
-    sqlx::raw_sql(others).execute(&mut connection).await.unwrap();
-    for (object, document) in objects {
-        let (kind, key) = (object.kind(), object.key());
-        let insert = sqlx::query(AssertSqlSafe(format!("INSERT INTO {kind} VALUES ($1, 1, $2)")));
-        insert.bind(key).bind(document).execute(&mut connection).await.unwrap();
-        for (index, value) in object.unique() {
-            let insert = sqlx::query("INSERT INTO unique_value VALUES ($1, $2, $3, $4)");
-            let insert = insert.bind(kind.as_str()).bind(index).bind(value).bind(key);
-            insert.execute(&mut connection).await.unwrap();
-        }
-    }
-    connection.close().await.unwrap();
-}
-
-async fn seqs(store: &SqliteStore, query: EventQuery) -> Vec<u64> {
+pub(super) async fn seqs(store: &SqliteStore, query: EventQuery) -> Vec<u64> {
     store.events(query).await.unwrap().iter().map(|event| event.seq).collect()
-}
-
-#[tokio::test]
-async fn older_data_directories_are_brought_up_to_date() {
-    let data = TempDir::new().unwrap();
-    let kept = machine("kept", &[MAC_1]);
-    let bad = machine("bad", &[MAC_2]);
-    let leases = [lease(1), lease(2)].map(|lease| Object::Lease(Arc::new(lease)));
-    let [text, first, second] = [&object(&kept), &leases[0], &leases[1]].map(|kept| kept.encode().unwrap());
-    let [first_lease, second_lease] = leases;
-    let objects =
-        [(object(&kept), text), (object(&bad), "{".into()), (first_lease, first), (second_lease, second)];
-    written_by_the_first_version(&data, &objects).await;
-
-    let store = open(&data).await;
-    assert_eq!(
-        store.world().leases.iter().map(|row| (**row).clone()).collect::<Vec<_>>(),
-        [lease(1), lease(2)]
-    );
-    assert_eq!(**store.world().machines.find("mac", MAC_1).unwrap(), kept);
-    assert!(store.damaged().iter().any(|row| row.key == bad.key));
-    let rival = store.commit(created(&machine("rival", &[MAC_2]))).await;
-    assert!(matches!(rival, Err(StoreError::Taken { holder, .. }) if holder == bad.key));
-    let subject = EventQuery { subject: Some("machine:x".into()), ..EventQuery::default() };
-    assert_eq!(seqs(&store, subject).await, [1, 4]);
-    let of = |lease| EventQuery { lease: Some(lease), ..EventQuery::default() };
-    assert_eq!(seqs(&store, of(LeaseOf::Address(Ipv4Addr::new(10, 0, 0, 5)))).await, [2, 4]);
-    assert_eq!(seqs(&store, of(LeaseOf::Mac(MAC_1.parse().unwrap()))).await, [2]);
-    assert_eq!(*store.committed().borrow(), 4);
-    assert_eq!(store.read_log(Uuid::nil(), 0, 100).await.unwrap(), b"log");
-    store.commit(Changeset::default().update(object(&kept.next(now())))).await.unwrap();
-    let kept = kept.next(now());
-    store.close().await;
-    drop(store);
-
-    let mut later = StoreSetup::default();
-    later
-        .migrations
-        .push(("later", "CREATE TABLE later (name TEXT); INSERT INTO later SELECT key FROM machine"));
-    let store = SqliteStore::open_with(data.path(), &later).await.unwrap();
-    assert_eq!(**store.world().machines.find("mac", MAC_1).unwrap(), kept);
-    let copied: String =
-        sqlx::query_scalar("SELECT name FROM later").fetch_one(&store.readers).await.unwrap();
-    assert_eq!(copied, kept.key);
-    store.close().await;
-    drop(store);
-
-    let message = refused(&data, &StoreSetup::default()).await;
-    let known = MIGRATIONS.len();
-    let expected = format!("later version (its schema is {}, this version knows {known})", known + 1);
-    assert!(message.contains(&expected), "{message}");
-}
-
-/// The log lines of this thread, from level info.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn start(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone());
-        tracing::subscriber::set_default(log.finish())
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
-        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn bringing_a_database_up_to_date_is_told_when_it_begins_goes_on_and_ends() {
-    let (data, log) = (TempDir::new().unwrap(), Log::default());
-    let _guard = log.start();
-    open(&data).await.close().await;
-    open(&data).await.close().await;
-    assert_eq!(log.lines(), [""; 0], "a new database, and one that is as it should be");
-    let count = "CREATE TABLE counted (n INTEGER); INSERT INTO counted \
-        WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 500000) \
-        SELECT max(n) FROM up";
-    let mut setup = StoreSetup { reminder: Duration::from_millis(1), ..StoreSetup::default() };
-    setup.migrations.extend([("slow", count), ("quick", "CREATE TABLE other (n INTEGER)")]);
-    SqliteStore::open_with(data.path(), &setup).await.unwrap().close().await;
-    let lines = log.lines();
-    let of = |name: &str, what: &str| {
-        let name = format!("migration=\"{name}\"");
-        lines.iter().filter(|line| line.contains(&name) && line.contains(what)).count()
-    };
-    for name in ["slow", "quick"] {
-        assert_eq!((of(name, "database_mib="), of(name, "is up to date with this")), (1, 1), "{lines:#?}");
-    }
-    assert!(of("slow", "still being migrated") > 0, "{lines:#?}");
-    let version = format!("version={} seconds=", MIGRATIONS.len() + 2);
-    assert!(lines.last().is_some_and(|line| line.contains(&version)), "{lines:#?}");
-    SqliteStore::open_with(data.path(), &setup).await.unwrap().close().await;
-    assert_eq!(log.lines(), [""; 0]);
-}
-
-#[tokio::test]
-async fn a_migration_that_fails_leaves_the_older_version_usable() {
-    let data = TempDir::new().unwrap();
-    open(&data).await.close().await;
-    let mut broken = StoreSetup::default();
-    broken.migrations.push(("broken", "CREATE TABLE half (name TEXT); INSERT INTO absent VALUES (1)"));
-    assert!(refused(&data, &broken).await.contains("bring"));
-    open(&data).await;
 }
 
 #[tokio::test]

@@ -1,23 +1,48 @@
-//! The pack `core`, a machine to render it for, and the documents of that machine.
+//! A machine for every bootenv of the pack `core`, and the documents that the code of the server renders for
+//! it.
 
-use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use metalwright::catalog::content;
-use metalwright::model::{Arch, Bootenv, BootenvKind, Stored, World};
-use metalwright::render::{
-    CallbackUrls, InlineText, LaneCounts, LayeredParams, PackageRepository, ParamLayer, ParamLevel, PoolUse,
-    RenderEngine, RenderInput, RenderLimits, RenderPool, SecretAccess, WorkerProgram,
+use metalwright::catalog::params::SecretMode;
+use metalwright::catalog::pools::RenderPools;
+use metalwright::catalog::rendering::{BootContext, RenderPurpose};
+use metalwright::houses::{Houses, HousesSetup};
+use metalwright::kernel::secrets::SecretKey;
+use metalwright::kernel::{Caller, Changeset, Kernel, ServerEndpoints};
+use metalwright::model::{
+    Arch, Artifact, ArtifactStatus, BootTemplate, Bootenv, BootenvKind, Machine, Noun, Stage, Stored, World,
+    parse_input,
 };
-use serde_json::{Map, Value, json};
+use metalwright::netboot::decide::namespace::ScriptKind;
+use metalwright::netboot::documents::BootDocument;
+use metalwright::render::{LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, WorkerProgram};
+use metalwright::runs::jobs::{RenderTasks, TaskRender};
+use metalwright::store::SqliteStore;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use uuid::Uuid;
 
 use crate::world::PROGRAM;
 
 /// Plain texts of the secrets below: no document may contain them.
 pub const SECRETS: [&str; 2] = ["root's secret", "ada's secret"];
 
-const CAPABILITY: &str = "http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA";
+pub const LOADERS: [ScriptKind; 3] = [ScriptKind::Ipxe, ScriptKind::Grub, ScriptKind::Pxelinux];
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const MACHINE_ID: &str = "0192d6a0-0000-7000-8000-000000000001";
+const ATTEMPT_ID: &str = "0192d6a0-0000-7000-8000-000000000002";
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+static POOL: LazyLock<Arc<RenderPool>> = LazyLock::new(|| {
+    let lanes = LaneCounts { usual: 2, most: 2 };
+    Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), lanes, PoolUse::Boots))
+});
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let mut world = World::default();
@@ -27,17 +52,157 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     world
 });
 
-static ENGINE: LazyLock<RenderEngine> = LazyLock::new(|| {
-    let pool = Arc::new(RenderPool::new(
-        WorkerProgram::at(PROGRAM),
-        LaneCounts { usual: 2, most: 2 },
-        PoolUse::Boots,
-    ));
+/// A server with the pack alone, and one that has looked at the trees of the media too.
+static PLAIN: LazyLock<Server> = LazyLock::new(|| Server::new(Vec::new()));
+static WITH_TREES: LazyLock<Server> =
+    LazyLock::new(|| Server::new(WORLD.bootenvs.iter().filter_map(|row| medium(&row.spec)).collect()));
+
+/// The houses of a server that nothing listens for.
+struct Server {
+    houses: Arc<Houses>,
+    _data: TempDir,
+}
+
+impl Server {
+    fn new(artifacts: Vec<Stored<Artifact>>) -> Self {
+        let data = TempDir::new().unwrap();
+        let houses = RUNTIME.block_on(houses(&data, artifacts));
+        Server { houses, _data: data }
+    }
+}
+
+async fn houses(data: &TempDir, artifacts: Vec<Stored<Artifact>>) -> Arc<Houses> {
+    let store = SqliteStore::open(data.path()).await.unwrap();
+    let endpoints = ServerEndpoints {
+        api: Some((SERVER, 8443).into()),
+        api_fingerprint: "sha256:00ff".to_owned(),
+        boot_http_port: Some(8080),
+        ..ServerEndpoints::default()
+    };
+    let setup = HousesSetup {
+        kernel: Kernel::new(store, SecretKey::from_key([1; 32]), endpoints).0,
+        loaders: Default::default(),
+        pools: RenderPools { serve: Arc::clone(&POOL), preview: Arc::clone(&POOL) },
+        media: Default::default(),
+        roots: Default::default(),
+        case: Default::default(),
+        data: Default::default(),
+    };
+    let houses = Houses::new(setup);
+    let caller = Caller::server(Timestamp::UNIX_EPOCH);
+    let pack = content::core(caller.now).unwrap();
+    houses.catalog.install_pack(&caller, &pack).await.unwrap();
+    let changeset = artifacts.into_iter().map(|row| Artifact::object(Arc::new(row)));
+    let changeset = changeset.fold(Changeset::default(), Changeset::create);
+    houses.kernel.commit(changeset).await.unwrap();
+    houses
+}
+
+fn stored<T: Noun>(key: &str, body: Value) -> Stored<T> {
+    let spec = parse_input::<T>(body).unwrap_or_else(|faults| panic!("{key}: {faults:?}")).spec;
+    Stored::new(key.to_owned(), spec, Timestamp::UNIX_EPOCH)
+}
+
+/// The medium that a bootenv boots, with what the server found in its tree.
+fn medium(bootenv: &Bootenv) -> Option<Stored<Artifact>> {
+    let name = &bootenv.arches.get(&Arch::Amd64)?.artifact;
+    let package_type = if name.starts_with("rocky") { "yum" } else { "apt" };
+    let mut medium: Stored<Artifact> = stored(name, json!({"name": name, "path": format!("/srv/{name}")}));
+    let status = json!({"state": "ready", "repositories": [{
+        "package_type": package_type, "distribution": "bookworm", "components": ["contrib", "main"],
+        "install_source": true, "signed": false,
+    }]});
+    medium.status = serde_json::from_value::<ArtifactStatus>(status).unwrap();
+    Some(medium)
+}
+
+fn machine(name: &str, own: &Value) -> Stored<Machine> {
+    for (param, value) in own.as_object().unwrap() {
+        let declared = WORLD.params.get(param).unwrap_or_else(|| panic!("param {param} is declared"));
+        assert_eq!(metalwright::model::check_schema(&declared.spec.schema, value, param), []);
+    }
+    let body = json!({
+        "name": name, "arch": "amd64", "macs": ["52:54:00:aa:00:01"], "serial": "ABC123",
+        "smbios_uuid": "b8945908-d6a6-41a9-611d-74a6ab80b83d", "params": own,
+    });
+    let mut machine = stored::<Machine>(MACHINE_ID, body);
+    machine.status.address = Some([10, 0, 0, 50].into());
+    machine
+}
+
+/// The boot of a machine at its attempt `number`, by BIOS or UEFI.
+fn boot_of(mut machine: Stored<Machine>, firmware: &str, number: u64) -> BootContext {
+    let attempt = json!({
+        "id": ATTEMPT_ID, "number": number, "started_at": Timestamp::UNIX_EPOCH,
+        "seen_at": Timestamp::UNIX_EPOCH, "progress": "firmware", "mac": "52:54:00:aa:00:01",
+        "client_arch": if firmware == "bios" { 0 } else { 7 }, "server": SERVER,
+    });
+    let attempt: metalwright::model::BootAttempt = serde_json::from_value(attempt).unwrap();
+    machine.status.boot_attempt = Some(attempt.clone());
+    BootContext {
+        machine: Some(Arc::new(machine)),
+        stage: Some(Arc::new(stored::<Stage>("install", json!({"name": "install"})))),
+        attempt: Some(attempt),
+        agent_token: Some("agent-token".to_owned()),
+        ..nobody()
+    }
+}
+
+/// A boot of which nothing is known.
+pub fn nobody() -> BootContext {
+    BootContext {
+        machine: None,
+        bootenv: None,
+        stage: None,
+        run: None,
+        attempt: None,
+        facing: PLAIN.houses.catalog.facing(SERVER.into()),
+        agent_token: None,
+        purpose: RenderPurpose::Serve,
+    }
+}
+
+/// The third boot of `web1`, into nothing.
+pub fn known() -> BootContext {
+    boot_of(machine("web1", &json!({})), "uefi", 3)
+}
+
+/// The same in a run.
+pub fn in_a_run() -> BootContext {
+    let run = json!({
+        "machine": MACHINE_ID, "machine_name": "web1", "workflow": "w", "started_at": Timestamp::UNIX_EPOCH,
+    });
+    let run = Stored::new(ATTEMPT_ID.to_owned(), serde_json::from_value(run).unwrap(), Timestamp::UNIX_EPOCH);
+    BootContext { run: Some(Arc::new(run)), ..known() }
+}
+
+/// A document of a boot with the pack alone.
+pub fn render(boot: &BootContext, document: &BootDocument) -> String {
+    PLAIN.render(boot, document)
+}
+
+/// The menu with these entries, in place of those of the pack.
+pub fn menu(kind: ScriptKind, entries: &Value) -> String {
+    let catalog = &PLAIN.houses.catalog;
+    let mut input = catalog.input(&nobody(), SecretMode::Open).unwrap();
+    input.variables.insert("menu".to_owned(), json!({ "entries": entries }));
+    let rendered = catalog.engine().render(&kind.template("menu"), input, RenderLimits::default());
+    rendered.unwrap_or_else(|problem| panic!("{problem:#?}")).text
+}
+
+impl Server {
+    fn render(&self, boot: &BootContext, document: &BootDocument) -> String {
+        let rendered = self.houses.netboot.render_document(boot, document, SecretMode::Open);
+        rendered.unwrap_or_else(|problem| panic!("{document:?}: {problem:#?}")).text
+    }
+}
+
+#[test]
+fn every_template_that_ships_compiles() {
     let templates = WORLD.templates.iter().map(|row| (row.key.clone(), row.spec.body.clone()));
-    let (engine, broken) = RenderEngine::compile(&pool, templates);
+    let (_, broken) = RenderEngine::compile(&POOL, templates);
     assert!(broken.is_empty(), "templates that do not compile: {broken:#?}");
-    engine
-});
+}
 
 /// One machine that boots one bootenv.
 pub struct Case {
@@ -64,7 +229,7 @@ pub fn cases() -> Vec<Case> {
             }
             if bootenv.spec.kind == BootenvKind::Install && firmware == "uefi" {
                 case("-site", site());
-                case("-tree", json!({}));
+                case("-tree", json!({"repositories": repositories()}));
             }
         }
     }
@@ -101,93 +266,19 @@ fn site() -> Value {
         "kernel_console": "tty0 ttyS0,115200n8",
         "kernel_options": "mitigations=off quiet",
         "late_script": "echo 'it is done' >/etc/motd",
+        "repositories": repositories(),
     })
 }
 
-fn params(own: &Value) -> LayeredParams {
-    let own = own.as_object().unwrap().clone();
-    for (name, value) in &own {
-        let declared = WORLD.params.get(name).unwrap_or_else(|| panic!("param {name} is declared"));
-        assert_eq!(metalwright::model::check_schema(&declared.spec.schema, value, name), []);
-    }
-    let defaults: Map<String, Value> =
-        WORLD.params.iter().filter_map(|row| Some((row.key.clone(), row.spec.default.clone()?))).collect();
-    let secrets: BTreeSet<String> =
-        WORLD.params.iter().filter(|row| row.spec.secret).map(|row| row.key.clone()).collect();
-    let layers =
-        vec![ParamLayer::new(ParamLevel::Machine, own), ParamLayer::new(ParamLevel::Default, defaults)];
-    LayeredParams::new(layers, secrets, SecretAccess::Open)
-}
-
-fn artifact_of(bootenv: &Bootenv) -> String {
-    bootenv.arches.get(&Arch::Amd64).map(|files| files.artifact.clone()).unwrap_or_default()
-}
-
-fn variables(bootenv: &Bootenv) -> Map<String, Value> {
-    let artifact = artifact_of(bootenv);
-    let all = json!({
-        "machine": {
-            "id": "0192d6a0-0000-7000-8000-000000000001", "name": "web1.example.org", "short_name": "web1",
-            "domain": "example.org", "arch": "amd64", "kernel_arch": "x86_64",
-            "macs": ["52:54:00:aa:00:01"], "mac": "52:54:00:aa:00:01", "address": "10.0.0.50",
-            "smbios_uuid": "b8945908-d6a6-41a9-611d-74a6ab80b83d", "serial": "ABC123", "labels": {},
-        },
-        "bootenv": {
-            "name": bootenv.name, "kind": bootenv.kind, "os": bootenv.os,
-            "artifact_url": format!("http://10.0.0.1:8080/artifacts/{artifact}"),
-        },
-        "stage": {"name": "install"},
-        "server": {
-            "address": "10.0.0.1", "http": "http://10.0.0.1:8080", "tftp": "10.0.0.1",
-            "api": "https://10.0.0.1:8443", "api_fingerprint": "sha256:00ff",
-        },
-    });
-    all.as_object().unwrap().clone()
-}
-
-/// What the server finds in the tree of a medium, and a repository of the site.
-fn tree_repositories(artifact: &str) -> Vec<PackageRepository> {
-    let tree = |package_type: &str| PackageRepository {
-        tag: "medium".to_owned(),
-        url: format!("http://10.0.0.1:8080/artifacts/{artifact}"),
-        artifact: artifact.to_owned(),
-        package_type: package_type.to_owned(),
-        distribution: "bookworm".to_owned(),
-        components: vec!["contrib".to_owned(), "main".to_owned()],
-        install_source: true,
-        unsigned: true,
-        ..PackageRepository::default()
+/// Repositories of the site.
+fn repositories() -> Value {
+    let repository = |tag: &str, package_type: &str| {
+        json!({
+            "tag": tag, "url": format!("http://10.0.0.4/{tag}"), "package_type": package_type,
+            "components": ["main"], "key_url": format!("http://10.0.0.4/{tag}.asc"),
+        })
     };
-    let kind = if artifact.starts_with("rocky") { "yum" } else { "apt" };
-    [vec![tree(kind)], repositories()].concat()
-}
-
-fn repositories() -> Vec<PackageRepository> {
-    let repository = |tag: &str, package_type: &str| PackageRepository {
-        tag: tag.to_owned(),
-        url: format!("http://10.0.0.4/{tag}"),
-        package_type: package_type.to_owned(),
-        components: vec!["main".to_owned()],
-        key_url: format!("http://10.0.0.4/{tag}.asc"),
-        ..PackageRepository::default()
-    };
-    vec![repository("tools-deb", "apt"), repository("tools-rpm", "yum")]
-}
-
-/// A render of one template with its own variables.
-pub fn render(template: &str, variables: &Value) -> String {
-    let input = RenderInput {
-        variables: variables.as_object().unwrap().clone(),
-        params: params(&json!({})),
-        callbacks: None,
-        repositories: Vec::new(),
-        agent_token: None,
-        salt_seed: String::new(),
-    };
-    ENGINE
-        .render(template, input, RenderLimits::default())
-        .unwrap_or_else(|problem| panic!("{problem:#?}"))
-        .text
+    json!([repository("tools-deb", "apt"), repository("tools-rpm", "yum")])
 }
 
 /// The names of the templates that are whole scripts for iPXE.
@@ -198,19 +289,31 @@ pub fn ipxe_templates() -> Vec<String> {
 
 /// The `apt` section of an autoinstall file, with and without repositories.
 pub fn autoinstall_apt() -> [String; 2] {
-    ["uefi-tree", "uefi"].map(|variant| {
+    let apt: BootTemplate = serde_json::from_value(
+        json!({"name": "apt.yaml", "path": "apt.yaml", "template": "autoinstall/apt.yaml"}),
+    )
+    .unwrap();
+    [("uefi-tree", json!({"repositories": repositories()})), ("uefi", json!({}))].map(|(variant, params)| {
         let (bootenv, variant) = ("debian-12-install".to_owned(), variant.to_owned());
-        Case { bootenv, variant, firmware: "uefi", params: json!({}) }.render("autoinstall/apt.yaml")
+        Case { bootenv, variant, firmware: "uefi", params }.render(&BootDocument::File(apt.clone()))
     })
 }
 
-/// The scripts of tasks, rendered with every param that a site may set.
+/// The scripts of tasks, rendered with every param a site may set.
 pub fn task_scripts() -> Vec<(String, String)> {
-    let case = Case { bootenv: "local".into(), variant: "task".into(), firmware: "bios", params: site() };
-    let templates = WORLD.tasks.iter().flat_map(|row| row.spec.templates.iter());
-    templates
-        .map(|template| (template.name.clone(), case.render(template.template.as_ref().unwrap())))
-        .collect()
+    let machine = boot_of(machine("web1.example.org", &site()), "bios", 1).machine.unwrap();
+    let scripts = WORLD.tasks.iter().flat_map(|task| {
+        let request = TaskRender {
+            machine: Arc::clone(&machine),
+            run: None,
+            stage: "install".to_owned(),
+            task: task.key.clone(),
+            job: Uuid::nil(),
+        };
+        let rendered = RUNTIME.block_on(PLAIN.houses.runs.render_task(request));
+        rendered.unwrap_or_else(|problems| panic!("{}: {problems:#?}", task.key))
+    });
+    scripts.map(|file| (file.name, file.body)).collect()
 }
 
 impl Case {
@@ -226,94 +329,53 @@ impl Case {
         self.params.get("rehearse") == Some(&json!(true))
     }
 
-    fn input(&self, boot: Option<Value>) -> RenderInput {
-        let mut variables = variables(&self.spec().spec);
-        variables.extend(boot.map(|boot| ("boot".to_owned(), boot)));
-        RenderInput {
-            variables,
-            params: params(&self.params),
-            callbacks: Some(CallbackUrls { base: CAPABILITY.to_owned() }),
-            repositories: match self.variant.split_once('-') {
-                Some((_, "site")) => repositories(),
-                Some((_, "tree")) => tree_repositories(&artifact_of(&self.spec().spec)),
-                _ => Vec::new(),
-            },
-            agent_token: Some("agent-token".to_owned()),
-            salt_seed: "0192d6a0-0000-7000-8000-000000000001".to_owned(),
-        }
+    fn server(&self) -> &'static Server {
+        if self.variant.ends_with("-tree") { &WITH_TREES } else { &PLAIN }
     }
 
-    fn render(&self, template: &str) -> String {
-        self.checked(template, ENGINE.render(template, self.input(None), RenderLimits::default()))
+    fn boot(&self) -> BootContext {
+        let machine = machine("web1.example.org", &self.params);
+        BootContext { bootenv: Some(self.spec()), ..boot_of(machine, self.firmware, 1) }
     }
 
-    fn checked<E: std::fmt::Debug>(
-        &self,
-        what: &str,
-        done: Result<metalwright::render::RenderedText, E>,
-    ) -> String {
-        done.unwrap_or_else(|problem| panic!("{} {} {what}: {problem:#?}", self.bootenv, self.variant)).text
+    fn render(&self, document: &BootDocument) -> String {
+        self.server().render(&self.boot(), document)
     }
 
-    /// The kernel's command line, on one line as the program makes it.
+    /// The kernel's command line, on one line.
     pub fn cmdline(&self) -> String {
-        let body = &self.spec().spec.boot_params;
-        let text = self.checked(
-            "boot_params",
-            ENGINE.render_inline(
-                InlineText { place: "boot_params", body },
-                self.input(None),
-                RenderLimits::default(),
-            ),
-        );
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        let (boot, Houses { netboot, catalog, .. }) = (self.boot(), &*self.server().houses);
+        let input = catalog.input(&boot, SecretMode::Open).unwrap();
+        let rendered = netboot.command_line(&boot, &input);
+        rendered.unwrap_or_else(|problem| panic!("{} {}: {problem:#?}", self.bootenv, self.variant))
     }
 
-    fn boot(&self) -> Value {
-        let spec = self.spec();
-        let Some(files) = spec.spec.arches.get(&Arch::Amd64) else {
-            return json!({"firmware": self.firmware, "loader": "ipxe"});
-        };
-        let file = |path: &String| {
-            let name = path.rsplit('/').next().unwrap();
-            let path = format!("m/3q2-7wAAAAAAAAAAAAAAAA/{name}");
-            json!({"name": name, "url": format!("{CAPABILITY}/{name}"), "path": path})
-        };
-        json!({
-            "cmdline": self.cmdline(), "kernel": file(&files.kernel),
-            "initrds": files.initrds.iter().map(file).collect::<Vec<_>>(),
-            "attempt": 1, "firmware": self.firmware, "loader": "ipxe",
-        })
-    }
-
-    /// The documents of each loader.
+    /// What each loader is given.
     pub fn loader_scripts(&self) -> Vec<(String, String)> {
-        let what = if self.is_install() { "boot" } else { "local" };
-        let names = [format!("ipxe/{what}.ipxe"), format!("grub/{what}.cfg"), format!("pxelinux/{what}.cfg")];
-        let render = |name: String| {
-            let done = ENGINE.render(&name, self.input(Some(self.boot())), RenderLimits::default());
-            (name.clone(), self.checked(&name, done))
-        };
-        names.into_iter().map(render).collect()
+        let scripts = LOADERS.map(|kind| match self.is_install() {
+            true => (kind.template("boot"), self.render(&BootDocument::BootScript(kind))),
+            false => (kind.template("local"), self.render(&BootDocument::LocalScript(kind))),
+        });
+        scripts.to_vec()
     }
 
-    /// The documents of the loaders and the installer, by name.
+    /// What the loaders and the installer are given, by name.
     pub fn documents(&self) -> Vec<(String, String)> {
         let mut documents = self.loader_scripts();
         if self.is_install() {
             documents.push(("cmdline".to_owned(), self.cmdline() + "\n"));
         }
-        for template in &self.spec().spec.templates {
-            documents.push((template.path.clone(), self.render(template.template.as_ref().unwrap())));
+        for file in &self.spec().spec.templates {
+            documents.push((file.path.clone(), self.render(&BootDocument::File(file.clone()))));
         }
         documents
     }
 
-    /// The answer file of the installer: the first file of the bootenv.
+    /// The file with the installer's answers: the first of the bootenv.
     pub fn answer_file(&self) -> (String, String) {
         let spec = self.spec();
         let first = spec.spec.templates.first().unwrap();
         let name = format!("{}/{}/{}", self.bootenv, self.variant, first.path);
-        (name, self.render(first.template.as_ref().unwrap()))
+        (name, self.render(&BootDocument::File(first.clone())))
     }
 }

@@ -79,7 +79,7 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     layer("access", &["kernel", "objects", "model", "rate_limit"], HOUSE),
     layer("maintenance", &["kernel", "artifacts", "archive", "model"], HOUSE),
-    layer("records", &["kernel", "model", "rate_limit"], HOUSE),
+    layer("records", &["kernel", "background", "model", "rate_limit"], HOUSE),
     layer("runs", &["kernel", "catalog", "records", "runs::flow", "render", "model"], HOUSE),
     layer("netboot",
         &["durations", "kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access",

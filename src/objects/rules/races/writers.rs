@@ -8,10 +8,7 @@ use tokio::sync::Barrier;
 
 use crate::houses::{Houses, testing};
 use crate::kernel::{Actor, Caller, Changeset, Error, EventQuery};
-use crate::model::{
-    Bootenv, ClientClass, Kind, Machine, Object, Param, Profile, Reservation, Setting, Stage, Subnet, Task,
-    Template, Token, Workflow,
-};
+use crate::model::{Kind, Machine, Object, with_noun};
 use crate::objects::patch::Patch;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
 use crate::runs::actions::RunAction;
@@ -47,15 +44,6 @@ impl WriterOp {
     }
 }
 
-macro_rules! for_kind {
-    ($kind:expr, $noun:ident => $do:expr, [$($of:ident),*]) => {
-        match $kind {
-            $(Kind::$of => { type $noun = $of; $do })*
-            other => panic!("no rule of {other} looks beyond it"),
-        }
-    };
-}
-
 /// Runs the action. Of the result only the refusal is kept.
 async fn carry_out(houses: &Houses, caller: &Caller, op: &WriterOp) -> Result<(), String> {
     let target = |reference| WriteTarget { reference, expected: ExpectedRevision::Any };
@@ -64,18 +52,14 @@ async fn carry_out(houses: &Houses, caller: &Caller, op: &WriterOp) -> Result<()
             houses.access.create_token(caller, body.clone()).await.map(drop)
         }
         WriterOp::Create(kind, body) => {
-            for_kind!(*kind, Noun => houses.objects.create::<Noun>(caller, body.clone()).await.map(drop),
-            [Bootenv, ClientClass, Machine, Param, Profile, Reservation, Setting, Stage, Subnet, Task,
-             Template, Workflow])
+            with_noun!(*kind, T => houses.objects.create::<T>(caller, body.clone()).await.map(drop))
         }
         WriterOp::Patch(kind, reference, fields) => {
             let (target, patch) = (target(reference), Patch::Merge(fields.clone()));
-            for_kind!(*kind, Noun => houses.objects.patch::<Noun>(caller, &target, &patch).await.map(drop),
-                [Machine, Param, Profile, Stage, Subnet, Task, Token, Workflow])
+            with_noun!(*kind, T => houses.objects.patch::<T>(caller, &target, &patch).await.map(drop))
         }
         WriterOp::Delete(kind, reference) => {
-            for_kind!(*kind, Noun => houses.objects.delete::<Noun>(caller, &target(reference)).await,
-                [Bootenv, Machine, Param, Profile, Stage, Subnet, Task, Template, Token, Workflow])
+            with_noun!(*kind, T => houses.objects.delete::<T>(caller, &target(reference)).await)
         }
         WriterOp::Start(machine, workflow) => {
             let workflow = Some((*workflow).to_owned());

@@ -7,9 +7,9 @@ exec </dev/null >"$log" 2>&1
 # report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm.
 report() {
 	case $1 in
-	done) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/done' ;;
-	failed) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/failed' ;;
-	*) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/log' ;;
+	done) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/done' ;;
+	failed) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/failed' ;;
+	*) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/log' ;;
 	esac
 	fetch "$report_url" /dev/null --header='Content-Type: text/plain' --post-data="$2"
 }
@@ -70,7 +70,7 @@ fi
 mkdir -p "$root/usr/local/bin" "$root/etc/metalwright"
 fetch 'http://10.0.0.1:8080/agent/amd64' "$root/usr/local/bin/metalwright"
 chmod 755 "$root/usr/local/bin/metalwright"
-(umask 077 && fetch 'http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/agent.toml' "$root/etc/metalwright/agent.toml")
+(umask 077 && fetch 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/agent.toml' "$root/etc/metalwright/agent.toml")
 cat >"$root/etc/systemd/system/metalwright-agent.service" <<'END'
 [Unit]
 Description=Metalwright agent: runs this machine's jobs

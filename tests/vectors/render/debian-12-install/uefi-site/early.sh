@@ -4,9 +4,9 @@ set -eu
 # report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm.
 report() {
 	case $1 in
-	done) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/done' ;;
-	failed) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/failed' ;;
-	*) report_url='http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/log' ;;
+	done) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/done' ;;
+	failed) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/failed' ;;
+	*) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/log' ;;
 	esac
 	fetch "$report_url" /dev/null --header='Content-Type: text/plain' --post-data="$2"
 }
@@ -41,8 +41,8 @@ stop_here() {
 # The installer copies its own network configuration to the disk at 55 and unmounts it at 95.
 late=/usr/lib/finish-install.d/92metalwright
 prepare() {
-	fetch 'http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/disk.sh' /tmp/metalwright-disk.sh &&
-		fetch 'http://10.0.0.1:8080/m/3q2-7wAAAAAAAAAAAAAAAA/late.sh' "$late" &&
+	fetch 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/disk.sh' /tmp/metalwright-disk.sh &&
+		fetch 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/late.sh' "$late" &&
 		chmod 755 "$late"
 }
 

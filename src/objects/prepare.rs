@@ -1,0 +1,244 @@
+//! Checks one write and makes it a changeset. `write` commits the changeset, or has the write prepared again.
+//!
+//! Checks whose cost the writer of an object determines run first, in a lane and without locking the world.
+//! Then the rules decide with the world locked; the changeset has what they read.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::kernel::permissions::{AccessVerb, ObjectRef};
+use crate::kernel::{Caller, Changeset, ChangesetRead, Error, TrackedWorld, WriterHold};
+use crate::model::{HasTable, Input, NewEvent, Problem, RefusalCode, Stored, Table, World};
+use crate::objects::Objects;
+use crate::objects::rules::{self, HostLimits, NounRules, ProposedWrite, RuleConflict};
+use crate::objects::view;
+use crate::objects::write::WriteTarget;
+
+/// A write whose checks are done, and what the checks read.
+pub(super) struct CheckedWrite<T: NounRules> {
+    next: Stored<T>,
+    found: Vec<Problem>,
+    reads: Vec<ChangesetRead>,
+}
+
+/// A changeset that is ready to commit, and the object that it writes.
+pub(super) struct PreparedWrite<T: NounRules> {
+    pub(super) object: Arc<Stored<T>>,
+    /// `None` if nothing changes.
+    pub(super) changeset: Option<Changeset>,
+    /// The hold to commit through, if there is one.
+    pub(super) hold: Option<WriterHold>,
+}
+
+impl Objects {
+    pub(super) async fn check_create<T: NounRules>(
+        &self,
+        caller: &Caller,
+        input: Input<T>,
+    ) -> Result<CheckedWrite<T>, Error>
+    where
+        World: HasTable<T>,
+    {
+        let key = input.spec.key().unwrap_or_else(|| Uuid::now_v7().to_string());
+        if self.kernel.read(|world| table::<T>(world).get(&key).is_some()) {
+            return Err(exists::<T>(&key));
+        }
+        let mut stored = Stored::new(key, input.spec, caller.now);
+        stored.labels = input.labels;
+        self.check(stored, None).await
+    }
+
+    pub(super) async fn check_update<T: NounRules>(
+        &self,
+        caller: &Caller,
+        current: &Arc<Stored<T>>,
+        input: Input<T>,
+    ) -> Result<CheckedWrite<T>, Error>
+    where
+        World: HasTable<T>,
+    {
+        let mut next = current.next(caller.now);
+        next.spec = input.spec;
+        next.labels = input.labels;
+        self.check(next, Some(current)).await
+    }
+
+    /// Runs the checks of a write whose cost its writer determines, without locking the world.
+    async fn check<T: NounRules>(
+        &self,
+        next: Stored<T>,
+        old: Option<&Arc<Stored<T>>>,
+    ) -> Result<CheckedWrite<T>, Error>
+    where
+        World: HasTable<T>,
+    {
+        let next = Arc::new(next);
+        let (checks, mut reads) = self.kernel.read_tracked(|world| rules::write_checks(&next, old, world));
+        let run = move || {
+            let found: Vec<Problem> = checks.into_iter().flat_map(|check| check(&mut reads)).collect();
+            (found, reads)
+        };
+        let (mut found, reads) = self.lanes.writes.run(run).await?;
+        found.extend(self.ask_the_host(&next, old).await?);
+        Ok(CheckedWrite { next: Arc::unwrap_or_clone(next), found, reads })
+    }
+
+    /// Runs the checks of a write that need the host, without locking the world.
+    async fn ask_the_host<T: NounRules>(
+        &self,
+        next: &Arc<Stored<T>>,
+        old: Option<&Arc<Stored<T>>>,
+    ) -> Result<Vec<Problem>, Error> {
+        if !T::ASKS_THE_HOST {
+            return Ok(Vec::new());
+        }
+        let (next, old) = (Arc::clone(next), old.cloned());
+        let host =
+            HostLimits { roots: self.roots.clone(), policy: Arc::clone(&self.kernel.endpoints.fetch_policy) };
+        let asking = tokio::task::spawn_blocking(move || {
+            next.spec.refused_here(old.as_ref().map(|old| &old.spec), &host)
+        });
+        asking.await.map_err(|error| Error::Failed(error.to_string()))
+    }
+
+    pub(super) fn prepare_create<T: NounRules>(
+        &self,
+        caller: &Caller,
+        checked: CheckedWrite<T>,
+        hold: Option<WriterHold>,
+    ) -> Result<PreparedWrite<T>, Error>
+    where
+        World: HasTable<T>,
+    {
+        let CheckedWrite { next: mut stored, found, reads } = checked;
+        let (admitted, looked_at) = self.kernel.read_tracked(|world| {
+            self.validate((caller, world), &mut stored, (None, found))?;
+            let object = Arc::new(stored);
+            let change = ProposedWrite { caller, world, key: &object.key, old: None };
+            let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
+            let changeset = T::along(&object, &change, changeset);
+            Ok::<_, Error>((object, changeset))
+        });
+        let (object, changeset) = admitted?;
+        let changeset = changeset.with_reads(reads).with_reads(looked_at);
+        let event = caller.event_about(&object, view::created(&object));
+        Ok(PreparedWrite { object, changeset: Some(begun_by(event, changeset)), hold })
+    }
+
+    pub(super) async fn prepare_update<T: NounRules>(
+        &self,
+        caller: &Caller,
+        (current, checked): (&Arc<Stored<T>>, CheckedWrite<T>),
+        hold: Option<WriterHold>,
+    ) -> Result<PreparedWrite<T>, Error>
+    where
+        World: HasTable<T>,
+    {
+        let CheckedWrite { mut next, found, reads } = checked;
+        let (admitted, looked_at) = self.kernel.read_tracked(|world| {
+            self.validate((caller, world), &mut next, (Some(&**current), found))?;
+            if next.spec == current.spec && next.labels == current.labels {
+                return Ok(None);
+            }
+            rules::may_change(current, &next)?;
+            let object = Arc::new(next);
+            let change = ProposedWrite { caller, world, key: &object.key, old: Some(&**current) };
+            let changeset = Changeset::default().update(T::object(Arc::clone(&object)));
+            let changeset = T::along(&object, &change, changeset);
+            Ok::<_, Error>(Some((object, changeset)))
+        });
+        let Some((object, changeset)) = admitted? else {
+            return Ok(PreparedWrite { object: Arc::clone(current), changeset: None, hold: None });
+        };
+        let changeset = changeset.with_reads(reads).with_reads(looked_at);
+        let (old, new) = (Arc::clone(current), Arc::clone(&object));
+        let tell = move || view::updated(&old, &new);
+        let body = match &hold {
+            Some(_) => self.lanes.writes.run_at_once(tell).await?,
+            None => self.lanes.writes.run(tell).await?,
+        };
+        let changeset = begun_by(caller.event_about(&object, body), changeset);
+        Ok(PreparedWrite { object, changeset: Some(changeset), hold })
+    }
+
+    pub fn prepare_delete<T: NounRules>(
+        &self,
+        caller: &Caller,
+        target: &WriteTarget<'_>,
+    ) -> Result<Changeset, Error>
+    where
+        World: HasTable<T>,
+    {
+        let current = self.find_to_write::<T>(caller, target)?;
+        let (changeset, reads) = self.kernel.read_tracked(|world| {
+            rules::may_delete(caller, world, &current)?;
+            let event = caller.event_about(&current, view::deleted(&current));
+            let changeset = Changeset::default().delete(&T::object(Arc::clone(&current))).event(event);
+            Ok::<_, Error>(T::along_deletion(&current, world, caller, changeset))
+        });
+        Ok(changeset?.with_reads(reads))
+    }
+
+    /// Checks an object against the rules before it is written, and seals its secrets. `found` are the
+    /// results of the earlier checks.
+    fn validate<T: NounRules>(
+        &self,
+        (caller, world): (&Caller, &TrackedWorld<'_>),
+        next: &mut Stored<T>,
+        (old, found): (Option<&Stored<T>>, Vec<Problem>),
+    ) -> Result<(), Error>
+    where
+        World: HasTable<T>,
+    {
+        let change = ProposedWrite { caller, world, key: &next.key, old };
+        let mut problems = found;
+        problems.extend(rules::refusals(&next.spec, &change));
+        if !problems.is_empty() {
+            return Err(Error::Invalid(problems));
+        }
+        if let Some(conflict) = taken(&change, next).or_else(|| next.spec.conflict(&change)) {
+            return Err(conflict.told_to(caller, world));
+        }
+        self.seal(world, next, old)
+    }
+}
+
+fn table<T: NounRules>(world: &World) -> &Table<T>
+where
+    World: HasTable<T>,
+{
+    world.table()
+}
+
+/// The changeset with its own event first.
+fn begun_by(event: NewEvent, mut changeset: Changeset) -> Changeset {
+    changeset.events.insert(0, event);
+    changeset
+}
+
+/// The unique values that other objects hold, with the names of these objects.
+fn taken<T: NounRules>(change: &ProposedWrite<'_, T>, next: &Stored<T>) -> Option<RuleConflict>
+where
+    World: HasTable<T>,
+{
+    let mut held = Vec::new();
+    let mut hidden = None;
+    for (index, value) in next.spec.unique(&next.status) {
+        let holder = change.world.holder::<T>(index, &value).filter(|holder| holder.key != next.key);
+        match holder {
+            Some(holder) if change.caller.may(AccessVerb::Read, ObjectRef::of(holder)) => {
+                held.push(format!("{index} {value} belongs to {} `{}`", T::KIND, T::label(holder)));
+            }
+            Some(holder) => hidden = Some(RuleConflict::with(RefusalCode::Taken, holder, String::new())),
+            None => {}
+        }
+    }
+    (!held.is_empty()).then(|| RuleConflict::plain(RefusalCode::Taken, held.join("; "))).or(hidden)
+}
+
+fn exists<T: NounRules>(key: &str) -> Error {
+    let (kind, field) = (T::KIND, T::KIND.row().name_field);
+    let why = format!("there is a {kind} `{key}` already: change it, or choose another {field}");
+    Error::Conflict(RefusalCode::Taken, why)
+}
