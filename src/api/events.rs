@@ -88,8 +88,8 @@ fn which(operation: Operation) -> Operation {
 /// The kinds of events, and the beginnings of kinds.
 fn kinds() -> Value {
     let kinds: Vec<String> = EventKind::all().map(|kind| kind.to_string()).collect();
-    let area = |kind: &String| format!("{}.*", kind.split('.').next().unwrap_or_default());
-    let areas: BTreeSet<String> = kinds.iter().map(area).collect();
+    let areas = kinds.iter().filter_map(|kind| Some(format!("{}.*", kind.split_once('.')?.0)));
+    let areas: BTreeSet<String> = areas.collect();
     let known: Vec<String> = kinds.into_iter().chain(areas).collect();
     json!({"type": "string", "enum": known})
 }

@@ -109,8 +109,10 @@ pub fn with_rules<T: JsonSchema>(generator: &mut SchemaGenerator, rules: &[(&str
 
 /// The rule that exactly one of some fields is set.
 pub fn one_of(fields: &[&str]) -> Value {
-    let of = |field: &&str| json!({"required": [field], "properties": {*field: {"not": {"type": "null"}}}});
-    fields.iter().map(of).collect()
+    fields
+        .iter()
+        .map(|field| json!({"required": [field], "properties": {*field: {"not": {"type": "null"}}}}))
+        .collect()
 }
 
 /// The schema of a page of a noun's list.

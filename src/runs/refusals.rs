@@ -10,7 +10,6 @@ use crate::runs::machine_change::MachineChange;
 pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Option<Error> {
     let (machine, place) = (&moving.machine, moving.position(world));
     let (name, status) = (&machine.spec.name, &machine.status);
-    let refuse = |code, why| Some(Error::Conflict(code, why));
     if machine.spec.locked && action.is_onwards() {
         return refuse(RefusalCode::Locked, format!("machine `{name}` is locked; unlock it first"));
     }
@@ -21,7 +20,7 @@ pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Opt
         None if matches!(action, RunAction::Start { .. }) => None,
         None => {
             let why = format!("machine `{name}` has no workflow under way; `start` begins one");
-            refuse(RefusalCode::NoRun, why)
+            Some(Error::Conflict(RefusalCode::NoRun, why))
         }
         Some(_) if matches!(action, RunAction::Start { .. }) && status.state == MachineState::Failed => None,
         Some(run) if matches!(action, RunAction::Start { .. }) => {
@@ -30,9 +29,11 @@ pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Opt
                 "workflow `{of}` is under way at step {at} ({}); `cancel` ends it, `restart` begins it again",
                 status.reason
             );
-            refuse(RefusalCode::RunUnderWay, why)
+            Some(Error::Conflict(RefusalCode::RunUnderWay, why))
         }
-        Some(run) => refuse_in_state(action, run, place).and_then(|why| refuse(RefusalCode::WrongState, why)),
+        Some(run) => {
+            refuse_in_state(action, run, place).map(|why| Error::Conflict(RefusalCode::WrongState, why))
+        }
     }
 }
 
