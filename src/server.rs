@@ -95,7 +95,7 @@ pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<(
     } else {
         data.refuse_links()?;
     }
-    refuse_missing_certificate(&data)?;
+    data.refuse_missing_certificate()?;
     let certificates = ApiCertificates::open(data.path(), &config.api_names, jiff::Timestamp::now())?;
     let store = tokio::select! {
         store = open_store(&data, &certificates, (sockets.api.as_ref(), api_limits(&config))) => store?,
@@ -158,22 +158,6 @@ fn data_facts(data: &DataDir, config: &ServerConfig) -> DataFacts {
         configuration: config.facts(),
         schema: SqliteStore::newest_schema(),
     }
-}
-
-/// Agents and command lines know the server by its certificate. Where it was lost, another one would shut all
-/// of them out, so none is made unless somebody says so.
-fn refuse_missing_certificate(data: &DataDir) -> anyhow::Result<()> {
-    let folder = data.path().join("tls");
-    if folder.symlink_metadata().is_ok() || !SqliteStore::was_used(data.path()) {
-        return Ok(());
-    }
-    let place = folder.display();
-    Err(anyhow!(
-        "{place} is missing, with the certificate that agents and command lines know. Restore it from the \
-         backup (docs/operating/backup.md). If there is no copy, make an empty folder (mkdir -m 700 {place}, \
-         owned by the server's user): the server makes another certificate, and every agent and command line \
-         has to be told of it"
-    ))
 }
 
 fn unpack_limits(config: &ServerConfig) -> UnpackLimits {

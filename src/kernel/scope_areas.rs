@@ -66,7 +66,8 @@ pub const SCOPE_AREAS: [ScopeArea; 22] = [
         "artifacts",
         "what can be fetched, and how it stands",
         "files that every machine and everybody in its network fetches, kernels among them; fetches by the \
-         server from networks that `artifacts.fetch_from` admits; files below `artifacts.roots`",
+         server from public addresses and from networks that `fetch.allow` lists; files below \
+         `artifacts.roots`",
     ),
     area("settings", "settings", "what unknown machines boot, and how long history is kept"),
     area(

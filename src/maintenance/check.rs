@@ -11,8 +11,8 @@ use crate::model::{Artifact, CheckedPart, DataCheckReport, Kind, Stored};
 
 /// Objects that are looked at under one hold of the world.
 const LOOKED_AT_ONCE: usize = 256;
-/// Files that a data directory has from its first start on.
-const NEEDED: [&str; 2] = ["tls/cert.pem", "tls/key.pem"];
+/// The folder of the certificates that agents and command lines know.
+const CERTIFICATES: &str = "tls";
 
 /// Whether a check reads the files of artifacts, which may take long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,11 +86,11 @@ impl Maintenance {
                 report.error(CheckedPart::Keys, (kind.subject(key), what));
             }
         }
-        for name in NEEDED {
-            if let Err(error) = fs::metadata(self.data.path.join(name)) {
-                let what = format!("{error}: restore it from a backup");
-                report.error(CheckedPart::Keys, (name, what));
-            }
+        let certificates = fs::read_dir(self.data.path.join(CERTIFICATES));
+        if !certificates.is_ok_and(|mut files| files.next().is_some()) {
+            let what = "the certificates that agents and command lines know are missing: restore the folder \
+                        from a backup";
+            report.error(CheckedPart::Keys, (CERTIFICATES, what));
         }
     }
 

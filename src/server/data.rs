@@ -21,6 +21,7 @@ use crate::server::ReadyLine;
 use crate::server::certificates::host_names;
 use crate::server::firmware_tls::{self, KeyAgreement, rsa};
 use crate::server::ownership::{self, FileOwner, SkippedFiles};
+use crate::store::SqliteStore;
 
 /// The server's directory, accessible to its owner only.
 pub struct DataDir {
@@ -99,6 +100,25 @@ impl DataDir {
             );
         }
         Ok(())
+    }
+
+    /// Refuses to start where the certificates were lost: agents and command lines know the server by them,
+    /// and others would shut all of them out. An empty folder says that others are meant.
+    ///
+    /// # Errors
+    /// The folder of certificates is missing beside a database that was used.
+    pub fn refuse_missing_certificate(&self) -> anyhow::Result<()> {
+        let folder = self.path.join("tls");
+        if folder.symlink_metadata().is_ok() || !SqliteStore::was_used(&self.path) {
+            return Ok(());
+        }
+        let place = folder.display();
+        Err(anyhow!(
+            "{place} is missing, with the certificate that agents and command lines know. Restore it from \
+             the backup (docs/operating/backup.md). If there is no copy, make an empty folder (mkdir -m 700 \
+             {place}, owned by the server's user): the server makes another certificate, and every agent and \
+             command line has to be told of it"
+        ))
     }
 
     /// Checks for a server that stays root in a directory of another user: it must not follow links to the

@@ -131,7 +131,8 @@ impl OpenedData {
         let key = key.unwrap_or_else(|_| SecretKey::from_key([0; 32]));
         let (kernel, _) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, key, ServerEndpoints::default());
         let media = MediaFolder::at(data.path().join("media"));
-        let roots = ArtifactRoots::new(Some(Vec::new()), data.path());
+        // Which roots the server has is in its configuration. Here files are hashed and served to nobody.
+        let roots = ArtifactRoots::new(Some(vec!["/".into()]), data.path());
         let artifacts = Artifacts::new(Arc::clone(&kernel), (media, roots), NameCase::Exact);
         let facts = DataFacts {
             path: data.path().to_owned(),

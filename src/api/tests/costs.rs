@@ -89,7 +89,7 @@ fn largest(kind: Kind, name: &str) -> Value {
         }
         Kind::ClientClass => json!({"match": {"subnets": names("subnet", 64)}}),
         Kind::Artifact => json!({"description": text(FILL_BYTES),
-            "fetch": {"url": "http://192.0.2.1/image.iso", "unverified": true}}),
+            "fetch": {"url": "http://mirror.example.org/image.iso", "unverified": true}}),
         Kind::Setting => json!({"value": "local"}),
         Kind::Token => json!({"scopes": vec!["machines:read"; 1024]}),
         Kind::Job | Kind::Lease | Kind::Run | Kind::Content => json!({}),

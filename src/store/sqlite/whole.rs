@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rusqlite::{Connection, OpenFlags};
 
-/// Most faults of a database that are listed.
-const FAULTS_MAX: i64 = 100;
+/// Lists at most 100 faults.
+const INTEGRITY_CHECK: &str = "PRAGMA integrity_check(100)";
 
 /// Writes a snapshot by one read transaction, in which no writer is held up. The online backup of SQLite
 /// would begin anew with every write.
@@ -39,9 +39,8 @@ pub(super) fn has_tokens(database: &Path) -> Result<bool> {
 /// What SQLite finds wrong, and rows that refer to no row.
 pub(super) fn integrity(database: &Path) -> Result<Vec<String>> {
     let connection = read_only(database)?;
-    let mut check = connection.prepare("SELECT integrity_check FROM pragma_integrity_check(?1)")?;
-    let found =
-        check.query_map([FAULTS_MAX], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
+    let mut check = connection.prepare(INTEGRITY_CHECK)?;
+    let found = check.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
     let mut faults: Vec<String> = found.into_iter().filter(|line| line != "ok").collect();
     let orphans = "SELECT \"table\", count(*), parent FROM pragma_foreign_key_check GROUP BY 1, 3";
     let mut orphans = connection.prepare(orphans)?;
