@@ -11,7 +11,8 @@ pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Opt
     let (machine, place) = (&moving.machine, moving.position(world));
     let (name, status) = (&machine.spec.name, &machine.status);
     if machine.spec.locked && action.is_onwards() {
-        return refuse(RefusalCode::Locked, format!("machine `{name}` is locked; unlock it first"));
+        let why = format!("machine `{name}` is locked; unlock it first");
+        return Some(Error::Conflict(RefusalCode::Locked, why));
     }
     if matches!(action, RunAction::Restart { .. }) {
         return refuse_restart(name, place);
