@@ -80,9 +80,10 @@ bench-dhcp: ## DHCP beside the other servers that are installed, the table of do
 bench-files: ## boot files and boot storms beside the other servers that are installed, for docs/performance.md (root)
 	$(CARGO) bench --locked --bench files
 
-openapi: build ## write openapi.yaml and docs/operating/events.md from the code
+openapi: build ## write openapi.yaml, docs/operating/events.md and docs/operating/errors.md from the code
 	$(PROGRAM) openapi > openapi.yaml
 	$(PROGRAM) events kinds -o markdown > docs/operating/events.md
+	$(PROGRAM) errors -o markdown > docs/operating/errors.md
 
 openapi-check: build
 	$(PROGRAM) openapi | diff -u openapi.yaml -

@@ -51,7 +51,7 @@ impl Access {
             }
             match self.first_agent_token(&caller, machine, name.clone()).await {
                 // Another fetch of the same file was faster.
-                Err(Error::Conflict(_)) => {}
+                Err(Error::Conflict(..)) => {}
                 made => return made,
             }
         }

@@ -15,7 +15,7 @@ use crate::access::Access;
 use crate::kernel::scope::agent_of;
 use crate::kernel::{Actor, Caller, Changeset, Error};
 use crate::model::event::TokenRecovered;
-use crate::model::{Input, Noun, Stored, Token, parse_input, sha256_hex};
+use crate::model::{Input, Noun, Problem, RefusalCode, Stored, Token, parse_input, sha256_hex};
 use crate::objects::view::{self, View};
 
 /// The prefix of every token, so that a leaked token is recognised.
@@ -52,7 +52,8 @@ impl Access {
                 return Err(unknown_token());
             }
             if let Some(ended) = token.spec.expires_at.filter(|ends| *ends <= now) {
-                return Err(Error::Unauthorized(format!("this token expired at {ended}")));
+                let why = format!("this token expired at {ended}");
+                return Err(Error::Unauthorized(RefusalCode::TokenExpired, why));
             }
             let scopes = token.spec.scopes.clone();
             let agent = match scopes.as_slice() {
@@ -60,7 +61,8 @@ impl Access {
                 _ => None,
             };
             if agent.is_some_and(|machine| world.machines.get(&machine.to_string()).is_none()) {
-                return Err(Error::Unauthorized("the machine of this token was deleted".to_owned()));
+                let why = "the machine of this token was deleted";
+                return Err(Error::Unauthorized(RefusalCode::TokenOrphaned, why.to_owned()));
             }
             let actor = agent.map_or_else(|| Actor::Token(token.key.clone()), Actor::Machine);
             Ok(Caller { actor, scopes, now, request_id: String::new() })
@@ -97,7 +99,8 @@ impl Access {
     /// [`Objects::create`](crate::objects::Objects::create).
     pub async fn create_token(&self, caller: &Caller, body: Value) -> Result<NewToken, Error> {
         if body.get("sha256").is_some() {
-            return Err(Error::invalid("/sha256", "unknown field `sha256`: the server makes the token"));
+            let what = "unknown field `sha256`: the server makes the token";
+            return Err(Problem::new("/sha256", what).coded(RefusalCode::UnknownField).into());
         }
         let reading = self.objects.lanes.writes.run(|| parse_input::<Token>(body));
         let input = reading.await?.map_err(Error::Invalid)?;
@@ -120,9 +123,8 @@ impl Access {
         secret: String,
     ) -> Result<NewToken, Error> {
         if let Some(scope) = input.spec.scopes.iter().find(|scope| !may_give(caller, scope)) {
-            return Err(Error::Forbidden(format!(
-                "you cannot grant the scope `{scope}`, which your token does not have"
-            )));
+            let why = format!("you cannot grant the scope `{scope}`, which your token does not have");
+            return Err(Error::Forbidden(RefusalCode::ScopeMissing, why));
         }
         input.spec.sha256 = sha256_hex(&secret);
         let view = self.objects.create_from(caller, input).await?;
@@ -148,7 +150,8 @@ impl Access {
 }
 
 fn unknown_token() -> Error {
-    Error::Unauthorized("this token is not known here: it may have been deleted".to_owned())
+    let why = "this token is not known here: it may have been deleted";
+    Error::Unauthorized(RefusalCode::TokenUnknown, why.to_owned())
 }
 
 /// A new token that is not stored yet, with its text, which cannot be read again.
@@ -236,7 +239,7 @@ mod tests {
         let made = houses.access.create_token(&caller, body).await.unwrap();
         let error = houses.access.sign_in(&made.secret, caller.now).unwrap_err();
         assert!(error.to_string().contains("expired at 2026-01-01T00:00:00Z"), "{error}");
-        assert!(matches!(houses.access.sign_in("mw_wrong", caller.now), Err(Error::Unauthorized(_))));
+        assert!(matches!(houses.access.sign_in("mw_wrong", caller.now), Err(Error::Unauthorized(..))));
     }
 
     #[tokio::test]
@@ -267,6 +270,6 @@ mod tests {
             houses.access.create_token(&caller, json!({"name": "a", "scopes": ["machines:read"]})).await;
         assert!(given.is_ok());
         let refused = houses.access.create_token(&caller, json!({"name": "b", "scopes": ["*"]})).await;
-        assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Forbidden(..))), "{refused:?}");
     }
 }

@@ -97,8 +97,9 @@ struct MarkDone {
 }
 
 /// The body of an action without details.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("additionalProperties" = false))]
 struct NoDetails {}
 
 pub fn operations() -> Vec<Operation> {
@@ -145,7 +146,7 @@ fn plain(verb: &str, about: &str, action: RunAction) -> Operation {
     operation(verb, about, move |_: NoDetails| action.clone())
 }
 
-fn operation<T: DeserializeOwned + Send + 'static>(
+fn operation<T: DeserializeOwned + JsonSchema + Send + 'static>(
     verb: &str,
     about: &str,
     action: impl Fn(T) -> RunAction + Clone + Send + Sync + 'static,

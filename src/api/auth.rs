@@ -6,9 +6,10 @@ use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
+use super::access_log::RequestActor;
 use super::body;
 use super::error::ApiError;
 use super::operation::Operation;
@@ -16,6 +17,7 @@ use super::query::UrlQuery;
 use super::{ApiState, RequestId};
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
+use crate::model::RefusalCode;
 
 /// The checks of one operation.
 #[derive(Debug, Clone)]
@@ -23,31 +25,38 @@ pub struct OperationGate {
     pub state: ApiState,
     pub need: RequiredScope,
     /// Names that its query may have; none if the handler reads filters.
-    pub query: Option<Arc<[&'static str]>>,
+    pub query: Option<Arc<[String]>>,
 }
 
 impl OperationGate {
     pub fn of(operation: &Operation, state: &ApiState) -> Self {
-        let query =
-            (!operation.filters).then(|| operation.query.iter().map(|parameter| parameter.name).collect());
+        let query = (!operation.filters).then(|| operation.query_names().collect());
         OperationGate { state: state.clone(), need: operation.need, query }
     }
 }
 
-/// Passes a request on with its [`Caller`] and its decoded query, or refuses it.
-///
-/// # Errors
-/// 401, 403, 400.
-pub async fn check(
-    State(gate): State<OperationGate>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    if gate.need != RequiredScope::Nothing {
-        let caller = sign_in(&gate.state, &request)?;
-        caller.needs(gate.need)?;
-        request.extensions_mut().insert(caller);
+/// Lets a request through with its [`Caller`] and its decoded query, or refuses it with 401, 403 or 400.
+pub async fn check(State(gate): State<OperationGate>, mut request: Request, next: Next) -> Response {
+    if gate.need == RequiredScope::Nothing {
+        return admit(gate, request, next).await.into_response();
     }
+    let caller = match sign_in(&gate.state, &request) {
+        Ok(caller) => caller,
+        Err(refused) => return refused.into_response(),
+    };
+    let actor = RequestActor::of(&caller, gate.need);
+    let mut response = match caller.needs(gate.need) {
+        Ok(()) => {
+            request.extensions_mut().insert(caller);
+            admit(gate, request, next).await.into_response()
+        }
+        Err(refused) => ApiError::from(refused).into_response(),
+    };
+    response.extensions_mut().insert(actor);
+    response
+}
+
+async fn admit(gate: OperationGate, mut request: Request, next: Next) -> Result<Response, ApiError> {
     let query = UrlQuery::parse(request.uri().query().unwrap_or_default())?;
     if let Some(known) = &gate.query {
         query.only(known)?;
@@ -61,11 +70,23 @@ pub async fn check(
     Ok(body::read_at(next.run(request).await, position))
 }
 
+/// Refuses a request, which a client without a valid token is not told the reason of.
+pub fn refuse(state: &ApiState, request: &Request, why: ApiError) -> Response {
+    match sign_in(state, request) {
+        Ok(caller) => {
+            let mut response = why.into_response();
+            response.extensions_mut().insert(RequestActor::of(&caller, RequiredScope::Token));
+            response
+        }
+        Err(refused) => refused.into_response(),
+    }
+}
+
 /// The caller of a request.
 ///
 /// # Errors
 /// 401 without a valid token.
-pub fn sign_in(state: &ApiState, request: &Request) -> Result<Caller, ApiError> {
+fn sign_in(state: &ApiState, request: &Request) -> Result<Caller, ApiError> {
     let token = bearer(request.headers())?;
     let mut caller = state.houses.access.sign_in(token, Timestamp::now())?;
     if let Some(RequestId(id)) = request.extensions().get::<RequestId>() {
@@ -77,11 +98,17 @@ pub fn sign_in(state: &ApiState, request: &Request) -> Result<Caller, ApiError> 
 /// The token in `Authorization: Bearer …` (RFC 6750 §2.1).
 fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let Some(header) = headers.get(AUTHORIZATION) else {
-        return Err(ApiError::unauthorized("send a token: `Authorization: Bearer mw_…`"));
+        return Err(ApiError::unauthorized(
+            RefusalCode::TokenMissing,
+            "send a token: `Authorization: Bearer mw_…`",
+        ));
     };
     let text = header.to_str().ok().and_then(|text| text.split_once(' '));
     match text {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
-        _ => Err(ApiError::unauthorized("the `Authorization` header must be `Bearer` and a token")),
+        _ => {
+            let why = "the `Authorization` header must be `Bearer` and a token";
+            Err(ApiError::unauthorized(RefusalCode::TokenMissing, why))
+        }
     }
 }

@@ -7,6 +7,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_M
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 use super::error::ApiError;
 use super::strict_json::{self, JsonFault};
 use crate::kernel::Error;
-use crate::model::ReadPosition;
+use crate::model::{ReadPosition, RefusalCode, parse_typed};
 use crate::objects::patch::Patch;
 use crate::objects::view::View;
 use crate::objects::write::ExpectedRevision;
@@ -51,13 +52,13 @@ pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Re
             Ok(Some(Ok(piece))) => piece,
             Ok(Some(Err(error))) => {
                 return Err(ApiError::new(
-                    StatusCode::BAD_REQUEST,
+                    RefusalCode::NotJson,
                     format!("the body was interrupted: {error}"),
                 ));
             }
             Ok(None) => return Ok(bytes),
             Err(_) => {
-                return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"));
+                return Err(ApiError::new(RefusalCode::BodyTimeout, "the body did not arrive in time"));
             }
         };
         if piece.len() > bytes_max - bytes.len() {
@@ -68,7 +69,7 @@ pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Re
 }
 
 fn body_too_large(bytes_max: usize) -> ApiError {
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("a body here has at most {bytes_max} bytes"))
+    ApiError::new(RefusalCode::TooLarge, format!("a body here has at most {bytes_max} bytes"))
 }
 
 /// How long a client may take for so many bytes and the next ones.
@@ -90,8 +91,11 @@ pub async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value, ApiErro
 /// A JSON body of a known shape; an empty body stands for `{}`.
 ///
 /// # Errors
-/// Those of [`read_json`], and 422 for JSON of another shape.
-pub async fn read_as<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, ApiError> {
+/// As [`read_json`], and 422 with every fault for JSON of another shape.
+pub async fn read_as<T: DeserializeOwned + JsonSchema + 'static>(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, ApiError> {
     read_as_up_to(headers, body, BODY_BYTES_MAX).await
 }
 
@@ -99,7 +103,7 @@ pub async fn read_as<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Re
 ///
 /// # Errors
 /// Those of [`read_as`].
-pub async fn read_as_up_to<T: DeserializeOwned>(
+pub async fn read_as_up_to<T: DeserializeOwned + JsonSchema + 'static>(
     headers: &HeaderMap,
     body: Body,
     bytes_max: usize,
@@ -109,8 +113,7 @@ pub async fn read_as_up_to<T: DeserializeOwned>(
         Some(other) => return Err(unsupported(other, &[JSON])),
     };
     let value = if bytes.is_empty() { Value::Object(Default::default()) } else { parse(bytes).await? };
-    let read = serde_json::from_value(value);
-    read.map_err(|error| Error::invalid("", error.to_string()).into())
+    parse_typed(&value).map_err(|problems| Error::Invalid(problems).into())
 }
 
 /// A patch, of the kind of its media type.
@@ -136,7 +139,7 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
 fn unsupported(given: &str, known: &[&str]) -> ApiError {
     let known = known.join(" or ");
     let detail = format!("the body's content type is {given}: send {known}");
-    ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    ApiError::new(RefusalCode::WrongMediaType, detail)
 }
 
 /// A large body is parsed on a thread that packets do not wait for.
@@ -150,7 +153,7 @@ async fn parse(bytes: Vec<u8>) -> Result<Value, ApiError> {
     parsed.map_err(|fault| match fault {
         // The parser's message ends in line and column.
         JsonFault::Syntax(error) => {
-            ApiError::new(StatusCode::BAD_REQUEST, format!("the body is not JSON: {error}"))
+            ApiError::new(RefusalCode::NotJson, format!("the body is not JSON: {error}"))
         }
         JsonFault::Twice(problem) => Error::Invalid(vec![problem]).into(),
     })
@@ -202,7 +205,7 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Vec<String>>, A
 
 fn entity_tag_error(name: &HeaderName) -> ApiError {
     let detail = format!("`{name}` has entity tags like \"3\" (with the quotes), or *");
-    ApiError::new(StatusCode::BAD_REQUEST, detail)
+    ApiError::new(RefusalCode::BadRequest, detail)
 }
 
 /// A JSON response.

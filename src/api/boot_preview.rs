@@ -9,14 +9,14 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
-use super::operation::{Operation, number, text};
+use super::operation::{Operation, QueryParameter, QueryPlace, number, text};
 use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
@@ -46,9 +46,12 @@ pub fn operations() -> Vec<Operation> {
         .runs(explain_machine);
     let anybody = Operation::get(format!("{ROOT}/explain"), "explain")
         .summary("The answer that a client would get now, and why")
-        .query("mac", text(), "A MAC address.")
-        .query("machine", text(), "A machine's id, or `name:web1`.")
-        .query("address", text(), "An IP address.")
+        .query_parameter(QueryParameter {
+            name: "who",
+            about: "One of the three.",
+            schema: somebody(),
+            place: QueryPlace::Spread,
+        })
         .refuses(&[400, 404])
         .runs(explain);
     let files = Operation::get(format!("{ROOT}/machines/{{ref}}/files"), "files_of_machine")
@@ -64,7 +67,7 @@ pub fn operations() -> Vec<Operation> {
              `preview`. A render that reaches a limit of time, memory, loops or output is answered with 422 \
              and the limit; 503 means that no render worker was free.",
         )
-        .takes(schema::of::<PreviewRequest>)
+        .takes(preview_schema)
         .answers(200, "The document, and its sources.", schema::of::<PreviewResult>)
         .refuses(&[400, 404, 413, 415, 422])
         .runs(render);
@@ -94,6 +97,30 @@ pub fn operations() -> Vec<Operation> {
     all.map(|operation| operation.tag("machines").needs(RequiredScope::Read("machines"))).collect()
 }
 
+/// Who is asked about: a MAC address, a machine or an IP address.
+fn somebody() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "mac": {
+                "type": "string",
+                "pattern": "^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$",
+                "description": "A MAC address.",
+            },
+            "machine": {"type": "string", "description": "A machine's id, or `name:web1`."},
+            "address": {"type": "string", "format": "ipv4", "description": "An IP address."},
+        },
+        "oneOf": schema::one_of(&["mac", "machine", "address"]),
+        "additionalProperties": false,
+    })
+}
+
+/// Exactly one text is rendered.
+fn preview_schema(generator: &mut SchemaGenerator) -> Value {
+    let rule = schema::one_of(&["file", "template", "inline"]);
+    schema::with_rules::<PreviewRequest>(generator, &[("oneOf", rule)])
+}
+
 fn stages() -> Value {
     json!({"enum": ["firmware", "http_firmware", "ipxe", "script"]})
 }
@@ -115,9 +142,10 @@ async fn explain(
     let mac = query.get_as::<Mac>("mac", "a MAC address")?.map(ExplainSubject::Mac);
     let machine = query.get("machine").map(|reference| ExplainSubject::Machine(reference.to_owned()));
     let address = query.get_as::<IpAddr>("address", "an IP address")?.map(ExplainSubject::Address);
-    let who = mac.or(machine).or(address);
-    let who =
-        who.ok_or_else(|| Error::BadRequest("say who: one of `mac`, `machine`, `address`".to_owned()))?;
+    let mut given = [mac, machine, address].into_iter().flatten();
+    let (Some(who), None) = (given.next(), given.next()) else {
+        return Err(Error::BadRequest("say who: one of `mac`, `machine`, `address`".to_owned()).into());
+    };
     decision((&state, caller), who, &query).await
 }
 

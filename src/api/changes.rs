@@ -14,7 +14,7 @@ use super::ApiState;
 use super::body;
 use super::error::ApiError;
 use super::event_streams::{EVENT_STREAM, KEEP_ALIVE, MessageFeed, last_event_id, stream_response};
-use super::operation::{BodyContent, Operation, number, text};
+use super::operation::{BodyContent, Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
@@ -23,6 +23,8 @@ use crate::kernel::{Caller, Error};
 use crate::model::{Kind, ObjectChange, ReadPosition};
 use crate::objects::changes::{ChangeFeed, ChangeList, ChangeQuery, ChangeStart, LIMIT_DEFAULT, LIMIT_MAX};
 
+/// What the cursors of changes look like: commit, epoch, kind and key.
+const CURSOR: &str = r"^[0-9]{1,18}\.[0-9a-f]{32}\.[a-z_]+\..+$";
 /// Most changes that one read for a stream returns.
 const BATCH_MAX: usize = 256;
 
@@ -42,7 +44,7 @@ pub fn operations() -> Vec<Operation> {
         .description(ABOUT_PAGE)
         .query("after", commit_number(), "After this commit; without it nothing is listed but `commit`.")
         .query("limit", number(1, LIMIT_MAX as u64), "Changes on a page; 100 when not given.")
-        .query("cursor", text(), "`next` of the page before, in the place of `after` and `epoch`.")
+        .query("cursor", text_like(CURSOR), "`next` of the page before, in the place of `after` and `epoch`.")
         .answers(200, "A page.", schema::of::<ChangeList>)
         .runs(list);
     let stream = Operation::get(format!("{ROOT}/changes/stream"), "stream_changes")

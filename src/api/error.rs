@@ -1,4 +1,4 @@
-//! Errors as HTTP responses: only this module knows status codes. Each is a problem document (RFC 9457).
+//! Refusals as HTTP. Each is a problem document (RFC 9457).
 //!
 //! A handler returns [`ApiError`]; the outermost layer ([`finish`]) writes the document, with the request's
 //! id. It does the same for refusals of the router.
@@ -7,11 +7,11 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Error;
-use crate::model::Problem;
+use crate::model::{CODE_ROWS, CodeRow, Problem, RefusalCode, code_schema};
 use crate::rate_limit::warn_limited;
 
 pub const PROBLEM_JSON: &str = "application/problem+json";
@@ -29,6 +29,9 @@ pub struct ProblemDetails {
     /// The HTTP status.
     #[schemars(range(min = 400, max = 599))]
     pub status: u16,
+    /// Why, for programs. `docs/operating/errors.md` has the cause and the remedy of each.
+    #[schemars(schema_with = "answer_code_schema")]
+    pub code: RefusalCode,
     /// What is wrong here, and what to do.
     pub detail: String,
     /// Every fault, with a JSON pointer (RFC 6901) into what was sent.
@@ -37,21 +40,33 @@ pub struct ProblemDetails {
     pub request_id: String,
 }
 
+fn answer_code_schema(_: &mut SchemaGenerator) -> Schema {
+    let about = "Why, for programs. `docs/operating/errors.md` has the cause and the remedy of each.";
+    code_schema(about, |row| row.status.is_some())
+}
+
 /// A refusal that will be sent.
 #[derive(Debug, Clone)]
 pub struct ApiError {
-    status: StatusCode,
+    code: RefusalCode,
     detail: String,
     problems: Vec<Problem>,
-    /// The last word of the kind, if it does not follow from the status.
-    kind: Option<&'static str>,
     /// Name and value.
     header: Option<(&'static str, &'static str)>,
 }
 
 impl ApiError {
-    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        ApiError { status, detail: detail.into(), problems: Vec::new(), kind: None, header: None }
+    /// The status is that of the code.
+    pub fn new(code: RefusalCode, detail: impl Into<String>) -> Self {
+        ApiError { code, detail: detail.into(), problems: Vec::new(), header: None }
+    }
+
+    pub fn code(&self) -> RefusalCode {
+        self.code
+    }
+
+    pub fn status(&self) -> StatusCode {
+        status_of(self.code)
     }
 
     pub fn with_header(self, name: &'static str, value: &'static str) -> Self {
@@ -59,42 +74,45 @@ impl ApiError {
     }
 
     /// 401, with the authentication scheme.
-    pub fn unauthorized(detail: impl Into<String>) -> Self {
-        ApiError::new(StatusCode::UNAUTHORIZED, detail)
-            .with_header("www-authenticate", "Bearer realm=\"metalwright\"")
+    pub fn unauthorized(code: RefusalCode, detail: impl Into<String>) -> Self {
+        ApiError::new(code, detail).with_header("www-authenticate", "Bearer realm=\"metalwright\"")
     }
 }
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
-        let detail = error.to_string();
+        let (code, detail) = (error.code(), error.to_string());
         match error {
-            Error::NotFound { .. } => ApiError::new(StatusCode::NOT_FOUND, detail),
-            Error::Invalid(problems) => {
-                ApiError { problems, ..ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
-            }
-            Error::BadRequest(_) => ApiError::new(StatusCode::BAD_REQUEST, detail),
-            Error::ReadAgain(_) => {
-                ApiError { kind: Some("read_again"), ..ApiError::new(StatusCode::GONE, detail) }
-            }
-            Error::Stale { .. } => ApiError::new(StatusCode::PRECONDITION_FAILED, detail),
-            Error::Conflict(_) => ApiError::new(StatusCode::CONFLICT, detail),
-            Error::Unauthorized(_) => ApiError::unauthorized(detail),
-            Error::Forbidden(_) => ApiError::new(StatusCode::FORBIDDEN, detail),
-            Error::Busy(_) => {
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header("retry-after", "1")
-            }
-            Error::TooMuch { .. } => {
-                ApiError::new(StatusCode::TOO_MANY_REQUESTS, detail).with_header("retry-after", "60")
-            }
-            Error::Failed(_) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
+            Error::Invalid(problems) => ApiError { problems, ..ApiError::new(code, detail) },
+            Error::Unauthorized(..) => ApiError::unauthorized(code, detail),
+            Error::Busy(_) => ApiError::new(code, detail).with_header("retry-after", "1"),
+            Error::TooMuch { .. } => ApiError::new(code, detail).with_header("retry-after", "60"),
+            _ => ApiError::new(code, detail),
         }
     }
 }
 
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Error::from(problem).into()
+    }
+}
+
+/// The status that answers with a code have.
+fn status_of(code: RefusalCode) -> StatusCode {
+    let status = code.row().status.and_then(|status| StatusCode::from_u16(status).ok());
+    status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The code of a refusal that did not come from us.
+fn code_of(status: StatusCode) -> RefusalCode {
+    let rows = CODE_ROWS.iter().find(|row: &&CodeRow| row.status == Some(status.as_u16()));
+    rows.map_or(RefusalCode::Failed, |row| row.code)
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = self.status.into_response();
+        let mut response = self.status().into_response();
         if let Some((name, value)) = self.header {
             response.headers_mut().insert(name, HeaderValue::from_static(value));
         }
@@ -104,7 +122,10 @@ impl IntoResponse for ApiError {
 }
 
 /// The last word of a kind of refusal: `urn:metalwright:problem:conflict`.
-fn slug(status: StatusCode) -> String {
+fn slug(code: RefusalCode, status: StatusCode) -> String {
+    if code == RefusalCode::ReadAgain {
+        return code.name().to_owned();
+    }
     let words = status.canonical_reason().unwrap_or("refused");
     words.to_ascii_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-")
 }
@@ -119,9 +140,9 @@ pub async fn finish(response: Response, request_id: &str) -> Response {
     if parts.headers.get(CONTENT_TYPE).is_some_and(|media| media == PROBLEM_JSON) {
         return Response::from_parts(parts, body);
     }
-    let error = match parts.extensions.remove::<ApiError>() {
-        Some(error) => error,
-        None => ApiError::new(status, foreign_text(status, body).await),
+    let error = match parts.extensions.get::<ApiError>() {
+        Some(error) => error.clone(),
+        None => ApiError::new(code_of(status), foreign_text(status, body).await),
     };
     if status == StatusCode::SERVICE_UNAVAILABLE {
         // Requests for readiness may be frequent.
@@ -130,9 +151,10 @@ pub async fn finish(response: Response, request_id: &str) -> Response {
         tracing::error!(%status, request_id, detail = error.detail, "request failed");
     }
     let details = ProblemDetails {
-        kind: format!("urn:metalwright:problem:{}", error.kind.map_or_else(|| slug(status), str::to_owned)),
+        kind: format!("urn:metalwright:problem:{}", slug(error.code, status)),
         title: status.canonical_reason().unwrap_or("Refused").to_owned(),
         status: status.as_u16(),
+        code: error.code,
         detail: error.detail,
         problems: error.problems,
         request_id: request_id.to_owned(),

@@ -1,5 +1,7 @@
 //! Events: their history by number, and a stream.
 
+use std::collections::BTreeSet;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -7,7 +9,7 @@ use axum::response::Response;
 use axum::response::sse::Event as Message;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ApiState;
@@ -21,8 +23,8 @@ use super::schema;
 use crate::insight::timeline::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error, EventBatch, EventFeed, EventQuery};
-use crate::model::Event;
 use crate::model::event::check_kind_filter;
+use crate::model::{Event, EventKind};
 
 /// A page of events.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -72,14 +74,24 @@ fn which(operation: Operation) -> Operation {
     operation
         .tag("events")
         .needs(RequiredScope::Read("events"))
-        .query("kind", text(), "A kind of event, or all of a noun's: `machine.*`.")
+        .query("kind", kinds(), "A kind of event, or all of a noun's: `machine.*`.")
         .query("subject", text(), "The object that they are about: `machine:web1`, `subnet:lan`.")
         .query(
             "attempt",
             json!({"type": "string", "format": "uuid"}),
             "The boot attempt that they belong to.",
         )
+        .query("request_id", text(), "The request that brought them about: the `X-Request-Id` of its answer.")
         .refuses(&[400])
+}
+
+/// The kinds of events, and the beginnings of kinds.
+fn kinds() -> Value {
+    let kinds: Vec<String> = EventKind::all().map(|kind| kind.to_string()).collect();
+    let areas = kinds.iter().filter_map(|kind| Some(format!("{}.*", kind.split_once('.')?.0)));
+    let areas: BTreeSet<String> = areas.collect();
+    let known: Vec<String> = kinds.into_iter().chain(areas).collect();
+    json!({"type": "string", "enum": known})
 }
 
 fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Result<EventQuery, Error> {
@@ -92,6 +104,7 @@ fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Resul
         kind: query.get("kind").map(str::to_owned),
         subject: query.get("subject").map(|subject| state.houses.insight.subject(caller, subject)),
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
+        request_id: query.get("request_id").map(str::to_owned),
         kinds: &[],
         hidden: Vec::new(),
         lease: None,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
-use super::operation::{BodyContent, Operation, number};
+use super::operation::{BodyContent, Operation, QueryParameter, QueryPlace, number};
 use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
@@ -46,7 +46,7 @@ pub fn operations() -> Vec<Operation> {
             .tag("jobs")
             .summary("Report that a job runs, or how it ended; a repeated report changes nothing")
             .needs(RequiredScope::Agent)
-            .takes(schema::of::<JobReport>)
+            .takes(report_schema)
             .answers(200, "The job afterwards.", schema::view::<Job>)
             .refuses(&[400, 404, 409, 413, 415, 422, 503])
             .runs(report),
@@ -54,7 +54,12 @@ pub fn operations() -> Vec<Operation> {
             .tag("jobs")
             .summary("Write a piece of a job's log; bytes that the log has already are skipped")
             .needs(RequiredScope::Agent)
-            .query("offset", number(0, i64::MAX.unsigned_abs()), "Where the piece begins, in bytes.")
+            .query_parameter(QueryParameter {
+                name: "offset",
+                about: "Where the piece begins, in bytes.",
+                schema: number(0, i64::MAX.unsigned_abs()),
+                place: QueryPlace::Required,
+            })
             .takes_media(OCTETS, octets)
             .answers(200, "The length of the log.", schema::of::<LogEnd>)
             .refuses(&[400, 404, 409, 413, 503])
@@ -84,6 +89,23 @@ pub fn operations() -> Vec<Operation> {
             .refuses(&[400, 404, 409, 429, 503])
             .runs(renew),
     ]
+}
+
+/// A report has a state or an exit code, and where it has both, the code means the state.
+fn report_schema(generator: &mut SchemaGenerator) -> Value {
+    let both = |state: &str, exits: Value| {
+        json!({
+            "if": {"properties": {"state": {"const": state}}, "required": ["state", "exit"]},
+            "then": {"properties": {"exit": exits}},
+        })
+    };
+    let of_both = [
+        both("finished", json!({"enum": [0, 16, 32, 64]})),
+        both("incomplete", json!({"enum": [128, 144, 160, 192]})),
+        both("running", json!({"type": "null"})),
+    ];
+    let one = schema::one_of(&["state", "exit"]);
+    schema::with_rules::<JobReport>(generator, &[("anyOf", one), ("allOf", json!(of_both))])
 }
 
 fn octets(_: &mut SchemaGenerator) -> Value {

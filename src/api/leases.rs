@@ -6,12 +6,12 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
-use super::operation::{Operation, event_number};
+use super::operation::{Operation, event_number, text_like};
 use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
@@ -60,6 +60,7 @@ pub fn operations() -> Vec<Operation> {
             "Who had an address, or which addresses a MAC had (`mac:52:54:00:aa:00:01`), the latest first",
         )
         .needs(RequiredScope::Read("leases"))
+        .reference(address_or_mac(), "An IPv4 address, or `mac:` and a MAC address.")
         .query("before", event_number(), "`next` of the page before.")
         .answers(200, "A page.", schema::of::<LeaseHistory>)
         .refuses(&[400])
@@ -73,6 +74,12 @@ pub fn operations() -> Vec<Operation> {
         .runs(import);
     let all = ends.into_iter().chain([delete, history, import]);
     all.map(|operation| operation.tag("leases")).collect()
+}
+
+/// Whose leases: `10.0.0.5`, `mac:52:54:00:aa:00:01`.
+fn address_or_mac() -> Value {
+    let byte = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
+    text_like(&format!("^(({byte}\\.){{3}}{byte}|mac:([0-9A-Fa-f]{{2}}:){{5}}[0-9A-Fa-f]{{2}})$"))
 }
 
 async fn end(

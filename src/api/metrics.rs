@@ -167,6 +167,7 @@ impl fmt::Debug for ServiceCounters {
 impl MetricSource for ApiState {
     fn write(&self, page: &mut PageEncoder<'_>) -> fmt::Result {
         self.requests.write(page)?;
+        self.access_log.write(page)?;
         figures::write(self, page)?;
         self.counters.write(page)
     }

@@ -4,6 +4,7 @@
 //! document are made from it. Start there, then read `operation`. The router is [`router`]; `server` has TLS
 //! and the listener.
 
+mod access_log;
 mod actions;
 mod artifacts;
 mod auth;
@@ -34,6 +35,7 @@ mod tests;
 mod timeline;
 mod tokens;
 
+pub use access_log::PeerAddress;
 pub use openapi::openapi;
 
 use std::collections::BTreeMap;
@@ -54,6 +56,8 @@ use uuid::Uuid;
 
 use crate::houses::Houses;
 use crate::kernel::scope::RequiredScope;
+use crate::model::RefusalCode;
+use access_log::{AccessLine, AccessLog};
 use auth::OperationGate;
 use error::ApiError;
 use event_streams::EventStreams;
@@ -72,6 +76,7 @@ pub struct ApiState {
     /// Set once all listeners are bound.
     pub ready: Arc<AtomicBool>,
     requests: Arc<metrics::RequestCounters>,
+    access_log: Arc<AccessLog>,
     counters: metrics::ServiceCounters,
     streams: Arc<EventStreams>,
 }
@@ -80,7 +85,15 @@ impl ApiState {
     pub fn new(houses: Arc<Houses>, shutdown: CancellationToken, ready: Arc<AtomicBool>) -> Self {
         let requests = Arc::new(metrics::RequestCounters::new(&resources::operations()));
         let counters = metrics::ServiceCounters::default();
-        ApiState { houses, shutdown, ready, requests, counters, streams: Arc::default() }
+        ApiState {
+            houses,
+            shutdown,
+            ready,
+            requests,
+            access_log: Arc::default(),
+            counters,
+            streams: Arc::default(),
+        }
     }
 
     /// Adds counters for metrics.
@@ -151,13 +164,15 @@ fn allowed(methods: &[Method], state: &ApiState) -> MethodRouter<ApiState> {
         .route_layer(from_fn_with_state(gate, auth::check))
 }
 
-/// The outermost layer: gives each request an id, and each refusal its document.
+/// The outermost layer: gives each request an id and a line in the access log, and each refusal its document.
 async fn wrap(State(state): State<ApiState>, mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
+    let line = AccessLine::begin(&request);
     let response = next.run(request).await;
     state.requests.count(response.status());
     let mut response = error::finish(response, &id).await;
+    line.end(&state.access_log, &id, &response);
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -174,19 +189,16 @@ fn request_id(request: &Request) -> String {
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
-async fn no_such_path(State(state): State<ApiState>, request: Request) -> Result<Response, ApiError> {
-    auth::sign_in(&state, &request)?;
+async fn no_such_path(State(state): State<ApiState>, request: Request) -> Response {
     let detail = format!("there is nothing at {}; /openapi.yaml lists all paths", request.uri().path());
-    Err(ApiError::new(StatusCode::NOT_FOUND, detail))
+    auth::refuse(&state, &request, ApiError::new(RefusalCode::NoSuchPath, detail))
 }
 
-async fn no_such_method(State(state): State<ApiState>, request: Request) -> Result<Response, ApiError> {
-    auth::sign_in(&state, &request)?;
+async fn no_such_method(State(state): State<ApiState>, request: Request) -> Response {
     let detail = format!("{} does not take {}", request.uri().path(), request.method());
-    Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, detail))
+    auth::refuse(&state, &request, ApiError::new(RefusalCode::MethodNotAllowed, detail))
 }
 
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "a fault in the server stopped this request")
-        .into_response()
+    ApiError::new(RefusalCode::Failed, "a fault in the server stopped this request").into_response()
 }

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::body::JSON;
 use super::error::{PROBLEM_JSON, ProblemDetails};
-use super::operation::{BodyContent, Operation, SuccessReply};
+use super::operation::{BodyContent, Operation, QueryParameter, QueryPlace, SuccessReply, text};
 use super::resources::operations;
 use super::schema;
 use crate::kernel::scope::RequiredScope;
@@ -141,9 +142,22 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) ->
     }
     if !operation.takes.is_empty() {
         let content = content(&operation.takes, generator);
-        fields.insert("requestBody".to_owned(), json!({"required": true, "content": content}));
+        let required = operation.takes.iter().any(|taken| is_needed(taken, generator));
+        fields.insert("requestBody".to_owned(), json!({"required": required, "content": content}));
     }
     entry
+}
+
+/// Whether a body has to be sent. An empty one stands for `{}`, which is enough where no field is required.
+fn is_needed(taken: &BodyContent, generator: &mut schemars::SchemaGenerator) -> bool {
+    let schema = (taken.schema)(generator);
+    let name = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.rsplit('/').next());
+    let of_fields = |schema: &Value| {
+        ["required", "oneOf", "anyOf"].iter().any(|word| schema.get(word).is_some())
+            || schema.get("properties").is_none()
+    };
+    let named = name.and_then(|name| generator.definitions().get(name));
+    taken.media != JSON || of_fields(named.unwrap_or(&schema))
 }
 
 fn refusals(operation: &Operation) -> Vec<u16> {
@@ -173,16 +187,25 @@ fn content(contents: &[BodyContent], generator: &mut schemars::SchemaGenerator) 
 
 fn parameters(operation: &Operation) -> Vec<Value> {
     let path = operation.path_parameters().map(|name| {
-        let about = match name {
-            "ref" => "The object's key, or `index:value`.",
-            _ => "",
+        let (schema, about) = match name {
+            "ref" => operation.reference.clone(),
+            _ => (text(), ""),
         };
-        let schema = json!({"type": "string"});
         json!({"name": name, "in": "path", "required": true, "description": about, "schema": schema})
     });
     let query = operation.query.iter().map(|parameter| {
-        let (name, about) = (parameter.name, parameter.about);
-        json!({"name": name, "in": "query", "description": about, "schema": parameter.schema})
+        let QueryParameter { name, about, schema, place } = parameter;
+        let mut entry = json!({"name": name, "in": "query", "description": about, "schema": schema});
+        match (place, entry.as_object_mut()) {
+            (QueryPlace::Optional, _) | (_, None) => {}
+            (QueryPlace::Required, Some(fields)) => drop(fields.insert("required".to_owned(), json!(true))),
+            (QueryPlace::Spread, Some(fields)) => fields.extend([
+                ("required".to_owned(), json!(true)),
+                ("style".to_owned(), json!("form")),
+                ("explode".to_owned(), json!(true)),
+            ]),
+        }
+        entry
     });
     let filters = operation.filters.then(|| {
         json!({

@@ -39,6 +39,16 @@ pub struct QueryParameter {
     pub name: &'static str,
     pub about: &'static str,
     pub schema: Value,
+    pub place: QueryPlace,
+}
+
+/// How a parameter stands in a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryPlace {
+    Optional,
+    Required,
+    /// It is an object, whose fields are the parameters of the query.
+    Spread,
 }
 
 /// One method on one path.
@@ -52,6 +62,8 @@ pub struct Operation {
     /// Details for which the summary has no room; may be empty.
     pub description: &'static str,
     pub need: RequiredScope,
+    /// The JSON Schema of `{ref}`, and what it is.
+    pub reference: (Value, &'static str),
     pub query: Vec<QueryParameter>,
     /// Whether the handler reads further names as filters.
     pub filters: bool,
@@ -72,6 +84,7 @@ impl Operation {
             summary: String::new(),
             description: "",
             need: RequiredScope::Token,
+            reference: (text(), "The object's key, or `index:value`."),
             query: Vec::new(),
             filters: false,
             takes: Vec::new(),
@@ -107,9 +120,29 @@ impl Operation {
     }
 
     /// Adds a query parameter, with its JSON Schema.
-    pub fn query(mut self, name: &'static str, schema: Value, about: &'static str) -> Self {
-        self.query.push(QueryParameter { name, about, schema });
+    pub fn query(self, name: &'static str, schema: Value, about: &'static str) -> Self {
+        self.query_parameter(QueryParameter { name, about, schema, place: QueryPlace::Optional })
+    }
+
+    pub fn query_parameter(mut self, parameter: QueryParameter) -> Self {
+        self.query.push(parameter);
         self
+    }
+
+    /// What `{ref}` is, where it is no reference to an object.
+    pub fn reference(self, schema: Value, about: &'static str) -> Self {
+        Operation { reference: (schema, about), ..self }
+    }
+
+    /// Names that the query may have.
+    pub fn query_names(&self) -> impl Iterator<Item = String> {
+        self.query.iter().flat_map(|parameter| match parameter.place {
+            QueryPlace::Spread => {
+                let fields = parameter.schema.get("properties").and_then(Value::as_object);
+                fields.into_iter().flat_map(|fields| fields.keys().cloned()).collect()
+            }
+            QueryPlace::Optional | QueryPlace::Required => vec![parameter.name.to_owned()],
+        })
     }
 
     pub fn with_filters(self) -> Self {
@@ -169,7 +202,12 @@ pub fn number(least: u64, most: u64) -> Value {
 
 /// The schema of an event's number in a query.
 pub fn event_number() -> Value {
-    json!({"type": "integer", "minimum": 0})
+    number(0, u64::MAX)
+}
+
+/// The schema of text in a query that fits a pattern.
+pub fn text_like(pattern: &str) -> Value {
+    json!({"type": "string", "pattern": pattern})
 }
 
 /// The schema of a text in a query.

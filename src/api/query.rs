@@ -53,11 +53,11 @@ impl UrlQuery {
     ///
     /// # Errors
     /// [`Error::BadRequest`], which names the known ones.
-    pub fn only(&self, known: &[&str]) -> Result<(), Error> {
-        let Some((unknown, _)) = self.0.iter().find(|(name, _)| !known.contains(&name.as_str())) else {
+    pub fn only(&self, known: &[String]) -> Result<(), Error> {
+        let Some((unknown, _)) = self.0.iter().find(|(name, _)| !known.contains(name)) else {
             return Ok(());
         };
-        let hint = match (nearest(unknown, known.iter().copied()), known) {
+        let hint = match (nearest(unknown, known.iter().map(String::as_str)), known) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, []) => "there are none here".to_owned(),
             (None, _) => format!("there are: {}", known.join(", ")),
@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn an_unknown_parameter_is_told_the_nearest() {
-        let error = UrlQuery::parse("limt=1").unwrap().only(&["limit", "after"]).unwrap_err();
+        let error =
+            UrlQuery::parse("limt=1").unwrap().only(&["limit", "after"].map(str::to_owned)).unwrap_err();
         assert!(error.to_string().contains("did you mean `limit`"), "{error}");
     }
 }

@@ -18,7 +18,7 @@ use super::resources::ROOT;
 use super::schema;
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
-use crate::model::{HistoryPruneReport, PruneMode, ServedDocuments};
+use crate::model::{HistoryPruneReport, PruneMode, RefusalCode, ServedDocuments};
 
 const PLAIN: &str = "text/plain";
 /// Most paths that an error message names.
@@ -31,6 +31,7 @@ pub fn operations() -> Vec<Operation> {
             .tag("runs")
             .summary("The documents that the machine was served during a run")
             .needs(RequiredScope::Read("runs"))
+            .reference(run_id(), "The id of a run.")
             .answers(200, "The documents, by path and then by time.", schema::of::<ServedDocuments>)
             .refuses(&[400])
             .runs(list),
@@ -43,6 +44,7 @@ pub fn operations() -> Vec<Operation> {
                  `ETag` is the digest. A text that is not kept is answered with 409 and the reason.",
             )
             .needs(RequiredScope::Read("runs"))
+            .reference(run_id(), "The id of a run.")
             .query("digest", text(), "The text with this digest; without it the last one that was served.")
             .answers_media(200, "The text.", BodyContent { media: PLAIN, schema: plain })
             .refuses(&[400, 404, 409])
@@ -62,6 +64,10 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
+fn run_id() -> Value {
+    json!({"type": "string", "format": "uuid"})
+}
+
 fn plain(_: &mut SchemaGenerator) -> Value {
     json!({"type": "string"})
 }
@@ -69,7 +75,7 @@ fn plain(_: &mut SchemaGenerator) -> Value {
 fn run_of(reference: &str) -> Result<Uuid, ApiError> {
     reference
         .parse()
-        .map_err(|_| ApiError::new(StatusCode::BAD_REQUEST, format!("`{reference}` is not the id of a run")))
+        .map_err(|_| ApiError::new(RefusalCode::BadRequest, format!("`{reference}` is not the id of a run")))
 }
 
 async fn list(
@@ -103,7 +109,7 @@ async fn show(
         known.truncate(PATHS_NAMED_MAX);
         let known = if known.is_empty() { "none is kept".to_owned() } else { known.join(", ") };
         let detail = format!("run `{run}` was served no such document `{path}`; its documents: {known}");
-        return Err(ApiError::new(StatusCode::NOT_FOUND, detail));
+        return Err(ApiError::new(RefusalCode::NotFound, detail));
     };
     let mut response = ([(CONTENT_TYPE, PLAIN)], text).into_response();
     let digest = document.digest.unwrap_or_default();

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::body::{self, JSON_PATCH, MERGE_PATCH};
 use super::error::ApiError;
-use super::operation::{Operation, number, text};
+use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
     ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, maintenance,
@@ -130,7 +130,7 @@ where
         .needs(RequiredScope::Read(many))
         .with_filters()
         .query("limit", limit, "Most objects on a page. A page of large ones ends sooner, at 8 MiB.")
-        .query("cursor", text(), "`next` of the page before.")
+        .query("cursor", text_like("^[A-Za-z0-9_-]+$"), "`next` of the page before.")
         .query(
             "sort",
             text(),

@@ -5,10 +5,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::model::Problem;
 use crate::model::bounds::{
     LABEL_NAME_BYTES_MAX, LABEL_PREFIX_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, PARAMS_MAX,
 };
+use crate::model::{Kind, NAME_BYTES_MAX, Problem};
 use crate::objects::rules::NounRules;
 
 /// Where the document has its schemas.
@@ -63,8 +63,56 @@ pub fn input<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
         if let Some(params) = properties.get_mut("params").and_then(Value::as_object_mut) {
             params.insert("maxProperties".to_owned(), json!(PARAMS_MAX));
         }
+        let name = properties.get_mut(T::KIND.row().name_field).and_then(Value::as_object_mut);
+        if let (Some(pattern), Some(name)) = (name_pattern(T::KIND), name) {
+            name.extend([
+                ("pattern".to_owned(), json!(pattern)),
+                ("maxLength".to_owned(), json!(NAME_BYTES_MAX)),
+            ]);
+        }
+    }
+    if let (Kind::Reservation, Some(keywords)) = (T::KIND, schema.as_object_mut()) {
+        keywords.insert("oneOf".to_owned(), reservation_ways());
     }
     define(generator, format!("{}Input", type_name::<T>()), schema)
+}
+
+/// What the names of a noun's objects look like, as `check_name` and `check_host_name` have it.
+fn name_pattern(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Machine => Some(
+            r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
+        ),
+        Kind::Artifact => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+        Kind::Lease | Kind::Reservation | Kind::Job | Kind::Run => None,
+        _ => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*(/(\.?[A-Za-z0-9_-][A-Za-z0-9._-]*|\.\.[A-Za-z0-9._-]+))*$"),
+    }
+}
+
+/// Whom a reservation can be for: one of these.
+fn reservation_ways() -> Value {
+    let way = |field: &str| json!({"required": [field], "properties": {field: {"type": "string"}}});
+    let relay = json!({"anyOf": [way("circuit_id"), way("remote_id")]});
+    json!([way("mac"), way("machine"), way("client_id"), relay])
+}
+
+/// The schema of a type, with keywords that say what the server checks beside its fields.
+pub fn with_rules<T: JsonSchema>(generator: &mut SchemaGenerator, rules: &[(&str, Value)]) -> Value {
+    let schema = of::<T>(generator);
+    let name = schema.get("$ref").and_then(Value::as_str).and_then(|text| text.rsplit('/').next());
+    let definition = name.and_then(|name| generator.definitions_mut().get_mut(name)?.as_object_mut());
+    if let Some(keywords) = definition {
+        keywords.extend(rules.iter().map(|(word, rule)| ((*word).to_owned(), rule.clone())));
+    }
+    schema
+}
+
+/// The rule that exactly one of some fields is set.
+pub fn one_of(fields: &[&str]) -> Value {
+    fields
+        .iter()
+        .map(|field| json!({"required": [field], "properties": {*field: {"not": {"type": "null"}}}}))
+        .collect()
 }
 
 /// The schema of a page of a noun's list.
@@ -102,6 +150,9 @@ pub fn any_object(_: &mut SchemaGenerator) -> Value {
     json!({"type": "object"})
 }
 
+/// RFC 6901 section 3.
+const JSON_POINTER: &str = "^(/([^~/]|~[01])*)*$";
+
 /// A JSON Patch (RFC 6902).
 pub fn json_patch(generator: &mut SchemaGenerator) -> Value {
     let schema = json!({
@@ -111,11 +162,16 @@ pub fn json_patch(generator: &mut SchemaGenerator) -> Value {
             "type": "object",
             "properties": {
                 "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
-                "path": {"type": "string"},
-                "from": {"type": "string"},
+                "path": {"type": "string", "pattern": JSON_POINTER},
+                "from": {"type": "string", "pattern": JSON_POINTER},
                 "value": {},
             },
             "required": ["op", "path"],
+            "oneOf": [
+                {"properties": {"op": {"enum": ["add", "replace", "test"]}}, "required": ["value"]},
+                {"properties": {"op": {"enum": ["move", "copy"]}}, "required": ["from"]},
+                {"properties": {"op": {"const": "remove"}, "path": {"minLength": 1}}},
+            ],
         },
     });
     define(generator, "JsonPatch".to_owned(), schema)
@@ -162,13 +218,20 @@ fn shown_params() -> Value {
 /// Labels as they are written. Labels that are older than a bound are read as they are.
 fn labels_input() -> Value {
     json!({
-        "type": "object",
+        "type": ["object", "null"],
         "description": "Keys are `[PREFIX/]NAME` as in Kubernetes.",
         "maxProperties": LABELS_MAX,
-        "propertyNames": {"maxLength": LABEL_PREFIX_BYTES_MAX + 1 + LABEL_NAME_BYTES_MAX},
+        "propertyNames": {
+            "pattern": LABEL_KEY,
+            "maxLength": LABEL_PREFIX_BYTES_MAX + 1 + LABEL_NAME_BYTES_MAX,
+        },
         "additionalProperties": {"type": "string", "maxLength": LABEL_VALUE_BYTES_MAX},
     })
 }
+
+/// What the keys of labels look like, as `bounds` checks them.
+const LABEL_KEY: &str =
+    "^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$";
 
 /// The fields that every object has besides its own.
 fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {

@@ -16,6 +16,7 @@ use super::operation::{BodyContent, Operation};
 use super::{ApiState, body, schema};
 use crate::kernel::EventQuery;
 use crate::kernel::scope::RequiredScope;
+use crate::model::RefusalCode;
 
 /// The state of the server.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -85,7 +86,7 @@ async fn ready(State(state): State<ApiState>) -> Result<Response, ApiError> {
 }
 
 fn unavailable(why: String) -> ApiError {
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why)
+    ApiError::new(RefusalCode::Unavailable, why)
 }
 
 async fn metrics(State(state): State<ApiState>) -> Result<Response, ApiError> {

@@ -3,13 +3,13 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 
 use super::error::{self, ApiError};
 use super::{request_id, service};
+use crate::model::RefusalCode;
 
 /// `/healthz` as usual, and 503 for every other path.
 pub fn router() -> Router {
@@ -19,7 +19,7 @@ pub fn router() -> Router {
 async fn not_yet() -> ApiError {
     let why = "the server is starting: its database is being opened, and brought up to date where that is \
                needed; its log says how far it is";
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why).with_header("retry-after", "1")
+    ApiError::new(RefusalCode::Unavailable, why).with_header("retry-after", "1")
 }
 
 async fn wrap(request: Request, next: Next) -> Response {

@@ -7,8 +7,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::model::Problem;
 use crate::model::bounds::{escape, quoted};
+use crate::model::{Problem, RefusalCode};
 
 /// Why a text was refused.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl JsonWalk {
         let steps = self.path.borrow();
         let pointer = steps.iter().chain([&escape(name)]).map(|step| format!("/{step}")).collect::<String>();
         let what = format!("{} stands twice in this object: say which one counts", quoted(name));
-        *self.twice.borrow_mut() = Some(Problem::new(pointer, what));
+        *self.twice.borrow_mut() = Some(Problem::new(pointer, what).coded(RefusalCode::Duplicate));
     }
 }
 

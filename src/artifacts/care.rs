@@ -12,7 +12,7 @@ use crate::artifacts::media::garbage::{self, FOUND_MAX, GarbageItem, LeftoverKin
 use crate::artifacts::media::{MediaFolder, MediaJob};
 use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::{ArtifactAsked, ArtifactPruned};
-use crate::model::{Artifact, ArtifactState, ArtifactWork, PruneMode, Stored, World};
+use crate::model::{Artifact, ArtifactState, ArtifactWork, PruneMode, RefusalCode, Stored, World};
 
 /// The files that can be deleted, or were deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -42,7 +42,8 @@ impl Artifacts {
             .change::<Artifact>(&key, caller.now, |next| {
                 if work == ArtifactWork::Verify && next.status.sha256.is_none() && !next.spec.is_mirror() {
                     let reason = &next.status.reason;
-                    return Err(Error::Conflict(format!("artifact `{key}` has no files yet: {reason}")));
+                    let why = format!("artifact `{key}` has no files yet: {reason}");
+                    return Err(Error::Conflict(RefusalCode::WrongState, why));
                 }
                 next.status.asked = Some(work);
                 if work == ArtifactWork::Fetch {

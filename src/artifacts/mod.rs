@@ -29,7 +29,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::kernel::{Caller, Error, Kernel};
-use crate::model::{Artifact, ArtifactKind, ArtifactStatus, EventBody, RootsCheck, Stored, World};
+use crate::model::{
+    Artifact, ArtifactKind, ArtifactStatus, EventBody, RefusalCode, RootsCheck, Stored, World,
+};
 use contained_path::NameCase;
 use media::MirrorSet;
 use recent_paths::RecentPaths;
@@ -112,12 +114,13 @@ impl Artifacts {
         let caller = Caller::server(self.kernel.now());
         let changed = self.kernel.change::<Artifact>(name, caller.now, |next| {
             if next.spec.origin() != origin {
-                return Err(Error::Conflict("its source has changed meanwhile".to_owned()));
+                let why = "its source has changed meanwhile";
+                return Err(Error::Conflict(RefusalCode::Overtaken, why.to_owned()));
             }
             let before = next.status.clone();
             set(&mut next.status);
             if next.status == before {
-                return Err(Error::Conflict("nothing has changed".to_owned()));
+                return Err(Error::Conflict(RefusalCode::WrongState, "nothing has changed".to_owned()));
             }
             let now = &next.status;
             let is_the_same =
@@ -130,7 +133,7 @@ impl Artifacts {
         });
         match changed.await {
             // The artifact was deleted or changed meanwhile: the next round reads it again.
-            Ok(_) | Err(Error::NotFound { .. } | Error::Conflict(_)) => Ok(()),
+            Ok(_) | Err(Error::NotFound { .. } | Error::Conflict(..)) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -288,6 +288,9 @@ pub(super) struct EventArgs {
     /// Only events about this object: machine:web1, subnet:lan.
     #[arg(long)]
     pub subject: Option<String>,
+    /// Only what this request of the API brought about: the id that its answer and the access log have.
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
     /// Begin after the event with this number.
     #[arg(long, value_name = "SEQ")]
     pub after: Option<u64>,
@@ -318,7 +321,7 @@ pub(super) enum EventVerb {
     },
 }
 
-/// How the kinds of events are printed.
+/// How the kinds of events and the codes of errors are printed.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KindsFormat {
     Table,
@@ -440,6 +443,12 @@ pub(super) enum OtherCommand {
     Events {
         #[command(subcommand)]
         verb: EventVerb,
+    },
+    /// Say which codes errors have, what causes them and what to do. Needs no server.
+    Errors {
+        /// How to print them: a table, or the page of the documentation.
+        #[arg(short, long, default_value = "table")]
+        output: KindsFormat,
     },
     /// Show which objects changed on the whole server.
     Changes {

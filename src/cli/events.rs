@@ -10,15 +10,16 @@ use crate::cli::objects::NounClient;
 use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::summary::summary;
 use crate::client::{ApiClient, EventFilter, HistoryRange, StreamSignal};
-use crate::model::Event;
 use crate::model::event::{EVENT_ROWS, event_kinds_markdown};
+use crate::model::{CODE_ROWS, Event, refusal_codes_markdown};
 
 /// Most events that the server puts on a page.
 const PAGE_MAX: u32 = 1000;
 
 impl EventArgs {
     fn filter(&self) -> EventFilter {
-        EventFilter { kind: self.kind.clone(), subject: self.subject.clone() }
+        let request_id = self.request_id.clone();
+        EventFilter { kind: self.kind.clone(), subject: self.subject.clone(), request_id }
     }
 }
 
@@ -64,6 +65,20 @@ pub fn kinds(format: KindsFormat) -> Result<()> {
         KindsFormat::Table => EVENT_ROWS
             .iter()
             .try_for_each(|row| output::print(&format!("{:<22} {}\n", row.name, row.meaning.trim()))),
+    }
+}
+
+/// `errors`: the codes of errors, what causes them and what to do.
+///
+/// # Errors
+/// Nobody reads on.
+pub fn codes(format: KindsFormat) -> Result<()> {
+    match format {
+        KindsFormat::Markdown => output::print(&refusal_codes_markdown()),
+        KindsFormat::Table => CODE_ROWS.iter().try_for_each(|row| {
+            let status = row.status.map_or_else(|| "-".to_owned(), |status| status.to_string());
+            output::print(&format!("{:<20} {status:>3}  {} {}\n", row.name, row.cause, row.remedy))
+        }),
     }
 }
 

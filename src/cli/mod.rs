@@ -66,6 +66,9 @@ pub async fn run(command: ClientCommand) -> Result<()> {
     if let Invocation::Other(OtherCommand::Events { verb: EventVerb::Kinds { output } }) = invocation {
         return events::kinds(output);
     }
+    if let Invocation::Other(OtherCommand::Errors { output }) = invocation {
+        return events::codes(output);
+    }
     let client = connection.client().await?;
     let done = match invocation {
         Invocation::Noun(kind, verb) => run_verb(&NounClient { client, kind }, verb).await,
@@ -127,6 +130,7 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         OtherCommand::Check(args) => backups::check(client, &args).await,
         // These commands need no server and run before one is chosen.
         OtherCommand::Events { verb: EventVerb::Kinds { .. } }
+        | OtherCommand::Errors { .. }
         | OtherCommand::Context { .. }
         | OtherCommand::Doctor { .. }
         | OtherCommand::Restore(_) => Ok(()),

@@ -155,6 +155,7 @@ mod tests {
             subject: "machine:x".to_owned(),
             actor: "server".to_owned(),
             attempt: attempt.map(Uuid::from_u128),
+            request_id: None,
         }
     }
 

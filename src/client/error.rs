@@ -55,6 +55,8 @@ impl ClientError {
 pub struct ServerRefusal {
     pub status: u16,
     pub title: String,
+    /// Why, for programs: `taken`. Empty from a server that has no codes.
+    pub code: String,
     pub detail: String,
     /// Every fault, with a JSON pointer into what was sent.
     pub problems: Vec<Problem>,
@@ -67,13 +69,18 @@ impl std::fmt::Display for ServerRefusal {
         let problems: Vec<String> = self.problems.iter().map(ToString::to_string).collect();
         // The detail often includes the problems; several are easier to read on separate lines.
         let is_said = problems.iter().all(|problem| self.detail.contains(problem));
+        let has_codes = !self.code.is_empty();
+        let code = if has_codes { format!(" [{}]", self.code) } else { String::new() };
         match (self.detail.as_str(), problems.len()) {
-            ("", _) => write!(f, "{title}")?,
-            (_, 2..) if is_said => write!(f, "{title}")?,
-            (detail, _) => write!(f, "{title}: {detail}")?,
+            ("", _) => write!(f, "{title}{code}")?,
+            (_, 1..) if is_said => write!(f, "{title}{code}")?,
+            (detail, _) => write!(f, "{title}: {detail}{code}")?,
         }
-        for problem in problems.iter().filter(|_| !is_said || problems.len() > 1) {
-            write!(f, "\n  {problem}")?;
+        for (problem, said) in self.problems.iter().zip(&problems) {
+            write!(f, "\n  {said}")?;
+            if has_codes {
+                write!(f, " [{}]", problem.code)?;
+            }
         }
         match (self.status, self.request_id.as_str()) {
             // Errors that only the server's log explains.
@@ -97,6 +104,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::RefusalCode;
 
     #[test]
     fn a_refusal_shows_every_problem_with_its_pointer() {
@@ -116,5 +124,10 @@ mod tests {
         };
         let said = "Unprocessable Content\n  /macs/0: not a MAC address\n  `name` is missing";
         assert_eq!(again.to_string(), said);
+        let mut coded = ServerRefusal { code: "invalid".to_owned(), ..again };
+        coded.problems[0].code = RefusalCode::Malformed;
+        let said = "Unprocessable Content [invalid]\n  /macs/0: not a MAC address [malformed]\n  \
+                    `name` is missing [invalid]";
+        assert_eq!(coded.to_string(), said);
     }
 }

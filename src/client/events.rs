@@ -13,21 +13,24 @@ use crate::model::Event;
 pub struct EventFilter {
     pub kind: Option<String>,
     pub subject: Option<String>,
+    /// The request that brought them about.
+    pub request_id: Option<String>,
 }
 
 impl EventFilter {
     pub fn kind(kind: impl Into<String>) -> Self {
-        EventFilter { kind: Some(kind.into()), subject: None }
+        EventFilter { kind: Some(kind.into()), ..EventFilter::default() }
     }
 
     pub fn subject(subject: impl Into<String>) -> Self {
-        EventFilter { kind: None, subject: Some(subject.into()) }
+        EventFilter { subject: Some(subject.into()), ..EventFilter::default() }
     }
 
     fn terms(&self) -> Vec<(&'static str, String)> {
         let kind = self.kind.clone().map(|kind| ("kind", kind));
         let subject = self.subject.clone().map(|subject| ("subject", subject));
-        kind.into_iter().chain(subject).collect()
+        let request_id = self.request_id.clone().map(|id| ("request_id", id));
+        kind.into_iter().chain(subject).chain(request_id).collect()
     }
 }
 

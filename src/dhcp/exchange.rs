@@ -63,7 +63,7 @@ impl Dhcp {
             match self.carry_out(query, &mut decided).await {
                 Ok(answered) => return answered,
                 // Another packet of the client was faster: decide again with its effects.
-                Err(Error::Conflict(_)) => decided = self.decide_packet(query, AttemptRecord::Done),
+                Err(Error::Conflict(..)) => decided = self.decide_packet(query, AttemptRecord::Done),
                 Err(_) => return Err(SilenceReason::Failed),
             }
             // The notes were recorded already.
@@ -204,7 +204,7 @@ impl Dhcp {
         let changeset = std::mem::take(&mut decided.outcome.changeset);
         let DecidedPacket { gathered, outcome, .. } = decided;
         if let Err(error) = self.kernel.commit(changeset).await {
-            if !matches!(error, Error::Conflict(_)) {
+            if !matches!(error, Error::Conflict(..)) {
                 warn_limited!(%error, reason = outcome.reason, "the lease could not be written: no answer");
             }
             return Err(error);

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::dhcp::Dhcp;
 use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError};
 use crate::model::event::{DhcpRelease, LeaseNow, MachineAddressChanged, ObjectSnapshot};
-use crate::model::{EventBody, Kind, Lease, LeaseState, NewEvent, Object, Stored, World};
+use crate::model::{EventBody, Kind, Lease, LeaseState, NewEvent, Object, RefusalCode, Stored, World};
 use crate::objects::write::WriteTarget;
 
 /// Most leases that one call marks as expired.
@@ -74,7 +74,8 @@ impl Dhcp {
             };
             if !is_in_effect(&lease.spec, caller.now) {
                 let (address, at) = (lease.spec.address, lease.spec.expires_at);
-                return Err(Error::Conflict(format!("the lease of {address} has ended already, at {at}")));
+                let why = format!("the lease of {address} has ended already, at {at}");
+                return Err(Error::Conflict(RefusalCode::Ended, why));
             }
             let ended = Lease { state, expires_at: caller.now, ..lease.spec.clone() };
             let now = LeaseNow::new(&ended, "an operator ended it");
@@ -236,7 +237,7 @@ mod tests {
         let (changed, released) = (EventKind::MachineAddressChanged, EventKind::DhcpReleased);
         assert_eq!(last, [(changed, "token:admin"), (released, "token:admin")]);
         let again = houses.dhcp.end_lease(&caller, &target("10.0.0.5"), LeaseEnding::Expire).await;
-        assert!(matches!(&again, Err(Error::Conflict(why)) if why.contains("ended already")), "{again:?}");
+        assert!(matches!(&again, Err(Error::Conflict(_, why)) if why.contains("ended already")), "{again:?}");
     }
 
     #[tokio::test]

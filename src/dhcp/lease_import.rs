@@ -21,8 +21,8 @@ use crate::dhcp::leases::{filing, lease_changeset};
 use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
 use crate::model::event::{LeaseNow, MachineAddressChanged};
 use crate::model::{
-    EventBody, Lease, LeaseState, Machine, Object, Reservation, Stored, Subnet, SubnetMode, World,
-    check_host_name,
+    EventBody, Lease, LeaseState, Machine, Object, Problem, RefusalCode, Reservation, Stored, Subnet,
+    SubnetMode, World, check_host_name,
 };
 
 /// Most files of one import: Kea has three at a time.
@@ -38,6 +38,7 @@ const COMMITS_MAX: usize = 64;
 pub struct LeaseImport {
     pub format: LeaseFileFormat,
     /// The files in the order in which they were written: for Kea the `.2` and `.1` before the file itself.
+    #[schemars(length(min = 1, max = FILES_MAX))]
     pub files: Vec<ImportFile>,
     /// Only report what would be imported.
     #[serde(default)]
@@ -99,7 +100,8 @@ impl Dhcp {
     /// [`Error::Invalid`] for too many files, or those of the store; leases that were imported before stay.
     pub async fn import_leases(&self, caller: &Caller, import: &LeaseImport) -> Result<ImportReport, Error> {
         if import.files.is_empty() || import.files.len() > FILES_MAX {
-            return Err(Error::invalid("/files", format!("give 1 to {FILES_MAX} files")));
+            let what = format!("give 1 to {FILES_MAX} files");
+            return Err(Problem::new("/files", what).coded(RefusalCode::OutOfRange).into());
         }
         let texts: Vec<&str> = import.files.iter().map(|file| file.text.as_str()).collect();
         let journal = import::read(import.format, &texts);

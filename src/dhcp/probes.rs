@@ -178,7 +178,7 @@ impl Dhcp {
                 return;
             }
             match self.keep_back_late(&subnet, &found).await {
-                Err(Error::Conflict(_)) => {}
+                Err(Error::Conflict(..)) => {}
                 Err(error) => {
                     return warn_limited!(%error, %address, "the address could not be put into quarantine");
                 }

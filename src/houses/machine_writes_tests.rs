@@ -217,7 +217,10 @@ async fn logs_of_jobs_that_ended_make_room_for_others_and_a_full_one_is_refused(
     assert_eq!(houses.records.known_log_bytes(), Some(half as u64));
     assert_eq!(write(&new, 0).await, Ok(half as u64), "a piece that came before takes no more room");
     let refused = write(&new, half).await;
-    assert!(matches!(&refused, Err(Error::Conflict(why)) if why.contains("logs_kept_bytes")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(Error::Conflict(_, why)) if why.contains("logs_kept_bytes")),
+        "{refused:?}"
+    );
     let refused = houses.records.log_budget.refused.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(refused, 1);
 }

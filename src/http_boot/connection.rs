@@ -307,9 +307,9 @@ impl BootClient {
             InstallerReport { kind, text: String::from_utf8_lossy(body).into_owned(), peer: self.peer };
         match self.shared.netboot.report(capability, report).await {
             Ok(said) => answer::text(200, &said),
-            Err(crate::kernel::Error::Unauthorized(why)) => answer::text(401, &why),
-            Err(crate::kernel::Error::Forbidden(why)) => answer::text(403, &why),
-            Err(crate::kernel::Error::Conflict(why)) => answer::text(409, &why),
+            Err(crate::kernel::Error::Unauthorized(_, why)) => answer::text(401, &why),
+            Err(crate::kernel::Error::Forbidden(_, why)) => answer::text(403, &why),
+            Err(crate::kernel::Error::Conflict(_, why)) => answer::text(409, &why),
             Err(crate::kernel::Error::TooMuch { why, retry_after }) => answer::too_much(&why, retry_after),
             Err(error) => answer::text(503, &error.to_string()),
         }

@@ -15,7 +15,7 @@ use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::insight::Insight;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
-use crate::model::{BootTemplate, ContentView, Machine, Stored, Template};
+use crate::model::{BootTemplate, ContentView, Machine, Problem, RefusalCode, Stored, Template};
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
@@ -81,6 +81,17 @@ pub struct PreviewResult {
     /// SHA-256 of the text, in hex.
     pub sha256: String,
     pub provenance: Provenance,
+}
+
+impl PreviewRequest {
+    /// A pointer to the field that says what is rendered.
+    fn asked(&self) -> &'static str {
+        match (&self.file, &self.template) {
+            (Some(_), _) => "/file",
+            (None, Some(_)) => "/template",
+            (None, None) => "/inline",
+        }
+    }
 }
 
 impl Insight {
@@ -180,6 +191,7 @@ impl Insight {
         }
         let boot = self.preview_boot(&gathered);
         let document = document(&boot, &preview)?;
+        let asked = preview.asked();
         let netboot = Arc::clone(&self.netboot);
         let rendered = self
             .catalog
@@ -187,7 +199,7 @@ impl Insight {
             .await?;
         let rendered = rendered.map_err(|problem| match problem.kind {
             ProblemKind::Busy => Error::Busy(problem.to_string()),
-            _ => Error::Invalid(vec![(&problem).into()]),
+            _ => Problem::from(&problem).at(asked).into(),
         })?;
         Ok(PreviewResult { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
     }
@@ -241,7 +253,10 @@ fn document(boot: &BootContext, preview: &PreviewRequest) -> Result<BootDocument
             "pxelinux.cfg" => Ok(BootDocument::BootScript(ScriptKind::Pxelinux)),
             path => file_of(boot, path),
         },
-        _ => Err(Error::invalid("", "say what to render: one of `file`, `template` or `inline`")),
+        _ => {
+            let what = "say what to render: one of `file`, `template` or `inline`";
+            Err(Problem::new("", what).coded(RefusalCode::Exclusive).into())
+        }
     }
 }
 
@@ -262,5 +277,6 @@ fn file_of(boot: &BootContext, path: &str) -> Result<BootDocument, Error> {
         if paths.is_empty() { "" } else { ", " },
         paths.join(", ")
     );
-    Err(Error::invalid("/file", format!("there is no file `{path}`; there are: {known}")))
+    let what = format!("there is no file `{path}`; there are: {known}");
+    Err(Problem::new("/file", what).coded(RefusalCode::NotFound).into())
 }

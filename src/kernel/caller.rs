@@ -52,7 +52,7 @@ impl Caller {
 
     /// An event with this caller as actor and the server as subject.
     pub fn event(&self, body: impl Into<EventBody>) -> NewEvent {
-        NewEvent::new(self.now, body).by(self.actor.to_string())
+        NewEvent::new(self.now, body).by(self.actor.to_string()).in_request(&self.request_id)
     }
 
     /// An event with this caller as actor and an object as subject.

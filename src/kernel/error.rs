@@ -1,6 +1,6 @@
 //! The errors of use cases. Only `api::error` turns them into HTTP responses.
 
-use crate::model::{Kind, Noun, Problem, ReadAgain};
+use crate::model::{Kind, Noun, Problem, ReadAgain, RefusalCode};
 use crate::store::StoreError;
 
 /// Why a use case did not do what was asked. Each error carries what its reader needs to act.
@@ -19,18 +19,18 @@ pub enum Error {
     #[error("{kind} `{key}` is at revision {present}, not {expected}: read it again")]
     Stale { kind: Kind, key: String, expected: u64, present: u64 },
     /// The present state does not allow it: a value is taken, an object is in use or locked.
-    #[error("{0}")]
-    Conflict(String),
+    #[error("{1}")]
+    Conflict(RefusalCode, String),
     /// The server no longer knows what has changed since, or the number belongs to another state of the
     /// database.
     #[error(transparent)]
     ReadAgain(#[from] ReadAgain),
     /// The request has no valid token.
-    #[error("{0}")]
-    Unauthorized(String),
+    #[error("{1}")]
+    Unauthorized(RefusalCode, String),
     /// The token is valid, but lacks the scope.
-    #[error("{0}")]
-    Forbidden(String),
+    #[error("{1}")]
+    Forbidden(RefusalCode, String),
     /// Too many requests at once; a later attempt can succeed.
     #[error("{0}")]
     Busy(String),
@@ -52,6 +52,29 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What it is, for programs. The code has the HTTP status.
+    pub fn code(&self) -> RefusalCode {
+        match self {
+            Error::NotFound { .. } => RefusalCode::NotFound,
+            Error::Invalid(_) => RefusalCode::Invalid,
+            Error::BadRequest(_) => RefusalCode::BadRequest,
+            Error::Stale { .. } => RefusalCode::Stale,
+            Error::ReadAgain(_) => RefusalCode::ReadAgain,
+            Error::Conflict(code, _) | Error::Unauthorized(code, _) | Error::Forbidden(code, _) => *code,
+            Error::Busy(_) => RefusalCode::Busy,
+            Error::TooMuch { .. } => RefusalCode::TooMuch,
+            Error::Failed(_) => RefusalCode::Failed,
+        }
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Error::Invalid(vec![problem])
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
@@ -59,7 +82,10 @@ impl From<StoreError> for Error {
                 Error::Failed(error.to_string())
             }
             StoreError::Unreadable { why, .. } => Error::invalid("", why),
-            _ => Error::Conflict(error.to_string()),
+            StoreError::Stale { .. } => Error::Conflict(RefusalCode::Overtaken, error.to_string()),
+            StoreError::Taken { .. } => Error::Conflict(RefusalCode::Taken, error.to_string()),
+            StoreError::LogGap { .. } => Error::Conflict(RefusalCode::LogGap, error.to_string()),
+            StoreError::LogFull { .. } => Error::Conflict(RefusalCode::LogFull, error.to_string()),
         }
     }
 }

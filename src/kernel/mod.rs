@@ -38,7 +38,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::model::{Event, HasTable, Kind, NewEvent, Noun, Stored, Table, World};
+use crate::model::{Event, HasTable, Kind, NewEvent, Noun, RefusalCode, Stored, Table, World};
 use crate::store::{MonitoredStore, SharedStore};
 use look::WorldLook;
 use secrets::SecretKey;
@@ -302,10 +302,11 @@ impl Kernel {
         match error {
             StoreError::Taken { kind, index, value, holder } => self.read(|world| {
                 if !caller.may_read(world, (kind, &holder)) {
-                    return Error::Conflict(permissions::hidden_conflict(kind));
+                    return Error::Conflict(RefusalCode::Taken, permissions::hidden_conflict(kind));
                 }
                 let holder = TrackedWorld::untracked(world).label(kind, &holder);
-                Error::Conflict(format!("{index} {value} belongs to {kind} `{holder}`"))
+                let why = format!("{index} {value} belongs to {kind} `{holder}`");
+                Error::Conflict(RefusalCode::Taken, why)
             }),
             other => other.into(),
         }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::kernel::scope_areas::SCOPE_AREAS;
 use crate::kernel::{Caller, Error};
-use crate::model::{Problem, nearest};
+use crate::model::{Problem, RefusalCode, nearest};
 
 /// What an operation requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ pub fn check_scope(scope: &str, pointer: &str) -> Option<Problem> {
         },
         _ => "scopes look like `machines:read`, `machines:write`, `*:read` or `*`".to_owned(),
     };
-    Some(Problem::new(pointer, format!("there is no scope `{scope}`; {hint}")))
+    Some(Problem::new(pointer, format!("there is no scope `{scope}`; {hint}")).coded(RefusalCode::NotOneOf))
 }
 
 /// The scope of a machine's agent.
@@ -98,7 +98,8 @@ impl Caller {
             return Ok(());
         }
         let scope = need.scope().unwrap_or_default();
-        Err(Error::Forbidden(format!("this needs the scope `{scope}`, which the token does not have")))
+        let why = format!("this needs the scope `{scope}`, which the token does not have");
+        Err(Error::Forbidden(RefusalCode::ScopeMissing, why))
     }
 
     /// Refuses every caller except the machine itself and those that may write jobs.
@@ -110,7 +111,7 @@ impl Caller {
         if own || RequiredScope::Write("jobs").is_met_by(&self.scopes) {
             return Ok(());
         }
-        Err(Error::Forbidden("this token belongs to another machine".to_owned()))
+        Err(Error::Forbidden(RefusalCode::NotYours, "this token belongs to another machine".to_owned()))
     }
 }
 

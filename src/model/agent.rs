@@ -1,7 +1,7 @@
 //! The bodies of the requests that an agent sends and of the answers that it gets.
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -84,6 +84,7 @@ pub struct JobReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<JobState>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "reported_states")]
     pub state: Option<JobState>,
     /// The exit code of the script that ended the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +93,11 @@ pub struct JobReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
+}
+
+/// The states that an agent may set.
+fn reported_states(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string", "enum": ["running", "finished", "failed", "incomplete"]})
 }
 
 /// The answer to each piece of a log: how many bytes of the job's log the server has, and the job's state.

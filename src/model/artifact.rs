@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact_source::{ArtifactSource, path_fault};
 use super::name::{check_file_path, check_name};
-use super::{Kind, MirrorStatus, Noun, Object, Problem, Stored, UnlistedPlace};
+use super::{Kind, MirrorStatus, Noun, Object, Problem, RefusalCode, Stored, UnlistedPlace};
 
 /// Most paths that the status lists as damaged, and most that it lists as absent.
 pub const FILES_LISTED_MAX: usize = 64;
@@ -231,23 +231,32 @@ impl Noun for Artifact {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         if self.name.contains('/') {
-            problems.push(Problem::new("/name", "an artifact's name is one part of a path: no `/`"));
+            problems.push(
+                Problem::new("/name", "an artifact's name is one part of a path: no `/`")
+                    .coded(RefusalCode::Malformed),
+            );
         }
         match &self.source {
             Some(_) if !self.path.is_empty() => {
-                problems.push(Problem::new("/path", "give `path` or `fetch`, not both"));
+                problems.push(
+                    Problem::new("/path", "give `path` or `fetch`, not both").coded(RefusalCode::Exclusive),
+                );
             }
             Some(source) => problems.extend(source.problems(self.kind)),
             None if !self.path.starts_with('/') => {
                 let what = "give `path`, an absolute path on the server, or `fetch`, a source";
-                problems.push(Problem::new("/path", what));
+                problems.push(Problem::new("/path", what).coded(RefusalCode::Malformed));
             }
-            None => problems.extend(path_fault(&self.path).map(|fault| Problem::new("/path", fault))),
+            None => problems.extend(
+                path_fault(&self.path)
+                    .map(|fault| Problem::new("/path", fault).coded(RefusalCode::Malformed)),
+            ),
         }
         if self.kind == ArtifactKind::File && self.source.is_some() && self.file_name().is_none() {
             let field = self.source.as_ref().is_some_and(|source| source.path.is_empty());
             let pointer = if field { "/fetch/url" } else { "/fetch/path" };
-            problems.push(Problem::new(pointer, "must end in the name of a file"));
+            problems
+                .push(Problem::new(pointer, "must end in the name of a file").coded(RefusalCode::Malformed));
         }
         problems
     }

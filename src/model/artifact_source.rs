@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::ArtifactKind;
 use super::name::check_file_path;
-use super::{Checksum, MirrorTerms, Problem, sha256_hex};
+use super::{Checksum, MirrorTerms, Problem, RefusalCode, sha256_hex};
 
 /// Most entries of `files` of a source.
 const SOURCE_FILES_MAX: usize = 256;
@@ -117,34 +117,40 @@ impl ArtifactSource {
     }
 
     pub(super) fn problems(&self, kind: ArtifactKind) -> Vec<Problem> {
-        let mut problems: Vec<Problem> =
-            self.place_fault()
-                .into_iter()
-                .chain(
-                    self.proxy.iter().filter(|proxy| !is_proxy(proxy)).map(|_| {
-                        Problem::new("/fetch/proxy", "a proxy is written like http://10.0.0.4:3128")
-                    }),
-                )
-                .collect();
+        let mut problems: Vec<Problem> = self
+            .place_fault()
+            .into_iter()
+            .chain(self.proxy.iter().filter(|proxy| !is_proxy(proxy)).map(|_| {
+                Problem::new("/fetch/proxy", "a proxy is written like http://10.0.0.4:3128")
+                    .coded(RefusalCode::Malformed)
+            }))
+            .collect();
         if self.files.len() > SOURCE_FILES_MAX {
-            problems.push(Problem::new("/fetch/files", format!("more than {SOURCE_FILES_MAX} files")));
+            problems.push(
+                Problem::new("/fetch/files", format!("more than {SOURCE_FILES_MAX} files"))
+                    .coded(RefusalCode::TooLarge),
+            );
         }
         if !self.files.is_empty() && kind == ArtifactKind::File {
-            problems.push(Problem::new(
-                "/fetch/files",
-                "an artifact of kind `file` has one file: the one at `url`",
-            ));
+            problems.push(
+                Problem::new("/fetch/files", "an artifact of kind `file` has one file: the one at `url`")
+                    .coded(RefusalCode::Exclusive),
+            );
         }
         for (i, file) in self.files.iter().enumerate() {
             problems.extend(check_file_path(&file.path, &format!("/fetch/files/{i}/path")));
             if self.files.iter().take(i).any(|earlier| earlier.path == file.path) {
                 let what = format!("`{}` is listed twice", file.path);
-                problems.push(Problem::new(format!("/fetch/files/{i}/path"), what));
+                problems
+                    .push(Problem::new(format!("/fetch/files/{i}/path"), what).coded(RefusalCode::Duplicate));
             }
         }
         problems.extend(self.mirror.iter().flat_map(|mirror| mirror.problems(self)));
         if self.mirror.is_some() && kind == ArtifactKind::File {
-            problems.push(Problem::new("/fetch/mirror", "`mirror` is for artifacts of kind `tree` only"));
+            problems.push(
+                Problem::new("/fetch/mirror", "`mirror` is for artifacts of kind `tree` only")
+                    .coded(RefusalCode::Exclusive),
+            );
         }
         problems.extend(self.without_checksum());
         problems
@@ -173,15 +179,15 @@ impl ArtifactSource {
 fn checksum_needed(pointer: String) -> Problem {
     let what = "a file that comes over the network needs a checksum, `sha256:HEX` or `sha512:HEX`, \
                         unless `unverified: true` is set";
-    Problem::new(pointer, what)
+    Problem::new(pointer, what).coded(RefusalCode::Missing)
 }
 
 fn path_problem(fault: &str) -> Problem {
-    Problem::new("/fetch/path", fault)
+    Problem::new("/fetch/path", fault).coded(RefusalCode::Malformed)
 }
 
 fn url_problem(fault: &str) -> Problem {
-    Problem::new("/fetch/url", fault)
+    Problem::new("/fetch/url", fault).coded(RefusalCode::Malformed)
 }
 
 impl SourceFile {

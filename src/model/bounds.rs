@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Problem, READ_ONLY_FIELDS};
+use super::{Problem, READ_ONLY_FIELDS, RefusalCode};
 
 /// Largest object, in bytes of its JSON without escapes. A noun may set its own bound (`Noun::BYTES_MAX`).
 pub const OBJECT_BYTES_MAX: usize = 256 << 10;
@@ -53,7 +53,7 @@ pub fn faults(fields: &Map<String, Value>, bytes_max: usize) -> Vec<Problem> {
         let items = value.as_array().map_or(0, Vec::len);
         if items > LISTED_MAX && !FREE_FIELDS.contains(&name.as_str()) {
             let what = format!("{items} items are listed, at most {LISTED_MAX} are admitted");
-            walk.faults.push(Problem::new(format!("/{}", escape(name)), what));
+            walk.faults.push(Problem::new(format!("/{}", escape(name)), what).coded(RefusalCode::TooLarge));
         }
         largest = largest.max((size, name));
     }
@@ -63,7 +63,7 @@ pub fn faults(fields: &Map<String, Value>, bytes_max: usize) -> Vec<Problem> {
             "the object has {bytes} bytes, at most {bytes_max} are admitted; most of them ({}) are here",
             largest.0
         );
-        faults.push(Problem::new(format!("/{}", escape(largest.1)), what));
+        faults.push(Problem::new(format!("/{}", escape(largest.1)), what).coded(RefusalCode::TooLarge));
     }
     if let Some(labels) = fields.get("labels").and_then(Value::as_object) {
         label_faults(labels, &mut faults);
@@ -71,7 +71,7 @@ pub fn faults(fields: &Map<String, Value>, bytes_max: usize) -> Vec<Problem> {
     let params = fields.get("params").and_then(Value::as_object).map_or(0, Map::len);
     if params > PARAMS_MAX {
         let what = format!("{params} params are set, at most {PARAMS_MAX} are admitted");
-        faults.push(Problem::new("/params", what));
+        faults.push(Problem::new("/params", what).coded(RefusalCode::TooLarge));
     }
     faults.truncate(FAULTS_MAX);
     faults
@@ -223,7 +223,7 @@ impl BoundsWalk {
         let enters = at.depth() < DEPTH_MAX;
         if !enters {
             let what = format!("nested deeper than {DEPTH_MAX} levels, which is the most that is admitted");
-            self.note(at, what);
+            self.note(at, RefusalCode::TooLarge, what);
         }
         enters
     }
@@ -234,7 +234,7 @@ impl BoundsWalk {
         let Some(float) = number.as_f64().filter(|_| number.is_f64()) else { return };
         if float >= 2.0 * TWO_POW_63 || float <= -TWO_POW_63 {
             let what = "a number beyond 64 bits (-2^63 to 2^64-1) is not kept exactly: write it as text";
-            self.note(at, what.to_owned());
+            self.note(at, RefusalCode::OutOfRange, what.to_owned());
         }
     }
 
@@ -245,13 +245,13 @@ impl BoundsWalk {
                 name.len(),
                 quoted(name)
             );
-            self.note(at, what);
+            self.note(at, RefusalCode::TooLarge, what);
         }
     }
 
-    fn note(&mut self, at: &DocumentPlace<'_>, what: String) {
+    fn note(&mut self, at: &DocumentPlace<'_>, code: RefusalCode, what: String) {
         if self.faults.len() < FAULTS_MAX {
-            self.faults.push(Problem::new(at.pointer(), what));
+            self.faults.push(Problem::new(at.pointer(), what).coded(code));
         }
     }
 }
@@ -259,17 +259,19 @@ impl BoundsWalk {
 fn label_faults(labels: &Map<String, Value>, faults: &mut Vec<Problem>) {
     if labels.len() > LABELS_MAX {
         let what = format!("{} labels are set, at most {LABELS_MAX} are admitted", labels.len());
-        faults.push(Problem::new("/labels", what));
+        faults.push(Problem::new("/labels", what).coded(RefusalCode::TooLarge));
     }
     for (key, value) in labels {
         if faults.len() >= FAULTS_MAX {
             return;
         }
-        faults.extend(
-            label_key_fault(key).map(|what| Problem::new(format!("/labels/{}", quoted_step(key)), what)),
-        );
+        faults.extend(label_key_fault(key).map(|what| {
+            Problem::new(format!("/labels/{}", quoted_step(key)), what).coded(RefusalCode::Malformed)
+        }));
         let value = value.as_str().and_then(label_value_fault);
-        faults.extend(value.map(|what| Problem::new(format!("/labels/{}", quoted_step(key)), what)));
+        faults.extend(value.map(|what| {
+            Problem::new(format!("/labels/{}", quoted_step(key)), what).coded(RefusalCode::Malformed)
+        }));
     }
 }
 

@@ -9,7 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::name::check_name;
-use super::{Cidr, Kind, NoStatus, Noun, Object, ObjectReference, Octets, OptionSet, Problem, Stored};
+use super::{
+    Cidr, Kind, NoStatus, Noun, Object, ObjectReference, Octets, OptionSet, Problem, RefusalCode, Stored,
+};
 
 /// Longest file name that leaves room for its NUL in the `file` field (RFC 2131 2).
 pub const BOOT_FILE_BYTES_MAX: usize = 127;
@@ -249,25 +251,28 @@ impl Noun for ClientClass {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         let fault = self.boot_file.as_deref().and_then(boot_file_fault);
-        problems.extend(fault.map(|fault| Problem::new("/boot_file", fault)));
+        problems.extend(fault.map(|fault| Problem::new("/boot_file", fault).coded(RefusalCode::Malformed)));
         if self.boot_file.is_some() && !matches!(self.boot_data, None | Some(ClassBoot::Loader)) {
             let what = "a class that gives no file has no `boot_file`: leave one of them out";
-            problems.push(Problem::new("/boot_data", what));
+            problems.push(Problem::new("/boot_data", what).coded(RefusalCode::Exclusive));
         }
         if self.https == Some(true) && self.boot_file.as_ref().is_some_and(|file| file.starts_with("http://"))
         {
             let what = "its `boot_file` is an `http://` URL: write `https://`, or a path of this server";
-            problems.push(Problem::new("/https", what));
+            problems.push(Problem::new("/https", what).coded(RefusalCode::Exclusive));
         }
         if let Some(menu) = &self.pxe_menu {
             let fits =
                 (1..=MENU_BYTES_MAX).contains(&menu.len()) && menu.bytes().all(|b| (32..127).contains(&b));
             if !fits {
                 let what = format!("1 to {MENU_BYTES_MAX} printable ASCII characters");
-                problems.push(Problem::new("/pxe_menu", what));
+                problems.push(Problem::new("/pxe_menu", what).coded(RefusalCode::Malformed));
             }
             if self.boot_data != Some(ClassBoot::Server) {
-                problems.push(Problem::new("/pxe_menu", "a menu goes with `boot_data: server`"));
+                problems.push(
+                    Problem::new("/pxe_menu", "a menu goes with `boot_data: server`")
+                        .coded(RefusalCode::Exclusive),
+                );
             }
         }
         let conditions = &self.conditions;
@@ -280,6 +285,7 @@ impl Noun for ClientClass {
         ];
         problems.extend(lists.into_iter().filter(|(_, length)| *length > LISTED_MAX).map(|(list, _)| {
             Problem::new(format!("/match/{list}"), format!("at most {LISTED_MAX} entries"))
+                .coded(RefusalCode::TooLarge)
         }));
         problems
     }

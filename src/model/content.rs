@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::bounds::CONTENT_BYTES_MAX;
 use super::name::{check_file_path, check_name};
-use super::{Arch, Kind, NoStatus, Noun, Object, ObjectReference, Problem, Stored, repeated};
+use super::{Arch, Kind, NoStatus, Noun, Object, ObjectReference, Problem, RefusalCode, Stored, repeated};
 
 /// Largest body of a template, in bytes.
 pub const TEMPLATE_BYTES_MAX: usize = 1 << 20;
@@ -261,9 +261,14 @@ pub struct Setting {
 fn one_body(template: &Option<String>, inline: &Option<String>, pointer: &str) -> Vec<Problem> {
     match (template, inline) {
         (Some(_), None) | (None, Some(_)) => Vec::new(),
-        (Some(_), Some(_)) => vec![Problem::new(pointer, "give `template` or `inline`, not both")],
-        (None, None) => {
-            vec![Problem::new(pointer, "give `template` (the name of one) or `inline` (the text itself)")]
+        (given, _) => {
+            let both = given.is_some();
+            let what = match both {
+                true => "give `template` or `inline`, not both",
+                false => "give `template` (the name of one) or `inline` (the text itself)",
+            };
+            let code = if both { RefusalCode::Exclusive } else { RefusalCode::Missing };
+            vec![Problem::new(pointer, what).coded(code)]
         }
     }
 }
@@ -289,7 +294,8 @@ impl Noun for Template {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         if self.body.len() > TEMPLATE_BYTES_MAX {
-            problems.push(Problem::new("/body", format!("longer than {TEMPLATE_BYTES_MAX} bytes")));
+            let what = format!("longer than {TEMPLATE_BYTES_MAX} bytes");
+            problems.push(Problem::new("/body", what).coded(RefusalCode::TooLarge));
         }
         problems
     }
@@ -389,7 +395,8 @@ impl Noun for Task {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         if !self.interpreter.starts_with('/') {
-            problems.push(Problem::new("/interpreter", "an absolute path, like /bin/sh"));
+            let what = "an absolute path, like /bin/sh";
+            problems.push(Problem::new("/interpreter", what).coded(RefusalCode::Malformed));
         }
         for (i, template) in self.templates.iter().enumerate() {
             problems.extend(one_body(&template.template, &template.inline, &format!("/templates/{i}")));
@@ -418,7 +425,8 @@ impl Noun for Workflow {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         if self.stages.is_empty() {
-            problems.push(Problem::new("/stages", "a workflow has at least one stage"));
+            let what = "a workflow has at least one stage";
+            problems.push(Problem::new("/stages", what).coded(RefusalCode::Missing));
         }
         problems
     }
@@ -445,7 +453,8 @@ impl Noun for Bootenv {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         if self.kind != BootenvKind::Local && self.arches.is_empty() {
-            problems.push(Problem::new("/arches", "name a kernel for at least one architecture"));
+            let what = "name a kernel for at least one architecture";
+            problems.push(Problem::new("/arches", what).coded(RefusalCode::Missing));
         }
         for (arch, files) in &self.arches {
             for (field, path) in std::iter::once(("kernel".to_owned(), &files.kernel))
@@ -461,8 +470,8 @@ impl Noun for Bootenv {
             problems.extend(check_file_path(&template.path, &format!("/templates/{i}/path")));
             problems.extend(one_body(&template.template, &template.inline, &format!("/templates/{i}")));
             if !paths.insert(template.path.as_str()) {
-                let what = format!("`{}` is the path of an earlier template too", template.path);
-                problems.push(Problem::new(format!("/templates/{i}/path"), what));
+                let (at, what) = (format!("/templates/{i}/path"), "the path of an earlier template too");
+                problems.push(Problem::new(at, what).coded(RefusalCode::Duplicate));
             }
         }
         problems

@@ -52,6 +52,8 @@ pub struct Event {
     pub actor: String,
     /// The boot attempt that the event belongs to.
     pub attempt: Option<Uuid>,
+    /// The request of the API that brought it about; none for what packets and the server itself bring about.
+    pub request_id: Option<String>,
 }
 
 /// An event before it gets its number.
@@ -62,13 +64,15 @@ pub struct NewEvent {
     pub subject: String,
     pub actor: String,
     pub attempt: Option<Uuid>,
+    pub request_id: Option<String>,
 }
 
 impl NewEvent {
     /// An event with the server as subject and actor; [`NewEvent::about`] and [`NewEvent::by`] change these.
     pub fn new(time: Timestamp, body: impl Into<EventBody>) -> Self {
         let server = || SERVER.to_owned();
-        NewEvent { time, body: body.into(), subject: server(), actor: server(), attempt: None }
+        let (subject, actor) = (server(), server());
+        NewEvent { time, body: body.into(), subject, actor, attempt: None, request_id: None }
     }
 
     /// Sets the subject, as [`Kind::subject`] writes it.
@@ -86,10 +90,15 @@ impl NewEvent {
         NewEvent { attempt, ..self }
     }
 
+    /// With the request that brought it about; an empty id stands for none.
+    pub fn in_request(self, id: &str) -> Self {
+        NewEvent { request_id: (!id.is_empty()).then(|| id.to_owned()), ..self }
+    }
+
     /// The event with its number.
     pub fn numbered(self, seq: u64) -> Event {
-        let NewEvent { time, body, subject, actor, attempt } = self;
-        Event { seq, time, body, subject, actor, attempt }
+        let NewEvent { time, body, subject, actor, attempt, request_id } = self;
+        Event { seq, time, body, subject, actor, attempt, request_id }
     }
 }
 
@@ -179,7 +188,7 @@ fn parse_object_kind(name: &str) -> Option<EventKind> {
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Event", 7)?;
+        let mut fields = serializer.serialize_struct("Event", 8)?;
         fields.serialize_field("seq", &self.seq)?;
         fields.serialize_field("time", &self.time)?;
         fields.serialize_field("kind", &self.body.kind_name())?;
@@ -187,6 +196,9 @@ impl Serialize for Event {
         fields.serialize_field("actor", &self.actor)?;
         if let Some(attempt) = &self.attempt {
             fields.serialize_field("attempt", attempt)?;
+        }
+        if let Some(request_id) = &self.request_id {
+            fields.serialize_field("request_id", request_id)?;
         }
         fields.serialize_field("data", &self.body)?;
         fields.end()
@@ -203,15 +215,17 @@ struct PlainEvent {
     actor: String,
     #[serde(default)]
     attempt: Option<Uuid>,
+    #[serde(default)]
+    request_id: Option<String>,
     data: Value,
 }
 
 impl<'de> Deserialize<'de> for Event {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let PlainEvent { seq, time, kind, subject, actor, attempt, data } =
+        let PlainEvent { seq, time, kind, subject, actor, attempt, request_id, data } =
             PlainEvent::deserialize(deserializer)?;
         let body = EventBody::parse(kind, &data.to_string()).map_err(serde::de::Error::custom)?;
-        Ok(Event { seq, time, body, subject, actor, attempt })
+        Ok(Event { seq, time, body, subject, actor, attempt, request_id })
     }
 }
 

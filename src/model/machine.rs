@@ -11,7 +11,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::name::check_host_name;
-use super::{Arch, Environment, Kind, Mac, Noun, Object, ObjectReference, OptionSet, Problem, Stored};
+use super::{
+    Arch, Environment, Kind, Mac, Noun, Object, ObjectReference, OptionSet, Problem, RefusalCode, Stored,
+};
 
 /// Most network interfaces of one machine.
 pub const MACS_MAX: usize = 64;
@@ -354,15 +356,24 @@ impl Noun for Machine {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_host_name(&self.name, "/name");
         if self.macs.len() > MACS_MAX {
-            problems.push(Problem::new("/macs", format!("a machine has at most {MACS_MAX} MAC addresses")));
+            problems.push(
+                Problem::new("/macs", format!("a machine has at most {MACS_MAX} MAC addresses"))
+                    .coded(RefusalCode::TooLarge),
+            );
         }
         for (i, mac) in self.macs.iter().enumerate().take(MACS_MAX) {
             if !mac.is_unicast() {
                 let why = "not the address of one interface (all zero, or a multicast address)";
-                problems.push(Problem::new(format!("/macs/{i}"), format!("{mac} is {why}")));
+                problems.push(
+                    Problem::new(format!("/macs/{i}"), format!("{mac} is {why}"))
+                        .coded(RefusalCode::Malformed),
+                );
             }
             if self.macs.iter().take(i).any(|earlier| earlier == mac) {
-                problems.push(Problem::new(format!("/macs/{i}"), format!("{mac} is listed twice")));
+                problems.push(
+                    Problem::new(format!("/macs/{i}"), format!("{mac} is listed twice"))
+                        .coded(RefusalCode::Duplicate),
+                );
             }
         }
         problems.extend(super::repeated(&self.profiles, "/profiles"));

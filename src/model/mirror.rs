@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::name::check_file_path;
-use super::{ArtifactSource, Problem};
+use super::{ArtifactSource, Problem, RefusalCode};
 
 /// Default for the bytes that are kept of a remote tree.
 pub const MIRROR_BYTES_DEFAULT: u64 = 20 << 30;
@@ -86,22 +86,26 @@ impl MirrorTerms {
     /// The faults of these terms, in the source that has them.
     pub(super) fn problems(&self, source: &ArtifactSource) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut add = |pointer: String, what: String| problems.push(Problem::new(pointer, what));
+        let mut add = |code, pointer: String, what: String| {
+            problems.push(Problem::new(pointer, what).coded(code));
+        };
         if source.local_path().is_some() || source.url.contains(['?', '#']) {
             let what = "a mirror needs the URL of a folder: https://… or http://…, without `?`";
             let field = if source.path.is_empty() { "url" } else { "path" };
-            add(format!("/fetch/{field}"), what.into());
+            add(RefusalCode::Exclusive, format!("/fetch/{field}"), what.into());
         }
         if source.checksum.is_some() || !source.files.is_empty() {
             let field = if source.checksum.is_some() { "checksum" } else { "files" };
-            add(format!("/fetch/{field}"), "a mirror has neither `checksum` nor `files`".into());
+            let what = "a mirror has neither `checksum` nor `files`";
+            add(RefusalCode::Exclusive, format!("/fetch/{field}"), what.into());
         }
         if !(BYTES_MIN..=BYTES_MAX).contains(&self.bytes_max) {
             let what = format!("between {BYTES_MIN} (1 MiB) and {BYTES_MAX} (16 TiB)");
-            add("/fetch/mirror/bytes_max".into(), what);
+            add(RefusalCode::OutOfRange, "/fetch/mirror/bytes_max".into(), what);
         }
         if self.repositories.len() > REPOSITORIES_MAX {
-            add("/fetch/mirror/repositories".into(), format!("more than {REPOSITORIES_MAX}"));
+            let what = format!("more than {REPOSITORIES_MAX}");
+            add(RefusalCode::TooLarge, "/fetch/mirror/repositories".into(), what);
         }
         for (i, repository) in self.repositories.iter().enumerate() {
             if !repository.path.is_empty() {

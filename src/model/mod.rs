@@ -37,12 +37,14 @@ mod octets;
 mod option_set;
 mod problem;
 mod provenance;
+mod refusal_code;
 mod render_problem;
 mod reservation;
 mod retention;
 mod run;
 mod schema;
 pub mod schema_cost;
+mod schema_words;
 mod served_document;
 pub mod settings;
 mod token;
@@ -91,7 +93,7 @@ pub use machine::{
     MachineWait, PresentRun, StepTries, StopBefore,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
-pub use name::{check_file_path, check_host_name, check_name};
+pub use name::{NAME_BYTES_MAX, check_file_path, check_host_name, check_name};
 pub use network::{Cidr, ExcludedRange, Pool, ProbeMode, Subnet, SubnetMode};
 pub use nouns::{CellFormat, Column, Kind, NounRow, NounVerb};
 pub(crate) use nouns::{dispatch_noun, nouns, with_noun};
@@ -100,6 +102,7 @@ pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
 pub use provenance::{ParamLevel, ParamRead, Provenance, TemplateUse};
+pub use refusal_code::{CODE_ROWS, CodeRow, RefusalCode, code_schema, refusal_codes_markdown};
 pub use render_problem::{INLINE_TEMPLATE, ProblemKind, RenderProblem};
 pub use reservation::Reservation;
 pub use retention::{HistoryPruneReport, PruneMode, PrunedKind, Retention, RetentionBounds};
@@ -107,7 +110,7 @@ pub use run::{
     ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunEntry, RunJob, RunResult, RunStep, StepKind,
     StepState,
 };
-pub use schema::{DeclaredSchema, Input, check_schema, parse_changed, parse_input};
+pub use schema::{DeclaredSchema, Input, check_schema, parse_changed, parse_input, parse_typed};
 pub use served_document::{ServedDocument, ServedDocuments};
 pub use token::Token;
 pub use verdict::Verdict;
@@ -119,7 +122,8 @@ fn repeated(names: &[String], pointer: &str) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (i, name) in names.iter().enumerate() {
         if !seen.insert(name) {
-            problems.push(Problem::new(format!("{pointer}/{i}"), format!("`{name}` is listed twice")));
+            let what = format!("`{name}` is listed twice");
+            problems.push(Problem::new(format!("{pointer}/{i}"), what).coded(RefusalCode::Duplicate));
         }
     }
     problems

@@ -1,6 +1,6 @@
 //! Rules for names.
 
-use super::Problem;
+use super::{Problem, RefusalCode};
 
 /// Longest name of an object, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -15,14 +15,17 @@ pub fn check_name(name: &str, pointer: &str) -> Vec<Problem> {
     if fits {
         return Vec::new();
     }
-    vec![Problem::new(
-        pointer,
-        format!(
-            "`{name}` cannot be a name: use letters, digits, `.`, `_`, `-` and single `/`, begin with a \
+    vec![
+        Problem::new(
+            pointer,
+            format!(
+                "`{name}` cannot be a name: use letters, digits, `.`, `_`, `-` and single `/`, begin with a \
              letter \
              or digit, at most {NAME_BYTES_MAX} bytes"
-        ),
-    )]
+            ),
+        )
+        .coded(RefusalCode::Malformed),
+    ]
 }
 
 /// Names of machines are host names: labels of letters, digits and `-`, joined by dots (RFC 1123 §2.1).
@@ -30,10 +33,15 @@ pub fn check_host_name(name: &str, pointer: &str) -> Vec<Problem> {
     if name.len() <= NAME_BYTES_MAX && name.split('.').all(is_host_label) {
         return Vec::new();
     }
-    vec![Problem::new(
-        pointer,
-        format!("`{name}` cannot be a machine's name: it must be a host name, like web1 or web1.example.org"),
-    )]
+    vec![
+        Problem::new(
+            pointer,
+            format!(
+                "`{name}` cannot be a machine's name: it must be a host name, like web1 or web1.example.org"
+            ),
+        )
+        .coded(RefusalCode::Malformed),
+    ]
 }
 
 fn is_host_label(label: &str) -> bool {
@@ -57,5 +65,5 @@ pub fn check_file_path(path: &str, pointer: &str) -> Vec<Problem> {
         format!(
             "`{path}` cannot be a file's path: it is relative, like `preseed.cfg` or `autoinstall/user-data`"
         ),
-    )]
+    ).coded(RefusalCode::Malformed)]
 }

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::name::check_name;
-use super::{Kind, NoStatus, Noun, Object, OptionSet, Problem, Stored};
+use super::{Kind, NoStatus, Noun, Object, OptionSet, Problem, RefusalCode, Stored};
 
 /// An IPv4 network: address and prefix length, host bits zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -236,9 +236,11 @@ impl Subnet {
     /// Faults of a range, of a pool or an exclusion: both ends must be in the network and in order.
     fn range_problems(&self, (start, end): (Ipv4Addr, Ipv4Addr), pointer: &str) -> Vec<Problem> {
         let outside = [start, end].into_iter().filter(|address| !self.cidr.contains(*address));
-        let outside =
-            outside.map(|address| Problem::new(pointer, format!("{address} is not in {}", self.cidr)));
-        let reversed = (start > end).then(|| Problem::new(pointer, "`start` is after `end`"));
+        let outside = outside.map(|address| {
+            Problem::new(pointer, format!("{address} is not in {}", self.cidr)).coded(RefusalCode::OutOfRange)
+        });
+        let reversed = (start > end)
+            .then(|| Problem::new(pointer, "`start` is after `end`").coded(RefusalCode::OutOfRange));
         outside.chain(reversed).collect()
     }
 }
@@ -273,14 +275,18 @@ impl Noun for Subnet {
                 .find(|other: &&Pool| pool.start <= other.end && other.start <= pool.end)
             {
                 let what = format!("overlaps the pool {} - {}", other.start, other.end);
-                problems.push(Problem::new(&pointer, what));
+                problems.push(Problem::new(&pointer, what).coded(RefusalCode::Overlaps));
             }
         }
         if self.lease_seconds < 60 {
-            problems.push(Problem::new("/lease_seconds", "at least 60 seconds"));
+            problems
+                .push(Problem::new("/lease_seconds", "at least 60 seconds").coded(RefusalCode::OutOfRange));
         }
         if self.tftp_block_bytes_max.is_some_and(|bytes| !(8..=65_464).contains(&bytes)) {
-            problems.push(Problem::new("/tftp_block_bytes_max", "from 8 to 65464 (RFC 2348)"));
+            problems.push(
+                Problem::new("/tftp_block_bytes_max", "from 8 to 65464 (RFC 2348)")
+                    .coded(RefusalCode::OutOfRange),
+            );
         }
         problems
     }

@@ -1,20 +1,56 @@
 //! A fault of an input, with its place and what to do about it.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-/// One fault: where it is (a JSON pointer into what was sent, or a place in a template) and what to
-/// do about it.
+use super::{RefusalCode, code_schema};
+
+/// One fault: what it is, where it is, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("required" = ["code", "message", "pointer"]))]
 pub struct Problem {
+    /// What it is, for programs.
+    #[serde(default = "uncoded")]
+    #[schemars(schema_with = "fault_code_schema")]
+    pub code: RefusalCode,
     /// JSON pointer (RFC 6901) to the faulty value; empty for the whole document.
     pub pointer: String,
+    /// What is wrong, and what to do.
     pub message: String,
+    /// The template at fault, where it is one: the included one, not the one that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The line in that template, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The column in that line, from 1, in characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+}
+
+/// The code of a problem that was stored before there were codes.
+fn uncoded() -> RefusalCode {
+    RefusalCode::Invalid
+}
+
+fn fault_code_schema(_: &mut SchemaGenerator) -> Schema {
+    code_schema("What it is, for programs.", |row| row.is_of_faults)
 }
 
 impl Problem {
     pub fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Problem { pointer: pointer.into(), message: message.into() }
+        let (pointer, message) = (pointer.into(), message.into());
+        Problem { code: uncoded(), pointer, message, template: None, line: None, column: None }
+    }
+
+    /// With the code that says what it is.
+    pub fn coded(self, code: RefusalCode) -> Self {
+        Problem { code, ..self }
+    }
+
+    /// The same fault, of the value at another place.
+    pub fn at(self, pointer: impl Into<String>) -> Self {
+        Problem { pointer: pointer.into(), ..self }
     }
 
     /// The same fault with a pointer below `prefix`, for a larger document.
@@ -26,10 +62,17 @@ impl Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.pointer.as_str() {
-            "" => f.write_str(&self.message),
-            pointer => write!(f, "{pointer}: {}", self.message),
+        if !self.pointer.is_empty() {
+            write!(f, "{}: ", self.pointer)?;
         }
+        if let Some(template) = &self.template {
+            f.write_str(template)?;
+            for number in [self.line, self.column].into_iter().flatten() {
+                write!(f, ":{number}")?;
+            }
+            f.write_str(": ")?;
+        }
+        f.write_str(&self.message)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Problem;
+use super::{Problem, RefusalCode};
 
 /// The name, in problems and provenance, of a text that is not a stored template.
 pub const INLINE_TEMPLATE: &str = "inline";
@@ -108,13 +108,18 @@ impl fmt::Display for ProblemPlace<'_> {
     }
 }
 
-/// The place becomes part of the pointer: `kickstart/base.ks:12:5`.
+/// A problem of the whole; [`Problem::at`] says which value named the template.
 impl From<&RenderProblem> for Problem {
     fn from(problem: &RenderProblem) -> Problem {
         let place = ProblemPlace(problem).to_string();
         let text = problem.to_string();
         let message = text.strip_prefix(&place).and_then(|text| text.strip_prefix(": ")).unwrap_or(&text);
-        Problem::new(place.clone(), message)
+        Problem {
+            template: Some(problem.template.clone()),
+            line: problem.line,
+            column: problem.column,
+            ..Problem::new("", message).coded(RefusalCode::Template)
+        }
     }
 }
 
@@ -133,7 +138,9 @@ mod tests {
             "net.ks:3:7: Variable `hots` is not defined.; included from base.ks:12; there are: host, machine"
         );
         let plain = Problem::from(&problem);
-        assert_eq!(plain.pointer, "net.ks:3:7");
+        let place = (plain.template.as_deref(), plain.line, plain.column);
+        assert_eq!((plain.pointer.as_str(), place), ("", (Some("net.ks"), Some(3), Some(7))));
+        assert_eq!(plain.to_string(), problem.to_string());
         assert!(plain.message.starts_with("Variable `hots`"), "{}", plain.message);
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Mac, NoStatus, Noun, Object, ObjectReference, Octets, OptionSet, Problem, Stored};
+use super::{
+    Kind, Mac, NoStatus, Noun, Object, ObjectReference, Octets, OptionSet, Problem, RefusalCode, Stored,
+};
 
 /// A fixed address for one client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,14 +63,20 @@ impl Noun for Reservation {
         let ways = [self.mac.is_some(), self.machine.is_some(), self.client_id.is_some(), relay];
         match ways.into_iter().filter(|given| *given).count() {
             1 => Vec::new(),
-            0 => vec![Problem::new(
-                "",
-                "name the client: `mac`, `machine`, `client_id`, or `circuit_id` and `remote_id`",
-            )],
-            _ => vec![Problem::new(
-                "",
-                "name the client in one way only: `mac`, `machine`, `client_id`, or the relay's ids",
-            )],
+            0 => vec![
+                Problem::new(
+                    "",
+                    "name the client: `mac`, `machine`, `client_id`, or `circuit_id` and `remote_id`",
+                )
+                .coded(RefusalCode::Exclusive),
+            ],
+            _ => vec![
+                Problem::new(
+                    "",
+                    "name the client in one way only: `mac`, `machine`, `client_id`, or the relay's ids",
+                )
+                .coded(RefusalCode::Exclusive),
+            ],
         }
     }
 

@@ -6,19 +6,22 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError, Validator};
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::bounds::{self, escape, quoted};
+use super::bounds::{self, escape};
 use super::schema_cost::{PATTERN_PROGRAM_BYTES_MAX, SchemaCost};
-use super::{Noun, Problem, READ_ONLY_FIELDS, nearest, sha256_hex};
+use super::schema_words::{
+    clipped, code_of, explained, not_one_of, type_words, types_of, unknown_field, words_of,
+};
+use super::{Noun, Problem, READ_ONLY_FIELDS, RefusalCode, sha256_hex};
 
 /// Most faults in one answer.
 const PROBLEMS_MAX: usize = 64;
 /// Most compiled schemas of params that are kept.
 const VALIDATORS_MAX: usize = 4096;
-/// Longest message, in characters: messages quote text of clients.
-const MESSAGE_CHARS_MAX: usize = 400;
 
 /// What a writer sent: the noun's own fields, and the labels.
 #[derive(Debug, Clone)]
@@ -44,7 +47,8 @@ pub fn parse_input<T: Noun>(body: Value) -> Result<Input<T>, Vec<Problem>> {
 /// As [`parse_input`].
 pub fn parse_changed<T: Noun>(body: Value, stored: &Value) -> Result<Input<T>, Vec<Problem>> {
     let Value::Object(mut fields) = body else {
-        return Err(vec![Problem::new("", format!("a {} is a JSON object", T::KIND))]);
+        let what = format!("a {} is a JSON object", T::KIND);
+        return Err(vec![Problem::new("", what).coded(RefusalCode::WrongType)]);
     };
     for field in READ_ONLY_FIELDS {
         fields.remove(field);
@@ -59,15 +63,52 @@ pub fn parse_changed<T: Noun>(body: Value, stored: &Value) -> Result<Input<T>, V
     }
     let (labels, mut problems) = take_labels(&mut fields);
     let body = Value::Object(fields);
-    let schema = noun_schema::<T>();
+    let schema = type_schema::<T>();
     problems.extend(schema.problems(&body));
     if !problems.is_empty() {
         return Err(problems);
     }
-    let spec: T = serde_json::from_value(body).map_err(|error| vec![Problem::new("", error.to_string())])?;
+    let spec: T = read_typed(&body)?;
     let mut problems = spec.check();
     problems.truncate(PROBLEMS_MAX);
     if problems.is_empty() { Ok(Input { spec, labels }) } else { Err(problems) }
+}
+
+/// Reads a body of a known type, which is no noun.
+///
+/// # Errors
+/// Every fault with a pointer to it, as [`parse_input`].
+pub fn parse_typed<T: DeserializeOwned + JsonSchema + 'static>(body: &Value) -> Result<T, Vec<Problem>> {
+    let problems = type_schema::<T>().problems(body);
+    if problems.is_empty() { read_typed(body) } else { Err(problems) }
+}
+
+/// A value that fits the schema of its type. A number such as `54.0` is a whole one for a schema, and none
+/// for the type: it is read as 54, in a body that the type does not take as it is.
+fn read_typed<T: DeserializeOwned>(body: &Value) -> Result<T, Vec<Problem>> {
+    T::deserialize(body)
+        .or_else(|_| T::deserialize(&with_whole_numbers(body)))
+        .map_err(|error| vec![Problem::new("", error.to_string())])
+}
+
+/// The same value, with integers in the place of floats that have no fraction.
+fn with_whole_numbers(value: &Value) -> Value {
+    /// Floats up to here stand for one integer each.
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() <= WHOLE_MAX => {
+                Value::from(float as i64)
+            }
+            _ => value.clone(),
+        },
+        Value::Array(items) => items.iter().map(with_whole_numbers).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| (name.clone(), with_whole_numbers(value)));
+            Value::Object(fields.collect())
+        }
+        other => other.clone(),
+    }
 }
 
 fn take_labels(fields: &mut Map<String, Value>) -> (BTreeMap<String, String>, Vec<Problem>) {
@@ -81,12 +122,17 @@ fn take_labels(fields: &mut Map<String, Value>) -> (BTreeMap<String, String>, Ve
                     Value::String(text) => drop(labels.insert(name, text)),
                     _ => {
                         let pointer = format!("/labels/{}", escape(&name));
-                        problems.push(Problem::new(pointer, "a label's value is text"));
+                        problems.push(
+                            Problem::new(pointer, "a label's value is text").coded(RefusalCode::WrongType),
+                        );
                     }
                 }
             }
         }
-        Some(_) => problems.push(Problem::new("/labels", "labels are an object of texts")),
+        Some(_) => {
+            let what = "labels are an object of texts";
+            problems.push(Problem::new("/labels", what).coded(RefusalCode::WrongType));
+        }
     }
     (labels, problems)
 }
@@ -121,6 +167,7 @@ impl DeclaredSchema {
                     sep = if place.is_empty() { "" } else { ": " }
                 ),
             )
+            .coded(RefusalCode::BadSchema)
         };
         if let Some(fault) = self.fault() {
             return Err(refused(fault));
@@ -166,7 +213,8 @@ impl CompiledSchema {
     /// Compiles a schema of the server's own.
     fn build(schema: Value) -> Self {
         let validator = jsonschema::options().should_validate_formats(true).build(&schema);
-        let validator = validator.map_err(|error| Problem::new("", error.to_string()));
+        let validator =
+            validator.map_err(|error| Problem::new("", error.to_string()).coded(RefusalCode::BadSchema));
         CompiledSchema { validator, cost: SchemaCost::default(), schema }
     }
 
@@ -181,7 +229,7 @@ impl CompiledSchema {
         let validator = cost.clone().and_then(|_| {
             options.build(schema).map_err(|error| {
                 let at = error.instance_path().to_string();
-                Problem::new(at, clipped(&error))
+                Problem::new(at, clipped(&error)).coded(RefusalCode::BadSchema)
             })
         });
         // Messages need the schema only if there is a validator.
@@ -194,9 +242,12 @@ impl CompiledSchema {
             Ok(validator) if validator.is_valid(value) => Vec::new(),
             Ok(validator) => {
                 let errors = validator.iter_errors(value);
-                errors.flat_map(|error| self.explain(&error)).take(PROBLEMS_MAX).collect()
+                errors.flat_map(|error| self.explain(&error, value)).take(PROBLEMS_MAX).collect()
             }
-            Err(error) => vec![Problem::new("", format!("the declared schema is not usable: {error}"))],
+            Err(error) => {
+                let what = format!("the declared schema is not usable: {error}");
+                vec![Problem::new("", what).coded(RefusalCode::BadSchema)]
+            }
         }
     }
 
@@ -206,24 +257,29 @@ impl CompiledSchema {
         errors.take(PROBLEMS_MAX).map(|error| error.schema_path().to_string()).collect()
     }
 
-    fn explain(&self, error: &ValidationError<'_>) -> Vec<Problem> {
+    fn explain(&self, error: &ValidationError<'_>, whole: &Value) -> Vec<Problem> {
         let at = error.instance_path().to_string();
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let known = self.known_beside(&error.schema_path().to_string());
                 unexpected.iter().map(|field| unknown_field(&at, field, &known)).collect()
             }
+            // An object that has no fields at all.
+            ValidationErrorKind::FalseSchema => {
+                let fields = whole.pointer(&at).and_then(Value::as_object).into_iter().flatten();
+                fields.map(|(field, _)| unknown_field(&at, field, &[])).collect()
+            }
             ValidationErrorKind::Required { property } => {
                 let field = property.as_str().unwrap_or_default();
-                vec![Problem::new(at, format!("`{field}` is missing"))]
+                vec![Problem::new(at, format!("`{field}` is missing")).coded(RefusalCode::Missing)]
             }
             // Nobody knows yet which of these values are secret.
-            _ if at.starts_with("/params") => {
-                vec![Problem::new(at, clipped(&error.masked_with("the value")))]
+            kind if at.starts_with("/params") => {
+                vec![Problem::new(at, clipped(&error.masked_with("the value"))).coded(code_of(kind))]
             }
-            _ => {
-                let plain = self.in_plain_words(error);
-                vec![Problem::new(at, plain.unwrap_or_else(|| explained(error)))]
+            kind => {
+                let plain = self.in_plain_words(error).unwrap_or_else(|| explained(error));
+                vec![Problem::new(at, plain).coded(code_of(kind))]
             }
         }
     }
@@ -236,18 +292,46 @@ impl CompiledSchema {
             ValidationErrorKind::Format { format } if format == "ipv4" => {
                 Some(format!("{given} is not an IPv4 address"))
             }
+            ValidationErrorKind::Format { format } if format == "uuid" => {
+                Some(format!("{given} is not a UUID"))
+            }
             ValidationErrorKind::Pattern { .. } => {
                 let example = self.beside(error, "examples")?.get(0)?.as_str()?;
                 Some(format!("{given} does not fit: write it like {example}"))
             }
-            ValidationErrorKind::OneOfNotValid { .. } => {
-                let words = self.beside(error, "oneOf")?.as_array()?.iter().map(words_of);
-                let words: Vec<&str> = words.collect::<Option<Vec<_>>>()?.concat();
-                let near = instance.as_str().and_then(|given| nearest(given, words.iter().copied()));
-                let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                Some(format!("{given} is not one of: {}{hint}", words.join(", ")))
+            ValidationErrorKind::Enum { options } => {
+                let words = options.as_array()?.iter().filter(|word| !word.is_null()).map(Value::as_str);
+                Some(not_one_of(instance, &words.collect::<Option<Vec<_>>>()?))
             }
+            ValidationErrorKind::OneOfNotValid { .. } => self.choice(error, "oneOf"),
+            ValidationErrorKind::AnyOf { .. } => self.choice(error, "anyOf"),
+            ValidationErrorKind::Type { .. } => {
+                let known = match self.beside(error, "type")? {
+                    Value::String(one) => vec![one.as_str()],
+                    several => several.as_array()?.iter().filter_map(Value::as_str).collect(),
+                };
+                Some(format!("{given} is not {}", type_words(&known)?))
+            }
+            ValidationErrorKind::Minimum { limit } => Some(format!("{given} is too small: at least {limit}")),
+            ValidationErrorKind::Maximum { limit } => Some(format!("{given} is too large: at most {limit}")),
+            ValidationErrorKind::MinItems { limit } => Some(format!("at least {limit} must be listed")),
+            ValidationErrorKind::MaxItems { limit } => Some(format!("at most {limit} may be listed")),
+            ValidationErrorKind::MinLength { limit } => Some(format!("at least {limit} characters")),
+            ValidationErrorKind::MaxLength { limit } => Some(format!("at most {limit} characters")),
             _ => None,
+        }
+    }
+
+    /// A value that fits none of several choices: words, or one type that may be left out.
+    fn choice(&self, error: &ValidationError<'_>, keyword: &str) -> Option<String> {
+        let choices = self.beside(error, keyword)?.as_array()?;
+        let not_null = choices.iter().filter(|choice| choice.get("type").is_none_or(|of| of != "null"));
+        match not_null.map(words_of).collect::<Option<Vec<_>>>() {
+            Some(words) => Some(not_one_of(error.instance(), &words.concat())),
+            None => {
+                let types: Vec<&str> = choices.iter().flat_map(types_of).collect();
+                Some(format!("{} is not {}", clipped(error.instance()), type_words(&types)?))
+            }
         }
     }
 
@@ -266,30 +350,11 @@ impl CompiledSchema {
     }
 }
 
-fn unfit(schema_path: &str) -> String {
-    format!("the secret value does not fit the schema of the param at `{schema_path}`")
-}
-
-/// The words that one choice of a `oneOf` allows; none if it is not a list of words.
-fn words_of(choice: &Value) -> Option<Vec<&str>> {
-    let listed = choice.get("enum").and_then(Value::as_array);
-    let listed = listed.map(|words| words.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
-    listed.unwrap_or_else(|| Some(vec![choice.get("const")?.as_str()?]))
-}
-
-fn unknown_field(at: &str, field: &str, known: &[String]) -> Problem {
-    let hint = match nearest(field, known.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are: {}", known.join(", ")),
-    };
-    let shown = if field.len() > MESSAGE_CHARS_MAX { quoted(field) } else { format!("`{field}`") };
-    Problem::new(format!("{at}/{}", escape(field)), format!("unknown field {shown}; {hint}"))
-}
-
-fn noun_schema<T: Noun>() -> Arc<CompiledSchema> {
-    static NOUNS: LazyLock<Mutex<HashMap<TypeId, Arc<CompiledSchema>>>> = LazyLock::new(Mutex::default);
-    let mut nouns = NOUNS.lock().unwrap_or_else(PoisonError::into_inner);
-    Arc::clone(nouns.entry(TypeId::of::<T>()).or_insert_with(|| {
+/// The schema of a type that clients send, compiled.
+fn type_schema<T: JsonSchema + 'static>() -> Arc<CompiledSchema> {
+    static TYPES: LazyLock<Mutex<HashMap<TypeId, Arc<CompiledSchema>>>> = LazyLock::new(Mutex::default);
+    let mut types = TYPES.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(types.entry(TypeId::of::<T>()).or_insert_with(|| {
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
         let schema = settings.into_generator().into_root_schema_for::<T>().to_value();
         Arc::new(CompiledSchema::build(schema))
@@ -313,37 +378,8 @@ fn compiled(schema: &Value) -> Arc<CompiledSchema> {
     built
 }
 
-/// The message of a fault, with long values cut.
-fn explained(error: &ValidationError<'_>) -> String {
-    match clipped(error) {
-        whole if !whole.ends_with('…') => whole,
-        _ => clipped(&error.masked_with(quoted(&clipped(error.instance())))),
-    }
-}
-
-/// A text, cut to the longest message.
-fn clipped(said: &impl std::fmt::Display) -> String {
-    struct ClippedText {
-        text: String,
-        left: usize,
-    }
-    impl std::fmt::Write for ClippedText {
-        fn write_str(&mut self, piece: &str) -> std::fmt::Result {
-            for character in piece.chars() {
-                if self.left == 0 {
-                    return Err(std::fmt::Error);
-                }
-                self.left -= 1;
-                self.text.push(character);
-            }
-            Ok(())
-        }
-    }
-    let mut clip = ClippedText { text: String::new(), left: MESSAGE_CHARS_MAX };
-    if std::fmt::Write::write_fmt(&mut clip, format_args!("{said}")).is_err() {
-        clip.text.push('…');
-    }
-    clip.text
+fn unfit(schema_path: &str) -> String {
+    format!("the secret value does not fit the schema of the param at `{schema_path}`")
 }
 
 #[cfg(test)]
@@ -404,10 +440,10 @@ mod tests {
 
     #[test]
     fn every_noun_has_a_schema_that_compiles() {
-        assert!(noun_schema::<Machine>().validator.is_ok());
-        assert!(noun_schema::<Bootenv>().validator.is_ok());
-        assert!(noun_schema::<Stage>().validator.is_ok());
-        assert!(noun_schema::<Subnet>().validator.is_ok());
+        assert!(type_schema::<Machine>().validator.is_ok());
+        assert!(type_schema::<Bootenv>().validator.is_ok());
+        assert!(type_schema::<Stage>().validator.is_ok());
+        assert!(type_schema::<Subnet>().validator.is_ok());
     }
 
     #[test]

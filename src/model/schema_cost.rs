@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
-use super::Problem;
 use super::bounds::{escape, quoted, size};
+use super::{Problem, RefusalCode};
 
 /// Largest schema of a param, in bytes of its JSON without escapes.
 pub const SCHEMA_BYTES_MAX: usize = 64 << 10;
@@ -73,7 +73,7 @@ impl SchemaCost {
             let what = format!(
                 "the schema has more than {SCHEMA_BYTES_MAX} bytes, the largest size that is admitted"
             );
-            return Err(Problem::new("", what));
+            return Err(Problem::new("", what).coded(RefusalCode::TooLarge));
         }
         let mut unfolding = SchemaUnfolding { root: schema, known: HashMap::new(), open: HashSet::new() };
         let cost = unfolding.schema(schema, &SchemaPlace::Root(""))?;
@@ -136,7 +136,7 @@ impl SchemaCost {
 }
 
 fn cost_error(what: String) -> Result<(), Problem> {
-    Err(Problem::new("", what))
+    Err(Problem::new("", what).coded(RefusalCode::TooLarge))
 }
 
 fn too_deep() -> String {
@@ -189,7 +189,7 @@ impl SchemaPlace<'_> {
     }
 
     fn problem(&self, what: impl Into<String>) -> Problem {
-        Problem::new(self.pointer(), what)
+        Problem::new(self.pointer(), what).coded(RefusalCode::BadSchema)
     }
 }
 

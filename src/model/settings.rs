@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Problem, Setting, nearest};
+use super::{Problem, RefusalCode, Setting, nearest};
 
 /// Whether a machine with a lease from this server is served only at that address.
 pub const OWN_ADDRESS_ONLY: &str = "own_address_only";
@@ -120,7 +120,10 @@ pub fn check(setting: &Setting) -> Vec<Problem> {
             || format!("there are: {}", names.join(", ")),
             |near| format!("did you mean `{near}`?"),
         );
-        return vec![Problem::new("/name", format!("there is no setting `{}`; {hint}", setting.name))];
+        return vec![
+            Problem::new("/name", format!("there is no setting `{}`; {hint}", setting.name))
+                .coded(RefusalCode::NotFound),
+        ];
     };
     super::check_schema(&row.schema, &setting.value, "/value")
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::name::check_name;
-use super::{Kind, NoStatus, Noun, Object, Problem, Stored};
+use super::{Kind, NoStatus, Noun, Object, Problem, RefusalCode, Stored};
 
 /// A bearer token. The token itself is shown once, when it is created; only its SHA-256 is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,7 +46,10 @@ impl Noun for Token {
     fn check(&self) -> Vec<Problem> {
         let mut problems = check_name(&self.name, "/name");
         if self.scopes.is_empty() {
-            problems.push(Problem::new("/scopes", "a token needs at least one scope, like `machines:read`"));
+            problems.push(
+                Problem::new("/scopes", "a token needs at least one scope, like `machines:read`")
+                    .coded(RefusalCode::Missing),
+            );
         }
         problems
     }

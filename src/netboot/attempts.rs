@@ -161,7 +161,7 @@ impl Netboot {
         };
         let caller = Caller::machine(machine, self.kernel.now());
         let attempt = machine.status.boot_attempt.as_ref().map(|attempt| attempt.id);
-        let fault = Problem::new(fault_pointer(label), problem.to_string());
+        let fault = Problem::from(problem).at(fault_pointer(label));
         let changed = self.kernel.change::<Machine>(&machine.key, caller.now, |next| {
             next.faults.retain(|held| held.pointer != fault.pointer);
             next.faults.truncate(FAULTS_MAX - 1);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::kernel::{Caller, Error};
 use crate::model::event::{BootDenied, BootDone, BootFailed, BootLog};
-use crate::model::{BootProgress, BootResult, Machine, Stored};
+use crate::model::{BootProgress, BootResult, Machine, RefusalCode, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::identify::about;
 
@@ -59,17 +59,17 @@ impl Netboot {
     /// [`Error::TooMuch`] for a log beyond the machine's budget.
     pub async fn report(&self, capability: &str, report: InstallerReport) -> Result<String, Error> {
         let attempt = self.catalog.attempt_of(capability).ok_or_else(|| {
-            Error::Unauthorized("this server did not issue the capability in this URL".to_owned())
+            let why = "this server did not issue the capability in this URL";
+            Error::Unauthorized(RefusalCode::TokenUnknown, why.to_owned())
         })?;
         let machine = self.kernel.read(|world| world.machines.find("attempt", &attempt.to_string()).cloned());
         let Some(machine) = machine else {
-            return Err(Error::Conflict(
-                "the boot attempt of this URL is over; a later one has begun".to_owned(),
-            ));
+            let why = "the boot attempt of this URL is over; a later one has begun";
+            return Err(Error::Conflict(RefusalCode::Ended, why.to_owned()));
         };
         if let Some(why) = self.why_not_from(&machine, report.peer) {
             self.report_denied(&machine, (report.kind, report.peer), &why);
-            return Err(Error::Forbidden(why));
+            return Err(Error::Forbidden(RefusalCode::NotYours, why));
         }
         let current = machine.status.boot_attempt.clone();
         let ended = current.filter(|current| current.progress == BootProgress::Ended);
@@ -81,7 +81,8 @@ impl Netboot {
                 }
                 (ReportKind::Log, _) => Ok(format!("{name}: too late for the log")),
                 _ => {
-                    Err(Error::Conflict(format!("{name}: the boot attempt has ended already, as {result:?}")))
+                    let why = format!("{name}: the boot attempt has ended already, as {result:?}");
+                    Err(Error::Conflict(RefusalCode::Ended, why))
                 }
             };
         }

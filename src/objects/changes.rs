@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
-use crate::model::{ChangePlace, Kind, ObjectChange, ReadPosition, place_after};
+use crate::model::{ChangePlace, Kind, ObjectChange, ReadPosition, RefusalCode, place_after};
 use crate::objects::Objects;
 
 /// Most changes on a page, and the default.
@@ -127,9 +127,8 @@ impl Objects {
 fn visible_kinds(caller: &Caller, wanted: &[Kind]) -> Result<Vec<Kind>, Error> {
     if let Some(hidden) = wanted.iter().find(|kind| !caller.sees_some(**kind)) {
         let scope = format!("{}:read", hidden.plural());
-        return Err(Error::Forbidden(format!(
-            "this needs the scope `{scope}`, which the token does not have"
-        )));
+        let why = format!("this needs the scope `{scope}`, which the token does not have");
+        return Err(Error::Forbidden(RefusalCode::ScopeMissing, why));
     }
     let wanted = if wanted.is_empty() { &Kind::ALL } else { wanted };
     Ok(wanted.iter().copied().filter(|kind| caller.sees_some(*kind)).collect())

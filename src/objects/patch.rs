@@ -5,7 +5,8 @@ use json_patch::{PatchErrorKind, PatchOperation};
 use serde_json::Value;
 
 use crate::kernel::Error;
-use crate::model::bounds::{self, CONTENT_BYTES_MAX, DEPTH_MAX};
+use crate::model::bounds::{self, CONTENT_BYTES_MAX, DEPTH_MAX, quoted};
+use crate::model::{Problem, RefusalCode, nearest};
 
 /// Most operations of one JSON Patch.
 pub const OPERATIONS_MAX: usize = 1024;
@@ -26,11 +27,18 @@ impl Patch {
     /// Parses the operations of a JSON Patch.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] if the body is not a list of operations, or is too long.
+    /// [`Error::BadRequest`] for what is no list of operations, or is too long; [`Error::Invalid`] with every
+    /// operation that is none.
     pub fn operations(body: Value) -> Result<Self, Error> {
         if body.as_array().is_none_or(|operations| operations.len() > OPERATIONS_MAX) {
             let what = format!("a JSON Patch is a list of at most {OPERATIONS_MAX} operations");
             return Err(Error::BadRequest(what));
+        }
+        let operations = body.as_array().into_iter().flatten().enumerate();
+        let faults: Vec<Problem> =
+            operations.filter_map(|(index, operation)| operation_fault(index, operation)).collect();
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults.into_iter().take(FAULTS_MAX).collect()));
         }
         let patch = serde_json::from_value(body);
         patch.map(Patch::Operations).map_err(|error| {
@@ -92,6 +100,46 @@ fn at<'a>(document: &'a Value, pointer: &Pointer) -> &'a Value {
     document.pointer(pointer.as_str()).unwrap_or(&Value::Null)
 }
 
+/// Most faults in one answer.
+const FAULTS_MAX: usize = 64;
+/// The operations (RFC 6902 section 4), with the member that each needs besides `path`.
+const OPERATIONS: [(&str, Option<&str>); 6] = [
+    ("add", Some("value")),
+    ("remove", None),
+    ("replace", Some("value")),
+    ("move", Some("from")),
+    ("copy", Some("from")),
+    ("test", Some("value")),
+];
+
+/// Why something is no operation.
+fn operation_fault(index: usize, operation: &Value) -> Option<Problem> {
+    let fault = |code, place: &str, what: String| {
+        Some(Problem::new(format!("/{index}{place}"), format!("{what}; it looks like {EXAMPLE}")).coded(code))
+    };
+    let Some(members) = operation.as_object() else {
+        return fault(RefusalCode::WrongType, "", "an operation is an object".to_owned());
+    };
+    let known = OPERATIONS.map(|(name, _)| name);
+    let Some(name) = members.get("op").and_then(Value::as_str) else {
+        return fault(RefusalCode::Missing, "", format!("`op` says what to do: {}", known.join(", ")));
+    };
+    let Some((_, needed)) = OPERATIONS.iter().find(|(known, _)| *known == name) else {
+        let near = nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let what = format!("{} is not one of: {}{near}", quoted(name), known.join(", "));
+        return fault(RefusalCode::NotOneOf, "/op", what);
+    };
+    for place in ["path"].into_iter().chain(needed.filter(|needed| *needed == "from")) {
+        let pointer = members.get(place).and_then(Value::as_str);
+        if pointer.is_none_or(|pointer| Pointer::parse(pointer).is_err()) {
+            let what = format!("`{place}` is a JSON pointer (RFC 6901), like /labels/role");
+            return fault(RefusalCode::Malformed, &format!("/{place}"), what);
+        }
+    }
+    let missing = needed.filter(|needed| !members.contains_key(*needed))?;
+    fault(RefusalCode::Missing, "", format!("`{missing}` is missing"))
+}
+
 /// A path, cut for a message.
 fn clip(path: &Pointer) -> &str {
     let text = path.as_str();
@@ -108,7 +156,8 @@ fn apply_one(document: &mut Value, index: usize, operation: &PatchOperation) -> 
     applied.map_err(|error| match error.kind {
         PatchErrorKind::TestFailed => {
             let path = clip(operation.path());
-            Error::Conflict(format!("operation {index}: the test of `{path}` failed: it has another value"))
+            let why = format!("operation {index}: the test of `{path}` failed: it has another value");
+            Error::Conflict(RefusalCode::TestFailed, why)
         }
         kind => Error::invalid(format!("/{index}"), format!("`{}`: {kind}", clip(operation.path()))),
     })
@@ -134,7 +183,7 @@ mod tests {
     fn a_failed_test_is_a_conflict_that_names_the_path() {
         let patch = operations(json!([{"op": "test", "path": "/a", "value": 1}]));
         let error = patch.apply(&json!({"a": 2})).unwrap_err();
-        assert!(matches!(&error, Error::Conflict(why) if why.contains("`/a`")), "{error}");
+        assert!(matches!(&error, Error::Conflict(_, why) if why.contains("`/a`")), "{error}");
     }
 
     #[test]
@@ -189,6 +238,25 @@ mod tests {
     fn what_is_no_patch_is_told_how_one_looks() {
         let error = Patch::operations(json!([{"op": "set", "path": "/a"}])).unwrap_err();
         assert!(error.to_string().contains("replace"), "{error}");
+        let all = json!([
+            {"op": "ad", "path": "/a", "value": 1}, 7, {"path": "/a"}, {"op": "add", "path": "/a"},
+            {"op": "copy", "path": "/a", "from": "b"}, {"op": "remove", "path": "/a~2"},
+            {"op": "remove", "path": "/a"},
+        ]);
+        let Error::Invalid(faults) = Patch::operations(all).unwrap_err() else { panic!() };
+        let told: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code.name())).collect();
+        assert_eq!(
+            told,
+            [
+                ("/0/op", "not_one_of"),
+                ("/1", "wrong_type"),
+                ("/2", "missing"),
+                ("/3", "missing"),
+                ("/4/from", "malformed"),
+                ("/5/path", "malformed"),
+            ]
+        );
+        assert!(faults[0].message.contains("did you mean `add`?"), "{}", faults[0]);
         assert!(Patch::operations(json!({"op": "add"})).is_err());
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, TrackedWorld, WriterHold};
-use crate::model::{HasTable, Input, NewEvent, Problem, Stored, Table, World};
+use crate::model::{HasTable, Input, NewEvent, Problem, RefusalCode, Stored, Table, World};
 use crate::objects::Objects;
 use crate::objects::rules::{self, HostLimits, NounRules, ProposedWrite, RuleConflict};
 use crate::objects::view;
@@ -198,7 +198,7 @@ impl Objects {
             return Err(Error::Invalid(problems));
         }
         if let Some(conflict) = taken(&change, next).or_else(|| next.spec.conflict(&change)) {
-            return Err(Error::Conflict(conflict.told_to(caller, world)));
+            return Err(conflict.told_to(caller, world));
         }
         self.seal(world, next, old)
     }
@@ -230,17 +230,15 @@ where
             Some(holder) if change.caller.may(AccessVerb::Read, ObjectRef::of(holder)) => {
                 held.push(format!("{index} {value} belongs to {} `{}`", T::KIND, T::label(holder)));
             }
-            Some(holder) => hidden = Some(RuleConflict::with(holder, String::new())),
+            Some(holder) => hidden = Some(RuleConflict::with(RefusalCode::Taken, holder, String::new())),
             None => {}
         }
     }
-    (!held.is_empty()).then(|| RuleConflict::plain(held.join("; "))).or(hidden)
+    (!held.is_empty()).then(|| RuleConflict::plain(RefusalCode::Taken, held.join("; "))).or(hidden)
 }
 
 fn exists<T: NounRules>(key: &str) -> Error {
-    Error::Conflict(format!(
-        "there is a {} `{key}` already: change it, or choose another {}",
-        T::KIND,
-        T::KIND.row().name_field
-    ))
+    let (kind, field) = (T::KIND, T::KIND.row().name_field);
+    let why = format!("there is a {kind} `{key}` already: change it, or choose another {field}");
+    Error::Conflict(RefusalCode::Taken, why)
 }

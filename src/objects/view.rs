@@ -9,7 +9,8 @@ use crate::kernel::{Kernel, secrets};
 use crate::model::bounds::{self, DEPTH_MAX};
 use crate::model::event::{ObjectDiff, ObjectSnapshot};
 use crate::model::{
-    EventBody, HasTable, Problem, READ_ONLY_FIELDS, ReadPosition, Stored, Table, World, sha256_hex,
+    EventBody, HasTable, Problem, READ_ONLY_FIELDS, ReadPosition, RefusalCode, Stored, Table, World,
+    sha256_hex,
 };
 use crate::objects::problem_cache::{ProblemBasis, ProblemCache};
 use crate::objects::rules::{self, NounRules, RuleCheck};
@@ -173,7 +174,11 @@ fn shown<T: NounRules>(mut view: Value) -> Value {
 /// The faults of a patch that changes fields that the server sets.
 pub fn read_only_changes(before: &Value, after: &Value) -> Vec<Problem> {
     let changed = READ_ONLY_FIELDS.iter().filter(|field| before.get(field) != after.get(field));
-    changed.map(|field| Problem::new(format!("/{field}"), format!("`{field}` is read-only"))).collect()
+    changed
+        .map(|field| {
+            Problem::new(format!("/{field}"), format!("`{field}` is read-only")).coded(RefusalCode::ReadOnly)
+        })
+        .collect()
 }
 
 /// A `created` event.

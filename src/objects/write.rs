@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError, WriterHold};
-use crate::model::{HasTable, Input, Problem, Stored, World, parse_changed};
+use crate::model::{HasTable, Input, Problem, RefusalCode, Stored, World, parse_changed};
 use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::prepare::PreparedWrite;
@@ -165,7 +165,8 @@ impl Objects {
         let current = self.kernel.find::<T>(caller, target.reference)?;
         if !caller.may(AccessVerb::Write, ObjectRef::of(&current)) {
             let (kind, name) = (T::KIND, T::label(&current));
-            return Err(Error::Forbidden(format!("your token may read {kind} `{name}`, but not change it")));
+            let why = format!("your token may read {kind} `{name}`, but not change it");
+            return Err(Error::Forbidden(RefusalCode::NotYours, why));
         }
         target.check(&current)?;
         Ok(current)
@@ -207,8 +208,12 @@ impl WriteTarget<'_> {
 /// replaces.
 fn read_input<T: NounRules>(body: Value, stored: &Value) -> Result<Input<T>, Error> {
     let hidden = T::HIDDEN.iter().filter(|field| body.get(field).is_some());
-    let hidden: Vec<Problem> =
-        hidden.map(|field| Problem::new(format!("/{field}"), format!("unknown field `{field}`"))).collect();
+    let hidden: Vec<Problem> = hidden
+        .map(|field| {
+            let what = format!("unknown field `{field}`");
+            Problem::new(format!("/{field}"), what).coded(RefusalCode::UnknownField)
+        })
+        .collect();
     if !hidden.is_empty() {
         return Err(Error::Invalid(hidden));
     }

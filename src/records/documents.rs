@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::background::{WorkDescription, WorkHandle};
 use crate::kernel::event_queue::next_group;
 use crate::kernel::{Caller, Error, KeptDocument};
-use crate::model::{Kind, MachineStatus, ServedDocument, settings, sha256_hex};
+use crate::model::{Kind, MachineStatus, RefusalCode, ServedDocument, settings, sha256_hex};
 use crate::rate_limit::warn_limited;
 use crate::records::Records;
 
@@ -271,7 +271,8 @@ impl Records {
         };
         let Some(content) = content else {
             let why = if found.note.is_empty() { "it was pruned" } else { &found.note };
-            return Err(Error::Conflict(format!("the text of `{path}` is not kept: {why}")));
+            let why = format!("the text of `{path}` is not kept: {why}");
+            return Err(Error::Conflict(RefusalCode::NotKept, why));
         };
         Ok(Some((found.clone(), inflated(&content)?)))
     }

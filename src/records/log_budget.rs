@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::kernel::{Changeset, Error};
-use crate::model::{Job, Noun, Stored, settings};
+use crate::model::{Job, Noun, RefusalCode, Stored, settings};
 use crate::records::Records;
 use crate::records::pruning::{JOBS_AT_ONCE_MAX, Jobs, PIECES_MAX, ended_at};
 
@@ -104,7 +104,8 @@ impl Records {
 
     fn refuse_log(&self, why: &str) -> Result<(), Error> {
         self.log_budget.refused.fetch_add(1, Ordering::Relaxed);
-        Err(Error::Conflict(format!("this log is not taken any more: {why}")))
+        let why = format!("this log is not taken any more: {why}");
+        Err(Error::Conflict(RefusalCode::LogFull, why))
     }
 
     /// What the logs take, those of a run and a job apart.
@@ -233,6 +234,9 @@ mod tests {
         testing::put(&houses, Job::object(Arc::new(stored.clone()))).await;
         assert_eq!(houses.records.write_job_log(&stored, (0, vec![0; 10])).await, Ok(10));
         let refused = houses.records.write_job_log(&stored, (10, vec![0])).await;
-        assert!(matches!(&refused, Err(Error::Conflict(why)) if why.contains("of this run")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(Error::Conflict(_, why)) if why.contains("of this run")),
+            "{refused:?}"
+        );
     }
 }

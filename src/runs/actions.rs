@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::kernel::{Caller, Error};
-use crate::model::{Machine, StopBefore, Stored, World};
+use crate::model::{Machine, Problem, RefusalCode, StopBefore, Stored, World};
 use crate::runs::Runs;
 use crate::runs::begin::StartOptions;
 use crate::runs::flow::OperatorNote;
@@ -95,8 +95,8 @@ impl Runs {
         (moving, action): (&mut MachineChange, &RunAction),
     ) -> Result<(), Error> {
         let by = caller.actor.to_string();
-        if let Some(reason) = refusal(action, moving, world) {
-            return Err(Error::Conflict(reason));
+        if let Some(refused) = refusal(action, moving, world) {
+            return Err(refused);
         }
         match action {
             RunAction::Start { workflow, reason, stop_before } => {
@@ -145,13 +145,12 @@ impl Runs {
 fn note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Error> {
     if reason.len() > REASON_BYTES_MAX {
         let bytes = reason.len();
-        return Err(Error::invalid(
-            "/reason",
-            format!("{bytes} bytes, at most {REASON_BYTES_MAX} are admitted"),
-        ));
+        let what = format!("{bytes} bytes, at most {REASON_BYTES_MAX} are admitted");
+        return Err(Problem::new("/reason", what).coded(RefusalCode::TooLarge).into());
     }
     if reason.chars().any(char::is_control) {
-        return Err(Error::invalid("/reason", "one line of text, without control characters"));
+        let what = "one line of text, without control characters";
+        return Err(Problem::new("/reason", what).coded(RefusalCode::Malformed).into());
     }
     Ok(OperatorNote { by, reason: reason.trim() })
 }
@@ -159,7 +158,10 @@ fn note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Error> {
 /// Like [`note`], with a reason that is not empty.
 fn given_note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Error> {
     match note(by, reason)? {
-        note if note.reason.is_empty() => Err(Error::invalid("/reason", "say why: the run keeps the reason")),
+        note if note.reason.is_empty() => {
+            let what = "say why: the run keeps the reason";
+            Err(Problem::new("/reason", what).coded(RefusalCode::Missing).into())
+        }
         note => Ok(note),
     }
 }
@@ -175,14 +177,14 @@ fn pause(
     let note = note(&by, reason)?;
     let cursor = moving.machine.status.cursor;
     let step = before.map(|step| step.find(moving.steps(), cursor)).transpose();
-    match step.map_err(|why| Error::invalid("/before", why))? {
+    match step.map_err(|why| Problem::new("/before", why).coded(RefusalCode::NotFound))? {
         Some(step) if step > cursor => {
             let stop = StopBefore { step, reason: note.reason.to_owned() };
             moving.flow((caller, world), |flow| flow.stop_before(stop, &by));
         }
         Some(step) if is_begun(moving.position(world)) => {
             let why = "is under way; `pause` without a step lets it end";
-            return Err(Error::Conflict(format!("step {step} {why}")));
+            return Err(Error::Conflict(RefusalCode::WrongState, format!("step {step} {why}")));
         }
         _ => moving.flow((caller, world), |flow| flow.pause(note)),
     }
@@ -200,17 +202,17 @@ fn skip(
     let note = given_note(&by, reason)?;
     let cursor = moving.machine.status.cursor;
     let step = step.map(|step| step.find(moving.steps(), cursor)).transpose();
-    let step = step.map_err(|why| Error::invalid("/step", why))?;
+    let step = step.map_err(|why| Problem::new("/step", why).coded(RefusalCode::NotFound))?;
     match step.filter(|step| *step > cursor) {
         Some(later) => {
             if let Some(reason) = refuse_later(later, moving.position(world)) {
-                return Err(Error::Conflict(reason));
+                return Err(Error::Conflict(RefusalCode::WrongState, reason));
             }
             moving.flow((caller, world), |flow| flow.skip_later(later, note));
         }
         None => {
             if let Some(reason) = refuse_skip(moving.position(world)) {
-                return Err(Error::Conflict(reason));
+                return Err(Error::Conflict(RefusalCode::WrongState, reason));
             }
             moving.flow((caller, world), |flow| flow.skip(note));
             moving.forget_step_faults();

@@ -11,8 +11,8 @@ use crate::catalog::usable;
 use crate::kernel::secrets::SecretKey;
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    BootenvKind, ContentView, LeftOut, Machine, Run, RunArtifact, RunStep, StepKind, StopBefore, Stored,
-    World,
+    BootenvKind, ContentView, LeftOut, Machine, Problem, RefusalCode, Run, RunArtifact, RunStep, StepKind,
+    StopBefore, Stored, World,
 };
 use crate::runs::Runs;
 use crate::runs::flow::expand::step_digest;
@@ -48,9 +48,9 @@ impl Runs {
         let workflow = named_workflow(begin.workflow, machine, world)?;
         let mut steps = expand(&workflow, world).map_err(|problems| not_usable(&workflow, problems))?;
         let from_step = begin.from.map(|from| from.find(&steps, 0)).transpose();
-        let from_step = from_step.map_err(|why| Error::invalid("/from", why))?;
+        let from_step = from_step.map_err(|why| Problem::new("/from", why).coded(RefusalCode::NotFound))?;
         let stop = begin.stop_before.map(|stop| stop.find(&steps, from_step.unwrap_or(0))).transpose();
-        let stop = stop.map_err(|why| Error::invalid("/stop_before", why))?;
+        let stop = stop.map_err(|why| Problem::new("/stop_before", why).coded(RefusalCode::NotFound))?;
         match usable::problems(&machine.spec, &steps, world) {
             problems if problems.is_empty() => {}
             problems => return Err(not_usable(&workflow, problems)),
@@ -134,12 +134,13 @@ fn new_run(
 fn named_workflow(named: Option<&str>, machine: &Stored<Machine>, world: &World) -> Result<String, Error> {
     match named {
         Some(named) if world.workflows.get(named).is_none() => {
-            Err(Error::invalid("/workflow", format!("there is no workflow `{named}`")))
+            let what = format!("there is no workflow `{named}`");
+            Err(Problem::new("/workflow", what).coded(RefusalCode::NotFound).into())
         }
         Some(named) => Ok(named.to_owned()),
         None => own_workflow(machine, world).ok_or_else(|| {
             let why = "has no workflow, and there is no setting `default_workflow`: name the one to start";
-            Error::Conflict(format!("machine `{}` {why}", machine.spec.name))
+            Error::Conflict(RefusalCode::NotUsable, format!("machine `{}` {why}", machine.spec.name))
         }),
     }
 }
@@ -150,7 +151,8 @@ fn own_workflow(machine: &Stored<Machine>, world: &World) -> Option<String> {
 
 fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>) -> Error {
     let problems: Vec<String> = problems.into_iter().map(|problem| problem.to_string()).collect();
-    Error::Conflict(format!("workflow `{workflow}` cannot be started: {}", problems.join("; ")))
+    let why = format!("workflow `{workflow}` cannot be started: {}", problems.join("; "));
+    Error::Conflict(RefusalCode::NotUsable, why)
 }
 
 /// Whether the param `rehearse` is true for the machine in the stage that installs.

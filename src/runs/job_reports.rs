@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    ContentView, Job, JobEnd, JobReport, JobState, LogEnd, Machine, Noun, Problem, Stored, World,
-    ended_by_exit,
+    ContentView, Job, JobEnd, JobReport, JobState, LogEnd, Machine, Noun, Problem, RefusalCode, Stored,
+    World, ended_by_exit,
 };
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
@@ -61,7 +61,7 @@ impl Runs {
             // As committed, with its commit number.
             Ok((_, job)) => Ok(self.kernel.get::<Job>(&stored.key).unwrap_or(job)),
             Err(Error::NotFound { kind, .. }) if kind == Machine::KIND => {
-                Err(Error::Conflict("its machine was deleted".to_owned()))
+                Err(Error::Conflict(RefusalCode::Ended, "its machine was deleted".to_owned()))
             }
             Err(other) => Err(other),
         }
@@ -111,7 +111,7 @@ impl Runs {
             let why = format!(
                 "the log of job `{job}` was pruned at {pruned_at}; see logs_kept_days and logs_kept_bytes"
             );
-            return Err(Error::Conflict(why));
+            return Err(Error::Conflict(RefusalCode::NotKept, why));
         }
         self.kernel.read_log(id_of(&stored)?, offset, bytes_max).await
     }
@@ -124,7 +124,10 @@ fn id_of(job: &Stored<Job>) -> Result<Uuid, Error> {
 fn outcome(report: &JobReport) -> Result<ReportOutcome, Problem> {
     let by_exit = report.exit.map(ended_by_exit);
     match (report.state, by_exit) {
-        (None, None) => Err(Problem::new("", "give `state`, or `exit`, the exit code of the script")),
+        (None, None) => {
+            let what = "give `state`, or `exit`, the exit code of the script";
+            Err(Problem::new("", what).coded(RefusalCode::Missing))
+        }
         (None, Some(ended)) => Ok(ReportOutcome::Ended(ended)),
         (Some(JobState::Running), None) => Ok(ReportOutcome::Started),
         (Some(state), Some(ended)) if state == ended.state => Ok(ReportOutcome::Ended(ended)),
@@ -132,10 +135,11 @@ fn outcome(report: &JobReport) -> Result<ReportOutcome, Problem> {
         (Some(state @ (JobState::Finished | JobState::Incomplete)), None) => plain_end(state),
         (Some(state), Some(ended)) => {
             let message = format!("{state:?} does not fit the exit code, which says {:?}", ended.state);
-            Err(Problem::new("/state", message.to_lowercase()))
+            Err(Problem::new("/state", message.to_lowercase()).coded(RefusalCode::Exclusive))
         }
         (Some(_), None) => {
-            Err(Problem::new("/state", "an agent reports `running`, `finished`, `failed` or `incomplete`"))
+            let what = "an agent reports `running`, `finished`, `failed` or `incomplete`";
+            Err(Problem::new("/state", what).coded(RefusalCode::NotOneOf))
         }
     }
 }
@@ -161,11 +165,13 @@ fn reported(
         return Ok(None);
     }
     if let Some(expected) = report.expect.filter(|expected| *expected != present) {
-        return Err(Error::Conflict(format!("the job is {present:?}, not {expected:?}").to_lowercase()));
+        let why = format!("the job is {present:?}, not {expected:?}").to_lowercase();
+        return Err(Error::Conflict(RefusalCode::WrongState, why));
     }
     if !present.is_open() || (present == JobState::Running && *outcome == ReportOutcome::Started) {
         let (word, why) = (format!("{present:?}").to_lowercase(), &job.spec.reason);
-        return Err(Error::Conflict(format!("the job is {word}: {why}")));
+        let code = if present.is_open() { RefusalCode::WrongState } else { RefusalCode::Ended };
+        return Err(Error::Conflict(code, format!("the job is {word}: {why}")));
     }
     let mut next = job.next(caller.now);
     match outcome {

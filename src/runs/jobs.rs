@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{
-    AgentReport, ContentView, Job, JobFile, JobOffer, JobState, JobWork, Machine, Problem, Run, Stored, Task,
-    World, sha256_hex,
+    AgentReport, ContentView, Job, JobFile, JobOffer, JobState, JobWork, Machine, Problem, RefusalCode, Run,
+    Stored, Task, World, sha256_hex,
 };
 use crate::runs::Runs;
 use crate::runs::flow::step::{AgentAnswer, answer};
@@ -172,7 +172,10 @@ impl Runs {
 fn check_report(report: &AgentReport) -> Result<(), Error> {
     match report.boot.len() {
         1..=64 => Ok(()),
-        _ => Err(Error::invalid("/boot", "must be an id that changes with each boot, of 1 to 64 bytes")),
+        _ => {
+            let what = "must be an id that changes with each boot, of 1 to 64 bytes";
+            Err(Problem::new("/boot", what).coded(RefusalCode::Malformed).into())
+        }
     }
 }
 
@@ -352,6 +355,6 @@ fn render_failed(
     }
     let pointer = format!("/status/steps/{}", moving.machine.status.cursor);
     moving.machine.faults.retain(|fault| fault.pointer != pointer);
-    let faults = problems.into_iter().map(|problem| Problem::new(pointer.clone(), problem.to_string()));
+    let faults = problems.into_iter().map(|problem| problem.at(pointer.clone()));
     moving.machine.faults.extend(faults);
 }

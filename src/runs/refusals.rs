@@ -1,31 +1,47 @@
 //! Why an action of an operator is not possible now. Pure; `actions` uses it.
 
-use crate::model::{MachineState, MachineStatus, PresentRun, StepKind, World};
+use crate::kernel::Error;
+use crate::model::{MachineState, MachineStatus, PresentRun, RefusalCode, StepKind, World};
 use crate::runs::actions::RunAction;
 use crate::runs::flow::{Position, step};
 use crate::runs::machine_change::MachineChange;
 
 /// Why an action is not possible now; none if it is.
-pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Option<String> {
+pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Option<Error> {
     let (machine, place) = (&moving.machine, moving.position(world));
     let (name, status) = (&machine.spec.name, &machine.status);
     if machine.spec.locked && action.is_onwards() {
-        return Some(format!("machine `{name}` is locked; unlock it first"));
+        let why = format!("machine `{name}` is locked; unlock it first");
+        return Some(Error::Conflict(RefusalCode::Locked, why));
     }
     if matches!(action, RunAction::Restart { .. }) {
         return refuse_restart(name, place);
     }
-    let Some(run) = status.run.as_ref().filter(|run| run.ended_at.is_none()) else {
-        let starts = matches!(action, RunAction::Start { .. });
-        return (!starts).then(|| format!("machine `{name}` has no workflow under way; `start` begins one"));
-    };
-    let (of, at) = (&run.workflow, status.cursor);
+    match status.run.as_ref().filter(|run| run.ended_at.is_none()) {
+        None if matches!(action, RunAction::Start { .. }) => None,
+        None => {
+            let why = format!("machine `{name}` has no workflow under way; `start` begins one");
+            Some(Error::Conflict(RefusalCode::NoRun, why))
+        }
+        Some(_) if matches!(action, RunAction::Start { .. }) && status.state == MachineState::Failed => None,
+        Some(run) if matches!(action, RunAction::Start { .. }) => {
+            let (of, at) = (&run.workflow, status.cursor);
+            let why = format!(
+                "workflow `{of}` is under way at step {at} ({}); `cancel` ends it, `restart` begins it again",
+                status.reason
+            );
+            Some(Error::Conflict(RefusalCode::RunUnderWay, why))
+        }
+        Some(run) => {
+            refuse_in_state(action, run, place).map(|why| Error::Conflict(RefusalCode::WrongState, why))
+        }
+    }
+}
+
+/// Why the state of the run that is under way does not allow an action.
+fn refuse_in_state(action: &RunAction, run: &PresentRun, place: Position<'_>) -> Option<String> {
+    let status = place.status;
     match action {
-        RunAction::Start { .. } if status.state == MachineState::Failed => None,
-        RunAction::Start { .. } => Some(format!(
-            "workflow `{of}` is under way at step {at} ({}); `cancel` ends it, `restart` begins it again",
-            status.reason
-        )),
         RunAction::Pause { .. } if run.paused => Some("it is paused already".to_owned()),
         RunAction::Pause { .. } if status.state == MachineState::Failed => {
             Some("the run has failed: there is nothing to pause".to_owned())
@@ -41,12 +57,17 @@ pub fn refusal(action: &RunAction, moving: &MachineChange, world: &World) -> Opt
     }
 }
 
-fn refuse_restart(name: &str, at: Position<'_>) -> Option<String> {
+fn refuse_restart(name: &str, at: Position<'_>) -> Option<Error> {
     let status = at.status;
     match &status.run {
-        None => Some(format!("machine `{name}` has had no run; `start` begins one")),
+        None => {
+            let why = format!("machine `{name}` has had no run; `start` begins one");
+            Some(Error::Conflict(RefusalCode::NoRun, why))
+        }
         Some(run) if run.ended_at.is_none() && step::boot_under_way(at) => {
-            Some(format!("a boot is under way ({}); wait for its end, or `cancel` the run", status.reason))
+            let why =
+                format!("a boot is under way ({}); wait for its end, or `cancel` the run", status.reason);
+            Some(Error::Conflict(RefusalCode::WrongState, why))
         }
         Some(_) => None,
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::{BootContext, RenderPurpose, problem};
-use crate::model::{ContentView, JobFile, Problem, Stored, Task, TaskTemplate};
+use crate::model::{ContentView, JobFile, Problem, RefusalCode, Stored, Task, TaskTemplate};
 use crate::records::documents::{DocumentServing, KeptText, STOPPING, run_under_way};
 use crate::render::{InlineText, RenderEngine, RenderInput, RenderLimits, RenderProblem, RenderedText};
 use crate::runs::Runs;
@@ -21,7 +21,9 @@ impl RenderTasks for Arc<Runs> {
             let runs = Arc::clone(self);
             match self.catalog.render_aside(move || runs.render_task_files(&request)).await {
                 Ok(rendered) => rendered,
-                Err(error) => Err(vec![Problem::new("", format!("the render failed: {error}"))]),
+                Err(error) => Err(vec![
+                    Problem::new("", format!("the render failed: {error}")).coded(RefusalCode::Template),
+                ]),
             }
         })
     }
@@ -32,7 +34,9 @@ impl Runs {
     fn render_task_files(self: &Arc<Self>, request: &TaskRender) -> Result<Vec<JobFile>, Vec<Problem>> {
         let (task, boot) = self.task_and_boot(request);
         let Some(task) = task else {
-            return Err(vec![Problem::new("", format!("there is no task `{}`", request.task))]);
+            return Err(vec![
+                Problem::new("", format!("there is no task `{}`", request.task)).coded(RefusalCode::NotFound),
+            ]);
         };
         let input = self.task_input(request, &boot, SecretMode::Open).map_err(|fault| vec![said(&fault)])?;
         let engine = self.catalog.engine_for(&boot);

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::api::PeerAddress;
 use crate::connections::{
     AcceptedConnection, ConnectionLimiter, ConnectionLimits, ConnectionPermit, HandshakeError,
     HandshakeLimits, Handshakes, LimitReason,
@@ -198,6 +199,7 @@ impl ListenerState {
             activity: Arc::clone(&activity),
             unread: self.limits.unread,
             limiter: Arc::clone(&self.limiter),
+            peer: PeerAddress(permit.peer()),
         };
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), requests));
         let why = tokio::select! {
@@ -241,6 +243,7 @@ struct ConnectionRequests {
     activity: Arc<ConnectionActivity>,
     unread: UnreadLimits,
     limiter: Arc<ConnectionLimiter>,
+    peer: PeerAddress,
 }
 
 type AnswerFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
@@ -253,10 +256,12 @@ impl Service<Request<Incoming>> for ConnectionRequests {
     fn call(&self, request: Request<Incoming>) -> AnswerFuture {
         let handling = self.activity.request();
         let (router, unread, limiter) = (self.router.clone(), self.unread, Arc::clone(&self.limiter));
+        let peer = self.peer;
         Box::pin(async move {
             let expects = request.headers().contains_key(EXPECT);
             let sends = if expects { BodyTiming::WhenAsked } else { BodyTiming::AtOnce };
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
+            parts.extensions.insert(peer);
             let (lent, rest) = LentBody::new(body);
             let response = router.oneshot(Request::from_parts(parts, Body::new(lent))).await?;
             if response.status() == StatusCode::REQUEST_TIMEOUT {

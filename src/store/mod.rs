@@ -145,6 +145,8 @@ pub struct EventQuery {
     pub hidden: Vec<Kind>,
     pub subject: Option<String>,
     pub attempt: Option<Uuid>,
+    /// Only events that this request of the API brought about.
+    pub request_id: Option<String>,
     /// Only events with which leases begin or end ([`EventKind::LEASE`]), of one address or client.
     pub lease: Option<LeaseOf>,
     /// Most events to return. 0 and all larger values mean [`EVENTS_MAX`].

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jsonschema::Validator;
-use metalwright::model::EventKind;
+use metalwright::model::{EventKind, RefusalCode};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
@@ -22,8 +22,19 @@ pub fn document() -> &'static Value {
     &contract().document
 }
 
+/// Panics when a refusal has no code of the table, or another status than its code.
+fn check_code(reply: &Reply) {
+    if !reply.header("content-type").starts_with("application/problem+json") || reply.body.is_null() {
+        return;
+    }
+    let code = RefusalCode::parse(reply.body["code"].as_str().unwrap_or_default());
+    let status = code.unwrap_or_else(|| panic!("a refusal without a code: {:#}", reply.body)).row().status;
+    assert_eq!(status, Some(reply.status), "the code has another status: {:#}", reply.body);
+}
+
 /// Panics if `reply` is not a described answer to `method path`.
 pub fn check(method: &str, path: &str, reply: &Reply) {
+    check_code(reply);
     let path = path.split('?').next().unwrap_or(path);
     let method = method.to_lowercase();
     let Some((template, operation)) = operation(path, &method) else {

@@ -2,6 +2,7 @@
 //! document.
 
 mod access;
+mod access_log;
 mod changes;
 mod contract;
 mod costs;
@@ -10,6 +11,7 @@ mod document;
 mod events_access;
 mod lists;
 mod objects;
+mod refusals;
 mod revisions;
 mod rules;
 mod stream;

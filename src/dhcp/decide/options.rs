@@ -10,7 +10,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value};
 
-use crate::model::{OptionSet, Problem, ReadyOption, ReadyValue, is_template, nearest};
+use crate::model::{OptionSet, Problem, ReadyOption, ReadyValue, RefusalCode, is_template, nearest};
 use crate::proto::dhcp4::ValueType;
 use crate::proto::dhcp4::codes::{self, OPTION_TYPES, OptionType};
 
@@ -61,18 +61,20 @@ const TYPES_LISTED: &str =
 /// The faults of `options`, which are at `pointer` in their object.
 pub fn check_options(options: &OptionSet, pointer: &str) -> Vec<Problem> {
     if options.len() > OPTIONS_MAX {
-        return vec![Problem::new(pointer, format!("at most {OPTIONS_MAX} options"))];
+        return vec![
+            Problem::new(pointer, format!("at most {OPTIONS_MAX} options")).coded(RefusalCode::TooLarge),
+        ];
     }
     let mut seen: BTreeMap<u8, &str> = BTreeMap::new();
     let mut problems = Vec::new();
     for (name, value) in options.iter() {
         let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
         match read_option(name, value) {
-            Err(message) => problems.push(Problem::new(pointer, message)),
+            Err(message) => problems.push(Problem::new(pointer, message).coded(RefusalCode::Malformed)),
             Ok((code, _)) => {
                 if let Some(other) = seen.insert(code, name) {
                     let message = format!("option {code} is already given by `{other}`");
-                    problems.push(Problem::new(pointer, message));
+                    problems.push(Problem::new(pointer, message).coded(RefusalCode::Duplicate));
                 }
             }
         }

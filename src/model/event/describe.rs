@@ -50,6 +50,8 @@ impl JsonSchema for Event {
                 "actor": text("Who or what caused it: `token:admin`, `machine:0192…`, `server`."),
                 "attempt": {"type": ["string", "null"], "format": "uuid", "description":
                     "The boot attempt that the event belongs to."},
+                "request_id": {"type": "string", "description":
+                    "The request of the API that brought it about; absent where none did."},
                 "data": {"description": "The fields of the event's kind."},
             },
             "required": ["seq", "time", "kind", "subject", "actor", "data"],
@@ -120,10 +122,12 @@ An event says what happened, when (`time`, in UTC), about what (`subject`) and w
 changes. `metalwright events list` and `metalwright events watch` show events, `GET /api/v1/events` and
 `GET /api/v1/events/stream` give them to programs. `seq` counts all events; a reader that stopped goes on
 after the last number that it saw. An event that belongs to a boot of a machine has the id of the boot
-attempt in `attempt`. The fields of this page stand in `data`.
+attempt in `attempt`. One that a request of the API brought about has the id of the request in `request_id`,
+which stands in the answer and in the access log as well. The fields of this page stand in `data`.
 
 To see fewer events, filter: `--kind run.failed`, `--kind 'machine.*'`, `--subject machine:web1`
-(`?kind=…&subject=…`). A kind that does not exist is refused, and the answer names kinds that are near.
+(`?kind=…&subject=…`), `--request-id ID` (`?request_id=…`). A kind that does not exist is refused, and the
+answer names kinds that are near.
 
 A token needs the scope `events:read` to read events, and sees only those about objects that it may read: an
 event about a machine needs `machines:read` as well, one about a lease `leases:read`, and so on. Events about

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::artifacts::path_kind;
 use crate::artifacts::roots::RootsRefusal;
 use crate::kernel::ServerEndpoints;
-use crate::model::{Artifact, FILE_URL, FetchPolicy, Problem, RootsCheck, Stored, World};
+use crate::model::{Artifact, FILE_URL, FetchPolicy, Problem, RefusalCode, RootsCheck, Stored, World};
 use crate::objects::rules::{HostLimits, NounRules};
 
 impl NounRules for Artifact {
@@ -19,7 +19,7 @@ impl NounRules for Artifact {
         let old_source = old.and_then(|old| old.source.as_ref());
         let same_url = source.map(|source| &source.url) == old_source.map(|old| &old.url);
         if source.is_some_and(|source| source.is_file_url()) && !same_url {
-            problems.push(Problem::new("/fetch/url", FILE_URL));
+            problems.push(Problem::new("/fetch/url", FILE_URL).coded(RefusalCode::NotAdmitted));
         } else if self.local_path() != old.and_then(Artifact::local_path) {
             problems.extend(path_problem(self, host));
         }
@@ -41,10 +41,10 @@ impl NounRules for Artifact {
                  configured before there was that setting: add its directory to the setting, or move \
                  the files"
             );
-            problems.push(Problem::new(pointer, what));
+            problems.push(Problem::new(pointer, what).coded(RefusalCode::NotAdmitted));
         }
         if stored.spec.source.as_ref().is_some_and(|source| source.is_file_url()) {
-            problems.push(Problem::new("/fetch/url", FILE_URL));
+            problems.push(Problem::new("/fetch/url", FILE_URL).coded(RefusalCode::NotAdmitted));
         }
         problems
     }
@@ -52,7 +52,7 @@ impl NounRules for Artifact {
     fn unserved(stored: &Stored<Self>, endpoints: &ServerEndpoints) -> Vec<Problem> {
         let policy = &endpoints.fetch_policy;
         let unlisted = stored.status.unlisted.iter().filter_map(|place| policy.advice(place));
-        let unlisted = unlisted.map(|advice| Problem::new("/fetch", advice));
+        let unlisted = unlisted.map(|advice| Problem::new("/fetch", advice).coded(RefusalCode::NotAdmitted));
         let told: Vec<Problem> = unlisted.collect();
         if told.is_empty() { address_problems(&stored.spec, policy) } else { told }
     }
@@ -62,7 +62,7 @@ fn path_problem(artifact: &Artifact, host: &HostLimits) -> Option<Problem> {
     let (pointer, path) = artifact.local_path()?;
     match host.roots.check(Path::new(&path), path_kind(artifact)) {
         Ok(()) | Err(RootsRefusal::Failed(_)) => None,
-        Err(refusal) => Some(Problem::new(pointer, refusal.to_string())),
+        Err(refusal) => Some(Problem::new(pointer, refusal.to_string()).coded(RefusalCode::NotAdmitted)),
     }
 }
 
@@ -71,5 +71,7 @@ fn address_problems(artifact: &Artifact, policy: &FetchPolicy) -> Vec<Problem> {
     let Some(source) = &artifact.source else { return Vec::new() };
     let places = [("/fetch/url", Some(&source.url)), ("/fetch/proxy", source.proxy.as_ref())];
     let refused = places.into_iter().filter_map(|(pointer, url)| Some((pointer, policy.url_refusal(url?)?)));
-    refused.map(|(pointer, why)| Problem::new(pointer, why.to_string())).collect()
+    refused
+        .map(|(pointer, why)| Problem::new(pointer, why.to_string()).coded(RefusalCode::NotAdmitted))
+        .collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::kernel::{ServerEndpoints, TrackedWorld};
-use crate::model::{ClientClass, Problem, Stored, is_template};
+use crate::model::{ClientClass, Problem, RefusalCode, Stored, is_template};
 use crate::netboot::decide::decision::HTTPS_IS_OFF;
 use crate::objects::rules::{NounRules, ProposedWrite, WriteCheck};
 
@@ -21,7 +21,8 @@ impl NounRules for ClientClass {
             let mut problems = super::options::faults(&next.spec.options, "/options");
             let template = next.spec.boot_file.as_deref().filter(|file| is_template(file));
             let fault = template.and_then(super::options::template_fault);
-            problems.extend(fault.map(|fault| Problem::new("/boot_file", fault)));
+            problems
+                .extend(fault.map(|fault| Problem::new("/boot_file", fault).coded(RefusalCode::Template)));
             problems
         })]
     }
@@ -29,13 +30,19 @@ impl NounRules for ClientClass {
     fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         let is_full = change.old.is_none() && change.world.count::<ClientClass>() >= CLASSES_MAX;
         is_full
-            .then(|| Problem::new("", format!("there are {CLASSES_MAX} client classes already")))
+            .then(|| {
+                Problem::new("", format!("there are {CLASSES_MAX} client classes already"))
+                    .coded(RefusalCode::TooLarge)
+            })
             .into_iter()
             .collect()
     }
 
     fn unserved(stored: &Stored<Self>, endpoints: &ServerEndpoints) -> Vec<Problem> {
         let lacks = stored.spec.https == Some(true) && endpoints.boot_https_port.is_none();
-        lacks.then(|| Problem::new("/https", HTTPS_IS_OFF)).into_iter().collect()
+        lacks
+            .then(|| Problem::new("/https", HTTPS_IS_OFF).coded(RefusalCode::NotAdmitted))
+            .into_iter()
+            .collect()
     }
 }

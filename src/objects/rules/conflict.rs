@@ -2,8 +2,8 @@
 //! objects.
 
 use crate::kernel::permissions::hidden_conflict;
-use crate::kernel::{Caller, TrackedWorld};
-use crate::model::{Kind, Noun, Stored};
+use crate::kernel::{Caller, Error, TrackedWorld};
+use crate::model::{Kind, Noun, RefusalCode, Stored};
 
 /// Most names listed in one message.
 const LISTED_MAX: usize = 10;
@@ -28,28 +28,36 @@ impl DependentObject {
 pub struct RuleConflict {
     /// The object that conflicts, if the reason names one.
     with: Option<(Kind, String)>,
+    code: RefusalCode,
     reason: String,
 }
 
 impl RuleConflict {
     /// A conflict whose reason names nothing that could be hidden from the caller.
-    pub fn plain(reason: String) -> Self {
-        RuleConflict { with: None, reason }
+    pub fn plain(code: RefusalCode, reason: String) -> Self {
+        RuleConflict { with: None, code, reason }
     }
 
     /// A conflict whose reason names this object.
-    pub fn with<T: Noun>(other: &Stored<T>, reason: String) -> Self {
-        RuleConflict { with: Some((T::KIND, other.key.clone())), reason }
+    pub fn with<T: Noun>(code: RefusalCode, other: &Stored<T>, reason: String) -> Self {
+        RuleConflict { with: Some((T::KIND, other.key.clone())), code, reason }
     }
 
-    /// The reason, for a caller that may read the named object; otherwise the kind of that object.
-    pub fn told_to(self, caller: &Caller, world: &TrackedWorld<'_>) -> String {
+    /// The refusal, with the reason for a caller who may read the object that it names; else with the kind of
+    /// that object.
+    pub fn told_to(self, caller: &Caller, world: &TrackedWorld<'_>) -> Error {
         match &self.with {
             Some((kind, key)) if !caller.may_read(world.untracked_world(), (*kind, key)) => {
-                hidden_conflict(*kind)
+                Error::Conflict(self.code, hidden_conflict(*kind))
             }
-            _ => self.reason,
+            _ => self.into(),
         }
+    }
+}
+
+impl From<RuleConflict> for Error {
+    fn from(conflict: RuleConflict) -> Self {
+        Error::Conflict(conflict.code, conflict.reason)
     }
 }
 

@@ -11,8 +11,8 @@ use crate::kernel::scope::agent_of;
 use crate::kernel::{Caller, Changeset, TrackedWorld};
 use crate::model::event::{JobNow, RunCancelled};
 use crate::model::{
-    ContentView, EventBody, Job, JobState, Kind, Lease, Machine, Noun, ObjectReference, Problem, Run,
-    RunEntry, RunResult, Stored, Token, World,
+    ContentView, EventBody, Job, JobState, Kind, Lease, Machine, Noun, ObjectReference, Problem, RefusalCode,
+    Run, RunEntry, RunResult, Stored, Token, World,
 };
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
 use crate::objects::view;
@@ -45,18 +45,19 @@ impl NounRules for Machine {
         let holders = super::referrers(change.world, old);
         (!holders.is_empty()).then(|| {
             let by = super::list_dependents(&holders, change.caller, change.world);
-            RuleConflict::plain(format!("`{}` cannot be renamed: {by} name it", old.spec.name))
+            let why = format!("`{}` cannot be renamed: {by} name it", old.spec.name);
+            RuleConflict::plain(RefusalCode::InUse, why)
         })
     }
 
     /// A locked machine can only be unlocked.
-    fn refuse_change(old: &Stored<Self>, new: &Stored<Self>) -> Option<String> {
+    fn refuse_change(old: &Stored<Self>, new: &Stored<Self>) -> Option<RuleConflict> {
         let unlocked = Machine { locked: false, ..old.spec.clone() };
         let only_unlocks = new.spec == unlocked && new.labels == old.labels;
         (old.spec.locked && !only_unlocks).then(|| locked(old))
     }
 
-    fn refuse_delete(stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Option<String> {
+    fn refuse_delete(stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Option<RuleConflict> {
         stored.spec.locked.then(|| locked(stored))
     }
 
@@ -65,7 +66,11 @@ impl NounRules for Machine {
         let content = ContentView::of_machine(world, &stored.status);
         let bootenv = stored.status.bootenv.as_ref().and_then(|name| content.bootenv(name));
         let found = bootenv.map(|bootenv| usable::bootenv_problems(&stored.spec, bootenv, world));
-        found.unwrap_or_default().into_iter().map(|what| Problem::new("/status/bootenv", what)).collect()
+        found
+            .unwrap_or_default()
+            .into_iter()
+            .map(|what| Problem::new("/status/bootenv", what).coded(RefusalCode::Missing))
+            .collect()
     }
 
     /// Ends everything that belongs to the machine: the tokens of its agent, its job, its run, and the
@@ -88,8 +93,10 @@ impl NounRules for Machine {
     }
 }
 
-fn locked(stored: &Stored<Machine>) -> String {
-    format!("machine `{}` is locked: set `locked` to false first, and nothing else with it", stored.spec.name)
+fn locked(stored: &Stored<Machine>) -> RuleConflict {
+    let name = &stored.spec.name;
+    let why = format!("machine `{name}` is locked: set `locked` to false first, and nothing else with it");
+    RuleConflict::plain(RefusalCode::Locked, why)
 }
 
 /// The reason for the end of everything that belonged to the machine.

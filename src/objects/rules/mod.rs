@@ -40,7 +40,7 @@ use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, ServerEndpoints, TrackedWorld};
 use crate::model::{
-    FetchPolicy, HasTable, Job, Kind, Noun, ObjectReference, Problem, Run, SITE, Stored, World,
+    FetchPolicy, HasTable, Job, Kind, Noun, ObjectReference, Problem, RefusalCode, Run, SITE, Stored, World,
 };
 use crate::objects::ArtifactRoots;
 
@@ -112,12 +112,12 @@ pub trait NounRules: Noun {
     }
 
     /// Why an object in the state `old` may not become `new` (409).
-    fn refuse_change(_old: &Stored<Self>, _new: &Stored<Self>) -> Option<String> {
+    fn refuse_change(_old: &Stored<Self>, _new: &Stored<Self>) -> Option<RuleConflict> {
         None
     }
 
     /// Why an object may not be deleted in its state (409).
-    fn refuse_delete(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Option<String> {
+    fn refuse_delete(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Option<RuleConflict> {
         None
     }
 
@@ -232,14 +232,14 @@ fn key_changed<T: NounRules>(spec: &T, change: &ProposedWrite<'_, T>) -> Option<
             change.key,
             T::KIND
         );
-        Problem::new(format!("/{field}"), what)
+        Problem::new(format!("/{field}"), what).coded(RefusalCode::ReadOnly)
     })
 }
 
 /// Whether `old` may be replaced.
 pub(crate) fn may_change<T: NounRules>(old: &Stored<T>, new: &Stored<T>) -> Result<(), Error> {
     let refused = read_only(old).or_else(|| T::refuse_change(old, new));
-    refused.map_or(Ok(()), |reason| Err(Error::Conflict(reason)))
+    refused.map_or(Ok(()), |conflict| Err(conflict.into()))
 }
 
 /// Whether an object may be deleted: it belongs to the site, and no object refers to it.
@@ -248,21 +248,24 @@ pub(crate) fn may_delete<T: NounRules>(
     world: &TrackedWorld<'_>,
     stored: &Stored<T>,
 ) -> Result<(), Error> {
-    if let Some(reason) = read_only(stored).or_else(|| T::refuse_delete(stored, world)) {
-        return Err(Error::Conflict(reason));
+    if let Some(conflict) = read_only(stored).or_else(|| T::refuse_delete(stored, world)) {
+        return Err(conflict.into());
     }
     let referrers = referrers(world, stored);
     if referrers.is_empty() {
         return Ok(());
     }
     let by = list_dependents(&referrers, caller, world);
-    Err(Error::Conflict(format!("{} `{}` is in use by {by}", T::KIND, T::label(stored))))
+    let why = format!("{} `{}` is in use by {by}", T::KIND, T::label(stored));
+    Err(Error::Conflict(RefusalCode::InUse, why))
 }
 
-fn read_only<T: NounRules>(stored: &Stored<T>) -> Option<String> {
+fn read_only<T: NounRules>(stored: &Stored<T>) -> Option<RuleConflict> {
     (stored.source != SITE).then(|| {
         let (kind, label, source) = (T::KIND, T::label(stored), &stored.source);
-        format!("{kind} `{label}` comes from {source} and is read-only: copy it under another name")
+        let why =
+            format!("{kind} `{label}` comes from {source} and is read-only: copy it under another name");
+        RuleConflict::plain(RefusalCode::ReadOnly, why)
     })
 }
 
@@ -298,5 +301,7 @@ fn unknown(world: &World, reference: &ObjectReference) -> Option<Problem> {
     let known =
         world.contains(kind, key) || matches!(kind, Kind::Machine if world.machines.resolve(key).is_some());
     let name = key.strip_prefix("name:").unwrap_or(key);
-    (!known).then(|| Problem::new(&reference.pointer, format!("there is no {kind} `{name}`")))
+    (!known).then(|| {
+        Problem::new(&reference.pointer, format!("there is no {kind} `{name}`")).coded(RefusalCode::NotFound)
+    })
 }

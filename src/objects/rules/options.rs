@@ -2,7 +2,7 @@
 //! parsed.
 
 use crate::dhcp::decide;
-use crate::model::{OptionSet, Problem, ReadyValue};
+use crate::model::{OptionSet, Problem, ReadyValue, RefusalCode};
 use crate::render;
 
 /// The faults of `options`, which are at `pointer` in their object.
@@ -12,7 +12,11 @@ pub fn faults(options: &OptionSet, pointer: &str) -> Vec<Problem> {
         if let ReadyValue::Template(text) = &option.value {
             let name = option.name.replace('~', "~0").replace('/', "~1");
             let fault = template_fault(text);
-            problems.extend(fault.map(|fault| Problem::new(format!("{pointer}/{name}"), fault)));
+            problems.extend(
+                fault.map(|fault| {
+                    Problem::new(format!("{pointer}/{name}"), fault).coded(RefusalCode::Template)
+                }),
+            );
         }
     }
     problems

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::kernel::TrackedWorld;
-use crate::model::{DeclaredSchema, Param, Problem, Stored, World};
+use crate::model::{DeclaredSchema, Param, Problem, RefusalCode, Stored, World};
 use crate::objects::rules::{
     DependentObject, NounRules, ProposedWrite, RuleCheck, RuleConflict, WriteCheck, list_dependents, params,
 };
@@ -27,7 +27,7 @@ impl NounRules for Param {
                 .fault()
                 .map(|fault: &Problem| {
                     let what = format!("{}; no value of this param is validated", fault.message);
-                    Problem::new(format!("/schema{}", fault.pointer), what)
+                    Problem::new(format!("/schema{}", fault.pointer), what).coded(RefusalCode::BadSchema)
                 })
                 .into_iter()
                 .collect()
@@ -42,7 +42,8 @@ impl NounRules for Param {
         (!holders.is_empty()).then(|| {
             let by = list_dependents(&holders, change.caller, change.world);
             let what = "cannot change while it has values: unset it on";
-            RuleConflict::plain(format!("`secret` of `{}` {what} {by}", self.name))
+            let why = format!("`secret` of `{}` {what} {by}", self.name);
+            RuleConflict::plain(RefusalCode::InUse, why)
         })
     }
 
@@ -57,12 +58,12 @@ impl NounRules for Param {
 fn refused(next: &Param, old: Option<&Param>) -> Vec<Problem> {
     let stays = old.is_some_and(|old| old.schema == next.schema && old.default == next.default);
     if let (true, Some(_)) = (next.secret, &next.default) {
-        return vec![Problem::new("/default", SECRET_DEFAULT)];
+        return vec![Problem::new("/default", SECRET_DEFAULT).coded(RefusalCode::Exclusive)];
     }
     let schema = DeclaredSchema::of(&next.schema);
     if let Some(fault) = schema.fault().filter(|_| !stays) {
         let what = format!("not a usable JSON Schema: {}", fault.message);
-        return vec![Problem::new(format!("/schema{}", fault.pointer), what)];
+        return vec![Problem::new(format!("/schema{}", fault.pointer), what).coded(RefusalCode::BadSchema)];
     }
     let Some(default) = &next.default else { return Vec::new() };
     match schema.validate(default, "/default") {

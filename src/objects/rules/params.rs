@@ -9,7 +9,8 @@ use crate::kernel::TrackedWorld;
 use crate::kernel::secrets::{self, SecretKey, SecretPlace};
 use crate::model::bounds::escape;
 use crate::model::{
-    Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, Stage, Stored, Task, World, nearest,
+    Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, RefusalCode, Stage, Stored, Task, World,
+    nearest,
 };
 use crate::objects::rules::{DependentObject, NounRules, RuleCheck, WriteCheck};
 
@@ -47,7 +48,11 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
     let pointer = pointer(name);
     if secrets::looks_sealed(value) {
         let keeps = secrets::means_stored(value) && old.is_some_and(secrets::is_sealed);
-        return if keeps { Vec::new() } else { vec![Problem::new(pointer, NOT_KEPT)] };
+        return if keeps {
+            Vec::new()
+        } else {
+            vec![Problem::new(pointer, NOT_KEPT).coded(RefusalCode::Missing)]
+        };
     }
     let Some(declared) = declared.get(name) else { return Vec::new() };
     match validate(&declared.spec, value, &pointer) {
@@ -134,6 +139,7 @@ pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<Rul
                 let near = nearest(&name, known.take(if n < HINTS_MAX { KNOWN_MAX } else { 0 }));
                 let meant = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 Problem::new(pointer, format!("there is no param `{name}`{meant}"))
+                    .coded(RefusalCode::NotFound)
             })
             .collect()
     }))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::model::{Problem, Profile};
+use crate::model::{Problem, Profile, RefusalCode};
 use crate::objects::rules::{NounRules, ProposedWrite, graph};
 
 impl NounRules for Profile {
@@ -23,7 +23,10 @@ impl NounRules for Profile {
             None => Vec::new(),
         });
         circle
-            .map(|way| Problem::new("/profiles", format!("profiles nest in a circle: {way}")))
+            .map(|way| {
+                Problem::new("/profiles", format!("profiles nest in a circle: {way}"))
+                    .coded(RefusalCode::Circular)
+            })
             .into_iter()
             .collect()
     }

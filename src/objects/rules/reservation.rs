@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::kernel::TrackedWorld;
-use crate::model::{Kind, Problem, Reservation, Stored, Subnet, World};
+use crate::model::{Kind, Problem, RefusalCode, Reservation, Stored, Subnet, World};
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
 
 impl NounRules for Reservation {
@@ -28,14 +28,17 @@ impl NounRules for Reservation {
         let mut others = others.filter(|other| who(&other.spec) == who(self));
         let other = others.find(|other| subnet(&other.spec, change.world) == here)?;
         let reason = format!("{} has the reservation {} in this subnet already", who(self), other.key);
-        Some(RuleConflict::with(other, reason))
+        Some(RuleConflict::with(RefusalCode::Taken, other, reason))
     }
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
         let spec = &stored.spec;
         let world = &TrackedWorld::untracked(world);
         let nowhere = spec.subnet.is_none() && subnet(spec, world).is_none();
-        let nowhere = nowhere.then(|| Problem::new("/address", format!("{} is in no subnet", spec.address)));
+        let nowhere = nowhere.then(|| {
+            Problem::new("/address", format!("{} is in no subnet", spec.address))
+                .coded(RefusalCode::OutOfRange)
+        });
         nowhere.into_iter().chain(outside(spec, world)).collect()
     }
 }
@@ -58,7 +61,7 @@ fn outside(spec: &Reservation, world: &TrackedWorld<'_>) -> Option<Problem> {
         && (cidr.prefix >= 31 || (spec.address != cidr.address && spec.address != cidr.broadcast()));
     (!fits).then(|| {
         let what = format!("{} is not a host's address in subnet `{}` ({cidr})", spec.address, subnet.key);
-        Problem::new("/address", what)
+        Problem::new("/address", what).coded(RefusalCode::OutOfRange)
     })
 }
 

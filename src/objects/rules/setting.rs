@@ -1,6 +1,6 @@
 //! Rules for settings: a setting that names a missing object has no effect.
 
-use crate::model::{Kind, Problem, Setting, Stored, World};
+use crate::model::{Kind, Problem, RefusalCode, Setting, Stored, World};
 use crate::objects::rules::NounRules;
 
 impl NounRules for Setting {
@@ -13,6 +13,9 @@ impl NounRules for Setting {
             "default_bootenv" => world.bootenvs.get(name).is_some(),
             _ => true,
         };
-        (!known).then(|| Problem::new("/value", format!("there is no `{name}`"))).into_iter().collect()
+        (!known)
+            .then(|| Problem::new("/value", format!("there is no `{name}`")).coded(RefusalCode::NotFound))
+            .into_iter()
+            .collect()
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::kernel::{Changeset, TrackedWorld};
 use crate::model::{
-    Cidr, Kind, Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, Stored, Subnet, SubnetMode,
-    World,
+    Cidr, Kind, Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, RefusalCode, Stored, Subnet,
+    SubnetMode, World,
 };
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
 use crate::proto::dhcp4::codes;
@@ -31,16 +31,20 @@ impl NounRules for Subnet {
         let others = || change.world.specs::<Subnet>().filter(|other| other.key != self.name);
         if let Some(other) = others().find(|other| other.spec.cidr.overlaps(&self.cidr)) {
             let reason = format!("{} overlaps subnet `{}` ({})", self.cidr, other.key, other.spec.cidr);
-            return Some(RuleConflict::with(other, reason));
+            return Some(RuleConflict::with(RefusalCode::Overlaps, other, reason));
         }
         if let Some(conflict) = others()
             .filter(|other| other.spec.network() != self.network())
             .find_map(|other: &Arc<Stored<Subnet>>| {
-                Some(RuleConflict::with(other, relay_of_two(self, &other.spec)?))
+                Some(RuleConflict::with(RefusalCode::Taken, other, relay_of_two(self, &other.spec)?))
             })
             .or_else(|| {
                 others().find_map(|other: &Arc<Stored<Subnet>>| {
-                    Some(RuleConflict::with(other, shared_by_its_name(self, &other.spec)?))
+                    Some(RuleConflict::with(
+                        RefusalCode::Taken,
+                        other,
+                        shared_by_its_name(self, &other.spec)?,
+                    ))
                 })
             })
         {
@@ -54,7 +58,7 @@ impl NounRules for Subnet {
             "subnet `{}` is on the shared network {wire} too: either all of its subnets are `proxy`, or none",
             other.key
         );
-        Some(RuleConflict::with(other, reason))
+        Some(RuleConflict::with(RefusalCode::InUse, other, reason))
     }
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {
@@ -105,7 +109,7 @@ fn routers_elsewhere(options: &OptionSet, (pointer, wire): (&str, &[&Subnet])) -
     let found = found.filter(|(_, router)| !wire.iter().any(|subnet| subnet.cidr.contains(*router))).map(
         |(option, router)| {
             let what = format!("router {router} is outside of the subnet, where its clients cannot reach it");
-            Problem::new(format!("{pointer}/{}", option.name), what)
+            Problem::new(format!("{pointer}/{}", option.name), what).coded(RefusalCode::OutOfRange)
         },
     );
     found.collect()
@@ -183,7 +187,10 @@ fn refused_beside_another_server(subnet: &Subnet) -> Vec<Problem> {
     ];
     let what = "a `proxy` subnet gets its addresses and options from another DHCP server: leave this out, or \
                 use `managed`";
-    set.iter().filter(|(_, is_set)| *is_set).map(|(pointer, _)| Problem::new(*pointer, what)).collect()
+    set.iter()
+        .filter(|(_, is_set)| *is_set)
+        .map(|(pointer, _)| Problem::new(*pointer, what).coded(RefusalCode::Exclusive))
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Rules for tasks: prerequisites without circles.
 
-use crate::model::{Problem, Task};
+use crate::model::{Problem, RefusalCode, Task};
 use crate::objects::rules::{NounRules, ProposedWrite, graph};
 
 impl NounRules for Task {
@@ -11,7 +11,10 @@ impl NounRules for Task {
             None => Vec::new(),
         });
         circle
-            .map(|way| Problem::new("/prerequisites", format!("tasks wait for each other: {way}")))
+            .map(|way| {
+                Problem::new("/prerequisites", format!("tasks wait for each other: {way}"))
+                    .coded(RefusalCode::Circular)
+            })
             .into_iter()
             .collect()
     }

@@ -31,7 +31,7 @@ impl NounRules for Template {
 }
 
 fn shown(fault: RenderProblem) -> Problem {
-    Problem::new("/body", fault.to_string())
+    Problem::from(&fault).at("/body")
 }
 
 /// Compiles a template with the templates that it includes. The includes are determined after the lock of the

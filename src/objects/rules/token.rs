@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::kernel::TrackedWorld;
 use crate::kernel::scope::check_scope;
-use crate::model::{Kind, Problem, Stored, Token, World};
+use crate::model::{Kind, Problem, RefusalCode, Stored, Token, World};
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict};
 
 /// How long a token may do everything.
@@ -27,10 +27,10 @@ impl NounRules for Token {
     }
 
     fn conflict(&self, change: &ProposedWrite<'_, Self>) -> Option<RuleConflict> {
-        refused(change.old?, Some(self), change.world).map(RuleConflict::plain)
+        refused(change.old?, Some(self), change.world)
     }
 
-    fn refuse_delete(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Option<String> {
+    fn refuse_delete(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Option<RuleConflict> {
         refused(stored, None, world)
     }
 
@@ -52,7 +52,7 @@ fn reign(token: &Token) -> AdminReign {
 }
 
 /// Why a token may not go or become less: none of the others may do everything for as long as it may.
-fn refused(old: &Stored<Token>, next: Option<&Token>, world: &TrackedWorld<'_>) -> Option<String> {
+fn refused(old: &Stored<Token>, next: Option<&Token>, world: &TrackedWorld<'_>) -> Option<RuleConflict> {
     let before = reign(&old.spec);
     let stays = next.map_or(AdminReign::Never, reign) >= before;
     let mut others = world.specs::<Token>().filter(|token| token.key != old.key);
@@ -64,10 +64,11 @@ fn refused(old: &Stored<Token>, next: Option<&Token>, world: &TrackedWorld<'_>) 
         AdminReign::ForGood => ("the last token with the scope `*` that does not expire", String::new()),
         _ => ("the token with the scope `*` that lasts longest", " without an end".to_owned()),
     };
-    Some(format!(
+    let why = format!(
         "token `{name}` is {last}: without it nobody could administer the server. Make another one{lasting} \
          first: metalwright tokens create name=NAME scopes='[\"*\"]'"
-    ))
+    );
+    Some(RuleConflict::plain(RefusalCode::LastAdministrator, why))
 }
 
 #[cfg(test)]
@@ -108,12 +109,12 @@ mod tests {
         let houses = houses(&[&[lasting("admin")][..], &others].concat()).await;
         let caller = testing::caller();
         let refused = houses.objects.delete::<Token>(&caller, &target("admin")).await.unwrap_err();
-        let Error::Conflict(why) = &refused else { panic!("{refused}") };
+        let Error::Conflict(_, why) = &refused else { panic!("{refused}") };
         assert!(why.contains("the last token") && why.contains("metalwright tokens create"), "{why}");
         for less in [json!({"scopes": ["*:write"]}), json!({"expires_at": "2027-01-01T00:00:00Z"})] {
             let patched =
                 houses.objects.patch::<Token>(&caller, &target("admin"), &Patch::Merge(less.clone())).await;
-            assert!(matches!(patched, Err(Error::Conflict(_))), "{less}: {patched:?}");
+            assert!(matches!(patched, Err(Error::Conflict(..))), "{less}: {patched:?}");
         }
         let wider = Patch::Merge(json!({"scopes": ["*", "machines:read"]}));
         houses.objects.patch::<Token>(&caller, &target("admin"), &wider).await.unwrap();
@@ -137,7 +138,7 @@ mod tests {
         assert!(refused.to_string().contains("lasts longest"), "one that has expired is no help: {refused}");
         let sooner = Patch::Merge(json!({"expires_at": "2026-11-20T10:00:01Z"}));
         let refused = houses.objects.patch::<Token>(&caller, &target("b"), &sooner).await;
-        assert!(matches!(refused, Err(Error::Conflict(_))), "it would end now: {refused:?}");
+        assert!(matches!(refused, Err(Error::Conflict(..))), "it would end now: {refused:?}");
         let later = Patch::Merge(json!({"expires_at": "2028-01-01T00:00:00Z"}));
         houses.objects.patch::<Token>(&caller, &target("b"), &later).await.unwrap();
         houses.access.create_token(&caller, lasting("admin")).await.unwrap();
@@ -160,7 +161,7 @@ mod tests {
         assert!(houses.kernel.commit(second).await.is_err(), "it relied on the one that is gone");
         assert!(matches!(
             houses.objects.delete::<Token>(&caller, &target("b")).await,
-            Err(Error::Conflict(_))
+            Err(Error::Conflict(..))
         ));
         assert_eq!(houses.kernel.read(|world| world.tokens.len()), 1);
     }

@@ -13,7 +13,7 @@ use crate::model::{Event, EventKind};
 use crate::store::{EventCut, EventQuery, OldEvents};
 
 /// The columns of an event.
-pub(super) type AuditRow = [Value; 7];
+pub(super) type AuditRow = [Value; 8];
 
 /// The audit events among those that are about to be pruned: all but the newest `keep`, and at most `most`,
 /// oldest first.
@@ -26,7 +26,7 @@ pub(super) fn due(connection: &Connection, keep: u64, most: u64) -> rusqlite::Re
     );
     let mut due = connection.prepare_cached(&due)?;
     let rows = due.query_map([integer(keep), integer(most)], |row| {
-        let mut values = [const { Value::Null }; 7];
+        let mut values = [const { Value::Null }; 8];
         for (column, value) in values.iter_mut().enumerate() {
             *value = row.get(column)?;
         }
@@ -37,7 +37,7 @@ pub(super) fn due(connection: &Connection, keep: u64, most: u64) -> rusqlite::Re
 
 /// Sets them aside, after they are gone from the main table: on a full disk there is room then.
 pub(super) fn set_aside(connection: &Connection, rows: &[AuditRow]) -> rusqlite::Result<()> {
-    let add = format!("INSERT OR IGNORE INTO audit_event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)");
+    let add = format!("INSERT OR IGNORE INTO audit_event ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     let mut add = connection.prepare_cached(&add)?;
     rows.iter().try_for_each(|row| add.execute(rusqlite::params_from_iter(row)).map(drop))
 }

@@ -44,12 +44,13 @@ impl EncodedEvent {
         EncodedEvent { event, kind, data, keys }
     }
 
-    /// Binds number, time, kind, subject, actor, attempt and data to a statement.
+    /// Gives number, time, kind, subject, actor, attempt, request and data to a statement.
     pub(super) fn add(&self, statement: &mut CachedStatement<'_>, seq: u64) -> rusqlite::Result<usize> {
-        let NewEvent { time, subject, actor, attempt, .. } = &self.event;
+        let NewEvent { time, subject, actor, attempt, request_id, .. } = &self.event;
         let attempt = attempt.map(|attempt| attempt.to_string());
         let time = time.as_microsecond();
-        statement.execute(params![integer(seq), time, self.kind, subject, actor, attempt, self.data])
+        let (seq, kind, data) = (integer(seq), &self.kind, &self.data);
+        statement.execute(params![seq, time, kind, subject, actor, attempt, request_id, data])
     }
 
     /// Binds part, key, kind and number to a statement, once for each key.
@@ -65,10 +66,11 @@ impl EncodedEvent {
     }
 }
 
-/// The keys by which an event is looked up: its subject; and for the begin or end of a lease also the
-/// address, which is often the subject, and the MAC address.
+/// What an event is looked up by: its subject; the request that brought it about; and what begins or ends a
+/// lease by the address, which is often the subject, and by the MAC.
 fn keys(event: &NewEvent) -> Vec<String> {
     let mut keys = vec![event.subject.clone()];
+    keys.extend(event.request_id.as_deref().map(request_key));
     if let Some((address, mac)) = event.body.lease() {
         keys.extend(Some(Kind::Lease.subject(address)).filter(|key| *key != event.subject));
         keys.extend(mac.map(|mac| mac.to_string()));
@@ -126,7 +128,7 @@ async fn read_main(readers: &SqlitePool, query: &EventQuery, limit: u32) -> sqlx
     Ok(found.iter().map(event).collect())
 }
 
-pub(super) const COLUMNS: &str = "seq, time, kind, subject, actor, attempt, data";
+pub(super) const COLUMNS: &str = "seq, time, kind, subject, actor, attempt, request_id, data";
 
 /// The first and the last number in the table.
 async fn stored(readers: &SqlitePool) -> sqlx::Result<(u64, u64)> {
@@ -205,12 +207,18 @@ fn within(sql: &mut QueryBuilder<Sqlite>, (from, to): (u64, u64)) {
     sql.push(" AND ").push_bind(integer(to));
 }
 
+/// No subject begins like this.
+fn request_key(id: &str) -> String {
+    format!("request:{id}")
+}
+
 /// The key that narrows the query most.
 fn asked(query: &EventQuery) -> Option<String> {
-    match (&query.lease, &query.subject) {
-        (Some(LeaseOf::Address(address)), _) => Some(Kind::Lease.subject(address)),
-        (Some(LeaseOf::Mac(mac)), _) => Some(mac.to_string()),
-        (None, subject) => subject.clone().filter(|_| query.attempt.is_none()),
+    match (&query.lease, &query.request_id, &query.subject) {
+        (Some(LeaseOf::Address(address)), ..) => Some(Kind::Lease.subject(address)),
+        (Some(LeaseOf::Mac(mac)), ..) => Some(mac.to_string()),
+        (None, Some(id), _) => Some(request_key(id)),
+        (None, None, subject) => subject.clone().filter(|_| query.attempt.is_none()),
     }
 }
 
@@ -229,6 +237,9 @@ pub(super) fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: 
     }
     if let Some(attempt) = query.attempt {
         sql.push(" AND attempt = ").push_bind(attempt.to_string());
+    }
+    if let Some(id) = &query.request_id {
+        sql.push(" AND request_id = ").push_bind(id.clone());
     }
     if let Some(subject) = &query.subject {
         sql.push(" AND subject = ").push_bind(subject.clone());
@@ -282,7 +293,8 @@ pub(super) fn event(row: &SqliteRow) -> Event {
         tracing::debug!(seq, why, "an event of the database is damaged");
         EventBody::Other(OtherEvent { kind, data: damaged(&why) })
     });
-    Event { seq, time, body, subject, actor, attempt }
+    let request_id = row.try_get::<Option<String>, _>("request_id").ok().flatten();
+    Event { seq, time, body, subject, actor, attempt, request_id }
 }
 
 /// The value that was read, or else a default and a fault.

@@ -91,8 +91,8 @@ impl RowWriter<'_> {
 
     /// Adds events, numbered from `seq`, and the keys they are looked up by.
     pub(super) fn add_events(&self, events: &[&events::EncodedEvent], seq: u64) -> Result<()> {
-        let sql = "INSERT INTO event (seq, time, kind, subject, actor, attempt, data) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        let sql = "INSERT INTO event (seq, time, kind, subject, actor, attempt, request_id, data) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
         let numbered: Vec<_> = (seq..).zip(events).collect();
         self.each(&numbered, sql, |add, (seq, event)| event.add(add, *seq))?;
         let sql = "INSERT INTO event_key (part, key, event_kind, event) VALUES (?1, ?2, ?3, ?4)";
