@@ -53,3 +53,23 @@ fn control<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> LogControl {
 fn read(filter: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(filter).map_err(|error| format!("log.level: {error}"))
 }
+
+/// Logs of tests.
+#[cfg(test)]
+pub mod testing {
+    use std::sync::Once;
+
+    use tracing::Subscriber;
+    use tracing::subscriber::DefaultGuard;
+
+    /// Makes `subscriber` that of this thread. What is logged first on the threads of other tests, which have
+    /// none, would else be known as what nobody wants.
+    pub fn log_to(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+        static EVERYTHING_IS_WANTED: Once = Once::new();
+        EVERYTHING_IS_WANTED.call_once(|| {
+            // Where another test was first it is there already.
+            drop(tracing::subscriber::set_global_default(tracing_subscriber::registry()));
+        });
+        tracing::subscriber::set_default(subscriber)
+    }
+}

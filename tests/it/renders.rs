@@ -236,7 +236,11 @@ fn what_a_failing_template_made_of_a_secret_is_nowhere() {
     site.api.post("/machines/name:leaky/actions/start", json!({"workflow": "leaky"})).expect(200);
     let (status, screen) = site.script("52:54:00:cc:00:01");
     let machine = site.api.get("/machines/name:leaky").expect(200).to_string();
-    assert!(status == 200 && machine.contains("leaky/answers.cfg:1:"), "{screen}\n{machine}");
+    assert!(status == 200 && screen.contains("leaky/answers.cfg:1:"), "{screen}");
+    assert!(
+        machine.contains(r#""line":1"#) && machine.contains(r#""template":"leaky/answers.cfg""#),
+        "{machine}"
+    );
     assert!(machine.contains("withheld"), "{machine}");
     let timeline = site.api.get("/machines/name:leaky/timeline").expect(200).to_string();
     assert!(timeline.contains("boot.render_failed"), "{timeline}");

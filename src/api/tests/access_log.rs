@@ -53,7 +53,7 @@ async fn writes_and_refusals_have_a_line_with_who_and_what_and_nothing_secret() 
     let filter = EnvFilter::new("info");
     let subscriber =
         tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = crate::telemetry::testing::log_to(subscriber);
     let client = client_from([10, 0, 0, 7]).await;
     let own = "X-Request-Id: deploy-7";
     let json = "Content-Type: application/json";
@@ -93,7 +93,7 @@ async fn strangers_cannot_fill_the_log() {
     let filter = EnvFilter::new("info");
     let subscriber =
         tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(log.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = crate::telemetry::testing::log_to(subscriber);
     let client = client_from([10, 0, 0, 7]).await;
     for _ in 0..200 {
         client.send("GET /api/v1/machines", &["Authorization: Bearer mw_x"], "").await.refused(401);

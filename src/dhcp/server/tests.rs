@@ -448,7 +448,7 @@ async fn replies_that_cannot_leave_are_all_counted_and_told_of_once() {
     let (log, (_, mut service)) = (Log::default(), bind(Waits::Nobody));
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logs = tracing::subscriber::set_default(subscriber);
+    let _logs = crate::telemetry::testing::log_to(subscriber);
     // From an address that the server does not have, and on an interface that does not exist.
     let not_ours = ReplyDatagram { source: Ipv4Addr::new(192, 0, 2, 77), ..lost_reply(loopback_index()) };
     for reply in [not_ours, lost_reply(u32::MAX)] {

@@ -107,7 +107,7 @@ impl Log {
     fn start(&self) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
         let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone());
-        tracing::subscriber::set_default(log.finish())
+        crate::telemetry::testing::log_to(log.finish())
     }
 
     fn lines(&self) -> Vec<String> {
