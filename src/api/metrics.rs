@@ -1,5 +1,5 @@
 //! What the server counts, for Prometheus. `docs/operating/metrics.md` lists every metric; a test holds it to
-//! this page. How a page is written is in [`exposition`], the figures of the houses are in [`figures`].
+//! this page. How a page is written is in [`exposition`], the figures of the houses are in `figures`.
 
 pub mod exposition;
 mod figures;

@@ -3,7 +3,7 @@
 //! Its name (subject) follows from its key, so a chain of certificates shows whether it holds one, and which.
 //! A client that trusts the key says so by that name in its hello (`certificate_authorities`, RFC 8446
 //! section 4.2.4), and the server shows the certificate that the authority signed. [`find`] looks for it,
-//! [`vouches`] checks what it signed.
+//! `vouches` checks what it signed.
 
 use std::time::Duration;
 
