@@ -8,14 +8,16 @@ use super::operation::{BodyContent, Operation, QueryParameter, QueryPlace, Succe
 use super::resources::operations;
 use super::schema;
 use crate::kernel::scope::RequiredScope;
-use crate::model::Kind;
+use crate::model::{Kind, bound_integers};
 
 /// The parts of the document, in order.
 const PARTS: [&str; 6] = ["openapi", "info", "servers", "tags", "paths", "components"];
 
 /// The document as YAML, as it is served and stored in the repository.
 pub fn openapi() -> String {
-    let document = sorted(document());
+    let mut document = document();
+    bound_integers(&mut document);
+    let document = sorted(document);
     PARTS
         .map(|name: &str| {
             let value = document.get(name).cloned().unwrap_or_default();

@@ -110,7 +110,9 @@ pub use run::{
     ContentDigests, LeftOut, Run, RunArtifact, RunAttempt, RunEntry, RunJob, RunResult, RunStep, StepKind,
     StepState,
 };
-pub use schema::{DeclaredSchema, Input, check_schema, parse_changed, parse_input, parse_typed};
+pub use schema::{
+    DeclaredSchema, Input, bound_integers, check_schema, parse_changed, parse_input, parse_typed,
+};
 pub use served_document::{ServedDocument, ServedDocuments};
 pub use token::Token;
 pub use verdict::Verdict;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::bounds::{self, escape};
 use super::schema_cost::{PATTERN_PROGRAM_BYTES_MAX, SchemaCost};
 use super::schema_words::{
-    clipped, code_of, explained, not_one_of, type_words, types_of, unknown_field, words_of,
+    clipped, code_of, explained, not_one_of, type_words, types_of, unfit, unknown_field, words_of,
 };
 use super::{Noun, Problem, READ_ONLY_FIELDS, RefusalCode, sha256_hex};
 
@@ -356,9 +356,30 @@ fn type_schema<T: JsonSchema + 'static>() -> Arc<CompiledSchema> {
     let mut types = TYPES.lock().unwrap_or_else(PoisonError::into_inner);
     Arc::clone(types.entry(TypeId::of::<T>()).or_insert_with(|| {
         let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-        let schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+        let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+        bound_integers(&mut schema);
         Arc::new(CompiledSchema::build(schema))
     }))
+}
+
+/// Says in a schema what the integer types of Rust hold, of which the generator writes only the name.
+pub fn bound_integers(schema: &mut Value) {
+    match schema {
+        Value::Object(keywords) => {
+            let bounds = match keywords.get("format").and_then(Value::as_str) {
+                Some("uint32") => Some((0, i64::from(u32::MAX))),
+                Some("int32") => Some((i64::from(i32::MIN), i64::from(i32::MAX))),
+                _ => None,
+            };
+            if let Some((least, most)) = bounds {
+                keywords.entry("minimum").or_insert_with(|| least.into());
+                keywords.entry("maximum").or_insert_with(|| most.into());
+            }
+            keywords.values_mut().for_each(bound_integers);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound_integers),
+        _ => {}
+    }
 }
 
 /// Gets the compiled schema. Nothing is locked while it compiles, so two callers may compile the same schema.
@@ -376,10 +397,6 @@ fn compiled(schema: &Value) -> Arc<CompiledSchema> {
     }
     params.insert(digest, Arc::clone(&built));
     built
-}
-
-fn unfit(schema_path: &str) -> String {
-    format!("the secret value does not fit the schema of the param at `{schema_path}`")
 }
 
 #[cfg(test)]
@@ -429,6 +446,12 @@ mod tests {
         for pointer in ["/name", "/macs/0", "/arch", "/labels/a"] {
             assert!(faults.iter().any(|fault| fault.starts_with(pointer)), "{pointer} in {faults:?}");
         }
+    }
+
+    #[test]
+    fn a_number_beyond_its_type_is_told_the_bound() {
+        let stage = faults::<Stage>(json!({"name": "a", "timeout_seconds": 4_294_967_296_u64}));
+        assert_eq!(stage, ["/timeout_seconds: 4294967296 is too large: at most 4294967295"]);
     }
 
     #[test]

@@ -124,3 +124,8 @@ pub(super) fn clipped(said: &impl std::fmt::Display) -> String {
     }
     clip.text
 }
+
+/// A fault of a secret value, of which nothing is quoted.
+pub(super) fn unfit(schema_path: &str) -> String {
+    format!("the secret value does not fit the schema of the param at `{schema_path}`")
+}
