@@ -24,7 +24,7 @@ struct ProgramArguments {
 #[derive(Subcommand)]
 enum ProgramCommand {
     /// Run the server.
-    Serve(ServerFlags),
+    Serve(Box<ServerFlags>),
     /// Run jobs on this machine.
     Agent(AgentArgs),
     /// Simulate machines against a server, without any metal.
@@ -50,9 +50,9 @@ fn run(command: ProgramCommand) -> anyhow::Result<()> {
     drop(rustls::crypto::ring::default_provider().install_default());
     match command {
         ProgramCommand::Serve(flags) => {
-            let config = ServerConfig::load(flags.clone()).map_err(anyhow::Error::msg)?;
+            let config = ServerConfig::load((*flags).clone()).map_err(anyhow::Error::msg)?;
             let log = metalwright::telemetry::start(&config.log_level, config.log_format);
-            let source = ConfigSource { flags, log: log.map_err(anyhow::Error::msg)? };
+            let source = ConfigSource { flags: *flags, log: log.map_err(anyhow::Error::msg)? };
             let runtime = metalwright::threads::shared()?;
             let ended = runtime.block_on(metalwright::server::run(config, source));
             // Work that nobody waits for any more does not hold up the end.

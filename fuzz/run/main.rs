@@ -38,10 +38,13 @@ struct Flags {
     files: Vec<PathBuf>,
 }
 
+/// Makes an input of two that are kept.
+type Mutation = fn(&mut Random, (&[u8], &[u8])) -> Vec<u8>;
+
 /// What is fuzzed: how an input is tried, and how another one is made of two.
 struct Target {
     check: fn(&[u8]) -> Vec<u64>,
-    mutate: fn(&mut Random, (&[u8], &[u8])) -> Vec<u8>,
+    mutate: Mutation,
 }
 
 const DHCP: Target = Target { check: dhcp::check, mutate: mutate::mutated };
