@@ -11,7 +11,7 @@
 //!
 //! `SHA256SUMS` is the last member, so that what is sent while it is made has its digests too, and a file
 //! that was cut short has none. Start at [`write::ArchiveWriter`] and [`read::unpack`]; [`cipher`] is the
-//! encryption, [`file`] the file itself. What is done with a data directory is for others.
+//! encryption, `file` the file itself. What is done with a data directory is for others.
 
 pub mod cipher;
 pub mod file;
