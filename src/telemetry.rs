@@ -57,19 +57,60 @@ fn read(filter: &str) -> Result<EnvFilter, String> {
 /// Logs of tests.
 #[cfg(test)]
 pub mod testing {
-    use std::sync::Once;
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex, Once};
 
-    use tracing::Subscriber;
     use tracing::subscriber::DefaultGuard;
+    use tracing_subscriber::util::SubscriberInitExt;
 
-    /// Makes `subscriber` that of this thread. What is logged first on the threads of other tests, which have
-    /// none, would else be known as what nobody wants.
-    pub fn log_to(subscriber: impl Subscriber + Send + Sync + 'static) -> DefaultGuard {
+    /// The log of a thread in memory, from level info.
+    #[derive(Clone, Default)]
+    pub struct LogText(Arc<Mutex<Vec<u8>>>);
+
+    impl LogText {
+        /// Begins to log this thread as text, until the guard is dropped.
+        pub fn start(&self) -> DefaultGuard {
+            let log = self.clone();
+            want_everything();
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).set_default()
+        }
+
+        /// As [`LogText::start`], in JSON.
+        pub fn start_json(&self) -> DefaultGuard {
+            let log = self.clone();
+            want_everything();
+            tracing_subscriber::fmt().json().with_writer(move || log.clone()).set_default()
+        }
+
+        /// What was logged.
+        pub fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+
+        /// What was logged since the last call, in lines.
+        pub fn take_lines(&self) -> Vec<String> {
+            let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+            String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+        }
+    }
+
+    impl Write for LogText {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged first on the threads of other tests, which have no log, would else be known as what
+    /// nobody wants.
+    fn want_everything() {
         static EVERYTHING_IS_WANTED: Once = Once::new();
+        // Where another test was first it is there already.
         EVERYTHING_IS_WANTED.call_once(|| {
-            // Where another test was first it is there already.
             drop(tracing::subscriber::set_global_default(tracing_subscriber::registry()));
         });
-        tracing::subscriber::set_default(subscriber)
     }
 }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::dhcp::decide::ReplyDestination;
 use crate::proto::dhcp4::{MessageType, encode_listed, encode_reply, from_text};
+use crate::telemetry::testing::LogText;
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -429,26 +430,10 @@ async fn an_answer_that_comes_too_late_is_not_sent() {
     assert_eq!((counters.sent.load(Relaxed), counters.dropped(DropReason::Late)), (1, 1));
 }
 
-/// The log lines of this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn replies_that_cannot_leave_are_all_counted_and_told_of_once() {
-    let (log, (_, mut service)) = (Log::default(), bind(Waits::Nobody));
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _logs = crate::telemetry::testing::log_to(subscriber);
+    let (log, (_, mut service)) = (LogText::default(), bind(Waits::Nobody));
+    let _logs = log.start();
     // From an address that the server does not have, and on an interface that does not exist.
     let not_ours = ReplyDatagram { source: Ipv4Addr::new(192, 0, 2, 77), ..lost_reply(loopback_index()) };
     for reply in [not_ours, lost_reply(u32::MAX)] {
@@ -458,6 +443,6 @@ async fn replies_that_cannot_leave_are_all_counted_and_told_of_once() {
         }
     }
     assert_eq!(service.counters.send_failures.load(Relaxed), 200);
-    let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged = log.text();
     assert_eq!(logged.lines().filter(|line| line.contains("could not be sent")).count(), 1, "{logged}");
 }

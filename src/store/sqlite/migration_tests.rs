@@ -15,6 +15,7 @@ use super::*;
 use crate::model::Object;
 use crate::store::LeaseOf;
 use crate::store::conformance::{MAC_1, MAC_2, created, machine, now, object};
+use crate::telemetry::testing::LogText;
 
 /// A data directory with the first migration alone, and objects as the program of that version wrote them.
 async fn written_by_the_first_version(data: &TempDir, objects: &[(Object, String)]) {
@@ -99,40 +100,13 @@ async fn older_data_directories_are_brought_up_to_date() {
     assert!(message.contains(&expected), "{message}");
 }
 
-/// The log lines of this thread, from level info.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn start(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let log = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone());
-        crate::telemetry::testing::log_to(log.finish())
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
-        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn bringing_a_database_up_to_date_is_told_when_it_begins_goes_on_and_ends() {
-    let (data, log) = (TempDir::new().unwrap(), Log::default());
+    let (data, log) = (TempDir::new().unwrap(), LogText::default());
     let _guard = log.start();
     open(&data).await.close().await;
     open(&data).await.close().await;
-    assert_eq!(log.lines(), [""; 0], "a new database, and one that is as it should be");
+    assert_eq!(log.take_lines(), [""; 0], "a new database, and one that is as it should be");
     let count = "CREATE TABLE counted (n INTEGER); INSERT INTO counted \
         WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 500000) \
         SELECT max(n) FROM up";
@@ -142,7 +116,7 @@ async fn bringing_a_database_up_to_date_is_told_when_it_begins_goes_on_and_ends(
         .migrations
         .extend([migration(after_all(1), "slow", count), migration(after_all(2), "quick", quick)]);
     SqliteStore::open_with(data.path(), &setup).await.unwrap().close().await;
-    let lines = log.lines();
+    let lines = log.take_lines();
     let of = |name: &str, what: &str| {
         let name = format!("migration=\"{name}\"");
         lines.iter().filter(|line| line.contains(&name) && line.contains(what)).count()
@@ -154,7 +128,7 @@ async fn bringing_a_database_up_to_date_is_told_when_it_begins_goes_on_and_ends(
     let version = format!("version={} seconds=", after_all(2));
     assert!(lines.last().is_some_and(|line| line.contains(&version)), "{lines:#?}");
     SqliteStore::open_with(data.path(), &setup).await.unwrap().close().await;
-    assert_eq!(log.lines(), [""; 0]);
+    assert_eq!(log.take_lines(), [""; 0]);
 }
 
 #[tokio::test]
