@@ -96,16 +96,15 @@ async fn check(data: &DataDir, args: &CheckArgs) -> Result<()> {
             SqliteStore::newest_schema()
         );
     }
-    let opened = OpenedData::of(data, data.path()).await?;
+    let mut opened = OpenedData::of(data, data.path()).await?;
     let moved = if args.repair { opened.repair(data, args).await } else { Ok(false) };
-    let found = opened.check(ArtifactCheck::Hashed).await;
-    opened.store.close().await;
-    if !moved? {
-        return backups::report(&found?, args);
+    if !matches!(moved, Ok(false)) {
+        opened.store.close().await;
+        moved?;
+        // Its lock goes with it; without the rows that were moved it is another world.
+        drop(opened);
+        opened = OpenedData::of(data, data.path()).await?;
     }
-    // Its lock goes with it.
-    drop(opened);
-    let opened = OpenedData::of(data, data.path()).await?;
     let found = opened.check(ArtifactCheck::Hashed).await;
     opened.store.close().await;
     backups::report(&found?, args)
