@@ -17,24 +17,12 @@ use socket2::{Domain, Socket, Type};
 
 use crate::api::Api;
 use crate::scene::capability;
+use crate::simulate::Site;
 use crate::wire::BootSide;
 use crate::world::{World, allow_many_sockets};
 
 const SECONDS: u64 = 6;
 const MACHINES: u32 = 50;
-const LISTENERS: [&str; 10] = [
-    "--api-listen",
-    "127.0.0.1:0",
-    "--boot-http",
-    "127.0.0.1:0",
-    "--tftp-listen",
-    "127.0.0.1:0",
-    "--dhcp-interface",
-    "lo",
-    "--dhcp-port",
-    "0",
-];
-const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long a connection of an attacker waits for the server.
 const PATIENCE: Duration = Duration::from_millis(500);
 const CONNECTIONS: u16 = 100;
@@ -42,7 +30,7 @@ const CONNECTIONS: u16 = 100;
 const CAPTURED: &str = "52:54:00:bb:00:01";
 
 /// An attack: what it is, and one round of it. The number tells the rounds of one attack apart.
-type Attack = (&'static str, fn(&Target, u64));
+type Attack = (&'static str, fn(&AttackedServer, u64));
 
 const ATTACKS: [Attack; 14] = [
     ("connections to the API that say nothing", silent_connections),
@@ -62,7 +50,7 @@ const ATTACKS: [Attack; 14] = [
 ];
 
 /// The server, as its attackers see it.
-struct Target {
+struct AttackedServer {
     base: String,
     token: String,
     api: SocketAddr,
@@ -73,11 +61,11 @@ struct Target {
     rounds: [AtomicU64; ATTACKS.len()],
 }
 
-impl Target {
-    fn of(world: &World, capability: &str) -> Target {
+impl AttackedServer {
+    fn of(world: &World, capability: &str) -> AttackedServer {
         let base = world.ready()["api"].as_str().expect("the API's address").to_owned();
         let dhcp = format!("127.0.0.1:{}", world.ready()["dhcp_port"]);
-        Target {
+        AttackedServer {
             api: base.trim_start_matches("https://").parse().expect("an address"),
             base,
             token: fs::read_to_string(world.data().join("admin.token")).expect("a token").trim().to_owned(),
@@ -142,21 +130,21 @@ fn hold(to: SocketAddr, number: u64, bytes: &[u8]) {
     }
 }
 
-fn silent_connections(target: &Target, number: u64) {
+fn silent_connections(target: &AttackedServer, number: u64) {
     hold(target.api, number, b"");
 }
 
-fn half_heads(target: &Target, number: u64) {
+fn half_heads(target: &AttackedServer, number: u64) {
     hold(target.boot.http, number, b"GET /boot.ipxe HTTP/1.1\r\nHost: x\r\nX-");
 }
 
-fn noise_for_handshakes(target: &Target, number: u64) {
+fn noise_for_handshakes(target: &AttackedServer, number: u64) {
     let noise: Vec<u8> =
         (0..2000_u64).map(|at| ((number.wrapping_add(at) * 2_654_435_761) >> 24) as u8).collect();
     say(target.api, number, &[&[22, 3, 1, 2, 0, 1], noise.as_slice()].concat());
 }
 
-fn two_framings(target: &Target, number: u64) {
+fn two_framings(target: &AttackedServer, number: u64) {
     for head in
         ["Content-Length: 45\u{ff}", "Content-Length: 1\r\nContent-Length: 2", "Transfer-Encoding: chunked"]
     {
@@ -165,18 +153,18 @@ fn two_framings(target: &Target, number: u64) {
     }
 }
 
-fn endless_template(target: &Target, _: u64) {
+fn endless_template(target: &AttackedServer, _: u64) {
     let body = "{% set l = range(end=10000) %}{% for a in l %}{% for b in l %}{% for c in l %}{% endfor %}\
                 {% endfor %}{% endfor %}";
     target.post("/render", json!({"inline": body}));
 }
 
-fn memory_bomb(target: &Target, _: u64) {
+fn memory_bomb(target: &AttackedServer, _: u64) {
     let doubled = "{% set_global s = s ~ s %}".repeat(34);
     target.post("/render", json!({"inline": format!("{{% set_global s = \"aaaaaaaa\" %}}{doubled}")}));
 }
 
-fn doubling_schema(target: &Target, number: u64) {
+fn doubling_schema(target: &AttackedServer, number: u64) {
     let next =
         |at: usize| json!({"allOf": [{"$ref": format!("#/$defs/{at}")}, {"$ref": format!("#/$defs/{at}")}]});
     let defs: serde_json::Map<String, Value> =
@@ -185,7 +173,7 @@ fn doubling_schema(target: &Target, number: u64) {
     target.post("/params", json!({"name": format!("p{number}"), "schema": schema, "default": 1}));
 }
 
-fn copying_patch(target: &Target, _: u64) {
+fn copying_patch(target: &AttackedServer, _: u64) {
     let grow = json!({"op": "add", "path": "/params", "value": {"a": {"b": "c"}}});
     let copies =
         (0..1000).map(|at| json!({"op": "copy", "from": "/params", "path": format!("/params/x{at}")}));
@@ -197,21 +185,21 @@ fn copying_patch(target: &Target, _: u64) {
     );
 }
 
-fn many_labels(target: &Target, _: u64) {
+fn many_labels(target: &AttackedServer, _: u64) {
     let labels: serde_json::Map<String, Value> =
         (0..20_000).map(|at| (format!("l{at}"), json!("x"))).collect();
     let patch = json!({"labels": labels});
     target.send((Method::PATCH, "/machines/name:captured"), Some(patch), "application/merge-patch+json");
 }
 
-fn long_lists(target: &Target, _: u64) {
+fn long_lists(target: &AttackedServer, _: u64) {
     for path in ["/machines?limit=1000", "/events?limit=1000", "/templates?limit=1000", "/leases?limit=1000"]
     {
         target.send((Method::GET, path), None, "application/json");
     }
 }
 
-fn endless_log(target: &Target, number: u64) {
+fn endless_log(target: &AttackedServer, number: u64) {
     let line = format!("{number} {}", "log ".repeat(4000));
     let (path, length) = (format!("/m/{}/log", target.capability), line.len());
     let request = format!("POST {path} HTTP/1.0\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{line}");
@@ -221,7 +209,7 @@ fn endless_log(target: &Target, number: u64) {
     let _ = stream.read_to_end(&mut Vec::new());
 }
 
-fn forged_reports(target: &Target, number: u64) {
+fn forged_reports(target: &AttackedServer, number: u64) {
     for report in ["failed", "done"] {
         let path = format!("/m/{}/{report}", target.capability);
         let request = format!("POST {path} HTTP/1.0\r\nHost: x\r\nContent-Length: 6\r\n\r\nforged");
@@ -229,7 +217,7 @@ fn forged_reports(target: &Target, number: u64) {
     }
 }
 
-fn unknown_machines(target: &Target, number: u64) {
+fn unknown_machines(target: &AttackedServer, number: u64) {
     let [.., b, c, d] = number.to_be_bytes();
     let mac = format!("52:54:00:{b:02x}:{c:02x}:{d:02x}");
     for path in
@@ -239,7 +227,7 @@ fn unknown_machines(target: &Target, number: u64) {
     }
 }
 
-fn noise_datagrams(target: &Target, number: u64) {
+fn noise_datagrams(target: &AttackedServer, number: u64) {
     let Ok(socket) = UdpSocket::bind("127.0.0.1:0") else { return };
     let noise: Vec<u8> =
         (0..300_u64).map(|at| (number.wrapping_mul(31).wrapping_add(at * 7)) as u8).collect();
@@ -253,89 +241,56 @@ fn noise_datagrams(target: &Target, number: u64) {
     let _ = socket.recv_from(&mut [0; 16]);
 }
 
-/// A server with an installer, and machines that install by it.
-struct Site {
-    world: World,
-    api: Api,
+/// A server with an installer, a small file, machines that can install, and one whose capability an attacker
+/// has.
+fn site() -> Site {
+    let site = Site::new();
+    fs::write(site.world.scratch().join("installer/small"), vec![1; 4096]).expect("a file");
+    for number in 0..MACHINES {
+        site.add_machine(&format!("web{number}"), &format!("52:54:00:aa:00:{number:02x}"));
+    }
+    site.add_machine("captured", CAPTURED);
+    site.act("captured", "start");
+    site
 }
 
-impl Site {
-    fn new() -> Site {
-        let world = World::with(&LISTENERS);
-        let api = world.api();
-        let subnet = json!({"name": "loopback", "cidr": "127.1.0.0/16", "relays": ["127.0.0.1"],
-            "pools": [{"start": "127.1.0.10", "end": "127.1.9.250"}]});
-        api.post("/subnets", subnet).expect(201);
-        let folder = world.scratch().join("installer");
-        fs::create_dir(&folder).expect("a folder");
-        for (name, bytes) in [("linux", 300_000), ("initrd.gz", 700_000), ("small", 4096)] {
-            fs::write(folder.join(name), vec![1; bytes]).expect("a file");
-        }
-        let artifact = json!({"name": "debian-12-amd64", "kind": "tree", "path": folder});
-        api.post("/artifacts", artifact).expect(201);
-        api.events_after(0).wait_for(READY_WITHIN, |event| {
-            event["kind"] == "artifact.state_changed" && event["data"]["state"] == "ready"
-        });
-        for number in 0..MACHINES {
-            let mac = format!("52:54:00:aa:00:{number:02x}");
-            api.post("/machines", json!({"name": format!("web{number}"), "macs": [mac]})).expect(201);
-        }
-        api.post("/machines", json!({"name": "captured", "macs": [CAPTURED]})).expect(201);
-        let site = Site { world, api };
-        site.start("captured");
-        site
+/// Has all machines install once, and returns how many of them did not.
+fn install_all(site: &Site) -> usize {
+    (0..MACHINES).for_each(|number| site.act(&format!("web{number}"), "start"));
+    let played = site.simulate(&["-q", "--mac", "52:54:00:aa:00:00", "--count", &MACHINES.to_string()]);
+    let lost: Vec<&Value> =
+        played.machines().iter().filter(|machine| machine["ended"] != "installed").collect();
+    assert_eq!(played.machines().len(), MACHINES as usize);
+    for machine in &lost {
+        println!("lost: {machine}");
     }
+    lost.len()
+}
 
-    fn start(&self, machine: &str) {
-        let path = format!("/machines/name:{machine}/actions/start");
-        self.api.post(&path, json!({"workflow": "install-debian-12"})).expect(200);
-    }
-
-    /// Has all machines install once, and returns how many of them did not.
-    fn install_all(&self) -> usize {
-        (0..MACHINES).for_each(|number| self.start(&format!("web{number}")));
-        let dhcp = format!("127.0.0.1:{}", self.world.ready()["dhcp_port"]);
-        let count = MACHINES.to_string();
-        let words =
-            ["simulate", "--json", "-q", "--mac", "52:54:00:aa:00:00", "--count", &count, "--dhcp", &dhcp];
-        let output = self.world.try_cli(&words);
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let summary: Value =
-            said.lines().last().map(|line| serde_json::from_str(line).expect("JSON")).expect("a line");
-        let machines = summary["summary"]["machines"].as_array().expect("machines").clone();
-        let lost: Vec<&Value> = machines.iter().filter(|machine| machine["ended"] != "installed").collect();
-        assert_eq!(machines.len(), MACHINES as usize);
-        for machine in &lost {
-            println!("lost: {machine}");
-        }
-        lost.len()
-    }
-
-    /// Installs again and again for a time. Returns how many boots there were, how many were lost, and how
-    /// long a small file took meanwhile, in ascending order.
-    fn install_for(&self, time: Duration) -> (u32, usize, Vec<Duration>) {
-        let (over, boot) = (AtomicBool::new(false), BootSide::of(self.world.ready()));
-        let taken = Mutex::new(Vec::new());
-        let (mut boots, mut lost) = (0, 0);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !over.load(SeqCst) {
-                    let began = Instant::now();
-                    assert_eq!(boot.get("/artifacts/debian-12-amd64/small").0, 200);
-                    taken.lock().expect("a list").push(began.elapsed());
-                }
-            });
-            let began = Instant::now();
-            while boots == 0 || began.elapsed() < time {
-                lost += self.install_all();
-                boots += MACHINES;
+/// Installs again and again for a time. Returns how many boots there were, how many were lost, and how
+/// long a small file took meanwhile, in ascending order.
+fn install_for(site: &Site, time: Duration) -> (u32, usize, Vec<Duration>) {
+    let (over, boot) = (AtomicBool::new(false), BootSide::of(site.world.ready()));
+    let taken = Mutex::new(Vec::new());
+    let (mut boots, mut lost) = (0, 0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(SeqCst) {
+                let began = Instant::now();
+                assert_eq!(boot.get("/artifacts/debian-12-amd64/small").0, 200);
+                taken.lock().expect("a list").push(began.elapsed());
             }
-            over.store(true, SeqCst);
         });
-        let mut taken = taken.into_inner().expect("a list");
-        taken.sort_unstable();
-        (boots, lost, taken)
-    }
+        let began = Instant::now();
+        while boots == 0 || began.elapsed() < time {
+            lost += install_all(site);
+            boots += MACHINES;
+        }
+        over.store(true, SeqCst);
+    });
+    let mut taken = taken.into_inner().expect("a list");
+    taken.sort_unstable();
+    (boots, lost, taken)
 }
 
 fn percentile(sorted: &[Duration], of_hundred: usize) -> Duration {
@@ -347,17 +302,17 @@ fn no_boot_is_lost_while_everything_is_attacked_at_once() {
     let seconds = std::env::var("METALWRIGHT_ATTACK_SECONDS");
     let seconds = seconds.map_or(SECONDS, |text| text.parse().expect("a number of seconds"));
     allow_many_sockets();
-    let site = Site::new();
-    let (_, lost, quiet) = site.install_for(Duration::from_secs(seconds / 10));
+    let site = site();
+    let (_, lost, quiet) = install_for(&site, Duration::from_secs(seconds / 10));
     assert_eq!(lost, 0, "without an attack");
     let script = BootSide::of(site.world.ready()).get(&format!("/boot.ipxe?mac={CAPTURED}")).1;
-    let target = Target::of(&site.world, capability(&script));
+    let target = AttackedServer::of(&site.world, capability(&script));
     let (boots, lost, attacked) = thread::scope(|scope| {
         for number in 0..ATTACKS.len() {
             let target = &target;
             scope.spawn(move || target.attack(number));
         }
-        let measured = site.install_for(Duration::from_secs(seconds));
+        let measured = install_for(&site, Duration::from_secs(seconds));
         target.over.store(true, SeqCst);
         measured
     });

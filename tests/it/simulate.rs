@@ -14,6 +14,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::api::Api;
 use crate::net;
+use crate::relay::LISTENERS;
 use crate::world::{World, program};
 
 mod live;
@@ -25,27 +26,20 @@ const ARTIFACT: &str = "debian-12-amd64";
 const WORKFLOW: &str = "install-debian-12";
 
 /// A server that answers DHCP on loopback, a subnet there, and an installer without content.
-struct Site {
-    world: World,
-    api: Api,
+pub struct Site {
+    pub world: World,
+    pub api: Api,
 }
 
 impl Site {
-    fn new() -> Site {
-        let listeners = [
-            ["--api-listen", "127.0.0.1:0"],
-            ["--boot-http", "127.0.0.1:0"],
-            ["--tftp-listen", "127.0.0.1:0"],
-            ["--dhcp-interface", "lo"],
-            ["--dhcp-port", "0"],
-        ];
+    pub fn new() -> Site {
         let subnet = json!({
             "name": "loopback",
             "cidr": "127.1.0.0/24",
             "pools": [{"start": "127.1.0.10", "end": "127.1.0.250"}],
             "relays": ["127.0.0.1"],
         });
-        Site::on(World::with(&listeners.concat()), subnet)
+        Site::on(World::with(&LISTENERS), subnet)
     }
 
     fn on(world: World, subnet: Value) -> Site {
@@ -67,11 +61,11 @@ impl Site {
         });
     }
 
-    fn add_machine(&self, name: &str, mac: &str) {
+    pub fn add_machine(&self, name: &str, mac: &str) {
         self.api.post("/machines", json!({"name": name, "macs": [mac]})).expect(201);
     }
 
-    fn act(&self, machine: &str, action: &str) {
+    pub fn act(&self, machine: &str, action: &str) {
         let body = if action == "start" { json!({"workflow": WORKFLOW}) } else { json!({}) };
         self.api.post(&format!("/machines/name:{machine}/actions/{action}"), body).expect(200);
     }
@@ -81,7 +75,7 @@ impl Site {
     }
 
     /// Simulates machines that get their addresses from the server; returns the summary and all steps.
-    fn simulate(&self, words: &[&str]) -> Played {
+    pub fn simulate(&self, words: &[&str]) -> Played {
         let dhcp = format!("127.0.0.1:{}", self.world.ready()["dhcp_port"]);
         self.run(&[&["--dhcp", &dhcp], words].concat())
     }
@@ -97,7 +91,7 @@ impl Site {
 }
 
 /// The output of a run of the simulator.
-struct Played {
+pub struct Played {
     steps: Vec<Value>,
     summary: Value,
 }
@@ -115,7 +109,7 @@ impl Played {
         Played { steps: lines, summary }
     }
 
-    fn machines(&self) -> &[Value] {
+    pub fn machines(&self) -> &[Value] {
         self.summary["machines"].as_array().expect("machines")
     }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::Fault;
+use super::documents::in_backquotes;
 use super::source::Source;
 
 const PAGE: &str = "docs/security.md";
@@ -27,7 +28,7 @@ pub fn faults(sources: &[&Source]) -> Vec<Fault> {
 fn named_tests(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().filter(|(_, line)| line.starts_with('|')).flat_map(|(index, line)| {
         let last = line.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap_or_default();
-        let names = last.split('`').skip(1).step_by(2).filter(|name| name.contains(['_', ':']));
+        let names = in_backquotes(last).filter(|name| name.contains(['_', ':']));
         names.map(move |name| (index + 1, name))
     })
 }

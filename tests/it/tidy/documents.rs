@@ -37,9 +37,12 @@ pub fn faults(program: &[Source]) -> Vec<Fault> {
 /// patterns.
 fn named(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().flat_map(|(index, line)| {
-        let parts = line.split('`').skip(1).step_by(2);
-        parts.filter(|part| is_name(part)).map(move |part| (index + 1, part))
+        in_backquotes(line).filter(|part| is_name(part)).map(move |part| (index + 1, part))
     })
+}
+
+pub(super) fn in_backquotes(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
 }
 
 /// A path of modules or a type, a function with an underscore, a file or folder.
