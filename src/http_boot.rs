@@ -146,7 +146,7 @@ async fn over_tls(tls: Handshakes, stream: TcpStream, client: BootClient) {
     client.permit.counters().count(LimitReason::Malformed);
     tracing::debug!(peer = %client.peer, %error, "no TLS");
     if let Some(why) = why {
-        client.shared.netboot.saw_no_tls(client.peer, why);
+        client.shared.netboot.record_tls_failure(client.peer, why);
     }
 }
 

@@ -127,8 +127,8 @@ pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<(
     fill(&houses, &data).await?;
     let ready = ready(&config, &sockets, &endpoints, &data)?;
     data.write_endpoint(&endpoints, &ready)?;
-    tell_what_is_off(&config, &houses);
-    tell_what_lacks();
+    log_dhcp_and_loaders(&config, &houses);
+    check_kernel_support();
     let ready = serde_json::to_string(&ready)?;
 
     let queue = QueueTask::start(&houses, queue);
@@ -341,7 +341,7 @@ fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<SecretKey> 
     Ok(secrets)
 }
 
-fn tell_what_is_off(config: &ServerConfig, houses: &Houses) {
+fn log_dhcp_and_loaders(config: &ServerConfig, houses: &Houses) {
     if config.dhcp_interfaces.is_empty() {
         tracing::info!(
             "DHCP is off: no interface is named; turn it on with --dhcp-interface NAME or [dhcp] interfaces"
@@ -360,7 +360,7 @@ fn tell_what_is_off(config: &ServerConfig, houses: &Houses) {
 }
 
 /// Logs which features that the server needs the host lacks.
-fn tell_what_lacks() {
+fn check_kernel_support() {
     if let Err(error) = contained_path::check_kernel() {
         tracing::warn!(%error, "no file of an artifact can be opened: openat2 (Linux 5.6) is needed");
     }

@@ -54,7 +54,7 @@ pub fn open_folder(path: &Path) -> io::Result<OwnedFd> {
 pub fn open_folder_without_links(path: &Path) -> io::Result<OwnedFd> {
     let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat2(CWD, path, flags, Mode::empty(), how).map_err(said)
+    openat2(CWD, path, flags, Mode::empty(), how).map_err(io_error)
 }
 
 /// Opens a regular file beneath a folder.
@@ -74,7 +74,7 @@ pub fn open_file(folder: BorrowedFd<'_>, path: &str) -> io::Result<File> {
 pub fn open_file_without_links(folder: BorrowedFd<'_>, name: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    regular(openat2(folder, name, flags, Mode::empty(), how).map_err(said)?)
+    regular(openat2(folder, name, flags, Mode::empty(), how).map_err(io_error)?)
 }
 
 fn regular(file: OwnedFd) -> io::Result<File> {
@@ -115,10 +115,10 @@ fn name_in(folder: &impl AsFd, part: &str) -> Option<String> {
 
 fn resolve(folder: BorrowedFd<'_>, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    openat2(folder, path, flags | OFlags::CLOEXEC, Mode::empty(), how).map_err(said)
+    openat2(folder, path, flags | OFlags::CLOEXEC, Mode::empty(), how).map_err(io_error)
 }
 
-fn said(error: Errno) -> io::Error {
+fn io_error(error: Errno) -> io::Error {
     match error {
         Errno::NOSYS => {
             let why = "this kernel cannot keep a path within its tree: Linux 5.6 with openat2 is needed";

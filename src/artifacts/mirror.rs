@@ -145,7 +145,7 @@ impl Artifacts {
                 () = job.stop.cancelled() => return Ok(()),
             };
         }
-        self.set_status(target, |status| told(status, &mirror, said.as_ref())).await
+        self.set_status(target, |status| update_status(status, &mirror, said.as_ref())).await
     }
 
     /// Hashes the cached files. Files that have changed are deleted, so nothing damaged is served.
@@ -164,7 +164,7 @@ impl Artifacts {
                 self.set_status(target, |status: &mut ArtifactStatus| {
                     status.verified_at = verified_at;
                     status.damaged = checked.damaged.iter().take(FILES_LISTED_MAX).cloned().collect();
-                    told(status, mirror, None);
+                    update_status(status, mirror, None);
                 })
                 .await
             }
@@ -186,7 +186,7 @@ async fn ask(mirror: &Arc<Mirror>, source: &ArtifactSource, wanted: BTreeSet<Str
             Err(MirrorMiss::Failed(_)) => absent = None,
         }
     }
-    mirror.asked_for(wanted);
+    mirror.set_last_asked(wanted);
     let absent = absent.map(|absent| absent.into_iter().take(FILES_LISTED_MAX).collect());
     UpstreamAnswer { repositories, absent }
 }
@@ -198,7 +198,7 @@ fn unusable(status: &mut ArtifactStatus, error: &media::MediaError) {
 }
 
 /// Sets the status and the reason of a fault. A mirror that was ready stays ready: cached files are served.
-fn told(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&UpstreamAnswer>) {
+fn update_status(status: &mut ArtifactStatus, mirror: &Mirror, said: Option<&UpstreamAnswer>) {
     let now = mirror.status();
     (status.percent, status.asked) = (None, None);
     status.unlisted = mirror.unlisted();
@@ -265,25 +265,29 @@ mod tests {
         let (_folder, mirror) = mirror();
         let mut status = ArtifactStatus { origin: "http://h".into(), ..ArtifactStatus::default() };
         let down = || Err(MirrorMiss::Failed("no route".into()));
-        told(&mut status, &mirror, Some(&said(down(), None)));
+        update_status(&mut status, &mirror, Some(&said(down(), None)));
         assert_eq!(
             (status.state, status.reason.as_str()),
             (ArtifactState::Failed, "the upstream fails: no route")
         );
 
-        told(&mut status, &mirror, Some(&said(Ok(vec![TreeRepository::default()]), Some(&["linux"]))));
+        update_status(
+            &mut status,
+            &mirror,
+            Some(&said(Ok(vec![TreeRepository::default()]), Some(&["linux"]))),
+        );
         assert_eq!((status.state, status.reason.as_str()), (ArtifactState::Ready, ""));
         assert_eq!(status.absent, ["linux"]);
 
-        told(&mut status, &mirror, Some(&said(down(), None)));
+        update_status(&mut status, &mirror, Some(&said(down(), None)));
         assert_eq!(status.state, ArtifactState::Ready);
         assert!(status.reason.starts_with("cached files are served"), "{}", status.reason);
         assert_eq!((status.absent.len(), status.repositories.len()), (1, 1), "what was found is still true");
 
         status.damaged = vec!["pool/a.deb".into()];
-        told(&mut status, &mirror, None);
+        update_status(&mut status, &mirror, None);
         assert!(status.reason.starts_with("1 kept files had changed"), "{}", status.reason);
-        told(&mut status, &mirror, Some(&said(Ok(Vec::new()), Some(&[]))));
+        update_status(&mut status, &mirror, Some(&said(Ok(Vec::new()), Some(&[]))));
         assert_eq!((status.reason.as_str(), status.damaged.len()), ("", 0));
         assert_eq!(status.mirror.map(|mirror| mirror.bytes_max), Some(1 << 20));
     }

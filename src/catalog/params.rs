@@ -56,11 +56,11 @@ pub fn set_value<'a>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretMode {
     /// They are opened: the machine is armed for the document, or the job is running.
-    Open,
+    Revealed,
     /// They stay sealed; reading one is refused.
-    Closed,
+    Withheld,
     /// Each is replaced by `(sealed)`, for previews.
-    Covered,
+    Redacted,
 }
 
 /// The params of a machine, with sealed values opened or not.
@@ -71,16 +71,16 @@ pub fn resolve(
     content: ContentView<'_>,
     of: ParamSubject<'_>,
     secrets: &SecretKey,
-    sealed: SecretMode,
+    mode: SecretMode,
 ) -> Result<LayeredParams, String> {
     let mut layers = layers(content, of.machine.map(|machine| &machine.spec), of.stage);
     for layer in &mut layers {
         if layer.values.values().any(is_sealed) {
             let values = layer.values.iter().map(|(name, value)| {
-                let value = match sealed {
+                let value = match mode {
                     _ if !is_sealed(value) => value.clone(),
-                    SecretMode::Open => open(&layer.level, (name, value), (of, secrets))?,
-                    SecretMode::Closed | SecretMode::Covered => Value::from("(sealed)"),
+                    SecretMode::Revealed => open(&layer.level, (name, value), (of, secrets))?,
+                    SecretMode::Withheld | SecretMode::Redacted => Value::from("(sealed)"),
                 };
                 Ok((name.clone(), value))
             });
@@ -88,7 +88,7 @@ pub fn resolve(
             *layer = ParamLayer::new(layer.level.clone(), values);
         }
     }
-    let access = if sealed == SecretMode::Closed { SecretAccess::Sealed } else { SecretAccess::Open };
+    let access = if mode == SecretMode::Withheld { SecretAccess::Sealed } else { SecretAccess::Open };
     Ok(LayeredParams::new(layers, self::secrets(content), access))
 }
 
@@ -127,7 +127,7 @@ pub fn secrets(content: ContentView<'_>) -> BTreeSet<String> {
 /// Those of [`resolve`].
 /// As [`resolve`].
 pub fn digest(content: ContentView<'_>, of: ParamSubject<'_>, secrets: &SecretKey) -> Result<String, String> {
-    let params = resolve(content, of, secrets, SecretMode::Open)?;
+    let params = resolve(content, of, secrets, SecretMode::Revealed)?;
     let aggregate = params.aggregate();
     let mut lines = String::new();
     for (name, resolved) in aggregate {

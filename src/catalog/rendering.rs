@@ -102,13 +102,13 @@ impl Catalog {
         }
     }
 
-    pub fn input(&self, boot: &BootContext, sealed: SecretMode) -> Result<RenderInput, RenderProblem> {
+    pub fn input(&self, boot: &BootContext, mode: SecretMode) -> Result<RenderInput, RenderProblem> {
         let of = ParamSubject {
             machine: boot.machine.as_deref(),
             stage: boot.stage.as_ref().map(|stage| &stage.spec),
         };
         let params =
-            self.kernel.read(|world| params::resolve(boot.content(world), of, &self.kernel.secrets, sealed));
+            self.kernel.read(|world| params::resolve(boot.content(world), of, &self.kernel.secrets, mode));
         let params = params.map_err(|message| problem("params", message))?;
         let repositories = self.kernel.read(|world| repositories(world, boot, &params))?;
         let callbacks =

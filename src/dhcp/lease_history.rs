@@ -113,30 +113,30 @@ impl LeasePeriod {
 fn tenures(events: &[Event]) -> Vec<LeasePeriod> {
     let mut all: Vec<LeasePeriod> = Vec::new();
     for event in events {
-        let Some(said) = said(event) else { continue };
-        let is_known = all.iter().any(|held| held.is_before(&said));
+        let Some(period) = lease_period(event) else { continue };
+        let is_known = all.iter().any(|held| held.is_before(&period));
         let open = all
             .iter_mut()
             .rev()
-            .find(|held: &&mut LeasePeriod| held.address == said.address && held.until.is_none());
+            .find(|held: &&mut LeasePeriod| held.address == period.address && held.until.is_none());
         match (ending(event), open) {
-            (None, Some(open)) if open.client == said.client && said.until.is_none() => {
-                open.hostname = said.hostname.or(open.hostname.take());
+            (None, Some(open)) if open.client == period.client && period.until.is_none() => {
+                open.hostname = period.hostname.or(open.hostname.take());
             }
             (None, open) => {
                 if let Some(open) = open {
                     close(open, event, "taken");
                 }
-                all.push(said);
+                all.push(period);
             }
-            (Some(how), Some(open)) if open.client == said.client || said.client.is_none() => {
+            (Some(how), Some(open)) if open.client == period.client || period.client.is_none() => {
                 close(open, event, how)
             }
             (Some(_), Some(_)) => {}
             // The record of a lease that had ended was deleted, or another client declined the address.
             (Some(_), None) if is_known => {}
             (Some(how), None) => {
-                let mut tenure = LeasePeriod { from: recorded(event).map(|lease| lease.bound_at), ..said };
+                let mut tenure = LeasePeriod { from: recorded(event).map(|lease| lease.bound_at), ..period };
                 close(&mut tenure, event, how);
                 all.push(tenure);
             }
@@ -168,7 +168,7 @@ fn ending(event: &Event) -> Option<&'static str> {
 }
 
 /// The period that an event tells of, if no other event ends it.
-fn said(event: &Event) -> Option<LeasePeriod> {
+fn lease_period(event: &Event) -> Option<LeasePeriod> {
     let tenure = match (recorded(event), &event.body) {
         (Some(lease), _) => of_lease(lease),
         (

@@ -129,7 +129,7 @@ impl Dhcp {
     ) -> Result<(EntryResult, String), Error> {
         for _ in 0..STALE_RETRIES_MAX {
             let planned = self.kernel.read(|world| {
-                let lease = admit(world, entry, caller.now)?;
+                let lease = to_lease(world, entry, caller.now)?;
                 Ok((!dry_run).then(|| import_changeset(caller, world, &lease)))
             });
             let changeset = match planned {
@@ -214,7 +214,7 @@ fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
 }
 
 /// The lease that an entry becomes, or why it is skipped.
-fn admit(world: &World, entry: &LeaseEntry, now: Timestamp) -> Result<Lease, (EntryResult, String)> {
+fn to_lease(world: &World, entry: &LeaseEntry, now: Timestamp) -> Result<Lease, (EntryResult, String)> {
     let address = entry.address;
     let Some(subnet) = subnet_of(world, address) else { return skipped("it is in no subnet".to_owned()) };
     let cidr = subnet.cidr;

@@ -32,7 +32,7 @@ impl Dhcp {
     }
 
     /// Records a reply of another DHCP server that was heard on a served interface.
-    pub fn heard_dhcp_server(&self, heard: ServerSighting) {
+    pub fn record_dhcp_server(&self, heard: ServerSighting) {
         let interfaces = self.sights().interfaces.clone();
         let here = interfaces.iter().find(|interface| interface.name == heard.interface);
         let mut addresses = here.into_iter().flat_map(|interface| &interface.addresses);
@@ -48,10 +48,13 @@ impl Dhcp {
             let gathered = &decided.gathered;
             match note {
                 PacketNote::AddressElsewhere { address, mac } => {
-                    self.netboot.heard_elsewhere((address.into(), mac), gathered).await;
+                    self.netboot.record_foreign_address((address.into(), mac), gathered).await;
                 }
                 PacketNote::BootSign(sign) => {
-                    gathered.machine.iter().for_each(|machine| self.netboot.saw_sign(machine, sign.clone()));
+                    gathered
+                        .machine
+                        .iter()
+                        .for_each(|machine| self.netboot.record_sign(machine, sign.clone()));
                 }
                 PacketNote::LoaderAsk(asked) => self.netboot.record_loader_ask(asked, gathered),
                 PacketNote::MissingLoader { mac, reason } => {
@@ -72,7 +75,7 @@ impl Dhcp {
     fn note_rival(&self, heard: ServerSighting, subnet: Option<String>, now: Timestamp) {
         let told = {
             let mut sights = self.sights();
-            !sights.is_no_rival(heard.server) && sights.hear(heard.clone(), subnet.clone(), now)
+            !sights.is_no_rival(heard.server) && sights.record_server(heard.clone(), subnet.clone(), now)
         };
         if !told || self.kernel.read(|world| is_proxy(world, subnet.as_deref())) {
             return;

@@ -80,7 +80,7 @@ impl Dhcp {
     ) -> Result<RenderInput, String> {
         let boot = gathered.boot(None, self.catalog.facing(facts.server.into()));
         let mut input =
-            self.catalog.input(&boot, SecretMode::Closed).map_err(|problem| problem.to_string())?;
+            self.catalog.input(&boot, SecretMode::Withheld).map_err(|problem| problem.to_string())?;
         let mac: Vec<String> =
             query.packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
         input.variables.insert("mac".to_owned(), mac.join(":").into());

@@ -196,8 +196,8 @@ impl Dhcp {
             self.in_use(&AddressInUse { wanted_by, ..*found }, &lease, " when it was on offer already");
         self.write_lease(&lease, event, now).await?;
         if let Some(hold) = hold {
-            let mut holds = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-            holds.release(&hold.network, &hold.client);
+            let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+            offers.release(&hold.network, &hold.client);
         }
         Ok(())
     }
@@ -226,8 +226,8 @@ impl Dhcp {
 
     fn release_hold(&self, offer: &OfferChange) {
         if let OfferChange::Keep { hold, .. } = offer {
-            let mut holds = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-            holds.release(&hold.network, &hold.client);
+            let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+            offers.release(&hold.network, &hold.client);
         }
     }
 }

@@ -291,7 +291,7 @@ async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_anothe
         offered: None,
         boots: true,
     };
-    houses.dhcp.heard_dhcp_server(heard(1));
+    houses.dhcp.record_dhcp_server(heard(1));
     assert!(houses.dhcp.dhcp_status(&caller()).servers.is_empty());
     let change = |mode: crate::model::SubnetMode| {
         let now = Timestamp::UNIX_EPOCH;
@@ -307,7 +307,7 @@ async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_anothe
     change(crate::model::SubnetMode::Proxy).await;
     let lonely = houses.dhcp.dhcp_status(&caller()).warnings;
     assert!(lonely.iter().any(|said| said.contains("none was heard on eth1")), "{lonely:?}");
-    houses.dhcp.heard_dhcp_server(heard(9));
+    houses.dhcp.record_dhcp_server(heard(9));
     let status = houses.dhcp.dhcp_status(&caller());
     assert!(status.servers[0].expected && status.warnings.is_empty(), "{status:?}");
     change(crate::model::SubnetMode::Managed).await;

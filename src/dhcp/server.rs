@@ -107,11 +107,11 @@ impl DhcpRequest {
 pub struct DhcpService {
     listeners: Vec<DhcpListener>,
     boot_server_fault: Option<String>,
-    outlet: ReplySender,
+    reply_sender: ReplySender,
     handler: Arc<dyn DhcpHandler>,
     counters: Arc<DhcpCounters>,
     queue: DatagramQueue,
-    door: AdmissionControl,
+    admission: AdmissionControl,
     under_way: FuturesUnordered<PendingAnswer>,
     /// Answers that took too long: their writes are finished and reported, but nothing is sent.
     given_up: FuturesUnordered<PendingAnswer>,
@@ -138,11 +138,11 @@ impl DhcpService {
         Ok(DhcpService {
             listeners: [server].into_iter().chain(boot_server.ok().flatten()).collect(),
             boot_server_fault,
-            outlet: ReplySender::new(names)?,
+            reply_sender: ReplySender::new(names)?,
             handler,
             counters: Arc::default(),
             queue: DatagramQueue::default(),
-            door: AdmissionControl::default(),
+            admission: AdmissionControl::default(),
             under_way: FuturesUnordered::new(),
             given_up: FuturesUnordered::new(),
             late: RateLimiter::default(),
@@ -152,7 +152,7 @@ impl DhcpService {
     /// Limits the answers to so many packets per second from all clients together.
     pub fn at_most(mut self, per_second: Option<NonZeroU32>) -> Self {
         if let Some(per_second) = per_second {
-            self.door.limit(per_second);
+            self.admission.limit(per_second);
         }
         self
     }
@@ -210,7 +210,7 @@ impl DhcpService {
     }
 
     fn refresh(&mut self) {
-        self.outlet.refresh();
+        self.reply_sender.refresh();
         self.listeners.iter_mut().for_each(DhcpListener::check);
     }
 
@@ -224,7 +224,7 @@ impl DhcpService {
         let (late, rest): (Vec<_>, Vec<_>) = all.partition(|answer| answer.is_late(now));
         self.under_way.extend(rest);
         for answer in late {
-            self.door.close(answer.question());
+            self.admission.close(answer.question());
             self.too_late(now);
             if self.given_up.len() < GIVEN_UP_MAX {
                 self.given_up.push(answer);
@@ -257,7 +257,7 @@ impl DhcpService {
     }
 
     fn flush(&mut self) {
-        flush(&self.counters, (&mut self.outlet, &self.listeners));
+        flush(&self.counters, (&mut self.reply_sender, &self.listeners));
     }
 
     fn can_decide(&self) -> bool {
@@ -279,7 +279,7 @@ impl DhcpService {
                 };
                 self.counters.received.fetch_add(1, Relaxed);
                 // Dropped here, so that it does not take the place of a packet that will be answered.
-                if self.outlet.port(arrival.interface).is_none() {
+                if self.reply_sender.port(arrival.interface).is_none() {
                     self.counters.count(DropReason::Elsewhere);
                     continue;
                 }
@@ -310,7 +310,7 @@ impl DhcpService {
     fn take(&mut self, waiting: &QueuedDatagram, now: Instant) -> Result<(), DropReason> {
         let arrival = &waiting.arrival;
         let facts =
-            self.outlet.port(arrival.interface).map(|port| &port.facts).ok_or(DropReason::Elsewhere)?;
+            self.reply_sender.port(arrival.interface).map(|port| &port.facts).ok_or(DropReason::Elsewhere)?;
         let packet = parse(&waiting.datagram).map_err(|error| {
             debug!(source = %arrival.source, interface = facts.name, %error, "not a DHCP message");
             DropReason::Malformed
@@ -323,14 +323,14 @@ impl DhcpService {
             port: waiting.port,
         };
         let question = RequestKey::of(&request.packet, arrival.interface, request.port);
-        match self.door.admit(question, now) {
+        match self.admission.admit(question, now) {
             PacketAdmission::Repeated => return Err(DropReason::Repeated),
             PacketAdmission::Flood => return Err(DropReason::Flood),
             PacketAdmission::Limited => return Err(DropReason::Limited),
             PacketAdmission::Take => {}
         }
         if self.send_again(&question, request.port, now) {
-            self.door.close(&question);
+            self.admission.close(&question);
             return Ok(());
         }
         let mut answer = PendingAnswer::new(&self.handler, request, (question, waiting.since));
@@ -343,27 +343,28 @@ impl DhcpService {
 
     /// Sends again the reply that the same request got a moment ago, if the reply still holds.
     fn send_again(&mut self, question: &RequestKey, port: u16, now: Instant) -> bool {
-        let Some(reply) = self.door.reply_to(question, now).filter(|reply| self.handler.still_holds(reply))
+        let Some(reply) =
+            self.admission.reply_to(question, now).filter(|reply| self.handler.still_holds(reply))
         else {
             return false;
         };
-        send(&self.counters, (&mut self.outlet, &self.listeners), (reply, port));
+        send(&self.counters, (&mut self.reply_sender, &self.listeners), (reply, port));
         self.counters.resent.fetch_add(1, Relaxed);
         true
     }
 
     fn finish(&mut self, ended: FinishedAnswer) {
-        self.door.close(&ended.question);
+        self.admission.close(&ended.question);
         let now = Instant::now();
         if ended.is_late(now) {
             return self.too_late(now);
         }
         match ended.answered {
             Ok(Some(reply)) => {
-                send(&self.counters, (&mut self.outlet, &self.listeners), (&reply, ended.port));
+                send(&self.counters, (&mut self.reply_sender, &self.listeners), (&reply, ended.port));
                 self.counters.answers.record(now.saturating_duration_since(ended.since));
                 if reply.durable {
-                    self.door.keep(ended.question, reply, now);
+                    self.admission.keep(ended.question, reply, now);
                 }
             }
             Ok(None) => {}
@@ -381,21 +382,21 @@ fn listen_as_boot_server() -> io::Result<DhcpListener> {
 
 fn send(
     counters: &DhcpCounters,
-    (outlet, listeners): (&mut ReplySender, &[DhcpListener]),
+    (reply_sender, listeners): (&mut ReplySender, &[DhcpListener]),
     (reply, port): (&ReplyDatagram, u16),
 ) {
     let Some(listener) = listeners.iter().find(|listener| listener.port == port) else {
         counters.send_failures.fetch_add(1, Relaxed);
         return;
     };
-    match outlet.send(listener, reply) {
+    match reply_sender.send(listener, reply) {
         Ok(SendTime::Now) => {
             counters.sent.fetch_add(1, Relaxed);
         }
-        Ok(SendTime::AtTheEnd) if outlet.is_full() => flush(counters, (outlet, listeners)),
+        Ok(SendTime::AtTheEnd) if reply_sender.is_full() => flush(counters, (reply_sender, listeners)),
         Ok(SendTime::AtTheEnd) => {}
         Err(error) => {
-            outlet.lost(&error, reply);
+            reply_sender.lost(&error, reply);
             counters.send_failures.fetch_add(1, Relaxed);
         }
     }
@@ -408,8 +409,8 @@ fn every(period: Duration) -> Interval {
 }
 
 /// Sends the replies that wait for the end of the turn.
-fn flush(counters: &DhcpCounters, (outlet, listeners): (&mut ReplySender, &[DhcpListener])) {
-    let (sent, lost) = outlet.flush(listeners);
+fn flush(counters: &DhcpCounters, (reply_sender, listeners): (&mut ReplySender, &[DhcpListener])) {
+    let (sent, lost) = reply_sender.flush(listeners);
     counters.sent.fetch_add(sent, Relaxed);
     counters.send_failures.fetch_add(lost, Relaxed);
 }

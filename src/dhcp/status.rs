@@ -116,9 +116,9 @@ impl Dhcp {
         query: &DhcpQuery<'_>,
         machine: Option<&Stored<Machine>>,
     ) -> ExampleAnswer {
-        let holds = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
         let facts = PacketFacts { machine, ..PacketFacts::gather(*query, world) };
-        answer(&facts, &holds, self.kernel.now()).into()
+        answer(&facts, &offers, self.kernel.now()).into()
     }
 
     /// The served interfaces of a subnet, and a relay that its packets came through.
@@ -227,7 +227,7 @@ fn rival(seen: &OtherServer, world: &World) -> RivalStatus {
 }
 
 /// The warning about another server, unless it is expected.
-fn told(server: &RivalStatus) -> Option<String> {
+fn rival_warning(server: &RivalStatus) -> Option<String> {
     let RivalStatus { address, interface, last_seen, .. } = server;
     let mac = server.mac.map(|mac| format!(" ({mac})")).unwrap_or_default();
     let boots = if server.boot_data { " and tells machines what to boot" } else { "" };
@@ -246,7 +246,7 @@ fn warnings(status: &DhcpStatus, sights: &NetworkObservations, now: Timestamp) -
                 .find(|seen| seen.heard.server == server.address && seen.heard.interface == server.interface);
             seen.is_some_and(|seen| seen.is_present(now))
         })
-        .filter_map(told);
+        .filter_map(rival_warning);
     let alone = status.interfaces.iter().filter_map(|interface| {
         let subnet = status.subnets.iter().find(|subnet| interface.subnet.as_ref() == Some(&subnet.name))?;
         let others = status.servers.iter().any(|server| server.interface == interface.name);

@@ -235,7 +235,7 @@ async fn an_address_from_another_server_was_told_by_the_deleted_machine_and_not_
     let houses = testing::houses();
     let old = made(&houses).await;
     let gathered = houses.kernel.read(|world| BootFacts::of(world, &houses.netboot.loaders, Some(&old)));
-    houses.netboot.heard_elsewhere((ADDRESS.into(), MAC), &gathered).await;
+    houses.netboot.record_foreign_address((ADDRESS.into(), MAC), &gathered).await;
     let at = |houses: &Houses| houses.kernel.read(|world| houses.netboot.machine_at(world, ADDRESS.into()));
     assert_eq!(at(&houses).map(|machine| machine.key.clone()), Some(old.key.clone()));
     delete(&houses).await;
@@ -243,7 +243,7 @@ async fn an_address_from_another_server_was_told_by_the_deleted_machine_and_not_
     let new = made(&houses).await;
     assert!(at(&houses).is_none(), "it has told of no address yet");
     let gathered = houses.kernel.read(|world| BootFacts::of(world, &houses.netboot.loaders, Some(&new)));
-    houses.netboot.heard_elsewhere((ADDRESS.into(), MAC), &gathered).await;
+    houses.netboot.record_foreign_address((ADDRESS.into(), MAC), &gathered).await;
     assert_eq!(at(&houses).map(|machine| machine.key.clone()), Some(new.key.clone()));
 }
 

@@ -110,7 +110,7 @@ impl Insight {
             let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
             let of = ParamSubject { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
             let params =
-                params::resolve(ContentView::from(world), of, &self.kernel.secrets, SecretMode::Covered)
+                params::resolve(ContentView::from(world), of, &self.kernel.secrets, SecretMode::Redacted)
                     .map_err(Error::Failed)?;
             let rows = params.aggregate().into_iter().filter(|(_, resolved)| {
                 scope == ParamScope::AllLevels || *resolved.level == ParamLevel::Machine
@@ -195,7 +195,7 @@ impl Insight {
         let netboot = Arc::clone(&self.netboot);
         let rendered = self
             .catalog
-            .render_preview(move || netboot.render_document(&boot, &document, SecretMode::Covered))
+            .render_preview(move || netboot.render_document(&boot, &document, SecretMode::Redacted))
             .await?;
         let rendered = rendered.map_err(|problem| match problem.kind {
             ProblemKind::Busy => Error::Busy(problem.to_string()),

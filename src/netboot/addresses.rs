@@ -17,7 +17,7 @@ use crate::rate_limit::warn_limited;
 impl Netboot {
     /// Records the address that another server gives to a client. If the client is a machine, the machine has
     /// this address from now on, and the previous holder loses it.
-    pub async fn heard_elsewhere(&self, (address, mac): (IpAddr, Mac), gathered: &BootFacts) {
+    pub async fn record_foreign_address(&self, (address, mac): (IpAddr, Mac), gathered: &BootFacts) {
         let now = self.kernel.now();
         if self.kernel.read(|world| is_leased(world, address, now)) {
             return;
@@ -25,7 +25,7 @@ impl Netboot {
         {
             let mut neighbours = self.memory.foreign_addresses.lock().unwrap_or_else(PoisonError::into_inner);
             match &gathered.machine {
-                Some(_) => neighbours.hear((address, mac), now),
+                Some(_) => neighbours.record((address, mac), now),
                 None => neighbours.forget(address),
             }
         }

@@ -37,7 +37,7 @@ pub struct BootTraces {
 impl Netboot {
     /// Records a sign of a machine in its present attempt. If the sign shows that the boot had stopped,
     /// reports that.
-    pub fn saw_sign(&self, machine: &Stored<Machine>, sign: BootSign) {
+    pub fn record_sign(&self, machine: &Stored<Machine>, sign: BootSign) {
         let Some(attempt) = machine.status.boot_attempt.as_ref() else { return };
         let mut trails = self.memory.traces.lock().unwrap_or_else(PoisonError::into_inner);
         let before = trails.by_machine.remove(&machine.key).filter(|last| last.attempt == attempt.id);
@@ -48,7 +48,7 @@ impl Netboot {
             by: None,
             at: self.kernel.now(),
         });
-        self.tell_stop(machine, attempt, (&last, StopVerdict::Next(&sign)));
+        self.report_stop(machine, attempt, (&last, StopVerdict::Next(&sign)));
         if trails.by_machine.len() >= MACHINES_MAX {
             return;
         }
@@ -61,15 +61,15 @@ impl Netboot {
     }
 
     /// Records that a TLS handshake with a booting client failed.
-    pub fn saw_no_tls(&self, peer: IpAddr, why: TlsFailure) {
+    pub fn record_tls_failure(&self, peer: IpAddr, why: TlsFailure) {
         let machine = self.kernel.read(|world| self.machine_at(world, peer));
         if let Some(machine) = machine {
-            self.saw_sign(&machine, BootSign::NoTls(why));
+            self.record_sign(&machine, BootSign::NoTls(why));
         }
     }
 
     /// Records that a machine received a whole file.
-    pub fn saw_file(&self, served: &ServedFile) {
+    pub fn record_served_file(&self, served: &ServedFile) {
         let Some(key) = served.about.machine.as_ref().filter(|_| served.complete) else { return };
         let Some(machine) = self.kernel.read(|world| world.machines.get(key).cloned()) else { return };
         let sign = match served.label.strip_prefix("loader:") {
@@ -77,7 +77,7 @@ impl Netboot {
             None => self.boot_file_sign(&machine, &served.label),
         };
         if let Some(sign) = sign {
-            self.saw_sign(&machine, sign);
+            self.record_sign(&machine, sign);
         }
     }
 
@@ -94,7 +94,7 @@ impl Netboot {
     }
 
     /// Reports boots that have been silent for too long.
-    pub fn tell_silent_boots(&self, now: Timestamp) {
+    pub fn report_silent_boots(&self, now: Timestamp) {
         let silence = SignedDuration::from_secs(SILENCE_SECONDS);
         let mut trails = self.memory.traces.lock().unwrap_or_else(PoisonError::into_inner);
         let stopped: Vec<(String, LastSign)> =
@@ -105,12 +105,12 @@ impl Netboot {
             let Some(machine) = machine else { continue };
             let Some(attempt) = machine.status.boot_attempt.as_ref() else { continue };
             if attempt.id == last.attempt && attempt.result.is_none() {
-                self.tell_stop(&machine, attempt, (&last, StopVerdict::Nothing));
+                self.report_stop(&machine, attempt, (&last, StopVerdict::Nothing));
             }
         }
     }
 
-    fn tell_stop(
+    fn report_stop(
         &self,
         machine: &Stored<Machine>,
         attempt: &BootAttempt,

@@ -54,11 +54,11 @@ impl ContentGenerations {
 struct DocumentSource {
     boot: BootContext,
     document: BootDocument,
-    sealed: SecretMode,
+    mode: SecretMode,
 }
 
 impl DocumentSource {
-    fn is_of(&self, boot: &BootContext, document: &BootDocument, sealed: SecretMode) -> bool {
+    fn is_of(&self, boot: &BootContext, document: &BootDocument, mode: SecretMode) -> bool {
         fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
             one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
         }
@@ -71,7 +71,7 @@ impl DocumentSource {
             && same(own.bootenv.as_ref(), boot.bootenv.as_ref())
             && same(own.stage.as_ref(), boot.stage.as_ref())
             && kept(own) == kept(boot)
-            && self.sealed == sealed
+            && self.mode == mode
             && own.facing == boot.facing
             && self.document == *document
             && own.attempt == boot.attempt
@@ -107,17 +107,14 @@ impl DocumentCache {
         content: ContentGenerations,
         boot: &BootContext,
         document: &BootDocument,
-        sealed: SecretMode,
+        mode: SecretMode,
     ) -> Option<Arc<SentDocument>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.content != content {
             return None;
         }
         let pages = kept.pages.get(&place(boot))?;
-        pages
-            .iter()
-            .find(|(source, _)| source.is_of(boot, document, sealed))
-            .map(|(_, page)| Arc::clone(page))
+        pages.iter().find(|(source, _)| source.is_of(boot, document, mode)).map(|(_, page)| Arc::clone(page))
     }
 
     /// Stores a page. If there are too many, the cache is cleared first.
@@ -139,10 +136,10 @@ impl Netboot {
         &self,
         boot: &BootContext,
         document: &BootDocument,
-        sealed: SecretMode,
+        mode: SecretMode,
     ) -> Option<Arc<SentDocument>> {
         let content = self.kernel.read(ContentGenerations::of);
-        self.documents.find(content, boot, document, sealed)
+        self.documents.find(content, boot, document, mode)
     }
 
     /// A document, from the cache or rendered. Blocks for the duration of a render.
@@ -153,18 +150,18 @@ impl Netboot {
         &self,
         boot: &BootContext,
         document: &BootDocument,
-        sealed: SecretMode,
+        mode: SecretMode,
     ) -> Result<Arc<SentDocument>, RenderProblem> {
         let content = self.kernel.read(ContentGenerations::of);
-        if let Some(page) = self.documents.find(content, boot, document, sealed) {
+        if let Some(page) = self.documents.find(content, boot, document, mode) {
             return Ok(page);
         }
-        let rendered = self.render_document(boot, document, sealed)?;
+        let rendered = self.render_document(boot, document, mode)?;
         let holds_token = matches!(document, BootDocument::File(file) if self.hands_out_token(boot, file));
         let may_be_kept = !rendered.provenance.secret && !holds_token && boot.agent_token.is_none();
         let page = Arc::new(SentDocument::from(rendered));
         if may_be_kept && self.kernel.read(ContentGenerations::of) == content {
-            let source = DocumentSource { boot: boot.clone(), document: document.clone(), sealed };
+            let source = DocumentSource { boot: boot.clone(), document: document.clone(), mode };
             self.documents.keep(content, source, &page);
         }
         Ok(page)

@@ -72,14 +72,14 @@ impl Netboot {
         &self,
         boot: &BootContext,
         document: &BootDocument,
-        sealed: SecretMode,
+        mode: SecretMode,
     ) -> Result<RenderedText, RenderProblem> {
         let engine = match document {
             BootDocument::BootScript(_) | BootDocument::File(_) => self.catalog.engine_for(boot),
             // These documents are the server's own, whatever content a run has.
             _ => self.catalog.present_engine_for(boot.purpose),
         };
-        let mut input = self.catalog.input(boot, sealed)?;
+        let mut input = self.catalog.input(boot, mode)?;
         let name = match document {
             BootDocument::BootScript(kind) => {
                 let cmdline = self.command_line(boot, &input)?;
@@ -120,7 +120,7 @@ impl Netboot {
     pub fn rehearse_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
         self.find_files(boot)?;
         for file in boot.templates() {
-            self.page(boot, &BootDocument::File(file.clone()), SecretMode::Open)?;
+            self.page(boot, &BootDocument::File(file.clone()), SecretMode::Revealed)?;
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Netboot {
     /// Whether `rehearse_files` was done with the same input before. Renders nothing.
     pub fn is_rehearsed(&self, boot: &BootContext) -> bool {
         let mut files = boot.templates().iter().map(|file| BootDocument::File(file.clone()));
-        let are_kept = files.all(|file| self.kept_page(boot, &file, SecretMode::Open).is_some());
+        let are_kept = files.all(|file| self.kept_page(boot, &file, SecretMode::Revealed).is_some());
         are_kept && self.find_files(boot).is_ok()
     }
 

@@ -116,7 +116,7 @@ impl Netboot {
 
     /// Records a transfer.
     pub fn served(self: &Arc<Self>, served: ServedFile) {
-        self.saw_file(&served);
+        self.record_served_file(&served);
         if let Some(mirror) = &served.about.mirror {
             self.artifacts.count_served(mirror, served.bytes);
         }
@@ -175,7 +175,11 @@ impl Netboot {
             return Ok(self.send_surely(fetch, &gathered, (BootDocument::Identify, IDENTIFY)).await);
         }
         if gathered.machine.is_none() {
-            self.saw_unknown_fetch(fetch, &hint, &gathered.decide(&BootQuestion::Script, self.kernel.now()));
+            self.record_unknown_fetch(
+                fetch,
+                &hint,
+                &gathered.decide(&BootQuestion::Script, self.kernel.now()),
+            );
         }
         self.answer_script(fetch, gathered, kind, BootQuestion::Script).await
     }
@@ -190,7 +194,7 @@ impl Netboot {
     ) -> Result<OpenedFile, FetchRefusal> {
         let (gathered, decision) = self.script_fetched(fetch, gathered, &asked).await.map_err(failed)?;
         if let Some(machine) = &gathered.machine {
-            self.saw_sign(machine, BootSign::Script(kind));
+            self.record_sign(machine, BootSign::Script(kind));
         }
         match decision.answer {
             BootGrant::BootScript => {
@@ -253,7 +257,7 @@ impl Netboot {
         }
         if let (Some(path), Some(files)) = (kernel, boot.files()) {
             if let Some(machine) = gathered.machine.as_ref().filter(|_| path != files.kernel) {
-                self.saw_sign(machine, BootSign::Initrd);
+                self.record_sign(machine, BootSign::Initrd);
             }
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
             return self.static_artifact(fetch, (&files.artifact, &path), &gathered).await;
@@ -286,7 +290,7 @@ impl Netboot {
             if matches!(asked, BootQuestion::InstallKernel(_)) {
                 self.progress(&found, BootProgress::Kernel).await.map_err(failed)?;
             } else if let Some(machine) = &found.machine {
-                self.saw_sign(machine, BootSign::Initrd);
+                self.record_sign(machine, BootSign::Initrd);
             }
             gathered = found;
         }
@@ -330,11 +334,11 @@ impl Netboot {
         let mut boot = self.boot_of(fetch, gathered);
         let label = label(&document);
         // Only a file of the machine's own attempt may contain secrets.
-        let sealed = match &document {
-            BootDocument::File(_) => SecretMode::Open,
-            _ => SecretMode::Closed,
+        let mode = match &document {
+            BootDocument::File(_) => SecretMode::Revealed,
+            _ => SecretMode::Withheld,
         };
-        if let Some(page) = self.kept_page(&boot, &document, sealed) {
+        if let Some(page) = self.kept_page(&boot, &document, mode) {
             self.record_served(&fetch.path, (&boot, &document), &page);
             return Ok(self.send_page(gathered, label, &page).await);
         }
@@ -347,7 +351,7 @@ impl Netboot {
         match self
             .catalog
             .render_aside(move || {
-                let page = netboot.page(&boot, &document, sealed)?;
+                let page = netboot.page(&boot, &document, mode)?;
                 netboot.record_served(&path, (&boot, &document), &page);
                 Ok::<_, RenderProblem>(page)
             })

@@ -57,7 +57,7 @@ impl Netboot {
             return Err(self.deny(fetch, &gathered, &decision));
         }
         if let Some(machine) = &gathered.machine {
-            self.saw_sign(machine, BootSign::Fetches(name.to_owned()));
+            self.record_sign(machine, BootSign::Fetches(name.to_owned()));
         }
         let about = about(gathered.machine.as_deref());
         let label = format!("loader:{name}");
@@ -141,7 +141,7 @@ impl Netboot {
 
     fn make_image(&self, chain: &str, local: IpAddr) -> Result<Bytes, FetchRefusal> {
         let boot = BootFacts::default().boot(None, self.catalog.facing(local));
-        let config = self.render_document(&boot, &BootDocument::DiskStart, SecretMode::Closed);
+        let config = self.render_document(&boot, &BootDocument::DiskStart, SecretMode::Withheld);
         let config = config.map_err(|problem| FetchRefusal::Failed(problem.to_string()))?;
         let image = build(&self.loaders, chain, config.text.as_bytes());
         image.map(Bytes::from).map_err(|why| FetchRefusal::Failed(format!("the image of `{chain}`: {why}")))

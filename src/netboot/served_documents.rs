@@ -8,7 +8,7 @@ use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::netboot::Netboot;
 use crate::netboot::document_cache::SentDocument;
 use crate::netboot::documents::BootDocument;
-use crate::records::documents::{COVERED, DocumentServing, KeptText, STOPPING, run_under_way};
+use crate::records::documents::{DocumentServing, KeptText, REDACTED, STOPPING, run_under_way};
 
 impl Netboot {
     /// Records a document that is served to a machine during a run. Nothing waits for it.
@@ -45,13 +45,13 @@ impl Netboot {
     /// The document, rendered again with secrets covered. The served text may contain secrets in forms that
     /// cannot be found in it, such as hashes. The workers of previews render it.
     fn covered_text(self: &Arc<Self>, boot: &BootContext, document: &BootDocument) -> KeptText {
-        let agent_token = boot.agent_token.as_ref().map(|_| COVERED.to_owned());
+        let agent_token = boot.agent_token.as_ref().map(|_| REDACTED.to_owned());
         let boot = BootContext { purpose: RenderPurpose::Preview, agent_token, ..boot.clone() };
         // The queued work must not keep this house alive: the queue belongs to a house that this one holds.
         let (netboot, document) = (Arc::downgrade(self), document.clone());
         Box::new(move || {
             let netboot = netboot.upgrade().ok_or_else(|| STOPPING.to_owned())?;
-            let rendered = netboot.render_document(&boot, &document, SecretMode::Covered);
+            let rendered = netboot.render_document(&boot, &document, SecretMode::Redacted);
             rendered.map(|rendered| rendered.text).map_err(|problem| {
                 format!("it holds secrets, and it could not be rendered without them: {problem}")
             })

@@ -59,7 +59,7 @@ impl Netboot {
     }
 
     /// Logs a fetch of a loader's script by a client that is not a machine here.
-    pub(super) fn saw_unknown_fetch(&self, fetch: &Fetch, hint: &ClientHint, decision: &BootDecision) {
+    pub(super) fn record_unknown_fetch(&self, fetch: &Fetch, hint: &ClientHint, decision: &BootDecision) {
         let mac = hint
             .mac
             .or_else(|| self.kernel.read(|world| world.leases.get(&AddressKey::from(fetch.peer))?.spec.mac));

@@ -293,7 +293,7 @@ impl Objects {
 
 /// A row as readers see it at this time.
 fn seen<T: NounRules>(row: &Arc<Stored<T>>, now: Timestamp) -> Arc<Stored<T>> {
-    T::as_of(row, now).map_or_else(|| Arc::clone(row), Arc::new)
+    T::effective_at(row, now).map_or_else(|| Arc::clone(row), Arc::new)
 }
 
 /// An object that matches the filters, with its sort values.

@@ -58,7 +58,7 @@ impl Patch {
             Patch::Operations(operations) => {
                 let mut left = MADE_BYTES_MAX;
                 for (index, operation) in operations.0.iter().enumerate() {
-                    left = admit(&document, operation, left)
+                    left = bytes_left_after(&document, operation, left)
                         .map_err(|what| Error::invalid(format!("/{index}"), what))?;
                     apply_one(&mut document, index, operation)?;
                 }
@@ -69,7 +69,7 @@ impl Patch {
 }
 
 /// Checks the bounds of an operation. Returns how many bytes the operations after it may still add.
-fn admit(document: &Value, operation: &PatchOperation, left: usize) -> Result<usize, String> {
+fn bytes_left_after(document: &Value, operation: &PatchOperation, left: usize) -> Result<usize, String> {
     let (path, value, made) = match operation {
         PatchOperation::Add(add) => (&add.path, &add.value, true),
         PatchOperation::Replace(replace) => (&replace.path, &replace.value, true),

@@ -117,7 +117,7 @@ impl Objects {
             let object = Arc::new(stored);
             let change = ProposedWrite { caller, world, key: &object.key, old: None };
             let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
-            let changeset = T::along(&object, &change, changeset);
+            let changeset = T::cascade(&object, &change, changeset);
             Ok::<_, Error>((object, changeset))
         });
         let (object, changeset) = admitted?;
@@ -145,7 +145,7 @@ impl Objects {
             let object = Arc::new(next);
             let change = ProposedWrite { caller, world, key: &object.key, old: Some(&**current) };
             let changeset = Changeset::default().update(T::object(Arc::clone(&object)));
-            let changeset = T::along(&object, &change, changeset);
+            let changeset = T::cascade(&object, &change, changeset);
             Ok::<_, Error>(Some((object, changeset)))
         });
         let Some((object, changeset)) = admitted? else {
@@ -175,7 +175,7 @@ impl Objects {
             rules::may_delete(caller, world, &current)?;
             let event = caller.event_about(&current, view::deleted(&current));
             let changeset = Changeset::default().delete(&T::object(Arc::clone(&current))).event(event);
-            Ok::<_, Error>(T::along_deletion(&current, world, caller, changeset))
+            Ok::<_, Error>(T::cascade_deletion(&current, world, caller, changeset))
         });
         Ok(changeset?.with_reads(reads))
     }
@@ -198,7 +198,7 @@ impl Objects {
             return Err(Error::Invalid(problems));
         }
         if let Some(conflict) = taken(&change, next).or_else(|| next.spec.conflict(&change)) {
-            return Err(conflict.told_to(caller, world));
+            return Err(conflict.message_for(caller, world));
         }
         self.seal(world, next, old)
     }

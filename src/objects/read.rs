@@ -29,7 +29,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let seen = T::as_of(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
+        let seen = T::effective_at(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
         let subject = self.kernel.read(|world| self.subject(world, &seen));
         self.lanes.reads.run(|| subject.view()).await
     }

@@ -45,7 +45,7 @@ const TEXT_BYTES_MAX: u64 = 4 << 20;
 const NOTE_CHARS_MAX: usize = 300;
 
 /// The text that replaces a secret.
-pub const COVERED: &str = "(sealed)";
+pub const REDACTED: &str = "(sealed)";
 
 /// The reason why a text is not kept that was waiting when the server stopped.
 pub const STOPPING: &str = "the server was stopping";

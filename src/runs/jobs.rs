@@ -200,7 +200,7 @@ fn look(caller: &Caller, world: &World, (moving, report): (&mut MachineChange, &
             WorkFound::Render(JobCandidate { id: Uuid::now_v7(), task, stage, again: false })
         }
         AgentAnswer::Reboot { reason } => {
-            moving.flow((caller, world), |flow| flow.told_to_reboot(&reason));
+            moving.flow((caller, world), |flow| flow.record_reboot_request(&reason));
             WorkFound::Offer(JobOffer::Reboot { reason })
         }
         AgentAnswer::Hold { reason } => {

@@ -38,7 +38,8 @@ impl Runs {
                 Problem::new("", format!("there is no task `{}`", request.task)).coded(RefusalCode::NotFound),
             ]);
         };
-        let input = self.task_input(request, &boot, SecretMode::Open).map_err(|fault| vec![said(&fault)])?;
+        let input =
+            self.task_input(request, &boot, SecretMode::Revealed).map_err(|fault| vec![said(&fault)])?;
         let engine = self.catalog.engine_for(&boot);
         let mut files = Vec::new();
         let mut problems = Vec::new();
@@ -59,9 +60,9 @@ impl Runs {
         &self,
         request: &TaskRender,
         boot: &BootContext,
-        sealed: SecretMode,
+        mode: SecretMode,
     ) -> Result<RenderInput, RenderProblem> {
-        let mut input = self.catalog.input(boot, sealed)?;
+        let mut input = self.catalog.input(boot, mode)?;
         input.variables.insert("task".into(), json!({"name": request.task}));
         input.variables.insert("job".into(), json!({"id": request.job}));
         Ok(input)
@@ -104,7 +105,7 @@ impl Runs {
             is_secret: rendered.provenance.secret,
         };
         self.records.keep(&serving, || match serving.is_secret {
-            true => self.covered_task_file(request, template),
+            true => self.redacted_task_file(request, template),
             false => {
                 let (text, cover) = (rendered.text.clone(), self.catalog.capability_cover(attempt));
                 Box::new(move || Ok(cover(&text)))
@@ -113,14 +114,14 @@ impl Runs {
     }
 
     /// The file, rendered again with secrets covered.
-    fn covered_task_file(self: &Arc<Self>, request: &TaskRender, template: &TaskTemplate) -> KeptText {
+    fn redacted_task_file(self: &Arc<Self>, request: &TaskRender, template: &TaskTemplate) -> KeptText {
         // The queued work must not keep this house alive: the queue belongs to a house that this one holds.
         let (runs, request, template) = (Arc::downgrade(self), request.clone(), template.clone());
         Box::new(move || {
             let runs = runs.upgrade().ok_or_else(|| STOPPING.to_owned())?;
             let boot = BootContext { purpose: RenderPurpose::Preview, ..runs.task_and_boot(&request).1 };
             let engine = runs.catalog.engine_for(&boot);
-            let input = runs.task_input(&request, &boot, SecretMode::Covered);
+            let input = runs.task_input(&request, &boot, SecretMode::Redacted);
             let rendered =
                 input.and_then(|input| runs.render_task_file(&engine, (&request.task, &template), input));
             rendered.map(|rendered| rendered.text).map_err(|problem| {

@@ -66,11 +66,11 @@ impl dhcp::server::ServerObserver for dhcp::Dhcp {
         self.dhcp_interfaces(interfaces);
     }
 
-    fn heard(&self, heard: dhcp::decide::ServerSighting) {
-        self.heard_dhcp_server(heard);
+    fn report_server(&self, heard: dhcp::decide::ServerSighting) {
+        self.record_dhcp_server(heard);
     }
 
-    fn heard_late(&self, answer: dhcp::decide::LateAnswer) -> BoxFuture<'_, ()> {
+    fn report_late_answer(&self, answer: dhcp::decide::LateAnswer) -> BoxFuture<'_, ()> {
         Box::pin(self.answered_late(answer))
     }
 }

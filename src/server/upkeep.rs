@@ -167,7 +167,7 @@ struct SilentBoots(Arc<Netboot>, Arc<Kernel>);
 
 impl WorkRound for SilentBoots {
     async fn round(&mut self) -> Result<(), Error> {
-        self.0.tell_silent_boots(self.1.now());
+        self.0.report_silent_boots(self.1.now());
         Ok(())
     }
 }

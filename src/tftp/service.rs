@@ -125,8 +125,8 @@ impl TftpService {
     /// Serves until `shutdown`, then ends the running reads with an ERROR. Failures of the listening socket
     /// do not end it; an error comes from one of the threads. Paths are opened in the caller's runtime.
     pub async fn run(self, shutdown: CancellationToken) -> io::Result<()> {
-        let crew = TransferThreads::start()?;
-        let home = crew.home();
+        let transfer_threads = TransferThreads::start()?;
+        let home = transfer_threads.home();
         // A socket belongs to the runtime in which it is created.
         let socket = {
             let _inside = home.enter();
@@ -141,7 +141,7 @@ impl TftpService {
             settings: self.settings,
             opener: self.opener,
             opening: Handle::current(),
-            crew,
+            transfer_threads,
             counters: self.counters,
             sessions,
             tasks: JoinSet::new(),
@@ -159,7 +159,7 @@ struct ListeningPort {
     settings: TftpSettings,
     opener: Arc<dyn ReadOpener>,
     opening: Handle,
-    crew: TransferThreads,
+    transfer_threads: TransferThreads,
     counters: Arc<TftpCounters>,
     sessions: SessionTable,
     tasks: JoinSet<()>,
@@ -287,7 +287,7 @@ impl ListeningPort {
                 (PeerLink::shared(self.socket.clone(), inbox), Some(sender))
             }
         };
-        let thread = self.crew.next().ok_or(io::ErrorKind::NotFound)?;
+        let thread = self.transfer_threads.next().ok_or(io::ErrorKind::NotFound)?;
         let stop = self.shutdown.child_token();
         let session = ReadSession {
             arrival,

@@ -100,7 +100,7 @@ enum Boot {
 struct Case {
     name: String,
     world: World,
-    holds: OpenOffers,
+    offers: OpenOffers,
     file: WorldFile,
     interfaces: Vec<NetworkInterface>,
     loaders: InstalledLoaders,
@@ -252,13 +252,13 @@ impl Case {
         }
         let interfaces: Vec<NetworkInterface> =
             file.interfaces.iter().enumerate().map(|(at, file)| file.load(at)).collect();
-        let mut holds = OpenOffers::default();
+        let mut offers = OpenOffers::default();
         let own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
-        holds.keep_own(own.collect());
+        offers.keep_own(own.collect());
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let mut loaders = InstalledLoaders::default();
         loaders.names = Arc::new(file.loaders.clone());
-        Case { name, world, holds, file, interfaces, loaders, asks: LoaderRequests::default(), now }
+        Case { name, world, offers, file, interfaces, loaders, asks: LoaderRequests::default(), now }
     }
 
     fn serve(&mut self, arrival: &Arrival) -> Served {
@@ -334,7 +334,7 @@ impl Case {
         let decision = gathered.decide(&BootQuestion::BootData(facts.sender.client.clone()), self.now);
         let (data, asks) = (self.boot(&facts), std::mem::take(&mut gathered.asks));
         facts.boot = BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded };
-        let mut outcome = decide(&facts, &self.holds, self.now);
+        let mut outcome = decide(&facts, &self.offers, self.now);
         let log = self.log(&outcome, query.packet);
         let effects = effects::text(&mut outcome, &facts);
         (outcome, log, effects)
@@ -386,12 +386,12 @@ impl Case {
         match &outcome.offer {
             OfferChange::None => {}
             OfferChange::Keep { address, hold } => {
-                assert!(self.holds.hold(*address, hold.clone(), self.now));
+                assert!(self.offers.hold(*address, hold.clone(), self.now));
             }
-            OfferChange::Withdraw { network, client } => self.holds.release(network, client),
+            OfferChange::Withdraw { network, client } => self.offers.release(network, client),
             OfferChange::Settle { address } => {
-                if let Some(hold) = self.holds.at(*address, self.now).cloned() {
-                    self.holds.release(&hold.network, &hold.client);
+                if let Some(hold) = self.offers.at(*address, self.now).cloned() {
+                    self.offers.release(&hold.network, &hold.client);
                 }
             }
         }

@@ -226,7 +226,7 @@ impl Mirror {
     }
 
     /// Records that the upstream was just asked, and for which files.
-    pub fn asked_for(&self, files: BTreeSet<String>) {
+    pub fn set_last_asked(&self, files: BTreeSet<String>) {
         *lock(&self.last_asked) = Some((Instant::now(), files));
     }
 

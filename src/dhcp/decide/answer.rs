@@ -67,7 +67,7 @@ pub fn answer(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> D
     let ledger = AddressPicker {
         link,
         world: facts.world,
-        holds: offers,
+        offers,
         client,
         packet: query.packet,
         machine: facts.machine,

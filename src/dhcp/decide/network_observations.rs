@@ -95,7 +95,7 @@ impl NetworkObservations {
 
     /// Records another server. Returns `true` if it should be reported: the first time, when its hardware
     /// address becomes known, and once an hour.
-    pub fn hear(&mut self, heard: ServerSighting, subnet: Option<String>, now: Timestamp) -> bool {
+    pub fn record_server(&mut self, heard: ServerSighting, subnet: Option<String>, now: Timestamp) -> bool {
         let key = (heard.interface.clone(), heard.server);
         if self.rivals.len() >= RIVALS_MAX && !self.rivals.contains_key(&key) {
             let oldest = self.rivals.iter().min_by_key(|(_, rival)| rival.last_seen);
@@ -179,7 +179,7 @@ mod tests {
     fn a_rival_is_told_of_at_first_sight_and_then_once_an_hour() {
         let mut sights = NetworkObservations::default();
         let told: Vec<bool> =
-            [0, 1, 59, 60, 61, 120].map(|minute| sights.hear(heard(9), None, at(minute))).to_vec();
+            [0, 1, 59, 60, 61, 120].map(|minute| sights.record_server(heard(9), None, at(minute))).to_vec();
         assert_eq!(told, [true, false, false, true, false, true]);
         let rival = sights.rivals().next().unwrap();
         assert_eq!((rival.first_seen, rival.last_seen, rival.packets), (at(0), at(120), 6));
@@ -190,7 +190,8 @@ mod tests {
     fn a_rival_that_was_only_named_is_told_of_again_when_its_address_is_known() {
         let mut sights = NetworkObservations::default();
         let introduced = ServerSighting { mac: Some(Mac([2, 0, 0, 0, 0, 9])), ..heard(9) };
-        let told = [heard(9), introduced.clone(), introduced].map(|heard| sights.hear(heard, None, at(0)));
+        let told =
+            [heard(9), introduced.clone(), introduced].map(|heard| sights.record_server(heard, None, at(0)));
         assert_eq!(told, [true, true, false]);
     }
 
@@ -199,8 +200,12 @@ mod tests {
         let mut sights = NetworkObservations::default();
         let mac = Some(Mac([2, 0, 0, 0, 0, 9]));
         let offered = Some(Ipv4Addr::new(10, 0, 0, 200));
-        sights.hear(ServerSighting { mac, offered, boots: true, ..heard(9) }, Some("lan".into()), at(0));
-        assert!(!sights.hear(heard(9), None, at(1)));
+        sights.record_server(
+            ServerSighting { mac, offered, boots: true, ..heard(9) },
+            Some("lan".into()),
+            at(0),
+        );
+        assert!(!sights.record_server(heard(9), None, at(1)));
         let rival = sights.rivals().next().unwrap();
         assert_eq!((rival.heard.mac, rival.heard.offered, rival.heard.boots), (mac, offered, true));
         assert_eq!(rival.subnet.as_deref(), Some("lan"));
@@ -210,7 +215,7 @@ mod tests {
     fn the_rival_that_was_silent_longest_makes_room() {
         let mut sights = NetworkObservations::default();
         for last in 0..=RIVALS_MAX {
-            sights.hear(heard(last as u8), None, at(last as i64));
+            sights.record_server(heard(last as u8), None, at(last as i64));
         }
         assert_eq!(sights.rivals().count(), RIVALS_MAX);
         assert!(sights.rivals().all(|rival| rival.heard.server != Ipv4Addr::new(10, 0, 0, 0)));

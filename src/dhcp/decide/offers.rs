@@ -193,13 +193,13 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let hold = || AddressOffer { network: "a".into(), client: client(1), until: hold_until(now) };
         let [first, second] = [100, 101].map(|last| Ipv4Addr::new(10, 0, 0, last));
-        let mut holds = OpenOffers::default();
-        assert!(holds.hold(first, hold(), now) && holds.hold(second, hold(), now));
-        assert_eq!(holds.of("a", &client(1), now), Some(second));
-        assert_eq!(holds.at(first, now), None);
-        assert_eq!(holds.of("b", &client(1), now), None);
-        assert_eq!(holds.of("a", &client(1), later(now, HOLD_SECONDS)), None);
-        holds.release("a", &client(1));
-        assert!(holds.is_empty());
+        let mut offers = OpenOffers::default();
+        assert!(offers.hold(first, hold(), now) && offers.hold(second, hold(), now));
+        assert_eq!(offers.of("a", &client(1), now), Some(second));
+        assert_eq!(offers.at(first, now), None);
+        assert_eq!(offers.of("b", &client(1), now), None);
+        assert_eq!(offers.of("a", &client(1), later(now, HOLD_SECONDS)), None);
+        offers.release("a", &client(1));
+        assert!(offers.is_empty());
     }
 }

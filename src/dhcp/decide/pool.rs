@@ -20,7 +20,7 @@ use crate::proto::dhcp4::DhcpPacket;
 pub struct AddressPicker<'a> {
     pub link: &'a Link<'a>,
     pub world: &'a World,
-    pub holds: &'a OpenOffers,
+    pub offers: &'a OpenOffers,
     pub client: &'a ClientKey,
     /// The request: reservations may match other fields than the client's address.
     pub packet: &'a DhcpPacket,
@@ -110,7 +110,7 @@ impl<'a> AddressPicker<'a> {
         if !subnet.cidr.has_host(address) {
             return Some(AddressRefusal::NotAHost(address));
         }
-        if self.taken.contains(&address) || self.holds.is_own(address) {
+        if self.taken.contains(&address) || self.offers.is_own(address) {
             return Some(AddressRefusal::Taken(address));
         }
         let reserved = match self.world.reservations.get(&AddressKey::from(address)) {
@@ -123,7 +123,7 @@ impl<'a> AddressPicker<'a> {
             return Some(refusal);
         }
         // An address that is reserved for a machine may be on offer to another of its interfaces.
-        let held = self.holds.at(address, self.now).filter(|_| !reserved);
+        let held = self.offers.at(address, self.now).filter(|_| !reserved);
         if held.is_some_and(|hold| !hold.is_of(self.link.network(), self.client)) {
             return Some(AddressRefusal::Held(address));
         }
@@ -161,7 +161,7 @@ impl<'a> AddressPicker<'a> {
         if self.world.reservations.is_empty() {
             return None;
         }
-        let index = self.holds.free(self.world, self.now);
+        let index = self.offers.free(self.world, self.now);
         let agent = self.packet.relay_agent().filter(|_| self.packet.is_relayed());
         let ways = [
             self.client.mac().map(ReservationTarget::Mac),
@@ -191,7 +191,7 @@ impl<'a> AddressPicker<'a> {
     }
 
     fn held(&self) -> Option<Ipv4Addr> {
-        self.holds.of(self.link.network(), self.client, self.now)
+        self.offers.of(self.link.network(), self.client, self.now)
     }
 
     fn is_for_us(&self, reservation: &Reservation) -> bool {
@@ -231,12 +231,12 @@ impl<'a> AddressPicker<'a> {
     }
 
     fn never_used(&self) -> Option<Ipv4Addr> {
-        let index = self.holds.free(self.world, self.now);
+        let index = self.offers.free(self.world, self.now);
         index.never_used(self.link.network()).find(|address| self.refuse(*address).is_none())
     }
 
     fn longest_free(&self) -> Option<Ipv4Addr> {
-        let index = self.holds.free(self.world, self.now);
+        let index = self.offers.free(self.world, self.now);
         index.ended(self.link.network(), self.now).find(|address| self.refuse(*address).is_none())
     }
 }

@@ -37,13 +37,13 @@ fn world(last: Ipv4Addr) -> World {
 /// A small server: it decides, and keeps in memory what the store would keep.
 struct Server {
     world: World,
-    holds: OpenOffers,
+    offers: OpenOffers,
     now: Timestamp,
 }
 
 impl Server {
     fn new(last: Ipv4Addr) -> Self {
-        Server { world: world(last), holds: OpenOffers::default(), now: NOW }
+        Server { world: world(last), offers: OpenOffers::default(), now: NOW }
     }
 
     fn serve(&mut self, packet: &DhcpPacket) -> DhcpAnswer {
@@ -52,11 +52,13 @@ impl Server {
         let query = DhcpQuery { packet, interface: &interface, source, local: None, port: 67 };
         let boot = BootData::Tftp { next_server: Ipv4Addr::new(10, 0, 0, 1), file: "snponly.efi".into() };
         let facts = PacketFacts { boot: boot.into(), ..PacketFacts::gather(query, &self.world) };
-        let outcome = answer(&facts, &self.holds, self.now);
+        let outcome = answer(&facts, &self.offers, self.now);
         match &outcome.change {
             LeaseChange::None => {}
-            LeaseChange::Hold { address, hold } => assert!(self.holds.hold(*address, hold.clone(), self.now)),
-            LeaseChange::Forget { network, client } => self.holds.release(network, client),
+            LeaseChange::Hold { address, hold } => {
+                assert!(self.offers.hold(*address, hold.clone(), self.now))
+            }
+            LeaseChange::Forget { network, client } => self.offers.release(network, client),
             LeaseChange::Claim(lease) => self.claim(lease),
             LeaseChange::Release(lease) | LeaseChange::Decline(lease) => self.put(lease),
         }
@@ -74,7 +76,7 @@ impl Server {
             self.world.remove(Kind::Lease, &before);
         }
         self.put(lease);
-        self.holds.release(&lease.network, &ClientKey::from(lease));
+        self.offers.release(&lease.network, &ClientKey::from(lease));
     }
 
     fn put(&mut self, lease: &Lease) {
@@ -108,7 +110,7 @@ fn five_hundred_clients_at_once_are_offered_five_hundred_addresses() {
         let ack = server.serve(&packet("request", client, &request)).reply.unwrap();
         assert_eq!(ack.packet.message_type(), Some(MessageType::Ack));
     }
-    assert_eq!((server.world.leases.len(), server.holds.len()), (500, 0));
+    assert_eq!((server.world.leases.len(), server.offers.len()), (500, 0));
 }
 
 #[test]

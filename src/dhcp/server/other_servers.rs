@@ -31,9 +31,9 @@ pub trait ServerObserver: Send + Sync + 'static {
     /// The interfaces that are served, whenever they change.
     fn interfaces(&self, interfaces: Vec<Arc<NetworkInterface>>);
     /// A reply of another DHCP server.
-    fn heard(&self, heard: ServerSighting);
+    fn report_server(&self, heard: ServerSighting);
     /// A host answered for an address that was offered meanwhile.
-    fn heard_late(&self, answer: LateAnswer) -> BoxFuture<'_, ()>;
+    fn report_late_answer(&self, answer: LateAnswer) -> BoxFuture<'_, ()>;
 }
 
 /// The listening socket, opened before privileges are dropped, and its interfaces.
@@ -71,7 +71,7 @@ impl OtherServerDetector {
             tokio::select! {
                 (bytes, from) = self.listening.hear(&mut buffer) => {
                     let heard = self.read(buffer.get(..bytes).unwrap_or_default(), &from);
-                    heard.into_iter().for_each(|heard| observer.heard(heard));
+                    heard.into_iter().for_each(|heard| observer.report_server(heard));
                 }
                 _ = refresh.tick() => {
                     let begun = Instant::now();

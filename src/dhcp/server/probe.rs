@@ -146,7 +146,7 @@ impl ProbeSockets {
         let (tell, mut told) = mpsc::channel(LATE_QUEUE_MAX);
         let telling = async {
             while let Some(answer) = told.recv().await {
-                observer.heard_late(answer).await;
+                observer.report_late_answer(answer).await;
             }
         };
         tokio::join!(self.hear(tell, shutdown), telling);
@@ -164,7 +164,7 @@ impl ProbeSockets {
                 _ = forget.tick() => self.check(),
                 (bytes, from) = self.arp.hear::<LinkAddr>(&mut frame) => {
                     let interface = u32::try_from(from.ifindex()).unwrap_or(0);
-                    if let Some(late) = self.heard_arp(frame.get(..bytes).unwrap_or_default(), interface) {
+                    if let Some(late) = self.match_arp_reply(frame.get(..bytes).unwrap_or_default(), interface) {
                         // If so many are waiting, one more tells nothing new about the wire.
                         let _ = tell.try_send(late);
                     }
@@ -193,7 +193,7 @@ impl ProbeSockets {
     }
 
     /// Ends the probe that this packet answers. Returns an answer to a probe that has ended.
-    fn heard_arp(&self, packet: &[u8], interface: u32) -> Option<LateAnswer> {
+    fn match_arp_reply(&self, packet: &[u8], interface: u32) -> Option<LateAnswer> {
         let sender = packet.get(ETHERNET_HEADER_BYTES..).and_then(parse_arp)?;
         let address = sender.address;
         let mut waiting = self.waiting();

@@ -27,7 +27,7 @@ pub(super) struct ReplySender {
     names: Vec<String>,
     ports: BTreeMap<u32, LinkPort>,
     /// Interfaces for which the lack of frames was logged.
-    told_of_fallback: BTreeSet<u32>,
+    reported_fallbacks: BTreeSet<u32>,
     waiting: Vec<QueuedReply>,
     /// The bytes of the queued replies, one after the other.
     bytes: Vec<u8>,
@@ -59,7 +59,7 @@ impl ReplySender {
         let missing = names.iter().filter(|name| ports.values().all(|port| port.facts.name != **name));
         missing.for_each(|name| warn!(interface = name, "there is no such interface yet"));
         Ok(ReplySender {
-            told_of_fallback: BTreeSet::new(),
+            reported_fallbacks: BTreeSet::new(),
             frames,
             names,
             ports,
@@ -82,7 +82,7 @@ impl ReplySender {
                     info!(interface = port.facts.name, "serving DHCP");
                 }
                 self.ports = ports;
-                self.told_of_fallback.retain(|interface| self.ports.contains_key(interface));
+                self.reported_fallbacks.retain(|interface| self.ports.contains_key(interface));
             }
             Err(error) => warn_limited!(%error, "the network interfaces cannot be read"),
         }
@@ -98,7 +98,7 @@ impl ReplySender {
             match self.send_frame(port, ends, &reply.bytes) {
                 Ok(()) => return Ok(SendTime::Now),
                 // The missing socket for frames was logged at the start.
-                Err(error) if self.frames.is_some() && self.told_of_fallback.insert(reply.interface) => {
+                Err(error) if self.frames.is_some() && self.reported_fallbacks.insert(reply.interface) => {
                     warn!(%error, interface = port.facts.name, "no frame can be sent: broadcasting instead");
                 }
                 Err(_) => {}

@@ -438,7 +438,7 @@ async fn replies_that_cannot_leave_are_all_counted_and_told_of_once() {
     let not_ours = ReplyDatagram { source: Ipv4Addr::new(192, 0, 2, 77), ..lost_reply(loopback_index()) };
     for reply in [not_ours, lost_reply(u32::MAX)] {
         for _ in 0..100 {
-            send(&service.counters, (&mut service.outlet, &service.listeners), (&reply, SERVER_PORT));
+            send(&service.counters, (&mut service.reply_sender, &service.listeners), (&reply, SERVER_PORT));
             service.flush();
         }
     }

@@ -24,7 +24,7 @@ pub struct ForeignAddresses {
 
 impl ForeignAddresses {
     /// Records that a client took an address; the previous holder loses it.
-    pub fn hear(&mut self, (address, mac): (IpAddr, Mac), now: Timestamp) {
+    pub fn record(&mut self, (address, mac): (IpAddr, Mac), now: Timestamp) {
         if let Some(before) = self.by_mac.remove(&mac) {
             self.by_address.remove(&before);
         }
@@ -72,18 +72,18 @@ mod tests {
     #[test]
     fn an_address_is_that_of_whoever_took_it_last_and_for_an_hour() {
         let mut foreign = ForeignAddresses::default();
-        foreign.hear((address(50), mac(1)), NOW);
-        foreign.hear((address(51), mac(2)), NOW);
+        foreign.record((address(50), mac(1)), NOW);
+        foreign.record((address(51), mac(2)), NOW);
         assert_eq!(foreign.at(address(50), NOW), Some((mac(1), NOW)));
-        foreign.hear((address(52), mac(1)), NOW);
+        foreign.record((address(52), mac(1)), NOW);
         assert_eq!(foreign.at(address(50), NOW), None, "it has another address now");
-        foreign.hear((address(51), mac(1)), NOW);
+        foreign.record((address(51), mac(1)), NOW);
         assert_eq!(foreign.at(address(51), NOW), Some((mac(1), NOW)));
         assert_eq!(foreign.at(address(51), NOW + SignedDuration::from_hours(2)), None);
         foreign.forget(address(51));
         assert_eq!(foreign.at(address(51), NOW), None, "a stranger took it");
         let ipv6: IpAddr = "fd00::5".parse().unwrap();
-        foreign.hear((ipv6, mac(3)), NOW);
+        foreign.record((ipv6, mac(3)), NOW);
         assert_eq!(foreign.at(ipv6, NOW), Some((mac(3), NOW)));
     }
 
@@ -92,13 +92,13 @@ mod tests {
         let mut foreign = ForeignAddresses::default();
         for at in 0..FOREIGN_ADDRESSES_MAX as u32 + 10 {
             let [_, b, c, d] = at.to_be_bytes();
-            foreign.hear((Ipv4Addr::new(10, b, c, d).into(), Mac([2, 0, 0, b, c, d])), NOW);
+            foreign.record((Ipv4Addr::new(10, b, c, d).into(), Mac([2, 0, 0, b, c, d])), NOW);
         }
         assert_eq!(
             (foreign.by_address.len(), foreign.by_mac.len()),
             (FOREIGN_ADDRESSES_MAX, FOREIGN_ADDRESSES_MAX)
         );
-        foreign.hear(
+        foreign.record(
             (Ipv4Addr::new(11, 0, 0, 1).into(), Mac([4, 0, 0, 0, 0, 1])),
             NOW + SignedDuration::from_hours(2),
         );

@@ -45,7 +45,7 @@ impl RuleConflict {
 
     /// The refusal, with the reason for a caller who may read the object that it names; else with the kind of
     /// that object.
-    pub fn told_to(self, caller: &Caller, world: &TrackedWorld<'_>) -> Error {
+    pub fn message_for(self, caller: &Caller, world: &TrackedWorld<'_>) -> Error {
         match &self.with {
             Some((kind, key)) if !caller.may_read(world.untracked_world(), (*kind, key)) => {
                 Error::Conflict(self.code, hidden_conflict(*kind))

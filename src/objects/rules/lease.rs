@@ -7,7 +7,7 @@ use crate::model::{Lease, Stored};
 use crate::objects::rules::NounRules;
 
 impl NounRules for Lease {
-    fn as_of(stored: &Stored<Self>, now: Timestamp) -> Option<Stored<Self>> {
+    fn effective_at(stored: &Stored<Self>, now: Timestamp) -> Option<Stored<Self>> {
         let state = stored.spec.effective_state(now);
         (state != stored.spec.state).then(|| {
             let mut seen = stored.clone();

@@ -76,7 +76,7 @@ impl NounRules for Machine {
     /// Ends everything that belongs to the machine: the tokens of its agent, its job, its run, and the
     /// lease's reference to it. The lease itself stays, because the network interface still uses the address.
     /// Unique values and the capability of the boot attempt end with the row.
-    fn along_deletion(
+    fn cascade_deletion(
         stored: &Stored<Self>,
         world: &TrackedWorld<'_>,
         caller: &Caller,

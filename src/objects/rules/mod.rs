@@ -139,7 +139,7 @@ pub trait NounRules: Noun {
     }
 
     /// The object at this time, if it differs from the stored one.
-    fn as_of(_stored: &Stored<Self>, _now: Timestamp) -> Option<Stored<Self>> {
+    fn effective_at(_stored: &Stored<Self>, _now: Timestamp) -> Option<Stored<Self>> {
         None
     }
 
@@ -155,12 +155,12 @@ pub trait NounRules: Noun {
     }
 
     /// The changeset that writes the object, together with everything that has to change with it.
-    fn along(_next: &Stored<Self>, _change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
+    fn cascade(_next: &Stored<Self>, _change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
         changeset
     }
 
     /// The changeset that deletes the object, together with everything that has to change with it.
-    fn along_deletion(
+    fn cascade_deletion(
         _stored: &Stored<Self>,
         _world: &TrackedWorld<'_>,
         _caller: &Caller,

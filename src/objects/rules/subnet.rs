@@ -74,7 +74,7 @@ impl NounRules for Subnet {
 
     /// Updates the leases if the subnet's wire or addresses changed. Leases are read for no other reason:
     /// each new lease would overtake the change.
-    fn along(next: &Stored<Self>, change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
+    fn cascade(next: &Stored<Self>, change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
         match change.old {
             Some(old) if network_place(&old.spec) == network_place(&next.spec) => changeset,
             _ => take_leases_along(next, change.world, changeset),

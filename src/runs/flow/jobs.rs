@@ -39,7 +39,7 @@ impl Flow<'_> {
     }
 
     /// The server asked the agent to reboot; this counts as one of a few tries.
-    pub fn told_to_reboot(&mut self, reason: &str) {
+    pub fn record_reboot_request(&mut self, reason: &str) {
         if let Some(agent) = self.status.agent.as_mut().filter(|agent| !agent.leaving) {
             agent.leaving = true;
             self.status.tries.reboots += 1;
@@ -84,7 +84,7 @@ impl Flow<'_> {
                 return self.job_failed(job, format!("asked to be run again {JOBS_PER_STEP_MAX} times"));
             }
             JobState::Failed | JobState::Lost | JobState::Cancelled => {
-                return self.job_failed(job, said(job));
+                return self.job_failed(job, end_reason(job));
             }
             JobState::Created | JobState::Running => {}
         }
@@ -126,7 +126,7 @@ impl Flow<'_> {
     }
 }
 
-fn said(job: &Job) -> String {
+fn end_reason(job: &Job) -> String {
     match (job.reason.as_str(), job.exit) {
         ("", Some(exit)) => format!("exit code {exit}"),
         ("", None) => "without a reason".to_owned(),

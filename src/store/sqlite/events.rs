@@ -96,7 +96,7 @@ async fn read_main(readers: &SqlitePool, query: &EventQuery, limit: u32) -> sqlx
     if limit == 0 {
         return Ok(Vec::new());
     }
-    let key = asked(query);
+    let key = main_key(query);
     if key.is_none() && (query.kind.is_none() || query.attempt.is_some()) {
         let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE true"));
         filter_kind(&mut sql, ("kind", query));
@@ -213,7 +213,7 @@ fn request_key(id: &str) -> String {
 }
 
 /// The key that narrows the query most.
-fn asked(query: &EventQuery) -> Option<String> {
+fn main_key(query: &EventQuery) -> Option<String> {
     match (&query.lease, &query.request_id, &query.subject) {
         (Some(LeaseOf::Address(address)), ..) => Some(Kind::Lease.subject(address)),
         (Some(LeaseOf::Mac(mac)), ..) => Some(mac.to_string()),

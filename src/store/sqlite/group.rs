@@ -170,7 +170,7 @@ impl<'g> ChangesetGroup<'g> {
             change.add(LogEntry {
                 n,
                 key: key.into(),
-                version: Some(write.version().unwrap_or(lease_log::GONE)),
+                version: Some(write.version().unwrap_or(lease_log::DELETED_VERSION)),
             });
         }
         if let Some(first) = trail.keeps_from(&change) {

@@ -14,7 +14,7 @@ const SPARE_MAX: usize = 4096;
 /// Rows that are swept per added row: more than one, so that the log does not grow.
 const SWEEP_FACTOR: usize = 2;
 /// The version of a row that marks its lease as deleted.
-pub(super) const GONE: u64 = 0;
+pub(super) const DELETED_VERSION: u64 = 0;
 
 /// One row of the log.
 #[derive(Clone)]

@@ -119,7 +119,7 @@ async fn walk(readers: &SqlitePool, loaded: &mut LoadedWorld) -> sqlx::Result<(L
 
 /// Puts the lease into the world, unless the row says that it is deleted, or is damaged.
 fn put(loaded: &mut LoadedWorld, row: &SqliteRow, step: &mut LogEntry) -> bool {
-    if step.version == Some(lease_log::GONE) {
+    if step.version == Some(lease_log::DELETED_VERSION) {
         return false;
     }
     match object(lease_log::KIND, row) {

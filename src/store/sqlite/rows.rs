@@ -42,7 +42,7 @@ impl RowWriter<'_> {
         );
         let numbered: Vec<_> = (first..).zip(writes).collect();
         self.each(&numbered, &sql, |add, (n, (write, commit))| {
-            let revision = integer(write.version().unwrap_or(lease_log::GONE));
+            let revision = integer(write.version().unwrap_or(lease_log::DELETED_VERSION));
             let (n, commit) = (integer(*n), integer(*commit));
             add.execute(params![n, write.id().1, revision, write.document, write.held, commit])
         })

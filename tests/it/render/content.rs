@@ -184,7 +184,7 @@ pub fn render(boot: &BootContext, document: &BootDocument) -> String {
 /// The menu with these entries, in place of those of the pack.
 pub fn menu(kind: ScriptKind, entries: &Value) -> String {
     let catalog = &PLAIN.houses.catalog;
-    let mut input = catalog.input(&nobody(), SecretMode::Open).unwrap();
+    let mut input = catalog.input(&nobody(), SecretMode::Revealed).unwrap();
     input.variables.insert("menu".to_owned(), json!({ "entries": entries }));
     let rendered = catalog.engine().render(&kind.template("menu"), input, RenderLimits::default());
     rendered.unwrap_or_else(|problem| panic!("{problem:#?}")).text
@@ -192,7 +192,7 @@ pub fn menu(kind: ScriptKind, entries: &Value) -> String {
 
 impl Server {
     fn render(&self, boot: &BootContext, document: &BootDocument) -> String {
-        let rendered = self.houses.netboot.render_document(boot, document, SecretMode::Open);
+        let rendered = self.houses.netboot.render_document(boot, document, SecretMode::Revealed);
         rendered.unwrap_or_else(|problem| panic!("{document:?}: {problem:#?}")).text
     }
 }
@@ -345,7 +345,7 @@ impl Case {
     /// The kernel's command line, on one line.
     pub fn cmdline(&self) -> String {
         let (boot, Houses { netboot, catalog, .. }) = (self.boot(), &*self.server().houses);
-        let input = catalog.input(&boot, SecretMode::Open).unwrap();
+        let input = catalog.input(&boot, SecretMode::Revealed).unwrap();
         let rendered = netboot.command_line(&boot, &input);
         rendered.unwrap_or_else(|problem| panic!("{} {}: {problem:#?}", self.bootenv, self.variant))
     }

@@ -34,7 +34,7 @@ fn take(server: &mut Server, client: u32) -> Option<Ipv4Addr> {
 
 /// The server after a restart: only what is on disk remains.
 fn restart(server: &mut Server) {
-    server.holds = OpenOffers::default();
+    server.offers = OpenOffers::default();
 }
 
 #[test]
@@ -199,7 +199,7 @@ proptest! {
             let outcome = server.serve(&packet("discover", 99, ""));
             prop_assert_eq!(offered(&outcome), expected, "{}", outcome.reason);
             let client = ClientKey::of(&packet("discover", 99, "")).unwrap();
-            server.holds.release("a", &client);
+            server.offers.release("a", &client);
         }
     }
 }
@@ -212,7 +212,7 @@ fn full_search(server: &Server) -> Option<Ipv4Addr> {
         let lease = server.world.leases.get(&key).map(|row| &row.spec);
         !subnet.excluded.iter().any(|range| range.contains(*address))
             && server.world.reservations.get(&key).is_none()
-            && server.holds.at(*address, server.now).is_none()
+            && server.offers.at(*address, server.now).is_none()
             && lease.is_none_or(|lease| lease.expires_at <= server.now)
     };
     let all: Vec<_> = (0..8).map(at).filter(free).collect();

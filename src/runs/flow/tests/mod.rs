@@ -168,7 +168,7 @@ impl Story {
                 format!("run {task}")
             }
             AgentAnswer::Reboot { reason } => {
-                self.flow(|flow| flow.told_to_reboot(&reason));
+                self.flow(|flow| flow.record_reboot_request(&reason));
                 "reboot".to_owned()
             }
             AgentAnswer::Hold { reason } => {
