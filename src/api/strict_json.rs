@@ -1,6 +1,6 @@
-//! Parses JSON from clients, with two rules more than `serde_json`: an object must not repeat a name (RFC 8259
-//! section 4 leaves open which value counts), and the number of values is bounded, because they take many
-//! times the room of their text. Start with [`read`].
+//! Parses JSON from clients, with two rules more than `serde_json`: an object must not repeat a name (RFC
+//! 8259 section 4 leaves open which value counts), and the number of values is bounded, because they take
+//! many times the room of their text. Start with [`read`].
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
