@@ -71,9 +71,10 @@ fn options(typed: &Value, coded: &Value) -> Value {
     let settable = OPTION_TYPES.iter().filter(|row| !is_decided_elsewhere(row.code));
     for row in settable {
         let value = match row.code {
-            codes::HOST_NAME | codes::DOMAIN_NAME => {
-                json!({"type": "string", "pattern": NAME, "maxLength": 253})
-            }
+            codes::HOST_NAME | codes::DOMAIN_NAME => json!({"type": "string", "anyOf": [
+                {"pattern": NAME, "maxLength": 253},
+                {"pattern": "\\{[{%]", "maxLength": OPTION_BYTES_MAX},
+            ]}),
             codes::VENDOR_IDENTIFYING => json!({"type": ["string", "object", "array"]}),
             _ => value_of(row.kind),
         };
