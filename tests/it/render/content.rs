@@ -317,6 +317,12 @@ pub fn task_scripts() -> Vec<(String, String)> {
 }
 
 impl Case {
+    /// A machine with these params, under this firmware: its variant is `uefi-NAME`.
+    pub fn with(bootenv: &str, (firmware, name): (&'static str, &str), params: &Value) -> Case {
+        let variant = format!("{firmware}-{name}");
+        Case { bootenv: bootenv.to_owned(), variant, firmware, params: params.clone() }
+    }
+
     fn spec(&self) -> Arc<Stored<Bootenv>> {
         Arc::clone(WORLD.bootenvs.get(&self.bootenv).unwrap())
     }

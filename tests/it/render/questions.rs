@@ -20,7 +20,7 @@ fn installations() -> impl Iterator<Item = Case> {
 }
 
 /// Answers of a preseed, by question.
-fn answers(case: &Case) -> BTreeMap<String, String> {
+pub fn answers(case: &Case) -> BTreeMap<String, String> {
     let (_, text) = case.answer_file();
     let lines = text.replace("\\\n", "");
     let fields = |line: &str| {
@@ -99,7 +99,7 @@ ip link set lo up && busybox httpd -p 80 -h "$2" && chroot "$1" /bin/sh -c '
 "#;
 
 /// The system of the installer, unpacked.
-fn unpacked_installer() -> TempDir {
+pub fn unpacked_installer() -> TempDir {
     let root = TempDir::new().unwrap();
     let initrd = Path::new(scene::INSTALLER).join("initrd.gz");
     let unpack = "zcat \"$1\" | cpio --extract --make-directories --quiet -f 'lib/modules/*'; \
