@@ -377,6 +377,13 @@ impl Case {
         documents
     }
 
+    /// A file of the bootenv by its path, if it has one.
+    pub fn file(&self, path: &str) -> Option<String> {
+        let spec = self.spec();
+        let file = spec.spec.templates.iter().find(|file| file.path == path)?;
+        Some(self.render(&BootDocument::File(file.clone())))
+    }
+
     /// The file with the installer's answers: the first of the bootenv.
     pub fn answer_file(&self) -> (String, String) {
         let spec = self.spec();

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::content::Case;
-use super::questions::unpacked_installer;
+use super::questions::{answers_in, unpacked_installer};
 
 const PAGE: &str = "docs/operating/installer-questions.md";
 const INTRODUCTION: &str = "\
@@ -62,7 +62,8 @@ struct Answers {
     cmdline: BTreeMap<String, String>,
     preseed: BTreeMap<String, String>,
     lines: Vec<String>,
-    all: String,
+    /// The script that chooses the disk.
+    script: String,
     rehearses: bool,
 }
 
@@ -74,9 +75,9 @@ impl Answers {
         let (_, file) = case.answer_file();
         Answers {
             cmdline: words.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            preseed: super::questions::answers(case),
+            preseed: answers_in(&file),
             lines: file.lines().map(str::to_owned).collect(),
-            all: case.documents().into_iter().map(|(_, text)| text).collect(),
+            script: case.file("disk.sh").unwrap_or_default(),
             rehearses: case.rehearses(),
         }
     }
@@ -98,7 +99,7 @@ impl Answers {
                 let found = self.lines.iter().any(|line| line.starts_with(wanted));
                 (!found).then(|| format!("no line begins with `{wanted}`"))
             }
-            "script" => (!self.all.contains(wanted)).then(|| format!("no script has `{wanted}`")),
+            "script" => (!self.script.contains(wanted)).then(|| format!("no script has `{wanted}`")),
             "never" | "error" | "silent" | "menu" => None,
             other => Some(format!("there is no rule `{other}`")),
         }
@@ -154,12 +155,12 @@ fn combinations() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// What a machine with each kind of params is given by an installer's bootenv, under BIOS and UEFI.
+/// What a machine with each kind of params is given by an installer's bootenv, and one under UEFI.
 fn all_answers(installer: &str) -> Vec<(String, Answers)> {
     let bootenv = format!("{installer}-install");
-    let cases = combinations().into_iter().flat_map(|(name, params)| {
-        ["bios", "uefi"].map(|firmware| Case::with(&bootenv, (firmware, name), &params))
-    });
+    let of_bios = combinations().into_iter().map(|(name, params)| ("bios", name, params));
+    let kinds = of_bios.chain([("uefi", "minimal", json!({}))]);
+    let cases = kinds.map(|(firmware, name, params)| Case::with(&bootenv, (firmware, name), &params));
     cases.map(|case| (case.variant.clone(), Answers::of(&case))).collect()
 }
 
@@ -194,7 +195,7 @@ fn an_answer_that_is_left_out_is_missed() {
                 cmdline: answers.cmdline.clone(),
                 preseed: answers.preseed.clone(),
                 lines: Vec::new(),
-                all: answers.all.clone(),
+                script: answers.script.clone(),
                 rehearses: answers.rehearses,
             };
             without(&mut less);

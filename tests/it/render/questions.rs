@@ -19,10 +19,14 @@ fn installations() -> impl Iterator<Item = Case> {
     cases().into_iter().filter(|case| case.bootenv == "debian-12-install" && !case.rehearses())
 }
 
+/// Answers of a machine's preseed, by question.
+fn answers(case: &Case) -> BTreeMap<String, String> {
+    answers_in(&case.answer_file().1)
+}
+
 /// Answers of a preseed, by question.
-pub fn answers(case: &Case) -> BTreeMap<String, String> {
-    let (_, text) = case.answer_file();
-    let lines = text.replace("\\\n", "");
+pub fn answers_in(preseed: &str) -> BTreeMap<String, String> {
+    let lines = preseed.replace("\\\n", "");
     let fields = |line: &str| {
         let mut fields = line.strip_prefix("d-i ")?.splitn(3, ' ').map(str::to_owned);
         Some((fields.next()?, fields.nth(1).unwrap_or_default()))
