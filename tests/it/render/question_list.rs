@@ -51,7 +51,8 @@ fn questions(installer: &str) -> Vec<Question> {
     let rows = text.lines().filter(|line| !line.starts_with('#'));
     rows.map(|line| {
         let fields: Vec<String> = line.split('|').map(|field| field.trim().to_owned()).collect();
-        let [name, part, step, rule, note] = fields.try_into().unwrap_or_else(|_| panic!("{line}"));
+        let [name, part, step, rule, note]: [String; 5] =
+            fields.try_into().unwrap_or_else(|_| panic!("{line}"));
         Question { name, part, step, rule, note }
     })
     .collect()
