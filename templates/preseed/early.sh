@@ -23,6 +23,8 @@ watch_installer() {
 	while sleep 10; do
 		line=$(grep -E "$stopped" /var/log/syslog | head -n 1) || true
 		asks=$(console_question) || true
+		# The dialogue about a failure comes after its line in the log.
+		[ -z "$line" ] || [ -n "$asks" ] || { sleep 5 && asks=$(console_question); } || true
 		if [ "$asks" != "$told" ] && report asks "$asks"; then
 			told=$asks
 		fi
