@@ -1,9 +1,11 @@
-{#- Runs in the Debian installer when it has read its answers: fetches the other scripts, watches for failed steps. -#}
+{#- Runs in the Debian installer when it has read its answers: fetches the other scripts, watches for questions and
+failed steps. -#}
 #!/bin/sh
 # {{ bootenv.name }} for {{ machine.name }}: the beginning, before any disk is touched.
 set -eu
 {% include "snippets/shell/report-wget.sh" %}
 {% include "snippets/shell/stop-here.sh" %}
+{% include "snippets/shell/console-question.sh" %}
 # The installer copies its own network configuration to the disk at 55 and unmounts it at 95.
 late=/usr/lib/finish-install.d/92metalwright
 prepare() {
@@ -17,10 +19,17 @@ stopped='main-menu.*failed with error code|package retrieval failed|mirror does 
 watch_installer() {
 	# What runs on must let go of the installer's pipes, which are waited for, and of its dialogue on 3.
 	exec </dev/null >/dev/null 2>&1 3>&-
+	told=
 	while sleep 10; do
 		line=$(grep -E "$stopped" /var/log/syslog | head -n 1) || true
+		asks=$(console_question) || true
+		# The dialogue about a failure comes after its line in the log.
+		[ -z "$line" ] || [ -n "$asks" ] || { sleep 5 && asks=$(console_question); } || true
+		if [ "$asks" != "$told" ] && report asks "$asks"; then
+			told=$asks
+		fi
 		if [ -n "$line" ]; then
-			report failed "the installer stopped: $line" || true
+			report failed "the installer stopped: $line${asks:+ ($asks)}" || true
 			return
 		fi
 	done

@@ -8,6 +8,7 @@ mod content;
 mod disks;
 mod loaders;
 mod network;
+mod question_list;
 mod questions;
 mod scripts;
 
