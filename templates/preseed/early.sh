@@ -14,6 +14,7 @@ prepare() {
 		chmod 755 "$late"
 }
 
+{% include "snippets/shell/debian-apt.sh" -%}
 # A step that fails leaves the installer at its menu, or at a question, for ever; the server is told which.
 stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support|not supported by selected mirror'
 watch_installer() {

@@ -318,9 +318,55 @@ pub fn task_scripts() -> Vec<(String, String)> {
 
 impl Case {
     /// A machine with these params, under this firmware: its variant is `uefi-NAME`.
-    pub fn with(bootenv: &str, (firmware, name): (&'static str, &str), params: &Value) -> Case {
+    pub fn booted_by(bootenv: &str, (firmware, name): (&'static str, &str), params: &Value) -> Case {
         let variant = format!("{firmware}-{name}");
         Case { bootenv: bootenv.to_owned(), variant, firmware, params: params.clone() }
+    }
+
+    /// A machine with these params that boots a bootenv by UEFI.
+    pub fn with(bootenv: &str, params: Value) -> Self {
+        let (bootenv, variant) = (bootenv.to_owned(), "uefi".to_owned());
+        Case { bootenv, variant, firmware: "uefi", params }
+    }
+
+    /// The same, where the server has looked at the trees of the media.
+    pub fn with_trees(bootenv: &str, params: Value) -> Self {
+        Case { variant: "uefi-tree".to_owned(), ..Case::with(bootenv, params) }
+    }
+
+    /// A file of the bootenv as an operator sees it before the machine boots.
+    pub fn preview(&self, path: &str) -> String {
+        let mut machine = machine("web1.example.org", &self.params);
+        for (name, value) in &mut machine.spec.params {
+            if WORLD.params.get(name).is_some_and(|param| param.spec.secret) {
+                *value = json!({"sealed": "AAAA"});
+            }
+        }
+        let boot = BootContext { bootenv: Some(self.spec()), ..boot_of(machine, self.firmware, 1) };
+        let document = BootDocument::File(self.file(path));
+        let rendered = self.server().houses.netboot.render_document(&boot, &document, SecretMode::Redacted);
+        rendered.unwrap_or_else(|problem| panic!("{path}: {problem:#?}")).text
+    }
+
+    fn file(&self, path: &str) -> BootTemplate {
+        let spec = self.spec();
+        spec.spec.templates.iter().find(|file| file.path == path).unwrap().clone()
+    }
+
+    /// A template by its name, as part of a document of this machine.
+    pub fn template(&self, name: &str) -> String {
+        let file = json!({"name": name, "path": name, "template": name});
+        self.render(&BootDocument::File(serde_json::from_value(file).unwrap()))
+    }
+
+    /// Why a file of the bootenv cannot be rendered.
+    pub fn refusal(&self, path: &str) -> String {
+        let document = BootDocument::File(self.file(path));
+        let netboot = &self.server().houses.netboot;
+        match netboot.render_document(&self.boot(), &document, SecretMode::Revealed) {
+            Ok(rendered) => panic!("{path} is rendered: {}", rendered.text),
+            Err(problem) => problem.to_string(),
+        }
     }
 
     fn spec(&self) -> Arc<Stored<Bootenv>> {

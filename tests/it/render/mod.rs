@@ -3,13 +3,16 @@
 //!
 //! `METALWRIGHT_BLESS=1` records the present output; read the difference before committing it.
 
+mod accounts;
 mod checkers;
 mod content;
 mod disks;
+mod late_script;
 mod loaders;
 mod network;
 mod question_list;
 mod questions;
+mod repositories;
 mod scripts;
 
 use std::collections::{BTreeMap, BTreeSet};

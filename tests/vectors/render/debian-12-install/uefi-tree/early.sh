@@ -46,6 +46,16 @@ prepare() {
 		chmod 755 "$late"
 }
 
+# Runs when the base system is there, and before its apt is used.
+mkdir -p /usr/lib/base-installer.d
+cat >/usr/lib/base-installer.d/90metalwright <<'SCRIPT'
+#!/bin/sh
+set -e
+mkdir -p /target/etc/apt/apt.conf.d
+# Until late.sh marks the one repository that has no signature.
+echo 'Acquire::AllowInsecureRepositories "true";' >/target/etc/apt/apt.conf.d/90metalwright-unsigned
+SCRIPT
+chmod 755 /usr/lib/base-installer.d/90metalwright
 # A step that fails leaves the installer at its menu, or at a question, for ever; the server is told which.
 stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support|not supported by selected mirror'
 watch_installer() {

@@ -33,25 +33,87 @@ ended() {
 }
 trap ended EXIT
 
-# authorize USER HOME: the keys on standard input may log in as the user.
+# add_user USER COMMENT: makes an account, unless the system has it. A group of its name becomes its own.
+add_user() {
+	user=$1
+	comment=$2
+	if chroot "$root" getent passwd "$user" >/dev/null; then
+		return
+	fi
+	set --
+	if chroot "$root" getent group "$user" >/dev/null; then
+		set -- --gid "$user"
+	fi
+	chroot "$root" useradd --create-home --shell /bin/bash --comment "$comment" "$@" "$user"
+}
+
+# join_group USER GROUP: a group that the system does not have is made, as one of the system's.
+join_group() {
+	if ! chroot "$root" getent group "$2" >/dev/null; then
+		echo "the group $2 was not there: made"
+		chroot "$root" groupadd --system "$2"
+	fi
+	chroot "$root" usermod --append --groups "$2" "$1"
+}
+
+# open_account USER: sets $home. What the system has made for a service gets a shell, and a home of its own where it has
+# none, or one that belongs to others: that of `operator` may be root's.
+open_account() {
+	entry=$(chroot "$root" getent passwd "$1")
+	case ${entry##*:} in
+	*/nologin | */false) chroot "$root" usermod --shell /bin/bash "$1" ;;
+	esac
+	home=${entry%:*}
+	home=${home##*:}
+	case $1:$home in
+	root:* | *:/home/* | *:/var/* | *:/srv/* | *:/opt/*) ;;
+	*)
+		home=/home/$1
+		chroot "$root" usermod --home "$home" "$1"
+		;;
+	esac
+	if [ ! -d "$root$home" ]; then
+		mkdir -p "$root$home"
+		chmod 700 "$root$home"
+		chroot "$root" chown "$1:" "$home"
+	fi
+}
+
+# authorize USER: the keys on standard input may log in as the user.
 authorize() {
-	mkdir -p "$root$2/.ssh"
-	cat >"$root$2/.ssh/authorized_keys"
-	chmod 700 "$root$2/.ssh"
-	chmod 600 "$root$2/.ssh/authorized_keys"
-	chroot "$root" chown -R "$1:" "$2/.ssh"
+	open_account "$1"
+	mkdir -p "$root$home/.ssh"
+	cat >"$root$home/.ssh/authorized_keys"
+	chmod 700 "$root$home/.ssh"
+	chmod 600 "$root$home/.ssh/authorized_keys"
+	chroot "$root" chown -R "$1:" "$home/.ssh"
 	if [ -x "$root/usr/sbin/restorecon" ]; then
-		chroot "$root" restorecon -R "$2/.ssh" || true
+		chroot "$root" restorecon -R "$home/.ssh" || true
 	fi
 }
 
 # admin
-if ! chroot "$root" id 'admin' >/dev/null 2>&1; then
-	chroot "$root" useradd --create-home --shell /bin/bash --comment 'Administrator' 'admin'
-fi
+add_user 'admin' 'Administrator'
 mkdir -p "$root/etc/sudoers.d"
-echo 'admin ALL=(ALL:ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/"'admin'
+echo 'admin ALL=(ALL:ALL) ALL' >"$root/etc/sudoers.d/"'admin'
 chmod 440 "$root/etc/sudoers.d/"'admin'
+
+# The tree that the system was installed from has no signature. All else is checked again.
+rm -f "$root/etc/apt/apt.conf.d/90metalwright-unsigned"
+sed -i 's|^deb http://10.0.0.1:8080/artifacts/debian-12-amd64|deb [trusted=yes] http://10.0.0.1:8080/artifacts/debian-12-amd64|' "$root/etc/apt/sources.list"
+# expect_repository TAG START LINE: adds what the installer left out, or made a comment, because it could not read it.
+expect_repository() {
+	if sed -n '/^deb /s/$/ /p' "$root/etc/apt/sources.list" | grep -qF "$2 "; then
+		return
+	fi
+	report log "the repository $1 could not be read while the system was installed: $2" || true
+	signed_by=
+	for file in "$root/etc/apt/keyrings/$(echo "$1" | sed 's/[^0-9A-Za-z][^0-9A-Za-z]*/_/g')".*; do
+		[ ! -e "$file" ] || signed_by="[signed-by=${file#"$root"}] "
+	done
+	printf '\n## %s\ndeb %s%s\n' "$1" "$signed_by" "$3" >>"$root/etc/apt/sources.list"
+}
+expect_repository 'tools-deb' 'http://10.0.0.4/tools-deb bookworm' 'http://10.0.0.4/tools-deb bookworm main'
 
 
 
