@@ -1,6 +1,6 @@
-//! An installation from a Debian mirror of its own, which `scripts/installer-mirror` makes and the server serves,
-//! with the shipped content as an operator uses it. The machine has a small disk that it could boot, a disk on
-//! NVMe with data, and one on SATA that is named: the Debian installer writes to the last alone.
+//! An installation from a Debian mirror that `scripts/installer-mirror` makes and the server serves, with the
+//! shipped content as an operator uses it. The machine has a small disk that it could boot, one on NVMe with
+//! data, and one on SATA that is named: the Debian installer writes to the last alone.
 
 use std::fs;
 use std::path::Path;
