@@ -28,11 +28,11 @@ const TYPES: [u8; 2] = [0x83, 0x8e];
 
 const STEPS: &[Step] = &[
     ("boot.file_served", &["label=rendered:preseed.cfg", "complete=true"]),
-    ("boot.file_served", &["label=artifact:debian/dists/bookworm/Release", "complete=true"]),
     ("boot.file_served", &["label=rendered:early.sh", "complete=true"]),
     ("boot.file_served", &["label=rendered:disk.sh", "complete=true"]),
     ("boot.file_served", &["label=rendered:late.sh", "complete=true"]),
     ("boot.log", &["text=the installer has read its answer file"]),
+    ("boot.file_served", &["label=artifact:debian/dists/bookworm/Release", "complete=true"]),
     ("boot.log", &["text=installing on /dev/sda"]),
 ];
 
