@@ -7,7 +7,7 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp bench-files fuzz fuzz-http soak attack
+.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole openapi openapi-check bench bench-dhcp bench-files fuzz fuzz-http soak attack
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -54,7 +54,10 @@ net: ## the real program and the system's own clients in network namespaces (roo
 	$(CARGO) test --locked --test it net::
 
 qemu: ## real firmware and the real Debian installer under QEMU (root)
-	$(CARGO) test --locked --test it qemu:: -- --nocapture
+	$(CARGO) test --locked --test it qemu:: -- --nocapture --skip qemu::whole
+
+whole: ## the Debian installer onto a real disk under QEMU, from a mirror that is made for it (root; a quarter of an hour)
+	$(CARGO) test --locked --test it qemu::whole -- --nocapture
 
 SECONDS := 45
 fuzz: ## DHCP packets that are a little wrong, for SECONDS with debug assertions and for SECONDS without
