@@ -182,6 +182,9 @@ pub struct Bootenv {
     /// bootenv is destructive and every other one is not.
     #[serde(default)]
     pub destructive: Option<bool>,
+    /// Why an `install` bootenv is not destructive. It is needed together with `destructive: false`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub not_destructive_reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
     /// The files to boot, by architecture.
@@ -203,6 +206,12 @@ impl Bootenv {
     /// Whether a machine must be armed to boot this bootenv: by `destructive`, or else by the kind.
     pub fn is_destructive(&self) -> bool {
         self.destructive.unwrap_or(self.kind == BootenvKind::Install)
+    }
+
+    /// Whether it installs unarmed and nobody says why that destroys nothing.
+    pub fn lacks_reason(&self) -> bool {
+        let is_harmless = self.kind == BootenvKind::Install && !self.is_destructive();
+        is_harmless && self.not_destructive_reason.trim().is_empty()
     }
 }
 
