@@ -82,8 +82,7 @@ async fn an_installer_that_destroys_nothing_says_why() {
     let client = Client::new().await;
     let body = |more: Value| {
         let arches = json!({"amd64": {"artifact": "own", "kernel": "linux"}});
-        let mut body =
-            json!({"name": "firmware", "kind": "install", "destructive": false, "arches": arches});
+        let mut body = json!({"name": "firmware", "kind": "install", "destructive": false, "arches": arches});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         body
     };
@@ -93,8 +92,11 @@ async fn an_installer_that_destroys_nothing_says_why() {
     client.post("bootenvs", body(reason)).await.ok();
     client.merge("bootenvs/firmware", json!({"not_destructive_reason": null})).await.refused(422);
     // One that was stored without a reason may stay.
-    let old = stored("old", json!({"name": "old", "kind": "install", "destructive": false,
-        "arches": {"amd64": {"artifact": "own", "kernel": "linux"}}}));
+    let old = stored(
+        "old",
+        json!({"name": "old", "kind": "install", "destructive": false,
+        "arches": {"amd64": {"artifact": "own", "kernel": "linux"}}}),
+    );
     put::<crate::model::Bootenv>(&client, old, |_| {}).await;
     let changed = client.merge("bootenvs/old", json!({"description": "of before"})).await.ok();
     assert!(changed["problems"].to_string().contains("/not_destructive_reason"), "{changed}");
