@@ -45,7 +45,8 @@ pub fn operations() -> Vec<Operation> {
                       Path(reference): Path<String>,
                       Extension(query): Extension<UrlQuery>,
                       headers: HeaderMap| async move {
-                    end((&state, &caller), &reference, ending, (&headers, &query)).await?;
+                    let target = WriteTarget { reference: &reference, expected: body::expected(&headers)? };
+                    end(&state, &caller, &target, ending, &query).await?;
                     let view = state.houses.objects.get::<Lease>(&caller, &reference).await?;
                     Ok::<_, ApiError>(body::object(StatusCode::OK, &view))
                 },
@@ -86,14 +87,14 @@ fn address_or_mac() -> Value {
 }
 
 async fn end(
-    (state, caller): (&ApiState, &Caller),
-    reference: &str,
+    state: &ApiState,
+    caller: &Caller,
+    target: &WriteTarget<'_>,
     ending: LeaseEnding,
-    (headers, query): (&HeaderMap, &UrlQuery),
+    query: &UrlQuery,
 ) -> Result<(), ApiError> {
-    let target = WriteTarget { reference, expected: body::expected(headers)? };
-    refuse_used::<Lease>((state, caller), &target, query)?;
-    Ok(state.houses.dhcp.end_lease(caller, &target, ending).await?)
+    refuse_used::<Lease>((state, caller), target, query)?;
+    Ok(state.houses.dhcp.end_lease(caller, target, ending).await?)
 }
 
 async fn delete(
@@ -103,7 +104,8 @@ async fn delete(
     Extension(query): Extension<UrlQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    end((&state, &caller), &reference, LeaseEnding::Delete, (&headers, &query)).await?;
+    let target = WriteTarget { reference: &reference, expected: body::expected(&headers)? };
+    end(&state, &caller, &target, LeaseEnding::Delete, &query).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

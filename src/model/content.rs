@@ -207,12 +207,6 @@ impl Bootenv {
     pub fn is_destructive(&self) -> bool {
         self.destructive.unwrap_or(self.kind == BootenvKind::Install)
     }
-
-    /// Whether it installs unarmed and nobody says why that destroys nothing.
-    pub fn lacks_reason(&self) -> bool {
-        let is_harmless = self.kind == BootenvKind::Install && !self.is_destructive();
-        is_harmless && self.not_destructive_reason.trim().is_empty()
-    }
 }
 
 /// The operating system that a bootenv installs or runs.
@@ -257,14 +251,6 @@ pub struct BootTemplate {
     pub template: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<String>,
-}
-
-/// One server preference.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Setting {
-    pub name: String,
-    pub value: Value,
 }
 
 fn one_body(template: &Option<String>, inline: &Option<String>, pointer: &str) -> Vec<Problem> {
@@ -488,22 +474,5 @@ impl Noun for Bootenv {
 
     fn object(stored: Arc<Stored<Self>>) -> Object {
         Object::Bootenv(stored)
-    }
-}
-
-impl Noun for Setting {
-    const KIND: Kind = Kind::Setting;
-    type Status = NoStatus;
-
-    fn key(&self) -> Option<String> {
-        Some(self.name.clone())
-    }
-
-    fn check(&self) -> Vec<Problem> {
-        super::settings::check(self)
-    }
-
-    fn object(stored: Arc<Stored<Self>>) -> Object {
-        Object::Setting(stored)
     }
 }

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 
 use crate::artifacts::path_kind;
 use crate::artifacts::roots::RootsRefusal;
-use crate::kernel::ServerEndpoints;
+use crate::kernel::{ServerEndpoints, TrackedWorld};
 use crate::model::{Artifact, FILE_URL, FetchPolicy, Problem, RefusalCode, RootsCheck, Stored, World};
 use crate::objects::rules::{DependentObject, HostLimits, NounRules, in_use};
 
 impl NounRules for Artifact {
     const ASKS_THE_HOST: bool = true;
 
-    fn used_now(stored: &Stored<Self>, world: &World, _now: Timestamp) -> Vec<DependentObject> {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         in_use::of_artifact(stored, world)
     }
 

@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::catalog::artifact_faults::artifact_fault;
-use crate::model::{Bootenv, Problem, RefusalCode, Stored, World};
+use crate::kernel::TrackedWorld;
+use crate::model::{Bootenv, BootenvKind, Problem, RefusalCode, Stored, World};
 use crate::objects::rules::{DependentObject, NounRules, ProposedWrite, in_use};
 
 impl NounRules for Bootenv {
-    fn used_now(stored: &Stored<Self>, world: &World, _now: Timestamp) -> Vec<DependentObject> {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         in_use::of_bootenv(stored, world)
     }
 
@@ -18,7 +19,7 @@ impl NounRules for Bootenv {
 
     /// One that was stored without a reason may stay, and has a problem.
     fn refused(&self, change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
-        let is_news = change.old.is_none_or(|old| !old.spec.lacks_reason());
+        let is_news = change.old.is_none_or(|old| !lacks_reason(&old.spec));
         if is_news { unexplained(self).into_iter().collect() } else { Vec::new() }
     }
 
@@ -40,9 +41,15 @@ impl NounRules for Bootenv {
     }
 }
 
+/// Whether it installs unarmed and nobody says why that destroys nothing.
+fn lacks_reason(bootenv: &Bootenv) -> bool {
+    let is_harmless = bootenv.kind == BootenvKind::Install && !bootenv.is_destructive();
+    is_harmless && bootenv.not_destructive_reason.trim().is_empty()
+}
+
 /// An installer that is not armed for, and nothing that says why.
 fn unexplained(bootenv: &Bootenv) -> Option<Problem> {
-    bootenv.lacks_reason().then(|| {
+    lacks_reason(bootenv).then(|| {
         let what = "an `install` bootenv that is not destructive boots whenever a run is at it, unarmed: say \
                     here why it erases no disk, or leave `destructive` out";
         Problem::new("/not_destructive_reason", what).coded(RefusalCode::Missing)

@@ -3,11 +3,12 @@
 
 use jiff::Timestamp;
 
-use crate::model::{Lease, Stored, World};
+use crate::kernel::TrackedWorld;
+use crate::model::{Lease, Stored};
 use crate::objects::rules::{DependentObject, NounRules, in_use};
 
 impl NounRules for Lease {
-    fn used_now(stored: &Stored<Self>, world: &World, _now: Timestamp) -> Vec<DependentObject> {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         in_use::of_lease(stored, world)
     }
 

@@ -20,7 +20,7 @@ use crate::objects::view;
 use crate::runs::flow::{Flow, note_entry};
 
 impl NounRules for Machine {
-    fn used_now(stored: &Stored<Self>, world: &World, _now: Timestamp) -> Vec<DependentObject> {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         in_use::of_machine(stored, world)
     }
 

@@ -172,7 +172,7 @@ pub trait NounRules: Noun {
 
     /// The objects whose present work uses this one, like the machines whose runs go through it. `force`
     /// overrides the refusal that follows from them.
-    fn used_now(_stored: &Stored<Self>, _world: &World, _now: Timestamp) -> Vec<DependentObject> {
+    fn used_now(_stored: &Stored<Self>, _world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         Vec::new()
     }
 
@@ -285,7 +285,7 @@ pub(crate) fn refuse_used<T: NounRules>(
     stored: &Stored<T>,
 ) -> Result<(), Error> {
     may_delete(caller, world, stored)?;
-    let users = T::used_now(stored, world.untracked_world(), caller.now);
+    let users = T::used_now(stored, world, caller.now);
     if users.is_empty() {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use crate::objects::rules::{DependentObject, NounRules, ProposedWrite, RuleConfl
 impl NounRules for Reservation {
     const PROBLEMS_SEE: &'static [Kind] = &[Kind::Subnet];
 
-    fn used_now(stored: &Stored<Self>, world: &World, _now: Timestamp) -> Vec<DependentObject> {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         in_use::of_reservation(stored, world)
     }
 

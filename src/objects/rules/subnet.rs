@@ -20,7 +20,7 @@ use crate::proto::dhcp4::codes;
 impl NounRules for Subnet {
     const PROBLEMS_SEE: &'static [Kind] = &[Kind::Subnet];
 
-    fn used_now(stored: &Stored<Self>, world: &World, now: Timestamp) -> Vec<DependentObject> {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, now: Timestamp) -> Vec<DependentObject> {
         in_use::of_subnet(stored, (world, now))
     }
 

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 
-use crate::model::{Problem, RefusalCode, Stored, Task, World};
+use crate::kernel::TrackedWorld;
+use crate::model::{Problem, RefusalCode, Stored, Task};
 use crate::objects::rules::{DependentObject, NounRules, ProposedWrite, graph, in_use};
 
 impl NounRules for Task {
-    fn used_now(stored: &Stored<Self>, world: &World, _now: Timestamp) -> Vec<DependentObject> {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         in_use::of_task(stored, world)
     }
 

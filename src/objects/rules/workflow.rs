@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::kernel::TrackedWorld;
-use crate::model::{Kind, Stored, Workflow, World};
+use crate::model::{Kind, Stored, Workflow};
 use crate::objects::rules::{DependentObject, NounRules, in_use};
 
 impl NounRules for Workflow {
@@ -18,7 +18,7 @@ impl NounRules for Workflow {
             .collect()
     }
 
-    fn used_now(stored: &Stored<Self>, world: &World, _now: Timestamp) -> Vec<DependentObject> {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         in_use::machines_in_runs(world, |run, _| run.workflow == stored.key)
     }
 }
