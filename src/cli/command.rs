@@ -17,7 +17,7 @@ use crate::cli::runs::RunVerb;
 use crate::cli::server::ServerVerb;
 use crate::cli::sets::parse_term;
 use crate::cli::waiting::Goal;
-use crate::client::ExplainOf;
+use crate::client::{ExplainOf, UsedObject};
 use crate::model::Kind;
 
 /// A command that needs a server, and how to reach the server.
@@ -198,10 +198,23 @@ pub(super) enum WriteVerb {
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum DeleteVerb {
     /// Delete one or several objects.
-    Delete {
-        #[arg(value_name = "REF", required = true)]
-        references: Vec<String>,
-    },
+    Delete(DeletionArgs),
+}
+
+/// The objects to delete, or the leases to end.
+#[derive(Args, Clone, Debug)]
+pub(super) struct DeletionArgs {
+    #[arg(value_name = "REF", required = true)]
+    pub references: Vec<String>,
+    /// Also what is in use by a machine that is armed or in a run, or by a lease.
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl DeletionArgs {
+    pub fn used(&self) -> UsedObject {
+        if self.force { UsedObject::Force } else { UsedObject::Keep }
+    }
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -255,15 +268,9 @@ pub(super) struct ImportArgs {
 pub(super) enum LeaseVerb {
     /// End leases as if their clients had released them; the clients get the same address again while it is
     /// free.
-    Release {
-        #[arg(value_name = "REF", required = true)]
-        references: Vec<String>,
-    },
+    Release(DeletionArgs),
     /// End leases as if they had expired.
-    Expire {
-        #[arg(value_name = "REF", required = true)]
-        references: Vec<String>,
-    },
+    Expire(DeletionArgs),
     /// Who had an address from when until when, or which addresses a MAC had.
     History {
         #[arg(value_name = "ADDRESS|MAC")]

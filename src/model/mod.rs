@@ -115,6 +115,7 @@ pub use schema::{
     DeclaredSchema, Input, bound_integers, check_schema, parse_changed, parse_input, parse_typed,
 };
 pub use served_document::{ServedDocument, ServedDocuments};
+pub use settings::Setting;
 pub use token::Token;
 pub use verdict::Verdict;
 pub use world::{GrowingMap, HasTable, Object, Table, World};

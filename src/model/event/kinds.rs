@@ -254,6 +254,9 @@ event_kinds! {
     "machine.armed" MachineArmed about machine of run => {
         bootenv: String,
         until: Timestamp,
+        /// What the boot erases, in words: `the disk /dev/sda`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        erases: Option<String>,
         workflow: Option<String>,
         stage: Option<String>,
     }
