@@ -71,7 +71,7 @@ pub use commits::{
     ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
 pub use content::{
-    BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage,
+    BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Stage,
     TEMPLATE_BYTES_MAX, Task, TaskTemplate, Template, Workflow,
 };
 pub use content_view::{ContentView, open_run};

@@ -429,7 +429,7 @@ impl Case {
     }
 
     /// A file of the bootenv by its path, if it has one.
-    pub fn file(&self, path: &str) -> Option<String> {
+    pub fn rendered_file(&self, path: &str) -> Option<String> {
         let spec = self.spec();
         let file = spec.spec.templates.iter().find(|file| file.path == path)?;
         Some(self.render(&BootDocument::File(file.clone())))

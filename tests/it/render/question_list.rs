@@ -78,7 +78,7 @@ impl Answers {
             cmdline: words.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             preseed: answers_in(&file),
             lines: file.lines().map(str::to_owned).collect(),
-            script: case.file("disk.sh").unwrap_or_default(),
+            script: case.rendered_file("disk.sh").unwrap_or_default(),
             rehearses: case.rehearses(),
         }
     }
@@ -161,7 +161,7 @@ fn all_answers(installer: &str) -> Vec<(String, Answers)> {
     let bootenv = format!("{installer}-install");
     let of_bios = combinations().into_iter().map(|(name, params)| ("bios", name, params));
     let kinds = of_bios.chain([("uefi", "minimal", json!({}))]);
-    let cases = kinds.map(|(firmware, name, params)| Case::with(&bootenv, (firmware, name), &params));
+    let cases = kinds.map(|(firmware, name, params)| Case::booted_by(&bootenv, (firmware, name), &params));
     cases.map(|case| (case.variant.clone(), Answers::of(&case))).collect()
 }
 
