@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::kernel::{Caller, Error};
-use crate::model::{JobState, MachineStatus, World};
+use crate::model::{JobState, MachineStatus, MachineWait, World};
 use crate::runs::Runs;
 use crate::runs::flow::SILENCE_SECONDS;
 use crate::runs::jobs::{end_lost, end_open};
@@ -35,7 +35,8 @@ fn due_at(status: &MachineStatus, world: &World, watch: DeadlineWatch) -> Option
         Some(id) => job_due(id, status, (world, watch)).map(|(at, _)| at),
         None => status.waiting.as_ref().and_then(|waiting| waiting.overdue_at),
     };
-    [boot, status.armed_until, step, doubt_due(status, watch)].into_iter().flatten().min()
+    let usual = status.waiting.as_ref().and_then(MachineWait::becomes_overdue_at);
+    [boot, status.armed_until, step, doubt_due(status, watch), usual].into_iter().flatten().min()
 }
 
 /// When a live system that is in doubt counts as lost. Its agent could not be heard before the server's
