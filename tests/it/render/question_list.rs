@@ -85,7 +85,7 @@ impl Answers {
 
     /// Why the question is not answered; none if it is.
     fn fault(&self, question: &Question) -> Option<String> {
-        if self.rehearses && !["start", "answers"].contains(&question.step.as_str()) {
+        if self.rehearses && !["start", "answers", "mirror"].contains(&question.step.as_str()) {
             return None;
         }
         let (rule, argument) = question.rule.split_once(' ').unwrap_or((&question.rule, ""));
