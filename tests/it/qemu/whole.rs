@@ -57,6 +57,8 @@ fn params() -> Value {
         "install_disk": DISK,
         "repositories": [debian],
         "debian_services": [],
+        // Without one the installer asks.
+        "root_password": "not a secret",
     })
 }
 
