@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::kernel::{Caller, Error};
-use crate::model::{JobState, MachineStatus, World};
+use crate::model::{JobState, MachineStatus, MachineWait, World};
 use crate::runs::Runs;
 use crate::runs::flow::SILENCE_SECONDS;
 use crate::runs::jobs::{end_lost, end_open};
@@ -35,7 +35,8 @@ fn due_at(status: &MachineStatus, world: &World, watch: DeadlineWatch) -> Option
         Some(id) => job_due(id, status, (world, watch)).map(|(at, _)| at),
         None => status.waiting.as_ref().and_then(|waiting| waiting.overdue_at),
     };
-    [boot, status.armed_until, step].into_iter().flatten().min()
+    let usual = status.waiting.as_ref().and_then(MachineWait::becomes_overdue_at);
+    [boot, status.armed_until, step, usual].into_iter().flatten().min()
 }
 
 /// The deadline of the running job, and the state that it ends in then.

@@ -84,6 +84,7 @@ fn every_metric_is_in_the_table_of_the_documents_and_the_page_is_sound() {
     assert_eq!(told, rows, "the table of docs/operating/metrics.md is to be:\n{}", rows.join("\n"));
     let has = |name: &str, part: &str| families[name].samples.iter().any(|sample| sample.contains(part));
     assert!(has("metalwright_machines", "{state=\"registered\"} 1"));
+    assert!(has("metalwright_machines_unattended", "{reason=\"overdue\"} 0"));
     assert!(has("metalwright_boot_files_refused_total", "{reason=\"absent\"} 1"));
     assert!(has("metalwright_api_refused_total", "{status=\"404\"} 1"));
     assert!(has(

@@ -77,6 +77,8 @@ mod tests {
             step: None,
             kernel_fetched_at: None,
             deadline: None,
+            expected_by: None,
+            asks: None,
             result: None,
         }
     }

@@ -322,6 +322,12 @@ pub fn task_scripts() -> Vec<(String, String)> {
 }
 
 impl Case {
+    /// A machine with these params, under this firmware: its variant is `uefi-NAME`.
+    pub fn with(bootenv: &str, (firmware, name): (&'static str, &str), params: &Value) -> Case {
+        let variant = format!("{firmware}-{name}");
+        Case { bootenv: bootenv.to_owned(), variant, firmware, params: params.clone() }
+    }
+
     fn spec(&self) -> Arc<Stored<Bootenv>> {
         Arc::clone(WORLD.bootenvs.get(&self.bootenv).unwrap())
     }
@@ -374,6 +380,13 @@ impl Case {
             documents.push((file.path.clone(), self.render(&BootDocument::File(file.clone()))));
         }
         documents
+    }
+
+    /// A file of the bootenv by its path, if it has one.
+    pub fn file(&self, path: &str) -> Option<String> {
+        let spec = self.spec();
+        let file = spec.spec.templates.iter().find(|file| file.path == path)?;
+        Some(self.render(&BootDocument::File(file.clone())))
     }
 
     /// The file with the installer's answers: the first of the bootenv.

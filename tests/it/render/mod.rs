@@ -10,6 +10,7 @@ mod disks;
 mod loaders;
 mod made_up;
 mod network;
+mod question_list;
 mod questions;
 mod scripts;
 
