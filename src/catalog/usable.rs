@@ -2,17 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::catalog::disk_choice::disk_fault;
 use crate::catalog::extra_initrds::extra_initrd_faults;
 use crate::catalog::params::{layers, secrets, set_value};
 use crate::model::{Bootenv, ContentView, Machine, RunStep, Stage, StepKind, Stored, World};
 use crate::render::{LayeredParams, SecretAccess};
-
-/// The param that names the disk to install on.
-const INSTALL_DISK: &str = "install_disk";
 
 /// Everything that prevents a run of `steps` on a machine, at once.
 pub fn problems(machine: &Machine, steps: &[RunStep], world: &World) -> Vec<String> {
@@ -61,15 +56,6 @@ pub fn unset_params<'a>(
 pub fn params(world: &World, machine: &Machine, stage: Option<&Stage>) -> LayeredParams {
     let content = ContentView::from(world);
     LayeredParams::new(layers(content, Some(machine), stage), secrets(content), SecretAccess::Sealed)
-}
-
-/// The disk that an installation of a machine erases, in words.
-pub fn disk_in_words(content: ContentView<'_>, (machine, stage): (&Machine, Option<&Stage>)) -> String {
-    let named = set_value(content, (Some(machine), stage), INSTALL_DISK).and_then(Value::as_str);
-    match named.filter(|disk| !disk.is_empty()) {
-        Some(disk) => format!("the disk {disk}"),
-        None => "the only disk that may be installed on".to_owned(),
-    }
 }
 
 /// What prevents a machine from booting a bootenv: no kernel for its architecture, a missing artifact, faults

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::catalog::disk_choice::disk_rule;
 use crate::catalog::keeping::KeptContent;
-use crate::catalog::usable;
 use crate::kernel::{Caller, Changeset, ChangesetWrite, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
 use crate::model::event::{JobNow, RunEnded};
 use crate::model::{
@@ -22,6 +22,8 @@ use crate::runs::flow::{Flow, JobOutcome, Position, RunStart, note_entry};
 
 /// What a rehearsal erases.
 const REHEARSAL: &str = "nothing: it is a rehearsal";
+/// What an installer erases that does not ask for the rule of the disks.
+const UNKNOWN_DISKS: &str = "the disks that its installer chooses";
 
 /// A machine that is being changed, with its run and everything else that belongs to the change.
 #[derive(Debug)]
@@ -97,9 +99,12 @@ impl MachineChange {
         let content = ContentView::of_run(world, self.run());
         let stage = armed.stage.as_ref().and_then(|name| content.stage(name)).map(|stage| &stage.spec);
         let rehearses = self.machine.status.run.as_ref().is_some_and(|run| run.rehearse);
-        let erases = match rehearses {
-            true => REHEARSAL.to_owned(),
-            false => usable::disk_in_words(content, (&self.machine.spec, stage)),
+        let bootenv = content.bootenv(&armed.bootenv).map(|bootenv| &bootenv.spec);
+        let rule = bootenv.map(|bootenv| disk_rule(content, (&self.machine.spec, stage), bootenv));
+        let erases = match rule {
+            _ if rehearses => REHEARSAL.to_owned(),
+            Some(Ok(Some(rule))) => rule.words(),
+            _ => UNKNOWN_DISKS.to_owned(),
         };
         armed.erases = Some(erases.clone());
         if self.machine.status.armed_until.is_some() {

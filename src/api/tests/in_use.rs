@@ -65,7 +65,7 @@ async fn an_installer_that_says_nothing_of_disks_is_armed_for_one_kernel() {
     assert_eq!(verdict(&client).await.0, "local_disk");
     let started = start(&client).await;
     assert!(started["status"]["armed_until"].is_string(), "{started}");
-    assert_eq!(started["status"]["erases"], "the only disk that may be installed on");
+    assert_eq!(started["status"]["erases"], "the disks that its installer chooses");
     assert_eq!(verdict(&client).await.0, "netboot");
     fetch_kernel(&client).await;
     let machine = client.get("machines/name:web1").await.ok();
