@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::action_verbs::ActionVerb;
+use crate::cli::agents::AgentVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::ConnectionArgs;
@@ -454,6 +455,11 @@ pub(super) enum OtherCommand {
     Changes {
         #[command(subcommand)]
         verb: ChangeVerb,
+    },
+    /// The agents of machines.
+    Agents {
+        #[command(subcommand)]
+        verb: AgentVerb,
     },
     /// The server itself.
     Server {

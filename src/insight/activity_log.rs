@@ -43,6 +43,7 @@ const KINDS: &[EventKind] = &[
     EventKind::RunCompleted,
     EventKind::RunFailed,
     EventKind::RunHeld,
+    EventKind::RunInstallationConfirmed,
     EventKind::RunLiveSystemLost,
     EventKind::RunPausePlanned,
     EventKind::RunPaused,
@@ -156,6 +157,11 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
             step: it.name.as_deref(),
             reason: Some(&it.reason),
             ..of_run("run failed", it.run, &it.workflow, &it.stage)
+        },
+        EventBody::RunInstallationConfirmed(it) => LogLine {
+            step: it.name.as_deref(),
+            reason: Some(&it.reason),
+            ..of_run("installation confirmed", it.run, &it.workflow, &it.stage)
         },
         EventBody::RunHeld(it) => {
             LogLine { reason: Some(&it.reason), ..of_run("run held", it.run, &it.workflow, &it.stage) }

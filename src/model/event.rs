@@ -149,8 +149,12 @@ impl EventKind {
     ];
 
     /// The events of the server itself that stay as long as what people did.
-    pub const AUDIT: [EventKind; 3] =
-        [EventKind::TokenRecovered, EventKind::ServerPruned, EventKind::ServerStoreRecovered];
+    pub const AUDIT: [EventKind; 4] = [
+        EventKind::TokenRecovered,
+        EventKind::MachineAgentTokenReissued,
+        EventKind::ServerPruned,
+        EventKind::ServerStoreRecovered,
+    ];
 
     /// All kinds: those of the table, and those about the objects that clients write.
     pub fn all() -> impl Iterator<Item = EventKind> {

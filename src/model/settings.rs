@@ -7,6 +7,9 @@ use super::{Problem, RefusalCode, Setting, nearest};
 /// Whether a machine with a lease from this server is served only at that address.
 pub const OWN_ADDRESS_ONLY: &str = "own_address_only";
 
+/// How many days the first token of an agent may stay unused.
+pub const AGENT_FIRST_USE_DAYS: &str = "agent_first_use_days";
+
 /// How many days runs, and their details, are kept after the end of the run; null is no bound.
 pub const RUNS_KEPT_DAYS: &str = "runs_kept_days";
 pub const JOBS_KEPT_DAYS: &str = "jobs_kept_days";
@@ -56,7 +59,7 @@ impl KnownSetting {
 }
 
 /// Every setting.
-pub fn known() -> [KnownSetting; 20] {
+pub fn known() -> [KnownSetting; 21] {
     [
         KnownSetting::new("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
         KnownSetting::new("default_workflow", json!({"type": ["string", "null"]})),
@@ -67,6 +70,7 @@ pub fn known() -> [KnownSetting; 20] {
         ),
         KnownSetting::new("secure_boot", json!({"type": "boolean"})),
         KnownSetting::new(OWN_ADDRESS_ONLY, json!({"type": "boolean"})),
+        KnownSetting::new(AGENT_FIRST_USE_DAYS, number(1, 3_650)),
         KnownSetting::new(RUNS_KEPT_DAYS, days()),
         KnownSetting::new(JOBS_KEPT_DAYS, days()),
         KnownSetting::new(LOGS_KEPT_DAYS, days()),
@@ -99,6 +103,7 @@ pub fn default(name: &str) -> Value {
         "unknown_machine" | "default_bootenv" => json!("local"),
         "secure_boot" => json!(false),
         OWN_ADDRESS_ONLY => json!(true),
+        AGENT_FIRST_USE_DAYS => json!(90),
         RUNS_KEPT_MAX => json!(20_000),
         JOBS_KEPT_MAX => json!(50_000),
         EVENTS_KEPT_MAX => json!(2_000_000),

@@ -112,6 +112,13 @@ event_kinds! {
         reason: String,
     }
 
+    /// The installer sent the ends of its logs, which the run keeps.
+    "boot.installer_log" BootInstallerLog about machine => {
+        /// The path of the document.
+        document: String,
+        bytes: u64,
+    }
+
     /// The installer reported that it is done.
     "boot.done" BootDone about machine => {
         /// The address that sent the report.
@@ -291,6 +298,18 @@ event_kinds! {
         state: StepState,
     }
 
+    /// An installation counts as done although its installer did not report that in time.
+    "run.installation_confirmed" RunInstallationConfirmed about machine of run => {
+        /// Index of the step, from 0.
+        step: u32,
+        /// The bootenv of the installer.
+        name: Option<String>,
+        /// What shows it, and why the run had failed, if it had.
+        reason: String,
+        workflow: Option<String>,
+        stage: Option<String>,
+    }
+
     /// The run was paused.
     "run.paused" RunPaused about machine of run => {
         /// Who paused it; absent if the run paused by itself before a step.
@@ -442,6 +461,23 @@ event_kinds! {
     "token.recovered" TokenRecovered about token => {
         name: String,
         scopes: Vec<String>,
+    }
+
+    /// An agent first asked for work with a token, and the token's life began.
+    "token.first_used" TokenFirstUsed about token => {
+        name: String,
+        /// When the token ends now.
+        expires_at: Timestamp,
+    }
+
+    /// A new token was made for a machine's agent, and the tokens that it had were ended.
+    "machine.agent_token_reissued" MachineAgentTokenReissued about machine => {
+        /// The name of the new token.
+        name: String,
+        /// The names of the tokens that were ended.
+        ended: Vec<String>,
+        /// When the new token ends if it is not used.
+        first_use_by: Timestamp,
     }
 
     /// History that is older than the settings allow was deleted.

@@ -169,6 +169,7 @@ impl<'a> Flow<'a> {
         self.status.job = None;
         self.status.bootenv = None;
         self.status.live_system = LiveSystem::default();
+        self.status.unreported_boot = None;
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.unlink_attempt();
@@ -240,6 +241,7 @@ impl<'a> Flow<'a> {
             run.stop_before = None;
         });
         self.status.live_system = LiveSystem::default();
+        self.status.unreported_boot = None;
         for step in self.run.iter_mut().flat_map(|run| &mut run.steps) {
             if matches!(step.state, StepState::Pending | StepState::Running) {
                 step.mark(StepState::Skipped, "the run was cancelled", now);
@@ -382,6 +384,7 @@ impl<'a> Flow<'a> {
         }
         self.mark_step(StepState::Running, "");
         self.status.live_system = LiveSystem::default();
+        self.status.unreported_boot = None;
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
