@@ -164,7 +164,9 @@ impl ProbeSockets {
                 _ = forget.tick() => self.check(),
                 (bytes, from) = self.arp.hear::<LinkAddr>(&mut frame) => {
                     let interface = u32::try_from(from.ifindex()).unwrap_or(0);
-                    if let Some(late) = self.match_arp_reply(frame.get(..bytes).unwrap_or_default(), interface) {
+                    if let Some(late) =
+                        self.match_arp_reply(frame.get(..bytes).unwrap_or_default(), interface)
+                    {
                         // If so many are waiting, one more tells nothing new about the wire.
                         let _ = tell.try_send(late);
                     }
