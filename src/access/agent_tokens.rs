@@ -2,9 +2,9 @@
 //! installation, those that the agent exchanges it for while it works, and one that an operator puts on the
 //! machine.
 //!
-//! The first token may lie unused for months, because a machine may be installed long before it is cabled. Its
-//! life begins when an agent first asks for work. It knows its boot attempt, and so do the tokens that it is
-//! exchanged for: their holder runs in what that attempt installed.
+//! The first token may lie unused for months, because a machine may be installed long before it is cabled.
+//! Its life begins when an agent first asks for work. It knows its boot attempt, and so do the tokens that it
+//! is exchanged for: their holder runs in what that attempt installed.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::access::Access;
 use crate::access::tokens::token_text;
 use crate::kernel::scope::agent_scope;
 use crate::kernel::{Actor, Caller, Changeset, Error};
-use crate::model::event::{MachineAgentTokenReissued, TokenFirstUsed};
+use crate::model::event::MachineAgentTokenReissued;
 use crate::model::{
     AgentTokenReissue, Environment, Input, Machine, Stored, Token, TokenGrant, settings, sha256_hex,
 };
@@ -101,7 +101,7 @@ impl Access {
         let spec = Token {
             attempt: machine.status.boot_attempt.as_ref().map(|attempt| attempt.id),
             first_use_by: Some(first_use_by),
-            ..Token::expiring(name, agent_scope(&machine.key), first_use_by)
+            ..Token::expiring(name, vec![agent_scope(&machine.key)], first_use_by)
         };
         let secret = self.attempt_secret(machine, first_use_by);
         Ok(self.store_token(caller, Input { spec, labels: Default::default() }, secret).await?.secret)
@@ -144,7 +144,7 @@ impl Access {
         let expires_at = expires_at.unwrap_or(Timestamp::MAX);
         let spec = Token {
             attempt: caller.attempt,
-            ..Token::expiring(later_name(&machine.key), agent_scope(&machine.key), expires_at)
+            ..Token::expiring(later_name(&machine.key), vec![agent_scope(&machine.key)], expires_at)
         };
         let made = self.issue_token(&server, Input { spec, labels: Default::default() }).await?;
         Ok(TokenGrant { token: made.secret, expires_at })
@@ -169,8 +169,7 @@ impl Access {
                 if next.spec.is_unused() {
                     next.spec.expires_at = Some(ends);
                 }
-                let used = TokenFirstUsed { name: next.key.clone(), expires_at: ends };
-                Ok(vec![caller.event_about(next, used)])
+                Ok(Vec::new())
             });
             match begun.await {
                 Ok(_) | Err(Error::NotFound { .. }) => {}
@@ -180,12 +179,12 @@ impl Access {
         Ok(())
     }
 
-    /// A new token for a machine's agent, for an operator to put on the machine. All tokens that the agent had
-    /// end. It belongs to no boot attempt: an agent that has it does not show that an installation ended.
+    /// A new token for a machine's agent, for an operator to put on the machine. All tokens that the agent
+    /// had end. It belongs to no boot attempt: an agent that has it does not show that an installation ended.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Forbidden`] for a caller that may not give the scope of the agent, or those
-    /// of the store.
+    /// [`Error::NotFound`], [`Error::Forbidden`] for a caller that may not give the scope of the agent, or
+    /// those of the store.
     pub async fn reissue_agent_token(
         &self,
         caller: &Caller,
@@ -196,7 +195,7 @@ impl Access {
         let (name, first_use_by) = (later_name(&machine.key), self.first_use_by(caller.now));
         let spec = Token {
             first_use_by: Some(first_use_by),
-            ..Token::expiring(name.clone(), agent_scope(&machine.key), first_use_by)
+            ..Token::expiring(name.clone(), vec![agent_scope(&machine.key)], first_use_by)
         };
         let made = self.issue_token(caller, Input { spec, labels: Default::default() }).await?;
         let mut ended = Vec::with_capacity(before.len());

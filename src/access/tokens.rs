@@ -141,11 +141,7 @@ impl Access {
         if !self.kernel.read(|world| world.tokens.is_empty()) {
             return Ok(None);
         }
-        let spec = Token {
-            name: ADMIN.to_owned(),
-            scopes: vec!["*".to_owned()],
-            ..Token::default()
-        };
+        let spec = Token { name: ADMIN.to_owned(), scopes: vec!["*".to_owned()], ..Token::default() };
         self.issue_token(caller, Input { spec, labels: Default::default() }).await.map(Some)
     }
 }

@@ -88,19 +88,22 @@ pub fn operations() -> Vec<Operation> {
             )
             .refuses(&[400, 404, 409, 429, 503])
             .runs(renew),
-        Operation::post(format!("{ROOT}/machines/{{ref}}/agent_token"), "reissue_agent_token")
-            .tag("jobs")
-            .summary("Make a new token for a machine's agent, and end those that it has")
-            .needs(RequiredScope::Write("jobs"))
-            .answers(
-                200,
-                "The new token, which is in this answer and nowhere else. Write it to the agent's configuration \
-                 on the machine.",
-                schema::of::<AgentTokenReissue>,
-            )
-            .refuses(&[400, 403, 404, 409, 503])
-            .runs(reissue),
+        reissue_operation(),
     ]
+}
+
+fn reissue_operation() -> Operation {
+    Operation::post(format!("{ROOT}/machines/{{ref}}/agent_token"), "reissue_agent_token")
+        .tag("jobs")
+        .summary("Make a new token for a machine's agent, and end those that it has")
+        .needs(RequiredScope::Write("jobs"))
+        .answers(
+            200,
+            "The new token, which no other answer has; it goes into the agent's configuration.",
+            schema::of::<AgentTokenReissue>,
+        )
+        .refuses(&[400, 403, 404, 409, 503])
+        .runs(reissue)
 }
 
 /// A report has a state or an exit code, and where it has both, the code means the state.

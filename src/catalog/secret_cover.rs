@@ -22,6 +22,8 @@ const HASHES: [&str; 9] = ["$1$", "$5$", "$6$", "$7$", "$y$", "$gy$", "$2a$", "$
 #[derive(Debug)]
 pub struct SecretCover {
     values: AhoCorasick,
+    /// What stands in the place of a secret.
+    cover: &'static str,
 }
 
 impl Catalog {
@@ -30,7 +32,12 @@ impl Catalog {
     ///
     /// # Errors
     /// A secret cannot be opened, or there are too many to look for.
-    pub fn secret_cover(&self, machine: &Stored<Machine>, run: Option<&Run>) -> Result<SecretCover, String> {
+    pub fn secret_cover(
+        &self,
+        machine: &Stored<Machine>,
+        run: Option<&Run>,
+        cover: &'static str,
+    ) -> Result<SecretCover, String> {
         let values = self.kernel.read(|world| {
             let content = ContentView::of_run(world, run);
             let stage = machine.status.stage.as_ref().and_then(|name| content.stage(name));
@@ -39,28 +46,49 @@ impl Catalog {
         })?;
         let mut texts = BTreeSet::new();
         values.iter().for_each(|value| add_texts(value, &mut texts));
-        SecretCover::of(texts)
+        SecretCover::of(texts, cover)
     }
 }
 
 impl SecretCover {
-    fn of(texts: BTreeSet<String>) -> Result<Self, String> {
+    fn of(texts: BTreeSet<String>, cover: &'static str) -> Result<Self, String> {
         if texts.len() > TEXTS_MAX {
             return Err(format!("its machine has more than {TEXTS_MAX} secrets to look for"));
         }
         let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(texts);
-        built.map(|values| SecretCover { values }).map_err(|error| error.to_string())
+        built.map(|values| SecretCover { values, cover }).map_err(|error| error.to_string())
     }
 
-    /// The text with `cover` instead of the secrets, of tokens of this server, of hashes of passwords, and of
+    /// The text without the secrets, without tokens of this server, hashes of passwords, and
     /// passwords in URLs.
-    pub fn apply(&self, text: &str, cover: &str) -> String {
+    pub fn apply(&self, text: &str) -> String {
         let mut covered = String::with_capacity(text.len());
         self.values.replace_all_with(text, &mut covered, |_, _, covered| {
-            covered.push_str(cover);
+            covered.push_str(self.cover);
             true
         });
-        covered.split_inclusive(char::is_whitespace).map(|word| cover_word(word, cover)).collect()
+        covered.split_inclusive(char::is_whitespace).map(|word| self.cover_word(word)).collect()
+    }
+
+    /// A word without what looks like a secret by itself. `word` may end in white space.
+    fn cover_word(&self, word: &str) -> String {
+        let cover = self.cover;
+        let (text, space) = word.split_at(word.trim_end().len());
+        let begin = HASHES.iter().filter_map(|begin| text.find(begin)).min();
+        if let Some((head, _)) = begin.and_then(|at| text.split_at_checked(at)) {
+            return format!("{head}{cover}{space}");
+        }
+        if let Some((head, tail)) = text.split_once(TOKEN.0)
+            && tail.len() >= TOKEN.1
+        {
+            return format!("{head}{cover}{space}");
+        }
+        match text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
+            Some((scheme, (user, host))) if user.contains(':') && !user.contains('/') => {
+                format!("{scheme}://{cover}@{host}{space}")
+            }
+            _ => word.to_owned(),
+        }
     }
 }
 
@@ -80,26 +108,6 @@ fn add_texts(value: &Value, texts: &mut BTreeSet<String>) {
     }
 }
 
-/// A word without what looks like a secret by itself. `word` may end in white space.
-fn cover_word(word: &str, cover: &str) -> String {
-    let (text, space) = word.split_at(word.trim_end().len());
-    let begin = HASHES.iter().filter_map(|begin| text.find(begin)).min();
-    if let Some((head, _)) = begin.and_then(|at| text.split_at_checked(at)) {
-        return format!("{head}{cover}{space}");
-    }
-    if let Some((head, tail)) = text.split_once(TOKEN.0)
-        && tail.len() >= TOKEN.1
-    {
-        return format!("{head}{cover}{space}");
-    }
-    match text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?))) {
-        Some((scheme, (user, host))) if user.contains(':') && !user.contains('/') => {
-            format!("{scheme}://{cover}@{host}{space}")
-        }
-        _ => word.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -109,7 +117,7 @@ mod tests {
     fn covered(secrets: &Value, text: &str) -> String {
         let mut texts = BTreeSet::new();
         add_texts(secrets, &mut texts);
-        SecretCover::of(texts).unwrap().apply(text, "(sealed)")
+        SecretCover::of(texts, "(sealed)").unwrap().apply(text)
     }
 
     #[test]
@@ -125,7 +133,10 @@ mod tests {
     fn what_looks_like_a_secret_is_covered_whosever_it_is() {
         let token = format!("token=mw_{}\n", "a".repeat(43));
         assert_eq!(covered(&json!([]), &token), "token=(sealed)\n");
-        assert_eq!(covered(&json!([]), "rootpw --iscrypted '$6$salt$abc/def' x"), "rootpw --iscrypted '(sealed) x");
+        assert_eq!(
+            covered(&json!([]), "rootpw --iscrypted '$6$salt$abc/def' x"),
+            "rootpw --iscrypted '(sealed) x"
+        );
         assert_eq!(covered(&json!([]), "get http://me:pw@proxy:3128/x"), "get http://(sealed)@proxy:3128/x");
         for plain in ["http://host/a@b", "costs $5", "mw_short", "é mw"] {
             assert_eq!(covered(&json!([]), plain), plain);

@@ -13,8 +13,8 @@ use crate::model::{AgentTokenReissue, Kind};
 /// The verbs of agents.
 #[derive(Subcommand, Clone, Debug)]
 pub enum AgentVerb {
-    /// Make a new token for a machine's agent, to be put on the machine by hand. The tokens that the agent has
-    /// end at once.
+    /// Make a new token for a machine's agent, to be put on the machine by hand. The tokens that the agent
+    /// has end at once.
     Reissue {
         #[arg(value_name = "MACHINE")]
         reference: String,

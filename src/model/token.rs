@@ -34,8 +34,8 @@ pub struct Token {
 
 impl Token {
     /// A token that expires, for [`Token::sha256`] to be added.
-    pub fn expiring(name: String, scope: String, expires_at: Timestamp) -> Self {
-        Token { name, scopes: vec![scope], expires_at: Some(expires_at), ..Token::default() }
+    pub fn expiring(name: String, scopes: Vec<String>, expires_at: Timestamp) -> Self {
+        Token { name, scopes, expires_at: Some(expires_at), ..Token::default() }
     }
 
     /// Whether it was never used, and its life begins with the first use.

@@ -61,10 +61,9 @@ impl Netboot {
         Box::new(move || {
             let netboot = netboot.upgrade().ok_or_else(|| STOPPING.to_owned())?;
             let run = netboot.kernel.get::<Run>(&run.to_string()).ok();
-            let cover = netboot.catalog.secret_cover(&machine, run.as_ref().map(|run| &run.spec));
-            let cover =
-                cover.map_err(|why| format!("the secrets in it could not be looked for: {why}"))?;
-            Ok(cover.apply(&hide(&text), REDACTED))
+            let cover = netboot.catalog.secret_cover(&machine, run.as_ref().map(|run| &run.spec), REDACTED);
+            let cover = cover.map_err(|why| format!("the secrets in it could not be looked for: {why}"))?;
+            Ok(cover.apply(&hide(&text)))
         })
     }
 }

@@ -65,7 +65,11 @@ impl Netboot {
     /// [`Error::Unauthorized`] if this server never issued the capability, [`Error::Forbidden`] if the peer's
     /// address is not the machine's (as for files), [`Error::Conflict`] if the attempt has ended differently,
     /// [`Error::TooMuch`] for a log beyond the machine's budget.
-    pub async fn report(self: &Arc<Self>, capability: &str, report: InstallerReport) -> Result<String, Error> {
+    pub async fn report(
+        self: &Arc<Self>,
+        capability: &str,
+        report: InstallerReport,
+    ) -> Result<String, Error> {
         let attempt = self.catalog.attempt_of(capability).ok_or_else(|| {
             let why = "this server did not issue the capability in this URL";
             Error::Unauthorized(RefusalCode::TokenUnknown, why.to_owned())

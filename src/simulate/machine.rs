@@ -393,7 +393,7 @@ impl SimulatedMachine {
         }
         let mut network = MachineNetwork { dhcp: None, http: network.http.clone(), address: network.address };
         self.renew(&mut network, answer.speaker).await?;
-        let installed = installer::install(&network.http, &answer, &mut self.console).await?;
+        let installed = installer::install(&network.http, &answer, &self.options, &mut self.console).await?;
         let why = if installed.rehearsed { "the rehearsal switched it off" } else { "the installer reboots" };
         self.installed = Some(installed);
         Ok(Some(why.to_owned()))

@@ -1,8 +1,8 @@
-//! The end of an installation, as far as it is not told by a report in time: the report comes after its boot
-//! attempt has ended, or never, and the agent of the installed system shows that the installer was done.
+//! The end of an installation that no report in time tells: the report comes after its boot attempt has
+//! ended, or never, and the agent of the installed system shows that the installer was done.
 //!
-//! `unreported_boot` of the status names the attempt whose end is unknown. It is set when an installer's kernel is
-//! fetched. A report ends it, and so does whatever lets the machine boot an installer again.
+//! `unreported_boot` of the status names the attempt whose end is unknown. It is set when an installer's
+//! kernel is fetched. A report ends it, and so does whatever lets the machine boot an installer again.
 
 use uuid::Uuid;
 
@@ -30,8 +30,8 @@ impl Flow<'_> {
     pub(super) fn way_on(&self) -> &'static str {
         match self.status.unreported_boot {
             Some(_) if self.installs() => {
-                "; its report, or the agent of the installed system, still counts: `mark-done` says that it is \
-                 installed, `retry` installs it again"
+                "; its report, or the agent of the installed system, still counts. `mark-done` says that it \
+                 is installed, `retry` installs it again"
             }
             _ => "",
         }
