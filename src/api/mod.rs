@@ -22,6 +22,7 @@ mod maintenance;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;
+mod param_migration;
 pub mod query;
 mod records;
 pub mod resources;

@@ -16,7 +16,7 @@ use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
     ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, maintenance,
-    records, runs, schema, service, timeline, tokens,
+    param_migration, records, runs, schema, service, timeline, tokens,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -37,6 +37,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(runs::operations());
     operations.extend(leases::operations());
     operations.extend(artifacts::operations());
+    operations.extend(param_migration::operations());
     operations.extend(boot_preview::operations());
     operations.extend(background::operations());
     operations.extend(records::operations());

@@ -6,6 +6,7 @@
 
 pub mod artifact_faults;
 pub mod content;
+pub mod disk_choice;
 pub mod keeping;
 pub mod packs;
 pub mod params;

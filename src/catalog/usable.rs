@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::artifact_faults::artifact_fault;
+use crate::catalog::disk_choice::disk_fault;
 use crate::catalog::params::{layers, secrets, set_value};
 use crate::model::{Bootenv, ContentView, Machine, RunStep, Stage, StepKind, Stored, World};
 use crate::render::{LayeredParams, SecretAccess};
@@ -22,6 +23,8 @@ pub fn problems(machine: &Machine, steps: &[RunStep], world: &World) -> Vec<Stri
                 found.extend(
                     bootenv.into_iter().flat_map(|bootenv| bootenv_problems(machine, bootenv, world)),
                 );
+                let fault = bootenv.and_then(|row| disk_fault(world.into(), (machine, stage), &row.spec));
+                found.extend(fault);
                 bootenv.map(|bootenv| &bootenv.spec.required_params)
             }
         };

@@ -83,7 +83,9 @@ fn explained(explanation: &BootExplanation) -> String {
     let table = output::table(&["", "RULE", "WHAT IT SAW"], &rows);
     let offer = explanation.offer.as_ref();
     let offer = offer.map(|offer| format!("address: {}\n", plain(&offer.reason))).unwrap_or_default();
-    let told = format!("verdict: {}\nanswer:  {}\n{offer}\n{table}", plain(&verdict), plain(&answer));
+    let disk =
+        explanation.disk.as_ref().map(|disk| format!("disk:    {}\n", plain(disk))).unwrap_or_default();
+    let told = format!("verdict: {}\nanswer:  {}\n{offer}{disk}\n{table}", plain(&verdict), plain(&answer));
     told + &classes(explanation) + &options(explanation)
 }
 

@@ -13,6 +13,7 @@ use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::data_verbs::{self, BackupArgs, CheckArgs, OfflineTask, RestoreArgs};
 use crate::cli::output::{OutputFormat, UsageError};
+use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
 use crate::cli::server::ServerVerb;
 use crate::cli::sets::parse_term;
@@ -74,6 +75,7 @@ pub(super) enum CliVerb {
     Artifact(ArtifactVerb),
     Lease(LeaseVerb),
     Token(TokenVerb),
+    Param(ParamVerb),
     Run(RunVerb),
     /// `runs show RUN --document preseed.cfg`: the text of a document that was served.
     DocumentOf {

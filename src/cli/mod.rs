@@ -27,6 +27,7 @@ mod logs;
 mod nouns;
 mod objects;
 pub mod output;
+mod param_verbs;
 mod parse;
 mod runs;
 mod server;
@@ -98,6 +99,7 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
         CliVerb::Artifact(verb) => artifacts::run(noun, verb).await,
         CliVerb::Lease(verb) => leases::run(noun, verb).await,
+        CliVerb::Param(verb) => param_verbs::run(noun, verb).await,
         CliVerb::Run(verb) => runs::run(noun, verb).await,
         CliVerb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
         // `main` carries it out, without a server.

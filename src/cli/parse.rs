@@ -10,6 +10,7 @@ use crate::cli::command::{
 };
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::nouns::is_writable;
+use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
 use crate::model::{Kind, NounVerb};
 
@@ -37,7 +38,7 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Param => {
             let machine = clap::Arg::new("machine").value_name("MACHINE");
             let machine = machine.help("A machine: the values of its params, and where each comes from");
-            OutputArgs::augment_args(command.arg(machine))
+            OutputArgs::augment_args(ParamVerb::augment_subcommands(command).arg(machine))
                 .args_conflicts_with_subcommands(true)
                 .arg_required_else_help(true)
         }
@@ -87,6 +88,9 @@ fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     }
     if LeaseVerb::has_subcommand(name) {
         return LeaseVerb::from_arg_matches(matches).map(CliVerb::Lease);
+    }
+    if ParamVerb::has_subcommand(name) {
+        return ParamVerb::from_arg_matches(matches).map(CliVerb::Param);
     }
     if TokenVerb::has_subcommand(name) {
         return TokenVerb::from_arg_matches(matches).map(CliVerb::Token);

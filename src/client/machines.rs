@@ -86,6 +86,9 @@ pub struct BootExplanation {
     /// The answer to its DISCOVER.
     #[serde(default)]
     pub offer: Option<ExampleAnswer>,
+    /// The disk that the installer would take, in words.
+    #[serde(default)]
+    pub disk: Option<String>,
 }
 
 /// A client class, and whether the client is in it.

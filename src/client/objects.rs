@@ -179,6 +179,14 @@ impl ApiClient {
     pub async fn prune_artifacts(&self, input: &Value) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, "/artifacts/actions/prune").json(input)).await
     }
+
+    /// Rewrites values of params that have a newer name, or says what would be written.
+    ///
+    /// # Errors
+    /// An error of the server or the network.
+    pub async fn migrate_params(&self, input: &Value) -> Result<Value, ClientError> {
+        self.fetch(self.request(Method::POST, "/params/actions/migrate").json(input)).await
+    }
 }
 
 fn if_match(request: RequestBuilder, revision: Option<u64>) -> RequestBuilder {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::disk_choice::disk_rule;
 use crate::dhcp;
 use crate::dhcp::decide::{
     ClassResult, MatchedClasses, NetworkInterface, OptionScope, OptionScopes, examine,
@@ -15,8 +16,8 @@ use crate::insight::Insight;
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    ExampleAnswer, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet, SubnetMode,
-    World, hex,
+    ContentView, ExampleAnswer, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
+    SubnetMode, World, hex,
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::client::NetbootClient;
@@ -71,6 +72,10 @@ pub struct ExplainResult {
     /// known, or if another server gives the addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offer: Option<ExampleAnswer>,
+    /// The disk that the installer of the machine's bootenv would take: the rule in words, or why it cannot
+    /// be carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
 }
 
 /// One DHCP option, and where it comes from.
@@ -136,6 +141,7 @@ impl Insight {
                 client_classes: examine(world, &packet, subnet),
                 options: scopes.effective().into_values().map(option_line).collect(),
                 offer,
+                disk: machine.as_deref().and_then(|machine| disk_words(world, machine)),
             })
         })
     }
@@ -161,6 +167,18 @@ impl Insight {
         }
         let query = dhcp::decide::example_query(&packet, here.or(interfaces.first())?);
         Some(self.dhcp.would_answer(world, &query, place.machine))
+    }
+}
+
+/// The rule by which the installer of the machine's bootenv would choose its disks.
+fn disk_words(world: &World, machine: &Stored<Machine>) -> Option<String> {
+    let status = &machine.status;
+    let content = ContentView::of_machine(world, status);
+    let bootenv = content.bootenv(status.bootenv.as_deref()?)?;
+    let stage = status.stage.as_deref().and_then(|name| content.stage(name)).map(|stage| &stage.spec);
+    match disk_rule(content, (&machine.spec, stage), &bootenv.spec) {
+        Ok(rule) => rule.map(|rule| rule.words()),
+        Err(fault) => Some(fault),
     }
 }
 

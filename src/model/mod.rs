@@ -19,6 +19,7 @@ mod content_view;
 mod data_check;
 mod dhcp_status;
 mod digest;
+pub mod disk_rule;
 mod document;
 pub mod event;
 mod fetch_policy;

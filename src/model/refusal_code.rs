@@ -199,6 +199,9 @@ refusal_codes! {
     Circular "circular" FAULT,
         "Objects refer to each other in a circle.",
         "Take one of the references out.";
+    Renamed "renamed" FAULT,
+        "The param has another name now. The older one still counts.",
+        "Write it as the message says.";
     NotAdmitted "not_admitted" FAULT,
         "The configuration of the server does not admit it.",
         "Use another value, or change the setting that the message names.";

@@ -8,6 +8,7 @@ mod fields;
 mod filter;
 pub mod lanes;
 pub mod list;
+pub mod param_migration;
 pub mod patch;
 mod prepare;
 pub mod problem_cache;

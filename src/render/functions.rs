@@ -5,6 +5,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 use tera::{Kwargs, State, Tera, TeraResult, Value};
 
+use crate::model::disk_rule::{DISK, INSTALL_DISK};
 use crate::model::nearest;
 use crate::render::context::PackageRepository;
 use crate::render::params::{ParamLevel, SecretSealed};
@@ -38,10 +39,11 @@ const SEGMENT: &AsciiSet = &CONTROLS
 type FunctionBody = fn(&Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, arguments, implementation.
-const FUNCTIONS: [(&str, &[&str], FunctionBody); 9] = [
+const FUNCTIONS: [(&str, &[&str], FunctionBody); 10] = [
     ("param", &["name", "default"], param),
     ("has_param", &["name"], has_param),
     ("compose", &["name", "default"], compose),
+    ("disk_rule", &[], disk_rule),
     ("repos", &["tag", "package_type", "install_source", "url"], repos),
     ("callback_url", &["event"], callback_url),
     ("file_url", &["path"], file_url),
@@ -112,6 +114,15 @@ fn has_param(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let level = scope.params.level_of(name);
     scope.record(name, level);
     Ok(Value::from(level.is_some()))
+}
+
+/// The conditions for the disks of an installation (`model::disk_rule::DiskConditions`).
+fn disk_rule(_: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
+    for name in [DISK, INSTALL_DISK] {
+        scope.record(name, scope.params.level_of(name));
+    }
+    let rule = scope.params.disk_rule().map_err(|why| scope.refuse(ProblemKind::Template, why))?;
+    to_value(&rule.conditions())
 }
 
 fn refuse_secret(scope: &RenderScope, sealed: SecretSealed) -> tera::Error {

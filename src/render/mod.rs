@@ -13,6 +13,7 @@
 mod batch_adder;
 mod compile;
 pub mod context;
+mod disk_rule;
 mod draw;
 pub mod engine;
 mod filters;

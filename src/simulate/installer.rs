@@ -86,12 +86,19 @@ pub async fn install(
         None => http.clone(),
     };
     let http = &own;
-    if is_rehearsal(folder, &text) {
-        report(http, &format!("{}/done", folder.url), ("rehearsal: read by a simulated installer", console))
-            .await?;
+    let read = fetch_files(http, folder, (text, console)).await?;
+    if let Some(rule) = &read.disk_rule {
+        console.say("disk", rule).await;
+    }
+    if read.rehearses {
+        report(
+            http,
+            &format!("{}/done", folder.url),
+            ("rehearsal: a simulated installer has no disks", console),
+        )
+        .await?;
         return Ok(InstallResult { rehearsed: true, agent: None });
     }
-    let read = fetch_files(http, folder, (text, console)).await?;
     if !read.reports.contains("done") {
         let expected = "an answer file, or a script that it names, to report `done`";
         return Err(StepFailure::new("answer", expected, "none has a callback URL for it"));
@@ -117,7 +124,14 @@ struct BootFolder<'a> {
 struct AnswerContents {
     reports: BTreeSet<String>,
     agent: Option<String>,
+    /// A script ends a rehearsal.
+    rehearses: bool,
+    /// What a script says of the disks that it would choose.
+    disk_rule: Option<String>,
 }
+
+/// What the line of a script begins with that says which disks it would choose.
+const DISK_RULE: &str = "# The rule for disks: ";
 
 /// Fetches every file that the answer file names, and those that they name.
 async fn fetch_files(
@@ -130,6 +144,9 @@ async fn fetch_files(
     let mut texts = vec![answer];
     while let Some(text) = texts.pop() {
         fetch_programs(http, folder, &text, &mut seen, console).await?;
+        read.rehearses |= is_rehearsal(folder, &text);
+        let rule = text.lines().find_map(|line| line.strip_prefix(DISK_RULE));
+        read.disk_rule = rule.map(str::to_owned).or(read.disk_rule);
         for name in names_in(folder, &text) {
             if REPORTS.contains(&name.as_str()) {
                 read.reports.insert(name);
@@ -201,7 +218,7 @@ fn is_url_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || "._-/%".contains(c)
 }
 
-/// Whether the answer file reports and powers off before anything else. Comments do not count, nor does a
+/// Whether a script reports and powers off without a condition. Comments do not count, nor does a
 /// power-off that depends on a condition.
 fn is_rehearsal(folder: BootFolder<'_>, text: &str) -> bool {
     let mut commands = String::new();
@@ -304,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_rehearsal_is_told_from_an_installation() {
-        for (file, bootenv) in [("preseed.cfg", "debian-12-install"), ("rocky.ks", "rocky-9-install")] {
+        for (file, bootenv) in [("early.sh", "debian-12-install"), ("rocky.ks", "rocky-9-install")] {
             for (case, expected) in [("bios", false), ("uefi-site", false), ("bios-rehearsal", true)] {
                 let text = rendered(&format!("{bootenv}/{case}/{file}"));
                 assert_eq!(is_rehearsal(folder(), &text), expected, "{bootenv} {case}");

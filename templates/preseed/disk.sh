@@ -1,6 +1,7 @@
-{#- Runs in the Debian installer before partitioning: names the disk to install on, and takes from it what was there. -#}
-{% set scheme = param(name="partitioning") -%}
+{#- Runs in the Debian installer before partitioning: names the disks to install on, and takes from them what was there. In a
+rehearsal it only says which they would be. -#}
 {% set recipe = param(name="partitioning_recipe", default="") -%}
+{% set scheme = param(name="partitioning") -%}
 {% set lvm = scheme in ["lvm", "multi"] or recipe is containing(pat="$lvmok") -%}
 #!/bin/sh
 # {{ bootenv.name }} for {{ machine.name }}: the disk to install on.
@@ -8,37 +9,71 @@ set -eu
 {% include "snippets/shell/report-wget.sh" %}
 {% include "snippets/shell/stop-here.sh" %}
 {% include "snippets/shell/choose-disk.sh" %}
-# show_one_disk DISK: LVM sees this disk and its partitions alone. The installer looks for volume groups to remove by the
-# beginning of a device's name, and /dev/sdaa begins with /dev/sda.
-show_one_disk() {
+{% if not param(name="rehearse") -%}
+# show_disks DISK...: LVM sees these disks and their partitions alone. The installer looks for volume groups to remove by
+# the beginning of a device's name, and /dev/sdaa begins with /dev/sda.
+show_disks() {
 	mkdir -p /etc/lvm
-	printf 'devices {\n\tglobal_filter = [ "a|^%s((-part|p)?[0-9]+)?$|", "r|.*|" ]\n}\n' "$1" >/etc/lvm/lvmlocal.conf
+	{
+		printf 'devices {\n\tglobal_filter = [ '
+		printf '"a|^%s((-part|p)?[0-9]+)?$|", ' "$@"
+		printf '"r|.*|" ]\n}\n'
+	} >/etc/lvm/lvmlocal.conf
 }
 
 # forget_disk DISK: what was on the disk is not found again. The installer itself would remove volume groups and arrays
 # with all their parts, on other disks too.
 forget_disk() {
-	sed -n 's/^mine group //p' /tmp/metalwright-sets | while read -r group; do
-		vgchange -an "$group" || true
+	name=$(readlink -f "$1")
+	name=$(echo "${name#/dev/}" | tr '/' '!')
+	for holder in "/sys/block/$name"/holders/md* "/sys/block/$name/$name"*/holders/md*; do
+		[ ! -e "$holder" ] || mdadm --stop "/dev/${holder##*/}" || true
 	done
-	name=$(echo "${1#/dev/}" | tr '/' '!')
 	for part in "/sys/block/$name/$name"* "/sys/block/$name"; do
 		[ -e "$part/size" ] || continue
-		device=/dev/$(echo "${part##*/}" | tr '!' '/')
+		device=$(device_of "$part")
 		sectors=$(cat "$part/size")
 		dd if=/dev/zero of="$device" bs=512 count=2048 || true
 		[ "$sectors" -le 2048 ] || dd if=/dev/zero of="$device" bs=512 count=2048 seek=$((sectors - 2048)) || true
 	done
-	udevadm settle --timeout=30 || true
 }
 
-if ! disk=$(choose_disk 2>/tmp/metalwright-disk.err) || [ -z "$disk" ]; then
+{% endif -%}
+{% set group %}{% include "snippets/volume-group.txt" %}{% endset -%}
+# groups_of RECIPE: the volume groups that a recipe names.
+groups_of() {
+	before=
+	echo "$1" | tr -s ' {}' '\n' | while read -r word; do
+		case $before in
+		in_vg | vg_name) echo "$word" ;;
+		esac
+		before=$word
+	done
+}
+
+if ! disks=$(choose_disks 2>/tmp/metalwright-disk.err) || [ -z "$disks" ]; then
 	stop_here "$(cat /tmp/metalwright-disk.err)"
 fi
-tied=$(spans "$disk" {% if lvm %}system{% else %}''{% endif %})
+groups='{% if lvm %}{{ group | trim }}{% endif %}'
+{% if scheme == "custom" -%}
+groups="$groups $(groups_of {{ recipe | one_line | sh }})"
+{% endif -%}
+# Without quotes each name is a word.
+tied=$(spans $groups)
 [ -z "$tied" ] || stop_here "$tied"
-forget_disk "$disk"
-show_one_disk "$disk"
-debconf-set partman-auto/disk "$disk"
-debconf-set grub-installer/bootdev "$disk"
-report log "installing on $disk" || true
+{% if param(name="rehearse") -%}
+end_rehearsal done "the installation would take $(chosen_disks)"
+{% else -%}
+for group in $(sed -n 's/^mine group \([^ ]*\) on .*/\1/p' /tmp/metalwright-sets | sort -u); do
+	vgchange -an "$group" || true
+done
+for disk in $disks; do
+	forget_disk "$disk"
+done
+udevadm settle --timeout=30 || true
+show_disks $disks
+disks=$(echo $disks)
+debconf-set partman-auto/disk "$disks"
+debconf-set grub-installer/bootdev "$disks"
+report log "installing on $(chosen_disks)" || true
+{% endif -%}

@@ -360,7 +360,7 @@ fn a_rehearsal_without_dhcp_reports_once_and_leaves_the_disk_alone() {
     site.act("web1", "start");
     let played = site.run(&["--mac", mac]);
     assert_eq!(played.ended(), "rehearsed", "{:#?}", played.steps);
-    assert_eq!((played.steps("report", 1), played.steps("file", 1)), (1, 0), "nothing but `done`");
+    assert_eq!((played.steps("report", 1), played.steps("file", 1)), (1, 2), "early.sh, disk.sh and `done`");
     assert_eq!(site.state("web1"), "complete");
 }
 

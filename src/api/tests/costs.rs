@@ -129,7 +129,7 @@ fn body_of(id: &str) -> Value {
             let text = head.to_owned() + &(0..many(20_000)).map(line).collect::<String>();
             json!({"format": "kea", "files": [{"name": "leases.csv", "text": text}], "dry_run": true})
         }
-        "prune_artifacts" => json!({"dry_run": true}),
+        "prune_artifacts" | "migrate_params" => json!({"dry_run": true}),
         "start_machine" => json!({"workflow": "big", "reason": text(512)}),
         "restart_machine" | "retry_machine" => json!({}),
         "pause_machine" | "skip_machine" | "mark_done_machine" => json!({"reason": text(512)}),

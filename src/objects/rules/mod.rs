@@ -212,6 +212,7 @@ pub(crate) fn read_checks<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) 
     undeclared
         .into_iter()
         .chain(params::read_check(stored, world))
+        .chain(params::disk_check(stored, world))
         .chain(T::read_checks(stored, world))
         .collect()
 }

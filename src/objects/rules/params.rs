@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::kernel::TrackedWorld;
 use crate::kernel::secrets::{self, SecretKey, SecretPlace};
 use crate::model::bounds::escape;
+use crate::model::disk_rule::{DISK, DiskRule, INSTALL_DISK};
 use crate::model::{
-    Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, RefusalCode, Stage, Stored, Task, World,
+    Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, RefusalCode, SITE, Stage, Stored, Task, World,
     nearest,
 };
 use crate::objects::rules::{DependentObject, NounRules, RuleCheck, WriteCheck};
@@ -143,6 +145,34 @@ pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<Rul
             })
             .collect()
     }))
+}
+
+/// Finds params with an older name, and a rule for disks that cannot be carried out. Params that the site has
+/// declared itself may mean something else.
+pub fn disk_check<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<RuleCheck> {
+    let params = stored.spec.params()?;
+    let [path, rule] = [INSTALL_DISK, DISK].map(|name| {
+        let declared = world.params.get(name).filter(|param| param.source != SITE);
+        declared.and_then(|_| params.get(name)).cloned()
+    });
+    (path.is_some() || rule.is_some()).then(|| -> RuleCheck { Box::new(move || disk_problems(path, rule)) })
+}
+
+fn disk_problems(path: Option<Value>, rule: Option<Value>) -> Vec<Problem> {
+    let older = path.map(|path| match &rule {
+        Some(_) => {
+            let what = format!("`{DISK}` is set as well, so neither counts: unset `{INSTALL_DISK}`");
+            Problem::new(pointer(INSTALL_DISK), what).coded(RefusalCode::Exclusive)
+        }
+        None => Problem::new(pointer(INSTALL_DISK), renamed(&path)).coded(RefusalCode::Renamed),
+    });
+    let fault = rule.and_then(|rule| DiskRule::deserialize(rule).ok()?.fault());
+    older.into_iter().chain(fault.map(|what| Problem::new(pointer(DISK), what))).collect()
+}
+
+fn renamed(path: &Value) -> String {
+    let path = path.as_str().unwrap_or_default();
+    format!("write it as `{DISK}: {{path: {path}}}`; `metalwright params migrate` does so. It still counts")
 }
 
 fn pointer(name: &str) -> String {

@@ -1,4 +1,11 @@
 {#- Shell function `stop_here`: ends an installation that must not go on, whatever key is pressed. Needs `report`. -#}
+{% if param(name="rehearse") -%}
+{% include "snippets/shell/end-rehearsal.sh" %}
+# stop_here REASON: where an installation would stop, the rehearsal has failed.
+stop_here() {
+	end_rehearsal failed "the installation would stop: $1"
+}
+{% else -%}
 # stop_here REASON: tells the server and whoever is at a console, and does not come back: an installer that went on could
 # write to a disk. After 24 hours the machine is powered off.
 stop_here() {
@@ -16,3 +23,4 @@ stop_here() {
 		[ "$tens" -lt 144 ] || poweroff -f -f || true
 	done
 }
+{% endif -%}

@@ -47,14 +47,12 @@ fn pykickstart_accepts_every_kickstart() {
     let folder = tempfile::tempdir().unwrap();
     for case in cases().into_iter().filter(|case| case.bootenv.starts_with("rocky-9")) {
         let (name, answers) = case.answer_file();
-        let chosen = folder.path().join("disk.ks");
-        let answers = answers.replace("/tmp/metalwright-disk.ks", chosen.to_str().unwrap());
+        let scratch = folder.path().join("metalwright-");
+        let answers = answers.replace("/tmp/metalwright-", scratch.to_str().unwrap());
         if !case.rehearses() {
             write_disk_choice(&answers);
-            assert!(
-                std::fs::read_to_string(&chosen).unwrap().starts_with("ignoredisk --only-use=sda\n"),
-                "{name}"
-            );
+            let chosen = std::fs::read_to_string(folder.path().join("metalwright-disk.ks")).unwrap();
+            assert!(chosen.starts_with("ignoredisk --only-use=sda\n"), "{name}");
         }
         let path = folder.path().join("answers.ks");
         std::fs::write(&path, answers).unwrap();
@@ -68,9 +66,11 @@ fn pykickstart_accepts_every_kickstart() {
 
 /// Does what the `%pre` section does after choosing /dev/sda: it writes the included file.
 fn write_disk_choice(answers: &str) {
-    let (_, rest) = answers.split_once("report log \"installing on").expect("%pre says what it installs on");
+    let (_, rest) = answers.split_once("\nlist=").expect("%pre lists the chosen disks");
     let (script, _) = rest.split_once("%end").unwrap();
-    let script = format!("report() {{ :; }}\ndisk=/dev/sda\nreport log \"installing on{script}");
+    let script = format!(
+        "report() {{ :; }}\nspans() {{ :; }}\nchosen_disks() {{ :; }}\ndisks=/dev/sda\nlist={script}"
+    );
     let done = Command::new("/bin/sh").args(["-eu", "-c", &script]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }

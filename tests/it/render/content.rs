@@ -236,10 +236,15 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// One machine with these params.
+pub fn case(bootenv: &str, params: Value) -> Case {
+    Case { bootenv: bootenv.to_owned(), variant: "uefi".to_owned(), firmware: "uefi", params }
+}
+
 /// Everything that a site may set, with texts that are hard to quote.
 fn site() -> Value {
     json!({
-        "install_disk": "/dev/disk/by-id/nvme-eui.0025385b71b0a1c2",
+        "disk": {"bus": "nvme", "model": "Dell's *", "least_gb": 400, "path": "/dev/disk/by-id/nvme-eui.00"},
         "partitioning": "multi",
         "filesystem": "xfs",
         "uefi_boot_order": "unchanged",

@@ -37,8 +37,16 @@ pub fn faults(source: &Source) -> Vec<Fault> {
 }
 
 /// Functions of rules that only find problems to show.
-const SHOWING: &[&str] =
-    &["problems", "problems_now", "read_checks", "read_check", "unknown", "undeclared", "no_param"];
+const SHOWING: &[&str] = &[
+    "problems",
+    "problems_now",
+    "read_checks",
+    "read_check",
+    "unknown",
+    "undeclared",
+    "no_param",
+    "disk_check",
+];
 
 /// A rule that decides on a write reads other objects through a view that records reads.
 pub fn rules_are_tracked(source: &Source) -> Vec<Fault> {

@@ -20,97 +20,151 @@ fetch() {
 		--retry-on-http-error=408,429,500,502,503,504 "$@" -O "$fetch_file" "$fetch_url"
 }
 
-# stop_here REASON: tells the server and whoever is at a console, and does not come back: an installer that went on could
-# write to a disk. After 24 hours the machine is powered off.
-stop_here() {
+# end_rehearsal done|failed TEXT: the end of a rehearsal. Does not come back: an installer that went on could write to a disk.
+end_rehearsal() {
 	trap '' HUP INT QUIT TERM TSTP
-	told=no
-	tens=0
+	report "$1" "rehearsal: $2" || true
 	while :; do
-		[ "$told" = yes ] || ! report failed "$1" || told=yes
-		for console in $(cat /sys/class/tty/console/active 2>/dev/null || echo console); do
-			printf '\r\n\r\nMetalwright has stopped this installation. Nothing more is written to a disk.\r\n%s\r\n%s\r\n' \
-				"$1" 'Mend that, start the workflow again, and restart this machine.' 2>/dev/null >"/dev/$console" || true
-		done
-		sleep 600
-		tens=$((tens + 1))
-		[ "$tens" -lt 144 ] || poweroff -f -f || true
+		poweroff -f -f || true
+		sleep 60
 	done
 }
 
-# describe_disk BLOCK: path, size, bus, model, serial and a lasting name of a disk in /sys/block.
-describe_disk() {
-	name=${1##*/}
-	device=/dev/$(echo "$name" | tr '!' '/')
-	tenths=$(($(cat "$1/size" || echo 0) * 10 / 1953125))
-	model=$(cat "$1/device/model" 2>/dev/null || true)
-	# Page 0x80 of a SCSI disk begins with four bytes that are no text.
-	serial=$({ cat "$1/serial" "$1/device/serial" || tail -c +5 "$1/device/vpd_pg80"; } 2>/dev/null | tr -dc ' -~')
-	lasting=
-	for link in /dev/disk/by-id/*; do
-		if [ "$(readlink -f "$link")" = "$device" ]; then
-			lasting=$link
-			break
-		fi
-	done
-	printf '%s: %d.%d GB, %s' "$device" $((tenths / 10)) $((tenths % 10)) "$(disk_bus "$1")"
-	printf '%s' "${model:+, $model}" "${serial:+, serial $serial}" "${lasting:+, $lasting}" |
-		tr -dc ' -~' | tr -s ' '
-	echo
+# stop_here REASON: where an installation would stop, the rehearsal has failed.
+stop_here() {
+	end_rehearsal failed "the installation would stop: $1"
 }
 
-# disk_bus BLOCK: how a disk in /sys/block is connected.
+# The rule for disks: the only eligible disk.
+# device_of BLOCK: the device of a disk in /sys/block, where the kernel writes `!` for `/`.
+device_of() {
+	case ${1##*/} in
+	*!*) echo "/dev/$(echo "${1##*/}" | tr '!' '/')" ;;
+	*) echo "/dev/${1##*/}" ;;
+	esac
+}
+
+# plain_text: its input as one line of printable ASCII with single spaces.
+plain_text() {
+	set -f
+	set -- $(tr -c ' -~' ' ')
+	set +f
+	printf '%s' "$*"
+}
+
+# text_of FILE...: what the first of the files that there is says.
+text_of() {
+	for file in "$@"; do
+		[ -e "$file" ] || continue
+		plain_text <"$file" 2>/dev/null
+		return
+	done
+}
+
+# property NAME: what udev knows of the disk that was inspected last.
+property() {
+	[ -z "$udev" ] || printf '%s\n' "$udev" | sed -n "s/^$1=//p" | plain_text
+}
+
+# disk_bus BLOCK: how a disk in /sys/block is connected, in the words of the rule.
 disk_bus() {
 	for transport in "$1"/device/transport "$1"/device/nvme*/transport; do
-		case $(cat "$transport" 2>/dev/null || true) in
+		[ -e "$transport" ] || continue
+		case $(cat "$transport") in
 		'' | pcie | apple*) ;;
-		*) echo 'NVMe over a network' && return ;;
+		*) echo nvmeof && return ;;
 		esac
 	done
 	case ${1##*/}:$(readlink -f "$1") in
-	mmcblk*) echo 'SD card or eMMC' ;;
-	pmem*) echo 'persistent memory' ;;
-	md* | dm-*) echo 'array or mapped device' ;;
-	*/usb[0-9]*) echo USB ;;
-	*/rport-*) echo 'Fibre Channel' ;;
-	*/session[0-9]*) echo iSCSI ;;
-	*/nvme-fabrics/*) echo 'NVMe over a network' ;;
-	*/end_device-*) echo SAS ;;
-	*/port-*/target*) echo 'SCSI over a network' ;;
-	*/fw[0-9]*/fw[0-9]*.[0-9]*) echo FireWire ;;
-	*/ata[0-9]*) echo ATA ;;
-	nvme*) echo NVMe ;;
+	mmcblk*) echo sd ;;
+	pmem*) echo pmem ;;
+	md* | dm-*) echo mapped ;;
+	*/usb[0-9]*) echo usb ;;
+	*/rport-*) echo fc ;;
+	*/session[0-9]*) echo iscsi ;;
+	*/nvme-fabrics/*) echo nvmeof ;;
+	*/end_device-*) echo sas ;;
+	*/port-*/target*) echo srp ;;
+	*/fw[0-9]*/fw[0-9]*.[0-9]*) echo firewire ;;
+	*/ata[0-9]*) echo sata ;;
+	nvme*) echo nvme ;;
 	vd*) echo virtio ;;
-	sd* | hd* | xvd* | cciss!* | ida!*) echo SCSI ;;
-	*) echo 'unknown bus' ;;
+	xvd*) echo xen ;;
+	sd* | hd* | cciss!* | ida!*) echo scsi ;;
+	*) echo unknown ;;
 	esac
 }
 
-# disk_fault BLOCK: says why a disk is taken only where it is named; says nothing of one that may be taken.
-disk_fault() {
-	case $(disk_bus "$1") in
-	ATA | NVMe | SAS | SCSI | virtio) ;;
-	*) echo 'not local and fixed' ;;
-	esac
-	[ "$(cat "$1/removable")" = 0 ] || echo removable
-	[ "$(cat "$1/ro")" = 0 ] || echo 'read-only'
-	[ "$(cat "$1/size")" -ge 8388608 ] || echo 'smaller than 4 GiB'
-	case $(udevadm info --query=property --name="${1##*/}" 2>/dev/null | sed -n 's/^ID_FS_TYPE=//p') in
-	*_raid_member) echo 'part of an array' ;;
-	mpath_member) echo 'one of several paths' ;;
+# inspect_disk BLOCK: sets device, sectors, bus, spins, udev, model, serial and wwn to what is known of a disk.
+inspect_disk() {
+	device=$(device_of "$1")
+	sectors=$(cat "$1/size" 2>/dev/null || echo 0)
+	bus=$(disk_bus "$1")
+	spins=$(cat "$1/queue/rotational" 2>/dev/null || true)
+	udev=$(udevadm info --query=property --name="$device" 2>/dev/null || true)
+	model=$(text_of "$1/device/model" "$1/device/name")
+	serial=$(text_of "$1/serial" "$1/device/serial")
+	# Page 0x80 of a SCSI disk begins with four bytes that are no text.
+	[ -n "$serial" ] || [ ! -e "$1/device/vpd_pg80" ] || serial=$(tail -c +5 "$1/device/vpd_pg80" 2>/dev/null | plain_text)
+	[ -n "$serial" ] || serial=$(property ID_SERIAL_SHORT)
+	wwn=$(text_of "$1/wwid" "$1/device/wwid")
+	[ -n "$wwn" ] || wwn=$(property ID_WWN)
+}
+
+# describe_disk: device, size, bus, model, serial number and a lasting name of the disk that was inspected last.
+describe_disk() {
+	tenths=$((sectors * 10 / 1953125))
+	lasting=$(sed -n "s|^$device ||p" /tmp/metalwright-links | head -n 1)
+	printf '%s: %d.%d GB, %s' "$device" $((tenths / 10)) $((tenths % 10)) "$bus"
+	printf '%s' "${model:+, $model}" "${serial:+, serial $serial}" "${lasting:+, $lasting}" | tr -dc ' -~'
+}
+
+# fits TEXT PATTERN...: whether one of the patterns stands for the text. Upper and lower case, `_` and space are alike.
+fits() {
+	text=$(printf '%s' "$1" | tr 'A-Z_' 'a-z ' | plain_text)
+	shift
+	for pattern in "$@"; do
+		case $text in
+		$pattern) return 0 ;;
+		esac
+	done
+	return 1
+}
+
+# member_of BLOCK: says of what a disk is a part: the firmware's array, several paths to one disk, an array.
+member_of() {
+	case $(property ID_FS_TYPE) in
+	linux_raid_member) echo 'part of an array' ;;
+	*_raid_member) echo "part of the firmware's array" ;;
+	mpath_member) echo 'one of several paths to a disk' ;;
 	esac
 	for holder in "$1"/holders/* "$1/${1##*/}"*/holders/*; do
-		case ${holder##*/}:$(cat "$holder/dm/uuid" 2>/dev/null || true) in
-		md*) echo 'part of an array' ;;
-		dm-*:mpath-*) echo 'one of several paths' ;;
-		dm-*:DMRAID-*) echo 'part of an array' ;;
+		[ -e "$holder" ] || continue
+		case ${holder##*/}:$({ cat "$holder/md/metadata_version" || cat "$holder/dm/uuid"; } 2>/dev/null || true) in
+		md*:[0-9]*) echo 'part of an array' ;;
+		md*:*) echo "part of the firmware's array" ;;
+		dm-*:mpath-*) echo 'one of several paths to a disk' ;;
+		dm-*:DMRAID-*) echo "part of the firmware's array" ;;
 		esac
 	done
 	# Each path to a SCSI disk is a disk of its own, and has the identifier of the others.
-	wwid=$(cat "$1/device/wwid" 2>/dev/null || true)
+	wwid=
+	[ ! -e "$1/device/wwid" ] || wwid=$(cat "$1/device/wwid" 2>/dev/null || true)
 	if [ -n "$wwid" ] && [ "$(cat /sys/block/*/device/wwid 2>/dev/null | grep -cxF "$wwid")" -gt 1 ]; then
-		echo 'one of several paths'
+		echo 'one of several paths to a disk'
 	fi
+}
+
+# object_to BLOCK: what speaks against the disk that was inspected last, a reason a line; nothing for one that fits.
+object_to() {
+	[ "$(cat "$1/ro")" = 0 ] || echo 'read-only'
+	member_of "$1" | sort -u
+	[ "$(cat "$1/removable")" = 0 ] || echo removable
+	case $bus in
+	nvme | sata | sas | scsi | virtio | xen) ;;
+	*) echo "$bus is taken only where the rule names it" ;;
+	esac
+	[ "$sectors" -ge 8388608 ] || echo 'smaller than 4 GiB'
 }
 
 # is_disk BLOCK: whether it is a disk at all, and not a memory device, a drive without a medium or a hidden path.
@@ -121,102 +175,150 @@ is_disk() {
 	[ -e "$1/device" ] && [ "$(cat "$1/hidden" 2>/dev/null || echo 0)" = 0 ] && [ "$(cat "$1/size")" != 0 ]
 }
 
-# list_disks: every disk that there is, one a line, with what speaks against it.
-list_disks() {
+# look_at_disks: writes a list of all disks, with what speaks against each, and one of those that fit.
+look_at_disks() {
+	for link in /dev/disk/by-id/*; do
+		[ ! -e "$link" ] || echo "$(readlink -f "$link") $link"
+	done >/tmp/metalwright-links
+	: >/tmp/metalwright-all
+	: >/tmp/metalwright-fit
 	for block in /sys/block/*; do
-		is_disk "$block" || continue
-		fault=$(disk_fault "$block" | head -n 1)
-		echo "$(describe_disk "$block")${fault:+ ($fault: only where it is named)}"
+		case $named in
+		*" ${block##*/} "*) ;;
+		*) is_disk "$block" || continue ;;
+		esac
+		inspect_disk "$block"
+		objections=$(object_to "$block" | tr '\n' ';' | sed 's/;$//; s/;/; /g')
+		[ -n "$objections" ] || echo "$sectors ${block##*/}" >>/tmp/metalwright-fit
+		echo "$(describe_disk): ${objections:-eligible}" >>/tmp/metalwright-all
 	done
 }
 
-# choose_disk: prints the device of the disk that may be taken, if it is the only one.
-choose_disk() {
+# pick_disks: those of the disks that fit which the rule asks for. With equal sizes at the border it is fewer of them.
+pick_disks() {
+	sed 's/^[0-9]* //' /tmp/metalwright-fit
+}
+
+# find_named: sets named to the disks of the paths that the rule names; says which there is not.
+find_named() {
+	named=' '
+}
+
+# choose_disks: prints the devices that the rule asks for, one a line, if they are exactly as many as it asks for.
+choose_disks() {
 	udevadm settle --timeout=30 2>/dev/null || true
-	count=0
-	for block in /sys/block/*; do
-		is_disk "$block" && [ -z "$(disk_fault "$block")" ] || continue
-		count=$((count + 1))
-		disk=/dev/$(echo "${block##*/}" | tr '!' '/')
-	done
-	case $count in
-	0) why='there is no local, fixed disk of 4 GiB or more; the param install_disk can name one of these:' ;;
-	1) echo "$disk" && return 0 ;;
-	*) why="there are $count disks to install on; set the param install_disk to one of these:" ;;
+	find_named >/tmp/metalwright-missing
+	look_at_disks
+	pick_disks >/tmp/metalwright-chosen
+	fit=$(wc -l </tmp/metalwright-fit)
+	case $fit in
+	0) why='no disk fits' ;;
+	1) why='one disk fits' ;;
+	*) why="$fit disks fit" ;;
 	esac
+	if [ -s /tmp/metalwright-missing ]; then
+		why=$(tr '\n' ';' </tmp/metalwright-missing | sed 's/;$//; s/;/; /g')
+	elif [ "$(wc -l </tmp/metalwright-chosen)" -eq 1 ]; then
+		while read -r name; do
+			# The installers know a mapped device, as multipath makes, by its name.
+			if [ -e "/sys/block/$name/dm/name" ]; then
+				echo "/dev/mapper/$(cat "/sys/block/$name/dm/name")"
+			else
+				device_of "$name"
+			fi
+		done </tmp/metalwright-chosen
+		return 0
+	fi
 	{
-		echo "$why"
-		list_disks
+		printf '%s: %s.%s The disks:\n' 'the installation takes the only eligible disk' "$why" \
+			' Set the param `disk` so that it fits one of them.'
+		cat /tmp/metalwright-all
 	} >&2
 	return 1
 }
-# disk_sets: the parts of volume groups and arrays, each as `KIND NAME DEVICE`.
+
+# chosen_disks: describes the disks that choose_disks has chosen.
+chosen_disks() {
+	while read -r name; do
+		inspect_disk "/sys/block/$name"
+		describe_disk
+		echo
+	done </tmp/metalwright-chosen
+}
+
+# disks_under NAME: the disks in /sys/block that a device lies on. A chosen disk is one, whatever it lies on.
+disks_under() {
+	if [ ! -e "/sys/block/$1" ]; then
+		for part in /sys/block/*/"$1"; do
+			part=${part%/*}
+			[ ! -e "$part/$1" ] || disks_under "${part##*/}"
+		done
+	elif grep -qxF "$1" /tmp/metalwright-chosen || [ -z "$(ls "/sys/block/$1/slaves" 2>/dev/null)" ]; then
+		echo "$1"
+	else
+		for slave in "/sys/block/$1/slaves"/*; do
+			disks_under "${slave##*/}"
+		done
+	fi
+}
+
+# disk_sets: the parts of what can lie on several disks, each as `DEVICE NAME`: volume groups, arrays, file systems, pools.
 disk_sets() {
 	pvs --noheadings -o vg_name,pv_name 2>/dev/null |
-		sed -n 's|^ *\([^ ][^ ]*\)  *\(/dev/[^ ]*\) *$|group \1 \2|p'
+		sed -n 's|^ *\([^ ][^ ]*\)  *\(/dev/[^ ]*\) *$|\2 group \1|p'
 	for part in /sys/block/*/size /sys/block/*/*/size; do
-		part=${part%/size}
-		device=/dev/$(echo "${part##*/}" | tr '!' '/')
-		properties=$(udevadm info --query=property --name="$device" 2>/dev/null || true)
-		case $properties in
-		*ID_FS_TYPE=linux_raid_member*) echo "array $(echo "$properties" | sed -n 's/^ID_FS_UUID=//p') $device" ;;
+		device=$(device_of "${part%/size}")
+		udev=$(udevadm info --query=property --name="$device" 2>/dev/null || true)
+		case $(property ID_FS_TYPE) in
+		linux_raid_member) echo "$device array $(property ID_FS_UUID)" ;;
+		btrfs) echo "$device btrfs $(property ID_FS_UUID)" ;;
+		zfs_member) echo "$device pool $(property ID_FS_LABEL)" ;;
 		esac
 	done
 }
 
-# spans DISK GROUP: says which volume groups and arrays on the disk have parts on other disks, which would be written to
-# as well, and where a volume group of the name that the new system's gets is on another disk.
+# spans GROUP...: says what is on the chosen disks and has parts on others, which would be damaged or written to as well,
+# and where a volume group of a name that the new system gets is on another disk.
 spans() {
-	disk_name=$(echo "${1#/dev/}" | tr '/' '!')
-	disk_sets | while read -r kind set device; do
-		part=$(echo "${device#/dev/}" | tr '/' '!')
-		if [ "$device" = "$1" ] || [ -e "/sys/block/$disk_name/$part" ]; then
-			echo "mine $kind $set"
-		else
-			echo "other $kind $set $device"
-		fi
-	done >/tmp/metalwright-sets
-	while read -r whose kind set device; do
+	disk_sets | while read -r device set; do
+		name=$(readlink -f "$device" || echo "$device")
+		name=$(echo "${name#/dev/}" | tr '/' '!')
+		disks_under "$name" | while read -r disk; do
+			whose=other
+			! grep -qxF "$disk" /tmp/metalwright-chosen || whose=mine
+			echo "$whose $set on $device"
+		done
+	done | sort -u >/tmp/metalwright-sets
+	while read -r whose kind set on device; do
 		[ "$whose" = other ] || continue
-		if grep -qxF "mine $kind $set" /tmp/metalwright-sets; then
-			echo "the $kind $set is on $1 and on $device: remove it, or wipe $device; nothing was written"
-		elif [ "$kind $set" = "group $2" ]; then
-			echo "the $kind $set is on $device, and that of the new system has this name: rename or remove it; nothing was written"
+		mine=$(grep -F "mine $kind $set on " /tmp/metalwright-sets | head -n 1)
+		if [ -n "$mine" ]; then
+			echo "the $kind $set is on ${mine##* } and on $device: remove it, or wipe $device; nothing was written"
+			continue
 		fi
+		for group in "$@"; do
+			[ "$kind $set" != "group $group" ] ||
+				echo "the group $set is on $device, and the new system has one of this name: rename or remove it; nothing was written"
+		done
 	done </tmp/metalwright-sets
 }
 
-# show_one_disk DISK: LVM sees this disk and its partitions alone. The installer looks for volume groups to remove by the
-# beginning of a device's name, and /dev/sdaa begins with /dev/sda.
-show_one_disk() {
-	mkdir -p /etc/lvm
-	printf 'devices {\n\tglobal_filter = [ "a|^%s((-part|p)?[0-9]+)?$|", "r|.*|" ]\n}\n' "$1" >/etc/lvm/lvmlocal.conf
+# groups_of RECIPE: the volume groups that a recipe names.
+groups_of() {
+	before=
+	echo "$1" | tr -s ' {}' '\n' | while read -r word; do
+		case $before in
+		in_vg | vg_name) echo "$word" ;;
+		esac
+		before=$word
+	done
 }
 
-# forget_disk DISK: what was on the disk is not found again. The installer itself would remove volume groups and arrays
-# with all their parts, on other disks too.
-forget_disk() {
-	sed -n 's/^mine group //p' /tmp/metalwright-sets | while read -r group; do
-		vgchange -an "$group" || true
-	done
-	name=$(echo "${1#/dev/}" | tr '/' '!')
-	for part in "/sys/block/$name/$name"* "/sys/block/$name"; do
-		[ -e "$part/size" ] || continue
-		device=/dev/$(echo "${part##*/}" | tr '!' '/')
-		sectors=$(cat "$part/size")
-		dd if=/dev/zero of="$device" bs=512 count=2048 || true
-		[ "$sectors" -le 2048 ] || dd if=/dev/zero of="$device" bs=512 count=2048 seek=$((sectors - 2048)) || true
-	done
-	udevadm settle --timeout=30 || true
-}
-
-if ! disk=$(choose_disk 2>/tmp/metalwright-disk.err) || [ -z "$disk" ]; then
+if ! disks=$(choose_disks 2>/tmp/metalwright-disk.err) || [ -z "$disks" ]; then
 	stop_here "$(cat /tmp/metalwright-disk.err)"
 fi
-tied=$(spans "$disk" system)
+groups='vg_web1'
+# Without quotes each name is a word.
+tied=$(spans $groups)
 [ -z "$tied" ] || stop_here "$tied"
-forget_disk "$disk"
-show_one_disk "$disk"
-debconf-set partman-auto/disk "$disk"
-debconf-set grub-installer/bootdev "$disk"
-report log "installing on $disk" || true
+end_rehearsal done "the installation would take $(chosen_disks)"

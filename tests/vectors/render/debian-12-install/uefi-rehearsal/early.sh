@@ -20,44 +20,37 @@ fetch() {
 		--retry-on-http-error=408,429,500,502,503,504 "$@" -O "$fetch_file" "$fetch_url"
 }
 
-# stop_here REASON: tells the server and whoever is at a console, and does not come back: an installer that went on could
-# write to a disk. After 24 hours the machine is powered off.
-stop_here() {
+# end_rehearsal done|failed TEXT: the end of a rehearsal. Does not come back: an installer that went on could write to a disk.
+end_rehearsal() {
 	trap '' HUP INT QUIT TERM TSTP
-	told=no
-	tens=0
+	report "$1" "rehearsal: $2" || true
 	while :; do
-		[ "$told" = yes ] || ! report failed "$1" || told=yes
-		for console in $(cat /sys/class/tty/console/active 2>/dev/null || echo console); do
-			printf '\r\n\r\nMetalwright has stopped this installation. Nothing more is written to a disk.\r\n%s\r\n%s\r\n' \
-				"$1" 'Mend that, start the workflow again, and restart this machine.' 2>/dev/null >"/dev/$console" || true
-		done
-		sleep 600
-		tens=$((tens + 1))
-		[ "$tens" -lt 144 ] || poweroff -f -f || true
+		poweroff -f -f || true
+		sleep 60
 	done
 }
 
-# The installer copies its own network configuration to the disk at 55 and unmounts it at 95.
-late=/usr/lib/finish-install.d/92metalwright
-prepare() {
-	fetch 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/disk.sh' /tmp/metalwright-disk.sh &&
-		fetch 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/late.sh' "$late" &&
-		chmod 755 "$late"
+# stop_here REASON: where an installation would stop, the rehearsal has failed.
+stop_here() {
+	end_rehearsal failed "the installation would stop: $1"
 }
 
+prepare() {
+	fetch 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/disk.sh' /tmp/metalwright-disk.sh
+}
 # A step that fails leaves the installer at its menu, or at a question, for ever; the server is told which.
 stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support|not supported by selected mirror'
 watch_installer() {
 	# What runs on must let go of the installer's pipes, which are waited for, and of its dialogue on 3.
 	exec </dev/null >/dev/null 2>&1 3>&-
-	while sleep 10; do
+	tens=0
+while sleep 10; do
 		line=$(grep -E "$stopped" /var/log/syslog | head -n 1) || true
-		if [ -n "$line" ]; then
-			report failed "the installer stopped: $line" || true
-			return
-		fi
-	done
+		tens=$((tens + 1))
+		[ "$tens" -lt 90 ] || line=${line:-'nothing was heard of it for 15 minutes'}
+		[ -z "$line" ] ||
+			end_rehearsal done "the installer has read its answer file, and did not come to the disks: $line"
+done
 }
 
 if prepare; then

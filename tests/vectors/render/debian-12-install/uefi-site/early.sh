@@ -45,19 +45,18 @@ prepare() {
 		fetch 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/late.sh' "$late" &&
 		chmod 755 "$late"
 }
-
 # A step that fails leaves the installer at its menu, or at a question, for ever; the server is told which.
 stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support|not supported by selected mirror'
 watch_installer() {
 	# What runs on must let go of the installer's pipes, which are waited for, and of its dialogue on 3.
 	exec </dev/null >/dev/null 2>&1 3>&-
-	while sleep 10; do
+while sleep 10; do
 		line=$(grep -E "$stopped" /var/log/syslog | head -n 1) || true
 		if [ -n "$line" ]; then
 			report failed "the installer stopped: $line" || true
 			return
 		fi
-	done
+done
 }
 
 if prepare; then
