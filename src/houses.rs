@@ -4,6 +4,8 @@
 //! before it.
 
 #[cfg(test)]
+mod agent_tokens_tests;
+#[cfg(test)]
 mod deletion_tests;
 #[cfg(test)]
 mod machine_writes_tests;

@@ -16,6 +16,7 @@ use crate::kernel::scope::agent_of;
 use crate::kernel::{Actor, Caller, Changeset, Error};
 use crate::model::event::TokenRecovered;
 use crate::model::{Input, Noun, Problem, RefusalCode, Stored, Token, parse_input, sha256_hex};
+use crate::objects::rules::NounRules;
 use crate::objects::view::{self, View};
 
 /// The prefix of every token, so that a leaked token is recognised.
@@ -65,7 +66,8 @@ impl Access {
                 return Err(Error::Unauthorized(RefusalCode::TokenOrphaned, why.to_owned()));
             }
             let actor = agent.map_or_else(|| Actor::Token(token.key.clone()), Actor::Machine);
-            Ok(Caller { actor, scopes, now, request_id: String::new() })
+            let attempt = token.spec.attempt.filter(|_| agent.is_some());
+            Ok(Caller { actor, scopes, now, request_id: String::new(), attempt })
         })
     }
 
@@ -98,9 +100,9 @@ impl Access {
     /// [`Error::Forbidden`] for scopes that the caller does not have, and those of
     /// [`Objects::create`](crate::objects::Objects::create).
     pub async fn create_token(&self, caller: &Caller, body: Value) -> Result<NewToken, Error> {
-        if body.get("sha256").is_some() {
-            let what = "unknown field `sha256`: the server makes the token";
-            return Err(Problem::new("/sha256", what).coded(RefusalCode::UnknownField).into());
+        if let Some(field) = Token::HIDDEN.iter().find(|field| body.get(**field).is_some()) {
+            let what = format!("unknown field `{field}`: the server makes the token");
+            return Err(Problem::new(format!("/{field}"), what).coded(RefusalCode::UnknownField).into());
         }
         let reading = self.objects.lanes.writes.run(|| parse_input::<Token>(body));
         let input = reading.await?.map_err(Error::Invalid)?;
@@ -139,12 +141,7 @@ impl Access {
         if !self.kernel.read(|world| world.tokens.is_empty()) {
             return Ok(None);
         }
-        let spec = Token {
-            name: ADMIN.to_owned(),
-            scopes: vec!["*".to_owned()],
-            expires_at: None,
-            sha256: String::new(),
-        };
+        let spec = Token { name: ADMIN.to_owned(), scopes: vec!["*".to_owned()], ..Token::default() };
         self.issue_token(caller, Input { spec, labels: Default::default() }).await.map(Some)
     }
 }
@@ -173,8 +170,8 @@ pub fn recover_token(now: Timestamp) -> Result<RecoveredToken, Error> {
     let spec = Token {
         name: format!("{RECOVERED}-{}", now.strftime("%Y%m%d-%H%M%S")),
         scopes: vec!["*".to_owned()],
-        expires_at: None,
         sha256: sha256_hex(&secret),
+        ..Token::default()
     };
     let stored = Stored::new(spec.name.clone(), spec, now);
     let caller = Caller::server(now);

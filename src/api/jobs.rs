@@ -21,7 +21,7 @@ use super::resources::ROOT;
 use super::schema;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
-use crate::model::{AgentReport, Job, JobOffer, JobReport, LogEnd, TokenGrant};
+use crate::model::{AgentReport, AgentTokenReissue, Job, JobOffer, JobReport, LogEnd, TokenGrant};
 use crate::runs::job_reports::LOG_PIECE_BYTES_MAX;
 use crate::runs::jobs::WorkRequest;
 
@@ -88,7 +88,22 @@ pub fn operations() -> Vec<Operation> {
             )
             .refuses(&[400, 404, 409, 429, 503])
             .runs(renew),
+        reissue_operation(),
     ]
+}
+
+fn reissue_operation() -> Operation {
+    Operation::post(format!("{ROOT}/machines/{{ref}}/agent_token"), "reissue_agent_token")
+        .tag("jobs")
+        .summary("Make a new token for a machine's agent, and end those that it has")
+        .needs(RequiredScope::Write("jobs"))
+        .answers(
+            200,
+            "The new token, which no other answer has; it goes into the agent's configuration.",
+            schema::of::<AgentTokenReissue>,
+        )
+        .refuses(&[400, 403, 404, 409, 503])
+        .runs(reissue)
 }
 
 /// A report has a state or an exit code, and where it has both, the code means the state.
@@ -124,6 +139,7 @@ async fn next(
     (headers, body): (HeaderMap, Body),
 ) -> Result<Response, ApiError> {
     let report: AgentReport = body::read_as(&headers, body).await?;
+    state.houses.access.begin_life(&caller, report.environment).await?;
     let asking = WorkRequest { machine: &reference, report: &report, renderer: &state.houses.runs };
     let offer = tokio::select! {
         offer = state.houses.runs.await_job(&caller, &asking) => offer?,
@@ -180,4 +196,12 @@ async fn renew(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     answer(&state.houses.access.renew_agent_token(&caller, &reference).await?)
+}
+
+async fn reissue(
+    State(state): State<ApiState>,
+    Path(reference): Path<String>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    answer(&state.houses.access.reissue_agent_token(&caller, &reference).await?)
 }

@@ -14,6 +14,7 @@ pub mod params;
 pub mod pools;
 pub mod rendering;
 pub mod repositories;
+pub mod secret_cover;
 pub mod usable;
 
 use std::collections::VecDeque;

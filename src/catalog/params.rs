@@ -115,6 +115,27 @@ fn open(
     opened.map_err(|why| format!("the param `{param}` of {level} cannot be read: {why}"))
 }
 
+/// The values of secret params on all levels, opened.
+///
+/// # Errors
+/// A value cannot be opened; the error names its level and param.
+pub fn secret_values(
+    content: ContentView<'_>,
+    of: ParamSubject<'_>,
+    secrets: &SecretKey,
+) -> Result<Vec<Value>, String> {
+    let names = self::secrets(content);
+    let set = levels(content, (of.machine.map(|machine| &machine.spec), of.stage));
+    let values = set.flat_map(|(level, values)| values.iter().map(move |value| (level.clone(), value)));
+    let secret = values.filter(|(_, (name, value))| is_sealed(value) || names.contains(*name));
+    secret
+        .map(|(level, (name, value))| match is_sealed(value) {
+            true => open(&level, (name, value), (of, secrets)),
+            false => Ok(value.clone()),
+        })
+        .collect()
+}
+
 /// The names of all params that are secret.
 pub fn secrets(content: ContentView<'_>) -> BTreeSet<String> {
     content.secrets().map(str::to_owned).collect()

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::action_verbs::ActionVerb;
 pub(super) use crate::cli::action_verbs::DeletionArgs;
+use crate::cli::agents::AgentVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::ConnectionArgs;
@@ -450,6 +451,11 @@ pub(super) enum OtherCommand {
     Changes {
         #[command(subcommand)]
         verb: ChangeVerb,
+    },
+    /// The agents of machines.
+    Agents {
+        #[command(subcommand)]
+        verb: AgentVerb,
     },
     /// The server itself.
     Server {

@@ -4,6 +4,7 @@
 //! [`finish`] turns the result into an exit code: 0 success, 1 the server or the operation failed, 2 usage.
 
 mod action_verbs;
+mod agents;
 mod apply;
 mod artifact_verbs;
 mod artifacts;
@@ -127,6 +128,7 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         OtherCommand::Events { verb: EventVerb::List(args) } => events::list(client, args).await,
         OtherCommand::Events { verb: EventVerb::Watch(args) } => events::watch(client, args).await,
         OtherCommand::Changes { verb } => changes::run(client, verb).await,
+        OtherCommand::Agents { verb } => agents::run(client, verb).await,
         OtherCommand::Server { verb } => server::run(client, verb).await,
         OtherCommand::Apply(args) => apply::apply(client, None, &args).await,
         OtherCommand::Backup(args) => backups::backup(client, &args).await,

@@ -41,6 +41,7 @@ fn words(body: &EventBody) -> String {
             format!("power-on {}{}", it.number, after(" into ", it.bootenv.as_deref()))
         }
         EventBody::BootAttemptEnded(it) => format!("power-on {}: {}", it.number, it.result.as_str()),
+        EventBody::BootInstallerLog(it) => format!("{} ({})", it.document, bytes(it.bytes)),
         EventBody::BootDone(it) => format!("from {}", it.peer),
         EventBody::BootFailed(it) => format!("from {}{}", it.peer, after(": ", Some(&it.reason))),
         EventBody::RunStarted(it) => {
@@ -52,6 +53,7 @@ fn words(body: &EventBody) -> String {
         EventBody::RunStepDone(it) => {
             [text(&json!(it.kind)), it.name.clone(), text(&json!(it.state))].join(" ")
         }
+        EventBody::RunInstallationConfirmed(it) => format!("{} {}", or_nothing(&it.name), it.reason),
         EventBody::RunCompleted(it) => or_nothing(&it.workflow),
         EventBody::RunResumed(it) => or_nothing(&it.workflow),
         EventBody::RunRetried(it) => format!("{} at step {}", or_nothing(&it.workflow), it.step),

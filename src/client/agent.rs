@@ -7,8 +7,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::client::{ApiClient, ClientError};
-use crate::model::{AgentReport, JobOffer, JobReport, LogEnd, TokenGrant};
+use crate::client::{ApiClient, ClientError, ObjectPath};
+use crate::model::{AgentReport, AgentTokenReissue, JobOffer, JobReport, LogEnd, TokenGrant};
 
 /// When to ask again if the server does not say.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -70,5 +70,13 @@ impl ApiClient {
     /// An error of the server or the network.
     pub async fn renew_token(&self, machine: Uuid) -> Result<TokenGrant, ClientError> {
         self.fetch(self.request(Method::POST, &format!("/machines/{machine}/token"))).await
+    }
+
+    /// A new token for a machine's agent, which an operator puts on the machine. Those that it had end.
+    ///
+    /// # Errors
+    /// An error of the server or the network.
+    pub async fn reissue_token(&self, machine: &ObjectPath) -> Result<AgentTokenReissue, ClientError> {
+        self.fetch(self.request(Method::POST, &machine.with("/agent_token"))).await
     }
 }

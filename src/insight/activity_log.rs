@@ -44,6 +44,7 @@ const KINDS: &[EventKind] = &[
     EventKind::RunCompleted,
     EventKind::RunFailed,
     EventKind::RunHeld,
+    EventKind::RunInstallationConfirmed,
     EventKind::RunLiveSystemLost,
     EventKind::RunOverdue,
     EventKind::RunPausePlanned,
@@ -161,6 +162,11 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
             step: it.name.as_deref(),
             reason: Some(&it.reason),
             ..of_run("run failed", it.run, &it.workflow, &it.stage)
+        },
+        EventBody::RunInstallationConfirmed(it) => LogLine {
+            step: it.name.as_deref(),
+            reason: Some(&it.reason),
+            ..of_run("installation confirmed", it.run, &it.workflow, &it.stage)
         },
         EventBody::RunHeld(it) => {
             LogLine { reason: Some(&it.reason), ..of_run("run held", it.run, &it.workflow, &it.stage) }

@@ -36,18 +36,22 @@ pub struct Caller {
     pub scopes: Vec<String>,
     pub now: Timestamp,
     pub request_id: String,
+    /// The boot attempt that an agent's token was made for: the agent runs in what this attempt installed or
+    /// booted.
+    pub attempt: Option<Uuid>,
 }
 
 impl Caller {
     /// The server itself, at the present time.
     pub fn server(now: Timestamp) -> Self {
-        Caller { actor: Actor::Server, scopes: vec!["*".to_owned()], now, request_id: String::new() }
+        let scopes = vec!["*".to_owned()];
+        Caller { actor: Actor::Server, scopes, now, request_id: String::new(), attempt: None }
     }
 
     /// A machine, at the present time: it booted, it reported.
     pub fn machine(machine: &Stored<Machine>, now: Timestamp) -> Self {
         let actor = machine.key.parse().map_or(Actor::Server, Actor::Machine);
-        Caller { actor, scopes: Vec::new(), now, request_id: String::new() }
+        Caller { actor, scopes: Vec::new(), now, request_id: String::new(), attempt: None }
     }
 
     /// An event with this caller as actor and the server as subject.

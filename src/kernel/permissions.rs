@@ -165,7 +165,8 @@ mod tests {
     fn caller(scopes: &[&str]) -> Caller {
         let scopes = scopes.iter().map(ToString::to_string).collect();
         let now = Timestamp::UNIX_EPOCH;
-        Caller { actor: Actor::Token("t".into()), scopes, now, request_id: String::new() }
+        let actor = Actor::Token("t".into());
+        Caller { actor, scopes, now, request_id: String::new(), attempt: None }
     }
 
     fn world(key: &str) -> World {

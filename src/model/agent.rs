@@ -115,3 +115,16 @@ pub struct TokenGrant {
     pub token: String,
     pub expires_at: Timestamp,
 }
+
+/// A new token for a machine's agent, which an operator puts on the machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentTokenReissue {
+    /// The id of the machine.
+    pub machine: Uuid,
+    /// Shown only once.
+    pub token: String,
+    /// When the token ends if the agent has not asked for work with it by then.
+    pub first_use_by: Timestamp,
+    /// The names of the tokens of this agent that were ended.
+    pub ended: Vec<String>,
+}

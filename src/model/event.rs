@@ -14,9 +14,9 @@ mod table;
 
 pub use describe::event_kinds_markdown;
 pub use fields::{
-    AddressProbe, ArtifactNow, BootProtocol, ClientStage, DhcpRelease, InstallerQuestion, JobNow, LeaseNow,
-    NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer,
-    UnservedClients, UnservedPacket,
+    AddressProbe, ArtifactNow, BootFileServed, BootProtocol, ClientStage, DhcpRelease, InstallerQuestion, JobNow,
+    LeaseNow, MachineAgentTokenReissued, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep,
+    PacketAnswer, RunInstallationConfirmed, ServerPruned, UnservedClients, UnservedPacket,
 };
 pub use filter::check_kind_filter;
 pub use kinds::*;
@@ -150,8 +150,12 @@ impl EventKind {
     ];
 
     /// The events of the server itself that stay as long as what people did.
-    pub const AUDIT: [EventKind; 3] =
-        [EventKind::TokenRecovered, EventKind::ServerPruned, EventKind::ServerStoreRecovered];
+    pub const AUDIT: [EventKind; 4] = [
+        EventKind::TokenRecovered,
+        EventKind::MachineAgentTokenReissued,
+        EventKind::ServerPruned,
+        EventKind::ServerStoreRecovered,
+    ];
 
     /// All kinds: those of the table, and those about the objects that clients write.
     pub fn all() -> impl Iterator<Item = EventKind> {

@@ -145,6 +145,10 @@ pub struct MachineStatus {
     pub last_seen: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_attempt: Option<BootAttempt>,
+    /// The id of the last boot attempt that fetched the kernel of an installer, until something tells how it
+    /// ended. A late report counts for this attempt only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreported_boot: Option<Uuid>,
     /// Boot attempts at this step that did not get anywhere.
     #[serde(default)]
     pub fruitless_attempts: u32,
@@ -356,7 +360,8 @@ pub struct BootAttempt {
 impl Noun for Machine {
     const KIND: Kind = Kind::Machine;
     const REFERS_TO: &'static [Kind] = &[Kind::Profile, Kind::Workflow];
-    const INDEXES: &'static [&'static str] = &["name", "mac", "smbios_uuid", "address", "attempt"];
+    const INDEXES: &'static [&'static str] =
+        &["name", "mac", "smbios_uuid", "address", "attempt", "unreported_boot"];
     const HAS_STATUS: bool = true;
     type Status = MachineStatus;
 
@@ -369,8 +374,10 @@ impl Noun for Machine {
         let address = status.address.iter().map(|address| ("address", address.to_string()));
         let attempt = status.boot_attempt.iter().map(|attempt| ("attempt", attempt.id.to_string()));
         let uuid = self.smbios_uuid.iter().map(|uuid| ("smbios_uuid", uuid.to_string()));
+        let unreported = status.unreported_boot.iter().map(|id| ("unreported_boot", id.to_string()));
         let name = [("name", self.name.clone())];
-        name.into_iter().chain(macs).chain(uuid).chain(address).chain(attempt).collect()
+        let of_status = address.chain(attempt).chain(unreported);
+        name.into_iter().chain(macs).chain(uuid).chain(of_status).collect()
     }
 
     fn references(&self) -> Vec<ObjectReference> {

@@ -53,7 +53,9 @@ mod verdict;
 mod world;
 
 pub use address_key::AddressKey;
-pub use agent::{AgentReport, Environment, JobFile, JobOffer, JobReport, JobWork, LogEnd, TokenGrant};
+pub use agent::{
+    AgentReport, AgentTokenReissue, Environment, JobFile, JobOffer, JobReport, JobWork, LogEnd, TokenGrant,
+};
 pub use arch::Arch;
 pub use artifact::{
     Artifact, ArtifactKind, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, RootsCheck,

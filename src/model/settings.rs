@@ -11,6 +11,9 @@ use super::{Kind, NoStatus, Noun, Object, Problem, RefusalCode, Stored, nearest}
 /// Whether a machine with a lease from this server is served only at that address.
 pub const OWN_ADDRESS_ONLY: &str = "own_address_only";
 
+/// How many days the first token of an agent may stay unused.
+pub const AGENT_FIRST_USE_DAYS: &str = "agent_first_use_days";
+
 /// How many days runs, and their details, are kept after the end of the run; null is no bound.
 pub const RUNS_KEPT_DAYS: &str = "runs_kept_days";
 pub const JOBS_KEPT_DAYS: &str = "jobs_kept_days";
@@ -85,7 +88,7 @@ impl KnownSetting {
 }
 
 /// Every setting.
-pub fn known() -> [KnownSetting; 20] {
+pub fn known() -> [KnownSetting; 21] {
     [
         KnownSetting::new("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
         KnownSetting::new("default_workflow", json!({"type": ["string", "null"]})),
@@ -96,6 +99,7 @@ pub fn known() -> [KnownSetting; 20] {
         ),
         KnownSetting::new("secure_boot", json!({"type": "boolean"})),
         KnownSetting::new(OWN_ADDRESS_ONLY, json!({"type": "boolean"})),
+        KnownSetting::new(AGENT_FIRST_USE_DAYS, number(1, 3_650)),
         KnownSetting::new(RUNS_KEPT_DAYS, days()),
         KnownSetting::new(JOBS_KEPT_DAYS, days()),
         KnownSetting::new(LOGS_KEPT_DAYS, days()),
@@ -128,6 +132,7 @@ pub fn default(name: &str) -> Value {
         "unknown_machine" | "default_bootenv" => json!("local"),
         "secure_boot" => json!(false),
         OWN_ADDRESS_ONLY => json!(true),
+        AGENT_FIRST_USE_DAYS => json!(90),
         RUNS_KEPT_MAX => json!(20_000),
         JOBS_KEPT_MAX => json!(50_000),
         EVENTS_KEPT_MAX => json!(2_000_000),

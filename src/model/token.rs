@@ -5,12 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::name::check_name;
 use super::{Kind, NoStatus, Noun, Object, Problem, RefusalCode, Stored};
 
 /// A bearer token. The token itself is shown once, when it is created; only its SHA-256 is stored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     pub name: String,
@@ -21,9 +22,27 @@ pub struct Token {
     /// SHA-256 of the token, in hex; set by the server.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub sha256: String,
+    /// For the token of an agent: the boot attempt that installed or booted the agent's system. Set by the
+    /// server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<Uuid>,
+    /// For the token of an agent that was not used yet, or whose life began with its first use: when it ends
+    /// unused. Set by the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_use_by: Option<Timestamp>,
 }
 
 impl Token {
+    /// A token that expires, for [`Token::sha256`] to be added.
+    pub fn expiring(name: String, scopes: Vec<String>, expires_at: Timestamp) -> Self {
+        Token { name, scopes, expires_at: Some(expires_at), ..Token::default() }
+    }
+
+    /// Whether it was never used, and its life begins with the first use.
+    pub fn is_unused(&self) -> bool {
+        self.first_use_by.is_some() && self.first_use_by == self.expires_at
+    }
+
     /// Whether it may do everything, and does not expire.
     pub fn is_lasting_admin(&self) -> bool {
         self.expires_at.is_none() && self.scopes.iter().any(|scope| scope == "*")

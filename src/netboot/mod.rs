@@ -15,6 +15,7 @@ mod fallbacks;
 mod fetch_throttle;
 pub mod files;
 pub mod identify;
+mod installer_logs;
 mod loader_files;
 pub mod loader_loops;
 pub mod loaders;

@@ -1,12 +1,16 @@
 //! The reports of installers, sent with their capability: done, failed, and pieces of their log.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use uuid::Uuid;
 
 use crate::kernel::{Caller, Error};
 use crate::model::event::{BootDenied, BootDone, BootFailed, BootLog};
 use crate::model::{BootProgress, BootResult, Machine, RefusalCode, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::identify::about;
+use crate::netboot::installer_logs::INSTALLER_LOG;
 
 /// Longest reason of a failure in the machine's status, in characters. The event has up to `LOG_CHARS_MAX`.
 const REASON_CHARS_MAX: usize = 1000;
@@ -24,6 +28,8 @@ pub enum ReportKind {
     Log,
     /// What the installer asks at its console; empty when it no longer asks anything.
     Asks,
+    /// The ends of the installer's logs, before a failure is reported.
+    InstallerLog,
 }
 
 impl ReportKind {
@@ -34,6 +40,7 @@ impl ReportKind {
             "failed" => Some(ReportKind::Failed),
             "log" => Some(ReportKind::Log),
             "asks" => Some(ReportKind::Asks),
+            INSTALLER_LOG => Some(ReportKind::InstallerLog),
             _ => None,
         }
     }
@@ -44,6 +51,7 @@ impl ReportKind {
             ReportKind::Failed => "failed",
             ReportKind::Log => "log",
             ReportKind::Asks => "asks",
+            ReportKind::InstallerLog => INSTALLER_LOG,
         }
     }
 }
@@ -64,12 +72,21 @@ impl Netboot {
     /// [`Error::Unauthorized`] if this server never issued the capability, [`Error::Forbidden`] if the peer's
     /// address is not the machine's (as for files), [`Error::Conflict`] if the attempt has ended differently,
     /// [`Error::TooMuch`] for a log beyond the machine's budget.
-    pub async fn report(&self, capability: &str, report: InstallerReport) -> Result<String, Error> {
+    pub async fn report(
+        self: &Arc<Self>,
+        capability: &str,
+        report: InstallerReport,
+    ) -> Result<String, Error> {
         let attempt = self.catalog.attempt_of(capability).ok_or_else(|| {
             let why = "this server did not issue the capability in this URL";
             Error::Unauthorized(RefusalCode::TokenUnknown, why.to_owned())
         })?;
-        let machine = self.kernel.read(|world| world.machines.find("attempt", &attempt.to_string()).cloned());
+        let machine = self.kernel.read(|world| {
+            let id = attempt.to_string();
+            let found =
+                world.machines.find("attempt", &id).or_else(|| world.machines.find("unreported_boot", &id));
+            found.cloned()
+        });
         let Some(machine) = machine else {
             let why = "the boot attempt of this URL is over; a later one has begun";
             return Err(Error::Conflict(RefusalCode::Ended, why.to_owned()));
@@ -78,20 +95,11 @@ impl Netboot {
             self.report_denied(&machine, (report.kind, report.peer), &why);
             return Err(Error::Forbidden(RefusalCode::NotYours, why));
         }
-        let current = machine.status.boot_attempt.clone();
-        let ended = current.filter(|current| current.progress == BootProgress::Ended);
-        let name = &machine.spec.name;
-        if let Some(result) = ended.and_then(|ended| ended.result) {
-            return match (report.kind, result) {
-                (ReportKind::Done, BootResult::Done) | (ReportKind::Failed, BootResult::Failed) => {
-                    Ok(format!("{name}: already reported"))
-                }
-                (ReportKind::Log | ReportKind::Asks, _) => Ok(format!("{name}: too late for the log")),
-                _ => {
-                    let why = format!("{name}: the boot attempt has ended already, as {result:?}");
-                    Err(Error::Conflict(RefusalCode::Ended, why))
-                }
-            };
+        if report.kind == ReportKind::InstallerLog {
+            return self.keep_installer_log(&machine, (attempt, &report.text));
+        }
+        if let Some(answer) = answer_ended(&machine, (report.kind, attempt)) {
+            return answer;
         }
         let caller = Caller::machine(&machine, self.kernel.now());
         let mut reason = first_chars(report.text.trim(), LOG_CHARS_MAX);
@@ -105,26 +113,38 @@ impl Netboot {
             ReportKind::Failed if !self.takes_reason(&machine, reason.len()) => {
                 reason = first_chars(&reason, REASON_CHARS_MAX);
             }
-            ReportKind::Failed | ReportKind::Done => {}
+            ReportKind::Failed | ReportKind::Done | ReportKind::InstallerLog => {}
         }
-        let peer = report.peer;
+        let (peer, name) = (report.peer, &machine.spec.name);
+        let mut counts = true;
         self.runs
-            .flow(&caller, &machine.key, |flow| match report.kind {
-                ReportKind::Done => {
-                    flow.say(BootDone { peer });
-                    flow.callback_done();
+            .flow(&caller, &machine.key, |flow| {
+                let talks = matches!(report.kind, ReportKind::Log | ReportKind::Asks);
+                counts = talks || flow.takes_report(attempt);
+                match report.kind {
+                    _ if !counts => {}
+                    ReportKind::InstallerLog => {}
+                    ReportKind::Done => {
+                        flow.say(BootDone { peer });
+                        flow.reported_done(attempt);
+                    }
+                    ReportKind::Failed => {
+                        flow.say(BootFailed { peer, reason: reason.clone() });
+                        flow.reported_failed(attempt, &status_reason(&reason));
+                    }
+                    ReportKind::Log => {
+                        flow.say(BootLog { text: first_chars(&report.text, LOG_CHARS_MAX) });
+                        flow.installer_heard();
+                    }
+                    ReportKind::Asks => flow.installer_asks(&reason, peer),
                 }
-                ReportKind::Failed => {
-                    flow.say(BootFailed { peer, reason: reason.clone() });
-                    flow.callback_failed(&status_reason(&reason));
-                }
-                ReportKind::Log => {
-                    flow.say(BootLog { text: first_chars(&report.text, LOG_CHARS_MAX) });
-                    flow.installer_heard();
-                }
-                ReportKind::Asks => flow.installer_asks(&reason, peer),
             })
             .await?;
+        if !counts {
+            let why =
+                format!("{name}: the boot attempt has ended, and the run has gone on without this report");
+            return Err(Error::Conflict(RefusalCode::Ended, why));
+        }
         Ok(format!("{name}: noted"))
     }
 
@@ -140,6 +160,33 @@ impl Netboot {
 fn question(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     first_chars(&text.split_whitespace().collect::<Vec<_>>().join(" "), QUESTION_CHARS_MAX)
+}
+
+/// The answer to a report on an attempt that has ended; none where it may still count.
+fn answer_ended(
+    machine: &Stored<Machine>,
+    (kind, attempt): (ReportKind, Uuid),
+) -> Option<Result<String, Error>> {
+    let name = &machine.spec.name;
+    let current = machine.status.boot_attempt.as_ref().filter(|current| current.id == attempt);
+    let result = match current {
+        Some(current) if current.progress != BootProgress::Ended => return None,
+        Some(current) => current.result,
+        // A later attempt has begun.
+        None => Some(BootResult::Superseded),
+    };
+    match (kind, result) {
+        (ReportKind::Done, Some(BootResult::Done)) | (ReportKind::Failed, Some(BootResult::Failed)) => {
+            Some(Ok(format!("{name}: already reported")))
+        }
+        (ReportKind::Log | ReportKind::Asks, _) => Some(Ok(format!("{name}: too late for the log"))),
+        _ if machine.status.unreported_boot == Some(attempt) => None,
+        _ => {
+            let ended = result.map_or("unknown", BootResult::as_str);
+            let why = format!("{name}: the boot attempt has ended already, as {ended}");
+            Some(Err(Error::Conflict(RefusalCode::Ended, why)))
+        }
+    }
 }
 
 fn first_chars(text: &str, most: usize) -> String {

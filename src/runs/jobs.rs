@@ -190,7 +190,7 @@ pub fn seen(moving: &mut MachineChange, now: Timestamp) {
 
 fn look(caller: &Caller, world: &World, (moving, report): (&mut MachineChange, &AgentReport)) -> WorkFound {
     seen(moving, caller.now);
-    moving.flow((caller, world), |flow| flow.agent_seen(report.environment, &report.boot));
+    moving.flow((caller, world), |flow| flow.agent_seen(report.environment, &report.boot, caller.attempt));
     if let Some(looked) = look_at_job(caller, world, (moving, report)) {
         return looked;
     }

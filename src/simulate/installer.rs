@@ -4,21 +4,26 @@
 //! Nothing is installed and no script is run: files are searched for URLs. Start at [`install`].
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 use crate::simulate::console::MachineConsole;
 use crate::simulate::failure::StepFailure;
 use crate::simulate::firmware::DhcpProgram;
 use crate::simulate::http::{MachineHttp, UserAgent};
+use crate::simulate::options::{DoneReport, SimulateOptions};
 
 /// Largest answer file or script, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
 /// Most files that an answer file and its scripts may name.
 const FILES_MAX: usize = 32;
+/// The first and the longest pause before a report is tried again.
+const REPORT_PAUSE: Duration = Duration::from_millis(250);
+const REPORT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The agent's configuration, by its name in this project's bootenvs.
 const AGENT_FILE: &str = "agent.toml";
 /// The reports of installers.
-const REPORTS: [&str; 4] = ["done", "failed", "log", "asks"];
+const REPORTS: [&str; 5] = ["done", "failed", "log", "asks", "installer.log"];
 
 /// The answer file of a kernel command line, and its installer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +69,8 @@ pub fn agent_of(command_line: &str) -> Option<&str> {
 /// A file cannot be fetched, the answer file never reports, or the report is not accepted.
 pub async fn install(
     http: &MachineHttp,
-    (answer, asks): (&AnswerFile, Option<&str>),
+    answer: &AnswerFile,
+    options: &SimulateOptions,
     console: &mut MachineConsole,
 ) -> Result<InstallResult, StepFailure> {
     let began = Instant::now();
@@ -74,6 +80,14 @@ pub async fn install(
         return Err(StepFailure::new("answer", "an answer file below a folder", answer.url.clone()));
     };
     let folder = BootFolder { url: folder, own: &answer.url };
+    let own = match activated_address(&text) {
+        Some(address) => {
+            console.say("network", format!("the installer goes on at its static address {address}")).await;
+            MachineHttp::new(address)?
+        }
+        None => http.clone(),
+    };
+    let http = &own;
     let read = fetch_files(http, folder, (text, console)).await?;
     if let Some(rule) = &read.disk_rule {
         console.say("disk", rule).await;
@@ -95,7 +109,7 @@ pub async fn install(
         report(http, &format!("{}/log", folder.url), ("a simulated installer has read its files", console))
             .await?;
     }
-    if let Some(question) = asks {
+    if let Some(question) = &options.installer_asks {
         if !read.reports.contains("asks") {
             let expected = "an answer file, or a script that it names, to report what the installer asks";
             return Err(StepFailure::new("answer", expected, "none has a callback URL for it"));
@@ -103,8 +117,7 @@ pub async fn install(
         report(http, &format!("{}/asks", folder.url), (question, console)).await?;
         return Ok(InstallResult { asks: true, ..InstallResult::default() });
     }
-    report(http, &format!("{}/done", folder.url), ("the simulated installation is complete", console))
-        .await?;
+    report_done(http, &format!("{}/done", folder.url), options, console).await?;
     Ok(InstallResult { agent: read.agent, ..InstallResult::default() })
 }
 
@@ -227,6 +240,51 @@ fn is_rehearsal(folder: BootFolder<'_>, text: &str) -> bool {
     powers_off && names_in(folder, &commands).contains("done")
 }
 
+/// Reports the end of an installation when the options say so, as scripts of installers do: again and again
+/// while the server is away, and for so long only.
+async fn report_done(
+    http: &MachineHttp,
+    url: &str,
+    options: &SimulateOptions,
+    console: &mut MachineConsole,
+) -> Result<(), StepFailure> {
+    match options.done {
+        DoneReport::Lost => {
+            console.say("report", "done is lost: the installer boots its disk all the same").await;
+            return Ok(());
+        }
+        DoneReport::After(pause) => tokio::time::sleep(pause).await,
+    }
+    let until = Instant::now() + Duration::from_secs(options.report_wait.into());
+    let mut pause = REPORT_PAUSE;
+    for number in 1u64.. {
+        let failed = match report(http, url, ("the simulated installation is complete", console)).await {
+            Ok(()) => return Ok(()),
+            Err(failure) if failure.came.starts_with("409") => return Err(failure),
+            Err(failure) => failure,
+        };
+        console.say("report", format!("try {number}: done is not told: {}", failed.came)).await;
+        if Instant::now() + pause >= until {
+            console.say("report", "the installer boots its disk all the same").await;
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(REPORT_PAUSE_MAX);
+    }
+    Ok(())
+}
+
+/// The static address that a kickstart file makes the installer go on with. Anaconda activates the first
+/// network device unless told otherwise.
+fn activated_address(text: &str) -> Option<Ipv4Addr> {
+    let words = text.lines().find_map(|line| line.strip_prefix("network "))?;
+    let mut words = words.split_whitespace();
+    let is_static = words.clone().any(|word| word == "--bootproto=static");
+    let stays = words.clone().any(|word| word == "--no-activate");
+    let address = words.find_map(|word| word.strip_prefix("--ip="))?;
+    address.parse().ok().filter(|_| is_static && !stays)
+}
+
 async fn report(
     http: &MachineHttp,
     url: &str,
@@ -282,11 +340,19 @@ mod tests {
     }
 
     #[test]
+    fn an_installer_goes_on_at_the_static_address_that_it_activates() {
+        let line = "text\nnetwork --device=52:54:00:aa:00:01 --bootproto=static --ip=127.7.9.9 --netmask=x";
+        assert_eq!(activated_address(line), Some(Ipv4Addr::new(127, 7, 9, 9)));
+        assert_eq!(activated_address(&format!("{line} --no-activate")), None);
+        assert_eq!(activated_address("network --bootproto=dhcp --activate"), None);
+    }
+
+    #[test]
     fn files_and_reports_are_found_where_scripts_name_them() {
         let names = |path: &str| names_in(folder(), &rendered(path)).into_iter().collect::<Vec<_>>();
         assert_eq!(names("debian-12-install/bios/preseed.cfg"), ["early.sh"]);
         let early = names("debian-12-install/bios/early.sh");
-        assert_eq!(early, ["asks", "disk.sh", "done", "failed", "late.sh", "log"]);
+        assert_eq!(early, ["asks", "disk.sh", "done", "failed", "installer.log", "late.sh", "log"]);
         assert!(names("debian-12-install/bios/late.sh").contains(&"agent.toml".to_owned()));
         assert!(names("rocky-9-install/bios/rocky.ks").contains(&"done".to_owned()));
         assert_eq!(origin(FOLDER), Some("http://10.0.0.1:8080"));

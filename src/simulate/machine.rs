@@ -402,8 +402,7 @@ impl SimulatedMachine {
         }
         let mut network = MachineNetwork { dhcp: None, http: network.http.clone(), address: network.address };
         self.renew(&mut network, answer.speaker).await?;
-        let asks = self.options.installer_asks.as_deref();
-        let installed = installer::install(&network.http, (&answer, asks), &mut self.console).await?;
+        let installed = installer::install(&network.http, &answer, &self.options, &mut self.console).await?;
         let why = if installed.rehearsed { "the rehearsal switched it off" } else { "the installer reboots" };
         let why = (!installed.asks).then(|| why.to_owned());
         self.installed = Some(installed);

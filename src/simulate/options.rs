@@ -15,6 +15,8 @@ use crate::simulate::firmware::FirmwareKind;
 pub const MACHINES_MAX: u32 = 100_000;
 /// Most machines that are switched on at one time.
 pub const AT_ONCE_MAX: u32 = 4096;
+/// Longest time until an installer reports, and that it tries to, in seconds.
+pub const REPORT_WAIT_MAX: u32 = 86_400;
 /// The default MAC of the first machine; locally administered.
 const FIRST_MAC: Mac = Mac([0x52, 0x54, 0x00, 0x5e, 0x00, 0x01]);
 const TFTP_PORT: u16 = 69;
@@ -66,6 +68,15 @@ pub struct SimulateOptions {
     /// The installer asks this at its console and waits for a person, who does not come.
     #[arg(long, value_name = "TEXT")]
     pub installer_asks: Option<String>,
+    /// When an installer reports that it is done, after everything else: `now`, a number of seconds later, or
+    /// `lost`, which is never.
+    #[arg(long, value_name = "WHEN", default_value = "now")]
+    pub done: DoneReport,
+    /// How many seconds an installer tries to report to a server that is away, before it boots its disk all
+    /// the same.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(value_parser = up_to(REPORT_WAIT_MAX))]
+    pub report_wait: u32,
     /// Print steps as lines of JSON.
     #[arg(long)]
     pub json: bool,
@@ -76,6 +87,28 @@ pub struct SimulateOptions {
 
 fn up_to(most: u32) -> clap::builder::RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(1..=i64::from(most))
+}
+
+/// When an installer reports that it is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DoneReport {
+    After(Duration),
+    Lost,
+}
+
+impl FromStr for DoneReport {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse::<u32>()) {
+            ("now", _) => Ok(DoneReport::After(Duration::ZERO)),
+            ("lost", _) => Ok(DoneReport::Lost),
+            (_, Ok(seconds)) if seconds <= REPORT_WAIT_MAX => {
+                Ok(DoneReport::After(Duration::from_secs(seconds.into())))
+            }
+            _ => Err(format!("`{text}` is neither `now`, `lost`, nor at most {REPORT_WAIT_MAX} seconds")),
+        }
+    }
 }
 
 /// Where addresses come from.
@@ -244,6 +277,14 @@ mod tests {
         assert_eq!(machines.mac_of(2).to_string(), "52:54:00:00:01:01");
         assert_eq!(machines.address_of(0), Ipv4Addr::new(127, 100, 0, 1));
         assert_eq!(machines.address_of(65_535), Ipv4Addr::new(127, 101, 0, 0));
+    }
+
+    #[test]
+    fn done_is_reported_now_later_or_never() {
+        assert_eq!(options("").done, DoneReport::After(Duration::ZERO));
+        assert_eq!(options("--done 3").done, DoneReport::After(Duration::from_secs(3)));
+        assert_eq!(options("--done lost").done, DoneReport::Lost);
+        assert!("soon".parse::<DoneReport>().is_err() && "86401".parse::<DoneReport>().is_err());
     }
 
     #[test]

@@ -10,7 +10,9 @@ ended() {
 	code=$?
 	mkdir -p "$root/var/log/installer" && cp "$log" "$root/var/log/installer/" || true
 	if [ "$code" -ne 0 ]; then
-		report failed "late.sh ended with $code: $(tail -n 5 "$log")" || true
+		# The agent of a system that is not whole must not speak for it.
+		rm -f "$root/etc/metalwright/agent.toml"
+		insist failed "late.sh ended with $code: $(tail -n 5 "$log")" || true
 	fi
 	exit "$code"
 }
@@ -24,4 +26,4 @@ trap ended EXIT
 {% include "snippets/shell/agent.sh" %}
 {% include "snippets/shell/late-script.sh" %}
 sync
-report done 'the installation is complete'
+insist done 'the installation is complete' || echo 'the server does not know yet that the installation is complete'

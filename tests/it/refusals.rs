@@ -152,7 +152,7 @@ fn a_wrong_callback_capability_is_refused_and_changes_nothing() {
     scene.event("boot.done");
     assert_eq!(scene.boot.get(&format!("/m/{genuine}/answers.cfg")).0, 403);
     let (status, said) = scene.boot.post(&format!("/m/{genuine}/failed"), "");
-    assert_eq!((status, said.trim_end()), (409, "web1: the boot attempt has ended already, as Done"));
+    assert_eq!((status, said.trim_end()), (409, "web1: the boot attempt has ended already, as done"));
     let events = scene.api.get("/events?limit=1000").expect(200).to_string();
     assert!(!events.contains(&genuine), "a capability is in an event");
 }

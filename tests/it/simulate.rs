@@ -17,6 +17,7 @@ use crate::net;
 use crate::relay::LISTENERS;
 use crate::world::{World, program};
 
+mod finish;
 mod live;
 
 const FIRMWARES: [&str; 4] = ["bios", "ipxe", "uefi", "http"];

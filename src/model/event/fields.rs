@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::model::{ArtifactState, ArtifactStatus, Job, Lease, LeaseState, Mac, StepKind, Verdict};
+use crate::model::{
+    ArtifactState, ArtifactStatus, EventBody, Job, Lease, LeaseState, Mac, StepKind, Verdict,
+};
 
 /// An event without fields: the kind says everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -300,3 +302,80 @@ pub struct OtherEvent {
     pub kind: String,
     pub data: Value,
 }
+
+/// A file was sent over TFTP or HTTP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BootFileServed {
+    /// The requested path, with the capability hidden.
+    pub path: String,
+    /// What the path resolved to: `artifact:debian-12/linux`, `rendered:ipxe/boot.ipxe`.
+    pub label: String,
+    pub protocol: BootProtocol,
+    pub peer: IpAddr,
+    /// Size of the whole file, in bytes.
+    pub size: u64,
+    /// Number of bytes that were sent.
+    pub bytes: u64,
+    pub duration_ms: u64,
+    /// Whether the client received the whole file.
+    pub complete: bool,
+}
+
+/// An installation counts as done although its installer did not report that in time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunInstallationConfirmed {
+    /// The id of the run.
+    pub run: Option<Uuid>,
+    /// Index of the step, from 0.
+    pub step: u32,
+    /// The bootenv of the installer.
+    pub name: Option<String>,
+    /// What shows it, and why the run had failed, if it had.
+    pub reason: String,
+    pub workflow: Option<String>,
+    pub stage: Option<String>,
+}
+
+/// A new token was made for a machine's agent, and the tokens that it had were ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MachineAgentTokenReissued {
+    /// The name of the new token.
+    pub name: String,
+    /// The names of the tokens that were ended.
+    pub ended: Vec<String>,
+    /// When the new token ends if it is not used.
+    pub first_use_by: Timestamp,
+}
+
+/// History that is older than the settings allow was deleted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerPruned {
+    pub runs: u64,
+    /// Pieces of content that no run needed any more.
+    pub contents: u64,
+    pub jobs: u64,
+    /// Jobs whose logs were deleted.
+    pub logs: u64,
+    pub documents: u64,
+    pub events: u64,
+    /// Audit events that had outlived the other events of their time.
+    #[serde(default)]
+    pub audit: u64,
+}
+
+/// Makes the event of the fields that one kind alone has.
+macro_rules! own_fields {
+    ($($variant:ident),+) => {
+        $(impl From<$variant> for EventBody {
+            fn from(fields: $variant) -> Self {
+                EventBody::$variant(fields)
+            }
+        })+
+    };
+}
+
+own_fields!(BootFileServed, RunInstallationConfirmed, MachineAgentTokenReissued, ServerPruned);

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootProtocol, DhcpRelease, InstallerQuestion, JobNow, LeaseNow, NoFields,
-    ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, UnservedPacket,
+    AddressProbe, ArtifactNow, BootFileServed, BootProtocol, DhcpRelease, InstallerQuestion, JobNow, LeaseNow,
+    MachineAgentTokenReissued, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep,
+    PacketAnswer, RunInstallationConfirmed, ServerPruned, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -53,21 +54,7 @@ event_kinds! {
     "boot.answer_fetched" BootAnswerFetched about machine => (NoFields)
 
     /// A file was sent over TFTP or HTTP.
-    "boot.file_served" BootFileServed about machine, server => {
-        /// The requested path, with the capability hidden.
-        path: String,
-        /// What the path resolved to: `artifact:debian-12/linux`, `rendered:ipxe/boot.ipxe`.
-        label: String,
-        protocol: BootProtocol,
-        peer: IpAddr,
-        /// Size of the whole file, in bytes.
-        size: u64,
-        /// Number of bytes that were sent.
-        bytes: u64,
-        duration_ms: u64,
-        /// Whether the client received the whole file.
-        complete: bool,
-    }
+    "boot.file_served" BootFileServed about machine, server => (BootFileServed)
 
     /// A document was rendered for a machine.
     "boot.rendered" BootRendered about machine, server => {
@@ -113,6 +100,13 @@ event_kinds! {
     /// The installer sends more of its log than is kept; said once for a spell of it.
     "boot.log_limited" BootLogLimited about machine => {
         reason: String,
+    }
+
+    /// The installer sent the ends of its logs, which the run keeps.
+    "boot.installer_log" BootInstallerLog about machine => {
+        /// The path of the document.
+        document: String,
+        bytes: u64,
     }
 
     /// The installer reported that it is done.
@@ -297,6 +291,9 @@ event_kinds! {
         state: StepState,
     }
 
+    /// An installation counts as done although its installer did not report that in time.
+    "run.installation_confirmed" RunInstallationConfirmed about machine => (RunInstallationConfirmed)
+
     /// The run was paused.
     "run.paused" RunPaused about machine of run => {
         /// Who paused it; absent if the run paused by itself before a step.
@@ -453,20 +450,11 @@ event_kinds! {
         scopes: Vec<String>,
     }
 
+    /// A new token was made for a machine's agent, and the tokens that it had were ended.
+    "machine.agent_token_reissued" MachineAgentTokenReissued about machine => (MachineAgentTokenReissued)
+
     /// History that is older than the settings allow was deleted.
-    "server.pruned" ServerPruned about server => {
-        runs: u64,
-        /// Pieces of content that no run needed any more.
-        contents: u64,
-        jobs: u64,
-        /// Jobs whose logs were deleted.
-        logs: u64,
-        documents: u64,
-        events: u64,
-        /// Audit events that had outlived the other events of their time.
-        #[serde(default)]
-        audit: u64,
-    }
+    "server.pruned" ServerPruned about server => (ServerPruned)
 
     /// A backup of the running server was made, with all of its secrets.
     "server.backed_up" ServerBackedUp about server => {

@@ -19,7 +19,7 @@ enum AdminReign {
 
 impl NounRules for Token {
     const PROBLEMS_SEE: &'static [Kind] = &[Kind::Token];
-    const HIDDEN: &'static [&'static str] = &["sha256"];
+    const HIDDEN: &'static [&'static str] = &["sha256", "attempt", "first_use_by"];
 
     fn refused(&self, _change: &ProposedWrite<'_, Self>) -> Vec<Problem> {
         let faults = self.scopes.iter().enumerate();

@@ -57,7 +57,8 @@ impl Flow<'_> {
         match self.spent() {
             Some(name) => self.fail_boot(format!(
                 "the machine was powered on again before `{name}` reported that it was done; it had come to \
-                 {how_far}"
+                 {how_far}{}",
+                self.way_on()
             )),
             None => self.fruitless(),
         }
@@ -106,6 +107,7 @@ impl Flow<'_> {
             (attempt.kernel_fetched_at, attempt.deadline) = (Some(now), None);
             self.boot_heard();
         }
+        self.await_word();
         if self.spent().is_some() {
             self.disarm("the kernel was fetched: the arming is used up");
         }
@@ -132,7 +134,8 @@ impl Flow<'_> {
     /// Ends the open boot as done; `said` is an operator's note on it.
     pub(super) fn boot_done(&mut self, said: &str) {
         let rehearsal = self.status.run.as_ref().is_some_and(|run| run.rehearse);
-        let installs = present_bootenv(self.at()).is_some_and(|b| b.kind == BootenvKind::Install);
+        let installs = self.installs();
+        self.status.unreported_boot = None;
         let note = if rehearsal && installs { REHEARSED_BOOT } else { said };
         let boot = boot_step(self.status, self.steps());
         if installs {
@@ -156,6 +159,7 @@ impl Flow<'_> {
 
     /// Records that the booted system reported a failure.
     pub fn callback_failed(&mut self, reason: &str) {
+        self.status.unreported_boot = None;
         if self.end_attempt(BootResult::Failed) == Some(true) {
             let name = self.boot_name();
             self.fail_boot(format!("`{name}` reported that it failed: {reason}"));
@@ -171,7 +175,10 @@ impl Flow<'_> {
         }
         if past_kernel {
             let name = self.boot_name();
-            self.fail_boot(format!("`{name}` fetched its kernel and did not report in time"));
+            self.fail_boot(format!(
+                "`{name}` fetched its kernel and did not report in time{}",
+                self.way_on()
+            ));
         } else {
             self.fruitless();
             self.settle();
@@ -196,7 +203,8 @@ impl Flow<'_> {
     }
 
     /// An agent asks for work: the present boot may have led to it.
-    pub fn agent_seen(&mut self, environment: Environment, boot: &str) {
+    /// `installed_by` is the attempt that its token was made for.
+    pub fn agent_seen(&mut self, environment: Environment, boot: &str, installed_by: Option<Uuid>) {
         let before = self.status.agent.as_ref().filter(|agent| agent.environment == Environment::Live);
         match before.filter(|_| environment == Environment::Live) {
             Some(agent) if agent.boot == boot => self.live_system_heard(),
@@ -206,6 +214,11 @@ impl Flow<'_> {
         let same_life = self.status.agent.as_ref().filter(|a| a.boot == boot && a.environment == environment);
         let leaving = same_life.is_some_and(|agent| agent.leaving);
         self.status.agent = Some(AgentSeen { environment, boot: boot.to_owned(), leaving });
+        if environment == Environment::Installed
+            && let Some(attempt) = installed_by
+        {
+            self.agent_confirms(attempt);
+        }
         let Some(step) = self.step().filter(|step| step.kind == StepKind::Bootenv && self.runs()) else {
             return;
         };

@@ -19,6 +19,7 @@ fn entry_text(body: &EventBody) -> Option<&str> {
         EventBody::RunPaused(it) => &it.reason,
         EventBody::RunFailed(it) => &it.reason,
         EventBody::RunHeld(it) => &it.reason,
+        EventBody::RunInstallationConfirmed(it) => &it.reason,
         EventBody::RunRefreshed(it) => &it.reason,
         EventBody::RunLiveSystemLost(it) => &it.reason,
         EventBody::MachineDisarmed(it) => &it.reason,

@@ -168,7 +168,7 @@ impl<'a> Flow<'a> {
         self.job_end = Some(JobOutcome { state: JobState::Cancelled, reason });
         self.status.job = None;
         self.status.bootenv = None;
-        self.status.live_system = LiveSystem::default();
+        (self.status.live_system, self.status.unreported_boot) = (LiveSystem::default(), None);
         self.status.state = MachineState::Waiting;
         self.status.on_failure.clear();
         self.unlink_attempt();
@@ -239,7 +239,7 @@ impl<'a> Flow<'a> {
             (run.ended_at, run.paused) = (Some(now), false);
             run.stop_before = None;
         });
-        self.status.live_system = LiveSystem::default();
+        (self.status.live_system, self.status.unreported_boot) = (LiveSystem::default(), None);
         for step in self.run.iter_mut().flat_map(|run| &mut run.steps) {
             if matches!(step.state, StepState::Pending | StepState::Running) {
                 step.mark(StepState::Skipped, "the run was cancelled", now);
@@ -353,7 +353,7 @@ impl<'a> Flow<'a> {
             return;
         }
         self.mark_step(StepState::Running, "");
-        self.status.live_system = LiveSystem::default();
+        (self.status.live_system, self.status.unreported_boot) = (LiveSystem::default(), None);
         if self.bootenv(&bootenv).is_some_and(|bootenv| bootenv.is_destructive()) {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);

@@ -150,7 +150,7 @@ fn a_rehearsal_names_no_disk() {
 fn an_installation_reports_failure_and_success() {
     for case in cases().into_iter().filter(|case| case.is_install() && !case.rehearses()) {
         let all = case.documents().into_iter().map(|(_, text)| text).collect::<String>();
-        for report in ["report done", "report failed", "report log"] {
+        for report in ["insist done", "insist failed", "report log"] {
             assert!(all.contains(report), "{} {}: {report}", case.bootenv, case.variant);
         }
     }

@@ -45,7 +45,7 @@ fn a_live_system_that_loses_power_runs_its_tasks_again_but_for_those_that_surviv
 fn an_agent_with_another_boot_id_says_that_the_live_system_lost_power() {
     let mut story = in_its_third_task();
     story.flow(|flow| {
-        flow.agent_seen(crate::model::Environment::Live, "b");
+        flow.agent_seen(crate::model::Environment::Live, "b", None);
         let end = flow.job_end().unwrap();
         assert_eq!(end.state, JobState::Lost);
         assert_eq!(end.reason, "the machine lost power in the live system `live`");

@@ -1,5 +1,6 @@
 //! A small site, and a runner for stories of events.
 
+mod evidence;
 mod expansion;
 mod live_systems;
 mod operators;
@@ -84,6 +85,8 @@ pub struct Story {
     pub now: Timestamp,
     pub events: Vec<EventBody>,
     job: Option<(Uuid, Job)>,
+    /// The last attempt that fetched the kernel of an installer.
+    installer: Option<Uuid>,
     ids: u128,
 }
 
@@ -96,6 +99,7 @@ impl Story {
             now: Timestamp::UNIX_EPOCH,
             events: Vec::new(),
             job: None,
+            installer: None,
             ids: 0,
         };
         story.start(workflow, false);
@@ -157,7 +161,11 @@ impl Story {
 
     /// The answer to an agent that asks for work; a job is accepted.
     pub fn ask(&mut self, environment: Environment, boot: &str) -> String {
-        self.flow(|flow| flow.agent_seen(environment, boot));
+        self.ask_with(environment, boot, None)
+    }
+
+    fn ask_with(&mut self, environment: Environment, boot: &str, attempt: Option<Uuid>) -> String {
+        self.flow(|flow| flow.agent_seen(environment, boot, attempt));
         let content = ContentView::from(&self.world);
         let steps = self.run.as_ref().map_or(&[][..], |run| &run.steps);
         match answer(Position { status: &self.status, steps, content }, self.now) {
@@ -234,9 +242,22 @@ impl Story {
             "report" => self.flow(|flow| flow.live_system_heard()),
             "silence" => self.flow(|flow| flow.live_system_silent()),
             "loader" => self.flow(|flow| flow.attempt_progress(BootProgress::Loader)),
-            "kernel" => self.flow(|flow| flow.kernel_fetched()),
+            "kernel" => {
+                let attempt = self.status.boot_attempt.as_ref();
+                let installer = attempt.filter(|attempt| attempt.bootenv.as_deref() == Some("debian"));
+                self.installer = installer.map(|attempt| attempt.id).or(self.installer);
+                self.flow(|flow| flow.kernel_fetched());
+            }
             "system" => self.flow(|flow| flow.system_seen()),
             "done" => self.flow(|flow| flow.callback_done()),
+            "late-done" => {
+                let attempt = self.installer.unwrap();
+                self.flow(|flow| flow.reported_done(attempt));
+            }
+            "late-failed" => {
+                let attempt = self.installer.unwrap();
+                self.flow(|flow| flow.reported_failed(attempt, "no disk"));
+            }
             "failed" => self.flow(|flow| flow.callback_failed("no disk")),
             "pause" => self.flow(|flow| flow.pause(OperatorNote { reason: argument, ..ADMIN })),
             "stop" => {
@@ -261,6 +282,11 @@ impl Story {
             "live" => return Some(self.ask(Environment::Live, argument)),
             "installer" => return Some(self.ask(Environment::Installer, argument)),
             "installed" => return Some(self.ask(Environment::Installed, argument)),
+            // The agent that the last installer put on the disk.
+            "its-agent" => {
+                let attempt = self.installer;
+                return Some(self.ask_with(Environment::Installed, argument, attempt));
+            }
             other => panic!("no event {other}"),
         }
         None
