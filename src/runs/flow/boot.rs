@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 use super::rules::Flow;
-use super::step::{REHEARSED_BOOT, boot_is_open, boot_step, present_bootenv};
+use super::step::{REHEARSED_BOOT, boot_is_open, boot_step};
 use super::{FIRMWARE_SECONDS, FRUITLESS_ATTEMPTS_MAX};
 
 impl Flow<'_> {
