@@ -364,6 +364,8 @@ pub(super) enum DoctorVerb {
     Dhcp(DoctorArgs),
     /// Which artifacts have no files or a problem, and what to do, like a place to allow in `fetch.allow`.
     Artifacts(OutputArgs),
+    /// Which machines wait for a person: failed, held, with a question at their console, or overdue.
+    Machines(OutputArgs),
 }
 
 #[derive(Args, Clone, Debug)]

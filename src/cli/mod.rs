@@ -62,6 +62,7 @@ pub async fn run(command: ClientCommand) -> Result<()> {
         return match verb {
             DoctorVerb::Dhcp(args) => doctor::dhcp(args, &connection).await,
             DoctorVerb::Artifacts(output) => doctor::artifacts(output.output, &connection).await,
+            DoctorVerb::Machines(output) => doctor::machines(output.output, &connection).await,
         };
     }
     if let Invocation::Other(OtherCommand::Events { verb: EventVerb::Kinds { output } }) = invocation {

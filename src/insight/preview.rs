@@ -251,6 +251,8 @@ fn no_attempt() -> crate::model::BootAttempt {
         step: None,
         kernel_fetched_at: None,
         deadline: None,
+        expected_by: None,
+        asks: None,
         result: None,
     }
 }

@@ -79,12 +79,12 @@ pub struct Stage {
     pub profiles: Vec<String>,
     #[serde(default)]
     pub required_params: Vec<String>,
-    /// Seconds after which its boot, from the kernel on, has failed, and after which a task that waits for an
-    /// agent has failed. The default is an hour.
+    /// Seconds of silence after which its boot, from the kernel on, has failed, and after which a task that
+    /// waits for an agent has failed. The default is an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u32>,
-    /// How long the stage usually takes, in seconds.
+    /// How long the stage usually takes, in seconds. What is silent for longer is overdue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub expected_seconds: Option<u32>,

@@ -14,8 +14,9 @@ mod table;
 
 pub use describe::event_kinds_markdown;
 pub use fields::{
-    AddressProbe, ArtifactNow, BootProtocol, ClientStage, DhcpRelease, JobNow, LeaseNow, NoFields,
-    ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer, UnservedClients, UnservedPacket,
+    AddressProbe, ArtifactNow, BootProtocol, ClientStage, DhcpRelease, InstallerQuestion, JobNow, LeaseNow,
+    NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer,
+    UnservedClients, UnservedPacket,
 };
 pub use filter::check_kind_filter;
 pub use kinds::*;

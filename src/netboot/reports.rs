@@ -13,12 +13,17 @@ const REASON_CHARS_MAX: usize = 1000;
 /// Longest piece of a log, or reason of a failure, in one event, in characters.
 const LOG_CHARS_MAX: usize = 16 * 1024;
 
+/// Longest question of an installer, in characters.
+const QUESTION_CHARS_MAX: usize = 500;
+
 /// The kind of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportKind {
     Done,
     Failed,
     Log,
+    /// What the installer asks at its console; empty when it no longer asks anything.
+    Asks,
 }
 
 impl ReportKind {
@@ -28,6 +33,7 @@ impl ReportKind {
             "done" => Some(ReportKind::Done),
             "failed" => Some(ReportKind::Failed),
             "log" => Some(ReportKind::Log),
+            "asks" => Some(ReportKind::Asks),
             _ => None,
         }
     }
@@ -37,6 +43,7 @@ impl ReportKind {
             ReportKind::Done => "done",
             ReportKind::Failed => "failed",
             ReportKind::Log => "log",
+            ReportKind::Asks => "asks",
         }
     }
 }
@@ -79,7 +86,7 @@ impl Netboot {
                 (ReportKind::Done, BootResult::Done) | (ReportKind::Failed, BootResult::Failed) => {
                     Ok(format!("{name}: already reported"))
                 }
-                (ReportKind::Log, _) => Ok(format!("{name}: too late for the log")),
+                (ReportKind::Log | ReportKind::Asks, _) => Ok(format!("{name}: too late for the log")),
                 _ => {
                     let why = format!("{name}: the boot attempt has ended already, as {result:?}");
                     Err(Error::Conflict(RefusalCode::Ended, why))
@@ -90,6 +97,10 @@ impl Netboot {
         let mut reason = first_chars(report.text.trim(), LOG_CHARS_MAX);
         match report.kind {
             ReportKind::Log => self.admit_log(&machine, reason.len())?,
+            ReportKind::Asks => {
+                reason = question(&reason);
+                self.admit_log(&machine, reason.len())?;
+            }
             // That it failed is always taken; of its reason, as much as there is room for.
             ReportKind::Failed if !self.takes_reason(&machine, reason.len()) => {
                 reason = first_chars(&reason, REASON_CHARS_MAX);
@@ -109,7 +120,9 @@ impl Netboot {
                 }
                 ReportKind::Log => {
                     flow.say(BootLog { text: first_chars(&report.text, LOG_CHARS_MAX) });
+                    flow.installer_heard();
                 }
+                ReportKind::Asks => flow.installer_asks(&reason, peer),
             })
             .await?;
         Ok(format!("{name}: noted"))
@@ -121,6 +134,12 @@ impl Netboot {
         let denied = BootDenied { path, peer, protocol: None, reason: reason.to_owned() };
         self.note_boot_event(&about(Some(machine)), denied);
     }
+}
+
+/// A question on one line: words with a space between them, without control characters.
+fn question(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    first_chars(&text.split_whitespace().collect::<Vec<_>>().join(" "), QUESTION_CHARS_MAX)
 }
 
 fn first_chars(text: &str, most: usize) -> String {
@@ -139,6 +158,13 @@ fn status_reason(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_is_one_line_without_control_characters() {
+        assert_eq!(question(" Bad\u{1b}[2J\r\n\n archive\tmirror\0 "), "Bad [2J archive mirror");
+        assert_eq!(question("\n \u{7}"), "");
+        assert_eq!(question(&"é ".repeat(QUESTION_CHARS_MAX)).chars().count(), QUESTION_CHARS_MAX);
+    }
 
     #[test]
     fn a_long_reason_is_cut_in_the_status_and_says_where_the_rest_is() {

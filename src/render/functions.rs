@@ -17,7 +17,7 @@ pub(super) const RANGE_NUMBERS_MAX: u64 = 100_000;
 /// Most levels that the message about a missing param names.
 const LEVELS_NAMED_MAX: usize = 16;
 /// The reports that an installer may send: the last segment of its callback URL.
-const CALLBACK_EVENTS: [&str; 3] = ["done", "failed", "log"];
+const CALLBACK_EVENTS: [&str; 4] = ["done", "failed", "log", "asks"];
 /// The characters that a path segment of a URL must encode (RFC 3986 section 3.3).
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')

@@ -18,7 +18,7 @@ const FILES_MAX: usize = 32;
 /// The agent's configuration, by its name in this project's bootenvs.
 const AGENT_FILE: &str = "agent.toml";
 /// The reports of installers.
-const REPORTS: [&str; 3] = ["done", "failed", "log"];
+const REPORTS: [&str; 4] = ["done", "failed", "log", "asks"];
 
 /// The answer file of a kernel command line, and its installer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct AnswerFile {
 pub struct InstallResult {
     /// It was a rehearsal: there is nothing on the disk.
     pub rehearsed: bool,
+    /// It waits for a person at its console.
+    pub asks: bool,
     /// The configuration of the agent in the installed system.
     pub agent: Option<String>,
 }
@@ -56,13 +58,13 @@ pub fn agent_of(command_line: &str) -> Option<&str> {
     words.find(|url| url.starts_with("http://"))
 }
 
-/// Acts as the installer, from its answer file to its report.
+/// Acts as the installer, from its answer file to its report, or to the question at which it stays.
 ///
 /// # Errors
 /// A file cannot be fetched, the answer file never reports, or the report is not accepted.
 pub async fn install(
     http: &MachineHttp,
-    answer: &AnswerFile,
+    (answer, asks): (&AnswerFile, Option<&str>),
     console: &mut MachineConsole,
 ) -> Result<InstallResult, StepFailure> {
     let began = Instant::now();
@@ -83,7 +85,7 @@ pub async fn install(
             ("rehearsal: a simulated installer has no disks", console),
         )
         .await?;
-        return Ok(InstallResult { rehearsed: true, agent: None });
+        return Ok(InstallResult { rehearsed: true, ..InstallResult::default() });
     }
     if !read.reports.contains("done") {
         let expected = "an answer file, or a script that it names, to report `done`";
@@ -93,9 +95,17 @@ pub async fn install(
         report(http, &format!("{}/log", folder.url), ("a simulated installer has read its files", console))
             .await?;
     }
+    if let Some(question) = asks {
+        if !read.reports.contains("asks") {
+            let expected = "an answer file, or a script that it names, to report what the installer asks";
+            return Err(StepFailure::new("answer", expected, "none has a callback URL for it"));
+        }
+        report(http, &format!("{}/asks", folder.url), (question, console)).await?;
+        return Ok(InstallResult { asks: true, ..InstallResult::default() });
+    }
     report(http, &format!("{}/done", folder.url), ("the simulated installation is complete", console))
         .await?;
-    Ok(InstallResult { rehearsed: false, agent: read.agent })
+    Ok(InstallResult { agent: read.agent, ..InstallResult::default() })
 }
 
 /// The URL folder of one boot's files.
@@ -276,7 +286,7 @@ mod tests {
         let names = |path: &str| names_in(folder(), &rendered(path)).into_iter().collect::<Vec<_>>();
         assert_eq!(names("debian-12-install/bios/preseed.cfg"), ["early.sh"]);
         let early = names("debian-12-install/bios/early.sh");
-        assert_eq!(early, ["disk.sh", "done", "failed", "late.sh", "log"]);
+        assert_eq!(early, ["asks", "disk.sh", "done", "failed", "late.sh", "log"]);
         assert!(names("debian-12-install/bios/late.sh").contains(&"agent.toml".to_owned()));
         assert!(names("rocky-9-install/bios/rocky.ks").contains(&"done".to_owned()));
         assert_eq!(origin(FOLDER), Some("http://10.0.0.1:8080"));

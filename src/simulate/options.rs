@@ -63,6 +63,9 @@ pub struct SimulateOptions {
     /// Cut the power once, when this task runs, and switch the machine on again.
     #[arg(long, value_name = "TASK", conflicts_with = "run_jobs")]
     pub power_off: Option<String>,
+    /// The installer asks this at its console and waits for a person, who does not come.
+    #[arg(long, value_name = "TEXT")]
+    pub installer_asks: Option<String>,
     /// Print steps as lines of JSON.
     #[arg(long)]
     pub json: bool,

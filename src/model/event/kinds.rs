@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootProtocol, DhcpRelease, JobNow, LeaseNow, NoFields, ObjectDiff,
-    ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer, UnservedPacket,
+    AddressProbe, ArtifactNow, BootProtocol, DhcpRelease, InstallerQuestion, JobNow, LeaseNow, NoFields,
+    ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -106,6 +106,9 @@ event_kinds! {
     "boot.log" BootLog about machine => {
         text: String,
     }
+
+    /// The installer asks something at its console, or shows an error there, and waits for a person.
+    "boot.installer_asks" BootInstallerAsks about machine => (InstallerQuestion)
 
     /// The installer sends more of its log than is kept; said once for a spell of it.
     "boot.log_limited" BootLogLimited about machine => {
@@ -327,6 +330,9 @@ event_kinds! {
         workflow: Option<String>,
         stage: Option<String>,
     }
+
+    /// A boot or an agent takes longer than usual. The run goes on.
+    "run.overdue" RunOverdue about machine => (OverdueStep)
 
     /// The run waits for an operator.
     "run.held" RunHeld about machine of run => {

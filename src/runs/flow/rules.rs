@@ -289,35 +289,6 @@ impl<'a> Flow<'a> {
         self.status.run.as_ref().is_some_and(|run| run.ended_at.is_none())
     }
 
-    /// Carries out deadlines that have passed: attempts, arming, waits. The caller handles those of jobs.
-    pub fn expire(&mut self) {
-        let attempt = self.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
-        if self.is_due(attempt.and_then(|attempt| attempt.deadline)) {
-            self.attempt_timed_out();
-        } else if self.is_due(self.status.armed_until) {
-            self.disarm("the time was up");
-            if self.at_destructive_boot() && self.status.state == MachineState::Waiting {
-                self.hold("the machine was not powered on while it was armed; `arm` gives it more time");
-            }
-        } else if self.status.job.is_none()
-            && self.is_due(self.status.waiting.as_ref().and_then(|w| w.overdue_at))
-        {
-            self.waited_in_vain();
-        }
-    }
-
-    fn waited_in_vain(&mut self) {
-        match next_step(self.at(), self.now) {
-            NextStep::Boot { bootenv } => {
-                self.hold(format!("the machine was not powered on in time to boot `{bootenv}`"));
-            }
-            NextStep::Run { task } if self.status.tries.next_at.take().is_none() => {
-                self.fail(format!("no agent came in time to run task `{task}`"));
-            }
-            _ => self.settle(),
-        }
-    }
-
     /// Passes every step that has nothing to do, then settles.
     pub(super) fn advance(&mut self) {
         // Each iteration moves the cursor forward, so the number of steps is the bound.

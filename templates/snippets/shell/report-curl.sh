@@ -1,9 +1,10 @@
 {#- Shell functions `report` and `fetch`, with curl, which Anaconda has. -#}
-# report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm.
+# report done|failed|log|asks TEXT: tells the server. Tried five times; telling it twice does no harm.
 report() {
 	case $1 in
 	done) report_url={{ callback_url(event="done") | sh }} ;;
 	failed) report_url={{ callback_url(event="failed") | sh }} ;;
+	asks) report_url={{ callback_url(event="asks") | sh }} ;;
 	*) report_url={{ callback_url(event="log") | sh }} ;;
 	esac
 	fetch "$report_url" /dev/null --header 'Content-Type: text/plain' --data-raw "$2"

@@ -53,21 +53,21 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 });
 
 /// A server with the pack alone, and one that has looked at the trees of the media too.
-static PLAIN: LazyLock<Server> = LazyLock::new(|| Server::new(Vec::new()));
-static WITH_TREES: LazyLock<Server> =
-    LazyLock::new(|| Server::new(WORLD.bootenvs.iter().filter_map(|row| medium(&row.spec)).collect()));
+static PLAIN: LazyLock<TestHouses> = LazyLock::new(|| TestHouses::new(Vec::new()));
+static WITH_TREES: LazyLock<TestHouses> =
+    LazyLock::new(|| TestHouses::new(WORLD.bootenvs.iter().filter_map(|row| medium(&row.spec)).collect()));
 
 /// The houses of a server that nothing listens for.
-struct Server {
+struct TestHouses {
     houses: Arc<Houses>,
     _data: TempDir,
 }
 
-impl Server {
+impl TestHouses {
     fn new(artifacts: Vec<Stored<Artifact>>) -> Self {
         let data = TempDir::new().unwrap();
         let houses = RUNTIME.block_on(houses(&data, artifacts));
-        Server { houses, _data: data }
+        TestHouses { houses, _data: data }
     }
 }
 
@@ -190,7 +190,7 @@ pub fn menu(kind: ScriptKind, entries: &Value) -> String {
     rendered.unwrap_or_else(|problem| panic!("{problem:#?}")).text
 }
 
-impl Server {
+impl TestHouses {
     fn render(&self, boot: &BootContext, document: &BootDocument) -> String {
         let rendered = self.houses.netboot.render_document(boot, document, SecretMode::Revealed);
         rendered.unwrap_or_else(|problem| panic!("{document:?}: {problem:#?}")).text
@@ -323,14 +323,14 @@ pub fn task_scripts() -> Vec<(String, String)> {
 
 impl Case {
     /// A machine with these params that boots a bootenv by UEFI.
-    pub fn with(bootenv: &str, params: Value) -> Self {
+    pub fn booting(bootenv: &str, params: Value) -> Self {
         let (bootenv, variant) = (bootenv.to_owned(), "uefi".to_owned());
         Case { bootenv, variant, firmware: "uefi", params }
     }
 
     /// The same, where the server has looked at the trees of the media.
     pub fn with_trees(bootenv: &str, params: Value) -> Self {
-        Case { variant: "uefi-tree".to_owned(), ..Case::with(bootenv, params) }
+        Case { variant: "uefi-tree".to_owned(), ..Case::booting(bootenv, params) }
     }
 
     /// A file of the bootenv as an operator sees it before the machine boots.
@@ -368,6 +368,12 @@ impl Case {
         }
     }
 
+    /// A machine with these params, under this firmware: its variant is `uefi-NAME`.
+    pub fn with(bootenv: &str, (firmware, name): (&'static str, &str), params: &Value) -> Case {
+        let variant = format!("{firmware}-{name}");
+        Case { bootenv: bootenv.to_owned(), variant, firmware, params: params.clone() }
+    }
+
     fn spec(&self) -> Arc<Stored<Bootenv>> {
         Arc::clone(WORLD.bootenvs.get(&self.bootenv).unwrap())
     }
@@ -380,7 +386,7 @@ impl Case {
         self.params.get("rehearse") == Some(&json!(true))
     }
 
-    fn server(&self) -> &'static Server {
+    fn server(&self) -> &'static TestHouses {
         if self.variant.ends_with("-tree") { &WITH_TREES } else { &PLAIN }
     }
 
@@ -420,6 +426,13 @@ impl Case {
             documents.push((file.path.clone(), self.render(&BootDocument::File(file.clone()))));
         }
         documents
+    }
+
+    /// A file of the bootenv by its path, if it has one.
+    pub fn file(&self, path: &str) -> Option<String> {
+        let spec = self.spec();
+        let file = spec.spec.templates.iter().find(|file| file.path == path)?;
+        Some(self.render(&BootDocument::File(file.clone())))
     }
 
     /// The file with the installer's answers: the first of the bootenv.

@@ -12,6 +12,7 @@ mod late_script;
 mod loaders;
 mod made_up;
 mod network;
+mod question_list;
 mod questions;
 mod repositories;
 mod scripts;

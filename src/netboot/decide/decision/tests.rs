@@ -137,6 +137,8 @@ fn attempt(progress: BootProgress, kernel_fetched: Option<Timestamp>) -> BootAtt
         step: Some(0),
         kernel_fetched_at: kernel_fetched,
         deadline: None,
+        expected_by: None,
+        asks: None,
         result: None,
     }
 }

@@ -1,11 +1,12 @@
 #!/bin/sh
 # debian-12-install for web1.example.org: the disk to install on.
 set -eu
-# report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm.
+# report done|failed|log|asks TEXT: tells the server. Tried five times; telling it twice does no harm.
 report() {
 	case $1 in
 	done) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/done' ;;
 	failed) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/failed' ;;
+	asks) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/asks' ;;
 	*) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/log' ;;
 	esac
 	fetch "$report_url" /dev/null --header='Content-Type: text/plain' --post-data="$2"
