@@ -25,6 +25,8 @@ use crate::objects::write::WriteTarget;
 
 /// Largest body of an import, in bytes: some hundred thousand leases.
 const IMPORT_BYTES_MAX: usize = 64 << 20;
+/// Most imports at a time.
+pub const IMPORTS_MAX: usize = 2;
 
 pub fn operations() -> Vec<Operation> {
     let one = format!("{ROOT}/leases/{{ref}}");
@@ -126,6 +128,10 @@ async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let Ok(_turn) = state.imports.try_acquire() else {
+        let why = format!("{IMPORTS_MAX} imports are being read: wait for the end of one");
+        return Err(Error::Busy(why).into());
+    };
     let import: LeaseImport = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
     let houses = std::sync::Arc::clone(&state.houses);
     // It continues when the client disconnects, so that a file is never imported in part without a report.

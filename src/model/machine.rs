@@ -171,6 +171,10 @@ pub struct LiveSystem {
     /// The machine lost power while the run was stopped, so the run continues with another boot.
     #[serde(default)]
     pub lost: bool,
+    /// When somebody fetched a boot script in the machine's name from an address that is not known to be the
+    /// machine's. The live system counts as lost unless its agent is heard of again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted_at: Option<Timestamp>,
 }
 
 impl LiveSystem {

@@ -11,21 +11,21 @@ use crate::wire::BootSide;
 use crate::world::World;
 
 /// A family of the page.
-struct Family {
+struct MetricFamily {
     kind: String,
     help: String,
     samples: Vec<String>,
 }
 
 /// The families by name, counters with their ending.
-fn families(page: &str) -> BTreeMap<String, Family> {
-    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+fn families(page: &str) -> BTreeMap<String, MetricFamily> {
+    let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
     let mut present = String::new();
     let body = page.strip_suffix("# EOF\n").expect("the end of the page");
     for line in body.lines() {
         if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
             name.clone_into(&mut present);
-            let family = Family { kind: String::new(), help: help.to_owned(), samples: Vec::new() };
+            let family = MetricFamily { kind: String::new(), help: help.to_owned(), samples: Vec::new() };
             assert!(families.insert(present.clone(), family).is_none(), "{name} twice");
             continue;
         }
@@ -45,7 +45,7 @@ fn families(page: &str) -> BTreeMap<String, Family> {
     named.collect()
 }
 
-fn assert_sound(name: &str, family: &Family) {
+fn assert_sound(name: &str, family: &MetricFamily) {
     assert!(["counter", "gauge", "histogram"].contains(&family.kind.as_str()), "{name}: {}", family.kind);
     assert!(family.help.ends_with('.') && !family.help.contains('|'), "{name}: {}", family.help);
     let ends = family.samples.iter().filter(|sample| sample.contains("le=\"+Inf\"")).count();

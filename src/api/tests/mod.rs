@@ -17,6 +17,7 @@ mod revisions;
 mod rules;
 mod stream;
 mod visibility;
+mod written_rules;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};

@@ -198,8 +198,10 @@ impl Flow<'_> {
     /// An agent asks for work: the present boot may have led to it.
     pub fn agent_seen(&mut self, environment: Environment, boot: &str) {
         let before = self.status.agent.as_ref().filter(|agent| agent.environment == Environment::Live);
-        if environment == Environment::Live && before.is_some_and(|agent| agent.boot != boot) {
-            self.lose_live_system();
+        match before.filter(|_| environment == Environment::Live) {
+            Some(agent) if agent.boot == boot => self.live_system_heard(),
+            Some(_) => self.lose_live_system(),
+            None => {}
         }
         let same_life = self.status.agent.as_ref().filter(|a| a.boot == boot && a.environment == environment);
         let leaving = same_life.is_some_and(|agent| agent.leaving);

@@ -53,21 +53,21 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 });
 
 /// A server with the pack alone, and one that has looked at the trees of the media too.
-static PLAIN: LazyLock<Server> = LazyLock::new(|| Server::new(Vec::new()));
-static WITH_TREES: LazyLock<Server> =
-    LazyLock::new(|| Server::new(WORLD.bootenvs.iter().filter_map(|row| medium(&row.spec)).collect()));
+static PLAIN: LazyLock<TestHouses> = LazyLock::new(|| TestHouses::new(Vec::new()));
+static WITH_TREES: LazyLock<TestHouses> =
+    LazyLock::new(|| TestHouses::new(WORLD.bootenvs.iter().filter_map(|row| medium(&row.spec)).collect()));
 
 /// The houses of a server that nothing listens for.
-struct Server {
+struct TestHouses {
     houses: Arc<Houses>,
     _data: TempDir,
 }
 
-impl Server {
+impl TestHouses {
     fn new(artifacts: Vec<Stored<Artifact>>) -> Self {
         let data = TempDir::new().unwrap();
         let houses = RUNTIME.block_on(houses(&data, artifacts));
-        Server { houses, _data: data }
+        TestHouses { houses, _data: data }
     }
 }
 
@@ -190,7 +190,7 @@ pub fn menu(kind: ScriptKind, entries: &Value) -> String {
     rendered.unwrap_or_else(|problem| panic!("{problem:#?}")).text
 }
 
-impl Server {
+impl TestHouses {
     fn render(&self, boot: &BootContext, document: &BootDocument) -> String {
         let rendered = self.houses.netboot.render_document(boot, document, SecretMode::Revealed);
         rendered.unwrap_or_else(|problem| panic!("{document:?}: {problem:#?}")).text
@@ -340,7 +340,7 @@ impl Case {
         self.params.get("rehearse") == Some(&json!(true))
     }
 
-    fn server(&self) -> &'static Server {
+    fn server(&self) -> &'static TestHouses {
         if self.variant.ends_with("-tree") { &WITH_TREES } else { &PLAIN }
     }
 

@@ -225,6 +225,14 @@ impl Story {
                 let bootenv = self.boots();
                 self.flow(|flow| flow.attempt_started(id, bootenv));
             }
+            "named" => {
+                let id = self.id();
+                self.flow(|flow| flow.doubt_live_system());
+                let bootenv = self.boots();
+                self.flow(|flow| flow.attempt_started(id, bootenv));
+            }
+            "report" => self.flow(|flow| flow.live_system_heard()),
+            "silence" => self.flow(|flow| flow.live_system_silent()),
             "loader" => self.flow(|flow| flow.attempt_progress(BootProgress::Loader)),
             "kernel" => self.flow(|flow| flow.kernel_fetched()),
             "system" => self.flow(|flow| flow.system_seen()),
