@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::action_verbs::ActionVerb;
+pub(super) use crate::cli::action_verbs::DeletionArgs;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::ConnectionArgs;
@@ -198,10 +199,7 @@ pub(super) enum WriteVerb {
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum DeleteVerb {
     /// Delete one or several objects.
-    Delete {
-        #[arg(value_name = "REF", required = true)]
-        references: Vec<String>,
-    },
+    Delete(DeletionArgs),
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -255,15 +253,9 @@ pub(super) struct ImportArgs {
 pub(super) enum LeaseVerb {
     /// End leases as if their clients had released them; the clients get the same address again while it is
     /// free.
-    Release {
-        #[arg(value_name = "REF", required = true)]
-        references: Vec<String>,
-    },
+    Release(DeletionArgs),
     /// End leases as if they had expired.
-    Expire {
-        #[arg(value_name = "REF", required = true)]
-        references: Vec<String>,
-    },
+    Expire(DeletionArgs),
     /// Who had an address from when until when, or which addresses a MAC had.
     History {
         #[arg(value_name = "ADDRESS|MAC")]

@@ -137,6 +137,9 @@ pub struct MachineStatus {
     /// Until when the machine may boot a destructive bootenv. Unset as soon as the kernel was fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_until: Option<Timestamp>,
+    /// What the boot that the machine is armed for erases, in words: `the disk /dev/sda`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub erases: String,
     /// When the machine last sent a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,

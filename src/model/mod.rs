@@ -71,7 +71,7 @@ pub use commits::{
     ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
 pub use content::{
-    BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage,
+    BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Stage,
     TEMPLATE_BYTES_MAX, Task, TaskTemplate, Template, Workflow,
 };
 pub use content_view::{ContentView, open_run};
@@ -115,6 +115,7 @@ pub use schema::{
     DeclaredSchema, Input, bound_integers, check_schema, parse_changed, parse_input, parse_typed,
 };
 pub use served_document::{ServedDocument, ServedDocuments};
+pub use settings::Setting;
 pub use token::Token;
 pub use verdict::Verdict;
 pub use world::{GrowingMap, HasTable, Object, Table, World};

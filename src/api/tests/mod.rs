@@ -9,6 +9,7 @@ mod costs;
 mod dhcp;
 mod document;
 mod events_access;
+mod in_use;
 mod lists;
 mod objects;
 mod refusals;

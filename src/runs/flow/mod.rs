@@ -7,6 +7,7 @@
 //! I/O or reads the clock; the house around it commits and writes events. Start with `rules`.
 
 mod boot;
+mod entries;
 pub mod expand;
 mod jobs;
 mod live;
@@ -19,6 +20,7 @@ mod step_reference;
 #[cfg(test)]
 mod tests;
 
+pub use entries::note_entry;
 pub use expand::expand;
 pub use rules::{Flow, JobOutcome, OperatorNote, RunStart};
 pub use step::{NextStep, Position, next_step};

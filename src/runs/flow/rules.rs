@@ -262,16 +262,17 @@ impl<'a> Flow<'a> {
         self.advance();
     }
 
-    /// Disarms the machine; a machine at a destructive boot is held.
-    pub fn disarm_by(&mut self, by: &str) {
-        self.disarm(&format!("disarmed by {by}"));
+    /// Disarms the machine because of what somebody did; a machine at a destructive boot is held.
+    pub fn withdraw_arming(&mut self, why: &str) {
+        self.disarm(why);
         if self.at_destructive_boot() && !is_booting(self.status, self.steps()) {
-            self.hold(format!("disarmed by {by}; `arm` goes on"));
+            self.hold(format!("{why}; `arm` goes on"));
         }
     }
 
     pub(super) fn disarm(&mut self, reason: &str) {
         if self.status.armed_until.take().is_some() {
+            self.status.erases.clear();
             let RunNow { run, workflow, stage } = self.run_now();
             self.say(MachineDisarmed { run, reason: reason.to_owned(), workflow, stage });
         }
@@ -357,7 +358,8 @@ impl<'a> Flow<'a> {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
             let RunNow { run, workflow, stage } = self.run_now();
-            self.say(MachineArmed { run, bootenv: bootenv.clone(), until, workflow, stage });
+            let bootenv = bootenv.clone();
+            self.say(MachineArmed { run, bootenv, until, erases: None, workflow, stage });
         }
         self.status.waiting = None;
         self.status.bootenv = Some(bootenv);

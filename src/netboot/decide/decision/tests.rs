@@ -65,6 +65,7 @@ fn install() -> Stored<Bootenv> {
         name: "debian-12-install".into(),
         kind: BootenvKind::Install,
         destructive: None,
+        not_destructive_reason: String::new(),
         os: None,
         arches: BTreeMap::from([(Arch::Amd64, files)]),
         boot_params: String::new(),

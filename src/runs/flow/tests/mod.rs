@@ -251,7 +251,7 @@ impl Story {
             "resume" => self.flow(|flow| flow.resume()),
             "retry" => self.flow(|flow| flow.retry()),
             "arm" => self.flow(|flow| flow.arm()),
-            "disarm" => self.flow(|flow| flow.disarm_by("token:admin")),
+            "disarm" => self.flow(|flow| flow.withdraw_arming("disarmed by token:admin")),
             "cancel" => self.flow(|flow| flow.cancel("token:admin")),
             "exit" => self.exit(argument.parse().unwrap()),
             "wait" => {
