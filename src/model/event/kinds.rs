@@ -1,6 +1,4 @@
-//! The table of events: one row per kind.
-//!
-//! To add a kind, add a row. `openapi.yaml` and `docs/operating/events.md` are generated from the rows. A
+//! The events: a kind is a row, and `openapi.yaml` and `docs/operating/events.md` are made from the rows. A
 //! field that older events lack is optional and left out when it has no value; a field is never renamed.
 
 use std::borrow::Cow;

@@ -65,7 +65,7 @@ struct NewSystem(TempDir);
 impl NewSystem {
     /// The system after the script, which must do the same in each shell.
     fn with(params: &Value) -> NewSystem {
-        let script = Case::with("rocky-9-install", params.clone()).template("snippets/shell/users.sh");
+        let script = Case::booting("rocky-9-install", params.clone()).template("snippets/shell/users.sh");
         let [first, second] = SHELLS.map(|shell| NewSystem::made(shell, &script));
         for file in ["etc/passwd", "etc/group", "etc/shadow", "owners"] {
             assert_eq!(first.read(file), second.read(file), "{file}");
@@ -174,9 +174,9 @@ fn a_star_or_exclamation_mark_locks_and_is_never_the_password() {
     assert!(system.line("etc/shadow", "eve").starts_with("eve:$6$"), "a password may begin with a mark");
     for mark in ["*", "!", "!!"] {
         let params = json!({"root_password": mark});
-        let (_, kickstart) = Case::with("rocky-9-install", params.clone()).answer_file();
+        let (_, kickstart) = Case::booting("rocky-9-install", params.clone()).answer_file();
         assert!(kickstart.contains("\nrootpw --lock\n"), "{mark}: {kickstart}");
-        let (_, preseed) = Case::with("debian-12-install", params).answer_file();
+        let (_, preseed) = Case::booting("debian-12-install", params).answer_file();
         let answer = format!("d-i passwd/root-password-crypted password {mark}\n");
         assert!(preseed.contains(&answer), "{preseed}");
     }
@@ -187,7 +187,7 @@ fn a_password_for_nobody_is_refused_by_name() {
     for (bootenv, file) in [("debian-12-install", "preseed.cfg"), ("rocky-9-install", "rocky.ks")] {
         let refused = |name: &str| {
             let params = json!({"user_passwords": {name: "their secret"}, "root_password": "root's secret"});
-            Case::with(bootenv, params).refusal(file)
+            Case::booting(bootenv, params).refusal(file)
         };
         let why = refused("bob");
         assert!(why.contains("a password for bob") && why.contains("list it in `users`"), "{why}");

@@ -329,14 +329,14 @@ impl Case {
     }
 
     /// A machine with these params that boots a bootenv by UEFI.
-    pub fn with(bootenv: &str, params: Value) -> Self {
+    pub fn booting(bootenv: &str, params: Value) -> Self {
         let (bootenv, variant) = (bootenv.to_owned(), "uefi".to_owned());
         Case { bootenv, variant, firmware: "uefi", params }
     }
 
     /// The same, where the server has looked at the trees of the media.
     pub fn with_trees(bootenv: &str, params: Value) -> Self {
-        Case { variant: "uefi-tree".to_owned(), ..Case::with(bootenv, params) }
+        Case { variant: "uefi-tree".to_owned(), ..Case::booting(bootenv, params) }
     }
 
     /// A file of the bootenv as an operator sees it before the machine boots.

@@ -24,7 +24,7 @@ chroot() {
 
 /// What a script writes to $RESULT, and its exit status.
 fn result(shell: &[&str], late_script: &str) -> (Option<i32>, String) {
-    let case = Case::with("debian-12-install", json!({"late_script": late_script}));
+    let case = Case::booting("debian-12-install", json!({"late_script": late_script}));
     let root = TempDir::new().unwrap();
     std::fs::create_dir(root.path().join("root")).unwrap();
     let script = format!("set -eu\n{CHROOT}\n{}", case.template("snippets/shell/late-script.sh"));
@@ -70,7 +70,7 @@ const KICKSTART_LINES: &str =
 
 #[test]
 fn no_line_of_a_script_ends_a_section_of_the_kickstart() {
-    let case = Case::with("rocky-9-install", json!({"late_script": KICKSTART_LINES}));
+    let case = Case::booting("rocky-9-install", json!({"late_script": KICKSTART_LINES}));
     let (_, kickstart) = case.answer_file();
     let posts: Vec<_> = sections(&kickstart).into_iter().filter(|body| body.contains("|%end")).collect();
     let [post] = posts.as_slice() else { panic!("{kickstart}") };

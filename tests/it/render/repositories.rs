@@ -19,7 +19,7 @@ const PASSWORD_IN_URL: &str = "p%40ss%2Fw%25";
 
 /// The answer file of a bootenv, after the installer's own checker has accepted it.
 fn answers(bootenv: &str, params: &Value) -> String {
-    let (name, text) = Case::with(bootenv, params.clone()).answer_file();
+    let (name, text) = Case::booting(bootenv, params.clone()).answer_file();
     match bootenv {
         DEBIAN => check_preseed(&name, &text),
         _ => check_kickstart(&name, &text),
@@ -45,7 +45,7 @@ fn a_repository_that_nothing_could_use_is_refused_with_the_way_out() {
     ] {
         let file = if bootenv == DEBIAN { "preseed.cfg" } else { "rocky.ks" };
         let params = repository(own);
-        let refusal = Case::with(bootenv, params.clone()).refusal(file);
+        let refusal = Case::booting(bootenv, params.clone()).refusal(file);
         assert!(refusal.contains(why), "{bootenv} {params}: {refusal}");
     }
     // A repository of apt is nothing to Rocky, whatever it lacks.
@@ -150,7 +150,7 @@ gpgcheck=1
 ";
 
 fn installed_rocky(params: Value) -> Vec<String> {
-    let script = Case::with(ROCKY, params).template("snippets/shell/dnf-repositories.sh");
+    let script = Case::booting(ROCKY, params).template("snippets/shell/dnf-repositories.sh");
     let given = [("etc/yum.repos.d/rocky-extras.repo", ROCKY_REPOSITORY)];
     let read = ["etc/yum.repos.d/site.repo", "etc/pki/rpm-gpg/RPM-GPG-KEY-site", given[0].0];
     on_new_system(&script, &given, &read)
@@ -190,7 +190,7 @@ fn the_installed_rocky_checks_the_repositories_of_the_site_and_uses_its_mirror()
 fn the_installed_debian_has_what_its_installer_could_not_read() {
     let script = |case: &Case| case.template("snippets/shell/debian-repositories.sh");
     let own = json!({"package_type": "apt", "components": ["main"], "key_url": "http://k/a.asc"});
-    let case = Case::with(DEBIAN, repository(own));
+    let case = Case::booting(DEBIAN, repository(own));
     let list = "deb http://deb.debian.org/debian bookworm main\n#deb http://10.0.0.4/site bookworm main\n";
     let files = ["etc/apt/sources.list", "reports"];
     let given = [(files[0], list), ("etc/apt/keyrings/site.asc", KEY)];
@@ -276,7 +276,7 @@ fn all_packages_come_through_the_proxy_and_nothing_of_this_server_does() {
     assert!(kickstart.contains("'proxy_username=web' 'proxy_password=p@ss/w%'"), "{kickstart}");
     let ours = json!({"proxy": params["proxy"], "rocky_mirror": "http://10.0.0.1:8080/artifacts/rocky"});
     assert!(!answers(ROCKY, &ours).contains("--proxy="));
-    let cmdline = Case::with(ROCKY, ours).cmdline();
+    let cmdline = Case::booting(ROCKY, ours).cmdline();
     assert!(
         cmdline.contains("systemd.setenv=no_proxy=10.0.0.1") && !cmdline.contains("inst.proxy"),
         "{cmdline}"
@@ -287,13 +287,13 @@ fn all_packages_come_through_the_proxy_and_nothing_of_this_server_does() {
 fn the_second_stage_comes_through_the_proxy_and_no_secret_is_on_a_command_line() {
     let mut params = behind_a_proxy();
     for bootenv in [DEBIAN, ROCKY] {
-        let case = Case::with(bootenv, params.clone());
+        let case = Case::booting(bootenv, params.clone());
         let scripts = case.loader_scripts().into_iter().map(|(_, script)| script);
         let all = case.cmdline() + &scripts.collect::<String>();
         assert!(!all.contains("p%40ss") && !all.contains("inst.proxy"), "{bootenv}: {all}");
     }
     params.as_object_mut().unwrap().remove("proxy_credentials");
-    let cmdline = Case::with(ROCKY, params).cmdline();
+    let cmdline = Case::booting(ROCKY, params).cmdline();
     let expected =
         "systemd.setenv=no_proxy=10.0.0.1 proxy=http://10.0.0.4:3128/ inst.proxy=http://10.0.0.4:3128/";
     assert!(cmdline.contains(expected), "{cmdline}");
@@ -302,21 +302,21 @@ fn the_second_stage_comes_through_the_proxy_and_no_secret_is_on_a_command_line()
 #[test]
 fn a_preview_shows_no_credentials() {
     for (bootenv, file) in [(DEBIAN, "preseed.cfg"), (DEBIAN, "early.sh"), (ROCKY, "rocky.ks")] {
-        let text = Case::with(bootenv, behind_a_proxy()).preview(file);
+        let text = Case::booting(bootenv, behind_a_proxy()).preview(file);
         assert!(
             text.contains("(sealed)@10.0.0.4") && !text.contains("p@ss") && !text.contains("p%40"),
             "{text}"
         );
     }
     let params = json!({"user_passwords": {"admin": "their secret"}});
-    let text = Case::with(DEBIAN, params).preview("late.sh");
+    let text = Case::booting(DEBIAN, params).preview("late.sh");
     assert!(text.contains("add_user 'admin'") && !text.contains("their secret"), "{text}");
 }
 
 #[test]
 fn the_certificates_of_the_site_are_trusted_by_installer_and_system() {
     let params = behind_a_proxy();
-    let debian = Case::with(DEBIAN, params.clone()).template("snippets/shell/debian-apt.sh");
+    let debian = Case::booting(DEBIAN, params.clone()).template("snippets/shell/debian-apt.sh");
     let debian =
         debian.replace("/etc/ssl", "$root/installer").replace("/usr/lib/base-installer.d", "$root/hooks");
     let debian = debian.replace("/etc/wgetrc", "$root/wgetrc");
@@ -332,7 +332,7 @@ fn the_certificates_of_the_site_are_trusted_by_installer_and_system() {
     let direct = "Acquire::http::Proxy::10.0.0.1 \"DIRECT\";".to_owned();
     assert_eq!(lines, [format!("Acquire::http::{proxy}"), format!("Acquire::https::{proxy}"), direct]);
     assert!(answers(DEBIAN, &params).contains("d-i base-installer/includes string ca-certificates\n"));
-    let rocky = Case::with(ROCKY, params.clone()).template("snippets/shell/dnf-certificates.sh");
+    let rocky = Case::booting(ROCKY, params.clone()).template("snippets/shell/dnf-certificates.sh");
     let anchor = "etc/pki/ca-trust/source/anchors/metalwright-2.pem";
     assert_eq!(on_new_system(&rocky, &[], &[anchor, "ran"]), [CERTIFICATE, "update-ca-trust\n"]);
     let kickstart = answers(ROCKY, &params);
@@ -362,7 +362,7 @@ fn debian_has_a_program_for_the_time_servers_that_it_is_given() {
         let params = json!({"ntp_servers": servers, "packages": packages});
         let line = format!("d-i pkgsel/include string openssh-server sudo ca-certificates{daemon} ");
         assert!(answers(DEBIAN, &params).contains(&line), "{line}");
-        let script = Case::with(DEBIAN, params).template("snippets/shell/debian-time.sh");
+        let script = Case::booting(DEBIAN, params).template("snippets/shell/debian-time.sh");
         assert_eq!(on_new_system(&script, &[], &[file]), [text]);
     }
     assert!(!answers(DEBIAN, &json!({})).contains("timesyncd"));

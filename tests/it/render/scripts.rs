@@ -25,7 +25,7 @@ pub fn sections(kickstart: &str) -> Vec<String> {
 fn scripts() -> Vec<(String, String)> {
     let mut scripts = task_scripts();
     let closed = ["debian-12-install", "rocky-9-install"]
-        .map(|bootenv| Case::with(bootenv, repositories::closed_site()));
+        .map(|bootenv| Case::booting(bootenv, repositories::closed_site()));
     for case in cases().into_iter().chain(closed) {
         for (name, text) in case.documents() {
             let place = format!("{}/{}/{name}", case.bootenv, case.variant);
