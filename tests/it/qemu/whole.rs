@@ -23,8 +23,8 @@ const SERIAL: &str = "system";
 /// What is on the NVMe disk: enough that a file system's beginning would replace it.
 const DATA_BYTES: usize = 4 << 20;
 
-/// The partition types of a boot partition and of LVM, in a table of the kind msdos.
-const TYPES: [u8; 2] = [0x83, 0x8e];
+/// The types in a table of the kind msdos: the boot partition, and the extended one, in which that of LVM is.
+const TYPES: [u8; 2] = [0x83, 0x05];
 
 const STEPS: &[Step] = &[
     ("boot.file_served", &["label=rendered:preseed.cfg", "complete=true"]),
