@@ -229,7 +229,7 @@ impl FailureCount {
 }
 
 /// Prints the problems of an object that was written nevertheless, such as a name that does not exist yet.
-fn note_problems(view: &Value) {
+pub fn note_problems(view: &Value) {
     for problem in view.get("problems").and_then(Value::as_array).into_iter().flatten() {
         output::note(&output::plain(&format!(
             "{}: {}",

@@ -15,8 +15,8 @@ use crate::insight::Insight;
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    ExampleAnswer, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet, SubnetMode,
-    World, hex,
+    ExampleAnswer, Mac, Machine, Pool, Problem, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
+    SubnetMode, World, hex,
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::client::NetbootClient;
@@ -71,6 +71,9 @@ pub struct ExplainResult {
     /// known, or if another server gives the addresses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offer: Option<ExampleAnswer>,
+    /// The faults for which a start of the machine's workflow would be refused. Absent while a run is open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub start_faults: Vec<Problem>,
 }
 
 /// One DHCP option, and where it comes from.
@@ -136,6 +139,7 @@ impl Insight {
                 client_classes: examine(world, &packet, subnet),
                 options: scopes.effective().into_values().map(option_line).collect(),
                 offer,
+                start_faults: Vec::new(),
             })
         })
     }

@@ -134,19 +134,28 @@ impl Netboot {
 
     /// Opens the kernel and its initrds.
     fn find_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
-        let (Some(bootenv), Some(files)) = (&boot.bootenv, boot.files()) else { return Ok(()) };
+        let Some(bootenv) = &boot.bootenv else { return Ok(()) };
+        match self.absent_files(boot).into_iter().next() {
+            None => Ok(()),
+            Some(message) => Err(problem(&bootenv.spec.name, message)),
+        }
+    }
+
+    /// What is said of each file of the boot that is not there.
+    pub fn absent_files(&self, boot: &BootContext) -> Vec<String> {
+        let Some(files) = boot.files() else { return Vec::new() };
         let (place, mirrored) =
             (self.artifacts.place_named(&files.artifact), self.artifacts.mirrored(&files.artifact));
-        let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
+        let missing = std::iter::once(&files.kernel).chain(&files.initrds).filter(|path| {
             // A mirror's files were looked for when the bootenv was written.
             if let Some(mirrored) = &mirrored {
                 return mirrored.status.absent.contains(path);
             }
             !matches!(&place, Some(Ok(place)) if place.open_file(path).is_ok())
         });
-        let Some(path) = missing else { return Ok(()) };
-        let message = format!("the artifact {} has no file {path} that can be read", files.artifact);
-        Err(problem(&bootenv.spec.name, message))
+        missing
+            .map(|path| format!("the artifact {} has no file {path} that can be read", files.artifact))
+            .collect()
     }
 
     /// The kernel's command line, on one line.

@@ -26,6 +26,11 @@ pub(super) fn is_hash(text: &str) -> bool {
     clean && HASHES.iter().any(|(prefix, length)| has_hash_form(text, prefix, *length) == Some(true))
 }
 
+/// Whether the text begins like a hash and is none, so that it would be taken for a password.
+pub fn is_broken_hash(text: &str) -> bool {
+    HASHES.iter().any(|(prefix, _)| text.starts_with(prefix)) && !is_hash(text)
+}
+
 fn has_hash_form(text: &str, prefix: &str, last_length: usize) -> Option<bool> {
     let fields = text.strip_prefix(prefix)?;
     let (_, last) = fields.rsplit_once('$')?;

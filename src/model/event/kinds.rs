@@ -18,7 +18,8 @@ use super::fields::{
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
 use crate::model::{
-    ArtifactWork, BootResult, Kind, Mac, Provenance, RenderProblem, RunResult, StepKind, StepState, Verdict,
+    ArtifactWork, BootResult, Kind, Mac, Problem, Provenance, RenderProblem, RunResult, StepKind, StepState,
+    Verdict,
 };
 
 event_kinds! {
@@ -254,6 +255,15 @@ event_kinds! {
         /// What the boot erases, in words: `the disk /dev/sda`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         erases: Option<String>,
+        workflow: Option<String>,
+        stage: Option<String>,
+    }
+
+    /// A run was begun in spite of faults that its check found.
+    "run.faults_accepted" RunFaultsAccepted about machine of run => {
+        /// Why, as the operator said.
+        reason: String,
+        faults: Vec<Problem>,
         workflow: Option<String>,
         stage: Option<String>,
     }
