@@ -40,8 +40,8 @@ struct StartInput {
     /// The run pauses before this step, given by its number, counted from 0, or its name.
     #[serde(default)]
     stop_before: Option<StepReference>,
-    /// Codes of faults that the check before the run finds, in spite of which it begins: `no_login`. They need
-    /// a `reason`.
+    /// Codes of faults that the check before the run finds, in spite of which it begins: `no_login`. They
+    /// need a `reason`.
     #[serde(default)]
     #[schemars(length(max = ACCEPT_MAX), with = "Vec<String>")]
     accept: Vec<RefusalCode>,
@@ -58,8 +58,8 @@ struct Retry {
     #[serde(default)]
     #[schemars(length(max = REASON_BYTES_MAX))]
     reason: String,
-    /// Codes of faults that the check before the run finds, in spite of which it begins: `no_login`. They need
-    /// a `reason`.
+    /// Codes of faults that the check before the run finds, in spite of which it begins: `no_login`. They
+    /// need a `reason`.
     #[serde(default)]
     #[schemars(length(max = ACCEPT_MAX), with = "Vec<String>")]
     accept: Vec<RefusalCode>,
@@ -80,8 +80,8 @@ struct Restart {
     /// The run pauses before this step.
     #[serde(default)]
     stop_before: Option<StepReference>,
-    /// Codes of faults that the check before the run finds, in spite of which it begins: `no_login`. They need
-    /// a `reason`.
+    /// Codes of faults that the check before the run finds, in spite of which it begins: `no_login`. They
+    /// need a `reason`.
     #[serde(default)]
     #[schemars(length(max = ACCEPT_MAX), with = "Vec<String>")]
     accept: Vec<RefusalCode>,
@@ -276,8 +276,8 @@ async fn check(
     }
     let count = problems.len();
     let what = format!(
-        "the run cannot begin, because of {count} {}. Each says what to do; `--accept CODE --reason TEXT` begins \
-         in spite of one",
+        "the run cannot begin, because of {count} {}. Each says what to do; `--accept CODE --reason TEXT` \
+         begins in spite of one",
         if count == 1 { "fault" } else { "faults" }
     );
     Err(Error::Unready { what, problems }.into())

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::client::{ActionMode, MachineAction};
+use crate::client::{ActionMode, MachineAction, UsedObject};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ActionVerb {
@@ -20,7 +20,7 @@ pub(super) enum ActionVerb {
         #[arg(long, value_name = "STEP")]
         stop_before: Option<String>,
         #[command(flatten)]
-        check: CheckArgs,
+        check: PreflightArgs,
     },
     /// Run the workflow of the last run again, with the present content. A destructive boot is armed as by
     /// `start`.
@@ -37,7 +37,7 @@ pub(super) enum ActionVerb {
         #[arg(long, value_name = "STEP")]
         stop_before: Option<String>,
         #[command(flatten)]
-        check: CheckArgs,
+        check: PreflightArgs,
     },
     /// Hand out no further job, from now on or from a step on.
     Pause {
@@ -63,7 +63,7 @@ pub(super) enum ActionVerb {
         #[arg(long, value_name = "TEXT", requires = "refresh")]
         reason: Option<String>,
         #[command(flatten)]
-        check: CheckArgs,
+        check: PreflightArgs,
     },
     /// Pass over the present step, or a later task.
     Skip {
@@ -92,9 +92,25 @@ pub(super) enum ActionVerb {
     Disarm(ReferenceArgs),
 }
 
+/// The objects to delete, or the leases to end.
+#[derive(Args, Clone, Debug)]
+pub(super) struct DeletionArgs {
+    #[arg(value_name = "REF", required = true)]
+    pub references: Vec<String>,
+    /// Also what is in use by a machine that is armed or in a run, or by a lease.
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl DeletionArgs {
+    pub fn used(&self) -> UsedObject {
+        if self.force { UsedObject::Force } else { UsedObject::Keep }
+    }
+}
+
 /// The check before a run begins.
 #[derive(Args, Clone, Debug)]
-pub(super) struct CheckArgs {
+pub(super) struct PreflightArgs {
     /// Begin in spite of the faults with this code, as the refusal names it. Needs --reason; can be repeated.
     #[arg(long, value_name = "CODE", requires = "reason")]
     pub accept: Vec<String>,
@@ -103,7 +119,7 @@ pub(super) struct CheckArgs {
     pub check: bool,
 }
 
-impl CheckArgs {
+impl PreflightArgs {
     /// The field `accept` of a request.
     fn field(&self) -> (&'static str, Option<Value>) {
         ("accept", (!self.accept.is_empty()).then(|| json!(self.accept)))
@@ -169,7 +185,7 @@ impl ActionCall {
         ActionCall { action, reference, details, mode: ActionMode::CarryOut }
     }
 
-    fn checked(self, check: &CheckArgs) -> Self {
+    fn checked(self, check: &PreflightArgs) -> Self {
         let mode = if check.check { ActionMode::DryRun } else { ActionMode::CarryOut };
         ActionCall { mode, ..self }
     }

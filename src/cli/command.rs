@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::action_verbs::ActionVerb;
+use crate::cli::action_verbs::{ActionVerb, DeletionArgs};
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::ConnectionArgs;
@@ -16,7 +16,7 @@ use crate::cli::runs::RunVerb;
 use crate::cli::server::ServerVerb;
 use crate::cli::sets::parse_term;
 use crate::cli::waiting::Goal;
-use crate::client::{ExplainOf, UsedObject};
+use crate::client::ExplainOf;
 use crate::model::Kind;
 
 /// A command that needs a server, and how to reach the server.
@@ -197,22 +197,6 @@ pub(super) enum WriteVerb {
 pub(super) enum DeleteVerb {
     /// Delete one or several objects.
     Delete(DeletionArgs),
-}
-
-/// The objects to delete, or the leases to end.
-#[derive(Args, Clone, Debug)]
-pub(super) struct DeletionArgs {
-    #[arg(value_name = "REF", required = true)]
-    pub references: Vec<String>,
-    /// Also what is in use by a machine that is armed or in a run, or by a lease.
-    #[arg(long)]
-    pub force: bool,
-}
-
-impl DeletionArgs {
-    pub fn used(&self) -> UsedObject {
-        if self.force { UsedObject::Force } else { UsedObject::Keep }
-    }
 }
 
 #[derive(Subcommand, Clone, Debug)]

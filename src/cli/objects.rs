@@ -4,8 +4,9 @@ use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::cli::action_verbs::DeletionArgs;
 use crate::cli::columns::row;
-use crate::cli::command::{CreateArgs, DeletionArgs, ListArgs, OutputArgs};
+use crate::cli::command::{CreateArgs, ListArgs, OutputArgs};
 use crate::cli::documents;
 use crate::cli::leases;
 use crate::cli::nouns::{name_of, object_path};

@@ -8,7 +8,7 @@ use crate::cli::columns::{bytes, text};
 use crate::cli::output::plain;
 use crate::cli::sets::value_at;
 use crate::model::event::{
-    BootFileServed, DhcpRelease, JobNow, ObjectDiff, OperatorStep, PacketAnswer, RunFaultsAccepted,
+    BootFileServed, DhcpRelease, FaultsAcceptance, JobNow, ObjectDiff, OperatorStep, PacketAnswer,
     UnservedPacket,
 };
 use crate::model::{Event, EventBody, RenderProblem};
@@ -93,7 +93,7 @@ fn words(body: &EventBody) -> String {
 }
 
 /// The codes of the faults, and why they were accepted.
-fn accepted(it: &RunFaultsAccepted) -> String {
+fn accepted(it: &FaultsAcceptance) -> String {
     let codes: Vec<&str> = it.faults.iter().map(|fault| fault.code.name()).collect();
     format!("{}: {}", codes.join(", "), it.reason)
 }

@@ -1,12 +1,9 @@
 //! The check before a run begins: every document and script of it is rendered and read, and everything that
-//! would stop it is told at once. It changes nothing. Start at [`Insight::preflight`].
+//! would stop it is told at once. It changes nothing. `lints` has the checks. Start at
+//! [`Insight::preflight`].
 //!
-//! `answers` has the checks of params, `documents` those of rendered texts, `names` the names of the field.
-//! None of the work is done with the world locked: the parts of the run are taken out of it, and go to a lane.
-
-mod answers;
-mod documents;
-mod names;
+//! None of the work is done with the world locked: the parts of the run are taken out of it, and go to a
+//! lane.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -19,6 +16,8 @@ use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::catalog::usable;
 use crate::insight::Insight;
+use crate::insight::lints::answers::{self, AnswerParams};
+use crate::insight::lints::documents::{self, DocumentText};
 use crate::insight::preview::no_attempt;
 use crate::kernel::{Caller, Error};
 use crate::model::{
@@ -29,7 +28,6 @@ use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::BootDocument;
 use crate::objects::lanes::WorkFlag;
 use crate::render::{InlineText, ProblemKind, RenderLimits, RenderProblem, RenderedText};
-use answers::AnswerParams;
 
 /// Most documents that are rendered for one run.
 const DOCUMENTS_MAX: usize = 512;
@@ -103,7 +101,7 @@ impl PreflightFaults {
 
 /// The faults of a document, with their lines in it.
 pub(super) fn document_faults<'a>(place: &'a str, text: &str) -> impl Iterator<Item = Problem> + use<'a> {
-    documents::faults(place, text).into_iter().map(move |(line, what)| {
+    documents::faults(&DocumentText { path: place, text }).into_iter().map(move |(line, what)| {
         let fault = Problem::new("", what).coded(RefusalCode::BadDocument);
         Problem { template: Some(place.to_owned()), line: u32::try_from(line).ok(), ..fault }
     })
@@ -212,9 +210,9 @@ impl Insight {
             artifact.is_some_and(|artifact| artifact.status.repositories.is_empty())
         });
         let what = format!(
-            "there is nothing to install packages from: artifact {name} holds no repository. Set the mirror's \
-             param (`rocky_mirror`), name a repository that is an `install_source` in `repositories`, or add the \
-             whole tree of the medium as the artifact"
+            "there is nothing to install packages from: artifact {name} holds no repository. Set the \
+             mirror's param (`rocky_mirror`), name a repository that is an `install_source` in \
+             `repositories`, or add the whole tree of the medium as the artifact"
         );
         is_bare.then(|| Problem::new("/params/repositories", what).coded(RefusalCode::NoPackageSource))
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::catalog::keeping::KeptContent;
 use crate::catalog::usable;
 use crate::kernel::{Caller, Changeset, ChangesetWrite, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
-use crate::model::event::{JobNow, RunEnded, RunFaultsAccepted};
+use crate::model::event::{FaultsAcceptance, JobNow, RunEnded};
 use crate::model::{
     Bootenv, ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, RunStep,
     Stage, StepKind, Stored, Task, Workflow, World,
@@ -114,7 +114,8 @@ impl MachineChange {
         let AcceptedFaults { faults, reason } = accepted.clone();
         run.spec.accepted.clone_from(&faults);
         let (workflow, stage) = (Some(run.spec.workflow.clone()), self.machine.status.stage.clone());
-        let body = RunFaultsAccepted { run: run.key.parse().ok(), reason, faults, workflow, stage }.into();
+        let accepted = FaultsAcceptance { run: run.key.parse().ok(), reason, faults, workflow, stage };
+        let body = EventBody::RunFaultsAccepted(accepted);
         let by = caller.actor.to_string();
         note_entry(&mut run.spec, (caller.now, &by), (self.machine.status.cursor, &body));
         self.event(caller, body);

@@ -12,14 +12,13 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootProtocol, DhcpRelease, JobNow, LeaseNow, NoFields, ObjectDiff,
-    ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer, UnservedPacket,
+    AddressProbe, ArtifactNow, BootProtocol, DhcpRelease, FaultsAcceptance, JobNow, LeaseNow, NoFields,
+    ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
 use crate::model::{
-    ArtifactWork, BootResult, Kind, Mac, Problem, Provenance, RenderProblem, RunResult, StepKind, StepState,
-    Verdict,
+    ArtifactWork, BootResult, Kind, Mac, Provenance, RenderProblem, RunResult, StepKind, StepState, Verdict,
 };
 
 event_kinds! {
@@ -260,13 +259,7 @@ event_kinds! {
     }
 
     /// A run was begun in spite of faults that its check found.
-    "run.faults_accepted" RunFaultsAccepted about machine of run => {
-        /// Why, as the operator said.
-        reason: String,
-        faults: Vec<Problem>,
-        workflow: Option<String>,
-        stage: Option<String>,
-    }
+    "run.faults_accepted" RunFaultsAccepted about machine => (FaultsAcceptance)
 
     /// The machine is no longer armed.
     "machine.disarmed" MachineDisarmed about machine of run => {

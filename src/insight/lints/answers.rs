@@ -101,13 +101,6 @@ fn ssh_keys(of: &AnswerParams<'_>) -> Vec<Problem> {
 /// data that follow it (RFC 4253 section 6.6).
 fn key_fault(line: &str) -> Option<&'static str> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    let is_key = |pair: &[&str]| match pair {
-        [kind, data] => STANDARD.decode(data).is_ok_and(|data| {
-            let length = u32::try_from(kind.len()).unwrap_or(u32::MAX).to_be_bytes();
-            data.starts_with(&[&length, kind.as_bytes()].concat())
-        }),
-        _ => false,
-    };
     if words.windows(2).any(is_key) {
         return None;
     }
@@ -117,6 +110,14 @@ fn key_fault(line: &str) -> Option<&'static str> {
     })
 }
 
+/// Whether the second of two words is the data of a key of the type that the first one names.
+fn is_key(pair: &[&str]) -> bool {
+    let [kind, data] = pair else { return false };
+    let length = u32::try_from(kind.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let start = [&length[..], kind.as_bytes()].concat();
+    STANDARD.decode(data).is_ok_and(|data| data.starts_with(&start))
+}
+
 /// Hashes that are cut or mistyped: they would be taken for passwords in plain text.
 fn passwords(of: &AnswerParams<'_>) -> Vec<Problem> {
     let root =
@@ -124,8 +125,8 @@ fn passwords(of: &AnswerParams<'_>) -> Vec<Problem> {
     let users = of.value("user_passwords").and_then(Value::as_object).into_iter().flatten();
     let users = users.filter_map(|(user, text)| Some(("user_passwords", format!("/{user}"), text.as_str()?)));
     let broken = root.into_iter().chain(users).filter(|(_, _, text)| is_broken_hash(text));
-    let what = "this begins like a hash of crypt(5) and is none, so it would itself be the password: take all of \
-                what `openssl passwd -6` prints";
+    let what = "this begins like a hash of crypt(5) and is none, so it would itself be the password: take \
+                all of what `openssl passwd -6` prints";
     broken
         .map(|(name, rest, _)| of.fault((name, &rest), RefusalCode::BadPasswordHash, what.to_owned()))
         .collect()
@@ -133,10 +134,9 @@ fn passwords(of: &AnswerParams<'_>) -> Vec<Problem> {
 
 fn network(of: &AnswerParams<'_>) -> Vec<Problem> {
     let Some(network) = of.value("network") else { return Vec::new() };
-    let address = |field: &str| network.get(field)?.as_str()?.parse::<Ipv4Addr>().ok();
     let prefix =
         network.get("prefix_length").and_then(Value::as_u64).and_then(|bits| u32::try_from(bits).ok());
-    let (Some(own), Some(prefix @ 1..=32)) = (address("address"), prefix) else { return Vec::new() };
+    let (Some(own), Some(prefix @ 1..=32)) = (address(network, "address"), prefix) else { return Vec::new() };
     let mask = u32::MAX << (32 - prefix);
     let (first, last) = (own.to_bits() & mask, own.to_bits() | !mask);
     let mut found = Vec::new();
@@ -145,7 +145,7 @@ fn network(of: &AnswerParams<'_>) -> Vec<Problem> {
         let what = format!("{own} is the {what}: give the machine an address between them");
         found.push(of.fault(("network", "/address"), RefusalCode::UnusableAddress, what));
     }
-    let gateway = address("gateway").filter(|gateway| {
+    let gateway = address(network, "gateway").filter(|gateway| {
         let bits = gateway.to_bits();
         bits < first || bits > last || bits == own.to_bits()
     });
@@ -157,31 +157,41 @@ fn network(of: &AnswerParams<'_>) -> Vec<Problem> {
     found
 }
 
+fn address(network: &Value, field: &str) -> Option<Ipv4Addr> {
+    network.get(field)?.as_str()?.parse().ok()
+}
+
+/// Whether a password opens an account.
+fn opens(password: Option<&Value>) -> bool {
+    let text = password.and_then(Value::as_str);
+    text.is_some_and(|text| !text.is_empty() && !LOCKED.contains(&text))
+}
+
+fn has_items(value: Option<&Value>) -> bool {
+    value.and_then(Value::as_array).is_some_and(|list| !list.is_empty())
+}
+
 /// Whether somebody could log in to what is installed.
 fn login(of: &AnswerParams<'_>) -> Vec<Problem> {
     if !["users", "ssh_keys", "root_password"].iter().any(|name| of.read.contains(*name)) {
         return Vec::new();
     }
-    let opens = |text: Option<&str>| text.is_some_and(|text| !text.is_empty() && !LOCKED.contains(&text));
-    let is_list =
-        |value: Option<&Value>| value.and_then(Value::as_array).is_some_and(|list| !list.is_empty());
-    let get = |name: &str| of.params.get(name).ok().flatten().map(|found| found.value);
-    let (users, passwords) = (get("users").and_then(Value::as_array), get("user_passwords"));
-    let users = users.map_or(&[][..], Vec::as_slice);
+    let [users, passwords, root] = ["users", "user_passwords", "root_password"]
+        .map(|name| of.params.get(name).ok().flatten().map(|found| found.value));
+    let users = users.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let has_own = users.iter().any(|user| {
         let name = user.get("name").and_then(Value::as_str).unwrap_or_default();
-        let password = passwords.and_then(|passwords| passwords.get(name)).and_then(Value::as_str);
-        opens(password) || is_list(user.get("ssh_keys"))
+        opens(passwords.and_then(|passwords| passwords.get(name))) || has_items(user.get("ssh_keys"))
     });
     let shared = of.params.compose("ssh_keys").ok().flatten();
-    let has_shared = shared.is_some_and(|composed| is_list(Some(&composed.value)));
+    let has_shared = shared.is_some_and(|composed| has_items(Some(&composed.value)));
     let takes_shared =
         users.is_empty() || users.iter().any(|user| user.get("sudo").and_then(Value::as_bool) == Some(true));
-    if has_own || (has_shared && takes_shared) || opens(get("root_password").and_then(Value::as_str)) {
+    if has_own || (has_shared && takes_shared) || opens(root) {
         return Vec::new();
     }
-    let what = "nobody could log in: no account has a key or a password. Set `ssh_keys` (for accounts with sudo), \
-                keys of an account in `users`, `user_passwords` or `root_password`";
+    let what = "nobody could log in: no account has a key or a password. Set `ssh_keys` (for accounts with \
+                sudo), keys of an account in `users`, `user_passwords` or `root_password`";
     vec![Problem::new("/params/ssh_keys", what).coded(RefusalCode::NoLogin)]
 }
 

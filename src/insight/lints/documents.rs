@@ -24,7 +24,7 @@ pub type LineFault = (usize, String);
 
 /// A kind of document: how it is known, and its check.
 struct DocumentLint {
-    fits: fn(&str, &str) -> bool,
+    fits: fn(&DocumentText<'_>) -> bool,
     check: fn(&str) -> Vec<LineFault>,
 }
 
@@ -39,13 +39,9 @@ const LINTS: [DocumentLint; 5] = [
     DocumentLint { fits: |path, _| path.ends_with(".toml"), check: toml },
 ];
 
-/// The faults of a document that is served at a path.
-pub fn faults(path: &str, text: &str) -> Vec<LineFault> {
-    LINTS.iter().filter(|lint| (lint.fits)(path, text)).flat_map(|lint| (lint.check)(text)).collect()
-}
-
-fn has_line(text: &str, start: &str) -> bool {
-    text.lines().any(|line| line.starts_with(start))
+/// The faults of a document.
+pub fn faults(of: &DocumentText<'_>) -> Vec<LineFault> {
+    LINTS.iter().filter(|lint| (lint.fits)(of)).flat_map(|lint| (lint.check)(of.text)).collect()
 }
 
 /// The lines of a text, counted from 1.
@@ -139,11 +135,15 @@ fn toml(text: &str) -> Vec<LineFault> {
 mod tests {
     use super::*;
 
+    fn told(path: &str, text: &str) -> Vec<LineFault> {
+        faults(&DocumentText { path, text })
+    }
+
     #[test]
     fn sections_of_a_kickstart_are_closed_and_do_not_nest() {
         let whole = "text\n%pre --erroronfail\nx\n%include /tmp/a\n%end\n%packages\n@core\n%end\n";
-        assert_eq!(faults("a.ks", whole), []);
-        let lines = |text: &str| faults("a.ks", text).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
+        assert_eq!(told("a.ks", whole), []);
+        let lines = |text: &str| told("a.ks", text).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
         assert_eq!(lines("%post\ntrue\n"), [1]);
         assert_eq!(lines("%post\n%end\necho\n%end\n"), [4], "a script had an `%end` of its own");
         assert_eq!(lines("%pre\n%post\n%end\n"), [2]);
@@ -153,27 +153,27 @@ mod tests {
     fn lines_of_a_preseed_have_owner_question_and_type() {
         let whole =
             "# x\nd-i a/b string\nd-i a/c string x \\\n  y z\nd-i a/d boolean true\n\nd-i a/b seen true\n";
-        assert_eq!(faults("preseed.cfg", whole), []);
+        assert_eq!(told("preseed.cfg", whole), []);
         for (text, line) in [
             ("d-i a/b string x\nsecret\n", 2),
             ("d-i a/b strin x\n", 1),
             ("d-i question string x\n", 1),
             ("d-i a/b boolean yes\n", 1),
         ] {
-            let told = faults("preseed.cfg", text);
-            assert_eq!(told.len(), 1, "{text}");
-            assert_eq!(told[0].0, line);
-            assert!(!told[0].1.contains("secret"), "{told:?}");
+            let found = told("preseed.cfg", text);
+            assert_eq!(found.len(), 1, "{text}");
+            assert_eq!(found[0].0, line);
+            assert!(!found[0].1.contains("secret"), "{found:?}");
         }
     }
 
     #[test]
     fn what_no_shell_and_no_parser_reads_is_told_with_its_line() {
-        assert_eq!(faults("run", "#!/bin/sh\necho\n"), []);
-        assert_eq!(faults("run.sh", "echo\r\ntrue\r\n").len(), 1);
-        assert_eq!(faults("run", "#!sh\n").len(), 1);
-        assert_eq!(faults("a.json", "{\n\"a\": }")[0].0, 2);
-        assert_eq!(faults("a.toml", "a = 1\nb = \n")[0].0, 2);
-        assert_eq!(faults("a.txt", "%post\nd-i"), []);
+        assert_eq!(told("run", "#!/bin/sh\necho\n"), []);
+        assert_eq!(told("run.sh", "echo\r\ntrue\r\n").len(), 1);
+        assert_eq!(told("run", "#!sh\n").len(), 1);
+        assert_eq!(told("a.json", "{\n\"a\": }")[0].0, 2);
+        assert_eq!(told("a.toml", "a = 1\nb = \n")[0].0, 2);
+        assert_eq!(told("a.txt", "%post\nd-i"), []);
     }
 }
