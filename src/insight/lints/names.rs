@@ -26,9 +26,8 @@ pub fn look_up(table: NameTable, name: &str) -> Result<(), Option<String>> {
         NameTable::Keyboards => listed(KEYBOARDS).collect(),
     };
     let wanted = match table {
-        NameTable::TimeZones => name.to_owned(),
         NameTable::Locales => without_charset(name),
-        NameTable::Keyboards => name.to_owned(),
+        NameTable::TimeZones | NameTable::Keyboards => name.to_owned(),
     };
     match known.contains(&wanted.as_str()) || is_variant(table, &wanted, &known) {
         true => Ok(()),
