@@ -21,7 +21,9 @@ use crate::insight::preflight::PreflightScope;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{ACCEPTABLE_FAULTS, Machine, Problem, RefusalCode};
-use crate::runs::actions::{AcceptedFaults, REASON_BYTES_MAX, RunAction, StepReference};
+use crate::runs::actions::{
+    AcceptedFaults, REASON_BYTES_MAX, RunAction, StepReference, check_reason,
+};
 
 /// Most codes that one action accepts.
 const ACCEPT_MAX: usize = 32;
@@ -259,6 +261,7 @@ async fn check(
     request: &ActionRequest,
 ) -> Result<AcceptedFaults, ApiError> {
     let (codes, reason) = (&request.accepted, request.reason.trim().to_owned());
+    check_reason(&reason)?;
     if let Some(at) = codes.iter().position(|code| !ACCEPTABLE_FAULTS.contains(code)) {
         let known: Vec<&str> = ACCEPTABLE_FAULTS.iter().map(|code| code.name()).collect();
         let what = format!("this is no fault that can be accepted; there are: {}", known.join(", "));

@@ -210,6 +210,14 @@ fn note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Error> {
     Ok(OperatorNote { by, reason: reason.trim() })
 }
 
+/// Whether a reason is one line within its bound.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn check_reason(reason: &str) -> Result<(), Error> {
+    note("", reason).map(drop)
+}
+
 /// Like [`note`], with a reason that is not empty.
 fn given_note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Error> {
     match note(by, reason)? {
