@@ -8,17 +8,25 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::ApiState;
 use super::body;
 use super::error::ApiError;
 use super::operation::Operation;
+use super::query::UrlQuery;
 use super::resources::ROOT;
 use super::schema;
-use crate::kernel::Caller;
+use crate::insight::preflight::PreflightScope;
 use crate::kernel::scope::RequiredScope;
-use crate::model::Machine;
-use crate::runs::actions::{REASON_BYTES_MAX, RunAction, StepReference};
+use crate::kernel::{Caller, Error};
+use crate::model::{ACCEPTABLE_FAULTS, Machine, Problem, RefusalCode};
+use crate::runs::actions::{
+    AcceptedFaults, REASON_BYTES_MAX, RunAction, StepReference, check_reason,
+};
+
+/// Most codes that one action accepts.
+const ACCEPT_MAX: usize = 32;
 
 /// The workflow that `start` runs, and how far.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -34,6 +42,11 @@ struct StartInput {
     /// The run pauses before this step, given by its number, counted from 0, or its name.
     #[serde(default)]
     stop_before: Option<StepReference>,
+    /// Codes of faults that the check before the run finds, in spite of which it begins: `no_login`. They
+    /// need a `reason`.
+    #[serde(default)]
+    #[schemars(length(max = ACCEPT_MAX), with = "Vec<String>")]
+    accept: Vec<RefusalCode>,
 }
 
 /// The content with which `retry` continues.
@@ -43,6 +56,15 @@ struct Retry {
     /// Use the present content and params for the remaining steps, instead of those that the run kept.
     #[serde(default)]
     refresh: bool,
+    /// Why faults are accepted, in one line.
+    #[serde(default)]
+    #[schemars(length(max = REASON_BYTES_MAX))]
+    reason: String,
+    /// Codes of faults that the check before the run finds, in spite of which it begins: `no_login`. They
+    /// need a `reason`.
+    #[serde(default)]
+    #[schemars(length(max = ACCEPT_MAX), with = "Vec<String>")]
+    accept: Vec<RefusalCode>,
 }
 
 /// Where `restart` begins, and how far it runs.
@@ -60,6 +82,11 @@ struct Restart {
     /// The run pauses before this step.
     #[serde(default)]
     stop_before: Option<StepReference>,
+    /// Codes of faults that the check before the run finds, in spite of which it begins: `no_login`. They
+    /// need a `reason`.
+    #[serde(default)]
+    #[schemars(length(max = ACCEPT_MAX), with = "Vec<String>")]
+    accept: Vec<RefusalCode>,
 }
 
 /// When and why a run pauses.
@@ -102,54 +129,88 @@ struct MarkDone {
 #[schemars(extend("additionalProperties" = false))]
 struct NoDetails {}
 
+/// An action, and the check before it.
+#[derive(Clone, Debug)]
+struct ActionRequest {
+    action: RunAction,
+    /// What is checked before the action; none for an action that begins nothing.
+    scope: Option<PreflightScope>,
+    accepted: Vec<RefusalCode>,
+    reason: String,
+}
+
+impl From<RunAction> for ActionRequest {
+    fn from(action: RunAction) -> Self {
+        ActionRequest { action, scope: None, accepted: Vec::new(), reason: String::new() }
+    }
+}
+
+fn start(body: StartInput) -> ActionRequest {
+    let StartInput { workflow, reason, stop_before, accept } = body;
+    let scope = Some(PreflightScope::Workflow(workflow.clone()));
+    let action = RunAction::Start { workflow, reason: reason.clone(), stop_before };
+    ActionRequest { action, scope, accepted: accept, reason }
+}
+
+fn restart(body: Restart) -> ActionRequest {
+    let Restart { from, reason, stop_before, accept } = body;
+    let action = RunAction::Restart { from, reason: reason.clone(), stop_before };
+    ActionRequest { action, scope: Some(PreflightScope::LastWorkflow), accepted: accept, reason }
+}
+
+/// The content that a run kept was checked when it began.
+fn retry(body: Retry) -> ActionRequest {
+    let (action, scope) = match body.refresh {
+        true => (RunAction::RetryRefreshed, Some(PreflightScope::StepsToCome)),
+        false => (RunAction::Retry, None),
+    };
+    ActionRequest { action, scope, accepted: body.accept, reason: body.reason }
+}
+
 pub fn operations() -> Vec<Operation> {
-    vec![
-        row("start", "Begin a run of a workflow", |body: StartInput| RunAction::Start {
-            workflow: body.workflow,
-            reason: body.reason,
-            stop_before: body.stop_before,
-        }),
-        row("restart", "Begin the last run again, with the present content", |body: Restart| {
-            RunAction::Restart { from: body.from, reason: body.reason, stop_before: body.stop_before }
-        }),
+    let checked = [
+        row("start", "Begin a run of a workflow", start),
+        row("restart", "Begin the last run again, with the present content", restart),
+        row("retry", "Continue at the step that failed or was held", retry),
+    ];
+    let dry_run = json!({"type": "boolean", "default": false});
+    let about = "`true` changes nothing: the answer is the refusal, or the machine as it would be.";
+    let checked = checked.map(|operation| operation.query("dry_run", dry_run.clone(), about));
+    let others = vec![
         row("pause", "Let the running job end and hand out no other, now or before a step", |body: Pause| {
-            RunAction::Pause { before: body.before, reason: body.reason }
+            RunAction::Pause { before: body.before, reason: body.reason }.into()
         }),
         plain("resume", "Continue after a pause", RunAction::Resume),
-        row("retry", "Continue at the step that failed or was held", |body: Retry| match body.refresh {
-            true => RunAction::RetryRefreshed,
-            false => RunAction::Retry,
-        }),
-        row("skip", "Pass over the present step, or a later task", |body: Skip| RunAction::Skip {
-            step: body.step,
-            reason: body.reason,
+        row("skip", "Pass over the present step, or a later task", |body: Skip| {
+            RunAction::Skip { step: body.step, reason: body.reason }.into()
         }),
         row("mark_done", "Continue as if the present step had ended well", |body: MarkDone| {
-            RunAction::MarkDone { reason: body.reason }
+            RunAction::MarkDone { reason: body.reason }.into()
         }),
         plain("cancel", "End the run and disarm the machine", RunAction::Cancel),
         plain("arm", "Allow the next destructive boot, once more", RunAction::Arm),
         plain("disarm", "Withdraw that permission", RunAction::Disarm),
-    ]
+    ];
+    checked.into_iter().chain(others).collect()
 }
 
 /// A verb with details; `action` makes the action from them.
 fn row<T: DeserializeOwned + JsonSchema + Send + 'static>(
     verb: &str,
     about: &str,
-    action: impl Fn(T) -> RunAction + Clone + Send + Sync + 'static,
+    action: impl Fn(T) -> ActionRequest + Clone + Send + Sync + 'static,
 ) -> Operation {
     operation(verb, about, action).takes(schema::of::<T>)
 }
 
 fn plain(verb: &str, about: &str, action: RunAction) -> Operation {
-    operation(verb, about, move |_: NoDetails| action.clone())
+    operation(verb, about, move |_: NoDetails| action.clone().into())
 }
 
 fn operation<T: DeserializeOwned + JsonSchema + Send + 'static>(
     verb: &str,
     about: &str,
-    action: impl Fn(T) -> RunAction + Clone + Send + Sync + 'static,
+    action: impl Fn(T) -> ActionRequest + Clone + Send + Sync + 'static,
 ) -> Operation {
     let path = format!("{ROOT}/machines/{{ref}}/actions/{verb}");
     Operation::post(path, format!("{verb}_machine"))
@@ -162,20 +223,65 @@ fn operation<T: DeserializeOwned + JsonSchema + Send + 'static>(
             move |State(state): State<ApiState>,
                   Extension(caller): Extension<Caller>,
                   Path(reference): Path<String>,
+                  Extension(query): Extension<UrlQuery>,
                   headers: HeaderMap,
                   body: Body| async move {
                 let details: T = body::read_as(&headers, body).await?;
-                act(&state, &caller, (&reference, action(details))).await
+                act((&state, &caller), (&reference, action(details)), &query).await
             },
         )
 }
 
 async fn act(
-    state: &ApiState,
-    caller: &Caller,
-    (reference, action): (&str, RunAction),
+    (state, caller): (&ApiState, &Caller),
+    (reference, request): (&str, ActionRequest),
+    query: &UrlQuery,
 ) -> Result<Response, ApiError> {
-    let machine = state.houses.runs.act(caller, reference, &action).await?;
+    let is_trial = query.get_as::<bool>("dry_run", "`true` or `false`")?.unwrap_or_default();
+    let (runs, action) = (&state.houses.runs, &request.action);
+    let accepted = match &request.scope {
+        None => AcceptedFaults::default(),
+        Some(scope) => {
+            runs.refuse_now(caller, reference, action)?;
+            check((state, caller), (reference, scope), &request).await?
+        }
+    };
+    let machine = match is_trial {
+        true => runs.try_out(caller, reference, action)?,
+        false => runs.act_accepting(caller, reference, (action, &accepted)).await?,
+    };
     let view = state.houses.objects.show(&machine).await?;
     Ok(body::object(StatusCode::OK, &view))
+}
+
+/// Checks what is about to begin. Returns the faults that the caller accepts.
+async fn check(
+    (state, caller): (&ApiState, &Caller),
+    of: (&str, &PreflightScope),
+    request: &ActionRequest,
+) -> Result<AcceptedFaults, ApiError> {
+    let (codes, reason) = (&request.accepted, request.reason.trim().to_owned());
+    check_reason(&reason)?;
+    if let Some(at) = codes.iter().position(|code| !ACCEPTABLE_FAULTS.contains(code)) {
+        let known: Vec<&str> = ACCEPTABLE_FAULTS.iter().map(|code| code.name()).collect();
+        let what = format!("this is no fault that can be accepted; there are: {}", known.join(", "));
+        return Err(Problem::new(format!("/accept/{at}"), what).coded(RefusalCode::NotOneOf).into());
+    }
+    if !codes.is_empty() && reason.is_empty() {
+        let what = "say why the faults are accepted: the run keeps the reason";
+        return Err(Problem::new("/reason", what).coded(RefusalCode::Missing).into());
+    }
+    let found = state.houses.insight.preflight(caller, of).await?;
+    let (faults, problems): (Vec<Problem>, Vec<Problem>) =
+        found.into_iter().partition(|fault| codes.contains(&fault.code));
+    if problems.is_empty() {
+        return Ok(AcceptedFaults { faults, reason });
+    }
+    let count = problems.len();
+    let what = format!(
+        "the run cannot begin, because of {count} {}. Each says what to do; `--accept CODE --reason TEXT` \
+         begins in spite of one",
+        if count == 1 { "fault" } else { "faults" }
+    );
+    Err(Error::Unready { what, problems }.into())
 }

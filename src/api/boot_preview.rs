@@ -22,10 +22,11 @@ use super::resources::ROOT;
 use super::schema;
 use crate::houses::Houses;
 use crate::insight::explain::{ExplainQuestion, ExplainRequest, ExplainResult, ExplainSubject};
+use crate::insight::preflight::PreflightScope;
 use crate::insight::preview::{FileRow, ParamRow, ParamScope, PreviewRequest, PreviewResult};
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
-use crate::model::Mac;
+use crate::model::{Mac, Problem};
 
 /// The files of a machine.
 #[derive(Serialize, JsonSchema)]
@@ -168,7 +169,24 @@ async fn decision(
         vendor_class: query.get("vendor_class").map(str::to_owned),
         user_class: query.get("user_class").map(str::to_owned),
     };
-    shown(state, move |houses| houses.insight.explain(&caller, &who, &asks)).await
+    let faults = start_faults((state, &caller), &who).await?;
+    let explain = move |houses: &Houses| {
+        let explained = houses.insight.explain(&caller, &who, &asks)?;
+        Ok(ExplainResult { start_faults: faults, ..explained })
+    };
+    shown(state, explain).await
+}
+
+/// The faults of a start of the machine's own workflow. What was not found out in time is left out.
+async fn start_faults(
+    (state, caller): (&ApiState, &Caller),
+    who: &ExplainSubject,
+) -> Result<Vec<Problem>, Error> {
+    let ExplainSubject::Machine(reference) = who else { return Ok(Vec::new()) };
+    match state.houses.insight.preflight(caller, (reference, &PreflightScope::NextStart)).await {
+        Err(Error::Busy(_)) => Ok(Vec::new()),
+        found => found,
+    }
 }
 
 /// Answers with what is worked out on a thread that nothing else waits for: what it is made of is as large as

@@ -83,7 +83,9 @@ impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let (code, detail) = (error.code(), error.to_string());
         match error {
-            Error::Invalid(problems) => ApiError { problems, ..ApiError::new(code, detail) },
+            Error::Invalid(problems) | Error::Unready { problems, .. } => {
+                ApiError { problems, ..ApiError::new(code, detail) }
+            }
             Error::Unauthorized(..) => ApiError::unauthorized(code, detail),
             Error::Busy(_) => ApiError::new(code, detail).with_header("retry-after", "1"),
             Error::TooMuch { .. } => ApiError::new(code, detail).with_header("retry-after", "60"),

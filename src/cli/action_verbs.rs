@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::client::{MachineAction, UsedObject};
+use crate::client::{ActionMode, MachineAction, UsedObject};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ActionVerb {
@@ -19,6 +19,8 @@ pub(super) enum ActionVerb {
         /// Pause before this step, given by its number, counted from 0, or its name.
         #[arg(long, value_name = "STEP")]
         stop_before: Option<String>,
+        #[command(flatten)]
+        check: PreflightArgs,
     },
     /// Run the workflow of the last run again, with the present content. A destructive boot is armed as by
     /// `start`.
@@ -34,6 +36,8 @@ pub(super) enum ActionVerb {
         /// Pause before this step.
         #[arg(long, value_name = "STEP")]
         stop_before: Option<String>,
+        #[command(flatten)]
+        check: PreflightArgs,
     },
     /// Hand out no further job, from now on or from a step on.
     Pause {
@@ -55,6 +59,11 @@ pub(super) enum ActionVerb {
         /// Use the present content and params, instead of those that the run kept.
         #[arg(long)]
         refresh: bool,
+        /// Why a fault is accepted, in one line; the run keeps it.
+        #[arg(long, value_name = "TEXT", requires = "refresh")]
+        reason: Option<String>,
+        #[command(flatten)]
+        check: PreflightArgs,
     },
     /// Pass over the present step, or a later task.
     Skip {
@@ -99,6 +108,24 @@ impl DeletionArgs {
     }
 }
 
+/// The check before a run begins.
+#[derive(Args, Clone, Debug)]
+pub(super) struct PreflightArgs {
+    /// Begin in spite of the faults with this code, as the refusal names it. Needs --reason; can be repeated.
+    #[arg(long, value_name = "CODE", requires = "reason")]
+    pub accept: Vec<String>,
+    /// Check only: change nothing, and report what would happen.
+    #[arg(long)]
+    pub check: bool,
+}
+
+impl PreflightArgs {
+    /// The field `accept` of a request.
+    fn field(&self) -> (&'static str, Option<Value>) {
+        ("accept", (!self.accept.is_empty()).then(|| json!(self.accept)))
+    }
+}
+
 #[derive(Args, Clone, Debug)]
 pub(super) struct ReferenceArgs {
     #[arg(value_name = "REF")]
@@ -109,16 +136,17 @@ impl ActionVerb {
     /// The request for the verb.
     pub(super) fn call(self) -> ActionCall {
         match self {
-            ActionVerb::Start { reference, workflow, reason, stop_before } => {
+            ActionVerb::Start { reference, workflow, reason, stop_before, check } => {
                 let given = [("workflow", workflow), ("reason", reason)];
                 let [workflow, reason] = given.map(|(name, value)| (name, value.map(Value::from)));
-                let details = [workflow, reason, ("stop_before", step(stop_before))];
-                ActionCall::new(MachineAction::Start, reference, object(details))
+                let details = [workflow, reason, ("stop_before", step(stop_before)), check.field()];
+                ActionCall::new(MachineAction::Start, reference, object(details)).checked(&check)
             }
-            ActionVerb::Restart { reference, from, reason, stop_before } => {
+            ActionVerb::Restart { reference, from, reason, stop_before, check } => {
                 let reason = ("reason", reason.map(Value::from));
-                let details = [("from", step(from)), reason, ("stop_before", step(stop_before))];
-                ActionCall::new(MachineAction::Restart, reference, object(details))
+                let stop_before = ("stop_before", step(stop_before));
+                let details = [("from", step(from)), reason, stop_before, check.field()];
+                ActionCall::new(MachineAction::Restart, reference, object(details)).checked(&check)
             }
             ActionVerb::Pause { reference, before, reason } => {
                 let details = [("before", step(before)), ("reason", reason.map(Value::from))];
@@ -132,9 +160,10 @@ impl ActionVerb {
                 ActionCall::new(MachineAction::MarkDone, reference, json!({ "reason": reason }))
             }
             ActionVerb::Resume(whose) => ActionCall::new(MachineAction::Resume, whose.reference, json!({})),
-            ActionVerb::Retry { reference, refresh } => {
-                let details = [("refresh", refresh.then_some(Value::Bool(true)))];
-                ActionCall::new(MachineAction::Retry, reference, object(details))
+            ActionVerb::Retry { reference, refresh, reason, check } => {
+                let refresh = ("refresh", refresh.then_some(Value::Bool(true)));
+                let details = [refresh, ("reason", reason.map(Value::from)), check.field()];
+                ActionCall::new(MachineAction::Retry, reference, object(details)).checked(&check)
             }
             ActionVerb::Cancel(whose) => ActionCall::new(MachineAction::Cancel, whose.reference, json!({})),
             ActionVerb::Arm(whose) => ActionCall::new(MachineAction::Arm, whose.reference, json!({})),
@@ -148,11 +177,17 @@ pub(super) struct ActionCall {
     pub(super) action: MachineAction,
     pub(super) reference: String,
     pub(super) details: Value,
+    pub(super) mode: ActionMode,
 }
 
 impl ActionCall {
     fn new(action: MachineAction, reference: String, details: Value) -> Self {
-        ActionCall { action, reference, details }
+        ActionCall { action, reference, details, mode: ActionMode::CarryOut }
+    }
+
+    fn checked(self, check: &PreflightArgs) -> Self {
+        let mode = if check.check { ActionMode::DryRun } else { ActionMode::CarryOut };
+        ActionCall { mode, ..self }
     }
 }
 

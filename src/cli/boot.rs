@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use crate::cli::action_verbs::{ActionCall, ActionVerb};
 use crate::cli::columns::text;
 use crate::cli::nouns::{name_of, object_path, reference};
-use crate::cli::objects::NounClient;
+use crate::cli::objects::{NounClient, note_problems};
 use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::sets::value_at;
 use crate::cli::summary::verdict;
-use crate::client::{ApiClient, BootExplanation, ClassEntry, ExplainAs, ExplainOf, OptionEntry};
+use crate::client::{
+    ActionMode, ApiClient, BootExplanation, ClassEntry, ExplainAs, ExplainOf, OptionEntry, RenderOf,
+};
 use crate::model::Kind;
 use crate::model::{CellFormat, Column};
 
@@ -21,10 +23,14 @@ use crate::model::{CellFormat, Column};
 /// # Errors
 /// An error of the server or the network.
 pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
-    let ActionCall { action, reference, details } = verb.call();
-    let view = noun.client.act(&object_path(noun.kind, &reference)?, action, &details).await?;
+    let ActionCall { action, reference, details, mode } = verb.call();
+    let view = noun.client.act(&object_path(noun.kind, &reference)?, (action, mode), &details).await?;
     let name = name_of(noun.kind, &view);
-    output::print(&(plain(&format!("{name} is {}", standing(&view))) + "\n"))?;
+    let is = match mode {
+        ActionMode::CarryOut => "is",
+        ActionMode::DryRun => "is not changed. Nothing is in the way: it would be",
+    };
+    output::print(&(plain(&format!("{name} {is} {}", standing(&view))) + "\n"))?;
     match armed(name, &view, Timestamp::now()) {
         Some(armed) => output::print(&(plain(&armed) + "\n")),
         None => Ok(()),
@@ -112,7 +118,14 @@ fn explained(explanation: &BootExplanation) -> String {
     let disk =
         explanation.disk.as_ref().map(|disk| format!("disk:    {}\n", plain(disk))).unwrap_or_default();
     let told = format!("verdict: {}\nanswer:  {}\n{offer}{disk}\n{table}", plain(&verdict), plain(&answer));
-    told + &classes(explanation) + &options(explanation)
+    told + &start_faults(explanation) + &classes(explanation) + &options(explanation)
+}
+
+/// Why a start would be refused.
+fn start_faults(explanation: &BootExplanation) -> String {
+    let rows = explanation.start_faults.iter();
+    let rows: Vec<_> = rows.map(|fault| vec![fault.code.to_string(), plain(&fault.to_string())]).collect();
+    section(&["CODE", "WHY A START WOULD BE REFUSED"], &rows)
 }
 
 fn classes(explanation: &BootExplanation) -> String {
@@ -148,8 +161,9 @@ fn section(header: &[&str], rows: &[Vec<String>]) -> String {
 ///
 /// # Errors
 /// An error of the server or the network; a failed render with template, line and column.
-pub async fn render(client: &ApiClient, machine: &str, file: String) -> Result<()> {
-    let rendered = client.render(&reference(Kind::Machine, machine), file).await?;
+pub async fn render(client: &ApiClient, machine: &str, of: RenderOf) -> Result<()> {
+    let rendered = client.render(&reference(Kind::Machine, machine), of).await?;
+    note_problems(&rendered);
     match rendered.get("text").and_then(Value::as_str) {
         Some(text) => output::print_foreign(text.as_bytes()),
         None => output::print_value(&rendered, OutputFormat::Yaml),

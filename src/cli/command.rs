@@ -420,6 +420,9 @@ pub(super) enum OtherCommand {
         reference: String,
         /// preseed.cfg, boot.ipxe …; `metalwright files` lists them.
         file: String,
+        /// Render for this bootenv, also before anything is armed.
+        #[arg(long, value_name = "NAME")]
+        bootenv: Option<String>,
     },
     /// List every path that a machine may fetch now.
     Files {

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::cli::action_verbs::DeletionArgs;
 use crate::cli::columns::row;
-use crate::cli::command::{DeletionArgs, ImportArgs, LeaseFormat, LeaseVerb};
+use crate::cli::command::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::nouns::object_path;
 use crate::cli::objects::{FailureCount, NounClient};
 use crate::cli::output::{self, OutputFormat};

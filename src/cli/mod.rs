@@ -48,7 +48,7 @@ use command::{
 };
 use objects::NounClient;
 
-use crate::client::ExplainAs;
+use crate::client::{ExplainAs, RenderOf};
 
 /// Carries out a command that needs a server.
 ///
@@ -119,7 +119,9 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
             let asks = ExplainAs { what: &what, vendor_class, user_class };
             boot::explain(client, of.into(), (asks, output.output)).await
         }
-        OtherCommand::Render { reference, file } => boot::render(client, &reference, file).await,
+        OtherCommand::Render { reference, file, bootenv } => {
+            boot::render(client, &reference, RenderOf { file, bootenv }).await
+        }
         OtherCommand::Files { reference, output } => boot::files(client, &reference, output.output).await,
         OtherCommand::Logs { reference, follow } => {
             let until = if follow { logs::PrintUntil::JobEnds } else { logs::PrintUntil::Now };

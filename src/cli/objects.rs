@@ -2,17 +2,19 @@
 
 use anyhow::{Result, anyhow};
 use jiff::Timestamp;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::cli::action_verbs::DeletionArgs;
 use crate::cli::columns::row;
-use crate::cli::command::{CreateArgs, DeletionArgs, ListArgs, OutputArgs};
+use crate::cli::command::{CreateArgs, ListArgs, OutputArgs};
 use crate::cli::documents;
 use crate::cli::leases;
 use crate::cli::nouns::{name_of, object_path};
 use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::cli::sets::{merge_patch, value_at};
 use crate::client::{ApiClient, ListRequest};
-use crate::model::Kind;
+use crate::model::{Kind, Problem};
 
 /// One noun on one server.
 #[derive(Clone, Debug)]
@@ -228,17 +230,12 @@ impl FailureCount {
     }
 }
 
-/// Prints the problems of an object that was written nevertheless, such as a name that does not exist yet.
-fn note_problems(view: &Value) {
+/// Prints the problems of an object that was written nevertheless, such as a name that does not exist yet,
+/// or of a document that was rendered.
+pub fn note_problems(view: &Value) {
     for problem in view.get("problems").and_then(Value::as_array).into_iter().flatten() {
-        output::note(&output::plain(&format!(
-            "{}: {}",
-            problem_text(problem, "pointer"),
-            problem_text(problem, "message")
-        )));
+        if let Ok(problem) = Problem::deserialize(problem) {
+            output::note(&output::plain(&problem.to_string()));
+        }
     }
-}
-
-fn problem_text<'a>(problem: &'a Value, field: &str) -> &'a str {
-    problem.get(field).and_then(Value::as_str).unwrap_or_default()
 }

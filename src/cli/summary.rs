@@ -8,7 +8,8 @@ use crate::cli::columns::{bytes, text};
 use crate::cli::output::plain;
 use crate::cli::sets::value_at;
 use crate::model::event::{
-    BootFileServed, DhcpRelease, JobNow, ObjectDiff, OperatorStep, PacketAnswer, UnservedPacket,
+    BootFileServed, DhcpRelease, FaultsAcceptance, JobNow, ObjectDiff, OperatorStep, PacketAnswer,
+    UnservedPacket,
 };
 use crate::model::{Event, EventBody, RenderProblem};
 
@@ -72,6 +73,7 @@ fn words(body: &EventBody) -> String {
         EventBody::RunLiveSystemLost(it) => format!("{} at {}", it.bootenv, it.reason),
         EventBody::RunCancelled(it) => format!("by {}", it.by),
         EventBody::MachineArmed(it) => format!("for {} until {}", it.bootenv, clock(it.until)),
+        EventBody::RunFaultsAccepted(it) => accepted(it),
         EventBody::MachineDisarmed(it) => it.reason.clone(),
         EventBody::MachineToldToReboot(it) => it.reason.clone(),
         EventBody::ArtifactStateChanged(it) => text(&json!(it.state)) + &after(": ", Some(&it.reason)),
@@ -92,6 +94,12 @@ fn words(body: &EventBody) -> String {
         EventBody::Created(_, it) | EventBody::Deleted(_, it) => it.name.clone(),
         other => packet(other).map_or_else(|| fields(&json!(other)), dhcp),
     }
+}
+
+/// The codes of the faults, and why they were accepted.
+fn accepted(it: &FaultsAcceptance) -> String {
+    let codes: Vec<&str> = it.faults.iter().map(|fault| fault.code.name()).collect();
+    format!("{}: {}", codes.join(", "), it.reason)
 }
 
 /// The packet that an event is about.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::client::objects::segment;
 use crate::client::{ApiClient, ClientError, EventHistory, HistoryRange, ObjectPath};
-use crate::model::{DhcpStatus, ExampleAnswer};
+use crate::model::{DhcpStatus, ExampleAnswer, Problem};
 
 /// The actions on a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,22 @@ pub enum MachineAction {
     Cancel,
     Arm,
     Disarm,
+}
+
+/// The document to render.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderOf {
+    pub file: String,
+    /// The bootenv to render for; none for the machine's own.
+    pub bootenv: Option<String>,
+}
+
+/// Whether an action is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionMode {
+    CarryOut,
+    /// It is checked, and changes nothing: `dry_run=true`.
+    DryRun,
 }
 
 impl MachineAction {
@@ -89,6 +105,9 @@ pub struct BootExplanation {
     /// The disk that the installer would take, in words.
     #[serde(default)]
     pub disk: Option<String>,
+    /// Why a start of the machine's workflow would be refused.
+    #[serde(default)]
+    pub start_faults: Vec<Problem>,
 }
 
 /// A client class, and whether the client is in it.
@@ -145,11 +164,16 @@ impl ApiClient {
     pub async fn act(
         &self,
         machine: &ObjectPath,
-        action: MachineAction,
+        (action, mode): (MachineAction, ActionMode),
         details: &Value,
     ) -> Result<Value, ClientError> {
         let path = machine.with(&format!("/actions/{}", action.as_str()));
-        self.fetch(self.request(Method::POST, &path).json(details)).await
+        let request = self.request(Method::POST, &path).json(details);
+        self.fetch(match mode {
+            ActionMode::CarryOut => request,
+            ActionMode::DryRun => request.query(&[("dry_run", "true")]),
+        })
+        .await
     }
 
     /// One page of a machine's timeline, oldest first.
@@ -239,8 +263,8 @@ impl ApiClient {
     ///
     /// # Errors
     /// An error of the server or the network; 422 with template, line and column.
-    pub async fn render(&self, machine: &str, file: String) -> Result<Value, ClientError> {
-        let body = json!({"machine": machine, "file": file});
+    pub async fn render(&self, machine: &str, of: RenderOf) -> Result<Value, ClientError> {
+        let body = json!({"machine": machine, "file": of.file, "bootenv": of.bootenv});
         self.fetch(self.request(Method::POST, "/render").json(&body)).await
     }
 

@@ -26,7 +26,8 @@ pub use events::{EventFilter, EventHistory, EventStream, HistoryRange, StreamSig
 pub use http::{ApiClient, AuthorityKeeper, BearerToken, ServerTarget};
 pub use leases::LeaseAction;
 pub use machines::{
-    BootExplanation, ClassEntry, ExplainAs, ExplainOf, LogPiece, MachineAction, OptionEntry, Prune, RuleEntry,
+    ActionMode, BootExplanation, ClassEntry, ExplainAs, ExplainOf, LogPiece, MachineAction, OptionEntry,
+    Prune, RenderOf, RuleEntry,
 };
 pub use maintenance::BackupDownload;
 pub use objects::{ListRequest, ObjectList, ObjectPath, UsedObject};

@@ -16,7 +16,7 @@ use crate::insight::Insight;
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    ContentView, ExampleAnswer, Mac, Machine, Pool, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
+    ContentView, ExampleAnswer, Mac, Machine, Pool, Problem, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
     SubnetMode, World, hex,
 };
 use crate::netboot::boot_facts::BootFacts;
@@ -76,6 +76,9 @@ pub struct ExplainResult {
     /// be carried out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<String>,
+    /// The faults for which a start of the machine's workflow would be refused. Absent while a run is open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub start_faults: Vec<Problem>,
 }
 
 /// One DHCP option, and where it comes from.
@@ -142,6 +145,7 @@ impl Insight {
                 options: scopes.effective().into_values().map(option_line).collect(),
                 offer,
                 disk: machine.as_deref().and_then(|machine| disk_words(world, machine)),
+                start_faults: Vec::new(),
             })
         })
     }

@@ -3,6 +3,8 @@
 
 pub mod activity_log;
 pub mod explain;
+mod lints;
+pub mod preflight;
 pub mod preview;
 pub mod timeline;
 
@@ -12,6 +14,7 @@ use crate::catalog::Catalog;
 use crate::dhcp::Dhcp;
 use crate::kernel::Kernel;
 use crate::netboot::Netboot;
+use crate::objects::lanes::WorkLane;
 
 /// Answers questions of operators; changes nothing.
 #[derive(Debug)]
@@ -20,7 +23,11 @@ pub struct Insight {
     catalog: Arc<Catalog>,
     netboot: Arc<Netboot>,
     dhcp: Arc<Dhcp>,
+    preflights: WorkLane,
 }
+
+/// Most runs that are checked at once before they begin.
+const PREFLIGHTS_MAX: usize = 2;
 
 impl Insight {
     pub fn new(
@@ -28,6 +35,6 @@ impl Insight {
         catalog: Arc<Catalog>,
         (netboot, dhcp): (Arc<Netboot>, Arc<Dhcp>),
     ) -> Arc<Self> {
-        Arc::new(Insight { kernel, catalog, netboot, dhcp })
+        Arc::new(Insight { kernel, catalog, netboot, dhcp, preflights: WorkLane::new(PREFLIGHTS_MAX) })
     }
 }

@@ -15,6 +15,7 @@ use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::catalog::usable;
 use crate::insight::Insight;
+use crate::insight::preflight::document_faults;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{BootTemplate, ContentView, Machine, Problem, RefusalCode, Stored, Template};
@@ -22,7 +23,7 @@ use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::{BootDocument, base_name};
-use crate::render::{ParamLevel, ProblemKind, Provenance, ResolvedParam};
+use crate::render::{ParamLevel, ProblemKind, Provenance, RenderedText, ResolvedParam};
 
 /// The levels of params that are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,8 @@ pub struct PreviewResult {
     /// SHA-256 of the text, in hex.
     pub sha256: String,
     pub provenance: Provenance,
+    /// What in the text would stop the installer or the shell that reads it.
+    pub problems: Vec<Problem>,
 }
 
 impl PreviewRequest {
@@ -204,6 +207,7 @@ impl Insight {
         let boot = self.preview_boot(&gathered);
         let document = document(&boot, &preview)?;
         let asked = preview.asked();
+        let place = preview.file.or(preview.template).unwrap_or_default();
         let netboot = Arc::clone(&self.netboot);
         let rendered = self
             .catalog
@@ -213,7 +217,9 @@ impl Insight {
             ProblemKind::Busy => Error::Busy(problem.to_string()),
             _ => Problem::from(&problem).at(asked).into(),
         })?;
-        Ok(PreviewResult { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance })
+        let problems = document_faults(&place, &rendered.text).collect();
+        let RenderedText { text, sha256, provenance } = rendered;
+        Ok(PreviewResult { text, sha256, provenance, problems })
     }
 
     /// The facts of a hypothetical boot: the present attempt, or none, seen from the server's own address.
@@ -237,7 +243,7 @@ impl Insight {
     }
 }
 
-fn no_attempt() -> crate::model::BootAttempt {
+pub(super) fn no_attempt() -> crate::model::BootAttempt {
     crate::model::BootAttempt {
         id: Uuid::nil(),
         number: 0,

@@ -21,6 +21,9 @@ pub enum Error {
     /// The present state does not allow it: a value is taken, an object is in use or locked.
     #[error("{1}")]
     Conflict(RefusalCode, String),
+    /// The present state does not allow it, for these reasons.
+    #[error("{what}")]
+    Unready { what: String, problems: Vec<Problem> },
     /// The server no longer knows what has changed since, or the number belongs to another state of the
     /// database.
     #[error(transparent)]
@@ -62,6 +65,7 @@ impl Error {
             Error::Stale { .. } => RefusalCode::Stale,
             Error::ReadAgain(_) => RefusalCode::ReadAgain,
             Error::Conflict(code, _) | Error::Unauthorized(code, _) | Error::Forbidden(code, _) => *code,
+            Error::Unready { .. } => RefusalCode::NotUsable,
             Error::Busy(_) => RefusalCode::Busy,
             Error::TooMuch { .. } => RefusalCode::TooMuch,
             Error::Failed(_) => RefusalCode::Failed,

@@ -105,7 +105,9 @@ pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
 pub use problem::{Problem, nearest};
 pub use provenance::{ParamLevel, ParamRead, Provenance, TemplateUse};
-pub use refusal_code::{CODE_ROWS, CodeRow, RefusalCode, code_schema, refusal_codes_markdown};
+pub use refusal_code::{
+    ACCEPTABLE_FAULTS, CODE_ROWS, CodeRow, RefusalCode, code_schema, refusal_codes_markdown,
+};
 pub use render_problem::{INLINE_TEMPLATE, ProblemKind, RenderProblem};
 pub use reservation::Reservation;
 pub use retention::{HistoryPruneReport, PruneMode, PrunedKind, Retention, RetentionBounds};

@@ -211,6 +211,42 @@ refusal_codes! {
     BadSchema "bad_schema" FAULT,
         "The declared JSON Schema is not usable.",
         "Correct the schema of the param.";
+    NotReady "not_ready" FAULT,
+        "A param that the run needs has no value, or a bootenv of it cannot be booted.",
+        "Set the param; add or wait for the artifact.";
+    MissingFile "missing_file" FAULT,
+        "A kernel or an initrd is not in its artifact.",
+        "Add the file to the artifact, or correct the path in the bootenv.";
+    BadDocument "bad_document" FAULT,
+        "A rendered document would stop the installer or the shell that reads it.",
+        "Correct the template, or the param that it shows, near `line` of the document.";
+    NoLogin "no_login" FAULT,
+        "Nobody could log in to the installed system.",
+        "Set `ssh_keys`, keys in `users`, `user_passwords` or `root_password`.";
+    NoPackageSource "no_package_source" FAULT,
+        "The installer would find no packages.",
+        "Name a mirror or a repository to install from.";
+    BadSshKey "bad_ssh_key" FAULT,
+        "An entry is no SSH public key.",
+        "Copy the line of the file that ends with `.pub`.";
+    BadPasswordHash "bad_password_hash" FAULT,
+        "A password begins like a hash and is none.",
+        "Copy the whole hash, or give the password in plain text.";
+    UnknownTimeZone "unknown_time_zone" FAULT,
+        "The tz database has no such time zone.",
+        "Use a name like `Europe/Berlin`.";
+    UnknownLocale "unknown_locale" FAULT,
+        "No distribution has such a locale.",
+        "Use a name like `en_US.UTF-8`.";
+    UnknownKeyboard "unknown_keyboard" FAULT,
+        "There is no such keyboard layout.",
+        "Use a name like `us` or `de`.";
+    UnusableAddress "unusable_address" FAULT,
+        "The address is that of the network, or its broadcast address.",
+        "Give the machine an address of a host.";
+    UnreachableGateway "unreachable_gateway" FAULT,
+        "The gateway is not another host of the machine's network.",
+        "Correct the gateway, the address or the prefix length.";
     TooMuch "too_much" answer(429),
         "The machine has written more than its budget allows in so short a time.",
         "Try again after the seconds of `Retry-After`.";
@@ -224,6 +260,22 @@ refusal_codes! {
         "The server starts, stops, or cannot work.",
         "Try again; `/readyz` says what is missing.";
 }
+
+/// The faults of a check before a run that an operator may accept.
+pub const ACCEPTABLE_FAULTS: [RefusalCode; 12] = [
+    RefusalCode::Template,
+    RefusalCode::MissingFile,
+    RefusalCode::BadDocument,
+    RefusalCode::NoLogin,
+    RefusalCode::NoPackageSource,
+    RefusalCode::BadSshKey,
+    RefusalCode::BadPasswordHash,
+    RefusalCode::UnknownTimeZone,
+    RefusalCode::UnknownLocale,
+    RefusalCode::UnknownKeyboard,
+    RefusalCode::UnusableAddress,
+    RefusalCode::UnreachableGateway,
+];
 
 impl RefusalCode {
     pub fn name(self) -> &'static str {

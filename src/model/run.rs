@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{BootAttempt, BootResult, Job, JobState, Kind, Mac, NoStatus, Noun, Object, Stored};
+use super::{BootAttempt, BootResult, Job, JobState, Kind, Mac, NoStatus, Noun, Object, Problem, Stored};
 
 /// Most boot attempts in the record of one run. The newest are kept.
 const ATTEMPTS_MAX: usize = 256;
@@ -240,6 +240,9 @@ pub struct Run {
     /// The reason that the caller of `start` gave.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Faults that the check before the run found, and that the caller of `start` accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Problem>,
     /// A rehearsal: the installer is run up to its answer file and no disk is touched.
     #[serde(default)]
     pub rehearse: bool,

@@ -138,12 +138,21 @@ impl Netboot {
 
     /// Opens the kernel and its initrds.
     fn find_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
-        let (Some(bootenv), Some(files)) = (&boot.bootenv, boot.files()) else { return Ok(()) };
-        let mut named = std::iter::once(&files.kernel).chain(&files.initrds);
-        let missing = named.find(|path| !self.has_file(&files.artifact, path));
-        let Some(path) = missing else { return Ok(()) };
-        let message = format!("the artifact {} has no file {path} that can be read", files.artifact);
-        Err(problem(&bootenv.spec.name, message))
+        let Some(bootenv) = &boot.bootenv else { return Ok(()) };
+        match self.absent_files(boot).into_iter().next() {
+            None => Ok(()),
+            Some(message) => Err(problem(&bootenv.spec.name, message)),
+        }
+    }
+
+    /// What is said of each file of the boot that is not there.
+    pub fn absent_files(&self, boot: &BootContext) -> Vec<String> {
+        let Some(files) = boot.files() else { return Vec::new() };
+        let named = std::iter::once(&files.kernel).chain(&files.initrds);
+        let absent = named.filter(|path| !self.has_file(&files.artifact, path));
+        absent
+            .map(|path| format!("the artifact {} has no file {path} that can be read", files.artifact))
+            .collect()
     }
 
     /// Adds the initrds of the param to those of the bootenv. Everybody may fetch them, as firmware is no

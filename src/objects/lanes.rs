@@ -73,7 +73,8 @@ pub struct WorkLane {
 }
 
 impl WorkLane {
-    fn new(turns: usize) -> Self {
+    /// A lane in which so many pieces of work run at once.
+    pub fn new(turns: usize) -> Self {
         let turns = Arc::new(Semaphore::new(turns));
         WorkLane { turns, within: Duration::from_secs(WORK_SECONDS_MAX) }
     }

@@ -31,6 +31,11 @@ pub(super) fn is_locked(text: &str) -> bool {
     matches!(text, "*" | "!" | "!!" | "!*" | "*LK*") || text.strip_prefix('!').is_some_and(is_hash)
 }
 
+/// Whether the text begins like a hash and is none, so that it would be taken for a password.
+pub fn is_broken_hash(text: &str) -> bool {
+    HASHES.iter().any(|(prefix, _)| text.starts_with(prefix)) && !is_hash(text)
+}
+
 fn has_hash_form(text: &str, prefix: &str, last_length: usize) -> Option<bool> {
     let fields = text.strip_prefix(prefix)?;
     let (_, last) = fields.rsplit_once('$')?;

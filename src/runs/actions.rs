@@ -81,11 +81,56 @@ impl Runs {
         machine: &str,
         action: &RunAction,
     ) -> Result<Arc<Stored<Machine>>, Error> {
+        self.act_accepting(caller, machine, (action, &AcceptedFaults::default())).await
+    }
+
+    /// Like [`Runs::act`]; the run's record says which faults were accepted.
+    ///
+    /// # Errors
+    /// Those of [`Runs::act`].
+    pub async fn act_accepting(
+        &self,
+        caller: &Caller,
+        machine: &str,
+        (action, accepted): (&RunAction, &AcceptedFaults),
+    ) -> Result<Arc<Stored<Machine>>, Error> {
         let key = self.kernel.find::<Machine>(caller, machine)?.key.clone();
-        let moved = self
-            .move_machine(caller, &key, |world, moving| self.act_on(caller, world, (moving, action)))
-            .await?;
-        Ok(moved.0)
+        let change = |world: &World, moving: &mut MachineChange| {
+            self.act_on(caller, world, (moving, action))?;
+            moving.note_accepted(caller, accepted);
+            Ok(())
+        };
+        Ok(self.move_machine(caller, &key, change).await?.0)
+    }
+
+    /// Refuses an action that the machine's state does not allow.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`], [`Error::NotFound`].
+    pub fn refuse_now(&self, caller: &Caller, machine: &str, action: &RunAction) -> Result<(), Error> {
+        let before = self.kernel.find::<Machine>(caller, machine)?;
+        self.kernel.read(|world| {
+            let moving = MachineChange::new(before, world, caller.now);
+            refusal(action, &moving, world).map_or(Ok(()), Err)
+        })
+    }
+
+    /// The machine as it would be after an action, which is not carried out.
+    ///
+    /// # Errors
+    /// Those of [`Runs::act`].
+    pub fn try_out(
+        &self,
+        caller: &Caller,
+        machine: &str,
+        action: &RunAction,
+    ) -> Result<Arc<Stored<Machine>>, Error> {
+        let before = self.kernel.find::<Machine>(caller, machine)?;
+        self.kernel.read(|world| {
+            let mut moving = MachineChange::new(before, world, caller.now);
+            self.act_on(caller, world, (&mut moving, action))?;
+            Ok(Arc::new(moving.machine))
+        })
     }
 
     fn act_on(
@@ -143,6 +188,14 @@ impl Runs {
     }
 }
 
+/// Faults in spite of which a run begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AcceptedFaults {
+    pub faults: Vec<Problem>,
+    /// Why, in one line.
+    pub reason: String,
+}
+
 /// An operator's note on an action, checked.
 fn note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Error> {
     if reason.len() > REASON_BYTES_MAX {
@@ -155,6 +208,14 @@ fn note<'a>(by: &'a str, reason: &'a str) -> Result<OperatorNote<'a>, Error> {
         return Err(Problem::new("/reason", what).coded(RefusalCode::Malformed).into());
     }
     Ok(OperatorNote { by, reason: reason.trim() })
+}
+
+/// Whether a reason is one line within its bound.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn check_reason(reason: &str) -> Result<(), Error> {
+    note("", reason).map(drop)
 }
 
 /// Like [`note`], with a reason that is not empty.

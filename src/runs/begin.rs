@@ -115,6 +115,7 @@ fn new_run(
         steps,
         workflow,
         reason: String::new(),
+        accepted: Vec::new(),
         started_by: caller.actor.to_string(),
         started_at: caller.now,
         ended_at: None,

@@ -12,12 +12,13 @@ use uuid::Uuid;
 use crate::catalog::disk_choice::disk_rule;
 use crate::catalog::keeping::KeptContent;
 use crate::kernel::{Caller, Changeset, ChangesetWrite, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
-use crate::model::event::{JobNow, RunEnded};
+use crate::model::event::{FaultsAcceptance, JobNow, RunEnded};
 use crate::model::{
     Bootenv, ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, RunStep,
     Stage, StepKind, Stored, Task, Workflow, World,
 };
 use crate::runs::Runs;
+use crate::runs::actions::AcceptedFaults;
 use crate::runs::flow::{Flow, JobOutcome, Position, RunStart, note_entry};
 
 /// What a rehearsal erases.
@@ -110,6 +111,19 @@ impl MachineChange {
         if self.machine.status.armed_until.is_some() {
             self.machine.status.erases = erases;
         }
+    }
+
+    /// Says in the run's record which faults were accepted, if there are any.
+    pub fn note_accepted(&mut self, caller: &Caller, accepted: &AcceptedFaults) {
+        let (Some(run), false) = (&mut self.run, accepted.faults.is_empty()) else { return };
+        let AcceptedFaults { faults, reason } = accepted.clone();
+        run.spec.accepted.clone_from(&faults);
+        let (workflow, stage) = (Some(run.spec.workflow.clone()), self.machine.status.stage.clone());
+        let accepted = FaultsAcceptance { run: run.key.parse().ok(), reason, faults, workflow, stage };
+        let body = EventBody::RunFaultsAccepted(accepted);
+        let by = caller.actor.to_string();
+        note_entry(&mut run.spec, (caller.now, &by), (self.machine.status.cursor, &body));
+        self.event(caller, body);
     }
 
     /// Removes the faults of steps, because the run continues.

@@ -13,6 +13,14 @@ pub const INSTALLER: &str = "/usr/lib/debian-installer/images/12/amd64/text/debi
 /// The machine `web1`.
 pub const MAC: &str = "52:54:00:aa:00:01";
 
+/// A public key, with which somebody could log in.
+pub const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
+
+/// The body of a start that begins in spite of all faults: for tests of what happens then.
+pub fn start_anyway(workflow: &str) -> Value {
+    json!({"workflow": workflow, "accept": ["template", "no_login"], "reason": "a test of what happens then"})
+}
+
 /// How long a small thing may take on a busy host.
 pub const EVENT_WITHIN: Duration = Duration::from_secs(60);
 

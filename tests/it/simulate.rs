@@ -15,6 +15,7 @@ use socket2::{Domain, Socket, Type};
 use crate::api::Api;
 use crate::net;
 use crate::relay::LISTENERS;
+use crate::scene;
 use crate::world::{World, program};
 
 mod finish;
@@ -46,6 +47,8 @@ impl Site {
     fn on(world: World, subnet: Value) -> Site {
         let api = world.api();
         api.post("/subnets", subnet).expect(201);
+        let login = json!({"name": "global", "params": {"ssh_keys": [scene::KEY]}});
+        api.post("/profiles", login).expect(201);
         let site = Site { world, api };
         site.add_installer();
         site

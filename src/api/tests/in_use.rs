@@ -39,7 +39,8 @@ async fn site() -> Client {
 }
 
 async fn start(client: &Client) -> Value {
-    client.post("machines/name:web1/actions/start", json!({"workflow": "own"})).await.ok()
+    let body = json!({"workflow": "own", "accept": ["missing_file"], "reason": "a test without files"});
+    client.post("machines/name:web1/actions/start", body).await.ok()
 }
 
 /// Lets the machine fetch its kernel: a power-on with its own attempt.

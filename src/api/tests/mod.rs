@@ -12,6 +12,7 @@ mod events_access;
 mod in_use;
 mod lists;
 mod objects;
+mod preflight;
 mod refusals;
 mod revisions;
 mod rules;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::model::{
-    ArtifactState, ArtifactStatus, EventBody, Job, Lease, LeaseState, Mac, StepKind, Verdict,
+    ArtifactState, ArtifactStatus, EventBody, Job, Lease, LeaseState, Mac, Problem, StepKind, Verdict,
 };
 
 /// An event without fields: the kind says everything.
@@ -161,6 +161,19 @@ pub enum BootProtocol {
 pub enum AddressProbe {
     Arp,
     Icmp,
+}
+
+/// The faults in spite of which a run began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FaultsAcceptance {
+    /// The id of the run.
+    pub run: Option<Uuid>,
+    /// Why, as the operator said.
+    pub reason: String,
+    pub faults: Vec<Problem>,
+    pub workflow: Option<String>,
+    pub stage: Option<String>,
 }
 
 /// An operator's action on one step of a run.

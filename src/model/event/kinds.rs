@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootFileServed, BootProtocol, DhcpRelease, InstallerQuestion, JobNow,
+    AddressProbe, ArtifactNow, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance, InstallerQuestion, JobNow,
     LeaseNow, MachineAgentTokenReissued, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent,
     OverdueStep, PacketAnswer, RunInstallationConfirmed, ServerPruned, UnservedPacket,
 };
@@ -252,6 +252,9 @@ event_kinds! {
         workflow: Option<String>,
         stage: Option<String>,
     }
+
+    /// A run was begun in spite of faults that its check found.
+    "run.faults_accepted" RunFaultsAccepted about machine => (FaultsAcceptance)
 
     /// The machine is no longer armed.
     "machine.disarmed" MachineDisarmed about machine of run => {

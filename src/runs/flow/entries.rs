@@ -27,6 +27,7 @@ fn entry_text(body: &EventBody) -> Option<&str> {
         EventBody::RunStepSkipped(it) | EventBody::RunStepMarkedDone(it) | EventBody::RunPausePlanned(it) => {
             &it.reason
         }
+        EventBody::RunFaultsAccepted(it) => &it.reason,
         EventBody::RunEnded(it) => it.result.as_str(),
         EventBody::RunResumed(_)
         | EventBody::RunRetried(_)

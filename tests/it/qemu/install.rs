@@ -40,7 +40,8 @@ fn a_machine_with_no_params_but_a_console_is_asked_for_no_mirror() {
         api.post("/subnets", subnet).expect(201);
         scene::add_installer(&api, Path::new(scene::INSTALLER));
         // On a busy host the emulated timers are late, and the kernel would consider them broken.
-        let params = json!({"kernel_console": "ttyS0", "installer_options": "no_timer_check"});
+        let params = json!({"kernel_console": "ttyS0", "installer_options": "no_timer_check",
+            "ssh_keys": [scene::KEY]});
         api.post("/machines", json!({"name": "web1", "macs": [scene::MAC], "params": params})).expect(201);
         api.post("/machines/name:web1/actions/start", json!({"workflow": "install-debian-12"})).expect(200);
         let vm = Vm::plug(lan, Firmware::Bios, scene::MAC);
