@@ -21,9 +21,7 @@ use crate::insight::preflight::PreflightScope;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{ACCEPTABLE_FAULTS, Machine, Problem, RefusalCode};
-use crate::runs::actions::{
-    AcceptedFaults, REASON_BYTES_MAX, RunAction, StepReference, check_reason,
-};
+use crate::runs::actions::{AcceptedFaults, REASON_BYTES_MAX, RunAction, StepReference, check_reason};
 
 /// Most codes that one action accepts.
 const ACCEPT_MAX: usize = 32;

@@ -16,8 +16,8 @@ use crate::insight::Insight;
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    ContentView, ExampleAnswer, Mac, Machine, Pool, Problem, ReadyOption, ReadyValue, Reservation, Stored, Subnet,
-    SubnetMode, World, hex,
+    ContentView, ExampleAnswer, Mac, Machine, Pool, Problem, ReadyOption, ReadyValue, Reservation, Stored,
+    Subnet, SubnetMode, World, hex,
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::client::NetbootClient;

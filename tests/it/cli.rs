@@ -187,9 +187,9 @@ fn an_artifact_is_added_and_a_machine_started_explained_and_watched() {
     // Adding it again succeeds as well.
     assert_eq!(world.cli(&["artifacts", "add", "debian-12-amd64", "--dir", files]), added);
     world.cli(&["machines", "create", "name=web1", r#"macs=["52:54:00:aa:00:01"]"#]);
-    let refused = world.try_cli(&["machines", "start", "web1", "install-debian-12", "--check"]);
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && told.contains("nobody could log in"), "{told}");
+    let check = world.try_cli(&["machines", "start", "web1", "install-debian-12", "--check"]);
+    let told = String::from_utf8_lossy(&check.stderr).into_owned();
+    assert!(!check.status.success() && told.contains("nobody could log in"), "{told}");
     assert!(told.contains("[no_login]") && told.contains("--accept CODE --reason TEXT"), "{told}");
     world.cli(&["machines", "set", "web1", &format!("params.ssh_keys=[{:?}]", scene::KEY)]);
     let tried = world.cli(&["machines", "start", "web1", "install-debian-12", "--check"]);

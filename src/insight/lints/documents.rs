@@ -22,6 +22,19 @@ const QUESTION_TYPES: [&str; 10] =
 /// A fault, with its line from 1.
 pub type LineFault = (usize, String);
 
+/// A rendered document: its path, or the name of its place, and its text.
+#[derive(Clone, Copy, Debug)]
+pub struct DocumentText<'a> {
+    pub path: &'a str,
+    pub text: &'a str,
+}
+
+impl DocumentText<'_> {
+    fn has_line(&self, beginning: &str) -> bool {
+        self.text.lines().any(|line| line.starts_with(beginning))
+    }
+}
+
 /// A kind of document: how it is known, and its check.
 struct DocumentLint {
     fits: fn(&DocumentText<'_>) -> bool,
@@ -29,14 +42,11 @@ struct DocumentLint {
 }
 
 const LINTS: [DocumentLint; 5] = [
-    DocumentLint {
-        fits: |path, text| path.ends_with(".ks") || has_line(text, "%packages"),
-        check: kickstart,
-    },
-    DocumentLint { fits: |_, text| has_line(text, "d-i "), check: preseed },
-    DocumentLint { fits: |path, text| path.ends_with(".sh") || text.starts_with("#!"), check: script },
-    DocumentLint { fits: |path, _| path.ends_with(".json"), check: json },
-    DocumentLint { fits: |path, _| path.ends_with(".toml"), check: toml },
+    DocumentLint { fits: |of| of.path.ends_with(".ks") || of.has_line("%packages"), check: kickstart },
+    DocumentLint { fits: |of| of.has_line("d-i "), check: preseed },
+    DocumentLint { fits: |of| of.path.ends_with(".sh") || of.text.starts_with("#!"), check: script },
+    DocumentLint { fits: |of| of.path.ends_with(".json"), check: json },
+    DocumentLint { fits: |of| of.path.ends_with(".toml"), check: toml },
 ];
 
 /// The faults of a document.
