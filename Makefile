@@ -7,7 +7,7 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu openapi openapi-check bench bench-dhcp bench-files fuzz fuzz-http soak attack
+.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole openapi openapi-check bench bench-dhcp bench-files fuzz fuzz-http soak attack
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -17,7 +17,7 @@ run: ## build (dev profile) and boot one machine through a whole workflow
 build:
 	$(CARGO) build --locked
 
-TEST_PARTS := deps fmt-check clippy doc unit it net qemu fuzz openapi-check
+TEST_PARTS := deps fmt-check clippy doc unit it net qemu fuzz fuzz-http openapi-check
 
 test: ## everything that CI runs, and how long each part took
 	@took=; for part in $(TEST_PARTS); do \
@@ -54,15 +54,20 @@ net: ## the real program and the system's own clients in network namespaces (roo
 	$(CARGO) test --locked --test it net::
 
 qemu: ## real firmware and the real Debian installer under QEMU (root)
-	$(CARGO) test --locked --test it qemu:: -- --nocapture
+	$(CARGO) test --locked --test it qemu:: -- --nocapture --skip qemu::whole
 
-SECONDS := 60
+whole: ## the Debian installer onto a real disk under QEMU, from a mirror that is made for it (root; a quarter of an hour)
+	$(CARGO) test --locked --test it qemu::whole -- --nocapture
+
+SECONDS := 45
 fuzz: ## DHCP packets that are a little wrong, for SECONDS with debug assertions and for SECONDS without
 	$(CARGO) run --locked --quiet --example fuzz -- --seconds $(SECONDS)
 	$(CARGO) run --locked --quiet --profile fuzz --example fuzz -- --seconds $(SECONDS)
 
-fuzz-http: ## HTTP requests that are a little wrong, read by this program and by hyper, for SECONDS (not a part of `make test` yet)
-	$(CARGO) run --locked --quiet --example fuzz -- --http --seconds $(SECONDS)
+HTTP_SECONDS := 15
+fuzz-http: ## HTTP requests that are a little wrong, read by this program and by hyper, for HTTP_SECONDS each as `fuzz`
+	$(CARGO) run --locked --quiet --example fuzz -- --http --seconds $(HTTP_SECONDS)
+	$(CARGO) run --locked --quiet --profile fuzz --example fuzz -- --http --seconds $(HTTP_SECONDS)
 
 ROUNDS := 50
 soak: ## kill the server under load again and again (minutes; `make it` does it five times)

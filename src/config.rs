@@ -415,7 +415,10 @@ mod tests {
         assert_eq!(load(written, &[]).unwrap().fetch.allow.len(), 2);
         assert_eq!(load(written, &["fd00::5"]).unwrap().fetch.allow, vec!["fd00::5".parse().unwrap()]);
         let both = format!("{written}[artifacts]\nfetch_from = [\"127.0.0.1\", \"fe80::/10\"]\n");
-        assert_eq!(load(&both, &[]).unwrap().fetch.allow.len(), 4);
+        let all = load(&both, &[]).unwrap();
+        assert_eq!(all.fetch.allow.len(), 4);
+        let fact = &all.facts()["fetch.allow"];
+        assert_eq!(fact, "10.0.0.0/8, mirror.example.com:80, 127.0.0.1, fe80::/10");
         let wrong = load("[fetch]\nallow = [\"10.0.0\"]\n[artifacts]\nfetch_from = [\"a b\"]\n", &[]);
         let wrong = wrong.unwrap_err();
         assert!(wrong.contains("fetch.allow: `10.0.0`") && wrong.contains("artifacts.fetch_from: `a b`"));

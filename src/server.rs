@@ -86,7 +86,7 @@ pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<(
     let mut signals = StopSignals::take()?;
     let data = DataDir::open(&config.data)?;
     let as_written = config.clone();
-    let config = fit_to_descriptors(config);
+    let config = fit_to_descriptors(config)?;
     let handlers = Arc::new(PacketHandlers::new(tftp_peers(&config)));
     let sockets = bind(&config, &handlers)?;
     if let Some(user) = &config.user {

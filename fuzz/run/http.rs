@@ -36,7 +36,7 @@ struct ReadRequest {
 }
 
 /// What is known where the two differ.
-struct Divergence<'a> {
+struct ReaderDivergence<'a> {
     ours: &'a RequestReplay,
     /// How many requests hyper read.
     theirs: usize,
@@ -47,46 +47,50 @@ struct Divergence<'a> {
 }
 
 /// One way in which the boot side reads otherwise than hyper, on purpose.
-struct Difference {
+struct ReaderDifference {
     why: &'static str,
-    is_meant: fn(&Divergence<'_>) -> bool,
+    is_meant: fn(&ReaderDivergence<'_>) -> bool,
 }
 
 /// Stricter first, then looser.
-const DIFFERENCES: &[Difference] = &[
-    Difference {
+const DIFFERENCES: &[ReaderDifference] = &[
+    ReaderDifference {
         why: "stricter: a head has at most 16 KiB and 100 lines (hyper: 400 KiB)",
         is_meant: |it| it.ours.end == ReplayEnd::Head(RequestFault::TooLong),
     },
-    Difference {
+    ReaderDifference {
+        why: "stricter: a target has no fragment (hyper: what is behind `#` is cut off, which may be the path)",
+        is_meant: |it| it.ours.end == ReplayEnd::Head(RequestFault::Fragment),
+    },
+    ReaderDifference {
         why: "stricter: framing headers, Connection and Host are ASCII (hyper: Connection, Host, Transfer-Encoding \
               may have any byte)",
         is_meant: |it| refused(it) && values(it.rest, &FRAMING).iter().any(|value| !value.is_ascii()),
     },
-    Difference {
+    ReaderDifference {
         why: "stricter: Transfer-Encoding is `chunked`, once, without Content-Length (hyper: the last coding is \
               chunked, and Content-Length is passed over)",
         is_meant: |it| refused(it) && !values(it.rest, &["transfer-encoding"]).is_empty(),
     },
-    Difference {
+    ReaderDifference {
         why: "stricter: several Content-Length are the same text (hyper: the same number, `5` and `05`)",
         is_meant: |it| refused(it) && values(it.rest, &["content-length"]).len() > 1,
     },
-    Difference {
+    ReaderDifference {
         why: "stricter: the body of a report has at most 1 MiB, lines of chunks 1 KiB, trailers 32 lines",
         is_meant: |it| matches!(it.ours.end, ReplayEnd::Body(_)),
     },
-    Difference {
+    ReaderDifference {
         why: "stricter: the body of a GET is not read, the connection ends (hyper reads it)",
         is_meant: |it| it.ours.end == ReplayEnd::Closed && last_has_unread_body(it.ours),
     },
-    Difference {
+    ReaderDifference {
         why: "looser: a target of old firmware may have bytes that RFC 3986 has not, like `\\` (hyper: 400)",
         is_meant: |it| {
             it.theirs < it.ours.requests.len() && target(it.rest).is_some_and(|it| it.parse::<Uri>().is_err())
         },
     },
-    Difference {
+    ReaderDifference {
         why: "looser: a request to upgrade or to tunnel is a request like others (hyper hands the connection over)",
         is_meant: |it| {
             let is_tunnel = is_connect(it.last) || !values(it.last, &["upgrade"]).is_empty();
@@ -117,7 +121,7 @@ pub fn check(text: &[u8]) -> Vec<u64> {
         let last =
             both.checked_sub(1).and_then(|last| ours.requests.get(last)).map_or(0, |request| request.at);
         let last = bytes.get(last..).unwrap_or_default();
-        let divergence = Divergence { ours: &ours, theirs: theirs.len(), rest, last };
+        let divergence = ReaderDivergence { ours: &ours, theirs: theirs.len(), rest, last };
         let row = DIFFERENCES.iter().find(|row| (row.is_meant)(&divergence));
         let (end, hyper) = (ours.end, theirs.len());
         let row = row.unwrap_or_else(|| {
@@ -184,7 +188,7 @@ fn hyper_requests(bytes: &[u8]) -> Vec<ReadRequest> {
             Ok::<_, hyper::Error>(Response::new(String::new()))
         }
     });
-    let io = Recording { bytes: bytes.to_vec(), at: 0 };
+    let io = SentBytes { bytes: bytes.to_vec(), at: 0 };
     let mut connection = pin!(http1::Builder::new().half_close(true).serve_connection(io, service));
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..POLLS_MAX {
@@ -218,7 +222,7 @@ async fn whole(request: Request<Incoming>) -> Result<ReadRequest, hyper::Error> 
     })
 }
 
-fn refused(it: &Divergence<'_>) -> bool {
+fn refused(it: &ReaderDivergence<'_>) -> bool {
     it.ours.end == ReplayEnd::Head(RequestFault::Malformed)
 }
 
@@ -252,12 +256,12 @@ fn target(bytes: &[u8]) -> Option<String> {
 }
 
 /// A connection whose client has sent everything, and takes every answer.
-struct Recording {
+struct SentBytes {
     bytes: Vec<u8>,
     at: usize,
 }
 
-impl hyper::rt::Read for Recording {
+impl hyper::rt::Read for SentBytes {
     fn poll_read(
         mut self: Pin<&mut Self>,
         _context: &mut Context<'_>,
@@ -271,7 +275,7 @@ impl hyper::rt::Read for Recording {
     }
 }
 
-impl hyper::rt::Write for Recording {
+impl hyper::rt::Write for SentBytes {
     fn poll_write(
         self: Pin<&mut Self>,
         _context: &mut Context<'_>,

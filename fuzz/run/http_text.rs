@@ -36,6 +36,7 @@ pub const SEEDS: &[&[u8]] = &[
     b"POST /m/a/done HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nGET / HTTP/1.1\r\n\r\n",
     b"GET / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
     b"GET / HTTP/1.0\r\nConnection: close, keep-alive\r\n\r\n",
+    b"GET http://10.0.0.1#/x HTTP/1.1\r\nHost: 10.0.0.1\r\n\r\nGET http://10.0.0.1?a=b HTTP/1.1\r\n\r\n",
     b"GET /x?#y HTTP/1.1\r\nRange: bytes=0-1\r\nRange: bytes=2-3\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
     b"GET /x HTTP/1.1\r\nRange: bytes=0-1\r\nRange: bytes=\xff\r\n\r\n",
     b"DELETE /x HTTP/1.1\r\nHost: a\xffb\r\n\r\n\r\nGET x.efi HTTP/1.1\nHost: x\n\n",
@@ -76,6 +77,9 @@ const PIECES: &[&[u8]] = &[
     b"5 ;x=\"y\"\r\n",
     b"CONNECT x:80 HTTP/1.1\r\n\r\n",
     b"OPTIONS * HTTP/1.1\r\n\r\n",
+    b"GET http://h",
+    b" http://a@b:1/",
+    b"?a=b#",
 ];
 
 /// A text made from two others.

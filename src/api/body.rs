@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::error::ApiError;
-use super::strict_json::{self, JsonFault};
+use super::strict_json::{self, JsonFault, VALUES_MAX};
 use crate::kernel::Error;
 use crate::model::{ReadPosition, RefusalCode, parse_typed};
 use crate::objects::patch::Patch;
@@ -92,7 +92,7 @@ pub async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value, ApiErro
 ///
 /// # Errors
 /// As [`read_json`], and 422 with every fault for JSON of another shape.
-pub async fn read_as<T: DeserializeOwned + JsonSchema + 'static>(
+pub async fn read_as<T: DeserializeOwned + JsonSchema + Send + 'static>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, ApiError> {
@@ -103,7 +103,7 @@ pub async fn read_as<T: DeserializeOwned + JsonSchema + 'static>(
 ///
 /// # Errors
 /// Those of [`read_as`].
-pub async fn read_as_up_to<T: DeserializeOwned + JsonSchema + 'static>(
+pub async fn read_as_up_to<T: DeserializeOwned + JsonSchema + Send + 'static>(
     headers: &HeaderMap,
     body: Body,
     bytes_max: usize,
@@ -112,7 +112,18 @@ pub async fn read_as_up_to<T: DeserializeOwned + JsonSchema + 'static>(
         None | Some(JSON) => read_bytes(headers, body, bytes_max).await?,
         Some(other) => return Err(unsupported(other, &[JSON])),
     };
-    let value = if bytes.is_empty() { Value::Object(Default::default()) } else { parse(bytes).await? };
+    if bytes.len() <= PARSED_AT_ONCE_MAX {
+        return typed(&bytes);
+    }
+    let reading = tokio::task::spawn_blocking(move || typed(&bytes)).await;
+    reading.map_err(|error| Error::Failed(format!("the body was not read: {error}")))?
+}
+
+fn typed<T: DeserializeOwned + JsonSchema + 'static>(bytes: &[u8]) -> Result<T, ApiError> {
+    let value = match bytes {
+        [] => Value::Object(Default::default()),
+        bytes => strict_json::read(bytes).map_err(json_error)?,
+    };
     parse_typed(&value).map_err(|problems| Error::Invalid(problems).into())
 }
 
@@ -150,13 +161,21 @@ async fn parse(bytes: Vec<u8>) -> Result<Value, ApiError> {
     } else {
         strict_json::read(&bytes)
     };
-    parsed.map_err(|fault| match fault {
+    parsed.map_err(json_error)
+}
+
+fn json_error(fault: JsonFault) -> ApiError {
+    match fault {
         // The parser's message ends in line and column.
         JsonFault::Syntax(error) => {
             ApiError::new(RefusalCode::NotJson, format!("the body is not JSON: {error}"))
         }
         JsonFault::Twice(problem) => Error::Invalid(vec![problem]).into(),
-    })
+        JsonFault::TooMany => {
+            let what = format!("a body has at most {VALUES_MAX} values");
+            ApiError::new(RefusalCode::TooLarge, what)
+        }
+    }
 }
 
 /// The revision that `If-Match` (RFC 9110 §13.1.1) names.

@@ -13,7 +13,7 @@ use super::body;
 use super::error::ApiError;
 use super::operation::{Operation, event_number, text_like};
 use super::query::UrlQuery;
-use super::resources::ROOT;
+use super::resources::{FORCE, ROOT, refuse_used};
 use super::schema;
 use crate::dhcp::lease_actions::LeaseEnding;
 use crate::dhcp::lease_history::LeaseHistory;
@@ -25,6 +25,8 @@ use crate::objects::write::WriteTarget;
 
 /// Largest body of an import, in bytes: some hundred thousand leases.
 const IMPORT_BYTES_MAX: usize = 64 << 20;
+/// Most imports at a time.
+pub const IMPORTS_MAX: usize = 2;
 
 pub fn operations() -> Vec<Operation> {
     let one = format!("{ROOT}/leases/{{ref}}");
@@ -36,14 +38,17 @@ pub fn operations() -> Vec<Operation> {
         Operation::post(format!("{one}/actions/{verb}"), format!("{verb}_lease"))
             .summary(about)
             .needs(RequiredScope::Write("leases"))
+            .query("force", json!({"type": "boolean", "default": false}), FORCE)
             .answers(200, "The lease afterwards.", schema::view::<Lease>)
             .refuses(&[400, 404, 409, 412])
             .runs(
                 move |State(state): State<ApiState>,
                       Extension(caller): Extension<Caller>,
                       Path(reference): Path<String>,
+                      Extension(query): Extension<UrlQuery>,
                       headers: HeaderMap| async move {
-                    end(&state, &caller, &reference, ending, &headers).await?;
+                    let target = WriteTarget { reference: &reference, expected: body::expected(&headers)? };
+                    end(&state, &caller, &target, ending, &query).await?;
                     let view = state.houses.objects.get::<Lease>(&caller, &reference).await?;
                     Ok::<_, ApiError>(body::object(StatusCode::OK, &view))
                 },
@@ -52,6 +57,7 @@ pub fn operations() -> Vec<Operation> {
     let delete = Operation::new(Method::DELETE, one.as_str(), "delete_lease")
         .summary("Delete a lease: its address is free, and its client's claim to it is gone")
         .needs(RequiredScope::Write("leases"))
+        .query("force", json!({"type": "boolean", "default": false}), FORCE)
         .answers_empty(204, "Gone.")
         .refuses(&[400, 404, 409, 412])
         .runs(delete);
@@ -85,21 +91,23 @@ fn address_or_mac() -> Value {
 async fn end(
     state: &ApiState,
     caller: &Caller,
-    reference: &str,
+    target: &WriteTarget<'_>,
     ending: LeaseEnding,
-    headers: &HeaderMap,
+    query: &UrlQuery,
 ) -> Result<(), ApiError> {
-    let target = WriteTarget { reference, expected: body::expected(headers)? };
-    Ok(state.houses.dhcp.end_lease(caller, &target, ending).await?)
+    refuse_used::<Lease>((state, caller), target, query)?;
+    Ok(state.houses.dhcp.end_lease(caller, target, ending).await?)
 }
 
 async fn delete(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
+    Extension(query): Extension<UrlQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    end(&state, &caller, &reference, LeaseEnding::Delete, &headers).await?;
+    let target = WriteTarget { reference: &reference, expected: body::expected(&headers)? };
+    end(&state, &caller, &target, LeaseEnding::Delete, &query).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -120,6 +128,10 @@ async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let Ok(_turn) = state.imports.try_acquire() else {
+        let why = format!("{IMPORTS_MAX} imports are being read: wait for the end of one");
+        return Err(Error::Busy(why).into());
+    };
     let import: LeaseImport = body::read_as_up_to(&headers, body, IMPORT_BYTES_MAX).await?;
     let houses = std::sync::Arc::clone(&state.houses);
     // It continues when the client disconnects, so that a file is never imported in part without a report.

@@ -51,6 +51,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, options};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
@@ -80,6 +81,8 @@ pub struct ApiState {
     access_log: Arc<AccessLog>,
     counters: metrics::ServiceCounters,
     streams: Arc<EventStreams>,
+    /// The turns of imports of leases, whose bodies are large.
+    imports: Arc<Semaphore>,
 }
 
 impl ApiState {
@@ -94,6 +97,7 @@ impl ApiState {
             access_log: Arc::default(),
             counters,
             streams: Arc::default(),
+            imports: Arc::new(Semaphore::new(leases::IMPORTS_MAX)),
         }
     }
 

@@ -105,6 +105,7 @@ where
         NounVerb::Delete => Operation::new(Method::DELETE, object, format!("delete_{one}"))
             .summary(format!("Delete a {one} that nothing refers to"))
             .needs(write)
+            .query("force", json!({"type": "boolean", "default": false}), FORCE)
             .answers_empty(204, "Gone.")
             .refuses(&[400, 404, 409, 412])
             .runs(delete::<T>),
@@ -231,18 +232,39 @@ where
     Ok(body::object(StatusCode::OK, &view))
 }
 
+/// What `force` of a deletion does.
+pub(super) const FORCE: &str =
+    "`true` deletes the object although a machine that is armed or in a run, or a lease, uses it.";
+
 async fn delete<T: NounRules>(
     State(state): State<ApiState>,
     Extension(caller): Extension<Caller>,
     Path(reference): Path<String>,
+    Extension(query): Extension<UrlQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError>
 where
     World: HasTable<T>,
 {
-    let expected = body::expected(&headers)?;
-    state.houses.objects.delete::<T>(&caller, &WriteTarget { reference: &reference, expected }).await?;
+    let target = WriteTarget { reference: &reference, expected: body::expected(&headers)? };
+    refuse_used::<T>((&state, &caller), &target, &query)?;
+    state.houses.objects.delete::<T>(&caller, &target).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Refuses to end an object that is in use, unless the query says `force=true`.
+pub(super) fn refuse_used<T: NounRules>(
+    (state, caller): (&ApiState, &Caller),
+    target: &WriteTarget<'_>,
+    query: &UrlQuery,
+) -> Result<(), ApiError>
+where
+    World: HasTable<T>,
+{
+    match query.get_as::<bool>("force", "`true` or `false`")? {
+        Some(true) => Ok(()),
+        _ => Ok(state.houses.objects.refuse_used::<T>(caller, target)?),
+    }
 }
 
 /// The `limit` of a history.

@@ -9,7 +9,8 @@ use crate::model::bounds::{
     LABEL_NAME_BYTES_MAX, LABEL_PREFIX_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, PARAMS_MAX,
 };
 use crate::model::{Kind, NAME_BYTES_MAX, Problem};
-use crate::objects::rules::NounRules;
+use crate::objects::rules::document::written_rules;
+use crate::objects::rules::{NounRules, option_document};
 
 /// Where the document has its schemas.
 const COMPONENTS: &str = "#/components/schemas/";
@@ -60,6 +61,12 @@ pub fn input<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
             properties.insert(name, field);
         }
         properties.insert("labels".to_owned(), labels_input());
+        if let Some(options) = properties.get_mut("options") {
+            for (name, schema) in option_document::definitions(COMPONENTS) {
+                define(generator, name.to_owned(), schema);
+            }
+            *options = json!({"$ref": format!("{COMPONENTS}{}", option_document::OPTIONS)});
+        }
         if let Some(params) = properties.get_mut("params").and_then(Value::as_object_mut) {
             params.insert("maxProperties".to_owned(), json!(PARAMS_MAX));
         }
@@ -74,7 +81,20 @@ pub fn input<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
     if let (Kind::Reservation, Some(keywords)) = (T::KIND, schema.as_object_mut()) {
         keywords.insert("oneOf".to_owned(), reservation_ways());
     }
+    merge(&mut schema, written_rules(T::KIND));
     define(generator, format!("{}Input", type_name::<T>()), schema)
+}
+
+/// Adds keywords to a schema and to those within it.
+fn merge(schema: &mut Value, rules: Value) {
+    match (schema, rules) {
+        (Value::Object(keywords), Value::Object(rules)) => {
+            for (word, rule) in rules {
+                merge(keywords.entry(word).or_insert(Value::Null), rule);
+            }
+        }
+        (schema, rule) => *schema = rule,
+    }
 }
 
 /// What the names of a noun's objects look like, as `check_name` and `check_host_name` have it.
@@ -225,7 +245,10 @@ fn labels_input() -> Value {
             "pattern": LABEL_KEY,
             "maxLength": LABEL_PREFIX_BYTES_MAX + 1 + LABEL_NAME_BYTES_MAX,
         },
-        "additionalProperties": {"type": "string", "maxLength": LABEL_VALUE_BYTES_MAX},
+        "additionalProperties": {
+            "type": "string", "maxLength": LABEL_VALUE_BYTES_MAX,
+            "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$",
+        },
     })
 }
 

@@ -1,7 +1,8 @@
-//! Parses JSON from clients, with one rule more than `serde_json`: an object must not repeat a name (RFC 8259
-//! section 4 leaves open which value counts). Start with [`read`].
+//! Parses JSON from clients, with two rules more than `serde_json`: an object must not repeat a name (RFC
+//! 8259 section 4 leaves open which value counts), and the number of values is bounded, because they take
+//! many times the room of their text. Start with [`read`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -10,6 +11,9 @@ use serde_json::{Map, Number, Value};
 use crate::model::bounds::{escape, quoted};
 use crate::model::{Problem, RefusalCode};
 
+/// Most values of one body: as many as the largest object could have.
+pub const VALUES_MAX: usize = 2 << 20;
+
 /// Why a text was refused.
 #[derive(Debug)]
 pub enum JsonFault {
@@ -17,6 +21,8 @@ pub enum JsonFault {
     Syntax(serde_json::Error),
     /// An object repeats a name.
     Twice(Problem),
+    /// It has more than [`VALUES_MAX`] values.
+    TooMany,
 }
 
 /// Reads one JSON value.
@@ -29,6 +35,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, JsonFault> {
     let read = WalkPosition(&walk).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     read.map_err(|error| match walk.twice.take() {
         Some(problem) => JsonFault::Twice(problem),
+        None if walk.values.get() > VALUES_MAX => JsonFault::TooMany,
         None => JsonFault::Syntax(error),
     })
 }
@@ -38,6 +45,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, JsonFault> {
 struct JsonWalk {
     path: RefCell<Vec<String>>,
     twice: RefCell<Option<Problem>>,
+    values: Cell<usize>,
 }
 
 impl JsonWalk {
@@ -64,6 +72,10 @@ impl<'de> DeserializeSeed<'de> for WalkPosition<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        self.0.values.set(self.0.values.get() + 1);
+        if self.0.values.get() > VALUES_MAX {
+            return Err(D::Error::custom("too many values"));
+        }
         reader.deserialize_any(self)
     }
 }
@@ -144,6 +156,13 @@ mod tests {
         let Err(JsonFault::Twice(problem)) = fault else { panic!("{fault:?}") };
         assert_eq!(problem.pointer, "/params/0/a~1b/x");
         assert!(read(br#"{"a": {"x": 1}, "b": {"x": 1}}"#).is_ok());
+    }
+
+    #[test]
+    fn a_text_of_more_values_than_are_admitted_is_refused() {
+        let list = |values: usize| format!("[{}0]", "0,".repeat(values - 2));
+        assert!(read(list(VALUES_MAX).as_bytes()).is_ok());
+        assert!(matches!(read(list(VALUES_MAX + 1).as_bytes()), Err(JsonFault::TooMany)));
     }
 
     #[test]

@@ -10,10 +10,12 @@
 //! ```
 //!
 //! `SHA256SUMS` is the last member, so that what is sent while it is made has its digests too, and a file
-//! that was cut short has none. Start at [`write::ArchiveWriter`] and [`read::unpack`]; [`cipher`] is the
-//! encryption, `file` the file itself. What is done with a data directory is for others.
+//! that was cut short has none. Behind the tar is the digest of the whole file ([`end_digest`]). Start at
+//! [`write::ArchiveWriter`] and [`read::unpack`]; [`cipher`] is the encryption, `file` the file itself. What
+//! is done with a data directory is for others.
 
 pub mod cipher;
+mod end_digest;
 pub mod file;
 pub mod read;
 pub mod write;
@@ -23,8 +25,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The layout of the file. A number higher than this one is refused.
-pub const FORMAT: u32 = 1;
+/// The layout of the file. A number higher than this one is refused. Files of format 1 have no digest at
+/// their end.
+pub const FORMAT: u32 = 2;
+/// The first format with a digest of the whole file at its end.
+const END_DIGEST_SINCE: u32 = 2;
 /// Most files and links of a backup.
 const MEMBERS_MAX: usize = 4 << 20;
 /// Largest `backup.json` and `SHA256SUMS`, in bytes.

@@ -13,7 +13,10 @@ use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
 use tar::{Archive, Entry, EntryType};
 
-use super::{BackupFacts, DATABASE, FACTS, FORMAT, LIST_BYTES_MAX, MEMBERS_MAX, SUMS, is_member};
+use super::end_digest::EndDigestReader;
+use super::{
+    BackupFacts, DATABASE, END_DIGEST_SINCE, FACTS, FORMAT, LIST_BYTES_MAX, MEMBERS_MAX, SUMS, is_member,
+};
 use crate::model::hex;
 
 /// Bytes read at a time.
@@ -37,7 +40,7 @@ struct UnpackedMembers {
 /// It is no backup, of a later format or program, damaged or cut short; the disk refuses. What was unpacked
 /// by then stays.
 pub fn unpack(from: impl Read, folder: &Path, newest: u64) -> io::Result<BackupFacts> {
-    let mut archive = Archive::new(GzDecoder::new(from));
+    let mut archive = Archive::new(GzDecoder::new(EndDigestReader::new(from)));
     let mut members = UnpackedMembers::default();
     for (count, entry) in archive.entries().map_err(damaged)?.enumerate() {
         if count > MEMBERS_MAX || members.sums.is_some() {
@@ -49,9 +52,10 @@ pub fn unpack(from: impl Read, folder: &Path, newest: u64) -> io::Result<BackupF
             check_version(facts, newest)?;
         }
     }
-    // The checksum of gzip is behind all that tar reads.
+    // The checksum of gzip is behind all that tar reads, and the digest of the file behind that.
     let mut tail = archive.into_inner().take(TAIL_BYTES_MAX);
     io::copy(&mut tail, &mut io::sink()).map_err(damaged)?;
+    let is_whole = tail.into_inner().into_inner().is_right().map_err(damaged)?;
     if members.sums.as_ref() != Some(&members.digests) {
         return Err(members.difference());
     }
@@ -60,8 +64,12 @@ pub fn unpack(from: impl Read, folder: &Path, newest: u64) -> io::Result<BackupF
             return Err(refused(&format!("it has no {needed}")));
         }
     }
+    let facts = members.facts.ok_or_else(|| refused("it has no backup.json"))?;
+    if facts.format >= END_DIGEST_SINCE && !is_whole {
+        return Err(refused("the file is not what the digest at its end says"));
+    }
     make_links(folder, &members.links)?;
-    members.facts.ok_or_else(|| refused("it has no backup.json"))
+    Ok(facts)
 }
 
 fn check_version(facts: &BackupFacts, newest: u64) -> io::Result<()> {

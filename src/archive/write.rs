@@ -12,6 +12,7 @@ use nix::libc;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
+use super::end_digest::EndDigestWriter;
 use super::{BackupFacts, FACTS, MEMBERS_MAX, SUMS, is_member};
 use crate::model::hex;
 
@@ -20,7 +21,7 @@ const DEPTH_MAX: usize = 128;
 
 /// Writes a backup to `W`. Nothing is whole before [`ArchiveWriter::finish`].
 pub struct ArchiveWriter<W: Write> {
-    tar: Builder<GzEncoder<W>>,
+    tar: Builder<GzEncoder<EndDigestWriter<W>>>,
     digests: BTreeMap<String, String>,
     members: usize,
 }
@@ -31,7 +32,7 @@ impl<W: Write> ArchiveWriter<W> {
     /// # Errors
     /// Those of `to`.
     pub fn begin(to: W, facts: &BackupFacts) -> io::Result<Self> {
-        let tar = Builder::new(GzEncoder::new(to, Compression::fast()));
+        let tar = Builder::new(GzEncoder::new(EndDigestWriter::new(to), Compression::fast()));
         let mut writer = ArchiveWriter { tar, digests: BTreeMap::new(), members: 0 };
         let facts = serde_json::to_vec_pretty(facts)?;
         writer.add(FACTS, (facts.as_slice(), facts.len() as u64), 0)?;
@@ -112,7 +113,8 @@ impl<W: Write> ArchiveWriter<W> {
         few.then_some(()).ok_or_else(|| io::Error::other(format!("more than {MEMBERS_MAX} files")))
     }
 
-    /// Adds the digests and the end of the file. Gives what it was written to, and how many members it has.
+    /// Adds the digests, the end of the tar and the digest of the whole file. Gives what it was written to,
+    /// and how many members it has.
     ///
     /// # Errors
     /// The writer fails.
@@ -120,7 +122,7 @@ impl<W: Write> ArchiveWriter<W> {
         let sums: String = self.digests.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();
         let bytes = sums.len() as u64;
         self.add(SUMS, (sums.as_bytes(), bytes), 0)?;
-        Ok((self.tar.into_inner()?.finish()?, self.members))
+        Ok((self.tar.into_inner()?.finish()?.finish()?, self.members))
     }
 }
 

@@ -8,7 +8,7 @@
 //! nothing is opened: a walk in user space would be a second implementation of containment. The error says
 //! so.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,26 @@ impl NameCase {
     }
 }
 
+/// A regular file that was opened, and what its metadata was then.
+#[derive(Debug)]
+pub struct RegularFile {
+    pub file: File,
+    pub metadata: Metadata,
+}
+
+impl RegularFile {
+    /// # Errors
+    /// `NotFound` if it is not a regular file; its metadata cannot be read.
+    pub fn of(file: File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        if metadata.is_file() {
+            Ok(RegularFile { file, metadata })
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+}
+
 /// Opens a folder by its path, through any links: for folders that belong to the server.
 ///
 /// # Errors
@@ -62,27 +82,19 @@ pub fn open_folder_without_links(path: &Path) -> io::Result<OwnedFd> {
 /// # Errors
 /// `NotFound` if there is no regular file, or the path leaves the folder; `Unsupported` if the kernel cannot
 /// contain the path.
-pub fn open_file(folder: BorrowedFd<'_>, path: &str) -> io::Result<File> {
+pub fn open_file(folder: BorrowedFd<'_>, path: &str) -> io::Result<RegularFile> {
     // A FIFO in the tree must not block the server.
-    regular(resolve(folder, path, OFlags::RDONLY | OFlags::NONBLOCK)?)
+    RegularFile::of(resolve(folder, path, OFlags::RDONLY | OFlags::NONBLOCK)?.into())
 }
 
 /// Opens a regular file of a folder; the file must not be a link.
 ///
 /// # Errors
 /// Those of [`open_file`].
-pub fn open_file_without_links(folder: BorrowedFd<'_>, name: &Path) -> io::Result<File> {
+pub fn open_file_without_links(folder: BorrowedFd<'_>, name: &Path) -> io::Result<RegularFile> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    regular(openat2(folder, name, flags, Mode::empty(), how).map_err(io_error)?)
-}
-
-fn regular(file: OwnedFd) -> io::Result<File> {
-    let file = File::from(file);
-    if !file.metadata()?.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
-    Ok(file)
+    RegularFile::of(openat2(folder, name, flags, Mode::empty(), how).map_err(io_error)?.into())
 }
 
 /// A path of an open file or folder, valid as long as it is open.

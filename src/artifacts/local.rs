@@ -88,6 +88,7 @@ impl Artifacts {
                     None => place.only_file().map_err(|error| of(error, "")),
                     Some(name) => place.open_file(name).map_err(|error| of(error, &format!("/{name}"))),
                 })
+                .map(|opened| opened.map(|opened| opened.file))
                 .collect()
         });
         opening.await.map_err(|error| error.to_string())?

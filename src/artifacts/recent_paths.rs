@@ -118,7 +118,7 @@ mod tests {
         let how = (ArtifactKind::Tree, RootsScope::Roots);
         let read = || {
             let files = recent.open(&roots, &path, how).unwrap();
-            io::read_to_string(files.open_file("linux").unwrap()).unwrap()
+            io::read_to_string(files.open_file("linux").unwrap().file).unwrap()
         };
         let is_kept = || recent.find(&path, how, identity_at(&path).unwrap()).is_some();
         assert!(!is_kept());

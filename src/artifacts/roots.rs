@@ -6,14 +6,13 @@
 //! data directory is decided by the identity of its parent folders, so that another path to the same
 //! directory (a mount) is recognised.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
 
-use crate::artifacts::contained_path::{self, NameCase};
+use crate::artifacts::contained_path::{self, NameCase, RegularFile};
 use crate::artifacts::second_names;
 use crate::model::ArtifactKind;
 
@@ -212,7 +211,7 @@ impl ArtifactFiles {
     ///
     /// # Errors
     /// The file does not exist, is not a regular file, or is outside of the artifact through a link.
-    pub fn open_file(&self, path: &str) -> io::Result<fs::File> {
+    pub fn open_file(&self, path: &str) -> io::Result<RegularFile> {
         match &self.file {
             None => self.not_of_data(contained_path::open_file(self.folder.as_fd(), path)?),
             Some((_, asked)) if asked == path => self.only_file(),
@@ -221,8 +220,9 @@ impl ArtifactFiles {
     }
 
     /// A file, unless it is one of the data directory under a second name (a hard link).
-    fn not_of_data(&self, file: fs::File) -> io::Result<fs::File> {
-        let is_of_data = self.data.as_ref().is_some_and(|data| second_names::is_second_name(data, &file));
+    fn not_of_data(&self, file: RegularFile) -> io::Result<RegularFile> {
+        let data = self.data.as_deref();
+        let is_of_data = data.is_some_and(|data| second_names::is_second_name(data, &file.metadata));
         if is_of_data { Err(io::ErrorKind::NotFound.into()) } else { Ok(file) }
     }
 
@@ -230,7 +230,7 @@ impl ArtifactFiles {
     ///
     /// # Errors
     /// Those of [`ArtifactFiles::open_file`].
-    pub fn open_file_as(&self, path: &str, case: NameCase) -> io::Result<fs::File> {
+    pub fn open_file_as(&self, path: &str, case: NameCase) -> io::Result<RegularFile> {
         let exact = self.open_file(path);
         match (&exact, case, &self.file) {
             (Err(error), NameCase::Ignored, None) if error.kind() == io::ErrorKind::NotFound => {
@@ -247,7 +247,7 @@ impl ArtifactFiles {
     ///
     /// # Errors
     /// The artifact is a folder, or the file is gone.
-    pub fn only_file(&self) -> io::Result<fs::File> {
+    pub fn only_file(&self) -> io::Result<RegularFile> {
         match &self.file {
             Some((name, _)) => {
                 self.not_of_data(contained_path::open_file_without_links(self.folder.as_fd(), name)?)

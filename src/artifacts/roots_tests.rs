@@ -153,7 +153,7 @@ fn a_single_file_behind_a_link_is_served_by_the_name_it_was_given() {
         host.roots(&["srv"]).open(&host.path("srv/newest.iso"), ArtifactKind::File, RootsScope::Roots);
     let place = place.unwrap();
     let mut text = String::new();
-    place.open_file("newest.iso").unwrap().read_to_string(&mut text).unwrap();
+    place.open_file("newest.iso").unwrap().file.read_to_string(&mut text).unwrap();
     assert_eq!(text, "image");
     assert!(place.open_file("a.iso").is_err() && place.open_file("tree/linux").is_err());
 }

@@ -1,20 +1,18 @@
 //! Static files: their metadata for clients, and the refusals when they cannot be read.
 
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 
+use crate::artifacts::contained_path::RegularFile;
 use crate::artifacts::opened::{FetchRefusal, FileBody, FileSubject, FileVersion, OpenedFile};
 
 /// A file on disk, with a strong entity tag of its identity, size and time.
-///
-/// # Errors
-/// The file's metadata cannot be read.
-pub fn static_file(file: File, label: String, content_type: &'static str) -> io::Result<OpenedFile> {
-    let metadata = file.metadata()?;
+pub fn static_file(file: RegularFile, label: String, content_type: &'static str) -> OpenedFile {
+    let RegularFile { file, metadata } = file;
     let version = FileVersion { tag: tag(&metadata), modified: metadata.mtime() };
     let body = FileBody::File { file, bytes: metadata.len(), coming: None };
-    Ok(OpenedFile { body, label, content_type, version: Some(version), about: FileSubject::default() })
+    OpenedFile { body, label, content_type, version: Some(version), about: FileSubject::default() }
 }
 
 /// The tag includes the time of the last change of the metadata too. So a copy that keeps the time of the

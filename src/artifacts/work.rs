@@ -287,7 +287,7 @@ impl Artifacts {
             None => TreeManifest::of(&place.folder_path(), ArtifactKind::Tree, &job),
             Some(name) => {
                 let file = place.only_file()?;
-                TreeManifest::of_file((name, &contained_path::path_of(file.as_fd())), &job)
+                TreeManifest::of_file((name, &contained_path::path_of(file.file.as_fd())), &job)
             }
         });
         let read: std::io::Result<TreeManifest> =

@@ -7,6 +7,7 @@
 pub mod artifact_faults;
 pub mod content;
 pub mod disk_choice;
+pub mod extra_initrds;
 pub mod keeping;
 pub mod packs;
 pub mod params;

@@ -8,6 +8,8 @@ use crate::render::{LayeredParams, PackageRepository, RenderProblem};
 
 /// The param that lists package repositories.
 const REPOSITORIES: &str = "repositories";
+/// The type of repositories in the format of Debian.
+const APT: &str = "apt";
 /// Most repositories that a message lists.
 const SHOWN_MAX: usize = 10;
 
@@ -27,8 +29,16 @@ pub fn repositories(
             repositories_problem(format!("the param `{REPOSITORIES}` does not fit: {error}"))
         })?,
     };
-    for repository in repositories.iter_mut().filter(|repository| !repository.artifact.is_empty()) {
-        locate(world, &boot.facing.http, repository).map_err(repositories_problem)?;
+    for repository in &mut repositories {
+        if !repository.artifact.is_empty() {
+            locate(world, &boot.facing.http, repository).map_err(repositories_problem)?;
+        }
+        if repository.package_type.is_empty()
+            && !(repository.distribution.is_empty() && repository.components.is_empty())
+        {
+            // Suites and components are words of apt alone.
+            APT.clone_into(&mut repository.package_type);
+        }
     }
     repositories.extend(own(world, boot));
     Ok(repositories)
@@ -64,8 +74,15 @@ fn locate(world: &World, http: &str, repository: &mut PackageRepository) -> Resu
     if repository.components.is_empty() {
         repository.components = found.components;
     }
-    repository.unsigned |= !found.signed && repository.key_url.is_empty();
+    let has_key = !(repository.key_url.is_empty() && repository.key.is_empty());
+    repository.unsigned |= is_unsigned(found.signed, &repository.package_type) && !has_key;
     Ok(())
+}
+
+/// Whether a repository that was found carries no signature. apt checks that of the index, which was looked
+/// for; dnf those of the packages, which nobody looked at.
+fn is_unsigned(signed: bool, package_type: &str) -> bool {
+    package_type == APT && !signed
 }
 
 /// The message for a repository of a mirror that nobody declared.
@@ -111,7 +128,7 @@ fn own(world: &World, boot: &BootContext) -> Vec<PackageRepository> {
             distribution: found.distribution.clone(),
             components: found.components.clone(),
             install_source: found.install_source,
-            unsigned: !found.signed,
+            unsigned: is_unsigned(found.signed, &found.package_type),
             ..PackageRepository::default()
         }
     });

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::catalog::disk_choice::disk_fault;
+use crate::catalog::extra_initrds::extra_initrd_faults;
 use crate::catalog::params::{layers, secrets, set_value};
 use crate::model::{Bootenv, ContentView, Machine, RunStep, Stage, StepKind, Stored, World};
 use crate::render::{LayeredParams, SecretAccess};
@@ -23,6 +24,7 @@ pub fn problems(machine: &Machine, steps: &[RunStep], world: &World) -> Vec<Stri
                 found.extend(
                     bootenv.into_iter().flat_map(|bootenv| bootenv_problems(machine, bootenv, world)),
                 );
+                found.extend(extra_initrd_faults(world, &params(world, machine, stage)));
                 let fault = bootenv.and_then(|row| disk_fault(world.into(), (machine, stage), &row.spec));
                 found.extend(fault);
                 bootenv.map(|bootenv| &bootenv.spec.required_params)

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::client::MachineAction;
+use crate::client::{MachineAction, UsedObject};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ActionVerb {
@@ -81,6 +81,22 @@ pub(super) enum ActionVerb {
     Arm(ReferenceArgs),
     /// Withdraw that permission.
     Disarm(ReferenceArgs),
+}
+
+/// The objects to delete, or the leases to end.
+#[derive(Args, Clone, Debug)]
+pub(super) struct DeletionArgs {
+    #[arg(value_name = "REF", required = true)]
+    pub references: Vec<String>,
+    /// Also what is in use by a machine that is armed or in a run, or by a lease.
+    #[arg(long)]
+    pub force: bool,
+}
+
+impl DeletionArgs {
+    pub fn used(&self) -> UsedObject {
+        if self.force { UsedObject::Force } else { UsedObject::Keep }
+    }
 }
 
 #[derive(Args, Clone, Debug)]

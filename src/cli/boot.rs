@@ -1,6 +1,8 @@
 //! What a machine does, what it would boot, which files it may fetch, and the values of its params.
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::cli::action_verbs::{ActionCall, ActionVerb};
@@ -21,7 +23,31 @@ use crate::model::{CellFormat, Column};
 pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
     let ActionCall { action, reference, details } = verb.call();
     let view = noun.client.act(&object_path(noun.kind, &reference)?, action, &details).await?;
-    output::print(&(plain(&format!("{} is {}", name_of(noun.kind, &view), standing(&view))) + "\n"))
+    let name = name_of(noun.kind, &view);
+    output::print(&(plain(&format!("{name} is {}", standing(&view))) + "\n"))?;
+    match armed(name, &view, Timestamp::now()) {
+        Some(armed) => output::print(&(plain(&armed) + "\n")),
+        None => Ok(()),
+    }
+}
+
+/// What an armed machine does next, and how to prevent it. Servers of before do not say what it erases.
+fn armed(name: &str, view: &Value, now: Timestamp) -> Option<String> {
+    let until: Timestamp = value_at(view, "status.armed_until")?.as_str()?.parse().ok()?;
+    let erases = value_at(view, "status.erases").map(text).filter(|erases| !erases.is_empty());
+    let erases = erases.unwrap_or_else(|| "the disk".to_owned());
+    let until = in_utc(until, now);
+    Some(format!(
+        "ARMED until {until}: the next network boot of {name} erases {erases}; \
+         `metalwright machines disarm {name}` takes it back"
+    ))
+}
+
+/// `20:06 UTC`, with the date if that is another day.
+fn in_utc(time: Timestamp, now: Timestamp) -> String {
+    let [time, now] = [time, now].map(|time| time.to_zoned(TimeZone::UTC));
+    let format = if time.date() == now.date() { "%H:%M UTC" } else { "%Y-%m-%d %H:%M UTC" };
+    time.strftime(format).to_string()
 }
 
 /// How a machine is: its state with the reason, and the pause that the state does not show yet.
@@ -186,6 +212,23 @@ mod tests {
         assert_eq!(of(running(json!({"paused": false}))), "running: task `a` is running");
         let ended = json!({"paused": true, "ended_at": "2026-01-01T00:00:00Z"});
         assert_eq!(of(running(ended)), "running: task `a` is running");
+    }
+
+    #[test]
+    fn an_armed_machine_is_said_to_erase_its_disk_and_how_to_prevent_it() {
+        let now: Timestamp = "2026-11-30T18:30:00Z".parse().unwrap();
+        let of = |until: &str, erases: &str| {
+            armed("web1", &json!({"status": {"armed_until": until, "erases": erases}}), now).unwrap()
+        };
+        assert_eq!(
+            of("2026-11-30T20:06:00Z", "the disk /dev/sda"),
+            "ARMED until 20:06 UTC: the next network boot of web1 erases the disk /dev/sda; \
+             `metalwright machines disarm web1` takes it back"
+        );
+        let said = of("2026-12-01T18:30:00Z", "");
+        assert!(said.starts_with("ARMED until 2026-12-01 18:30 UTC: "), "{said}");
+        assert!(said.contains("erases the disk;"), "{said}");
+        assert_eq!(armed("web1", &json!({"status": {}}), now), None);
     }
 
     #[test]

@@ -89,11 +89,13 @@ mod tests {
     fn a_machine_is_one_row_with_what_an_operator_looks_for() {
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         let seen = "2026-01-02T03:01:00Z";
-        let status = json!({"state": "failed", "stage": "install", "last_seen": seen, "reason": "no disk"});
-        let machine =
-            json!({"name": "web1", "macs": ["52:54:00:aa:00:01"], "problems": [{}, {}], "status": status});
+        let armed = "2026-01-02T03:44:05Z";
+        let status = json!({"state": "failed", "stage": "install", "last_seen": seen, "reason": "no disk",
+            "armed_until": armed});
+        let mac = "52:54:00:aa:00:01";
+        let machine = json!({"name": "web1", "macs": [mac], "problems": [{}, {}], "status": status});
         let row = row(Kind::Machine.row().columns, &machine, now);
-        assert_eq!(row, ["web1", "failed", "install", "", "52:54:00:aa:00:01", "3m ago", "no disk", "2"]);
+        assert_eq!(row, ["web1", "failed", "install", "in 40m", "", mac, "3m ago", "no disk", "2"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::cli::action_verbs::ActionVerb;
+pub(super) use crate::cli::action_verbs::DeletionArgs;
 use crate::cli::agents::AgentVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
@@ -199,10 +200,7 @@ pub(super) enum WriteVerb {
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum DeleteVerb {
     /// Delete one or several objects.
-    Delete {
-        #[arg(value_name = "REF", required = true)]
-        references: Vec<String>,
-    },
+    Delete(DeletionArgs),
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -256,15 +254,9 @@ pub(super) struct ImportArgs {
 pub(super) enum LeaseVerb {
     /// End leases as if their clients had released them; the clients get the same address again while it is
     /// free.
-    Release {
-        #[arg(value_name = "REF", required = true)]
-        references: Vec<String>,
-    },
+    Release(DeletionArgs),
     /// End leases as if they had expired.
-    Expire {
-        #[arg(value_name = "REF", required = true)]
-        references: Vec<String>,
-    },
+    Expire(DeletionArgs),
     /// Who had an address from when until when, or which addresses a MAC had.
     History {
         #[arg(value_name = "ADDRESS|MAC")]
@@ -365,6 +357,8 @@ pub(super) enum DoctorVerb {
     Dhcp(DoctorArgs),
     /// Which artifacts have no files or a problem, and what to do, like a place to allow in `fetch.allow`.
     Artifacts(OutputArgs),
+    /// Which machines wait for a person: failed, held, with a question at their console, or overdue.
+    Machines(OutputArgs),
 }
 
 #[derive(Args, Clone, Debug)]

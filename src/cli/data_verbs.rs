@@ -13,9 +13,7 @@ use crate::archive::cipher::{PASSPHRASE_BYTES_MAX, Passphrase};
 use crate::archive::file::ExistingFile;
 use crate::cli::command::OutputArgs;
 use crate::cli::output::UsageError;
-
-/// The lock that a running server holds in its data directory.
-const LOCK: &str = "metalwright.lock";
+use crate::model::LOCK_FILE;
 
 #[derive(Args, Clone, Debug)]
 pub struct BackupArgs {
@@ -106,7 +104,7 @@ pub enum OfflineTask {
 /// # Errors
 /// That cannot be seen.
 pub fn is_served(data: &Path) -> Result<bool> {
-    let path = data.join(LOCK);
+    let path = data.join(LOCK_FILE);
     let lock = match fs::File::open(&path) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

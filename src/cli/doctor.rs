@@ -3,12 +3,13 @@
 //! `host` examines this host and `owners` the processes that have its ports; the server reports the status of
 //! DHCP; `ask` acts as a client; `findings` and `networks` turn all of it into lines, and `certificate`
 //! examines the API's certificate. `snippets` is for other DHCP servers. Start at [`dhcp`]; `sources` has
-//! `doctor artifacts`.
+//! `doctor artifacts`, `machines` has `doctor machines`.
 
 mod ask;
 mod certificate;
 mod findings;
 mod host;
+mod machines;
 mod networks;
 mod owners;
 mod snippets;
@@ -26,6 +27,7 @@ use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::model::DhcpStatus;
 use findings::{DoctorFacts, Finding, Level};
 use host::Host;
+pub use machines::machines;
 pub use sources::artifacts;
 
 /// How long `--probe` waits for answers.

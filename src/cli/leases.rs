@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cli::columns::row;
-use crate::cli::command::{ImportArgs, LeaseFormat, LeaseVerb};
+use crate::cli::command::{DeletionArgs, ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::nouns::object_path;
 use crate::cli::objects::{FailureCount, NounClient};
 use crate::cli::output::{self, OutputFormat};
@@ -40,18 +40,18 @@ const REPORT: &[Column] = &[
 
 pub async fn run(noun: &NounClient, verb: LeaseVerb) -> Result<()> {
     match verb {
-        LeaseVerb::Release { references } => end(noun, &references, LeaseAction::Release).await,
-        LeaseVerb::Expire { references } => end(noun, &references, LeaseAction::Expire).await,
+        LeaseVerb::Release(args) => end(noun, &args, LeaseAction::Release).await,
+        LeaseVerb::Expire(args) => end(noun, &args, LeaseAction::Expire).await,
         LeaseVerb::History { of, output } => history(&noun.client, &of, output.output).await,
         LeaseVerb::Import(args) => import(&noun.client, args).await,
     }
 }
 
-async fn end(noun: &NounClient, references: &[String], action: LeaseAction) -> Result<()> {
-    let mut failed = FailureCount::of(references.len());
-    for reference in references {
+async fn end(noun: &NounClient, args: &DeletionArgs, action: LeaseAction) -> Result<()> {
+    let mut failed = FailureCount::of(args.references.len());
+    for reference in &args.references {
         let ended = match object_path(noun.kind, reference) {
-            Ok(path) => noun.client.end_lease(&path, action).await,
+            Ok(path) => noun.client.end_lease(&path, action, args.used()).await,
             Err(error) => Err(error),
         };
         match ended {

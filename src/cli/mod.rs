@@ -63,6 +63,7 @@ pub async fn run(command: ClientCommand) -> Result<()> {
         return match verb {
             DoctorVerb::Dhcp(args) => doctor::dhcp(args, &connection).await,
             DoctorVerb::Artifacts(output) => doctor::artifacts(output.output, &connection).await,
+            DoctorVerb::Machines(output) => doctor::machines(output.output, &connection).await,
         };
     }
     if let Invocation::Other(OtherCommand::Events { verb: EventVerb::Kinds { output } }) = invocation {
@@ -91,7 +92,7 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Write(WriteVerb::Set { words, output }) => noun.set(&words, output.output).await,
         CliVerb::Write(WriteVerb::Edit { reference }) => editor::edit(noun, &reference).await,
         CliVerb::Write(WriteVerb::Apply(args)) => apply::apply(&noun.client, Some(noun.kind), &args).await,
-        CliVerb::Delete(DeleteVerb::Delete { references }) => noun.delete(&references).await,
+        CliVerb::Delete(DeleteVerb::Delete(args)) => noun.delete(&args).await,
         CliVerb::Machine(MachineVerb::Act(verb)) => boot::act(noun, verb).await,
         CliVerb::Machine(MachineVerb::Params { reference, output }) => {
             boot::params(&noun.client, &reference, output.output).await

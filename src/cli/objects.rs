@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::columns::row;
-use crate::cli::command::{CreateArgs, ListArgs, OutputArgs};
+use crate::cli::command::{CreateArgs, DeletionArgs, ListArgs, OutputArgs};
 use crate::cli::documents;
 use crate::cli::leases;
 use crate::cli::nouns::{name_of, object_path};
@@ -141,11 +141,11 @@ impl NounClient {
         Ok(())
     }
 
-    pub async fn delete(&self, references: &[String]) -> Result<()> {
-        let mut failed = FailureCount::of(references.len());
-        for reference in references {
+    pub async fn delete(&self, args: &DeletionArgs) -> Result<()> {
+        let mut failed = FailureCount::of(args.references.len());
+        for reference in &args.references {
             let deleted = match object_path(self.kind, reference) {
-                Ok(path) => self.client.delete(&path).await,
+                Ok(path) => self.client.delete(&path, args.used()).await,
                 Err(error) => Err(error),
             };
             match deleted {

@@ -35,6 +35,7 @@ fn words(body: &EventBody) -> String {
         EventBody::BootDenied(it) => format!("{}: {}", it.path, it.reason),
         EventBody::BootScreen(it) => it.message.clone(),
         EventBody::BootLog(it) => it.text.clone(),
+        EventBody::BootInstallerAsks(it) => it.question.clone(),
         EventBody::BootDecided(verdict) => self::verdict(&json!(verdict)),
         EventBody::BootAttemptStarted(it) => {
             format!("power-on {}{}", it.number, after(" into ", it.bootenv.as_deref()))
@@ -63,6 +64,7 @@ fn words(body: &EventBody) -> String {
         }
         EventBody::RunRefreshed(it) => it.reason.clone(),
         EventBody::RunHeld(it) => it.reason.clone(),
+        EventBody::RunOverdue(it) => it.reason.clone(),
         EventBody::RunPaused(it) => after("by ", it.by.as_deref()) + &after(": ", Some(&it.reason)),
         EventBody::RunStepSkipped(it) | EventBody::RunStepMarkedDone(it) | EventBody::RunPausePlanned(it) => {
             operator_step(it)

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::client::{ApiClient, ClientError, ObjectPath};
+use crate::client::{ApiClient, ClientError, ObjectPath, UsedObject};
 
 /// The way in which a lease is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,14 @@ impl ApiClient {
     ///
     /// # Errors
     /// An error of the server or the network; 409 if the lease has ended already.
-    pub async fn end_lease(&self, lease: &ObjectPath, action: LeaseAction) -> Result<Value, ClientError> {
-        self.fetch(self.request(Method::POST, &lease.with(&format!("/actions/{}", action.as_str())))).await
+    pub async fn end_lease(
+        &self,
+        lease: &ObjectPath,
+        action: LeaseAction,
+        used: UsedObject,
+    ) -> Result<Value, ClientError> {
+        let path = lease.with(&format!("/actions/{}", action.as_str()));
+        self.fetch(used.allowed(self.request(Method::POST, &path))).await
     }
 
     /// Who had an address, or which addresses a MAC had; one page, the latest first.

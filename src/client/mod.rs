@@ -29,5 +29,5 @@ pub use machines::{
     BootExplanation, ClassEntry, ExplainAs, ExplainOf, LogPiece, MachineAction, OptionEntry, Prune, RuleEntry,
 };
 pub use maintenance::BackupDownload;
-pub use objects::{ListRequest, ObjectList, ObjectPath};
+pub use objects::{ListRequest, ObjectList, ObjectPath, UsedObject};
 pub use pin::{Fingerprint, certificate_at, learn};

@@ -159,9 +159,9 @@ impl ApiClient {
     /// Deletes an object.
     ///
     /// # Errors
-    /// An error of the server or the network; 409, which names the objects that refer to it.
-    pub async fn delete(&self, object: &ObjectPath) -> Result<(), ClientError> {
-        self.send(self.request(Method::DELETE, &object.path)).await.map(|_| ())
+    /// An error of the server or the network; 409, which names the objects that refer to it or use it.
+    pub async fn delete(&self, object: &ObjectPath, used: UsedObject) -> Result<(), ClientError> {
+        self.send(used.allowed(self.request(Method::DELETE, &object.path))).await.map(|_| ())
     }
 
     /// Asks for work on an artifact, `fetch` or `verify`; its status shows the progress.
@@ -186,6 +186,25 @@ impl ApiClient {
     /// An error of the server or the network.
     pub async fn migrate_params(&self, input: &Value) -> Result<Value, ClientError> {
         self.fetch(self.request(Method::POST, "/params/actions/migrate").json(input)).await
+    }
+}
+
+/// What is done with an object that is in use when it is to be deleted, or a lease to be ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsedObject {
+    /// It stays.
+    Keep,
+    /// It ends all the same: `force=true`.
+    Force,
+}
+
+impl UsedObject {
+    /// The request, with what it says of this. Servers of before do not know the word.
+    pub(super) fn allowed(self, request: RequestBuilder) -> RequestBuilder {
+        match self {
+            UsedObject::Keep => request,
+            UsedObject::Force => request.query(&[("force", "true")]),
+        }
     }
 }
 

@@ -24,6 +24,13 @@ impl ServerConfig {
             let roots: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
             facts.insert("artifacts.roots", roots.join(", "));
         }
+        if !self.api_names.is_empty() {
+            facts.insert("api.names", self.api_names.join(", "));
+        }
+        if !self.fetch.allow.is_empty() {
+            let places: Vec<String> = self.fetch.allow.iter().map(ToString::to_string).collect();
+            facts.insert("fetch.allow", places.join(", "));
+        }
         facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }

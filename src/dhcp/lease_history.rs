@@ -60,8 +60,8 @@ impl Dhcp {
             newest_first: true,
             ..EventQuery::default()
         };
-        let mut events = self.kernel.events(query).await?;
-        let whole = events.len() < EVENTS_MAX as usize;
+        let read = self.kernel.read_events(query).await?;
+        let (mut events, whole) = (read.events, !read.is_cut);
         let oldest = events.last().map(|event| event.seq);
         events.reverse();
         let mut items = tenures(&events);

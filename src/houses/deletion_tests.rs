@@ -64,6 +64,8 @@ pub(super) async fn at_work(houses: &Houses, machine: &Stored<Machine>) -> (Boot
         step: None,
         kernel_fetched_at: Some(at),
         deadline: None,
+        expected_by: None,
+        asks: None,
         result: None,
     };
     testing::put(houses, Job::object(Arc::new(Stored::new(job.to_string(), job_of(machine), at)))).await;
@@ -87,6 +89,8 @@ pub(super) async fn at_work(houses: &Houses, machine: &Stored<Machine>) -> (Boot
                 since: at,
                 expected: "job.finished".into(),
                 overdue_at: None,
+                expected_by: None,
+                overdue: false,
             }),
             ..MachineStatus::default()
         };

@@ -301,7 +301,10 @@ impl BootClient {
         let parsed = path.strip_prefix("m/").and_then(|rest| rest.split_once('/'));
         let parsed = parsed.and_then(|(capability, kind)| Some((capability, ReportKind::parse(kind)?)));
         let Some((capability, kind)) = parsed else {
-            return answer::text(404, "reports go to m/<capability>/done, failed, log or installer.log");
+            return answer::text(
+                404,
+                "reports go to m/<capability>/done, failed, log, asks or installer.log",
+            );
         };
         let report =
             InstallerReport { kind, text: String::from_utf8_lossy(body).into_owned(), peer: self.peer };

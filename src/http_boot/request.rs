@@ -61,6 +61,9 @@ pub struct BootRequest {
 pub enum RequestFault {
     Malformed,
     TooLong,
+    /// The target has a fragment, which is never sent (RFC 9112 §3.2, RFC 3986 §4.3): one reader takes a `#`
+    /// for the end of the host or path, another for a part of them.
+    Fragment,
 }
 
 impl RequestFault {
@@ -69,6 +72,7 @@ impl RequestFault {
         match self {
             RequestFault::Malformed => (400, "this is not a request of HTTP/1.0 or HTTP/1.1"),
             RequestFault::TooLong => (431, "the head of the request is longer than 16 KiB or 100 lines"),
+            RequestFault::Fragment => (400, "a request has no fragment: write `#` of a path as %23"),
         }
     }
 }
@@ -93,7 +97,11 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFau
     if FRAMING.iter().any(|name| headers.has_foreign_bytes(name)) {
         return Err(RequestFault::Malformed);
     }
-    let (path, query) = split(parsed.path.ok_or(RequestFault::Malformed)?);
+    let target = parsed.path.ok_or(RequestFault::Malformed)?;
+    if target.contains('#') {
+        return Err(RequestFault::Fragment);
+    }
+    let (path, query) = split(target);
     let old = parsed.version == Some(0);
     Ok(BootRequest {
         method: match parsed.method {
@@ -119,14 +127,17 @@ fn meaning(parsed: &httparse::Request<'_, '_>) -> Result<BootRequest, RequestFau
 }
 
 /// Path and query of a request's target: `/x?y`, or the absolute form `http://host/x?y`. The host is ignored:
-/// the client is identified by its address.
+/// the client is identified by its address. The empty path of an absolute URL is `/` (RFC 9110 §4.2.3).
 fn split(target: &str) -> (&str, &str) {
-    let target = match target_after(target, "http://").or_else(|| target_after(target, "https://")) {
-        Some(rest) => rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or("/"),
+    let after_host = target_after(target, "http://").or_else(|| target_after(target, "https://"));
+    let target = match after_host {
+        Some(rest) => rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or_default(),
         None => target,
     };
-    let target = target.split('#').next().unwrap_or_default();
-    target.split_once('?').unwrap_or((target, ""))
+    match target.split_once('?').unwrap_or((target, "")) {
+        ("", query) if after_host.is_some() => ("/", query),
+        parts => parts,
+    }
 }
 
 fn target_after<'a>(target: &'a str, scheme: &str) -> Option<&'a str> {
@@ -222,13 +233,24 @@ mod tests {
             ("http://10.0.0.1:8080//x.efi?a=b", "//x.efi", "a=b"),
             ("HTTP://10.0.0.1", "/", ""),
             ("/boot.ipxe?mac=02%3A00", "/boot.ipxe", "mac=02%3A00"),
-            ("/x?#y", "/x", ""),
+            ("HTTP://10.0.0.1?a=b?c", "/", "a=b?c"),
+            ("/x?", "/x", ""),
             ("x.efi", "x.efi", ""),
         ];
         for (target, path, query) in cases {
             let request = request(&format!("GET {target} HTTP/1.1\r\n\r\n"));
             assert_eq!((request.path.as_str(), request.query.as_str()), (path, query), "{target}");
         }
+    }
+
+    #[test]
+    fn a_target_with_a_fragment_is_refused_wherever_it_stands() {
+        for target in ["/x#y", "/x?y#z", "/#", "#", "x#y", "http://h#y/x", "http://h/x#y", "http://#h/x"] {
+            let read = parse(format!("GET {target} HTTP/1.1\r\n\r\n").as_bytes());
+            assert_eq!(read, Err(RequestFault::Fragment), "{target}");
+        }
+        assert_eq!(RequestFault::Fragment.answer().0, 400);
+        assert_eq!(request("GET /x%23y HTTP/1.1\r\n\r\n").path, "/x%23y");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::background::{WorkDescription, WorkHandle};
 use crate::kernel::{Error, EventFeed, EventQuery, Kernel, StoreError};
-use crate::model::event::OperatorStep;
+use crate::model::event::{OperatorStep, OverdueStep};
 use crate::model::{BootResult, Event, EventBody, EventKind, Kind};
 
 /// The log in the list of background work.
@@ -36,6 +36,7 @@ const TEXT_CHARS_MAX: usize = 300;
 const KINDS: &[EventKind] = &[
     EventKind::BootAttemptEnded,
     EventKind::BootAttemptStarted,
+    EventKind::BootInstallerAsks,
     EventKind::BootKernelFetched,
     EventKind::MachineArmed,
     EventKind::MachineDisarmed,
@@ -45,6 +46,7 @@ const KINDS: &[EventKind] = &[
     EventKind::RunHeld,
     EventKind::RunInstallationConfirmed,
     EventKind::RunLiveSystemLost,
+    EventKind::RunOverdue,
     EventKind::RunPausePlanned,
     EventKind::RunPaused,
     EventKind::RunRefreshed,
@@ -137,6 +139,9 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
             bootenv: it.bootenv.as_deref(),
             ..LogLine::new("boot attempt begins")
         },
+        EventBody::BootInstallerAsks(it) => {
+            LogLine { reason: Some(&it.question), ..LogLine::new("the installer asks at its console") }
+        }
         EventBody::BootKernelFetched(it) => {
             LogLine { bootenv: it.bootenv.as_deref(), ..LogLine::new("kernel fetched") }
         }
@@ -166,6 +171,7 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
         EventBody::RunHeld(it) => {
             LogLine { reason: Some(&it.reason), ..of_run("run held", it.run, &it.workflow, &it.stage) }
         }
+        EventBody::RunOverdue(it) => overdue(it),
         EventBody::RunPaused(it) => LogLine {
             by: it.by.as_deref(),
             reason: given(&it.reason),
@@ -191,6 +197,16 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
         EventBody::RunStepSkipped(it) => of_step("step skipped", it),
         _ => return None,
     })
+}
+
+/// The line of a wait that takes longer than usual.
+fn overdue(it: &OverdueStep) -> LogLine<'_> {
+    LogLine {
+        step: it.name.as_deref(),
+        until: it.until,
+        reason: Some(&it.reason),
+        ..LogLine::of_run("run overdue", it.run, &it.workflow, &it.stage)
+    }
 }
 
 /// The line of an operator's action on a step.

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::catalog::extra_initrds::extra_initrds;
 use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::rendering::{BootContext, RenderPurpose};
+use crate::catalog::usable;
 use crate::insight::Insight;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
@@ -39,7 +41,7 @@ pub struct FileRow {
     /// Whether it is served now.
     pub allowed: bool,
     /// Why it is not served.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
@@ -152,6 +154,16 @@ impl Insight {
             rows.push(row(base_name(&files.kernel), "kernel", MachineFile::Kernel));
             let initrds = files.initrds.iter();
             rows.extend(initrds.map(|path| row(base_name(path), "initrd", MachineFile::Kernel)));
+            let stage = boot.stage.as_ref().map(|stage| &stage.spec);
+            let params = self.kernel.read(|world| usable::params(world, &machine.spec, stage));
+            // Everybody may fetch these. What is wrong with them, `start` and the machine's screen tell.
+            let extra = extra_initrds(&params).unwrap_or_default().into_iter();
+            rows.extend(extra.map(|extra| FileRow {
+                path: format!("artifacts/{}/{}", extra.artifact, extra.path),
+                what: "initrd",
+                allowed: true,
+                reason: String::new(),
+            }));
         }
         let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
         rows.extend(templates.map(|template| row(&template.path, "rendered", MachineFile::Answer)));
@@ -239,6 +251,8 @@ fn no_attempt() -> crate::model::BootAttempt {
         step: None,
         kernel_fetched_at: None,
         deadline: None,
+        expected_by: None,
+        asks: None,
         result: None,
     }
 }

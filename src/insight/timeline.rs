@@ -1,11 +1,12 @@
 //! Events: by number, as they happen, and along a machine's boots.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
 use crate::insight::Insight;
-use crate::kernel::{Caller, Error, EventBatch, EventQuery};
+use crate::kernel::{Caller, EVENT_READ_BYTES_MAX, Error, EventBatch, EventQuery};
 use crate::model::{Event, Machine};
 
 /// Events on a page: the default and the largest number.
@@ -49,23 +50,48 @@ impl Insight {
         let present = machine.status.boot_attempt.as_ref().map(|attempt| attempt.id);
         let attempts: BTreeSet<Uuid> =
             own.events.iter().filter_map(|event| event.attempt).chain(present).collect();
-        let by_number = |event: Event| (event.seq, event);
-        let mut merged: BTreeMap<u64, Event> = own.events.into_iter().map(by_number).collect();
-        // Everything up to here was read; none if all was read.
-        let mut end = own.next;
+        let mut merged = MergedEvents::new(page.limit);
+        merged.add(own);
         for attempt in attempts.into_iter().take(ATTEMPTS_MAX) {
-            let of_attempt = events_of(EventQuery { attempt: Some(attempt), ..Default::default() }).await?;
-            merged.extend(of_attempt.events.into_iter().map(by_number));
-            end = end.into_iter().chain(of_attempt.next).min();
+            merged.add(events_of(EventQuery { attempt: Some(attempt), ..Default::default() }).await?);
         }
-        let limit = page.limit as usize;
-        let events: Vec<Event> = merged
-            .into_values()
-            .filter(|event: &Event| end.is_none_or(|end| event.seq <= end))
-            .take(limit)
-            .collect();
-        let next = events.get(limit.saturating_sub(1)).map_or(end, |last| Some(last.seq));
-        Ok(EventBatch { events, next })
+        let events = merged.events.into_values().map(|(event, _)| event).collect();
+        Ok(EventBatch { events, next: merged.end })
+    }
+}
+
+/// Events of several pages in the order of their numbers, up to a number of events and
+/// [`EVENT_READ_BYTES_MAX`].
+struct MergedEvents {
+    /// Each with its size in bytes.
+    events: BTreeMap<u64, (Event, usize)>,
+    /// Everything up to here is among the events; none if that is all.
+    end: Option<u64>,
+    limit: usize,
+}
+
+impl MergedEvents {
+    fn new(limit: u32) -> Self {
+        MergedEvents { events: BTreeMap::new(), end: None, limit: limit as usize }
+    }
+
+    fn add(&mut self, batch: EventBatch) {
+        self.end = self.end.into_iter().chain(batch.next).min();
+        for event in batch.events {
+            if let Entry::Vacant(place) = self.events.entry(event.seq) {
+                let bytes = serde_json::to_string(&event).map_or(0, |text| text.len());
+                place.insert((event, bytes));
+            }
+        }
+        let mut bytes = 0;
+        let full = self.events.iter().enumerate().find(|(place, (_, (_, size)))| {
+            bytes += size;
+            place + 1 == self.limit || bytes >= EVENT_READ_BYTES_MAX
+        });
+        self.end = self.end.into_iter().chain(full.map(|(_, (seq, _))| *seq)).min();
+        if let Some(end) = self.end {
+            self.events.retain(|seq, _| *seq <= end);
+        }
     }
 }
 

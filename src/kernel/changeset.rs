@@ -4,6 +4,7 @@
 //! store.
 
 pub use crate::store::{
-    Changeset, ChangesetRead, ChangesetWrite, DamagedRow, EVENTS_MAX, EventCut, EventQuery, KeptDocument,
-    LeaseOf, OldEvents, RunDocuments, StoreError, TableSnapshot, TrackedWorld, WriterHold,
+    Changeset, ChangesetRead, ChangesetWrite, DamagedRow, EVENT_READ_BYTES_MAX, EVENTS_MAX, EventCut,
+    EventQuery, EventRead, KeptDocument, LeaseOf, OldEvents, RunDocuments, StoreError, TableSnapshot,
+    TrackedWorld, WriterHold,
 };

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::model::Event;
-use crate::store::{EventQuery, SharedStore, StoreError};
+use crate::store::{EventQuery, EventRead, SharedStore, StoreError};
 
 /// Most events that one read returns.
 const BATCH_MAX: u32 = 256;
@@ -42,12 +42,12 @@ impl EventFeed {
     pub async fn next(&mut self) -> Result<Vec<Event>, StoreError> {
         loop {
             tokio::time::sleep_until(self.due).await;
-            let events = self.present().await?;
-            if events.len() < BATCH_MAX as usize {
+            let read = self.read().await?;
+            if !read.is_cut {
                 self.due = Instant::now() + READ_PERIOD;
             }
-            if !events.is_empty() {
-                return Ok(events);
+            if !read.events.is_empty() {
+                return Ok(read.events);
             }
             self.committed
                 .changed()
@@ -61,12 +61,16 @@ impl EventFeed {
     /// # Errors
     /// The database failed.
     pub async fn present(&mut self) -> Result<Vec<Event>, StoreError> {
+        Ok(self.read().await?.events)
+    }
+
+    async fn read(&mut self) -> Result<EventRead, StoreError> {
         let upto = *self.committed.borrow_and_update();
-        let events = self.store.events(self.query.clone()).await?;
-        match events.last() {
-            Some(last) if events.len() >= BATCH_MAX as usize => self.query.after = last.seq,
+        let read = self.store.read_events(self.query.clone()).await?;
+        match read.events.last() {
+            Some(last) if read.is_cut => self.query.after = last.seq,
             last => self.query.after = last.map_or(0, |last| last.seq).max(upto).max(self.query.after),
         }
-        Ok(events)
+        Ok(read)
     }
 }

@@ -269,7 +269,15 @@ impl Kernel {
         Ok(self.store.read_log(job, offset, bytes_max).await?)
     }
 
-    /// Events by number.
+    /// Events by number, up to the bounds of the store.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn read_events(&self, query: EventQuery) -> Result<EventRead, Error> {
+        Ok(self.store.read_events(query).await?)
+    }
+
+    /// Few or small events by number.
     ///
     /// # Errors
     /// The database failed.

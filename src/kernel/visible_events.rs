@@ -6,10 +6,10 @@
 
 use super::{Caller, Error, EventFeed, Kernel};
 use crate::model::Event;
-use crate::store::{EVENTS_MAX, EventQuery};
+use crate::store::{EVENT_READ_BYTES_MAX, EVENTS_MAX, EventQuery};
 
-/// Most reads of the store for one page. If the caller may read few events, a page may be short although more
-/// follow.
+/// Most reads of the store for one page. If the caller may read few events, or the events are large, a page
+/// may be short although more follow.
 const READS_MAX: usize = 16;
 
 /// A page of events that a caller may read.
@@ -29,13 +29,15 @@ impl Kernel {
         let limit = if query.limit == 0 { EVENTS_MAX } else { query.limit.min(EVENTS_MAX) };
         let mut query = EventQuery { hidden: caller.hidden_kinds(), limit, ..query };
         let mut batch = EventBatch::default();
+        let mut bytes = 0;
         for _ in 0..READS_MAX {
-            let read = self.events(query.clone()).await?;
-            batch.next = read.get(query.limit as usize - 1).map(|last| last.seq);
-            batch.events.extend(self.readable(caller, read));
+            let read = self.read_events(query.clone()).await?;
+            bytes += read.bytes;
+            batch.next = read.events.last().filter(|_| read.is_cut).map(|last| last.seq);
+            batch.events.extend(self.readable(caller, read.events));
             let Some(seq) = batch.next else { break };
             query.limit = limit.saturating_sub(u32::try_from(batch.events.len()).unwrap_or(u32::MAX));
-            if query.limit == 0 {
+            if query.limit == 0 || bytes >= EVENT_READ_BYTES_MAX {
                 break;
             }
             match query.newest_first {

@@ -34,6 +34,9 @@ pub const PARAMS_MAX: usize = 1024;
 pub const LISTED_MAX: usize = 1024;
 /// Fields whose value a writer chooses freely.
 const FREE_FIELDS: [&str; 2] = ["default", "value"];
+/// Most values in a body that is no noun. Each of them may be a fault, and all faults are made before the
+/// first ones are told.
+const VALUES_MAX: usize = 65_536;
 /// Longest name of a field at any depth, in bytes.
 pub const FIELD_NAME_BYTES_MAX: usize = 1024;
 /// Most faults in one answer.
@@ -84,6 +87,26 @@ pub fn depth(value: &Value, most: usize) -> usize {
         Value::Array(items) => 1 + items.iter().map(below).max().unwrap_or(0),
         Value::Object(fields) => 1 + fields.values().map(below).max().unwrap_or(0),
         _ => 0,
+    }
+}
+
+/// The fault of a body that has more than [`VALUES_MAX`] values.
+pub fn too_many_values(body: &Value) -> Option<Problem> {
+    if values(body, 0) <= VALUES_MAX {
+        return None;
+    }
+    let what = format!("more than {VALUES_MAX} values, which are the most that are admitted here");
+    Some(Problem::new("", what).coded(RefusalCode::TooLarge))
+}
+
+/// `before` and how many values a value consists of, itself among them. Counting stops beyond
+/// [`VALUES_MAX`].
+fn values(value: &Value, before: usize) -> usize {
+    match value {
+        _ if before > VALUES_MAX => before,
+        Value::Array(items) => items.iter().fold(before + 1, |count, inner| values(inner, count)),
+        Value::Object(fields) => fields.values().fold(before + 1, |count, inner| values(inner, count)),
+        _ => before + 1,
     }
 }
 

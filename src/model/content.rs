@@ -79,12 +79,12 @@ pub struct Stage {
     pub profiles: Vec<String>,
     #[serde(default)]
     pub required_params: Vec<String>,
-    /// Seconds after which its boot, from the kernel on, has failed, and after which a task that waits for an
-    /// agent has failed. The default is an hour.
+    /// Seconds of silence after which its boot, from the kernel on, has failed, and after which a task that
+    /// waits for an agent has failed. The default is an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub timeout_seconds: Option<u32>,
-    /// How long the stage usually takes, in seconds.
+    /// How long the stage usually takes, in seconds. What is silent for longer is overdue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub expected_seconds: Option<u32>,
@@ -182,6 +182,9 @@ pub struct Bootenv {
     /// bootenv is destructive and every other one is not.
     #[serde(default)]
     pub destructive: Option<bool>,
+    /// Why an `install` bootenv is not destructive. It is needed together with `destructive: false`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub not_destructive_reason: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os: Option<Os>,
     /// The files to boot, by architecture.
@@ -248,14 +251,6 @@ pub struct BootTemplate {
     pub template: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<String>,
-}
-
-/// One server preference.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Setting {
-    pub name: String,
-    pub value: Value,
 }
 
 fn one_body(template: &Option<String>, inline: &Option<String>, pointer: &str) -> Vec<Problem> {
@@ -479,22 +474,5 @@ impl Noun for Bootenv {
 
     fn object(stored: Arc<Stored<Self>>) -> Object {
         Object::Bootenv(stored)
-    }
-}
-
-impl Noun for Setting {
-    const KIND: Kind = Kind::Setting;
-    type Status = NoStatus;
-
-    fn key(&self) -> Option<String> {
-        Some(self.name.clone())
-    }
-
-    fn check(&self) -> Vec<Problem> {
-        super::settings::check(self)
-    }
-
-    fn object(stored: Arc<Stored<Self>>) -> Object {
-        Object::Setting(stored)
     }
 }

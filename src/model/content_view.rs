@@ -52,6 +52,11 @@ impl<'w> ContentView<'w> {
         Self::of_run(world, open_run(world, status).map(|run| &run.spec))
     }
 
+    /// Whether it is content that a run kept.
+    pub fn is_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
     /// The digest of all templates the run kept; none for the present templates.
     pub fn templates_digest(&self) -> Option<&'w str> {
         self.kept.map(|kept| kept.set.templates.as_str())

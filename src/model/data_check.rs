@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The file in the data directory that a running server keeps open and locked.
+pub const LOCK_FILE: &str = "metalwright.lock";
 /// Most findings of one check.
 const FINDINGS_MAX: usize = 10_000;
 

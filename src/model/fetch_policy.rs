@@ -1,6 +1,7 @@
 //! Where the server connects to when somebody else names the place: for the files of artifacts, and for
 //! whatever else is sent or fetched for an object. One setting, `fetch.allow`. Pure.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
@@ -40,6 +41,18 @@ impl FromStr for AllowedPlace {
         };
         let name = host_name(name);
         if is_host_name(&name) { Ok(AllowedPlace::Host { name, port }) } else { Err(place_error(text)) }
+    }
+}
+
+/// As it is written in the setting.
+impl fmt::Display for AllowedPlace {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AllowedPlace::Network(network) => write!(to, "{network}"),
+            AllowedPlace::Endpoint(endpoint) => write!(to, "{endpoint}"),
+            AllowedPlace::Host { name, port: None } => write!(to, "{name}"),
+            AllowedPlace::Host { name, port: Some(port) } => write!(to, "{name}:{port}"),
+        }
     }
 }
 

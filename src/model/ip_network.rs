@@ -1,5 +1,6 @@
 //! Networks of IP addresses, and what an address is that is no public one. Pure.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -41,6 +42,17 @@ impl FromStr for IpNetwork {
             return Err(network_error(text));
         }
         Ok(IpNetwork { address, prefix })
+    }
+}
+
+/// As it is written: `127.0.0.0/8`, `fe80::1`.
+impl fmt::Display for IpNetwork {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = if self.address.is_ipv4() { 32 } else { 128 };
+        match self.prefix {
+            prefix if prefix == bits => write!(to, "{}", self.address),
+            prefix => write!(to, "{}/{prefix}", self.address),
+        }
     }
 }
 

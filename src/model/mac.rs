@@ -118,7 +118,8 @@ impl JsonSchema for Mac {
             "type": "string",
             "description": "A MAC address: six bytes in hex, with colons, dashes, dots or nothing between.",
             "examples": ["52:54:00:aa:00:01"],
-            "pattern": "^[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}$|^[0-9A-Fa-f]{4}(\\.[0-9A-Fa-f]{4}){2}$",
+            "pattern": "^([0-9A-Fa-f]{12}|[0-9A-Fa-f]{2}((:[0-9A-Fa-f]{2}){5}|(-[0-9A-Fa-f]{2}){5})\
+                |[0-9A-Fa-f]{4}(\\.[0-9A-Fa-f]{4}){2})$",
         })
     }
 }

@@ -137,6 +137,9 @@ pub struct MachineStatus {
     /// Until when the machine may boot a destructive bootenv. Unset as soon as the kernel was fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub armed_until: Option<Timestamp>,
+    /// What the boot that the machine is armed for erases, in words: `the disk /dev/sda`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub erases: String,
     /// When the machine last sent a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
@@ -172,6 +175,10 @@ pub struct LiveSystem {
     /// The machine lost power while the run was stopped, so the run continues with another boot.
     #[serde(default)]
     pub lost: bool,
+    /// When somebody fetched a boot script in the machine's name from an address that is not known to be the
+    /// machine's. The live system counts as lost unless its agent is heard of again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubted_at: Option<Timestamp>,
 }
 
 impl LiveSystem {
@@ -249,8 +256,22 @@ pub struct MachineWait {
     pub since: Timestamp,
     /// The kind of event that ends the wait: `boot.kernel_fetched`.
     pub expected: String,
+    /// When the wait has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdue_at: Option<Timestamp>,
+    /// When the event has usually happened; what is heard from the machine puts it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_by: Option<Timestamp>,
+    /// Whether the usual time has passed. Something may be wrong; the wait goes on until `overdue_at`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overdue: bool,
+}
+
+impl MachineWait {
+    /// When the wait becomes overdue; none if it is already, or has no usual time.
+    pub fn becomes_overdue_at(&self) -> Option<Timestamp> {
+        self.expected_by.filter(|_| !self.overdue)
+    }
 }
 
 /// How far a boot attempt got.
@@ -326,6 +347,12 @@ pub struct BootAttempt {
     /// When the attempt times out if it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// When the next sign of life usually has come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_by: Option<Timestamp>,
+    /// What the installer asks at its console, where it waits for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<BootResult>,
 }

@@ -73,11 +73,11 @@ pub use commits::{
     ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
 pub use content::{
-    BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Setting, Stage, Task,
-    TaskTemplate, Template, Workflow,
+    BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Stage,
+    TEMPLATE_BYTES_MAX, Task, TaskTemplate, Template, Workflow,
 };
 pub use content_view::{ContentView, open_run};
-pub use data_check::{CheckedPart, DataCheckReport, DataFinding, FindingSeverity};
+pub use data_check::{CheckedPart, DataCheckReport, DataFinding, FindingSeverity, LOCK_FILE};
 pub use dhcp_status::{
     DhcpStatus, ExampleAnswer, InterfaceStatus, RelayStatus, RivalStatus, ServiceStatus, StoreStatus,
     SubnetStatus, UnservedStatus,
@@ -92,8 +92,8 @@ pub use kept_content::{Content, ContentSet, MachineValues, ParamDeclaration, Tem
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
-    AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, Machine, MachineState, MachineStatus,
-    MachineWait, PresentRun, StepTries, StopBefore,
+    AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, MACS_MAX, Machine, MachineState,
+    MachineStatus, MachineWait, PresentRun, StepTries, StopBefore,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
 pub use name::{NAME_BYTES_MAX, check_file_path, check_host_name, check_name};
@@ -117,6 +117,7 @@ pub use schema::{
     DeclaredSchema, Input, bound_integers, check_schema, parse_changed, parse_input, parse_typed,
 };
 pub use served_document::{ServedDocument, ServedDocuments};
+pub use settings::Setting;
 pub use token::Token;
 pub use verdict::Verdict;
 pub use world::{GrowingMap, HasTable, Object, Table, World};

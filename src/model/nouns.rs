@@ -91,6 +91,7 @@ macro_rules! nouns {
                     NAME,
                     ("STATE", "status.state", Text),
                     ("STAGE", "status.stage", Text),
+                    ("ARMED", "status.armed_until", Age),
                     ("ADDRESS", "status.address", Text),
                     ("MAC", "macs.0", Text),
                     ("SEEN", "status.last_seen", Age),

@@ -114,7 +114,7 @@ refusal_codes! {
         "Choose another value, or change the object that `detail` names.";
     InUse "in_use" answer(409),
         "Other objects or events need it as it is.",
-        "Change those that `detail` names first.";
+        "Change those that `detail` names first, or use `force=true` where `detail` names it.";
     Overlaps "overlaps" answer_and_fault(409),
         "Two ranges, networks or paths have a part in common.",
         "Choose ranges that are apart.";

@@ -79,7 +79,10 @@ pub fn parse_changed<T: Noun>(body: Value, stored: &Value) -> Result<Input<T>, V
 /// # Errors
 /// Every fault with a pointer to it, as [`parse_input`].
 pub fn parse_typed<T: DeserializeOwned + JsonSchema + 'static>(body: &Value) -> Result<T, Vec<Problem>> {
-    let problems = type_schema::<T>().problems(body);
+    let problems = match bounds::too_many_values(body) {
+        Some(problem) => vec![problem],
+        None => type_schema::<T>().problems(body),
+    };
     if problems.is_empty() { read_typed(body) } else { Err(problems) }
 }
 

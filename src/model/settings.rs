@@ -1,8 +1,12 @@
 //! The server's settings, and the values that each may have.
 
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Problem, RefusalCode, Setting, nearest};
+use super::{Kind, NoStatus, Noun, Object, Problem, RefusalCode, Stored, nearest};
 
 /// Whether a machine with a lease from this server is served only at that address.
 pub const OWN_ADDRESS_ONLY: &str = "own_address_only";
@@ -29,6 +33,31 @@ pub const LOGS_KEPT_BYTES: &str = "logs_kept_bytes";
 /// How many bytes the texts of all served documents may take on disk, and how long one text may be.
 pub const DOCUMENTS_KEPT_BYTES: &str = "documents_kept_bytes";
 pub const DOCUMENT_BYTES_MAX: &str = "document_bytes_max";
+
+/// One server preference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    pub name: String,
+    pub value: Value,
+}
+
+impl Noun for Setting {
+    const KIND: Kind = Kind::Setting;
+    type Status = NoStatus;
+
+    fn key(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+
+    fn check(&self) -> Vec<Problem> {
+        check(self)
+    }
+
+    fn object(stored: Arc<Stored<Self>>) -> Object {
+        Object::Setting(stored)
+    }
+}
 
 /// What an unknown machine gets when it boots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

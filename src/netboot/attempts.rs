@@ -8,7 +8,7 @@ use crate::model::event::{BootKernelFetched, BootRenderFailed, NoFields};
 use crate::model::{BootProgress, EventBody, Machine, Problem};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::BootFacts;
-use crate::netboot::decide::attempt::{self, PowerOn};
+use crate::netboot::decide::attempt::{self, PowerOn, PowerOnEvidence};
 use crate::netboot::decide::decision::{BootDecision, BootQuestion, Verdict};
 use crate::netboot::decide::namespace::is_autoexec;
 use crate::netboot::files::Fetch;
@@ -38,7 +38,12 @@ impl Netboot {
         let is_new = attempt::is_new(last, power_on.progress, now);
         let is_open = last.is_some_and(|last| last.progress != BootProgress::Ended);
         if is_new && (is_open || self.kernel.read(|world| gathered.needs_live_system(world))) {
-            self.runs.flow(&caller, &machine.key, |flow| flow.powered_on_again()).await?;
+            self.runs
+                .flow(&caller, &machine.key, |flow| match power_on.evidence {
+                    PowerOnEvidence::Machine => flow.powered_on_again(),
+                    PowerOnEvidence::Name => flow.doubt_live_system(),
+                })
+                .await?;
             gathered = self.again(&gathered);
         }
         let decision = gathered.decide(asked, now);
@@ -99,13 +104,24 @@ impl Netboot {
         let server = Some(fetch.local);
         let (progress, reached) = (BootProgress::Script, reached_by(&fetch.path));
         let is_early = gathered.attempt().is_some_and(|attempt| attempt.progress < reached);
-        let power_on = PowerOn { progress, reached, mac: fetch.hint.mac, client_arch: None, server };
+        let evidence = self.evidence_of(fetch, &gathered);
+        let power_on =
+            PowerOn { evidence, progress, reached, mac: fetch.hint.mac, client_arch: None, server };
         let (gathered, decision) = self.powered_on(gathered, power_on, asked).await?;
         if is_early && reached != progress {
             let about = about(gathered.machine.as_deref());
             self.note_boot_event(&about, EventBody::BootScriptFetched(NoFields {}));
         }
         Ok((gathered, decision))
+    }
+
+    /// Whether the peer's address is the machine's, or its name in the URL is all that there is.
+    fn evidence_of(&self, fetch: &Fetch, gathered: &BootFacts) -> PowerOnEvidence {
+        let here = self.kernel.read(|world| self.machine_at(world, fetch.peer));
+        match (&gathered.machine, here) {
+            (Some(machine), Some(here)) if here.key == machine.key => PowerOnEvidence::Machine,
+            _ => PowerOnEvidence::Name,
+        }
     }
 
     async fn redirect(&self, gathered: &BootFacts, verdict: &Verdict) -> Result<(), Error> {

@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::catalog::artifact_faults::served;
+use crate::catalog::extra_initrds::{EXTRA_INITRDS, extra_initrds};
 use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::{BootContext, problem};
 use crate::model::BootTemplate;
@@ -83,7 +85,9 @@ impl Netboot {
         let name = match document {
             BootDocument::BootScript(kind) => {
                 let cmdline = self.command_line(boot, &input)?;
-                input.variables.insert("boot".into(), self.boot_variable(boot, &cmdline, ""));
+                let mut variable = self.boot_variable(boot, &cmdline, "");
+                self.add_initrds(boot, &input, &mut variable)?;
+                input.variables.insert("boot".into(), variable);
                 kind.template("boot")
             }
             BootDocument::LocalScript(kind) => {
@@ -135,18 +139,44 @@ impl Netboot {
     /// Opens the kernel and its initrds.
     fn find_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
         let (Some(bootenv), Some(files)) = (&boot.bootenv, boot.files()) else { return Ok(()) };
-        let (place, mirrored) =
-            (self.artifacts.place_named(&files.artifact), self.artifacts.mirrored(&files.artifact));
-        let missing = std::iter::once(&files.kernel).chain(&files.initrds).find(|path| {
-            // A mirror's files were looked for when the bootenv was written.
-            if let Some(mirrored) = &mirrored {
-                return mirrored.status.absent.contains(path);
-            }
-            !matches!(&place, Some(Ok(place)) if place.open_file(path).is_ok())
-        });
+        let mut named = std::iter::once(&files.kernel).chain(&files.initrds);
+        let missing = named.find(|path| !self.has_file(&files.artifact, path));
         let Some(path) = missing else { return Ok(()) };
         let message = format!("the artifact {} has no file {path} that can be read", files.artifact);
         Err(problem(&bootenv.spec.name, message))
+    }
+
+    /// Adds the initrds of the param to those of the bootenv. Everybody may fetch them, as firmware is no
+    /// secret. Their names differ from those of the bootenv's: loaders give initrds to the kernel by name.
+    fn add_initrds(
+        &self,
+        boot: &BootContext,
+        input: &RenderInput,
+        variable: &mut Value,
+    ) -> Result<(), RenderProblem> {
+        let refused = |message: String| problem(EXTRA_INITRDS, message);
+        let own = variable.get_mut("initrds").and_then(Value::as_array_mut);
+        let Some(initrds) = own.filter(|own| !own.is_empty()) else { return Ok(()) };
+        for (i, extra) in extra_initrds(&input.params).map_err(refused)?.iter().enumerate() {
+            let (artifact, file) = (&extra.artifact, &extra.path);
+            self.kernel.read(|world| served(world, artifact).map(|_| ())).map_err(refused)?;
+            if !self.has_file(artifact, file) {
+                return Err(refused(format!("the artifact {artifact} has no file {file} that can be read")));
+            }
+            let name = format!("extra{}-{}", i + 1, base_name(file));
+            let path = format!("artifacts/{artifact}/{file}");
+            initrds.push(json!({"name": name, "url": format!("{}/{path}", boot.facing.http), "path": path}));
+        }
+        Ok(())
+    }
+
+    /// Whether a file of an artifact can be read. A mirror's files that bootenvs name were looked for when
+    /// the bootenvs were written; others are looked for when they are fetched.
+    fn has_file(&self, artifact: &str, file: &str) -> bool {
+        if let Some(mirrored) = self.artifacts.mirrored(artifact) {
+            return !mirrored.status.absent.iter().any(|absent| absent == file);
+        }
+        matches!(self.artifacts.place_named(artifact), Some(Ok(place)) if place.open_file(file).is_ok())
     }
 
     /// The kernel's command line, on one line.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use crate::artifacts::contained_path::RegularFile;
 use crate::artifacts::opened::{FetchRefusal, FileBody, FileSubject, OpenedFile, Protocol};
 use crate::artifacts::static_files::{static_file, unreadable};
 use crate::catalog::params::SecretMode;
@@ -303,9 +304,9 @@ impl Netboot {
             return Err(FetchRefusal::Absent);
         }
         let gathered = self.who(fetch, &ClientHint::default())?;
-        let opened = File::open("/proc/self/exe")
-            .and_then(|file| static_file(file, format!("agent:{arch}"), "application/octet-stream"));
-        let opened = opened.map_err(|error| unreadable(arch, &error))?;
+        let program = File::open("/proc/self/exe").and_then(RegularFile::of);
+        let program = program.map_err(|error| unreadable(arch, &error))?;
+        let opened = static_file(program, format!("agent:{arch}"), "application/octet-stream");
         Ok(OpenedFile { about: about(gathered.machine.as_deref()), ..opened })
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 
+use crate::artifacts::contained_path::RegularFile;
 use crate::artifacts::opened::{FetchRefusal, FileBody, FileVersion, OpenedFile};
 use crate::artifacts::static_files::{static_file, unreadable};
 use crate::catalog::params::SecretMode;
@@ -74,8 +75,8 @@ impl Netboot {
         })?;
         let content_type =
             if name.ends_with(".efi") { "application/efi" } else { "application/octet-stream" };
-        let opened = static_file(file, label, content_type).map_err(|error| unreadable(name, &error))?;
-        Ok(OpenedFile { about, ..opened })
+        let file = RegularFile::of(file).map_err(|error| unreadable(name, &error))?;
+        Ok(OpenedFile { about, ..static_file(file, label, content_type) })
     }
 
     /// A loader that was found at the start and cannot be read now. "Not found" on a machine's screen would

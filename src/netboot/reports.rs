@@ -17,12 +17,17 @@ const REASON_CHARS_MAX: usize = 1000;
 /// Longest piece of a log, or reason of a failure, in one event, in characters.
 const LOG_CHARS_MAX: usize = 16 * 1024;
 
+/// Longest question of an installer, in characters.
+const QUESTION_CHARS_MAX: usize = 500;
+
 /// The kind of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportKind {
     Done,
     Failed,
     Log,
+    /// What the installer asks at its console; empty when it no longer asks anything.
+    Asks,
     /// The ends of the installer's logs, before a failure is reported.
     InstallerLog,
 }
@@ -34,6 +39,7 @@ impl ReportKind {
             "done" => Some(ReportKind::Done),
             "failed" => Some(ReportKind::Failed),
             "log" => Some(ReportKind::Log),
+            "asks" => Some(ReportKind::Asks),
             INSTALLER_LOG => Some(ReportKind::InstallerLog),
             _ => None,
         }
@@ -44,6 +50,7 @@ impl ReportKind {
             ReportKind::Done => "done",
             ReportKind::Failed => "failed",
             ReportKind::Log => "log",
+            ReportKind::Asks => "asks",
             ReportKind::InstallerLog => INSTALLER_LOG,
         }
     }
@@ -98,6 +105,10 @@ impl Netboot {
         let mut reason = first_chars(report.text.trim(), LOG_CHARS_MAX);
         match report.kind {
             ReportKind::Log => self.admit_log(&machine, reason.len())?,
+            ReportKind::Asks => {
+                reason = question(&reason);
+                self.admit_log(&machine, reason.len())?;
+            }
             // That it failed is always taken; of its reason, as much as there is room for.
             ReportKind::Failed if !self.takes_reason(&machine, reason.len()) => {
                 reason = first_chars(&reason, REASON_CHARS_MAX);
@@ -108,7 +119,8 @@ impl Netboot {
         let mut counts = true;
         self.runs
             .flow(&caller, &machine.key, |flow| {
-                counts = report.kind == ReportKind::Log || flow.takes_report(attempt);
+                let talks = matches!(report.kind, ReportKind::Log | ReportKind::Asks);
+                counts = talks || flow.takes_report(attempt);
                 match report.kind {
                     _ if !counts => {}
                     ReportKind::InstallerLog => {}
@@ -122,7 +134,9 @@ impl Netboot {
                     }
                     ReportKind::Log => {
                         flow.say(BootLog { text: first_chars(&report.text, LOG_CHARS_MAX) });
+                        flow.installer_heard();
                     }
+                    ReportKind::Asks => flow.installer_asks(&reason, peer),
                 }
             })
             .await?;
@@ -142,6 +156,12 @@ impl Netboot {
     }
 }
 
+/// A question on one line: words with a space between them, without control characters.
+fn question(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    first_chars(&text.split_whitespace().collect::<Vec<_>>().join(" "), QUESTION_CHARS_MAX)
+}
+
 /// The answer to a report on an attempt that has ended; none where it may still count.
 fn answer_ended(
     machine: &Stored<Machine>,
@@ -159,7 +179,7 @@ fn answer_ended(
         (ReportKind::Done, Some(BootResult::Done)) | (ReportKind::Failed, Some(BootResult::Failed)) => {
             Some(Ok(format!("{name}: already reported")))
         }
-        (ReportKind::Log, _) => Some(Ok(format!("{name}: too late for the log"))),
+        (ReportKind::Log | ReportKind::Asks, _) => Some(Ok(format!("{name}: too late for the log"))),
         _ if machine.status.unreported_boot == Some(attempt) => None,
         _ => {
             let ended = result.map_or("unknown", BootResult::as_str);
@@ -185,6 +205,13 @@ fn status_reason(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_is_one_line_without_control_characters() {
+        assert_eq!(question(" Bad\u{1b}[2J\r\n\n archive\tmirror\0 "), "Bad [2J archive mirror");
+        assert_eq!(question("\n \u{7}"), "");
+        assert_eq!(question(&"é ".repeat(QUESTION_CHARS_MAX)).chars().count(), QUESTION_CHARS_MAX);
+    }
 
     #[test]
     fn a_long_reason_is_cut_in_the_status_and_says_where_the_rest_is() {

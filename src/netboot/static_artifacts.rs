@@ -36,10 +36,9 @@ impl Netboot {
             refusal => FetchRefusal::Denied(refusal.to_string()),
         })?;
         self.refuse_damaged(fetch, (&artifact, file), gathered)?;
-        let opened = place
-            .open_file_as(file, self.artifacts.case)
-            .and_then(|opened| static_file(opened, format!("artifact:{name}/{file}"), content_type(file)));
+        let opened = place.open_file_as(file, self.artifacts.case);
         let opened = opened.map_err(|error| unreadable(file, &error))?;
+        let opened = static_file(opened, format!("artifact:{name}/{file}"), content_type(file));
         Ok(OpenedFile { about: about(gathered.machine.as_deref()), ..opened })
     }
 

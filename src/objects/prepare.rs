@@ -142,9 +142,10 @@ impl Objects {
                 return Ok(None);
             }
             rules::may_change(current, &next)?;
+            let change = ProposedWrite { caller, world, key: &current.key, old: Some(&**current) };
+            let settled = T::settle(&mut next, &change, Changeset::default());
             let object = Arc::new(next);
-            let change = ProposedWrite { caller, world, key: &object.key, old: Some(&**current) };
-            let changeset = Changeset::default().update(T::object(Arc::clone(&object)));
+            let changeset = settled.update(T::object(Arc::clone(&object)));
             let changeset = T::cascade(&object, &change, changeset);
             Ok::<_, Error>(Some((object, changeset)))
         });
@@ -178,6 +179,19 @@ impl Objects {
             Ok::<_, Error>(T::cascade_deletion(&current, world, caller, changeset))
         });
         Ok(changeset?.with_reads(reads))
+    }
+
+    /// Refuses the deletion of an object that the present work of others uses, or that may not be deleted in
+    /// any case. Work that begins at the same moment may be missed.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with the users, [`Error::NotFound`].
+    pub fn refuse_used<T: NounRules>(&self, caller: &Caller, target: &WriteTarget<'_>) -> Result<(), Error>
+    where
+        World: HasTable<T>,
+    {
+        let current = self.find_to_write::<T>(caller, target)?;
+        self.kernel.read(|world| rules::refuse_used(caller, &TrackedWorld::untracked(world), &current))
     }
 
     /// Checks an object against the rules before it is written, and seals its secrets. `found` are the

@@ -55,6 +55,9 @@ pub struct PackageRepository {
     /// URL of the key that signed it; empty if the system knows the key already.
     #[serde(default)]
     pub key_url: String,
+    /// The key itself, ASCII-armoured (RFC 9580 section 6.2); it wins over `key_url`.
+    #[serde(default)]
+    pub key: String,
     /// Whether the operating system is installed from it.
     #[serde(default)]
     pub install_source: bool,

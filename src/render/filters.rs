@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tera::value::Key;
 use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
 
@@ -13,15 +14,19 @@ use crate::render::functions::check_arguments;
 use crate::render::scope::{self, RenderScope};
 use crate::render::{password, quote};
 
+/// What is no unreserved character of a URL.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 type FilterBody = fn(&Value, &Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, arguments, implementation.
-const FILTERS: [(&str, &[&str], FilterBody); 16] = [
+const FILTERS: [(&str, &[&str], FilterBody); 17] = [
     ("sh", &[], sh),
     ("json", &["pretty"], json),
     ("yaml", &[], yaml),
     ("b64encode", &[], b64encode),
     ("b64decode", &[], b64decode),
+    ("urlencode", &[], urlencode),
     ("password_hash", &["salt"], password_hash),
     ("netmask", &[], netmask),
     ("prefix_length", &[], prefix_length),
@@ -102,9 +107,15 @@ fn b64decode(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     Ok(Value::from(text))
 }
 
+/// One part of a URL, of whatever kind: all but the unreserved characters is encoded (RFC 3986 section 2.3).
+fn urlencode(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
+    let text = text_of("urlencode", value)?;
+    Ok(Value::from(utf8_percent_encode(&text, RESERVED).to_string()))
+}
+
 fn password_hash(value: &Value, arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let password = text_of("password_hash", value)?;
-    if password::is_hash(&password) {
+    if password::is_hash(&password) || password::is_locked(&password) {
         return Ok(Value::from(password));
     }
     if password.is_empty() {

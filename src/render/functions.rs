@@ -17,7 +17,7 @@ pub(super) const RANGE_NUMBERS_MAX: u64 = 100_000;
 /// Most levels that the message about a missing param names.
 const LEVELS_NAMED_MAX: usize = 16;
 /// The reports that an installer may send: the last segment of its callback URL.
-const CALLBACK_EVENTS: [&str; 4] = ["done", "failed", "log", "installer.log"];
+const CALLBACK_EVENTS: [&str; 5] = ["done", "failed", "log", "asks", "installer.log"];
 /// The characters that a path segment of a URL must encode (RFC 3986 section 3.3).
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
@@ -39,8 +39,9 @@ const SEGMENT: &AsciiSet = &CONTROLS
 type FunctionBody = fn(&Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, arguments, implementation.
-const FUNCTIONS: [(&str, &[&str], FunctionBody); 10] = [
-    ("param", &["name", "default"], param),
+const FUNCTIONS: [(&str, &[&str], FunctionBody); 11] = [
+    ("param", &["name", "default", "unless_set"], param),
+    ("param_keys", &["name"], param_keys),
     ("has_param", &["name"], has_param),
     ("compose", &["name", "default"], compose),
     ("disk_rule", &[], disk_rule),
@@ -89,10 +90,26 @@ fn param(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
             if found.secret {
                 scope.record_secret();
             }
-            to_value(found.value)
+            // What the family of a system prefers, where nobody has said anything.
+            let preferred = arguments.get::<Value>("unless_set")?;
+            match preferred.filter(|_| *found.level == ParamLevel::Default) {
+                Some(preferred) => Ok(preferred),
+                None => to_value(found.value),
+            }
         }
         None => fallback(name, arguments, scope),
     }
+}
+
+/// The keys of a map: of a secret one too, so that a message can name an entry. Empty if it is no map, as a
+/// secret is in a preview.
+fn param_keys(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
+    let name = arguments.must_get::<&str>("name")?;
+    let found = scope.params.get(name).map_err(|sealed| refuse_secret(scope, sealed))?;
+    scope.record(name, found.as_ref().map(|found| found.level));
+    let map = found.and_then(|found| found.value.as_object());
+    let keys: Vec<&str> = map.into_iter().flatten().map(|(key, _)| key.as_str()).collect();
+    to_value(&keys)
 }
 
 fn compose(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {

@@ -26,6 +26,11 @@ pub(super) fn is_hash(text: &str) -> bool {
     clean && HASHES.iter().any(|(prefix, length)| has_hash_form(text, prefix, *length) == Some(true))
 }
 
+/// Whether the text is what crypt(5) has in the place of a hash for a password that nothing matches.
+pub(super) fn is_locked(text: &str) -> bool {
+    matches!(text, "*" | "!" | "!!" | "!*" | "*LK*") || text.strip_prefix('!').is_some_and(is_hash)
+}
+
 fn has_hash_form(text: &str, prefix: &str, last_length: usize) -> Option<bool> {
     let fields = text.strip_prefix(prefix)?;
     let (_, last) = fields.rsplit_once('$')?;
@@ -87,6 +92,12 @@ mod tests {
         assert!(is_hash(&hash));
         assert!(is_hash("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7"));
         assert!(is_hash("$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW"));
+        for text in ["*", "!", "!!", &format!("!{hash}")] {
+            assert!(is_locked(text) && !is_hash(text), "{text}");
+        }
+        for text in ["!secret", "**", "", &hash] {
+            assert!(!is_locked(text), "{text}");
+        }
         for text in ["$6$", "$6$secret", "hunter2", "", "$6$salt$short", &format!("{hash} ")] {
             assert!(!is_hash(text), "{text}");
         }

@@ -132,7 +132,9 @@ impl Runs {
             }
             RunAction::Cancel => moving.flow((caller, world), |flow| flow.cancel(&by)),
             RunAction::Arm => moving.flow((caller, world), |flow| flow.arm()),
-            RunAction::Disarm => moving.flow((caller, world), |flow| flow.disarm_by(&by)),
+            RunAction::Disarm => {
+                moving.flow((caller, world), |flow| flow.withdraw_arming(&format!("disarmed by {by}")));
+            }
         }
         if matches!(action, RunAction::Retry | RunAction::RetryRefreshed | RunAction::MarkDone { .. }) {
             moving.forget_step_faults();

@@ -6,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::kernel::{Caller, Error};
-use crate::model::{JobState, MachineStatus, World};
+use crate::model::{JobState, MachineStatus, MachineWait, World};
 use crate::runs::Runs;
 use crate::runs::flow::SILENCE_SECONDS;
 use crate::runs::jobs::{end_lost, end_open};
@@ -35,7 +35,15 @@ fn due_at(status: &MachineStatus, world: &World, watch: DeadlineWatch) -> Option
         Some(id) => job_due(id, status, (world, watch)).map(|(at, _)| at),
         None => status.waiting.as_ref().and_then(|waiting| waiting.overdue_at),
     };
-    [boot, status.armed_until, step].into_iter().flatten().min()
+    let usual = status.waiting.as_ref().and_then(MachineWait::becomes_overdue_at);
+    [boot, status.armed_until, step, doubt_due(status, watch), usual].into_iter().flatten().min()
+}
+
+/// When a live system that is in doubt counts as lost. Its agent could not be heard before the server's
+/// start.
+fn doubt_due(status: &MachineStatus, watch: DeadlineWatch) -> Option<Timestamp> {
+    let since = status.live_system.doubted_at?.max(watch.up_since);
+    Some(since.saturating_add(SignedDuration::from_secs(SILENCE_SECONDS)).unwrap_or(Timestamp::MAX))
 }
 
 /// The deadline of the running job, and the state that it ends in then.
@@ -87,6 +95,10 @@ fn expire_one(
         let status = moving.machine.status.clone();
         if due_at(&status, world, watch).is_none_or(|at| at > watch.now) {
             break;
+        }
+        if doubt_due(&status, watch).is_some_and(|at| at <= watch.now) {
+            moving.flow((caller, world), |flow| flow.live_system_silent());
+            continue;
         }
         match status.job.and_then(|id| job_due(id, &status, (world, watch))) {
             Some((at, JobState::Failed)) if at <= watch.now => {

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::runs::Runs;
 use crate::runs::jobs::{deadline, seen, timeout_seconds};
-use crate::runs::machine_change::MachineChange;
+use crate::runs::machine_change::{MachineChange, job_key};
 
 /// Most bytes of a log in one call.
 pub const LOG_PIECE_BYTES_MAX: usize = 1 << 20;
@@ -47,7 +47,7 @@ impl Runs {
                 let next = reported(caller, moving.position(world).content, job, report, &outcome)?;
                 let Some(mut next) = next else { return Ok(Arc::clone(job)) };
                 next.spec.log_bytes = log_bytes;
-                seen(moving, caller.now);
+                heard_in_job(caller, (world, moving), &stored.key);
                 moving.update_job(caller, &next);
                 let id = id_of(&next)?;
                 moving.flow((caller, world), |flow| match outcome {
@@ -87,8 +87,8 @@ impl Runs {
         let machine = stored.spec.machine.to_string();
         let bytes = self.records.write_job_log(&stored, (offset, bytes)).await?;
         if stored.spec.state.is_open() {
-            let heard = self.move_machine(caller, &machine, |_, moving| {
-                seen(moving, caller.now);
+            let heard = self.move_machine(caller, &machine, |world, moving| {
+                heard_in_job(caller, (world, moving), &stored.key);
                 Ok(())
             });
             heard.await?;
@@ -114,6 +114,16 @@ impl Runs {
             return Err(Error::Conflict(RefusalCode::NotKept, why));
         }
         self.kernel.read_log(id_of(&stored)?, offset, bytes_max).await
+    }
+}
+
+/// Records that the agent with the machine's open job was heard of. Only the boot that got a job reports on
+/// it.
+fn heard_in_job(caller: &Caller, (world, moving): (&World, &mut MachineChange), job: &str) {
+    seen(moving, caller.now);
+    let status = &moving.machine.status;
+    if status.live_system.doubted_at.is_some() && status.job.is_some_and(|open| job_key(open) == job) {
+        moving.flow((caller, world), |flow| flow.live_system_heard());
     }
 }
 

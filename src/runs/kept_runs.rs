@@ -25,6 +25,15 @@ pub struct RunTally {
     pub seconds: Option<i64>,
 }
 
+/// Machines by what they show.
+#[derive(Clone, Copy, Debug)]
+pub struct MachineCounts {
+    /// By their state.
+    pub states: [(&'static str, u64); MachineState::ALL.len()],
+    /// Those whose installer asks something, and those that take longer than usual.
+    pub unattended: [(&'static str, u64); 2],
+}
+
 impl Runs {
     /// The kept runs, by workflow and result.
     pub fn tallies(&self) -> Vec<RunTally> {
@@ -49,16 +58,21 @@ impl Runs {
         })
     }
 
-    /// How many machines are in each state.
-    pub fn machine_states(&self) -> [(&'static str, u64); MachineState::ALL.len()] {
+    /// How many machines are in each state, and how many show that a person should look.
+    pub fn machine_counts(&self) -> MachineCounts {
         self.kernel.read(|world| {
             let mut states = MachineState::ALL.map(|state| (state.as_str(), 0));
+            let (mut asking, mut overdue) = (0, 0);
             for machine in world.machines.iter() {
-                if let Some((_, count)) = states.get_mut(machine.status.state as usize) {
+                let status = &machine.status;
+                if let Some((_, count)) = states.get_mut(status.state as usize) {
                     *count += 1;
                 }
+                let asks = status.boot_attempt.as_ref().is_some_and(|attempt| attempt.asks.is_some());
+                asking += u64::from(asks);
+                overdue += u64::from(status.waiting.as_ref().is_some_and(|waiting| waiting.overdue));
             }
-            states
+            MachineCounts { states, unattended: [("asks", asking), ("overdue", overdue)] }
         })
     }
 

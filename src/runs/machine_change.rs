@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::catalog::disk_choice::disk_rule;
 use crate::catalog::keeping::KeptContent;
 use crate::kernel::{Caller, Changeset, ChangesetWrite, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
 use crate::model::event::{JobNow, RunEnded};
@@ -17,7 +18,12 @@ use crate::model::{
     Stage, StepKind, Stored, Task, Workflow, World,
 };
 use crate::runs::Runs;
-use crate::runs::flow::{Flow, JobOutcome, Position, RunStart};
+use crate::runs::flow::{Flow, JobOutcome, Position, RunStart, note_entry};
+
+/// What a rehearsal erases.
+const REHEARSAL: &str = "nothing: it is a rehearsal";
+/// What an installer erases that does not ask for the rule of the disks.
+const UNKNOWN_DISKS: &str = "the disks that its installer chooses";
 
 /// A machine that is being changed, with its run and everything else that belongs to the change.
 #[derive(Debug)]
@@ -76,29 +82,39 @@ impl MachineChange {
         let mut flow = Flow::new((&mut self.machine.status, run), world, caller.now);
         let result = rules(&mut flow);
         self.job_end = flow.job_end().or(self.job_end.take());
-        for body in flow.finish() {
-            self.note_entry(caller, &body);
+        for mut body in flow.finish() {
+            self.note_target(world, &mut body);
+            if let Some(run) = &mut self.run {
+                let by = &caller.actor.to_string();
+                note_entry(&mut run.spec, (caller.now, by), (self.machine.status.cursor, &body));
+            }
             self.event(caller, body);
         }
         result
     }
 
+    /// Says of an arming what the boot erases, in its event and in the machine's status.
+    fn note_target(&mut self, world: &World, body: &mut EventBody) {
+        let EventBody::MachineArmed(armed) = body else { return };
+        let content = ContentView::of_run(world, self.run());
+        let stage = armed.stage.as_ref().and_then(|name| content.stage(name)).map(|stage| &stage.spec);
+        let rehearses = self.machine.status.run.as_ref().is_some_and(|run| run.rehearse);
+        let bootenv = content.bootenv(&armed.bootenv).map(|bootenv| &bootenv.spec);
+        let rule = bootenv.map(|bootenv| disk_rule(content, (&self.machine.spec, stage), bootenv));
+        let erases = match rule {
+            _ if rehearses => REHEARSAL.to_owned(),
+            Some(Ok(Some(rule))) => rule.words(),
+            _ => UNKNOWN_DISKS.to_owned(),
+        };
+        armed.erases = Some(erases.clone());
+        if self.machine.status.armed_until.is_some() {
+            self.machine.status.erases = erases;
+        }
+    }
+
     /// Removes the faults of steps, because the run continues.
     pub fn forget_step_faults(&mut self) {
         self.machine.faults.retain(|fault| !fault.pointer.starts_with("/status/steps"));
-    }
-
-    /// Records an event in the run. Ends of steps are left out, because the steps have their times.
-    fn note_entry(&mut self, caller: &Caller, body: &EventBody) {
-        let (Some(run), Some(kind)) = (self.run.as_mut(), body.kind()) else { return };
-        let Some(text) = entry_text(body) else { return };
-        run.spec.add_entry(RunEntry {
-            at: caller.now,
-            what: kind.name().into_owned(),
-            by: caller.actor.to_string(),
-            step: self.machine.status.cursor,
-            text: text.to_owned(),
-        });
     }
 
     /// Begins a run, with the content that it keeps. The previous run ends as superseded if it has not ended.
@@ -243,30 +259,6 @@ impl MachineChange {
         job.spec.ended_at = Some(caller.now);
         self.update_job(caller, &job);
     }
-}
-
-/// The text of an event in the record of its run; none for an event that is left out.
-fn entry_text(body: &EventBody) -> Option<&str> {
-    Some(match body {
-        EventBody::RunStarted(it) => it.reason.as_deref().unwrap_or_default(),
-        EventBody::RunPaused(it) => &it.reason,
-        EventBody::RunFailed(it) => &it.reason,
-        EventBody::RunHeld(it) => &it.reason,
-        EventBody::RunInstallationConfirmed(it) => &it.reason,
-        EventBody::RunRefreshed(it) => &it.reason,
-        EventBody::RunLiveSystemLost(it) => &it.reason,
-        EventBody::MachineDisarmed(it) => &it.reason,
-        EventBody::MachineArmed(it) => &it.bootenv,
-        EventBody::RunStepSkipped(it) | EventBody::RunStepMarkedDone(it) | EventBody::RunPausePlanned(it) => {
-            &it.reason
-        }
-        EventBody::RunEnded(it) => it.result.as_str(),
-        EventBody::RunResumed(_)
-        | EventBody::RunRetried(_)
-        | EventBody::RunCancelled(_)
-        | EventBody::RunCompleted(_) => "",
-        _ => return None,
-    })
 }
 
 fn job_event(state: JobState, now: JobNow) -> EventBody {

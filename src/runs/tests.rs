@@ -18,6 +18,7 @@ use crate::runs::actions::RunAction;
 use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 use crate::runs::jobs::{RenderTasks, TaskRender, WorkRequest};
 
+mod doubts;
 mod record;
 mod verbs;
 

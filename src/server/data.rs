@@ -16,7 +16,7 @@ use serde_json::json;
 use tokio_rustls::TlsAcceptor;
 
 use crate::kernel::ServerEndpoints;
-use crate::model::sha256_hex;
+use crate::model::{LOCK_FILE, sha256_hex};
 use crate::server::ReadyLine;
 use crate::server::certificates::host_names;
 use crate::server::firmware_tls::{self, KeyAgreement, rsa};
@@ -36,7 +36,7 @@ const WRITTEN: [&str; 9] = [
     "metalwright.db",
     "metalwright.db-shm",
     "metalwright.db-wal",
-    "metalwright.lock",
+    LOCK_FILE,
     "secret.key",
     "tls",
 ];

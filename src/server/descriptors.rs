@@ -21,6 +21,8 @@ fn raise() -> u64 {
 const OWN: u64 = 256;
 /// A boot file needs a connection and a file. So does a TFTP read.
 const EACH_TRANSFER: u64 = 2;
+/// Fewest descriptors that a server starts with: what it has open without any client, and a few for clients.
+const OPEN_FILES_MIN: u64 = 64;
 /// Fewest connections and reads of each kind, however low the limit is.
 const SHARE_MIN: u64 = 8;
 
@@ -83,8 +85,16 @@ pub(super) fn api_limits(config: &ServerConfig) -> api_listener::ListenerLimits 
 
 /// Raises the limit on open files. If it is too low for all configured connections and reads, lowers their
 /// limits, so that no listener takes the descriptors of another.
-pub(super) fn fit_to_descriptors(config: ServerConfig) -> ServerConfig {
+///
+/// # Errors
+/// The process may have fewer than [`OPEN_FILES_MIN`].
+pub(super) fn fit_to_descriptors(config: ServerConfig) -> anyhow::Result<ServerConfig> {
     let limit = raise();
+    anyhow::ensure!(
+        limit >= OPEN_FILES_MIN,
+        "{limit} open files are allowed, and a server needs {OPEN_FILES_MIN} or more: raise the limit \
+         (ulimit -n, or systemd: LimitNOFILE=)"
+    );
     let wanted = DescriptorShares {
         api_connections: api_limits(&config).connections.connections_max,
         boot_connections: boot_limits(&config).connections_max,
@@ -106,7 +116,7 @@ pub(super) fn fit_to_descriptors(config: ServerConfig) -> ServerConfig {
     config.api_connections = Some(shares.api_connections);
     config.boot_connections = Some(shares.boot_connections);
     config.tftp.sessions = u32::try_from(shares.tftp_sessions).unwrap_or(u32::MAX);
-    config
+    Ok(config)
 }
 
 fn count(number: usize) -> u64 {

@@ -19,7 +19,7 @@ use crate::cli::data_verbs::RestoreArgs;
 use crate::cli::output::note;
 use crate::maintenance::ArtifactCheck;
 use crate::model::event::ServerRestored;
-use crate::model::{CheckedPart, DataCheckReport};
+use crate::model::{CheckedPart, DataCheckReport, LOCK_FILE};
 use crate::store::SqliteStore;
 
 /// Most findings that a refusal names.
@@ -137,7 +137,7 @@ impl RestoreTarget {
 
     /// Keeps a server from starting on it meanwhile.
     fn lock(&self) -> Result<Option<File>> {
-        match self.place.join("metalwright.lock").exists() {
+        match self.place.join(LOCK_FILE).exists() {
             true => Ok(Some(SqliteStore::lock(&self.place).map_err(explain_open)?)),
             false => Ok(None),
         }

@@ -23,7 +23,7 @@ const REPORT_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// The agent's configuration, by its name in this project's bootenvs.
 const AGENT_FILE: &str = "agent.toml";
 /// The reports of installers.
-const REPORTS: [&str; 4] = ["done", "failed", "log", "installer.log"];
+const REPORTS: [&str; 5] = ["done", "failed", "log", "asks", "installer.log"];
 
 /// The answer file of a kernel command line, and its installer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct AnswerFile {
 pub struct InstallResult {
     /// It was a rehearsal: there is nothing on the disk.
     pub rehearsed: bool,
+    /// It waits for a person at its console.
+    pub asks: bool,
     /// The configuration of the agent in the installed system.
     pub agent: Option<String>,
 }
@@ -61,7 +63,7 @@ pub fn agent_of(command_line: &str) -> Option<&str> {
     words.find(|url| url.starts_with("http://"))
 }
 
-/// Acts as the installer, from its answer file to its report.
+/// Acts as the installer, from its answer file to its report, or to the question at which it stays.
 ///
 /// # Errors
 /// A file cannot be fetched, the answer file never reports, or the report is not accepted.
@@ -97,7 +99,7 @@ pub async fn install(
             ("rehearsal: a simulated installer has no disks", console),
         )
         .await?;
-        return Ok(InstallResult { rehearsed: true, agent: None });
+        return Ok(InstallResult { rehearsed: true, ..InstallResult::default() });
     }
     if !read.reports.contains("done") {
         let expected = "an answer file, or a script that it names, to report `done`";
@@ -107,8 +109,16 @@ pub async fn install(
         report(http, &format!("{}/log", folder.url), ("a simulated installer has read its files", console))
             .await?;
     }
+    if let Some(question) = &options.installer_asks {
+        if !read.reports.contains("asks") {
+            let expected = "an answer file, or a script that it names, to report what the installer asks";
+            return Err(StepFailure::new("answer", expected, "none has a callback URL for it"));
+        }
+        report(http, &format!("{}/asks", folder.url), (question, console)).await?;
+        return Ok(InstallResult { asks: true, ..InstallResult::default() });
+    }
     report_done(http, &format!("{}/done", folder.url), options, console).await?;
-    Ok(InstallResult { rehearsed: false, agent: read.agent })
+    Ok(InstallResult { agent: read.agent, ..InstallResult::default() })
 }
 
 /// The URL folder of one boot's files.
@@ -342,7 +352,7 @@ mod tests {
         let names = |path: &str| names_in(folder(), &rendered(path)).into_iter().collect::<Vec<_>>();
         assert_eq!(names("debian-12-install/bios/preseed.cfg"), ["early.sh"]);
         let early = names("debian-12-install/bios/early.sh");
-        assert_eq!(early, ["disk.sh", "done", "failed", "installer.log", "late.sh", "log"]);
+        assert_eq!(early, ["asks", "disk.sh", "done", "failed", "installer.log", "late.sh", "log"]);
         assert!(names("debian-12-install/bios/late.sh").contains(&"agent.toml".to_owned()));
         assert!(names("rocky-9-install/bios/rocky.ks").contains(&"done".to_owned()));
         assert_eq!(origin(FOLDER), Some("http://10.0.0.1:8080"));

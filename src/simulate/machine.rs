@@ -39,6 +39,8 @@ pub enum MachineEnd {
     Off,
     /// It runs a live system with nothing left to do.
     Live,
+    /// Its installer waits for a person.
+    Asks,
 }
 
 /// A simulated machine.
@@ -94,7 +96,7 @@ impl SimulatedMachine {
             why = match self.boot(&mut network).await? {
                 BootEnd::Kernel(boot) => match self.run_kernel(&network, &boot).await? {
                     Some(why) => why,
-                    None => return Ok(MachineEnd::Live),
+                    None => return Ok(self.ended_without_disk()),
                 },
                 BootEnd::Reboot => "the script said so".to_owned(),
                 BootEnd::Off => return Ok(MachineEnd::Off),
@@ -112,6 +114,13 @@ impl SimulatedMachine {
     pub async fn switch_off(&mut self) {
         if let Some(held) = self.held.take() {
             held.release().await;
+        }
+    }
+
+    fn ended_without_disk(&self) -> MachineEnd {
+        match &self.installed {
+            Some(installed) if installed.asks => MachineEnd::Asks,
+            _ => MachineEnd::Live,
         }
     }
 
@@ -395,8 +404,9 @@ impl SimulatedMachine {
         self.renew(&mut network, answer.speaker).await?;
         let installed = installer::install(&network.http, &answer, &self.options, &mut self.console).await?;
         let why = if installed.rehearsed { "the rehearsal switched it off" } else { "the installer reboots" };
+        let why = (!installed.asks).then(|| why.to_owned());
         self.installed = Some(installed);
-        Ok(Some(why.to_owned()))
+        Ok(why)
     }
 
     /// A live system runs its agent, which gets its configuration from the server.

@@ -185,6 +185,7 @@ impl LinePrinter<'_> {
             MachineEnd::Disk,
             MachineEnd::Live,
             MachineEnd::Off,
+            MachineEnd::Asks,
         ];
         let ended = ended.map(|ended| format!("{} {}", count(ended), format!("{ended:?}").to_lowercase()));
         let (failed, ms) = (summary.failed(), summary.ms);

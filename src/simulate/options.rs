@@ -65,6 +65,9 @@ pub struct SimulateOptions {
     /// Cut the power once, when this task runs, and switch the machine on again.
     #[arg(long, value_name = "TASK", conflicts_with = "run_jobs")]
     pub power_off: Option<String>,
+    /// The installer asks this at its console and waits for a person, who does not come.
+    #[arg(long, value_name = "TEXT")]
+    pub installer_asks: Option<String>,
     /// When an installer reports that it is done, after everything else: `now`, a number of seconds later, or
     /// `lost`, which is never.
     #[arg(long, value_name = "WHEN", default_value = "now")]

@@ -33,6 +33,8 @@ pub use tracked_world::{TableSnapshot, TrackedWorld};
 
 /// Most events one query returns.
 pub const EVENTS_MAX: u32 = 1000;
+/// Most bytes of data that one read of events returns; the event that reaches it is the last one.
+pub const EVENT_READ_BYTES_MAX: usize = 8 << 20;
 /// Most bytes the log of one job may have.
 pub const LOG_BYTES_MAX: u64 = 64 << 20;
 /// Most bytes that one read of a log returns.
@@ -154,6 +156,16 @@ pub struct EventQuery {
     pub newest_first: bool,
 }
 
+/// Events that were read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EventRead {
+    pub events: Vec<Event>,
+    /// The data of the events, in bytes.
+    pub bytes: usize,
+    /// Whether a bound ended it: the limit of the query or [`EVENT_READ_BYTES_MAX`]. More may follow.
+    pub is_cut: bool,
+}
+
 /// The address or client whose leases are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseOf {
@@ -183,12 +195,20 @@ pub trait Store: Send + Sync + 'static {
     fn hold(&self) -> BoxFuture<'_, Result<WriterHold, StoreError>>;
 
     /// Events in the order of their numbers. The numbers have no gaps except at the oldest end, where only
-    /// audit events are left. A damaged event is returned with `{"damaged": WHY}` as its data, so a page with
-    /// fewer events than were asked for is the last one.
+    /// audit events are left. A damaged event is returned with `{"damaged": WHY}` as its data, so a read that
+    /// is not cut is the last one.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, StoreError>>;
+    fn read_events(&self, query: EventQuery) -> BoxFuture<'_, Result<EventRead, StoreError>>;
+
+    /// The events of [`Store::read_events`] alone, for few or small ones.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+        Box::pin(async move { Ok(self.read_events(query).await?.events) })
+    }
 
     /// Writes a piece of a job's log at `offset`. Bytes that the log has already are skipped, so a repeated
     /// call changes nothing. Returns the length of the log.

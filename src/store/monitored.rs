@@ -15,8 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Changeset, DamagedRow, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, SharedStore, Store,
-    StoreError, WriterHold,
+    Changeset, DamagedRow, DocumentUsage, EventCut, EventQuery, EventRead, KeptDocument, OldEvents,
+    SharedStore, Store, StoreError, WriterHold,
 };
 use crate::durations::{DurationCounts, DurationHistogram};
 use crate::model::{Event, ServedDocument, StoreStatus, World};
@@ -221,8 +221,8 @@ impl Store for MonitoredStore {
         .boxed()
     }
 
-    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
-        self.store.events(query)
+    fn read_events(&self, query: EventQuery) -> BoxFuture<'_, Result<EventRead, StoreError>> {
+        self.store.read_events(query)
     }
 
     fn write_log(&self, job: Uuid, offset: u64, bytes: Vec<u8>) -> BoxFuture<'_, Result<u64, StoreError>> {

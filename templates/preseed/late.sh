@@ -19,6 +19,7 @@ ended() {
 trap ended EXIT
 
 {% include "snippets/shell/users.sh" %}
+{% include "snippets/shell/debian-repositories.sh" %}
 {% include "snippets/shell/debian-time.sh" %}
 {% include "snippets/shell/debian-network.sh" %}
 {% include "snippets/shell/boot-order.sh" %}

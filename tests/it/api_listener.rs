@@ -149,6 +149,10 @@ fn curl_hears_each_of_200_refusals_over_http_2() {
             });
         }
     });
+    let large = world.scratch().join("large");
+    fs::write(&large, vec![b' '; 20_000_000]).expect("a body");
+    let case: Refused<'_> = ("/api/v1/machines", &[&token, json], 20_000_000, "413 2");
+    assert_eq!(curl((base, certificate.as_path()), &large, case), case.3);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Backups: made while machines boot, restored, and refused where they are damaged, by the very commands of
-//! `docs/operating/backup.md`; and the check of what is stored. Start reading at [`Page`].
+//! `docs/operating/backup.md`; and the check of what is stored. Start reading at [`BackupPage`].
 
 use std::fs;
 use std::io::Read;
@@ -23,17 +23,17 @@ const BACKUPS: &str = "/srv/backups";
 const SECRET: &str = "correct horse battery";
 
 /// The commands of the page that begin with a word, with paths of the test in the place of those of the page.
-struct Page {
+struct BackupPage {
     data: PathBuf,
     folder: PathBuf,
 }
 
-impl Page {
-    fn of(world: &World) -> Page {
+impl BackupPage {
+    fn of(world: &World) -> BackupPage {
         let folder = world.scratch().join("backups");
         fs::create_dir(&folder).expect("a folder");
         fs::write(folder.join("passphrase"), "correct horse\n").expect("a passphrase");
-        Page { data: world.data(), folder }
+        BackupPage { data: world.data(), folder }
     }
 
     /// Runs the command of the page that has these words.
@@ -102,7 +102,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn a_backup_that_is_made_while_machines_boot_is_restored_and_the_runs_go_on() {
     let mut world = World::on_loopback();
-    let page = Page::of(&world);
+    let page = BackupPage::of(&world);
     let (api, capability) = site(&world);
     // Machines go on booting, and writing, while the backup is made.
     let (boot, base) =
@@ -156,7 +156,7 @@ fn a_backup_that_is_made_while_machines_boot_is_restored_and_the_runs_go_on() {
 #[test]
 fn a_backup_that_is_damaged_or_of_a_later_version_is_refused_and_changes_nothing() {
     let mut world = World::on_loopback();
-    let page = Page::of(&world);
+    let page = BackupPage::of(&world);
     site(&world);
     page.done("metalwright backup");
     assert!(world.stop().success());
@@ -222,7 +222,7 @@ fn later(backup: &[u8]) -> Vec<u8> {
 #[test]
 fn an_encrypted_backup_of_a_server_that_is_stopped_has_the_files_of_artifacts_if_asked() {
     let mut world = World::on_loopback();
-    let page = Page::of(&world);
+    let page = BackupPage::of(&world);
     site(&world);
     let tar = world.scratch().join("tree.tar");
     crate::world::run("tar", &["-cf", tar.to_str().expect("a path"), "-C", "/etc", "hostname"]);
@@ -247,7 +247,7 @@ fn an_encrypted_backup_of_a_server_that_is_stopped_has_the_files_of_artifacts_if
 #[test]
 fn a_row_that_cannot_be_read_is_told_and_moved_out_and_its_name_is_free() {
     let mut world = World::on_loopback();
-    let page = Page::of(&world);
+    let page = BackupPage::of(&world);
     let made = world.api().post("/machines", json!({"name": "web1", "macs": [MAC]})).expect(201);
     let key = made["id"].as_str().expect("an id").to_owned();
     assert!(world.stop().success());

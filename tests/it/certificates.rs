@@ -79,14 +79,14 @@ fn the_doctor_and_the_metrics_know_when_the_certificate_ends() {
 }
 
 /// A server with the certificate that an earlier version made, and clients that pinned it.
-struct Upgraded {
+struct UpgradedServer {
     world: World,
     url: String,
     agent: PathBuf,
 }
 
-impl Upgraded {
-    fn new() -> Upgraded {
+impl UpgradedServer {
+    fn new() -> UpgradedServer {
         let mut world = World::on_loopback();
         let made = made_by_an_earlier_version();
         assert!(world.stop().success());
@@ -104,7 +104,7 @@ impl Upgraded {
             fs::write(home.join("known_servers"), format!("{url} {pin}\n")).expect("a file");
         }
         let agent = configure_agent(&world, (&url, pin));
-        Upgraded { world, url, agent }
+        UpgradedServer { world, url, agent }
     }
 
     fn command_line(&self, home: &str) -> Output {
@@ -157,7 +157,7 @@ fn configure_agent(world: &World, (url, pin): (&str, Fingerprint)) -> PathBuf {
 
 #[test]
 fn agents_and_command_lines_of_an_earlier_version_follow_each_renewal() {
-    let site = Upgraded::new();
+    let site = UpgradedServer::new();
     let (tls, health) = (site.world.data().join("tls"), format!("{}/healthz", site.url));
     let before = site.known_servers();
     site.assert_that_all_are_let_in();

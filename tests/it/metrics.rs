@@ -11,21 +11,21 @@ use crate::wire::BootSide;
 use crate::world::World;
 
 /// A family of the page.
-struct Family {
+struct MetricFamily {
     kind: String,
     help: String,
     samples: Vec<String>,
 }
 
 /// The families by name, counters with their ending.
-fn families(page: &str) -> BTreeMap<String, Family> {
-    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+fn families(page: &str) -> BTreeMap<String, MetricFamily> {
+    let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
     let mut present = String::new();
     let body = page.strip_suffix("# EOF\n").expect("the end of the page");
     for line in body.lines() {
         if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
             name.clone_into(&mut present);
-            let family = Family { kind: String::new(), help: help.to_owned(), samples: Vec::new() };
+            let family = MetricFamily { kind: String::new(), help: help.to_owned(), samples: Vec::new() };
             assert!(families.insert(present.clone(), family).is_none(), "{name} twice");
             continue;
         }
@@ -45,7 +45,7 @@ fn families(page: &str) -> BTreeMap<String, Family> {
     named.collect()
 }
 
-fn assert_sound(name: &str, family: &Family) {
+fn assert_sound(name: &str, family: &MetricFamily) {
     assert!(["counter", "gauge", "histogram"].contains(&family.kind.as_str()), "{name}: {}", family.kind);
     assert!(family.help.ends_with('.') && !family.help.contains('|'), "{name}: {}", family.help);
     let ends = family.samples.iter().filter(|sample| sample.contains("le=\"+Inf\"")).count();
@@ -84,6 +84,7 @@ fn every_metric_is_in_the_table_of_the_documents_and_the_page_is_sound() {
     assert_eq!(told, rows, "the table of docs/operating/metrics.md is to be:\n{}", rows.join("\n"));
     let has = |name: &str, part: &str| families[name].samples.iter().any(|sample| sample.contains(part));
     assert!(has("metalwright_machines", "{state=\"registered\"} 1"));
+    assert!(has("metalwright_machines_unattended", "{reason=\"overdue\"} 0"));
     assert!(has("metalwright_boot_files_refused_total", "{reason=\"absent\"} 1"));
     assert!(has("metalwright_api_refused_total", "{status=\"404\"} 1"));
     assert!(has(

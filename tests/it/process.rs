@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::api::Api;
-use crate::world::{World, program};
+use crate::world::{PROGRAM, World, program};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -66,6 +67,17 @@ fn a_log_level_that_there_is_not_is_refused_at_the_start() {
         );
     }
     assert!(!data.exists());
+}
+
+#[test]
+fn a_server_that_may_open_too_few_files_does_not_start_and_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 40; exec \"$0\" serve --data \"$1\" --api-listen 127.0.0.1:0", PROGRAM]);
+    let output = command.arg(folder.path().join("data")).output().expect("a shell");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("40 open files are allowed"), "{said}");
+    assert!(output.stdout.is_empty(), "it is not ready");
 }
 
 #[test]

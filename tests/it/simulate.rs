@@ -365,6 +365,34 @@ fn a_rehearsal_without_dhcp_reports_once_and_leaves_the_disk_alone() {
 }
 
 #[test]
+fn an_installer_that_asks_shows_its_question_in_the_machine_its_events_and_the_metrics() {
+    let site = Site::new();
+    let mac = "52:54:00:aa:00:01";
+    site.add_machine("web1", mac);
+    site.act("web1", "start");
+    let played = site.simulate(&["--mac", mac, "--installer-asks", "Bad\u{1b}[2J\n  archive mirror"]);
+    assert_eq!(played.ended(), "asks", "{:#?}", played.steps);
+    let machine = site.api.get("/machines/name:web1").expect(200);
+    let status = &machine["status"];
+    assert_eq!((&status["state"], &status["stage"]), (&json!("running"), &json!(WORKFLOW)), "{machine:#}");
+    assert_eq!(status["reason"], "the installer asks: Bad [2J archive mirror");
+    let timeline = site.timeline("web1");
+    let asked: Vec<&Value> = timeline
+        .iter()
+        .filter(|event| event["kind"] == "boot.installer_asks")
+        .map(|event| &event["data"])
+        .collect();
+    assert_eq!(asked.len(), 1, "{timeline:#?}");
+    assert_eq!(asked[0]["question"], "Bad [2J archive mirror");
+    let shown = site.world.try_cli(&["timeline", "web1"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("Bad [2J archive mirror"), "{shown:?}");
+    let page = site.api.get("//metrics").expect(200);
+    let page = page.as_str().expect("text");
+    assert!(page.contains("metalwright_machines_unattended{reason=\"asks\"} 1"), "{page}");
+    assert!(page.contains("metalwright_machines_unattended{reason=\"overdue\"} 0"), "{page}");
+}
+
+#[test]
 fn machines_on_an_interface_broadcast_and_take_their_addresses() {
     net::on_a_lan(|lan| {
         let site = Site::on(World::on_the_lan(), net::subnet());

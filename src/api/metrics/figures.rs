@@ -37,10 +37,17 @@ fn objects(state: &ApiState, page: &mut PageEncoder<'_>) -> fmt::Result {
     let counts = Kind::ALL.into_iter().zip(kernel.counts());
     let counts = counts.map(|(kind, count)| (one("noun", kind.to_string()), count as u64));
     page.gauges(("metalwright_objects", "Objects of each noun."), counts)?;
-    let states = state.houses.runs.machine_states();
+    let machines = state.houses.runs.machine_counts();
     page.gauges(
         ("metalwright_machines", "Machines, by the state that they are in."),
-        states.map(|(state, count)| (one("state", state), count)),
+        machines.states.map(|(state, count)| (one("state", state), count)),
+    )?;
+    page.gauges(
+        (
+            "metalwright_machines_unattended",
+            "Machines whose installer `asks` at its console, and those that are `overdue`.",
+        ),
+        machines.unattended.map(|(reason, count)| (one("reason", reason), count)),
     )?;
     page.counters(
         ("metalwright_events_total", "Events since the database was made."),

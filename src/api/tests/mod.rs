@@ -9,6 +9,7 @@ mod costs;
 mod dhcp;
 mod document;
 mod events_access;
+mod in_use;
 mod lists;
 mod objects;
 mod refusals;
@@ -16,6 +17,7 @@ mod revisions;
 mod rules;
 mod stream;
 mod visibility;
+mod written_rules;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};

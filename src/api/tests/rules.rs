@@ -257,6 +257,7 @@ async fn an_install_bootenv_is_destructive_unless_it_says_otherwise() {
     let arches = json!({"amd64": {"artifact": "a", "kernel": "k"}});
     let post = async |name: &str, kind: &str, said: Option<bool>| {
         let mut body = json!({"name": name, "kind": kind, "arches": arches});
+        body["not_destructive_reason"] = json!("it erases nothing");
         body.as_object_mut().unwrap().extend(said.map(|said| ("destructive".to_owned(), json!(said))));
         client.post("bootenvs", body).await.ok()["destructive"].clone()
     };

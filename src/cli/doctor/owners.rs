@@ -9,12 +9,11 @@ use std::path::Path;
 
 use crate::cli::doctor::findings::{Finding, Level, line};
 use crate::cli::doctor::host::PortUse;
+use crate::model::LOCK_FILE;
 use crate::port_owner::PortProcess;
 
 /// This program's name in the process table.
 const PROGRAM: &str = "metalwright";
-/// The file that a server keeps open in its data directory.
-const LOCK_FILE: &str = "metalwright.lock";
 /// Most open files of one process that are examined.
 const FILES_MAX: usize = 4096;
 

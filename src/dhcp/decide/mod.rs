@@ -21,7 +21,7 @@ mod link;
 mod neighbours;
 mod network_observations;
 mod offers;
-mod options;
+pub mod options;
 mod outcome;
 mod pool;
 pub mod probe;

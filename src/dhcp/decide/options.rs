@@ -15,9 +15,9 @@ use crate::proto::dhcp4::ValueType;
 use crate::proto::dhcp4::codes::{self, OPTION_TYPES, OptionType};
 
 /// Longest value of one option; a reply rarely has room for more.
-const OPTION_BYTES_MAX: usize = 1024;
+pub const OPTION_BYTES_MAX: usize = 1024;
 /// Most options of one object.
-const OPTIONS_MAX: usize = 64;
+pub const OPTIONS_MAX: usize = 64;
 
 /// Codes that follow from the protocol or from other settings, each with what decides it instead.
 const DECIDED_ELSEWHERE: [(u8, &str); 19] = [
@@ -43,7 +43,7 @@ const DECIDED_ELSEWHERE: [(u8, &str); 19] = [
 ];
 
 /// The types of a value that is given with its type, for a code or as a sub-option: `{"u16": 9000}`.
-const TYPES: [(&str, ValueType); 9] = [
+pub const TYPES: [(&str, ValueType); 9] = [
     ("text", ValueType::Text),
     ("hex", ValueType::Bytes),
     ("addresses", ValueType::Addresses),
@@ -57,6 +57,11 @@ const TYPES: [(&str, ValueType); 9] = [
 const SUB_OPTIONS: &str = "sub_options";
 const TYPES_LISTED: &str =
     "`text`, `hex`, `addresses`, `names`, `flag`, `u8`, `u16`, `u32`, `i32`, `sub_options`";
+
+/// Whether an option is not for people to set.
+pub fn is_decided_elsewhere(code: u8) -> bool {
+    DECIDED_ELSEWHERE.iter().any(|(decided, _)| *decided == code)
+}
 
 /// The faults of `options`, which are at `pointer` in their object.
 pub fn check_options(options: &OptionSet, pointer: &str) -> Vec<Problem> {

@@ -35,15 +35,15 @@ fn world(last: Ipv4Addr) -> World {
 }
 
 /// A small server: it decides, and keeps in memory what the store would keep.
-struct Server {
+struct SmallServer {
     world: World,
     offers: OpenOffers,
     now: Timestamp,
 }
 
-impl Server {
+impl SmallServer {
     fn new(last: Ipv4Addr) -> Self {
-        Server { world: world(last), offers: OpenOffers::default(), now: NOW }
+        SmallServer { world: world(last), offers: OpenOffers::default(), now: NOW }
     }
 
     fn serve(&mut self, packet: &DhcpPacket) -> DhcpAnswer {
@@ -100,7 +100,7 @@ fn offered(outcome: &DhcpAnswer) -> Option<Ipv4Addr> {
 
 #[test]
 fn five_hundred_clients_at_once_are_offered_five_hundred_addresses() {
-    let mut server = Server::new(Ipv4Addr::new(10, 0, 8, 255));
+    let mut server = SmallServer::new(Ipv4Addr::new(10, 0, 8, 255));
     let offers: HashSet<_> =
         (0..500).map(|n| offered(&server.serve(&packet("discover", n, ""))).unwrap()).collect();
     assert_eq!(offers.len(), 500);
@@ -115,7 +115,7 @@ fn five_hundred_clients_at_once_are_offered_five_hundred_addresses() {
 
 #[test]
 fn a_pool_of_which_every_address_was_used_is_used_again_oldest_first() {
-    let mut server = Server::new(Ipv4Addr::new(10, 0, 1, 3));
+    let mut server = SmallServer::new(Ipv4Addr::new(10, 0, 1, 3));
     for client in 0..4 {
         let address = offered(&server.serve(&packet("discover", client, ""))).unwrap();
         let more = format!("server_identifier 10.0.0.1\nrequested_address {address}");
@@ -130,7 +130,7 @@ fn a_pool_of_which_every_address_was_used_is_used_again_oldest_first() {
 
 #[test]
 fn a_reserved_address_is_never_picked_for_another() {
-    let mut server = Server::new(Ipv4Addr::new(10, 0, 1, 1));
+    let mut server = SmallServer::new(Ipv4Addr::new(10, 0, 1, 1));
     let reservation: Reservation =
         serde_json::from_value(serde_json::json!({"address": "10.0.1.0", "mac": "02:00:00:00:00:07"}))
             .unwrap();
@@ -154,7 +154,7 @@ proptest! {
     /// the same time.
     #[test]
     fn offers_are_kept_and_no_address_has_two_clients(steps in steps()) {
-        let mut server = Server::new(Ipv4Addr::new(10, 0, 1, 4));
+        let mut server = SmallServer::new(Ipv4Addr::new(10, 0, 1, 4));
         for (client, action, wait) in steps {
             server.wait(wait);
             let own = server.world.leases.iter().map(|row| row.spec.clone()).find(|lease| {
@@ -192,7 +192,7 @@ proptest! {
         let mut listed = packet("discover", 1, "");
         listed.options.set(53, [message]);
         options.into_iter().for_each(|(code, data)| listed.options.push(code, data));
-        let mut server = Server::new(Ipv4Addr::new(10, 0, 1, 4));
+        let mut server = SmallServer::new(Ipv4Addr::new(10, 0, 1, 4));
         bytes[0] = 1;
         bytes[2] %= 17;
         bytes[236..240].copy_from_slice(&[0x63, 0x82, 0x53, 0x63]);

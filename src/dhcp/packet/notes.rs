@@ -9,7 +9,7 @@ use crate::dhcp::decide::{
     ClientKey, DhcpAnswer, PacketEvent, PacketFacts, ServerSighting, address_elsewhere,
 };
 use crate::model::{BootProgress, Mac, UnservedStatus};
-use crate::netboot::decide::attempt::PowerOn;
+use crate::netboot::decide::attempt::{PowerOn, PowerOnEvidence};
 use crate::netboot::decide::client::BootProgram;
 use crate::netboot::decide::loader_ask::{LoaderSighting, missing_loader};
 use crate::netboot::decide::stops::BootSign;
@@ -72,6 +72,7 @@ pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
         return None;
     }
     Some(PowerOn {
+        evidence: PowerOnEvidence::Machine,
         progress,
         reached: progress,
         mac: ClientKey::mac_of(facts.query.packet),

@@ -182,6 +182,34 @@ pub struct OperatorStep {
     pub stage: Option<String>,
 }
 
+/// What an installer asks at its console.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InstallerQuestion {
+    /// The question or error as the console shows it, on one line.
+    pub question: String,
+    /// The address that sent the report.
+    pub peer: IpAddr,
+}
+
+/// A step of a run that takes longer than usual.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OverdueStep {
+    /// The id of the run.
+    pub run: Option<Uuid>,
+    /// Index of the step, from 0.
+    pub step: u32,
+    /// The stage, bootenv or task of the step.
+    pub name: Option<String>,
+    /// What is waited for, and where to look.
+    pub reason: String,
+    /// When the wait fails.
+    pub until: Option<Timestamp>,
+    pub workflow: Option<String>,
+    pub stage: Option<String>,
+}
+
 /// A job after the change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

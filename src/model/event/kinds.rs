@@ -1,6 +1,4 @@
-//! The table of events: one row per kind.
-//!
-//! To add a kind, add a row. `openapi.yaml` and `docs/operating/events.md` are generated from the rows. A
+//! The events: a kind is a row, and `openapi.yaml` and `docs/operating/events.md` are made from the rows. A
 //! field that older events lack is optional and left out when it has no value; a field is never renamed.
 
 use std::borrow::Cow;
@@ -12,9 +10,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootFileServed, BootProtocol, DhcpRelease, JobNow, LeaseNow,
-    MachineAgentTokenReissued, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, PacketAnswer,
-    RunInstallationConfirmed, ServerPruned, UnservedPacket,
+    AddressProbe, ArtifactNow, BootFileServed, BootProtocol, DhcpRelease, InstallerQuestion, JobNow,
+    LeaseNow, MachineAgentTokenReissued, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent,
+    OverdueStep, PacketAnswer, RunInstallationConfirmed, ServerPruned, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -93,6 +91,9 @@ event_kinds! {
     "boot.log" BootLog about machine => {
         text: String,
     }
+
+    /// The installer asks something at its console, or shows an error there, and waits for a person.
+    "boot.installer_asks" BootInstallerAsks about machine => (InstallerQuestion)
 
     /// The installer sends more of its log than is kept; said once for a spell of it.
     "boot.log_limited" BootLogLimited about machine => {
@@ -245,6 +246,9 @@ event_kinds! {
     "machine.armed" MachineArmed about machine of run => {
         bootenv: String,
         until: Timestamp,
+        /// What the boot erases, in words: `the disk /dev/sda`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        erases: Option<String>,
         workflow: Option<String>,
         stage: Option<String>,
     }
@@ -324,6 +328,9 @@ event_kinds! {
         workflow: Option<String>,
         stage: Option<String>,
     }
+
+    /// A boot or an agent takes longer than usual. The run goes on.
+    "run.overdue" RunOverdue about machine => (OverdueStep)
 
     /// The run waits for an operator.
     "run.held" RunHeld about machine of run => {

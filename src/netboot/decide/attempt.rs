@@ -11,9 +11,19 @@ use crate::netboot::decide::Verdict;
 /// about a minute (PXE 2.1 §2.2.4: 4, 8, 16 and 32 seconds).
 const SAME_POWER_ON: SignedDuration = SignedDuration::from_secs(70);
 
+/// What shows that a machine was powered on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PowerOnEvidence {
+    /// A DHCP packet with its MAC address, or a request from an address that is known to be its own.
+    Machine,
+    /// The name of the machine in a URL. Whoever reaches the server can send it.
+    Name,
+}
+
 /// The facts of a power-on when it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PowerOn {
+    pub evidence: PowerOnEvidence,
     /// The stage of the boot that sent the request.
     pub progress: BootProgress,
     /// The progress of the attempt after the request was answered.
@@ -77,6 +87,8 @@ mod tests {
             step: None,
             kernel_fetched_at: None,
             deadline: None,
+            expected_by: None,
+            asks: None,
             result: None,
         }
     }

@@ -4,14 +4,20 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use crate::artifacts::path_kind;
 use crate::artifacts::roots::RootsRefusal;
-use crate::kernel::ServerEndpoints;
+use crate::kernel::{ServerEndpoints, TrackedWorld};
 use crate::model::{Artifact, FILE_URL, FetchPolicy, Problem, RefusalCode, RootsCheck, Stored, World};
-use crate::objects::rules::{HostLimits, NounRules};
+use crate::objects::rules::{DependentObject, HostLimits, NounRules, in_use};
 
 impl NounRules for Artifact {
     const ASKS_THE_HOST: bool = true;
+
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
+        in_use::of_artifact(stored, world)
+    }
 
     fn refused_here(&self, old: Option<&Self>, host: &HostLimits) -> Vec<Problem> {
         let mut problems = Vec::new();

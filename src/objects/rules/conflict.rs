@@ -1,6 +1,8 @@
 //! Conflicts of a write with other objects (409), and their messages for callers that may not read all
 //! objects.
 
+use std::borrow::Cow;
+
 use crate::kernel::permissions::hidden_conflict;
 use crate::kernel::{Caller, Error, TrackedWorld};
 use crate::model::{Kind, Noun, RefusalCode, Stored};
@@ -14,12 +16,12 @@ pub struct DependentObject {
     pub kind: Kind,
     pub key: String,
     /// A remark that follows its name; may be empty.
-    pub note: &'static str,
+    pub note: Cow<'static, str>,
 }
 
 impl DependentObject {
     pub fn of<T: Noun>(stored: &Stored<T>) -> Self {
-        DependentObject { kind: T::KIND, key: stored.key.clone(), note: "" }
+        DependentObject { kind: T::KIND, key: stored.key.clone(), note: Cow::Borrowed("") }
     }
 }
 

@@ -3,10 +3,15 @@
 
 use jiff::Timestamp;
 
+use crate::kernel::TrackedWorld;
 use crate::model::{Lease, Stored};
-use crate::objects::rules::NounRules;
+use crate::objects::rules::{DependentObject, NounRules, in_use};
 
 impl NounRules for Lease {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
+        in_use::of_lease(stored, world)
+    }
+
     fn effective_at(stored: &Stored<Self>, now: Timestamp) -> Option<Stored<Self>> {
         let state = stored.spec.effective_state(now);
         (state != stored.spec.state).then(|| {

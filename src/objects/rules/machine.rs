@@ -1,8 +1,9 @@
 //! Rules for machines: params that fit their declarations, the lock, and the name that reservations refer to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -11,13 +12,26 @@ use crate::kernel::scope::agent_of;
 use crate::kernel::{Caller, Changeset, TrackedWorld};
 use crate::model::event::{JobNow, RunCancelled};
 use crate::model::{
-    ContentView, EventBody, Job, JobState, Kind, Lease, Machine, Noun, ObjectReference, Problem, RefusalCode,
-    Run, RunEntry, RunResult, Stored, Token, World,
+    ContentView, EventBody, Job, JobState, Kind, Lease, Mac, Machine, Noun, ObjectReference, Problem,
+    RefusalCode, Run, RunEntry, RunResult, Stored, Token, World,
 };
-use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
+use crate::objects::rules::{DependentObject, NounRules, ProposedWrite, RuleConflict, WriteCheck, in_use};
 use crate::objects::view;
+use crate::runs::flow::{Flow, note_entry};
 
 impl NounRules for Machine {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
+        in_use::of_machine(stored, world)
+    }
+
+    /// Another computer must not boot what the machine was armed for.
+    fn settle(next: &mut Stored<Self>, change: &ProposedWrite<'_, Self>, changeset: Changeset) -> Changeset {
+        match change.old.filter(|old| old.status.armed_until.is_some() && is_other_computer(old, next)) {
+            Some(_) => disarmed(next, change, changeset),
+            None => changeset,
+        }
+    }
+
     fn label(stored: &Stored<Self>) -> String {
         stored.spec.name.clone()
     }
@@ -97,6 +111,37 @@ fn locked(stored: &Stored<Machine>) -> RuleConflict {
     let name = &stored.spec.name;
     let why = format!("machine `{name}` is locked: set `locked` to false first, and nothing else with it");
     RuleConflict::plain(RefusalCode::Locked, why)
+}
+
+/// Whether a machine is found by other hardware than before.
+fn is_other_computer(old: &Stored<Machine>, new: &Stored<Machine>) -> bool {
+    let macs = |machine: &Stored<Machine>| -> BTreeSet<Mac> { machine.spec.macs.iter().copied().collect() };
+    macs(old) != macs(new) || old.spec.smbios_uuid != new.spec.smbios_uuid
+}
+
+/// Disarms the machine and holds its run.
+fn disarmed(
+    next: &mut Stored<Machine>,
+    change: &ProposedWrite<'_, Machine>,
+    mut changeset: Changeset,
+) -> Changeset {
+    let caller = change.caller;
+    let run = next.status.run.as_ref().and_then(|run| change.world.get::<Run>(&run.id.to_string()));
+    let mut run = run.map(|run| run.next(caller.now));
+    let record = run.as_mut().map(|run| &mut run.spec);
+    let mut flow = Flow::new((&mut next.status, record), change.world.untracked_world(), caller.now);
+    flow.withdraw_arming(&format!("{} changed the addresses by which the machine is known", caller.actor));
+    for body in flow.finish() {
+        if let Some(run) = &mut run {
+            let by = &caller.actor.to_string();
+            note_entry(&mut run.spec, (caller.now, by), (next.status.cursor, &body));
+        }
+        changeset = changeset.event(caller.event_about(next, body));
+    }
+    match run {
+        Some(run) => changeset.update(Run::object(Arc::new(run))),
+        None => changeset,
+    }
 }
 
 /// The reason for the end of everything that belonged to the machine.

@@ -12,9 +12,12 @@ mod bootenv;
 mod client_class;
 mod conflict;
 mod content;
+pub mod document;
 mod graph;
+mod in_use;
 mod lease;
 mod machine;
+pub mod option_document;
 mod options;
 mod param;
 pub mod params;
@@ -169,6 +172,22 @@ pub trait NounRules: Noun {
         changeset
     }
 
+    /// The objects whose present work uses this one, like the machines whose runs go through it. `force`
+    /// overrides the refusal that follows from them.
+    fn used_now(_stored: &Stored<Self>, _world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
+        Vec::new()
+    }
+
+    /// Changes what else of the object has to change with a write of its fields: the changeset so far, with
+    /// the objects and events that this adds.
+    fn settle(
+        _next: &mut Stored<Self>,
+        _change: &ProposedWrite<'_, Self>,
+        changeset: Changeset,
+    ) -> Changeset {
+        changeset
+    }
+
     /// The objects that need this one without naming it in their fields.
     fn needed_by(_stored: &Stored<Self>, _world: &TrackedWorld<'_>) -> Vec<DependentObject> {
         Vec::new()
@@ -261,6 +280,23 @@ pub(crate) fn may_delete<T: NounRules>(
     Err(Error::Conflict(RefusalCode::InUse, why))
 }
 
+/// Whether nobody's present work uses an object that is to be deleted. What refuses its deletion in any case
+/// comes first.
+pub(crate) fn refuse_used<T: NounRules>(
+    caller: &Caller,
+    world: &TrackedWorld<'_>,
+    stored: &Stored<T>,
+) -> Result<(), Error> {
+    may_delete(caller, world, stored)?;
+    let users = T::used_now(stored, world, caller.now);
+    if users.is_empty() {
+        return Ok(());
+    }
+    let (kind, name, by) = (T::KIND, T::label(stored), list_dependents(&users, caller, world));
+    let way_out = "`--force` (`force=true`) deletes it all the same";
+    Err(Error::Conflict(RefusalCode::InUse, format!("{kind} `{name}` is in use by {by}; {way_out}")))
+}
+
 fn read_only<T: NounRules>(stored: &Stored<T>) -> Option<RuleConflict> {
     (stored.source != SITE).then(|| {
         let (kind, label, source) = (T::KIND, T::label(stored), &stored.source);
@@ -276,7 +312,7 @@ fn referrers<T: NounRules>(world: &TrackedWorld<'_>, stored: &Stored<T>) -> Vec<
     let naming = names.iter().flat_map(|name| world.referrers(name));
     let naming = naming.filter(|(kind, key)| (*kind, key.as_str()) != (T::KIND, stored.key.as_str()));
     let mut found: Vec<DependentObject> =
-        naming.map(|(kind, key)| DependentObject { kind, key, note: "" }).collect();
+        naming.map(|(kind, key)| DependentObject { kind, key, note: "".into() }).collect();
     found.extend(T::needed_by(stored, world));
     found
 }

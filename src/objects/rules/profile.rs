@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::model::{Problem, Profile, RefusalCode};
-use crate::objects::rules::{NounRules, ProposedWrite, graph};
+use crate::kernel::TrackedWorld;
+use crate::model::{Problem, Profile, RefusalCode, Stored};
+use crate::objects::rules::{DependentObject, NounRules, ProposedWrite, graph, in_use};
 
 impl NounRules for Profile {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
+        in_use::of_profile(stored, world)
+    }
+
     fn params(&self) -> Option<&BTreeMap<String, Value>> {
         Some(&self.params)
     }

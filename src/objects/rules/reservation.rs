@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::kernel::TrackedWorld;
 use crate::model::{Kind, Problem, RefusalCode, Reservation, Stored, Subnet, World};
-use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
+use crate::objects::rules::{DependentObject, NounRules, ProposedWrite, RuleConflict, WriteCheck, in_use};
 
 impl NounRules for Reservation {
     const PROBLEMS_SEE: &'static [Kind] = &[Kind::Subnet];
+
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
+        in_use::of_reservation(stored, world)
+    }
 
     fn write_checks(
         next: &Arc<Stored<Self>>,

@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::model::Stage;
-use crate::objects::rules::NounRules;
+use crate::kernel::TrackedWorld;
+use crate::model::{Stage, Stored};
+use crate::objects::rules::{DependentObject, NounRules, in_use};
 
 impl NounRules for Stage {
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
+        in_use::of_stage(stored, world)
+    }
+
     fn params(&self) -> Option<&BTreeMap<String, Value>> {
         Some(&self.params)
     }

@@ -6,17 +6,23 @@ use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use crate::dhcp::decide::{addresses_named, ready_options};
 use crate::kernel::{Changeset, TrackedWorld};
 use crate::model::{
     Cidr, Kind, Lease, NoStatus, Noun, Object, OptionSet, ProbeMode, Problem, RefusalCode, Stored, Subnet,
     SubnetMode, World,
 };
-use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, WriteCheck};
+use crate::objects::rules::{DependentObject, NounRules, ProposedWrite, RuleConflict, WriteCheck, in_use};
 use crate::proto::dhcp4::codes;
 
 impl NounRules for Subnet {
     const PROBLEMS_SEE: &'static [Kind] = &[Kind::Subnet];
+
+    fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, now: Timestamp) -> Vec<DependentObject> {
+        in_use::of_subnet(stored, (world, now))
+    }
 
     fn write_checks(
         next: &Arc<Stored<Self>>,

@@ -33,6 +33,25 @@ fn a_default_stands_in_for_a_missing_param() {
 }
 
 #[test]
+fn a_template_may_prefer_a_value_to_the_declared_default_and_to_nothing_else() {
+    assert_eq!(text("{{ param(name=\"timezone\", unless_set=\"Mars\") }}"), "Mars");
+    assert_eq!(text("{{ param(name=\"packages\", unless_set=[]) | join(sep=\" \") }}"), "vim");
+}
+
+#[test]
+fn the_keys_of_a_secret_map_can_be_named_in_a_message() {
+    let body = "{% for key in param_keys(name=\"root_password\") %}{{ throw(message=key) }}{% endfor %}";
+    let mut input = input_with_open_secrets();
+    let named = json!({"root_password": {"bob": "s3cret-Pa55"}}).as_object().unwrap().clone();
+    input.params.layers.insert(0, ParamLayer::new(ParamLevel::Machine, named));
+    let problem = engine(&[("t", body)]).render("t", input, RenderLimits::default()).unwrap_err();
+    assert!(problem.message.contains("bob") && !problem.message.contains("Pa55"), "{problem}");
+    let of_a_text = engine(&[("t", body)]).render("t", input_with_open_secrets(), RenderLimits::default());
+    assert_eq!(of_a_text.unwrap().text, "");
+    assert_eq!(super::problem(body).kind, ProblemKind::Sealed);
+}
+
+#[test]
 fn compose_joins_all_levels_and_param_takes_the_highest() {
     assert_eq!(text("{{ compose(name=\"packages\") | join(sep=\" \") }}"), "curl nginx vim");
     assert_eq!(text("{{ param(name=\"packages\") | join(sep=\" \") }}"), "vim");
@@ -169,6 +188,11 @@ fn base64_goes_both_ways() {
     assert_eq!(filtered(json!("aMOp\n bGxv"), "b64decode").unwrap(), "héllo");
     assert!(filtered(json!("%%"), "b64decode").is_err());
     assert!(filtered(json!("/w=="), "b64decode").unwrap_err().message.contains("UTF-8"));
+}
+
+#[test]
+fn a_part_of_a_url_is_no_other_part_of_it() {
+    assert_eq!(filtered(json!("p@ss:/w%é-._~"), "urlencode").unwrap(), "p%40ss%3A%2Fw%25%C3%A9-._~");
 }
 
 #[test]

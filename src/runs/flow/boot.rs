@@ -8,8 +8,8 @@ use crate::model::{
 };
 
 use super::rules::Flow;
-use super::step::{REHEARSED_BOOT, boot_is_open, boot_step, present_stage};
-use super::{BOOT_SECONDS, FIRMWARE_SECONDS, FRUITLESS_ATTEMPTS_MAX};
+use super::step::{REHEARSED_BOOT, boot_is_open, boot_step};
+use super::{FIRMWARE_SECONDS, FRUITLESS_ATTEMPTS_MAX};
 
 impl Flow<'_> {
     /// A machine was powered on: its first DISCOVER arrived, or its first fetch if it has its address from
@@ -33,6 +33,8 @@ impl Flow<'_> {
             step,
             kernel_fetched_at: None,
             deadline,
+            expected_by: None,
+            asks: None,
             result: None,
         });
         self.status.last_seen = Some(now);
@@ -99,15 +101,11 @@ impl Flow<'_> {
 
     /// Records that the kernel was fetched. For a destructive bootenv this uses up the arming.
     pub fn kernel_fetched(&mut self) {
-        let seconds =
-            present_stage(self.at()).and_then(|stage| stage.timeout_seconds).unwrap_or(BOOT_SECONDS);
-        let (now, deadline) = (self.now, self.later(seconds));
-        let Some(attempt) = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())
-        else {
-            return;
-        };
+        let now = self.now;
+        let Some(attempt) = self.attempt() else { return };
         if attempt.kernel_fetched_at.is_none() {
-            (attempt.kernel_fetched_at, attempt.deadline) = (Some(now), Some(deadline));
+            (attempt.kernel_fetched_at, attempt.deadline) = (Some(now), None);
+            self.boot_heard();
         }
         self.await_word();
         if self.spent().is_some() {
@@ -118,7 +116,11 @@ impl Flow<'_> {
 
     /// Records that the installer fetched its answer file, or that the booted system called.
     pub fn system_seen(&mut self) {
+        let is_news = self.attempt().is_some_and(|attempt| attempt.progress < BootProgress::System);
         self.attempt_progress(BootProgress::System);
+        if is_news {
+            self.installer_heard();
+        }
     }
 
     /// Records that the booted system reported that it is done.
@@ -193,6 +195,7 @@ impl Flow<'_> {
         let attempt = self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())?;
         (attempt.result, attempt.progress) = (Some(result), BootProgress::Ended);
         (attempt.seen_at, attempt.deadline) = (self.now, None);
+        (attempt.expected_by, attempt.asks) = (None, None);
         let (number, step) = (attempt.number, attempt.step);
         self.say(BootAttemptEnded { number, result });
         let linked = step.is_some() && step == boot_step(self.status, self.steps());
@@ -203,8 +206,10 @@ impl Flow<'_> {
     /// `installed_by` is the attempt that its token was made for.
     pub fn agent_seen(&mut self, environment: Environment, boot: &str, installed_by: Option<Uuid>) {
         let before = self.status.agent.as_ref().filter(|agent| agent.environment == Environment::Live);
-        if environment == Environment::Live && before.is_some_and(|agent| agent.boot != boot) {
-            self.lose_live_system();
+        match before.filter(|_| environment == Environment::Live) {
+            Some(agent) if agent.boot == boot => self.live_system_heard(),
+            Some(_) => self.lose_live_system(),
+            None => {}
         }
         let same_life = self.status.agent.as_ref().filter(|a| a.boot == boot && a.environment == environment);
         let leaving = same_life.is_some_and(|agent| agent.leaving);

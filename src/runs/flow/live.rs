@@ -13,12 +13,36 @@ use super::rules::{Flow, JobOutcome, RunNow};
 use super::step::{boot_step, is_live, needs_live_system};
 
 impl Flow<'_> {
+    /// Somebody boots in the machine's name, and nothing shows that it is the machine. The live system's
+    /// agent decides: if it is heard of again, there was no loss of power ([`Flow::live_system_heard`]); if
+    /// an agent of another boot comes, or none for [`super::SILENCE_SECONDS`], there was.
+    pub fn doubt_live_system(&mut self) {
+        if self.may_lose_live_system() {
+            self.status.live_system.doubted_at.get_or_insert(self.now);
+        }
+    }
+
+    /// The agent of the live system is alive: there was no loss of power.
+    pub fn live_system_heard(&mut self) {
+        self.status.live_system.doubted_at = None;
+    }
+
+    /// The live system's agent was not heard of for too long after a doubt.
+    pub fn live_system_silent(&mut self) {
+        self.lose_live_system();
+    }
+
+    fn may_lose_live_system(&self) -> bool {
+        let agent = self.status.agent.as_ref().filter(|agent| agent.environment == Environment::Live);
+        let is_planned = agent.is_some_and(|agent| agent.leaving);
+        !is_planned && self.runs() && needs_live_system(self.at())
+    }
+
     /// The memory of the live system is lost: the machine was powered on again, or an agent of another boot
     /// asks for work. Nothing happens if no task needs the live system any more.
     pub(super) fn lose_live_system(&mut self) {
-        let agent = self.status.agent.as_ref().filter(|agent| agent.environment == Environment::Live);
-        let is_planned = agent.is_some_and(|agent| agent.leaving);
-        if is_planned || !self.runs() || !needs_live_system(self.at()) {
+        self.status.live_system.doubted_at = None;
+        if !self.may_lose_live_system() {
             return;
         }
         let (name, how_far) = (self.boot_name(), self.how_far());

@@ -3,15 +3,17 @@
 //! `expand` makes the list of steps of a run. `step` says what to do at the present step. [`Flow`] applies
 //! what has happened to a machine's status: `rules` has the life of a run, `shown` the state that a machine
 //! shows, `boot` the effects of boots, `evidence` those of late reports on an installation, `jobs` those of
-//! tasks, `live` those of a loss of power in a live system, `skips` the actions of operators on single steps.
-//! Nothing here does I/O or reads the clock; the house around it commits and writes events. Start with
-//! `rules`.
+//! tasks, `live` those of a loss of power in a live system, `overdue` what comes too late, `skips` the actions
+//! of operators on single steps. Nothing here does I/O or reads the clock; the house around it commits and
+//! writes events. Start with `rules`.
 
 mod boot;
+mod entries;
 mod evidence;
 pub mod expand;
 mod jobs;
 mod live;
+mod overdue;
 mod rules;
 mod shown;
 mod skips;
@@ -20,6 +22,7 @@ mod step_reference;
 #[cfg(test)]
 mod tests;
 
+pub use entries::note_entry;
 pub use expand::expand;
 pub use rules::{Flow, JobOutcome, OperatorNote, RunStart};
 pub use step::{NextStep, Position, next_step};
@@ -29,6 +32,10 @@ pub use step_reference::StepReference;
 pub const ARMED_SECONDS: i64 = 24 * 3600;
 /// How long a boot into an installer or a live image may take if its stage does not say, in seconds.
 pub const BOOT_SECONDS: u32 = 3600;
+/// How long an installer usually takes from its kernel to its answer file, in seconds.
+pub const ANSWER_SECONDS: u32 = 300;
+/// Longest time from the kernel to the deadline of a boot that is put off by what is heard of it, in seconds.
+pub const HEARD_SECONDS_MAX: u32 = 24 * 3600;
 /// Longest time from the first packet of a power-on until the kernel is fetched, in seconds.
 pub const FIRMWARE_SECONDS: i64 = 900;
 /// How long a boot that destroys nothing waits for the machine to be powered on, in seconds.

@@ -262,16 +262,17 @@ impl<'a> Flow<'a> {
         self.advance();
     }
 
-    /// Disarms the machine; a machine at a destructive boot is held.
-    pub fn disarm_by(&mut self, by: &str) {
-        self.disarm(&format!("disarmed by {by}"));
+    /// Disarms the machine because of what somebody did; a machine at a destructive boot is held.
+    pub fn withdraw_arming(&mut self, why: &str) {
+        self.disarm(why);
         if self.at_destructive_boot() && !is_booting(self.status, self.steps()) {
-            self.hold(format!("disarmed by {by}; `arm` goes on"));
+            self.hold(format!("{why}; `arm` goes on"));
         }
     }
 
     pub(super) fn disarm(&mut self, reason: &str) {
         if self.status.armed_until.take().is_some() {
+            self.status.erases.clear();
             let RunNow { run, workflow, stage } = self.run_now();
             self.say(MachineDisarmed { run, reason: reason.to_owned(), workflow, stage });
         }
@@ -287,35 +288,6 @@ impl<'a> Flow<'a> {
     /// Whether a run is open.
     pub fn runs(&self) -> bool {
         self.status.run.as_ref().is_some_and(|run| run.ended_at.is_none())
-    }
-
-    /// Carries out deadlines that have passed: attempts, arming, waits. The caller handles those of jobs.
-    pub fn expire(&mut self) {
-        let attempt = self.status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
-        if self.is_due(attempt.and_then(|attempt| attempt.deadline)) {
-            self.attempt_timed_out();
-        } else if self.is_due(self.status.armed_until) {
-            self.disarm("the time was up");
-            if self.at_destructive_boot() && self.status.state == MachineState::Waiting {
-                self.hold("the machine was not powered on while it was armed; `arm` gives it more time");
-            }
-        } else if self.status.job.is_none()
-            && self.is_due(self.status.waiting.as_ref().and_then(|w| w.overdue_at))
-        {
-            self.waited_in_vain();
-        }
-    }
-
-    fn waited_in_vain(&mut self) {
-        match next_step(self.at(), self.now) {
-            NextStep::Boot { bootenv } => {
-                self.hold(format!("the machine was not powered on in time to boot `{bootenv}`"));
-            }
-            NextStep::Run { task } if self.status.tries.next_at.take().is_none() => {
-                self.fail(format!("no agent came in time to run task `{task}`"));
-            }
-            _ => self.settle(),
-        }
     }
 
     /// Passes every step that has nothing to do, then settles.
@@ -386,7 +358,8 @@ impl<'a> Flow<'a> {
             let until = self.later(ARMED_SECONDS);
             self.status.armed_until = Some(until);
             let RunNow { run, workflow, stage } = self.run_now();
-            self.say(MachineArmed { run, bootenv: bootenv.clone(), until, workflow, stage });
+            let bootenv = bootenv.clone();
+            self.say(MachineArmed { run, bootenv, until, erases: None, workflow, stage });
         }
         self.status.waiting = None;
         self.status.bootenv = Some(bootenv);

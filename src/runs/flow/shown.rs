@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::model::{BootProgress, BootenvKind, MachineState, MachineWait};
 
 use super::rules::Flow;
-use super::step::{NextStep, RunWait, next_step, present_stage};
+use super::step::{NextStep, RunWait, asked, next_step, present_stage};
 use super::{AGENT_SECONDS, POWER_ON_SECONDS};
 
 impl Flow<'_> {
@@ -20,11 +20,11 @@ impl Flow<'_> {
             NextStep::Boot { bootenv } => self.show_boot(&bootenv),
             NextStep::Run { task } => {
                 let seconds = present_stage(self.at()).and_then(|stage| stage.timeout_seconds);
+                let reason = format!("an agent has to ask for task `{task}`");
                 self.show(RunWait {
-                    state: MachineState::Waiting,
-                    reason: format!("an agent has to ask for task `{task}`"),
-                    expected: "job.created",
                     overdue_at: Some(self.later(seconds.unwrap_or(AGENT_SECONDS))),
+                    expected_by: self.agent_expected_by(),
+                    ..RunWait::new(MachineState::Waiting, reason, "job.created")
                 });
             }
             NextStep::Pass { .. } | NextStep::Over => self.advance(),
@@ -39,7 +39,9 @@ impl Flow<'_> {
         let deadline = attempt.and_then(|attempt| attempt.deadline);
         let armed = self.status.armed_until.unwrap_or_else(|| self.later(POWER_ON_SECONDS));
         let next = if installs { "boot.answer_fetched" } else { "job.created" };
+        let asks = attempt.filter(|attempt| attempt.progress >= BootProgress::Kernel).and_then(asked);
         let (state, reason, expected, overdue_at) = match progress {
+            _ if asks.is_some() => (MachineState::Running, asks.unwrap_or_default(), "boot.done", deadline),
             _ if attempt.is_none() => {
                 let reason = format!("power the machine on: it boots `{bootenv}` from the network");
                 (MachineState::Waiting, reason, "boot.kernel_fetched", Some(armed))
@@ -62,27 +64,41 @@ impl Flow<'_> {
                 deadline,
             ),
         };
-        self.show(RunWait { state, reason, expected, overdue_at });
+        let expected_by = attempt.and_then(|attempt| attempt.expected_by);
+        self.show(RunWait { state, reason, expected, overdue_at, expected_by });
     }
 
-    /// Sets the shown state. A wait that continues keeps its beginning and its end.
+    /// Sets the shown state. A wait that continues keeps its beginning, and its times: only those of a boot
+    /// change, with what is heard of it.
     fn show(&mut self, wait: RunWait) {
-        let RunWait { state, reason, expected, overdue_at } = wait;
+        let RunWait { state, reason, expected, overdue_at, expected_by } = wait;
         if matches!(state, MachineState::Registered | MachineState::Complete) {
             return;
         }
-        let goes_on =
-            self.status.waiting.as_ref().is_some_and(|w| w.expected == expected && w.reason == reason);
-        self.set_state(state, reason.clone());
-        if !goes_on {
-            let (since, expected) = (self.now, expected.to_owned());
-            self.status.waiting = Some(MachineWait { reason, since, expected, overdue_at });
-        }
+        let before = self.status.waiting.take().filter(|w| w.expected == expected && w.reason == reason);
+        let attempt = self.status.boot_attempt.as_ref().filter(|attempt| attempt.expected_by.is_some());
+        let is_boot = overdue_at.is_some() && overdue_at == attempt.and_then(|attempt| attempt.deadline);
+        let expected = expected.to_owned();
+        let wait = match before {
+            Some(before) if !is_boot => before,
+            Some(MachineWait { since, overdue, expected_by: was, .. }) => {
+                let overdue = overdue && was == expected_by;
+                MachineWait { reason, since, expected, overdue_at, expected_by, overdue }
+            }
+            None => {
+                let since = self.now;
+                MachineWait { reason, since, expected, overdue_at, expected_by, overdue: false }
+            }
+        };
+        let late = wait.expected_by.filter(|_| wait.overdue);
+        let late = late.map(|by| format!("; overdue since {}", by.strftime("%F %H:%M UTC")));
+        self.set_state(state, wait.reason.clone() + &late.unwrap_or_default());
+        self.status.waiting = Some(wait);
     }
 
     /// Stops until an operator looks.
     pub(super) fn stop(&mut self, state: MachineState, reason: String) {
-        self.show(RunWait { state, reason, expected: "run.retried", overdue_at: None });
+        self.show(RunWait::new(state, reason, "run.retried"));
     }
 
     /// Sets a state in which nothing is waited for.
@@ -102,8 +118,11 @@ impl Flow<'_> {
     /// Shows that a job is running.
     pub(super) fn show_job(&mut self, task: &str, id: Uuid, deadline: Timestamp) {
         self.status.job = Some(id);
-        let (state, expected) = (MachineState::Running, "job.finished");
         let reason = format!("task `{task}` is running");
-        self.show(RunWait { state, reason, expected, overdue_at: Some(deadline) });
+        self.show(RunWait {
+            overdue_at: Some(deadline),
+            expected_by: self.agent_expected_by().filter(|by| *by < deadline),
+            ..RunWait::new(MachineState::Running, reason, "job.finished")
+        });
     }
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::model::{
-    BootProgress, Bootenv, BootenvKind, ContentView, Environment, MachineState, MachineStatus, PresentRun,
-    RunStep, Stage, StepKind, StepState,
+    BootAttempt, BootProgress, Bootenv, BootenvKind, ContentView, Environment, MachineState, MachineStatus,
+    PresentRun, RunStep, Stage, StepKind, StepState,
 };
 
 use super::REBOOTS_MAX;
@@ -55,11 +55,12 @@ pub struct RunWait {
     /// The kind of event that ends the wait.
     pub expected: &'static str,
     pub overdue_at: Option<Timestamp>,
+    pub expected_by: Option<Timestamp>,
 }
 
 impl RunWait {
-    fn new(state: MachineState, reason: impl Into<String>, expected: &'static str) -> Self {
-        RunWait { state, reason: reason.into(), expected, overdue_at: None }
+    pub(super) fn new(state: MachineState, reason: impl Into<String>, expected: &'static str) -> Self {
+        RunWait { state, reason: reason.into(), expected, overdue_at: None, expected_by: None }
     }
 }
 
@@ -162,9 +163,16 @@ fn leads_to_boot(at: Position<'_>) -> bool {
 fn await_installer(status: &MachineStatus) -> NextStep {
     let under_way = status.boot_attempt.as_ref().filter(|attempt| attempt.result.is_none());
     let overdue_at = under_way.and_then(|attempt| attempt.deadline);
-    let wait =
-        RunWait::new(MachineState::Running, "the installer has yet to report that it is done", "boot.done");
-    NextStep::Wait(RunWait { overdue_at, ..wait })
+    let expected_by = under_way.and_then(|attempt| attempt.expected_by);
+    let reason = under_way.and_then(asked);
+    let reason = reason.unwrap_or_else(|| "the installer has yet to report that it is done".to_owned());
+    let wait = RunWait::new(MachineState::Running, reason, "boot.done");
+    NextStep::Wait(RunWait { overdue_at, expected_by, ..wait })
+}
+
+/// The reason of a boot whose installer asks something.
+pub(super) fn asked(attempt: &BootAttempt) -> Option<String> {
+    attempt.asks.as_ref().map(|question| format!("the installer asks: {question}"))
 }
 
 /// Whether an installer reported that its rehearsal is done.

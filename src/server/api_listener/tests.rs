@@ -25,7 +25,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 const LARGE_BYTES: usize = 64 << 20;
 const PIECES: usize = 20;
 
-struct Server {
+struct TestListener {
     address: SocketAddr,
     counters: Arc<ConnectionCounters>,
     connector: TlsConnector,
@@ -89,8 +89,8 @@ fn tls() -> (TlsAcceptor, TlsConnector) {
     (TlsAcceptor::from(Arc::new(server)), TlsConnector::from(Arc::new(client)))
 }
 
-impl Server {
-    fn start(limits: ListenerLimits) -> Server {
+impl TestListener {
+    fn start(limits: ListenerLimits) -> TestListener {
         let listener = crate::connections::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let (tls, connector) = tls();
         let (slow, begun) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
@@ -106,7 +106,7 @@ impl Server {
             limiter,
         };
         let served = tokio::spawn(served.run(stop.clone()));
-        Server { address, counters, connector, slow, begun, stop, served }
+        TestListener { address, counters, connector, slow, begun, stop, served }
     }
 
     async fn connect(&self) -> Client {
@@ -160,7 +160,7 @@ async fn closed(stream: &mut (impl AsyncReadExt + Unpin)) {
 async fn a_connection_without_a_handshake_is_closed() {
     let limits = patient();
     let handshakes = HandshakeLimits { time_max: SHORT, ..limits.handshakes };
-    let server = Server::start(ListenerLimits { handshakes, ..limits });
+    let server = TestListener::start(ListenerLimits { handshakes, ..limits });
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     let mut half = TcpStream::connect(server.address).await.unwrap();
     half.write_all(b"\x16\x03\x01\x02\x00\x01").await.unwrap();
@@ -172,7 +172,7 @@ async fn a_connection_without_a_handshake_is_closed() {
 #[tokio::test]
 async fn half_a_head_and_a_head_that_drips_and_none_at_all_are_closed() {
     let limits = patient();
-    let server = Server::start(ListenerLimits {
+    let server = TestListener::start(ListenerLimits {
         timeouts: ClientTimeouts { head: SHORT, ..limits.timeouts },
         ..limits
     });
@@ -201,7 +201,7 @@ async fn half_a_head_and_a_head_that_drips_and_none_at_all_are_closed() {
 #[tokio::test]
 async fn a_client_that_is_silent_between_requests_is_closed_and_one_that_waits_for_its_answer_is_not() {
     let limits = patient();
-    let server = Server::start(ListenerLimits {
+    let server = TestListener::start(ListenerLimits {
         timeouts: ClientTimeouts { idle: SHORT, stalled: SHORT, ..limits.timeouts },
         ..limits
     });
@@ -219,7 +219,7 @@ async fn a_client_that_is_silent_between_requests_is_closed_and_one_that_waits_f
 #[tokio::test]
 async fn when_most_places_are_taken_silence_ends_sooner() {
     let limits = patient();
-    let server = Server::start(ListenerLimits {
+    let server = TestListener::start(ListenerLimits {
         connections: ConnectionLimits { connections_max: 4, of_one_address_max: 4 },
         timeouts: ClientTimeouts { idle_crowded: SHORT, ..limits.timeouts },
         ..limits
@@ -240,7 +240,7 @@ async fn when_most_places_are_taken_silence_ends_sooner() {
 async fn an_answer_of_which_nothing_is_taken_is_given_up_and_a_stream_that_goes_on_is_not() {
     let limits = patient();
     let timeouts = ClientTimeouts { stalled: SHORT * 10, idle: SHORT, ..limits.timeouts };
-    let server = Server::start(ListenerLimits { timeouts, ..limits });
+    let server = TestListener::start(ListenerLimits { timeouts, ..limits });
     let (mut takes_nothing, mut streams) = (server.connect().await, server.connect().await);
     takes_nothing.write_all(request("/large").as_bytes()).await.unwrap();
     streams.write_all(request("/pieces").as_bytes()).await.unwrap();
@@ -253,7 +253,7 @@ async fn an_answer_of_which_nothing_is_taken_is_given_up_and_a_stream_that_goes_
 async fn an_address_that_has_too_many_connections_gets_no_more() {
     let limits = patient();
     let connections = ConnectionLimits { connections_max: 100, of_one_address_max: 2 };
-    let server = Server::start(ListenerLimits { connections, ..limits });
+    let server = TestListener::start(ListenerLimits { connections, ..limits });
     let mut clients = vec![server.connect().await, server.connect().await];
     let mut third = TcpStream::connect(server.address).await.unwrap();
     closed(&mut third).await;
@@ -266,7 +266,7 @@ async fn an_address_that_has_too_many_connections_gets_no_more() {
 
 #[tokio::test]
 async fn what_a_refused_request_still_sends_is_read_before_the_answer() {
-    let server = Server::start(patient());
+    let server = TestListener::start(patient());
     let mut client = server.connect().await;
     let head =
         |length: usize| format!("POST /refused HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
@@ -283,7 +283,7 @@ async fn what_a_refused_request_still_sends_is_read_before_the_answer() {
 async fn a_refused_body_that_does_not_come_delays_the_answer_for_a_bounded_time() {
     let limits = patient();
     let unread = UnreadLimits { time_max: SHORT, ..limits.unread };
-    let server = Server::start(ListenerLimits { unread, ..limits });
+    let server = TestListener::start(ListenerLimits { unread, ..limits });
     for lines in ["Content-Length: 9\r\n", "Content-Length: 9\r\nExpect: 100-continue\r\n"] {
         let mut client = server.connect().await;
         let head = format!("POST /refused HTTP/1.1\r\nHost: x\r\n{lines}\r\n");
@@ -294,7 +294,7 @@ async fn a_refused_body_that_does_not_come_delays_the_answer_for_a_bounded_time(
 
 #[tokio::test]
 async fn the_end_of_the_server_waits_for_requests_and_for_nobody_else() {
-    let server = Server::start(ListenerLimits { drain: DEADLINE, ..patient() });
+    let server = TestListener::start(ListenerLimits { drain: DEADLINE, ..patient() });
     let _silent = TcpStream::connect(server.address).await.unwrap();
     let (mut idle, mut waits) = (server.connect().await, server.connect().await);
     waits.write_all(request("/slow").as_bytes()).await.unwrap();

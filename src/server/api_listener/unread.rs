@@ -11,6 +11,9 @@ use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::timeout;
 
+/// The largest body that any operation admits: who sends no more hears the refusal.
+const UNREAD_BYTES_MAX: u64 = 64 << 20;
+
 /// How much of an unread body is discarded, and for how long the answer waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadLimits {
@@ -20,7 +23,7 @@ pub struct UnreadLimits {
 
 impl Default for UnreadLimits {
     fn default() -> Self {
-        UnreadLimits { bytes_max: 8 << 20, time_max: Duration::from_secs(5) }
+        UnreadLimits { bytes_max: UNREAD_BYTES_MAX, time_max: Duration::from_secs(5) }
     }
 }
 

@@ -6,10 +6,10 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
-use super::events::{self, COLUMNS};
+use super::events::{self, COLUMNS, EventReader};
 use super::integer;
 use super::writer::WorkError;
-use crate::model::{Event, EventKind};
+use crate::model::EventKind;
 use crate::store::{EventCut, EventQuery, OldEvents};
 
 /// The columns of an event.
@@ -49,17 +49,17 @@ pub(super) fn prune(connection: &Connection, upto: u64, most: u64) -> Result<u64
     Ok(connection.prepare_cached(delete)?.execute([integer(upto), integer(most)])? as u64)
 }
 
-/// Those that were set aside. All are older than the events of the main table.
-pub(super) async fn read(readers: &SqlitePool, query: &EventQuery, limit: u32) -> sqlx::Result<Vec<Event>> {
+/// Reads those that were set aside. All are older than the events of the main table.
+pub(super) async fn read(query: &EventQuery, reader: &mut EventReader<'_>) -> sqlx::Result<()> {
     // Leases begin and end by packets.
-    if limit == 0 || query.lease.is_some() {
-        return Ok(Vec::new());
+    if reader.is_full() || query.lease.is_some() {
+        return Ok(());
     }
     let mut sql: QueryBuilder<Sqlite> =
         QueryBuilder::new(format!("SELECT {COLUMNS} FROM audit_event WHERE true"));
     events::filter_kind(&mut sql, ("kind", query));
-    events::filter(&mut sql, query, limit);
-    Ok(sql.build().fetch_all(readers).await?.iter().map(events::event).collect())
+    events::filter(&mut sql, query, reader.left());
+    reader.read(&mut sql).await
 }
 
 /// The oldest of them, up to a cut: how many there are, and the number of the last.

@@ -143,7 +143,7 @@ mod tests {
             any::<bool>().prop_map(Value::from),
             any::<i64>().prop_map(Value::from),
             any::<u64>().prop_map(Value::from),
-            (-9999_i32..9999).prop_map(|n| Value::from(f64::from(n) / 8.0)),
+            proptest::num::f64::NORMAL.prop_map(Value::from),
             any::<String>().prop_map(Value::from),
         ];
         let nested = leaf.prop_recursive(80, 96, 3, |inner| {

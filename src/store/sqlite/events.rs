@@ -1,5 +1,6 @@
 //! The table of events: writes and queries.
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, params};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use super::{audit, integer};
 use crate::model::bounds::{EVENT_DEPTH_MAX, text_depth};
 use crate::model::event::OtherEvent;
 use crate::model::{Event, EventBody, EventKind, Kind, NewEvent};
-use crate::store::{EVENTS_MAX, EventCut, EventQuery, LeaseOf, OldEvents};
+use crate::store::{EVENT_READ_BYTES_MAX, EVENTS_MAX, EventCut, EventQuery, EventRead, LeaseOf, OldEvents};
 
 /// Number of events per part of the table of keys. A small number puts the keys of a group on one page; a
 /// large number means that queries look into fewer parts.
@@ -78,35 +79,61 @@ fn keys(event: &NewEvent) -> Vec<String> {
     keys
 }
 
-/// Events, and with them the audit events that outlived the others of their time.
-pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Result<Vec<Event>> {
-    let limit = if query.limit == 0 { EVENTS_MAX } else { query.limit.min(EVENTS_MAX) };
-    let left = |found: &[Event]| limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
-    if query.newest_first {
-        let mut found = read_main(readers, query, limit).await?;
-        found.extend(audit::read(readers, query, left(&found)).await?);
-        return Ok(found);
-    }
-    let mut found = audit::read(readers, query, limit).await?;
-    found.extend(read_main(readers, query, left(&found)).await?);
-    Ok(found)
+/// Reads events one after the other, up to a number and to [`EVENT_READ_BYTES_MAX`].
+pub(super) struct EventReader<'r> {
+    readers: &'r SqlitePool,
+    limit: u32,
+    found: EventRead,
 }
 
-async fn read_main(readers: &SqlitePool, query: &EventQuery, limit: u32) -> sqlx::Result<Vec<Event>> {
-    if limit == 0 {
-        return Ok(Vec::new());
+impl EventReader<'_> {
+    /// How many events may still be read.
+    pub(super) fn left(&self) -> u32 {
+        self.limit.saturating_sub(u32::try_from(self.found.events.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.left() == 0 || self.found.bytes >= EVENT_READ_BYTES_MAX
+    }
+
+    pub(super) async fn read(&mut self, sql: &mut QueryBuilder<Sqlite>) -> sqlx::Result<()> {
+        let mut rows = sql.build().fetch(self.readers);
+        while !self.is_full() {
+            let Some(row) = rows.try_next().await? else { break };
+            self.found.bytes += row.try_get::<&str, _>("data").map_or(0, str::len);
+            self.found.events.push(event(&row));
+        }
+        Ok(())
+    }
+}
+
+/// Events, and with them the audit events that outlived the others of their time.
+pub(super) async fn read(readers: &SqlitePool, query: &EventQuery) -> sqlx::Result<EventRead> {
+    let limit = if query.limit == 0 { EVENTS_MAX } else { query.limit.min(EVENTS_MAX) };
+    let mut reader = EventReader { readers, limit, found: EventRead::default() };
+    if query.newest_first {
+        read_main(query, &mut reader).await?;
+        audit::read(query, &mut reader).await?;
+    } else {
+        audit::read(query, &mut reader).await?;
+        read_main(query, &mut reader).await?;
+    }
+    Ok(EventRead { is_cut: reader.is_full(), ..reader.found })
+}
+
+async fn read_main(query: &EventQuery, reader: &mut EventReader<'_>) -> sqlx::Result<()> {
+    if reader.is_full() {
+        return Ok(());
     }
     let key = main_key(query);
     if key.is_none() && (query.kind.is_none() || query.attempt.is_some()) {
         let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE true"));
         filter_kind(&mut sql, ("kind", query));
-        filter(&mut sql, query, limit);
-        return Ok(sql.build().fetch_all(readers).await?.iter().map(event).collect());
+        filter(&mut sql, query, reader.left());
+        return reader.read(&mut sql).await;
     }
-    let mut found = Vec::new();
-    for parts in parts(query, stored(readers).await?) {
-        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
-        if left == 0 {
+    for parts in parts(query, stored(reader.readers).await?) {
+        if reader.is_full() {
             break;
         }
         let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE seq IN ("));
@@ -122,10 +149,10 @@ async fn read_main(readers: &SqlitePool, query: &EventQuery, limit: u32) -> sqlx
         }
         filter_kind(&mut sql, ("event_kind", query));
         sql.push(")");
-        filter(&mut sql, query, left);
-        found.extend(sql.build().fetch_all(readers).await?);
+        filter(&mut sql, query, reader.left());
+        reader.read(&mut sql).await?;
     }
-    Ok(found.iter().map(event).collect())
+    Ok(())
 }
 
 pub(super) const COLUMNS: &str = "seq, time, kind, subject, actor, attempt, request_id, data";

@@ -46,7 +46,8 @@ use uuid::Uuid;
 
 use crate::model::{Event, Kind, ServedDocument, World};
 use crate::store::{
-    Changeset, DocumentUsage, EventCut, EventQuery, KeptDocument, OldEvents, Store, StoreError, WriterHold,
+    Changeset, DocumentUsage, EventCut, EventQuery, EventRead, KeptDocument, OldEvents, Store, StoreError,
+    WriterHold,
 };
 
 pub use load::DamagedRow;
@@ -302,7 +303,7 @@ impl Store for SqliteStore {
         Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
     }
 
-    fn events(&self, query: EventQuery) -> BoxFuture<'_, Result<Vec<Event>, StoreError>> {
+    fn read_events(&self, query: EventQuery) -> BoxFuture<'_, Result<EventRead, StoreError>> {
         Box::pin(async move { events::read(&self.readers, &query).await.map_err(failed) })
     }
 

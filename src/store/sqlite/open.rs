@@ -13,9 +13,9 @@ use sqlx::{ConnectOptions, Connection, SqlitePool};
 
 use super::load::{self, LoadedWorld};
 use super::migrations::{migrate, migrations};
+use crate::model::LOCK_FILE;
 
 pub(super) const DATABASE_FILE: &str = "metalwright.db";
-const LOCK_FILE: &str = "metalwright.lock";
 const READERS_MAX: u32 = 4;
 /// Longest wait of a reader for a connection.
 const READER_WAIT_MAX: Duration = Duration::from_secs(20);

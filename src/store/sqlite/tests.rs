@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tempfile::TempDir;
@@ -12,9 +13,10 @@ use tempfile::TempDir;
 use super::events::PART_EVENTS;
 use super::open::StoreSetup;
 use super::*;
-use crate::model::Stored;
+use crate::model::event::OtherEvent;
+use crate::model::{EventBody, NewEvent, Stored};
 use crate::store::conformance::{self, MAC_1, MAC_2, created, event, machine, now, object};
-use crate::store::{EVENTS_MAX, LOG_BYTES_MAX};
+use crate::store::{EVENT_READ_BYTES_MAX, EVENTS_MAX, LOG_BYTES_MAX};
 
 pub(super) async fn open(data: &TempDir) -> Arc<SqliteStore> {
     SqliteStore::open(data.path()).await.unwrap()
@@ -201,6 +203,43 @@ async fn answers_to_events_are_bounded_and_the_oldest_can_be_pruned() {
     assert_eq!(*store.committed().borrow(), many, "numbers never come back");
     let next = store.commit(Changeset::default().event(event("test.next", "x"))).await.unwrap();
     assert_eq!(next[0].seq, many + 1);
+}
+
+#[tokio::test]
+async fn a_read_of_large_events_ends_at_its_bound_in_bytes_and_the_next_one_goes_on_behind_it() {
+    const EVENTS: u64 = 20;
+    let data = TempDir::new().unwrap();
+    let store = open(&data).await;
+    let large = |i: u64| {
+        let data = json!({"text": "x".repeat(1 << 20)});
+        NewEvent::new(now(), EventBody::Other(OtherEvent { kind: "test.large".into(), data }))
+            .about(format!("n:{}", i % 2))
+    };
+    store.commit((0..EVENTS).map(large).fold(Changeset::default(), Changeset::event)).await.unwrap();
+    for (kind, subject) in [(None, None), (Some("test.*"), None), (None, Some("n:1"))] {
+        for newest_first in [false, true] {
+            let (mut seen, mut reads) = (Vec::new(), 0);
+            let mut query = EventQuery {
+                kind: kind.map(str::to_owned),
+                subject: subject.map(str::to_owned),
+                newest_first,
+                ..EventQuery::default()
+            };
+            loop {
+                let read = store.read_events(query.clone()).await.unwrap();
+                assert!(read.bytes < EVENT_READ_BYTES_MAX + (2 << 20), "{}", read.bytes);
+                seen.extend(read.events.iter().map(|event| event.seq));
+                reads += 1;
+                let Some(last) = read.events.last().filter(|_| read.is_cut) else { break };
+                (query.after, query.before) =
+                    if newest_first { (0, Some(last.seq)) } else { (last.seq, None) };
+            }
+            seen.sort_unstable();
+            let expected: Vec<u64> = (1..=EVENTS).filter(|seq| subject.is_none() || seq % 2 == 0).collect();
+            assert_eq!(seen, expected, "{kind:?} {subject:?} {newest_first}");
+            assert_eq!(reads, if subject.is_none() { 3 } else { 2 });
+        }
+    }
 }
 
 #[tokio::test]

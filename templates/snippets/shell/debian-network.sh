@@ -3,8 +3,10 @@
 {% if network.mode == "static" -%}
 {% set dns = param(name="dns_servers") -%}
 {% set search = param(name="dns_search") -%}
+network_link=
 for link in /sys/class/net/*; do
 	[ "$(cat "$link/address")" = {{ machine.mac | sh }} ] || continue
+	network_link=$link
 	cat >"$root/etc/network/interfaces" <<-END
 	# Written when this system was installed.
 	source /etc/network/interfaces.d/*
@@ -21,8 +23,15 @@ for link in /sys/class/net/*; do
 	END
 	break
 done
+if [ -z "$network_link" ]; then
+	echo {{ ("no interface has the address " ~ machine.mac ~ ", so the static address could not be set") | sh }} >&2
+	exit 1
+fi
 {% if dns -%}
 { {%- for server in dns %} echo nameserver {{ server | sh }};{% endfor %}
 {%- if search %} echo search {{ search | sh }};{% endif %} } >"$root/etc/resolv.conf"
+{% elif search -%}
+{ sed '/^search /d' "$root/etc/resolv.conf" 2>/dev/null || true; echo search {{ search | sh }}; } >"$root/etc/resolv.conf.new"
+mv "$root/etc/resolv.conf.new" "$root/etc/resolv.conf"
 {% endif -%}
 {% endif -%}

@@ -1,6 +1,6 @@
 {#- Shell functions `report`, `insist` and `fetch`, with GNU wget, which the Debian installer has. -#}
 tries=5
-# report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm. The ends of the
+# report done|failed|log|asks TEXT: tells the server. Tried five times; telling it twice does no harm. The ends of the
 # installer's logs come with a failure.
 report() {
 	case $1 in
@@ -9,6 +9,7 @@ report() {
 		report_url={{ callback_url(event="failed") | sh }}
 		send_logs || true
 		;;
+	asks) report_url={{ callback_url(event="asks") | sh }} ;;
 	*) report_url={{ callback_url(event="log") | sh }} ;;
 	esac
 	post "$report_url" --post-data="$2"

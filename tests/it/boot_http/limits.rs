@@ -147,7 +147,7 @@ fn a_head_that_does_not_come_to_its_end_is_given_up() {
 fn what_is_no_request_is_refused_and_ends_the_connection() {
     let files = Files::new(&[]);
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(20_000));
-    let cases: [(&[u8], u16); 13] = [
+    let cases: [(&[u8], u16); 15] = [
         (b"\x16\x03\x01\x02\x00\x01\x00\n", 400),
         (b"nonsense\r\n\r\n", 400),
         (b"GET /artifacts/files/x.efi HTTP/2.0\r\n\r\n", 400),
@@ -160,6 +160,8 @@ fn what_is_no_request_is_refused_and_ends_the_connection() {
         (b"POST /m/x/done HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nno header\r\n\r\n", 400),
         (b"GET /artifacts/files/x.efi HTTP/1.1\r\nConnection: keep-alive, \xff\r\n\r\n", 400),
         (b"GET /artifacts/files/x.efi HTTP/1.1\r\nHost: a\x80\r\n\r\n", 400),
+        (b"GET http://10.0.0.1#/artifacts/files/x.efi HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /artifacts/files/x.efi#y HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (long.as_bytes(), 431),
     ];
     for (bytes, status) in cases {
@@ -172,7 +174,7 @@ fn what_is_no_request_is_refused_and_ends_the_connection() {
     raw.say("DELETE /artifacts/files/x.efi HTTP/1.1\r\nHost: x\r\n\r\n");
     let reply = raw.reply();
     assert_eq!((reply.status, reply.header("allow")), (405, "GET, HEAD, POST"));
-    assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"malformed\"}"), 13);
+    assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"malformed\"}"), 15);
 }
 
 #[test]

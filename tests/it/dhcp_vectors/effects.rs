@@ -114,6 +114,8 @@ pub fn with_attempt(machine: &Stored<Machine>, outcome: &PacketOutcome, now: Tim
         step: None,
         kernel_fetched_at: None,
         deadline: None,
+        expected_by: None,
+        asks: None,
         result: None,
     });
     next

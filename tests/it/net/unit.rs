@@ -77,6 +77,13 @@ fn the_server_runs_as_its_own_user_with_the_capabilities_of_the_shipped_unit() {
     });
 }
 
+/// Seen with a systemd that runs: files of artifacts are opened by openat2(2) alone, and this setting makes
+/// the kernel answer that there is no such call.
+#[test]
+fn the_shipped_unit_leaves_the_call_that_files_are_opened_with() {
+    assert!(!UNIT.lines().any(|line| line.starts_with("RestrictSUIDSGID=")));
+}
+
 #[test]
 fn the_shipped_unit_exposes_little() {
     let folder = TempDir::new().expect("a folder");

@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
     ("boot.file_served", &["label=rendered:disk.sh", "complete=true"]),
     ("boot.file_served", &["label=rendered:late.sh", "complete=true"]),
     ("boot.log", &["text=the installer has read its answer file"]),
+    ("boot.installer_asks", &[]),
     ("boot.failed", &[]),
     ("boot.attempt_ended", &["number=1", "result=failed"]),
 ];
@@ -51,7 +52,14 @@ fn a_machine_with_no_params_but_a_console_is_asked_for_no_mirror() {
             failed["data"]["reason"].as_str().is_some_and(|reason| reason.contains(NO_MIRROR)),
             "{failed:#}"
         );
-        // The installer shows the error on the console.
+        // The server was told what stands on the console, before the attempt ended.
+        let seen = scene::timeline(&api);
+        let asked = seen.iter().find(|event| event["kind"] == "boot.installer_asks");
+        let question = asked.and_then(|event| event["data"]["question"].as_str()).unwrap_or_default();
+        assert!(
+            question.starts_with("choose-mirror: ") && question.contains("Bad archive mirror"),
+            "{seen:#?}"
+        );
         console.wait_for_text("Bad archive mirror", FAILED_WITHIN);
         assert!(!console.text().contains("Please enter"), "it asks: {}", console.text());
         let timeline = scene::timeline(&api);

@@ -48,6 +48,8 @@ pub struct Vm {
     folder: TempDir,
     /// An EFI signature list of the certificates that its HTTPS boot trusts.
     trusts: Option<PathBuf>,
+    /// Arguments for disks beside its own.
+    disks: Vec<String>,
 }
 
 impl Vm {
@@ -57,7 +59,7 @@ impl Vm {
         let tap = format!("tap{}", mac.replace(':', "").split_off(6));
         lan.plug_tap(&tap);
         let folder = TempDir::new().expect("a temporary folder");
-        let vm = Vm { firmware, mac: mac.to_owned(), tap, folder, trusts: None };
+        let vm = Vm { firmware, mac: mac.to_owned(), tap, folder, trusts: None, disks: Vec::new() };
         match firmware {
             Firmware::Bios => disk::write_bios_disk(&vm.disk()),
             Firmware::SecurePxe | Firmware::SecureHttp => disk::write_signed_disk(&vm.disk()),
@@ -73,6 +75,22 @@ impl Vm {
     /// Enrols the certificates of an EFI signature list in place of others, as an operator does in the setup.
     pub fn trust(&mut self, list: PathBuf) {
         self.trusts = Some(list);
+    }
+
+    /// Adds an empty disk; returns its file. `device` is QEMU's device with its bus and serial number:
+    /// `ide-hd,bus=ahci.0,serial=a`.
+    pub fn add_disk(&mut self, device: &str, bytes: u64) -> PathBuf {
+        let name = format!("more{}", self.disks.len());
+        let path = self.folder.path().join(&name);
+        if self.disks.is_empty() {
+            self.disks.extend(["-device", "ich9-ahci,id=ahci"].map(str::to_owned));
+        }
+        fs::File::create(&path).and_then(|file| file.set_len(bytes)).expect("a disk image");
+        let file = path.display();
+        let drive = format!("if=none,id={name},format=raw,cache=unsafe,file={file}");
+        self.disks.extend(["-drive".to_owned(), drive]);
+        self.disks.extend(["-device".to_owned(), format!("{device},drive={name}")]);
+        path
     }
 
     /// Powers the machine on. The program's output is the serial console, and keys go there too.
@@ -103,7 +121,7 @@ impl Vm {
         let disk = self.disk().display().to_string();
         let file = if self.firmware == Firmware::Bios { disk } else { format!("fat:rw:{disk}") };
         qemu.args(["-device", &nic, "-drive", &format!("if=none,id=d0,format=raw,file={file}")]);
-        qemu.args(["-device", "virtio-blk-pci,drive=d0,bootindex=2"]);
+        qemu.args(["-device", "virtio-blk-pci,drive=d0,bootindex=2"]).args(&self.disks);
         Program::spawn_with_keyboard("qemu", qemu)
     }
 

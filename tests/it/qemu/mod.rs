@@ -13,5 +13,6 @@ mod refused;
 mod rehearsal;
 mod timeline;
 mod vlan;
+mod whole;
 
 pub use machine::{Firmware, Vm};

@@ -53,21 +53,21 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 });
 
 /// A server with the pack alone, and one that has looked at the trees of the media too.
-static PLAIN: LazyLock<Server> = LazyLock::new(|| Server::new(Vec::new()));
-static WITH_TREES: LazyLock<Server> =
-    LazyLock::new(|| Server::new(WORLD.bootenvs.iter().filter_map(|row| medium(&row.spec)).collect()));
+static PLAIN: LazyLock<TestHouses> = LazyLock::new(|| TestHouses::new(Vec::new()));
+static WITH_TREES: LazyLock<TestHouses> =
+    LazyLock::new(|| TestHouses::new(WORLD.bootenvs.iter().filter_map(|row| medium(&row.spec)).collect()));
 
 /// The houses of a server that nothing listens for.
-struct Server {
+struct TestHouses {
     houses: Arc<Houses>,
     _data: TempDir,
 }
 
-impl Server {
+impl TestHouses {
     fn new(artifacts: Vec<Stored<Artifact>>) -> Self {
         let data = TempDir::new().unwrap();
         let houses = RUNTIME.block_on(houses(&data, artifacts));
-        Server { houses, _data: data }
+        TestHouses { houses, _data: data }
     }
 }
 
@@ -190,7 +190,7 @@ pub fn menu(kind: ScriptKind, entries: &Value) -> String {
     rendered.unwrap_or_else(|problem| panic!("{problem:#?}")).text
 }
 
-impl Server {
+impl TestHouses {
     fn render(&self, boot: &BootContext, document: &BootDocument) -> String {
         let rendered = self.houses.netboot.render_document(boot, document, SecretMode::Revealed);
         rendered.unwrap_or_else(|problem| panic!("{document:?}: {problem:#?}")).text
@@ -322,6 +322,58 @@ pub fn task_scripts() -> Vec<(String, String)> {
 }
 
 impl Case {
+    /// A machine with these params, under this firmware: its variant is `uefi-NAME`.
+    pub fn booted_by(bootenv: &str, (firmware, name): (&'static str, &str), params: &Value) -> Case {
+        let variant = format!("{firmware}-{name}");
+        Case { bootenv: bootenv.to_owned(), variant, firmware, params: params.clone() }
+    }
+
+    /// A machine with these params that boots a bootenv by UEFI.
+    pub fn booting(bootenv: &str, params: Value) -> Self {
+        let (bootenv, variant) = (bootenv.to_owned(), "uefi".to_owned());
+        Case { bootenv, variant, firmware: "uefi", params }
+    }
+
+    /// The same, where the server has looked at the trees of the media.
+    pub fn with_trees(bootenv: &str, params: Value) -> Self {
+        Case { variant: "uefi-tree".to_owned(), ..Case::booting(bootenv, params) }
+    }
+
+    /// A file of the bootenv as an operator sees it before the machine boots.
+    pub fn preview(&self, path: &str) -> String {
+        let mut machine = machine("web1.example.org", &self.params);
+        for (name, value) in &mut machine.spec.params {
+            if WORLD.params.get(name).is_some_and(|param| param.spec.secret) {
+                *value = json!({"sealed": "AAAA"});
+            }
+        }
+        let boot = BootContext { bootenv: Some(self.spec()), ..boot_of(machine, self.firmware, 1) };
+        let document = BootDocument::File(self.file(path));
+        let rendered = self.server().houses.netboot.render_document(&boot, &document, SecretMode::Redacted);
+        rendered.unwrap_or_else(|problem| panic!("{path}: {problem:#?}")).text
+    }
+
+    fn file(&self, path: &str) -> BootTemplate {
+        let spec = self.spec();
+        spec.spec.templates.iter().find(|file| file.path == path).unwrap().clone()
+    }
+
+    /// A template by its name, as part of a document of this machine.
+    pub fn template(&self, name: &str) -> String {
+        let file = json!({"name": name, "path": name, "template": name});
+        self.render(&BootDocument::File(serde_json::from_value(file).unwrap()))
+    }
+
+    /// Why a file of the bootenv cannot be rendered.
+    pub fn refusal(&self, path: &str) -> String {
+        let document = BootDocument::File(self.file(path));
+        let netboot = &self.server().houses.netboot;
+        match netboot.render_document(&self.boot(), &document, SecretMode::Revealed) {
+            Ok(rendered) => panic!("{path} is rendered: {}", rendered.text),
+            Err(problem) => problem.to_string(),
+        }
+    }
+
     fn spec(&self) -> Arc<Stored<Bootenv>> {
         Arc::clone(WORLD.bootenvs.get(&self.bootenv).unwrap())
     }
@@ -334,7 +386,7 @@ impl Case {
         self.params.get("rehearse") == Some(&json!(true))
     }
 
-    fn server(&self) -> &'static Server {
+    fn server(&self) -> &'static TestHouses {
         if self.variant.ends_with("-tree") { &WITH_TREES } else { &PLAIN }
     }
 
@@ -374,6 +426,13 @@ impl Case {
             documents.push((file.path.clone(), self.render(&BootDocument::File(file.clone()))));
         }
         documents
+    }
+
+    /// A file of the bootenv by its path, if it has one.
+    pub fn rendered_file(&self, path: &str) -> Option<String> {
+        let spec = self.spec();
+        let file = spec.spec.templates.iter().find(|file| file.path == path)?;
+        Some(self.render(&BootDocument::File(file.clone())))
     }
 
     /// The file with the installer's answers: the first of the bootenv.

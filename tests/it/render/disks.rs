@@ -199,7 +199,7 @@ fn a_rehearsal_says_which_disk_it_would_be_and_writes_nothing() {
     let two = MadeUpMachine::with(&[("sda", "sata"), ("sdb", "sata")]);
     let params = json!({"rehearse": true});
     for (machine, told) in [
-        (&one, "done: rehearsal: the installation would take /dev/sda: 500.1 GB, sata\n"),
+        (&one, "log: rehearsal: the installation would take /dev/sda: 500.1 GB, sata\ndone: rehearsal: "),
         (
             &two,
             "failed: rehearsal: the installation would stop: the installation takes the only eligible disk: ",

@@ -3,14 +3,18 @@
 //!
 //! `METALWRIGHT_BLESS=1` records the present output; read the difference before committing it.
 
+mod accounts;
 mod checkers;
 mod content;
 mod disk_table;
 mod disks;
+mod late_script;
 mod loaders;
 mod made_up;
 mod network;
+mod question_list;
 mod questions;
+mod repositories;
 mod scripts;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -19,10 +19,14 @@ fn installations() -> impl Iterator<Item = Case> {
     cases().into_iter().filter(|case| case.bootenv == "debian-12-install" && !case.rehearses())
 }
 
-/// Answers of a preseed, by question.
+/// Answers of a machine's preseed, by question.
 fn answers(case: &Case) -> BTreeMap<String, String> {
-    let (_, text) = case.answer_file();
-    let lines = text.replace("\\\n", "");
+    answers_in(&case.answer_file().1)
+}
+
+/// Answers of a preseed, by question.
+pub fn answers_in(preseed: &str) -> BTreeMap<String, String> {
+    let lines = preseed.replace("\\\n", "");
     let fields = |line: &str| {
         let mut fields = line.strip_prefix("d-i ")?.splitn(3, ' ').map(str::to_owned);
         Some((fields.next()?, fields.nth(1).unwrap_or_default()))
@@ -99,7 +103,7 @@ ip link set lo up && busybox httpd -p 80 -h "$2" && chroot "$1" /bin/sh -c '
 "#;
 
 /// The system of the installer, unpacked.
-fn unpacked_installer() -> TempDir {
+pub fn unpacked_installer() -> TempDir {
     let root = TempDir::new().unwrap();
     let initrd = Path::new(scene::INSTALLER).join("initrd.gz");
     let unpack = "zcat \"$1\" | cpio --extract --make-directories --quiet -f 'lib/modules/*'; \

@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use super::content::{cases, task_scripts};
+use super::content::{Case, cases, task_scripts};
+use super::repositories;
 
 /// The bodies of a kickstart's script sections.
 pub fn sections(kickstart: &str) -> Vec<String> {
@@ -23,7 +24,9 @@ pub fn sections(kickstart: &str) -> Vec<String> {
 
 fn scripts() -> Vec<(String, String)> {
     let mut scripts = task_scripts();
-    for case in cases() {
+    let closed = ["debian-12-install", "rocky-9-install"]
+        .map(|bootenv| Case::booting(bootenv, repositories::closed_site()));
+    for case in cases().into_iter().chain(closed) {
         for (name, text) in case.documents() {
             let place = format!("{}/{}/{name}", case.bootenv, case.variant);
             if name.ends_with(".sh") {

@@ -14,7 +14,7 @@ const WITHOUT_CALLER: &[(&str, &str)] = &[
     ("objects.position", "a number, and which state of the database it is of"),
     ("kernel.commit_counts", "numbers, for the metrics page"),
     ("runs.tallies", "numbers, for the metrics page"),
-    ("runs.machine_states", "numbers, for the metrics page"),
+    ("runs.machine_counts", "numbers, for the metrics page"),
     ("kernel.queued_events", "a number, for the metrics page"),
     ("kernel.commit_durations", "durations, for the metrics page"),
     ("dhcp.subnet_counts", "numbers, for the metrics page"),

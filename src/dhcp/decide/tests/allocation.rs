@@ -10,13 +10,13 @@ fn at(last: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 0, 1, last)
 }
 
-fn change_subnet(server: &mut Server, change: impl FnOnce(&mut Subnet)) {
+fn change_subnet(server: &mut SmallServer, change: impl FnOnce(&mut Subnet)) {
     let mut row = Stored::clone(server.world.subnets.get("a").unwrap());
     change(&mut row.spec);
     server.world.put(Object::Subnet(row.into()));
 }
 
-fn reserve(server: &mut Server, address: Ipv4Addr, whom: &str) {
+fn reserve(server: &mut SmallServer, address: Ipv4Addr, whom: &str) {
     let (way, value) = whom.split_once(' ').unwrap();
     let spec = serde_json::json!({ "address": address, way: value });
     let reservation: Reservation = serde_json::from_value(spec).unwrap();
@@ -24,7 +24,7 @@ fn reserve(server: &mut Server, address: Ipv4Addr, whom: &str) {
     server.world.put(Object::Reservation(Stored::new(address.to_string(), reservation, NOW).into()));
 }
 
-fn take(server: &mut Server, client: u32) -> Option<Ipv4Addr> {
+fn take(server: &mut SmallServer, client: u32) -> Option<Ipv4Addr> {
     let address = offered(&server.serve(&packet("discover", client, "")))?;
     let more = format!("server_identifier 10.0.0.1\nrequested_address {address}");
     let ack = server.serve(&packet("request", client, &more)).reply?;
@@ -33,13 +33,13 @@ fn take(server: &mut Server, client: u32) -> Option<Ipv4Addr> {
 }
 
 /// The server after a restart: only what is on disk remains.
-fn restart(server: &mut Server) {
+fn restart(server: &mut SmallServer) {
     server.offers = OpenOffers::default();
 }
 
 #[test]
 fn a_deleted_lease_gives_its_address_back_as_never_used() {
-    let mut server = Server::new(LAST);
+    let mut server = SmallServer::new(LAST);
     for client in 0..4 {
         take(&mut server, client);
     }
@@ -50,7 +50,7 @@ fn a_deleted_lease_gives_its_address_back_as_never_used() {
 
 #[test]
 fn a_lease_that_somebody_else_wrote_is_not_given_out() {
-    let mut server = Server::new(LAST);
+    let mut server = SmallServer::new(LAST);
     assert_eq!(take(&mut server, 0), Some(FIRST));
     let mut other = server.world.leases.get("10.0.1.0").unwrap().spec.clone();
     (other.address, other.client) = (at(1), "1/02:00:00:00:99:99".into());
@@ -60,7 +60,7 @@ fn a_lease_that_somebody_else_wrote_is_not_given_out() {
 
 #[test]
 fn a_changed_pool_counts_at_the_next_packet() {
-    let mut server = Server::new(LAST);
+    let mut server = SmallServer::new(LAST);
     assert_eq!(take(&mut server, 0), Some(FIRST));
     change_subnet(&mut server, |subnet| subnet.pools[0].start = at(4));
     assert_eq!(take(&mut server, 1), Some(at(4)));
@@ -72,7 +72,7 @@ fn a_changed_pool_counts_at_the_next_packet() {
 
 #[test]
 fn excluded_addresses_are_neither_offered_nor_renewed() {
-    let mut server = Server::new(LAST);
+    let mut server = SmallServer::new(LAST);
     assert_eq!(take(&mut server, 0), Some(FIRST));
     let excluded = serde_json::json!([
         {"start": "10.0.1.0", "end": "10.0.1.2"}, {"start": "10.0.1.2", "end": "10.0.1.3"},
@@ -87,7 +87,7 @@ fn excluded_addresses_are_neither_offered_nor_renewed() {
 
 #[test]
 fn the_networks_ends_and_our_own_address_are_never_given_out() {
-    let mut server = Server::new(LAST);
+    let mut server = SmallServer::new(LAST);
     change_subnet(&mut server, |subnet| {
         subnet.cidr = "10.0.0.0/29".parse().unwrap();
         (subnet.pools[0].start, subnet.pools[0].end) =
@@ -100,7 +100,7 @@ fn the_networks_ends_and_our_own_address_are_never_given_out() {
 
 #[test]
 fn a_subnet_that_is_not_enabled_is_silent_to_every_question() {
-    let mut server = Server::new(LAST);
+    let mut server = SmallServer::new(LAST);
     take(&mut server, 0);
     change_subnet(&mut server, |subnet| (subnet.enabled, subnet.authoritative) = (false, true));
     let questions = [
@@ -117,7 +117,7 @@ fn a_subnet_that_is_not_enabled_is_silent_to_every_question() {
 
 #[test]
 fn where_only_reservations_count_nothing_else_is_offered_or_renewed() {
-    let mut server = Server::new(LAST);
+    let mut server = SmallServer::new(LAST);
     take(&mut server, 0);
     change_subnet(&mut server, |subnet| subnet.reservations_only = true);
     reserve(&mut server, at(6), "mac 02:00:00:00:00:07");
@@ -132,7 +132,7 @@ fn where_only_reservations_count_nothing_else_is_offered_or_renewed() {
 
 #[test]
 fn a_reservation_is_found_by_each_way_and_follows_its_changes() {
-    let mut server = Server::new(LAST);
+    let mut server = SmallServer::new(LAST);
     let ways = ["mac 02:00:00:00:00:07", "client_id 0x0102", "circuit_id port7", "remote_id sw1"];
     let option = |code: u8, text: &str| format!("{code}={}", crate::model::hex(text.as_bytes()));
     let questions = [
@@ -156,7 +156,7 @@ fn a_reservation_is_found_by_each_way_and_follows_its_changes() {
 #[test]
 fn a_client_that_is_known_is_not_probed_for_again() {
     use crate::model::ProbeMode;
-    let mut server = Server::new(LAST);
+    let mut server = SmallServer::new(LAST);
     change_subnet(&mut server, |subnet| subnet.probe = ProbeMode::Arp);
     let discover = packet("discover", 1, "");
     assert_eq!([(); 2].map(|()| server.serve(&discover).probe), [ProbeMode::Arp, ProbeMode::None]);
@@ -167,7 +167,7 @@ fn a_client_that_is_known_is_not_probed_for_again() {
 
 #[test]
 fn an_offer_that_nobody_took_goes_back_when_it_ends() {
-    let mut server = Server::new(at(1));
+    let mut server = SmallServer::new(at(1));
     let offers = [0, 1, 2].map(|client| offered(&server.serve(&packet("discover", client, ""))));
     assert_eq!(offers, [Some(at(0)), Some(at(1)), None]);
     server.wait(crate::dhcp::decide::HOLD_SECONDS);
@@ -180,7 +180,7 @@ proptest! {
     fn the_address_picked_is_the_one_a_full_search_would_pick(
         steps in proptest::collection::vec((0..12u32, 0..9u8, 0..4000i64), 1..60),
     ) {
-        let mut server = Server::new(LAST);
+        let mut server = SmallServer::new(LAST);
         for (client, action, wait) in steps {
             server.wait(wait);
             let address = at(u8::try_from(client % 8).unwrap());
@@ -205,7 +205,7 @@ proptest! {
 }
 
 /// A full search for a new client.
-fn full_search(server: &Server) -> Option<Ipv4Addr> {
+fn full_search(server: &SmallServer) -> Option<Ipv4Addr> {
     let subnet = &server.world.subnets.get("a").unwrap().spec;
     let free = |address: &Ipv4Addr| {
         let key = address.to_string();

@@ -65,6 +65,7 @@ fn install() -> Stored<Bootenv> {
         name: "debian-12-install".into(),
         kind: BootenvKind::Install,
         destructive: None,
+        not_destructive_reason: String::new(),
         os: None,
         arches: BTreeMap::from([(Arch::Amd64, files)]),
         boot_params: String::new(),
@@ -137,6 +138,8 @@ fn attempt(progress: BootProgress, kernel_fetched: Option<Timestamp>) -> BootAtt
         step: Some(0),
         kernel_fetched_at: kernel_fetched,
         deadline: None,
+        expected_by: None,
+        asks: None,
         result: None,
     }
 }

@@ -58,6 +58,46 @@ fn an_agent_with_another_boot_id_says_that_the_live_system_lost_power() {
 }
 
 #[test]
+fn a_boot_in_the_machines_name_is_a_doubt_that_the_agent_of_the_live_system_ends() {
+    in_its_third_task().tells(
+        "named     => running 4 live job.finished
+         report    => running 4 live job.finished
+         named     => running 4 live job.finished
+         kernel    => running 4 live job.finished
+         done      => running 4 live job.finished
+         exit 0    => complete 7 - -",
+    );
+    in_its_third_task().tells(
+        "named   => running 4 live job.finished
+         silence => waiting 1 live boot.kernel_fetched",
+    );
+    let story = in_its_third_task().tells(
+        "named  => running 4 live job.finished
+         kernel => running 4 live job.finished
+         live b => run base; running 2 live job.finished",
+    );
+    assert_eq!(story.status.live_system.doubted_at, None);
+    // What may have erased disks boots the disk meanwhile, and fails as after a loss of power.
+    let story = Story::of("image").tells(
+        "power   => waiting 1 wipe boot.kernel_fetched
+         kernel  => booting 1 wipe job.created
+         live a  => run firmware; running 2 wipe job.finished
+         named   => running 2 wipe job.finished",
+    );
+    assert_eq!(story.boots(), None);
+    story.tells("silence => failed 1 - run.retried");
+    // A reboot that was asked for is no doubt.
+    let story = Story::of("prepare").tells(
+        "power   => waiting 1 live boot.kernel_fetched
+         kernel  => booting 1 live job.created
+         live a  => run base; running 2 live job.finished
+         exit 64 => waiting 3 live job.created
+         named   => waiting 3 live job.created",
+    );
+    assert_eq!(story.status.live_system, LiveSystem::default());
+}
+
+#[test]
 fn a_reboot_that_was_asked_for_or_another_agent_loses_nothing() {
     Story::of("prepare").tells(
         "power       => waiting 1 live boot.kernel_fetched

@@ -233,6 +233,14 @@ impl Story {
                 let bootenv = self.boots();
                 self.flow(|flow| flow.attempt_started(id, bootenv));
             }
+            "named" => {
+                let id = self.id();
+                self.flow(|flow| flow.doubt_live_system());
+                let bootenv = self.boots();
+                self.flow(|flow| flow.attempt_started(id, bootenv));
+            }
+            "report" => self.flow(|flow| flow.live_system_heard()),
+            "silence" => self.flow(|flow| flow.live_system_silent()),
             "loader" => self.flow(|flow| flow.attempt_progress(BootProgress::Loader)),
             "kernel" => {
                 let attempt = self.status.boot_attempt.as_ref();
@@ -264,7 +272,7 @@ impl Story {
             "resume" => self.flow(|flow| flow.resume()),
             "retry" => self.flow(|flow| flow.retry()),
             "arm" => self.flow(|flow| flow.arm()),
-            "disarm" => self.flow(|flow| flow.disarm_by("token:admin")),
+            "disarm" => self.flow(|flow| flow.withdraw_arming("disarmed by token:admin")),
             "cancel" => self.flow(|flow| flow.cancel("token:admin")),
             "exit" => self.exit(argument.parse().unwrap()),
             "wait" => {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Story, put};
-use crate::model::{BootResult, EventBody, EventKind, StepState, Task};
+use crate::model::{BootResult, EventBody, EventKind, Stage, StepState, Task};
 
 #[test]
 fn an_install_goes_from_start_to_complete() {
@@ -309,4 +309,108 @@ fn content_that_is_gone_holds_the_run() {
     assert!(story.status.reason.contains("`flaky` does not exist any more"));
     put::<Task>(&mut story.world, json!({"name": "flaky"}));
     story.tells("retry => waiting 1 - job.created");
+}
+
+const PEER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 9));
+
+/// A story whose installer, of a stage of 30 minutes that usually takes 10, has its answers.
+fn installing() -> Story {
+    let mut story = Story::of("deploy");
+    let stage = json!({
+        "name": "install", "bootenv": "debian", "timeout_seconds": 1800, "expected_seconds": 600,
+    });
+    put::<Stage>(&mut story.world, stage);
+    story.tells(
+        "power   => waiting 1 debian boot.kernel_fetched
+         kernel  => booting 1 debian boot.answer_fetched
+         system  => running 1 debian boot.done",
+    )
+}
+
+#[test]
+fn an_installer_that_is_silent_for_longer_than_usual_is_overdue_before_it_fails() {
+    let mut story = installing().tells("wait 599 => running 1 debian boot.done");
+    assert!(!story.status.waiting.as_ref().unwrap().overdue);
+    story = story.tells("wait 1 => running 1 debian boot.done");
+    assert_eq!(
+        story.status.reason,
+        "the installer of `debian` is at work; overdue since 1970-01-01 00:10 UTC"
+    );
+    let told = story.events.iter().find_map(|event| match event {
+        EventBody::RunOverdue(it) => Some(it.clone()),
+        _ => None,
+    });
+    let told = told.unwrap();
+    assert_eq!((told.step, told.name.as_deref()), (1, Some("debian")));
+    assert_eq!(told.until, story.status.waiting.as_ref().unwrap().overdue_at);
+    assert!(told.reason.contains("it may ask at its console"), "{}", told.reason);
+    let count = |story: &Story| {
+        story.events.iter().filter(|event| event.kind() == Some(EventKind::RunOverdue)).count()
+    };
+    story = story.tells("wait 600 => running 1 debian boot.done");
+    assert_eq!(count(&story), 1, "it is said once");
+    story.flow(|flow| flow.installer_heard());
+    assert_eq!(story.status.reason, "the installer of `debian` is at work");
+    story = story.tells("wait 600 => running 1 debian boot.done");
+    assert_eq!(count(&story), 2, "and again after another silence");
+    story.tells("wait 1200 => failed 1 - run.retried");
+}
+
+#[test]
+fn what_is_heard_of_an_installer_puts_off_its_end_for_a_day_at_most() {
+    let mut story = installing();
+    for _ in 0..47 {
+        story = story.tells("wait 1799 => running 1 debian boot.done");
+        story.flow(|flow| flow.installer_heard());
+    }
+    let kernel = story.status.boot_attempt.as_ref().unwrap().kernel_fetched_at.unwrap();
+    let deadline = story.status.boot_attempt.as_ref().unwrap().deadline.unwrap();
+    assert_eq!(deadline.duration_since(kernel).as_secs(), 86_353, "the last word and half an hour");
+    story = story.tells("wait 1799 => running 1 debian boot.done");
+    story.flow(|flow| flow.installer_heard());
+    let deadline = story.status.boot_attempt.as_ref().unwrap().deadline.unwrap();
+    assert_eq!(deadline.duration_since(kernel).as_secs(), 86_400);
+    story.tells("wait 60 => failed 1 - run.retried");
+}
+
+#[test]
+fn an_installer_that_asks_says_so_until_it_no_longer_does() {
+    let mut story = installing();
+    let ask = |story: &mut Story, text: &str| story.flow(|flow| flow.installer_asks(text, PEER));
+    let asked = |story: &Story| {
+        let kind = Some(EventKind::BootInstallerAsks);
+        story.events.iter().filter(|event| event.kind() == kind).count()
+    };
+    ask(&mut story, "Debian archive mirror hostname:");
+    assert_eq!(story.status.reason, "the installer asks: Debian archive mirror hostname:");
+    assert_eq!(story.summary(), "running 1 debian boot.done");
+    ask(&mut story, "Debian archive mirror hostname:");
+    assert_eq!(asked(&story), 1, "the same question is no news");
+    ask(&mut story, "Bad archive mirror");
+    assert_eq!(asked(&story), 2);
+    ask(&mut story, "");
+    assert_eq!(story.status.reason, "the installer of `debian` is at work");
+    ask(&mut story, "Bad archive mirror");
+    story = story.tells("done => complete 4 - -");
+    assert_eq!(story.status.boot_attempt.as_ref().unwrap().asks, None);
+    ask(&mut story, "Bad archive mirror");
+    assert_eq!(asked(&story), 3, "a boot that has ended asks nothing");
+}
+
+#[test]
+fn an_agent_that_does_not_come_is_overdue_after_the_time_its_stage_usually_takes() {
+    let mut story = Story::of("full");
+    let stage = json!({"name": "finish", "bootenv": "local", "tasks": ["report"], "expected_seconds": 300});
+    put::<Stage>(&mut story.world, stage);
+    story = story.tells(
+        "power    => waiting 1 debian boot.kernel_fetched
+         kernel   => booting 1 debian boot.answer_fetched
+         system   => running 1 debian boot.done
+         done     => waiting 4 - job.created
+         wait 299 => waiting 4 - job.created",
+    );
+    assert!(!story.status.waiting.as_ref().unwrap().overdue);
+    story = story.tells("wait 1 => waiting 4 - job.created");
+    assert!(story.status.reason.contains("overdue since"), "{}", story.status.reason);
+    story.tells("installed b1 => run base; running 4 - job.finished");
 }

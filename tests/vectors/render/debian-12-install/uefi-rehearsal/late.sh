@@ -4,108 +4,101 @@ set -eu
 root=/target
 log=/var/log/metalwright-late.log
 exec </dev/null >"$log" 2>&1
-tries=5
-# report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm. The ends of the
-# installer's logs come with a failure.
+# report done|failed|log|asks TEXT: tells the server. Tried five times; telling it twice does no harm.
 report() {
 	case $1 in
 	done) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/done' ;;
-	failed)
-		report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/failed'
-		send_logs || true
-		;;
+	failed) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/failed' ;;
+	asks) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/asks' ;;
 	*) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/log' ;;
 	esac
-	post "$report_url" --post-data="$2"
+	fetch "$report_url" /dev/null --header='Content-Type: text/plain' --post-data="$2"
 }
 
-send_logs() {
-	gather_logs /var/log/syslog /var/log/metalwright-late.log || return 0
-	post 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/installer.log' --post-file=/tmp/metalwright-installer.log
-}
-
-# Whether the server will not have the last report: the run has gone on without it.
-is_refused() {
-	grep -q 'HTTP/1.1 409' /tmp/metalwright-report 2>/dev/null
-}
-
-# post URL BODY
-post() {
-	wget -nv -S -o /tmp/metalwright-report -T 20 --no-proxy --tries="$tries" --waitretry=5 --retry-connrefused \
-		--retry-on-http-error=408,429,500,502,503,504 --header='Content-Type: text/plain' "$2" -O /dev/null "$1"
-}
-
-# fetch URL FILE: tried five times.
+# fetch URL FILE [WGET OPTIONS]: tried five times.
 fetch() {
+	fetch_url=$1
+	fetch_file=$2
+	shift 2
 	wget -q -T 20 --no-proxy --tries=5 --waitretry=5 --retry-connrefused \
-		--retry-on-http-error=408,429,500,502,503,504 -O "$2" "$1"
+		--retry-on-http-error=408,429,500,502,503,504 "$@" -O "$fetch_file" "$fetch_url"
 }
-
-# insist done|failed TEXT: like `report`, again after growing pauses until the server has it. Gives up after
-# 300 seconds, or where the server will not have it.
-insist() {
-	insist_until=$(($(uptime_seconds) + 300))
-	insist_pause=2
-	tries=1
-	until report "$@"; do
-		insist_left=$((insist_until - $(uptime_seconds)))
-		if is_refused || [ "$insist_left" -le 0 ]; then
-			return 1
-		fi
-		[ "$insist_pause" -le "$insist_left" ] || insist_pause=$insist_left
-		sleep "$insist_pause"
-		insist_pause=$((insist_pause * 2))
-		[ "$insist_pause" -le 30 ] || insist_pause=30
-	done
-}
-
-# The clock may be set meanwhile; this one only goes on.
-uptime_seconds() {
-	cut -d . -f 1 /proc/uptime
-}
-
-# gather_logs FILE...: the ends of the installer's logs, in /tmp/metalwright-installer.log.
-gather_logs() {
-	for gathered in "$@"; do
-		[ -s "$gathered" ] || continue
-		printf '\n==> %s <==\n' "$gathered"
-		tail -c 49152 "$gathered"
-	done >/tmp/metalwright-installer.log
-	[ -s /tmp/metalwright-installer.log ]
-}
-
 
 ended() {
 	code=$?
 	mkdir -p "$root/var/log/installer" && cp "$log" "$root/var/log/installer/" || true
 	if [ "$code" -ne 0 ]; then
-		# The agent of a system that is not whole must not speak for it.
-		rm -f "$root/etc/metalwright/agent.toml"
-		insist failed "late.sh ended with $code: $(tail -n 5 "$log")" || true
+		report failed "late.sh ended with $code: $(tail -n 5 "$log")" || true
 	fi
 	exit "$code"
 }
 trap ended EXIT
 
-# authorize USER HOME: the keys on standard input may log in as the user.
+# add_user USER COMMENT: makes an account, unless the system has it. A group of its name becomes its own.
+add_user() {
+	user=$1
+	comment=$2
+	if chroot "$root" getent passwd "$user" >/dev/null; then
+		return
+	fi
+	set --
+	if chroot "$root" getent group "$user" >/dev/null; then
+		set -- --gid "$user"
+	fi
+	chroot "$root" useradd --create-home --shell /bin/bash --comment "$comment" "$@" "$user"
+}
+
+# join_group USER GROUP: a group that the system does not have is made, as one of the system's.
+join_group() {
+	if ! chroot "$root" getent group "$2" >/dev/null; then
+		echo "the group $2 was not there: made"
+		chroot "$root" groupadd --system "$2"
+	fi
+	chroot "$root" usermod --append --groups "$2" "$1"
+}
+
+# open_account USER: sets $home. What the system has made for a service gets a shell, and a home of its own where it has
+# none, or one that belongs to others: that of `operator` may be root's.
+open_account() {
+	entry=$(chroot "$root" getent passwd "$1")
+	case ${entry##*:} in
+	*/nologin | */false) chroot "$root" usermod --shell /bin/bash "$1" ;;
+	esac
+	home=${entry%:*}
+	home=${home##*:}
+	case $1:$home in
+	root:* | *:/home/* | *:/var/* | *:/srv/* | *:/opt/*) ;;
+	*)
+		home=/home/$1
+		chroot "$root" usermod --home "$home" "$1"
+		;;
+	esac
+	if [ ! -d "$root$home" ]; then
+		mkdir -p "$root$home"
+		chmod 700 "$root$home"
+		chroot "$root" chown "$1:" "$home"
+	fi
+}
+
+# authorize USER: the keys on standard input may log in as the user.
 authorize() {
-	mkdir -p "$root$2/.ssh"
-	cat >"$root$2/.ssh/authorized_keys"
-	chmod 700 "$root$2/.ssh"
-	chmod 600 "$root$2/.ssh/authorized_keys"
-	chroot "$root" chown -R "$1:" "$2/.ssh"
+	open_account "$1"
+	mkdir -p "$root$home/.ssh"
+	cat >"$root$home/.ssh/authorized_keys"
+	chmod 700 "$root$home/.ssh"
+	chmod 600 "$root$home/.ssh/authorized_keys"
+	chroot "$root" chown -R "$1:" "$home/.ssh"
 	if [ -x "$root/usr/sbin/restorecon" ]; then
-		chroot "$root" restorecon -R "$2/.ssh" || true
+		chroot "$root" restorecon -R "$home/.ssh" || true
 	fi
 }
 
 # admin
-if ! chroot "$root" id 'admin' >/dev/null 2>&1; then
-	chroot "$root" useradd --create-home --shell /bin/bash --comment 'Administrator' 'admin'
-fi
+add_user 'admin' 'Administrator'
 mkdir -p "$root/etc/sudoers.d"
-echo 'admin ALL=(ALL:ALL) NOPASSWD: ALL' >"$root/etc/sudoers.d/"'admin'
+echo 'admin ALL=(ALL:ALL) ALL' >"$root/etc/sudoers.d/"'admin'
 chmod 440 "$root/etc/sudoers.d/"'admin'
+
 
 
 
@@ -147,4 +140,4 @@ chroot "$root" systemctl enable metalwright-agent.service
 
 
 sync
-insist done 'the installation is complete' || echo 'the server does not know yet that the installation is complete'
+report done 'the installation is complete'

@@ -4,122 +4,129 @@ set -eu
 root=/target
 log=/var/log/metalwright-late.log
 exec </dev/null >"$log" 2>&1
-tries=5
-# report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm. The ends of the
-# installer's logs come with a failure.
+# report done|failed|log|asks TEXT: tells the server. Tried five times; telling it twice does no harm.
 report() {
 	case $1 in
 	done) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/done' ;;
-	failed)
-		report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/failed'
-		send_logs || true
-		;;
+	failed) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/failed' ;;
+	asks) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/asks' ;;
 	*) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/log' ;;
 	esac
-	post "$report_url" --post-data="$2"
+	fetch "$report_url" /dev/null --header='Content-Type: text/plain' --post-data="$2"
 }
 
-send_logs() {
-	gather_logs /var/log/syslog /var/log/metalwright-late.log || return 0
-	post 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/installer.log' --post-file=/tmp/metalwright-installer.log
-}
-
-# Whether the server will not have the last report: the run has gone on without it.
-is_refused() {
-	grep -q 'HTTP/1.1 409' /tmp/metalwright-report 2>/dev/null
-}
-
-# post URL BODY
-post() {
-	wget -nv -S -o /tmp/metalwright-report -T 20 --no-proxy --tries="$tries" --waitretry=5 --retry-connrefused \
-		--retry-on-http-error=408,429,500,502,503,504 --header='Content-Type: text/plain' "$2" -O /dev/null "$1"
-}
-
-# fetch URL FILE: tried five times.
+# fetch URL FILE [WGET OPTIONS]: tried five times.
 fetch() {
+	fetch_url=$1
+	fetch_file=$2
+	shift 2
 	wget -q -T 20 --no-proxy --tries=5 --waitretry=5 --retry-connrefused \
-		--retry-on-http-error=408,429,500,502,503,504 -O "$2" "$1"
+		--retry-on-http-error=408,429,500,502,503,504 "$@" -O "$fetch_file" "$fetch_url"
 }
-
-# insist done|failed TEXT: like `report`, again after growing pauses until the server has it. Gives up after
-# 300 seconds, or where the server will not have it.
-insist() {
-	insist_until=$(($(uptime_seconds) + 300))
-	insist_pause=2
-	tries=1
-	until report "$@"; do
-		insist_left=$((insist_until - $(uptime_seconds)))
-		if is_refused || [ "$insist_left" -le 0 ]; then
-			return 1
-		fi
-		[ "$insist_pause" -le "$insist_left" ] || insist_pause=$insist_left
-		sleep "$insist_pause"
-		insist_pause=$((insist_pause * 2))
-		[ "$insist_pause" -le 30 ] || insist_pause=30
-	done
-}
-
-# The clock may be set meanwhile; this one only goes on.
-uptime_seconds() {
-	cut -d . -f 1 /proc/uptime
-}
-
-# gather_logs FILE...: the ends of the installer's logs, in /tmp/metalwright-installer.log.
-gather_logs() {
-	for gathered in "$@"; do
-		[ -s "$gathered" ] || continue
-		printf '\n==> %s <==\n' "$gathered"
-		tail -c 49152 "$gathered"
-	done >/tmp/metalwright-installer.log
-	[ -s /tmp/metalwright-installer.log ]
-}
-
 
 ended() {
 	code=$?
 	mkdir -p "$root/var/log/installer" && cp "$log" "$root/var/log/installer/" || true
 	if [ "$code" -ne 0 ]; then
-		# The agent of a system that is not whole must not speak for it.
-		rm -f "$root/etc/metalwright/agent.toml"
-		insist failed "late.sh ended with $code: $(tail -n 5 "$log")" || true
+		report failed "late.sh ended with $code: $(tail -n 5 "$log")" || true
 	fi
 	exit "$code"
 }
 trap ended EXIT
 
-# authorize USER HOME: the keys on standard input may log in as the user.
+# add_user USER COMMENT: makes an account, unless the system has it. A group of its name becomes its own.
+add_user() {
+	user=$1
+	comment=$2
+	if chroot "$root" getent passwd "$user" >/dev/null; then
+		return
+	fi
+	set --
+	if chroot "$root" getent group "$user" >/dev/null; then
+		set -- --gid "$user"
+	fi
+	chroot "$root" useradd --create-home --shell /bin/bash --comment "$comment" "$@" "$user"
+}
+
+# join_group USER GROUP: a group that the system does not have is made, as one of the system's.
+join_group() {
+	if ! chroot "$root" getent group "$2" >/dev/null; then
+		echo "the group $2 was not there: made"
+		chroot "$root" groupadd --system "$2"
+	fi
+	chroot "$root" usermod --append --groups "$2" "$1"
+}
+
+# open_account USER: sets $home. What the system has made for a service gets a shell, and a home of its own where it has
+# none, or one that belongs to others: that of `operator` may be root's.
+open_account() {
+	entry=$(chroot "$root" getent passwd "$1")
+	case ${entry##*:} in
+	*/nologin | */false) chroot "$root" usermod --shell /bin/bash "$1" ;;
+	esac
+	home=${entry%:*}
+	home=${home##*:}
+	case $1:$home in
+	root:* | *:/home/* | *:/var/* | *:/srv/* | *:/opt/*) ;;
+	*)
+		home=/home/$1
+		chroot "$root" usermod --home "$home" "$1"
+		;;
+	esac
+	if [ ! -d "$root$home" ]; then
+		mkdir -p "$root$home"
+		chmod 700 "$root$home"
+		chroot "$root" chown "$1:" "$home"
+	fi
+}
+
+# authorize USER: the keys on standard input may log in as the user.
 authorize() {
-	mkdir -p "$root$2/.ssh"
-	cat >"$root$2/.ssh/authorized_keys"
-	chmod 700 "$root$2/.ssh"
-	chmod 600 "$root$2/.ssh/authorized_keys"
-	chroot "$root" chown -R "$1:" "$2/.ssh"
+	open_account "$1"
+	mkdir -p "$root$home/.ssh"
+	cat >"$root$home/.ssh/authorized_keys"
+	chmod 700 "$root$home/.ssh"
+	chmod 600 "$root$home/.ssh/authorized_keys"
+	chroot "$root" chown -R "$1:" "$home/.ssh"
 	if [ -x "$root/usr/sbin/restorecon" ]; then
-		chroot "$root" restorecon -R "$2/.ssh" || true
+		chroot "$root" restorecon -R "$home/.ssh" || true
 	fi
 }
 
 # ada
-if ! chroot "$root" id 'ada' >/dev/null 2>&1; then
-	chroot "$root" useradd --create-home --shell /bin/bash --comment 'Ada'\''s account' 'ada'
-fi
-chroot "$root" usermod --append --groups 'adm' 'ada'
+add_user 'ada' 'Ada'\''s account'
+join_group 'ada' 'adm'
 printf '%s:%s\n' 'ada' '$6$q1FdDRcX3Th6O4Lw$o2cakJA4L2XkPuMi7GO8oqPdMK5bGneEKSPoPbvt.GtrylENOgTRlO.GasDDq6T8wpot5B8XLF.oNd30ZAJ8W1' | chroot "$root" chpasswd --encrypted
+open_account 'ada'
 mkdir -p "$root/etc/sudoers.d"
 echo 'ada ALL=(ALL:ALL) ALL' >"$root/etc/sudoers.d/"'ada'
 chmod 440 "$root/etc/sudoers.d/"'ada'
-printf '%s\n' 'ssh-ed25519 AAAAada ada'\''s key' 'ssh-ed25519 AAAAops ops@example.org' | authorize 'ada' '/home/ada'
+printf '%s\n' 'ssh-ed25519 AAAAada ada'\''s key' 'ssh-ed25519 AAAAops ops@example.org' | authorize 'ada'
 
 # guest
-if ! chroot "$root" id 'guest' >/dev/null 2>&1; then
-	chroot "$root" useradd --create-home --shell /bin/bash --comment '' 'guest'
-fi
+add_user 'guest' ''
+
+# expect_repository TAG START LINE: adds what the installer left out, or made a comment, because it could not read it.
+expect_repository() {
+	if sed -n '/^deb /s/$/ /p' "$root/etc/apt/sources.list" | grep -qF "$2 "; then
+		return
+	fi
+	report log "the repository $1 could not be read while the system was installed: $2" || true
+	signed_by=
+	for file in "$root/etc/apt/keyrings/$(echo "$1" | sed 's/[^0-9A-Za-z][^0-9A-Za-z]*/_/g')".*; do
+		[ ! -e "$file" ] || signed_by="[signed-by=${file#"$root"}] "
+	done
+	printf '\n## %s\ndeb %s%s\n' "$1" "$signed_by" "$3" >>"$root/etc/apt/sources.list"
+}
+expect_repository 'tools-deb' 'http://10.0.0.4/tools-deb bookworm' 'http://10.0.0.4/tools-deb bookworm main'
 
 mkdir -p "$root/etc/systemd/timesyncd.conf.d"
 printf '[Time]\nNTP=%s\n' '10.0.0.2 ntp.example.org' >"$root/etc/systemd/timesyncd.conf.d/site.conf"
 
+network_link=
 for link in /sys/class/net/*; do
 	[ "$(cat "$link/address")" = '52:54:00:aa:00:01' ] || continue
+	network_link=$link
 	cat >"$root/etc/network/interfaces" <<-END
 	# Written when this system was installed.
 	source /etc/network/interfaces.d/*
@@ -134,6 +141,10 @@ for link in /sys/class/net/*; do
 	END
 	break
 done
+if [ -z "$network_link" ]; then
+	echo 'no interface has the address 52:54:00:aa:00:01, so the static address could not be set' >&2
+	exit 1
+fi
 { echo nameserver '10.0.0.2'; echo nameserver '10.0.0.3'; echo search 'example.org'; } >"$root/etc/resolv.conf"
 
 
@@ -161,10 +172,14 @@ if [ -x "$root/usr/sbin/restorecon" ]; then
 fi
 chroot "$root" systemctl enable metalwright-agent.service
 
-# The param late_script, run inside the new system.
-printf '%s\n' 'echo '\''it is done'\'' >/etc/motd' >"$root/root/late-script.sh"
-chroot "$root" /bin/sh -e /root/late-script.sh
-rm -f "$root/root/late-script.sh"
+# The param late_script, run inside the new system. The bar before each line keeps a line like `%end` from ending this
+# section of a kickstart, and goes when the script is written.
+late_script=/root/metalwright-late-script
+(umask 077 && sed 's/^|//' >"$root$late_script") <<'END'
+|echo 'it is done' >/etc/motd
+END
+chroot "$root" /bin/sh -e "$late_script"
+rm -f "$root$late_script"
 
 sync
-insist done 'the installation is complete' || echo 'the server does not know yet that the installation is complete'
+report done 'the installation is complete'

@@ -1,76 +1,25 @@
 #!/bin/sh
 # debian-12-install for web1.example.org: the disk to install on.
 set -eu
-tries=5
-# report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm. The ends of the
-# installer's logs come with a failure.
+# report done|failed|log|asks TEXT: tells the server. Tried five times; telling it twice does no harm.
 report() {
 	case $1 in
 	done) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/done' ;;
-	failed)
-		report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/failed'
-		send_logs || true
-		;;
+	failed) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/failed' ;;
+	asks) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/asks' ;;
 	*) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/log' ;;
 	esac
-	post "$report_url" --post-data="$2"
+	fetch "$report_url" /dev/null --header='Content-Type: text/plain' --post-data="$2"
 }
 
-send_logs() {
-	gather_logs /var/log/syslog /var/log/metalwright-late.log || return 0
-	post 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/installer.log' --post-file=/tmp/metalwright-installer.log
-}
-
-# Whether the server will not have the last report: the run has gone on without it.
-is_refused() {
-	grep -q 'HTTP/1.1 409' /tmp/metalwright-report 2>/dev/null
-}
-
-# post URL BODY
-post() {
-	wget -nv -S -o /tmp/metalwright-report -T 20 --no-proxy --tries="$tries" --waitretry=5 --retry-connrefused \
-		--retry-on-http-error=408,429,500,502,503,504 --header='Content-Type: text/plain' "$2" -O /dev/null "$1"
-}
-
-# fetch URL FILE: tried five times.
+# fetch URL FILE [WGET OPTIONS]: tried five times.
 fetch() {
+	fetch_url=$1
+	fetch_file=$2
+	shift 2
 	wget -q -T 20 --no-proxy --tries=5 --waitretry=5 --retry-connrefused \
-		--retry-on-http-error=408,429,500,502,503,504 -O "$2" "$1"
+		--retry-on-http-error=408,429,500,502,503,504 "$@" -O "$fetch_file" "$fetch_url"
 }
-
-# insist done|failed TEXT: like `report`, again after growing pauses until the server has it. Gives up after
-# 300 seconds, or where the server will not have it.
-insist() {
-	insist_until=$(($(uptime_seconds) + 300))
-	insist_pause=2
-	tries=1
-	until report "$@"; do
-		insist_left=$((insist_until - $(uptime_seconds)))
-		if is_refused || [ "$insist_left" -le 0 ]; then
-			return 1
-		fi
-		[ "$insist_pause" -le "$insist_left" ] || insist_pause=$insist_left
-		sleep "$insist_pause"
-		insist_pause=$((insist_pause * 2))
-		[ "$insist_pause" -le 30 ] || insist_pause=30
-	done
-}
-
-# The clock may be set meanwhile; this one only goes on.
-uptime_seconds() {
-	cut -d . -f 1 /proc/uptime
-}
-
-# gather_logs FILE...: the ends of the installer's logs, in /tmp/metalwright-installer.log.
-gather_logs() {
-	for gathered in "$@"; do
-		[ -s "$gathered" ] || continue
-		printf '\n==> %s <==\n' "$gathered"
-		tail -c 49152 "$gathered"
-	done >/tmp/metalwright-installer.log
-	[ -s /tmp/metalwright-installer.log ]
-}
-
 
 # stop_here REASON: tells the server and whoever is at a console, and does not come back: an installer that went on could
 # write to a disk. After 24 hours the machine is powered off.

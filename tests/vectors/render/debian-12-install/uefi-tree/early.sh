@@ -97,6 +97,16 @@ prepare() {
 		fetch 'http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/late.sh' "$late" &&
 		chmod 755 "$late"
 }
+# Runs when the base system is there, and before its apt is used.
+mkdir -p /usr/lib/base-installer.d
+cat >/usr/lib/base-installer.d/90metalwright <<'SCRIPT'
+#!/bin/sh
+set -e
+mkdir -p /target/etc/apt/apt.conf.d
+# Until late.sh marks the one repository that has no signature.
+echo 'Acquire::AllowInsecureRepositories "true";' >/target/etc/apt/apt.conf.d/90metalwright-unsigned
+SCRIPT
+chmod 755 /usr/lib/base-installer.d/90metalwright
 # A step that fails leaves the installer at its menu, or at a question, for ever; the server is told which.
 stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support|not supported by selected mirror'
 watch_installer() {
