@@ -57,7 +57,8 @@ pub const SCOPE_AREAS: [ScopeArea; 22] = [
     area(
         "jobs",
         "jobs and their logs",
-        "act as the agent of every machine: read the scripts of its jobs with their secrets, report results",
+        "act as the agent of every machine: read the scripts of its jobs with their secrets, report results; \
+         make a new token for an agent, which ends those that it has",
     ),
     programs("subnets", "subnets", "which networks DHCP serves, and what their clients are sent"),
     programs("reservations", "reservations", "which client has which address, and the options it is sent"),

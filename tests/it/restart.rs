@@ -32,7 +32,7 @@ fn a_run_goes_on_after_the_server_was_killed_in_the_middle_of_it() {
     assert_eq!(fetched_at(&world), kernel, "the attempt is on disk before the kernel leaves");
     let (status, answers) = boot.get(&format!("/m/{capability}/preseed.cfg"));
     assert_eq!(status, 200, "{answers}");
-    assert!(answers.contains(&format!("/m/{capability}/done")), "{answers}");
+    assert!(answers.contains(&format!("/m/{capability}/early.sh")), "{answers}");
     assert_eq!(boot.post(&format!("/m/{capability}/done"), ""), (200, "web1: noted\n".to_owned()));
     let api = world.api();
     api.events_after(0).wait_for(scene::EVENT_WITHIN, |event| event["kind"] == "run.completed");

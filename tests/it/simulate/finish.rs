@@ -64,7 +64,7 @@ fn a_server_that_is_away_at_done_is_told_when_it_is_back() {
     site.act("web1", "start");
     let mut command = program();
     command.args(["simulate", "--dhcp", &format!("127.0.0.1:{port}"), "--mac", MAC]);
-    command.args(["--done", "1", "--report-wait", "900"]);
+    command.args(["--done", "1", "--report-wait", "900"]).arg("--data").arg(site.world.data());
     let mut machine = Program::spawn("metalwright simulate", command);
     machine.wait_for_text("log; the server says", READY_WITHIN);
     site.world.kill();
