@@ -164,7 +164,7 @@ fn type_of(word: &str) -> Option<ValueType> {
 fn read_coded(known: Option<&OptionType>, fields: &Map<String, Value>) -> Result<(u8, ReadyValue), String> {
     let code = match fields.get("code") {
         Some(code) => {
-            code.as_u64().and_then(|code| u8::try_from(code).ok()).ok_or("`code` must be 1 to 254")?
+            whole_number(code).and_then(|code| u8::try_from(code).ok()).ok_or("`code` must be 1 to 254")?
         }
         None => known.map(|row| row.code).ok_or("say which option it is: `code`, 1 to 254")?,
     };
@@ -179,6 +179,12 @@ fn read_coded(known: Option<&OptionType>, fields: &Map<String, Value>) -> Result
         return Err("give this option's value directly, or as `{\"hex\": …}`".to_owned());
     }
     read_typed(word, value).map(|value| (code, value))
+}
+
+/// `54`, or `54.0`, which JSON Schema takes for the same.
+fn whole_number(value: &Value) -> Option<u64> {
+    let float = value.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=255.0).contains(float));
+    value.as_u64().or(float.map(|float| float as u64))
 }
 
 /// Reads a value with its type.

@@ -117,7 +117,7 @@ fn value_of(kind: ValueType) -> Value {
         ValueType::Interface => json!({
             "type": "array", "items": number(0, 255), "minItems": 3, "maxItems": 3,
         }),
-        ValueType::Bytes => text("^([0-9A-Fa-f]{2}[:-]?)+$"),
+        ValueType::Bytes => text("^([0-9A-Fa-f]{2}[:-]?)*$"),
         ValueType::Relay => list(text("^[0-9]{1,3}=([0-9A-Fa-f]{2})*$")),
         ValueType::Names => list(json!({"type": "string", "pattern": NAME, "maxLength": 253})),
         ValueType::Routes => list(json!({"anyOf": [
