@@ -77,7 +77,7 @@ pub struct ExplainResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<String>,
     /// The faults for which a start of the machine's workflow would be refused. Absent while a run is open.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start_faults: Vec<Problem>,
 }
 
