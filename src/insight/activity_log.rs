@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::background::{WorkDescription, WorkHandle};
 use crate::kernel::{Error, EventFeed, EventQuery, Kernel, StoreError};
-use crate::model::event::{OperatorStep, OverdueStep};
+use crate::model::event::{OperatorStep, OverdueStep, RunInstallationConfirmed};
 use crate::model::{BootResult, Event, EventBody, EventKind, Kind};
 
 /// The log in the list of background work.
@@ -163,11 +163,7 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
             reason: Some(&it.reason),
             ..of_run("run failed", it.run, &it.workflow, &it.stage)
         },
-        EventBody::RunInstallationConfirmed(it) => LogLine {
-            step: it.name.as_deref(),
-            reason: Some(&it.reason),
-            ..of_run("installation confirmed", it.run, &it.workflow, &it.stage)
-        },
+        EventBody::RunInstallationConfirmed(it) => confirmed(it),
         EventBody::RunHeld(it) => {
             LogLine { reason: Some(&it.reason), ..of_run("run held", it.run, &it.workflow, &it.stage) }
         }
@@ -197,6 +193,15 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
         EventBody::RunStepSkipped(it) => of_step("step skipped", it),
         _ => return None,
     })
+}
+
+/// The line of an installation that its agent confirms.
+fn confirmed(it: &RunInstallationConfirmed) -> LogLine<'_> {
+    LogLine {
+        step: it.name.as_deref(),
+        reason: Some(&it.reason),
+        ..LogLine::of_run("installation confirmed", it.run, &it.workflow, &it.stage)
+    }
 }
 
 /// The line of a wait that takes longer than usual.

@@ -21,8 +21,8 @@ use crate::insight::lints::documents::{self, DocumentText};
 use crate::insight::preview::no_attempt;
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    Bootenv, BootenvKind, Machine, Problem, RefusalCode, RunStep, Stage, StepKind, StepState, Stored, Task,
-    World, open_run,
+    Bootenv, BootenvKind, Mac, Machine, Problem, RefusalCode, RunStep, Stage, StepKind, StepState, Stored,
+    Task, World, open_run,
 };
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::BootDocument;
@@ -252,6 +252,17 @@ impl Insight {
     }
 }
 
+/// The machine. One that is known by something else than a MAC has one when it boots; until then, an
+/// example stands for it.
+fn with_mac(machine: &Arc<Stored<Machine>>) -> Arc<Stored<Machine>> {
+    if !machine.spec.macs.is_empty() {
+        return Arc::clone(machine);
+    }
+    let mut known = (**machine).clone();
+    known.spec.macs.push(Mac([2, 0, 0, 0, 0, 0]));
+    Arc::new(known)
+}
+
 /// The parts of a run; none if there is no workflow, which the start itself refuses.
 fn run_parts(world: &World, machine: &Arc<Stored<Machine>>, scope: &PreflightScope) -> Option<RunParts> {
     let places = match scope {
@@ -273,7 +284,7 @@ fn run_parts(world: &World, machine: &Arc<Stored<Machine>>, scope: &PreflightSco
     }
     let found = usable::problems(&machine.spec, &steps, world).into_iter();
     let found = found.map(|what| Problem::new("", what).coded(RefusalCode::NotReady)).collect();
-    Some(RunParts { machine: Arc::clone(machine), places, found })
+    Some(RunParts { machine: with_mac(machine), places, found })
 }
 
 /// A step without digests: enough to see what it needs.

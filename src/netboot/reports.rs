@@ -11,6 +11,7 @@ use crate::model::{BootProgress, BootResult, Machine, RefusalCode, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::identify::about;
 use crate::netboot::installer_logs::INSTALLER_LOG;
+use crate::runs::flow::Flow;
 
 /// Longest reason of a failure in the machine's status, in characters. The event has up to `LOG_CHARS_MAX`.
 const REASON_CHARS_MAX: usize = 1000;
@@ -115,29 +116,11 @@ impl Netboot {
             }
             ReportKind::Failed | ReportKind::Done | ReportKind::InstallerLog => {}
         }
-        let (peer, name) = (report.peer, &machine.spec.name);
+        let name = &machine.spec.name;
         let mut counts = true;
         self.runs
             .flow(&caller, &machine.key, |flow| {
-                let talks = matches!(report.kind, ReportKind::Log | ReportKind::Asks);
-                counts = talks || flow.takes_report(attempt);
-                match report.kind {
-                    _ if !counts => {}
-                    ReportKind::InstallerLog => {}
-                    ReportKind::Done => {
-                        flow.say(BootDone { peer });
-                        flow.reported_done(attempt);
-                    }
-                    ReportKind::Failed => {
-                        flow.say(BootFailed { peer, reason: reason.clone() });
-                        flow.reported_failed(attempt, &status_reason(&reason));
-                    }
-                    ReportKind::Log => {
-                        flow.say(BootLog { text: first_chars(&report.text, LOG_CHARS_MAX) });
-                        flow.installer_heard();
-                    }
-                    ReportKind::Asks => flow.installer_asks(&reason, peer),
-                }
+                counts = note(flow, (&report, attempt), &reason);
             })
             .await?;
         if !counts {
@@ -154,6 +137,31 @@ impl Netboot {
         let denied = BootDenied { path, peer, protocol: None, reason: reason.to_owned() };
         self.note_boot_event(&about(Some(machine)), denied);
     }
+}
+
+/// Applies a report to its run. Returns whether it counts: the run may have gone on without it.
+fn note(flow: &mut Flow<'_>, (report, attempt): (&InstallerReport, Uuid), reason: &str) -> bool {
+    let (kind, peer) = (report.kind, report.peer);
+    if !matches!(kind, ReportKind::Log | ReportKind::Asks) && !flow.takes_report(attempt) {
+        return false;
+    }
+    match kind {
+        ReportKind::InstallerLog => {}
+        ReportKind::Done => {
+            flow.say(BootDone { peer });
+            flow.reported_done(attempt);
+        }
+        ReportKind::Failed => {
+            flow.say(BootFailed { peer, reason: reason.to_owned() });
+            flow.reported_failed(attempt, &status_reason(reason));
+        }
+        ReportKind::Log => {
+            flow.say(BootLog { text: first_chars(&report.text, LOG_CHARS_MAX) });
+            flow.installer_heard();
+        }
+        ReportKind::Asks => flow.installer_asks(reason, peer),
+    }
+    true
 }
 
 /// A question on one line: words with a space between them, without control characters.

@@ -126,9 +126,12 @@ impl Runs {
         action: &RunAction,
     ) -> Result<Arc<Stored<Machine>>, Error> {
         let before = self.kernel.find::<Machine>(caller, machine)?;
+        let commit = before.commit.get();
         self.kernel.read(|world| {
             let mut moving = MachineChange::new(before, world, caller.now);
             self.act_on(caller, world, (&mut moving, action))?;
+            // Nothing is written: the object is as old as before.
+            moving.machine.commit.set(commit);
             Ok(Arc::new(moving.machine))
         })
     }

@@ -99,17 +99,17 @@ fn a_workflow_does_not_start_with_a_rule_that_cannot_be_carried_out() {
     let (_world, api) = older_site();
     let start = |name: &str| {
         let path = format!("/machines/name:{name}/actions/start");
-        api.post(&path, json!({"workflow": "install-debian-12"}))
+        api.post(&path, scene::start_anyway("install-debian-12"))
     };
     let refused = start("both").expect(409);
-    assert!(refused["detail"].to_string().contains("sets both `disk` and `install_disk`"), "{refused}");
+    assert!(refused["problems"].to_string().contains("sets both `disk` and `install_disk`"), "{refused}");
     for (params, why) in [
         (json!({"disk": {"count": 2}}), "`partitioning: lvm` divides one"),
         (json!({"disk": {"path": "/dev/sda", "pick": "smallest"}}), "leave `pick` out"),
     ] {
         api.patch("/machines/name:plain", json!({"params": params})).expect(200);
         let refused = start("plain").expect(409);
-        assert!(refused["detail"].to_string().contains(why), "{refused}");
+        assert!(refused["problems"].to_string().contains(why), "{refused}");
         api.patch("/machines/name:plain", json!({"params": {"disk": null}})).expect(200);
     }
     for (rule, pointer) in [
@@ -137,5 +137,5 @@ fn a_param_of_the_site_with_the_name_of_the_rule_does_not_become_one_silently() 
     api.post("/machines", machine).expect(201);
     let refused = api.post("/machines/name:new/actions/start", json!({"workflow": "install-debian-12"}));
     let refused = refused.expect(409);
-    assert!(refused["detail"].to_string().contains("`disk` is not a rule for disks"), "{refused}");
+    assert!(refused["problems"].to_string().contains("`disk` is not a rule for disks"), "{refused}");
 }

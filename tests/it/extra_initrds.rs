@@ -64,8 +64,10 @@ fn one_that_is_not_there_is_named_before_a_kernel_runs() {
     assert!(refused.contains("extra_initrds") && refused.contains("no artifact firmware"), "{refused}");
     api.delete("/machines/name:web1").expect(204);
     add_web1(&api, "nic-firmware", "other.cpio.gz");
-    api.post(START, json!({"workflow": "install-debian-12"})).expect(200);
-    let (_, screen) = boot.get(&format!("/boot.ipxe?mac={MAC}"));
     let why = "the artifact nic-firmware has no file other.cpio.gz";
+    let refused = api.post(START, json!({"workflow": "install-debian-12"})).expect(409).to_string();
+    assert!(refused.contains(why), "{refused}");
+    api.post(START, scene::start_anyway("install-debian-12")).expect(200);
+    let (_, screen) = boot.get(&format!("/boot.ipxe?mac={MAC}"));
     assert!(screen.contains(why) && !screen.contains("kernel --name"), "{screen}");
 }

@@ -143,7 +143,7 @@ fn a_run_of_an_earlier_version_goes_on_with_its_content_when_that_is_edited_and_
     api.patch("/templates/site%2Fanswer", json!({"body": "another"})).expect(200);
     api.patch("/profiles/site", json!({"params": {"disk": "/dev/other"}})).expect(200);
     for gone in ["/workflows/reinstall", "/stages/wiping", "/bootenvs/wipe"] {
-        api.delete(gone).expect(204);
+        api.delete(&format!("{gone}?force=true")).expect(204);
     }
     let folder = boot(&side, &mac(2));
     let (code, answer) = side.get(&format!("{folder}/answer.cfg"));

@@ -23,7 +23,7 @@ fn stored<T: Noun>(key: &str, body: Value) -> Stored<T> {
 /// A site with an installer of its own that says nothing of disks, and the machine `web1` that may run it.
 async fn site() -> Client {
     let client = Client::new().await;
-    client.post("templates", json!({"name": "ipxe/boot.ipxe", "body": "#!ipxe\n"})).await.ok();
+    client.post("templates", json!({"name": "ipxe/boot.ipxe", "body": "exit"})).await.ok();
     let artifact = stored::<Artifact>("own", json!({"name": "own", "path": "/srv/own"}));
     let ready = ArtifactStatus { state: ArtifactState::Ready, ..ArtifactStatus::default() };
     put(&client, artifact, |stored| stored.status = ready).await;

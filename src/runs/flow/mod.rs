@@ -3,9 +3,9 @@
 //! `expand` makes the list of steps of a run. `step` says what to do at the present step. [`Flow`] applies
 //! what has happened to a machine's status: `rules` has the life of a run, `shown` the state that a machine
 //! shows, `boot` the effects of boots, `evidence` those of late reports on an installation, `jobs` those of
-//! tasks, `live` those of a loss of power in a live system, `overdue` what comes too late, `skips` the actions
-//! of operators on single steps. Nothing here does I/O or reads the clock; the house around it commits and
-//! writes events. Start with `rules`.
+//! tasks, `live` those of a loss of power in a live system, `overdue` what comes too late, `skips` the
+//! actions of operators on single steps. Nothing here does I/O or reads the clock; the house around it
+//! commits and writes events. Start with `rules`.
 
 mod boot;
 mod entries;

@@ -318,7 +318,7 @@ fn the_certificates_of_the_site_are_trusted_by_installer_and_system() {
     let params = behind_a_proxy();
     let debian = Case::booting(DEBIAN, params.clone()).template("snippets/shell/debian-apt.sh");
     let debian =
-        debian.replace("/etc/ssl", "$root/installer").replace("/usr/lib/base-installer.d", "$root/hooks");
+        debian.replace("/etc/ssl", "$root/installer").replace("usr/lib/base-installer.d", "$root/hooks");
     let debian = debian.replace("/etc/wgetrc", "$root/wgetrc");
     let debian = format!("{debian}\n/bin/sh $root/hooks/90metalwright\n");
     let folder = "usr/local/share/ca-certificates";

@@ -2,7 +2,7 @@
 # debian-12-install for web1.example.org: the beginning, before any disk is touched.
 set -eu
 tries=5
-# report done|failed|log TEXT: tells the server. Tried five times; telling it twice does no harm. The ends of the
+# report done|failed|log|asks TEXT: tells the server. Tried five times; telling it twice does no harm. The ends of the
 # installer's logs come with a failure.
 report() {
 	case $1 in
@@ -11,6 +11,7 @@ report() {
 		report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/failed'
 		send_logs || true
 		;;
+	asks) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/asks' ;;
 	*) report_url='http://10.0.0.1:8080/m/0192d6a0000070008000000000000002-cfac16fe9cceb5a23302d0d67d4b4788/log' ;;
 	esac
 	post "$report_url" --post-data="$2"
@@ -90,6 +91,36 @@ stop_here() {
 	done
 }
 
+# frontend_wait: where in the kernel the installer's dialogues sleep, unless they wait for the programs of the installer.
+frontend_wait() {
+	for menu in $(pidof main-menu); do
+		frontend=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$menu/status" || true)
+		[ "$(cat "/proc/$frontend/comm" || true)" = debconf ] || continue
+		case $(cat "/proc/$frontend/wchan" || true) in
+		*pipe* | 0 | '') ;;
+		*) cat "/proc/$frontend/wchan" ;;
+		esac
+		return
+	done
+}
+
+# console_question: prints the installer's step and what its screen shows, on one line; nothing where it is at work. A
+# dialogue waits for longer than it takes to draw one.
+console_question() {
+	[ -n "$(frontend_wait)" ] && sleep 2 && [ -n "$(frontend_wait)" ] || return 0
+	step=$(sed -n "s/.*Menu item '\([^']*\)' selected.*/\1/p" /var/log/syslog | tail -n 1)
+	shown=/dev/vcs1
+	if [ -n "$(pidof screen)" ]; then
+		shown=/tmp/metalwright-console
+		screen -p 1 -X hardcopy "$shown" && sleep 1
+	fi
+	# The last dialogue on the screen begins with a mark, or with a title that is underlined.
+	text=$(tr -c ' -~\n' ' ' <"$shown" | tr -s ' ' |
+		awk '/^ ?-+ ?$/ { text = last } { last = $0; text = text " " $0 } END { print text }' |
+		sed 's/.*\(!! ERROR\|\[!*[!?]\] \)/\1/; s/--*/-/g; s/  */ /g' | cut -c 1-600) || true
+	echo "${step:-installer}: ${text:-a question}"
+}
+
 # The installer copies its own network configuration to the disk at 55 and unmounts it at 95.
 late=/usr/lib/finish-install.d/92metalwright
 prepare() {
@@ -112,10 +143,17 @@ stopped='main-menu.*failed with error code|package retrieval failed|mirror does 
 watch_installer() {
 	# What runs on must let go of the installer's pipes, which are waited for, and of its dialogue on 3.
 	exec </dev/null >/dev/null 2>&1 3>&-
+	told=
 while sleep 10; do
 		line=$(grep -E "$stopped" /var/log/syslog | head -n 1) || true
+		asks=$(console_question) || true
+		# The dialogue about a failure comes after its line in the log.
+		[ -z "$line" ] || [ -n "$asks" ] || { sleep 5 && asks=$(console_question); } || true
+		if [ "$asks" != "$told" ] && report asks "$asks"; then
+			told=$asks
+		fi
 		if [ -n "$line" ]; then
-			report failed "the installer stopped: $line" || true
+			report failed "the installer stopped: $line${asks:+ ($asks)}" || true
 			return
 		fi
 done
