@@ -7,7 +7,7 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole openapi openapi-check bench bench-dhcp bench-files fuzz fuzz-http soak attack
+.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole openapi openapi-check bench bench-dhcp bench-files fuzz fuzz-release soak attack
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -17,7 +17,7 @@ run: ## build (dev profile) and boot one machine through a whole workflow
 build:
 	$(CARGO) build --locked
 
-TEST_PARTS := deps fmt-check clippy doc unit it net qemu fuzz fuzz-http openapi-check
+TEST_PARTS := deps fmt-check clippy doc unit it net qemu fuzz openapi-check
 
 test: ## everything that CI runs, and how long each part took
 	@took=; for part in $(TEST_PARTS); do \
@@ -60,14 +60,15 @@ whole: ## the Debian installer onto a real disk under QEMU, from a mirror that i
 	$(CARGO) test --locked --test it qemu::whole -- --nocapture
 
 SECONDS := 45
-fuzz: ## DHCP packets that are a little wrong, for SECONDS with debug assertions and for SECONDS without
-	$(CARGO) run --locked --quiet --example fuzz -- --seconds $(SECONDS)
-	$(CARGO) run --locked --quiet --profile fuzz --example fuzz -- --seconds $(SECONDS)
-
 HTTP_SECONDS := 15
-fuzz-http: ## HTTP requests that are a little wrong, read by this program and by hyper, for HTTP_SECONDS each as `fuzz`
-	$(CARGO) run --locked --quiet --example fuzz -- --http --seconds $(HTTP_SECONDS)
-	$(CARGO) run --locked --quiet --profile fuzz --example fuzz -- --http --seconds $(HTTP_SECONDS)
+FUZZ := $(CARGO) run --locked --quiet --example fuzz
+fuzz: ## DHCP packets that are a little wrong, for SECONDS, and HTTP requests, for HTTP_SECONDS, with debug assertions
+	$(FUZZ) -- --seconds $(SECONDS)
+	$(FUZZ) -- --http --seconds $(HTTP_SECONDS)
+
+fuzz-release: ## the same optimised and without debug assertions (another build of everything; a step of `make acceptance`)
+	$(FUZZ) --profile fuzz -- --seconds $(SECONDS)
+	$(FUZZ) --profile fuzz -- --http --seconds $(HTTP_SECONDS)
 
 ROUNDS := 50
 soak: ## kill the server under load again and again (minutes; `make it` does it five times)

@@ -97,7 +97,7 @@ impl<R: Read> EndDigestReader<R> {
     ///
     /// # Errors
     /// The reader fails.
-    pub fn is_right(mut self) -> io::Result<bool> {
+    pub fn ends_right(mut self) -> io::Result<bool> {
         io::copy(&mut (&mut self).take(REST_BYTES_MAX), &mut io::sink())?;
         Ok(self.end == ReadEnd::Digest)
     }
@@ -146,7 +146,7 @@ mod tests {
     fn read(bytes: &[u8]) -> (Vec<u8>, bool) {
         let (mut reader, mut text) = (EndDigestReader::new(bytes), Vec::new());
         reader.read_to_end(&mut text).unwrap();
-        (text, reader.is_right().unwrap())
+        (text, reader.ends_right().unwrap())
     }
 
     #[test]

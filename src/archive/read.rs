@@ -55,7 +55,7 @@ pub fn unpack(from: impl Read, folder: &Path, newest: u64) -> io::Result<BackupF
     // The checksum of gzip is behind all that tar reads, and the digest of the file behind that.
     let mut tail = archive.into_inner().take(TAIL_BYTES_MAX);
     io::copy(&mut tail, &mut io::sink()).map_err(damaged)?;
-    let is_whole = tail.into_inner().into_inner().is_right().map_err(damaged)?;
+    let is_whole = tail.into_inner().into_inner().ends_right().map_err(damaged)?;
     if members.sums.as_ref() != Some(&members.digests) {
         return Err(members.difference());
     }

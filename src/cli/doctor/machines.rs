@@ -37,7 +37,7 @@ fn finding(machine: &Value) -> Option<Finding> {
         _ => return None,
     };
     let (name, state, reason) = (text("/name"), text("/status/state"), text("/status/reason"));
-    Some(line(level, &format!("machine {name}"), format!("{state}: {reason}")))
+    Some(line(level, format!("machine {name}"), format!("{state}: {reason}")))
 }
 
 #[cfg(test)]

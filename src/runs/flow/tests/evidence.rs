@@ -14,7 +14,7 @@ fn installing(workflow: &str) -> Story {
 
 fn confirmed(story: &Story) -> Vec<&str> {
     let of_event = |event| match event {
-        &EventBody::RunInstallationConfirmed(ref it) => Some(it.reason.as_str()),
+        EventBody::RunInstallationConfirmed(it) => Some(it.reason.as_str()),
         _ => None,
     };
     story.events.iter().filter_map(of_event).collect()
