@@ -13,11 +13,12 @@ fn installing(workflow: &str) -> Story {
 }
 
 fn confirmed(story: &Story) -> Vec<&str> {
-    let of_event = |event| match event {
+    let events = story.events.iter();
+    let reasons = events.filter_map(|event| match event {
         EventBody::RunInstallationConfirmed(it) => Some(it.reason.as_str()),
         _ => None,
-    };
-    story.events.iter().filter_map(of_event).collect()
+    });
+    reasons.collect()
 }
 
 #[test]
