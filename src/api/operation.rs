@@ -3,7 +3,8 @@
 //!
 //! A row reads like a sentence:
 //! `Operation::get("/api/v1/machines/{ref}/timeline", "timeline_of_machine").tag("machines")
-//! .summary("…").needs(Need::Read("machines")).answers(200, "…", schema::of::<Timeline>).runs(handler)`.
+//! .summary("…").needs(RequiredScope::Read("machines")).answers(200, "…", schema::of::<Timeline>)
+//! .runs(handler)`.
 
 use axum::handler::Handler;
 use axum::http::Method;

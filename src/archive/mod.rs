@@ -10,7 +10,7 @@
 //! ```
 //!
 //! `SHA256SUMS` is the last member, so that what is sent while it is made has its digests too, and a file
-//! that was cut short has none. Behind the tar is the digest of the whole file ([`end_digest`]). Start at
+//! that was cut short has none. Behind the tar is the digest of the whole file (`end_digest`). Start at
 //! [`write::ArchiveWriter`] and [`read::unpack`]; [`cipher`] is the encryption, `file` the file itself. What
 //! is done with a data directory is for others.
 

@@ -90,7 +90,7 @@ pub fn depth(value: &Value, most: usize) -> usize {
     }
 }
 
-/// The fault of a body that has more than [`VALUES_MAX`] values.
+/// The fault of a body that has more than `VALUES_MAX` values.
 pub fn too_many_values(body: &Value) -> Option<Problem> {
     if values(body, 0) <= VALUES_MAX {
         return None;
