@@ -25,5 +25,6 @@ trap ended EXIT
 {% include "snippets/shell/boot-order.sh" %}
 {% include "snippets/shell/agent.sh" %}
 {% include "snippets/shell/late-script.sh" %}
+{% include "snippets/shell/bootable.sh" %}
 sync
 insist done 'the installation is complete' || echo 'the server does not know yet that the installation is complete'

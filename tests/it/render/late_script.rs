@@ -79,3 +79,46 @@ fn no_line_of_a_script_ends_a_section_of_the_kickstart() {
     let expected = "%end\n%include /tmp/x\n%ksappend /tmp/x\n%packages\nEND\n".to_owned();
     assert_eq!(result(SHELLS[1], KICKSTART_LINES), (Some(0), expected));
 }
+
+/// Whether a new system with these files, under BIOS or UEFI, counts as one that boots.
+fn boots(shell: &[&str], bootenv: &str, files: &[&str]) -> (bool, String) {
+    let root = TempDir::new().unwrap();
+    for file in files {
+        let path = root.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "").unwrap();
+    }
+    let script = Case::booting(bootenv, json!({})).template("snippets/shell/bootable.sh");
+    let script = format!("set -eu\n{}", script.replace("/sys/firmware/efi", "$root/efi"));
+    let mut checked = Command::new(shell[0]);
+    checked.args(&shell[1..]).args(["-c", &script]).env("root", root.path());
+    let done = checked.output().unwrap();
+    (done.status.success(), String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+#[test]
+fn a_new_system_without_a_kernel_or_boot_loader_is_not_done() {
+    const KERNEL: &str = "boot/vmlinuz-6.1.0-50-amd64";
+    const GRUB: &str = "boot/grub/grub.cfg";
+    for shell in SHELLS {
+        let debian = |files: &[&str]| boots(shell, "debian-12-install", files);
+        assert!(debian(&[KERNEL, GRUB]).0);
+        assert!(debian(&[KERNEL, "efi/vars"]).0, "UEFI has its loader in a partition of its own");
+        let (is_done, why) = debian(&[KERNEL]);
+        assert!(!is_done && why.contains("GRUB has no configuration"), "{why}");
+        let (is_done, why) = debian(&[GRUB]);
+        assert!(!is_done && why.contains("there is no kernel"), "{why}");
+        assert!(boots(shell, "rocky-9-install", &[KERNEL]).0);
+        assert!(!boots(shell, "rocky-9-install", &[GRUB]).0);
+    }
+}
+
+#[test]
+fn no_line_of_a_recipe_ends_the_script_that_carries_it() {
+    for line in ["%end", "%end ", "END"] {
+        let recipe = format!("part / --size=1 --grow\n{line}\n");
+        let params = json!({"partitioning": "custom", "partitioning_recipe": recipe});
+        let why = Case::booting("rocky-9-install", params).refusal("rocky.ks");
+        assert!(why.contains("would end the script"), "{why}");
+    }
+}

@@ -235,5 +235,15 @@ END
 chroot "$root" /bin/sh -e "$late_script"
 rm -f "$root$late_script"
 
+# Without a kernel nothing boots, whatever else was installed. A person at the installer's menu can pass over a step.
+if ! ls "$root"/boot/vmlinuz* >/dev/null 2>&1; then
+	echo "there is no kernel in $root/boot: the new system would not boot"
+	exit 1
+fi
+if [ ! -d /sys/firmware/efi ] && [ ! -e "$root/boot/grub/grub.cfg" ]; then
+	echo "GRUB has no configuration in $root/boot/grub: the new system would not boot"
+	exit 1
+fi
+
 sync
 insist done 'the installation is complete' || echo 'the server does not know yet that the installation is complete'
