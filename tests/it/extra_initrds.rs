@@ -19,9 +19,12 @@ fn server() -> World {
     fs::write(folder.join("debian.cpio.gz"), "firmware").expect("a file");
     let mut events = api.events_after(0);
     api.post("/artifacts", json!({"name": "nic-firmware", "path": folder})).expect(201);
-    events.wait_for(scene::EVENT_WITHIN, |event| {
-        event["kind"] == "artifact.state_changed" && event["data"]["artifact"] != "debian-12-amd64"
-    });
+    // The stream begins at the start: the installer is the first that is ready.
+    for _ in ["debian-12-amd64", "nic-firmware"] {
+        events.wait_for(scene::EVENT_WITHIN, |event| {
+            event["kind"] == "artifact.state_changed" && event["data"]["state"] == "ready"
+        });
+    }
     world
 }
 
