@@ -21,8 +21,8 @@ use crate::insight::lints::documents::{self, DocumentText};
 use crate::insight::preview::no_attempt;
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    Bootenv, BootenvKind, Mac, Machine, Problem, RefusalCode, RunStep, Stage, StepKind, StepState, Stored,
-    Task, World, open_run,
+    Bootenv, BootenvKind, Mac, Machine, Problem, RefusalCode, RunStep, Stage, StepKind, Stored, Task, World,
+    open_run,
 };
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::BootDocument;
@@ -269,43 +269,23 @@ fn run_parts(world: &World, machine: &Arc<Stored<Machine>>, scope: &PreflightSco
         PreflightScope::StepsToCome => places_to_come(world, machine),
         PreflightScope::NextStart => {
             open_run(world, &machine.status).is_none().then_some(())?;
-            workflow_places(world, &workflow_name(world, machine, &None)?)?
+            workflow_places(world, &world.workflow_of(&machine.spec)?)?
         }
-        PreflightScope::Workflow(named) => workflow_places(world, &workflow_name(world, machine, named)?)?,
+        PreflightScope::Workflow(Some(named)) => workflow_places(world, named)?,
+        PreflightScope::Workflow(None) => workflow_places(world, &world.workflow_of(&machine.spec)?)?,
         PreflightScope::LastWorkflow => workflow_places(world, &machine.status.run.as_ref()?.workflow)?,
     };
     let mut steps = Vec::new();
     for place in &places {
         let stage = &place.stage.key;
-        steps.push(bare_step(StepKind::Stage, stage, stage));
+        steps.push(RunStep::pending(StepKind::Stage, (stage, stage)));
         let bootenv = place.bootenv.as_ref().filter(|_| place.boots);
-        steps.extend(bootenv.map(|bootenv| bare_step(StepKind::Bootenv, &bootenv.key, stage)));
-        steps.extend(place.tasks.iter().map(|task| bare_step(StepKind::Task, &task.key, stage)));
+        steps.extend(bootenv.map(|bootenv| RunStep::pending(StepKind::Bootenv, (&bootenv.key, stage))));
+        steps.extend(place.tasks.iter().map(|task| RunStep::pending(StepKind::Task, (&task.key, stage))));
     }
     let found = usable::problems(&machine.spec, &steps, world).into_iter();
     let found = found.map(|what| Problem::new("", what).coded(RefusalCode::NotReady)).collect();
     Some(RunParts { machine: with_mac(machine), places, found })
-}
-
-/// A step without digests: enough to see what it needs.
-fn bare_step(kind: StepKind, name: &str, stage: &str) -> RunStep {
-    RunStep {
-        kind,
-        name: name.to_owned(),
-        stage: stage.to_owned(),
-        digest: String::new(),
-        params: String::new(),
-        state: StepState::Pending,
-        note: String::new(),
-        started_at: None,
-        ended_at: None,
-        seconds: None,
-    }
-}
-
-fn workflow_name(world: &World, machine: &Stored<Machine>, named: &Option<String>) -> Option<String> {
-    let own = named.clone().or_else(|| machine.spec.workflow.clone());
-    own.or_else(|| world.setting("default_workflow").as_str().map(str::to_owned))
 }
 
 /// The places of a workflow. What does not exist is left out: the start itself refuses it.

@@ -24,6 +24,12 @@ impl Cidr {
         Ipv4Addr::from_bits(u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0))
     }
 
+    /// The network of so many leading bits, at most 32, that an address is in.
+    pub fn around(address: Ipv4Addr, prefix: u8) -> Cidr {
+        let bits = Cidr { address, prefix }.mask().to_bits();
+        Cidr { address: Ipv4Addr::from_bits(address.to_bits() & bits), prefix }
+    }
+
     pub fn broadcast(&self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.address.to_bits() | !self.mask().to_bits())
     }
@@ -63,12 +69,11 @@ impl FromStr for Cidr {
         let (address, prefix) = text.split_once('/').ok_or_else(|| cidr_error(text))?;
         let address: Ipv4Addr = address.parse().map_err(|_| cidr_error(text))?;
         let prefix: u8 = prefix.parse().ok().filter(|p| *p <= 32).ok_or_else(|| cidr_error(text))?;
-        let cidr = Cidr { address, prefix };
-        let network = Ipv4Addr::from_bits(address.to_bits() & cidr.mask().to_bits());
-        if network != address {
-            return Err(format!("`{text}` has host bits set: the network is {network}/{prefix}"));
+        let network = Cidr::around(address, prefix);
+        if network.address != address {
+            return Err(format!("`{text}` has host bits set: the network is {network}"));
         }
-        Ok(cidr)
+        Ok(network)
     }
 }
 

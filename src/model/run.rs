@@ -79,6 +79,22 @@ pub struct RunStep {
 }
 
 impl RunStep {
+    /// A step of a stage that has not begun, without its digests.
+    pub fn pending(kind: StepKind, (name, stage): (&str, &str)) -> Self {
+        RunStep {
+            kind,
+            name: name.to_owned(),
+            stage: stage.to_owned(),
+            digest: String::new(),
+            params: String::new(),
+            state: StepState::Pending,
+            note: String::new(),
+            started_at: None,
+            ended_at: None,
+            seconds: None,
+        }
+    }
+
     /// A name of the step for people: `step 3 (task users of look)`.
     pub fn label(&self, index: u32) -> String {
         let RunStep { name, stage, .. } = self;

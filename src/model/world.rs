@@ -422,4 +422,9 @@ impl World {
         }
         settings::default(name)
     }
+
+    /// The workflow that a machine starts where none is named: its own, or the setting `default_workflow`.
+    pub fn workflow_of(&self, machine: &Machine) -> Option<String> {
+        machine.workflow.clone().or_else(|| self.setting("default_workflow").as_str().map(str::to_owned))
+    }
 }

@@ -38,7 +38,7 @@ pub use engine::{
 pub use params::{
     LayeredParams, ParamLayer, ParamLevel, ParamRead, ParamValues, ResolvedParam, SecretAccess,
 };
-pub use password::is_broken_hash;
+pub use password::{is_broken_hash, is_locked};
 pub use pool::{LOSSES, LaneCounts, PoolHealth, PoolUse, RenderPool};
 pub use problem::{ProblemKind, RenderProblem};
 pub use process::WorkerProgram;

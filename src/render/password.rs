@@ -27,7 +27,7 @@ pub(super) fn is_hash(text: &str) -> bool {
 }
 
 /// Whether the text is what crypt(5) has in the place of a hash for a password that nothing matches.
-pub(super) fn is_locked(text: &str) -> bool {
+pub fn is_locked(text: &str) -> bool {
     matches!(text, "*" | "!" | "!!" | "!*" | "*LK*") || text.strip_prefix('!').is_some_and(is_hash)
 }
 

@@ -139,15 +139,11 @@ fn named_workflow(named: Option<&str>, machine: &Stored<Machine>, world: &World)
             Err(Problem::new("/workflow", what).coded(RefusalCode::NotFound).into())
         }
         Some(named) => Ok(named.to_owned()),
-        None => own_workflow(machine, world).ok_or_else(|| {
+        None => world.workflow_of(&machine.spec).ok_or_else(|| {
             let why = "has no workflow, and there is no setting `default_workflow`: name the one to start";
             Error::Conflict(RefusalCode::NotUsable, format!("machine `{}` {why}", machine.spec.name))
         }),
     }
-}
-
-fn own_workflow(machine: &Stored<Machine>, world: &World) -> Option<String> {
-    machine.spec.workflow.clone().or_else(|| world.setting("default_workflow").as_str().map(str::to_owned))
 }
 
 fn not_usable(workflow: &str, problems: impl IntoIterator<Item = impl ToString>) -> Error {

@@ -9,11 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::names::{NameTable, look_up};
-use crate::model::{Problem, RefusalCode};
-use crate::render::{LayeredParams, ParamLevel, is_broken_hash};
-
-/// Passwords with which nobody can log in.
-const LOCKED: [&str; 3] = ["*", "!", "!!"];
+use crate::model::{Cidr, Problem, RefusalCode};
+use crate::render::{LayeredParams, ParamLevel, is_broken_hash, is_locked};
 
 /// The params of a machine, and those that its documents read.
 #[derive(Clone, Copy)]
@@ -135,23 +132,18 @@ fn passwords(of: &AnswerParams<'_>) -> Vec<Problem> {
 fn network(of: &AnswerParams<'_>) -> Vec<Problem> {
     let Some(network) = of.value("network") else { return Vec::new() };
     let prefix =
-        network.get("prefix_length").and_then(Value::as_u64).and_then(|bits| u32::try_from(bits).ok());
+        network.get("prefix_length").and_then(Value::as_u64).and_then(|bits| u8::try_from(bits).ok());
     let (Some(own), Some(prefix @ 1..=32)) = (address(network, "address"), prefix) else { return Vec::new() };
-    let mask = u32::MAX << (32 - prefix);
-    let (first, last) = (own.to_bits() & mask, own.to_bits() | !mask);
+    let cidr = Cidr::around(own, prefix);
     let mut found = Vec::new();
-    let ends = [(first, "address of the network itself"), (last, "broadcast address")];
-    if let Some((_, what)) = ends.iter().find(|(end, _)| prefix < 31 && own.to_bits() == *end) {
-        let what = format!("{own} is the {what}: give the machine an address between them");
+    if !cidr.has_host(own) {
+        let end = if own == cidr.address { "address of the network itself" } else { "broadcast address" };
+        let what = format!("{own} is the {end}: give the machine an address between them");
         found.push(of.fault(("network", "/address"), RefusalCode::UnusableAddress, what));
     }
-    let gateway = address(network, "gateway").filter(|gateway| {
-        let bits = gateway.to_bits();
-        bits < first || bits > last || bits == own.to_bits()
-    });
-    if let Some(gateway) = gateway {
-        let what =
-            format!("the gateway {gateway} is not another host of {}/{prefix}", Ipv4Addr::from_bits(first));
+    let gateway = address(network, "gateway");
+    if let Some(gateway) = gateway.filter(|gateway| !cidr.contains(*gateway) || *gateway == own) {
+        let what = format!("the gateway {gateway} is not another host of {cidr}");
         found.push(of.fault(("network", "/gateway"), RefusalCode::UnreachableGateway, what));
     }
     found
@@ -164,7 +156,7 @@ fn address(network: &Value, field: &str) -> Option<Ipv4Addr> {
 /// Whether a password opens an account.
 fn opens(password: Option<&Value>) -> bool {
     let text = password.and_then(Value::as_str);
-    text.is_some_and(|text| !text.is_empty() && !LOCKED.contains(&text))
+    text.is_some_and(|text| !text.is_empty() && !is_locked(text))
 }
 
 fn has_items(value: Option<&Value>) -> bool {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::model::{Bootenv, Problem, RunStep, Stage, StepKind, StepState, Task, World, sha256_hex};
+use crate::model::{Bootenv, Problem, RunStep, Stage, StepKind, Task, World, sha256_hex};
 
 use super::STEPS_MAX;
 
@@ -76,19 +76,7 @@ impl<'a> RunExpansion<'a> {
 
     fn push(&mut self, kind: StepKind, name: &str, digest: String) {
         if self.steps.len() < STEPS_MAX {
-            let (name, stage) = (name.to_owned(), self.stage.to_owned());
-            self.steps.push(RunStep {
-                kind,
-                name,
-                stage,
-                digest,
-                params: String::new(),
-                state: StepState::Pending,
-                note: String::new(),
-                started_at: None,
-                ended_at: None,
-                seconds: None,
-            });
+            self.steps.push(RunStep { digest, ..RunStep::pending(kind, (name, self.stage)) });
         } else {
             self.fault("/stages", format!("the workflow has more than {STEPS_MAX} steps"));
         }
