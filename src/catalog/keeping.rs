@@ -82,7 +82,7 @@ impl Catalog {
             let (name, commit) = (&template.spec.name, template.commit.get());
             let same = known.commits.get(name).filter(|of| **of == commit && commit != 0);
             let digest = same.and_then(|_| known.digests.get(name).cloned());
-            digests.insert(name.clone(), digest.unwrap_or_else(|| body(&template.spec.body).digest()));
+            digests.insert(name.clone(), digest.unwrap_or_else(|| body(&template.spec).digest()));
             made.commits.insert(name.clone(), commit);
         }
         made.digests = Arc::new(digests);
@@ -101,8 +101,8 @@ pub(super) struct KnownDigests {
     commits: HashMap<String, u64>,
 }
 
-fn body(text: &str) -> Content {
-    Content::Template(TemplateBody { body: text.to_owned() })
+fn body(template: &Template) -> Content {
+    Content::Template(TemplateBody { body: template.body.clone(), verbatim: template.verbatim })
 }
 
 /// The machine and the run whose content is kept.
@@ -203,7 +203,7 @@ impl ContentCollector<'_> {
             if self.world.contents.get(digest).is_some() {
                 self.reads.insert(digest.clone());
             } else if let Some(template) = self.world.templates.get(name) {
-                self.add(body(&template.spec.body));
+                self.add(body(&template.spec));
             }
         }
         self.add(Content::Templates(templates.clone()))

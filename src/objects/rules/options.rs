@@ -24,5 +24,5 @@ pub fn faults(options: &OptionSet, pointer: &str) -> Vec<Problem> {
 
 /// The fault of a text that is rendered for each client. Such a text cannot include other templates.
 pub fn template_fault(text: &str) -> Option<String> {
-    render::check(render::INLINE, text, []).map(|fault| fault.to_string())
+    render::check((render::INLINE, text).into(), []).map(|fault| fault.to_string())
 }
