@@ -140,7 +140,7 @@ impl<'a> FolderCalls<'a> {
             (1, TemplateToken::Sign('=')) => 2,
             (2, TemplateToken::Text(folder)) if after.trim_start().starts_with([',', ')']) => {
                 if self.folders.len() < self.calls {
-                    self.folders.push(folder);
+                    self.folders.push(*folder);
                 }
                 0
             }
