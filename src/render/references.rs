@@ -139,7 +139,7 @@ impl<'a> FolderCalls<'a> {
             (_, TemplateToken::Word(FOLDER)) => 1,
             (1, TemplateToken::Sign('=')) => 2,
             (2, TemplateToken::Text(folder)) if after.trim_start().starts_with([',', ')']) => {
-                if self.folders.len() < self.calls {
+                if self.folders.len() < self.calls && !folder.contains('\\') {
                     self.folders.push(*folder);
                 }
                 0

@@ -65,11 +65,11 @@ fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 fn unrendered(text: &str) -> Vec<LineFault> {
     let left = numbered(text).filter(|(_, line)| {
-        let inside = line.split("{{").skip(1).map(|rest| rest.trim_start_matches('-').trim_start());
-        inside.into_iter().any(|rest| EXPRESSIONS.iter().any(|of| rest.starts_with(of)))
+        let mut inside = line.split("{{").skip(1).map(|rest| rest.trim_start_matches('-').trim_start());
+        inside.any(|rest| EXPRESSIONS.iter().any(|of| rest.starts_with(of)))
     });
-    let why = "this is the expression of a template, and was not rendered: the text is `verbatim` or in a raw \
-               block, or it is the value of a param that no template expands";
+    let why = "this is the expression of a template, and was not rendered: the text is `verbatim`, in a raw \
+               block, or the value of a param that no template expands";
     left.map(|(number, _)| (number, why.to_owned())).collect()
 }
 

@@ -185,7 +185,7 @@ fn times_are_shown_in_time_zones_and_summed_as_seconds() {
     for (body, expected) in [
         ("{{ now() | date(format=\"%H:%M %Z\", timezone=\"Europe/Berlin\") }}", "15:05 CET"),
         ("{{ \"2026-07-01T12:00:00Z\" | date(format=\"%H\", timezone=\"europe/berlin\") }}", "14"),
-        ("{{ (now() | timestamp) + 86400 | date }}", "2026-12-01"),
+        ("{{ ((now() | timestamp) + 86400) | date }}", "2026-12-01"),
         ("{{ 0 | date(format=\"%FT%T\") }}", "1970-01-01T00:00:00"),
     ] {
         assert_eq!(text(body), expected, "{body}");
@@ -203,7 +203,8 @@ fn patterns_that_could_take_long_are_refused_and_others_take_time_by_the_text() 
     assert!(refused(&long).contains("may have 1024 bytes"));
     assert!(refused("(a").contains("unclosed group"), "{}", refused("(a"));
     assert!(refused("(a{1000}){1000}").contains("size limit"), "{}", refused("(a{1000}){1000}"));
-    assert!(refused(&"(".repeat(50)).contains("nest"), "{}", refused(&"(".repeat(50)));
+    let nested = format!("{}a{}", "(".repeat(50), ")".repeat(50));
+    assert!(refused(&nested).contains("nest"), "{}", refused(&nested));
     // An engine that backtracks does not come to an end here.
     let body = "{{ a ~ \"!\" | regex_match(pattern=\"^(a|a)*(a+)+$\") }}";
     let mut input = input();
@@ -214,7 +215,7 @@ fn patterns_that_could_take_long_are_refused_and_others_take_time_by_the_text() 
 
 #[test]
 fn groups_of_a_match_have_numbers_and_names() {
-    let body = "{% set v = \"rocky-9.4-x\" | regex_capture(pattern=`-(?<major>[0-9]+)\\.([0-9]+)(-y)?`) %}\
+    let body = "{% set v = \"rocky-9.4-x\" | regex_capture(pattern=\"-(?<major>[0-9]+)[.]([0-9]+)(-y)?\") %}\
                 {{ v.major }} {{ v[\"1\"] }} {{ v[\"2\"] }} [{{ v[\"3\"] }}] {{ v[\"0\"] }}";
     assert_eq!(text(body), "9 9 4 [] -9.4");
     assert_eq!(text("{{ \"x\" | regex_capture(pattern=\"y\") | length }}"), "0");
