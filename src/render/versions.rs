@@ -68,7 +68,7 @@ fn compare(left: &str, right: &str) -> Ordering {
 }
 
 /// Compares texts and numbers by turns. Each turn shortens what is left of at least one side.
-fn compare_part(mut left: &str, mut right: &str) -> Ordering {
+fn compare_part<'a>(mut left: &'a str, mut right: &'a str) -> Ordering {
     while !(left.is_empty() && right.is_empty()) {
         let (texts, rests) = both(left, right, |c| !c.is_ascii_digit());
         let (numbers, rests_after) = both(rests.0, rests.1, |c| c.is_ascii_digit());
