@@ -43,9 +43,15 @@ pub(super) struct DecidedPacket {
 impl Dhcp {
     /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
     pub async fn answer_dhcp(&self, query: &DhcpQuery<'_>) -> Result<Option<ReplyDatagram>, SilenceReason> {
-        if !self.lease_clock.is_steady(self.kernel.now()) {
+        let now = self.kernel.now();
+        if !self.lease_clock.is_steady(now) {
             return Err(SilenceReason::Failed);
         }
+        let completed = {
+            let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+            offers.conversations.complete(query.packet, now)
+        };
+        let query = &DhcpQuery { packet: completed.as_deref().unwrap_or(query.packet), ..*query };
         let mut decided = self.decide_packet(query, AttemptRecord::Open);
         if decided.outcome.attempt.is_some() {
             // Boxed, like everything that few packets need: the future of every packet must be small.
