@@ -8,7 +8,7 @@ use crate::model::event::{BootKernelFetched, BootRenderFailed, NoFields};
 use crate::model::{BootProgress, EventBody, Machine, Problem};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::BootFacts;
-use crate::netboot::decide::attempt::{self, PowerOn, PowerOnEvidence};
+use crate::netboot::decide::attempt::{PowerOn, PowerOnEvidence};
 use crate::netboot::decide::decision::{BootDecision, BootQuestion, Verdict};
 use crate::netboot::decide::namespace::is_autoexec;
 use crate::netboot::files::Fetch;
@@ -35,7 +35,8 @@ impl Netboot {
         };
         let caller = Caller::machine(&machine, now);
         let last = machine.status.boot_attempt.as_ref();
-        let is_new = attempt::is_new(last, power_on.progress, now);
+        let is_new = power_on.begins_attempt(last, now);
+        let next_way = power_on.client_arch.filter(|_| !is_new && power_on.is_next_way(last, now));
         let is_open = last.is_some_and(|last| last.progress != BootProgress::Ended);
         if is_new && (is_open || self.kernel.read(|world| gathered.needs_live_system(world))) {
             self.runs
@@ -66,6 +67,9 @@ impl Netboot {
                 })
                 .await?;
             return Ok((self.again(&gathered), decision));
+        }
+        if let Some(arch) = next_way {
+            self.runs.flow(&caller, &machine.key, |flow| flow.attempt_goes_on(arch)).await?;
         }
         if self.is_redirected(&gathered, &decision.verdict) {
             // An attempt that began before the machine was armed learns here what it boots.

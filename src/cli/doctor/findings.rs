@@ -265,7 +265,10 @@ fn servers(status: &DhcpStatus) -> Vec<Finding> {
         );
         let what = format!("server {}", server.address);
         findings.push(match server.expected {
-            true => line(Level::Ok, what, format!("{found}; it gives the addresses of this network")),
+            true => {
+                let misled = server.misleads.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+                line(Level::Ok, what, format!("{found}; it gives the addresses of this network{misled}"))
+            }
             false => line(Level::Warn, what, format!("{found}: stop it, or set the subnet's mode to proxy")),
         });
     }
@@ -469,9 +472,10 @@ mod tests {
         );
         assert_eq!(worst(&findings, "a wider pool"), Some(Level::Fail));
         status.servers[0].expected = true;
+        status.servers[0].misleads = Some("GRUB asks it for files".to_owned());
         status.interfaces.clear();
         let findings = look(&host(&["metalwright"]), Some(&status));
-        assert_eq!(worst(&findings, "gives the addresses of this network"), Some(Level::Ok));
+        assert_eq!(worst(&findings, "the addresses of this network; GRUB asks it"), Some(Level::Ok));
         assert_eq!(worst(&findings, "--dhcp-interface eth1"), Some(Level::Fail));
     }
 
