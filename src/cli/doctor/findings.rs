@@ -291,11 +291,7 @@ fn answered(facts: &DoctorFacts<'_>, answers: &Result<Vec<OfferAnswer>, String>)
     answers
         .iter()
         .map(|answer: &OfferAnswer| {
-            let boots = answer
-                .boot_file
-                .as_ref()
-                .map(|file| format!(" and the boot file {file}"))
-                .unwrap_or_default();
+            let boots = answer.boot_words();
             let (level, whose) = if facts
                 .host
                 .interfaces
@@ -486,12 +482,14 @@ mod tests {
             server: Ipv4Addr::new(10, 0, 0, last),
             from: Ipv4Addr::new(10, 0, 0, last),
             offered: Ipv4Addr::new(10, 0, 0, 100),
+            next_server: Some(Ipv4Addr::new(10, 0, 0, last)),
             boot_file: None,
         };
         let answers = Ok(vec![answer(1), answer(9)]);
         let facts = DoctorFacts { host: &host, status: None, unreachable: None, answers: Some(&answers) };
         let findings = all(&facts, &[]);
         assert_eq!(worst(&findings, "this host, 10.0.0.1, offers"), Some(Level::Ok));
-        assert_eq!(worst(&findings, "another server, 10.0.0.9, offers"), Some(Level::Warn));
+        let other = "another server, 10.0.0.9, offers 10.0.0.100 and the boot server 10.0.0.9";
+        assert_eq!(worst(&findings, other), Some(Level::Warn));
     }
 }
