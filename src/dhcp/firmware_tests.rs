@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::houses::Houses;
 use crate::houses::testing::{caller, dhcp_options, houses};
-use crate::model::{BootAttempt, ClientClass, Machine, Subnet};
+use crate::model::{BootAttempt, BootProgress, ClientClass, Machine, Subnet};
 
 const MAC: &str = "52:54:00:aa:00:01";
 const MTU: u8 = 26;
@@ -34,6 +34,29 @@ async fn a_request_without_its_vendor_class_gets_what_its_discover_asked_for() {
     assert!(offer.contains_key(&MTU) && offer.get(&MTU) == ack.get(&MTU), "{ack:?}");
     let of_another = dhcp_options(&houses, &(head(2) + request)).await;
     assert_eq!(of_another.get(&MTU), None, "it is another conversation");
+}
+
+#[tokio::test]
+async fn a_copy_of_a_discover_and_a_late_request_belong_to_the_attempt_of_their_conversation() {
+    let houses = lan().await;
+    let machine = json!({"name": "web1", "macs": [MAC]});
+    let key = houses.objects.create::<Machine>(&caller(), machine).await.unwrap().key.clone();
+    let firmware = "message_type discover\nvendor_class_identifier \"PXEClient:Arch:00007\"\n\
+                    client_architectures 7";
+    let loader = format!("{firmware}\nuser_class \"iPXE\"\nipxe_encapsulated_options 130101");
+    let request = "message_type request\nserver_identifier 10.0.0.1\nrequested_address 10.0.0.100";
+    let mut seen = Vec::new();
+    // The firmware's second DISCOVER was repeated, and is overtaken by its loader.
+    for (xid, says) in
+        [(1, firmware), (2, loader.as_str()), (1, firmware), (2, request), (2, &loader), (3, firmware)]
+    {
+        assert!(!dhcp_options(&houses, &format!("xid {xid}\nchaddr {MAC}\n{says}")).await.is_empty());
+        let machine = houses.kernel.get::<Machine>(&key).unwrap();
+        let attempt = machine.status.boot_attempt.as_ref().unwrap();
+        seen.push((attempt.number, attempt.progress));
+    }
+    let (begun, runs) = (BootProgress::Firmware, BootProgress::Loader);
+    assert_eq!(seen, [(1, begun), (1, runs), (1, runs), (1, runs), (1, runs), (2, begun)]);
 }
 
 #[tokio::test]

@@ -334,7 +334,8 @@ impl Case {
             mac.map_or_else(Vec::new, |mac| self.asks.before_discover(mac, query.packet.xid).to_vec());
         let decision = gathered.decide(&BootQuestion::BootData(facts.sender.client.clone()), self.now);
         let (data, asks) = (self.boot(&facts), std::mem::take(&mut gathered.asks));
-        facts.boot = BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded };
+        let repeated_since = self.offers.conversations.repeated_since(query.packet);
+        facts.boot = BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded, repeated_since };
         let mut outcome = decide(&facts, &self.offers, self.now);
         let log = self.log(&outcome, query.packet);
         let effects = effects::text(&mut outcome, &facts);

@@ -16,6 +16,8 @@ pub const CONVERSATIONS_MAX: usize = 8192;
 const STATEMENT_BYTES_MAX: usize = 512;
 /// How long a REQUEST may follow a DISCOVER; longer than an offer is held.
 const REMEMBERED_SECONDS: i64 = 120;
+/// How long firmware repeats a DISCOVER (PXE 2.1, 2.2.4: 4, 8, 16 and 32 seconds).
+const REPEATED_SECONDS: i64 = 70;
 /// The options by which a client says what it is.
 const STATEMENTS: [u8; 5] = [
     codes::VENDOR_CLASS,
@@ -33,6 +35,9 @@ type ConversationKey = (ClientKey, u32);
 struct ClientStatement {
     options: Vec<(u8, Vec<u8>)>,
     until: Timestamp,
+    /// When the DISCOVER came for the first time, and whether it came again.
+    first: Timestamp,
+    is_repeated: bool,
 }
 
 /// The conversations that are under way, bounded in number and in bytes.
@@ -57,6 +62,13 @@ impl Conversations {
         }
     }
 
+    /// When the DISCOVER came for the first time that this one repeats: the same client says the same in the
+    /// same transaction. A copy may be overtaken by what the client did since.
+    pub fn repeated_since(&self, packet: &DhcpPacket) -> Option<Timestamp> {
+        let key = (ClientKey::of(packet)?, packet.xid);
+        self.by_key.get(&key).filter(|statement| statement.is_repeated).map(|statement| statement.first)
+    }
+
     pub fn len(&self) -> usize {
         self.by_key.len()
     }
@@ -79,10 +91,13 @@ impl Conversations {
             return;
         }
         self.make_room(now);
-        let options = said().map(|(code, value)| (code, value.to_vec())).collect();
+        let options: Vec<_> = said().map(|(code, value)| (code, value.to_vec())).collect();
+        let before = self.by_key.get(&key).filter(|before| before.options == options);
+        let first = before.map(|before| before.first).filter(|first| now < later(*first, REPEATED_SECONDS));
         let until = later(now, REMEMBERED_SECONDS);
         self.ending.push_back((until, key.clone()));
-        self.by_key.insert(key, ClientStatement { options, until });
+        let (is_repeated, first) = (first.is_some(), first.unwrap_or(now));
+        self.by_key.insert(key, ClientStatement { options, until, first, is_repeated });
     }
 
     fn completed(&self, packet: &DhcpPacket, now: Timestamp) -> Option<Box<DhcpPacket>> {
@@ -142,6 +157,26 @@ mod tests {
             assert!(known.complete(&stranger, NOW).is_none());
         }
         assert!(known.complete(&packet("request", 1, ""), later(NOW, REMEMBERED_SECONDS)).is_none());
+    }
+
+    #[test]
+    fn a_discover_is_a_copy_if_it_says_the_same_within_the_time_that_firmware_repeats_it() {
+        let mut known = Conversations::default();
+        let mut since = |more: &str, seconds| {
+            let discover = packet("discover", 1, more);
+            known.complete(&discover, later(NOW, seconds));
+            known.repeated_since(&discover)
+        };
+        assert_eq!(
+            [since(FIRMWARE, 0), since(FIRMWARE, 4), since(FIRMWARE, 60)],
+            [None, Some(NOW), Some(NOW)]
+        );
+        assert_eq!(since(FIRMWARE, REPEATED_SECONDS), None, "it is powered on again");
+        assert_eq!(
+            since("user_class \"iPXE\"", REPEATED_SECONDS + 1),
+            None,
+            "its loader has the same number"
+        );
     }
 
     #[test]

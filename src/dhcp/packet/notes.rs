@@ -79,6 +79,7 @@ pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
         mac: ClientKey::mac_of(facts.query.packet),
         client_arch: facts.sender.client.arches.first().copied(),
         server: facts.boot_server().map(IpAddr::V4),
+        repeated_since: facts.boot.repeated_since,
     })
 }
 

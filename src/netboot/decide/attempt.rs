@@ -38,6 +38,8 @@ pub struct PowerOn {
     pub client_arch: Option<u16>,
     /// The server's address that faces the machine.
     pub server: Option<IpAddr>,
+    /// When the request came for the first time that this one repeats.
+    pub repeated_since: Option<Timestamp>,
 }
 
 impl PowerOn {
@@ -45,6 +47,9 @@ impl PowerOn {
     /// bootenv.
     pub fn is_news(&self, last: Option<&BootAttempt>, verdict: &Verdict, now: Timestamp) -> bool {
         let Some(attempt) = last else { return true };
+        if self.is_copy(attempt) && attempt.progress > self.progress {
+            return false;
+        }
         self.begins_attempt(last, now)
             || self.is_next_way(last, now)
             || attempt.progress < self.reached
@@ -57,7 +62,15 @@ impl PowerOn {
             let is_first_way = attempt.other_arch.is_some() && attempt.client_arch == self.client_arch;
             is_first_way && attempt.mac == self.mac && self.progress == BootProgress::Firmware
         });
-        has_tried_all || is_new(last, self.progress, now) && !self.is_next_way(last, now)
+        let is_copy = last.is_some_and(|attempt| self.is_copy(attempt));
+        let begins = has_tried_all || is_new(last, self.progress, now) && !self.is_next_way(last, now);
+        begins && !is_copy
+    }
+
+    /// Whether this is a copy of a request that the attempt has seen: it was repeated while the answer was on
+    /// its way, and is no sign of another power-on, however far the boot came meanwhile.
+    fn is_copy(&self, attempt: &BootAttempt) -> bool {
+        self.repeated_since.is_some_and(|first| attempt.seen_at >= first)
     }
 
     /// Whether the firmware goes on to its other protocol in the attempt `last`, which came to no kernel.
@@ -71,6 +84,7 @@ impl PowerOn {
         };
         let before = protocol(attempt.client_arch).map(|(arch, transport)| (arch, other(transport)));
         is_open
+            && !self.is_copy(attempt)
             && self.progress == BootProgress::Firmware
             && before.is_some_and(|before| protocol(self.client_arch) == Some(before))
             && now.duration_since(attempt.seen_at) <= NEXT_WAY
@@ -165,6 +179,23 @@ mod tests {
             mac: None,
             client_arch: Some(client_arch),
             server: None,
+            repeated_since: None,
+        }
+    }
+
+    #[test]
+    fn a_copy_of_a_request_that_the_attempt_has_seen_is_no_news_however_far_the_boot_came() {
+        let verdict = Verdict::LocalDisk { reason: "not armed".to_owned() };
+        for (progress, since, new) in [
+            (BootProgress::Kernel, Some(after(0)), false),
+            (BootProgress::Ended, Some(after(0)), false),
+            (BootProgress::Kernel, Some(after(1)), true),
+            (BootProgress::Kernel, None, true),
+        ] {
+            let last = BootAttempt { bootenv: Some("debian".into()), ..attempt(progress) };
+            let copy = PowerOn { repeated_since: since, ..power_on(7) };
+            assert_eq!(copy.begins_attempt(Some(&last), after(20)), new, "{progress:?} {since:?}");
+            assert_eq!(copy.is_news(Some(&last), &verdict, after(20)), new, "{progress:?} {since:?}");
         }
     }
 

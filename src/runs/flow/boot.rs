@@ -77,6 +77,11 @@ impl Flow<'_> {
         self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())
     }
 
+    /// The latest attempt, whether it has ended or not.
+    pub fn latest_attempt(&self) -> Option<Uuid> {
+        self.status.boot_attempt.as_ref().map(|attempt| attempt.id)
+    }
+
     fn fruitless(&mut self) {
         self.status.fruitless_attempts += 1;
         if self.status.fruitless_attempts >= FRUITLESS_ATTEMPTS_MAX {
