@@ -67,7 +67,7 @@ fn params() -> Value {
     json!({
         "kernel_console": "ttyS0",
         // On a busy host the emulated timers are late, and the kernel would consider them broken.
-        "installer_options": "no_timer_check",
+        "kernel_options": "no_timer_check",
         "disk": {"serial": SERIAL},
         "ssh_keys": [scene::KEY],
         "repositories": [debian],

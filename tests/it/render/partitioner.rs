@@ -111,6 +111,17 @@ wait "$last"
 cat /tmp/told
 "#;
 
+/// What is planned where a recipe makes parts of arrays: each partition with what it is for. The component that
+/// makes arrays of them is not there, so the partitioner ends where it asks for a file system.
+const PLANS: &str = r#"
+sed '/root file system/q' </dev/answers &
+last=$!
+partman >/dev/answers &
+wait "$last"
+cd /var/lib/partman/devices
+for part in */*/method; do echo "planned: $part $(cat "$part")"; done
+"#;
+
 /// The script that names the disks has not run, as if a person had gone past it.
 const WITHOUT_THE_SCRIPT: &str = "touch /var/lib/partman/early_command";
 
@@ -148,10 +159,14 @@ struct Documents {
     script: String,
 }
 
-fn documents(disk: &Value) -> Documents {
-    let params = json!({"disk": disk, "partitioning": "atomic"});
-    let of = |file| document("debian-12-install", file, &params);
+fn documents(params: &Value) -> Documents {
+    let of = |file| document("debian-12-install", file, params);
     Documents { preseed: of("preseed.cfg"), script: of("disk.sh") }
+}
+
+/// Plain partitions on the disk with a serial number.
+fn plain(serial: &str) -> Value {
+    json!({"disk": {"serial": serial}, "partitioning": "atomic"})
 }
 
 /// The installer's system with its partitioner.
@@ -231,7 +246,7 @@ fn the_installers_partitioner_writes_to_the_disk_that_is_named_of_three_alone() 
     let (installer, folder) = (Installer::new(), TempDir::new().unwrap());
     let disks = ["sda", "sdb", "sdc"].map(|name| Disk::new(folder.path(), name));
     let before = disks.each_ref().map(|disk| written(&disk.file));
-    let said = installer.partition(&disks, &documents(&json!({"serial": "serial-sdb"})), ENDS);
+    let said = installer.partition(&disks, &documents(&plain("serial-sdb")), ENDS);
     assert_says(&said, &["partman: 0\n", "told: installing on /dev/sdb: ", "told: swapon /dev/sdb5\n"]);
     assert_says(&said, &["# / was on /dev/sdb1 during installation\n"]);
     assert_eq!(partition_types(&disks[1].file), TYPES);
@@ -250,7 +265,7 @@ fn where_no_disk_was_chosen_the_installers_partitioner_writes_nothing_whoever_go
     let (installer, folder) = (Installer::new(), TempDir::new().unwrap());
     let disks = [Disk::new(folder.path(), "sda")];
     let before = written(&disks[0].file);
-    let mut documents = documents(&json!({"serial": "another"}));
+    let mut documents = documents(&plain("another"));
     let said = installer.partition(&disks, &documents, GOES_ON);
     assert_says(&said, &["Metalwright has stopped this installation"]);
     // Neither a hangup nor a key ended the script.
@@ -263,4 +278,29 @@ fn where_no_disk_was_chosen_the_installers_partitioner_writes_nothing_whoever_go
     let said = installer.partition(&disks, &documents, &format!("{WITHOUT_THE_SCRIPT}\n{ENDS}"));
     assert_says(&said, &["partman: 0\n"]);
     assert_eq!(partition_types(&disks[0].file), TYPES);
+}
+
+#[test]
+fn a_recipe_of_arrays_divides_all_of_the_chosen_disks_alike() {
+    if !net::may_make_namespaces() {
+        return;
+    }
+    let (installer, folder) = (Installer::new(), TempDir::new().unwrap());
+    let disks = ["sda", "sdb", "sdc"].map(|name| Disk::new(folder.path(), name));
+    let recipe = "mirror :: 512 1 512 raid $primary{ } $lvmignore{ } method{ raid } . \
+        3072 2 -1 raid $lvmignore{ } method{ raid } . \
+        2048 1 -1 ext4 $defaultignore{ } $lvmok{ } method{ format } format{ } use_filesystem{ } \
+        filesystem{ ext4 } mountpoint{ / } .";
+    let params = json!({
+        "disk": {"serial": ["serial-sda", "serial-sdc"], "count": 2}, "partitioning": "custom",
+        "partitioning_recipe": recipe, "debian_raid_recipe": "1 2 0 ext4 /boot part1 . 1 2 0 lvm - part5 .",
+    });
+    let said = installer.partition(&disks, &documents(&params), PLANS);
+    let plan = |disk: &str| -> Vec<&str> {
+        let begin = format!("planned: =dev={disk}/");
+        said.lines().filter_map(|line| line.strip_prefix(&begin)).collect()
+    };
+    assert_eq!(plan("sda").len(), 2, "{said}");
+    assert!(plan("sda").iter().all(|part| part.ends_with("/method raid")), "{said}");
+    assert_eq!((plan("sda"), plan("sdb")), (plan("sdc"), Vec::new()), "{said}");
 }
