@@ -75,11 +75,12 @@ fn params() -> Value {
     })
 }
 
+/// A folder as an artifact; the server has read it when this returns.
 fn add_artifact(api: &Api, name: &str, folder: &Path) {
-    let mut events = api.events_after(0);
     api.post("/artifacts", json!({"name": name, "path": folder})).expect(201);
-    events.wait_for(scene::EVENT_WITHIN, |event| {
-        event["kind"] == "artifact.state_changed" && event["data"]["state"] == "ready"
+    api.events_after(0).wait_for(scene::EVENT_WITHIN, |event| {
+        event["kind"] == "artifact.state_changed"
+            && api.get(&format!("/artifacts/name:{name}")).expect(200)["status"]["state"] == "ready"
     });
 }
 
