@@ -111,8 +111,8 @@ wait "$last"
 cat /tmp/told
 "#;
 
-/// What is planned where a recipe makes parts of arrays: each partition with what it is for. The component that
-/// makes arrays of them is not there, so the partitioner ends where it asks for a file system.
+/// What is planned where a recipe makes parts of arrays: each partition with what it is for. The component
+/// that makes arrays of them is not there, so the partitioner ends where it asks for a file system.
 const PLANS: &str = r#"
 sed '/root file system/q' </dev/answers &
 last=$!
