@@ -13,8 +13,10 @@ pub mod patch;
 mod prepare;
 pub mod problem_cache;
 pub mod read;
+pub mod record_list;
 pub mod rules;
 mod sealing;
+pub mod selection;
 pub mod view;
 pub mod write;
 
