@@ -18,6 +18,7 @@ pub mod rules;
 mod sealing;
 pub mod selection;
 pub mod view;
+pub mod work_size;
 pub mod write;
 
 use std::sync::Arc;
