@@ -98,7 +98,8 @@ impl Objects {
         World: HasTable<T>,
     {
         let (size, patch) = (patch.size(), patch.clone());
-        self.rewrite::<T>(caller, target, (size, move |current| patched(current, &patch))).await
+        let make = move |current: &Stored<T>| patched(current, &patch);
+        self.rewrite::<T>(caller, target, (size, make)).await
     }
 
     /// Finds out whether a patch would be refused. Nothing is written.
