@@ -229,7 +229,7 @@ fn machines_and_workflow(
     workflow: Option<String>,
     many: &ManyArgs,
 ) -> (Vec<String>, Option<String>) {
-    let machines = if many.filters.is_empty() { 1 } else { 0 };
+    let machines = usize::from(many.filters.is_empty());
     let has_both = workflow.is_none() && words.len() == machines + 1;
     let workflow = if has_both { words.pop() } else { workflow };
     (words, workflow)

@@ -405,4 +405,10 @@ macro_rules! own_fields {
     };
 }
 
-own_fields!(BootFileServed, RunInstallationConfirmed, MachineAgentTokenReissued, ServerPruned);
+own_fields!(
+    BootFileServed,
+    RunInstallationConfirmed,
+    MachineAgentTokenReissued,
+    MachineSimilarMac,
+    ServerPruned
+);
