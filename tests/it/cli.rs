@@ -57,7 +57,8 @@ fn objects_are_created_listed_changed_and_deleted() {
 #[test]
 fn a_verb_for_many_says_what_it_would_do_and_reports_each_result() {
     let world = World::on_loopback();
-    world.cli(&["workflows", "create", "name=idle", "stages=[]"]);
+    world.cli(&["stages", "create", "name=idle"]);
+    world.cli(&["workflows", "create", "name=idle", r#"stages=["idle"]"#]);
     for name in ["web1", "web2", "db1"] {
         world.cli(&["machines", "create", &format!("name={name}"), "labels.rack=r1"]);
     }

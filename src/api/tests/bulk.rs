@@ -5,7 +5,8 @@ use crate::api::bulk::BULK_MAX;
 
 async fn rack() -> Client {
     let client = Client::new().await;
-    client.post("workflows", json!({"name": "idle", "stages": []})).await.ok();
+    client.post("stages", json!({"name": "idle"})).await.ok();
+    client.post("workflows", json!({"name": "idle", "stages": ["idle"]})).await.ok();
     for (name, rack) in [("web1", "r1"), ("web2", "r1"), ("web3", "r2")] {
         client.post("machines", json!({"name": name, "labels": {"rack": rack}})).await.ok();
     }
