@@ -176,7 +176,7 @@ mod tests {
         for near in ["52:54:00:00:00:1b", "52:54:00:00:00:c1", "25:54:00:00:00:1c", "53:54:00:00:00:1c"] {
             assert!(own.is_near(mac(near)) && own.near().any(|slip| slip == mac(near)), "{near}");
         }
-        for far in ["52:54:00:00:00:1c", "52:54:00:00:00:2b", "52:54:00:00:01:0c"] {
+        for far in ["52:54:00:00:00:1c", "52:54:00:00:00:2b", "52:54:00:01:00:1b"] {
             assert!(!own.is_near(mac(far)) && own.near().all(|slip| slip != mac(far)), "{far}");
         }
         assert!(own.near().all(|slip| own.is_near(slip) && slip.is_near(own)));
