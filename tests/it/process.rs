@@ -97,7 +97,7 @@ fn what_prevents_a_start_is_json_where_the_log_is() {
         "--tftp-listen",
         "off",
     ]);
-    for (mut command, why) in [(by_file, "api.listen"), (by_flag, "log.level"), (later, taken.as_str())] {
+    for (mut command, why) in [(by_file, "api.listen"), (by_flag, "log.level"), (later, "is in use")] {
         let output = command.output().expect("the program");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");
