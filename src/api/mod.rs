@@ -11,6 +11,7 @@ mod auth;
 mod background;
 pub mod body;
 mod boot_preview;
+mod bulk;
 mod changes;
 mod dhcp;
 pub mod error;
@@ -35,6 +36,7 @@ mod strict_json;
 mod tests;
 mod timeline;
 mod tokens;
+mod unknown_clients;
 
 pub use access_log::PeerAddress;
 pub use openapi::openapi;
@@ -83,6 +85,8 @@ pub struct ApiState {
     streams: Arc<EventStreams>,
     /// The turns of imports of leases, whose bodies are large.
     imports: Arc<Semaphore>,
+    /// The calls for many objects.
+    bulk: Arc<bulk::BulkDesk>,
 }
 
 impl ApiState {
@@ -98,6 +102,7 @@ impl ApiState {
             counters,
             streams: Arc::default(),
             imports: Arc::new(Semaphore::new(leases::IMPORTS_MAX)),
+            bulk: Arc::default(),
         }
     }
 

@@ -75,6 +75,7 @@ fn words(body: &EventBody) -> String {
         EventBody::MachineArmed(it) => format!("for {} until {}", it.bootenv, clock(it.until)),
         EventBody::RunFaultsAccepted(it) => accepted(it),
         EventBody::MachineDisarmed(it) => it.reason.clone(),
+        EventBody::MachineSimilarMac(it) => it.reason.clone(),
         EventBody::MachineToldToReboot(it) => it.reason.clone(),
         EventBody::ArtifactStateChanged(it) => text(&json!(it.state)) + &after(": ", Some(&it.reason)),
         EventBody::JobCreated(it)

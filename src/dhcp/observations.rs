@@ -2,7 +2,7 @@
 //! They are recorded here and shown by `dhcp_status`. The world is never read while the table is locked.
 //! Start at `Dhcp::record_notes`.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +15,7 @@ use crate::dhcp::packet::PacketNote;
 use crate::model::event::{DhcpRivalServer, SERVER, UnservedClients, UnservedPacket};
 use crate::model::{Cidr, EventBody, Kind, Mac, NewEvent, SubnetMode, UnservedStatus, World};
 use crate::netboot::decide::second_stage::OtherBootServer;
+use crate::netboot::unknown_clients::{DHCP, UnknownRequest};
 
 /// The observations, and the number of packets that no subnet fits.
 #[derive(Debug, Default)]
@@ -67,7 +68,7 @@ impl Dhcp {
                 PacketNote::Unserved(client) => self.note_unserved(client, now),
                 PacketNote::OtherServer { heard, subnet } => self.note_rival(heard, Some(subnet), now),
                 PacketNote::UnknownClient { mac, subnet } => {
-                    self.log_unknown_client(query, decided, (mac, subnet.as_deref()));
+                    self.record_unknown_client(query, decided, (mac, subnet.as_deref()));
                 }
             }
         }
@@ -105,33 +106,32 @@ impl Dhcp {
         self.kernel.note(NewEvent::new(now, body));
     }
 
-    /// Logs a client that is not a machine here, at most once a minute.
-    fn log_unknown_client(
+    /// Records a client that is not a machine here.
+    fn record_unknown_client(
         &self,
         query: &DhcpQuery<'_>,
         decided: &DecidedPacket,
         (mac, subnet): (Mac, Option<&str>),
     ) {
         let DecidedPacket { sender, outcome, decision, .. } = decided;
-        if !self.netboot.is_unknown_client_due(mac, outcome.decided_at) {
-            return;
-        }
-        let relay = query.packet.is_relayed().then(|| query.packet.giaddr.to_string());
         let reason = match decision {
             Some(decision) if outcome.kind != PacketEvent::NoSubnet => decision.verdict.reason(),
             _ => outcome.reason.as_str(),
         };
-        tracing::info!(
-            mac = mac.to_string(),
-            vendor_class = sender.client.vendor,
-            arch = sender.client.arches.first(),
-            address = outcome.address.map(|address| address.to_string()),
+        let agent = query.packet.relay_agent();
+        let request = UnknownRequest {
+            mac: Some(mac),
+            address: outcome.address.map(IpAddr::V4),
+            vendor: sender.client.vendor.as_deref(),
+            arch: sender.client.arches.first().copied(),
+            circuit: agent.as_ref().and_then(|agent| agent.circuit_id()),
+            relay: query.packet.is_relayed().then_some(query.packet.giaddr),
             subnet,
-            interface = query.interface.name,
-            relay,
+            interface: Some(&query.interface.name),
+            asked: DHCP,
             reason,
-            "an unknown client asks over DHCP: no machine has its MAC"
-        );
+        };
+        self.netboot.record_unknown_client(&request, outcome.decided_at);
     }
 
     pub fn sights(&self) -> MutexGuard<'_, NetworkObservations> {

@@ -17,7 +17,7 @@ use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Error};
 use crate::model::{
     BootAttempt, ContentView, ExampleAnswer, Mac, Machine, Pool, Problem, ReadyOption, ReadyValue,
-    Reservation, Stored, Subnet, SubnetMode, World, hex,
+    Reservation, SimilarClient, Stored, Subnet, SubnetMode, World, hex,
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::client::NetbootClient;
@@ -83,6 +83,10 @@ pub struct ExplainResult {
     /// The faults for which a start of the machine's workflow would be refused. Absent while a run is open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start_faults: Vec<Problem>,
+    /// Clients that are not registered and have almost the machine's MAC; or, for such a client, itself with
+    /// the machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub similar_clients: Vec<SimilarClient>,
 }
 
 /// One DHCP option, and where it comes from.
@@ -119,6 +123,10 @@ impl Insight {
             }
         };
         let machine = machine.filter(|machine| caller.may(AccessVerb::Read, ObjectRef::of(machine)));
+        let similar_clients = match who {
+            ExplainSubject::Mac(mac) if machine.is_none() => self.similar_machines(caller, *mac),
+            _ => self.similar_clients(machine.as_deref()),
+        };
         self.kernel.read(|world| {
             let place = ClientPlace::of(world, who, machine.as_deref());
             let packet = packet(place.mac, asks);
@@ -152,6 +160,7 @@ impl Insight {
                 offer,
                 disk: machine.as_deref().and_then(|machine| disk_words(world, machine)),
                 start_faults: Vec::new(),
+                similar_clients,
             })
         })
     }

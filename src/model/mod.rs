@@ -49,6 +49,7 @@ mod schema_words;
 mod served_document;
 pub mod settings;
 mod token;
+mod unknown_client;
 mod verdict;
 mod world;
 
@@ -121,6 +122,7 @@ pub use schema::{
 pub use served_document::{ServedDocument, ServedDocuments};
 pub use settings::Setting;
 pub use token::Token;
+pub use unknown_client::{SimilarClient, SimilarMachine, UnknownClient};
 pub use verdict::Verdict;
 pub use world::{GrowingMap, HasTable, Object, Table, World};
 

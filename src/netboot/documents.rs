@@ -21,6 +21,11 @@ pub enum BootDocument {
     /// The script that makes a loader boot the bootenv.
     BootScript(ScriptKind),
     LocalScript(ScriptKind),
+    /// The same for a client that is not registered, whose console says so first.
+    UnknownScript {
+        kind: ScriptKind,
+        reason: String,
+    },
     /// The script that makes a loader show a message and try again.
     Screen {
         kind: ScriptKind,
@@ -93,6 +98,10 @@ impl Netboot {
             BootDocument::LocalScript(kind) => {
                 input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
                 kind.template("local")
+            }
+            BootDocument::UnknownScript { kind, reason } => {
+                input.variables.insert("boot".into(), self.boot_variable(boot, "", reason));
+                kind.template("unknown")
             }
             BootDocument::Screen { kind, message } => {
                 input.variables.insert("boot".into(), self.boot_variable(boot, "", message));

@@ -210,8 +210,14 @@ impl Netboot {
                 }
             }
             BootGrant::LocalScript => {
-                let document = (BootDocument::LocalScript(kind), to_disk(kind));
-                Ok(self.send_surely(fetch, &gathered, document).await)
+                let document = match &gathered.machine {
+                    Some(_) => BootDocument::LocalScript(kind),
+                    None => {
+                        let reason = decision.verdict.reason().to_owned();
+                        BootDocument::UnknownScript { kind, reason }
+                    }
+                };
+                Ok(self.send_surely(fetch, &gathered, (document, to_disk(kind))).await)
             }
             BootGrant::MenuScript => self.send_document(fetch, &gathered, BootDocument::Menu(kind)).await,
             BootGrant::ScreenScript => {
@@ -431,6 +437,7 @@ fn label(document: &BootDocument) -> String {
     match document {
         BootDocument::BootScript(kind) => format!("rendered:{}", kind.template("boot")),
         BootDocument::LocalScript(kind) => format!("rendered:{}", kind.template("local")),
+        BootDocument::UnknownScript { kind, .. } => format!("rendered:{}", kind.template("unknown")),
         BootDocument::Menu(kind) => format!("rendered:{}", kind.template("menu")),
         BootDocument::Screen { kind, .. } => format!("rendered:{}", kind.template("screen")),
         BootDocument::Identify => "rendered:ipxe/identify.ipxe".to_owned(),

@@ -31,8 +31,8 @@ pub struct BootMemory {
     pub(super) foreign_addresses: Mutex<ForeignAddresses>,
     /// Unknown peers that sent TFTP requests.
     pub(super) strangers: Mutex<UnknownPeers>,
-    /// Unknown clients that were logged.
-    pub(super) unknown_clients: UnknownClients,
+    /// Clients that are not a machine here.
+    pub unknown_clients: UnknownClients,
     /// What each machine may have written down.
     pub budgets: WriteBudgets,
     /// Repeated fetches.

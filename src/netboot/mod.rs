@@ -25,7 +25,7 @@ pub mod reports;
 mod served_documents;
 mod static_artifacts;
 pub mod tftp_peers;
-mod unknown_clients;
+pub mod unknown_clients;
 pub mod write_budgets;
 
 use std::sync::Arc;

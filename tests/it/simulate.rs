@@ -471,4 +471,12 @@ fn clients_that_nobody_knows_are_in_the_log_once_each_with_what_they_said() {
             assert!(lines[0].contains(part), "{part}: {}", lines[0]);
         }
     }
+    let list = site.world.cli(&["unknown", "list", "--filter", "vendor=PXEClient*", "-o", "json"]);
+    let list: Vec<Value> = serde_json::from_str(&list).expect("a list");
+    let listed: Vec<&str> = list.iter().map(|client| client["mac"].as_str().expect("a MAC")).collect();
+    assert_eq!(listed, macs);
+    assert!(
+        list.iter().all(|client| client["arch"] == "amd64" && client["subnet"] == "loopback"),
+        "{list:#?}"
+    );
 }

@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use super::fields::{
     AddressProbe, ArtifactNow, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance,
-    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, NoFields, ObjectDiff, ObjectSnapshot,
-    OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed, ServerPruned,
-    UnservedPacket,
+    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff,
+    ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed,
+    ServerPruned, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -253,6 +253,10 @@ event_kinds! {
         workflow: Option<String>,
         stage: Option<String>,
     }
+
+    /// A client that is not registered asked, and its MAC is one of this machine's but for one digit or two
+    /// swapped ones, while the machine waits.
+    "machine.similar_mac" MachineSimilarMac about machine => (MachineSimilarMac)
 
     /// A run was begun in spite of faults that its check found.
     "run.faults_accepted" RunFaultsAccepted about machine => (FaultsAcceptance)

@@ -18,13 +18,32 @@ pub fn screens() -> Vec<(String, String)> {
     LOADERS.map(|kind| (kind.template("screen"), screen(&known(), kind, reason))).to_vec()
 }
 
-/// The scripts of iPXE on an unknown machine.
+/// The scripts of loaders on an unknown machine.
 pub fn strangers() -> Vec<(String, String)> {
     let given = [
         ("ipxe/identify.ipxe", BootDocument::Identify),
         ("ipxe/menu.ipxe", BootDocument::Menu(ScriptKind::Ipxe)),
     ];
-    given.map(|(name, document)| (name.to_owned(), render(&nobody(), &document))).to_vec()
+    let given = given.map(|(name, document)| (name.to_owned(), render(&nobody(), &document)));
+    given.into_iter().chain(LOADERS.map(|kind| (kind.template("unknown"), unknown(kind)))).collect()
+}
+
+fn unknown(kind: ScriptKind) -> String {
+    let reason = "unknown machine, and unknown_machine is `local`".to_owned();
+    render(&nobody(), &BootDocument::UnknownScript { kind, reason })
+}
+
+#[test]
+fn the_console_of_an_unknown_machine_says_its_mac_and_the_reason_and_leaves_to_the_disk() {
+    for (kind, mac) in [(ScriptKind::Ipxe, "${netX/mac}"), (ScriptKind::Grub, "$net_default_mac")] {
+        let script = unknown(kind);
+        assert!(script.contains(&format!("no machine is registered with the MAC {mac}")), "{script}");
+    }
+    for kind in LOADERS {
+        let script = unknown(kind);
+        assert!(script.contains("unknown_machine is `local`"), "{script}");
+        assert!(script.contains("Metalwright: booting from the disk"), "{script}");
+    }
 }
 
 #[test]
