@@ -14,6 +14,7 @@ mod contract;
 mod dhcp_vectors;
 mod disk_params;
 mod extra_initrds;
+mod file_names;
 mod files;
 mod follower;
 mod full;

@@ -14,6 +14,7 @@ mod made_up;
 mod network;
 mod question_list;
 mod questions;
+mod readers;
 mod repositories;
 mod scripts;
 
