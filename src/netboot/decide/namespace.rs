@@ -99,7 +99,7 @@ pub fn clean(path: &str) -> Result<String, &'static str> {
 pub fn likely_paths<'a>(path: &str, loaders: impl Iterator<Item = &'a str>) -> Vec<String> {
     let end = path.find(|next: char| !next.is_ascii_graphic()).unwrap_or(path.len());
     let printable = path.get(..end).unwrap_or_default();
-    let absolute = ["//", "::"].iter().filter_map(|mark| Some(printable.rsplit_once(mark)?.1)).next();
+    let absolute = ["//", "::"].iter().find_map(|mark| Some(printable.rsplit_once(mark)?.1));
     let base = printable.rsplit(['/', '\\']).next().unwrap_or_default();
     let cleaned = clean(printable).unwrap_or_default();
     let is_begun = |name: &&str| {

@@ -223,20 +223,20 @@ fn a_client_that_is_silent_after_its_window_gets_one_block_per_retry_until_it_is
         transfer.handle_timeout(now);
         (now, [first, rest].concat())
     };
-    let retries: Vec<_> = (0..4).map(|_| retry(&mut transfer).1).collect();
-    assert_eq!(retries, [vec![1, 2, 3, 4], vec![1, 2, 3, 4], vec![1], vec![1]]);
+    let retries: Vec<_> = (0..3).map(|_| retry(&mut transfer).1).collect();
+    assert_eq!(retries, [vec![1, 2, 3, 4], vec![1, 2, 3, 4], vec![1]]);
     let (at, _) = retry(&mut transfer);
+    assert_eq!(sent(&mut transfer, at), [1]);
     // It repeats its last ACK: that causes no block, and the next retry is a window again.
     assert_eq!(ack(&mut transfer, at, 0), PacketEffect::Repeated);
-    assert_eq!(sent(&mut transfer, at), [1]);
-    assert_eq!(ack(&mut transfer, at, 0), PacketEffect::Repeated);
+    assert_eq!(sent(&mut transfer, at), NOTHING);
     let gap = transfer.poll_timeout().unwrap();
     transfer.handle_timeout(gap);
     let again = [sent(&mut transfer, gap), sent(&mut transfer, gap + BURST_PAUSE)];
-    assert_eq!(again.concat()[..2], [1, 2]);
+    assert_eq!(again.concat(), [1, 2]);
     // It takes the one block: the window is open at once.
-    assert_eq!(ack(&mut transfer, gap, 1), PacketEffect::Progress);
-    assert_eq!(sent(&mut transfer, gap)[0], 2);
+    assert_eq!(ack(&mut transfer, gap + BURST_PAUSE, 1), PacketEffect::Progress);
+    assert_eq!(sent(&mut transfer, gap + BURST_PAUSE)[0], 2);
 }
 
 #[test]

@@ -35,8 +35,7 @@ pub(super) fn server_of(lan: &Lan, loader: &'static str) -> (Host, Program) {
     (host, server)
 }
 
-/// An unknown machine boots its disk through `loader`, which read this server's script. A known machine with
-/// nothing to do is refused the loader, and boots its disk without it.
+/// An unknown machine boots its disk through `loader`, which read this server's script.
 fn leaves_to_its_disk(firmware: Firmware, loader: &'static str) {
     net::on_a_lan(|lan| {
         let _other = server_of(lan, loader);
