@@ -22,8 +22,8 @@ use crate::model::{BootTemplate, ContentView, Machine, Problem, RefusalCode, Sto
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
-use crate::netboot::joined_initrds::JOINED_INITRDS;
 use crate::netboot::documents::{BootDocument, base_name};
+use crate::netboot::joined_initrds::JOINED_INITRDS;
 use crate::render::{ParamLevel, ProblemKind, Provenance, RenderedText, ResolvedParam};
 
 /// The levels of params that are shown.

@@ -402,4 +402,10 @@ macro_rules! own_fields {
     };
 }
 
-own_fields!(BootFileServed, RunInstallationConfirmed, MachineAgentTokenReissued, ServerPruned);
+own_fields!(
+    BootFileAbsent,
+    BootFileServed,
+    RunInstallationConfirmed,
+    MachineAgentTokenReissued,
+    ServerPruned
+);

@@ -11,9 +11,12 @@
 //! - iPXE's scripts end at a command that fails and has no `||` behind it; a build may lack a command.
 //! - GRUB goes on after a command that it does not have; what follows must not depend on it.
 
+use std::process::Command;
+
 use metalwright::netboot::decide::namespace::{ScriptKind, likely_paths};
 use metalwright::netboot::documents::BootDocument;
 
+use super::checkers::tool;
 use super::content::{cases, known, render};
 
 /// Bytes of the buffer of the readers with the smallest one, with the NUL at its end.
@@ -87,6 +90,23 @@ fn a_menu_without_a_kernel_names_one_that_there_is_not_for_readers_that_need_one
     }
     let title = "MENU TITLE Metalwright: the artifact debian-12-amd64 is missing";
     assert!(screen.lines().any(|line| line == title), "U-Boot shows it: {screen}");
+}
+
+#[test]
+fn grubs_own_parser_of_pxelinux_menus_takes_them() {
+    let parser = tool("grub-syslinux2cfg", "install the Debian package grub-common");
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("menu");
+    for menu in menus() {
+        let entry = small_reader(&menu);
+        std::fs::write(&path, &menu).unwrap();
+        let done = Command::new(&parser).args(["--pxelinux"]).arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success() && !said.contains("UNSUPPORTED"), "{said}");
+        for path in [entry.kernel, entry.initrd].into_iter().flatten() {
+            assert!(said.contains(&format!("'{path}'")), "{path} in:\n{said}");
+        }
+    }
 }
 
 /// Commands that every iPXE has.
