@@ -64,8 +64,8 @@ impl ArtifactMount {
         }
         if !self.machines.iter().all(|name| is_folder_name(name)) {
             let what = format!(
-                "each is a MAC address or a serial number that can be a folder: letters, digits, `.`, `_`, `-` \
-                 and `:`, at most {SERIAL_BYTES_MAX}"
+                "each is a MAC address or a serial number that can be a folder: letters, digits, `.`, `_`, \
+                 `-` and `:`, at most {SERIAL_BYTES_MAX}"
             );
             problems.push(Problem::new(&at, what).coded(RefusalCode::Malformed));
         }
