@@ -144,3 +144,25 @@ fn parse_source_file(text: &str) -> Result<SourceFile, String> {
     };
     Ok(SourceFile { path: path.to_owned(), checksum })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_a_folder_and_perhaps_the_machines_it_is_for() {
+        let mount = |text: &str| {
+            let ArtifactMount { path, machines } = parse_mount(text).unwrap();
+            (path, machines.join(" "))
+        };
+        let cases = [
+            ("/", ("", "")),
+            ("etc", ("etc", "")),
+            ("/grub/fonts/", ("grub/fonts", "")),
+            ("/=34695052,dc:a6:32:00:00:01", ("", "34695052 dc:a6:32:00:00:01")),
+        ];
+        for (text, (path, machines)) in cases {
+            assert_eq!(mount(text), (path.to_owned(), machines.to_owned()), "{text}");
+        }
+    }
+}
