@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use uuid::Uuid;
 
-use crate::artifacts::opened::{FetchRefusal, OpenedFile};
+use crate::artifacts::opened::{FetchRefusal, OpenedFile, Protocol};
 use crate::model::event::BootFileAbsent;
 use crate::model::{BootProgress, Machine, Stored};
 use crate::netboot::Netboot;
@@ -53,7 +53,8 @@ impl AbsentFiles {
 }
 
 impl Netboot {
-    /// Looks a path up that led to nothing, as what the client may have meant by it.
+    /// Looks a path up that led to nothing, as what the client may have meant by it. Over HTTP a path that is
+    /// malformed is no accident: its bytes are encoded one by one.
     ///
     /// # Errors
     /// `refusal`, if that leads to nothing either; it is recorded.
@@ -62,7 +63,10 @@ impl Netboot {
         fetch: &Fetch,
         refusal: FetchRefusal,
     ) -> Result<OpenedFile, FetchRefusal> {
-        for path in likely_paths(&fetch.path, self.loaders.names.iter().map(String::as_str)) {
+        let is_meant = fetch.protocol == Protocol::Tftp || refusal == FetchRefusal::Absent;
+        let loaders = self.loaders.names.iter().map(String::as_str);
+        let likely = if is_meant { likely_paths(&fetch.path, loaders) } else { Vec::new() };
+        for path in likely {
             match self.find(&Fetch { path, ..fetch.clone() }).await {
                 Err(FetchRefusal::Absent | FetchRefusal::BadPath(_)) => {}
                 other => return other,
