@@ -98,8 +98,7 @@ fn a_name_with_rubbish_behind_it_is_found_over_tftp_and_http() {
         let name = [file.as_bytes(), tail].concat();
         assert_eq!(site.read(ADDRESS, &name), Ok(b"12".to_vec()), "{tail:?}");
     }
-    for path in [format!("/{file}%ff"), format!("/{file}%11"), format!("/pxe//{file}"), format!("/::{file}")]
-    {
+    for path in [format!("/{file}%ff"), format!("/pxe//{file}"), format!("/::{file}")] {
         assert_eq!(site.boot.get(&path), (200, "12".to_owned()), "{path}");
     }
     for name in [&b"\xff"[..], b"none\xff", b"..//..\xff", b"artifacts/debian-12-amd64/../x\xff"] {
