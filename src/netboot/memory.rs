@@ -10,6 +10,7 @@ use crate::netboot::absent_files::AbsentFiles;
 use crate::netboot::boot_diagnosis::BootTraces;
 use crate::netboot::decide::chainload::LoaderRequests;
 use crate::netboot::decide::foreign_addresses::ForeignAddresses;
+use crate::netboot::decide::second_stage::OtherBootServers;
 use crate::netboot::fetch_throttle::FetchThrottle;
 use crate::netboot::joined_initrds::JoinedInitrds;
 use crate::netboot::loader_files::LoaderImages;
@@ -26,6 +27,8 @@ pub struct BootMemory {
     pub(super) traces: Mutex<BootTraces>,
     /// The absent files that are on timelines.
     pub(super) absent_files: Mutex<AbsentFiles>,
+    /// What other DHCP servers tell second stages.
+    pub(super) other_boot_servers: Mutex<OtherBootServers>,
     /// Disk images of signed loaders.
     pub(super) images: Mutex<LoaderImages>,
     /// Initrds that were joined; the lock is held while one is made.

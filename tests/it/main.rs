@@ -12,6 +12,7 @@ mod certificates;
 mod cli;
 mod contract;
 mod dhcp_vectors;
+mod disk_image;
 mod disk_params;
 mod extra_initrds;
 mod file_names;
