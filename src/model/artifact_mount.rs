@@ -40,11 +40,15 @@ impl ArtifactMount {
         });
         let is_for = self.machines.is_empty()
             || machine.is_some_and(|machine| self.machines.iter().any(|name| is_named(machine, name)));
-        let below = |path: &'p str| match self.path.is_empty() {
+        own.and_then(|(_, rest)| self.below(rest)).or_else(|| self.below(path).filter(|_| is_for))
+    }
+
+    /// The part of a path below the mount's folder.
+    fn below<'p>(&self, path: &'p str) -> Option<&'p str> {
+        match self.path.is_empty() {
             true => Some(path),
             false => path.strip_prefix(self.path.as_str())?.strip_prefix('/'),
-        };
-        own.and_then(|(_, rest)| below(rest)).or_else(|| below(path).filter(|_| is_for))
+        }
     }
 
     pub(super) fn problems(&self, pointer: &str) -> Vec<Problem> {
@@ -74,8 +78,8 @@ impl ArtifactMount {
 }
 
 fn is_folder_name(name: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte);
-    !name.is_empty() && name.len() <= SERIAL_BYTES_MAX && name.bytes().all(is_part)
+    (1..=SERIAL_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte))
 }
 
 /// Whether a name is one of the machine's MAC addresses, or its serial number.

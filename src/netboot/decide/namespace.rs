@@ -102,11 +102,11 @@ pub fn likely_paths<'a>(path: &str, loaders: impl Iterator<Item = &'a str>) -> V
     let absolute = ["//", "::"].iter().find_map(|mark| Some(printable.rsplit_once(mark)?.1));
     let base = printable.rsplit(['/', '\\']).next().unwrap_or_default();
     let cleaned = clean(printable).unwrap_or_default();
-    let is_begun = |name: &&str| {
+    let begun = loaders.filter(|name| {
         let tail = cleaned.strip_prefix(name).or_else(|| base.strip_prefix(name));
         tail.is_some_and(|tail| !tail.is_empty() && !tail.contains('/'))
-    };
-    let loader = loaders.filter(is_begun).max_by_key(|name| name.len());
+    });
+    let loader = begun.max_by_key(|name| name.len());
     let likely = [Some(printable), absolute, loader].into_iter().flatten();
     likely.filter(|name| !name.is_empty() && *name != path).map(str::to_owned).collect()
 }
@@ -167,11 +167,12 @@ pub fn is_autoexec(path: &str) -> bool {
 /// menus for the kernels that there are not.
 pub fn is_usual_probe(path: &str) -> bool {
     let (folder, name) = path.rsplit_once(['/', '\\']).unwrap_or(("", path));
-    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     matches!(name, "leave-to-the-disk" | "stopped-see-the-timeline")
         || name.ends_with(".lst")
         || name.ends_with(".efi") && (name.starts_with("revocations") || name.starts_with("shim_certificate"))
-        || folder.ends_with("pxelinux.cfg") && (name.len() < 8 || name.len() == 36) && is_hex(name)
+        || folder.ends_with("pxelinux.cfg")
+            && (name.len() < 8 || name.len() == 36)
+            && name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// The names of scripts that loaders look for, wherever they were loaded from.
