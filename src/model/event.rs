@@ -14,8 +14,7 @@ mod table;
 
 pub use describe::event_kinds_markdown;
 pub use fields::{
-    AddressProbe, ArtifactNow, BootFileServed, BootProtocol, ClientStage, DhcpRelease, FaultsAcceptance,
-    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff,
+    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ClientStage, DhcpRelease, FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff,
     ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed,
     ServerPruned, UnservedClients, UnservedPacket,
 };

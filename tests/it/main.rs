@@ -15,6 +15,7 @@ mod dhcp_vectors;
 mod disk_image;
 mod disk_params;
 mod extra_initrds;
+mod file_names;
 mod files;
 mod follower;
 mod full;

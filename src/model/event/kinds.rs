@@ -10,10 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance,
-    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff,
-    ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed,
-    ServerPruned, UnservedPacket,
+    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed, ServerPruned, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -82,6 +79,10 @@ event_kinds! {
         protocol: Option<BootProtocol>,
         reason: String,
     }
+
+    /// A machine that has no kernel yet asked for a file that there is not. The first names of a boot attempt
+    /// are kept, without those that loaders always look for.
+    "boot.file_absent" BootFileAbsent about machine => (BootFileAbsent)
 
     /// The machine's console shows why the boot stopped.
     "boot.screen" BootScreen about machine, server => {

@@ -15,6 +15,7 @@ mod network;
 mod partitioner;
 mod question_list;
 mod questions;
+mod readers;
 mod repositories;
 mod scripts;
 

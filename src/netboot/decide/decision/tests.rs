@@ -8,6 +8,7 @@ use super::*;
 use crate::model::{BootFiles, PresentRun};
 use crate::netboot::decide::client::{ClientQuirks, FirstFile, IpxeFeatures};
 
+mod leaving;
 mod menu;
 mod secure_boot;
 
