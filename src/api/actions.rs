@@ -21,8 +21,12 @@ use crate::insight::preflight::PreflightScope;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{ACCEPTABLE_FAULTS, Machine, Problem, RefusalCode};
-use crate::runs::actions::{AcceptedFaults, REASON_BYTES_MAX, RunAction, StepReference, check_reason};
+use crate::runs::actions::{
+    AcceptedFaults, REASON_BYTES_MAX, RunAction, RunCheck, StepReference, check_reason,
+};
 
+/// Most times that a run is checked because it was changed during the check.
+const CHECKS_MAX: usize = 3;
 /// Most codes that one action accepts.
 const ACCEPT_MAX: usize = 32;
 
@@ -237,27 +241,33 @@ async fn act(
 ) -> Result<Response, ApiError> {
     let is_trial = query.get_as::<bool>("dry_run", "`true` or `false`")?.unwrap_or_default();
     let (runs, action) = (&state.houses.runs, &request.action);
-    let accepted = match &request.scope {
-        None => AcceptedFaults::default(),
-        Some(scope) => {
-            runs.refuse_now(caller, reference, action)?;
-            check((state, caller), (reference, scope), &request).await?
+    for _ in 0..CHECKS_MAX {
+        let check = match &request.scope {
+            None => None,
+            Some(scope) => {
+                runs.refuse_now(caller, reference, action)?;
+                Some(check((state, caller), (reference, scope), &request).await?)
+            }
+        };
+        let machine = match is_trial {
+            true => Some(runs.try_out(caller, reference, action).await?),
+            false => runs.act_checked(caller, reference, (action, check.as_ref())).await?,
+        };
+        if let Some(machine) = machine {
+            let view = state.houses.objects.show(&machine).await?;
+            return Ok(body::object(StatusCode::OK, &view));
         }
-    };
-    let machine = match is_trial {
-        true => runs.try_out(caller, reference, action)?,
-        false => runs.act_accepting(caller, reference, (action, &accepted)).await?,
-    };
-    let view = state.houses.objects.show(&machine).await?;
-    Ok(body::object(StatusCode::OK, &view))
+    }
+    let what = "the machine or its content was changed during each check of the run; try again";
+    Err(Error::Busy(what.to_owned()).into())
 }
 
-/// Checks what is about to begin. Returns the faults that the caller accepts.
+/// Checks what is about to begin. Returns what was checked, with the faults that the caller accepts.
 async fn check(
     (state, caller): (&ApiState, &Caller),
     of: (&str, &PreflightScope),
     request: &ActionRequest,
-) -> Result<AcceptedFaults, ApiError> {
+) -> Result<RunCheck, ApiError> {
     let (codes, reason) = (&request.accepted, request.reason.trim().to_owned());
     check_reason(&reason)?;
     if let Some(at) = codes.iter().position(|code| !ACCEPTABLE_FAULTS.contains(code)) {
@@ -271,9 +281,9 @@ async fn check(
     }
     let found = state.houses.insight.preflight(caller, of).await?;
     let (faults, problems): (Vec<Problem>, Vec<Problem>) =
-        found.into_iter().partition(|fault| codes.contains(&fault.code));
+        found.faults.into_iter().partition(|fault| codes.contains(&fault.code));
     if problems.is_empty() {
-        return Ok(AcceptedFaults { faults, reason });
+        return Ok(RunCheck { basis: found.basis, accepted: AcceptedFaults { faults, reason } });
     }
     let count = problems.len();
     let what = format!(

@@ -10,6 +10,7 @@ mod artifacts;
 mod auth;
 mod background;
 pub mod body;
+mod body_budget;
 mod boot_preview;
 mod changes;
 mod dhcp;
@@ -61,6 +62,7 @@ use crate::kernel::scope::RequiredScope;
 use crate::model::RefusalCode;
 use access_log::{AccessLine, AccessLog};
 use auth::OperationGate;
+use body_budget::BodyBudget;
 use error::ApiError;
 use event_streams::EventStreams;
 use operation::Operation;
@@ -83,6 +85,7 @@ pub struct ApiState {
     streams: Arc<EventStreams>,
     /// The turns of imports of leases, whose bodies are large.
     imports: Arc<Semaphore>,
+    bodies: BodyBudget,
 }
 
 impl ApiState {
@@ -98,6 +101,7 @@ impl ApiState {
             counters,
             streams: Arc::default(),
             imports: Arc::new(Semaphore::new(leases::IMPORTS_MAX)),
+            bodies: BodyBudget::default(),
         }
     }
 
@@ -174,7 +178,7 @@ async fn wrap(State(state): State<ApiState>, mut request: Request, next: Next) -
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
     let line = AccessLine::begin(&request);
-    let response = next.run(request).await;
+    let response = state.bodies.answer(next.run(request)).await;
     state.requests.count(response.status());
     let mut response = error::finish(response, &id).await;
     line.end(&state.access_log, &id, &response);
