@@ -19,7 +19,7 @@ pub fn problems(
     world: &World,
     is_given_up: &dyn Fn() -> bool,
 ) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
+    let (mut found, mut told) = (Vec::new(), BTreeSet::new());
     // A workflow may name a stage many times; its requirements are the same each time.
     let mut seen: BTreeSet<(&str, StepKind, &str)> = BTreeSet::new();
     let mut set_in: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -28,33 +28,39 @@ pub fn problems(
             break;
         }
         let stage = world.stages.get(&step.stage).map(|stage| &stage.spec);
-        let required = match step.kind {
-            StepKind::Stage => stage.map(|stage| &stage.required_params),
-            StepKind::Task => world.tasks.get(&step.name).map(|task| &task.spec.required_params),
-            StepKind::Bootenv => {
-                let bootenv = world.bootenvs.get(&step.name);
-                found.extend(
-                    bootenv.into_iter().flat_map(|bootenv| bootenv_problems(machine, bootenv, world)),
-                );
-                found.extend(extra_initrd_faults(world, &params(world, (machine, stage), EXTRA_INITRDS)));
-                let fault = bootenv.and_then(|row| disk_fault(world.into(), (machine, stage), &row.spec));
-                found.extend(fault);
-                bootenv.map(|bootenv| &bootenv.spec.required_params)
-            }
-        };
         let set = set_in.entry(&step.stage).or_insert_with(|| {
             let levels = level_values(world.into(), (Some(machine), stage)).into_iter();
             levels.flat_map(|values| values.keys().map(String::as_str)).collect()
         });
-        let required = required.into_iter().flatten().map(String::as_str);
-        let unset =
-            required.filter(|name| !(set.contains(name) || ContentView::from(world).has_default(name)));
-        let unset = unset.map(|param| format!("the param `{param}` is not set ({} requires it)", step.name));
-        found.extend(unset);
+        let of_step = problems_of_step((machine, stage), step, (world, set));
+        found.extend(of_step.into_iter().filter(|problem| told.insert(problem.clone())));
     }
-    let mut told = BTreeSet::new();
-    found.retain(|problem| told.insert(problem.clone()));
     found.truncate(PROBLEMS_MAX);
+    found
+}
+
+/// What prevents one step. `set` has the names of the params that have a value in its stage.
+fn problems_of_step(
+    (machine, stage): (&Machine, Option<&Stage>),
+    step: &RunStep,
+    (world, set): (&World, &BTreeSet<&str>),
+) -> Vec<String> {
+    let mut found = Vec::new();
+    let required = match step.kind {
+        StepKind::Stage => stage.map(|stage| &stage.required_params),
+        StepKind::Task => world.tasks.get(&step.name).map(|task| &task.spec.required_params),
+        StepKind::Bootenv => {
+            let bootenv = world.bootenvs.get(&step.name);
+            found.extend(bootenv.into_iter().flat_map(|bootenv| bootenv_problems(machine, bootenv, world)));
+            found.extend(extra_initrd_faults(world, &params(world, (machine, stage), EXTRA_INITRDS)));
+            let fault = bootenv.and_then(|row| disk_fault(world.into(), (machine, stage), &row.spec));
+            found.extend(fault);
+            bootenv.map(|bootenv| &bootenv.spec.required_params)
+        }
+    };
+    let required = required.into_iter().flatten().map(String::as_str);
+    let unset = required.filter(|name| !(set.contains(name) || ContentView::from(world).has_default(name)));
+    found.extend(unset.map(|param| format!("the param `{param}` is not set ({} requires it)", step.name)));
     found
 }
 
