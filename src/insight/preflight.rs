@@ -28,7 +28,7 @@ use crate::model::{
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::BootDocument;
 use crate::objects::lanes::WorkFlag;
-use crate::render::{InlineText, ProblemKind, RenderLimits, RenderProblem, RenderedText};
+use crate::render::{InlineText, ProblemKind, RenderInput, RenderLimits, RenderProblem, RenderedText};
 
 /// Most documents that are rendered for one run.
 const DOCUMENTS_MAX: usize = 512;
@@ -154,11 +154,17 @@ impl Insight {
             if place.boots {
                 self.check_boot(&boot, &mut faults)?;
             }
+            // Only the task and the job differ from one task of a place to the next.
+            let mut input = None;
             for task in &place.tasks {
                 if flag.is_given_up() || faults.documents >= DOCUMENTS_MAX {
                     return Ok(faults.found);
                 }
-                self.check_task(&boot, task, &mut faults)?;
+                let input = input.get_or_insert_with(|| self.catalog.input(&boot, SecretMode::Revealed));
+                match input {
+                    Ok(input) => self.check_task((&boot, input), task, &mut faults)?,
+                    Err(problem) => faults.add(Problem::from(&*problem)),
+                }
             }
         }
         Ok(faults.found)
@@ -239,17 +245,11 @@ impl Insight {
     /// Renders the files and scripts of a task.
     fn check_task(
         &self,
-        boot: &BootContext,
+        (boot, input): (&BootContext, &RenderInput),
         task: &Stored<Task>,
         faults: &mut PreflightFaults,
     ) -> Result<(), Error> {
-        let mut input = match self.catalog.input(boot, SecretMode::Revealed) {
-            Ok(input) => input,
-            Err(problem) => {
-                faults.add(Problem::from(&problem));
-                return Ok(());
-            }
-        };
+        let mut input = input.clone();
         input.variables.insert("task".into(), json!({"name": task.key}));
         input.variables.insert("job".into(), json!({"id": Uuid::nil()}));
         let engine = self.catalog.engine_for(boot);
