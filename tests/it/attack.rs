@@ -276,8 +276,8 @@ impl Drop for RaisedAtEnd<'_> {
     }
 }
 
-/// Installs again and again for a time, or until a boot is lost. Returns how many boots there were, how many were lost, and how
-/// long a small file took meanwhile, in ascending order.
+/// Installs again and again for a time, or until a boot is lost. Returns how many boots there were, how many
+/// were lost, and how long a small file took meanwhile, in ascending order.
 fn install_for(site: &Site, time: Duration) -> (u32, usize, Vec<Duration>) {
     let (over, boot) = (AtomicBool::new(false), BootSide::of(site.world.ready()));
     let taken = Mutex::new(Vec::new());
