@@ -210,11 +210,12 @@ impl RunPlanner<'_> {
         let (machine, run) = (self.machine(), self.request.moving.run());
         let cursor = machine.status.cursor as usize;
         let mut steps = self.request.moving.steps().to_vec();
-        let mut missing = Vec::new();
+        let (mut missing, mut known) = (Vec::new(), BTreeMap::new());
         let to_come = steps.iter_mut().skip(cursor).filter(|step| !step.state.is_over());
         for step in to_come.take_while(|_| !self.flag.is_given_up()) {
-            match step_digest(step, content) {
-                Some(digest) => step.digest = digest,
+            let digest = known.entry((step.kind, step.name.clone()));
+            match digest.or_insert_with(|| step_digest(step, content)) {
+                Some(digest) => step.digest.clone_from(digest),
                 None => missing.push(format!("`{}` does not exist any more", step.name)),
             }
         }
