@@ -24,8 +24,12 @@ use crate::insight::preflight::PreflightScope;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{ACCEPTABLE_FAULTS, Machine, Problem, RefusalCode, Stored, parse_typed};
-use crate::runs::actions::{AcceptedFaults, REASON_BYTES_MAX, RunAction, StepReference, check_reason};
+use crate::runs::actions::{
+    AcceptedFaults, REASON_BYTES_MAX, RunAction, RunCheck, StepReference, check_reason,
+};
 
+/// Most times that a run is checked because it was changed during the check.
+const CHECKS_MAX: usize = 3;
 /// Most codes that one action accepts.
 const ACCEPT_MAX: usize = 32;
 
@@ -287,25 +291,32 @@ pub(super) async fn carry_out(
     mode: ActMode,
 ) -> Result<Arc<Stored<Machine>>, ApiError> {
     let (runs, action) = (&state.houses.runs, &request.action);
-    let accepted = match &request.scope {
-        None => AcceptedFaults::default(),
-        Some(scope) => {
-            runs.refuse_now(caller, reference, action)?;
-            check((state, caller), (reference, scope), request).await?
+    for _ in 0..CHECKS_MAX {
+        let check = match &request.scope {
+            None => None,
+            Some(scope) => {
+                runs.refuse_now(caller, reference, action)?;
+                Some(check((state, caller), (reference, scope), request).await?)
+            }
+        };
+        let machine = match mode {
+            ActMode::Trial => Some(runs.try_out(caller, reference, action).await?),
+            ActMode::CarryOut => runs.act_checked(caller, reference, (action, check.as_ref())).await?,
+        };
+        if let Some(machine) = machine {
+            return Ok(machine);
         }
-    };
-    Ok(match mode {
-        ActMode::Trial => runs.try_out(caller, reference, action)?,
-        ActMode::CarryOut => runs.act_accepting(caller, reference, (action, &accepted)).await?,
-    })
+    }
+    let what = "the machine or its content was changed during each check of the run; try again";
+    Err(Error::Busy(what.to_owned()).into())
 }
 
-/// Checks what is about to begin. Returns the faults that the caller accepts.
+/// Checks what is about to begin. Returns what was checked, with the faults that the caller accepts.
 async fn check(
     (state, caller): (&ApiState, &Caller),
     of: (&str, &PreflightScope),
     request: &ActionRequest,
-) -> Result<AcceptedFaults, ApiError> {
+) -> Result<RunCheck, ApiError> {
     let (codes, reason) = (&request.accepted, request.reason.trim().to_owned());
     check_reason(&reason)?;
     if let Some(at) = codes.iter().position(|code| !ACCEPTABLE_FAULTS.contains(code)) {
@@ -319,9 +330,9 @@ async fn check(
     }
     let found = state.houses.insight.preflight(caller, of).await?;
     let (faults, problems): (Vec<Problem>, Vec<Problem>) =
-        found.into_iter().partition(|fault| codes.contains(&fault.code));
+        found.faults.into_iter().partition(|fault| codes.contains(&fault.code));
     if problems.is_empty() {
-        return Ok(AcceptedFaults { faults, reason });
+        return Ok(RunCheck { basis: found.basis, accepted: AcceptedFaults { faults, reason } });
     }
     let count = problems.len();
     let what = format!(

@@ -10,6 +10,7 @@ mod artifacts;
 mod auth;
 mod background;
 pub mod body;
+mod body_budget;
 mod boot_preview;
 mod bulk;
 mod changes;
@@ -63,6 +64,7 @@ use crate::kernel::scope::RequiredScope;
 use crate::model::RefusalCode;
 use access_log::{AccessLine, AccessLog};
 use auth::OperationGate;
+use body_budget::BodyBudget;
 use error::ApiError;
 use event_streams::EventStreams;
 use operation::Operation;
@@ -87,6 +89,7 @@ pub struct ApiState {
     imports: Arc<Semaphore>,
     /// The calls for many objects.
     bulk: Arc<bulk::BulkDesk>,
+    bodies: BodyBudget,
 }
 
 impl ApiState {
@@ -103,6 +106,7 @@ impl ApiState {
             streams: Arc::default(),
             imports: Arc::new(Semaphore::new(leases::IMPORTS_MAX)),
             bulk: Arc::default(),
+            bodies: BodyBudget::default(),
         }
     }
 
@@ -179,7 +183,7 @@ async fn wrap(State(state): State<ApiState>, mut request: Request, next: Next) -
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
     let line = AccessLine::begin(&request);
-    let response = next.run(request).await;
+    let response = state.bodies.answer(next.run(request)).await;
     state.requests.count(response.status());
     let mut response = error::finish(response, &id).await;
     line.end(&state.access_log, &id, &response);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::catalog::params::{layers, secrets};
+use crate::catalog::params::{layers_of, secrets};
 use crate::model::disk_rule::DiskRule;
 use crate::model::{Bootenv, ContentView, Machine, Stage};
 use crate::render::{LayeredParams, SecretAccess, included};
@@ -39,7 +39,7 @@ fn rule_of(
     content: ContentView<'_>,
     (machine, stage): (&Machine, Option<&Stage>),
 ) -> Result<DiskRule, String> {
-    let layers = layers(content, Some(machine), stage);
+    let layers = layers_of(content, (Some(machine), stage), &LayeredParams::DISK_RULE_READS);
     LayeredParams::new(layers, secrets(content), SecretAccess::Sealed).disk_rule()
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::catalog::extra_initrds::extra_initrds;
+use crate::catalog::extra_initrds::{EXTRA_INITRDS, extra_initrds};
 use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::catalog::usable;
@@ -159,7 +159,8 @@ impl Insight {
             let initrds = files.initrds.iter();
             rows.extend(initrds.map(|path| row(base_name(path), "initrd", MachineFile::Kernel)));
             let stage = boot.stage.as_ref().map(|stage| &stage.spec);
-            let params = self.kernel.read(|world| usable::params(world, &machine.spec, stage));
+            let params =
+                self.kernel.read(|world| usable::params(world, (&machine.spec, stage), EXTRA_INITRDS));
             // Everybody may fetch these. What is wrong with them, `start` and the machine's screen tell.
             let extra = extra_initrds(&params).unwrap_or_default();
             let is_joined = !files.initrds.is_empty() && files.initrds.len() + extra.len() > 1;

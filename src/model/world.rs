@@ -120,6 +120,21 @@ impl<T: Noun> Table<T> {
         Some(self.recent.iter().skip(before).map(|key| &**key))
     }
 
+    /// Brings a copy of `table` up to date. Only what was written since is copied, as far as the table
+    /// remembers it.
+    fn follow(&mut self, table: &Table<T>) {
+        match table.written_since(self.generation) {
+            Some(written) => {
+                for key in written {
+                    self.remove(key);
+                    table.get(key).cloned().into_iter().for_each(|row| self.put(row));
+                }
+            }
+            None => self.clone_from(table),
+        }
+        (self.generation, self.spec_generation) = (table.generation, table.spec_generation);
+    }
+
     fn note_write(&mut self, key: &str) {
         self.generation += 1;
         if self.recent.len() >= RECENT_MAX {
@@ -246,6 +261,13 @@ macro_rules! world {
             pub fn spec_generation(&self, kind: Kind) -> u64 {
                 match kind {
                     $(Kind::$noun => self.$table.spec_generation(),)*
+                }
+            }
+
+            /// Brings the copy of the table of a kind up to date with `world`.
+            fn follow(&mut self, kind: Kind, world: &World) {
+                match kind {
+                    $(Kind::$noun => self.$table.follow(&world.$table),)*
                 }
             }
 
@@ -419,7 +441,37 @@ pub trait HasTable<T: Noun> {
 
 nouns!(world);
 
+/// What runs are made from, besides their machines.
+const CONTENT_KINDS: [Kind; 9] = [
+    Kind::Workflow,
+    Kind::Stage,
+    Kind::Bootenv,
+    Kind::Task,
+    Kind::Template,
+    Kind::Param,
+    Kind::Profile,
+    Kind::Setting,
+    Kind::Artifact,
+];
+
 impl World {
+    /// Brings a copy of the content up to date, for work that is done without the world's lock. The copy has
+    /// workflows and what they consist of, params, profiles, settings and artifacts; its other tables stay
+    /// as they are.
+    pub fn follow_content(&mut self, world: &World) {
+        CONTENT_KINDS.into_iter().for_each(|kind| self.follow(kind, world));
+    }
+
+    /// The generations of the tables of [`World::follow_content`].
+    pub fn content_generations(&self) -> [u64; CONTENT_KINDS.len()] {
+        CONTENT_KINDS.map(|kind| self.generation(kind))
+    }
+
+    /// The generations of their specs, with the kinds.
+    pub fn content_spec_generations(&self) -> [(Kind, u64); CONTENT_KINDS.len()] {
+        CONTENT_KINDS.map(|kind| (kind, self.spec_generation(kind)))
+    }
+
     /// The value of a setting: the site's value, or the default.
     pub fn setting(&self, name: &str) -> serde_json::Value {
         if let Some(set) = self.settings.get(name) {
