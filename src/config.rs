@@ -49,6 +49,19 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// The format that flags, environment or file choose, as far as they can be read: for what prevents a
+    /// start.
+    pub fn chosen(flags: &ServerFlags) -> Self {
+        flags.log_format.or_else(|| Self::in_file(flags.config.as_deref()?)).unwrap_or_default()
+    }
+
+    fn in_file(path: &Path) -> Option<Self> {
+        let table: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+        (table.get("log")?.get("format")?.as_str()? == "json").then_some(LogFormat::Json)
+    }
+}
+
 /// The checked configuration of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {

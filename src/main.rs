@@ -43,22 +43,36 @@ enum ProgramCommand {
 }
 
 fn main() -> ExitCode {
-    cli::finish(run(ProgramArguments::parse().command))
+    match ProgramArguments::parse().command {
+        ProgramCommand::Serve(flags) => {
+            let format = LogFormat::chosen(&flags);
+            let ended = serve(*flags);
+            match &ended {
+                Err(error) if format == LogFormat::Json => metalwright::telemetry::log_end(error, format),
+                _ => cli::finish(ended),
+            }
+        }
+        command => cli::finish(run(command)),
+    }
+}
+
+fn serve(flags: ServerFlags) -> anyhow::Result<()> {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let config = ServerConfig::load(flags.clone()).map_err(anyhow::Error::msg)?;
+    let log = metalwright::telemetry::start(&config.log_level, config.log_format);
+    let source = ConfigSource { flags, log: log.map_err(anyhow::Error::msg)? };
+    metalwright::telemetry::log_panics();
+    let runtime = metalwright::threads::shared()?;
+    let ended = runtime.block_on(metalwright::server::run(config, source));
+    // Work that nobody waits for any more does not hold up the end.
+    runtime.shutdown_timeout(metalwright::threads::END_MAX);
+    ended
 }
 
 fn run(command: ProgramCommand) -> anyhow::Result<()> {
     drop(rustls::crypto::ring::default_provider().install_default());
     match command {
-        ProgramCommand::Serve(flags) => {
-            let config = ServerConfig::load((*flags).clone()).map_err(anyhow::Error::msg)?;
-            let log = metalwright::telemetry::start(&config.log_level, config.log_format);
-            let source = ConfigSource { flags: *flags, log: log.map_err(anyhow::Error::msg)? };
-            let runtime = metalwright::threads::shared()?;
-            let ended = runtime.block_on(metalwright::server::run(config, source));
-            // Work that nobody waits for any more does not hold up the end.
-            runtime.shutdown_timeout(metalwright::threads::END_MAX);
-            ended
-        }
+        ProgramCommand::Serve(flags) => serve(*flags),
         ProgramCommand::Agent(args) => {
             metalwright::telemetry::start("info", LogFormat::Text).map_err(anyhow::Error::msg)?;
             tokio::runtime::Runtime::new()?.block_on(agent::start(args))

@@ -35,7 +35,7 @@ use crate::artifacts::roots::ArtifactRoots;
 use crate::artifacts::{MediaFolder, UnpackLimits};
 use crate::catalog::content;
 use crate::catalog::pools::RenderPools;
-use crate::config::{self, ListenAddress, ServerConfig};
+use crate::config::{self, ListenAddress, LogFormat, ServerConfig};
 use crate::connections::{self, ConnectionLimiter};
 use crate::dhcp::decide::AddressProber;
 use crate::houses::{Houses, HousesSetup};
@@ -124,7 +124,7 @@ pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<(
         houses.dhcp.set_dhcp_service(dhcp.status(&endpoints)?);
     }
     handlers.open(Arc::clone(&houses));
-    fill(&houses, &data).await?;
+    fill(&houses, &data, config.log_format).await?;
     let ready = ready(&config, &sockets, &endpoints, &data)?;
     data.write_endpoint(&endpoints, &ready)?;
     log_dhcp_and_loaders(&config, &houses);
@@ -293,7 +293,7 @@ fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<Server
 }
 
 /// Fills a new data directory: the built-in content, settings, and the administrator's token.
-async fn fill(houses: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
+async fn fill(houses: &Arc<Houses>, data: &DataDir, log: LogFormat) -> anyhow::Result<()> {
     let caller = Caller::server(houses.kernel.now());
     houses.maintenance.find_last_backup().await;
     // Runs that an earlier version began keep their content, before new content is installed.
@@ -319,7 +319,7 @@ async fn fill(houses: &Arc<Houses>, data: &DataDir) -> anyhow::Result<()> {
         tracing::info!(%file, "first start: the administrator's token is in this file");
         // Logs are stored and read by others, so the token is shown only to the person at the terminal.
         let mut screen = io::stderr();
-        if screen.is_terminal() {
+        if screen.is_terminal() && log == LogFormat::Text {
             drop(writeln!(screen, "administrator's token: {}", token.secret));
         }
     }

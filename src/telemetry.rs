@@ -1,6 +1,9 @@
 //! The server's log: text or JSON on stderr, filtered.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use tracing_subscriber::{EnvFilter, reload};
@@ -44,6 +47,29 @@ pub fn start(filter: &str, format: LogFormat) -> Result<LogControl, String> {
     };
     started.map_err(|error| error.to_string())?;
     Ok(control)
+}
+
+/// Logs panics as lines of the log from now on, in its format.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(log_panic));
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    tracing::error!(
+        thread = std::thread::current().name().unwrap_or("unnamed"),
+        place = panic.location().map(ToString::to_string),
+        backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string()),
+        "a fault in the server: {}",
+        panic.payload_as_str().unwrap_or("without a message")
+    );
+}
+
+/// Logs what ended the program. The log is started if that was before its start.
+pub fn log_end(error: &anyhow::Error, format: LogFormat) -> ExitCode {
+    drop(start("error", format));
+    tracing::error!("{error:#}");
+    ExitCode::FAILURE
 }
 
 fn control<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> LogControl {
@@ -112,5 +138,35 @@ pub mod testing {
         EVERYTHING_IS_WANTED.call_once(|| {
             drop(tracing::subscriber::set_global_default(tracing_subscriber::registry()));
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_line_of_json() {
+        const THREAD: &str = "panics-in-json";
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| match std::thread::current().name() {
+            Some(THREAD) => log_panic(panic),
+            _ => others(panic),
+        }));
+        let log = testing::LogText::default();
+        let writer = log.clone();
+        let panics = move || {
+            let _log = writer.start_json();
+            panic!("one\ntwo");
+        };
+        let thread = std::thread::Builder::new().name(THREAD.to_owned()).spawn(panics).unwrap();
+        assert!(thread.join().is_err());
+        let text = log.text();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["level"], "ERROR");
+        assert_eq!(line["fields"]["message"], "a fault in the server: one\ntwo");
+        assert_eq!(line["fields"]["thread"], THREAD);
+        assert!(line["fields"]["place"].as_str().unwrap().starts_with("src/telemetry.rs:"), "{line}");
     }
 }

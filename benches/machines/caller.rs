@@ -69,8 +69,25 @@ impl Caller {
 
     /// Patches from several connections at the same time, each one after the other.
     pub fn patch_at_once(&self, calls: &[(String, Value)], connections: usize) -> Result<Sample> {
+        self.at_once(calls, connections, |(path, body)| self.patch_request(path, body))
+    }
+
+    /// Posts from several connections at the same time, each one after the other.
+    pub fn post_at_once(&self, calls: &[(String, Value)], connections: usize) -> Result<Sample> {
+        let post = |(path, body): &(String, Value)| {
+            with_body(self.request(Method::POST, path), "application/json", body)
+        };
+        self.at_once(calls, connections, post)
+    }
+
+    fn at_once(
+        &self,
+        calls: &[(String, Value)],
+        connections: usize,
+        request: impl Fn(&(String, Value)) -> RequestBuilder,
+    ) -> Result<Sample> {
         let one = |calls: Vec<&(String, Value)>| {
-            let requests: Vec<_> = calls.iter().map(|(path, body)| self.patch_request(path, body)).collect();
+            let requests: Vec<_> = calls.into_iter().map(&request).collect();
             async {
                 let mut sample = Sample::default();
                 for request in requests {

@@ -26,6 +26,8 @@ const READS: usize = 3_000;
 const CHANGES: usize = 2_000;
 const LISTS: usize = 10;
 const RESTARTS: usize = 3;
+const STARTS: usize = 1_000;
+const STARTED_TASKS: usize = 5;
 const PAGE: usize = 1_000;
 const CONNECTIONS: usize = 8;
 /// Longest time of a single measurement.
@@ -68,6 +70,7 @@ fn measure(machines: usize) -> Result<Table> {
     read_one(&mut table, &caller, &keys)?;
     change_one(&mut table, &caller, &keys)?;
     change_at_once(&mut table, &caller, &keys)?;
+    start_at_once(&mut table, &caller, &keys)?;
 
     let mut ready = Sample::default();
     for _ in 0..RESTARTS {
@@ -201,6 +204,25 @@ fn change_at_once(table: &mut Table, caller: &Caller, keys: &[String]) -> Result
     let sample = caller.patch_at_once(&calls, CONNECTIONS)?;
     let figures = Figures::rate_of(&sample, begun.elapsed());
     table.add(format!("PATCH one field, {CONNECTIONS} connections"), figures, "31/s, p50 253 ms, p99 409 ms");
+    Ok(())
+}
+
+/// Begins a run of each of a thousand machines: a workflow with a few tasks, whose scripts are checked.
+fn start_at_once(table: &mut Table, caller: &Caller, keys: &[String]) -> Result<()> {
+    let tasks: Vec<String> = (0..STARTED_TASKS).map(|number| format!("task-{number}")).collect();
+    for task in &tasks {
+        let templates = json!([{"name": "run", "inline": "echo {{ machine.name }}"}]);
+        caller.post("tasks", &json!({"name": task, "templates": templates}))?;
+    }
+    caller.post("stages", &json!({"name": "work", "tasks": tasks}))?;
+    caller.post("workflows", &json!({"name": "work", "stages": ["work"]}))?;
+    let path = |key: &String| format!("machines/{key}/actions/start");
+    let calls = keys.iter().take(STARTS).map(|key| (path(key), json!({"workflow": "work"})));
+    let begun = Instant::now();
+    let sample = caller.post_at_once(&calls.collect::<Vec<_>>(), CONNECTIONS)?;
+    let figures = Figures::rate_of(&sample, begun.elapsed());
+    let what = format!("start of a run with {STARTED_TASKS} scripts, {CONNECTIONS} connections");
+    table.add(what, figures, "");
     Ok(())
 }
 

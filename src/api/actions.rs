@@ -1,5 +1,7 @@
 //! The actions of operators on a machine's run: `POST /machines/{ref}/actions/{verb}`.
 
+use std::sync::Arc;
+
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -8,10 +10,11 @@ use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ApiState;
 use super::body;
+use super::bulk::BulkVerb;
 use super::error::ApiError;
 use super::operation::Operation;
 use super::query::UrlQuery;
@@ -20,9 +23,13 @@ use super::schema;
 use crate::insight::preflight::PreflightScope;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
-use crate::model::{ACCEPTABLE_FAULTS, Machine, Problem, RefusalCode};
-use crate::runs::actions::{AcceptedFaults, REASON_BYTES_MAX, RunAction, StepReference, check_reason};
+use crate::model::{ACCEPTABLE_FAULTS, Machine, Problem, RefusalCode, Stored, parse_typed};
+use crate::runs::actions::{
+    AcceptedFaults, REASON_BYTES_MAX, RunAction, RunCheck, StepReference, check_reason,
+};
 
+/// Most times that a run is checked because it was changed during the check.
+const CHECKS_MAX: usize = 3;
 /// Most codes that one action accepts.
 const ACCEPT_MAX: usize = 32;
 
@@ -129,7 +136,7 @@ struct NoDetails {}
 
 /// An action, and the check before it.
 #[derive(Clone, Debug)]
-struct ActionRequest {
+pub(super) struct ActionRequest {
     action: RunAction,
     /// What is checked before the action; none for an action that begins nothing.
     scope: Option<PreflightScope>,
@@ -165,6 +172,36 @@ fn retry(body: Retry) -> ActionRequest {
     ActionRequest { action, scope, accepted: body.accept, reason: body.reason }
 }
 
+fn pause(body: Pause) -> ActionRequest {
+    RunAction::Pause { before: body.before, reason: body.reason }.into()
+}
+
+fn skip(body: Skip) -> ActionRequest {
+    RunAction::Skip { step: body.step, reason: body.reason }.into()
+}
+
+fn mark_done(body: MarkDone) -> ActionRequest {
+    RunAction::MarkDone { reason: body.reason }.into()
+}
+
+/// The request of a verb with its details; none for a verb that is no action.
+pub(super) fn parse(verb: BulkVerb, details: &Value) -> Option<Result<ActionRequest, Vec<Problem>>> {
+    let plain = |action: RunAction| parse_typed(details).map(|_: NoDetails| action.into());
+    Some(match verb {
+        BulkVerb::Start => parse_typed(details).map(start),
+        BulkVerb::Restart => parse_typed(details).map(restart),
+        BulkVerb::Retry => parse_typed(details).map(retry),
+        BulkVerb::Pause => parse_typed(details).map(pause),
+        BulkVerb::Skip => parse_typed(details).map(skip),
+        BulkVerb::MarkDone => parse_typed(details).map(mark_done),
+        BulkVerb::Resume => plain(RunAction::Resume),
+        BulkVerb::Cancel => plain(RunAction::Cancel),
+        BulkVerb::Arm => plain(RunAction::Arm),
+        BulkVerb::Disarm => plain(RunAction::Disarm),
+        BulkVerb::Patch | BulkVerb::Delete | BulkVerb::Release | BulkVerb::Expire => return None,
+    })
+}
+
 pub fn operations() -> Vec<Operation> {
     let checked = [
         row("start", "Begin a run of a workflow", start),
@@ -175,16 +212,10 @@ pub fn operations() -> Vec<Operation> {
     let about = "`true` changes nothing: the answer is the refusal, or the machine as it would be.";
     let checked = checked.map(|operation| operation.query("dry_run", dry_run.clone(), about));
     let others = vec![
-        row("pause", "Let the running job end and hand out no other, now or before a step", |body: Pause| {
-            RunAction::Pause { before: body.before, reason: body.reason }.into()
-        }),
+        row("pause", "Let the running job end and hand out no other, now or before a step", pause),
         plain("resume", "Continue after a pause", RunAction::Resume),
-        row("skip", "Pass over the present step, or a later task", |body: Skip| {
-            RunAction::Skip { step: body.step, reason: body.reason }.into()
-        }),
-        row("mark_done", "Continue as if the present step had ended well", |body: MarkDone| {
-            RunAction::MarkDone { reason: body.reason }.into()
-        }),
+        row("skip", "Pass over the present step, or a later task", skip),
+        row("mark_done", "Continue as if the present step had ended well", mark_done),
         plain("cancel", "End the run and disarm the machine", RunAction::Cancel),
         plain("arm", "Allow the next destructive boot, once more", RunAction::Arm),
         plain("disarm", "Withdraw that permission", RunAction::Disarm),
@@ -235,29 +266,57 @@ async fn act(
     (reference, request): (&str, ActionRequest),
     query: &UrlQuery,
 ) -> Result<Response, ApiError> {
-    let is_trial = query.get_as::<bool>("dry_run", "`true` or `false`")?.unwrap_or_default();
-    let (runs, action) = (&state.houses.runs, &request.action);
-    let accepted = match &request.scope {
-        None => AcceptedFaults::default(),
-        Some(scope) => {
-            runs.refuse_now(caller, reference, action)?;
-            check((state, caller), (reference, scope), &request).await?
-        }
+    let mode = match query.get_as::<bool>("dry_run", "`true` or `false`")? {
+        Some(true) => ActMode::Trial,
+        _ => ActMode::CarryOut,
     };
-    let machine = match is_trial {
-        true => runs.try_out(caller, reference, action)?,
-        false => runs.act_accepting(caller, reference, (action, &accepted)).await?,
-    };
+    let machine = carry_out((state, caller), (reference, &request), mode).await?;
     let view = state.houses.objects.show(&machine).await?;
     Ok(body::object(StatusCode::OK, &view))
 }
 
-/// Checks what is about to begin. Returns the faults that the caller accepts.
+/// Whether an action is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ActMode {
+    CarryOut,
+    /// Nothing is changed.
+    Trial,
+}
+
+/// Checks what is about to begin, and carries out the action or finds out whether it would be refused.
+/// Returns the machine afterwards.
+pub(super) async fn carry_out(
+    (state, caller): (&ApiState, &Caller),
+    (reference, request): (&str, &ActionRequest),
+    mode: ActMode,
+) -> Result<Arc<Stored<Machine>>, ApiError> {
+    let (runs, action) = (&state.houses.runs, &request.action);
+    for _ in 0..CHECKS_MAX {
+        let check = match &request.scope {
+            None => None,
+            Some(scope) => {
+                runs.refuse_now(caller, reference, action)?;
+                Some(check((state, caller), (reference, scope), request).await?)
+            }
+        };
+        let machine = match mode {
+            ActMode::Trial => Some(runs.try_out(caller, reference, action).await?),
+            ActMode::CarryOut => runs.act_checked(caller, reference, (action, check.as_ref())).await?,
+        };
+        if let Some(machine) = machine {
+            return Ok(machine);
+        }
+    }
+    let what = "the machine or its content was changed during each check of the run; try again";
+    Err(Error::Busy(what.to_owned()).into())
+}
+
+/// Checks what is about to begin. Returns what was checked, with the faults that the caller accepts.
 async fn check(
     (state, caller): (&ApiState, &Caller),
     of: (&str, &PreflightScope),
     request: &ActionRequest,
-) -> Result<AcceptedFaults, ApiError> {
+) -> Result<RunCheck, ApiError> {
     let (codes, reason) = (&request.accepted, request.reason.trim().to_owned());
     check_reason(&reason)?;
     if let Some(at) = codes.iter().position(|code| !ACCEPTABLE_FAULTS.contains(code)) {
@@ -271,9 +330,9 @@ async fn check(
     }
     let found = state.houses.insight.preflight(caller, of).await?;
     let (faults, problems): (Vec<Problem>, Vec<Problem>) =
-        found.into_iter().partition(|fault| codes.contains(&fault.code));
+        found.faults.into_iter().partition(|fault| codes.contains(&fault.code));
     if problems.is_empty() {
-        return Ok(AcceptedFaults { faults, reason });
+        return Ok(RunCheck { basis: found.basis, accepted: AcceptedFaults { faults, reason } });
     }
     let count = problems.len();
     let what = format!(

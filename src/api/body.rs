@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use super::body_budget;
 use super::error::ApiError;
 use super::strict_json::{self, JsonFault, VALUES_MAX};
 use crate::kernel::Error;
@@ -37,8 +38,17 @@ const TAGS_MAX: usize = 32;
 /// The bytes of a body.
 ///
 /// # Errors
-/// 413 if it is too large, 408 if it arrives too slowly.
+/// 413 if it is too large, 408 if it arrives too slowly, 503 if the bodies of all requests are too large.
 pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Vec<u8>, ApiError> {
+    read_pieces(headers, (body, bytes_max), body_budget::take).await
+}
+
+/// The bytes of a body. `admit` is asked before a piece of so many bytes is added.
+async fn read_pieces(
+    headers: &HeaderMap,
+    (body, bytes_max): (Body, usize),
+    admit: fn(usize) -> Result<(), ApiError>,
+) -> Result<Vec<u8>, ApiError> {
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max) {
@@ -64,6 +74,7 @@ pub async fn read_bytes(headers: &HeaderMap, body: Body, bytes_max: usize) -> Re
         if piece.len() > bytes_max - bytes.len() {
             return Err(body_too_large(bytes_max));
         }
+        admit(piece.len())?;
         bytes.extend_from_slice(&piece);
     }
 }
@@ -96,10 +107,11 @@ pub async fn read_as<T: DeserializeOwned + JsonSchema + Send + 'static>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, ApiError> {
-    read_as_up_to(headers, body, BODY_BYTES_MAX).await
+    read_typed(headers, (body, BODY_BYTES_MAX), body_budget::take).await
 }
 
-/// A JSON body of a known shape and of at most so many bytes.
+/// A JSON body of a known shape and of at most so many bytes, for an operation that has few turns: the bound
+/// on all bodies does not count it.
 ///
 /// # Errors
 /// Those of [`read_as`].
@@ -108,8 +120,16 @@ pub async fn read_as_up_to<T: DeserializeOwned + JsonSchema + Send + 'static>(
     body: Body,
     bytes_max: usize,
 ) -> Result<T, ApiError> {
+    read_typed(headers, (body, bytes_max), |_| Ok(())).await
+}
+
+async fn read_typed<T: DeserializeOwned + JsonSchema + Send + 'static>(
+    headers: &HeaderMap,
+    sent: (Body, usize),
+    admit: fn(usize) -> Result<(), ApiError>,
+) -> Result<T, ApiError> {
     let bytes = match media_type(headers) {
-        None | Some(JSON) => read_bytes(headers, body, bytes_max).await?,
+        None | Some(JSON) => read_pieces(headers, sent, admit).await?,
         Some(other) => return Err(unsupported(other, &[JSON])),
     };
     if bytes.len() <= PARSED_AT_ONCE_MAX {

@@ -185,7 +185,7 @@ async fn start_faults(
     let ExplainSubject::Machine(reference) = who else { return Ok(Vec::new()) };
     match state.houses.insight.preflight(caller, (reference, &PreflightScope::NextStart)).await {
         Err(Error::Busy(_)) => Ok(Vec::new()),
-        found => found,
+        found => found.map(|found| found.faults),
     }
 }
 

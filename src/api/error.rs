@@ -69,6 +69,11 @@ impl ApiError {
         status_of(self.code)
     }
 
+    /// The detail and the problems.
+    pub fn into_parts(self) -> (String, Vec<Problem>) {
+        (self.detail, self.problems)
+    }
+
     pub fn with_header(self, name: &'static str, value: &'static str) -> Self {
         ApiError { header: Some((name, value)), ..self }
     }

@@ -10,7 +10,9 @@ mod artifacts;
 mod auth;
 mod background;
 pub mod body;
+mod body_budget;
 mod boot_preview;
+mod bulk;
 mod changes;
 mod dhcp;
 pub mod error;
@@ -35,6 +37,7 @@ mod strict_json;
 mod tests;
 mod timeline;
 mod tokens;
+mod unknown_clients;
 
 pub use access_log::PeerAddress;
 pub use openapi::openapi;
@@ -61,6 +64,7 @@ use crate::kernel::scope::RequiredScope;
 use crate::model::RefusalCode;
 use access_log::{AccessLine, AccessLog};
 use auth::OperationGate;
+use body_budget::BodyBudget;
 use error::ApiError;
 use event_streams::EventStreams;
 use operation::Operation;
@@ -83,6 +87,9 @@ pub struct ApiState {
     streams: Arc<EventStreams>,
     /// The turns of imports of leases, whose bodies are large.
     imports: Arc<Semaphore>,
+    /// The calls for many objects.
+    bulk: Arc<bulk::BulkDesk>,
+    bodies: BodyBudget,
 }
 
 impl ApiState {
@@ -98,6 +105,8 @@ impl ApiState {
             counters,
             streams: Arc::default(),
             imports: Arc::new(Semaphore::new(leases::IMPORTS_MAX)),
+            bulk: Arc::default(),
+            bodies: BodyBudget::default(),
         }
     }
 
@@ -174,7 +183,7 @@ async fn wrap(State(state): State<ApiState>, mut request: Request, next: Next) -
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
     let line = AccessLine::begin(&request);
-    let response = next.run(request).await;
+    let response = state.bodies.answer(next.run(request)).await;
     state.requests.count(response.status());
     let mut response = error::finish(response, &id).await;
     line.end(&state.access_log, &id, &response);

@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_preview, changes, dhcp, events, jobs, leases, maintenance,
-    param_migration, records, runs, schema, service, timeline, tokens,
+    ApiState, actions, artifacts, background, boot_preview, bulk, changes, dhcp, events, jobs, leases,
+    maintenance, param_migration, records, runs, schema, service, timeline, tokens, unknown_clients,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -39,10 +39,12 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(artifacts::operations());
     operations.extend(param_migration::operations());
     operations.extend(boot_preview::operations());
+    operations.extend(bulk::operations());
     operations.extend(background::operations());
     operations.extend(records::operations());
     operations.extend(maintenance::operations());
     operations.extend(dhcp::operations());
+    operations.extend(unknown_clients::operations());
     operations.extend(jobs::operations());
     operations.extend(timeline::operations());
     operations.extend(events::operations());
@@ -127,9 +129,15 @@ where
     World: HasTable<T>,
 {
     let many = T::KIND.plural();
+    paged(Operation::get(path, id).needs(RequiredScope::Read(many)))
+        .answers(200, "A page.", schema::list::<T>)
+        .refuses(&[400])
+}
+
+/// Adds the query of a list.
+pub(super) fn paged(operation: Operation) -> Operation {
     let limit = json!({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT});
-    Operation::get(path, id)
-        .needs(RequiredScope::Read(many))
+    operation
         .with_filters()
         .query("limit", limit, "Most objects on a page. A page of large ones ends sooner, at 8 MiB.")
         .query("cursor", text_like("^[A-Za-z0-9_-]+$"), "`next` of the page before.")
@@ -139,8 +147,6 @@ where
             "Fields to sort by, separated by commas; `-` before a field reverses its order.",
         )
         .query("fields", text(), "Fields to trim the objects to, separated by commas.")
-        .answers(200, "A page.", schema::list::<T>)
-        .refuses(&[400])
 }
 
 async fn list<T: NounRules>(

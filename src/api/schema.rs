@@ -142,13 +142,36 @@ pub fn list<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
         fields::<T>(generator).get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
     names.extend(ours::<T>(generator));
     let names: Map<String, Value> = names.into_iter().map(|(name, _)| (name, json!({}))).collect();
+    page(generator, whole, PageFields { type_name: type_name::<T>(), noun: T::KIND.to_string(), names })
+}
+
+/// The schema of a page of records that are not stored.
+pub fn records<R: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
+    let whole = generator.subschema_for::<R>().to_value();
+    let names = R::json_schema(generator).to_value();
+    let names = names.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+    let names = names.into_iter().map(|(name, _)| (name, json!({}))).collect();
+    let (type_name, noun) = (R::schema_name().into_owned(), "record".to_owned());
+    page(generator, whole, PageFields { type_name, noun, names })
+}
+
+/// The names of what a page lists, and the fields to which it can be trimmed.
+struct PageFields {
+    type_name: String,
+    noun: String,
+    names: Map<String, Value>,
+}
+
+/// A page of objects, whole or trimmed to some of their fields.
+fn page(generator: &mut SchemaGenerator, whole: Value, of: PageFields) -> Value {
+    let PageFields { type_name, noun, names } = of;
     let trimmed = json!({
         "type": "object",
-        "description": format!("A {} trimmed to the fields that `fields` named.", T::KIND),
+        "description": format!("A {noun} trimmed to the fields that `fields` named."),
         "properties": names,
         "additionalProperties": false,
     });
-    let trimmed = define(generator, format!("{}Fields", type_name::<T>()), trimmed);
+    let trimmed = define(generator, format!("{type_name}Fields"), trimmed);
     let about_commit = "The commit that the page was read at.";
     let schema = json!({
         "type": "object",
@@ -162,7 +185,7 @@ pub fn list<T: NounRules>(generator: &mut SchemaGenerator) -> Value {
         "required": ["items", "next", "total", "commit", "epoch"],
         "additionalProperties": false,
     });
-    define(generator, format!("{}List", type_name::<T>()), schema)
+    define(generator, format!("{type_name}List"), schema)
 }
 
 /// The schema of any JSON object.

@@ -1,6 +1,6 @@
 //! The disks that an installation of a machine would take: the rule, and why it cannot be carried out.
 
-use crate::catalog::params::{layers, secrets};
+use crate::catalog::params::{layers_of, secrets};
 use crate::catalog::reach::{any_template, text_of};
 use crate::model::disk_rule::DiskRule;
 use crate::model::{Bootenv, ContentView, Machine, Stage};
@@ -38,7 +38,7 @@ fn rule_of(
     content: ContentView<'_>,
     (machine, stage): (&Machine, Option<&Stage>),
 ) -> Result<DiskRule, String> {
-    let layers = layers(content, Some(machine), stage);
+    let layers = layers_of(content, (Some(machine), stage), &LayeredParams::DISK_RULE_READS);
     LayeredParams::new(layers, secrets(content), SecretAccess::Sealed).disk_rule()
 }
 

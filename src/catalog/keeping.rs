@@ -1,17 +1,17 @@
 //! The content that a run keeps from its start: every piece by its digest; pieces that are stored already are
 //! not stored again. Start at [`Catalog::keep`].
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 
 use crate::catalog::Catalog;
 use crate::catalog::params;
-use crate::kernel::{Changeset, ChangesetRead, TrackedWorld};
+use crate::kernel::{Changeset, ChangesetRead};
 use crate::model::{
     Content, ContentDigests, ContentSet, ContentView, GLOBAL_PROFILE, Machine, MachineValues, Noun,
-    ParamDeclaration, Run, RunStep, Stage, StepKind, Stored, Template, TemplateBody, World,
+    ParamDeclaration, Run, RunStep, StepKind, Stored, Template, TemplateBody, World,
 };
 
 /// The digests of all templates, by name.
@@ -21,58 +21,89 @@ pub type TemplateDigests = BTreeMap<String, String>;
 #[derive(Debug)]
 pub struct KeptContent {
     digests: ContentDigests,
-    /// The pieces that are not stored yet.
-    pieces: Vec<Arc<Stored<Content>>>,
-    /// The pieces that are stored, and must not be deleted before the run is committed.
-    reads: Vec<ChangesetRead>,
+    /// Its pieces by digest, except bodies of templates that were stored when it was made.
+    pieces: BTreeMap<String, Arc<Stored<Content>>>,
 }
 
 impl KeptContent {
-    /// Adds the content to the changeset of its run.
-    pub fn commit_with(self, changeset: Changeset) -> Changeset {
-        let pieces = self.pieces.into_iter().map(Content::object);
-        pieces.fold(changeset.with_reads(self.reads), Changeset::create)
+    /// Adds the pieces that are not stored yet to the changeset of its run. A stored piece is read, so that
+    /// it is not deleted before; those that it names are not deleted before it (`records::contents`). `None`
+    /// if a body that was stored is not any more: the content has to be made anew.
+    pub fn commit_with(&self, world: &World, mut changeset: Changeset) -> Option<Changeset> {
+        let mut open = vec![self.digests.content.as_str(), self.digests.values.as_str()];
+        let mut seen: HashSet<&str> = HashSet::new();
+        while let Some(digest) = open.pop() {
+            if !seen.insert(digest) {
+                continue;
+            }
+            if let Some(stored) = world.contents.get(digest) {
+                let (kind, version) = (Content::KIND, Some(stored.version()));
+                changeset.reads.push(ChangesetRead::Row { kind, key: digest.into(), version });
+                continue;
+            }
+            let piece = self.pieces.get(digest)?;
+            open.extend(piece.spec.named());
+            changeset = changeset.create(Content::object(Arc::clone(piece)));
+        }
+        Some(changeset)
     }
 
     /// Sets the digests in the run.
     pub fn name_in(&self, run: &mut Run) {
         run.change_content(&self.digests);
     }
+
+    /// Whether it is the same content.
+    pub fn is_same(&self, other: &KeptContent) -> bool {
+        self.digests == other.digests
+    }
 }
 
 impl Catalog {
-    /// The content that a machine needs for the steps of a run. Content that no longer exists under its name
-    /// is taken from `before`, which is what the run has kept so far.
-    pub fn keep(&self, (world, now): (&World, Timestamp), of: ContentOwner<'_>) -> KeptContent {
-        let mut keeper = ContentCollector { world, now, pieces: BTreeMap::new(), reads: BTreeSet::new() };
-        let templates = self.template_digests(world);
-        let set = keeper.set(&of, &templates);
+    /// The content that a machine needs for the steps of a run, from a copy of the content
+    /// ([`Catalog::content`]). What no longer exists under its name is taken from `before`, which is what the
+    /// run has kept so far.
+    pub fn keep(&self, (content, now): (&World, Timestamp), of: ContentOwner<'_>) -> KeptContent {
+        let mut keeper = ContentCollector { content, now, pieces: BTreeMap::new() };
+        let set = ContentSet { templates: self.keep_templates(&mut keeper), ..keeper.set(&of) };
         let content = keeper.add(Content::Set(set));
         let Machine { params, profiles, .. } = of.machine;
         let values = MachineValues { params: params.clone(), profiles: profiles.clone() };
         let values = keeper.add(Content::Values(values));
-        let tracked = TrackedWorld::new(world);
-        for digest in &keeper.reads {
-            tracked.get::<Content>(digest);
+        KeptContent { digests: ContentDigests { content, values }, pieces: keeper.pieces }
+    }
+
+    /// Adds the list of all templates, and the bodies that are not stored: usually all are.
+    fn keep_templates(&self, keeper: &mut ContentCollector<'_>) -> String {
+        let templates = self.template_digests(keeper.content);
+        let list = keeper.add(Content::Templates(TemplateDigests::clone(&templates)));
+        let absent: Vec<&String> = self.kernel.read(|world| {
+            let bodies = templates.iter().filter(|(_, digest)| world.contents.get(digest).is_none());
+            if world.contents.get(&list).is_some() {
+                Vec::new()
+            } else {
+                bodies.map(|(name, _)| name).collect()
+            }
+        });
+        for template in absent.into_iter().filter_map(|name| keeper.content.templates.get(name)) {
+            keeper.add(body(&template.spec));
         }
-        let reads = tracked.into_reads();
-        let digests = ContentDigests { content, values };
-        KeptContent { digests, pieces: keeper.pieces.into_values().collect(), reads }
+        list
     }
 
     /// The digests of the bodies of all templates.
-    pub fn template_digests(&self, world: &World) -> Arc<TemplateDigests> {
+    fn template_digests(&self, world: &World) -> Arc<TemplateDigests> {
         self.digests_of(world.templates.generation(), world.templates.iter())
     }
 
     /// The digests of the bodies of all templates of a generation. Only what was written since the last call
-    /// is looked at. The lock is not held meanwhile: somebody may wait for it with the world held.
+    /// is looked at. The lock is not held meanwhile.
     pub(super) fn digests_of<'a>(
         &self,
         generation: u64,
         templates: impl Iterator<Item = &'a Arc<Stored<Template>>>,
     ) -> Arc<TemplateDigests> {
-        let known = self.digests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.known.digests.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if known.generation == Some(generation) {
             return Arc::clone(&known.digests);
         }
@@ -87,7 +118,7 @@ impl Catalog {
         }
         made.digests = Arc::new(digests);
         let digests = Arc::clone(&made.digests);
-        *self.digests.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
+        *self.known.digests.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
         digests
     }
 }
@@ -115,38 +146,33 @@ pub struct ContentOwner<'a> {
 }
 
 struct ContentCollector<'w> {
-    world: &'w World,
+    content: &'w World,
     now: Timestamp,
-    /// The pieces that are not stored yet, by digest.
     pieces: BTreeMap<String, Arc<Stored<Content>>>,
-    /// The digests of stored pieces.
-    reads: BTreeSet<String>,
 }
 
 impl ContentCollector<'_> {
     fn add(&mut self, piece: Content) -> String {
         let stored = piece.stored(self.now);
         let digest = stored.key.clone();
-        if self.world.contents.get(&digest).is_some() {
-            self.reads.insert(digest.clone());
-        } else {
-            self.pieces.insert(digest.clone(), stored);
-        }
+        self.pieces.insert(digest.clone(), stored);
         digest
     }
 
-    fn set(&mut self, of: &ContentOwner<'_>, templates: &TemplateDigests) -> ContentSet {
-        let mut set = ContentSet { templates: self.templates(templates), ..ContentSet::default() };
+    /// Everything but the templates.
+    fn set(&mut self, of: &ContentOwner<'_>) -> ContentSet {
+        let mut set = ContentSet::default();
         let mut profiles = of.machine.profiles.clone();
         for step in of.steps {
             self.step(step, of.before, &mut set);
         }
         for name in set.stages.keys() {
-            profiles.extend(self.stage(name, of.before).into_iter().flat_map(|stage| stage.profiles.clone()));
+            let stage = self.content.stages.get(name).or_else(|| of.before.stage(name));
+            profiles.extend(stage.into_iter().flat_map(|stage| stage.spec.profiles.iter().cloned()));
         }
         profiles.push(GLOBAL_PROFILE.to_owned());
-        for profile in params::expand(self.world.into(), &profiles) {
-            if let Some(stored) = self.world.profiles.get(&profile.name) {
+        for profile in params::expand(self.content.into(), &profiles) {
+            if let Some(stored) = self.content.profiles.get(&profile.name) {
                 set.profiles.insert(profile.name.clone(), self.add(Content::Profile(plain(stored))));
             }
         }
@@ -154,18 +180,13 @@ impl ContentCollector<'_> {
         set
     }
 
-    fn stage(&self, name: &str, before: ContentView<'_>) -> Option<Stage> {
-        let stage = self.world.stages.get(name).map(|stage| stage.spec.clone());
-        stage.or_else(|| before.stage(name).map(|stage| stage.spec.clone()))
-    }
-
     /// Adds what one step needs.
     fn step(&mut self, step: &RunStep, before: ContentView<'_>, set: &mut ContentSet) {
-        let world = self.world;
+        let content = self.content;
         let names = [Some(&step.stage), (step.kind == StepKind::Stage).then_some(&step.name)];
         for name in names.into_iter().flatten() {
             if !set.stages.contains_key(name)
-                && let Some(stage) = world.stages.get(name).or_else(|| before.stage(name))
+                && let Some(stage) = content.stages.get(name).or_else(|| before.stage(name))
             {
                 set.stages.insert(name.clone(), self.add(Content::Stage(plain(stage))));
             }
@@ -175,7 +196,7 @@ impl ContentCollector<'_> {
             StepKind::Bootenv => {
                 if !set.bootenvs.contains_key(&step.name)
                     && let Some(bootenv) =
-                        world.bootenvs.get(&step.name).or_else(|| before.bootenv(&step.name))
+                        content.bootenvs.get(&step.name).or_else(|| before.bootenv(&step.name))
                 {
                     set.bootenvs.insert(step.name.clone(), self.add(Content::Bootenv(plain(bootenv))));
                 }
@@ -192,25 +213,14 @@ impl ContentCollector<'_> {
             if set.tasks.contains_key(&name) {
                 continue;
             }
-            let Some(task) = self.world.tasks.get(&name).or_else(|| before.task(&name)) else { continue };
+            let Some(task) = self.content.tasks.get(&name).or_else(|| before.task(&name)) else { continue };
             open.extend(task.spec.on_failure.iter().cloned());
             set.tasks.insert(name, self.add(Content::Task(plain(task))));
         }
     }
 
-    fn templates(&mut self, templates: &TemplateDigests) -> String {
-        for (name, digest) in templates {
-            if self.world.contents.get(digest).is_some() {
-                self.reads.insert(digest.clone());
-            } else if let Some(template) = self.world.templates.get(name) {
-                self.add(body(&template.spec));
-            }
-        }
-        self.add(Content::Templates(templates.clone()))
-    }
-
     fn declarations(&mut self) -> String {
-        let params = self.world.params.iter().map(|row| &row.spec);
+        let params = self.content.params.iter().map(|row| &row.spec);
         let declared =
             params.filter(|param| param.secret || param.default.is_some()).map(|param| ParamDeclaration {
                 name: param.name.clone(),

@@ -6,6 +6,7 @@
 
 pub mod artifact_faults;
 pub mod content;
+pub mod content_copy;
 pub mod disk_choice;
 pub mod extra_initrds;
 pub mod keeping;
@@ -30,7 +31,7 @@ use crate::kernel::Kernel;
 use crate::model::{Content, ContentView, Run, Stored, Template, TemplateText};
 use crate::netboot::decide::capability;
 use crate::render::{RenderEngine, TemplateSource};
-use keeping::KnownDigests;
+use content_copy::KnownContent;
 use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 
 /// Renders that have a thread to wait on. More would not be faster, because there are no more render workers
@@ -44,8 +45,7 @@ pub struct Catalog {
     kernel: Arc<Kernel>,
     pools: RenderPools,
     compiled: Mutex<CompiledTemplates>,
-    /// The digests of the present templates.
-    digests: Mutex<Arc<KnownDigests>>,
+    known: KnownContent,
     /// The turns of those who render.
     turns: Arc<Semaphore>,
     preview_turns: Arc<Semaphore>,
@@ -85,7 +85,7 @@ impl Catalog {
             kernel,
             pools,
             compiled: Mutex::default(),
-            digests: Mutex::default(),
+            known: KnownContent::default(),
             turns,
             preview_turns,
             previews: AtomicUsize::new(0),

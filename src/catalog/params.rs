@@ -1,6 +1,6 @@
 //! The values of params for a machine: the levels and their order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::Value;
 
@@ -19,6 +19,32 @@ pub fn layers(content: ContentView<'_>, machine: Option<&Machine>, stage: Option
     let defaults = content.defaults().into_iter().map(|(name, default)| (name.to_owned(), default.clone()));
     layers.push(ParamLayer::new(ParamLevel::Default, defaults.collect::<ParamValues>()));
     layers
+}
+
+/// The layers with these params alone: other values are not copied.
+pub fn layers_of(
+    content: ContentView<'_>,
+    (machine, stage): (Option<&Machine>, Option<&Stage>),
+    names: &[&str],
+) -> Vec<ParamLayer> {
+    let mut layers = Vec::new();
+    for (level, values) in levels(content, (machine, stage)) {
+        let named = names.iter().filter_map(|name| values.get_key_value(*name));
+        let named: ParamValues = named.map(|(name, value)| (name.clone(), value.clone())).collect();
+        layers.extend((!named.is_empty()).then(|| ParamLayer::new(level, named)));
+    }
+    let defaults = content.defaults().into_iter().filter(|(name, _)| names.contains(name));
+    let defaults = defaults.map(|(name, default)| (name.to_owned(), default.clone()));
+    layers.push(ParamLayer::new(ParamLevel::Default, defaults.collect::<ParamValues>()));
+    layers
+}
+
+/// The values of each level, highest first. The declared defaults do not count.
+pub fn level_values<'a>(
+    content: ContentView<'a>,
+    subject: (Option<&'a Machine>, Option<&'a Stage>),
+) -> Vec<&'a BTreeMap<String, Value>> {
+    levels(content, subject).map(|(_, values)| values).collect()
 }
 
 /// The values of each level, highest first, without the declared defaults.
@@ -169,11 +195,11 @@ fn layer(level: ParamLevel, values: &BTreeMap<String, Value>) -> ParamLayer {
 /// Profiles, each followed by its nested ones, without repetition. A cycle cannot be saved; the bound holds
 /// anyway.
 pub fn expand<'a>(content: ContentView<'a>, names: &[String]) -> Vec<&'a Profile> {
-    let mut found: Vec<&Profile> = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), HashSet::new());
     let mut open: Vec<&str> = names.iter().rev().map(String::as_str).collect();
     while let Some(name) = open.pop() {
         let Some(profile) = content.profile(name) else { continue };
-        if found.len() >= PROFILES_MAX || found.iter().any(|earlier| earlier.name == profile.name) {
+        if found.len() >= PROFILES_MAX || !seen.insert(&profile.name) {
             continue;
         }
         found.push(profile);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::action_verbs::{ActionCall, ActionVerb};
 use crate::cli::columns::text;
+use crate::cli::many;
 use crate::cli::nouns::{name_of, object_path, reference};
 use crate::cli::objects::{NounClient, note_problems};
 use crate::cli::output::{self, OutputFormat, plain};
@@ -23,7 +24,11 @@ use crate::model::{CellFormat, Column};
 /// # Errors
 /// An error of the server or the network.
 pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
-    let ActionCall { action, reference, details, mode } = verb.call();
+    let call = match verb.for_many() {
+        Some(call) => return many::run(noun, call).await,
+        None => verb.call(),
+    };
+    let ActionCall { action, reference, details, mode } = call;
     let view = noun.client.act(&object_path(noun.kind, &reference)?, (action, mode), &details).await?;
     let name = name_of(noun.kind, &view);
     let is = match mode {
@@ -117,7 +122,15 @@ fn explained(explanation: &BootExplanation) -> String {
     let offer = offer.map(|offer| format!("address: {}\n", plain(&offer.reason))).unwrap_or_default();
     let disk =
         explanation.disk.as_ref().map(|disk| format!("disk:    {}\n", plain(disk))).unwrap_or_default();
-    let told = format!("verdict: {}\nanswer:  {}\n{offer}{disk}\n{table}", plain(&verdict), plain(&answer));
+    let similar = explanation.similar_clients.iter();
+    let similar: String = similar.map(|client| plain(&format!("almost:  {client}")) + "\n").collect();
+    let warnings = explanation.warnings.iter().map(|warning| format!("warning: {}\n", plain(warning)));
+    let warnings: String = warnings.collect();
+    let told = format!(
+        "verdict: {}\nanswer:  {}\n{offer}{disk}{similar}{warnings}\n{table}",
+        plain(&verdict),
+        plain(&answer)
+    );
     told + &start_faults(explanation) + &classes(explanation) + &options(explanation)
 }
 
@@ -253,10 +266,12 @@ mod tests {
                       {"rule": "armed", "matched": true, "detail": "it is not armed"}],
             "offer": {"event": "dhcp.offered", "reason": "offered 10.0.0.5: it is reserved for this client",
                       "address": "10.0.0.5"},
+            "warnings": ["GRUB asks 10.0.0.9 for its files"],
         });
         let said = explained(&serde_json::from_value(explanation).unwrap());
         let expected = "verdict: local disk: the machine is not armed\nanswer:  local script\n\
-                        address: offered 10.0.0.5: it is reserved for this client\n\n\
+                        address: offered 10.0.0.5: it is reserved for this client\n\
+                        warning: GRUB asks 10.0.0.9 for its files\n\n\
                         \u{20}   RULE           \
                         WHAT IT SAW\n    known_machine  it is web1\n=>  armed          it is not armed\n";
         assert_eq!(said, expected);

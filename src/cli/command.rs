@@ -13,11 +13,14 @@ use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::data_verbs::{self, BackupArgs, CheckArgs, OfflineTask, RestoreArgs};
+pub(super) use crate::cli::lease_verbs::{ImportArgs, LeaseFormat, LeaseVerb};
+use crate::cli::many::ManyArgs;
 use crate::cli::output::{OutputFormat, UsageError};
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
 use crate::cli::server::ServerVerb;
 use crate::cli::sets::parse_term;
+use crate::cli::unknown::UnknownVerb;
 use crate::cli::waiting::Goal;
 use crate::client::ExplainOf;
 use crate::model::Kind;
@@ -179,12 +182,14 @@ pub(super) struct ApplyArgs {
 pub(super) enum WriteVerb {
     /// Create one or several objects.
     Create(CreateArgs),
-    /// Set fields: set web1 params.rack=a1 profiles='["db"]' serial=null.
+    /// Set fields: set web1 params.rack=a1 profiles='["db"]' serial=null. Several REFs or --filter set many.
     Set {
-        /// The object, then the fields to set. Values are JSON if they parse as JSON, otherwise text; null
+        /// The objects, then the fields to set. Values are JSON if they parse as JSON, otherwise text; null
         /// removes a field.
         #[arg(value_name = "REF FIELD=VALUE", required = true)]
         words: Vec<String>,
+        #[command(flatten)]
+        many: ManyArgs,
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -221,51 +226,6 @@ pub(super) enum MachineVerb {
         #[command(flatten)]
         output: OutputArgs,
     },
-}
-
-/// The program that wrote a file of leases.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LeaseFormat {
-    /// dhcpd.leases of ISC dhcpd.
-    Isc,
-    /// The CSV file of Kea's DHCPv4 server.
-    Kea,
-}
-
-#[derive(Args, Clone, Debug)]
-pub(super) struct ImportArgs {
-    /// The program that wrote the file.
-    #[arg(long)]
-    pub format: LeaseFormat,
-    /// The file; for Kea the files of an unfinished clean-up (.1, .2, .completed) are read as well.
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Report what would be imported, and import nothing.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Show the imported leases as well.
-    #[arg(long)]
-    pub all: bool,
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-#[derive(Subcommand, Clone, Debug)]
-pub(super) enum LeaseVerb {
-    /// End leases as if their clients had released them; the clients get the same address again while it is
-    /// free.
-    Release(DeletionArgs),
-    /// End leases as if they had expired.
-    Expire(DeletionArgs),
-    /// Who had an address from when until when, or which addresses a MAC had.
-    History {
-        #[arg(value_name = "ADDRESS|MAC")]
-        of: String,
-        #[command(flatten)]
-        output: OutputArgs,
-    },
-    /// Import the leases of another DHCP server. Newer leases here stay.
-    Import(ImportArgs),
 }
 
 #[derive(Subcommand, Clone, Copy, Debug)]
@@ -460,6 +420,9 @@ pub(super) enum OtherCommand {
         #[command(subcommand)]
         verb: AgentVerb,
     },
+    /// Clients that asked for something to boot and are not registered.
+    #[command(subcommand, alias = "unknown_clients", alias = "unknown-clients")]
+    Unknown(UnknownVerb),
     /// The server itself.
     Server {
         #[command(subcommand)]

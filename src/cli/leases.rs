@@ -12,8 +12,9 @@ use uuid::Uuid;
 use crate::cli::action_verbs::DeletionArgs;
 use crate::cli::columns::row;
 use crate::cli::command::{ImportArgs, LeaseFormat, LeaseVerb};
+use crate::cli::many;
 use crate::cli::nouns::object_path;
-use crate::cli::objects::{FailureCount, NounClient};
+use crate::cli::objects::NounClient;
 use crate::cli::output::{self, OutputFormat};
 use crate::client::{ApiClient, LeaseAction, ListRequest, ObjectPath};
 use crate::model::{CellFormat, Column};
@@ -41,29 +42,22 @@ const REPORT: &[Column] = &[
 
 pub async fn run(noun: &NounClient, verb: LeaseVerb) -> Result<()> {
     match verb {
-        LeaseVerb::Release(args) => end(noun, &args, LeaseAction::Release).await,
-        LeaseVerb::Expire(args) => end(noun, &args, LeaseAction::Expire).await,
+        LeaseVerb::Release(args) => end(noun, args, LeaseAction::Release).await,
+        LeaseVerb::Expire(args) => end(noun, args, LeaseAction::Expire).await,
         LeaseVerb::History { of, output } => history(&noun.client, &of, output.output).await,
         LeaseVerb::Import(args) => import(&noun.client, args).await,
     }
 }
 
-async fn end(noun: &NounClient, args: &DeletionArgs, action: LeaseAction) -> Result<()> {
-    let mut failed = FailureCount::of(args.references.len());
-    for reference in &args.references {
-        let ended = match object_path(noun.kind, reference) {
-            Ok(path) => noun.client.end_lease(&path, action, args.used()).await,
-            Err(error) => Err(error),
-        };
-        match ended {
-            Ok(lease) => {
-                let state = lease.get("state").and_then(Value::as_str).unwrap_or_default();
-                output::print(&format!("lease {reference} {state}\n"))?;
-            }
-            Err(error) => failed.add(&format!("lease {reference}"), error.into())?,
-        }
+async fn end(noun: &NounClient, args: DeletionArgs, action: LeaseAction) -> Result<()> {
+    if let [reference] = args.references.as_slice()
+        && !args.many.is_for(&args.references)
+    {
+        let lease = noun.client.end_lease(&object_path(noun.kind, reference)?, action, args.used()).await?;
+        let state = lease.get("state").and_then(Value::as_str).unwrap_or_default();
+        return output::print(&format!("lease {reference} {state}\n"));
     }
-    failed.finish()
+    many::run(noun, args.call(action.as_str())).await
 }
 
 async fn history(client: &ApiClient, of: &str, format: Option<OutputFormat>) -> Result<()> {

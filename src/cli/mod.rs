@@ -22,8 +22,10 @@ mod doctor;
 mod documents;
 mod editor;
 mod events;
+mod lease_verbs;
 mod leases;
 mod logs;
+mod many;
 mod nouns;
 mod objects;
 pub mod output;
@@ -34,6 +36,7 @@ mod server;
 mod sets;
 mod summary;
 mod timeline;
+mod unknown;
 mod waiting;
 mod yaml;
 
@@ -89,10 +92,12 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
             events::watch_noun(noun, reference.as_deref(), output.output).await
         }
         CliVerb::Write(WriteVerb::Create(args)) => noun.create(args).await,
-        CliVerb::Write(WriteVerb::Set { words, output }) => noun.set(&words, output.output).await,
+        CliVerb::Write(WriteVerb::Set { words, many, output }) => {
+            noun.set(&words, (many, output.output)).await
+        }
         CliVerb::Write(WriteVerb::Edit { reference }) => editor::edit(noun, &reference).await,
         CliVerb::Write(WriteVerb::Apply(args)) => apply::apply(&noun.client, Some(noun.kind), &args).await,
-        CliVerb::Delete(DeleteVerb::Delete(args)) => noun.delete(&args).await,
+        CliVerb::Delete(DeleteVerb::Delete(args)) => noun.delete(args).await,
         CliVerb::Machine(MachineVerb::Act(verb)) => boot::act(noun, verb).await,
         CliVerb::Machine(MachineVerb::Params { reference, output }) => {
             boot::params(&noun.client, &reference, output.output).await
@@ -131,6 +136,7 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         OtherCommand::Events { verb: EventVerb::Watch(args) } => events::watch(client, args).await,
         OtherCommand::Changes { verb } => changes::run(client, verb).await,
         OtherCommand::Agents { verb } => agents::run(client, verb).await,
+        OtherCommand::Unknown(verb) => unknown::run(client, verb).await,
         OtherCommand::Server { verb } => server::run(client, verb).await,
         OtherCommand::Apply(args) => apply::apply(client, None, &args).await,
         OtherCommand::Backup(args) => backups::backup(client, &args).await,

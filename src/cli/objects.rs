@@ -10,6 +10,7 @@ use crate::cli::columns::row;
 use crate::cli::command::{CreateArgs, ListArgs, OutputArgs};
 use crate::cli::documents;
 use crate::cli::leases;
+use crate::cli::many::{self, ManyArgs, ManyCall};
 use crate::cli::nouns::{name_of, object_path};
 use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::cli::sets::{merge_patch, value_at};
@@ -87,7 +88,7 @@ impl NounClient {
     }
 
     /// Prints a new object; the text of a new token can only be shown now.
-    fn print_created(&self, view: &Value, format: Option<OutputFormat>) -> Result<()> {
+    pub(super) fn print_created(&self, view: &Value, format: Option<OutputFormat>) -> Result<()> {
         if let Some(format) = format {
             return self.print_one(view, format);
         }
@@ -102,7 +103,18 @@ impl NounClient {
         }
     }
 
-    pub async fn set(&self, words: &[String], format: Option<OutputFormat>) -> Result<()> {
+    pub async fn set(
+        &self,
+        words: &[String],
+        (many, format): (ManyArgs, Option<OutputFormat>),
+    ) -> Result<()> {
+        let (named, sets) = words.split_at(words.iter().take_while(|word| !word.contains('=')).count());
+        if many.is_for(named) {
+            let (references, details) = (named.to_vec(), merge_patch(sets)?);
+            let about = format!("set {}", sets.join(" "));
+            let call = ManyCall { verb: "patch", about, details, references, force: false, args: many };
+            return many::run(self, call).await;
+        }
         let (reference, sets) = match words {
             [setting, rest @ ..] if self.kind == Kind::Setting && setting.contains('=') => {
                 return self.set_settings(setting, rest).await;
@@ -143,19 +155,14 @@ impl NounClient {
         Ok(())
     }
 
-    pub async fn delete(&self, args: &DeletionArgs) -> Result<()> {
-        let mut failed = FailureCount::of(args.references.len());
-        for reference in &args.references {
-            let deleted = match object_path(self.kind, reference) {
-                Ok(path) => self.client.delete(&path, args.used()).await,
-                Err(error) => Err(error),
-            };
-            match deleted {
-                Ok(()) => output::print(&format!("{} {reference} deleted\n", self.kind))?,
-                Err(error) => failed.add(&format!("{} {reference}", self.kind), error.into())?,
-            }
+    pub async fn delete(&self, args: DeletionArgs) -> Result<()> {
+        if let [reference] = args.references.as_slice()
+            && !args.many.is_for(&args.references)
+        {
+            self.client.delete(&object_path(self.kind, reference)?, args.used()).await?;
+            return output::print(&format!("{} {reference} deleted\n", self.kind));
         }
-        failed.finish()
+        many::run(self, args.call("delete")).await
     }
 
     pub fn print_one(&self, view: &Value, format: OutputFormat) -> Result<()> {
@@ -179,7 +186,7 @@ impl NounClient {
     }
 }
 
-fn print_fields(fields: &str, items: &[Value]) -> Result<()> {
+pub(super) fn print_fields(fields: &str, items: &[Value]) -> Result<()> {
     let fields: Vec<&str> = fields.split(',').map(str::trim).filter(|field| !field.is_empty()).collect();
     let rows: Vec<Vec<String>> = items
         .iter()

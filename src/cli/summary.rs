@@ -34,6 +34,9 @@ fn words(body: &EventBody) -> String {
         EventBody::BootRendered(it) => format!("{} ({})", it.label, bytes(it.bytes)),
         EventBody::BootRenderFailed(it) => format!("{}: {}", it.label, problem(&it.problem)),
         EventBody::BootDenied(it) => format!("{}: {}", it.path, it.reason),
+        EventBody::BootFileAbsent(it) => {
+            format!("{} over {}: {}", it.path, text(&json!(it.protocol)), it.reason)
+        }
         EventBody::BootScreen(it) => it.message.clone(),
         EventBody::BootLog(it) => it.text.clone(),
         EventBody::BootInstallerAsks(it) => it.question.clone(),
@@ -75,6 +78,7 @@ fn words(body: &EventBody) -> String {
         EventBody::MachineArmed(it) => format!("for {} until {}", it.bootenv, clock(it.until)),
         EventBody::RunFaultsAccepted(it) => accepted(it),
         EventBody::MachineDisarmed(it) => it.reason.clone(),
+        EventBody::MachineSimilarMac(it) => it.reason.clone(),
         EventBody::MachineToldToReboot(it) => it.reason.clone(),
         EventBody::ArtifactStateChanged(it) => text(&json!(it.state)) + &after(": ", Some(&it.reason)),
         EventBody::JobCreated(it)

@@ -13,7 +13,7 @@ pub enum LeaseAction {
 }
 
 impl LeaseAction {
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             LeaseAction::Release => "release",
             LeaseAction::Expire => "expire",

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::client::objects::segment;
 use crate::client::{ApiClient, ClientError, EventHistory, HistoryRange, ObjectPath};
-use crate::model::{DhcpStatus, ExampleAnswer, Problem};
+use crate::model::{DhcpStatus, ExampleAnswer, Problem, SimilarClient};
 
 /// The actions on a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,9 +105,15 @@ pub struct BootExplanation {
     /// The disk that the installer would take, in words.
     #[serde(default)]
     pub disk: Option<String>,
+    /// What can stop the boot although the decision is right.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Why a start of the machine's workflow would be refused.
     #[serde(default)]
     pub start_faults: Vec<Problem>,
+    /// Unknown clients with almost the machine's MAC.
+    #[serde(default)]
+    pub similar_clients: Vec<SimilarClient>,
 }
 
 /// A client class, and whether the client is in it.

@@ -5,6 +5,7 @@
 
 mod agent;
 pub mod authority;
+mod bulk;
 mod certificate;
 mod changes;
 mod error;
@@ -19,6 +20,7 @@ mod pin;
 mod sse;
 
 pub use agent::AgentWork;
+pub use bulk::{BulkCall, BulkResult, BulkResults, ResultKind};
 pub use certificate::CertificateFacts;
 pub use changes::{ChangeHistory, ChangeSignal, ChangeStream, PageStart};
 pub use error::{ClientError, ServerRefusal};

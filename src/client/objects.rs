@@ -79,11 +79,19 @@ impl ApiClient {
     /// # Errors
     /// An error of the server or the network.
     pub async fn list(&self, kind: Kind, query: &ListRequest) -> Result<ObjectList, ClientError> {
+        self.list_at(&format!("/{}", kind.plural()), query).await
+    }
+
+    /// A list at a path.
+    ///
+    /// # Errors
+    /// Those of [`ApiClient::list`].
+    pub async fn list_at(&self, path: &str, query: &ListRequest) -> Result<ObjectList, ClientError> {
         let mut list = ObjectList::default();
         let mut cursor: Option<String> = None;
         for _ in 0..PAGES_MAX {
             let wanted = query.limit.map_or(PAGE_ITEMS_MAX, |limit| limit.saturating_sub(list.items.len()));
-            let request = self.request(Method::GET, &format!("/{}", kind.plural())).query(&query.terms);
+            let request = self.request(Method::GET, path).query(&query.terms);
             let request = request.query(&[("limit", wanted.clamp(1, PAGE_ITEMS_MAX).to_string())]);
             let request = request.query(&cursor.iter().map(|cursor| ("cursor", cursor)).collect::<Vec<_>>());
             let page: ObjectPage = self.fetch(request).await?;

@@ -2,7 +2,7 @@
 //! They are recorded here and shown by `dhcp_status`. The world is never read while the table is locked.
 //! Start at `Dhcp::record_notes`.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,9 @@ use crate::dhcp::decide::{DhcpQuery, NetworkInterface, NetworkObservations, Pack
 use crate::dhcp::exchange::DecidedPacket;
 use crate::dhcp::packet::PacketNote;
 use crate::model::event::{DhcpRivalServer, SERVER, UnservedClients, UnservedPacket};
-use crate::model::{EventBody, Kind, Mac, NewEvent, SubnetMode, UnservedStatus, World};
+use crate::model::{Cidr, EventBody, Kind, Mac, NewEvent, SubnetMode, UnservedStatus, World};
+use crate::netboot::decide::second_stage::OtherBootServer;
+use crate::netboot::unknown_clients::{DHCP, UnknownRequest};
 
 /// The observations, and the number of packets that no subnet fits.
 #[derive(Debug, Default)]
@@ -66,13 +68,19 @@ impl Dhcp {
                 PacketNote::Unserved(client) => self.note_unserved(client, now),
                 PacketNote::OtherServer { heard, subnet } => self.note_rival(heard, Some(subnet), now),
                 PacketNote::UnknownClient { mac, subnet } => {
-                    self.log_unknown_client(query, decided, (mac, subnet.as_deref()));
+                    self.record_unknown_client(query, decided, (mac, subnet.as_deref()));
                 }
             }
         }
     }
 
     fn note_rival(&self, heard: ServerSighting, subnet: Option<String>, now: Timestamp) {
+        // Only a reply of its own tells which boot server it names.
+        if let Some(name) = subnet.as_ref().filter(|_| heard.mac.is_some()) {
+            let network = self.kernel.read(|world| proxy_network(world, name));
+            let other = OtherBootServer { server: heard.server, next_server: heard.next_server };
+            network.into_iter().for_each(|network| self.netboot.record_other_boot_server(network, other));
+        }
         let told = {
             let mut sights = self.sights();
             !sights.is_no_rival(heard.server) && sights.record_server(heard.clone(), subnet.clone(), now)
@@ -85,7 +93,7 @@ impl Dhcp {
         tracing::warn!(%server, interface, mac = ?heard.mac, "another DHCP server answers on this network");
         let reason = format!("another DHCP server, {server}{known}, answers on {interface}");
         let about = subnet.as_ref().map(|name| Kind::Subnet.subject(name));
-        let ServerSighting { server, mac, interface, offered, boots: boot_data } = heard;
+        let ServerSighting { server, mac, interface, offered, boots: boot_data, .. } = heard;
         let event = DhcpRivalServer { reason, server, mac, interface, subnet, offered, boot_data };
         self.kernel.note(NewEvent::new(now, event).about(about.unwrap_or_else(|| SERVER.to_owned())));
     }
@@ -98,33 +106,32 @@ impl Dhcp {
         self.kernel.note(NewEvent::new(now, body));
     }
 
-    /// Logs a client that is not a machine here, at most once a minute.
-    fn log_unknown_client(
+    /// Records a client that is not a machine here.
+    fn record_unknown_client(
         &self,
         query: &DhcpQuery<'_>,
         decided: &DecidedPacket,
         (mac, subnet): (Mac, Option<&str>),
     ) {
         let DecidedPacket { sender, outcome, decision, .. } = decided;
-        if !self.netboot.is_unknown_client_due(mac, outcome.decided_at) {
-            return;
-        }
-        let relay = query.packet.is_relayed().then(|| query.packet.giaddr.to_string());
         let reason = match decision {
             Some(decision) if outcome.kind != PacketEvent::NoSubnet => decision.verdict.reason(),
             _ => outcome.reason.as_str(),
         };
-        tracing::info!(
-            mac = mac.to_string(),
-            vendor_class = sender.client.vendor,
-            arch = sender.client.arches.first(),
-            address = outcome.address.map(|address| address.to_string()),
+        let agent = query.packet.relay_agent();
+        let request = UnknownRequest {
+            mac: Some(mac),
+            address: outcome.address.map(IpAddr::V4),
+            vendor: sender.client.vendor.as_deref(),
+            arch: sender.client.arches.first().copied(),
+            circuit: agent.as_ref().and_then(|agent| agent.circuit_id()),
+            relay: query.packet.is_relayed().then_some(query.packet.giaddr),
             subnet,
-            interface = query.interface.name,
-            relay,
+            interface: Some(&query.interface.name),
+            asked: DHCP,
             reason,
-            "an unknown client asks over DHCP: no machine has its MAC"
-        );
+        };
+        self.netboot.record_unknown_client(&request, outcome.decided_at);
     }
 
     pub fn sights(&self) -> MutexGuard<'_, NetworkObservations> {
@@ -136,6 +143,11 @@ impl Dhcp {
 pub fn subnet_at(world: &World, address: Ipv4Addr) -> Option<String> {
     let mut subnets = world.subnets.iter().map(|row| &row.spec);
     subnets.find(|subnet| subnet.enabled && subnet.cidr.contains(address)).map(|subnet| subnet.name.clone())
+}
+
+fn proxy_network(world: &World, subnet: &str) -> Option<Cidr> {
+    let row = world.subnets.get(subnet)?;
+    Some(row.spec.cidr).filter(|_| row.spec.mode == SubnetMode::Proxy)
 }
 
 /// Whether another server gives the addresses of a subnet. That server is expected, not a rival.

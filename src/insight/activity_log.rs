@@ -40,6 +40,7 @@ const KINDS: &[EventKind] = &[
     EventKind::BootKernelFetched,
     EventKind::MachineArmed,
     EventKind::MachineDisarmed,
+    EventKind::MachineSimilarMac,
     EventKind::RunCancelled,
     EventKind::RunCompleted,
     EventKind::RunFailed,
@@ -139,9 +140,7 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
             bootenv: it.bootenv.as_deref(),
             ..LogLine::new("boot attempt begins")
         },
-        EventBody::BootInstallerAsks(it) => {
-            LogLine { reason: Some(&it.question), ..LogLine::new("the installer asks at its console") }
-        }
+        EventBody::BootInstallerAsks(it) => because("the installer asks at its console", &it.question),
         EventBody::BootKernelFetched(it) => {
             LogLine { bootenv: it.bootenv.as_deref(), ..LogLine::new("kernel fetched") }
         }
@@ -154,6 +153,9 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
             reason: Some(&it.reason),
             ..of_run("machine disarmed", it.run, &it.workflow, &it.stage)
         },
+        EventBody::MachineSimilarMac(it) => {
+            because("an unknown client has almost the machine's MAC", &it.reason)
+        }
         EventBody::RunCancelled(it) => {
             LogLine { by: Some(&it.by), ..of_run("run cancelled", it.run, &it.workflow, &it.stage) }
         }
@@ -193,6 +195,11 @@ fn line(body: &EventBody) -> Option<LogLine<'_>> {
         EventBody::RunStepSkipped(it) => of_step("step skipped", it),
         _ => return None,
     })
+}
+
+/// A line that has only a reason.
+fn because<'a>(message: &'static str, reason: &'a str) -> LogLine<'a> {
+    LogLine { reason: Some(reason), ..LogLine::new(message) }
 }
 
 /// The line of an installation that its agent confirms.

@@ -7,6 +7,7 @@ mod lints;
 pub mod preflight;
 pub mod preview;
 pub mod timeline;
+pub mod unknown_clients;
 
 use std::sync::Arc;
 

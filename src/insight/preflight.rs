@@ -2,8 +2,8 @@
 //! would stop it is told at once. It changes nothing. `lints` has the checks. Start at
 //! [`Insight::preflight`].
 //!
-//! None of the work is done with the world locked: the parts of the run are taken out of it, and go to a
-//! lane.
+//! None of the work is done with the world locked: the parts of the run are looked up in a copy of the
+//! content, in a lane.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::catalog::content_copy::ContentBasis;
 use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::catalog::usable;
@@ -21,13 +22,15 @@ use crate::insight::lints::documents::{self, DocumentText};
 use crate::insight::preview::no_attempt;
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    Bootenv, BootenvKind, Mac, Machine, Problem, RefusalCode, RunStep, Stage, StepKind, Stored, Task, World,
-    open_run,
+    Bootenv, BootenvKind, Mac, Machine, Problem, RefusalCode, Run, RunStep, Stage, StepKind, Stored, Task,
+    World,
 };
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::BootDocument;
 use crate::objects::lanes::WorkFlag;
-use crate::render::{InlineText, ProblemKind, RenderLimits, RenderProblem, RenderedText, rendered_path};
+use crate::render::{
+    InlineText, ProblemKind, RenderInput, RenderLimits, RenderProblem, RenderedText, rendered_path,
+};
 
 /// Most documents that are rendered for one run.
 const DOCUMENTS_MAX: usize = 512;
@@ -58,7 +61,15 @@ struct RunPlace {
     tasks: Vec<Arc<Stored<Task>>>,
 }
 
-/// What is checked, taken out of the world.
+/// What a check has found.
+#[derive(Debug)]
+pub struct PreflightReport {
+    pub faults: Vec<Problem>,
+    /// What was checked.
+    pub basis: ContentBasis,
+}
+
+/// What is checked.
 struct RunParts {
     machine: Arc<Stored<Machine>>,
     places: Vec<RunPlace>,
@@ -117,13 +128,23 @@ impl Insight {
         self: &Arc<Self>,
         caller: &Caller,
         (machine, scope): (&str, &PreflightScope),
-    ) -> Result<Vec<Problem>, Error> {
-        let machine = self.kernel.find::<Machine>(caller, machine)?;
-        let Some(parts) = self.kernel.read(|world| run_parts(world, &machine, scope)) else {
-            return Ok(Vec::new());
-        };
-        let insight = Arc::clone(self);
-        self.preflights.run_in_pieces(move |flag| insight.look_over(&parts, flag)).await?
+    ) -> Result<PreflightReport, Error> {
+        let (machine, run) = self.kernel.read(|world| {
+            let machine = caller.find::<Machine>(world, machine)?;
+            let run = machine.status.run.as_ref().and_then(|run| world.runs.get(&run.id.to_string()));
+            Ok::<_, Error>((Arc::clone(machine), run.cloned()))
+        })?;
+        let (insight, scope) = (Arc::clone(self), scope.clone());
+        let checking = self.preflights.run_in_pieces(move |flag| {
+            let content = insight.catalog.content();
+            let outline = RunOutline { content: &content, machine: &machine, run: run.as_deref() };
+            let faults = match outline.parts(&scope, flag) {
+                Some(parts) => insight.look_over(&parts, flag)?,
+                None => Vec::new(),
+            };
+            Ok(PreflightReport { faults, basis: ContentBasis { content, machine } })
+        });
+        checking.await?
     }
 
     /// Renders and reads everything. Blocks.
@@ -135,11 +156,17 @@ impl Insight {
             if place.boots {
                 self.check_boot(&boot, &mut faults)?;
             }
+            // Only the task and the job differ from one task of a place to the next.
+            let mut input = None;
             for task in &place.tasks {
                 if flag.is_given_up() || faults.documents >= DOCUMENTS_MAX {
                     return Ok(faults.found);
                 }
-                self.check_task(&boot, task, &mut faults)?;
+                let input = input.get_or_insert_with(|| self.catalog.input(&boot, SecretMode::Revealed));
+                match input {
+                    Ok(input) => self.check_task((&boot, input), task, &mut faults)?,
+                    Err(problem) => faults.add(Problem::from(&*problem)),
+                }
             }
         }
         Ok(faults.found)
@@ -223,17 +250,11 @@ impl Insight {
     /// Renders the files and scripts of a task.
     fn check_task(
         &self,
-        boot: &BootContext,
+        (boot, input): (&BootContext, &RenderInput),
         task: &Stored<Task>,
         faults: &mut PreflightFaults,
     ) -> Result<(), Error> {
-        let mut input = match self.catalog.input(boot, SecretMode::Revealed) {
-            Ok(input) => input,
-            Err(problem) => {
-                faults.add(Problem::from(&problem));
-                return Ok(());
-            }
-        };
+        let mut input = input.clone();
         input.variables.insert("task".into(), json!({"name": task.key}));
         input.variables.insert("job".into(), json!({"id": Uuid::nil()}));
         let engine = self.catalog.engine_for(boot);
@@ -272,29 +293,58 @@ fn with_mac(machine: &Arc<Stored<Machine>>) -> Arc<Stored<Machine>> {
     Arc::new(known)
 }
 
-/// The parts of a run; none if there is no workflow, which the start itself refuses.
-fn run_parts(world: &World, machine: &Arc<Stored<Machine>>, scope: &PreflightScope) -> Option<RunParts> {
-    let places = match scope {
-        PreflightScope::StepsToCome => places_to_come(world, machine),
-        PreflightScope::NextStart => {
-            open_run(world, &machine.status).is_none().then_some(())?;
-            workflow_places(world, &world.workflow_of(&machine.spec)?)?
+/// What a run would consist of, in a copy of the content.
+struct RunOutline<'a> {
+    content: &'a World,
+    machine: &'a Arc<Stored<Machine>>,
+    /// The machine's last run.
+    run: Option<&'a Stored<Run>>,
+}
+
+impl RunOutline<'_> {
+    /// The parts of the run; none if there is no workflow, which the start itself refuses.
+    fn parts(&self, scope: &PreflightScope, flag: &WorkFlag) -> Option<RunParts> {
+        let (content, machine) = (self.content, self.machine);
+        let places = match scope {
+            PreflightScope::StepsToCome => self.places_to_come(),
+            PreflightScope::NextStart => {
+                self.run.is_none_or(|run| !run.spec.is_open()).then_some(())?;
+                workflow_places(content, &content.workflow_of(&machine.spec)?)?
+            }
+            PreflightScope::Workflow(Some(named)) => workflow_places(content, named)?,
+            PreflightScope::Workflow(None) => workflow_places(content, &content.workflow_of(&machine.spec)?)?,
+            PreflightScope::LastWorkflow => workflow_places(content, &machine.status.run.as_ref()?.workflow)?,
+        };
+        let mut steps = Vec::new();
+        for place in &places {
+            let stage = &place.stage.key;
+            steps.push(RunStep::pending(StepKind::Stage, (stage, stage)));
+            let bootenv = place.bootenv.as_ref().filter(|_| place.boots);
+            steps.extend(bootenv.map(|bootenv| RunStep::pending(StepKind::Bootenv, (&bootenv.key, stage))));
+            steps.extend(place.tasks.iter().map(|task| RunStep::pending(StepKind::Task, (&task.key, stage))));
         }
-        PreflightScope::Workflow(Some(named)) => workflow_places(world, named)?,
-        PreflightScope::Workflow(None) => workflow_places(world, &world.workflow_of(&machine.spec)?)?,
-        PreflightScope::LastWorkflow => workflow_places(world, &machine.status.run.as_ref()?.workflow)?,
-    };
-    let mut steps = Vec::new();
-    for place in &places {
-        let stage = &place.stage.key;
-        steps.push(RunStep::pending(StepKind::Stage, (stage, stage)));
-        let bootenv = place.bootenv.as_ref().filter(|_| place.boots);
-        steps.extend(bootenv.map(|bootenv| RunStep::pending(StepKind::Bootenv, (&bootenv.key, stage))));
-        steps.extend(place.tasks.iter().map(|task| RunStep::pending(StepKind::Task, (&task.key, stage))));
+        let found = usable::problems(&machine.spec, &steps, content, &|| flag.is_given_up()).into_iter();
+        let found = found.map(|what| Problem::new("", what).coded(RefusalCode::NotReady)).collect();
+        Some(RunParts { machine: with_mac(machine), places, found })
     }
-    let found = usable::problems(&machine.spec, &steps, world).into_iter();
-    let found = found.map(|what| Problem::new("", what).coded(RefusalCode::NotReady)).collect();
-    Some(RunParts { machine: with_mac(machine), places, found })
+
+    /// The places of the run's steps that are still to come.
+    fn places_to_come(&self) -> Vec<RunPlace> {
+        let content = self.content;
+        let steps = self.run.map_or(&[][..], |run| run.spec.steps.as_slice());
+        let to_come = steps.iter().skip(self.machine.status.cursor as usize);
+        let mut names: Vec<&String> =
+            to_come.filter(|step| !step.state.is_over()).map(|step| &step.stage).collect();
+        names.dedup();
+        let stages = names.into_iter().filter_map(|name| content.stages.get(name));
+        let places = stages.map(|stage| {
+            let bootenv = stage.spec.bootenv.as_ref().and_then(|name| content.bootenvs.get(name)).cloned();
+            let boots = bootenv.is_some();
+            let tasks = tasks(content, &stage.spec.tasks);
+            RunPlace { stage: Arc::clone(stage), bootenv, boots, tasks }
+        });
+        places.collect()
+    }
 }
 
 /// The places of a workflow. What does not exist is left out: the start itself refuses it.
@@ -325,21 +375,4 @@ fn tasks(world: &World, names: &[String]) -> Vec<Arc<Stored<Task>>> {
         found.push(Arc::clone(task));
     }
     found
-}
-
-/// The places of the run's steps that are still to come.
-fn places_to_come(world: &World, machine: &Stored<Machine>) -> Vec<RunPlace> {
-    let run = machine.status.run.as_ref().and_then(|run| world.runs.get(&run.id.to_string()));
-    let steps = run.map_or(&[][..], |run| run.spec.steps.as_slice());
-    let to_come = steps.iter().skip(machine.status.cursor as usize).filter(|step| !step.state.is_over());
-    let mut names: Vec<&String> = to_come.map(|step| &step.stage).collect();
-    names.dedup();
-    let stages = names.into_iter().filter_map(|name| world.stages.get(name));
-    let places = stages.map(|stage| {
-        let bootenv = stage.spec.bootenv.as_ref().and_then(|name| world.bootenvs.get(name)).cloned();
-        let boots = bootenv.is_some();
-        let tasks = tasks(world, &stage.spec.tasks);
-        RunPlace { stage: Arc::clone(stage), bootenv, boots, tasks }
-    });
-    places.collect()
 }

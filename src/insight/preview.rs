@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::catalog::extra_initrds::extra_initrds;
+use crate::catalog::extra_initrds::{EXTRA_INITRDS, extra_initrds};
 use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::catalog::usable;
@@ -23,6 +23,7 @@ use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::{BootDocument, base_name};
+use crate::netboot::joined_initrds::JOINED_INITRDS;
 use crate::render::{ParamLevel, ProblemKind, Provenance, RenderProblem, RenderedText, ResolvedParam};
 
 /// The levels of params that are shown.
@@ -158,15 +159,20 @@ impl Insight {
             let initrds = files.initrds.iter();
             rows.extend(initrds.map(|path| row(base_name(path), "initrd", MachineFile::Kernel)));
             let stage = boot.stage.as_ref().map(|stage| &stage.spec);
-            let params = self.kernel.read(|world| usable::params(world, &machine.spec, stage));
+            let params =
+                self.kernel.read(|world| usable::params(world, (&machine.spec, stage), EXTRA_INITRDS));
             // Everybody may fetch these. What is wrong with them, `start` and the machine's screen tell.
-            let extra = extra_initrds(&params).unwrap_or_default().into_iter();
-            rows.extend(extra.map(|extra| FileRow {
+            let extra = extra_initrds(&params).unwrap_or_default();
+            let is_joined = !files.initrds.is_empty() && files.initrds.len() + extra.len() > 1;
+            rows.extend(extra.into_iter().map(|extra| FileRow {
                 path: format!("artifacts/{}/{}", extra.artifact, extra.path),
                 what: "initrd",
                 allowed: true,
                 reason: String::new(),
             }));
+            if is_joined {
+                rows.push(row(JOINED_INITRDS, "initrd", MachineFile::Kernel));
+            }
         }
         // A path that cannot be rendered is shown as it is written; `start` says what is wrong with it.
         let paths: Vec<String> = match self.netboot.rendered_files(&boot) {
@@ -273,6 +279,7 @@ pub(super) fn no_attempt() -> crate::model::BootAttempt {
         progress: crate::model::BootProgress::Firmware,
         mac: None,
         client_arch: None,
+        other_arch: None,
         server: None,
         bootenv: None,
         step: None,

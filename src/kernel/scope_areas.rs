@@ -79,7 +79,12 @@ pub const SCOPE_AREAS: [ScopeArea; 22] = [
     programs("client_classes", "client classes", "what kinds of DHCP clients boot and are sent"),
     area("runs", "runs, and the documents that machines were served, without secrets", ""),
     area("contents", "the content that runs kept, secrets sealed", ""),
-    area("dhcp", "the status of DHCP: names and counts of every subnet, clients that are not served", ""),
+    area(
+        "dhcp",
+        "the status of DHCP: names and counts of every subnet, clients that are not served; clients that are \
+         not registered",
+        "",
+    ),
     area("events", "events about the server, and about objects that the token may read", ""),
     area("metrics", "metrics", ""),
     area("server", "work in the background", "delete history before its time (`prune`)"),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Bootenv, Content, ContentSet, Machine, MachineStatus, MachineValues, ParamDeclaration, Profile, Run,
-    Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
+    Bootenv, Content, ContentSet, Machine, MachineStatus, MachineValues, Noun, ParamDeclaration, Profile,
+    Run, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
 };
 
 /// The content that applies to one run, or the present content.
@@ -55,6 +55,17 @@ impl<'w> ContentView<'w> {
     /// Whether it is content that a run kept.
     pub fn is_kept(&self) -> bool {
         self.kept.is_some()
+    }
+
+    /// A world of the pieces that a run kept, without the bodies of templates, for work that is done without
+    /// the world's lock.
+    pub fn kept_pieces(world: &World, run: &Run) -> World {
+        let mut kept = World::default();
+        let set = run.content.as_ref().and_then(|digest| world.contents.get(digest));
+        let named = set.into_iter().flat_map(|set| set.spec.named());
+        let pieces = named.filter_map(|digest| world.contents.get(digest)).chain(set);
+        pieces.for_each(|piece| kept.put(Content::object(Arc::clone(piece))));
+        kept
     }
 
     /// The digest of all templates the run kept; none for the present templates.

@@ -12,10 +12,51 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Mac(pub [u8; 6]);
 
+/// The number of hex digits.
+const DIGITS: usize = 12;
+
 impl Mac {
     /// The form that boot loaders ask for: `52-54-00-aa-00-01`.
     pub fn dashed(&self) -> String {
         self.to_string().replace(':', "-")
+    }
+
+    /// The addresses that a person may have meant who wrote this one: one digit is another, or two
+    /// neighbouring digits are swapped.
+    pub fn near(self) -> impl Iterator<Item = Mac> {
+        let digits = self.digits();
+        let other_digit = (0..DIGITS).flat_map(move |at| {
+            (1..16).map(move |change| {
+                let mut near = digits;
+                near[at] ^= change;
+                near
+            })
+        });
+        let swapped = (1..DIGITS).filter(move |at| digits[*at] != digits[at - 1]).map(move |at| {
+            let mut near = digits;
+            near.swap(at, at - 1);
+            near
+        });
+        other_digit.chain(swapped).map(Mac::of_digits)
+    }
+
+    /// Whether a person may have written this address and meant the other one; see [`Mac::near`].
+    pub fn is_near(self, other: Mac) -> bool {
+        let (own, others) = (self.digits(), other.digits());
+        let different: Vec<usize> = (0..DIGITS).filter(|at| own[*at] != others[*at]).collect();
+        match different.as_slice() {
+            [_] => true,
+            [one, next] => one + 1 == *next && own[*one] == others[*next] && own[*next] == others[*one],
+            _ => false,
+        }
+    }
+
+    fn digits(self) -> [u8; DIGITS] {
+        std::array::from_fn(|at| (self.0[at / 2] >> (4 * (1 - at % 2))) & 15)
+    }
+
+    fn of_digits(digits: [u8; DIGITS]) -> Mac {
+        Mac(std::array::from_fn(|at| (digits[2 * at] << 4) | digits[2 * at + 1]))
     }
 
     /// Whether this can be the address of one interface: not all zero, not multicast or broadcast.
@@ -127,6 +168,19 @@ impl JsonSchema for Mac {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_of_one_digit_or_of_two_neighbours_is_near_and_more_is_not() {
+        let mac = |text: &str| text.parse::<Mac>().unwrap();
+        let own = mac("52:54:00:00:00:1c");
+        for near in ["52:54:00:00:00:1b", "52:54:00:00:00:c1", "25:54:00:00:00:1c", "53:54:00:00:00:1c"] {
+            assert!(own.is_near(mac(near)) && own.near().any(|slip| slip == mac(near)), "{near}");
+        }
+        for far in ["52:54:00:00:00:1c", "52:54:00:00:00:2b", "52:54:00:01:00:1b"] {
+            assert!(!own.is_near(mac(far)) && own.near().all(|slip| slip != mac(far)), "{far}");
+        }
+        assert!(own.near().all(|slip| own.is_near(slip) && slip.is_near(own)));
+    }
 
     #[test]
     fn every_usual_spelling_is_the_same_address() {

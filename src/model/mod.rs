@@ -7,6 +7,7 @@ mod address_key;
 mod agent;
 mod arch;
 mod artifact;
+mod artifact_mount;
 mod artifact_source;
 mod background;
 pub mod bounds;
@@ -50,6 +51,7 @@ mod schema_words;
 mod served_document;
 pub mod settings;
 mod token;
+mod unknown_client;
 mod verdict;
 mod world;
 
@@ -62,6 +64,7 @@ pub use artifact::{
     Artifact, ArtifactKind, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, RootsCheck,
     TreeRepository,
 };
+pub use artifact_mount::{ArtifactMount, MOUNTS_MAX};
 pub use artifact_source::{ArtifactSource, FILE_URL, SourceFile};
 pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
 pub use changes::{ChangePage, place_after};
@@ -123,6 +126,7 @@ pub use schema::{
 pub use served_document::{ServedDocument, ServedDocuments};
 pub use settings::Setting;
 pub use token::Token;
+pub use unknown_client::{SimilarClient, SimilarMachine, UnknownClient};
 pub use verdict::Verdict;
 pub use world::{GrowingMap, HasTable, Object, Table, World};
 

@@ -59,12 +59,17 @@ impl<T: Noun> Table<T> {
         self.unique.get(index)?.get(value).map(|key| &**key)
     }
 
-    /// Resolves a reference from a URL or a person: a key, or `index:value`.
+    /// Resolves a reference from a URL or a person: a key, or `index:value`. Where the key is the name,
+    /// `name:` before it is taken too.
     pub fn resolve(&self, reference: &str) -> Option<&Arc<Stored<T>>> {
         if let Some(row) = self.get(reference) {
             return Some(row);
         }
         let (index, value) = reference.split_once(':')?;
+        let noun = T::KIND.row();
+        if !noun.has_id && index == noun.name_field {
+            return self.get(value);
+        }
         let value = match index {
             "mac" => value.parse::<Mac>().ok()?.to_string(),
             _ => value.to_owned(),
@@ -113,6 +118,21 @@ impl<T: Noun> Table<T> {
         let writes = usize::try_from(self.generation.checked_sub(generation)?).ok()?;
         let before = self.recent.len().checked_sub(writes)?;
         Some(self.recent.iter().skip(before).map(|key| &**key))
+    }
+
+    /// Brings a copy of `table` up to date. Only what was written since is copied, as far as the table
+    /// remembers it.
+    fn follow(&mut self, table: &Table<T>) {
+        match table.written_since(self.generation) {
+            Some(written) => {
+                for key in written {
+                    self.remove(key);
+                    table.get(key).cloned().into_iter().for_each(|row| self.put(row));
+                }
+            }
+            None => self.clone_from(table),
+        }
+        (self.generation, self.spec_generation) = (table.generation, table.spec_generation);
     }
 
     fn note_write(&mut self, key: &str) {
@@ -241,6 +261,13 @@ macro_rules! world {
             pub fn spec_generation(&self, kind: Kind) -> u64 {
                 match kind {
                     $(Kind::$noun => self.$table.spec_generation(),)*
+                }
+            }
+
+            /// Brings the copy of the table of a kind up to date with `world`.
+            fn follow(&mut self, kind: Kind, world: &World) {
+                match kind {
+                    $(Kind::$noun => self.$table.follow(&world.$table),)*
                 }
             }
 
@@ -414,7 +441,37 @@ pub trait HasTable<T: Noun> {
 
 nouns!(world);
 
+/// What runs are made from, besides their machines.
+const CONTENT_KINDS: [Kind; 9] = [
+    Kind::Workflow,
+    Kind::Stage,
+    Kind::Bootenv,
+    Kind::Task,
+    Kind::Template,
+    Kind::Param,
+    Kind::Profile,
+    Kind::Setting,
+    Kind::Artifact,
+];
+
 impl World {
+    /// Brings a copy of the content up to date, for work that is done without the world's lock. The copy has
+    /// workflows and what they consist of, params, profiles, settings and artifacts; its other tables stay
+    /// as they are.
+    pub fn follow_content(&mut self, world: &World) {
+        CONTENT_KINDS.into_iter().for_each(|kind| self.follow(kind, world));
+    }
+
+    /// The generations of the tables of [`World::follow_content`].
+    pub fn content_generations(&self) -> [u64; CONTENT_KINDS.len()] {
+        CONTENT_KINDS.map(|kind| self.generation(kind))
+    }
+
+    /// The generations of their specs, with the kinds.
+    pub fn content_spec_generations(&self) -> [(Kind, u64); CONTENT_KINDS.len()] {
+        CONTENT_KINDS.map(|kind| (kind, self.spec_generation(kind)))
+    }
+
     /// The value of a setting: the site's value, or the default.
     pub fn setting(&self, name: &str) -> serde_json::Value {
         if let Some(set) = self.settings.get(name) {

@@ -11,6 +11,7 @@ use crate::catalog::rendering::{BootContext, problem};
 use crate::model::{BootTemplate, Provenance};
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::ScriptKind;
+use crate::netboot::joined_initrds::JOINED_INITRDS;
 use crate::render::{InlineText, RenderInput, RenderLimits, RenderProblem, RenderedText};
 
 /// The call by which a template asks for the agent's token.
@@ -22,6 +23,11 @@ pub enum BootDocument {
     /// The script that makes a loader boot the bootenv.
     BootScript(ScriptKind),
     LocalScript(ScriptKind),
+    /// The same for a client that is not registered, whose console says so first.
+    UnknownScript {
+        kind: ScriptKind,
+        reason: String,
+    },
     /// The script that makes a loader show a message and try again.
     Screen {
         kind: ScriptKind,
@@ -76,12 +82,17 @@ impl Netboot {
                 of_cmdline = Some(provenance);
                 let mut variable = self.boot_variable(boot, &cmdline, "");
                 self.add_initrds(boot, &input, &mut variable)?;
+                self.add_only_initrd(boot, &mut variable);
                 input.variables.insert("boot".into(), variable);
                 kind.template("boot")
             }
             BootDocument::LocalScript(kind) => {
                 input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
                 kind.template("local")
+            }
+            BootDocument::UnknownScript { kind, reason } => {
+                input.variables.insert("boot".into(), self.boot_variable(boot, "", reason));
+                kind.template("unknown")
             }
             BootDocument::Screen { kind, message } => {
                 input.variables.insert("boot".into(), self.boot_variable(boot, "", message));
@@ -174,6 +185,20 @@ impl Netboot {
             initrds.push(json!({"name": name, "url": format!("{}/{path}", boot.facing.http), "path": path}));
         }
         Ok(())
+    }
+
+    /// Adds the one file that has all initrds: the only one, or the joined file below the capability. An
+    /// unknown machine has no capability, and gets the first.
+    fn add_only_initrd(&self, boot: &BootContext, variable: &mut Value) {
+        let initrds = variable.get("initrds").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let joined = boot.attempt.as_ref().filter(|_| initrds.len() > 1).map(|attempt| {
+            let path = format!("m/{}/{JOINED_INITRDS}", self.catalog.capability_of(boot, attempt));
+            json!({"name": JOINED_INITRDS, "url": format!("{}/{path}", boot.facing.http), "path": path})
+        });
+        let only = joined.or_else(|| initrds.first().cloned());
+        if let Some(fields) = variable.as_object_mut() {
+            fields.insert("initrd".to_owned(), only.unwrap_or(Value::Null));
+        }
     }
 
     /// Whether a file of an artifact can be read. A mirror's files that bootenvs name were looked for when

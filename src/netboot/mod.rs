@@ -4,6 +4,7 @@
 //! Start at [`Netboot::open`], the only way to a file, for TFTP and HTTP alike. DHCP asks for the decision as
 //! well, and reports the addresses and loaders that it saw.
 
+mod absent_files;
 pub mod addresses;
 pub mod attempts;
 mod boot_diagnosis;
@@ -17,6 +18,7 @@ mod file_paths;
 pub mod files;
 pub mod identify;
 mod installer_logs;
+pub mod joined_initrds;
 mod loader_files;
 pub mod loader_loops;
 pub mod loaders;
@@ -26,7 +28,7 @@ pub mod reports;
 mod served_documents;
 mod static_artifacts;
 pub mod tftp_peers;
-mod unknown_clients;
+pub mod unknown_clients;
 pub mod write_budgets;
 
 use std::sync::Arc;

@@ -169,7 +169,7 @@ fn as_json(part: &impl serde::Serialize) -> Value {
 
 /// Collects the values below `value` at a path; a list on the path gives one for each item. Of a sealed value
 /// only its existence counts.
-fn collect(value: &Value, path: &[String], found: &mut Vec<Value>) {
+pub(super) fn collect(value: &Value, path: &[String], found: &mut Vec<Value>) {
     match (value, path.split_first()) {
         (Value::Null, _) => {}
         (Value::Array(items), _) => items.iter().for_each(|item| collect(item, path, found)),
@@ -198,13 +198,13 @@ fn schemas<T: NounRules>() -> Arc<NounSchemas> {
     }))
 }
 
-fn schema_of<S: JsonSchema>() -> Value {
+pub(super) fn schema_of<S: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     settings.into_generator().into_root_schema_for::<S>().to_value()
 }
 
 /// Whether a schema has a field at this path.
-fn knows(schema: &Value, path: &[&str]) -> bool {
+pub(super) fn knows(schema: &Value, path: &[&str]) -> bool {
     let Some((first, rest)) = path.split_first() else { return true };
     let Value::Object(keywords) = schema else { return schema == &Value::Bool(true) };
     if let Some(property) = keywords.get("properties").and_then(|properties| properties.get(first)) {
@@ -240,16 +240,17 @@ fn unknown<T: NounRules>(text: &str, schemas: &NounSchemas) -> Error {
     if knows(&schemas.spec, &["params"]) {
         names.push("param.NAME".to_owned());
     }
-    let near = nearest(text, names.iter().map(String::as_str));
-    let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
-    Error::BadRequest(format!(
-        "{} have no field `{text}`; {near}there are: {}",
-        T::KIND.plural(),
-        names.join(", ")
-    ))
+    no_field(T::KIND.plural(), text, &names)
 }
 
-fn names_in(schema: &Value, prefix: &str) -> Vec<String> {
+/// The refusal of a field that there is not, with those that there are.
+pub(super) fn no_field(plural: &'static str, text: &str, names: &[String]) -> Error {
+    let near = nearest(text, names.iter().map(String::as_str));
+    let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    Error::BadRequest(format!("{plural} have no field `{text}`; {near}there are: {}", names.join(", ")))
+}
+
+pub(super) fn names_in(schema: &Value, prefix: &str) -> Vec<String> {
     let properties = schema.get("properties").and_then(Value::as_object);
     properties.into_iter().flat_map(|map| map.keys()).map(|name| format!("{prefix}{name}")).collect()
 }

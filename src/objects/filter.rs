@@ -24,7 +24,7 @@ pub struct Filter {
 }
 
 #[derive(Debug, Clone)]
-enum FilterTest {
+pub(super) enum FilterTest {
     /// Equal to one of these patterns, in which `*` stands for any text.
     OneOf(Vec<String>),
     NoneOf(Vec<String>),
@@ -38,17 +38,25 @@ impl Filter {
     /// # Errors
     /// [`Error::BadRequest`], which names the existing fields or operators.
     pub fn parse<T: NounRules>(name: &str, value: &str) -> Result<Self, Error> {
-        let (field, operator) = match name.strip_suffix(']').and_then(|name| name.split_once('[')) {
-            Some((field, operator)) => (field, operator),
-            None => (name, "eq"),
-        };
+        let (field, operator) = field_and_operator(name);
         Ok(Filter { field: Field::parse::<T>(field)?, test: FilterTest::parse(operator, value)? })
     }
 
     /// Whether an object matches. A list matches if one of its values does.
     pub fn passes<T: NounRules>(&self, reader: &FieldReader<'_, T>) -> bool {
-        let values = reader.values(&self.field);
-        match &self.test {
+        self.test.passes(&reader.values(&self.field))
+    }
+}
+
+/// `field` or `field[operator]`.
+pub(super) fn field_and_operator(name: &str) -> (&str, &str) {
+    name.strip_suffix(']').and_then(|name| name.split_once('[')).unwrap_or((name, "eq"))
+}
+
+impl FilterTest {
+    /// Whether the values of a field fit.
+    pub(super) fn passes(&self, values: &[Value]) -> bool {
+        match self {
             FilterTest::OneOf(patterns) => values.iter().any(|value| is_one_of(value, patterns)),
             FilterTest::NoneOf(patterns) => !values.iter().any(|value| is_one_of(value, patterns)),
             FilterTest::Order(bound, wanted) => values
@@ -58,10 +66,8 @@ impl Filter {
             FilterTest::Exists(wanted) => values.is_empty() != *wanted,
         }
     }
-}
 
-impl FilterTest {
-    fn parse(operator: &str, value: &str) -> Result<Self, Error> {
+    pub(super) fn parse(operator: &str, value: &str) -> Result<Self, Error> {
         const GT: &[Ordering] = &[Ordering::Greater];
         const GTE: &[Ordering] = &[Ordering::Greater, Ordering::Equal];
         const LT: &[Ordering] = &[Ordering::Less];

@@ -30,7 +30,7 @@ const SHOWN_AT_ONCE: usize = 64;
 /// of the largest size would have a gibibyte.
 pub const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Most filters, sort keys or fields of one query.
-const TERMS_MAX: usize = 32;
+pub(super) const TERMS_MAX: usize = 32;
 
 /// A client's query for a list.
 #[derive(Debug, Clone)]
@@ -51,11 +51,11 @@ struct SortKey {
 
 /// The place where a page ended.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
-struct PageCursor {
+pub(super) struct PageCursor {
     /// The `sort` of the page.
-    sort: String,
-    values: Vec<Option<Value>>,
-    key: String,
+    pub(super) sort: String,
+    pub(super) values: Vec<Option<Value>>,
+    pub(super) key: String,
 }
 
 /// One page of a list, as JSON values.
@@ -98,17 +98,15 @@ impl ListQuery {
         if query.filters.len() > TERMS_MAX {
             return Err(Error::BadRequest(format!("at most {TERMS_MAX} filters")));
         }
-        query.after = cursor.map(|text| query.read_cursor(text)).transpose()?;
+        let sort = query.sort_text();
+        query.after = cursor.map(|text| PageCursor::read(text, &sort)).transpose()?;
         Ok(query)
     }
 
-    fn read_cursor(&self, text: &str) -> Result<PageCursor, Error> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
-        let cursor = bytes.and_then(|bytes| serde_json::from_slice::<PageCursor>(&bytes).ok());
-        let cursor = cursor.filter(|cursor| cursor.sort == self.sort_text());
-        cursor.ok_or_else(|| {
-            Error::BadRequest("this `cursor` is not from a page of this list with this `sort`".to_owned())
-        })
+    /// Whether an object passes the filters.
+    pub(super) fn passes<T: NounRules>(&self, stored: &Stored<T>) -> bool {
+        let reader = FieldReader::new(stored);
+        self.filters.iter().all(|filter| filter.passes(&reader))
     }
 
     fn shows_problems(&self) -> bool {
@@ -129,7 +127,7 @@ impl ListQuery {
     }
 }
 
-fn parse_limit(text: &str) -> Result<usize, Error> {
+pub(super) fn parse_limit(text: &str) -> Result<usize, Error> {
     let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
     limit.ok_or_else(|| {
         Error::BadRequest(format!("`limit` must be a number from 1 to {LIMIT_MAX}, not `{text}`"))
@@ -155,7 +153,7 @@ fn parse_fields<T: NounRules>(text: &str) -> Result<Vec<String>, Error> {
         .collect()
 }
 
-fn terms(text: &str) -> Result<impl Iterator<Item = &str>, Error> {
+pub(super) fn terms(text: &str) -> Result<impl Iterator<Item = &str>, Error> {
     if text.split(',').count() > TERMS_MAX {
         return Err(Error::BadRequest(format!("at most {TERMS_MAX} fields")));
     }
@@ -292,7 +290,7 @@ impl Objects {
 }
 
 /// A row as readers see it at this time.
-fn seen<T: NounRules>(row: &Arc<Stored<T>>, now: Timestamp) -> Arc<Stored<T>> {
+pub(super) fn seen<T: NounRules>(row: &Arc<Stored<T>>, now: Timestamp) -> Arc<Stored<T>> {
     T::effective_at(row, now).map_or_else(|| Arc::clone(row), Arc::new)
 }
 
@@ -316,12 +314,21 @@ impl<'a, T: NounRules> RankedObject<'a, T> {
 }
 
 impl PageCursor {
-    fn encode(&self) -> String {
+    /// Reads the cursor of a page with this `sort`.
+    pub(super) fn read(text: &str, sort: &String) -> Result<Self, Error> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok();
+        let cursor = bytes.and_then(|bytes| serde_json::from_slice::<PageCursor>(&bytes).ok());
+        cursor.filter(|cursor| cursor.sort == *sort).ok_or_else(|| {
+            Error::BadRequest("this `cursor` is not from a page of this list with this `sort`".to_owned())
+        })
+    }
+
+    pub(super) fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }
 }
 
-fn in_order(values: &[Option<Value>]) -> Vec<Option<OrderedValue>> {
+pub(super) fn in_order(values: &[Option<Value>]) -> Vec<Option<OrderedValue>> {
     values.iter().map(|value| value.as_ref().and_then(OrderedValue::of)).collect()
 }
 
@@ -362,7 +369,7 @@ fn compare<T: NounRules>(
 }
 
 /// Keeps the given fields, at their places.
-fn trimmed(whole: &Value, fields: &[String]) -> Value {
+pub(super) fn trimmed(whole: &Value, fields: &[String]) -> Value {
     let mut kept = Value::Object(Map::new());
     for field in fields {
         let map = ["label", "param"].iter().find_map(|map| {

@@ -98,13 +98,28 @@ impl Objects {
         World: HasTable<T>,
     {
         let (size, patch) = (patch.size(), patch.clone());
-        let make = move |current: &Stored<T>| {
-            let before = view::plain(current);
-            let after = patch.apply(&before)?;
-            let touched = view::read_only_changes(&before, &after);
-            if touched.is_empty() { read_input(after, &before) } else { Err(Error::Invalid(touched)) }
-        };
+        let make = move |current: &Stored<T>| patched(current, &patch);
         self.rewrite::<T>(caller, target, (size, make)).await
+    }
+
+    /// Finds out whether a patch would be refused. Nothing is written.
+    ///
+    /// # Errors
+    /// Those of [`Objects::patch`].
+    pub async fn try_patch<T: NounRules>(
+        &self,
+        caller: &Caller,
+        target: &WriteTarget<'_>,
+        patch: &Patch,
+    ) -> Result<(), Error>
+    where
+        World: HasTable<T>,
+    {
+        let current = self.find_to_write::<T>(caller, target)?;
+        let (patch, seen) = (patch.clone(), Arc::clone(&current));
+        let input = self.lanes.writes.run(move || patched(&seen, &patch)).await??;
+        let checked = self.check_update(caller, &current, input).await?;
+        self.prepare_update(caller, (&current, checked), None).await.map(drop)
     }
 
     /// Deletes an object that no other object refers to.
@@ -221,6 +236,14 @@ fn read_input<T: NounRules>(body: Value, stored: &Value) -> Result<Input<T>, Err
         return Err(Error::Invalid(hidden));
     }
     parse_changed(body, stored).map_err(Error::Invalid)
+}
+
+/// The input of an object after a patch.
+fn patched<T: NounRules>(current: &Stored<T>, patch: &Patch) -> Result<Input<T>, Error> {
+    let before = view::plain(current);
+    let after = patch.apply(&before)?;
+    let touched = view::read_only_changes(&before, &after);
+    if touched.is_empty() { read_input(after, &before) } else { Err(Error::Invalid(touched)) }
 }
 
 fn busy<T: NounRules>(reference: &str) -> Error {

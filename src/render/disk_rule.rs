@@ -8,6 +8,9 @@ const PARTITIONING: &str = "partitioning";
 const CUSTOM: &str = "custom";
 
 impl LayeredParams {
+    /// All params that [`LayeredParams::disk_rule`] reads.
+    pub const DISK_RULE_READS: [&str; 3] = [DISK, INSTALL_DISK, PARTITIONING];
+
     /// The rule that counts: that of the highest level that has one of the params `disk` and `install_disk`.
     /// Without either it is the rule for machines with one disk.
     ///

@@ -1,12 +1,14 @@
 //! The actions of operators on a machine's run: start, restart, pause, resume, retry, skip, mark as done,
-//! cancel, arm, disarm. `refusals` says why an action is not possible now.
+//! cancel, arm, disarm. `refusals` says why an action is not possible now, `begin` plans those that take
+//! content.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::kernel::{Caller, Error};
+use crate::catalog::content_copy::ContentBasis;
+use crate::kernel::{Caller, Error, STALE_RETRIES_MAX};
 use crate::model::{Machine, Problem, RefusalCode, StopBefore, Stored, World};
 use crate::runs::Runs;
-use crate::runs::begin::StartOptions;
 use crate::runs::flow::OperatorNote;
 pub use crate::runs::flow::StepReference;
 use crate::runs::machine_change::MachineChange;
@@ -14,6 +16,9 @@ use crate::runs::refusals::{is_begun, refusal, refuse_later, refuse_skip};
 
 /// Longest reason of an operator, in bytes.
 pub const REASON_BYTES_MAX: usize = 512;
+
+/// Longest time that a plan may have taken if it is to be made anew while the writer is held.
+const HELD_PLAN_MAX: Duration = Duration::from_millis(100);
 
 /// An action on a machine's run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +63,11 @@ pub enum RunAction {
 }
 
 impl RunAction {
+    /// Whether the action takes the present content: for a run that begins, or for the steps to come.
+    pub fn takes_content(&self) -> bool {
+        matches!(self, RunAction::Start { .. } | RunAction::Restart { .. } | RunAction::RetryRefreshed)
+    }
+
     /// Whether the action lets the run continue.
     pub fn is_onwards(&self) -> bool {
         match self {
@@ -69,6 +79,14 @@ impl RunAction {
     }
 }
 
+/// The check of a run before it begins.
+#[derive(Clone, Debug)]
+pub struct RunCheck {
+    /// What was checked.
+    pub basis: ContentBasis,
+    pub accepted: AcceptedFaults,
+}
+
 impl Runs {
     /// Carries out an action and returns the machine afterwards.
     ///
@@ -76,31 +94,47 @@ impl Runs {
     /// [`Error::Conflict`] with the reason if the action is not possible now, [`Error::Invalid`] if the named
     /// workflow or step does not exist or the reason is not valid, [`Error::NotFound`].
     pub async fn act(
-        &self,
+        self: &Arc<Self>,
         caller: &Caller,
         machine: &str,
         action: &RunAction,
     ) -> Result<Arc<Stored<Machine>>, Error> {
-        self.act_accepting(caller, machine, (action, &AcceptedFaults::default())).await
+        let done = self.act_checked(caller, machine, (action, None)).await?;
+        done.ok_or_else(|| Error::not_found::<Machine>(machine))
     }
 
-    /// Like [`Runs::act`]; the run's record says which faults were accepted.
+    /// Like [`Runs::act`], for an action that was checked. The run's record says which faults were accepted.
+    /// `None`, and nothing is done, if what was checked has changed.
     ///
     /// # Errors
     /// Those of [`Runs::act`].
-    pub async fn act_accepting(
-        &self,
+    pub async fn act_checked(
+        self: &Arc<Self>,
         caller: &Caller,
         machine: &str,
-        (action, accepted): (&RunAction, &AcceptedFaults),
-    ) -> Result<Arc<Stored<Machine>>, Error> {
+        (action, check): (&RunAction, Option<&RunCheck>),
+    ) -> Result<Option<Arc<Stored<Machine>>>, Error> {
         let key = self.kernel.find::<Machine>(caller, machine)?.key.clone();
-        let change = |world: &World, moving: &mut MachineChange| {
-            self.act_on(caller, world, (moving, action))?;
-            moving.note_accepted(caller, accepted);
-            Ok(())
-        };
-        Ok(self.move_machine(caller, &key, change).await?.0)
+        if !action.takes_content() {
+            let change = |world: &World, moving: &mut MachineChange| act_on(caller, world, (moving, action));
+            return Ok(Some(self.move_machine(caller, &key, change).await?.0));
+        }
+        let (basis, mut took) = (check.map(|check| &check.basis), Duration::ZERO);
+        for attempt in 0..STALE_RETRIES_MAX {
+            // The writer waits for a holder for a short time only, and everybody waits for the writer.
+            let hold = if took > HELD_PLAN_MAX { None } else { self.kernel.hold_for(attempt).await? };
+            let begun = Instant::now();
+            let planned = self.plan(caller, &key, (action, basis), hold.is_some()).await?;
+            let Some(planned) = planned else { return Ok(None) };
+            took = begun.elapsed();
+            let moving = self.kernel.read(|world| planned.carry_out((caller, world)));
+            let Some(mut moving) = moving else { continue };
+            check.iter().for_each(|check| moving.note_accepted(caller, &check.accepted));
+            if let Some(machine) = self.commit_held(caller, moving, hold).await? {
+                return Ok(Some(machine));
+            }
+        }
+        Err(Error::Busy(format!("machine {key} or its content is being changed all the time; try again")))
     }
 
     /// Refuses an action that the machine's state does not allow.
@@ -119,76 +153,64 @@ impl Runs {
     ///
     /// # Errors
     /// Those of [`Runs::act`].
-    pub fn try_out(
-        &self,
+    pub async fn try_out(
+        self: &Arc<Self>,
         caller: &Caller,
         machine: &str,
         action: &RunAction,
     ) -> Result<Arc<Stored<Machine>>, Error> {
         let before = self.kernel.find::<Machine>(caller, machine)?;
         let commit = before.commit.get();
-        self.kernel.read(|world| {
-            let mut moving = MachineChange::new(before, world, caller.now);
-            self.act_on(caller, world, (&mut moving, action))?;
-            // Nothing is written: the object is as old as before.
-            moving.machine.commit.set(commit);
-            Ok(Arc::new(moving.machine))
-        })
+        let tried = match action.takes_content() {
+            true => {
+                let planned = self.plan(caller, &before.key, (action, None), false).await?;
+                planned.and_then(|planned| self.kernel.read(|world| planned.carry_out((caller, world))))
+            }
+            false => Some(self.kernel.read(|world| {
+                let mut moving = MachineChange::new(before, world, caller.now);
+                act_on(caller, world, (&mut moving, action)).map(|()| moving)
+            })?),
+        };
+        let moving = tried.ok_or_else(|| Error::Busy("what the run has kept is being deleted".to_owned()))?;
+        // Nothing is written: the object is as old as before.
+        moving.machine.commit.set(commit);
+        Ok(Arc::new(moving.machine))
     }
+}
 
-    fn act_on(
-        &self,
-        caller: &Caller,
-        world: &World,
-        (moving, action): (&mut MachineChange, &RunAction),
-    ) -> Result<(), Error> {
-        let by = caller.actor.to_string();
-        if let Some(refused) = refusal(action, moving, world) {
-            return Err(refused);
-        }
-        match action {
-            RunAction::Start { workflow, reason, stop_before } => {
-                let begin = StartOptions {
-                    workflow: workflow.as_deref(),
-                    reason: note(&by, reason)?.reason,
-                    from: None,
-                    stop_before: stop_before.as_ref(),
-                };
-                return self.begin(caller, world, (moving, begin));
-            }
-            RunAction::Restart { from, reason, stop_before } => {
-                let workflow = moving.machine.status.run.as_ref().map(|run| run.workflow.clone());
-                let workflow = workflow.unwrap_or_default();
-                let (from, stop_before) = (from.as_ref(), stop_before.as_ref());
-                let reason = note(&by, reason)?.reason;
-                let begin = StartOptions { workflow: Some(&workflow), reason, from, stop_before };
-                return self.begin(caller, world, (moving, begin));
-            }
-            RunAction::Pause { before, reason } => {
-                return pause(caller, world, moving, before.as_ref(), reason);
-            }
-            RunAction::Skip { step, reason } => return skip(caller, world, moving, step.as_ref(), reason),
-            RunAction::MarkDone { reason } => {
-                let note = given_note(&by, reason)?;
-                moving.flow((caller, world), |flow| flow.mark_done(note));
-            }
-            RunAction::Resume => moving.flow((caller, world), |flow| flow.resume()),
-            RunAction::Retry => moving.flow((caller, world), |flow| flow.retry()),
-            RunAction::RetryRefreshed => {
-                self.refresh(caller, world, moving)?;
-                moving.flow((caller, world), |flow| flow.retry());
-            }
-            RunAction::Cancel => moving.flow((caller, world), |flow| flow.cancel(&by)),
-            RunAction::Arm => moving.flow((caller, world), |flow| flow.arm()),
-            RunAction::Disarm => {
-                moving.flow((caller, world), |flow| flow.withdraw_arming(&format!("disarmed by {by}")));
-            }
-        }
-        if matches!(action, RunAction::Retry | RunAction::RetryRefreshed | RunAction::MarkDone { .. }) {
-            moving.forget_step_faults();
-        }
-        Ok(())
+/// Carries out an action that takes no content.
+fn act_on(
+    caller: &Caller,
+    world: &World,
+    (moving, action): (&mut MachineChange, &RunAction),
+) -> Result<(), Error> {
+    let by = caller.actor.to_string();
+    if let Some(refused) = refusal(action, moving, world) {
+        return Err(refused);
     }
+    match action {
+        // `begin` plans these.
+        RunAction::Start { .. } | RunAction::Restart { .. } | RunAction::RetryRefreshed => {}
+        RunAction::Pause { before, reason } => {
+            return pause(caller, world, moving, before.as_ref(), reason);
+        }
+        RunAction::Skip { step, reason } => return skip(caller, world, moving, step.as_ref(), reason),
+        RunAction::MarkDone { reason } => {
+            let note = given_note(&by, reason)?;
+            moving.flow((caller, world), |flow| flow.mark_done(note));
+        }
+        RunAction::Resume => moving.flow((caller, world), |flow| flow.resume()),
+        RunAction::Retry => moving.flow((caller, world), |flow| flow.retry()),
+        RunAction::Cancel => moving.flow((caller, world), |flow| flow.cancel(&by)),
+        RunAction::Arm => moving.flow((caller, world), |flow| flow.arm()),
+        RunAction::Disarm => {
+            moving.flow((caller, world), |flow| flow.withdraw_arming(&format!("disarmed by {by}")));
+        }
+    }
+    if matches!(action, RunAction::Retry | RunAction::MarkDone { .. }) {
+        moving.forget_step_faults();
+    }
+    Ok(())
 }
 
 /// Faults in spite of which a run begins.

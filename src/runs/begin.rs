@@ -1,103 +1,249 @@
-//! The beginning of a run: its steps, what prevents it, and the content that it keeps. Also how a run takes
-//! other content later. Start at [`Runs::begin`].
+//! Plans of actions that take the present content: a run that begins, or that goes on with other content.
+//!
+//! What such a plan costs depends on the content, so it is made in a lane from copies ([`Catalog::content`]),
+//! without the world's lock. The plan says what it read: the commit is refused as stale if any of it has
+//! changed, and the plan is made anew. Start at [`Runs::plan`].
+//!
+//! [`Catalog::content`]: crate::catalog::Catalog::content
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::catalog::keeping::ContentOwner;
+use crate::catalog::content_copy::{ContentBasis, content_reads};
+use crate::catalog::keeping::{ContentOwner, KeptContent};
 use crate::catalog::params::{self, ParamSubject};
 use crate::catalog::usable;
-use crate::kernel::secrets::SecretKey;
-use crate::kernel::{Caller, Error};
+use crate::kernel::{Caller, ChangesetRead, Error};
 use crate::model::{
     BootenvKind, ContentView, LeftOut, Machine, Problem, RefusalCode, Run, RunArtifact, RunStep, StepKind,
     StopBefore, Stored, World,
 };
+use crate::objects::lanes::WorkFlag;
 use crate::runs::Runs;
+use crate::runs::actions::{RunAction, check_reason};
 use crate::runs::flow::expand::step_digest;
 use crate::runs::flow::{RunStart, StepReference, expand};
 use crate::runs::machine_change::MachineChange;
+use crate::runs::refusals::refusal;
 
 /// The boolean param that makes a run a rehearsal.
 pub const REHEARSE: &str = "rehearse";
 
+/// What a plan is made from, copied out of the world.
+#[derive(Debug)]
+pub(super) struct PlanRequest {
+    caller: Caller,
+    action: RunAction,
+    moving: MachineChange,
+    /// What the machine's run has kept, if it goes on.
+    kept: World,
+    /// What was checked before, if anything was.
+    checked: Option<ContentBasis>,
+}
+
+/// An action that can be carried out on a machine.
+#[derive(Debug)]
+pub(super) struct PlannedAction {
+    moving: MachineChange,
+    plan: RunPlan,
+}
+
+#[derive(Debug)]
+struct RunPlan {
+    work: PlannedWork,
+    kept: KeptContent,
+    reads: Vec<ChangesetRead>,
+}
+
+#[derive(Debug)]
+enum PlannedWork {
+    Begin(RunStart, Box<Run>),
+    /// Take these steps, and try again.
+    Refresh(Vec<RunStep>),
+}
+
 /// The options of a start.
 #[derive(Clone, Copy, Debug)]
-pub struct StartOptions<'a> {
+struct StartOptions<'a> {
     /// `None` for the machine's own workflow, or the setting `default_workflow`.
-    pub workflow: Option<&'a str>,
-    pub reason: &'a str,
-    pub from: Option<&'a StepReference>,
-    pub stop_before: Option<&'a StepReference>,
+    workflow: Option<&'a str>,
+    reason: &'a str,
+    from: Option<&'a StepReference>,
+    stop_before: Option<&'a StepReference>,
+}
+
+impl PlannedAction {
+    /// Changes the machine as planned. `None` if kept content was deleted meanwhile: plan again.
+    pub(super) fn carry_out(self, (caller, world): (&Caller, &World)) -> Option<MachineChange> {
+        let PlannedAction { mut moving, plan: RunPlan { work, kept, reads } } = self;
+        moving.keep(world, (&kept, reads))?;
+        match work {
+            PlannedWork::Begin(beginning, run) => moving.begin_run((caller, world), (beginning, *run)),
+            PlannedWork::Refresh(steps) => {
+                moving.refresh_run((caller, world), (steps, &kept));
+                moving.flow((caller, world), |flow| flow.retry());
+            }
+        }
+        moving.forget_step_faults();
+        Some(moving)
+    }
 }
 
 impl Runs {
-    /// Begins a run with the present content.
+    /// Plans an action on a machine. `None` if a run that begins now would have other content than was
+    /// checked, or another machine.
     ///
     /// # Errors
     /// [`Error::Conflict`] with everything that prevents it, [`Error::Invalid`] for a workflow or step that
-    /// does not exist.
-    pub fn begin(
+    /// does not exist, [`Error::NotFound`], [`Error::Busy`] if it was not done in time.
+    pub(super) async fn plan(
+        self: &Arc<Self>,
+        caller: &Caller,
+        key: &str,
+        (action, checked): (&RunAction, Option<&ContentBasis>),
+        is_held: bool,
+    ) -> Result<Option<PlannedAction>, Error> {
+        let request = self.plan_request(caller, key, (action, checked))?;
+        let runs = Arc::clone(self);
+        match is_held {
+            true => self.plans.run_at_once(move || runs.make_plan(request, &WorkFlag::default())).await?,
+            false => self.plans.run_in_pieces(move |flag| runs.make_plan(request, flag)).await?,
+        }
+    }
+
+    fn plan_request(
         &self,
         caller: &Caller,
-        world: &World,
-        (moving, begin): (&mut MachineChange, StartOptions<'_>),
-    ) -> Result<(), Error> {
-        let machine = &moving.machine;
-        let workflow = named_workflow(begin.workflow, machine, world)?;
-        let mut steps = expand(&workflow, world).map_err(|problems| not_usable(&workflow, problems))?;
+        key: &str,
+        (action, checked): (&RunAction, Option<&ContentBasis>),
+    ) -> Result<PlanRequest, Error> {
+        let before = self.kernel.get::<Machine>(key)?;
+        let (moving, kept) = self.kernel.read(|world| {
+            let moving = MachineChange::new(before, world, caller.now);
+            match refusal(action, &moving, world) {
+                Some(refused) => Err(refused),
+                None => {
+                    let goes_on = moving.run().filter(|_| *action == RunAction::RetryRefreshed);
+                    let kept = goes_on.map(|run| ContentView::kept_pieces(world, run)).unwrap_or_default();
+                    Ok((moving, kept))
+                }
+            }
+        })?;
+        let (caller, action, checked) = (caller.clone(), action.clone(), checked.cloned());
+        Ok(PlanRequest { caller, action, moving, kept, checked })
+    }
+
+    /// Blocks.
+    fn make_plan(&self, request: PlanRequest, flag: &WorkFlag) -> Result<Option<PlannedAction>, Error> {
+        let content = self.catalog.content();
+        let planner = RunPlanner { runs: self, request: &request, flag };
+        let plan = planner.plan_on(&content)?;
+        let is_as_checked = request.checked.as_ref().is_none_or(|checked| {
+            checked.machine.revision == request.moving.machine.revision
+                && (checked.content.content_spec_generations() == content.content_spec_generations()
+                    || planner.plan_on(&checked.content).is_ok_and(|was| was.kept.is_same(&plan.kept)))
+        });
+        Ok(is_as_checked.then_some(PlannedAction { moving: request.moving, plan }))
+    }
+}
+
+/// Makes plans for one request.
+struct RunPlanner<'p> {
+    runs: &'p Runs,
+    request: &'p PlanRequest,
+    flag: &'p WorkFlag,
+}
+
+impl RunPlanner<'_> {
+    /// Plans on a copy of the content.
+    fn plan_on(&self, content: &World) -> Result<RunPlan, Error> {
+        match &self.request.action {
+            RunAction::Start { workflow, reason, stop_before } => {
+                let (workflow, stop_before) = (workflow.as_deref(), stop_before.as_ref());
+                self.begin(content, StartOptions { workflow, reason, from: None, stop_before })
+            }
+            RunAction::Restart { from, reason, stop_before } => {
+                let last = self.machine().status.run.as_ref();
+                let workflow = Some(last.map_or("", |run| run.workflow.as_str()));
+                let (from, stop_before) = (from.as_ref(), stop_before.as_ref());
+                self.begin(content, StartOptions { workflow, reason, from, stop_before })
+            }
+            _ => self.refresh(content),
+        }
+    }
+
+    fn machine(&self) -> &Stored<Machine> {
+        &self.request.moving.machine
+    }
+
+    /// A run with the present content.
+    fn begin(&self, content: &World, begin: StartOptions<'_>) -> Result<RunPlan, Error> {
+        check_reason(begin.reason)?;
+        let machine = self.machine();
+        let workflow = named_workflow(begin.workflow, machine, content)?;
+        let steps = expand(&workflow, content, &|| self.flag.is_given_up());
+        let mut steps = steps.map_err(|problems| not_usable(&workflow, problems))?;
         let from_step = begin.from.map(|from| from.find(&steps, 0)).transpose();
         let from_step = from_step.map_err(|why| Problem::new("/from", why).coded(RefusalCode::NotFound))?;
         let stop = begin.stop_before.map(|stop| stop.find(&steps, from_step.unwrap_or(0))).transpose();
         let stop = stop.map_err(|why| Problem::new("/stop_before", why).coded(RefusalCode::NotFound))?;
-        match usable::problems(&machine.spec, &steps, world) {
+        match usable::problems(&machine.spec, &steps, content, &|| self.flag.is_given_up()) {
             problems if problems.is_empty() => {}
             problems => return Err(not_usable(&workflow, problems)),
         }
-        add_param_digests((machine, world), &mut steps, &self.kernel.secrets);
-        let keep = ContentOwner { machine: &machine.spec, steps: &steps, before: ContentView::from(world) };
-        let kept = self.catalog.keep((world, caller.now), keep);
-        let mut run = new_run((machine, world), (workflow, steps), caller);
-        run.reason = begin.reason.to_owned();
+        self.add_param_digests(content, &mut steps);
+        let keep = ContentOwner { machine: &machine.spec, steps: &steps, before: content.into() };
+        let kept = self.runs.catalog.keep((content, self.request.caller.now), keep);
+        let mut run = new_run((machine, content), (workflow, steps), &self.request.caller);
+        run.reason = begin.reason.trim().to_owned();
         kept.name_in(&mut run);
         let stop_before = stop.map(|step| StopBefore { step, reason: String::new() });
-        moving.forget_step_faults();
         let beginning = RunStart { id: Uuid::now_v7(), from_step, stop_before };
-        moving.begin_run((caller, world), (beginning, run), kept);
-        Ok(())
+        let work = PlannedWork::Begin(beginning, Box::new(run));
+        Ok(RunPlan { work, kept, reads: content_reads(content).collect() })
     }
 
-    /// Takes the present content and values for the remaining steps.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] with everything that prevents it.
-    pub fn refresh(&self, caller: &Caller, world: &World, moving: &mut MachineChange) -> Result<(), Error> {
-        let (machine, cursor) = (&moving.machine, moving.machine.status.cursor as usize);
-        let mut steps = moving.steps().to_vec();
-        let mut missing = Vec::new();
-        for step in steps.iter_mut().skip(cursor).filter(|step| !step.state.is_over()) {
-            match step_digest(step, world) {
-                Some(digest) => step.digest = digest,
+    /// The present content and values for the remaining steps.
+    fn refresh(&self, content: &World) -> Result<RunPlan, Error> {
+        let (machine, run) = (self.machine(), self.request.moving.run());
+        let cursor = machine.status.cursor as usize;
+        let mut steps = self.request.moving.steps().to_vec();
+        let (mut missing, mut known) = (Vec::new(), BTreeMap::new());
+        let to_come = steps.iter_mut().skip(cursor).filter(|step| !step.state.is_over());
+        for step in to_come.take_while(|_| !self.flag.is_given_up()) {
+            let digest = known.entry((step.kind, step.name.clone()));
+            match digest.or_insert_with(|| step_digest(step, content)) {
+                Some(digest) => step.digest.clone_from(digest),
                 None => missing.push(format!("`{}` does not exist any more", step.name)),
             }
         }
-        let coming: Vec<RunStep> = steps.iter().skip(cursor).cloned().collect();
-        missing.extend(usable::problems(&machine.spec, &coming, world));
+        let coming = steps.get_mut(cursor..).unwrap_or_default();
+        missing.extend(usable::problems(&machine.spec, coming, content, &|| self.flag.is_given_up()));
         if !missing.is_empty() {
-            let workflow = moving.run().map_or("", |run| run.workflow.as_str());
-            return Err(not_usable(workflow, missing));
+            return Err(not_usable(run.map_or("", |run| run.workflow.as_str()), missing));
         }
-        add_param_digests(
-            (machine, world),
-            steps.get_mut(cursor..).unwrap_or_default(),
-            &self.kernel.secrets,
-        );
-        let before = moving.position(world).content;
+        self.add_param_digests(content, coming);
+        let kept = ContentView::of_run(&self.request.kept, run);
+        let before = if kept.is_kept() { kept } else { content.into() };
         let keep = ContentOwner { machine: &machine.spec, steps: &steps, before };
-        let kept = self.catalog.keep((world, caller.now), keep);
-        moving.refresh_run((caller, world), (steps, kept));
-        Ok(())
+        let kept = self.runs.catalog.keep((content, self.request.caller.now), keep);
+        Ok(RunPlan { work: PlannedWork::Refresh(steps), kept, reads: content_reads(content).collect() })
+    }
+
+    /// Sets on each step the digest of its present params. A value that cannot be opened is reported when it
+    /// is used.
+    fn add_param_digests(&self, content: &World, steps: &mut [RunStep]) {
+        let mut known: BTreeMap<String, String> = BTreeMap::new();
+        for step in steps.iter_mut().take_while(|_| !self.flag.is_given_up()) {
+            let digest = known.entry(step.stage.clone()).or_insert_with(|| {
+                let stage = content.stages.get(&step.stage).map(|stage| &stage.spec);
+                let of = ParamSubject { machine: Some(self.machine()), stage };
+                params::digest(content.into(), of, &self.runs.kernel.secrets).unwrap_or_default()
+            });
+            step.params.clone_from(digest);
+        }
     }
 }
 
@@ -160,26 +306,8 @@ fn rehearses(machine: &Machine, steps: &[RunStep], world: &World) -> bool {
         bootenv.is_some_and(|bootenv| bootenv.spec.kind == BootenvKind::Install)
     });
     let stage = install.or(steps.first()).and_then(|step| world.stages.get(&step.stage));
-    let params = usable::params(world, machine, stage.map(|stage| &stage.spec));
+    let params = usable::params(world, (machine, stage.map(|stage| &stage.spec)), REHEARSE);
     matches!(params.get(REHEARSE), Ok(Some(found)) if found.value.as_bool() == Some(true))
-}
-
-/// Sets on each step the digest of its present params. A value that cannot be opened is reported when it is
-/// used.
-fn add_param_digests(
-    (machine, world): (&Stored<Machine>, &World),
-    steps: &mut [RunStep],
-    secrets: &SecretKey,
-) {
-    let mut known: BTreeMap<String, String> = BTreeMap::new();
-    for step in steps {
-        let digest = known.entry(step.stage.clone()).or_insert_with(|| {
-            let stage = world.stages.get(&step.stage).map(|stage| &stage.spec);
-            params::digest(world.into(), ParamSubject { machine: Some(machine), stage }, secrets)
-                .unwrap_or_default()
-        });
-        step.params.clone_from(digest);
-    }
 }
 
 /// The artifacts from which the bootenvs of the steps boot the machine.

@@ -89,17 +89,18 @@ impl Runs {
             open.filter(|(run, _)| run.spec.content.is_none()).collect()
         });
         for (run, machine) in &old {
-            let changeset = self.kernel.read(|world| {
-                let machine = world.machines.get(machine)?;
-                let keep =
-                    ContentOwner { machine: &machine.spec, steps: &run.spec.steps, before: world.into() };
-                let kept = self.catalog.keep((world, caller.now), keep);
-                let mut next = run.next(caller.now);
-                kept.name_in(&mut next.spec);
-                Some(kept.commit_with(Changeset::default()).update(Run::object(Arc::new(next))))
-            });
+            let content = self.catalog.content();
+            let Some(machine) = self.kernel.read(|world| world.machines.get(machine).cloned()) else {
+                continue;
+            };
+            let keep =
+                ContentOwner { machine: &machine.spec, steps: &run.spec.steps, before: (&*content).into() };
+            let kept = self.catalog.keep((&content, caller.now), keep);
+            let mut next = run.next(caller.now);
+            kept.name_in(&mut next.spec);
+            let changeset = self.kernel.read(|world| kept.commit_with(world, Changeset::default()));
             let Some(changeset) = changeset else { continue };
-            self.kernel.commit(changeset).await?;
+            self.kernel.commit(changeset.update(Run::object(Arc::new(next)))).await?;
         }
         Ok(old.len())
     }

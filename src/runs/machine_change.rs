@@ -11,11 +11,13 @@ use uuid::Uuid;
 
 use crate::catalog::disk_choice::disk_rule;
 use crate::catalog::keeping::KeptContent;
-use crate::kernel::{Caller, Changeset, ChangesetWrite, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
+use crate::kernel::{
+    Caller, Changeset, ChangesetRead, ChangesetWrite, Error, STALE_RETRIES_MAX, StoreError, WriterHold,
+};
 use crate::model::event::{FaultsAcceptance, JobNow, RunEnded};
 use crate::model::{
-    Bootenv, ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, RunStep,
-    Stage, StepKind, Stored, Task, Workflow, World,
+    ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, RunStep, Stored,
+    World,
 };
 use crate::runs::Runs;
 use crate::runs::actions::AcceptedFaults;
@@ -131,45 +133,29 @@ impl MachineChange {
         self.machine.faults.retain(|fault| !fault.pointer.starts_with("/status/steps"));
     }
 
-    /// Begins a run, with the content that it keeps. The previous run ends as superseded if it has not ended.
-    pub fn begin_run(&mut self, at: (&Caller, &World), (beginning, run): (RunStart, Run), kept: KeptContent) {
+    /// Begins a run. The previous run ends as superseded if it has not ended.
+    pub fn begin_run(&mut self, at: (&Caller, &World), (beginning, run): (RunStart, Run)) {
         self.flow(at, |flow| flow.make_way());
         self.supersede(at.0);
-        self.keep(kept);
-        self.note_content(at.1, &run);
         self.run_before = None;
         self.run = Some(Stored::new(beginning.id.to_string(), run, self.now));
         self.flow(at, |flow| flow.start(beginning));
     }
 
-    /// Adds the reads that make the changeset stale if content of the run was changed or deleted before the
-    /// commit.
-    fn note_content(&mut self, world: &World, run: &Run) {
-        let tracked = TrackedWorld::new(world);
-        tracked.get::<Workflow>(&run.workflow);
-        for step in &run.steps {
-            tracked.get::<Stage>(&step.stage);
-            let _ = match step.kind {
-                StepKind::Bootenv => tracked.get::<Bootenv>(&step.name).is_some(),
-                StepKind::Task => tracked.get::<Task>(&step.name).is_some(),
-                StepKind::Stage => tracked.get::<Stage>(&step.name).is_some(),
-            };
-        }
-        self.changeset.reads.extend(tracked.into_reads());
-    }
-
     /// Replaces the content of the run.
-    pub fn refresh_run(&mut self, at: (&Caller, &World), (steps, kept): (Vec<RunStep>, KeptContent)) {
+    pub fn refresh_run(&mut self, at: (&Caller, &World), (steps, kept): (Vec<RunStep>, &KeptContent)) {
         let Some(run) = self.run.as_mut().map(|run| &mut run.spec) else { return };
         let before = run.content.clone();
         run.steps = steps;
         kept.name_in(run);
-        self.keep(kept);
         self.flow(at, |flow| flow.refresh(before.as_deref()));
     }
 
-    fn keep(&mut self, kept: KeptContent) {
-        self.changeset = kept.commit_with(std::mem::take(&mut self.changeset));
+    /// Adds the content that the run keeps, and what was read to find it. `None` if it has to be found anew.
+    pub fn keep(&mut self, world: &World, (kept, reads): (&KeptContent, Vec<ChangesetRead>)) -> Option<()> {
+        let changeset = std::mem::take(&mut self.changeset).with_reads(reads);
+        self.changeset = kept.commit_with(world, changeset)?;
+        Some(())
     }
 
     fn supersede(&mut self, caller: &Caller) {
@@ -319,11 +305,21 @@ impl Runs {
         caller: &Caller,
         moving: MachineChange,
     ) -> Result<Option<Arc<Stored<Machine>>>, Error> {
+        self.commit_held(caller, moving, None).await
+    }
+
+    /// Like [`Runs::commit_move`], through the hold if there is one.
+    pub(super) async fn commit_held(
+        &self,
+        caller: &Caller,
+        moving: MachineChange,
+        hold: Option<WriterHold>,
+    ) -> Result<Option<Arc<Stored<Machine>>>, Error> {
         let (machine, changeset) = self.kernel.read(|world| moving.into_changeset((caller, world)));
         if changeset.writes.is_empty() && changeset.events.is_empty() {
             return Ok(Some(machine));
         }
-        match self.kernel.try_commit(changeset).await {
+        match self.kernel.commit_with(hold, changeset).await {
             Ok(_) => Ok(Some(machine)),
             Err(StoreError::Stale { .. }) => Ok(None),
             Err(other) => Err(other.into()),

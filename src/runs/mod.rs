@@ -21,6 +21,7 @@ use std::sync::Arc;
 use crate::catalog::Catalog;
 use crate::kernel::{Caller, Error, Kernel};
 use crate::model::{Machine, Stored};
+use crate::objects::lanes::WorkLane;
 use crate::records::Records;
 use flow::Flow;
 
@@ -30,11 +31,15 @@ pub struct Runs {
     kernel: Arc<Kernel>,
     catalog: Arc<Catalog>,
     records: Arc<Records>,
+    plans: WorkLane,
 }
+
+/// Most runs that are planned at once.
+const PLANS_MAX: usize = 2;
 
 impl Runs {
     pub fn new(kernel: Arc<Kernel>, catalog: Arc<Catalog>, records: Arc<Records>) -> Arc<Self> {
-        Arc::new(Runs { kernel, catalog, records })
+        Arc::new(Runs { kernel, catalog, records, plans: WorkLane::new(PLANS_MAX) })
     }
 
     /// The id of the machine that a reference names, as runs refer to it.

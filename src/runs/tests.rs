@@ -19,6 +19,7 @@ use crate::runs::deadlines::{DeadlineWatch, next_deadline};
 use crate::runs::jobs::{RenderTasks, TaskRender, WorkRequest};
 
 mod doubts;
+mod plans;
 mod record;
 mod verbs;
 

@@ -51,7 +51,57 @@ fn objects_are_created_listed_changed_and_deleted() {
     let output = world.try_cli(&["machines", "delete", "web1", "nobody", "web2"]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "machine web1 deleted\nmachine web2 deleted\n");
-    assert!(said(&output).contains("machine nobody: Not Found"), "{}", said(&output));
+    assert!(said(&output).contains("machine nobody: there is no machine"), "{}", said(&output));
+}
+
+#[test]
+fn a_verb_for_many_says_what_it_would_do_and_reports_each_result() {
+    let world = World::on_loopback();
+    world.cli(&["stages", "create", "name=idle"]);
+    world.cli(&["workflows", "create", "name=idle", r#"stages=["idle"]"#]);
+    for name in ["web1", "web2", "db1"] {
+        world.cli(&["machines", "create", &format!("name={name}"), "labels.rack=r1"]);
+    }
+    let rack = ["--filter", "label.rack=r1"];
+    let words = [&["machines", "set", "labels.room=a"][..], &rack].concat();
+    let plan = "set labels.room=a: 3 machines: web1, web2, db1\n";
+    let dry = world.cli(&[&words[..], &["--dry-run"]].concat());
+    assert_eq!(dry, plan);
+    let output = world.try_cli(&words);
+    assert_eq!(output.status.code(), Some(2), "nobody can be asked");
+    assert!(said(&output).contains("--yes carries it out"), "{}", said(&output));
+    let done = world.cli(&[&words[..], &["--yes", "--concurrency", "2"]].concat());
+    let results = "machine web1 changed\nmachine web2 changed\nmachine db1 changed\n";
+    assert_eq!(done, format!("{plan}{results}"));
+    world.cli(&["machines", "set", "db1", "locked=true"]);
+    let names = ["machines", "start", "web1", "web2", "db1", "--workflow", "idle"];
+    let output = world.try_cli(&names);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("web1 is "), "{output:?}");
+    let told = said(&output);
+    assert!(told.contains("machine db1: ") && told.contains("error: 1 of 3 failed"), "{told}");
+    let nobody = refused(&world, &["machines", "cancel", "--filter", "name=x*", "--yes"], 1);
+    assert!(nobody.contains("no object passes the filter"), "{nobody}");
+    refused(&world, &["machines", "cancel", "web1", "--filter", "name=web*", "--yes"], 2);
+    refused(&world, &["machines", "cancel"], 2);
+}
+
+#[test]
+fn a_client_that_nobody_registered_is_listed_and_registered_from_the_list() {
+    let world = World::on_loopback();
+    let boot = crate::wire::BootSide::of(world.ready());
+    let mac = "52:54:00:cc:00:01";
+    let (_, script) = boot.get(&format!("/boot.ipxe?mac={mac}"));
+    assert!(script.contains("no machine is registered with the MAC ${netX/mac}"), "{script}");
+    let table = world.cli(&["unknown", "list"]);
+    assert!(table.starts_with("MAC ") && table.contains(mac) && table.contains("boot.ipxe"), "{table}");
+    let made = world.cli(&["unknown", "register", mac, "--name", "web1", "labels.rack=r1"]);
+    assert_eq!(made, "machine web1 created\n");
+    let shown: Value = serde_json::from_str(&world.cli(&["machines", "show", "web1", "-o", "json"])).unwrap();
+    assert_eq!((&shown["macs"], &shown["labels"]), (&json!([mac]), &json!({"rack": "r1"})));
+    assert_eq!(world.cli(&["unknown", "list", "-o", "name"]), "");
+    let unseen = refused(&world, &["unknown", "register", "52:54:00:cc:00:02", "--name", "web2"], 1);
+    assert!(unseen.contains("machines create"), "{unseen}");
 }
 
 #[test]

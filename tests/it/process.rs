@@ -70,6 +70,45 @@ fn a_log_level_that_there_is_not_is_refused_at_the_start() {
 }
 
 #[test]
+fn what_prevents_a_start_is_json_where_the_log_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("metalwright.toml");
+    fs::write(&config, "[log]\nformat = \"json\"\n[api]\nlisten = \"here\"\n").expect("a file");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("its address").to_string();
+    let data = folder.path().join("data");
+    let serve = || {
+        let mut command = program();
+        command.arg("serve").arg("--data").arg(&data);
+        command
+    };
+    let mut by_file = serve();
+    by_file.arg("--config").arg(&config);
+    let mut by_flag = serve();
+    by_flag.args(["--log-format", "json", "--log-level", "verbos"]);
+    let mut later = serve();
+    later.args([
+        "--log-format",
+        "json",
+        "--api-listen",
+        &taken,
+        "--boot-http",
+        "off",
+        "--tftp-listen",
+        "off",
+    ]);
+    for (mut command, why) in [(by_file, "api.listen"), (by_flag, "log.level"), (later, "is in use")] {
+        let output = command.output().expect("the program");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let lines: Vec<serde_json::Value> =
+            said.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        let last = lines.last().expect("a line");
+        assert!(last["level"] == "ERROR" && last["fields"]["message"].to_string().contains(why), "{said}");
+    }
+}
+
+#[test]
 fn a_server_that_may_open_too_few_files_does_not_start_and_says_so() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new("sh");

@@ -126,3 +126,20 @@ fn a_client_that_nobody_knows_is_in_the_log_once_a_minute_with_its_mac() {
         assert_eq!(lines.count(stranger), 1);
     }
 }
+
+#[test]
+fn a_machine_that_waits_is_told_in_the_log_of_a_client_with_almost_its_mac() {
+    let (mut world, boot) = site();
+    let api = world.api();
+    let start = json!({"workflow": "reinstall"});
+    api.post("/machines/name:web1.example.org/actions/start", start).expect(200);
+    let near = MAC.replace("01", "02");
+    assert_eq!(near.len(), MAC.len());
+    for _ in 0..3 {
+        assert_eq!(boot.get(&format!("/boot.ipxe?mac={near}")).0, 200);
+    }
+    assert!(world.stop().success());
+    let lines = Lines { world: &world, about: "an unknown client has almost the machine's MAC" };
+    let line = lines.wait_for(&["machine=\"web1.example.org\"", &near, MAC]);
+    assert_eq!(lines.now().len(), 1, "{line}");
+}

@@ -151,7 +151,8 @@ fn tftp(from: Ipv4Addr, server: &str, path: &str) -> Fetched {
     let socket = UdpSocket::bind((from, 0)).expect("an address of loopback");
     socket.set_read_timeout(Some(ANSWER_WITHIN)).expect("a timeout");
     let mut bytes = Vec::new();
-    TftpPacket::Read(TftpRequest { path, mode: TransferMode::Octet, options: Vec::new() }).encode(&mut bytes);
+    TftpPacket::Read(TftpRequest { path: path.into(), mode: TransferMode::Octet, options: Vec::new() })
+        .encode(&mut bytes);
     socket.send_to(&bytes, server).expect("a request that leaves");
     let mut buffer = [0; 600];
     let (length, peer) = socket.recv_from(&mut buffer).expect("an answer");
@@ -471,4 +472,12 @@ fn clients_that_nobody_knows_are_in_the_log_once_each_with_what_they_said() {
             assert!(lines[0].contains(part), "{part}: {}", lines[0]);
         }
     }
+    let list = site.world.cli(&["unknown", "list", "--filter", "vendor=PXEClient*", "-o", "json"]);
+    let list: Vec<Value> = serde_json::from_str(&list).expect("a list");
+    let listed: Vec<&str> = list.iter().map(|client| client["mac"].as_str().expect("a MAC")).collect();
+    assert_eq!(listed, macs);
+    assert!(
+        list.iter().all(|client| client["arch"] == "amd64" && client["subnet"] == "loopback"),
+        "{list:#?}"
+    );
 }

@@ -19,6 +19,7 @@ const SUBNETS_MAX: usize = 250;
 pub(super) fn write(state: &ApiState, page: &mut PageEncoder<'_>) -> fmt::Result {
     let houses = &state.houses;
     objects(state, page)?;
+    bulk(state, page)?;
     store(state, page)?;
     runs(&houses.runs.tallies(), page)?;
     subnets(&houses.dhcp.subnet_counts(), page)?;
@@ -67,6 +68,15 @@ fn objects(state: &ApiState, page: &mut PageEncoder<'_>) -> fmt::Result {
             "Streams of events and changes refused because there were too many, in all or of one token.",
         ),
         [(NO_LABELS, state.streams.refused())],
+    )
+}
+
+/// What became of the objects of calls for many.
+fn bulk(state: &ApiState, page: &mut PageEncoder<'_>) -> fmt::Result {
+    let counts = state.bulk.counts().map(|(outcome, count)| (one("outcome", outcome), count));
+    page.counters(
+        ("metalwright_bulk_objects_total", "Objects of calls for many, by what became of them."),
+        counts,
     )
 }
 
@@ -193,6 +203,20 @@ fn history(state: &ApiState, page: &mut PageEncoder<'_>) -> fmt::Result {
         records.known_log_bytes().map(|bytes| (NO_LABELS, bytes)),
     )?;
     let memory = &state.houses.netboot.memory;
+    page.gauges(
+        (
+            "metalwright_unknown_clients",
+            "Clients that asked within a week and are not registered; 1,024 at most.",
+        ),
+        [(NO_LABELS, memory.unknown_clients.count())],
+    )?;
+    page.counters(
+        (
+            "metalwright_unknown_clients_forgotten_total",
+            "Unknown clients that went from their list to make room for others.",
+        ),
+        [(NO_LABELS, memory.unknown_clients.forgotten.load(Ordering::Relaxed))],
+    )?;
     page.counters(
         (
             "metalwright_machine_writes_refused_total",

@@ -18,10 +18,12 @@ use crate::api::resources::{ROOT, operations};
 use crate::artifacts::opened::Protocol;
 use crate::kernel::Changeset;
 use crate::model::{
-    Kind, Lease, Machine, Noun, NounVerb, Object, Param, Profile, Reservation, Stored, Template,
+    Kind, Lease, Machine, Noun, NounVerb, Object, Param, Profile, Reservation, Stage, Stored, Task, Template,
+    Workflow,
 };
 use crate::netboot::decide::namespace::ClientHint;
 use crate::netboot::files::Fetch;
+use crate::runs::flow::STEPS_MAX;
 
 /// Longest time of the processor with the world held.
 const HELD_MAX: Duration = Duration::from_secs(1);
@@ -37,6 +39,10 @@ fn many(count: usize) -> usize {
     let is_whole = std::env::var_os("METALWRIGHT_COSTS_OBJECTS").is_some();
     if is_whole { count } else { count / 8 }
 }
+
+/// How operations begin whose largest request succeeds.
+const MUST_SUCCEED: [&str; 6] =
+    ["create_", "replace_", "patch_", "start_machine", "restart_machine", "retry_machine"];
 
 /// The machine that others ask about meanwhile.
 const PROBE: &str = "52:54:00:aa:00:01";
@@ -104,6 +110,31 @@ fn largest(kind: Kind, name: &str) -> Value {
     object
 }
 
+/// Tasks of the stage `filled`: the check of a start renders each, and ends in time.
+const FILLED_TASKS: usize = 120;
+
+/// The workflow `filled`, whose run has as many steps as it may. Each of its tasks requires as many params as
+/// it may, which the stage's profile sets, and some have a long script.
+fn largest_run() -> Changeset {
+    let params: Map<String, Value> =
+        names("param", 1024).into_iter().map(|name| (name, json!("x"))).collect();
+    let tasks = names("filled", FILLED_TASKS);
+    let stages = vec!["filled"; STEPS_MAX / (FILLED_TASKS + 1)];
+    let profile = json!({"name": "filled", "params": params});
+    let stage = json!({"name": "filled", "profiles": ["filled"], "tasks": tasks});
+    let workflow = json!({"name": "filled", "stages": stages});
+    let changeset = Changeset::default()
+        .create(stored::<Profile>("filled".to_owned(), profile))
+        .create(stored::<Stage>("filled".to_owned(), stage))
+        .create(stored::<Workflow>("filled".to_owned(), workflow));
+    tasks.into_iter().enumerate().fold(changeset, |changeset, (n, name)| {
+        let lines = if n % 8 == 0 { many(FILL_BYTES) / 5 } else { 1 };
+        let templates = json!([{"name": "run", "inline": "true\n".repeat(lines)}]);
+        let task = json!({"name": name, "templates": templates, "required_params": names("param", 1024)});
+        changeset.create(stored::<Task>(name.clone(), task))
+    })
+}
+
 /// As many operations as a JSON Patch may have.
 fn patch() -> Value {
     (0..1024)
@@ -129,9 +160,12 @@ fn body_of(id: &str) -> Value {
             let text = head.to_owned() + &(0..many(20_000)).map(line).collect::<String>();
             json!({"format": "kea", "files": [{"name": "leases.csv", "text": text}], "dry_run": true})
         }
+        "bulk" => json!({"kind": "machine", "verb": "patch", "filter": ["name=*"], "concurrency": 16,
+            "details": {"labels": labels()}}),
         "prune_artifacts" | "migrate_params" => json!({"dry_run": true}),
-        "start_machine" => json!({"workflow": "big", "reason": text(512)}),
-        "restart_machine" | "retry_machine" => json!({}),
+        "start_machine" => json!({"workflow": "filled", "reason": text(512)}),
+        "restart_machine" => json!({}),
+        "retry_machine" => json!({"refresh": true}),
         "pause_machine" | "skip_machine" | "mark_done_machine" => json!({"reason": text(512)}),
         "render" => json!({"machine": "name:big", "inline": "{{ machine.name }}".repeat(many(10_000))}),
         "next_job" => json!({"environment": "installed", "boot": text(64), "wait_seconds": 0}),
@@ -318,6 +352,7 @@ async fn site(objects: usize) -> Client {
         }
     }
     assert!(refused.is_empty(), "the largest objects are admitted: {refused:#?}");
+    client.houses.kernel.try_commit(largest_run()).await.unwrap();
     client
 }
 
@@ -354,8 +389,8 @@ async fn no_operation_holds_the_world_or_the_others_up_however_much_is_asked_of_
             if prints {
                 println!("{line}");
             }
-            let is_noun = ["create_", "replace_", "patch_"].iter().any(|verb| operation.id.starts_with(verb));
-            let is_answered = if is_noun { status.is_success() } else { status.as_u16() != 500 };
+            let is_done = MUST_SUCCEED.iter().any(|verb| operation.id.starts_with(verb));
+            let is_answered = if is_done { status.is_success() } else { status.as_u16() != 500 };
             let in_time = took < WAIT_MAX && waited.iter().all(|waited| *waited < WAIT_MAX);
             if !is_answered || !in_time || held > HELD_MAX {
                 faults.push(line);

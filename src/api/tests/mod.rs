@@ -3,6 +3,7 @@
 
 mod access;
 mod access_log;
+mod bulk;
 mod changes;
 mod contract;
 mod costs;
@@ -17,6 +18,7 @@ mod refusals;
 mod revisions;
 mod rules;
 mod stream;
+mod unknown_clients;
 mod visibility;
 mod written_rules;
 

@@ -96,7 +96,7 @@ mod tests {
             assert!(world.workflows.get(workflow).is_some(), "no workflow {workflow}");
         }
         for loader in ["ipxe/%.ipxe", "grub/%.cfg", "pxelinux/%.cfg"] {
-            for what in ["boot", "local", "screen"] {
+            for what in ["boot", "local", "screen", "unknown"] {
                 let name = loader.replace('%', what);
                 assert!(world.templates.get(&name).is_some(), "no template {name}");
             }

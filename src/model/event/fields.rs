@@ -124,6 +124,20 @@ pub enum DhcpRelease {
     Lease(LeaseNow),
 }
 
+/// A client whose MAC is almost that of a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MachineSimilarMac {
+    /// The MAC of the client.
+    pub mac: Mac,
+    /// The MAC that the machine has.
+    pub own: Mac,
+    /// The address of the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    pub reason: String,
+}
+
 /// A packet that no subnet fits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -316,6 +330,17 @@ pub struct OtherEvent {
     pub data: Value,
 }
 
+/// A machine asked for a file that there is not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BootFileAbsent {
+    /// The requested path, with the capability hidden.
+    pub path: String,
+    pub peer: IpAddr,
+    pub protocol: BootProtocol,
+    pub reason: String,
+}
+
 /// A file was sent over TFTP or HTTP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -391,4 +416,11 @@ macro_rules! own_fields {
     };
 }
 
-own_fields!(BootFileServed, RunInstallationConfirmed, MachineAgentTokenReissued, ServerPruned);
+own_fields!(
+    BootFileAbsent,
+    BootFileServed,
+    MachineAgentTokenReissued,
+    MachineSimilarMac,
+    RunInstallationConfirmed,
+    ServerPruned
+);

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance,
-    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, NoFields, ObjectDiff, ObjectSnapshot,
-    OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed, ServerPruned,
-    UnservedPacket,
+    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance,
+    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff,
+    ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed,
+    ServerPruned, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -82,6 +82,10 @@ event_kinds! {
         protocol: Option<BootProtocol>,
         reason: String,
     }
+
+    /// A machine that has no kernel yet asked for a file that there is not. The first names of a boot attempt
+    /// are kept, without those that loaders always look for.
+    "boot.file_absent" BootFileAbsent about machine => (BootFileAbsent)
 
     /// The machine's console shows why the boot stopped.
     "boot.screen" BootScreen about machine, server => {
@@ -253,6 +257,10 @@ event_kinds! {
         workflow: Option<String>,
         stage: Option<String>,
     }
+
+    /// A client that is not registered asked, and its MAC is one of this machine's but for one digit or two
+    /// swapped ones, while the machine waits.
+    "machine.similar_mac" MachineSimilarMac about machine => (MachineSimilarMac)
 
     /// A run was begun in spite of faults that its check found.
     "run.faults_accepted" RunFaultsAccepted about machine => (FaultsAcceptance)

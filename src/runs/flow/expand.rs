@@ -19,9 +19,14 @@ const PREREQUISITE_DEPTH_MAX: usize = 32;
 /// per boot.
 ///
 /// # Errors
-/// Everything that is missing or circular, all at once, each with a pointer into the object that names it.
-pub fn expand(workflow: &str, world: &World) -> Result<Vec<RunStep>, Vec<Problem>> {
-    let mut expansion = RunExpansion::new(world);
+/// Everything that is missing or circular, all at once, each with a pointer into the object that names it;
+/// that the work was given up.
+pub fn expand<'a>(
+    workflow: &str,
+    world: &'a World,
+    is_given_up: &'a dyn Fn() -> bool,
+) -> Result<Vec<RunStep>, Vec<Problem>> {
+    let mut expansion = RunExpansion { is_given_up, ..RunExpansion::new(world) };
     match world.workflows.get(workflow) {
         None => expansion.fault("", format!("there is no workflow `{workflow}`")),
         Some(found) => {
@@ -51,6 +56,8 @@ struct RunExpansion<'a> {
     /// is used.
     stage_digests: BTreeMap<&'a str, String>,
     task_digests: BTreeMap<&'a str, String>,
+    /// Whether nobody waits for the result any more.
+    is_given_up: &'a dyn Fn() -> bool,
 }
 
 impl<'a> RunExpansion<'a> {
@@ -64,6 +71,7 @@ impl<'a> RunExpansion<'a> {
             in_this_boot: BTreeSet::new(),
             stage_digests: BTreeMap::new(),
             task_digests: BTreeMap::new(),
+            is_given_up: &|| false,
         }
     }
 
@@ -83,6 +91,9 @@ impl<'a> RunExpansion<'a> {
     }
 
     fn stage(&mut self, stage: &'a Stage) {
+        if (self.is_given_up)() {
+            return self.fault("", "nobody waits for it any more".to_owned());
+        }
         self.stage = &stage.name;
         let digest = self.stage_digests.entry(&stage.name).or_insert_with(|| digest(stage, [])).clone();
         self.push(StepKind::Stage, &stage.name, digest);
@@ -120,6 +131,9 @@ impl<'a> RunExpansion<'a> {
                 path.last().map_or(format!("stage `{}`", self.stage), |task| format!("task `{task}`"));
             return self.fault("/tasks", format!("{asker} names the task `{name}`, which does not exist"));
         };
+        if (self.is_given_up)() {
+            return self.fault("", "nobody waits for it any more".to_owned());
+        }
         if path.len() >= PREREQUISITE_DEPTH_MAX {
             let message = format!("the prerequisites of `{name}` go deeper than {PREREQUISITE_DEPTH_MAX}");
             return self.fault("/prerequisites", message);

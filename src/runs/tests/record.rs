@@ -16,7 +16,7 @@ use crate::runs::actions::RunAction;
 use crate::runs::jobs::WorkRequest;
 
 /// A machine whose task writes the values of a template, a profile and a secret param of its own.
-async fn site() -> Site {
+pub(super) async fn site() -> Site {
     let site = Site::new(json!({"name": "web1", "macs": ["52:54:00:aa:00:01"]})).await;
     let now = site.caller.now;
     let templates = json!([{"name": "run", "template": "say"}]);
@@ -34,7 +34,7 @@ async fn site() -> Site {
 
 const BODY: &str = "{{ param(name='word') }} {{ param(name='pass') }}";
 
-async fn patch<T: crate::objects::rules::NounRules>(site: &Site, reference: &str, fields: Value)
+pub(super) async fn patch<T: crate::objects::rules::NounRules>(site: &Site, reference: &str, fields: Value)
 where
     crate::model::World: crate::model::HasTable<T>,
 {
@@ -53,12 +53,12 @@ async fn rendered(site: &Site) -> String {
     }
 }
 
-fn present(site: &Site) -> Arc<Stored<Run>> {
+pub(super) fn present(site: &Site) -> Arc<Stored<Run>> {
     let machine = site.houses.kernel.get::<Machine>(&site.key()).unwrap();
     site.houses.kernel.get::<Run>(&machine.status.run.as_ref().unwrap().id.to_string()).unwrap()
 }
 
-fn count(site: &Site, kind: Kind) -> usize {
+pub(super) fn count(site: &Site, kind: Kind) -> usize {
     site.houses.kernel.read(|world| world.count(kind))
 }
 

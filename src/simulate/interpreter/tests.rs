@@ -96,7 +96,7 @@ fn every_script_configures_a_closed_interface_before_it_fetches_anything() {
 #[test]
 fn without_a_network_the_disk_is_booted_and_every_other_script_says_why_it_failed_and_reboots() {
     for (path, text) in recorded_scripts() {
-        let is_local = ["local.ipxe", "menu.ipxe"].iter().any(|name| path.ends_with(name));
+        let is_local = ["local.ipxe", "menu.ipxe", "unknown.ipxe"].iter().any(|name| path.ends_with(name));
         for platform in ["efi", "pcbios"] {
             let effects = run_with(offline(platform), &text, "http").unwrap();
             let end = match (is_local, platform) {

@@ -11,6 +11,7 @@ const WITHOUT_CALLER: &[(&str, &str)] = &[
     ("objects.show", "shows an object that the caller just wrote or had changed"),
     ("background.status", "names the server's own work, no objects"),
     ("kernel.last_event", "a number"),
+    ("objects.list_records", "a page of records that were read for the caller"),
     ("objects.position", "a number, and which state of the database it is of"),
     ("kernel.commit_counts", "numbers, for the metrics page"),
     ("runs.tallies", "numbers, for the metrics page"),

@@ -81,7 +81,7 @@ const LAYERS: &[Layer] = &[
     layer("access", &["kernel", "objects", "model", "rate_limit"], HOUSE),
     layer("maintenance", &["kernel", "artifacts", "archive", "model"], HOUSE),
     layer("records", &["kernel", "background", "model", "rate_limit"], HOUSE),
-    layer("runs", &["kernel", "catalog", "records", "runs::flow", "render", "model"], HOUSE),
+    layer("runs", &["kernel", "catalog", "objects", "records", "runs::flow", "render", "model"], HOUSE),
     layer("netboot",
         &["durations", "kernel", "catalog", "records", "runs", "runs::flow", "artifacts", "access",
             "netboot::decide", "render", "model", "proto", "rate_limit"],

@@ -7,7 +7,7 @@ use crate::model::{Stage, StepKind, Task, Template, Workflow, World};
 use crate::runs::flow::expand;
 
 fn names(workflow: &str, world: &World) -> Vec<String> {
-    let steps = expand(workflow, world).unwrap();
+    let steps = expand(workflow, world, &|| false).unwrap();
     let kind = |kind| match kind {
         StepKind::Stage => "stage",
         StepKind::Bootenv => "boot",
@@ -48,12 +48,12 @@ fn everything_that_is_missing_is_told_at_once() {
     );
     put::<Stage>(&mut world, json!({"name": "odd", "bootenv": "no-boot", "tasks": ["odd"]}));
     put::<Workflow>(&mut world, json!({"name": "odd", "stages": ["odd", "no-stage"]}));
-    let problems = expand("odd", &world).unwrap_err();
+    let problems = expand("odd", &world, &|| false).unwrap_err();
     let text = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     for missing in ["no-boot", "no-task", "no-template", "no-stage"] {
         assert!(text.contains(&format!("`{missing}`")), "{missing} in {text}");
     }
-    assert!(expand("nothing", &world).unwrap_err()[0].message.contains("no workflow `nothing`"));
+    assert!(expand("nothing", &world, &|| false).unwrap_err()[0].message.contains("no workflow `nothing`"));
 }
 
 #[test]
@@ -67,10 +67,10 @@ fn a_stage_that_is_named_a_thousand_times_is_read_once_and_refused_with_few_word
     put::<Workflow>(&mut world, json!({"name": "many", "stages": vec!["large"; 1000]}));
     assert_eq!(names("many", &world).len(), 2000);
     put::<Workflow>(&mut world, json!({"name": "more", "stages": vec!["large"; 1001]}));
-    assert_eq!(expand("more", &world).unwrap_err().len(), 1);
+    assert_eq!(expand("more", &world, &|| false).unwrap_err().len(), 1);
     let absent: Vec<String> = (0..1000).map(|n| format!("absent{n}")).collect();
     put::<Workflow>(&mut world, json!({"name": "absent", "stages": absent}));
-    assert_eq!(expand("absent", &world).unwrap_err().len(), 64);
+    assert_eq!(expand("absent", &world, &|| false).unwrap_err().len(), 64);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_circle_of_prerequisites_is_shown() {
     put::<Task>(&mut world, json!({"name": "b", "prerequisites": ["a"]}));
     put::<Stage>(&mut world, json!({"name": "round", "tasks": ["b"]}));
     put::<Workflow>(&mut world, json!({"name": "round", "stages": ["round"]}));
-    let problems = expand("round", &world).unwrap_err();
+    let problems = expand("round", &world, &|| false).unwrap_err();
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].message, "the prerequisite b → a → b goes in a circle");
 }
@@ -88,7 +88,7 @@ fn a_circle_of_prerequisites_is_shown() {
 #[test]
 fn a_digest_changes_with_every_template_that_is_reached_and_with_nothing_else() {
     let world = site();
-    let digest = |world: &World| expand("look", world).unwrap()[2].digest.clone();
+    let digest = |world: &World| expand("look", world, &|| false).unwrap()[2].digest.clone();
     let before = digest(&world);
     assert_eq!(before.len(), 64);
     assert_eq!(before, digest(&site()));

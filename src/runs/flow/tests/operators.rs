@@ -185,7 +185,7 @@ fn a_restart_at_a_task_of_a_live_system_boots_that_system_first() {
 #[test]
 fn a_step_is_named_by_number_or_name_and_an_ambiguous_name_lists_the_steps() {
     let story = Story::of("look");
-    let steps = expand("full", &story.world).unwrap();
+    let steps = expand("full", &story.world, &|| false).unwrap();
     let find = |reference, first| StepReference::find(&reference, &steps, first);
     let name = |name: &str| StepReference::Name(name.to_owned());
     assert_eq!(find(StepReference::Number(4), 0), Ok(4));
@@ -197,7 +197,7 @@ fn a_step_is_named_by_number_or_name_and_an_ambiguous_name_lists_the_steps() {
          finish)"
     );
     let world = &story.world;
-    let steps = expand("both", world).unwrap();
+    let steps = expand("both", world, &|| false).unwrap();
     let twice = [steps.clone(), steps].concat();
     let ambiguous = name("tell").find(&twice, 0).unwrap_err();
     assert_eq!(
