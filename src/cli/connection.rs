@@ -116,6 +116,20 @@ impl ConnectionArgs {
         Ok(ApiClient::new(&ServerTarget { url, trusted, token })?.with_keeper(keeper))
     }
 
+    /// As [`ConnectionArgs::client`], of a server that is trusted already. Nothing is printed and kept.
+    ///
+    /// # Errors
+    /// Those of [`ConnectionArgs::client`], or the server was never seen.
+    pub fn known_client(&self) -> Result<ApiClient> {
+        let KnownServer { url, token, fingerprint } = self.find()?;
+        let trusted = match fingerprint {
+            Some(known) => vec![known],
+            None => ConfigFolder::of_user()?.pinned(&url)?,
+        };
+        anyhow::ensure!(!trusted.is_empty(), "{url} was never seen");
+        Ok(ApiClient::new(&ServerTarget { url, trusted, token })?)
+    }
+
     /// The server's URL, and the certificate that it shows to those who know nothing of it.
     ///
     /// # Errors
