@@ -122,7 +122,7 @@ async fn follow(
     let mut stream = client.follow(filter, after).await?;
     loop {
         if let StreamSignal::Event(event) = stream.next().await? {
-            lines.names.learn_of(client, std::slice::from_ref(&event)).await;
+            lines.names.learn_of(client, std::slice::from_ref(event.as_ref())).await;
             lines.print(&event)?;
         }
     }

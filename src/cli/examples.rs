@@ -44,7 +44,7 @@ pub fn of_noun(kind: Kind, verb: &str) -> Option<String> {
     let (nouns, NounExample { reference, filter, set }) = (kind.plural(), noun_example(kind));
     let special = OF_NOUNS.iter().find(|(noun, of, _)| *noun == kind && *of == verb);
     if let Some((_, _, lines)) = special {
-        return Some(lines.iter().map(|line| format!("metalwright {nouns} {verb} {line}\n")).collect());
+        return Some(lines.iter().map(|line| written(&[nouns, verb], line)).collect());
     }
     let lines: Vec<String> = match verb {
         "list" => {
@@ -59,12 +59,12 @@ pub fn of_noun(kind: Kind, verb: &str) -> Option<String> {
         "apply" => vec![format!("-f {nouns}.yaml --dry-run")],
         _ => return None,
     };
-    Some(
-        lines
-            .iter()
-            .map(|line| format!("metalwright {nouns} {verb} {line}").trim_end().to_owned() + "\n")
-            .collect(),
-    )
+    Some(lines.iter().map(|line| written(&[nouns, verb], line)).collect())
+}
+
+/// A command on a line of its own.
+fn written(command: &[&str], rest: &str) -> String {
+    format!("metalwright {} {rest}", command.join(" ")).trim_end().to_owned() + "\n"
 }
 
 /// The verbs of a noun that have examples of their own.
@@ -138,7 +138,7 @@ const OF_NOUNS: &[(Kind, &str, &[&str])] = &[
 /// The examples of a command that is not a verb of a noun.
 pub fn of_command(path: &str) -> Option<String> {
     let (_, lines) = OTHERS.iter().find(|(known, _)| *known == path)?;
-    Some(lines.iter().map(|line| format!("metalwright {path} {line}").trim_end().to_owned() + "\n").collect())
+    Some(lines.iter().map(|line| written(&[path], line)).collect())
 }
 
 const OTHERS: &[(&str, &[&str])] = &[

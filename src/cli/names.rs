@@ -79,8 +79,9 @@ pub async fn with_names(client: &ApiClient, items: &[Value]) -> Vec<Value> {
     let mut names = MachineNames::default();
     names.learn(client, items.iter().flat_map(ids)).await;
     for item in &mut items {
-        if let Some(id) = item.get("machine").and_then(Value::as_str) {
-            item["machine"] = json!(names.of(id));
+        if let Some(machine) = item.get_mut("machine") {
+            let named = machine.as_str().map(|id| json!(names.of(id)));
+            *machine = named.unwrap_or_default();
         }
         for scope in item.get_mut("scopes").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Some(id) = scope.as_str().and_then(|scope| scope.strip_prefix(AGENT)) {

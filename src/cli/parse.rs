@@ -117,6 +117,7 @@ fn connected(command: Command) -> Command {
     let about = command.get_about().cloned().unwrap_or_default();
     let shows_them = command.get_name() == CONTEXT;
     let command = ConnectionArgs::augment_args(command).about(about);
+    let command = command.mut_arg(CONTEXT, |arg| complete::with_candidates(arg, (CONTEXT, None)));
     match shows_them {
         true => command,
         false => {

@@ -63,10 +63,7 @@ pub async fn watch(client: &ApiClient, reference: Option<&str>, format: OutputFo
     // The stream is open before the list is read, so that no change is missed in between.
     let mut stream = client.follow_changes(&[Kind::Machine], None).await?;
     let mut printer = StatePrinter { format, ..StatePrinter::default() };
-    let first = match &only {
-        Some(id) => vec![id.clone()],
-        None => Vec::new(),
-    };
+    let first: Vec<String> = only.iter().cloned().collect();
     printer.show(&read(client, &first).await?)?;
     let mut written = BTreeSet::new();
     loop {
