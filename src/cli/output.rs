@@ -139,9 +139,9 @@ pub fn print_value(value: &Value, format: OutputFormat) -> Result<()> {
     }
 }
 
-/// The table of rows, for people.
+/// The table of rows whose texts have to be read to their ends, such as findings: nothing is cut.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    table::draw((header, rows), table::terminal_width())
+    table::draw((header, rows), None)
 }
 
 /// Prints rows as a table, by their first column, or unchanged.
@@ -153,8 +153,8 @@ pub fn print_all(items: &[Value], columns: &[Column], format: Option<OutputForma
     let rows = |columns: &[Column]| items.iter().map(|item| row(columns, item, now)).collect::<Vec<_>>();
     let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
     match format.unwrap_or(OutputFormat::Table) {
-        OutputFormat::Table => print(&table(&header, &rows(columns))),
-        OutputFormat::Wide => print(&table::draw((&header, &rows(columns)), None)),
+        OutputFormat::Table => print(&table::draw((&header, &rows(columns)), table::terminal_width())),
+        OutputFormat::Wide => print(&table(&header, &rows(columns))),
         OutputFormat::Name => {
             let first = rows(columns.get(..1).unwrap_or_default());
             print(&first.concat().iter().map(|name| plain(name) + "\n").collect::<String>())
