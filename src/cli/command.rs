@@ -298,6 +298,8 @@ pub(super) enum ContextVerb {
     Use { name: String },
     /// Name a server, which is given by --server and --token, or --data.
     Set { name: String },
+    /// Forget a name.
+    Delete { name: String },
 }
 
 #[derive(Subcommand, Clone, Debug)]

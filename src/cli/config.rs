@@ -183,8 +183,14 @@ pub fn run(verb: ContextVerb, connection: &ConnectionArgs) -> Result<()> {
             contexts.contexts.insert(name.clone(), context);
             contexts.current.get_or_insert(name);
         }
+        ContextVerb::Delete { name } => {
+            contexts.find(&name)?;
+            contexts.contexts.remove(&name);
+            contexts.current.take_if(|current| *current == name);
+        }
     }
-    folder.keep(&contexts)
+    folder.keep(&contexts)?;
+    list(&contexts)
 }
 
 fn list(contexts: &ContextFile) -> Result<()> {

@@ -184,6 +184,9 @@ impl ConnectionArgs {
                 let data = self.data.as_ref().map(std::path::absolute).transpose()?;
                 Ok(ServerContext { data, ..ServerContext::default() })
             }
+            Some(ServerChoice::Server) if !self.server.iter().all(|url| url.starts_with("https://")) => {
+                Err(UsageError("write the server like https://HOST:PORT".to_owned()).into())
+            }
             Some(ServerChoice::Server) => {
                 Ok(ServerContext { server: self.server.clone(), token, ..ServerContext::default() })
             }

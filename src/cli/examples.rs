@@ -129,7 +129,7 @@ const OF_NOUNS: &[(Kind, &str, &[&str])] = &[
     (Kind::Job, "wait", &["0192d4a0-0000-7000-8000-000000000001 --for state=finished"]),
     (Kind::Reservation, "create", &["address=10.0.0.5 machine=web1", "-f reservations.yaml"]),
     (Kind::Token, "list", &["", "--all"]),
-    (Kind::Token, "create", &["name=ci scopes='[\"machines:read\"]'"]),
+    (Kind::Token, "create", &["name=ci scopes='[\"machines:read\"]' expires_at=+30d"]),
     (Kind::Token, "recover", &["--data /var/lib/metalwright"]),
     (Kind::Setting, "set", &["unknown_machine=local"]),
     (Kind::Run, "wait", &["0192d4a0-0000-7000-8000-000000000001 --for 'result!='"]),
@@ -165,5 +165,6 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("doctor machines", &[""]),
     ("context list", &[""]),
     ("context use", &["lab"]),
+    ("context delete", &["lab"]),
     ("context set", &["lab --server https://boot.example.org:8443 --token TOKEN"]),
 ];

@@ -1,6 +1,7 @@
 //! The verbs that every noun has: list, show, create, set, delete.
 
 use anyhow::{Result, anyhow};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,8 +14,8 @@ use crate::cli::nouns::{name_of, object_path};
 use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::cli::sets::merge_patch;
 use crate::cli::table;
-use crate::client::{ApiClient, ListRequest};
-use crate::model::{Kind, Problem, nearest};
+use crate::client::{ApiClient, ClientError, ListRequest};
+use crate::model::{Kind, Problem, nearest, parse_moment};
 
 /// The scope of agents' tokens.
 const OF_AGENTS: &str = "agent:*";
@@ -81,18 +82,31 @@ impl NounClient {
                 let documents = documents::read_all(&[file], Some(self.kind))?;
                 documents.into_iter().map(|document| document.body).collect()
             }
-            None => vec![merge_patch(&args.sets)?],
+            None => vec![self.with_times(merge_patch(&args.sets)?)?],
         };
         let mut failed = FailureCount::of(bodies.len());
         for body in bodies {
             match self.client.create(self.kind, &body).await {
                 Ok(view) => self.print_created(&view, args.output.output)?,
-                Err(error) => {
-                    failed.add(&format!("{} {}", self.kind, name_of(self.kind, &body)), error.into())?
-                }
+                Err(error) => failed.add(
+                    &format!("{} {}", self.kind, name_of(self.kind, &body)),
+                    hinted(error, &args.sets),
+                )?,
             }
         }
         failed.finish()
+    }
+
+    /// A token's end can be relative to now, as `+30d`.
+    fn with_times(&self, mut body: Value) -> Result<Value> {
+        let end = body.get_mut("expires_at").filter(|_| self.kind == Kind::Token);
+        if let Some(end) = end
+            && let Some(text) = end.as_str()
+        {
+            let time = parse_moment(text, Timestamp::now()).map_err(UsageError)?;
+            *end = json!(time.to_string());
+        }
+        Ok(body)
     }
 
     /// Prints a new object; the text of a new token can only be shown now.
@@ -124,7 +138,8 @@ impl NounClient {
             }
         };
         let patch = merge_patch(sets)?;
-        let view = self.client.patch(&object_path(self.kind, reference)?, &patch, None).await?;
+        let patched = self.client.patch(&object_path(self.kind, reference)?, &patch, None).await;
+        let view = patched.map_err(|error| hinted(error, sets))?;
         match format {
             Some(format) => self.print_one(&view, format),
             None => {
@@ -199,6 +214,15 @@ impl NounClient {
     fn print_names(&self, items: &[Value]) -> Result<()> {
         let names = items.iter().map(|item| output::plain(name_of(self.kind, item)) + "\n");
         output::print(&names.collect::<String>())
+    }
+}
+
+/// A refusal of fields that were typed, with how to write a list.
+fn hinted(error: ClientError, sets: &[String]) -> anyhow::Error {
+    let said = error.to_string();
+    match sets.is_empty() || !said.contains("is not of type \"array\"") {
+        true => error.into(),
+        false => anyhow!("{said}\n  a list is written as JSON: macs='[\"52:54:00:aa:00:01\"]'"),
     }
 }
 

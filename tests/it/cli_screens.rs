@@ -99,6 +99,27 @@ fn slips_in_fields_values_and_times_are_refused_at_once_with_the_nearest() {
 }
 
 #[test]
+fn a_list_a_time_and_a_context_are_written_as_people_write_them() {
+    let world = World::on_loopback();
+    two_machines(&world);
+    let slip = refused(&world, &["machines", "set", "web1", "macs=52:54:00:aa:00:09"], 1);
+    assert!(slip.contains("a list is written as JSON: macs="), "{slip}");
+    world.cli(&["tokens", "create", "name=ci", r#"scopes=["machines:read"]"#, "expires_at=+30d"]);
+    assert!(world.cli(&["tokens", "list"]).contains("in 29d"), "{}", world.cli(&["tokens", "list"]));
+    let home = world.scratch().join("config");
+    let context = |words: &[&str]| {
+        let output = program().env("XDG_CONFIG_HOME", &home).arg("context").args(words).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), said(&output))
+    };
+    let (code, _, why) = context(&["set", "lab", "--server", "boot.example.org:8443"]);
+    assert!(code == Some(2) && why.contains("https://HOST:PORT"), "{why}");
+    let (_, shown, _) = context(&["set", "lab", "--server", "https://boot.example.org:8443"]);
+    assert!(shown.contains("*  lab   https://boot.example.org:8443"), "{shown}");
+    let (code, shown, _) = context(&["delete", "lab"]);
+    assert!(code == Some(0) && !shown.contains("lab"), "{shown}");
+}
+
+#[test]
 fn a_wait_tells_time_out_and_failure_apart_by_its_exit_code() {
     let world = World::on_loopback();
     two_machines(&world);
