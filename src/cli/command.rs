@@ -113,7 +113,7 @@ pub(super) struct ListArgs {
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
     /// Show the tokens of agents as well.
-    #[arg(long)]
+    #[arg(long, hide = true)]
     pub all: bool,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -155,7 +155,7 @@ pub(super) enum ReadVerb {
         #[arg(value_name = "REF")]
         reference: Option<String>,
         /// Print the events of machines instead of the changes of their states.
-        #[arg(long)]
+        #[arg(long, hide = true)]
         events: bool,
         #[command(flatten)]
         output: OutputArgs,

@@ -23,11 +23,10 @@ fn noun_command(kind: Kind) -> Command {
         command = command.visible_alias("client-classes").alias("client-class");
     }
     let mut command = ReadVerb::augment_subcommands(command);
-    if kind != Kind::Machine {
-        command = command.mut_subcommand("watch", |watch| watch.mut_arg("events", |flag| flag.hide(true)));
-    }
-    if kind != Kind::Token {
-        command = command.mut_subcommand("list", |list| list.mut_arg("all", |flag| flag.hide(true)));
+    // Flags that mean something for one noun alone.
+    let of_one = [(Kind::Machine, "watch", "events"), (Kind::Token, "list", "all")];
+    for (_, verb, flag) in of_one.into_iter().filter(|(of, ..)| *of == kind) {
+        command = command.mut_subcommand(verb, |verb| verb.mut_arg(flag, |flag| flag.hide(false)));
     }
     if is_writable(kind) {
         command = WriteVerb::augment_subcommands(command);
