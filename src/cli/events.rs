@@ -162,11 +162,11 @@ impl EventLines {
 
     pub fn line(&mut self, event: &Event) -> String {
         let time = event.time.to_zoned(TimeZone::UTC);
-        let (kind, about) = (plain(&event.body.kind_name()), plain(&self.names.subject(&event.subject)));
-        let what = summary(event);
+        let (kind, about) = (plain(&event.body.kind_name()), plain(&self.names.named(&event.subject)));
+        let what = self.names.named(&summary(event));
         let header = !std::mem::replace(&mut self.has_header, true);
         if self.format == OutputFormat::Wide {
-            let by = plain(&self.names.subject(&event.actor));
+            let by = plain(&self.names.named(&event.actor));
             let header = if header {
                 wide_line("SEQ", ["TIME (UTC)", "KIND", "ABOUT", "BY"], "WHAT")
             } else {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cli::columns::text_at;
+use crate::cli::summary::summary;
 use crate::client::{ApiClient, ListRequest};
 use crate::model::{Event, EventBody, Kind};
 
@@ -14,6 +15,8 @@ const ASKED_MAX: usize = 100;
 /// Most names that are kept. Beyond it all are asked for again.
 const NAMES_MAX: usize = 100_000;
 const MACHINE: &str = "machine:";
+/// The length of an id.
+const ID_CHARS: usize = 36;
 const AGENT: &str = "agent:";
 
 /// Names by id. A machine that was deleted, or that the token may not read, keeps its id.
@@ -57,8 +60,10 @@ impl MachineNames {
                 self.names.insert(id.to_owned(), Some(named.clone()));
             }
         }
-        let ids = events.iter().flat_map(|event| [&event.subject, &event.actor]);
-        self.learn(client, ids.filter_map(|text| text.strip_prefix(MACHINE))).await;
+        let texts =
+            events.iter().flat_map(|event| [event.subject.clone(), event.actor.clone(), summary(event)]);
+        let texts: Vec<String> = texts.collect();
+        self.learn(client, texts.iter().flat_map(|text| ids_in(text))).await;
     }
 
     /// The name of a machine, or its id.
@@ -66,10 +71,17 @@ impl MachineNames {
         self.names.get(id).and_then(Option::as_deref).unwrap_or(id)
     }
 
-    /// A subject or actor of an event: that of a machine is its name alone.
-    pub fn subject(&self, subject: &str) -> String {
-        subject.strip_prefix(MACHINE).map_or_else(|| subject.to_owned(), |id| self.of(id).to_owned())
+    /// A text with names instead of the ids in it; a subject or actor that is a machine is its name alone.
+    pub fn named(&self, text: &str) -> String {
+        let text = text.strip_prefix(MACHINE).unwrap_or(text);
+        ids_in(text).fold(text.to_owned(), |named, id| named.replace(id, self.of(id)))
     }
+}
+
+/// The ids in a text.
+fn ids_in(text: &str) -> impl Iterator<Item = &str> {
+    let parts = (0..text.len()).filter_map(|at| text.get(at..at + ID_CHARS));
+    parts.filter(|part| part.parse::<Uuid>().is_ok())
 }
 
 /// Objects with the names of their machines instead of the ids, for tables: `machine` of jobs, runs and
@@ -96,4 +108,22 @@ fn ids(item: &Value) -> impl Iterator<Item = &str> {
     let scopes = item.get("scopes").and_then(Value::as_array).into_iter().flatten();
     let agents = scopes.filter_map(|scope| scope.as_str()?.strip_prefix(AGENT));
     item.get("machine").and_then(Value::as_str).into_iter().chain(agents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_in_a_text_become_names_where_they_are_known() {
+        let [known, unknown] =
+            ["01a22d0a-c707-7186-9518-04962c301f13", "01a22d0a-c740-738d-8ce0-42ad803882a9"];
+        let mut names = MachineNames::default();
+        names.names.insert(known.to_owned(), Some("web1".to_owned()));
+        names.names.insert(unknown.to_owned(), None);
+        assert_eq!(names.named(&format!("machine:{known}")), "web1");
+        assert_eq!(names.named(&format!("token:agent-{known}-01a2")), "token:agent-web1-01a2");
+        assert_eq!(names.named(&format!("machine:{unknown}")), unknown);
+        assert_eq!(names.named("subnet:lan"), "subnet:lan");
+    }
 }

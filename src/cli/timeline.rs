@@ -11,6 +11,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::cli::events::print_one;
+use crate::cli::names::MachineNames;
 use crate::cli::nouns::{object_path, subject_of};
 use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::summary::summary;
@@ -46,6 +47,7 @@ pub async fn show(client: &ApiClient, reference: &str, shown: ShownTimeline) -> 
         return match format {
             OutputFormat::Table | OutputFormat::Wide => {
                 let mut lines = TimelineLines::new(format);
+                lines.names.learn_of(client, &events).await;
                 events.iter().try_for_each(|event| output::print(&lines.line(event)))
             }
             _ => output::print_value(&json!(events), format),
@@ -61,6 +63,7 @@ pub async fn show(client: &ApiClient, reference: &str, shown: ShownTimeline) -> 
     loop {
         let (events, end) = after(client, (machine, since), reached).await?;
         reached = end;
+        printer.lines.names.learn_of(client, &events).await;
         events.iter().try_for_each(|event| printer.print(event))?;
         loop {
             match stream.next().await? {
@@ -116,6 +119,7 @@ impl TimelinePrinter {
 /// Turns events into lines; remembers when each power-on began.
 struct TimelineLines {
     width: Option<usize>,
+    names: MachineNames,
     began: BTreeMap<Uuid, Timestamp>,
     /// The boot attempt and the day of the previous line.
     attempt: Option<Uuid>,
@@ -125,7 +129,13 @@ struct TimelineLines {
 impl TimelineLines {
     fn new(format: OutputFormat) -> Self {
         let width = terminal_width().filter(|_| format == OutputFormat::Table);
-        TimelineLines { width, began: BTreeMap::new(), attempt: None, day: None }
+        TimelineLines {
+            width,
+            names: MachineNames::default(),
+            began: BTreeMap::new(),
+            attempt: None,
+            day: None,
+        }
     }
 
     fn line(&mut self, event: &Event) -> String {
@@ -146,7 +156,7 @@ impl TimelineLines {
         let delta = start.map(|start| delta(event.time.duration_since(*start).as_millis()));
         let time = at.strftime("%H:%M:%S");
         let (delta, kind) = (delta.unwrap_or_default(), plain(&event.body.kind_name()));
-        let line = format!("{time}  {delta:>9}  {kind:<22} {}", summary(event));
+        let line = format!("{time}  {delta:>9}  {kind:<22} {}", self.names.named(&summary(event)));
         let line = line.trim_end();
         heading + &self.width.map_or_else(|| line.to_owned(), |width| cut(line, width)) + "\n"
     }

@@ -30,7 +30,7 @@ fn two_machines(world: &World) -> String {
     let made =
         api.post("/machines", json!({"name": "web1", "macs": macs, "labels": {"rack": "r1"}})).expect(201);
     api.post("/machines", json!({"name": "web2"})).expect(201);
-    api.post("/tasks", json!({"name": "wait", "script": "true"})).expect(201);
+    api.post("/tasks", json!({"name": "wait", "templates": [{"name": "run", "inline": "true"}]})).expect(201);
     api.post("/stages", json!({"name": "waiting", "tasks": ["wait"]})).expect(201);
     api.post("/workflows", json!({"name": "look", "stages": ["waiting"]})).expect(201);
     api.post("/machines/name:web1/actions/start", json!({"workflow": "look"})).expect(200);

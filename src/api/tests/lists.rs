@@ -64,7 +64,7 @@ async fn a_filter_names_a_machine_as_people_do_and_a_slip_is_told_the_nearest() 
     let mac = "52:54:00:aa:00:01";
     let made = client.post("machines", json!({"name": "web1", "macs": [mac]})).await.ok();
     client.post("machines", json!({"name": "web2"})).await.ok();
-    client.post("tasks", json!({"name": "t", "script": "true"})).await.ok();
+    client.post("tasks", json!({"name": "t"})).await.ok();
     client.post("stages", json!({"name": "s", "tasks": ["t"]})).await.ok();
     client.post("workflows", json!({"name": "w", "stages": ["s"]})).await.ok();
     client.post("machines/name:web1/actions/start", json!({"workflow": "w"})).await.ok();

@@ -355,6 +355,6 @@ fn unknown(world: &World, (place, reference): (usize, &ObjectReference)) -> Opti
         }),
     };
     let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    Problem::new(&reference.pointer, format!("there is no {kind} `{name}`{near}"))
-        .coded(RefusalCode::NotFound)
+    let problem = Problem::new(&reference.pointer, format!("there is no {kind} `{name}`{near}"));
+    Some(problem.coded(RefusalCode::NotFound))
 }
