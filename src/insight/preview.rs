@@ -252,6 +252,7 @@ pub(super) fn no_attempt() -> crate::model::BootAttempt {
         progress: crate::model::BootProgress::Firmware,
         mac: None,
         client_arch: None,
+        other_arch: None,
         server: None,
         bootenv: None,
         step: None,

@@ -9,6 +9,7 @@ use crate::durations::DurationHistogram;
 use crate::netboot::boot_diagnosis::BootTraces;
 use crate::netboot::decide::chainload::LoaderRequests;
 use crate::netboot::decide::foreign_addresses::ForeignAddresses;
+use crate::netboot::decide::second_stage::OtherBootServers;
 use crate::netboot::fetch_throttle::FetchThrottle;
 use crate::netboot::loader_files::LoaderImages;
 use crate::netboot::tftp_peers::UnknownPeers;
@@ -22,6 +23,8 @@ pub struct BootMemory {
     pub(super) asks: Mutex<LoaderRequests>,
     /// The last sign of each machine.
     pub(super) traces: Mutex<BootTraces>,
+    /// What other DHCP servers tell second stages.
+    pub(super) other_boot_servers: Mutex<OtherBootServers>,
     /// Disk images of signed loaders.
     pub(super) images: Mutex<LoaderImages>,
     /// The holders of addresses that another server gives.

@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::kernel::Error;
+use crate::objects::work_size::WorkSize;
 
 /// Longest time that a client waits for its turn and its work, in seconds.
 pub const WORK_SECONDS_MAX: u64 = 30;
@@ -89,6 +90,21 @@ impl WorkLane {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Error> {
         self.run_in_pieces(move |_| work()).await
+    }
+
+    /// Runs small work on the thread of the caller, without a turn, and other work as [`WorkLane::run`].
+    ///
+    /// # Errors
+    /// As [`WorkLane::run`]; small work that panics takes its request with it.
+    pub async fn run_sized<T: Send + 'static>(
+        &self,
+        size: WorkSize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        match size {
+            WorkSize::Small => Ok(work()),
+            WorkSize::Unknown => self.run(work).await,
+        }
     }
 
     /// As [`WorkLane::run`], for work that looks between two pieces whether somebody waits for it. What it

@@ -18,6 +18,7 @@ pub mod read;
 pub mod rules;
 mod sealing;
 pub mod view;
+pub mod work_size;
 pub mod write;
 
 use std::sync::Arc;

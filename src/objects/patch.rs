@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::kernel::Error;
 use crate::model::bounds::{self, CONTENT_BYTES_MAX, DEPTH_MAX, quoted};
 use crate::model::{Problem, RefusalCode, nearest};
+use crate::objects::work_size::WorkSize;
 
 /// Most operations of one JSON Patch.
 pub const OPERATIONS_MAX: usize = 1024;
@@ -44,6 +45,15 @@ impl Patch {
         patch.map(Patch::Operations).map_err(|error| {
             Error::BadRequest(format!("not a JSON Patch: {error}; operations look like {EXAMPLE}"))
         })
+    }
+
+    /// How much work it is to apply the patch to a small document. One operation can double it, so a list of
+    /// operations has no bound here.
+    pub fn size(&self) -> WorkSize {
+        match self {
+            Patch::Merge(fields) => WorkSize::of_document(fields),
+            Patch::Operations(_) => WorkSize::Unknown,
+        }
     }
 
     /// Applies the patch to a document.

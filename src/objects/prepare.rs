@@ -13,6 +13,7 @@ use crate::model::{HasTable, Input, NewEvent, Problem, RefusalCode, Stored, Tabl
 use crate::objects::Objects;
 use crate::objects::rules::{self, HostLimits, NounRules, ProposedWrite, RuleConflict};
 use crate::objects::view;
+use crate::objects::work_size::WorkSize;
 use crate::objects::write::WriteTarget;
 
 /// A write whose checks are done, and what the checks read.
@@ -74,12 +75,14 @@ impl Objects {
         World: HasTable<T>,
     {
         let next = Arc::new(next);
-        let (checks, mut reads) = self.kernel.read_tracked(|world| rules::write_checks(&next, old, world));
+        let ((checks, size), mut reads) = self.kernel.read_tracked(|world| {
+            (rules::write_checks(&next, old, world), WorkSize::of_checks(&next, world))
+        });
         let run = move || {
             let found: Vec<Problem> = checks.into_iter().flat_map(|check| check(&mut reads)).collect();
             (found, reads)
         };
-        let (mut found, reads) = self.lanes.writes.run(run).await?;
+        let (mut found, reads) = self.lanes.writes.run_sized(size, run).await?;
         found.extend(self.ask_the_host(&next, old).await?);
         Ok(CheckedWrite { next: Arc::unwrap_or_clone(next), found, reads })
     }
@@ -154,10 +157,11 @@ impl Objects {
         };
         let changeset = changeset.with_reads(reads).with_reads(looked_at);
         let (old, new) = (Arc::clone(current), Arc::clone(&object));
+        let size = WorkSize::of_view(&old).and(WorkSize::of_view(&new));
         let tell = move || view::updated(&old, &new);
         let body = match &hold {
-            Some(_) => self.lanes.writes.run_at_once(tell).await?,
-            None => self.lanes.writes.run(tell).await?,
+            Some(_) if size == WorkSize::Unknown => self.lanes.writes.run_at_once(tell).await?,
+            _ => self.lanes.writes.run_sized(size, tell).await?,
         };
         let changeset = begun_by(caller.event_about(&object, body), changeset);
         Ok(PreparedWrite { object, changeset: Some(changeset), hold })

@@ -31,7 +31,7 @@ impl Objects {
     {
         let seen = T::effective_at(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
         let subject = self.kernel.read(|world| self.subject(world, &seen));
-        self.lanes.reads.run(|| subject.view()).await
+        self.lanes.reads.run_sized(subject.size(), || subject.view()).await
     }
 
     /// An object with what a view of it needs of the world.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::kernel::{Kernel, secrets};
+use crate::kernel::{Kernel, TrackedWorld, secrets};
 use crate::model::bounds::{self, DEPTH_MAX};
 use crate::model::event::{ObjectDiff, ObjectSnapshot};
 use crate::model::{
@@ -14,6 +14,7 @@ use crate::model::{
 };
 use crate::objects::problem_cache::{ProblemBasis, ProblemCache};
 use crate::objects::rules::{self, NounRules, RuleCheck};
+use crate::objects::work_size::WorkSize;
 
 /// Longest text that an event carries in full, in bytes.
 const EVENT_TEXT_BYTES_MAX: usize = 4096;
@@ -47,6 +48,7 @@ struct ProblemSearch {
     seen: Vec<Problem>,
     /// What finds the others.
     checks: Vec<RuleCheck>,
+    size: WorkSize,
 }
 
 impl ProblemSearch {
@@ -73,6 +75,7 @@ where
                 .into_iter()
                 .chain(rules::params::shut_check(stored, &kernel.secrets))
                 .collect(),
+            size: WorkSize::of_checks(stored, &TrackedWorld::untracked(world)),
         });
         let (present, read_at) = (T::problems_now(stored, world), read_position(world, stored));
         ViewSubject {
@@ -86,9 +89,14 @@ where
         }
     }
 
-    /// Builds the view, with the problems that the object has in that world and on this server. The writer of
-    /// the object determines the cost: call it neither on a thread that packets wait for nor while the world
-    /// is locked.
+    /// How much work the view makes.
+    pub fn size(&self) -> WorkSize {
+        self.search.as_ref().map_or_else(|| WorkSize::of_view(&self.stored), |search| search.size)
+    }
+
+    /// Builds the view, with the problems that the object has in that world and on this server. Unless its
+    /// size is small the writer of the object determines the cost: call it neither on a thread that packets
+    /// wait for nor while the world is locked.
     pub fn view(self) -> View {
         let ViewSubject { stored, read_at, present, known, search, basis, cache } = self;
         let found = search.map(ProblemSearch::run);

@@ -16,6 +16,7 @@ use crate::objects::patch::Patch;
 use crate::objects::prepare::PreparedWrite;
 use crate::objects::rules::NounRules;
 use crate::objects::view::{self, View};
+use crate::objects::work_size::WorkSize;
 
 /// The revision that a writer expects to change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,8 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let input = self.lanes.writes.run(|| read_input::<T>(body, &Value::Null)).await??;
+        let size = WorkSize::of_document(&body);
+        let input = self.lanes.writes.run_sized(size, || read_input::<T>(body, &Value::Null)).await??;
         self.create_from(caller, input).await
     }
 
@@ -76,9 +78,9 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let body = body.clone();
+        let (size, body) = (WorkSize::of_document(body), body.clone());
         let make = move |current: &Stored<T>| read_input(body.clone(), &view::plain(current));
-        self.rewrite::<T>(caller, target, make).await
+        self.rewrite::<T>(caller, target, (size, make)).await
     }
 
     /// Changes parts of an object. If another writer was faster, the patch is applied again to the newer
@@ -95,14 +97,14 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let patch = patch.clone();
+        let (size, patch) = (patch.size(), patch.clone());
         let make = move |current: &Stored<T>| {
             let before = view::plain(current);
             let after = patch.apply(&before)?;
             let touched = view::read_only_changes(&before, &after);
             if touched.is_empty() { read_input(after, &before) } else { Err(Error::Invalid(touched)) }
         };
-        self.rewrite::<T>(caller, target, make).await
+        self.rewrite::<T>(caller, target, (size, make)).await
     }
 
     /// Deletes an object that no other object refers to.
@@ -126,12 +128,12 @@ impl Objects {
     }
 
     /// Computes the new object with `make` without locking the world, and commits it if the object still has
-    /// that revision; otherwise starts again.
+    /// that revision; otherwise starts again. `size` is the work that is in what the client sent.
     async fn rewrite<T: NounRules>(
         &self,
         caller: &Caller,
         target: &WriteTarget<'_>,
-        make: impl Fn(&Stored<T>) -> Result<Input<T>, Error> + Send + Sync + 'static,
+        (size, make): (WorkSize, impl Fn(&Stored<T>) -> Result<Input<T>, Error> + Send + Sync + 'static),
     ) -> Result<View, Error>
     where
         World: HasTable<T>,
@@ -140,7 +142,8 @@ impl Objects {
         for attempt in 0..STALE_RETRIES_MAX {
             let current = self.find_to_write::<T>(caller, target)?;
             let (made, seen) = (Arc::clone(&make), Arc::clone(&current));
-            let input = self.lanes.writes.run(move || made(&seen)).await??;
+            let size = size.and(WorkSize::of_view(&current));
+            let input = self.lanes.writes.run_sized(size, move || made(&seen)).await??;
             let checked = self.check_update(caller, &current, input).await?;
             let hold = self.kernel.hold_for(attempt).await?;
             let prepared = self.prepare_update(caller, (&current, checked), hold).await?;

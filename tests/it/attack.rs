@@ -267,13 +267,23 @@ fn install_all(site: &Site) -> usize {
     lost.len()
 }
 
-/// Installs again and again for a time. Returns how many boots there were, how many were lost, and how
-/// long a small file took meanwhile, in ascending order.
+/// Raises a flag when it is dropped, so that threads which look at it end with a test that fails.
+struct RaisedAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for RaisedAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
+    }
+}
+
+/// Installs again and again for a time, or until a boot is lost. Returns how many boots there were, how many
+/// were lost, and how long a small file took meanwhile, in ascending order.
 fn install_for(site: &Site, time: Duration) -> (u32, usize, Vec<Duration>) {
     let (over, boot) = (AtomicBool::new(false), BootSide::of(site.world.ready()));
     let taken = Mutex::new(Vec::new());
     let (mut boots, mut lost) = (0, 0);
     thread::scope(|scope| {
+        let _end = RaisedAtEnd(&over);
         scope.spawn(|| {
             while !over.load(SeqCst) {
                 let began = Instant::now();
@@ -282,11 +292,10 @@ fn install_for(site: &Site, time: Duration) -> (u32, usize, Vec<Duration>) {
             }
         });
         let began = Instant::now();
-        while boots == 0 || began.elapsed() < time {
+        while boots == 0 || (lost == 0 && began.elapsed() < time) {
             lost += install_all(site);
             boots += MACHINES;
         }
-        over.store(true, SeqCst);
     });
     let mut taken = taken.into_inner().expect("a list");
     taken.sort_unstable();
@@ -312,9 +321,8 @@ fn no_boot_is_lost_while_everything_is_attacked_at_once() {
             let target = &target;
             scope.spawn(move || target.attack(number));
         }
-        let measured = install_for(&site, Duration::from_secs(seconds));
-        target.over.store(true, SeqCst);
-        measured
+        let _end = RaisedAtEnd(&target.over);
+        install_for(&site, Duration::from_secs(seconds))
     });
     for ((what, _), rounds) in ATTACKS.iter().zip(&target.rounds) {
         println!("{:>9}  {what}", rounds.load(SeqCst));

@@ -13,6 +13,7 @@ mod cli;
 mod cli_screens;
 mod contract;
 mod dhcp_vectors;
+mod disk_image;
 mod disk_params;
 mod extra_initrds;
 mod files;

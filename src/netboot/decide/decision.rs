@@ -121,6 +121,17 @@ pub enum BootGrant {
     Deny,
 }
 
+impl BootGrant {
+    /// The loader that firmware fetches, and how.
+    pub fn loader(&self) -> Option<(&str, LoaderTransport)> {
+        match self {
+            BootGrant::Loader { name } => Some((name, LoaderTransport::Tftp)),
+            BootGrant::LoaderUrl { name, over } => Some((name, *over)),
+            _ => None,
+        }
+    }
+}
+
 impl std::fmt::Display for BootGrant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -131,9 +142,7 @@ impl std::fmt::Display for BootGrant {
             }
             BootGrant::LoaderUrl { name, over } => write!(f, "the loader {name} over {}", over.name()),
             BootGrant::BootFile { file, .. } => write!(f, "{file}, by a client class"),
-            BootGrant::BootServer { menu: None } => {
-                f.write_str("the boot server's address, by a client class")
-            }
+            BootGrant::BootServer { menu: None } => f.write_str("the boot server's address"),
             BootGrant::BootServer { menu: Some(menu) } => {
                 write!(f, "the boot menu `{menu}`, by a client class")
             }
@@ -335,7 +344,16 @@ impl RuleTrace {
     ) -> BootGrant {
         let is_proxy = facts.subnet_mode == Some(SubnetMode::Proxy);
         match (client.stage, verdict) {
-            (BootProgram::Other, _) | (_, Verdict::Ignore { .. }) => BootGrant::NoBootData,
+            (_, Verdict::Ignore { .. }) => BootGrant::NoBootData,
+            // Some firmware does not say what it is. A system takes no notice of the boot server's address.
+            (BootProgram::Other, Verdict::Netboot { .. }) if facts.machine.is_some() => {
+                self.passed(
+                    "loader",
+                    "it does not say that it boots: the boot server's address, in case it does",
+                );
+                BootGrant::BootServer { menu: None }
+            }
+            (BootProgram::Other, _) => BootGrant::NoBootData,
             // Firmware without boot data boots its disk at once. An unknown machine's iPXE gets a script that
             // does the same and says so on the console, except in a network with another DHCP server.
             (BootProgram::Ipxe(_), Verdict::LocalDisk { .. }) if facts.machine.is_none() && !is_proxy => {

@@ -136,7 +136,7 @@ pub fn next_stage(client: &NetbootClient) -> Result<NextStage, NoLoader> {
         (BootProgram::Other, _) => return Err(NoLoader::NotNetboot),
         (_, FirstFile::Nothing { class }) => return Err(NoLoader::ByClass(class.clone())),
         (_, FirstFile::File(file)) => return Ok(NextStage::File(file.clone())),
-        (BootProgram::Firmware, FirstFile::Server { menu }) => {
+        (BootProgram::Firmware | BootProgram::HttpFirmware, FirstFile::Server { menu }) => {
             return Ok(NextStage::Server { menu: menu.clone() });
         }
         (_, FirstFile::Loader | FirstFile::Server { .. }) => {}

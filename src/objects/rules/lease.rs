@@ -8,6 +8,7 @@ use crate::model::{Lease, Stored};
 use crate::objects::rules::{DependentObject, NounRules, in_use};
 
 impl NounRules for Lease {
+    const HAS_LINEAR_CHECKS: bool = true;
     fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         in_use::of_lease(stored, world)
     }

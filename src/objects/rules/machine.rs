@@ -20,6 +20,7 @@ use crate::objects::view;
 use crate::runs::flow::{Flow, note_entry};
 
 impl NounRules for Machine {
+    const HAS_LINEAR_CHECKS: bool = true;
     fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         in_use::of_machine(stored, world)
     }

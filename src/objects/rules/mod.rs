@@ -64,6 +64,9 @@ pub type WriteCheck = Box<dyn FnOnce(&mut Vec<ChangesetRead>) -> Vec<Problem> + 
 pub trait NounRules: Noun {
     /// Whether [`NounRules::refused_here`] checks anything.
     const ASKS_THE_HOST: bool = false;
+    /// Whether the noun's own checks take time in proportion to the object: none of them compiles what a
+    /// writer wrote, or looks at other objects.
+    const HAS_LINEAR_CHECKS: bool = false;
     /// Kinds whose specs decide what [`NounRules::problems`] and [`NounRules::read_checks`] find, besides
     /// those that it refers to and params.
     const PROBLEMS_SEE: &'static [Kind] = &[];
@@ -198,8 +201,12 @@ pub trait NounRules: Noun {
 }
 
 // The nouns whose rules are all defaults.
-impl NounRules for Job {}
-impl NounRules for Run {}
+impl NounRules for Job {
+    const HAS_LINEAR_CHECKS: bool = true;
+}
+impl NounRules for Run {
+    const HAS_LINEAR_CHECKS: bool = true;
+}
 
 /// What rules may know about the host.
 #[derive(Clone, Debug)]

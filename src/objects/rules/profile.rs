@@ -10,6 +10,7 @@ use crate::model::{Problem, Profile, RefusalCode, Stored};
 use crate::objects::rules::{DependentObject, NounRules, ProposedWrite, graph, in_use};
 
 impl NounRules for Profile {
+    const HAS_LINEAR_CHECKS: bool = true;
     fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {
         in_use::of_profile(stored, world)
     }
