@@ -177,7 +177,7 @@ mod tests {
     fn fields_are_completed_in_a_list_and_in_an_order() {
         assert_eq!(
             values(fields(Kind::Machine, "name,status.sta")),
-            ["name,status.state", "name,status.stage"]
+            ["name,status.stage", "name,status.state"]
         );
         assert_eq!(values(fields(Kind::Machine, "-upd")), ["-updated_at"]);
         assert!(values(fields(Kind::Job, "")).contains(&"task".to_owned()));

@@ -11,7 +11,7 @@ use crate::cli::columns::{age, number_at, text, text_at as field, utc};
 use crate::cli::events::EventLines;
 use crate::cli::nouns::{name_of, object_path};
 use crate::cli::objects::problems;
-use crate::cli::output::{self, OutputFormat, plain};
+use crate::cli::output::{self, plain};
 use crate::cli::sets::value_at;
 use crate::cli::states::step_of;
 use crate::cli::summary::verdict;
@@ -56,8 +56,9 @@ pub async fn show(client: &ApiClient, reference: &str) -> Result<()> {
     let leases = of_machine(client, Kind::Lease, &id).await;
     let reservations = of_machine(client, Kind::Reservation, &name).await;
     let shown = MachinePage { machine, run, explanation, leases, reservations, events };
-    let mut lines = EventLines::new(OutputFormat::Table);
+    let mut lines = EventLines::of_one();
     lines.names.learn_of(client, &shown.events).await;
+    lines.fit(&shown.events);
     output::print(&page(&shown, Timestamp::now()))?;
     output::print(&last_events(&shown.events, &mut lines))?;
     output::print(&to_do(&shown.machine))
@@ -218,34 +219,34 @@ fn last_events(events: &[Event], lines: &mut EventLines) -> String {
 /// What a person can do now.
 fn to_do(machine: &Value) -> String {
     let name = name_of(Kind::Machine, machine);
-    let steps: &[&str] = match field(machine, "status.state").as_str() {
-        _ if is_set(machine, "locked") => &["machines set NAME locked=false    # unlocks it"],
+    let steps: &[(&str, &str)] = match field(machine, "status.state").as_str() {
+        _ if is_set(machine, "locked") => &[("unlock it", "machines set NAME locked=false")],
         "failed" => &[
-            "timeline NAME                     # why it failed",
-            "logs NAME                         # the log of its last task",
-            "machines retry NAME               # continues at this step",
-            "machines cancel NAME              # ends the run",
+            ("see why it failed", "timeline NAME"),
+            ("the log of its last task", "logs NAME"),
+            ("continue at this step", "machines retry NAME"),
+            ("end the run", "machines cancel NAME"),
         ],
-        "held" if is_set(machine, "status.run.paused") => &["machines resume NAME              # continues"],
+        "held" if is_set(machine, "status.run.paused") => &[("continue", "machines resume NAME")],
         "held" => &[
-            "timeline NAME                     # why it is held",
-            "machines retry NAME               # continues at this step",
-            "machines cancel NAME              # ends the run",
+            ("see why it is held", "timeline NAME"),
+            ("continue at this step", "machines retry NAME"),
+            ("end the run", "machines cancel NAME"),
         ],
         "waiting" if value_at(machine, "status.armed_until").is_some() => &[
-            "timeline NAME --follow            # then power it on, and boot it from the network",
-            "machines disarm NAME              # takes the permission to erase back",
+            ("power it on, and watch", "timeline NAME --follow"),
+            ("take the permission back", "machines disarm NAME"),
         ],
-        "waiting" | "booting" | "running" => &["timeline NAME --follow            # what it does"],
-        _ => &["machines start NAME WORKFLOW      # asks nothing; `--check` changes nothing"],
+        "waiting" | "booting" | "running" => &[("watch it", "timeline NAME --follow")],
+        _ => &[
+            ("start a workflow", "machines start NAME WORKFLOW"),
+            ("or look first", "machines start NAME --check"),
+        ],
     };
-    let lines = steps.iter().map(|step| format!("  metalwright {}\n", step.replace("NAME", name)));
-    "\nWhat to do\n".to_owned() + &plain_lines(&lines.collect::<String>())
-}
-
-/// Text of several lines, each without characters that control a terminal.
-fn plain_lines(text: &str) -> String {
-    text.lines().map(|line| plain(line) + "\n").collect()
+    let lines = steps.iter().map(|(what, command)| {
+        plain(&format!("  {what:<25} metalwright {}", command.replace("NAME", name))) + "\n"
+    });
+    "\nWhat to do\n".to_owned() + &lines.collect::<String>()
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ pub async fn list(client: &ApiClient, args: EventListArgs) -> Result<()> {
         OutputFormat::Table | OutputFormat::Wide => {
             let mut lines = EventLines::new(format);
             lines.names.learn_of(client, &events).await;
+            lines.fit(&events);
             events.iter().try_for_each(|event| output::print(&lines.line(event)))
         }
         OutputFormat::Name => events.iter().try_for_each(|event| output::print(&format!("{}\n", event.seq))),
@@ -148,12 +149,37 @@ pub struct EventLines {
     pub names: MachineNames,
     day: Option<Date>,
     has_header: bool,
+    kind_width: usize,
+    /// The width of the column with the object; none where all events are about one.
+    about_width: Option<usize>,
 }
 
 impl EventLines {
     pub fn new(format: OutputFormat) -> Self {
         let width = table::terminal_width().filter(|_| format == OutputFormat::Table);
-        EventLines { format, width, names: MachineNames::default(), day: None, has_header: false }
+        EventLines {
+            format,
+            width,
+            names: MachineNames::default(),
+            day: None,
+            has_header: false,
+            kind_width: KIND_MIN,
+            about_width: Some(ABOUT_MIN),
+        }
+    }
+
+    /// For the events of one object, which is not named in each line.
+    pub fn of_one() -> Self {
+        EventLines { about_width: None, ..EventLines::new(OutputFormat::Table) }
+    }
+
+    /// Makes the columns as wide as the events need.
+    pub fn fit(&mut self, events: &[Event]) {
+        for event in events {
+            self.kind_width = self.kind_width.max(event.body.kind_name().chars().count());
+            let about = self.names.named(&event.subject).chars().count().min(ABOUT_MAX);
+            self.about_width = self.about_width.map(|width| width.max(about));
+        }
     }
 
     fn print(&mut self, event: &Event) -> Result<()> {
@@ -164,19 +190,18 @@ impl EventLines {
         let time = event.time.to_zoned(TimeZone::UTC);
         let (kind, about) = (plain(&event.body.kind_name()), plain(&self.names.named(&event.subject)));
         let what = self.names.named(&summary(event));
-        let header = !std::mem::replace(&mut self.has_header, true);
+        let is_first = !std::mem::replace(&mut self.has_header, true);
         if self.format == OutputFormat::Wide {
             let by = plain(&self.names.named(&event.actor));
-            let header = if header {
-                wide_line("SEQ", ["TIME (UTC)", "KIND", "ABOUT", "BY"], "WHAT")
-            } else {
-                String::new()
-            };
+            let header = wide_line("SEQ", ["TIME (UTC)", "KIND", "ABOUT", "BY"], "WHAT");
             let time = time.strftime("%Y-%m-%d %H:%M:%S").to_string();
-            return header + &wide_line(&event.seq.to_string(), [&time, &kind, &about, &by], &what);
+            let line = wide_line(&event.seq.to_string(), [&time, &kind, &about, &by], &what);
+            return if is_first { header + &line } else { line };
         }
-        let mut lines =
-            if header { self.narrow_line(["TIME (UTC)", "KIND", "ABOUT"], "WHAT") } else { String::new() };
+        let mut lines = String::new();
+        if is_first {
+            lines += &self.narrow_line(["UTC", "KIND", "ABOUT"], "WHAT");
+        }
         if self.day.replace(time.date()) != Some(time.date()) {
             lines += &format!("-- {}\n", time.date());
         }
@@ -184,11 +209,21 @@ impl EventLines {
     }
 
     fn narrow_line(&self, [time, kind, about]: [&str; 3], what: &str) -> String {
-        let line = format!("{time:<10}  {kind:<22}  {about:<16}  {what}");
+        let about = self.about_width.map(|width| {
+            let about = if self.width.is_some() { table::cut(about, ABOUT_MAX) } else { about.to_owned() };
+            format!("{about:<width$}  ")
+        });
+        let (about, width) = (about.unwrap_or_default(), self.kind_width);
+        let line = format!("{time:<8}  {kind:<width$}  {about}{what}");
         let line = line.trim_end();
         self.width.map_or_else(|| line.to_owned(), |width| table::cut(line, width)) + "\n"
     }
 }
+
+/// Least widths of the columns of kinds and objects, and the most that an object has on a terminal.
+const KIND_MIN: usize = 18;
+const ABOUT_MIN: usize = 12;
+const ABOUT_MAX: usize = 24;
 
 fn wide_line(seq: &str, [time, kind, about, by]: [&str; 4], what: &str) -> String {
     format!("{seq:>7}  {time:<19}  {kind:<26}  {about:<24}  {by:<16}  {what}").trim_end().to_owned() + "\n"
@@ -210,8 +245,8 @@ mod tests {
         let first = lines.line(&event("2026-01-02T23:59:59Z"));
         assert_eq!(
             first,
-            "TIME (UTC)  KIND                    ABOUT             WHAT\n-- 2026-01-02\n\
-             23:59:59    machine.disarmed        x                 it wa…\n"
+            "UTC       KIND                ABOUT         WHAT\n-- 2026-01-02\n\
+             23:59:59  machine.disarmed    x             it was taken ba…\n"
         );
         assert!(lines.line(&event("2026-01-03T00:00:00+00:00")).starts_with("-- 2026-01-03\n00:00:00 "));
         assert!(lines.line(&event("2026-01-03T00:00:01Z")).starts_with("00:00:01 "));

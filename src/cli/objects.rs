@@ -220,7 +220,7 @@ impl NounClient {
 /// A refusal of fields that were typed, with how to write a list.
 fn hinted(error: ClientError, sets: &[String]) -> anyhow::Error {
     let said = error.to_string();
-    match sets.is_empty() || !said.contains("is not of type \"array\"") {
+    match sets.is_empty() || !said.contains("is not a list") {
         true => error.into(),
         false => anyhow!("{said}\n  a list is written as JSON: macs='[\"52:54:00:aa:00:01\"]'"),
     }

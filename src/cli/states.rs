@@ -20,6 +20,10 @@ use crate::model::Kind;
 const ASKED_MAX: usize = 100;
 /// Least width of the column of names.
 const NAME_MIN: usize = 8;
+/// Least width of the column of stages.
+const STAGE_MIN: usize = 8;
+/// The state of a machine without a run.
+const NO_RUN: &str = "registered";
 const FIELDS: &str = "id,name,status.state,status.stage,status.cursor,status.steps_total,status.reason";
 
 /// What a line shows of a machine.
@@ -35,12 +39,13 @@ struct ShownState {
 
 impl ShownState {
     fn of(machine: &Value) -> Self {
+        let state = text_at(machine, "status.state");
         ShownState {
             name: text_at(machine, "name"),
-            state: text_at(machine, "status.state"),
-            step: step_of(machine),
+            step: if state == NO_RUN { String::new() } else { step_of(machine) },
             stage: text_at(machine, "status.stage"),
             reason: text_at(machine, "status.reason"),
+            state,
         }
     }
 }
@@ -104,11 +109,17 @@ struct StatePrinter {
     known: BTreeMap<String, ShownState>,
     /// The width of the column of names; 0 before the header was printed.
     name_width: usize,
+    stage_width: usize,
 }
 
 impl Default for StatePrinter {
     fn default() -> Self {
-        StatePrinter { format: OutputFormat::Table, known: BTreeMap::new(), name_width: 0 }
+        StatePrinter {
+            format: OutputFormat::Table,
+            known: BTreeMap::new(),
+            name_width: 0,
+            stage_width: STAGE_MIN,
+        }
     }
 }
 
@@ -121,9 +132,11 @@ impl StatePrinter {
         if self.name_width == 0 && self.format.is_table() {
             let longest = changed.iter().map(|(_, state)| state.name.chars().count()).max();
             self.name_width = longest.unwrap_or(0).max(NAME_MIN);
+            let longest = changed.iter().map(|(_, state)| state.stage.chars().count()).max();
+            self.stage_width = longest.unwrap_or(0).max(STAGE_MIN);
             let header = ["NAME", "STATE", "STEP", "STAGE", "REASON"].map(str::to_owned);
             let [name, state, step, stage, reason] = header;
-            output::print(&self.line("TIME (UTC)", &ShownState { name, state, step, stage, reason }))?;
+            output::print(&self.line("UTC", &ShownState { name, state, step, stage, reason }))?;
         }
         for (machine, state) in changed {
             self.print(machine, &state)?;
@@ -159,8 +172,8 @@ impl StatePrinter {
 
     fn line(&self, time: &str, state: &ShownState) -> String {
         let ShownState { name, state, step, stage, reason } = state;
-        let width = self.name_width;
-        let line = format!("{time:<10}  {name:<width$}  {state:<10}  {step:<5}  {stage:<16}  {reason}");
+        let (names, stages) = (self.name_width, self.stage_width);
+        let line = format!("{time:<8}  {name:<names$}  {state:<10}  {step:<4}  {stage:<stages$}  {reason}");
         let line = plain(line.trim_end());
         match terminal_width().filter(|_| self.format == OutputFormat::Table) {
             Some(terminal) => cut(&line, terminal) + "\n",
@@ -181,7 +194,7 @@ mod tests {
         let printer = StatePrinter { name_width: 8, ..StatePrinter::default() };
         assert_eq!(
             printer.line("10:00:00", &state),
-            "10:00:00    web1      failed      2/5    install           no disk\n"
+            "10:00:00  web1      failed      2/5   install   no disk\n"
         );
         let at_the_end = json!({"status": {"cursor": 5, "steps_total": 5}});
         assert_eq!((step_of(&json!({})).as_str(), step_of(&at_the_end).as_str()), ("", "5/5"));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::columns::{bytes, text, utc};
+use crate::cli::columns::{bytes, shown, text, utc};
 use crate::cli::output::plain;
 use crate::cli::sets::value_at;
 use crate::model::event::{
@@ -188,7 +188,7 @@ fn updated(it: &ObjectDiff) -> String {
 /// The fields of an event without a summary.
 fn fields(data: &Value) -> String {
     let Some(fields) = data.as_object() else { return text(data) };
-    let shown = fields.iter().map(|(name, value)| (name, text(value)));
+    let shown = fields.iter().map(|(name, value)| (name, shown(value)));
     let shown = shown.filter(|(_, text)| !text.is_empty() && !text.starts_with('{'));
     let shown = shown.take(FIELDS_MAX).map(|(name, text)| format!("{name}={text}"));
     shown.collect::<Vec<_>>().join(" ")

@@ -55,7 +55,10 @@ impl FieldValues {
             FieldValues::Words(words) if !words.iter().any(|word| word == value) => {
                 let near = nearest(value, words.iter().map(String::as_str));
                 let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
-                format!("it is never `{value}`; {near}there are: {}", words.join(", "))
+                let words = words.join(", ");
+                return Err(Error::BadRequest(format!(
+                    "`{field}` is never `{value}`; {near}there are: {words}"
+                )));
             }
             _ => return Ok(()),
         };

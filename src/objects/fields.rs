@@ -253,7 +253,9 @@ fn unknown<T: NounRules>(text: &str, schemas: &NounSchemas) -> Error {
     if schema_at(&schemas.spec, &["params"]).is_some() {
         names.push("param.NAME".to_owned());
     }
-    let near = nearest(text, names.iter().map(String::as_str));
+    // The last part of a name alone is the most frequent slip.
+    let ending = names.iter().find(|name| name.strip_suffix(text).is_some_and(|start| start.ends_with('.')));
+    let near = ending.map(String::as_str).or_else(|| nearest(text, names.iter().map(String::as_str)));
     let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
     Error::BadRequest(format!(
         "{} have no field `{text}`; {near}there are: {}",
