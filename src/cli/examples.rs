@@ -113,7 +113,7 @@ const OF_NOUNS: &[(Kind, &str, &[&str])] = &[
         "add",
         &[
             "debian-12-amd64 --dir /usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64",
-            "rocky-9 --iso /srv/rocky-9.iso --unverified",
+            "rocky-9 --iso /srv/rocky-9.iso",
         ],
     ),
     (Kind::Artifact, "fetch", &["debian-12-amd64"]),
