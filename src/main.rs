@@ -24,10 +24,16 @@ struct ProgramArguments {
 #[derive(Subcommand)]
 enum ProgramCommand {
     /// Run the server.
+    #[command(
+        after_help = "Examples:\n  metalwright serve --data /var/lib/metalwright --dhcp-interface eth1\n  \
+        metalwright serve --config /etc/metalwright.toml"
+    )]
     Serve(Box<ServerFlags>),
     /// Run jobs on this machine.
+    #[command(after_help = "Examples:\n  metalwright agent --config /etc/metalwright/agent.toml")]
     Agent(AgentArgs),
     /// Simulate machines against a server, without any metal.
+    #[command(after_help = "Examples:\n  metalwright simulate --count 50 --dhcp 127.0.0.1:67")]
     Simulate(Box<simulate::SimulateOptions>),
     #[command(flatten)]
     Client(ClientCommand),
@@ -35,14 +41,20 @@ enum ProgramCommand {
     #[command(hide = true)]
     RenderWorker,
     /// Print the API's description (OpenAPI 3.1).
+    #[command(after_help = "Examples:\n  metalwright openapi > openapi.yaml")]
     Openapi,
     /// Write the certificate of the HTTPS boot listener, for firmware that has to trust it.
+    #[command(after_help = "Examples:\n  metalwright boot-certificate --data DIR -o boot.pem")]
     BootCertificate(cli::boot_certificate::BootCertificate),
-    /// Print a completion script for your shell.
+    /// Print a completion script for your shell. It completes commands, and the names of objects by asking
+    /// the server.
+    #[command(after_help = "Examples:\n  echo 'source <(metalwright completions bash)' >> ~/.bashrc\n  \
+        metalwright completions fish > ~/.config/fish/completions/metalwright.fish")]
     Completions { shell: clap_complete::Shell },
 }
 
 fn main() -> ExitCode {
+    cli::complete::answer(ProgramArguments::command);
     match ProgramArguments::parse().command {
         ProgramCommand::Serve(flags) => {
             let format = LogFormat::chosen(&flags);
@@ -98,6 +110,6 @@ fn run(command: ProgramCommand) -> anyhow::Result<()> {
         }
         ProgramCommand::Openapi => cli::print(&metalwright::api::openapi()),
         ProgramCommand::BootCertificate(args) => cli::boot_certificate::export(&args),
-        ProgramCommand::Completions { shell } => cli::print_completions(shell, ProgramArguments::command()),
+        ProgramCommand::Completions { shell } => cli::print_completions(shell),
     }
 }

@@ -10,6 +10,7 @@ mod boot_http;
 mod bounds;
 mod certificates;
 mod cli;
+mod cli_screens;
 mod contract;
 mod dhcp_vectors;
 mod disk_image;
