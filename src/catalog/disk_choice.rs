@@ -1,11 +1,10 @@
 //! The disks that an installation of a machine would take: the rule, and why it cannot be carried out.
 
-use std::collections::BTreeSet;
-
 use crate::catalog::params::{layers_of, secrets};
+use crate::catalog::reach::{any_template, text_of};
 use crate::model::disk_rule::DiskRule;
 use crate::model::{Bootenv, ContentView, Machine, Stage};
-use crate::render::{LayeredParams, SecretAccess, included};
+use crate::render::{LayeredParams, SecretAccess};
 
 /// The call with which a template asks for the rule.
 const ASKS: &str = "disk_rule(";
@@ -45,18 +44,6 @@ fn rule_of(
 
 /// Whether one of the bootenv's templates, or one that they include, asks for the rule.
 fn asks_for_disks(content: ContentView<'_>, bootenv: &Bootenv) -> bool {
-    let inline = bootenv.templates.iter().filter_map(|file| file.inline.as_deref());
-    let named = bootenv.templates.iter().filter_map(|file| content.template(file.template.as_deref()?));
-    let mut bodies: Vec<&str> = inline.chain(named).collect();
-    let mut seen: BTreeSet<String> = BTreeSet::new();
-    let mut searched = 0;
-    while let Some(body) = bodies.pop().filter(|_| searched < SEARCHED_BYTES_MAX) {
-        searched += body.len();
-        if body.contains(ASKS) {
-            return true;
-        }
-        let further = included(body).into_iter().filter(|name| seen.insert(name.clone()));
-        bodies.extend(further.filter_map(|name| content.template(&name)));
-    }
-    false
+    let texts = bootenv.templates.iter().filter_map(|file| text_of(content, file));
+    any_template(content, texts, (SEARCHED_BYTES_MAX, |body| body.contains(ASKS)))
 }

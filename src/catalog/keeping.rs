@@ -86,7 +86,7 @@ impl Catalog {
             }
         });
         for template in absent.into_iter().filter_map(|name| keeper.content.templates.get(name)) {
-            keeper.add(body(&template.spec.body));
+            keeper.add(body(&template.spec));
         }
         list
     }
@@ -113,7 +113,7 @@ impl Catalog {
             let (name, commit) = (&template.spec.name, template.commit.get());
             let same = known.commits.get(name).filter(|of| **of == commit && commit != 0);
             let digest = same.and_then(|_| known.digests.get(name).cloned());
-            digests.insert(name.clone(), digest.unwrap_or_else(|| body(&template.spec.body).digest()));
+            digests.insert(name.clone(), digest.unwrap_or_else(|| body(&template.spec).digest()));
             made.commits.insert(name.clone(), commit);
         }
         made.digests = Arc::new(digests);
@@ -132,8 +132,8 @@ pub(super) struct KnownDigests {
     commits: HashMap<String, u64>,
 }
 
-fn body(text: &str) -> Content {
-    Content::Template(TemplateBody { body: text.to_owned() })
+fn body(template: &Template) -> Content {
+    Content::Template(TemplateBody { body: template.body.clone(), verbatim: template.verbatim })
 }
 
 /// The machine and the run whose content is kept.

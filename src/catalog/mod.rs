@@ -10,9 +10,11 @@ pub mod content_copy;
 pub mod disk_choice;
 pub mod extra_initrds;
 pub mod keeping;
+pub mod network_variables;
 pub mod packs;
 pub mod params;
 pub mod pools;
+pub mod reach;
 pub mod rendering;
 pub mod repositories;
 pub mod secret_cover;
@@ -26,9 +28,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use crate::kernel::Kernel;
-use crate::model::{Content, ContentView, Run, Stored, Template};
+use crate::model::{Content, ContentView, Run, Stored, Template, TemplateText};
 use crate::netboot::decide::capability;
-use crate::render::RenderEngine;
+use crate::render::{RenderEngine, TemplateSource};
 use content_copy::KnownContent;
 use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 
@@ -106,9 +108,9 @@ impl Catalog {
         if let Some((_, engine)) = compiled.kept.iter().find(|(of, _)| *of == digest) {
             return engine.clone();
         }
-        let bodies: Vec<(String, String)> = self.kernel.read(|world| {
+        let bodies: Vec<TemplateSource> = self.kernel.read(|world| {
             let templates = ContentView::of_run(world, run).templates().into_iter();
-            templates.map(|(name, body)| (name.to_owned(), body.to_owned())).collect()
+            templates.map(|(name, text)| source(name, text)).collect()
         });
         let (engine, _) = RenderEngine::compile(&self.pools.serve, bodies);
         if compiled.kept.len() >= KEPT_ENGINES_MAX {
@@ -130,7 +132,9 @@ impl Catalog {
         });
         let digests = self.digests_of(generation, templates.iter());
         let digest = Content::Templates(digests.as_ref().clone()).digest();
-        let bodies = templates.iter().map(|row| (row.spec.name.clone(), row.spec.body.clone()));
+        let bodies = templates.iter().map(|row| {
+            source(&row.spec.name, TemplateText { body: &row.spec.body, verbatim: row.spec.verbatim })
+        });
         let (engine, broken) = RenderEngine::compile(&self.pools.serve, bodies);
         for (name, problem) in &broken {
             tracing::warn!(template = name, %problem, "a template cannot be used");
@@ -157,6 +161,10 @@ impl Catalog {
         });
         done.await
     }
+}
+
+fn source(name: &str, text: TemplateText<'_>) -> TemplateSource {
+    TemplateSource { name: name.to_owned(), body: text.body.to_owned(), verbatim: text.verbatim }
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::catalog::Catalog;
+use crate::catalog::network_variables::network_variables;
 use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::repositories::repositories;
 use crate::kernel::ServerEndpoints;
@@ -121,7 +123,14 @@ impl Catalog {
             repositories,
             agent_token: boot.agent_token.clone(),
             salt_seed,
+            now: self.render_time(boot),
         })
+    }
+
+    /// The time that documents may show, to the second: when the run began, or else the present.
+    fn render_time(&self, boot: &BootContext) -> Timestamp {
+        let time = boot.run.as_ref().map_or_else(|| self.kernel.now(), |run| run.spec.started_at);
+        Timestamp::from_second(time.as_second()).unwrap_or(time)
     }
 
     pub fn base_url(&self, boot: &BootContext, attempt: &BootAttempt) -> String {
@@ -156,8 +165,13 @@ impl Catalog {
     fn variables(&self, boot: &BootContext) -> Map<String, Value> {
         let mut variables = Map::new();
         if let Some(machine) = &boot.machine {
-            variables.insert("machine".into(), machine_variable(machine, boot.attempt.as_ref()));
+            let profiles = self.kernel.read(|world| boot.content(world).values_of(&machine.spec).1.to_vec());
+            variables.insert("machine".into(), machine_variable(machine, boot.attempt.as_ref(), &profiles));
         }
+        let networks = self.kernel.read(|world| network_variables(world, boot.machine.as_deref()));
+        variables.extend(networks.map(|(name, value)| (name.to_owned(), value)));
+        // What is known of the machine's hardware; nothing yet.
+        variables.insert("inventory".into(), json!({}));
         if let Some(bootenv) = &boot.bootenv {
             let artifact = boot.files().map_or_else(String::new, |files| {
                 format!("{}/artifacts/{}", boot.facing.http, files.artifact)
@@ -199,7 +213,7 @@ fn listener_url(address: IpAddr, scheme: &str, port: Option<u16>) -> String {
     listener.map_or_else(String::new, |listener| format!("{scheme}://{listener}"))
 }
 
-fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>) -> Value {
+fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>, profiles: &[String]) -> Value {
     let spec = &machine.spec;
     let (short_name, domain) = spec.name.split_once('.').unwrap_or((&spec.name, ""));
     let booted_from = attempt.and_then(|attempt| attempt.mac).or_else(|| spec.macs.first().copied());
@@ -216,6 +230,7 @@ fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>) ->
         "smbios_uuid": spec.smbios_uuid.map(|uuid| uuid.to_string()).unwrap_or_default(),
         "serial": spec.serial.clone().unwrap_or_default(),
         "labels": machine.labels,
+        "profiles": profiles,
     })
 }
 

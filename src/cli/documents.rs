@@ -2,7 +2,8 @@
 //!
 //! The noun of a document comes from its own `noun:`, else from the command, else from the nearest folder
 //! with the name of a noun (`machines/web1.yaml`). Below a folder `templates` a file that is not a document
-//! is a template, named by its path there. Start with [`read_all`].
+//! is a template, named by its path there; below a folder `verbatim` it is one that is used as it is. Start
+//! with [`read_all`].
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,7 +20,9 @@ use crate::model::{Kind, nearest};
 const FILE_BYTES_MAX: u64 = 16 << 20;
 /// Most files and documents of one command.
 const FILES_MAX: usize = 100_000;
+/// The folders of texts: of templates, and of those that are used as they are.
 const TEMPLATES: &str = "templates";
+const VERBATIM: &str = "verbatim";
 
 /// An object to be written, and where it comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,7 +106,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn is_ours(path: &Path) -> bool {
-    is_document(path) || template_name(path).is_some()
+    is_document(path) || template_file(path).is_some()
 }
 
 fn is_document(path: &Path) -> bool {
@@ -115,31 +118,44 @@ fn read_file((path, shown): (&Path, &Path), noun: Option<Kind>) -> Result<Vec<Ob
     let origin = shown.display().to_string();
     let file = fs::File::open(path).with_context(|| origin.clone())?;
     let text = bounded(file, &origin)?;
-    if let (None, Some(name)) = (noun, template_name(path)) {
-        return Ok(vec![template(&name, (&text, &origin))]);
+    if let (None, Some(file)) = (noun, template_file(path)) {
+        return Ok(vec![template(&file, (&text, &origin))]);
     }
     documents((&text, &origin), noun.or_else(|| noun_of_folder(path)))
 }
 
 /// A document that says that it is a template, or the file as a template's body.
-fn template(name: &str, (text, origin): (&str, &str)) -> ObjectDocument {
-    let body = is_document(Path::new(name))
+fn template(file: &TemplateFile, (text, origin): (&str, &str)) -> ObjectDocument {
+    let TemplateFile { name, verbatim } = file;
+    let body = (is_document(Path::new(name)) && !verbatim)
         .then(|| {
             let mut documents = yaml::read(text).ok()?;
             let body = documents.pop().filter(|_| documents.is_empty())?;
             (body.get("name")?.is_string() && body.get("body")?.is_string()).then_some(body)
         })
         .flatten();
-    let body = body.unwrap_or_else(|| json!({"name": name, "body": text}));
+    let body = body.unwrap_or_else(|| match verbatim {
+        true => json!({"name": name, "body": text, "verbatim": true}),
+        false => json!({"name": name, "body": text}),
+    });
     ObjectDocument { kind: Kind::Template, body, origin: origin.to_owned() }
 }
 
-/// The path below the outermost folder `templates`.
-fn template_name(path: &Path) -> Option<String> {
+/// A file below a folder of texts.
+struct TemplateFile {
+    /// The path below that folder.
+    name: String,
+    verbatim: bool,
+}
+
+/// The file as a text below the outermost folder `templates`, or else below the outermost folder `verbatim`.
+fn template_file(path: &Path) -> Option<TemplateFile> {
     let parts: Vec<&str> = path.components().filter_map(text_of).collect();
-    let at = parts.iter().position(|part| *part == TEMPLATES)?;
-    let below = parts.get(at + 1..)?;
-    (!below.is_empty()).then(|| below.join("/"))
+    [(TEMPLATES, false), (VERBATIM, true)].into_iter().find_map(|(folder, verbatim)| {
+        let at = parts.iter().position(|part| *part == folder)?;
+        let below = parts.get(at + 1..).filter(|below| !below.is_empty())?;
+        Some(TemplateFile { name: below.join("/"), verbatim })
+    })
 }
 
 fn text_of(component: Component<'_>) -> Option<&str> {
@@ -230,6 +246,7 @@ mod tests {
             ("templates/tasks/run.sh", "echo\n"),
             ("templates/user-data.yaml", "#cloud-config\nname: x\n"),
             ("templates/full.yaml", "name: named\nbody: text\n"),
+            ("verbatim/site/count.sh", "echo ${#a[@]}\n"),
             ("README.md", "not ours"),
             (".hidden.yaml", "["),
         ]);
@@ -242,6 +259,7 @@ mod tests {
             (Kind::Template, "preseed/base.cfg"),
             (Kind::Template, "tasks/run.sh"),
             (Kind::Template, "user-data.yaml"),
+            (Kind::Template, "site/count.sh"),
             (Kind::Param, "disk"),
             (Kind::Param, "rack"),
         ];

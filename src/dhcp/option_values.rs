@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::catalog::network_variables::subnet_variable;
 use crate::catalog::params::SecretMode;
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{DhcpQuery, TemplateOption};
@@ -59,7 +60,7 @@ impl Dhcp {
             options
                 .into_iter()
                 .map(|option: TemplateOption| {
-                    let text = InlineText { place: &option.name, body: &option.template };
+                    let text = InlineText { place: &option.name, body: &option.template, verbatim: false };
                     let rendered = engine.render_inline(text, input.clone(), LIMITS);
                     let said = |problem: RenderProblem| problem.renamed(&option.name, INLINE.to_owned());
                     let rendered = rendered.map_err(|problem| said(problem).to_string());
@@ -85,7 +86,9 @@ impl Dhcp {
             query.packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
         input.variables.insert("mac".to_owned(), mac.join(":").into());
         input.variables.insert("address".to_owned(), facts.address.to_string().into());
-        let subnet = json!({"name": facts.subnet, "cidr": facts.cidr});
+        let subnet =
+            self.kernel.read(|world| world.subnets.get(&facts.subnet).map(|row| subnet_variable(&row.spec)));
+        let subnet = subnet.unwrap_or_else(|| json!({"name": facts.subnet, "cidr": facts.cidr}));
         input.variables.insert("subnet".to_owned(), subnet);
         Ok(input)
     }

@@ -28,7 +28,9 @@ use crate::model::{
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::BootDocument;
 use crate::objects::lanes::WorkFlag;
-use crate::render::{InlineText, ProblemKind, RenderInput, RenderLimits, RenderProblem, RenderedText};
+use crate::render::{
+    InlineText, ProblemKind, RenderInput, RenderLimits, RenderProblem, RenderedText, rendered_path,
+};
 
 /// Most documents that are rendered for one run.
 const DOCUMENTS_MAX: usize = 512;
@@ -195,6 +197,9 @@ impl Insight {
             let what = format!("bootenv `{}`: {absent}", bootenv.key);
             faults.add(Problem::new("", what).coded(RefusalCode::MissingFile));
         }
+        if let Err(problem) = self.netboot.rendered_files(boot) {
+            faults.note(Err(problem))?;
+        }
         let script = boot.files().map(|_| BootDocument::BootScript(ScriptKind::Ipxe));
         let files = boot.templates().iter().map(|file| BootDocument::File(file.clone()));
         let mut read = BTreeSet::new();
@@ -255,10 +260,16 @@ impl Insight {
         let engine = self.catalog.engine_for(boot);
         for template in &task.spec.templates {
             let place = format!("{}/{}", task.key, template.name);
+            if let Some(path) = &template.path {
+                let text = InlineText { place: &format!("{place}/path"), body: path, verbatim: false };
+                if let Err(problem) = rendered_path(&engine, text, &input) {
+                    faults.note(Err(problem))?;
+                }
+            }
             let rendered = match (&template.template, &template.inline) {
                 (Some(name), _) => engine.render(name, input.clone(), RenderLimits::default()),
                 (None, Some(body)) => {
-                    let text = InlineText { place: &place, body };
+                    let text = InlineText { place: &place, body, verbatim: template.verbatim };
                     engine.render_inline(text, input.clone(), RenderLimits::default())
                 }
                 (None, None) => continue,

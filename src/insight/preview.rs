@@ -24,7 +24,7 @@ use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::{BootDocument, base_name};
 use crate::netboot::joined_initrds::JOINED_INITRDS;
-use crate::render::{ParamLevel, ProblemKind, Provenance, RenderedText, ResolvedParam};
+use crate::render::{ParamLevel, ProblemKind, Provenance, RenderProblem, RenderedText, ResolvedParam};
 
 /// The levels of params that are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,8 +174,12 @@ impl Insight {
                 rows.push(row(JOINED_INITRDS, "initrd", MachineFile::Kernel));
             }
         }
-        let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
-        rows.extend(templates.map(|template| row(&template.path, "rendered", MachineFile::Answer)));
+        // A path that cannot be rendered is shown as it is written; `start` says what is wrong with it.
+        let paths: Vec<String> = match self.netboot.rendered_files(&boot) {
+            Ok(files) => files.into_iter().map(|(path, _)| path).collect(),
+            Err(_) => boot.templates().iter().map(|file| file.path.clone()).collect(),
+        };
+        rows.extend(paths.iter().map(|path| row(path, "rendered", MachineFile::Answer)));
         Ok(rows)
     }
 
@@ -211,7 +215,7 @@ impl Insight {
             gathered.run = None;
         }
         let boot = self.preview_boot(&gathered);
-        let document = document(&boot, &preview)?;
+        let document = document(self.files_by_path(&boot, &preview).await?, &preview)?;
         let asked = preview.asked();
         let place = preview.file.or(preview.template).unwrap_or_default();
         let netboot = Arc::clone(&self.netboot);
@@ -219,13 +223,30 @@ impl Insight {
             .catalog
             .render_preview(move || netboot.render_document(&boot, &document, SecretMode::Redacted))
             .await?;
-        let rendered = rendered.map_err(|problem| match problem.kind {
-            ProblemKind::Busy => Error::Busy(problem.to_string()),
-            _ => Problem::from(&problem).at(asked).into(),
-        })?;
+        let rendered = rendered.map_err(|problem| not_rendered(&problem, asked))?;
         let problems = document_faults(&place, &rendered.text).collect();
         let RenderedText { text, sha256, provenance } = rendered;
         Ok(PreviewResult { text, sha256, provenance, problems })
+    }
+
+    /// The files of the boot by their paths, for a request for one of them.
+    async fn files_by_path(
+        &self,
+        boot: &BootContext,
+        preview: &PreviewRequest,
+    ) -> Result<Vec<(String, BootTemplate)>, Error> {
+        if preview.file.is_none() {
+            return Ok(Vec::new());
+        }
+        let (netboot, boot) = (Arc::clone(&self.netboot), boot.clone());
+        let found: Result<_, RenderProblem> = self
+            .catalog
+            .render_preview(move || {
+                let files = netboot.rendered_files(&boot)?;
+                Ok(files.into_iter().map(|(path, file)| (path, file.clone())).collect())
+            })
+            .await?;
+        found.map_err(|problem| not_rendered(&problem, preview.asked()))
     }
 
     /// The facts of a hypothetical boot: the present attempt, or none, seen from the server's own address.
@@ -270,7 +291,15 @@ pub(super) fn no_attempt() -> crate::model::BootAttempt {
     }
 }
 
-fn document(boot: &BootContext, preview: &PreviewRequest) -> Result<BootDocument, Error> {
+/// Why a preview cannot be shown; `asked` is the field that named it.
+fn not_rendered(problem: &RenderProblem, asked: &str) -> Error {
+    match problem.kind {
+        ProblemKind::Busy => Error::Busy(problem.to_string()),
+        _ => Problem::from(problem).at(asked).into(),
+    }
+}
+
+fn document(files: Vec<(String, BootTemplate)>, preview: &PreviewRequest) -> Result<BootDocument, Error> {
     match (&preview.file, &preview.template, &preview.inline) {
         (None, Some(template), None) => Ok(preview_document(Some(template.clone()), None)),
         (None, None, Some(inline)) => Ok(preview_document(None, Some(inline.clone()))),
@@ -278,7 +307,7 @@ fn document(boot: &BootContext, preview: &PreviewRequest) -> Result<BootDocument
             "boot.ipxe" => Ok(BootDocument::BootScript(ScriptKind::Ipxe)),
             "grub.cfg" => Ok(BootDocument::BootScript(ScriptKind::Grub)),
             "pxelinux.cfg" => Ok(BootDocument::BootScript(ScriptKind::Pxelinux)),
-            path => file_of(boot, path),
+            path => file_of(files, path),
         },
         _ => {
             let what = "say what to render: one of `file`, `template` or `inline`";
@@ -289,16 +318,14 @@ fn document(boot: &BootContext, preview: &PreviewRequest) -> Result<BootDocument
 
 fn preview_document(template: Option<String>, inline: Option<String>) -> BootDocument {
     let name = template.clone().unwrap_or_else(|| "preview".to_owned());
-    BootDocument::File(BootTemplate { path: name.clone(), name, template, inline })
+    BootDocument::File(BootTemplate { path: name.clone(), name, template, inline, verbatim: false })
 }
 
-fn file_of(boot: &BootContext, path: &str) -> Result<BootDocument, Error> {
-    let templates: Vec<&BootTemplate> =
-        boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates).collect();
-    if let Some(template) = templates.iter().find(|template| template.path == path) {
-        return Ok(BootDocument::File((*template).clone()));
+fn file_of(files: Vec<(String, BootTemplate)>, path: &str) -> Result<BootDocument, Error> {
+    let paths: Vec<String> = files.iter().map(|(path, _)| path.clone()).collect();
+    if let Some((_, file)) = files.into_iter().find(|(of, _)| of == path) {
+        return Ok(BootDocument::File(file));
     }
-    let paths: Vec<&str> = templates.iter().map(|template| template.path.as_str()).collect();
     let known = format!(
         "boot.ipxe, grub.cfg, pxelinux.cfg{}{}",
         if paths.is_empty() { "" } else { ", " },

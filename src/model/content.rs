@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::bounds::CONTENT_BYTES_MAX;
+use super::content_files::{BootTemplate, TaskTemplate, one_body, path_problems, template_references};
 use super::name::{check_file_path, check_name};
 use super::{Arch, Kind, NoStatus, Noun, Object, ObjectReference, Problem, RefusalCode, Stored, repeated};
 
@@ -21,6 +22,9 @@ pub struct Template {
     /// A path-like name: `kickstart/base.ks`. Other templates include the template by this name.
     pub name: String,
     pub body: String,
+    /// The body is no template, and is put into documents as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verbatim: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
@@ -134,20 +138,6 @@ fn default_task_timeout() -> u32 {
     3600
 }
 
-/// A file or script of a task. Either `template` names a stored template, or `inline` is the body.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TaskTemplate {
-    pub name: String,
-    /// Where to write the file: absolute, or relative to the job's directory. Absent for a script.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inline: Option<String>,
-}
-
 /// An ordered list of stages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -238,43 +228,6 @@ pub struct BootFiles {
     /// as `debian`. A distribution's shim trusts only the files of that distribution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secure_boot: Option<String>,
-}
-
-/// A file rendered for the machine. Either `template` names a stored template, or `inline` is the body.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BootTemplate {
-    pub name: String,
-    /// The path at which the machine fetches the file, below its capability: `preseed.cfg`.
-    pub path: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inline: Option<String>,
-}
-
-fn one_body(template: &Option<String>, inline: &Option<String>, pointer: &str) -> Vec<Problem> {
-    match (template, inline) {
-        (Some(_), None) | (None, Some(_)) => Vec::new(),
-        (given, _) => {
-            let both = given.is_some();
-            let what = match both {
-                true => "give `template` or `inline`, not both",
-                false => "give `template` (the name of one) or `inline` (the text itself)",
-            };
-            let code = if both { RefusalCode::Exclusive } else { RefusalCode::Missing };
-            vec![Problem::new(pointer, what).coded(code)]
-        }
-    }
-}
-
-fn template_references<'a>(
-    names: impl Iterator<Item = &'a Option<String>>,
-) -> impl Iterator<Item = ObjectReference> {
-    names.enumerate().filter_map(|(i, name)| {
-        let name = name.as_ref()?;
-        Some(ObjectReference::new(Kind::Template, name, format!("/templates/{i}/template")))
-    })
 }
 
 impl Noun for Template {
@@ -394,7 +347,8 @@ impl Noun for Task {
             problems.push(Problem::new("/interpreter", what).coded(RefusalCode::Malformed));
         }
         for (i, template) in self.templates.iter().enumerate() {
-            problems.extend(one_body(&template.template, &template.inline, &format!("/templates/{i}")));
+            let body = (&template.template, &template.inline);
+            problems.extend(one_body(body, (template.verbatim, &format!("/templates/{i}"))));
         }
         problems
     }
@@ -462,8 +416,9 @@ impl Noun for Bootenv {
         }
         let mut paths = HashSet::new();
         for (i, template) in self.templates.iter().enumerate() {
-            problems.extend(check_file_path(&template.path, &format!("/templates/{i}/path")));
-            problems.extend(one_body(&template.template, &template.inline, &format!("/templates/{i}")));
+            problems.extend(path_problems(&template.path, &format!("/templates/{i}/path")));
+            let body = (&template.template, &template.inline);
+            problems.extend(one_body(body, (template.verbatim, &format!("/templates/{i}"))));
             if !paths.insert(template.path.as_str()) {
                 let (at, what) = (format!("/templates/{i}/path"), "the path of an earlier template too");
                 problems.push(Problem::new(at, what).coded(RefusalCode::Duplicate));

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Bootenv, Content, ContentSet, Machine, MachineStatus, MachineValues, Noun, ParamDeclaration, Profile,
-    Run, Stage, Stored, Task, World,
+    Bootenv, Content, ContentSet, Machine, MachineStatus, MachineValues, Noun, ParamDeclaration, Profile, Run, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
 };
 
 /// The content that applies to one run, or the present content.
@@ -109,27 +108,41 @@ impl<'w> ContentView<'w> {
         }
     }
 
-    /// The body of a template.
-    pub fn template(&self, name: &str) -> Option<&'w str> {
+    /// The text of a template.
+    pub fn template(&self, name: &str) -> Option<TemplateText<'w>> {
         let Some(kept) = self.kept else {
-            return self.world.templates.get(name).map(|row| row.spec.body.as_str());
+            return self.world.templates.get(name).map(|row| text_of(&row.spec));
         };
         let Content::Templates(templates) = self.piece(&kept.set.templates)? else { return None };
         self.body(templates.get(name)?)
     }
 
-    fn body(&self, digest: &str) -> Option<&'w str> {
+    fn body(&self, digest: &str) -> Option<TemplateText<'w>> {
         match self.piece(digest)? {
-            Content::Template(template) => Some(template.body.as_str()),
+            Content::Template(TemplateBody { body, verbatim }) => {
+                Some(TemplateText { body, verbatim: *verbatim })
+            }
             _ => None,
         }
     }
 
-    /// All templates, by name and body.
-    pub fn templates(&self) -> Vec<(&'w str, &'w str)> {
+    /// The names of the templates in a folder, at most so many.
+    pub fn templates_below(&self, folder: &str, count_max: usize) -> Vec<&'w str> {
+        let folder = format!("{folder}/");
+        let Some(kept) = self.kept else {
+            let rows = self.world.templates.after(&folder).map(|row| row.spec.name.as_str());
+            return rows.take_while(|name| name.starts_with(&folder)).take(count_max).collect();
+        };
+        let Some(Content::Templates(templates)) = self.piece(&kept.set.templates) else { return Vec::new() };
+        let names = templates.range(folder.clone()..).map(|(name, _)| name.as_str());
+        names.take_while(|name| name.starts_with(&folder)).take(count_max).collect()
+    }
+
+    /// All templates, by name.
+    pub fn templates(&self) -> Vec<(&'w str, TemplateText<'w>)> {
         let Some(kept) = self.kept else {
             let rows = self.world.templates.iter();
-            return rows.map(|row| (row.spec.name.as_str(), row.spec.body.as_str())).collect();
+            return rows.map(|row| (row.spec.name.as_str(), text_of(&row.spec))).collect();
         };
         let Some(Content::Templates(templates)) = self.piece(&kept.set.templates) else { return Vec::new() };
         let bodies = templates.iter().map(|(name, digest)| Some((name.as_str(), self.body(digest)?)));
@@ -180,6 +193,10 @@ impl<'w> ContentView<'w> {
             None => (&machine.params, &machine.profiles),
         }
     }
+}
+
+fn text_of(template: &Template) -> TemplateText<'_> {
+    TemplateText { body: &template.body, verbatim: template.verbatim }
 }
 
 /// The run that the machine is in, unless it has ended.

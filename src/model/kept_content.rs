@@ -85,6 +85,9 @@ pub struct MachineValues {
 #[serde(deny_unknown_fields)]
 pub struct TemplateBody {
     pub body: String,
+    /// The body is no template.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub verbatim: bool,
 }
 
 impl Content {

@@ -16,6 +16,7 @@ mod checksum;
 mod client_class;
 mod commits;
 mod content;
+mod content_files;
 mod content_view;
 mod data_check;
 mod dhcp_status;
@@ -77,9 +78,10 @@ pub use commits::{
     ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
 pub use content::{
-    BootFiles, BootTemplate, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Stage,
-    TEMPLATE_BYTES_MAX, Task, TaskTemplate, Template, Workflow,
+    BootFiles, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Stage, TEMPLATE_BYTES_MAX, Task,
+    Template, Workflow,
 };
+pub use content_files::{BootTemplate, TaskTemplate, TemplateText, is_path_template};
 pub use content_view::{ContentView, open_run};
 pub use data_check::{CheckedPart, DataCheckReport, DataFinding, FindingSeverity, LOCK_FILE};
 pub use dhcp_status::{

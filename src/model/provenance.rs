@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -51,10 +52,15 @@ pub struct TemplateUse {
 /// The sources of a document, besides the variables that were its input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Provenance {
-    /// The template and all templates that it can include, by name.
+    /// The template and all templates that it can include, by name; then those that it included by a name
+    /// from a value that was expanded.
     pub templates: Vec<TemplateUse>,
     /// The params that were read, by name. A param composed from several levels is listed once per level.
     pub params: Vec<ParamRead>,
     /// Whether a secret was read: then only the machine that the text was rendered for may get it.
     pub secret: bool,
+    /// The time that `now()` gave, if a template called it: when the machine's run began, or else when the
+    /// document was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<Timestamp>,
 }

@@ -3,8 +3,9 @@
 //!
 //! A cached document cannot be stale. It is found only with the very objects that it was rendered from (the
 //! same machine, bootenv and stage in memory, not equal copies), while no table that a render reads was
-//! written to. It is stored only if no such table was written to during the render. Documents with a secret
-//! or an agent's token are never stored. Each request is authorised before the cache is asked.
+//! written to. It is stored only if no such table was written to during the render. Documents with a secret,
+//! an agent's token or the time of the request are never stored. Each request is authorised before the cache
+//! is asked.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +35,7 @@ pub struct SentDocument {
 /// The generations of all tables that a render reads. The machine, its bootenv and its stage are compared as
 /// objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct ContentGenerations([u64; 6]);
+struct ContentGenerations([u64; 8]);
 
 impl ContentGenerations {
     fn of(world: &World) -> Self {
@@ -45,6 +46,8 @@ impl ContentGenerations {
             world.settings.generation(),
             world.artifacts.generation(),
             world.bootenvs.generation(),
+            world.subnets.generation(),
+            world.reservations.generation(),
         ])
     }
 }
@@ -66,11 +69,15 @@ impl DocumentSource {
             let run = boot.run.as_ref().map(|run| &run.spec)?;
             Some([run.content.as_deref(), run.values.as_deref()])
         }
+        fn run(boot: &BootContext) -> Option<&str> {
+            boot.run.as_ref().map(|run| run.key.as_str())
+        }
         let own = &self.boot;
         same(own.machine.as_ref(), boot.machine.as_ref())
             && same(own.bootenv.as_ref(), boot.bootenv.as_ref())
             && same(own.stage.as_ref(), boot.stage.as_ref())
             && kept(own) == kept(boot)
+            && run(own) == run(boot)
             && self.mode == mode
             && own.facing == boot.facing
             && self.document == *document
@@ -158,7 +165,10 @@ impl Netboot {
         }
         let rendered = self.render_document(boot, document, mode)?;
         let holds_token = matches!(document, BootDocument::File(file) if self.hands_out_token(boot, file));
-        let may_be_kept = !rendered.provenance.secret && !holds_token && boot.agent_token.is_none();
+        // Without a run, the time that a document shows is that of the request.
+        let shows_now = boot.run.is_none() && rendered.provenance.now.is_some();
+        let may_be_kept =
+            !rendered.provenance.secret && !holds_token && boot.agent_token.is_none() && !shows_now;
         let page = Arc::new(SentDocument::from(rendered));
         if may_be_kept && self.kernel.read(ContentGenerations::of) == content {
             let source = DocumentSource { boot: boot.clone(), document: document.clone(), mode };

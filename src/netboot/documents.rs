@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use crate::catalog::artifact_faults::served;
 use crate::catalog::extra_initrds::{EXTRA_INITRDS, extra_initrds};
 use crate::catalog::params::SecretMode;
+use crate::catalog::reach::{any_template, text_of};
 use crate::catalog::rendering::{BootContext, problem};
-use crate::model::BootTemplate;
+use crate::model::{BootTemplate, Provenance};
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::joined_initrds::JOINED_INITRDS;
@@ -51,24 +52,9 @@ pub fn base_name(path: &str) -> &str {
 impl Netboot {
     /// Whether a file of a bootenv contains the agent's token.
     pub fn hands_out_token(&self, boot: &BootContext, file: &BootTemplate) -> bool {
-        if file.inline.as_deref().is_some_and(calls_agent_token) {
-            return true;
-        }
         self.kernel.read(|world| {
             let content = boot.content(world);
-            let mut open: Vec<String> = file.template.iter().cloned().collect();
-            open.extend(file.inline.iter().flat_map(|body| crate::render::included(body)));
-            let mut seen = std::collections::BTreeSet::new();
-            while let Some(name) = open.pop() {
-                let Some(body) = content.template(&name).filter(|_| seen.insert(name.clone())) else {
-                    continue;
-                };
-                if calls_agent_token(body) {
-                    return true;
-                }
-                open.extend(crate::render::included(body));
-            }
-            false
+            any_template(content, text_of(content, file), (usize::MAX, calls_agent_token))
         })
     }
 
@@ -88,9 +74,12 @@ impl Netboot {
             _ => self.catalog.present_engine_for(boot.purpose),
         };
         let mut input = self.catalog.input(boot, mode)?;
+        // What the command line was made from is part of the script's provenance.
+        let mut of_cmdline = None;
         let name = match document {
             BootDocument::BootScript(kind) => {
-                let cmdline = self.command_line(boot, &input)?;
+                let (cmdline, provenance) = self.command_line(boot, &input)?;
+                of_cmdline = Some(provenance);
                 let mut variable = self.boot_variable(boot, &cmdline, "");
                 self.add_initrds(boot, &input, &mut variable)?;
                 self.add_only_initrd(boot, &mut variable);
@@ -118,7 +107,8 @@ impl Netboot {
             BootDocument::File(file) => match (&file.template, &file.inline) {
                 (Some(name), _) => name.clone(),
                 (None, Some(body)) => {
-                    let text = InlineText { place: &place(boot, &file.path), body };
+                    let verbatim = file.verbatim;
+                    let text = InlineText { place: &place(boot, &file.path), body, verbatim };
                     return engine.render_inline(text, input, RenderLimits::default());
                 }
                 (None, None) => {
@@ -127,13 +117,20 @@ impl Netboot {
                 }
             },
         };
-        engine.render(&name, input, RenderLimits::default())
+        let mut rendered = engine.render(&name, input, RenderLimits::default())?;
+        if let Some(cmdline) = of_cmdline {
+            let provenance = &mut rendered.provenance;
+            provenance.secret |= cmdline.secret;
+            provenance.now = provenance.now.or(cmdline.now);
+        }
+        Ok(rendered)
     }
 
     /// Opens the kernel and its initrds and renders every file of the bootenv, so that a fault is shown on
     /// the console before the kernel runs.
     pub fn rehearse_files(&self, boot: &BootContext) -> Result<(), RenderProblem> {
         self.find_files(boot)?;
+        self.rendered_files(boot)?;
         for file in boot.templates() {
             self.page(boot, &BootDocument::File(file.clone()), SecretMode::Revealed)?;
         }
@@ -213,17 +210,22 @@ impl Netboot {
         matches!(self.artifacts.place_named(artifact), Some(Ok(place)) if place.open_file(file).is_ok())
     }
 
-    /// The kernel's command line, on one line.
+    /// The kernel's command line, on one line, and its sources.
     ///
     /// # Errors
     /// What is wrong with the `boot_params` of the bootenv.
-    pub fn command_line(&self, boot: &BootContext, input: &RenderInput) -> Result<String, RenderProblem> {
+    pub fn command_line(
+        &self,
+        boot: &BootContext,
+        input: &RenderInput,
+    ) -> Result<(String, Provenance), RenderProblem> {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
-        let text = InlineText { place: &place(boot, "boot_params"), body };
+        let text = InlineText { place: &place(boot, "boot_params"), body, verbatim: false };
         let rendered = self.catalog.engine_for(boot).render_inline(text, input, RenderLimits::default())?;
-        Ok(rendered.text.split_whitespace().collect::<Vec<_>>().join(" "))
+        let line = rendered.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Ok((line, rendered.provenance))
     }
 
     fn boot_variable(&self, boot: &BootContext, cmdline: &str, message: &str) -> Value {
@@ -266,6 +268,6 @@ fn calls_agent_token(body: &str) -> bool {
 }
 
 /// The place of a text that is not a stored template: `debian-12-install/boot_params`.
-fn place(boot: &BootContext, name: &str) -> String {
+pub(super) fn place(boot: &BootContext, name: &str) -> String {
     format!("{}/{name}", boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.name.as_str()))
 }

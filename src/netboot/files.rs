@@ -284,8 +284,7 @@ impl Netboot {
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
             return self.open_joined(fetch, (&boot, &gathered)).await;
         }
-        let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
-        let template = templates.into_iter().find(|template| template.path == file).cloned();
+        let template = self.file_fetched((&gathered, boot), file).await?;
         let document = BootDocument::File(template.ok_or(FetchRefusal::Absent)?);
         self.progress(&gathered, BootProgress::System).await.map_err(failed)?;
         self.send_document(fetch, &gathered, document).await

@@ -14,6 +14,7 @@ mod document_cache;
 pub mod documents;
 mod fallbacks;
 mod fetch_throttle;
+mod file_paths;
 pub mod files;
 pub mod identify;
 mod installer_logs;

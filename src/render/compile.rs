@@ -3,12 +3,13 @@
 //! broken ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use tera::Tera;
 
 use crate::model::{nearest, sha256_hex};
 use crate::render::batch_adder::{AddFailure, BatchAdder, UNKNOWN_COMPONENT};
-use crate::render::engine::{INLINE, TemplateUse};
+use crate::render::engine::{INLINE, TemplateSource, TemplateUse};
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::references::{TemplateReference, TemplateReferences, scan};
 use crate::render::{filters, functions};
@@ -18,6 +19,8 @@ pub(super) const INCLUDE_DEPTH_MAX: usize = 32;
 /// The same for a template that defines components: the engine lets those call each other 20 deep, and each
 /// call can go through all its includes again.
 pub(super) const COMPONENT_DEPTH_MAX: usize = 8;
+/// Most templates in a folder that `include_from` names.
+pub const FOLDER_TEMPLATES_MAX: usize = 256;
 /// Most templates of a circle of includes that a message names.
 const CIRCLE_SHOWN_MAX: usize = 16;
 /// The engine's variable that prints all others, in an order that differs between renders.
@@ -40,20 +43,36 @@ pub(super) struct KnownTemplate {
 }
 
 pub(super) struct SourceText {
+    /// The body as the engine gets it.
     body: String,
+    /// SHA-256 of the body as it was given.
+    sha256: String,
+    verbatim: bool,
     pub references: TemplateReferences,
+}
+
+impl SourceText {
+    fn of(body: String, verbatim: bool) -> Self {
+        let sha256 = sha256_hex(&body);
+        match verbatim {
+            true => SourceText {
+                body: as_raw(&body),
+                sha256,
+                verbatim,
+                references: TemplateReferences::default(),
+            },
+            false => SourceText { references: scan(&body), body, sha256, verbatim },
+        }
+    }
 }
 
 pub(super) type SourceTexts = BTreeMap<String, SourceText>;
 type BrokenTemplates = BTreeMap<String, RenderProblem>;
 
-pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> TemplateSet {
+pub(super) fn compile(templates: impl IntoIterator<Item = TemplateSource>) -> TemplateSet {
     let sources: SourceTexts = templates
         .into_iter()
-        .map(|(name, body)| {
-            let references = scan(&body);
-            (name, SourceText { body, references })
-        })
+        .map(|TemplateSource { name, body, verbatim }| (name, SourceText::of(body, verbatim)))
         .collect();
     let mut broken = refuse_early(&sources);
     let order = in_order_of_need(&sources, &mut broken);
@@ -80,6 +99,24 @@ pub(super) fn compile(templates: impl IntoIterator<Item = (String, String)>) -> 
     TemplateSet { tera, known, broken, definers, given }
 }
 
+/// A text that is no template, as a template that gives it: one raw block, begun anew after each place that
+/// would end it. Its lines keep their numbers.
+fn as_raw(body: &str) -> String {
+    const END: &str = "endraw";
+    let mut raw = String::with_capacity(body.len() + 32);
+    raw.push_str("{% raw %}");
+    let mut rest = body;
+    while let Some(at) = rest.find(END) {
+        let (before, after) = rest.split_at(at + END.len() / 2);
+        raw.push_str(before);
+        raw.push_str("{% endraw %}{% raw %}");
+        rest = after;
+    }
+    raw.push_str(rest);
+    raw.push_str("{% endraw %}");
+    raw
+}
+
 /// A template engine with this module's functions and filters, without templates.
 fn engine() -> Tera {
     let mut tera = Tera::new();
@@ -94,9 +131,8 @@ fn refuse_early(sources: &SourceTexts) -> BrokenTemplates {
     let mut broken = BrokenTemplates::new();
     let mut definers: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, source) in sources {
-        if source.body.contains(DUMP_VARIABLE) {
-            let message = format!("`{DUMP_VARIABLE}` is not allowed: its order changes with every render");
-            broken.insert(name.clone(), RenderProblem::new(ProblemKind::Template, name, message));
+        if let Some(problem) = refused(name, source, sources) {
+            broken.insert(name.clone(), problem);
         }
         for component in &source.references.defines {
             if let Some(first) = definers.get(component.as_str()) {
@@ -108,6 +144,39 @@ fn refuse_early(sources: &SourceTexts) -> BrokenTemplates {
         }
     }
     broken
+}
+
+fn refused(name: &str, source: &SourceText, sources: &SourceTexts) -> Option<RenderProblem> {
+    if !source.verbatim && source.body.contains(DUMP_VARIABLE) {
+        let message = format!("`{DUMP_VARIABLE}` is not allowed: its order changes with every render");
+        return Some(RenderProblem::new(ProblemKind::Template, name, message));
+    }
+    let mut folders = source.references.folders.iter();
+    if let Some(folder) = folders.find(|folder| below(&folder.name, sources).count() > FOLDER_TEMPLATES_MAX) {
+        let message = format!("the folder `{}` has more than {FOLDER_TEMPLATES_MAX} templates", folder.name);
+        return Some(RenderProblem::new(ProblemKind::Template, name, message).at(folder.place));
+    }
+    folder_problem(name, &source.references)
+}
+
+/// The problem of an `include_from` whose folder is not known before the render.
+pub(super) fn folder_problem(name: &str, references: &TemplateReferences) -> Option<RenderProblem> {
+    let message = "`include_from` takes its folder as a plain text, so that all templates that a document \
+                   can have are known: write `include_from(folder=\"site/disks\", name=…)`";
+    let place = references.unknown_folders.first()?;
+    Some(RenderProblem::new(ProblemKind::Template, name, message).at(*place))
+}
+
+/// The templates of a folder, by name.
+fn below<'a>(folder: &str, sources: &'a SourceTexts) -> impl Iterator<Item = &'a str> {
+    let folder = format!("{folder}/");
+    let from = sources.range::<str, _>((Bound::Included(folder.as_str()), Bound::Unbounded));
+    let names: Vec<&str> = from
+        .map(|(name, _)| name.as_str())
+        .take_while(|name| name.starts_with(&folder))
+        .take(FOLDER_TEMPLATES_MAX + 1)
+        .collect();
+    names.into_iter()
 }
 
 /// Orders the names so that each comes after those that it includes. Templates that include themselves, or
@@ -150,8 +219,17 @@ fn in_order_of_need<'a>(sources: &'a SourceTexts, broken: &mut BrokenTemplates) 
 }
 
 fn existing<'a>(sources: &'a SourceTexts, source: &'a SourceText) -> BTreeSet<&'a str> {
-    let names = source.references.templates.iter().map(|reference| reference.name.as_str());
-    names.filter(|name| sources.contains_key(*name)).collect()
+    targets(sources, source).into_iter().map(|(name, _)| name).collect()
+}
+
+/// The templates of the set that a template can include, each with the place of the tag.
+fn targets<'a>(sources: &'a SourceTexts, source: &'a SourceText) -> Vec<(&'a str, (u32, u32))> {
+    let TemplateReferences { templates, folders, .. } = &source.references;
+    let named = templates.iter().map(|reference| (reference.name.as_str(), reference.place));
+    let named = named.filter(|(name, _)| sources.contains_key(*name));
+    let in_folders =
+        folders.iter().flat_map(|folder| below(&folder.name, sources).map(|name| (name, folder.place)));
+    named.chain(in_folders).collect()
 }
 
 fn too_deep(name: &str, depth: usize, sources: &SourceTexts) -> Option<RenderProblem> {
@@ -170,18 +248,15 @@ fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, usize>) 
     let mut chain = vec![name.to_owned()];
     let mut place = (1, 1);
     loop {
-        let references = chain.last().and_then(|last| sources.get(last)).map(|source| &source.references);
-        let mut known = references
-            .into_iter()
-            .flat_map(|references| &references.templates)
-            .filter(|reference| sources.contains_key(&reference.name));
-        let next = known.find(|reference| !ordered.contains_key(reference.name.as_str())).cloned();
-        let Some(next) = next else { break };
+        let last = chain.last().and_then(|last| sources.get(last));
+        let known = last.map(|source| targets(sources, source)).unwrap_or_default();
+        let next = known.into_iter().find(|(name, _)| !ordered.contains_key(*name));
+        let Some((next, at)) = next else { break };
         if chain.len() == 1 {
-            place = next.place;
+            place = at;
         }
-        let seen = chain.contains(&next.name);
-        chain.push(next.name);
+        let seen = chain.iter().any(|name| name == next);
+        chain.push(next.to_owned());
         if seen {
             break;
         }
@@ -275,15 +350,15 @@ fn known_templates(
     definers: &HashMap<String, String>,
 ) -> HashMap<String, KnownTemplate> {
     let usable = || sources.iter().filter(|(name, _)| !broken.contains_key(*name));
-    let digests: HashMap<&str, String> =
-        usable().map(|(name, source)| (name.as_str(), sha256_hex(&source.body))).collect();
+    let digests: HashMap<&str, &str> =
+        usable().map(|(name, source)| (name.as_str(), source.sha256.as_str())).collect();
     let closure = |name: &str, source: &SourceText| {
         let mut seen = BTreeSet::from([name.to_owned()]);
         let mut waiting = vec![source];
         while let Some(source) = waiting.pop() {
-            let included = source.references.templates.iter().map(|reference| reference.name.as_str());
+            let included = existing(sources, source);
             let defining = source.references.uses.iter().filter_map(|c| definers.get(c).map(String::as_str));
-            for used in included.chain(defining) {
+            for used in included.into_iter().chain(defining) {
                 if let Some(source) = sources.get(used).filter(|_| seen.insert(used.to_owned())) {
                     waiting.push(source);
                 }
@@ -293,7 +368,8 @@ fn known_templates(
             uses: seen
                 .into_iter()
                 .filter_map(|name: String| {
-                    Some(TemplateUse { sha256: digests.get(name.as_str())?.clone(), name })
+                    let sha256 = (*digests.get(name.as_str())?).to_owned();
+                    Some(TemplateUse { sha256, name })
                 })
                 .collect(),
         }
@@ -303,14 +379,25 @@ fn known_templates(
 
 impl TemplateSet {
     /// The templates that an unnamed body uses: itself and its includes.
-    pub fn uses_of_inline(&self, body: &str) -> Vec<TemplateUse> {
+    pub fn uses_of_inline(&self, body: &str, references: &TemplateReferences) -> Vec<TemplateUse> {
         let own = TemplateUse { name: INLINE.to_owned(), sha256: sha256_hex(body) };
-        let references = scan(body);
         let definers =
             references.uses.iter().filter_map(|component| self.definers.get(component).map(String::as_str));
         let included = references.templates.iter().map(|reference| reference.name.as_str());
-        let known = included.chain(definers).filter_map(|name| self.known.get(name));
+        let in_folders = references.folders.iter().flat_map(|folder| self.names_below(&folder.name));
+        let known = included.chain(definers).chain(in_folders).filter_map(|name| self.known.get(name));
         let below: BTreeSet<&TemplateUse> = known.flat_map(|known| known.uses.iter()).collect();
         std::iter::once(own).chain(below.into_iter().cloned()).collect()
     }
+
+    /// The usable templates of a folder.
+    pub fn names_below(&self, folder: &str) -> impl Iterator<Item = &str> {
+        let names = self.known.keys().map(String::as_str);
+        names.filter(move |name| is_below(folder, name))
+    }
+}
+
+/// Whether a template's name begins with a folder.
+pub(super) fn is_below(folder: &str, name: &str) -> bool {
+    name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }

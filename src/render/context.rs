@@ -1,5 +1,6 @@
 //! The input of a render: named values, params, callback URLs, package repositories.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,8 +11,9 @@ use crate::render::params::LayeredParams;
 /// bytes. It has no `Debug`, because `params` may hold opened secrets.
 #[derive(Clone)]
 pub struct RenderInput {
-    /// Top-level names: `machine`, `bootenv`, `stage`, `task`, `server`, `boot` and so on. Error messages
-    /// show these names, so secrets must never be in them or in their values: secrets are params.
+    /// Top-level names: `machine`, `bootenv`, `stage`, `task`, `server`, `boot`, `subnet`, `reservation`,
+    /// `inventory` and so on. Error messages show these names, so secrets must never be in them or in their
+    /// values: secrets are params.
     pub variables: Map<String, Value>,
     pub params: LayeredParams,
     /// Absent if the render belongs to no boot attempt.
@@ -22,6 +24,9 @@ pub struct RenderInput {
     /// The seed of the salts of `password_hash`: the machine's id. It need not be secret, but it must not
     /// change for a machine; otherwise its documents change with every render.
     pub salt_seed: String,
+    /// What `now()` gives, to the second: when the machine's run began; without a run, when the document was
+    /// asked for.
+    pub now: Timestamp,
 }
 
 /// The URLs for the machine's reports and files.

@@ -2,15 +2,18 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
-use tera::Context;
+use tera::{Context, TeraResult};
 
 use crate::model::sha256_hex;
-use crate::render::compile::TemplateSet;
+use crate::render::compile::{TemplateSet, folder_problem};
 use crate::render::context::RenderInput;
-use crate::render::engine::{Provenance, RenderLimits, RenderedText};
+use crate::render::engine::{Provenance, RenderLimits, RenderedText, TemplateUse};
+use crate::render::inner::InnerRenders;
 use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
+use crate::render::references::{TemplateReferences, scan};
 use crate::render::scope::{self, RenderScope, ScopeInput};
 use crate::render::wire::RenderSource;
 
@@ -31,26 +34,36 @@ impl RenderSource {
 
 /// Renders. The limits are checked where the template allows it: in functions and at output.
 pub(super) fn draw(
-    set: &TemplateSet,
+    set: &Arc<TemplateSet>,
     source: &RenderSource,
     input: RenderInput,
     limits: RenderLimits,
 ) -> Result<RenderedText, RenderProblem> {
+    let references = match source {
+        RenderSource::Named(_) => None,
+        RenderSource::Inline { body, .. } => Some(scan(body)),
+    };
+    if let Some(problem) = references.as_ref().and_then(|found| folder_problem(source.name(), found)) {
+        return Err(problem);
+    }
     let mut context = Context::new();
     for (name, value) in input.variables {
         let value =
             tera::Value::try_from_serializable(&value).map_err(|error| from_tera(&error, source.name()))?;
         context.insert_value(name, value);
     }
+    let context = Rc::new(context);
     let input = ScopeInput {
         params: input.params,
         callbacks: input.callbacks,
         repositories: input.repositories,
         agent_token: input.agent_token,
         salt_seed: input.salt_seed,
+        now: input.now,
     };
     let deadline = Instant::now() + limits.deadline;
-    let scope = Rc::new(RenderScope::new(input, deadline, limits.fuel));
+    let inner = InnerRenders::new(set, &context, limits.output_bytes_max);
+    let scope = Rc::new(RenderScope::new(input, inner, (deadline, limits.fuel)));
     let entered = scope::enter(Rc::clone(&scope));
     let mut output = CappedOutput::new(&scope, limits.output_bytes_max);
     let done = match source {
@@ -58,23 +71,46 @@ pub(super) fn draw(
         RenderSource::Inline { body, .. } => set.tera.render_str_to(body, &context, false, &mut output),
     };
     drop(entered);
-    let bytes = output.bytes;
-    let text = done
-        .and_then(|()| Ok(String::from_utf8(bytes)?))
-        .map_err(|error| problem_of(&error, source.name(), &scope))?;
-    let templates = match source {
-        RenderSource::Named(name) => set.known.get(name).map(|known| known.uses.clone()).unwrap_or_default(),
-        RenderSource::Inline { body, .. } => set.uses_of_inline(body),
+    let text =
+        done.and_then(|()| output.into_text()).map_err(|error| problem_of(&error, source.name(), &scope))?;
+    let provenance = Provenance {
+        templates: templates_used(set, (source, references.as_ref()), &scope),
+        params: scope.reads(),
+        secret: scope.secret_read(),
+        now: scope.now_read(),
     };
-    let provenance = Provenance { templates, params: scope.reads(), secret: scope.secret_read() };
     Ok(RenderedText { sha256: sha256_hex(&text), text, provenance })
+}
+
+/// The template, those that it can include, and those that were included by a computed name.
+fn templates_used(
+    set: &TemplateSet,
+    (source, references): (&RenderSource, Option<&TemplateReferences>),
+    scope: &RenderScope,
+) -> Vec<TemplateUse> {
+    let mut templates = match (source, references) {
+        (RenderSource::Inline { body, .. }, Some(references)) => set.uses_of_inline(body, references),
+        (source, _) => set.known.get(source.name()).map(|known| known.uses.clone()).unwrap_or_default(),
+    };
+    for used in scope.inner.uses() {
+        if !templates.contains(&used) {
+            templates.push(used);
+        }
+    }
+    templates
 }
 
 /// The engine's error, with what the failed function recorded. Once a secret was read, only place and kind
 /// are reported: any value in a message may have been made from the secret.
-fn problem_of(error: &tera::Error, template: &str, scope: &RenderScope) -> RenderProblem {
-    let mut problem = from_tera(error, template);
-    if let Some(failure) = scope.failure() {
+///
+/// Where a render inside of it failed, that one's problem counts; this one's place is where it was begun.
+pub(super) fn problem_of(error: &tera::Error, template: &str, scope: &RenderScope) -> RenderProblem {
+    let mut problem = from_tera(error, template).of_inline(template);
+    if let Some(mut inner) = scope.inner.take_problem() {
+        inner.included_from.push((problem.template, problem.line.unwrap_or(1)));
+        inner.included_from.append(&mut problem.included_from);
+        problem = inner;
+    } else if let Some(failure) = scope.failure() {
         problem.kind = failure.kind;
         problem.message = failure.message;
         problem.available = failure.available;
@@ -83,7 +119,7 @@ fn problem_of(error: &tera::Error, template: &str, scope: &RenderScope) -> Rende
         problem.message = withheld(problem.kind);
         problem.available.clear();
     }
-    problem.of_inline(template)
+    problem
 }
 
 /// The message for a render that has read a secret.
@@ -100,7 +136,7 @@ fn withheld(kind: ProblemKind) -> String {
 }
 
 /// Accepts output up to a bound, and checks the deadline at intervals.
-struct CappedOutput<'a> {
+pub(super) struct CappedOutput<'a> {
     bytes: Vec<u8>,
     bytes_max: usize,
     writes: u32,
@@ -108,8 +144,14 @@ struct CappedOutput<'a> {
 }
 
 impl<'a> CappedOutput<'a> {
-    fn new(scope: &'a RenderScope, bytes_max: usize) -> Self {
+    pub fn new(scope: &'a RenderScope, bytes_max: usize) -> Self {
         CappedOutput { bytes: Vec::with_capacity(OUTPUT_BYTES_START), bytes_max, writes: 0, scope }
+    }
+
+    /// # Errors
+    /// It is not UTF-8.
+    pub fn into_text(self) -> TeraResult<String> {
+        Ok(String::from_utf8(self.bytes)?)
     }
 }
 

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::model::{INLINE_TEMPLATE, nearest};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{INLINE_TEMPLATE, is_path_template, nearest, sha256_hex};
 pub use crate::model::{Provenance, TemplateUse};
 use crate::render::compile::{self, TemplateSet};
 use crate::render::context::RenderInput;
@@ -43,13 +45,38 @@ impl Default for RenderLimits {
     }
 }
 
-/// A text that is no template of its own.
+/// A text that is not stored as a template.
 #[derive(Clone, Copy, Debug)]
 pub struct InlineText<'a> {
     /// What problems, the log and `/readyz` call it: the object that it is in and its field,
     /// `debian-12-install/boot_params`.
     pub place: &'a str,
     pub body: &'a str,
+    /// The text is no template: it is its own document.
+    pub verbatim: bool,
+}
+
+/// A stored template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateSource {
+    pub name: String,
+    pub body: String,
+    /// The body is no template: it is put into documents as it is.
+    pub verbatim: bool,
+}
+
+impl<N: Into<String>, B: Into<String>> From<(N, B)> for TemplateSource {
+    fn from((name, body): (N, B)) -> Self {
+        TemplateSource { name: name.into(), body: body.into(), verbatim: false }
+    }
+}
+
+/// The templates that a text names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedTemplates {
+    pub names: Vec<String>,
+    /// Folders of templates: it may include each template whose name begins with one and a slash.
+    pub folders: Vec<String>,
 }
 
 /// A document and what it was made from. Its `Debug` leaves the text out: it may hold secrets.
@@ -82,32 +109,33 @@ pub struct RenderEngine {
 
 /// The fault of a template, given those that it can include.
 pub fn check(
-    name: &str,
-    body: &str,
-    others: impl IntoIterator<Item = (String, String)>,
+    template: TemplateSource,
+    others: impl IntoIterator<Item = TemplateSource>,
 ) -> Option<RenderProblem> {
-    let own = (name.to_owned(), body.to_owned());
-    compile::compile(others.into_iter().chain([own])).broken.remove(name)
+    let name = template.name.clone();
+    compile::compile(others.into_iter().chain([template])).broken.remove(&name)
 }
 
-/// The templates that a text includes or extends, by name.
-pub fn included(body: &str) -> Vec<String> {
-    references::scan(body).templates.into_iter().map(|reference| reference.name).collect()
+/// The templates that a text, which is a template, includes or extends.
+pub fn included(body: &str) -> NamedTemplates {
+    let found = references::scan(body);
+    let [names, folders] = [found.templates, found.folders]
+        .map(|references| references.into_iter().map(|reference| reference.name).collect());
+    NamedTemplates { names, folders }
 }
 
 impl RenderEngine {
-    /// Compiles templates, given by name and body. Returns the problems of broken ones beside the engine,
+    /// Compiles templates. Returns the problems of broken ones beside the engine,
     /// which has all the others; rendering a broken template returns its problem.
-    pub fn compile<N: Into<String>, B: Into<String>>(
+    pub fn compile<T: Into<TemplateSource>>(
         pool: &Arc<RenderPool>,
-        templates: impl IntoIterator<Item = (N, B)>,
+        templates: impl IntoIterator<Item = T>,
     ) -> (RenderEngine, Vec<(String, RenderProblem)>) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-        let mut templates: Vec<(String, String)> =
-            templates.into_iter().map(|(name, body)| (name.into(), body.into())).collect();
+        let mut templates: Vec<TemplateSource> = templates.into_iter().map(Into::into).collect();
         let set = compile::compile(templates.iter().cloned());
         tracing::debug!(given = set.given, broken = set.broken.len(), "templates were compiled");
-        templates.retain(|(name, _)| set.known.contains_key(name));
+        templates.retain(|template| set.known.contains_key(&template.name));
         let sources = Arc::new(TemplateSources { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), templates });
         let broken = set.broken.iter().map(|(name, problem)| (name.clone(), problem.clone())).collect();
         (RenderEngine { set: Arc::new(set), sources, pool: Arc::clone(pool) }, broken)
@@ -152,7 +180,10 @@ impl RenderEngine {
         input: RenderInput,
         limits: RenderLimits,
     ) -> Result<RenderedText, RenderProblem> {
-        let InlineText { place, body } = text;
+        let InlineText { place, body, verbatim } = text;
+        if verbatim {
+            return as_it_is(text, limits);
+        }
         self.start(&RenderSource::Inline { place: place.to_owned(), body: body.to_owned() }, &input, limits)
     }
 
@@ -178,4 +209,37 @@ impl RenderEngine {
         let work = WorkerTask { sources: Arc::clone(&self.sources), frame, deadline: limits.deadline };
         self.pool.run(source, work)
     }
+}
+
+/// The document of a text that is no template. Its lines are those of the text.
+fn as_it_is(text: InlineText<'_>, limits: RenderLimits) -> Result<RenderedText, RenderProblem> {
+    let InlineText { place, body, .. } = text;
+    if body.len() > limits.output_bytes_max {
+        let message =
+            format!("the document is longer than the {} bytes it may have", limits.output_bytes_max);
+        return Err(RenderProblem::new(ProblemKind::Limit, place, message));
+    }
+    let sha256 = sha256_hex(body);
+    let own = TemplateUse { name: INLINE.to_owned(), sha256: sha256.clone() };
+    let provenance = Provenance { templates: vec![own], params: Vec::new(), secret: false, now: None };
+    Ok(RenderedText { text: body.to_owned(), sha256, provenance })
+}
+
+/// Limits for rendering the path of a file.
+const PATH_LIMITS: RenderLimits =
+    RenderLimits { deadline: Duration::from_secs(2), output_bytes_max: 4096, fuel: 10_000 };
+
+/// A path, rendered if it is a template.
+///
+/// # Errors
+/// As [`RenderEngine::render`].
+pub fn rendered_path(
+    engine: &RenderEngine,
+    path: InlineText<'_>,
+    input: &RenderInput,
+) -> Result<String, RenderProblem> {
+    if !is_path_template(path.body) {
+        return Ok(path.body.to_owned());
+    }
+    Ok(engine.render_inline(path, input.clone(), PATH_LIMITS)?.text.trim().to_owned())
 }

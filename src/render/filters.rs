@@ -5,28 +5,24 @@ use std::net::Ipv4Addr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tera::value::Key;
 use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
 
 use crate::model::Mac;
 use crate::render::functions::check_arguments;
 use crate::render::scope::{self, RenderScope};
-use crate::render::{password, quote};
-
-/// What is no unreserved character of a URL.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::render::{dates, digests, inner, lists, password, patterns, quote, urls, versions};
 
 type FilterBody = fn(&Value, &Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, arguments, implementation.
-const FILTERS: [(&str, &[&str], FilterBody); 17] = [
+const FILTERS: [(&str, &[&str], FilterBody); 36] = [
     ("sh", &[], sh),
     ("json", &["pretty"], json),
     ("yaml", &[], yaml),
     ("b64encode", &[], b64encode),
     ("b64decode", &[], b64decode),
-    ("urlencode", &[], urlencode),
+    ("urlencode", &[], urls::urlencode),
     ("password_hash", &["salt"], password_hash),
     ("netmask", &[], netmask),
     ("prefix_length", &[], prefix_length),
@@ -38,6 +34,25 @@ const FILTERS: [(&str, &[&str], FilterBody); 17] = [
     ("hex_ip", &[], hex_ip),
     ("dashed", &[], dashed),
     ("group_by", &["attribute"], group_by),
+    ("map", &["attribute", "default"], lists::map),
+    ("filter", &["attribute", "value"], lists::filter),
+    ("slice", &["start", "end"], lists::slice),
+    ("concat", &["with"], lists::concat),
+    ("regex_match", &["pattern"], patterns::regex_match),
+    ("regex_replace", &["pattern", "with"], patterns::regex_replace),
+    ("regex_capture", &["pattern"], patterns::regex_capture),
+    ("regex_find", &["pattern"], patterns::regex_find),
+    ("date", &["format", "timezone"], dates::date),
+    ("timestamp", &[], dates::timestamp),
+    ("sha256", &[], digests::sha256),
+    ("sha512", &[], digests::sha512),
+    ("md5", &[], digests::md5),
+    ("urlencode_path", &[], urls::urlencode_path),
+    ("urldecode", &[], urls::urldecode),
+    ("parse_url", &[], urls::parse_url),
+    ("version_compare", &["with"], versions::version_compare),
+    ("version_matches", &["range"], versions::version_matches),
+    ("expand", &[], inner::expand),
 ];
 
 pub(super) fn register(tera: &mut Tera) {
@@ -53,12 +68,13 @@ pub(super) fn register(tera: &mut Tera) {
     }
 }
 
-fn wrong(message: impl Into<String>) -> tera::Error {
+/// What a filter says about what it was given.
+pub(super) fn wrong(message: impl Into<String>) -> tera::Error {
     tera::Error::message(message.into())
 }
 
 /// The text of a scalar. Messages do not quote values, because they may be secret.
-fn text_of(filter: &str, value: &Value) -> TeraResult<String> {
+pub(super) fn text_of(filter: &str, value: &Value) -> TeraResult<String> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),
         None if value.is_number() || value.is_bool() => Ok(value.to_string()),
@@ -105,12 +121,6 @@ fn b64decode(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
     let bytes = STANDARD.decode(text).map_err(|error| wrong(format!("`b64decode`: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|_| wrong("`b64decode`: what it holds is not UTF-8 text"))?;
     Ok(Value::from(text))
-}
-
-/// One part of a URL, of whatever kind: all but the unreserved characters is encoded (RFC 3986 section 2.3).
-fn urlencode(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResult<Value> {
-    let text = text_of("urlencode", value)?;
-    Ok(Value::from(utf8_percent_encode(&text, RESERVED).to_string()))
 }
 
 fn password_hash(value: &Value, arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {

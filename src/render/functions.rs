@@ -8,6 +8,8 @@ use tera::{Kwargs, State, Tera, TeraResult, Value};
 use crate::model::disk_rule::{DISK, INSTALL_DISK};
 use crate::model::nearest;
 use crate::render::context::PackageRepository;
+use crate::render::dates::now;
+use crate::render::inner::include_from;
 use crate::render::params::{ParamLevel, SecretSealed};
 use crate::render::problem::ProblemKind;
 use crate::render::scope::{self, RenderScope};
@@ -39,7 +41,7 @@ const SEGMENT: &AsciiSet = &CONTROLS
 type FunctionBody = fn(&Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, arguments, implementation.
-const FUNCTIONS: [(&str, &[&str], FunctionBody); 11] = [
+const FUNCTIONS: [(&str, &[&str], FunctionBody); 13] = [
     ("param", &["name", "default", "unless_set"], param),
     ("param_keys", &["name"], param_keys),
     ("has_param", &["name"], has_param),
@@ -51,6 +53,8 @@ const FUNCTIONS: [(&str, &[&str], FunctionBody); 11] = [
     ("agent_token", &[], agent_token),
     ("range", &["start", "end", "step", "step_by"], range),
     ("throw", &["message"], throw),
+    ("now", &[], now),
+    ("include_from", &["folder", "name", "default", "with"], include_from),
 ];
 
 pub(super) fn register(tera: &mut Tera) {
@@ -88,7 +92,7 @@ fn param(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
         Some(found) => {
             scope.record(name, Some(found.level));
             if found.secret {
-                scope.record_secret();
+                read_secret(name, scope)?;
             }
             // What the family of a system prefers, where nobody has said anything.
             let preferred = arguments.get::<Value>("unless_set")?;
@@ -112,13 +116,25 @@ fn param_keys(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     to_value(&keys)
 }
 
+/// Notes that a secret was read, which only a template may do.
+fn read_secret(name: &str, scope: &RenderScope) -> TeraResult<()> {
+    if scope.inner.is_expanding() {
+        let message = format!(
+            "`{name}` is secret and is not read by a value that is expanded: read it in the template"
+        );
+        return Err(scope.refuse(ProblemKind::Sealed, message));
+    }
+    scope.record_secret();
+    Ok(())
+}
+
 fn compose(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let name = arguments.must_get::<&str>("name")?;
     match scope.params.compose(name).map_err(|sealed| refuse_secret(scope, sealed))? {
         Some(found) => {
             found.levels.iter().for_each(|level| scope.record(name, Some(level)));
             if found.secret {
-                scope.record_secret();
+                read_secret(name, scope)?;
             }
             to_value(&found.value)
         }
@@ -230,7 +246,7 @@ fn file_url(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
 /// The token of the machine's agent, which is a secret. Empty if none was issued, as in a preview.
 fn agent_token(_: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let Some(token) = &scope.agent_token else { return Ok(Value::from("")) };
-    scope.record_secret();
+    read_secret("agent_token", scope)?;
     Ok(Value::from(token.as_str()))
 }
 

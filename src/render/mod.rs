@@ -5,21 +5,26 @@
 //! other modules send it.
 //!
 //! Start at [`engine`]: compile a content generation once, then render from it. [`params`] resolves the value
-//! of a param, `functions` and `filters` are what templates can call, [`problem`] is the report for the
-//! author of a faulty template. Worker processes render (`docs/adr/0020`): `pool` has the queue, `process` is
-//! a worker as the server sees it, `wire` the protocol between them, [`worker`] the process itself, `draw`
-//! the render.
+//! of a param, `functions` and `filters` are what templates can call (with `patterns`, `lists`, `dates`,
+//! `digests`, `urls`, `versions` and `inner`), [`problem`] is the report for the author of a faulty template.
+//! Worker processes render (`docs/adr/0020`): `pool` has the queue, `process` is a worker as the server sees
+//! it, `wire` the protocol between them, [`worker`] the process itself, `draw` the render.
 
 mod batch_adder;
 mod compile;
 pub mod context;
+mod dates;
+mod digests;
 mod disk_rule;
 mod draw;
 pub mod engine;
 mod filters;
 mod functions;
+mod inner;
+mod lists;
 pub mod params;
 mod password;
+mod patterns;
 pub mod pool;
 pub mod problem;
 mod process;
@@ -28,12 +33,16 @@ mod references;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod urls;
+mod versions;
 mod wire;
 pub mod worker;
 
+pub use compile::FOLDER_TEMPLATES_MAX;
 pub use context::{CallbackUrls, PackageRepository, RenderInput};
 pub use engine::{
-    INLINE, InlineText, Provenance, RenderEngine, RenderLimits, RenderedText, TemplateUse, check, included,
+    INLINE, InlineText, NamedTemplates, Provenance, RenderEngine, RenderLimits, RenderedText, TemplateSource,
+    TemplateUse, check, included, rendered_path,
 };
 pub use params::{
     LayeredParams, ParamLayer, ParamLevel, ParamRead, ParamValues, ResolvedParam, SecretAccess,

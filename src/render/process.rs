@@ -12,6 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::render::engine::TemplateSource;
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::wire::{self, WorkerReply, WorkerRequest};
 use crate::render::worker::{CPU_SECONDS_MAX, MEMORY_BYTES_MAX};
@@ -70,8 +71,7 @@ impl WorkerProgram {
 pub(super) struct TemplateSources {
     /// Unique among all sources.
     pub id: u64,
-    /// Name and body.
-    pub templates: Vec<(String, String)>,
+    pub templates: Vec<TemplateSource>,
 }
 
 /// A task for a worker.

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-/// An `include` or `extends` of another template.
+/// An `include` or `extends` of another template, or an `include_from` a folder of templates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TemplateReference {
     pub name: String,
@@ -17,6 +17,10 @@ pub(super) struct TemplateReference {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TemplateReferences {
     pub templates: Vec<TemplateReference>,
+    /// The folders that `include_from` takes templates from.
+    pub folders: Vec<TemplateReference>,
+    /// The tags that call `include_from` with a folder that is no plain text.
+    pub unknown_folders: Vec<(u32, u32)>,
     /// Components that this template defines.
     pub defines: BTreeSet<String>,
     /// Components that it uses.
@@ -77,11 +81,14 @@ fn read_tag(body: &str, start: usize, found: &mut TemplateReferences) -> usize {
     let mut at = start + 2;
     let mut before = None;
     let mut words = 0;
+    let mut calls = FolderCalls::default();
     while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
         if rest.starts_with(close) {
+            calls.finish(place(body, start), found);
             return at + 2;
         }
         let (token, length) = next_token(rest);
+        calls.see(&token, rest.get(length..).unwrap_or_default());
         match (&before, &token) {
             (Some(TemplateToken::Word("include" | "extends")), TemplateToken::Text(name))
                 if statement && words == 1 =>
@@ -108,6 +115,46 @@ fn read_tag(body: &str, start: usize, found: &mut TemplateReferences) -> usize {
         at += length;
     }
     body.len()
+}
+
+/// The call of `include_from`, and the argument that names its folder.
+const INCLUDE_FROM: &str = "include_from";
+const FOLDER: &str = "folder";
+
+/// The calls of `include_from` in one tag.
+#[derive(Default)]
+struct FolderCalls<'a> {
+    calls: usize,
+    folders: Vec<&'a str>,
+    /// How many of the tokens `folder` and `=` have come.
+    matched: usize,
+}
+
+impl<'a> FolderCalls<'a> {
+    /// Takes the next token of the tag; `after` is what follows it.
+    fn see(&mut self, token: &TemplateToken<'a>, after: &str) {
+        self.calls += usize::from(matches!(token, TemplateToken::Word(INCLUDE_FROM)));
+        self.matched = match (self.matched, token) {
+            (matched, TemplateToken::Sign(sign)) if sign.is_whitespace() => matched,
+            (_, TemplateToken::Word(FOLDER)) => 1,
+            (1, TemplateToken::Sign('=')) => 2,
+            (2, TemplateToken::Text(folder)) if after.trim_start().starts_with([',', ')']) => {
+                if self.folders.len() < self.calls && !folder.contains('\\') {
+                    self.folders.push(*folder);
+                }
+                0
+            }
+            _ => 0,
+        };
+    }
+
+    fn finish(self, place: (u32, u32), found: &mut TemplateReferences) {
+        if self.calls != self.folders.len() {
+            found.unknown_folders.push(place);
+        }
+        let folders = self.folders.into_iter().map(|name| name.trim_end_matches('/').to_owned());
+        found.folders.extend(folders.map(|name| TemplateReference { name, place }));
+    }
 }
 
 /// The first token of `rest` and its length in bytes. `rest` is not empty.
@@ -177,6 +224,26 @@ mod tests {
         assert_eq!(names("{% raw %}{% include \"a\" %}{%- endraw %}{% include \"b\" %}"), ["b"]);
         assert_eq!(names("{{ \"}}{% include 'a' %}\" }}{% set x = \"%}{% include 'b' %}\" %}"), [""; 0]);
         assert_eq!(names("{{ include }} { % include 'a' %}"), [""; 0]);
+    }
+
+    #[test]
+    fn the_folder_of_a_computed_include_is_found_where_it_is_a_plain_text() {
+        let folders = |body: &str| {
+            let found = scan(body);
+            let names: Vec<String> = found.folders.into_iter().map(|folder| folder.name).collect();
+            (names, found.unknown_folders)
+        };
+        let known = |name: &str| (vec![name.to_owned()], Vec::new());
+        assert_eq!(folders("{{ include_from(folder=\"a/b\", name=x) }}"), known("a/b"));
+        assert_eq!(folders("{% set t = include_from(name=f(folder=1), folder = 'a/' ) %}"), known("a"));
+        assert_eq!(folders("{{ param(folder=\"a\") }}"), (Vec::new(), Vec::new()));
+        for body in [
+            "{{ include_from(folder=x, name=y) }}",
+            "{{ include_from(folder=\"a\" ~ x, name=y) }}",
+            "{{ include_from(name=y) }}",
+        ] {
+            assert_eq!(folders(body), (Vec::new(), vec![(1, 1)]), "{body}");
+        }
     }
 
     #[test]

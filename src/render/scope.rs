@@ -8,10 +8,13 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use tera::TeraResult;
 
 use crate::render::context::{CallbackUrls, PackageRepository};
+use crate::render::inner::InnerRenders;
 use crate::render::params::{LayeredParams, ParamLevel, ParamRead};
+use crate::render::patterns::CompiledPatterns;
 use crate::render::problem::ProblemKind;
 
 /// Most names that a message lists when a template asks for a missing one.
@@ -25,6 +28,10 @@ pub(super) struct RenderScope {
     pub salt_seed: String,
     pub deadline: Instant,
     pub fuel: Cell<u64>,
+    pub patterns: CompiledPatterns,
+    pub inner: InnerRenders,
+    now: Timestamp,
+    now_read: Cell<bool>,
     reads: RefCell<BTreeSet<ParamRead>>,
     secret_read: Cell<bool>,
     failure: RefCell<Option<FunctionFailure>>,
@@ -39,7 +46,7 @@ pub(super) struct FunctionFailure {
 }
 
 impl RenderScope {
-    pub fn new(input: ScopeInput, deadline: Instant, fuel: u64) -> Self {
+    pub fn new(input: ScopeInput, inner: InnerRenders, (deadline, fuel): (Instant, u64)) -> Self {
         RenderScope {
             params: input.params,
             callbacks: input.callbacks,
@@ -48,6 +55,10 @@ impl RenderScope {
             salt_seed: input.salt_seed,
             deadline,
             fuel: Cell::new(fuel),
+            patterns: CompiledPatterns::default(),
+            inner,
+            now: input.now,
+            now_read: Cell::new(false),
             reads: RefCell::default(),
             secret_read: Cell::new(false),
             failure: RefCell::default(),
@@ -108,6 +119,17 @@ impl RenderScope {
         self.secret_read.set(true);
     }
 
+    /// The time of the render, which is noted as read.
+    pub fn read_now(&self) -> Timestamp {
+        self.now_read.set(true);
+        self.now
+    }
+
+    /// The time of the render, if a template read it.
+    pub fn now_read(&self) -> Option<Timestamp> {
+        self.now_read.get().then_some(self.now)
+    }
+
     pub fn reads(&self) -> Vec<ParamRead> {
         self.reads.borrow().iter().cloned().collect()
     }
@@ -124,6 +146,7 @@ pub(super) struct ScopeInput {
     pub repositories: Vec<PackageRepository>,
     pub agent_token: Option<String>,
     pub salt_seed: String,
+    pub now: Timestamp,
 }
 
 thread_local! {

@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::render::context::{CallbackUrls, PackageRepository, RenderInput};
-use crate::render::engine::{Provenance, RenderLimits, RenderedText};
+use crate::render::engine::{Provenance, RenderLimits, RenderedText, TemplateSource};
 use crate::render::params::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
 use crate::render::problem::RenderProblem;
 
@@ -34,8 +35,8 @@ pub(super) enum RenderSource {
 pub(super) enum WorkerRequest<'a> {
     /// The first request. It has no reply.
     Begin { niceness: i32 },
-    /// The templates to render from now on, by name and body. The reply is [`WorkerReply::Loaded`].
-    Load { templates: Cow<'a, [(String, String)]> },
+    /// The templates to render from now on. The reply is [`WorkerReply::Loaded`].
+    Load { templates: Cow<'a, [TemplateSource]> },
     /// The reply is [`WorkerReply::Rendered`].
     Render(Box<RenderOrder<'a>>),
 }
@@ -61,6 +62,7 @@ pub(super) struct RenderOrder<'a> {
     repositories: Cow<'a, [PackageRepository]>,
     agent_token: Option<Cow<'a, str>>,
     salt_seed: Cow<'a, str>,
+    now: Timestamp,
 }
 
 /// The parts of a [`RenderedText`], which cannot be serialised itself because it may contain secrets.
@@ -92,6 +94,7 @@ impl<'a> RenderOrder<'a> {
             repositories: Cow::Borrowed(&input.repositories),
             agent_token: input.agent_token.as_deref().map(Cow::Borrowed),
             salt_seed: Cow::Borrowed(&input.salt_seed),
+            now: input.now,
         }
     }
 
@@ -115,6 +118,7 @@ impl<'a> RenderOrder<'a> {
             repositories: self.repositories.into_owned(),
             agent_token: self.agent_token.map(Cow::into_owned),
             salt_seed: self.salt_seed.into_owned(),
+            now: self.now,
         };
         (self.source.into_owned(), input)
     }

@@ -4,12 +4,12 @@
 //! the process. So the server renders in processes that it can kill (`pool`). Before it reads a template, a
 //! worker limits its own writable memory ([`MEMORY_BYTES_MAX`]) and processor time ([`CPU_SECONDS_MAX`]). It
 //! ends with the thread that started it. Start at [`run`].
-//! the thread that started it. Start at [`run`].
 
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
@@ -50,7 +50,7 @@ fn equal_limits(bound: u64) -> Rlimit {
 }
 
 fn serve(mut stream: UnixStream) -> io::Result<()> {
-    let mut set = compile::compile([]);
+    let mut set = Arc::new(compile::compile([]));
     while let Some(request) = wire::receive::<WorkerRequest<'_>>(&mut stream)? {
         let reply = match request {
             WorkerRequest::Begin { niceness } => {
@@ -59,7 +59,7 @@ fn serve(mut stream: UnixStream) -> io::Result<()> {
                 continue;
             }
             WorkerRequest::Load { templates } => {
-                set = compile::compile(templates.into_owned());
+                set = Arc::new(compile::compile(templates.into_owned()));
                 WorkerReply::Loaded
             }
             WorkerRequest::Render(order) => WorkerReply::Rendered(render(&set, *order).map(Into::into)),
@@ -69,7 +69,7 @@ fn serve(mut stream: UnixStream) -> io::Result<()> {
     Ok(())
 }
 
-fn render(set: &TemplateSet, order: RenderOrder<'_>) -> Result<RenderedText, RenderProblem> {
+fn render(set: &Arc<TemplateSet>, order: RenderOrder<'_>) -> Result<RenderedText, RenderProblem> {
     let limits = order.limits();
     let (source, input) = order.into_source_and_input();
     let drawn = catch_unwind(AssertUnwindSafe(|| draw(set, &source, input, limits)));

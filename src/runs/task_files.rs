@@ -10,7 +10,9 @@ use crate::catalog::params::SecretMode;
 use crate::catalog::rendering::{BootContext, RenderPurpose, problem};
 use crate::model::{ContentView, JobFile, Problem, RefusalCode, Stored, Task, TaskTemplate};
 use crate::records::documents::{DocumentServing, KeptText, STOPPING, run_under_way};
-use crate::render::{InlineText, RenderEngine, RenderInput, RenderLimits, RenderProblem, RenderedText};
+use crate::render::{
+    InlineText, RenderEngine, RenderInput, RenderLimits, RenderProblem, RenderedText, rendered_path,
+};
 use crate::runs::Runs;
 use crate::runs::flow::step::boot_step;
 use crate::runs::jobs::{RenderTasks, TaskRender};
@@ -44,11 +46,12 @@ impl Runs {
         let mut files = Vec::new();
         let mut problems = Vec::new();
         for template in &task.spec.templates {
-            match self.render_task_file(&engine, (&request.task, template), input.clone()) {
-                Ok(rendered) => {
+            let path = self.task_file_path(&engine, (&request.task, template), &input);
+            let rendered = self.render_task_file(&engine, (&request.task, template), input.clone());
+            match path.and_then(|path| Ok((path, rendered?))) {
+                Ok((path, rendered)) => {
                     self.record_task_file(request, template, &rendered);
-                    let (name, path) = (template.name.clone(), template.path.clone());
-                    files.push(JobFile { name, path, body: rendered.text });
+                    files.push(JobFile { name: template.name.clone(), path, body: rendered.text });
                 }
                 Err(fault) => problems.push(said(&fault)),
             }
@@ -68,6 +71,21 @@ impl Runs {
         Ok(input)
     }
 
+    /// Where the agent writes the file.
+    fn task_file_path(
+        &self,
+        engine: &RenderEngine,
+        (task, template): (&str, &TaskTemplate),
+        input: &RenderInput,
+    ) -> Result<Option<String>, RenderProblem> {
+        let place = format!("{task}/{}/path", template.name);
+        let path = template.path.as_deref();
+        path.map(|path| {
+            rendered_path(engine, InlineText { place: &place, body: path, verbatim: false }, input)
+        })
+        .transpose()
+    }
+
     fn render_task_file(
         &self,
         engine: &RenderEngine,
@@ -77,7 +95,8 @@ impl Runs {
         match (&template.template, &template.inline) {
             (Some(name), _) => engine.render(name, input, RenderLimits::default()),
             (None, Some(body)) => {
-                let text = InlineText { place: &format!("{task}/{}", template.name), body };
+                let place = format!("{task}/{}", template.name);
+                let text = InlineText { place: &place, body, verbatim: template.verbatim };
                 engine.render_inline(text, input, RenderLimits::default())
             }
             (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),

@@ -54,6 +54,22 @@ impl<T: Noun> TableSnapshot<T> {
         }
         row
     }
+
+    /// The objects whose keys begin so, at most so many. All objects of the kind count as read.
+    pub fn with_prefix(
+        &self,
+        prefix: &str,
+        count_max: usize,
+        reads: &mut Vec<ChangesetRead>,
+    ) -> Vec<&Arc<Stored<T>>> {
+        let read = ChangesetRead::Specs { kind: T::KIND, generation: self.generation };
+        if !reads.contains(&read) {
+            reads.push(read);
+        }
+        let from = self.rows.partition_point(|row| row.key.as_str() < prefix);
+        let rows = self.rows.iter().skip(from);
+        rows.take_while(|row| row.key.starts_with(prefix)).take(count_max).collect()
+    }
 }
 
 impl<'w> TrackedWorld<'w> {

@@ -22,6 +22,7 @@ mod follower;
 mod full;
 mod install_params;
 mod killed;
+mod language;
 mod leases;
 mod loaders;
 mod metrics;

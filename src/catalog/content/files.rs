@@ -63,10 +63,13 @@ const FOLDERS: [(&str, ObjectReader); 7] = [
     ("workflows/tasks/", object::<Task>),
     ("workflows/workflows/", object::<Workflow>),
 ];
+/// The folders of texts: of templates, and of those that are put into documents as they are.
 const TEMPLATES: &str = "templates/";
+const VERBATIM: &str = "verbatim/";
 
 /// Reads a pack. A file below `templates/` is a template, named by its path there; its first comment is its
-/// description. A YAML file in one of the other folders contains an object or a list of objects.
+/// description. A file below `verbatim/` is one that is used as it is. A YAML file in one of the other
+/// folders contains an object or a list of objects.
 ///
 /// # Errors
 /// Every fault of every file, with the file's path; in a list the pointer begins with the index.
@@ -108,8 +111,13 @@ fn read(file: &PackFile, stamp: &PackStamp) -> Result<Vec<Object>, Vec<Problem>>
         let template = json!({"name": name, "body": text, "description": first_comment(text)});
         return object::<Template>(template, stamp).map(|object| vec![object]);
     }
+    if let Some(name) = file.path.strip_prefix(VERBATIM) {
+        let template = json!({"name": name, "body": text, "verbatim": true});
+        return object::<Template>(template, stamp).map(|object| vec![object]);
+    }
     let Some((_, reader)) = FOLDERS.iter().find(|(folder, _)| file.path.starts_with(folder)) else {
-        let known: Vec<&str> = FOLDERS.iter().map(|(folder, _)| *folder).chain([TEMPLATES]).collect();
+        let known: Vec<&str> =
+            FOLDERS.iter().map(|(folder, _)| *folder).chain([TEMPLATES, VERBATIM]).collect();
         return Err(fault(format!("a pack has no such folder; it has {}", known.join(", "))));
     };
     if !file.path.ends_with(".yaml") {
@@ -202,6 +210,13 @@ mod tests {
         let Object::Template(row) = &pack.objects[0] else { panic!("a template") };
         assert_eq!((row.spec.description.as_str(), row.spec.body.as_str()), ("Says hello.", body));
         assert_eq!(row.source, "pack site@1.2.3");
+    }
+
+    #[test]
+    fn a_file_in_the_folder_of_verbatim_texts_is_used_as_it_is() {
+        let pack = load_files(&[file("verbatim/site/count.sh", "echo ${#a[@]}\n")]).unwrap();
+        let Object::Template(row) = &pack.objects[0] else { panic!("a template") };
+        assert_eq!((row.spec.name.as_str(), row.spec.verbatim), ("site/count.sh", true));
     }
 
     #[test]

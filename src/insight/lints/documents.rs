@@ -41,7 +41,11 @@ struct DocumentLint {
     check: fn(&str) -> Vec<LineFault>,
 }
 
-const LINTS: [DocumentLint; 5] = [
+/// How expressions begin that nothing but a template of ours has.
+const EXPRESSIONS: [&str; 2] = ["param(", "machine."];
+
+const LINTS: [DocumentLint; 6] = [
+    DocumentLint { fits: |of| of.text.contains("{{"), check: unrendered },
     DocumentLint { fits: |of| of.path.ends_with(".ks") || of.has_line("%packages"), check: kickstart },
     DocumentLint { fits: |of| of.has_line("d-i "), check: preseed },
     DocumentLint { fits: |of| of.path.ends_with(".sh") || of.text.starts_with("#!"), check: script },
@@ -57,6 +61,16 @@ pub fn faults(of: &DocumentText<'_>) -> Vec<LineFault> {
 /// The lines of a text, counted from 1.
 fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().map(|(i, line)| (i + 1, line))
+}
+
+fn unrendered(text: &str) -> Vec<LineFault> {
+    let left = numbered(text).filter(|(_, line)| {
+        let mut inside = line.split("{{").skip(1).map(|rest| rest.trim_start_matches('-').trim_start());
+        inside.any(|rest| EXPRESSIONS.iter().any(|of| rest.starts_with(of)))
+    });
+    let why = "this is the expression of a template, and was not rendered: the text is `verbatim`, in a raw \
+               block, or the value of a param that no template expands";
+    left.map(|(number, _)| (number, why.to_owned())).collect()
 }
 
 fn kickstart(text: &str) -> Vec<LineFault> {
@@ -144,6 +158,15 @@ fn toml(text: &str) -> Vec<LineFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expression_of_ours_that_is_left_in_a_document_is_a_fault() {
+        let lines = |text: &str| -> Vec<usize> {
+            faults(&DocumentText { path: "x", text }).into_iter().map(|(line, _)| line).collect()
+        };
+        assert_eq!(lines("a\n{{- machine.name }}\nb {{ x }} {{param(name=\"y\")}}\n"), [2, 3]);
+        assert_eq!(lines("echo ${#a[@]} {{ x }} {{ .Values.machine.name }} {machine.}"), [0; 0]);
+    }
 
     fn told(path: &str, text: &str) -> Vec<LineFault> {
         faults(&DocumentText { path, text })

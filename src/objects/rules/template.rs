@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::kernel::{ChangesetRead, TableSnapshot, TrackedWorld};
 use crate::model::{Kind, Problem, Stored, Template, World};
 use crate::objects::rules::{NounRules, RuleCheck, WriteCheck};
-use crate::render::{self, ProblemKind, RenderProblem};
+use crate::render::{self, FOLDER_TEMPLATES_MAX, NamedTemplates, ProblemKind, RenderProblem, TemplateSource};
 
 impl NounRules for Template {
     const PROBLEMS_SEE: &'static [Kind] = &[Kind::Template];
@@ -41,25 +41,50 @@ fn fault(
     known: &TableSnapshot<Template>,
     reads: &mut Vec<ChangesetRead>,
 ) -> Option<RenderProblem> {
-    let others = included(template, |name| known.get(name, reads));
-    render::check(&template.name, &template.body, others)
+    let problem = render::check(source(template), included(template, known, reads))?;
+    match looks_like_a_script(&template.body) && problem.kind == ProblemKind::Template {
+        true => Some(RenderProblem { message: format!("{}; {NO_TEMPLATE}", problem.message), ..problem }),
+        false => Some(problem),
+    }
 }
 
-/// All templates that `template` includes, directly or indirectly, by name, with their bodies.
-fn included<'a>(
+/// What is said of a script that is taken for a template and is none.
+const NO_TEMPLATE: &str = "a text that is no template is stored with `verbatim: true`";
+
+/// Whether it has what a shell has and the template engine takes for a comment: the length of a variable or
+/// of an array.
+fn looks_like_a_script(body: &str) -> bool {
+    body.contains("${#")
+}
+
+fn source(template: &Template) -> TemplateSource {
+    let Template { name, body, verbatim, .. } = template;
+    TemplateSource { name: name.clone(), body: body.clone(), verbatim: *verbatim }
+}
+
+/// All templates that `template` can include, directly or indirectly.
+fn included(
     template: &Template,
-    mut known: impl FnMut(&str) -> Option<&'a Arc<Stored<Template>>>,
-) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let mut open = render::included(&template.body);
-    while let Some(name) = open.pop() {
-        if name == template.name {
+    known: &TableSnapshot<Template>,
+    reads: &mut Vec<ChangesetRead>,
+) -> Vec<TemplateSource> {
+    let mut found: BTreeMap<String, TemplateSource> = BTreeMap::new();
+    let mut open = vec![template];
+    while let Some(next) = open.pop() {
+        if next.verbatim {
             continue;
         }
-        let Some(row) = known(&name) else { continue };
-        if found.insert(name, row.spec.body.clone()).is_none() {
-            open.extend(render::included(&row.spec.body));
+        let NamedTemplates { names, folders } = render::included(&next.body);
+        let mut rows: Vec<_> = names.iter().filter_map(|name| known.get(name, reads)).collect();
+        for folder in folders {
+            rows.extend(known.with_prefix(&format!("{folder}/"), FOLDER_TEMPLATES_MAX + 1, reads));
+        }
+        for row in rows {
+            if row.spec.name != template.name && !found.contains_key(&row.spec.name) {
+                found.insert(row.spec.name.clone(), source(&row.spec));
+                open.push(&row.spec);
+            }
         }
     }
-    found
+    found.into_values().collect()
 }

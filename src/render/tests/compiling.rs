@@ -165,7 +165,7 @@ fn the_work_that_broken_templates_cause_grows_with_their_number_and_not_with_its
     ];
     for (what, broken) in ways {
         let given = |count: usize| {
-            let set = compile::compile(half_broken(count, broken));
+            let set = compile::compile(half_broken(count, broken).into_iter().map(Into::into));
             assert_eq!((set.known.len(), set.broken.len()), (count, count), "{what}");
             let said: usize = set.broken.values().map(|problem| problem.message.len()).sum();
             (set.given, said / count)

@@ -104,7 +104,11 @@ fn a_text_that_is_doubled_again_and_again_ends_at_the_bound_on_memory() {
     let limits = RenderLimits { deadline: Duration::from_secs(20), ..RenderLimits::default() };
     for problem in [
         engine.render("bomb", input(), limits),
-        engine.render_inline(InlineText { place: "site/net.cfg", body: &bomb }, input(), limits),
+        engine.render_inline(
+            InlineText { place: "site/net.cfg", body: &bomb, verbatim: false },
+            input(),
+            limits,
+        ),
     ] {
         let problem = problem.unwrap_err();
         assert_eq!(problem.kind, ProblemKind::Limit, "{problem}");

@@ -2,6 +2,7 @@
 
 mod compiling;
 mod functions;
+mod language;
 mod limits;
 mod rendering;
 
@@ -56,6 +57,7 @@ fn input() -> RenderInput {
         repositories: Vec::new(),
         agent_token: None,
         salt_seed: "0198f000-0000-7000-8000-000000000001".into(),
+        now: "2026-11-30T14:05:00Z".parse().unwrap(),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::render::{INLINE, InlineText, ParamRead};
 const PLACE: &str = "site/boot_params";
 
 fn inline(body: &str) -> InlineText<'_> {
-    InlineText { place: PLACE, body }
+    InlineText { place: PLACE, body, verbatim: false }
 }
 
 #[test]

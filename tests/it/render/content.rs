@@ -404,7 +404,9 @@ impl Case {
         let (boot, Houses { netboot, catalog, .. }) = (self.boot(), &*self.server().houses);
         let input = catalog.input(&boot, SecretMode::Revealed).unwrap();
         let rendered = netboot.command_line(&boot, &input);
-        rendered.unwrap_or_else(|problem| panic!("{} {}: {problem:#?}", self.bootenv, self.variant))
+        let (cmdline, _) =
+            rendered.unwrap_or_else(|problem| panic!("{} {}: {problem:#?}", self.bootenv, self.variant));
+        cmdline
     }
 
     /// What each loader is given.
