@@ -83,9 +83,11 @@ pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
     })
 }
 
-/// The sign of a boot that continues. A new attempt has had its first sign already.
+/// The sign of a boot that continues. A new attempt has had its first sign already, and a copy of a DISCOVER
+/// is none.
 pub(super) fn boot_sign(facts: &PacketFacts<'_>) -> Option<PacketNote> {
-    let power_on = power_on(facts).filter(|_| !facts.boot.is_attempt_recorded)?;
+    let is_told = facts.boot.is_attempt_recorded || facts.boot.repeated_since.is_some();
+    let power_on = power_on(facts).filter(|_| !is_told)?;
     let is_firmware = power_on.progress == BootProgress::Firmware;
     Some(PacketNote::BootSign(if is_firmware { BootSign::FirmwareAsks } else { BootSign::LoaderRuns }))
 }
