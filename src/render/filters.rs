@@ -20,7 +20,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 type FilterBody = fn(&Value, &Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, arguments, implementation.
-const FILTERS: [(&str, &[&str], FilterBody); 17] = [
+pub(super) const FILTERS: [(&str, &[&str], FilterBody); 17] = [
     ("sh", &[], sh),
     ("json", &["pretty"], json),
     ("yaml", &[], yaml),

@@ -3,6 +3,7 @@
 mod compiling;
 mod functions;
 mod limits;
+mod page;
 mod rendering;
 
 use std::collections::BTreeSet;
