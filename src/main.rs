@@ -1,10 +1,11 @@
-//! The program: the command line, with one call per command.
+//! The program: one call per command. `arguments` says what can be typed.
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-use metalwright::agent::{self, AgentArgs};
-use metalwright::cli::{self, ClientCommand};
+use clap::{CommandFactory, Parser};
+use metalwright::agent;
+use metalwright::arguments::{ProgramArguments, ProgramCommand};
+use metalwright::cli;
 use metalwright::config::{LogFormat, ServerConfig, ServerFlags};
 use metalwright::server::ConfigSource;
 use metalwright::simulate;
@@ -12,46 +13,6 @@ use metalwright::simulate;
 /// A DHCP exchange makes hundreds of small allocations; the system's allocator took a fifth of its time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// From power-on to an installed machine: DHCP, TFTP, HTTP boot, rendered answer files, workflows.
-#[derive(Parser)]
-#[command(name = "metalwright", version, max_term_width = 110)]
-struct ProgramArguments {
-    #[command(subcommand)]
-    command: ProgramCommand,
-}
-
-#[derive(Subcommand)]
-enum ProgramCommand {
-    /// Run the server.
-    #[command(
-        after_help = "Examples:\n  metalwright serve --data /var/lib/metalwright --dhcp-interface eth1\n  \
-        metalwright serve --config /etc/metalwright.toml"
-    )]
-    Serve(Box<ServerFlags>),
-    /// Run jobs on this machine.
-    #[command(after_help = "Examples:\n  metalwright agent --config /etc/metalwright/agent.toml")]
-    Agent(AgentArgs),
-    /// Simulate machines against a server, without any metal.
-    #[command(after_help = "Examples:\n  metalwright simulate --count 50 --dhcp 127.0.0.1:67")]
-    Simulate(Box<simulate::SimulateOptions>),
-    #[command(flatten)]
-    Client(ClientCommand),
-    /// Render templates for a server, which starts this command itself.
-    #[command(hide = true)]
-    RenderWorker,
-    /// Print the API's description (OpenAPI 3.1).
-    #[command(after_help = "Examples:\n  metalwright openapi > openapi.yaml")]
-    Openapi,
-    /// Write the certificate of the HTTPS boot listener, for firmware that has to trust it.
-    #[command(after_help = "Examples:\n  metalwright boot-certificate --data DIR -o boot.pem")]
-    BootCertificate(cli::boot_certificate::BootCertificate),
-    /// Print a completion script for your shell. It completes commands, and the names of objects by asking
-    /// the server.
-    #[command(after_help = "Examples:\n  echo 'source <(metalwright completions bash)' >> ~/.bashrc\n  \
-        metalwright completions fish > ~/.config/fish/completions/metalwright.fish")]
-    Completions { shell: clap_complete::Shell },
-}
 
 fn main() -> ExitCode {
     cli::complete::answer(ProgramArguments::command);
