@@ -7,10 +7,11 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole openapi openapi-check bench bench-dhcp bench-files fuzz fuzz-release soak attack
+.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole loaders openapi openapi-check bench bench-dhcp bench-files fuzz fuzz-release soak attack
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
+	@[ -e $(PROGRAM) ] || echo "The first build compiles some 400 crates: three to ten minutes on two cores."
 	$(MAKE) --no-print-directory build
 	scripts/demo $(PROGRAM)
 
@@ -54,10 +55,14 @@ net: ## the real program and the system's own clients in network namespaces (roo
 	$(CARGO) test --locked --test it net::
 
 qemu: ## real firmware and the real Debian installer under QEMU (root)
-	$(CARGO) test --locked --test it qemu:: -- --nocapture --skip qemu::whole
+	$(CARGO) test --locked --test it qemu:: -- --nocapture --skip qemu::whole --skip qemu::loaders
 
 whole: ## the Debian installer onto a disk that boots, under QEMU, from a mirror that is made for it (root; half an hour)
 	$(CARGO) test --locked --test it qemu::whole -- --nocapture
+
+loaders: ## firmware and iPXE of Debian 12 and 13, each with each, x86 and ARM, under QEMU (root; some minutes)
+	scripts/deps loaders
+	$(CARGO) test --locked --test it qemu::loaders -- --nocapture
 
 SECONDS := 45
 HTTP_SECONDS := 15

@@ -5,6 +5,7 @@ pub mod addresses;
 pub mod agent;
 pub mod api;
 pub mod archive;
+pub mod arguments;
 pub mod artifacts;
 pub mod background;
 pub mod catalog;

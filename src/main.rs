@@ -1,10 +1,11 @@
-//! The program: the command line, with one call per command.
+//! The program: one call per command. `arguments` says what can be typed.
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
-use metalwright::agent::{self, AgentArgs};
-use metalwright::cli::{self, ClientCommand};
+use clap::{CommandFactory, Parser};
+use metalwright::agent;
+use metalwright::arguments::{ProgramArguments, ProgramCommand};
+use metalwright::cli;
 use metalwright::config::{LogFormat, ServerConfig, ServerFlags};
 use metalwright::server::ConfigSource;
 use metalwright::simulate;
@@ -13,36 +14,8 @@ use metalwright::simulate;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// From power-on to an installed machine: DHCP, TFTP, HTTP boot, rendered answer files, workflows.
-#[derive(Parser)]
-#[command(name = "metalwright", version, max_term_width = 110)]
-struct ProgramArguments {
-    #[command(subcommand)]
-    command: ProgramCommand,
-}
-
-#[derive(Subcommand)]
-enum ProgramCommand {
-    /// Run the server.
-    Serve(Box<ServerFlags>),
-    /// Run jobs on this machine.
-    Agent(AgentArgs),
-    /// Simulate machines against a server, without any metal.
-    Simulate(Box<simulate::SimulateOptions>),
-    #[command(flatten)]
-    Client(ClientCommand),
-    /// Render templates for a server, which starts this command itself.
-    #[command(hide = true)]
-    RenderWorker,
-    /// Print the API's description (OpenAPI 3.1).
-    Openapi,
-    /// Write the certificate of the HTTPS boot listener, for firmware that has to trust it.
-    BootCertificate(cli::boot_certificate::BootCertificate),
-    /// Print a completion script for your shell.
-    Completions { shell: clap_complete::Shell },
-}
-
 fn main() -> ExitCode {
+    cli::complete::answer(ProgramArguments::command);
     match ProgramArguments::parse().command {
         ProgramCommand::Serve(flags) => {
             let format = LogFormat::chosen(&flags);
@@ -98,6 +71,6 @@ fn run(command: ProgramCommand) -> anyhow::Result<()> {
         }
         ProgramCommand::Openapi => cli::print(&metalwright::api::openapi()),
         ProgramCommand::BootCertificate(args) => cli::boot_certificate::export(&args),
-        ProgramCommand::Completions { shell } => cli::print_completions(shell, ProgramArguments::command()),
+        ProgramCommand::Completions { shell } => cli::print_completions(shell),
     }
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::response::sse::Event as Message;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ use crate::insight::timeline::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error, EventBatch, EventFeed, EventQuery};
 use crate::model::event::check_kind_filter;
-use crate::model::{Event, EventKind};
+use crate::model::{Event, EventKind, Kind, parse_moment};
 
 /// A page of events.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -58,7 +59,7 @@ pub fn operations() -> Vec<Operation> {
         .runs(list);
     let stream = Operation::get(format!("{ROOT}/events/stream"), "stream_events")
         .summary("Events as Server-Sent Events; resumes after `Last-Event-ID`")
-        .query("after", event_number(), "Begin after this number instead of now.")
+        .query("after", event_number(), "Begin after this number instead of now; `since` begins at a time.")
         .answers_media(
             200,
             "One message per event: its number as `id`, the event as JSON in `data`.",
@@ -76,6 +77,8 @@ fn which(operation: Operation) -> Operation {
         .needs(RequiredScope::Read("events"))
         .query("kind", kinds(), "A kind of event, or all of a noun's: `machine.*`.")
         .query("subject", text(), "The object that they are about: `machine:web1`, `subnet:lan`.")
+        .query("since", text(), SINCE)
+        .query("machine", text(), "The machine that they are about: its name, MAC, address or id.")
         .query(
             "attempt",
             json!({"type": "string", "format": "uuid"}),
@@ -102,7 +105,8 @@ fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Resul
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
         before: query.get_as::<u64>("before", "the number of an event")?,
         kind: query.get("kind").map(str::to_owned),
-        subject: query.get("subject").map(|subject| state.houses.insight.subject(caller, subject)),
+        since: read_since(query, caller.now)?,
+        subject: read_subject((state, caller), query)?,
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         request_id: query.get("request_id").map(str::to_owned),
         kinds: &[],
@@ -117,6 +121,31 @@ fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Resul
             }
         },
     })
+}
+
+/// What `since` means.
+pub const SINCE: &str = "Only events at or after this time: `2026-11-30T20:06:00Z`, `2026-11-30`, or \
+    relative to now, as `-1h` and `-2d`.";
+
+/// The `since` of a page of events.
+///
+/// # Errors
+/// 400 if it is not a time.
+pub fn read_since(query: &UrlQuery, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+    let since = query.get("since").map(|text| parse_moment(text, now));
+    since.transpose().map_err(|why| Error::BadRequest(format!("`since`: {why}")))
+}
+
+/// The `subject` of events, or the `machine`.
+fn read_subject((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Result<Option<String>, Error> {
+    let subject = match (query.get("subject"), query.get("machine")) {
+        (Some(_), Some(_)) => {
+            return Err(Error::BadRequest("give `subject` or `machine`, not both".to_owned()));
+        }
+        (subject, None) => subject.map(str::to_owned),
+        (None, Some(machine)) => Some(Kind::Machine.subject(machine)),
+    };
+    subject.map(|subject| state.houses.objects.event_subject(caller, &subject)).transpose()
 }
 
 /// The `limit` of a page of events.
@@ -154,7 +183,9 @@ async fn stream(
                 Error::BadRequest(format!("`Last-Event-ID` is the number of an event, not `{id}`"))
             })?;
         }
-        None if query.get("after").is_none() => wanted.after = state.houses.kernel.last_event(),
+        None if query.get("after").is_none() && wanted.since.is_none() => {
+            wanted.after = state.houses.kernel.last_event()
+        }
         None => {}
     }
     let feed = state.houses.kernel.feed_for(&caller, wanted);

@@ -157,7 +157,7 @@ async fn list<T: NounRules>(
 where
     World: HasTable<T>,
 {
-    let query = ListQuery::parse::<T>(&query.0)?;
+    let query = ListQuery::parse::<T>(&query.0, caller.now)?;
     // Filters and sorting read every object, which must not happen on a thread that packets wait for.
     let list = state.houses.objects.list_text::<T>(caller, query).await?;
     let response = ([(axum::http::header::CONTENT_TYPE, body::JSON)], list.json).into_response();

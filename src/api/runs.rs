@@ -28,7 +28,7 @@ async fn list(
 ) -> Result<Response, ApiError> {
     let mut pairs = query.0;
     pairs.push(("machine".to_owned(), state.houses.runs.machine_of_runs(&caller, &reference)?));
-    let query = ListQuery::parse::<Run>(&pairs)?;
+    let query = ListQuery::parse::<Run>(&pairs, caller.now)?;
     let list = state.houses.objects.list_text::<Run>(caller, query).await?;
     Ok(body::read_at(([(CONTENT_TYPE, body::JSON)], list.json).into_response(), list.read_at))
 }

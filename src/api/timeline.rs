@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::ApiState;
 use super::error::ApiError;
-use super::events::{EventPage, read_limit};
-use super::operation::{Operation, event_number};
+use super::events::{EventPage, SINCE, read_limit, read_since};
+use super::operation::{Operation, event_number, text};
 use super::query::UrlQuery;
 use super::resources::{ROOT, limit};
 use super::schema;
@@ -23,6 +23,7 @@ pub fn operations() -> Vec<Operation> {
         .summary("What happened to a machine and in its boot attempts, oldest first")
         .needs(RequiredScope::Read("machines"))
         .query("after", event_number(), "Only events after this number.")
+        .query("since", text(), SINCE)
         .query("attempt", json!({"type": "string", "format": "uuid"}), "Only this boot attempt.")
         .query("limit", limit(LIMIT_MAX), "Events on a page; 100 when not given.")
         .answers(200, "A page.", schema::of::<EventPage>)
@@ -39,6 +40,7 @@ async fn timeline(
 ) -> Result<Response, ApiError> {
     let page = TimelinePage {
         after: query.get_as::<u64>("after", "the number of an event")?.unwrap_or(0),
+        since: read_since(&query, caller.now)?,
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         limit: read_limit(&query)?,
     };

@@ -4,17 +4,17 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use serde_json::Value;
 
 use crate::cli::command::ApplyArgs;
 use crate::cli::diff::{changes, show};
 use crate::cli::documents::{ObjectDocument, read_all};
 use crate::cli::nouns::{name_of, normalize, object_path, written_fields};
-use crate::cli::objects::FailureCount;
+use crate::cli::objects::{FailureCount, note_problems, problems};
 use crate::cli::output;
 use crate::client::{ApiClient, ListRequest, ObjectPath};
-use crate::model::Kind;
+use crate::model::{Kind, RefusalCode};
 
 /// What to do with one document.
 #[derive(Debug)]
@@ -25,18 +25,19 @@ enum ApplyPlan {
     Nothing,
 }
 
-/// Creates and updates the objects in the files; with `--dry-run` only reports what it would do.
+/// Creates and updates the objects in the files; with `--dry-run` only reports what it would do. What stands
+/// against an object that was written is told at the end, when all that it names may be there.
 ///
 /// # Errors
-/// Files that cannot be read (then nothing was written), or some objects that the server refused.
+/// Files that cannot be read (then nothing was written), some objects that the server refused, or objects
+/// that name what does not exist.
 pub async fn apply(client: &ApiClient, noun: Option<Kind>, args: &ApplyArgs) -> Result<()> {
     let mut documents = read_all(&args.file, noun)?;
     documents.sort_by_key(|document| document.kind.row().apply_order);
     let secrets = secret_params(client, &documents).await?;
     let mut failed = FailureCount::of(documents.len());
     for document in &documents {
-        let name = name_of(document.kind, &document.body);
-        let what = format!("{} {name}", document.kind);
+        let what = what(document);
         let done = match args.dry_run {
             true => try_out(client, document, &secrets).await.map(|plan| (plan, " (dry run)")),
             false => write(client, document, &secrets).await.map(|plan| (plan, "")),
@@ -45,10 +46,36 @@ pub async fn apply(client: &ApiClient, noun: Option<Kind>, args: &ApplyArgs) -> 
             Ok((ApplyPlan::Create, note)) => output::print(&format!("{what} created{note}\n"))?,
             Ok((ApplyPlan::Update(diff), note)) => output::print(&format!("{what} updated{note}\n{diff}"))?,
             Ok((ApplyPlan::Nothing, _)) => output::print(&format!("{what} unchanged\n"))?,
-            Err(error) => failed.add(&document.origin, error.context(what))?,
+            Err(error) => failed.add(&format!("{}: {what}", document.origin), error)?,
         }
     }
-    failed.finish()
+    let unusable = if args.dry_run { 0 } else { note_all_problems(client, &documents).await? };
+    failed.finish()?;
+    match unusable {
+        0 => Ok(()),
+        1 => Err(anyhow!("1 object was written and names what does not exist")),
+        more => Err(anyhow!("{more} objects were written and name what does not exist")),
+    }
+}
+
+/// `machine web1`.
+fn what(document: &ObjectDocument) -> String {
+    format!("{} {}", document.kind, name_of(document.kind, &document.body))
+}
+
+/// Tells the problems of the objects of all documents; returns how many objects name something that does not
+/// exist.
+async fn note_all_problems(client: &ApiClient, documents: &[ObjectDocument]) -> Result<usize> {
+    let mut unusable = 0;
+    for document in documents {
+        let Some(path) = path_of(document)? else { continue };
+        let Some(view) = client.find(&path).await? else { continue };
+        note_problems(&what(document), &view);
+        if problems(&view).iter().any(|problem| problem.code == RefusalCode::NotFound) {
+            unusable += 1;
+        }
+    }
+    Ok(unusable)
 }
 
 /// What would be done, and the faults that can be found without the server.
@@ -59,7 +86,7 @@ async fn try_out(
 ) -> Result<ApplyPlan> {
     normalize(document.kind, &document.body).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("{}", lines.join("\n  "))
+        anyhow!("{}", lines.join("\n  "))
     })?;
     Ok(plan(client, document, secrets).await?.0)
 }
@@ -80,6 +107,17 @@ async fn write(
     Ok(plan)
 }
 
+/// The object of a document, by its name; none without a name.
+fn path_of(document: &ObjectDocument) -> Result<Option<ObjectPath>> {
+    let (kind, body) = (document.kind, &document.body);
+    let Some(key) = body.get(kind.row().name_field).and_then(Value::as_str) else { return Ok(None) };
+    let path = match kind {
+        Kind::Machine => object_path(kind, &format!("name:{key}"))?,
+        _ => object_path(kind, key)?,
+    };
+    Ok(Some(path))
+}
+
 type PresentObject = (ObjectPath, Option<u64>);
 
 async fn plan(
@@ -89,13 +127,7 @@ async fn plan(
 ) -> Result<(ApplyPlan, Option<PresentObject>)> {
     let (kind, body) = (document.kind, &document.body);
     // Without its key it cannot exist; the server reports what is missing.
-    let Some(key) = body.get(kind.row().name_field).and_then(Value::as_str) else {
-        return Ok((ApplyPlan::Create, None));
-    };
-    let path = match kind {
-        Kind::Machine => object_path(kind, &format!("name:{key}"))?,
-        _ => object_path(kind, key)?,
-    };
+    let Some(path) = path_of(document)? else { return Ok((ApplyPlan::Create, None)) };
     let Some(view) = client.find(&path).await? else { return Ok((ApplyPlan::Create, None)) };
     // The server decides on a document that this version cannot read.
     let wanted = normalize(kind, body).unwrap_or_else(|_| body.clone());

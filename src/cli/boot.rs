@@ -1,5 +1,7 @@
 //! What a machine does, what it would boot, which files it may fetch, and the values of its params.
 
+use std::net::Ipv4Addr;
+
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -10,14 +12,13 @@ use crate::cli::columns::text;
 use crate::cli::many;
 use crate::cli::nouns::{name_of, object_path, reference};
 use crate::cli::objects::{NounClient, note_problems};
-use crate::cli::output::{self, OutputFormat, plain};
+use crate::cli::output::{self, OutputFormat, UsageError, plain};
 use crate::cli::sets::value_at;
 use crate::cli::summary::verdict;
 use crate::client::{
     ActionMode, ApiClient, BootExplanation, ClassEntry, ExplainAs, ExplainOf, OptionEntry, RenderOf,
 };
-use crate::model::Kind;
-use crate::model::{CellFormat, Column};
+use crate::model::{CellFormat, Column, Kind, Mac};
 
 /// `machines start`, `pause`, …: carries out the action and prints the machine's state afterwards.
 ///
@@ -43,7 +44,7 @@ pub async fn act(noun: &NounClient, verb: ActionVerb) -> Result<()> {
 }
 
 /// What an armed machine does next, and how to prevent it. Servers of before do not say what it erases.
-fn armed(name: &str, view: &Value, now: Timestamp) -> Option<String> {
+pub(super) fn armed(name: &str, view: &Value, now: Timestamp) -> Option<String> {
     let until: Timestamp = value_at(view, "status.armed_until")?.as_str()?.parse().ok()?;
     let erases = value_at(view, "status.erases").map(text).filter(|erases| !erases.is_empty());
     let erases = erases.unwrap_or_else(|| "the disk".to_owned());
@@ -62,7 +63,7 @@ fn in_utc(time: Timestamp, now: Timestamp) -> String {
 }
 
 /// How a machine is: its state with the reason, and the pause that the state does not show yet.
-fn standing(view: &Value) -> String {
+pub(super) fn standing(view: &Value) -> String {
     let field = |path| value_at(view, path).map(text).unwrap_or_default();
     let because = |reason: String| if reason.is_empty() { reason } else { format!(": {reason}") };
     let state = field("status.state") + &because(field("status.reason"));
@@ -83,7 +84,23 @@ fn standing(view: &Value) -> String {
     state + &pause
 }
 
-/// `explain mac|machine|address X`: the rules, with a mark at the one that decided.
+/// The client whose boot is explained: `mac X`, `machine X`, `address X`, or X alone.
+///
+/// # Errors
+/// Another word before X.
+pub fn explained_client(words: &[String]) -> Result<(ExplainOf, &str), UsageError> {
+    match words {
+        [what] if what.parse::<Mac>().is_ok() => Ok((ExplainOf::Mac, what)),
+        [what] if what.parse::<Ipv4Addr>().is_ok() => Ok((ExplainOf::Address, what)),
+        [what] => Ok((ExplainOf::Machine, what)),
+        [of, what] if of == "mac" => Ok((ExplainOf::Mac, what)),
+        [of, what] if of == "machine" => Ok((ExplainOf::Machine, what)),
+        [of, what] if of == "address" => Ok((ExplainOf::Address, what)),
+        _ => Err(UsageError("write it like explain web1, or explain mac|machine|address WHAT".to_owned())),
+    }
+}
+
+/// `explain X`: the rules, with a mark at the one that decided.
 ///
 /// # Errors
 /// An error of the server or the network.
@@ -176,7 +193,7 @@ fn section(header: &[&str], rows: &[Vec<String>]) -> String {
 /// An error of the server or the network; a failed render with template, line and column.
 pub async fn render(client: &ApiClient, machine: &str, of: RenderOf) -> Result<()> {
     let rendered = client.render(&reference(Kind::Machine, machine), of).await?;
-    note_problems(&rendered);
+    note_problems(machine, &rendered);
     match rendered.get("text").and_then(Value::as_str) {
         Some(text) => output::print_foreign(text.as_bytes()),
         None => output::print_value(&rendered, OutputFormat::Yaml),

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use crate::cli::command::OutputArgs;
+use crate::cli::names::MachineNames;
 use crate::cli::output::{self, OutputFormat, plain};
 use crate::client::{ApiClient, ChangeSignal, PageStart};
 use crate::model::{Kind, ObjectChange, ObjectChangeKind};
@@ -74,8 +75,10 @@ async fn list(client: &ApiClient, ChangeListArgs { after, which }: ChangeListArg
         }
     }
     match format {
-        OutputFormat::Table | OutputFormat::Name => {
-            changes.iter().try_for_each(|change| print_one(change, format))
+        OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => {
+            let mut names = MachineNames::default();
+            names.learn(client, changes.iter().map(|change| change.key.as_str())).await;
+            changes.iter().try_for_each(|change| print_one((change, format), &names))
         }
         _ => output::print_value(&json!(changes), format),
     }
@@ -84,27 +87,31 @@ async fn list(client: &ApiClient, ChangeListArgs { after, which }: ChangeListArg
 async fn watch(client: &ApiClient, ChangeWatchArgs { after, which }: ChangeWatchArgs) -> Result<()> {
     let mut stream = client.follow_changes(&which.kind, after).await?;
     let format = which.output.output.unwrap_or(OutputFormat::Table);
+    let mut names = MachineNames::default();
     loop {
         if let ChangeSignal::Change(change) = stream.next().await? {
-            print_one(&change, format)?;
+            if change.kind == Kind::Machine && format.is_table() {
+                names.learn(client, [change.key.as_str()]).await;
+            }
+            print_one((&change, format), &names)?;
         }
     }
 }
 
-fn print_one(change: &ObjectChange, format: OutputFormat) -> Result<()> {
+fn print_one((change, format): (&ObjectChange, OutputFormat), names: &MachineNames) -> Result<()> {
     match format {
-        OutputFormat::Table => output::print(&line(change)),
+        OutputFormat::Table | OutputFormat::Wide => output::print(&line(change, names)),
         OutputFormat::Json => output::print(&format!("{}\n", json!(change))),
         OutputFormat::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(&json!(change))?)),
         OutputFormat::Name => output::print(&format!("{}\n", plain(&change.kind.subject(&change.key)))),
     }
 }
 
-fn line(change: &ObjectChange) -> String {
+fn line(change: &ObjectChange, names: &MachineNames) -> String {
     let what = match change.what {
         ObjectChangeKind::Written => "written",
         ObjectChangeKind::Deleted => "deleted",
     };
-    let (commit, subject) = (change.commit, change.kind.subject(&change.key));
+    let (commit, subject) = (change.commit, change.kind.subject(names.of(&change.key)));
     format!("{commit:>9}  {what}  {}  revision {}\n", plain(&subject), change.revision)
 }

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::cli::sets::value_at;
+use crate::cli::sets::{split_path, value_at};
 use crate::model::{CellFormat, Column};
 
 use CellFormat::{Age, Bytes, Count, Flag, Text};
@@ -16,7 +16,7 @@ pub fn row(columns: &[Column], object: &Value, now: Timestamp) -> Vec<String> {
 fn cell((heading, path, show): &Column, object: &Value, now: Timestamp) -> String {
     let Some(value) = value_at(object, path) else { return String::new() };
     match show {
-        Text => text(value),
+        Text => shown(value),
         Age => value
             .as_str()
             .and_then(|time| time.parse().ok())
@@ -32,6 +32,61 @@ fn cell((heading, path, show): &Column, object: &Value, now: Timestamp) -> Strin
             Some(true) => heading.to_lowercase(),
             _ => String::new(),
         },
+    }
+}
+
+/// A value in a cell: as [`text`], but for a time, which is shown in UTC and without fractions of a second.
+pub fn shown(value: &Value) -> String {
+    let time = value.as_str().filter(|text| text.len() >= TIME_CHARS && text.get(10..11) == Some("T"));
+    match time.and_then(|text| text.parse::<Timestamp>().ok()) {
+        Some(time) => utc(time),
+        None => text(value),
+    }
+}
+
+/// The length of `2026-11-30T20:06:00Z`, to which fractions of a second can be added.
+const TIME_CHARS: usize = 20;
+
+/// `2026-11-30 20:06:00Z`: all times that people see are in UTC, as those of the API and of the log are.
+pub fn utc(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// The text at a path, or nothing.
+pub fn text_at(object: &Value, path: &str) -> String {
+    value_at(object, path).map(text).unwrap_or_default()
+}
+
+/// The number at a path, or 0.
+pub fn number_at(object: &Value, path: &str) -> u64 {
+    value_at(object, path).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// The cells of one object for fields as a list names them: `label.rack`, `status.state`, `jobs.task`.
+pub fn field_cell(object: &Value, field: &str) -> String {
+    const MAPS: [(&str, &str); 4] =
+        [("label.", "labels"), ("labels.", "labels"), ("param.", "params"), ("params.", "params")];
+    let named = MAPS.iter().find_map(|(prefix, map)| Some((*map, field.strip_prefix(prefix)?)));
+    match named {
+        Some((map, name)) => object.get(map).and_then(|map| map.get(name)).map(shown).unwrap_or_default(),
+        None => values_at(object, field).into_iter().map(shown).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// The values at a path; a list on the path gives those of each of its items.
+fn values_at<'a>(value: &'a Value, path: &str) -> Vec<&'a Value> {
+    split_path(path)
+        .iter()
+        .fold(vec![value], |values, name| values.into_iter().flat_map(|value| step(value, name)).collect())
+}
+
+fn step<'a>(value: &'a Value, name: &str) -> Vec<&'a Value> {
+    match value {
+        Value::Array(items) => match name.parse::<usize>() {
+            Ok(place) => items.get(place).into_iter().collect(),
+            Err(_) => items.iter().flat_map(|item| step(item, name)).collect(),
+        },
+        other => other.get(name).into_iter().collect(),
     }
 }
 
@@ -95,7 +150,29 @@ mod tests {
         let mac = "52:54:00:aa:00:01";
         let machine = json!({"name": "web1", "macs": [mac], "problems": [{}, {}], "status": status});
         let row = row(Kind::Machine.row().columns, &machine, now);
-        assert_eq!(row, ["web1", "failed", "install", "in 40m", "", mac, "3m ago", "no disk", "2"]);
+        assert_eq!(row, ["web1", "failed", "install", "in 40m", "3m ago", "no disk", "2"]);
+        let wide = super::row(Kind::Machine.row().wide, &machine, now);
+        assert_eq!(wide[1], mac);
+    }
+
+    #[test]
+    fn the_cell_of_a_field_is_found_as_the_api_names_it() {
+        let object = json!({
+            "labels": {"rack": "r1", "a.b": "x"}, "params": {"n": 3}, "macs": ["a", "b"],
+            "steps": [{"name": "one"}, {"name": "two"}], "created_at": "2026-01-02T03:04:05.123456789Z",
+        });
+        for (field, cell) in [
+            ("label.rack", "r1"),
+            ("labels.a.b", "x"),
+            ("param.n", "3"),
+            ("macs", "a, b"),
+            ("macs.0", "a"),
+            ("steps.name", "one, two"),
+            ("created_at", "2026-01-02 03:04:05Z"),
+            ("label.none", ""),
+        ] {
+            assert_eq!(field_cell(&object, field), cell, "{field}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::data_verbs::{self, BackupArgs, CheckArgs, OfflineTask, RestoreArgs};
+use crate::cli::event_verbs::{EventVerb, KindsFormat};
 pub(super) use crate::cli::lease_verbs::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::many::ManyArgs;
 use crate::cli::output::{OutputFormat, UsageError};
@@ -22,7 +23,6 @@ use crate::cli::server::ServerVerb;
 use crate::cli::sets::parse_term;
 use crate::cli::unknown::UnknownVerb;
 use crate::cli::waiting::Goal;
-use crate::client::ExplainOf;
 use crate::model::Kind;
 
 /// A command that needs a server, and how to reach the server.
@@ -93,28 +93,31 @@ pub(super) enum CliVerb {
     },
 }
 
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug, Default)]
 pub(super) struct OutputArgs {
-    /// How to print: table, json, yaml, name.
-    #[arg(short, long, value_name = "FORMAT")]
+    /// How to print: table, wide, json, yaml, name.
+    #[arg(short, long, value_name = "FORMAT", hide_possible_values = true)]
     pub output: Option<OutputFormat>,
 }
 
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(super) struct ListArgs {
-    /// Only objects with this value of a field: name=web*, status.state=failed, updated_at[gt]=…; repeat for
-    /// more.
+    /// Only objects with this value of a field: name=web*, status.state[ne]=complete, updated_at[gt]=-1h,
+    /// label.rack=r1; repeat for more.
     #[arg(long = "filter", value_name = "FIELD=VALUE", value_parser = parse_term)]
     pub filters: Vec<(String, String)>,
     /// The order, by field: name, -updated_at.
     #[arg(long, value_name = "FIELDS", allow_hyphen_values = true)]
     pub sort: Option<String>,
-    /// The fields to show: name,status.state.
+    /// The fields to show: name,status.state,label.rack.
     #[arg(long, value_name = "FIELDS")]
     pub fields: Option<String>,
     /// Most objects to show [default: all].
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Show the tokens of agents as well.
+    #[arg(long, hide = true)]
+    pub all: bool,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -137,20 +140,26 @@ pub(super) struct WaitArgs {
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum ReadVerb {
     /// List the objects.
+    #[command(alias = "ls")]
     List(ListArgs),
     /// Show one object, with everything that is known about it.
+    #[command(alias = "get")]
     Show {
         #[arg(value_name = "REF")]
         reference: String,
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Wait until a field has a value.
+    /// Wait until a field has a value. Exits with 3 when the time is up, and with 4 when the object has
+    /// failed or is held.
     Wait(WaitArgs),
-    /// Print events as they happen, of one object or of all.
+    /// Print what happens to one object, or to all: of machines the changes of their states, else events.
     Watch {
         #[arg(value_name = "REF")]
         reference: Option<String>,
+        /// Print the events of machines instead of the changes of their states.
+        #[arg(long, hide = true)]
+        events: bool,
         #[command(flatten)]
         output: OutputArgs,
     },
@@ -226,6 +235,12 @@ pub(super) enum MachineVerb {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// One page about the machine: what it is, how far its run is, what it boots next, what happened last,
+    /// what is wrong, and what to do.
+    Describe {
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
 }
 
 #[derive(Subcommand, Clone, Copy, Debug)]
@@ -233,54 +248,6 @@ pub(super) enum TokenVerb {
     /// Create a new administrator's token when all are lost: on the server's own host, with --data, while the
     /// server is stopped. It is printed once and written to DIR/admin.token.
     Recover,
-}
-
-#[derive(Args, Clone, Debug)]
-pub(super) struct EventArgs {
-    /// Only events of this kind: machine.updated, or dhcp.* for all with this prefix.
-    #[arg(long)]
-    pub kind: Option<String>,
-    /// Only events about this object: machine:web1, subnet:lan.
-    #[arg(long)]
-    pub subject: Option<String>,
-    /// Only what this request of the API brought about: the id that its answer and the access log have.
-    #[arg(long, value_name = "ID")]
-    pub request_id: Option<String>,
-    /// Begin after the event with this number.
-    #[arg(long, value_name = "SEQ")]
-    pub after: Option<u64>,
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-#[derive(Args, Clone, Debug)]
-pub(super) struct EventListArgs {
-    #[command(flatten)]
-    pub which: EventArgs,
-    /// Most events to show.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub limit: u32,
-}
-
-#[derive(Subcommand, Clone, Debug)]
-pub(super) enum EventVerb {
-    /// Show what happened.
-    List(EventListArgs),
-    /// Print events as they happen.
-    Watch(EventArgs),
-    /// List the kinds of events with their meaning. Needs no server.
-    Kinds {
-        /// The format: a table, or the page of the documentation.
-        #[arg(short, long, default_value = "table")]
-        output: KindsFormat,
-    },
-}
-
-/// How the kinds of events and the codes of errors are printed.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KindsFormat {
-    Table,
-    Markdown,
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -291,24 +258,8 @@ pub(super) enum ContextVerb {
     Use { name: String },
     /// Name a server, which is given by --server and --token, or --data.
     Set { name: String },
-}
-
-/// The client whose boot is explained.
-#[derive(ValueEnum, Clone, Copy, Debug)]
-pub(super) enum ExplainLookup {
-    Mac,
-    Machine,
-    Address,
-}
-
-impl From<ExplainLookup> for ExplainOf {
-    fn from(of: ExplainLookup) -> Self {
-        match of {
-            ExplainLookup::Mac => ExplainOf::Mac,
-            ExplainLookup::Machine => ExplainOf::Machine,
-            ExplainLookup::Address => ExplainOf::Address,
-        }
-    }
+    /// Forget a name.
+    Delete { name: String },
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -357,14 +308,17 @@ pub(super) enum OtherCommand {
         /// Continue as things happen.
         #[arg(short, long)]
         follow: bool,
+        /// Only what happened since this time: -1h, -2d, 2026-11-30.
+        #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+        since: Option<String>,
         #[command(flatten)]
         output: OutputArgs,
     },
     /// Explain what a machine would boot now, with the rules.
     Explain {
-        of: ExplainLookup,
-        /// The MAC, machine or address.
-        what: String,
+        /// The machine, MAC or address: web1, or machine web1, mac 52:54:00:aa:00:01, address 10.0.0.5.
+        #[arg(value_name = "[mac|machine|address] WHAT", num_args = 1..=2, required = true)]
+        what: Vec<String>,
         /// Ask as a client with this vendor class (DHCP option 60), like `HTTPClient:Arch:00016`.
         #[arg(long, value_name = "TEXT")]
         vendor_class: Option<String>,

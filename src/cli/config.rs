@@ -109,6 +109,14 @@ impl ConfigFolder {
         contexts.find(name).map(|context| Some(context.clone()))
     }
 
+    /// The names of all contexts.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn context_names(&self) -> Result<Vec<String>> {
+        Ok(self.contexts()?.contexts.into_keys().collect())
+    }
+
     fn contexts(&self) -> Result<ContextFile> {
         let path = self.0.join("config.toml");
         toml::from_str(&read(&path)?).with_context(|| path.display().to_string())
@@ -175,8 +183,14 @@ pub fn run(verb: ContextVerb, connection: &ConnectionArgs) -> Result<()> {
             contexts.contexts.insert(name.clone(), context);
             contexts.current.get_or_insert(name);
         }
+        ContextVerb::Delete { name } => {
+            contexts.find(&name)?;
+            contexts.contexts.remove(&name);
+            contexts.current.take_if(|current| *current == name);
+        }
     }
-    folder.keep(&contexts)
+    folder.keep(&contexts)?;
+    list(&contexts)
 }
 
 fn list(contexts: &ContextFile) -> Result<()> {

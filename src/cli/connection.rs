@@ -116,6 +116,20 @@ impl ConnectionArgs {
         Ok(ApiClient::new(&ServerTarget { url, trusted, token })?.with_keeper(keeper))
     }
 
+    /// As [`ConnectionArgs::client`], of a server that is trusted already. Nothing is printed and kept.
+    ///
+    /// # Errors
+    /// Those of [`ConnectionArgs::client`], or the server was never seen.
+    pub fn known_client(&self) -> Result<ApiClient> {
+        let KnownServer { url, token, fingerprint } = self.find()?;
+        let trusted = match fingerprint {
+            Some(known) => vec![known],
+            None => ConfigFolder::of_user()?.pinned(&url)?,
+        };
+        anyhow::ensure!(!trusted.is_empty(), "{url} was never seen");
+        Ok(ApiClient::new(&ServerTarget { url, trusted, token })?)
+    }
+
     /// The server's URL, and the certificate that it shows to those who know nothing of it.
     ///
     /// # Errors
@@ -169,6 +183,9 @@ impl ConnectionArgs {
             Some(ServerChoice::Data) => {
                 let data = self.data.as_ref().map(std::path::absolute).transpose()?;
                 Ok(ServerContext { data, ..ServerContext::default() })
+            }
+            Some(ServerChoice::Server) if !self.server.iter().all(|url| url.starts_with("https://")) => {
+                Err(UsageError("write the server like https://HOST:PORT".to_owned()).into())
             }
             Some(ServerChoice::Server) => {
                 Ok(ServerContext { server: self.server.clone(), token, ..ServerContext::default() })

@@ -1,22 +1,18 @@
 //! The verbs of leases: end them, import another server's, show the history of an address.
 
-use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::cli::action_verbs::DeletionArgs;
-use crate::cli::columns::row;
 use crate::cli::command::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::many;
 use crate::cli::nouns::object_path;
 use crate::cli::objects::NounClient;
 use crate::cli::output::{self, OutputFormat};
-use crate::client::{ApiClient, LeaseAction, ListRequest, ObjectPath};
+use crate::client::{ApiClient, LeaseAction, ObjectPath};
 use crate::model::{CellFormat, Column};
 use crate::model::{Kind, Mac};
 
@@ -75,19 +71,7 @@ async fn history(client: &ApiClient, of: &str, format: Option<OutputFormat>) -> 
             break;
         }
     }
-    print_table(HISTORY, &items, format)
-}
-
-fn print_table(columns: &[Column], items: &[Value], format: Option<OutputFormat>) -> Result<()> {
-    match format.unwrap_or(OutputFormat::Table) {
-        OutputFormat::Table => {
-            let now = Timestamp::now();
-            let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
-            let rows: Vec<Vec<String>> = items.iter().map(|item| row(columns, item, now)).collect();
-            output::print(&output::table(&header, &rows))
-        }
-        format => output::print_value(&json!(items), format),
-    }
+    output::print_all(&items, HISTORY, format)
 }
 
 async fn import(client: &ApiClient, args: ImportArgs) -> Result<()> {
@@ -117,7 +101,7 @@ async fn import(client: &ApiClient, args: ImportArgs) -> Result<()> {
             .cloned()
             .collect();
         if !lines.is_empty() {
-            print_table(REPORT, &lines, None)?;
+            output::print_all(&lines, REPORT, None)?;
         }
         let taken = if args.dry_run { "would be taken" } else { "taken" };
         let (present, skipped) = (report_count(&report, "present"), report_count(&report, "skipped"));
@@ -150,44 +134,6 @@ fn file_beside(path: &Path, ending: &str) -> Option<PathBuf> {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     Some(PathBuf::from(name)).filter(|path| path.exists())
-}
-
-/// Resolves the machine of a filter to its id: `machine=web1`.
-///
-/// # Errors
-/// There is no such machine, or an error of the server or the network.
-pub async fn by_id(client: &ApiClient, terms: &mut [(String, String)]) -> Result<()> {
-    for (field, value) in terms.iter_mut() {
-        if field == "machine" && value.parse::<Uuid>().is_err() && !value.contains('*') {
-            let machine = client.get(&object_path(Kind::Machine, value)?).await?;
-            *value = machine.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        }
-    }
-    Ok(())
-}
-
-/// Leases with the names of their machines, for people.
-///
-/// # Errors
-/// An error of the server or the network.
-pub async fn with_names(client: &ApiClient, leases: &[Value]) -> Result<Vec<Value>> {
-    let mut leases = leases.to_vec();
-    if leases.iter().all(|lease| lease.get("machine").is_none()) {
-        return Ok(leases);
-    }
-    let terms = vec![("fields".to_owned(), "id,name".to_owned())];
-    let machines = client.list(Kind::Machine, &ListRequest { terms, limit: None }).await?;
-    let names: HashMap<&str, &Value> = machines
-        .items
-        .iter()
-        .filter_map(|machine| Some((machine.get("id")?.as_str()?, machine.get("name")?)))
-        .collect();
-    for machine in leases.iter_mut().filter_map(|lease| lease.get_mut("machine")) {
-        if let Some(name) = machine.as_str().and_then(|id| names.get(id)) {
-            *machine = (*name).clone();
-        }
-    }
-    Ok(leases)
 }
 
 #[cfg(test)]

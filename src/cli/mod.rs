@@ -1,7 +1,7 @@
 //! The command line: `metalwright <noun> <verb> [ref]`, and commands about machines.
 //!
 //! It uses a server only through `client`. `command` defines the commands, [`run`] carries them out, and
-//! [`finish`] turns the result into an exit code: 0 success, 1 the server or the operation failed, 2 usage.
+//! [`finish`] turns the result into an exit code.
 
 mod action_verbs;
 mod agents;
@@ -14,18 +14,23 @@ pub mod boot_certificate;
 mod changes;
 mod columns;
 mod command;
+pub mod complete;
 mod config;
 mod connection;
 pub mod data_verbs;
+mod describe;
 mod diff;
 mod doctor;
 mod documents;
 mod editor;
+mod event_verbs;
 mod events;
+mod examples;
 mod lease_verbs;
 mod leases;
 mod logs;
 mod many;
+mod names;
 mod nouns;
 mod objects;
 pub mod output;
@@ -34,24 +39,29 @@ mod parse;
 mod runs;
 mod server;
 mod sets;
+mod states;
 mod summary;
+mod table;
 mod timeline;
 mod unknown;
 mod waiting;
 mod yaml;
 
 pub use command::ClientCommand;
-pub use output::{finish, print, print_completions};
+pub use complete::print_completions;
+pub use output::{finish, print};
 
 use anyhow::Result;
 
 use command::{
-    CliVerb, DeleteVerb, DoctorVerb, EventVerb, Invocation, MachineVerb, OtherCommand, ReadVerb, TokenVerb,
-    WriteVerb,
+    CliVerb, DeleteVerb, DoctorVerb, Invocation, MachineVerb, OtherCommand, ReadVerb, TokenVerb, WriteVerb,
 };
+use event_verbs::EventVerb;
 use objects::NounClient;
+use output::OutputFormat;
 
 use crate::client::{ExplainAs, RenderOf};
+use crate::model::Kind;
 
 /// Carries out a command that needs a server.
 ///
@@ -88,7 +98,11 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Read(ReadVerb::List(args)) => noun.list(args).await,
         CliVerb::Read(ReadVerb::Show { reference, output }) => noun.show(&reference, output.output).await,
         CliVerb::Read(ReadVerb::Wait(args)) => waiting::wait(noun, args).await,
-        CliVerb::Read(ReadVerb::Watch { reference, output }) => {
+        CliVerb::Read(ReadVerb::Watch { reference, events: false, output }) if noun.kind == Kind::Machine => {
+            let format = output.output.unwrap_or(OutputFormat::Table);
+            states::watch(&noun.client, reference.as_deref(), format).await
+        }
+        CliVerb::Read(ReadVerb::Watch { reference, output, .. }) => {
             events::watch_noun(noun, reference.as_deref(), output.output).await
         }
         CliVerb::Write(WriteVerb::Create(args)) => noun.create(args).await,
@@ -101,6 +115,9 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Machine(MachineVerb::Act(verb)) => boot::act(noun, verb).await,
         CliVerb::Machine(MachineVerb::Params { reference, output }) => {
             boot::params(&noun.client, &reference, output.output).await
+        }
+        CliVerb::Machine(MachineVerb::Describe { reference }) => {
+            describe::show(&noun.client, &reference).await
         }
         CliVerb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
         CliVerb::Artifact(verb) => artifacts::run(noun, verb).await,
@@ -116,13 +133,15 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
 
 async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Result<()> {
     match other {
-        OtherCommand::Timeline { reference, follow, output } => {
-            timeline::show(client, &reference, (follow, output.output)).await
+        OtherCommand::Timeline { reference, follow, since, output } => {
+            let shown = timeline::ShownTimeline { follow, since, format: output.output };
+            timeline::show(client, &reference, shown).await
         }
-        OtherCommand::Explain { of, what, vendor_class, user_class, output } => {
+        OtherCommand::Explain { what, vendor_class, user_class, output } => {
             let (vendor_class, user_class) = (vendor_class.as_deref(), user_class.as_deref());
-            let asks = ExplainAs { what: &what, vendor_class, user_class };
-            boot::explain(client, of.into(), (asks, output.output)).await
+            let (of, what) = boot::explained_client(&what)?;
+            let asks = ExplainAs { what, vendor_class, user_class };
+            boot::explain(client, of, (asks, output.output)).await
         }
         OtherCommand::Render { reference, file, bootenv } => {
             boot::render(client, &reference, RenderOf { file, bootenv }).await

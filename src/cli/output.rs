@@ -1,27 +1,52 @@
-//! Output: tables for people, JSON and YAML for programs, errors on stderr.
+//! Output: tables for people, JSON and YAML for programs, errors on stderr. `table` lays out tables.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cli::columns::row;
+use crate::cli::table;
 use crate::cli::yaml;
 use crate::model::Column;
 
 /// The output format.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// For people.
+    /// For people, cut to the terminal's width.
     Table,
+    /// A table with more columns, not cut.
+    Wide,
     Json,
     Yaml,
     /// Only the names, one per line.
     Name,
+}
+
+impl OutputFormat {
+    /// Whether it is a table.
+    pub fn is_table(self) -> bool {
+        matches!(self, OutputFormat::Table | OutputFormat::Wide)
+    }
+}
+
+/// The exit codes besides 0 and 1 (`docs/operating/cli.md`).
+const USAGE: u8 = 2;
+const TIMED_OUT: u8 = 3;
+const OUT_OF_REACH: u8 = 4;
+
+/// Why a wait ended without its goal.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitFailure {
+    /// The time is up.
+    #[error("{0}")]
+    TimedOut(String),
+    /// The object is in a state that it does not leave by itself.
+    #[error("{0}")]
+    OutOfReach(String),
 }
 
 /// A usage error: exit code 2.
@@ -29,14 +54,20 @@ pub enum OutputFormat {
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// Prints the error and returns the exit code: 0 success, 1 the server or the operation failed, 2 usage.
+/// Prints the error and returns the exit code: 0 success, 1 the server or the operation failed, 2 usage, 3 a
+/// wait timed out, 4 what was waited for cannot come any more.
 pub fn finish(done: Result<()>) -> ExitCode {
     let Err(error) = done else { return ExitCode::SUCCESS };
     if reader_is_gone(&error) {
         return ExitCode::SUCCESS;
     }
     note(&format!("error: {error:#}"));
-    ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
+    ExitCode::from(match error.downcast_ref::<WaitFailure>() {
+        Some(WaitFailure::TimedOut(_)) => TIMED_OUT,
+        Some(WaitFailure::OutOfReach(_)) => OUT_OF_REACH,
+        None if error.is::<UsageError>() => USAGE,
+        None => 1,
+    })
 }
 
 /// `metalwright machines list | head -1`: a closed output is not an error.
@@ -57,16 +88,6 @@ pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
-}
-
-/// The completion script of a shell for all commands.
-///
-/// # Errors
-/// The output is closed.
-pub fn print_completions(shell: clap_complete::Shell, mut command: clap::Command) -> Result<()> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, "metalwright", &mut script);
-    print(&String::from_utf8_lossy(&script))
 }
 
 /// Prints text of a machine or a template byte for byte; on a terminal without control sequences.
@@ -112,39 +133,15 @@ pub fn has_colors() -> bool {
 pub fn print_value(value: &Value, format: OutputFormat) -> Result<()> {
     match format {
         OutputFormat::Json => print(&format!("{value:#}\n")),
-        OutputFormat::Yaml | OutputFormat::Table | OutputFormat::Name => print(&yaml::write(value)?),
+        OutputFormat::Yaml | OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => {
+            print(&yaml::write(value)?)
+        }
     }
 }
 
-/// A table without rules, wrapped to the terminal if there is one.
+/// The table of rows whose texts have to be read to their ends, such as findings: nothing is cut.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    let colors = has_colors();
-    let arrangement =
-        if io::stdout().is_terminal() { ContentArrangement::Dynamic } else { ContentArrangement::Disabled };
-    table.set_content_arrangement(arrangement);
-    table.set_header(header.iter().copied());
-    for row in rows {
-        table.add_row(row.iter().map(|text| cell(&plain(text), colors)));
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table.trim_fmt() + "\n"
-}
-
-fn cell(text: &str, colors: bool) -> Cell {
-    let color = match text {
-        "complete" | "ready" | "finished" | "bound" => Color::Green,
-        "failed" | "held" | "lost" | "missing" | "declined" => Color::Red,
-        "waiting" | "booting" | "running" | "extracting" | "fetching" => Color::Yellow,
-        _ => Color::Reset,
-    };
-    match colors && color != Color::Reset {
-        true => Cell::new(text).fg(color),
-        false => Cell::new(text),
-    }
+    table::draw((header, rows), None)
 }
 
 /// Prints rows as a table, by their first column, or unchanged.
@@ -154,11 +151,10 @@ fn cell(text: &str, colors: bool) -> Cell {
 pub fn print_all(items: &[Value], columns: &[Column], format: Option<OutputFormat>) -> Result<()> {
     let now = Timestamp::now();
     let rows = |columns: &[Column]| items.iter().map(|item| row(columns, item, now)).collect::<Vec<_>>();
+    let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
     match format.unwrap_or(OutputFormat::Table) {
-        OutputFormat::Table => {
-            let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
-            print(&table(&header, &rows(columns)))
-        }
+        OutputFormat::Table => print(&table::draw((&header, &rows(columns)), table::terminal_width())),
+        OutputFormat::Wide => print(&table(&header, &rows(columns))),
         OutputFormat::Name => {
             let first = rows(columns.get(..1).unwrap_or_default());
             print(&first.concat().iter().map(|name| plain(name) + "\n").collect::<String>())
@@ -174,16 +170,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_has_aligned_columns_and_no_blanks_at_the_end() {
-        let rows = [vec!["web1".to_owned(), "complete".to_owned()], vec!["db".to_owned(), String::new()]];
-        assert_eq!(table(&["NAME", "STATE"], &rows), "NAME  STATE\nweb1  complete\ndb\n");
-    }
-
-    #[test]
     fn exit_codes_tell_a_refusal_from_a_slip() {
         assert_eq!(finish(Ok(())), ExitCode::SUCCESS);
         assert_eq!(finish(Err(anyhow!("no"))), ExitCode::from(1));
         assert_eq!(finish(Err(UsageError("what".into()).into())), ExitCode::from(2));
+        let late = || WaitFailure::TimedOut("late".into());
+        assert_eq!(finish(Err(anyhow::Error::from(late()).context("waiting"))), ExitCode::from(3));
+        assert_eq!(finish(Err(WaitFailure::OutOfReach("it is failed".into()).into())), ExitCode::from(4));
         let gone = anyhow::Error::from(io::Error::from(io::ErrorKind::BrokenPipe)).context("printing");
         assert_eq!(finish(Err(gone)), ExitCode::SUCCESS);
     }

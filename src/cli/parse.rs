@@ -8,21 +8,33 @@ use crate::cli::command::{
     CliVerb, ClientCommand, DeleteVerb, Invocation, LeaseVerb, MachineVerb, OtherCommand, OutputArgs,
     ReadVerb, TokenVerb, WriteVerb,
 };
+use crate::cli::complete;
 use crate::cli::connection::ConnectionArgs;
+use crate::cli::examples;
 use crate::cli::nouns::is_writable;
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
 use crate::model::{Kind, NounVerb};
 
-/// Adds the verbs of one noun.
+/// Adds the verbs of one noun. The noun can be written in the singular, too.
 fn noun_command(kind: Kind) -> Command {
-    let mut command = Command::new(kind.plural()).about(kind.row().about);
+    let mut command = Command::new(kind.plural()).about(kind.row().about).alias(kind.as_str());
     if kind == Kind::ClientClass {
         command = command.visible_alias("client-classes").alias("client-class");
     }
     let mut command = ReadVerb::augment_subcommands(command);
+    // Flags that mean something for one noun alone.
+    let of_one = [(Kind::Machine, "watch", "events"), (Kind::Token, "list", "all")];
+    for (_, verb, flag) in of_one.into_iter().filter(|(of, ..)| *of == kind) {
+        command = command.mut_subcommand(verb, |verb| verb.mut_arg(flag, |flag| flag.hide(false)));
+    }
     if is_writable(kind) {
         command = WriteVerb::augment_subcommands(command);
+        // These are understood, and the server refuses them.
+        let hidden = [("create", NounVerb::Create), ("set", NounVerb::Patch), ("edit", NounVerb::Replace)];
+        for (verb, _) in hidden.into_iter().filter(|(_, needs)| !kind.row().allows(*needs)) {
+            command = command.mut_subcommand(verb, |verb| verb.hide(true));
+        }
     }
     if kind.row().allows(NounVerb::Delete) {
         command = DeleteVerb::augment_subcommands(command);
@@ -98,14 +110,48 @@ fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     MachineVerb::from_arg_matches(matches).map(CliVerb::Machine)
 }
 
-/// Adds the flags of the connection. This must not change the help of the command.
+/// Adds the flags of the connection. This must not change the help of the command: only that of `context` has
+/// them, and the others name it.
 fn connected(command: Command) -> Command {
     let about = command.get_about().cloned().unwrap_or_default();
-    ConnectionArgs::augment_args(command).about(about)
+    let shows_them = command.get_name() == CONTEXT;
+    let command = ConnectionArgs::augment_args(command).about(about);
+    let command = command.mut_arg(CONTEXT, |arg| complete::with_candidates(arg, (CONTEXT, None)));
+    match shows_them {
+        true => command,
+        false => {
+            CONNECTION_ARGS.iter().fold(command, |command, id| command.mut_arg(id, |arg| arg.hide(true)))
+        }
+    }
+}
+
+const CONTEXT: &str = "context";
+const CONNECTION_ARGS: [&str; 5] = ["server", "token", "data", "fingerprint", "context"];
+const SERVER_HELP: &str = "Which server: --data DIR on its own host, --server URL with --token TOKEN, \
+    or --context NAME; `metalwright context --help` has them all.";
+
+/// Adds examples to a command and those below it, and candidates for the completion of their arguments.
+fn documented(command: Command, path: &str, kind: Option<Kind>) -> Command {
+    let verb = path.rsplit(' ').next().unwrap_or_default();
+    let examples = match kind {
+        Some(kind) => examples::of_noun(kind, verb),
+        None => examples::of_command(path),
+    };
+    let examples = examples.map(|lines| {
+        let lines: String = lines.lines().map(|line| format!("  {line}\n")).collect();
+        format!("Examples:\n{lines}\n{SERVER_HELP}")
+    });
+    let help = examples.unwrap_or_else(|| SERVER_HELP.to_owned());
+    let command =
+        command.after_help(help).mut_args(|argument| complete::with_candidates(argument, (path, kind)));
+    command.mut_subcommands(|inner| {
+        let path = format!("{path} {}", inner.get_name());
+        documented(inner, &path, kind)
+    })
 }
 
 fn kind_of(noun: &str) -> Option<Kind> {
-    Kind::ALL.into_iter().find(|kind| kind.plural() == noun)
+    Kind::ALL.into_iter().find(|kind| kind.plural() == noun || kind.as_str() == noun)
 }
 
 impl FromArgMatches for ClientCommand {
@@ -134,9 +180,13 @@ impl FromArgMatches for ClientCommand {
 impl Subcommand for ClientCommand {
     fn augment_subcommands(command: Command) -> Command {
         let others = OtherCommand::augment_subcommands(Command::new(""));
-        let nouns = Kind::ALL.map(noun_command);
+        let others = others.get_subcommands().cloned().map(|other| {
+            let path = other.get_name().to_owned();
+            documented(other, &path, None)
+        });
+        let nouns = Kind::ALL.map(|kind| documented(noun_command(kind), kind.plural(), Some(kind)));
         // The other commands come before the nouns.
-        let all = others.get_subcommands().cloned().chain(nouns);
+        let all = others.chain(nouns);
         let all = all.zip(1..).map(|(one, place)| connected(one).display_order(place));
         command.subcommands(all)
     }
@@ -175,6 +225,86 @@ mod tests {
     fn the_commands_are_consistent() {
         use clap::CommandFactory;
         Line::command().debug_assert();
+    }
+
+    /// The words of a line as a shell splits them.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut quoted) = (vec![String::new()], false);
+        for c in line.trim().chars() {
+            match c {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                c => words.last_mut().unwrap().push(c),
+            }
+        }
+        words
+    }
+
+    /// The commands that can be typed, with their paths.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        for inner in
+            command.get_subcommands().filter(|inner| inner.get_name() != "help" && !inner.is_hide_set())
+        {
+            let path = format!("{path} {}", inner.get_name());
+            if !inner.has_subcommands() {
+                found.push((path.clone(), inner.clone()));
+            }
+            leaves(inner, &path, found);
+        }
+    }
+
+    #[test]
+    fn each_command_has_examples_and_each_example_is_a_command() {
+        use clap::CommandFactory;
+        let mut all = Vec::new();
+        leaves(&Line::command(), "metalwright", &mut all);
+        assert!(all.len() > 100, "{}", all.len());
+        for (path, command) in all {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> =
+                help.lines().map(str::trim).filter(|line| line.starts_with("metalwright ")).collect();
+            assert!(help.starts_with("Examples:\n") && !examples.is_empty(), "{path} has no example: {help}");
+            for example in examples {
+                assert!(example.starts_with(&path), "{path} has the example of another command: {example}");
+                let parsed = Line::try_parse_from(words(example));
+                assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_a_command_is_about_the_command() {
+        use clap::CommandFactory;
+        let help = |words: &[&str]| {
+            let asked = Line::command().try_get_matches_from(words).unwrap_err();
+            asked.render().to_string()
+        };
+        let start = help(&["metalwright", "machines", "start", "--help"]);
+        assert!(!start.contains("--fingerprint") && start.contains("metalwright context --help"), "{start}");
+        assert!(
+            start.contains("Examples:\n  metalwright machines start web1 install-debian-12\n"),
+            "{start}"
+        );
+        let context = help(&["metalwright", "context", "--help"]);
+        assert!(context.contains("--fingerprint") && context.contains("METALWRIGHT_DATA"), "{context}");
+    }
+
+    #[test]
+    fn a_noun_in_the_singular_and_other_words_for_verbs_are_understood() {
+        for line in ["metalwright machine get web1", "metalwright workflow ls", "metalwright client_class ls"]
+        {
+            let parsed = parse(line);
+            assert!(matches!(parsed, Ok(Invocation::Noun(_, CliVerb::Read(_)))), "{line}: {parsed:?}");
+        }
+        let (of, what) = (crate::client::ExplainOf::Address, "10.0.0.5");
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let explained = |typed: &[&str]| {
+            crate::cli::boot::explained_client(&words(typed)).map(|(of, what)| (of, what.to_owned())).ok()
+        };
+        assert_eq!(explained(&["10.0.0.5"]), Some((of, what.to_owned())));
+        assert_eq!(explained(&["web1"]).map(|(of, _)| of), Some(crate::client::ExplainOf::Machine));
+        assert_eq!(explained(&["52:54:00:aa:00:01"]).map(|(of, _)| of), Some(crate::client::ExplainOf::Mac));
+        assert_eq!(explained(&["disk", "web1"]), None);
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! A summary of each kind of event, in one line.
 
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::cli::columns::{bytes, text};
+use crate::cli::columns::{bytes, shown, text, utc};
 use crate::cli::output::plain;
 use crate::cli::sets::value_at;
 use crate::model::event::{
@@ -75,7 +73,7 @@ fn words(body: &EventBody) -> String {
         }
         EventBody::RunLiveSystemLost(it) => format!("{} at {}", it.bootenv, it.reason),
         EventBody::RunCancelled(it) => format!("by {}", it.by),
-        EventBody::MachineArmed(it) => format!("for {} until {}", it.bootenv, clock(it.until)),
+        EventBody::MachineArmed(it) => format!("for {} until {}", it.bootenv, utc(it.until)),
         EventBody::RunFaultsAccepted(it) => accepted(it),
         EventBody::MachineDisarmed(it) => it.reason.clone(),
         EventBody::MachineSimilarMac(it) => it.reason.clone(),
@@ -139,11 +137,6 @@ fn after(words: &str, text: Option<&str>) -> String {
     text.filter(|text| !text.is_empty()).map(|text| format!("{words}{text}")).unwrap_or_default()
 }
 
-/// A time of day in the local zone.
-fn clock(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
 fn file_served(it: &BootFileServed) -> String {
     let part = if it.complete { "" } else { ", broken off" };
     let (size, protocol) = (bytes(it.bytes), text(&json!(it.protocol)));
@@ -167,6 +160,7 @@ pub fn verdict(data: &Value) -> String {
 fn dhcp(it: &PacketAnswer) -> String {
     let words = [
         it.address.map(|address| address.to_string()).unwrap_or_default(),
+        it.mac.map(|mac| mac.to_string()).unwrap_or_default(),
         format!("to {}", text(&json!(it.stage))),
         after("with ", it.boot_file.as_deref()),
         it.reason.clone(),
@@ -198,7 +192,7 @@ fn updated(it: &ObjectDiff) -> String {
 /// The fields of an event without a summary.
 fn fields(data: &Value) -> String {
     let Some(fields) = data.as_object() else { return text(data) };
-    let shown = fields.iter().map(|(name, value)| (name, text(value)));
+    let shown = fields.iter().map(|(name, value)| (name, shown(value)));
     let shown = shown.filter(|(_, text)| !text.is_empty() && !text.starts_with('{'));
     let shown = shown.take(FIELDS_MAX).map(|(name, text)| format!("{name}={text}"));
     shown.collect::<Vec<_>>().join(" ")

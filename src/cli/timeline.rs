@@ -5,53 +5,65 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::cli::events::print_one;
+use crate::cli::names::MachineNames;
 use crate::cli::nouns::{object_path, subject_of};
 use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::summary::summary;
+use crate::cli::table::{cut, terminal_width};
 use crate::client::{ApiClient, EventFilter, HistoryRange, ObjectPath, StreamSignal};
 use crate::model::{Event, Kind};
 
 /// Events per request.
 const PAGE: u32 = 1000;
 
+/// The part of a timeline to print.
+#[derive(Clone, Debug, Default)]
+pub struct ShownTimeline {
+    /// Goes on as things happen.
+    pub follow: bool,
+    /// Begins at this time, as the API takes it.
+    pub since: Option<String>,
+    pub format: Option<OutputFormat>,
+}
+
 /// Prints a machine's timeline; with `follow` until it is interrupted.
 ///
 /// # Errors
 /// An error of the server or the network.
-pub async fn show(
-    client: &ApiClient,
-    reference: &str,
-    (follow, format): (bool, Option<OutputFormat>),
-) -> Result<()> {
-    let machine = object_path(Kind::Machine, reference)?;
-    let format = format.unwrap_or(OutputFormat::Table);
-    if !follow {
-        let (mut events, _) = after(client, &machine, 0).await?;
+pub async fn show(client: &ApiClient, reference: &str, shown: ShownTimeline) -> Result<()> {
+    let machine = &object_path(Kind::Machine, reference)?;
+    let format = shown.format.unwrap_or(OutputFormat::Table);
+    let since = shown.since.as_deref();
+    if !shown.follow {
+        let (mut events, _) = after(client, (machine, since), 0).await?;
         // Observations are written later than actions, so numbers are not quite in the order of time.
         events.sort_by_key(|event| event.time);
         return match format {
-            OutputFormat::Table => {
-                let mut lines = TimelineLines::new(TimeZone::system());
+            OutputFormat::Table | OutputFormat::Wide => {
+                let mut lines = TimelineLines::new(format);
+                lines.names.learn_of(client, &events).await;
                 events.iter().try_for_each(|event| output::print(&lines.line(event)))
             }
             _ => output::print_value(&json!(events), format),
         };
     }
-    let subject = subject_of(Kind::Machine, &client.get(&machine).await?);
+    let subject = subject_of(Kind::Machine, &client.get(machine).await?);
     let mut printer =
-        TimelinePrinter { lines: TimelineLines::new(TimeZone::system()), format, attempts: BTreeSet::new() };
+        TimelinePrinter { lines: TimelineLines::new(format), format, attempts: BTreeSet::new() };
     // The stream says when there is something new, and the timeline has the events: it also includes events
     // of a boot that are not about the machine.
     let mut stream = client.follow(EventFilter::default(), None).await?;
     let mut reached = 0;
     loop {
-        let (events, end) = after(client, &machine, reached).await?;
+        let (events, end) = after(client, (machine, since), reached).await?;
         reached = end;
+        printer.lines.names.learn_of(client, &events).await;
         events.iter().try_for_each(|event| printer.print(event))?;
         loop {
             match stream.next().await? {
@@ -66,10 +78,15 @@ pub async fn show(
 }
 
 /// All events after a number, and the number of the last one.
-async fn after(client: &ApiClient, machine: &ObjectPath, seq: u64) -> Result<(Vec<Event>, u64)> {
+async fn after(
+    client: &ApiClient,
+    (machine, since): (&ObjectPath, Option<&str>),
+    seq: u64,
+) -> Result<(Vec<Event>, u64)> {
     let (mut events, mut reached) = (Vec::new(), seq);
     loop {
-        let page = client.timeline(machine, HistoryRange { after: Some(reached), limit: Some(PAGE) }).await?;
+        let range = HistoryRange { after: Some(reached), limit: Some(PAGE) };
+        let page = client.timeline(machine, (range, since)).await?;
         let end = page.items.last().map_or(reached, |last| last.seq);
         events.extend(page.items);
         match page.next {
@@ -89,7 +106,7 @@ impl TimelinePrinter {
     fn print(&mut self, event: &Event) -> Result<()> {
         self.attempts.extend(event.attempt);
         match self.format {
-            OutputFormat::Table => output::print(&self.lines.line(event)),
+            OutputFormat::Table | OutputFormat::Wide => output::print(&self.lines.line(event)),
             format => print_one(event, format),
         }
     }
@@ -101,33 +118,47 @@ impl TimelinePrinter {
 
 /// Turns events into lines; remembers when each power-on began.
 struct TimelineLines {
-    zone: TimeZone,
+    width: Option<usize>,
+    names: MachineNames,
     began: BTreeMap<Uuid, Timestamp>,
-    /// The boot attempt of the previous line.
+    /// The boot attempt and the day of the previous line.
     attempt: Option<Uuid>,
+    day: Option<Date>,
 }
 
 impl TimelineLines {
-    fn new(zone: TimeZone) -> Self {
-        TimelineLines { zone, began: BTreeMap::new(), attempt: None }
+    fn new(format: OutputFormat) -> Self {
+        let width = terminal_width().filter(|_| format == OutputFormat::Table);
+        TimelineLines {
+            width,
+            names: MachineNames::default(),
+            began: BTreeMap::new(),
+            attempt: None,
+            day: None,
+        }
     }
 
     fn line(&mut self, event: &Event) -> String {
-        let mut heading = String::new();
+        let at = event.time.to_zoned(TimeZone::UTC);
+        let mut heading = match self.day.replace(at.date()) {
+            Some(day) if day == at.date() => String::new(),
+            _ => format!("-- {} (UTC)\n", at.date()),
+        };
         if let Some(attempt) = event.attempt {
             // A late event of an earlier power-on does not restart it.
             if let Entry::Vacant(unseen) = self.began.entry(attempt) {
                 unseen.insert(event.time);
-                let day = event.time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d");
-                heading = format!("-- {day}, boot attempt {attempt}\n");
+                heading += &format!("-- boot attempt {attempt}\n");
             }
             self.attempt = Some(attempt);
         }
         let start = self.attempt.and_then(|attempt| self.began.get(&attempt));
         let delta = start.map(|start| delta(event.time.duration_since(*start).as_millis()));
-        let time = event.time.to_zoned(self.zone.clone()).strftime("%H:%M:%S");
+        let time = at.strftime("%H:%M:%S");
         let (delta, kind) = (delta.unwrap_or_default(), plain(&event.body.kind_name()));
-        format!("{heading}{time}  {delta:>9}  {kind:<22} {}", summary(event)).trim_end().to_owned() + "\n"
+        let line = format!("{time}  {delta:>9}  {kind:<22} {}", self.names.named(&summary(event)));
+        let line = line.trim_end();
+        heading + &self.width.map_or_else(|| line.to_owned(), |width| cut(line, width)) + "\n"
     }
 }
 
@@ -161,7 +192,7 @@ mod tests {
 
     #[test]
     fn lines_count_from_the_beginning_of_the_power_on() {
-        let mut lines = TimelineLines::new(TimeZone::UTC);
+        let mut lines = TimelineLines::new(OutputFormat::Wide);
         let resumed = || EventBody::from(RunResumed { run: None, workflow: None, stage: None });
         let packet = || PacketAnswer { reason: "r".to_owned(), ..PacketAnswer::default() };
         let late = OtherEvent { kind: "boot.late".to_owned(), data: json!({"reason": "r"}) };
@@ -180,8 +211,8 @@ mod tests {
         .iter()
         .map(|event| lines.line(event))
         .collect();
-        assert_eq!(shown[0], "03:04:00             run.completed\n");
-        assert!(shown[1].starts_with("-- 2026-01-02, boot attempt 00000000-0000"), "{}", shown[1]);
+        assert_eq!(shown[0], "-- 2026-01-02 (UTC)\n03:04:00             run.completed\n");
+        assert!(shown[1].starts_with("-- boot attempt 00000000-0000"), "{}", shown[1]);
         assert!(
             shown[1].ends_with("03:04:05    +0.000s  dhcp.offered           to system, r\n"),
             "{}",

@@ -4,7 +4,7 @@
 
 use std::str::FromStr;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -12,8 +12,9 @@ use crate::cli::columns::text;
 use crate::cli::command::WaitArgs;
 use crate::cli::nouns::{self, name_of, object_path, subject_of};
 use crate::cli::objects::NounClient;
+use crate::cli::output::WaitFailure;
 use crate::cli::sets::value_at;
-use crate::client::{EventFilter, ObjectPath};
+use crate::client::{EventFilter, ListRequest, ObjectPath};
 use crate::model::{Artifact, Kind};
 
 /// A field, and the expected (or unwanted) value.
@@ -45,6 +46,29 @@ impl FromStr for Goal {
         Ok(Goal { field: field.to_owned(), value: value.to_owned(), wanted })
     }
 }
+
+impl Goal {
+    /// Asks the server whether there is such a field, and whether it can have the value: a slip is refused at
+    /// once and not when the time is up.
+    ///
+    /// # Errors
+    /// The server's refusal, with the nearest name or value.
+    async fn check(&self, noun: &NounClient) -> Result<()> {
+        // The API has no numbers of items in the names of its fields.
+        let steps = self.field.split('.').filter(|step| step.parse::<usize>().is_err());
+        let field = steps.collect::<Vec<_>>().join(".");
+        let filter = (field.clone(), self.value.clone());
+        let mut terms = vec![("fields".to_owned(), field)];
+        if !self.value.is_empty() && !WITHOUT_FILTER.contains(&self.field.as_str()) {
+            terms.push(filter);
+        }
+        noun.client.list(noun.kind, &ListRequest { terms, limit: Some(1) }).await?;
+        Ok(())
+    }
+}
+
+/// Fields that lists show and cannot be filtered by.
+const WITHOUT_FILTER: [&str; 2] = ["problems", "status"];
 
 /// The state of a goal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +138,7 @@ pub async fn wait(noun: &NounClient, args: WaitArgs) -> Result<()> {
 /// # Errors
 /// Those of [`wait`].
 pub async fn until(noun: &NounClient, path: &ObjectPath, args: &WaitArgs) -> Result<Value> {
+    args.goal.check(noun).await?;
     let mut last = Value::Null;
     let reached = timeout(args.timeout, watch(noun, (path, &args.goal), &mut last)).await;
     reached.unwrap_or_else(|_| {
@@ -122,12 +147,11 @@ pub async fn until(noun: &NounClient, path: &ObjectPath, args: &WaitArgs) -> Res
         let reason = value_at(&last, "status.reason").map(text).filter(|reason| !reason.is_empty());
         let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
         let word = if goal.wanted == GoalComparison::Equal { "not " } else { "still " };
-        Err(anyhow!(
+        Err(WaitFailure::TimedOut(format!(
             "{} {name}: the time is up and {} is {word}{}: it is {present}{reason}",
-            noun.kind,
-            goal.field,
-            goal.value
+            noun.kind, goal.field, goal.value
         ))
+        .into())
     })
 }
 
@@ -140,7 +164,10 @@ async fn watch(noun: &NounClient, (path, goal): (&ObjectPath, &Goal), last: &mut
         *last = noun.client.get(path).await.with_context(|| format!("looking at the {}", noun.kind))?;
         match goal.standing(noun.kind, last) {
             GoalState::Reached => return Ok(last.take()),
-            GoalState::Stuck(why) => bail!("{} {}: {why}", noun.kind, name_of(noun.kind, last)),
+            GoalState::Stuck(why) => {
+                let why = format!("{} {}: {why}", noun.kind, name_of(noun.kind, last));
+                return Err(WaitFailure::OutOfReach(why).into());
+            }
             GoalState::Open => stream.next().await?,
         };
     }

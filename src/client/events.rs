@@ -13,8 +13,12 @@ use crate::model::Event;
 pub struct EventFilter {
     pub kind: Option<String>,
     pub subject: Option<String>,
+    /// The machine that they are about, by name, MAC, address or id; instead of `subject`.
+    pub machine: Option<String>,
     /// The request that brought them about.
     pub request_id: Option<String>,
+    /// Only those since a time, as `-1h`.
+    pub since: Option<String>,
 }
 
 impl EventFilter {
@@ -29,8 +33,10 @@ impl EventFilter {
     fn terms(&self) -> Vec<(&'static str, String)> {
         let kind = self.kind.clone().map(|kind| ("kind", kind));
         let subject = self.subject.clone().map(|subject| ("subject", subject));
+        let machine = self.machine.clone().map(|machine| ("machine", machine));
         let request_id = self.request_id.clone().map(|id| ("request_id", id));
-        kind.into_iter().chain(subject).chain(request_id).collect()
+        let since = self.since.clone().map(|since| ("since", since));
+        [kind, subject, machine, request_id, since].into_iter().flatten().collect()
     }
 }
 

@@ -182,16 +182,18 @@ impl ApiClient {
         .await
     }
 
-    /// One page of a machine's timeline, oldest first.
+    /// One page of a machine's timeline, oldest first, from a time on (as the API takes it: `-1h`).
     ///
     /// # Errors
     /// An error of the server or the network.
     pub async fn timeline(
         &self,
         machine: &ObjectPath,
-        page: HistoryRange,
+        (page, since): (HistoryRange, Option<&str>),
     ) -> Result<EventHistory, ClientError> {
-        self.fetch(self.request(Method::GET, &machine.with("/timeline")).query(&page.terms())).await
+        let request = self.request(Method::GET, &machine.with("/timeline")).query(&page.terms());
+        let since: Vec<_> = since.iter().map(|since| ("since", since)).collect();
+        self.fetch(request.query(&since)).await
     }
 
     /// What a machine would boot now, and why.

@@ -32,6 +32,7 @@ mod lease;
 mod mac;
 mod machine;
 mod mirror;
+mod moment;
 mod name;
 mod network;
 pub mod nouns;
@@ -101,6 +102,7 @@ pub use machine::{
     MachineStatus, MachineWait, PresentRun, StepTries, StopBefore,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
+pub use moment::parse_moment;
 pub use name::{NAME_BYTES_MAX, check_file_path, check_host_name, check_name};
 pub use network::{Cidr, ExcludedRange, Pool, ProbeMode, Subnet, SubnetMode};
 pub use nouns::{CellFormat, Column, Kind, NounRow, NounVerb};

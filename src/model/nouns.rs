@@ -55,6 +55,8 @@ pub struct NounRow {
     pub apply_order: u8,
     /// The columns of the command's table.
     pub columns: &'static [Column],
+    /// The columns that `-o wide` adds.
+    pub wide: &'static [Column],
 }
 
 impl NounRow {
@@ -92,11 +94,17 @@ macro_rules! nouns {
                     ("STATE", "status.state", Text),
                     ("STAGE", "status.stage", Text),
                     ("ARMED", "status.armed_until", Age),
-                    ("ADDRESS", "status.address", Text),
-                    ("MAC", "macs.0", Text),
                     ("SEEN", "status.last_seen", Age),
                     ("REASON", "status.reason", Text),
                     PROBLEMS,
+                ],
+                wide: &[
+                    ("ADDRESS", "status.address", Text),
+                    ("MAC", "macs.0", Text),
+                    ("ARCH", "arch", Text),
+                    ("WORKFLOW", "workflow", Text),
+                    ("PROFILES", "profiles", Text),
+                    ("ID", "id", Text),
                 ],
             }
             Bootenv bootenvs {
@@ -115,6 +123,7 @@ macro_rules! nouns {
                     ("SOURCE", "source", Text),
                     PROBLEMS,
                 ],
+                wide: &[UPDATED],
             }
             Template templates {
                 word: "template",
@@ -124,6 +133,7 @@ macro_rules! nouns {
                 verbs: ALL,
                 apply_order: 10,
                 columns: &[NAME, ("SOURCE", "source", Text), UPDATED, PROBLEMS, DESCRIPTION],
+                wide: &[],
             }
             Param params {
                 word: "param",
@@ -139,6 +149,7 @@ macro_rules! nouns {
                     ("SECRET", "secret", Flag),
                     DESCRIPTION,
                 ],
+                wide: &[UPDATED, ("SOURCE", "source", Text)],
             }
             Profile profiles {
                 word: "profile",
@@ -154,6 +165,7 @@ macro_rules! nouns {
                     PROBLEMS,
                     DESCRIPTION,
                 ],
+                wide: &[UPDATED, ("SOURCE", "source", Text)],
             }
             Stage stages {
                 word: "stage",
@@ -169,6 +181,7 @@ macro_rules! nouns {
                     PROBLEMS,
                     DESCRIPTION,
                 ],
+                wide: &[UPDATED, ("SOURCE", "source", Text)],
             }
             Task tasks {
                 word: "task",
@@ -185,6 +198,7 @@ macro_rules! nouns {
                     PROBLEMS,
                     DESCRIPTION,
                 ],
+                wide: &[UPDATED, ("SOURCE", "source", Text)],
             }
             Workflow workflows {
                 word: "workflow",
@@ -194,6 +208,7 @@ macro_rules! nouns {
                 verbs: ALL,
                 apply_order: 80,
                 columns: &[NAME, ("STAGES", "stages", Text), PROBLEMS, DESCRIPTION],
+                wide: &[UPDATED, ("SOURCE", "source", Text)],
             }
             Job jobs {
                 word: "job",
@@ -203,7 +218,6 @@ macro_rules! nouns {
                 verbs: &[List, Get],
                 apply_order: LAST,
                 columns: &[
-                    ("ID", "id", Text),
                     ("MACHINE", "machine", Text),
                     ("STAGE", "stage", Text),
                     ("TASK", "task", Text),
@@ -212,6 +226,7 @@ macro_rules! nouns {
                     ("STARTED", "started_at", Age),
                     ("REASON", "reason", Text),
                 ],
+                wide: &[("ATTEMPT", "attempt", Text), ("ENDED", "ended_at", Age), ("ID", "id", Text)],
             }
             Subnet subnets {
                 word: "subnet",
@@ -229,6 +244,7 @@ macro_rules! nouns {
                     ("ENABLED", "enabled", Flag),
                     PROBLEMS,
                 ],
+                wide: &[UPDATED],
             }
             Reservation reservations {
                 word: "reservation",
@@ -247,6 +263,7 @@ macro_rules! nouns {
                     ("SUBNET", "subnet", Text),
                     PROBLEMS,
                 ],
+                wide: &[UPDATED],
             }
             Lease leases {
                 word: "lease",
@@ -264,6 +281,7 @@ macro_rules! nouns {
                     ("HOSTNAME", "hostname", Text),
                     ("SUBNET", "subnet", Text),
                 ],
+                wide: &[("CLIENT", "client", Text), ("BOUND", "bound_at", Age)],
             }
             Artifact artifacts {
                 word: "artifact",
@@ -281,6 +299,7 @@ macro_rules! nouns {
                     ("REASON", "status.reason", Text),
                     ("FROM", "status.origin", Text),
                 ],
+                wide: &[UPDATED],
             }
             Setting settings {
                 word: "setting",
@@ -290,6 +309,7 @@ macro_rules! nouns {
                 verbs: &[List, Get, Replace, Patch],
                 apply_order: LAST,
                 columns: &[NAME, ("VALUE", "value", Text), UPDATED],
+                wide: &[],
             }
             Token tokens {
                 word: "token",
@@ -299,6 +319,7 @@ macro_rules! nouns {
                 verbs: &[List, Create, Get, Delete],
                 apply_order: LAST,
                 columns: &[NAME, ("SCOPES", "scopes", Text), ("EXPIRES", "expires_at", Age), UPDATED],
+                wide: &[("CREATED", "created_at", Age)],
             }
             ClientClass client_classes {
                 word: "client_class",
@@ -315,6 +336,7 @@ macro_rules! nouns {
                     PROBLEMS,
                     DESCRIPTION,
                 ],
+                wide: &[UPDATED, ("SOURCE", "source", Text)],
             }
             Run runs {
                 word: "run",
@@ -324,7 +346,6 @@ macro_rules! nouns {
                 verbs: &[List, Get],
                 apply_order: LAST,
                 columns: &[
-                    ("ID", "id", Text),
                     ("MACHINE", "machine_name", Text),
                     ("WORKFLOW", "workflow", Text),
                     ("STARTED", "started_at", Age),
@@ -333,6 +354,7 @@ macro_rules! nouns {
                     ("BY", "started_by", Text),
                     ("REASON", "reason", Text),
                 ],
+                wide: &[("ENDED", "ended_at", Age), ("ID", "id", Text)],
             }
             Content contents {
                 word: "content",
@@ -347,6 +369,7 @@ macro_rules! nouns {
                     ("NAME", "value.name", Text),
                     UPDATED,
                 ],
+                wide: &[],
             }
         }
     };
@@ -457,8 +480,13 @@ mod tests {
     #[test]
     fn a_table_begins_with_what_people_know_the_object_by() {
         for kind in Kind::ALL {
-            let columns = kind.row().columns;
-            assert_eq!(columns.first().map(|column| column.1), Some(kind.row().name_field), "{kind}");
+            let NounRow { columns, wide, name_field, .. } = kind.row();
+            let first = columns.first().map(|column| column.1);
+            match kind {
+                // People know them by their machine; the wide table has the id.
+                Kind::Job | Kind::Run => assert!(wide.iter().any(|column| column.1 == *name_field), "{kind}"),
+                _ => assert_eq!(first, Some(*name_field), "{kind}"),
+            }
         }
     }
 }

@@ -11,7 +11,8 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use crate::kernel::{Error, secrets};
-use crate::model::{Stored, nearest};
+use crate::model::{Kind, Stored, nearest};
+use crate::objects::field_values::FieldValues;
 use crate::objects::rules::NounRules;
 
 /// One field of a noun: `name`, `status.state`, `params.rack`.
@@ -22,6 +23,10 @@ pub struct Field {
     place: FieldPlace,
     /// The remaining names of the path, below `place`.
     rest: Vec<String>,
+    /// The values that it can have.
+    pub values: FieldValues,
+    /// The kind of the objects that it names.
+    pub names: Option<Kind>,
 }
 
 /// The part of a stored object that a field belongs to.
@@ -54,48 +59,53 @@ impl Field {
         }
         let schemas = schemas::<T>();
         if let Some(param) = name_behind(text, "param.").or_else(|| name_behind(text, "params."))
-            && knows(&schemas.spec, &["params"])
+            && schema_at(&schemas.spec, &["params"]).is_some()
         {
             return Ok(whole_field(text, FieldPlace::Spec, vec!["params".to_owned(), param]));
         }
-        let steps: Vec<&str> = text.split('.').take(STEPS_MAX + 1).collect();
-        match (steps.first().copied().unwrap_or_default(), steps.len()) {
-            ("id", 1) if T::KIND.row().has_id => Ok(whole_field(text, FieldPlace::Id, Vec::new())),
-            ("labels", 1) => Ok(whole_field(text, FieldPlace::Labels, Vec::new())),
-            ("source", 1) => Ok(whole_field(text, FieldPlace::Source, Vec::new())),
-            ("revision", 1) => Ok(whole_field(text, FieldPlace::Revision, Vec::new())),
-            ("status_revision", 1) if T::HAS_STATUS => {
-                Ok(whole_field(text, FieldPlace::StatusRevision, Vec::new()))
-            }
-            ("status_updated_at", 1) if T::HAS_STATUS => {
-                Ok(whole_field(text, FieldPlace::StatusUpdatedAt, Vec::new()))
-            }
-            ("commit", 1) => Ok(whole_field(text, FieldPlace::Commit, Vec::new())),
-            ("created_at", 1) => Ok(whole_field(text, FieldPlace::CreatedAt, Vec::new())),
-            ("updated_at", 1) => Ok(whole_field(text, FieldPlace::UpdatedAt, Vec::new())),
-            ("status", 2..=STEPS_MAX)
-                if T::HAS_STATUS && knows(&schemas.status, steps.get(1..).unwrap_or_default()) =>
-            {
-                Ok(whole_field(
-                    text,
-                    FieldPlace::Status,
-                    steps.iter().skip(1).map(ToString::to_string).collect::<Vec<_>>(),
-                ))
-            }
-            (first, ..=STEPS_MAX) if !T::HIDDEN.contains(&first) && knows(&schemas.spec, &steps) => {
-                Ok(whole_field(
-                    text,
-                    FieldPlace::Spec,
-                    steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
-                ))
-            }
-            _ => Err(unknown::<T>(text, &schemas)),
+        if let Some((place, values)) = header_field::<T>(text) {
+            return Ok(Field { values, ..whole_field(text, place, Vec::new()) });
         }
+        let steps: Vec<&str> = text.split('.').take(STEPS_MAX + 1).collect();
+        let (place, schema, path) = match steps.as_slice() {
+            ["status", path @ ..] if T::HAS_STATUS => (FieldPlace::Status, &schemas.status, path),
+            path if T::HIDDEN.iter().any(|hidden| path.first() == Some(hidden)) => {
+                return Err(unknown::<T>(text, &schemas));
+            }
+            path => (FieldPlace::Spec, &schemas.spec, path),
+        };
+        let found = schema_at(schema, path).filter(|_| !path.is_empty() && steps.len() <= STEPS_MAX);
+        let values = FieldValues::of(found.ok_or_else(|| unknown::<T>(text, &schemas))?);
+        let rest = path.iter().map(ToString::to_string).collect();
+        Ok(Field { values, names: named_kind(&steps), ..whole_field(text, place, rest) })
     }
 }
 
+/// The fields that every object has.
+fn header_field<T: NounRules>(text: &str) -> Option<(FieldPlace, FieldValues)> {
+    match text {
+        "id" if T::KIND.row().has_id => Some((FieldPlace::Id, FieldValues::Any)),
+        "labels" => Some((FieldPlace::Labels, FieldValues::Any)),
+        "source" => Some((FieldPlace::Source, FieldValues::Any)),
+        "revision" => Some((FieldPlace::Revision, FieldValues::Number)),
+        "status_revision" if T::HAS_STATUS => Some((FieldPlace::StatusRevision, FieldValues::Number)),
+        "status_updated_at" if T::HAS_STATUS => Some((FieldPlace::StatusUpdatedAt, FieldValues::Time)),
+        "commit" => Some((FieldPlace::Commit, FieldValues::Number)),
+        "created_at" => Some((FieldPlace::CreatedAt, FieldValues::Time)),
+        "updated_at" => Some((FieldPlace::UpdatedAt, FieldValues::Time)),
+        _ => None,
+    }
+}
+
+/// The kind of the objects that a field names: its last word is that kind's, as in `machine`, `profiles` and
+/// `status.stage`.
+fn named_kind(steps: &[&str]) -> Option<Kind> {
+    let last = steps.last()?;
+    Kind::ALL.into_iter().find(|kind| kind.as_str() == *last || kind.plural() == *last)
+}
+
 fn whole_field(text: &str, place: FieldPlace, rest: Vec<String>) -> Field {
-    Field { text: text.to_owned(), place, rest }
+    Field { text: text.to_owned(), place, rest, values: FieldValues::Any, names: None }
 }
 
 fn name_behind(text: &str, prefix: &str) -> Option<String> {
@@ -205,25 +215,33 @@ pub(super) fn schema_of<S: JsonSchema>() -> Value {
 
 /// Whether a schema has a field at this path.
 pub(super) fn knows(schema: &Value, path: &[&str]) -> bool {
-    let Some((first, rest)) = path.split_first() else { return true };
-    let Value::Object(keywords) = schema else { return schema == &Value::Bool(true) };
+    schema_at(schema, path).is_some()
+}
+
+/// The schema of the field at this path, if there is such a field.
+fn schema_at<'s>(schema: &'s Value, path: &[&str]) -> Option<&'s Value> {
+    let Some((first, rest)) = path.split_first() else { return Some(schema) };
+    let Value::Object(keywords) = schema else { return (schema == &Value::Bool(true)).then_some(schema) };
     if let Some(property) = keywords.get("properties").and_then(|properties| properties.get(first)) {
-        return knows(property, rest);
+        return schema_at(property, rest);
     }
     if let Some(items) = keywords.get("items") {
-        return knows(items, path);
+        return schema_at(items, path);
     }
     if let Some(values) = keywords.get("additionalProperties").filter(|values| **values != Value::Bool(false))
     {
-        return knows(values, rest);
+        return schema_at(values, rest);
     }
     let choices = ["anyOf", "oneOf", "allOf"].into_iter().filter_map(|word| keywords.get(word)?.as_array());
     let mut choices = choices.flatten();
     let describes_nothing = !["type", "properties", "anyOf", "oneOf", "allOf", "enum", "const"]
         .iter()
         .any(|word| keywords.contains_key(*word));
-    describes_nothing || choices.any(|choice| knows(choice, path))
+    if describes_nothing { Some(&ANYTHING) } else { choices.find_map(|choice| schema_at(choice, path)) }
 }
+
+/// The schema of any value.
+static ANYTHING: Value = Value::Bool(true);
 
 fn unknown<T: NounRules>(text: &str, schemas: &NounSchemas) -> Error {
     let mut names = names_in(&schemas.spec, "");
@@ -237,7 +255,7 @@ fn unknown<T: NounRules>(text: &str, schemas: &NounSchemas) -> Error {
     }
     let ours = ["labels", "label.NAME", "source", "revision", "commit", "created_at", "updated_at"];
     names.extend(ours.map(String::from));
-    if knows(&schemas.spec, &["params"]) {
+    if schema_at(&schemas.spec, &["params"]).is_some() {
         names.push("param.NAME".to_owned());
     }
     no_field(T::KIND.plural(), text, &names)
@@ -245,7 +263,9 @@ fn unknown<T: NounRules>(text: &str, schemas: &NounSchemas) -> Error {
 
 /// The refusal of a field that there is not, with those that there are.
 pub(super) fn no_field(plural: &'static str, text: &str, names: &[String]) -> Error {
-    let near = nearest(text, names.iter().map(String::as_str));
+    // The last part of a name alone is the most frequent slip.
+    let ending = names.iter().find(|name| name.strip_suffix(text).is_some_and(|start| start.ends_with('.')));
+    let near = ending.map(String::as_str).or_else(|| nearest(text, names.iter().map(String::as_str)));
     let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
     Error::BadRequest(format!("{plural} have no field `{text}`; {near}there are: {}", names.join(", ")))
 }
@@ -273,6 +293,22 @@ mod tests {
         assert!(Field::parse::<Subnet>("pools.start").is_ok());
         assert!(Field::parse::<Reservation>("param.x").is_err());
         assert!(Field::parse::<Token>("sha256").is_err());
+    }
+
+    #[test]
+    fn a_field_knows_its_values_and_what_it_names() {
+        let machine = |field| Field::parse::<Machine>(field).unwrap();
+        let FieldValues::Words(states) = machine("status.state").values else { panic!() };
+        assert_eq!((states.len(), states[0].as_str()), (7, "registered"));
+        assert_eq!(machine("status.armed_until").values, FieldValues::Time);
+        assert_eq!(machine("updated_at").values, FieldValues::Time);
+        assert_eq!(machine("status.run.paused").values, FieldValues::Flag);
+        assert_eq!(machine("status.cursor").values, FieldValues::Number);
+        assert_eq!((machine("name").values, machine("param.x").values), (FieldValues::Any, FieldValues::Any));
+        assert_eq!(machine("profiles").names, Some(Kind::Profile));
+        assert_eq!(machine("status.stage").names, Some(Kind::Stage));
+        assert_eq!(machine("name").names, None);
+        assert_eq!(Field::parse::<Reservation>("machine").unwrap().names, Some(Kind::Machine));
     }
 
     #[test]

@@ -19,7 +19,7 @@ const EXISTS: &str = "exists";
 /// A field and the condition on it.
 #[derive(Debug, Clone)]
 pub struct Filter {
-    field: Field,
+    pub(super) field: Field,
     test: FilterTest,
 }
 
@@ -33,13 +33,23 @@ pub(super) enum FilterTest {
 }
 
 impl Filter {
-    /// Parses `field` or `field[operator]` with its value.
+    /// Parses `field` or `field[operator]` with its value. Relative times count from `now`.
     ///
     /// # Errors
-    /// [`Error::BadRequest`], which names the existing fields or operators.
-    pub fn parse<T: NounRules>(name: &str, value: &str) -> Result<Self, Error> {
+    /// [`Error::BadRequest`], which names the existing fields or operators, or the values that the field has.
+    pub fn parse<T: NounRules>((name, value): (&str, &str), now: Timestamp) -> Result<Self, Error> {
         let (field, operator) = field_and_operator(name);
-        Ok(Filter { field: Field::parse::<T>(field)?, test: FilterTest::parse(operator, value)? })
+        let (field, test) = (Field::parse::<T>(field)?, FilterTest::parse(operator, value)?);
+        let test = test.of_values((&field, value), now)?;
+        Ok(Filter { field, test })
+    }
+
+    /// The values that the field is compared with for equality.
+    pub(super) fn values_mut(&mut self) -> &mut [String] {
+        match &mut self.test {
+            FilterTest::OneOf(values) | FilterTest::NoneOf(values) => values,
+            FilterTest::Order(..) | FilterTest::Exists(_) => &mut [],
+        }
     }
 
     /// Whether an object matches. A list matches if one of its values does.
@@ -87,6 +97,30 @@ impl FilterTest {
                 _ => Err(Error::BadRequest("`[exists]` is `true` or `false`".to_owned())),
             },
             _ => Err(unknown(operator)),
+        }
+    }
+
+    /// The test on a field with these values: a time can be relative, and a value that no object can have is
+    /// refused.
+    fn of_values(self, (field, value): (&Field, &str), now: Timestamp) -> Result<Self, Error> {
+        match self {
+            FilterTest::Order(bound, wanted) => {
+                let time = field.values.time((&field.text, value), now)?;
+                Ok(FilterTest::Order(time.map_or(bound, OrderedValue::Time), wanted))
+            }
+            // The values are names.
+            test if field.names.is_some() => Ok(test),
+            test => {
+                test.values().iter().try_for_each(|value| field.values.check((&field.text, value), now))?;
+                Ok(test)
+            }
+        }
+    }
+
+    fn values(&self) -> &[String] {
+        match self {
+            FilterTest::OneOf(values) | FilterTest::NoneOf(values) => values,
+            FilterTest::Order(..) | FilterTest::Exists(_) => &[],
         }
     }
 }
@@ -206,6 +240,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::Machine;
 
     #[test]
     fn a_star_stands_for_any_text_and_nothing_else_does() {
@@ -222,6 +257,36 @@ mod tests {
         assert!(less(json!("10.0.0.9"), json!("10.0.0.10")));
         assert!(less(json!("2026-01-01T00:00:00Z"), json!("2026-01-01T00:00:00.5Z")));
         assert!(less(json!(9), json!(10)) && less(json!("a"), json!("b")));
+    }
+
+    #[test]
+    fn a_filter_that_nothing_can_match_is_refused_with_the_nearest() {
+        let now: Timestamp = "2026-11-30T20:06:00Z".parse().unwrap();
+        let parse = |name: &str, value: &str| Filter::parse::<Machine>((name, value), now);
+        for (name, value, why) in [
+            ("status.state", "completed", "did you mean `complete`?"),
+            ("status.state[in]", "failed,heldd", "did you mean `held`?"),
+            ("updated_at[gt]", "yesterday", "write it like -1h"),
+            ("locked", "yes", "`true` or `false`"),
+            ("status.cursor", "two", "not a number"),
+            ("status.run.id", "web1", "not an id"),
+        ] {
+            let refused = parse(name, value).unwrap_err().to_string();
+            assert!(refused.contains(why) && refused.starts_with('`'), "{name}={value}: {refused}");
+        }
+        for (name, value) in [
+            ("status.state", "comp*"),
+            ("status.state[ne]", "complete"),
+            ("status.stage", ""),
+            ("updated_at", "2026-11-*"),
+            ("profiles", "anything"),
+            ("param.rack", "a1"),
+        ] {
+            parse(name, value).unwrap();
+        }
+        let recent = parse("updated_at[gte]", "-1h").unwrap();
+        let FilterTest::Order(OrderedValue::Time(bound), _) = recent.test else { panic!("{recent:?}") };
+        assert_eq!(bound.to_string(), "2026-11-30T19:06:00Z");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::objects::Objects;
 use crate::objects::fields::{Field, FieldReader};
 use crate::objects::filter::{Filter, OrderedValue};
 use crate::objects::lanes::WorkFlag;
+use crate::objects::named_filters::UnknownName;
 use crate::objects::rules::NounRules;
 use crate::objects::view::{self, ViewSubject};
 
@@ -33,9 +34,11 @@ pub const PAGE_BYTES_MAX: usize = 8 << 20;
 pub(super) const TERMS_MAX: usize = 32;
 
 /// A client's query for a list.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ListQuery {
     filters: Vec<Filter>,
+    /// Names in the filters that no object has.
+    unknown: Vec<UnknownName>,
     sort: Vec<SortKey>,
     /// The fields to return; all if empty.
     fields: Vec<String>,
@@ -78,13 +81,12 @@ pub struct ListText {
 }
 
 impl ListQuery {
-    /// Parses a list's query: filters, `sort`, `fields`, `limit`, `cursor`.
+    /// Parses a list's query: filters, `sort`, `fields`, `limit`, `cursor`. Relative times count from `now`.
     ///
     /// # Errors
     /// [`Error::BadRequest`], which names the existing fields and operators.
-    pub fn parse<T: NounRules>(pairs: &[(String, String)]) -> Result<Self, Error> {
-        let mut query =
-            ListQuery { filters: vec![], sort: vec![], fields: vec![], limit: LIMIT_DEFAULT, after: None };
+    pub fn parse<T: NounRules>(pairs: &[(String, String)], now: Timestamp) -> Result<Self, Error> {
+        let mut query = ListQuery { limit: LIMIT_DEFAULT, ..ListQuery::default() };
         let mut cursor = None;
         for (name, value) in pairs {
             match name.as_str() {
@@ -92,7 +94,7 @@ impl ListQuery {
                 "cursor" => cursor = Some(value.as_str()),
                 "sort" => query.sort = parse_sort::<T>(value)?,
                 "fields" => query.fields = parse_fields::<T>(value)?,
-                _ => query.filters.push(Filter::parse::<T>(name, value)?),
+                _ => query.filters.push(Filter::parse::<T>((name, value), now)?),
             }
         }
         if query.filters.len() > TERMS_MAX {
@@ -164,33 +166,35 @@ impl Objects {
     /// One page of a list as JSON, made on a thread of its own.
     ///
     /// # Errors
-    /// [`Error::Busy`] if it takes too long.
+    /// [`Error::Busy`] if it takes too long; [`Error::BadRequest`] for a filter that names no object.
     pub async fn list_text<T: NounRules>(
         self: &Arc<Self>,
         caller: Caller,
-        query: ListQuery,
+        mut query: ListQuery,
     ) -> Result<ListText, Error>
     where
         World: HasTable<T>,
     {
+        query.unknown = self.resolve_names(&caller, &mut query.filters)?;
         let objects = Arc::clone(self);
         let listing = self.lanes.lists.run_in_pieces(move |flag| {
             let page = objects.list::<T>(&caller, &query, flag)?;
-            serde_json::to_vec(&page).map(|json| ListText { read_at: page.read_at, json })
+            let json = serde_json::to_vec(&page).map_err(failed)?;
+            Ok(ListText { read_at: page.read_at, json })
         });
-        listing.await?.map_err(|error| Error::Failed(format!("the list failed: {error}")))
+        listing.await?
     }
 
     /// One page of a list of the objects that the caller may read. It is incomplete when it was given up.
     ///
     /// # Errors
-    /// A value that JSON cannot hold; none of the nouns has one.
+    /// [`Error::BadRequest`] for a filter that names no object.
     pub fn list<T: NounRules>(
         &self,
         caller: &Caller,
         query: &ListQuery,
         flag: &WorkFlag,
-    ) -> Result<ListPage, serde_json::Error>
+    ) -> Result<ListPage, Error>
     where
         World: HasTable<T>,
     {
@@ -202,6 +206,7 @@ impl Objects {
             let now = self.kernel.now();
             (caller.visible(table).map(|row| seen(row, now)).collect(), world.commits.position())
         });
+        self.refuse_unknown_names(caller, (&query.unknown, &rows))?;
         let mut rows = ranked(query, &rows, flag);
         let total = rows.len();
         if !query.sort.is_empty() {
@@ -221,11 +226,7 @@ impl Objects {
 
     /// The page of a caller that may read all objects, without filter or sort: found by its first key, so
     /// that only the page is read.
-    fn list_by_key<T: NounRules>(
-        &self,
-        query: &ListQuery,
-        flag: &WorkFlag,
-    ) -> Result<ListPage, serde_json::Error>
+    fn list_by_key<T: NounRules>(&self, query: &ListQuery, flag: &WorkFlag) -> Result<ListPage, Error>
     where
         World: HasTable<T>,
     {
@@ -260,7 +261,7 @@ impl Objects {
         rows: &[&Arc<Stored<T>>],
         query: &ListQuery,
         flag: &WorkFlag,
-    ) -> Result<Vec<Box<RawValue>>, serde_json::Error>
+    ) -> Result<Vec<Box<RawValue>>, Error>
     where
         World: HasTable<T>,
     {
@@ -280,13 +281,18 @@ impl Objects {
                     || view::without_problems(row),
                     |subject: ViewSubject<T>| subject.view().body,
                 );
-                let item = to_raw_value(&query.trim(body))?;
+                let item = to_raw_value(&query.trim(body)).map_err(failed)?;
                 bytes += item.get().len();
                 items.push(item);
             }
         }
         Ok(items)
     }
+}
+
+/// A value that JSON cannot hold; none of the nouns has one.
+fn failed(error: serde_json::Error) -> Error {
+    Error::Failed(format!("the list failed: {error}"))
 }
 
 /// A row as readers see it at this time.

@@ -4,10 +4,12 @@
 //! Start at `write`, then read `prepare` and `list`. Other houses handle what an object means to a machine.
 
 pub mod changes;
+mod field_values;
 mod fields;
 mod filter;
 pub mod lanes;
 pub mod list;
+mod named_filters;
 pub mod param_migration;
 pub mod patch;
 mod prepare;

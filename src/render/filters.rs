@@ -16,7 +16,7 @@ use crate::render::{dates, digests, inner, lists, password, patterns, quote, url
 type FilterBody = fn(&Value, &Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, arguments, implementation.
-const FILTERS: [(&str, &[&str], FilterBody); 36] = [
+pub(super) const FILTERS: [(&str, &[&str], FilterBody); 36] = [
     ("sh", &[], sh),
     ("json", &["pretty"], json),
     ("yaml", &[], yaml),

@@ -41,7 +41,7 @@ const SEGMENT: &AsciiSet = &CONTROLS
 type FunctionBody = fn(&Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, arguments, implementation.
-const FUNCTIONS: [(&str, &[&str], FunctionBody); 13] = [
+pub(super) const FUNCTIONS: [(&str, &[&str], FunctionBody); 13] = [
     ("param", &["name", "default", "unless_set"], param),
     ("param_keys", &["name"], param_keys),
     ("has_param", &["name"], has_param),

@@ -139,6 +139,8 @@ pub struct EventQuery {
     pub after: u64,
     /// Only events before this number: the next page when reading newest first.
     pub before: Option<u64>,
+    /// Only events at or after this time.
+    pub since: Option<jiff::Timestamp>,
     /// A kind, or `machine.*` for all kinds of a noun.
     pub kind: Option<String>,
     /// Only these kinds; all if empty.

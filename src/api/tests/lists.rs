@@ -59,6 +59,68 @@ async fn an_unknown_field_or_operator_is_told_the_ones_there_are() {
 }
 
 #[tokio::test]
+async fn a_filter_names_a_machine_as_people_do_and_a_slip_is_told_the_nearest() {
+    let client = Client::new().await;
+    let mac = "52:54:00:aa:00:01";
+    let made = client.post("machines", json!({"name": "web1", "macs": [mac]})).await.ok();
+    client.post("machines", json!({"name": "web2"})).await.ok();
+    client.post("tasks", json!({"name": "t"})).await.ok();
+    client.post("stages", json!({"name": "s", "tasks": ["t"]})).await.ok();
+    client.post("workflows", json!({"name": "w", "stages": ["s"]})).await.ok();
+    client.post("machines/name:web1/actions/start", json!({"workflow": "w"})).await.ok();
+    let id = made["id"].as_str().unwrap();
+    for name in ["web1", id, mac, "52-54-00-AA-00-01"] {
+        let runs = client.get(&format!("runs?machine={name}")).await.ok();
+        assert_eq!((&runs["total"], &runs["items"][0]["machine"]), (&json!(1), &json!(id)), "{name}");
+    }
+    assert_eq!(client.get("runs?machine[ne]=web1").await.ok()["total"], 0);
+    assert_eq!(client.get("runs?machine=web2").await.ok()["total"], 0);
+    for list in ["runs", "jobs", "leases", "events"] {
+        let said = client.get(&format!("{list}?machine=wbe1")).await.refused(400);
+        assert!(said.contains("there is no machine `wbe1`; did you mean `web1`?"), "{list}: {said}");
+    }
+    let said = client.get("events?subject=machine:wbe1").await.refused(400);
+    assert!(said.contains("did you mean `web1`?"), "{said}");
+    let seen = client.get("events?machine=web1&kind=run.started").await.ok();
+    assert_eq!(seen["items"][0]["subject"], format!("machine:{id}"), "{seen}");
+    client.get("events?machine=web1&subject=machine:web1").await.refused(400);
+    // A machine that is gone is named by its id, as its events and runs are.
+    client.post("machines/name:web1/actions/cancel", json!({})).await.ok();
+    assert_eq!(client.delete("machines/name:web1").await.status, 204);
+    assert_eq!(client.get(&format!("runs?machine={id}")).await.ok()["total"], 1);
+}
+
+#[tokio::test]
+async fn a_filter_that_names_no_object_is_refused_unless_a_row_has_the_name() {
+    let client = Client::new().await;
+    client.post("stages", json!({"name": "s"})).await.ok();
+    for name in ["once", "twice"] {
+        client.post("workflows", json!({"name": name, "stages": ["s"]})).await.ok();
+    }
+    client.post("machines", json!({"name": "web1", "workflow": "once"})).await.ok();
+    assert_eq!(names(&client, "workflow=once").await, ["web1"]);
+    assert_eq!(names(&client, "workflow=twice").await, [""; 0]);
+    let said = client.get("machines?workflow=onec").await.refused(400);
+    assert!(said.contains("there is no workflow `onec`; did you mean `once`?"), "{said}");
+    client.post("machines", json!({"name": "web2", "workflow": "gone"})).await.ok();
+    assert_eq!(names(&client, "workflow=gone").await, ["web2"], "what an object names is found");
+    assert_eq!(names(&client, "workflow=on*").await, ["web1"]);
+}
+
+#[tokio::test]
+async fn events_are_those_since_a_time() {
+    let client = Client::new().await;
+    client.post("machines", json!({"name": "web1"})).await.ok();
+    let count = |page: Value| page["items"].as_array().unwrap().len();
+    for list in ["events", "machines/name:web1/timeline"] {
+        assert!(count(client.get(&format!("{list}?since=-1h")).await.ok()) > 0, "{list}");
+        assert_eq!(count(client.get(&format!("{list}?since=2099-01-01")).await.ok()), 0, "{list}");
+        let said = client.get(&format!("{list}?since=yesterday")).await.refused(400);
+        assert!(said.contains("`since`: `yesterday` is not a time") && said.contains("-1h"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_is_sorted_both_ways_and_what_has_no_value_is_last() {
     let client = Client::new().await;
     machines(&client).await;

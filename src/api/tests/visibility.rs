@@ -76,19 +76,20 @@ async fn a_door_hides_what_its_caller_may_not_read_also_behind_the_gate() {
         assert_eq!(houses.insight.params(&nobody, reference, ParamScope::Machine).unwrap_err(), machine);
         let who = ExplainSubject::Machine(reference.to_owned());
         assert_eq!(houses.insight.explain(&nobody, &who, &ExplainRequest::default()).unwrap_err(), machine);
-        let page = TimelinePage { after: 0, attempt: None, limit: 10 };
+        let page = TimelinePage { after: 0, since: None, attempt: None, limit: 10 };
         assert_eq!(houses.insight.timeline(&nobody, reference, page).await.unwrap_err(), machine);
         let target = WriteTarget { reference, expected: ExpectedRevision::Any };
         assert_eq!(houses.objects.delete::<Machine>(&nobody, &target).await.unwrap_err(), machine);
         let act = houses.runs.act(&nobody, reference, &crate::runs::actions::RunAction::Cancel).await;
         assert_eq!(act.unwrap_err(), machine);
     }
-    assert_eq!(houses.insight.subject(&nobody, "machine:web1"), "machine:web1");
-    let query = ListQuery::parse::<Machine>(&[]).unwrap();
+    let refused = houses.objects.event_subject(&nobody, "machine:web1").unwrap_err().to_string();
+    assert_eq!(refused, "there is no machine `web1`", "hidden is as good as absent");
+    let query = ListQuery::parse::<Machine>(&[], nobody.now).unwrap();
     let flag = WorkFlag::default();
     let page = houses.objects.list::<Machine>(&nobody, &query, &flag).unwrap();
     assert_eq!((page.items.len(), page.total, page.next), (0, 0, None));
-    let filtered = ListQuery::parse::<Token>(&[("name".into(), "*".into())]).unwrap();
+    let filtered = ListQuery::parse::<Token>(&[("name".into(), "*".into())], nobody.now).unwrap();
     assert_eq!(houses.objects.list::<Token>(&nobody, &filtered, &flag).unwrap().total, 0);
     assert!(houses.dhcp.dhcp_status(&nobody).subnets.is_empty());
     assert_eq!(houses.dhcp.dhcp_status(&caller(&["dhcp:read"])).subnets.len(), 1);

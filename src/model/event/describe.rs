@@ -125,9 +125,9 @@ after the last number that it saw. An event that belongs to a boot of a machine 
 attempt in `attempt`. One that a request of the API brought about has the id of the request in `request_id`,
 which stands in the answer and in the access log as well. The fields of this page stand in `data`.
 
-To see fewer events, filter: `--kind run.failed`, `--kind 'machine.*'`, `--subject machine:web1`
-(`?kind=…&subject=…`), `--request-id ID` (`?request_id=…`). A kind that does not exist is refused, and the
-answer names kinds that are near.
+To see fewer events, filter: `--kind run.failed`, `--kind 'machine.*'`, `--machine web1`,
+`--subject subnet:lan`, `--since -1h` (`?kind=…&machine=…&since=-1h`), `--request-id ID` (`?request_id=…`). A
+kind or a machine that does not exist is refused, and the answer names what is near.
 
 A token needs the scope `events:read` to read events, and sees only those about objects that it may read: an
 event about a machine needs `machines:read` as well, one about a lease `leases:read`, and so on. Events about

@@ -43,12 +43,15 @@ use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, ServerEndpoints, TrackedWorld};
 use crate::model::{
-    FetchPolicy, HasTable, Job, Kind, Noun, ObjectReference, Problem, RefusalCode, Run, SITE, Stored, World,
+    FetchPolicy, HasTable, Job, Kind, Noun, ObjectReference, Problem, RefusalCode, Run, SITE, Stored, Table,
+    World, nearest, with_noun,
 };
 use crate::objects::ArtifactRoots;
 
-/// Most unknown references that are listed for one object.
+/// Most unknown references that are listed for one object, and most of them for which the nearest name is
+/// searched.
 const UNKNOWN_MAX: usize = 64;
+const HINTS_MAX: usize = 4;
 
 /// A check whose cost the writer of an object determines. It copies what it needs out of the world when it is
 /// created, and runs after the lock was released (`objects::lanes`).
@@ -333,19 +336,32 @@ where
     World: HasTable<T>,
 {
     let references = stored.spec.references();
-    let unknown = references.iter().filter_map(|reference| unknown(world, reference));
-    let mut problems: Vec<Problem> = unknown.take(UNKNOWN_MAX).collect();
+    let mut problems: Vec<Problem> = Vec::new();
+    for reference in &references {
+        let place = problems.len();
+        problems.extend(unknown(world, (place, reference)).filter(|_| place < UNKNOWN_MAX));
+    }
     problems.extend(T::problems(stored, world));
     problems.extend(T::unserved(stored, here));
     problems
 }
 
-fn unknown(world: &World, reference: &ObjectReference) -> Option<Problem> {
+/// The problem of a name that no object has. The first ones of an object say which name is the nearest.
+fn unknown(world: &World, (place, reference): (usize, &ObjectReference)) -> Option<Problem> {
     let (kind, key) = (reference.kind, reference.key.as_str());
-    let known =
-        world.contains(kind, key) || matches!(kind, Kind::Machine if world.machines.resolve(key).is_some());
-    let name = key.strip_prefix("name:").unwrap_or(key);
-    (!known).then(|| {
-        Problem::new(&reference.pointer, format!("there is no {kind} `{name}`")).coded(RefusalCode::NotFound)
-    })
+    if world.contains(kind, key) || matches!(kind, Kind::Machine if world.machines.resolve(key).is_some()) {
+        return None;
+    }
+    let name = reference.key.strip_prefix("name:").unwrap_or(&reference.key);
+    let near = match kind {
+        _ if place >= HINTS_MAX => None,
+        Kind::Machine => nearest(name, world.machines.iter().map(|row| row.spec.name.as_str())),
+        _ => with_noun!(kind, N => {
+            let table: &Table<N> = world.table();
+            nearest(name, table.iter().map(|row| row.key.as_str()))
+        }),
+    };
+    let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    let problem = Problem::new(&reference.pointer, format!("there is no {kind} `{name}`{near}"));
+    Some(problem.coded(RefusalCode::NotFound))
 }

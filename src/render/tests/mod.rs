@@ -4,6 +4,7 @@ mod compiling;
 mod functions;
 mod language;
 mod limits;
+mod page;
 mod rendering;
 
 use std::collections::BTreeSet;

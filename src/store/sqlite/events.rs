@@ -21,6 +21,9 @@ pub(super) const PART_EVENTS: u64 = 256;
 /// twice as many, so that frequent events are found early.
 const PARTS_MAX: u64 = 256;
 
+/// Most numbers by which an event can be away from its place in the order of times.
+const UNORDERED_MAX: u64 = 1024;
+
 /// An event that is ready to be written.
 pub(super) struct EncodedEvent {
     event: NewEvent,
@@ -125,6 +128,7 @@ async fn read_main(query: &EventQuery, reader: &mut EventReader<'_>) -> sqlx::Re
     if reader.is_full() {
         return Ok(());
     }
+    let query = &since_number(query.clone(), reader.readers).await?;
     let key = main_key(query);
     if key.is_none() && (query.kind.is_none() || query.attempt.is_some()) {
         let mut sql = QueryBuilder::new(format!("SELECT {COLUMNS} FROM event WHERE true"));
@@ -183,6 +187,16 @@ pub(super) async fn old(readers: &SqlitePool, sizes: &EventSizes, cut: EventCut)
         sqlx::query_as(of_old).bind(integer(end)).fetch_one(readers).await?;
     let oldest = oldest.and_then(|time| Timestamp::from_microsecond(time).ok());
     Ok(OldEvents { count, bytes: bytes.unsigned_abs(), newer: last + 1 - end, oldest })
+}
+
+/// The query with the number that its time is at, so that older events are not read. Times are nearly in the
+/// order of the numbers; what was seen is written a little later than what was done.
+async fn since_number(mut query: EventQuery, readers: &SqlitePool) -> sqlx::Result<EventQuery> {
+    if let Some(since) = query.since {
+        let first = first_since(readers, stored(readers).await?, since).await?;
+        query.after = query.after.max(first.saturating_sub(UNORDERED_MAX));
+    }
+    Ok(query)
 }
 
 /// The number of the first event at or after a time; the last number if all events are older.
@@ -253,6 +267,9 @@ pub(super) fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: 
     sql.push(" AND seq > ").push_bind(integer(query.after));
     if let Some(before) = query.before {
         sql.push(" AND seq < ").push_bind(integer(before));
+    }
+    if let Some(since) = query.since {
+        sql.push(" AND time >= ").push_bind(since.as_microsecond());
     }
     if !query.kinds.is_empty() {
         sql.push(" AND kind IN (");

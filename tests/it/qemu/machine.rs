@@ -32,17 +32,56 @@ pub enum Firmware {
     SecurePxe,
     /// OVMF with Secure Boot on, HTTP boot.
     SecureHttp,
+    /// AAVMF on 64-bit ARM, PXE over TFTP.
+    ArmPxe,
 }
 
 impl Firmware {
     fn is_secure(self) -> bool {
         matches!(self, Firmware::SecurePxe | Firmware::SecureHttp)
     }
+
+    fn is_arm(self) -> bool {
+        self == Firmware::ArmPxe
+    }
+
+    /// The files of a package that is installed.
+    fn build(self) -> FirmwareBuild {
+        let (code, variables) = match self {
+            Firmware::SecurePxe | Firmware::SecureHttp => (SECURE_CODE, SECURE_VARS),
+            _ => (OVMF_CODE, OVMF_VARS),
+        };
+        FirmwareBuild { code: code.into(), variables: variables.into() }
+    }
+
+    /// The program and its arguments for a computer with this processor. Some firmware may write its
+    /// variables only in system management mode.
+    fn computer(self) -> Command {
+        if self.is_arm() {
+            let mut qemu = Command::new("qemu-system-aarch64");
+            qemu.args(["-machine", "virt", "-cpu", "cortex-a57"]);
+            return qemu;
+        }
+        let mut qemu = Command::new("qemu-system-x86_64");
+        qemu.args(["-machine", if self.is_secure() { "q35,smm=on,graphics=off" } else { "pc,graphics=off" }]);
+        qemu.args(["-vga", "none"]);
+        qemu.args(["-device", &format!("isa-debug-exit,iobase={},iosize=1", disk::EXIT_PORT)]);
+        qemu
+    }
+}
+
+/// The files of one build of UEFI firmware.
+#[derive(Clone, Debug)]
+pub struct FirmwareBuild {
+    pub code: PathBuf,
+    /// A machine has a copy of its own.
+    pub variables: PathBuf,
 }
 
 /// A computer that can be powered on again and again with the same disk.
 pub struct Vm {
     firmware: Firmware,
+    build: FirmwareBuild,
     mac: String,
     tap: String,
     folder: TempDir,
@@ -56,18 +95,23 @@ impl Vm {
     /// Connects a machine to the bridge, powered off, with a disk that prints on the serial port when it is
     /// booted.
     pub fn plug(lan: &Lan, firmware: Firmware, mac: &str) -> Vm {
+        Vm::plug_with(lan, (firmware, firmware.build()), mac)
+    }
+
+    /// The same with another build of that firmware.
+    pub fn plug_with(lan: &Lan, (firmware, build): (Firmware, FirmwareBuild), mac: &str) -> Vm {
         let tap = format!("tap{}", mac.replace(':', "").split_off(6));
         lan.plug_tap(&tap);
         let folder = TempDir::new().expect("a temporary folder");
-        let vm = Vm { firmware, mac: mac.to_owned(), tap, folder, trusts: None, disks: Vec::new() };
+        let mac = mac.to_owned();
+        let vm = Vm { firmware, build, mac, tap, folder, trusts: None, disks: Vec::new() };
         match firmware {
             Firmware::Bios => disk::write_bios_disk(&vm.disk()),
             Firmware::SecurePxe | Firmware::SecureHttp => disk::write_signed_disk(&vm.disk()),
             _ => drop(disk::write_uefi_disk(&vm.disk())),
         }
         if firmware != Firmware::Bios {
-            let variables = if firmware.is_secure() { SECURE_VARS } else { OVMF_VARS };
-            fs::copy(variables, vm.variables()).expect("the firmware's variables (package ovmf)");
+            fs::copy(&vm.build.variables, vm.variables()).expect("the firmware's variables (package ovmf)");
         }
         vm
     }
@@ -95,18 +139,15 @@ impl Vm {
 
     /// Powers the machine on. The program's output is the serial console, and keys go there too.
     pub fn power_on(&self) -> Program {
-        let mut qemu = Command::new("qemu-system-x86_64");
-        // This firmware may write its variables only in system management mode.
-        let machine = if self.firmware.is_secure() { "q35,smm=on,graphics=off" } else { "pc,graphics=off" };
-        qemu.args(["-accel", "tcg", "-machine", machine, "-m"]).arg(MEMORY_MEBIBYTES.to_string());
-        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none", "-serial", "stdio"]);
-        qemu.args(["-device", &format!("isa-debug-exit,iobase={},iosize=1", disk::EXIT_PORT)]);
+        let mut qemu = self.firmware.computer();
+        qemu.args(["-accel", "tcg", "-m"]).arg(MEMORY_MEBIBYTES.to_string());
+        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio"]);
         qemu.args(["-netdev", &format!("tap,id=n0,ifname={},script=no,downscript=no", self.tap)]);
         let mut nic = format!("virtio-net-pci,netdev=n0,mac={},bootindex=1", self.mac);
         if self.firmware != Firmware::Bios {
             // Without a ROM the firmware's own virtio driver and network stack are used.
             nic.push_str(",romfile=");
-            let code = if self.firmware.is_secure() { SECURE_CODE } else { OVMF_CODE };
+            let code = self.build.code.display();
             qemu.args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={code}")]);
             if self.firmware.is_secure() {
                 qemu.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);

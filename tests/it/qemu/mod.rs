@@ -6,6 +6,7 @@ mod current;
 mod disk;
 mod https;
 mod install;
+mod loaders;
 mod local;
 mod machine;
 mod menu;
@@ -15,4 +16,4 @@ mod timeline;
 mod vlan;
 mod whole;
 
-pub use machine::{Firmware, Vm};
+pub use machine::{Firmware, FirmwareBuild, Vm};

@@ -149,6 +149,8 @@ const LAYERS: &[Layer] = &[
     layer("connections", &["threads"], &[HTTP, SQL, TEMPLATES]),
     layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("telemetry", &["model", "config"], &[HTTP, SQL, TEMPLATES]),
+    // What can be typed. It has no work of its own.
+    layer("arguments", &["agent", "cli", "config", "simulate"], &[SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("server", &[ALL], &[]),
     layer("main", &[ALL], &[]),
     layer("lib", &[], PURE),
