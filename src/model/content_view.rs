@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Bootenv, Content, ContentSet, Machine, MachineStatus, MachineValues, Noun, ParamDeclaration, Profile, Run, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
+    Bootenv, Content, ContentSet, Machine, MachineStatus, MachineValues, Noun, ParamDeclaration, Profile,
+    Run, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
 };
 
 /// The content that applies to one run, or the present content.

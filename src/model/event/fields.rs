@@ -417,6 +417,10 @@ macro_rules! own_fields {
 }
 
 own_fields!(
-    BootFileAbsent, BootFileServed, MachineAgentTokenReissued, MachineSimilarMac, RunInstallationConfirmed,
+    BootFileAbsent,
+    BootFileServed,
+    MachineAgentTokenReissued,
+    MachineSimilarMac,
+    RunInstallationConfirmed,
     ServerPruned
 );

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed, ServerPruned, UnservedPacket,
+    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance,
+    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff,
+    ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed,
+    ServerPruned, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};

@@ -53,6 +53,7 @@ fn site() -> RenderInput {
         }],
         agent_token: Some("mw_example".into()),
         salt_seed: "0198f000-0000-7000-8000-000000000001".into(),
+        now: "2026-11-30T14:05:00Z".parse().unwrap(),
     }
 }
 
