@@ -271,7 +271,7 @@ async fn select(state: &ApiState, caller: &Caller, request: &BulkRequest) -> Res
             let pairs = filters.iter().enumerate().map(|(at, term)| filter_pair(at, term));
             let pairs = pairs.collect::<Result<Vec<_>, Problem>>()?;
             let selected = with_noun!(request.kind, T => {
-                let query = ListQuery::parse::<T>(&pairs)?;
+                let query = ListQuery::parse::<T>(&pairs, caller.now)?;
                 objects.select::<T>(caller.clone(), query).await?
             });
             if selected.len() > BULK_MAX {

@@ -66,7 +66,9 @@ async fn list(client: &ApiClient, args: ListArgs) -> Result<()> {
     let terms = args.filters.into_iter().chain(given).collect();
     let list = client.list_at(PATH, &ListRequest { terms, limit: args.limit }).await?;
     match (args.output.output.unwrap_or(OutputFormat::Table), args.fields) {
-        (OutputFormat::Table, Some(fields)) => print_fields(&fields, &list.items),
+        (format @ (OutputFormat::Table | OutputFormat::Wide), Some(fields)) => {
+            print_fields(&fields, &list.items, format)
+        }
         (format, _) => output::print_all(&list.items, COLUMNS, Some(format)),
     }
 }
