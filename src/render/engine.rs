@@ -136,8 +136,10 @@ impl RenderEngine {
         let set = compile::compile(templates.iter().cloned());
         tracing::debug!(given = set.given, broken = set.broken.len(), "templates were compiled");
         templates.retain(|template| set.known.contains_key(&template.name));
-        let sources = Arc::new(TemplateSources { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), templates });
-        let broken = set.broken.iter().map(|(name, problem)| (name.clone(), problem.clone())).collect();
+        let broken: Vec<(String, RenderProblem)> =
+            set.broken.iter().map(|(name, problem)| (name.clone(), problem.clone())).collect();
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let sources = Arc::new(TemplateSources { id, templates, broken: broken.clone() });
         (RenderEngine { set: Arc::new(set), sources, pool: Arc::clone(pool) }, broken)
     }
 

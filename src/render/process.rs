@@ -72,6 +72,8 @@ pub(super) struct TemplateSources {
     /// Unique among all sources.
     pub id: u64,
     pub templates: Vec<TemplateSource>,
+    /// The templates that cannot be used, for whoever includes one by a computed name.
+    pub broken: Vec<(String, RenderProblem)>,
 }
 
 /// A task for a worker.
@@ -150,8 +152,9 @@ impl RenderWorker {
 
     fn exchange(&mut self, work: &WorkerTask) -> Result<RenderResult, ExchangeFault> {
         if self.loaded != Some(work.sources.id) {
-            let templates = Cow::Borrowed(work.sources.templates.as_slice());
-            let load = wire::frame(&WorkerRequest::Load { templates }).map_err(gone)?;
+            let TemplateSources { templates, broken, .. } = &*work.sources;
+            let (templates, broken) = (Cow::Borrowed(templates.as_slice()), Cow::Borrowed(broken.as_slice()));
+            let load = wire::frame(&WorkerRequest::Load { templates, broken }).map_err(gone)?;
             match self.ask(&load, Instant::now() + LOAD_MAX)? {
                 WorkerReply::Loaded => self.loaded = Some(work.sources.id),
                 WorkerReply::Rendered(_) => {

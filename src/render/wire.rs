@@ -35,8 +35,9 @@ pub(super) enum RenderSource {
 pub(super) enum WorkerRequest<'a> {
     /// The first request. It has no reply.
     Begin { niceness: i32 },
-    /// The templates to render from now on. The reply is [`WorkerReply::Loaded`].
-    Load { templates: Cow<'a, [TemplateSource]> },
+    /// The templates to render from now on, and the problems of those that are broken. The reply is
+    /// [`WorkerReply::Loaded`].
+    Load { templates: Cow<'a, [TemplateSource]>, broken: Cow<'a, [(String, RenderProblem)]> },
     /// The reply is [`WorkerReply::Rendered`].
     Render(Box<RenderOrder<'a>>),
 }

@@ -58,8 +58,10 @@ fn serve(mut stream: UnixStream) -> io::Result<()> {
                 let _ = nice(niceness);
                 continue;
             }
-            WorkerRequest::Load { templates } => {
-                set = Arc::new(compile::compile(templates.into_owned()));
+            WorkerRequest::Load { templates, broken } => {
+                let mut loaded = compile::compile(templates.into_owned());
+                loaded.broken.extend(broken.into_owned());
+                set = Arc::new(loaded);
                 WorkerReply::Loaded
             }
             WorkerRequest::Render(order) => WorkerReply::Rendered(render(&set, *order).map(Into::into)),
