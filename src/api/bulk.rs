@@ -246,7 +246,7 @@ async fn bulk(
 }
 
 /// The objects, or the refusal of a reference that names none.
-type Selection = Vec<Result<SelectedObject, BulkItem>>;
+type Selection = Vec<Result<SelectedObject, Box<BulkItem>>>;
 
 async fn select(state: &ApiState, caller: &Caller, request: &BulkRequest) -> Result<Selection, ApiError> {
     let objects = &state.houses.objects;
@@ -259,7 +259,7 @@ async fn select(state: &ApiState, caller: &Caller, request: &BulkRequest) -> Res
             let mut seen = std::collections::HashSet::new();
             let found = refs.iter().map(|reference| {
                 let found = with_noun!(request.kind, T => objects.find_selected::<T>(caller, reference));
-                found.map_err(|refused| refused_item((reference, None), refused.into()))
+                found.map_err(|refused| Box::new(refused_item((reference, None), refused.into())))
             });
             let first = found.filter(|found| match found {
                 Ok(object) => seen.insert(object.key.clone()),
@@ -311,7 +311,7 @@ async fn carry_out(
         let verb = Arc::clone(&verb);
         async move {
             let item = match object {
-                Err(item) => item,
+                Err(item) => *item,
                 Ok(object) if begun.elapsed() >= BEGIN_WITHIN => not_tried(&object),
                 Ok(object) => match work::one((state, caller), &verb, &object).await {
                     Ok(done) => BulkItem { reference: object.key, name: Some(object.name), ..done },

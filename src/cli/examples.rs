@@ -151,6 +151,8 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("events watch", &["--kind 'dhcp.*'", "--machine web1 -o json"]),
     ("events kinds", &[""]),
     ("errors", &[""]),
+    ("unknown list", &["", "--filter 'last_seen[gt]=-1h'"]),
+    ("unknown register", &["52:54:00:aa:00:09 --name web9 labels.rack=r1"]),
     ("changes list", &["--after 1024 --kind machine"]),
     ("changes watch", &["--kind machine --kind lease"]),
     ("agents reissue", &["web1"]),

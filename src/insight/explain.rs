@@ -66,7 +66,7 @@ pub struct ExplainResult {
     #[serde(flatten)]
     pub decision: BootDecision,
     /// What can stop the boot although the decision is right: a GRUB may ask another server for its files.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// All client classes, in the order in which they apply.
     pub client_classes: Vec<ClassResult>,

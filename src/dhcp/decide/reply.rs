@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(ended(codes::HOST_NAME, b"web1"), b"web1", "a program reads it");
         assert_eq!(ended(codes::BOOTFILE_NAME, &[b'a'; 255]).len(), 255, "it stays in one piece");
         assert_eq!(ended(codes::VENDOR_OPTIONS, &[6, 1, 8]), [6, 1, 8, 255]);
-        for as_it_is in [&[6, 1, 8, 255][..], &[6, 9, 8], &[b'x'], &[0, 255, 1]] {
+        for as_it_is in [&[6, 1, 8, 255][..], &[6, 9, 8], b"x", &[0, 255, 1]] {
             assert_eq!(ended(codes::VENDOR_OPTIONS, as_it_is), as_it_is);
         }
     }
