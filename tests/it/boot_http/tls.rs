@@ -106,7 +106,8 @@ fn a_certificate_with_a_key_of_elliptic_curves_is_kept_and_served() {
 fn asks_for_a_boot(relay: &Relay, xid: u32) -> Option<String> {
     let discover = of_firmware(message((scene::MAC.parse().expect("a MAC"), xid), MessageType::Discover));
     let offer = relay.ask(&discover, scene::EVENT_WITHIN).expect("an offer");
-    let url = offer.options.get(codes::BOOTFILE_NAME)?;
+    // Firmware takes the NUL off (RFC 2132 2).
+    let url = offer.options.get(codes::BOOTFILE_NAME)?.strip_suffix(&[0]).expect("a NUL at the end");
     Some(String::from_utf8(url.to_vec()).expect("a URL"))
 }
 
