@@ -176,7 +176,8 @@ impl EventLines {
     /// Makes the columns as wide as the events need.
     pub fn fit(&mut self, events: &[Event]) {
         for event in events {
-            self.kind_width = self.kind_width.max(event.body.kind_name().chars().count());
+            let kind = event.body.kind_name().chars().count().min(KIND_MAX);
+            self.kind_width = self.kind_width.max(kind);
             let about = self.names.named(&event.subject).chars().count().min(ABOUT_MAX);
             self.about_width = self.about_width.map(|width| width.max(about));
         }
@@ -220,10 +221,12 @@ impl EventLines {
     }
 }
 
-/// Least widths of the columns of kinds and objects, and the most that an object has on a terminal.
+/// Least and greatest widths of the columns of kinds and objects. A longer kind moves the rest of its line; a
+/// longer object is cut on a terminal.
 const KIND_MIN: usize = 18;
+const KIND_MAX: usize = 20;
 const ABOUT_MIN: usize = 12;
-const ABOUT_MAX: usize = 24;
+const ABOUT_MAX: usize = 22;
 
 fn wide_line(seq: &str, [time, kind, about, by]: [&str; 4], what: &str) -> String {
     format!("{seq:>7}  {time:<19}  {kind:<26}  {about:<24}  {by:<16}  {what}").trim_end().to_owned() + "\n"
