@@ -121,6 +121,8 @@ async fn follow(
 ) -> Result<()> {
     let mut lines = EventLines::new(format.unwrap_or(OutputFormat::Table));
     let mut stream = client.follow(filter, after).await?;
+    // From here on nothing is missed.
+    lines.begin()?;
     loop {
         if let StreamSignal::Event(event) = stream.next().await? {
             lines.names.learn_of(client, std::slice::from_ref(event.as_ref())).await;
@@ -183,6 +185,22 @@ impl EventLines {
         }
     }
 
+    /// Prints the header before there is an event.
+    fn begin(&mut self) -> Result<()> {
+        if !self.format.is_table() {
+            return Ok(());
+        }
+        self.has_header = true;
+        output::print(&self.header())
+    }
+
+    fn header(&self) -> String {
+        match self.format {
+            OutputFormat::Wide => wide_line("SEQ", ["TIME (UTC)", "KIND", "ABOUT", "BY"], "WHAT"),
+            _ => self.narrow_line(["UTC", "KIND", "ABOUT"], "WHAT"),
+        }
+    }
+
     fn print(&mut self, event: &Event) -> Result<()> {
         if self.format.is_table() { output::print(&self.line(event)) } else { print_one(event, self.format) }
     }
@@ -191,17 +209,12 @@ impl EventLines {
         let time = event.time.to_zoned(TimeZone::UTC);
         let (kind, about) = (plain(&event.body.kind_name()), plain(&self.names.named(&event.subject)));
         let what = self.names.named(&summary(event));
-        let is_first = !std::mem::replace(&mut self.has_header, true);
+        let has_header = std::mem::replace(&mut self.has_header, true);
+        let mut lines = if has_header { String::new() } else { self.header() };
         if self.format == OutputFormat::Wide {
             let by = plain(&self.names.named(&event.actor));
-            let header = wide_line("SEQ", ["TIME (UTC)", "KIND", "ABOUT", "BY"], "WHAT");
             let time = time.strftime("%Y-%m-%d %H:%M:%S").to_string();
-            let line = wide_line(&event.seq.to_string(), [&time, &kind, &about, &by], &what);
-            return if is_first { header + &line } else { line };
-        }
-        let mut lines = String::new();
-        if is_first {
-            lines += &self.narrow_line(["UTC", "KIND", "ABOUT"], "WHAT");
+            return lines + &wide_line(&event.seq.to_string(), [&time, &kind, &about, &by], &what);
         }
         if self.day.replace(time.date()) != Some(time.date()) {
             lines += &format!("-- {}\n", time.date());
