@@ -54,6 +54,8 @@ pub fn print_completions(shell: clap_complete::Shell) -> Result<()> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NamedValue {
     Object(Kind),
+    /// A machine or the workflow that it starts.
+    Started,
     /// Fields of a noun, separated by commas, with a `-` before each for an order.
     Field(Kind),
     EventKind,
@@ -64,6 +66,7 @@ enum NamedValue {
 pub fn with_candidates(argument: Arg, (path, kind): (&str, Option<Kind>)) -> Arg {
     let noun = kind.unwrap_or(Kind::Machine);
     let names = match (argument.get_id().as_str(), kind) {
+        ("references", _) if path == "machines start" => NamedValue::Started,
         ("reference" | "references" | "words" | "what", _) => NamedValue::Object(noun),
         ("machine", _) => NamedValue::Object(Kind::Machine),
         ("workflow", _) => NamedValue::Object(Kind::Workflow),
@@ -80,6 +83,10 @@ fn candidates(names: NamedValue, current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(current) = current.to_str() else { return Vec::new() };
     match names {
         NamedValue::Object(kind) => objects(kind, current).unwrap_or_default(),
+        NamedValue::Started => {
+            let [machines, workflows] = [Kind::Machine, Kind::Workflow].map(|kind| objects(kind, current));
+            [machines.unwrap_or_default(), workflows.unwrap_or_default()].concat()
+        }
         NamedValue::Field(kind) => fields(kind, current),
         NamedValue::EventKind => beginning_with(EventKind::all().map(|kind| kind.to_string()), current),
         NamedValue::Context => {

@@ -121,6 +121,8 @@ async fn follow(
 ) -> Result<()> {
     let mut lines = EventLines::new(format.unwrap_or(OutputFormat::Table));
     let mut stream = client.follow(filter, after).await?;
+    // From here on nothing is missed.
+    lines.begin()?;
     loop {
         if let StreamSignal::Event(event) = stream.next().await? {
             lines.names.learn_of(client, std::slice::from_ref(event.as_ref())).await;
@@ -176,9 +178,26 @@ impl EventLines {
     /// Makes the columns as wide as the events need.
     pub fn fit(&mut self, events: &[Event]) {
         for event in events {
-            self.kind_width = self.kind_width.max(event.body.kind_name().chars().count());
+            let kind = event.body.kind_name().chars().count().min(KIND_MAX);
+            self.kind_width = self.kind_width.max(kind);
             let about = self.names.named(&event.subject).chars().count().min(ABOUT_MAX);
             self.about_width = self.about_width.map(|width| width.max(about));
+        }
+    }
+
+    /// Prints the header before there is an event.
+    fn begin(&mut self) -> Result<()> {
+        if !self.format.is_table() {
+            return Ok(());
+        }
+        self.has_header = true;
+        output::print(&self.header())
+    }
+
+    fn header(&self) -> String {
+        match self.format {
+            OutputFormat::Wide => wide_line("SEQ", ["TIME (UTC)", "KIND", "ABOUT", "BY"], "WHAT"),
+            _ => self.narrow_line(["UTC", "KIND", "ABOUT"], "WHAT"),
         }
     }
 
@@ -190,17 +209,12 @@ impl EventLines {
         let time = event.time.to_zoned(TimeZone::UTC);
         let (kind, about) = (plain(&event.body.kind_name()), plain(&self.names.named(&event.subject)));
         let what = self.names.named(&summary(event));
-        let is_first = !std::mem::replace(&mut self.has_header, true);
+        let has_header = std::mem::replace(&mut self.has_header, true);
+        let mut lines = if has_header { String::new() } else { self.header() };
         if self.format == OutputFormat::Wide {
             let by = plain(&self.names.named(&event.actor));
-            let header = wide_line("SEQ", ["TIME (UTC)", "KIND", "ABOUT", "BY"], "WHAT");
             let time = time.strftime("%Y-%m-%d %H:%M:%S").to_string();
-            let line = wide_line(&event.seq.to_string(), [&time, &kind, &about, &by], &what);
-            return if is_first { header + &line } else { line };
-        }
-        let mut lines = String::new();
-        if is_first {
-            lines += &self.narrow_line(["UTC", "KIND", "ABOUT"], "WHAT");
+            return lines + &wide_line(&event.seq.to_string(), [&time, &kind, &about, &by], &what);
         }
         if self.day.replace(time.date()) != Some(time.date()) {
             lines += &format!("-- {}\n", time.date());
@@ -220,10 +234,12 @@ impl EventLines {
     }
 }
 
-/// Least widths of the columns of kinds and objects, and the most that an object has on a terminal.
+/// Least and greatest widths of the columns of kinds and objects. A longer kind moves the rest of its line; a
+/// longer object is cut on a terminal.
 const KIND_MIN: usize = 18;
+const KIND_MAX: usize = 20;
 const ABOUT_MIN: usize = 12;
-const ABOUT_MAX: usize = 24;
+const ABOUT_MAX: usize = 22;
 
 fn wide_line(seq: &str, [time, kind, about, by]: [&str; 4], what: &str) -> String {
     format!("{seq:>7}  {time:<19}  {kind:<26}  {about:<24}  {by:<16}  {what}").trim_end().to_owned() + "\n"

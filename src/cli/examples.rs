@@ -94,7 +94,12 @@ const OF_NOUNS: &[(Kind, &str, &[&str])] = &[
     (
         Kind::Machine,
         "start",
-        &["web1 install-debian-12", "web1 --check", "web1 --stop-before 2 --reason 'look first'"],
+        &[
+            "web1 install-debian-12",
+            "web1 --check",
+            "--filter label.rack=r1 --workflow install-debian-12 --dry-run",
+            "web1 --stop-before 2 --reason 'look first'",
+        ],
     ),
     (Kind::Machine, "restart", &["web1 --from finish-install"]),
     (Kind::Machine, "pause", &["web1 --before 4 --reason 'the fan is replaced'"]),
@@ -156,6 +161,8 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("changes list", &["--after 1024 --kind machine"]),
     ("changes watch", &["--kind machine --kind lease"]),
     ("agents reissue", &["web1"]),
+    ("unknown list", &["", "--sort -last_seen -o wide"]),
+    ("unknown register", &["52:54:00:aa:00:02 --name web2 labels.rack=r1"]),
     ("server background", &[""]),
     ("server prune", &["", "--yes"]),
     ("apply", &["-f site/ --dry-run", "-f site/"]),

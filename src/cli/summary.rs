@@ -6,8 +6,8 @@ use crate::cli::columns::{bytes, shown, text, utc};
 use crate::cli::output::plain;
 use crate::cli::sets::value_at;
 use crate::model::event::{
-    BootFileServed, DhcpRelease, FaultsAcceptance, JobNow, ObjectDiff, OperatorStep, PacketAnswer,
-    UnservedPacket,
+    BootFileAbsent, BootFileServed, DhcpRelease, FaultsAcceptance, JobNow, ObjectDiff, OperatorStep,
+    PacketAnswer, UnservedPacket,
 };
 use crate::model::{Event, EventBody, RenderProblem};
 
@@ -32,9 +32,7 @@ fn words(body: &EventBody) -> String {
         EventBody::BootRendered(it) => format!("{} ({})", it.label, bytes(it.bytes)),
         EventBody::BootRenderFailed(it) => format!("{}: {}", it.label, problem(&it.problem)),
         EventBody::BootDenied(it) => format!("{}: {}", it.path, it.reason),
-        EventBody::BootFileAbsent(it) => {
-            format!("{} over {}: {}", it.path, text(&json!(it.protocol)), it.reason)
-        }
+        EventBody::BootFileAbsent(it) => absent(it),
         EventBody::BootScreen(it) => it.message.clone(),
         EventBody::BootLog(it) => it.text.clone(),
         EventBody::BootInstallerAsks(it) => it.question.clone(),
@@ -96,6 +94,10 @@ fn words(body: &EventBody) -> String {
         EventBody::Created(_, it) | EventBody::Deleted(_, it) => it.name.clone(),
         other => packet(other).map_or_else(|| fields(&json!(other)), dhcp),
     }
+}
+
+fn absent(it: &BootFileAbsent) -> String {
+    format!("{} over {}: {}", it.path, text(&json!(it.protocol)), it.reason)
 }
 
 /// The codes of the faults, and why they were accepted.

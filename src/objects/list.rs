@@ -105,6 +105,10 @@ impl ListQuery {
         Ok(query)
     }
 
+    pub(super) fn filters_mut(&mut self) -> &mut [Filter] {
+        &mut self.filters
+    }
+
     /// Whether an object passes the filters.
     pub(super) fn passes<T: NounRules>(&self, stored: &Stored<T>) -> bool {
         let reader = FieldReader::new(stored);

@@ -40,20 +40,22 @@ impl Objects {
     /// All objects that the caller may read and that pass the filters of a list, by key.
     ///
     /// # Errors
-    /// [`Error::Busy`] if it takes too long.
+    /// [`Error::Busy`] if it takes too long; [`Error::BadRequest`] for a filter that names no object.
     pub async fn select<T: NounRules>(
         &self,
         caller: Caller,
-        query: ListQuery,
+        mut query: ListQuery,
     ) -> Result<Vec<SelectedObject>, Error>
     where
         World: HasTable<T>,
     {
+        let unknown = self.resolve_names(&caller, query.filters_mut())?;
         let rows: Vec<Arc<Stored<T>>> = self.kernel.read(|world| {
             let table: &Table<T> = world.table();
             let now = self.kernel.now();
             caller.visible(table).map(|row| list::seen(row, now)).collect()
         });
+        self.refuse_unknown_names(&caller, (&unknown, &rows))?;
         let selecting = self.lanes.lists.run_in_pieces(move |flag| {
             let passed = rows.iter().take_while(|_| !flag.is_given_up());
             let passed = passed.filter(|row| query.passes(row.as_ref()));

@@ -192,6 +192,7 @@ fn the_states_of_all_machines_are_watched_by_name() {
     assert!(text.lines().any(|line| line.contains("web1") && line.contains("registered")), "{text}");
     assert!(!text.contains(&id), "{text}");
     let mut events = world.spawn_cli(&["machines", "watch", "web1", "--events"]);
+    events.wait_for_line("UTC ", SOON);
     world.cli(&["machines", "set", "web1", "serial=X1"]);
     events.wait_for_line("machine.updated", SOON);
 }
