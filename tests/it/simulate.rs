@@ -269,7 +269,8 @@ fn assert_nothing_installs(site: &Site, address: Ipv4Addr, what: &str) {
         let answers = [tftp(address, boot_tftp, path), http(address, boot_http, &format!("/{path}"))];
         for answer in answers {
             let Fetched::Text(script) = answer else { continue };
-            // Menus of PXELINUX name a kernel that there is not, for firmware that knows no other way to the disk.
+            // Menus of PXELINUX name a kernel that there is not, for firmware that knows no other way to the
+            // disk.
             let script = script.to_lowercase().replace("kernel /leave-to-the-disk", "");
             let mut words = script.split(|letter: char| !letter.is_alphanumeric());
             let installs = words.any(|word| matches!(word, "linux" | "linuxefi" | "kernel" | "initrd"));

@@ -197,7 +197,8 @@ fn rehearse((lan, world): (&Lan, &World), firmware: Firmware, loader: &[Step]) -
     (vm, first)
 }
 
-/// The machine has nothing more to do: at the next power-on it boots its disk. Returns what came after `before`.
+/// The machine has nothing more to do: at the next power-on it boots its disk. Returns what came after
+/// `before`.
 fn boots_its_disk(world: &World, vm: &Vm, (before, steps): (&[Value], &[Step])) -> Vec<Value> {
     vm.expect_disk(vm.power_on(), DISK_WITHIN);
     let second = scene::timeline(&world.api()).split_off(before.len());
