@@ -198,7 +198,9 @@ fn every_firmware_installs_once_and_then_boots_its_disk() {
         let first = site.simulate(&["--firmware", firmware, "--mac", &mac]);
         assert_eq!(first.ended(), "installed", "{firmware}");
         assert_eq!((first.steps("kernel", 1), first.steps("report", 1)), (1, 2), "{firmware}");
-        assert_eq!((first.steps("script", 2), first.steps("kernel", 2)), (0, 0), "{firmware}");
+        // UEFI leaves for its disk by a loader, which is quicker than its time-outs.
+        let leaves = usize::from(["uefi", "http"].contains(&firmware));
+        assert_eq!((first.steps("script", 2), first.steps("kernel", 2)), (leaves, 0), "{firmware}");
         assert_eq!(site.state(&name), "complete", "{firmware}");
         for again in FIRMWARES {
             let later = site.simulate(&["--firmware", again, "--mac", &mac]);
@@ -267,7 +269,9 @@ fn assert_nothing_installs(site: &Site, address: Ipv4Addr, what: &str) {
         let answers = [tftp(address, boot_tftp, path), http(address, boot_http, &format!("/{path}"))];
         for answer in answers {
             let Fetched::Text(script) = answer else { continue };
-            let script = script.to_lowercase();
+            // Menus of PXELINUX name a kernel that there is not, for firmware that knows no other way to the
+            // disk.
+            let script = script.to_lowercase().replace("kernel /leave-to-the-disk", "");
             let mut words = script.split(|letter: char| !letter.is_alphanumeric());
             let installs = words.any(|word| matches!(word, "linux" | "linuxefi" | "kernel" | "initrd"));
             assert!(!installs, "{what}: {path}: {script}");
