@@ -52,8 +52,7 @@ fn site() -> RenderInput {
             ..PackageRepository::default()
         }],
         agent_token: Some("mw_example".into()),
-        salt_seed: "0198f000-0000-7000-8000-000000000001".into(),
-        now: "2026-11-30T14:05:00Z".parse().unwrap(),
+        ..input()
     }
 }
 
@@ -77,7 +76,7 @@ fn every_example_of_the_page_gives_what_it_says() {
         .collect();
     assert!(examples.len() > FUNCTIONS.len() + FILTERS.len(), "{examples:?}");
     for (number, (example, result)) in examples.iter().enumerate() {
-        let engine = engine(&[("example", example)]);
+        let engine = engine(&[("example", example), ("site/disks/lvm.ks", "lvm")]);
         let rendered = engine.render("example", site(), RenderLimits::default());
         let said = rendered.map_or_else(|problem| format!("{ERROR}{}", problem.message), |made| made.text);
         assert_eq!(&said, code(result).unwrap_or(result), "example {number}: {example}");

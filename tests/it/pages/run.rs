@@ -46,6 +46,9 @@ const ENDS_OTHERWISE: &[(&str, &str)] = &[
     ("render web1 preseed.cfg", "there is no file `preseed.cfg`"),
     ("logs web1", "has had no job yet"),
     ("runs show", "was served no such document"),
+    // That of one machine has the code `run_under_way`.
+    ("machines start web1 web2 web3", "is under way"),
+    ("unknown register", "no unregistered client"),
 ];
 
 /// What stands for something of the site's own, and what is there.
@@ -66,6 +69,9 @@ impl Site {
         let files = [
             ("srv/firmware.bin", "firmware"),
             ("srv/nic-firmware/debian.cpio.gz", "firmware"),
+            ("srv/pi-firmware/config.txt", "arm_64bit=1\n"),
+            ("srv/pi-worker/config.txt", "arm_64bit=1\n"),
+            ("srv/openbsd/boot.conf", "boot bsd.rd\n"),
             ("dhcpd.leases", LEASES),
             ("kea-leases4.csv", KEA_LEASES),
             ("raspberry-pi-lab.yaml", "name: raspberry-pi-lab\nmatch: {mac_prefixes: [\"b8:27:eb\"]}\n"),
@@ -86,16 +92,23 @@ impl Site {
         Site { world, api, home }
     }
 
-    /// The state in which each page begins: the README's subnet, machine and lease, and no values but those.
+    /// The state in which each page begins: the README's subnet, machine and lease, two machines more, and no
+    /// values but those.
     fn begin_page(&self) {
-        for path in ["/machines/name:web1?force=true", "/profiles/global", "/subnets/lan?force=true"] {
+        let machines = MACHINES.map(|(name, _)| format!("/machines/name:{name}?force=true"));
+        let others = ["/profiles/global", "/subnets/lan?force=true"].map(str::to_owned);
+        for path in machines.iter().chain(&others) {
             self.api.delete(path);
         }
         let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.199"}]);
         self.api.post("/subnets", json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools})).expect(201);
         self.api.post("/profiles", json!({"name": "global"})).expect(201);
-        let machine = json!({"name": "web1", "macs": [MAC], "params": {"rehearse": true}});
-        self.api.post("/machines", machine).expect(201);
+        for (name, mac) in MACHINES {
+            let labels = json!({"rack": "r1"});
+            let machine =
+                json!({"name": name, "macs": [mac], "labels": labels, "params": {"rehearse": true}});
+            self.api.post("/machines", machine).expect(201);
+        }
         self.run(&["leases", "import", "--format", "isc", "dhcpd.leases"].map(str::to_owned), None);
     }
 
@@ -117,6 +130,9 @@ impl Site {
             ("/srv/", &scratch),
         ];
         let id = self.last_run();
+        // At a terminal these ask, and here nobody is asked.
+        let has = |word: &str| command.words.iter().any(|other| other == word);
+        let is_asked = has("--filter") && !["list", "--dry-run", "--yes"].into_iter().any(has);
         let words = command.words.iter().map(|word| {
             let word = swaps.iter().fold(word.clone(), |word, (from, to)| word.replace(from, to));
             if ["RUN", "0192d4a0-0000-7000-8000-000000000001"].contains(&word.as_str()) {
@@ -125,7 +141,7 @@ impl Site {
                 word
             }
         });
-        words.collect()
+        words.chain(is_asked.then(|| "--yes".to_owned())).collect()
     }
 
     fn run(&self, words: &[String], stdin: Option<&str>) -> Output {
@@ -142,6 +158,10 @@ impl Site {
         child.wait_with_output().expect("the program ends")
     }
 }
+
+/// The machines of the pages.
+const MACHINES: [(&str, &str); 3] =
+    [("web1", MAC), ("web2", "52:54:00:aa:00:02"), ("web3", "52:54:00:aa:00:03")];
 
 /// A lease of the address that the pages name, in the file of ISC dhcpd.
 const LEASES: &str = "lease 10.0.0.105 {\n  starts 0 2026/01/04 00:00:00;\n  ends 0 2036/01/06 00:00:00;\n  \
@@ -164,7 +184,8 @@ fn is_run(command: &PageCommand) -> bool {
 
 /// What is wrong with how a command ended, if anything.
 fn fault(command: &PageCommand, output: &Output) -> Option<String> {
-    let (line, said) = (command.words.join(" "), String::from_utf8_lossy(&output.stderr));
+    let [said, printed] = [&output.stderr, &output.stdout].map(|text| String::from_utf8_lossy(text));
+    let (line, said) = (command.words.join(" "), format!("{said}{printed}"));
     let has_code = |code: &&str| said.contains(&format!("[{code}]"));
     let is_as_said = |(beginning, words): &&(&str, &str)| {
         line.starts_with(beginning) && words.split('|').any(|words| said.contains(words))
