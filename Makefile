@@ -56,7 +56,7 @@ net: ## the real program and the system's own clients in network namespaces (roo
 qemu: ## real firmware and the real Debian installer under QEMU (root)
 	$(CARGO) test --locked --test it qemu:: -- --nocapture --skip qemu::whole
 
-whole: ## the Debian installer onto a real disk under QEMU, from a mirror that is made for it (root; a quarter of an hour)
+whole: ## the Debian installer onto a disk that boots, under QEMU, from a mirror that is made for it (root; half an hour)
 	$(CARGO) test --locked --test it qemu::whole -- --nocapture
 
 SECONDS := 45

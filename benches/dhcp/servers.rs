@@ -80,7 +80,7 @@ fn metalwright(command: &mut Command, folder: &Path) {
 fn add_subnet(net: &Net, running: &Running) -> io::Result<()> {
     let text = format!(
         "name: bench\ncidr: {NETWORK}{PREFIX}\npools: [{{start: {}, end: {}}}]\n\
-         options: {{routers: [{SERVER}]}}\nlease_seconds: 3600\n",
+         options: {{routers: [{SERVER}]}}\nlease_seconds: 3600\nprobe: none\n",
         POOL.0, POOL.1
     );
     let file = running.folder().join("subnet.yaml");

@@ -137,7 +137,7 @@ fn ours(place: &Place, machines: u32) -> io::Result<Running> {
     let [start, end] = POOL;
     let subnet = format!(
         "name: storm\ncidr: {NETWORK}{PREFIX}\npools: [{{start: {start}, end: {end}}}]\n\
-         options: {{routers: [{SERVER}]}}\nlease_seconds: 3600\n"
+         options: {{routers: [{SERVER}]}}\nlease_seconds: 3600\nprobe: none\n"
     );
     arm(place, &running, Scene { subnet: &subnet, installer: &installer, machines })?;
     Ok(running)

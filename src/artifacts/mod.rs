@@ -24,6 +24,7 @@ pub use local::path_kind;
 pub use media::{MediaFolder, UnpackLimits};
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -103,6 +104,14 @@ impl Artifacts {
             ArtifactKind::File => Some(spec.file_name().ok_or_else(file_missing)?),
         };
         Ok(ArtifactFiles::own(&tree, file)?)
+    }
+
+    /// A file in the server's own directory that is gone when it is closed.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn unnamed_file(&self) -> io::Result<File> {
+        self.media.unnamed_file()
     }
 
     /// Changes an artifact's status, if it still has this `origin`, and adds an event.

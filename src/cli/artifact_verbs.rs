@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::cli::command::{OutputArgs, parse_duration};
-use crate::model::{Checksum, SourceFile};
+use crate::model::{ArtifactMount, Checksum, SourceFile};
 
 /// Flags about files that are fetched as a whole.
 const WHOLE: [&str; 4] = ["checksum", "unverified", "single", "get"];
@@ -39,6 +39,11 @@ pub(super) struct AddArgs {
     /// A yum repository in the mirrored tree: BaseOS/x86_64/os; repeat for more.
     #[arg(long, value_name = "PATH", requires = "mirror")]
     pub repository: Vec<String>,
+    /// A folder of the boot namespace where machines find the files too, / for its top: for firmware that
+    /// chooses its names itself. Behind = the serial numbers or MAC addresses of the only machines that do;
+    /// repeat for more.
+    #[arg(long, value_name = "PATH[=MACHINE,...]", value_parser = parse_mount)]
+    pub mount: Vec<ArtifactMount>,
     /// The HTTP proxy to fetch through.
     #[arg(long, conflicts_with_all = IN_PLACE, value_name = "URL")]
     pub proxy: Option<String>,
@@ -126,10 +131,38 @@ fn size_error(text: &str) -> String {
     format!("`{text}` is not a size: write it like 512MiB, 50GiB or 2TiB")
 }
 
+fn parse_mount(text: &str) -> Result<ArtifactMount, String> {
+    let (path, machines) = text.split_once('=').unwrap_or((text, ""));
+    let machines = machines.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    Ok(ArtifactMount { path: path.trim_matches('/').to_owned(), machines })
+}
+
 fn parse_source_file(text: &str) -> Result<SourceFile, String> {
     let (path, checksum) = match text.split_once('=') {
         Some((path, checksum)) => (path, Some(checksum.parse()?)),
         None => (text, None),
     };
     Ok(SourceFile { path: path.to_owned(), checksum })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_a_folder_and_perhaps_the_machines_it_is_for() {
+        let mount = |text: &str| {
+            let ArtifactMount { path, machines } = parse_mount(text).unwrap();
+            (path, machines.join(" "))
+        };
+        let cases = [
+            ("/", ("", "")),
+            ("etc", ("etc", "")),
+            ("/grub/fonts/", ("grub/fonts", "")),
+            ("/=34695052,dc:a6:32:00:00:01", ("", "34695052 dc:a6:32:00:00:01")),
+        ];
+        for (text, (path, machines)) in cases {
+            assert_eq!(mount(text), (path.to_owned(), machines.to_owned()), "{text}");
+        }
+    }
 }

@@ -35,7 +35,10 @@ pub async fn run(noun: &NounClient, verb: ArtifactVerb) -> Result<()> {
 /// Creates or changes the artifact, waits until it is ready, and prints its content.
 async fn add(noun: &NounClient, args: AddArgs) -> Result<()> {
     let object = object_path(noun.kind, &args.name)?;
-    let fields = fields(&args)?;
+    let mut fields = fields(&args)?;
+    if !args.mount.is_empty() {
+        fields["mounts"] = json!(args.mount);
+    }
     match noun.client.find(&object).await? {
         Some(_) => noun.client.patch(&object, &fields, None).await?,
         None => {

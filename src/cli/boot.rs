@@ -117,7 +117,13 @@ fn explained(explanation: &BootExplanation) -> String {
     let offer = offer.map(|offer| format!("address: {}\n", plain(&offer.reason))).unwrap_or_default();
     let disk =
         explanation.disk.as_ref().map(|disk| format!("disk:    {}\n", plain(disk))).unwrap_or_default();
-    let told = format!("verdict: {}\nanswer:  {}\n{offer}{disk}\n{table}", plain(&verdict), plain(&answer));
+    let warnings = explanation.warnings.iter().map(|warning| format!("warning: {}\n", plain(warning)));
+    let warnings: String = warnings.collect();
+    let told = format!(
+        "verdict: {}\nanswer:  {}\n{offer}{disk}{warnings}\n{table}",
+        plain(&verdict),
+        plain(&answer)
+    );
     told + &start_faults(explanation) + &classes(explanation) + &options(explanation)
 }
 
@@ -253,10 +259,12 @@ mod tests {
                       {"rule": "armed", "matched": true, "detail": "it is not armed"}],
             "offer": {"event": "dhcp.offered", "reason": "offered 10.0.0.5: it is reserved for this client",
                       "address": "10.0.0.5"},
+            "warnings": ["GRUB asks 10.0.0.9 for its files"],
         });
         let said = explained(&serde_json::from_value(explanation).unwrap());
         let expected = "verdict: local disk: the machine is not armed\nanswer:  local script\n\
-                        address: offered 10.0.0.5: it is reserved for this client\n\n\
+                        address: offered 10.0.0.5: it is reserved for this client\n\
+                        warning: GRUB asks 10.0.0.9 for its files\n\n\
                         \u{20}   RULE           \
                         WHAT IT SAW\n    known_machine  it is web1\n=>  armed          it is not armed\n";
         assert_eq!(said, expected);

@@ -34,6 +34,9 @@ fn words(body: &EventBody) -> String {
         EventBody::BootRendered(it) => format!("{} ({})", it.label, bytes(it.bytes)),
         EventBody::BootRenderFailed(it) => format!("{}: {}", it.label, problem(&it.problem)),
         EventBody::BootDenied(it) => format!("{}: {}", it.path, it.reason),
+        EventBody::BootFileAbsent(it) => {
+            format!("{} over {}: {}", it.path, text(&json!(it.protocol)), it.reason)
+        }
         EventBody::BootScreen(it) => it.message.clone(),
         EventBody::BootLog(it) => it.text.clone(),
         EventBody::BootInstallerAsks(it) => it.question.clone(),

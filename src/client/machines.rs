@@ -105,6 +105,9 @@ pub struct BootExplanation {
     /// The disk that the installer would take, in words.
     #[serde(default)]
     pub disk: Option<String>,
+    /// What can stop the boot although the decision is right.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Why a start of the machine's workflow would be refused.
     #[serde(default)]
     pub start_faults: Vec<Problem>,

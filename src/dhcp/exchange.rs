@@ -43,9 +43,15 @@ pub(super) struct DecidedPacket {
 impl Dhcp {
     /// The reply to a DHCP packet, if there is one. What it promises is on disk when this returns.
     pub async fn answer_dhcp(&self, query: &DhcpQuery<'_>) -> Result<Option<ReplyDatagram>, SilenceReason> {
-        if !self.lease_clock.is_steady(self.kernel.now()) {
+        let now = self.kernel.now();
+        if !self.lease_clock.is_steady(now) {
             return Err(SilenceReason::Failed);
         }
+        let completed = {
+            let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+            offers.conversations.complete(query.packet, now)
+        };
+        let query = &DhcpQuery { packet: completed.as_deref().unwrap_or(query.packet), ..*query };
         let mut decided = self.decide_packet(query, AttemptRecord::Open);
         if decided.outcome.attempt.is_some() {
             // Boxed, like everything that few packets need: the future of every packet must be small.
@@ -97,6 +103,7 @@ impl Dhcp {
             let mut gathered = self.gather_boot(&facts);
             facts.boot = self.boot_answer(&facts, &mut gathered, now);
             facts.boot.is_attempt_recorded = attempt == AttemptRecord::Done;
+            facts.boot.repeated_since = self.repeated_since(&facts);
             let outcome = {
                 let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut outcome = decide(&facts, &offers, now);
@@ -124,7 +131,14 @@ impl Dhcp {
         let decision = gathered.decide(&BootQuestion::BootData(facts.sender.client.clone()), now);
         let data = self.boot_data(facts, gathered, &decision);
         let asks = std::mem::take(&mut gathered.asks);
-        BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded: false }
+        BootAnswer { data, decision: Some(decision), asks, ..BootAnswer::default() }
+    }
+
+    /// When the DISCOVER of a machine came for the first time that this one repeats.
+    fn repeated_since(&self, facts: &PacketFacts<'_>) -> Option<Timestamp> {
+        facts.machine.filter(|_| facts.is_discover())?;
+        let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        offers.conversations.repeated_since(facts.query.packet)
     }
 
     /// The decision as names and URLs for this client.

@@ -33,6 +33,14 @@ pub fn end_changeset(world: &World, lease: &Lease, now: Timestamp) -> Changeset 
     without_address(lease_changeset(world, lease, now), &Caller::server(now), (world, lease))
 }
 
+/// The writes of `changeset`, and the one that ends the quarantine of another address.
+pub fn freed_changeset(changeset: Changeset, (world, freed): (&World, &Lease), now: Timestamp) -> Changeset {
+    let Some(present) = world.leases.get(&AddressKey::from(freed.address)) else { return changeset };
+    let mut next: Stored<Lease> = present.next(now);
+    next.spec = freed.clone();
+    changeset.update(Object::Lease(Arc::new(next)))
+}
+
 /// The event that ends the client's lease of another address, for the history of that address.
 fn left_behind(world: &World, lease: &Lease, now: Timestamp) -> Option<NewEvent> {
     let (index, client) = lease.unique(&Default::default()).swap_remove(0);

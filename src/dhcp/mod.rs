@@ -7,6 +7,8 @@
 
 pub mod decide;
 mod exchange;
+#[cfg(test)]
+mod firmware_tests;
 pub mod lease_actions;
 mod lease_clock;
 pub mod lease_history;

@@ -13,7 +13,8 @@ use crate::dhcp::decide::{DhcpQuery, NetworkInterface, NetworkObservations, Pack
 use crate::dhcp::exchange::DecidedPacket;
 use crate::dhcp::packet::PacketNote;
 use crate::model::event::{DhcpRivalServer, SERVER, UnservedClients, UnservedPacket};
-use crate::model::{EventBody, Kind, Mac, NewEvent, SubnetMode, UnservedStatus, World};
+use crate::model::{Cidr, EventBody, Kind, Mac, NewEvent, SubnetMode, UnservedStatus, World};
+use crate::netboot::decide::second_stage::OtherBootServer;
 
 /// The observations, and the number of packets that no subnet fits.
 #[derive(Debug, Default)]
@@ -73,6 +74,12 @@ impl Dhcp {
     }
 
     fn note_rival(&self, heard: ServerSighting, subnet: Option<String>, now: Timestamp) {
+        // Only a reply of its own tells which boot server it names.
+        if let Some(name) = subnet.as_ref().filter(|_| heard.mac.is_some()) {
+            let network = self.kernel.read(|world| proxy_network(world, name));
+            let other = OtherBootServer { server: heard.server, next_server: heard.next_server };
+            network.into_iter().for_each(|network| self.netboot.record_other_boot_server(network, other));
+        }
         let told = {
             let mut sights = self.sights();
             !sights.is_no_rival(heard.server) && sights.record_server(heard.clone(), subnet.clone(), now)
@@ -85,7 +92,7 @@ impl Dhcp {
         tracing::warn!(%server, interface, mac = ?heard.mac, "another DHCP server answers on this network");
         let reason = format!("another DHCP server, {server}{known}, answers on {interface}");
         let about = subnet.as_ref().map(|name| Kind::Subnet.subject(name));
-        let ServerSighting { server, mac, interface, offered, boots: boot_data } = heard;
+        let ServerSighting { server, mac, interface, offered, boots: boot_data, .. } = heard;
         let event = DhcpRivalServer { reason, server, mac, interface, subnet, offered, boot_data };
         self.kernel.note(NewEvent::new(now, event).about(about.unwrap_or_else(|| SERVER.to_owned())));
     }
@@ -136,6 +143,11 @@ impl Dhcp {
 pub fn subnet_at(world: &World, address: Ipv4Addr) -> Option<String> {
     let mut subnets = world.subnets.iter().map(|row| &row.spec);
     subnets.find(|subnet| subnet.enabled && subnet.cidr.contains(address)).map(|subnet| subnet.name.clone())
+}
+
+fn proxy_network(world: &World, subnet: &str) -> Option<Cidr> {
+    let row = world.subnets.get(subnet)?;
+    Some(row.spec.cidr).filter(|_| row.spec.mode == SubnetMode::Proxy)
 }
 
 /// Whether another server gives the addresses of a subnet. That server is expected, not a rival.

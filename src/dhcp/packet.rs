@@ -16,7 +16,7 @@ use crate::dhcp::decide::{
     AddressOffer, ClientKey, DhcpAnswer, DhcpClient, DhcpReply, LeaseChange, OpenOffers, PacketEvent,
     PacketFacts, SilenceReason, answer,
 };
-use crate::dhcp::leases::{claim_changeset, end_changeset};
+use crate::dhcp::leases::{claim_changeset, end_changeset, freed_changeset};
 use crate::kernel::changeset::Changeset;
 use crate::model::{Cidr, Machine, NewEvent, ProbeMode, Stored};
 use crate::netboot::decide::BootDecision;
@@ -119,7 +119,11 @@ pub fn decide(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> P
     let is_unserved = answered.event == PacketEvent::NoSubnet;
     let changeset = match &answered.change {
         LeaseChange::Claim(lease) => claim_changeset(facts.world, lease, now),
-        LeaseChange::Release(lease) | LeaseChange::Decline(lease) => end_changeset(facts.world, lease, now),
+        LeaseChange::Release(lease) => end_changeset(facts.world, lease, now),
+        LeaseChange::Decline { lease, freed } => {
+            let ended = end_changeset(facts.world, lease, now);
+            freed.iter().fold(ended, |changeset, freed| freed_changeset(changeset, (facts.world, freed), now))
+        }
         LeaseChange::None | LeaseChange::Hold { .. } | LeaseChange::Forget { .. } => Changeset::default(),
     };
     let templates = template_facts(facts, &answered);
@@ -134,13 +138,13 @@ impl PacketOutcome {
     fn of(outcome: DhcpAnswer, decided_at: Timestamp) -> Self {
         let DhcpAnswer { reply, change, event: kind, reason, address, probe } = outcome;
         // An accepted RELEASE or DECLINE gets no reply.
-        let is_heeded = matches!(change, LeaseChange::Release(_) | LeaseChange::Decline(_));
+        let is_heeded = matches!(change, LeaseChange::Release(_) | LeaseChange::Decline { .. });
         let silence = (reply.is_none() && !is_heeded).then(|| kind.into());
         let offer = match change {
             LeaseChange::Hold { address, hold } => OfferChange::Keep { address, hold },
             LeaseChange::Forget { network, client } => OfferChange::Withdraw { network, client },
             LeaseChange::Claim(lease) => OfferChange::Settle { address: lease.address },
-            LeaseChange::None | LeaseChange::Release(_) | LeaseChange::Decline(_) => OfferChange::None,
+            LeaseChange::None | LeaseChange::Release(_) | LeaseChange::Decline { .. } => OfferChange::None,
         };
         PacketOutcome {
             reply,

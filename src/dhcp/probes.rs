@@ -95,6 +95,9 @@ impl Dhcp {
                 .silence(PacketEvent::Ignored, "an address is being probed for this client already");
         }
         let wanted = dhcp::decide::how_to_probe(query, decided.outcome.probe);
+        // This host answers for each address of a loopback network.
+        let is_local = decided.outcome.address.is_some_and(|address| address.is_loopback());
+        let wanted = wanted.filter(|_| !is_local);
         let Some((prober, how)) = self.probing.prober.get().zip(wanted) else { return };
         let Some(_under_way) = self.probing.begin(hold) else { return };
         let deadline = Instant::now() + OFFER_WITHIN;

@@ -58,7 +58,7 @@ impl AddressProber for Known {
 async fn served(prober: Known) -> (Arc<Houses>, Arc<Known>) {
     let houses = houses();
     let subnet: Subnet = serde_json::from_value(json!({
-        "name": "lan", "cidr": "10.0.0.0/24", "probe": "arp",
+        "name": "lan", "cidr": "10.0.0.0/24",
         "pools": [{"start": "10.0.0.100", "end": "10.0.0.110"}],
     }))
     .unwrap();
@@ -109,6 +109,17 @@ async fn an_address_that_somebody_answers_for_is_kept_back_and_the_next_is_offer
     let told = in_use_of(events);
     assert_eq!((told[0].mac, told[0].address), (Some(OTHER), Ipv4Addr::new(10, 0, 0, 100)));
     assert_eq!(houses.dhcp.dhcp_status(&caller()).subnets[0].quarantined, 1);
+}
+
+#[tokio::test]
+async fn a_subnet_that_says_so_offers_addresses_without_a_probe() {
+    let (houses, prober) = served(Known { answering: taken([100], OTHER), ..Known::default() }).await;
+    let change = |next: &mut Stored<Subnet>| {
+        next.spec.probe = Some(crate::model::ProbeMode::None);
+        Ok(Vec::new())
+    };
+    houses.kernel.change::<Subnet>("lan", Timestamp::UNIX_EPOCH, change).await.unwrap();
+    assert_eq!((offered(&houses).await, prober.asked.load(Ordering::Relaxed)), (Some(100), 0));
 }
 
 #[tokio::test]
@@ -289,6 +300,7 @@ async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_anothe
         mac: Some(OTHER),
         interface: "eth1".into(),
         offered: None,
+        next_server: None,
         boots: true,
     };
     houses.dhcp.record_dhcp_server(heard(1));
@@ -310,6 +322,11 @@ async fn our_own_replies_are_those_of_no_rival_and_a_proxy_subnet_expects_anothe
     houses.dhcp.record_dhcp_server(heard(9));
     let status = houses.dhcp.dhcp_status(&caller());
     assert!(status.servers[0].expected && status.warnings.is_empty(), "{status:?}");
+    let misleads = |status: &DhcpStatus| status.servers[0].misleads.clone().unwrap_or_default();
+    assert!(misleads(&status).contains("GRUB asks 10.0.0.9"), "{status:?}");
+    let next_server = Some(Ipv4Addr::new(10, 0, 0, 1));
+    houses.dhcp.record_dhcp_server(crate::dhcp::decide::ServerSighting { next_server, ..heard(9) });
+    assert_eq!(misleads(&houses.dhcp.dhcp_status(&caller())), "", "it names us");
     change(crate::model::SubnetMode::Managed).await;
     let status = houses.dhcp.dhcp_status(&caller());
     assert!(status.warnings[0].contains("02:00:00:00:00:63"), "{:?}", status.warnings);

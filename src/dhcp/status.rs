@@ -18,6 +18,7 @@ use crate::model::{
     AddressKey, DhcpStatus, ExampleAnswer, InterfaceStatus, Lease, LeaseState, Machine, RivalStatus,
     ServiceStatus, Stored, Subnet, SubnetMode, SubnetStatus, World,
 };
+use crate::netboot::decide::second_stage::OtherBootServer;
 use jiff::Timestamp;
 
 impl Dhcp {
@@ -49,7 +50,7 @@ impl Dhcp {
                 interfaces,
                 subnets: subnets(caller, world, (&own, now)),
                 relays: sights.relays().cloned().collect(),
-                servers: sights.rivals().map(|seen| rival(seen, world)).collect(),
+                servers: sights.rivals().map(|seen| rival((seen, &sights.interfaces), world)).collect(),
                 unserved: sights.unserved.recent.iter().cloned().collect(),
                 unserved_packets: sights.unserved.packets,
             };
@@ -211,7 +212,13 @@ impl<'a> SubnetCount<'a> {
     }
 }
 
-fn rival(seen: &OtherServer, world: &World) -> RivalStatus {
+fn rival((seen, interfaces): (&OtherServer, &[Arc<NetworkInterface>]), world: &World) -> RivalStatus {
+    let expected = is_proxy(world, seen.subnet.as_deref());
+    let here = interfaces.iter().find(|interface| interface.name == seen.heard.interface);
+    let ours = here.and_then(|interface| interface.addresses.first()).map(|own| own.address);
+    let other = OtherBootServer { server: seen.heard.server, next_server: seen.heard.next_server };
+    // Only a reply of its own tells what it names.
+    let misleads = ours.filter(|_| expected && seen.heard.mac.is_some()).and_then(|own| other.misleads(own));
     RivalStatus {
         address: seen.heard.server,
         mac: seen.heard.mac,
@@ -221,8 +228,10 @@ fn rival(seen: &OtherServer, world: &World) -> RivalStatus {
         last_seen: seen.last_seen,
         packets: seen.packets,
         offered: seen.heard.offered,
+        next_server: seen.heard.next_server,
+        misleads,
         boot_data: seen.heard.boots,
-        expected: is_proxy(world, seen.subnet.as_deref()),
+        expected,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::model::{
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::chainload::LoaderRequest;
+use crate::netboot::decide::loader::LoaderTransport;
 use crate::netboot::decide::loader_ask::LoaderSighting;
 use crate::netboot::files::Fetch;
 use crate::netboot::loader_loops::LoaderPacket;
@@ -59,6 +60,7 @@ pub(super) async fn at_work(houses: &Houses, machine: &Stored<Machine>) -> (Boot
         progress: BootProgress::Kernel,
         mac: Some(MAC),
         client_arch: Some(0),
+        other_arch: None,
         server: None,
         bootenv: None,
         step: None,
@@ -256,7 +258,13 @@ async fn a_boot_loop_of_a_deleted_machine_is_not_that_of_the_new_one() {
     let houses = testing::houses();
     let old = made(&houses).await;
     for xid in 1..=3 {
-        let ask = LoaderRequest { xid, loader: "ipxe.pxe".into(), at: houses.kernel.now(), served: true };
+        let ask = LoaderRequest {
+            xid,
+            loader: "ipxe.pxe".into(),
+            over: LoaderTransport::Tftp,
+            at: houses.kernel.now(),
+            served: true,
+        };
         houses
             .netboot
             .record_loader_ask(LoaderSighting { mac: MAC, ask, stopped: None }, &BootFacts::default());

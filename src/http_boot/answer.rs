@@ -110,8 +110,14 @@ pub fn text(status: u16, message: &str) -> HttpAnswer {
     let body = format!("{message}\n");
     let head = AnswerHead::new(status, body.len() as u64).line("Content-Type", "text/plain");
     let head = head.line("Cache-Control", "no-store");
-    let head = if status == 405 { head.line("Allow", "GET, HEAD, POST") } else { head };
     HttpAnswer { head, body: AnswerContent::Text(body.into()) }
+}
+
+/// 405, with the methods that the path takes (RFC 9110 §15.5.6).
+pub fn not_allowed((methods, message): (&str, &str)) -> HttpAnswer {
+    let mut answer = text(405, message);
+    answer.head = answer.head.line("Allow", methods);
+    answer
 }
 
 /// 429, and when to try again.

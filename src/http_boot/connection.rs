@@ -101,9 +101,7 @@ impl BootConnection {
         let (answer, served) = match request.method {
             RequestMethod::Get | RequestMethod::Head => self.client.get(&request).await,
             RequestMethod::Post => (self.post(&request).await?, None),
-            RequestMethod::Other => {
-                (answer::text(405, "this listener answers GET, HEAD and POST of reports"), None)
-            }
+            RequestMethod::Other => (not_allowed(&request.path), None),
         };
         let mut delivery = served.map(|served| {
             let netboot = Arc::clone(&self.client.shared.netboot);
@@ -269,11 +267,9 @@ impl Drop for FileDelivery {
 
 impl BootClient {
     async fn get(&self, request: &BootRequest) -> (HttpAnswer, Option<ServedFile>) {
-        let Ok(path) = percent_decode_str(&request.path).decode_utf8() else {
-            return (answer::text(400, "the path is not UTF-8"), None);
-        };
         let fetch = Fetch {
-            path: path.into_owned(),
+            // Bytes that are not text are no part of a name: see `namespace::likely_paths`.
+            path: percent_decode_str(&request.path).decode_utf8_lossy().into_owned(),
             peer: self.peer,
             local: self.local,
             protocol: Protocol::Http,
@@ -297,15 +293,7 @@ impl BootClient {
     }
 
     async fn report(&self, request: &BootRequest, body: &Bytes) -> HttpAnswer {
-        let path = request.path.trim_start_matches('/');
-        let parsed = path.strip_prefix("m/").and_then(|rest| rest.split_once('/'));
-        let parsed = parsed.and_then(|(capability, kind)| Some((capability, ReportKind::parse(kind)?)));
-        let Some((capability, kind)) = parsed else {
-            return answer::text(
-                404,
-                "reports go to m/<capability>/done, failed, log, asks or installer.log",
-            );
-        };
+        let Some((capability, kind)) = report_of(&request.path) else { return not_allowed(&request.path) };
         let report =
             InstallerReport { kind, text: String::from_utf8_lossy(body).into_owned(), peer: self.peer };
         match self.shared.netboot.report(capability, report).await {
@@ -317,6 +305,24 @@ impl BootClient {
             Err(error) => answer::text(503, &error.to_string()),
         }
     }
+}
+
+/// The capability and kind of a report that is posted to this path.
+fn report_of(path: &str) -> Option<(&str, ReportKind)> {
+    let (capability, kind) = path.trim_start_matches('/').strip_prefix("m/")?.split_once('/')?;
+    Some((capability, ReportKind::parse(kind)?))
+}
+
+/// The answer to a method that a path does not take.
+fn not_allowed(path: &str) -> HttpAnswer {
+    answer::not_allowed(match report_of(path) {
+        Some(_) => ("POST", "a report of an installer is sent here by POST"),
+        None => (
+            "GET, HEAD",
+            "a file is read with GET or HEAD; reports go to m/<capability>/done, failed, log, asks or \
+             installer.log",
+        ),
+    })
 }
 
 /// The client, if the URL names it: `boot.ipxe?mac=52:54:…`.

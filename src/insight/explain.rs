@@ -16,12 +16,13 @@ use crate::insight::Insight;
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    ContentView, ExampleAnswer, Mac, Machine, Pool, Problem, ReadyOption, ReadyValue, Reservation, Stored,
-    Subnet, SubnetMode, World, hex,
+    BootAttempt, ContentView, ExampleAnswer, Mac, Machine, Pool, Problem, ReadyOption, ReadyValue,
+    Reservation, Stored, Subnet, SubnetMode, World, hex,
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::client::NetbootClient;
-use crate::netboot::decide::decision::{BootDecision, BootQuestion, arch_of};
+use crate::netboot::decide::decision::{BootDecision, BootGrant, BootQuestion, arch_of};
+use crate::netboot::decide::second_stage::leads_to_grub;
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
 /// The client that is asked about.
@@ -64,6 +65,9 @@ pub struct ExplainRequest {
 pub struct ExplainResult {
     #[serde(flatten)]
     pub decision: BootDecision,
+    /// What can stop the boot although the decision is right: a GRUB may ask another server for its files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// All client classes, in the order in which they apply.
     pub client_classes: Vec<ClassResult>,
     /// The options for the client by code. Templates are shown as written.
@@ -139,8 +143,10 @@ impl Insight {
                 machine: machine.as_deref(),
                 classes: &classes,
             };
+            let decision = gathered.decide(&asked, self.kernel.now());
             Ok(ExplainResult {
-                decision: gathered.decide(&asked, self.kernel.now()),
+                warnings: self.misled(&place, &decision, gathered.attempt()).into_iter().collect(),
+                decision,
                 client_classes: examine(world, &packet, subnet),
                 options: scopes.effective().into_values().map(option_line).collect(),
                 offer,
@@ -148,6 +154,22 @@ impl Insight {
                 start_faults: Vec::new(),
             })
         })
+    }
+
+    /// Why a GRUB that is loaded over TFTP would look for its files on another server.
+    fn misled(
+        &self,
+        place: &ClientPlace<'_>,
+        decision: &BootDecision,
+        attempt: Option<&BootAttempt>,
+    ) -> Option<String> {
+        let BootGrant::Loader { name } = &decision.answer else { return None };
+        let subnet = place.subnet.filter(|subnet| subnet.mode == SubnetMode::Proxy && leads_to_grub(name))?;
+        let other = self.netboot.other_boot_server(place.address.unwrap_or(subnet.cidr.address))?;
+        let (interfaces, _) = self.dhcp.seen_at(&subnet.name);
+        let mut own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
+        let here = own.find(|own| subnet.cidr.contains(*own));
+        other.misleads(subnet.next_server.or(here).or_else(|| ipv4(attempt?.server?))?)
     }
 
     /// The offer that a client at this place would get now. Nothing is held or written.

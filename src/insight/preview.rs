@@ -23,6 +23,7 @@ use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::{BootDocument, base_name};
+use crate::netboot::joined_initrds::JOINED_INITRDS;
 use crate::render::{ParamLevel, ProblemKind, Provenance, RenderedText, ResolvedParam};
 
 /// The levels of params that are shown.
@@ -161,13 +162,17 @@ impl Insight {
             let params =
                 self.kernel.read(|world| usable::params(world, (&machine.spec, stage), EXTRA_INITRDS));
             // Everybody may fetch these. What is wrong with them, `start` and the machine's screen tell.
-            let extra = extra_initrds(&params).unwrap_or_default().into_iter();
-            rows.extend(extra.map(|extra| FileRow {
+            let extra = extra_initrds(&params).unwrap_or_default();
+            let is_joined = !files.initrds.is_empty() && files.initrds.len() + extra.len() > 1;
+            rows.extend(extra.into_iter().map(|extra| FileRow {
                 path: format!("artifacts/{}/{}", extra.artifact, extra.path),
                 what: "initrd",
                 allowed: true,
                 reason: String::new(),
             }));
+            if is_joined {
+                rows.push(row(JOINED_INITRDS, "initrd", MachineFile::Kernel));
+            }
         }
         let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
         rows.extend(templates.map(|template| row(&template.path, "rendered", MachineFile::Answer)));
@@ -253,6 +258,7 @@ pub(super) fn no_attempt() -> crate::model::BootAttempt {
         progress: crate::model::BootProgress::Firmware,
         mac: None,
         client_arch: None,
+        other_arch: None,
         server: None,
         bootenv: None,
         step: None,

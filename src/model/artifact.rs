@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::artifact_mount::{ArtifactMount, MOUNTS_MAX};
 use super::artifact_source::{ArtifactSource, path_fault};
 use super::name::{check_file_path, check_name};
 use super::{Kind, MirrorStatus, Noun, Object, Problem, RefusalCode, Stored, UnlistedPlace};
@@ -41,6 +42,10 @@ pub struct Artifact {
     /// field `fetch`, because `source` of every object names the pack that the object came in.
     #[serde(default, rename = "fetch", skip_serializing_if = "Option::is_none")]
     pub source: Option<ArtifactSource>,
+    /// Further places in the boot namespace where machines find the files, for firmware that chooses the
+    /// names of its files itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<ArtifactMount>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
@@ -252,6 +257,12 @@ impl Noun for Artifact {
                     .map(|fault| Problem::new("/path", fault).coded(RefusalCode::Malformed)),
             ),
         }
+        if self.mounts.len() > MOUNTS_MAX {
+            let what = format!("an artifact has at most {MOUNTS_MAX} mounts");
+            problems.push(Problem::new("/mounts", what).coded(RefusalCode::Malformed));
+        }
+        let mounts = self.mounts.iter().enumerate();
+        problems.extend(mounts.flat_map(|(i, mount)| mount.problems(&format!("/mounts/{i}"))));
         if self.kind == ArtifactKind::File && self.source.is_some() && self.file_name().is_none() {
             let field = self.source.as_ref().is_some_and(|source| source.path.is_empty());
             let pointer = if field { "/fetch/url" } else { "/fetch/path" };

@@ -69,6 +69,9 @@ pub struct ClientClass {
     /// Replies are broadcast even to clients that accept unicast.
     #[serde(default, skip_serializing_if = "is_false")]
     pub always_broadcast: bool,
+    /// Clients of the class get no answer to anything: no address, no refusal, no boot data.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub denied: bool,
 }
 
 /// The first file of booting clients of a class.
@@ -100,6 +103,9 @@ pub struct ClassMatch {
     /// First bytes of hardware addresses: `b8:27:eb`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mac_prefixes: Vec<MacPrefix>,
+    /// The machine identifier (option 97) with its type byte: `??iPR*` is a Raspberry Pi.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_id: Option<Octets>,
     /// Hardware types: 1 is Ethernet, 32 InfiniBand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub htypes: Vec<u8>,

@@ -175,6 +175,12 @@ pub struct RivalStatus {
     pub packets: u64,
     /// An address that it offered.
     pub offered: Option<Ipv4Addr>,
+    /// The boot server that its reply names (`siaddr`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_server: Option<Ipv4Addr>,
+    /// Why a GRUB that was loaded over TFTP looks for its files elsewhere, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misleads: Option<String>,
     /// Whether its reply contains boot data.
     pub boot_data: bool,
     /// Whether another server is expected: the subnet has mode `proxy`.

@@ -332,6 +332,9 @@ pub struct BootAttempt {
     /// The architecture code that the firmware sent (DHCP option 93); 0 is BIOS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_arch: Option<u16>,
+    /// The code that it sent for its other protocol, if it tried both PXE and HTTP boot in this attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_arch: Option<u16>,
     /// The server's address that faces the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<IpAddr>,

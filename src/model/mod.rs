@@ -7,6 +7,7 @@ mod address_key;
 mod agent;
 mod arch;
 mod artifact;
+mod artifact_mount;
 mod artifact_source;
 mod background;
 pub mod bounds;
@@ -61,6 +62,7 @@ pub use artifact::{
     Artifact, ArtifactKind, ArtifactState, ArtifactStatus, ArtifactWork, FILES_LISTED_MAX, RootsCheck,
     TreeRepository,
 };
+pub use artifact_mount::{ArtifactMount, MOUNTS_MAX};
 pub use artifact_source::{ArtifactSource, FILE_URL, SourceFile};
 pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
 pub use changes::{ChangePage, place_after};

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::name::check_name;
-use super::{Kind, NoStatus, Noun, Object, OptionSet, Problem, RefusalCode, Stored};
+use super::{Kind, NoStatus, Noun, Object, Octets, OptionSet, Problem, RefusalCode, Stored};
 
 /// An IPv4 network: address and prefix length, host bits zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -159,12 +159,12 @@ pub enum SubnetMode {
 }
 
 /// How the server checks whether a fresh address is in use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProbeMode {
+    /// By ARP on a direct link, by ICMP echo behind a relay, where ARP does not reach.
     Arp,
     Icmp,
-    #[default]
     None,
 }
 
@@ -199,8 +199,9 @@ pub struct Subnet {
     /// BOOTP clients with a reservation get an answer (RFC 951, RFC 1534).
     #[serde(default)]
     pub bootp: bool,
-    #[serde(default)]
-    pub probe: ProbeMode,
+    /// The default is `arp`, which is ICMP echo behind a relay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeMode>,
     #[serde(default = "default_lease_seconds")]
     #[schemars(range(min = 60, max = 4_294_967_295_u32))]
     pub lease_seconds: u32,
@@ -213,6 +214,10 @@ pub struct Subnet {
     /// Subnets with the same shared network are on one wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_network: Option<String>,
+    /// The VRF that relays name for clients of this network (option 82.151, RFC 6607): its name, or seven
+    /// bytes in hex for a VPN identifier of RFC 2685.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vrf: Option<Octets>,
     /// The boot server, if it is not the address of this server that faces the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_server: Option<Ipv4Addr>,
@@ -237,6 +242,11 @@ impl Subnet {
     /// The network within which a lease is unique: the shared network, or the subnet itself.
     pub fn network(&self) -> &str {
         self.shared_network.as_deref().unwrap_or(&self.name)
+    }
+
+    /// How a fresh address of the subnet is checked.
+    pub fn probe_mode(&self) -> ProbeMode {
+        self.probe.unwrap_or(ProbeMode::Arp)
     }
 
     /// Faults of a range, of a pool or an exclusion: both ends must be in the network and in order.

@@ -11,6 +11,9 @@ use super::{Kind, NoStatus, Noun, Object, Problem, RefusalCode, Stored, nearest}
 /// Whether a machine with a lease from this server is served only at that address.
 pub const OWN_ADDRESS_ONLY: &str = "own_address_only";
 
+/// Whether a known UEFI machine that is to boot its disk gets a loader that leaves for the disk at once.
+pub const LEAVE_BY_LOADER: &str = "leave_by_loader";
+
 /// How many days the first token of an agent may stay unused.
 pub const AGENT_FIRST_USE_DAYS: &str = "agent_first_use_days";
 
@@ -88,7 +91,7 @@ impl KnownSetting {
 }
 
 /// Every setting.
-pub fn known() -> [KnownSetting; 21] {
+pub fn known() -> [KnownSetting; 22] {
     [
         KnownSetting::new("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
         KnownSetting::new("default_workflow", json!({"type": ["string", "null"]})),
@@ -99,6 +102,7 @@ pub fn known() -> [KnownSetting; 21] {
         ),
         KnownSetting::new("secure_boot", json!({"type": "boolean"})),
         KnownSetting::new(OWN_ADDRESS_ONLY, json!({"type": "boolean"})),
+        KnownSetting::new(LEAVE_BY_LOADER, json!({"type": "boolean"})),
         KnownSetting::new(AGENT_FIRST_USE_DAYS, number(1, 3_650)),
         KnownSetting::new(RUNS_KEPT_DAYS, days()),
         KnownSetting::new(JOBS_KEPT_DAYS, days()),
@@ -131,7 +135,7 @@ pub fn default(name: &str) -> Value {
     match name {
         "unknown_machine" | "default_bootenv" => json!("local"),
         "secure_boot" => json!(false),
-        OWN_ADDRESS_ONLY => json!(true),
+        OWN_ADDRESS_ONLY | LEAVE_BY_LOADER => json!(true),
         AGENT_FIRST_USE_DAYS => json!(90),
         RUNS_KEPT_MAX => json!(20_000),
         JOBS_KEPT_MAX => json!(50_000),

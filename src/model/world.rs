@@ -59,12 +59,17 @@ impl<T: Noun> Table<T> {
         self.unique.get(index)?.get(value).map(|key| &**key)
     }
 
-    /// Resolves a reference from a URL or a person: a key, or `index:value`.
+    /// Resolves a reference from a URL or a person: a key, or `index:value`. Where the key is the name,
+    /// `name:` before it is taken too.
     pub fn resolve(&self, reference: &str) -> Option<&Arc<Stored<T>>> {
         if let Some(row) = self.get(reference) {
             return Some(row);
         }
         let (index, value) = reference.split_once(':')?;
+        let noun = T::KIND.row();
+        if !noun.has_id && index == noun.name_field {
+            return self.get(value);
+        }
         let value = match index {
             "mac" => value.parse::<Mac>().ok()?.to_string(),
             _ => value.to_owned(),

@@ -8,7 +8,7 @@ use crate::model::event::{BootKernelFetched, BootRenderFailed, NoFields};
 use crate::model::{BootProgress, EventBody, Machine, Problem};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::BootFacts;
-use crate::netboot::decide::attempt::{self, PowerOn, PowerOnEvidence};
+use crate::netboot::decide::attempt::{PowerOn, PowerOnEvidence};
 use crate::netboot::decide::decision::{BootDecision, BootQuestion, Verdict};
 use crate::netboot::decide::namespace::is_autoexec;
 use crate::netboot::files::Fetch;
@@ -35,11 +35,15 @@ impl Netboot {
         };
         let caller = Caller::machine(&machine, now);
         let last = machine.status.boot_attempt.as_ref();
-        let is_new = attempt::is_new(last, power_on.progress, now);
+        let is_new = power_on.begins_attempt(last, now);
+        let next_way = power_on.client_arch.filter(|_| !is_new && power_on.is_next_way(last, now));
         let is_open = last.is_some_and(|last| last.progress != BootProgress::Ended);
+        let seen = last.map(|last| last.id);
         if is_new && (is_open || self.kernel.read(|world| gathered.needs_live_system(world))) {
             self.runs
                 .flow(&caller, &machine.key, |flow| match power_on.evidence {
+                    // Another request of the same power-on was faster.
+                    _ if flow.latest_attempt() != seen => {}
                     PowerOnEvidence::Machine => flow.powered_on_again(),
                     PowerOnEvidence::Name => flow.doubt_live_system(),
                 })
@@ -66,6 +70,9 @@ impl Netboot {
                 })
                 .await?;
             return Ok((self.again(&gathered), decision));
+        }
+        if let Some(arch) = next_way {
+            self.runs.flow(&caller, &machine.key, |flow| flow.attempt_goes_on(arch)).await?;
         }
         if self.is_redirected(&gathered, &decision.verdict) {
             // An attempt that began before the machine was armed learns here what it boots.
@@ -105,8 +112,15 @@ impl Netboot {
         let (progress, reached) = (BootProgress::Script, reached_by(&fetch.path));
         let is_early = gathered.attempt().is_some_and(|attempt| attempt.progress < reached);
         let evidence = self.evidence_of(fetch, &gathered);
-        let power_on =
-            PowerOn { evidence, progress, reached, mac: fetch.hint.mac, client_arch: None, server };
+        let power_on = PowerOn {
+            evidence,
+            progress,
+            reached,
+            mac: fetch.hint.mac,
+            client_arch: None,
+            server,
+            repeated_since: None,
+        };
         let (gathered, decision) = self.powered_on(gathered, power_on, asked).await?;
         if is_early && reached != progress {
             let about = about(gathered.machine.as_deref());

@@ -2,17 +2,19 @@
 //! `decide::stops` decides what that means.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::PoisonError;
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::model::event::BootStopped;
-use crate::model::{BootAttempt, Machine, NewEvent, Stored};
+use crate::model::{BootAttempt, Cidr, Machine, NewEvent, Stored};
 use crate::netboot::Netboot;
 use crate::netboot::decide::loader;
 use crate::netboot::decide::namespace::ScriptKind;
+use crate::netboot::decide::second_stage::OtherBootServer;
+use crate::netboot::decide::signed::{self, ChainRole};
 use crate::netboot::decide::stops::{BootSign, SILENCE_SECONDS, StopContext, StopVerdict, TlsFailure, why};
 use crate::netboot::files::ServedFile;
 
@@ -25,6 +27,8 @@ struct LastSign {
     attempt: Uuid,
     sign: BootSign,
     by: Option<ScriptKind>,
+    /// Whether a shim was fetched.
+    has_shim: bool,
     at: Timestamp,
 }
 
@@ -46,6 +50,7 @@ impl Netboot {
             attempt: attempt.id,
             sign: BootSign::FirmwareAsks,
             by: None,
+            has_shim: false,
             at: self.kernel.now(),
         });
         self.report_stop(machine, attempt, (&last, StopVerdict::Next(&sign)));
@@ -56,7 +61,8 @@ impl Netboot {
             BootSign::Script(kind) => Some(kind),
             _ => last.by,
         };
-        let last = LastSign { attempt: attempt.id, sign, by, at: self.kernel.now() };
+        let has_shim = last.has_shim || is_of_shim(&sign);
+        let last = LastSign { attempt: attempt.id, sign, by, has_shim, at: self.kernel.now() };
         trails.by_machine.insert(machine.key.clone(), last);
     }
 
@@ -110,6 +116,32 @@ impl Netboot {
         }
     }
 
+    /// The DHCP server that gives the machine its address, if it is another, and this server's address.
+    fn beside(
+        &self,
+        machine: &Stored<Machine>,
+        attempt: &BootAttempt,
+    ) -> Option<(OtherBootServer, Ipv4Addr)> {
+        match (machine.status.address, attempt.server) {
+            (Some(IpAddr::V4(address)), Some(IpAddr::V4(ours))) => {
+                Some((self.other_boot_server(address)?, ours))
+            }
+            _ => None,
+        }
+    }
+
+    /// Records what the DHCP server of a `proxy` subnet tells second stages.
+    pub fn record_other_boot_server(&self, network: Cidr, other: OtherBootServer) {
+        let mut others = self.memory.other_boot_servers.lock().unwrap_or_else(PoisonError::into_inner);
+        others.record(network, other, self.kernel.now());
+    }
+
+    /// The DHCP server of the `proxy` subnet that an address is in, if it was heard.
+    pub fn other_boot_server(&self, address: Ipv4Addr) -> Option<OtherBootServer> {
+        let others = self.memory.other_boot_servers.lock().unwrap_or_else(PoisonError::into_inner);
+        others.of(address, self.kernel.now())
+    }
+
     fn report_stop(
         &self,
         machine: &Stored<Machine>,
@@ -117,7 +149,9 @@ impl Netboot {
         (last, seen): (&LastSign, StopVerdict<'_>),
     ) {
         let is_bios = attempt.client_arch.is_some_and(loader::is_bios);
-        let Some(reason) = why(&last.sign, seen, StopContext { is_bios, by: last.by }) else { return };
+        let beside = self.beside(machine, attempt);
+        let about = StopContext { is_bios, by: last.by, has_shim: last.has_shim, beside };
+        let Some(reason) = why(&last.sign, seen, about) else { return };
         tracing::warn!(machine = machine.spec.name, reason, "a boot stopped");
         let after = match &last.sign {
             BootSign::Loader(name) => Some(format!("loader:{name}")),
@@ -127,5 +161,12 @@ impl Netboot {
         let event = NewEvent::new(self.kernel.now(), BootStopped { after, reason: reason.to_string() });
         let event = event.by(machine.subject()).about(machine.subject());
         self.kernel.note(event.in_attempt(Some(attempt.id)));
+    }
+}
+
+fn is_of_shim(sign: &BootSign) -> bool {
+    match sign {
+        BootSign::Fetches(name) | BootSign::Loader(name) => signed::role(name) == Some(ChainRole::Shim),
+        _ => false,
     }
 }

@@ -11,7 +11,7 @@ use crate::artifacts::contained_path::NameCase;
 use crate::catalog::artifact_faults::artifact_fault;
 use crate::catalog::rendering::{BootContext, ClientEndpoints, RenderPurpose};
 use crate::catalog::usable::unset_params;
-use crate::model::settings::UnknownMachine;
+use crate::model::settings::{LEAVE_BY_LOADER, UnknownMachine};
 use crate::model::{
     Arch, BootAttempt, BootFiles, Bootenv, BootenvKind, ContentView, Machine, Run, RunStep, Stage, Stored,
     SubnetMode, World, open_run,
@@ -47,6 +47,7 @@ pub struct BootFacts {
     unusable: Option<String>,
     unknown_machine: UnknownMachine,
     secure_boot: SecureBoot,
+    leave_by_loader: bool,
 }
 
 impl BootFacts {
@@ -79,6 +80,7 @@ impl BootFacts {
             loaders: Some(Arc::clone(&loaders.names)),
             ..BootFacts::default()
         };
+        gathered.leave_by_loader = world.setting(LEAVE_BY_LOADER) == Value::Bool(true);
         gathered.secure_boot = gathered.secure_boot_of(world);
         gathered.unusable = gathered.why_unusable(world);
         gathered
@@ -109,6 +111,7 @@ impl BootFacts {
             asks: &self.asks,
             secure_boot: self.secure_boot,
             serves_https: self.serves_https,
+            leave_by_loader: self.leave_by_loader,
         };
         decide(asked, &facts, now)
     }
@@ -151,9 +154,10 @@ impl BootFacts {
         boot_step(&self.machine.as_ref()?.status, self.steps())
     }
 
-    /// The machine's param, or else the site's setting. It does not matter if nothing is to be booted.
+    /// The machine's param, or else the site's setting. It does not matter if no loader is given.
     fn secure_boot_of(&self, world: &World) -> SecureBoot {
-        if self.bootenv_name.is_none() && self.unknown_machine != UnknownMachine::Menu {
+        let leaves_by_loader = self.leave_by_loader && self.machine.is_some();
+        if self.bootenv_name.is_none() && !leaves_by_loader && self.unknown_machine != UnknownMachine::Menu {
             return SecureBoot::Off;
         }
         let machine = self.machine.as_ref().map(|machine| &machine.spec);

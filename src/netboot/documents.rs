@@ -10,6 +10,7 @@ use crate::catalog::rendering::{BootContext, problem};
 use crate::model::BootTemplate;
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::ScriptKind;
+use crate::netboot::joined_initrds::JOINED_INITRDS;
 use crate::render::{InlineText, RenderInput, RenderLimits, RenderProblem, RenderedText};
 
 /// The call by which a template asks for the agent's token.
@@ -87,6 +88,7 @@ impl Netboot {
                 let cmdline = self.command_line(boot, &input)?;
                 let mut variable = self.boot_variable(boot, &cmdline, "");
                 self.add_initrds(boot, &input, &mut variable)?;
+                self.add_only_initrd(boot, &mut variable);
                 input.variables.insert("boot".into(), variable);
                 kind.template("boot")
             }
@@ -177,6 +179,20 @@ impl Netboot {
             initrds.push(json!({"name": name, "url": format!("{}/{path}", boot.facing.http), "path": path}));
         }
         Ok(())
+    }
+
+    /// Adds the one file that has all initrds: the only one, or the joined file below the capability. An
+    /// unknown machine has no capability, and gets the first.
+    fn add_only_initrd(&self, boot: &BootContext, variable: &mut Value) {
+        let initrds = variable.get("initrds").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let joined = boot.attempt.as_ref().filter(|_| initrds.len() > 1).map(|attempt| {
+            let path = format!("m/{}/{JOINED_INITRDS}", self.catalog.capability_of(boot, attempt));
+            json!({"name": JOINED_INITRDS, "url": format!("{}/{path}", boot.facing.http), "path": path})
+        });
+        let only = joined.or_else(|| initrds.first().cloned());
+        if let Some(fields) = variable.as_object_mut() {
+            fields.insert("initrd".to_owned(), only.unwrap_or(Value::Null));
+        }
     }
 
     /// Whether a file of an artifact can be read. A mirror's files that bootenvs name were looked for when

@@ -44,7 +44,8 @@ pub(super) fn to_disk(kind: ScriptKind) -> FallbackScript {
             (without_comment(include_str!("../../templates/grub/local.cfg")), "built-in:local.cfg")
         }
         ScriptKind::Pxelinux => (
-            "DEFAULT local\nPROMPT 0\nSAY Metalwright: booting from the disk\nLABEL local\n  LOCALBOOT 0\n",
+            "DEFAULT local\nPROMPT 0\nSAY Metalwright: booting from the disk\nLABEL local\n  \
+             KERNEL /leave-to-the-disk\n  LOCALBOOT 0\n",
             "built-in:pxelinux.cfg",
         ),
     }

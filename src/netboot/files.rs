@@ -28,6 +28,7 @@ use crate::netboot::document_cache::SentDocument;
 use crate::netboot::documents::{BootDocument, base_name};
 use crate::netboot::fallbacks::{FallbackScript, IDENTIFY, fallback, last_resort, to_disk};
 use crate::netboot::identify::about;
+use crate::netboot::joined_initrds::JOINED_INITRDS;
 use crate::render::RenderProblem;
 
 /// Longest wait for the render of a script that also exists as a built-in one.
@@ -87,7 +88,12 @@ impl Netboot {
     /// Why there is no file; see [`FetchRefusal`].
     pub async fn open(self: &Arc<Self>, fetch: &Fetch) -> Result<OpenedFile, FetchRefusal> {
         let begun = Instant::now();
-        let opened = self.find(fetch).await;
+        let opened = match self.find(fetch).await {
+            Err(refusal @ (FetchRefusal::Absent | FetchRefusal::BadPath(_))) => {
+                Box::pin(self.find_likely(fetch, refusal)).await
+            }
+            found => found,
+        };
         self.memory.opens.record_since(begun);
         if let Err(refusal) = &opened
             && let Some(count) = self.memory.refused.get(refusal.reason_index())
@@ -97,11 +103,11 @@ impl Netboot {
         opened
     }
 
-    async fn find(self: &Arc<Self>, fetch: &Fetch) -> Result<OpenedFile, FetchRefusal> {
+    pub(super) async fn find(self: &Arc<Self>, fetch: &Fetch) -> Result<OpenedFile, FetchRefusal> {
         let path = namespace::clean(&fetch.path).map_err(FetchRefusal::BadPath)?;
         // Rendering awaits many things and would make the future for a plain file ten times as large.
         match namespace::resolve(&path, |name| self.loaders.contains(name)) {
-            NamespaceEntry::Absent => Err(FetchRefusal::Absent),
+            NamespaceEntry::Absent => Box::pin(self.open_mounted(fetch, &path)).await,
             NamespaceEntry::Loader(name) => self.open_loader(fetch, &name).await,
             NamespaceEntry::Script(kind, hint) => Box::pin(self.open_script(fetch, kind, &hint)).await,
             NamespaceEntry::Choice { kind, bootenv } => {
@@ -242,9 +248,11 @@ impl Netboot {
         let kernel = boot.files().and_then(|files| {
             std::iter::once(&files.kernel).chain(&files.initrds).find(|path| base_name(path) == file).cloned()
         });
+        let is_joined = file == JOINED_INITRDS && kernel.is_none();
         let what = match (script, &kernel) {
             (Some(_), _) => MachineFile::Script,
             (None, Some(_)) => MachineFile::Kernel,
+            (None, None) if is_joined => MachineFile::Kernel,
             (None, None) => MachineFile::Answer,
         };
         let asked = BootQuestion::MachineFile { attempt, file: what };
@@ -263,6 +271,13 @@ impl Netboot {
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
             return self.static_artifact(fetch, (&files.artifact, &path), &gathered).await;
         }
+        if is_joined {
+            if let Some(machine) = &gathered.machine {
+                self.record_sign(machine, BootSign::Initrd);
+            }
+            self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
+            return self.open_joined(fetch, (&boot, &gathered)).await;
+        }
         let templates = boot.bootenv.iter().flat_map(|bootenv| &bootenv.spec.templates);
         let template = templates.into_iter().find(|template| template.path == file).cloned();
         let document = BootDocument::File(template.ok_or(FetchRefusal::Absent)?);
@@ -270,7 +285,7 @@ impl Netboot {
         self.send_document(fetch, &gathered, document).await
     }
 
-    async fn open_artifact(
+    pub(super) async fn open_artifact(
         self: &Arc<Self>,
         fetch: &Fetch,
         (name, file): (&str, &str),

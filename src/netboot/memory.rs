@@ -6,10 +6,13 @@ use std::sync::atomic::AtomicU64;
 
 use crate::artifacts::opened::FetchRefusal;
 use crate::durations::DurationHistogram;
+use crate::netboot::absent_files::AbsentFiles;
 use crate::netboot::boot_diagnosis::BootTraces;
 use crate::netboot::decide::chainload::LoaderRequests;
 use crate::netboot::decide::foreign_addresses::ForeignAddresses;
+use crate::netboot::decide::second_stage::OtherBootServers;
 use crate::netboot::fetch_throttle::FetchThrottle;
+use crate::netboot::joined_initrds::JoinedInitrds;
 use crate::netboot::loader_files::LoaderImages;
 use crate::netboot::tftp_peers::UnknownPeers;
 use crate::netboot::unknown_clients::UnknownClients;
@@ -22,8 +25,14 @@ pub struct BootMemory {
     pub(super) asks: Mutex<LoaderRequests>,
     /// The last sign of each machine.
     pub(super) traces: Mutex<BootTraces>,
+    /// The absent files that are on timelines.
+    pub(super) absent_files: Mutex<AbsentFiles>,
+    /// What other DHCP servers tell second stages.
+    pub(super) other_boot_servers: Mutex<OtherBootServers>,
     /// Disk images of signed loaders.
     pub(super) images: Mutex<LoaderImages>,
+    /// Initrds that were joined; the lock is held while one is made.
+    pub(super) joined_initrds: tokio::sync::Mutex<JoinedInitrds>,
     /// The holders of addresses that another server gives.
     pub(super) foreign_addresses: Mutex<ForeignAddresses>,
     /// Unknown peers that sent TFTP requests.

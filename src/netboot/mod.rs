@@ -4,6 +4,7 @@
 //! Start at [`Netboot::open`], the only way to a file, for TFTP and HTTP alike. DHCP asks for the decision as
 //! well, and reports the addresses and loaders that it saw.
 
+mod absent_files;
 pub mod addresses;
 pub mod attempts;
 mod boot_diagnosis;
@@ -16,6 +17,7 @@ mod fetch_throttle;
 pub mod files;
 pub mod identify;
 mod installer_logs;
+pub mod joined_initrds;
 mod loader_files;
 pub mod loader_loops;
 pub mod loaders;

@@ -261,11 +261,18 @@ fn check_boot_data(speaker: DhcpProgram, lease: ClientLease) -> Result<ClientLea
         DhcpProgram::Edk2 | DhcpProgram::PxeRom if has_file && lease.next_server.is_unspecified() => {
             wrong("a TFTP server in siaddr", format!("`{}` came without one", lease.boot_file))
         }
+        DhcpProgram::PxeRom if !ends_with_nul(&lease.ack) => {
+            wrong("a NUL at the end of option 67, which ROMs read past its length", lease.boot_file)
+        }
         DhcpProgram::Udhcpc | DhcpProgram::NetworkManager if has_file => {
             wrong("an address only for an operating system", format!("`{}` came", lease.boot_file))
         }
         _ => Ok(lease),
     }
+}
+
+fn ends_with_nul(reply: &DhcpPacket) -> bool {
+    reply.options.get(codes::BOOTFILE_NAME).is_none_or(|name| name.last() == Some(&0))
 }
 
 fn text(bytes: &[u8]) -> String {

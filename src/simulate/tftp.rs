@@ -104,8 +104,12 @@ impl<'a> TftpReading<'a> {
     fn request(&self, options: &[(&str, &str)]) -> Vec<u8> {
         let options = options.iter().map(|(name, value)| OptionField { name, value }).collect();
         let mut bytes = Vec::new();
-        TftpPacket::Read(TftpRequest { path: &self.source.path, mode: TransferMode::Octet, options })
-            .encode(&mut bytes);
+        TftpPacket::Read(TftpRequest {
+            path: self.source.path.as_str().into(),
+            mode: TransferMode::Octet,
+            options,
+        })
+        .encode(&mut bytes);
         bytes
     }
 

@@ -32,7 +32,7 @@ impl TftpClient {
 
     async fn ask_in(&self, mode: TransferMode, server: SocketAddr, path: &str, options: &[(&str, &str)]) {
         let options = options.iter().map(|(name, value)| OptionField { name, value }).collect();
-        self.send(server, &TftpPacket::Read(TftpRequest { path, mode, options })).await;
+        self.send(server, &TftpPacket::Read(TftpRequest { path: path.into(), mode, options })).await;
     }
 
     pub async fn send(&self, server: SocketAddr, packet: &TftpPacket<'_>) {

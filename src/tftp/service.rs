@@ -231,8 +231,8 @@ impl ListeningPort {
             Ok(TftpPacket::Read(request)) => self.read(arrival, datagram, &request),
             Ok(TftpPacket::Write(request)) => {
                 self.counters.requests.fetch_add(1, Relaxed);
-                debug!(peer = %arrival.peer, path = request.path, "write request refused");
-                self.refuse((arrival, request.path), ErrorCode::ACCESS, "this server takes no files");
+                debug!(peer = %arrival.peer, path = &*request.path, "write request refused");
+                self.refuse((arrival, &request.path), ErrorCode::ACCESS, "this server takes no files");
             }
             // A late ACK of a read that has ended is normal if the port is shared, so it gets no ERROR.
             Ok(_) if self.sessions.deliver(arrival.peer, datagram) => {}
@@ -260,20 +260,22 @@ impl ListeningPort {
             timeouts: self.counters.retransmitted.load(Relaxed),
         };
         match self.sessions.admit((arrival.peer, datagram), totals) {
-            ReadAdmission::Repeated => debug!(peer = %arrival.peer, path = request.path, "request repeated"),
+            ReadAdmission::Repeated => {
+                debug!(peer = %arrival.peer, path = &*request.path, "request repeated")
+            }
             ReadAdmission::NotNow(why) => {
                 self.counters.put_off.fetch_add(1, Relaxed);
-                debug!(peer = %arrival.peer, path = request.path, why, "put off");
+                debug!(peer = %arrival.peer, path = &*request.path, why, "put off");
             }
             ReadAdmission::PeerFull => {
-                debug!(peer = %arrival.peer, path = request.path, "the peer has all its slots");
+                debug!(peer = %arrival.peer, path = &*request.path, "the peer has all its slots");
                 let message = "too many transfers at a time, try again";
-                self.refuse((arrival, request.path), ErrorCode::OTHER, message);
+                self.refuse((arrival, &request.path), ErrorCode::OTHER, message);
             }
             ReadAdmission::Start => {
                 if let Err(error) = self.start(arrival, datagram, request) {
                     warn_limited!(peer = %arrival.peer, %error, "no socket for a TFTP read");
-                    self.refuse((arrival, request.path), ErrorCode::OTHER, "no free port, try again");
+                    self.refuse((arrival, &request.path), ErrorCode::OTHER, "no free port, try again");
                 }
             }
         }
@@ -301,7 +303,7 @@ impl ListeningPort {
             stop: stop.clone(),
             shutdown: self.shutdown.clone(),
         };
-        let span = debug_span!("tftp_read", peer = %arrival.peer, path = request.path);
+        let span = debug_span!("tftp_read", peer = %arrival.peer, path = &*request.path);
         let task = self.tasks.spawn(session.run().instrument(span)).id();
         let request = Bytes::copy_from_slice(datagram);
         self.sessions

@@ -40,7 +40,7 @@ pub(super) struct OwnedRequest {
 impl From<&TftpRequest<'_>> for OwnedRequest {
     fn from(request: &TftpRequest<'_>) -> Self {
         let options = request.options.iter().map(|field| (field.name.to_owned(), field.value.to_owned()));
-        Self { path: request.path.to_owned(), mode: request.mode, options: options.collect() }
+        Self { path: request.path.clone().into_owned(), mode: request.mode, options: options.collect() }
     }
 }
 

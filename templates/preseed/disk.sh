@@ -2,6 +2,7 @@
 rehearsal it only says which they would be. -#}
 {% set recipe = param(name="partitioning_recipe", default="") -%}
 {% set scheme = param(name="partitioning") -%}
+{% set arrays = param(name="debian_raid_recipe", default="") -%}
 {% set lvm = scheme in ["lvm", "multi"] or recipe is containing(pat="$lvmok") -%}
 #!/bin/sh
 # {{ bootenv.name }} for {{ machine.name }}: the disk to install on.
@@ -38,6 +39,30 @@ forget_disk() {
 	done
 }
 
+{% if arrays -%}
+# part_of_all NUMBER: this partition of every chosen disk: `/dev/nvme0n1p1#/dev/sda1`.
+part_of_all() {
+	all=
+	for disk in $disks; do
+		case $disk in
+		*[0-9]) all="$all#${disk}p$1" ;;
+		*) all="$all#$disk$1" ;;
+		esac
+	done
+	echo "${all#?}"
+}
+
+# arrays_of RECIPE: the recipe with the partitions of the chosen disks, a word a line.
+arrays_of() {
+	for word in $1; do
+		case $word in
+		part[0-9]*) part_of_all "${word#part}" ;;
+		*) echo "$word" ;;
+		esac
+	done
+}
+
+{% endif -%}
 {% endif -%}
 {% set group %}{% include "snippets/volume-group.txt" %}{% endset -%}
 # groups_of RECIPE: the volume groups that a recipe names.
@@ -75,5 +100,8 @@ show_disks $disks
 disks=$(echo $disks)
 debconf-set partman-auto/disk "$disks"
 debconf-set grub-installer/bootdev "$disks"
+{% if arrays -%}
+debconf-set partman-auto-raid/recipe "$(echo $(arrays_of {{ arrays | one_line | sh }}))"
+{% endif -%}
 report log "installing on $(chosen_disks)" || true
 {% endif -%}

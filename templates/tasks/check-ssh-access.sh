@@ -29,7 +29,16 @@ expect_key {{ user.name | sh }} {{ key | sh }}
 expect_key root {{ key | sh }}
 {% endfor -%}
 {% endif -%}
-if systemctl is-active --quiet ssh || systemctl is-active --quiet sshd; then
+ssh_runs() {
+	systemctl is-active --quiet ssh || systemctl is-active --quiet sshd
+}
+# The agent can be there before the boot is over.
+tries=20
+until ssh_runs || [ "$tries" = 0 ] || ! systemctl is-system-running | grep -qE '^(initializing|starting)$'; do
+	sleep 2
+	tries=$((tries - 1))
+done
+if ssh_runs; then
 	echo 'ok: the SSH server runs'
 else
 	echo 'missing: the SSH server does not run'

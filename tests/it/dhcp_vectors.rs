@@ -270,6 +270,7 @@ impl Case {
                 return Served { reply: "none\n".into(), log, effects: String::new() };
             }
         };
+        let packet = self.offers.conversations.complete(&packet, self.now).map_or(packet, |whole| *whole);
         let (outcome, mut log, effects) = self.decide(&packet, arrival);
         let reply = if self.file.store_fails && !outcome.changeset.writes.is_empty() {
             log.push_str("the store failed, so nothing is sent\n");
@@ -333,7 +334,8 @@ impl Case {
             mac.map_or_else(Vec::new, |mac| self.asks.before_discover(mac, query.packet.xid).to_vec());
         let decision = gathered.decide(&BootQuestion::BootData(facts.sender.client.clone()), self.now);
         let (data, asks) = (self.boot(&facts), std::mem::take(&mut gathered.asks));
-        facts.boot = BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded };
+        let repeated_since = self.offers.conversations.repeated_since(query.packet);
+        facts.boot = BootAnswer { data, decision: Some(decision), asks, is_attempt_recorded, repeated_since };
         let mut outcome = decide(&facts, &self.offers, self.now);
         let log = self.log(&outcome, query.packet);
         let effects = effects::text(&mut outcome, &facts);
@@ -448,6 +450,10 @@ impl Case {
             "{name}: 82 is last"
         );
         assert!(!codes.contains(&52), "{name}: no overload");
+        for code in [17, 66, 67, 209, 210].into_iter().filter(|_| reply.for_firmware) {
+            let text = reply.packet.options.get(code).unwrap_or(&[0]);
+            assert!(text.iter().position(|byte| *byte == 0) == Some(text.len() - 1), "{name}: {code}");
+        }
         let mut unique = codes.clone();
         unique.dedup();
         assert_eq!(unique.len(), codes.len(), "{name}: a code twice in {codes:?}");

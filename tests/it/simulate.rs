@@ -151,7 +151,8 @@ fn tftp(from: Ipv4Addr, server: &str, path: &str) -> Fetched {
     let socket = UdpSocket::bind((from, 0)).expect("an address of loopback");
     socket.set_read_timeout(Some(ANSWER_WITHIN)).expect("a timeout");
     let mut bytes = Vec::new();
-    TftpPacket::Read(TftpRequest { path, mode: TransferMode::Octet, options: Vec::new() }).encode(&mut bytes);
+    TftpPacket::Read(TftpRequest { path: path.into(), mode: TransferMode::Octet, options: Vec::new() })
+        .encode(&mut bytes);
     socket.send_to(&bytes, server).expect("a request that leaves");
     let mut buffer = [0; 600];
     let (length, peer) = socket.recv_from(&mut buffer).expect("an answer");

@@ -134,5 +134,5 @@ async fn a_boot_file_may_be_a_template_and_goes_only_to_who_is_to_boot() {
     // A missing bootenv gives a screen, for which a client boots as for any other bootenv.
     client.put("settings/default_bootenv", json!({"name": "default_bootenv", "value": "nowhere"})).await.ok();
     let booted = dhcp_options(&client.houses, discover).await;
-    assert_eq!(booted.get(&67).map(Vec::as_slice), Some(&b"http://10.0.0.1/lan.bin"[..]));
+    assert_eq!(booted.get(&67).map(Vec::as_slice), Some(&b"http://10.0.0.1/lan.bin\0"[..]));
 }

@@ -186,6 +186,23 @@ async fn what_is_taken_names_the_holder_as_a_person_knows_it() {
 }
 
 #[tokio::test]
+async fn a_noun_whose_key_is_its_name_is_found_by_the_name_with_its_word_too() {
+    let client = Client::new().await;
+    client.post("profiles", json!({"name": "site/row"})).await.ok();
+    for reference in ["site%2Frow", "name:site%2Frow"] {
+        assert_eq!(client.get(&format!("profiles/{reference}")).await.ok()["name"], "site/row");
+    }
+    client.merge("profiles/name:site%2Frow", json!({"description": "x"})).await.ok();
+    assert_eq!(client.get("profiles/site%2Frow").await.ok()["description"], "x");
+    for reference in ["name:other", "mac:site%2Frow", "name:"] {
+        client.get(&format!("profiles/{reference}")).await.refused(404);
+    }
+    assert_eq!(client.get("settings/name:secure_boot").await.ok()["value"], false);
+    client.delete("profiles/name:site%2Frow").await;
+    client.get("profiles/name:site%2Frow").await.refused(404);
+}
+
+#[tokio::test]
 async fn every_write_leaves_an_event_with_its_change_and_its_actor() {
     let client = Client::new().await;
     let id = client.machine("web1").await["id"].as_str().unwrap().to_owned();

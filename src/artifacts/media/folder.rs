@@ -8,7 +8,7 @@
 //! media/mirrors/<id>/…            caches of mirrors (`mirror::cache_files`), by artifact and URL
 //! ```
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -104,6 +104,18 @@ impl MediaFolder {
         let tree = self.new_path()?;
         make(&tree)?;
         Ok(tree)
+    }
+
+    /// A new file that has no name any more: it is gone when it is closed.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn unnamed_file(&self) -> io::Result<File> {
+        let path = self.new_path()?;
+        make(path.parent().unwrap_or(&self.root))?;
+        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+        fs::remove_file(path)?;
+        Ok(file)
     }
 
     /// A new path for something that is not installed yet.

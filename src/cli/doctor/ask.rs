@@ -33,7 +33,18 @@ pub struct OfferAnswer {
     /// The source address of the packet.
     pub from: Ipv4Addr,
     pub offered: Ipv4Addr,
+    /// The boot server (`siaddr`). A GRUB that was loaded over TFTP asks it for its files.
+    pub next_server: Option<Ipv4Addr>,
     pub boot_file: Option<String>,
+}
+
+impl OfferAnswer {
+    /// What it says of a boot, as the end of a sentence.
+    pub fn boot_words(&self) -> String {
+        let server = self.next_server.map(|server| format!(" and the boot server {server}"));
+        let file = self.boot_file.as_ref().map(|file| format!(" and the boot file {file}"));
+        [server, file].into_iter().flatten().collect()
+    }
 }
 
 /// The servers that offer an address to a new machine on an interface.
@@ -187,12 +198,15 @@ fn is_ours(reply: &DhcpPacket, discover: &DhcpPacket) -> bool {
 
 fn read(reply: &DhcpPacket, from: Ipv4Addr) -> OfferAnswer {
     let option = reply.options.get(codes::BOOTFILE_NAME);
-    let file = option.unwrap_or(&reply.file);
+    let file = String::from_utf8_lossy(option.unwrap_or(&reply.file));
+    // Some servers count a NUL into the option (RFC 2132 2).
+    let file = file.trim_end_matches('\0');
     OfferAnswer {
         server: reply.server_identifier().unwrap_or(from),
         from,
         offered: reply.yiaddr,
-        boot_file: (!file.is_empty()).then(|| String::from_utf8_lossy(file).into_owned()),
+        next_server: Some(reply.siaddr).filter(|server| !server.is_unspecified()),
+        boot_file: (!file.is_empty()).then(|| file.to_owned()),
     }
 }
 
@@ -223,6 +237,7 @@ mod tests {
         assert!(!is_ours(&reply, &asked), "it is no OFFER");
         reply.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Offer)]);
         assert!(is_ours(&reply, &asked) && !is_ours(&reply, &discover().unwrap()));
+        reply.options.set(codes::BOOTFILE_NAME, *b"boot.efi\0");
         let answer = read(&reply, Ipv4Addr::new(10, 0, 0, 9));
         assert_eq!(
             (answer.server, answer.boot_file.as_deref()),

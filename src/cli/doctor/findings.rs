@@ -265,7 +265,10 @@ fn servers(status: &DhcpStatus) -> Vec<Finding> {
         );
         let what = format!("server {}", server.address);
         findings.push(match server.expected {
-            true => line(Level::Ok, what, format!("{found}; it gives the addresses of this network")),
+            true => {
+                let misled = server.misleads.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+                line(Level::Ok, what, format!("{found}; it gives the addresses of this network{misled}"))
+            }
             false => line(Level::Warn, what, format!("{found}: stop it, or set the subnet's mode to proxy")),
         });
     }
@@ -288,11 +291,7 @@ fn answered(facts: &DoctorFacts<'_>, answers: &Result<Vec<OfferAnswer>, String>)
     answers
         .iter()
         .map(|answer: &OfferAnswer| {
-            let boots = answer
-                .boot_file
-                .as_ref()
-                .map(|file| format!(" and the boot file {file}"))
-                .unwrap_or_default();
+            let boots = answer.boot_words();
             let (level, whose) = if facts
                 .host
                 .interfaces
@@ -469,9 +468,10 @@ mod tests {
         );
         assert_eq!(worst(&findings, "a wider pool"), Some(Level::Fail));
         status.servers[0].expected = true;
+        status.servers[0].misleads = Some("GRUB asks it for files".to_owned());
         status.interfaces.clear();
         let findings = look(&host(&["metalwright"]), Some(&status));
-        assert_eq!(worst(&findings, "gives the addresses of this network"), Some(Level::Ok));
+        assert_eq!(worst(&findings, "the addresses of this network; GRUB asks it"), Some(Level::Ok));
         assert_eq!(worst(&findings, "--dhcp-interface eth1"), Some(Level::Fail));
     }
 
@@ -482,12 +482,14 @@ mod tests {
             server: Ipv4Addr::new(10, 0, 0, last),
             from: Ipv4Addr::new(10, 0, 0, last),
             offered: Ipv4Addr::new(10, 0, 0, 100),
+            next_server: Some(Ipv4Addr::new(10, 0, 0, last)),
             boot_file: None,
         };
         let answers = Ok(vec![answer(1), answer(9)]);
         let facts = DoctorFacts { host: &host, status: None, unreachable: None, answers: Some(&answers) };
         let findings = all(&facts, &[]);
         assert_eq!(worst(&findings, "this host, 10.0.0.1, offers"), Some(Level::Ok));
-        assert_eq!(worst(&findings, "another server, 10.0.0.9, offers"), Some(Level::Warn));
+        let other = "another server, 10.0.0.9, offers 10.0.0.100 and the boot server 10.0.0.9";
+        assert_eq!(worst(&findings, other), Some(Level::Warn));
     }
 }

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::dhcp::decide::link::vrf_text;
 use crate::dhcp::decide::offers::{hold_until, later};
 use crate::dhcp::decide::proxy::BootServer;
 use crate::dhcp::decide::reply::{self, ReplyContent};
@@ -18,7 +19,7 @@ use crate::dhcp::decide::{
 };
 use crate::model::{Lease, LeaseState, ProbeMode, Subnet, SubnetMode};
 use crate::netboot::decide::BootData;
-use crate::proto::dhcp4::{DhcpPacket, MessageType, ValueType, codes};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, RelayVrf, ValueType, codes};
 
 /// How long an address that a client found in use stays in quarantine.
 const QUARANTINE_SECONDS: i64 = 1800;
@@ -37,6 +38,9 @@ const NO_RECORD: &str = "there is no record of it, and the subnet is authoritati
 /// Decides on a packet that came to port 67, or to the boot server's port.
 pub fn answer(facts: &PacketFacts<'_>, offers: &OpenOffers, now: Timestamp) -> DhcpAnswer {
     let query = &facts.query;
+    if let Some(class) = facts.sender.classes.denying() {
+        return DhcpAnswer::silence(PacketEvent::Ignored, format!("client class {class} denies it"));
+    }
     let at_boot_server = query.port == BOOT_SERVER_PORT;
     let classified =
         if at_boot_server { classify_at_boot_server(query.packet) } else { classify(query.packet) };
@@ -179,9 +183,15 @@ impl DhcpExchange<'_> {
             reply: Some(self.finish(offer)),
             change: LeaseChange::Hold { address: picked.address, hold },
             event: PacketEvent::Offered,
-            reason: format!("offered {}: {}{}", picked.address, picked.why, self.waiting()),
+            reason: format!(
+                "offered {}: {}{}{}",
+                picked.address,
+                picked.why,
+                self.waiting(),
+                self.unknown_vrf()
+            ),
             address: Some(picked.address),
-            probe: if picked.fresh { subnet.probe } else { ProbeMode::None },
+            probe: if picked.fresh { subnet.probe_mode() } else { ProbeMode::None },
         }
     }
 
@@ -189,6 +199,20 @@ impl DhcpExchange<'_> {
     fn waiting(&self) -> String {
         let refusal = self.ledger.reservation().and_then(|reserved| self.ledger.refuse(reserved.address));
         refusal.map_or_else(String::new, |why| format!("; its reservation has to wait: {why}"))
+    }
+
+    /// What the relay does not learn from the reply: its VRF is that of no subnet. A relay that wants to know
+    /// drops the reply (RFC 6607 3.5).
+    fn unknown_vrf(&self) -> String {
+        let agent = self.packet().relay_agent().filter(|_| self.packet().is_relayed());
+        match agent.and_then(|agent| agent.vrf()).filter(|_| !self.link.is_in_vrf) {
+            Some(RelayVrf::Named(name)) => format!(
+                "; its relay names the VRF `{}`, and the `vrf` of subnet {} does not",
+                vrf_text(name),
+                self.link.selected.name
+            ),
+            Some(RelayVrf::Global) | None => String::new(),
+        }
     }
 
     fn selecting(&self, address: Ipv4Addr) -> DhcpAnswer {
@@ -278,10 +302,17 @@ impl DhcpExchange<'_> {
         };
         let kept_back = quarantine(self.subnet_of(address), address, self.now);
         let lease = Lease { mac: lease.mac, machine: lease.machine, ..kept_back };
+        let surplus = self.ledger.surplus_decline();
+        let freed = surplus.map(|oldest| Lease { expires_at: self.now, ..oldest.clone() });
+        let again = surplus.map_or_else(String::new, |oldest| {
+            format!("; {}, which it declined before, is given out again", oldest.address)
+        });
         DhcpAnswer {
-            reason: format!("{address} is in use by another, says the client: not given out for a while"),
+            reason: format!(
+                "{address} is in use by another, says the client: not given out for a while{again}"
+            ),
             event: PacketEvent::Declined,
-            change: LeaseChange::Decline(lease),
+            change: LeaseChange::Decline { lease, freed },
             address: Some(address),
             ..self.ignored(String::new())
         }

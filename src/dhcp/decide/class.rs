@@ -95,6 +95,11 @@ impl MatchedClasses {
         self.iter().any(|class| class.always_broadcast)
     }
 
+    /// The class that denies the client every answer.
+    pub fn denying(&self) -> Option<&str> {
+        self.iter().find(|class| class.denied).map(|class| class.name.as_str())
+    }
+
     pub fn proxy_discovery_control(&self) -> Option<bool> {
         self.iter().rev().find_map(|class| class.proxy_discovery_control)
     }
@@ -147,7 +152,7 @@ pub fn examine(world: &World, packet: &DhcpPacket, subnet: Option<&str>) -> Vec<
 type ConditionTest = fn(&ClassMatch, &ConditionInput<'_>) -> bool;
 
 /// The conditions by name, in the order of evaluation: cheap and selective ones first.
-const CONDITIONS: [(&str, ConditionTest); 9] = [
+const CONDITIONS: [(&str, ConditionTest); 10] = [
     ("vendor_class", |of, asker| text(&of.vendor_class, || asker.packet.vendor_class())),
     ("user_class", |of, asker| {
         of.user_class.as_ref().is_none_or(|pattern: &Octets| {
@@ -158,6 +163,7 @@ const CONDITIONS: [(&str, ConditionTest); 9] = [
     ("mac_prefixes", |of, asker| {
         any(&of.mac_prefixes, |prefix| prefix.fits(asker.packet.hardware_address()))
     }),
+    ("machine_id", |of, asker| text(&of.machine_id, || asker.packet.machine_identifier())),
     ("htypes", |of, asker| any(&of.htypes, |htype| *htype == asker.packet.htype)),
     ("circuit_id", |of, asker| text(&of.circuit_id, || asker.packet.relay_agent()?.circuit_id())),
     ("remote_id", |of, asker| text(&of.remote_id, || asker.packet.relay_agent()?.remote_id())),
@@ -203,6 +209,7 @@ fn saw(condition: &str, asker: &ConditionInput<'_>) -> String {
                 packet.hardware_address().iter().map(|byte| format!("{byte:02x}")).collect();
             (!octets_text.is_empty()).then(|| octets_text.join(":"))
         }
+        "machine_id" => octets_text(packet.machine_identifier()),
         "htypes" => Some(packet.htype.to_string()),
         "circuit_id" => octets_text(relay.and_then(|agent| agent.circuit_id())),
         "remote_id" => octets_text(relay.and_then(|agent| agent.remote_id())),

@@ -70,7 +70,9 @@ pub fn classify(packet: &DhcpPacket) -> Result<ClientMessage, UnanswerablePacket
         MessageType::Discover => Ok(ClientMessage::Discover),
         MessageType::Request => match (server, in_use) {
             (Some(server), in_use) => {
-                Ok(ClientMessage::Selecting { server, address: in_use.map_or(requested, Ok)? })
+                // It takes the address of an offer, whatever address it still uses (RFC 2131 4.3.2).
+                let address = requested.ok().or(in_use).ok_or(UnanswerablePacket::NoAddress)?;
+                Ok(ClientMessage::Selecting { server, address })
             }
             // Some clients also send option 50; the address in use counts.
             (None, Some(address)) => Ok(ClientMessage::Renewing { address }),
@@ -112,6 +114,10 @@ mod tests {
         let server = Ipv4Addr::new(10, 0, 0, 1);
         let selecting = "message_type request\nserver_identifier 10.0.0.1\nrequested_address 10.0.0.100";
         assert_eq!(of(selecting), Ok(ClientMessage::Selecting { server, address }));
+        let with_another = format!("{selecting}\nciaddr 10.0.0.7");
+        assert_eq!(of(&with_another), Ok(ClientMessage::Selecting { server, address }));
+        let without_50 = "message_type request\nserver_identifier 10.0.0.1\nciaddr 10.0.0.100";
+        assert_eq!(of(without_50), Ok(ClientMessage::Selecting { server, address }));
         let reboot = "message_type request\nrequested_address 10.0.0.100";
         assert_eq!(of(reboot), Ok(ClientMessage::InitReboot { address }));
         let renewing = "message_type request\nciaddr 10.0.0.100\nrequested_address 10.0.0.7";

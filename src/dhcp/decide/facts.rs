@@ -3,6 +3,8 @@
 
 use std::net::Ipv4Addr;
 
+use jiff::Timestamp;
+
 use crate::dhcp::decide::{ClientKey, DhcpClient, DhcpQuery, Link, NoLink};
 use crate::model::{Machine, Stored, World};
 use crate::netboot::decide::chainload::LoaderRequest;
@@ -34,6 +36,8 @@ pub struct BootAnswer {
     pub asks: Vec<LoaderRequest>,
     /// Whether the packet's boot attempt is on record and must not begin again.
     pub is_attempt_recorded: bool,
+    /// When the DISCOVER came for the first time that the packet repeats.
+    pub repeated_since: Option<Timestamp>,
 }
 
 impl From<BootData> for BootAnswer {

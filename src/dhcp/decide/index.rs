@@ -67,6 +67,9 @@ pub(super) struct AddressIndex {
     /// Reserved addresses, by client.
     reserved: HashMap<Vec<u8>, Vec<Ipv4Addr>>,
     reserved_for: HashMap<Ipv4Addr, Vec<u8>>,
+    /// Addresses that clients declined, by client.
+    declined: HashMap<Mac, Vec<Ipv4Addr>>,
+    declined_by: HashMap<Ipv4Addr, Mac>,
 }
 
 impl AddressIndex {
@@ -112,6 +115,11 @@ impl AddressIndex {
         self.reserved.get(&whom.key()).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// The addresses with a record that this client declined them, whether that still holds or not.
+    pub fn declined(&self, client: Mac) -> &[Ipv4Addr] {
+        self.declined.get(&client).map(Vec::as_slice).unwrap_or_default()
+    }
+
     fn free(&self, network: &str) -> Option<&FreeAddresses> {
         self.shelves.get(*self.networks.get(network)?)
     }
@@ -144,6 +152,7 @@ impl AddressIndex {
 
     /// Puts an address where it belongs at present.
     fn place(&mut self, world: &World, address: Ipv4Addr, is_held: &dyn Fn(Ipv4Addr) -> bool) {
+        self.follow_declined(world, address);
         let Some(free) = self.network_of(address).and_then(|network| self.shelves.get_mut(network)) else {
             return;
         };
@@ -166,6 +175,23 @@ impl AddressIndex {
             free.never_used.insert(address);
         } else {
             free.never_used.remove(address);
+        }
+    }
+
+    fn follow_declined(&mut self, world: &World, address: Ipv4Addr) {
+        if let Some(client) = self.declined_by.remove(&address)
+            && let Some(addresses) = self.declined.get_mut(&client)
+        {
+            addresses.retain(|other| *other != address);
+            if addresses.is_empty() {
+                self.declined.remove(&client);
+            }
+        }
+        let lease = world.leases.get(&AddressKey::from(address)).map(|row| &row.spec);
+        let client = lease.filter(|lease| lease.state == LeaseState::Declined).and_then(|lease| lease.mac);
+        if let Some(client) = client {
+            self.declined_by.insert(address, client);
+            self.declined.entry(client).or_default().push(address);
         }
     }
 

@@ -4,8 +4,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::dhcp::decide::BOOT_SERVER_PORT;
 use crate::dhcp::decide::destination::{SERVER_PORT, relay_answers_at};
-use crate::model::{Cidr, Subnet, World};
-use crate::proto::dhcp4::{DhcpPacket, MessageType};
+use crate::model::{Cidr, Octets, Subnet, World};
+use crate::proto::dhcp4::{DhcpPacket, MessageType, RelayVrf};
+
+/// Most bytes of a VRF's name that people are shown.
+const VRF_SHOWN_MAX: usize = 64;
 
 /// A network interface, as the operating system reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +112,8 @@ pub fn server_identifier(query: &DhcpQuery<'_>, link: &Link<'_>) -> Option<Ipv4A
 pub struct Link<'a> {
     pub selected: &'a Subnet,
     pub subnets: Vec<&'a Subnet>,
+    /// Whether the relay names a VRF, and the selected subnet is in it (RFC 6607).
+    pub is_in_vrf: bool,
 }
 
 /// Why no subnet was found.
@@ -120,6 +125,8 @@ pub enum NoLink {
     NoInterfaceSubnet(String),
     #[error("the packet names {0} as its relay, which cannot be the address of a relay")]
     NoRelay(Ipv4Addr),
+    #[error("the relay names {told}, and subnet {subnet} is not in it: check the subnet's `vrf`")]
+    OtherVrf { told: String, subnet: String },
     #[error("subnet {0} is not enabled")]
     Disabled(String),
 }
@@ -127,7 +134,8 @@ pub enum NoLink {
 impl<'a> Link<'a> {
     /// Selects the subnet. The first of these that fits counts: link selection of the relay (RFC 3527),
     /// subnet selection (RFC 3011), the relay's address, the address in use, an address of the interface. The
-    /// first two are ignored if the subnet that the others lead to says so.
+    /// first two are ignored if the subnet that the others lead to says so. A relay that names a VRF (RFC
+    /// 6607) leads to no subnet of another VRF.
     pub fn select(query: &DhcpQuery<'_>, world: &'a World) -> Result<Link<'a>, NoLink> {
         let packet = query.packet;
         let relay = packet.relay_agent().filter(|_| packet.is_relayed());
@@ -136,26 +144,34 @@ impl<'a> Link<'a> {
             (packet.subnet_selection(), "client's subnet selection"),
         ];
         let told = told.into_iter().find_map(|(address, what)| Some((address?, what)));
-        let by_place = Link::by_place(query, world);
+        let vrf = relay.and_then(|agent| agent.vrf());
+        let by_place = Link::by_place(query, (world, vrf));
         check_relay(query, by_place.as_ref().ok().copied())?;
         let heeded = told.filter(|_| !by_place.as_ref().is_ok_and(|subnet| subnet.ignore_link_selection));
         let subnet = match heeded {
-            Some((address, what)) => containing(world, address).ok_or(NoLink::NoSubnet { address, what })?,
+            Some((address, what)) => {
+                containing((world, vrf), address).ok_or(NoLink::NoSubnet { address, what })?
+            }
             None => by_place?,
         };
-        Link::of(subnet, world)
+        Ok(Link { is_in_vrf: is_in_vrf(subnet, vrf)?, ..Link::of(subnet, world)? })
     }
 
     /// The subnet by where the packet came from: the relay, the address in use, the interface. A broadcast
     /// came from the interface's wire, whatever address the client has (RFC 2131 4.3.2).
-    fn by_place(query: &DhcpQuery<'_>, world: &'a World) -> Result<&'a Subnet, NoLink> {
+    fn by_place(
+        query: &DhcpQuery<'_>,
+        (world, vrf): (&'a World, Option<RelayVrf<'_>>),
+    ) -> Result<&'a Subnet, NoLink> {
         let packet = query.packet;
         if packet.is_relayed() {
             let no_subnet = NoLink::NoSubnet { address: packet.giaddr, what: "relay's address" };
-            return containing(world, packet.giaddr).ok_or(no_subnet);
+            let found = containing((world, vrf), packet.giaddr).or_else(|| only_one_of(world, vrf?));
+            return found.ok_or(no_subnet);
         }
-        let own = || query.interface.addresses.iter().filter_map(|own| containing(world, own.address));
-        let in_use = query.address_in_use().and_then(|address| containing(world, address));
+        let at = |address| containing((world, vrf), address);
+        let own = || query.interface.addresses.iter().filter_map(|own| at(own.address));
+        let in_use = query.address_in_use().and_then(at);
         let in_use = in_use
             .filter(|subnet| !query.is_from_here() || own().any(|own| own.network() == subnet.network()));
         let subnet = in_use.or_else(|| own().next());
@@ -172,7 +188,7 @@ impl<'a> Link<'a> {
         subnets.extend(
             others.filter(|other| other.enabled && other.name != selected.name && other.network() == network),
         );
-        Ok(Link { selected, subnets })
+        Ok(Link { selected, subnets, is_in_vrf: false })
     }
 
     /// The name of the network within which leases are unique.
@@ -206,8 +222,49 @@ fn check_relay(query: &DhcpQuery<'_>, subnet: Option<&Subnet>) -> Result<(), NoL
     if is_none { Err(NoLink::NoRelay(giaddr)) } else { Ok(()) }
 }
 
-fn containing(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
-    let by_network = world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address));
-    by_network
-        .or_else(|| world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.relays.contains(&address)))
+/// The subnet of an address or of a relay. Several subnets may list a relay that names VRFs.
+fn containing<'a>((world, vrf): (&'a World, Option<RelayVrf<'_>>), address: Ipv4Addr) -> Option<&'a Subnet> {
+    let all = || world.subnets.iter().map(|row| &row.spec);
+    let mut relayed = all().filter(|subnet| subnet.relays.contains(&address));
+    all().find(|subnet| subnet.cidr.contains(address)).or_else(|| {
+        let first = relayed.next()?;
+        let of_vrf =
+            vrf.and_then(|vrf| std::iter::once(first).chain(relayed).find(|subnet| is_named(subnet, vrf)));
+        of_vrf.or(Some(first))
+    })
+}
+
+/// The name of a VRF for people; a relay may send a long one.
+pub(super) fn vrf_text(name: &[u8]) -> Octets {
+    Octets::new(name.get(..VRF_SHOWN_MAX).unwrap_or(name))
+}
+
+/// The enabled subnet of a VRF, if no other network is in that VRF.
+fn only_one_of<'a>(world: &'a World, vrf: RelayVrf<'_>) -> Option<&'a Subnet> {
+    let all = world.subnets.iter().map(|row| &row.spec);
+    let mut of_vrf = all.filter(|subnet| subnet.enabled && subnet.vrf.is_some() && is_named(subnet, vrf));
+    let first = of_vrf.next()?;
+    of_vrf.all(|other| other.network() == first.network()).then_some(first)
+}
+
+/// Whether a relay's VRF is that of the subnet.
+fn is_named(subnet: &Subnet, vrf: RelayVrf<'_>) -> bool {
+    match vrf {
+        RelayVrf::Named(name) => subnet.vrf.as_ref().is_some_and(|own: &Octets| own.as_bytes() == name),
+        RelayVrf::Global => subnet.vrf.is_none(),
+    }
+}
+
+/// Whether the subnet was selected with the VRF that the relay names. A subnet without a VRF serves clients
+/// of all, but the relay is not told that its VRF was understood.
+fn is_in_vrf(subnet: &Subnet, vrf: Option<RelayVrf<'_>>) -> Result<bool, NoLink> {
+    let Some(vrf) = vrf else { return Ok(false) };
+    if subnet.vrf.is_none() || is_named(subnet, vrf) {
+        return Ok(is_named(subnet, vrf));
+    }
+    let told = match vrf {
+        RelayVrf::Named(name) => format!("the VRF `{}`", vrf_text(name)),
+        RelayVrf::Global => "the network without a VRF".to_owned(),
+    };
+    Err(NoLink::OtherVrf { told, subnet: subnet.name.clone() })
 }

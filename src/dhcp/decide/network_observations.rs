@@ -34,6 +34,8 @@ pub struct ServerSighting {
     pub interface: String,
     /// An address that it offered.
     pub offered: Option<Ipv4Addr>,
+    /// The boot server that its reply names (`siaddr`).
+    pub next_server: Option<Ipv4Addr>,
     /// Whether its reply contains boot data.
     pub boots: bool,
 }
@@ -116,6 +118,7 @@ impl NetworkObservations {
         rival.subnet = subnet.or(rival.subnet.take());
         rival.heard.mac = heard.mac.or(rival.heard.mac);
         rival.heard.offered = heard.offered.or(rival.heard.offered);
+        rival.heard.next_server = heard.next_server.or(rival.heard.next_server);
         rival.heard.boots |= heard.boots;
         let due = introduced || rival.told.is_none_or(|told| now.duration_since(told) >= RIVAL_AGAIN);
         if due {
@@ -172,7 +175,8 @@ mod tests {
 
     fn heard(last: u8) -> ServerSighting {
         let server = Ipv4Addr::new(10, 0, 0, last);
-        ServerSighting { server, mac: None, interface: "eth1".into(), offered: None, boots: false }
+        let interface = "eth1".into();
+        ServerSighting { server, mac: None, interface, offered: None, next_server: None, boots: false }
     }
 
     #[test]
@@ -199,15 +203,16 @@ mod tests {
     fn what_was_once_heard_of_a_rival_is_kept() {
         let mut sights = NetworkObservations::default();
         let mac = Some(Mac([2, 0, 0, 0, 0, 9]));
-        let offered = Some(Ipv4Addr::new(10, 0, 0, 200));
+        let (offered, next_server) = (Some(Ipv4Addr::new(10, 0, 0, 200)), Some(Ipv4Addr::new(10, 0, 0, 9)));
         sights.record_server(
-            ServerSighting { mac, offered, boots: true, ..heard(9) },
+            ServerSighting { mac, offered, next_server, boots: true, ..heard(9) },
             Some("lan".into()),
             at(0),
         );
         assert!(!sights.record_server(heard(9), None, at(1)));
         let rival = sights.rivals().next().unwrap();
         assert_eq!((rival.heard.mac, rival.heard.offered, rival.heard.boots), (mac, offered, true));
+        assert_eq!(rival.heard.next_server, next_server);
         assert_eq!(rival.subnet.as_deref(), Some("lan"));
     }
 

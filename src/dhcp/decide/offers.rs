@@ -9,13 +9,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use foldhash::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::dhcp::decide::ClientKey;
 use crate::dhcp::decide::index::AddressIndex;
+use crate::dhcp::decide::{ClientKey, Conversations};
 use crate::model::World;
 
 /// How long an offered address is held for its client.
 pub const HOLD_SECONDS: i64 = 90;
-/// Most open offers; beyond that, further clients wait until one ends.
+/// How long an offer is its client's alone. Later it gives way where nothing else is free. A client takes an
+/// offer at the end of its time-out: after 4 s, or 8 s when it asks again (PXE 2.1, 2.2.4).
+pub const SOLE_SECONDS: i64 = 10;
+/// Most offers that are looked at for one that gives way.
+const GIVE_WAY_MAX: usize = 256;
+/// Most open offers; beyond that, the oldest gives way, or further clients wait.
 pub const HOLDS_MAX: usize = 65_536;
 
 /// One offer.
@@ -41,6 +46,10 @@ pub struct OpenOffers {
     by_client: HashMap<ClientKey, Vec<Ipv4Addr>>,
     /// The offers in the order in which they end.
     ending: BTreeSet<(Timestamp, Ipv4Addr)>,
+    /// The same within each network.
+    ending_in: HashMap<String, BTreeSet<(Timestamp, Ipv4Addr)>>,
+    /// What booting clients said when they asked for an offer.
+    pub conversations: Conversations,
     /// This host's addresses, on all interfaces that are served.
     own: Vec<Ipv4Addr>,
     /// A view of the world and of the fields above; the mutex allows updating it during reads.
@@ -74,12 +83,13 @@ impl OpenOffers {
             self.forget_ended(now);
         }
         self.release(&hold.network, &hold.client);
-        if self.by_address.len() >= HOLDS_MAX {
+        if self.by_address.len() >= HOLDS_MAX && !self.drop_oldest(now) {
             return false;
         }
         self.drop_at(address);
         self.by_client.entry(hold.client.clone()).or_default().push(address);
         self.ending.insert((hold.until, address));
+        self.ending_in.entry(hold.network.clone()).or_default().insert((hold.until, address));
         self.by_address.insert(address, hold);
         self.change(address);
         true
@@ -117,6 +127,14 @@ impl OpenOffers {
         self.address_of(network, client).filter(|address| self.at(*address, now).is_some())
     }
 
+    /// The addresses of a network whose offers nobody took in the time that they are the client's alone, the
+    /// oldest offer first.
+    pub fn not_taken(&self, network: &str, now: Timestamp) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        let until = ..=(later(now, HOLD_SECONDS - SOLE_SECONDS), Ipv4Addr::BROADCAST);
+        let offers = self.ending_in.get(network).into_iter().flat_map(move |all| all.range(until));
+        offers.map(|(_, address)| *address).take(GIVE_WAY_MAX)
+    }
+
     pub fn len(&self) -> usize {
         self.by_address.len()
     }
@@ -149,6 +167,12 @@ impl OpenOffers {
     fn drop_at(&mut self, address: Ipv4Addr) {
         let Some(hold) = self.by_address.remove(&address) else { return };
         self.ending.remove(&(hold.until, address));
+        if let Some(offers) = self.ending_in.get_mut(&hold.network) {
+            offers.remove(&(hold.until, address));
+            if offers.is_empty() {
+                self.ending_in.remove(&hold.network);
+            }
+        }
         if let Some(held) = self.by_client.get_mut(&hold.client) {
             held.retain(|other| *other != address);
             if held.is_empty() {
@@ -160,6 +184,13 @@ impl OpenOffers {
 
     fn change(&mut self, address: Ipv4Addr) {
         self.free.get_mut().unwrap_or_else(PoisonError::into_inner).changed.push(address);
+    }
+
+    /// Frees the oldest offer, unless it is its client's alone; returns whether there was one.
+    fn drop_oldest(&mut self, now: Timestamp) -> bool {
+        let oldest = self.ending.first().copied();
+        let oldest = oldest.filter(|(until, _)| *until <= later(now, HOLD_SECONDS - SOLE_SECONDS));
+        oldest.map(|(_, address)| self.drop_at(address)).is_some()
     }
 
     fn forget_ended(&mut self, now: Timestamp) {
@@ -200,6 +231,43 @@ mod tests {
         assert_eq!(offers.of("b", &client(1), now), None);
         assert_eq!(offers.of("a", &client(1), later(now, HOLD_SECONDS)), None);
         offers.release("a", &client(1));
-        assert!(offers.is_empty());
+        assert!(offers.is_empty() && offers.ending.is_empty() && offers.ending_in.is_empty());
+    }
+
+    #[test]
+    fn an_offer_gives_way_after_its_first_seconds_the_oldest_first_and_in_its_network() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut offers = OpenOffers::default();
+        for (last, network, second) in [(3, "a", 2), (1, "a", 0), (2, "b", 0)] {
+            let until = hold_until(later(now, second));
+            let hold = AddressOffer { network: network.into(), client: client(last), until };
+            assert!(offers.hold(Ipv4Addr::new(10, 0, 0, last), hold, now));
+        }
+        let give_way = |second| -> Vec<u8> {
+            offers.not_taken("a", later(now, second)).map(|address| address.octets()[3]).collect()
+        };
+        assert_eq!(give_way(SOLE_SECONDS - 1), [0; 0]);
+        assert_eq!(give_way(SOLE_SECONDS), [1]);
+        assert_eq!(give_way(SOLE_SECONDS + 2), [1, 3]);
+    }
+
+    #[test]
+    fn a_full_table_makes_room_for_a_new_client_by_its_oldest_offer() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut offers = OpenOffers::default();
+        let offer = |number: u32, at| {
+            let [_, a, b, c] = number.to_be_bytes();
+            let text = format!("chaddr 02:00:00:{a:02x}:{b:02x}:{c:02x}");
+            let client = ClientKey::of(&from_text(&text).unwrap()).unwrap();
+            AddressOffer { network: "a".into(), client, until: hold_until(at) }
+        };
+        for number in 0..HOLDS_MAX as u32 {
+            assert!(offers.hold(Ipv4Addr::from_bits(number), offer(number, now), now));
+        }
+        let newest = HOLDS_MAX as u32;
+        assert!(!offers.hold(Ipv4Addr::from_bits(newest), offer(newest, now), now), "all are new");
+        let later = later(now, SOLE_SECONDS);
+        assert!(offers.hold(Ipv4Addr::from_bits(newest), offer(newest, later), later));
+        assert_eq!((offers.len(), offers.at(Ipv4Addr::from_bits(0), later)), (HOLDS_MAX, None));
     }
 }

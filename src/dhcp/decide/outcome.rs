@@ -36,6 +36,8 @@ pub struct DhcpReply {
     pub interface: u32,
     /// Templates that have to be rendered and added with [`DhcpReply::fill`].
     pub unfilled: Vec<TemplateOption>,
+    /// Whether firmware reads it, which gets texts with an end (RFC 2132 2).
+    pub for_firmware: bool,
     /// The largest payload that the client accepts.
     pub bytes_max: usize,
 }
@@ -88,8 +90,12 @@ pub enum LeaseChange {
     Claim(Lease),
     /// Write a lease that its client released.
     Release(Lease),
-    /// Write a lease whose address its client found in use by another host.
-    Decline(Lease),
+    /// Write a lease whose address its client found in use by another host. `freed` is the oldest address
+    /// that the client declined before, and which is given out again.
+    Decline {
+        lease: Lease,
+        freed: Option<Lease>,
+    },
 }
 
 /// The kind of event of an outcome on the timeline.

@@ -1,19 +1,23 @@
 //! Chooses an address for a client, and checks whether it may have the one that it asks for.
 //!
 //! A client gets the address that it had before, if possible; else one that was never used; else the one that
-//! has been free the longest. The rules of [`AddressPicker::refuse`] are the same for offers, requests and
-//! renewals, so that an offered address is not refused a moment later.
+//! has been free the longest; else one that was offered to another client, which does not take it. The rules
+//! of [`AddressPicker::refuse`] are the same for offers, requests and renewals, so that an offered address is
+//! not refused a moment later.
 
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
 
 use crate::dhcp::decide::index::ReservationTarget;
-use crate::dhcp::decide::{ClientKey, Link, OpenOffers, servers_named};
+use crate::dhcp::decide::{AddressOffer, ClientKey, Link, OpenOffers, servers_named};
 use crate::model::{
     AddressKey, Lease, LeaseState, Machine, Octets, Pool, Reservation, Stored, Subnet, SubnetMode, World,
 };
 use crate::proto::dhcp4::DhcpPacket;
+
+/// Most addresses that one client keeps from being given out by declining them.
+pub const DECLINES_MAX: usize = 3;
 
 /// Everything that decides about the addresses of a link for one client.
 #[derive(Debug, Clone, Copy)]
@@ -99,11 +103,23 @@ impl<'a> AddressPicker<'a> {
             .map(picked("it asked for it and it is free", true))
             .or_else(|| self.never_used().map(picked("it was never used", true)))
             .or_else(|| self.longest_free().map(picked("it is free the longest", true)))
+            .or_else(|| {
+                self.not_taken().map(picked("nothing else is free, and another did not take it", true))
+            })
             .ok_or_else(|| NoAddress::Empty(self.link.network().to_owned()))
     }
 
     /// Why the client may not have `address`; `None` if it may.
     pub fn refuse(&self, address: Ipv4Addr) -> Option<AddressRefusal> {
+        self.refuse_unless(address, |hold| hold.is_of(self.link.network(), self.client))
+    }
+
+    /// The same, where an offer of the address to which `gives_way` applies is no obstacle.
+    fn refuse_unless(
+        &self,
+        address: Ipv4Addr,
+        gives_way: impl Fn(&AddressOffer) -> bool,
+    ) -> Option<AddressRefusal> {
         let Some(subnet) = self.link.subnet_of(address) else {
             return Some(AddressRefusal::WrongLink(address));
         };
@@ -124,7 +140,7 @@ impl<'a> AddressPicker<'a> {
         }
         // An address that is reserved for a machine may be on offer to another of its interfaces.
         let held = self.offers.at(address, self.now).filter(|_| !reserved);
-        if held.is_some_and(|hold| !hold.is_of(self.link.network(), self.client)) {
+        if held.is_some_and(|hold| !gives_way(hold)) {
             return Some(AddressRefusal::Held(address));
         }
         // A renewing client may be that router or server itself.
@@ -233,6 +249,23 @@ impl<'a> AddressPicker<'a> {
     fn never_used(&self) -> Option<Ipv4Addr> {
         let index = self.offers.free(self.world, self.now);
         index.never_used(self.link.network()).find(|address| self.refuse(*address).is_none())
+    }
+
+    /// An address that is on offer to another client for some time already. A client that asks for offers and
+    /// takes none must not keep the others from an address.
+    fn not_taken(&self) -> Option<Ipv4Addr> {
+        let mut offers = self.offers.not_taken(self.link.network(), self.now);
+        offers.find(|address| self.refuse_unless(*address, |_| true).is_none())
+    }
+
+    /// The quarantine of this client's that ends first, if it has as many as one client may have.
+    pub fn surplus_decline(&self) -> Option<&'a Lease> {
+        let client = self.client.mac()?;
+        let index = self.offers.free(self.world, self.now);
+        let declined = index.declined(client).iter().filter_map(|address| self.lease_at(*address));
+        let in_force: Vec<&Lease> = declined.filter(|lease| lease.expires_at > self.now).collect();
+        let oldest = in_force.iter().min_by_key(|lease| lease.expires_at);
+        oldest.copied().filter(|_| in_force.len() >= DECLINES_MAX)
     }
 
     fn longest_free(&self) -> Option<Ipv4Addr> {

@@ -112,7 +112,7 @@ impl BootServer<'_> {
         if vendor_options.len() > 1 && !reply.options.contains(codes::VENDOR_OPTIONS) {
             reply.options.set(codes::VENDOR_OPTIONS, vendor_options);
         }
-        ReplyDraft { packet: reply, unfilled }
+        ReplyDraft { packet: reply, unfilled, for_firmware: self.facts.sender.client.is_firmware() }
     }
 
     /// Whether the reply tells the client to skip menus and other servers. A class can set this.

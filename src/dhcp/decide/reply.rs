@@ -30,9 +30,23 @@ const BOOT_CODES: [u8; 7] = [
     codes::TFTP_SERVER_NAME,
     codes::BOOTFILE_NAME,
     codes::TFTP_SERVER_ADDRESSES,
-    209,
-    210,
+    codes::PXELINUX_CONFIG_FILE,
+    codes::PXELINUX_PATH_PREFIX,
 ];
+
+/// Options with text that some firmware reads up to the first NUL, past their length. It finds one there:
+/// Windows and dnsmasq send it too, and every receiver must be able to take it off (RFC 2132 2).
+const FIRMWARE_TEXTS: [u8; 5] = [
+    codes::ROOT_PATH,
+    codes::TFTP_SERVER_NAME,
+    codes::BOOTFILE_NAME,
+    codes::PXELINUX_CONFIG_FILE,
+    codes::PXELINUX_PATH_PREFIX,
+];
+/// Longest option that is one piece on the wire; firmware does not join two (RFC 3396).
+const OPTION_PIECE_BYTES_MAX: usize = 255;
+const PAD: u8 = 0;
+const END: u8 = 255;
 
 /// The content of a reply with addresses and options.
 #[derive(Debug, Clone)]
@@ -53,11 +67,13 @@ pub(super) struct ReplyContent<'a> {
 pub(super) struct ReplyDraft {
     pub packet: DhcpPacket,
     pub unfilled: Vec<TemplateOption>,
+    /// Whether firmware reads it.
+    pub for_firmware: bool,
 }
 
 impl From<DhcpPacket> for ReplyDraft {
     fn from(packet: DhcpPacket) -> Self {
-        ReplyDraft { packet, unfilled: Vec::new() }
+        ReplyDraft { packet, unfilled: Vec::new(), for_firmware: false }
     }
 }
 
@@ -146,23 +162,29 @@ pub(super) fn finish(
     source: Ipv4Addr,
     draft: impl Into<ReplyDraft>,
 ) -> DhcpReply {
-    let ReplyDraft { packet, unfilled } = draft.into();
+    let ReplyDraft { mut packet, unfilled, for_firmware } = draft.into();
+    if let Some(agent) = packet.relay_agent().filter(|_| link.is_in_vrf) {
+        let understood = agent.without_vss_control();
+        packet.options.set(codes::RELAY_AGENT, understood);
+    }
     let bytes_max = match packet.message_type() {
         Some(_) => payload_bytes_max(query.packet.max_message_bytes(), query.interface.mtu),
         // BOOTP clients need not accept more (RFC 951 3).
         None => REPLY_BYTES_MIN,
     };
-    let encoded = encode_reply(&packet, bytes_max);
-    DhcpReply {
+    let mut reply = DhcpReply {
         destination: destination(query, link, &packet),
         packet,
-        bytes: encoded.bytes,
-        dropped: encoded.dropped,
+        bytes: Vec::new(),
+        dropped: Vec::new(),
         source,
         interface: query.interface.index,
         unfilled,
+        for_firmware,
         bytes_max,
-    }
+    };
+    reply.encode();
+    reply
 }
 
 impl DhcpReply {
@@ -181,11 +203,46 @@ impl DhcpReply {
         Ok(())
     }
 
-    /// Encodes the reply again.
+    /// Encodes the reply, again after it was filled.
     pub fn encode(&mut self) {
+        if self.for_firmware {
+            end_for_firmware(&mut self.packet.options);
+        }
         let encoded = encode_reply(&self.packet, self.bytes_max);
         self.bytes = encoded.bytes;
         self.dropped = encoded.dropped;
+    }
+}
+
+/// Ends texts and the vendor's options so that firmware which ignores lengths stops there.
+fn end_for_firmware(options: &mut DhcpOptions) {
+    for code in FIRMWARE_TEXTS {
+        let open = options.get(code).filter(|text| !text.is_empty() && text.last() != Some(&0));
+        if let Some(text) = open.filter(|text| text.len() < OPTION_PIECE_BYTES_MAX) {
+            let ended = [text, &[0]].concat();
+            options.set(code, ended);
+        }
+    }
+    let open = options.get(codes::VENDOR_OPTIONS).filter(|bytes| is_open_list(bytes));
+    if let Some(bytes) = open.filter(|bytes| bytes.len() < OPTION_PIECE_BYTES_MAX) {
+        let ended = [bytes, &[END]].concat();
+        options.set(codes::VENDOR_OPTIONS, ended);
+    }
+}
+
+/// Whether the bytes are a list of encapsulated options without its END (RFC 2132 8.4).
+fn is_open_list(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    loop {
+        match rest {
+            [] => return !bytes.is_empty(),
+            [PAD, after @ ..] => rest = after,
+            [END, ..] | [_] => return false,
+            [_, length, after @ ..] => match after.get(usize::from(*length)..) {
+                Some(after) => rest = after,
+                None => return false,
+            },
+        }
     }
 }
 
@@ -193,13 +250,19 @@ fn configure(query: &DhcpQuery<'_>, content: &ReplyContent<'_>, mut reply: DhcpP
     let request = query.packet;
     let client = &content.sender.client;
     let boots = *content.boot != BootData::None;
+    let is_booting = boots && client.is_netboot();
     let wanted = request.parameter_list();
     let is_asked_for = |code: u8| wanted.is_some_and(|codes| codes.contains(&code));
     let is_sent = |code: u8| match BOOT_CODES.contains(&code) {
-        true if boots => true,
+        true if is_booting => true,
         true => !client.is_netboot() && is_asked_for(code),
-        // A client without a parameter request list gets every option, and every client gets the mask.
-        false => wanted.is_none() || code == codes::SUBNET_MASK || is_asked_for(code),
+        // A client without a parameter request list gets every option, and every client gets the mask. Boot
+        // ROMs do not list the router that they need.
+        false if wanted.is_none() || code == codes::SUBNET_MASK || is_asked_for(code) => true,
+        false if is_booting => {
+            code == codes::ROUTERS || code == codes::DOMAIN_NAME_SERVERS && content.boot.names_host()
+        }
+        false => false,
     };
     let address = if reply.yiaddr.is_unspecified() { reply.ciaddr } else { reply.yiaddr };
     let (configured, mut unfilled) = configured(query, content, address);
@@ -219,7 +282,7 @@ fn configure(query: &DhcpQuery<'_>, content: &ReplyContent<'_>, mut reply: DhcpP
     if boots {
         unfilled.extend(set_boot(&mut reply, content));
     }
-    ReplyDraft { packet: reply, unfilled }
+    ReplyDraft { packet: reply, unfilled, for_firmware: client.is_firmware() }
 }
 
 /// All options for this client, each from the highest scope that has it, and the templates among them.
@@ -231,7 +294,8 @@ fn configured(
     let (mut options, mut unfilled) = (DhcpOptions::default(), Vec::new());
     let subnet = content.subnet;
     options.set(codes::SUBNET_MASK, subnet.cidr.mask().octets());
-    if !query.packet.is_relayed() {
+    // Networks of one or two addresses have no address for all (RFC 3021 2.2).
+    if !query.packet.is_relayed() && subnet.cidr.prefix <= 30 {
         options.set(codes::BROADCAST_ADDRESS, subnet.cidr.broadcast().octets());
     }
     if let Some(machine) = content.machine {
@@ -323,6 +387,25 @@ fn length_octet(bytes: usize) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_firmware_may_read_past_its_length_has_an_end() {
+        let ended = |code: u8, value: &[u8]| {
+            let mut options = DhcpOptions::default();
+            options.set(code, value);
+            end_for_firmware(&mut options);
+            end_for_firmware(&mut options);
+            options.get(code).unwrap().to_vec()
+        };
+        assert_eq!(ended(codes::BOOTFILE_NAME, b"a.efi"), b"a.efi\0");
+        assert_eq!(ended(codes::ROOT_PATH, b"/srv\0"), b"/srv\0", "once is enough");
+        assert_eq!(ended(codes::HOST_NAME, b"web1"), b"web1", "a program reads it");
+        assert_eq!(ended(codes::BOOTFILE_NAME, &[b'a'; 255]).len(), 255, "it stays in one piece");
+        assert_eq!(ended(codes::VENDOR_OPTIONS, &[6, 1, 8]), [6, 1, 8, 255]);
+        for as_it_is in [&[6, 1, 8, 255][..], &[6, 9, 8], &[b'x'], &[0, 255, 1]] {
+            assert_eq!(ended(codes::VENDOR_OPTIONS, as_it_is), as_it_is);
+        }
+    }
 
     #[test]
     fn the_menu_of_a_raspberry_pi_is_what_its_firmware_compares() {

@@ -60,7 +60,10 @@ impl SmallServer {
             }
             LeaseChange::Forget { network, client } => self.offers.release(network, client),
             LeaseChange::Claim(lease) => self.claim(lease),
-            LeaseChange::Release(lease) | LeaseChange::Decline(lease) => self.put(lease),
+            LeaseChange::Release(lease) => self.put(lease),
+            LeaseChange::Decline { lease, freed } => {
+                [Some(lease), freed.as_ref()].into_iter().flatten().for_each(|lease| self.put(lease))
+            }
         }
         outcome
     }

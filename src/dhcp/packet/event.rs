@@ -74,7 +74,8 @@ fn answer(outcome: &PacketOutcome, party: &PacketParty<'_>) -> PacketAnswer {
     let loader = { rules }.find(|rule| rule.rule == "loader");
     PacketAnswer {
         arch: client.arches.first().copied(),
-        boot_file: boot_file.map(|file| capability::hide(&String::from_utf8_lossy(file))),
+        boot_file: boot_file
+            .map(|file| capability::hide(String::from_utf8_lossy(file).trim_end_matches('\0'))),
         verdict: party.decision.map(|decision| decision.verdict.clone()),
         loader: loader.map(|rule| rule.detail.clone()),
         ..answer

@@ -68,7 +68,8 @@ pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
         BootProgram::Ipxe(_) => BootProgress::Loader,
         BootProgram::Other => return None,
     };
-    if !facts.is_discover() || facts.link.is_err() || facts.machine.is_none() {
+    let is_denied = facts.sender.classes.denying().is_some();
+    if !facts.is_discover() || is_denied || facts.link.is_err() || facts.machine.is_none() {
         return None;
     }
     Some(PowerOn {
@@ -78,12 +79,15 @@ pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
         mac: ClientKey::mac_of(facts.query.packet),
         client_arch: facts.sender.client.arches.first().copied(),
         server: facts.boot_server().map(IpAddr::V4),
+        repeated_since: facts.boot.repeated_since,
     })
 }
 
-/// The sign of a boot that continues. A new attempt has had its first sign already.
+/// The sign of a boot that continues. A new attempt has had its first sign already, and a copy of a DISCOVER
+/// is none.
 pub(super) fn boot_sign(facts: &PacketFacts<'_>) -> Option<PacketNote> {
-    let power_on = power_on(facts).filter(|_| !facts.boot.is_attempt_recorded)?;
+    let is_told = facts.boot.is_attempt_recorded || facts.boot.repeated_since.is_some();
+    let power_on = power_on(facts).filter(|_| !is_told)?;
     let is_firmware = power_on.progress == BootProgress::Firmware;
     Some(PacketNote::BootSign(if is_firmware { BootSign::FirmwareAsks } else { BootSign::LoaderRuns }))
 }
@@ -123,13 +127,13 @@ fn other_server(facts: &PacketFacts<'_>) -> Option<PacketNote> {
     let server = packet.server_identifier().filter(|server| !query.interface.has_address(*server))?;
     let link = facts.link.as_ref().ok().filter(|link| !query.is_to(link, server))?;
     let (interface, offered) = (query.interface.name.clone(), packet.requested_address());
-    let heard = ServerSighting { server, mac: None, interface, offered, boots: false };
+    let heard = ServerSighting { server, mac: None, interface, offered, next_server: None, boots: false };
     Some(PacketNote::OtherServer { heard, subnet: link.selected.name.clone() })
 }
 
 fn unknown_client(facts: &PacketFacts<'_>, outcome: &DhcpAnswer) -> Option<PacketNote> {
     let is_told = facts.sender.client.is_netboot() || outcome.event == PacketEvent::NoSubnet;
-    if facts.machine.is_some() || !is_told {
+    if facts.machine.is_some() || !is_told || facts.sender.classes.denying().is_some() {
         return None;
     }
     let mac = ClientKey::mac_of(facts.query.packet)?;

@@ -120,6 +120,7 @@ fn read_reply(packet: &[u8]) -> Option<ServerSighting> {
         mac: None,
         interface: String::new(),
         offered: Some(packet.yiaddr).filter(|address| !address.is_unspecified()),
+        next_server: Some(packet.siaddr).filter(|address| !address.is_unspecified()),
         boots,
     })
 }
@@ -187,11 +188,13 @@ mod tests {
 
     #[test]
     fn an_offer_says_who_gives_what() {
-        let offer = "op reply\nxid 1\nchaddr 02:00:00:00:00:01\nyiaddr 10.0.0.50\nmessage_type offer\n\
+        let offer = "op reply\nxid 1\nchaddr 02:00:00:00:00:01\nyiaddr 10.0.0.50\nsiaddr 10.0.0.7\n\
+                     message_type offer\n\
                      server_identifier 10.0.0.8\nbootfile_name other.efi";
         let heard = read_reply(&packet(offer)).unwrap();
         assert_eq!(heard.server, Ipv4Addr::new(10, 0, 0, 8));
         assert_eq!((heard.offered, heard.boots), (Some(Ipv4Addr::new(10, 0, 0, 50)), true));
+        assert_eq!(heard.next_server, Some(Ipv4Addr::new(10, 0, 0, 7)));
         let whole = packet(offer);
         (0..60).for_each(|length| assert_eq!(read_reply(&whole[..length]), None));
     }

@@ -316,6 +316,17 @@ pub struct OtherEvent {
     pub data: Value,
 }
 
+/// A machine asked for a file that there is not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BootFileAbsent {
+    /// The requested path, with the capability hidden.
+    pub path: String,
+    pub peer: IpAddr,
+    pub protocol: BootProtocol,
+    pub reason: String,
+}
+
 /// A file was sent over TFTP or HTTP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -391,4 +402,10 @@ macro_rules! own_fields {
     };
 }
 
-own_fields!(BootFileServed, RunInstallationConfirmed, MachineAgentTokenReissued, ServerPruned);
+own_fields!(
+    BootFileAbsent,
+    BootFileServed,
+    RunInstallationConfirmed,
+    MachineAgentTokenReissued,
+    ServerPruned
+);

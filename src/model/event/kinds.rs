@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance,
+    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance,
     InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, NoFields, ObjectDiff, ObjectSnapshot,
     OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed, ServerPruned,
     UnservedPacket,
@@ -82,6 +82,10 @@ event_kinds! {
         protocol: Option<BootProtocol>,
         reason: String,
     }
+
+    /// A machine that has no kernel yet asked for a file that there is not. The first names of a boot attempt
+    /// are kept, without those that loaders always look for.
+    "boot.file_absent" BootFileAbsent about machine => (BootFileAbsent)
 
     /// The machine's console shows why the boot stopped.
     "boot.screen" BootScreen about machine, server => {

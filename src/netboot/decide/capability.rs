@@ -49,13 +49,14 @@ pub fn hide(text: &str) -> String {
     let shown: Vec<&str> = parts
         .iter()
         .enumerate()
-        .map(
-            |(i, part)| {
-                if i > 0 && parts.get(i - 1) == Some(&"m") && part.contains('-') { "…" } else { part }
-            },
-        )
+        .map(|(i, part)| if i > 0 && is_folder(parts.get(i - 1)) && part.contains('-') { "…" } else { part })
         .collect();
     shown.join("/")
+}
+
+/// Whether the next part of a path is a capability; `::m` is what some readers of PXELINUX menus send.
+fn is_folder(part: Option<&&str>) -> bool {
+    part.is_some_and(|part| *part == "m" || part.ends_with("::m"))
 }
 
 fn tag(key: &CapabilityKey, attempt: Uuid) -> [u8; TAG_BYTES] {
@@ -97,6 +98,7 @@ mod tests {
         let url = format!("http://10.0.0.1:8080/m/{capability}/boot.ipxe");
         assert_eq!(hide(&url), "http://10.0.0.1:8080/m/…/boot.ipxe");
         assert_eq!(hide(&format!("/m/{capability}/linux")), "/m/…/linux");
+        assert_eq!(hide(&format!("::m/{capability}/linux")), "::m/…/linux");
         assert_eq!(hide("artifacts/debian-12-amd64/linux"), "artifacts/debian-12-amd64/linux");
     }
 }

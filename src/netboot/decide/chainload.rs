@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::model::Mac;
+use crate::netboot::decide::loader::LoaderTransport;
 
 /// How often a client that makes no progress gets the same loader.
 pub const ROUNDS_MAX: usize = 3;
@@ -25,16 +26,19 @@ pub struct LoaderRequest {
     /// Firmware that waits for an answer repeats its DISCOVER with the same `xid` (RFC 2131 4.1).
     pub xid: u32,
     pub loader: String,
+    /// How firmware fetches it. One power-on may try both protocols with one loader, which is no loop.
+    pub over: LoaderTransport,
     pub at: Timestamp,
     /// Whether the client got the loader; false if the boot loop was stopped.
     pub served: bool,
 }
 
-/// Whether a client with the earlier requests `asks` must not get `loader` again.
-pub fn goes_round(asks: &[LoaderRequest], loader: &str, now: Timestamp) -> bool {
+/// Whether a client with the earlier requests `asks` must not get a loader again in the same way.
+pub fn goes_round(asks: &[LoaderRequest], (loader, over): (&str, LoaderTransport), now: Timestamp) -> bool {
     asks.iter()
         .filter(|ask: &&LoaderRequest| {
-            ask.served && ask.loader == loader && now.duration_since(ask.at) < ROUNDS_WITHIN
+            let is_same = ask.loader == loader && ask.over == over;
+            ask.served && is_same && now.duration_since(ask.at) < ROUNDS_WITHIN
         })
         .count()
         >= ROUNDS_MAX
@@ -97,6 +101,7 @@ mod tests {
     use super::*;
 
     const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    const TFTP: LoaderTransport = LoaderTransport::Tftp;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
@@ -104,8 +109,8 @@ mod tests {
 
     /// Records a request that is served unless it is a loop. Returns whether it was served.
     fn asks(asks: &mut LoaderRequests, (xid, loader, seconds): (u32, &str, i64)) -> bool {
-        let served = !goes_round(asks.before_discover(MAC, xid), loader, at(seconds));
-        asks.add(MAC, LoaderRequest { xid, loader: loader.into(), at: at(seconds), served });
+        let served = !goes_round(asks.before_discover(MAC, xid), (loader, TFTP), at(seconds));
+        asks.add(MAC, LoaderRequest { xid, loader: loader.into(), over: TFTP, at: at(seconds), served });
         served
     }
 
@@ -116,7 +121,10 @@ mod tests {
             assert!(asks(&mut known, (xid, "ipxe.pxe", seconds)));
         }
         assert!(!asks(&mut known, (4, "ipxe.pxe", 30)));
-        assert!(!goes_round(known.of(MAC), "undionly.kpxe", at(30)), "another loader is another matter");
+        assert!(
+            !goes_round(known.of(MAC), ("undionly.kpxe", TFTP), at(30)),
+            "another loader is another matter"
+        );
         assert!(asks(&mut known, (5, "ipxe.pxe", 121)), "two minutes after the first");
         assert!(!asks(&mut known, (6, "ipxe.pxe", 122)));
     }
@@ -133,8 +141,19 @@ mod tests {
         }
         assert!(!asks(&mut known, (4, "undionly.kpxe", 62)));
         assert!(!asks(&mut known, (4, "undionly.kpxe", 66)), "a repetition gets the same answer");
-        assert!(goes_round(known.before_latest(MAC), "undionly.kpxe", at(66)), "so does its REQUEST");
+        assert!(goes_round(known.before_latest(MAC), ("undionly.kpxe", TFTP), at(66)), "so does its REQUEST");
         assert!(asks(&mut known, (3, "undionly.kpxe", 67)), "and that of one that was served");
+    }
+
+    #[test]
+    fn a_power_on_that_tries_two_protocols_counts_once() {
+        let ask = |xid, over| LoaderRequest { xid, loader: "a.efi".into(), over, at: at(0), served: true };
+        let two_rounds =
+            [ask(1, TFTP), ask(2, LoaderTransport::Http), ask(3, TFTP), ask(4, LoaderTransport::Http)];
+        assert!(!goes_round(&two_rounds, ("a.efi", TFTP), at(1)));
+        let third = [&two_rounds[..], &[ask(5, TFTP)]].concat();
+        assert!(goes_round(&third, ("a.efi", TFTP), at(1)));
+        assert!(!goes_round(&third, ("a.efi", LoaderTransport::Http), at(1)));
     }
 
     #[test]
@@ -151,15 +170,15 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut known = LoaderRequests::default();
         for xid in 0..100 {
-            known.add(MAC, LoaderRequest { xid, loader: "a".into(), at: at(0), served: xid < 3 });
+            known.add(MAC, LoaderRequest { xid, loader: "a".into(), over: TFTP, at: at(0), served: xid < 3 });
         }
         assert_eq!(known.of(MAC).len(), ASKS_MAX);
-        assert!(goes_round(known.of(MAC), "a", at(1)), "the ones that count are kept");
+        assert!(goes_round(known.of(MAC), ("a", TFTP), at(1)), "the ones that count are kept");
         for client in 0..5000_u32 {
             let [_, _, c, d] = client.to_be_bytes();
             known.add(
                 Mac([4, 0, 0, 0, c, d]),
-                LoaderRequest { xid: 1, loader: "a".into(), at: at(0), served: true },
+                LoaderRequest { xid: 1, loader: "a".into(), over: TFTP, at: at(0), served: true },
             );
         }
         assert_eq!(known.by_mac.len(), CLIENTS_MAX);

@@ -5,6 +5,7 @@
 
 use uuid::Uuid;
 
+use crate::netboot::decide::loader::{LoaderTransport, client_arch};
 use crate::proto::dhcp4::DhcpPacket;
 
 /// The user class that this project's embedded iPXE script sets.
@@ -111,6 +112,11 @@ impl NetbootClient {
         self.stage != BootProgram::Other
     }
 
+    /// Whether the client is firmware, whose readers of options cannot be changed.
+    pub fn is_firmware(&self) -> bool {
+        matches!(self.stage, BootProgram::Firmware | BootProgram::HttpFirmware)
+    }
+
     /// The UUID in both byte orders: firmware differs in the order that it sends, so a machine is recognised
     /// by either (SMBIOS 2.6, 7.2.1).
     pub fn uuid_aliases(&self) -> Option<[Uuid; 2]> {
@@ -125,13 +131,20 @@ fn stage(packet: &DhcpPacket, vendor: &str, arches: &[u16]) -> BootProgram {
     if own || ipxe.is_some() || packet.has_user_class("iPXE") {
         return BootProgram::Ipxe(features(own, &ipxe.unwrap_or_default()));
     }
-    if vendor.starts_with("HTTPClient") {
+    // Some firmware says by its architecture alone that it boots over HTTP.
+    if vendor.starts_with("HTTPClient") || is_http_only(arches) {
         return BootProgram::HttpFirmware;
     }
     if vendor.starts_with("PXEClient") || !arches.is_empty() {
         return BootProgram::Firmware;
     }
     BootProgram::Other
+}
+
+/// Whether all architectures that are known are of HTTP boot. A list may name variants of both protocols.
+fn is_http_only(arches: &[u16]) -> bool {
+    let mut known = arches.iter().filter_map(|code| client_arch(*code)).peekable();
+    known.peek().is_some() && known.all(|row| row.transport == LoaderTransport::Http)
 }
 
 fn features(own: bool, options: &[(u8, &[u8])]) -> IpxeFeatures {
@@ -210,6 +223,18 @@ mod tests {
         assert_eq!(client("client_architectures 7 16").arches, [7, 16]);
         assert_eq!(client("client_architectures 7").stage, BootProgram::Firmware);
         assert_eq!(client("host_name \"web1\"").stage, BootProgram::Other);
+    }
+
+    #[test]
+    fn http_boot_is_known_by_the_architecture_where_the_vendor_class_does_not_say_so() {
+        let of = |vendor: &str, arches: &str| {
+            client(&format!("vendor_class_identifier \"{vendor}\"\nclient_architectures {arches}")).stage
+        };
+        assert_eq!(of("NVIDIA/BF/PXE", "19"), BootProgram::HttpFirmware);
+        assert_eq!(of("PXEClient:Arch:00016", "16"), BootProgram::HttpFirmware);
+        assert_eq!(of("PXEClient:Arch:00007", "7 16"), BootProgram::Firmware);
+        assert_eq!(of("PXEClient", "30583"), BootProgram::Firmware, "an unknown one says nothing");
+        assert_eq!(of("U-Boot.armv8", "24"), BootProgram::Firmware, "U-Boot asks the boot server");
     }
 
     #[test]

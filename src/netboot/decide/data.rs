@@ -29,6 +29,14 @@ impl BootData {
         }
     }
 
+    /// Whether the client needs name servers to reach the host of its URL.
+    pub fn names_host(&self) -> bool {
+        let host = self.file().and_then(|file| file.split_once("://")?.1.split('/').next());
+        let host = host.map(|host| host.split_once(':').map_or(host, |(host, _)| host));
+        // A template is rendered later, with an address of this server.
+        host.is_some_and(|host| !host.contains('{') && host.parse::<Ipv4Addr>().is_err())
+    }
+
     /// The name or URL of the boot file.
     pub fn file(&self) -> Option<&str> {
         match self {

@@ -24,7 +24,7 @@ use crate::model::{
 };
 use crate::netboot::decide::chainload::LoaderRequest;
 use crate::netboot::decide::client::{BootProgram, NetbootClient};
-use crate::netboot::decide::loader::{LoaderTransport, client_arch};
+use crate::netboot::decide::loader::{LoaderTransport, client_arch, is_uefi};
 use crate::netboot::decide::signed::SecureBoot;
 
 /// What was requested.
@@ -86,6 +86,8 @@ pub struct DecisionFacts<'a> {
     pub secure_boot: SecureBoot,
     /// Whether files can be fetched over HTTPS.
     pub serves_https: bool,
+    /// The setting `leave_by_loader`.
+    pub leave_by_loader: bool,
 }
 
 /// The answer to the request.
@@ -121,6 +123,17 @@ pub enum BootGrant {
     Deny,
 }
 
+impl BootGrant {
+    /// The loader that firmware fetches, and how.
+    pub fn loader(&self) -> Option<(&str, LoaderTransport)> {
+        match self {
+            BootGrant::Loader { name } => Some((name, LoaderTransport::Tftp)),
+            BootGrant::LoaderUrl { name, over } => Some((name, *over)),
+            _ => None,
+        }
+    }
+}
+
 impl std::fmt::Display for BootGrant {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -131,9 +144,7 @@ impl std::fmt::Display for BootGrant {
             }
             BootGrant::LoaderUrl { name, over } => write!(f, "the loader {name} over {}", over.name()),
             BootGrant::BootFile { file, .. } => write!(f, "{file}, by a client class"),
-            BootGrant::BootServer { menu: None } => {
-                f.write_str("the boot server's address, by a client class")
-            }
+            BootGrant::BootServer { menu: None } => f.write_str("the boot server's address"),
             BootGrant::BootServer { menu: Some(menu) } => {
                 write!(f, "the boot menu `{menu}`, by a client class")
             }
@@ -335,16 +346,36 @@ impl RuleTrace {
     ) -> BootGrant {
         let is_proxy = facts.subnet_mode == Some(SubnetMode::Proxy);
         match (client.stage, verdict) {
-            (BootProgram::Other, _) | (_, Verdict::Ignore { .. }) => BootGrant::NoBootData,
-            // Firmware without boot data boots its disk at once. An unknown machine's iPXE gets a script that
-            // does the same and says so on the console, except in a network with another DHCP server.
+            (_, Verdict::Ignore { .. }) => BootGrant::NoBootData,
+            // Some firmware does not say what it is. A system takes no notice of the boot server's address.
+            (BootProgram::Other, Verdict::Netboot { .. }) if facts.machine.is_some() => {
+                self.passed(
+                    "loader",
+                    "it does not say that it boots: the boot server's address, in case it does",
+                );
+                BootGrant::BootServer { menu: None }
+            }
+            (BootProgram::Other, _) => BootGrant::NoBootData,
+            // A BIOS without boot data boots its disk soon. An unknown machine's iPXE gets a script that does
+            // the same and says so on the console, except in a network with another DHCP server.
             (BootProgram::Ipxe(_), Verdict::LocalDisk { .. }) if facts.machine.is_none() && !is_proxy => {
                 BootGrant::ScriptUrl
+            }
+            // UEFI takes silence for a lost packet and waits a minute for each of its ways to boot: a loader
+            // that leaves for the disk is quicker. Any loader does, whatever the bootenv names.
+            (_, Verdict::LocalDisk { .. }) if leaves_by_loader(facts) && is_uefi(client) => {
+                self.passed("leave_by_loader", "UEFI leaves for the disk by a loader");
+                self.first_file(client, &DecisionFacts { bootenv: None, ..facts.clone() }, now)
             }
             (_, Verdict::LocalDisk { .. }) => BootGrant::NoBootData,
             _ => self.first_file(client, facts, now),
         }
     }
+}
+
+/// Whether the machine gets a loader although it is to boot its disk: the loader leaves for the disk.
+fn leaves_by_loader(facts: &DecisionFacts<'_>) -> bool {
+    facts.leave_by_loader && facts.machine.is_some()
 }
 
 /// The architecture that a client names, in the words of bootenvs.
@@ -394,7 +425,11 @@ fn file_answer(asked: &BootQuestion, verdict: &Verdict, facts: &DecisionFacts<'_
             BootGrant::Serve
         }
         // An unknown machine may be the client of a proxy or of another server: a loader does no harm.
-        (BootQuestion::Loader, Verdict::LocalDisk { .. }) if facts.machine.is_none() => BootGrant::Serve,
+        (BootQuestion::Loader, Verdict::LocalDisk { .. })
+            if facts.machine.is_none() || leaves_by_loader(facts) =>
+        {
+            BootGrant::Serve
+        }
         (BootQuestion::Loader, _) => BootGrant::Deny,
         (BootQuestion::Script, Verdict::Ignore { .. }) => BootGrant::Deny,
         (BootQuestion::Script, verdict) => script(verdict),

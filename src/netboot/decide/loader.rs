@@ -124,6 +124,12 @@ pub fn is_bios(code: u16) -> bool {
     matches!(code, 0x00 | 0x14)
 }
 
+/// Whether a client is UEFI firmware, or an iPXE that it started, which gets the usual first file.
+pub fn is_uefi(client: &NetbootClient) -> bool {
+    let loaders = client.arches.iter().find_map(|code| client_arch(*code)).and_then(|row| row.loader);
+    client.quirks.first_file == FirstFile::Loader && loaders.is_some_and(|name| name.ends_with(".efi"))
+}
+
 /// Whether a BIOS starts the loader with this name.
 pub fn is_for_bios(name: &str) -> bool {
     [".0", ".kpxe", ".pxe", ".kkpxe"].iter().any(|ending| name.ends_with(ending))
@@ -136,7 +142,7 @@ pub fn next_stage(client: &NetbootClient) -> Result<NextStage, NoLoader> {
         (BootProgram::Other, _) => return Err(NoLoader::NotNetboot),
         (_, FirstFile::Nothing { class }) => return Err(NoLoader::ByClass(class.clone())),
         (_, FirstFile::File(file)) => return Ok(NextStage::File(file.clone())),
-        (BootProgram::Firmware, FirstFile::Server { menu }) => {
+        (BootProgram::Firmware | BootProgram::HttpFirmware, FirstFile::Server { menu }) => {
             return Ok(NextStage::Server { menu: menu.clone() });
         }
         (_, FirstFile::Loader | FirstFile::Server { .. }) => {}

@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 
 use crate::model::Mac;
+use crate::netboot::decide::BootDecision;
 use crate::netboot::decide::chainload::LoaderRequest;
-use crate::netboot::decide::{BootDecision, BootGrant};
+use crate::netboot::decide::loader::LoaderTransport;
 
 /// The rule of the decision that stops a boot loop.
 const LOOP_RULE: &str = "chainload";
@@ -31,13 +32,15 @@ impl LoaderSighting {
         now: Timestamp,
     ) -> Option<Self> {
         let stopped = decision.trace.iter().find(|rule| rule.rule == LOOP_RULE && rule.matched);
-        let loader = match &decision.answer {
-            BootGrant::Loader { name } | BootGrant::LoaderUrl { name, .. } => name.clone(),
+        let (loader, over) = match decision.answer.loader() {
+            Some((name, over)) => (name.to_owned(), over),
             // The last of the earlier requests is the one that stopped the loop.
-            _ if stopped.is_some() => before.last().map(|ask| ask.loader.clone()).unwrap_or_default(),
-            _ => return None,
+            None if stopped.is_some() => before
+                .last()
+                .map_or((String::new(), LoaderTransport::Tftp), |ask| (ask.loader.clone(), ask.over)),
+            None => return None,
         };
-        let ask = LoaderRequest { xid, loader, at: now, served: stopped.is_none() };
+        let ask = LoaderRequest { xid, loader, over, at: now, served: stopped.is_none() };
         Some(LoaderSighting { mac, ask, stopped: stopped.map(|rule| rule.detail.clone()) })
     }
 }

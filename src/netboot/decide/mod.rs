@@ -3,8 +3,8 @@
 //! [`decide()`] alone decides; DHCP, TFTP, HTTP, `explain` and `files` all ask it. [`namespace`] says what a
 //! path means, [`attempt`] when a power-on begins a new attempt, [`client`] which program sent a packet,
 //! [`loader`] which loader fits that client, [`signed`] which loaders fit under Secure Boot, [`data`] how the
-//! decision looks in DHCP, [`stops`] what it means when a boot stops. All of it is pure: the facts and the
-//! time are arguments.
+//! decision looks in DHCP, [`second_stage`] which loaders ask another server for files, [`stops`] what it
+//! means when a boot stops. All of it is pure: the facts and the time are arguments.
 
 pub mod attempt;
 pub mod capability;
@@ -16,6 +16,7 @@ pub mod foreign_addresses;
 pub mod loader;
 pub mod loader_ask;
 pub mod namespace;
+pub mod second_stage;
 pub mod signed;
 pub mod stops;
 

@@ -65,7 +65,8 @@ pub struct ClientHint {
 }
 
 /// The path in its normal form: no leading slash, single forward slashes. Firmware and Windows loaders send
-/// `\Boot\BCD`, shim asks for `dir//grubx64.efi`.
+/// `\Boot\BCD`, shim asks for `dir//grubx64.efi`; `::` before a path makes it absolute for PXELINUX, and
+/// other readers of its menus send it along.
 ///
 /// # Errors
 /// The reason why the path is invalid or leaves the tree, for the log and the client.
@@ -77,7 +78,7 @@ pub fn clean(path: &str) -> Result<String, &'static str> {
         return Err("the path has control characters");
     }
     let mut parts = Vec::new();
-    for part in path.split(['/', '\\']) {
+    for part in path.strip_prefix("::").unwrap_or(path).split(['/', '\\']) {
         match part {
             "" | "." => {}
             ".." => return Err("the path leaves the tree"),
@@ -85,6 +86,29 @@ pub fn clean(path: &str) -> Result<String, &'static str> {
         }
     }
     Ok(parts.join("/"))
+}
+
+/// What a client may have meant by a path that leads to nothing, in the order in which it is tried:
+///
+/// - The part before the first character that no name has: firmware that ignores the length of DHCP option 67
+///   sends the bytes behind it along.
+/// - The part after a `//` or `::`: readers of a PXELINUX menu put their own folder in front of a path that
+///   is absolute in it.
+/// - The longest name of a loader that the last part begins with: the bytes behind option 67 may be
+///   characters.
+pub fn likely_paths<'a>(path: &str, loaders: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let end = path.find(|next: char| !next.is_ascii_graphic()).unwrap_or(path.len());
+    let printable = path.get(..end).unwrap_or_default();
+    let absolute = ["//", "::"].iter().find_map(|mark| Some(printable.rsplit_once(mark)?.1));
+    let base = printable.rsplit(['/', '\\']).next().unwrap_or_default();
+    let cleaned = clean(printable).unwrap_or_default();
+    let begun = loaders.filter(|name| {
+        let tail = cleaned.strip_prefix(name).or_else(|| base.strip_prefix(name));
+        tail.is_some_and(|tail| !tail.is_empty() && !tail.contains('/'))
+    });
+    let loader = begun.max_by_key(|name| name.len());
+    let likely = [Some(printable), absolute, loader].into_iter().flatten();
+    likely.filter(|name| !name.is_empty() && *name != path).map(str::to_owned).collect()
 }
 
 /// The meaning of a cleaned path. `is_loader` says whether a name is that of a loader.
@@ -136,6 +160,19 @@ fn machine_file(rest: &str) -> NamespaceEntry {
 /// Whether this is the script that iPXE looks for by itself, beside the place that it was loaded from.
 pub fn is_autoexec(path: &str) -> bool {
     path.rsplit(['/', '\\']).next() == Some("autoexec.ipxe")
+}
+
+/// Whether loaders always look for this file, and go on without it: GRUB for the lists of its modules, shim
+/// for revocations, PXELINUX for a configuration by UUID or by a part of the address, readers of our own
+/// menus for the kernels that there are not.
+pub fn is_usual_probe(path: &str) -> bool {
+    let (folder, name) = path.rsplit_once(['/', '\\']).unwrap_or(("", path));
+    matches!(name, "leave-to-the-disk" | "stopped-see-the-timeline")
+        || name.ends_with(".lst")
+        || name.ends_with(".efi") && (name.starts_with("revocations") || name.starts_with("shim_certificate"))
+        || folder.ends_with("pxelinux.cfg")
+            && (name.len() < 8 || name.len() == 36)
+            && name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// The names of scripts that loaders look for, wherever they were loaded from.
@@ -221,6 +258,46 @@ mod tests {
         ];
         for (path, expected) in cases {
             assert_eq!(meaning(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn rubbish_behind_a_name_is_cut_off_for_a_second_look() {
+        let loaders = ["undionly.kpxe", "debian/shimx64.efi", "ipxe.pxe", "snponly.efi"];
+        let likely = |path: &str| likely_paths(path, loaders.into_iter());
+        let cases: [(&str, &[&str]); 10] = [
+            ("undionly.kpxe", &[]),
+            ("undionly.kpxe\u{fffd}", &["undionly.kpxe"]),
+            ("undionly.kpxea\u{11}", &["undionly.kpxea", "undionly.kpxe"]),
+            ("/undionly.kpxe:\u{4}", &["/undionly.kpxe:", "undionly.kpxe"]),
+            ("debian/shimx64.efia", &["debian/shimx64.efi"]),
+            ("dir//grubx64.efi", &["grubx64.efi"]),
+            ("pxe//m/0a-0b/linux", &["m/0a-0b/linux"]),
+            ("pxe::m/0a-0b/linux", &["m/0a-0b/linux"]),
+            ("snponly.efi/x", &[]),
+            ("\u{1}", &[]),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(likely(path), expected, "{path:?}");
+        }
+        assert_eq!(clean("::m/0a-0b/linux").as_deref(), Ok("m/0a-0b/linux"));
+    }
+
+    #[test]
+    fn what_every_loader_looks_for_is_no_news() {
+        for path in [
+            "/grub/x86_64-efi/command.lst",
+            "debian/revocations.efi",
+            "/leave-to-the-disk",
+            "pxelinux.cfg/0A0000",
+            "/pxelinux.cfg/b8945908-d6a6-41a9-611d-74a6ab80b83d",
+        ] {
+            assert!(is_usual_probe(path), "{path}");
+        }
+        for path in
+            ["config.txt", "pxelinux.cfg/default-arm", "grub/x86_64-efi/tftp.mod", "34695052/start4.elf"]
+        {
+            assert!(!is_usual_probe(path), "{path}");
         }
     }
 

@@ -13,6 +13,9 @@ use crate::model::Arch;
 /// from, and finds none if it came as a file over HTTP.
 pub const IMAGE: &str = "efi.img";
 
+/// How the names of iPXE's shims end.
+const IPXE_SHIM_ENDING: &str = "-shim.efi";
+
 /// Whether a machine must be started with signed loaders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SecureBoot {
@@ -81,6 +84,23 @@ pub fn start(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Result<Stri
     ))
 }
 
+/// The same beside another DHCP server, where an iPXE finds this server and a GRUB does not.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_beside(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Result<String, String> {
+    ipxe_start(chain, arch, loaders).map_or_else(|| start(chain, arch, loaders), Ok)
+}
+
+/// The first file of a chain's signed iPXE, if it is complete.
+fn ipxe_start(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Option<String> {
+    let mut starts =
+        STARTS.iter().filter(|start| start.arch == arch && start.first.ends_with(IPXE_SHIM_ENDING));
+    let start = starts
+        .find(|start| has_file(loaders, chain, start.first) && has_file(loaders, chain, start.second))?;
+    Some(format!("{chain}/{}", start.first))
+}
+
 fn has_file(loaders: &BTreeSet<String>, chain: &str, file: &str) -> bool {
     loaders.contains(&format!("{chain}/{file}"))
 }
@@ -94,12 +114,12 @@ pub fn any_start(arch: Arch, loaders: &BTreeSet<String>) -> Option<String> {
 /// The file that HTTP boot firmware gets instead of a chain's first file: the image, if there is one.
 pub fn over_http(start: &str, loaders: &BTreeSet<String>) -> String {
     let image = image_beside(start);
-    if start.ends_with("-shim.efi") || !loaders.contains(&image) { start.to_owned() } else { image }
+    if start.ends_with(IPXE_SHIM_ENDING) || !loaders.contains(&image) { start.to_owned() } else { image }
 }
 
 /// The shim by which a signed iPXE has a distribution's kernel checked: the one in its own folder.
 pub fn kernel_shim(chain: &str, arch: Arch, loaders: &BTreeSet<String>) -> Option<String> {
-    let first = start(chain, arch, loaders).ok().filter(|first| first.ends_with("-shim.efi"))?;
+    let first = ipxe_start(chain, arch, loaders)?;
     let (folder, _) = first.split_once('/')?;
     let shims = STARTS.iter().filter(|start| start.arch == arch && start.second.starts_with("grub"));
     shims.map(|start| format!("{folder}/{}", start.first)).find(|name| loaders.contains(name))
@@ -176,6 +196,17 @@ mod tests {
         assert_eq!(shim.as_deref(), Some("debian/shimx64.efi"));
         let grub = loaders(&["debian/shimx64.efi", "debian/grubx64.efi"]);
         assert_eq!(kernel_shim("debian", Arch::Amd64, &grub), None, "GRUB asks shim by itself");
+    }
+
+    #[test]
+    fn beside_another_dhcp_server_a_signed_ipxe_goes_before_a_grub() {
+        let grub = ["debian/shimx64.efi", "debian/grubx64.efi"];
+        let both = loaders(&[&grub[..], &["debian/snponly-shim.efi", "debian/snponly.efi"]].concat());
+        assert_eq!(start("debian", Arch::Amd64, &both).as_deref(), Ok("debian/shimx64.efi"));
+        assert_eq!(start_beside("debian", Arch::Amd64, &both).as_deref(), Ok("debian/snponly-shim.efi"));
+        let shim = kernel_shim("debian", Arch::Amd64, &both);
+        assert_eq!(shim.as_deref(), Some("debian/shimx64.efi"), "it has the kernel checked");
+        assert_eq!(start_beside("debian", Arch::Amd64, &loaders(&grub)).as_deref(), Ok("debian/shimx64.efi"));
     }
 
     #[test]

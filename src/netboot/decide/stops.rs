@@ -1,7 +1,10 @@
 //! Where a boot stopped, and what that means. Firmware and loaders do not report that they refused a file;
 //! they just never request the next one. Start at [`why`].
 
+use std::net::Ipv4Addr;
+
 use crate::netboot::decide::namespace::ScriptKind;
+use crate::netboot::decide::second_stage::{OtherBootServer, leads_to_grub};
 use crate::netboot::decide::signed::{self, ChainRole};
 
 /// A sign of a machine's boot that tells how far it came.
@@ -51,6 +54,10 @@ pub struct StopContext {
     pub is_bios: bool,
     /// The loader that fetched the machine's script.
     pub by: Option<ScriptKind>,
+    /// Whether a shim was fetched in this attempt.
+    pub has_shim: bool,
+    /// The server that gives the machine its address in place of this one, with this server's address.
+    pub beside: Option<(OtherBootServer, Ipv4Addr)>,
 }
 
 /// Why a boot stopped after `last`, for a person; `None` if it did not stop, or may still continue.
@@ -69,15 +76,16 @@ pub fn why(last: &BootSign, seen: StopVerdict<'_>, about: StopContext) -> Option
             ))
         }
         (BootSign::Loader(name), StopVerdict::Nothing | StopVerdict::Next(BootSign::FirmwareAsks)) => {
-            Some(loader_stopped(name, about.is_bios))
+            Some(loader_stopped(name, about))
         }
         (BootSign::Kernel, StopVerdict::Nothing | StopVerdict::Next(BootSign::Script(_)))
             if about.by == Some(ScriptKind::Grub) && !about.is_bios =>
         {
             Some(
-                "GRUB fetched the kernel and never asked for the initrd: with Secure Boot on, shim refuses a \
-                 kernel that its own distribution did not sign (\"bad shim signature\"). The kernel of the \
-                 artifact and the chain in the bootenv's `secure_boot` must be of one distribution"
+                "GRUB fetched the kernel and never asked for the initrd. With Secure Boot on, shim refuses a \
+                 kernel that its own distribution did not sign (\"bad shim signature\"): the kernel of the \
+                 artifact and the chain in the bootenv's `secure_boot` must be of one distribution. If the \
+                 console does not say so, the machine was reset, or it has too little memory"
                     .to_owned(),
             )
         }
@@ -110,7 +118,7 @@ const DISTRUST: &str = "A shim starts only what its own distribution signed, and
                         since (SBAT): put shim and loader of one distribution, and of about one age, into \
                         its folder of signed loaders";
 
-fn loader_stopped(name: &str, is_bios: bool) -> String {
+fn loader_stopped(name: &str, about: StopContext) -> String {
     let came = format!("the firmware fetched {name}, and nothing came after it");
     match signed::role(name) {
         Some(ChainRole::Shim) => format!(
@@ -118,10 +126,7 @@ fn loader_stopped(name: &str, is_bios: bool) -> String {
              Denied\": the key of Microsoft's third-party UEFI CA is not enrolled, or the shim was revoked), \
              or the shim could not reach the server"
         ),
-        Some(ChainRole::Second) => format!(
-            "shim fetched {name}, and nothing came after it: it did not start it (\"Verification failed\", \
-             Security Violation). {DISTRUST}"
-        ),
+        Some(ChainRole::Second) => second_stopped(name, about),
         Some(ChainRole::MokManager) => format!(
             "shim fetched {name} and waits for somebody at the console: it could not verify what it was to \
              start. {DISTRUST}"
@@ -130,12 +135,34 @@ fn loader_stopped(name: &str, is_bios: bool) -> String {
             "{came}: it makes no disk of such an image, or its Secure Boot does not trust the shim on it, or \
              the shim does not trust the GRUB beside it. {DISTRUST}"
         ),
-        None if is_bios => format!("{came}: the loader does not run on this machine, or finds no network"),
+        None if about.is_bios => {
+            format!("{came}: the loader does not run on this machine, or finds no network")
+        }
         None => format!(
             "{came}: with Secure Boot on, firmware refuses a loader that is not signed (\"Access Denied\"). \
              Set the machine's param `secure_boot` to true, or switch Secure Boot off in the firmware. If it \
              is off, the loader finds no network"
         ),
+    }
+}
+
+/// A second stage that nothing came after. Who refused it depends on who fetched it, and a GRUB that runs may
+/// ask another server: what tells the causes apart is on the console.
+fn second_stopped(name: &str, about: StopContext) -> String {
+    let elsewhere = about.beside.filter(|_| leads_to_grub(name));
+    let elsewhere = elsewhere.and_then(|(other, ours)| other.misleads(ours));
+    let refused = match about.has_shim {
+        true => format!("shim did not start it (\"Verification failed\", Security Violation). {DISTRUST}"),
+        false => "the firmware's Secure Boot did not trust it (\"Access Denied\"), or it runs and finds no \
+                  network"
+            .to_owned(),
+    };
+    match elsewhere {
+        Some(misled) => format!(
+            "{name} was fetched, and nothing came after it. If the console says \"Welcome to GRUB!\", \
+             {misled}. If it does not, {refused}"
+        ),
+        None => format!("{name} was fetched, and nothing came after it: {refused}"),
     }
 }
 
@@ -149,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_was_refused_and_by_whom_is_told_from_the_last_file() {
-        let uefi = StopContext::default();
+        let uefi = StopContext { has_shim: true, ..StopContext::default() };
         let cases = [
             (loader("snponly.efi"), StopVerdict::Nothing, "\"Access Denied\""),
             (loader("snponly.efi"), StopVerdict::Next(&BootSign::FirmwareAsks), "secure_boot"),
@@ -169,8 +196,31 @@ mod tests {
         let mok = BootSign::Fetches("debian/mmx64.efi".into());
         let reason = why(&loader("debian/grubx64.efi"), StopVerdict::Next(&mok), uefi).unwrap();
         assert!(reason.contains("debian/grubx64.efi") && reason.contains("Security Violation"), "{reason}");
-        let bios = StopContext { is_bios: true, by: None };
+        let bios = StopContext { is_bios: true, ..StopContext::default() };
         assert!(!why(&loader("undionly.kpxe"), StopVerdict::Nothing, bios).unwrap().contains("Secure Boot"));
+    }
+
+    #[test]
+    fn a_grub_is_said_to_be_refused_or_misled_only_where_that_can_be() {
+        let stopped = |has_shim, next_server: Option<u8>| {
+            let at = |last| Ipv4Addr::new(10, 0, 0, last);
+            let other = OtherBootServer { server: at(9), next_server: next_server.map(at) };
+            let beside = next_server.map(|_| (other, at(1)));
+            let about = StopContext { has_shim, beside, ..StopContext::default() };
+            why(&loader("debian/grubx64.efi"), StopVerdict::Nothing, about).unwrap()
+        };
+        let (shim, misled) = ("shim did not start it", "GRUB asks 10.0.0.9");
+        for (has_shim, next_server, said, unsaid) in [
+            (true, None, shim, "Welcome to GRUB"),
+            (true, Some(1), shim, "Welcome to GRUB"),
+            (true, Some(9), misled, "never"),
+            (false, Some(9), misled, "shim did"),
+            (false, None, "the firmware's Secure Boot", "shim did"),
+        ] {
+            let reason = stopped(has_shim, next_server);
+            assert!(reason.contains(said) && !reason.contains(unsaid), "{reason}");
+        }
+        assert!(stopped(true, Some(9)).contains(shim), "both can be");
     }
 
     #[test]
@@ -198,7 +248,7 @@ mod tests {
         let next = loader("debian/grubx64.efi");
         let asks = BootSign::Fetches("debian/grubx64.efi".into());
         let shim = loader("debian/shimx64.efi");
-        let grub = StopContext { is_bios: false, by: Some(ScriptKind::Grub) };
+        let grub = StopContext { by: Some(ScriptKind::Grub), ..StopContext::default() };
         let ipxe = StopContext { by: Some(ScriptKind::Ipxe), ..grub };
         let again = BootSign::Script(ScriptKind::Grub);
         for (last, seen, about) in [
@@ -218,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_kernel_that_shim_refuses_is_known_by_its_initrd_that_nobody_wants() {
-        let grub = StopContext { is_bios: false, by: Some(ScriptKind::Grub) };
+        let grub = StopContext { by: Some(ScriptKind::Grub), ..StopContext::default() };
         let again = BootSign::Script(ScriptKind::Grub);
         for seen in [StopVerdict::Nothing, StopVerdict::Next(&again)] {
             assert!(why(&BootSign::Kernel, seen, grub).unwrap().contains("bad shim signature"));

@@ -123,7 +123,8 @@ fn routers_elsewhere(options: &OptionSet, (pointer, wire): (&str, &[&Subnet])) -
 }
 
 /// A relay's address identifies one wire. The network that contains the address takes precedence over subnets
-/// that list the relay, so listing it would have no effect.
+/// that list the relay, so listing it would have no effect. A relay that names the VRF of its clients may
+/// have one address for all of them.
 fn relay_of_two(subnet: &Subnet, other: &Subnet) -> Option<String> {
     let relay = relay_inside(subnet, other).or_else(|| relay_inside(other, subnet))?;
     Some(format!(
@@ -134,7 +135,9 @@ fn relay_of_two(subnet: &Subnet, other: &Subnet) -> Option<String> {
 }
 
 fn relay_inside(by: &Subnet, of: &Subnet) -> Option<Ipv4Addr> {
-    by.relays.iter().copied().find(|relay| of.cidr.contains(*relay) || of.relays.contains(relay))
+    let is_told_apart = by.vrf.is_some() && of.vrf.is_some() && by.vrf != of.vrf;
+    let is_listed = |relay: &Ipv4Addr| !is_told_apart && of.relays.contains(relay);
+    by.relays.iter().copied().find(|relay| of.cidr.contains(*relay) || is_listed(relay))
 }
 
 /// A subnet without a shared network is a wire with the subnet's own name. A shared network of the same name
@@ -190,7 +193,7 @@ fn refused_beside_another_server(subnet: &Subnet) -> Vec<Problem> {
         ("/reservations_only", subnet.reservations_only),
         ("/authoritative", subnet.authoritative),
         ("/bootp", subnet.bootp),
-        ("/probe", subnet.probe != ProbeMode::None),
+        ("/probe", subnet.probe.is_some_and(|how| how != ProbeMode::None)),
     ];
     let what = "a `proxy` subnet gets its addresses and options from another DHCP server: leave this out, or \
                 use `managed`";
@@ -250,6 +253,19 @@ mod tests {
         let leaves = houses.objects.patch::<Subnet>(&caller, &target("floor"), &set(json!(null))).await;
         let refused = leaves.unwrap_err().to_string();
         assert!(refused.contains("of subnet `lab` has the name of subnet `floor`"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn two_wires_share_a_relay_only_if_it_tells_them_apart_by_their_vrfs() {
+        let (houses, caller) = (testing::houses(), testing::caller());
+        let wire = |name: &str, third: u8, vrf: &str| {
+            let cidr = format!("10.0.{third}.0/24");
+            json!({"name": name, "cidr": cidr, "relays": ["10.9.0.1"], "vrf": vrf})
+        };
+        houses.objects.create::<Subnet>(&caller, wire("a", 1, "blue")).await.unwrap();
+        let same = houses.objects.create::<Subnet>(&caller, wire("b", 2, "blue")).await;
+        assert!(same.unwrap_err().to_string().contains("relay 10.9.0.1 is one of subnet `a`"));
+        houses.objects.create::<Subnet>(&caller, wire("b", 2, "red")).await.unwrap();
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ pub const ROUTERS: u8 = 3;
 pub const DOMAIN_NAME_SERVERS: u8 = 6;
 pub const HOST_NAME: u8 = 12;
 pub const DOMAIN_NAME: u8 = 15;
+pub const ROOT_PATH: u8 = 17;
 pub const BROADCAST_ADDRESS: u8 = 28;
 pub const VENDOR_OPTIONS: u8 = 43;
 pub const REQUESTED_ADDRESS: u8 = 50;
@@ -38,6 +39,8 @@ pub const CLASSLESS_ROUTES: u8 = 121;
 pub const VENDOR_IDENTIFYING: u8 = 125;
 pub const TFTP_SERVER_ADDRESSES: u8 = 150;
 pub const IPXE: u8 = 175;
+pub const PXELINUX_CONFIG_FILE: u8 = 209;
+pub const PXELINUX_PATH_PREFIX: u8 = 210;
 pub const MICROSOFT_CLASSLESS_ROUTES: u8 = 249;
 
 /// One row of the table.

@@ -20,6 +20,6 @@ pub use dhcproto::v4::MessageType;
 pub use encode::{EncodedPacket, REPLY_BYTES_MIN, encode_listed, encode_reply, payload_bytes_max};
 pub use packet::{DhcpOptions, DhcpPacket, PacketFault};
 pub use parse::{DATAGRAM_BYTES_MAX, MalformedPacket, parse};
-pub use relay::RelayAgent;
+pub use relay::{RelayAgent, RelayVrf};
 pub use text::{TextError, from_text, quote, to_text, words};
 pub use value_type::ValueType;

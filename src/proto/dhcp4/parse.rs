@@ -1,7 +1,8 @@
 //! The tolerant parser: turns a datagram into a [`DhcpPacket`], or says why that is impossible.
 //!
 //! Bad options are recorded and skipped, repeated ones are joined in order of appearance, and option 52 is
-//! honoured (RFC 3396, RFC 2132 9.3).
+//! honoured (RFC 3396, RFC 2132 9.3). A request without the magic cookie is BOOTP (RFC 951), which has no
+//! options; some clients send no more than the header.
 
 use std::net::Ipv4Addr;
 
@@ -14,13 +15,14 @@ const FAULTS_MAX: usize = 16;
 
 const HEADER_BYTES: usize = 236;
 const MAGIC: [u8; 4] = [0x63, 0x82, 0x53, 0x63];
+const BOOT_REQUEST: u8 = 1;
 const PAD: u8 = 0;
 const END: u8 = 255;
 
 /// Why a datagram is not a DHCP message. It should be counted and dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedPacket {
-    #[error("{0} bytes are fewer than the 240 of the smallest DHCP message")]
+    #[error("{0} bytes are fewer than the {HEADER_BYTES} of a BOOTP header")]
     Short(usize),
     #[error("{0} bytes are more than the {DATAGRAM_BYTES_MAX} that are read")]
     Long(usize),
@@ -28,7 +30,7 @@ pub enum MalformedPacket {
     Op(u8),
     #[error("hlen is {0}, more than the 16 bytes of chaddr")]
     HardwareLength(u8),
-    #[error("the magic cookie 63825363 is missing")]
+    #[error("it is a reply without the magic cookie 63825363")]
     Magic,
 }
 
@@ -39,7 +41,6 @@ pub fn parse(datagram: &[u8]) -> Result<DhcpPacket, MalformedPacket> {
     }
     let short = MalformedPacket::Short(datagram.len());
     let (header, rest) = datagram.split_first_chunk::<HEADER_BYTES>().ok_or(short)?;
-    let (magic, field) = rest.split_first_chunk::<4>().ok_or(short)?;
     let mut packet = read_header(header);
     if !matches!(packet.op, 1 | 2) {
         return Err(MalformedPacket::Op(packet.op));
@@ -47,9 +48,9 @@ pub fn parse(datagram: &[u8]) -> Result<DhcpPacket, MalformedPacket> {
     if packet.hlen > 16 {
         return Err(MalformedPacket::HardwareLength(packet.hlen));
     }
-    if *magic != MAGIC {
-        return Err(MalformedPacket::Magic);
-    }
+    let Some(field) = rest.strip_prefix(&MAGIC) else {
+        return if packet.op == BOOT_REQUEST { Ok(packet) } else { Err(MalformedPacket::Magic) };
+    };
     read_field(&mut packet, field);
     read_overloaded(&mut packet, header);
     record_bad_values(&mut packet);
@@ -175,11 +176,23 @@ mod tests {
             assert_eq!(parse(&bad), Err(MalformedPacket::HardwareLength(hlen)));
         }
         let mut bad = good.clone();
-        bad[236] = 0;
+        (bad[0], bad[236]) = (2, 0);
         assert_eq!(parse(&bad), Err(MalformedPacket::Magic));
         let mut bad = good;
         bad[0] = 3;
         assert_eq!(parse(&bad), Err(MalformedPacket::Op(3)));
+    }
+
+    #[test]
+    fn a_request_without_the_cookie_is_bootp_whatever_its_vendor_field_has_and_however_short_it_is() {
+        let whole = datagram(&[53, 1, 1, 255]);
+        let mut of_another = whole.clone();
+        of_another[236..240].copy_from_slice(b"SUNW");
+        for bootp in [&whole[..236], &whole[..239], &of_another] {
+            let packet = parse(bootp).unwrap();
+            assert_eq!((packet.message_type(), packet.hlen), (None, 6));
+            assert!(packet.options.iter().next().is_none() && packet.faults.is_empty());
+        }
     }
 
     #[test]

@@ -143,9 +143,12 @@ fn grant(option: &OptionField<'_>, offer: &ServerOffer, terms: &mut TransferTerm
     }
 }
 
-/// Parses decimal ASCII digits only; `u64::from_str` alone would accept a sign.
+/// Parses decimal ASCII digits only; `u64::from_str` alone would accept a sign. The number ends before the
+/// first byte that is not printable: firmware that ignores lengths sends rubbish behind it.
 fn decimal(text: &str) -> Option<u64> {
-    let digits = text.trim();
+    let text = text.trim_start();
+    let end = text.find(|next: char| !next.is_ascii_graphic()).unwrap_or(text.len());
+    let digits = text.get(..end)?;
     (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
@@ -184,6 +187,14 @@ mod tests {
             let terms = terms(&[("blksize", value)], 1500);
             assert_eq!((terms.block_bytes, terms.granted.len()), (512, 0), "blksize {value:?}");
         }
+    }
+
+    #[test]
+    fn a_number_ends_where_rubbish_begins() {
+        for value in ["1024", " 1024 ", "1024\u{1}7", "1024\u{fffd}", "1024 octets"] {
+            assert_eq!(terms(&[("blksize", value)], 1500).block_bytes, 1024, "{value:?}");
+        }
+        assert_eq!(granted(&[("tsize", "\u{1}")]), []);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! TFTP packets: parsing and encoding (RFC 1350 section 5, RFC 2347).
 //!
 //! Parsing is tolerant, because option ROMs pad, truncate and repeat: a missing last NUL, trailing bytes and
-//! broken options are skipped. A packet that cannot be served is a `ParseError` with the ERROR to answer.
+//! broken options are skipped. What is read of a name or value that is not text ends in something that is no
+//! part of any name: firmware that ignores lengths sends rubbish behind them. A packet that cannot be served
+//! is a `ParseError` with the ERROR to answer.
 
 use std::borrow::Cow;
 
@@ -48,10 +50,11 @@ pub struct OptionField<'a> {
     pub value: &'a str,
 }
 
-/// A read or write request. `path` is not normalised: at most `PATH_BYTES_MAX` bytes, UTF-8, no NUL.
+/// A read or write request. `path` is not normalised: at most `PATH_BYTES_MAX` bytes without NUL; what is not
+/// UTF-8 in it was replaced by U+FFFD.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TftpRequest<'a> {
-    pub path: &'a str,
+    pub path: Cow<'a, str>,
     pub mode: TransferMode,
     pub options: Vec<OptionField<'a>>,
 }
@@ -78,8 +81,6 @@ pub enum ParseError {
     PathMissing,
     #[error("the path of the request is longer than {PATH_BYTES_MAX} bytes")]
     PathTooLong,
-    #[error("the path of the request is not UTF-8")]
-    PathNotText,
     #[error("the request has a mode other than octet and netascii")]
     Mode,
 }
@@ -92,7 +93,6 @@ impl ParseError {
             Self::Opcode(_) => Some((ErrorCode::ILLEGAL, "unknown operation")),
             Self::PathMissing => Some((ErrorCode::ACCESS, "no path")),
             Self::PathTooLong => Some((ErrorCode::ACCESS, "path too long")),
-            Self::PathNotText => Some((ErrorCode::ACCESS, "path is not UTF-8")),
             Self::Mode => Some((ErrorCode::ILLEGAL, "mode must be octet or netascii")),
         }
     }
@@ -159,7 +159,7 @@ fn parse_request(rest: &[u8]) -> Result<TftpRequest<'_>, ParseError> {
     if path.len() > PATH_BYTES_MAX {
         return Err(ParseError::PathTooLong);
     }
-    let path = std::str::from_utf8(path).map_err(|_| ParseError::PathNotText)?;
+    let path = String::from_utf8_lossy(path);
     let (mode, rest) = take_string(rest).ok_or(ParseError::Mode)?;
     let mode = match mode {
         name if name.eq_ignore_ascii_case(b"octet") => TransferMode::Octet,
@@ -169,8 +169,8 @@ fn parse_request(rest: &[u8]) -> Result<TftpRequest<'_>, ParseError> {
     Ok(TftpRequest { path, mode, options: parse_options(rest) })
 }
 
-/// Reads pairs of name and value until the bytes or the bound are used up. A pair that is not text is
-/// skipped; an empty name is padding.
+/// Reads pairs of name and value until the bytes or the bound are used up. A pair whose name is not text is
+/// skipped; an empty name is padding. A value ends before the first byte that is not text.
 fn parse_options(mut rest: &[u8]) -> Vec<OptionField<'_>> {
     let mut options = Vec::new();
     for _ in 0..OPTIONS_MAX {
@@ -180,11 +180,16 @@ fn parse_options(mut rest: &[u8]) -> Vec<OptionField<'_>> {
             break;
         }
         rest = after_value;
-        if let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) {
-            options.push(OptionField { name, value });
+        if let Ok(name) = std::str::from_utf8(name) {
+            options.push(OptionField { name, value: text_before(value) });
         }
     }
     options
+}
+
+/// The longest part from the beginning that is UTF-8.
+fn text_before(bytes: &[u8]) -> &str {
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
 }
 
 fn parse_error(code: u16, text: &[u8]) -> TftpPacket<'_> {
@@ -195,7 +200,7 @@ fn parse_error(code: u16, text: &[u8]) -> TftpPacket<'_> {
 
 fn encode_request(opcode: u16, request: &TftpRequest<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(&opcode.to_be_bytes());
-    put_string(out, request.path);
+    put_string(out, &request.path);
     put_string(out, if request.mode == TransferMode::Octet { "octet" } else { "netascii" });
     request.options.iter().for_each(|option| encode_option(option, out));
 }
@@ -243,7 +248,7 @@ mod tests {
     #[test]
     fn a_request_gives_path_mode_and_options_in_order() {
         let request = read(b"\0\x01a/b.efi\0OcTeT\0tsize\x000\0BLKSIZE\x001468\0");
-        assert_eq!((request.path, request.mode), ("a/b.efi", TransferMode::Octet));
+        assert_eq!((&*request.path, request.mode), ("a/b.efi", TransferMode::Octet));
         let names: Vec<_> = request.options.iter().map(|option| (option.name, option.value)).collect();
         assert_eq!(names, [("tsize", "0"), ("BLKSIZE", "1468")]);
     }
@@ -263,6 +268,14 @@ mod tests {
     }
 
     #[test]
+    fn rubbish_behind_a_name_or_a_value_costs_neither_of_them() {
+        let request = read(b"\0\x01undionly.kpxe\xff\0octet\0blksize\x001468\xfe7\0tsize\x000\0");
+        assert_eq!(request.path, "undionly.kpxe\u{fffd}");
+        let values: Vec<_> = request.options.iter().map(|option| option.value).collect();
+        assert_eq!(values, ["1468", "0"]);
+    }
+
+    #[test]
     fn options_after_the_bound_are_passed_over() {
         let mut bytes = b"\0\x01a\0octet\0".to_vec();
         (0..100).for_each(|_| bytes.extend_from_slice(b"x\0y\0"));
@@ -274,7 +287,6 @@ mod tests {
         let long = [b"\0\x01".as_slice(), &[b'a'; PATH_BYTES_MAX + 1], b"\0octet\0"].concat();
         for (bytes, error, code) in [
             (long.as_slice(), ParseError::PathTooLong, Some(ErrorCode::ACCESS)),
-            (b"\0\x01\xff\xfe\0octet\0", ParseError::PathNotText, Some(ErrorCode::ACCESS)),
             (b"\0\x01\0octet\0", ParseError::PathMissing, Some(ErrorCode::ACCESS)),
             (b"\0\x01a\0mail\0", ParseError::Mode, Some(ErrorCode::ILLEGAL)),
             (b"\0\x01a", ParseError::Mode, Some(ErrorCode::ILLEGAL)),
@@ -320,7 +332,8 @@ mod tests {
         ) {
             let options: Vec<_> =
                 options.iter().map(|(name, value)| OptionField { name, value }).collect();
-            let packet = TftpPacket::Read(TftpRequest { path: &path, mode: TransferMode::Netascii, options });
+            let (path, mode) = (path.into(), TransferMode::Netascii);
+            let packet = TftpPacket::Read(TftpRequest { path, mode, options });
             let mut out = Vec::new();
             packet.encode(&mut out);
             prop_assert_eq!(parse(&out), Ok(packet));

@@ -9,7 +9,8 @@
 //! repeated only by timeout and never within a second, and after an ERROR or the last ACK nothing is sent at
 //! all. `patience` decides when a packet counts as lost. After a loss the window stays as granted, because
 //! clients count blocks before they acknowledge. But it is sent in bursts of half the size with a pause
-//! between them, and the bursts grow by a block with each window that arrives.
+//! between them, and the bursts grow by a block with each window that arrives. A client that lets a repeated
+//! window pass in silence too gets one block per retry, until it is heard of.
 
 use crate::proto::tftp::options::TransferTerms;
 use crate::proto::tftp::packet::{DATA_HEADER_BYTES, ErrorCode, OptionField, TftpPacket, data_header};
@@ -21,6 +22,8 @@ use std::time::Duration;
 pub const IDLE_MAX: Duration = Duration::from_secs(60);
 /// Pause between the bursts of one window after a loss.
 pub const BURST_PAUSE: Duration = Duration::from_millis(2);
+/// How often a window is sent in all to a client that is silent; after that each retry is one block.
+pub const SILENT_WINDOWS_MAX: u8 = 2;
 
 /// How a transfer ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +111,10 @@ pub struct Transfer {
     highest: u64,
     /// Blocks that are sent at once; fewer than the window after a loss.
     burst: u16,
+    /// Blocks that may be under way: the window, or one when the client is silent.
+    in_flight_max: u16,
+    /// Timeouts since the client was heard of.
+    silent_tries: u8,
     /// When the next burst of this window may be sent.
     resume: Duration,
     deadline: Duration,
@@ -135,6 +142,8 @@ impl Transfer {
             sent: 0,
             highest: 0,
             burst: terms.window_blocks.max(1),
+            in_flight_max: terms.window_blocks.max(1),
+            silent_tries: 0,
             resume: now,
             deadline: now.saturating_add(SLOW_FIRST),
             patience: Patience::new(terms.retry),
@@ -183,6 +192,9 @@ impl Transfer {
             return;
         }
         self.retransmissions = self.retransmissions.saturating_add(1);
+        self.silent_tries = self.silent_tries.saturating_add(1);
+        let is_silent = self.silent_tries >= SILENT_WINDOWS_MAX;
+        self.in_flight_max = if is_silent { 1 } else { self.terms.window_blocks.max(1) };
         self.go_back(now);
     }
 
@@ -251,6 +263,7 @@ impl Transfer {
         let ahead = self.terms.rollover.ahead(block, self.acked);
         if ahead == 0 {
             self.heard = now;
+            self.silent_tries = 0;
             self.note_gap(now);
             return PacketEffect::Repeated;
         }
@@ -281,6 +294,8 @@ impl Transfer {
             self.timed = None;
         }
         self.heard = now;
+        self.silent_tries = 0;
+        self.in_flight_max = self.terms.window_blocks.max(1);
         self.patience.progress();
         self.resume = now;
         self.gap_noted = false;
@@ -308,9 +323,9 @@ impl Transfer {
         }
     }
 
-    /// Number of blocks for which the window has room.
+    /// Number of blocks that may be sent now.
     fn room(&self) -> u64 {
-        let end = self.acked.saturating_add(self.terms.window_blocks.max(1).into()).min(self.last);
+        let end = self.acked.saturating_add(self.in_flight_max.into()).min(self.last);
         end.saturating_sub(self.sent)
     }
 

@@ -2,7 +2,7 @@
 
 use crate::proto::tftp::pair::{LinkConditions, MS, TransferPair, file, terms};
 use crate::proto::tftp::patience::{FAST_MIN, FAST_TRIES_MAX, GAP_MIN, SLOW_TRIES_MAX};
-use crate::proto::tftp::transfer::{BURST_PAUSE, IDLE_MAX};
+use crate::proto::tftp::transfer::{BURST_PAUSE, IDLE_MAX, SILENT_WINDOWS_MAX};
 use crate::proto::tftp::*;
 use std::time::Duration;
 
@@ -201,7 +201,42 @@ fn a_quick_client_that_falls_silent_is_not_flooded_and_has_forty_seconds_to_come
         }
     }
     assert_eq!(transfer.ended(), Some(&TransferEnd::Silent));
-    assert!(times > 0 && blocks <= 16 * usize::from(1 + FAST_TRIES_MAX + SLOW_TRIES_MAX), "{blocks} blocks");
+    // Two windows, then a block each time; only the first burst of the second window has left when it is cut.
+    assert!(times > 0 && blocks <= silent_blocks_max(16), "{blocks} blocks");
+}
+
+/// The most blocks that a silent client is sent.
+fn silent_blocks_max(window: usize) -> usize {
+    window * usize::from(SILENT_WINDOWS_MAX) + usize::from(FAST_TRIES_MAX + SLOW_TRIES_MAX)
+}
+
+#[test]
+fn a_client_that_is_silent_after_its_window_gets_one_block_per_retry_until_it_is_heard_of() {
+    let mut transfer = start(&[("windowsize", "4"), ("timeout", "1")], 512 * 40);
+    sent(&mut transfer, START);
+    ack(&mut transfer, START, 0);
+    let mut now = START;
+    let mut retry = |transfer: &mut Transfer| {
+        let first = sent(transfer, now);
+        let rest = sent(transfer, now + BURST_PAUSE);
+        now = transfer.poll_timeout().unwrap();
+        transfer.handle_timeout(now);
+        (now, [first, rest].concat())
+    };
+    let retries: Vec<_> = (0..3).map(|_| retry(&mut transfer).1).collect();
+    assert_eq!(retries, [vec![1, 2, 3, 4], vec![1, 2, 3, 4], vec![1]]);
+    let (at, _) = retry(&mut transfer);
+    assert_eq!(sent(&mut transfer, at), [1]);
+    // It repeats its last ACK: that causes no block, and the next retry is a window again.
+    assert_eq!(ack(&mut transfer, at, 0), PacketEffect::Repeated);
+    assert_eq!(sent(&mut transfer, at), NOTHING);
+    let gap = transfer.poll_timeout().unwrap();
+    transfer.handle_timeout(gap);
+    let again = [sent(&mut transfer, gap), sent(&mut transfer, gap + BURST_PAUSE)];
+    assert_eq!(again.concat(), [1, 2]);
+    // It takes the one block: the window is open at once.
+    assert_eq!(ack(&mut transfer, gap + BURST_PAUSE, 1), PacketEffect::Progress);
+    assert_eq!(sent(&mut transfer, gap + BURST_PAUSE)[0], 2);
 }
 
 #[test]
@@ -342,7 +377,7 @@ fn every_window_survives_every_weather_and_is_never_a_flood() {
         assert!(pair.client.body == body, "{what}");
         // The number of timeouts bounds what is sent in vain, whatever the link does.
         let tries = usize::from(FAST_TRIES_MAX + SLOW_TRIES_MAX);
-        assert!(pair.unanswered_max <= (tries + 1) * window as usize, "{what}: {}", pair.unanswered_max);
+        assert!(pair.unanswered_max <= silent_blocks_max(window as usize), "{what}: {}", pair.unanswered_max);
         let blocks = body.len() / 1468 + 1;
         let share = if window == 1 { 2 } else { 4 };
         assert!(pair.data_sent <= blocks * share + tries * window as usize, "{what}: {}", pair.data_sent);

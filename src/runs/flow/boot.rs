@@ -28,6 +28,7 @@ impl Flow<'_> {
             progress: BootProgress::Firmware,
             mac: None,
             client_arch: None,
+            other_arch: None,
             server: None,
             bootenv,
             step,
@@ -76,6 +77,11 @@ impl Flow<'_> {
         self.status.boot_attempt.as_mut().filter(|attempt| attempt.result.is_none())
     }
 
+    /// The latest attempt, whether it has ended or not.
+    pub fn latest_attempt(&self) -> Option<Uuid> {
+        self.status.boot_attempt.as_ref().map(|attempt| attempt.id)
+    }
+
     fn fruitless(&mut self) {
         self.status.fruitless_attempts += 1;
         if self.status.fruitless_attempts >= FRUITLESS_ATTEMPTS_MAX {
@@ -97,6 +103,17 @@ impl Flow<'_> {
             self.status.last_seen = Some(now);
             self.settle();
         }
+    }
+
+    /// Records that the firmware goes on to its other protocol, of this architecture code. The attempt is at
+    /// its beginning again.
+    pub fn attempt_goes_on(&mut self, client_arch: u16) {
+        let (now, deadline) = (self.now, Some(self.later(FIRMWARE_SECONDS)));
+        let Some(attempt) = self.attempt() else { return };
+        (attempt.other_arch, attempt.progress) = (Some(client_arch), BootProgress::Firmware);
+        (attempt.seen_at, attempt.deadline) = (now, deadline);
+        self.status.last_seen = Some(now);
+        self.settle();
     }
 
     /// Records that the kernel was fetched. For a destructive bootenv this uses up the arming.

@@ -36,6 +36,11 @@ fn refused(speaker: DhcpProgram, change: impl FnOnce(&mut DhcpPacket)) -> String
 fn replies_that_firmware_would_not_take_are_refused_with_what_was_expected() {
     let siaddr = refused(DhcpProgram::PxeRom, |reply| reply.file = b"undionly.kpxe".to_vec());
     assert_eq!(siaddr, "dhcp: expected a TFTP server in siaddr; `undionly.kpxe` came without one");
+    let open = refused(DhcpProgram::PxeRom, |reply| {
+        reply.siaddr = Ipv4Addr::new(10, 0, 0, 1);
+        reply.options.set(codes::BOOTFILE_NAME, *b"undionly.kpxe");
+    });
+    assert!(open.contains("a NUL at the end"), "{open}");
     let class = refused(DhcpProgram::Edk2, |reply| reply.options.set(codes::VENDOR_CLASS, *b"PXEClient"));
     assert!(class.contains("port 4011"), "{class}");
     let twice = refused(DhcpProgram::Edk2, |reply| {

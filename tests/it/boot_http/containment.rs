@@ -94,12 +94,12 @@ fn percent_encodings_are_read_once_and_hide_nothing() {
     surround(&files);
     let mut raw = Raw::connect(files.boot.http);
     for path in
-        ["%2e%2e/secret", "%2E./secret", "Boot/%2e%2e%2f..%2fsecret", "..%5csecret", "x.efi%00", "%0a", "%ff"]
+        ["%2e%2e/secret", "%2E./secret", "Boot/%2e%2e%2f..%2fsecret", "..%5csecret", "x.efi%00", "%0a"]
     {
         assert_eq!(raw.get(&format!("/artifacts/files/{path}"), "").status, 400, "{path}");
     }
     // It is decoded once: the rest is the name of a file, which does not exist.
-    for path in ["%252e%252e/secret", "x.efi%2500", "%2565", "x.efi%", "x.efi%zz"] {
+    for path in ["%ff", "%252e%252e/secret", "x.efi%2500", "%2565", "x.efi%", "x.efi%zz"] {
         assert_eq!(raw.get(&format!("/artifacts/files/{path}"), "").status, 404, "{path}");
     }
     // Over TFTP a percent sign is not decoded.

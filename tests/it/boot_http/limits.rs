@@ -171,9 +171,16 @@ fn what_is_no_request_is_refused_and_ends_the_connection() {
         assert!(raw.is_over());
     }
     let mut raw = Raw::connect(files.boot.http);
-    raw.say("DELETE /artifacts/files/x.efi HTTP/1.1\r\nHost: x\r\n\r\n");
-    let reply = raw.reply();
-    assert_eq!((reply.status, reply.header("allow")), (405, "GET, HEAD, POST"));
+    for (method, path, allow) in [
+        ("DELETE", "artifacts/files/x.efi", "GET, HEAD"),
+        ("OPTIONS", "artifacts/files/x.efi", "GET, HEAD"),
+        ("POST", "artifacts/files/x.efi", "GET, HEAD"),
+        ("PUT", "m/0a-0b/done", "POST"),
+    ] {
+        raw.say(format!("{method} /{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"));
+        let reply = raw.reply();
+        assert_eq!((reply.status, reply.header("allow")), (405, allow), "{method} {path}");
+    }
     assert_eq!(files.metric("metalwright_boot_http_limited_total{reason=\"malformed\"}"), 15);
 }
 

@@ -109,6 +109,7 @@ pub fn with_attempt(machine: &Stored<Machine>, outcome: &PacketOutcome, now: Tim
         progress: power_on.reached,
         mac: power_on.mac,
         client_arch: power_on.client_arch,
+        other_arch: None,
         server: power_on.server,
         bootenv: None,
         step: None,

@@ -109,9 +109,10 @@ fn onie_is_given_the_installers_url_and_its_vendors_options() {
                     parameter_request_list 1 3 6 7 12 15 42 43 54 66 67 72 114 125\n";
         for frame in exchange(&host, 1, &format!("chaddr 02:00:00:00:00:0e\n{says}")) {
             let reply = frame.dhcp();
-            assert_eq!((reply.file.as_slice(), option(&reply, 67)), (url.as_bytes(), url.as_bytes()));
+            let ended = format!("{url}\0");
+            assert_eq!((reply.file.as_slice(), option(&reply, 67)), (url.as_bytes(), ended.as_bytes()));
             let sub_option = [&[1, url.len() as u8], url.as_bytes()].concat();
-            assert_eq!(option(&reply, 43), sub_option);
+            assert_eq!(option(&reply, 43), [&sub_option[..], &[255]].concat());
             let vendor = [&[0, 0, 0xa6, 0x7f, sub_option.len() as u8], sub_option.as_slice()].concat();
             assert_eq!(option(&reply, 125), vendor);
         }

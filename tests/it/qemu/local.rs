@@ -2,7 +2,7 @@
 //! script from this server boots the disk. PXELINUX also boots a kernel.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -35,8 +35,7 @@ pub(super) fn server_of(lan: &Lan, loader: &'static str) -> (Host, Program) {
     (host, server)
 }
 
-/// An unknown machine boots its disk through `loader`, which read this server's script. A known machine with
-/// nothing to do is refused the loader, and boots its disk without it.
+/// An unknown machine boots its disk through `loader`, which read this server's script.
 fn leaves_to_its_disk(firmware: Firmware, loader: &'static str) {
     net::on_a_lan(|lan| {
         let _other = server_of(lan, loader);
@@ -58,6 +57,29 @@ fn pxelinux_leaves_to_the_disk() {
 #[test]
 fn a_signed_grub_leaves_to_the_disk_of_firmware_with_secure_boot() {
     leaves_to_its_disk(Firmware::SecurePxe, "debian/shimx64.efi");
+}
+
+/// Without the loader OVMF waits a minute and more for each of its ways to boot (`leave_by_loader` false).
+#[test]
+fn a_known_uefi_machine_with_nothing_to_do_leaves_for_its_disk_by_a_loader() {
+    net::on_a_lan(|lan| {
+        let world = World::on_the_lan();
+        let api = world.api();
+        api.post("/subnets", net::subnet()).expect(201);
+        api.post("/machines", json!({"name": "web1", "macs": [scene::MAC]})).expect(201);
+        let vm = Vm::plug(lan, Firmware::UefiPxe, scene::MAC);
+        let began = Instant::now();
+        let mut console = vm.power_on();
+        console.wait_for_line(SAID, DISK_WITHIN);
+        vm.expect_disk(console, DISK_WITHIN);
+        println!("OVMF came from power-on to its disk in {:.0} s", began.elapsed().as_secs_f64());
+        let steps: &[Step] = &[
+            ("boot.decided", &["verdict=local_disk"]),
+            ("boot.file_served", &["label=loader:snponly.efi", "complete=true"]),
+            ("boot.rendered", &["label=rendered:ipxe/local.ipxe"]),
+        ];
+        assert_in_order(&scene::timeline(&api), steps);
+    });
 }
 
 #[test]

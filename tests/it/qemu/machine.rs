@@ -1,5 +1,5 @@
 //! A virtual computer with firmware, one NIC and one disk. The NIC comes first in its boot order, the disk
-//! second.
+//! last; an added disk with a `bootindex` from 2 to 8 comes between them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -77,8 +77,8 @@ impl Vm {
         self.trusts = Some(list);
     }
 
-    /// Adds an empty disk; returns its file. `device` is QEMU's device with its bus and serial number:
-    /// `ide-hd,bus=ahci.0,serial=a`.
+    /// Adds an empty disk; returns its file. `device` is QEMU's device with its bus, serial number and place
+    /// in the boot order: `ide-hd,bus=ahci.0,serial=a,bootindex=2`.
     pub fn add_disk(&mut self, device: &str, bytes: u64) -> PathBuf {
         let name = format!("more{}", self.disks.len());
         let path = self.folder.path().join(&name);
@@ -121,7 +121,7 @@ impl Vm {
         let disk = self.disk().display().to_string();
         let file = if self.firmware == Firmware::Bios { disk } else { format!("fat:rw:{disk}") };
         qemu.args(["-device", &nic, "-drive", &format!("if=none,id=d0,format=raw,file={file}")]);
-        qemu.args(["-device", "virtio-blk-pci,drive=d0,bootindex=2"]).args(&self.disks);
+        qemu.args(["-device", "virtio-blk-pci,drive=d0,bootindex=9"]).args(&self.disks);
         Program::spawn_with_keyboard("qemu", qemu)
     }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::content::cases;
 
 /// The path of a tool: on the PATH, or among those that `make deps` puts into the target directory.
-fn tool(name: &str, how_to_get_it: &str) -> PathBuf {
+pub fn tool(name: &str, how_to_get_it: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let program = std::env::current_exe().unwrap();

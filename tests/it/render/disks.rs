@@ -134,6 +134,19 @@ fn an_array_that_lies_on_the_chosen_disks_alone_goes_with_them() {
 }
 
 #[test]
+fn arrays_are_made_of_the_partitions_of_the_chosen_disks() {
+    let machine = MadeUpMachine::with(&[("sda", "sata"), ("nvme0n1", "nvme"), ("sdb", "usb")]);
+    let mut params = json!({"disk": {"count": 2}, "partitioning": "custom", "partitioning_recipe": "x",
+        "debian_raid_recipe": "1 2 0 ext4 /boot part1 .\n1 2 0 lvm - part5 ."});
+    let answers = machine.debian(&params).answers;
+    let arrays = "partman-auto-raid/recipe 1 2 0 ext4 /boot /dev/nvme0n1p1#/dev/sda1 . \
+        1 2 0 lvm - /dev/nvme0n1p5#/dev/sda5 .\n";
+    assert!(answers.contains(arrays), "{answers}");
+    params.as_object_mut().unwrap().remove("debian_raid_recipe");
+    assert!(!machine.debian(&params).answers.contains("raid"));
+}
+
+#[test]
 fn what_was_on_the_disk_is_forgotten_and_other_disks_are_left_alone() {
     const MIB: usize = 1 << 20;
     let machine = MadeUpMachine::with(&[("sdb", "sata")]);

@@ -12,8 +12,10 @@ mod late_script;
 mod loaders;
 mod made_up;
 mod network;
+mod partitioner;
 mod question_list;
 mod questions;
+mod readers;
 mod repositories;
 mod scripts;
 
@@ -153,6 +155,21 @@ fn an_installation_reports_failure_and_success() {
         for report in ["insist done", "insist failed", "report log"] {
             assert!(all.contains(report), "{} {}: {report}", case.bootenv, case.variant);
         }
+    }
+}
+
+/// The first stage of Rocky's installer takes a static address from the kickstart, whatever `--no-activate`
+/// says, unless the command line has `ip=` (anaconda's branch rhel-9, dracut/parse-kickstart). The second
+/// stage heeds `--no-activate`.
+#[test]
+fn the_rocky_installer_keeps_the_address_of_its_boot() {
+    for case in cases().into_iter().filter(|case| case.bootenv == "rocky-9-install") {
+        assert!(case.cmdline().split(' ').any(|word| word == "ip=dhcp"), "{}", case.variant);
+        let (name, answers) = case.answer_file();
+        let network = answers.lines().find(|line| line.starts_with("network ")).unwrap();
+        let is_activated = network.contains(" --activate ");
+        assert_ne!(network.contains("--bootproto=static"), is_activated, "{name}: {network}");
+        assert_ne!(network.contains(" --no-activate "), is_activated, "{name}: {network}");
     }
 }
 

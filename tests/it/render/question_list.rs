@@ -129,6 +129,8 @@ fn combinations() -> Vec<(&'static str, Value)> {
     let repository = json!([{"tag": "base", "url": "http://10.0.0.4/base", "install_source": true,
         "components": ["main"], "unsigned": true}]);
     let custom = |recipe: &str| json!({"partitioning": "custom", "partitioning_recipe": recipe});
+    let mut in_arrays = custom("boot-root :: 4096 1 -1 raid $primary{ } method{ raid } .");
+    in_arrays["debian_raid_recipe"] = json!("1 2 0 ext4 / part1 .");
     vec![
         ("minimal", json!({})),
         ("rehearse", json!({"rehearse": true})),
@@ -146,6 +148,7 @@ fn combinations() -> Vec<(&'static str, Value)> {
         ("multi", json!({"partitioning": "multi"})),
         ("custom", custom(recipe)),
         ("custom-lvm", custom(&in_lvm)),
+        ("custom-raid", in_arrays),
         ("custom-kickstart", custom(part)),
         ("no-users", json!({"users": []})),
         ("root", json!({"root_password": "secret"})),

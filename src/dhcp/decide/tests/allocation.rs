@@ -157,7 +157,7 @@ fn a_reservation_is_found_by_each_way_and_follows_its_changes() {
 fn a_client_that_is_known_is_not_probed_for_again() {
     use crate::model::ProbeMode;
     let mut server = SmallServer::new(LAST);
-    change_subnet(&mut server, |subnet| subnet.probe = ProbeMode::Arp);
+    change_subnet(&mut server, |subnet| subnet.probe = None);
     let discover = packet("discover", 1, "");
     assert_eq!([(); 2].map(|()| server.serve(&discover).probe), [ProbeMode::Arp, ProbeMode::None]);
     take(&mut server, 1);

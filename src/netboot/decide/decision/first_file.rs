@@ -2,7 +2,7 @@
 //! signed loaders for Secure Boot. A name is given only if the file exists.
 
 use super::{BootGrant, BootQuestion, DecisionFacts, DecisionRule, RuleTrace};
-use crate::model::{Arch, Bootenv, Machine, Stored, is_template};
+use crate::model::{Arch, Bootenv, Machine, Stored, SubnetMode, is_template};
 use crate::netboot::decide::chainload::{ROUNDS_MAX, ROUNDS_WITHIN, goes_round};
 use crate::netboot::decide::client::NetbootClient;
 use crate::netboot::decide::loader::{self, LoaderTransport, NextStage, next_stage};
@@ -51,6 +51,9 @@ fn signed_start(facts: &DecisionFacts<'_>, arch: Arch) -> Result<String, String>
         format!("{name} names no signed loaders for {arch}: its `secure_boot` is empty")
     })?;
     match facts.loaders {
+        Some(loaders) if facts.subnet_mode == Some(SubnetMode::Proxy) => {
+            signed::start_beside(chain, arch, loaders)
+        }
         Some(loaders) => signed::start(chain, arch, loaders),
         None => Err("it is not known which loaders there are".to_owned()),
     }
@@ -162,15 +165,16 @@ impl RuleTrace {
 
     /// Refuses a loader that leads back to the same request: it would be fetched for ever.
     fn unless_round(&mut self, answer: BootGrant, facts: &DecisionFacts<'_>, now: Timestamp) -> BootGrant {
-        let (BootGrant::Loader { name } | BootGrant::LoaderUrl { name, .. }) = &answer else { return answer };
-        if !goes_round(facts.asks, name, now) {
+        let Some(loader) = answer.loader() else { return answer };
+        if !goes_round(facts.asks, loader, now) {
             return answer;
         }
         let minutes = ROUNDS_WITHIN.as_mins();
         let detail = format!(
-            "it got the loader {name} {ROUNDS_MAX} times in {minutes} minutes and never came to its script: \
+            "it got the loader {} {ROUNDS_MAX} times in {minutes} minutes and never came to its script: \
              it gets nothing for a while. The firmware does not run this loader, or the loader finds no \
-             network. Name another in the bootenv's `loader`, or put a newer one into the folder `loaders`"
+             network. Name another in the bootenv's `loader`, or put a newer one into the folder `loaders`",
+            loader.0
         );
         self.rules.push(DecisionRule { rule: "chainload", matched: true, detail });
         BootGrant::NoBootData

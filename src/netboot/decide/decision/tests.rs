@@ -8,6 +8,7 @@ use super::*;
 use crate::model::{BootFiles, PresentRun};
 use crate::netboot::decide::client::{ClientQuirks, FirstFile, IpxeFeatures};
 
+mod leaving;
 mod menu;
 mod secure_boot;
 
@@ -133,6 +134,7 @@ fn attempt(progress: BootProgress, kernel_fetched: Option<Timestamp>) -> BootAtt
         progress,
         mac: None,
         client_arch: None,
+        other_arch: None,
         server: None,
         bootenv: Some("debian-12-install".into()),
         step: Some(0),
@@ -189,8 +191,18 @@ fn an_armed_machine_gets_what_fits_its_stage() {
     for (asked, expected) in every_boot_question().iter().zip(expected) {
         assert_eq!(decide(asked, &facts(&machine, &bootenv), NOW).answer, expected, "{asked:?}");
     }
-    let system = decide(&client(BootProgram::Other), &facts(&machine, &bootenv), NOW);
-    assert_eq!(system.answer, BootGrant::NoBootData);
+}
+
+#[test]
+fn an_armed_machine_that_does_not_say_that_it_boots_gets_the_boot_servers_address() {
+    let bootenv = install();
+    let answer = |machine: &Stored<Machine>| {
+        decide(&client(BootProgram::Other), &facts(machine, &bootenv), NOW).answer
+    };
+    assert_eq!(answer(&armed()), BootGrant::BootServer { menu: None });
+    assert_eq!(answer(&running()), BootGrant::NoBootData, "it is not armed");
+    let unknown = DecisionFacts { unknown_machine: UnknownMachine::Menu, ..DecisionFacts::default() };
+    assert_eq!(decide(&client(BootProgram::Other), &unknown, NOW).answer, BootGrant::NoBootData);
 }
 
 #[test]
@@ -346,7 +358,13 @@ fn the_trace_ends_with_what_settled_it() {
 #[test]
 fn vector_56_a_loader_that_leads_nowhere_is_not_given_for_ever_and_explain_says_so() {
     let (machine, bootenv) = (armed(), install());
-    let ask = |xid| LoaderRequest { xid, loader: "ipxe.efi".into(), at: NOW, served: true };
+    let ask = |xid| LoaderRequest {
+        xid,
+        loader: "ipxe.efi".into(),
+        over: LoaderTransport::Tftp,
+        at: NOW,
+        served: true,
+    };
     let incomplete = client(BootProgram::Ipxe(IpxeFeatures::default()));
     for (asks, stops) in [(0, false), (2, false), (3, true)] {
         let asks: Vec<LoaderRequest> = (0..asks).map(ask).collect();

@@ -1,0 +1,45 @@
+//! Files that are disks of machines: what is written to them, and their partition tables.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::{Whence, lseek};
+
+use crate::program::tail;
+
+/// Everything that was ever written to a disk, by its place there. What is a hole in the file never was.
+pub fn written(disk: &Path) -> BTreeMap<i64, Vec<u8>> {
+    let file = File::open(disk).expect("a disk");
+    let mut pieces = BTreeMap::new();
+    let mut end = 0;
+    while let Ok(start) = lseek(&file, end, Whence::SeekData) {
+        end = lseek(&file, start, Whence::SeekHole).expect("the end of the data");
+        let mut bytes = vec![0; usize::try_from(end - start).expect("a length")];
+        file.read_exact_at(&mut bytes, start.unsigned_abs()).expect("data");
+        pieces.insert(start, bytes);
+    }
+    pieces
+}
+
+/// The partition types in the table of a disk of the kind msdos.
+pub fn partition_types(disk: &Path) -> Vec<u8> {
+    let mut sector = [0; 512];
+    File::open(disk).and_then(|file| file.read_exact_at(&mut sector, 0)).expect("a disk");
+    assert_eq!(sector[510..], [0x55, 0xaa], "there is a partition table");
+    sector[446..510].chunks(16).map(|entry| entry[4]).filter(|kind| *kind != 0).collect()
+}
+
+/// Runs `scripts/installer-mirror`; returns the paths that it prints. What it has from before is not made
+/// again.
+pub fn installer_mirror(words: &[&str]) -> Vec<PathBuf> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/installer-mirror");
+    let made = Command::new("bash").arg(script).args(words).env("CARGO_TARGET_DIR", target).output();
+    let made = made.expect("bash runs");
+    let said = String::from_utf8_lossy(&made.stderr);
+    assert!(made.status.success(), "scripts/installer-mirror (`make deps` runs it too): {}", tail(&said));
+    String::from_utf8_lossy(&made.stdout).lines().map(PathBuf::from).collect()
+}
