@@ -85,7 +85,7 @@ fn candidates(names: NamedValue, current: &OsStr) -> Vec<CompletionCandidate> {
         NamedValue::Object(kind) => objects(kind, current).unwrap_or_default(),
         NamedValue::Started => {
             let [machines, workflows] = [Kind::Machine, Kind::Workflow].map(|kind| objects(kind, current));
-            [machines.unwrap_or_default(), workflows.unwrap_or_default()].concat()
+            machines.into_iter().chain(workflows).flatten().collect()
         }
         NamedValue::Field(kind) => fields(kind, current),
         NamedValue::EventKind => beginning_with(EventKind::all().map(|kind| kind.to_string()), current),
