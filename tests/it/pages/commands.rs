@@ -145,11 +145,22 @@ fn words(typed: &str) -> (Vec<String>, QuoteState) {
     (words, if quote.is_some() { QuoteState::Open } else { QuoteState::Closed })
 }
 
+fn parse(parser: &mut clap::Command, words: &[String]) -> Result<ProgramArguments, clap::Error> {
+    let line = [PROGRAM].into_iter().chain(words.iter().map(String::as_str));
+    let matches = parser.try_get_matches_from_mut(line)?;
+    ProgramArguments::from_arg_matches(&matches)
+}
+
 /// Why the program does not take a command; what only names the beginning of one is taken.
 fn fault(parser: &mut clap::Command, command: &PageCommand) -> Option<String> {
-    let line = [PROGRAM.to_owned()].into_iter().chain(command.words.iter().cloned());
-    let matches = parser.try_get_matches_from_mut(line);
-    let error = matches.and_then(|matches| ProgramArguments::from_arg_matches(&matches)).err()?;
+    let error = parse(parser, &command.words).err()?;
+    // The variable METALWRIGHT_DATA says it, as the pages have it.
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        let with_data = [&command.words[..], &["--data", "DIR"].map(str::to_owned)].concat();
+        if parse(parser, &with_data).is_ok() {
+            return None;
+        }
+    }
     let is_begun = [
         ErrorKind::MissingRequiredArgument,
         ErrorKind::MissingSubcommand,
