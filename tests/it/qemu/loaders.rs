@@ -45,7 +45,11 @@ const KERNEL: [Step; 4] = [
 fn unpacked(suite: &str, (package, path): (&str, &str)) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
     let file = target.join("suites").join(suite).join(package).join(path);
-    assert!(file.exists(), "{} is not there: run `scripts/deps loaders`", file.display());
+    assert!(
+        file.exists(),
+        "{} is not there: run `scripts/deps test` or `scripts/deps loaders`",
+        file.display()
+    );
     file
 }
 

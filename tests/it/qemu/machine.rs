@@ -59,7 +59,8 @@ impl Firmware {
     fn computer(self) -> Command {
         if self.is_arm() {
             let mut qemu = Command::new("qemu-system-aarch64");
-            qemu.args(["-machine", "virt", "-cpu", "cortex-a57"]);
+            // Its UEFI has no network without random numbers, which this processor has.
+            qemu.args(["-machine", "virt", "-cpu", "max,pauth-impdef=on"]);
             return qemu;
         }
         let mut qemu = Command::new("qemu-system-x86_64");
@@ -147,6 +148,8 @@ impl Vm {
         if self.firmware != Firmware::Bios {
             // Without a ROM the firmware's own virtio driver and network stack are used.
             nic.push_str(",romfile=");
+            // UEFI of 2024 and later has no network without random numbers.
+            qemu.args(["-device", "virtio-rng-pci"]);
             let code = self.build.code.display();
             qemu.args(["-drive", &format!("if=pflash,unit=0,format=raw,readonly=on,file={code}")]);
             if self.firmware.is_secure() {
