@@ -5,19 +5,19 @@
 //! (`dhcp::decide::answer`), and what a PXE client is (`netboot::decide::client`).
 //!
 //! The parser does not use a typed decoder: one bad option must not hide the options after it, and no packet
-//! may panic the process. `dhcproto` is the reference in the tests. Start at [`parse()`] and [`DhcpPacket`].
+//! may panic the process. `dhcproto` provides the message types, and is the reference in the tests. Start at
+//! [`parse()`] and [`DhcpPacket`].
 
 pub mod codes;
 mod encode;
-mod message_type;
 mod packet;
 mod parse;
 mod relay;
 mod text;
 mod value_type;
 
+pub use dhcproto::v4::MessageType;
 pub use encode::{EncodedPacket, REPLY_BYTES_MIN, encode_listed, encode_reply, payload_bytes_max};
-pub use message_type::MessageType;
 pub use packet::{DhcpOptions, DhcpPacket, PacketFault};
 pub use parse::{DATAGRAM_BYTES_MAX, MalformedPacket, parse};
 pub use relay::{RelayAgent, RelayVrf};
