@@ -44,7 +44,7 @@ async fn list(
     Extension(caller): Extension<Caller>,
     Extension(query): Extension<UrlQuery>,
 ) -> Result<Response, ApiError> {
-    let query = RecordQuery::parse::<UnknownClient>(&query.0)?;
+    let query = RecordQuery::parse::<UnknownClient>(&query.0, caller.now)?;
     let clients = state.houses.insight.unknown_clients(&caller);
     let page = state.houses.objects.list_records(clients, query).await?;
     Ok(body::json(StatusCode::OK, &json!(page)))

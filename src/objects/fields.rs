@@ -213,13 +213,8 @@ pub(super) fn schema_of<S: JsonSchema>() -> Value {
     settings.into_generator().into_root_schema_for::<S>().to_value()
 }
 
-/// Whether a schema has a field at this path.
-pub(super) fn knows(schema: &Value, path: &[&str]) -> bool {
-    schema_at(schema, path).is_some()
-}
-
 /// The schema of the field at this path, if there is such a field.
-fn schema_at<'s>(schema: &'s Value, path: &[&str]) -> Option<&'s Value> {
+pub(super) fn schema_at<'s>(schema: &'s Value, path: &[&str]) -> Option<&'s Value> {
     let Some((first, rest)) = path.split_first() else { return Some(schema) };
     let Value::Object(keywords) = schema else { return (schema == &Value::Bool(true)).then_some(schema) };
     if let Some(property) = keywords.get("properties").and_then(|properties| properties.get(first)) {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::kernel::Error;
 use crate::model::nearest;
+use crate::objects::field_values::FieldValues;
 use crate::objects::fields::{Field, FieldReader};
 use crate::objects::rules::NounRules;
 
@@ -104,14 +105,26 @@ impl FilterTest {
     /// refused.
     fn of_values(self, (field, value): (&Field, &str), now: Timestamp) -> Result<Self, Error> {
         match self {
+            // The values are names.
+            FilterTest::OneOf(_) | FilterTest::NoneOf(_) if field.names.is_some() => Ok(self),
+            test => test.fitted(&field.values, (&field.text, value), now),
+        }
+    }
+
+    /// The same, of a field that names no object.
+    pub(super) fn fitted(
+        self,
+        known: &FieldValues,
+        (field, value): (&str, &str),
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        match self {
             FilterTest::Order(bound, wanted) => {
-                let time = field.values.time((&field.text, value), now)?;
+                let time = known.time((field, value), now)?;
                 Ok(FilterTest::Order(time.map_or(bound, OrderedValue::Time), wanted))
             }
-            // The values are names.
-            test if field.names.is_some() => Ok(test),
             test => {
-                test.values().iter().try_for_each(|value| field.values.check((&field.text, value), now))?;
+                test.values().iter().try_for_each(|value| known.check((field, value), now))?;
                 Ok(test)
             }
         }

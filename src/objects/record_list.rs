@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::to_raw_value;
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::kernel::Error;
 use crate::objects::Objects;
-use crate::objects::fields::{collect, knows, names_in, no_field, schema_of};
+use crate::objects::field_values::FieldValues;
+use crate::objects::fields::{collect, names_in, no_field, schema_at, schema_of};
 use crate::objects::filter::{FilterTest, OrderedValue, field_and_operator};
 use crate::objects::list::{
     LIMIT_DEFAULT, ListPage, PAGE_BYTES_MAX, PageCursor, TERMS_MAX, in_order, parse_limit, terms, trimmed,
@@ -40,11 +42,11 @@ pub struct RecordQuery {
 }
 
 impl RecordQuery {
-    /// Parses filters, `sort`, `fields`, `limit` and `cursor`.
+    /// Parses filters, `sort`, `fields`, `limit` and `cursor`. Relative times count from `now`.
     ///
     /// # Errors
-    /// [`Error::BadRequest`], which names the existing fields and operators.
-    pub fn parse<R: ListedRecord>(pairs: &[(String, String)]) -> Result<Self, Error> {
+    /// [`Error::BadRequest`], which names the existing fields and operators, or the values that a field has.
+    pub fn parse<R: ListedRecord>(pairs: &[(String, String)], now: Timestamp) -> Result<Self, Error> {
         let schema = schema_of::<R>();
         let mut query = RecordQuery {
             filters: Vec::new(),
@@ -66,7 +68,10 @@ impl RecordQuery {
                 }
                 _ => {
                     let (name, operator) = field_and_operator(name);
-                    query.filters.push((field::<R>(&schema, name)?, FilterTest::parse(operator, value)?));
+                    let path = field::<R>(&schema, name)?;
+                    let known = FieldValues::of(schema_of_field(&schema, &path));
+                    let test = FilterTest::parse(operator, value)?.fitted(&known, (name, value), now)?;
+                    query.filters.push((path, test));
                 }
             }
         }
@@ -170,10 +175,16 @@ fn row<R: ListedRecord>(record: &R, query: &RecordQuery) -> Option<RecordRow> {
     Some(RecordRow::new(record.key(), body, sorted_by))
 }
 
+/// What the schema says about a field.
+fn schema_of_field<'s>(schema: &'s Value, path: &FieldPath) -> &'s Value {
+    let steps: Vec<&str> = path.iter().map(String::as_str).collect();
+    schema_at(schema, &steps).unwrap_or(&Value::Null)
+}
+
 /// The path of a field that the records have.
 fn field<R: ListedRecord>(schema: &Value, text: &str) -> Result<FieldPath, Error> {
     let steps: Vec<&str> = text.split('.').collect();
-    if text.is_empty() || !knows(schema, &steps) {
+    if text.is_empty() || schema_at(schema, &steps).is_none() {
         return Err(no_field(R::PLURAL, text, &names_in(schema, "")));
     }
     Ok(steps.into_iter().map(str::to_owned).collect())
@@ -202,7 +213,7 @@ mod tests {
 
     fn parse(query: &[(&str, &str)]) -> Result<RecordQuery, Error> {
         let pairs: Vec<_> = query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        RecordQuery::parse::<Fruit>(&pairs)
+        RecordQuery::parse::<Fruit>(&pairs, Timestamp::UNIX_EPOCH)
     }
 
     #[tokio::test]
@@ -236,6 +247,8 @@ mod tests {
     fn an_unknown_field_of_records_is_told_the_nearest() {
         let error = parse(&[("weigth", "1")]).unwrap_err().to_string();
         assert!(error.contains("fruits have no field `weigth`; did you mean `weight`?"), "{error}");
+        let error = parse(&[("weight[gt]", "60"), ("weight", "much")]).unwrap_err().to_string();
+        assert!(error.contains("not a number"), "{error}");
         assert!(parse(&[("sort", "colour")]).is_err() && parse(&[("fields", "x")]).is_err());
     }
 }
