@@ -334,6 +334,8 @@ fn beside_another_server_a_machine_is_known_by_the_address_it_was_heard_to_take(
         let (world, host) = beside_another_server(lan);
         let api = world.api();
         api.patch("/settings/unknown_machine", json!({"value": "ignore"})).expect(200);
+        // The loader is what leaves for the disk, else.
+        api.patch("/settings/leave_by_loader", json!({"value": false})).expect(200);
         let mac = crate::scene::MAC;
         let frame = ask(&host, "eth0", format!("xid 1\nchaddr {mac}\nmessage_type discover\n{UEFI}"));
         let offer = frame.dhcp();
