@@ -192,8 +192,7 @@ fn fault(command: &PageCommand, output: &Output) -> Option<String> {
     };
     let is_well = output.status.success()
         || output.status.code() == Some(1)
-            && (STATES.iter().any(|code| has_code(code))
-                || ENDS_OTHERWISE.iter().any(|row| is_as_said(&row)));
+            && (STATES.iter().any(has_code) || ENDS_OTHERWISE.iter().any(|row| is_as_said(&row)));
     (!is_well).then(|| format!("{}\n  {}: {}", command.shown(), output.status, said.trim()))
 }
 
