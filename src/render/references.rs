@@ -84,7 +84,7 @@ fn read_tag(body: &str, start: usize, found: &mut TemplateReferences) -> usize {
     let mut calls = FolderCalls::default();
     while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
         if rest.starts_with(close) {
-            calls.finish(place(body, start), found);
+            calls.finish(|| place(body, start), found);
             return at + 2;
         }
         let (token, length) = next_token(rest);
@@ -148,7 +148,12 @@ impl<'a> FolderCalls<'a> {
         };
     }
 
-    fn finish(self, place: (u32, u32), found: &mut TemplateReferences) {
+    /// Adds the calls. To find a tag's place takes time by what is before it, and most tags have no call.
+    fn finish(self, place: impl FnOnce() -> (u32, u32), found: &mut TemplateReferences) {
+        if self.calls == 0 {
+            return;
+        }
+        let place = place();
         if self.calls != self.folders.len() {
             found.unknown_folders.push(place);
         }

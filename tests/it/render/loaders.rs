@@ -148,8 +148,8 @@ fn the_disk_is_left_to_in_each_loaders_own_way() {
     assert!(ipxe.contains("sanboot --no-describe --drive 0x80 || exit\n") && ipxe.contains("exit 1\n"));
     let grub = local(ScriptKind::Grub);
     let at = |text: &str| grub.find(text).unwrap_or_else(|| panic!("{text} is not in:\n{grub}"));
-    assert!(at("chainloader \"$part/EFI/$vendor/$name\"") < at("chainloader \"$part/EFI/$name\""));
-    assert!(at("chainloader \"$part/EFI/$name\"") < at("exit 1\n"), "a disk is looked for first");
+    assert!(at("chainloader \"/EFI/$vendor/$name\"") < at("chainloader \"/EFI/$name\""));
+    assert!(at("chainloader \"/EFI/$name\"") < at("exit 1\n"), "a disk is looked for first");
     assert!(local(ScriptKind::Pxelinux).contains("LOCALBOOT 0\n"));
 }
 
