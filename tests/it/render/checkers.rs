@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use super::content::cases;
 
@@ -24,8 +25,11 @@ fn debconf_accepts_every_preseed() {
     }
 }
 
-/// Runs `debconf-set-selections -c` on a preseed.
+/// Runs `debconf-set-selections -c` on a preseed. It locks the host's answers, and fails without a word where
+/// another one has them.
 pub fn check_preseed(name: &str, answers: &str) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let checker = tool("debconf-set-selections", "install the Debian package debconf");
     let mut child = Command::new(&checker)
         .args(["--checkonly", "--verbose"])
