@@ -198,12 +198,12 @@ mod tests {
     use crate::houses::testing;
 
     #[derive(Clone, Serialize, Deserialize, JsonSchema)]
-    struct Fruit {
+    struct FruitRecord {
         name: String,
         weight: Option<u32>,
     }
 
-    impl ListedRecord for Fruit {
+    impl ListedRecord for FruitRecord {
         const PLURAL: &'static str = "fruits";
 
         fn key(&self) -> String {
@@ -213,14 +213,14 @@ mod tests {
 
     fn parse(query: &[(&str, &str)]) -> Result<RecordQuery, Error> {
         let pairs: Vec<_> = query.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        RecordQuery::parse::<Fruit>(&pairs, Timestamp::UNIX_EPOCH)
+        RecordQuery::parse::<FruitRecord>(&pairs, Timestamp::UNIX_EPOCH)
     }
 
     #[tokio::test]
     async fn records_are_filtered_sorted_and_paged_as_objects_are() {
         let houses = testing::houses();
         let weights = [("fig", Some(50)), ("apple", Some(150)), ("plum", None), ("pear", Some(150))];
-        let fruits = weights.map(|(name, weight)| Fruit { name: name.into(), weight }).to_vec();
+        let fruits = weights.map(|(name, weight)| FruitRecord { name: name.into(), weight }).to_vec();
         let mut seen = Vec::new();
         let mut cursor = String::new();
         loop {

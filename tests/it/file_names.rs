@@ -15,13 +15,13 @@ use crate::world::World;
 const ADDRESS: &str = "127.9.0.1";
 
 /// A server with the installer's artifact and a folder of firmware, and `web1` at its address.
-struct Site {
+struct FirmwareSite {
     world: World,
     boot: BootSide,
 }
 
-impl Site {
-    fn new() -> Site {
+impl FirmwareSite {
+    fn new() -> FirmwareSite {
         let world = World::on_loopback();
         let (api, boot) = (world.api(), BootSide::of(world.ready()));
         scene::add_installer(&api, &scene::small_installer(world.scratch()));
@@ -35,7 +35,7 @@ impl Site {
         );
         let files = json!([{"name": "x", "text": lease}]);
         api.post("/leases/import", json!({"format": "isc", "files": files})).expect(200);
-        Site { world, boot }
+        FirmwareSite { world, boot }
     }
 
     /// Reads a small file over TFTP from an address: its bytes, or the code of the error.
@@ -91,7 +91,7 @@ impl Site {
 
 #[test]
 fn a_name_with_rubbish_behind_it_is_found_over_tftp_and_http() {
-    let site = Site::new();
+    let site = FirmwareSite::new();
     fs::write(site.world.scratch().join("installer/version"), "12").expect("a file for anybody");
     let file = "artifacts/debian-12-amd64/version";
     for tail in [&b""[..], b"\xff", b"\x11", b"\x04junk", b"\xfe\xffx", b" "] {
@@ -108,7 +108,7 @@ fn a_name_with_rubbish_behind_it_is_found_over_tftp_and_http() {
 
 #[test]
 fn a_menu_of_pxelinux_leads_every_reader_to_the_kernel_and_to_one_initrd() {
-    let site = Site::new();
+    let site = FirmwareSite::new();
     let api = site.world.api();
     site.add_firmware("nic-firmware", &json!([]));
     let extra = json!([{"artifact": "nic-firmware", "path": "config.txt"}]);
@@ -135,7 +135,7 @@ fn a_menu_of_pxelinux_leads_every_reader_to_the_kernel_and_to_one_initrd() {
 
 #[test]
 fn an_artifact_is_found_where_it_is_mounted_and_by_the_machines_it_is_for() {
-    let site = Site::new();
+    let site = FirmwareSite::new();
     site.add_firmware("pi-firmware", &json!([{"path": ""}, {"path": "etc"}]));
     for name in ["config.txt", "etc/config.txt", "34695052/config.txt", "52-54-00-aa-00-01/etc/config.txt"] {
         assert_eq!(site.read(ADDRESS, name.as_bytes()), Ok(b"pi-firmware".to_vec()), "{name}");
@@ -155,7 +155,7 @@ fn an_artifact_is_found_where_it_is_mounted_and_by_the_machines_it_is_for() {
 
 #[test]
 fn a_mount_does_not_lead_to_the_kernel_of_an_installer() {
-    let site = Site::new();
+    let site = FirmwareSite::new();
     let api = site.world.api();
     api.patch("/artifacts/debian-12-amd64", json!({"mounts": [{"path": "netboot"}]})).expect(200);
     assert_eq!(site.read(ADDRESS, b"netboot/linux"), Err(2), "the machine is not armed");
@@ -165,7 +165,7 @@ fn a_mount_does_not_lead_to_the_kernel_of_an_installer() {
 
 #[test]
 fn names_that_a_machine_asked_for_in_vain_are_on_its_timeline() {
-    let site = Site::new();
+    let site = FirmwareSite::new();
     let api = site.world.api();
     for name in ["34695052/start4.elf", "config.txt", "config.txt", "grub/x86_64-efi/fs.lst", "../x"] {
         assert!(site.read(ADDRESS, name.as_bytes()).is_err(), "{name}");

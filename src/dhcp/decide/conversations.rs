@@ -1,5 +1,5 @@
 //! What booting clients said in their DISCOVER, kept until their REQUEST: some firmware says less there, and
-//! its ACK must not contradict its OFFER (RFC 2131 4.3.1). Start at [`Conversations::complete`].
+//! its ACK must not contradict its OFFER (RFC 2131 4.3.1). Start at [`DhcpConversations::complete`].
 
 use std::collections::VecDeque;
 
@@ -42,13 +42,13 @@ struct ClientStatement {
 
 /// The conversations that are under way, bounded in number and in bytes.
 #[derive(Debug, Default)]
-pub struct Conversations {
+pub struct DhcpConversations {
     by_key: HashMap<ConversationKey, ClientStatement>,
     /// The conversations in the order in which they end.
     ending: VecDeque<(Timestamp, ConversationKey)>,
 }
 
-impl Conversations {
+impl DhcpConversations {
     /// Remembers what a DISCOVER says. Returns a REQUEST of the same conversation with what it leaves out;
     /// `None` if the packet is complete as it is.
     pub fn complete(&mut self, packet: &DhcpPacket, now: Timestamp) -> Option<Box<DhcpPacket>> {
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_request_says_what_its_discover_said_and_what_it_says_itself_counts() {
-        let mut known = Conversations::default();
+        let mut known = DhcpConversations::default();
         assert!(known.complete(&packet("discover", 1, FIRMWARE), NOW).is_none());
         let whole = known.complete(&packet("request", 1, "client_architectures 7"), NOW).unwrap();
         assert_eq!(whole.vendor_class(), Some(&b"PXEClient:Arch:00000"[..]));
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_discover_is_a_copy_if_it_says_the_same_within_the_time_that_firmware_repeats_it() {
-        let mut known = Conversations::default();
+        let mut known = DhcpConversations::default();
         let mut since = |more: &str, seconds| {
             let discover = packet("discover", 1, more);
             known.complete(&discover, later(NOW, seconds));
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_last_discover_of_a_conversation_counts() {
-        let mut known = Conversations::default();
+        let mut known = DhcpConversations::default();
         known.complete(&packet("discover", 1, FIRMWARE), NOW);
         known.complete(&packet("discover", 1, "host_name \"web1\""), NOW);
         assert!(known.complete(&packet("request", 1, ""), NOW).is_none() && known.is_empty());
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded_and_the_oldest_goes_first() {
-        let mut known = Conversations::default();
+        let mut known = DhcpConversations::default();
         for client in 0..CONVERSATIONS_MAX as u32 + 100 {
             known.complete(&packet("discover", client, FIRMWARE), NOW);
             known.complete(&packet("discover", client, FIRMWARE), NOW);

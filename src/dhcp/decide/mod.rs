@@ -35,7 +35,7 @@ pub use answer::{answer, quarantine};
 pub use class::{ClassResult, DhcpClient, MatchedClasses, examine};
 pub use classify::{ClientMessage, UnanswerablePacket, classify, classify_at_boot_server};
 pub use client_key::ClientKey;
-pub use conversations::{CONVERSATIONS_MAX, Conversations};
+pub use conversations::{CONVERSATIONS_MAX, DhcpConversations};
 pub use destination::{BOOT_SERVER_PORT, ReplyDestination, destination};
 pub use example::{example_discover, example_query};
 pub use facts::{BootAnswer, PacketFacts};

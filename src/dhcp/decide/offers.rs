@@ -10,7 +10,7 @@ use foldhash::HashMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::dhcp::decide::index::AddressIndex;
-use crate::dhcp::decide::{ClientKey, Conversations};
+use crate::dhcp::decide::{ClientKey, DhcpConversations};
 use crate::model::World;
 
 /// How long an offered address is held for its client.
@@ -49,7 +49,7 @@ pub struct OpenOffers {
     /// The same within each network.
     ending_in: HashMap<String, BTreeSet<(Timestamp, Ipv4Addr)>>,
     /// What booting clients said when they asked for an offer.
-    pub conversations: Conversations,
+    pub conversations: DhcpConversations,
     /// This host's addresses, on all interfaces that are served.
     own: Vec<Ipv4Addr>,
     /// A view of the world and of the fields above; the mutex allows updating it during reads.

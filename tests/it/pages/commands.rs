@@ -4,7 +4,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use metalwright::arguments::ProgramArguments;
 
-use super::{CodeBlock, Page, pages, split};
+use super::{CodeBlock, DocsPage, pages, split};
 
 const PROGRAM: &str = "metalwright";
 /// What stands for a checksum.
@@ -44,7 +44,7 @@ pub fn of_all_pages() -> Vec<PageCommand> {
     pages().iter().flat_map(of_page).collect()
 }
 
-fn of_page(page: &Page) -> Vec<PageCommand> {
+fn of_page(page: &DocsPage) -> Vec<PageCommand> {
     let (blocks, rest) = split(&page.text);
     let mut found: Vec<PageCommand> = blocks.iter().flat_map(|block| of_block(page, block)).collect();
     let mut paragraph = (1, String::new());
@@ -62,7 +62,7 @@ fn of_page(page: &Page) -> Vec<PageCommand> {
 }
 
 /// The commands in backquotes.
-fn of_text(page: &Page, (line, text): &(usize, String)) -> Vec<PageCommand> {
+fn of_text(page: &DocsPage, (line, text): &(usize, String)) -> Vec<PageCommand> {
     let spans = text.split('`').skip(1).step_by(2);
     let commands = spans.filter_map(|span| span.strip_prefix("metalwright "));
     commands
@@ -78,7 +78,7 @@ fn of_text(page: &Page, (line, text): &(usize, String)) -> Vec<PageCommand> {
 }
 
 /// The lines of a block that begin with the name of the program; where lines have a prompt, those alone.
-fn of_block(page: &Page, block: &CodeBlock) -> Vec<PageCommand> {
+fn of_block(page: &DocsPage, block: &CodeBlock) -> Vec<PageCommand> {
     let has_prompts = block.lines.iter().any(|line| line.starts_with("$ "));
     let mut found = Vec::new();
     let mut lines = block.lines.iter().zip(block.line..);
@@ -184,7 +184,7 @@ fn every_command_of_the_documents_is_one_that_the_program_has() {
 fn a_command_that_is_gone_is_found_in_a_block_and_in_the_text() {
     let text = "See `metalwright machines obliterate web1` and `metalwright machines`.\n\n    \
                 metalwright machines list --colour # why\n    metalwright machines list\n";
-    let commands = of_page(&Page { path: "p.md".to_owned(), text: text.to_owned() });
+    let commands = of_page(&DocsPage { path: "p.md".to_owned(), text: text.to_owned() });
     let mut parser = ProgramArguments::command();
     let faults: Vec<String> = commands.iter().filter_map(|command| fault(&mut parser, command)).collect();
     assert_eq!((commands.len(), faults.len()), (4, 2), "{faults:?}");
@@ -195,7 +195,7 @@ fn a_command_that_is_gone_is_found_in_a_block_and_in_the_text() {
 fn a_command_is_read_as_a_shell_reads_it() {
     let block = "    $ metalwright subnets create -f - <<'END'\n    name: lan\n    END\n    output\n\n    \
                  $ metalwright profiles set global \\\n        'params.a=[1,\n    2]' x=\"a b\" | tee f\n";
-    let commands = of_page(&Page { path: "p.md".to_owned(), text: block.to_owned() });
+    let commands = of_page(&DocsPage { path: "p.md".to_owned(), text: block.to_owned() });
     assert_eq!(commands.len(), 2, "{commands:?}");
     assert_eq!(commands[0].stdin.as_deref(), Some("name: lan\n"));
     assert_eq!(commands[0].words, ["subnets", "create", "-f", "-"]);

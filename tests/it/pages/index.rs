@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
-use super::{Page, pages, root, split};
+use super::{DocsPage, pages, root, split};
 
 const INDEX: &str = "docs/README.md";
 /// The index of these lists them.
 const DECISIONS: &str = "docs/adr/";
 
 /// The targets of the links of a page, with their lines.
-fn links(page: &Page) -> Vec<(usize, String)> {
+fn links(page: &DocsPage) -> Vec<(usize, String)> {
     let (_, rest) = split(&page.text);
     let of_line = |line: &str| -> Vec<String> {
         // Code has no links.
@@ -25,7 +25,7 @@ fn links(page: &Page) -> Vec<(usize, String)> {
 }
 
 /// The path from the root that a link of a page leads to, without `.` and `..`.
-fn target(page: &Page, link: &str) -> String {
+fn target(page: &DocsPage, link: &str) -> String {
     let folder = Path::new(&page.path).parent().unwrap_or(Path::new(""));
     let mut path = PathBuf::new();
     for part in folder.join(link).components() {
@@ -48,7 +48,7 @@ fn anchor(heading: &str) -> String {
     letters.collect()
 }
 
-fn anchors(page: &Page) -> BTreeSet<String> {
+fn anchors(page: &DocsPage) -> BTreeSet<String> {
     let (_, rest) = split(&page.text);
     let headings = rest.iter().filter(|line| line.starts_with('#'));
     headings.map(|line| anchor(line.trim_start_matches('#').trim())).collect()

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A page of the documents.
-struct Page {
+struct DocsPage {
     /// Its path from the root of the repository.
     path: String,
     text: String,
@@ -22,7 +22,7 @@ fn root() -> PathBuf {
 }
 
 /// The pages at the root and all below `docs/`, by path.
-fn pages() -> Vec<Page> {
+fn pages() -> Vec<DocsPage> {
     let mut found: Vec<PathBuf> =
         ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"].map(|name| root().join(name)).into();
     let mut folders = vec![root().join("docs")];
@@ -36,15 +36,15 @@ fn pages() -> Vec<Page> {
             }
         }
     }
-    let mut pages: Vec<Page> = found.iter().map(|path| read(path)).collect();
+    let mut pages: Vec<DocsPage> = found.iter().map(|path| read(path)).collect();
     pages.sort_by(|one, other| one.path.cmp(&other.path));
     pages
 }
 
-fn read(path: &Path) -> Page {
+fn read(path: &Path) -> DocsPage {
     let text = fs::read_to_string(path).expect("a page");
     let path = path.strip_prefix(root()).expect("a path in the repository");
-    Page { path: path.to_str().expect("a path in UTF-8").to_owned(), text }
+    DocsPage { path: path.to_str().expect("a path in UTF-8").to_owned(), text }
 }
 
 /// What is code in a page's own text, beside its blocks.

@@ -52,14 +52,14 @@ const ENDS_OTHERWISE: &[(&str, &str)] = &[
 ];
 
 /// What stands for something of the site's own, and what is there.
-struct Site {
+struct OperatorSite {
     world: World,
     api: Api,
     home: PathBuf,
 }
 
-impl Site {
-    fn new() -> Site {
+impl OperatorSite {
+    fn new() -> OperatorSite {
         let world = World::on_loopback();
         let (api, home) = (world.api(), world.scratch().join("operator"));
         let folders = ["srv", "site/templates/site", "site/tasks", "site/stages", "site/workflows"];
@@ -89,7 +89,7 @@ impl Site {
             fs::write(path, text).expect("a file");
         }
         scene::add_installer(&api, &scene::small_installer(world.scratch()));
-        Site { world, api, home }
+        OperatorSite { world, api, home }
     }
 
     /// The state in which each page begins: the README's subnet, machine and lease, two machines more, and no
@@ -198,7 +198,7 @@ fn fault(command: &PageCommand, output: &Output) -> Option<String> {
 
 #[test]
 fn the_commands_of_the_documents_do_what_their_pages_say() {
-    let site = Site::new();
+    let site = OperatorSite::new();
     let (mut done, mut page, mut faults) = (BTreeSet::new(), String::new(), Vec::new());
     for command in of_all_pages().iter().filter(|command| is_run(command)) {
         if !done.insert((command.words.clone(), command.stdin.clone())) {

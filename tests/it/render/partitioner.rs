@@ -126,14 +126,14 @@ for part in */*/method; do echo "planned: $part $(cat "$part")"; done
 const WITHOUT_THE_SCRIPT: &str = "touch /var/lib/partman/early_command";
 
 /// A disk: a file that the kernel of this computer shows as a device.
-struct Disk {
+struct LoopDisk {
     name: &'static str,
     file: PathBuf,
     device: String,
 }
 
-impl Disk {
-    fn new(folder: &Path, name: &'static str) -> Disk {
+impl LoopDisk {
+    fn new(folder: &Path, name: &'static str) -> LoopDisk {
         let file = folder.join(name);
         let made = File::create(&file).expect("a file");
         made.set_len(SECTORS * 512)
@@ -143,25 +143,25 @@ impl Disk {
         let done = done.expect("losetup (package mount)");
         assert!(done.status.success(), "losetup: {}", String::from_utf8_lossy(&done.stderr));
         let device = String::from_utf8_lossy(&done.stdout).trim().to_owned();
-        Disk { name, file, device }
+        LoopDisk { name, file, device }
     }
 }
 
-impl Drop for Disk {
+impl Drop for LoopDisk {
     fn drop(&mut self) {
         let _ = Command::new("losetup").args(["--detach", &self.device]).status();
     }
 }
 
 /// The rendered documents of a machine.
-struct Documents {
+struct InstallerDocuments {
     preseed: String,
     script: String,
 }
 
-fn documents(params: &Value) -> Documents {
+fn documents(params: &Value) -> InstallerDocuments {
     let of = |file| document("debian-12-install", file, params);
-    Documents { preseed: of("preseed.cfg"), script: of("disk.sh") }
+    InstallerDocuments { preseed: of("preseed.cfg"), script: of("disk.sh") }
 }
 
 /// Plain partitions on the disk with a serial number.
@@ -170,12 +170,12 @@ fn plain(serial: &str) -> Value {
 }
 
 /// The installer's system with its partitioner.
-struct Installer {
+struct InstallerRoot {
     root: TempDir,
 }
 
-impl Installer {
-    fn new() -> Installer {
+impl InstallerRoot {
+    fn new() -> InstallerRoot {
         let root = unpacked_installer();
         for component in installer_mirror(&["partitioner"]) {
             let unpacked = Command::new("dpkg-deb").arg("--extract").args([&component, root.path()]).status();
@@ -185,11 +185,11 @@ impl Installer {
             let file = root.path().join("var/lib/dpkg/info").join(name + ".templates");
             fs::write(file, templates.expect("dpkg-deb").stdout).unwrap();
         }
-        Installer { root }
+        InstallerRoot { root }
     }
 
     /// The kernel's view of the machine's disks.
-    fn write_sys(&self, disks: &[Disk]) {
+    fn write_sys(&self, disks: &[LoopDisk]) {
         let at = |path: String| self.root.path().join(path);
         for folder in ["sys", "tmp"] {
             fs::remove_dir_all(at(folder.to_owned())).unwrap();
@@ -213,7 +213,7 @@ impl Installer {
     }
 
     /// Runs the partitioner on a machine with these disks; returns what it and the reports said.
-    fn partition(&self, disks: &[Disk], documents: &Documents, steps: &str) -> String {
+    fn partition(&self, disks: &[LoopDisk], documents: &InstallerDocuments, steps: &str) -> String {
         self.write_sys(disks);
         let tmp = self.root.path().join("tmp");
         let rows = disks.iter().map(|disk| format!("{} {}\n", disk.name, &disk.device[5..]));
@@ -243,8 +243,8 @@ fn the_installers_partitioner_writes_to_the_disk_that_is_named_of_three_alone() 
     if !net::may_make_namespaces() {
         return;
     }
-    let (installer, folder) = (Installer::new(), TempDir::new().unwrap());
-    let disks = ["sda", "sdb", "sdc"].map(|name| Disk::new(folder.path(), name));
+    let (installer, folder) = (InstallerRoot::new(), TempDir::new().unwrap());
+    let disks = ["sda", "sdb", "sdc"].map(|name| LoopDisk::new(folder.path(), name));
     let before = disks.each_ref().map(|disk| written(&disk.file));
     let said = installer.partition(&disks, &documents(&plain("serial-sdb")), ENDS);
     assert_says(&said, &["partman: 0\n", "told: installing on /dev/sdb: ", "told: swapon /dev/sdb5\n"]);
@@ -262,8 +262,8 @@ fn where_no_disk_was_chosen_the_installers_partitioner_writes_nothing_whoever_go
     if !net::may_make_namespaces() {
         return;
     }
-    let (installer, folder) = (Installer::new(), TempDir::new().unwrap());
-    let disks = [Disk::new(folder.path(), "sda")];
+    let (installer, folder) = (InstallerRoot::new(), TempDir::new().unwrap());
+    let disks = [LoopDisk::new(folder.path(), "sda")];
     let before = written(&disks[0].file);
     let mut documents = documents(&plain("another"));
     let said = installer.partition(&disks, &documents, GOES_ON);
@@ -285,8 +285,8 @@ fn a_recipe_of_arrays_divides_all_of_the_chosen_disks_alike() {
     if !net::may_make_namespaces() {
         return;
     }
-    let (installer, folder) = (Installer::new(), TempDir::new().unwrap());
-    let disks = ["sda", "sdb", "sdc"].map(|name| Disk::new(folder.path(), name));
+    let (installer, folder) = (InstallerRoot::new(), TempDir::new().unwrap());
+    let disks = ["sda", "sdb", "sdc"].map(|name| LoopDisk::new(folder.path(), name));
     let recipe = "mirror :: 512 1 512 raid $primary{ } $lvmignore{ } method{ raid } . \
         3072 2 -1 raid $lvmignore{ } method{ raid } . \
         2048 1 -1 ext4 $defaultignore{ } $lvmok{ } method{ format } format{ } use_filesystem{ } \

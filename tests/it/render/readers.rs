@@ -24,16 +24,16 @@ const BUFFER_BYTES: usize = 2048;
 
 /// The entry that a small reader starts.
 #[derive(Debug, Default, PartialEq)]
-struct Entry {
+struct MenuEntry {
     kernel: Option<String>,
     initrd: Option<String>,
     append: Option<String>,
 }
 
 /// Reads a menu as SLOF and the firmware of s390x do.
-fn small_reader(menu: &str) -> Entry {
+fn small_reader(menu: &str) -> MenuEntry {
     assert!(menu.len() < BUFFER_BYTES, "{} bytes", menu.len());
-    let (mut entries, mut chosen, mut default) = (Vec::<Entry>::new(), 0, "");
+    let (mut entries, mut chosen, mut default) = (Vec::<MenuEntry>::new(), 0, "");
     for line in menu.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
         let Some((word, rest)) = line.split_once(' ') else { continue };
         let rest = rest.trim().to_owned();
@@ -41,7 +41,7 @@ fn small_reader(menu: &str) -> Entry {
             ("default", _) => default = line.split_once(' ').unwrap().1,
             ("label", _) => {
                 chosen = if rest == default { entries.len() } else { chosen };
-                entries.push(Entry::default());
+                entries.push(MenuEntry::default());
             }
             ("kernel", Some(entry)) => entry.kernel = Some(rest),
             ("initrd", Some(entry)) => entry.initrd = Some(rest),
