@@ -115,11 +115,12 @@ impl Runs {
         loop {
             committed.borrow_and_update();
             let caller = Caller { now: self.kernel.now(), ..caller.clone() };
+            // Read before the question: what is committed between the two is then a change to wake for.
+            let machine =
+                self.kernel.read(|world| caller.find_own_machine(world, asking.machine).cloned())?;
             if let Some(offer) = self.jobs_next(&caller, asking).await? {
                 return Ok(Some(offer));
             }
-            let machine =
-                self.kernel.read(|world| caller.find_own_machine(world, asking.machine).cloned())?;
             let changed = async {
                 while committed.changed().await.is_ok() {
                     match self.kernel.get::<Machine>(&machine.key) {

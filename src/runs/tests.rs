@@ -402,21 +402,26 @@ async fn cancelling_ends_the_job_too() {
     assert!(site.ask("a", None).await.is_none());
 }
 
+/// Each boot's first question writes to the machine. A start that is committed behind that write, and before
+/// the agent waits, must wake it.
 #[tokio::test]
 async fn a_waiting_agent_is_answered_when_work_appears() {
     let site = Arc::new(Site::new(json!({"name": "web1"})).await);
-    let report =
-        AgentReport { environment: Environment::Installed, boot: "a".into(), job: None, wait_seconds: 60 };
-    let waiting = {
-        let site = Arc::clone(&site);
-        tokio::spawn(async move {
-            let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &Scripts };
-            site.houses.runs.await_job(&site.caller, &asking).await
-        })
-    };
-    site.start("work").await.unwrap();
-    let offer = waiting.await.unwrap().unwrap();
-    assert!(matches!(offer, Some(JobOffer::Run(work)) if work.task == "quick"));
+    for round in 0..20 {
+        let boot = round.to_string();
+        let report = AgentReport { environment: Environment::Installed, boot, job: None, wait_seconds: 20 };
+        let waiting = {
+            let site = Arc::clone(&site);
+            tokio::spawn(async move {
+                let asking = WorkRequest { machine: &site.key(), report: &report, renderer: &Scripts };
+                site.houses.runs.await_job(&site.caller, &asking).await
+            })
+        };
+        site.start("work").await.unwrap();
+        let offer = waiting.await.unwrap().unwrap();
+        assert!(matches!(offer, Some(JobOffer::Run(work)) if work.task == "quick"), "round {round}");
+        site.act(RunAction::Cancel).await.unwrap();
+    }
 }
 
 #[tokio::test]
