@@ -204,19 +204,20 @@ proptest! {
     }
 }
 
-/// A full search for a new client.
+/// A full search for a new client: never used, then used longest ago, then offered long ago and not taken.
 fn full_search(server: &SmallServer) -> Option<Ipv4Addr> {
     let subnet = &server.world.subnets.get("a").unwrap().spec;
-    let free = |address: &Ipv4Addr| {
-        let key = address.to_string();
-        let lease = server.world.leases.get(&key).map(|row| &row.spec);
+    let lease = |address: &Ipv4Addr| server.world.leases.get(&address.to_string()).map(|row| &row.spec);
+    let usable = |address: &Ipv4Addr| {
         !subnet.excluded.iter().any(|range| range.contains(*address))
-            && server.world.reservations.get(&key).is_none()
-            && server.offers.at(*address, server.now).is_none()
-            && lease.is_none_or(|lease| lease.expires_at <= server.now)
+            && server.world.reservations.get(&address.to_string()).is_none()
+            && lease(address).is_none_or(|lease| lease.expires_at <= server.now)
     };
-    let all: Vec<_> = (0..8).map(at).filter(free).collect();
-    let lease = |address: &Ipv4Addr| server.world.leases.get(&address.to_string());
-    let ended = all.iter().filter_map(lease).min_by_key(|row| (row.spec.expires_at, row.spec.address));
-    all.iter().find(|address| lease(address).is_none()).copied().or(ended.map(|row| row.spec.address))
+    let all: Vec<_> = (0..8).map(at).filter(usable).collect();
+    let (held, free): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|address| server.offers.at(*address, server.now).is_some());
+    let unused = free.iter().find(|address| lease(address).is_none()).copied();
+    let ended = free.iter().filter_map(lease).min_by_key(|lease| (lease.expires_at, lease.address));
+    let mut not_taken = server.offers.not_taken("a", server.now);
+    unused.or(ended.map(|lease| lease.address)).or_else(|| not_taken.find(|address| held.contains(address)))
 }
