@@ -25,7 +25,7 @@ use super::{ApiState, body, schema};
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::bounds;
-use crate::model::{Kind, MachineState, Problem, RefusalCode, nearest, with_noun};
+use crate::model::{Kind, MachineState, Problem, RefusalCode, with_noun};
 use crate::objects::list::ListQuery;
 use crate::objects::selection::SelectedObject;
 use work::PreparedVerb;
@@ -293,8 +293,8 @@ fn filter_pair(at: usize, term: &str) -> Result<(String, String), Problem> {
         Problem::new(format!("/filter/{at}"), what).coded(RefusalCode::Malformed)
     })?;
     // The other words of a list's query.
-    if let Some(word) = nearest(name, ["limit", "cursor", "sort", "fields"]).filter(|word| *word == name) {
-        let what = format!("`{word}` is no field");
+    if ["limit", "cursor", "sort", "fields"].contains(&name) {
+        let what = format!("`{name}` is no field");
         return Err(Problem::new(format!("/filter/{at}"), what).coded(RefusalCode::UnknownField));
     }
     Ok((name.to_owned(), value.to_owned()))

@@ -96,15 +96,6 @@ async fn end(
     query: &UrlQuery,
 ) -> Result<(), ApiError> {
     refuse_used::<Lease>((state, caller), target, query)?;
-    end_checked((state, caller), target, ending).await
-}
-
-/// Ends a lease of which is known that it may be ended.
-pub(super) async fn end_checked(
-    (state, caller): (&ApiState, &Caller),
-    target: &WriteTarget<'_>,
-    ending: LeaseEnding,
-) -> Result<(), ApiError> {
     Ok(state.houses.dhcp.end_lease(caller, target, ending).await?)
 }
 

@@ -103,9 +103,11 @@ impl Dhcp {
             let mut gathered = self.gather_boot(&facts);
             facts.boot = self.boot_answer(&facts, &mut gathered, now);
             facts.boot.is_attempt_recorded = attempt == AttemptRecord::Done;
-            facts.boot.repeated_since = self.repeated_since(&facts);
             let outcome = {
                 let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+                if facts.machine.is_some() && facts.is_discover() {
+                    facts.boot.repeated_since = offers.conversations.repeated_since(query.packet);
+                }
                 let mut outcome = decide(&facts, &offers, now);
                 change_offers(&mut offers, &mut outcome);
                 outcome
@@ -132,13 +134,6 @@ impl Dhcp {
         let data = self.boot_data(facts, gathered, &decision);
         let asks = std::mem::take(&mut gathered.asks);
         BootAnswer { data, decision: Some(decision), asks, ..BootAnswer::default() }
-    }
-
-    /// When the DISCOVER of a machine came for the first time that this one repeats.
-    fn repeated_since(&self, facts: &PacketFacts<'_>) -> Option<Timestamp> {
-        facts.machine.filter(|_| facts.is_discover())?;
-        let offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-        offers.conversations.repeated_since(facts.query.packet)
     }
 
     /// The decision as names and URLs for this client.

@@ -53,7 +53,11 @@ impl Dhcp {
         Err(Error::Busy(what))
     }
 
-    fn prepare_ending(
+    /// The changeset that ends a lease, for the lease as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Stale`]; [`Error::Conflict`] for a lease that has ended already.
+    pub fn prepare_ending(
         &self,
         caller: &Caller,
         target: &WriteTarget<'_>,

@@ -21,8 +21,8 @@ use crate::dhcp::leases::{filing, lease_changeset};
 use crate::kernel::{Caller, Changeset, Error, STALE_RETRIES_MAX, StoreError, TrackedWorld};
 use crate::model::event::{LeaseNow, MachineAddressChanged};
 use crate::model::{
-    EventBody, Lease, LeaseState, Machine, Object, Problem, RefusalCode, Reservation, Stored, Subnet,
-    SubnetMode, World, check_host_name,
+    EventBody, Lease, LeaseState, Machine, Object, Problem, RefusalCode, Reservation, Stored, SubnetMode,
+    World, check_host_name,
 };
 
 /// Most files of one import: Kea has three at a time.
@@ -195,7 +195,7 @@ fn chosen(journal: &LeaseJournal, world: &World) -> HashMap<Ipv4Addr, Ipv4Addr> 
     let mut passed = Vec::new();
     let rank = |entry: &LeaseEntry| (entry.state == LeaseState::Bound, entry.heard_at, entry.ends_at);
     for entry in journal.entries() {
-        let (Some(client), Some(subnet)) = (&entry.client, subnet_of(world, entry.address)) else { continue };
+        let (Some(client), Some(subnet)) = (&entry.client, world.subnet_of(entry.address)) else { continue };
         let key = (subnet.network(), client.as_str());
         match best.get(&key) {
             Some(other) if rank(other) >= rank(entry) => passed.push((key, entry.address)),
@@ -209,14 +209,10 @@ fn chosen(journal: &LeaseJournal, world: &World) -> HashMap<Ipv4Addr, Ipv4Addr> 
     passed.into_iter().filter_map(|(key, address)| Some((address, kept(key)?))).collect()
 }
 
-fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
-    world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address))
-}
-
 /// The lease that an entry becomes, or why it is skipped.
 fn to_lease(world: &World, entry: &LeaseEntry, now: Timestamp) -> Result<Lease, (EntryResult, String)> {
     let address = entry.address;
-    let Some(subnet) = subnet_of(world, address) else { return skipped("it is in no subnet".to_owned()) };
+    let Some(subnet) = world.subnet_of(address) else { return skipped("it is in no subnet".to_owned()) };
     let cidr = subnet.cidr;
     if subnet.mode == SubnetMode::Proxy {
         return skipped(format!("subnet `{}` has its addresses from another server", subnet.name));
@@ -337,6 +333,7 @@ mod tests {
 
     use super::*;
     use crate::houses::{Houses, testing};
+    use crate::model::Subnet;
 
     const MAC: &str = "02:00:00:00:00:01";
 

@@ -75,17 +75,20 @@ impl Dhcp {
     }
 
     fn note_rival(&self, heard: ServerSighting, subnet: Option<String>, now: Timestamp) {
-        // Only a reply of its own tells which boot server it names.
-        if let Some(name) = subnet.as_ref().filter(|_| heard.mac.is_some()) {
-            let network = self.kernel.read(|world| proxy_network(world, name));
-            let other = OtherBootServer { server: heard.server, next_server: heard.next_server };
-            network.into_iter().for_each(|network| self.netboot.record_other_boot_server(network, other));
-        }
+        let network = subnet.as_ref().and_then(|name| self.kernel.read(|world| proxy_network(world, name)));
         let told = {
             let mut sights = self.sights();
-            !sights.is_no_rival(heard.server) && sights.record_server(heard.clone(), subnet.clone(), now)
+            if sights.is_no_rival(heard.server) {
+                return;
+            }
+            sights.record_server(heard.clone(), subnet.clone(), now)
         };
-        if !told || self.kernel.read(|world| is_proxy(world, subnet.as_deref())) {
+        // Only a reply of its own tells which boot server it names.
+        if let Some(network) = network.filter(|_| heard.mac.is_some()) {
+            let other = OtherBootServer { server: heard.server, next_server: heard.next_server };
+            self.netboot.record_other_boot_server(network, other);
+        }
+        if !told || network.is_some() {
             return;
         }
         let (server, interface) = (heard.server, &heard.interface);

@@ -61,7 +61,7 @@ impl Dhcp {
                 .into_iter()
                 .map(|option: TemplateOption| {
                     let text = InlineText { place: &option.name, body: &option.template, verbatim: false };
-                    let rendered = engine.render_inline(text, input.clone(), LIMITS);
+                    let rendered = engine.render_inline(text, &input, LIMITS);
                     let said = |problem: RenderProblem| problem.renamed(&option.name, INLINE.to_owned());
                     let rendered = rendered.map_err(|problem| said(problem).to_string());
                     (option, rendered)

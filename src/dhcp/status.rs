@@ -9,7 +9,7 @@ use crate::dhcp;
 use crate::dhcp::Dhcp;
 use crate::dhcp::decide::{
     DhcpAnswer, DhcpQuery, NetworkInterface, NetworkObservations, OtherServer, PacketFacts, answer,
-    pool_parts,
+    own_boot_server, pool_parts,
 };
 use crate::dhcp::observations::{is_proxy, subnet_at};
 use crate::kernel::Caller;
@@ -215,7 +215,8 @@ impl<'a> SubnetCount<'a> {
 fn rival((seen, interfaces): (&OtherServer, &[Arc<NetworkInterface>]), world: &World) -> RivalStatus {
     let expected = is_proxy(world, seen.subnet.as_deref());
     let here = interfaces.iter().find(|interface| interface.name == seen.heard.interface);
-    let ours = here.and_then(|interface| interface.addresses.first()).map(|own| own.address);
+    let subnet = seen.subnet.as_deref().and_then(|name| world.subnets.get(name));
+    let ours = subnet.and_then(|subnet| own_boot_server(&subnet.spec, here.map(AsRef::as_ref)));
     let other = OtherBootServer { server: seen.heard.server, next_server: seen.heard.next_server };
     // Only a reply of its own tells what it names.
     let misleads = ours.filter(|_| expected && seen.heard.mac.is_some()).and_then(|own| other.misleads(own));

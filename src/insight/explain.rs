@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::disk_choice::disk_rule;
 use crate::dhcp;
 use crate::dhcp::decide::{
-    ClassResult, MatchedClasses, NetworkInterface, OptionScope, OptionScopes, examine,
+    ClassResult, MatchedClasses, NetworkInterface, OptionScope, OptionScopes, examine, own_boot_server,
 };
 use crate::insight::Insight;
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
@@ -176,9 +176,8 @@ impl Insight {
         let subnet = place.subnet.filter(|subnet| subnet.mode == SubnetMode::Proxy && leads_to_grub(name))?;
         let other = self.netboot.other_boot_server(place.address.unwrap_or(subnet.cidr.address))?;
         let (interfaces, _) = self.dhcp.seen_at(&subnet.name);
-        let mut own = interfaces.iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
-        let here = own.find(|own| subnet.cidr.contains(*own));
-        other.misleads(subnet.next_server.or(here).or_else(|| ipv4(attempt?.server?))?)
+        let own = own_boot_server(subnet, interfaces.iter().map(AsRef::as_ref));
+        other.misleads(own.or_else(|| ipv4(attempt?.server?))?)
     }
 
     /// The offer that a client at this place would get now. Nothing is held or written.
@@ -246,7 +245,7 @@ impl<'a> ClientPlace<'a> {
             .or_else(|| machine.and_then(|machine| machine.spec.macs.first().copied()));
         let reserved = reserved_for(world, mac, machine);
         let address = address.or_else(|| reserved.first().map(|kept| kept.address));
-        let by_address = address.and_then(|address| subnet_of(world, address));
+        let by_address = address.and_then(|address| world.subnet_of(address));
         // A client that was never seen is in the only subnet, if there is just one.
         let subnet = by_address.or_else(|| {
             world
@@ -259,7 +258,7 @@ impl<'a> ClientPlace<'a> {
         let wire = subnet.map(Subnet::network);
         let reservation = reserved
             .into_iter()
-            .find(|kept: &&Reservation| subnet_of(world, kept.address).map(Subnet::network) == wire);
+            .find(|kept: &&Reservation| world.subnet_of(kept.address).map(Subnet::network) == wire);
         ClientPlace { machine, mac, address, subnet, reservation }
     }
 
@@ -283,10 +282,6 @@ fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
     }
 }
 
-fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
-    world.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address))
-}
-
 /// The reservations of a client, those of its MAC first, in the order of `AddressPicker::reservation`.
 fn reserved_for<'a>(
     world: &'a World,
@@ -296,7 +291,7 @@ fn reserved_for<'a>(
     let name = machine.map(|machine| &machine.spec.name);
     let all = || {
         world.reservations.iter().map(|row| &row.spec).filter(|kept: &&Reservation| {
-            let subnet = subnet_of(world, kept.address);
+            let subnet = world.subnet_of(kept.address);
             subnet.is_some_and(|subnet| kept.subnet.as_ref().is_none_or(|name| *name == subnet.name))
         })
     };

@@ -1,6 +1,7 @@
 //! All stored objects in memory: the snapshot for every read, decision and render.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -483,5 +484,11 @@ impl World {
     /// The workflow that a machine starts where none is named: its own, or the setting `default_workflow`.
     pub fn workflow_of(&self, machine: &Machine) -> Option<String> {
         machine.workflow.clone().or_else(|| self.setting("default_workflow").as_str().map(str::to_owned))
+    }
+
+    /// The subnet of an address. Subnets do not overlap, so there is at most one.
+    pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&Subnet> {
+        let mut networks = (0..=32).rev().map(|prefix| Cidr::around(address, prefix).to_string());
+        networks.find_map(|cidr| self.subnets.find("cidr", &cidr)).map(|row| &row.spec)
     }
 }

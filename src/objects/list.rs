@@ -362,20 +362,25 @@ fn ranked<'a, T: NounRules>(
         .collect()
 }
 
-/// Compares by the sort keys, with objects without a value last; then by key.
 fn compare<T: NounRules>(
     query: &ListQuery,
     a: &RankedObject<'_, T>,
     b: &RankedObject<'_, T>,
 ) -> std::cmp::Ordering {
-    let by_values = query.sort.iter().zip(a.order.iter().zip(&b.order)).map(|(key, pair)| match pair {
-        (Some(a), Some(b)) if key.descending => b.compare(a),
+    in_sort_order(query.sort.iter().map(|key| key.descending), [(&a.order, a.key), (&b.order, b.key)])
+}
+
+/// Compares rows by the values that they are sorted by, those without a value last; then by key.
+pub(super) fn in_sort_order(
+    descending: impl Iterator<Item = bool>,
+    [(a, a_key), (b, b_key)]: [(&[Option<OrderedValue>], &str); 2],
+) -> std::cmp::Ordering {
+    let by_values = descending.zip(a.iter().zip(b)).map(|(descends, pair)| match pair {
+        (Some(a), Some(b)) if descends => b.compare(a),
         (Some(a), Some(b)) => a.compare(b),
-        (None, None) => std::cmp::Ordering::Equal,
-        (None, Some(_)) => std::cmp::Ordering::Greater,
-        (Some(_), None) => std::cmp::Ordering::Less,
+        (a, b) => b.is_some().cmp(&a.is_some()),
     });
-    by_values.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| a.key.cmp(b.key))
+    by_values.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| a_key.cmp(b_key))
 }
 
 /// Keeps the given fields, at their places.

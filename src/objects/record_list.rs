@@ -15,7 +15,8 @@ use crate::objects::field_values::FieldValues;
 use crate::objects::fields::{collect, names_in, no_field, schema_at, schema_of};
 use crate::objects::filter::{FilterTest, OrderedValue, field_and_operator};
 use crate::objects::list::{
-    LIMIT_DEFAULT, ListPage, PAGE_BYTES_MAX, PageCursor, TERMS_MAX, in_order, parse_limit, terms, trimmed,
+    LIMIT_DEFAULT, ListPage, PAGE_BYTES_MAX, PageCursor, TERMS_MAX, in_order, in_sort_order, parse_limit,
+    terms, trimmed,
 };
 
 /// A kind of record: its plural, and the text by which each of its records is told from the others.
@@ -68,8 +69,8 @@ impl RecordQuery {
                 }
                 _ => {
                     let (name, operator) = field_and_operator(name);
-                    let path = field::<R>(&schema, name)?;
-                    let known = FieldValues::of(schema_of_field(&schema, &path));
+                    let (path, said) = field::<R>(&schema, name)?;
+                    let known = FieldValues::of(said);
                     let test = FilterTest::parse(operator, value)?.fitted(&known, (name, value), now)?;
                     query.filters.push((path, test));
                 }
@@ -83,9 +84,10 @@ impl RecordQuery {
     }
 
     fn sort_by<R: ListedRecord>(&mut self, schema: &Value, text: &str) -> Result<(), Error> {
+        self.sort.clear();
         for term in terms(text)? {
             let (name, descends) = term.strip_prefix('-').map_or((term, false), |name| (name, true));
-            self.sort.push((field::<R>(schema, name)?, descends));
+            self.sort.push((field::<R>(schema, name)?.0, descends));
         }
         self.sort_text = terms(text)?.collect::<Vec<_>>().join(",");
         Ok(())
@@ -97,13 +99,8 @@ impl RecordQuery {
     }
 
     fn compare(&self, a: &RecordRow, b: &RecordRow) -> Ordering {
-        let pairs = self.sort.iter().zip(a.order.iter().zip(&b.order));
-        let by_values = pairs.map(|((_, descends), pair)| match pair {
-            (Some(a), Some(b)) if *descends => b.compare(a),
-            (Some(a), Some(b)) => a.compare(b),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        });
-        by_values.fold(Ordering::Equal, Ordering::then).then_with(|| a.key.cmp(&b.key))
+        let descending = self.sort.iter().map(|(_, descends)| *descends);
+        in_sort_order(descending, [(&a.order, &a.key), (&b.order, &b.key)])
     }
 }
 
@@ -175,19 +172,12 @@ fn row<R: ListedRecord>(record: &R, query: &RecordQuery) -> Option<RecordRow> {
     Some(RecordRow::new(record.key(), body, sorted_by))
 }
 
-/// What the schema says about a field.
-fn schema_of_field<'s>(schema: &'s Value, path: &FieldPath) -> &'s Value {
-    let steps: Vec<&str> = path.iter().map(String::as_str).collect();
-    schema_at(schema, &steps).unwrap_or(&Value::Null)
-}
-
-/// The path of a field that the records have.
-fn field<R: ListedRecord>(schema: &Value, text: &str) -> Result<FieldPath, Error> {
+/// The path of a field that the records have, and what the schema says about it.
+fn field<'s, R: ListedRecord>(schema: &'s Value, text: &str) -> Result<(FieldPath, &'s Value), Error> {
     let steps: Vec<&str> = text.split('.').collect();
-    if text.is_empty() || schema_at(schema, &steps).is_none() {
-        return Err(no_field(R::PLURAL, text, &names_in(schema, "")));
-    }
-    Ok(steps.into_iter().map(str::to_owned).collect())
+    let said = schema_at(schema, &steps).filter(|_| !text.is_empty());
+    let said = said.ok_or_else(|| no_field(R::PLURAL, text, &names_in(schema, "")))?;
+    Ok((steps.into_iter().map(str::to_owned).collect(), said))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl Objects {
     /// # Errors
     /// [`Error::Busy`] if it takes too long; [`Error::BadRequest`] for a filter that names no object.
     pub async fn select<T: NounRules>(
-        &self,
+        self: &Arc<Self>,
         caller: Caller,
         mut query: ListQuery,
     ) -> Result<Vec<SelectedObject>, Error>
@@ -50,17 +50,18 @@ impl Objects {
         World: HasTable<T>,
     {
         let unknown = self.resolve_names(&caller, query.filters_mut())?;
-        let rows: Vec<Arc<Stored<T>>> = self.kernel.read(|world| {
-            let table: &Table<T> = world.table();
-            let now = self.kernel.now();
-            caller.visible(table).map(|row| list::seen(row, now)).collect()
-        });
-        self.refuse_unknown_names(&caller, (&unknown, &rows))?;
+        let objects = Arc::clone(self);
         let selecting = self.lanes.lists.run_in_pieces(move |flag| {
+            let rows: Vec<Arc<Stored<T>>> = objects.kernel.read(|world| {
+                let table: &Table<T> = world.table();
+                let now = objects.kernel.now();
+                caller.visible(table).map(|row| list::seen(row, now)).collect()
+            });
+            objects.refuse_unknown_names(&caller, (&unknown, &rows))?;
             let passed = rows.iter().take_while(|_| !flag.is_given_up());
             let passed = passed.filter(|row| query.passes(row.as_ref()));
-            passed.map(|row| SelectedObject::of(row)).collect()
+            Ok(passed.map(|row| SelectedObject::of(row)).collect())
         });
-        selecting.await
+        selecting.await?
     }
 }

@@ -116,8 +116,9 @@ impl Objects {
         World: HasTable<T>,
     {
         let current = self.find_to_write::<T>(caller, target)?;
+        let size = patch.size().and(WorkSize::of_view(&current));
         let (patch, seen) = (patch.clone(), Arc::clone(&current));
-        let input = self.lanes.writes.run(move || patched(&seen, &patch)).await??;
+        let input = self.lanes.writes.run_sized(size, move || patched(&seen, &patch)).await??;
         let checked = self.check_update(caller, &current, input).await?;
         self.prepare_update(caller, (&current, checked), None).await.map(drop)
     }

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use serde_json::{Value, json};
 
 use super::{BulkItem, BulkRequest, BulkVerb, DETAILS_BYTES_MAX, done};
+use crate::api::ApiState;
 use crate::api::actions::{self, ActionRequest};
 use crate::api::error::ApiError;
-use crate::api::{ApiState, leases};
 use crate::dhcp::lease_actions::LeaseEnding;
 use crate::kernel::{Caller, Error};
 use crate::model::bounds;
@@ -139,10 +139,13 @@ async fn end(
     verb: &PreparedVerb,
     (target, ending): (&WriteTarget<'_>, LeaseEnding),
 ) -> Result<(), ApiError> {
-    refuse_used::<Lease>((state, caller), verb, target)?;
+    if !verb.force {
+        state.houses.objects.refuse_used::<Lease>(caller, target)?;
+    }
+    let dhcp = &state.houses.dhcp;
     match verb.dry_run {
-        true => Ok(()),
-        false => leases::end_checked((state, caller), target, ending).await,
+        true => Ok(dhcp.prepare_ending(caller, target, ending).map(drop)?),
+        false => Ok(dhcp.end_lease(caller, target, ending).await?),
     }
 }
 
@@ -169,24 +172,12 @@ async fn delete<T: NounRules>(
 where
     World: HasTable<T>,
 {
-    refuse_used::<T>((state, caller), verb, target)?;
     let objects = &state.houses.objects;
+    if !verb.force {
+        objects.refuse_used::<T>(caller, target)?;
+    }
     match verb.dry_run {
         true => Ok(objects.prepare_delete::<T>(caller, target).map(drop)?),
         false => Ok(objects.delete::<T>(caller, target).await?),
-    }
-}
-
-fn refuse_used<T: NounRules>(
-    (state, caller): (&ApiState, &Caller),
-    verb: &PreparedVerb,
-    target: &WriteTarget<'_>,
-) -> Result<(), ApiError>
-where
-    World: HasTable<T>,
-{
-    match verb.force {
-        true => Ok(()),
-        false => Ok(state.houses.objects.refuse_used::<T>(caller, target)?),
     }
 }

@@ -202,7 +202,7 @@ impl DhcpExchange<'_> {
     }
 
     /// What the relay does not learn from the reply: its VRF is that of no subnet. A relay that wants to know
-    /// drops the reply (RFC 6607 3.5).
+    /// drops the reply (RFC 6607 5).
     fn unknown_vrf(&self) -> String {
         let agent = self.packet().relay_agent().filter(|_| self.packet().is_relayed());
         match agent.and_then(|agent| agent.vrf()).filter(|_| !self.link.is_in_vrf) {

@@ -10,7 +10,7 @@ use crate::dhcp::decide::ClientKey;
 use crate::dhcp::decide::offers::later;
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
 
-/// Most conversations that are remembered; beyond that the oldest is forgotten.
+/// Most DISCOVERs that are remembered, repetitions included; beyond that the oldest is forgotten.
 pub const CONVERSATIONS_MAX: usize = 8192;
 /// Most bytes of one client's statements; a client that says more is not remembered.
 const STATEMENT_BYTES_MAX: usize = 512;

@@ -66,6 +66,11 @@ impl<'a> PacketFacts<'a> {
         self.link.as_ref().ok().map(|link| link.selected.name.as_str())
     }
 
+    /// Whether a client class denies the client every answer.
+    pub fn is_denied(&self) -> bool {
+        self.sender.classes.denying().is_some()
+    }
+
     pub fn is_discover(&self) -> bool {
         self.query.packet.message_type() == Some(MessageType::Discover)
     }

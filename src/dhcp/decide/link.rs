@@ -42,6 +42,15 @@ impl NetworkInterface {
     }
 }
 
+/// The address that clients of a subnet get for this server, which has these interfaces.
+pub fn own_boot_server<'a>(
+    subnet: &Subnet,
+    interfaces: impl IntoIterator<Item = &'a NetworkInterface>,
+) -> Option<Ipv4Addr> {
+    let mut own = interfaces.into_iter().flat_map(|interface| &interface.addresses).map(|own| own.address);
+    subnet.next_server.or_else(|| own.find(|own| subnet.cidr.contains(*own)))
+}
+
 /// A request and how it arrived.
 #[derive(Debug, Clone, Copy)]
 pub struct DhcpQuery<'a> {

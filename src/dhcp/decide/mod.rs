@@ -41,7 +41,9 @@ pub use example::{example_discover, example_query};
 pub use facts::{BootAnswer, PacketFacts};
 pub use frame::{FrameEnds, encode_frame};
 pub use index::{pool_parts, servers_named};
-pub use link::{DhcpQuery, InterfaceAddress, Link, NetworkInterface, NoLink, server_identifier};
+pub use link::{
+    DhcpQuery, InterfaceAddress, Link, NetworkInterface, NoLink, own_boot_server, server_identifier,
+};
 pub use neighbours::address_elsewhere;
 pub use network_observations::{NetworkObservations, OtherServer, ServerSighting, UnservedPackets};
 pub use offers::{AddressOffer, HOLD_SECONDS, HOLDS_MAX, OpenOffers, SOLE_SECONDS};

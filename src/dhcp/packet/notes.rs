@@ -45,7 +45,7 @@ pub(super) fn collect(
     let (outcome, now) = answered;
     let elsewhere = address_elsewhere(facts);
     notes.extend(elsewhere.map(|(address, mac)| PacketNote::AddressElsewhere { address, mac }));
-    if facts.is_discover() {
+    if facts.is_discover() && !facts.is_denied() {
         notes.extend(boot_sign(facts));
         notes.extend(loader_ask(facts, now));
         notes.extend(no_loader(facts));
@@ -68,8 +68,7 @@ pub(super) fn power_on(facts: &PacketFacts<'_>) -> Option<PowerOn> {
         BootProgram::Ipxe(_) => BootProgress::Loader,
         BootProgram::Other => return None,
     };
-    let is_denied = facts.sender.classes.denying().is_some();
-    if !facts.is_discover() || is_denied || facts.link.is_err() || facts.machine.is_none() {
+    if !facts.is_discover() || facts.is_denied() || facts.link.is_err() || facts.machine.is_none() {
         return None;
     }
     Some(PowerOn {
@@ -133,7 +132,7 @@ fn other_server(facts: &PacketFacts<'_>) -> Option<PacketNote> {
 
 fn unknown_client(facts: &PacketFacts<'_>, outcome: &DhcpAnswer) -> Option<PacketNote> {
     let is_told = facts.sender.client.is_netboot() || outcome.event == PacketEvent::NoSubnet;
-    if facts.machine.is_some() || !is_told || facts.sender.classes.denying().is_some() {
+    if facts.machine.is_some() || !is_told || facts.is_denied() {
         return None;
     }
     let mac = ClientKey::mac_of(facts.query.packet)?;

@@ -339,7 +339,10 @@ where
     let mut problems: Vec<Problem> = Vec::new();
     for reference in &references {
         let place = problems.len();
-        problems.extend(unknown(world, (place, reference)).filter(|_| place < UNKNOWN_MAX));
+        if place == UNKNOWN_MAX {
+            break;
+        }
+        problems.extend(unknown(world, (place, reference)));
     }
     problems.extend(T::problems(stored, world));
     problems.extend(T::unserved(stored, here));

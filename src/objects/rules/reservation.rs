@@ -9,7 +9,6 @@ use crate::model::{Kind, Problem, RefusalCode, Reservation, Stored, Subnet, Worl
 use crate::objects::rules::{DependentObject, NounRules, ProposedWrite, RuleConflict, WriteCheck, in_use};
 
 impl NounRules for Reservation {
-    const HAS_LINEAR_CHECKS: bool = true;
     const PROBLEMS_SEE: &'static [Kind] = &[Kind::Subnet];
 
     fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, _now: Timestamp) -> Vec<DependentObject> {

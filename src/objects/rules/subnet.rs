@@ -18,7 +18,6 @@ use crate::objects::rules::{DependentObject, NounRules, ProposedWrite, RuleConfl
 use crate::proto::dhcp4::codes;
 
 impl NounRules for Subnet {
-    const HAS_LINEAR_CHECKS: bool = true;
     const PROBLEMS_SEE: &'static [Kind] = &[Kind::Subnet];
 
     fn used_now(stored: &Stored<Self>, world: &TrackedWorld<'_>, now: Timestamp) -> Vec<DependentObject> {

@@ -6,9 +6,9 @@
 
 use std::net::Ipv4Addr;
 
-/// The VRF that the client is in (RFC 6607 3.4, 3.5).
+/// The VRF that the client is in (RFC 6607 3.2, 3.5).
 const VSS: u8 = 151;
-/// Empty: the relay wants to know whether the server understands [`VSS`] (RFC 6607 3.5). Relays from before
+/// Empty: the relay wants to know whether the server understands [`VSS`] (RFC 6607 3.3). Relays from before
 /// the RFC use the code for the server identifier.
 const VSS_CONTROL: u8 = 152;
 /// The link, in relays from before RFC 3527.
@@ -79,7 +79,7 @@ impl<'a> RelayAgent<'a> {
     }
 
     /// The option's value for the reply of a server that chose the address by the VRF: without the empty
-    /// sub-option 152. A relay drops a reply that has it (RFC 6607 3.5).
+    /// sub-option 152. A relay drops a reply that has it (RFC 6607 5).
     pub fn without_vss_control(&self) -> Vec<u8> {
         let (mut kept, mut rest) = (Vec::with_capacity(self.bytes.len()), self.bytes);
         while let [code, length, after @ ..] = rest {
