@@ -16,21 +16,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     cli::complete::answer(ProgramArguments::command);
-    match ProgramArguments::parse().command {
-        ProgramCommand::Serve(flags) => {
-            let format = LogFormat::chosen(&flags);
-            let ended = serve(*flags);
-            match &ended {
-                Err(error) if format == LogFormat::Json => metalwright::telemetry::log_end(error, format),
-                _ => cli::finish(ended),
-            }
-        }
-        command => cli::finish(run(command)),
+    let command = ProgramArguments::parse().command;
+    let format = match &command {
+        ProgramCommand::Serve(flags) => LogFormat::chosen(flags),
+        _ => LogFormat::Text,
+    };
+    match run(command) {
+        Err(error) if format == LogFormat::Json => metalwright::telemetry::log_end(&error, format),
+        ended => cli::finish(ended),
     }
 }
 
 fn serve(flags: ServerFlags) -> anyhow::Result<()> {
-    drop(rustls::crypto::ring::default_provider().install_default());
     let config = ServerConfig::load(flags.clone()).map_err(anyhow::Error::msg)?;
     let log = metalwright::telemetry::start(&config.log_level, config.log_format);
     let source = ConfigSource { flags, log: log.map_err(anyhow::Error::msg)? };

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Value, json};
 
-use crate::model::{Cidr, Machine, OptionSet, Reservation, Stored, Subnet, World};
+use crate::model::{Machine, OptionSet, Reservation, Stored, Subnet, World};
 
 /// The reservation and the subnet of a machine; each is null if there is none. The subnet is that of the
 /// machine's address, or else of the reserved one.
@@ -16,7 +16,7 @@ pub fn network_variables(world: &World, machine: Option<&Stored<Machine>>) -> [(
     });
     let reservation = machine.and_then(|machine| reservation_of(world, machine, held));
     let address = held.or(reservation.map(|reservation| reservation.address));
-    let subnet = address.and_then(|address| subnet_of(world, address));
+    let subnet = address.and_then(|address| world.subnet_of(address));
     [
         ("subnet", subnet.map_or(Value::Null, subnet_variable)),
         ("reservation", reservation.map_or(Value::Null, reservation_variable)),
@@ -61,13 +61,6 @@ fn written_list(options: &OptionSet, name: &str) -> Vec<String> {
         }
         _ => Vec::new(),
     }
-}
-
-/// Subnets do not overlap, so at most one of the networks around an address is there.
-fn subnet_of(world: &World, address: Ipv4Addr) -> Option<&Subnet> {
-    let networks = (0..=32).rev().map(|prefix| Cidr::around(address, prefix).to_string());
-    let mut found = networks.filter_map(|cidr| world.subnets.find("cidr", &cidr));
-    found.next().map(|row| &row.spec)
 }
 
 /// The reservation of the machine's address, or else one that names the machine or a MAC address of it.

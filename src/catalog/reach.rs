@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{BootTemplate, ContentView, TemplateText};
-use crate::render::{FOLDER_TEMPLATES_MAX, included};
+use crate::render::included;
 
 /// The text of a file of a bootenv.
 pub fn text_of<'a>(content: ContentView<'a>, file: &'a BootTemplate) -> Option<TemplateText<'a>> {
@@ -30,8 +30,7 @@ pub fn any_template<'a>(
             return true;
         }
         let named = included(text.body);
-        let below =
-            named.folders.iter().flat_map(|folder| content.templates_below(folder, FOLDER_TEMPLATES_MAX));
+        let below = named.folders.iter().flat_map(|folder| content.templates_below(folder));
         let names: Vec<String> = named.names.iter().cloned().chain(below.map(str::to_owned)).collect();
         let further = names.into_iter().filter(|name| seen.insert(name.clone()));
         open.extend(further.filter_map(|name| content.template(&name)));

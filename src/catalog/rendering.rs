@@ -15,11 +15,15 @@ use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::repositories::repositories;
 use crate::kernel::ServerEndpoints;
 use crate::model::{
-    Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, ContentView, Machine, Run, Stage, Stored, World,
+    Arch, BootAttempt, BootFiles, BootTemplate, Bootenv, ContentView, Machine, Run, Stage, Stored,
+    TaskTemplate, World,
 };
 use crate::netboot::decide::loader::LoaderTransport;
 use crate::netboot::decide::{BootData, capability};
-use crate::render::{CallbackUrls, ProblemKind, RenderInput, RenderProblem};
+use crate::render::{
+    CallbackUrls, InlineText, ProblemKind, RenderEngine, RenderInput, RenderLimits, RenderProblem,
+    RenderedText, rendered_path,
+};
 
 /// The server's addresses, as the client sees them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -236,6 +240,39 @@ fn machine_variable(machine: &Stored<Machine>, attempt: Option<&BootAttempt>, pr
 
 pub fn problem(template: &str, message: String) -> RenderProblem {
     RenderProblem::new(ProblemKind::Template, template, message)
+}
+
+/// Where the agent writes the file of a task.
+///
+/// # Errors
+/// Its path is a template that fails.
+pub fn task_file_path(
+    engine: &RenderEngine,
+    (task, template): (&str, &TaskTemplate),
+    input: &RenderInput,
+) -> Result<Option<String>, RenderProblem> {
+    let place = format!("{task}/{}/path", template.name);
+    template.path.as_deref().map(|path| rendered_path(engine, (&place, path), input)).transpose()
+}
+
+/// The text of a file or script of a task.
+///
+/// # Errors
+/// As [`RenderEngine::render`].
+pub fn task_file_text(
+    engine: &RenderEngine,
+    (task, template): (&str, &TaskTemplate),
+    input: &RenderInput,
+) -> Result<RenderedText, RenderProblem> {
+    match (&template.template, &template.inline) {
+        (Some(name), _) => engine.render(name, input, RenderLimits::default()),
+        (None, Some(body)) => {
+            let place = format!("{task}/{}", template.name);
+            let text = InlineText { place: &place, body, verbatim: template.verbatim };
+            engine.render_inline(text, input, RenderLimits::default())
+        }
+        (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),
+    }
 }
 
 #[cfg(test)]

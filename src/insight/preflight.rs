@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::catalog::content_copy::ContentBasis;
 use crate::catalog::params::SecretMode;
-use crate::catalog::rendering::{BootContext, RenderPurpose};
+use crate::catalog::rendering::{BootContext, RenderPurpose, task_file_path, task_file_text};
 use crate::catalog::usable;
 use crate::insight::Insight;
 use crate::insight::lints::answers::{self, AnswerParams};
@@ -28,9 +28,7 @@ use crate::model::{
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::BootDocument;
 use crate::objects::lanes::WorkFlag;
-use crate::render::{
-    InlineText, ProblemKind, RenderInput, RenderLimits, RenderProblem, RenderedText, rendered_path,
-};
+use crate::render::{ProblemKind, RenderInput, RenderProblem, RenderedText};
 
 /// Most documents that are rendered for one run.
 const DOCUMENTS_MAX: usize = 512;
@@ -259,23 +257,12 @@ impl Insight {
         input.variables.insert("job".into(), json!({"id": Uuid::nil()}));
         let engine = self.catalog.engine_for(boot);
         for template in &task.spec.templates {
-            let place = format!("{}/{}", task.key, template.name);
-            if let Some(path) = &template.path {
-                let text = InlineText { place: &format!("{place}/path"), body: path, verbatim: false };
-                if let Err(problem) = rendered_path(&engine, text, &input) {
-                    faults.note(Err(problem))?;
-                }
+            let of = (task.key.as_str(), template);
+            if let Err(problem) = task_file_path(&engine, of, &input) {
+                faults.note(Err(problem))?;
             }
-            let rendered = match (&template.template, &template.inline) {
-                (Some(name), _) => engine.render(name, input.clone(), RenderLimits::default()),
-                (None, Some(body)) => {
-                    let text = InlineText { place: &place, body, verbatim: template.verbatim };
-                    engine.render_inline(text, input.clone(), RenderLimits::default())
-                }
-                (None, None) => continue,
-            };
-            if let Some(rendered) = faults.note(rendered)? {
-                faults.read(&place, &rendered.text);
+            if let Some(rendered) = faults.note(task_file_text(&engine, of, &input))? {
+                faults.read(&format!("{}/{}", task.key, template.name), &rendered.text);
             }
         }
         Ok(())

@@ -18,13 +18,19 @@ use crate::insight::Insight;
 use crate::insight::preflight::document_faults;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
-use crate::model::{BootTemplate, ContentView, Machine, Problem, RefusalCode, Stored, Template};
+use crate::model::{
+    BootTemplate, ContentView, Machine, Problem, RefusalCode, Stored, Template, is_path_template,
+};
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::{BootDocument, base_name};
 use crate::netboot::joined_initrds::JOINED_INITRDS;
 use crate::render::{ParamLevel, ProblemKind, Provenance, RenderProblem, RenderedText, ResolvedParam};
+
+/// The scripts of the loaders, by the names that a preview has for them.
+const SCRIPTS: [(&str, ScriptKind); 3] =
+    [("boot.ipxe", ScriptKind::Ipxe), ("grub.cfg", ScriptKind::Grub), ("pxelinux.cfg", ScriptKind::Pxelinux)];
 
 /// The levels of params that are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,8 +241,11 @@ impl Insight {
         boot: &BootContext,
         preview: &PreviewRequest,
     ) -> Result<Vec<(String, BootTemplate)>, Error> {
-        if preview.file.is_none() {
+        if preview.file.as_deref().is_none_or(|file| SCRIPTS.iter().any(|(name, _)| *name == file)) {
             return Ok(Vec::new());
+        }
+        if !boot.templates().iter().any(|file| is_path_template(&file.path)) {
+            return Ok(boot.templates().iter().map(|file| (file.path.clone(), file.clone())).collect());
         }
         let (netboot, boot) = (Arc::clone(&self.netboot), boot.clone());
         let found: Result<_, RenderProblem> = self
@@ -303,11 +312,9 @@ fn document(files: Vec<(String, BootTemplate)>, preview: &PreviewRequest) -> Res
     match (&preview.file, &preview.template, &preview.inline) {
         (None, Some(template), None) => Ok(preview_document(Some(template.clone()), None)),
         (None, None, Some(inline)) => Ok(preview_document(None, Some(inline.clone()))),
-        (Some(file), None, None) => match file.as_str() {
-            "boot.ipxe" => Ok(BootDocument::BootScript(ScriptKind::Ipxe)),
-            "grub.cfg" => Ok(BootDocument::BootScript(ScriptKind::Grub)),
-            "pxelinux.cfg" => Ok(BootDocument::BootScript(ScriptKind::Pxelinux)),
-            path => file_of(files, path),
+        (Some(file), None, None) => match SCRIPTS.iter().find(|(name, _)| *name == file) {
+            Some((_, kind)) => Ok(BootDocument::BootScript(*kind)),
+            None => file_of(files, file),
         },
         _ => {
             let what = "say what to render: one of `file`, `template` or `inline`";
@@ -327,7 +334,8 @@ fn file_of(files: Vec<(String, BootTemplate)>, path: &str) -> Result<BootDocumen
         return Ok(BootDocument::File(file));
     }
     let known = format!(
-        "boot.ipxe, grub.cfg, pxelinux.cfg{}{}",
+        "{}{}{}",
+        SCRIPTS.map(|(name, _)| name).join(", "),
         if paths.is_empty() { "" } else { ", " },
         paths.join(", ")
     );

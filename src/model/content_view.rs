@@ -10,6 +10,9 @@ use super::{
     Run, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
 };
 
+/// Most templates of a folder that a template takes its includes from.
+pub const FOLDER_TEMPLATES_MAX: usize = 256;
+
 /// The content that applies to one run, or the present content.
 ///
 /// A run without kept content sees the present content. This is so for a run that is about to start, whose
@@ -127,16 +130,16 @@ impl<'w> ContentView<'w> {
         }
     }
 
-    /// The names of the templates in a folder, at most so many.
-    pub fn templates_below(&self, folder: &str, count_max: usize) -> Vec<&'w str> {
+    /// The names of the templates in a folder, at most [`FOLDER_TEMPLATES_MAX`].
+    pub fn templates_below(&self, folder: &str) -> Vec<&'w str> {
         let folder = format!("{folder}/");
         let Some(kept) = self.kept else {
             let rows = self.world.templates.after(&folder).map(|row| row.spec.name.as_str());
-            return rows.take_while(|name| name.starts_with(&folder)).take(count_max).collect();
+            return rows.take_while(|name| name.starts_with(&folder)).take(FOLDER_TEMPLATES_MAX).collect();
         };
         let Some(Content::Templates(templates)) = self.piece(&kept.set.templates) else { return Vec::new() };
         let names = templates.range(folder.clone()..).map(|(name, _)| name.as_str());
-        names.take_while(|name| name.starts_with(&folder)).take(count_max).collect()
+        names.take_while(|name| name.starts_with(&folder)).take(FOLDER_TEMPLATES_MAX).collect()
     }
 
     /// All templates, by name.

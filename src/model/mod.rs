@@ -82,7 +82,7 @@ pub use content::{
     Template, Workflow,
 };
 pub use content_files::{BootTemplate, TaskTemplate, TemplateText, is_path_template};
-pub use content_view::{ContentView, open_run};
+pub use content_view::{ContentView, FOLDER_TEMPLATES_MAX, open_run};
 pub use data_check::{CheckedPart, DataCheckReport, DataFinding, FindingSeverity, LOCK_FILE};
 pub use dhcp_status::{
     DhcpStatus, ExampleAnswer, InterfaceStatus, RelayStatus, RivalStatus, ServiceStatus, StoreStatus,
@@ -102,7 +102,7 @@ pub use machine::{
     MachineStatus, MachineWait, PresentRun, StepTries, StopBefore,
 };
 pub use mirror::{MIRROR_BYTES_DEFAULT, MirrorRepository, MirrorStatus, MirrorTerms};
-pub use moment::parse_moment;
+pub use moment::{parse_moment, start_of_day};
 pub use name::{NAME_BYTES_MAX, check_file_path, check_host_name, check_name};
 pub use network::{Cidr, ExcludedRange, Pool, ProbeMode, Subnet, SubnetMode};
 pub use nouns::{CellFormat, Column, Kind, NounRow, NounVerb};

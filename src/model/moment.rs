@@ -18,7 +18,7 @@ pub fn parse_moment(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         Some((sign, rest)) => {
             seconds(rest).and_then(|seconds| now.checked_add(SignedDuration::from_secs(sign * seconds)).ok())
         }
-        None if text.len() == "2026-11-30".len() => beginning(text),
+        None if text.len() == "2026-11-30".len() => start_of_day(text),
         None => text.parse().ok(),
     };
     parsed.ok_or_else(|| {
@@ -33,7 +33,8 @@ fn seconds(text: &str) -> Option<i64> {
     number.parse::<i64>().ok()?.checked_mul(*seconds)
 }
 
-fn beginning(text: &str) -> Option<Timestamp> {
+/// The beginning of a date in UTC.
+pub fn start_of_day(text: &str) -> Option<Timestamp> {
     Some(text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 

@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use tera::Tera;
 
-use crate::model::{nearest, sha256_hex};
+use crate::model::{FOLDER_TEMPLATES_MAX, nearest, sha256_hex};
 use crate::render::batch_adder::{AddFailure, BatchAdder, UNKNOWN_COMPONENT};
 use crate::render::engine::{INLINE, TemplateSource, TemplateUse};
 use crate::render::problem::{ProblemKind, RenderProblem};
@@ -19,8 +19,6 @@ pub(super) const INCLUDE_DEPTH_MAX: usize = 32;
 /// The same for a template that defines components: the engine lets those call each other 20 deep, and each
 /// call can go through all its includes again.
 pub(super) const COMPONENT_DEPTH_MAX: usize = 8;
-/// Most templates in a folder that `include_from` names.
-pub const FOLDER_TEMPLATES_MAX: usize = 256;
 /// Most templates of a circle of includes that a message names.
 const CIRCLE_SHOWN_MAX: usize = 16;
 /// The engine's variable that prints all others, in an order that differs between renders.
@@ -330,7 +328,7 @@ fn with_broken_component(
 }
 
 /// The first cause in a chain of broken includes, so that messages do not nest.
-fn root_cause(cause: &RenderProblem) -> String {
+pub(super) fn root_cause(cause: &RenderProblem) -> String {
     match cause.message.split_once(", which is broken: ") {
         Some((_, root)) => root.to_owned(),
         None => cause.to_string(),
@@ -381,13 +379,17 @@ impl TemplateSet {
     /// The templates that an unnamed body uses: itself and its includes.
     pub fn uses_of_inline(&self, body: &str, references: &TemplateReferences) -> Vec<TemplateUse> {
         let own = TemplateUse { name: INLINE.to_owned(), sha256: sha256_hex(body) };
+        std::iter::once(own).chain(self.uses_below(references).into_iter().cloned()).collect()
+    }
+
+    /// The templates that these references reach.
+    pub fn uses_below(&self, references: &TemplateReferences) -> BTreeSet<&TemplateUse> {
         let definers =
             references.uses.iter().filter_map(|component| self.definers.get(component).map(String::as_str));
         let included = references.templates.iter().map(|reference| reference.name.as_str());
         let in_folders = references.folders.iter().flat_map(|folder| self.names_below(&folder.name));
         let known = included.chain(definers).chain(in_folders).filter_map(|name| self.known.get(name));
-        let below: BTreeSet<&TemplateUse> = known.flat_map(|known| known.uses.iter()).collect();
-        std::iter::once(own).chain(below.into_iter().cloned()).collect()
+        known.flat_map(|known| known.uses.iter()).collect()
     }
 
     /// The usable templates of a folder.
@@ -398,6 +400,6 @@ impl TemplateSet {
 }
 
 /// Whether a template's name begins with a folder.
-pub(super) fn is_below(folder: &str, name: &str) -> bool {
+fn is_below(folder: &str, name: &str) -> bool {
     name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }

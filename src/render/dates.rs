@@ -1,13 +1,12 @@
 //! The time in templates. No function reads a clock: [`now`] is part of a render's input. Time zones are
 //! those of the program, not of its host.
 
-use jiff::civil::Date;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use tera::{Kwargs, TeraResult, Value};
 
-use crate::model::nearest;
+use crate::model::{nearest, start_of_day};
 use crate::render::filters::wrong;
 use crate::render::scope::RenderScope;
 
@@ -44,17 +43,13 @@ pub(super) fn timestamp(value: &Value, _: &Kwargs, _: &RenderScope) -> TeraResul
 /// RFC 3339, a date alone (its first second in UTC), or seconds since 1970.
 fn time_of(filter: &str, value: &Value) -> TeraResult<Timestamp> {
     let time = match value.as_str() {
-        Some(text) => text.parse::<Timestamp>().ok().or_else(|| start_of(text.parse().ok()?)),
+        Some(text) => text.parse::<Timestamp>().ok().or_else(|| start_of_day(text)),
         None => value.as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok()),
     };
     time.ok_or_else(|| {
         let forms = "2026-11-30T14:00:00Z, 2026-11-30, or seconds since 1970";
         wrong(format!("`{filter}` takes a time: {forms}"))
     })
-}
-
-fn start_of(date: Date) -> Option<Timestamp> {
-    date.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp())
 }
 
 fn zone_named(name: &str) -> TeraResult<TimeZone> {

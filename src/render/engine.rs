@@ -6,6 +6,7 @@
 //! are rendered often a name and compile them with the set: [`RenderEngine::render_inline`] parses its body
 //! every time.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -163,13 +164,13 @@ impl RenderEngine {
     pub fn render(
         &self,
         name: &str,
-        input: RenderInput,
+        input: impl Borrow<RenderInput>,
         limits: RenderLimits,
     ) -> Result<RenderedText, RenderProblem> {
         if !self.set.known.contains_key(name) {
             return Err(self.unknown(name));
         }
-        self.start(&RenderSource::Named(name.to_owned()), &input, limits)
+        self.start(&RenderSource::Named(name.to_owned()), input.borrow(), limits)
     }
 
     /// Renders an unnamed body. It may include named templates but cannot extend one.
@@ -179,14 +180,18 @@ impl RenderEngine {
     pub fn render_inline(
         &self,
         text: InlineText<'_>,
-        input: RenderInput,
+        input: impl Borrow<RenderInput>,
         limits: RenderLimits,
     ) -> Result<RenderedText, RenderProblem> {
         let InlineText { place, body, verbatim } = text;
         if verbatim {
             return as_it_is(text, limits);
         }
-        self.start(&RenderSource::Inline { place: place.to_owned(), body: body.to_owned() }, &input, limits)
+        self.start(
+            &RenderSource::Inline { place: place.to_owned(), body: body.to_owned() },
+            input.borrow(),
+            limits,
+        )
     }
 
     fn unknown(&self, name: &str) -> RenderProblem {
@@ -231,17 +236,18 @@ fn as_it_is(text: InlineText<'_>, limits: RenderLimits) -> Result<RenderedText, 
 const PATH_LIMITS: RenderLimits =
     RenderLimits { deadline: Duration::from_secs(2), output_bytes_max: 4096, fuel: 10_000 };
 
-/// A path, rendered if it is a template.
+/// A path, rendered if it is a template; `place` is its name in problems.
 ///
 /// # Errors
 /// As [`RenderEngine::render`].
 pub fn rendered_path(
     engine: &RenderEngine,
-    path: InlineText<'_>,
+    (place, path): (&str, &str),
     input: &RenderInput,
 ) -> Result<String, RenderProblem> {
-    if !is_path_template(path.body) {
-        return Ok(path.body.to_owned());
+    if !is_path_template(path) {
+        return Ok(path.to_owned());
     }
-    Ok(engine.render_inline(path, input.clone(), PATH_LIMITS)?.text.trim().to_owned())
+    let text = InlineText { place, body: path, verbatim: false };
+    Ok(engine.render_inline(text, input, PATH_LIMITS)?.text.trim().to_owned())
 }

@@ -12,9 +12,8 @@ use std::sync::Arc;
 use tera::{Context, Kwargs, Map, TeraResult, Value};
 
 use crate::model::{TemplateUse, nearest};
-use crate::render::compile::TemplateSet;
+use crate::render::compile::{TemplateSet, root_cause};
 use crate::render::draw::{CappedOutput, problem_of};
-use crate::render::engine::INLINE;
 use crate::render::filters::wrong;
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::references::scan;
@@ -135,8 +134,7 @@ impl InnerRenders {
             let message = format!("`expand` takes texts of at most {EXPANDED_BYTES_MAX} bytes");
             return Err(scope.refuse(ProblemKind::Limit, message));
         }
-        let used = self.set.uses_of_inline(text, &scan(text)).into_iter().filter(|used| used.name != INLINE);
-        self.uses.borrow_mut().extend(used);
+        self.uses.borrow_mut().extend(self.set.uses_below(&scan(text)).into_iter().cloned());
         self.expanding.set(self.expanding.get() + 1);
         let expanded = self.render(InnerSource::Text(text), None, scope);
         self.expanding.set(self.expanding.get() - 1);
@@ -152,7 +150,7 @@ impl InnerRenders {
         }
         let asked = name.or(default).unwrap_or_default();
         if let Some(cause) = self.set.broken.get(&asked) {
-            let message = format!("includes `{asked}`, which is broken: {cause}");
+            let message = format!("includes `{asked}`, which is broken: {}", root_cause(cause));
             return Err(scope.refuse(ProblemKind::Include, message));
         }
         let mut there: Vec<String> = self.set.names_below(folder).map(str::to_owned).collect();

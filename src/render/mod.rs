@@ -38,7 +38,6 @@ mod versions;
 mod wire;
 pub mod worker;
 
-pub use compile::FOLDER_TEMPLATES_MAX;
 pub use context::{CallbackUrls, PackageRepository, RenderInput};
 pub use engine::{
     INLINE, InlineText, NamedTemplates, Provenance, RenderEngine, RenderLimits, RenderedText, TemplateSource,

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use regex::{Captures, Regex, RegexBuilder};
 use tera::value::Key;
@@ -24,14 +25,15 @@ const MATCHES_MAX: usize = 10_000;
 
 /// The compiled patterns of one render.
 #[derive(Default)]
-pub(super) struct CompiledPatterns(RefCell<HashMap<String, Regex>>);
+pub(super) struct CompiledPatterns(RefCell<HashMap<String, Rc<Regex>>>);
 
 impl CompiledPatterns {
-    fn get(&self, filter: &str, arguments: &Kwargs) -> TeraResult<Regex> {
+    fn get(&self, filter: &str, arguments: &Kwargs) -> TeraResult<Rc<Regex>> {
         let pattern = arguments.must_get::<&str>("pattern")?;
         let mut kept = self.0.borrow_mut();
         if let Some(known) = kept.get(pattern) {
-            return Ok(known.clone());
+            // A clone of the pattern itself would build its tables anew.
+            return Ok(Rc::clone(known));
         }
         if pattern.len() > PATTERN_BYTES_MAX {
             let message = format!("`{filter}`: a pattern may have {PATTERN_BYTES_MAX} bytes");
@@ -43,10 +45,11 @@ impl CompiledPatterns {
             .nest_limit(GROUPS_NESTED_MAX)
             .build();
         let built = built.map_err(|error| wrong(format!("`{filter}`: {}", fault_of(&error))))?;
+        let built = Rc::new(built);
         if kept.len() >= PATTERNS_KEPT_MAX {
             kept.clear();
         }
-        kept.insert(pattern.to_owned(), built.clone());
+        kept.insert(pattern.to_owned(), Rc::clone(&built));
         Ok(built)
     }
 }

@@ -7,12 +7,10 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use crate::catalog::params::SecretMode;
-use crate::catalog::rendering::{BootContext, RenderPurpose, problem};
+use crate::catalog::rendering::{BootContext, RenderPurpose, task_file_path, task_file_text};
 use crate::model::{ContentView, JobFile, Problem, RefusalCode, Stored, Task, TaskTemplate};
 use crate::records::documents::{DocumentServing, KeptText, STOPPING, run_under_way};
-use crate::render::{
-    InlineText, RenderEngine, RenderInput, RenderLimits, RenderProblem, RenderedText, rendered_path,
-};
+use crate::render::{RenderInput, RenderProblem, RenderedText};
 use crate::runs::Runs;
 use crate::runs::flow::step::boot_step;
 use crate::runs::jobs::{RenderTasks, TaskRender};
@@ -46,8 +44,8 @@ impl Runs {
         let mut files = Vec::new();
         let mut problems = Vec::new();
         for template in &task.spec.templates {
-            let path = self.task_file_path(&engine, (&request.task, template), &input);
-            let rendered = self.render_task_file(&engine, (&request.task, template), input.clone());
+            let path = task_file_path(&engine, (&request.task, template), &input);
+            let rendered = task_file_text(&engine, (&request.task, template), &input);
             match path.and_then(|path| Ok((path, rendered?))) {
                 Ok((path, rendered)) => {
                     self.record_task_file(request, template, &rendered);
@@ -69,38 +67,6 @@ impl Runs {
         input.variables.insert("task".into(), json!({"name": request.task}));
         input.variables.insert("job".into(), json!({"id": request.job}));
         Ok(input)
-    }
-
-    /// Where the agent writes the file.
-    fn task_file_path(
-        &self,
-        engine: &RenderEngine,
-        (task, template): (&str, &TaskTemplate),
-        input: &RenderInput,
-    ) -> Result<Option<String>, RenderProblem> {
-        let place = format!("{task}/{}/path", template.name);
-        let path = template.path.as_deref();
-        path.map(|path| {
-            rendered_path(engine, InlineText { place: &place, body: path, verbatim: false }, input)
-        })
-        .transpose()
-    }
-
-    fn render_task_file(
-        &self,
-        engine: &RenderEngine,
-        (task, template): (&str, &TaskTemplate),
-        input: RenderInput,
-    ) -> Result<RenderedText, RenderProblem> {
-        match (&template.template, &template.inline) {
-            (Some(name), _) => engine.render(name, input, RenderLimits::default()),
-            (None, Some(body)) => {
-                let place = format!("{task}/{}", template.name);
-                let text = InlineText { place: &place, body, verbatim: template.verbatim };
-                engine.render_inline(text, input, RenderLimits::default())
-            }
-            (None, None) => Err(problem(&template.name, "it has neither `template` nor `inline`".to_owned())),
-        }
     }
 
     /// Records a file that is sent to an agent. Nothing waits for it.
@@ -142,7 +108,7 @@ impl Runs {
             let engine = runs.catalog.engine_for(&boot);
             let input = runs.task_input(&request, &boot, SecretMode::Redacted);
             let rendered =
-                input.and_then(|input| runs.render_task_file(&engine, (&request.task, &template), input));
+                input.and_then(|input| task_file_text(&engine, (&request.task, &template), &input));
             rendered.map(|rendered| rendered.text).map_err(|problem| {
                 format!("it holds secrets, and it could not be rendered without them: {problem}")
             })

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::kernel::{ChangesetRead, TableSnapshot, TrackedWorld};
-use crate::model::{Kind, Problem, Stored, Template, World};
+use crate::model::{FOLDER_TEMPLATES_MAX, Kind, Problem, Stored, Template, World};
 use crate::objects::rules::{NounRules, RuleCheck, WriteCheck};
-use crate::render::{self, FOLDER_TEMPLATES_MAX, NamedTemplates, ProblemKind, RenderProblem, TemplateSource};
+use crate::render::{self, NamedTemplates, ProblemKind, RenderProblem, TemplateSource};
 
 impl NounRules for Template {
     const PROBLEMS_SEE: &'static [Kind] = &[Kind::Template];

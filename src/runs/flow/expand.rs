@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use crate::model::{Bootenv, Problem, RunStep, Stage, StepKind, Task, World, sha256_hex};
+use crate::model::{
+    Bootenv, ContentView, Problem, RunStep, Stage, StepKind, Task, Template, World, sha256_hex,
+};
 
 use super::STEPS_MAX;
 
@@ -119,7 +121,8 @@ impl<'a> RunExpansion<'a> {
     }
 
     fn bootenv_digest(&mut self, bootenv: &'a Bootenv) -> String {
-        let templates = bootenv.templates.iter().map(|t| (&t.template, &t.inline));
+        let templates =
+            bootenv.templates.iter().map(|t| (t.template.as_deref(), own_text(&t.inline, t.verbatim)));
         let used = self.templates(&format!("bootenv `{}`", bootenv.name), templates);
         digest(bootenv, used)
     }
@@ -157,22 +160,24 @@ impl<'a> RunExpansion<'a> {
     }
 
     fn task_digest(&mut self, task: &'a Task) -> String {
-        let templates = task.templates.iter().map(|t| (&t.template, &t.inline));
+        let templates =
+            task.templates.iter().map(|t| (t.template.as_deref(), own_text(&t.inline, t.verbatim)));
         let used = self.templates(&format!("task `{}`", task.name), templates);
         digest(task, used)
     }
 
-    /// The stored templates that are used, directly or through others, each with its body.
+    /// The stored templates that are used, directly or through others. `named` has the name of a stored
+    /// template, or a text of the object itself.
     fn templates(
         &mut self,
         user: &str,
-        named: impl Iterator<Item = (&'a Option<String>, &'a Option<String>)>,
-    ) -> Vec<(&'a str, &'a str)> {
-        let mut used = BTreeSet::new();
+        named: impl Iterator<Item = (Option<&'a str>, Option<&'a str>)>,
+    ) -> Vec<&'a Template> {
+        let (mut used, mut seen) = (Vec::new(), BTreeSet::new());
         let mut open = Vec::new();
         for (template, inline) in named {
-            open.extend(inline.iter().flat_map(|body| quoted(body)));
-            let Some(name) = template.as_deref() else { continue };
+            open.extend(inline.into_iter().flat_map(|body| self.named_in(body)));
+            let Some(name) = template else { continue };
             match self.world.templates.get(name) {
                 Some(_) => open.push(name),
                 None => self
@@ -181,12 +186,30 @@ impl<'a> RunExpansion<'a> {
         }
         while let Some(name) = open.pop() {
             if let Some(found) = self.world.templates.get(name)
-                && used.insert((found.spec.name.as_str(), found.spec.body.as_str()))
+                && seen.insert(name)
             {
-                open.extend(quoted(&found.spec.body));
+                used.push(&found.spec);
+                if !found.spec.verbatim {
+                    open.extend(self.named_in(&found.spec.body));
+                }
             }
         }
-        used.into_iter().collect()
+        used
+    }
+
+    /// What a body may include: its quoted pieces, among which are the names of all templates that it
+    /// includes or extends, and the templates of those that are folders, if it takes templates from folders.
+    /// A piece that is quoted for another reason only makes the digest more specific.
+    fn named_in(&self, body: &'a str) -> Vec<&'a str> {
+        let mut named: Vec<&'a str> = quoted(body).collect();
+        if body.contains("include_from") {
+            let content = ContentView::from(self.world);
+            let folders =
+                named.iter().map(|piece| piece.trim_end_matches('/')).filter(|folder| !folder.is_empty());
+            let below: Vec<&'a str> = folders.flat_map(|folder| content.templates_below(folder)).collect();
+            named.extend(below);
+        }
+        named
     }
 
     fn finish(self) -> Result<Vec<RunStep>, Vec<Problem>> {
@@ -206,18 +229,30 @@ pub fn step_digest(step: &RunStep, world: &World) -> Option<String> {
     }
 }
 
-/// The quoted pieces of a body: they include the name of every template that it includes or extends. A piece
-/// that is quoted for another reason only makes the digest more specific.
+/// The text of an object's own that is a template.
+fn own_text(inline: &Option<String>, verbatim: bool) -> Option<&str> {
+    inline.as_deref().filter(|_| !verbatim)
+}
+
+/// The quoted pieces of a body.
 fn quoted(body: &str) -> impl Iterator<Item = &str> {
     body.split('"').skip(1).chain(body.split('\'').skip(1))
 }
 
 /// SHA-256 over the canonical JSON of an object and the templates that it uses, in hex.
-fn digest<'a>(spec: &impl Serialize, templates: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+fn digest<'a>(spec: &impl Serialize, templates: impl IntoIterator<Item = &'a Template>) -> String {
     let templates: Map<String, Value> =
-        templates.into_iter().map(|(name, body)| (name.to_owned(), body.into())).collect();
+        templates.into_iter().map(|template| (template.name.clone(), digested(template))).collect();
     let document = serde_json::json!({ "object": spec, "templates": templates });
     sha256_hex(canonical(document).to_string())
+}
+
+/// A template as it counts in a digest.
+fn digested(template: &Template) -> Value {
+    match template.verbatim {
+        true => json!({"verbatim": template.body}),
+        false => template.body.clone().into(),
+    }
 }
 
 /// The same value with the keys of all objects sorted.
