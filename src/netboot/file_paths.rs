@@ -10,7 +10,7 @@ use crate::model::{BootTemplate, check_file_path, is_path_template};
 use crate::netboot::Netboot;
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::documents::place;
-use crate::render::{InlineText, RenderProblem, rendered_path};
+use crate::render::{RenderProblem, rendered_path};
 
 impl Netboot {
     /// The files of a boot that are rendered, each with its path. Blocks for the duration of the renders, if
@@ -31,8 +31,7 @@ impl Netboot {
         let mut found: Vec<(String, &BootTemplate)> = Vec::with_capacity(files.len());
         for file in files {
             let place = place(boot, &format!("{}/path", file.name));
-            let text = InlineText { place: &place, body: &file.path, verbatim: false };
-            let path = rendered_path(&engine, text, &input)?;
+            let path = rendered_path(&engine, (&place, &file.path), &input)?;
             if let Some(fault) = check_file_path(&path, "").into_iter().next() {
                 return Err(problem(&place, fault.message));
             }
@@ -48,7 +47,7 @@ impl Netboot {
     ///
     /// # Errors
     /// Those of [`Netboot::rendered_files`].
-    pub fn file_at(&self, boot: &BootContext, path: &str) -> Result<Option<BootTemplate>, RenderProblem> {
+    fn file_at(&self, boot: &BootContext, path: &str) -> Result<Option<BootTemplate>, RenderProblem> {
         let files = self.rendered_files(boot)?;
         Ok(files.into_iter().find(|(of, _)| of == path).map(|(_, file)| file.clone()))
     }
@@ -60,7 +59,8 @@ impl Netboot {
         (gathered, boot): (&BootFacts, BootContext),
         path: &str,
     ) -> Result<Option<BootTemplate>, FetchRefusal> {
-        let plain = boot.templates().iter().find(|file| file.path == path).cloned();
+        let mut plain = boot.templates().iter().filter(|file| !is_path_template(&file.path));
+        let plain = plain.find(|file| file.path == path).cloned();
         if plain.is_some() || !has_path_templates(&boot) {
             return Ok(plain);
         }
@@ -77,6 +77,6 @@ impl Netboot {
 }
 
 /// Whether the path of a file has to be rendered.
-pub fn has_path_templates(boot: &BootContext) -> bool {
+fn has_path_templates(boot: &BootContext) -> bool {
     boot.templates().iter().any(|file| is_path_template(&file.path))
 }

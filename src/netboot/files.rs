@@ -254,7 +254,7 @@ impl Netboot {
         let kernel = boot.files().and_then(|files| {
             std::iter::once(&files.kernel).chain(&files.initrds).find(|path| base_name(path) == file).cloned()
         });
-        let is_joined = file == JOINED_INITRDS && kernel.is_none();
+        let is_joined = file == JOINED_INITRDS && kernel.is_none() && boot.files().is_some();
         let what = match (script, &kernel) {
             (Some(_), _) => MachineFile::Script,
             (None, Some(_)) => MachineFile::Kernel,
@@ -270,19 +270,16 @@ impl Netboot {
         if decision.answer != BootGrant::Serve {
             return Err(self.deny(fetch, &gathered, &decision));
         }
-        if let (Some(path), Some(files)) = (kernel, boot.files()) {
-            if let Some(machine) = gathered.machine.as_ref().filter(|_| path != files.kernel) {
+        if let Some(files) = boot.files().filter(|_| kernel.is_some() || is_joined) {
+            let is_initrd = kernel.as_ref() != Some(&files.kernel);
+            if let Some(machine) = gathered.machine.as_ref().filter(|_| is_initrd) {
                 self.record_sign(machine, BootSign::Initrd);
             }
             self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
-            return self.static_artifact(fetch, (&files.artifact, &path), &gathered).await;
-        }
-        if is_joined {
-            if let Some(machine) = &gathered.machine {
-                self.record_sign(machine, BootSign::Initrd);
-            }
-            self.progress(&gathered, BootProgress::Kernel).await.map_err(failed)?;
-            return self.open_joined(fetch, (&boot, &gathered)).await;
+            return match kernel {
+                Some(path) => self.static_artifact(fetch, (&files.artifact, &path), &gathered).await,
+                None => self.open_joined(fetch, (&boot, &gathered)).await,
+            };
         }
         let template = self.file_fetched((&gathered, boot), file).await?;
         let document = BootDocument::File(template.ok_or(FetchRefusal::Absent)?);

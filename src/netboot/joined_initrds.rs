@@ -69,7 +69,9 @@ impl Netboot {
         let (mut parts, mut tags, mut modified) = (Vec::new(), String::new(), 0);
         for (artifact, path) in self.all_initrds(boot)? {
             let opened = self.static_artifact(&fetch, (&artifact, &path), gathered).await?;
-            let FileBody::File { file, bytes, .. } = opened.body else { continue };
+            let FileBody::File { file, bytes, .. } = opened.body else {
+                return Err(FetchRefusal::Failed(format!("{path} cannot be joined: it is no file")));
+            };
             if let Some(version) = &opened.version {
                 tags.push_str(&version.tag);
                 modified = modified.max(version.modified);

@@ -101,7 +101,6 @@ impl UnknownClients {
         if kept.logged_at.is_some_and(|at| now.duration_since(at).abs() < AGAIN) {
             return None;
         }
-        let client = kept.client.clone();
         if !table.takes_line(now) {
             drop(table);
             warn_limited!(
@@ -109,10 +108,9 @@ impl UnknownClients {
             );
             return None;
         }
-        if let Some(kept) = table.clients.get_mut(&who) {
-            kept.logged_at = Some(now);
-        }
-        Some(client)
+        let kept = table.clients.get_mut(&who)?;
+        kept.logged_at = Some(now);
+        Some(kept.client.clone())
     }
 
     /// Keeps which machine a client may be. Returns whether an event about it is due.

@@ -17,14 +17,7 @@ fn server() -> World {
     let folder = world.scratch().join("nic-firmware");
     fs::create_dir(&folder).expect("a folder");
     fs::write(folder.join("debian.cpio.gz"), "firmware").expect("a file");
-    let mut events = api.events_after(0);
-    api.post("/artifacts", json!({"name": "nic-firmware", "path": folder})).expect(201);
-    // The stream begins at the start: the installer is the first that is ready.
-    for _ in ["debian-12-amd64", "nic-firmware"] {
-        events.wait_for(scene::EVENT_WITHIN, |event| {
-            event["kind"] == "artifact.state_changed" && event["data"]["state"] == "ready"
-        });
-    }
+    scene::add_artifact(&api, json!({"name": "nic-firmware", "path": folder}));
     world
 }
 

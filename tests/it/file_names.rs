@@ -69,13 +69,7 @@ impl FirmwareSite {
         let folder = self.world.scratch().join(name);
         fs::create_dir(&folder).expect("a folder");
         fs::write(folder.join("config.txt"), name).expect("a file");
-        let api = self.world.api();
-        let mut events = api.events_after(0);
-        api.post("/artifacts", json!({"name": name, "path": folder, "mounts": mounts})).expect(201);
-        let subject = format!("artifact:{name}");
-        events.wait_for(EVENT_WITHIN, |event| {
-            event["subject"] == *subject && event["data"]["state"] == "ready"
-        });
+        scene::add_artifact(&self.world.api(), json!({"name": name, "path": folder, "mounts": mounts}));
     }
 
     /// The names of absent files on the timeline, once `last` is there.

@@ -126,8 +126,8 @@ pub fn is_bios(code: u16) -> bool {
 
 /// Whether a client is UEFI firmware, or an iPXE that it started, which gets the usual first file.
 pub fn is_uefi(client: &NetbootClient) -> bool {
-    let loaders = client.arches.iter().find_map(|code| client_arch(*code)).and_then(|row| row.loader);
-    client.quirks.first_file == FirstFile::Loader && loaders.is_some_and(|name| name.ends_with(".efi"))
+    let loader = known_arch(client).ok().and_then(|row| row.loader);
+    client.quirks.first_file == FirstFile::Loader && loader.is_some_and(|name| name.ends_with(".efi"))
 }
 
 /// Whether a BIOS starts the loader with this name.

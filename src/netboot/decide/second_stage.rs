@@ -29,6 +29,11 @@ impl OtherBootServers {
         if self.by_network.len() >= NETWORKS_MAX {
             self.by_network.retain(|_, (_, heard)| now.duration_since(*heard) < BELIEVED);
         }
+        // Some servers name a boot server in the replies to PXE clients alone.
+        let before = self.by_network.get(&network).map(|(before, _)| before);
+        let kept =
+            before.filter(|before| before.server == other.server).and_then(|before| before.next_server);
+        let other = OtherBootServer { next_server: other.next_server.or(kept), ..other };
         if self.by_network.len() < NETWORKS_MAX || self.by_network.contains_key(&network) {
             self.by_network.insert(network, (other, now));
         }
@@ -52,7 +57,7 @@ pub struct OtherBootServer {
 
 impl OtherBootServer {
     /// The server that GRUB asks for its files: the boot server, or else the DHCP server itself.
-    pub fn asked_by_grub(&self) -> Ipv4Addr {
+    fn asked_by_grub(&self) -> Ipv4Addr {
         self.next_server.unwrap_or(self.server)
     }
 
