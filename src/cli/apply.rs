@@ -49,9 +49,9 @@ pub async fn apply(client: &ApiClient, noun: Option<Kind>, args: &ApplyArgs) -> 
             Err(error) => failed.add(&format!("{}: {what}", document.origin), error)?,
         }
     }
-    let unusable = if args.dry_run { 0 } else { note_all_problems(client, &documents).await? };
+    let unusable = if args.dry_run { Ok(0) } else { note_all_problems(client, &documents).await };
     failed.finish()?;
-    match unusable {
+    match unusable? {
         0 => Ok(()),
         1 => Err(anyhow!("1 object was written and names what does not exist")),
         more => Err(anyhow!("{more} objects were written and name what does not exist")),

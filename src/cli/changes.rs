@@ -77,7 +77,8 @@ async fn list(client: &ApiClient, ChangeListArgs { after, which }: ChangeListArg
     match format {
         OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name => {
             let mut names = MachineNames::default();
-            names.learn(client, changes.iter().map(|change| change.key.as_str())).await;
+            let machines = changes.iter().filter(|change| change.kind == Kind::Machine && format.is_table());
+            names.learn(client, machines.map(|change| change.key.as_str())).await;
             changes.iter().try_for_each(|change| print_one((change, format), &names))
         }
         _ => output::print_value(&json!(changes), format),
@@ -101,9 +102,8 @@ async fn watch(client: &ApiClient, ChangeWatchArgs { after, which }: ChangeWatch
 fn print_one((change, format): (&ObjectChange, OutputFormat), names: &MachineNames) -> Result<()> {
     match format {
         OutputFormat::Table | OutputFormat::Wide => output::print(&line(change, names)),
-        OutputFormat::Json => output::print(&format!("{}\n", json!(change))),
-        OutputFormat::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(&json!(change))?)),
         OutputFormat::Name => output::print(&format!("{}\n", plain(&change.kind.subject(&change.key)))),
+        format => output::print_record(&json!(change), format),
     }
 }
 

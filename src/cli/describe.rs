@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::boot::{armed, standing};
 use crate::cli::columns::{age, number_at, text, text_at as field, utc};
@@ -148,13 +148,7 @@ fn step(shown: &MachinePage) -> String {
 }
 
 fn next_boot(explanation: &Value) -> String {
-    match explanation.get("verdict") {
-        Some(word) => {
-            let [bootenv, reason] = ["bootenv", "reason"].map(|name| explanation.get(name));
-            verdict(&json!({"verdict": word, "bootenv": bootenv, "reason": reason}))
-        }
-        None => String::new(),
-    }
+    explanation.get("verdict").map(|_| verdict(explanation)).unwrap_or_default()
 }
 
 /// The last power-on.
@@ -251,6 +245,8 @@ fn to_do(machine: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn shown(state: &str) -> MachinePage {

@@ -125,7 +125,9 @@ async fn follow(
     lines.begin()?;
     loop {
         if let StreamSignal::Event(event) = stream.next().await? {
-            lines.names.learn_of(client, std::slice::from_ref(event.as_ref())).await;
+            if lines.format.is_table() {
+                lines.names.learn_of(client, std::slice::from_ref(event.as_ref())).await;
+            }
             lines.print(&event)?;
         }
     }
@@ -137,9 +139,8 @@ async fn follow(
 /// The output is closed.
 pub fn print_one(event: &Event, format: OutputFormat) -> Result<()> {
     match format {
-        OutputFormat::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(&json!(event))?)),
         OutputFormat::Name => output::print(&format!("{}\n", event.seq)),
-        _ => output::print(&format!("{}\n", json!(event))),
+        _ => output::print_record(&json!(event), format),
     }
 }
 
@@ -158,7 +159,7 @@ pub struct EventLines {
 
 impl EventLines {
     pub fn new(format: OutputFormat) -> Self {
-        let width = table::terminal_width().filter(|_| format == OutputFormat::Table);
+        let width = format.width();
         EventLines {
             format,
             width,

@@ -161,8 +161,6 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("changes list", &["--after 1024 --kind machine"]),
     ("changes watch", &["--kind machine --kind lease"]),
     ("agents reissue", &["web1"]),
-    ("unknown list", &["", "--sort -last_seen -o wide"]),
-    ("unknown register", &["52:54:00:aa:00:02 --name web2 labels.rack=r1"]),
     ("server background", &[""]),
     ("server prune", &["", "--yes"]),
     ("apply", &["-f site/ --dry-run", "-f site/"]),

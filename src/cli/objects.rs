@@ -239,8 +239,7 @@ pub(super) fn print_fields(fields: &str, items: &[Value], format: OutputFormat) 
     let rows: Vec<Vec<String>> = rows.collect();
     let header: Vec<String> = fields.iter().map(|field| field.to_uppercase()).collect();
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let width = table::terminal_width().filter(|_| format == OutputFormat::Table);
-    output::print(&table::draw((&header, &rows), width))
+    output::print(&table::draw((&header, &rows), format.width()))
 }
 
 /// Counts the failures among several operations. A single operation returns its own error.

@@ -31,6 +31,11 @@ impl OutputFormat {
     pub fn is_table(self) -> bool {
         matches!(self, OutputFormat::Table | OutputFormat::Wide)
     }
+
+    /// The width that lines are cut to; none where they stay whole.
+    pub fn width(self) -> Option<usize> {
+        table::terminal_width().filter(|_| self == OutputFormat::Table)
+    }
 }
 
 /// The exit codes besides 0 and 1 (`docs/operating/cli.md`).
@@ -139,6 +144,17 @@ pub fn print_value(value: &Value, format: OutputFormat) -> Result<()> {
     }
 }
 
+/// Prints one record of a stream for programs: JSON on one line, or a YAML document.
+///
+/// # Errors
+/// The output is closed.
+pub fn print_record(value: &Value, format: OutputFormat) -> Result<()> {
+    match format {
+        OutputFormat::Yaml => print(&format!("---\n{}", yaml::write(value)?)),
+        _ => print(&format!("{value}\n")),
+    }
+}
+
 /// The table of rows whose texts have to be read to their ends, such as findings: nothing is cut.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     table::draw((header, rows), None)
@@ -153,8 +169,9 @@ pub fn print_all(items: &[Value], columns: &[Column], format: Option<OutputForma
     let rows = |columns: &[Column]| items.iter().map(|item| row(columns, item, now)).collect::<Vec<_>>();
     let header: Vec<&str> = columns.iter().map(|(heading, ..)| *heading).collect();
     match format.unwrap_or(OutputFormat::Table) {
-        OutputFormat::Table => print(&table::draw((&header, &rows(columns)), table::terminal_width())),
-        OutputFormat::Wide => print(&table(&header, &rows(columns))),
+        format @ (OutputFormat::Table | OutputFormat::Wide) => {
+            print(&table::draw((&header, &rows(columns)), format.width()))
+        }
         OutputFormat::Name => {
             let first = rows(columns.get(..1).unwrap_or_default());
             print(&first.concat().iter().map(|name| plain(name) + "\n").collect::<String>())

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::cli::columns::{number_at, text_at};
 use crate::cli::nouns::object_path;
 use crate::cli::output::{self, OutputFormat, plain};
-use crate::cli::table::{cut, terminal_width};
+use crate::cli::table::cut;
 use crate::client::{ApiClient, ChangeSignal, ListRequest};
 use crate::model::Kind;
 
@@ -164,9 +164,8 @@ impl StatePrinter {
                 let now = Timestamp::now().strftime("%H:%M:%S").to_string();
                 output::print(&self.line(&now, state))
             }
-            OutputFormat::Json => output::print(&format!("{machine}\n")),
-            OutputFormat::Yaml => output::print(&format!("---\n{}", crate::cli::yaml::write(machine)?)),
             OutputFormat::Name => output::print(&(plain(&state.name) + "\n")),
+            format => output::print_record(machine, format),
         }
     }
 
@@ -175,7 +174,7 @@ impl StatePrinter {
         let (names, stages) = (self.name_width, self.stage_width);
         let line = format!("{time:<8}  {name:<names$}  {state:<10}  {step:<4}  {stage:<stages$}  {reason}");
         let line = plain(line.trim_end());
-        match terminal_width().filter(|_| self.format == OutputFormat::Table) {
+        match self.format.width() {
             Some(terminal) => cut(&line, terminal) + "\n",
             None => line + "\n",
         }

@@ -15,7 +15,7 @@ use crate::cli::names::MachineNames;
 use crate::cli::nouns::{object_path, subject_of};
 use crate::cli::output::{self, OutputFormat, plain};
 use crate::cli::summary::summary;
-use crate::cli::table::{cut, terminal_width};
+use crate::cli::table::cut;
 use crate::client::{ApiClient, EventFilter, HistoryRange, ObjectPath, StreamSignal};
 use crate::model::{Event, Kind};
 
@@ -63,7 +63,9 @@ pub async fn show(client: &ApiClient, reference: &str, shown: ShownTimeline) -> 
     loop {
         let (events, end) = after(client, (machine, since), reached).await?;
         reached = end;
-        printer.lines.names.learn_of(client, &events).await;
+        if format.is_table() {
+            printer.lines.names.learn_of(client, &events).await;
+        }
         events.iter().try_for_each(|event| printer.print(event))?;
         loop {
             match stream.next().await? {
@@ -128,7 +130,7 @@ struct TimelineLines {
 
 impl TimelineLines {
     fn new(format: OutputFormat) -> Self {
-        let width = terminal_width().filter(|_| format == OutputFormat::Table);
+        let width = format.width();
         TimelineLines {
             width,
             names: MachineNames::default(),

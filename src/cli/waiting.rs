@@ -56,10 +56,13 @@ impl Goal {
     async fn check(&self, noun: &NounClient) -> Result<()> {
         // The API has no numbers of items in the names of its fields.
         let steps = self.field.split('.').filter(|step| step.parse::<usize>().is_err());
-        let field = steps.collect::<Vec<_>>().join(".");
+        let field = match self.field.split_once('.') {
+            Some((PROBLEMS, _)) => PROBLEMS.to_owned(),
+            _ => steps.collect::<Vec<_>>().join("."),
+        };
         let filter = (field.clone(), self.value.clone());
         let mut terms = vec![("fields".to_owned(), field)];
-        if !self.value.is_empty() && !WITHOUT_FILTER.contains(&self.field.as_str()) {
+        if !self.value.is_empty() && !WITHOUT_FILTER.contains(&filter.0.as_str()) {
             terms.push(filter);
         }
         noun.client.list(noun.kind, &ListRequest { terms, limit: Some(1) }).await?;
@@ -67,8 +70,10 @@ impl Goal {
     }
 }
 
+/// Lists show all problems of an object or none.
+const PROBLEMS: &str = "problems";
 /// Fields that lists show and cannot be filtered by.
-const WITHOUT_FILTER: [&str; 2] = ["problems", "status"];
+const WITHOUT_FILTER: [&str; 2] = [PROBLEMS, "status"];
 
 /// The state of a goal.
 #[derive(Clone, Debug, PartialEq, Eq)]
