@@ -27,7 +27,7 @@ test: ## everything that CI runs, and how long each part took
 		took="$$took$$(printf '%6d s  %s' $$(($$(date +%s) - start)) $$part)\n"; \
 	done; printf "$$took"
 
-acceptance: ## the longer proofs, in a clean Debian 12 (root; an hour; what passed for these files is not repeated)
+acceptance: ## the longer proofs, in a clean Debian 12 (root; two hours; what passed for these files is not repeated)
 	scripts/acceptance
 
 deps: ## install the packages that the tests need (as root), or say which are missing

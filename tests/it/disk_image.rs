@@ -8,7 +8,7 @@ use std::process::Command;
 
 use nix::unistd::{Whence, lseek};
 
-use crate::program::tail;
+use crate::program::{tail, target_directory};
 
 /// Everything that was ever written to a disk, by its place there. What is a hole in the file never was.
 pub fn written(disk: &Path) -> BTreeMap<i64, Vec<u8>> {
@@ -35,7 +35,7 @@ pub fn partition_types(disk: &Path) -> Vec<u8> {
 /// Runs `scripts/installer-mirror`; returns the paths that it prints. What it has from before is not made
 /// again.
 pub fn installer_mirror(words: &[&str]) -> Vec<PathBuf> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
+    let target = target_directory();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/installer-mirror");
     let made = Command::new("bash").arg(script).args(words).env("CARGO_TARGET_DIR", target).output();
     let made = made.expect("bash runs");

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -122,6 +123,11 @@ impl Drop for Program {
             eprintln!("---- {} printed ----\n{}\n----", self.name, tail(&self.text));
         }
     }
+}
+
+/// The folder that `scripts/` put what they make into.
+pub fn target_directory() -> &'static Path {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory")
 }
 
 /// The end of `text`, cut at a line, small enough for a test's report.

@@ -26,10 +26,18 @@ pub const EVENT_WITHIN: Duration = Duration::from_secs(60);
 
 /// `folder` as the artifact `debian-12-amd64`; the server has read it when this returns.
 pub fn add_installer(api: &Api, folder: &Path) {
+    add_artifact(api, json!({"name": "debian-12-amd64", "path": folder}));
+}
+
+/// An artifact; the server has read it when this returns.
+pub fn add_artifact(api: &Api, artifact: Value) {
+    let subject = format!("artifact:{}", artifact["name"].as_str().expect("a name"));
     let mut events = api.events_after(0);
-    api.post("/artifacts", json!({"name": "debian-12-amd64", "path": folder})).expect(201);
+    api.post("/artifacts", artifact).expect(201);
     events.wait_for(EVENT_WITHIN, |event| {
-        event["kind"] == "artifact.state_changed" && event["data"]["state"] == "ready"
+        event["kind"] == "artifact.state_changed"
+            && event["subject"] == *subject
+            && event["data"]["state"] == "ready"
     });
 }
 

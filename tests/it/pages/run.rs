@@ -16,7 +16,7 @@ use crate::world::{World, program};
 
 /// Commands that are parsed and not run here, by their beginning, and why.
 const NOT_RUN: &[(&str, &str)] = &[
-    ("serve", "it is the server"),
+    ("serve ", "it is the server"),
     ("agent --", "tests/it/agent.rs runs it"),
     ("simulate", "tests/it/simulate runs it"),
     ("backup", "tests/it/backup.rs runs that page"),

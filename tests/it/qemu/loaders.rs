@@ -13,7 +13,7 @@ use super::timeline::{Step, assert_in_order, print};
 use super::{Firmware, FirmwareBuild, Vm};
 use crate::api::Api;
 use crate::net;
-use crate::program::Program;
+use crate::program::{Program, target_directory};
 use crate::scene;
 use crate::world::World;
 
@@ -43,8 +43,7 @@ const KERNEL: [Step; 4] = [
 
 /// A file of a package of this suite, which `scripts/other-suite` unpacked.
 fn unpacked(suite: &str, (package, path): (&str, &str)) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target directory");
-    let file = target.join("suites").join(suite).join(package).join(path);
+    let file = target_directory().join("suites").join(suite).join(package).join(path);
     assert!(
         file.exists(),
         "{} is not there: run `scripts/deps test` or `scripts/deps loaders`",
@@ -70,10 +69,8 @@ fn aavmf(suite: &str) -> FirmwareBuild {
 
 /// A server whose site put a loader into `loaders/`, which takes precedence over the packages'.
 pub fn world_with(name: &str, loader: &Path) -> World {
-    let roots = [scene::INSTALLER, env!("CARGO_TARGET_TMPDIR")].map(Path::new);
-    let target = roots[1].parent().expect("the target directory").display();
-    let mut world =
-        World::on_the_lan_with(&["--artifacts-root", &format!("{},{target}", roots[0].display())]);
+    let roots = format!("{},{}", scene::INSTALLER, target_directory().display());
+    let mut world = World::on_the_lan_with(&["--artifacts-root", &roots]);
     world.stop();
     let loaders = world.data().join("loaders");
     fs::create_dir_all(&loaders).expect("a folder for loaders");

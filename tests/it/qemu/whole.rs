@@ -75,15 +75,6 @@ fn params() -> Value {
     })
 }
 
-/// A folder as an artifact; the server has read it when this returns.
-fn add_artifact(api: &Api, name: &str, folder: &Path) {
-    api.post("/artifacts", json!({"name": name, "path": folder})).expect(201);
-    api.events_after(0).wait_for(scene::EVENT_WITHIN, |event| {
-        event["kind"] == "artifact.state_changed"
-            && api.get(&format!("/artifacts/name:{name}")).expect(200)["status"]["state"] == "ready"
-    });
-}
-
 /// A subnet whose machines ask this server for names: there is no answer, and they know it at once.
 fn subnet() -> Value {
     let mut subnet = net::subnet();
@@ -148,7 +139,7 @@ fn the_debian_installer_makes_a_system_that_boots_of_the_disk_that_is_named_of_t
         let api = world.api();
         api.post("/subnets", subnet()).expect(201);
         scene::add_installer(&api, Path::new(scene::INSTALLER));
-        add_artifact(&api, "debian", &mirror);
+        scene::add_artifact(&api, json!({"name": "debian", "path": mirror}));
         api.post("/machines", json!({"name": "web1", "macs": [scene::MAC], "params": params()})).expect(201);
         api.post("/machines/name:web1/actions/start", json!({"workflow": "install-debian-12"})).expect(200);
 

@@ -115,10 +115,13 @@ fn a_new_system_without_a_kernel_or_boot_loader_is_not_done() {
 
 #[test]
 fn no_line_of_a_recipe_ends_the_script_that_carries_it() {
-    for line in ["%end", "%end ", "END"] {
-        let recipe = format!("part / --size=1 --grow\n{line}\n");
-        let params = json!({"partitioning": "custom", "partitioning_recipe": recipe});
-        let why = Case::booting("rocky-9-install", params).refusal("rocky.ks");
-        assert!(why.contains("would end the script"), "{why}");
+    for line in ["%end", "%end ", "  %end", "END"] {
+        for rehearse in [false, true] {
+            let recipe = format!("part / --size=1 --grow\n{line}\n");
+            let params =
+                json!({"partitioning": "custom", "partitioning_recipe": recipe, "rehearse": rehearse});
+            let why = Case::booting("rocky-9-install", params).refusal("rocky.ks");
+            assert!(why.contains("would end the script"), "{why}");
+        }
     }
 }
