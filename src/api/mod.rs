@@ -24,6 +24,7 @@ mod maintenance;
 pub mod metrics;
 pub mod openapi;
 pub mod operation;
+mod packs;
 mod param_migration;
 pub mod query;
 mod records;

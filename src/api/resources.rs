@@ -16,7 +16,7 @@ use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
     ApiState, actions, artifacts, background, boot_preview, bulk, changes, dhcp, events, jobs, leases,
-    maintenance, param_migration, records, runs, schema, service, timeline, tokens, unknown_clients,
+    maintenance, packs, param_migration, records, runs, schema, service, timeline, tokens, unknown_clients,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -37,6 +37,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(runs::operations());
     operations.extend(leases::operations());
     operations.extend(artifacts::operations());
+    operations.extend(packs::operations());
     operations.extend(param_migration::operations());
     operations.extend(boot_preview::operations());
     operations.extend(bulk::operations());

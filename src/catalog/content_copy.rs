@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::catalog::Catalog;
 use crate::catalog::keeping::KnownDigests;
+use crate::catalog::pack_store::PackStore;
 use crate::kernel::ChangesetRead;
 use crate::model::{Machine, Stored, World};
 
@@ -12,6 +13,8 @@ use crate::model::{Machine, Stored, World};
 pub(super) struct KnownContent {
     /// The last copy of the content.
     copy: Mutex<Arc<World>>,
+    /// The packs that were parsed.
+    pub(super) packs: PackStore,
     /// The digests of the last templates.
     pub(super) digests: Mutex<Arc<KnownDigests>>,
 }

@@ -11,6 +11,9 @@ pub mod disk_choice;
 pub mod extra_initrds;
 pub mod keeping;
 pub mod network_variables;
+pub mod pack_store;
+#[cfg(test)]
+mod pack_store_tests;
 pub mod packs;
 pub mod params;
 pub mod pools;

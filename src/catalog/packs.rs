@@ -1,7 +1,7 @@
 //! Installs a pack of content: its objects are read-only beside the site's own.
 
 use crate::catalog::Catalog;
-use crate::catalog::content::Pack;
+use crate::catalog::content::ContentPack;
 use crate::kernel::{Caller, Changeset, Error};
 use crate::model::event::PackInstalled;
 use crate::model::{Kind, SITE, World};
@@ -21,7 +21,7 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the store; then nothing was installed.
-    pub async fn install_pack(&self, caller: &Caller, pack: &Pack) -> Result<PackInstall, Error> {
+    pub async fn install_pack(&self, caller: &Caller, pack: &ContentPack) -> Result<PackInstall, Error> {
         let (changeset, installed) = self.kernel.read(|world| plan(world, caller, pack));
         if changeset.writes.is_empty() {
             return Ok(installed);
@@ -37,7 +37,7 @@ impl Catalog {
     }
 }
 
-fn plan(world: &World, caller: &Caller, pack: &Pack) -> (Changeset, PackInstall) {
+fn plan(world: &World, caller: &Caller, pack: &ContentPack) -> (Changeset, PackInstall) {
     let mut changeset = Changeset::default();
     let mut installed = PackInstall::default();
     for object in &pack.objects {

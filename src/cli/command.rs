@@ -17,6 +17,7 @@ use crate::cli::event_verbs::{EventVerb, KindsFormat};
 pub(super) use crate::cli::lease_verbs::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::many::ManyArgs;
 use crate::cli::output::{OutputFormat, UsageError};
+use crate::cli::pack_verbs::{PackTask, PackVerb};
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
 use crate::cli::server::ServerVerb;
@@ -60,6 +61,15 @@ impl ClientCommand {
         Ok(Some((data, task)))
     }
 
+    /// What it does with a pack of this host, without a server; none for every other command.
+    pub fn pack_task(&self) -> Option<PackTask> {
+        match &self.invocation {
+            Invocation::Noun(_, CliVerb::Pack(PackVerb::Test(args))) => Some(PackTask::Test(args.clone())),
+            Invocation::Noun(_, CliVerb::Pack(PackVerb::Lint(args))) => Some(PackTask::Lint(args.clone())),
+            _ => None,
+        }
+    }
+
     /// Whether the server that is meant is one of this host, by its data directory, and does not run.
     fn is_stopped(&self) -> anyhow::Result<bool> {
         match self.connection.chosen_data() {
@@ -79,6 +89,7 @@ pub(super) enum CliVerb {
     Artifact(ArtifactVerb),
     Lease(LeaseVerb),
     Token(TokenVerb),
+    Pack(PackVerb),
     Param(ParamVerb),
     Run(RunVerb),
     /// `runs show RUN --document preseed.cfg`: the text of a document that was served.

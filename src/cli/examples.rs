@@ -34,6 +34,7 @@ fn noun_example(kind: Kind) -> NounExample {
         Kind::ClientClass => example("onie", "order[lt]=100", "order=50"),
         Kind::Run => example(ID, "machine=web1", ""),
         Kind::Content => example("1f0c", "kind=workflow", ""),
+        Kind::Pack => example("site@1.2.0", "pack=site", ""),
     }
 }
 
@@ -129,6 +130,12 @@ const OF_NOUNS: &[(Kind, &str, &[&str])] = &[
     (Kind::Lease, "history", &["10.0.0.101", "52:54:00:aa:00:01"]),
     (Kind::Lease, "import", &["--format kea kea-leases4.csv --dry-run"]),
     (Kind::Param, "migrate", &["", "--yes"]),
+    (Kind::Pack, "push", &["site/", "site-1.2.0.tar.zst"]),
+    (Kind::Pack, "export", &["site@1.2.0", "core@0.1.0 core/"]),
+    (Kind::Pack, "diff", &["site@1.1.0 site@1.2.0", "site@1.2.0 site/ -o json"]),
+    (Kind::Pack, "test", &["site/", "site/ --bless"]),
+    (Kind::Pack, "lint", &["site/ --strict", "site/ --with base/ -o json"]),
+    (Kind::Pack, "files", &["site/"]),
     (Kind::Run, "show", &[ID, "0192d4a0-0000-7000-8000-000000000001 --document preseed.cfg"]),
     (Kind::Run, "documents", &[ID]),
     (Kind::Job, "wait", &["0192d4a0-0000-7000-8000-000000000001 --for state=finished"]),

@@ -34,6 +34,9 @@ mod names;
 mod nouns;
 mod objects;
 pub mod output;
+pub mod pack_diff;
+pub mod pack_verbs;
+pub mod packs;
 mod param_verbs;
 mod parse;
 mod runs;
@@ -59,6 +62,7 @@ use command::{
 use event_verbs::EventVerb;
 use objects::NounClient;
 use output::OutputFormat;
+use pack_verbs::PackVerb;
 
 use crate::client::{ExplainAs, RenderOf};
 use crate::model::Kind;
@@ -84,6 +88,12 @@ pub async fn run(command: ClientCommand) -> Result<()> {
     }
     if let Invocation::Other(OtherCommand::Errors { output }) = invocation {
         return events::codes(output);
+    }
+    if let Invocation::Noun(_, CliVerb::Pack(PackVerb::Diff(args))) = &invocation {
+        return packs::diff(args, &connection).await;
+    }
+    if let Invocation::Noun(_, CliVerb::Pack(PackVerb::Files(args))) = &invocation {
+        return packs::files(&args.source);
     }
     let client = connection.client().await?;
     let done = match invocation {
@@ -122,6 +132,7 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
         CliVerb::Artifact(verb) => artifacts::run(noun, verb).await,
         CliVerb::Lease(verb) => leases::run(noun, verb).await,
+        CliVerb::Pack(verb) => packs::run(noun, verb).await,
         CliVerb::Param(verb) => param_verbs::run(noun, verb).await,
         CliVerb::Run(verb) => runs::run(noun, verb).await,
         CliVerb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,

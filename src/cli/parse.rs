@@ -12,6 +12,7 @@ use crate::cli::complete;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::examples;
 use crate::cli::nouns::is_writable;
+use crate::cli::pack_verbs::PackVerb;
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
 use crate::model::{Kind, NounVerb};
@@ -43,6 +44,7 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Machine => MachineVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Lease => LeaseVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Artifact => ArtifactVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Pack => PackVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Run => RunVerb::augment_subcommands(command)
             .subcommand_required(true)
             .mut_subcommand("show", |show| show.arg(document())),
@@ -100,6 +102,9 @@ fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     }
     if LeaseVerb::has_subcommand(name) {
         return LeaseVerb::from_arg_matches(matches).map(CliVerb::Lease);
+    }
+    if PackVerb::has_subcommand(name) {
+        return PackVerb::from_arg_matches(matches).map(CliVerb::Pack);
     }
     if ParamVerb::has_subcommand(name) {
         return ParamVerb::from_arg_matches(matches).map(CliVerb::Param);

@@ -16,6 +16,7 @@ mod machines;
 mod maintenance;
 mod message_stream;
 mod objects;
+mod packs;
 mod pin;
 mod sse;
 

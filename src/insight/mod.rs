@@ -3,7 +3,7 @@
 
 pub mod activity_log;
 pub mod explain;
-mod lints;
+pub mod lints;
 pub mod preflight;
 pub mod preview;
 pub mod timeline;

@@ -279,7 +279,8 @@ impl Insight {
     }
 }
 
-pub(super) fn no_attempt() -> crate::model::BootAttempt {
+/// An attempt for what is rendered without a boot.
+pub fn no_attempt() -> crate::model::BootAttempt {
     crate::model::BootAttempt {
         id: Uuid::nil(),
         number: 0,

@@ -174,10 +174,12 @@ impl std::fmt::Display for EventKind {
     }
 }
 
-/// The nouns that clients write: their events are `created`, `updated` and `deleted`.
+/// The nouns that clients write: their events are `created`, `updated` and `deleted`. A pack is created by an
+/// operation of its own.
 fn written_nouns() -> impl Iterator<Item = Kind> {
     Kind::ALL.into_iter().filter(|noun: &Kind| {
-        [NounVerb::Create, NounVerb::Replace].iter().any(|verb| noun.row().allows(*verb))
+        let verbs = [NounVerb::Create, NounVerb::Replace];
+        *noun == Kind::Pack || verbs.iter().any(|verb| noun.row().allows(*verb))
     })
 }
 

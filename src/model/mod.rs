@@ -39,6 +39,8 @@ pub mod nouns;
 mod object;
 mod octets;
 mod option_set;
+mod pack;
+mod pack_trust;
 mod problem;
 mod provenance;
 mod refusal_code;
@@ -94,7 +96,7 @@ pub use event::{BootProtocol, Event, EventBody, EventKind, NewEvent};
 pub use fetch_policy::{AllowedPlace, FetchPolicy, PlaceRefusal, UnlistedPlace, UrlPlace};
 pub use ip_network::{IpNetwork, SpecialAddress};
 pub use job::{AfterJob, Job, JobEnd, JobState, ended_by_exit};
-pub use kept_content::{Content, ContentSet, MachineValues, ParamDeclaration, TemplateBody};
+pub use kept_content::{Content, ContentSet, MachineValues, PackText, ParamDeclaration, TemplateBody};
 pub use lease::{Lease, LeaseState};
 pub use mac::{Mac, MacError};
 pub use machine::{
@@ -110,6 +112,8 @@ pub(crate) use nouns::{dispatch_noun, nouns, with_noun};
 pub use object::{NoStatus, Noun, ObjectReference, READ_ONLY_FIELDS, SITE, Stored};
 pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
+pub use pack::{CORE_PACK, PACK_PRIORITY_DEFAULT, Pack, PackManifest, pack_key};
+pub use pack_trust::{PackTrust, SignatureNeed};
 pub use problem::{Problem, nearest};
 pub use provenance::{ParamLevel, ParamRead, Provenance, TemplateUse};
 pub use refusal_code::{

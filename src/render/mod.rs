@@ -41,7 +41,7 @@ pub mod worker;
 pub use context::{CallbackUrls, PackageRepository, RenderInput};
 pub use engine::{
     INLINE, InlineText, NamedTemplates, Provenance, RenderEngine, RenderLimits, RenderedText, TemplateSource,
-    TemplateUse, check, included, rendered_path,
+    TemplateUse, check, check_all, included, rendered_path,
 };
 pub use params::{
     LayeredParams, ParamLayer, ParamLevel, ParamRead, ParamValues, ResolvedParam, SecretAccess,

@@ -98,7 +98,7 @@ fn largest(kind: Kind, name: &str) -> Value {
             "fetch": {"url": "http://mirror.example.org/image.iso", "unverified": true}}),
         Kind::Setting => json!({"value": "local"}),
         Kind::Token => json!({"scopes": vec!["machines:read"; 1024]}),
-        Kind::Job | Kind::Lease | Kind::Run | Kind::Content => json!({}),
+        Kind::Job | Kind::Lease | Kind::Run | Kind::Content | Kind::Pack => json!({}),
     };
     let mut object = json!({"labels": labels()});
     if kind != Kind::Reservation {

@@ -19,6 +19,7 @@ mod lease;
 mod machine;
 pub mod option_document;
 mod options;
+mod pack;
 mod param;
 pub mod params;
 mod profile;

@@ -75,6 +75,18 @@ impl OperatorSite {
             ("dhcpd.leases", LEASES),
             ("kea-leases4.csv", KEA_LEASES),
             ("raspberry-pi-lab.yaml", "name: raspberry-pi-lab\nmatch: {mac_prefixes: [\"b8:27:eb\"]}\n"),
+            ("site-pack/pack.yaml", "name: site-pack\nversion: 1.0.0\nrequires: {core: \">=0.1\"}\n"),
+            ("site-pack/templates/site-pack/motd.sh", "#!/bin/sh\necho {{ machine.name | sh }} >/etc/motd\n"),
+            (
+                "site-pack/workflows/tasks/pack-motd.yaml",
+                "name: pack-motd\ntemplates: [{name: motd, template: site-pack/motd.sh}]\n",
+            ),
+            ("site-pack/workflows/stages/pack-motd.yaml", "name: pack-motd\ntasks: [pack-motd]\n"),
+            ("site-pack/workflows/workflows/look.yaml", "name: pack-look\nstages: [pack-motd]\n"),
+            (
+                "site-pack/tests/machines/web1.yaml",
+                "name: web1\nmacs: [\"52:54:00:aa:00:01\"]\nworkflow: pack-look\n",
+            ),
             ("site/templates/site/motd.sh", "echo {{ machine.name }} >/etc/motd\n"),
             ("site/tasks/motd.yaml", "name: motd\ntemplates: [{name: motd, template: site/motd.sh}]\n"),
             ("site/stages/site-finish.yaml", "name: site-finish\nbootenv: local\ntasks: [motd]\n"),
