@@ -77,7 +77,7 @@ async fn a_faulty_pack_is_refused_with_every_fault_and_leaves_nothing() {
     ] {
         assert!(told.iter().any(|told| told == place), "{place} is not in {told:#?}");
     }
-    assert!(told.iter().any(|told| told.starts_with("templates/a.cfg:2")), "{told:#?}");
+    assert!(told.iter().any(|told| told.starts_with("templates/a.cfg:")), "{told:#?}");
     assert_eq!(houses.kernel.read(|world| (world.packs.len(), world.contents.len())), (0, 0));
 }
 

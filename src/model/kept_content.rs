@@ -39,7 +39,8 @@ pub enum Content {
     #[serde(with = "as_spec")]
     #[schemars(with = "Profile")]
     Profile(Arc<Stored<Profile>>),
-    /// The files of a pack, by path.
+    /// The files of a pack, by path. Readers see the size and the digest of each.
+    #[schemars(with = "BTreeMap<String, Value>")]
     PackFiles(BTreeMap<String, PackText>),
 }
 

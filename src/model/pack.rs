@@ -196,7 +196,8 @@ mod tests {
     #[test]
     fn what_a_pack_requires_is_compared_with_the_versions_that_are_there() {
         let pack: Pack = serde_json::from_value(json!({
-            "name": "site@1.0.0", "pack": "site", "version": "1.0.0", "digest": "", "files": "", "file_count": 0, "bytes": 0,
+            "name": "site@1.0.0", "pack": "site", "version": "1.0.0",
+            "digest": "", "files": "", "file_count": 0, "bytes": 0,
             "requires": {"core": ">=0.2, <0.3", "base": "^1"},
         }))
         .unwrap();

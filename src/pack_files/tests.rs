@@ -229,3 +229,36 @@ fn a_file_that_nests_without_end_is_refused_on_a_small_stack() {
     });
     assert_eq!(thread.unwrap().join().unwrap(), 2);
 }
+
+#[test]
+fn an_archive_with_changed_bytes_is_read_or_refused_and_never_exceeds_a_bound() {
+    let files =
+        [file("pack.yaml", YAML), file("templates/a", &"x y z ".repeat(500)), file("README.md", "text")];
+    let compressed = write_archive(&files).unwrap();
+    let plain = tar_of(&[
+        ("pack.yaml", EntryType::Regular, YAML.as_bytes()),
+        ("templates/a", EntryType::Regular, b"x y z"),
+    ]);
+    let mut random = 88172645463325252_u64;
+    let mut below = |end: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % u64::try_from(end).unwrap()).unwrap()
+    };
+    let mut refused = 0;
+    for whole in [&plain, &compressed] {
+        for _ in 0..500 {
+            let mut bytes = whole.clone();
+            for _ in 0..=below(4) {
+                let place = below(bytes.len());
+                bytes[place] = u8::try_from(below(256)).unwrap();
+            }
+            match read_archive(&bytes) {
+                Ok(read) => assert!(read.len() <= files.len(), "{read:?}"),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 100, "{refused}");
+}
