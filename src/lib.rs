@@ -9,6 +9,7 @@ pub mod arguments;
 pub mod artifacts;
 pub mod background;
 pub mod catalog;
+pub mod channels;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -309,13 +309,8 @@ async fn fill(houses: &Arc<Houses>, data: &DataDir, log: LogFormat) -> anyhow::R
         );
     }
     let core = houses.catalog.load_core(&caller).await.context("the built-in content")?;
-    let installed = houses.catalog.install_pack(&caller, &core).await.context("the built-in content")?;
-    if installed.shadowed > 0 {
-        tracing::info!(
-            objects = installed.shadowed,
-            "the site's own objects stand in place of built-in ones"
-        );
-    }
+    let found = houses.channels.start(&caller, &core.version).await.context("the built-in content")?;
+    found.log();
     if let Some(token) = houses.access.start(&caller).await.context("the administrator's token")? {
         let path = data.write_admin_token(&token.secret)?;
         let file = path.display();

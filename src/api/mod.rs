@@ -14,6 +14,7 @@ mod body_budget;
 mod boot_preview;
 mod bulk;
 mod changes;
+mod channels;
 mod dhcp;
 pub mod error;
 mod event_streams;
@@ -39,6 +40,7 @@ mod tests;
 mod timeline;
 mod tokens;
 mod unknown_clients;
+mod upgrade_check;
 
 pub use access_log::PeerAddress;
 pub use openapi::openapi;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::catalog::Catalog;
+use crate::catalog::channel_content::ChannelContents;
 use crate::catalog::keeping::KnownDigests;
 use crate::catalog::pack_store::PackStore;
 use crate::kernel::ChangesetRead;
@@ -17,6 +18,8 @@ pub(super) struct KnownContent {
     pub(super) packs: PackStore,
     /// The digests of the last templates.
     pub(super) digests: Mutex<Arc<KnownDigests>>,
+    /// The contents of channels.
+    pub(super) channels: ChannelContents,
 }
 
 /// The content and the machine for which something was found out without the world's lock.

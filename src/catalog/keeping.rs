@@ -93,7 +93,12 @@ impl Catalog {
 
     /// The digests of the bodies of all templates.
     fn template_digests(&self, world: &World) -> Arc<TemplateDigests> {
-        self.digests_of(world.templates.generation(), world.templates.iter())
+        let (generation, templates) = (world.templates.generation(), world.templates.iter());
+        if world.is_derived() {
+            let digests = |row: &Arc<Stored<Template>>| (row.spec.name.clone(), body(&row.spec).digest());
+            return self.known.channels.digests_of(generation, || templates.map(digests).collect());
+        }
+        self.digests_of(generation, templates)
     }
 
     /// The digests of the bodies of all templates of a generation. Only what was written since the last call

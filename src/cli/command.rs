@@ -11,6 +11,7 @@ pub(super) use crate::cli::action_verbs::DeletionArgs;
 use crate::cli::agents::AgentVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
+use crate::cli::channel_verbs::ChannelVerb;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::data_verbs::{self, BackupArgs, CheckArgs, OfflineTask, RestoreArgs};
 use crate::cli::event_verbs::{EventVerb, KindsFormat};
@@ -89,6 +90,7 @@ pub(super) enum CliVerb {
     Artifact(ArtifactVerb),
     Lease(LeaseVerb),
     Token(TokenVerb),
+    Channel(ChannelVerb),
     Pack(PackVerb),
     Param(ParamVerb),
     Run(RunVerb),

@@ -34,6 +34,7 @@ fn noun_example(kind: Kind) -> NounExample {
         Kind::ClientClass => example("onie", "order[lt]=100", "order=50"),
         Kind::Run => example(ID, "machine=web1", ""),
         Kind::Content => example("1f0c", "kind=workflow", ""),
+        Kind::Channel => example("dev", "packs.core=0.1.0", "description='for the lab'"),
         Kind::Pack => example("site@1.2.0", "pack=site", ""),
     }
 }
@@ -129,10 +130,15 @@ const OF_NOUNS: &[(Kind, &str, &[&str])] = &[
     (Kind::Lease, "expire", &["10.0.0.101"]),
     (Kind::Lease, "history", &["10.0.0.101", "52:54:00:aa:00:01"]),
     (Kind::Lease, "import", &["--format kea kea-leases4.csv --dry-run"]),
+    (Kind::Channel, "create", &["name=dev packs.core=0.1.0", "-f channels.yaml"]),
+    (Kind::Channel, "promote", &["prod core 0.2.0"]),
+    (Kind::Channel, "withdraw", &["dev site-web"]),
+    (Kind::Channel, "rollback", &["prod", "prod --pack core"]),
     (Kind::Param, "migrate", &["", "--yes"]),
     (Kind::Pack, "push", &["site/", "site-1.2.0.tar.zst"]),
     (Kind::Pack, "export", &["site@1.2.0", "core@0.1.0 core/"]),
     (Kind::Pack, "diff", &["site@1.1.0 site@1.2.0", "site@1.2.0 site/ -o json"]),
+    (Kind::Pack, "upgrade", &["core --check", "core --check --to 0.2.0 --sample 50", "core --to 0.2.0"]),
     (Kind::Pack, "test", &["site/", "site/ --bless"]),
     (Kind::Pack, "lint", &["site/ --strict", "site/ --with base/ -o json"]),
     (Kind::Pack, "files", &["site/"]),

@@ -12,6 +12,7 @@ pub mod backups;
 mod boot;
 pub mod boot_certificate;
 mod changes;
+mod channel_verbs;
 mod columns;
 mod command;
 pub mod complete;
@@ -47,6 +48,7 @@ mod summary;
 mod table;
 mod timeline;
 mod unknown;
+mod upgrades;
 mod waiting;
 mod yaml;
 
@@ -132,6 +134,7 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
         CliVerb::Artifact(verb) => artifacts::run(noun, verb).await,
         CliVerb::Lease(verb) => leases::run(noun, verb).await,
+        CliVerb::Channel(verb) => channel_verbs::run(noun, verb).await,
         CliVerb::Pack(verb) => packs::run(noun, verb).await,
         CliVerb::Param(verb) => param_verbs::run(noun, verb).await,
         CliVerb::Run(verb) => runs::run(noun, verb).await,

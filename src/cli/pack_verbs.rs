@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::command::OutputArgs;
 use crate::cli::output::OutputFormat;
+use crate::cli::upgrades::UpgradeArgs;
 
 #[derive(Subcommand, Clone, Debug)]
 pub(super) enum PackVerb {
@@ -15,6 +16,8 @@ pub(super) enum PackVerb {
     Export(ExportArgs),
     /// Show what differs between two packs, object by object.
     Diff(PackDiffArgs),
+    /// Give the machines of a channel another version of a pack; with --check, say what that would change.
+    Upgrade(UpgradeArgs),
     /// Render a pack for its sample machines, compare the texts with those in tests/golden, lint it, and run
     /// the checkers that are installed. Needs no server.
     Test(PackTestArgs),

@@ -12,6 +12,7 @@ use crate::cli::objects::NounClient;
 use crate::cli::output;
 use crate::cli::pack_diff;
 use crate::cli::pack_verbs::{ExportArgs, PackDiffArgs, PackVerb, PushArgs};
+use crate::cli::upgrades;
 use crate::model::Kind;
 use crate::pack_files::{
     ARCHIVE_BYTES_MAX, FileFault, PackFile, file_list, manifest, problems, read_archive, read_folder,
@@ -26,6 +27,7 @@ pub(super) async fn run(noun: &NounClient, verb: PackVerb) -> Result<()> {
     match verb {
         PackVerb::Push(args) => push(noun, &args).await,
         PackVerb::Export(args) => export(noun, args).await,
+        PackVerb::Upgrade(args) => upgrades::run(noun, args).await,
         // These run before a server is chosen.
         PackVerb::Diff(_) | PackVerb::Test(_) | PackVerb::Lint(_) | PackVerb::Files(_) => Ok(()),
     }

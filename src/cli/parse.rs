@@ -4,6 +4,7 @@ use clap::error::{Error as ClapError, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use crate::cli::artifact_verbs::ArtifactVerb;
+use crate::cli::channel_verbs::ChannelVerb;
 use crate::cli::command::{
     CliVerb, ClientCommand, DeleteVerb, Invocation, LeaseVerb, MachineVerb, OtherCommand, OutputArgs,
     ReadVerb, TokenVerb, WriteVerb,
@@ -44,6 +45,7 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Machine => MachineVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Lease => LeaseVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Artifact => ArtifactVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Channel => ChannelVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Pack => PackVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Run => RunVerb::augment_subcommands(command)
             .subcommand_required(true)
@@ -102,6 +104,9 @@ fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     }
     if LeaseVerb::has_subcommand(name) {
         return LeaseVerb::from_arg_matches(matches).map(CliVerb::Lease);
+    }
+    if ChannelVerb::has_subcommand(name) {
+        return ChannelVerb::from_arg_matches(matches).map(CliVerb::Channel);
     }
     if PackVerb::has_subcommand(name) {
         return PackVerb::from_arg_matches(matches).map(CliVerb::Pack);

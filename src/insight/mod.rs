@@ -8,6 +8,8 @@ pub mod preflight;
 pub mod preview;
 pub mod timeline;
 pub mod unknown_clients;
+pub mod upgrade_check;
+pub mod upgrade_diff;
 
 use std::sync::Arc;
 

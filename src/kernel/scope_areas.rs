@@ -77,6 +77,11 @@ pub const SCOPE_AREAS: [ScopeArea; 23] = [
         "make tokens with scopes that one has oneself, delete any but the last with `*`",
     ),
     programs("client_classes", "client classes", "what kinds of DHCP clients boot and are sent"),
+    area(
+        "channels",
+        "which version of each pack machines get",
+        "which loaded versions of packs machines get: root on machines whose runs begin afterwards",
+    ),
     area("runs", "runs, and the documents that machines were served, without secrets", ""),
     area("contents", "the content that runs kept, secrets sealed; which files packs have", ""),
     programs(

@@ -14,10 +14,10 @@ mod table;
 
 pub use describe::event_kinds_markdown;
 pub use fields::{
-    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ClientStage, DhcpRelease,
-    FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac,
-    NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer,
-    RunInstallationConfirmed, ServerPruned, UnservedClients, UnservedPacket,
+    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ChannelMoved, ClientStage,
+    DhcpRelease, FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued,
+    MachineSimilarMac, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep,
+    PacketAnswer, RunInstallationConfirmed, ServerBackedUp, ServerPruned, UnservedClients, UnservedPacket,
 };
 pub use filter::check_kind_filter;
 pub use kinds::*;

@@ -12,6 +12,7 @@ mod artifact_source;
 mod background;
 pub mod bounds;
 mod changes;
+mod channel;
 mod checksum;
 mod client_class;
 mod commits;
@@ -71,6 +72,9 @@ pub use artifact_mount::{ArtifactMount, MOUNTS_MAX};
 pub use artifact_source::{ArtifactSource, FILE_URL, SourceFile};
 pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
 pub use changes::{ChangePage, place_after};
+pub use channel::{
+    CHANNEL_MOVES_MAX, CHANNEL_PACKS_MAX, Channel, ChannelMove, ChannelMoveKind, ChannelStatus, PROD_CHANNEL,
+};
 pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use client_class::{
     BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,

@@ -389,6 +389,16 @@ macro_rules! nouns {
                 ],
                 wide: &[("LICENCE", "licence", Text), ("DIGEST", "digest", Text)],
             }
+            Channel channels {
+                word: "channel",
+                about: "Which version of each pack machines get",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 55,
+                columns: &[NAME, ("PACKS", "packs", Text), UPDATED, PROBLEMS, DESCRIPTION],
+                wide: &[],
+            }
         }
     };
 }

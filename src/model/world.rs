@@ -1,5 +1,7 @@
 //! All stored objects in memory: the snapshot for every read, decision and render.
 
+mod derived;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::ops::Bound;
@@ -443,7 +445,7 @@ pub trait HasTable<T: Noun> {
 nouns!(world);
 
 /// What runs are made from, besides their machines.
-const CONTENT_KINDS: [Kind; 9] = [
+const CONTENT_KINDS: [Kind; 11] = [
     Kind::Workflow,
     Kind::Stage,
     Kind::Bootenv,
@@ -453,12 +455,13 @@ const CONTENT_KINDS: [Kind; 9] = [
     Kind::Profile,
     Kind::Setting,
     Kind::Artifact,
+    Kind::ClientClass,
+    Kind::Channel,
 ];
 
 impl World {
     /// Brings a copy of the content up to date, for work that is done without the world's lock. The copy has
-    /// workflows and what they consist of, params, profiles, settings and artifacts; its other tables stay
-    /// as they are.
+    /// the tables of [`CONTENT_KINDS`]; its other tables stay as they are.
     pub fn follow_content(&mut self, world: &World) {
         CONTENT_KINDS.into_iter().for_each(|kind| self.follow(kind, world));
     }

@@ -9,6 +9,7 @@
 
 mod artifact;
 mod bootenv;
+mod channel;
 mod client_class;
 mod conflict;
 mod content;

@@ -80,6 +80,7 @@ const LAYERS: &[Layer] = &[
         &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "runs::flow",
             "model", "proto"],
         HOUSE),
+    layer("channels", &["kernel", "catalog", "objects", "model"], HOUSE),
     layer("access", &["kernel", "objects", "model", "rate_limit"], HOUSE),
     layer("maintenance", &["kernel", "artifacts", "archive", "model"], HOUSE),
     layer("records", &["kernel", "background", "model", "rate_limit"], HOUSE),
@@ -103,8 +104,8 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // Constructs the houses, for edges that use several.
     layer("houses",
-        &["kernel", "background", "catalog", "objects", "access", "artifacts", "maintenance", "records",
-            "runs", "netboot", "dhcp", "insight", "render"],
+        &["kernel", "background", "catalog", "channels", "objects", "access", "artifacts", "maintenance",
+            "records", "runs", "netboot", "dhcp", "insight", "render"],
         HOUSE),
     // Everything that two simultaneous writers can do, for tests.
     layer("objects::rules::races",
@@ -116,8 +117,9 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
-        &["durations", "houses", "kernel", "access", "archive", "artifacts", "catalog", "dhcp", "insight",
-            "maintenance", "objects", "pack_files", "records", "render", "runs", "model", "rate_limit"],
+        &["channels", "durations", "houses", "kernel", "access", "archive", "artifacts", "catalog", "dhcp",
+            "insight", "maintenance", "objects", "pack_files", "records", "render", "runs", "model",
+            "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision unchanged.
     layer("api::boot_preview", &["houses", "kernel", "insight", "netboot::decide", "model"],
