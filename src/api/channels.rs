@@ -55,9 +55,9 @@ pub fn operations() -> Vec<Operation> {
     let rollback = row("rollback", "Undo the latest move of a channel", |input: RollbackInput| {
         ChannelAction::RollBack { pack: input.pack }
     });
-    let about = "Runs that have begun keep the content that they began with; runs that begin from now on, and \
-                 `retry` with `refresh`, get the new one. A move of `prod` changes the content that the lists \
-                 show, with everything in one commit.";
+    let about = "Runs that have begun keep the content that they began with; runs that begin from now on, \
+                 and `retry` with `refresh`, get the new one. A move of `prod` changes the content that the \
+                 lists show, with everything in one commit.";
     [promote, withdraw, rollback].map(|operation| operation.description(about)).into()
 }
 

@@ -42,10 +42,10 @@ pub fn operations() -> Vec<Operation> {
         .summary("Say what another version of a pack would change for the machines of a channel")
         .description(
             "Every script and file of each machine's workflow is rendered with the present content of the \
-             channel and with that of the other version; secrets stay sealed, and nothing is changed. Machines \
-             with equal differences are one group, with the same `digest` in every answer; groups with failures \
-             come first. One call checks at most 100 machines, for a few seconds; `next` is where the next \
-             call goes on. Only machines that the token may read are checked.",
+             channel and with that of the other version; secrets stay sealed, and nothing is changed. \
+             Machines with equal differences are one group, with the same `digest` in every answer; groups \
+             with failures come first. One call checks at most 100 machines, for a few seconds; `next` is \
+             where the next call goes on. Only machines that the token may read are checked.",
         )
         .reference(text(), "The name of a pack: `core`.")
         .needs(RequiredScope::Read("packs"))

@@ -54,12 +54,12 @@ impl ChannelContents {
         generation: u64,
         make: impl FnOnce() -> TemplateDigests,
     ) -> Arc<TemplateDigests> {
-        let lock = || self.digests.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, digests)) = lock().iter().find(|(of, _)| *of == generation) {
+        let known = self.digests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, digests)) = known.iter().find(|(of, _)| *of == generation) {
             return Arc::clone(digests);
         }
         let digests = Arc::new(make());
-        let mut known = lock();
+        let mut known = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= CONTENTS_MAX {
             known.pop_front();
         }
@@ -71,13 +71,13 @@ impl ChannelContents {
 /// The channel that a machine follows: its own, or that of the first of its profiles that has one, of which
 /// `global` is the last; otherwise `prod`. The profiles are those of the tables.
 pub fn channel_of<'a>(content: &'a World, machine: &'a Machine) -> &'a str {
-    let own = machine.channel.as_deref();
-    let of_profiles = || {
-        let global = [GLOBAL_PROFILE.to_owned()];
-        let profiles = params::expand(content.into(), &machine.profiles).into_iter();
-        profiles.chain(params::expand(content.into(), &global)).find_map(|profile| profile.channel.as_deref())
-    };
-    own.or_else(of_profiles).unwrap_or(PROD_CHANNEL)
+    if let Some(own) = &machine.channel {
+        return own;
+    }
+    let global = [GLOBAL_PROFILE.to_owned()];
+    let profiles = params::expand(content.into(), &machine.profiles).into_iter();
+    let profiles = profiles.chain(params::expand(content.into(), &global));
+    profiles.filter_map(|profile| profile.channel.as_deref()).next().unwrap_or(PROD_CHANNEL)
 }
 
 impl Catalog {

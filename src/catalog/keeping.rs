@@ -95,8 +95,9 @@ impl Catalog {
     fn template_digests(&self, world: &World) -> Arc<TemplateDigests> {
         let (generation, templates) = (world.templates.generation(), world.templates.iter());
         if world.is_derived() {
-            let digests = |row: &Arc<Stored<Template>>| (row.spec.name.clone(), body(&row.spec).digest());
-            return self.known.channels.digests_of(generation, || templates.map(digests).collect());
+            return self.known.channels.digests_of(generation, || {
+                templates.map(|row| (row.spec.name.clone(), body(&row.spec).digest())).collect()
+            });
         }
         self.digests_of(generation, templates)
     }

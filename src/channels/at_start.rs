@@ -43,7 +43,7 @@ impl ChannelStart {
             tracing::info!(
                 prod = core,
                 program,
-                "the program's core is not promoted: metalwright packs upgrade core --check says what it changes"
+                "the program's core is not promoted; metalwright packs upgrade core --check tells its changes"
             );
         }
     }

@@ -1,5 +1,6 @@
-//! Channels: promotions, rollbacks, and what a new `core` of the program means for them. `moves` decides what
-//! an action makes of a channel; `at_start` has what the start of the server does. Start at [`Channels::act`].
+//! Channels: promotions, rollbacks, and what a new `core` of the program means for them. `moves` decides
+//! what an action makes of a channel; `at_start` has what the start of the server does. Start at
+//! [`Channels::act`].
 //!
 //! A move of `prod` writes the tables of content in the same changeset. What that costs depends on the packs,
 //! so it is planned in a lane on a copy of the content, without the world's lock; the commit is refused as
@@ -130,11 +131,11 @@ impl Channels {
     fn pack_reads(&self, channel: &Channel) -> Vec<ChangesetRead> {
         self.kernel.read(|world| {
             let keys = channel.packs.iter().map(|(name, version)| pack_key(name, version));
-            let read = |key: String| {
+            keys.map(|key| {
                 let (kind, version) = (Kind::Pack, world.version(Kind::Pack, &key));
                 ChangesetRead::Row { kind, key: key.into(), version }
-            };
-            keys.map(read).collect()
+            })
+            .collect()
         })
     }
 }

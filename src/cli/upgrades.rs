@@ -149,7 +149,8 @@ impl MergedReport {
         let first = &self.first;
         let from = Some(text_at(first, "from")).filter(|from| !from.is_empty());
         let mut told = format!(
-            "{} {} -> {} for the {} machines of {}: {} checked, {} unchanged, {} without a workflow, {} fail\n",
+            "{} {} -> {} for the {} machines of {}: {} checked, {} unchanged, {} without a workflow, \
+             {} fail\n",
             text_at(first, "pack"),
             from.unwrap_or_else(|| "(none)".to_owned()),
             text_at(first, "to"),

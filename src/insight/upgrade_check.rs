@@ -1,6 +1,6 @@
 //! The check of an upgrade: what another version of a pack would change of the documents of machines. The
-//! documents of each machine's workflow are rendered with the content of its channel as it is, and as it would
-//! be; `upgrade_diff` compares them. It changes nothing. Start at [`Insight::check_upgrade`].
+//! documents of each machine's workflow are rendered with the content of its channel as it is, and as it
+//! would be; `upgrade_diff` compares them. It changes nothing. Start at [`Insight::check_upgrade`].
 //!
 //! One call checks some of the machines, so that it ends in bounded time with bounded memory, and says where
 //! the next one goes on. All machines of a call are rendered with the one content before the other, because a
@@ -270,18 +270,19 @@ impl Insight {
     fn collect_boot(&self, boot: &BootContext, documents: &mut CollectedDocuments) {
         let bootenv = boot.bootenv.as_ref().filter(|bootenv| bootenv.spec.kind != BootenvKind::Local);
         let Some(bootenv) = bootenv else { return };
-        let mut render = |path: &str, document: &BootDocument| {
-            let rendered = self.netboot.render_document(boot, document, SecretMode::Redacted);
-            documents.note(format!("{}/{path}", bootenv.key), rendered);
-        };
+        let mut wanted = Vec::new();
         if boot.files().is_some() {
-            render("boot.ipxe", &BootDocument::BootScript(ScriptKind::Ipxe));
+            wanted.push(("boot.ipxe".to_owned(), BootDocument::BootScript(ScriptKind::Ipxe)));
         }
         match self.netboot.rendered_files(boot) {
             Ok(files) => {
-                files.into_iter().for_each(|(path, file)| render(&path, &BootDocument::File(file.clone())));
+                wanted.extend(files.into_iter().map(|(path, file)| (path, BootDocument::File(file.clone()))));
             }
             Err(problem) => documents.note(format!("{}/paths", bootenv.key), Err(problem)),
+        }
+        for (path, document) in wanted {
+            let rendered = self.netboot.render_document(boot, &document, SecretMode::Redacted);
+            documents.note(format!("{}/{path}", bootenv.key), rendered);
         }
     }
 
@@ -348,7 +349,7 @@ impl CollectedDocuments {
 /// The version that is checked: the named one, or the newest that is loaded.
 fn chosen_version(world: &World, caller: &Caller, question: &UpgradeQuestion) -> Result<String, Error> {
     let versions =
-        caller.visible(&world.packs).filter(|row: &&Arc<Stored<Pack>>| row.spec.name == question.pack);
+        caller.visible(&world.packs).filter(|row: &&Arc<Stored<Pack>>| row.spec.pack == question.pack);
     let versions: Vec<&str> = versions.map(|row| row.spec.version.as_str()).collect();
     let newest = versions.iter().copied().max_by_key(|version| Version::parse(version).ok());
     match (&question.to, newest) {

@@ -31,10 +31,10 @@ pub struct ChangedDocument {
     /// `BOOTENV/PATH`, `TASK/NAME`, or `start` for what prevents a start of the workflow.
     pub path: String,
     /// The difference, in the unified format; its first lines.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub diff: String,
     /// Why the document cannot be made after the upgrade.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
 

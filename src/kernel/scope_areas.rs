@@ -24,7 +24,7 @@ const fn programs(name: &'static str, read: &'static str, write: &'static str) -
 }
 
 /// Every area.
-pub const SCOPE_AREAS: [ScopeArea; 23] = [
+pub const SCOPE_AREAS: [ScopeArea; 24] = [
     programs(
         "machines",
         "all machines with their params, secrets sealed; their timelines, files and explanations; previews \

@@ -20,6 +20,7 @@ mod content;
 mod content_files;
 mod content_view;
 mod data_check;
+mod derived;
 mod dhcp_status;
 mod digest;
 pub mod disk_rule;

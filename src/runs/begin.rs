@@ -1,8 +1,9 @@
 //! Plans of actions that take the present content: a run that begins, or that goes on with other content.
 //!
-//! The content is that of the machine's channel. What such a plan costs depends on the content, so it is made
-//! in a lane from copies ([`Catalog::content_for`]), without the world's lock. The plan says what it read: the commit is refused as stale if any of it has
-//! changed, and the plan is made anew. Start at [`Runs::plan`].
+//! The content is that of the machine's channel. What such a plan costs depends on the content, so it is
+//! made in a lane from copies ([`Catalog::content_for`]), without the world's lock. The plan says what it
+//! read: the commit is refused as stale if any of it has changed, and the plan is made anew. Start at
+//! [`Runs::plan`].
 //!
 //! [`Catalog::content_for`]: crate::catalog::Catalog::content_for
 

@@ -451,5 +451,6 @@ own_fields!(
     MachineAgentTokenReissued,
     MachineSimilarMac,
     RunInstallationConfirmed,
+    ServerBackedUp,
     ServerPruned
 );

@@ -114,6 +114,7 @@ fn boot(
         bootenv: bootenv.cloned(),
         stage: Some(Arc::clone(stage)),
         run: Some(Arc::new(Stored::new(Uuid::nil().to_string(), run, now()?))),
+        channel_content: None,
         attempt: Some(no_attempt()),
         facing: site.houses.catalog.facing(SERVER),
         agent_token: None,

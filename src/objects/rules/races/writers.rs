@@ -28,8 +28,8 @@ pub enum WriterOp {
 }
 
 impl WriterOp {
-    /// Parses `create subnet {…}`, `put pack {…}`, `patch subnet lan {…}`, `delete subnet lan`, `start name:web1 flow`, `fill
-    /// client_class 499`.
+    /// Parses `create subnet {…}`, `put pack {…}`, `patch subnet lan {…}`, `delete subnet lan`, `start
+    /// name:web1 flow`, `fill client_class 499`.
     fn parse(line: &'static str) -> Self {
         let (verb, rest) = line.split_once(' ').expect(line);
         let (first, rest) = rest.split_once(' ').expect(line);
