@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_preview, bulk, changes, dhcp, events, jobs, leases,
-    maintenance, param_migration, records, runs, schema, service, timeline, tokens, unknown_clients,
+    ApiState, actions, artifacts, background, boot_preview, bulk, changes, dhcp, events, jobs, layers,
+    leases, maintenance, param_migration, records, runs, schema, service, timeline, tokens, unknown_clients,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -38,6 +38,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(leases::operations());
     operations.extend(artifacts::operations());
     operations.extend(param_migration::operations());
+    operations.extend(layers::operations());
     operations.extend(boot_preview::operations());
     operations.extend(bulk::operations());
     operations.extend(background::operations());

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::catalog::Catalog;
+use crate::catalog::content::Pack;
 use crate::catalog::keeping::KnownDigests;
 use crate::kernel::ChangesetRead;
 use crate::model::{Machine, Stored, World};
@@ -12,6 +13,8 @@ use crate::model::{Machine, Stored, World};
 pub(super) struct KnownContent {
     /// The last copy of the content.
     copy: Mutex<Arc<World>>,
+    /// The packs whose objects are in the tables, the lowest first.
+    pub(super) prod: Mutex<Arc<Vec<Arc<Pack>>>>,
     /// The digests of the last templates.
     pub(super) digests: Mutex<Arc<KnownDigests>>,
 }

@@ -10,6 +10,7 @@ pub mod content_copy;
 pub mod disk_choice;
 pub mod extra_initrds;
 pub mod keeping;
+pub mod layers;
 pub mod network_variables;
 pub mod packs;
 pub mod params;

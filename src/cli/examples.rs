@@ -34,6 +34,11 @@ fn noun_example(kind: Kind) -> NounExample {
         Kind::ClientClass => example("onie", "order[lt]=100", "order=50"),
         Kind::Run => example(ID, "machine=web1", ""),
         Kind::Content => example("1f0c", "kind=workflow", ""),
+        Kind::Override => example(
+            "longer-burn-in",
+            "target.kind=stage",
+            "target.kind=stage target.name=finish-install fields.timeout_seconds=7200",
+        ),
     }
 }
 
@@ -129,6 +134,21 @@ const OF_NOUNS: &[(Kind, &str, &[&str])] = &[
     (Kind::Lease, "history", &["10.0.0.101", "52:54:00:aa:00:01"]),
     (Kind::Lease, "import", &["--format kea kea-leases4.csv --dry-run"]),
     (Kind::Param, "migrate", &["", "--yes"]),
+    (
+        Kind::Override,
+        "create",
+        &[
+            "name=slow-lab target.kind=stage target.name=finish-install fields.timeout_seconds=7200",
+            "-f overrides.yaml",
+        ],
+    ),
+    (Kind::Override, "set", &["slow-lab fields.timeout_seconds=9000"]),
+    (
+        Kind::Override,
+        "adopt",
+        &["stage our-finish-install --of finish-install", "template site/preseed --of debian/preseed --yes"],
+    ),
+    (Kind::Override, "hidden", &["", "-o json"]),
     (Kind::Run, "show", &[ID, "0192d4a0-0000-7000-8000-000000000001 --document preseed.cfg"]),
     (Kind::Run, "documents", &[ID]),
     (Kind::Job, "wait", &["0192d4a0-0000-7000-8000-000000000001 --for state=finished"]),
@@ -169,6 +189,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("check", &["", "--repair --yes"]),
     ("doctor dhcp", &["", "eth1 --probe", "eth1 --snippet kea"]),
     ("doctor artifacts", &[""]),
+    ("doctor catalog", &[""]),
     ("doctor machines", &[""]),
     ("context list", &[""]),
     ("context use", &["lab"]),

@@ -34,6 +34,7 @@ mod names;
 mod nouns;
 mod objects;
 pub mod output;
+mod override_verbs;
 mod param_verbs;
 mod parse;
 mod runs;
@@ -76,6 +77,7 @@ pub async fn run(command: ClientCommand) -> Result<()> {
         return match verb {
             DoctorVerb::Dhcp(args) => doctor::dhcp(args, &connection).await,
             DoctorVerb::Artifacts(output) => doctor::artifacts(output.output, &connection).await,
+            DoctorVerb::Catalog(output) => doctor::catalog(output.output, &connection).await,
             DoctorVerb::Machines(output) => doctor::machines(output.output, &connection).await,
         };
     }
@@ -123,6 +125,7 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Artifact(verb) => artifacts::run(noun, verb).await,
         CliVerb::Lease(verb) => leases::run(noun, verb).await,
         CliVerb::Param(verb) => param_verbs::run(noun, verb).await,
+        CliVerb::Override(verb) => override_verbs::run(noun, verb).await,
         CliVerb::Run(verb) => runs::run(noun, verb).await,
         CliVerb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
         // `main` carries it out, without a server.

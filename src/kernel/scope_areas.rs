@@ -24,7 +24,7 @@ const fn programs(name: &'static str, read: &'static str, write: &'static str) -
 }
 
 /// Every area.
-pub const SCOPE_AREAS: [ScopeArea; 22] = [
+pub const SCOPE_AREAS: [ScopeArea; 23] = [
     programs(
         "machines",
         "all machines with their params, secrets sealed; their timelines, files and explanations; previews \
@@ -79,6 +79,12 @@ pub const SCOPE_AREAS: [ScopeArea; 22] = [
     programs("client_classes", "client classes", "what kinds of DHCP clients boot and are sent"),
     area("runs", "runs, and the documents that machines were served, without secrets", ""),
     area("contents", "the content that runs kept, secrets sealed", ""),
+    programs(
+        "overrides",
+        "what the site changes of objects of packs, and what it hides; how a copy differs from a pack",
+        "parts of templates, tasks, bootenvs, stages, workflows and params of packs: root on machines that \
+         install",
+    ),
     area(
         "dhcp",
         "the status of DHCP: names and counts of every subnet, clients that are not served; clients that are \
@@ -133,7 +139,7 @@ mod tests {
     fn who_writes_a_field_that_is_a_template_writes_programs() {
         for kind in Kind::ALL {
             let schema = with_noun!(kind, T => schemars::schema_for!(T)).to_value().to_string();
-            let fields = ["\"inline\":", "\"boot_params\":", "\"options\":", "\"body\":"];
+            let fields = ["\"blocks\":", "\"inline\":", "\"boot_params\":", "\"options\":", "\"body\":"];
             let has_template = fields.iter().any(|field| schema.contains(field));
             let row = SCOPE_AREAS.iter().find(|area| area.name == kind.plural()).unwrap();
             // What runs keep is written by nobody.
