@@ -75,7 +75,7 @@ impl Houses {
         let background = Background::new(Arc::clone(&kernel));
         let catalog = Catalog::new(Arc::clone(&kernel), setup.pools);
         let channels = Channels::new(Arc::clone(&kernel), Arc::clone(&catalog));
-        let objects = Objects::new(Arc::clone(&kernel), setup.roots.clone());
+        let objects = Objects::new(Arc::clone(&kernel), Arc::clone(&catalog), setup.roots.clone());
         let access = Access::new(Arc::clone(&kernel), Arc::clone(&objects));
         let artifacts = Artifacts::new(Arc::clone(&kernel), (setup.media, setup.roots.clone()), setup.case);
         let maintenance = Maintenance::new(Arc::clone(&kernel), Arc::clone(&artifacts), setup.data);

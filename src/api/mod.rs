@@ -20,6 +20,7 @@ pub mod error;
 mod event_streams;
 mod events;
 mod jobs;
+mod layers;
 mod leases;
 mod maintenance;
 pub mod metrics;

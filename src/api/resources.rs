@@ -16,7 +16,7 @@ use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
     ApiState, actions, artifacts, background, boot_preview, bulk, changes, channels, dhcp, events, jobs,
-    leases, maintenance, packs, param_migration, records, runs, schema, service, timeline, tokens,
+    layers, leases, maintenance, packs, param_migration, records, runs, schema, service, timeline, tokens,
     unknown_clients, upgrade_check,
 };
 use crate::kernel::Caller;
@@ -42,6 +42,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(param_migration::operations());
     operations.extend(channels::operations());
     operations.extend(upgrade_check::operations());
+    operations.extend(layers::operations());
     operations.extend(boot_preview::operations());
     operations.extend(bulk::operations());
     operations.extend(background::operations());

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::catalog::Catalog;
 use crate::catalog::channel_content::ChannelContents;
+use crate::catalog::content::ContentPack;
 use crate::catalog::keeping::KnownDigests;
 use crate::catalog::pack_store::PackStore;
 use crate::kernel::ChangesetRead;
@@ -16,6 +17,8 @@ pub(super) struct KnownContent {
     copy: Mutex<Arc<World>>,
     /// The packs that were parsed.
     pub(super) packs: PackStore,
+    /// The packs whose objects are in the tables, the lowest first.
+    pub(super) prod: Mutex<Arc<Vec<Arc<ContentPack>>>>,
     /// The digests of the last templates.
     pub(super) digests: Mutex<Arc<KnownDigests>>,
     /// The contents of channels.

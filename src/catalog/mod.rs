@@ -12,7 +12,6 @@ pub mod disk_choice;
 pub mod extra_initrds;
 pub mod keeping;
 pub mod layers;
-pub mod materializing;
 pub mod network_variables;
 pub mod pack_store;
 #[cfg(test)]

@@ -6,15 +6,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::catalog::content_copy::content_reads;
-use crate::catalog::layers::resolve;
-use crate::catalog::materializing::plan_packs;
 use crate::channels::Channels;
 use crate::channels::moves::ChannelAction;
 use crate::kernel::{Caller, Changeset, Error};
-use crate::model::event::PackInstalled;
 use crate::model::settings::CORE_FOLLOWS_PROGRAM;
-use crate::model::{CORE_PACK, Channel, Noun, PROD_CHANNEL, Stored, World, pack_key};
+use crate::model::{CORE_PACK, Channel, Noun, PROD_CHANNEL, Stored, World};
 
 /// What the start found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +63,7 @@ impl Channels {
             }
             Some(_) => {}
         }
-        let found = self.materialize(caller).await?;
+        let found = self.show_prod(caller).await?;
         let not_promoted = Some(core.to_owned()).filter(|core| *core != found.core);
         Ok(ChannelStart { not_promoted, ..found })
     }
@@ -81,48 +77,22 @@ impl Channels {
         self.kernel.commit(changeset).await.map(drop)
     }
 
-    /// Makes the tables show what `prod` has. Nothing else is written at the start.
-    async fn materialize(self: &Arc<Self>, caller: &Caller) -> Result<ChannelStart, Error> {
-        let (channels, of) = (Arc::clone(self), caller.clone());
-        let planned = self.plans.run(move || channels.plan_tables(&of)).await?;
-        let (changeset, found) = match planned {
-            Ok(planned) => planned,
+    /// Makes the tables show what `prod` has.
+    async fn show_prod(self: &Arc<Self>, caller: &Caller) -> Result<ChannelStart, Error> {
+        let (core, prod) =
+            self.kernel.read(|world| (core_of_prod(world), world.channels.get(PROD_CHANNEL).cloned()));
+        let channels = Arc::clone(self);
+        let packs = prod.map(|prod| prod.spec.packs.clone()).unwrap_or_default();
+        let found = self.plans.run(move || channels.catalog.packs_of(&packs)).await?;
+        let packs = match found {
+            Ok(packs) => packs,
             Err(fault) => {
-                let core = self.kernel.read(core_of_prod);
                 return Ok(ChannelStart { core, fault: Some(fault.to_string()), ..ChannelStart::default() });
             }
         };
-        if !changeset.writes.is_empty() {
-            self.kernel.commit(changeset).await?;
-        }
-        Ok(found)
+        let installed = self.catalog.materialize(caller, &packs).await?;
+        Ok(ChannelStart { core, shadowed: installed.shadowed, ..ChannelStart::default() })
     }
-
-    /// Blocks.
-    fn plan_tables(&self, caller: &Caller) -> Result<(Changeset, ChannelStart), Error> {
-        let content = self.catalog.content();
-        let prod = content.channels.get(PROD_CHANNEL);
-        let prod = prod.ok_or_else(|| Error::not_found::<Channel>(PROD_CHANNEL))?;
-        let packs = self.catalog.packs_of(&prod.spec.packs)?;
-        let (changeset, installed) = plan_packs(&content, caller, &resolve(&packs, &content).objects);
-        let objects = packs.iter().flat_map(|pack| pack.objects.iter());
-        let shadowed = objects.filter(|object| is_of_site(&content, object)).count();
-        let core = core_of_prod(&content);
-        let event = caller.event(PackInstalled {
-            version: core.clone(),
-            created: installed.created as u64,
-            updated: installed.updated as u64,
-            removed: installed.removed as u64,
-        });
-        let changeset = changeset.with_reads(content_reads(&content));
-        let changeset = changeset.event(event.about(format!("pack:{}", pack_key(CORE_PACK, &core))));
-        Ok((changeset, ChannelStart { core, shadowed, ..ChannelStart::default() }))
-    }
-}
-
-fn is_of_site(content: &World, object: &crate::model::Object) -> bool {
-    let present = content.object(object.kind(), object.key());
-    present.is_some_and(|present| present.source() == crate::model::SITE)
 }
 
 fn core_of_prod(world: &World) -> String {

@@ -14,13 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::catalog::Catalog;
-use crate::catalog::content_copy::content_reads;
-use crate::catalog::layers::resolve;
-use crate::catalog::materializing::plan_packs;
+use crate::catalog::content::ContentPack;
 use crate::catalog::packs::PackInstall;
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, Kernel, STALE_RETRIES_MAX, StoreError};
-use crate::model::{Channel, Kind, Noun, PROD_CHANNEL, RefusalCode, Stored, World, pack_key};
+use crate::model::{Channel, Kind, Noun, PROD_CHANNEL, RefusalCode, Stored, pack_key};
 use crate::objects::lanes::WorkLane;
 use moves::{ChannelAction, MovedChannel, moved};
 
@@ -41,6 +39,14 @@ pub struct Channels {
 struct PlannedMove {
     channel: Arc<Stored<Channel>>,
     changeset: Changeset,
+    /// The packs that the tables show afterwards; none if they do not change.
+    tables: Option<Vec<Arc<ContentPack>>>,
+}
+
+/// A channel after a move, with its packs.
+struct MoveDraft {
+    moved: MovedChannel,
+    packs: Vec<Arc<ContentPack>>,
 }
 
 impl Channels {
@@ -65,21 +71,16 @@ impl Channels {
             // The writer waits for a holder for a short time only, and everybody waits for the writer.
             let hold = if took > HELD_PLAN_MAX { None } else { self.kernel.hold_for(attempt).await? };
             let begun = Instant::now();
-            let (channels, request) = (Arc::clone(self), (caller.clone(), key.clone(), action.clone()));
-            let plan = move || {
-                let (caller, key, action) = request;
-                channels.plan(&caller, &key, &action)
-            };
-            let planned = match hold.is_some() {
-                true => self.plans.run_at_once(plan).await??,
-                false => self.plans.run(plan).await??,
-            };
+            let planned = self.plan(caller, &key, action, hold.is_some()).await?;
             took = begun.elapsed();
             if planned.changeset.writes.is_empty() {
                 return Ok(planned.channel);
             }
             match self.kernel.commit_with(hold, planned.changeset).await {
-                Ok(_) => return Ok(planned.channel),
+                Ok(_) => {
+                    planned.tables.iter().for_each(|packs| self.catalog.keep_prod(packs));
+                    return Ok(planned.channel);
+                }
                 Err(StoreError::Stale { .. }) => {}
                 Err(other) => return Err(self.kernel.refusal(caller, other)),
             }
@@ -97,34 +98,37 @@ impl Channels {
         Err(Error::Forbidden(RefusalCode::NotYours, why))
     }
 
-    /// Plans an action. Blocks.
-    fn plan(&self, caller: &Caller, key: &str, action: &ChannelAction) -> Result<PlannedMove, Error> {
-        let content = self.catalog.content();
-        let before = content.channels.get(key).ok_or_else(|| Error::not_found::<Channel>(key))?;
-        let Some(moved) = moved(before, action, caller)? else {
-            return Ok(PlannedMove { channel: Arc::clone(before), changeset: Changeset::default() });
+    /// Plans an action: the channel, and for `prod` the tables of content.
+    async fn plan(
+        self: &Arc<Self>,
+        caller: &Caller,
+        key: &str,
+        action: &ChannelAction,
+        is_held: bool,
+    ) -> Result<PlannedMove, Error> {
+        let before = self.kernel.get::<Channel>(key)?;
+        let Some(moved) = moved(&before, action, caller)? else {
+            return Ok(PlannedMove { channel: before, changeset: Changeset::default(), tables: None });
         };
-        self.write(caller, &content, moved)
-    }
-
-    /// The changeset of a move: the channel, and for `prod` the tables of content.
-    fn write(&self, caller: &Caller, content: &World, moved: MovedChannel) -> Result<PlannedMove, Error> {
-        let MovedChannel { next, made } = moved;
-        let packs = self.catalog.packs_of(&next.spec.packs)?;
-        let (tables, installed) = match next.key.as_str() {
-            PROD_CHANNEL => plan_packs(content, caller, &resolve(&packs, content).objects),
-            _ => (Changeset::default(), PackInstall::default()),
+        let channels = Arc::clone(self);
+        let draft = move || {
+            let packs = channels.catalog.packs_of(&moved.next.spec.packs)?;
+            Ok::<_, Error>(MoveDraft { moved, packs })
         };
-        let tables = match tables.writes.is_empty() {
-            true => tables,
-            // What the site has decides what the tables show.
-            false => tables.with_reads(content_reads(content)),
+        let MoveDraft { moved: MovedChannel { next, made }, packs } = match is_held {
+            true => self.plans.run_at_once(draft).await??,
+            false => self.plans.run(draft).await??,
+        };
+        let is_prod = next.key == PROD_CHANNEL;
+        let (changeset, installed) = match is_prod {
+            true => self.catalog.materialized(caller, &packs).await?,
+            false => (Changeset::default(), PackInstall::default()),
         };
         let channel = Arc::new(next);
         let event = caller.event_about(channel.as_ref(), moves::event(&made, installed));
-        let changeset = tables.update(Channel::object(Arc::clone(&channel))).event(event);
+        let changeset = changeset.update(Channel::object(Arc::clone(&channel))).event(event);
         let changeset = changeset.with_reads(self.pack_reads(&channel.spec));
-        Ok(PlannedMove { channel, changeset })
+        Ok(PlannedMove { channel, changeset, tables: is_prod.then_some(packs) })
     }
 
     /// That the packs of a channel are there: none of them is deleted before the channel names it.

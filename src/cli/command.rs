@@ -18,6 +18,7 @@ use crate::cli::event_verbs::{EventVerb, KindsFormat};
 pub(super) use crate::cli::lease_verbs::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::many::ManyArgs;
 use crate::cli::output::{OutputFormat, UsageError};
+use crate::cli::override_verbs::OverrideVerb;
 use crate::cli::pack_verbs::{PackTask, PackVerb};
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
@@ -93,6 +94,7 @@ pub(super) enum CliVerb {
     Channel(ChannelVerb),
     Pack(PackVerb),
     Param(ParamVerb),
+    Override(OverrideVerb),
     Run(RunVerb),
     /// `runs show RUN --document preseed.cfg`: the text of a document that was served.
     DocumentOf {
@@ -281,6 +283,8 @@ pub(super) enum DoctorVerb {
     Dhcp(DoctorArgs),
     /// Which artifacts have no files or a problem, and what to do, like a place to allow in `fetch.allow`.
     Artifacts(OutputArgs),
+    /// Which objects of the site hide those of packs, and which overrides change nothing.
+    Catalog(OutputArgs),
     /// Which machines wait for a person: failed, held, with a question at their console, or overdue.
     Machines(OutputArgs),
 }

@@ -36,6 +36,11 @@ fn noun_example(kind: Kind) -> NounExample {
         Kind::Content => example("1f0c", "kind=workflow", ""),
         Kind::Channel => example("dev", "packs.core=0.1.0", "description='for the lab'"),
         Kind::Pack => example("site@1.2.0", "pack=site", ""),
+        Kind::Override => example(
+            "longer-burn-in",
+            "target.kind=stage",
+            "target.kind=stage target.name=finish-install fields.timeout_seconds=7200",
+        ),
     }
 }
 
@@ -142,6 +147,21 @@ const OF_NOUNS: &[(Kind, &str, &[&str])] = &[
     (Kind::Pack, "test", &["site/", "site/ --bless"]),
     (Kind::Pack, "lint", &["site/ --strict", "site/ --with base/ -o json"]),
     (Kind::Pack, "files", &["site/"]),
+    (
+        Kind::Override,
+        "create",
+        &[
+            "name=slow-lab target.kind=stage target.name=finish-install fields.timeout_seconds=7200",
+            "-f overrides.yaml",
+        ],
+    ),
+    (Kind::Override, "set", &["slow-lab fields.timeout_seconds=9000"]),
+    (
+        Kind::Override,
+        "adopt",
+        &["stage our-finish-install --of finish-install", "template site/preseed --of debian/preseed --yes"],
+    ),
+    (Kind::Override, "hidden", &["", "-o json"]),
     (Kind::Run, "show", &[ID, "0192d4a0-0000-7000-8000-000000000001 --document preseed.cfg"]),
     (Kind::Run, "documents", &[ID]),
     (Kind::Job, "wait", &["0192d4a0-0000-7000-8000-000000000001 --for state=finished"]),
@@ -182,6 +202,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("check", &["", "--repair --yes"]),
     ("doctor dhcp", &["", "eth1 --probe", "eth1 --snippet kea"]),
     ("doctor artifacts", &[""]),
+    ("doctor catalog", &[""]),
     ("doctor machines", &[""]),
     ("context list", &[""]),
     ("context use", &["lab"]),

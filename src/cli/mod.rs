@@ -35,6 +35,7 @@ mod names;
 mod nouns;
 mod objects;
 pub mod output;
+mod override_verbs;
 pub mod pack_diff;
 pub mod pack_verbs;
 pub mod packs;
@@ -82,6 +83,7 @@ pub async fn run(command: ClientCommand) -> Result<()> {
         return match verb {
             DoctorVerb::Dhcp(args) => doctor::dhcp(args, &connection).await,
             DoctorVerb::Artifacts(output) => doctor::artifacts(output.output, &connection).await,
+            DoctorVerb::Catalog(output) => doctor::catalog(output.output, &connection).await,
             DoctorVerb::Machines(output) => doctor::machines(output.output, &connection).await,
         };
     }
@@ -137,6 +139,7 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Channel(verb) => channel_verbs::run(noun, verb).await,
         CliVerb::Pack(verb) => packs::run(noun, verb).await,
         CliVerb::Param(verb) => param_verbs::run(noun, verb).await,
+        CliVerb::Override(verb) => override_verbs::run(noun, verb).await,
         CliVerb::Run(verb) => runs::run(noun, verb).await,
         CliVerb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
         // `main` carries it out, without a server.

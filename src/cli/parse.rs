@@ -13,6 +13,7 @@ use crate::cli::complete;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::examples;
 use crate::cli::nouns::is_writable;
+use crate::cli::override_verbs::OverrideVerb;
 use crate::cli::pack_verbs::PackVerb;
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
@@ -50,6 +51,7 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Run => RunVerb::augment_subcommands(command)
             .subcommand_required(true)
             .mut_subcommand("show", |show| show.arg(document())),
+        Kind::Override => OverrideVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Token => TokenVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Param => {
             let machine = clap::Arg::new("machine").value_name("MACHINE");
@@ -113,6 +115,9 @@ fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     }
     if ParamVerb::has_subcommand(name) {
         return ParamVerb::from_arg_matches(matches).map(CliVerb::Param);
+    }
+    if OverrideVerb::has_subcommand(name) {
+        return OverrideVerb::from_arg_matches(matches).map(CliVerb::Override);
     }
     if TokenVerb::has_subcommand(name) {
         return TokenVerb::from_arg_matches(matches).map(CliVerb::Token);

@@ -24,7 +24,7 @@ const fn programs(name: &'static str, read: &'static str, write: &'static str) -
 }
 
 /// Every area.
-pub const SCOPE_AREAS: [ScopeArea; 24] = [
+pub const SCOPE_AREAS: [ScopeArea; 25] = [
     programs(
         "machines",
         "all machines with their params, secrets sealed; their timelines, files and explanations; previews \
@@ -89,6 +89,12 @@ pub const SCOPE_AREAS: [ScopeArea; 24] = [
         "all packs, with their files",
         "load and delete packs. What a pack has is root on machines that use it",
     ),
+    programs(
+        "overrides",
+        "what the site changes of objects of packs, and what it hides; how a copy differs from a pack",
+        "parts of templates, tasks, bootenvs, stages, workflows and params of packs: root on machines that \
+         install",
+    ),
     area(
         "dhcp",
         "the status of DHCP: names and counts of every subnet, clients that are not served; clients that are \
@@ -143,7 +149,7 @@ mod tests {
     fn who_writes_a_field_that_is_a_template_writes_programs() {
         for kind in Kind::ALL {
             let schema = with_noun!(kind, T => schemars::schema_for!(T)).to_value().to_string();
-            let fields = ["\"inline\":", "\"boot_params\":", "\"options\":", "\"body\":"];
+            let fields = ["\"blocks\":", "\"inline\":", "\"boot_params\":", "\"options\":", "\"body\":"];
             let has_template = fields.iter().any(|field| schema.contains(field));
             let row = SCOPE_AREAS.iter().find(|area| area.name == kind.plural()).unwrap();
             // What runs keep is written by nobody; the files of a pack are no fields of it.

@@ -2,19 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Kind, Noun, Object, SITE, Table, World};
-
-/// The kinds whose objects packs contain.
-const REPLACED_KINDS: [Kind; 8] = [
-    Kind::Template,
-    Kind::Param,
-    Kind::Profile,
-    Kind::Stage,
-    Kind::Task,
-    Kind::Workflow,
-    Kind::Bootenv,
-    Kind::ClientClass,
-];
+use super::{Noun, Object, PACK_KINDS, SITE, Table, World};
 
 /// The first generation of derived templates. No table of a store is ever written that often.
 const DERIVED: u64 = 1 << 63;
@@ -29,14 +17,12 @@ impl World {
     /// which no other world has: what is made from them is known by it.
     pub fn with_pack_objects(&self, objects: impl IntoIterator<Item = Object>) -> World {
         let mut derived = self.clone();
-        for kind in REPLACED_KINDS {
+        for kind in PACK_KINDS {
             let packed = self.objects(kind).filter(|object| object.source() != SITE);
             packed.for_each(|object| derived.remove(kind, object.key()));
         }
         let packed = objects.into_iter().filter(|object| object.source() != SITE);
-        packed
-            .filter(|object| REPLACED_KINDS.contains(&object.kind()))
-            .for_each(|object| derived.put(object));
+        packed.filter(|object| PACK_KINDS.contains(&object.kind())).for_each(|object| derived.put(object));
         stand_for(&mut derived.params, &self.params);
         stand_for(&mut derived.profiles, &self.profiles);
         stand_for(&mut derived.stages, &self.stages);

@@ -18,6 +18,7 @@ mod client_class;
 mod commits;
 mod content;
 mod content_files;
+mod content_override;
 mod content_view;
 mod data_check;
 mod derived;
@@ -38,6 +39,8 @@ mod moment;
 mod name;
 mod network;
 pub mod nouns;
+#[cfg(test)]
+mod nouns_tests;
 mod object;
 mod octets;
 mod option_set;
@@ -59,6 +62,7 @@ mod token;
 mod unknown_client;
 mod verdict;
 mod world;
+mod world_content;
 
 pub use address_key::AddressKey;
 pub use agent::{
@@ -89,6 +93,7 @@ pub use content::{
     Template, Workflow,
 };
 pub use content_files::{BootTemplate, TaskTemplate, TemplateText, is_path_template};
+pub use content_override::{OVERRIDE_PARTS_MAX, Override, OverrideKind, OverrideTarget, PACK_KINDS};
 pub use content_view::{ContentView, FOLDER_TEMPLATES_MAX, open_run};
 pub use data_check::{CheckedPart, DataCheckReport, DataFinding, FindingSeverity, LOCK_FILE};
 pub use dhcp_status::{

@@ -399,6 +399,24 @@ macro_rules! nouns {
                 columns: &[NAME, ("PACKS", "packs", Text), UPDATED, PROBLEMS, DESCRIPTION],
                 wide: &[],
             }
+            Override overrides {
+                word: "override",
+                about: "What the site changes of objects that packs bring",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 85,
+                columns: &[
+                    NAME,
+                    ("KIND", "target.kind", Text),
+                    ("TARGET", "target.name", Text),
+                    ("FIELDS", "fields", Count),
+                    ("BLOCKS", "blocks", Count),
+                    PROBLEMS,
+                    DESCRIPTION,
+                ],
+                wide: &[UPDATED],
+            }
         }
     };
 }
@@ -481,6 +499,3 @@ impl fmt::Display for Kind {
         f.write_str(self.as_str())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -60,9 +60,8 @@ impl TestSite {
             data: Default::default(),
         });
         let caller = Caller::server(super::now()?);
-        for pack in packs {
-            houses.catalog.install_pack(&caller, pack).await.context("the packs")?;
-        }
+        let packs: Vec<Arc<ContentPack>> = packs.iter().cloned().map(Arc::new).collect();
+        houses.catalog.materialize(&caller, &packs).await.context("the packs")?;
         let machines = write_samples(&houses, &caller, tests).await?;
         Ok(TestSite { houses, machines, store, _folder: folder })
     }

@@ -67,18 +67,21 @@ const LAYERS: &[Layer] = &[
     // build.
     layer("kernel::changeset", &["store"], PURE),
     layer("catalog::content", &["model", "pack_files", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
+    // Which object of a name is in force.
+    layer("catalog::layers", &["catalog::content", "model", "render"], PURE),
     // The houses, each with the houses that it may use. A house comes after those that it uses: no circle.
     // None uses the store: the types that they commit come from the kernel.
     layer("background", &["kernel", "model"], HOUSE),
     layer("catalog",
-        &["durations", "kernel", "catalog::content", "pack_files", "render", "netboot::decide", "model"],
+        &["durations", "kernel", "catalog::content", "catalog::layers", "pack_files", "render",
+            "netboot::decide", "model"],
         HOUSE),
     layer("artifacts",
         &["kernel", "background", "artifacts::media", "outbound", "model", "rate_limit"],
         HOUSE),
     layer("objects",
-        &["kernel", "catalog", "artifacts", "render", "netboot::decide", "dhcp::decide", "runs::flow",
-            "model", "proto"],
+        &["kernel", "catalog", "catalog::layers", "artifacts", "render", "netboot::decide", "dhcp::decide",
+            "runs::flow", "model", "proto"],
         HOUSE),
     layer("channels", &["kernel", "catalog", "objects", "model"], HOUSE),
     layer("access", &["kernel", "objects", "model", "rate_limit"], HOUSE),
@@ -109,11 +112,12 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // Everything that two simultaneous writers can do, for tests.
     layer("objects::rules::races",
-        &["objects", "houses", "houses::testing", "kernel", "runs", "model"],
+        &["objects", "houses", "houses::testing", "kernel", "runs", "model", "catalog::content"],
         HOUSE),
     // The houses on a store of their own, for tests.
     layer("houses::testing",
-        &["houses", "kernel", "artifacts", "catalog", "dhcp::decide", "netboot", "model", "proto", "render"],
+        &["houses", "kernel", "artifacts", "catalog", "catalog::content", "dhcp::decide", "netboot", "model",
+            "proto", "render"],
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",

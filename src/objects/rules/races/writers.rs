@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 
+use crate::catalog::content::PackFile;
 use crate::houses::{Houses, testing};
 use crate::kernel::{Actor, Caller, Changeset, Error, EventQuery};
 use crate::model::{Kind, Machine, Noun, Object, Stored, with_noun};
@@ -25,11 +26,13 @@ pub enum WriterOp {
     Start(&'static str, &'static str),
     /// Creates so many objects that have nothing but a name.
     Fill(Kind, usize),
+    /// Makes a version of `core` the only pack: its files by path.
+    Install(&'static str, BTreeMap<String, String>),
 }
 
 impl WriterOp {
     /// Parses `create subnet {…}`, `put pack {…}`, `patch subnet lan {…}`, `delete subnet lan`, `start
-    /// name:web1 flow`, `fill client_class 499`.
+    /// name:web1 flow`, `fill client_class 499`, `install 1.0.0 {"templates/a": "…"}`.
     fn parse(line: &'static str) -> Self {
         let (verb, rest) = line.split_once(' ').expect(line);
         let (first, rest) = rest.split_once(' ').expect(line);
@@ -38,6 +41,7 @@ impl WriterOp {
         match (verb, rest.split_once(' ')) {
             ("create", _) => WriterOp::Create(kind(), body(rest)),
             ("put", _) => WriterOp::Put(kind(), body(rest)),
+            ("install", _) => WriterOp::Install(first, serde_json::from_str(rest).expect(line)),
             ("patch", Some((reference, fields))) => WriterOp::Patch(kind(), reference, body(fields)),
             ("delete", None) => WriterOp::Delete(kind(), rest),
             ("start", None) => WriterOp::Start(first, rest),
@@ -78,6 +82,14 @@ async fn carry_out(houses: &Houses, caller: &Caller, op: &WriterOp) -> Result<()
                 Ok(machine) => houses.runs.act(caller, &machine, &action).await.map(drop),
                 Err(error) => Err(error),
             }
+        }
+        WriterOp::Install(version, files) => {
+            let files: Vec<PackFile> = files
+                .iter()
+                .map(|(path, body)| PackFile { path: path.clone(), body: body.clone().into_bytes() })
+                .collect();
+            testing::install(houses, version, &files).await;
+            Ok(())
         }
         WriterOp::Fill(..) => Ok(()),
     };

@@ -1,7 +1,6 @@
-//! The rows of nouns agree with each other, and with what objects refer to.
+//! Tests of the rows of nouns.
 
-use super::*;
-use crate::model::World;
+use crate::model::{Kind, NounRow, World};
 
 #[test]
 fn the_word_of_a_row_is_the_word_in_json() {
