@@ -83,7 +83,7 @@ const LAYERS: &[Layer] = &[
         &["kernel", "catalog", "catalog::layers", "artifacts", "render", "netboot::decide", "dhcp::decide",
             "runs::flow", "model", "proto"],
         HOUSE),
-    layer("channels", &["kernel", "catalog", "objects", "model"], HOUSE),
+    layer("channels", &["kernel", "catalog", "catalog::content", "objects", "model"], HOUSE),
     layer("access", &["kernel", "objects", "model", "rate_limit"], HOUSE),
     layer("maintenance", &["kernel", "artifacts", "archive", "model"], HOUSE),
     layer("records", &["kernel", "background", "model", "rate_limit"], HOUSE),
