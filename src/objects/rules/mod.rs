@@ -320,8 +320,8 @@ fn read_only<T: NounRules>(stored: &Stored<T>) -> Option<RuleConflict> {
         let (kind, label, source) = (T::KIND, T::label(stored), &stored.source);
         let way_out = content_override::way_out(kind, &label);
         let why = format!(
-            "{kind} `{label}` comes from {source} and is read-only: make an override of it ({way_out}), or an \
-             object of the site with this name, which takes its place"
+            "{kind} `{label}` comes from {source} and is read-only: make an override of it ({way_out}), or \
+             an object of the site with this name, which takes its place"
         );
         RuleConflict::plain(RefusalCode::ReadOnly, why)
     })
