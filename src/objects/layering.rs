@@ -50,10 +50,11 @@ impl SeenTarget {
         let all = world.untracked_world();
         let overrides = all.overrides.iter().filter(|row| row.spec.is_of(kind, key));
         let overrides = overrides.filter_map(|row| world.get::<Override>(&row.key));
+        let templates = all.templates.iter().filter(|_| kind == Kind::Template);
         SeenTarget {
             row: world.object(kind, key),
             overrides: overrides.cloned().collect(),
-            templates: all.templates.iter().map(|row| (row.key.clone(), Arc::clone(row))).collect(),
+            templates: templates.map(|row| (row.key.clone(), Arc::clone(row))).collect(),
         }
     }
 }
@@ -109,12 +110,13 @@ impl Objects {
         let found = LayeredWrite { reads, others, ..LayeredWrite::default() };
         let name = key.to_owned();
         let row = seen.row.clone();
+        // What is written is compiled by the checks of its noun, which say where it is at fault.
+        let compiles = next.is_none();
         let work = move || {
             let brought = layers::brought(&layers.packs, kind.kind(), &name);
+            let templates = Some(&seen.templates).filter(|_| compiles);
             match brought.first() {
-                Some(top) => {
-                    Ok((layers::resolve_brought(&brought, &applied, &seen.templates), (*top).clone()))
-                }
+                Some(top) => Ok((layers::resolve_brought(&brought, &applied, templates), (*top).clone())),
                 None => Err(no_target((kind, &name), &layers, seen.row.as_ref())),
             }
         };
@@ -197,7 +199,7 @@ impl Objects {
         let (before, now) = (old.clone(), caller.now);
         let work = move || {
             let brought = layers::brought(&layers.packs, T::KIND, &key);
-            let resolved = layers::resolve_brought(&brought, &seen.overrides, &seen.templates);
+            let resolved = layers::resolve_brought(&brought, &seen.overrides, Some(&seen.templates));
             let new = resolved.object?.as_next_of(&before, now)?;
             let body = view::created(&**new.of::<T>()?);
             Some((new, body, resolved.faults))

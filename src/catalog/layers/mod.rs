@@ -107,15 +107,16 @@ pub fn resolve_one(kind: Kind, key: &str, (packs, site): (&[Arc<ContentPack>], &
 }
 
 /// The object that is in force of those that packs bring, the highest first, with overrides; none without an
-/// object. `templates` are those that it is compiled with.
+/// object. `templates` are those that it is compiled with; without them it is not compiled.
 pub fn resolve_brought(
     brought: &[&Object],
     overrides: &[Arc<Stored<Override>>],
-    templates: &KnownTemplates,
+    templates: Option<&KnownTemplates>,
 ) -> ResolvedObject {
-    match layer(None, (brought, overrides)) {
-        Some(one) => one.usable(templates).into(),
-        None => ResolvedObject { object: None, faults: Vec::new() },
+    match (layer(None, (brought, overrides)), templates) {
+        (Some(one), Some(templates)) => one.usable(templates).into(),
+        (Some(one), None) => one.into(),
+        (None, _) => ResolvedObject { object: None, faults: Vec::new() },
     }
 }
 
