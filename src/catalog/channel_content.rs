@@ -114,13 +114,19 @@ impl Catalog {
         })?;
         let is_prods =
             basis.channels.get(PROD_CHANNEL).is_some_and(|prod| prod.spec.packs == found.spec.packs);
-        if is_prods { Ok(Arc::clone(basis)) } else { self.content_with((basis, &found.spec.packs)) }
+        if is_prods {
+            return Ok(Arc::clone(basis));
+        }
+        let made = self.content_with((basis, &found.spec.packs));
+        made.map_err(|why| {
+            Error::Conflict(RefusalCode::NotUsable, format!("channel `{channel}` has no content: {why}"))
+        })
     }
 
     /// The content that these versions of packs would give with the site's present objects. Blocks.
     ///
     /// # Errors
-    /// [`Error::Conflict`]: a version is not there.
+    /// Those of [`Catalog::packs_of`].
     pub fn content_with(
         &self,
         (basis, packs): (&Arc<World>, &BTreeMap<String, String>),

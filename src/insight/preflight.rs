@@ -134,7 +134,14 @@ impl Insight {
         })?;
         let (insight, scope) = (Arc::clone(self), scope.clone());
         let checking = self.preflights.run_in_pieces(move |flag| {
-            let content = insight.catalog.content_for(&machine.spec)?;
+            let content = match insight.catalog.content_for(&machine.spec) {
+                Ok(content) => content,
+                Err(refused) => {
+                    let fault = Problem::new("/channel", refused.to_string()).coded(RefusalCode::NotReady);
+                    let basis = ContentBasis { content: insight.catalog.content(), machine };
+                    return Ok(PreflightReport { faults: vec![fault], basis });
+                }
+            };
             let outline = RunOutline { content: &content, machine: &machine, run: run.as_deref() };
             let faults = match outline.parts(&scope, flag) {
                 Some(parts) => insight.look_over((&parts, &content), flag)?,

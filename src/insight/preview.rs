@@ -109,20 +109,25 @@ impl PreviewRequest {
 }
 
 impl Insight {
-    /// The content of a machine's channel, where it differs from that of the tables. Blocks.
-    fn derived_content(&self, machine: &Machine) -> Result<Option<Arc<World>>, Error> {
-        if self.kernel.read(|world| channel_of(world, machine) == PROD_CHANNEL) {
-            return Ok(None);
+    /// Whether the content of a machine's channel is that of the tables.
+    fn is_on_prod(&self, machine: &Machine) -> bool {
+        self.kernel.read(|world| channel_of(world, machine) == PROD_CHANNEL)
+    }
+
+    /// The content of a machine's channel, where it differs from that of the tables. A channel without
+    /// content is a problem of the machine, which then is shown with that of the tables. Blocks.
+    fn derived_content(&self, machine: &Machine) -> Option<Arc<World>> {
+        if self.is_on_prod(machine) {
+            return None;
         }
-        let content = self.catalog.content_for(machine)?;
-        Ok(content.is_derived().then_some(content))
+        self.catalog.content_for(machine).ok().filter(|content| content.is_derived())
     }
 
     /// The params of a machine by name, in the content of its channel: its own, or those of all levels.
     /// Blocks.
     ///
     /// # Errors
-    /// [`Error::NotFound`], the machine's channel has no content, or a sealed value is damaged.
+    /// [`Error::NotFound`], or a sealed value is damaged.
     pub fn params(
         &self,
         caller: &Caller,
@@ -130,7 +135,7 @@ impl Insight {
         scope: ParamScope,
     ) -> Result<BTreeMap<String, ParamRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
-        let content = self.derived_content(&machine.spec)?;
+        let content = self.derived_content(&machine.spec);
         self.kernel.read(|world| {
             let content = content.as_deref().unwrap_or(world);
             let stage = machine.status.stage.as_ref().and_then(|name| content.stages.get(name));
@@ -157,10 +162,10 @@ impl Insight {
     /// Every path that a machine may fetch under its capability, and whether it may now. Blocks.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or the machine's channel has no content.
+    /// [`Error::NotFound`].
     pub fn files(&self, caller: &Caller, reference: &str) -> Result<Vec<FileRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
-        let content = self.derived_content(&machine.spec)?;
+        let content = self.derived_content(&machine.spec);
         let gathered = self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
         let boot = self.preview_boot(&gathered);
         let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
@@ -223,8 +228,13 @@ impl Insight {
             caller.needs(RequiredScope::Write("templates"))?;
         }
         let machine = self.kernel.find::<Machine>(caller, &preview.machine)?;
-        let (insight, of) = (Arc::clone(self), Arc::clone(&machine));
-        let content = self.preflights.run(move || insight.derived_content(&of.spec)).await??;
+        let content = match self.is_on_prod(&machine.spec) {
+            true => None,
+            false => {
+                let (insight, of) = (Arc::clone(self), Arc::clone(&machine));
+                self.preflights.run(move || insight.derived_content(&of.spec)).await?
+            }
+        };
         let boot = self.asked_boot(caller, (&machine, content), &preview)?;
         let document = document(self.files_by_path(&boot, &preview).await?, &preview)?;
         let asked = preview.asked();

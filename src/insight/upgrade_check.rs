@@ -31,7 +31,7 @@ use crate::model::{
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::documents::BootDocument;
 use crate::objects::lanes::WorkFlag;
-use crate::render::{RenderInput, RenderProblem, RenderedText};
+use crate::render::{ProblemKind, RenderInput, RenderProblem, RenderedText};
 
 /// Most machines of one call.
 const MACHINES_MAX: usize = 100;
@@ -106,7 +106,7 @@ impl Insight {
         question: UpgradeQuestion,
     ) -> Result<UpgradeReport, Error> {
         let (insight, caller) = (Arc::clone(self), caller.clone());
-        let checking = self.preflights.run_in_pieces(move |flag| {
+        let checking = self.checks.run_in_pieces(move |flag| {
             let contents = insight.upgrade_contents(&caller, &question)?;
             let machines = insight.machines_of_channel(&caller, (&contents, &question));
             insight.compare_fleet((&contents, &question), &machines, flag)
@@ -129,7 +129,10 @@ impl Insight {
         })?;
         let mut packs = present.spec.packs.clone();
         let from = packs.insert(question.pack.clone(), to.clone());
-        let before = self.catalog.content_of(channel)?;
+        let before = match channel {
+            PROD_CHANNEL => Arc::clone(&tables),
+            _ => self.catalog.content_with((&tables, &present.spec.packs))?,
+        };
         let after = self.catalog.content_with((&tables, &packs))?;
         Ok(UpgradeContents { channel: channel.to_owned(), from, to, before, after, tables })
     }
@@ -167,12 +170,12 @@ impl Insight {
         let open = machines.get(begin..).unwrap_or_default();
         let open = open.get(..MACHINES_MAX.min(open.len())).unwrap_or_default();
         let until = Instant::now() + CALL_TIME;
-        let before = self.render_fleet(open, &contents.before, (until, flag));
+        let before = self.render_fleet(open, &contents.before, (until, flag))?;
         let checked = before.iter().take_while(|documents| documents.is_some()).count();
         let open = open.get(..checked).unwrap_or_default();
         // What was rendered with the one content is rendered with the other.
         let late = until + Duration::from_secs(u64::MAX >> 32);
-        let after = self.render_fleet(open, &contents.after, (late, flag));
+        let after = self.render_fleet(open, &contents.after, (late, flag))?;
         let next = open.last().filter(|_| begin + checked < machines.len()).map(|last| last.key.clone());
         let (mut found, mut unchanged, mut without_workflow) = (Vec::new(), 0, 0);
         for (machine, documents) in open.iter().zip(before.into_iter().zip(after)) {
@@ -201,14 +204,18 @@ impl Insight {
     }
 
     /// The documents of machines with one content; none for those that were not taken in time.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if no render worker was free for one.
     fn render_fleet(
         &self,
         machines: &[Arc<Stored<Machine>>],
         content: &Arc<World>,
         (until, flag): (Instant, &WorkFlag),
-    ) -> Vec<Option<MachineDocuments>> {
+    ) -> Result<Vec<Option<MachineDocuments>>, Error> {
         let done: Mutex<Vec<Option<MachineDocuments>>> = Mutex::new(vec![None; machines.len()]);
         let (taken, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let busy: Mutex<Option<Error>> = Mutex::default();
         let render = || {
             loop {
                 let place = taken.fetch_add(1, Ordering::Relaxed);
@@ -217,11 +224,20 @@ impl Insight {
                 if flag.is_given_up() || (place > 0 && is_full) {
                     return;
                 }
-                let documents = self.documents_of((machine, content), flag);
-                let size: usize = documents.values().flatten().map(String::len).sum();
-                bytes.fetch_add(size, Ordering::Relaxed);
-                let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                done.get_mut(place).into_iter().for_each(|slot| *slot = Some(documents.clone()));
+                match self.documents_of((machine, content), flag) {
+                    Ok(documents) => {
+                        let size: usize = documents.values().flatten().map(String::len).sum();
+                        bytes.fetch_add(size, Ordering::Relaxed);
+                        let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                        if let Some(slot) = done.get_mut(place) {
+                            *slot = Some(documents);
+                        }
+                    }
+                    Err(error) => {
+                        *busy.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        return;
+                    }
+                }
             }
         };
         let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
@@ -232,7 +248,10 @@ impl Insight {
             }
             render();
         });
-        done.into_inner().unwrap_or_else(PoisonError::into_inner)
+        match busy.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 
     /// The documents of the machine's workflow: of its own, of the setting's, or of its last run.
@@ -240,14 +259,14 @@ impl Insight {
         &self,
         (machine, content): (&Arc<Stored<Machine>>, &Arc<World>),
         flag: &WorkFlag,
-    ) -> MachineDocuments {
+    ) -> Result<MachineDocuments, Error> {
         let last = machine.status.run.as_ref().map(|run| run.workflow.clone());
-        let Some(workflow) = content.workflow_of(&machine.spec).or(last) else { return BTreeMap::new() };
+        let Some(workflow) = content.workflow_of(&machine.spec).or(last) else { return Ok(BTreeMap::new()) };
         let outline = RunOutline { content, machine, run: None };
         let mut documents = CollectedDocuments::default();
         let Some(parts) = outline.parts(&PreflightScope::Workflow(Some(workflow.clone())), flag) else {
             let why = format!("there is no workflow `{workflow}`");
-            return BTreeMap::from([(START.to_owned(), Err(why))]);
+            return Ok(BTreeMap::from([(START.to_owned(), Err(why))]));
         };
         let found: Vec<String> = parts.found.iter().map(|problem| problem.message.clone()).collect();
         if !found.is_empty() {
@@ -260,11 +279,14 @@ impl Insight {
                 self.collect_boot(&boot, &mut documents);
             }
             self.collect_tasks((&boot, place), &mut documents);
-            if flag.is_given_up() {
+            if flag.is_given_up() || documents.busy.is_some() {
                 break;
             }
         }
-        documents.found
+        match documents.busy {
+            Some(why) => Err(Error::Busy(why)),
+            None => Ok(documents.found),
+        }
     }
 
     fn collect_boot(&self, boot: &BootContext, documents: &mut CollectedDocuments) {
@@ -327,6 +349,8 @@ const START: &str = "start";
 struct CollectedDocuments {
     found: MachineDocuments,
     bytes: usize,
+    /// Why a document was not rendered, although nothing is wrong with it.
+    busy: Option<String>,
 }
 
 impl CollectedDocuments {
@@ -335,7 +359,11 @@ impl CollectedDocuments {
     }
 
     fn note(&mut self, path: String, rendered: Result<RenderedText, RenderProblem>) {
-        self.add(path, rendered.map(|rendered| rendered.text).map_err(|problem| problem.to_string()));
+        match rendered {
+            Ok(rendered) => self.add(path, Ok(rendered.text)),
+            Err(problem) if problem.kind == ProblemKind::Busy => self.busy = Some(problem.to_string()),
+            Err(problem) => self.add(path, Err(problem.to_string())),
+        }
     }
 
     fn add(&mut self, path: String, outcome: Result<String, String>) {

@@ -75,6 +75,8 @@ pub fn changes(
     paths.dedup();
     for path in paths {
         let changed = match (before.get(path), after.get(path)) {
+            // What could not be made, and is not asked for any more.
+            (Some(Err(_)), None) => continue,
             (_, Some(Err(fault))) => {
                 lines.push_str(&format!("fault {path} {}\n", mask.cover(fault)));
                 fails = true;

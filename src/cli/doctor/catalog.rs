@@ -51,7 +51,8 @@ fn not_promoted(channel: &Value, loaded: &[Value]) -> Vec<Finding> {
         let newest = versions.max().filter(|newest| Version::parse(present).is_ok_and(|old| old < *newest));
         found.extend(newest.map(|newest| {
             let what = format!(
-                "{newest} is loaded and not promoted: metalwright packs upgrade {pack} --check --channel {name}"
+                "{newest} is loaded and not promoted: metalwright packs upgrade {pack} --check --channel \
+                 {name}"
             );
             line(Level::Warn, format!("channel {name} ({pack}@{present})"), what)
         }));
