@@ -11,12 +11,15 @@ pub(super) use crate::cli::action_verbs::DeletionArgs;
 use crate::cli::agents::AgentVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
+use crate::cli::channel_verbs::ChannelVerb;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::data_verbs::{self, BackupArgs, CheckArgs, OfflineTask, RestoreArgs};
 use crate::cli::event_verbs::{EventVerb, KindsFormat};
 pub(super) use crate::cli::lease_verbs::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::many::ManyArgs;
 use crate::cli::output::{OutputFormat, UsageError};
+use crate::cli::override_verbs::OverrideVerb;
+use crate::cli::pack_verbs::{PackTask, PackVerb};
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
 use crate::cli::server::ServerVerb;
@@ -60,6 +63,15 @@ impl ClientCommand {
         Ok(Some((data, task)))
     }
 
+    /// What it does with a pack of this host, without a server; none for every other command.
+    pub fn pack_task(&self) -> Option<PackTask> {
+        match &self.invocation {
+            Invocation::Noun(_, CliVerb::Pack(PackVerb::Test(args))) => Some(PackTask::Test(args.clone())),
+            Invocation::Noun(_, CliVerb::Pack(PackVerb::Lint(args))) => Some(PackTask::Lint(args.clone())),
+            _ => None,
+        }
+    }
+
     /// Whether the server that is meant is one of this host, by its data directory, and does not run.
     fn is_stopped(&self) -> anyhow::Result<bool> {
         match self.connection.chosen_data() {
@@ -79,7 +91,10 @@ pub(super) enum CliVerb {
     Artifact(ArtifactVerb),
     Lease(LeaseVerb),
     Token(TokenVerb),
+    Channel(ChannelVerb),
+    Pack(PackVerb),
     Param(ParamVerb),
+    Override(OverrideVerb),
     Run(RunVerb),
     /// `runs show RUN --document preseed.cfg`: the text of a document that was served.
     DocumentOf {
@@ -268,6 +283,8 @@ pub(super) enum DoctorVerb {
     Dhcp(DoctorArgs),
     /// Which artifacts have no files or a problem, and what to do, like a place to allow in `fetch.allow`.
     Artifacts(OutputArgs),
+    /// Which objects of the site hide those of packs, and which overrides change nothing.
+    Catalog(OutputArgs),
     /// Which machines wait for a person: failed, held, with a question at their console, or overdue.
     Machines(OutputArgs),
 }

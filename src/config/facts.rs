@@ -31,6 +31,11 @@ impl ServerConfig {
             let places: Vec<String> = self.fetch.allow.iter().map(ToString::to_string).collect();
             facts.insert("fetch.allow", places.join(", "));
         }
+        if !self.packs.keys.is_empty() {
+            let keys: Vec<String> =
+                self.packs.keys.iter().map(|(name, key)| format!("{name}:{key}")).collect();
+            facts.insert("packs.trusted_keys", keys.join(", "));
+        }
         facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }

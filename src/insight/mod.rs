@@ -3,11 +3,13 @@
 
 pub mod activity_log;
 pub mod explain;
-mod lints;
+pub mod lints;
 pub mod preflight;
 pub mod preview;
 pub mod timeline;
 pub mod unknown_clients;
+pub mod upgrade_check;
+pub mod upgrade_diff;
 
 use std::sync::Arc;
 
@@ -25,10 +27,13 @@ pub struct Insight {
     netboot: Arc<Netboot>,
     dhcp: Arc<Dhcp>,
     preflights: WorkLane,
+    checks: WorkLane,
 }
 
 /// Most runs that are checked at once before they begin.
 const PREFLIGHTS_MAX: usize = 2;
+/// Most checks of upgrades at once: each renders with all processors.
+const CHECKS_MAX: usize = 1;
 
 impl Insight {
     pub fn new(
@@ -36,6 +41,7 @@ impl Insight {
         catalog: Arc<Catalog>,
         (netboot, dhcp): (Arc<Netboot>, Arc<Dhcp>),
     ) -> Arc<Self> {
-        Arc::new(Insight { kernel, catalog, netboot, dhcp, preflights: WorkLane::new(PREFLIGHTS_MAX) })
+        let [preflights, checks] = [PREFLIGHTS_MAX, CHECKS_MAX].map(WorkLane::new);
+        Arc::new(Insight { kernel, catalog, netboot, dhcp, preflights, checks })
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::catalog::channel_content::channel_of;
 use crate::catalog::extra_initrds::{EXTRA_INITRDS, extra_initrds};
 use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::rendering::{BootContext, RenderPurpose};
@@ -19,7 +20,8 @@ use crate::insight::preflight::document_faults;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    BootTemplate, ContentView, Machine, Problem, RefusalCode, Stored, Template, is_path_template,
+    BootTemplate, Bootenv, ContentView, Machine, PROD_CHANNEL, Problem, RefusalCode, Stored, Template, World,
+    is_path_template,
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
@@ -107,7 +109,22 @@ impl PreviewRequest {
 }
 
 impl Insight {
-    /// The params of a machine by name: its own, or those of all levels.
+    /// Whether the content of a machine's channel is that of the tables.
+    fn is_on_prod(&self, machine: &Machine) -> bool {
+        self.kernel.read(|world| channel_of(world, machine) == PROD_CHANNEL)
+    }
+
+    /// The content of a machine's channel, where it differs from that of the tables. A channel without
+    /// content is a problem of the machine, which then is shown with that of the tables. Blocks.
+    fn derived_content(&self, machine: &Machine) -> Option<Arc<World>> {
+        if self.is_on_prod(machine) {
+            return None;
+        }
+        self.catalog.content_for(machine).ok().filter(|content| content.is_derived())
+    }
+
+    /// The params of a machine by name, in the content of its channel: its own, or those of all levels.
+    /// Blocks.
     ///
     /// # Errors
     /// [`Error::NotFound`], or a sealed value is damaged.
@@ -118,11 +135,13 @@ impl Insight {
         scope: ParamScope,
     ) -> Result<BTreeMap<String, ParamRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
+        let content = self.derived_content(&machine.spec);
         self.kernel.read(|world| {
-            let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
+            let content = content.as_deref().unwrap_or(world);
+            let stage = machine.status.stage.as_ref().and_then(|name| content.stages.get(name));
             let of = ParamSubject { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
             let params =
-                params::resolve(ContentView::from(world), of, &self.kernel.secrets, SecretMode::Redacted)
+                params::resolve(ContentView::from(content), of, &self.kernel.secrets, SecretMode::Redacted)
                     .map_err(Error::Failed)?;
             let rows = params.aggregate().into_iter().filter(|(_, resolved)| {
                 scope == ParamScope::AllLevels || *resolved.level == ParamLevel::Machine
@@ -140,12 +159,13 @@ impl Insight {
         })
     }
 
-    /// Every path that a machine may fetch under its capability, and whether it may now.
+    /// Every path that a machine may fetch under its capability, and whether it may now. Blocks.
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub fn files(&self, caller: &Caller, reference: &str) -> Result<Vec<FileRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
+        let content = self.derived_content(&machine.spec);
         let gathered = self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
         let boot = self.preview_boot(&gathered);
         let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
@@ -165,8 +185,10 @@ impl Insight {
             let initrds = files.initrds.iter();
             rows.extend(initrds.map(|path| row(base_name(path), "initrd", MachineFile::Kernel)));
             let stage = boot.stage.as_ref().map(|stage| &stage.spec);
-            let params =
-                self.kernel.read(|world| usable::params(world, (&machine.spec, stage), EXTRA_INITRDS));
+            let params = self.kernel.read(|world| {
+                let content = content.as_deref().unwrap_or(world);
+                usable::params(content, (&machine.spec, stage), EXTRA_INITRDS)
+            });
             // Everybody may fetch these. What is wrong with them, `start` and the machine's screen tell.
             let extra = extra_initrds(&params).unwrap_or_default();
             let is_joined = !files.initrds.is_empty() && files.initrds.len() + extra.len() > 1;
@@ -206,21 +228,14 @@ impl Insight {
             caller.needs(RequiredScope::Write("templates"))?;
         }
         let machine = self.kernel.find::<Machine>(caller, &preview.machine)?;
-        if let Some(name) = &preview.template {
-            self.kernel.find::<Template>(caller, name)?;
-        }
-        let mut gathered =
-            self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
-        if let Some(name) = &preview.bootenv {
-            // A named bootenv is used in its present form, whatever the machine's run kept.
-            (gathered.bootenv, gathered.run) = (Some(self.kernel.find(caller, name)?), None);
-        } else if gathered.bootenv.is_none() {
-            (gathered.bootenv, gathered.run) = (self.first_bootenv(&machine), None);
-        }
-        if preview.template.is_some() || preview.inline.is_some() {
-            gathered.run = None;
-        }
-        let boot = self.preview_boot(&gathered);
+        let content = match self.is_on_prod(&machine.spec) {
+            true => None,
+            false => {
+                let (insight, of) = (Arc::clone(self), Arc::clone(&machine));
+                self.preflights.run(move || insight.derived_content(&of.spec)).await?
+            }
+        };
+        let boot = self.asked_boot(caller, (&machine, content), &preview)?;
         let document = document(self.files_by_path(&boot, &preview).await?, &preview)?;
         let asked = preview.asked();
         let place = preview.file.or(preview.template).unwrap_or_default();
@@ -233,6 +248,36 @@ impl Insight {
         let problems = document_faults(&place, &rendered.text).collect();
         let RenderedText { text, sha256, provenance } = rendered;
         Ok(PreviewResult { text, sha256, provenance, problems })
+    }
+
+    /// The boot that a preview is of: the present one with what the machine's run kept, or one with what
+    /// the machine's channel has, which a run that begins now would get.
+    fn asked_boot(
+        &self,
+        caller: &Caller,
+        (machine, content): (&Arc<Stored<Machine>>, Option<Arc<World>>),
+        preview: &PreviewRequest,
+    ) -> Result<BootContext, Error> {
+        self.kernel.read(|world| {
+            let present = content.as_deref().unwrap_or(world);
+            if let Some(name) = &preview.template {
+                caller.find::<Template>(present, name)?;
+            }
+            let mut gathered = BootFacts::of(world, &self.netboot.loaders, Some(machine));
+            let is_text = preview.template.is_some() || preview.inline.is_some();
+            let is_now = !is_text && preview.bootenv.is_none() && gathered.bootenv.is_some();
+            if let Some(name) = &preview.bootenv {
+                // A named bootenv is used in its present form, whatever the machine's run kept.
+                gathered.bootenv = Some(Arc::clone(caller.find(present, name)?));
+            } else if gathered.bootenv.is_none() {
+                gathered.bootenv = first_bootenv(present, machine);
+            }
+            if !is_now {
+                gathered.run = None;
+            }
+            let boot = self.preview_boot(&gathered);
+            Ok(BootContext { channel_content: content.clone().filter(|_| !is_now), ..boot })
+        })
     }
 
     /// The files of the boot by their paths, for a request for one of them.
@@ -267,19 +312,18 @@ impl Insight {
         let boot = gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), facing);
         BootContext { purpose: RenderPurpose::Preview, ..boot }
     }
-
-    /// The first bootenv of the machine's workflow that is not the local disk.
-    fn first_bootenv(&self, machine: &Stored<Machine>) -> Option<Arc<Stored<crate::model::Bootenv>>> {
-        self.kernel.read(|world| {
-            let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
-            let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
-            let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));
-            bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
-        })
-    }
 }
 
-pub(super) fn no_attempt() -> crate::model::BootAttempt {
+/// The first bootenv of the machine's workflow that is not the local disk.
+fn first_bootenv(world: &World, machine: &Stored<Machine>) -> Option<Arc<Stored<Bootenv>>> {
+    let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
+    let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
+    let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));
+    bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
+}
+
+/// An attempt for what is rendered without a boot.
+pub fn no_attempt() -> crate::model::BootAttempt {
     crate::model::BootAttempt {
         id: Uuid::nil(),
         number: 0,

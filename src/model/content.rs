@@ -61,6 +61,9 @@ pub struct Profile {
     /// Profiles that are searched after this one, in order.
     #[serde(default)]
     pub profiles: Vec<String>,
+    /// The channel of the machines with this profile that name none themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
@@ -272,7 +275,7 @@ impl Noun for Param {
 
 impl Noun for Profile {
     const KIND: Kind = Kind::Profile;
-    const REFERS_TO: &'static [Kind] = &[Kind::Profile];
+    const REFERS_TO: &'static [Kind] = &[Kind::Profile, Kind::Channel];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -280,7 +283,10 @@ impl Noun for Profile {
     }
 
     fn references(&self) -> Vec<ObjectReference> {
-        ObjectReference::list(Kind::Profile, &self.profiles, "/profiles")
+        let mut references = ObjectReference::list(Kind::Profile, &self.profiles, "/profiles");
+        references
+            .extend(self.channel.iter().map(|name| ObjectReference::new(Kind::Channel, name, "/channel")));
+        references
     }
 
     fn check(&self) -> Vec<Problem> {

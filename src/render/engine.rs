@@ -7,6 +7,7 @@
 //! every time.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -115,6 +116,11 @@ pub fn check(
 ) -> Option<RenderProblem> {
     let name = template.name.clone();
     compile::compile(others.into_iter().chain([template])).broken.remove(&name)
+}
+
+/// The faults of templates that stand together, by their names.
+pub fn check_all(templates: impl IntoIterator<Item = TemplateSource>) -> BTreeMap<String, RenderProblem> {
+    compile::compile(templates).broken
 }
 
 /// The templates that a text, which is a template, includes or extends.

@@ -11,6 +11,7 @@
 //! it, `wire` the protocol between them, [`worker`] the process itself, `draw` the render.
 
 mod batch_adder;
+mod blocks;
 mod compile;
 pub mod context;
 mod dates;
@@ -38,10 +39,11 @@ mod versions;
 mod wire;
 pub mod worker;
 
+pub use blocks::{TemplateBlock, blocks, with_super};
 pub use context::{CallbackUrls, PackageRepository, RenderInput};
 pub use engine::{
     INLINE, InlineText, NamedTemplates, Provenance, RenderEngine, RenderLimits, RenderedText, TemplateSource,
-    TemplateUse, check, included, rendered_path,
+    TemplateUse, check, check_all, included, rendered_path,
 };
 pub use params::{
     LayeredParams, ParamLayer, ParamLevel, ParamRead, ParamValues, ResolvedParam, SecretAccess,

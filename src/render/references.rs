@@ -42,18 +42,18 @@ pub(super) fn scan(body: &str) -> TemplateReferences {
     found
 }
 
-fn find(body: &str, from: usize, what: &str) -> Option<usize> {
+pub(super) fn find(body: &str, from: usize, what: &str) -> Option<usize> {
     Some(from + body.get(from..)?.find(what)?)
 }
 
 /// The first word of the tag that opens at `start`.
-fn tag_word(body: &str, start: usize) -> &str {
+pub(super) fn tag_word(body: &str, start: usize) -> &str {
     let inside = body.get(start + 2..).unwrap_or_default();
     let inside = inside.strip_prefix('-').unwrap_or(inside).trim_start();
     inside.split(|c: char| !is_name(c)).next().unwrap_or_default()
 }
 
-fn end_of_raw(body: &str, start: usize) -> usize {
+pub(super) fn end_of_raw(body: &str, start: usize) -> usize {
     let mut at = start + 2;
     while let Some(tag) = find(body, at, "{%") {
         at = tag + 2;
@@ -62,6 +62,19 @@ fn end_of_raw(body: &str, start: usize) -> usize {
         }
     }
     find(body, at, "%}").map_or(body.len(), |end| end + 2)
+}
+
+/// Where the tag or expression that opens at `start` ends.
+pub(super) fn tag_end(body: &str, start: usize) -> usize {
+    let close = if body.get(start..start + 2) == Some("{%") { "%}" } else { "}}" };
+    let mut at = start + 2;
+    while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
+        if rest.starts_with(close) {
+            return at + 2;
+        }
+        at += next_token(rest).1;
+    }
+    body.len()
 }
 
 fn is_name(c: char) -> bool {

@@ -1,10 +1,11 @@
 //! Plans of actions that take the present content: a run that begins, or that goes on with other content.
 //!
-//! What such a plan costs depends on the content, so it is made in a lane from copies ([`Catalog::content`]),
-//! without the world's lock. The plan says what it read: the commit is refused as stale if any of it has
-//! changed, and the plan is made anew. Start at [`Runs::plan`].
+//! The content is that of the machine's channel. What such a plan costs depends on the content, so it is
+//! made in a lane from copies ([`Catalog::content_for`]), without the world's lock. The plan says what it
+//! read: the commit is refused as stale if any of it has changed, and the plan is made anew. Start at
+//! [`Runs::plan`].
 //!
-//! [`Catalog::content`]: crate::catalog::Catalog::content
+//! [`Catalog::content_for`]: crate::catalog::Catalog::content_for
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -137,7 +138,7 @@ impl Runs {
 
     /// Blocks.
     fn make_plan(&self, request: PlanRequest, flag: &WorkFlag) -> Result<Option<PlannedAction>, Error> {
-        let content = self.catalog.content();
+        let content = self.catalog.content_for(&request.moving.machine.spec)?;
         let planner = RunPlanner { runs: self, request: &request, flag };
         let plan = planner.plan_on(&content)?;
         let is_as_checked = request.checked.as_ref().is_none_or(|checked| {

@@ -29,6 +29,7 @@ mod metrics;
 mod mirror;
 mod net;
 mod packages;
+mod packs;
 mod pages;
 mod process;
 mod program;

@@ -174,7 +174,7 @@ async fn content_of_a_pack_is_read_only() {
     stored.source = "pack core@1.0.0".into();
     testing::put(&client.houses, Profile::object(Arc::new(stored))).await;
     let text = client.merge("profiles/base", json!({"description": "mine"})).await.refused(409);
-    assert!(text.contains("pack core@1.0.0") && text.contains("copy it under another name"), "{text}");
+    assert!(text.contains("pack core@1.0.0") && text.contains("takes its place"), "{text}");
     client.delete("profiles/base").await.refused(409);
 }
 

@@ -405,6 +405,35 @@ pub struct ServerPruned {
     pub audit: u64,
 }
 
+/// A backup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerBackedUp {
+    /// How many files and links it has.
+    pub members: u64,
+    /// Its bytes before it is encrypted.
+    pub bytes: u64,
+    /// Whether the files of artifacts are in it.
+    pub artifacts: bool,
+}
+
+/// A move of a channel, and what it wrote of the tables of content, which show what `prod` has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelMoved {
+    pub pack: String,
+    /// The version before; null if the channel did not have the pack.
+    pub from: Option<String>,
+    /// The version since; null if the channel does not have the pack any more.
+    pub to: Option<String>,
+    /// Number of objects that were created.
+    pub created: u64,
+    /// Number of objects that were changed.
+    pub updated: u64,
+    /// Number of objects that were deleted.
+    pub removed: u64,
+}
+
 /// Makes the event of the fields that one kind alone has.
 macro_rules! own_fields {
     ($($variant:ident),+) => {
@@ -422,5 +451,6 @@ own_fields!(
     MachineAgentTokenReissued,
     MachineSimilarMac,
     RunInstallationConfirmed,
+    ServerBackedUp,
     ServerPruned
 );

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance,
-    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff,
-    ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed,
-    ServerPruned, UnservedPacket,
+    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ChannelMoved, DhcpRelease,
+    FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac,
+    NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer,
+    RunInstallationConfirmed, ServerBackedUp, ServerPruned, UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -454,6 +454,12 @@ event_kinds! {
         removed: u64,
     }
 
+    /// A channel got another version of a pack, or lost a pack.
+    "channel.promoted" ChannelPromoted about channel => (ChannelMoved)
+
+    /// The latest move of a channel was undone.
+    "channel.rolled_back" ChannelRolledBack about channel => (ChannelMoved)
+
     /// The owner of the data directory made a token that may do everything.
     "token.recovered" TokenRecovered about token => {
         name: String,
@@ -467,14 +473,7 @@ event_kinds! {
     "server.pruned" ServerPruned about server => (ServerPruned)
 
     /// A backup of the running server was made, with all of its secrets.
-    "server.backed_up" ServerBackedUp about server => {
-        /// How many files and links it has.
-        members: u64,
-        /// Its bytes before it is encrypted.
-        bytes: u64,
-        /// Whether the files of artifacts are in it.
-        artifacts: bool,
-    }
+    "server.backed_up" ServerBackedUp about server => (ServerBackedUp)
 
     /// The data directory was made from a backup. What happened since the backup is not known here.
     "server.restored" ServerRestored about server => {

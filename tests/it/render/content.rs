@@ -82,7 +82,7 @@ async fn houses(data: &TempDir, artifacts: Vec<Stored<Artifact>>) -> Arc<Houses>
     let setup = HousesSetup {
         kernel: Kernel::new(store, SecretKey::from_key([1; 32]), endpoints).0,
         loaders: Default::default(),
-        pools: RenderPools { serve: Arc::clone(&POOL), preview: Arc::clone(&POOL) },
+        pools: RenderPools { serve: Arc::clone(&POOL), preview: Arc::clone(&POOL), check: Arc::clone(&POOL) },
         media: Default::default(),
         roots: Default::default(),
         case: Default::default(),
@@ -155,6 +155,7 @@ pub fn nobody() -> BootContext {
         bootenv: None,
         stage: None,
         run: None,
+        channel_content: None,
         attempt: None,
         facing: PLAIN.houses.catalog.facing(SERVER.into()),
         agent_token: None,
