@@ -6,7 +6,8 @@
 //!
 //! Start at [`engine`]: compile a content generation once, then render from it. [`params`] resolves the value
 //! of a param, `functions` and `filters` are what templates can call (with `patterns`, `lists`, `dates`,
-//! `digests`, `urls`, `versions` and `inner`), [`problem`] is the report for the author of a faulty template.
+//! `digests`, `urls`, `versions` and `inner`), `references` finds what a text names and `nesting` how deep
+//! its blocks nest, [`problem`] is the report for the author of a faulty template.
 //! Worker processes render (`docs/adr/0020`): `pool` has the queue, `process` is a worker as the server sees
 //! it, `wire` the protocol between them, [`worker`] the process itself, `draw` the render.
 
@@ -21,8 +22,10 @@ mod draw;
 pub mod engine;
 mod filters;
 mod functions;
+mod include_calls;
 mod inner;
 mod lists;
+mod nesting;
 pub mod params;
 mod password;
 mod patterns;

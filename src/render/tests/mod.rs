@@ -2,8 +2,10 @@
 
 mod compiling;
 mod functions;
+mod inheritance;
 mod language;
 mod limits;
+mod optional;
 mod page;
 mod rendering;
 

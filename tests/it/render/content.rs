@@ -1,6 +1,7 @@
 //! A machine for every bootenv of the pack `core`, and the documents that the code of the server renders for
 //! it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 
@@ -18,7 +19,9 @@ use metalwright::model::{
 };
 use metalwright::netboot::decide::namespace::ScriptKind;
 use metalwright::netboot::documents::BootDocument;
-use metalwright::render::{LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, WorkerProgram};
+use metalwright::render::{
+    LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, RenderedText, WorkerProgram,
+};
 use metalwright::runs::jobs::{RenderTasks, TaskRender};
 use metalwright::store::SqliteStore;
 use serde_json::{Value, json};
@@ -214,8 +217,8 @@ pub struct Case {
     params: Value,
 }
 
-/// Every bootenv with both kinds of firmware, by default and in rehearsal, and once with every param that a
-/// site may set.
+/// Every bootenv with both kinds of firmware, by default and in rehearsal, once with every param that a site
+/// may set, and once with all that it puts into documents itself.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for bootenv in WORLD.bootenvs.iter() {
@@ -230,6 +233,7 @@ pub fn cases() -> Vec<Case> {
             }
             if bootenv.spec.kind == BootenvKind::Install && firmware == "uefi" {
                 case("-site", site());
+                case("-hooks", super::hooks::all_hooks());
                 case("-tree", json!({"repositories": repositories()}));
             }
         }
@@ -285,6 +289,30 @@ fn repositories() -> Value {
         })
     };
     json!([repository("tools-deb", "apt"), repository("tools-rpm", "yum")])
+}
+
+/// The templates of the pack, by name.
+pub fn shipped_templates() -> Vec<(String, String)> {
+    WORLD.templates.iter().map(|row| (row.key.clone(), row.spec.body.clone())).collect()
+}
+
+/// An engine with templates of a site beside, and in the place of, those that ship.
+pub fn engine_with(site: &[(String, String)]) -> RenderEngine {
+    let all: BTreeMap<String, String> = shipped_templates().into_iter().chain(site.iter().cloned()).collect();
+    let (engine, broken) = RenderEngine::compile(&POOL, all);
+    assert!(broken.is_empty(), "{broken:#?}");
+    engine
+}
+
+/// The templates that are documents: files of bootenvs, scripts of tasks, scripts of loaders.
+pub fn document_templates() -> BTreeSet<String> {
+    let files =
+        WORLD.bootenvs.iter().flat_map(|row| row.spec.templates.iter().filter_map(|f| f.template.clone()));
+    let tasks =
+        WORLD.tasks.iter().flat_map(|row| row.spec.templates.iter().filter_map(|f| f.template.clone()));
+    let is_script = |name: &String| ["grub/", "ipxe/", "pxelinux/"].iter().any(|of| name.starts_with(of));
+    let scripts = shipped_templates().into_iter().map(|(name, _)| name).filter(is_script);
+    files.chain(tasks).chain(scripts).collect()
 }
 
 /// The names of the templates that are whole scripts for iPXE.
@@ -363,6 +391,13 @@ impl Case {
     pub fn template(&self, name: &str) -> String {
         let file = json!({"name": name, "path": name, "template": name});
         self.render(&BootDocument::File(serde_json::from_value(file).unwrap()))
+    }
+
+    /// A template of an engine as part of a document of this machine.
+    pub fn rendered_by(&self, engine: &RenderEngine, name: &str) -> RenderedText {
+        let input = self.server().houses.catalog.input(&self.boot(), SecretMode::Revealed).unwrap();
+        let rendered = engine.render(name, input, RenderLimits::default());
+        rendered.unwrap_or_else(|problem| panic!("{name}: {problem:#?}"))
     }
 
     /// Why a file of the bootenv cannot be rendered.
