@@ -330,7 +330,7 @@ async fn fill(houses: &Arc<Houses>, data: &DataDir, log: LogFormat) -> anyhow::R
 fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<SecretKey> {
     let world = store.world();
     let secrets = SecretKey::load(data.path(), sealed_values(&world).count()).context("secret.key")?;
-    let shut = sealed_values(&world).filter(|(place, value)| secrets.open(*place, value).is_err()).count();
+    let shut = sealed_values(&world).filter(|one| secrets.open(one.place(), &one.value).is_err()).count();
     if shut > 0 {
         tracing::error!(
             values = shut,

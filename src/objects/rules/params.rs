@@ -109,7 +109,7 @@ pub fn shut_check<T: NounRules>(stored: &Arc<Stored<T>>, key: &SecretKey) -> Opt
     Some(Box::new(move || {
         let values = stored.spec.params().into_iter().flatten();
         let shut = values.filter(|(param, value): &(&String, &Value)| {
-            let place = SecretPlace { kind: T::KIND, key: &stored.key, param };
+            let place = SecretPlace { kind: T::KIND, key: &stored.key, pointer: &pointer(param) };
             secrets::is_sealed(value) && key.open(place, value).is_err()
         });
         shut.take(PROBLEMS_MAX).map(|(param, _)| Problem::new(pointer(param), SHUT)).collect()
