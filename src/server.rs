@@ -108,6 +108,7 @@ pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<(
     let policy = Arc::new(FetchPolicy::new(config.fetch.allow.clone()));
     let endpoints =
         ServerEndpoints { fetch_policy: policy, ..endpoints(&sockets, &certificates.fingerprint())? };
+    let endpoints = ServerEndpoints { secret_sources: Arc::new(config.secrets.clone()), ..endpoints };
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
     let houses = Houses::new(HousesSetup {

@@ -11,6 +11,7 @@ pub mod disk_choice;
 pub mod extra_initrds;
 pub mod keeping;
 pub mod network_variables;
+mod outside;
 pub mod packs;
 pub mod params;
 pub mod pools;
@@ -32,6 +33,7 @@ use crate::model::{Content, ContentView, Run, Stored, Template, TemplateText};
 use crate::netboot::decide::capability;
 use crate::render::{RenderEngine, TemplateSource};
 use content_copy::KnownContent;
+use outside::OutsideSecrets;
 use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 
 /// Renders that have a thread to wait on. More would not be faster, because there are no more render workers
@@ -51,7 +53,13 @@ pub struct Catalog {
     preview_turns: Arc<Semaphore>,
     /// Number of previews that wait for a turn.
     previews: AtomicUsize,
+    secrets: CatalogSecrets,
+}
+
+/// What opens secrets of renders, besides the key of the kernel.
+struct CatalogSecrets {
     boot_key: capability::CapabilityKey,
+    outside: OutsideSecrets,
 }
 
 /// Compiled templates.
@@ -79,6 +87,8 @@ impl std::fmt::Debug for Catalog {
 impl Catalog {
     pub fn new(kernel: Arc<Kernel>, pools: RenderPools) -> Arc<Self> {
         let boot_key = capability::CapabilityKey::new(&kernel.secrets.derive("boot capabilities"));
+        let outside = OutsideSecrets::new(Arc::clone(&kernel.endpoints.secret_sources));
+        let secrets = CatalogSecrets { boot_key, outside };
         let turns = Arc::new(Semaphore::new(AT_ONCE_MAX));
         let preview_turns = Arc::new(Semaphore::new(PREVIEWS_AT_ONCE_MAX));
         Arc::new(Catalog {
@@ -89,7 +99,7 @@ impl Catalog {
             turns,
             preview_turns,
             previews: AtomicUsize::new(0),
-            boot_key,
+            secrets,
         })
     }
 

@@ -49,6 +49,7 @@ mod run;
 mod schema;
 pub mod schema_cost;
 mod schema_words;
+mod secret_reference;
 mod served_document;
 pub mod settings;
 mod token;
@@ -125,6 +126,7 @@ pub use run::{
 pub use schema::{
     DeclaredSchema, Input, bound_integers, check_schema, parse_changed, parse_input, parse_typed,
 };
+pub use secret_reference::{SecretReference, SecretSources, VaultAccess};
 pub use served_document::{ServedDocument, ServedDocuments};
 pub use settings::Setting;
 pub use token::Token;

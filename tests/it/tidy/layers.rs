@@ -69,7 +69,7 @@ const LAYERS: &[Layer] = &[
     // None uses the store: the types that they commit come from the kernel.
     layer("background", &["kernel", "model"], HOUSE),
     layer("catalog",
-        &["durations", "kernel", "catalog::content", "render", "netboot::decide", "model"],
+        &["durations", "kernel", "catalog::content", "outbound", "render", "netboot::decide", "model"],
         HOUSE),
     layer("artifacts",
         &["kernel", "background", "artifacts::media", "outbound", "model", "rate_limit"],
