@@ -9,6 +9,7 @@ pub mod content;
 pub mod content_copy;
 pub mod disk_choice;
 pub mod extra_initrds;
+pub mod generated;
 pub mod keeping;
 pub mod network_variables;
 mod outside;

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::kernel::secrets::{SecretKey, SecretPlace, covered, is_sealed, param_pointer};
 use crate::model::{
-    ContentView, GLOBAL_PROFILE, Kind, Machine, Profile, SecretReference, Stage, Stored, hex, sha256_hex,
+    ContentView, GLOBAL_PROFILE, Kind, Machine, Profile, SecretReference, Stage, Stored, hex, public_half,
+    sha256_hex,
 };
 use crate::render::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
 

@@ -78,7 +78,7 @@ pub use commits::{
     ChangePlace, CommitHistory, CommitMark, EPOCHS_MAX, Epoch, ObjectChange, ObjectChangeKind, ReadAgain,
     ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
-pub use content::{
+pub use content::{ GeneratedSecret, PUBLIC_HALF, public_half,
     BootFiles, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Stage, TEMPLATE_BYTES_MAX, Task,
     Template, Workflow,
 };

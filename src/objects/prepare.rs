@@ -74,7 +74,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let next = Arc::new(next);
+        let next = Arc::new(self.with_kept_members(next, old.map(Arc::as_ref)));
         let ((checks, size), mut reads) = self.kernel.read_tracked(|world| {
             (rules::write_checks(&next, old, world), WorkSize::of_checks(&next, world))
         });
@@ -83,6 +83,9 @@ impl Objects {
             (found, reads)
         };
         let (mut found, reads) = self.lanes.writes.run_sized(size, run).await?;
+        found.extend(self.kernel.read(|world| {
+            rules::params::outside_faults(&next.spec, world, &self.kernel.endpoints.secret_sources)
+        }));
         found.extend(self.ask_the_host(&next, old).await?);
         Ok(CheckedWrite { next: Arc::unwrap_or_clone(next), found, reads })
     }

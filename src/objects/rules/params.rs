@@ -11,8 +11,8 @@ use crate::kernel::secrets::{self, SecretKey, SecretPlace};
 use crate::model::bounds::escape;
 use crate::model::disk_rule::{DISK, DiskRule, INSTALL_DISK};
 use crate::model::{
-    Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, RefusalCode, SITE, Stage, Stored, Task, World,
-    nearest,
+    Bootenv, DeclaredSchema, GeneratedSecret, Machine, PUBLIC_HALF, Param, Problem, Profile, RefusalCode,
+    SITE, SecretReference, SecretSources, Stage, Stored, Task, World, nearest,
 };
 use crate::objects::rules::{DependentObject, NounRules, RuleCheck, WriteCheck};
 
@@ -57,6 +57,9 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
         };
     }
     let Some(declared) = declared.get(name) else { return Vec::new() };
+    if declared.spec.secret && secrets::keeps_members(value) {
+        return vec![Problem::new(pointer, MEMBER_NOT_KEPT).coded(RefusalCode::Missing)];
+    }
     match validate(&declared.spec, value, &pointer) {
         Ok(problems) => problems,
         Err(_) if old == Some(value) => Vec::new(),
@@ -64,8 +67,13 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
     }
 }
 
-/// The faults of a value under the declaration; those of a secret one do not quote it.
+/// The faults of a value under the declaration; those of a secret one do not quote it. What a reference to a
+/// secret outside names is validated when it is read.
 fn validate(declared: &Param, value: &Value, pointer: &str) -> Result<Vec<Problem>, Problem> {
+    if let (true, Some(reference)) = (declared.secret, SecretReference::of(value)) {
+        let malformed = reference.err().map(|why| Problem::new(pointer, why).coded(RefusalCode::Malformed));
+        return Ok(malformed.into_iter().collect());
+    }
     let schema = DeclaredSchema::of(&declared.schema);
     if declared.secret { schema.validate_secret(value, pointer) } else { schema.validate(value, pointer) }
 }
@@ -80,6 +88,22 @@ fn declared(values: &ParamMap, world: &TrackedWorld<'_>) -> DeclaredParams {
 
 const NOT_KEPT: &str =
     "`{\"sealed\": true}` keeps the stored value, but there is none: give the value itself";
+
+const MEMBER_NOT_KEPT: &str =
+    "`{\"sealed\": true}` keeps the stored member of a secret map, but there is none: give the value itself";
+
+/// References to secrets outside that the configuration of this server does not allow.
+pub fn outside_faults<T: NounRules>(spec: &T, world: &World, sources: &SecretSources) -> Vec<Problem> {
+    let named = spec.params().into_iter().flatten().filter(|(_, value)| SecretReference::is_one(value));
+    let secret = named.filter(|(name, _)| world.params.get(name).is_some_and(|param| param.spec.secret));
+    secret
+        .filter_map(|(name, value)| {
+            let why = sources.admit(&SecretReference::of(value)?.ok()?).err()?;
+            Some(Problem::new(pointer(name), why).coded(RefusalCode::Forbidden))
+        })
+        .take(PROBLEMS_MAX)
+        .collect()
+}
 
 /// Finds values that their declaration no longer allows.
 pub fn read_check<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Option<RuleCheck> {
@@ -125,7 +149,12 @@ pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<Rul
     let set = stored.spec.params().into_iter().flat_map(BTreeMap::keys).map(|name| (pointer(name), name));
     let required = stored.spec.required_params().iter().enumerate();
     let required = required.map(|(i, name)| (format!("/required_params/{i}"), name));
-    let unknown = set.chain(required).filter(|(_, name)| world.params.get(name).is_none());
+    let is_half = |name: &str| {
+        let pair = name.strip_suffix(PUBLIC_HALF).and_then(|pair| world.params.get(pair)?.spec.generate);
+        pair.is_some_and(GeneratedSecret::has_public_half)
+    };
+    let unknown =
+        set.chain(required).filter(|(_, name)| world.params.get(name).is_none() && !is_half(name));
     let unknown: Vec<(String, String)> =
         unknown.take(PROBLEMS_MAX).map(|(pointer, name)| (pointer, name.clone())).collect();
     if unknown.is_empty() {
