@@ -1,5 +1,5 @@
-//! Makes the values of params that are declared with `generate`: for a machine, once, sealed. Whoever begins a
-//! run keeps them with the machine (`runs::generated_params`).
+//! Makes the values of params that are declared with `generate`. Whoever begins a run seals them and keeps
+//! them with the machine (`runs::generated_params`).
 
 use std::io;
 
@@ -54,9 +54,8 @@ fn password() -> io::Result<Zeroizing<String>> {
     let drawn = random::<DRAWN_MAX>()?;
     let fair = u8::try_from(PASSWORD_CHARACTERS.len() * (256 / PASSWORD_CHARACTERS.len())).unwrap_or(u8::MAX);
     let good = drawn.iter().filter(|byte| **byte < fair).take(PASSWORD_LENGTH);
-    let characters = good.filter_map(|byte| {
-        PASSWORD_CHARACTERS.get(usize::from(*byte) % PASSWORD_CHARACTERS.len()).copied()
-    });
+    let characters = good
+        .filter_map(|byte| PASSWORD_CHARACTERS.get(usize::from(*byte) % PASSWORD_CHARACTERS.len()).copied());
     text.extend(characters.map(char::from));
     match text.len() {
         PASSWORD_LENGTH => Ok(text),
@@ -88,7 +87,10 @@ mod tests {
             assert_eq!(made.len(), 8);
             for text in made {
                 assert!((24..=43).contains(&text.len()), "{text}");
-                assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
+                assert!(
+                    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
+                    "{text}"
+                );
             }
         }
     }

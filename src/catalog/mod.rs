@@ -21,6 +21,7 @@ pub mod rendering;
 pub mod repositories;
 pub mod secret_cover;
 pub mod usable;
+mod vault;
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;

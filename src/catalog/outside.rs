@@ -1,11 +1,9 @@
 //! Reads secrets that are kept outside of the server, for a render that a machine was armed for, a job that
 //! runs, or a log in which they are covered. `model::SecretSources` says which may be read.
 //!
-//! Nothing of them is stored: a value is kept in memory for the time that the configuration says. A store that
-//! does not answer is left alone for a moment, so that renders which do not need it are not held up. Start at
-//! [`Catalog::read_outside`].
-
-mod vault;
+//! Nothing of them is stored: a value is kept in memory for the time that the configuration says. A store
+//! that does not answer is left alone for a moment, so that renders which do not need it are not held up.
+//! Start at [`Catalog::read_outside`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -19,7 +17,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, vault};
 use crate::model::{DeclaredSchema, Param, SecretReference, SecretSources, Stored};
 use crate::render::LayeredParams;
 
@@ -28,14 +26,14 @@ const CACHED_MAX: usize = 4096;
 /// Most secrets outside that one machine may have.
 const REFERENCES_MAX: usize = 64;
 /// Largest secret, in bytes.
-const SECRET_BYTES_MAX: usize = 64 << 10;
+pub(super) const SECRET_BYTES_MAX: usize = 64 << 10;
 /// How long all stores together may take for one render.
 const READ_WITHIN: Duration = Duration::from_secs(5);
 /// How long it is not tried again after it failed.
 const FAILED_FOR: Duration = Duration::from_secs(5);
 
 /// What a secret outside is, or why it cannot be read. The reason has no secret in it.
-type ReadSecret = Result<Zeroizing<String>, String>;
+pub(super) type ReadSecret = Result<Zeroizing<String>, String>;
 
 /// The secrets outside of the server, and those that were read of late.
 pub(super) struct OutsideSecrets {
@@ -90,7 +88,9 @@ fn fitting(text: Zeroizing<String>, declared: Option<&Stored<Param>>) -> Result<
     let Some(declared) = declared else { return Ok(value) };
     match DeclaredSchema::of(&declared.spec.schema).validate_secret(&value, "") {
         Ok(problems) if problems.is_empty() => Ok(value),
-        Ok(problems) => Err(problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; ")),
+        Ok(problems) => {
+            Err(problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>().join("; "))
+        }
         Err(problem) => Err(problem.message),
     }
 }
@@ -143,7 +143,8 @@ impl OutsideSecrets {
     /// Asks the store, on the runtime of this thread.
     fn fetch(&self, references: Vec<SecretReference>) -> Vec<(SecretReference, ReadSecret)> {
         let failed = |why: &str| {
-            let all = references.iter().map(|reference| (reference.clone(), Err(format!("`{reference}`: {why}"))));
+            let all =
+                references.iter().map(|reference| (reference.clone(), Err(format!("`{reference}`: {why}"))));
             all.collect()
         };
         let (Ok(runtime), Some(vault)) = (Handle::try_current(), self.sources.vault.clone()) else {
@@ -165,7 +166,9 @@ impl OutsideSecrets {
 /// A secret of this host; none for one that a store has.
 fn read_here(reference: &SecretReference, sources: &SecretSources) -> Option<ReadSecret> {
     let read = match reference {
-        SecretReference::Env(name) => std::env::var(name).map_err(|error| error.to_string()).map(Zeroizing::new),
+        SecretReference::Env(name) => {
+            std::env::var(name).map_err(|error| error.to_string()).map(Zeroizing::new)
+        }
         SecretReference::File(path) => read_file(path, &sources.files),
         SecretReference::Vault { .. } => return None,
     };
@@ -173,24 +176,23 @@ fn read_here(reference: &SecretReference, sources: &SecretSources) -> Option<Rea
 }
 
 /// Nothing is rendered with an empty secret.
-fn usable(text: Zeroizing<String>) -> ReadSecret {
+pub(super) fn usable(text: Zeroizing<String>) -> ReadSecret {
     if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text) }
 }
 
 /// The text of a file below the folders, wherever links lead, without the end of its last line.
 fn read_file(path: &Path, folders: &[std::path::PathBuf]) -> ReadSecret {
-    let said = |error: std::io::Error| error.to_string();
-    let real = fs::canonicalize(path).map_err(said)?;
+    let real = fs::canonicalize(path).map_err(|error| error.to_string())?;
     let is_below = folders.iter().filter_map(|folder| fs::canonicalize(folder).ok());
     if !is_below.into_iter().any(|folder| real.starts_with(folder)) {
         return Err("a link leads out of the folders of `secrets.files`".to_owned());
     }
-    let file = File::open(&real).map_err(said)?;
-    if !file.metadata().map_err(said)?.is_file() {
+    let file = File::open(&real).map_err(|error| error.to_string())?;
+    if !file.metadata().map_err(|error| error.to_string())?.is_file() {
         return Err("it is no file".to_owned());
     }
     let mut text = Zeroizing::new(String::new());
-    file.take(SECRET_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(said)?;
+    file.take(SECRET_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
     if text.len() > SECRET_BYTES_MAX {
         return Err(format!("it has more than {SECRET_BYTES_MAX} bytes"));
     }

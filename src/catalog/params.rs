@@ -121,7 +121,7 @@ pub fn resolve(
                     SecretMode::Revealed | SecretMode::Rehearsed => {
                         open(&layer.level, (name, value), (of, secrets))?
                     }
-                    SecretMode::Withheld | SecretMode::Redacted => covered(value, &COVER.into()),
+                    SecretMode::Withheld | SecretMode::Redacted => covered(value, COVER),
                 };
                 Ok((name.clone(), value))
             });

@@ -61,19 +61,17 @@ fn problems_of_step(
         }
     };
     let required = required.into_iter().flatten().map(String::as_str);
-    let has_value = |name: &str| {
-        set.contains(name) || ContentView::from(world).has_default(name) || is_generated(world, name)
-    };
-    let unset = required.filter(|name| !has_value(name));
+    let unset = required.filter(|name| !(set.contains(name) || ContentView::from(world).has_default(name)));
+    let unset = unset.filter(|name| !is_generated(world, name));
     found.extend(unset.map(|param| format!("the param `{param}` is not set ({} requires it)", step.name)));
     found
 }
 
 /// Whether the machine gets a value when its run begins.
 fn is_generated(world: &World, name: &str) -> bool {
-    let declared = |name: &str| world.params.get(name).and_then(|param| param.spec.generate);
-    let pair = name.strip_suffix(PUBLIC_HALF).and_then(declared);
-    declared(name).is_some() || pair.is_some_and(GeneratedSecret::has_public_half)
+    let pair = name.strip_suffix(PUBLIC_HALF).and_then(|pair| world.params.get(pair)?.spec.generate);
+    let own = world.params.get(name).and_then(|param| param.spec.generate);
+    own.is_some() || pair.is_some_and(GeneratedSecret::has_public_half)
 }
 
 /// The required params that have no value on any level.

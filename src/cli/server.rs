@@ -26,8 +26,8 @@ pub enum ServerVerb {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Seal all secret values with a new key, in the data directory of a server that is stopped. Without --yes
-    /// only report what would be sealed.
+    /// Seal all secret values with a new key, in the data directory of a server that is stopped. Without
+    /// --yes only report what would be sealed.
     #[command(after_help = "Examples:\n  metalwright server rotate-key --data DIR\n  \
         metalwright server rotate-key --data DIR --yes")]
     RotateKey(RotateKeyArgs),

@@ -8,15 +8,8 @@ use serde::Deserialize;
 use crate::model::{SecretSources, UrlPlace, VaultAccess};
 
 /// Every key of the section.
-pub(super) const KEYS: &[&str] = &[
-    "env",
-    "files",
-    "vault_address",
-    "vault_token_file",
-    "vault_namespace",
-    "vault_paths",
-    "cache_seconds",
-];
+pub(super) const KEYS: &[&str] =
+    &["env", "files", "vault_address", "vault_token_file", "vault_namespace", "vault_paths", "cache_seconds"];
 
 /// Most entries of one list.
 const LISTED_MAX: usize = 256;
@@ -27,7 +20,12 @@ const CACHE_SECONDS_MAX: u64 = 24 * 3600;
 pub struct SecretFlags {
     /// How the variables of the server's environment begin that secret params may be taken from, such as
     /// MW_SECRET_; repeat for more [default: none].
-    #[arg(long = "secrets-env", env = "METALWRIGHT_SECRETS_ENV", value_name = "PREFIX", value_delimiter = ',')]
+    #[arg(
+        long = "secrets-env",
+        env = "METALWRIGHT_SECRETS_ENV",
+        value_name = "PREFIX",
+        value_delimiter = ','
+    )]
     pub secrets_env: Vec<String>,
     /// A folder whose files secret params may be taken from; repeat for more [default: none].
     #[arg(
@@ -85,7 +83,8 @@ pub(super) fn load(flags: SecretFlags, file: SecretSection, faults: &mut Vec<Str
         faults.push(format!("secrets.files: `{folder}` is no absolute path of a folder below /"));
     }
     for path in paths.iter().filter(|path| path.trim_matches('/').is_empty()) {
-        faults.push(format!("secrets.vault_paths: `{path}` names no mount: write it like secret/metalwright"));
+        faults
+            .push(format!("secrets.vault_paths: `{path}` names no mount: write it like secret/metalwright"));
     }
     let address = flags.secrets_vault_address.or(file.vault_address);
     let token_file = flags.secrets_vault_token_file.or(file.vault_token_file);
@@ -115,14 +114,18 @@ fn vault(
 ) -> Option<VaultAccess> {
     let Some(address) = address else {
         if token_file.is_some() || namespace.is_some() || !paths.is_empty() {
-            faults.push("secrets.vault_address: name the store, like https://vault.example.com:8200".to_owned());
+            faults.push(
+                "secrets.vault_address: name the store, like https://vault.example.com:8200".to_owned(),
+            );
         }
         return None;
     };
     let address = address.trim_end_matches('/').to_owned();
     let is_url = ["https://", "http://"].iter().any(|scheme| address.starts_with(scheme));
     if !is_url || UrlPlace::of_url(&address).is_none() {
-        faults.push(format!("secrets.vault_address: `{address}` is no URL like https://vault.example.com:8200"));
+        faults.push(format!(
+            "secrets.vault_address: `{address}` is no URL like https://vault.example.com:8200"
+        ));
     }
     let Some(token_file) = token_file else {
         faults.push("secrets.vault_token_file: name the file with the token of the store".to_owned());

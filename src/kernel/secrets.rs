@@ -1,10 +1,10 @@
-//! Seals secret values, so that neither the database nor the API shows them: the values of secret params, and
-//! the fields that a noun lists in [`Noun::SECRETS`](crate::model::Noun::SECRETS).
+//! Seals secret values, so that neither the database nor the API shows them: the values of secret params,
+//! and the fields that a noun lists in [`Noun::SECRETS`](crate::model::Noun::SECRETS).
 //!
-//! A sealed value is stored as `{"sealed": "<base64>"}` and shown as `{"sealed": true}`. Of a map the names of
-//! its members are stored beside it, and each member is shown as `{"sealed": true}`. Start with
-//! [`SecretKey::seal`]. `rules::params` decides which params are secret, `sealed_values` finds the values of a
-//! world, `rotation` replaces the key.
+//! A sealed value is stored as `{"sealed": "<base64>"}` and shown as `{"sealed": true}`. Of a map the names
+//! of its members are stored beside it, and each member is shown as `{"sealed": true}`. Start with
+//! [`SecretKey::seal`]. `rules::params` decides which params are secret, `sealed_values` finds the values of
+//! a world, `rotation` replaces the key.
 
 pub mod rotation;
 mod sealed_values;
@@ -212,14 +212,20 @@ fn keeps_members_within(value: &Value, depth: usize) -> bool {
         || members.values().any(|member| keeps_members_within(member, depth - 1))
 }
 
-/// The value that a writer means, where `kept` is the stored one, opened: each `{"sealed": true}` is the stored
-/// member in its place, and a map with `sealed: true` and other members is the stored map with those changed.
-/// What was not stored stays as it was given ([`keeps_members`] is still true of it).
-pub fn with_kept_members(given: &Value, kept: &Value) -> Value {
-    merged(given, Some(kept), KEPT_DEPTH_MAX)
+/// A stored secret, opened.
+#[derive(Clone, Copy)]
+pub struct KeptSecret<'a>(pub &'a Value);
+
+impl KeptSecret<'_> {
+    /// The value that a writer means: each `{"sealed": true}` is the stored member in its place, and a map
+    /// with `sealed: true` and other members is the stored map with those changed. What was not stored stays
+    /// as it was given ([`keeps_members`] is still true of it).
+    pub fn changed_to(&self, given: &Value) -> Value {
+        merged(given, (Some(self.0), KEPT_DEPTH_MAX))
+    }
 }
 
-fn merged(given: &Value, kept: Option<&Value>, depth: usize) -> Value {
+fn merged(given: &Value, (kept, depth): (Option<&Value>, usize)) -> Value {
     let Some(members) = given.as_object().filter(|_| depth > 0) else { return given.clone() };
     if means_stored(given) {
         return kept.unwrap_or(given).clone();
@@ -231,20 +237,21 @@ fn merged(given: &Value, kept: Option<&Value>, depth: usize) -> Value {
     };
     for (name, member) in members.iter().filter(|(name, _)| !(changed && *name == "sealed")) {
         let kept = stored.and_then(|stored| stored.get(name));
-        whole.insert(name.clone(), merged(member, kept, depth - 1));
+        whole.insert(name.clone(), merged(member, (kept, depth - 1)));
     }
     Value::Object(whole)
 }
 
 /// A stored value as readers see it.
 pub fn masked(value: &Value) -> Value {
-    covered(value, &json!({"sealed": true}))
+    covered(value, json!({"sealed": true}))
 }
 
 /// A sealed value with `cover` in its place, or in the place of each member of a map.
-pub fn covered(value: &Value, cover: &Value) -> Value {
+pub fn covered(value: &Value, cover: impl Into<Value>) -> Value {
+    let cover: Value = cover.into();
     let members = value.as_object().and_then(|fields| fields.get("members")?.as_array());
-    let Some(members) = members.filter(|_| is_sealed(value)) else { return cover.clone() };
+    let Some(members) = members.filter(|_| is_sealed(value)) else { return cover };
     let names = members.iter().filter_map(Value::as_str);
     Value::Object(names.map(|name| (name.to_owned(), cover.clone())).collect())
 }
@@ -372,7 +379,7 @@ mod tests {
         let shown = json!({"corp": {"sealed": true}, "guest": {"sealed": true}});
         assert_eq!(masked(&sealed), shown);
         assert_eq!(secrets.open(HERE, &sealed).unwrap(), whole);
-        let means = |given: Value| with_kept_members(&given, &whole);
+        let means = |given: Value| KeptSecret(&whole).changed_to(&given);
         let changed = json!({"corp": "two", "guest": {"pin": 2}});
         assert_eq!(means(json!({"corp": "two", "guest": {"sealed": true}})), changed);
         assert_eq!(means(json!({"sealed": true, "corp": "two"})), changed);
@@ -383,7 +390,8 @@ mod tests {
 
     #[test]
     fn what_resembles_a_sealed_value_is_none_of_a_writers() {
-        for value in [json!({"sealed": 1}), json!({"sealed": "x", "members": ["a"]}), json!({"sealed": true})] {
+        for value in [json!({"sealed": 1}), json!({"sealed": "x", "members": ["a"]}), json!({"sealed": true})]
+        {
             assert!(looks_sealed(&value), "{value}");
         }
         assert!(!looks_sealed(&json!({"sealed": true, "corp": "x"})));

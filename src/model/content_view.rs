@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Bootenv, Content, ContentSet, GeneratedSecret, Machine, MachineStatus, MachineValues, Noun, ParamDeclaration, Profile,
-    Run, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
+    Bootenv, Content, ContentSet, GeneratedSecret, Machine, MachineStatus, MachineValues, Noun,
+    ParamDeclaration, Profile, Run, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
 };
 
 /// Most templates of a folder that a template takes its includes from.

@@ -78,9 +78,9 @@ pub use commits::{
     ChangePlace, CommitHistory, CommitMark, EPOCHS_MAX, Epoch, ObjectChange, ObjectChangeKind, ReadAgain,
     ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
-pub use content::{ GeneratedSecret, PUBLIC_HALF, public_half,
-    BootFiles, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Stage, TEMPLATE_BYTES_MAX, Task,
-    Template, Workflow,
+pub use content::{
+    BootFiles, Bootenv, BootenvKind, GLOBAL_PROFILE, GeneratedSecret, Os, PUBLIC_HALF, Param, Profile, Stage,
+    TEMPLATE_BYTES_MAX, Task, Template, Workflow, public_half,
 };
 pub use content_files::{BootTemplate, TaskTemplate, TemplateText, is_path_template};
 pub use content_view::{ContentView, FOLDER_TEMPLATES_MAX, open_run};

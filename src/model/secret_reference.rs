@@ -35,9 +35,9 @@ impl SecretReference {
 
     /// Whether a value is a reference, of whatever kind.
     pub fn is_one(value: &Value) -> bool {
-        value.as_object().is_some_and(|members| {
-            members.len() == 1 && members.get("from").is_some_and(Value::is_string)
-        })
+        value
+            .as_object()
+            .is_some_and(|members| members.len() == 1 && members.get("from").is_some_and(Value::is_string))
     }
 }
 
@@ -49,9 +49,7 @@ impl FromStr for SecretReference {
             return Err(format!("longer than {REFERENCE_BYTES_MAX} bytes"));
         }
         let refused = || {
-            format!(
-                "`{text}` names no outside secret: write env:NAME, file:/PATH or vault:MOUNT/PATH#FIELD"
-            )
+            format!("`{text}` names no outside secret: write env:NAME, file:/PATH or vault:MOUNT/PATH#FIELD")
         };
         match text.split_once(':').ok_or_else(refused)? {
             ("env", name) if is_variable(name) => Ok(SecretReference::Env(name.to_owned())),
@@ -182,8 +180,16 @@ mod tests {
             assert_eq!(read(text).unwrap().to_string(), text);
         }
         for text in [
-            "MW_ROOT", "env:", "env:A=B", "file:secret", "file:/run/../etc/shadow", "vault:secret#x",
-            "vault:secret/a", "vault:secret/../sys/raw#x", "vault:secret/a?b#x", "ldap:x",
+            "MW_ROOT",
+            "env:",
+            "env:A=B",
+            "file:secret",
+            "file:/run/../etc/shadow",
+            "vault:secret#x",
+            "vault:secret/a",
+            "vault:secret/../sys/raw#x",
+            "vault:secret/a?b#x",
+            "ldap:x",
         ] {
             assert!(read(text).unwrap_err().contains("names no outside secret"), "{text}");
         }

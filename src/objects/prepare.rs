@@ -84,7 +84,11 @@ impl Objects {
         };
         let (mut found, reads) = self.lanes.writes.run_sized(size, run).await?;
         found.extend(self.kernel.read(|world| {
-            rules::params::outside_faults(&next.spec, world, &self.kernel.endpoints.secret_sources)
+            rules::params::outside_faults(
+                &next.spec,
+                &TrackedWorld::untracked(world),
+                &self.kernel.endpoints.secret_sources,
+            )
         }));
         found.extend(self.ask_the_host(&next, old).await?);
         Ok(CheckedWrite { next: Arc::unwrap_or_clone(next), found, reads })

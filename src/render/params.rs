@@ -95,7 +95,8 @@ impl LayeredParams {
     /// The value of the highest level that has one.
     ///
     /// # Errors
-    /// The param has a value, is secret, and secrets are sealed here; or it is kept outside, and not to be had.
+    /// The param has a value, is secret, and secrets are sealed here; or it is kept outside, and not to be
+    /// had.
     pub fn get(&self, name: &str) -> Result<Option<ResolvedParam<'_>>, UnreadableSecret> {
         let Some((level, value)) = self.hits(name).next() else { return Ok(None) };
         let secret = self.open(name)?;

@@ -142,7 +142,8 @@ impl Runs {
     /// Blocks.
     fn make_plan(&self, request: PlanRequest, flag: &WorkFlag) -> Result<Option<PlannedAction>, Error> {
         let content = self.catalog.content();
-        let planner = RunPlanner { runs: self, request: &request, flag, generator: ParamGenerator::default() };
+        let planner =
+            RunPlanner { runs: self, request: &request, flag, generator: ParamGenerator::default() };
         let plan = planner.plan_on(&content)?;
         let is_as_checked = request.checked.as_ref().is_none_or(|checked| {
             checked.machine.revision == request.moving.machine.revision

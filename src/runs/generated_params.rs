@@ -56,13 +56,17 @@ fn make(
     name: &str,
     what: GeneratedSecret,
 ) -> Result<GeneratedParams, Error> {
-    let failed = |error: std::io::Error| Error::Failed(format!("the param `{name}` cannot be made: {error}"));
-    let value = generate(what).map_err(failed)?;
+    let value = generate(what).map_err(|error| failed(name, &error))?;
     let pointer = param_pointer(name);
     let place = SecretPlace { kind: Kind::Machine, key: &machine.key, pointer: &pointer };
-    let sealed = key.seal(place, &Value::from(value.secret.as_str())).map_err(failed)?;
+    let sealed =
+        key.seal(place, &Value::from(value.secret.as_str())).map_err(|error| failed(name, &error))?;
     let public = value.public.map(|public| (public_half(name), Value::from(public)));
     Ok(std::iter::once((name.to_owned(), sealed)).chain(public).collect())
+}
+
+fn failed(name: &str, error: &std::io::Error) -> Error {
+    Error::Failed(format!("the param `{name}` cannot be made: {error}"))
 }
 
 /// The declared params that neither the machine nor its profiles, nor a stage of the run, set.
@@ -78,7 +82,8 @@ fn lacking(content: &World, machine: &Machine, steps: &[RunStep]) -> Vec<(String
     let stages = names.into_iter().filter_map(|name| content.stages.get(name)).map(|row| Some(&row.spec));
     let stages: Vec<Option<&Stage>> = std::iter::once(None).chain(stages).collect();
     let is_set = |name: &String| {
-        let mut levels = stages.iter().flat_map(|stage| level_values(content.into(), (Some(machine), *stage)));
+        let mut levels =
+            stages.iter().flat_map(|stage| level_values(content.into(), (Some(machine), *stage)));
         levels.any(|values| values.contains_key(name))
     };
     let lacking = declared.into_iter().filter(|(name, _)| !is_set(name));

@@ -37,9 +37,9 @@ async fn rotate_opened(data: &DataDir, (opened, args): (&OpenedData, &RotateKeyA
         let at_work = kernel.read(machines_at_work);
         let KeyRotation { values, kept, shut, .. } = found;
         note(&format!(
-            "{values} values of objects and {kept} that runs have kept would be sealed with a new key; {shut} do \
-             not open with the present one and would stay as they are. {at_work} machines are in a run: the \
-             URLs of their present boots would end. Nothing was changed without --yes"
+            "{values} values of objects and {kept} that runs have kept would be sealed with a new key; \
+             {shut} do not open with the present one and would stay as they are. {at_work} machines are in a \
+             run: the URLs of their present boots would end. Nothing was changed without --yes"
         ));
         return Ok(());
     }
@@ -50,8 +50,8 @@ async fn rotate_opened(data: &DataDir, (opened, args): (&OpenedData, &RotateKeyA
     kernel.commit(changeset.event(event)).await.context("the values cannot be stored")?;
     rotation::finish(data.path()).context("secret.key")?;
     note(&format!(
-        "{values} values of objects and {kept} that runs have kept are sealed with the new secret.key; {shut} \
-         could not be opened. Backups from before have the old key and open with it"
+        "{values} values of objects and {kept} that runs have kept are sealed with the new secret.key; \
+         {shut} could not be opened. Backups from before have the old key and open with it"
     ));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What is done on a data directory that nobody serves: `tokens recover`, `backup`, `restore`, `check`,
-//! `server rotate-key`. Only
-//! one process writes to a database, so a server that runs is asked over its API, or stopped first.
+//! `server rotate-key`. Only one process writes to a database, so a server that runs is asked over its API,
+//! or stopped first.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

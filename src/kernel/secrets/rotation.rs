@@ -1,10 +1,10 @@
 //! Replaces the key that seals secret values: all of them are sealed anew with another key, in one changeset.
 //!
-//! The new key is on the disk, as `secret.key.new`, before the changeset is committed, and takes the place of
-//! `secret.key` after it. Whatever ends the program in between, [`settle`] finds out at the next start which of
-//! the two opens what is stored, and removes the other. Values that runs have kept are sealed anew in their
-//! pieces, which stay under the digest that they were made with: it names them, and nothing compares it with
-//! what they hold.
+//! The new key is on the disk, as `secret.key.new`, before the changeset is committed, and takes the place
+//! of `secret.key` after it. Whatever ends the program in between, [`settle`] finds out at the next start
+//! which of the two opens what is stored, and removes the other. Values that runs have kept are sealed anew
+//! in their pieces, which stay under the digest that they were made with: it names them, and nothing compares
+//! it with what they hold.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -15,7 +15,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{KEY_FILE, SealedValue, SecretKey, SecretPlace, is_sealed, param_pointer, read_key, sealed_values};
+use super::{
+    KEY_FILE, SealedValue, SecretKey, SecretPlace, is_sealed, param_pointer, read_key, sealed_values,
+};
 use crate::kernel::Changeset;
 use crate::model::{
     Content, HasTable, Kind, Machine, MachineValues, Noun, Profile, Stage, Stored, World, with_noun,
@@ -100,7 +102,10 @@ impl KeyRotation {
             let mut done = Resealed::default();
             for pointer in T::SECRETS {
                 let place = SecretPlace { kind: T::KIND, key: &row.key, pointer };
-                fields.pointer_mut(pointer).map(|value| resealer.value(place, value, &mut done)).transpose()?;
+                fields
+                    .pointer_mut(pointer)
+                    .map(|value| resealer.value(place, value, &mut done))
+                    .transpose()?;
             }
             self.values += done.sealed;
             self.shut += done.shut;
@@ -190,11 +195,7 @@ struct Resealer<'k> {
 }
 
 impl Resealer<'_> {
-    fn map(
-        &self,
-        (kind, key): (Kind, &str),
-        params: &mut BTreeMap<String, Value>,
-    ) -> io::Result<Resealed> {
+    fn map(&self, (kind, key): (Kind, &str), params: &mut BTreeMap<String, Value>) -> io::Result<Resealed> {
         let mut done = Resealed::default();
         for (param, value) in params.iter_mut().filter(|(_, value)| is_sealed(value)) {
             let pointer = param_pointer(param);
@@ -238,8 +239,8 @@ pub fn finish(directory: &Path) -> io::Result<()> {
     sync(directory)
 }
 
-/// Ends a rotation that was interrupted, as far as it had come: if what `world` has opens with the new key, it
-/// takes the place of the other.
+/// Ends a rotation that was interrupted, as far as it had come: if what `world` has opens with the new key,
+/// it takes the place of the other.
 ///
 /// # Errors
 /// The disk refuses.

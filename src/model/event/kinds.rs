@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use super::fields::{
     AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance,
-    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff,
-    ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed,
-    MachineParamsGenerated, ServerBackedUp, ServerKeyRotated, ServerPruned, ServerRestored, UnservedPacket,
+    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineParamsGenerated,
+    MachineSimilarMac, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep,
+    PacketAnswer, RunInstallationConfirmed, ServerBackedUp, ServerKeyRotated, ServerPruned, ServerRestored,
+    UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};

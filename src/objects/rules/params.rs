@@ -93,13 +93,17 @@ const MEMBER_NOT_KEPT: &str =
     "`{\"sealed\": true}` keeps the stored member of a secret map, but there is none: give the value itself";
 
 /// References to secrets outside that the configuration of this server does not allow.
-pub fn outside_faults<T: NounRules>(spec: &T, world: &World, sources: &SecretSources) -> Vec<Problem> {
+pub fn outside_faults<T: NounRules>(
+    spec: &T,
+    world: &TrackedWorld<'_>,
+    sources: &SecretSources,
+) -> Vec<Problem> {
     let named = spec.params().into_iter().flatten().filter(|(_, value)| SecretReference::is_one(value));
-    let secret = named.filter(|(name, _)| world.params.get(name).is_some_and(|param| param.spec.secret));
-    secret
+    named
+        .filter(|(name, _)| world.get::<Param>(name).is_some_and(|param| param.spec.secret))
         .filter_map(|(name, value)| {
             let why = sources.admit(&SecretReference::of(value)?.ok()?).err()?;
-            Some(Problem::new(pointer(name), why).coded(RefusalCode::Forbidden))
+            Some(Problem::new(pointer(name), why).coded(RefusalCode::NotAdmitted))
         })
         .take(PROBLEMS_MAX)
         .collect()
@@ -149,12 +153,9 @@ pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<Rul
     let set = stored.spec.params().into_iter().flat_map(BTreeMap::keys).map(|name| (pointer(name), name));
     let required = stored.spec.required_params().iter().enumerate();
     let required = required.map(|(i, name)| (format!("/required_params/{i}"), name));
-    let is_half = |name: &str| {
-        let pair = name.strip_suffix(PUBLIC_HALF).and_then(|pair| world.params.get(pair)?.spec.generate);
-        pair.is_some_and(GeneratedSecret::has_public_half)
-    };
-    let unknown =
-        set.chain(required).filter(|(_, name)| world.params.get(name).is_none() && !is_half(name));
+    let unknown = set
+        .chain(required)
+        .filter(|(_, name)| world.params.get(name).is_none() && !is_public_half(name, world));
     let unknown: Vec<(String, String)> =
         unknown.take(PROBLEMS_MAX).map(|(pointer, name)| (pointer, name.clone())).collect();
     if unknown.is_empty() {
@@ -174,6 +175,12 @@ pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<Rul
             })
             .collect()
     }))
+}
+
+/// Whether the server makes the param together with a secret one.
+fn is_public_half(name: &str, world: &World) -> bool {
+    let pair = name.strip_suffix(PUBLIC_HALF).and_then(|pair| world.params.get(pair)?.spec.generate);
+    pair.is_some_and(GeneratedSecret::has_public_half)
 }
 
 /// Finds params with an older name, and a rule for disks that cannot be carried out. Params that the site has

@@ -1,5 +1,5 @@
-//! The key-value store, version 2, of HashiCorp Vault and OpenBao over HTTP: `GET /v1/MOUNT/data/PATH` with the
-//! token in the header `X-Vault-Token`. The answer has the fields in `data.data`.
+//! The key-value store, version 2, of HashiCorp Vault and OpenBao over HTTP: `GET /v1/MOUNT/data/PATH` with
+//! the token in the header `X-Vault-Token`. The answer has the fields in `data.data`.
 //!
 //! The server connects to the address of the configuration alone, whatever `fetch.allow` says. No redirect is
 //! followed: the token is for this place.
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{ReadSecret, SECRET_BYTES_MAX, usable};
+use crate::catalog::outside::{ReadSecret, SECRET_BYTES_MAX, usable};
 use crate::model::{AllowedPlace, FetchPolicy, SecretReference, UrlPlace, VaultAccess};
 use crate::outbound::{FetchReach, FetchScope, OutboundClient, TrustBase};
 
@@ -81,7 +81,8 @@ async fn fields(
     let (status, body) = answer.map_err(|error| format!("{}: {error}", vault.address))?;
     let body = Zeroizing::new(body);
     let answer: Option<Value> = serde_json::from_slice(&body).ok();
-    let what = |what: &str| Err(format!("{} answers {status}{}: {what}", vault.address, said(answer.as_ref())));
+    let what =
+        |what: &str| Err(format!("{} answers {status}{}: {what}", vault.address, said(answer.as_ref())));
     match status {
         200 => match answer.as_ref().and_then(|answer| answer.pointer("/data/data")?.as_object()) {
             Some(fields) => Ok(fields.clone()),
@@ -99,7 +100,8 @@ async fn fields(
 fn said(answer: Option<&Value>) -> String {
     let errors = answer.and_then(|answer| answer.get("errors")?.as_array());
     let texts = errors.into_iter().flatten().filter_map(Value::as_str).take(MESSAGES_MAX);
-    let texts: Vec<String> = texts.map(|text| text.trim().chars().take(MESSAGE_CHARS_MAX).collect()).collect();
+    let texts: Vec<String> =
+        texts.map(|text| text.trim().chars().take(MESSAGE_CHARS_MAX).collect()).collect();
     if texts.is_empty() { String::new() } else { format!(" ({})", texts.join("; ")) }
 }
 
@@ -177,7 +179,10 @@ mod tests {
         }
         let head = serving.join().unwrap().remove(0);
         assert!(head.starts_with("get /v1/secret/data/metal/root http/1.1"), "{head}");
-        assert!(head.contains("x-vault-token: hvs.token") && head.contains("x-vault-namespace: site"), "{head}");
+        assert!(
+            head.contains("x-vault-token: hvs.token") && head.contains("x-vault-namespace: site"),
+            "{head}"
+        );
     }
 
     #[tokio::test]
@@ -185,7 +190,8 @@ mod tests {
         let sealed = answer("503 Service Unavailable", r#"{"errors": ["Vault is sealed"]}"#);
         let denied = answer("403 Forbidden", r#"{"errors": ["permission denied"]}"#);
         let absent = answer("404 Not Found", r#"{"errors": []}"#);
-        let moved = "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.9:1/\r\nContent-Length: 0\r\n\r\n";
+        let moved =
+            "HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.9:1/\r\nContent-Length: 0\r\n\r\n";
         let cases = [
             (sealed, "503 (Vault is sealed): the store is sealed"),
             (denied, "403 (permission denied): its token is not good"),
