@@ -12,7 +12,7 @@ use crate::model::bounds::escape;
 use crate::model::disk_rule::{DISK, DiskRule, INSTALL_DISK};
 use crate::model::{
     Bootenv, DeclaredSchema, GeneratedSecret, Machine, PUBLIC_HALF, Param, Problem, Profile, RefusalCode,
-    SITE, SecretReference, SecretSources, Stage, Stored, Task, World, nearest,
+    SITE, SecretReference, SecretSources, Stage, Stored, Table, Task, World, nearest,
 };
 use crate::objects::rules::{DependentObject, NounRules, RuleCheck, WriteCheck};
 
@@ -155,7 +155,7 @@ pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<Rul
     let required = required.map(|(i, name)| (format!("/required_params/{i}"), name));
     let unknown = set
         .chain(required)
-        .filter(|(_, name)| world.params.get(name).is_none() && !is_public_half(name, world));
+        .filter(|(_, name)| world.params.get(name).is_none() && !is_public_half(name, &world.params));
     let unknown: Vec<(String, String)> =
         unknown.take(PROBLEMS_MAX).map(|(pointer, name)| (pointer, name.clone())).collect();
     if unknown.is_empty() {
@@ -178,8 +178,8 @@ pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<Rul
 }
 
 /// Whether the server makes the param together with a secret one.
-fn is_public_half(name: &str, world: &World) -> bool {
-    let pair = name.strip_suffix(PUBLIC_HALF).and_then(|pair| world.params.get(pair)?.spec.generate);
+fn is_public_half(name: &str, declared: &Table<Param>) -> bool {
+    let pair = name.strip_suffix(PUBLIC_HALF).and_then(|pair| declared.get(pair)?.spec.generate);
     pair.is_some_and(GeneratedSecret::has_public_half)
 }
 
