@@ -13,6 +13,7 @@ use crate::kernel::secrets::SecretKey;
 use crate::kernel::secrets::rotation::{self, KeyRotation};
 use crate::model::World;
 use crate::model::event::ServerKeyRotated;
+use crate::store::Store;
 
 /// Seals all secret values anew. Without `--yes` it only says how many there are.
 ///
