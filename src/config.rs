@@ -9,6 +9,7 @@ pub mod fetch;
 pub mod log_filter;
 mod names;
 pub mod packs;
+pub mod secrets;
 pub mod tftp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,10 +18,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::model::{PackTrust, nearest};
+use crate::model::{PackTrust, SecretSources, nearest};
 use artifacts::{ArtifactFlags, ArtifactSection, ArtifactsConfig};
 use fetch::{FetchConfig, FetchFlags, FetchSection};
 use packs::{PackFlags, PackSection};
+use secrets::{SecretFlags, SecretSection};
 use tftp::{TftpConfig, TftpFlags, TftpSection};
 
 /// A listener's address, or `off`.
@@ -86,6 +88,7 @@ pub struct ServerConfig {
     pub artifacts: ArtifactsConfig,
     pub fetch: FetchConfig,
     pub packs: PackTrust,
+    pub secrets: SecretSources,
     pub dhcp_interfaces: Vec<String>,
     pub dhcp_port: u16,
     pub dhcp_packets_per_second: Option<NonZeroU32>,
@@ -146,6 +149,8 @@ pub struct ServerFlags {
     pub fetch: FetchFlags,
     #[command(flatten)]
     pub packs: PackFlags,
+    #[command(flatten)]
+    pub secrets: SecretFlags,
     /// A network interface to answer DHCP on; repeat for more. DHCP is off without one.
     #[arg(
         long = "dhcp-interface",
@@ -182,6 +187,7 @@ struct ConfigFile {
     artifacts: ArtifactSection,
     fetch: FetchSection,
     packs: PackSection,
+    secrets: SecretSection,
     dhcp: DhcpSection,
     log: LogSection,
 }
@@ -222,8 +228,8 @@ struct LogSection {
 }
 
 /// All keys by section; the empty section is the top level.
-const KEYS: [(&str, &[&str]); 9] = [
-    ("", &["data", "user", "api", "boot", "tftp", "dhcp", "artifacts", "fetch", "packs", "log"]),
+const KEYS: [(&str, &[&str]); 10] = [
+    ("", &["data", "user", "api", "boot", "tftp", "dhcp", "artifacts", "fetch", "packs", "secrets", "log"]),
     ("api", &["listen", "connections", "connections_per_address", "names"]),
     ("boot", &["http", "https", "https_dhe", "connections", "connections_per_address", "ignore_case"]),
     ("tftp", tftp::KEYS),
@@ -231,6 +237,7 @@ const KEYS: [(&str, &[&str]); 9] = [
     ("artifacts", artifacts::KEYS),
     ("fetch", fetch::KEYS),
     ("packs", packs::KEYS),
+    ("secrets", secrets::KEYS),
     ("log", &["format", "level"]),
 ];
 
@@ -267,6 +274,7 @@ impl ServerConfig {
         let fetch_from = file.artifacts.fetch_from.clone();
         let fetch = FetchConfig::load(flags.fetch, (file.fetch, fetch_from), &mut faults);
         let packs = packs::load(flags.packs, file.packs, &mut faults);
+        let secrets = secrets::load(flags.secrets, file.secrets, &mut faults);
         let artifacts = ArtifactsConfig::load(flags.artifacts, file.artifacts, &mut faults);
         let log_level = flags.log_level.or(file.log.level).unwrap_or_else(|| "info".to_owned());
         let log_level = log_filter::check(&log_level).unwrap_or_else(|fault| {
@@ -293,6 +301,7 @@ impl ServerConfig {
             artifacts,
             fetch,
             packs,
+            secrets,
             dhcp_interfaces: (!flags.dhcp_interfaces.is_empty())
                 .then_some(flags.dhcp_interfaces)
                 .or(file.dhcp.interfaces)

@@ -8,6 +8,7 @@ mod data;
 mod descriptors;
 mod dhcp;
 mod firmware_tls;
+mod key_rotation;
 mod offline;
 mod ownership;
 mod pack_check;
@@ -40,6 +41,7 @@ use crate::connections::{self, ConnectionLimiter};
 use crate::dhcp::decide::AddressProber;
 use crate::houses::{Houses, HousesSetup};
 use crate::http_boot::BootHttpService;
+use crate::kernel::secrets::rotation::{self, SettledRotation};
 use crate::kernel::secrets::{SecretKey, sealed_values};
 use crate::kernel::{Caller, Kernel, ServerEndpoints};
 use crate::maintenance::DataFacts;
@@ -293,6 +295,7 @@ fn endpoints(
         boot_https_port: address(&sockets.boot_https)?.map(|address| address.port()),
         fetch_policy: Arc::new(FetchPolicy::new(config.fetch.allow.clone())),
         pack_trust: Arc::new(config.packs.clone()),
+        secret_sources: Arc::new(config.secrets.clone()),
     })
 }
 
@@ -327,8 +330,11 @@ async fn fill(houses: &Arc<Houses>, data: &DataDir, log: LogFormat) -> anyhow::R
 /// The key that seals secret values. Logs how many of them it cannot open.
 fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<SecretKey> {
     let world = store.world();
+    if rotation::settle(data.path(), &world).context("secret.key.new")? == SettledRotation::Finished {
+        tracing::info!("the rotation of secret.key that was interrupted is finished");
+    }
     let secrets = SecretKey::load(data.path(), sealed_values(&world).count()).context("secret.key")?;
-    let shut = sealed_values(&world).filter(|(place, value)| secrets.open(*place, value).is_err()).count();
+    let shut = sealed_values(&world).filter(|one| secrets.open(one.place(), &one.value).is_err()).count();
     if shut > 0 {
         tracing::error!(
             values = shut,

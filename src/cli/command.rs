@@ -50,6 +50,9 @@ impl ClientCommand {
         let data = self.connection.data.as_deref();
         let task = match &self.invocation {
             Invocation::Noun(_, CliVerb::Token(TokenVerb::Recover)) => OfflineTask::RecoverToken,
+            Invocation::Other(OtherCommand::Server { verb: ServerVerb::RotateKey(args) }) => {
+                OfflineTask::RotateKey(args.clone())
+            }
             Invocation::Other(OtherCommand::Restore(args)) => OfflineTask::Restore(args.clone()),
             Invocation::Other(OtherCommand::Backup(args)) if self.is_stopped()? => {
                 OfflineTask::Backup(args.clone())

@@ -30,6 +30,7 @@ impl ServerConfig {
             ("artifacts", self.artifacts != new.artifacts),
             ("fetch", self.fetch != new.fetch),
             ("packs", self.packs != new.packs),
+            ("secrets", self.secrets != new.secrets),
             ("dhcp.interfaces", self.dhcp_interfaces != new.dhcp_interfaces),
             ("dhcp.port", self.dhcp_port != new.dhcp_port),
             ("dhcp.packets_per_second", self.dhcp_packets_per_second != new.dhcp_packets_per_second),

@@ -171,7 +171,7 @@ impl Insight {
                 if flag.is_given_up() || faults.documents >= DOCUMENTS_MAX {
                     return Ok(faults.found);
                 }
-                let input = input.get_or_insert_with(|| self.catalog.input(&boot, SecretMode::Revealed));
+                let input = input.get_or_insert_with(|| self.catalog.input(&boot, SecretMode::Rehearsed));
                 match input {
                     Ok(input) => self.check_task((&boot, input), task, &mut faults)?,
                     Err(problem) => faults.add(Problem::from(&*problem)),
@@ -222,7 +222,7 @@ impl Insight {
             if faults.documents >= DOCUMENTS_MAX {
                 break;
             }
-            let rendered = self.netboot.render_document(boot, &document, SecretMode::Revealed);
+            let rendered = self.netboot.render_document(boot, &document, SecretMode::Rehearsed);
             let Some(rendered) = faults.note(rendered)? else { continue };
             read.extend(rendered.provenance.params.iter().map(|param| param.name.clone()));
             if let BootDocument::File(file) = &document {
@@ -234,7 +234,7 @@ impl Insight {
             faults.add(fault);
         }
         // A fault of the params was told by the render.
-        let Ok(input) = self.catalog.input(boot, SecretMode::Revealed) else { return Ok(()) };
+        let Ok(input) = self.catalog.input(boot, SecretMode::Rehearsed) else { return Ok(()) };
         let answers = AnswerParams { params: &input.params, read: &read };
         answers::faults(&answers).into_iter().for_each(|fault| faults.add(fault));
         Ok(())

@@ -3,10 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::model::{FetchPolicy, PackTrust};
+use crate::model::{FetchPolicy, PackTrust, SecretSources};
 
-/// The addresses at which the server can be reached, the networks that it fetches from, and whose packs it
-/// takes.
+/// The addresses at which the server can be reached, the places that it reads from, and whose packs it takes.
 #[derive(Clone, Debug, Default)]
 pub struct ServerEndpoints {
     pub api: Option<SocketAddr>,
@@ -17,6 +16,8 @@ pub struct ServerEndpoints {
     /// Where the server connects to when an object names the place.
     pub fetch_policy: Arc<FetchPolicy>,
     pub pack_trust: Arc<PackTrust>,
+    /// The secrets outside of the server that objects may refer to.
+    pub secret_sources: Arc<SecretSources>,
 }
 
 impl ServerEndpoints {

@@ -43,9 +43,39 @@ pub struct Param {
     /// Values are sealed at rest and are never shown.
     #[serde(default)]
     pub secret: bool,
+    /// How the server makes a value for each machine whose run begins and that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<GeneratedSecret>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
+
+/// What the server makes for a machine, once. It stays with the machine until somebody removes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GeneratedSecret {
+    /// 24 letters and digits.
+    Password,
+    /// An Ed25519 key as OpenSSH writes it. Its public half is the param of the same name with `_public`.
+    SshHostKey,
+    /// 32 random bytes as 43 letters, digits, `-` and `_` (RFC 4648 section 5).
+    Token,
+}
+
+impl GeneratedSecret {
+    /// Whether a second param has what everybody may know.
+    pub fn has_public_half(self) -> bool {
+        self == GeneratedSecret::SshHostKey
+    }
+}
+
+/// The name of the param with the public half of a generated key.
+pub fn public_half(name: &str) -> String {
+    format!("{name}{PUBLIC_HALF}")
+}
+
+/// How the name of such a param ends.
+pub const PUBLIC_HALF: &str = "_public";
 
 fn any_schema() -> Value {
     Value::Bool(true)

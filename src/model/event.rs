@@ -16,8 +16,9 @@ pub use describe::event_kinds_markdown;
 pub use fields::{
     AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ChannelMoved, ClientStage,
     DhcpRelease, FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued,
-    MachineSimilarMac, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep,
-    PacketAnswer, RunInstallationConfirmed, ServerBackedUp, ServerPruned, UnservedClients, UnservedPacket,
+    MachineParamsGenerated, MachineSimilarMac, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep,
+    OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed, ServerBackedUp, ServerKeyRotated,
+    ServerPruned, ServerRestored, UnservedClients, UnservedPacket,
 };
 pub use filter::check_kind_filter;
 pub use kinds::*;
@@ -151,9 +152,10 @@ impl EventKind {
     ];
 
     /// The events of the server itself that stay as long as what people did.
-    pub const AUDIT: [EventKind; 4] = [
+    pub const AUDIT: [EventKind; 5] = [
         EventKind::TokenRecovered,
         EventKind::MachineAgentTokenReissued,
+        EventKind::ServerKeyRotated,
         EventKind::ServerPruned,
         EventKind::ServerStoreRecovered,
     ];

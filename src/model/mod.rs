@@ -56,6 +56,7 @@ mod run;
 mod schema;
 pub mod schema_cost;
 mod schema_words;
+mod secret_reference;
 mod served_document;
 pub mod settings;
 mod token;
@@ -89,8 +90,8 @@ pub use commits::{
     ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
 pub use content::{
-    BootFiles, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Stage, TEMPLATE_BYTES_MAX, Task,
-    Template, Workflow,
+    BootFiles, Bootenv, BootenvKind, GLOBAL_PROFILE, GeneratedSecret, Os, PUBLIC_HALF, Param, Profile, Stage,
+    TEMPLATE_BYTES_MAX, Task, Template, Workflow, public_half,
 };
 pub use content_files::{BootTemplate, TaskTemplate, TemplateText, is_path_template};
 pub use content_override::{OVERRIDE_PARTS_MAX, Override, OverrideKind, OverrideTarget, PACK_KINDS};
@@ -139,6 +140,7 @@ pub use run::{
 pub use schema::{
     DeclaredSchema, Input, bound_integers, check_schema, parse_changed, parse_input, parse_typed,
 };
+pub use secret_reference::{SecretReference, SecretSources, VaultAccess};
 pub use served_document::{ServedDocument, ServedDocuments};
 pub use settings::Setting;
 pub use token::Token;

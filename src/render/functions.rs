@@ -11,7 +11,7 @@ use crate::render::context::PackageRepository;
 use crate::render::dates::now;
 use crate::render::include_calls::{INCLUDE_FROM, INCLUDE_OPTIONAL};
 use crate::render::inner::{include_from, include_optional};
-use crate::render::params::{ParamLevel, SecretSealed};
+use crate::render::params::{ParamLevel, UnreadableSecret};
 use crate::render::problem::ProblemKind;
 use crate::render::scope::{self, RenderScope};
 
@@ -160,8 +160,12 @@ fn disk_rule(_: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     to_value(&rule.conditions())
 }
 
-fn refuse_secret(scope: &RenderScope, sealed: SecretSealed) -> tera::Error {
-    scope.refuse(ProblemKind::Sealed, sealed.to_string())
+fn refuse_secret(scope: &RenderScope, unreadable: UnreadableSecret) -> tera::Error {
+    let kind = match unreadable {
+        UnreadableSecret::Sealed(_) => ProblemKind::Sealed,
+        UnreadableSecret::Outside { .. } => ProblemKind::Template,
+    };
+    scope.refuse(kind, unreadable.to_string())
 }
 
 fn fallback(name: &str, arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {

@@ -43,6 +43,7 @@ mod restart;
 mod revisions;
 mod run_log;
 mod scene;
+mod secrets;
 mod simulate;
 mod tftp;
 mod tidy;

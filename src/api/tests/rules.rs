@@ -56,7 +56,7 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
     assert_eq!(got["params"]["pw"], json!({"sealed": true}));
     let stored = client.houses.kernel.get::<Profile>("a").unwrap();
     assert!(!format!("{stored:?}").contains("hunter2"));
-    let place = SecretPlace { kind: Kind::Profile, key: "a", param: "pw" };
+    let place = SecretPlace { kind: Kind::Profile, key: "a", pointer: "/params/pw" };
     assert_eq!(SecretKey::from_key([1; 32]).open(place, &stored.spec.params["pw"]), Ok(json!("hunter2")));
 
     let kept = client.put("profiles/a", got.clone()).await;

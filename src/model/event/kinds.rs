@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use super::fields::{
     AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ChannelMoved, DhcpRelease,
-    FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac,
-    NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer,
-    RunInstallationConfirmed, ServerBackedUp, ServerPruned, UnservedPacket,
+    FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineParamsGenerated,
+    MachineSimilarMac, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep,
+    PacketAnswer, RunInstallationConfirmed, ServerBackedUp, ServerKeyRotated, ServerPruned, ServerRestored,
+    UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -469,6 +470,9 @@ event_kinds! {
     /// A new token was made for a machine's agent, and the tokens that it had were ended.
     "machine.agent_token_reissued" MachineAgentTokenReissued about machine => (MachineAgentTokenReissued)
 
+    /// Params were made for a machine, as they are declared with `generate`.
+    "machine.params_generated" MachineParamsGenerated about machine => (MachineParamsGenerated)
+
     /// History that is older than the settings allow was deleted.
     "server.pruned" ServerPruned about server => (ServerPruned)
 
@@ -476,12 +480,7 @@ event_kinds! {
     "server.backed_up" ServerBackedUp about server => (ServerBackedUp)
 
     /// The data directory was made from a backup. What happened since the backup is not known here.
-    "server.restored" ServerRestored about server => {
-        /// When the backup was made.
-        backup_at: Timestamp,
-        /// The version of the program that made it.
-        program: String,
-    }
+    "server.restored" ServerRestored about server => (ServerRestored)
 
     /// Rows of the database that could not be read were moved to a file by an operator.
     "server.rows_set_aside" ServerRowsSetAside about server => {
@@ -489,6 +488,9 @@ event_kinds! {
         /// The file, in the data directory.
         file: String,
     }
+
+    /// All secret values were sealed with a new key.
+    "server.key_rotated" ServerKeyRotated about server => (ServerKeyRotated)
 
     /// The database accepts writes again.
     "server.store_recovered" ServerStoreRecovered about server => {

@@ -357,6 +357,11 @@ where
         }
         problems.extend(unknown(world, (place, reference)));
     }
+    problems.extend(params::outside_faults(
+        &stored.spec,
+        &TrackedWorld::untracked(world),
+        &here.secret_sources,
+    ));
     problems.extend(T::problems(stored, world));
     problems.extend(T::unserved(stored, here));
     problems

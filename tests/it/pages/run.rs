@@ -23,6 +23,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("restore", "tests/it/backup.rs runs that page"),
     ("check", "tests/it/backup.rs runs that page"),
     ("tokens recover", "tests/it/process.rs runs it on a server that is stopped"),
+    ("server rotate-key", "tests/it/secrets.rs runs it on a server that is stopped"),
     ("boot-certificate", "it needs HTTPS boot"),
     ("context set lab", "there is no server elsewhere"),
     ("doctor dhcp eth1 --probe", "it needs an interface"),

@@ -73,7 +73,7 @@ const LAYERS: &[Layer] = &[
     // None uses the store: the types that they commit come from the kernel.
     layer("background", &["kernel", "model"], HOUSE),
     layer("catalog",
-        &["durations", "kernel", "catalog::content", "catalog::layers", "pack_files", "render",
+        &["durations", "kernel", "catalog::content", "catalog::layers", "outbound", "pack_files", "render",
             "netboot::decide", "model"],
         HOUSE),
     layer("artifacts",
