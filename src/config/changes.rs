@@ -8,7 +8,7 @@ type ChangedKey = (&'static str, bool);
 impl ServerConfig {
     /// The keys that have another value in `new` and that count from the next start only.
     pub fn needs_restart(&self, new: &ServerConfig) -> Vec<&'static str> {
-        let keys: [ChangedKey; 19] = [
+        let keys: [ChangedKey; 20] = [
             ("data", self.data != new.data),
             ("user", self.user != new.user),
             ("api.listen", self.api != new.api),

@@ -447,18 +447,6 @@ pub struct ServerPruned {
     pub audit: u64,
 }
 
-/// A backup.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServerBackedUp {
-    /// How many files and links it has.
-    pub members: u64,
-    /// Its bytes before it is encrypted.
-    pub bytes: u64,
-    /// Whether the files of artifacts are in it.
-    pub artifacts: bool,
-}
-
 /// A move of a channel, and what it wrote of the tables of content, which show what `prod` has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -13,7 +13,7 @@ use crate::artifacts::roots::ArtifactRoots;
 use crate::catalog::content::ContentPack;
 use crate::catalog::pools::RenderPools;
 use crate::houses::{Houses, HousesSetup};
-use crate::kernel::secrets::{SecretKey, SecretPlace};
+use crate::kernel::secrets::{SecretKey, SecretPlace, param_pointer};
 use crate::kernel::{Caller, Changeset, Error, Kernel, ServerEndpoints};
 use crate::model::{Kind, Machine, Noun, Problem, Stored, parse_input, sha256_hex, with_noun};
 use crate::netboot::loaders::InstalledLoaders;
@@ -162,7 +162,8 @@ fn machine(houses: &Houses, caller: &Caller, fields: Value) -> Result<Arc<Stored
         let is_secret =
             houses.kernel.read(|world| world.params.get(param).is_some_and(|declared| declared.spec.secret));
         if is_secret {
-            let place = SecretPlace { kind: Kind::Machine, key: &key, param };
+            let pointer = param_pointer(param);
+            let place = SecretPlace { kind: Kind::Machine, key: &key, pointer: &pointer };
             *value = houses
                 .kernel
                 .secrets
