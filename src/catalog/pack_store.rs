@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::catalog::Catalog;
-use crate::catalog::content::{ContentPack, core_files, read_pack};
+use crate::catalog::content::{ContentPack, core_files, read_checked_pack, read_pack};
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, STALE_RETRIES_MAX, StoreError};
 use crate::model::event::ObjectSnapshot;
 use crate::model::{
-    CORE_PACK, Content, EventBody, Kind, Noun, Pack, PackText, Problem, RefusalCode, Stored, World, pack_key,
+    CORE_PACK, Content, EventBody, Kind, Noun, Pack, PackManifest, PackText, Problem, RefusalCode, Stored,
+    World, pack_key,
 };
-use crate::pack_files::{self, PackFile, digest, read_archive, signed_by};
+use crate::pack_files::{self, FileFault, PackFile, digest, read_archive, signed_by};
 
 /// Most packs that are kept parsed.
 const PARSED_MAX: usize = 16;
@@ -82,7 +83,7 @@ impl Catalog {
         if let Some(known) = self.parsed(&stored) {
             return Some(known);
         }
-        match read_pack(&self.pack_files(&stored).ok()?, stored.created_at) {
+        match read_checked_pack(&self.pack_files(&stored).ok()?, stored.created_at) {
             Ok((_, pack)) => Some(self.remember(&stored.spec, Arc::new(pack))),
             Err(faults) => {
                 let first = pack_files::problems(faults).into_iter().next();
@@ -147,8 +148,8 @@ impl Catalog {
             let files = read_archive(&archive)?;
             let signer = signed_by(&files, &trust)
                 .map_err(|problem| vec![(pack_files::SIGNATURE.to_owned(), problem)])?;
-            let ready = ready(&files, now)?;
-            Ok(ReadyPack { spec: Pack { signed_by: signer, ..ready.spec }, ..ready })
+            let ready = ready(&files, read_pack(&files, now)?);
+            Ok::<_, Vec<FileFault>>(ReadyPack { spec: Pack { signed_by: signer, ..ready.spec }, ..ready })
         });
         let read = reading.await.map_err(|error| Error::Failed(format!("the pack was not read: {error}")))?;
         let ready = read.map_err(|faults| Error::Invalid(pack_files::problems(faults)))?;
@@ -173,10 +174,11 @@ impl Catalog {
             }
             _ => files,
         };
-        let ready = ready(&files, caller.now).map_err(|faults| {
+        let read = read_checked_pack(&files, caller.now).map_err(|faults| {
             let faults: Vec<String> = pack_files::problems(faults).iter().map(ToString::to_string).collect();
             Error::Failed(format!("the built-in content is faulty: {}", faults.join("; ")))
         })?;
+        let ready = ready(&files, read);
         let pack = Arc::clone(&ready.parsed);
         self.store_pack(caller, ready).await?;
         Ok(pack)
@@ -222,9 +224,8 @@ impl Catalog {
     }
 }
 
-/// Reads the files of a pack.
-fn ready(files: &[PackFile], now: jiff::Timestamp) -> Result<ReadyPack, Vec<pack_files::FileFault>> {
-    let (manifest, parsed) = read_pack(files, now)?;
+/// A pack that was read, with its files.
+fn ready(files: &[PackFile], (manifest, parsed): (PackManifest, ContentPack)) -> ReadyPack {
     let bytes: usize = files.iter().map(|file| file.body.len()).sum();
     let spec = Pack {
         name: manifest.key(),
@@ -244,7 +245,7 @@ fn ready(files: &[PackFile], now: jiff::Timestamp) -> Result<ReadyPack, Vec<pack
     let texts = files
         .iter()
         .map(|file| (file.path.clone(), PackText(String::from_utf8_lossy(&file.body).into_owned())));
-    Ok(ReadyPack { spec, files: texts.collect(), parsed: Arc::new(parsed) })
+    ReadyPack { spec, files: texts.collect(), parsed: Arc::new(parsed) }
 }
 
 /// What is done with a pack that may be stored.

@@ -14,7 +14,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 
-use crate::catalog::content::{ContentPack, core_files, read_pack};
+use crate::catalog::content::{ContentPack, core_files, read_checked_pack, read_pack};
 use crate::cli::output;
 use crate::cli::pack_verbs::{PackLintArgs, PackOnDisk, PackTask, PackTestArgs};
 use crate::cli::packs::{read_pack_at, told};
@@ -52,8 +52,8 @@ fn read(of: &PackOnDisk, now: Timestamp) -> Result<ReadPack> {
     let files = read_pack_at(&of.folder)?;
     let (manifest, pack) = read_pack(&files, now).map_err(|faults| told(&of.folder, faults))?;
     let mut base_files = core_files(None);
-    let (core, core_pack) = read_pack(&base_files, now).map_err(|faults| told(Path::new("core"), faults))?;
-    let mut below = vec![(core, core_pack)];
+    let core = read_checked_pack(&base_files, now).map_err(|faults| told(Path::new("core"), faults))?;
+    let mut below = vec![core];
     for path in &of.with {
         let more = read_pack_at(path)?;
         below.push(read_pack(&more, now).map_err(|faults| told(path, faults))?);

@@ -163,6 +163,13 @@ mod tests {
     }
 
     #[test]
+    fn the_pack_passes_the_checks_that_packs_of_others_pass() {
+        let read = crate::catalog::content::read_pack(&core_files(None), Timestamp::UNIX_EPOCH);
+        let (manifest, pack) = read.unwrap();
+        assert_eq!((manifest.name.as_str(), pack.version.as_str()), (CORE_PACK, env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
     fn objects_of_a_kind_have_one_name_each() {
         let pack = core(Timestamp::UNIX_EPOCH).unwrap();
         let names: BTreeSet<_> =

@@ -75,19 +75,41 @@ const VERBATIM: &str = "verbatim/";
 /// # Errors
 /// Every fault of every file, with the file's path, line and pointer.
 pub fn read_pack(files: &[PackFile], now: Timestamp) -> Result<(PackManifest, ContentPack), Vec<FileFault>> {
+    read_both(files, now, checks::faults)
+}
+
+/// Reads a pack that was checked before: when it was loaded, or by the tests of the build.
+///
+/// # Errors
+/// As [`read_pack`], if this version of the program cannot read it.
+pub fn read_checked_pack(
+    files: &[PackFile],
+    now: Timestamp,
+) -> Result<(PackManifest, ContentPack), Vec<FileFault>> {
+    read_both(files, now, |_, _| Vec::new())
+}
+
+/// The check of the objects of a pack and of their files.
+type PackCheck = fn(&[PlacedObject], &[PackFile]) -> Vec<FileFault>;
+
+fn read_both(
+    files: &[PackFile],
+    now: Timestamp,
+    check: PackCheck,
+) -> Result<(PackManifest, ContentPack), Vec<FileFault>> {
     let content: Vec<PackFile> = files.iter().filter(|file| is_content(&file.path)).cloned().collect();
     let manifest = manifest(files);
     let (name, version) = match &manifest {
         Ok(manifest) => (manifest.name.as_str(), manifest.version.as_str()),
         Err(_) => ("", ""),
     };
-    let pack = load(PackRelease { name, version }, &content, now);
-    match (manifest, pack) {
-        (Ok(manifest), Ok(pack)) => Ok((manifest, pack)),
-        (manifest, pack) => {
-            let faults = manifest.err().into_iter().chain(pack.err());
-            Err(faults.flatten().collect())
-        }
+    let ReadContent { pack, objects, mut faults } =
+        read_content(PackRelease { name, version }, &content, now);
+    faults.extend(check(&objects, &content));
+    match manifest {
+        Ok(manifest) if faults.is_empty() => Ok((manifest, with_objects(pack, objects))),
+        Ok(_) => Err(faults),
+        Err(of_manifest) => Err(of_manifest.into_iter().chain(faults).collect()),
     }
 }
 
@@ -103,28 +125,41 @@ pub fn load(
     files: &[PackFile],
     now: Timestamp,
 ) -> Result<ContentPack, Vec<FileFault>> {
-    if files.len() > FILES_MAX {
-        let what = format!("the pack has {} files: at most {FILES_MAX} are read", files.len());
-        return Err(vec![(String::new(), Problem::new("", what))]);
-    }
+    let ReadContent { pack, objects, faults } = read_content(release, files, now);
+    if faults.is_empty() { Ok(with_objects(pack, objects)) } else { Err(faults) }
+}
+
+fn with_objects(pack: ContentPack, objects: Vec<PlacedObject>) -> ContentPack {
+    ContentPack { objects: objects.into_iter().map(|placed| placed.object).collect(), ..pack }
+}
+
+/// The content of a pack as far as it could be read.
+struct ReadContent {
+    /// Without its objects.
+    pack: ContentPack,
+    objects: Vec<PlacedObject>,
+    faults: Vec<FileFault>,
+}
+
+fn read_content(release: PackRelease<'_>, files: &[PackFile], now: Timestamp) -> ReadContent {
     let (name, version) = (release.name.to_owned(), release.version.to_owned());
     let pack = ContentPack { name, version, objects: Vec::new() };
+    let (mut objects, mut faults) = (Vec::new(), Vec::new());
+    if files.len() > FILES_MAX {
+        let what = format!("the pack has {} files: at most {FILES_MAX} are read", files.len());
+        faults.push((String::new(), Problem::new("", what)));
+        return ReadContent { pack, objects, faults };
+    }
     let stamp = PackStamp { source: pack.source(), now };
     let mut order: Vec<&PackFile> = files.iter().collect();
     order.sort_by(|a, b| a.path.cmp(&b.path));
-    let (mut objects, mut faults) = (Vec::new(), Vec::new());
     for file in order {
         match read(file, &stamp) {
             Ok(found) => objects.extend(found),
             Err(problems) => faults.extend(problems.into_iter().map(|problem| (file.path.clone(), problem))),
         }
     }
-    faults.extend(checks::faults(&objects, files));
-    let objects = objects.into_iter().map(|placed| placed.object).collect();
-    match faults.is_empty() {
-        true => Ok(ContentPack { objects, ..pack }),
-        false => Err(faults),
-    }
+    ReadContent { pack, objects, faults }
 }
 
 fn read(file: &PackFile, stamp: &PackStamp) -> Result<Vec<PlacedObject>, Vec<Problem>> {
