@@ -168,8 +168,13 @@ async fn a_locked_machine_can_be_unlocked_and_nothing_else() {
 #[tokio::test]
 async fn content_of_a_pack_is_read_only() {
     let client = Client::new().await;
-    let spec =
-        Profile { name: "base".into(), params: [].into(), profiles: vec![], description: String::new() };
+    let spec = Profile {
+        name: "base".into(),
+        params: [].into(),
+        profiles: vec![],
+        channel: None,
+        description: String::new(),
+    };
     let mut stored = Stored::new("base".into(), spec, testing::caller().now);
     stored.source = "pack core@1.0.0".into();
     testing::put(&client.houses, Profile::object(Arc::new(stored))).await;
