@@ -102,21 +102,24 @@ fn templates_used(
 }
 
 /// The engine's error, with what the failed function recorded. Once a secret was read, only place and kind
-/// are reported: any value in a message may have been made from the secret.
+/// are reported: any value in a message may have been made from the secret. Why a param that is kept outside
+/// could not be read is told in any case.
 ///
 /// Where a render inside of it failed, that one's problem counts; this one's place is where it was begun.
 pub(super) fn problem_of(error: &tera::Error, template: &str, scope: &RenderScope) -> RenderProblem {
     let mut problem = from_tera(error, template).of_inline(template);
+    let mut is_plain = false;
     if let Some(mut inner) = scope.inner.take_problem() {
         inner.included_from.push((problem.template, problem.line.unwrap_or(1)));
         inner.included_from.append(&mut problem.included_from);
         problem = inner;
     } else if let Some(failure) = scope.failure() {
+        is_plain = failure.is_plain;
         problem.kind = failure.kind;
         problem.message = failure.message;
         problem.available = failure.available;
     }
-    if scope.secret_read() {
+    if scope.secret_read() && !is_plain {
         problem.message = withheld(problem.kind);
         problem.available.clear();
     }

@@ -161,11 +161,10 @@ fn disk_rule(_: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
 }
 
 fn refuse_secret(scope: &RenderScope, unreadable: UnreadableSecret) -> tera::Error {
-    let kind = match unreadable {
-        UnreadableSecret::Sealed(_) => ProblemKind::Sealed,
-        UnreadableSecret::Outside { .. } => ProblemKind::Template,
-    };
-    scope.refuse(kind, unreadable.to_string())
+    match unreadable {
+        UnreadableSecret::Sealed(_) => scope.refuse(ProblemKind::Sealed, unreadable.to_string()),
+        UnreadableSecret::Outside { .. } => scope.refuse_absent(unreadable.to_string()),
+    }
 }
 
 fn fallback(name: &str, arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {

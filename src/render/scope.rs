@@ -43,6 +43,8 @@ pub(super) struct FunctionFailure {
     pub kind: ProblemKind,
     pub message: String,
     pub available: Vec<String>,
+    /// The message is none that a template had a part in, so that it may be told whatever was read.
+    pub is_plain: bool,
 }
 
 impl RenderScope {
@@ -103,7 +105,16 @@ impl RenderScope {
         available.truncate(AVAILABLE_MAX);
         let message = message.into();
         let error = tera::Error::message(&message);
-        *self.failure.borrow_mut() = Some(FunctionFailure { kind, message, available });
+        *self.failure.borrow_mut() = Some(FunctionFailure { kind, message, available, is_plain: false });
+        error
+    }
+
+    /// A refusal of a param that is kept outside of the server, and could not be read there.
+    pub fn refuse_absent(&self, message: String) -> tera::Error {
+        let error = self.refuse(ProblemKind::Template, message);
+        if let Some(failure) = self.failure.borrow_mut().as_mut() {
+            failure.is_plain = true;
+        }
         error
     }
 

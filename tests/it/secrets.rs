@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -115,6 +117,16 @@ fn everything(world: &World, api: &Api) -> Vec<(String, String)> {
     texts
 }
 
+/// Returns when the log of the installer is kept: it is written after the answer.
+fn wait_for_log(api: &Api, run: &Value) {
+    let documents = format!("/runs/{}/documents", run.as_str().expect("a run"));
+    let deadline = Instant::now() + EVENT_WITHIN;
+    while !api.get(&documents).expect(200).to_string().contains("installer.log") {
+        assert!(Instant::now() < deadline, "the log is not kept");
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn a_secret_of_any_kind_is_in_what_its_machine_gets_and_nowhere_else() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -131,7 +143,10 @@ fn a_secret_of_any_kind_is_in_what_its_machine_gets_and_nowhere_else() {
         api.events_after(0).wait_for(EVENT_WITHIN, |event| event["kind"] == "machine.params_generated");
     assert_eq!(event["data"]["params"], json!(["host_key", "host_key_public", "own_pw"]));
 
-    let (status, got) = answers(&world);
+    let boot = BootSide::of(world.ready());
+    let (_, script) = boot.get(&format!("/boot.ipxe?mac={MAC}"));
+    let own = capability(&script).to_owned();
+    let (status, got) = boot.get(&format!("/m/{own}/answers.cfg"));
     assert_eq!(status, 200, "{got}");
     assert_eq!((line(&got, "corp"), line(&got, "outside")), ("CANARY-corp", "CANARY-outside"));
     assert_eq!(
@@ -144,12 +159,9 @@ fn a_secret_of_any_kind_is_in_what_its_machine_gets_and_nowhere_else() {
     let work =
         api.post("/machines/name:web1/jobs/next", json!({"environment": "live", "boot": "b1"})).expect(200);
     assert!(work.to_string().contains("CANARY-outside"), "{work}");
-    let boot = BootSide::of(world.ready());
-    let (_, script) = boot.get(&format!("/boot.ipxe?mac={MAC}"));
-    let log = format!("/m/{}/installer.log", capability(&script));
-    boot.post(&log, &format!("key is CANARY-outside {password}\n"));
-    let kept = |event: &Value| event["kind"] == "boot.installer_log";
-    api.events_after(0).wait_for(EVENT_WITHIN, kept);
+    let said = format!("key is CANARY-outside {password}\n");
+    assert_eq!(boot.post(&format!("/m/{own}/installer.log"), &said).0, 200);
+    wait_for_log(&api, &started["status"]["run"]["id"]);
     for (place, text) in everything(&world, &api) {
         for canary in ["CANARY-", password.as_str(), of_key.as_str()] {
             assert!(!text.contains(canary), "{canary} in {place}: {text:.2000}");
