@@ -16,7 +16,7 @@ use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
     ApiState, actions, artifacts, background, boot_preview, bulk, changes, dhcp, events, jobs, leases,
-    maintenance, param_migration, records, runs, schema, service, timeline, tokens, unknown_clients,
+    maintenance, param_migration, records, runs, schema, seeing, service, timeline, tokens, unknown_clients,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -39,6 +39,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(artifacts::operations());
     operations.extend(param_migration::operations());
     operations.extend(boot_preview::operations());
+    operations.extend(seeing::operations());
     operations.extend(bulk::operations());
     operations.extend(background::operations());
     operations.extend(records::operations());
@@ -175,6 +176,7 @@ where
 {
     let sent = body::read_json(&headers, body).await?;
     let view = state.houses.objects.create::<T>(&caller, sent).await?;
+    let view = seeing::with_broken_documents((&state, &caller), T::KIND, view).await;
     Ok(body::created(&format!("{ROOT}/{}", T::KIND.plural()), &view))
 }
 
@@ -215,6 +217,7 @@ where
         .objects
         .replace::<T>(&caller, &WriteTarget { reference: &reference, expected }, &sent)
         .await?;
+    let view = seeing::with_broken_documents((&state, &caller), T::KIND, view).await;
     Ok(body::object(StatusCode::OK, &view))
 }
 
@@ -235,6 +238,7 @@ where
         .objects
         .patch::<T>(&caller, &WriteTarget { reference: &reference, expected }, &patch)
         .await?;
+    let view = seeing::with_broken_documents((&state, &caller), T::KIND, view).await;
     Ok(body::object(StatusCode::OK, &view))
 }
 

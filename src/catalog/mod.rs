@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use crate::kernel::Kernel;
-use crate::model::{Content, ContentView, Run, Stored, Template, TemplateText};
+use crate::model::{Content, ContentView, Run, Stored, Template, TemplateText, World};
 use crate::netboot::decide::capability;
 use crate::render::{RenderEngine, TemplateSource};
 use content_copy::KnownContent;
@@ -37,7 +37,7 @@ use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 /// Renders that have a thread to wait on. More would not be faster, because there are no more render workers
 /// (`render::pool`), and each thread costs memory: its input, and what the allocator reserves for it.
 const AT_ONCE_MAX: usize = 16;
-/// Most sets of templates of runs that are kept compiled, besides the present set.
+/// Most sets of templates of runs that are kept compiled, and most of channels, besides the present set.
 const KEPT_ENGINES_MAX: usize = 8;
 
 /// The content, and its renderer.
@@ -60,6 +60,8 @@ struct CompiledTemplates {
     present: Option<PresentTemplates>,
     /// The sets that runs kept, by digest; the oldest is dropped first.
     kept: VecDeque<(String, RenderEngine)>,
+    /// The sets of channels, by the generation of their templates; the oldest is dropped first.
+    channels: VecDeque<(u64, RenderEngine)>,
 }
 
 /// The present templates, with their generation and digest.
@@ -117,6 +119,26 @@ impl Catalog {
             compiled.kept.pop_front();
         }
         compiled.kept.push_back((digest, engine.clone()));
+        engine
+    }
+
+    /// The compiled templates of a content.
+    pub fn engine_of_content(&self, content: &World) -> RenderEngine {
+        if !content.is_derived() {
+            return self.engine();
+        }
+        let generation = content.templates.generation();
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, engine)) = compiled.channels.iter().find(|(of, _)| *of == generation) {
+            return engine.clone();
+        }
+        let bodies = ContentView::from(content).templates().into_iter();
+        let bodies = bodies.map(|(name, text)| source(name, text));
+        let (engine, _) = RenderEngine::compile(&self.pools.serve, bodies);
+        if compiled.channels.len() >= KEPT_ENGINES_MAX {
+            compiled.channels.pop_front();
+        }
+        compiled.channels.push_back((generation, engine.clone()));
         engine
     }
 

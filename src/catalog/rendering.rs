@@ -61,6 +61,8 @@ pub enum RenderPurpose {
     Serve,
     /// For an operator: its URLs do not work, and boots do not wait for it.
     Preview,
+    /// The same, and each line is to be told where it comes from.
+    TracedPreview,
 }
 
 /// A machine in a boot: the input for its documents.
@@ -71,6 +73,8 @@ pub struct BootContext {
     pub stage: Option<Arc<Stored<Stage>>>,
     /// The run whose content is used; without one it is the present content.
     pub run: Option<Arc<Stored<Run>>>,
+    /// The content of the machine's channel, for what is no boot of a run; none for that of the tables.
+    pub channel_content: Option<Arc<World>>,
     pub attempt: Option<BootAttempt>,
     pub facing: ClientEndpoints,
     /// The agent's token, for a document that contains it.
@@ -85,8 +89,12 @@ impl BootContext {
     }
 
     /// The content for this boot.
-    pub fn content<'w>(&self, world: &'w World) -> ContentView<'w> {
-        ContentView::of_run(world, self.run.as_ref().map(|run| &run.spec))
+    pub fn content<'w>(&'w self, world: &'w World) -> ContentView<'w> {
+        let kept = ContentView::of_run(world, self.run.as_ref().map(|run| &run.spec));
+        match &self.channel_content {
+            Some(content) if !kept.is_kept() => ContentView::from(&**content),
+            _ => kept,
+        }
     }
 
     /// Kernel and initrds for the machine's architecture.
@@ -145,7 +153,7 @@ impl Catalog {
     pub fn capability_of(&self, boot: &BootContext, attempt: &BootAttempt) -> String {
         match boot.purpose {
             RenderPurpose::Serve => self.capability(attempt),
-            RenderPurpose::Preview => capability::PREVIEW.to_owned(),
+            RenderPurpose::Preview | RenderPurpose::TracedPreview => capability::PREVIEW.to_owned(),
         }
     }
 

@@ -178,6 +178,7 @@ impl Insight {
             bootenv: place.bootenv.clone(),
             stage: Some(Arc::clone(&place.stage)),
             run: None,
+            channel_content: None,
             attempt: Some(no_attempt()),
             facing: self.catalog.facing(api.unwrap_or(Ipv4Addr::LOCALHOST.into())),
             agent_token: None,

@@ -15,11 +15,15 @@ use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::catalog::usable;
 use crate::insight::Insight;
+use crate::insight::param_levels::LevelValue;
 use crate::insight::preflight::document_faults;
+use crate::insight::template_sources::sources_of;
+use crate::insight::unsaved::{UNSAVED, UnsavedContent};
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    BootTemplate, ContentView, Machine, Problem, RefusalCode, Stored, Template, is_path_template,
+    BootTemplate, Bootenv, ContentView, LineOrigin, Machine, Problem, RefusalCode, Stored, Template, World,
+    is_path_template,
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
@@ -61,6 +65,9 @@ pub struct ParamRow {
     /// `machine`, `profile `base``, `defaults` …
     pub level: String,
     pub secret: bool,
+    /// All levels that have a value, highest first, if they were asked for. The first is the one that counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<LevelValue>,
 }
 
 /// The document to render, and its machine.
@@ -82,6 +89,17 @@ pub struct PreviewRequest {
     /// The bootenv to render for, if the machine is not in it now.
     #[serde(default)]
     pub bootenv: Option<String>,
+    /// Objects that are not saved, in place of those of their names. With them the document is made from the
+    /// present content, whatever the machine's run kept.
+    #[serde(default)]
+    pub content: UnsavedContent,
+    /// Whether `lines` is wanted.
+    #[serde(default = "wanted")]
+    pub lines: bool,
+}
+
+fn wanted() -> bool {
+    true
 }
 
 /// A rendered document. Secret params are shown as `(sealed)`.
@@ -91,6 +109,13 @@ pub struct PreviewResult {
     /// SHA-256 of the text, in hex.
     pub sha256: String,
     pub provenance: Provenance,
+    /// Where each line of the text comes from: at most 20,000 lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineOrigin>,
+    /// The sources of the templates and of the bootenv, by name: `site`, `pack NAME@VERSION`, `not saved`, or
+    /// `kept by the run`, if a run kept a text that is not the present one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, String>,
     /// What in the text would stop the installer or the shell that reads it.
     pub problems: Vec<Problem>,
 }
@@ -133,7 +158,12 @@ impl Insight {
                         if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
                     (
                         name.to_owned(),
-                        ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret },
+                        ParamRow {
+                            value,
+                            level: resolved.level.to_string(),
+                            secret: resolved.secret,
+                            levels: Vec::new(),
+                        },
                     )
                 })
                 .collect())
@@ -205,34 +235,73 @@ impl Insight {
         if preview.inline.is_some() {
             caller.needs(RequiredScope::Write("templates"))?;
         }
+        preview.content.check(caller)?;
         let machine = self.kernel.find::<Machine>(caller, &preview.machine)?;
-        if let Some(name) = &preview.template {
-            self.kernel.find::<Template>(caller, name)?;
-        }
-        let mut gathered =
-            self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
-        if let Some(name) = &preview.bootenv {
-            // A named bootenv is used in its present form, whatever the machine's run kept.
-            (gathered.bootenv, gathered.run) = (Some(self.kernel.find(caller, name)?), None);
-        } else if gathered.bootenv.is_none() {
-            (gathered.bootenv, gathered.run) = (self.first_bootenv(&machine), None);
-        }
-        if preview.template.is_some() || preview.inline.is_some() {
-            gathered.run = None;
-        }
-        let boot = self.preview_boot(&gathered);
+        let machine = preview.content.machine(machine);
+        let (insight, of, unsaved) = (Arc::clone(self), caller.clone(), preview.content.clone());
+        let content = match preview.content.is_empty() {
+            true => None,
+            false => Some(self.preflights.run(move || insight.content_with(&of, &unsaved)).await?),
+        };
+        let boot = self.asked_boot(caller, (&machine, content), &preview)?;
         let document = document(self.files_by_path(&boot, &preview).await?, &preview)?;
         let asked = preview.asked();
         let place = preview.file.or(preview.template).unwrap_or_default();
-        let netboot = Arc::clone(&self.netboot);
+        let (netboot, of) = (Arc::clone(&self.netboot), boot.clone());
         let rendered = self
             .catalog
-            .render_preview(move || netboot.render_document(&boot, &document, SecretMode::Redacted))
+            .render_preview(move || netboot.render_document(&of, &document, SecretMode::Redacted))
             .await?;
         let rendered = rendered.map_err(|problem| not_rendered(&problem, asked))?;
         let problems = document_faults(&place, &rendered.text).collect();
-        let RenderedText { text, sha256, provenance } = rendered;
-        Ok(PreviewResult { text, sha256, provenance, problems })
+        let sources = sources_of(&self.kernel, &boot, &rendered);
+        let RenderedText { text, sha256, provenance, lines } = rendered;
+        Ok(PreviewResult { text, sha256, provenance, lines, sources, problems })
+    }
+
+    /// The present content with what is not saved. Blocks.
+    fn content_with(&self, caller: &Caller, unsaved: &UnsavedContent) -> Arc<World> {
+        Arc::new(unsaved.over(&self.catalog.content(), caller))
+    }
+
+    /// The boot that a preview is of: the present one with what the machine's run kept, or one with what
+    /// the machine's channel has, which a run that begins now would get.
+    fn asked_boot(
+        &self,
+        caller: &Caller,
+        (machine, content): (&Arc<Stored<Machine>>, Option<Arc<World>>),
+        preview: &PreviewRequest,
+    ) -> Result<BootContext, Error> {
+        self.kernel.read(|world| {
+            let present = content.as_deref().unwrap_or(world);
+            let unsaved = &preview.content;
+            if let Some(name) = preview.template.as_ref().filter(|name| !unsaved.has_template(name)) {
+                caller.find::<Template>(world, name)?;
+            }
+            let mut gathered = BootFacts::of(world, &self.netboot.loaders, Some(machine));
+            let is_text = preview.template.is_some() || preview.inline.is_some();
+            let is_now = !is_text
+                && preview.bootenv.is_none()
+                && preview.content.is_empty()
+                && gathered.bootenv.is_some();
+            if let Some(name) = &preview.bootenv {
+                // A named bootenv is used in its present form, whatever the machine's run kept.
+                gathered.bootenv =
+                    Some(match present.bootenvs.get(name).filter(|row| row.source == UNSAVED) {
+                        Some(unsaved) => Arc::clone(unsaved),
+                        None => Arc::clone(caller.find(world, name)?),
+                    });
+            } else if gathered.bootenv.is_none() {
+                gathered.bootenv = first_bootenv(present, machine);
+            }
+            if !is_now {
+                gathered.run = None;
+                take_present(&mut gathered, present);
+            }
+            let boot = self.preview_boot(&gathered);
+            let purpose = if preview.lines { RenderPurpose::TracedPreview } else { RenderPurpose::Preview };
+            Ok(BootContext { channel_content: content.clone().filter(|_| !is_now), purpose, ..boot })
+        })
     }
 
     /// The files of the boot by their paths, for a request for one of them.
@@ -259,7 +328,7 @@ impl Insight {
     }
 
     /// The facts of a hypothetical boot: the present attempt, or none, seen from the server's own address.
-    fn preview_boot(&self, gathered: &BootFacts) -> BootContext {
+    pub(super) fn preview_boot(&self, gathered: &BootFacts) -> BootContext {
         let attempt = gathered.attempt().cloned();
         let server =
             attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST.into());
@@ -267,16 +336,24 @@ impl Insight {
         let boot = gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), facing);
         BootContext { purpose: RenderPurpose::Preview, ..boot }
     }
+}
 
-    /// The first bootenv of the machine's workflow that is not the local disk.
-    fn first_bootenv(&self, machine: &Stored<Machine>) -> Option<Arc<Stored<crate::model::Bootenv>>> {
-        self.kernel.read(|world| {
-            let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
-            let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
-            let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));
-            bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
-        })
+/// Takes bootenv and stage in their present forms, where they exist.
+fn take_present(gathered: &mut BootFacts, present: &World) {
+    if let Some(bootenv) = gathered.bootenv.as_ref().and_then(|row| present.bootenvs.get(&row.key)) {
+        gathered.bootenv = Some(Arc::clone(bootenv));
     }
+    if let Some(stage) = gathered.stage.as_ref().and_then(|row| present.stages.get(&row.key)) {
+        gathered.stage = Some(Arc::clone(stage));
+    }
+}
+
+/// The first bootenv of the machine's workflow that is not the local disk.
+fn first_bootenv(world: &World, machine: &Stored<Machine>) -> Option<Arc<Stored<Bootenv>>> {
+    let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
+    let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
+    let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));
+    bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
 }
 
 pub(super) fn no_attempt() -> crate::model::BootAttempt {

@@ -9,6 +9,8 @@
 //! `digests`, `urls`, `versions` and `inner`), [`problem`] is the report for the author of a faulty template.
 //! Worker processes render (`docs/adr/0020`): `pool` has the queue, `process` is a worker as the server sees
 //! it, `wire` the protocol between them, [`worker`] the process itself, `draw` the render.
+//! A traced render tells where each line comes from: `marking` marks its templates, `line_trace` notes what
+//! the marks tell.
 
 mod batch_adder;
 mod compile;
@@ -21,7 +23,9 @@ pub mod engine;
 mod filters;
 mod functions;
 mod inner;
+mod line_trace;
 mod lists;
+mod marking;
 pub mod params;
 mod password;
 mod patterns;

@@ -47,7 +47,7 @@ fn find(body: &str, from: usize, what: &str) -> Option<usize> {
 }
 
 /// The first word of the tag that opens at `start`.
-fn tag_word(body: &str, start: usize) -> &str {
+pub(super) fn tag_word(body: &str, start: usize) -> &str {
     let inside = body.get(start + 2..).unwrap_or_default();
     let inside = inside.strip_prefix('-').unwrap_or(inside).trim_start();
     inside.split(|c: char| !is_name(c)).next().unwrap_or_default()
@@ -64,11 +64,12 @@ fn end_of_raw(body: &str, start: usize) -> usize {
     find(body, at, "%}").map_or(body.len(), |end| end + 2)
 }
 
-fn is_name(c: char) -> bool {
+pub(super) fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-enum TemplateToken<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TemplateToken<'a> {
     Word(&'a str),
     Text(&'a str),
     Sign(char),
@@ -163,7 +164,7 @@ impl<'a> FolderCalls<'a> {
 }
 
 /// The first token of `rest` and its length in bytes. `rest` is not empty.
-fn next_token(rest: &str) -> (TemplateToken<'_>, usize) {
+pub(super) fn next_token(rest: &str) -> (TemplateToken<'_>, usize) {
     let first = rest.chars().next().unwrap_or(' ');
     if matches!(first, '"' | '\'' | '`') {
         let inside = rest.get(1..).unwrap_or_default();

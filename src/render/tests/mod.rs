@@ -4,6 +4,7 @@ mod compiling;
 mod functions;
 mod language;
 mod limits;
+mod marks;
 mod page;
 mod rendering;
 

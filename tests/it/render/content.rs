@@ -155,6 +155,7 @@ pub fn nobody() -> BootContext {
         bootenv: None,
         stage: None,
         run: None,
+        channel_content: None,
         attempt: None,
         facing: PLAIN.houses.catalog.facing(SERVER.into()),
         agent_token: None,
