@@ -42,6 +42,7 @@ mod restart;
 mod revisions;
 mod run_log;
 mod scene;
+mod seeing;
 mod simulate;
 mod tftp;
 mod tidy;

@@ -18,7 +18,9 @@ use metalwright::model::{
 };
 use metalwright::netboot::decide::namespace::ScriptKind;
 use metalwright::netboot::documents::BootDocument;
-use metalwright::render::{LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, WorkerProgram};
+use metalwright::render::{
+    LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, RenderedText, WorkerProgram,
+};
 use metalwright::runs::jobs::{RenderTasks, TaskRender};
 use metalwright::store::SqliteStore;
 use serde_json::{Value, json};
@@ -42,6 +44,12 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 static POOL: LazyLock<Arc<RenderPool>> = LazyLock::new(|| {
     let lanes = LaneCounts { usual: 2, most: 2 };
     Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), lanes, PoolUse::Boots))
+});
+
+/// The workers of previews, so that those for machines keep their templates.
+static PREVIEWS: LazyLock<Arc<RenderPool>> = LazyLock::new(|| {
+    let lanes = LaneCounts { usual: 1, most: 1 };
+    Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), lanes, PoolUse::Previews))
 });
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
@@ -82,7 +90,7 @@ async fn houses(data: &TempDir, artifacts: Vec<Stored<Artifact>>) -> Arc<Houses>
     let setup = HousesSetup {
         kernel: Kernel::new(store, SecretKey::from_key([1; 32]), endpoints).0,
         loaders: Default::default(),
-        pools: RenderPools { serve: Arc::clone(&POOL), preview: Arc::clone(&POOL) },
+        pools: RenderPools { serve: Arc::clone(&POOL), preview: Arc::clone(&PREVIEWS) },
         media: Default::default(),
         roots: Default::default(),
         case: Default::default(),
@@ -182,6 +190,12 @@ pub fn render(boot: &BootContext, document: &BootDocument) -> String {
     PLAIN.render(boot, document)
 }
 
+/// The text as a preview has it: with a word in place of the capability.
+pub fn as_preview(text: &str) -> String {
+    let cover = PLAIN.houses.catalog.capability_cover(known().attempt.as_ref());
+    cover(text)
+}
+
 /// The menu with these entries, in place of those of the pack.
 pub fn menu(kind: ScriptKind, entries: &Value) -> String {
     let catalog = &PLAIN.houses.catalog;
@@ -192,6 +206,13 @@ pub fn menu(kind: ScriptKind, entries: &Value) -> String {
 }
 
 impl TestHouses {
+    /// The document with the origins of its lines, and the capability in its URLs.
+    fn traced(&self, boot: &BootContext, document: &BootDocument) -> RenderedText {
+        let boot = BootContext { purpose: RenderPurpose::TracedPreview, ..boot.clone() };
+        let rendered = self.houses.netboot.render_document(&boot, document, SecretMode::Revealed);
+        rendered.unwrap_or_else(|problem| panic!("{document:?}: {problem:#?}"))
+    }
+
     fn render(&self, boot: &BootContext, document: &BootDocument) -> String {
         let rendered = self.houses.netboot.render_document(boot, document, SecretMode::Revealed);
         rendered.unwrap_or_else(|problem| panic!("{document:?}: {problem:#?}")).text
@@ -429,6 +450,19 @@ impl Case {
             documents.push((file.path.clone(), self.render(&BootDocument::File(file.clone()))));
         }
         documents
+    }
+
+    /// What the loaders and the installer are given, with the origins of the lines, by name.
+    pub fn traced_documents(&self) -> Vec<(String, RenderedText)> {
+        let scripts = LOADERS.map(|kind| match self.is_install() {
+            true => (kind.template("boot"), BootDocument::BootScript(kind)),
+            false => (kind.template("local"), BootDocument::LocalScript(kind)),
+        });
+        let spec = self.spec();
+        let files =
+            spec.spec.templates.iter().map(|file| (file.path.clone(), BootDocument::File(file.clone())));
+        let documents = scripts.into_iter().chain(files);
+        documents.map(|(name, document)| (name, self.server().traced(&self.boot(), &document))).collect()
     }
 
     /// A file of the bootenv by its path, if it has one.
