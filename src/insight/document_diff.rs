@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
@@ -30,6 +31,9 @@ const COMPARED_MAX: usize = 512;
 const DIFF_BYTES_MAX: usize = 64 << 10;
 /// Unchanged lines that are shown around a change.
 const CONTEXT_LINES: usize = 3;
+/// Longest time to compare the documents of one machine, and what is said then.
+const COMPARE_TIME_MAX: SignedDuration = SignedDuration::from_secs(20);
+const TOO_LONG: &str = "the documents take longer than 20 seconds to render; try again";
 /// Longest time to look for a short difference.
 const DIFF_TIME_MAX: Duration = Duration::from_millis(500);
 
@@ -174,8 +178,13 @@ impl Insight {
     /// Renders what is served at the same paths now, and compares. Blocks.
     fn compare(&self, last: &LastRun, texts: &[ServedText]) -> Result<Vec<ComparedDocument>, Error> {
         let content = self.catalog.content();
+        let begun = self.kernel.now();
+        let ends = begun.checked_add(COMPARE_TIME_MAX).unwrap_or(begun);
         let mut compared = Vec::with_capacity(texts.len());
         for served in texts {
+            if self.kernel.now() > ends {
+                return Err(Error::Busy(TOO_LONG.to_owned()));
+            }
             let path = served.served.path.as_str();
             let text = match &served.text {
                 Ok(text) => text,

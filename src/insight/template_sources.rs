@@ -11,10 +11,19 @@ use crate::render::RenderedText;
 /// The source of a text that a run kept and that is not the present one.
 const KEPT_BY_RUN: &str = "kept by the run";
 
-/// The rows of the present content under the names of what a document was made from.
+/// What a document was made from, and what is known of it.
 struct PresentRows<'a> {
-    templates: Vec<(&'a TemplateUse, Option<Arc<Stored<Template>>>)>,
+    templates: Vec<UsedTemplate<'a>>,
     bootenv: Option<Arc<Stored<Bootenv>>>,
+}
+
+/// A template that a document was made from.
+struct UsedTemplate<'a> {
+    used: &'a TemplateUse,
+    /// The source that the run kept.
+    kept: Option<String>,
+    /// The present template of its name.
+    row: Option<Arc<Stored<Template>>>,
 }
 
 /// The sources of the templates and of the bootenv that a document was made from, by their names.
@@ -25,18 +34,20 @@ pub(super) fn sources_of(
 ) -> BTreeMap<String, String> {
     let rows = kernel.read(|world| {
         let present = boot.channel_content.as_deref().unwrap_or(world);
-        let used = rendered.provenance.templates.iter();
+        let content = boot.content(world);
+        let templates = rendered.provenance.templates.iter().map(|used| UsedTemplate {
+            used,
+            kept: content.template_source(&used.name).filter(|_| content.is_kept()).map(str::to_owned),
+            row: present.templates.get(&used.name).cloned(),
+        });
         let bootenv = boot.bootenv.as_ref().and_then(|own| present.bootenvs.get(&own.spec.name));
-        PresentRows {
-            templates: used.map(|used| (used, present.templates.get(&used.name).cloned())).collect(),
-            bootenv: bootenv.cloned(),
-        }
+        PresentRows { templates: templates.collect(), bootenv: bootenv.cloned() }
     });
     let mut sources = BTreeMap::new();
-    for (used, row) in rows.templates {
+    for UsedTemplate { used, kept, row } in rows.templates {
         let same = row.filter(|row| sha256_hex(&row.spec.body) == used.sha256);
-        let kept = boot.run.as_ref().map(|_| KEPT_BY_RUN.to_owned());
-        if let Some(source) = same.map(|row| row.source.clone()).or(kept) {
+        let of_run = || boot.run.as_ref().map(|_| KEPT_BY_RUN.to_owned());
+        if let Some(source) = kept.or(same.map(|row| row.source.clone())).or_else(of_run) {
             sources.insert(used.name.clone(), source);
         }
     }

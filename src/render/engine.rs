@@ -238,13 +238,14 @@ impl RenderEngine {
         let frame = wire::frame(&order)
             .map_err(|error| RenderProblem::new(ProblemKind::Limit, source.name(), error.to_string()))?;
         let deadline = limits.deadline;
+        if !self.traces {
+            return self.pool.run(source, self.task(frame, deadline));
+        }
         match self.pool.run(source, self.task(frame.clone(), deadline)) {
             // The marks of a traced render move the columns.
-            Err(problem)
-                if self.traces && !matches!(problem.kind, ProblemKind::Busy | ProblemKind::Limit) =>
-            {
+            Err(problem) if !matches!(problem.kind, ProblemKind::Busy | ProblemKind::Limit) => {
                 let plain = RenderEngine { traces: false, ..self.clone() };
-                self.pool.run(source, plain.task(frame, deadline))
+                plain.pool.run(source, plain.task(frame, deadline))
             }
             done => done,
         }
