@@ -239,13 +239,13 @@ fn concerns(problem: &RenderProblem, written: &WrittenObject) -> bool {
 }
 
 fn add(broken: &mut Vec<BrokenDocument>, (problem, document): (RenderProblem, String), machine: &str) {
-    let known = broken.iter().position(|known| known.document == document && known.problem == problem);
-    match known.and_then(|at| broken.get_mut(at)) {
-        Some(known) => known.machines.push(machine.to_owned()),
-        None if broken.len() < PROBLEMS_MAX => {
-            broken.push(BrokenDocument { problem, document, machines: vec![machine.to_owned()] });
-        }
-        None => {}
+    let is_known = |known: &&mut BrokenDocument| known.document == document && known.problem == problem;
+    if let Some(known) = broken.iter_mut().find(is_known) {
+        known.machines.push(machine.to_owned());
+        return;
+    }
+    if broken.len() < PROBLEMS_MAX {
+        broken.push(BrokenDocument { problem, document, machines: vec![machine.to_owned()] });
     }
 }
 
