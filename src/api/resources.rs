@@ -15,8 +15,9 @@ use super::error::ApiError;
 use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_preview, bulk, changes, dhcp, events, jobs, leases,
-    maintenance, param_migration, records, runs, schema, seeing, service, timeline, tokens, unknown_clients,
+    ApiState, actions, artifacts, background, boot_preview, bulk, changes, channels, dhcp, events, jobs,
+    layers, leases, maintenance, packs, param_migration, records, runs, schema, seeing, service, timeline,
+    tokens, unknown_clients, upgrade_check,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -37,7 +38,11 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(runs::operations());
     operations.extend(leases::operations());
     operations.extend(artifacts::operations());
+    operations.extend(packs::operations());
     operations.extend(param_migration::operations());
+    operations.extend(channels::operations());
+    operations.extend(upgrade_check::operations());
+    operations.extend(layers::operations());
     operations.extend(boot_preview::operations());
     operations.extend(seeing::operations());
     operations.extend(bulk::operations());

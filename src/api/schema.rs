@@ -104,6 +104,7 @@ fn name_pattern(kind: Kind) -> Option<&'static str> {
             r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
         ),
         Kind::Artifact => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+        Kind::Pack => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*@[0-9A-Za-z.+-]+$"),
         Kind::Lease | Kind::Reservation | Kind::Job | Kind::Run => None,
         _ => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*(/(\.?[A-Za-z0-9_-][A-Za-z0-9._-]*|\.\.[A-Za-z0-9._-]+))*$"),
     }
@@ -279,6 +280,9 @@ fn labels_input() -> Value {
 const LABEL_KEY: &str =
     "^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$";
 
+const SOURCE: &str = "`site`, `pack NAME@VERSION` for a read-only object of a pack, or \
+                      `pack NAME@VERSION + site` if overrides change it.";
+
 /// The fields that every object has besides its own.
 fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
     let problem = of::<Problem>(generator);
@@ -290,7 +294,7 @@ fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
             json!({"type": "array", "items": problem, "description": "Why it cannot be used at present."}),
         ),
         ("labels", json!({"type": "object", "additionalProperties": {"type": "string"}})),
-        ("source", json!({"type": "string", "description": "`site`, or the pack of a read-only object."})),
+        ("source", json!({"type": "string", "description": SOURCE})),
         ("revision", json!({"type": "integer", "minimum": 1, "description": about_revision})),
         (
             "commit",
@@ -299,6 +303,10 @@ fn ours<T: NounRules>(generator: &mut SchemaGenerator) -> Vec<(String, Value)> {
         ("created_at", json!({"type": "string", "format": "date-time"})),
         ("updated_at", json!({"type": "string", "format": "date-time", "description": about_time})),
     ];
+    if T::KIND.is_of_packs() {
+        let about = "The packs whose object with this name it stands in place of.";
+        ours.push(("hides", json!({"type": "array", "items": {"type": "string"}, "description": about})));
+    }
     if T::KIND.row().has_id {
         ours.push(("id", json!({"type": "string", "format": "uuid"})));
     }

@@ -93,7 +93,13 @@ impl Catalog {
 
     /// The digests of the bodies of all templates.
     fn template_digests(&self, world: &World) -> Arc<TemplateDigests> {
-        self.digests_of(world.templates.generation(), world.templates.iter())
+        let (generation, templates) = (world.templates.generation(), world.templates.iter());
+        if world.is_derived() {
+            return self.known.channels.digests_of(generation, || {
+                templates.map(|row| (row.spec.name.clone(), body(&row.spec).digest())).collect()
+            });
+        }
+        self.digests_of(generation, templates)
     }
 
     /// The digests of the bodies of all templates of a generation. Only what was written since the last call

@@ -5,12 +5,19 @@
 //! decide who may have a document.
 
 pub mod artifact_faults;
+pub mod channel_content;
 pub mod content;
 pub mod content_copy;
 pub mod disk_choice;
 pub mod extra_initrds;
+pub mod generated;
 pub mod keeping;
+pub mod layers;
 pub mod network_variables;
+mod outside;
+pub mod pack_store;
+#[cfg(test)]
+mod pack_store_tests;
 pub mod packs;
 pub mod params;
 pub mod pools;
@@ -19,6 +26,7 @@ pub mod rendering;
 pub mod repositories;
 pub mod secret_cover;
 pub mod usable;
+mod vault;
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
@@ -32,6 +40,7 @@ use crate::model::{Content, ContentView, Run, Stored, Template, TemplateText, Wo
 use crate::netboot::decide::capability;
 use crate::render::{RenderEngine, TemplateSource};
 use content_copy::KnownContent;
+use outside::OutsideSecrets;
 use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 
 /// Renders that have a thread to wait on. More would not be faster, because there are no more render workers
@@ -51,7 +60,13 @@ pub struct Catalog {
     preview_turns: Arc<Semaphore>,
     /// Number of previews that wait for a turn.
     previews: AtomicUsize,
+    secrets: CatalogSecrets,
+}
+
+/// What opens secrets of renders, besides the key of the kernel.
+struct CatalogSecrets {
     boot_key: capability::CapabilityKey,
+    outside: OutsideSecrets,
 }
 
 /// Compiled templates.
@@ -81,6 +96,8 @@ impl std::fmt::Debug for Catalog {
 impl Catalog {
     pub fn new(kernel: Arc<Kernel>, pools: RenderPools) -> Arc<Self> {
         let boot_key = capability::CapabilityKey::new(&kernel.secrets.derive("boot capabilities"));
+        let outside = OutsideSecrets::new(Arc::clone(&kernel.endpoints.secret_sources));
+        let secrets = CatalogSecrets { boot_key, outside };
         let turns = Arc::new(Semaphore::new(AT_ONCE_MAX));
         let preview_turns = Arc::new(Semaphore::new(PREVIEWS_AT_ONCE_MAX));
         Arc::new(Catalog {
@@ -91,7 +108,7 @@ impl Catalog {
             turns,
             preview_turns,
             previews: AtomicUsize::new(0),
-            boot_key,
+            secrets,
         })
     }
 

@@ -1,4 +1,5 @@
-//! The pools of render workers: one for documents that machines are served, and a small one for previews.
+//! The pools of render workers: one for documents that machines are served, a small one for previews, and one
+//! for checks of upgrades. Workers are started when a pool is first used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +25,8 @@ const PREVIEW_WAIT: Duration = Duration::from_secs(5);
 pub struct RenderPools {
     pub serve: Arc<RenderPool>,
     pub preview: Arc<RenderPool>,
+    /// For checks of upgrades, which render for many machines.
+    pub check: Arc<RenderPool>,
 }
 
 impl RenderPools {
@@ -31,15 +34,20 @@ impl RenderPools {
     pub fn of_this_program() -> Self {
         let program = WorkerProgram::own();
         let preview = program.clone().with_niceness(PREVIEW_NICENESS);
+        let lanes = LaneCounts::for_this_host();
+        let check =
+            RenderPool::new(preview.clone(), LaneCounts { most: lanes.usual, ..lanes }, PoolUse::Previews);
         RenderPools {
             serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host(), PoolUse::Boots)),
             preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES, PoolUse::Previews)),
+            check: Arc::new(check),
         }
     }
 
     #[cfg(test)]
     pub fn of_tests() -> Self {
-        RenderPools { serve: Arc::new(RenderPool::of_tests(1)), preview: Arc::new(RenderPool::of_tests(1)) }
+        let [serve, preview, check] = [1, 1, 1].map(|lanes| Arc::new(RenderPool::of_tests(lanes)));
+        RenderPools { serve, preview, check }
     }
 }
 
@@ -84,12 +92,13 @@ impl Catalog {
             RenderPurpose::Serve => engine,
             RenderPurpose::Preview => engine.on(&self.pools.preview),
             RenderPurpose::TracedPreview => engine.traced().on(&self.pools.preview),
+            RenderPurpose::Check => engine.on(&self.pools.check),
         }
     }
 
     /// The health of the workers for machines, and of those for previews.
     pub fn render_conditions(&self) -> [PoolHealth; 2] {
-        let RenderPools { serve, preview } = &self.pools;
+        let RenderPools { serve, preview, .. } = &self.pools;
         [serve.condition(), preview.condition()]
     }
 

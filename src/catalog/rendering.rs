@@ -63,6 +63,8 @@ pub enum RenderPurpose {
     Preview,
     /// The same, and each line is to be told where it comes from.
     TracedPreview,
+    /// For the check of an upgrade: as a preview, with the workers for renders of many machines.
+    Check,
 }
 
 /// A machine in a boot: the input for its documents.
@@ -123,7 +125,8 @@ impl Catalog {
         };
         let params =
             self.kernel.read(|world| params::resolve(boot.content(world), of, &self.kernel.secrets, mode));
-        let params = params.map_err(|message| problem("params", message))?;
+        let mut params = params.map_err(|message| problem("params", message))?;
+        self.read_outside(&mut params);
         let repositories = self.kernel.read(|world| repositories(world, boot, &params))?;
         let callbacks =
             boot.attempt.as_ref().map(|attempt| CallbackUrls { base: self.base_url(boot, attempt) });
@@ -153,13 +156,15 @@ impl Catalog {
     pub fn capability_of(&self, boot: &BootContext, attempt: &BootAttempt) -> String {
         match boot.purpose {
             RenderPurpose::Serve => self.capability(attempt),
-            RenderPurpose::Preview | RenderPurpose::TracedPreview => capability::PREVIEW.to_owned(),
+            RenderPurpose::Preview | RenderPurpose::TracedPreview | RenderPurpose::Check => {
+                capability::PREVIEW.to_owned()
+            }
         }
     }
 
     /// The capability of an attempt's URLs.
     pub fn capability(&self, attempt: &BootAttempt) -> String {
-        capability::issue(&self.boot_key, attempt.id)
+        capability::issue(&self.secrets.boot_key, attempt.id)
     }
 
     /// Replaces an attempt's capability by the placeholder of previews, for a text that is kept.
@@ -216,7 +221,7 @@ impl Catalog {
 
     /// The attempt that a capability was issued for.
     pub fn attempt_of(&self, capability: &str) -> Option<Uuid> {
-        capability::open(&self.boot_key, capability)
+        capability::open(&self.secrets.boot_key, capability)
     }
 }
 

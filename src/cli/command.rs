@@ -11,12 +11,15 @@ pub(super) use crate::cli::action_verbs::DeletionArgs;
 use crate::cli::agents::AgentVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
+use crate::cli::channel_verbs::ChannelVerb;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::data_verbs::{self, BackupArgs, CheckArgs, OfflineTask, RestoreArgs};
 use crate::cli::event_verbs::{EventVerb, KindsFormat};
 pub(super) use crate::cli::lease_verbs::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::many::ManyArgs;
 use crate::cli::output::{OutputFormat, UsageError};
+use crate::cli::override_verbs::OverrideVerb;
+use crate::cli::pack_verbs::{PackTask, PackVerb};
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
 use crate::cli::seeing::{DiffArgs, ExplainArgs, RenderArgs};
@@ -48,6 +51,9 @@ impl ClientCommand {
         let data = self.connection.data.as_deref();
         let task = match &self.invocation {
             Invocation::Noun(_, CliVerb::Token(TokenVerb::Recover)) => OfflineTask::RecoverToken,
+            Invocation::Other(OtherCommand::Server { verb: ServerVerb::RotateKey(args) }) => {
+                OfflineTask::RotateKey(args.clone())
+            }
             Invocation::Other(OtherCommand::Restore(args)) => OfflineTask::Restore(args.clone()),
             Invocation::Other(OtherCommand::Backup(args)) if self.is_stopped()? => {
                 OfflineTask::Backup(args.clone())
@@ -59,6 +65,15 @@ impl ClientCommand {
         };
         let data = data.ok_or_else(|| UsageError("name the data directory with --data DIR".to_owned()))?;
         Ok(Some((data, task)))
+    }
+
+    /// What it does with a pack of this host, without a server; none for every other command.
+    pub fn pack_task(&self) -> Option<PackTask> {
+        match &self.invocation {
+            Invocation::Noun(_, CliVerb::Pack(PackVerb::Test(args))) => Some(PackTask::Test(args.clone())),
+            Invocation::Noun(_, CliVerb::Pack(PackVerb::Lint(args))) => Some(PackTask::Lint(args.clone())),
+            _ => None,
+        }
     }
 
     /// Whether the server that is meant is one of this host, by its data directory, and does not run.
@@ -80,7 +95,10 @@ pub(super) enum CliVerb {
     Artifact(ArtifactVerb),
     Lease(LeaseVerb),
     Token(TokenVerb),
+    Channel(ChannelVerb),
+    Pack(PackVerb),
     Param(ParamVerb),
+    Override(OverrideVerb),
     Run(RunVerb),
     /// `runs show RUN --document preseed.cfg`: the text of a document that was served.
     DocumentOf {
@@ -272,6 +290,8 @@ pub(super) enum DoctorVerb {
     Dhcp(DoctorArgs),
     /// Which artifacts have no files or a problem, and what to do, like a place to allow in `fetch.allow`.
     Artifacts(OutputArgs),
+    /// Which objects of the site hide those of packs, and which overrides change nothing.
+    Catalog(OutputArgs),
     /// Which machines wait for a person: failed, held, with a question at their console, or overdue.
     Machines(OutputArgs),
 }

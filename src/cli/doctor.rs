@@ -3,9 +3,11 @@
 //! `host` examines this host and `owners` the processes that have its ports; the server reports the status of
 //! DHCP; `ask` acts as a client; `findings` and `networks` turn all of it into lines, and `certificate`
 //! examines the API's certificate. `snippets` is for other DHCP servers. Start at [`dhcp`]; `sources` has
-//! `doctor artifacts`, `machines` has `doctor machines`.
+//! `doctor artifacts`, `machines` has `doctor machines`, `catalog` has
+//! `doctor catalog`.
 
 mod ask;
+mod catalog;
 mod certificate;
 mod findings;
 mod host;
@@ -25,6 +27,7 @@ use crate::cli::command::{DhcpDialect, DoctorArgs};
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::output::{self, OutputFormat, UsageError};
 use crate::model::DhcpStatus;
+pub use catalog::catalog;
 use findings::{DoctorFacts, Finding, Level};
 use host::Host;
 pub use machines::machines;

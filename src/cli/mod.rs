@@ -12,6 +12,7 @@ pub mod backups;
 mod boot;
 pub mod boot_certificate;
 mod changes;
+mod channel_verbs;
 mod columns;
 mod command;
 pub mod complete;
@@ -34,6 +35,10 @@ mod names;
 mod nouns;
 mod objects;
 pub mod output;
+mod override_verbs;
+pub mod pack_diff;
+pub mod pack_verbs;
+pub mod packs;
 mod param_verbs;
 mod parse;
 mod runs;
@@ -46,6 +51,7 @@ mod summary;
 mod table;
 mod timeline;
 mod unknown;
+mod upgrades;
 mod waiting;
 mod yaml;
 
@@ -61,6 +67,7 @@ use command::{
 use event_verbs::EventVerb;
 use objects::NounClient;
 use output::OutputFormat;
+use pack_verbs::PackVerb;
 
 use crate::client::ExplainAs;
 use crate::model::Kind;
@@ -78,6 +85,7 @@ pub async fn run(command: ClientCommand) -> Result<()> {
         return match verb {
             DoctorVerb::Dhcp(args) => doctor::dhcp(args, &connection).await,
             DoctorVerb::Artifacts(output) => doctor::artifacts(output.output, &connection).await,
+            DoctorVerb::Catalog(output) => doctor::catalog(output.output, &connection).await,
             DoctorVerb::Machines(output) => doctor::machines(output.output, &connection).await,
         };
     }
@@ -86,6 +94,12 @@ pub async fn run(command: ClientCommand) -> Result<()> {
     }
     if let Invocation::Other(OtherCommand::Errors { output }) = invocation {
         return events::codes(output);
+    }
+    if let Invocation::Noun(_, CliVerb::Pack(PackVerb::Diff(args))) = &invocation {
+        return packs::diff(args, &connection).await;
+    }
+    if let Invocation::Noun(_, CliVerb::Pack(PackVerb::Files(args))) = &invocation {
+        return packs::files(&args.source);
     }
     let client = connection.client().await?;
     let done = match invocation {
@@ -124,7 +138,10 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
         CliVerb::Artifact(verb) => artifacts::run(noun, verb).await,
         CliVerb::Lease(verb) => leases::run(noun, verb).await,
+        CliVerb::Channel(verb) => channel_verbs::run(noun, verb).await,
+        CliVerb::Pack(verb) => packs::run(noun, verb).await,
         CliVerb::Param(verb) => param_verbs::run(noun, verb).await,
+        CliVerb::Override(verb) => override_verbs::run(noun, verb).await,
         CliVerb::Run(verb) => runs::run(noun, verb).await,
         CliVerb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
         // `main` carries it out, without a server.

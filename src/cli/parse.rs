@@ -4,6 +4,7 @@ use clap::error::{Error as ClapError, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use crate::cli::artifact_verbs::ArtifactVerb;
+use crate::cli::channel_verbs::ChannelVerb;
 use crate::cli::command::{
     CliVerb, ClientCommand, DeleteVerb, Invocation, LeaseVerb, MachineVerb, OtherCommand, OutputArgs,
     ReadVerb, TokenVerb, WriteVerb,
@@ -12,6 +13,8 @@ use crate::cli::complete;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::examples;
 use crate::cli::nouns::is_writable;
+use crate::cli::override_verbs::OverrideVerb;
+use crate::cli::pack_verbs::PackVerb;
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
 use crate::cli::seeing::ExplainArgs;
@@ -44,9 +47,12 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Machine => MachineVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Lease => LeaseVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Artifact => ArtifactVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Channel => ChannelVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Pack => PackVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Run => RunVerb::augment_subcommands(command)
             .subcommand_required(true)
             .mut_subcommand("show", |show| show.arg(document())),
+        Kind::Override => OverrideVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Token => TokenVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Param => {
             let machine = clap::Arg::new("machine").value_name("MACHINE");
@@ -104,8 +110,17 @@ fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     if LeaseVerb::has_subcommand(name) {
         return LeaseVerb::from_arg_matches(matches).map(CliVerb::Lease);
     }
+    if ChannelVerb::has_subcommand(name) {
+        return ChannelVerb::from_arg_matches(matches).map(CliVerb::Channel);
+    }
+    if PackVerb::has_subcommand(name) {
+        return PackVerb::from_arg_matches(matches).map(CliVerb::Pack);
+    }
     if ParamVerb::has_subcommand(name) {
         return ParamVerb::from_arg_matches(matches).map(CliVerb::Param);
+    }
+    if OverrideVerb::has_subcommand(name) {
+        return OverrideVerb::from_arg_matches(matches).map(CliVerb::Override);
     }
     if TokenVerb::has_subcommand(name) {
         return TokenVerb::from_arg_matches(matches).map(CliVerb::Token);

@@ -188,6 +188,22 @@ impl ApiClient {
         self.fetch(self.request(Method::POST, "/artifacts/actions/prune").json(input)).await
     }
 
+    /// The objects of packs that others stand in place of.
+    ///
+    /// # Errors
+    /// An error of the server or the network.
+    pub async fn hidden_objects(&self) -> Result<Value, ClientError> {
+        self.fetch(self.request(Method::GET, "/catalog/hidden")).await
+    }
+
+    /// The override that does what a copy does.
+    ///
+    /// # Errors
+    /// An error of the server or the network.
+    pub async fn adopt_copy(&self, input: &Value) -> Result<Value, ClientError> {
+        self.fetch(self.request(Method::POST, "/overrides/actions/adopt").json(input)).await
+    }
+
     /// Rewrites values of params that have a newer name, or says what would be written.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::artifacts::MediaFolder;
 use crate::artifacts::roots::ArtifactRoots;
+use crate::catalog::content::{PackFile, PackRelease, load};
 use crate::catalog::pools::RenderPools;
 use crate::dhcp::decide::{DhcpQuery, InterfaceAddress, NetworkInterface};
 use crate::houses::{Houses, HousesSetup};
@@ -54,6 +55,12 @@ pub async fn dhcp_options(houses: &Houses, packet: &str) -> BTreeMap<u8, Vec<u8>
     let Ok(Some(reply)) = houses.dhcp.answer_dhcp(&query).await else { return BTreeMap::new() };
     let sent = parse(&reply.bytes).unwrap();
     sent.options.iter().map(|(code, data)| (code, data.to_vec())).collect()
+}
+
+/// Makes a version of the pack `core`, read from these files, the only one.
+pub async fn install(houses: &Houses, version: &str, files: &[PackFile]) {
+    let pack = load(PackRelease { name: "core", version }, files, caller().now).unwrap();
+    houses.catalog.install_pack(&caller(), &pack).await.unwrap();
 }
 
 /// Stores an object as the server's own services do.

@@ -53,6 +53,14 @@ struct AffectedStage {
     task_files: Vec<(Arc<Stored<Task>>, TaskTemplate)>,
 }
 
+/// A machine that uses the object.
+struct AffectedMachine {
+    machine: Arc<Stored<Machine>>,
+    /// The content of its channel.
+    content: Arc<World>,
+    stages: Vec<AffectedStage>,
+}
+
 /// A problem, and the documents that have it.
 struct BrokenDocument {
     problem: RenderProblem,
@@ -80,14 +88,14 @@ impl Insight {
     /// Renders the documents of some machines that use the object. Blocks.
     fn look_at_documents(&self, caller: &Caller, written: &WrittenObject) -> Vec<BrokenDocument> {
         let ends = self.kernel.now().checked_add(LOOK_TIME_MAX).unwrap_or(caller.now);
-        let content = self.catalog.content();
         let machines: Vec<Arc<Stored<Machine>>> =
             self.kernel.read(|world| caller.visible(&world.machines).cloned().collect());
         let mut broken: Vec<BrokenDocument> = Vec::new();
         let mut renders = 0;
-        for (machine, stages) in sample(&machines, written, &content) {
-            for stage in stages {
-                let boot = self.boot_in(&machine, &stage);
+        for affected in self.sample(&machines, written) {
+            let machine = &affected.machine;
+            for stage in &affected.stages {
+                let boot = self.boot_in(&affected, stage);
                 let mut note = |document: String, rendered: Result<RenderedText, RenderProblem>| {
                     if let Err(problem) = rendered
                         && concerns(&problem, written)
@@ -116,6 +124,32 @@ impl Insight {
         broken
     }
 
+    /// Some machines that use the object, of different workflows and profiles first.
+    fn sample(&self, machines: &[Arc<Stored<Machine>>], written: &WrittenObject) -> Vec<AffectedMachine> {
+        let mut alike: BTreeMap<(String, &[String]), usize> = BTreeMap::new();
+        let mut chosen = Vec::new();
+        for machine in machines {
+            let Ok(content) = self.catalog.content_for(&machine.spec) else { continue };
+            let Some(workflow) = content.workflow_of(&machine.spec) else { continue };
+            let seen = alike.entry((workflow.clone(), machine.spec.profiles.as_slice())).or_default();
+            if *seen >= ALIKE_MAX {
+                continue;
+            }
+            if written.kind == Kind::Profile && !has_profile(&content, &machine.spec, &written.key) {
+                continue;
+            }
+            *seen += 1;
+            let stages = affected_stages(&content, &workflow, written);
+            if !stages.is_empty() {
+                chosen.push(AffectedMachine { machine: Arc::clone(machine), content, stages });
+            }
+            if chosen.len() >= MACHINES_MAX {
+                break;
+            }
+        }
+        chosen
+    }
+
     fn task_file(
         &self,
         boot: &BootContext,
@@ -128,50 +162,21 @@ impl Insight {
         task_file_text(&self.catalog.engine_for(boot), (task.key.as_str(), file), &input)
     }
 
-    fn boot_in(&self, machine: &Arc<Stored<Machine>>, stage: &AffectedStage) -> BootContext {
+    fn boot_in(&self, affected: &AffectedMachine, stage: &AffectedStage) -> BootContext {
+        let AffectedMachine { machine, content, .. } = affected;
         let api = self.kernel.endpoints.api.map(|api| api.ip()).filter(|ip| !ip.is_unspecified());
         BootContext {
             machine: Some(Arc::clone(machine)),
             bootenv: stage.bootenv.clone(),
             stage: Some(Arc::clone(&stage.stage)),
             run: None,
-            channel_content: None,
+            channel_content: content.is_derived().then(|| Arc::clone(content)),
             attempt: Some(no_attempt()),
             facing: self.catalog.facing(api.unwrap_or(std::net::Ipv4Addr::LOCALHOST.into())),
             agent_token: None,
             purpose: RenderPurpose::Preview,
         }
     }
-}
-
-/// Some machines that use the object, of different workflows and profiles first, with the stages in which
-/// they do.
-fn sample(
-    machines: &[Arc<Stored<Machine>>],
-    written: &WrittenObject,
-    content: &World,
-) -> Vec<(Arc<Stored<Machine>>, Vec<AffectedStage>)> {
-    let mut alike: BTreeMap<(String, &[String]), usize> = BTreeMap::new();
-    let mut chosen = Vec::new();
-    for machine in machines {
-        let Some(workflow) = content.workflow_of(&machine.spec) else { continue };
-        let seen = alike.entry((workflow.clone(), machine.spec.profiles.as_slice())).or_default();
-        if *seen >= ALIKE_MAX {
-            continue;
-        }
-        if written.kind == Kind::Profile && !has_profile(content, &machine.spec, &written.key) {
-            continue;
-        }
-        *seen += 1;
-        let stages = affected_stages(content, &workflow, written);
-        if !stages.is_empty() {
-            chosen.push((Arc::clone(machine), stages));
-        }
-        if chosen.len() >= MACHINES_MAX {
-            break;
-        }
-    }
-    chosen
 }
 
 fn has_profile(content: &World, machine: &Machine, profile: &str) -> bool {
@@ -239,8 +244,8 @@ fn concerns(problem: &RenderProblem, written: &WrittenObject) -> bool {
 }
 
 fn add(broken: &mut Vec<BrokenDocument>, (problem, document): (RenderProblem, String), machine: &str) {
-    let is_known = |known: &&mut BrokenDocument| known.document == document && known.problem == problem;
-    if let Some(known) = broken.iter_mut().find(is_known) {
+    let known = broken.iter_mut().find(|known| known.document == document && known.problem == problem);
+    if let Some(known) = known {
         known.machines.push(machine.to_owned());
         return;
     }

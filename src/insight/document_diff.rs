@@ -177,7 +177,8 @@ impl Insight {
 
     /// Renders what is served at the same paths now, and compares. Blocks.
     fn compare(&self, last: &LastRun, texts: &[ServedText]) -> Result<Vec<ComparedDocument>, Error> {
-        let content = self.catalog.content();
+        let content = self.catalog.content_for(&last.machine.spec);
+        let content = content.unwrap_or_else(|_| self.catalog.content());
         let begun = self.kernel.now();
         let ends = begun.checked_add(COMPARE_TIME_MAX).unwrap_or(begun);
         let mut compared = Vec::with_capacity(texts.len());
@@ -273,7 +274,7 @@ impl Insight {
             bootenv: attempt.bootenv.as_ref().and_then(|name| content.bootenvs.get(name)).cloned(),
             stage: stage.and_then(|name| content.stages.get(name)).cloned(),
             run: Some(Arc::new(plain)),
-            channel_content: None,
+            channel_content: content.is_derived().then(|| Arc::clone(content)),
             facing: self.catalog.facing(server.unwrap_or(std::net::Ipv4Addr::LOCALHOST.into())),
             attempt: Some(attempt),
             agent_token: None,

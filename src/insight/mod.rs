@@ -7,7 +7,7 @@ mod broken_documents;
 pub mod document_diff;
 pub mod explain;
 pub mod fleet_diff;
-mod lints;
+pub mod lints;
 pub mod param_levels;
 pub mod preflight;
 pub mod preview;
@@ -15,6 +15,8 @@ mod template_sources;
 pub mod timeline;
 pub mod unknown_clients;
 pub mod unsaved;
+pub mod upgrade_check;
+pub mod upgrade_diff;
 
 use std::sync::Arc;
 
@@ -34,10 +36,13 @@ pub struct Insight {
     dhcp: Arc<Dhcp>,
     records: Arc<Records>,
     preflights: WorkLane,
+    checks: WorkLane,
 }
 
 /// Most runs that are checked at once before they begin.
 const PREFLIGHTS_MAX: usize = 2;
+/// Most checks of upgrades at once: each renders with all processors.
+const CHECKS_MAX: usize = 1;
 
 impl Insight {
     pub fn new(
@@ -46,13 +51,7 @@ impl Insight {
         (netboot, dhcp): (Arc<Netboot>, Arc<Dhcp>),
         records: Arc<Records>,
     ) -> Arc<Self> {
-        Arc::new(Insight {
-            kernel,
-            catalog,
-            netboot,
-            dhcp,
-            records,
-            preflights: WorkLane::new(PREFLIGHTS_MAX),
-        })
+        let [preflights, checks] = [PREFLIGHTS_MAX, CHECKS_MAX].map(WorkLane::new);
+        Arc::new(Insight { kernel, catalog, netboot, dhcp, records, preflights, checks })
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::catalog::params::SecretMode;
+use crate::catalog::rendering::BootContext;
 use crate::insight::Insight;
 use crate::insight::preview::ParamRow;
 use crate::kernel::{Caller, Error};
@@ -124,7 +125,10 @@ impl Insight {
 
     /// The input of the documents of a boot, with secrets covered.
     fn input_of(&self, gathered: &BootFacts) -> Result<RenderInput, Error> {
-        let input = self.catalog.input(&self.preview_boot(gathered), SecretMode::Redacted);
+        let machine = gathered.machine.as_ref().filter(|_| gathered.run.is_none());
+        let channel_content = machine.and_then(|machine| self.derived_content(&machine.spec));
+        let boot = BootContext { channel_content, ..self.preview_boot(gathered) };
+        let input = self.catalog.input(&boot, SecretMode::Redacted);
         input.map_err(|problem| Error::Failed(problem.to_string()))
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::catalog::channel_content::channel_of;
 use crate::catalog::extra_initrds::{EXTRA_INITRDS, extra_initrds};
 use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::rendering::{BootContext, RenderPurpose};
@@ -18,12 +19,12 @@ use crate::insight::Insight;
 use crate::insight::param_levels::LevelValue;
 use crate::insight::preflight::document_faults;
 use crate::insight::template_sources::sources_of;
-use crate::insight::unsaved::{UNSAVED, UnsavedContent};
+use crate::insight::unsaved::UnsavedContent;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    BootTemplate, Bootenv, ContentView, LineOrigin, Machine, Problem, RefusalCode, Stored, Template, World,
-    is_path_template,
+    BootTemplate, Bootenv, ContentView, LineOrigin, Machine, PROD_CHANNEL, Problem, RefusalCode, Stored,
+    Template, World, is_path_template,
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
@@ -132,7 +133,22 @@ impl PreviewRequest {
 }
 
 impl Insight {
-    /// The params of a machine by name: its own, or those of all levels.
+    /// Whether the content of a machine's channel is that of the tables.
+    fn is_on_prod(&self, machine: &Machine) -> bool {
+        self.kernel.read(|world| channel_of(world, machine) == PROD_CHANNEL)
+    }
+
+    /// The content of a machine's channel, where it differs from that of the tables. A channel without
+    /// content is a problem of the machine, which then is shown with that of the tables. Blocks.
+    pub(super) fn derived_content(&self, machine: &Machine) -> Option<Arc<World>> {
+        if self.is_on_prod(machine) {
+            return None;
+        }
+        self.catalog.content_for(machine).ok().filter(|content| content.is_derived())
+    }
+
+    /// The params of a machine by name, in the content of its channel: its own, or those of all levels.
+    /// Blocks.
     ///
     /// # Errors
     /// [`Error::NotFound`], or a sealed value is damaged.
@@ -143,11 +159,13 @@ impl Insight {
         scope: ParamScope,
     ) -> Result<BTreeMap<String, ParamRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
+        let content = self.derived_content(&machine.spec);
         self.kernel.read(|world| {
-            let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
+            let content = content.as_deref().unwrap_or(world);
+            let stage = machine.status.stage.as_ref().and_then(|name| content.stages.get(name));
             let of = ParamSubject { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
             let params =
-                params::resolve(ContentView::from(world), of, &self.kernel.secrets, SecretMode::Redacted)
+                params::resolve(ContentView::from(content), of, &self.kernel.secrets, SecretMode::Redacted)
                     .map_err(Error::Failed)?;
             let rows = params.aggregate().into_iter().filter(|(_, resolved)| {
                 scope == ParamScope::AllLevels || *resolved.level == ParamLevel::Machine
@@ -170,12 +188,13 @@ impl Insight {
         })
     }
 
-    /// Every path that a machine may fetch under its capability, and whether it may now.
+    /// Every path that a machine may fetch under its capability, and whether it may now. Blocks.
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub fn files(&self, caller: &Caller, reference: &str) -> Result<Vec<FileRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
+        let content = self.derived_content(&machine.spec);
         let gathered = self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
         let boot = self.preview_boot(&gathered);
         let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
@@ -195,8 +214,10 @@ impl Insight {
             let initrds = files.initrds.iter();
             rows.extend(initrds.map(|path| row(base_name(path), "initrd", MachineFile::Kernel)));
             let stage = boot.stage.as_ref().map(|stage| &stage.spec);
-            let params =
-                self.kernel.read(|world| usable::params(world, (&machine.spec, stage), EXTRA_INITRDS));
+            let params = self.kernel.read(|world| {
+                let content = content.as_deref().unwrap_or(world);
+                usable::params(content, (&machine.spec, stage), EXTRA_INITRDS)
+            });
             // Everybody may fetch these. What is wrong with them, `start` and the machine's screen tell.
             let extra = extra_initrds(&params).unwrap_or_default();
             let is_joined = !files.initrds.is_empty() && files.initrds.len() + extra.len() > 1;
@@ -238,10 +259,13 @@ impl Insight {
         preview.content.check(caller)?;
         let machine = self.kernel.find::<Machine>(caller, &preview.machine)?;
         let machine = preview.content.machine(machine);
-        let (insight, of, unsaved) = (Arc::clone(self), caller.clone(), preview.content.clone());
-        let content = match preview.content.is_empty() {
+        let content = match self.is_on_prod(&machine.spec) && preview.content.is_empty() {
             true => None,
-            false => Some(self.preflights.run(move || insight.content_with(&of, &unsaved)).await?),
+            false => {
+                let (insight, of) = (Arc::clone(self), Arc::clone(&machine));
+                let (caller, unsaved) = (caller.clone(), preview.content.clone());
+                self.preflights.run(move || insight.content_with(&caller, (&of.spec, &unsaved))).await?
+            }
         };
         let boot = self.asked_boot(caller, (&machine, content), &preview)?;
         let document = document(self.files_by_path(&boot, &preview).await?, &preview)?;
@@ -259,9 +283,18 @@ impl Insight {
         Ok(PreviewResult { text, sha256, provenance, lines, sources, problems })
     }
 
-    /// The present content with what is not saved. Blocks.
-    fn content_with(&self, caller: &Caller, unsaved: &UnsavedContent) -> Arc<World> {
-        Arc::new(unsaved.over(&self.catalog.content(), caller))
+    /// The content of a machine's channel with what is not saved; none if it is that of the tables. Blocks.
+    fn content_with(
+        &self,
+        caller: &Caller,
+        (machine, unsaved): (&Machine, &UnsavedContent),
+    ) -> Option<Arc<World>> {
+        let derived = self.derived_content(machine);
+        if unsaved.is_empty() {
+            return derived;
+        }
+        let content = derived.unwrap_or_else(|| self.catalog.content());
+        Some(Arc::new(unsaved.over(&content, caller)))
     }
 
     /// The boot that a preview is of: the present one with what the machine's run kept, or one with what
@@ -274,9 +307,8 @@ impl Insight {
     ) -> Result<BootContext, Error> {
         self.kernel.read(|world| {
             let present = content.as_deref().unwrap_or(world);
-            let unsaved = &preview.content;
-            if let Some(name) = preview.template.as_ref().filter(|name| !unsaved.has_template(name)) {
-                caller.find::<Template>(world, name)?;
+            if let Some(name) = &preview.template {
+                caller.find::<Template>(present, name)?;
             }
             let mut gathered = BootFacts::of(world, &self.netboot.loaders, Some(machine));
             let is_text = preview.template.is_some() || preview.inline.is_some();
@@ -286,11 +318,7 @@ impl Insight {
                 && gathered.bootenv.is_some();
             if let Some(name) = &preview.bootenv {
                 // A named bootenv is used in its present form, whatever the machine's run kept.
-                gathered.bootenv =
-                    Some(match present.bootenvs.get(name).filter(|row| row.source == UNSAVED) {
-                        Some(unsaved) => Arc::clone(unsaved),
-                        None => Arc::clone(caller.find(world, name)?),
-                    });
+                gathered.bootenv = Some(Arc::clone(caller.find(present, name)?));
             } else if gathered.bootenv.is_none() {
                 gathered.bootenv = first_bootenv(present, machine);
             }
@@ -356,7 +384,8 @@ fn first_bootenv(world: &World, machine: &Stored<Machine>) -> Option<Arc<Stored<
     bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
 }
 
-pub(super) fn no_attempt() -> crate::model::BootAttempt {
+/// An attempt for what is rendered without a boot.
+pub fn no_attempt() -> crate::model::BootAttempt {
     crate::model::BootAttempt {
         id: Uuid::nil(),
         number: 0,

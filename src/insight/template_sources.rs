@@ -46,8 +46,8 @@ pub(super) fn sources_of(
     let mut sources = BTreeMap::new();
     for UsedTemplate { used, kept, row } in rows.templates {
         let same = row.filter(|row| sha256_hex(&row.spec.body) == used.sha256);
-        let of_run = || boot.run.as_ref().map(|_| KEPT_BY_RUN.to_owned());
-        if let Some(source) = kept.or(same.map(|row| row.source.clone())).or_else(of_run) {
+        let of_run = boot.run.as_ref().map(|_| KEPT_BY_RUN.to_owned());
+        if let Some(source) = kept.or(same.map(|row| row.source.clone())).or(of_run) {
             sources.insert(used.name.clone(), source);
         }
     }

@@ -17,7 +17,7 @@ use crate::model::{
 /// Most objects of one request.
 const UNSAVED_MAX: usize = 64;
 /// The `source` of an object that is not saved.
-pub const UNSAVED: &str = "not saved";
+const UNSAVED: &str = "not saved";
 
 /// Objects that take the place of those of their names. Each kind needs the scope to write it.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -36,11 +36,6 @@ impl UnsavedContent {
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.count() == 0 && self.values.is_empty()
-    }
-
-    /// Whether a template of this name is among them.
-    pub fn has_template(&self, name: &str) -> bool {
-        self.templates.iter().any(|template| template.name == name)
     }
 
     fn count(&self) -> usize {

@@ -18,7 +18,7 @@ pub struct ObjectRow<'a> {
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
-struct StoredDocument<S, U, F, L, T> {
+struct StoredDocument<S, U, F, L, T, H: Default + AsRef<[String]>> {
     spec: S,
     status: U,
     #[serde(default)]
@@ -26,6 +26,8 @@ struct StoredDocument<S, U, F, L, T> {
     #[serde(default)]
     labels: L,
     source: T,
+    #[serde(default, skip_serializing_if = "is_none")]
+    hides: H,
     created_at: jiff::Timestamp,
     updated_at: jiff::Timestamp,
     /// Documents of earlier versions lack this number: each write was a revision then.
@@ -33,6 +35,10 @@ struct StoredDocument<S, U, F, L, T> {
     status_revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     status_updated_at: Option<jiff::Timestamp>,
+}
+
+fn is_none(hides: &impl AsRef<[String]>) -> bool {
+    hides.as_ref().is_empty()
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -50,6 +56,7 @@ impl<T: Noun> Stored<T> {
                 faults: &self.faults,
                 labels: &self.labels,
                 source: &self.source,
+                hides: self.hides.as_slice(),
                 created_at: self.created_at,
                 updated_at: self.updated_at,
                 status_revision: self.status_revision,
@@ -76,7 +83,8 @@ fn read_deep<T: serde::de::DeserializeOwned>(json: &str) -> Result<T, serde_json
 
 impl ObjectRow<'_> {
     pub(super) fn decode<T: Noun>(&self) -> Result<Stored<T>, serde_json::Error> {
-        type Read<T> = StoredDocument<T, <T as Noun>::Status, Vec<Problem>, BTreeMap<String, String>, String>;
+        type Labels = BTreeMap<String, String>;
+        type Read<T> = StoredDocument<T, <T as Noun>::Status, Vec<Problem>, Labels, String, Vec<String>>;
         let document: Read<T> = read_deep(self.document)?;
         let status_revision = document.status_revision;
         let revision = self.version.checked_sub(status_revision).ok_or_else(|| {
@@ -89,6 +97,7 @@ impl ObjectRow<'_> {
             faults: document.faults,
             labels: document.labels,
             source: document.source,
+            hides: document.hides,
             revision,
             status_revision,
             commit: CommitMark::default(),

@@ -41,7 +41,15 @@ pub enum Content {
     #[serde(with = "as_spec")]
     #[schemars(with = "Profile")]
     Profile(Arc<Stored<Profile>>),
+    /// The files of a pack, by path. Readers see the size and the digest of each.
+    #[schemars(with = "BTreeMap<String, Value>")]
+    PackFiles(BTreeMap<String, PackText>),
 }
+
+/// The text of a file of a pack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PackText(pub String);
 
 /// The content of a run: names, each with the digest of a piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

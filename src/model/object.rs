@@ -22,8 +22,11 @@ pub struct Stored<T: Noun> {
     /// when they are repaired.
     pub faults: Vec<Problem>,
     pub labels: BTreeMap<String, String>,
-    /// `site`, or `pack NAME@VERSION` for read-only content from a pack.
+    /// `site`, `pack NAME@VERSION` for read-only content from a pack, or `pack NAME@VERSION + site` if
+    /// overrides apply to it.
     pub source: String,
+    /// The sources of the objects with the same name that it stands in place of, the highest first.
+    pub hides: Vec<String>,
     /// Counts the writes of the part that people write: spec and labels. It is the ETag.
     pub revision: u64,
     /// Counts the writes of the part that the server writes: status and faults.
@@ -50,6 +53,7 @@ impl<T: Noun> Stored<T> {
             faults: Vec::new(),
             labels: BTreeMap::new(),
             source: SITE.to_owned(),
+            hides: Vec::new(),
             revision: 1,
             status_revision: 0,
             commit: CommitMark::default(),
@@ -104,6 +108,9 @@ impl<T: Noun> Stored<T> {
         view.insert("problems".into(), serde_json::json!(problems));
         view.insert("labels".into(), serde_json::json!(self.labels));
         view.insert("source".into(), self.source.clone().into());
+        if T::KIND.is_of_packs() {
+            view.insert("hides".into(), self.hides.clone().into());
+        }
         view.insert("revision".into(), self.revision.into());
         view.insert("commit".into(), self.commit.get().into());
         view.insert("created_at".into(), self.created_at.to_string().into());
@@ -125,11 +132,12 @@ fn as_map(value: &impl Serialize) -> Map<String, Value> {
 }
 
 /// The fields of a view that the server sets. Writers may send them back; they are ignored.
-pub const READ_ONLY_FIELDS: [&str; 10] = [
+pub const READ_ONLY_FIELDS: [&str; 11] = [
     "id",
     "status",
     "problems",
     "source",
+    "hides",
     "revision",
     "status_revision",
     "commit",
@@ -155,6 +163,10 @@ pub trait Noun:
     const INDEXES: &'static [&'static str] = &[];
     /// The kinds that `references` may name. A search for referrers skips the other tables.
     const REFERS_TO: &'static [Kind] = &[];
+    /// JSON pointers to the secret fields of the spec, like `/password`; their type is `serde_json::Value`.
+    /// They are sealed when they are written, shown as `{"sealed": true}`, and sealed anew when the key
+    /// changes.
+    const SECRETS: &'static [&'static str] = &[];
     type Status: Serialize
         + DeserializeOwned
         + JsonSchema

@@ -120,7 +120,7 @@ refusal_codes! {
         "Choose ranges that are apart.";
     ReadOnly "read_only" answer_and_fault(409),
         "It comes from a pack, or the field is not for clients to set.",
-        "Copy the object under another name; leave the field as it is.";
+        "Make an override of the object, or one of the site with its name; leave the field as it is.";
     Locked "locked" answer(409),
         "The machine is locked.",
         "Unlock it: set `locked` to false.";

@@ -17,9 +17,4 @@ impl World {
         copy.templates.generation = UNSAVED_CONTENTS.fetch_add(1, Ordering::Relaxed);
         copy
     }
-
-    /// Whether the content is not that of the tables.
-    pub fn is_derived(&self) -> bool {
-        self.templates.generation >= 1 << 63
-    }
 }

@@ -24,7 +24,7 @@ pub struct Table<T: Noun> {
     /// For each index, the key of the object that holds a value.
     unique: BTreeMap<&'static str, GrowingMap<Box<str>, Arc<str>>>,
     pub(super) generation: u64,
-    spec_generation: u64,
+    pub(super) spec_generation: u64,
     /// Keys of the most recent writes, oldest first: the last write made the present generation.
     recent: VecDeque<Box<str>>,
     /// The keys, ordered by the commit that last wrote the object.
@@ -266,7 +266,7 @@ macro_rules! world {
             }
 
             /// Brings the copy of the table of a kind up to date with `world`.
-            fn follow(&mut self, kind: Kind, world: &World) {
+            pub(super) fn follow(&mut self, kind: Kind, world: &World) {
                 match kind {
                     $(Kind::$noun => self.$table.follow(&world.$table),)*
                 }
@@ -384,6 +384,13 @@ macro_rules! world {
                 }
             }
 
+            /// The objects of packs with the same name that it stands in place of: `pack core@0.1.0`.
+            pub fn hides(&self) -> &[String] {
+                match self {
+                    $(Object::$noun(row) => &row.hides,)*
+                }
+            }
+
             pub fn labels(&self) -> &BTreeMap<String, String> {
                 match self {
                     $(Object::$noun(row) => &row.labels,)*
@@ -410,6 +417,32 @@ macro_rules! world {
                     })*
                     _ => None,
                 }
+            }
+
+            /// The same object, with what it hides.
+            #[must_use]
+            pub fn with_hides(&self, hides: Vec<String>) -> Self {
+                match self {
+                    $(Object::$noun(row) => {
+                        Object::$noun(Arc::new(Stored { hides, ..Stored::clone(row) }))
+                    })*
+                }
+            }
+
+            /// A copy with the number of the next status, written at `time`.
+            #[must_use]
+            pub fn as_next_status(&self, time: jiff::Timestamp) -> Self {
+                match self {
+                    $(Object::$noun(row) => Object::$noun(Arc::new(row.next_status(time))),)*
+                }
+            }
+
+            /// The stored object, if it is of this noun.
+            pub fn of<T: Noun>(&self) -> Option<&Arc<Stored<T>>> {
+                let row: &dyn std::any::Any = match self {
+                    $(Object::$noun(row) => row,)*
+                };
+                row.downcast_ref()
             }
 
             /// The object as one JSON document, for the store.
@@ -442,50 +475,7 @@ pub trait HasTable<T: Noun> {
 
 nouns!(world);
 
-/// What runs are made from, besides their machines.
-const CONTENT_KINDS: [Kind; 9] = [
-    Kind::Workflow,
-    Kind::Stage,
-    Kind::Bootenv,
-    Kind::Task,
-    Kind::Template,
-    Kind::Param,
-    Kind::Profile,
-    Kind::Setting,
-    Kind::Artifact,
-];
-
 impl World {
-    /// Brings a copy of the content up to date, for work that is done without the world's lock. The copy has
-    /// workflows and what they consist of, params, profiles, settings and artifacts; its other tables stay
-    /// as they are.
-    pub fn follow_content(&mut self, world: &World) {
-        CONTENT_KINDS.into_iter().for_each(|kind| self.follow(kind, world));
-    }
-
-    /// The generations of the tables of [`World::follow_content`].
-    pub fn content_generations(&self) -> [u64; CONTENT_KINDS.len()] {
-        CONTENT_KINDS.map(|kind| self.generation(kind))
-    }
-
-    /// The generations of their specs, with the kinds.
-    pub fn content_spec_generations(&self) -> [(Kind, u64); CONTENT_KINDS.len()] {
-        CONTENT_KINDS.map(|kind| (kind, self.spec_generation(kind)))
-    }
-
-    /// The value of a setting: the site's value, or the default.
-    pub fn setting(&self, name: &str) -> serde_json::Value {
-        if let Some(set) = self.settings.get(name) {
-            return set.spec.value.clone();
-        }
-        settings::default(name)
-    }
-
-    /// The workflow that a machine starts where none is named: its own, or the setting `default_workflow`.
-    pub fn workflow_of(&self, machine: &Machine) -> Option<String> {
-        machine.workflow.clone().or_else(|| self.setting("default_workflow").as_str().map(str::to_owned))
-    }
-
     /// The subnet of an address. Subnets do not overlap, so there is at most one.
     pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&Subnet> {
         let mut networks = (0..=32).rev().map(|prefix| Cidr::around(address, prefix).to_string());

@@ -37,6 +37,7 @@ enum FieldPlace {
     Status,
     Labels,
     Source,
+    Hides,
     Revision,
     StatusRevision,
     StatusUpdatedAt,
@@ -87,6 +88,7 @@ fn header_field<T: NounRules>(text: &str) -> Option<(FieldPlace, FieldValues)> {
         "id" if T::KIND.row().has_id => Some((FieldPlace::Id, FieldValues::Any)),
         "labels" => Some((FieldPlace::Labels, FieldValues::Any)),
         "source" => Some((FieldPlace::Source, FieldValues::Any)),
+        "hides" if T::KIND.is_of_packs() => Some((FieldPlace::Hides, FieldValues::Any)),
         "revision" => Some((FieldPlace::Revision, FieldValues::Number)),
         "status_revision" if T::HAS_STATUS => Some((FieldPlace::StatusRevision, FieldValues::Number)),
         "status_updated_at" if T::HAS_STATUS => Some((FieldPlace::StatusUpdatedAt, FieldValues::Time)),
@@ -131,6 +133,7 @@ impl<'a, T: NounRules> FieldReader<'a, T> {
         match field.place {
             FieldPlace::Id => found.push(Value::from(stored.key.as_str())),
             FieldPlace::Source => found.push(Value::from(stored.source.as_str())),
+            FieldPlace::Hides => found.extend(stored.hides.iter().map(|source| Value::from(source.as_str()))),
             FieldPlace::Revision => found.push(Value::from(stored.revision)),
             FieldPlace::StatusRevision => found.push(Value::from(stored.status_revision)),
             FieldPlace::StatusUpdatedAt => {
@@ -250,6 +253,9 @@ fn unknown<T: NounRules>(text: &str, schemas: &NounSchemas) -> Error {
     }
     let ours = ["labels", "label.NAME", "source", "revision", "commit", "created_at", "updated_at"];
     names.extend(ours.map(String::from));
+    if T::KIND.is_of_packs() {
+        names.push("hides".to_owned());
+    }
     if schema_at(&schemas.spec, &["params"]).is_some() {
         names.push("param.NAME".to_owned());
     }

@@ -3,11 +3,13 @@
 //!
 //! Start at `write`, then read `prepare` and `list`. Other houses handle what an object means to a machine.
 
+pub mod adoption;
 pub mod changes;
 mod field_values;
 mod fields;
 mod filter;
 pub mod lanes;
+mod layering;
 pub mod list;
 mod named_filters;
 pub mod param_migration;
@@ -26,6 +28,7 @@ pub mod write;
 use std::sync::Arc;
 
 use crate::artifacts::roots::ArtifactRoots;
+use crate::catalog::Catalog;
 use crate::kernel::Kernel;
 use lanes::WorkLanes;
 use problem_cache::ProblemCache;
@@ -34,6 +37,8 @@ use problem_cache::ProblemCache;
 #[derive(Debug)]
 pub struct Objects {
     kernel: Arc<Kernel>,
+    /// The packs whose objects those of the site can hide.
+    catalog: Arc<Catalog>,
     /// Threads for work whose cost clients determine.
     pub lanes: WorkLanes,
     /// The directories of this host in which files of artifacts may be.
@@ -43,7 +48,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    pub fn new(kernel: Arc<Kernel>, roots: ArtifactRoots) -> Arc<Self> {
-        Arc::new(Objects { kernel, lanes: WorkLanes::default(), roots, problems: Arc::default() })
+    pub fn new(kernel: Arc<Kernel>, catalog: Arc<Catalog>, roots: ArtifactRoots) -> Arc<Self> {
+        Arc::new(Objects { kernel, catalog, lanes: WorkLanes::default(), roots, problems: Arc::default() })
     }
 }

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, TrackedWorld, WriterHold};
-use crate::model::{HasTable, Input, NewEvent, Problem, RefusalCode, Stored, Table, World};
+use crate::model::{HasTable, Input, NewEvent, Problem, RefusalCode, SITE, Stored, Table, World};
 use crate::objects::Objects;
+use crate::objects::layering::LayeredWrite;
 use crate::objects::rules::{self, HostLimits, NounRules, ProposedWrite, RuleConflict};
 use crate::objects::view;
 use crate::objects::work_size::WorkSize;
@@ -19,8 +20,12 @@ use crate::objects::write::WriteTarget;
 /// A write whose checks are done, and what the checks read.
 pub(super) struct CheckedWrite<T: NounRules> {
     next: Stored<T>,
-    found: Vec<Problem>,
-    reads: Vec<ChangesetRead>,
+    pub(super) found: Vec<Problem>,
+    pub(super) reads: Vec<ChangesetRead>,
+    /// The object of a pack that a new one takes the place of.
+    replaces: Option<Arc<Stored<T>>>,
+    /// What is written with it.
+    layered: LayeredWrite,
 }
 
 /// A changeset that is ready to commit, and the object that it writes.
@@ -42,12 +47,55 @@ impl Objects {
         World: HasTable<T>,
     {
         let key = input.spec.key().unwrap_or_else(|| Uuid::now_v7().to_string());
-        if self.kernel.read(|world| table::<T>(world).get(&key).is_some()) {
+        let present = self.kernel.read(|world| table::<T>(world).get(&key).cloned());
+        let Some(present) = present else {
+            let mut stored = Stored::new(key, input.spec, caller.now);
+            stored.labels = input.labels;
+            let checked = self.check(stored, None).await?;
+            return self.with_layers(caller, checked).await;
+        };
+        if present.source == SITE || !T::KIND.is_of_packs() {
             return Err(exists::<T>(&key));
         }
-        let mut stored = Stored::new(key, input.spec, caller.now);
-        stored.labels = input.labels;
-        self.check(stored, None).await
+        let next = Stored { created_at: caller.now, ..present.next(caller.now) };
+        let checked = self.check_hiding(caller, (next, &present), input).await?;
+        Ok(CheckedWrite { replaces: Some(present), ..checked })
+    }
+
+    /// Checks an object of the site that takes the place of one of a pack.
+    async fn check_hiding<T: NounRules>(
+        &self,
+        caller: &Caller,
+        (next, present): (Stored<T>, &Arc<Stored<T>>),
+        input: Input<T>,
+    ) -> Result<CheckedWrite<T>, Error>
+    where
+        World: HasTable<T>,
+    {
+        if !caller.may(AccessVerb::Write, ObjectRef::of(present)) {
+            return Err(exists::<T>(&present.key));
+        }
+        let (hides, reads) = self.hidden_by::<T>(&present.key);
+        let Input { spec, labels } = input;
+        let next = Stored { spec, labels, source: SITE.to_owned(), hides, faults: Vec::new(), ..next };
+        let mut checked = self.check(next, Some(present)).await?;
+        checked.reads.extend(reads);
+        Ok(checked)
+    }
+
+    /// The write with what it changes of other rows.
+    async fn with_layers<T: NounRules>(
+        &self,
+        caller: &Caller,
+        mut checked: CheckedWrite<T>,
+    ) -> Result<CheckedWrite<T>, Error> {
+        if let Some(layered) = self.layered_write(caller, &checked.next).await? {
+            checked.found.extend(layered.problems.iter().cloned());
+            checked.layered = layered;
+            // What was at fault with another version of the pack is checked anew.
+            checked.next.faults.clear();
+        }
+        Ok(checked)
     }
 
     pub(super) async fn check_update<T: NounRules>(
@@ -62,11 +110,28 @@ impl Objects {
         let mut next = current.next(caller.now);
         next.spec = input.spec;
         next.labels = input.labels;
-        self.check(next, Some(current)).await
+        let checked = self.check(next, Some(current)).await?;
+        self.with_layers(caller, checked).await
+    }
+
+    /// Checks an object that is written whole. It takes the place of one that comes from a pack.
+    pub(super) async fn check_replacement<T: NounRules>(
+        &self,
+        caller: &Caller,
+        current: &Arc<Stored<T>>,
+        input: Input<T>,
+    ) -> Result<CheckedWrite<T>, Error>
+    where
+        World: HasTable<T>,
+    {
+        match current.source != SITE && T::KIND.is_of_packs() {
+            true => self.check_hiding(caller, (current.next(caller.now), current), input).await,
+            false => self.check_update(caller, current, input).await,
+        }
     }
 
     /// Runs the checks of a write whose cost its writer determines, without locking the world.
-    async fn check<T: NounRules>(
+    pub(super) async fn check<T: NounRules>(
         &self,
         next: Stored<T>,
         old: Option<&Arc<Stored<T>>>,
@@ -74,7 +139,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let next = Arc::new(next);
+        let next = Arc::new(self.with_kept_members(next, old.map(Arc::as_ref)));
         let ((checks, size), mut reads) = self.kernel.read_tracked(|world| {
             (rules::write_checks(&next, old, world), WorkSize::of_checks(&next, world))
         });
@@ -83,8 +148,16 @@ impl Objects {
             (found, reads)
         };
         let (mut found, reads) = self.lanes.writes.run_sized(size, run).await?;
+        found.extend(self.kernel.read(|world| {
+            rules::params::outside_faults(
+                &next.spec,
+                &TrackedWorld::untracked(world),
+                &self.kernel.endpoints.secret_sources,
+            )
+        }));
         found.extend(self.ask_the_host(&next, old).await?);
-        Ok(CheckedWrite { next: Arc::unwrap_or_clone(next), found, reads })
+        let next = Arc::unwrap_or_clone(next);
+        Ok(CheckedWrite { next, found, reads, replaces: None, layered: LayeredWrite::default() })
     }
 
     /// Runs the checks of a write that need the host, without locking the world.
@@ -114,14 +187,18 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let CheckedWrite { next: mut stored, found, reads } = checked;
+        let CheckedWrite { next: mut stored, found, reads, replaces, layered } = checked;
+        let old = replaces.as_deref();
         let (admitted, looked_at) = self.kernel.read_tracked(|world| {
-            self.validate((caller, world), &mut stored, (None, found))?;
+            self.validate((caller, world), &mut stored, (old, found))?;
             let object = Arc::new(stored);
-            let change = ProposedWrite { caller, world, key: &object.key, old: None };
-            let changeset = Changeset::default().create(T::object(Arc::clone(&object)));
+            let change = ProposedWrite { caller, world, key: &object.key, old };
+            let changeset = match old {
+                Some(_) => Changeset::default().update(T::object(Arc::clone(&object))),
+                None => Changeset::default().create(T::object(Arc::clone(&object))),
+            };
             let changeset = T::cascade(&object, &change, changeset);
-            Ok::<_, Error>((object, changeset))
+            Ok::<_, Error>((object, layered.add_to(changeset, (caller, world))?))
         });
         let (object, changeset) = admitted?;
         let changeset = changeset.with_reads(reads).with_reads(looked_at);
@@ -138,7 +215,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let CheckedWrite { mut next, found, reads } = checked;
+        let CheckedWrite { mut next, found, reads, layered, .. } = checked;
         let (admitted, looked_at) = self.kernel.read_tracked(|world| {
             self.validate((caller, world), &mut next, (Some(&**current), found))?;
             if next.spec == current.spec && next.labels == current.labels {
@@ -150,7 +227,7 @@ impl Objects {
             let object = Arc::new(next);
             let changeset = settled.update(T::object(Arc::clone(&object)));
             let changeset = T::cascade(&object, &change, changeset);
-            Ok::<_, Error>(Some((object, changeset)))
+            Ok::<_, Error>(Some((object, layered.add_to(changeset, (caller, world))?)))
         });
         let Some((object, changeset)) = admitted? else {
             return Ok(PreparedWrite { object: Arc::clone(current), changeset: None, hold: None });
@@ -175,12 +252,33 @@ impl Objects {
     where
         World: HasTable<T>,
     {
+        self.prepare_layered_delete::<T>(caller, target, None)
+    }
+
+    /// The deletion of an object with what changes with it. An object of a pack may take its place.
+    pub(super) fn prepare_layered_delete<T: NounRules>(
+        &self,
+        caller: &Caller,
+        target: &WriteTarget<'_>,
+        layered: Option<LayeredWrite>,
+    ) -> Result<Changeset, Error>
+    where
+        World: HasTable<T>,
+    {
         let current = self.find_to_write::<T>(caller, target)?;
         let (changeset, reads) = self.kernel.read_tracked(|world| {
             rules::may_delete(caller, world, &current)?;
             let event = caller.event_about(&current, view::deleted(&current));
-            let changeset = Changeset::default().delete(&T::object(Arc::clone(&current))).event(event);
-            Ok::<_, Error>(T::cascade_deletion(&current, world, caller, changeset))
+            let replaced = layered.as_ref().is_some_and(|layered| layered.replaces(T::KIND, &current.key));
+            let mut changeset = Changeset::default().event(event);
+            if !replaced {
+                changeset = changeset.delete(&T::object(Arc::clone(&current)));
+            }
+            let changeset = T::cascade_deletion(&current, world, caller, changeset);
+            match layered {
+                Some(layered) => layered.add_to(changeset, (caller, world)),
+                None => Ok(changeset),
+            }
         });
         Ok(changeset?.with_reads(reads))
     }

@@ -80,7 +80,7 @@ impl Objects {
     {
         let (size, body) = (WorkSize::of_document(body), body.clone());
         let make = move |current: &Stored<T>| read_input(body.clone(), &view::plain(current));
-        self.rewrite::<T>(caller, target, (size, make)).await
+        self.rewrite::<T>(caller, target, RewriteWork { size, make, extent: RewriteExtent::Whole }).await
     }
 
     /// Changes parts of an object. If another writer was faster, the patch is applied again to the newer
@@ -99,7 +99,7 @@ impl Objects {
     {
         let (size, patch) = (patch.size(), patch.clone());
         let make = move |current: &Stored<T>| patched(current, &patch);
-        self.rewrite::<T>(caller, target, (size, make)).await
+        self.rewrite::<T>(caller, target, RewriteWork { size, make, extent: RewriteExtent::Parts }).await
     }
 
     /// Finds out whether a patch would be refused. Nothing is written.
@@ -132,8 +132,9 @@ impl Objects {
         World: HasTable<T>,
     {
         for attempt in 0..STALE_RETRIES_MAX {
+            let layered = self.layered_deletion::<T>(caller, target).await?;
             let hold = self.kernel.hold_for(attempt).await?;
-            let changeset = self.prepare_delete::<T>(caller, target)?;
+            let changeset = self.prepare_layered_delete::<T>(caller, target, layered)?;
             match self.kernel.commit_with(hold, changeset).await {
                 Ok(_) => return Ok(()),
                 Err(StoreError::Stale { .. }) => continue,
@@ -144,23 +145,27 @@ impl Objects {
     }
 
     /// Computes the new object with `make` without locking the world, and commits it if the object still has
-    /// that revision; otherwise starts again. `size` is the work that is in what the client sent.
+    /// that revision; otherwise starts again.
     async fn rewrite<T: NounRules>(
         &self,
         caller: &Caller,
         target: &WriteTarget<'_>,
-        (size, make): (WorkSize, impl Fn(&Stored<T>) -> Result<Input<T>, Error> + Send + Sync + 'static),
+        work: RewriteWork<impl Fn(&Stored<T>) -> Result<Input<T>, Error> + Send + Sync + 'static>,
     ) -> Result<View, Error>
     where
         World: HasTable<T>,
     {
+        let RewriteWork { size, make, extent } = work;
         let make = Arc::new(make);
         for attempt in 0..STALE_RETRIES_MAX {
             let current = self.find_to_write::<T>(caller, target)?;
             let (made, seen) = (Arc::clone(&make), Arc::clone(&current));
             let size = size.and(WorkSize::of_view(&current));
             let input = self.lanes.writes.run_sized(size, move || made(&seen)).await??;
-            let checked = self.check_update(caller, &current, input).await?;
+            let checked = match extent {
+                RewriteExtent::Whole => self.check_replacement(caller, &current, input).await?,
+                RewriteExtent::Parts => self.check_update(caller, &current, input).await?,
+            };
             let hold = self.kernel.hold_for(attempt).await?;
             let prepared = self.prepare_update(caller, (&current, checked), hold).await?;
             match self.finish(prepared.hold, prepared.changeset).await {
@@ -197,6 +202,21 @@ impl Objects {
             None => Ok(()),
         }
     }
+}
+
+/// How an object is written anew.
+struct RewriteWork<M> {
+    /// The work that is in what the client sent.
+    size: WorkSize,
+    make: M,
+    extent: RewriteExtent,
+}
+
+/// How much of an object its writer sent. One that comes from a pack is replaced whole or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RewriteExtent {
+    Whole,
+    Parts,
 }
 
 /// The object that a write is about, and the revision that its writer saw.

@@ -9,12 +9,13 @@ use std::time::Instant;
 use tera::{Context, TeraResult};
 
 use crate::model::{LineOrigin, sha256_hex};
-use crate::render::compile::{TemplateSet, folder_problem};
+use crate::render::compile::TemplateSet;
 use crate::render::context::RenderInput;
 use crate::render::engine::{Provenance, RenderLimits, RenderedText, TemplateUse};
 use crate::render::inner::InnerRenders;
 use crate::render::line_trace::LineTracer;
 use crate::render::marking::marked;
+use crate::render::nesting::inline_problem;
 use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
 use crate::render::references::{TemplateReferences, scan};
 use crate::render::scope::{self, RenderScope, ScopeInput};
@@ -46,7 +47,7 @@ pub(super) fn draw(
         RenderSource::Named(_) => None,
         RenderSource::Inline { body, .. } => Some(scan(body)),
     };
-    if let Some(problem) = references.as_ref().and_then(|found| folder_problem(source.name(), found)) {
+    if let Some(problem) = references.as_ref().and_then(|found| inline_problem(source.name(), found)) {
         return Err(problem);
     }
     let (body, trace) = traced_body(set, source, &input);

@@ -7,6 +7,7 @@
 //! every time.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,6 +78,7 @@ impl<N: Into<String>, B: Into<String>> From<(N, B)> for TemplateSource {
 /// The templates that a text names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamedTemplates {
+    /// Those of `include_optional` may be absent.
     pub names: Vec<String>,
     /// Folders of templates: it may include each template whose name begins with one and a slash.
     pub folders: Vec<String>,
@@ -122,12 +124,20 @@ pub fn check(
     compile::compile(others.into_iter().chain([template])).broken.remove(&name)
 }
 
+/// The faults of templates that stand together, by their names.
+pub fn check_all(templates: impl IntoIterator<Item = TemplateSource>) -> BTreeMap<String, RenderProblem> {
+    compile::compile(templates).broken
+}
+
 /// The templates that a text, which is a template, includes or extends.
 pub fn included(body: &str) -> NamedTemplates {
     let found = references::scan(body);
-    let [names, folders] = [found.templates, found.folders]
-        .map(|references| references.into_iter().map(|reference| reference.name).collect());
-    NamedTemplates { names, folders }
+    let named = found.templates.into_iter().chain(found.optional);
+    let folders = found.folders.into_iter();
+    NamedTemplates {
+        names: named.map(|reference| reference.name).collect(),
+        folders: folders.map(|reference| reference.name).collect(),
+    }
 }
 
 impl RenderEngine {

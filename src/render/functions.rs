@@ -9,8 +9,9 @@ use crate::model::disk_rule::{DISK, INSTALL_DISK};
 use crate::model::nearest;
 use crate::render::context::PackageRepository;
 use crate::render::dates::now;
-use crate::render::inner::include_from;
-use crate::render::params::{ParamLevel, SecretSealed};
+use crate::render::include_calls::{INCLUDE_FROM, INCLUDE_OPTIONAL};
+use crate::render::inner::{include_from, include_optional};
+use crate::render::params::{ParamLevel, UnreadableSecret};
 use crate::render::problem::ProblemKind;
 use crate::render::scope::{self, RenderScope};
 
@@ -41,7 +42,7 @@ const SEGMENT: &AsciiSet = &CONTROLS
 type FunctionBody = fn(&Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, arguments, implementation.
-pub(super) const FUNCTIONS: [(&str, &[&str], FunctionBody); 13] = [
+pub(super) const FUNCTIONS: [(&str, &[&str], FunctionBody); 14] = [
     ("param", &["name", "default", "unless_set"], param),
     ("param_keys", &["name"], param_keys),
     ("has_param", &["name"], has_param),
@@ -54,7 +55,8 @@ pub(super) const FUNCTIONS: [(&str, &[&str], FunctionBody); 13] = [
     ("range", &["start", "end", "step", "step_by"], range),
     ("throw", &["message"], throw),
     ("now", &[], now),
-    ("include_from", &["folder", "name", "default", "with"], include_from),
+    (INCLUDE_FROM, &["folder", "name", "default", "with"], include_from),
+    (INCLUDE_OPTIONAL, &["name", "with"], include_optional),
 ];
 
 pub(super) fn register(tera: &mut Tera) {
@@ -162,8 +164,12 @@ fn disk_rule(_: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     to_value(&rule.conditions())
 }
 
-fn refuse_secret(scope: &RenderScope, sealed: SecretSealed) -> tera::Error {
-    scope.refuse(ProblemKind::Sealed, sealed.to_string())
+fn refuse_secret(scope: &RenderScope, unreadable: UnreadableSecret) -> tera::Error {
+    let kind = match unreadable {
+        UnreadableSecret::Sealed(_) => ProblemKind::Sealed,
+        UnreadableSecret::Outside { .. } => ProblemKind::Template,
+    };
+    scope.refuse(kind, unreadable.to_string())
 }
 
 fn fallback(name: &str, arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {

@@ -143,8 +143,8 @@ impl RenderScope {
 
     fn trace_read(&self, name: &str, level: Option<&ParamLevel>, merged: &[&ParamLevel]) {
         let Some(trace) = &self.trace else { return };
-        let is_shown = |of: &&ParamLevel| Some(*of) == level || merged.contains(of);
-        let hides = self.params.levels_of(name).filter(|of| !is_shown(of)).cloned().collect();
+        let others = self.params.levels_of(name).filter(|of| Some(*of) != level && !merged.contains(of));
+        let hides = others.cloned().collect();
         let merges = merged.iter().map(|level| (*level).clone()).collect();
         trace.read(ParamOrigin { name: name.to_owned(), level: level.cloned(), hides, merges });
     }

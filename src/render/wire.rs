@@ -5,8 +5,9 @@
 //! may change in their last digit.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -65,6 +66,7 @@ pub(super) struct RenderOrder<'a> {
     layers: Vec<(Cow<'a, ParamLevel>, Cow<'a, ParamValues>)>,
     secrets: Cow<'a, BTreeSet<String>>,
     opens_secrets: bool,
+    absent: Cow<'a, BTreeMap<String, String>>,
     callbacks: Option<Cow<'a, str>>,
     repositories: Cow<'a, [PackageRepository]>,
     agent_token: Option<Cow<'a, str>>,
@@ -84,7 +86,7 @@ pub(super) struct RenderedPage {
 
 impl<'a> RenderOrder<'a> {
     pub fn new(source: &'a RenderSource, input: &'a RenderInput, limits: RenderLimits) -> Self {
-        let LayeredParams { layers, secrets, access } = &input.params;
+        let LayeredParams { layers, secrets, access, absent } = &input.params;
         RenderOrder {
             source: Cow::Borrowed(source),
             deadline: limits.deadline,
@@ -99,6 +101,7 @@ impl<'a> RenderOrder<'a> {
                 .collect(),
             secrets: Cow::Borrowed(secrets),
             opens_secrets: *access == SecretAccess::Open,
+            absent: Cow::Borrowed(absent),
             callbacks: input.callbacks.as_ref().map(|callbacks| Cow::Borrowed(callbacks.base.as_str())),
             repositories: Cow::Borrowed(&input.repositories),
             agent_token: input.agent_token.as_deref().map(Cow::Borrowed),
@@ -122,7 +125,10 @@ impl<'a> RenderOrder<'a> {
             .collect();
         let input = RenderInput {
             variables: self.variables.into_owned(),
-            params: LayeredParams::new(layers, self.secrets.into_owned(), access),
+            params: LayeredParams {
+                absent: Arc::new(self.absent.into_owned()),
+                ..LayeredParams::new(layers, self.secrets.into_owned(), access)
+            },
             callbacks: self.callbacks.map(|base| CallbackUrls { base: base.into_owned() }),
             repositories: self.repositories.into_owned(),
             agent_token: self.agent_token.map(Cow::into_owned),

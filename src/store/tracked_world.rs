@@ -13,7 +13,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::ChangesetRead;
-use crate::model::{HasTable, Kind, Noun, ObjectReference, Setting, Stored, Table, World};
+use crate::model::{HasTable, Kind, Noun, Object, ObjectReference, Setting, Stored, Table, World};
 
 /// Most rows that are recorded one by one. A decision that reads more has the whole table recorded.
 const ROWS_MAX: usize = 256;
@@ -101,6 +101,13 @@ impl<'w> TrackedWorld<'w> {
         let row = self.table::<T>().get(key);
         self.note_row(T::KIND, key, row.map(|row| row.version()));
         row
+    }
+
+    /// The object with a key, for a kind that is known at run time only.
+    pub fn object(&self, kind: Kind, key: &str) -> Option<Object> {
+        let object = self.world.object(kind, key);
+        self.note_row(kind, key, object.as_ref().map(Object::version));
+        object
     }
 
     /// All objects of a kind; the decision depends on their specs only.
@@ -218,7 +225,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::{Machine, Object, Param};
+    use crate::model::{Machine, Param};
 
     fn world() -> World {
         let mut world = World::default();

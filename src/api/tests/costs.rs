@@ -16,6 +16,7 @@ use crate::api::body;
 use crate::api::operation::Operation;
 use crate::api::resources::{ROOT, operations};
 use crate::artifacts::opened::Protocol;
+use crate::catalog::content::PackFile;
 use crate::kernel::Changeset;
 use crate::model::{
     Kind, Lease, Machine, Noun, NounVerb, Object, Param, Profile, Reservation, Stage, Stored, Task, Template,
@@ -98,7 +99,13 @@ fn largest(kind: Kind, name: &str) -> Value {
             "fetch": {"url": "http://mirror.example.org/image.iso", "unverified": true}}),
         Kind::Setting => json!({"value": "local"}),
         Kind::Token => json!({"scopes": vec!["machines:read"; 1024]}),
-        Kind::Job | Kind::Lease | Kind::Run | Kind::Content => json!({}),
+        Kind::Channel => {
+            let packs = names("pack", 63).into_iter().chain(["core".to_owned()]);
+            json!({"packs": packs.map(|name| (name, json!(text(128)))).collect::<Map<_, _>>()})
+        }
+        Kind::Override => json!({"target": {"kind": "template", "name": format!("pack-{name}")},
+            "blocks": {"all": loops.repeat(many(15_000))}}),
+        Kind::Job | Kind::Lease | Kind::Run | Kind::Content | Kind::Pack => json!({}),
     };
     let mut object = json!({"labels": labels()});
     if kind != Kind::Reservation {
@@ -165,10 +172,14 @@ fn body_of(id: &str) -> Value {
         "bulk" => json!({"kind": "machine", "verb": "patch", "filter": ["name=*"], "concurrency": 16,
             "details": {"labels": labels()}}),
         "prune_artifacts" | "migrate_params" => json!({"dry_run": true}),
+        "adopt_copy" => json!({"kind": "template", "name": "big", "of": "pack-big"}),
         "start_machine" => json!({"workflow": "filled", "reason": text(512)}),
         "restart_machine" => json!({}),
         "retry_machine" => json!({"refresh": true}),
         "pause_machine" | "skip_machine" | "mark_done_machine" => json!({"reason": text(512)}),
+        "promote_channel" => json!({"pack": text(128), "version": text(128)}),
+        "withdraw_channel" => json!({"pack": text(128)}),
+        "rollback_channel" | "check_pack" => json!({}),
         "render" => json!({"machine": "name:big", "inline": "{{ machine.name }}".repeat(many(10_000))}),
         "next_job" => json!({"environment": "installed", "boot": text(64), "wait_seconds": 0}),
         "report_job" => json!({"reason": text(1024)}),
@@ -336,6 +347,12 @@ fn one_of_the_crowd(n: usize) -> Object {
     }
 }
 
+/// The file of a template that is one block.
+fn open_template(name: &str) -> PackFile {
+    let body = "{% block all %}{% endblock %}\n{{ machine.name }}\n".to_owned();
+    PackFile { path: format!("templates/{name}"), body: body.into_bytes() }
+}
+
 async fn site(objects: usize) -> Client {
     let client = Client::new().await;
     let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.200"}]);
@@ -343,6 +360,7 @@ async fn site(objects: usize) -> Client {
     client.post("subnets", json!({"name": "crowd", "cidr": "10.1.0.0/16"})).await.ok();
     client.post("machines", json!({"name": "probe", "macs": [PROBE]})).await.ok();
     client.houses.kernel.try_commit(crowd(objects)).await.unwrap();
+    testing::install(&client.houses, "1.0.0", &["pack-big", "pack-new"].map(open_template)).await;
     let mut kinds: Vec<Kind> =
         Kind::ALL.into_iter().filter(|kind| kind.row().allows(NounVerb::Create)).collect();
     kinds.sort_by_key(|kind| kind.row().apply_order);

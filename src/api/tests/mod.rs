@@ -13,6 +13,8 @@ mod events_access;
 mod in_use;
 mod lists;
 mod objects;
+mod overrides;
+mod packs;
 mod preflight;
 mod refusals;
 mod revisions;

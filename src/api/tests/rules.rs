@@ -56,7 +56,7 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
     assert_eq!(got["params"]["pw"], json!({"sealed": true}));
     let stored = client.houses.kernel.get::<Profile>("a").unwrap();
     assert!(!format!("{stored:?}").contains("hunter2"));
-    let place = SecretPlace { kind: Kind::Profile, key: "a", param: "pw" };
+    let place = SecretPlace { kind: Kind::Profile, key: "a", pointer: "/params/pw" };
     assert_eq!(SecretKey::from_key([1; 32]).open(place, &stored.spec.params["pw"]), Ok(json!("hunter2")));
 
     let kept = client.put("profiles/a", got.clone()).await;
@@ -174,7 +174,7 @@ async fn content_of_a_pack_is_read_only() {
     stored.source = "pack core@1.0.0".into();
     testing::put(&client.houses, Profile::object(Arc::new(stored))).await;
     let text = client.merge("profiles/base", json!({"description": "mine"})).await.refused(409);
-    assert!(text.contains("pack core@1.0.0") && text.contains("copy it under another name"), "{text}");
+    assert!(text.contains("pack core@1.0.0") && text.contains("takes its place"), "{text}");
     client.delete("profiles/base").await.refused(409);
 }
 

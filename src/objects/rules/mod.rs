@@ -9,9 +9,11 @@
 
 mod artifact;
 mod bootenv;
+mod channel;
 mod client_class;
 mod conflict;
 mod content;
+mod content_override;
 pub mod document;
 mod graph;
 mod in_use;
@@ -19,6 +21,7 @@ mod lease;
 mod machine;
 pub mod option_document;
 mod options;
+mod pack;
 mod param;
 pub mod params;
 mod profile;
@@ -43,8 +46,8 @@ use serde_json::{Map, Value};
 
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, ServerEndpoints, TrackedWorld};
 use crate::model::{
-    FetchPolicy, HasTable, Job, Kind, Noun, ObjectReference, Problem, RefusalCode, Run, SITE, Stored, Table,
-    World, nearest, with_noun,
+    FetchPolicy, HasTable, Job, Kind, Noun, ObjectReference, Override, Problem, RefusalCode, Run, SITE,
+    Stored, Table, World, nearest, with_noun,
 };
 use crate::objects::ArtifactRoots;
 
@@ -75,6 +78,11 @@ pub trait NounRules: Noun {
 
     /// Adds the values of fields that the writer left out and that follow from other fields.
     fn show_defaults(&self, _fields: &mut Map<String, Value>) {}
+
+    /// The override that the object is; none for other nouns.
+    fn as_override(_stored: &Stored<Self>) -> Option<&Stored<Override>> {
+        None
+    }
 
     /// The name that people use for an object.
     fn label(stored: &Stored<Self>) -> String {
@@ -266,13 +274,14 @@ fn key_changed<T: NounRules>(spec: &T, change: &ProposedWrite<'_, T>) -> Option<
     })
 }
 
-/// Whether `old` may be replaced.
+/// Whether `old` may be replaced. An object of the site may take the place of one of a pack.
 pub(crate) fn may_change<T: NounRules>(old: &Stored<T>, new: &Stored<T>) -> Result<(), Error> {
-    let refused = read_only(old).or_else(|| T::refuse_change(old, new));
+    let refused = read_only(old).filter(|_| new.source != SITE).or_else(|| T::refuse_change(old, new));
     refused.map_or(Ok(()), |conflict| Err(conflict.into()))
 }
 
-/// Whether an object may be deleted: it belongs to the site, and no object refers to it.
+/// Whether an object may be deleted: it belongs to the site, and no object refers to it. If the object of a
+/// pack comes back in its place, others may refer to it.
 pub(crate) fn may_delete<T: NounRules>(
     caller: &Caller,
     world: &TrackedWorld<'_>,
@@ -281,7 +290,8 @@ pub(crate) fn may_delete<T: NounRules>(
     if let Some(conflict) = read_only(stored).or_else(|| T::refuse_delete(stored, world)) {
         return Err(conflict.into());
     }
-    let referrers = referrers(world, stored);
+    let comes_back = !stored.hides.is_empty();
+    let referrers = if comes_back { Vec::new() } else { referrers(world, stored) };
     if referrers.is_empty() {
         return Ok(());
     }
@@ -310,8 +320,11 @@ pub(crate) fn refuse_used<T: NounRules>(
 fn read_only<T: NounRules>(stored: &Stored<T>) -> Option<RuleConflict> {
     (stored.source != SITE).then(|| {
         let (kind, label, source) = (T::KIND, T::label(stored), &stored.source);
-        let why =
-            format!("{kind} `{label}` comes from {source} and is read-only: copy it under another name");
+        let way_out = content_override::way_out(kind, &label);
+        let why = format!(
+            "{kind} `{label}` comes from {source} and is read-only: make an override of it ({way_out}), or \
+             an object of the site with this name, which takes its place"
+        );
         RuleConflict::plain(RefusalCode::ReadOnly, why)
     })
 }
@@ -344,6 +357,11 @@ where
         }
         problems.extend(unknown(world, (place, reference)));
     }
+    problems.extend(params::outside_faults(
+        &stored.spec,
+        &TrackedWorld::untracked(world),
+        &here.secret_sources,
+    ));
     problems.extend(T::problems(stored, world));
     problems.extend(T::unserved(stored, here));
     problems

@@ -23,6 +23,7 @@ const NOT_RUN: &[(&str, &str)] = &[
     ("restore", "tests/it/backup.rs runs that page"),
     ("check", "tests/it/backup.rs runs that page"),
     ("tokens recover", "tests/it/process.rs runs it on a server that is stopped"),
+    ("server rotate-key", "tests/it/secrets.rs runs it on a server that is stopped"),
     ("boot-certificate", "it needs HTTPS boot"),
     ("context set lab", "there is no server elsewhere"),
     ("doctor dhcp eth1 --probe", "it needs an interface"),
@@ -74,7 +75,20 @@ impl OperatorSite {
             ("srv/openbsd/boot.conf", "boot bsd.rd\n"),
             ("dhcpd.leases", LEASES),
             ("kea-leases4.csv", KEA_LEASES),
+            ("overrides.yaml", OVERRIDES),
             ("raspberry-pi-lab.yaml", "name: raspberry-pi-lab\nmatch: {mac_prefixes: [\"b8:27:eb\"]}\n"),
+            ("site-pack/pack.yaml", "name: site-pack\nversion: 1.0.0\nrequires: {core: \">=0.1\"}\n"),
+            ("site-pack/templates/site-pack/motd.sh", "#!/bin/sh\necho {{ machine.name | sh }} >/etc/motd\n"),
+            (
+                "site-pack/workflows/tasks/pack-motd.yaml",
+                "name: pack-motd\ntemplates: [{name: motd, template: site-pack/motd.sh}]\n",
+            ),
+            ("site-pack/workflows/stages/pack-motd.yaml", "name: pack-motd\ntasks: [pack-motd]\n"),
+            ("site-pack/workflows/workflows/look.yaml", "name: pack-look\nstages: [pack-motd]\n"),
+            (
+                "site-pack/tests/machines/web1.yaml",
+                "name: web1\nmacs: [\"52:54:00:aa:00:01\"]\nworkflow: pack-look\n",
+            ),
             ("site/templates/site/motd.sh", "echo {{ machine.name }} >/etc/motd\n"),
             ("site/tasks/motd.yaml", "name: motd\ntemplates: [{name: motd, template: site/motd.sh}]\n"),
             ("site/stages/site-finish.yaml", "name: site-finish\nbootenv: local\ntasks: [motd]\n"),
@@ -166,6 +180,26 @@ const MACHINES: [(&str, &str); 3] =
 /// A lease of the address that the pages name, in the file of ISC dhcpd.
 const LEASES: &str = "lease 10.0.0.105 {\n  starts 0 2026/01/04 00:00:00;\n  ends 0 2036/01/06 00:00:00;\n  \
                       binding state active;\n  hardware ethernet 52:54:00:aa:00:77;\n}\n";
+
+/// The file of the page about overrides.
+const OVERRIDES: &str = "\
+noun: override
+name: site-preseed
+target: {kind: template, name: preseed/debian.cfg}
+blocks:
+  after_packages: |
+    d-i pkgsel/include string etckeeper
+---
+noun: override
+name: site-install
+target: {kind: stage, name: install-debian-12}
+fields: {timeout_seconds: 10800}
+---
+noun: override
+name: site-timezone
+target: {kind: param, name: timezone}
+fields: {default: Europe/Berlin}
+";
 
 /// The file of Kea, with no lease.
 const KEA_LEASES: &str =

@@ -1,6 +1,7 @@
 //! A machine for every bootenv of the pack `core`, and the documents that the code of the server renders for
 //! it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 
@@ -18,9 +19,7 @@ use metalwright::model::{
 };
 use metalwright::netboot::decide::namespace::ScriptKind;
 use metalwright::netboot::documents::BootDocument;
-use metalwright::render::{
-    LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, RenderedText, WorkerProgram,
-};
+use metalwright::render::{LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, WorkerProgram};
 use metalwright::runs::jobs::{RenderTasks, TaskRender};
 use metalwright::store::SqliteStore;
 use serde_json::{Value, json};
@@ -66,8 +65,8 @@ static WITH_TREES: LazyLock<TestHouses> =
     LazyLock::new(|| TestHouses::new(WORLD.bootenvs.iter().filter_map(|row| medium(&row.spec)).collect()));
 
 /// The houses of a server that nothing listens for.
-struct TestHouses {
-    houses: Arc<Houses>,
+pub struct TestHouses {
+    pub houses: Arc<Houses>,
     _data: TempDir,
 }
 
@@ -90,7 +89,11 @@ async fn houses(data: &TempDir, artifacts: Vec<Stored<Artifact>>) -> Arc<Houses>
     let setup = HousesSetup {
         kernel: Kernel::new(store, SecretKey::from_key([1; 32]), endpoints).0,
         loaders: Default::default(),
-        pools: RenderPools { serve: Arc::clone(&POOL), preview: Arc::clone(&PREVIEWS) },
+        pools: RenderPools {
+            serve: Arc::clone(&POOL),
+            preview: Arc::clone(&PREVIEWS),
+            check: Arc::clone(&POOL),
+        },
         media: Default::default(),
         roots: Default::default(),
         case: Default::default(),
@@ -190,12 +193,6 @@ pub fn render(boot: &BootContext, document: &BootDocument) -> String {
     PLAIN.render(boot, document)
 }
 
-/// The text as a preview has it: with a word in place of the capability.
-pub fn as_preview(text: &str) -> String {
-    let cover = PLAIN.houses.catalog.capability_cover(known().attempt.as_ref());
-    cover(text)
-}
-
 /// The menu with these entries, in place of those of the pack.
 pub fn menu(kind: ScriptKind, entries: &Value) -> String {
     let catalog = &PLAIN.houses.catalog;
@@ -206,13 +203,6 @@ pub fn menu(kind: ScriptKind, entries: &Value) -> String {
 }
 
 impl TestHouses {
-    /// The document with the origins of its lines, and the capability in its URLs.
-    fn traced(&self, boot: &BootContext, document: &BootDocument) -> RenderedText {
-        let boot = BootContext { purpose: RenderPurpose::TracedPreview, ..boot.clone() };
-        let rendered = self.houses.netboot.render_document(&boot, document, SecretMode::Revealed);
-        rendered.unwrap_or_else(|problem| panic!("{document:?}: {problem:#?}"))
-    }
-
     fn render(&self, boot: &BootContext, document: &BootDocument) -> String {
         let rendered = self.houses.netboot.render_document(boot, document, SecretMode::Revealed);
         rendered.unwrap_or_else(|problem| panic!("{document:?}: {problem:#?}")).text
@@ -235,8 +225,8 @@ pub struct Case {
     params: Value,
 }
 
-/// Every bootenv with both kinds of firmware, by default and in rehearsal, and once with every param that a
-/// site may set.
+/// Every bootenv with both kinds of firmware, by default and in rehearsal, once with every param that a site
+/// may set, and once with all that it puts into documents itself.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for bootenv in WORLD.bootenvs.iter() {
@@ -251,6 +241,7 @@ pub fn cases() -> Vec<Case> {
             }
             if bootenv.spec.kind == BootenvKind::Install && firmware == "uefi" {
                 case("-site", site());
+                case("-hooks", super::hooks::all_hooks());
                 case("-tree", json!({"repositories": repositories()}));
             }
         }
@@ -306,6 +297,30 @@ fn repositories() -> Value {
         })
     };
     json!([repository("tools-deb", "apt"), repository("tools-rpm", "yum")])
+}
+
+/// The templates of the pack, by name.
+pub fn shipped_templates() -> Vec<(String, String)> {
+    WORLD.templates.iter().map(|row| (row.key.clone(), row.spec.body.clone())).collect()
+}
+
+/// An engine with templates of a site beside, and in the place of, those that ship.
+pub fn engine_with(site: &[(String, String)]) -> RenderEngine {
+    let all: BTreeMap<String, String> = shipped_templates().into_iter().chain(site.iter().cloned()).collect();
+    let (engine, broken) = RenderEngine::compile(&POOL, all);
+    assert!(broken.is_empty(), "{broken:#?}");
+    engine
+}
+
+/// The templates that are documents: files of bootenvs, scripts of tasks, scripts of loaders.
+pub fn document_templates() -> BTreeSet<String> {
+    let files =
+        WORLD.bootenvs.iter().flat_map(|row| row.spec.templates.iter().filter_map(|f| f.template.clone()));
+    let tasks =
+        WORLD.tasks.iter().flat_map(|row| row.spec.templates.iter().filter_map(|f| f.template.clone()));
+    let is_script = |name: &String| ["grub/", "ipxe/", "pxelinux/"].iter().any(|of| name.starts_with(of));
+    let scripts = shipped_templates().into_iter().map(|(name, _)| name).filter(is_script);
+    files.chain(tasks).chain(scripts).collect()
 }
 
 /// The names of the templates that are whole scripts for iPXE.
@@ -386,6 +401,13 @@ impl Case {
         self.render(&BootDocument::File(serde_json::from_value(file).unwrap()))
     }
 
+    /// A template of an engine as part of a document of this machine.
+    pub fn rendered_by(&self, engine: &RenderEngine, name: &str) -> RenderedText {
+        let input = self.server().houses.catalog.input(&self.boot(), SecretMode::Revealed).unwrap();
+        let rendered = engine.render(name, input, RenderLimits::default());
+        rendered.unwrap_or_else(|problem| panic!("{name}: {problem:#?}"))
+    }
+
     /// Why a file of the bootenv cannot be rendered.
     pub fn refusal(&self, path: &str) -> String {
         let document = BootDocument::File(self.file(path));
@@ -396,7 +418,7 @@ impl Case {
         }
     }
 
-    fn spec(&self) -> Arc<Stored<Bootenv>> {
+    pub fn spec(&self) -> Arc<Stored<Bootenv>> {
         Arc::clone(WORLD.bootenvs.get(&self.bootenv).unwrap())
     }
 
@@ -408,11 +430,11 @@ impl Case {
         self.params.get("rehearse") == Some(&json!(true))
     }
 
-    fn server(&self) -> &'static TestHouses {
+    pub fn server(&self) -> &'static TestHouses {
         if self.variant.ends_with("-tree") { &WITH_TREES } else { &PLAIN }
     }
 
-    fn boot(&self) -> BootContext {
+    pub fn boot(&self) -> BootContext {
         let machine = machine("web1.example.org", &self.params);
         BootContext { bootenv: Some(self.spec()), ..boot_of(machine, self.firmware, 1) }
     }
@@ -450,19 +472,6 @@ impl Case {
             documents.push((file.path.clone(), self.render(&BootDocument::File(file.clone()))));
         }
         documents
-    }
-
-    /// What the loaders and the installer are given, with the origins of the lines, by name.
-    pub fn traced_documents(&self) -> Vec<(String, RenderedText)> {
-        let scripts = LOADERS.map(|kind| match self.is_install() {
-            true => (kind.template("boot"), BootDocument::BootScript(kind)),
-            false => (kind.template("local"), BootDocument::LocalScript(kind)),
-        });
-        let spec = self.spec();
-        let files =
-            spec.spec.templates.iter().map(|file| (file.path.clone(), BootDocument::File(file.clone())));
-        let documents = scripts.into_iter().chain(files);
-        documents.map(|(name, document)| (name, self.server().traced(&self.boot(), &document))).collect()
     }
 
     /// A file of the bootenv by its path, if it has one.
