@@ -45,6 +45,17 @@ struct WrittenObject {
     key: String,
 }
 
+impl WrittenObject {
+    /// The object; of an override, the object that it changes.
+    fn of(world: &World, (kind, key): (Kind, &str)) -> Self {
+        let target = world.overrides.get(key).filter(|_| kind == Kind::Override);
+        match target.map(|row| &row.spec.target) {
+            Some(target) => WrittenObject { kind: target.kind.kind(), key: target.name.clone() },
+            None => WrittenObject { kind, key: key.to_owned() },
+        }
+    }
+}
+
 /// A stage of a workflow that uses the object, with what is rendered in it.
 struct AffectedStage {
     stage: Arc<Stored<Stage>>,
@@ -72,12 +83,12 @@ impl Insight {
     /// What cannot be rendered now that an object was written: the problem, the document, the machines. Empty
     /// if nothing was found, or nothing could be looked at in time.
     pub async fn broken_by(self: &Arc<Self>, caller: &Caller, (kind, key): (Kind, &str)) -> Vec<Problem> {
-        let is_asked = CHECKED.contains(&kind) && caller.sees_some(Kind::Machine);
+        let written = self.kernel.read(|world| WrittenObject::of(world, (kind, key)));
+        let is_asked = CHECKED.contains(&written.kind) && caller.sees_some(Kind::Machine);
         if !is_asked || self.kernel.read(|world| world.machines.is_empty()) {
             return Vec::new();
         }
         let (insight, caller) = (Arc::clone(self), caller.clone());
-        let written = WrittenObject { kind, key: key.to_owned() };
         let looking = self.catalog.render_preview(move || insight.look_at_documents(&caller, &written));
         match tokio::time::timeout(WAIT_MAX, looking).await {
             Ok(Ok(found)) => found.iter().map(shown).collect(),
