@@ -91,7 +91,7 @@ impl Houses {
         let netboot = Netboot::new(Arc::clone(&kernel), doors, setup.loaders);
         let dhcp = Dhcp::new(Arc::clone(&kernel), Arc::clone(&catalog), Arc::clone(&netboot));
         let seen = (Arc::clone(&netboot), Arc::clone(&dhcp));
-        let insight = Insight::new(Arc::clone(&kernel), Arc::clone(&catalog), seen);
+        let insight = Insight::new(Arc::clone(&kernel), Arc::clone(&catalog), seen, Arc::clone(&records));
         Arc::new(Houses {
             kernel,
             background,

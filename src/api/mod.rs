@@ -33,6 +33,7 @@ mod records;
 pub mod resources;
 mod runs;
 pub mod schema;
+mod seeing;
 mod service;
 pub mod starting;
 mod strict_json;

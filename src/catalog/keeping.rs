@@ -11,7 +11,7 @@ use crate::catalog::params;
 use crate::kernel::{Changeset, ChangesetRead};
 use crate::model::{
     Content, ContentDigests, ContentSet, ContentView, GLOBAL_PROFILE, Machine, MachineValues, Noun,
-    ParamDeclaration, Run, RunStep, StepKind, Stored, Template, TemplateBody, World,
+    ParamDeclaration, Run, RunStep, SITE, StepKind, Stored, Template, TemplateBody, World,
 };
 
 /// The digests of all templates, by name.
@@ -183,6 +183,7 @@ impl ContentCollector<'_> {
             }
         }
         set.declarations = self.declarations();
+        set.sources = Some(self.sources());
         set
     }
 
@@ -223,6 +224,13 @@ impl ContentCollector<'_> {
             open.extend(task.spec.on_failure.iter().cloned());
             set.tasks.insert(name, self.add(Content::Task(plain(task))));
         }
+    }
+
+    /// Where the templates come from that are not the site's.
+    fn sources(&mut self) -> String {
+        let packed = self.content.templates.iter().filter(|row| row.source != SITE);
+        let sources = packed.map(|row| (row.spec.name.clone(), row.source.clone()));
+        self.add(Content::Sources(sources.collect()))
     }
 
     fn declarations(&mut self) -> String {

@@ -75,6 +75,7 @@ impl Catalog {
     /// The templates for a boot, with the workers for its purpose.
     pub fn engine_for(&self, boot: &BootContext) -> RenderEngine {
         let engine = match (&boot.run, &boot.channel_content) {
+            (Some(run), Some(content)) if run.spec.content.is_none() => self.engine_of_content(content),
             (None, Some(content)) => self.engine_of_content(content),
             (run, _) => self.engine_of_run(run.as_ref().map(|run| &run.spec)),
         };
@@ -90,6 +91,7 @@ impl Catalog {
         match purpose {
             RenderPurpose::Serve => engine,
             RenderPurpose::Preview => engine.on(&self.pools.preview),
+            RenderPurpose::TracedPreview => engine.traced().on(&self.pools.preview),
             RenderPurpose::Check => engine.on(&self.pools.check),
         }
     }

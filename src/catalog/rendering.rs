@@ -61,6 +61,8 @@ pub enum RenderPurpose {
     Serve,
     /// For an operator: its URLs do not work, and boots do not wait for it.
     Preview,
+    /// The same, and each line is to be told where it comes from.
+    TracedPreview,
     /// For the check of an upgrade: as a preview, with the workers for renders of many machines.
     Check,
 }
@@ -154,7 +156,9 @@ impl Catalog {
     pub fn capability_of(&self, boot: &BootContext, attempt: &BootAttempt) -> String {
         match boot.purpose {
             RenderPurpose::Serve => self.capability(attempt),
-            RenderPurpose::Preview | RenderPurpose::Check => capability::PREVIEW.to_owned(),
+            RenderPurpose::Preview | RenderPurpose::TracedPreview | RenderPurpose::Check => {
+                capability::PREVIEW.to_owned()
+            }
         }
     }
 

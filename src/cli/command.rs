@@ -22,6 +22,7 @@ use crate::cli::override_verbs::OverrideVerb;
 use crate::cli::pack_verbs::{PackTask, PackVerb};
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
+use crate::cli::seeing::{DiffArgs, ExplainArgs, RenderArgs};
 use crate::cli::server::ServerVerb;
 use crate::cli::sets::parse_term;
 use crate::cli::unknown::UnknownVerb;
@@ -107,6 +108,7 @@ pub(super) enum CliVerb {
     /// `params web1`: the values for a machine.
     ParamsOf {
         machine: String,
+        explain: ExplainArgs,
         output: OutputArgs,
     },
 }
@@ -251,6 +253,8 @@ pub(super) enum MachineVerb {
         #[arg(value_name = "REF")]
         reference: String,
         #[command(flatten)]
+        explain: ExplainArgs,
+        #[command(flatten)]
         output: OutputArgs,
     },
     /// One page about the machine: what it is, how far its run is, what it boots next, what happened last,
@@ -349,14 +353,16 @@ pub(super) enum OtherCommand {
         output: OutputArgs,
     },
     /// Print a file as the machine would get it, without secrets.
-    Render {
+    Render(RenderArgs),
+    /// Show what a machine was served last, against what it would be served now. Exits with 5 where that
+    /// differs.
+    Diff(DiffArgs),
+    /// List everything that a template can use for a machine, and where it comes from.
+    Vars {
         #[arg(value_name = "REF")]
         reference: String,
-        /// preseed.cfg, boot.ipxe …; `metalwright files` lists them.
-        file: String,
-        /// Render for this bootenv, also before anything is armed.
-        #[arg(long, value_name = "NAME")]
-        bootenv: Option<String>,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// List every path that a machine may fetch now.
     Files {

@@ -118,7 +118,7 @@ const OF_NOUNS: &[(Kind, &str, &[&str])] = &[
     (Kind::Machine, "arm", &["web1"]),
     (Kind::Machine, "disarm", &["web1"]),
     (Kind::Machine, "runs", &["web1 -o wide"]),
-    (Kind::Machine, "params", &["web1"]),
+    (Kind::Machine, "params", &["web1", "web1 --explain"]),
     (Kind::Artifact, "wait", &["debian-12-amd64 --for status.state=ready --timeout 1h"]),
     (
         Kind::Artifact,
@@ -182,7 +182,17 @@ pub fn of_command(path: &str) -> Option<String> {
 const OTHERS: &[(&str, &[&str])] = &[
     ("timeline", &["web1", "web1 --since -1h", "web1 --follow"]),
     ("explain", &["web1", "mac 52:54:00:aa:00:01", "web1 --vendor-class HTTPClient:Arch:00016"]),
-    ("render", &["web1 preseed.cfg", "web1 preseed.cfg --bootenv debian-12-install"]),
+    (
+        "render",
+        &[
+            "web1 preseed.cfg",
+            "web1 preseed.cfg --bootenv debian-12-install",
+            "web1 preseed.cfg --blame",
+            "web1 preseed.cfg --with site/",
+        ],
+    ),
+    ("diff", &["web1", "--fleet"]),
+    ("vars", &["web1"]),
     ("files", &["web1"]),
     ("logs", &["web1 --follow"]),
     ("events list", &["--since -1h", "--machine web1 --kind 'run.*'", "--subject subnet:lan -o wide"]),

@@ -42,6 +42,8 @@ pub mod packs;
 mod param_verbs;
 mod parse;
 mod runs;
+mod seeing;
+mod seeing_diff;
 mod server;
 mod sets;
 mod states;
@@ -67,7 +69,7 @@ use objects::NounClient;
 use output::OutputFormat;
 use pack_verbs::PackVerb;
 
-use crate::client::{ExplainAs, RenderOf};
+use crate::client::ExplainAs;
 use crate::model::Kind;
 
 /// Carries out a command that needs a server.
@@ -127,8 +129,8 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Write(WriteVerb::Apply(args)) => apply::apply(&noun.client, Some(noun.kind), &args).await,
         CliVerb::Delete(DeleteVerb::Delete(args)) => noun.delete(args).await,
         CliVerb::Machine(MachineVerb::Act(verb)) => boot::act(noun, verb).await,
-        CliVerb::Machine(MachineVerb::Params { reference, output }) => {
-            boot::params(&noun.client, &reference, output.output).await
+        CliVerb::Machine(MachineVerb::Params { reference, explain, output }) => {
+            seeing::params(&noun.client, &reference, (explain.detail(), output.output)).await
         }
         CliVerb::Machine(MachineVerb::Describe { reference }) => {
             describe::show(&noun.client, &reference).await
@@ -144,7 +146,9 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
         // `main` carries it out, without a server.
         CliVerb::Token(TokenVerb::Recover) => Ok(()),
-        CliVerb::ParamsOf { machine, output } => boot::params(&noun.client, &machine, output.output).await,
+        CliVerb::ParamsOf { machine, explain, output } => {
+            seeing::params(&noun.client, &machine, (explain.detail(), output.output)).await
+        }
     }
 }
 
@@ -160,9 +164,9 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
             let asks = ExplainAs { what, vendor_class, user_class };
             boot::explain(client, of, (asks, output.output)).await
         }
-        OtherCommand::Render { reference, file, bootenv } => {
-            boot::render(client, &reference, RenderOf { file, bootenv }).await
-        }
+        OtherCommand::Render(args) => seeing::render(client, args).await,
+        OtherCommand::Diff(args) => seeing_diff::diff(client, args).await,
+        OtherCommand::Vars { reference, output } => seeing::vars(client, &reference, output.output).await,
         OtherCommand::Files { reference, output } => boot::files(client, &reference, output.output).await,
         OtherCommand::Logs { reference, follow } => {
             let until = if follow { logs::PrintUntil::JobEnds } else { logs::PrintUntil::Now };

@@ -17,6 +17,7 @@ use crate::cli::override_verbs::OverrideVerb;
 use crate::cli::pack_verbs::PackVerb;
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
+use crate::cli::seeing::ExplainArgs;
 use crate::model::{Kind, NounVerb};
 
 /// Adds the verbs of one noun. The noun can be written in the singular, too.
@@ -56,7 +57,8 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Param => {
             let machine = clap::Arg::new("machine").value_name("MACHINE");
             let machine = machine.help("A machine: the values of its params, and where each comes from");
-            OutputArgs::augment_args(ParamVerb::augment_subcommands(command).arg(machine))
+            let command = ExplainArgs::augment_args(ParamVerb::augment_subcommands(command).arg(machine));
+            OutputArgs::augment_args(command)
                 .args_conflicts_with_subcommands(true)
                 .arg_required_else_help(true)
         }
@@ -84,7 +86,8 @@ fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     let Some((name, verb)) = matches.subcommand() else {
         let machine = matches.get_one::<String>("machine").cloned();
         let machine = machine.ok_or_else(|| ClapError::new(ErrorKind::MissingSubcommand))?;
-        return Ok(CliVerb::ParamsOf { machine, output: OutputArgs::from_arg_matches(matches)? });
+        let explain = ExplainArgs::from_arg_matches(matches)?;
+        return Ok(CliVerb::ParamsOf { machine, explain, output: OutputArgs::from_arg_matches(matches)? });
     };
     if let Some(document) = document_of(verb).filter(|_| name == "show") {
         return Ok(document);

@@ -32,7 +32,7 @@ pub use http::{ApiClient, AuthorityKeeper, BearerToken, ServerTarget};
 pub use leases::LeaseAction;
 pub use machines::{
     ActionMode, BootExplanation, ClassEntry, ExplainAs, ExplainOf, LogPiece, MachineAction, OptionEntry,
-    Prune, RenderOf, RuleEntry,
+    ParamDetail, Prune, RenderOf, RuleEntry,
 };
 pub use maintenance::BackupDownload;
 pub use objects::{ListRequest, ObjectList, ObjectPath, UsedObject};

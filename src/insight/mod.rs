@@ -1,13 +1,20 @@
 //! What operators can find out: the answer that a machine would get and why, the documents that it would get,
-//! and what happened to it. This house uses the other houses; none of them uses it.
+//! what they are made from, how they differ from those that it got, and what happened to it. This house uses
+//! the other houses; none of them uses it.
 
 pub mod activity_log;
+mod broken_documents;
+pub mod document_diff;
 pub mod explain;
+pub mod fleet_diff;
 pub mod lints;
+pub mod param_levels;
 pub mod preflight;
 pub mod preview;
+mod template_sources;
 pub mod timeline;
 pub mod unknown_clients;
+pub mod unsaved;
 pub mod upgrade_check;
 pub mod upgrade_diff;
 
@@ -18,6 +25,7 @@ use crate::dhcp::Dhcp;
 use crate::kernel::Kernel;
 use crate::netboot::Netboot;
 use crate::objects::lanes::WorkLane;
+use crate::records::Records;
 
 /// Answers questions of operators; changes nothing.
 #[derive(Debug)]
@@ -26,6 +34,7 @@ pub struct Insight {
     catalog: Arc<Catalog>,
     netboot: Arc<Netboot>,
     dhcp: Arc<Dhcp>,
+    records: Arc<Records>,
     preflights: WorkLane,
     checks: WorkLane,
 }
@@ -40,8 +49,9 @@ impl Insight {
         kernel: Arc<Kernel>,
         catalog: Arc<Catalog>,
         (netboot, dhcp): (Arc<Netboot>, Arc<Dhcp>),
+        records: Arc<Records>,
     ) -> Arc<Self> {
         let [preflights, checks] = [PREFLIGHTS_MAX, CHECKS_MAX].map(WorkLane::new);
-        Arc::new(Insight { kernel, catalog, netboot, dhcp, preflights, checks })
+        Arc::new(Insight { kernel, catalog, netboot, dhcp, records, preflights, checks })
     }
 }

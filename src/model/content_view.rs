@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     Bootenv, Content, ContentSet, GeneratedSecret, Machine, MachineStatus, MachineValues, Noun,
-    ParamDeclaration, Profile, Run, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
+    ParamDeclaration, Profile, Run, SITE, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
 };
 
 /// Most templates of a folder that a template takes its includes from.
@@ -128,6 +128,16 @@ impl<'w> ContentView<'w> {
             }
             _ => None,
         }
+    }
+
+    /// Where a template comes from: `site`, `pack core@1.0.0`. None if that is not known.
+    pub fn template_source(&self, name: &str) -> Option<&'w str> {
+        let Some(kept) = self.kept else {
+            return self.world.templates.get(name).map(|row| row.source.as_str());
+        };
+        self.template(name)?;
+        let Content::Sources(sources) = self.piece(kept.set.sources.as_deref()?)? else { return None };
+        Some(sources.get(name).map_or(SITE, String::as_str))
     }
 
     /// The names of the templates in a folder, at most [`FOLDER_TEMPLATES_MAX`].

@@ -32,6 +32,7 @@ mod ip_network;
 mod job;
 mod kept_content;
 mod lease;
+mod line_origin;
 mod mac;
 mod machine;
 mod mirror;
@@ -61,6 +62,7 @@ mod served_document;
 pub mod settings;
 mod token;
 mod unknown_client;
+mod unsaved_content;
 mod verdict;
 mod world;
 mod world_content;
@@ -109,6 +111,7 @@ pub use ip_network::{IpNetwork, SpecialAddress};
 pub use job::{AfterJob, Job, JobEnd, JobState, ended_by_exit};
 pub use kept_content::{Content, ContentSet, MachineValues, PackText, ParamDeclaration, TemplateBody};
 pub use lease::{Lease, LeaseState};
+pub use line_origin::{LINES_MAX, LineOrigin, ParamOrigin, TemplatePlace};
 pub use mac::{Mac, MacError};
 pub use machine::{
     AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, MACS_MAX, Machine, MachineState,

@@ -181,7 +181,7 @@ impl Netboot {
 
 impl From<RenderedText> for SentDocument {
     fn from(rendered: RenderedText) -> Self {
-        let RenderedText { text, sha256, provenance } = rendered;
+        let RenderedText { text, sha256, provenance, .. } = rendered;
         SentDocument { text: Bytes::from(text), sha256, provenance }
     }
 }

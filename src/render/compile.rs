@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use tera::Tera;
 
@@ -11,10 +12,11 @@ use crate::model::{FOLDER_TEMPLATES_MAX, nearest, sha256_hex};
 use crate::render::batch_adder::{AddFailure, BatchAdder, UNKNOWN_COMPONENT};
 use crate::render::engine::{INLINE, TemplateSource, TemplateUse};
 use crate::render::include_calls::computed_problem;
+use crate::render::marking::{TracePoint, marked};
 use crate::render::nesting::{self, TemplateDepth, too_deep};
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::references::{TemplateReference, TemplateReferences, scan};
-use crate::render::{filters, functions};
+use crate::render::{filters, functions, line_trace};
 
 /// Most templates on one path of includes, including the outermost. The engine recurses for each.
 pub(super) const INCLUDE_DEPTH_MAX: usize = 32;
@@ -37,6 +39,8 @@ pub(super) struct TemplateSet {
     definers: HashMap<String, String>,
     /// Number of templates that the engine was given, with repetitions.
     pub given: usize,
+    /// The places of the marks in the templates, if they have marks.
+    pub points: Option<Arc<[TracePoint]>>,
 }
 
 /// A usable template.
@@ -73,13 +77,35 @@ pub(super) type SourceTexts = BTreeMap<String, SourceText>;
 type BrokenTemplates = BTreeMap<String, RenderProblem>;
 
 pub(super) fn compile(templates: impl IntoIterator<Item = TemplateSource>) -> TemplateSet {
-    let sources: SourceTexts = templates
-        .into_iter()
-        .map(|TemplateSource { name, body, verbatim }| (name, SourceText::of(body, verbatim)))
-        .collect();
+    compile_texts(source_texts(templates), engine())
+}
+
+fn source_texts(templates: impl IntoIterator<Item = TemplateSource>) -> SourceTexts {
+    let texts = templates.into_iter();
+    texts.map(|TemplateSource { name, body, verbatim }| (name, SourceText::of(body, verbatim))).collect()
+}
+
+/// The same set with marks for traced renders, from templates that are usable. Without marks, if one cannot
+/// be marked.
+pub(super) fn compile_traced(templates: &[TemplateSource]) -> TemplateSet {
+    let mut sources = source_texts(templates.iter().cloned());
+    let mut points = Vec::new();
+    let are_marked = sources.iter_mut().all(|(name, source)| {
+        let body = marked((name, &source.body), (0, &mut points));
+        body.map(|body| source.body = body).is_some()
+    });
+    let mut engine = engine();
+    line_trace::register(&mut engine);
+    let traced = are_marked.then(|| compile_texts(sources, engine)).filter(|set| set.broken.is_empty());
+    match traced {
+        Some(set) => TemplateSet { points: Some(points.into()), ..set },
+        None => compile(templates.iter().cloned()),
+    }
+}
+
+fn compile_texts(sources: SourceTexts, mut tera: Tera) -> TemplateSet {
     let mut broken = refuse_early(&sources);
     let order = in_order_of_need(&sources, &mut broken);
-    let mut tera = engine();
     let usable: Vec<(&str, &str)> = order
         .iter()
         .filter(|name| !broken.contains_key(**name))
@@ -99,7 +125,7 @@ pub(super) fn compile(templates: impl IntoIterator<Item = TemplateSource>) -> Te
     }
     let definers = definers(&sources, &broken);
     let known = known_templates(&sources, &broken, &definers);
-    TemplateSet { tera, known, broken, definers, given }
+    TemplateSet { tera, known, broken, definers, given, points: None }
 }
 
 /// A text that is no template, as a template that gives it: one raw block, begun anew after each place that

@@ -92,13 +92,17 @@ fn param(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let name = arguments.must_get::<&str>("name")?;
     match scope.params.get(name).map_err(|sealed| refuse_secret(scope, sealed))? {
         Some(found) => {
-            scope.record(name, Some(found.level));
+            // What the family of a system prefers, where nobody has said anything.
+            let preferred = arguments.get::<Value>("unless_set")?;
+            let preferred = preferred.filter(|_| *found.level == ParamLevel::Default);
+            match preferred {
+                Some(_) => scope.record_passed_over(name, found.level),
+                None => scope.record(name, Some(found.level)),
+            }
             if found.secret {
                 read_secret(name, scope)?;
             }
-            // What the family of a system prefers, where nobody has said anything.
-            let preferred = arguments.get::<Value>("unless_set")?;
-            match preferred.filter(|_| *found.level == ParamLevel::Default) {
+            match preferred {
                 Some(preferred) => Ok(preferred),
                 None => to_value(found.value),
             }
@@ -134,7 +138,7 @@ fn compose(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let name = arguments.must_get::<&str>("name")?;
     match scope.params.compose(name).map_err(|sealed| refuse_secret(scope, sealed))? {
         Some(found) => {
-            found.levels.iter().for_each(|level| scope.record(name, Some(level)));
+            scope.record_composed(name, &found.levels);
             if found.secret {
                 read_secret(name, scope)?;
             }

@@ -92,6 +92,7 @@ impl InnerRenders {
             }
         }
         self.depth.set(self.depth.get() + 1);
+        let outer = scope.trace.as_ref().map(|trace| (trace, trace.begin_inner()));
         let mut output = CappedOutput::new(scope, self.output_bytes_max);
         let (name, done) = match source {
             InnerSource::Template(name) => (name, self.set.tera.render_to(name, &context, &mut output)),
@@ -100,7 +101,12 @@ impl InnerRenders {
             }
         };
         self.depth.set(self.depth.get() - 1);
-        done.and_then(|()| output.into_text()).map_err(|error| {
+        let text = done.and_then(|()| output.into_text());
+        if let Some((trace, outer)) = outer {
+            let of_template = matches!(source, InnerSource::Template(_));
+            trace.end_inner(outer, text.as_deref().ok().filter(|_| of_template));
+        }
+        text.map_err(|error| {
             let problem = problem_of(&error, name, scope);
             let message = problem.message.clone();
             *self.problem.borrow_mut() = Some(problem);

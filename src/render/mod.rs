@@ -10,6 +10,8 @@
 //! its blocks nest, [`problem`] is the report for the author of a faulty template.
 //! Worker processes render (`docs/adr/0020`): `pool` has the queue, `process` is a worker as the server sees
 //! it, `wire` the protocol between them, [`worker`] the process itself, `draw` the render.
+//! A traced render tells where each line comes from: `marking` marks its templates, `line_trace` notes what
+//! the marks tell.
 
 mod batch_adder;
 mod blocks;
@@ -24,7 +26,9 @@ mod filters;
 mod functions;
 mod include_calls;
 mod inner;
+mod line_trace;
 mod lists;
+mod marking;
 mod nesting;
 pub mod params;
 mod password;

@@ -108,6 +108,21 @@ impl LayeredParams {
         self.hits(name).next().map(|(level, _)| level)
     }
 
+    /// Whether the param is secret.
+    pub fn is_secret(&self, name: &str) -> bool {
+        self.secrets.contains(name)
+    }
+
+    /// The values of all levels that have one, highest first.
+    pub fn values_of(&self, name: &str) -> impl Iterator<Item = (&ParamLevel, &Value)> {
+        self.hits(name)
+    }
+
+    /// All levels that have a value, highest first. It never opens a secret.
+    pub fn levels_of(&self, name: &str) -> impl Iterator<Item = &ParamLevel> {
+        self.hits(name).map(|(level, _)| level)
+    }
+
     /// Merges the values of all levels, lowest first: maps are merged recursively, lists are joined, and of
     /// other values the higher level's wins.
     ///

@@ -91,7 +91,7 @@ pub(super) fn tag_end(body: &str, start: usize) -> usize {
     body.len()
 }
 
-fn is_name(c: char) -> bool {
+pub(super) fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 

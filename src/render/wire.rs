@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::model::LineOrigin;
 use crate::render::context::{CallbackUrls, PackageRepository, RenderInput};
 use crate::render::engine::{Provenance, RenderLimits, RenderedText, TemplateSource};
 use crate::render::params::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
@@ -38,7 +39,12 @@ pub(super) enum WorkerRequest<'a> {
     Begin { niceness: i32 },
     /// The templates to render from now on, and the problems of those that are broken. The reply is
     /// [`WorkerReply::Loaded`].
-    Load { templates: Cow<'a, [TemplateSource]>, broken: Cow<'a, [(String, RenderProblem)]> },
+    Load {
+        templates: Cow<'a, [TemplateSource]>,
+        broken: Cow<'a, [(String, RenderProblem)]>,
+        /// Whether the renders tell where the lines of a document come from.
+        traces: bool,
+    },
     /// The reply is [`WorkerReply::Rendered`].
     Render(Box<RenderOrder<'a>>),
 }
@@ -74,6 +80,8 @@ pub(super) struct RenderedPage {
     text: String,
     sha256: String,
     provenance: Provenance,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<LineOrigin>,
 }
 
 impl<'a> RenderOrder<'a> {
@@ -133,13 +141,15 @@ impl<'a> RenderOrder<'a> {
 
 impl From<RenderedText> for RenderedPage {
     fn from(rendered: RenderedText) -> Self {
-        RenderedPage { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance }
+        let RenderedText { text, sha256, provenance, lines } = rendered;
+        RenderedPage { text, sha256, provenance, lines }
     }
 }
 
 impl From<RenderedPage> for RenderedText {
     fn from(page: RenderedPage) -> Self {
-        RenderedText { text: page.text, sha256: page.sha256, provenance: page.provenance }
+        let RenderedPage { text, sha256, provenance, lines } = page;
+        RenderedText { text, sha256, provenance, lines }
     }
 }
 

@@ -44,6 +44,7 @@ mod revisions;
 mod run_log;
 mod scene;
 mod secrets;
+mod seeing;
 mod simulate;
 mod tftp;
 mod tidy;

@@ -5,6 +5,7 @@ mod functions;
 mod inheritance;
 mod language;
 mod limits;
+mod marks;
 mod optional;
 mod page;
 mod rendering;

@@ -19,9 +19,7 @@ use metalwright::model::{
 };
 use metalwright::netboot::decide::namespace::ScriptKind;
 use metalwright::netboot::documents::BootDocument;
-use metalwright::render::{
-    LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, RenderedText, WorkerProgram,
-};
+use metalwright::render::{LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, WorkerProgram};
 use metalwright::runs::jobs::{RenderTasks, TaskRender};
 use metalwright::store::SqliteStore;
 use serde_json::{Value, json};
@@ -47,6 +45,12 @@ static POOL: LazyLock<Arc<RenderPool>> = LazyLock::new(|| {
     Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), lanes, PoolUse::Boots))
 });
 
+/// The workers of previews, so that those for machines keep their templates.
+static PREVIEWS: LazyLock<Arc<RenderPool>> = LazyLock::new(|| {
+    let lanes = LaneCounts { usual: 1, most: 1 };
+    Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), lanes, PoolUse::Previews))
+});
+
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let mut world = World::default();
     for object in content::core(Timestamp::UNIX_EPOCH).unwrap().objects {
@@ -61,8 +65,8 @@ static WITH_TREES: LazyLock<TestHouses> =
     LazyLock::new(|| TestHouses::new(WORLD.bootenvs.iter().filter_map(|row| medium(&row.spec)).collect()));
 
 /// The houses of a server that nothing listens for.
-struct TestHouses {
-    houses: Arc<Houses>,
+pub struct TestHouses {
+    pub houses: Arc<Houses>,
     _data: TempDir,
 }
 
@@ -85,7 +89,11 @@ async fn houses(data: &TempDir, artifacts: Vec<Stored<Artifact>>) -> Arc<Houses>
     let setup = HousesSetup {
         kernel: Kernel::new(store, SecretKey::from_key([1; 32]), endpoints).0,
         loaders: Default::default(),
-        pools: RenderPools { serve: Arc::clone(&POOL), preview: Arc::clone(&POOL), check: Arc::clone(&POOL) },
+        pools: RenderPools {
+            serve: Arc::clone(&POOL),
+            preview: Arc::clone(&PREVIEWS),
+            check: Arc::clone(&POOL),
+        },
         media: Default::default(),
         roots: Default::default(),
         case: Default::default(),
@@ -410,7 +418,7 @@ impl Case {
         }
     }
 
-    fn spec(&self) -> Arc<Stored<Bootenv>> {
+    pub fn spec(&self) -> Arc<Stored<Bootenv>> {
         Arc::clone(WORLD.bootenvs.get(&self.bootenv).unwrap())
     }
 
@@ -422,11 +430,11 @@ impl Case {
         self.params.get("rehearse") == Some(&json!(true))
     }
 
-    fn server(&self) -> &'static TestHouses {
+    pub fn server(&self) -> &'static TestHouses {
         if self.variant.ends_with("-tree") { &WITH_TREES } else { &PLAIN }
     }
 
-    fn boot(&self) -> BootContext {
+    pub fn boot(&self) -> BootContext {
         let machine = machine("web1.example.org", &self.params);
         BootContext { bootenv: Some(self.spec()), ..boot_of(machine, self.firmware, 1) }
     }

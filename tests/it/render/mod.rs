@@ -20,6 +20,7 @@ mod questions;
 mod readers;
 mod repositories;
 mod scripts;
+mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -102,8 +102,8 @@ const LAYERS: &[Layer] = &[
         PURE),
     // Uses all houses, and none uses it.
     layer("insight",
-        &["kernel", "background", "catalog", "objects", "netboot", "dhcp", "dhcp::decide", "netboot::decide",
-            "pack_files", "render", "model", "proto", "rate_limit"],
+        &["kernel", "background", "catalog", "objects", "netboot", "records", "dhcp", "dhcp::decide",
+            "netboot::decide", "pack_files", "render", "model", "proto", "rate_limit"],
         HOUSE),
     // Constructs the houses, for edges that use several.
     layer("houses",
