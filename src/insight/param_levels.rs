@@ -55,7 +55,8 @@ impl Insight {
         reference: &str,
     ) -> Result<BTreeMap<String, ParamRow>, Error> {
         // As in the list of params: the present ones, whatever a run kept.
-        let gathered = BootFacts { run: None, ..self.facts_of(caller, reference)? };
+        let mut gathered = self.facts_of(caller, reference)?;
+        gathered.run = None;
         let input = self.input_of(&gathered)?;
         let params = &input.params;
         let names: Vec<&str> = params.names().into_iter().collect();
