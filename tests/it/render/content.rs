@@ -19,7 +19,9 @@ use metalwright::model::{
 };
 use metalwright::netboot::decide::namespace::ScriptKind;
 use metalwright::netboot::documents::BootDocument;
-use metalwright::render::{LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, WorkerProgram};
+use metalwright::render::{
+    LaneCounts, PoolUse, RenderEngine, RenderLimits, RenderPool, RenderedText, WorkerProgram,
+};
 use metalwright::runs::jobs::{RenderTasks, TaskRender};
 use metalwright::store::SqliteStore;
 use serde_json::{Value, json};
