@@ -82,12 +82,15 @@ impl Objects {
     where
         World: HasTable<T>,
     {
+        if T::KIND != Kind::Override && !T::KIND.is_of_packs() {
+            return Ok(None);
+        }
         let current = self.find_to_write::<T>(caller, target)?;
         if let Some(gone) = T::as_override(&current) {
             let target = &gone.spec.target;
             return self.of_target(caller, (target.kind, &target.name), (&gone.key, None)).await.map(Some);
         }
-        if !T::KIND.is_of_packs() || current.source != SITE {
+        if current.source != SITE {
             return Ok(None);
         }
         self.coming_back::<T>(caller, &current).await
