@@ -7,7 +7,7 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole loaders openapi openapi-check bench bench-dhcp bench-files fuzz fuzz-release soak attack
+.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole loaders openapi openapi-check bench bench-renders bench-dhcp bench-files fuzz fuzz-release soak attack
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -85,6 +85,9 @@ attack: ## all attacks at once while machines boot, for ATTACK_SECONDS (`make it
 
 bench: ## the performance table of the README, from the release build (minutes; not a test)
 	$(CARGO) bench --locked --bench machines
+
+bench-renders: ## renders a second of a large kickstart, plain and with the origins of its lines, for docs/performance.md
+	$(CARGO) bench --locked --bench renders
 
 bench-dhcp: ## DHCP beside the other servers that are installed, the table of docs/performance.md (root)
 	$(CARGO) bench --locked --bench dhcp

@@ -8,6 +8,8 @@ mod facts;
 pub mod fetch;
 pub mod log_filter;
 mod names;
+pub mod packs;
+pub mod secrets;
 pub mod tftp;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,9 +18,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::model::nearest;
+use crate::model::{PackTrust, SecretSources, nearest};
 use artifacts::{ArtifactFlags, ArtifactSection, ArtifactsConfig};
 use fetch::{FetchConfig, FetchFlags, FetchSection};
+use packs::{PackFlags, PackSection};
+use secrets::{SecretFlags, SecretSection};
 use tftp::{TftpConfig, TftpFlags, TftpSection};
 
 /// A listener's address, or `off`.
@@ -83,6 +87,8 @@ pub struct ServerConfig {
     pub tftp: TftpConfig,
     pub artifacts: ArtifactsConfig,
     pub fetch: FetchConfig,
+    pub packs: PackTrust,
+    pub secrets: SecretSources,
     pub dhcp_interfaces: Vec<String>,
     pub dhcp_port: u16,
     pub dhcp_packets_per_second: Option<NonZeroU32>,
@@ -141,6 +147,10 @@ pub struct ServerFlags {
     pub artifacts: ArtifactFlags,
     #[command(flatten)]
     pub fetch: FetchFlags,
+    #[command(flatten)]
+    pub packs: PackFlags,
+    #[command(flatten)]
+    pub secrets: SecretFlags,
     /// A network interface to answer DHCP on; repeat for more. DHCP is off without one.
     #[arg(
         long = "dhcp-interface",
@@ -176,6 +186,8 @@ struct ConfigFile {
     tftp: TftpSection,
     artifacts: ArtifactSection,
     fetch: FetchSection,
+    packs: PackSection,
+    secrets: SecretSection,
     dhcp: DhcpSection,
     log: LogSection,
 }
@@ -216,14 +228,16 @@ struct LogSection {
 }
 
 /// All keys by section; the empty section is the top level.
-const KEYS: [(&str, &[&str]); 8] = [
-    ("", &["data", "user", "api", "boot", "tftp", "dhcp", "artifacts", "fetch", "log"]),
+const KEYS: [(&str, &[&str]); 10] = [
+    ("", &["data", "user", "api", "boot", "tftp", "dhcp", "artifacts", "fetch", "packs", "secrets", "log"]),
     ("api", &["listen", "connections", "connections_per_address", "names"]),
     ("boot", &["http", "https", "https_dhe", "connections", "connections_per_address", "ignore_case"]),
     ("tftp", tftp::KEYS),
     ("dhcp", &["interfaces", "port", "packets_per_second"]),
     ("artifacts", artifacts::KEYS),
     ("fetch", fetch::KEYS),
+    ("packs", packs::KEYS),
+    ("secrets", secrets::KEYS),
     ("log", &["format", "level"]),
 ];
 
@@ -259,6 +273,8 @@ impl ServerConfig {
         let api_names = names::check(flags.api_names, file.api.names, &mut faults);
         let fetch_from = file.artifacts.fetch_from.clone();
         let fetch = FetchConfig::load(flags.fetch, (file.fetch, fetch_from), &mut faults);
+        let packs = packs::load(flags.packs, file.packs, &mut faults);
+        let secrets = secrets::load(flags.secrets, file.secrets, &mut faults);
         let artifacts = ArtifactsConfig::load(flags.artifacts, file.artifacts, &mut faults);
         let log_level = flags.log_level.or(file.log.level).unwrap_or_else(|| "info".to_owned());
         let log_level = log_filter::check(&log_level).unwrap_or_else(|fault| {
@@ -284,6 +300,8 @@ impl ServerConfig {
             tftp,
             artifacts,
             fetch,
+            packs,
+            secrets,
             dhcp_interfaces: (!flags.dhcp_interfaces.is_empty())
                 .then_some(flags.dhcp_interfaces)
                 .or(file.dhcp.interfaces)

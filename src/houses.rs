@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod agent_tokens_tests;
 #[cfg(test)]
+mod channels_tests;
+#[cfg(test)]
 mod deletion_tests;
 #[cfg(test)]
 mod machine_writes_tests;
@@ -22,6 +24,7 @@ use crate::artifacts::roots::ArtifactRoots;
 use crate::background::Background;
 use crate::catalog::Catalog;
 use crate::catalog::pools::RenderPools;
+use crate::channels::Channels;
 use crate::dhcp::Dhcp;
 use crate::insight::Insight;
 use crate::kernel::Kernel;
@@ -53,6 +56,7 @@ pub struct Houses {
     pub kernel: Arc<Kernel>,
     pub background: Arc<Background>,
     pub catalog: Arc<Catalog>,
+    pub channels: Arc<Channels>,
     pub objects: Arc<Objects>,
     pub access: Arc<Access>,
     pub artifacts: Arc<Artifacts>,
@@ -70,6 +74,7 @@ impl Houses {
         let kernel = setup.kernel;
         let background = Background::new(Arc::clone(&kernel));
         let catalog = Catalog::new(Arc::clone(&kernel), setup.pools);
+        let channels = Channels::new(Arc::clone(&kernel), Arc::clone(&catalog));
         let objects = Objects::new(Arc::clone(&kernel), Arc::clone(&catalog), setup.roots.clone());
         let access = Access::new(Arc::clone(&kernel), Arc::clone(&objects));
         let artifacts = Artifacts::new(Arc::clone(&kernel), (setup.media, setup.roots.clone()), setup.case);
@@ -86,11 +91,12 @@ impl Houses {
         let netboot = Netboot::new(Arc::clone(&kernel), doors, setup.loaders);
         let dhcp = Dhcp::new(Arc::clone(&kernel), Arc::clone(&catalog), Arc::clone(&netboot));
         let seen = (Arc::clone(&netboot), Arc::clone(&dhcp));
-        let insight = Insight::new(Arc::clone(&kernel), Arc::clone(&catalog), seen);
+        let insight = Insight::new(Arc::clone(&kernel), Arc::clone(&catalog), seen, Arc::clone(&records));
         Arc::new(Houses {
             kernel,
             background,
             catalog,
+            channels,
             objects,
             access,
             artifacts,

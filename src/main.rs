@@ -39,6 +39,21 @@ fn serve(flags: ServerFlags) -> anyhow::Result<()> {
     ended
 }
 
+/// Carries out a command that asks a server, or does without one.
+fn work_as_client(command: cli::ClientCommand) -> anyhow::Result<()> {
+    if let Some(task) = command.pack_task() {
+        metalwright::telemetry::start("error", LogFormat::Text).map_err(anyhow::Error::msg)?;
+        return tokio::runtime::Runtime::new()?.block_on(metalwright::server::check_pack(task));
+    }
+    match command.offline()? {
+        Some((data, task)) => {
+            metalwright::telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
+            tokio::runtime::Runtime::new()?.block_on(metalwright::server::work_offline(data, task))
+        }
+        None => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
+    }
+}
+
 fn run(command: ProgramCommand) -> anyhow::Result<()> {
     drop(rustls::crypto::ring::default_provider().install_default());
     match command {
@@ -54,13 +69,7 @@ fn run(command: ProgramCommand) -> anyhow::Result<()> {
             anyhow::ensure!(summary.failed() == 0, "{} machines failed", summary.failed());
             Ok(())
         }
-        ProgramCommand::Client(command) => match command.offline()? {
-            Some((data, task)) => {
-                metalwright::telemetry::start("warn", LogFormat::Text).map_err(anyhow::Error::msg)?;
-                tokio::runtime::Runtime::new()?.block_on(metalwright::server::work_offline(data, task))
-            }
-            None => tokio::runtime::Runtime::new()?.block_on(cli::run(command)),
-        },
+        ProgramCommand::Client(command) => work_as_client(command),
         ProgramCommand::RenderWorker => {
             // If memory runs out, the kernel ends this process before anything important.
             let _ = std::fs::write("/proc/self/oom_score_adj", "1000");

@@ -8,8 +8,10 @@ mod data;
 mod descriptors;
 mod dhcp;
 mod firmware_tls;
+mod key_rotation;
 mod offline;
 mod ownership;
+mod pack_check;
 mod packet_handlers;
 mod reload;
 mod restore;
@@ -33,13 +35,13 @@ use crate::api::{self, ApiState};
 use crate::artifacts::contained_path::{self, NameCase};
 use crate::artifacts::roots::ArtifactRoots;
 use crate::artifacts::{MediaFolder, UnpackLimits};
-use crate::catalog::content;
 use crate::catalog::pools::RenderPools;
 use crate::config::{self, ListenAddress, LogFormat, ServerConfig};
 use crate::connections::{self, ConnectionLimiter};
 use crate::dhcp::decide::AddressProber;
 use crate::houses::{Houses, HousesSetup};
 use crate::http_boot::BootHttpService;
+use crate::kernel::secrets::rotation::{self, SettledRotation};
 use crate::kernel::secrets::{SecretKey, sealed_values};
 use crate::kernel::{Caller, Kernel, ServerEndpoints};
 use crate::maintenance::DataFacts;
@@ -62,6 +64,7 @@ use signals::StopSignals;
 use writers::{LogTask, QueueTask};
 
 pub use offline::work_offline;
+pub use pack_check::check_pack;
 pub use reload::ConfigSource;
 
 /// How long everything may take to end after a signal.
@@ -105,9 +108,7 @@ pub async fn run(config: ServerConfig, source: ConfigSource) -> anyhow::Result<(
         }
     };
     log_damaged_rows(&store);
-    let policy = Arc::new(FetchPolicy::new(config.fetch.allow.clone()));
-    let endpoints =
-        ServerEndpoints { fetch_policy: policy, ..endpoints(&sockets, &certificates.fingerprint())? };
+    let endpoints = endpoints(&sockets, &config, &certificates.fingerprint())?;
     let secrets = load_secrets(&data, store.as_ref())?;
     let (kernel, queue) = Kernel::new(Arc::clone(&store) as Arc<dyn Store>, secrets, endpoints.clone());
     let houses = Houses::new(HousesSetup {
@@ -281,14 +282,20 @@ fn async_listener(listener: TcpListener) -> io::Result<tokio::net::TcpListener> 
     tokio::net::TcpListener::from_std(listener)
 }
 
-fn endpoints(sockets: &BoundSockets, fingerprint: &str) -> anyhow::Result<ServerEndpoints> {
+fn endpoints(
+    sockets: &BoundSockets,
+    config: &ServerConfig,
+    fingerprint: &str,
+) -> anyhow::Result<ServerEndpoints> {
     let address = |listener: &Option<TcpListener>| listener.as_ref().map(TcpListener::local_addr).transpose();
     Ok(ServerEndpoints {
         api: address(&sockets.api)?,
         api_fingerprint: fingerprint.to_owned(),
         boot_http_port: address(&sockets.boot_http)?.map(|address| address.port()),
         boot_https_port: address(&sockets.boot_https)?.map(|address| address.port()),
-        ..ServerEndpoints::default()
+        fetch_policy: Arc::new(FetchPolicy::new(config.fetch.allow.clone())),
+        pack_trust: Arc::new(config.packs.clone()),
+        secret_sources: Arc::new(config.secrets.clone()),
     })
 }
 
@@ -304,15 +311,9 @@ async fn fill(houses: &Arc<Houses>, data: &DataDir, log: LogFormat) -> anyhow::R
             "runs that an earlier version began keep the content they were started with"
         );
     }
-    let core =
-        content::core(caller.now).map_err(|faults| anyhow!("the built-in content is faulty: {faults:?}"))?;
-    let installed = houses.catalog.install_pack(&caller, &core).await.context("the built-in content")?;
-    if installed.shadowed > 0 {
-        tracing::info!(
-            objects = installed.shadowed,
-            "the site's own objects stand in place of built-in ones"
-        );
-    }
+    let core = houses.catalog.load_core(&caller).await.context("the built-in content")?;
+    let found = houses.channels.start(&caller, &core.version).await.context("the built-in content")?;
+    found.log();
     if let Some(token) = houses.access.start(&caller).await.context("the administrator's token")? {
         let path = data.write_admin_token(&token.secret)?;
         let file = path.display();
@@ -329,8 +330,11 @@ async fn fill(houses: &Arc<Houses>, data: &DataDir, log: LogFormat) -> anyhow::R
 /// The key that seals secret values. Logs how many of them it cannot open.
 fn load_secrets(data: &DataDir, store: &dyn Store) -> anyhow::Result<SecretKey> {
     let world = store.world();
+    if rotation::settle(data.path(), &world).context("secret.key.new")? == SettledRotation::Finished {
+        tracing::info!("the rotation of secret.key that was interrupted is finished");
+    }
     let secrets = SecretKey::load(data.path(), sealed_values(&world).count()).context("secret.key")?;
-    let shut = sealed_values(&world).filter(|(place, value)| secrets.open(*place, value).is_err()).count();
+    let shut = sealed_values(&world).filter(|one| secrets.open(one.place(), &one.value).is_err()).count();
     if shut > 0 {
         tracing::error!(
             values = shut,

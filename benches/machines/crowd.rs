@@ -68,6 +68,7 @@ fn event(body: fn(PacketAnswer) -> EventBody, lease: &Lease, now: Timestamp) -> 
 
 pub fn machine(number: usize) -> Object {
     let machine = Machine {
+        channel: None,
         name: format!("node-{number:05}"),
         macs: vec![mac(number)],
         smbios_uuid: Some(Uuid::new_v4()),

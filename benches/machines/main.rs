@@ -4,13 +4,14 @@
 //! connection, and prints Markdown. Start at [`measure`]; `server` is the program, `caller` the connection,
 //! `table` the output. Every loop has a time limit, so a slow server ends the benchmark.
 //! `METALWRIGHT_BENCH_MACHINES` makes the crowd smaller for a quick look; `METALWRIGHT_BENCH_ONLY` is
-//! `machines` or `leases` for one of the two stories.
+//! `machines`, `leases` or `upgrade` for one of the stories.
 
 mod caller;
 mod crowd;
 mod leases;
 mod server;
 mod table;
+mod upgrade;
 
 use std::time::{Duration, Instant};
 
@@ -36,11 +37,14 @@ const MEASURE_MAX: Duration = Duration::from_secs(120);
 fn main() -> Result<()> {
     // Cargo's own arguments (`--bench`) mean nothing here.
     let only = std::env::var("METALWRIGHT_BENCH_ONLY").unwrap_or_default();
-    if only != "machines" {
-        leases::measure()?;
-    }
-    if only == "leases" {
-        return Ok(());
+    match only.as_str() {
+        "leases" => return leases::measure(),
+        "upgrade" => return upgrade::measure(),
+        "machines" => {}
+        _ => {
+            leases::measure()?;
+            upgrade::measure()?;
+        }
     }
     let machines = match std::env::var("METALWRIGHT_BENCH_MACHINES") {
         Ok(text) => text.parse().context("METALWRIGHT_BENCH_MACHINES is a number")?,

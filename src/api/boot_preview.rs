@@ -63,10 +63,12 @@ pub fn operations() -> Vec<Operation> {
     let render = Operation::post(format!("{ROOT}/render"), "render")
         .summary("Render a document as a machine would get it; secret params stay sealed")
         .description(
-            "An `inline` text needs the scope `templates:write` besides; without it the answer is 403. The \
-             URLs in a preview open nothing: in place of the machine's capability they have the word \
-             `preview`. A render that reaches a limit of time, memory, loops or output is answered with 422 \
-             and the limit; 503 means that no render worker was free.",
+            "An `inline` text needs the scope `templates:write` besides; without it the answer is 403, as it \
+             is for each kind of object in `content` without the scope to write it. Nothing is saved. \
+             `lines` says of each line which template and line it comes from, and which params, of which \
+             levels, it shows. The URLs in a preview open nothing: in place of the machine's capability they \
+             have the word `preview`. A render that reaches a limit of time, memory, loops or output is \
+             answered with 422 and the limit; 503 means that no render worker was free.",
         )
         .takes(preview_schema)
         .answers(200, "The document, and its sources.", schema::of::<PreviewResult>)
@@ -75,6 +77,11 @@ pub fn operations() -> Vec<Operation> {
     let params = Operation::get(format!("{ROOT}/machines/{{ref}}/params"), "params_of_machine")
         .summary("The params of a machine, with the level that each value comes from")
         .query("aggregate", json!({"type": "boolean"}), "Those of all levels, not only the machine's own.")
+        .query(
+            "explain",
+            json!({"type": "boolean"}),
+            "Those of all levels, each with the value of each level.",
+        )
         .answers(200, "The params by name.", schema::of::<MachineParams>)
         .refuses(&[400, 404])
         .runs(params);
@@ -191,7 +198,7 @@ async fn start_faults(
 
 /// Answers with what is worked out on a thread that nothing else waits for: what it is made of is as large as
 /// its writers chose.
-async fn shown<T: Serialize + Send + 'static>(
+pub(super) async fn shown<T: Serialize + Send + 'static>(
     state: &ApiState,
     work: impl FnOnce(&Houses) -> Result<T, Error> + Send + 'static,
 ) -> Result<Response, ApiError> {
@@ -222,7 +229,11 @@ async fn params(
         Some(true) => ParamScope::AllLevels,
         _ => ParamScope::Machine,
     };
-    let params = move |houses: &Houses| houses.insight.params(&caller, &reference, scope);
+    let explain = query.get_as::<bool>("explain", "`true` or `false`")? == Some(true);
+    let params = move |houses: &Houses| match explain {
+        true => houses.insight.param_levels(&caller, &reference),
+        false => houses.insight.params(&caller, &reference, scope),
+    };
     shown(&state, move |houses| params(houses).map(|params| MachineParams { params })).await
 }
 

@@ -15,8 +15,9 @@ use super::error::ApiError;
 use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
-    ApiState, actions, artifacts, background, boot_preview, bulk, changes, dhcp, events, jobs, layers,
-    leases, maintenance, param_migration, records, runs, schema, service, timeline, tokens, unknown_clients,
+    ApiState, actions, artifacts, background, boot_preview, bulk, changes, channels, dhcp, events, jobs,
+    layers, leases, maintenance, packs, param_migration, records, runs, schema, seeing, service, timeline,
+    tokens, unknown_clients, upgrade_check,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -37,9 +38,13 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(runs::operations());
     operations.extend(leases::operations());
     operations.extend(artifacts::operations());
+    operations.extend(packs::operations());
     operations.extend(param_migration::operations());
+    operations.extend(channels::operations());
+    operations.extend(upgrade_check::operations());
     operations.extend(layers::operations());
     operations.extend(boot_preview::operations());
+    operations.extend(seeing::operations());
     operations.extend(bulk::operations());
     operations.extend(background::operations());
     operations.extend(records::operations());
@@ -176,6 +181,7 @@ where
 {
     let sent = body::read_json(&headers, body).await?;
     let view = state.houses.objects.create::<T>(&caller, sent).await?;
+    let view = seeing::with_broken_documents((&state, &caller), T::KIND, view).await;
     Ok(body::created(&format!("{ROOT}/{}", T::KIND.plural()), &view))
 }
 
@@ -216,6 +222,7 @@ where
         .objects
         .replace::<T>(&caller, &WriteTarget { reference: &reference, expected }, &sent)
         .await?;
+    let view = seeing::with_broken_documents((&state, &caller), T::KIND, view).await;
     Ok(body::object(StatusCode::OK, &view))
 }
 
@@ -236,6 +243,7 @@ where
         .objects
         .patch::<T>(&caller, &WriteTarget { reference: &reference, expected }, &patch)
         .await?;
+    let view = seeing::with_broken_documents((&state, &caller), T::KIND, view).await;
     Ok(body::object(StatusCode::OK, &view))
 }
 

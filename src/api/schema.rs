@@ -104,6 +104,7 @@ fn name_pattern(kind: Kind) -> Option<&'static str> {
             r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$",
         ),
         Kind::Artifact => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
+        Kind::Pack => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*@[0-9A-Za-z.+-]+$"),
         Kind::Lease | Kind::Reservation | Kind::Job | Kind::Run => None,
         _ => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*(/(\.?[A-Za-z0-9_-][A-Za-z0-9._-]*|\.\.[A-Za-z0-9._-]+))*$"),
     }

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::catalog::Catalog;
-use crate::catalog::content::Pack;
+use crate::catalog::channel_content::ChannelContents;
+use crate::catalog::content::ContentPack;
 use crate::catalog::keeping::KnownDigests;
+use crate::catalog::pack_store::PackStore;
 use crate::kernel::ChangesetRead;
 use crate::model::{Machine, Stored, World};
 
@@ -13,10 +15,14 @@ use crate::model::{Machine, Stored, World};
 pub(super) struct KnownContent {
     /// The last copy of the content.
     copy: Mutex<Arc<World>>,
+    /// The packs that were parsed.
+    pub(super) packs: PackStore,
     /// The packs whose objects are in the tables, the lowest first.
-    pub(super) prod: Mutex<Arc<Vec<Arc<Pack>>>>,
+    pub(super) prod: Mutex<Arc<Vec<Arc<ContentPack>>>>,
     /// The digests of the last templates.
     pub(super) digests: Mutex<Arc<KnownDigests>>,
+    /// The contents of channels.
+    pub(super) channels: ChannelContents,
 }
 
 /// The content and the machine for which something was found out without the world's lock.

@@ -11,7 +11,7 @@ use crate::catalog::params;
 use crate::kernel::{Changeset, ChangesetRead};
 use crate::model::{
     Content, ContentDigests, ContentSet, ContentView, GLOBAL_PROFILE, Machine, MachineValues, Noun,
-    ParamDeclaration, Run, RunStep, StepKind, Stored, Template, TemplateBody, World,
+    ParamDeclaration, Run, RunStep, SITE, StepKind, Stored, Template, TemplateBody, World,
 };
 
 /// The digests of all templates, by name.
@@ -93,7 +93,13 @@ impl Catalog {
 
     /// The digests of the bodies of all templates.
     fn template_digests(&self, world: &World) -> Arc<TemplateDigests> {
-        self.digests_of(world.templates.generation(), world.templates.iter())
+        let (generation, templates) = (world.templates.generation(), world.templates.iter());
+        if world.is_derived() {
+            return self.known.channels.digests_of(generation, || {
+                templates.map(|row| (row.spec.name.clone(), body(&row.spec).digest())).collect()
+            });
+        }
+        self.digests_of(generation, templates)
     }
 
     /// The digests of the bodies of all templates of a generation. Only what was written since the last call
@@ -177,6 +183,7 @@ impl ContentCollector<'_> {
             }
         }
         set.declarations = self.declarations();
+        set.sources = Some(self.sources());
         set
     }
 
@@ -217,6 +224,13 @@ impl ContentCollector<'_> {
             open.extend(task.spec.on_failure.iter().cloned());
             set.tasks.insert(name, self.add(Content::Task(plain(task))));
         }
+    }
+
+    /// Where the templates come from that are not the site's.
+    fn sources(&mut self) -> String {
+        let packed = self.content.templates.iter().filter(|row| row.source != SITE);
+        let sources = packed.map(|row| (row.spec.name.clone(), row.source.clone()));
+        self.add(Content::Sources(sources.collect()))
     }
 
     fn declarations(&mut self) -> String {

@@ -5,13 +5,19 @@
 //! decide who may have a document.
 
 pub mod artifact_faults;
+pub mod channel_content;
 pub mod content;
 pub mod content_copy;
 pub mod disk_choice;
 pub mod extra_initrds;
+pub mod generated;
 pub mod keeping;
 pub mod layers;
 pub mod network_variables;
+mod outside;
+pub mod pack_store;
+#[cfg(test)]
+mod pack_store_tests;
 pub mod packs;
 pub mod params;
 pub mod pools;
@@ -20,6 +26,7 @@ pub mod rendering;
 pub mod repositories;
 pub mod secret_cover;
 pub mod usable;
+mod vault;
 
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicUsize;
@@ -29,16 +36,17 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 
 use crate::kernel::Kernel;
-use crate::model::{Content, ContentView, Run, Stored, Template, TemplateText};
+use crate::model::{Content, ContentView, Run, Stored, Template, TemplateText, World};
 use crate::netboot::decide::capability;
 use crate::render::{RenderEngine, TemplateSource};
 use content_copy::KnownContent;
+use outside::OutsideSecrets;
 use pools::{PREVIEWS_AT_ONCE_MAX, RenderPools};
 
 /// Renders that have a thread to wait on. More would not be faster, because there are no more render workers
 /// (`render::pool`), and each thread costs memory: its input, and what the allocator reserves for it.
 const AT_ONCE_MAX: usize = 16;
-/// Most sets of templates of runs that are kept compiled, besides the present set.
+/// Most sets of templates of runs that are kept compiled, and most of channels, besides the present set.
 const KEPT_ENGINES_MAX: usize = 8;
 
 /// The content, and its renderer.
@@ -52,7 +60,13 @@ pub struct Catalog {
     preview_turns: Arc<Semaphore>,
     /// Number of previews that wait for a turn.
     previews: AtomicUsize,
+    secrets: CatalogSecrets,
+}
+
+/// What opens secrets of renders, besides the key of the kernel.
+struct CatalogSecrets {
     boot_key: capability::CapabilityKey,
+    outside: OutsideSecrets,
 }
 
 /// Compiled templates.
@@ -61,6 +75,8 @@ struct CompiledTemplates {
     present: Option<PresentTemplates>,
     /// The sets that runs kept, by digest; the oldest is dropped first.
     kept: VecDeque<(String, RenderEngine)>,
+    /// The sets of channels, by the generation of their templates; the oldest is dropped first.
+    channels: VecDeque<(u64, RenderEngine)>,
 }
 
 /// The present templates, with their generation and digest.
@@ -80,6 +96,8 @@ impl std::fmt::Debug for Catalog {
 impl Catalog {
     pub fn new(kernel: Arc<Kernel>, pools: RenderPools) -> Arc<Self> {
         let boot_key = capability::CapabilityKey::new(&kernel.secrets.derive("boot capabilities"));
+        let outside = OutsideSecrets::new(Arc::clone(&kernel.endpoints.secret_sources));
+        let secrets = CatalogSecrets { boot_key, outside };
         let turns = Arc::new(Semaphore::new(AT_ONCE_MAX));
         let preview_turns = Arc::new(Semaphore::new(PREVIEWS_AT_ONCE_MAX));
         Arc::new(Catalog {
@@ -90,7 +108,7 @@ impl Catalog {
             turns,
             preview_turns,
             previews: AtomicUsize::new(0),
-            boot_key,
+            secrets,
         })
     }
 
@@ -118,6 +136,26 @@ impl Catalog {
             compiled.kept.pop_front();
         }
         compiled.kept.push_back((digest, engine.clone()));
+        engine
+    }
+
+    /// The compiled templates of a content.
+    pub fn engine_of_content(&self, content: &World) -> RenderEngine {
+        if !content.is_derived() {
+            return self.engine();
+        }
+        let generation = content.templates.generation();
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, engine)) = compiled.channels.iter().find(|(of, _)| *of == generation) {
+            return engine.clone();
+        }
+        let bodies = ContentView::from(content).templates().into_iter();
+        let bodies = bodies.map(|(name, text)| source(name, text));
+        let (engine, _) = RenderEngine::compile(&self.pools.serve, bodies);
+        if compiled.channels.len() >= KEPT_ENGINES_MAX {
+            compiled.channels.pop_front();
+        }
+        compiled.channels.push_back((generation, engine.clone()));
         engine
     }
 

@@ -63,7 +63,8 @@ fn written_list(options: &OptionSet, name: &str) -> Vec<String> {
     }
 }
 
-/// The reservation of the machine's address, or else one that names the machine or a MAC address of it.
+/// The reservation of the machine's address, or else one of a MAC address of it, or else one that names it: the
+/// order in which DHCP looks.
 fn reservation_of<'w>(
     world: &'w World,
     machine: &Stored<Machine>,
@@ -73,8 +74,9 @@ fn reservation_of<'w>(
         return Some(&row.spec);
     }
     let Machine { name, macs, .. } = &machine.spec;
-    let mut all = world.reservations.iter().map(|row| &row.spec);
-    all.find(|of| of.machine.as_ref() == Some(name) || of.mac.is_some_and(|mac| macs.contains(&mac)))
+    let all = || world.reservations.iter().map(|row| &row.spec);
+    let of_mac = all().find(|of| of.mac.is_some_and(|mac| macs.contains(&mac)));
+    of_mac.or_else(|| all().find(|of| of.machine.as_ref() == Some(name)))
 }
 
 #[cfg(test)]

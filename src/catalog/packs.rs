@@ -7,11 +7,13 @@ use std::sync::{Arc, PoisonError};
 use tokio::task::spawn_blocking;
 
 use crate::catalog::Catalog;
-use crate::catalog::content::Pack;
+use crate::catalog::content::ContentPack;
 use crate::catalog::layers::{self, LayerFault, Resolution};
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, STALE_RETRIES_MAX, StoreError};
 use crate::model::event::PackInstalled;
-use crate::model::{ClientClass, Kind, NewEvent, Object, Override, PACK_KINDS, Problem, SITE, Stored, World};
+use crate::model::{
+    Kind, NewEvent, Object, Override, PACK_KINDS, PROD_CHANNEL, Problem, SITE, Stored, World,
+};
 
 /// The result of making the tables what packs are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,23 +29,34 @@ pub struct PackInstall {
 #[derive(Clone, Debug, Default)]
 pub struct ProdLayers {
     /// In the order of priority, the lowest first.
-    pub packs: Arc<Vec<Arc<Pack>>>,
+    pub packs: Arc<Vec<Arc<ContentPack>>>,
     /// What says which they are: a changeset that is decided with them has read it.
     pub reads: Vec<ChangesetRead>,
 }
 
 impl Catalog {
-    /// The packs whose objects are in the tables now.
+    /// The packs whose objects are in the tables now: those of the channel `prod`. It reads the world.
     pub fn layers_of_prod(&self) -> ProdLayers {
-        let packs = Arc::clone(&self.known.prod.lock().unwrap_or_else(PoisonError::into_inner));
-        ProdLayers { packs, reads: Vec::new() }
+        let known = Arc::clone(&self.known.prod.lock().unwrap_or_else(PoisonError::into_inner));
+        let prod = self.kernel.read(|world| world.channels.get(PROD_CHANNEL).cloned());
+        let Some(prod) = prod else { return ProdLayers { packs: known, reads: Vec::new() } };
+        let version = Some(prod.version());
+        let reads = vec![ChangesetRead::Row { kind: Kind::Channel, key: PROD_CHANNEL.into(), version }];
+        let is_known = known.len() == prod.spec.packs.len()
+            && known.iter().all(|pack| prod.spec.packs.get(&pack.name) == Some(&pack.version));
+        let packs = match is_known {
+            true => known,
+            // Packs that cannot be read have left the tables as they were.
+            false => self.packs_of(&prod.spec.packs).map_or(known, Arc::new),
+        };
+        ProdLayers { packs, reads }
     }
 
     /// Installs a pack as the only one.
     ///
     /// # Errors
     /// Those of [`Catalog::materialize`].
-    pub async fn install_pack(&self, caller: &Caller, pack: &Pack) -> Result<PackInstall, Error> {
+    pub async fn install_pack(&self, caller: &Caller, pack: &ContentPack) -> Result<PackInstall, Error> {
         self.materialize(caller, &[Arc::new(pack.clone())]).await
     }
 
@@ -52,7 +65,11 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of the store; then the tables are as they were.
-    pub async fn materialize(&self, caller: &Caller, packs: &[Arc<Pack>]) -> Result<PackInstall, Error> {
+    pub async fn materialize(
+        &self,
+        caller: &Caller,
+        packs: &[Arc<ContentPack>],
+    ) -> Result<PackInstall, Error> {
         for attempt in 0..STALE_RETRIES_MAX {
             let (changeset, installed) = self.materialized(caller, packs).await?;
             if !changeset.writes.is_empty() {
@@ -77,28 +94,21 @@ impl Catalog {
     pub async fn materialized(
         &self,
         caller: &Caller,
-        packs: &[Arc<Pack>],
+        packs: &[Arc<ContentPack>],
     ) -> Result<(Changeset, PackInstall), Error> {
-        let (site, packs, caller) = (self.layered_content(), packs.to_vec(), caller.clone());
+        let (site, packs, caller) = (self.content(), packs.to_vec(), caller.clone());
         let planned = spawn_blocking(move || plan(&site, &caller, &packs)).await;
         planned.map_err(|error| Error::Failed(format!("the work failed: {error}")))
     }
 
     /// Says that the objects of these packs are in the tables.
-    pub fn keep_prod(&self, packs: &[Arc<Pack>]) {
+    pub fn keep_prod(&self, packs: &[Arc<ContentPack>]) {
         let mut prod = self.known.prod.lock().unwrap_or_else(PoisonError::into_inner);
         *prod = Arc::new(packs.to_vec());
     }
-
-    /// A copy of everything that packs bring and that the site has of it, with the overrides. Blocks.
-    fn layered_content(&self) -> World {
-        let mut copy = World::clone(&self.content());
-        self.kernel.read(|world| copy.follow_kind::<ClientClass>(world));
-        copy
-    }
 }
 
-fn plan(site: &World, caller: &Caller, packs: &[Arc<Pack>]) -> (Changeset, PackInstall) {
+fn plan(site: &World, caller: &Caller, packs: &[Arc<ContentPack>]) -> (Changeset, PackInstall) {
     let Resolution { objects, faults, .. } = layers::resolve(packs, site);
     let mut plan =
         TablePlan { caller, changeset: Changeset::default(), by_pack: BTreeMap::new(), shadowed: 0 };
@@ -185,7 +195,7 @@ impl TablePlan<'_> {
         }
     }
 
-    fn finish(self, packs: &[Arc<Pack>]) -> (Changeset, PackInstall) {
+    fn finish(self, packs: &[Arc<ContentPack>]) -> (Changeset, PackInstall) {
         let TablePlan { caller, mut changeset, by_pack, shadowed } = self;
         let mut all = PackInstall { shadowed, ..PackInstall::default() };
         for (name, counts) in by_pack {

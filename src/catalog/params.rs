@@ -1,11 +1,15 @@
 //! The values of params for a machine: the levels and their order.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::kernel::secrets::{SecretKey, SecretPlace, is_sealed};
-use crate::model::{ContentView, GLOBAL_PROFILE, Kind, Machine, Profile, Stage, Stored, hex, sha256_hex};
+use crate::kernel::secrets::{SecretKey, SecretPlace, covered, is_sealed, param_pointer};
+use crate::model::{
+    ContentView, GLOBAL_PROFILE, Kind, Machine, Profile, SecretReference, Stage, Stored, hex, public_half,
+    sha256_hex,
+};
 use crate::render::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
 
 /// Most profiles that are read for one machine.
@@ -81,8 +85,12 @@ pub fn set_value<'a>(
 /// The treatment of sealed values of secret params.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretMode {
-    /// They are opened: the machine is armed for the document, or the job is running.
+    /// They are opened: the machine is armed for the document, or the job is running. References to secrets
+    /// outside stay as they are, until [`Catalog::input`](crate::catalog::Catalog::input) has them read.
     Revealed,
+    /// Those that are stored here are opened, for a check whose texts nobody sees. `(sealed)` stands for the
+    /// others, which are not asked for.
+    Rehearsed,
     /// They stay sealed; reading one is refused.
     Withheld,
     /// Each is replaced by `(sealed)`, for previews.
@@ -100,13 +108,20 @@ pub fn resolve(
     mode: SecretMode,
 ) -> Result<LayeredParams, String> {
     let mut layers = layers(content, of.machine.map(|machine| &machine.spec), of.stage);
+    let secret_names = self::secrets(content);
+    let is_outside = |name: &str, value: &Value| {
+        mode != SecretMode::Revealed && SecretReference::is_one(value) && secret_names.contains(name)
+    };
     for layer in &mut layers {
-        if layer.values.values().any(is_sealed) {
+        if layer.values.iter().any(|(name, value)| is_sealed(value) || is_outside(name, value)) {
             let values = layer.values.iter().map(|(name, value)| {
                 let value = match mode {
+                    _ if is_outside(name, value) => COVER.into(),
                     _ if !is_sealed(value) => value.clone(),
-                    SecretMode::Revealed => open(&layer.level, (name, value), (of, secrets))?,
-                    SecretMode::Withheld | SecretMode::Redacted => Value::from("(sealed)"),
+                    SecretMode::Revealed | SecretMode::Rehearsed => {
+                        open(&layer.level, (name, value), (of, secrets))?
+                    }
+                    SecretMode::Withheld | SecretMode::Redacted => covered(value, COVER),
                 };
                 Ok((name.clone(), value))
             });
@@ -115,7 +130,27 @@ pub fn resolve(
         }
     }
     let access = if mode == SecretMode::Withheld { SecretAccess::Sealed } else { SecretAccess::Open };
-    Ok(LayeredParams::new(layers, self::secrets(content), access))
+    if mode != SecretMode::Revealed {
+        add_ungenerated(content, &mut layers);
+    }
+    Ok(LayeredParams::new(layers, secret_names, access))
+}
+
+/// What stands for a secret where it is not shown.
+const COVER: &str = "(sealed)";
+
+/// Adds the params that are generated and have no value yet: they have one when the machine's run begins.
+fn add_ungenerated(content: ContentView<'_>, layers: &mut [ParamLayer]) {
+    let names = content.generated().flat_map(|(name, generate)| {
+        let public = generate.has_public_half().then(|| public_half(name));
+        std::iter::once(name.to_owned()).chain(public)
+    });
+    let names: Vec<String> =
+        names.filter(|name| !layers.iter().any(|layer| layer.values.contains_key(name))).collect();
+    if let (Some(defaults), false) = (layers.last_mut(), names.is_empty()) {
+        let values = Arc::make_mut(&mut defaults.values);
+        values.extend(names.into_iter().map(|name| (name, COVER.into())));
+    }
 }
 
 /// The machine and stage whose params are resolved.
@@ -137,7 +172,8 @@ fn open(
         ParamLevel::Global => (Kind::Profile, GLOBAL_PROFILE),
         ParamLevel::Default => (Kind::Param, param),
     };
-    let opened = secrets.open(SecretPlace { kind, key, param }, value);
+    let pointer = &param_pointer(param);
+    let opened = secrets.open(SecretPlace { kind, key, pointer }, value);
     opened.map_err(|why| format!("the param `{param}` of {level} cannot be read: {why}"))
 }
 

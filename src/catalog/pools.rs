@@ -1,4 +1,5 @@
-//! The pools of render workers: one for documents that machines are served, and a small one for previews.
+//! The pools of render workers: one for documents that machines are served, a small one for previews, and one
+//! for checks of upgrades. Workers are started when a pool is first used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +25,8 @@ const PREVIEW_WAIT: Duration = Duration::from_secs(5);
 pub struct RenderPools {
     pub serve: Arc<RenderPool>,
     pub preview: Arc<RenderPool>,
+    /// For checks of upgrades, which render for many machines.
+    pub check: Arc<RenderPool>,
 }
 
 impl RenderPools {
@@ -31,15 +34,20 @@ impl RenderPools {
     pub fn of_this_program() -> Self {
         let program = WorkerProgram::own();
         let preview = program.clone().with_niceness(PREVIEW_NICENESS);
+        let lanes = LaneCounts::for_this_host();
+        let check =
+            RenderPool::new(preview.clone(), LaneCounts { most: lanes.usual, ..lanes }, PoolUse::Previews);
         RenderPools {
             serve: Arc::new(RenderPool::new(program, LaneCounts::for_this_host(), PoolUse::Boots)),
             preview: Arc::new(RenderPool::new(preview, PREVIEW_LANES, PoolUse::Previews)),
+            check: Arc::new(check),
         }
     }
 
     #[cfg(test)]
     pub fn of_tests() -> Self {
-        RenderPools { serve: Arc::new(RenderPool::of_tests(1)), preview: Arc::new(RenderPool::of_tests(1)) }
+        let [serve, preview, check] = [1, 1, 1].map(|lanes| Arc::new(RenderPool::of_tests(lanes)));
+        RenderPools { serve, preview, check }
     }
 }
 
@@ -66,7 +74,12 @@ impl Catalog {
 
     /// The templates for a boot, with the workers for its purpose.
     pub fn engine_for(&self, boot: &BootContext) -> RenderEngine {
-        self.with_workers(boot.purpose, self.engine_of_run(boot.run.as_ref().map(|run| &run.spec)))
+        let engine = match (&boot.run, &boot.channel_content) {
+            (Some(run), Some(content)) if run.spec.content.is_none() => self.engine_of_content(content),
+            (None, Some(content)) => self.engine_of_content(content),
+            (run, _) => self.engine_of_run(run.as_ref().map(|run| &run.spec)),
+        };
+        self.with_workers(boot.purpose, engine)
     }
 
     /// The templates of the present content, with the workers for this purpose.
@@ -78,12 +91,14 @@ impl Catalog {
         match purpose {
             RenderPurpose::Serve => engine,
             RenderPurpose::Preview => engine.on(&self.pools.preview),
+            RenderPurpose::TracedPreview => engine.traced().on(&self.pools.preview),
+            RenderPurpose::Check => engine.on(&self.pools.check),
         }
     }
 
     /// The health of the workers for machines, and of those for previews.
     pub fn render_conditions(&self) -> [PoolHealth; 2] {
-        let RenderPools { serve, preview } = &self.pools;
+        let RenderPools { serve, preview, .. } = &self.pools;
         [serve.condition(), preview.condition()]
     }
 

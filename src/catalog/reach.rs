@@ -37,3 +37,25 @@ pub fn any_template<'a>(
     }
     false
 }
+
+/// Whether one of the texts is that of this template, or can include it.
+pub fn reaches<'a>(
+    content: ContentView<'a>,
+    (named, texts): (&[&'a str], &[TemplateText<'a>]),
+    template: &str,
+) -> bool {
+    let mut open: Vec<TemplateText<'a>> = texts.to_vec();
+    let mut seen: BTreeSet<String> = named.iter().map(|name| (*name).to_owned()).collect();
+    open.extend(named.iter().filter_map(|name| content.template(name)));
+    while let Some(text) = open.pop().filter(|_| !seen.contains(template)) {
+        if text.verbatim {
+            continue;
+        }
+        let found = included(text.body);
+        let below = found.folders.iter().flat_map(|folder| content.templates_below(folder));
+        let names: Vec<String> = found.names.iter().cloned().chain(below.map(str::to_owned)).collect();
+        let further = names.into_iter().filter(|name| seen.insert(name.clone()));
+        open.extend(further.filter_map(|name| content.template(&name)));
+    }
+    seen.contains(template)
+}

@@ -61,6 +61,10 @@ pub enum RenderPurpose {
     Serve,
     /// For an operator: its URLs do not work, and boots do not wait for it.
     Preview,
+    /// The same, and each line is to be told where it comes from.
+    TracedPreview,
+    /// For the check of an upgrade: as a preview, with the workers for renders of many machines.
+    Check,
 }
 
 /// A machine in a boot: the input for its documents.
@@ -71,6 +75,8 @@ pub struct BootContext {
     pub stage: Option<Arc<Stored<Stage>>>,
     /// The run whose content is used; without one it is the present content.
     pub run: Option<Arc<Stored<Run>>>,
+    /// The content of the machine's channel, for what is no boot of a run; none for that of the tables.
+    pub channel_content: Option<Arc<World>>,
     pub attempt: Option<BootAttempt>,
     pub facing: ClientEndpoints,
     /// The agent's token, for a document that contains it.
@@ -85,8 +91,12 @@ impl BootContext {
     }
 
     /// The content for this boot.
-    pub fn content<'w>(&self, world: &'w World) -> ContentView<'w> {
-        ContentView::of_run(world, self.run.as_ref().map(|run| &run.spec))
+    pub fn content<'w>(&'w self, world: &'w World) -> ContentView<'w> {
+        let kept = ContentView::of_run(world, self.run.as_ref().map(|run| &run.spec));
+        match &self.channel_content {
+            Some(content) if !kept.is_kept() => ContentView::from(&**content),
+            _ => kept,
+        }
     }
 
     /// Kernel and initrds for the machine's architecture.
@@ -115,7 +125,8 @@ impl Catalog {
         };
         let params =
             self.kernel.read(|world| params::resolve(boot.content(world), of, &self.kernel.secrets, mode));
-        let params = params.map_err(|message| problem("params", message))?;
+        let mut params = params.map_err(|message| problem("params", message))?;
+        self.read_outside(&mut params);
         let repositories = self.kernel.read(|world| repositories(world, boot, &params))?;
         let callbacks =
             boot.attempt.as_ref().map(|attempt| CallbackUrls { base: self.base_url(boot, attempt) });
@@ -145,13 +156,15 @@ impl Catalog {
     pub fn capability_of(&self, boot: &BootContext, attempt: &BootAttempt) -> String {
         match boot.purpose {
             RenderPurpose::Serve => self.capability(attempt),
-            RenderPurpose::Preview => capability::PREVIEW.to_owned(),
+            RenderPurpose::Preview | RenderPurpose::TracedPreview | RenderPurpose::Check => {
+                capability::PREVIEW.to_owned()
+            }
         }
     }
 
     /// The capability of an attempt's URLs.
     pub fn capability(&self, attempt: &BootAttempt) -> String {
-        capability::issue(&self.boot_key, attempt.id)
+        capability::issue(&self.secrets.boot_key, attempt.id)
     }
 
     /// Replaces an attempt's capability by the placeholder of previews, for a text that is kept.
@@ -208,7 +221,7 @@ impl Catalog {
 
     /// The attempt that a capability was issued for.
     pub fn attempt_of(&self, capability: &str) -> Option<Uuid> {
-        capability::open(&self.boot_key, capability)
+        capability::open(&self.secrets.boot_key, capability)
     }
 }
 

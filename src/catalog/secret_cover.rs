@@ -28,10 +28,10 @@ pub struct SecretCover {
 
 impl Catalog {
     /// A cover for the secret params of a machine, on all levels: its own, and those of its profiles and its
-    /// stage.
+    /// stage. Blocks while secrets outside of the server are read.
     ///
     /// # Errors
-    /// A secret cannot be opened, or there are too many to look for.
+    /// A secret cannot be opened or read, or there are too many to look for.
     pub fn secret_cover(
         &self,
         machine: &Stored<Machine>,
@@ -44,6 +44,7 @@ impl Catalog {
             let of = ParamSubject { machine: Some(machine), stage: stage.map(|stage| &stage.spec) };
             secret_values(content, of, &self.kernel.secrets)
         })?;
+        let values = self.with_outside_values(values)?;
         let mut texts = BTreeSet::new();
         values.iter().for_each(|value| add_texts(value, &mut texts));
         SecretCover::of(texts, cover)

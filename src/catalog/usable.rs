@@ -6,7 +6,9 @@ use crate::catalog::artifact_faults::artifact_fault;
 use crate::catalog::disk_choice::disk_fault;
 use crate::catalog::extra_initrds::{EXTRA_INITRDS, extra_initrd_faults};
 use crate::catalog::params::{layers_of, level_values, secrets};
-use crate::model::{Bootenv, ContentView, Machine, RunStep, Stage, StepKind, Stored, World};
+use crate::model::{
+    Bootenv, ContentView, GeneratedSecret, Machine, PUBLIC_HALF, RunStep, Stage, StepKind, Stored, World,
+};
 use crate::render::{LayeredParams, SecretAccess};
 
 /// Most problems that are listed for one run.
@@ -60,8 +62,16 @@ fn problems_of_step(
     };
     let required = required.into_iter().flatten().map(String::as_str);
     let unset = required.filter(|name| !(set.contains(name) || ContentView::from(world).has_default(name)));
+    let unset = unset.filter(|name| !is_generated(world, name));
     found.extend(unset.map(|param| format!("the param `{param}` is not set ({} requires it)", step.name)));
     found
+}
+
+/// Whether the machine gets a value when its run begins.
+fn is_generated(world: &World, name: &str) -> bool {
+    let pair = name.strip_suffix(PUBLIC_HALF).and_then(|pair| world.params.get(pair)?.spec.generate);
+    let own = world.params.get(name).and_then(|param| param.spec.generate);
+    own.is_some() || pair.is_some_and(GeneratedSecret::has_public_half)
 }
 
 /// The required params that have no value on any level.

@@ -1,4 +1,4 @@
-//! What a machine does, what it would boot, which files it may fetch, and the values of its params.
+//! What a machine does, what it would boot, and which files it may fetch.
 
 use std::net::Ipv4Addr;
 
@@ -11,13 +11,11 @@ use crate::cli::action_verbs::{ActionCall, ActionVerb};
 use crate::cli::columns::text;
 use crate::cli::many;
 use crate::cli::nouns::{name_of, object_path, reference};
-use crate::cli::objects::{NounClient, note_problems};
+use crate::cli::objects::NounClient;
 use crate::cli::output::{self, OutputFormat, UsageError, plain};
 use crate::cli::sets::value_at;
 use crate::cli::summary::verdict;
-use crate::client::{
-    ActionMode, ApiClient, BootExplanation, ClassEntry, ExplainAs, ExplainOf, OptionEntry, RenderOf,
-};
+use crate::client::{ActionMode, ApiClient, BootExplanation, ClassEntry, ExplainAs, ExplainOf, OptionEntry};
 use crate::model::{CellFormat, Column, Kind, Mac};
 
 /// `machines start`, `pause`, …: carries out the action and prints the machine's state afterwards.
@@ -187,46 +185,12 @@ fn section(header: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() { String::new() } else { format!("\n{}", output::table(header, rows)) }
 }
 
-/// `render REF FILE`: the file as the machine would get it.
-///
-/// # Errors
-/// An error of the server or the network; a failed render with template, line and column.
-pub async fn render(client: &ApiClient, machine: &str, of: RenderOf) -> Result<()> {
-    let rendered = client.render(&reference(Kind::Machine, machine), of).await?;
-    note_problems(machine, &rendered);
-    match rendered.get("text").and_then(Value::as_str) {
-        Some(text) => output::print_foreign(text.as_bytes()),
-        None => output::print_value(&rendered, OutputFormat::Yaml),
-    }
-}
-
-const PARAM_COLUMNS: [Column; 3] = [
-    ("NAME", "name", CellFormat::Text),
-    ("VALUE", "value", CellFormat::Text),
-    ("FROM", "level", CellFormat::Text),
-];
 const FILE_COLUMNS: [Column; 4] = [
     ("PATH", "path", CellFormat::Text),
     ("WHAT", "what", CellFormat::Text),
     ("SERVED", "allowed", CellFormat::Flag),
     ("WHY NOT", "reason", CellFormat::Text),
 ];
-
-/// `params REF`: the values, and where each comes from.
-///
-/// # Errors
-/// An error of the server or the network.
-pub async fn params(client: &ApiClient, machine: &str, format: Option<OutputFormat>) -> Result<()> {
-    let answer = client.params(&object_path(Kind::Machine, machine)?).await?;
-    let params = answer.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
-    let named = params.into_iter().map(|(name, mut param)| {
-        if let Some(fields) = param.as_object_mut() {
-            fields.insert("name".to_owned(), json!(name));
-        }
-        param
-    });
-    output::print_all(&named.collect::<Vec<_>>(), &PARAM_COLUMNS, format)
-}
 
 /// `files REF`: every path that the machine may fetch now.
 ///

@@ -11,6 +11,7 @@ pub(super) use crate::cli::action_verbs::DeletionArgs;
 use crate::cli::agents::AgentVerb;
 use crate::cli::artifact_verbs::ArtifactVerb;
 use crate::cli::changes::ChangeVerb;
+use crate::cli::channel_verbs::ChannelVerb;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::data_verbs::{self, BackupArgs, CheckArgs, OfflineTask, RestoreArgs};
 use crate::cli::event_verbs::{EventVerb, KindsFormat};
@@ -18,8 +19,10 @@ pub(super) use crate::cli::lease_verbs::{ImportArgs, LeaseFormat, LeaseVerb};
 use crate::cli::many::ManyArgs;
 use crate::cli::output::{OutputFormat, UsageError};
 use crate::cli::override_verbs::OverrideVerb;
+use crate::cli::pack_verbs::{PackTask, PackVerb};
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
+use crate::cli::seeing::{DiffArgs, ExplainArgs, RenderArgs};
 use crate::cli::server::ServerVerb;
 use crate::cli::sets::parse_term;
 use crate::cli::unknown::UnknownVerb;
@@ -48,6 +51,9 @@ impl ClientCommand {
         let data = self.connection.data.as_deref();
         let task = match &self.invocation {
             Invocation::Noun(_, CliVerb::Token(TokenVerb::Recover)) => OfflineTask::RecoverToken,
+            Invocation::Other(OtherCommand::Server { verb: ServerVerb::RotateKey(args) }) => {
+                OfflineTask::RotateKey(args.clone())
+            }
             Invocation::Other(OtherCommand::Restore(args)) => OfflineTask::Restore(args.clone()),
             Invocation::Other(OtherCommand::Backup(args)) if self.is_stopped()? => {
                 OfflineTask::Backup(args.clone())
@@ -59,6 +65,15 @@ impl ClientCommand {
         };
         let data = data.ok_or_else(|| UsageError("name the data directory with --data DIR".to_owned()))?;
         Ok(Some((data, task)))
+    }
+
+    /// What it does with a pack of this host, without a server; none for every other command.
+    pub fn pack_task(&self) -> Option<PackTask> {
+        match &self.invocation {
+            Invocation::Noun(_, CliVerb::Pack(PackVerb::Test(args))) => Some(PackTask::Test(args.clone())),
+            Invocation::Noun(_, CliVerb::Pack(PackVerb::Lint(args))) => Some(PackTask::Lint(args.clone())),
+            _ => None,
+        }
     }
 
     /// Whether the server that is meant is one of this host, by its data directory, and does not run.
@@ -80,6 +95,8 @@ pub(super) enum CliVerb {
     Artifact(ArtifactVerb),
     Lease(LeaseVerb),
     Token(TokenVerb),
+    Channel(ChannelVerb),
+    Pack(PackVerb),
     Param(ParamVerb),
     Override(OverrideVerb),
     Run(RunVerb),
@@ -91,6 +108,7 @@ pub(super) enum CliVerb {
     /// `params web1`: the values for a machine.
     ParamsOf {
         machine: String,
+        explain: ExplainArgs,
         output: OutputArgs,
     },
 }
@@ -235,6 +253,8 @@ pub(super) enum MachineVerb {
         #[arg(value_name = "REF")]
         reference: String,
         #[command(flatten)]
+        explain: ExplainArgs,
+        #[command(flatten)]
         output: OutputArgs,
     },
     /// One page about the machine: what it is, how far its run is, what it boots next, what happened last,
@@ -333,14 +353,16 @@ pub(super) enum OtherCommand {
         output: OutputArgs,
     },
     /// Print a file as the machine would get it, without secrets.
-    Render {
+    Render(RenderArgs),
+    /// Show what a machine was served last, against what it would be served now. Exits with 5 where that
+    /// differs.
+    Diff(DiffArgs),
+    /// List everything that a template can use for a machine, and where it comes from.
+    Vars {
         #[arg(value_name = "REF")]
         reference: String,
-        /// preseed.cfg, boot.ipxe …; `metalwright files` lists them.
-        file: String,
-        /// Render for this bootenv, also before anything is armed.
-        #[arg(long, value_name = "NAME")]
-        bootenv: Option<String>,
+        #[command(flatten)]
+        output: OutputArgs,
     },
     /// List every path that a machine may fetch now.
     Files {

@@ -54,6 +54,13 @@ pub struct CheckArgs {
     pub(super) output: OutputArgs,
 }
 
+#[derive(Args, Clone, Debug)]
+pub struct RotateKeyArgs {
+    /// Do it; without it only report what would be done.
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// A passphrase never stands on a command line, where every user of the host reads it.
 #[derive(Args, Clone, Debug)]
 pub struct PassphraseArgs {
@@ -97,6 +104,8 @@ pub enum OfflineTask {
     Backup(BackupArgs),
     Restore(RestoreArgs),
     Check(CheckArgs),
+    /// `server rotate-key`.
+    RotateKey(RotateKeyArgs),
 }
 
 /// Whether a server runs on a data directory of this host.

@@ -12,6 +12,7 @@ pub mod backups;
 mod boot;
 pub mod boot_certificate;
 mod changes;
+mod channel_verbs;
 mod columns;
 mod command;
 pub mod complete;
@@ -35,9 +36,14 @@ mod nouns;
 mod objects;
 pub mod output;
 mod override_verbs;
+pub mod pack_diff;
+pub mod pack_verbs;
+pub mod packs;
 mod param_verbs;
 mod parse;
 mod runs;
+mod seeing;
+mod seeing_diff;
 mod server;
 mod sets;
 mod states;
@@ -45,6 +51,7 @@ mod summary;
 mod table;
 mod timeline;
 mod unknown;
+mod upgrades;
 mod waiting;
 mod yaml;
 
@@ -60,8 +67,9 @@ use command::{
 use event_verbs::EventVerb;
 use objects::NounClient;
 use output::OutputFormat;
+use pack_verbs::PackVerb;
 
-use crate::client::{ExplainAs, RenderOf};
+use crate::client::ExplainAs;
 use crate::model::Kind;
 
 /// Carries out a command that needs a server.
@@ -86,6 +94,12 @@ pub async fn run(command: ClientCommand) -> Result<()> {
     }
     if let Invocation::Other(OtherCommand::Errors { output }) = invocation {
         return events::codes(output);
+    }
+    if let Invocation::Noun(_, CliVerb::Pack(PackVerb::Diff(args))) = &invocation {
+        return packs::diff(args, &connection).await;
+    }
+    if let Invocation::Noun(_, CliVerb::Pack(PackVerb::Files(args))) = &invocation {
+        return packs::files(&args.source);
     }
     let client = connection.client().await?;
     let done = match invocation {
@@ -115,8 +129,8 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Write(WriteVerb::Apply(args)) => apply::apply(&noun.client, Some(noun.kind), &args).await,
         CliVerb::Delete(DeleteVerb::Delete(args)) => noun.delete(args).await,
         CliVerb::Machine(MachineVerb::Act(verb)) => boot::act(noun, verb).await,
-        CliVerb::Machine(MachineVerb::Params { reference, output }) => {
-            boot::params(&noun.client, &reference, output.output).await
+        CliVerb::Machine(MachineVerb::Params { reference, explain, output }) => {
+            seeing::params(&noun.client, &reference, (explain.detail(), output.output)).await
         }
         CliVerb::Machine(MachineVerb::Describe { reference }) => {
             describe::show(&noun.client, &reference).await
@@ -124,13 +138,17 @@ async fn run_verb(noun: &NounClient, verb: CliVerb) -> Result<()> {
         CliVerb::Machine(MachineVerb::Runs { reference, output }) => noun.runs(&reference, output).await,
         CliVerb::Artifact(verb) => artifacts::run(noun, verb).await,
         CliVerb::Lease(verb) => leases::run(noun, verb).await,
+        CliVerb::Channel(verb) => channel_verbs::run(noun, verb).await,
+        CliVerb::Pack(verb) => packs::run(noun, verb).await,
         CliVerb::Param(verb) => param_verbs::run(noun, verb).await,
         CliVerb::Override(verb) => override_verbs::run(noun, verb).await,
         CliVerb::Run(verb) => runs::run(noun, verb).await,
         CliVerb::DocumentOf { run, path } => runs::document(noun, (&run, &path)).await,
         // `main` carries it out, without a server.
         CliVerb::Token(TokenVerb::Recover) => Ok(()),
-        CliVerb::ParamsOf { machine, output } => boot::params(&noun.client, &machine, output.output).await,
+        CliVerb::ParamsOf { machine, explain, output } => {
+            seeing::params(&noun.client, &machine, (explain.detail(), output.output)).await
+        }
     }
 }
 
@@ -146,9 +164,9 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
             let asks = ExplainAs { what, vendor_class, user_class };
             boot::explain(client, of, (asks, output.output)).await
         }
-        OtherCommand::Render { reference, file, bootenv } => {
-            boot::render(client, &reference, RenderOf { file, bootenv }).await
-        }
+        OtherCommand::Render(args) => seeing::render(client, args).await,
+        OtherCommand::Diff(args) => seeing_diff::diff(client, args).await,
+        OtherCommand::Vars { reference, output } => seeing::vars(client, &reference, output.output).await,
         OtherCommand::Files { reference, output } => boot::files(client, &reference, output.output).await,
         OtherCommand::Logs { reference, follow } => {
             let until = if follow { logs::PrintUntil::JobEnds } else { logs::PrintUntil::Now };

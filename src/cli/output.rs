@@ -42,6 +42,7 @@ impl OutputFormat {
 const USAGE: u8 = 2;
 const TIMED_OUT: u8 = 3;
 const OUT_OF_REACH: u8 = 4;
+const DIFFERENT: u8 = 5;
 
 /// Why a wait ended without its goal.
 #[derive(Debug, thiserror::Error)]
@@ -59,12 +60,21 @@ pub enum WaitFailure {
 #[error("{0}")]
 pub struct UsageError(pub String);
 
+/// What was compared differs: exit code 5.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DifferenceFound(pub String);
+
 /// Prints the error and returns the exit code: 0 success, 1 the server or the operation failed, 2 usage, 3 a
-/// wait timed out, 4 what was waited for cannot come any more.
+/// wait timed out, 4 what was waited for cannot come any more, 5 what was compared differs.
 pub fn finish(done: Result<()>) -> ExitCode {
     let Err(error) = done else { return ExitCode::SUCCESS };
     if reader_is_gone(&error) {
         return ExitCode::SUCCESS;
+    }
+    if let Some(DifferenceFound(what)) = error.downcast_ref() {
+        note(what);
+        return ExitCode::from(DIFFERENT);
     }
     note(&format!("error: {error:#}"));
     ExitCode::from(match error.downcast_ref::<WaitFailure>() {

@@ -4,6 +4,7 @@ use clap::error::{Error as ClapError, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use crate::cli::artifact_verbs::ArtifactVerb;
+use crate::cli::channel_verbs::ChannelVerb;
 use crate::cli::command::{
     CliVerb, ClientCommand, DeleteVerb, Invocation, LeaseVerb, MachineVerb, OtherCommand, OutputArgs,
     ReadVerb, TokenVerb, WriteVerb,
@@ -13,8 +14,10 @@ use crate::cli::connection::ConnectionArgs;
 use crate::cli::examples;
 use crate::cli::nouns::is_writable;
 use crate::cli::override_verbs::OverrideVerb;
+use crate::cli::pack_verbs::PackVerb;
 use crate::cli::param_verbs::ParamVerb;
 use crate::cli::runs::RunVerb;
+use crate::cli::seeing::ExplainArgs;
 use crate::model::{Kind, NounVerb};
 
 /// Adds the verbs of one noun. The noun can be written in the singular, too.
@@ -44,6 +47,8 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Machine => MachineVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Lease => LeaseVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Artifact => ArtifactVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Channel => ChannelVerb::augment_subcommands(command).subcommand_required(true),
+        Kind::Pack => PackVerb::augment_subcommands(command).subcommand_required(true),
         Kind::Run => RunVerb::augment_subcommands(command)
             .subcommand_required(true)
             .mut_subcommand("show", |show| show.arg(document())),
@@ -52,7 +57,8 @@ fn noun_command(kind: Kind) -> Command {
         Kind::Param => {
             let machine = clap::Arg::new("machine").value_name("MACHINE");
             let machine = machine.help("A machine: the values of its params, and where each comes from");
-            OutputArgs::augment_args(ParamVerb::augment_subcommands(command).arg(machine))
+            let command = ExplainArgs::augment_args(ParamVerb::augment_subcommands(command).arg(machine));
+            OutputArgs::augment_args(command)
                 .args_conflicts_with_subcommands(true)
                 .arg_required_else_help(true)
         }
@@ -80,7 +86,8 @@ fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     let Some((name, verb)) = matches.subcommand() else {
         let machine = matches.get_one::<String>("machine").cloned();
         let machine = machine.ok_or_else(|| ClapError::new(ErrorKind::MissingSubcommand))?;
-        return Ok(CliVerb::ParamsOf { machine, output: OutputArgs::from_arg_matches(matches)? });
+        let explain = ExplainArgs::from_arg_matches(matches)?;
+        return Ok(CliVerb::ParamsOf { machine, explain, output: OutputArgs::from_arg_matches(matches)? });
     };
     if let Some(document) = document_of(verb).filter(|_| name == "show") {
         return Ok(document);
@@ -102,6 +109,12 @@ fn noun_verb(matches: &ArgMatches) -> Result<CliVerb, ClapError> {
     }
     if LeaseVerb::has_subcommand(name) {
         return LeaseVerb::from_arg_matches(matches).map(CliVerb::Lease);
+    }
+    if ChannelVerb::has_subcommand(name) {
+        return ChannelVerb::from_arg_matches(matches).map(CliVerb::Channel);
+    }
+    if PackVerb::has_subcommand(name) {
+        return PackVerb::from_arg_matches(matches).map(CliVerb::Pack);
     }
     if ParamVerb::has_subcommand(name) {
         return ParamVerb::from_arg_matches(matches).map(CliVerb::Param);

@@ -30,6 +30,17 @@ pub struct RenderOf {
     pub file: String,
     /// The bootenv to render for; none for the machine's own.
     pub bootenv: Option<String>,
+    /// Objects that are not saved, by the plurals of their nouns; null if there are none.
+    pub content: Value,
+}
+
+/// Which values of params are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamDetail {
+    /// The value that counts.
+    Value,
+    /// The values of all levels: `explain=true`.
+    Levels,
 }
 
 /// Whether an action is carried out.
@@ -262,9 +273,38 @@ impl ApiClient {
     ///
     /// # Errors
     /// An error of the server or the network.
-    pub async fn params(&self, machine: &ObjectPath) -> Result<Value, ClientError> {
+    pub async fn params(&self, machine: &ObjectPath, detail: ParamDetail) -> Result<Value, ClientError> {
         let request = self.request(Method::GET, &machine.with("/params")).query(&[("aggregate", "true")]);
-        self.fetch(request).await
+        self.fetch(match detail {
+            ParamDetail::Value => request,
+            ParamDetail::Levels => request.query(&[("explain", "true")]),
+        })
+        .await
+    }
+
+    /// Everything that a template can use for a machine.
+    ///
+    /// # Errors
+    /// An error of the server or the network.
+    pub async fn variables(&self, machine: &ObjectPath) -> Result<Value, ClientError> {
+        self.fetch(self.request(Method::GET, &machine.with("/variables"))).await
+    }
+
+    /// What a machine was served last, against what it would be served now.
+    ///
+    /// # Errors
+    /// An error of the server or the network.
+    pub async fn document_diff(&self, machine: &ObjectPath) -> Result<Value, ClientError> {
+        self.fetch(self.request(Method::GET, &machine.with("/diff"))).await
+    }
+
+    /// The same of some machines, from a cursor on; empty for the first.
+    ///
+    /// # Errors
+    /// An error of the server or the network.
+    pub async fn fleet_diff(&self, cursor: &str) -> Result<Value, ClientError> {
+        let request = self.request(Method::GET, "/diff");
+        self.fetch(if cursor.is_empty() { request } else { request.query(&[("cursor", cursor)]) }).await
     }
 
     /// A document as the machine would get it, without secrets.
@@ -272,7 +312,10 @@ impl ApiClient {
     /// # Errors
     /// An error of the server or the network; 422 with template, line and column.
     pub async fn render(&self, machine: &str, of: RenderOf) -> Result<Value, ClientError> {
-        let body = json!({"machine": machine, "file": of.file, "bootenv": of.bootenv});
+        let mut body = json!({"machine": machine, "file": of.file, "bootenv": of.bootenv});
+        if let Some(fields) = body.as_object_mut().filter(|_| !of.content.is_null()) {
+            fields.insert("content".to_owned(), of.content);
+        }
         self.fetch(self.request(Method::POST, "/render").json(&body)).await
     }
 

@@ -8,6 +8,7 @@ pub mod authority;
 mod bulk;
 mod certificate;
 mod changes;
+mod channels;
 mod error;
 mod events;
 mod http;
@@ -16,6 +17,7 @@ mod machines;
 mod maintenance;
 mod message_stream;
 mod objects;
+mod packs;
 mod pin;
 mod sse;
 
@@ -23,13 +25,14 @@ pub use agent::AgentWork;
 pub use bulk::{BulkCall, BulkResult, BulkResults, ResultKind};
 pub use certificate::CertificateFacts;
 pub use changes::{ChangeHistory, ChangeSignal, ChangeStream, PageStart};
+pub use channels::ChannelVerbCall;
 pub use error::{ClientError, ServerRefusal};
 pub use events::{EventFilter, EventHistory, EventStream, HistoryRange, StreamSignal};
 pub use http::{ApiClient, AuthorityKeeper, BearerToken, ServerTarget};
 pub use leases::LeaseAction;
 pub use machines::{
     ActionMode, BootExplanation, ClassEntry, ExplainAs, ExplainOf, LogPiece, MachineAction, OptionEntry,
-    Prune, RenderOf, RuleEntry,
+    ParamDetail, Prune, RenderOf, RuleEntry,
 };
 pub use maintenance::BackupDownload;
 pub use objects::{ListRequest, ObjectList, ObjectPath, UsedObject};

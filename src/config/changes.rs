@@ -8,7 +8,7 @@ type ChangedKey = (&'static str, bool);
 impl ServerConfig {
     /// The keys that have another value in `new` and that count from the next start only.
     pub fn needs_restart(&self, new: &ServerConfig) -> Vec<&'static str> {
-        let keys: [ChangedKey; 18] = [
+        let keys: [ChangedKey; 20] = [
             ("data", self.data != new.data),
             ("user", self.user != new.user),
             ("api.listen", self.api != new.api),
@@ -29,6 +29,8 @@ impl ServerConfig {
             ("tftp", self.tftp != new.tftp),
             ("artifacts", self.artifacts != new.artifacts),
             ("fetch", self.fetch != new.fetch),
+            ("packs", self.packs != new.packs),
+            ("secrets", self.secrets != new.secrets),
             ("dhcp.interfaces", self.dhcp_interfaces != new.dhcp_interfaces),
             ("dhcp.port", self.dhcp_port != new.dhcp_port),
             ("dhcp.packets_per_second", self.dhcp_packets_per_second != new.dhcp_packets_per_second),

@@ -31,6 +31,23 @@ impl ServerConfig {
             let places: Vec<String> = self.fetch.allow.iter().map(ToString::to_string).collect();
             facts.insert("fetch.allow", places.join(", "));
         }
+        if !self.packs.keys.is_empty() {
+            let keys: Vec<String> =
+                self.packs.keys.iter().map(|(name, key)| format!("{name}:{key}")).collect();
+            facts.insert("packs.trusted_keys", keys.join(", "));
+        }
+        let secrets = &self.secrets;
+        if !secrets.env.is_empty() {
+            facts.insert("secrets.env", secrets.env.join(", "));
+        }
+        if !secrets.files.is_empty() {
+            let folders: Vec<String> = secrets.files.iter().map(|path| path.display().to_string()).collect();
+            facts.insert("secrets.files", folders.join(", "));
+        }
+        if let Some(vault) = &secrets.vault {
+            facts.insert("secrets.vault_address", vault.address.clone());
+            facts.insert("secrets.vault_paths", vault.paths.join(", "));
+        }
         facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }

@@ -3,7 +3,7 @@
 //! [`Insight::preflight`].
 //!
 //! None of the work is done with the world locked: the parts of the run are looked up in a copy of the
-//! content, in a lane.
+//! content of the machine's channel, in a lane.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -51,12 +51,12 @@ pub enum PreflightScope {
 }
 
 /// A stage of the run, with the bootenv that the machine is in.
-struct RunPlace {
+pub(super) struct RunPlace {
     stage: Arc<Stored<Stage>>,
-    bootenv: Option<Arc<Stored<Bootenv>>>,
+    pub(super) bootenv: Option<Arc<Stored<Bootenv>>>,
     /// Whether the machine boots here.
-    boots: bool,
-    tasks: Vec<Arc<Stored<Task>>>,
+    pub(super) boots: bool,
+    pub(super) tasks: Vec<Arc<Stored<Task>>>,
 }
 
 /// What a check has found.
@@ -68,11 +68,11 @@ pub struct PreflightReport {
 }
 
 /// What is checked.
-struct RunParts {
-    machine: Arc<Stored<Machine>>,
-    places: Vec<RunPlace>,
+pub(super) struct RunParts {
+    pub(super) machine: Arc<Stored<Machine>>,
+    pub(super) places: Vec<RunPlace>,
     /// What the content alone tells.
-    found: Vec<Problem>,
+    pub(super) found: Vec<Problem>,
 }
 
 /// The faults so far, each once.
@@ -134,10 +134,17 @@ impl Insight {
         })?;
         let (insight, scope) = (Arc::clone(self), scope.clone());
         let checking = self.preflights.run_in_pieces(move |flag| {
-            let content = insight.catalog.content();
+            let content = match insight.catalog.content_for(&machine.spec) {
+                Ok(content) => content,
+                Err(refused) => {
+                    let fault = Problem::new("/channel", refused.to_string()).coded(RefusalCode::NotReady);
+                    let basis = ContentBasis { content: insight.catalog.content(), machine };
+                    return Ok(PreflightReport { faults: vec![fault], basis });
+                }
+            };
             let outline = RunOutline { content: &content, machine: &machine, run: run.as_deref() };
             let faults = match outline.parts(&scope, flag) {
-                Some(parts) => insight.look_over(&parts, flag)?,
+                Some(parts) => insight.look_over((&parts, &content), flag)?,
                 None => Vec::new(),
             };
             Ok(PreflightReport { faults, basis: ContentBasis { content, machine } })
@@ -146,11 +153,15 @@ impl Insight {
     }
 
     /// Renders and reads everything. Blocks.
-    fn look_over(&self, parts: &RunParts, flag: &WorkFlag) -> Result<Vec<Problem>, Error> {
+    fn look_over(
+        &self,
+        (parts, content): (&RunParts, &Arc<World>),
+        flag: &WorkFlag,
+    ) -> Result<Vec<Problem>, Error> {
         let mut faults = PreflightFaults::default();
         parts.found.iter().for_each(|fault| faults.add(fault.clone()));
         for place in &parts.places {
-            let boot = self.hypothetical_boot(&parts.machine, place);
+            let boot = self.hypothetical_boot((&parts.machine, content), place);
             if place.boots {
                 self.check_boot(&boot, &mut faults)?;
             }
@@ -160,7 +171,7 @@ impl Insight {
                 if flag.is_given_up() || faults.documents >= DOCUMENTS_MAX {
                     return Ok(faults.found);
                 }
-                let input = input.get_or_insert_with(|| self.catalog.input(&boot, SecretMode::Revealed));
+                let input = input.get_or_insert_with(|| self.catalog.input(&boot, SecretMode::Rehearsed));
                 match input {
                     Ok(input) => self.check_task((&boot, input), task, &mut faults)?,
                     Err(problem) => faults.add(Problem::from(&*problem)),
@@ -171,13 +182,18 @@ impl Insight {
     }
 
     /// The boot that the machine would be in at a place of its run.
-    fn hypothetical_boot(&self, machine: &Arc<Stored<Machine>>, place: &RunPlace) -> BootContext {
+    pub(super) fn hypothetical_boot(
+        &self,
+        (machine, content): (&Arc<Stored<Machine>>, &Arc<World>),
+        place: &RunPlace,
+    ) -> BootContext {
         let api = self.kernel.endpoints.api.map(|api| api.ip()).filter(|ip| !ip.is_unspecified());
         BootContext {
             machine: Some(Arc::clone(machine)),
             bootenv: place.bootenv.clone(),
             stage: Some(Arc::clone(&place.stage)),
             run: None,
+            channel_content: content.is_derived().then(|| Arc::clone(content)),
             attempt: Some(no_attempt()),
             facing: self.catalog.facing(api.unwrap_or(Ipv4Addr::LOCALHOST.into())),
             agent_token: None,
@@ -206,7 +222,7 @@ impl Insight {
             if faults.documents >= DOCUMENTS_MAX {
                 break;
             }
-            let rendered = self.netboot.render_document(boot, &document, SecretMode::Revealed);
+            let rendered = self.netboot.render_document(boot, &document, SecretMode::Rehearsed);
             let Some(rendered) = faults.note(rendered)? else { continue };
             read.extend(rendered.provenance.params.iter().map(|param| param.name.clone()));
             if let BootDocument::File(file) = &document {
@@ -218,7 +234,7 @@ impl Insight {
             faults.add(fault);
         }
         // A fault of the params was told by the render.
-        let Ok(input) = self.catalog.input(boot, SecretMode::Revealed) else { return Ok(()) };
+        let Ok(input) = self.catalog.input(boot, SecretMode::Rehearsed) else { return Ok(()) };
         let answers = AnswerParams { params: &input.params, read: &read };
         answers::faults(&answers).into_iter().for_each(|fault| faults.add(fault));
         Ok(())
@@ -281,16 +297,16 @@ fn with_mac(machine: &Arc<Stored<Machine>>) -> Arc<Stored<Machine>> {
 }
 
 /// What a run would consist of, in a copy of the content.
-struct RunOutline<'a> {
-    content: &'a World,
-    machine: &'a Arc<Stored<Machine>>,
+pub(super) struct RunOutline<'a> {
+    pub(super) content: &'a World,
+    pub(super) machine: &'a Arc<Stored<Machine>>,
     /// The machine's last run.
-    run: Option<&'a Stored<Run>>,
+    pub(super) run: Option<&'a Stored<Run>>,
 }
 
 impl RunOutline<'_> {
     /// The parts of the run; none if there is no workflow, which the start itself refuses.
-    fn parts(&self, scope: &PreflightScope, flag: &WorkFlag) -> Option<RunParts> {
+    pub(super) fn parts(&self, scope: &PreflightScope, flag: &WorkFlag) -> Option<RunParts> {
         let (content, machine) = (self.content, self.machine);
         let places = match scope {
             PreflightScope::StepsToCome => self.places_to_come(),

@@ -10,16 +10,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::catalog::channel_content::channel_of;
 use crate::catalog::extra_initrds::{EXTRA_INITRDS, extra_initrds};
 use crate::catalog::params::{self, ParamSubject, SecretMode};
 use crate::catalog::rendering::{BootContext, RenderPurpose};
 use crate::catalog::usable;
 use crate::insight::Insight;
+use crate::insight::param_levels::LevelValue;
 use crate::insight::preflight::document_faults;
+use crate::insight::template_sources::sources_of;
+use crate::insight::unsaved::UnsavedContent;
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    BootTemplate, ContentView, Machine, Problem, RefusalCode, Stored, Template, is_path_template,
+    BootTemplate, Bootenv, ContentView, LineOrigin, Machine, PROD_CHANNEL, Problem, RefusalCode, Stored,
+    Template, World, is_path_template,
 };
 use crate::netboot::boot_facts::BootFacts;
 use crate::netboot::decide::decision::{BootGrant, BootQuestion, MachineFile};
@@ -61,6 +66,9 @@ pub struct ParamRow {
     /// `machine`, `profile `base``, `defaults` …
     pub level: String,
     pub secret: bool,
+    /// All levels that have a value, highest first, if they were asked for. The first is the one that counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<LevelValue>,
 }
 
 /// The document to render, and its machine.
@@ -82,6 +90,17 @@ pub struct PreviewRequest {
     /// The bootenv to render for, if the machine is not in it now.
     #[serde(default)]
     pub bootenv: Option<String>,
+    /// Objects that are not saved, in place of those of their names. With them the document is made from the
+    /// present content, whatever the machine's run kept.
+    #[serde(default)]
+    pub content: UnsavedContent,
+    /// Whether `lines` is wanted.
+    #[serde(default = "wanted")]
+    pub lines: bool,
+}
+
+fn wanted() -> bool {
+    true
 }
 
 /// A rendered document. Secret params are shown as `(sealed)`.
@@ -91,6 +110,13 @@ pub struct PreviewResult {
     /// SHA-256 of the text, in hex.
     pub sha256: String,
     pub provenance: Provenance,
+    /// Where each line of the text comes from: at most 20,000 lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineOrigin>,
+    /// The sources of the templates and of the bootenv, by name: `site`, `pack NAME@VERSION`, `not saved`, or
+    /// `kept by the run`, if a run kept a text that is not the present one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, String>,
     /// What in the text would stop the installer or the shell that reads it.
     pub problems: Vec<Problem>,
 }
@@ -107,7 +133,22 @@ impl PreviewRequest {
 }
 
 impl Insight {
-    /// The params of a machine by name: its own, or those of all levels.
+    /// Whether the content of a machine's channel is that of the tables.
+    fn is_on_prod(&self, machine: &Machine) -> bool {
+        self.kernel.read(|world| channel_of(world, machine) == PROD_CHANNEL)
+    }
+
+    /// The content of a machine's channel, where it differs from that of the tables. A channel without
+    /// content is a problem of the machine, which then is shown with that of the tables. Blocks.
+    pub(super) fn derived_content(&self, machine: &Machine) -> Option<Arc<World>> {
+        if self.is_on_prod(machine) {
+            return None;
+        }
+        self.catalog.content_for(machine).ok().filter(|content| content.is_derived())
+    }
+
+    /// The params of a machine by name, in the content of its channel: its own, or those of all levels.
+    /// Blocks.
     ///
     /// # Errors
     /// [`Error::NotFound`], or a sealed value is damaged.
@@ -118,11 +159,13 @@ impl Insight {
         scope: ParamScope,
     ) -> Result<BTreeMap<String, ParamRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
+        let content = self.derived_content(&machine.spec);
         self.kernel.read(|world| {
-            let stage = machine.status.stage.as_ref().and_then(|name| world.stages.get(name));
+            let content = content.as_deref().unwrap_or(world);
+            let stage = machine.status.stage.as_ref().and_then(|name| content.stages.get(name));
             let of = ParamSubject { machine: Some(&machine), stage: stage.map(|stage| &stage.spec) };
             let params =
-                params::resolve(ContentView::from(world), of, &self.kernel.secrets, SecretMode::Redacted)
+                params::resolve(ContentView::from(content), of, &self.kernel.secrets, SecretMode::Redacted)
                     .map_err(Error::Failed)?;
             let rows = params.aggregate().into_iter().filter(|(_, resolved)| {
                 scope == ParamScope::AllLevels || *resolved.level == ParamLevel::Machine
@@ -133,19 +176,25 @@ impl Insight {
                         if resolved.secret { json!({"sealed": true}) } else { resolved.value.clone() };
                     (
                         name.to_owned(),
-                        ParamRow { value, level: resolved.level.to_string(), secret: resolved.secret },
+                        ParamRow {
+                            value,
+                            level: resolved.level.to_string(),
+                            secret: resolved.secret,
+                            levels: Vec::new(),
+                        },
                     )
                 })
                 .collect())
         })
     }
 
-    /// Every path that a machine may fetch under its capability, and whether it may now.
+    /// Every path that a machine may fetch under its capability, and whether it may now. Blocks.
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub fn files(&self, caller: &Caller, reference: &str) -> Result<Vec<FileRow>, Error> {
         let machine = self.kernel.find::<Machine>(caller, reference)?;
+        let content = self.derived_content(&machine.spec);
         let gathered = self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
         let boot = self.preview_boot(&gathered);
         let attempt = gathered.attempt().map_or(Uuid::nil(), |attempt| attempt.id);
@@ -165,8 +214,10 @@ impl Insight {
             let initrds = files.initrds.iter();
             rows.extend(initrds.map(|path| row(base_name(path), "initrd", MachineFile::Kernel)));
             let stage = boot.stage.as_ref().map(|stage| &stage.spec);
-            let params =
-                self.kernel.read(|world| usable::params(world, (&machine.spec, stage), EXTRA_INITRDS));
+            let params = self.kernel.read(|world| {
+                let content = content.as_deref().unwrap_or(world);
+                usable::params(content, (&machine.spec, stage), EXTRA_INITRDS)
+            });
             // Everybody may fetch these. What is wrong with them, `start` and the machine's screen tell.
             let extra = extra_initrds(&params).unwrap_or_default();
             let is_joined = !files.initrds.is_empty() && files.initrds.len() + extra.len() > 1;
@@ -205,34 +256,80 @@ impl Insight {
         if preview.inline.is_some() {
             caller.needs(RequiredScope::Write("templates"))?;
         }
+        preview.content.check(caller)?;
         let machine = self.kernel.find::<Machine>(caller, &preview.machine)?;
-        if let Some(name) = &preview.template {
-            self.kernel.find::<Template>(caller, name)?;
-        }
-        let mut gathered =
-            self.kernel.read(|world| BootFacts::of(world, &self.netboot.loaders, Some(&machine)));
-        if let Some(name) = &preview.bootenv {
-            // A named bootenv is used in its present form, whatever the machine's run kept.
-            (gathered.bootenv, gathered.run) = (Some(self.kernel.find(caller, name)?), None);
-        } else if gathered.bootenv.is_none() {
-            (gathered.bootenv, gathered.run) = (self.first_bootenv(&machine), None);
-        }
-        if preview.template.is_some() || preview.inline.is_some() {
-            gathered.run = None;
-        }
-        let boot = self.preview_boot(&gathered);
+        let machine = preview.content.machine(machine);
+        let content = match self.is_on_prod(&machine.spec) && preview.content.is_empty() {
+            true => None,
+            false => {
+                let (insight, of) = (Arc::clone(self), Arc::clone(&machine));
+                let (caller, unsaved) = (caller.clone(), preview.content.clone());
+                self.preflights.run(move || insight.content_with(&caller, (&of.spec, &unsaved))).await?
+            }
+        };
+        let boot = self.asked_boot(caller, (&machine, content), &preview)?;
         let document = document(self.files_by_path(&boot, &preview).await?, &preview)?;
         let asked = preview.asked();
         let place = preview.file.or(preview.template).unwrap_or_default();
-        let netboot = Arc::clone(&self.netboot);
+        let (netboot, of) = (Arc::clone(&self.netboot), boot.clone());
         let rendered = self
             .catalog
-            .render_preview(move || netboot.render_document(&boot, &document, SecretMode::Redacted))
+            .render_preview(move || netboot.render_document(&of, &document, SecretMode::Redacted))
             .await?;
         let rendered = rendered.map_err(|problem| not_rendered(&problem, asked))?;
         let problems = document_faults(&place, &rendered.text).collect();
-        let RenderedText { text, sha256, provenance } = rendered;
-        Ok(PreviewResult { text, sha256, provenance, problems })
+        let sources = sources_of(&self.kernel, &boot, &rendered);
+        let RenderedText { text, sha256, provenance, lines } = rendered;
+        Ok(PreviewResult { text, sha256, provenance, lines, sources, problems })
+    }
+
+    /// The content of a machine's channel with what is not saved; none if it is that of the tables. Blocks.
+    fn content_with(
+        &self,
+        caller: &Caller,
+        (machine, unsaved): (&Machine, &UnsavedContent),
+    ) -> Option<Arc<World>> {
+        let derived = self.derived_content(machine);
+        if unsaved.is_empty() {
+            return derived;
+        }
+        let content = derived.unwrap_or_else(|| self.catalog.content());
+        Some(Arc::new(unsaved.over(&content, caller)))
+    }
+
+    /// The boot that a preview is of: the present one with what the machine's run kept, or one with what
+    /// the machine's channel has, which a run that begins now would get.
+    fn asked_boot(
+        &self,
+        caller: &Caller,
+        (machine, content): (&Arc<Stored<Machine>>, Option<Arc<World>>),
+        preview: &PreviewRequest,
+    ) -> Result<BootContext, Error> {
+        self.kernel.read(|world| {
+            let present = content.as_deref().unwrap_or(world);
+            if let Some(name) = &preview.template {
+                caller.find::<Template>(present, name)?;
+            }
+            let mut gathered = BootFacts::of(world, &self.netboot.loaders, Some(machine));
+            let is_text = preview.template.is_some() || preview.inline.is_some();
+            let is_now = !is_text
+                && preview.bootenv.is_none()
+                && preview.content.is_empty()
+                && gathered.bootenv.is_some();
+            if let Some(name) = &preview.bootenv {
+                // A named bootenv is used in its present form, whatever the machine's run kept.
+                gathered.bootenv = Some(Arc::clone(caller.find(present, name)?));
+            } else if gathered.bootenv.is_none() {
+                gathered.bootenv = first_bootenv(present, machine);
+            }
+            if !is_now {
+                gathered.run = None;
+                take_present(&mut gathered, present);
+            }
+            let boot = self.preview_boot(&gathered);
+            let purpose = if preview.lines { RenderPurpose::TracedPreview } else { RenderPurpose::Preview };
+            Ok(BootContext { channel_content: content.clone().filter(|_| !is_now), purpose, ..boot })
+        })
     }
 
     /// The files of the boot by their paths, for a request for one of them.
@@ -259,7 +356,7 @@ impl Insight {
     }
 
     /// The facts of a hypothetical boot: the present attempt, or none, seen from the server's own address.
-    fn preview_boot(&self, gathered: &BootFacts) -> BootContext {
+    pub(super) fn preview_boot(&self, gathered: &BootFacts) -> BootContext {
         let attempt = gathered.attempt().cloned();
         let server =
             attempt.as_ref().and_then(|attempt| attempt.server).unwrap_or(Ipv4Addr::LOCALHOST.into());
@@ -267,19 +364,28 @@ impl Insight {
         let boot = gathered.boot(Some(attempt.unwrap_or_else(no_attempt)), facing);
         BootContext { purpose: RenderPurpose::Preview, ..boot }
     }
+}
 
-    /// The first bootenv of the machine's workflow that is not the local disk.
-    fn first_bootenv(&self, machine: &Stored<Machine>) -> Option<Arc<Stored<crate::model::Bootenv>>> {
-        self.kernel.read(|world| {
-            let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
-            let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
-            let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));
-            bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
-        })
+/// Takes bootenv and stage in their present forms, where they exist.
+fn take_present(gathered: &mut BootFacts, present: &World) {
+    if let Some(bootenv) = gathered.bootenv.as_ref().and_then(|row| present.bootenvs.get(&row.key)) {
+        gathered.bootenv = Some(Arc::clone(bootenv));
+    }
+    if let Some(stage) = gathered.stage.as_ref().and_then(|row| present.stages.get(&row.key)) {
+        gathered.stage = Some(Arc::clone(stage));
     }
 }
 
-pub(super) fn no_attempt() -> crate::model::BootAttempt {
+/// The first bootenv of the machine's workflow that is not the local disk.
+fn first_bootenv(world: &World, machine: &Stored<Machine>) -> Option<Arc<Stored<Bootenv>>> {
+    let workflow = world.workflows.get(machine.spec.workflow.as_ref()?)?;
+    let stages = workflow.spec.stages.iter().filter_map(|name| world.stages.get(name));
+    let mut bootenvs = stages.filter_map(|stage| world.bootenvs.get(stage.spec.bootenv.as_ref()?));
+    bootenvs.find(|bootenv| !bootenv.spec.arches.is_empty()).cloned()
+}
+
+/// An attempt for what is rendered without a boot.
+pub fn no_attempt() -> crate::model::BootAttempt {
     crate::model::BootAttempt {
         id: Uuid::nil(),
         number: 0,

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::model::FetchPolicy;
+use crate::model::{FetchPolicy, PackTrust, SecretSources};
 
-/// The addresses at which the server can be reached, and the networks that it fetches from.
+/// The addresses at which the server can be reached, the places that it reads from, and whose packs it takes.
 #[derive(Clone, Debug, Default)]
 pub struct ServerEndpoints {
     pub api: Option<SocketAddr>,
@@ -15,6 +15,9 @@ pub struct ServerEndpoints {
     pub boot_https_port: Option<u16>,
     /// Where the server connects to when an object names the place.
     pub fetch_policy: Arc<FetchPolicy>,
+    pub pack_trust: Arc<PackTrust>,
+    /// The secrets outside of the server that objects may refer to.
+    pub secret_sources: Arc<SecretSources>,
 }
 
 impl ServerEndpoints {

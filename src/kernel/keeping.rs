@@ -2,33 +2,17 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
-
-use crate::kernel::secrets::{SecretKey, SecretPlace, sealed_values, value_at};
+use crate::kernel::secrets::{SealedValue, SecretKey, is_there, sealed_values};
 use crate::kernel::{DamagedRow, Error, Kernel};
-use crate::model::{Kind, World};
+use crate::model::World;
 
 /// Most values that do not open which are remembered.
 const SHUT_MAX: usize = 1024;
 
-/// A sealed value that did not open at the start.
-pub struct ShutValue {
-    kind: Kind,
-    key: String,
-    param: String,
-    value: Value,
-}
-
 /// The values of a world that were sealed with another key, the first [`SHUT_MAX`].
-pub(super) fn shut_values(world: &World, key: &SecretKey) -> Vec<ShutValue> {
-    let shut = sealed_values(world).filter(|(place, value)| key.open(*place, value).is_err());
-    let shut = shut.take(SHUT_MAX).map(|(SecretPlace { kind, key, param }, value)| ShutValue {
-        kind,
-        key: key.to_owned(),
-        param: param.to_owned(),
-        value: value.clone(),
-    });
-    shut.collect()
+pub(super) fn shut_values(world: &World, key: &SecretKey) -> Vec<SealedValue> {
+    let shut = sealed_values(world).filter(|sealed| key.open(sealed.place(), &sealed.value).is_err());
+    shut.take(SHUT_MAX).collect()
 }
 
 impl Kernel {
@@ -37,13 +21,7 @@ impl Kernel {
         if self.shut.is_empty() {
             return 0;
         }
-        self.read(|world| {
-            let is_there = |shut: &&ShutValue| {
-                let place = SecretPlace { kind: shut.kind, key: &shut.key, param: &shut.param };
-                value_at(world, place) == Some(&shut.value)
-            };
-            self.shut.iter().filter(is_there).count()
-        })
+        self.read(|world| self.shut.iter().filter(|shut| is_there(world, shut)).count())
     }
 
     /// What operators have to do about rows that cannot be read and values that do not open.

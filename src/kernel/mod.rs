@@ -58,7 +58,7 @@ pub struct Kernel {
     /// The key that seals secret params.
     pub secrets: SecretKey,
     /// What did not open with it at the start.
-    shut: Vec<keeping::ShutValue>,
+    shut: Vec<secrets::SealedValue>,
     pub endpoints: ServerEndpoints,
     queue: mpsc::Sender<NewEvent>,
     /// Number of events that were dropped because too many waited.

@@ -85,7 +85,7 @@ impl Caller {
     }
 
     /// Whether the caller may read an event's subject: `machine:0192…`. Subjects that are not objects
-    /// (`server`, `pack:core`) are visible to everyone.
+    /// (`server`) are visible to everyone.
     pub fn may_read_subject(&self, world: &World, subject: &str) -> bool {
         let named = subject.split_once(':').and_then(|(word, key)| Some((Kind::of_word(word)?, key)));
         named.is_none_or(|named| self.may_read(world, named))

@@ -24,7 +24,7 @@ const fn programs(name: &'static str, read: &'static str, write: &'static str) -
 }
 
 /// Every area.
-pub const SCOPE_AREAS: [ScopeArea; 23] = [
+pub const SCOPE_AREAS: [ScopeArea; 25] = [
     programs(
         "machines",
         "all machines with their params, secrets sealed; their timelines, files and explanations; previews \
@@ -77,8 +77,18 @@ pub const SCOPE_AREAS: [ScopeArea; 23] = [
         "make tokens with scopes that one has oneself, delete any but the last with `*`",
     ),
     programs("client_classes", "client classes", "what kinds of DHCP clients boot and are sent"),
+    area(
+        "channels",
+        "which version of each pack machines get",
+        "which loaded versions of packs machines get: root on machines whose runs begin afterwards",
+    ),
     area("runs", "runs, and the documents that machines were served, without secrets", ""),
-    area("contents", "the content that runs kept, secrets sealed", ""),
+    area("contents", "the content that runs kept, secrets sealed; which files packs have", ""),
+    programs(
+        "packs",
+        "all packs, with their files",
+        "load and delete packs. What a pack has is root on machines that use it",
+    ),
     programs(
         "overrides",
         "what the site changes of objects of packs, and what it hides; how a copy differs from a pack",
@@ -142,8 +152,9 @@ mod tests {
             let fields = ["\"blocks\":", "\"inline\":", "\"boot_params\":", "\"options\":", "\"body\":"];
             let has_template = fields.iter().any(|field| schema.contains(field));
             let row = SCOPE_AREAS.iter().find(|area| area.name == kind.plural()).unwrap();
-            // What runs keep is written by nobody.
-            assert!(row.is_programs == has_template || kind == Kind::Content, "{kind}: {has_template}");
+            // What runs keep is written by nobody; the files of a pack are no fields of it.
+            let is_other = matches!(kind, Kind::Content | Kind::Pack);
+            assert!(row.is_programs == has_template || is_other, "{kind}: {has_template}");
         }
     }
 }

@@ -1,7 +1,13 @@
-//! Seals the values of secret params, so that neither the database nor the API shows them.
+//! Seals secret values, so that neither the database nor the API shows them: the values of secret params,
+//! and the fields that a noun lists in [`Noun::SECRETS`](crate::model::Noun::SECRETS).
 //!
-//! A sealed value is stored as `{"sealed": "<base64>"}` and shown as `{"sealed": true}`. Start with
-//! [`SecretKey::seal`]. `rules::params` decides which params are secret.
+//! A sealed value is stored as `{"sealed": "<base64>"}` and shown as `{"sealed": true}`. Of a map the names
+//! of its members are stored beside it, and each member is shown as `{"sealed": true}`. Start with
+//! [`SecretKey::seal`]. `rules::params` decides which params are secret, `sealed_values` finds the values of
+//! a world, `rotation` replaces the key.
+
+pub mod rotation;
+mod sealed_values;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -16,12 +22,20 @@ use hmac::{Hmac, Mac};
 use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
-use crate::model::{Kind, World};
+use crate::model::Kind;
+use crate::model::bounds::escape;
+pub use sealed_values::{SealedValue, is_there, sealed_values};
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 /// Name of the key file in the data directory.
 const KEY_FILE: &str = "secret.key";
+/// Most members of a map whose names are stored beside the sealed value, and most bytes of them. The members
+/// of a larger map are not shown.
+const MEMBERS_MAX: usize = 256;
+const MEMBERS_BYTES_MAX: usize = 16 << 10;
+/// Levels of nested maps in which members may be kept.
+const KEPT_DEPTH_MAX: usize = 32;
 
 /// The key that seals secret values.
 #[derive(Clone)]
@@ -35,8 +49,16 @@ pub struct SecretKey {
 pub struct SecretPlace<'a> {
     pub kind: Kind,
     pub key: &'a str,
-    pub param: &'a str,
+    /// JSON pointer to the value in the object: `/params/root_password` (RFC 6901).
+    pub pointer: &'a str,
 }
+
+/// The pointer to a param's value in the object that sets it.
+pub fn param_pointer(param: &str) -> String {
+    format!("{PARAMS}{}", escape(param))
+}
+
+const PARAMS: &str = "/params/";
 
 /// The error for a value that cannot be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,7 +136,21 @@ impl SecretKey {
         let payload = Payload { msg: text.as_bytes(), aad: &place.bytes() };
         let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
         let sealed = sealed.map_err(|_| io::Error::other("a value too large to seal"))?;
-        Ok(json!({"sealed": STANDARD.encode([&nonce[..], &sealed].concat())}))
+        let text = STANDARD.encode([&nonce[..], &sealed].concat());
+        Ok(match member_names(value) {
+            Some(names) => json!({"sealed": text, "members": names}),
+            None => json!({"sealed": text}),
+        })
+    }
+
+    /// Makes a new key. It is not written anywhere.
+    ///
+    /// # Errors
+    /// The system gave no random numbers.
+    pub fn random() -> io::Result<Self> {
+        let mut key = [0u8; KEY_BYTES];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        Ok(SecretKey::from_key(key))
     }
 
     /// The value of a sealed form; any other value is returned unchanged.
@@ -138,32 +174,16 @@ impl std::fmt::Debug for SecretKey {
 }
 
 impl SecretPlace<'_> {
+    /// What is authenticated with the value. That of a param names the param alone, as earlier versions did.
     fn bytes(&self) -> Vec<u8> {
-        json!([self.kind.as_str(), self.key, self.param]).to_string().into_bytes()
+        let (kind, key) = (self.kind.as_str(), self.key);
+        match self.pointer.strip_prefix(PARAMS).filter(|name| !name.contains('/')) {
+            Some(param) => json!([kind, key, param.replace("~1", "/").replace("~0", "~")]),
+            None => json!([kind, key, "at", self.pointer]),
+        }
+        .to_string()
+        .into_bytes()
     }
-}
-
-/// All sealed values of a world, each with its place.
-pub fn sealed_values(world: &World) -> impl Iterator<Item = (SecretPlace<'_>, &Value)> {
-    let machines = world.machines.iter().map(|row| (Kind::Machine, row.key.as_str(), &row.spec.params));
-    let profiles = world.profiles.iter().map(|row| (Kind::Profile, row.key.as_str(), &row.spec.params));
-    let stages = world.stages.iter().map(|row| (Kind::Stage, row.key.as_str(), &row.spec.params));
-    let all = machines.chain(profiles).chain(stages);
-    let values = all.flat_map(|(kind, key, params)| {
-        params.iter().map(move |(param, value)| (SecretPlace { kind, key, param }, value))
-    });
-    values.filter(|(_, value)| is_sealed(value))
-}
-
-/// The value that a world has at a place.
-pub fn value_at<'w>(world: &'w World, place: SecretPlace<'_>) -> Option<&'w Value> {
-    let params = match place.kind {
-        Kind::Machine => &world.machines.get(place.key)?.spec.params,
-        Kind::Profile => &world.profiles.get(place.key)?.spec.params,
-        Kind::Stage => &world.stages.get(place.key)?.spec.params,
-        _ => return None,
-    };
-    params.get(place.param)
 }
 
 /// Whether a stored value is sealed.
@@ -178,13 +198,75 @@ pub fn means_stored(value: &Value) -> bool {
 
 /// Whether a value resembles a sealed one in any way: writers may not send such values.
 pub fn looks_sealed(value: &Value) -> bool {
-    only_sealed(value).is_some()
+    only_sealed(value).is_some() || is_sealed(value)
+}
+
+/// Whether a map has a member that refers to the stored one. Lists are not looked into.
+pub fn keeps_members(value: &Value) -> bool {
+    keeps_members_within(value, KEPT_DEPTH_MAX)
+}
+
+fn keeps_members_within(value: &Value, depth: usize) -> bool {
+    let Some(members) = value.as_object().filter(|_| depth > 0) else { return false };
+    members.get("sealed") == Some(&Value::Bool(true))
+        || members.values().any(|member| keeps_members_within(member, depth - 1))
+}
+
+/// A stored secret, opened.
+#[derive(Clone, Copy)]
+pub struct KeptSecret<'a>(pub &'a Value);
+
+impl KeptSecret<'_> {
+    /// The value that a writer means: each `{"sealed": true}` is the stored member in its place, and a map
+    /// with `sealed: true` and other members is the stored map with those changed. What was not stored stays
+    /// as it was given ([`keeps_members`] is still true of it).
+    pub fn changed_to(&self, given: &Value) -> Value {
+        merged(given, (Some(self.0), KEPT_DEPTH_MAX))
+    }
+}
+
+fn merged(given: &Value, (kept, depth): (Option<&Value>, usize)) -> Value {
+    let Some(members) = given.as_object().filter(|_| depth > 0) else { return given.clone() };
+    if means_stored(given) {
+        return kept.unwrap_or(given).clone();
+    }
+    let stored = kept.and_then(Value::as_object);
+    let (mut whole, changed) = match (members.get("sealed"), stored) {
+        (Some(Value::Bool(true)), Some(stored)) => (stored.clone(), true),
+        _ => (Map::new(), false),
+    };
+    for (name, member) in members.iter().filter(|(name, _)| !(changed && *name == "sealed")) {
+        let kept = stored.and_then(|stored| stored.get(name));
+        whole.insert(name.clone(), merged(member, (kept, depth - 1)));
+    }
+    Value::Object(whole)
+}
+
+/// A stored value as readers see it.
+pub fn masked(value: &Value) -> Value {
+    covered(value, json!({"sealed": true}))
+}
+
+/// A sealed value with `cover` in its place, or in the place of each member of a map.
+pub fn covered(value: &Value, cover: impl Into<Value>) -> Value {
+    let cover: Value = cover.into();
+    let members = value.as_object().and_then(|fields| fields.get("members")?.as_array());
+    let Some(members) = members.filter(|_| is_sealed(value)) else { return cover };
+    let names = members.iter().filter_map(Value::as_str);
+    Value::Object(names.map(|name| (name.to_owned(), cover.clone())).collect())
 }
 
 /// Masks the params for a reader.
 pub fn mask(params: &mut Map<String, Value>) {
-    for value in params.values_mut().filter(|value| is_sealed(value)) {
-        *value = json!({"sealed": true});
+    params.values_mut().filter(|value| is_sealed(value)).for_each(|value| *value = masked(value));
+}
+
+/// Masks the secret fields of an object for a reader.
+pub fn mask_fields(fields: &mut Value, pointers: &[&str]) {
+    for pointer in pointers {
+        if let Some(value) = fields.pointer_mut(pointer).filter(|value| is_sealed(value)) {
+            *value = masked(value);
+        }
     }
 }
 
@@ -193,7 +275,16 @@ fn only_sealed(value: &Value) -> Option<&Value> {
 }
 
 fn sealed_text(value: &Value) -> Option<&str> {
-    only_sealed(value)?.as_str()
+    let fields = value.as_object()?;
+    let is_alone = fields.len() == 1 || (fields.len() == 2 && fields.get("members")?.is_array());
+    fields.get("sealed").filter(|_| is_alone)?.as_str()
+}
+
+/// The names of the members of a map; none if readers could take it for something else, or it is too large.
+fn member_names(value: &Value) -> Option<Vec<&String>> {
+    let members = value.as_object().filter(|map| !map.is_empty() && map.len() <= MEMBERS_MAX)?;
+    let bytes: usize = members.keys().map(String::len).sum();
+    (bytes <= MEMBERS_BYTES_MAX && !members.contains_key("sealed")).then(|| members.keys().collect())
 }
 
 fn read_key(file: fs::File) -> io::Result<SecretKey> {
@@ -205,12 +296,18 @@ fn read_key(file: fs::File) -> io::Result<SecretKey> {
 }
 
 fn make_key(path: &Path) -> io::Result<SecretKey> {
-    let mut key = [0u8; KEY_BYTES];
-    getrandom::fill(&mut key).map_err(io::Error::other)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(&key)?;
-    file.sync_all()?;
-    Ok(SecretKey::from_key(key))
+    let key = SecretKey::random()?;
+    key.write(path)?;
+    Ok(key)
+}
+
+impl SecretKey {
+    /// Writes the key to a new file, readable by its owner only.
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(&self.key)?;
+        file.sync_all()
+    }
 }
 
 #[cfg(test)]
@@ -220,7 +317,7 @@ mod tests {
     use super::*;
 
     const HERE: SecretPlace<'static> =
-        SecretPlace { kind: Kind::Profile, key: "global", param: "root_password" };
+        SecretPlace { kind: Kind::Profile, key: "global", pointer: "/params/root_password" };
 
     #[test]
     fn a_sealed_value_opens_in_its_own_place_only() {
@@ -230,6 +327,10 @@ mod tests {
         assert_eq!(secrets.open(HERE, &sealed), Ok(json!("hunter2")));
         let elsewhere = SecretPlace { key: "other", ..HERE };
         assert_eq!(secrets.open(elsewhere, &sealed), Err(CannotOpen));
+        let field = SecretPlace { pointer: "/password", ..HERE };
+        assert_eq!(secrets.open(field, &sealed), Err(CannotOpen));
+        let of_field = secrets.seal(field, &json!("x")).unwrap();
+        assert_eq!(secrets.open(field, &of_field), Ok(json!("x")));
         assert_eq!(SecretKey::from_key([8; 32]).open(HERE, &sealed), Err(CannotOpen));
     }
 
@@ -267,5 +368,34 @@ mod tests {
         let mut params = Map::from_iter([("a".to_owned(), sealed), ("b".to_owned(), json!(2))]);
         mask(&mut params);
         assert_eq!(Value::Object(params), json!({"a": {"sealed": true}, "b": 2}));
+    }
+
+    #[test]
+    fn of_a_map_readers_see_the_members_and_writers_change_one_alone() {
+        let secrets = SecretKey::from_key([7; 32]);
+        let whole = json!({"corp": "one", "guest": {"pin": 2}});
+        let sealed = secrets.seal(HERE, &whole).unwrap();
+        assert!(is_sealed(&sealed) && !sealed.to_string().contains("one"));
+        let shown = json!({"corp": {"sealed": true}, "guest": {"sealed": true}});
+        assert_eq!(masked(&sealed), shown);
+        assert_eq!(secrets.open(HERE, &sealed).unwrap(), whole);
+        let means = |given: Value| KeptSecret(&whole).changed_to(&given);
+        let changed = json!({"corp": "two", "guest": {"pin": 2}});
+        assert_eq!(means(json!({"corp": "two", "guest": {"sealed": true}})), changed);
+        assert_eq!(means(json!({"sealed": true, "corp": "two"})), changed);
+        assert_eq!(means(json!({"guest": {"sealed": true}})), json!({"guest": {"pin": 2}}));
+        assert_eq!(means(shown), whole);
+        assert!(keeps_members(&means(json!({"other": {"sealed": true}}))), "a member that is not stored");
+    }
+
+    #[test]
+    fn what_resembles_a_sealed_value_is_none_of_a_writers() {
+        for value in [json!({"sealed": 1}), json!({"sealed": "x", "members": ["a"]}), json!({"sealed": true})]
+        {
+            assert!(looks_sealed(&value), "{value}");
+        }
+        assert!(!looks_sealed(&json!({"sealed": true, "corp": "x"})));
+        let hidden = SecretKey::from_key([7; 32]).seal(HERE, &json!({"sealed": true, "a": 1})).unwrap();
+        assert_eq!(masked(&hidden), json!({"sealed": true}));
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use crate::kernel::scope::RequiredScope;
-use crate::kernel::secrets::{SecretPlace, sealed_values};
+use crate::kernel::secrets::sealed_values;
 use crate::kernel::{Caller, Error};
 use crate::maintenance::{Maintenance, references};
 use crate::model::{Artifact, CheckedPart, DataCheckReport, Kind, Stored};
@@ -69,18 +69,14 @@ impl Maintenance {
     }
 
     fn check_keys(&self, report: &mut DataCheckReport) {
-        let sealed: Vec<_> = self.kernel.read(|world| {
-            let all = sealed_values(world).map(|(SecretPlace { kind, key, param }, value)| {
-                (kind, key.to_owned(), param.to_owned(), value.clone())
-            });
-            all.collect()
-        });
+        let sealed: Vec<_> = self.kernel.read(|world| sealed_values(world).collect());
         report.secrets = sealed.len() as u64;
-        for (kind, key, param, value) in &sealed {
-            let place = SecretPlace { kind: *kind, key, param };
-            if self.kernel.secrets.open(place, value).is_err() {
+        for sealed in &sealed {
+            if self.kernel.secrets.open(sealed.place(), &sealed.value).is_err() {
+                let (kind, key) = (sealed.kind, &sealed.key);
+                let field = sealed.pointer.trim_start_matches("/params").trim_start_matches('/');
                 let what = format!(
-                    "the value of `{param}` does not open with secret.key: restore the key that it was \
+                    "the value of `{field}` does not open with secret.key: restore the key that it was \
                      sealed with, or set the value anew"
                 );
                 report.error(CheckedPart::Keys, (kind.subject(key), what));

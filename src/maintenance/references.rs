@@ -2,7 +2,7 @@
 
 use crate::model::{
     CheckedPart, DataFinding, FindingSeverity, HasTable, Job, Kind, Machine, Noun, Object, ObjectReference,
-    SITE, Stored, Table, World, with_noun,
+    Pack, SITE, Stored, Table, World, with_noun,
 };
 
 /// Most findings of one object.
@@ -14,6 +14,7 @@ pub fn findings(world: &World, object: &Object) -> Vec<DataFinding> {
     match object {
         Object::Machine(machine) => found.extend(work_of_machine(world, object, machine)),
         Object::Job(job) => found.extend(work_of_job(world, object, job)),
+        Object::Pack(pack) => found.extend(files_of_pack(world, object, pack)),
         _ => {}
     }
     found.extend(unknown_names(world, object));
@@ -54,6 +55,15 @@ fn work_of_job(world: &World, object: &Object, job: &Stored<Job>) -> Option<Data
     gone.then(|| {
         let what = format!("it is under way on machine {}, which is not there", job.spec.machine);
         error(CheckedPart::References, object, what)
+    })
+}
+
+/// The files of a pack are kept as long as the pack.
+fn files_of_pack(world: &World, object: &Object, pack: &Stored<Pack>) -> Option<DataFinding> {
+    let gone = world.contents.get(&pack.spec.files).is_none();
+    gone.then(|| {
+        let what = "its files are not there: delete it with metalwright packs delete, and push it again";
+        error(CheckedPart::References, object, what.to_owned())
     })
 }
 

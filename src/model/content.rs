@@ -43,9 +43,39 @@ pub struct Param {
     /// Values are sealed at rest and are never shown.
     #[serde(default)]
     pub secret: bool,
+    /// How the server makes a value for each machine whose run begins and that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<GeneratedSecret>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
+
+/// What the server makes for a machine, once. It stays with the machine until somebody removes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GeneratedSecret {
+    /// 24 letters and digits.
+    Password,
+    /// An Ed25519 key as OpenSSH writes it. Its public half is the param of the same name with `_public`.
+    SshHostKey,
+    /// 32 random bytes as 43 letters, digits, `-` and `_` (RFC 4648 section 5).
+    Token,
+}
+
+impl GeneratedSecret {
+    /// Whether a second param has what everybody may know.
+    pub fn has_public_half(self) -> bool {
+        self == GeneratedSecret::SshHostKey
+    }
+}
+
+/// The name of the param with the public half of a generated key.
+pub fn public_half(name: &str) -> String {
+    format!("{name}{PUBLIC_HALF}")
+}
+
+/// How the name of such a param ends.
+pub const PUBLIC_HALF: &str = "_public";
 
 fn any_schema() -> Value {
     Value::Bool(true)
@@ -61,6 +91,9 @@ pub struct Profile {
     /// Profiles that are searched after this one, in order.
     #[serde(default)]
     pub profiles: Vec<String>,
+    /// The channel of the machines with this profile that name none themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
@@ -272,7 +305,7 @@ impl Noun for Param {
 
 impl Noun for Profile {
     const KIND: Kind = Kind::Profile;
-    const REFERS_TO: &'static [Kind] = &[Kind::Profile];
+    const REFERS_TO: &'static [Kind] = &[Kind::Profile, Kind::Channel];
     type Status = NoStatus;
 
     fn key(&self) -> Option<String> {
@@ -280,7 +313,10 @@ impl Noun for Profile {
     }
 
     fn references(&self) -> Vec<ObjectReference> {
-        ObjectReference::list(Kind::Profile, &self.profiles, "/profiles")
+        let mut references = ObjectReference::list(Kind::Profile, &self.profiles, "/profiles");
+        references
+            .extend(self.channel.iter().map(|name| ObjectReference::new(Kind::Channel, name, "/channel")));
+        references
     }
 
     fn check(&self) -> Vec<Problem> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{
-    Bootenv, Content, ContentSet, Machine, MachineStatus, MachineValues, Noun, ParamDeclaration, Profile,
-    Run, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
+    Bootenv, Content, ContentSet, GeneratedSecret, Machine, MachineStatus, MachineValues, Noun,
+    ParamDeclaration, Profile, Run, SITE, Stage, Stored, Task, Template, TemplateBody, TemplateText, World,
 };
 
 /// Most templates of a folder that a template takes its includes from.
@@ -130,6 +130,16 @@ impl<'w> ContentView<'w> {
         }
     }
 
+    /// Where a template comes from: `site`, `pack core@1.0.0`. None if that is not known.
+    pub fn template_source(&self, name: &str) -> Option<&'w str> {
+        let Some(kept) = self.kept else {
+            return self.world.templates.get(name).map(|row| row.source.as_str());
+        };
+        self.template(name)?;
+        let Content::Sources(sources) = self.piece(kept.set.sources.as_deref()?)? else { return None };
+        Some(sources.get(name).map_or(SITE, String::as_str))
+    }
+
     /// The names of the templates in a folder, at most [`FOLDER_TEMPLATES_MAX`].
     pub fn templates_below(&self, folder: &str) -> Vec<&'w str> {
         let folder = format!("{folder}/");
@@ -178,6 +188,12 @@ impl<'w> ContentView<'w> {
         let kept = kept.iter().filter(|param| param.secret).map(|param| param.name.as_str());
         let present = self.world.params.iter().filter(|param| param.spec.secret);
         kept.chain(present.map(|param| param.spec.name.as_str()))
+    }
+
+    /// The params that are generated for machines when a run begins. A run that has begun has their values.
+    pub fn generated(&self) -> impl Iterator<Item = (&'w str, GeneratedSecret)> + use<'w> {
+        let present = self.kept.is_none().then(|| self.world.params.iter());
+        present.into_iter().flatten().filter_map(|row| Some((row.spec.name.as_str(), row.spec.generate?)))
     }
 
     fn declarations(&self) -> Option<&'w [ParamDeclaration]> {

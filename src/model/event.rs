@@ -14,10 +14,11 @@ mod table;
 
 pub use describe::event_kinds_markdown;
 pub use fields::{
-    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ClientStage, DhcpRelease,
-    FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac,
-    NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer,
-    RunInstallationConfirmed, ServerPruned, UnservedClients, UnservedPacket,
+    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ChannelMoved, ClientStage,
+    DhcpRelease, FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued,
+    MachineParamsGenerated, MachineSimilarMac, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep,
+    OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed, ServerBackedUp, ServerKeyRotated,
+    ServerPruned, ServerRestored, UnservedClients, UnservedPacket,
 };
 pub use filter::check_kind_filter;
 pub use kinds::*;
@@ -151,9 +152,10 @@ impl EventKind {
     ];
 
     /// The events of the server itself that stay as long as what people did.
-    pub const AUDIT: [EventKind; 4] = [
+    pub const AUDIT: [EventKind; 5] = [
         EventKind::TokenRecovered,
         EventKind::MachineAgentTokenReissued,
+        EventKind::ServerKeyRotated,
         EventKind::ServerPruned,
         EventKind::ServerStoreRecovered,
     ];
@@ -174,10 +176,12 @@ impl std::fmt::Display for EventKind {
     }
 }
 
-/// The nouns that clients write: their events are `created`, `updated` and `deleted`.
+/// The nouns that clients write: their events are `created`, `updated` and `deleted`. A pack is created by an
+/// operation of its own.
 fn written_nouns() -> impl Iterator<Item = Kind> {
     Kind::ALL.into_iter().filter(|noun: &Kind| {
-        [NounVerb::Create, NounVerb::Replace].iter().any(|verb| noun.row().allows(*verb))
+        let verbs = [NounVerb::Create, NounVerb::Replace];
+        *noun == Kind::Pack || verbs.iter().any(|verb| noun.row().allows(*verb))
     })
 }
 

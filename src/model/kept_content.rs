@@ -22,6 +22,8 @@ pub enum Content {
     Set(ContentSet),
     /// The digests of all templates, by name.
     Templates(BTreeMap<String, String>),
+    /// The sources of the templates that come from packs, by name: `pack core@1.0.0`.
+    Sources(BTreeMap<String, String>),
     /// The declarations of all params.
     Declarations(Vec<ParamDeclaration>),
     /// The params that a machine sets for itself, and its profiles.
@@ -39,7 +41,15 @@ pub enum Content {
     #[serde(with = "as_spec")]
     #[schemars(with = "Profile")]
     Profile(Arc<Stored<Profile>>),
+    /// The files of a pack, by path. Readers see the size and the digest of each.
+    #[schemars(with = "BTreeMap<String, Value>")]
+    PackFiles(BTreeMap<String, PackText>),
 }
+
+/// The text of a file of a pack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PackText(pub String);
 
 /// The content of a run: names, each with the digest of a piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +67,9 @@ pub struct ContentSet {
     pub templates: String,
     /// The digest of the piece that declares all params.
     pub declarations: String,
+    /// The digest of the piece with the sources of the templates; content of before has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<String>,
 }
 
 /// The parts of a param's declaration that renders need.
@@ -108,7 +121,8 @@ impl Content {
             Content::Set(set) => {
                 let maps = [&set.bootenvs, &set.stages, &set.tasks, &set.profiles];
                 let pieces = maps.into_iter().flat_map(BTreeMap::values).map(String::as_str);
-                pieces.chain([set.templates.as_str(), set.declarations.as_str()]).collect()
+                let others = [set.templates.as_str(), set.declarations.as_str()];
+                pieces.chain(others).chain(set.sources.as_deref()).collect()
             }
             Content::Templates(templates) => templates.values().map(String::as_str).collect(),
             _ => Vec::new(),

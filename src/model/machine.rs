@@ -37,6 +37,10 @@ pub struct Machine {
     /// The workflow that `start` runs if the request names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow: Option<String>,
+    /// The channel whose content the machine gets when a run begins. Without one it is that of the first of
+    /// its profiles that has one, or `prod`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// The machine's profiles in order: an earlier one wins.
     #[serde(default)]
     pub profiles: Vec<String>,
@@ -362,7 +366,7 @@ pub struct BootAttempt {
 
 impl Noun for Machine {
     const KIND: Kind = Kind::Machine;
-    const REFERS_TO: &'static [Kind] = &[Kind::Profile, Kind::Workflow];
+    const REFERS_TO: &'static [Kind] = &[Kind::Profile, Kind::Workflow, Kind::Channel];
     const INDEXES: &'static [&'static str] =
         &["name", "mac", "smbios_uuid", "address", "attempt", "unreported_boot"];
     const HAS_STATUS: bool = true;
@@ -387,6 +391,8 @@ impl Noun for Machine {
         let mut references = ObjectReference::list(Kind::Profile, &self.profiles, "/profiles");
         references
             .extend(self.workflow.iter().map(|name| ObjectReference::new(Kind::Workflow, name, "/workflow")));
+        references
+            .extend(self.channel.iter().map(|name| ObjectReference::new(Kind::Channel, name, "/channel")));
         references
     }
 

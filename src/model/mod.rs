@@ -12,6 +12,7 @@ mod artifact_source;
 mod background;
 pub mod bounds;
 mod changes;
+mod channel;
 mod checksum;
 mod client_class;
 mod commits;
@@ -20,6 +21,7 @@ mod content_files;
 mod content_override;
 mod content_view;
 mod data_check;
+mod derived;
 mod dhcp_status;
 mod digest;
 pub mod disk_rule;
@@ -30,6 +32,7 @@ mod ip_network;
 mod job;
 mod kept_content;
 mod lease;
+mod line_origin;
 mod mac;
 mod machine;
 mod mirror;
@@ -42,6 +45,8 @@ mod nouns_tests;
 mod object;
 mod octets;
 mod option_set;
+mod pack;
+mod pack_trust;
 mod problem;
 mod provenance;
 mod refusal_code;
@@ -52,10 +57,12 @@ mod run;
 mod schema;
 pub mod schema_cost;
 mod schema_words;
+mod secret_reference;
 mod served_document;
 pub mod settings;
 mod token;
 mod unknown_client;
+mod unsaved_content;
 mod verdict;
 mod world;
 mod world_content;
@@ -73,6 +80,9 @@ pub use artifact_mount::{ArtifactMount, MOUNTS_MAX};
 pub use artifact_source::{ArtifactSource, FILE_URL, SourceFile};
 pub use background::{BackgroundRound, BackgroundStatus, BackgroundWork};
 pub use changes::{ChangePage, place_after};
+pub use channel::{
+    CHANNEL_MOVES_MAX, CHANNEL_PACKS_MAX, Channel, ChannelMove, ChannelMoveKind, ChannelStatus, PROD_CHANNEL,
+};
 pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use client_class::{
     BOOT_FILE_BYTES_MAX, ClassBoot, ClassMatch, ClientClass, MacPrefix, check_boot_file, is_template,
@@ -82,8 +92,8 @@ pub use commits::{
     ReadPosition, TOMBSTONES_MAX, Tombstone,
 };
 pub use content::{
-    BootFiles, Bootenv, BootenvKind, GLOBAL_PROFILE, Os, Param, Profile, Stage, TEMPLATE_BYTES_MAX, Task,
-    Template, Workflow,
+    BootFiles, Bootenv, BootenvKind, GLOBAL_PROFILE, GeneratedSecret, Os, PUBLIC_HALF, Param, Profile, Stage,
+    TEMPLATE_BYTES_MAX, Task, Template, Workflow, public_half,
 };
 pub use content_files::{BootTemplate, TaskTemplate, TemplateText, is_path_template};
 pub use content_override::{OVERRIDE_PARTS_MAX, Override, OverrideKind, OverrideTarget, PACK_KINDS};
@@ -99,8 +109,9 @@ pub use event::{BootProtocol, Event, EventBody, EventKind, NewEvent};
 pub use fetch_policy::{AllowedPlace, FetchPolicy, PlaceRefusal, UnlistedPlace, UrlPlace};
 pub use ip_network::{IpNetwork, SpecialAddress};
 pub use job::{AfterJob, Job, JobEnd, JobState, ended_by_exit};
-pub use kept_content::{Content, ContentSet, MachineValues, ParamDeclaration, TemplateBody};
+pub use kept_content::{Content, ContentSet, MachineValues, PackText, ParamDeclaration, TemplateBody};
 pub use lease::{Lease, LeaseState};
+pub use line_origin::{LINES_MAX, LineOrigin, ParamOrigin, TemplatePlace};
 pub use mac::{Mac, MacError};
 pub use machine::{
     AgentSeen, BootAttempt, BootProgress, BootResult, LiveSystem, MACS_MAX, Machine, MachineState,
@@ -115,6 +126,8 @@ pub(crate) use nouns::{dispatch_noun, nouns, with_noun};
 pub use object::{NoStatus, Noun, ObjectReference, READ_ONLY_FIELDS, SITE, Stored};
 pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
+pub use pack::{CORE_PACK, PACK_PRIORITY_DEFAULT, Pack, PackManifest, pack_key};
+pub use pack_trust::{PackTrust, SignatureNeed};
 pub use problem::{Problem, nearest};
 pub use provenance::{ParamLevel, ParamRead, Provenance, TemplateUse};
 pub use refusal_code::{
@@ -130,6 +143,7 @@ pub use run::{
 pub use schema::{
     DeclaredSchema, Input, bound_integers, check_schema, parse_changed, parse_input, parse_typed,
 };
+pub use secret_reference::{SecretReference, SecretSources, VaultAccess};
 pub use served_document::{ServedDocument, ServedDocuments};
 pub use settings::Setting;
 pub use token::Token;

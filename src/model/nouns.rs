@@ -371,6 +371,34 @@ macro_rules! nouns {
                 ],
                 wide: &[],
             }
+            Pack packs {
+                word: "pack",
+                about: "Bundles of content, each in several versions",
+                has_id: false,
+                name_field: "name",
+                verbs: &[List, Get, Delete],
+                apply_order: 5,
+                columns: &[
+                    NAME,
+                    ("PRIORITY", "priority", Text),
+                    ("SIGNED BY", "signed_by", Text),
+                    ("FILES", "file_count", Text),
+                    ("SIZE", "bytes", Bytes),
+                    ("LOADED", "created_at", Age),
+                    DESCRIPTION,
+                ],
+                wide: &[("LICENCE", "licence", Text), ("DIGEST", "digest", Text)],
+            }
+            Channel channels {
+                word: "channel",
+                about: "Which version of each pack machines get",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 55,
+                columns: &[NAME, ("PACKS", "packs", Text), UPDATED, PROBLEMS, DESCRIPTION],
+                wide: &[],
+            }
             Override overrides {
                 word: "override",
                 about: "What the site changes of objects that packs bring",
@@ -382,8 +410,7 @@ macro_rules! nouns {
                     NAME,
                     ("KIND", "target.kind", Text),
                     ("TARGET", "target.name", Text),
-                    ("FIELDS", "fields", Count),
-                    ("BLOCKS", "blocks", Count),
+                    ("FIELDS", "fields", Count), ("BLOCKS", "blocks", Count),
                     PROBLEMS,
                     DESCRIPTION,
                 ],

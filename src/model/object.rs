@@ -163,6 +163,10 @@ pub trait Noun:
     const INDEXES: &'static [&'static str] = &[];
     /// The kinds that `references` may name. A search for referrers skips the other tables.
     const REFERS_TO: &'static [Kind] = &[];
+    /// JSON pointers to the secret fields of the spec, like `/password`; their type is `serde_json::Value`.
+    /// They are sealed when they are written, shown as `{"sealed": true}`, and sealed anew when the key
+    /// changes.
+    const SECRETS: &'static [&'static str] = &[];
     type Status: Serialize
         + DeserializeOwned
         + JsonSchema

@@ -14,6 +14,10 @@ pub const OWN_ADDRESS_ONLY: &str = "own_address_only";
 /// Whether a known UEFI machine that is to boot its disk gets a loader that leaves for the disk at once.
 pub const LEAVE_BY_LOADER: &str = "leave_by_loader";
 
+/// Whether the channel `prod` gets the `core` of a new program by itself; null until an operator has promoted
+/// `core`, or made another channel.
+pub const CORE_FOLLOWS_PROGRAM: &str = "core_follows_program";
+
 /// How many days the first token of an agent may stay unused.
 pub const AGENT_FIRST_USE_DAYS: &str = "agent_first_use_days";
 
@@ -91,7 +95,7 @@ impl KnownSetting {
 }
 
 /// Every setting.
-pub fn known() -> [KnownSetting; 22] {
+pub fn known() -> [KnownSetting; 23] {
     [
         KnownSetting::new("unknown_machine", json!({"enum": ["local", "discover", "ignore", "menu"]})),
         KnownSetting::new("default_workflow", json!({"type": ["string", "null"]})),
@@ -103,6 +107,7 @@ pub fn known() -> [KnownSetting; 22] {
         KnownSetting::new("secure_boot", json!({"type": "boolean"})),
         KnownSetting::new(OWN_ADDRESS_ONLY, json!({"type": "boolean"})),
         KnownSetting::new(LEAVE_BY_LOADER, json!({"type": "boolean"})),
+        KnownSetting::new(CORE_FOLLOWS_PROGRAM, json!({"type": ["boolean", "null"]})),
         KnownSetting::new(AGENT_FIRST_USE_DAYS, number(1, 3_650)),
         KnownSetting::new(RUNS_KEPT_DAYS, days()),
         KnownSetting::new(JOBS_KEPT_DAYS, days()),

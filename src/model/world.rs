@@ -23,8 +23,8 @@ pub struct Table<T: Noun> {
     by_key: GrowingMap<Arc<str>, Arc<Stored<T>>>,
     /// For each index, the key of the object that holds a value.
     unique: BTreeMap<&'static str, GrowingMap<Box<str>, Arc<str>>>,
-    generation: u64,
-    spec_generation: u64,
+    pub(super) generation: u64,
+    pub(super) spec_generation: u64,
     /// Keys of the most recent writes, oldest first: the last write made the present generation.
     recent: VecDeque<Box<str>>,
     /// The keys, ordered by the commit that last wrote the object.

@@ -1,9 +1,9 @@
 //! The part of the world that runs are made from, as a copy for work without the lock.
 
-use super::{Kind, Machine, Noun, World, settings};
+use super::{Kind, Machine, World, settings};
 
 /// What runs are made from, besides their machines.
-const CONTENT_KINDS: [Kind; 10] = [
+const CONTENT_KINDS: [Kind; 12] = [
     Kind::Workflow,
     Kind::Stage,
     Kind::Bootenv,
@@ -14,19 +14,15 @@ const CONTENT_KINDS: [Kind; 10] = [
     Kind::Setting,
     Kind::Artifact,
     Kind::Override,
+    Kind::ClientClass,
+    Kind::Channel,
 ];
 
 impl World {
     /// Brings a copy of the content up to date, for work that is done without the world's lock. The copy has
-    /// workflows and what they consist of, params, profiles, settings, artifacts and overrides; its other
-    /// tables stay as they are.
+    /// the tables of the kinds above; its other tables stay as they are.
     pub fn follow_content(&mut self, world: &World) {
         CONTENT_KINDS.into_iter().for_each(|kind| self.follow(kind, world));
-    }
-
-    /// Brings the copy of the table of a noun up to date.
-    pub fn follow_kind<T: Noun>(&mut self, world: &World) {
-        self.follow(T::KIND, world);
     }
 
     /// The generations of the tables of [`World::follow_content`].

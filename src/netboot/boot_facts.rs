@@ -123,6 +123,7 @@ impl BootFacts {
             bootenv: self.bootenv.clone(),
             stage: self.stage.clone(),
             run: self.run.clone(),
+            channel_content: None,
             attempt,
             facing,
             agent_token: None,

@@ -76,6 +76,7 @@ impl DocumentSource {
         same(own.machine.as_ref(), boot.machine.as_ref())
             && same(own.bootenv.as_ref(), boot.bootenv.as_ref())
             && same(own.stage.as_ref(), boot.stage.as_ref())
+            && same(own.channel_content.as_ref(), boot.channel_content.as_ref())
             && kept(own) == kept(boot)
             && run(own) == run(boot)
             && self.mode == mode
@@ -180,7 +181,7 @@ impl Netboot {
 
 impl From<RenderedText> for SentDocument {
     fn from(rendered: RenderedText) -> Self {
-        let RenderedText { text, sha256, provenance } = rendered;
+        let RenderedText { text, sha256, provenance, .. } = rendered;
         SentDocument { text: Bytes::from(text), sha256, provenance }
     }
 }

@@ -8,7 +8,7 @@ use crate::catalog::extra_initrds::{EXTRA_INITRDS, extra_initrds};
 use crate::catalog::params::SecretMode;
 use crate::catalog::reach::{any_template, text_of};
 use crate::catalog::rendering::{BootContext, problem};
-use crate::model::{BootTemplate, Provenance};
+use crate::model::{BootTemplate, LineOrigin, Provenance};
 use crate::netboot::Netboot;
 use crate::netboot::decide::namespace::ScriptKind;
 use crate::netboot::joined_initrds::JOINED_INITRDS;
@@ -78,8 +78,9 @@ impl Netboot {
         let mut of_cmdline = None;
         let name = match document {
             BootDocument::BootScript(kind) => {
-                let (cmdline, provenance) = self.command_line(boot, &input)?;
-                of_cmdline = Some(provenance);
+                let rendered = self.rendered_command_line(boot, &input)?;
+                let cmdline = on_one_line(&rendered.text);
+                of_cmdline = Some(rendered);
                 let mut variable = self.boot_variable(boot, &cmdline, "");
                 self.add_initrds(boot, &input, &mut variable)?;
                 self.add_only_initrd(boot, &mut variable);
@@ -120,8 +121,9 @@ impl Netboot {
         let mut rendered = engine.render(&name, input, RenderLimits::default())?;
         if let Some(cmdline) = of_cmdline {
             let provenance = &mut rendered.provenance;
-            provenance.secret |= cmdline.secret;
-            provenance.now = provenance.now.or(cmdline.now);
+            provenance.secret |= cmdline.provenance.secret;
+            provenance.now = provenance.now.or(cmdline.provenance.now);
+            add_command_line(&mut rendered.lines, &cmdline.lines);
         }
         Ok(rendered)
     }
@@ -219,13 +221,21 @@ impl Netboot {
         boot: &BootContext,
         input: &RenderInput,
     ) -> Result<(String, Provenance), RenderProblem> {
+        let rendered = self.rendered_command_line(boot, input)?;
+        Ok((on_one_line(&rendered.text), rendered.provenance))
+    }
+
+    /// The same, as it was rendered.
+    fn rendered_command_line(
+        &self,
+        boot: &BootContext,
+        input: &RenderInput,
+    ) -> Result<RenderedText, RenderProblem> {
         let body = boot.bootenv.as_ref().map_or("", |bootenv| bootenv.spec.boot_params.as_str());
         let mut input = input.clone();
         input.variables.insert("boot".into(), self.boot_variable(boot, "", ""));
         let text = InlineText { place: &place(boot, "boot_params"), body, verbatim: false };
-        let rendered = self.catalog.engine_for(boot).render_inline(text, input, RenderLimits::default())?;
-        let line = rendered.text.split_whitespace().collect::<Vec<_>>().join(" ");
-        Ok((line, rendered.provenance))
+        self.catalog.engine_for(boot).render_inline(text, input, RenderLimits::default())
     }
 
     fn boot_variable(&self, boot: &BootContext, cmdline: &str, message: &str) -> Value {
@@ -262,6 +272,30 @@ impl Netboot {
         })
     }
 }
+
+fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The variable that scripts write the command line from.
+const COMMAND_LINE: &str = "boot.cmdline";
+
+/// Tells of the lines that show the command line what that was made from.
+fn add_command_line(lines: &mut [LineOrigin], made_from: &[LineOrigin]) {
+    for line in lines.iter_mut().filter(|line| line.variables.iter().any(|name| name == COMMAND_LINE)) {
+        for origin in made_from {
+            let new = origin.params.iter().filter(|param| !line.params.contains(param));
+            let new: Vec<_> = new.cloned().collect();
+            line.params.extend(new);
+            if !line.also.contains(&origin.place) && line.also.len() < MADE_FROM_MAX {
+                line.also.push(origin.place.clone());
+            }
+        }
+    }
+}
+
+/// Most lines of the command line's template that are told of a line of a script.
+const MADE_FROM_MAX: usize = 16;
 
 fn calls_agent_token(body: &str) -> bool {
     body.contains(CALL)

@@ -1,5 +1,7 @@
 //! Built-in scripts for loaders, for the case that the template engine gives no result, or not in time.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 
 use crate::artifacts::opened::{FileBody, FileSubject, OpenedFile};
@@ -19,6 +21,10 @@ pub(super) const IDENTIFY: FallbackScript = (
 const LOCAL_IPXE: &str = "#!ipxe\nisset ${netX/ip} || ifconf || goto failed\n:failed\n\
     echo Metalwright: booting from the disk\niseq ${platform} efi && goto efi ||\n\
     sanboot --no-describe --drive 0x80 || exit\n:efi\nexit 1\n";
+
+/// The text of `templates/grub/local.cfg`.
+static LOCAL_GRUB: LazyLock<String> =
+    LazyLock::new(|| without_tags(include_str!("../../templates/grub/local.cfg")));
 
 /// The screen for the case that even the template of the screen fails.
 pub(super) fn last_resort(kind: ScriptKind, about: FileSubject) -> OpenedFile {
@@ -40,9 +46,7 @@ pub(super) fn last_resort(kind: ScriptKind, about: FileSubject) -> OpenedFile {
 pub(super) fn to_disk(kind: ScriptKind) -> FallbackScript {
     match kind {
         ScriptKind::Ipxe => (LOCAL_IPXE, "built-in:local.ipxe"),
-        ScriptKind::Grub => {
-            (without_comment(include_str!("../../templates/grub/local.cfg")), "built-in:local.cfg")
-        }
+        ScriptKind::Grub => (LOCAL_GRUB.as_str(), "built-in:local.cfg"),
         ScriptKind::Pxelinux => (
             "DEFAULT local\nPROMPT 0\nSAY Metalwright: booting from the disk\nLABEL local\n  \
              KERNEL /leave-to-the-disk\n  LOCALBOOT 0\n",
@@ -51,9 +55,11 @@ pub(super) fn to_disk(kind: ScriptKind) -> FallbackScript {
     }
 }
 
-/// A template that has no instructions, without the comment at its beginning.
-fn without_comment(template: &'static str) -> &'static str {
-    template.split_once("-#}").map_or(template, |(_, script)| script.trim_start())
+/// A template whose tags are those of blocks, which stand on lines of their own, without them and without the
+/// comment at its beginning.
+fn without_tags(template: &str) -> String {
+    let script = template.split_once("-#}").map_or(template, |(_, script)| script.trim_start());
+    script.split_inclusive('\n').filter(|line| !line.starts_with("{%")).collect()
 }
 
 pub(super) fn fallback((text, label): FallbackScript, about: FileSubject) -> OpenedFile {
@@ -82,10 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_local_script_is_what_the_template_renders_to() {
-        let network = without_comment(include_str!("../../templates/ipxe/network.ipxe"));
-        let template = without_comment(include_str!("../../templates/ipxe/local.ipxe"));
-        let rendered = template.replace("{% include \"ipxe/network.ipxe\" -%}\n", network);
-        assert_eq!(to_disk(ScriptKind::Ipxe).0, rendered);
+    fn the_built_in_scripts_are_what_the_templates_render_to() {
+        let ipxe = include_str!("../../tests/vectors/render/local/uefi/ipxe/local.ipxe");
+        let grub = include_str!("../../tests/vectors/render/local/uefi/grub/local.cfg");
+        assert_eq!([ScriptKind::Ipxe, ScriptKind::Grub].map(|kind| to_disk(kind).0), [ipxe, grub]);
     }
 }

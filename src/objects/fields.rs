@@ -187,6 +187,7 @@ pub(super) fn collect(value: &Value, path: &[String], found: &mut Vec<Value>) {
         (Value::Null, _) => {}
         (Value::Array(items), _) => items.iter().for_each(|item| collect(item, path, found)),
         (value, None) if secrets::is_sealed(value) => found.push(json!({"sealed": true})),
+        (value, Some(_)) if secrets::is_sealed(value) => collect(&secrets::masked(value), path, found),
         (value, None) => found.push(value.clone()),
         (Value::Object(fields), Some((first, rest))) => {
             if let Some(inner) = fields.get(first) {
@@ -337,5 +338,19 @@ mod tests {
     fn an_unknown_field_is_told_the_nearest_and_all() {
         let error = Field::parse::<Machine>("status.stat").unwrap_err().to_string();
         assert!(error.contains("did you mean `status.state`") && error.contains("smbios_uuid"), "{error}");
+    }
+
+    #[test]
+    fn of_a_sealed_value_a_filter_sees_that_it_is_there_and_no_more() {
+        let sealed = json!({"sealed": "CANARY", "members": ["corp"]});
+        let of = |path: &[&str]| {
+            let (mut found, path): (_, Vec<String>) =
+                (Vec::new(), path.iter().map(|step| (*step).into()).collect());
+            collect(&sealed, &path, &mut found);
+            found
+        };
+        assert_eq!(of(&[]), [json!({"sealed": true})]);
+        assert_eq!(of(&["corp"]), [json!({"sealed": true})]);
+        assert!(of(&["sealed"]).is_empty() && of(&["members"]).is_empty());
     }
 }

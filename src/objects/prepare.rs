@@ -139,7 +139,7 @@ impl Objects {
     where
         World: HasTable<T>,
     {
-        let next = Arc::new(next);
+        let next = Arc::new(self.with_kept_members(next, old.map(Arc::as_ref)));
         let ((checks, size), mut reads) = self.kernel.read_tracked(|world| {
             (rules::write_checks(&next, old, world), WorkSize::of_checks(&next, world))
         });
@@ -148,6 +148,13 @@ impl Objects {
             (found, reads)
         };
         let (mut found, reads) = self.lanes.writes.run_sized(size, run).await?;
+        found.extend(self.kernel.read(|world| {
+            rules::params::outside_faults(
+                &next.spec,
+                &TrackedWorld::untracked(world),
+                &self.kernel.endpoints.secret_sources,
+            )
+        }));
         found.extend(self.ask_the_host(&next, old).await?);
         let next = Arc::unwrap_or_clone(next);
         Ok(CheckedWrite { next, found, reads, replaces: None, layered: LayeredWrite::default() })

@@ -176,6 +176,9 @@ fn shown<T: NounRules>(mut view: Value) -> Value {
             secrets::mask(params);
         }
     }
+    if !T::SECRETS.is_empty() {
+        secrets::mask_fields(&mut view, T::SECRETS);
+    }
     view
 }
 

@@ -173,6 +173,36 @@ impl OutboundClient {
         Err(OutboundError::Refused(format!("more than {REDIRECTS_MAX} redirects")))
     }
 
+    /// Gets what is at a URL itself, at most `bytes_max` bytes of it. No redirect is followed, so that the
+    /// headers, which may be secret, go to no other place.
+    ///
+    /// # Errors
+    /// Why there is no answer, or that it is too long.
+    pub async fn get_here(
+        &self,
+        url: &str,
+        headers: &[(&'static str, &str)],
+        bytes_max: usize,
+    ) -> Result<(u16, Vec<u8>), OutboundError> {
+        let mut sent = HeaderMap::new();
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value);
+            let mut value = value.map_err(|_| OutboundError::Refused(format!("what is no {name}")))?;
+            value.set_sensitive(true);
+            sent.insert(*name, value);
+        }
+        let mut answer = self.ask(&parse(url)?, sent).await?;
+        let mut body = Vec::new();
+        let failed = |error: reqwest::Error| OutboundError::Failed(innermost(&error));
+        while let Some(piece) = answer.chunk().await.map_err(failed)? {
+            if body.len() + piece.len() > bytes_max {
+                return Err(OutboundError::Failed(format!("it answers with more than {bytes_max} bytes")));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok((answer.status().as_u16(), body))
+    }
+
     async fn ask(&self, url: &Url, headers: HeaderMap) -> Result<Response, OutboundError> {
         self.check_url(url)?;
         let route = self.route(url)?;

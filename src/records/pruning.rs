@@ -33,7 +33,7 @@ pub(super) const PIECES_MAX: usize = 256;
 #[derive(Debug, Default)]
 struct DueHistory {
     runs: Vec<Arc<Stored<Run>>>,
-    /// Content that no run needs after those runs are deleted.
+    /// Content that no pack needs, and no run after those runs are deleted.
     contents: Vec<Arc<Stored<Content>>>,
     jobs: Vec<Arc<Stored<Job>>>,
     /// Jobs that stay without their logs.

@@ -4,21 +4,28 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use tera::Tera;
 
 use crate::model::{FOLDER_TEMPLATES_MAX, nearest, sha256_hex};
 use crate::render::batch_adder::{AddFailure, BatchAdder, UNKNOWN_COMPONENT};
 use crate::render::engine::{INLINE, TemplateSource, TemplateUse};
+use crate::render::include_calls::computed_problem;
+use crate::render::marking::{TracePoint, marked};
+use crate::render::nesting::{self, TemplateDepth, too_deep};
 use crate::render::problem::{ProblemKind, RenderProblem};
 use crate::render::references::{TemplateReference, TemplateReferences, scan};
-use crate::render::{filters, functions};
+use crate::render::{filters, functions, line_trace};
 
 /// Most templates on one path of includes, including the outermost. The engine recurses for each.
 pub(super) const INCLUDE_DEPTH_MAX: usize = 32;
 /// The same for a template that defines components: the engine lets those call each other 20 deep, and each
 /// call can go through all its includes again.
 pub(super) const COMPONENT_DEPTH_MAX: usize = 8;
+/// Most templates and blocks inside of one another: the engine recurses for a block too. From a template that
+/// defines components it is [`COMPONENT_DEPTH_MAX`] with the blocks.
+pub(super) const BLOCK_DEPTH_MAX: usize = 64;
 /// Most templates of a circle of includes that a message names.
 const CIRCLE_SHOWN_MAX: usize = 16;
 /// The engine's variable that prints all others, in an order that differs between renders.
@@ -32,6 +39,8 @@ pub(super) struct TemplateSet {
     definers: HashMap<String, String>,
     /// Number of templates that the engine was given, with repetitions.
     pub given: usize,
+    /// The places of the marks in the templates, if they have marks.
+    pub points: Option<Arc<[TracePoint]>>,
 }
 
 /// A usable template.
@@ -68,13 +77,35 @@ pub(super) type SourceTexts = BTreeMap<String, SourceText>;
 type BrokenTemplates = BTreeMap<String, RenderProblem>;
 
 pub(super) fn compile(templates: impl IntoIterator<Item = TemplateSource>) -> TemplateSet {
-    let sources: SourceTexts = templates
-        .into_iter()
-        .map(|TemplateSource { name, body, verbatim }| (name, SourceText::of(body, verbatim)))
-        .collect();
+    compile_texts(source_texts(templates), engine())
+}
+
+fn source_texts(templates: impl IntoIterator<Item = TemplateSource>) -> SourceTexts {
+    let texts = templates.into_iter();
+    texts.map(|TemplateSource { name, body, verbatim }| (name, SourceText::of(body, verbatim))).collect()
+}
+
+/// The same set with marks for traced renders, from templates that are usable. Without marks, if one cannot
+/// be marked.
+pub(super) fn compile_traced(templates: &[TemplateSource]) -> TemplateSet {
+    let mut sources = source_texts(templates.iter().cloned());
+    let mut points = Vec::new();
+    let are_marked = sources.iter_mut().all(|(name, source)| {
+        let body = marked((name, &source.body), (0, &mut points));
+        body.map(|body| source.body = body).is_some()
+    });
+    let mut engine = engine();
+    line_trace::register(&mut engine);
+    let traced = are_marked.then(|| compile_texts(sources, engine)).filter(|set| set.broken.is_empty());
+    match traced {
+        Some(set) => TemplateSet { points: Some(points.into()), ..set },
+        None => compile(templates.iter().cloned()),
+    }
+}
+
+fn compile_texts(sources: SourceTexts, mut tera: Tera) -> TemplateSet {
     let mut broken = refuse_early(&sources);
     let order = in_order_of_need(&sources, &mut broken);
-    let mut tera = engine();
     let usable: Vec<(&str, &str)> = order
         .iter()
         .filter(|name| !broken.contains_key(**name))
@@ -94,7 +125,7 @@ pub(super) fn compile(templates: impl IntoIterator<Item = TemplateSource>) -> Te
     }
     let definers = definers(&sources, &broken);
     let known = known_templates(&sources, &broken, &definers);
-    TemplateSet { tera, known, broken, definers, given }
+    TemplateSet { tera, known, broken, definers, given, points: None }
 }
 
 /// A text that is no template, as a template that gives it: one raw block, begun anew after each place that
@@ -154,15 +185,7 @@ fn refused(name: &str, source: &SourceText, sources: &SourceTexts) -> Option<Ren
         let message = format!("the folder `{}` has more than {FOLDER_TEMPLATES_MAX} templates", folder.name);
         return Some(RenderProblem::new(ProblemKind::Template, name, message).at(folder.place));
     }
-    folder_problem(name, &source.references)
-}
-
-/// The problem of an `include_from` whose folder is not known before the render.
-pub(super) fn folder_problem(name: &str, references: &TemplateReferences) -> Option<RenderProblem> {
-    let message = "`include_from` takes its folder as a plain text, so that all templates that a document \
-                   can have are known: write `include_from(folder=\"site/disks\", name=…)`";
-    let place = references.unknown_folders.first()?;
-    Some(RenderProblem::new(ProblemKind::Template, name, message).at(*place))
+    computed_problem(name, &source.references).or_else(|| nesting::include_problem(name, source, sources))
 }
 
 /// The templates of a folder, by name.
@@ -180,7 +203,7 @@ fn below<'a>(folder: &str, sources: &'a SourceTexts) -> impl Iterator<Item = &'a
 /// Orders the names so that each comes after those that it includes. Templates that include themselves, or
 /// nest too deep, are broken and left out.
 fn in_order_of_need<'a>(sources: &'a SourceTexts, broken: &mut BrokenTemplates) -> Vec<&'a str> {
-    let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut depths: BTreeMap<&str, TemplateDepth> = BTreeMap::new();
     let mut order = Vec::with_capacity(sources.len());
     let mut waiting: Vec<&str> = Vec::new();
     let mut users: HashMap<&str, Vec<&str>> = HashMap::new();
@@ -195,9 +218,17 @@ fn in_order_of_need<'a>(sources: &'a SourceTexts, broken: &mut BrokenTemplates) 
     }
     while let Some(name) = waiting.pop() {
         let included = sources.get(name).map(|source| existing(sources, source)).unwrap_or_default();
-        let below = included.iter().filter_map(|target| depths.get(target)).max().copied().unwrap_or(0);
-        depths.insert(name, below + 1);
-        match too_deep(name, below + 1, sources) {
+        let below = included.iter().filter_map(|target| depths.get(target));
+        let below = below.fold(TemplateDepth::default(), |deepest, depth| deepest.max_of(depth));
+        let (depth, problem) = match nesting::nesting(name, sources) {
+            Ok(blocks) => {
+                let depth = below.with(blocks);
+                (depth, too_deep(name, depth, sources))
+            }
+            Err(circle) => (below.with(0), Some(circle)),
+        };
+        depths.insert(name, depth);
+        match problem {
             None => order.push(name),
             Some(problem) => drop(broken.insert(name.to_owned(), problem)),
         }
@@ -222,27 +253,17 @@ fn existing<'a>(sources: &'a SourceTexts, source: &'a SourceText) -> BTreeSet<&'
 
 /// The templates of the set that a template can include, each with the place of the tag.
 fn targets<'a>(sources: &'a SourceTexts, source: &'a SourceText) -> Vec<(&'a str, (u32, u32))> {
-    let TemplateReferences { templates, folders, .. } = &source.references;
-    let named = templates.iter().map(|reference| (reference.name.as_str(), reference.place));
+    let TemplateReferences { templates, optional, folders, .. } = &source.references;
+    let named = templates.iter().chain(optional).map(|reference| (reference.name.as_str(), reference.place));
     let named = named.filter(|(name, _)| sources.contains_key(*name));
     let in_folders =
         folders.iter().flat_map(|folder| below(&folder.name, sources).map(|name| (name, folder.place)));
     named.chain(in_folders).collect()
 }
 
-fn too_deep(name: &str, depth: usize, sources: &SourceTexts) -> Option<RenderProblem> {
-    let defines = sources.get(name).is_some_and(|source| !source.references.defines.is_empty());
-    let (what, most) = match defines {
-        true => ("a template that defines components", COMPONENT_DEPTH_MAX),
-        false => ("a template", INCLUDE_DEPTH_MAX),
-    };
-    let message = format!("includes nest {depth} templates deep: {what} may have {most}");
-    (depth > most).then(|| RenderProblem::new(ProblemKind::Template, name, message))
-}
-
 /// The problem of a template that includes itself, possibly through others: follows the includes that could
 /// not be ordered.
-fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, usize>) -> RenderProblem {
+fn circular(name: &str, sources: &SourceTexts, ordered: &BTreeMap<&str, TemplateDepth>) -> RenderProblem {
     let mut chain = vec![name.to_owned()];
     let mut place = (1, 1);
     loop {
@@ -386,7 +407,8 @@ impl TemplateSet {
     pub fn uses_below(&self, references: &TemplateReferences) -> BTreeSet<&TemplateUse> {
         let definers =
             references.uses.iter().filter_map(|component| self.definers.get(component).map(String::as_str));
-        let included = references.templates.iter().map(|reference| reference.name.as_str());
+        let named = references.templates.iter().chain(&references.optional);
+        let included = named.map(|reference| reference.name.as_str());
         let in_folders = references.folders.iter().flat_map(|folder| self.names_below(&folder.name));
         let known = included.chain(definers).chain(in_folders).filter_map(|name| self.known.get(name));
         known.flat_map(|known| known.uses.iter()).collect()

@@ -1,5 +1,6 @@
 //! One render inside of a worker: the template engine within a scope.
 
+use std::borrow::Cow;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,11 +8,14 @@ use std::time::Instant;
 
 use tera::{Context, TeraResult};
 
-use crate::model::sha256_hex;
-use crate::render::compile::{TemplateSet, folder_problem};
+use crate::model::{LineOrigin, sha256_hex};
+use crate::render::compile::TemplateSet;
 use crate::render::context::RenderInput;
 use crate::render::engine::{Provenance, RenderLimits, RenderedText, TemplateUse};
 use crate::render::inner::InnerRenders;
+use crate::render::line_trace::LineTracer;
+use crate::render::marking::marked;
+use crate::render::nesting::inline_problem;
 use crate::render::problem::{ProblemKind, RenderProblem, from_tera};
 use crate::render::references::{TemplateReferences, scan};
 use crate::render::scope::{self, RenderScope, ScopeInput};
@@ -43,9 +47,10 @@ pub(super) fn draw(
         RenderSource::Named(_) => None,
         RenderSource::Inline { body, .. } => Some(scan(body)),
     };
-    if let Some(problem) = references.as_ref().and_then(|found| folder_problem(source.name(), found)) {
+    if let Some(problem) = references.as_ref().and_then(|found| inline_problem(source.name(), found)) {
         return Err(problem);
     }
+    let (body, trace) = traced_body(set, source, &input);
     let mut context = Context::new();
     for (name, value) in input.variables {
         let value =
@@ -63,12 +68,12 @@ pub(super) fn draw(
     };
     let deadline = Instant::now() + limits.deadline;
     let inner = InnerRenders::new(set, &context, limits.output_bytes_max);
-    let scope = Rc::new(RenderScope::new(input, inner, (deadline, limits.fuel)));
+    let scope = Rc::new(RenderScope::new(input, inner, (deadline, limits.fuel)).traced(trace));
     let entered = scope::enter(Rc::clone(&scope));
     let mut output = CappedOutput::new(&scope, limits.output_bytes_max);
     let done = match source {
         RenderSource::Named(name) => set.tera.render_to(name, &context, &mut output),
-        RenderSource::Inline { body, .. } => set.tera.render_str_to(body, &context, false, &mut output),
+        RenderSource::Inline { .. } => set.tera.render_str_to(&body, &context, false, &mut output),
     };
     drop(entered);
     let text =
@@ -79,7 +84,27 @@ pub(super) fn draw(
         secret: scope.secret_read(),
         now: scope.now_read(),
     };
-    Ok(RenderedText { sha256: sha256_hex(&text), text, provenance })
+    let lines: Vec<LineOrigin> = scope.trace.as_ref().map(LineTracer::lines).unwrap_or_default();
+    Ok(RenderedText { sha256: sha256_hex(&text), text, provenance, lines })
+}
+
+/// The text to render, unless it is a stored template, and what notes where its lines come from: if the
+/// templates of the set have marks, the text gets them, too.
+fn traced_body<'a>(
+    set: &TemplateSet,
+    source: &'a RenderSource,
+    input: &RenderInput,
+) -> (Cow<'a, str>, Option<LineTracer>) {
+    let body = match source {
+        RenderSource::Named(_) => "",
+        RenderSource::Inline { body, .. } => body,
+    };
+    let Some(points) = &set.points else { return (Cow::Borrowed(body), None) };
+    let mut own = Vec::new();
+    let numbered = (points.len(), &mut own);
+    let Some(marked) = marked((source.name(), body), numbered) else { return (Cow::Borrowed(body), None) };
+    let known = input.variables.keys().cloned().collect();
+    (Cow::Owned(marked), Some(LineTracer::new((Arc::clone(points), own), source.name(), known)))
 }
 
 /// The template, those that it can include, and those that were included by a computed name.
@@ -101,21 +126,24 @@ fn templates_used(
 }
 
 /// The engine's error, with what the failed function recorded. Once a secret was read, only place and kind
-/// are reported: any value in a message may have been made from the secret.
+/// are reported: any value in a message may have been made from the secret. Why a param that is kept outside
+/// could not be read is told in any case.
 ///
 /// Where a render inside of it failed, that one's problem counts; this one's place is where it was begun.
 pub(super) fn problem_of(error: &tera::Error, template: &str, scope: &RenderScope) -> RenderProblem {
     let mut problem = from_tera(error, template).of_inline(template);
+    let mut is_plain = false;
     if let Some(mut inner) = scope.inner.take_problem() {
         inner.included_from.push((problem.template, problem.line.unwrap_or(1)));
         inner.included_from.append(&mut problem.included_from);
         problem = inner;
     } else if let Some(failure) = scope.failure() {
+        is_plain = failure.is_plain;
         problem.kind = failure.kind;
         problem.message = failure.message;
         problem.available = failure.available;
     }
-    if scope.secret_read() {
+    if scope.secret_read() && !is_plain {
         problem.message = withheld(problem.kind);
         problem.available.clear();
     }
@@ -166,6 +194,9 @@ impl io::Write for CappedOutput<'_> {
         if self.writes >= WRITES_UNCHECKED_MAX {
             self.writes = 0;
             self.scope.check_deadline().map_err(|_| io::Error::other("deadline"))?;
+        }
+        if let Some(trace) = &self.scope.trace {
+            trace.wrote(part);
         }
         self.bytes.extend_from_slice(part);
         Ok(part.len())

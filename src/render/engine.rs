@@ -7,6 +7,7 @@
 //! every time.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +15,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{INLINE_TEMPLATE, is_path_template, nearest, sha256_hex};
+use crate::model::{
+    INLINE_TEMPLATE, LINES_MAX, LineOrigin, TemplatePlace, is_path_template, nearest, sha256_hex,
+};
 pub use crate::model::{Provenance, TemplateUse};
 use crate::render::compile::{self, TemplateSet};
 use crate::render::context::RenderInput;
@@ -75,6 +78,7 @@ impl<N: Into<String>, B: Into<String>> From<(N, B)> for TemplateSource {
 /// The templates that a text names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamedTemplates {
+    /// Those of `include_optional` may be absent.
     pub names: Vec<String>,
     /// Folders of templates: it may include each template whose name begins with one and a slash.
     pub folders: Vec<String>,
@@ -87,6 +91,8 @@ pub struct RenderedText {
     /// SHA-256 of the text, in lower-case hex.
     pub sha256: String,
     pub provenance: Provenance,
+    /// Where each line comes from, if the render was traced: at most [`crate::model::LINES_MAX`].
+    pub lines: Vec<LineOrigin>,
 }
 
 impl fmt::Debug for RenderedText {
@@ -106,6 +112,7 @@ pub struct RenderEngine {
     /// The usable templates in the form that workers get.
     sources: Arc<TemplateSources>,
     pool: Arc<RenderPool>,
+    traces: bool,
 }
 
 /// The fault of a template, given those that it can include.
@@ -117,12 +124,20 @@ pub fn check(
     compile::compile(others.into_iter().chain([template])).broken.remove(&name)
 }
 
+/// The faults of templates that stand together, by their names.
+pub fn check_all(templates: impl IntoIterator<Item = TemplateSource>) -> BTreeMap<String, RenderProblem> {
+    compile::compile(templates).broken
+}
+
 /// The templates that a text, which is a template, includes or extends.
 pub fn included(body: &str) -> NamedTemplates {
     let found = references::scan(body);
-    let [names, folders] = [found.templates, found.folders]
-        .map(|references| references.into_iter().map(|reference| reference.name).collect());
-    NamedTemplates { names, folders }
+    let named = found.templates.into_iter().chain(found.optional);
+    let folders = found.folders.into_iter();
+    NamedTemplates {
+        names: named.map(|reference| reference.name).collect(),
+        folders: folders.map(|reference| reference.name).collect(),
+    }
 }
 
 impl RenderEngine {
@@ -141,13 +156,19 @@ impl RenderEngine {
             set.broken.iter().map(|(name, problem)| (name.clone(), problem.clone())).collect();
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let sources = Arc::new(TemplateSources { id, templates, broken: broken.clone() });
-        (RenderEngine { set: Arc::new(set), sources, pool: Arc::clone(pool) }, broken)
+        (RenderEngine { set: Arc::new(set), sources, pool: Arc::clone(pool), traces: false }, broken)
     }
 
     /// The same templates, rendered by the workers of another pool.
     #[must_use]
     pub fn on(self, pool: &Arc<RenderPool>) -> Self {
         RenderEngine { pool: Arc::clone(pool), ..self }
+    }
+
+    /// The same templates, whose renders tell where each line comes from. They take longer.
+    #[must_use]
+    pub fn traced(self) -> Self {
+        RenderEngine { traces: true, ..self }
     }
 
     /// The usable templates, sorted.
@@ -185,13 +206,22 @@ impl RenderEngine {
     ) -> Result<RenderedText, RenderProblem> {
         let InlineText { place, body, verbatim } = text;
         if verbatim {
-            return as_it_is(text, limits);
+            return as_it_is(text, limits).map(|rendered| self.with_own_lines(place, rendered));
         }
         self.start(
             &RenderSource::Inline { place: place.to_owned(), body: body.to_owned() },
             input.borrow(),
             limits,
         )
+    }
+
+    /// The origins of the lines of a text that is its own document.
+    fn with_own_lines(&self, place: &str, rendered: RenderedText) -> RenderedText {
+        let told = if self.traces { LINES_MAX } else { 0 };
+        let numbers = (1..).zip(rendered.text.lines()).take(told);
+        let places = numbers.map(|(line, _)| TemplatePlace { template: place.to_owned(), line });
+        let lines = places.map(LineOrigin::of).collect();
+        RenderedText { lines, ..rendered }
     }
 
     fn unknown(&self, name: &str) -> RenderProblem {
@@ -201,6 +231,10 @@ impl RenderEngine {
         let meant = nearest(name, self.set.known.keys().map(String::as_str))
             .map_or_else(String::new, |meant| format!(" Did you mean `{meant}`?"));
         RenderProblem::new(ProblemKind::Template, name, format!("there is no template `{name}`.{meant}"))
+    }
+
+    fn task(&self, frame: Vec<u8>, deadline: Duration) -> WorkerTask {
+        WorkerTask { sources: Arc::clone(&self.sources), traces: self.traces, frame, deadline }
     }
 
     fn start(
@@ -213,8 +247,18 @@ impl RenderEngine {
         let order = WorkerRequest::Render(Box::new(RenderOrder::new(source, input, limits)));
         let frame = wire::frame(&order)
             .map_err(|error| RenderProblem::new(ProblemKind::Limit, source.name(), error.to_string()))?;
-        let work = WorkerTask { sources: Arc::clone(&self.sources), frame, deadline: limits.deadline };
-        self.pool.run(source, work)
+        let deadline = limits.deadline;
+        if !self.traces {
+            return self.pool.run(source, self.task(frame, deadline));
+        }
+        match self.pool.run(source, self.task(frame.clone(), deadline)) {
+            // The marks of a traced render move the columns.
+            Err(problem) if !matches!(problem.kind, ProblemKind::Busy | ProblemKind::Limit) => {
+                let plain = RenderEngine { traces: false, ..self.clone() };
+                plain.pool.run(source, plain.task(frame, deadline))
+            }
+            done => done,
+        }
     }
 }
 
@@ -229,7 +273,7 @@ fn as_it_is(text: InlineText<'_>, limits: RenderLimits) -> Result<RenderedText, 
     let sha256 = sha256_hex(body);
     let own = TemplateUse { name: INLINE.to_owned(), sha256: sha256.clone() };
     let provenance = Provenance { templates: vec![own], params: Vec::new(), secret: false, now: None };
-    Ok(RenderedText { text: body.to_owned(), sha256, provenance })
+    Ok(RenderedText { text: body.to_owned(), sha256, provenance, lines: Vec::new() })
 }
 
 /// Limits for rendering the path of a file.

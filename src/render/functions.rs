@@ -9,8 +9,9 @@ use crate::model::disk_rule::{DISK, INSTALL_DISK};
 use crate::model::nearest;
 use crate::render::context::PackageRepository;
 use crate::render::dates::now;
-use crate::render::inner::include_from;
-use crate::render::params::{ParamLevel, SecretSealed};
+use crate::render::include_calls::{INCLUDE_FROM, INCLUDE_OPTIONAL};
+use crate::render::inner::{include_from, include_optional};
+use crate::render::params::{ParamLevel, UnreadableSecret};
 use crate::render::problem::ProblemKind;
 use crate::render::scope::{self, RenderScope};
 
@@ -41,7 +42,7 @@ const SEGMENT: &AsciiSet = &CONTROLS
 type FunctionBody = fn(&Kwargs, &RenderScope) -> TeraResult<Value>;
 
 /// Name, arguments, implementation.
-pub(super) const FUNCTIONS: [(&str, &[&str], FunctionBody); 13] = [
+pub(super) const FUNCTIONS: [(&str, &[&str], FunctionBody); 14] = [
     ("param", &["name", "default", "unless_set"], param),
     ("param_keys", &["name"], param_keys),
     ("has_param", &["name"], has_param),
@@ -54,7 +55,8 @@ pub(super) const FUNCTIONS: [(&str, &[&str], FunctionBody); 13] = [
     ("range", &["start", "end", "step", "step_by"], range),
     ("throw", &["message"], throw),
     ("now", &[], now),
-    ("include_from", &["folder", "name", "default", "with"], include_from),
+    (INCLUDE_FROM, &["folder", "name", "default", "with"], include_from),
+    (INCLUDE_OPTIONAL, &["name", "with"], include_optional),
 ];
 
 pub(super) fn register(tera: &mut Tera) {
@@ -90,13 +92,17 @@ fn param(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let name = arguments.must_get::<&str>("name")?;
     match scope.params.get(name).map_err(|sealed| refuse_secret(scope, sealed))? {
         Some(found) => {
-            scope.record(name, Some(found.level));
+            // What the family of a system prefers, where nobody has said anything.
+            let preferred = arguments.get::<Value>("unless_set")?;
+            let preferred = preferred.filter(|_| *found.level == ParamLevel::Default);
+            match preferred {
+                Some(_) => scope.record_passed_over(name, found.level),
+                None => scope.record(name, Some(found.level)),
+            }
             if found.secret {
                 read_secret(name, scope)?;
             }
-            // What the family of a system prefers, where nobody has said anything.
-            let preferred = arguments.get::<Value>("unless_set")?;
-            match preferred.filter(|_| *found.level == ParamLevel::Default) {
+            match preferred {
                 Some(preferred) => Ok(preferred),
                 None => to_value(found.value),
             }
@@ -132,7 +138,7 @@ fn compose(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     let name = arguments.must_get::<&str>("name")?;
     match scope.params.compose(name).map_err(|sealed| refuse_secret(scope, sealed))? {
         Some(found) => {
-            found.levels.iter().for_each(|level| scope.record(name, Some(level)));
+            scope.record_composed(name, &found.levels);
             if found.secret {
                 read_secret(name, scope)?;
             }
@@ -158,8 +164,11 @@ fn disk_rule(_: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
     to_value(&rule.conditions())
 }
 
-fn refuse_secret(scope: &RenderScope, sealed: SecretSealed) -> tera::Error {
-    scope.refuse(ProblemKind::Sealed, sealed.to_string())
+fn refuse_secret(scope: &RenderScope, unreadable: UnreadableSecret) -> tera::Error {
+    match unreadable {
+        UnreadableSecret::Sealed(_) => scope.refuse(ProblemKind::Sealed, unreadable.to_string()),
+        UnreadableSecret::Outside { .. } => scope.refuse_absent(unreadable.to_string()),
+    }
 }
 
 fn fallback(name: &str, arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {

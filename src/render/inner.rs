@@ -1,5 +1,5 @@
-//! Renders inside of a render: [`include_from`], a template whose name is computed, and [`expand`], values
-//! that are templates themselves.
+//! Renders inside of a render: [`include_from`], a template whose name is computed, [`include_optional`], a
+//! template that may be absent, and [`expand`], values that are templates themselves.
 //!
 //! What they use is added to the provenance of the document. The folders of `include_from` are plain texts
 //! in the templates, so `references` knows all templates that a document can reach.
@@ -79,7 +79,8 @@ impl InnerRenders {
     fn render(&self, source: InnerSource<'_>, with: Option<&Map>, scope: &RenderScope) -> TeraResult<String> {
         if self.depth.get() >= INNER_DEPTH_MAX {
             let message = format!(
-                "`include_from` and `expand` nest more than {INNER_DEPTH_MAX} deep: look for a circle"
+                "`include_from`, `include_optional` and `expand` nest more than {INNER_DEPTH_MAX} deep: look \
+                 for a circle"
             );
             return Err(scope.refuse(ProblemKind::Limit, message));
         }
@@ -91,6 +92,7 @@ impl InnerRenders {
             }
         }
         self.depth.set(self.depth.get() + 1);
+        let outer = scope.trace.as_ref().map(|trace| (trace, trace.begin_inner()));
         let mut output = CappedOutput::new(scope, self.output_bytes_max);
         let (name, done) = match source {
             InnerSource::Template(name) => (name, self.set.tera.render_to(name, &context, &mut output)),
@@ -99,7 +101,12 @@ impl InnerRenders {
             }
         };
         self.depth.set(self.depth.get() - 1);
-        done.and_then(|()| output.into_text()).map_err(|error| {
+        let text = done.and_then(|()| output.into_text());
+        if let Some((trace, outer)) = outer {
+            let of_template = matches!(source, InnerSource::Template(_));
+            trace.end_inner(outer, text.as_deref().ok().filter(|_| of_template));
+        }
+        text.map_err(|error| {
             let problem = problem_of(&error, name, scope);
             let message = problem.message.clone();
             *self.problem.borrow_mut() = Some(problem);
@@ -173,6 +180,21 @@ pub(super) fn include_from(arguments: &Kwargs, scope: &RenderScope) -> TeraResul
         inner.uses.borrow_mut().extend(known.uses.iter().cloned());
     }
     inner.render(InnerSource::Template(&chosen), with, scope).map(Value::from)
+}
+
+/// The text of a template that may be absent: empty without it. It sees the document's variables and those
+/// in `with`.
+pub(super) fn include_optional(arguments: &Kwargs, scope: &RenderScope) -> TeraResult<Value> {
+    let name = arguments.must_get::<&str>("name")?;
+    let inner = &scope.inner;
+    if let Some(cause) = inner.set.broken.get(name) {
+        let message = format!("includes `{name}`, which is broken: {}", root_cause(cause));
+        return Err(scope.refuse(ProblemKind::Include, message));
+    }
+    let Some(known) = inner.set.known.get(name) else { return Ok(Value::from("")) };
+    inner.uses.borrow_mut().extend(known.uses.iter().cloned());
+    let with = arguments.get::<&Map>("with")?;
+    inner.render(InnerSource::Template(name), with, scope).map(Value::from)
 }
 
 /// The value with each text in it rendered as a template, once.

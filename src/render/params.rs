@@ -38,13 +38,19 @@ pub enum SecretAccess {
     Open,
 }
 
-/// The error for reading a secret param while secrets are sealed.
+/// The error for reading a secret param that cannot be read here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "param `{0}` is secret and stays sealed here: it is opened only for a machine that is armed for this \
-     document, or for a job that is running"
-)]
-pub struct SecretSealed(pub String);
+pub enum UnreadableSecret {
+    /// Secrets are sealed in this render.
+    #[error(
+        "param `{0}` is secret and stays sealed here: it is opened only for a machine that is armed for this \
+         document, or for a job that is running"
+    )]
+    Sealed(String),
+    /// It is kept outside of the server, and was not to be had.
+    #[error("param `{name}` is kept outside of this server and cannot be read: {why}")]
+    Outside { name: String, why: String },
+}
 
 /// A value and the level that it came from.
 pub struct ResolvedParam<'a> {
@@ -66,6 +72,8 @@ pub struct LayeredParams {
     pub(super) layers: Vec<ParamLayer>,
     pub(super) secrets: Arc<BTreeSet<String>>,
     pub(super) access: SecretAccess,
+    /// Secret params that could not be read where they are kept, and why.
+    pub(super) absent: Arc<BTreeMap<String, String>>,
 }
 
 impl LayeredParams {
@@ -76,7 +84,7 @@ impl LayeredParams {
         secrets: impl Into<Arc<BTreeSet<String>>>,
         access: SecretAccess,
     ) -> Self {
-        LayeredParams { layers, secrets: secrets.into(), access }
+        LayeredParams { layers, secrets: secrets.into(), access, absent: Arc::default() }
     }
 
     /// A machine without params.
@@ -87,8 +95,9 @@ impl LayeredParams {
     /// The value of the highest level that has one.
     ///
     /// # Errors
-    /// The param has a value, is secret, and secrets are sealed here.
-    pub fn get(&self, name: &str) -> Result<Option<ResolvedParam<'_>>, SecretSealed> {
+    /// The param has a value, is secret, and secrets are sealed here; or it is kept outside, and not to be
+    /// had.
+    pub fn get(&self, name: &str) -> Result<Option<ResolvedParam<'_>>, UnreadableSecret> {
         let Some((level, value)) = self.hits(name).next() else { return Ok(None) };
         let secret = self.open(name)?;
         Ok(Some(ResolvedParam { value, level, secret }))
@@ -99,12 +108,27 @@ impl LayeredParams {
         self.hits(name).next().map(|(level, _)| level)
     }
 
+    /// Whether the param is secret.
+    pub fn is_secret(&self, name: &str) -> bool {
+        self.secrets.contains(name)
+    }
+
+    /// The values of all levels that have one, highest first.
+    pub fn values_of(&self, name: &str) -> impl Iterator<Item = (&ParamLevel, &Value)> {
+        self.hits(name)
+    }
+
+    /// All levels that have a value, highest first. It never opens a secret.
+    pub fn levels_of(&self, name: &str) -> impl Iterator<Item = &ParamLevel> {
+        self.hits(name).map(|(level, _)| level)
+    }
+
     /// Merges the values of all levels, lowest first: maps are merged recursively, lists are joined, and of
     /// other values the higher level's wins.
     ///
     /// # Errors
     /// Those of [`LayeredParams::get`].
-    pub fn compose(&self, name: &str) -> Result<Option<ComposedParam<'_>>, SecretSealed> {
+    pub fn compose(&self, name: &str) -> Result<Option<ComposedParam<'_>>, UnreadableSecret> {
         let hits: Vec<_> = self.hits(name).collect();
         let Some((lowest, higher)) = hits.split_last() else { return Ok(None) };
         let secret = self.open(name)?;
@@ -122,7 +146,8 @@ impl LayeredParams {
         for layer in &self.layers {
             for (name, value) in layer.values.iter() {
                 let secret = self.secrets.contains(name);
-                let value = if secret && self.access == SecretAccess::Sealed { &*SEALED } else { value };
+                let is_shut = self.access == SecretAccess::Sealed || self.absent.contains_key(name);
+                let value = if secret && is_shut { &*SEALED } else { value };
                 all.entry(name.as_str()).or_insert(ResolvedParam { value, level: &layer.level, secret });
             }
         }
@@ -143,9 +168,36 @@ impl LayeredParams {
         self.layers.iter().filter_map(move |layer| Some((&layer.level, layer.values.get(name)?)))
     }
 
-    fn open(&self, name: &str) -> Result<bool, SecretSealed> {
+    /// The secret params whose highest value is one of those that `is_one` knows.
+    pub fn secrets_where(&self, is_one: impl Fn(&Value) -> bool) -> Vec<(String, Value)> {
+        let highest = self.secrets.iter().filter_map(|name| Some((name, self.hits(name).next()?.1)));
+        let found = highest.filter(|(_, value)| is_one(value));
+        found.map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+
+    /// Puts a value in the place of the highest one of a param. Lower values do not count any more. Without a
+    /// value, reading the param is refused, and says why.
+    pub fn replace(&mut self, name: &str, found: Result<Value, String>) {
+        let value = found.unwrap_or_else(|why| {
+            Arc::make_mut(&mut self.absent).insert(name.to_owned(), why);
+            Value::Null
+        });
+        let mut value = Some(value);
+        for layer in self.layers.iter_mut().filter(|layer| layer.values.contains_key(name)) {
+            let values = Arc::make_mut(&mut layer.values);
+            match value.take() {
+                Some(value) => drop(values.insert(name.to_owned(), value)),
+                None => drop(values.remove(name)),
+            }
+        }
+    }
+
+    fn open(&self, name: &str) -> Result<bool, UnreadableSecret> {
+        if let Some(why) = self.absent.get(name) {
+            return Err(UnreadableSecret::Outside { name: name.to_owned(), why: why.clone() });
+        }
         match (self.secrets.contains(name), self.access) {
-            (true, SecretAccess::Sealed) => Err(SecretSealed(name.to_owned())),
+            (true, SecretAccess::Sealed) => Err(UnreadableSecret::Sealed(name.to_owned())),
             (secret, _) => Ok(secret),
         }
     }
@@ -231,8 +283,8 @@ mod tests {
     #[test]
     fn a_sealed_secret_is_refused_by_name_and_an_open_one_is_marked() {
         let sealed = machine_in_two_profiles(SecretAccess::Sealed);
-        assert_eq!(sealed.get("password").err(), Some(SecretSealed("password".into())));
-        assert_eq!(sealed.compose("password").err(), Some(SecretSealed("password".into())));
+        assert_eq!(sealed.get("password").err(), Some(UnreadableSecret::Sealed("password".into())));
+        assert_eq!(sealed.compose("password").err(), Some(UnreadableSecret::Sealed("password".into())));
         assert_eq!(sealed.level_of("password"), Some(&ParamLevel::Profile("web".into())));
         let open = machine_in_two_profiles(SecretAccess::Open);
         let password = open.get("password").unwrap().unwrap();
@@ -251,5 +303,19 @@ mod tests {
             machine_in_two_profiles(SecretAccess::Open).aggregate()["password"].value,
             &json!("hunter2")
         );
+    }
+
+    #[test]
+    fn a_secret_that_was_not_to_be_had_is_read_by_nobody_and_holds_up_no_other_param() {
+        let mut params = machine_in_two_profiles(SecretAccess::Open);
+        let is_text = |value: &Value| value == "hunter2";
+        assert_eq!(params.secrets_where(is_text), [("password".to_owned(), json!("hunter2"))]);
+        params.replace("password", Ok(json!("from outside")));
+        assert_eq!(params.get("password").unwrap().unwrap().value, "from outside");
+        params.replace("password", Err("the store is away".to_owned()));
+        let why = params.compose("password").err().unwrap().to_string();
+        assert!(why.contains("`password`") && why.ends_with("the store is away"), "{why}");
+        assert_eq!(params.aggregate()["password"].value, &json!({"sealed": true}));
+        assert_eq!(params.get("disk").unwrap().unwrap().value, "/dev/sda");
     }
 }

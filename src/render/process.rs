@@ -79,6 +79,8 @@ pub(super) struct TemplateSources {
 /// A task for a worker.
 pub(super) struct WorkerTask {
     pub sources: Arc<TemplateSources>,
+    /// Whether the render is traced.
+    pub traces: bool,
     /// An encoded [`WorkerRequest::Render`].
     pub frame: Vec<u8>,
     pub deadline: Duration,
@@ -111,8 +113,8 @@ enum ExchangeFault {
 pub(super) struct RenderWorker {
     child: Child,
     stream: UnixStream,
-    /// The sources that it has loaded.
-    loaded: Option<u64>,
+    /// The sources that it has loaded, and whether for traced renders.
+    loaded: Option<(u64, bool)>,
     /// Total time of its renders.
     busy: Duration,
 }
@@ -151,12 +153,14 @@ impl RenderWorker {
     }
 
     fn exchange(&mut self, work: &WorkerTask) -> Result<RenderResult, ExchangeFault> {
-        if self.loaded != Some(work.sources.id) {
+        let wanted = (work.sources.id, work.traces);
+        if self.loaded != Some(wanted) {
             let TemplateSources { templates, broken, .. } = &*work.sources;
             let (templates, broken) = (Cow::Borrowed(templates.as_slice()), Cow::Borrowed(broken.as_slice()));
-            let load = wire::frame(&WorkerRequest::Load { templates, broken }).map_err(gone)?;
+            let load =
+                wire::frame(&WorkerRequest::Load { templates, broken, traces: work.traces }).map_err(gone)?;
             match self.ask(&load, Instant::now() + LOAD_MAX)? {
-                WorkerReply::Loaded => self.loaded = Some(work.sources.id),
+                WorkerReply::Loaded => self.loaded = Some(wanted),
                 WorkerReply::Rendered(_) => {
                     return Err(ExchangeFault::Gone("it sent an unexpected reply".to_owned()));
                 }

@@ -6,7 +6,11 @@
 
 use std::collections::BTreeSet;
 
-/// An `include` or `extends` of another template, or an `include_from` a folder of templates.
+use crate::render::include_calls::{ComputedInclude, IncludeCalls};
+use crate::render::nesting::{BlockReference, BlockTags};
+
+/// An `include` or `extends` of another template, an `include_optional` of one, or an `include_from` a folder
+/// of templates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TemplateReference {
     pub name: String,
@@ -17,10 +21,16 @@ pub(super) struct TemplateReference {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct TemplateReferences {
     pub templates: Vec<TemplateReference>,
+    /// The template that it extends.
+    pub extends: Option<String>,
+    /// The templates of `include_optional`: they may be absent.
+    pub optional: Vec<TemplateReference>,
     /// The folders that `include_from` takes templates from.
     pub folders: Vec<TemplateReference>,
-    /// The tags that call `include_from` with a folder that is no plain text.
-    pub unknown_folders: Vec<(u32, u32)>,
+    /// The tags that name what they include by no plain text.
+    pub computed: Vec<ComputedInclude>,
+    /// Its blocks, in their order.
+    pub blocks: Vec<BlockReference>,
     /// Components that this template defines.
     pub defines: BTreeSet<String>,
     /// Components that it uses.
@@ -30,12 +40,16 @@ pub(super) struct TemplateReferences {
 pub(super) fn scan(body: &str) -> TemplateReferences {
     let mut found = TemplateReferences::default();
     let mut at = 0;
+    let mut blocks = BlockTags::new(body);
     while let Some(start) = find(body, at, "{") {
         at = match body.get(start..start + 2) {
             Some("{#") => find(body, start + 2, "#}").map_or(body.len(), |end| end + 2),
             Some("{{") => read_tag(body, start, &mut found),
             Some("{%") if tag_word(body, start) == "raw" => end_of_raw(body, start),
-            Some("{%") => read_tag(body, start, &mut found),
+            Some("{%") => {
+                found.blocks.extend(blocks.see(start));
+                read_tag(body, start, &mut found)
+            }
             _ => start + 1,
         };
     }
@@ -77,11 +91,12 @@ pub(super) fn tag_end(body: &str, start: usize) -> usize {
     body.len()
 }
 
-fn is_name(c: char) -> bool {
+pub(super) fn is_name(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-enum TemplateToken<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TemplateToken<'a> {
     Word(&'a str),
     Text(&'a str),
     Sign(char),
@@ -94,7 +109,7 @@ fn read_tag(body: &str, start: usize, found: &mut TemplateReferences) -> usize {
     let mut at = start + 2;
     let mut before = None;
     let mut words = 0;
-    let mut calls = FolderCalls::default();
+    let mut calls = IncludeCalls::default();
     while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
         if rest.starts_with(close) {
             calls.finish(|| place(body, start), found);
@@ -103,12 +118,14 @@ fn read_tag(body: &str, start: usize, found: &mut TemplateReferences) -> usize {
         let (token, length) = next_token(rest);
         calls.see(&token, rest.get(length..).unwrap_or_default());
         match (&before, &token) {
-            (Some(TemplateToken::Word("include" | "extends")), TemplateToken::Text(name))
+            (Some(TemplateToken::Word(tag @ ("include" | "extends"))), TemplateToken::Text(name))
                 if statement && words == 1 =>
             {
-                found
-                    .templates
-                    .push(TemplateReference { name: (*name).to_owned(), place: place(body, start) });
+                let name = (*name).to_owned();
+                if *tag == "extends" {
+                    found.extends = Some(name.clone());
+                }
+                found.templates.push(TemplateReference { name, place: place(body, start) });
             }
             (Some(TemplateToken::Word("component")), TemplateToken::Word(_)) if statement && words == 1 => {
                 found.defines.insert(dotted_name(rest).to_owned());
@@ -130,53 +147,8 @@ fn read_tag(body: &str, start: usize, found: &mut TemplateReferences) -> usize {
     body.len()
 }
 
-/// The call of `include_from`, and the argument that names its folder.
-const INCLUDE_FROM: &str = "include_from";
-const FOLDER: &str = "folder";
-
-/// The calls of `include_from` in one tag.
-#[derive(Default)]
-struct FolderCalls<'a> {
-    calls: usize,
-    folders: Vec<&'a str>,
-    /// How many of the tokens `folder` and `=` have come.
-    matched: usize,
-}
-
-impl<'a> FolderCalls<'a> {
-    /// Takes the next token of the tag; `after` is what follows it.
-    fn see(&mut self, token: &TemplateToken<'a>, after: &str) {
-        self.calls += usize::from(matches!(token, TemplateToken::Word(INCLUDE_FROM)));
-        self.matched = match (self.matched, token) {
-            (matched, TemplateToken::Sign(sign)) if sign.is_whitespace() => matched,
-            (_, TemplateToken::Word(FOLDER)) => 1,
-            (1, TemplateToken::Sign('=')) => 2,
-            (2, TemplateToken::Text(folder)) if after.trim_start().starts_with([',', ')']) => {
-                if self.folders.len() < self.calls && !folder.contains('\\') {
-                    self.folders.push(*folder);
-                }
-                0
-            }
-            _ => 0,
-        };
-    }
-
-    /// Adds the calls. To find a tag's place takes time by what is before it, and most tags have no call.
-    fn finish(self, place: impl FnOnce() -> (u32, u32), found: &mut TemplateReferences) {
-        if self.calls == 0 {
-            return;
-        }
-        let place = place();
-        if self.calls != self.folders.len() {
-            found.unknown_folders.push(place);
-        }
-        let folders = self.folders.into_iter().map(|name| name.trim_end_matches('/').to_owned());
-        found.folders.extend(folders.map(|name| TemplateReference { name, place }));
-    }
-}
-
 /// The first token of `rest` and its length in bytes. `rest` is not empty.
-fn next_token(rest: &str) -> (TemplateToken<'_>, usize) {
+pub(super) fn next_token(rest: &str) -> (TemplateToken<'_>, usize) {
     let first = rest.chars().next().unwrap_or(' ');
     if matches!(first, '"' | '\'' | '`') {
         let inside = rest.get(1..).unwrap_or_default();
@@ -249,7 +221,7 @@ mod tests {
         let folders = |body: &str| {
             let found = scan(body);
             let names: Vec<String> = found.folders.into_iter().map(|folder| folder.name).collect();
-            (names, found.unknown_folders)
+            (names, found.computed.into_iter().map(|tag| tag.place).collect::<Vec<_>>())
         };
         let known = |name: &str| (vec![name.to_owned()], Vec::new());
         assert_eq!(folders("{{ include_from(folder=\"a/b\", name=x) }}"), known("a/b"));
@@ -262,6 +234,41 @@ mod tests {
         ] {
             assert_eq!(folders(body), (Vec::new(), vec![(1, 1)]), "{body}");
         }
+    }
+
+    #[test]
+    fn an_optional_template_is_found_where_its_name_is_a_plain_text_and_comes_first() {
+        let optional = |body: &str| {
+            let found = scan(body);
+            let names: Vec<String> = found.optional.into_iter().map(|optional| optional.name).collect();
+            assert_eq!((found.templates, found.folders), (Vec::new(), Vec::new()), "{body}");
+            (names, found.computed.into_iter().map(|tag| tag.place).collect::<Vec<_>>())
+        };
+        let known = |name: &str| (vec![name.to_owned()], Vec::new());
+        assert_eq!(optional("{{ include_optional(name=\"a/b\") }}"), known("a/b"));
+        assert_eq!(optional("{% set t = include_optional ( name = 'a', with={\"name\": x}) %}"), known("a"));
+        assert_eq!(optional("{{ param(name=\"a\") ~ include_optional(name=\"b\") }}"), known("b"));
+        assert_eq!(optional("{# {{ include_optional(name=\"a\") }} #}"), (Vec::new(), Vec::new()));
+        for body in [
+            "{{ include_optional(name=x) }}",
+            "{{ include_optional(name=\"a\" ~ x) }}",
+            "{{ include_optional(with={}, name=\"a\") }}",
+            "{{ include_optional() }}",
+        ] {
+            assert_eq!(optional(body), (Vec::new(), vec![(1, 1)]), "{body}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_found_with_the_block_that_they_stand_in() {
+        let body =
+            "{% block a -%}{%- block b %}{% endblock b %}{% endblock %}{# {% block c %} #}\n{%block d%}";
+        let found = scan(body).blocks;
+        assert_eq!(found.iter().map(|block| block.place).collect::<Vec<_>>(), [(1, 1), (1, 15), (2, 1)]);
+        let blocks: Vec<_> = found.into_iter().map(|block| (block.name, block.inside)).collect();
+        let expected = [("a", None), ("b", Some("a")), ("d", None)];
+        assert_eq!(blocks, expected.map(|(name, of)| (name.to_owned(), of.map(str::to_owned))));
+        assert_eq!(scan("{% extends 'base' %}{% include 'x' %}").extends.as_deref(), Some("base"));
     }
 
     #[test]
@@ -280,7 +287,8 @@ mod tests {
 
     #[test]
     fn unfinished_tags_do_not_hang_or_panic() {
-        for body in ["{", "{%", "{{ 'a", "{% include \"a", "{% raw %}", "{#", "{% include 'é\\"] {
+        for body in ["{", "{%", "{{ 'a", "{% include \"a", "{% raw %}", "{#", "{% include 'é\\", "{% block"]
+        {
             scan(body);
         }
     }

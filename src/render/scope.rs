@@ -11,8 +11,10 @@ use std::time::Instant;
 use jiff::Timestamp;
 use tera::TeraResult;
 
+use crate::model::ParamOrigin;
 use crate::render::context::{CallbackUrls, PackageRepository};
 use crate::render::inner::InnerRenders;
+use crate::render::line_trace::LineTracer;
 use crate::render::params::{LayeredParams, ParamLevel, ParamRead};
 use crate::render::patterns::CompiledPatterns;
 use crate::render::problem::ProblemKind;
@@ -30,6 +32,8 @@ pub(super) struct RenderScope {
     pub fuel: Cell<u64>,
     pub patterns: CompiledPatterns,
     pub inner: InnerRenders,
+    /// Where the lines come from, if the render is traced.
+    pub trace: Option<LineTracer>,
     now: Timestamp,
     now_read: Cell<bool>,
     reads: RefCell<BTreeSet<ParamRead>>,
@@ -43,6 +47,8 @@ pub(super) struct FunctionFailure {
     pub kind: ProblemKind,
     pub message: String,
     pub available: Vec<String>,
+    /// The message is none that a template had a part in, so that it may be told whatever was read.
+    pub is_plain: bool,
 }
 
 impl RenderScope {
@@ -57,6 +63,7 @@ impl RenderScope {
             fuel: Cell::new(fuel),
             patterns: CompiledPatterns::default(),
             inner,
+            trace: None,
             now: input.now,
             now_read: Cell::new(false),
             reads: RefCell::default(),
@@ -103,7 +110,16 @@ impl RenderScope {
         available.truncate(AVAILABLE_MAX);
         let message = message.into();
         let error = tera::Error::message(&message);
-        *self.failure.borrow_mut() = Some(FunctionFailure { kind, message, available });
+        *self.failure.borrow_mut() = Some(FunctionFailure { kind, message, available, is_plain: false });
+        error
+    }
+
+    /// A refusal of a param that is kept outside of the server, and could not be read there.
+    pub fn refuse_absent(&self, message: String) -> tera::Error {
+        let error = self.refuse(ProblemKind::Template, message);
+        if let Some(failure) = self.failure.borrow_mut().as_mut() {
+            failure.is_plain = true;
+        }
         error
     }
 
@@ -111,7 +127,40 @@ impl RenderScope {
         self.failure.borrow().clone()
     }
 
+    /// Where the lines come from is noted, too.
+    pub fn traced(self, trace: Option<LineTracer>) -> Self {
+        RenderScope { trace, ..self }
+    }
+
+    /// Notes that a param was read, and the level of its value.
     pub fn record(&self, name: &str, level: Option<&ParamLevel>) {
+        self.trace_read(name, level, &[]);
+        self.note_read(name, level);
+    }
+
+    /// Notes that a param was read whose value the template passes over for one of its own.
+    pub fn record_passed_over(&self, name: &str, level: &ParamLevel) {
+        self.trace_read(name, None, &[]);
+        self.note_read(name, Some(level));
+    }
+
+    /// Notes that a param was read that is merged from several levels, highest first.
+    pub fn record_composed(&self, name: &str, levels: &[&ParamLevel]) {
+        let (level, merged) =
+            levels.split_first().map_or((None, &[][..]), |(first, rest)| (Some(*first), rest));
+        self.trace_read(name, level, merged);
+        levels.iter().for_each(|level| self.note_read(name, Some(level)));
+    }
+
+    fn trace_read(&self, name: &str, level: Option<&ParamLevel>, merged: &[&ParamLevel]) {
+        let Some(trace) = &self.trace else { return };
+        let others = self.params.levels_of(name).filter(|of| Some(*of) != level && !merged.contains(of));
+        let hides = others.cloned().collect();
+        let merges = merged.iter().map(|level| (*level).clone()).collect();
+        trace.read(ParamOrigin { name: name.to_owned(), level: level.cloned(), hides, merges });
+    }
+
+    fn note_read(&self, name: &str, level: Option<&ParamLevel>) {
         self.reads.borrow_mut().insert(ParamRead { name: name.to_owned(), level: level.cloned() });
     }
 

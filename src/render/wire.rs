@@ -5,8 +5,9 @@
 //! may change in their last digit.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::model::LineOrigin;
 use crate::render::context::{CallbackUrls, PackageRepository, RenderInput};
 use crate::render::engine::{Provenance, RenderLimits, RenderedText, TemplateSource};
 use crate::render::params::{LayeredParams, ParamLayer, ParamLevel, ParamValues, SecretAccess};
@@ -37,7 +39,12 @@ pub(super) enum WorkerRequest<'a> {
     Begin { niceness: i32 },
     /// The templates to render from now on, and the problems of those that are broken. The reply is
     /// [`WorkerReply::Loaded`].
-    Load { templates: Cow<'a, [TemplateSource]>, broken: Cow<'a, [(String, RenderProblem)]> },
+    Load {
+        templates: Cow<'a, [TemplateSource]>,
+        broken: Cow<'a, [(String, RenderProblem)]>,
+        /// Whether the renders tell where the lines of a document come from.
+        traces: bool,
+    },
     /// The reply is [`WorkerReply::Rendered`].
     Render(Box<RenderOrder<'a>>),
 }
@@ -59,6 +66,7 @@ pub(super) struct RenderOrder<'a> {
     layers: Vec<(Cow<'a, ParamLevel>, Cow<'a, ParamValues>)>,
     secrets: Cow<'a, BTreeSet<String>>,
     opens_secrets: bool,
+    absent: Cow<'a, BTreeMap<String, String>>,
     callbacks: Option<Cow<'a, str>>,
     repositories: Cow<'a, [PackageRepository]>,
     agent_token: Option<Cow<'a, str>>,
@@ -72,11 +80,13 @@ pub(super) struct RenderedPage {
     text: String,
     sha256: String,
     provenance: Provenance,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<LineOrigin>,
 }
 
 impl<'a> RenderOrder<'a> {
     pub fn new(source: &'a RenderSource, input: &'a RenderInput, limits: RenderLimits) -> Self {
-        let LayeredParams { layers, secrets, access } = &input.params;
+        let LayeredParams { layers, secrets, access, absent } = &input.params;
         RenderOrder {
             source: Cow::Borrowed(source),
             deadline: limits.deadline,
@@ -91,6 +101,7 @@ impl<'a> RenderOrder<'a> {
                 .collect(),
             secrets: Cow::Borrowed(secrets),
             opens_secrets: *access == SecretAccess::Open,
+            absent: Cow::Borrowed(absent),
             callbacks: input.callbacks.as_ref().map(|callbacks| Cow::Borrowed(callbacks.base.as_str())),
             repositories: Cow::Borrowed(&input.repositories),
             agent_token: input.agent_token.as_deref().map(Cow::Borrowed),
@@ -114,7 +125,10 @@ impl<'a> RenderOrder<'a> {
             .collect();
         let input = RenderInput {
             variables: self.variables.into_owned(),
-            params: LayeredParams::new(layers, self.secrets.into_owned(), access),
+            params: LayeredParams {
+                absent: Arc::new(self.absent.into_owned()),
+                ..LayeredParams::new(layers, self.secrets.into_owned(), access)
+            },
             callbacks: self.callbacks.map(|base| CallbackUrls { base: base.into_owned() }),
             repositories: self.repositories.into_owned(),
             agent_token: self.agent_token.map(Cow::into_owned),
@@ -127,13 +141,15 @@ impl<'a> RenderOrder<'a> {
 
 impl From<RenderedText> for RenderedPage {
     fn from(rendered: RenderedText) -> Self {
-        RenderedPage { text: rendered.text, sha256: rendered.sha256, provenance: rendered.provenance }
+        let RenderedText { text, sha256, provenance, lines } = rendered;
+        RenderedPage { text, sha256, provenance, lines }
     }
 }
 
 impl From<RenderedPage> for RenderedText {
     fn from(page: RenderedPage) -> Self {
-        RenderedText { text: page.text, sha256: page.sha256, provenance: page.provenance }
+        let RenderedPage { text, sha256, provenance, lines } = page;
+        RenderedText { text, sha256, provenance, lines }
     }
 }
 

@@ -58,8 +58,11 @@ fn serve(mut stream: UnixStream) -> io::Result<()> {
                 let _ = nice(niceness);
                 continue;
             }
-            WorkerRequest::Load { templates, broken } => {
-                let mut loaded = compile::compile(templates.into_owned());
+            WorkerRequest::Load { templates, broken, traces } => {
+                let mut loaded = match traces {
+                    true => compile::compile_traced(&templates),
+                    false => compile::compile(templates.into_owned()),
+                };
                 loaded.broken.extend(broken.into_owned());
                 set = Arc::new(loaded);
                 WorkerReply::Loaded

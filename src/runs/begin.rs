@@ -1,10 +1,11 @@
 //! Plans of actions that take the present content: a run that begins, or that goes on with other content.
 //!
-//! What such a plan costs depends on the content, so it is made in a lane from copies ([`Catalog::content`]),
-//! without the world's lock. The plan says what it read: the commit is refused as stale if any of it has
-//! changed, and the plan is made anew. Start at [`Runs::plan`].
+//! The content is that of the machine's channel. What such a plan costs depends on the content, so it is
+//! made in a lane from copies ([`Catalog::content_for`]), without the world's lock. The plan says what it
+//! read: the commit is refused as stale if any of it has changed, and the plan is made anew. Start at
+//! [`Runs::plan`].
 //!
-//! [`Catalog::content`]: crate::catalog::Catalog::content
+//! [`Catalog::content_for`]: crate::catalog::Catalog::content_for
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::runs::Runs;
 use crate::runs::actions::{RunAction, check_reason};
 use crate::runs::flow::expand::step_digest;
 use crate::runs::flow::{RunStart, StepReference, expand};
+use crate::runs::generated_params::{GeneratedParams, ParamGenerator};
 use crate::runs::machine_change::MachineChange;
 use crate::runs::refusals::refusal;
 
@@ -54,6 +56,8 @@ pub(super) struct PlannedAction {
 struct RunPlan {
     work: PlannedWork,
     kept: KeptContent,
+    /// Params that the machine gets with the run.
+    generated: GeneratedParams,
     reads: Vec<ChangesetRead>,
 }
 
@@ -77,8 +81,9 @@ struct StartOptions<'a> {
 impl PlannedAction {
     /// Changes the machine as planned. `None` if kept content was deleted meanwhile: plan again.
     pub(super) fn carry_out(self, (caller, world): (&Caller, &World)) -> Option<MachineChange> {
-        let PlannedAction { mut moving, plan: RunPlan { work, kept, reads } } = self;
+        let PlannedAction { mut moving, plan: RunPlan { work, kept, generated, reads } } = self;
         moving.keep(world, (&kept, reads))?;
+        moving.add_generated(caller, generated);
         match work {
             PlannedWork::Begin(beginning, run) => moving.begin_run((caller, world), (beginning, *run)),
             PlannedWork::Refresh(steps) => {
@@ -137,8 +142,9 @@ impl Runs {
 
     /// Blocks.
     fn make_plan(&self, request: PlanRequest, flag: &WorkFlag) -> Result<Option<PlannedAction>, Error> {
-        let content = self.catalog.content();
-        let planner = RunPlanner { runs: self, request: &request, flag };
+        let content = self.catalog.content_for(&request.moving.machine.spec)?;
+        let planner =
+            RunPlanner { runs: self, request: &request, flag, generator: ParamGenerator::default() };
         let plan = planner.plan_on(&content)?;
         let is_as_checked = request.checked.as_ref().is_none_or(|checked| {
             checked.machine.revision == request.moving.machine.revision
@@ -154,6 +160,7 @@ struct RunPlanner<'p> {
     runs: &'p Runs,
     request: &'p PlanRequest,
     flag: &'p WorkFlag,
+    generator: ParamGenerator,
 }
 
 impl RunPlanner<'_> {
@@ -178,6 +185,19 @@ impl RunPlanner<'_> {
         &self.request.moving.machine
     }
 
+    /// The machine with the params that are made for it, and those params.
+    fn machine_with_generated(
+        &self,
+        content: &World,
+        steps: &[RunStep],
+    ) -> Result<(Stored<Machine>, GeneratedParams), Error> {
+        let mut machine = self.machine().clone();
+        let key = &self.runs.kernel.secrets;
+        let generated = self.generator.params(content, (&machine, steps), key)?;
+        machine.spec.params.extend(generated.clone());
+        Ok((machine, generated))
+    }
+
     /// A run with the present content.
     fn begin(&self, content: &World, begin: StartOptions<'_>) -> Result<RunPlan, Error> {
         check_reason(begin.reason)?;
@@ -189,20 +209,21 @@ impl RunPlanner<'_> {
         let from_step = from_step.map_err(|why| Problem::new("/from", why).coded(RefusalCode::NotFound))?;
         let stop = begin.stop_before.map(|stop| stop.find(&steps, from_step.unwrap_or(0))).transpose();
         let stop = stop.map_err(|why| Problem::new("/stop_before", why).coded(RefusalCode::NotFound))?;
+        let (machine, generated) = self.machine_with_generated(content, &steps)?;
         match usable::problems(&machine.spec, &steps, content, &|| self.flag.is_given_up()) {
             problems if problems.is_empty() => {}
             problems => return Err(not_usable(&workflow, problems)),
         }
-        self.add_param_digests(content, &mut steps);
+        self.add_param_digests((&machine, content), &mut steps);
         let keep = ContentOwner { machine: &machine.spec, steps: &steps, before: content.into() };
         let kept = self.runs.catalog.keep((content, self.request.caller.now), keep);
-        let mut run = new_run((machine, content), (workflow, steps), &self.request.caller);
+        let mut run = new_run((&machine, content), (workflow, steps), &self.request.caller);
         run.reason = begin.reason.trim().to_owned();
         kept.name_in(&mut run);
         let stop_before = stop.map(|step| StopBefore { step, reason: String::new() });
         let beginning = RunStart { id: Uuid::now_v7(), from_step, stop_before };
         let work = PlannedWork::Begin(beginning, Box::new(run));
-        Ok(RunPlan { work, kept, reads: content_reads(content).collect() })
+        Ok(RunPlan { work, kept, generated, reads: content_reads(content).collect() })
     }
 
     /// The present content and values for the remaining steps.
@@ -220,26 +241,28 @@ impl RunPlanner<'_> {
             }
         }
         let coming = steps.get_mut(cursor..).unwrap_or_default();
+        let (machine, generated) = self.machine_with_generated(content, coming)?;
         missing.extend(usable::problems(&machine.spec, coming, content, &|| self.flag.is_given_up()));
         if !missing.is_empty() {
             return Err(not_usable(run.map_or("", |run| run.workflow.as_str()), missing));
         }
-        self.add_param_digests(content, coming);
+        self.add_param_digests((&machine, content), coming);
         let kept = ContentView::of_run(&self.request.kept, run);
         let before = if kept.is_kept() { kept } else { content.into() };
         let keep = ContentOwner { machine: &machine.spec, steps: &steps, before };
         let kept = self.runs.catalog.keep((content, self.request.caller.now), keep);
-        Ok(RunPlan { work: PlannedWork::Refresh(steps), kept, reads: content_reads(content).collect() })
+        let reads = content_reads(content).collect();
+        Ok(RunPlan { work: PlannedWork::Refresh(steps), kept, generated, reads })
     }
 
     /// Sets on each step the digest of its present params. A value that cannot be opened is reported when it
     /// is used.
-    fn add_param_digests(&self, content: &World, steps: &mut [RunStep]) {
+    fn add_param_digests(&self, (machine, content): (&Stored<Machine>, &World), steps: &mut [RunStep]) {
         let mut known: BTreeMap<String, String> = BTreeMap::new();
         for step in steps.iter_mut().take_while(|_| !self.flag.is_given_up()) {
             let digest = known.entry(step.stage.clone()).or_insert_with(|| {
                 let stage = content.stages.get(&step.stage).map(|stage| &stage.spec);
-                let of = ParamSubject { machine: Some(self.machine()), stage };
+                let of = ParamSubject { machine: Some(machine), stage };
                 params::digest(content.into(), of, &self.runs.kernel.secrets).unwrap_or_default()
             });
             step.params.clone_from(digest);

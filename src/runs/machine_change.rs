@@ -4,9 +4,11 @@
 //! Every change of a machine's run uses [`Runs::move_machine`]: actions, agents, installers, power-ons and
 //! deadlines.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::catalog::disk_choice::disk_rule;
@@ -14,7 +16,7 @@ use crate::catalog::keeping::KeptContent;
 use crate::kernel::{
     Caller, Changeset, ChangesetRead, ChangesetWrite, Error, STALE_RETRIES_MAX, StoreError, WriterHold,
 };
-use crate::model::event::{FaultsAcceptance, JobNow, RunEnded};
+use crate::model::event::{FaultsAcceptance, JobNow, MachineParamsGenerated, RunEnded};
 use crate::model::{
     ContentView, EventBody, Job, JobState, Machine, Noun, Object, Run, RunEntry, RunResult, RunStep, Stored,
     World,
@@ -156,6 +158,16 @@ impl MachineChange {
         let changeset = std::mem::take(&mut self.changeset).with_reads(reads);
         self.changeset = kept.commit_with(world, changeset)?;
         Some(())
+    }
+
+    /// Adds params that were made for the machine. Their names are in an event, their values nowhere.
+    pub fn add_generated(&mut self, caller: &Caller, params: BTreeMap<String, Value>) {
+        if params.is_empty() {
+            return;
+        }
+        let names = params.keys().cloned().collect();
+        self.machine.spec.params.extend(params);
+        self.event(caller, MachineParamsGenerated { params: names });
     }
 
     fn supersede(&mut self, caller: &Caller) {

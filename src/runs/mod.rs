@@ -7,6 +7,7 @@ pub mod actions;
 mod begin;
 pub mod deadlines;
 pub mod flow;
+mod generated_params;
 pub mod job_reports;
 pub mod jobs;
 pub mod kept_runs;

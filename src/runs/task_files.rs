@@ -131,6 +131,7 @@ impl Runs {
                 bootenv: boot.and_then(|step| content.bootenv(&step.name)).cloned(),
                 stage: content.stage(&request.stage).cloned(),
                 run: request.run.clone(),
+                channel_content: None,
                 attempt,
                 facing: self.catalog.facing(facing),
                 agent_token: None,

@@ -1,5 +1,6 @@
-//! What is done on a data directory that nobody serves: `tokens recover`, `backup`, `restore`, `check`. Only
-//! one process writes to a database, so a server that runs is asked over its API, or stopped first.
+//! What is done on a data directory that nobody serves: `tokens recover`, `backup`, `restore`, `check`,
+//! `server rotate-key`. Only one process writes to a database, so a server that runs is asked over its API,
+//! or stopped first.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -18,7 +19,7 @@ use crate::artifacts::{Artifacts, MediaFolder};
 use crate::cli::backups;
 use crate::cli::data_verbs::{BackupArgs, CheckArgs, OfflineTask};
 use crate::cli::output::note;
-use crate::kernel::secrets::{SecretKey, sealed_values};
+use crate::kernel::secrets::{SecretKey, rotation, sealed_values};
 use crate::kernel::{Caller, Changeset, Kernel, ServerEndpoints};
 use crate::maintenance::{ArtifactCheck, DataFacts, Maintenance, backup};
 use crate::model::event::ServerRowsSetAside;
@@ -43,6 +44,7 @@ pub async fn work_offline(path: &Path, task: OfflineTask) -> Result<()> {
         OfflineTask::RecoverToken => recover(&data).await,
         OfflineTask::Backup(args) => make_backup(&data, &args).await,
         OfflineTask::Check(args) => check(&data, &args).await,
+        OfflineTask::RotateKey(args) => super::key_rotation::rotate(&data, &args).await,
         OfflineTask::Restore(_) => Ok(()),
     }
 }
@@ -113,16 +115,17 @@ async fn check(data: &DataDir, args: &CheckArgs) -> Result<()> {
 /// A data directory that is open, without a server on it.
 pub(super) struct OpenedData {
     pub(super) store: Arc<SqliteStore>,
-    kernel: Arc<Kernel>,
+    pub(super) kernel: Arc<Kernel>,
     pub(super) house: Arc<Maintenance>,
     /// Why the key could not be read.
-    key_fault: Option<String>,
+    pub(super) key_fault: Option<String>,
 }
 
 impl OpenedData {
     /// Opens the database in `folder`, which is that of the data directory or a snapshot of it.
     pub(super) async fn of(data: &DataDir, folder: &Path) -> Result<Self> {
         let store = SqliteStore::open(folder).await.map_err(explain_open)?;
+        rotation::settle(data.path(), &store.world())?;
         let sealed = sealed_values(&store.world()).count();
         let key = SecretKey::read(data.path(), sealed);
         // Where nothing is sealed the next start makes one.

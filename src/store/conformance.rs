@@ -48,6 +48,7 @@ pub(super) fn now() -> Timestamp {
 
 pub(super) fn machine(name: &str, macs: &[&str]) -> Stored<Machine> {
     let spec = Machine {
+        channel: None,
         name: name.to_owned(),
         macs: macs.iter().map(|mac| mac.parse().unwrap()).collect(),
         smbios_uuid: None,

@@ -7,9 +7,13 @@ rehearsal it only says which they would be. -#}
 #!/bin/sh
 # {{ bootenv.name }} for {{ machine.name }}: the disk to install on.
 set -eu
+{% block before_disk_functions %}{% endblock -%}
+{% block disk_functions -%}
 {% include "snippets/shell/report-wget.sh" %}
 {% include "snippets/shell/stop-here.sh" %}
 {% include "snippets/shell/choose-disk.sh" %}
+{% endblock -%}
+{% block after_disk_functions %}{% endblock -%}
 {% if not param(name="rehearse") -%}
 # show_disks DISK...: LVM sees these disks and their partitions alone. The installer looks for volume groups to remove by
 # the beginning of a device's name, and /dev/sdaa begins with /dev/sda.
@@ -76,9 +80,13 @@ groups_of() {
 	done
 }
 
+{% block before_disk_choice %}{% endblock -%}
+{% block disk_choice -%}
 if ! disks=$(choose_disks 2>/tmp/metalwright-disk.err) || [ -z "$disks" ]; then
 	stop_here "$(cat /tmp/metalwright-disk.err)"
 fi
+{% endblock -%}
+{% block after_disk_choice %}{% endblock -%}
 groups='{% if lvm %}{{ group | trim }}{% endif %}'
 {% if scheme == "custom" -%}
 groups="$groups $(groups_of {{ recipe | one_line | sh }})"
@@ -98,10 +106,14 @@ done
 udevadm settle --timeout=30 || true
 show_disks $disks
 disks=$(echo $disks)
+{% block before_disk_answers %}{% endblock -%}
+{% block disk_answers -%}
 debconf-set partman-auto/disk "$disks"
 debconf-set grub-installer/bootdev "$disks"
 {% if arrays -%}
 debconf-set partman-auto-raid/recipe "$(echo $(arrays_of {{ arrays | one_line | sh }}))"
 {% endif -%}
+{% endblock -%}
+{% block after_disk_answers %}{% endblock -%}
 report log "installing on $(chosen_disks)" || true
 {% endif -%}

@@ -3,9 +3,15 @@ failed steps. -#}
 #!/bin/sh
 # {{ bootenv.name }} for {{ machine.name }}: the beginning, before any disk is touched.
 set -eu
+{% block before_reporting %}{% endblock -%}
+{% block reporting -%}
 {% include "snippets/shell/report-wget.sh" %}
 {% include "snippets/shell/stop-here.sh" %}
 {% include "snippets/shell/console-question.sh" %}
+{% endblock -%}
+{% block after_reporting %}{% endblock -%}
+{% block before_scripts %}{% endblock -%}
+{% block scripts -%}
 {% if param(name="rehearse") -%}
 prepare() {
 	fetch {{ file_url(path="disk.sh") | sh }} /tmp/metalwright-disk.sh
@@ -19,8 +25,14 @@ prepare() {
 		chmod 755 "$late"
 }
 {% endif -%}
+{% endblock -%}
+{% block after_scripts %}{% endblock -%}
 
+{% block before_apt %}{% endblock -%}
+{% block apt -%}
 {% include "snippets/shell/debian-apt.sh" -%}
+{% endblock -%}
+{% block after_apt %}{% endblock -%}
 # A step that fails leaves the installer at its menu, or at a question, for ever; the server is told which.
 stopped='main-menu.*failed with error code|package retrieval failed|mirror does not support|not supported by selected mirror'
 watch_installer() {
@@ -49,9 +61,22 @@ watch_installer() {
 	done
 }
 
+{% block before_begin %}{% endblock -%}
+{% block begin -%}
 if prepare; then
 	report log 'the installer has read its answer file' || true
 else
 	stop_here 'the installer could not fetch its scripts'
 fi
+{% endblock -%}
+{% block after_begin %}{% endblock -%}
+{% block before_early_script %}{% endblock -%}
+{% block early_script -%}
+{% include "snippets/shell/early-script.sh" -%}
+{% endblock -%}
+{% block after_early_script %}{% endblock -%}
+{% block before_watch %}{% endblock -%}
+{% block watch -%}
 watch_installer &
+{% endblock -%}
+{% block after_watch %}{% endblock -%}

@@ -18,6 +18,8 @@ expect_key() {
 }
 {% set users = param(name="users") -%}
 {% set shared_keys = compose(name="ssh_keys") -%}
+{% block before_key_checks %}{% endblock -%}
+{% block key_checks -%}
 {% for user in users -%}
 {% set keys = [...(user.ssh_keys or []), ...(shared_keys if user.sudo or false else [])] -%}
 {% for key in keys -%}
@@ -29,6 +31,10 @@ expect_key {{ user.name | sh }} {{ key | sh }}
 expect_key root {{ key | sh }}
 {% endfor -%}
 {% endif -%}
+{% endblock -%}
+{% block after_key_checks %}{% endblock -%}
+{% block before_server_check %}{% endblock -%}
+{% block server_check -%}
 ssh_runs() {
 	systemctl is-active --quiet ssh || systemctl is-active --quiet sshd
 }
@@ -44,4 +50,6 @@ else
 	echo 'missing: the SSH server does not run'
 	fault=1
 fi
+{% endblock -%}
+{% block after_server_check %}{% endblock -%}
 exit "$fault"

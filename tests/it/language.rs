@@ -78,6 +78,60 @@ fn a_machine_gets_files_at_computed_paths_texts_as_they_are_and_the_time_of_its_
     assert_eq!(work["files"][0]["body"], SCRIPT);
 }
 
+/// A document that has a snippet of the site where there is one.
+const DOC: &str = "[{{ include_optional(name='site/hooks/own') }}]";
+
+/// Templates that the engine takes, or only refuses when it comes to them.
+fn refuses_what_could_not_be_rendered(api: &Api) {
+    let base = "<{% block x %}{% block y %}y{% endblock %}{% endblock %}>";
+    let child = "{% extends 'site/base' %}{% block y %}z{% endblock %}";
+    for (name, body) in [("site/base", base), ("site/child", child)] {
+        api.post("/templates", json!({"name": name, "body": body})).expect(201);
+    }
+    let within = "{% extends 'site/base' %}{% block y %}{% block x %}{% endblock %}{% endblock %}";
+    for (body, why) in [
+        ("{% include 'site/doc' %}", "site/hooks/own → site/doc → site/hooks/own"),
+        ("{{ machine. }}", "expected identifier"),
+        ("{{ include_optional(name=machine.name) }}", "a plain text"),
+        (within, "inside of one another"),
+        ("{% extends 'site/base' %}\n{% block other %}{% endblock %}", "`other` is not defined"),
+        ("{% include 'site/child' %}", "include_from(folder="),
+    ] {
+        let refused = api.post("/templates", json!({"name": "site/hooks/own", "body": body})).expect(422);
+        assert!(refused.to_string().contains(why), "{body}: {refused}");
+    }
+}
+
+#[test]
+fn a_snippet_that_appears_is_in_documents_and_a_run_that_has_begun_goes_on_without_it() {
+    let world = World::on_loopback();
+    let api = site(&world, "host.cfg");
+    api.post("/templates", json!({"name": "site/doc", "body": DOC})).expect(201);
+    let files = json!({"artifact": "debian-12-amd64", "kernel": "linux", "initrds": ["initrd.gz"]});
+    let document = json!([{"name": "doc", "path": "doc.cfg", "template": "site/doc"}]);
+    let kept = json!({"name": "kept", "kind": "live", "arches": {"amd64": files}, "templates": document});
+    api.post("/bootenvs", kept).expect(201);
+    api.post("/stages", json!({"name": "kept", "bootenv": "kept"})).expect(201);
+    api.post("/workflows", json!({"name": "kept", "stages": ["kept"]})).expect(201);
+    api.post("/machines", json!({"name": "web2", "macs": ["52:54:00:00:00:02"]})).expect(201);
+    api.post(START, json!({"workflow": "kept"})).expect(200);
+    let boot = BootSide::of(world.ready());
+    let served = || {
+        let (_, script) = boot.get(&format!("/boot.ipxe?mac={MAC}"));
+        boot.get(&format!("/m/{}/doc.cfg", capability(&script)))
+    };
+    let preview = || api.post("/render", json!({"machine": "name:web2", "template": "site/doc"})).expect(200);
+    assert_eq!((served(), preview()["text"].clone()), ((200, "[]".to_owned()), json!("[]")));
+
+    refuses_what_could_not_be_rendered(&api);
+    let own = json!({"name": "site/hooks/own", "body": "own {{ machine.name }}"});
+    api.post("/templates", own).expect(201);
+    let seen = preview();
+    assert_eq!(seen["text"], "[own web2]");
+    assert!(seen["provenance"]["templates"].to_string().contains("site/hooks/own"), "{seen:#}");
+    assert_eq!(served(), (200, "[]".to_owned()), "the run has the content that it began with");
+}
+
 #[test]
 fn a_path_that_cannot_be_one_stops_the_start_and_not_the_machine() {
     let world = World::on_loopback();

@@ -99,9 +99,13 @@ fn largest(kind: Kind, name: &str) -> Value {
             "fetch": {"url": "http://mirror.example.org/image.iso", "unverified": true}}),
         Kind::Setting => json!({"value": "local"}),
         Kind::Token => json!({"scopes": vec!["machines:read"; 1024]}),
+        Kind::Channel => {
+            let packs = names("pack", 63).into_iter().chain(["core".to_owned()]);
+            json!({"packs": packs.map(|name| (name, json!(text(128)))).collect::<Map<_, _>>()})
+        }
         Kind::Override => json!({"target": {"kind": "template", "name": format!("pack-{name}")},
             "blocks": {"all": loops.repeat(many(15_000))}}),
-        Kind::Job | Kind::Lease | Kind::Run | Kind::Content => json!({}),
+        Kind::Job | Kind::Lease | Kind::Run | Kind::Content | Kind::Pack => json!({}),
     };
     let mut object = json!({"labels": labels()});
     if kind != Kind::Reservation {
@@ -173,6 +177,9 @@ fn body_of(id: &str) -> Value {
         "restart_machine" => json!({}),
         "retry_machine" => json!({"refresh": true}),
         "pause_machine" | "skip_machine" | "mark_done_machine" => json!({"reason": text(512)}),
+        "promote_channel" => json!({"pack": text(128), "version": text(128)}),
+        "withdraw_channel" => json!({"pack": text(128)}),
+        "rollback_channel" | "check_pack" => json!({}),
         "render" => json!({"machine": "name:big", "inline": "{{ machine.name }}".repeat(many(10_000))}),
         "next_job" => json!({"environment": "installed", "boot": text(64), "wait_seconds": 0}),
         "report_job" => json!({"reason": text(1024)}),

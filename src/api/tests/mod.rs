@@ -14,6 +14,7 @@ mod in_use;
 mod lists;
 mod objects;
 mod overrides;
+mod packs;
 mod preflight;
 mod refusals;
 mod revisions;

@@ -56,7 +56,7 @@ async fn a_secret_is_sealed_at_rest_and_in_every_view() {
     assert_eq!(got["params"]["pw"], json!({"sealed": true}));
     let stored = client.houses.kernel.get::<Profile>("a").unwrap();
     assert!(!format!("{stored:?}").contains("hunter2"));
-    let place = SecretPlace { kind: Kind::Profile, key: "a", param: "pw" };
+    let place = SecretPlace { kind: Kind::Profile, key: "a", pointer: "/params/pw" };
     assert_eq!(SecretKey::from_key([1; 32]).open(place, &stored.spec.params["pw"]), Ok(json!("hunter2")));
 
     let kept = client.put("profiles/a", got.clone()).await;
@@ -168,8 +168,13 @@ async fn a_locked_machine_can_be_unlocked_and_nothing_else() {
 #[tokio::test]
 async fn content_of_a_pack_is_read_only() {
     let client = Client::new().await;
-    let spec =
-        Profile { name: "base".into(), params: [].into(), profiles: vec![], description: String::new() };
+    let spec = Profile {
+        name: "base".into(),
+        params: [].into(),
+        profiles: vec![],
+        channel: None,
+        description: String::new(),
+    };
     let mut stored = Stored::new("base".into(), spec, testing::caller().now);
     stored.source = "pack core@1.0.0".into();
     testing::put(&client.houses, Profile::object(Arc::new(stored))).await;

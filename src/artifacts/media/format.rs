@@ -1,15 +1,15 @@
 //! Recognises the format of a file by its first bytes, and chooses the reader.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
-use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use super::tree::TreeSink;
 use super::{MediaJob, iso, tarball};
+use crate::zstd_frames::ZstdFrames;
 
 /// Most memory for an xz stream, in KiB: as much as `xz -9` needs.
 const XZ_KIB_MAX: u32 = 128 << 10;
@@ -36,7 +36,7 @@ pub fn unpack(path: &Path, sink: &mut dyn TreeSink, job: &MediaJob) -> io::Resul
     } else if head.starts_with(&[0xfd, b'7', b'z', b'X', b'Z', 0]) {
         tarball::unpack(XzReader::new_mem_limit(input(), true, XZ_KIB_MAX), sink)
     } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        tarball::unpack(ZstdFrames::new(input()), sink)
+        tarball::unpack(ZstdFrames::new(input(), ZSTD_WINDOW_BYTES_MAX), sink)
     } else if head.get(TAR_MAGIC_AT..TAR_MAGIC_AT + 5) == Some(b"ustar") {
         tarball::unpack(input(), sink)
     } else {
@@ -79,48 +79,6 @@ impl Read for CountingReader<'_> {
 impl Seek for CountingReader<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
-    }
-}
-
-/// The frames of a Zstandard file one after the other (RFC 8878 section 3): the decoder ends after the first.
-struct ZstdFrames<R: BufRead> {
-    now: Option<StreamingDecoder<R, FrameDecoder>>,
-    rest: Option<R>,
-}
-
-impl<R: BufRead> ZstdFrames<R> {
-    fn new(input: R) -> Self {
-        ZstdFrames { now: None, rest: Some(input) }
-    }
-}
-
-impl<R: BufRead> Read for ZstdFrames<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if let Some(mut rest) = self.rest.take() {
-                if rest.fill_buf()?.is_empty() {
-                    return Ok(0);
-                }
-                let frame = StreamingDecoder::new_with_max_window_size(rest, ZSTD_WINDOW_BYTES_MAX);
-                self.now = Some(frame.map_err(|error| io::Error::other(format!("zstd: {error}")))?);
-            }
-            let Some(frame) = &mut self.now else { return Ok(0) };
-            match frame.read(buffer)? {
-                0 if !buffer.is_empty() => self.rest = self.now.take().map(checked).transpose()?,
-                read => return Ok(read),
-            }
-        }
-    }
-}
-
-/// The data after a frame, if the frame's checksum is right: the decoder does not check it.
-fn checked<R: BufRead>(frame: StreamingDecoder<R, FrameDecoder>) -> io::Result<R> {
-    let (rest, decoder) = frame.into_parts();
-    match decoder.get_checksum_from_data() {
-        Some(said) if decoder.get_calculated_checksum() != Some(said) => {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "zstd: its checksum is another"))
-        }
-        _ => Ok(rest),
     }
 }
 

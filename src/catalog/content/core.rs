@@ -4,8 +4,9 @@
 use include_dir::{Dir, DirEntry, include_dir};
 use jiff::Timestamp;
 
-use crate::catalog::content::{Pack, PackFile, PackRelease, load};
-use crate::model::Problem;
+use crate::catalog::content::{ContentPack, PackFile, PackRelease, load};
+use crate::model::CORE_PACK;
+use crate::pack_files::{FileFault, MANIFEST};
 
 static FOLDERS: [(&str, Dir<'static>); 4] = [
     ("bootenvs", include_dir!("$CARGO_MANIFEST_DIR/bootenvs")),
@@ -18,12 +19,28 @@ static FOLDERS: [(&str, Dir<'static>); 4] = [
 ///
 /// # Errors
 /// Every fault of every file, with the file's path. Such a fault is one of the build, which tests find.
-pub fn core(now: Timestamp) -> Result<Pack, Vec<(String, Problem)>> {
+pub fn core(now: Timestamp) -> Result<ContentPack, Vec<FileFault>> {
+    load(PackRelease { name: CORE_PACK, version: env!("CARGO_PKG_VERSION") }, &content(), now)
+}
+
+/// The files of the pack `core`, with a `pack.yaml` of this version; none for the program's own.
+pub fn core_files(version: Option<&str>) -> Vec<PackFile> {
+    let version = version.unwrap_or(env!("CARGO_PKG_VERSION"));
+    let manifest = format!(
+        "name: {CORE_PACK}\nversion: {version}\ndescription: What the program brings\nlicence: {}\n",
+        env!("CARGO_PKG_LICENSE")
+    );
+    let mut files = content();
+    files.push(PackFile { path: MANIFEST.to_owned(), body: manifest.into_bytes() });
+    files
+}
+
+fn content() -> Vec<PackFile> {
     let mut files = Vec::new();
     for (folder, dir) in &FOLDERS {
         collect(folder, dir, &mut files);
     }
-    load(PackRelease { name: "core", version: env!("CARGO_PKG_VERSION") }, &files, now)
+    files
 }
 
 fn collect(folder: &str, dir: &Dir<'static>, files: &mut Vec<PackFile>) {
@@ -143,6 +160,13 @@ mod tests {
                 bootenv.key
             );
         }
+    }
+
+    #[test]
+    fn the_pack_passes_the_checks_that_packs_of_others_pass() {
+        let read = crate::catalog::content::read_pack(&core_files(None), Timestamp::UNIX_EPOCH);
+        let (manifest, pack) = read.unwrap();
+        assert_eq!((manifest.name.as_str(), pack.version.as_str()), (CORE_PACK, env!("CARGO_PKG_VERSION")));
     }
 
     #[test]

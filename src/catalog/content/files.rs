@@ -5,22 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::checks;
 use crate::model::{
-    Bootenv, ClientClass, Noun, Object, Param, Problem, Profile, Stage, Stored, Task, Template, Workflow,
-    parse_input,
+    Bootenv, ClientClass, Noun, Object, PackManifest, Param, Problem, Profile, Stage, Stored, Task, Template,
+    Workflow, pack_key, parse_input,
 };
-
-/// Most files of one pack.
-pub const FILES_MAX: usize = 10_000;
-/// Largest file of a pack, in bytes.
-pub const FILE_BYTES_MAX: usize = 2 << 20;
-
-/// A file of a pack: its path below the pack's root, with `/` between the parts.
-#[derive(Clone, Debug)]
-pub struct PackFile {
-    pub path: String,
-    pub body: Vec<u8>,
-}
+use crate::pack_files::{
+    FILE_BYTES_MAX, FILES_MAX, FileFault, PackFile, is_content, manifest, parse_yaml, with_lines,
+};
 
 /// The name and version of a pack.
 #[derive(Clone, Copy, Debug)]
@@ -29,20 +21,30 @@ pub struct PackRelease<'a> {
     pub version: &'a str,
 }
 
-/// A named and versioned bundle of content.
+/// A named and versioned bundle of content, read.
 #[derive(Clone, Debug)]
-pub struct Pack {
+pub struct ContentPack {
     pub name: String,
     pub version: String,
     /// In the order of the paths of their files.
     pub objects: Vec<Object>,
 }
 
-impl Pack {
+impl ContentPack {
     /// The `source` of its objects: `pack core@0.1.0`.
     pub fn source(&self) -> String {
-        format!("pack {}@{}", self.name, self.version)
+        format!("pack {}", pack_key(&self.name, &self.version))
     }
+}
+
+/// An object of a pack, and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct PlacedObject {
+    pub object: Object,
+    /// The path of its file.
+    pub path: String,
+    /// A pointer to it in its file; empty for a file of one object.
+    pub pointer: String,
 }
 
 /// The fields that are the same for all objects of a pack.
@@ -67,53 +69,114 @@ const FOLDERS: [(&str, ObjectReader); 7] = [
 const TEMPLATES: &str = "templates/";
 const VERBATIM: &str = "verbatim/";
 
-/// Reads a pack. A file below `templates/` is a template, named by its path there; its first comment is its
-/// description. A file below `verbatim/` is one that is used as it is. A YAML file in one of the other
-/// folders contains an object or a list of objects.
+/// Reads a pack that has a `pack.yaml`, and checks its templates and params as if each was saved. Of its
+/// other files only those in the folders of content are read.
 ///
 /// # Errors
-/// Every fault of every file, with the file's path; in a list the pointer begins with the index.
+/// Every fault of every file, with the file's path, line and pointer.
+pub fn read_pack(files: &[PackFile], now: Timestamp) -> Result<(PackManifest, ContentPack), Vec<FileFault>> {
+    read_both(files, now, checks::faults)
+}
+
+/// Reads a pack that was checked before: when it was loaded, or by the tests of the build.
+///
+/// # Errors
+/// As [`read_pack`], if this version of the program cannot read it.
+pub fn read_checked_pack(
+    files: &[PackFile],
+    now: Timestamp,
+) -> Result<(PackManifest, ContentPack), Vec<FileFault>> {
+    read_both(files, now, |_, _| Vec::new())
+}
+
+/// The check of the objects of a pack and of their files.
+type PackCheck = fn(&[PlacedObject], &[PackFile]) -> Vec<FileFault>;
+
+fn read_both(
+    files: &[PackFile],
+    now: Timestamp,
+    check: PackCheck,
+) -> Result<(PackManifest, ContentPack), Vec<FileFault>> {
+    let content: Vec<PackFile> = files.iter().filter(|file| is_content(&file.path)).cloned().collect();
+    let manifest = manifest(files);
+    let (name, version) = match &manifest {
+        Ok(manifest) => (manifest.name.as_str(), manifest.version.as_str()),
+        Err(_) => ("", ""),
+    };
+    let ReadContent { pack, objects, mut faults } =
+        read_content(PackRelease { name, version }, &content, now);
+    faults.extend(check(&objects, &content));
+    match manifest {
+        Ok(manifest) if faults.is_empty() => Ok((manifest, with_objects(pack, objects))),
+        Ok(_) => Err(faults),
+        Err(of_manifest) => Err(of_manifest.into_iter().chain(faults).collect()),
+    }
+}
+
+/// Reads the content of a pack. A file below `templates/` is a template, named by its path there; its first
+/// comment is its description. A file below `verbatim/` is one that is used as it is. A YAML file in one of
+/// the other folders contains an object or a list of objects.
+///
+/// # Errors
+/// Every fault of every file, with the file's path, line and pointer; in a list the pointer begins with the
+/// index.
 pub fn load(
     release: PackRelease<'_>,
     files: &[PackFile],
     now: Timestamp,
-) -> Result<Pack, Vec<(String, Problem)>> {
+) -> Result<ContentPack, Vec<FileFault>> {
+    let ReadContent { pack, objects, faults } = read_content(release, files, now);
+    if faults.is_empty() { Ok(with_objects(pack, objects)) } else { Err(faults) }
+}
+
+fn with_objects(pack: ContentPack, objects: Vec<PlacedObject>) -> ContentPack {
+    ContentPack { objects: objects.into_iter().map(|placed| placed.object).collect(), ..pack }
+}
+
+/// The content of a pack as far as it could be read.
+struct ReadContent {
+    /// Without its objects.
+    pack: ContentPack,
+    objects: Vec<PlacedObject>,
+    faults: Vec<FileFault>,
+}
+
+fn read_content(release: PackRelease<'_>, files: &[PackFile], now: Timestamp) -> ReadContent {
+    let (name, version) = (release.name.to_owned(), release.version.to_owned());
+    let pack = ContentPack { name, version, objects: Vec::new() };
+    let (mut objects, mut faults) = (Vec::new(), Vec::new());
     if files.len() > FILES_MAX {
         let what = format!("the pack has {} files: at most {FILES_MAX} are read", files.len());
-        return Err(vec![(String::new(), Problem::new("", what))]);
+        faults.push((String::new(), Problem::new("", what)));
+        return ReadContent { pack, objects, faults };
     }
-    let pack =
-        Pack { name: release.name.to_owned(), version: release.version.to_owned(), objects: Vec::new() };
     let stamp = PackStamp { source: pack.source(), now };
     let mut order: Vec<&PackFile> = files.iter().collect();
     order.sort_by(|a, b| a.path.cmp(&b.path));
-    let (mut objects, mut faults) = (Vec::new(), Vec::new());
     for file in order {
         match read(file, &stamp) {
             Ok(found) => objects.extend(found),
             Err(problems) => faults.extend(problems.into_iter().map(|problem| (file.path.clone(), problem))),
         }
     }
-    match faults.is_empty() {
-        true => Ok(Pack { objects, ..pack }),
-        false => Err(faults),
-    }
+    ReadContent { pack, objects, faults }
 }
 
-fn read(file: &PackFile, stamp: &PackStamp) -> Result<Vec<Object>, Vec<Problem>> {
+fn read(file: &PackFile, stamp: &PackStamp) -> Result<Vec<PlacedObject>, Vec<Problem>> {
     if file.body.len() > FILE_BYTES_MAX {
         return Err(fault(format!("longer than {FILE_BYTES_MAX} bytes")));
     }
     let Ok(text) = std::str::from_utf8(&file.body) else {
         return Err(fault("not UTF-8 text"));
     };
+    let placed = |object, pointer| PlacedObject { object, path: file.path.clone(), pointer };
     if let Some(name) = file.path.strip_prefix(TEMPLATES) {
         let template = json!({"name": name, "body": text, "description": first_comment(text)});
-        return object::<Template>(template, stamp).map(|object| vec![object]);
+        return object::<Template>(template, stamp).map(|object| vec![placed(object, String::new())]);
     }
     if let Some(name) = file.path.strip_prefix(VERBATIM) {
         let template = json!({"name": name, "body": text, "verbatim": true});
-        return object::<Template>(template, stamp).map(|object| vec![object]);
+        return object::<Template>(template, stamp).map(|object| vec![placed(object, String::new())]);
     }
     let Some((_, reader)) = FOLDERS.iter().find(|(folder, _)| file.path.starts_with(folder)) else {
         let known: Vec<&str> =
@@ -123,21 +186,25 @@ fn read(file: &PackFile, stamp: &PackStamp) -> Result<Vec<Object>, Vec<Problem>>
     if !file.path.ends_with(".yaml") {
         return Err(fault("not a `.yaml` file"));
     }
-    // `on` and `yes` are words, as on the command line.
-    let options = serde_saphyr::options! { strict_booleans: true };
-    let value: Value = serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| fault(format!("not readable as YAML: {error}")))?;
-    match value {
+    let value = parse_yaml(text).map_err(|problem| vec![problem])?;
+    let read = match value {
         Value::Array(items) => list(items, *reader, stamp),
-        item => reader(item, stamp).map(|object| vec![object]),
-    }
+        item => reader(item, stamp).map(|object| vec![(object, String::new())]),
+    };
+    let objects = read.map_err(|problems| with_lines(text, problems))?;
+    Ok(objects.into_iter().map(|(object, pointer)| placed(object, pointer)).collect())
 }
 
-fn list(items: Vec<Value>, reader: ObjectReader, stamp: &PackStamp) -> Result<Vec<Object>, Vec<Problem>> {
+/// The objects of a list, each with its pointer.
+fn list(
+    items: Vec<Value>,
+    reader: ObjectReader,
+    stamp: &PackStamp,
+) -> Result<Vec<(Object, String)>, Vec<Problem>> {
     let (mut objects, mut faults) = (Vec::new(), Vec::new());
     for (i, item) in items.into_iter().enumerate() {
         match reader(item, stamp) {
-            Ok(object) => objects.push(object),
+            Ok(object) => objects.push((object, format!("/{i}"))),
             Err(problems) => {
                 faults.extend(problems.into_iter().map(|problem| problem.below(&format!("/{i}"))));
             }
@@ -177,7 +244,7 @@ mod tests {
         PackFile { path: path.to_owned(), body: body.as_bytes().to_vec() }
     }
 
-    fn load_files(files: &[PackFile]) -> Result<Pack, Vec<String>> {
+    fn load_files(files: &[PackFile]) -> Result<ContentPack, Vec<String>> {
         let told = |(path, problem)| format!("{path} {problem}");
         load(PackRelease { name: "site", version: "1.2.3" }, files, Timestamp::UNIX_EPOCH)
             .map_err(|faults| faults.into_iter().map(told).collect())

@@ -20,7 +20,7 @@ pub use apply::apply;
 pub use blocks::{block_names, place_in_blocks};
 pub use compile::KnownTemplates;
 
-use crate::catalog::content::Pack;
+use crate::catalog::content::ContentPack;
 use crate::model::{Kind, Object, Override, PACK_KINDS, Problem, RefusalCode, SITE, Stored, Template, World};
 
 /// Most overrides of a site.
@@ -64,7 +64,7 @@ pub struct ResolvedObject {
 
 /// The objects of packs and of a site as they are in force together. `packs` is in the order of priority, the
 /// lowest first; of `site` the rows whose source is `site` and the overrides count.
-pub fn resolve(packs: &[Arc<Pack>], site: &World) -> Resolution {
+pub fn resolve(packs: &[Arc<ContentPack>], site: &World) -> Resolution {
     let mut by_name: BTreeMap<(Kind, &str), Vec<&Object>> = BTreeMap::new();
     for object in packs.iter().rev().flat_map(|pack| &pack.objects) {
         by_name.entry((object.kind(), object.key())).or_default().push(object);
@@ -95,7 +95,7 @@ pub fn resolve(packs: &[Arc<Pack>], site: &World) -> Resolution {
 
 /// One object of packs and of a site as it is in force. A template with overrides is compiled with the
 /// templates of `site`, whatever their source.
-pub fn resolve_one(kind: Kind, key: &str, (packs, site): (&[Arc<Pack>], &World)) -> ResolvedObject {
+pub fn resolve_one(kind: Kind, key: &str, (packs, site): (&[Arc<ContentPack>], &World)) -> ResolvedObject {
     let own = site.object(kind, key).filter(|row| row.source() == SITE);
     let overrides: Vec<Arc<Stored<Override>>> =
         site.overrides.iter().filter(|row| row.spec.is_of(kind, key)).cloned().collect();
@@ -121,7 +121,7 @@ pub fn resolve_brought(
 }
 
 /// The objects of packs with a name, the highest first.
-pub fn brought<'a>(packs: &'a [Arc<Pack>], kind: Kind, key: &str) -> Vec<&'a Object> {
+pub fn brought<'a>(packs: &'a [Arc<ContentPack>], kind: Kind, key: &str) -> Vec<&'a Object> {
     let objects = packs.iter().rev().map(|pack| &pack.objects);
     let found =
         objects.filter_map(|all| all.iter().find(|object| object.kind() == kind && object.key() == key));

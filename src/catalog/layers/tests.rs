@@ -7,7 +7,7 @@ use super::*;
 use crate::catalog::content::{PackFile, PackRelease, load};
 use crate::model::{Noun, Param, Stage, parse_input};
 
-fn pack(release: (&str, &str), files: &[(&str, &str)]) -> Arc<Pack> {
+fn pack(release: (&str, &str), files: &[(&str, &str)]) -> Arc<ContentPack> {
     let (name, version) = release;
     let files: Vec<PackFile> = files
         .iter()
@@ -19,7 +19,7 @@ fn pack(release: (&str, &str), files: &[(&str, &str)]) -> Arc<Pack> {
 const PRESEED: &str =
     "head\n{% block partman %}one\n{% endblock %}{% block after_partman %}{% endblock %}end\n";
 
-fn core() -> Arc<Pack> {
+fn core() -> Arc<ContentPack> {
     pack(
         ("core", "0.1.0"),
         &[

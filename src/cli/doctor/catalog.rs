@@ -1,6 +1,8 @@
-//! `doctor catalog`: what objects of the site hide, and which overrides change nothing.
+//! `doctor catalog`: what objects of the site hide, which overrides change nothing, and which packs of the
+//! channel `prod` have a newer version.
 
 use anyhow::Result;
+use semver::Version;
 use serde_json::Value;
 
 use super::findings::{Finding, Level, line};
@@ -8,7 +10,7 @@ use super::report;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::output::OutputFormat;
 use crate::client::ListRequest;
-use crate::model::Kind;
+use crate::model::{Kind, PROD_CHANNEL};
 
 /// Prints what the catalog has to tell.
 ///
@@ -22,11 +24,40 @@ pub async fn catalog(format: Option<OutputFormat>, connection: &ConnectionArgs) 
     let mut found: Vec<Finding> =
         hidden.get("items").and_then(Value::as_array).into_iter().flatten().map(hides).collect();
     found.extend(overrides.iter().flat_map(unused_parts));
+    let prod = client.list(Kind::Channel, &named(PROD_CHANNEL)).await;
+    let prod = prod.map_err(|error| connection.advise(error.into()))?.items;
+    let packs = client.list(Kind::Pack, &ListRequest::default()).await;
+    let packs = packs.map_err(|error| connection.advise(error.into()))?.items;
+    found.extend(prod.iter().flat_map(|channel| not_promoted(channel, &packs)));
     if found.is_empty() {
         let what = format!("nothing is hidden, and {} overrides are in force", overrides.len());
         found.push(line(Level::Ok, "catalog", what));
     }
     report(&found, format)
+}
+
+fn named(name: &str) -> ListRequest {
+    ListRequest { terms: vec![("name".to_owned(), name.to_owned())], ..ListRequest::default() }
+}
+
+/// The packs of a channel of which a newer version is loaded. Pure.
+fn not_promoted(channel: &Value, loaded: &[Value]) -> Vec<Finding> {
+    let name = channel.get("name").and_then(Value::as_str).unwrap_or_default();
+    let mut found = Vec::new();
+    for (pack, present) in channel.get("packs").and_then(Value::as_object).into_iter().flatten() {
+        let present = present.as_str().unwrap_or_default();
+        let versions = loaded.iter().filter(|row| row.get("pack").and_then(Value::as_str) == Some(pack));
+        let versions = versions.filter_map(|row| Version::parse(row.get("version")?.as_str()?).ok());
+        let newest = versions.max().filter(|newest| Version::parse(present).is_ok_and(|old| old < *newest));
+        found.extend(newest.map(|newest| {
+            let what = format!(
+                "{newest} is loaded and not promoted: metalwright packs upgrade {pack} --check --channel \
+                 {name}"
+            );
+            line(Level::Warn, format!("channel {name} ({pack}@{present})"), what)
+        }));
+    }
+    found
 }
 
 /// `hides core NAME`. Pure.
@@ -54,6 +85,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_pack_of_which_a_newer_version_is_loaded_is_told_with_the_check() {
+        let pack = |pack: &str, version: &str| json!({"pack": pack, "version": version});
+        let loaded =
+            [pack("core", "0.1.0"), pack("core", "0.10.0"), pack("core", "0.9.0"), pack("site", "1.0.0")];
+        let channel = json!({"name": "prod", "packs": {"core": "0.9.0", "site": "1.0.0"}});
+        let told = not_promoted(&channel, &loaded);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].what, "channel prod (core@0.9.0)");
+        assert!(told[0].found.starts_with("0.10.0 is loaded and not promoted: "), "{told:?}");
+    }
 
     #[test]
     fn what_is_hidden_and_what_is_not_in_force_are_warnings_with_the_names() {

@@ -131,7 +131,7 @@ kind or a machine that does not exist is refused, and the answer names what is n
 
 A token needs the scope `events:read` to read events, and sees only those about objects that it may read: an
 event about a machine needs `machines:read` as well, one about a lease `leases:read`, and so on. Events about
-the server itself or about a pack need nothing else. The tables below name what each kind can be about. A
+the server itself need nothing else. The tables below name what each kind can be about. A
 token with `*:read` or `*` sees all events. The timeline of a machine needs `machines:read` alone, and
 leaves out events about other objects that the token may not read.
 

@@ -388,6 +388,48 @@ pub struct MachineAgentTokenReissued {
     pub first_use_by: Timestamp,
 }
 
+/// A backup of the running server was made, with all of its secrets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerBackedUp {
+    /// How many files and links it has.
+    pub members: u64,
+    /// Its bytes before it is encrypted.
+    pub bytes: u64,
+    /// Whether the files of artifacts are in it.
+    pub artifacts: bool,
+}
+
+/// The data directory was made from a backup. What happened since the backup is not known here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerRestored {
+    /// When the backup was made.
+    pub backup_at: Timestamp,
+    /// The version of the program that made it.
+    pub program: String,
+}
+
+/// All secret values were sealed with a new key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerKeyRotated {
+    /// Number of values of objects.
+    pub values: u64,
+    /// Number of values that runs have kept.
+    pub kept: u64,
+    /// Number of values that did not open with the old key either, and stay as they are.
+    pub shut: u64,
+}
+
+/// Params were made for a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MachineParamsGenerated {
+    /// Their names.
+    pub params: Vec<String>,
+}
+
 /// History that is older than the settings allow was deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -405,6 +447,23 @@ pub struct ServerPruned {
     pub audit: u64,
 }
 
+/// A move of a channel, and what it wrote of the tables of content, which show what `prod` has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChannelMoved {
+    pub pack: String,
+    /// The version before; null if the channel did not have the pack.
+    pub from: Option<String>,
+    /// The version since; null if the channel does not have the pack any more.
+    pub to: Option<String>,
+    /// Number of objects that were created.
+    pub created: u64,
+    /// Number of objects that were changed.
+    pub updated: u64,
+    /// Number of objects that were deleted.
+    pub removed: u64,
+}
+
 /// Makes the event of the fields that one kind alone has.
 macro_rules! own_fields {
     ($($variant:ident),+) => {
@@ -420,7 +479,11 @@ own_fields!(
     BootFileAbsent,
     BootFileServed,
     MachineAgentTokenReissued,
+    MachineParamsGenerated,
     MachineSimilarMac,
     RunInstallationConfirmed,
-    ServerPruned
+    ServerBackedUp,
+    ServerKeyRotated,
+    ServerPruned,
+    ServerRestored
 );

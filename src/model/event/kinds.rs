@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::fields::{
-    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, DhcpRelease, FaultsAcceptance,
-    InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineSimilarMac, NoFields, ObjectDiff,
-    ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep, PacketAnswer, RunInstallationConfirmed,
-    ServerPruned, UnservedPacket,
+    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ChannelMoved, DhcpRelease,
+    FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineParamsGenerated,
+    MachineSimilarMac, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep,
+    PacketAnswer, RunInstallationConfirmed, ServerBackedUp, ServerKeyRotated, ServerPruned, ServerRestored,
+    UnservedPacket,
 };
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -454,6 +455,12 @@ event_kinds! {
         removed: u64,
     }
 
+    /// A channel got another version of a pack, or lost a pack.
+    "channel.promoted" ChannelPromoted about channel => (ChannelMoved)
+
+    /// The latest move of a channel was undone.
+    "channel.rolled_back" ChannelRolledBack about channel => (ChannelMoved)
+
     /// The owner of the data directory made a token that may do everything.
     "token.recovered" TokenRecovered about token => {
         name: String,
@@ -463,26 +470,17 @@ event_kinds! {
     /// A new token was made for a machine's agent, and the tokens that it had were ended.
     "machine.agent_token_reissued" MachineAgentTokenReissued about machine => (MachineAgentTokenReissued)
 
+    /// Params were made for a machine, as they are declared with `generate`.
+    "machine.params_generated" MachineParamsGenerated about machine => (MachineParamsGenerated)
+
     /// History that is older than the settings allow was deleted.
     "server.pruned" ServerPruned about server => (ServerPruned)
 
     /// A backup of the running server was made, with all of its secrets.
-    "server.backed_up" ServerBackedUp about server => {
-        /// How many files and links it has.
-        members: u64,
-        /// Its bytes before it is encrypted.
-        bytes: u64,
-        /// Whether the files of artifacts are in it.
-        artifacts: bool,
-    }
+    "server.backed_up" ServerBackedUp about server => (ServerBackedUp)
 
     /// The data directory was made from a backup. What happened since the backup is not known here.
-    "server.restored" ServerRestored about server => {
-        /// When the backup was made.
-        backup_at: Timestamp,
-        /// The version of the program that made it.
-        program: String,
-    }
+    "server.restored" ServerRestored about server => (ServerRestored)
 
     /// Rows of the database that could not be read were moved to a file by an operator.
     "server.rows_set_aside" ServerRowsSetAside about server => {
@@ -490,6 +488,9 @@ event_kinds! {
         /// The file, in the data directory.
         file: String,
     }
+
+    /// All secret values were sealed with a new key.
+    "server.key_rotated" ServerKeyRotated about server => (ServerKeyRotated)
 
     /// The database accepts writes again.
     "server.store_recovered" ServerStoreRecovered about server => {

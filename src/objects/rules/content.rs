@@ -3,12 +3,24 @@
 use serde_json::{Map, Value, json};
 
 use crate::kernel::secrets::is_sealed;
-use crate::model::Content;
+use crate::model::{Content, sha256_hex};
 use crate::objects::rules::NounRules;
 
 impl NounRules for Content {
     fn show_defaults(&self, fields: &mut Map<String, Value>) {
-        fields.values_mut().for_each(mask);
+        match self {
+            Content::PackFiles(_) => fields.values_mut().for_each(without_texts),
+            _ => fields.values_mut().for_each(mask),
+        }
+    }
+}
+
+/// Shows the size and digest of each file of a pack: the texts are in its archive.
+fn without_texts(files: &mut Value) {
+    for text in files.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if let Value::String(body) = text {
+            *text = json!({"bytes": body.len(), "sha256": sha256_hex(body.as_bytes())});
+        }
     }
 }
 

@@ -38,6 +38,7 @@ pub fn written_rules(kind: Kind) -> Value {
             let name = json!({"pattern": NAME, "maxLength": NAME_CHARACTERS_MAX});
             json!({"properties": {"shared_network": name}})
         }
+        Kind::Channel => json!({"required": ["packs"], "properties": {"packs": {"required": ["core"]}}}),
         Kind::Setting => known_settings(),
         Kind::Bootenv => bootenv(),
         Kind::ClientClass => client_class(),

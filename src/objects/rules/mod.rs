@@ -9,6 +9,7 @@
 
 mod artifact;
 mod bootenv;
+mod channel;
 mod client_class;
 mod conflict;
 mod content;
@@ -20,6 +21,7 @@ mod lease;
 mod machine;
 pub mod option_document;
 mod options;
+mod pack;
 mod param;
 pub mod params;
 mod profile;
@@ -355,6 +357,11 @@ where
         }
         problems.extend(unknown(world, (place, reference)));
     }
+    problems.extend(params::outside_faults(
+        &stored.spec,
+        &TrackedWorld::untracked(world),
+        &here.secret_sources,
+    ));
     problems.extend(T::problems(stored, world));
     problems.extend(T::unserved(stored, here));
     problems

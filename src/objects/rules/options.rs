@@ -24,8 +24,9 @@ pub fn faults(options: &OptionSet, pointer: &str) -> Vec<Problem> {
 
 /// The fault of a text that is rendered for each client. Such a text cannot include other templates.
 pub fn template_fault(text: &str) -> Option<String> {
-    if !render::included(text).folders.is_empty() {
-        return Some("`include_from` is not possible here: this text cannot include templates".to_owned());
+    let named = render::included(text);
+    if !(named.names.is_empty() && named.folders.is_empty()) {
+        return Some("this text cannot include templates, nor extend one".to_owned());
     }
     render::check((render::INLINE, text).into(), []).map(|fault| fault.to_string())
 }
@@ -37,7 +38,11 @@ mod tests {
     #[test]
     fn a_text_that_is_rendered_for_each_client_includes_no_templates() {
         assert_eq!(template_fault("{{ machine.short_name | upper }}"), None);
-        for text in ["{% include \"x\" %}", "{{ include_from(folder=\"x\", name=\"y\") }}"] {
+        for text in [
+            "{% include \"x\" %}",
+            "{{ include_from(folder=\"x\", name=\"y\") }}",
+            "{{ include_optional(name=\"x\") }}",
+        ] {
             assert!(template_fault(text).is_some(), "{text}");
         }
     }

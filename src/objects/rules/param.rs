@@ -60,6 +60,9 @@ fn refused(next: &Param, old: Option<&Param>) -> Vec<Problem> {
     if let (true, Some(_)) = (next.secret, &next.default) {
         return vec![Problem::new("/default", SECRET_DEFAULT).coded(RefusalCode::Exclusive)];
     }
+    if let (false, Some(_)) = (next.secret, next.generate) {
+        return vec![Problem::new("/generate", GENERATED_SHOWN).coded(RefusalCode::Exclusive)];
+    }
     let schema = DeclaredSchema::of(&next.schema);
     if let Some(fault) = schema.fault().filter(|_| !stays) {
         let what = format!("not a usable JSON Schema: {}", fault.message);
@@ -72,6 +75,8 @@ fn refused(next: &Param, old: Option<&Param>) -> Vec<Problem> {
         Err(not_validated) => vec![not_validated],
     }
 }
+
+const GENERATED_SHOWN: &str = "what is generated is a secret of its machine: set `secret: true` as well";
 
 const SECRET_DEFAULT: &str =
     "a secret param cannot have a default, which would be stored in the clear: set the value in a profile";

@@ -11,8 +11,8 @@ use crate::kernel::secrets::{self, SecretKey, SecretPlace};
 use crate::model::bounds::escape;
 use crate::model::disk_rule::{DISK, DiskRule, INSTALL_DISK};
 use crate::model::{
-    Bootenv, DeclaredSchema, Machine, Param, Problem, Profile, RefusalCode, SITE, Stage, Stored, Task, World,
-    nearest,
+    Bootenv, DeclaredSchema, GeneratedSecret, Machine, PUBLIC_HALF, Param, Problem, Profile, RefusalCode,
+    SITE, SecretReference, SecretSources, Stage, Stored, Table, Task, World, nearest,
 };
 use crate::objects::rules::{DependentObject, NounRules, RuleCheck, WriteCheck};
 
@@ -57,6 +57,9 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
         };
     }
     let Some(declared) = declared.get(name) else { return Vec::new() };
+    if declared.spec.secret && secrets::keeps_members(value) {
+        return vec![Problem::new(pointer, MEMBER_NOT_KEPT).coded(RefusalCode::Missing)];
+    }
     match validate(&declared.spec, value, &pointer) {
         Ok(problems) => problems,
         Err(_) if old == Some(value) => Vec::new(),
@@ -64,8 +67,13 @@ fn refused(old: Option<&Value>, (name, value): (&String, &Value), declared: &Dec
     }
 }
 
-/// The faults of a value under the declaration; those of a secret one do not quote it.
+/// The faults of a value under the declaration; those of a secret one do not quote it. What a reference to a
+/// secret outside names is validated when it is read.
 fn validate(declared: &Param, value: &Value, pointer: &str) -> Result<Vec<Problem>, Problem> {
+    if let (true, Some(reference)) = (declared.secret, SecretReference::of(value)) {
+        let malformed = reference.err().map(|why| Problem::new(pointer, why).coded(RefusalCode::Malformed));
+        return Ok(malformed.into_iter().collect());
+    }
     let schema = DeclaredSchema::of(&declared.schema);
     if declared.secret { schema.validate_secret(value, pointer) } else { schema.validate(value, pointer) }
 }
@@ -80,6 +88,26 @@ fn declared(values: &ParamMap, world: &TrackedWorld<'_>) -> DeclaredParams {
 
 const NOT_KEPT: &str =
     "`{\"sealed\": true}` keeps the stored value, but there is none: give the value itself";
+
+const MEMBER_NOT_KEPT: &str =
+    "`{\"sealed\": true}` keeps the stored member of a secret map, but there is none: give the value itself";
+
+/// References to secrets outside that the configuration of this server does not allow.
+pub fn outside_faults<T: NounRules>(
+    spec: &T,
+    world: &TrackedWorld<'_>,
+    sources: &SecretSources,
+) -> Vec<Problem> {
+    let named = spec.params().into_iter().flatten().filter(|(_, value)| SecretReference::is_one(value));
+    named
+        .filter(|(name, _)| world.get::<Param>(name).is_some_and(|param| param.spec.secret))
+        .filter_map(|(name, value)| {
+            let why = sources.admit(&SecretReference::of(value)?.ok()?).err()?;
+            Some(Problem::new(pointer(name), why).coded(RefusalCode::NotAdmitted))
+        })
+        .take(PROBLEMS_MAX)
+        .collect()
+}
 
 /// Finds values that their declaration no longer allows.
 pub fn read_check<T: NounRules>(stored: &Arc<Stored<T>>, world: &World) -> Option<RuleCheck> {
@@ -109,7 +137,7 @@ pub fn shut_check<T: NounRules>(stored: &Arc<Stored<T>>, key: &SecretKey) -> Opt
     Some(Box::new(move || {
         let values = stored.spec.params().into_iter().flatten();
         let shut = values.filter(|(param, value): &(&String, &Value)| {
-            let place = SecretPlace { kind: T::KIND, key: &stored.key, param };
+            let place = SecretPlace { kind: T::KIND, key: &stored.key, pointer: &pointer(param) };
             secrets::is_sealed(value) && key.open(place, value).is_err()
         });
         shut.take(PROBLEMS_MAX).map(|(param, _)| Problem::new(pointer(param), SHUT)).collect()
@@ -125,7 +153,9 @@ pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<Rul
     let set = stored.spec.params().into_iter().flat_map(BTreeMap::keys).map(|name| (pointer(name), name));
     let required = stored.spec.required_params().iter().enumerate();
     let required = required.map(|(i, name)| (format!("/required_params/{i}"), name));
-    let unknown = set.chain(required).filter(|(_, name)| world.params.get(name).is_none());
+    let unknown = set
+        .chain(required)
+        .filter(|(_, name)| world.params.get(name).is_none() && !is_public_half(name, &world.params));
     let unknown: Vec<(String, String)> =
         unknown.take(PROBLEMS_MAX).map(|(pointer, name)| (pointer, name.clone())).collect();
     if unknown.is_empty() {
@@ -145,6 +175,12 @@ pub fn undeclared<T: NounRules>(stored: &Stored<T>, world: &World) -> Option<Rul
             })
             .collect()
     }))
+}
+
+/// Whether the server makes the param together with a secret one.
+fn is_public_half(name: &str, declared: &Table<Param>) -> bool {
+    let pair = name.strip_suffix(PUBLIC_HALF).and_then(|pair| declared.get(pair)?.spec.generate);
+    pair.is_some_and(GeneratedSecret::has_public_half)
 }
 
 /// Finds params with an older name, and a rule for disks that cannot be carried out. Params that the site has

@@ -47,6 +47,25 @@ fn an_output_bomb_is_capped() {
     assert!(problem.message.contains("4194304 bytes"), "{problem}");
 }
 
+/// A gigabyte that a template collects is nowhere written; the bound on memory ends it, or the deadline.
+#[test]
+fn a_gigabyte_that_is_collected_in_a_variable_or_a_block_ends_at_a_limit() {
+    let loops =
+        format!("{{% for a in l %}}{{% for b in l %}}{}{{% endfor %}}{{% endfor %}}", "x".repeat(100));
+    let set =
+        format!("{{% set l = range(end=4000) %}}{{% set all %}}{loops}{{% endset %}}{{{{ all | length }}}}");
+    let block = format!("{{% set l = range(end=4000) %}}{{% block all %}}{loops}{{% endblock %}}");
+    let child = "{% extends \"block\" %}{% block all %}{{ super() | length }}{% endblock %}".to_owned();
+    let pool = one_lane();
+    let (engine, broken) = RenderEngine::compile(&pool, [("set", set), ("block", block), ("child", child)]);
+    assert!(broken.is_empty(), "{broken:?}");
+    let limits = RenderLimits { deadline: Duration::from_secs(20), ..RenderLimits::default() };
+    for name in ["set", "block", "child"] {
+        let problem = engine.render(name, input(), limits).unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::Limit, "{name}: {problem}");
+    }
+}
+
 #[test]
 fn an_output_of_exactly_the_bound_passes() {
     let engine = engine(&[("t", "12345678")]);

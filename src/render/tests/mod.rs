@@ -2,8 +2,11 @@
 
 mod compiling;
 mod functions;
+mod inheritance;
 mod language;
 mod limits;
+mod marks;
+mod optional;
 mod page;
 mod rendering;
 

@@ -1,4 +1,8 @@
-{#- The site's own last commands, in the new system. -#}
+{#- The site's own last commands, for the new system in $root. -#}
+{% set own = include_optional(name="site/hooks/late.sh") -%}
+{% if own -%}
+{{ own | trim_end(pat="\n") }}
+{% endif -%}
 {% if has_param(name="late_script") -%}
 {% set script = param(name="late_script") | replace(from="\r\n", to="\n") | trim_end(pat="\n") -%}
 {% set first = script | split(pat="\n") | first | trim_end -%}

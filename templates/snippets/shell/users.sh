@@ -5,6 +5,8 @@
 {% if has_param(name="user_passwords") %}{% set passwords = param(name="user_passwords") %}{% endif -%}
 {# In a preview the secret is a text. -#}
 {% if passwords is string %}{% set passwords = {} %}{% endif -%}
+{% block before_account_functions %}{% endblock -%}
+{% block account_functions -%}
 # add_user USER COMMENT: makes an account, unless the system has it. A group of its name becomes its own.
 add_user() {
 	user=$1
@@ -63,6 +65,10 @@ authorize() {
 		chroot "$root" restorecon -R "$home/.ssh" || true
 	fi
 }
+{% endblock -%}
+{% block after_account_functions %}{% endblock -%}
+{% block before_account_list %}{% endblock -%}
+{% block account_list -%}
 {% for user in users -%}
 {% set keys = [...(user.ssh_keys or []), ...(shared_keys if user.sudo or false else [])] -%}
 {% set password = passwords | get(key=user.name, default="") -%}
@@ -90,7 +96,13 @@ chmod 440 "$root/etc/sudoers.d/"{{ user.name | sh }}
 printf '%s\n' {{ keys | sh }} | authorize {{ user.name | sh }}
 {% endif -%}
 {% endfor -%}
+{% endblock -%}
+{% block after_account_list %}{% endblock -%}
+{% block before_root_keys %}{% endblock -%}
+{% block root_keys -%}
 {% if not users and shared_keys -%}
 # There are no accounts but root's, so the keys are root's.
 printf '%s\n' {{ shared_keys | sh }} | authorize root
 {% endif -%}
+{% endblock -%}
+{% block after_root_keys %}{% endblock -%}

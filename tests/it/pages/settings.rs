@@ -25,7 +25,8 @@ fn values(schema: &Value) -> String {
             format!("{} or {last}", others.join(", "))
         }
         (None, Some(&"integer")) => format!("{} to {}{null}", schema["minimum"], schema["maximum"]),
-        (None, Some(&"boolean")) => "`true` or `false`".to_owned(),
+        (None, Some(&"boolean")) if null.is_empty() => "`true` or `false`".to_owned(),
+        (None, Some(&"boolean")) => "`true`, `false` or `null`".to_owned(),
         (None, Some(&"string")) => format!("text{null}"),
         other => panic!("no words for {schema}: {other:?}"),
     }

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -21,6 +21,7 @@ pub const BOOKWORM: &str = "bookworm";
 pub const TRIXIE: &str = "trixie";
 
 const WITHIN: Duration = Duration::from_secs(300);
+const DISK_WITHIN: Duration = Duration::from_secs(600);
 /// The kernel's output when it has unpacked the initrd that the loader gave it.
 const KERNEL_HAS_INITRD: &str = "Freeing initrd memory";
 /// Debian's installer for 64-bit ARM, for its kernel and initrd.
@@ -164,4 +165,27 @@ fn aavmf_of_debian_12_boots_a_kernel_with_ipxe_of_debian_13() {
 #[test]
 fn aavmf_of_debian_13_boots_a_kernel_with_ipxe_of_debian_13() {
     aavmf_boots_a_kernel(TRIXIE);
+}
+
+/// Prints how long OVMF takes from power-on to its disk: without a network, with the loader that leaves for the
+/// disk, and with the firmware's own time-outs.
+#[test]
+fn ovmf_comes_to_its_disk_without_a_network_by_the_loader_that_leaves_and_by_its_time_outs() {
+    net::on_a_lan(|lan| {
+        let world = World::on_the_lan();
+        let api = world.api();
+        api.post("/subnets", net::subnet()).expect(201);
+        api.post("/machines", json!({"name": "web1", "macs": [scene::MAC]})).expect(201);
+        let mut vm = Vm::plug(lan, Firmware::UefiPxe, scene::MAC);
+        let seconds_to_disk = |vm: &Vm, way: &str| {
+            let began = Instant::now();
+            vm.expect_disk(vm.power_on(), DISK_WITHIN);
+            println!("OVMF, from power-on to its disk, {way}: {:.0} s", began.elapsed().as_secs_f64());
+        };
+        seconds_to_disk(&vm, "by the loader that leaves");
+        api.patch("/settings/leave_by_loader", json!({"value": false})).expect(200);
+        seconds_to_disk(&vm, "by the firmware's time-outs");
+        vm.remove_network();
+        seconds_to_disk(&vm, "without a network");
+    });
 }

@@ -90,6 +90,7 @@ pub struct Vm {
     trusts: Option<PathBuf>,
     /// Arguments for disks beside its own.
     disks: Vec<String>,
+    has_network: bool,
 }
 
 impl Vm {
@@ -105,7 +106,7 @@ impl Vm {
         lan.plug_tap(&tap);
         let folder = TempDir::new().expect("a temporary folder");
         let mac = mac.to_owned();
-        let vm = Vm { firmware, build, mac, tap, folder, trusts: None, disks: Vec::new() };
+        let vm = Vm { firmware, build, mac, tap, folder, trusts: None, disks: Vec::new(), has_network: true };
         match firmware {
             Firmware::Bios => disk::write_bios_disk(&vm.disk()),
             Firmware::SecurePxe | Firmware::SecureHttp => disk::write_signed_disk(&vm.disk()),
@@ -115,6 +116,11 @@ impl Vm {
             fs::copy(&vm.build.variables, vm.variables()).expect("the firmware's variables (package ovmf)");
         }
         vm
+    }
+
+    /// Takes the network card out.
+    pub fn remove_network(&mut self) {
+        self.has_network = false;
     }
 
     /// Enrols the certificates of an EFI signature list in place of others, as an operator does in the setup.
@@ -143,7 +149,6 @@ impl Vm {
         let mut qemu = self.firmware.computer();
         qemu.args(["-accel", "tcg", "-m"]).arg(MEMORY_MEBIBYTES.to_string());
         qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio"]);
-        qemu.args(["-netdev", &format!("tap,id=n0,ifname={},script=no,downscript=no", self.tap)]);
         let mut nic = format!("virtio-net-pci,netdev=n0,mac={},bootindex=1", self.mac);
         if self.firmware != Firmware::Bios {
             // Without a ROM the firmware's own virtio driver and network stack are used.
@@ -164,7 +169,11 @@ impl Vm {
         }
         let disk = self.disk().display().to_string();
         let file = if self.firmware == Firmware::Bios { disk } else { format!("fat:rw:{disk}") };
-        qemu.args(["-device", &nic, "-drive", &format!("if=none,id=d0,format=raw,file={file}")]);
+        if self.has_network {
+            qemu.args(["-netdev", &format!("tap,id=n0,ifname={},script=no,downscript=no", self.tap)]);
+            qemu.args(["-device", &nic]);
+        }
+        qemu.args(["-drive", &format!("if=none,id=d0,format=raw,file={file}")]);
         qemu.args(["-device", "virtio-blk-pci,drive=d0,bootindex=9"]).args(&self.disks);
         Program::spawn_with_keyboard("qemu", qemu)
     }

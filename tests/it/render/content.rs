@@ -1,6 +1,7 @@
 //! A machine for every bootenv of the pack `core`, and the documents that the code of the server renders for
 //! it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::{Arc, LazyLock};
 
@@ -44,6 +45,12 @@ static POOL: LazyLock<Arc<RenderPool>> = LazyLock::new(|| {
     Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), lanes, PoolUse::Boots))
 });
 
+/// The workers of previews, so that those for machines keep their templates.
+static PREVIEWS: LazyLock<Arc<RenderPool>> = LazyLock::new(|| {
+    let lanes = LaneCounts { usual: 1, most: 1 };
+    Arc::new(RenderPool::new(WorkerProgram::at(PROGRAM), lanes, PoolUse::Previews))
+});
+
 static WORLD: LazyLock<World> = LazyLock::new(|| {
     let mut world = World::default();
     for object in content::core(Timestamp::UNIX_EPOCH).unwrap().objects {
@@ -58,8 +65,8 @@ static WITH_TREES: LazyLock<TestHouses> =
     LazyLock::new(|| TestHouses::new(WORLD.bootenvs.iter().filter_map(|row| medium(&row.spec)).collect()));
 
 /// The houses of a server that nothing listens for.
-struct TestHouses {
-    houses: Arc<Houses>,
+pub struct TestHouses {
+    pub houses: Arc<Houses>,
     _data: TempDir,
 }
 
@@ -82,7 +89,11 @@ async fn houses(data: &TempDir, artifacts: Vec<Stored<Artifact>>) -> Arc<Houses>
     let setup = HousesSetup {
         kernel: Kernel::new(store, SecretKey::from_key([1; 32]), endpoints).0,
         loaders: Default::default(),
-        pools: RenderPools { serve: Arc::clone(&POOL), preview: Arc::clone(&POOL) },
+        pools: RenderPools {
+            serve: Arc::clone(&POOL),
+            preview: Arc::clone(&PREVIEWS),
+            check: Arc::clone(&POOL),
+        },
         media: Default::default(),
         roots: Default::default(),
         case: Default::default(),
@@ -155,6 +166,7 @@ pub fn nobody() -> BootContext {
         bootenv: None,
         stage: None,
         run: None,
+        channel_content: None,
         attempt: None,
         facing: PLAIN.houses.catalog.facing(SERVER.into()),
         agent_token: None,
@@ -213,8 +225,8 @@ pub struct Case {
     params: Value,
 }
 
-/// Every bootenv with both kinds of firmware, by default and in rehearsal, and once with every param that a
-/// site may set.
+/// Every bootenv with both kinds of firmware, by default and in rehearsal, once with every param that a site
+/// may set, and once with all that it puts into documents itself.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for bootenv in WORLD.bootenvs.iter() {
@@ -229,6 +241,7 @@ pub fn cases() -> Vec<Case> {
             }
             if bootenv.spec.kind == BootenvKind::Install && firmware == "uefi" {
                 case("-site", site());
+                case("-hooks", super::hooks::all_hooks());
                 case("-tree", json!({"repositories": repositories()}));
             }
         }
@@ -284,6 +297,30 @@ fn repositories() -> Value {
         })
     };
     json!([repository("tools-deb", "apt"), repository("tools-rpm", "yum")])
+}
+
+/// The templates of the pack, by name.
+pub fn shipped_templates() -> Vec<(String, String)> {
+    WORLD.templates.iter().map(|row| (row.key.clone(), row.spec.body.clone())).collect()
+}
+
+/// An engine with templates of a site beside, and in the place of, those that ship.
+pub fn engine_with(site: &[(String, String)]) -> RenderEngine {
+    let all: BTreeMap<String, String> = shipped_templates().into_iter().chain(site.iter().cloned()).collect();
+    let (engine, broken) = RenderEngine::compile(&POOL, all);
+    assert!(broken.is_empty(), "{broken:#?}");
+    engine
+}
+
+/// The templates that are documents: files of bootenvs, scripts of tasks, scripts of loaders.
+pub fn document_templates() -> BTreeSet<String> {
+    let files =
+        WORLD.bootenvs.iter().flat_map(|row| row.spec.templates.iter().filter_map(|f| f.template.clone()));
+    let tasks =
+        WORLD.tasks.iter().flat_map(|row| row.spec.templates.iter().filter_map(|f| f.template.clone()));
+    let is_script = |name: &String| ["grub/", "ipxe/", "pxelinux/"].iter().any(|of| name.starts_with(of));
+    let scripts = shipped_templates().into_iter().map(|(name, _)| name).filter(is_script);
+    files.chain(tasks).chain(scripts).collect()
 }
 
 /// The names of the templates that are whole scripts for iPXE.
@@ -364,6 +401,13 @@ impl Case {
         self.render(&BootDocument::File(serde_json::from_value(file).unwrap()))
     }
 
+    /// A template of an engine as part of a document of this machine.
+    pub fn rendered_by(&self, engine: &RenderEngine, name: &str) -> RenderedText {
+        let input = self.server().houses.catalog.input(&self.boot(), SecretMode::Revealed).unwrap();
+        let rendered = engine.render(name, input, RenderLimits::default());
+        rendered.unwrap_or_else(|problem| panic!("{name}: {problem:#?}"))
+    }
+
     /// Why a file of the bootenv cannot be rendered.
     pub fn refusal(&self, path: &str) -> String {
         let document = BootDocument::File(self.file(path));
@@ -374,7 +418,7 @@ impl Case {
         }
     }
 
-    fn spec(&self) -> Arc<Stored<Bootenv>> {
+    pub fn spec(&self) -> Arc<Stored<Bootenv>> {
         Arc::clone(WORLD.bootenvs.get(&self.bootenv).unwrap())
     }
 
@@ -386,11 +430,11 @@ impl Case {
         self.params.get("rehearse") == Some(&json!(true))
     }
 
-    fn server(&self) -> &'static TestHouses {
+    pub fn server(&self) -> &'static TestHouses {
         if self.variant.ends_with("-tree") { &WITH_TREES } else { &PLAIN }
     }
 
-    fn boot(&self) -> BootContext {
+    pub fn boot(&self) -> BootContext {
         let machine = machine("web1.example.org", &self.params);
         BootContext { bootenv: Some(self.spec()), ..boot_of(machine, self.firmware, 1) }
     }

@@ -4,10 +4,12 @@
 //! `METALWRIGHT_BLESS=1` records the present output; read the difference before committing it.
 
 mod accounts;
+mod blocks;
 mod checkers;
 mod content;
 mod disk_table;
 mod disks;
+mod hooks;
 mod late_script;
 mod loaders;
 mod made_up;
@@ -18,6 +20,7 @@ mod questions;
 mod readers;
 mod repositories;
 mod scripts;
+mod traces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -53,6 +56,10 @@ fn rendered() -> BTreeMap<String, String> {
         for (name, text) in case.documents() {
             all.insert(format!("{}/{}/{name}", case.bootenv, case.variant), text);
         }
+    }
+    for (name, params) in [("hooks", hooks::all_hooks()), ("plain", serde_json::json!({}))] {
+        let text = Case::booting("debian-12-install", params).template("autoinstall/hooks.yaml");
+        all.insert(format!("autoinstall/{name}.yaml"), text);
     }
     all.extend(loaders::screens().into_iter().map(|(name, text)| (format!("screens/{name}"), text)));
     all.extend(loaders::strangers().into_iter().map(|(name, text)| (format!("strangers/{name}"), text)));

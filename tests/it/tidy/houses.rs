@@ -8,10 +8,11 @@ use super::scan::{inside_brackets, line_of, split_at_commas};
 use super::source::Source;
 
 /// The folders that own one subject, each with a struct of its own in its `mod.rs`.
-pub const HOUSES: [&str; 11] = [
+pub const HOUSES: [&str; 12] = [
     "kernel",
     "background",
     "catalog",
+    "channels",
     "objects",
     "access",
     "artifacts",

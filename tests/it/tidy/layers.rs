@@ -49,13 +49,15 @@ const LAYERS: &[Layer] = &[
     layer("agent::step", &["model", "proto"], PURE),
     // The file of a backup, which the server, its API and the command line write and read.
     layer("archive", &["model"], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, CLOCK]),
+    // The files of a pack: folders, archives, digests, signatures.
+    layer("pack_files", &["model", "zstd_frames"], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, CLOCK]),
     // 3. SQL is only here.
     layer("store", &["durations", "model"], &[HTTP, SOCKETS, TEMPLATES]),
     // HTTP to places that objects name, within `fetch.allow`.
     layer("outbound", &["model"], &[SQL, TEMPLATES, FILES, &["axum::"]]),
     // Fetches, unpacks and keeps files.
     layer("artifacts::media",
-        &["artifacts::media::iso", "outbound", "model"],
+        &["artifacts::media::iso", "outbound", "model", "zstd_frames"],
         &[SQL, TEMPLATES, &["axum::"]]),
     layer("artifacts::media::iso", &["model", "artifacts::media"],
         &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
@@ -64,14 +66,15 @@ const LAYERS: &[Layer] = &[
     // The types of the store that other modules may use through the kernel: values that a pure module may
     // build.
     layer("kernel::changeset", &["store"], PURE),
-    layer("catalog::content", &["model", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
+    layer("catalog::content", &["model", "pack_files", "render"], &[RUNTIME, SOCKETS, HTTP, SQL, CLOCK]),
     // Which object of a name is in force.
     layer("catalog::layers", &["catalog::content", "model", "render"], PURE),
     // The houses, each with the houses that it may use. A house comes after those that it uses: no circle.
     // None uses the store: the types that they commit come from the kernel.
     layer("background", &["kernel", "model"], HOUSE),
     layer("catalog",
-        &["durations", "kernel", "catalog::content", "catalog::layers", "render", "netboot::decide", "model"],
+        &["durations", "kernel", "catalog::content", "catalog::layers", "outbound", "pack_files", "render",
+            "netboot::decide", "model"],
         HOUSE),
     layer("artifacts",
         &["kernel", "background", "artifacts::media", "outbound", "model", "rate_limit"],
@@ -80,6 +83,7 @@ const LAYERS: &[Layer] = &[
         &["kernel", "catalog", "catalog::layers", "artifacts", "render", "netboot::decide", "dhcp::decide",
             "runs::flow", "model", "proto"],
         HOUSE),
+    layer("channels", &["kernel", "catalog", "catalog::content", "objects", "model"], HOUSE),
     layer("access", &["kernel", "objects", "model", "rate_limit"], HOUSE),
     layer("maintenance", &["kernel", "artifacts", "archive", "model"], HOUSE),
     layer("records", &["kernel", "background", "model", "rate_limit"], HOUSE),
@@ -98,13 +102,13 @@ const LAYERS: &[Layer] = &[
         PURE),
     // Uses all houses, and none uses it.
     layer("insight",
-        &["kernel", "background", "catalog", "objects", "netboot", "dhcp", "dhcp::decide", "netboot::decide",
-            "render", "model", "proto", "rate_limit"],
+        &["kernel", "background", "catalog", "objects", "netboot", "records", "dhcp", "dhcp::decide",
+            "netboot::decide", "pack_files", "render", "model", "proto", "rate_limit"],
         HOUSE),
     // Constructs the houses, for edges that use several.
     layer("houses",
-        &["kernel", "background", "catalog", "objects", "access", "artifacts", "maintenance", "records",
-            "runs", "netboot", "dhcp", "insight", "render"],
+        &["kernel", "background", "catalog", "channels", "objects", "access", "artifacts", "maintenance",
+            "records", "runs", "netboot", "dhcp", "insight", "render"],
         HOUSE),
     // Everything that two simultaneous writers can do, for tests.
     layer("objects::rules::races",
@@ -117,8 +121,9 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
-        &["durations", "houses", "kernel", "access", "archive", "artifacts", "dhcp", "insight", "maintenance",
-            "objects", "records", "render", "runs", "model", "rate_limit"],
+        &["channels", "durations", "houses", "kernel", "access", "archive", "artifacts", "catalog", "dhcp",
+            "insight", "maintenance", "objects", "pack_files", "records", "render", "runs", "model",
+            "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
     // Shows the boot decision unchanged.
     layer("api::boot_preview", &["houses", "kernel", "insight", "netboot::decide", "model"],
@@ -134,7 +139,7 @@ const LAYERS: &[Layer] = &[
         &[HTTP, SQL, TEMPLATES]),
     // 6. Programs that use a server from outside know the client and the nouns.
     layer("client", &["archive", "model"], &[SQL, TEMPLATES, &["axum::"]]),
-    layer("cli", &["archive", "cli::doctor", "client", "model", "agent", "simulate"],
+    layer("cli", &["archive", "cli::doctor", "client", "model", "pack_files", "agent", "simulate"],
         &[SQL, TEMPLATES, &["axum::"]]),
     // Examines the host and the wire, besides asking the server.
     layer("cli::doctor", &["cli", "client", "model", "proto", "port_owner", "addresses"],
@@ -148,9 +153,10 @@ const LAYERS: &[Layer] = &[
     layer("datagrams", &["rate_limit"], &[RUNTIME, HTTP, SQL, TEMPLATES]),
     layer("rate_limit", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, WALL_CLOCK]),
     layer("durations", &[], PURE_BUT_STOPWATCH),
+    layer("zstd_frames", &[], &[RUNTIME, SOCKETS, HTTP, SQL, TEMPLATES, FILES, CLOCK]),
     layer("threads", &[], &[SOCKETS, HTTP, SQL, TEMPLATES]),
     layer("connections", &["threads"], &[HTTP, SQL, TEMPLATES]),
-    layer("config", &["model"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
+    layer("config", &["model", "pack_files"], &[HTTP, SOCKETS, SQL, TEMPLATES]),
     layer("telemetry", &["model", "config"], &[HTTP, SQL, TEMPLATES]),
     // What can be typed. It has no work of its own.
     layer("arguments", &["agent", "cli", "config", "simulate"], &[SOCKETS, HTTP, SQL, TEMPLATES]),

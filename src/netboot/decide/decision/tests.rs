@@ -16,6 +16,7 @@ const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn machine() -> Stored<Machine> {
     let spec = Machine {
+        channel: None,
         name: "web1".into(),
         macs: vec![],
         smbios_uuid: None,

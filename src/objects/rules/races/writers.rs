@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 use crate::catalog::content::PackFile;
 use crate::houses::{Houses, testing};
 use crate::kernel::{Actor, Caller, Changeset, Error, EventQuery};
-use crate::model::{Kind, Machine, Object, with_noun};
+use crate::model::{Kind, Machine, Noun, Object, Stored, with_noun};
 use crate::objects::patch::Patch;
 use crate::objects::write::{ExpectedRevision, WriteTarget};
 use crate::runs::actions::RunAction;
@@ -18,6 +18,8 @@ use crate::runs::actions::RunAction;
 #[derive(Clone, Debug)]
 pub enum WriterOp {
     Create(Kind, Value),
+    /// Stores an object that clients do not create like others.
+    Put(Kind, Value),
     Patch(Kind, &'static str, Value),
     Delete(Kind, &'static str),
     /// Starts a workflow on a machine.
@@ -29,8 +31,8 @@ pub enum WriterOp {
 }
 
 impl WriterOp {
-    /// Parses `create subnet {…}`, `patch subnet lan {…}`, `delete subnet lan`, `start name:web1 flow`, `fill
-    /// client_class 499`, `install 1.0.0 {"templates/a": "…"}`.
+    /// Parses `create subnet {…}`, `put pack {…}`, `patch subnet lan {…}`, `delete subnet lan`, `start
+    /// name:web1 flow`, `fill client_class 499`, `install 1.0.0 {"templates/a": "…"}`.
     fn parse(line: &'static str) -> Self {
         let (verb, rest) = line.split_once(' ').expect(line);
         let (first, rest) = rest.split_once(' ').expect(line);
@@ -38,6 +40,7 @@ impl WriterOp {
         let body = |text: &str| serde_json::from_str(text).expect(line);
         match (verb, rest.split_once(' ')) {
             ("create", _) => WriterOp::Create(kind(), body(rest)),
+            ("put", _) => WriterOp::Put(kind(), body(rest)),
             ("install", _) => WriterOp::Install(first, serde_json::from_str(rest).expect(line)),
             ("patch", Some((reference, fields))) => WriterOp::Patch(kind(), reference, body(fields)),
             ("delete", None) => WriterOp::Delete(kind(), rest),
@@ -58,6 +61,12 @@ async fn carry_out(houses: &Houses, caller: &Caller, op: &WriterOp) -> Result<()
         WriterOp::Create(kind, body) => {
             with_noun!(*kind, T => houses.objects.create::<T>(caller, body.clone()).await.map(drop))
         }
+        WriterOp::Put(kind, body) => with_noun!(*kind, T => {
+            let spec: T = serde_json::from_value(body.clone()).unwrap();
+            let stored = Stored::new(spec.key().unwrap_or_default(), spec, caller.now);
+            let changeset = Changeset::default().create(T::object(Arc::new(stored)));
+            houses.kernel.commit(changeset).await.map(drop)
+        }),
         WriterOp::Patch(kind, reference, fields) => {
             let (target, patch) = (target(reference), Patch::Merge(fields.clone()));
             with_noun!(*kind, T => houses.objects.patch::<T>(caller, &target, &patch).await.map(drop))
