@@ -53,7 +53,8 @@ pub fn place_in_blocks(body: &str, line: u32) -> Option<(String, u32)> {
         (line_at(body, *at)..=line_at(body, end)).contains(&line)
     })?;
     let tag = body.get(..at)?.rsplit_once("{%")?.1;
-    let name = tag.trim_start_matches('-').trim_start().strip_prefix("block")?.split_whitespace().next()?;
+    let name = tag.trim_start_matches('-').trim_start().strip_prefix("block")?.trim_start();
+    let name = name.split(|c: char| !(c.is_alphanumeric() || c == '_')).next()?;
     let inside = line.saturating_sub(line_at(body, at)) + 1;
     Some((name.to_owned(), u32::try_from(inside).unwrap_or(u32::MAX)))
 }
