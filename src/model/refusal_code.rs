@@ -193,6 +193,9 @@ refusal_codes! {
     Duplicate "duplicate" FAULT,
         "It is listed twice, or a name stands twice in a JSON object.",
         "Leave one of them.";
+    Hidden "hidden" FAULT,
+        "An object of the site is in force in the place of what it changes.",
+        "Delete the object of the site, or what changes nothing.";
     Exclusive "exclusive" FAULT,
         "The fields do not go together, or exactly one of several is needed.",
         "Set the fields that the message asks for.";

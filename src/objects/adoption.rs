@@ -83,7 +83,7 @@ impl Objects {
         let kind = input.kind.kind();
         let copy = with_noun!(kind, N => self.find_object::<N>(caller, &input.name))?;
         let packs = self.catalog.layers_of_prod().packs;
-        let work = move || {
+        let proposed = self.lanes.reads.run(move || {
             let brought = layers::brought(&packs, kind, &input.of);
             let Some(original) = brought.first() else {
                 let objects = packs.iter().flat_map(|pack| &pack.objects);
@@ -95,8 +95,8 @@ impl Objects {
                 return Err(Error::Invalid(vec![problem]));
             };
             Ok(proposal(&input, layers::adopt((original, &copy))))
-        };
-        self.lanes.reads.run(work).await?
+        });
+        proposed.await?
     }
 
     fn find_object<N: NounRules>(&self, caller: &Caller, reference: &str) -> Result<Object, Error>

@@ -82,12 +82,15 @@ impl Objects {
     where
         World: HasTable<T>,
     {
+        if T::KIND != Kind::Override && !T::KIND.is_of_packs() {
+            return Ok(None);
+        }
         let current = self.find_to_write::<T>(caller, target)?;
         if let Some(gone) = T::as_override(&current) {
             let target = &gone.spec.target;
             return self.of_target(caller, (target.kind, &target.name), (&gone.key, None)).await.map(Some);
         }
-        if !T::KIND.is_of_packs() || current.source != SITE {
+        if current.source != SITE {
             return Ok(None);
         }
         self.coming_back::<T>(caller, &current).await
@@ -112,15 +115,15 @@ impl Objects {
         let row = seen.row.clone();
         // What is written is compiled by the checks of its noun, which say where it is at fault.
         let compiles = next.is_none();
-        let work = move || {
+        let resolved = self.lanes.writes.run(move || {
             let brought = layers::brought(&layers.packs, kind.kind(), &name);
             let templates = Some(&seen.templates).filter(|_| compiles);
             match brought.first() {
                 Some(top) => Ok((layers::resolve_brought(&brought, &applied, templates), (*top).clone())),
                 None => Err(no_target((kind, &name), &layers, seen.row.as_ref())),
             }
-        };
-        let (resolved, top) = match self.lanes.writes.run(work).await? {
+        });
+        let (resolved, top) = match resolved.await? {
             Ok(resolved) => resolved,
             // The deletion of an override of what is gone changes nothing else.
             Err(problem) if next.is_some() => {
@@ -197,15 +200,14 @@ impl Objects {
         let (key, others, old) =
             (current.key.clone(), seen.overrides.clone(), T::object(Arc::clone(current)));
         let (before, now) = (old.clone(), caller.now);
-        let work = move || {
+        let found = self.lanes.writes.run(move || {
             let brought = layers::brought(&layers.packs, T::KIND, &key);
             let resolved = layers::resolve_brought(&brought, &seen.overrides, Some(&seen.templates));
             let new = resolved.object?.as_next_of(&before, now)?;
             let body = view::created(&**new.of::<T>()?);
             Some((new, body, resolved.faults))
-        };
-        let found = self.lanes.writes.run(work).await?;
-        Ok(found.map(|(new, body, faults)| {
+        });
+        Ok(found.await?.map(|(new, body, faults)| {
             let row = Some(LayeredRow { old, new, body });
             LayeredWrite { problems: Vec::new(), reads, row, others, faults }
         }))

@@ -104,7 +104,7 @@ async fn an_override_is_told_what_it_cannot_change_and_what_is_near() {
     let preseed = json!({"kind": "template", "name": "preseed/debian.cfg"});
     let block = refused(preseed.clone(), ("blocks", json!({"finsh": "x"}))).await;
     assert!(block.contains("/blocks/finsh") && block.contains("did you mean `finish`?"), "{block}");
-    let broken = refused(preseed.clone(), ("blocks", json!({"finish": "ok\n{{ x"}))).await;
+    let broken = refused(preseed.clone(), ("blocks", json!({"finish": "ok\n{{ 1 + }}"}))).await;
     assert!(broken.contains("/blocks/finish") && broken.contains("\"line\":2"), "{broken}");
     let stage = |name: &str| json!({"kind": "stage", "name": name});
     let absent = refused(stage("instal"), ("fields", json!({"timeout_seconds": 1}))).await;
@@ -249,8 +249,25 @@ async fn a_copy_is_adopted_as_the_override_that_does_the_same() {
     client.post("templates", copy).await.ok();
     let input = json!({"kind": "template", "name": "our.cfg", "of": "preseed/debian.cfg"});
     let made = client.post("overrides/actions/adopt", input).await.ok();
-    assert!(made["override"]["blocks"].is_object() || !made["left"].as_array().unwrap().is_empty(), "{made}");
+    assert_eq!(
+        (&made["left"], &made["override"]["blocks"]),
+        (&json!([]), &json!({"before_finish": "mine\n"}))
+    );
     let input = json!({"kind": "stage", "name": "ours", "of": "instal"});
     let text = client.post("overrides/actions/adopt", input).await.refused(422);
     assert!(text.contains("did you mean `install`?"), "{text}");
+}
+
+#[tokio::test]
+async fn the_value_of_a_secret_param_is_in_no_override() {
+    let client = site().await;
+    client.post("params", json!({"name": "pw", "secret": true})).await.ok();
+    let target = json!({"kind": "stage", "name": "install"});
+    let body = json!({"name": "o", "target": target, "fields": {"params": {"pw": "CANARY"}}});
+    let text = client.post("overrides", body).await.refused(422);
+    assert!(text.contains("/fields/params/pw") && !text.contains("CANARY"), "{text}");
+    let body = json!({"name": "o", "target": target, "fields": {"params": {"tone": "x"}}});
+    client.post("overrides", body).await.ok();
+    let text = client.post("params", json!({"name": "tone", "secret": true})).await.refused(409);
+    assert!(text.contains("install"), "{text}");
 }

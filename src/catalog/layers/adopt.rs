@@ -119,11 +119,11 @@ fn outer_blocks(body: &str) -> Vec<TemplateBlock> {
     outer
 }
 
+/// A template as its outer blocks cut it, without the white space that dashes in their tags take away.
 fn pieces<'a>(body: &'a str, outer: &'a [TemplateBlock]) -> Vec<BodyPiece<'a>> {
     let (mut pieces, mut at) = (Vec::new(), 0);
     for block in outer {
-        let (before, own) = (body.get(at..block.open), body.get(block.start..block.end));
-        let (before, own) = (before.unwrap_or_default(), own.unwrap_or_default());
+        let (before, own) = (between(body, at, block.open), between(body, block.start, block.end));
         match pieces.last_mut() {
             Some(BodyPiece::Places(places)) if before.is_empty() => places.push((block.name.as_str(), own)),
             _ => {
@@ -133,19 +133,30 @@ fn pieces<'a>(body: &'a str, outer: &'a [TemplateBlock]) -> Vec<BodyPiece<'a>> {
         }
         at = block.close;
     }
-    pieces.push(BodyPiece::Fixed(body.get(at..).unwrap_or_default()));
+    pieces.push(BodyPiece::Fixed(between(body, at, body.len())));
     pieces
+}
+
+/// The text between two tags, as it is rendered.
+fn between(body: &str, start: usize, end: usize) -> &str {
+    let mut text = body.get(start..end).unwrap_or_default();
+    if body.get(..start).is_some_and(|before| before.ends_with("-%}")) {
+        text = text.trim_start();
+    }
+    if body.get(end..).is_some_and(|after| after.starts_with("{%-")) {
+        text = text.trim_end();
+    }
+    text
 }
 
 /// The text without the tags of its outer blocks.
 fn without_tags(body: &str) -> String {
-    let (mut bare, mut at) = (String::with_capacity(body.len()), 0);
-    for block in outer_blocks(body) {
-        bare.push_str(body.get(at..block.open).unwrap_or_default());
-        bare.push_str(body.get(block.start..block.end).unwrap_or_default());
-        at = block.close;
-    }
-    bare + body.get(at..).unwrap_or_default()
+    let outer = outer_blocks(body);
+    let texts = pieces(body, &outer).into_iter().map(|piece| match piece {
+        BodyPiece::Fixed(text) => text.to_owned(),
+        BodyPiece::Places(places) => places.into_iter().map(|(_, own)| own).collect(),
+    });
+    texts.collect()
 }
 
 /// The texts of blocks that differ, where all that stays is in the copy in its order.

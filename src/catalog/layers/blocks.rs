@@ -43,15 +43,20 @@ pub fn replaced(body: &str, with: BlockText<'_>) -> Option<String> {
     Some([before, tag_end, MARK, of, MARK_END, &text, END, after].concat())
 }
 
-/// The block whose text has a line of the body, and the line in it; both count from 1. Of blocks inside of
-/// others it is the innermost.
+/// The block of an override whose text has a line of the body, and the line in it; both count from 1. Of
+/// blocks inside of others it is the innermost. It needs no template that is whole.
 pub fn place_in_blocks(body: &str, line: u32) -> Option<(String, u32)> {
     let line = u64::from(line);
-    let mut found = blocks(body).into_iter();
-    let block =
-        found.rfind(|block| (line_at(body, block.start)..=line_at(body, block.end)).contains(&line))?;
-    let inside = line.saturating_sub(line_at(body, block.start)) + 1;
-    Some((block.name, u32::try_from(inside).unwrap_or(u32::MAX)))
+    let mut marks = body.rmatch_indices(MARK).map(|(at, _)| at);
+    let at = marks.find(|at| {
+        let end = body.get(*at..).and_then(|rest| rest.find(END)).map_or(body.len(), |end| at + end);
+        (line_at(body, *at)..=line_at(body, end)).contains(&line)
+    })?;
+    let tag = body.get(..at)?.rsplit_once("{%")?.1;
+    let name = tag.trim_start_matches('-').trim_start().strip_prefix("block")?.trim_start();
+    let name = name.split(|c: char| !(c.is_alphanumeric() || c == '_')).next()?;
+    let inside = line.saturating_sub(line_at(body, at)) + 1;
+    Some((name.to_owned(), u32::try_from(inside).unwrap_or(u32::MAX)))
 }
 
 fn line_at(body: &str, at: usize) -> u64 {
@@ -75,10 +80,16 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_body_is_found_in_the_innermost_block() {
-        let body = "a\n{% block x %}b\nc{% block y %}\nd{% endblock %}\n{% endblock %}\nf\n";
-        assert_eq!(place_in_blocks(body, 2), Some(("x".to_owned(), 1)));
-        assert_eq!(place_in_blocks(body, 4), Some(("y".to_owned(), 2)));
-        assert_eq!(place_in_blocks(body, 6), None);
+    fn a_line_of_the_body_is_found_in_the_innermost_block_also_of_a_broken_template() {
+        let inner =
+            replaced("{% block y %}{% endblock %}", BlockText { block: "y", of: "o", text: "\n{{ d" });
+        let text = format!("b\nc{}\n", inner.unwrap());
+        let body =
+            replaced("a\n{%- block x %}{% endblock %}\nf", BlockText { block: "x", of: "o", text: &text });
+        let body = body.unwrap();
+        assert_eq!(place_in_blocks(&body, 1), None);
+        assert_eq!(place_in_blocks(&body, 2), Some(("x".to_owned(), 1)));
+        assert_eq!(place_in_blocks(&body, 4), Some(("y".to_owned(), 2)));
+        assert_eq!(place_in_blocks(&body, 6), None);
     }
 }

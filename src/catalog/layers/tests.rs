@@ -184,6 +184,8 @@ fn a_copy_with_or_without_the_tags_becomes_the_blocks_that_differ() {
     let both = "head\n1\nmiddle\ntwo\nthree\nend\n";
     assert_eq!(adopted(original, both), Ok(vec![pair("x", "1\n"), pair("y", "two\nthree\n")]));
     assert_eq!(adopted(original, &original.replace("one\n", "1\n")), Ok(vec![pair("x", "1\n")]));
+    let dashes = "head\n{% block before_x %}{% endblock -%}\n{% block x -%}\none\n{% endblock -%}\nend\n";
+    assert_eq!(adopted(dashes, "head\nmine\none\nend\n"), Ok(vec![pair("before_x", "mine\n")]));
     let outside = adopted(original, "HEAD\none\nmiddle\ntwo\nend\n");
     assert!(outside.unwrap_err().contains("/body: the text differs outside of the blocks"));
 }

@@ -1,7 +1,10 @@
 //! Rules for overrides: of one object, and no two of the same part of it.
 
+use serde_json::Value;
+
 use crate::catalog::layers::OVERRIDES_MAX;
-use crate::model::{Kind, Override, OverrideKind, Problem, RefusalCode, SITE, Stored, World};
+use crate::model::bounds::escape;
+use crate::model::{Kind, Override, OverrideKind, Param, Problem, RefusalCode, SITE, Stored, World};
 use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict};
 
 impl NounRules for Override {
@@ -19,6 +22,7 @@ impl NounRules for Override {
             let what = format!("there are {OVERRIDES_MAX} overrides already");
             problems.push(Problem::new("", what).coded(RefusalCode::TooLarge));
         }
+        problems.extend(secrets(self, change));
         problems
     }
 
@@ -49,11 +53,24 @@ impl NounRules for Override {
                     "{kind} `{name}` is an object of the site and in force whole: while it is there, this \
                      override changes nothing"
                 );
-                Problem::new("/target/name", what).coded(RefusalCode::NotUsable)
+                Problem::new("/target/name", what).coded(RefusalCode::Hidden)
             })
             .into_iter()
             .collect()
     }
+}
+
+/// Values of secret params: they would be stored in the clear.
+fn secrets(of: &Override, change: &ProposedWrite<'_, Override>) -> Vec<Problem> {
+    let params = of.fields.get("params").and_then(Value::as_object);
+    let set = params.into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let secret =
+        set.filter(|(name, _)| change.world.get::<Param>(name).is_some_and(|param| param.spec.secret));
+    let what = "the param is secret, and an override is stored in the clear: set the value in a profile";
+    let told = secret.map(|(name, _)| {
+        Problem::new(format!("/fields/params/{}", escape(name)), what).coded(RefusalCode::NotAdmitted)
+    });
+    told.collect()
 }
 
 /// The command that makes an override, for who wants to change an object of a pack.
