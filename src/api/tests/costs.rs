@@ -24,6 +24,7 @@ use crate::model::{
 };
 use crate::netboot::decide::namespace::ClientHint;
 use crate::netboot::files::Fetch;
+use crate::pack_files::write_archive;
 use crate::runs::flow::STEPS_MAX;
 
 /// Longest time of the processor with the world held.
@@ -254,8 +255,19 @@ fn worst(operation: &Operation) -> Vec<WorstRequest> {
 fn bytes(media: &str, body: &Value) -> Vec<u8> {
     match body {
         Value::String(text) if media == "application/octet-stream" => text.clone().into_bytes(),
+        _ if ["application/zstd", "application/x-tar"].contains(&media) => largest_pack(),
         body => body.to_string().into_bytes(),
     }
+}
+
+/// The archive of a pack with a template as large as one may be, and many others.
+fn largest_pack() -> Vec<u8> {
+    let file = |path: String, body: String| PackFile { path, body: body.into_bytes() };
+    let loops = "{% for a in [1, 2, 3] %}{{ machine.name }}{% endfor %}\n";
+    let small = (0..many(1000)).map(|n| file(format!("templates/small/{n}"), loops.to_owned()));
+    let large = file("templates/large".to_owned(), loops.repeat(many(15_000)));
+    let manifest = file("pack.yaml".to_owned(), "name: costs\nversion: 1.0.0\n".to_owned());
+    write_archive(&small.chain([large, manifest]).collect::<Vec<_>>()).unwrap()
 }
 
 /// How the others fare: the longest that one of them waited.
