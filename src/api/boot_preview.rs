@@ -177,11 +177,11 @@ async fn decision(
         user_class: query.get("user_class").map(str::to_owned),
     };
     let faults = start_faults((state, &caller), &who).await?;
-    let explain = move |houses: &Houses| {
+    shown(state, move |houses| {
         let explained = houses.insight.explain(&caller, &who, &asks)?;
         Ok(ExplainResult { start_faults: faults, ..explained })
-    };
-    shown(state, explain).await
+    })
+    .await
 }
 
 /// The faults of a start of the machine's own workflow. What was not found out in time is left out.
@@ -230,11 +230,14 @@ async fn params(
         _ => ParamScope::Machine,
     };
     let explain = query.get_as::<bool>("explain", "`true` or `false`")? == Some(true);
-    let params = move |houses: &Houses| match explain {
-        true => houses.insight.param_levels(&caller, &reference),
-        false => houses.insight.params(&caller, &reference, scope),
-    };
-    shown(&state, move |houses| params(houses).map(|params| MachineParams { params })).await
+    shown(&state, move |houses| {
+        let params = match explain {
+            true => houses.insight.param_levels(&caller, &reference),
+            false => houses.insight.params(&caller, &reference, scope),
+        };
+        params.map(|params| MachineParams { params })
+    })
+    .await
 }
 
 async fn render(

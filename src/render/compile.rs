@@ -116,8 +116,8 @@ fn compile_texts(sources: SourceTexts, mut tera: Tera) -> TemplateSet {
     let BatchAdder { failed, given, .. } = adding;
     // In order of need: the cause of what a template includes is known before it is explained. What only
     // needs another one comes last.
-    let is_needy = |name: &&str| matches!(failed.get(*name), Some(AddFailure::NeedsBroken));
-    let (needy, refused): (Vec<&str>, Vec<&str>) = order.iter().copied().partition(is_needy);
+    let (needy, refused): (Vec<&str>, Vec<&str>) =
+        order.iter().copied().partition(|name| matches!(failed.get(*name), Some(AddFailure::NeedsBroken)));
     let all_definers = definers(&sources, &BrokenTemplates::new());
     for (name, failure) in refused.iter().chain(&needy).filter_map(|name| failed.get_key_value(name)) {
         let problem = explain((name, failure), (&sources, &all_definers), &broken);

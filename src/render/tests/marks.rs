@@ -168,7 +168,7 @@ fn components_and_their_bodies_render_the_same() {
         (
             "ui",
             "{% component ui.Box(title) %}<{{ title }}>\n{{ body }}</>\n{% endcomponent %}\
-             {% component ui.Line(n: integer) %}line {{ n }}\n{% endcomponent %}",
+             {% component ui.Line(n) %}line {{ n }}\n{% endcomponent %}",
         ),
     ]);
     assert!(rendered.text.ends_with("line 3\nend\n"), "{}", rendered.text);
