@@ -85,6 +85,13 @@ fn everything(world: &World, api: &Api) -> Vec<(String, String)> {
         "/contents",
         "/machines/name:web1/files",
         "/machines/name:web1/explain",
+        "/machines/name:web1/params?explain=true",
+        "/machines/name:web1/variables",
+        "/machines/name:web1/diff",
+        "/diff",
+        "/catalog/hidden",
+        "/packs",
+        "/channels",
     ]
     .map(str::to_owned)
     .into();
@@ -99,6 +106,7 @@ fn everything(world: &World, api: &Api) -> Vec<(String, String)> {
     for preview in [json!({"file": "answers.cfg"}), json!({"template": "mine/answers.cfg"})] {
         let mut preview = preview;
         preview["machine"] = json!("name:web1");
+        preview["lines"] = json!(true);
         let shown = api.post("/render", preview).expect(200).to_string();
         assert!(shown.contains("corp (sealed)"), "{shown}");
         texts.push(("preview".to_owned(), shown));
