@@ -13,7 +13,7 @@ use crate::scene::{EVENT_WITHIN, MAC, add_installer, capability, small_installer
 use crate::wire::BootSide;
 use crate::world::World;
 
-const ANSWERS: &str = "corp {{ param(name='wifi').corp }}\nguest {{ param(name='wifi').guest }}\n\
+const ANSWERS: &str = "{% set wifi = param(name='wifi') -%}\ncorp {{ wifi.corp }}\nguest {{ wifi.guest }}\n\
     outside {{ param(name='outside') }}\npw {{ param(name='own_pw') }}\n{{ param(name='host_key') }}\
     {{ param(name='host_key_public') }}\n";
 
