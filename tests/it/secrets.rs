@@ -162,7 +162,7 @@ fn a_secret_of_any_kind_is_in_what_its_machine_gets_and_nowhere_else() {
         started["params"]["host_key_public"].as_str().expect("a key")[11..].trim()
     );
     let password = line(&got, "pw").to_owned();
-    let of_key = got.lines().nth(6).expect("a line of the key").to_owned();
+    let of_key = got.lines().nth(8).expect("a line of the key").to_owned();
     assert!(password.len() == 24 && of_key.len() == 70, "{got}");
     let work =
         api.post("/machines/name:web1/jobs/next", json!({"environment": "live", "boot": "b1"})).expect(200);
