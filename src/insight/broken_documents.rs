@@ -120,7 +120,7 @@ impl Insight {
                     }
                     renders += 1;
                     let document = BootDocument::File(file.clone());
-                    let rendered = self.netboot.render_document(&boot, &document, SecretMode::Revealed);
+                    let rendered = self.netboot.render_document(&boot, &document, SecretMode::Rehearsed);
                     note(file.path.clone(), rendered);
                 }
                 for (task, file) in &stage.task_files {
@@ -167,7 +167,7 @@ impl Insight {
         task: &Stored<Task>,
         file: &TaskTemplate,
     ) -> Result<RenderedText, RenderProblem> {
-        let mut input = self.catalog.input(boot, SecretMode::Revealed)?;
+        let mut input = self.catalog.input(boot, SecretMode::Rehearsed)?;
         input.variables.insert("task".into(), json!({"name": task.key}));
         input.variables.insert("job".into(), json!({"id": Uuid::nil()}));
         task_file_text(&self.catalog.engine_for(boot), (task.key.as_str(), file), &input)

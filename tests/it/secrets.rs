@@ -13,7 +13,7 @@ use crate::scene::{EVENT_WITHIN, MAC, add_installer, capability, small_installer
 use crate::wire::BootSide;
 use crate::world::World;
 
-const ANSWERS: &str = "corp {{ param(name='wifi').corp }}\nguest {{ param(name='wifi').guest }}\n\
+const ANSWERS: &str = "{% set wifi = param(name='wifi') -%}\ncorp {{ wifi.corp }}\nguest {{ wifi.guest }}\n\
     outside {{ param(name='outside') }}\npw {{ param(name='own_pw') }}\n{{ param(name='host_key') }}\
     {{ param(name='host_key_public') }}\n";
 
@@ -85,6 +85,13 @@ fn everything(world: &World, api: &Api) -> Vec<(String, String)> {
         "/contents",
         "/machines/name:web1/files",
         "/machines/name:web1/explain",
+        "/machines/name:web1/params?explain=true",
+        "/machines/name:web1/variables",
+        "/machines/name:web1/diff",
+        "/diff",
+        "/catalog/hidden",
+        "/packs",
+        "/channels",
     ]
     .map(str::to_owned)
     .into();
@@ -99,6 +106,7 @@ fn everything(world: &World, api: &Api) -> Vec<(String, String)> {
     for preview in [json!({"file": "answers.cfg"}), json!({"template": "mine/answers.cfg"})] {
         let mut preview = preview;
         preview["machine"] = json!("name:web1");
+        preview["lines"] = json!(true);
         let shown = api.post("/render", preview).expect(200).to_string();
         assert!(shown.contains("corp (sealed)"), "{shown}");
         texts.push(("preview".to_owned(), shown));
@@ -154,7 +162,7 @@ fn a_secret_of_any_kind_is_in_what_its_machine_gets_and_nowhere_else() {
         started["params"]["host_key_public"].as_str().expect("a key")[11..].trim()
     );
     let password = line(&got, "pw").to_owned();
-    let of_key = got.lines().nth(6).expect("a line of the key").to_owned();
+    let of_key = got.lines().nth(8).expect("a line of the key").to_owned();
     assert!(password.len() == 24 && of_key.len() == 70, "{got}");
     let work =
         api.post("/machines/name:web1/jobs/next", json!({"environment": "live", "boot": "b1"})).expect(200);
