@@ -206,6 +206,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("agents reissue", &["web1"]),
     ("server background", &[""]),
     ("server prune", &["", "--yes"]),
+    ("server rotate-key", &["--data /var/lib/metalwright", "--data /var/lib/metalwright --yes"]),
     ("apply", &["-f site/ --dry-run", "-f site/"]),
     ("backup", &["-o metalwright.tar"]),
     ("restore", &["metalwright.tar --data /var/lib/metalwright"]),

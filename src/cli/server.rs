@@ -28,8 +28,6 @@ pub enum ServerVerb {
     },
     /// Seal all secret values with a new key, in the data directory of a server that is stopped. Without
     /// --yes only report what would be sealed.
-    #[command(after_help = "Examples:\n  metalwright server rotate-key --data DIR\n  \
-        metalwright server rotate-key --data DIR --yes")]
     RotateKey(RotateKeyArgs),
 }
 

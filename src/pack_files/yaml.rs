@@ -1,6 +1,6 @@
 //! Reads YAML, and finds the lines of values by their JSON pointers.
 
-use std::fmt;
+use std::{fmt, thread};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
@@ -10,6 +10,8 @@ use crate::model::Problem;
 
 /// Most levels of a file: an object may have 64, and stand in a list. Each takes room on the stack.
 const DEPTH_MAX: usize = 72;
+/// The stack for them, in bytes.
+const STACK_BYTES: usize = 16 << 20;
 /// Most values of a file.
 const NODES_MAX: usize = 250_000;
 
@@ -29,6 +31,18 @@ fn options() -> serde_saphyr::Options {
 /// # Errors
 /// It is not YAML, with line and column, or unfolds to too much.
 pub fn parse_yaml(text: &str) -> Result<Value, Problem> {
+    on_own_stack(|| parse(text)).unwrap_or_else(|| Err(Problem::new("", "no thread to read it: try again")))
+}
+
+/// Does work that nests deep on a stack that is large enough; `None` if there is no thread for it.
+fn on_own_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
+    thread::scope(|scope| {
+        let reader = thread::Builder::new().name("yaml".to_owned()).stack_size(STACK_BYTES);
+        reader.spawn_scoped(scope, work).ok()?.join().ok()
+    })
+}
+
+fn parse(text: &str) -> Result<Value, Problem> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
         let place = error.location();
         let problem = Problem::new("", format!("not readable as YAML: {error}"));
@@ -43,6 +57,10 @@ pub fn with_lines(text: &str, problems: Vec<Problem>) -> Vec<Problem> {
     if problems.is_empty() {
         return problems;
     }
+    on_own_stack(|| placed(text, problems.clone())).unwrap_or(problems)
+}
+
+fn placed(text: &str, problems: Vec<Problem>) -> Vec<Problem> {
     let Ok(root) = serde_saphyr::from_str_with_options::<Spanned<PlacedValue>>(text, options()) else {
         return problems;
     };

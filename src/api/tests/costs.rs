@@ -378,7 +378,12 @@ async fn site(objects: usize) -> Client {
     kinds.sort_by_key(|kind| kind.row().apply_order);
     let mut refused = Vec::new();
     for kind in kinds {
-        let got = client.post(kind.plural(), largest(kind, "big")).await;
+        let mut body = largest(kind, "big");
+        if kind == Kind::Channel {
+            // A channel is stored with packs that there are; the largest body is refused by each of its names.
+            body["packs"] = client.get("channels/prod").await.ok()["packs"].clone();
+        }
+        let got = client.post(kind.plural(), body).await;
         if !got.status.is_success() {
             refused.push(format!("{kind}: {} {:.500}", got.status, got.body.to_string()));
         }
