@@ -82,7 +82,6 @@ fn everything(world: &World, api: &Api) -> Vec<(String, String)> {
         "/machines?param.wifi[exists]=true",
         "//readyz",
         "//metrics",
-        "/contents",
         "/machines/name:web1/files",
         "/machines/name:web1/explain",
         "/machines/name:web1/params?explain=true",
