@@ -380,7 +380,7 @@ async fn site(objects: usize) -> Client {
     for kind in kinds {
         let mut body = largest(kind, "big");
         if kind == Kind::Channel {
-            // A channel is stored with packs that there are; the largest body is refused by each of its names.
+            // A channel names packs that there are: the largest body is refused.
             body["packs"] = client.get("channels/prod").await.ok()["packs"].clone();
         }
         let got = client.post(kind.plural(), body).await;

@@ -9,13 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::fields::{
-    AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ChannelMoved, DhcpRelease,
-    FaultsAcceptance, InstallerQuestion, JobNow, LeaseNow, MachineAgentTokenReissued, MachineParamsGenerated,
-    MachineSimilarMac, NoFields, ObjectDiff, ObjectSnapshot, OperatorStep, OtherEvent, OverdueStep,
-    PacketAnswer, RunInstallationConfirmed, ServerBackedUp, ServerKeyRotated, ServerPruned, ServerRestored,
-    UnservedPacket,
-};
+use super::fields::*;
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
 use crate::model::{
