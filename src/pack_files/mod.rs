@@ -64,6 +64,7 @@ fn part_of(path: &str) -> FileRole {
     match path {
         MANIFEST | SIGNATURE => FileRole::Kept,
         _ if is_text || is_content(path) => FileRole::Kept,
+        _ if path.split('/').any(|part| [".", ".."].contains(&part)) => FileRole::Unknown,
         _ if path.starts_with('.') || path.starts_with(TESTS) => FileRole::LeftOut,
         _ => FileRole::Unknown,
     }

@@ -257,6 +257,7 @@ impl RenderEngine {
                 let plain = RenderEngine { traces: false, ..self.clone() };
                 plain.pool.run(source, plain.task(frame, deadline))
             }
+            Err(problem) => Err(RenderProblem { column: None, ..problem }),
             done => done,
         }
     }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::world::program;
 
 const TASK: &str = "name: greet\ntemplates: [{name: run, template: greet/run.sh}]\n";
-const SCRIPT: &str = "#!/bin/sh\necho {{ param(name=\"greeting\") | sh }} {{ machine.name }} {{ now() }}\n";
+const SCRIPT: &str =
+    "#!/bin/sh\necho {{ param(name=\"greeting\") | sh }} {{ machine.name | sh }} {{ now() | sh }}\n";
 
 /// A folder that goes with what is in it.
 struct PackFolder(tempfile::TempDir);
@@ -56,12 +57,12 @@ fn a_test_of_a_pack_compares_what_machines_get_with_what_was_blessed() {
     let (is_well, said) = pack.run(&["test", ".", "--bless"]);
     assert!(is_well, "{said}");
     let golden = fs::read_to_string(pack.golden()).expect("it was written");
-    assert!(golden.contains("echo 'hello' web1 2026-01-01"), "{golden}");
+    assert!(golden.contains("echo 'hello' 'web1' '2026-01-01"), "{golden}");
     let (is_well, said) = pack.run(&["test", "."]);
     assert!(is_well && said.contains("1 texts rendered, 0 differ, 0 failed"), "{said}");
     pack.write("workflows/params/greet.yaml", "name: greeting\ndefault: good day\n");
     let (is_well, said) = pack.run(&["test", "."]);
-    assert!(!is_well && said.contains("+echo 'good day' web1"), "{said}");
+    assert!(!is_well && said.contains("+echo 'good day' 'web1'"), "{said}");
     pack.write("templates/greet/run.sh", "{{ machine.nmae }}\n");
     let (is_well, said) = pack.run(&["test", "."]);
     assert!(!is_well && said.contains("greet/run.sh:1:"), "{said}");
