@@ -133,13 +133,19 @@ impl Catalog {
             return self.engine();
         }
         let generation = content.templates.generation();
-        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, engine)) = compiled.channels.iter().find(|(of, _)| *of == generation) {
+        let known = self.compiled.lock().unwrap_or_else(PoisonError::into_inner).channels.clone();
+        if let Some((_, engine)) = known.iter().find(|(of, _)| *of == generation) {
             return engine.clone();
         }
+        // Boots wait for the lock: it is not held for what somebody else has the server compile.
         let bodies = ContentView::from(content).templates().into_iter();
         let bodies = bodies.map(|(name, text)| source(name, text));
         let (engine, _) = RenderEngine::compile(&self.pools.serve, bodies);
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have been faster: all share one, which workers load once.
+        if let Some((_, first)) = compiled.channels.iter().find(|(of, _)| *of == generation) {
+            return first.clone();
+        }
         if compiled.channels.len() >= KEPT_ENGINES_MAX {
             compiled.channels.pop_front();
         }
