@@ -99,13 +99,7 @@ impl Site {
 }
 
 fn inline(body: &str) -> Value {
-    // A traced render looks at the clock at each mark, and would end by itself.
-    json!({"machine": "name:web1", "inline": body, "lines": false})
-}
-
-/// A preview without the origins of its lines: their marks would end it at its deadline in the worker itself.
-fn without_origins(body: &str) -> Value {
-    json!({"machine": "name:web1", "inline": body, "lines": false})
+    json!({"machine": "name:web1", "inline": body})
 }
 
 /// A preview without the origins of its lines: their marks would end it at its deadline in the worker itself.
