@@ -59,8 +59,8 @@ enum FileRole {
 }
 
 fn part_of(path: &str) -> FileRole {
-    let is_text = !path.contains('/')
-        && (path.ends_with(".md") || ["LICENSE", "LICENCE", "NOTICE"].iter().any(|name| path == *name));
+    let is_text =
+        !path.contains('/') && (path.ends_with(".md") || ["LICENSE", "LICENCE", "NOTICE"].contains(&path));
     match path {
         MANIFEST | SIGNATURE => FileRole::Kept,
         _ if is_text || is_content(path) => FileRole::Kept,

@@ -75,7 +75,7 @@ impl<'a> IncludeCalls<'a> {
             (_, TemplateToken::Word(FOLDER)) => 1,
             (1, TemplateToken::Sign('=')) => 2,
             (2, TemplateToken::Text(folder)) => {
-                from.take(*folder, after);
+                from.take(folder, after);
                 0
             }
             _ => 0,
@@ -93,7 +93,7 @@ impl<'a> IncludeCalls<'a> {
             (2, TemplateToken::Word(NAME)) => 3,
             (3, TemplateToken::Sign('=')) => 4,
             (4, TemplateToken::Text(name)) => {
-                optional.take(*name, after);
+                optional.take(name, after);
                 0
             }
             _ => 0,
