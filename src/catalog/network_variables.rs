@@ -63,8 +63,8 @@ fn written_list(options: &OptionSet, name: &str) -> Vec<String> {
     }
 }
 
-/// The reservation of the machine's address, or else one of a MAC address of it, or else one that names it: the
-/// order in which DHCP looks.
+/// The reservation of the machine's address, or else one of a MAC address of it, or else one that names it:
+/// the order in which DHCP looks.
 fn reservation_of<'w>(
     world: &'w World,
     machine: &Stored<Machine>,

@@ -167,8 +167,8 @@ fn aavmf_of_debian_13_boots_a_kernel_with_ipxe_of_debian_13() {
     aavmf_boots_a_kernel(TRIXIE);
 }
 
-/// Prints how long OVMF takes from power-on to its disk: without a network, with the loader that leaves for the
-/// disk, and with the firmware's own time-outs.
+/// Prints how long OVMF takes from power-on to its disk: with the loader that leaves for the disk, with the
+/// firmware's own time-outs, and without a network.
 #[test]
 fn ovmf_comes_to_its_disk_without_a_network_by_the_loader_that_leaves_and_by_its_time_outs() {
     net::on_a_lan(|lan| {
