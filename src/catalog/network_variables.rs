@@ -63,8 +63,7 @@ fn written_list(options: &OptionSet, name: &str) -> Vec<String> {
     }
 }
 
-/// The reservation of the machine's address, or else one of a MAC address of it, or else one that names it:
-/// the order in which DHCP looks.
+/// The reservation of the machine's address, or else the first one of the machine.
 fn reservation_of<'w>(
     world: &'w World,
     machine: &Stored<Machine>,
@@ -74,9 +73,7 @@ fn reservation_of<'w>(
         return Some(&row.spec);
     }
     let Machine { name, macs, .. } = &machine.spec;
-    let all = || world.reservations.iter().map(|row| &row.spec);
-    let of_mac = all().find(|of| of.mac.is_some_and(|mac| macs.contains(&mac)));
-    of_mac.or_else(|| all().find(|of| of.machine.as_ref() == Some(name)))
+    world.reservations_of(macs, Some(name.as_str())).next()
 }
 
 #[cfg(test)]
@@ -128,6 +125,18 @@ mod tests {
             assert_eq!(subnet[field], value, "{field}");
         }
         assert_eq!(reservation["address"], "10.0.7.9");
+    }
+
+    #[test]
+    fn an_address_is_found_in_its_subnet_among_few_and_among_many() {
+        let mut world = World::default();
+        for number in 0..300_u32 {
+            let address = Ipv4Addr::from(0x0a00_0000 + number * 512);
+            add::<Subnet>(&mut world, json!({"name": format!("s{number}"), "cidr": format!("{address}/24")}));
+            let found = world.subnet_of(Ipv4Addr::from(0x0a00_0007)).map(|subnet| subnet.name.as_str());
+            assert_eq!(found, Some("s0"));
+            assert!(world.subnet_of(Ipv4Addr::from(0x0a00_0107)).is_none(), "between two of {number}");
+        }
     }
 
     #[test]

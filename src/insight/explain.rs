@@ -288,17 +288,12 @@ fn reserved_for<'a>(
     mac: Option<Mac>,
     machine: Option<&Stored<Machine>>,
 ) -> Vec<&'a Reservation> {
-    let name = machine.map(|machine| &machine.spec.name);
-    let all = || {
-        world.reservations.iter().map(|row| &row.spec).filter(|kept: &&Reservation| {
-            let subnet = world.subnet_of(kept.address);
-            subnet.is_some_and(|subnet| kept.subnet.as_ref().is_none_or(|name| *name == subnet.name))
-        })
+    let name = machine.map(|machine| machine.spec.name.as_str());
+    let is_served = |kept: &&Reservation| {
+        let subnet = world.subnet_of(kept.address);
+        subnet.is_some_and(|subnet| kept.subnet.as_ref().is_none_or(|name| *name == subnet.name))
     };
-    all()
-        .filter(|kept: &&Reservation| kept.mac.is_some() && kept.mac == mac)
-        .chain(all().filter(|kept: &&Reservation| kept.machine.is_some() && kept.machine.as_ref() == name))
-        .collect()
+    world.reservations_of(mac.as_slice(), name).filter(is_served).collect()
 }
 
 /// The packet that such a client would send.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Kind, Mac, NoStatus, Noun, Object, ObjectReference, Octets, OptionSet, Problem, RefusalCode, Stored,
+    World,
 };
 
 /// A fixed address for one client.
@@ -82,5 +83,19 @@ impl Noun for Reservation {
 
     fn object(stored: Arc<Stored<Self>>) -> Object {
         Object::Reservation(stored)
+    }
+}
+
+impl World {
+    /// The reservations of a client: those of its MAC addresses, then those that name its machine. In this
+    /// order DHCP looks (`AddressPicker::reservation`).
+    pub fn reservations_of<'w, 'c>(
+        &'w self,
+        macs: &'c [Mac],
+        machine: Option<&'c str>,
+    ) -> impl Iterator<Item = &'w Reservation> {
+        let all = || self.reservations.iter().map(|row| &row.spec);
+        let of_mac = all().filter(move |of| of.mac.is_some_and(|mac| macs.contains(&mac)));
+        of_mac.chain(all().filter(move |of| machine.is_some() && of.machine.as_deref() == machine))
     }
 }

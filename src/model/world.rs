@@ -13,6 +13,8 @@ pub type GrowingMap<K, V> = griddle::HashMap<K, V, foldhash::fast::RandomState>;
 
 /// Most recent writes that a table remembers. A view that is further behind is built again.
 const RECENT_MAX: usize = 4096;
+/// Most subnets that are looked through for one: then a look-up of each network around an address is faster.
+const SUBNETS_SCANNED_MAX: usize = 128;
 
 /// All objects of one kind by key, with an index of their unique values.
 #[derive(Debug, Clone)]
@@ -478,6 +480,9 @@ nouns!(world);
 impl World {
     /// The subnet of an address. Subnets do not overlap, so there is at most one.
     pub fn subnet_of(&self, address: Ipv4Addr) -> Option<&Subnet> {
+        if self.subnets.len() <= SUBNETS_SCANNED_MAX {
+            return self.subnets.iter().map(|row| &row.spec).find(|subnet| subnet.cidr.contains(address));
+        }
         let mut networks = (0..=32).rev().map(|prefix| Cidr::around(address, prefix).to_string());
         networks.find_map(|cidr| self.subnets.find("cidr", &cidr)).map(|row| &row.spec)
     }

@@ -145,11 +145,11 @@ fn owners_of_values(world: &World) -> HashMap<&str, String> {
     named.collect()
 }
 
-/// The params of a piece that may have sealed values, and the object that they were sealed for.
-fn params_of<'a>(
-    piece: &'a mut Stored<Content>,
-    owners: &HashMap<&str, String>,
-) -> Option<((Kind, String), &'a mut BTreeMap<String, Value>)> {
+/// Params that may have sealed values, with the object that they were sealed for.
+type SealedParams<'a> = ((Kind, String), &'a mut BTreeMap<String, Value>);
+
+/// The params of a piece that may have sealed values.
+fn params_of<'a>(piece: &'a mut Stored<Content>, owners: &HashMap<&str, String>) -> Option<SealedParams<'a>> {
     match &mut piece.spec {
         Content::Values(MachineValues { params, .. }) => {
             Some(((Kind::Machine, owners.get(piece.key.as_str())?.clone()), params))

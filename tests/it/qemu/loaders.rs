@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::local::idle_machine;
 use super::timeline::{Step, assert_in_order, print};
 use super::{Firmware, FirmwareBuild, Vm};
 use crate::api::Api;
@@ -172,18 +173,14 @@ fn aavmf_of_debian_13_boots_a_kernel_with_ipxe_of_debian_13() {
 #[test]
 fn ovmf_comes_to_its_disk_without_a_network_by_the_loader_that_leaves_and_by_its_time_outs() {
     net::on_a_lan(|lan| {
-        let world = World::on_the_lan();
-        let api = world.api();
-        api.post("/subnets", net::subnet()).expect(201);
-        api.post("/machines", json!({"name": "web1", "macs": [scene::MAC]})).expect(201);
-        let mut vm = Vm::plug(lan, Firmware::UefiPxe, scene::MAC);
+        let (world, mut vm) = idle_machine(lan);
         let seconds_to_disk = |vm: &Vm, way: &str| {
             let began = Instant::now();
             vm.expect_disk(vm.power_on(), DISK_WITHIN);
             println!("OVMF, from power-on to its disk, {way}: {:.0} s", began.elapsed().as_secs_f64());
         };
         seconds_to_disk(&vm, "by the loader that leaves");
-        api.patch("/settings/leave_by_loader", json!({"value": false})).expect(200);
+        world.api().patch("/settings/leave_by_loader", json!({"value": false})).expect(200);
         seconds_to_disk(&vm, "by the firmware's time-outs");
         vm.remove_network();
         seconds_to_disk(&vm, "without a network");

@@ -59,15 +59,20 @@ fn a_signed_grub_leaves_to_the_disk_of_firmware_with_secure_boot() {
     leaves_to_its_disk(Firmware::SecurePxe, "debian/shimx64.efi");
 }
 
+/// A server on the LAN, and a machine with OVMF that it knows and has nothing for.
+pub(super) fn idle_machine(lan: &Lan) -> (World, Vm) {
+    let world = World::on_the_lan();
+    let api = world.api();
+    api.post("/subnets", net::subnet()).expect(201);
+    api.post("/machines", json!({"name": "web1", "macs": [scene::MAC]})).expect(201);
+    (world, Vm::plug(lan, Firmware::UefiPxe, scene::MAC))
+}
+
 /// Without the loader OVMF waits a minute and more for each of its ways to boot (`leave_by_loader` false).
 #[test]
 fn a_known_uefi_machine_with_nothing_to_do_leaves_for_its_disk_by_a_loader() {
     net::on_a_lan(|lan| {
-        let world = World::on_the_lan();
-        let api = world.api();
-        api.post("/subnets", net::subnet()).expect(201);
-        api.post("/machines", json!({"name": "web1", "macs": [scene::MAC]})).expect(201);
-        let vm = Vm::plug(lan, Firmware::UefiPxe, scene::MAC);
+        let (world, vm) = idle_machine(lan);
         let began = Instant::now();
         let mut console = vm.power_on();
         console.wait_for_line(SAID, DISK_WITHIN);
@@ -78,7 +83,7 @@ fn a_known_uefi_machine_with_nothing_to_do_leaves_for_its_disk_by_a_loader() {
             ("boot.file_served", &["label=loader:snponly.efi", "complete=true"]),
             ("boot.rendered", &["label=rendered:ipxe/local.ipxe"]),
         ];
-        assert_in_order(&scene::timeline(&api), steps);
+        assert_in_order(&scene::timeline(&world.api()), steps);
     });
 }
 
