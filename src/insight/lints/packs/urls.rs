@@ -66,5 +66,5 @@ fn is_foreign(host: &str) -> bool {
         false => host == *name || host.ends_with(&format!(".{name}")),
     };
     // A name without a dot is one of this network.
-    host.contains('.') && !OWN_NAMES.iter().any(|name| is_own(name)) && !NAMES_ONLY.contains(&host)
+    host.contains('.') && !OWN_NAMES.iter().any(is_own) && !NAMES_ONLY.contains(&host)
 }
