@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::insight::Insight;
 use crate::insight::lints::packs::{FINDINGS_MAX, LintFinding, LintedPack, findings};
 use crate::kernel::{Caller, Error};
-use crate::model::{CORE_PACK, Pack, Stored, World, sha256_hex, version_fits};
+use crate::model::{CORE_PACK, Pack, Stored, sha256_hex, version_fits};
 use crate::pack_files::PackFile;
 
 /// Most packs that one stands on: as many as a channel can have.
@@ -61,7 +61,8 @@ impl Insight {
     /// As [`Insight::pack_file_list`].
     pub fn pack_findings(&self, caller: &Caller, reference: &str) -> Result<PackFindings, Error> {
         let stored = self.kernel.find::<Pack>(caller, reference)?;
-        let below = self.kernel.read(|world| base_of(world, &stored));
+        let all: Vec<_> = self.kernel.read(|world| caller.visible(&world.packs).cloned().collect());
+        let below = base_of(&all, &stored);
         let files = self.catalog.pack_files(&stored)?;
         let mut base_files: Vec<PackFile> = Vec::new();
         for pack in &below {
@@ -80,7 +81,7 @@ fn row(file: PackFile) -> PackFileRow {
 }
 
 /// The packs that a pack stands on: `core`, what it requires, and what that requires.
-fn base_of(world: &World, pack: &Stored<Pack>) -> Vec<Arc<Stored<Pack>>> {
+fn base_of(all: &[Arc<Stored<Pack>>], pack: &Stored<Pack>) -> Vec<Arc<Stored<Pack>>> {
     if pack.spec.pack == CORE_PACK {
         return Vec::new();
     }
@@ -92,7 +93,7 @@ fn base_of(world: &World, pack: &Stored<Pack>) -> Vec<Arc<Stored<Pack>>> {
         if base.len() >= BASE_MAX || !seen.insert(name.clone()) {
             continue;
         }
-        let Some(found) = newest(world, (&name, &range)) else { continue };
+        let Some(found) = newest(all, (&name, &range)) else { continue };
         let further = found.spec.requires.iter().map(|(name, range)| (name.clone(), range.clone()));
         wanted.extend(further);
         base.push(found);
@@ -101,8 +102,8 @@ fn base_of(world: &World, pack: &Stored<Pack>) -> Vec<Arc<Stored<Pack>>> {
 }
 
 /// The newest version of a pack that is within a range.
-fn newest(world: &World, (name, range): (&str, &str)) -> Option<Arc<Stored<Pack>>> {
-    let fitting = world.packs.values().filter(|row| row.spec.pack == name);
+fn newest(all: &[Arc<Stored<Pack>>], (name, range): (&str, &str)) -> Option<Arc<Stored<Pack>>> {
+    let fitting = all.iter().filter(|row| row.spec.pack == name);
     let fitting = fitting.filter(|row| version_fits((&row.spec.version, range)));
     fitting.max_by_key(|row| Version::parse(&row.spec.version).ok()).cloned()
 }
@@ -122,14 +123,6 @@ mod tests {
         Arc::new(Stored::new(format!("{name}@{version}"), spec.unwrap(), Timestamp::UNIX_EPOCH))
     }
 
-    fn world(packs: &[Arc<Stored<Pack>>]) -> World {
-        let mut world = World::default();
-        for pack in packs {
-            world.packs.insert(Arc::clone(pack));
-        }
-        world
-    }
-
     fn keys(base: &[Arc<Stored<Pack>>]) -> Vec<String> {
         base.iter().map(|pack| pack.key.to_string()).collect()
     }
@@ -141,13 +134,13 @@ mod tests {
         let cores = [pack("core", "0.9.0", &[]), pack("core", "0.10.0", &[])];
         let tools = pack("tools", "3.0.0", &[("disks", "*")]);
         let all = [vec![site.clone(), tools], disks.to_vec(), cores.to_vec()].concat();
-        let found = keys(&base_of(&world(&all), &site));
+        let found = keys(&base_of(&all, &site));
         assert_eq!(found, ["core@0.10.0", "disks@1.2.0", "tools@3.0.0"]);
     }
 
     #[test]
     fn core_stands_on_nothing() {
         let core = pack("core", "1.0.0", &[]);
-        assert_eq!(keys(&base_of(&world(&[core.clone(), pack("core", "2.0.0", &[])]), &core)), [""; 0]);
+        assert_eq!(keys(&base_of(&[core.clone(), pack("core", "2.0.0", &[])], &core)), [""; 0]);
     }
 }

@@ -49,7 +49,8 @@ export function differenceKey(
   machine: MachineIdentity,
   documents: readonly DocumentDifference[],
 ): string {
-  const own = [machine.id, ...machine.macs, machine.address ?? "", machine.name].filter((word) => word !== "");
+  const words = [machine.id, ...machine.macs, machine.address ?? "", machine.name];
+  const own = words.filter((word) => word !== "");
   const forms = own.flatMap((word) => [word, word.replaceAll(":", "-")]);
   const lines = documents.flatMap((document) => [
     document.path, document.fault ?? "", ...document.diff.split("\n").filter((line) => /^[-+]/.test(line)),
