@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { addToGroups, differencesOf, type ChangeGroup } from "../src/screens/content/changeGroups";
+import { addToGroups, differencesOf, type ChangeGroup } from "../src/screens/content/machineGroups";
 import { diffLines, unifiedDiff } from "../src/screens/content/lineDiff";
 import { conflictCount, hasConflictMarks, mergeTexts, mergedText } from "../src/screens/content/merge3";
 import {

@@ -21,9 +21,8 @@ export function ChangeGroups({ groups }: { groups: readonly ShownGroup[] }) {
         <li key={i}>
           <details open={i < 3} class={group.fails ? "content-group content-group-bad" : "content-group"}>
             <summary>
-              <strong>{group.fails ? "Fails" : "Changes"}</strong>{" "}
-              on {group.machines.length} {group.machines.length === 1 ? "machine" : "machines"}:{" "}
-              {documentWords(group)}
+              <strong>{group.fails ? "Fails" : "Changes"}</strong> on {group.machines.length}{" "}
+              {group.machines.length === 1 ? "machine" : "machines"}: {documentWords(group)}
             </summary>
             <MachineNames names={group.machines} />
             {group.documents.map((document) => (
@@ -42,13 +41,18 @@ export function ChangeGroups({ groups }: { groups: readonly ShownGroup[] }) {
 
 function documentWords(group: ShownGroup): string {
   const count = group.document_count ?? group.documents.length;
-  const first = group.documents.map((document) => document.path).slice(0, 3).join(", ");
+  const first = group.documents
+    .map((document) => document.path)
+    .slice(0, 3)
+    .join(", ");
   return count > 3 ? `${first} and ${count - 3} more` : first;
 }
 
 function MachineNames({ names }: { names: readonly string[] }) {
   const link = (name: string) => (
-    <li key={name}><Link to={`/machines/${encodeURIComponent(`name:${name}`)}`}>{name}</Link></li>
+    <li key={name}>
+      <Link to={`/machines/${encodeURIComponent(`name:${name}`)}`}>{name}</Link>
+    </li>
   );
   return (
     <>

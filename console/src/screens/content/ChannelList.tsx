@@ -16,17 +16,30 @@ import { compareVersions } from "./PackList";
 export function ChannelList() {
   const channels = useCollection<StoredChannel>("channels", {});
   const creating = useSignal(false);
-  const rows = [...channels.rows.value].sort((a, b) => channelRank(a) - channelRank(b) || a.name.localeCompare(b.name));
+  const rows = [...channels.rows.value].sort(
+    (a, b) => channelRank(a) - channelRank(b) || a.name.localeCompare(b.name),
+  );
   return (
     <>
       <ContentHeader
-        part="channels" title="Channels"
+        part="channels"
+        title="Channels"
         subtitle="A channel says which version of each pack its machines get. Machines follow prod unless something else is said."
-        actions={may("channels:write") && <Button kind="primary" onClick={() => (creating.value = true)}>Create a channel</Button>}
+        actions={
+          may("channels:write") && (
+            <Button kind="primary" onClick={() => (creating.value = true)}>
+              Create a channel
+            </Button>
+          )
+        }
       />
       {channels.problem.value && <Problem problem={channels.problem.value} />}
       {channels.state.value === "loading" && <Loading />}
-      <ul class="content-cards">{rows.map((channel) => <ChannelCard key={channel.name} channel={channel} />)}</ul>
+      <ul class="content-cards">
+        {rows.map((channel) => (
+          <ChannelCard key={channel.name} channel={channel} />
+        ))}
+      </ul>
       {creating.value && <CreateChannel channels={rows} onClose={() => (creating.value = false)} />}
     </>
   );
@@ -40,15 +53,27 @@ function ChannelCard({ channel }: { channel: StoredChannel }) {
   const last = channel.status.history.at(-1);
   return (
     <li class="content-card">
-      <h2><Link to={`/content/channels/${channel.name}`}>{channel.name}</Link></h2>
+      <h2>
+        <Link to={`/content/channels/${channel.name}`}>{channel.name}</Link>
+      </h2>
       {channel.description && <p>{channel.description}</p>}
       <ul class="content-names">
         {Object.entries(channel.packs).map(([pack, version]) => (
-          <li key={pack}><Link to={`/content/packs/${encodeURIComponent(`${pack}@${version}`)}`}>{pack} {version}</Link></li>
+          <li key={pack}>
+            <Link to={`/content/packs/${encodeURIComponent(`${pack}@${version}`)}`}>
+              {pack} {version}
+            </Link>
+          </li>
         ))}
       </ul>
-      <p class="content-muted"><Followers channel={channel.name} /></p>
-      {last && <p class="content-muted">Last move <Time at={last.at} /> by {last.by}.</p>}
+      <p class="content-muted">
+        <Followers channel={channel.name} />
+      </p>
+      {last && (
+        <p class="content-muted">
+          Last move <Time at={last.at} /> by {last.by}.
+        </p>
+      )}
     </li>
   );
 }
@@ -57,8 +82,11 @@ function ChannelCard({ channel }: { channel: StoredChannel }) {
 export function Followers({ channel }: { channel: string }) {
   const counts = useQuery(`followers of ${channel}`, async (signal) => {
     const query = { channel, limit: 1, fields: "name" };
-    const [machines, profiles] = await Promise.all(["machines", "profiles"].map((noun) =>
-      api.get<Page<unknown>>(`/${noun}`, query, { signal, quiet: true })));
+    const [machines, profiles] = await Promise.all(
+      ["machines", "profiles"].map((noun) =>
+        api.get<Page<unknown>>(`/${noun}`, query, { signal, quiet: true }),
+      ),
+    );
     return { machines: machines?.total ?? 0, profiles: profiles?.total ?? 0 };
   });
   const found = counts.data.value;
@@ -81,7 +109,11 @@ function CreateChannel({ channels, onClose }: { channels: readonly StoredChannel
   const create = async (event: Event) => {
     event.preventDefault();
     const base = channels.find((channel) => channel.name === like.value)?.packs ?? newestOfEach(packs);
-    const body = { name: name.value, packs: base, ...(description.value ? { description: description.value } : {}) };
+    const body = {
+      name: name.value,
+      packs: base,
+      ...(description.value ? { description: description.value } : {}),
+    };
     try {
       await api.post("/channels", body);
       go(`/content/channels/${encodeURIComponent(name.value)}`);
@@ -92,21 +124,37 @@ function CreateChannel({ channels, onClose }: { channels: readonly StoredChannel
   return (
     <Dialog title="Create a channel" onClose={onClose}>
       <form class="content-form" onSubmit={(event) => void create(event)}>
-        <label>Name <input required value={name.value} onInput={(event) => (name.value = event.currentTarget.value)} /></label>
+        <label>
+          Name{" "}
+          <input
+            required
+            value={name.value}
+            onInput={(event) => (name.value = event.currentTarget.value)}
+          />
+        </label>
         <label>
           Description
-          <input value={description.value} onInput={(event) => (description.value = event.currentTarget.value)} />
+          <input
+            value={description.value}
+            onInput={(event) => (description.value = event.currentTarget.value)}
+          />
         </label>
         <label>
           With the packs of
           <select value={like.value} onChange={(event) => (like.value = event.currentTarget.value)}>
-            {channels.map((channel) => <option key={channel.name} value={channel.name}>{channel.name}</option>)}
+            {channels.map((channel) => (
+              <option key={channel.name} value={channel.name}>
+                {channel.name}
+              </option>
+            ))}
             <option value="">the newest versions that are loaded</option>
           </select>
         </label>
         {problem.value && <Problem problem={problem.value} />}
         <div class="content-bar">
-          <Button kind="primary" type="submit">Create</Button>
+          <Button kind="primary" type="submit">
+            Create
+          </Button>
           <Button onClick={onClose}>Cancel</Button>
         </div>
       </form>

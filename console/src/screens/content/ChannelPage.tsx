@@ -18,16 +18,31 @@ export function ChannelPage({ params }: { params: Params }) {
   const packs = useCollection<StoredPack>("packs", {});
   const found = channel.value.value;
   if (channel.problem.value && !found) {
-    return <><ContentHeader part="channels" title={name} /><Problem problem={channel.problem.value} /></>;
+    return (
+      <>
+        <ContentHeader part="channels" title={name} />
+        <Problem problem={channel.problem.value} />
+      </>
+    );
   }
   if (!found) return <Loading />;
   return (
     <>
       <ContentHeader
-        part="channels" title={found.name} subtitle={<>{found.description} <Followers channel={found.name} /></>}
+        part="channels"
+        title={found.name}
+        subtitle={
+          <>
+            {found.description} <Followers channel={found.name} />
+          </>
+        }
         actions={<ChannelActions channel={found} />}
       />
-      {found.problems.map((problem) => <p key={problem.message} class="content-bad">{problem.message}</p>)}
+      {found.problems.map((problem) => (
+        <p key={problem.message} class="content-bad">
+          {problem.message}
+        </p>
+      ))}
       <ChannelPacks channel={found} packs={packs.rows.value} />
       <ChannelHistory channel={found} />
     </>
@@ -35,7 +50,12 @@ export function ChannelPage({ params }: { params: Params }) {
 }
 
 /** Carries out a move, and says what came of it. */
-async function move(channel: string, verb: string, body: Record<string, unknown>, done: string): Promise<ApiProblem | null> {
+async function move(
+  channel: string,
+  verb: string,
+  body: Record<string, unknown>,
+  done: string,
+): Promise<ApiProblem | null> {
   try {
     await api.post(`/channels/${ref(channel)}/actions/${verb}`, body);
     toast(done);
@@ -47,23 +67,42 @@ async function move(channel: string, verb: string, body: Record<string, unknown>
 
 function ChannelPacks({ channel, packs }: { channel: StoredChannel; packs: readonly StoredPack[] }) {
   const writes = may("channels:write");
-  const names = [...new Set([...Object.keys(channel.packs), ...packs.map((pack) => pack.pack)])].sort(coreFirst);
+  const names = [...new Set([...Object.keys(channel.packs), ...packs.map((pack) => pack.pack)])].sort(
+    coreFirst,
+  );
   const withdrawing = useSignal<string | null>(null);
   return (
     <section aria-label="Packs of the channel">
       <table class="content-table">
-        <thead><tr><th>Pack</th><th>Version</th><th>Other versions that are loaded</th><th /></tr></thead>
+        <thead>
+          <tr>
+            <th>Pack</th>
+            <th>Version</th>
+            <th>Other versions that are loaded</th>
+            <th />
+          </tr>
+        </thead>
         <tbody>
           {names.map((pack) => (
             <tr key={pack}>
               <th scope="row">{pack}</th>
-              <td>{channel.packs[pack] ? (
-                <Link to={`/content/packs/${encodeURIComponent(`${pack}@${channel.packs[pack]}`)}`}>{channel.packs[pack]}</Link>
-              ) : <span class="content-muted">not in it</span>}</td>
-              <td><OtherVersions channel={channel} pack={pack} packs={packs} /></td>
+              <td>
+                {channel.packs[pack] ? (
+                  <Link to={`/content/packs/${encodeURIComponent(`${pack}@${channel.packs[pack]}`)}`}>
+                    {channel.packs[pack]}
+                  </Link>
+                ) : (
+                  <span class="content-muted">not in it</span>
+                )}
+              </td>
+              <td>
+                <OtherVersions channel={channel} pack={pack} packs={packs} />
+              </td>
               <td>
                 {writes && channel.packs[pack] && pack !== "core" && (
-                  <Button kind="quiet" onClick={() => (withdrawing.value = pack)}>Withdraw</Button>
+                  <Button kind="quiet" onClick={() => (withdrawing.value = pack)}>
+                    Withdraw
+                  </Button>
                 )}
               </td>
             </tr>
@@ -72,9 +111,17 @@ function ChannelPacks({ channel, packs }: { channel: StoredChannel; packs: reado
       </table>
       {withdrawing.value && (
         <MoveDialog
-          title={`Withdraw ${withdrawing.value} from ${channel.name}`} action="Withdraw"
+          title={`Withdraw ${withdrawing.value} from ${channel.name}`}
+          action="Withdraw"
           text="Machines of this channel get nothing of the pack in runs that begin from now on. Runs that have begun keep it. A rollback brings it back."
-          onMove={() => move(channel.name, "withdraw", { pack: withdrawing.value }, `${withdrawing.value} is withdrawn.`)}
+          onMove={() =>
+            move(
+              channel.name,
+              "withdraw",
+              { pack: withdrawing.value },
+              `${withdrawing.value} is withdrawn.`,
+            )
+          }
           onClose={() => (withdrawing.value = null)}
         />
       )}
@@ -87,14 +134,28 @@ function coreFirst(a: string, b: string): number {
 }
 
 /** The versions that the channel does not have: each leads to the check, which comes before the promotion. */
-function OtherVersions({ channel, pack, packs }: { channel: StoredChannel; pack: string; packs: readonly StoredPack[] }) {
-  const others = packs.filter((row) => row.pack === pack && row.version !== channel.packs[pack]).sort(compareVersions).reverse();
+function OtherVersions({
+  channel,
+  pack,
+  packs,
+}: {
+  channel: StoredChannel;
+  pack: string;
+  packs: readonly StoredPack[];
+}) {
+  const others = packs
+    .filter((row) => row.pack === pack && row.version !== channel.packs[pack])
+    .sort(compareVersions)
+    .reverse();
   if (others.length === 0) return <span class="content-muted">none</span>;
-  const query = (version: string) => new URLSearchParams({ pack, to: version, channel: channel.name }).toString();
+  const query = (version: string) =>
+    new URLSearchParams({ pack, to: version, channel: channel.name }).toString();
   return (
     <ul class="content-names">
       {others.map((row) => (
-        <li key={row.version}><Link to={`/content/upgrade?${query(row.version)}`}>{row.version}: check and promote</Link></li>
+        <li key={row.version}>
+          <Link to={`/content/upgrade?${query(row.version)}`}>{row.version}: check and promote</Link>
+        </li>
       ))}
     </ul>
   );
@@ -122,7 +183,9 @@ export function MoveDialog({ title, text, action, onMove, onClose }: MoveDialogP
       <p>{text}</p>
       {problem.value && <Problem problem={problem.value} />}
       <div class="content-bar">
-        <Button kind="primary" isBusy={moving.value} onClick={() => void go()}>{action}</Button>
+        <Button kind="primary" isBusy={moving.value} onClick={() => void go()}>
+          {action}
+        </Button>
         <Button onClick={onClose}>Cancel</Button>
       </div>
     </Dialog>
@@ -132,7 +195,9 @@ export function MoveDialog({ title, text, action, onMove, onClose }: MoveDialogP
 function ChannelActions({ channel }: { channel: StoredChannel }) {
   const erasing = useSignal(false);
   const back = useSignal(false);
-  const last = [...channel.status.history].reverse().find((one) => one.kind !== "rolled_back" && !one.undone);
+  const last = [...channel.status.history]
+    .reverse()
+    .find((one) => one.kind !== "rolled_back" && !one.undone);
   if (!may("channels:write")) return null;
   const erase = async () => {
     await api.del(`/channels/${ref(channel.name)}`);
@@ -140,13 +205,22 @@ function ChannelActions({ channel }: { channel: StoredChannel }) {
   };
   return (
     <>
-      <Button disabled={!last} title={last ? undefined : "There is no move to undo."} onClick={() => (back.value = true)}>
+      <Button
+        disabled={!last}
+        title={last ? undefined : "There is no move to undo."}
+        onClick={() => (back.value = true)}
+      >
         Roll back
       </Button>
-      {channel.name !== "prod" && <Button kind="danger" onClick={() => (erasing.value = true)}>Delete</Button>}
+      {channel.name !== "prod" && (
+        <Button kind="danger" onClick={() => (erasing.value = true)}>
+          Delete
+        </Button>
+      )}
       {back.value && last && (
         <MoveDialog
-          title={`Roll back ${channel.name}`} action="Roll back"
+          title={`Roll back ${channel.name}`}
+          action="Roll back"
           text={`${moveWords(last)} This move is undone: ${undoWords(last)} Runs that have begun keep their content.`}
           onMove={() => move(channel.name, "rollback", {}, `${channel.name} is rolled back.`)}
           onClose={() => (back.value = false)}
@@ -154,9 +228,13 @@ function ChannelActions({ channel }: { channel: StoredChannel }) {
       )}
       {erasing.value && (
         <ConfirmErase
-          title={`Delete channel ${channel.name}`} expected={channel.name} expectedIs="the channel's name"
-          action="Delete" erases={[`Channel ${channel.name} with its history.`]}
-          onConfirm={erase} onClose={() => (erasing.value = false)}
+          title={`Delete channel ${channel.name}`}
+          expected={channel.name}
+          expectedIs="the channel's name"
+          action="Delete"
+          erases={[`Channel ${channel.name} with its history.`]}
+          onConfirm={erase}
+          onClose={() => (erasing.value = false)}
         />
       )}
     </>
@@ -172,7 +250,9 @@ function moveWords(one: ChannelMove): string {
 }
 
 function undoWords(one: ChannelMove): string {
-  return one.from ? `the channel gets ${one.pack} ${one.from}.` : `the channel has no ${one.pack} any more.`;
+  return one.from
+    ? `the channel gets ${one.pack} ${one.from}.`
+    : `the channel has no ${one.pack} any more.`;
 }
 
 function ChannelHistory({ channel }: { channel: StoredChannel }) {
@@ -190,18 +270,27 @@ function ChannelHistory({ channel }: { channel: StoredChannel }) {
       <ol class="content-history">
         {moves.map((one, i) => (
           <li key={i} class={one.undone ? "content-undone" : ""}>
-            <Time at={one.at} /> {moveWords(one)} <span class="content-muted">by {one.by}{one.undone ? ", undone since" : ""}</span>
+            <Time at={one.at} /> {moveWords(one)}{" "}
+            <span class="content-muted">
+              by {one.by}
+              {one.undone ? ", undone since" : ""}
+            </span>
             {may("channels:write") && latest.get(one.pack) === one && (
-              <Button kind="quiet" onClick={() => (undoing.value = one.pack)}>Undo</Button>
+              <Button kind="quiet" onClick={() => (undoing.value = one.pack)}>
+                Undo
+              </Button>
             )}
           </li>
         ))}
       </ol>
       {chosen && (
         <MoveDialog
-          title={`Roll back ${chosen.pack} on ${channel.name}`} action="Roll back"
+          title={`Roll back ${chosen.pack} on ${channel.name}`}
+          action="Roll back"
           text={`${moveWords(chosen)} This move is undone: ${undoWords(chosen)}`}
-          onMove={() => move(channel.name, "rollback", { pack: chosen.pack }, `${chosen.pack} is rolled back.`)}
+          onMove={() =>
+            move(channel.name, "rollback", { pack: chosen.pack }, `${chosen.pack} is rolled back.`)
+          }
           onClose={() => (undoing.value = null)}
         />
       )}

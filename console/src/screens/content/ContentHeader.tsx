@@ -30,7 +30,9 @@ function PartLinks({ part }: { part: string }) {
   return (
     <nav class="content-parts" aria-label="Content">
       {PARTS.map(({ key, title }) => (
-        <Link key={key} to={`/content/${key}`} aria-current={key === part ? "page" : undefined}>{title}</Link>
+        <Link key={key} to={`/content/${key}`} aria-current={key === part ? "page" : undefined}>
+          {title}
+        </Link>
       ))}
     </nav>
   );

@@ -47,20 +47,30 @@ export function CreateObject({ view, onClose, onCreated }: CreateObjectProps) {
       <label class="content-choice">
         <span>Name</span>
         <input
-          value={name.value} spellcheck={false} autoFocus
+          value={name.value}
+          spellcheck={false}
+          autoFocus
           onInput={(event) => (name.value = event.currentTarget.value)}
         />
       </label>
-      {isTemplate && <p class="content-note">A name has a path, like site/motd.sh. The editor opens with it.</p>}
+      {isTemplate && (
+        <p class="content-note">A name has a path, like site/motd.sh. The editor opens with it.</p>
+      )}
       {!isTemplate && (
         <EditorPane
-          class="content-editor" value={text.value} language="json" label={`The new ${view.one}`}
-          problems={problems} onChange={(value) => (text.value = value)}
+          class="content-editor"
+          value={text.value}
+          language="json"
+          label={`The new ${view.one}`}
+          problems={problems}
+          onChange={(value) => (text.value = value)}
         />
       )}
       {problem.value && <Problem problem={problem.value} />}
       <div class="content-bar">
-        <Button kind="primary" disabled={name.value === "" || fault !== null} onClick={() => void create()}>Create</Button>
+        <Button kind="primary" disabled={name.value === "" || fault !== null} onClick={() => void create()}>
+          Create
+        </Button>
         <Button onClick={onClose}>Cancel</Button>
       </div>
     </Dialog>

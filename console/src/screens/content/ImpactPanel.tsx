@@ -7,7 +7,11 @@ import { asProblem, type ApiProblem } from "../../api/client";
 import { Button, Problem } from "./kit";
 import { ChangeGroups } from "./ChangeGroups";
 import {
-  checkImpact, EMPTY_IMPACT, workflowsWith, type ImpactQuestion, type ImpactReport,
+  checkImpact,
+  EMPTY_IMPACT,
+  workflowsWith,
+  type ImpactQuestion,
+  type ImpactReport,
 } from "./saveImpact";
 
 export function ImpactPanel({ question }: { question: ImpactQuestion }) {
@@ -28,9 +32,14 @@ export function ImpactPanel({ question }: { question: ImpactQuestion }) {
     running.value = true;
     problem.value = null;
     try {
-      await checkImpact(question, report.value ?? EMPTY_IMPACT, (next) => {
-        if (!own.signal.aborted) report.value = next;
-      }, own.signal);
+      await checkImpact(
+        question,
+        report.value ?? EMPTY_IMPACT,
+        (next) => {
+          if (!own.signal.aborted) report.value = next;
+        },
+        own.signal,
+      );
     } catch (fault) {
       if (!own.signal.aborted) problem.value = asProblem(fault);
     }
@@ -57,7 +66,8 @@ export function ImpactPanel({ question }: { question: ImpactQuestion }) {
 }
 
 function workflowWords(workflows: string[]): string {
-  if (workflows.length === 0) return "No workflow leads to this template: no document of a machine changes.";
+  if (workflows.length === 0)
+    return "No workflow leads to this template: no document of a machine changes.";
   return `Machines with these workflows get it: ${workflows.join(", ")}.`;
 }
 
@@ -69,7 +79,9 @@ function ImpactState({ report, running }: { report: ImpactReport | null; running
       </p>
     );
   }
-  const failing = report.groups.filter((group) => group.fails).reduce((sum, g) => sum + g.machines.length, 0);
+  const failing = report.groups
+    .filter((group) => group.fails)
+    .reduce((sum, g) => sum + g.machines.length, 0);
   const changed = report.checked - report.unchanged - failing;
   return (
     <p class="content-note" role="status">

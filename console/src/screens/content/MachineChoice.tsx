@@ -17,7 +17,10 @@ const FIELDS = "name,workflow";
 /** A machine of the name; null if there is none. */
 export async function findMachine(name: string, stop: AbortSignal): Promise<ChosenMachine | null> {
   const page = await api.get<Page<ChosenMachine>>(
-    "/machines", { name, limit: 1, fields: FIELDS }, { signal: stop, quiet: true });
+    "/machines",
+    { name, limit: 1, fields: FIELDS },
+    { signal: stop, quiet: true },
+  );
   return page.items[0] ?? null;
 }
 
@@ -52,11 +55,18 @@ export function MachineChoice({ value, onChoose }: { value: string; onChoose: (n
     <label class="content-choice">
       <span>Machine</span>
       <input
-        list="content-machines" value={typed} spellcheck={false} autocomplete="off"
+        list="content-machines"
+        value={typed}
+        spellcheck={false}
+        autocomplete="off"
         onInput={(event) => choose(event.currentTarget.value)}
         onChange={(event) => onChoose(event.currentTarget.value)}
       />
-      <datalist id="content-machines">{known.map((name) => <option key={name} value={name} />)}</datalist>
+      <datalist id="content-machines">
+        {known.map((name) => (
+          <option key={name} value={name} />
+        ))}
+      </datalist>
     </label>
   );
 }

@@ -25,14 +25,21 @@ export function ObjectActions({ view, object }: { view: ContentNounView; object:
       )}
       {own && may(`${view.noun}:write`) && <Button onClick={() => setQuery({ tab: "json" })}>Edit</Button>}
       {own && may(`${view.noun}:write`) && (
-        <Button kind="danger" onClick={() => (erasing.value = true)}>Delete</Button>
+        <Button kind="danger" onClick={() => (erasing.value = true)}>
+          Delete
+        </Button>
       )}
       {erasing.value && (
         <ConfirmErase
-          title={`Delete ${view.one} ${object.name}`} expected={object.name} expectedIs={`the ${view.one}'s name`}
+          title={`Delete ${view.one} ${object.name}`}
+          expected={object.name}
+          expectedIs={`the ${view.one}'s name`}
           action="Delete"
-          erases={[`The site's ${view.one}. ${hides ? `That of ${hides} is in force again.` : "Nothing takes its place."}`]}
-          onConfirm={erase} onClose={() => (erasing.value = false)}
+          erases={[
+            `The site's ${view.one}. ${hides ? `That of ${hides} is in force again.` : "Nothing takes its place."}`,
+          ]}
+          onConfirm={erase}
+          onClose={() => (erasing.value = false)}
         />
       )}
     </>

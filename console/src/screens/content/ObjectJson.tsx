@@ -15,7 +15,15 @@ import type { EditConflict } from "./templateDraft";
 
 /** Fields that the server writes. */
 const READ_ONLY = new Set([
-  "source", "hides", "problems", "revision", "commit", "created_at", "updated_at", "status", "status_revision",
+  "source",
+  "hides",
+  "problems",
+  "revision",
+  "commit",
+  "created_at",
+  "updated_at",
+  "status",
+  "status_revision",
   "status_updated_at",
 ]);
 
@@ -54,7 +62,12 @@ export function ObjectJson({ view, object }: { view: ContentNounView; object: St
       if (refused.status !== 412) problem.value = refused;
       else {
         const now = await api.get<StoredContent>(path);
-        conflict.value = { base: base.value, mine: written, theirs: writtenJson(now), revision: now.revision };
+        conflict.value = {
+          base: base.value,
+          mine: written,
+          theirs: writtenJson(now),
+          revision: now.revision,
+        };
       }
     }
     saving.value = false;
@@ -63,9 +76,15 @@ export function ObjectJson({ view, object }: { view: ContentNounView; object: St
   const dirty = text.value !== base.value;
   return (
     <section aria-label="JSON">
-      {!writes && <p class="content-note">It is read-only: it comes from a pack, or your token may not write it.</p>}
+      {!writes && (
+        <p class="content-note">It is read-only: it comes from a pack, or your token may not write it.</p>
+      )}
       <EditorPane
-        class="content-editor" value={text.value} language="json" label={`${object.name} as JSON`} readOnly={!writes}
+        class="content-editor"
+        value={text.value}
+        language="json"
+        label={`${object.name} as JSON`}
+        readOnly={!writes}
         problems={fault ? [fault] : placeProblems(text.value, problem.value?.problems ?? [], "json")}
         onChange={(value) => (text.value = value)}
         onSave={() => void (dirty && !fault && save(text.value, revision.current))}
@@ -73,7 +92,12 @@ export function ObjectJson({ view, object }: { view: ContentNounView; object: St
       {problem.value && <Problem problem={problem.value} />}
       {writes && (
         <div class="content-bar">
-          <Button kind="primary" disabled={!dirty || fault !== null} isBusy={saving.value} onClick={() => void save(text.value, revision.current)}>
+          <Button
+            kind="primary"
+            disabled={!dirty || fault !== null}
+            isBusy={saving.value}
+            onClick={() => void save(text.value, revision.current)}
+          >
             Save
           </Button>
           {dirty && <Button onClick={() => (text.value = base.value)}>Discard</Button>}
@@ -81,7 +105,9 @@ export function ObjectJson({ view, object }: { view: ContentNounView; object: St
       )}
       {conflict.value && (
         <ConflictDialog
-          name={object.name} conflict={conflict.value} saving={saving.value}
+          name={object.name}
+          conflict={conflict.value}
+          saving={saving.value}
           onSave={(merged) => void save(merged, conflict.value?.revision ?? 0)}
           onClose={() => (conflict.value = null)}
         />

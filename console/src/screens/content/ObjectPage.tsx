@@ -18,7 +18,16 @@ import { ReferenceLists } from "./TemplateSide";
 
 /** Fields that the head or other tabs show. */
 const META = new Set([
-  "name", "description", "source", "hides", "problems", "labels", "revision", "commit", "created_at", "updated_at",
+  "name",
+  "description",
+  "source",
+  "hides",
+  "problems",
+  "labels",
+  "revision",
+  "commit",
+  "created_at",
+  "updated_at",
 ]);
 
 export function ObjectPage({ params }: { params: Params }) {
@@ -32,7 +41,12 @@ function KnownObject({ view, name }: { view: ContentNounView; name: string }) {
   const object = useObject<StoredContent>(view.noun, name);
   const found = object.value.value;
   if (object.problem.value && !found) {
-    return <><ContentHeader part={view.noun} title={name} /><Problem problem={object.problem.value} /></>;
+    return (
+      <>
+        <ContentHeader part={view.noun} title={name} />
+        <Problem problem={object.problem.value} />
+      </>
+    );
   }
   if (!found) return <Loading />;
   const tabs = tabsOf(view);
@@ -40,12 +54,25 @@ function KnownObject({ view, name }: { view: ContentNounView; name: string }) {
   return (
     <>
       <ContentHeader
-        part={view.noun} title={found.name}
-        subtitle={<><SourceBadge source={found.source} hides={found.hides} /> {found.description}</>}
+        part={view.noun}
+        title={found.name}
+        subtitle={
+          <>
+            <SourceBadge source={found.source} hides={found.hides} /> {found.description}
+          </>
+        }
         actions={<ObjectActions view={view} object={found} />}
       />
-      {object.isGone.value && <p class="content-bad" role="alert">It was deleted. Below is its last state.</p>}
-      {found.problems.map((problem) => <p key={problem.message} class="content-bad">{describeProblem(problem)}</p>)}
+      {object.isGone.value && (
+        <p class="content-bad" role="alert">
+          It was deleted. Below is its last state.
+        </p>
+      )}
+      {found.problems.map((problem) => (
+        <p key={problem.message} class="content-bad">
+          {describeProblem(problem)}
+        </p>
+      ))}
       <Tabs tabs={tabs} label={`About the ${view.one}`} />
       {tab === "fields" && <Fields object={found} />}
       {tab === "uses" && <Uses view={view} name={found.name} />}
@@ -68,9 +95,13 @@ function Fields({ object }: { object: StoredContent }) {
   const fields = Object.entries(object).filter(([field]) => !META.has(field));
   return (
     <KeyValue
-      pairs={fields.map(([field, value]) => [
-        field.replaceAll("_", " "), typeof value === "object" && value !== null ? <Json value={value} /> : fieldText(value),
-      ] as const)}
+      pairs={fields.map(
+        ([field, value]) =>
+          [
+            field.replaceAll("_", " "),
+            typeof value === "object" && value !== null ? <Json value={value} /> : fieldText(value),
+          ] as const,
+      )}
     />
   );
 }
@@ -93,7 +124,9 @@ function Uses({ view, name }: { view: ContentNounView; name: string }) {
 function ObjectOverrides({ view, object }: { view: ContentNounView; object: StoredContent }) {
   const kind = singular(view.noun);
   const filter = useMemo(
-    () => new URLSearchParams({ "target.kind": kind, "target.name": object.name }), [kind, object.name]);
+    () => new URLSearchParams({ "target.kind": kind, "target.name": object.name }),
+    [kind, object.name],
+  );
   const overrides = useCollection<StoredOverride>("overrides", { filter }).rows.value;
   const chosen = overrides.find((one) => one.name === location.value.query.get("override")) ?? overrides[0];
   return <OverrideEditor kind={kind} object={object} overrides={overrides} chosen={chosen} />;

@@ -35,7 +35,11 @@ export function OverrideEditor({ kind, object, overrides, chosen }: OverrideEdit
     name.value = chosen?.name ?? `site-${object.name}`.slice(0, 128);
   }, [chosen?.name, chosen?.revision]);
   if (originOf(object.source) === "site") {
-    return <p class="content-note">The site's own object is in force as it is. Overrides are for objects of packs.</p>;
+    return (
+      <p class="content-note">
+        The site's own object is in force as it is. Overrides are for objects of packs.
+      </p>
+    );
   }
   const fault = jsonFault(text.value);
   const save = async () => {
@@ -54,33 +58,62 @@ export function OverrideEditor({ kind, object, overrides, chosen }: OverrideEdit
       {overrides.length > 1 && (
         <label class="content-choice">
           <span>Override</span>
-          <select value={chosen?.name} onChange={(event) => setQuery({ override: event.currentTarget.value }, { replace: true })}>
-            {overrides.map((one) => <option key={one.name} value={one.name}>{one.name}</option>)}
+          <select
+            value={chosen?.name}
+            onChange={(event) => setQuery({ override: event.currentTarget.value }, { replace: true })}
+          >
+            {overrides.map((one) => (
+              <option key={one.name} value={one.name}>
+                {one.name}
+              </option>
+            ))}
           </select>
         </label>
       )}
       {!chosen && (
         <label class="content-choice">
           <span>Name of the override</span>
-          <input value={name.value} spellcheck={false} onInput={(event) => (name.value = event.currentTarget.value)} />
+          <input
+            value={name.value}
+            spellcheck={false}
+            onInput={(event) => (name.value = event.currentTarget.value)}
+          />
         </label>
       )}
       <p class="content-note">
-        The fields that the site sets; null takes a field away. The rest comes from the pack, also from its next versions.{" "}
-        {HINTS[kind]}
+        The fields that the site sets; null takes a field away. The rest comes from the pack, also from its
+        next versions. {HINTS[kind]}
       </p>
       <div class="content-split">
         <EditorPane
-          class="content-editor" value={text.value} language="json" label="Fields of the override"
-          readOnly={!may("overrides:write")} onChange={(value) => (text.value = value)}
+          class="content-editor"
+          value={text.value}
+          language="json"
+          label="Fields of the override"
+          readOnly={!may("overrides:write")}
+          onChange={(value) => (text.value = value)}
           problems={fault ? [fault] : placeProblems(text.value, belowFields(problem.value), "json")}
         />
-        <EditorPane class="content-editor" value={writtenJson(object)} language="json" label="What is in force" readOnly />
+        <EditorPane
+          class="content-editor"
+          value={writtenJson(object)}
+          language="json"
+          label="What is in force"
+          readOnly
+        />
       </div>
-      {chosen?.problems.map((one) => <p key={one.message} class="content-bad">{describeProblem(one)}</p>)}
+      {chosen?.problems.map((one) => (
+        <p key={one.message} class="content-bad">
+          {describeProblem(one)}
+        </p>
+      ))}
       {problem.value && <Problem problem={problem.value} />}
       {may("overrides:write") && (
-        <Button kind="primary" disabled={fault !== null || text.value === start} onClick={() => void save()}>
+        <Button
+          kind="primary"
+          disabled={fault !== null || text.value === start}
+          onClick={() => void save()}
+        >
           {chosen ? "Save the override" : "Create the override"}
         </Button>
       )}
@@ -91,10 +124,19 @@ export function OverrideEditor({ kind, object, overrides, chosen }: OverrideEdit
 /** The fields as they are in the text: a merge patch of the override alone would keep what was taken out. */
 async function replaceFields(chosen: StoredOverride, fields: unknown): Promise<void> {
   const { name, target, blocks, description } = chosen;
-  const body = { name, target, fields, ...(blocks ? { blocks } : {}), ...(description ? { description } : {}) };
+  const body = {
+    name,
+    target,
+    fields,
+    ...(blocks ? { blocks } : {}),
+    ...(description ? { description } : {}),
+  };
   await api.put(`/overrides/${ref(name)}`, body, { ifMatch: chosen.revision });
 }
 
 function belowFields(problem: ApiProblem | null) {
-  return (problem?.problems ?? []).map((one) => ({ ...one, pointer: one.pointer.replace(/^\/fields/, "") }));
+  return (problem?.problems ?? []).map((one) => ({
+    ...one,
+    pointer: one.pointer.replace(/^\/fields/, ""),
+  }));
 }

@@ -19,7 +19,8 @@ export function PackList() {
   return (
     <>
       <ContentHeader
-        part="packs" title="Packs"
+        part="packs"
+        title="Packs"
         subtitle="Bundles of content, each in several versions. A channel says which version machines get."
         actions={may("packs:write") && <PackUpload />}
       />
@@ -27,7 +28,9 @@ export function PackList() {
       {packs.state.value === "loading" && <Loading />}
       {packs.state.value === "live" && rows.length === 0 && <Empty title="No pack is loaded" />}
       <ul class="content-cards">
-        {rows.map((pack) => <PackCard key={pack.name} pack={pack} channels={channels.rows.value} />)}
+        {rows.map((pack) => (
+          <PackCard key={pack.name} pack={pack} channels={channels.rows.value} />
+        ))}
       </ul>
     </>
   );
@@ -43,21 +46,34 @@ function PackCard({ pack, channels }: { pack: StoredPack; channels: readonly Sto
   const requires = Object.entries(pack.requires ?? {});
   return (
     <li class="content-card">
-      <h2><Link to={`/content/packs/${encodeURIComponent(pack.name)}`}>{pack.pack} {pack.version}</Link></h2>
+      <h2>
+        <Link to={`/content/packs/${encodeURIComponent(pack.name)}`}>
+          {pack.pack} {pack.version}
+        </Link>
+      </h2>
       {pack.description && <p>{pack.description}</p>}
       <p class="content-muted">
         {pack.file_count} files, <Bytes value={pack.bytes} />. Loaded <Time at={pack.created_at} />.
       </p>
       <p>
         <SignatureWords pack={pack} /> {pack.licence ? `Licence ${pack.licence}.` : "No licence is named."}
-        {requires.length > 0 && ` Requires ${requires.map(([name, range]) => `${name} ${range}`).join(", ")}.`}
+        {requires.length > 0 &&
+          ` Requires ${requires.map(([name, range]) => `${name} ${range}`).join(", ")}.`}
       </p>
       <p>
-        {followed.length === 0
-          ? <span class="content-muted">In no channel: no machine gets it.</span>
-          : <>In {followed.map((channel, i) => (
-              <span key={channel.name}>{i > 0 && ", "}<Link to={`/content/channels/${channel.name}`}>{channel.name}</Link></span>
-            ))}</>}
+        {followed.length === 0 ? (
+          <span class="content-muted">In no channel: no machine gets it.</span>
+        ) : (
+          <>
+            In{" "}
+            {followed.map((channel, i) => (
+              <span key={channel.name}>
+                {i > 0 && ", "}
+                <Link to={`/content/channels/${channel.name}`}>{channel.name}</Link>
+              </span>
+            ))}
+          </>
+        )}
       </p>
     </li>
   );
@@ -89,13 +105,19 @@ function PackUpload() {
   return (
     <>
       <input
-        ref={file} type="file" hidden accept=".tar,.zst,.tar.zst" aria-label="Archive of a pack"
+        ref={file}
+        type="file"
+        hidden
+        accept=".tar,.zst,.tar.zst"
+        aria-label="Archive of a pack"
         onChange={(event) => {
           const chosen = event.currentTarget.files?.[0];
           if (chosen) void send(chosen);
         }}
       />
-      <Button kind="primary" isBusy={sending.value} onClick={() => file.current?.click()}>Load an archive</Button>
+      <Button kind="primary" isBusy={sending.value} onClick={() => file.current?.click()}>
+        Load an archive
+      </Button>
       {problem.value && (
         <div class="content-refusal">
           <Problem problem={problem.value} />
@@ -110,7 +132,9 @@ function PackUpload() {
 async function pushPack(file: File): Promise<StoredPack> {
   const media = file.name.endsWith(".tar") ? "application/x-tar" : "application/zstd";
   const response = await fetch("/api/v1/packs", {
-    method: "POST", body: file, credentials: "same-origin",
+    method: "POST",
+    body: file,
+    credentials: "same-origin",
     headers: { "Content-Type": media, Accept: "application/json" },
   });
   if (!response.ok) throw await problemOf(response);

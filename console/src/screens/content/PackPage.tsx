@@ -14,13 +14,27 @@ import type { StoredChannel, StoredPack } from "./contentData";
 import { ContentHeader } from "./ContentHeader";
 import { fileChanges, type FileChange } from "./fileChanges";
 import {
-  Button, Bytes, ConfirmErase, Copy, Diff, Empty, KeyValue, Loading, openTab, Problem, Tabs, Time, toast,
+  Button,
+  Bytes,
+  ConfirmErase,
+  Copy,
+  Diff,
+  Empty,
+  KeyValue,
+  Loading,
+  openTab,
+  Problem,
+  Tabs,
+  Time,
+  toast,
 } from "./kit";
 import { compareVersions, SignatureWords } from "./PackList";
 import { packFiles, type PackFileRow } from "./packText";
 
 const TABS = [
-  { id: "files", label: "Files" }, { id: "findings", label: "Findings" }, { id: "diff", label: "Other versions" },
+  { id: "files", label: "Files" },
+  { id: "findings", label: "Findings" },
+  { id: "diff", label: "Other versions" },
 ];
 
 export function PackPage({ params }: { params: Params }) {
@@ -29,13 +43,20 @@ export function PackPage({ params }: { params: Params }) {
   const found = pack.value.value;
   const tab = openTab(TABS);
   if (pack.problem.value && !found) {
-    return <><ContentHeader part="packs" title={name} /><Problem problem={pack.problem.value} /></>;
+    return (
+      <>
+        <ContentHeader part="packs" title={name} />
+        <Problem problem={pack.problem.value} />
+      </>
+    );
   }
   if (!found) return <Loading />;
   return (
     <>
       <ContentHeader
-        part="packs" title={`${found.pack} ${found.version}`} subtitle={found.description}
+        part="packs"
+        title={`${found.pack} ${found.version}`}
+        subtitle={found.description}
         actions={<PackActions pack={found} />}
       />
       <PackFacts pack={found} />
@@ -50,7 +71,9 @@ export function PackPage({ params }: { params: Params }) {
 function PackFacts({ pack }: { pack: StoredPack }) {
   const channels = useCollection<StoredChannel>("channels", {}).rows.value;
   const followed = channels.filter((channel) => channel.packs[pack.pack] === pack.version);
-  const requires = Object.entries(pack.requires ?? {}).map(([name, range]) => `${name} ${range}`).join(", ");
+  const requires = Object.entries(pack.requires ?? {})
+    .map(([name, range]) => `${name} ${range}`)
+    .join(", ");
   return (
     <KeyValue
       pairs={[
@@ -58,12 +81,33 @@ function PackFacts({ pack }: { pack: StoredPack }) {
         ["Licence", pack.licence || "none is named"],
         ["Requires", requires || "nothing"],
         ["Priority", `${pack.priority}: the pack with the higher number wins`],
-        ["Files", <>{pack.file_count}, <Bytes value={pack.bytes} /></>],
-        ["Digest", <><code class="content-break">{pack.digest}</code> <Copy text={pack.digest} /></>],
+        [
+          "Files",
+          <>
+            {pack.file_count}, <Bytes value={pack.bytes} />
+          </>,
+        ],
+        [
+          "Digest",
+          <>
+            <code class="content-break">{pack.digest}</code> <Copy text={pack.digest} />
+          </>,
+        ],
         ["Loaded", <Time at={pack.created_at} />],
-        ["Channels", followed.length === 0 ? "none: no machine gets it" : <>
-          {followed.map((channel) => <Link key={channel.name} to={`/content/channels/${channel.name}`}>{channel.name} </Link>)}
-        </>],
+        [
+          "Channels",
+          followed.length === 0 ? (
+            "none: no machine gets it"
+          ) : (
+            <>
+              {followed.map((channel) => (
+                <Link key={channel.name} to={`/content/channels/${channel.name}`}>
+                  {channel.name}{" "}
+                </Link>
+              ))}
+            </>
+          ),
+        ],
       ]}
     />
   );
@@ -78,16 +122,26 @@ function PackActions({ pack }: { pack: StoredPack }) {
   };
   return (
     <>
-      <a class="button plain normal" href={`/api/v1/packs/${ref(pack.name)}/archive`} download>Export</a>
+      <a class="button plain normal" href={`/api/v1/packs/${ref(pack.name)}/archive`} download>
+        Export
+      </a>
       <Link class="button plain normal" to={`/content/upgrade?pack=${pack.pack}&to=${pack.version}`}>
         Check the upgrade
       </Link>
-      {may("packs:write") && <Button kind="danger" onClick={() => (erasing.value = true)}>Delete</Button>}
+      {may("packs:write") && (
+        <Button kind="danger" onClick={() => (erasing.value = true)}>
+          Delete
+        </Button>
+      )}
       {erasing.value && (
         <ConfirmErase
-          title={`Delete pack ${pack.name}`} expected={pack.name} expectedIs="the pack's name" action="Delete"
+          title={`Delete pack ${pack.name}`}
+          expected={pack.name}
+          expectedIs="the pack's name"
+          action="Delete"
           erases={[`The ${pack.file_count} files of ${pack.name}. A channel cannot go back to it.`]}
-          onConfirm={erase} onClose={() => (erasing.value = false)}
+          onConfirm={erase}
+          onClose={() => (erasing.value = false)}
         />
       )}
     </>
@@ -110,16 +164,25 @@ function PackFiles({ pack }: { pack: StoredPack }) {
   return (
     <div class="content-files">
       <nav aria-label="Files of the pack" class="content-file-list">
-        <ul>{items.map((file) => <FileLink key={file.path} file={file} chosen={file === shown} />)}</ul>
+        <ul>
+          {items.map((file) => (
+            <FileLink key={file.path} file={file} chosen={file === shown} />
+          ))}
+        </ul>
       </nav>
       {shown && (
         <section aria-label={shown.path}>
           <p class="content-note">
-            <strong>{shown.path}</strong> <Bytes value={shown.bytes} /> <Copy text={shown.text} label="Copy the file" />
+            <strong>{shown.path}</strong> <Bytes value={shown.bytes} />{" "}
+            <Copy text={shown.text} label="Copy the file" />
           </p>
           <EditorPane
-            class="content-editor" value={shown.text} language={languageOfFile(shown.path)} readOnly
-            label={shown.path} key={shown.path}
+            class="content-editor"
+            value={shown.text}
+            language={languageOfFile(shown.path)}
+            readOnly
+            label={shown.path}
+            key={shown.path}
           />
         </section>
       )}
@@ -133,7 +196,8 @@ function FileLink({ file, chosen }: { file: PackFileRow; chosen: boolean }) {
   return (
     <li>
       <a
-        href={`${href(location.value.path)}?${query.toString()}`} aria-current={chosen ? "true" : undefined}
+        href={`${href(location.value.path)}?${query.toString()}`}
+        aria-current={chosen ? "true" : undefined}
         onClick={(event) => {
           if (event.ctrlKey || event.metaKey || event.shiftKey) return;
           event.preventDefault();
@@ -165,29 +229,38 @@ const SEVERITIES = ["error", "warning", "note"] as const;
 
 function PackFindings({ pack }: { pack: StoredPack }) {
   const found = useQuery(`findings of ${pack.name} ${pack.digest}`, (signal) =>
-    api.get<Findings>(`/packs/${ref(pack.name)}/findings`, undefined, { signal }));
+    api.get<Findings>(`/packs/${ref(pack.name)}/findings`, undefined, { signal }),
+  );
   if (found.problem.value) return <Problem problem={found.problem.value} onRetry={found.reload} />;
   const answer = found.data.value;
   if (!answer) return <Loading />;
   const items = SEVERITIES.flatMap((severity) => answer.items.filter((item) => item.severity === severity));
-  const counts = SEVERITIES.map((severity) => `${items.filter((item) => item.severity === severity).length} ${severity}s`);
+  const counts = SEVERITIES.map(
+    (severity) => `${items.filter((item) => item.severity === severity).length} ${severity}s`,
+  );
   return (
     <section aria-label="Findings">
       <p class="content-note">
-        {counts.join(", ")}{answer.base.length > 0 && `, on ${answer.base.join(", ")}`}.
-        {!answer.complete && " There are more findings than are shown."}{" "}
-        Tests with golden texts and ShellCheck run where the pack is made: <code>metalwright packs test DIR</code>.
+        {counts.join(", ")}
+        {answer.base.length > 0 && `, on ${answer.base.join(", ")}`}.
+        {!answer.complete && " There are more findings than are shown."} Tests with golden texts and
+        ShellCheck run where the pack is made: <code>metalwright packs test DIR</code>.
       </p>
       {items.length === 0 && <Empty title="The lints find nothing" />}
       <ul class="content-findings">
         {items.map((item, i) => (
           <li key={i} class={`content-finding content-finding-${item.severity}`}>
             <span class="content-tag">{item.severity}</span>{" "}
-            <Link to={`/content/packs/${encodeURIComponent(pack.name)}?tab=files&file=${encodeURIComponent(item.path)}`}>
-              {item.path}{item.line ? `:${item.line}` : ""}
+            <Link
+              to={`/content/packs/${encodeURIComponent(pack.name)}?tab=files&file=${encodeURIComponent(item.path)}`}
+            >
+              {item.path}
+              {item.line ? `:${item.line}` : ""}
             </Link>
             <p>{item.message}</p>
-            <p class="content-muted">{item.remedy} <code>{item.rule}</code></p>
+            <p class="content-muted">
+              {item.remedy} <code>{item.rule}</code>
+            </p>
           </li>
         ))}
       </ul>
@@ -196,7 +269,9 @@ function PackFindings({ pack }: { pack: StoredPack }) {
 }
 
 function PackVersions({ pack }: { pack: StoredPack }) {
-  const all = useCollection<StoredPack>("packs", { filter: useMemo(() => new URLSearchParams({ pack: pack.pack }), [pack.pack]) });
+  const all = useCollection<StoredPack>("packs", {
+    filter: useMemo(() => new URLSearchParams({ pack: pack.pack }), [pack.pack]),
+  });
   const others = all.rows.value.filter((row) => row.name !== pack.name).sort(compareVersions);
   const older = others.filter((row) => compareVersions(row, pack) < 0).at(-1);
   const wanted = location.value.query.get("with");
@@ -207,8 +282,15 @@ function PackVersions({ pack }: { pack: StoredPack }) {
     <section aria-label="Difference">
       <label class="content-choice">
         <span>Compare with</span>
-        <select value={other.version} onChange={(event) => setQuery({ with: event.currentTarget.value }, { replace: true })}>
-          {others.map((row) => <option key={row.version} value={row.version}>{row.version}</option>)}
+        <select
+          value={other.version}
+          onChange={(event) => setQuery({ with: event.currentTarget.value }, { replace: true })}
+        >
+          {others.map((row) => (
+            <option key={row.version} value={row.version}>
+              {row.version}
+            </option>
+          ))}
         </select>
       </label>
       <VersionDiff before={other} after={pack} />
@@ -231,7 +313,11 @@ function VersionDiff({ before, after }: { before: StoredPack; after: StoredPack 
       <p class="content-note">
         From {before.version} to {after.version}: {list.length} files differ.
       </p>
-      <ul class="content-groups">{list.map((change) => <ChangedFile key={change.path} change={change} />)}</ul>
+      <ul class="content-groups">
+        {list.map((change) => (
+          <ChangedFile key={change.path} change={change} />
+        ))}
+      </ul>
     </>
   );
 }
@@ -240,7 +326,9 @@ function ChangedFile({ change }: { change: FileChange }) {
   return (
     <li>
       <details class="content-group" open={change.kind === "changed"}>
-        <summary><span class="content-tag">{change.kind}</span> {change.path}</summary>
+        <summary>
+          <span class="content-tag">{change.kind}</span> {change.path}
+        </summary>
         <Diff text={change.diff} />
       </details>
     </li>

@@ -34,11 +34,12 @@ export function PreviewPanel(props: PreviewPanelProps) {
         <MachineChoice value={machine} onChoose={props.onMachine} />
         <label class="content-choice">
           <span>Document</span>
-          <select
-            value={document.title}
-            onChange={(event) => props.onDocument(event.currentTarget.value)}
-          >
-            {documents.map((one) => <option key={one.title} value={one.title}>{one.title}</option>)}
+          <select value={document.title} onChange={(event) => props.onDocument(event.currentTarget.value)}>
+            {documents.map((one) => (
+              <option key={one.title} value={one.title}>
+                {one.title}
+              </option>
+            ))}
           </select>
         </label>
       </div>
@@ -48,7 +49,11 @@ export function PreviewPanel(props: PreviewPanelProps) {
   );
 }
 
-function PreviewState({ preview, template, machine }: Pick<PreviewPanelProps, "preview" | "template" | "machine">) {
+function PreviewState({
+  preview,
+  template,
+  machine,
+}: Pick<PreviewPanelProps, "preview" | "template" | "machine">) {
   const problem = preview.problem.value;
   const answer = preview.answer.value;
   if (machine === "") {
@@ -62,14 +67,20 @@ function PreviewState({ preview, template, machine }: Pick<PreviewPanelProps, "p
         {problem.problems.length > elsewhere.length && (
           <p>The text cannot be rendered: see the marked line.</p>
         )}
-        {elsewhere.map((fault) => <p key={fault.message}>{describeProblem(fault)}</p>)}
+        {elsewhere.map((fault) => (
+          <p key={fault.message}>{describeProblem(fault)}</p>
+        ))}
         {answer && <p>Below is the last text that could be rendered.</p>}
       </div>
     );
   }
   return (
     <p class="content-note" aria-live="polite">
-      {preview.rendering.value ? "Rendering …" : answer ? `${answer.text.split("\n").length - 1} lines` : ""}
+      {preview.rendering.value
+        ? "Rendering …"
+        : answer
+          ? `${answer.text.split("\n").length - 1} lines`
+          : ""}
       {answer?.provenance.secret && " Secrets are shown as (sealed)."}
       {answer && <Copy text={answer.text} label="Copy the document" />}
     </p>
@@ -87,7 +98,9 @@ function PreviewText({ template, document, preview, cursor, onLine }: PreviewPan
   return (
     <EditorPane
       class={`content-editor ${preview.problem.value ? "content-old" : ""}`}
-      value={answer.text} language={languageOf(document.title)} readOnly
+      value={answer.text}
+      language={languageOf(document.title)}
+      readOnly
       label={`Preview of ${document.title}`}
       problems={answer.problems.map(placeOfDocument)}
       hover={({ line: at }) => {

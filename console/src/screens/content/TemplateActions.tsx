@@ -25,7 +25,8 @@ export function TemplateActions({ template, draft, editing, target }: TemplateAc
     <>
       {editing && writes && (
         <Button
-          kind="primary" disabled={!draft.dirty.value || draft.saving.value}
+          kind="primary"
+          disabled={!draft.dirty.value || draft.saving.value}
           onClick={() => void saveAndTell(draft, template.name, target)}
         >
           {draft.saving.value ? "Saving …" : target.kind === "block" ? "Save the override" : "Save"}
@@ -38,12 +39,20 @@ export function TemplateActions({ template, draft, editing, target }: TemplateAc
       {!own && !editing && may("templates:write") && (
         <Button onClick={() => setQuery({ replace: "1" })}>Replace the whole template</Button>
       )}
-      {own && writes && <Button kind="danger" onClick={() => (erasing.value = true)}>Delete</Button>}
+      {own && writes && (
+        <Button kind="danger" onClick={() => (erasing.value = true)}>
+          Delete
+        </Button>
+      )}
       {erasing.value && (
         <ConfirmErase
-          title={`Delete template ${template.name}`} expected={template.name} expectedIs="the template's name"
-          action="Delete" erases={[eraseWords(template)]}
-          onConfirm={() => erase(template)} onClose={() => (erasing.value = false)}
+          title={`Delete template ${template.name}`}
+          expected={template.name}
+          expectedIs="the template's name"
+          action="Delete"
+          erases={[eraseWords(template)]}
+          onConfirm={() => erase(template)}
+          onClose={() => (erasing.value = false)}
         />
       )}
     </>
@@ -53,14 +62,17 @@ export function TemplateActions({ template, draft, editing, target }: TemplateAc
 /** Saves, and says what came of it. */
 export async function saveAndTell(draft: TemplateDraft, name: string, target: EditTarget): Promise<void> {
   if (!draft.dirty.value || !(await draft.save())) return;
-  const what = target.kind === "block" ? `The override of ${target.block} is in force.` : `${name} is saved.`;
+  const what =
+    target.kind === "block" ? `The override of ${target.block} is in force.` : `${name} is saved.`;
   const broken = draft.broken.value.length;
   toast(broken === 0 ? what : `${what} ${broken} problems: see below.`);
 }
 
 function eraseWords(template: StoredContent): string {
   const packs = (template.hides ?? []).join(", ");
-  const back = packs ? `The text of ${packs} is in force again, with its overrides.` : "Nothing takes its place.";
+  const back = packs
+    ? `The text of ${packs} is in force again, with its overrides.`
+    : "Nothing takes its place.";
   return `The text of the site. ${back}`;
 }
 

@@ -33,30 +33,40 @@ export function TemplateEditor(props: TemplateEditorProps) {
   const { template, data, draft, editing, target, machine } = props;
   const values = useMachineValues(machine);
   const names = useMemo(
-    () => templateCompletions(() => editorNames(template, data, values.variables)), [template, values.variables]);
+    () => templateCompletions(() => editorNames(template, data, values.variables)),
+    [template, values.variables],
+  );
   const problems = useMemo(() => props.problems, [JSON.stringify(props.problems)]);
   const problem = draft.problem.value;
   return (
     <section class="content-edit" aria-label="Editor">
       <p class="content-note">{stateWords(props)}</p>
       <EditorPane
-        class="content-editor" value={draft.text.value} language={template.verbatim ? "shell" : "jinja"}
+        class="content-editor"
+        value={draft.text.value}
+        language={template.verbatim ? "shell" : "jinja"}
         label={target.kind === "block" ? `Block ${target.block} of ${template.name}` : template.name}
-        readOnly={!editing} problems={problems}
+        readOnly={!editing}
+        problems={problems}
         {...(props.original === undefined ? {} : { original: props.original })}
         completions={names}
         hover={({ word }) => hoverTexts(word, data, values)}
         onChange={(text) => (draft.text.value = text)}
         onSave={() => void saveAndTell(draft, template.name, target)}
-        onCursor={props.onCursor} onReady={props.onReady}
+        onCursor={props.onCursor}
+        onReady={props.onReady}
       />
       {problem && problem.problems.length === 0 && <Problem problem={problem} />}
       {problem && problem.problems.length > 0 && (
-        <p class="content-note content-bad" role="alert">It is not saved: see the marked lines.</p>
+        <p class="content-note content-bad" role="alert">
+          It is not saved: see the marked lines.
+        </p>
       )}
       {draft.broken.value.length > 0 && (
         <ul class="content-note content-bad" role="alert">
-          {draft.broken.value.map((one) => <li key={one.message}>{describeProblem(one)}</li>)}
+          {draft.broken.value.map((one) => (
+            <li key={one.message}>{describeProblem(one)}</li>
+          ))}
         </ul>
       )}
     </section>
@@ -80,8 +90,10 @@ function useMachineValues(machine: string): MachineValues {
   const key = machine === "" ? undefined : machine;
   const path = `/machines/${ref(`name:${machine}`)}`;
   const variables = useQuery(key && `variables of ${key}`, (signal) =>
-    api.get<{ items: MachineValues["variables"] }>(`${path}/variables`, undefined, { signal }));
+    api.get<{ items: MachineValues["variables"] }>(`${path}/variables`, undefined, { signal }),
+  );
   const params = useQuery(key && `params of ${key}`, (signal) =>
-    api.get<{ params: MachineValues["params"] }>(`${path}/params`, { explain: true }, { signal }));
+    api.get<{ params: MachineValues["params"] }>(`${path}/params`, { explain: true }, { signal }),
+  );
   return { machine, variables: variables.data.value?.items ?? [], params: params.data.value?.params ?? {} };
 }

@@ -8,7 +8,13 @@ import { useCollection, useObject } from "../../live/collection";
 import { Loading, Problem } from "./kit";
 import { templateBlocks } from "../../ui/editor/blocks";
 import type { EditorHandle } from "../../ui/editor/types";
-import { originOf, useContent, type ContentData, type StoredContent, type StoredOverride } from "./contentData";
+import {
+  originOf,
+  useContent,
+  type ContentData,
+  type StoredContent,
+  type StoredOverride,
+} from "./contentData";
 import { ConflictDialog } from "./ConflictDialog";
 import { ContentHeader } from "./ContentHeader";
 import { findMachine, firstMachine, type ChosenMachine } from "./MachineChoice";
@@ -20,7 +26,14 @@ import { previewDocuments, workflowsWith } from "./saveImpact";
 import { SourceBadge } from "./SourceBadge";
 import { TemplateActions } from "./TemplateActions";
 import { packOfTemplate, useTemplateDraft } from "./templateDraft";
-import { draftLine, draftProblems, wholeBody, wholeLine, type EditedTemplate, type EditTarget } from "./templateEdit";
+import {
+  draftLine,
+  draftProblems,
+  wholeBody,
+  wholeLine,
+  type EditedTemplate,
+  type EditTarget,
+} from "./templateEdit";
 import { TemplateEditor } from "./TemplateEditor";
 import { TemplateTabs } from "./TemplateTabs";
 
@@ -43,7 +56,10 @@ export function TemplatePage({ params }: { params: Params }) {
 }
 
 function useOverridesOf(name: string): readonly StoredOverride[] {
-  const filter = useMemo(() => new URLSearchParams({ "target.kind": "template", "target.name": name }), [name]);
+  const filter = useMemo(
+    () => new URLSearchParams({ "target.kind": "template", "target.name": name }),
+    [name],
+  );
   return useCollection<StoredOverride>("overrides", { filter }).rows.value;
 }
 
@@ -63,12 +79,21 @@ function useTarget(template: StoredContent): EditTarget {
 function TemplateWorkshop({ template, data, overrides }: WorkshopProps) {
   const target = useTarget(template);
   const block = target.kind === "block" ? target.block : null;
-  const override = overrides.find((one) => block !== null && one.blocks !== undefined && block in one.blocks);
-  const packText = usePackText(block !== null || template.hides?.length ? packOfTemplate(template) : null, template.name);
+  const override = overrides.find(
+    (one) => block !== null && one.blocks !== undefined && block in one.blocks,
+  );
+  const packText = usePackText(
+    block !== null || template.hides?.length ? packOfTemplate(template) : null,
+    template.name,
+  );
   const draft = useTemplateDraft({ template, target, override });
   const packBlock = packText.block(block);
   const edited: EditedTemplate = {
-    name: template.name, body: template.body ?? "", target, draft: draft.text.value, packBlock,
+    name: template.name,
+    body: template.body ?? "",
+    target,
+    draft: draft.text.value,
+    packBlock,
   };
   const machine = useChosenMachine(template.name, data);
   const cursor = useSignal(1);
@@ -76,9 +101,17 @@ function TemplateWorkshop({ template, data, overrides }: WorkshopProps) {
   const documents = previewDocuments(template.name, machine.value?.workflow, dataOf(data));
   const wanted = location.value.query.get("document");
   const document = documents.find((one) => one.title === wanted) ?? documents[0];
-  const editing = originOf(template.source) === "site" || block !== null || location.value.query.has("replace");
-  const question = machine.value && document
-    ? questionOf(machine.value.name, document, draft.dirty.value || block !== null ? edited : null, template) : null;
+  const editing =
+    originOf(template.source) === "site" || block !== null || location.value.query.has("replace");
+  const question =
+    machine.value && document
+      ? questionOf(
+          machine.value.name,
+          document,
+          draft.dirty.value || block !== null ? edited : null,
+          template,
+        )
+      : null;
   const preview = usePreview(question);
   const faults = preview.problem.value ?? draft.problem.value;
   const cursorLine = useComputed(() => cursor.value);
@@ -89,22 +122,37 @@ function TemplateWorkshop({ template, data, overrides }: WorkshopProps) {
   return (
     <div class="content-workshop">
       <ContentHeader
-        part="templates" title={template.name}
-        subtitle={<><SourceBadge source={template.source} hides={template.hides} /> {template.description}</>}
+        part="templates"
+        title={template.name}
+        subtitle={
+          <>
+            <SourceBadge source={template.source} hides={template.hides} /> {template.description}
+          </>
+        }
         actions={<TemplateActions template={template} draft={draft} editing={editing} target={target} />}
       />
       <div class="content-split">
         <TemplateEditor
-          template={template} data={data} draft={draft} editing={editing} target={target} override={override}
-          problems={faults ? draftProblems(edited, faults.problems) : []} machine={machine.value?.name ?? ""}
+          template={template}
+          data={data}
+          draft={draft}
+          editing={editing}
+          target={target}
+          override={override}
+          problems={faults ? draftProblems(edited, faults.problems) : []}
+          machine={machine.value?.name ?? ""}
           original={draft.dirty.value ? draft.base.value : undefined}
           onCursor={(line) => (cursor.value = wholeLine(edited, line))}
           onReady={(ready) => (editor.current = ready)}
         />
         {document && (
           <PreviewPanel
-            template={template.name} machine={machine.value?.name ?? ""} document={document}
-            documents={documents} preview={preview} cursor={cursorLine}
+            template={template.name}
+            machine={machine.value?.name ?? ""}
+            document={document}
+            documents={documents}
+            preview={preview}
+            cursor={cursorLine}
             onMachine={(name) => setQuery({ machine: name }, { replace: true })}
             onDocument={(title) => setQuery({ document: title }, { replace: true })}
             onLine={toLine}
@@ -112,16 +160,23 @@ function TemplateWorkshop({ template, data, overrides }: WorkshopProps) {
         )}
       </div>
       <TemplateTabs
-        template={template} data={data} overrides={overrides} draft={draft} packText={packText}
+        template={template}
+        data={data}
+        overrides={overrides}
+        draft={draft}
+        packText={packText}
         impact={{
           template: { name: template.name, body: wholeBody(edited), verbatim: template.verbatim === true },
-          objects: data.objects.value as ContentObjects, index: data.index.value,
+          objects: data.objects.value as ContentObjects,
+          index: data.index.value,
         }}
         onLine={toLine}
       />
       {draft.conflict.value && (
         <ConflictDialog
-          name={template.name} conflict={draft.conflict.value} saving={draft.saving.value}
+          name={template.name}
+          conflict={draft.conflict.value}
+          saving={draft.saving.value}
           onSave={(text) => void draft.saveMerged(text, draft.conflict.value?.revision ?? 0)}
           onClose={() => (draft.conflict.value = null)}
         />
@@ -153,10 +208,14 @@ function useChosenMachine(template: string, data: ContentData): Signal<ChosenMac
   useEffect(() => {
     if (named === null && !ready) return undefined;
     const stop = new AbortController();
-    const find = named === null
-      ? firstMachine(workflowsWith(template, data.index.value), stop.signal)
-      : findMachine(named, stop.signal);
-    find.then((found) => (chosen.value = found), () => undefined);
+    const find =
+      named === null
+        ? firstMachine(workflowsWith(template, data.index.value), stop.signal)
+        : findMachine(named, stop.signal);
+    find.then(
+      (found) => (chosen.value = found),
+      () => undefined,
+    );
     return () => stop.abort();
   }, [named, template, ready]);
   return chosen;

@@ -23,21 +23,30 @@ export function BlockList({ template, overrides, canOverride, onOverride, onLine
   return (
     <div class="content-blocks">
       {blocks.length === 0 && (
-        <p class="content-note">This template has no blocks. An override can change its description only.</p>
+        <p class="content-note">
+          This template has no blocks. An override can change its description only.
+        </p>
       )}
       <ul>
         {blocks.map((block) => (
           <BlockRow
-            key={`${block.name}-${block.line}`} block={block} canOverride={canOverride}
+            key={`${block.name}-${block.line}`}
+            block={block}
+            canOverride={canOverride}
             override={overrideOf(overrides, block.name)}
-            onOverride={() => onOverride(block.name)} onLine={() => onLine(block.line)}
+            onOverride={() => onOverride(block.name)}
+            onLine={() => onLine(block.line)}
           />
         ))}
       </ul>
       {optional.length > 0 && (
         <p class="content-note">
-          Includes, once they exist: {optional.map((name, i) => (
-            <span key={name}>{i > 0 && ", "}<Link to={pageOf("templates", name)}>{name}</Link></span>
+          Includes, once they exist:{" "}
+          {optional.map((name, i) => (
+            <span key={name}>
+              {i > 0 && ", "}
+              <Link to={pageOf("templates", name)}>{name}</Link>
+            </span>
           ))}
         </p>
       )}
@@ -61,24 +70,41 @@ function BlockRow({ block, override, canOverride, onOverride, onLine }: BlockRow
   const isHook = /^(before|after)_/.test(block.name);
   return (
     <li class="content-block" data-depth={Math.min(block.depth, 3)}>
-      <button type="button" class="content-link" onClick={onLine}>{block.name}</button>
+      <button type="button" class="content-link" onClick={onLine}>
+        {block.name}
+      </button>
       <span class="content-muted">line {block.line}</span>
       {isHook && block.empty && <span class="content-tag">hook, empty</span>}
       {override && <span class="content-tag content-tag-on">override {override.name}</span>}
       {canOverride && (
-        <Button kind="quiet" onClick={onOverride}>{override ? "Edit the override" : "Override"}</Button>
+        <Button kind="quiet" onClick={onOverride}>
+          {override ? "Edit the override" : "Override"}
+        </Button>
       )}
     </li>
   );
 }
 
 const TITLES: Record<ContentNoun, string> = {
-  templates: "template", bootenvs: "bootenv", stages: "stage", tasks: "task", workflows: "workflow",
-  profiles: "profile", params: "param",
+  templates: "template",
+  bootenvs: "bootenv",
+  stages: "stage",
+  tasks: "task",
+  workflows: "workflow",
+  profiles: "profile",
+  params: "param",
 };
 
 /** References of an object, both ways. */
-export function ReferenceLists({ data, noun, name }: { data: ContentData; noun: ContentNoun; name: string }) {
+export function ReferenceLists({
+  data,
+  noun,
+  name,
+}: {
+  data: ContentData;
+  noun: ContentNoun;
+  name: string;
+}) {
   const key = referenceKey(noun, name);
   const usedBy = data.index.value.usedBy.get(key) ?? [];
   const uses = data.index.value.uses.get(key) ?? [];
@@ -103,13 +129,14 @@ function ReferenceList({ title, references, none, data }: ReferenceListProps) {
     !data || data.loading.value || data.objects.value[noun].some((object) => object.name === name);
   return (
     <section>
-      <h3>{title} <span class="content-muted">{references.length}</span></h3>
+      <h3>
+        {title} <span class="content-muted">{references.length}</span>
+      </h3>
       {references.length === 0 && <p class="content-note">{none}</p>}
       <ul>
         {references.map(({ noun, name, how }) => (
           <li key={`${noun}/${name}/${how}`}>
-            <span class="content-muted">{TITLES[noun]}</span>{" "}
-            <Link to={pageOf(noun, name)}>{name}</Link>{" "}
+            <span class="content-muted">{TITLES[noun]}</span> <Link to={pageOf(noun, name)}>{name}</Link>{" "}
             <span class="content-muted">{how}</span>
             {!exists(noun, name) && <span class="content-tag">does not exist</span>}
           </li>

@@ -36,7 +36,8 @@ export function TemplateTabs(props: TemplateTabsProps) {
       <Tabs tabs={tabs} label="About the template" />
       {tab === "blocks" && (
         <BlockList
-          template={template} overrides={overrides}
+          template={template}
+          overrides={overrides}
           canOverride={originOf(template.source) !== "site" && may("overrides:write")}
           onOverride={(block) => setQuery({ block, replace: undefined })}
           onLine={props.onLine}
@@ -56,8 +57,8 @@ function AgainstPack({ template, packText }: { template: StoredContent; packText
   return (
     <>
       <p class="content-note">
-        {(template.hides ?? []).join(", ")} has this template too. Lines with a minus are the pack's, lines with a
-        plus the site's.
+        {(template.hides ?? []).join(", ")} has this template too. Lines with a minus are the pack's, lines
+        with a plus the site's.
       </p>
       {diff === "" ? <p>The texts are the same: delete the site's.</p> : <Diff text={diff} />}
     </>

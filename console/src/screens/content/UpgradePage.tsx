@@ -28,16 +28,22 @@ export function UpgradePage() {
   const channels = useCollection<StoredChannel>("channels", {}).rows.value;
   const query = location.value.query;
   const pack = query.get("pack") ?? "core";
-  const versions = packs.filter((row) => row.pack === pack).sort(compareVersions).map((row) => row.version);
+  const versions = packs
+    .filter((row) => row.pack === pack)
+    .sort(compareVersions)
+    .map((row) => row.version);
   const choice: Choice = {
-    pack, channel: query.get("channel") ?? "prod", sample: query.get("sample") ?? "",
+    pack,
+    channel: query.get("channel") ?? "prod",
+    sample: query.get("sample") ?? "",
     to: query.get("to") ?? versions.at(-1) ?? "",
   };
   const present = channels.find((channel) => channel.name === choice.channel)?.packs[pack];
   return (
     <>
       <ContentHeader
-        part="channels" title={`Upgrade ${pack} on ${choice.channel}`}
+        part="channels"
+        title={`Upgrade ${pack} on ${choice.channel}`}
         subtitle="Every script and file of each machine is rendered with both versions. Secrets stay sealed, and nothing is changed."
       />
       <UpgradeChoice choice={choice} packs={packs} channels={channels} versions={versions} />
@@ -61,13 +67,26 @@ function UpgradeChoice({ choice, packs, channels, versions }: UpgradeChoiceProps
   const set = (name: string) => (value: string) => setQuery({ [name]: value }, { replace: true });
   return (
     <div class="content-bar">
-      <Choose label="Pack" value={choice.pack} values={names} onChoose={(pack) => setQuery({ pack, to: undefined })} />
+      <Choose
+        label="Pack"
+        value={choice.pack}
+        values={names}
+        onChoose={(pack) => setQuery({ pack, to: undefined })}
+      />
       <Choose label="Version" value={choice.to} values={versions} onChoose={set("to")} />
-      <Choose label="Channel" value={choice.channel} values={channels.map((one) => one.name)} onChoose={set("channel")} />
+      <Choose
+        label="Channel"
+        value={choice.channel}
+        values={channels.map((one) => one.name)}
+        onChoose={set("channel")}
+      />
       <label class="content-choice">
         <span>Machines</span>
         <input
-          type="number" min={1} placeholder="all" value={choice.sample}
+          type="number"
+          min={1}
+          placeholder="all"
+          value={choice.sample}
           onChange={(event) => set("sample")(event.currentTarget.value)}
         />
       </label>
@@ -87,20 +106,30 @@ function Choose({ label, value, values, onChoose }: ChooseProps) {
     <label class="content-choice">
       <span>{label}</span>
       <select value={value} onChange={(event) => onChoose(event.currentTarget.value)}>
-        {values.map((one) => <option key={one} value={one}>{one}</option>)}
+        {values.map((one) => (
+          <option key={one} value={one}>
+            {one}
+          </option>
+        ))}
       </select>
     </label>
   );
 }
 
 /** Asks page by page. */
-async function check(choice: Choice, tell: (report: UpgradeReport) => void, stop: AbortSignal): Promise<void> {
+async function check(
+  choice: Choice,
+  tell: (report: UpgradeReport) => void,
+  stop: AbortSignal,
+): Promise<void> {
   let report: UpgradeReport | null = null;
   do {
     const body: Record<string, unknown> = { to: choice.to, channel: choice.channel };
     if (choice.sample !== "") body["sample"] = Number(choice.sample);
     if (report?.next) body["after"] = report.next;
-    const page = await api.post<UpgradeReport>(`/packs/${ref(choice.pack)}/actions/check`, body, { signal: stop });
+    const page = await api.post<UpgradeReport>(`/packs/${ref(choice.pack)}/actions/check`, body, {
+      signal: stop,
+    });
     report = joinReports(report, page);
     tell(report);
   } while (report.next !== null && !stop.aborted);
@@ -131,15 +160,21 @@ function UpgradeCheck({ choice, present }: { choice: Choice; present: string | u
     <>
       <div class="content-bar">
         {!running.value && (
-          <Button kind={known ? "plain" : "primary"} disabled={choice.to === ""} onClick={() => void begin()}>
+          <Button
+            kind={known ? "plain" : "primary"}
+            disabled={choice.to === ""}
+            onClick={() => void begin()}
+          >
             {known ? "Check again" : "Check"}
           </Button>
         )}
         {running.value && <Button onClick={() => stop.current?.abort()}>Stop</Button>}
         {may("channels:write") && (
           <Button
-            kind={checked ? "primary" : "plain"} disabled={!known || running.value || choice.to === present}
-            title={promoteHint(known !== null, choice.to === present)} onClick={() => (promoting.value = true)}
+            kind={checked ? "primary" : "plain"}
+            disabled={!known || running.value || choice.to === present}
+            title={promoteHint(known !== null, choice.to === present)}
+            onClick={() => (promoting.value = true)}
           >
             Promote {choice.pack} {choice.to}
           </Button>
@@ -148,16 +183,25 @@ function UpgradeCheck({ choice, present }: { choice: Choice; present: string | u
       {problem.value && <Problem problem={problem.value} />}
       {known && (
         <>
-          <progress class="content-progress" value={known.checked} max={Math.max(1, known.total)} aria-label="Machines checked" />
-          <p role="status" class={failingMachines(known) > 0 ? "content-bad" : ""}>{reportSentence(known)}</p>
+          <progress
+            class="content-progress"
+            value={known.checked}
+            max={Math.max(1, known.total)}
+            aria-label="Machines checked"
+          />
+          <p role="status" class={failingMachines(known) > 0 ? "content-bad" : ""}>
+            {reportSentence(known)}
+          </p>
           <ChangeGroups groups={known.groups} />
         </>
       )}
       {promoting.value && known && (
         <MoveDialog
-          title={`Promote ${choice.pack} ${choice.to} on ${choice.channel}`} action="Promote"
+          title={`Promote ${choice.pack} ${choice.to} on ${choice.channel}`}
+          action="Promote"
           text={promoteWords(known)}
-          onMove={() => promote(choice)} onClose={() => (promoting.value = false)}
+          onMove={() => promote(choice)}
+          onClose={() => (promoting.value = false)}
         />
       )}
     </>
@@ -171,13 +215,18 @@ function promoteHint(known: boolean, same: boolean): string | undefined {
 
 function promoteWords(report: UpgradeReport): string {
   const whole = report.next === null ? "" : " The check was stopped: not all machines were looked at.";
-  return `${reportSentence(report)}${whole} Runs that begin from now on get the version; runs that have begun keep theirs. `
-    + "A rollback undoes it.";
+  return (
+    `${reportSentence(report)}${whole} Runs that begin from now on get the version; runs that have begun keep theirs. ` +
+    "A rollback undoes it."
+  );
 }
 
 async function promote(choice: Choice): Promise<ApiProblem | null> {
   try {
-    await api.post(`/channels/${ref(choice.channel)}/actions/promote`, { pack: choice.pack, version: choice.to });
+    await api.post(`/channels/${ref(choice.channel)}/actions/promote`, {
+      pack: choice.pack,
+      version: choice.to,
+    });
     toast(`${choice.channel} has ${choice.pack} ${choice.to} now.`);
     go(`/content/channels/${encodeURIComponent(choice.channel)}`);
     return null;

@@ -6,7 +6,11 @@ import { useMemo } from "preact/hooks";
 import { useCollection } from "../../live/collection";
 import type { NamedProblem } from "../../ui/editor/problems";
 import {
-  indexReferences, type ContentNoun, type ContentObject, type ContentObjects, type ReferenceIndex,
+  indexReferences,
+  type ContentNoun,
+  type ContentObject,
+  type ContentObjects,
+  type ReferenceIndex,
 } from "./references";
 
 /** An object of content as the API shows it. */
@@ -95,8 +99,12 @@ export function useContent(): ContentData {
   return useMemo(() => {
     const all = { templates, bootenvs, stages, tasks, workflows, profiles, params };
     const objects = computed(() => ({
-      templates: templates.rows.value, bootenvs: bootenvs.rows.value, stages: stages.rows.value,
-      tasks: tasks.rows.value, workflows: workflows.rows.value, profiles: profiles.rows.value,
+      templates: templates.rows.value,
+      bootenvs: bootenvs.rows.value,
+      stages: stages.rows.value,
+      tasks: tasks.rows.value,
+      workflows: workflows.rows.value,
+      profiles: profiles.rows.value,
       params: params.rows.value,
     }));
     const loading = computed(() => Object.values(all).some((one) => one.state.value === "loading"));

@@ -32,7 +32,7 @@ const VALUE_MAX = 200;
 /** A value as people read it; secrets are sealed. */
 export function valueWords(value: unknown): string {
   if (isSealed(value)) return "(sealed)";
-  const text = typeof value === "string" ? value : JSON.stringify(value) ?? "";
+  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
   return text.length > VALUE_MAX ? `${text.slice(0, VALUE_MAX)} …` : text;
 }
 
@@ -48,20 +48,28 @@ export function editorNames(
 ): TemplateNames {
   const objects = data.objects.value;
   const params = (objects.params as readonly StoredParam[]).map((param): EditorCompletion => ({
-    label: param.name, detail: param.secret ? "secret" : schemaWord(param.schema), kind: "param",
+    label: param.name,
+    detail: param.secret ? "secret" : schemaWord(param.schema),
+    kind: "param",
     ...(param.description ? { info: param.description } : {}),
   }));
   const templates = objects.templates.map((one): EditorCompletion => ({
-    label: one.name, kind: "template", ...(one.description ? { info: one.description } : {}),
+    label: one.name,
+    kind: "template",
+    ...(one.description ? { info: one.description } : {}),
   }));
   const base = templateReads(template.body ?? "").extended;
   const parent = objects.templates.find((one) => one.name === base);
   const blocks = templateBlocks(parent?.body ?? "").map((block): EditorCompletion => ({
-    label: block.name, kind: "block", detail: block.empty ? "empty" : `line ${block.line} of ${base}`,
+    label: block.name,
+    kind: "block",
+    detail: block.empty ? "empty" : `line ${block.line} of ${base}`,
   }));
   const own = variables.filter((row) => /^[a-z_.]+$/.test(row.name));
   return {
-    params, templates, blocks,
+    params,
+    templates,
+    blocks,
     ...(own.length > 0 ? { variables: own.map(variableCompletion) } : {}),
   };
 }
@@ -77,8 +85,11 @@ export function hoverTexts(word: string, data: ContentData, values: MachineValue
   const variable = values.variables.find((row) => row.name === word);
   if (variable) return [`${word} = ${valueWords(variable.value)}`, `From ${variable.from}.`];
   const template = data.objects.value.templates.find((one) => one.name === word);
-  if (template) return [`Template ${word} (${template.source})`, template.description ?? ""].filter(Boolean);
-  const known = [...TEMPLATE_FUNCTIONS, ...TEMPLATE_FILTERS, ...TEMPLATE_VARIABLES].find((one) => one.name === word);
+  if (template)
+    return [`Template ${word} (${template.source})`, template.description ?? ""].filter(Boolean);
+  const known = [...TEMPLATE_FUNCTIONS, ...TEMPLATE_FILTERS, ...TEMPLATE_VARIABLES].find(
+    (one) => one.name === word,
+  );
   return known ? [`${known.name}${known.args}: ${known.about}`] : null;
 }
 
@@ -89,7 +100,12 @@ function paramTexts(param: StoredParam, values: MachineValues): string[] {
   return [
     `Param ${param.name}, ${param.secret ? "secret" : schemaWord(param.schema)} (${param.source})`,
     param.description ?? "",
-    value === null ? (values.machine === "" ? "" : `${values.machine} has no value of it.`)
-      : levels.length > 0 ? `${value}; hides ${levels.join(", ")}` : value,
+    value === null
+      ? values.machine === ""
+        ? ""
+        : `${values.machine} has no value of it.`
+      : levels.length > 0
+        ? `${value}; hides ${levels.join(", ")}`
+        : value,
   ].filter((text) => text !== "");
 }

@@ -17,7 +17,11 @@ const name = (params: Record<string, string>): string => params["name"] ?? "";
 
 export const screens: Screen[] = [
   {
-    path: "/content", title: () => "Content", needs: "packs:read", key: "c", view: PackList,
+    path: "/content",
+    title: () => "Content",
+    needs: "packs:read",
+    key: "c",
+    view: PackList,
     nav: { label: "Content", group: "Content", order: 1, icon: "content" },
   },
   { path: "/content/packs", title: () => "Packs", needs: "packs:read", view: PackList },
@@ -28,7 +32,9 @@ export const screens: Screen[] = [
   { path: "/content/layers", title: () => "Layers", needs: "overrides:read", view: LayersPage },
   { path: "/content/templates/:name*", title: name, needs: "templates:read", view: TemplatePage },
   ...NOUNS.map((view): Screen => ({
-    path: `/content/${view.noun}`, title: () => view.title, needs: `${view.noun}:read`,
+    path: `/content/${view.noun}`,
+    title: () => view.title,
+    needs: `${view.noun}:read`,
     view: () => <ObjectList view={view} />,
   })),
   { path: "/content/:noun/:name*", title: name, view: ObjectPage },

@@ -22,7 +22,10 @@ export function diffLines(before: string[], after: string[]): LineRun[] {
   let end = 0;
   const most = Math.min(before.length, after.length) - start;
   while (end < most && before.at(-1 - end) === after.at(-1 - end)) end += 1;
-  const middle = diffMiddle(before.slice(start, before.length - end), after.slice(start, after.length - end));
+  const middle = diffMiddle(
+    before.slice(start, before.length - end),
+    after.slice(start, after.length - end),
+  );
   return joinRuns([
     { kind: "same", lines: before.slice(0, start) },
     ...middle,
@@ -32,7 +35,10 @@ export function diffLines(before: string[], after: string[]): LineRun[] {
 
 function diffMiddle(before: string[], after: string[]): LineRun[] {
   if ((before.length + 1) * (after.length + 1) > CELLS_MAX) {
-    return [{ kind: "removed", lines: before }, { kind: "added", lines: after }];
+    return [
+      { kind: "removed", lines: before },
+      { kind: "added", lines: after },
+    ];
   }
   const width = after.length + 1;
   const common = commonLengths(before, after);

@@ -66,7 +66,7 @@ export function mergeTexts(base: string, mine: string, theirs: string): MergePar
       grew = false;
       for (const side of ["own", "other"] as const) {
         const edit = side === "own" ? own[i] : other[j];
-        if (!edit || (edit.from > to) || (edit.from === to && to !== from && edit.to !== edit.from)) continue;
+        if (!edit || edit.from > to || (edit.from === to && to !== from && edit.to !== edit.from)) continue;
         if (side === "own") i += 1;
         else j += 1;
         to = Math.max(to, edit.to);
@@ -94,9 +94,11 @@ function settle(parts: MergePart[], lines: string[]): void {
 
 /** The merged text; conflicts stand between the marks of git. */
 export function mergedText(parts: MergePart[]): string {
-  const lines = parts.flatMap((part) => part.kind === "settled" ? part.lines : [
-    "<<<<<<< yours", ...part.mine, "=======", ...part.theirs, ">>>>>>> saved",
-  ]);
+  const lines = parts.flatMap((part) =>
+    part.kind === "settled"
+      ? part.lines
+      : ["<<<<<<< yours", ...part.mine, "=======", ...part.theirs, ">>>>>>> saved"],
+  );
   return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 

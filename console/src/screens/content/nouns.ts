@@ -29,7 +29,7 @@ const text = (value: unknown): string => {
 };
 
 const keys = (value: unknown): string =>
-  (value && typeof value === "object" ? Object.keys(value).join(", ") : "");
+  value && typeof value === "object" ? Object.keys(value).join(", ") : "";
 
 const names = (value: unknown): string => (Array.isArray(value) ? value.join(", ") : "");
 
@@ -49,14 +49,23 @@ function seconds(value: unknown): string {
 
 export const NOUNS: readonly ContentNounView[] = [
   {
-    noun: "templates", title: "Templates", one: "template",
+    noun: "templates",
+    title: "Templates",
+    one: "template",
     about: "Texts that are rendered for a machine: answer files, boot scripts, scripts of tasks.",
     columns: [
-      { key: "lines", title: "Lines", width: 70, value: (o) => String((o.body ?? "").split("\n").length - 1) },
+      {
+        key: "lines",
+        title: "Lines",
+        width: 70,
+        value: (o) => String((o.body ?? "").split("\n").length - 1),
+      },
     ],
   },
   {
-    noun: "bootenvs", title: "Bootenvs", one: "bootenv",
+    noun: "bootenvs",
+    title: "Bootenvs",
+    one: "bootenv",
     about: "Ways to boot: kernel, initrds, command line, and the files that are rendered.",
     columns: [
       { key: "kind", title: "Kind", width: 90, value: (o) => text(o["kind"]) },
@@ -65,7 +74,9 @@ export const NOUNS: readonly ContentNounView[] = [
     ],
   },
   {
-    noun: "stages", title: "Stages", one: "stage",
+    noun: "stages",
+    title: "Stages",
+    one: "stage",
     about: "Steps of workflows: a bootenv to be in, and the tasks that run there.",
     columns: [
       { key: "bootenv", title: "Bootenv", width: 170, value: (o) => text(o.bootenv) },
@@ -74,7 +85,10 @@ export const NOUNS: readonly ContentNounView[] = [
     ],
   },
   {
-    noun: "tasks", title: "Tasks", one: "task", about: "Scripts and files that run on a machine.",
+    noun: "tasks",
+    title: "Tasks",
+    one: "task",
+    about: "Scripts and files that run on a machine.",
     columns: [
       { key: "files", title: "Files", width: 70, value: (o) => count(o.templates) },
       { key: "interpreter", title: "Interpreter", width: 120, value: (o) => text(o["interpreter"]) },
@@ -82,11 +96,17 @@ export const NOUNS: readonly ContentNounView[] = [
     ],
   },
   {
-    noun: "workflows", title: "Workflows", one: "workflow", about: "Ordered lists of stages.",
+    noun: "workflows",
+    title: "Workflows",
+    one: "workflow",
+    about: "Ordered lists of stages.",
     columns: [{ key: "stages", title: "Stages", width: 340, value: (o) => names(o.stages) }],
   },
   {
-    noun: "profiles", title: "Profiles", one: "profile", about: "Named sets of param values.",
+    noun: "profiles",
+    title: "Profiles",
+    one: "profile",
+    about: "Named sets of param values.",
     columns: [
       { key: "params", title: "Params", width: 80, value: (o) => count(o.params) },
       { key: "profiles", title: "Further profiles", width: 180, value: (o) => names(o.profiles) },
@@ -94,15 +114,19 @@ export const NOUNS: readonly ContentNounView[] = [
     ],
   },
   {
-    noun: "params", title: "Params", one: "param",
+    noun: "params",
+    title: "Params",
+    one: "param",
     about: "Declarations of values: the schema, the default, and whether a value is secret.",
     columns: [
       { key: "type", title: "Type", width: 120, value: (o) => schemaWord(o["schema"]) },
       {
-        key: "default", title: "Default", width: 160,
-        value: (o) => o["secret"] === true ? "(sealed)" : text(o["default"]),
+        key: "default",
+        title: "Default",
+        width: 160,
+        value: (o) => (o["secret"] === true ? "(sealed)" : text(o["default"])),
       },
-      { key: "secret", title: "Secret", width: 80, value: (o) => o["secret"] === true ? "secret" : "" },
+      { key: "secret", title: "Secret", width: 80, value: (o) => (o["secret"] === true ? "secret" : "") },
     ],
   },
 ];

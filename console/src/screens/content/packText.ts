@@ -20,15 +20,21 @@ export interface PackText {
 /** The files of a pack. */
 export function packFiles(pack: string, stop?: AbortSignal): Promise<{ items: PackFileRow[] }> {
   return api.get<{ items: PackFileRow[] }>(
-    `/packs/${ref(pack)}/files`, undefined, stop ? { signal: stop } : {});
+    `/packs/${ref(pack)}/files`,
+    undefined,
+    stop ? { signal: stop } : {},
+  );
 }
 
 export function usePackText(pack: string | null, template: string): PackText {
-  const files = useQuery(pack === null ? undefined : `files of ${pack}`, (stop) => packFiles(pack ?? "", stop));
+  const files = useQuery(pack === null ? undefined : `files of ${pack}`, (stop) =>
+    packFiles(pack ?? "", stop),
+  );
   const paths = [`templates/${template}`, `verbatim/${template}`];
   const body = files.data.value?.items.find((file) => paths.includes(file.path))?.text;
   return {
     body,
-    block: (name) => (name === null || body === undefined ? undefined : blockText(body, name) ?? undefined),
+    block: (name) =>
+      name === null || body === undefined ? undefined : (blockText(body, name) ?? undefined),
   };
 }

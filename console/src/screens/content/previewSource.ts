@@ -61,11 +61,14 @@ export interface Preview {
 
 /** The preview of a question, kept current. The last answer stays until there is a newer one. */
 export function usePreview(question: RenderQuestion | null): Preview {
-  const state = useMemo(() => ({
-    answer: signal<RenderAnswer | null>(null),
-    problem: signal<ApiProblem | null>(null),
-    rendering: signal(false),
-  }), []);
+  const state = useMemo(
+    () => ({
+      answer: signal<RenderAnswer | null>(null),
+      problem: signal<ApiProblem | null>(null),
+      rendering: signal(false),
+    }),
+    [],
+  );
   const key = question ? JSON.stringify(renderBody(question)) : null;
   useEffect(() => {
     if (!question) return undefined;

@@ -1,8 +1,7 @@
 /** What a line of a document came from, in words. */
 
 export type ParamLevel =
-  | "machine" | "global" | "default"
-  | { profile: string } | { stage: string } | { stage_profile: string };
+  "machine" | "global" | "default" | { profile: string } | { stage: string } | { stage_profile: string };
 
 export interface ParamOrigin {
   name: string;
@@ -51,16 +50,13 @@ export function originTexts(line: LineOrigin, sources: Record<string, string>): 
     ...(line.params ?? []).map(paramWords),
     ...(line.variables?.length ? [`Variables: ${line.variables.join(", ")}`] : []),
     ...(line.also?.length
-      ? [`Also from ${line.also.map((place) => `${place.template}:${place.line}`).join(", ")}`] : []),
+      ? [`Also from ${line.also.map((place) => `${place.template}:${place.line}`).join(", ")}`]
+      : []),
   ];
 }
 
 /** The lines of a document that a template wrote, from 1. */
-export function linesOfTemplate(
-  lines: readonly LineOrigin[],
-  template: string,
-  line?: number,
-): number[] {
+export function linesOfTemplate(lines: readonly LineOrigin[], template: string, line?: number): number[] {
   return lines.flatMap((origin, i) => {
     const places: TemplatePlace[] = [origin, ...(origin.also ?? [])];
     const own = places.filter((place) => place.template === template);

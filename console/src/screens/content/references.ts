@@ -83,7 +83,8 @@ export function referencesOf(noun: ContentNoun, object: ContentObject): ContentR
     ...(object.profiles ?? []).map(to("profiles", "profile")),
     ...Object.keys(object.params ?? {}).map(to("params", "sets")),
     ...(object.bootenv ? [{ noun: "bootenvs" as const, name: object.bootenv, how: "bootenv" }] : []),
-    ...(object.templates ?? []).flatMap((text) => text.template ? [text.template] : [])
+    ...(object.templates ?? [])
+      .flatMap((text) => (text.template ? [text.template] : []))
       .map(to("templates", "file")),
   ];
   return [...found, ...textsOf(noun, object).flatMap(readsOf)];

@@ -2,11 +2,19 @@
 
 import { api, asProblem, type Page } from "../../api/client";
 import {
-  addToGroups, differencesOf, type ChangeGroup, type MachineIdentity, type RenderedPair,
-} from "./changeGroups";
+  addToGroups,
+  differencesOf,
+  type ChangeGroup,
+  type MachineIdentity,
+  type RenderedPair,
+} from "./machineGroups";
 import { renderDocument, type RenderQuestion, type UnsavedTemplate } from "./previewSource";
 import {
-  documentsWith, reachedBy, type ContentDocument, type ContentObjects, type ReferenceIndex,
+  documentsWith,
+  reachedBy,
+  type ContentDocument,
+  type ContentObjects,
+  type ReferenceIndex,
 } from "./references";
 
 /** Machines that one look renders for; the next look goes on behind them. */
@@ -47,7 +55,12 @@ export function workflowsWith(template: string, index: ReferenceIndex): string[]
 }
 
 export const EMPTY_IMPACT: ImpactReport = {
-  total: 0, checked: 0, unchanged: 0, groups: [], next: null, done: false,
+  total: 0,
+  checked: 0,
+  unchanged: 0,
+  groups: [],
+  next: null,
+  done: false,
 };
 
 /** Looks at the next machines. `tell` is given the report after each one. */
@@ -59,11 +72,22 @@ export async function checkImpact(
 ): Promise<void> {
   const workflows = workflowsWith(question.template.name, question.index);
   if (workflows.length === 0) return tell({ ...known, done: true });
-  const page = await api.get<Page<ImpactMachine>>("/machines", {
-    "workflow[in]": workflows.join(","), limit: IMPACT_MACHINES_MAX,
-    fields: "id,name,macs,workflow,status.address", cursor: known.next,
-  }, { signal: stop });
-  let report: ImpactReport = { ...known, total: page.total, next: page.next, done: page.items.length === 0 };
+  const page = await api.get<Page<ImpactMachine>>(
+    "/machines",
+    {
+      "workflow[in]": workflows.join(","),
+      limit: IMPACT_MACHINES_MAX,
+      fields: "id,name,macs,workflow,status.address",
+      cursor: known.next,
+    },
+    { signal: stop },
+  );
+  let report: ImpactReport = {
+    ...known,
+    total: page.total,
+    next: page.next,
+    done: page.items.length === 0,
+  };
   tell(report);
   const open = [...page.items];
   const work = async () => {
@@ -96,7 +120,9 @@ async function renderPairs(
     const before = await textOf(asked, stop);
     const after = await textOf({ ...asked, unsaved: template }, stop);
     pairs.push({
-      path: document.title, before: before.text, after: after.text,
+      path: document.title,
+      before: before.text,
+      after: after.text,
       ...(after.fault === undefined ? {} : { fault: after.fault }),
     });
   }

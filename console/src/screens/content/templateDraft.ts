@@ -72,13 +72,17 @@ async function send(source: DraftSource, text: string, revision: number | undefi
 }
 
 /** What is there now of what is edited, after somebody else saved. */
-async function readAgain({ template, target, override }: DraftSource): Promise<{ text: string; revision: number }> {
+async function readAgain({
+  template,
+  target,
+  override,
+}: DraftSource): Promise<{ text: string; revision: number }> {
   if (target.kind === "block" && override) {
     const now = await api.get<StoredOverride>(`/overrides/${ref(override.name)}`);
     return { text: now.blocks?.[target.block] ?? "", revision: now.revision };
   }
   const now = await api.get<StoredContent>(`/templates/${ref(template.name)}`);
-  const text = target.kind === "block" ? blockText(now.body ?? "", target.block) ?? "" : now.body ?? "";
+  const text = target.kind === "block" ? (blockText(now.body ?? "", target.block) ?? "") : (now.body ?? "");
   return { text, revision: now.revision };
 }
 
@@ -165,9 +169,10 @@ class Draft implements TemplateDraft {
   /** What was saved is what the next save is made of. */
   private adopt(source: DraftSource, saved: StoredContent): void {
     this.revision = saved.revision;
-    this.source = source.target.kind === "body"
-      ? { ...source, template: { ...source.template, ...saved } }
-      : { ...source, override: saved as unknown as StoredOverride };
+    this.source =
+      source.target.kind === "body"
+        ? { ...source, template: { ...source.template, ...saved } }
+        : { ...source, override: saved as unknown as StoredOverride };
   }
 
   private async refused(problem: ApiProblem, source: DraftSource, mine: string): Promise<void> {

@@ -1,6 +1,6 @@
 /** The check of an upgrade, put together of the pages that the server answers. */
 
-import { sortGroups } from "./changeGroups";
+import { sortGroups } from "./machineGroups";
 
 export interface UpgradeDocument {
   path: string;
@@ -53,7 +53,9 @@ function joinGroups(known: UpgradeGroup[], more: UpgradeGroup[]): UpgradeGroup[]
 
 /** How many machines do not get a document any more. */
 export function failingMachines(report: UpgradeReport): number {
-  return report.groups.filter((group) => group.fails).reduce((sum, group) => sum + group.machines.length, 0);
+  return report.groups
+    .filter((group) => group.fails)
+    .reduce((sum, group) => sum + group.machines.length, 0);
 }
 
 export function changedMachines(report: UpgradeReport): number {

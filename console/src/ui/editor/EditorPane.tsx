@@ -25,7 +25,7 @@ export function EditorPane(props: EditorPaneProps) {
   const [tries, setTries] = useState(0);
   useEffect(() => {
     let gone = false;
-    void loadEditor(() => gone ? null : place.current, latest).then((made) => {
+    void loadEditor(() => (gone ? null : place.current), latest).then((made) => {
       editor.current = made;
       setState(made ? "ready" : "failed");
       latest.current.onReady?.(made);
@@ -43,10 +43,16 @@ export function EditorPane(props: EditorPaneProps) {
       {state === "failed" && (
         <p class="editor-failed" role="alert">
           The editor could not be loaded. The server may have another version now.{" "}
-          <button type="button" onClick={() => setTries(tries + 1)}>Load it again</button>
+          <button type="button" onClick={() => setTries(tries + 1)}>
+            Load it again
+          </button>
         </p>
       )}
-      {state === "loading" && <pre class="editor-waiting" aria-busy="true">{props.value.slice(0, 20_000)}</pre>}
+      {state === "loading" && (
+        <pre class="editor-waiting" aria-busy="true">
+          {props.value.slice(0, 20_000)}
+        </pre>
+      )}
       <div class="editor-place" ref={place} />
     </div>
   );
@@ -68,7 +74,10 @@ async function loadEditor(
 function optionsOf(parent: HTMLElement, latest: { current: EditorPaneProps }): EditorOptions {
   const { value, language, label, readOnly, problems, original, onSave } = latest.current;
   return {
-    parent, value, language, label,
+    parent,
+    value,
+    language,
+    label,
     ...(readOnly === undefined ? {} : { readOnly }),
     ...(problems === undefined ? {} : { problems }),
     ...(original === undefined ? {} : { original }),
@@ -80,7 +89,11 @@ function optionsOf(parent: HTMLElement, latest: { current: EditorPaneProps }): E
   };
 }
 
-function useShownOptions(editor: { current: EditorHandle | null }, props: PaneOptions, state: LoadState): void {
+function useShownOptions(
+  editor: { current: EditorHandle | null },
+  props: PaneOptions,
+  state: LoadState,
+): void {
   useEffect(() => {
     if (editor.current && editor.current.value() !== props.value) editor.current.setValue(props.value);
   }, [props.value, state]);

@@ -8,7 +8,7 @@ import { tags } from "@lezer/highlight";
 const theme = EditorView.theme({
   "&": { color: "var(--text)", backgroundColor: "var(--surface)", height: "100%", fontSize: "0.8125rem" },
   "&.cm-focused": { outline: "2px solid var(--accent)", outlineOffset: "-2px" },
-  ".cm-scroller": { fontFamily: "var(--mono, ui-monospace, monospace)", lineHeight: "1.5" },
+  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.5" },
   ".cm-content": { caretColor: "var(--text)" },
   ".cm-cursor, .cm-dropCursor": { borderLeftColor: "var(--text)" },
   ".cm-gutters": {
@@ -28,7 +28,7 @@ const theme = EditorView.theme({
   },
   ".cm-tooltip": { borderRadius: "6px", maxWidth: "min(36rem, 90vw)" },
   ".cm-tooltip-autocomplete > ul > li[aria-selected]": {
-    backgroundColor: "var(--accent)", color: "var(--on-accent, var(--surface))",
+    backgroundColor: "var(--accent)", color: "var(--accent-text)",
   },
   ".cm-completionDetail": { color: "inherit", opacity: "0.8" },
   ".cm-hover": { padding: "0.4rem 0.6rem", whiteSpace: "pre-wrap" },
@@ -42,15 +42,15 @@ const theme = EditorView.theme({
   ".cm-changedLine": { backgroundColor: "color-mix(in srgb, var(--ok) 12%, transparent) !important" },
 });
 
-const KEYWORD = "var(--code-keyword, var(--accent))";
+const KEYWORD = "var(--accent)";
 
 const colours = HighlightStyle.define([
   { tag: [tags.keyword, tags.controlKeyword, tags.operatorKeyword], color: KEYWORD },
-  { tag: [tags.string, tags.special(tags.string)], color: "var(--code-string, var(--ok))" },
-  { tag: [tags.number, tags.bool, tags.null, tags.atom], color: "var(--code-number, var(--warn))" },
+  { tag: [tags.string, tags.special(tags.string)], color: "var(--ok)" },
+  { tag: [tags.number, tags.bool, tags.null, tags.atom], color: "var(--warn)" },
   { tag: [tags.comment], color: "var(--muted)", fontStyle: "italic" },
-  { tag: [tags.propertyName, tags.definition(tags.variableName)], color: "var(--code-name, var(--info))" },
-  { tag: [tags.variableName], color: "var(--code-name, var(--info))" },
+  { tag: [tags.propertyName, tags.definition(tags.variableName)], color: "var(--info)" },
+  { tag: [tags.variableName], color: "var(--info)" },
   { tag: [tags.function(tags.variableName), tags.standard(tags.name)], color: KEYWORD },
   { tag: [tags.brace, tags.tagName], color: KEYWORD },
   { tag: [tags.invalid], color: "var(--bad)" },

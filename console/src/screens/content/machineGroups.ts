@@ -45,15 +45,14 @@ export function differencesOf(pairs: readonly RenderedPair[]): DocumentDifferenc
 }
 
 /** The differences without what distinguishes the machine itself. */
-export function differenceKey(
-  machine: MachineIdentity,
-  documents: readonly DocumentDifference[],
-): string {
+export function differenceKey(machine: MachineIdentity, documents: readonly DocumentDifference[]): string {
   const words = [machine.id, ...machine.macs, machine.address ?? "", machine.name];
   const own = words.filter((word) => word !== "");
   const forms = own.flatMap((word) => [word, word.replaceAll(":", "-")]);
   const lines = documents.flatMap((document) => [
-    document.path, document.fault ?? "", ...document.diff.split("\n").filter((line) => /^[-+]/.test(line)),
+    document.path,
+    document.fault ?? "",
+    ...document.diff.split("\n").filter((line) => /^[-+]/.test(line)),
   ]);
   return forms.reduce((text, word) => text.replaceAll(word, "·"), lines.join("\n"));
 }
@@ -69,7 +68,7 @@ export function addToGroups(
   const known = groups.some((group) => group.key === key);
   const fails = documents.some((document) => document.fault !== undefined);
   const grown = known
-    ? groups.map((group) => group.key === key ? withMachine(group, machine.name) : group)
+    ? groups.map((group) => (group.key === key ? withMachine(group, machine.name) : group))
     : [...groups, { key, fails, machines: [machine.name], documents }];
   return sortGroups(grown);
 }
