@@ -1,5 +1,6 @@
 // axe on the page as it stands: WCAG 2.0 to 2.2, A and AA.
 
+import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import type { Page } from "playwright-core";
 import { Untrue } from "./check";
@@ -31,10 +32,10 @@ export async function violations(page: Page, onlyColours = false): Promise<strin
   return found.violations.map(said);
 }
 
-let text: string | undefined;
+let text: Promise<string> | undefined;
 
-async function source(): Promise<string> {
-  text ??= await import("node:fs/promises").then((fs) => fs.readFile(script, "utf8"));
+function source(): Promise<string> {
+  text ??= readFile(script, "utf8");
   return text;
 }
 

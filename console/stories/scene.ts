@@ -81,8 +81,10 @@ export async function addScene(server: Server): Promise<void> {
   await startMachine(server, ASKING.name);
   await addMachine(server, WAITING.name, WAITING.mac);
   await startMachine(server, WAITING.name);
-  await simulate(server, macOf(0), "--count", String(INSTALLED.length));
-  await simulate(server, ASKING.mac, "--installer-asks", ASKING.question);
-  // The server has nothing for it, so the simulator ends with what it got: that is the point of this client.
-  await server.run("simulate", "--quiet", "--dhcp", server.dhcp, "--mac", UNKNOWN);
+  await Promise.all([
+    simulate(server, macOf(0), "--count", String(INSTALLED.length)),
+    simulate(server, ASKING.mac, "--installer-asks", ASKING.question),
+    // The server has nothing for it: the simulator ends with what it got, whatever that is.
+    server.run("simulate", "--quiet", "--dhcp", server.dhcp, "--mac", UNKNOWN),
+  ]);
 }

@@ -103,7 +103,8 @@ export class Server {
   api(method: string, path: string, body?: unknown, token = this.token): Promise<Answer> {
     const ca = readFileSync(join(this.data, "tls/ca.pem"));
     const headers: Record<string, string> = { authorization: `Bearer ${token}` };
-    if (body !== undefined) headers["content-type"] = "application/json";
+    const isPatch = method === "PATCH";
+    if (body !== undefined) headers["content-type"] = isPatch ? "application/merge-patch+json" : "application/json";
     return new Promise((done, fail) => {
       const ask = request(`${this.address}/api/v1${path}`, { method, headers, ca }, (answer) => {
         const parts: Buffer[] = [];
