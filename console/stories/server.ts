@@ -104,7 +104,8 @@ export class Server {
     const ca = readFileSync(join(this.data, "tls/ca.pem"));
     const headers: Record<string, string> = { authorization: `Bearer ${token}` };
     const isPatch = method === "PATCH";
-    if (body !== undefined) headers["content-type"] = isPatch ? "application/merge-patch+json" : "application/json";
+    if (body !== undefined)
+      headers["content-type"] = isPatch ? "application/merge-patch+json" : "application/json";
     return new Promise((done, fail) => {
       const ask = request(`${this.address}/api/v1${path}`, { method, headers, ca }, (answer) => {
         const parts: Buffer[] = [];

@@ -76,7 +76,10 @@ async function readOnly(stage: Stage): Promise<void> {
     links.some((text) => text.includes("Machines")),
     `the navigation has the machines: ${links.join(", ")}`,
   );
-  claim(!links.some((text) => /Networks|Artifacts/.test(text)), `it has nothing that the token may not read: ${links.join(", ")}`);
+  claim(
+    !links.some((text) => /Networks|Artifacts/.test(text)),
+    `it has nothing that the token may not read: ${links.join(", ")}`,
+  );
   await page.goto(`/console/machines/name:${INSTALLED[0]}`);
   await settled(page);
   same(
