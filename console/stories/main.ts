@@ -5,7 +5,6 @@ import type { Browser } from "playwright-core";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { launch, Visitor } from "./browser";
-import { Untrue } from "./check";
 import { measure } from "./measures";
 import { addScene } from "./scene";
 import { takeScreenshots } from "./screenshots";
@@ -56,12 +55,19 @@ async function signInOnce(browser: Browser, server: Server): Promise<Login> {
   return state;
 }
 
+/** What went wrong, without what nobody reads of it: Playwright's colours and the bundle's stack. */
+function indent(trouble: unknown): string {
+  const text = trouble instanceof Error ? trouble.message : String(trouble);
+  const plain = text.replace(/\u001b\[\d+m/g, "").split("Browser logs:")[0] ?? "";
+  return plain.trimEnd().replace(/^/gm, "    ");
+}
+
 async function tell(story: Story, stage: Stage): Promise<boolean> {
   const begun = Date.now();
   const trouble = await stage.finish(story);
   const seconds = ((Date.now() - begun) / 1000).toFixed(1).padStart(5);
   console.log(`${trouble ? "FAILED" : "ok    "} ${seconds} s  ${story.name}: ${story.proves}`);
-  if (trouble) console.log(trouble instanceof Untrue ? `  ${trouble.message}` : trouble);
+  if (trouble) console.log(indent(trouble));
   return !trouble;
 }
 
