@@ -13,9 +13,8 @@ export { toast } from "./toast";
 export {
   Bars, Bytes, Duration, KeyValue, now, ProgressBar, Spark, Time, Truncated, type BarPart, type Pair,
 } from "./values";
-export {
-  CodeEditor, type CodeEditorProps, type EditorCompletion, type EditorHandle, type EditorLanguage, type EditorPlace, type EditorProblem,
-} from "./code-editor";
+export { EditorPane as CodeEditor, MergePane, type EditorPaneProps as CodeEditorProps } from "./editor/EditorPane";
+export type { EditorCompletion, EditorHandle, EditorLanguage, EditorProblem } from "./editor/types";
 export { Diff } from "./diff";
 export { diffLines } from "./diff-lines";
 export { FilterBar } from "./filter-bar";

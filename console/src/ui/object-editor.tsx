@@ -7,10 +7,12 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { api, asProblem, ref, type ApiProblem } from "../api/client";
 import type { FilterField } from "../api/fields";
 import { Button } from "./button";
-import { CodeEditor, type EditorCompletion, type EditorPlace, type EditorProblem } from "./code-editor";
 import { Diff } from "./diff";
 import { Dialog } from "./dialog";
-import { aboutField, fieldAt, namesBelow, parentAt } from "./object-fields";
+import { EditorPane } from "./editor/EditorPane";
+import { placeProblems } from "./editor/problems";
+import type { EditorProblem } from "./editor/types";
+import { completeField, hoverField } from "./object-fields";
 import { editableFields, mergePatch } from "./object-patch";
 import type * as ObjectText from "./object-text";
 import { Loading, Problem } from "./status";
@@ -98,7 +100,7 @@ function Editor(props: ObjectEditorProps & { text: TextModule }): JSX.Element {
     } catch (error) {
       const problem = asProblem(error);
       refusal.value = problem;
-      problems.value = problem.problems.map((fault) => ({ line: 1, ...result.locate(fault.pointer), message: `${fault.pointer || "/"}: ${fault.message}` }));
+      problems.value = placeProblems(typed.peek(), problem.problems, format.peek());
     }
     isBusy.value = false;
   };
@@ -123,9 +125,13 @@ function Editor(props: ObjectEditorProps & { text: TextModule }): JSX.Element {
         </div>
       )}
       {refusal.value && <Problem problem={refusal.value} />}
-      <CodeEditor value={typed.value} language={format.value} label={`The object as ${format.value.toUpperCase()}`} problems={problems.value}
-        onChange={(value) => { typed.value = value; }} onSave={() => void save()} readOnly={!!props.readOnly} {...(props.height ? { height: props.height } : {})}
-        completions={(place) => completionsFor(place, fields.current, format.peek())} hover={(place) => aboutField(fields.current, fieldAt(place.text.split("\n"), place.line))} />
+      <div class="object-text" style={props.height ? { height: props.height } : undefined}>
+        <EditorPane value={typed.value} language={format.value} label={`The object as ${format.value.toUpperCase()}`}
+          problems={problems.value} readOnly={!!props.readOnly} onSave={() => void save()}
+          onChange={(value) => { typed.value = value; }}
+          completions={(ask) => completeField(ask, fields.current, format.peek())}
+          hover={(ask) => hoverField(typed.peek(), ask.line, fields.current)} />
+      </div>
       {shows.value && (
         <Dialog title="What you changed" wide onClose={() => { shows.value = false; }}>
           <Diff before={original} after={typed.value} />
@@ -146,19 +152,4 @@ async function write(
   if (patch === undefined) return undefined;
   const ifMatch = typeof before.revision === "number" ? { ifMatch: before.revision } : {};
   return api.patch(`/${collection}/${ref(objectKey)}`, patch, ifMatch);
-}
-
-function completionsFor(place: EditorPlace, fields: readonly FilterField[], format: ObjectText.TextFormat): EditorCompletion[] {
-  const lines = place.text.split("\n");
-  const isValue = /:\s/.test(place.before);
-  if (isValue) {
-    const field = fields.find((one) => one.name === fieldAt(lines, place.line));
-    const words = field?.type === "flag" ? [{ value: "true", about: "" }, { value: "false", about: "" }] : field?.words ?? [];
-    return words.map((word) => ({ label: word.value, about: word.about, kind: "constant" }));
-  }
-  const indent = /^\s*(?:- )?/.exec(place.before)?.[0].length ?? 0;
-  const base = format === "json" ? Math.max(0, indent - 2) : indent;
-  return namesBelow(fields, parentAt(lines, place.line, format === "json" ? indent : base)).map(({ name, about }) => ({
-    label: name, about, kind: "property", insert: format === "json" ? `"${name}": ` : `${name}: `,
-  }));
 }
