@@ -24,7 +24,7 @@ const fn programs(name: &'static str, read: &'static str, write: &'static str) -
 }
 
 /// Every area.
-pub const SCOPE_AREAS: [ScopeArea; 25] = [
+pub const SCOPE_AREAS: [ScopeArea; 26] = [
     programs(
         "machines",
         "all machines with their params, secrets sealed; their timelines, files and explanations; previews \
@@ -95,6 +95,7 @@ pub const SCOPE_AREAS: [ScopeArea; 25] = [
         "parts of templates, tasks, bootenvs, stages, workflows and params of packs: root on machines that \
          install",
     ),
+    area("views", "saved views of lists", "save, change and delete views that all see"),
     area(
         "dhcp",
         "the status of DHCP: names and counts of every subnet, clients that are not served; clients that are \
