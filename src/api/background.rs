@@ -1,4 +1,4 @@
-//! Operations that show the server: its background work, and its settings with what they mean.
+//! Operations that show the server: its background work, its settings and scopes with what they mean.
 
 use axum::Extension;
 use axum::extract::State;
@@ -11,6 +11,7 @@ use super::resources::ROOT;
 use super::{ApiState, body, schema};
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
+use crate::kernel::scope_areas::{SCOPE_AREAS, ScopeList};
 use crate::model::BackgroundStatus;
 use crate::model::settings::SettingDescriptions;
 
@@ -28,7 +29,13 @@ pub fn operations() -> Vec<Operation> {
         .needs(RequiredScope::Read("settings"))
         .answers(200, "All settings.", schema::of::<SettingDescriptions>)
         .runs(settings);
-    vec![status, settings]
+    let scopes = Operation::get(format!("{ROOT}/server/scopes"), "describe_scopes")
+        .tag("server")
+        .summary("What tokens can be allowed: what `:read` and `:write` of each area give")
+        .needs(RequiredScope::Token)
+        .answers(200, "All areas.", schema::of::<ScopeList>)
+        .runs(scopes);
+    vec![status, settings, scopes]
 }
 
 async fn status(State(state): State<ApiState>) -> Response {
@@ -37,4 +44,8 @@ async fn status(State(state): State<ApiState>) -> Response {
 
 async fn settings(State(state): State<ApiState>, Extension(caller): Extension<Caller>) -> Response {
     body::json(StatusCode::OK, &json!(state.houses.objects.describe_settings(&caller)))
+}
+
+async fn scopes() -> Response {
+    body::json(StatusCode::OK, &json!(ScopeList { items: &SCOPE_AREAS }))
 }

@@ -1,8 +1,11 @@
 //! What each scope really gives, one row an area. `docs/operating/scopes.md` has the same table, and a test
 //! holds it against this one.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 /// A part of the API that scopes can be about: a noun, or one of the areas that are none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ScopeArea {
     /// `machines`, of `machines:read` and `machines:write`.
     pub name: &'static str,
@@ -13,6 +16,12 @@ pub struct ScopeArea {
     /// Whether who writes it writes templates, which are programs: they run on the server, within bounds, and
     /// read every param of the machine that they are rendered for.
     pub is_programs: bool,
+}
+
+/// All areas.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub struct ScopeList {
+    pub items: &'static [ScopeArea],
 }
 
 const fn area(name: &'static str, read: &'static str, write: &'static str) -> ScopeArea {

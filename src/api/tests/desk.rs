@@ -83,3 +83,11 @@ async fn every_setting_is_described_with_its_default_and_whether_it_was_changed(
         (&json!("menu"), &json!("local"), &json!(true))
     );
 }
+
+#[tokio::test]
+async fn every_area_of_scopes_is_described() {
+    let client = Client::new().await;
+    let scopes = client.get("server/scopes").await.ok();
+    let areas = scopes["items"].as_array().unwrap();
+    assert!(areas.iter().any(|area| area["name"] == "views" && area["read"] != ""), "{scopes}");
+}
