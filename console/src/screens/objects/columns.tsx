@@ -7,7 +7,8 @@ import { StateBadge } from "../../ui/status";
 import type { Column } from "../../ui/table";
 import { Bytes, Time } from "../../ui/values";
 import { objectPath } from "./links";
-import { fieldsOfList, type NounView } from "./nouns";
+import type { FilterField } from "../../api/fields";
+import type { NounView } from "./nouns";
 
 export type ObjectRow = Record<string, unknown>;
 
@@ -37,8 +38,7 @@ function rendered(field: string, type: string, value: unknown): JSX.Element | st
 }
 
 /** The name first, then the noun's columns, then the others to be chosen. */
-export function objectColumns(noun: NounView): Column<ObjectRow>[] {
-  const fields = fieldsOfList(noun.plural);
+export function objectColumns(noun: NounView, fields: readonly FilterField[]): Column<ObjectRow>[] {
   const typeOf = (name: string) => fields.find((field) => field.name === name)?.type ?? "text";
   const column = (name: string, optional: boolean): Column<ObjectRow> => ({
     key: name, title: name, optional, width: name.includes("description") || name.includes("reason") ? "minmax(180px, 1fr)" : "minmax(110px, 1fr)",

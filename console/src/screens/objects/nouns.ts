@@ -1,7 +1,7 @@
 // The nouns of the API for the generic pages: what each is, and which columns its list has. A noun that is not
 // here has a page all the same, with the columns that its fields suggest. Pure.
 
-import { FIELDS, type FilterField } from "../../api/fields";
+import type { FilterField } from "../../api/fields";
 
 export interface NounView {
   /** The word of events and subjects: `client_class`. */
@@ -76,10 +76,9 @@ const SIMPLE = new Set(["text", "number", "time", "flag", "word"]);
 const COLUMNS_MAX = 6;
 
 /** The noun of a list; made of its fields where it is not known. */
-export function nounOf(plural: string): NounView {
+export function nounOf(plural: string, fields: readonly FilterField[]): NounView {
   const known = NOUNS.find((one) => one.plural === plural);
   if (known) return known;
-  const fields = fieldsOfList(plural);
   const nameField = fields.some((field) => field.name === "name") ? "name" : "id";
   const simple = fields.filter((field) => SIMPLE.has(field.type) && !field.name.includes(".") && field.name !== nameField);
   const columns = simple.slice(0, COLUMNS_MAX).map((field) => field.name);
@@ -87,12 +86,10 @@ export function nounOf(plural: string): NounView {
   return { word: wordOf(plural), plural, title, about: "", columns, nameField, group: "Server" };
 }
 
-export const fieldsOfList = (plural: string): readonly FilterField[] => FIELDS[plural] ?? [];
-
 /** All lists that the API has, also those that are not named here. */
-export function allLists(): NounView[] {
-  const others = Object.keys(FIELDS).filter((plural) => !NOUNS.some((one) => one.plural === plural)).map(nounOf);
-  return [...NOUNS, ...others];
+export function allLists(fields: Record<string, readonly FilterField[]>): NounView[] {
+  const others = Object.entries(fields).filter(([plural]) => !NOUNS.some((one) => one.plural === plural));
+  return [...NOUNS, ...others.map(([plural, own]) => nounOf(plural, own))];
 }
 
 function wordOf(plural: string): string {

@@ -5,6 +5,7 @@ import type { Screen } from "../../app/screen";
 import { may } from "../../app/session";
 import { go } from "../../app/router";
 import { PageHeader, Tabs, openTab, type Tab } from "../../ui/page";
+import { screens as objects } from "../objects";
 import { Preferences } from "./preferences";
 import { ServerPage } from "./server";
 import { Sessions } from "./sessions";
@@ -37,7 +38,9 @@ function Settings(): JSX.Element {
   );
 }
 
+/** With the generic pages of all nouns, which belong to no other screen. */
 export const screens: Screen[] = [
+  ...objects,
   {
     path: "/settings",
     title: () => "Settings",

@@ -157,8 +157,11 @@ function saveBlob(name: string, blob: Blob): void {
 }
 
 interface CheckReport {
-  findings?: unknown[];
-  [name: string]: unknown;
+  findings: Array<{ part: string; severity: string; subject: string; message: string }>;
+  more: boolean;
+  objects: number;
+  secrets: number;
+  artifacts: number;
 }
 
 function CheckCard(): JSX.Element {
@@ -187,16 +190,17 @@ function CheckCard(): JSX.Element {
 }
 
 function CheckShown({ report }: { report: CheckReport }): JSX.Element {
-  const rows = Object.entries(report).flatMap(([name, value]) =>
-    Array.isArray(value) ? value.map((item) => ({ name, text: typeof item === "string" ? item : JSON.stringify(item) })) : []);
-  const counts = Object.entries(report).filter(([, value]) => typeof value === "number" || typeof value === "boolean");
+  const { findings, more, objects, secrets } = report;
   return (
     <>
-      {rows.length === 0 ? <StateBadge state="nothing is broken" tone="ok" /> : (
-        <ul class="finding-list">{rows.slice(0, 100).map((row) => <li key={row.name + row.text}><StateBadge state={row.name} tone="warn" /> {row.text}</li>)}</ul>
-      )}
-      {rows.length > 100 && <p class="muted">{rows.length - 100} more: <code>metalwright check</code> lists all.</p>}
-      <KeyValue pairs={counts.map(([name, value]) => [name.replaceAll("_", " "), String(value)] as const)} />
+      {findings.length === 0 && <StateBadge state="nothing is broken" tone="ok" />}
+      <ul class="finding-list">{findings.map((finding) => (
+        <li key={finding.subject + finding.message}>
+          <StateBadge state={finding.severity} tone={finding.severity === "error" ? "bad" : "warn"} /> <code>{finding.subject}</code> {finding.message}
+        </li>
+      ))}</ul>
+      {more && <p class="muted">There are more findings than are listed.</p>}
+      <p class="muted small">{objects} objects and {secrets} sealed values were looked at.</p>
     </>
   );
 }
