@@ -2,7 +2,7 @@
 
 import { api } from "../../api/client";
 import type { ServerEvent } from "../../live/feed";
-import { describe } from "./describe";
+import { csvOf } from "./csv";
 
 export const EXPORT_MAX = 50_000;
 const PAGE = 1000;
@@ -42,21 +42,6 @@ export async function exportEvents(
 
 const jsonLines = (events: readonly ServerEvent[]): string =>
   events.map((event) => `${JSON.stringify(event)}\n`).join("");
-
-export function csvOf(events: readonly ServerEvent[]): string {
-  const head = "seq,time,kind,subject,actor,request_id,attempt,text,data\r\n";
-  const lines = events.map((event) => [
-    String(event.seq), event.time, event.kind, event.subject, event.actor, event.request_id ?? "",
-    event.attempt ?? "", describe(event), JSON.stringify(event.data),
-  ].map(csvCell).join(","));
-  return head + lines.map((line) => `${line}\r\n`).join("");
-}
-
-/** A cell; a spreadsheet must not take it for a formula. */
-export function csvCell(value: string): string {
-  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
 
 /** Hands a text to the browser as a file. */
 export function saveText(name: string, media: string, content: string): void {
