@@ -9,6 +9,7 @@ pub mod explain;
 pub mod fleet_diff;
 pub mod lints;
 mod needed_actions;
+pub mod pack_content;
 pub mod param_levels;
 pub mod preflight;
 pub mod preview;

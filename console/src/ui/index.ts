@@ -13,3 +13,13 @@ export { toast } from "./toast";
 export {
   Bars, Bytes, Duration, KeyValue, now, ProgressBar, Spark, Time, Truncated, type BarPart, type Pair,
 } from "./values";
+export {
+  CodeEditor, type CodeEditorProps, type EditorCompletion, type EditorHandle, type EditorLanguage, type EditorPlace, type EditorProblem,
+} from "./code-editor";
+export { Diff } from "./diff";
+export { diffLines } from "./diff-lines";
+export { FilterBar } from "./filter-bar";
+export { filterQuery, filtersOf } from "./filter";
+export { Json } from "./json";
+export { LogView } from "./log-view";
+export { ObjectEditor } from "./object-editor";
