@@ -4,7 +4,6 @@ import { endOf, scopesOf } from "../src/screens/settings/scopes";
 import { parseSetting, valuesText } from "../src/screens/settings/setting_values";
 import { listPath, objectPath, subjectPath } from "../src/screens/objects/links";
 import { nounOf, pluralOf } from "../src/screens/objects/nouns";
-import { objectText, parseObject } from "../src/screens/objects/json_text";
 
 test("a setting is typed as its schema has it", () => {
   const days = { type: ["integer", "null"], minimum: 1, maximum: 36500 };
@@ -36,10 +35,4 @@ test("a noun that the console does not know has the columns that its fields sugg
   const field = (name: string, type: "text" | "object") => ({ name, type, about: "", words: [] });
   const noun = nounOf("webhooks", [field("name", "text"), field("url", "text"), field("filter.kind", "text"), field("headers", "object")]);
   assert.deepEqual([noun.title, noun.word, noun.nameField, noun.columns], ["Webhooks", "webhook", "name", ["url"]]);
-});
-
-test("the editor has what people write, and nothing of the server", () => {
-  const text = objectText({ name: "web1", revision: 3, status: { state: "held" }, labels: {}, created_at: "x" });
-  assert.deepEqual(parseObject(text), { value: { name: "web1", labels: {} } });
-  assert.ok("fault" in parseObject("[1]"));
 });

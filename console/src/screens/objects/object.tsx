@@ -10,12 +10,13 @@ import { useObject } from "../../live/collection";
 import { Button } from "../../ui/button";
 import { ConfirmErase } from "../../ui/dialog";
 import { Json } from "../../ui/json";
+import { ObjectEditor } from "../../ui/object-editor";
 import { Card, PageHeader, Tabs, openTab, type Tab } from "../../ui/page";
 import { Empty, Loading, Problem, StateBadge } from "../../ui/status";
 import { toast } from "../../ui/toast";
 import { KeyValue, Time } from "../../ui/values";
 import { keyOf, type ObjectRow } from "./columns";
-import { EditObject } from "./edit";
+import { FieldHelp } from "./field_help";
 import { ObjectEvents } from "./events";
 import { listPath } from "./links";
 import { objectApiPath, useMethods, useNoun, type KnownNoun } from "./useNoun";
@@ -52,14 +53,26 @@ function KnownObject({ known, reference }: { known: KnownNoun; reference: string
         actions={writable && methods.value.has("DELETE") && <Button kind="danger" icon="trash" onClick={() => { isDeleting.value = true; }}>Delete</Button>} />
       <ObjectProblems value={value} />
       {open === "fields" && <Fields value={value} />}
-      {open === "edit" && <EditObject known={known} value={value} reference={reference} onSaved={object.reload} />}
+      {open === "edit" && (
+        <Card title="What people write of it">
+          <ObjectEditor collection={noun.plural} objectKey={reference} object={value} readOnly={lockOf(value)} />
+          <FieldHelp fields={known.fields} />
+        </Card>
+      )}
       {open === "events" && <ObjectEvents word={noun.word} objectKey={key} />}
       {isDeleting.value && <DeleteObject known={known} name={key} reference={reference} onClose={() => { isDeleting.value = false; }} />}
     </div>
   );
 }
 
-export const eventsPath = (word: string, key: string): string => `/activity?subject=${encodeURIComponent(`${word}:${key}`)}`;
+/** Why the object cannot be changed. */
+function lockOf(value: ObjectRow): string | undefined {
+  const source = value["source"];
+  if (typeof source !== "string" || source === "site") return undefined;
+  return `It comes from ${source}: an override, or an object of the site with this name, changes it.`;
+}
+
+const eventsPath = (word: string, key: string): string => `/activity?subject=${encodeURIComponent(`${word}:${key}`)}`;
 
 function ObjectProblems({ value }: { value: ObjectRow }): JSX.Element | null {
   const problems = Array.isArray(value["problems"]) ? (value["problems"] as Array<{ pointer?: string; message?: string }>) : [];
