@@ -1,7 +1,7 @@
 // The filter of the list in the URL, as the API and `POST /bulk` take it, and in words.
 
 /** The words of the page's URL that are not filters. */
-const PAGE_WORDS = new Set(["sort", "columns", "view", "tab", "limit", "cursor", "fields", "q"]);
+const PAGE_WORDS = new Set(["sort", "columns", "view", "tab", "limit", "cursor", "fields", "dialog"]);
 
 export interface FilterTerm {
   /** A field, with its operator in brackets where there is one. */

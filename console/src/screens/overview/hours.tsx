@@ -74,7 +74,7 @@ export function HoursChart({ hours }: { hours: readonly HourRow[] }): JSX.Elemen
           started
         </span>
       </figcaption>
-      <table class="sr-only">
+      <table class="visually-hidden">
         <caption>{label}</caption>
         <tbody>
           {hours.map((hour) => (

@@ -2,7 +2,8 @@
 
 import type { JSX } from "preact";
 import { Link } from "../../app/router";
-import { Card, Time, Truncated } from "../../ui";
+import { Card } from "../../ui/page";
+import { Time, Truncated } from "../../ui/values";
 import { itemUrl, needAdvice, needTitle, needUrl, type NeedItem, type NeedRow, type Severity } from "./summary";
 
 const SEVERITY_WORDS: Record<Severity, string> = { fail: "Fault", warn: "Warning", info: "Note" };

@@ -2,7 +2,8 @@
 
 import type { JSX } from "preact";
 import { Link } from "../../app/router";
-import { Card, Time, Truncated } from "../../ui";
+import { Card } from "../../ui/page";
+import { Time, Truncated } from "../../ui/values";
 import { actorText, subjectUrl, type RecentEvent } from "./summary";
 
 function RecentLine({ event }: { event: RecentEvent }): JSX.Element {

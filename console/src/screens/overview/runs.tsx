@@ -2,7 +2,8 @@
 
 import type { JSX } from "preact";
 import { Link } from "../../app/router";
-import { Card, Duration } from "../../ui";
+import { Card } from "../../ui/page";
+import { Duration } from "../../ui/values";
 import { HoursChart } from "./hours";
 import { percentText, type RunSummary, type WorkflowRow } from "./summary";
 
@@ -37,9 +38,9 @@ function WorkflowLine({ row, top }: { row: WorkflowRow; top: number }): JSX.Elem
       <td class="fleet-number">{typeof row.success_rate === "number" ? percentText(row.success_rate) : "–"}</td>
       <td><DurationBar row={row} top={top} /></td>
       <td class="fleet-number">
-        {typeof row.median_seconds === "number" ? <Duration seconds={row.median_seconds} /> : "–"}
+        {typeof row.median_seconds === "number" ? <Duration ms={row.median_seconds * 1000} /> : "–"}
       </td>
-      <td class="fleet-number">{typeof row.p95_seconds === "number" ? <Duration seconds={row.p95_seconds} /> : "–"}</td>
+      <td class="fleet-number">{typeof row.p95_seconds === "number" ? <Duration ms={row.p95_seconds * 1000} /> : "–"}</td>
     </tr>
   );
 }

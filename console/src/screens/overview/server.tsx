@@ -2,7 +2,8 @@
 
 import type { ComponentChildren, JSX } from "preact";
 import { Link } from "../../app/router";
-import { Bytes, Card, ProgressBar, Time } from "../../ui";
+import { Card } from "../../ui/page";
+import { Bytes, ProgressBar, Time } from "../../ui/values";
 import { SeverityMark } from "./needs";
 import type { ArtifactSummary, DhcpSummary, PoolRow, ServerSummary, StoreSummary } from "./summary";
 

@@ -4,7 +4,8 @@ import type { JSX } from "preact";
 import { api, type Page } from "../../api/client";
 import { useQuery } from "../../api/query";
 import { Link } from "../../app/router";
-import { Card, Copy } from "../../ui";
+import { Copy } from "../../ui/button";
+import { Card } from "../../ui/page";
 
 interface DhcpStatus {
   service: { enabled: boolean; boot_http_port?: number | null };
@@ -107,7 +108,7 @@ export function GettingStarted(): JSX.Element {
         </Step>
         <Step isDone={false} title="Register a machine">
           <p>
-            <Link to="/machines?create=machine">Create a machine</Link> with its MAC address, or power one on and let it
+            <Link to="/machines?dialog=create">Create a machine</Link> with its MAC address, or power one on and let it
             boot from the network: it appears among the <Link to="/networks?tab=unknown">unknown clients</Link>
             {unknown > 0 ? ` (${unknown} there now).` : "."}
           </p>

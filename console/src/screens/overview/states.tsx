@@ -2,7 +2,7 @@
 
 import type { JSX } from "preact";
 import { Link } from "../../app/router";
-import { StateBadge } from "../../ui";
+import { StateBadge } from "../../ui/status";
 import { stateCounts, type MachineCounts } from "./summary";
 
 function ShareBar({ counts }: { counts: MachineCounts }): JSX.Element {

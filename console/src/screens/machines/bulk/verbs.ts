@@ -25,6 +25,8 @@ export interface BulkAction {
   verb: string;
   fields: readonly ActionField[];
   group: "Run" | "Erase" | "Change" | "Remove";
+  /** Whether the next boot of a machine may erase its disk because of it. */
+  mayErase: boolean;
   /** The verb in the past, for the result: `paused`. */
   done: string;
 }
@@ -62,6 +64,8 @@ export const EMPTY_INPUT: ActionInput = {
   accept: [],
 };
 
+const MAY_ERASE = new Set(["start", "restart", "retry", "resume", "arm", "skip", "mark_done"]);
+
 type ActionRow = [id: string, title: string, done: string, about: string, fields: ActionField[], verb?: string];
 
 function group(name: BulkAction["group"], rows: readonly ActionRow[]): BulkAction[] {
@@ -73,6 +77,7 @@ function group(name: BulkAction["group"], rows: readonly ActionRow[]): BulkActio
     fields,
     verb,
     group: name,
+    mayErase: MAY_ERASE.has(id),
   }));
 }
 
