@@ -14,12 +14,12 @@ import { Empty, Loading, Problem } from "../../ui/status";
 import { parseSort, sortText, type SortOrder } from "../../ui/table";
 import { BulkDialog } from "./bulk/dialog";
 import type { BulkTarget } from "./bulk/target";
-import { ACTIONS, actionOf } from "./bulk/verbs";
+import { ACTIONS, actionOf, type BulkAction } from "./bulk/verbs";
 import { ColumnDialog } from "./column_dialog";
 import { columnsOf, DEFAULT_COLUMNS, fieldsOf, formatColumns, parseColumns, type MachineColumn } from "./columns";
 import { CreateMachine } from "./create_dialog";
 import { ExportMenu } from "./export_menu";
-import { countMachines, describeFilter, filterQuery, filterText, filterTerms, type FilterTerm } from "./filters";
+import { countMachines, describeFilter, filterQuery, filterText, filterTerms, PAGE_WORDS, type FilterTerm } from "./filters";
 import { MachineTable } from "./machine_table";
 import "./machines.css";
 import type { MachineRow } from "./row";
@@ -76,7 +76,7 @@ function Machines(): JSX.Element {
         onSave={() => openDialog("save")}
         onSaved={closeDialog}
       />
-      <FilterBar list="machines" />
+      <FilterBar list="machines" reserved={PAGE_WORDS} />
       <SelectionBar total={list.total.value} terms={page.terms} />
       <List page={page} list={list} />
       <PageDialogs page={page} list={list} />
@@ -169,18 +169,7 @@ function PageDialogs({ page, list }: PartProps): JSX.Element | null {
   const dialog = page.query.get("dialog");
   const action = actionOf(openAction.value ?? "");
   if (action !== undefined) {
-    const { target, count } = targetOf(page, list.rows, list.total.peek());
-    return count === 0 ? null : (
-      <BulkDialog
-        key={action.id}
-        action={action}
-        target={target}
-        count={count}
-        onClose={() => {
-          openAction.value = undefined;
-        }}
-      />
-    );
+    return <OpenBulk key={action.id} action={action} page={page} list={list} />;
   }
   switch (dialog) {
     case "create":
@@ -196,6 +185,16 @@ function PageDialogs({ page, list }: PartProps): JSX.Element | null {
     default:
       return null;
   }
+}
+
+/** The dialog of an action on what is chosen at the moment when it opens. */
+function OpenBulk({ action, page, list }: PartProps & { action: BulkAction }): JSX.Element | null {
+  const { target, count } = useMemo(() => targetOf(page, list.rows, list.total.peek()), []);
+  const close = (): void => {
+    openAction.value = undefined;
+  };
+  useEffect(() => (count === 0 ? close() : undefined), []);
+  return count === 0 ? null : <BulkDialog action={action} target={target} count={count} onClose={close} />;
 }
 
 function targetOf(
