@@ -47,7 +47,7 @@ export const screens: Screen[] = [
   {
     path: "/networks",
     title: () => "Networks",
-    nav: { label: "Networks", group: "Network", order: 20, icon: "networks" },
+    nav: { label: "Networks", group: "Network", order: 1, icon: "networks" },
     needs: "subnets:read",
     key: "n",
     view: NetworksView,

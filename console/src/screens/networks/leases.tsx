@@ -86,7 +86,7 @@ function LeaseTable({ rows, state, names, ending }: TableProps) {
     if (state.value === "loading") return <Loading />;
     return <Empty title="No lease">A lease is here once a client took an address.</Empty>;
   }
-  return <Table<Lease> label="Leases" rows={sorted} columns={columns} rowKey={(lease) => lease.address}
+  return <Table<Lease> name="leases" label="Leases" rows={sorted} columns={columns} rowKey={(lease) => lease.address}
     onOpen={(lease) => go(historyPath(lease.address))} />;
 }
 
@@ -98,17 +98,17 @@ interface ColumnParts {
 
 function leaseColumns({ names, now, ending }: ColumnParts): Column<Lease>[] {
   return [
-    { key: "address", title: "Address", width: 130, value: (lease) => lease.address,
+    { key: "address", title: "Address", width: "130px", value: (lease) => lease.address,
       render: (lease) => <Link to={historyPath(lease.address)} class="mono">{lease.address}</Link> },
-    { key: "state", title: "State", width: 120, value: (lease) => lease.state,
+    { key: "state", title: "State", width: "120px", value: (lease) => lease.state,
       render: (lease) => <LeaseStateText lease={lease} now={now} /> },
-    { key: "owner", title: "Owner", width: 240, value: (lease) => lease.mac ?? lease.client,
+    { key: "owner", title: "Owner", width: "minmax(200px, 1fr)", value: (lease) => lease.mac ?? lease.client,
       render: (lease) => <Owner lease={lease} names={names} /> },
-    { key: "subnet", title: "Subnet", width: 120, value: (lease) => lease.subnet,
+    { key: "subnet", title: "Subnet", width: "120px", value: (lease) => lease.subnet,
       render: (lease) => <Link to={subnetPath(lease.subnet)}>{lease.subnet}</Link> },
-    { key: "since", title: "Since", width: 120, value: (lease) => lease.bound_at, render: (lease) => <Time at={lease.bound_at} /> },
-    { key: "until", title: "Until", width: 120, value: (lease) => lease.expires_at, render: (lease) => <Time at={lease.expires_at} /> },
-    { key: "actions", title: "", width: 190, value: () => "", render: (lease) => <Actions lease={lease} names={names} ending={ending} now={now} /> },
+    { key: "since", title: "Since", width: "120px", value: (lease) => lease.bound_at, render: (lease) => <Time at={lease.bound_at} /> },
+    { key: "until", title: "Until", width: "120px", value: (lease) => lease.expires_at, render: (lease) => <Time at={lease.expires_at} /> },
+    { key: "actions", title: "", width: "190px", value: () => "", sort: false, render: (lease) => <Actions lease={lease} names={names} ending={ending} now={now} /> },
   ];
 }
 
