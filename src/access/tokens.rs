@@ -17,7 +17,7 @@ use crate::kernel::{Actor, Caller, Changeset, Error};
 use crate::model::event::TokenRecovered;
 use crate::model::{Input, Noun, Problem, RefusalCode, Stored, Token, parse_input, sha256_hex};
 use crate::objects::rules::NounRules;
-use crate::objects::view::{self, View};
+use crate::objects::view::{self, ObjectView};
 
 /// The prefix of every token, so that a leaked token is recognised.
 const TOKEN_PREFIX: &str = "mw_";
@@ -32,7 +32,7 @@ const RECOVERED: &str = "recovered";
 /// A new token, with its text, which cannot be read again.
 #[derive(Debug)]
 pub struct NewToken {
-    pub view: View,
+    pub view: ObjectView,
     pub secret: String,
 }
 

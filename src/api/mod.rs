@@ -37,6 +37,7 @@ mod seeing;
 mod service;
 pub mod starting;
 mod strict_json;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod timeline;

@@ -16,8 +16,8 @@ use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
     ApiState, actions, artifacts, background, boot_preview, bulk, changes, channels, dhcp, events, jobs,
-    layers, leases, maintenance, packs, param_migration, records, runs, schema, seeing, service, timeline,
-    tokens, unknown_clients, upgrade_check,
+    layers, leases, maintenance, packs, param_migration, records, runs, schema, seeing, service, summary,
+    timeline, tokens, unknown_clients, upgrade_check,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -47,6 +47,7 @@ pub fn operations() -> Vec<Operation> {
     operations.extend(seeing::operations());
     operations.extend(bulk::operations());
     operations.extend(background::operations());
+    operations.extend(summary::operations());
     operations.extend(records::operations());
     operations.extend(maintenance::operations());
     operations.extend(dhcp::operations());

@@ -404,6 +404,9 @@ pub(super) enum OtherCommand {
     /// Clients that asked for something to boot and are not registered.
     #[command(subcommand, alias = "unknown_clients", alias = "unknown-clients")]
     Unknown(UnknownVerb),
+    /// Show the server in a few lines: machines by state, what waits for a person, the runs of a day, health,
+    /// the last changes.
+    Status(OutputArgs),
     /// The server itself.
     Server {
         #[command(subcommand)]

@@ -41,6 +41,7 @@ fn noun_example(kind: Kind) -> NounExample {
             "target.kind=stage",
             "target.kind=stage target.name=finish-install fields.timeout_seconds=7200",
         ),
+        Kind::View => example("rack-r7", "kind=machines", "kind=machines query='label.rack=r7&sort=name'"),
     }
 }
 
@@ -204,6 +205,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("changes list", &["--after 1024 --kind machine"]),
     ("changes watch", &["--kind machine --kind lease"]),
     ("agents reissue", &["web1"]),
+    ("status", &["", "-o json"]),
     ("server background", &[""]),
     ("server prune", &["", "--yes"]),
     ("server rotate-key", &["--data /var/lib/metalwright", "--data /var/lib/metalwright --yes"]),

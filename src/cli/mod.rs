@@ -48,6 +48,7 @@ mod seeing_diff;
 mod server;
 mod sets;
 mod states;
+mod status;
 mod summary;
 mod table;
 mod timeline;
@@ -183,6 +184,7 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         OtherCommand::Changes { verb } => changes::run(client, verb).await,
         OtherCommand::Agents { verb } => agents::run(client, verb).await,
         OtherCommand::Unknown(verb) => unknown::run(client, verb).await,
+        OtherCommand::Status(output) => status::show(client, output.output).await,
         OtherCommand::Server { verb } => server::run(client, verb).await,
         OtherCommand::Apply(args) => apply::apply(client, None, &args).await,
         OtherCommand::Backup(args) => backups::backup(client, &args).await,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::client::objects::segment;
 use crate::client::{ApiClient, ClientError, EventHistory, HistoryRange, ObjectPath};
-use crate::model::{DhcpStatus, ExampleAnswer, Problem, SimilarClient};
+use crate::model::{DhcpStatus, ExampleAnswer, Problem, ServerSummary, SimilarClient};
 
 /// The actions on a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,6 +232,14 @@ impl ApiClient {
     /// An error of the server or the network.
     pub async fn dhcp_status(&self) -> Result<DhcpStatus, ClientError> {
         self.fetch(self.request(Method::GET, "/dhcp/status")).await
+    }
+
+    /// What an overview needs.
+    ///
+    /// # Errors
+    /// An error of the server or the network.
+    pub async fn summary(&self) -> Result<ServerSummary, ClientError> {
+        self.fetch(self.request(Method::GET, "/summary")).await
     }
 
     /// The server's background work.

@@ -9,11 +9,18 @@ pub mod explain;
 pub mod explain_packet;
 pub mod fleet_diff;
 pub mod lints;
+mod needed_actions;
 pub mod looked_at;
 pub mod pack_content;
 pub mod param_levels;
 pub mod preflight;
 pub mod preview;
+mod recent_events;
+mod run_summary;
+mod server_health;
+pub mod summary;
+#[cfg(test)]
+mod summary_tests;
 mod template_sources;
 pub mod timeline;
 pub mod unknown_clients;

@@ -4,8 +4,6 @@
 //! API, the commands and their columns, and the tables of the database. `docs/adding-a-noun.md` says how to
 //! add a noun. The commands' help lists the nouns in the order of the rows.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -416,6 +414,16 @@ macro_rules! nouns {
                 ],
                 wide: &[UPDATED],
             }
+            View views {
+                word: "view",
+                about: "Saved views of lists: a filter, an order and columns",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 130,
+                columns: &[NAME, ("KIND", "kind", Text), ("QUERY", "query", Text), DESCRIPTION],
+                wide: &[("COLUMNS", "columns", Text), UPDATED],
+            }
         }
     };
 }
@@ -470,31 +478,3 @@ macro_rules! define_kinds {
 nouns!(define_kinds);
 
 pub(crate) use {dispatch_noun, nouns, with_noun};
-
-impl Kind {
-    /// The subject of events about an object of this kind: `machine:0192…`.
-    pub fn subject(self, key: impl fmt::Display) -> String {
-        format!("{self}:{key}")
-    }
-
-    /// `machine`: the name of the table, and the first word of events and subjects.
-    pub fn as_str(self) -> &'static str {
-        self.row().word
-    }
-
-    /// The kind with this word: `machine`.
-    pub fn of_word(word: &str) -> Option<Self> {
-        Kind::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// `machines`: the URL segment and the CLI noun.
-    pub fn plural(self) -> &'static str {
-        self.row().plural
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}

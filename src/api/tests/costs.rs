@@ -106,6 +106,8 @@ fn largest(kind: Kind, name: &str) -> Value {
         }
         Kind::Override => json!({"target": {"kind": "template", "name": format!("pack-{name}")},
             "blocks": {"all": loops.repeat(many(15_000))}}),
+        Kind::View => json!({"kind": "machines", "columns": vec!["status.state"; 32],
+            "query": vec!["name=web*"; 32].join("&")}),
         Kind::Job | Kind::Lease | Kind::Run | Kind::Content | Kind::Pack => json!({}),
     };
     let mut object = json!({"labels": labels()});

@@ -7,6 +7,7 @@ mod bulk;
 mod changes;
 mod contract;
 mod costs;
+mod desk;
 mod dhcp;
 mod document;
 mod events_access;

@@ -34,6 +34,7 @@ mod subnet;
 mod task;
 mod template;
 mod token;
+mod view;
 mod workflow;
 
 use std::collections::BTreeMap;
