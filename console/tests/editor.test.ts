@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { blockText, templateBlocks, templateReads, withBlock } from "../src/ui/editor/blocks";
-import { changeTo } from "../src/ui/editor/changes";
+import { changeTo, ToldTexts } from "../src/ui/editor/changes";
 import {
   characterOfUnits, offsetOfPlace, placeOfOffset, unitsOfBytes, unitsOfCharacters,
 } from "../src/ui/editor/columns";
@@ -211,4 +211,13 @@ test("the tags of a template are read word by word, over lines", () => {
     "brace:%}", "comment:{# c", "comment:d #}",
   ]);
   assert.deepEqual(tokens("{% raw %}{{ a }}{% endraw %}b"), ["keyword:{% raw %}", "keyword:{% endraw %}"]);
+});
+
+test("a text that comes back late is no change of the host, another one is", () => {
+  const told = new ToldTexts();
+  for (const text of ["a", "ab", "abc"]) told.tell(text);
+  assert.ok(told.isEcho("ab"), "the host shows what was typed a moment ago");
+  assert.ok(!told.isEcho("a"), "an older text is one that the host sets");
+  assert.ok(told.isEcho("abc"));
+  assert.ok(!told.isEcho("abc"));
 });

@@ -182,7 +182,7 @@ pub fn of_command(path: &str) -> Option<String> {
 
 const OTHERS: &[(&str, &[&str])] = &[
     ("timeline", &["web1", "web1 --since -1h", "web1 --follow"]),
-    ("explain", &["web1", "mac 52:54:00:aa:00:01", "web1 --vendor-class HTTPClient:Arch:00016"]),
+    ("explain", &["web1", "mac 52:54:00:aa:00:01", "web1 --vendor-class HTTPClient:Arch:00016", "packet -"]),
     (
         "render",
         &[

@@ -185,6 +185,7 @@ fn body_of(id: &str) -> Value {
         "withdraw_channel" => json!({"pack": text(128)}),
         "rollback_channel" | "check_pack" => json!({}),
         "render" => json!({"machine": "name:big", "inline": "{{ machine.name }}".repeat(many(10_000))}),
+        "explain_packet" => json!({"packet": "chaddr 52:54:00:aa:00:01\n".repeat(many(2_500))}),
         "next_job" => json!({"environment": "installed", "boot": text(64), "wait_seconds": 0}),
         "report_job" => json!({"reason": text(1024)}),
         "write_job_log" => json!(text(60_000)),

@@ -74,6 +74,7 @@ impl OperatorSite {
             ("srv/pi-worker/config.txt", "arm_64bit=1\n"),
             ("srv/openbsd/boot.conf", "boot bsd.rd\n"),
             ("dhcpd.leases", LEASES),
+            ("capture.txt", "chaddr 52:54:00:aa:00:01\nmessage_type discover\n"),
             ("kea-leases4.csv", KEA_LEASES),
             ("overrides.yaml", OVERRIDES),
             ("raspberry-pi-lab.yaml", "name: raspberry-pi-lab\nmatch: {mac_prefixes: [\"b8:27:eb\"]}\n"),

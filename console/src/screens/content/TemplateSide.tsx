@@ -5,6 +5,7 @@ import { templateBlocks, templateReads, type TemplateBlock } from "../../ui/edit
 import { Button } from "./kit";
 import { pageOf, type ContentData, type StoredContent, type StoredOverride } from "./contentData";
 import { referenceKey, type ContentNoun } from "./references";
+import { loaderScript } from "./saveImpact";
 
 export interface BlockListProps {
   template: StoredContent;
@@ -110,10 +111,15 @@ export function ReferenceLists({
   const uses = data.index.value.uses.get(key) ?? [];
   return (
     <div class="content-references">
-      <ReferenceList title="Used by" references={usedBy} none="Nothing of the content in force uses it." />
+      <ReferenceList title="Used by" references={usedBy} none={unusedWords(noun, name)} />
       <ReferenceList title="Uses" references={uses} none="It uses nothing." data={data} />
     </div>
   );
+}
+
+function unusedWords(noun: ContentNoun, name: string): string {
+  const script = noun === "templates" ? loaderScript(name) : null;
+  return script ? `The program makes the loader's script ${script} of it.` : "Nothing of the content in force uses it.";
 }
 
 interface ReferenceListProps {

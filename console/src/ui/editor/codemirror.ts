@@ -91,6 +91,7 @@ export function createEditor(options: EditorOptions): EditorHandle {
         listener({
           change: (value) => told && options.onChange?.(value),
           cursor: (line) => options.onCursor?.(line),
+          pick: (line) => options.onPick?.(line),
         }),
       ],
     }),
@@ -130,7 +131,7 @@ function mergeSide(side: MergeSide, language: EditorLanguage): { doc: string; ex
     extensions: [
       basics(), languageExtension(language), readOnlyState(!tell),
       EditorView.contentAttributes.of({ "aria-label": side.label, spellcheck: "false" }),
-      listener({ change: (value) => tell?.(value), cursor: () => undefined }),
+      listener({ change: (value) => tell?.(value), cursor: () => undefined, pick: () => undefined }),
     ],
   };
 }

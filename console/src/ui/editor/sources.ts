@@ -106,11 +106,13 @@ export function problemsShown(state: EditorState, problems: readonly EditorProbl
 export function listener(tell: {
   change: (value: string) => void;
   cursor: (line: number) => void;
+  pick: (line: number) => void;
 }): Extension {
   return EditorView.updateListener.of((update) => {
     if (update.docChanged) tell.change(update.state.doc.toString());
-    if (update.selectionSet || update.docChanged) {
-      tell.cursor(update.state.doc.lineAt(update.state.selection.main.head).number);
-    }
+    if (!update.selectionSet && !update.docChanged) return;
+    const line = update.state.doc.lineAt(update.state.selection.main.head).number;
+    tell.cursor(line);
+    if (update.transactions.some((one) => one.isUserEvent("select"))) tell.pick(line);
   });
 }

@@ -70,6 +70,8 @@ export interface EditorOptions {
   onSave?: () => void;
   /** The line of the cursor, from 1. */
   onCursor?: (line: number) => void;
+  /** The line that the user chose by pointer or keys, from 1; not told when the text moves the cursor. */
+  onPick?: (line: number) => void;
   /** A text that the value is compared with: changed lines are marked. */
   original?: string;
 }
