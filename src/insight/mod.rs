@@ -8,6 +8,7 @@ pub mod document_diff;
 pub mod explain;
 pub mod fleet_diff;
 pub mod lints;
+pub mod pack_content;
 pub mod param_levels;
 pub mod preflight;
 pub mod preview;
