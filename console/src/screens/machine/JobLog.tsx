@@ -55,5 +55,5 @@ function useJobLog(job: string, isOpen: boolean): JobLogState {
 export function JobLog({ job, isOpen, name }: { job: string; isOpen: boolean; name: string }): JSX.Element {
   const { text, problem } = useJobLog(job, isOpen);
   if (problem.value) return <Problem problem={problem.value} />;
-  return <LogView text={text.value} follows={isOpen} name={`${name}.log`} />;
+  return <LogView text={text} label={`Log of ${name}`} follows={isOpen} height="24rem" />;
 }

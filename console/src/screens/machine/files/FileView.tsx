@@ -8,7 +8,6 @@ import type { Machine, PreviewResult } from "../../../api/schema";
 import { Card, Copy, Diff, Empty, Loading, Problem, TextField } from "../kit";
 import { blamedLines } from "./blame";
 import type { OfferedFile } from "./FilesTab";
-import { unifiedDiff } from "./lineDiff";
 
 interface FileViewProps {
   machine: Machine;
@@ -86,7 +85,7 @@ function Blame({ preview }: { preview: PreviewResult }): JSX.Element {
   return (
     <div class="blame" tabIndex={0} role="region" aria-label="Lines with their origins">
       <table>
-        <thead class="sr-only"><tr><th>Line</th><th>Template</th><th>Text</th></tr></thead>
+        <thead class="visually-hidden"><tr><th>Line</th><th>Template</th><th>Text</th></tr></thead>
         <tbody>
           {lines.map((line) => (
             <tr key={line.number} class={line.isFirst ? "first" : ""}>
@@ -119,7 +118,7 @@ function AgainstLast({ file, run }: { file: OfferedFile; run: string | null }): 
         {run ? <>What the last <Link to={`/runs/${run}?tab=documents`}>run</Link> served, against now.</> : "What was served last, against now."}{" "}
         {change.note}
       </p>
-      {change.change === "same" ? <Empty title="It is the same as last time" /> : change.diff ? <Diff text={change.diff} /> : null}
+      {change.change === "same" ? <Empty title="It is the same as last time" /> : change.diff ? <Diff unified={change.diff} /> : null}
     </>
   );
 }
@@ -148,7 +147,7 @@ function AgainstMachine({ mine, machine, file, bootenv }: AgainstMachineProps): 
       {theirs.problem.value && <Problem problem={theirs.problem.value} />}
       {text !== undefined && (text === mine
         ? <Empty title={`${other} gets the same`} />
-        : <Diff text={unifiedDiff(mine, text, { before: machine.name, after: other })} />)}
+        : <Diff before={mine} after={text} label={`${machine.name} (−) against ${other} (+)`} />)}
     </>
   );
 }

@@ -1,6 +1,6 @@
 // Small parts of the timeline: the diagnosis, how far an attempt came, the details of one event, the table.
 import type { JSX } from "preact";
-import { Copy, Json, Time } from "../kit";
+import { Json, Time } from "../kit";
 import type { Band } from "./attempts";
 import type { Diagnosis } from "./diagnosis";
 import type { ExpectedEvent } from "./expected";
@@ -82,7 +82,6 @@ export function MarkDetails({ mark, origin }: { mark: Mark; origin: number }): J
       {mark.detail && <p class="wrap">{mark.detail}</p>}
       <details>
         <summary>All fields of event {event.seq}</summary>
-        <Copy text={JSON.stringify(event.data)} label="Copy the fields" />
         <Json value={event.data} />
       </details>
     </section>
