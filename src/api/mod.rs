@@ -32,9 +32,12 @@ pub mod query;
 mod records;
 pub mod resources;
 mod runs;
+mod same_origin;
 pub mod schema;
 mod seeing;
 mod service;
+mod session_cookie;
+mod sessions;
 pub mod starting;
 mod strict_json;
 #[cfg(test)]

@@ -24,7 +24,7 @@ const fn programs(name: &'static str, read: &'static str, write: &'static str) -
 }
 
 /// Every area.
-pub const SCOPE_AREAS: [ScopeArea; 25] = [
+pub const SCOPE_AREAS: [ScopeArea; 26] = [
     programs(
         "machines",
         "all machines with their params, secrets sealed; their timelines, files and explanations; previews \
@@ -75,6 +75,11 @@ pub const SCOPE_AREAS: [ScopeArea; 25] = [
         "tokens",
         "names and scopes of all tokens, not their text",
         "make tokens with scopes that one has oneself, delete any but the last with `*`",
+    ),
+    area(
+        "sessions",
+        "who has logged in to the console: token, address, browser, when",
+        "end the sessions of others; a session ends itself without it",
     ),
     programs("client_classes", "client classes", "what kinds of DHCP clients boot and are sent"),
     area(

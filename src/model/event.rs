@@ -152,9 +152,11 @@ impl EventKind {
     ];
 
     /// The events of the server itself that stay as long as what people did.
-    pub const AUDIT: [EventKind; 5] = [
+    pub const AUDIT: [EventKind; 7] = [
         EventKind::TokenRecovered,
         EventKind::MachineAgentTokenReissued,
+        EventKind::SessionBegan,
+        EventKind::SessionEnded,
         EventKind::ServerKeyRotated,
         EventKind::ServerPruned,
         EventKind::ServerStoreRecovered,

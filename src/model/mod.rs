@@ -59,6 +59,7 @@ pub mod schema_cost;
 mod schema_words;
 mod secret_reference;
 mod served_document;
+mod session;
 pub mod settings;
 mod token;
 mod unknown_client;
@@ -145,6 +146,7 @@ pub use schema::{
 };
 pub use secret_reference::{SecretReference, SecretSources, VaultAccess};
 pub use served_document::{ServedDocument, ServedDocuments};
+pub use session::{SESSION_AGE_MAX, SESSION_IDLE_MAX, Session, SessionEnd, SessionStatus};
 pub use settings::Setting;
 pub use token::Token;
 pub use unknown_client::{SimilarClient, SimilarMachine, UnknownClient};

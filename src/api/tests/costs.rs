@@ -106,7 +106,7 @@ fn largest(kind: Kind, name: &str) -> Value {
         }
         Kind::Override => json!({"target": {"kind": "template", "name": format!("pack-{name}")},
             "blocks": {"all": loops.repeat(many(15_000))}}),
-        Kind::Job | Kind::Lease | Kind::Run | Kind::Content | Kind::Pack => json!({}),
+        Kind::Job | Kind::Lease | Kind::Run | Kind::Content | Kind::Pack | Kind::Session => json!({}),
     };
     let mut object = json!({"labels": labels()});
     if kind != Kind::Reservation {
