@@ -1,4 +1,5 @@
-//! Authentication: tokens, tokens of agents, the first token, and sessions of browsers. `kernel::scope` has what a caller may do.
+//! Authentication: tokens, tokens of agents, the first token, and sessions of browsers. `kernel::scope` has
+//! what a caller may do.
 
 pub mod agent_tokens;
 mod first_start;

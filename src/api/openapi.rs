@@ -84,8 +84,8 @@ const ABOUT: &str = "Boot provisioner: machines, what they boot and install, and
     seen every write up to that commit, and `GET /api/v1/changes` says what was written since.";
 
 const ABOUT_TOKENS: &str = "A token with the scope that the operation names, as `x-scope`.";
-const ABOUT_SESSIONS: &str = "The session of a browser, which `POST /api/v1/session` begins. The cookie counts \
-    only in requests of pages of this server, and not beside an `Authorization` header.";
+const ABOUT_SESSIONS: &str = "The session of a browser, which `POST /api/v1/session` begins. The cookie \
+    counts only in requests of pages of this server, and not beside an `Authorization` header.";
 
 /// Statuses that any operation may refuse with.
 const COMMON: [u16; 2] = [500, 503];
@@ -133,13 +133,17 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) ->
     for status in refusals(operation) {
         responses.entry(status.to_string()).or_insert_with(|| refusal(status));
     }
+    let callers = match operation.need {
+        RequiredScope::Nothing => json!([]),
+        _ => json!([{"token": []}, {"session": []}]),
+    };
     let mut entry = json!({
         "operationId": operation.id,
         "summary": operation.summary,
         "tags": [operation.tag],
         "parameters": parameters(operation),
         "responses": responses,
-        "security": if operation.need == RequiredScope::Nothing { json!([]) } else { json!([{"token": []}, {"session": []}]) },
+        "security": callers,
     });
     let Some(fields) = entry.as_object_mut() else { return entry };
     if !operation.description.is_empty() {

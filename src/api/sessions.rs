@@ -109,7 +109,7 @@ async fn login(State(state): State<ApiState>, request: Request) -> Result<Respon
     let input: LoginInput = body::read_as_up_to(&parts.headers, sent, LOGIN_BYTES_MAX).await?;
     let browser = parts.headers.get(USER_AGENT).and_then(|name| name.to_str().ok()).unwrap_or_default();
     let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.as_str()).unwrap_or_default();
-    let now = state.houses.kernel.now();
+    let now = Timestamp::now();
     let login = BrowserLogin { token: input.token.trim(), now, peer, browser, request_id };
     let NewSession { caller, cookie, session } = access.begin_session(login).await?;
     // The browser forgets the cookie of the session that it had.

@@ -6,12 +6,14 @@
 //! this version does not know are read as [`EventBody::Other`], so that nothing another version wrote is
 //! lost.
 
+mod access_fields;
 mod describe;
 mod fields;
 mod filter;
 mod kinds;
 mod table;
 
+pub use access_fields::{SessionBegan, SessionEnded, TokenRecovered};
 pub use describe::event_kinds_markdown;
 pub use fields::{
     AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ChannelMoved, ClientStage,
