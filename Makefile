@@ -7,7 +7,10 @@ PROGRAM := $(TARGET_DIR)/debug/metalwright
 export PATH := $(TARGET_DIR)/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(TARGET_DIR)
 
-.PHONY: run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole loaders openapi openapi-check bench bench-renders bench-dhcp bench-files fuzz fuzz-release soak attack
+# Whom npm trusts: whom this machine trusts.
+export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
+
+.PHONY: console console-check console-if-possible stories screenshots bench-console run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole loaders openapi openapi-check bench bench-renders bench-dhcp bench-files fuzz fuzz-release soak attack
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
@@ -15,10 +18,40 @@ run: ## build (dev profile) and boot one machine through a whole workflow
 	$(MAKE) --no-print-directory build
 	scripts/demo $(PROGRAM)
 
-build:
+build: console-if-possible
 	$(CARGO) build --locked
 
-TEST_PARTS := deps fmt-check clippy doc unit it net qemu fuzz openapi-check
+# What the console is built from. Its packages are fetched again when the list of them has changed.
+CONSOLE := console/dist/index.html
+CONSOLE_PACKAGES := console/node_modules/.package-lock.json
+CONSOLE_SOURCES := openapi.yaml console/build.mjs console/package.json $(shell find console/src console/scripts -type f \
+	-not -path console/src/api/schema.d.ts -not -path console/src/api/fields.ts)
+
+console: $(CONSOLE) ## the web console: its packages, and console/dist, which the program embeds (needs Node and npm)
+
+$(CONSOLE): $(CONSOLE_SOURCES) $(CONSOLE_PACKAGES)
+	cd console && node scripts/types.mjs --if-needed && node build.mjs
+
+$(CONSOLE_PACKAGES): console/package.json console/package-lock.json
+	cd console && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+
+console-if-possible:
+	@$(MAKE) --no-print-directory console || echo "The console is not built: a page says so in its place." >&2
+
+console-check: $(CONSOLE_PACKAGES) ## the console's types and its own tests
+	cd console && npm run --silent check && npm test --silent
+
+STORIES := cd console && node stories/run.mjs --program $(PROGRAM)
+stories: build console ## the console in Debian's Chromium against the real server; STORY=name runs some
+	$(STORIES) $(STORY)
+
+screenshots: build console ## pictures of every screen, light and dark, narrow and wide, in target/screenshots
+	$(STORIES) --screenshots $(STORY)
+
+bench-console: build console ## the console with 10,000 machines and 1,000 events a second, for docs/performance.md
+	$(STORIES) --measures
+
+TEST_PARTS := deps console console-check fmt-check clippy doc unit it stories net qemu fuzz openapi-check
 
 test: ## everything that CI runs, and how long each part took
 	@took=; for part in $(TEST_PARTS); do \

@@ -30,8 +30,8 @@ function pageOptions(worker) {
     splitting: true,
     jsx: "automatic",
     jsxImportSource: "preact",
-    entryNames: "[name]-[hash]",
-    chunkNames: "[name]-[hash]",
+    entryNames: "assets/[name]-[hash]",
+    chunkNames: "assets/[name]-[hash]",
     define: { WORKER_URL: JSON.stringify(BASE + worker) },
   };
 }
@@ -51,11 +51,16 @@ function indexPage(script, style) {
   return template.replaceAll("{{base}}", BASE).replace("{{script}}", script).replace("{{style}}", style ?? "");
 }
 
+/** The files below `dist/`. */
+function allFiles() {
+  return readdirSync(DIST, { recursive: true }).filter((name) => statSync(join(DIST, name)).isFile());
+}
+
 function finish(meta) {
   const script = outputOf(meta, "src/main.tsx", ".js");
   writeFileSync(join(DIST, "index.html"), indexPage(script, outputOf(meta, "src/main.tsx", ".css")));
   const sizes = [];
-  for (const name of readdirSync(DIST).filter((name) => !name.endsWith(".gz"))) {
+  for (const name of allFiles().filter((name) => !name.endsWith(".gz"))) {
     const raw = readFileSync(join(DIST, name));
     const packed = gzipSync(raw, { level: 9 });
     writeFileSync(join(DIST, `${name}.gz`), packed);
@@ -90,7 +95,7 @@ function firstFiles(meta) {
 
 async function buildWorker() {
   const entry = { worker: "src/live/worker.ts" };
-  const result = await build({ ...shared, entryPoints: entry, entryNames: "[name]-[hash]" });
+  const result = await build({ ...shared, entryPoints: entry, entryNames: "assets/[name]-[hash]" });
   return { name: outputOf(result.metafile, "src/live/worker.ts", ".js"), meta: result.metafile };
 }
 
@@ -104,6 +109,6 @@ if (process.argv.includes("--watch")) {
   await page.watch();
 } else {
   finish((await build(pageOptions(worker.name))).metafile);
-  const bytes = readdirSync(DIST).reduce((total, name) => total + statSync(join(DIST, name)).size, 0);
+  const bytes = allFiles().reduce((total, name) => total + statSync(join(DIST, name)).size, 0);
   console.log(`console: built in ${Date.now() - started} ms, ${(bytes / 1000).toFixed(0)} kB in console/dist`);
 }

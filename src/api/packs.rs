@@ -9,11 +9,13 @@ use axum::response::{IntoResponse, Response};
 
 use super::ApiState;
 use super::body;
+use super::boot_preview::shown;
 use super::error::ApiError;
 use super::operation::{BodyContent, Operation};
 use super::resources::ROOT;
 use super::schema;
 use crate::catalog::pack_store::AddedPack;
+use crate::insight::pack_content::{PackFileList, PackFindings};
 use crate::kernel::scope::RequiredScope;
 use crate::kernel::{Caller, Error};
 use crate::model::Pack;
@@ -44,7 +46,23 @@ pub fn operations() -> Vec<Operation> {
         .answers_media(200, "The archive, `.tar.zst`.", BodyContent { media: ZSTD, schema: schema::text })
         .refuses(&[400, 404])
         .runs(archive);
-    [load, archive].into_iter().map(|operation| operation.tag("packs")).collect()
+    let files = Operation::get(format!("{ROOT}/packs/{{ref}}/files"), "get_pack_files")
+        .summary("The files of a pack, with their texts")
+        .needs(RequiredScope::Read("packs"))
+        .answers(200, "The files, by path.", schema::of::<PackFileList>)
+        .refuses(&[400, 404])
+        .runs(files);
+    let findings = Operation::get(format!("{ROOT}/packs/{{ref}}/findings"), "get_pack_findings")
+        .summary("What is wrong or doubtful in a pack")
+        .description(
+            "The lints of `metalwright packs lint`, on the packs of this server: of each pack that it \
+             requires the newest that fits.",
+        )
+        .needs(RequiredScope::Read("packs"))
+        .answers(200, "The findings, by file and line.", schema::of::<PackFindings>)
+        .refuses(&[400, 404])
+        .runs(findings);
+    [load, archive, files, findings].into_iter().map(|operation| operation.tag("packs")).collect()
 }
 
 async fn load(
@@ -82,4 +100,20 @@ async fn archive(
         response.headers_mut().insert(CONTENT_DISPOSITION, name);
     }
     Ok(response)
+}
+
+async fn files(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(reference): Path<String>,
+) -> Result<Response, ApiError> {
+    shown(&state, move |houses| houses.insight.pack_file_list(&caller, &reference)).await
+}
+
+async fn findings(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    Path(reference): Path<String>,
+) -> Result<Response, ApiError> {
+    shown(&state, move |houses| houses.insight.pack_findings(&caller, &reference)).await
 }

@@ -23,6 +23,8 @@ pub(super) enum PackVerb {
     Test(PackTestArgs),
     /// Look for what is wrong or doubtful in a pack. Needs no server.
     Lint(PackLintArgs),
+    /// Say what the lints find in a pack of the server.
+    Findings(PackFindingsArgs),
     /// Print the list of files that a signature signs: metalwright packs files DIR > files, minisign -Sm
     /// files -x DIR/pack.minisig. Needs no server.
     Files(PackFilesArgs),
@@ -45,6 +47,15 @@ pub(super) struct ExportArgs {
     /// A file that ends in .tar.zst, or a folder that is empty or not there [default: NAME-VERSION.tar.zst].
     #[arg(value_name = "FILE|DIR")]
     pub target: Option<PathBuf>,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(super) struct PackFindingsArgs {
+    /// The pack: NAME@VERSION.
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
+use crate::cli::columns::text_at;
 use crate::cli::connection::ConnectionArgs;
 use crate::cli::nouns::object_path;
 use crate::cli::objects::NounClient;
 use crate::cli::output;
 use crate::cli::pack_diff;
-use crate::cli::pack_verbs::{ExportArgs, PackDiffArgs, PackVerb, PushArgs};
+use crate::cli::pack_verbs::{ExportArgs, PackDiffArgs, PackFindingsArgs, PackVerb, PushArgs};
 use crate::cli::upgrades;
 use crate::model::Kind;
 use crate::pack_files::{
@@ -27,6 +28,7 @@ pub(super) async fn run(noun: &NounClient, verb: PackVerb) -> Result<()> {
     match verb {
         PackVerb::Push(args) => push(noun, &args).await,
         PackVerb::Export(args) => export(noun, args).await,
+        PackVerb::Findings(args) => findings(noun, &args).await,
         PackVerb::Upgrade(args) => upgrades::run(noun, args).await,
         // These run before a server is chosen.
         PackVerb::Diff(_) | PackVerb::Test(_) | PackVerb::Lint(_) | PackVerb::Files(_) => Ok(()),
@@ -77,6 +79,32 @@ async fn export(noun: &NounClient, args: ExportArgs) -> Result<()> {
     }
     output::note(&format!("pack {}: {}", args.reference, target.display()));
     Ok(())
+}
+
+async fn findings(noun: &NounClient, args: &PackFindingsArgs) -> Result<()> {
+    let found = noun.client.pack_findings(&object_path(Kind::Pack, &args.reference)?).await?;
+    let rows = found.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    match args.output.output {
+        Some(format) if !format.is_table() => output::print_value(&found, format)?,
+        _ => {
+            for row in rows {
+                output::print(&format!("{}\n", output::plain(&finding_line(row))))?;
+            }
+        }
+    }
+    let errors = rows.iter().filter(|row| text_at(row, "severity") == "error").count();
+    if errors > 0 {
+        bail!("{errors} errors in pack {}", args.reference);
+    }
+    Ok(())
+}
+
+/// As `packs lint` prints it.
+fn finding_line(row: &Value) -> String {
+    let line = row.get("line").and_then(Value::as_u64).map(|line| format!(":{line}")).unwrap_or_default();
+    let [path, severity, message] = ["path", "severity", "message"].map(|field| text_at(row, field));
+    let [rule, remedy] = ["rule", "remedy"].map(|field| text_at(row, field));
+    format!("{path}{line}: {severity}: {message} [{rule}]: {remedy}")
 }
 
 /// Shows what differs between two packs; a server is asked only for those that are not on this host.

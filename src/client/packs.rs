@@ -28,4 +28,12 @@ impl ApiClient {
     pub async fn pack_archive(&self, pack: &ObjectPath) -> Result<Vec<u8>, ClientError> {
         self.send(self.request(Method::GET, &pack.with("/archive"))).await?.bytes().await
     }
+
+    /// What the lints find in a pack.
+    ///
+    /// # Errors
+    /// What the server or the network says.
+    pub async fn pack_findings(&self, pack: &ObjectPath) -> Result<Value, ClientError> {
+        self.fetch(self.request(Method::GET, &pack.with("/findings"))).await
+    }
 }

@@ -10,6 +10,7 @@ pub mod explain_packet;
 pub mod fleet_diff;
 pub mod lints;
 pub mod looked_at;
+pub mod pack_content;
 pub mod param_levels;
 pub mod preflight;
 pub mod preview;

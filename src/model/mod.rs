@@ -126,7 +126,7 @@ pub(crate) use nouns::{dispatch_noun, nouns, with_noun};
 pub use object::{NoStatus, Noun, ObjectReference, READ_ONLY_FIELDS, SITE, Stored};
 pub use octets::Octets;
 pub use option_set::{OptionSet, ReadyOption, ReadyValue};
-pub use pack::{CORE_PACK, PACK_PRIORITY_DEFAULT, Pack, PackManifest, pack_key};
+pub use pack::{CORE_PACK, PACK_PRIORITY_DEFAULT, Pack, PackManifest, pack_key, version_fits};
 pub use pack_trust::{PackTrust, SignatureNeed};
 pub use problem::{Problem, nearest};
 pub use provenance::{ParamLevel, ParamRead, Provenance, TemplateUse};

@@ -142,7 +142,7 @@ fn unmet_of(
         let wanted = format!("pack {key} requires {name} {range}");
         let what = match versions.get(name) {
             None => format!("{wanted}, and there is none: add a version of it"),
-            Some(version) if !fits(version, range) => {
+            Some(version) if !version_fits((version, range)) => {
                 format!("{wanted}, and there is {version}: choose another version of one of them")
             }
             Some(_) => return None,
@@ -154,7 +154,7 @@ fn unmet_of(
 
 /// Whether a version is within a range. A pre-release fits where its release does: a build of the next
 /// version is tried with the packs for that version.
-fn fits(version: &str, range: &str) -> bool {
+pub fn version_fits((version, range): (&str, &str)) -> bool {
     let (Ok(version), Ok(range)) = (Version::parse(version), VersionReq::parse(range)) else { return false };
     let release = Version::new(version.major, version.minor, version.patch);
     range.matches(&version) || range.matches(&release)

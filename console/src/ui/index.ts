@@ -13,3 +13,12 @@ export { toast } from "./toast";
 export {
   Bars, Bytes, Duration, KeyValue, now, ProgressBar, Spark, Time, Truncated, type BarPart, type Pair,
 } from "./values";
+export { EditorPane as CodeEditor, MergePane, type EditorPaneProps as CodeEditorProps } from "./editor/EditorPane";
+export type { EditorCompletion, EditorHandle, EditorLanguage, EditorProblem } from "./editor/types";
+export { Diff } from "./diff";
+export { diffLines } from "./diff-lines";
+export { FilterBar } from "./filter-bar";
+export { filterQuery, filtersOf } from "./filter";
+export { Json } from "./json";
+export { LogView } from "./log-view";
+export { ObjectEditor } from "./object-editor";

@@ -85,3 +85,28 @@ async fn who_may_only_read_packs_loads_and_deletes_none() {
     push(&other, archive("name: site\nversion: 1.0.1\n")).await.refused(403);
     other.get("packs/site@1.0.0/archive").await.refused(403);
 }
+
+#[tokio::test]
+async fn the_files_of_a_pack_have_their_texts() {
+    let client = Client::new().await;
+    push(&client, archive(SITE)).await.ok();
+    let files = client.get("packs/site@1.0.0/files").await.ok();
+    let file = &files["items"][1];
+    let shown = (&file["path"], &file["bytes"], &file["text"]);
+    assert_eq!(shown, (&json!("templates/site/a.cfg"), &json!(4), &json!("one\n")));
+    assert_eq!(file["sha256"], json!(crate::model::sha256_hex("one\n")));
+    client.get("packs/site@9.0.0/files").await.refused(404);
+}
+
+#[tokio::test]
+async fn what_the_lints_find_in_a_loaded_pack_has_file_line_and_remedy() {
+    let client = Client::new().await;
+    push(&client, archive(SITE)).await.ok();
+    let found = client.get("packs/site@1.0.0/findings").await.ok();
+    let unused = json!({"severity": "warning", "rule": "unused-template", "path": "templates/site/a.cfg"});
+    let items = found["items"].as_array().unwrap();
+    let is_that = |item: &Value| unused.as_object().unwrap().iter().all(|(key, value)| item[key] == *value);
+    assert!(items.iter().any(is_that), "{found}");
+    assert!(items.iter().all(|item| !item["remedy"].as_str().unwrap().is_empty()), "{found}");
+    assert_eq!(found["complete"], json!(true));
+}

@@ -13,6 +13,7 @@ mod urls;
 use std::collections::BTreeSet;
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::insight::lints::documents::{self, DocumentText};
@@ -26,7 +27,7 @@ const VERBATIM: &str = "verbatim/";
 const TEXTS: [&str; 2] = ["templates/", VERBATIM];
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LintSeverity {
     Note,
@@ -54,15 +55,17 @@ pub struct LintRule {
 }
 
 /// What a rule found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LintFinding {
     pub severity: LintSeverity,
+    /// The name of the rule.
     pub rule: &'static str,
     pub path: String,
     /// From 1; none for a finding about the whole file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
     pub message: String,
+    /// What to do about it.
     pub remedy: &'static str,
 }
 

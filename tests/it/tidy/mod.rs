@@ -4,6 +4,7 @@
 //! A rule may have exceptions, in [`exceptions::EXCEPTIONS`]; the list only shrinks.
 
 mod callers;
+mod console;
 mod controls;
 mod documents;
 mod exceptions;
@@ -58,6 +59,7 @@ fn the_source_keeps_the_rules() {
     faults.extend(controls::faults(&program.iter().chain(&tests).collect::<Vec<_>>()));
     faults.extend(program.iter().flat_map(words::rules_are_tracked));
     faults.extend(tree::faults());
+    faults.extend(console::faults());
     let mut report: Vec<String> = faults
         .iter()
         .filter(|fault| !EXCEPTIONS.iter().any(|exception| fault.is_excused_by(exception)))

@@ -1,11 +1,41 @@
-import type { Screen } from "../../app/screen";
-import { PageHeader } from "../../ui";
+/** The screen of content: packs, channels and layers, and the objects that they give. */
 
-export const screens: Screen[] = [{
-  path: "/content",
-  title: () => "Content",
-  nav: { label: "Content", group: "Content", order: 1, icon: "content" },
-  needs: "templates:read",
-  key: "c",
-  view: () => <PageHeader title="Content" />,
-}];
+import type { Screen } from "../../app/screen";
+import { ChannelList } from "./ChannelList";
+import { ChannelPage } from "./ChannelPage";
+import "./content.css";
+import { ObjectList } from "./ObjectList";
+import { LayersPage } from "./LayersPage";
+import { NOUNS } from "./nouns";
+import { ObjectPage } from "./ObjectPage";
+import { PackList } from "./PackList";
+import { PackPage } from "./PackPage";
+import { TemplatePage } from "./TemplatePage";
+import { UpgradePage } from "./UpgradePage";
+
+const name = (params: Record<string, string>): string => params["name"] ?? "";
+
+export const screens: Screen[] = [
+  {
+    path: "/content",
+    title: () => "Content",
+    needs: "packs:read",
+    key: "c",
+    view: PackList,
+    nav: { label: "Content", group: "Content", order: 1, icon: "content" },
+  },
+  { path: "/content/packs", title: () => "Packs", needs: "packs:read", view: PackList },
+  { path: "/content/packs/:name", title: name, needs: "packs:read", view: PackPage },
+  { path: "/content/channels", title: () => "Channels", needs: "channels:read", view: ChannelList },
+  { path: "/content/channels/:name", title: name, needs: "channels:read", view: ChannelPage },
+  { path: "/content/upgrade", title: () => "Upgrade", needs: "packs:read", view: UpgradePage },
+  { path: "/content/layers", title: () => "Layers", needs: "overrides:read", view: LayersPage },
+  { path: "/content/templates/:name*", title: name, needs: "templates:read", view: TemplatePage },
+  ...NOUNS.map((view): Screen => ({
+    path: `/content/${view.noun}`,
+    title: () => view.title,
+    needs: `${view.noun}:read`,
+    view: () => <ObjectList view={view} />,
+  })),
+  { path: "/content/:noun/:name*", title: name, view: ObjectPage },
+];

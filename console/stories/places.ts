@@ -1,0 +1,27 @@
+// The screens, with the address of one of each for the scene that the server has.
+
+import type { Server } from "./server";
+import { ASKING, INSTALLED } from "./scene";
+
+export interface Place {
+  name: string;
+  path: string;
+}
+
+/** One place of each screen. */
+export async function placesOf(server: Server): Promise<Place[]> {
+  const runs = await server.ask<{ items: { id: string }[] }>("GET", `/runs?limit=1&sort=-created_at`);
+  const run = runs.items[0]?.id ?? "none";
+  return [
+    { name: "overview", path: "/" },
+    { name: "machines", path: "/machines" },
+    { name: "machine", path: `/machines/name:${ASKING.name}` },
+    { name: "run", path: `/runs/${run}` },
+    { name: "explain", path: `/explain?machine=name:${INSTALLED[0]}` },
+    { name: "networks", path: "/networks" },
+    { name: "content", path: "/content" },
+    { name: "artifacts", path: "/artifacts" },
+    { name: "activity", path: "/activity" },
+    { name: "settings", path: "/settings" },
+  ];
+}
