@@ -36,6 +36,7 @@ fn noun_example(kind: Kind) -> NounExample {
         Kind::Content => example("1f0c", "kind=workflow", ""),
         Kind::Channel => example("dev", "packs.core=0.1.0", "description='for the lab'"),
         Kind::Pack => example("site@1.2.0", "pack=site", ""),
+        Kind::Session => example(ID, "token=admin", ""),
         Kind::Override => example(
             "longer-burn-in",
             "target.kind=stage",

@@ -85,6 +85,11 @@ pub const SCOPE_AREAS: [ScopeArea; 26] = [
         "names and scopes of all tokens, not their text",
         "make tokens with scopes that one has oneself, delete any but the last with `*`",
     ),
+    area(
+        "sessions",
+        "who has logged in to the console: token, address, browser, when",
+        "end the sessions of others; a session ends itself without it",
+    ),
     programs("client_classes", "client classes", "what kinds of DHCP clients boot and are sent"),
     area(
         "channels",

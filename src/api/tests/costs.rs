@@ -108,7 +108,7 @@ fn largest(kind: Kind, name: &str) -> Value {
             "blocks": {"all": loops.repeat(many(15_000))}}),
         Kind::View => json!({"kind": "machines", "columns": vec!["status.state"; 32],
             "query": vec!["name=web*"; 32].join("&")}),
-        Kind::Job | Kind::Lease | Kind::Run | Kind::Content | Kind::Pack => json!({}),
+        Kind::Job | Kind::Lease | Kind::Run | Kind::Content | Kind::Pack | Kind::Session => json!({}),
     };
     let mut object = json!({"labels": labels()});
     if kind != Kind::Reservation {

@@ -50,6 +50,8 @@ const ENDS_OTHERWISE: &[(&str, &str)] = &[
     // That of one machine has the code `run_under_way`.
     ("machines start web1 web2 web3", "is under way"),
     ("unknown register", "no unregistered client"),
+    ("sessions delete", "there is no session"),
+    ("tokens delete anna", "there is no token"),
 ];
 
 /// What stands for something of the site's own, and what is there.
