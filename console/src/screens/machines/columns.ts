@@ -36,7 +36,7 @@ export const DEFAULT_COLUMNS: readonly string[] = [
 type ColumnRow = [key: string, title: string, kind: CellKind, width: number];
 
 const TABLE: readonly ColumnRow[] = [
-  ["name", "Name", "name", 180],
+  ["name", "Name", "name", 220],
   ["status.state", "State", "state", 130],
   ["status.reason", "Reason", "text", 300],
   ["status.since", "Since", "time", 120],

@@ -76,7 +76,7 @@ function Machines(): JSX.Element {
         onSave={() => openDialog("save")}
         onSaved={closeDialog}
       />
-      <FilterBar list="machines" reserved={PAGE_WORDS} />
+      <div><FilterBar list="machines" reserved={PAGE_WORDS} /></div>
       <SelectionBar total={list.total.value} terms={page.terms} />
       <List page={page} list={list} />
       <PageDialogs page={page} list={list} />

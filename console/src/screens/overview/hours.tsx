@@ -4,7 +4,7 @@ import type { JSX } from "preact";
 import type { HourRow } from "./summary";
 
 const WIDTH = 480;
-const HEIGHT = 96;
+const HEIGHT = 82;
 const BASE = 80;
 const STEP = WIDTH / 24;
 
@@ -54,14 +54,10 @@ export function HoursChart({ hours }: { hours: readonly HourRow[] }): JSX.Elemen
         {hours.map((hour, index) => (
           <HourBar key={hour.at} hour={hour} index={index} top={top} />
         ))}
-        {hours.map((hour, index) =>
-          index % 6 === 0 ? (
-            <text key={hour.at} class="fleet-tick" x={index * STEP + 2} y={HEIGHT - 3}>
-              {hourLabel(hour.at)}
-            </text>
-          ) : null,
-        )}
       </svg>
+      <div class="fleet-ticks" aria-hidden="true">
+        {hours.filter((_, index) => index % 6 === 0).map((hour) => <span key={hour.at}>{hourLabel(hour.at)}</span>)}
+      </div>
       <figcaption class="fleet-legend">
         {PARTS.map(({ key, label: name, css }) => (
           <span key={key}>
@@ -74,14 +70,14 @@ export function HoursChart({ hours }: { hours: readonly HourRow[] }): JSX.Elemen
           started
         </span>
       </figcaption>
-      <table class="visually-hidden">
+      <div class="visually-hidden"><table>
         <caption>{label}</caption>
         <tbody>
           {hours.map((hour) => (
             <tr key={hour.at}><td>{hourText(hour)}</td></tr>
           ))}
         </tbody>
-      </table>
+      </table></div>
     </figure>
   );
 }

@@ -133,7 +133,9 @@ function AcceptFaults({ session }: { session: BulkSession }): JSX.Element | null
           onChange={() => toggle(code)}
         />
       ))}
-      <Button onClick={session.reopen} disabled={accept.length === 0}>Give the reason and check again</Button>
+      <div class="bulk-again">
+        <Button onClick={session.reopen} disabled={accept.length === 0}>Give the reason and check again</Button>
+      </div>
     </section>
   );
 }
@@ -187,10 +189,11 @@ function ErasingDialog({ session, title, onClose }: PhaseProps & { title: string
           summary={session.summary.value}
           outcome={`would be ${session.action.done}`}
           unchanged={session.unchanged.value}
+          hidesErased
         />
       )}
       <AcceptFaults session={session} />
-      {session.action.fields.length > 0 && <Button onClick={session.reopen}>Back to the form</Button>}
+      {session.action.fields.length > 0 && <div><Button onClick={session.reopen}>Back to the form</Button></div>}
     </ConfirmErase>
   );
 }

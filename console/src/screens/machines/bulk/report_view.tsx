@@ -41,9 +41,11 @@ interface ReportProps {
   /** `would be paused`, `were paused` */
   outcome: string;
   unchanged: number;
+  /** Whether what is erased is listed elsewhere. */
+  hidesErased?: boolean;
 }
 
-export function ReportView({ summary, outcome, unchanged }: ReportProps): JSX.Element {
+export function ReportView({ summary, outcome, unchanged, hidesErased = false }: ReportProps): JSX.Element {
   const erased = erasedThings(summary);
   return (
     <div class="bulk-report">
@@ -51,7 +53,7 @@ export function ReportView({ summary, outcome, unchanged }: ReportProps): JSX.El
         <strong>{countMachines(summary.done.length)}</strong> {outcome}.
       </p>
       {summary.done.length > 0 && <MachineNames items={summary.done} />}
-      {erased.length > 0 && (
+      {!hidesErased && erased.length > 0 && (
         <section class="bulk-erases">
           <h3>What the next boot erases</h3>
           <ul>
