@@ -65,7 +65,7 @@ function Single({ ask, state }: { ask: Ask; state: AnswerState }) {
       <div class="stack"><VerdictCard full={full} answered={answered} /><RuleList answered={answered} /></div>
       <div class="stack">
         <ReplyCard full={full} answered={answered} />
-        {full.machine && <ScriptCard key={full.machine} machine={full.machine} />}
+        {full.machine && answered.decision && <ScriptCard machine={full.machine} verdict={answered.decision.verdict} />}
         <ClassList answered={answered} />
       </div>
     </div>

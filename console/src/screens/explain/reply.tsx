@@ -112,10 +112,18 @@ interface Rendered {
   text: string;
 }
 
+/** What is rendered for a verdict; the other scripts need more than a preview knows. */
+const SCRIPTS: Record<string, Record<string, string>> = {
+  netboot: { file: "boot.ipxe" },
+  local_disk: { template: "ipxe/local.ipxe" },
+};
+
 /** The script that the machine's loader gets now. */
-export function ScriptCard({ machine }: { machine: string }): JSX.Element {
-  const script = useQuery(`script ${machine}`, (signal) =>
-    api.post<Rendered>("/render", { machine: `name:${machine}`, file: "boot.ipxe", lines: false }, { signal }));
+export function ScriptCard({ machine, verdict }: { machine: string; verdict: string }): JSX.Element | null {
+  const source = SCRIPTS[verdict];
+  const script = useQuery(source && `script ${machine} ${verdict}`, (signal) =>
+    api.post<Rendered>("/render", { machine: `name:${machine}`, ...source, lines: false }, { signal }));
+  if (!source) return null;
   const text = script.data.value?.text;
   return (
     <Card title="Script for iPXE" actions={text && <Copy text={text} label="Copy the script" />}>

@@ -32,13 +32,15 @@ export function LeasesTab(): JSX.Element {
   const leases = useCollection<Lease>("leases", { filter });
   const subnets = useCollection<Subnet>("subnets", { fields: ["name"], sort: "name" });
   const names = useMachineNames();
+  const reservations = useCollection<Reservation>("reservations", { fields: ["address"] });
+  const reserved = useMemo(() => computed(() => new Set(reservations.rows.value.map((one) => one.address))), [reservations]);
   const ending = useSignal<Lease | undefined>(undefined);
   const found = leases.problem.value;
   return (
     <div class="stack">
       <LeaseFilter subnets={subnets.rows.value.map((subnet) => subnet.name)} total={leases.total} />
       {found && <Problem problem={found} onRetry={leases.reload} />}
-      <LeaseTable rows={leases.rows} state={leases.state} names={names} ending={ending} />
+      <LeaseTable rows={leases.rows} state={leases.state} names={names} ending={ending} reserved={reserved} />
       {ending.value && <EndLease lease={ending.value} onClose={() => void (ending.value = undefined)} />}
     </div>
   );
@@ -76,11 +78,12 @@ interface TableProps {
   state: ReadonlySignal<string>;
   names: ReadonlySignal<MachineNames>;
   ending: Signal<Lease | undefined>;
+  reserved: ReadonlySignal<ReadonlySet<string>>;
 }
 
-function LeaseTable({ rows, state, names, ending }: TableProps) {
+function LeaseTable({ rows, state, names, ending, reserved }: TableProps) {
   const now = useNow();
-  const columns = useMemo(() => leaseColumns({ names, now, ending }), []);
+  const columns = useMemo(() => leaseColumns({ names, now, ending, reserved }), []);
   const sorted = useMemo(() => computed(() => [...rows.value].sort((a, b) => compareAddresses(a.address, b.address))), [rows]);
   if (rows.value.length === 0) {
     if (state.value === "loading") return <Loading />;
@@ -94,9 +97,10 @@ interface ColumnParts {
   names: ReadonlySignal<MachineNames>;
   now: ReadonlySignal<number>;
   ending: Signal<Lease | undefined>;
+  reserved: ReadonlySignal<ReadonlySet<string>>;
 }
 
-function leaseColumns({ names, now, ending }: ColumnParts): Column<Lease>[] {
+function leaseColumns({ names, now, ending, reserved }: ColumnParts): Column<Lease>[] {
   return [
     { key: "address", title: "Address", width: "130px", value: (lease) => lease.address,
       render: (lease) => <Link to={historyPath(lease.address)} class="mono">{lease.address}</Link> },
@@ -108,7 +112,7 @@ function leaseColumns({ names, now, ending }: ColumnParts): Column<Lease>[] {
       render: (lease) => <Link to={subnetPath(lease.subnet)}>{lease.subnet}</Link> },
     { key: "since", title: "Since", width: "120px", value: (lease) => lease.bound_at, render: (lease) => <Time at={lease.bound_at} /> },
     { key: "until", title: "Until", width: "120px", value: (lease) => lease.expires_at, render: (lease) => <Time at={lease.expires_at} /> },
-    { key: "actions", title: "", width: "190px", value: () => "", sort: false, render: (lease) => <Actions lease={lease} names={names} ending={ending} now={now} /> },
+    { key: "actions", title: "", width: "190px", value: () => "", sort: false, render: (lease) => <Actions lease={lease} names={names} ending={ending} now={now} reserved={reserved} /> },
   ];
 }
 
@@ -129,12 +133,13 @@ export function Owner({ lease, names }: { lease: Lease; names: ReadonlySignal<Ma
   );
 }
 
-function Actions({ lease, names, ending, now }: { lease: Lease } & ColumnParts) {
+function Actions({ lease, names, ending, now, reserved }: { lease: Lease } & ColumnParts) {
   const isEnding = leaseCounts(lease, now.value) !== undefined;
   return (
     <span class="row-actions">
-      {may("reservations:write") && lease.state !== "declined" &&
-        <Button size="small" onClick={() => void reserve(lease, names.value)}>Reserve</Button>}
+      {reserved.value.has(lease.address)
+        ? <Link class="small" to={`/networks?tab=reservations&reservation=${lease.address}`}>reserved</Link>
+        : may("reservations:write") && lease.state !== "declined" && <Button size="small" onClick={() => void reserve(lease, names.value)}>Reserve</Button>}
       {may("leases:write") && isEnding &&
         <Button size="small" onClick={() => void (ending.value = lease)}>Release…</Button>}
     </span>
