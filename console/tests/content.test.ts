@@ -1,3 +1,5 @@
+/** The tests of what the content screen works out. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -7,7 +9,9 @@ import { conflictCount, hasConflictMarks, mergeTexts, mergedText } from "../src/
 import {
   documentsWith, indexReferences, reachedBy, referencesOf, type ContentObjects,
 } from "../src/screens/content/references";
-import { failingMachines, joinReports, reportSentence, type UpgradeReport } from "../src/screens/content/upgradeReport";
+import {
+  failingMachines, joinReports, reportSentence, type UpgradeReport,
+} from "../src/screens/content/upgradeReport";
 
 test("two texts differ by the fewest lines", () => {
   assert.deepEqual(diffLines(["a", "b", "c"], ["a", "x", "c", "d"]), [
@@ -82,7 +86,8 @@ const OBJECTS: ContentObjects = {
 test("references lead both ways", () => {
   const index = indexReferences(OBJECTS);
   assert.deepEqual(index.usedBy.get("params/timezone"), [
-    { noun: "templates", name: "p/main.cfg", how: "reads" }, { noun: "profiles", name: "global", how: "sets" },
+    { noun: "templates", name: "p/main.cfg", how: "reads" },
+    { noun: "profiles", name: "global", how: "sets" },
   ]);
   assert.deepEqual(index.usedBy.get("templates/p/clock.cfg"), [
     { noun: "templates", name: "p/main.cfg", how: "includes" },
@@ -120,7 +125,8 @@ test("machines whose texts change in the same way are one group, those that fail
     const pairs = [{ path: "f", before: `host web${number}\n`, after: `name web${number}\n` }];
     groups = addToGroups(groups, machine(number), differencesOf(pairs));
   }
-  groups = addToGroups(groups, machine(4), differencesOf([{ path: "f", before: "a", after: null, fault: "no" }]));
+  const broken = differencesOf([{ path: "f", before: "a", after: null, fault: "no" }]);
+  groups = addToGroups(groups, machine(4), broken);
   groups = addToGroups(groups, machine(5), differencesOf([{ path: "f", before: "a", after: "a" }]));
   assert.deepEqual(groups.map((group) => [group.fails, group.machines]), [
     [true, ["web4"]], [false, ["web1", "web2", "web3"]],

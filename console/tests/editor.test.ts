@@ -1,3 +1,5 @@
+/** The tests of the editor without its chunk. */
+
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -47,7 +49,8 @@ test("a pointer is found in JSON, with escaped names and in lists", () => {
 });
 
 test("a pointer is found in YAML, in maps, lists and lists of maps", () => {
-  const text = "name: x\n# a note\nparams:\n  'a: b': 1\nstages:\n- one\n- name: two\n  tasks: [a]\n- three\n";
+  const text = "name: x\n# a note\nparams:\n  'a: b': 1\nstages:\n- one\n- name: two\n  tasks: [a]\n"
+    + "- three\n";
   assert.deepEqual(locatePointer(text, "/params/a: b", "yaml"), { line: 4, column: 3 });
   assert.deepEqual(locatePointer(text, "/stages/2", "yaml"), { line: 9, column: 1 });
   assert.deepEqual(locatePointer(text, "/stages/1/tasks", "yaml"), { line: 8, column: 3 });
@@ -110,7 +113,8 @@ test("a tag is open until it is closed, and a comment is none", () => {
 });
 
 const PAGE = "a {% block one -%}\ntext {{ x }}\n{%- endblock %}\n{# {% block no %} #}"
-  + "{% raw %}{% block raw %}{% endraw %}\n{% block two %}{# override mine #}t{# end of override #}{% endblock %}";
+  + "{% raw %}{% block raw %}{% endraw %}\n"
+  + "{% block two %}{# override mine #}t{# end of override #}{% endblock %}";
 
 test("blocks are told with their lines, their text and the override that filled them", () => {
   const blocks = templateBlocks(PAGE);
@@ -127,7 +131,8 @@ test("an override is put between the tags, and super stands for what was there",
 });
 
 test("what a template reads is found by name", () => {
-  const text = '{% extends "base" %}{% include "a" %}{{ include_optional(name="site/x") }}{{ param(name="p") }}'
+  const text = '{% extends "base" %}{% include "a" %}{{ include_optional(name="site/x") }}'
+    + '{{ param(name="p") }}'
     + '{{ compose( name = \'q\' ) }}';
   assert.deepEqual(templateReads(text), {
     includes: ["a"], extended: "base", optional: ["site/x"], params: ["p", "q"],
@@ -142,7 +147,7 @@ test("a change of a text keeps what is the same at both ends", () => {
 
 /** The documentation's words in the first column of its tables below a heading. */
 function documented(heading: string): string[] {
-  const page = readFileSync(new URL("../../docs/operating/templates.md", `file://${process.cwd()}/tests/`), "utf8");
+  const page = readFileSync("../docs/operating/templates.md", "utf8");
   const part = page.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
   return [...part.matchAll(/^\| `([a-z_0-9.]+)/gm)].map((match) => match[1] ?? "");
 }

@@ -52,7 +52,7 @@ export function AdoptDialog({ onClose }: { onClose: () => void }) {
     try {
       await api.post("/overrides", proposal.value?.override);
       toast(
-        "The override is in force. The copy stays: point machines and workflows to the original, then delete it.",
+        "The override is in force. The copy stays: point what uses it to the original, then delete it.",
       );
       onClose();
     } catch (fault) {

@@ -29,7 +29,7 @@ export function ChangeGroups({ groups }: { groups: readonly ShownGroup[] }) {
               <div key={document.path} class="content-change">
                 <h4>{document.path}</h4>
                 {document.fault && <p class="content-bad">{document.fault}</p>}
-                {document.diff && <Diff text={document.diff} />}
+                {document.diff && <Diff unified={document.diff} />}
               </div>
             ))}
           </details>

@@ -24,7 +24,7 @@ export function ChannelList() {
       <ContentHeader
         part="channels"
         title="Channels"
-        subtitle="A channel says which version of each pack its machines get. Machines follow prod unless something else is said."
+        subtitle="Which version of each pack machines get. They follow prod unless something else is said."
         actions={
           may("channels:write") && (
             <Button kind="primary" onClick={() => (creating.value = true)}>

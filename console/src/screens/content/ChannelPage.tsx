@@ -49,6 +49,9 @@ export function ChannelPage({ params }: { params: Params }) {
   );
 }
 
+const RUNS_KEEP = "Runs that have begun keep their content.";
+const WITHDRAWN = `Runs that begin from now on get nothing of the pack. ${RUNS_KEEP} A rollback brings it back.`;
+
 /** Carries out a move, and says what came of it. */
 async function move(
   channel: string,
@@ -113,7 +116,7 @@ function ChannelPacks({ channel, packs }: { channel: StoredChannel; packs: reado
         <MoveDialog
           title={`Withdraw ${withdrawing.value} from ${channel.name}`}
           action="Withdraw"
-          text="Machines of this channel get nothing of the pack in runs that begin from now on. Runs that have begun keep it. A rollback brings it back."
+          text={WITHDRAWN}
           onMove={() =>
             move(
               channel.name,
@@ -221,7 +224,7 @@ function ChannelActions({ channel }: { channel: StoredChannel }) {
         <MoveDialog
           title={`Roll back ${channel.name}`}
           action="Roll back"
-          text={`${moveWords(last)} This move is undone: ${undoWords(last)} Runs that have begun keep their content.`}
+          text={`${moveWords(last)} This move is undone: ${undoWords(last)} ${RUNS_KEEP}`}
           onMove={() => move(channel.name, "rollback", {}, `${channel.name} is rolled back.`)}
           onClose={() => (back.value = false)}
         />

@@ -1,4 +1,4 @@
-/** The layers: which objects of packs others stand in place of, the overrides, and copies that can become one. */
+/** The layers: overrides, hidden objects of packs, and copies that can become overrides. */
 
 import { useSignal } from "@preact/signals";
 
@@ -37,7 +37,7 @@ export function LayersPage() {
       <ContentHeader
         part="layers"
         title="Layers"
-        subtitle="In force is the object of the site; else that of the pack with the highest priority, with its overrides."
+        subtitle="The object of the site is in force, else that of the pack with the highest priority, with overrides."
         actions={<Button onClick={() => (adopting.value = true)}>Turn a copy into an override</Button>}
       />
       <Overrides />

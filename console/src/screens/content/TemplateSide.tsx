@@ -119,7 +119,8 @@ export function ReferenceLists({
 
 function unusedWords(noun: ContentNoun, name: string): string {
   const script = noun === "templates" ? loaderScript(name) : null;
-  return script ? `The program makes the loader's script ${script} of it.` : "Nothing of the content in force uses it.";
+  if (script) return `The program makes the loader's script ${script} of it.`;
+  return "Nothing of the content in force uses it.";
 }
 
 interface ReferenceListProps {

@@ -60,7 +60,7 @@ function AgainstPack({ template, packText }: { template: StoredContent; packText
         {(template.hides ?? []).join(", ")} has this template too. Lines with a minus are the pack's, lines
         with a plus the site's.
       </p>
-      {diff === "" ? <p>The texts are the same: delete the site's.</p> : <Diff text={diff} />}
+      {diff === "" ? <p>The texts are the same: delete the site's.</p> : <Diff unified={diff} />}
     </>
   );
 }

@@ -148,7 +148,11 @@ async function textOf(asked: RenderQuestion, stop: AbortSignal): Promise<Rendere
 }
 
 /** The scripts that the program itself asks for, by the folder of their templates. */
-const LOADER_SCRIPTS: Record<string, string> = { ipxe: "boot.ipxe", grub: "grub.cfg", pxelinux: "pxelinux.cfg" };
+const LOADER_SCRIPTS: Record<string, string> = {
+  ipxe: "boot.ipxe",
+  grub: "grub.cfg",
+  pxelinux: "pxelinux.cfg",
+};
 
 /** The script of a loader that a template belongs to; null for other templates. */
 export function loaderScript(template: string): string | null {

@@ -111,11 +111,19 @@ export function createEditor(options: EditorOptions): EditorHandle {
     setLanguage: (next) => view.dispatch({ effects: language.reconfigure(languageExtension(next)) }),
     setReadOnly: (next) => view.dispatch({ effects: readOnly.reconfigure(readOnlyState(next)) }),
     setOriginal: (text) => view.dispatch({ effects: original.reconfigure(comparison(text)) }),
-    setMarkedLines: (lines) => view.dispatch({ effects: setMarks.of(lines) }),
+    setMarkedLines: (lines) => view.dispatch({ effects: markEffects(view, lines) }),
     goTo: (line, column) => goTo(view, line, column),
     focus: () => view.focus(),
     destroy: () => view.destroy(),
   };
+}
+
+function markEffects(view: EditorView, lines: number[]): StateEffect<unknown>[] {
+  const first = lines.find((line) => line >= 1 && line <= view.state.doc.lines);
+  const shown = first === undefined || view.hasFocus ? [] : [
+    EditorView.scrollIntoView(view.state.doc.line(first).from, { y: "nearest", yMargin: 40 }),
+  ];
+  return [setMarks.of(lines), ...shown];
 }
 
 function goTo(view: EditorView, line: number, column: number | undefined): void {

@@ -83,7 +83,7 @@ export interface EditorHandle {
   setLanguage(language: EditorLanguage): void;
   setReadOnly(readOnly: boolean): void;
   setOriginal(original: string | undefined): void;
-  /** Lines that are marked, such as those that a template wrote; from 1. */
+  /** Lines that are marked, such as those that a template wrote; from 1. The first one is scrolled to. */
   setMarkedLines(lines: number[]): void;
   goTo(line: number, column?: number): void;
   focus(): void;
