@@ -56,7 +56,7 @@ const requestColumn: Column<LogRow> = {
 };
 
 const kindColumn = (onFill: FillGap): Column<LogRow> => ({
-  key: "kind", title: "Kind", width: "minmax(190px, 230px)", sort: false,
+  key: "kind", title: "Kind", width: "220px", sort: false,
   value: (row) => (isGap(row) ? "" : row.kind),
   render: (row) => (isGap(row) ? <GapCell gap={row} onFill={onFill} /> : <KindButton event={row} />),
 });
@@ -71,11 +71,11 @@ function KindButton({ event }: { event: ServerEvent }): JSX.Element {
 }
 
 const subjectColumn = (names: MachineNames): Column<LogRow> => ({
-  key: "subject", title: "About", width: "minmax(130px, 200px)", sort: false,
+  key: "subject", title: "About", width: "170px", sort: false,
   value: (row) => (isGap(row) ? "" : row.subject), render: (row) => cell(row, (event) => <Subject subject={event.subject} names={names} />),
 });
 const actorColumn = (names: MachineNames): Column<LogRow> => ({
-  key: "actor", title: "By", width: "minmax(90px, 150px)", sort: false,
+  key: "actor", title: "By", width: "120px", sort: false,
   value: (row) => (isGap(row) ? "" : row.actor), render: (row) => cell(row, (event) => <Actor actor={event.actor} names={names} />),
 });
 

@@ -41,7 +41,7 @@ function rendered(field: string, type: string, value: unknown): JSX.Element | st
 export function objectColumns(noun: NounView, fields: readonly FilterField[]): Column<ObjectRow>[] {
   const typeOf = (name: string) => fields.find((field) => field.name === name)?.type ?? "text";
   const column = (name: string, optional: boolean): Column<ObjectRow> => ({
-    key: name, title: name, optional, width: name.includes("description") || name.includes("reason") ? "minmax(180px, 1fr)" : "minmax(110px, 1fr)",
+    key: name, title: name, optional, width: widthOf(name),
     align: typeOf(name) === "number" ? "end" : "start",
     value: (row) => {
       const value = valueAt(row, name);
@@ -50,7 +50,7 @@ export function objectColumns(noun: NounView, fields: readonly FilterField[]): C
     render: (row) => rendered(name, typeOf(name), valueAt(row, name)),
   });
   const name: Column<ObjectRow> = {
-    key: noun.nameField, title: noun.nameField, width: "minmax(170px, 1.4fr)", value: (row) => keyOf(noun, row),
+    key: noun.nameField, title: noun.nameField, width: "230px", value: (row) => keyOf(noun, row),
     render: (row) => <Link to={objectPath(noun.word, keyOf(noun, row))}>{keyOf(noun, row)}</Link>,
   };
   const shown = noun.columns.filter((field) => field !== noun.nameField);
@@ -60,6 +60,11 @@ export function objectColumns(noun: NounView, fields: readonly FilterField[]): C
     ...rest.filter((field) => !field.startsWith("problems")).slice(0, OPTIONAL_MAX).map((field) => column(field, true)),
   ];
 }
+
+const LONG = /description|reason|query|scopes|stages|packs/;
+
+/** Fixed widths, so that the heads stand above their cells where the table is wider than the page. */
+const widthOf = (name: string): string => (LONG.test(name) ? "240px" : "150px");
 
 /** Most further columns that the menu offers. */
 const OPTIONAL_MAX = 30;

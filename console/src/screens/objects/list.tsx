@@ -41,7 +41,7 @@ function KnownList({ known }: { known: KnownNoun }): JSX.Element {
     <div class="stack">
       <PageHeader title={noun.title} subtitle={<>{noun.about}{noun.about && ". "}{counted(list.total.value, "object")}{filter.size > 0 && " match"}</>}
         actions={writable && <Button kind="primary" icon="plus" onClick={() => { isCreating.value = true; }}>Create</Button>} />
-      <FilterBar list={noun.plural} reserved={OWN} wordField={noun.nameField} />
+      <div><FilterBar list={noun.plural} reserved={OWN} wordField={noun.nameField} /></div>
       {list.problem.value && <Problem problem={list.problem.value} onRetry={list.reload} />}
       <Table<ObjectRow> name={`objects-${noun.plural}`} label={noun.title} columns={objectColumns(noun, fields)} rows={list.rows} rowKey={rowKey}
         onOpen={(row) => go(objectPath(noun.word, rowKey(row)))} empty={empty} />

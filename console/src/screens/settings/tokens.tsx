@@ -68,9 +68,11 @@ function TokenTable({ rows, onDelete }: { rows: readonly TokenRow[]; onDelete: (
                 {row.problems?.map((problem) => <div key={problem.message} class="small">{problem.message}</div>)}</td>
               <td><Expiry at={row.expires_at} /></td>
               <td><Time at={row.created_at} /></td>
-              <td class="row">
-                <Link to={`/activity?tab=audit&by=${encodeURIComponent(row.name)}`}>What it did</Link>
-                {may("tokens:write") && <Button size="small" kind="danger" icon="trash" onClick={() => onDelete(row)}>Delete</Button>}
+              <td>
+                <div class="row">
+                  <Link to={`/activity?tab=audit&by=${encodeURIComponent(row.name)}`}>What it did</Link>
+                  {may("tokens:write") && <Button size="small" kind="danger" icon="trash" onClick={() => onDelete(row)}>Delete</Button>}
+                </div>
               </td>
             </tr>
           ))}

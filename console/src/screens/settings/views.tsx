@@ -66,9 +66,11 @@ export function Views(): JSX.Element {
                 <td class="wide-cell"><code>{row.query || "all"}</code></td>
                 <td>{row.description}</td>
                 <td><Time at={row.updated_at} /></td>
-                <td class="row">
-                  <Link to={objectPath("view", row.name)}>Edit</Link>
-                  {may("views:write") && <Button size="small" kind="danger" icon="trash" onClick={() => { deleting.value = row; }}>Delete</Button>}
+                <td>
+                  <div class="row">
+                    <Link to={`${objectPath("view", row.name)}?tab=edit`}>Edit</Link>
+                    {may("views:write") && <Button size="small" kind="danger" icon="trash" onClick={() => { deleting.value = row; }}>Delete</Button>}
+                  </div>
                 </td>
               </tr>
             ))}
