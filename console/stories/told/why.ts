@@ -20,7 +20,7 @@ async function whyNot(stage: Stage): Promise<void> {
   const timeline = await page.locator("main").innerText();
   claim(/linux|kernel/i.test(timeline), "the timeline has the kernel");
   // What it would boot now, and by which rule.
-  await page.goto(`/console/explain?machine=name:${ASKING.name}`);
+  await page.goto(`/console/explain?who=${ASKING.name}`);
   await settled(page);
   await page.locator("main").getByText("debian-12-install").first().waitFor();
   // Back leads to the machine.
