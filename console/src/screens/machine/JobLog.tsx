@@ -17,7 +17,13 @@ interface JobLogState {
 }
 
 async function readPiece(job: string, offset: number, signal: AbortSignal): Promise<Uint8Array> {
-  const request = { method: "GET", path: `/jobs/${ref(job)}/log`, query: { offset, limit: PIECE }, signal, quiet: offset > 0 };
+  const request = {
+    method: "GET",
+    path: `/jobs/${ref(job)}/log`,
+    query: { offset, limit: PIECE },
+    signal,
+    quiet: offset > 0,
+  };
   return new Uint8Array(await (await call(request)).arrayBuffer());
 }
 

@@ -36,13 +36,21 @@ export function MachineView({ params }: { params: Params }): JSX.Element {
     return (
       <>
         <PageHeader title="Machine" subtitle={reference} />
-        {machine.problem.value ? <Problem problem={machine.problem.value} /> : <Loading label="Loading the machine" height={400} />}
+        {machine.problem.value ? (
+          <Problem problem={machine.problem.value} />
+        ) : (
+          <Loading label="Loading the machine" height={400} />
+        )}
       </>
     );
   }
   return (
     <>
-      {machine.isGone.value && <p class="note bad" role="status">This machine was deleted; what is shown is its last state.</p>}
+      {machine.isGone.value && (
+        <p class="note bad" role="status">
+          This machine was deleted; what is shown is its last state.
+        </p>
+      )}
       <Loaded key={value.id} machine={value} />
     </>
   );
@@ -55,7 +63,11 @@ function Loaded({ machine }: { machine: Machine }): JSX.Element {
   return (
     <>
       <PageHeader
-        title={<span class="row">{machine.name} <StateBadge state={machine.status.state} /></span>}
+        title={
+          <span class="row">
+            {machine.name} <StateBadge state={machine.status.state} />
+          </span>
+        }
         subtitle={<Subtitle machine={machine} />}
         tabs={<Tabs tabs={TABS} label="Views of the machine" />}
       />
@@ -107,15 +119,25 @@ function Views({ machine, run, isLoading, timeline, usual }: ViewsProps): JSX.El
     <div class="machine">
       {tab === "timeline" && (
         <div class="machine-top">
-          <StateCard machine={machine} run={run} timeline={timeline} usual={usual.value} onEvent={showEvent} />
+          <StateCard
+            machine={machine}
+            run={run}
+            timeline={timeline}
+            usual={usual.value}
+            onEvent={showEvent}
+          />
           <div class="stack">
             <ActionBar machine={machine} run={run} />
             <FactsCard machine={machine} />
           </div>
         </div>
       )}
-      {tab === "timeline" && <TimelineTab machine={machine} timeline={timeline} usual={usual.value} now={now.value} />}
-      {tab === "steps" && <StepsTab machine={machine} run={run} isLoading={isLoading} usual={usual.value} />}
+      {tab === "timeline" && (
+        <TimelineTab machine={machine} timeline={timeline} usual={usual.value} now={now.value} />
+      )}
+      {tab === "steps" && (
+        <StepsTab machine={machine} run={run} isLoading={isLoading} usual={usual.value} />
+      )}
       {tab === "params" && <ParamsTab machine={machine} />}
       {tab === "files" && <FilesTab machine={machine} />}
       {tab === "hardware" && <HardwareTab machine={machine} timeline={timeline} />}

@@ -3,7 +3,18 @@
 import type { Machine, Run } from "../../api/schema";
 
 export type Verb =
-  | "start" | "restart" | "retry" | "pause" | "resume" | "skip" | "mark_done" | "cancel" | "arm" | "disarm" | "lock" | "unlock";
+  | "start"
+  | "restart"
+  | "retry"
+  | "pause"
+  | "resume"
+  | "skip"
+  | "mark_done"
+  | "cancel"
+  | "arm"
+  | "disarm"
+  | "lock"
+  | "unlock";
 
 export type ActionField = "workflow" | "reason" | "stop_before" | "before" | "from" | "step" | "refresh";
 
@@ -67,7 +78,8 @@ const RULES: Rule[] = [
     needsReason: false,
     checked: false,
     danger: true,
-    refusal: (at) => first([at.locked, LOCKED], [!at.open, NO_RUN], [at.bootenv === null, "No boot of the run is next."]),
+    refusal: (at) =>
+      first([at.locked, LOCKED], [!at.open, NO_RUN], [at.bootenv === null, "No boot of the run is next."]),
   },
   {
     verb: "retry",
@@ -78,7 +90,11 @@ const RULES: Rule[] = [
     checked: true,
     danger: true,
     refusal: (at) =>
-      first([at.locked, LOCKED], [!at.open, NO_RUN], [!["failed", "held"].includes(at.state), "No step has failed or is held."]),
+      first(
+        [at.locked, LOCKED],
+        [!at.open, NO_RUN],
+        [!["failed", "held"].includes(at.state), "No step has failed or is held."],
+      ),
   },
   {
     verb: "pause",
@@ -98,7 +114,12 @@ const RULES: Rule[] = [
     needsReason: false,
     checked: false,
     danger: false,
-    refusal: (at) => first([at.locked, LOCKED], [!at.open, NO_RUN], [!at.paused && !at.willPause, "The run is not paused."]),
+    refusal: (at) =>
+      first(
+        [at.locked, LOCKED],
+        [!at.open, NO_RUN],
+        [!at.paused && !at.willPause, "The run is not paused."],
+      ),
   },
   {
     verb: "skip",
@@ -222,5 +243,8 @@ export function erasesAfter(machine: Machine): string {
 }
 
 export function stepNames(run: Run | undefined): { value: string; title: string }[] {
-  return (run?.steps ?? []).map((step, index) => ({ value: String(index), title: `${index} · ${step.kind} ${step.name}` }));
+  return (run?.steps ?? []).map((step, index) => ({
+    value: String(index),
+    title: `${index} · ${step.kind} ${step.name}`,
+  }));
 }

@@ -9,7 +9,7 @@ import { Drawing } from "./Drawing";
 import { diagnose } from "./diagnosis";
 import type { ExpectedEvent } from "./expected";
 import type { Mark } from "./marks";
-import { DiagnosisLine, ExpectedLine, MarkDetails, MarkTable, MilestoneStrip, timeText } from "./parts";
+import { DiagnosisLine, MarkDetails, MarkTable, MilestoneStrip, timeText } from "./parts";
 import { spanText } from "./words";
 
 interface AttemptCardProps {
@@ -48,19 +48,26 @@ export function AttemptCard(props: AttemptCardProps): JSX.Element {
   const comparing = useSignal(false);
   const pinned = band.marks.find((mark) => mark.seq === chosen) ?? null;
   const shown = looked.value ?? pinned;
-  const choose = (seq: number) => setQuery({ event: seq === chosen ? undefined : String(seq) }, { replace: true });
+  const choose = (seq: number) =>
+    setQuery({ event: seq === chosen ? undefined : String(seq) }, { replace: true });
   const next = isCurrent ? expected : null;
   const open = isCurrent && band.endedAt === null && next !== null;
   return (
     <Card title={bandTitle(band)}>
       <p class="muted">{bandTimes(band, now)}</p>
-      {band.attempt !== null && <DiagnosisLine diagnosis={diagnose(band, now)} onShow={choose} />}
-      {band.attempt !== null && <MilestoneStrip band={band} />}
-      {next && <ExpectedLine expected={next} />}
+      {band.attempt !== null && !isCurrent && (
+        <DiagnosisLine diagnosis={diagnose(band, now)} onShow={choose} />
+      )}
+      {band.attempt !== null && !isCurrent && <MilestoneStrip band={band} />}
       <div class="tl-tools">
         {!isTable && (
           <>
-            <Button onClick={() => void (zoom.value = Math.max(1, zoom.value / 2))} disabled={zoom.value <= 1}>Zoom out</Button>
+            <Button
+              onClick={() => void (zoom.value = Math.max(1, zoom.value / 2))}
+              disabled={zoom.value <= 1}
+            >
+              Zoom out
+            </Button>
             <Button onClick={() => void (zoom.value = Math.min(ZOOM_MAX, zoom.value * 2))}>Zoom in</Button>
           </>
         )}
@@ -97,7 +104,9 @@ function Details({ mark, origin }: { mark: Mark | null; origin: number }): JSX.E
       {mark ? (
         <MarkDetails mark={mark} origin={origin} />
       ) : (
-        <p class="muted">Point at an event, or go to it with Tab and the arrow keys, to see its details. Enter keeps them.</p>
+        <p class="muted">
+          Point at an event, or go to it with Tab and the arrow keys, to see its details. Enter keeps them.
+        </p>
       )}
     </div>
   );

@@ -29,7 +29,9 @@ export function TimelineTab({ machine, timeline, usual, now }: TimelineTabProps)
   if (timeline.loading.value && bands.length === 0) return <Loading />;
   const open = query.get("attempt") ?? bandKey(bands.find((band) => band.attempt !== null) ?? bands[0]);
   const isTable = query.get("view") === "table";
-  const current = bands.find((band) => band.attempt !== null && band.attempt === machine.status.boot_attempt?.id) ?? bands[0];
+  const current =
+    bands.find((band) => band.attempt !== null && band.attempt === machine.status.boot_attempt?.id) ??
+    bands[0];
   const all = query.get("all") === "1" ? bands : bands.slice(0, SHOWN_FIRST);
   return (
     <div class="timeline">
@@ -55,7 +57,9 @@ export function TimelineTab({ machine, timeline, usual, now }: TimelineTabProps)
         );
       })}
       {all.length < bands.length && (
-        <Button onClick={() => setQuery({ all: "1" }, { replace: true })}>{`Show ${bands.length - all.length} earlier attempts`}</Button>
+        <Button
+          onClick={() => setQuery({ all: "1" }, { replace: true })}
+        >{`Show ${bands.length - all.length} earlier attempts`}</Button>
       )}
     </div>
   );
@@ -80,7 +84,9 @@ function Tools({ timeline, isTable }: { timeline: Timeline; isTable: boolean }):
       {since !== undefined && (
         <span class="muted">
           Since <Time at={since} />{" "}
-          <button type="button" class="linklike" onClick={timeline.showAll}>show all that is kept</button>
+          <button type="button" class="linklike" onClick={timeline.showAll}>
+            show all that is kept
+          </button>
         </span>
       )}
     </div>
@@ -98,8 +104,14 @@ function NoEvents({ machine }: { machine: Machine }): JSX.Element {
 function ClosedBand({ band, now }: { band: Band; now: number }): JSX.Element {
   const found = diagnose(band, now);
   return (
-    <button type="button" class={`closed-band ${found.tone}`} onClick={() => setQuery({ attempt: bandKey(band), event: undefined })}>
-      <span><strong>{bandTitle(band)}</strong> <Time at={new Date(band.start).toISOString()} /></span>
+    <button
+      type="button"
+      class={`closed-band ${found.tone}`}
+      onClick={() => setQuery({ attempt: bandKey(band), event: undefined })}
+    >
+      <span>
+        <strong>{bandTitle(band)}</strong> <Time at={new Date(band.start).toISOString()} />
+      </span>
       <span>{band.attempt === null ? `${band.events.length} events` : found.headline}</span>
     </button>
   );

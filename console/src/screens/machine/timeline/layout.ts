@@ -1,5 +1,5 @@
-// Where everything of a band stands in the drawing: lanes, their rows, bars with their words, gaps, and the event
-// that is expected next. Pure; `Drawing` makes SVG of it.
+// Where everything of a band stands in the drawing: lanes, their rows, bars with their words, gaps, and the
+// event that is expected next. Pure; `Drawing` makes SVG of it.
 import type { Band } from "./attempts";
 import type { Lane, Mark } from "./marks";
 import { LANES } from "./marks";
@@ -13,7 +13,7 @@ export const GUTTER = 76;
 const BAR_MIN = 7;
 const ROWS_MAX = 6;
 /** Width of a letter of the drawing's font, with some room. */
-const LETTER = 6.4;
+export const LETTER = 6.4;
 const LABEL_LETTERS_MAX = 34;
 /** Room at the right for the event that is expected. */
 export const NEXT_WIDTH = 132;
@@ -77,7 +77,13 @@ export function layoutBand(band: Band, wish: LayoutWish): BandLayout {
     lanes.push({ lane, title, y, height, bars: bars.map((bar) => ({ ...bar, y: y + 3 + bar.y })) });
     y += height;
   }
-  return { width: GUTTER + scale.width + next, height: y + 4, lanes, segments: scale.segments, endX: scale.width };
+  return {
+    width: GUTTER + scale.width + next,
+    height: y + 4,
+    lanes,
+    segments: scale.segments,
+    endX: scale.width,
+  };
 }
 
 function placeBars(marks: Mark[], x: (at: number) => number, room: number): { bars: Bar[]; rows: number } {

@@ -30,19 +30,40 @@ export interface Mark {
 }
 
 const BAD = new Set([
-  "boot.render_failed", "boot.denied", "boot.failed", "boot.stopped", "boot.loop_stopped", "boot.no_loader",
-  "boot.screen", "dhcp.refused", "run.failed", "job.failed", "job.lost", "run.live_system_lost",
+  "boot.render_failed",
+  "boot.denied",
+  "boot.failed",
+  "boot.stopped",
+  "boot.loop_stopped",
+  "boot.no_loader",
+  "boot.screen",
+  "dhcp.refused",
+  "run.failed",
+  "job.failed",
+  "job.lost",
+  "run.live_system_lost",
 ]);
 const WARN = new Set([
-  "boot.file_absent", "boot.installer_asks", "run.held", "run.overdue", "dhcp.ignored", "dhcp.declined",
-  "machine.similar_mac", "machine.disarmed", "job.incomplete", "run.paused", "boot.log_limited",
+  "boot.file_absent",
+  "boot.installer_asks",
+  "run.held",
+  "run.overdue",
+  "dhcp.ignored",
+  "dhcp.declined",
+  "machine.similar_mac",
+  "machine.disarmed",
+  "job.incomplete",
+  "run.paused",
+  "boot.log_limited",
 ]);
 const OK = new Set(["boot.done", "run.completed", "job.finished", "run.installation_confirmed"]);
 
 export function laneOf(kind: string): Lane {
-  if (kind.startsWith("dhcp.") || kind === "machine.address_changed" || kind === "machine.similar_mac") return "dhcp";
+  if (kind.startsWith("dhcp.") || kind === "machine.address_changed" || kind === "machine.similar_mac")
+    return "dhcp";
   if (kind.startsWith("job.")) return "jobs";
-  if (["boot.file_served", "boot.file_absent", "boot.denied", "boot.no_loader"].includes(kind)) return "files";
+  if (["boot.file_served", "boot.file_absent", "boot.denied", "boot.no_loader"].includes(kind))
+    return "files";
   if (kind === "boot.rendered" || kind === "boot.render_failed") return "renders";
   if (kind.startsWith("boot.")) return "callbacks";
   return "run";

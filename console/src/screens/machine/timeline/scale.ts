@@ -56,7 +56,15 @@ export function scaleOf(marks: Mark[], wanted: number, until?: number): Scale {
   busy.forEach((one, index) => {
     const share = active > 0 ? (one.end - one.start) / active : 1 / busy.length;
     const width = SEGMENT_WIDTH_MIN + spare * share;
-    segments.push({ kind: "activity", start: one.start, end: one.end, x, width, label: "", after: one.last });
+    segments.push({
+      kind: "activity",
+      start: one.start,
+      end: one.end,
+      x,
+      width,
+      label: "",
+      after: one.last,
+    });
     x += width;
     const next = busy[index + 1]?.start ?? tail;
     if (next === null || next === undefined) return;

@@ -1,5 +1,5 @@
-// The events of a machine's timeline: those since its run or its last boot began, older ones when they are asked
-// for, and new ones as they happen.
+// The events of a machine's timeline: those since its run or its last boot began, older ones when they are
+// asked for, and new ones as they happen.
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ReadonlySignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -91,7 +91,13 @@ function useNewEvents(id: string, events: { value: TimelineEvent[]; peek: () => 
     if (timer.current !== undefined) return;
     timer.current = setTimeout(() => {
       timer.current = undefined;
-      const after = Math.max(0, ...events.peek().slice(-200).map((event) => event.seq));
+      const after = Math.max(
+        0,
+        ...events
+          .peek()
+          .slice(-200)
+          .map((event) => event.seq),
+      );
       const cancel = new AbortController();
       readTimeline(id, { after }, cancel.signal).then(
         (read) => void (events.value = mergeEvents(events.peek(), read)),
