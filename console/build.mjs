@@ -30,8 +30,8 @@ function pageOptions(worker) {
     splitting: true,
     jsx: "automatic",
     jsxImportSource: "preact",
-    entryNames: "[name]-[hash]",
-    chunkNames: "[name]-[hash]",
+    entryNames: "assets/[name]-[hash]",
+    chunkNames: "assets/[name]-[hash]",
     define: { WORKER_URL: JSON.stringify(BASE + worker) },
   };
 }
@@ -48,14 +48,22 @@ function outputOf(meta, entry, extension) {
 /** `index.html`. The server puts a fresh nonce in the place of `__CSP_NONCE__` of each answer. */
 function indexPage(script, style) {
   const template = readFileSync(join(HERE, "src/index.html"), "utf8");
-  return template.replaceAll("{{base}}", BASE).replace("{{script}}", script).replace("{{style}}", style ?? "");
+  return template
+    .replaceAll("{{base}}", BASE)
+    .replace("{{script}}", script)
+    .replace("{{style}}", style ?? "");
+}
+
+/** The files below `dist/`. */
+function allFiles() {
+  return readdirSync(DIST, { recursive: true }).filter((name) => statSync(join(DIST, name)).isFile());
 }
 
 function finish(meta) {
   const script = outputOf(meta, "src/main.tsx", ".js");
   writeFileSync(join(DIST, "index.html"), indexPage(script, outputOf(meta, "src/main.tsx", ".css")));
   const sizes = [];
-  for (const name of readdirSync(DIST).filter((name) => !name.endsWith(".gz"))) {
+  for (const name of allFiles().filter((name) => !name.endsWith(".gz"))) {
     const raw = readFileSync(join(DIST, name));
     const packed = gzipSync(raw, { level: 9 });
     writeFileSync(join(DIST, `${name}.gz`), packed);
@@ -71,7 +79,9 @@ function report(meta, sizes) {
   const early = sizes.filter((file) => first.has(file.name));
   const late = sizes.filter((file) => !first.has(file.name) && file.name !== "index.html");
   const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
-  console.log(`console: ${kilobytes(sum(early))} gzip at the start, ${kilobytes(sum(late))} when it is needed`);
+  console.log(
+    `console: ${kilobytes(sum(early))} gzip at the start, ${kilobytes(sum(late))} when it is needed`,
+  );
 }
 
 /** What the page loads before it shows anything: the entry, its style and what it imports at once. */
@@ -90,7 +100,7 @@ function firstFiles(meta) {
 
 async function buildWorker() {
   const entry = { worker: "src/live/worker.ts" };
-  const result = await build({ ...shared, entryPoints: entry, entryNames: "[name]-[hash]" });
+  const result = await build({ ...shared, entryPoints: entry, entryNames: "assets/[name]-[hash]" });
   return { name: outputOf(result.metafile, "src/live/worker.ts", ".js"), meta: result.metafile };
 }
 
@@ -99,11 +109,21 @@ mkdirSync(DIST);
 const started = Date.now();
 const worker = await buildWorker();
 if (process.argv.includes("--watch")) {
-  const again = { name: "finish", setup: (b) => b.onEnd((r) => r.metafile && r.errors.length === 0 && finish(r.metafile)) };
-  const page = await context({ ...pageOptions(worker.name), minify: false, sourcemap: "linked", plugins: [again] });
+  const again = {
+    name: "finish",
+    setup: (b) => b.onEnd((r) => r.metafile && r.errors.length === 0 && finish(r.metafile)),
+  };
+  const page = await context({
+    ...pageOptions(worker.name),
+    minify: false,
+    sourcemap: "linked",
+    plugins: [again],
+  });
   await page.watch();
 } else {
   finish((await build(pageOptions(worker.name))).metafile);
-  const bytes = readdirSync(DIST).reduce((total, name) => total + statSync(join(DIST, name)).size, 0);
-  console.log(`console: built in ${Date.now() - started} ms, ${(bytes / 1000).toFixed(0)} kB in console/dist`);
+  const bytes = allFiles().reduce((total, name) => total + statSync(join(DIST, name)).size, 0);
+  console.log(
+    `console: built in ${Date.now() - started} ms, ${(bytes / 1000).toFixed(0)} kB in console/dist`,
+  );
 }
