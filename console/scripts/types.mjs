@@ -1,5 +1,5 @@
-// Makes `src/api/schema.d.ts` (a type for each schema of `openapi.yaml`) and `src/api/fields.ts` (what each list
-// can be filtered by, as data for the filter bar). `--if-needed` does nothing when both are newer.
+// Makes `src/api/schema.d.ts` (a type for each schema of `openapi.yaml`) and `src/api/fields.ts` (what each
+// list can be filtered by, as data for the filter bar). `--if-needed` does nothing when both are newer.
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,7 +29,8 @@ function comment(schema, indent) {
   return text ? `${indent}/** ${text} */\n` : "";
 }
 
-const union = (parts) => [...new Set(parts)].map((part) => (part.includes("=>") ? `(${part})` : part)).join(" | ");
+const union = (parts) =>
+  [...new Set(parts)].map((part) => (part.includes("=>") ? `(${part})` : part)).join(" | ");
 
 /** The TypeScript type of a schema. */
 function typeOf(schema, indent = "") {
@@ -52,14 +53,21 @@ function choiceType(schema, choices, indent) {
 
 function plainType(type, schema, indent) {
   switch (type) {
-    case "string": return "string";
+    case "string":
+      return "string";
     case "integer":
-    case "number": return "number";
-    case "boolean": return "boolean";
-    case "null": return "null";
-    case "array": return arrayType(schema, indent);
-    case "object": return objectType(schema, indent);
-    default: return schema.properties ? objectType(schema, indent) : "unknown";
+    case "number":
+      return "number";
+    case "boolean":
+      return "boolean";
+    case "null":
+      return "null";
+    case "array":
+      return arrayType(schema, indent);
+    case "object":
+      return objectType(schema, indent);
+    default:
+      return schema.properties ? objectType(schema, indent) : "unknown";
   }
 }
 
@@ -125,7 +133,9 @@ function fieldsOf(schemas, schema, prefix, depth, into) {
 function resolve(schemas, schema) {
   if (schema.$ref) return resolve(schemas, schemas[refName(schema.$ref)]);
   const choices = (schema.anyOf ?? schema.oneOf ?? []).filter((choice) => choice.type !== "null");
-  return choices.length === 1 ? { ...resolve(schemas, choices[0]), description: schema.description } : schema;
+  return choices.length === 1
+    ? { ...resolve(schemas, choices[0]), description: schema.description }
+    : schema;
 }
 
 function writeFields(document) {

@@ -12,7 +12,8 @@ export function curlOf(call: Call, origin: string): string {
   const words = ["curl", "-g", "-H", '"Authorization: Bearer $METALWRIGHT_TOKEN"'];
   if (call.method !== "GET") words.push("-X", call.method);
   if (call.body !== undefined) {
-    const media = call.media ?? (call.method === "PATCH" ? "application/merge-patch+json" : "application/json");
+    const media =
+      call.media ?? (call.method === "PATCH" ? "application/merge-patch+json" : "application/json");
     words.push("-H", shellWord(`Content-Type: ${media}`), "-d", shellWord(call.body));
   }
   return [...words, shellWord(url)].join(" ");
@@ -23,14 +24,18 @@ const FLAGS: Record<string, string> = { fields: "--fields", sort: "--sort", limi
 
 /** The command that makes the same call, or one to the same path (`metalwright` knows most nouns alike). */
 export function commandOf(call: Call): string | undefined {
-  const [noun, ref, ...rest] = call.path.split("/").filter((part) => part !== "").map(decodeURIComponent);
+  const [noun, ref, ...rest] = call.path
+    .split("/")
+    .filter((part) => part !== "")
+    .map(decodeURIComponent);
   if (!noun || rest.length > 2) return undefined;
   const query = new URLSearchParams(call.query);
   if (call.method === "GET" && ref === undefined) return listCommand(noun, query);
   if (ref === undefined) return undefined;
   const target = shellWord(ref.replace(/^name:/, ""));
   if (call.method === "GET" && rest.length === 0) return `metalwright ${nounWord(noun)} show ${target}`;
-  if (call.method === "DELETE" && rest.length === 0) return `metalwright ${nounWord(noun)} delete ${target}`;
+  if (call.method === "DELETE" && rest.length === 0)
+    return `metalwright ${nounWord(noun)} delete ${target}`;
   if (noun === "machines" && rest[0] === "actions" && rest[1]) {
     return `metalwright machines ${rest[1].replaceAll("_", "-")} ${target}`;
   }

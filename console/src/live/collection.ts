@@ -59,7 +59,10 @@ class LiveList<T> implements Collection<T> {
   private readonly kind: string;
   private readonly keyOf: (row: T) => string;
 
-  constructor(private readonly name: string, private readonly options: CollectionOptions) {
+  constructor(
+    private readonly name: string,
+    private readonly options: CollectionOptions,
+  ) {
     this.kind = kindOf(name);
     const field = keyField(name);
     this.keyOf = (row) => String(valueAt(row, field) ?? "");
@@ -184,7 +187,10 @@ class LiveList<T> implements Collection<T> {
     let query: Record<string, string> = { after: String(gap.after), epoch: gap.epoch };
     for (let pages = 0; pages < GAP_PAGES_MAX; pages += 1) {
       const page = await api.get<{ items: Change[]; next: string | null; commit: number }>(
-        "/changes", { ...query, kind: this.kind, limit: String(PAGE) }, { signal, quiet: true });
+        "/changes",
+        { ...query, kind: this.kind, limit: String(PAGE) },
+        { signal, quiet: true },
+      );
       if (signal.aborted) return;
       changes.push(...page.items);
       if (page.next === null) {
@@ -203,7 +209,10 @@ class LiveList<T> implements Collection<T> {
     do {
       const extra: Record<string, string> = { "commit[gt]": String(after), limit: String(PAGE) };
       if (cursor !== null) extra.cursor = cursor;
-      const page: Page<T> = await api.get<Page<T>>(`/${this.name}`, this.query(extra), { signal, quiet: true });
+      const page: Page<T> = await api.get<Page<T>>(`/${this.name}`, this.query(extra), {
+        signal,
+        quiet: true,
+      });
       items.push(...page.items);
       commit ??= page.commit;
       cursor = page.next;
@@ -243,7 +252,10 @@ class FollowedObject<T> implements LiveObject<T> {
   /** Up to which commit the feed said what changed. */
   private known = 0;
 
-  constructor(private readonly name: string, private readonly ref: string) {}
+  constructor(
+    private readonly name: string,
+    private readonly ref: string,
+  ) {}
 
   begin(): () => void {
     const ends = [onBatches((batch) => this.hear(batch)), generation.subscribe(() => this.reload())];
@@ -267,7 +279,10 @@ class FollowedObject<T> implements LiveObject<T> {
     this.loading.value = true;
     this.known = Math.max(this.known, feedPosition()?.commit ?? 0);
     try {
-      const value = await api.get<T>(`/${this.name}/${encodeURIComponent(this.ref)}`, undefined, { signal, quiet });
+      const value = await api.get<T>(`/${this.name}/${encodeURIComponent(this.ref)}`, undefined, {
+        signal,
+        quiet,
+      });
       if (signal.aborted) return;
       this.value.value = value;
       this.seen = Number(valueAt(value, "commit") ?? 0);

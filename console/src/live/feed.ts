@@ -113,7 +113,9 @@ function spreadEvents(events: ServerEvent[], leftOut: number): void {
 export function passes(filter: EventFilter, event: ServerEvent): boolean {
   if (filter.subject !== undefined && event.subject !== filter.subject) return false;
   if (!filter.kinds || filter.kinds.length === 0) return true;
-  return filter.kinds.some((kind) => (kind.endsWith("*") ? event.kind.startsWith(kind.slice(0, -1)) : event.kind === kind));
+  return filter.kinds.some((kind) =>
+    kind.endsWith("*") ? event.kind.startsWith(kind.slice(0, -1)) : event.kind === kind,
+  );
 }
 
 /** Whole batches, as the collections need them. Returns what ends it. */
@@ -122,7 +124,9 @@ export function onBatches(listener: BatchListener): () => void {
   return () => void batchListeners.delete(listener);
 }
 
-/** Changes of objects of some kinds (`machine`, `lease`), at most four times a second. Returns what ends it. */
+/**
+ * Changes of objects of some kinds (`machine`, `lease`), at most four times a second. Returns what ends it.
+ */
 export function onChanges(kinds: readonly string[], tell: (changes: Change[]) => void): () => void {
   return onBatches((batch) => {
     const wanted = batch.changes.filter((change) => kinds.includes(change.kind));

@@ -1,5 +1,6 @@
-// What a list in memory does with the changes of the feed; pure. Start at `LiveRows`. Batches of changes that are
-// known already are ignored; one that begins behind what is known leaves a gap, which `GET /changes` fills.
+// What a list in memory does with the changes of the feed; pure. Start at `LiveRows`. Batches of changes
+// that are known already are ignored; one that begins behind what is known leaves a gap, which `GET
+// /changes` fills.
 
 import { joinBatches, type Change, type ChangeBatch } from "./follow";
 
@@ -39,6 +40,8 @@ export class LiveRows<T> {
   private seen = 0;
   private epoch = "";
   private dirty = new Map<string, number>();
+  /** When objects were deleted, while an answer from before that may be under way. */
+  private deleted = new Map<string, number>();
   /** What came while changes were missing before it. */
   private waiting: ChangeBatch | undefined;
 
@@ -51,6 +54,7 @@ export class LiveRows<T> {
     this.seen = commit;
     this.epoch = epoch;
     this.dirty = new Map();
+    this.deleted = new Map();
     this.waiting = undefined;
   }
 
@@ -95,9 +99,13 @@ export class LiveRows<T> {
       const has = Number(valueAt(this.rows.get(change.key), "commit") ?? 0);
       if (change.what === "deleted") {
         if ((this.dirty.get(change.key) ?? 0) <= change.commit) this.dirty.delete(change.key);
+        this.deleted.set(change.key, change.commit);
         if (has < change.commit) isChanged = this.rows.delete(change.key) || isChanged;
       } else if (change.commit > Math.max(this.seen, has)) {
         this.dirty.set(change.key, change.commit);
+      } else if (change.commit > has) {
+        // An answer that was read after this change did not have the object: it passes no longer.
+        isChanged = this.rows.delete(change.key) || isChanged;
       }
     }
     return isChanged;
@@ -109,7 +117,11 @@ export class LiveRows<T> {
     for (const item of items) {
       const key = this.keyOf(item);
       present.add(key);
-      this.rows.set(key, item);
+      const has = Number(valueAt(item, "commit") ?? 0);
+      if (has > (this.deleted.get(key) ?? 0)) this.rows.set(key, item);
+    }
+    for (const [key, at] of this.deleted) {
+      if (at <= commit) this.deleted.delete(key);
     }
     for (const [key, at] of this.dirty) {
       if (at > commit) continue;
@@ -119,9 +131,11 @@ export class LiveRows<T> {
     this.seen = Math.max(this.seen, commit);
   }
 
-  /** Nothing is unread: the next read may begin at what is known. */
+  /** Nothing is unread and no answer is under way: the next read may begin at what is known. */
   settle(): void {
-    if (this.dirty.size === 0) this.seen = Math.max(this.seen, this.known);
+    if (this.dirty.size > 0) return;
+    this.deleted.clear();
+    this.seen = Math.max(this.seen, this.known);
   }
 }
 
@@ -137,10 +151,13 @@ export function compareValues(a: unknown, b: unknown): number {
 
 /** A comparison by the API's `sort`: `-updated_at,name`. */
 export function comparatorOf<T>(sort: string): (a: T, b: T) => number {
-  const keys = sort.split(",").filter((key) => key !== "").map((key) => ({
-    path: key.replace(/^-/, ""),
-    sign: key.startsWith("-") ? -1 : 1,
-  }));
+  const keys = sort
+    .split(",")
+    .filter((key) => key !== "")
+    .map((key) => ({
+      path: key.replace(/^-/, ""),
+      sign: key.startsWith("-") ? -1 : 1,
+    }));
   return (a, b) => {
     for (const { path, sign } of keys) {
       const [left, right] = [valueAt(a, path), valueAt(b, path)];

@@ -1,5 +1,5 @@
-// Our own drawings, 16 by 16, in the colour of the text. `Icon` is for decoration: the words stand beside it, or
-// its button has a label.
+// Our own drawings, 16 by 16, in the colour of the text. `Icon` is for decoration: the words stand beside
+// it, or its button has a label.
 
 import type { JSX } from "preact";
 
@@ -8,7 +8,8 @@ const PATHS: Record<string, string> = {
   machines: "M2 3h12v4H2zM2 9h12v4H2zM4.5 5h.01M4.5 11h.01M8 5h4M8 11h4",
   machine: "M2 5h12v6H2zM4.5 8h.01M8 8h4",
   run: "M4 3l9 5-9 5z",
-  explain: "M8 14.5A6.5 6.5 0 1 0 8 1.500a6.500 6.500 0 0 0 0 13M6 6a2 2 0 1 1 2.800 1.900c-.6.3-.8.700-.8 1.400M8 11.500h.01",
+  explain:
+    "M8 14.5A6.5 6.5 0 1 0 8 1.500a6.500 6.500 0 0 0 0 13M6 6a2 2 0 1 1 2.800 1.900c-.6.3-.8.700-.8 1.400M8 11.500h.01",
   networks: "M6 2h4v3.500H6zM1.500 10.500h4V14h-4zM10.500 10.500h4V14h-4zM8 5.500V8M3.500 10.500V8h9v2.500",
   content: "M4 1.500h5.500L13 5v9.500H4zM9.500 1.500V5H13M6.500 8h4M6.500 11h4",
   artifacts: "M8 1.500l6 3v7l-6 3-6-3v-7zM2 4.500l6 3 6-3M8 7.500v7",
@@ -55,8 +56,18 @@ export type IconName = keyof typeof PATHS | (string & {});
 
 export function Icon({ name, class: className }: { name: IconName; class?: string }): JSX.Element {
   return (
-    <svg class={`icon ${className ?? ""}`} viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"
-      fill="none" stroke="currentColor" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round">
+    <svg
+      class={`icon ${className ?? ""}`}
+      viewBox="0 0 16 16"
+      width="16"
+      height="16"
+      aria-hidden="true"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.5"
+      stroke-linecap="round"
+      stroke-linejoin="round"
+    >
       <path d={PATHS[name] ?? PATHS.info} />
     </svg>
   );

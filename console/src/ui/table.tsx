@@ -81,14 +81,33 @@ export function Table<T>(props: TableProps<T>): JSX.Element {
       {(props.tools || props.choosesColumns !== false) && (
         <div class="table-tools">
           <div class="grow row">{props.tools}</div>
-          {props.choosesColumns !== false && <ColumnMenu columns={columns} chosen={chosen} name={props.name} />}
+          {props.choosesColumns !== false && (
+            <ColumnMenu columns={columns} chosen={chosen} name={props.name} />
+          )}
         </div>
       )}
-      <div ref={state.scroller} class="table" role="grid" aria-label={props.label} tabIndex={0} aria-rowcount={sorted.value.length + 1}
-        aria-colcount={shown.length} aria-multiselectable={props.selection ? true : undefined}
-        aria-activedescendant={state.activeId.value} onKeyDown={state.onKey} onScroll={state.onScroll}
-        style={props.height ? { maxHeight: props.height } : undefined}>
-        <Head columns={shown} sort={sort} template={template} selection={props.selection} rows={sorted} rowKey={props.rowKey} />
+      <div
+        ref={state.scroller}
+        class="table"
+        role="grid"
+        aria-label={props.label}
+        tabIndex={0}
+        aria-rowcount={sorted.value.length + 1}
+        aria-colcount={shown.length}
+        aria-multiselectable={props.selection ? true : undefined}
+        aria-activedescendant={state.activeId.value}
+        onKeyDown={state.onKey}
+        onScroll={state.onScroll}
+        style={props.height ? { maxHeight: props.height } : undefined}
+      >
+        <Head
+          columns={shown}
+          sort={sort}
+          template={template}
+          selection={props.selection}
+          rows={sorted}
+          rowKey={props.rowKey}
+        />
         <Body props={props} columns={shown} sorted={sorted} template={template} state={state} />
         {sorted.value.length === 0 && props.empty}
       </div>
@@ -123,10 +142,16 @@ function forgetGone<T>({ selection, rowKey }: TableProps<T>, rows: readonly T[])
 const columnsKey = (name: string): string => `metalwright.columns.${name}`;
 
 function useChosenColumns<T>(name: string, columns: ReadonlyArray<Column<T>>): Signal<ReadonlySet<string>> {
-  return useSignal<ReadonlySet<string>>(useMemo(() => {
-    const stored = readStored(columnsKey(name))?.split(",").filter((key) => columns.some((one) => one.key === key));
-    return new Set(stored && stored.length > 0 ? stored : columns.filter((one) => !one.optional).map((one) => one.key));
-  }, [name]));
+  return useSignal<ReadonlySet<string>>(
+    useMemo(() => {
+      const stored = readStored(columnsKey(name))
+        ?.split(",")
+        .filter((key) => columns.some((one) => one.key === key));
+      return new Set(
+        stored && stored.length > 0 ? stored : columns.filter((one) => !one.optional).map((one) => one.key),
+      );
+    }, [name]),
+  );
 }
 
 const pageWidth = (): number => document.documentElement.clientWidth;
@@ -137,15 +162,23 @@ function useShownColumns<T>(
 ): ReadonlyArray<Column<T>> {
   const width = useSignal(pageWidth());
   useEffect(() => {
-    const measure = () => { width.value = pageWidth(); };
+    const measure = () => {
+      width.value = pageWidth();
+    };
     window.addEventListener("resize", measure);
     return () => window.removeEventListener("resize", measure);
   }, []);
   return columns.filter((one) => chosen.value.has(one.key) && width.value >= (one.minPage ?? 0));
 }
 
-function ColumnMenu<T>({ columns, chosen, name }: {
-  columns: ReadonlyArray<Column<T>>; chosen: Signal<ReadonlySet<string>>; name: string;
+function ColumnMenu<T>({
+  columns,
+  chosen,
+  name,
+}: {
+  columns: ReadonlyArray<Column<T>>;
+  chosen: Signal<ReadonlySet<string>>;
+  name: string;
 }): JSX.Element {
   const toggle = (key: string) => {
     const next = new Set(chosen.value);
@@ -155,12 +188,22 @@ function ColumnMenu<T>({ columns, chosen, name }: {
     writeStored(columnsKey(name), [...next].join(","));
   };
   const items = columns.map((column): MenuItem => ({
-    id: column.key, label: column.title, checked: chosen.value.has(column.key), run: () => toggle(column.key),
+    id: column.key,
+    label: column.title,
+    checked: chosen.value.has(column.key),
+    run: () => toggle(column.key),
   }));
   return <Menu label="Columns" icon="columns" compact align="end" stays items={items} />;
 }
 
-function Head<T>({ columns, sort, template, selection, rows, rowKey }: {
+function Head<T>({
+  columns,
+  sort,
+  template,
+  selection,
+  rows,
+  rowKey,
+}: {
   columns: ReadonlyArray<Column<T>>;
   sort: Signal<SortOrder | undefined>;
   template: string;
@@ -173,23 +216,39 @@ function Head<T>({ columns, sort, template, selection, rows, rowKey }: {
     sort.value = now?.key === key ? { key, descending: !now.descending } : { key, descending: false };
   };
   const order = sort.value;
-  const isAll = selection !== undefined && rows.value.length > 0 && selection.value.size === rows.value.length;
+  const isAll =
+    selection !== undefined && rows.value.length > 0 && selection.value.size === rows.value.length;
   return (
     <div class="table-head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: template }}>
       {selection && (
         <div class="cell select-cell" role="columnheader">
-          <input type="checkbox" aria-label="Select all rows of the list" checked={isAll} tabIndex={-1}
-            onChange={() => { selection.value = isAll ? new Set() : new Set(rows.peek().map(rowKey)); }} />
+          <input
+            type="checkbox"
+            aria-label="Select all rows of the list"
+            checked={isAll}
+            tabIndex={-1}
+            onChange={() => {
+              selection.value = isAll ? new Set() : new Set(rows.peek().map(rowKey));
+            }}
+          />
         </div>
       )}
       {columns.map((column) => {
         const isSorted = order?.key === column.key;
         const direction = isSorted ? (order.descending ? "descending" : "ascending") : undefined;
         return (
-          <div key={column.key} class={`cell ${column.align ?? ""}`} role="columnheader" aria-sort={direction}>
-            {column.sort === false ? <span>{column.title}</span> : (
+          <div
+            key={column.key}
+            class={`cell ${column.align ?? ""}`}
+            role="columnheader"
+            aria-sort={direction}
+          >
+            {column.sort === false ? (
+              <span>{column.title}</span>
+            ) : (
               <button type="button" onClick={() => choose(column.key)}>
-                {column.title}{isSorted && <Icon name={order.descending ? "down" : "up"} />}
+                {column.title}
+                {isSorted && <Icon name={order.descending ? "down" : "up"} />}
               </button>
             )}
           </div>
@@ -240,16 +299,27 @@ function useTableState<T>(props: TableProps<T>, sorted: ReadonlySignal<readonly 
       const room = element.clientHeight - rowHeight.peek();
       element.scrollTop = scrollToRow(index, element.scrollTop, room, rowHeight.peek());
     };
-    const onKey = (event: KeyboardEvent) => handleKey(event, {
-      count: sorted.peek().length, active, page: Math.max(1, Math.floor(height.peek() / rowHeight.peek()) - 2), pick, show,
-      openActive: () => { const row = sorted.peek()[active.peek()]; if (row !== undefined) open(row); },
-      selectAll: () => {
-        const { selection, rowKey } = latest.current;
-        if (selection) selection.value = new Set(sorted.peek().map(rowKey));
-      },
-      clear: () => { const { selection } = latest.current; if (selection) selection.value = new Set(); },
-      canSelect: latest.current.selection !== undefined,
-    });
+    const onKey = (event: KeyboardEvent) =>
+      handleKey(event, {
+        count: sorted.peek().length,
+        active,
+        page: Math.max(1, Math.floor(height.peek() / rowHeight.peek()) - 2),
+        pick,
+        show,
+        openActive: () => {
+          const row = sorted.peek()[active.peek()];
+          if (row !== undefined) open(row);
+        },
+        selectAll: () => {
+          const { selection, rowKey } = latest.current;
+          if (selection) selection.value = new Set(sorted.peek().map(rowKey));
+        },
+        clear: () => {
+          const { selection } = latest.current;
+          if (selection) selection.value = new Set();
+        },
+        canSelect: latest.current.selection !== undefined,
+      });
     const onScroll = () => {
       const element = scroller.current;
       if (!element) return;
@@ -260,7 +330,20 @@ function useTableState<T>(props: TableProps<T>, sorted: ReadonlySignal<readonly 
       pick(index, event.shiftKey ? "range" : event.ctrlKey || event.metaKey ? "toggle" : "one");
     };
     const onToggle = (index: number) => pick(index, "toggle");
-    return { scroller, top, height, rowHeight, active, activeId, idOf, onKey, onScroll, onPick, onToggle, open };
+    return {
+      scroller,
+      top,
+      height,
+      rowHeight,
+      active,
+      activeId,
+      idOf,
+      onKey,
+      onScroll,
+      onPick,
+      onToggle,
+      open,
+    };
   }, [sorted]);
 }
 
@@ -322,7 +405,8 @@ function handleKey(event: KeyboardEvent, context: KeyContext): void {
     if (event.shiftKey && context.canSelect) context.pick(next, "range");
     else context.active.value = next;
     context.show(next);
-  } else if (event.key === " " && isOwn && context.canSelect) context.pick(at, event.shiftKey ? "range" : "toggle");
+  } else if (event.key === " " && isOwn && context.canSelect)
+    context.pick(at, event.shiftKey ? "range" : "toggle");
   else if (event.key === "Enter" && isOwn) context.openActive();
   else if (event.key === "a" && (event.ctrlKey || event.metaKey) && context.canSelect) context.selectAll();
   else if (event.key === "Escape" && context.canSelect) context.clear();
@@ -330,7 +414,13 @@ function handleKey(event: KeyboardEvent, context: KeyContext): void {
   event.preventDefault();
 }
 
-function Body<T>({ props, columns, sorted, template, state }: {
+function Body<T>({
+  props,
+  columns,
+  sorted,
+  template,
+  state,
+}: {
   props: TableProps<T>;
   columns: ReadonlyArray<Column<T>>;
   sorted: ReadonlySignal<readonly T[]>;
@@ -347,13 +437,26 @@ function Body<T>({ props, columns, sorted, template, state }: {
     const key = props.rowKey(row);
     const isSelected = props.selection?.value.has(key);
     drawn.push(
-      <div key={key} id={state.idOf(index)} class={index === state.active.value ? "table-row active" : "table-row"} role="row"
-        aria-rowindex={index + 2} aria-selected={props.selection ? isSelected : undefined}
+      <div
+        key={key}
+        id={state.idOf(index)}
+        class={index === state.active.value ? "table-row active" : "table-row"}
+        role="row"
+        aria-rowindex={index + 2}
+        aria-selected={props.selection ? isSelected : undefined}
         style={{ transform: `translateY(${index * size}px)`, gridTemplateColumns: template }}
-        onClick={(event) => pickByMouse(event, index, state)} onDblClick={() => state.open(row)}>
+        onClick={(event) => pickByMouse(event, index, state)}
+        onDblClick={() => state.open(row)}
+      >
         {props.selection && (
           <div class="cell select-cell" role="gridcell">
-            <input type="checkbox" tabIndex={-1} checked={isSelected} aria-label={`Select ${key}`} onChange={() => state.onToggle(index)} />
+            <input
+              type="checkbox"
+              tabIndex={-1}
+              checked={isSelected}
+              aria-label={`Select ${key}`}
+              onChange={() => state.onToggle(index)}
+            />
           </div>
         )}
         {columns.map((column) => (
@@ -364,7 +467,11 @@ function Body<T>({ props, columns, sorted, template, state }: {
       </div>,
     );
   }
-  return <div class="table-body" role="rowgroup" style={{ height: `${rows.length * size}px` }}>{drawn}</div>;
+  return (
+    <div class="table-body" role="rowgroup" style={{ height: `${rows.length * size}px` }}>
+      {drawn}
+    </div>
+  );
 }
 
 /** A click on a link or a box of a row is theirs. */
