@@ -13,7 +13,7 @@ function artifact(status: Partial<ArtifactStatus>, rest: Partial<Artifact> = {})
 
 test("what needs somebody leads to the list with its filter, and to the object", () => {
   assert.equal(needUrl(need("failed", "machines", "status.state=failed")), "/machines?status.state=failed");
-  assert.equal(needUrl(need("unknown_clients", "unknown_clients", "")), "/networks?tab=unknown");
+  assert.equal(needUrl(need("unknown_clients", "unknown_clients", "")), "/networks?tab=clients");
   assert.equal(itemUrl(need("failed", "machines", ""), { ref: "0193", name: "web1" }), "/machines/0193");
   assert.equal(needTitle(need("failed", "machines", "", 1)), "1 machine failed");
   assert.equal(needTitle(need("failed", "machines", "", 1200)), "1,200 machines failed");

@@ -155,7 +155,7 @@ function NoMachines({ isFiltered }: { isFiltered: boolean }): JSX.Element {
       title="There are no machines yet"
       actions={<Button kind="primary" icon="plus" onClick={() => openDialog("create")}>New machine</Button>}
     >
-      Create one with its MAC address, or register a client that asked to boot (Networks, unknown clients).
+      Create one with its MAC address, or register a client that asked to boot (Networks, clients heard).
     </Empty>
   );
 }

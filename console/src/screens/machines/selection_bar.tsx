@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { Button } from "../../ui/button";
 import { Menu } from "../../ui/dialog";
-import { ACTIONS } from "./bulk/verbs";
+import { ACTIONS, type BulkAction } from "./bulk/verbs";
 import { countMachines, describeFilter, type FilterTerm } from "./filters";
 import { chooseAllMatching, chosen, clearSelection, isAllMatching, openAction } from "./selection";
 
@@ -14,23 +14,25 @@ const open = (id: string) => (): void => {
   openAction.value = id;
 };
 
+function ActionMenu({ label, groups }: { label: string; groups: readonly BulkAction["group"][] }): JSX.Element {
+  const actions = ACTIONS.filter((action) => groups.includes(action.group) && !FRONT.includes(action.id));
+  const items = actions.map((action) => ({
+    id: action.id,
+    label: `${action.title}…`,
+    run: open(action.id),
+    isDanger: action.id === "delete" || action.id === "arm",
+  }));
+  return <Menu label={label} align="end" items={items} />;
+}
+
 function ActionButtons(): JSX.Element {
-  const others = ACTIONS.filter((action) => !FRONT.includes(action.id));
   return (
     <>
       {ACTIONS.filter((action) => FRONT.includes(action.id)).map((action) => (
         <Button key={action.id} size="small" onClick={open(action.id)} title={action.about}>{`${action.title}…`}</Button>
       ))}
-      <Menu
-        label="More"
-        align="end"
-        items={others.map((action) => ({
-          id: action.id,
-          label: `${action.title}…`,
-          run: open(action.id),
-          isDanger: action.id === "delete" || action.id === "arm",
-        }))}
-      />
+      <ActionMenu label="Run" groups={["Run", "Erase"]} />
+      <ActionMenu label="Change" groups={["Change", "Remove"]} />
     </>
   );
 }

@@ -13,7 +13,7 @@ function RecentLine({ event }: { event: RecentEvent }): JSX.Element {
     <li class="fleet-recent">
       <Time at={event.time} />
       <span>
-        <Link to={`/activity?seq=${event.seq}`}>{event.kind}</Link>{" "}
+        <Link to={`/activity?event=${event.seq}`}>{event.kind}</Link>{" "}
         {url === undefined ? name : <Link to={url}>{name}</Link>}
       </span>
       <span class="fleet-muted">{`by ${actorText(event.actor)}`}</span>

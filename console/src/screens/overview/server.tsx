@@ -53,7 +53,7 @@ function PoolStrip({ pool }: { pool: PoolRow }): JSX.Element {
   const text = `${pool.leased} leased, ${pool.free} free of ${pool.pool_addresses}`;
   return (
     <li class="fleet-pool">
-      <Link to={`/networks?subnet=${encodeURIComponent(pool.name)}`}>{pool.name}</Link>
+      <Link to={`/networks/subnets/${encodeURIComponent(pool.name)}`}>{pool.name}</Link>
       <span class="fleet-muted">{pool.cidr}</span>
       <svg viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label={text}>
         <rect class="fleet-track" width={100} height={6} />
@@ -88,7 +88,7 @@ function DhcpHealth({ dhcp }: { dhcp: DhcpSummary }): JSX.Element {
           <ul>
             {dhcp.rivals.map((rival) => (
               <li key={`${rival.address} ${rival.interface}`}>
-                <SeverityMark severity="warn" /> <Link to="/networks">{rival.address}</Link>
+                <SeverityMark severity="warn" /> <Link to="/networks?tab=clients">{rival.address}</Link>
                 {` on ${rival.interface}, ${rival.boot_data ? "with boot data" : "without boot data"}, heard `}
                 <Time at={rival.last_seen} />
               </li>

@@ -98,7 +98,7 @@ export function GettingStarted(): JSX.Element {
             {dhcp?.service.enabled === false
               ? "DHCP is not served: name its interfaces in the server's configuration (dhcp.interfaces), and restart it. "
               : ""}
-            <Link to="/networks">Make a subnet</Link> with a pool of addresses, or one of mode proxy beside another
+            <Link to="/networks/subnets/new">Make a subnet</Link> with a pool of addresses, or one of mode proxy beside another
             DHCP server.
           </p>
         </Step>
@@ -109,7 +109,7 @@ export function GettingStarted(): JSX.Element {
         <Step isDone={false} title="Register a machine">
           <p>
             <Link to="/machines?dialog=create">Create a machine</Link> with its MAC address, or power one on and let it
-            boot from the network: it appears among the <Link to="/networks?tab=unknown">unknown clients</Link>
+            boot from the network: it appears among the <Link to="/networks?tab=clients">unknown clients</Link>
             {unknown > 0 ? ` (${unknown} there now).` : "."}
           </p>
         </Step>

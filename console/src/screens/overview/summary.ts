@@ -174,7 +174,7 @@ export function needAdvice({ kind }: NeedRow): string {
 
 /** The list that shows all of a row. */
 export function needUrl({ list, filter }: NeedRow): string {
-  const path = list === "unknown_clients" ? "/networks?tab=unknown" : `/${list}`;
+  const path = list === "unknown_clients" ? "/networks?tab=clients" : `/${list}`;
   return filter === "" ? path : `${path}${path.includes("?") ? "&" : "?"}${filter}`;
 }
 
@@ -196,7 +196,7 @@ export function percentText(rate: number): string {
   return `${percent.toLocaleString("en", { maximumFractionDigits: 1 })} %`;
 }
 
-const PAGES: Record<string, string> = { machine: "/machines", artifact: "/artifacts", run: "/runs", subnet: "/networks" };
+const PAGES: Record<string, string> = { machine: "/machines", artifact: "/artifacts", run: "/runs", subnet: "/networks/subnets" };
 
 /** The page of an event's subject, `machine:0193…`; none where it has no page. */
 export function subjectUrl(subject: string): string | undefined {
@@ -207,7 +207,7 @@ export function subjectUrl(subject: string): string | undefined {
   if (page === undefined || key === "") {
     return undefined;
   }
-  return page === "/networks" ? page : `${page}/${encodeURIComponent(key)}`;
+  return `${page}/${encodeURIComponent(key)}`;
 }
 
 /** An actor for people: `token admin`. */

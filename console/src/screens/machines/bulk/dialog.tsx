@@ -1,7 +1,6 @@
 // The dialog of a bulk action: form, what would happen, confirmation, progress, result.
 
-import { useMemo } from "preact/hooks";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import type { JSX } from "preact";
 import { Button } from "../../../ui/button";
 import { ConfirmErase, Dialog } from "../../../ui/dialog";
