@@ -9,7 +9,6 @@ pub mod explain;
 pub mod explain_packet;
 pub mod fleet_diff;
 pub mod lints;
-mod needed_actions;
 pub mod looked_at;
 mod needed_actions;
 pub mod pack_content;
