@@ -113,8 +113,7 @@ export function Problem({ problem, onRetry }: { problem: unknown; onRetry?: () =
         <ul>
           {problems.map((fault) => (
             <li>
-              <code>{placeOf(fault)}</code> 
-              {fault.message}
+              <code>{placeOf(fault)}</code> {fault.message}
             </li>
           ))}
         </ul>
