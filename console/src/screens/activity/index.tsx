@@ -36,26 +36,67 @@ function Activity(): JSX.Element {
   const names = useMachineNames(log.rows);
   const opened = useOpened(log.rows);
   const isAuto = useSignal(false);
-  useEffect(() => addCommands([
-    { id: "activity-pause", title: "Pause or resume the events", run: () => (log.isPaused.peek() ? log.resume() : log.pause()) },
-  ]), [log]);
+  useEffect(
+    () =>
+      addCommands([
+        {
+          id: "activity-pause",
+          title: "Pause or resume the events",
+          run: () => (log.isPaused.peek() ? log.resume() : log.pause()),
+        },
+      ]),
+    [log],
+  );
   const columns = tab === "audit" ? auditColumns(names, view.fillGap) : eventColumns(names, view.fillGap);
-  const empty = view.state.value === "loading" ? <Loading label="Reading the events" height={300} /> : <NoEvents tab={tab} />;
+  const empty =
+    view.state.value === "loading" ? (
+      <Loading label="Reading the events" height={300} />
+    ) : (
+      <NoEvents tab={tab} />
+    );
   const onScroll = (event: Event) => followScroll(event, log, isAuto);
   return (
     <div class="stack">
-      <PageHeader title="Activity" subtitle="What happened, and who did it" tabs={<Tabs tabs={TABS} label="Activity" />}
-        actions={<ExportMenu terms={terms} />} />
+      <PageHeader
+        title="Activity"
+        subtitle="What happened, and who did it"
+        tabs={<Tabs tabs={TABS} label="Activity" />}
+        actions={<ExportMenu terms={terms} />}
+      />
       <FilterForm key={tab} tab={tab} terms={terms} />
       {view.problem.value && <Problem problem={view.problem.value} onRetry={view.reload} />}
       <div class={opened.value ? "activity with-detail" : "activity"}>
         <div class="activity-list" onScrollCapture={onScroll}>
-          <Table<LogRow> key={tab} name={`activity-${tab}`} label={tab === "audit" ? "Audit" : "Events"} columns={columns} rows={log.rows}
-            rowKey={rowKey} onOpen={(row) => { if (!isGap(row)) setQuery({ event: String(row.seq) }); }} empty={empty}
-            tools={<LiveBar log={log} isLive={isLive(terms)} onPause={() => { isAuto.value = false; }} />} />
-          {view.hasOlder.value && <div class="row"><Button onClick={view.loadOlder}>Show older events</Button></div>}
+          <Table<LogRow>
+            key={tab}
+            name={`activity-${tab}`}
+            label={tab === "audit" ? "Audit" : "Events"}
+            columns={columns}
+            rows={log.rows}
+            rowKey={rowKey}
+            onOpen={(row) => {
+              if (!isGap(row)) setQuery({ event: String(row.seq) });
+            }}
+            empty={empty}
+            tools={
+              <LiveBar
+                log={log}
+                isLive={isLive(terms)}
+                onPause={() => {
+                  isAuto.value = false;
+                }}
+              />
+            }
+          />
+          {view.hasOlder.value && (
+            <div class="row">
+              <Button onClick={view.loadOlder}>Show older events</Button>
+            </div>
+          )}
         </div>
-        {opened.value && <EventDetail event={opened.value} names={names} onClose={() => setQuery({ event: undefined })} />}
+        {opened.value && (
+          <EventDetail event={opened.value} names={names} onClose={() => setQuery({ event: undefined })} />
+        )}
       </div>
     </div>
   );
@@ -70,9 +111,18 @@ function useOpened(rows: { value: readonly LogRow[] }) {
   });
 }
 
-/** Rows must not move under the reader: who scrolls down pauses the list, who returns to the top resumes it. */
-function followScroll(event: Event, log: { isPaused: { peek: () => boolean }; pause: () => void; resume: () => void }, isAuto: { value: boolean }): void {
-  const list = event.target instanceof HTMLElement && event.target.classList.contains("table") ? event.target : undefined;
+/**
+ * Rows must not move under the reader: who scrolls down pauses the list, who returns to the top resumes it.
+ */
+function followScroll(
+  event: Event,
+  log: { isPaused: { peek: () => boolean }; pause: () => void; resume: () => void },
+  isAuto: { value: boolean },
+): void {
+  const list =
+    event.target instanceof HTMLElement && event.target.classList.contains("table")
+      ? event.target
+      : undefined;
   if (!list) return;
   if (list.scrollTop > 40 && !log.isPaused.peek()) {
     isAuto.value = true;
@@ -87,8 +137,8 @@ function NoEvents({ tab }: { tab: ActivityTab }): JSX.Element {
   const clear = () => go(tab === "audit" ? "/activity?tab=audit" : "/activity");
   return (
     <Empty title="No events match" actions={<Button onClick={clear}>Clear the filter</Button>}>
-      New ones appear here as they happen. Old events are deleted after a time: the preferences <code>events_kept_…</code> and{" "}
-      <code>audit_kept_…</code> say after which.
+      New ones appear here as they happen. Old events are deleted after a time: the preferences{" "}
+      <code>events_kept_…</code> and <code>audit_kept_…</code> say after which.
     </Empty>
   );
 }
@@ -102,8 +152,18 @@ export const screens: Screen[] = [
     key: "v",
     view: Activity,
     commands: () => [
-      { id: "activity-audit", title: "Audit: what was done with tokens", run: () => go("/activity?tab=audit"), enabled: () => may("events:read") },
-      { id: "activity-failures", title: "Events: runs that failed", run: () => go("/activity?kind=run.failed"), enabled: () => may("events:read") },
+      {
+        id: "activity-audit",
+        title: "Audit: what was done with tokens",
+        run: () => go("/activity?tab=audit"),
+        enabled: () => may("events:read"),
+      },
+      {
+        id: "activity-failures",
+        title: "Events: runs that failed",
+        run: () => go("/activity?kind=run.failed"),
+        enabled: () => may("events:read"),
+      },
     ],
   },
 ];
