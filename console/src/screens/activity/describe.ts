@@ -103,7 +103,7 @@ export function diffLines(steps: readonly PatchStep[]): string[] {
 const FAILURES =
   /\.(failed|lost|denied|render_failed|stopped|loop_stopped|pool_empty|no_loader|incomplete)$/;
 const WARNINGS =
-  /\.(overdue|held|installer_asks|cancelled|refused|declined|rival_server|address_in_use|log_limited|deleted)$/;
+  /\.(overdue|held|installer_asks|cancelled|refused|declined|rival_server|address_in_use|deleted)$/;
 
 /** The tone of a kind of event, for its badge. */
 export function toneOfKind(kind: string): "bad" | "warn" | "ok" | "idle" {

@@ -36,7 +36,7 @@ export function ExportMenu({ terms }: { terms: EventTerms }): JSX.Element {
       );
       toast(
         done.isCut
-          ? `The newest ${countText(done.count)} events were exported; more match. Narrow the filter by Since and Until for the rest.`
+          ? `The newest ${countText(done.count)} events were exported; more match. Narrow Since and Until.`
           : `${plural(done.count, "event")} exported`,
       );
     } catch (error) {

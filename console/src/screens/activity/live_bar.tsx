@@ -44,7 +44,7 @@ export function LiveBar({
         {log.skipped.value > 0 && (
           <span
             class="skipped"
-            title="More events arrived at once than a page can take. A row of the list says where; it reads them from history."
+            title="More events arrived at once than a page can take. A row of the list says where."
           >
             {plural(log.skipped.value, "event")} skipped{" "}
           </span>
