@@ -32,7 +32,7 @@ test("every object has a page, of its own screen or the generic one", () => {
   assert.equal(subjectPath("client_class:onie"), "/objects/client_classes/onie");
   assert.equal(subjectPath("pack:core@0.1.0"), "/objects/packs/core%400.1.0");
   assert.equal(subjectPath("server"), undefined);
-  assert.equal(objectPath("template", "site/motd"), "/objects/templates/site%2Fmotd");
+  assert.equal(objectPath("template", "site/motd"), "/content/templates/site%2Fmotd");
   assert.equal(listPath("events"), "/activity");
   assert.deepEqual(["client_class", "machine", "user"].map(pluralOf), [
     "client_classes",

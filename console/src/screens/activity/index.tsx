@@ -1,11 +1,14 @@
 // What happened: events as they arrive and back in time, and the audit of who changed what. Start at
 // `useEventLog` (what is shown) and `filter.ts` (what is wanted).
 
-import { useComputed, useSignal } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Screen } from "../../app/screen";
 import { go, location, setQuery } from "../../app/router";
+import { api } from "../../api/client";
+import { useQuery } from "../../api/query";
+import type { ServerEvent } from "../../live/feed";
 import { addCommands } from "../../app/palette";
 import { may } from "../../app/session";
 import { Button } from "../../ui/button";
@@ -14,6 +17,7 @@ import { Empty, Loading, Problem } from "../../ui/status";
 import { Table } from "../../ui/table";
 import { auditColumns, eventColumns } from "./columns";
 import { EventDetail } from "./detail";
+import type { EventPage } from "./export";
 import { ExportMenu } from "./export_menu";
 import { effectiveTerms, isLive, termsOf, type ActivityTab } from "./filter";
 import { FilterForm } from "./filter_form";
@@ -34,7 +38,7 @@ function Activity(): JSX.Element {
   const view = useEventLog(terms);
   const { log } = view;
   const names = useMachineNames(log.rows);
-  const opened = useOpened(log.rows);
+  const opened = useOpened(log.rows.value);
   const isAuto = useSignal(false);
   useEffect(
     () =>
@@ -65,7 +69,7 @@ function Activity(): JSX.Element {
       />
       <FilterForm key={tab} tab={tab} terms={terms} />
       {view.problem.value && <Problem problem={view.problem.value} onRetry={view.reload} />}
-      <div class={opened.value ? "activity with-detail" : "activity"}>
+      <div class={opened ? "activity with-detail" : "activity"}>
         <div class="activity-list" onScrollCapture={onScroll}>
           <Table<LogRow>
             key={tab}
@@ -94,21 +98,24 @@ function Activity(): JSX.Element {
             </div>
           )}
         </div>
-        {opened.value && (
-          <EventDetail event={opened.value} names={names} onClose={() => setQuery({ event: undefined })} />
+        {opened && (
+          <EventDetail event={opened} names={names} onClose={() => setQuery({ event: undefined })} />
         )}
       </div>
     </div>
   );
 }
 
-/** The event that the address names, once it is among the rows. */
-function useOpened(rows: { value: readonly LogRow[] }) {
-  return useComputed(() => {
-    const seq = Number(location.value.query.get("event"));
-    const found = seq > 0 ? rows.value.find((row) => !isGap(row) && row.seq === seq) : undefined;
-    return found && !isGap(found) ? found : undefined;
-  });
+/** The event that the address names: among the rows, or read from history. */
+function useOpened(rows: readonly LogRow[]): ServerEvent | undefined {
+  const seq = Number(location.value.query.get("event"));
+  const found = seq > 0 ? rows.find((row) => !isGap(row) && row.seq === seq) : undefined;
+  const key = seq > 0 && !found ? `event-${seq}` : undefined;
+  const { data } = useQuery(key, (signal) =>
+    api.get<EventPage>("/events", { after: seq - 1, limit: 1 }, { signal }),
+  );
+  if (found && !isGap(found)) return found;
+  return key === undefined ? undefined : data.value?.items.find((event) => event.seq === seq);
 }
 
 /**

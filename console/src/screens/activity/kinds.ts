@@ -34,8 +34,7 @@ const AREAS: Record<string, string> = {
   job: "created started finished failed incomplete cancelled lost",
   lease: "imported deleted",
   machine:
-    "address_changed armed disarmed similar_mac told_to_reboot agent_token_reissued " +
-    "params_generated",
+    "address_changed armed disarmed similar_mac told_to_reboot agent_token_reissued " + "params_generated",
   pack: "installed",
   run:
     "started step_done installation_confirmed paused resumed retried failed overdue held " +
