@@ -18,13 +18,13 @@ interface TermField {
 
 const SINCE = ["-15m", "-1h", "-1d", "-7d", "-30d"];
 const FIELDS: readonly TermField[] = [
-  { name: "kind", label: "Kind", placeholder: "run.failed, machine.*", suggestions: EVENT_KINDS },
-  { name: "machine", label: "Machine", placeholder: "name, MAC, address" },
+  { name: "kind", label: "Kind", placeholder: "run.*", suggestions: EVENT_KINDS },
+  { name: "machine", label: "Machine", placeholder: "name, MAC" },
   { name: "subject", label: "About", placeholder: "subnet:lan" },
-  { name: "by", label: "By token", placeholder: "name, * for all" },
-  { name: "since", label: "Since", placeholder: "-1h, 2026-11-30", suggestions: SINCE },
+  { name: "by", label: "By token", placeholder: "name or *" },
+  { name: "since", label: "Since", placeholder: "-1h", suggestions: SINCE },
   { name: "until", label: "Until", placeholder: "now", suggestions: SINCE },
-  { name: "request_id", label: "Request", placeholder: "the id of an API request" },
+  { name: "request_id", label: "Request", placeholder: "its id" },
 ];
 
 export function FilterForm({ tab, terms }: { tab: ActivityTab; terms: EventTerms }): JSX.Element {

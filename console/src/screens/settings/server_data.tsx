@@ -214,4 +214,3 @@ export function PruneCard(): JSX.Element {
     </Card>
   );
 }
-
