@@ -16,7 +16,9 @@ import { StepsTab } from "./StepsTab";
 import { TimelineTab } from "./timeline/TimelineTab";
 import { useTimeline } from "./timeline/useTimeline";
 import { useUsual } from "./useWorkflow";
+import "./details.css";
 import "./machine.css";
+import "./timeline/timeline.css";
 
 export const TABS = [
   { id: "timeline", label: "Timeline" },

@@ -48,7 +48,10 @@ export function Drawing(props: DrawingProps): JSX.Element {
         height={layout.height}
         viewBox={`0 0 ${layout.width} ${layout.height}`}
         role="group"
-        aria-label={`Drawing of attempt ${band.number ?? ""}: ${band.marks.length} events. Arrow keys go through them.`}
+        aria-label={
+          `Drawing of attempt ${band.number ?? ""}: ` +
+          `${band.marks.length} events. Arrow keys go through them.`
+        }
         onMouseLeave={() => props.onLook(null)}
       >
         <defs>

@@ -96,7 +96,8 @@ function Tools({ timeline, isTable }: { timeline: Timeline; isTable: boolean }):
 function NoEvents({ machine }: { machine: Machine }): JSX.Element {
   return (
     <Empty title="Nothing was heard of this machine">
-      {`Power it on and let it boot from the network. The server knows it by ${(machine.macs ?? []).join(", ") || "no MAC address yet: add one"}.`}
+      {`Power it on and let it boot from the network. The server knows it by ` +
+        `${(machine.macs ?? []).join(", ") || "no MAC address yet: add one"}.`}
     </Empty>
   );
 }

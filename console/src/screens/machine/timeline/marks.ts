@@ -117,7 +117,7 @@ export function detailOf(event: TimelineEvent): string {
   const reason = textOf(event, "reason") || textOf(event, "message") || textOf(event, "text");
   switch (event.kind) {
     case "boot.file_served":
-      return `${textOf(event, "label")} over ${textOf(event, "protocol").toUpperCase()} to ${textOf(event, "peer")}`;
+      return [textOf(event, "label"), "over", protocolOf(event), "to", textOf(event, "peer")].join(" ");
     case "boot.render_failed":
       return problemOf(event);
     case "boot.installer_asks":
@@ -128,6 +128,10 @@ export function detailOf(event: TimelineEvent): string {
     default:
       return [reason, bootFileOf(event)].filter(Boolean).join("; ");
   }
+}
+
+function protocolOf(event: TimelineEvent): string {
+  return textOf(event, "protocol").toUpperCase();
 }
 
 function bootFileOf(event: TimelineEvent): string {
