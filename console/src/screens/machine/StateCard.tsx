@@ -5,7 +5,7 @@ import { Link } from "../../app/router";
 import type { Machine, Run } from "../../api/schema";
 import { Card, Copy, Duration, KeyValue, now, StateBadge, Time } from "./kit";
 import type { Timeline } from "./timeline/useTimeline";
-import { bandsOf, newestAttempts } from "./timeline/attempts";
+import { newestAttempts } from "./timeline/attempts";
 import { diagnose } from "./timeline/diagnosis";
 import { expectedOf } from "./timeline/expected";
 import { DiagnosisLine, ExpectedLine, MilestoneStrip } from "./timeline/parts";
@@ -22,7 +22,7 @@ interface StateCardProps {
 export function StateCard({ machine, run, timeline, usual, onEvent }: StateCardProps): JSX.Element {
   const { status } = machine;
   const expected = expectedOf(status, usual, now.value);
-  const attempt = newestAttempts(bandsOf(timeline.events.value))[0];
+  const attempt = newestAttempts(timeline.bands.value)[0];
   const step = run?.steps?.[status.cursor ?? 0];
   return (
     <Card class="state-card">
