@@ -134,9 +134,7 @@ function Views({ machine, run, isLoading, timeline, usual }: ViewsProps): JSX.El
           </div>
         </div>
       )}
-      {tab === "timeline" && (
-        <TimelineTab machine={machine} timeline={timeline} usual={usual.value} />
-      )}
+      {tab === "timeline" && <TimelineTab machine={machine} timeline={timeline} usual={usual.value} />}
       {tab === "steps" && (
         <StepsTab machine={machine} run={run} isLoading={isLoading} usual={usual.value} />
       )}

@@ -16,12 +16,14 @@ export interface Diagnosis {
   todo: string;
   /** The event that shows it. */
   seq: number | null;
+  /** The job that failed, whose log says more. */
+  job: string | null;
 }
 
 type Rule = (band: Band, now: number) => Diagnosis | null;
 
 function say(tone: Tone, headline: string, why: string, todo: string, event?: TimelineEvent): Diagnosis {
-  return { tone, headline, why, todo, seq: event?.seq ?? null };
+  return { tone, headline, why, todo, seq: event?.seq ?? null, job: textOf(event, "job") || null };
 }
 
 const last = (band: Band, ...kinds: string[]) =>

@@ -98,7 +98,8 @@ const LABELS: Record<string, Words> = {
   "boot.render_failed": (event) => `failed: ${baseName(textOf(event, "label"))}`,
   "boot.attempt_started": () => "power-on",
   "boot.attempt_ended": (event) => `ended: ${textOf(event, "result").replace("_", " ")}`,
-  "boot.decided": (event) => textOf(event, "bootenv") || textOf(event, "verdict").replace("_", " "),
+  "boot.decided": (event) =>
+    `boots ${textOf(event, "bootenv") || textOf(event, "verdict").replace("_", " ")}`,
   "boot.log": (event) => `log: ${textOf(event, "text").split("\n")[0] ?? ""}`,
   "boot.installer_asks": (event) => `asks: ${textOf(event, "question")}`,
   "run.step_done": (event) => `${textOf(event, "name")} ${textOf(event, "state")}`,

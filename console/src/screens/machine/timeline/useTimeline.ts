@@ -85,7 +85,13 @@ export function useTimeline(machine: Machine): Timeline {
   useNewEvents(id, events);
   const bands = useComputed(() => bandsOf(events.value));
   return {
-    events, bands, loading, problem, since, showAll: () => void (since.value = undefined) };
+    events,
+    bands,
+    loading,
+    problem,
+    since,
+    showAll: () => void (since.value = undefined),
+  };
 }
 
 /** Reads what came after the last event when something happens to the machine, at most twice a second. */
