@@ -8,7 +8,7 @@ import { ActionBar } from "./ActionBar";
 import { EventsTab } from "./EventsTab";
 import { FilesTab } from "./files/FilesTab";
 import { HardwareTab } from "./HardwareTab";
-import { Loading, now, openTab, PageHeader, Problem, StateBadge, Tabs } from "./kit";
+import { Loading, openTab, PageHeader, Problem, StateBadge, Tabs } from "./kit";
 import { ParamsTab } from "./ParamsTab";
 import { RawTab } from "./RawTab";
 import { FactsCard, StateCard } from "./StateCard";
@@ -16,7 +16,9 @@ import { StepsTab } from "./StepsTab";
 import { TimelineTab } from "./timeline/TimelineTab";
 import { useTimeline } from "./timeline/useTimeline";
 import { useUsual } from "./useWorkflow";
+import "./details.css";
 import "./machine.css";
+import "./timeline/timeline.css";
 
 export const TABS = [
   { id: "timeline", label: "Timeline" },
@@ -132,9 +134,7 @@ function Views({ machine, run, isLoading, timeline, usual }: ViewsProps): JSX.El
           </div>
         </div>
       )}
-      {tab === "timeline" && (
-        <TimelineTab machine={machine} timeline={timeline} usual={usual.value} now={now.value} />
-      )}
+      {tab === "timeline" && <TimelineTab machine={machine} timeline={timeline} usual={usual.value} />}
       {tab === "steps" && (
         <StepsTab machine={machine} run={run} isLoading={isLoading} usual={usual.value} />
       )}

@@ -5,9 +5,11 @@ import { Link } from "../../app/router";
 import type { Machine, Run } from "../../api/schema";
 import { Card, Copy, Duration, KeyValue, now, StateBadge, Time } from "./kit";
 import type { Timeline } from "./timeline/useTimeline";
-import { bandsOf, newestAttempts } from "./timeline/attempts";
+import type { Band } from "./timeline/attempts";
+import { newestAttempts } from "./timeline/attempts";
 import { diagnose } from "./timeline/diagnosis";
 import { expectedOf } from "./timeline/expected";
+import { LastLines } from "./LastLines";
 import { DiagnosisLine, ExpectedLine, MilestoneStrip } from "./timeline/parts";
 import type { WorkflowUsual } from "./timeline/usual";
 
@@ -22,7 +24,7 @@ interface StateCardProps {
 export function StateCard({ machine, run, timeline, usual, onEvent }: StateCardProps): JSX.Element {
   const { status } = machine;
   const expected = expectedOf(status, usual, now.value);
-  const attempt = newestAttempts(bandsOf(timeline.events.value))[0];
+  const attempt = newestAttempts(timeline.bands.value)[0];
   const step = run?.steps?.[status.cursor ?? 0];
   return (
     <Card class="state-card">
@@ -60,21 +62,27 @@ export function StateCard({ machine, run, timeline, usual, onEvent }: StateCardP
         </p>
       )}
       {machine.locked && <p class="note warn">The machine is locked.</p>}
-      {attempt && (
-        <div class="last-boot">
-          <p class="muted">
-            Last boot: attempt {attempt.number ?? "?"}, <Time at={attempt.start} />
-          </p>
-          <DiagnosisLine diagnosis={diagnose(attempt, now.value)} onShow={onEvent} />
-          <MilestoneStrip band={attempt} />
-        </div>
-      )}
+      {attempt && <LastBoot band={attempt} onEvent={onEvent} />}
       {(machine.problems ?? []).map((problem) => (
         <p class="note bad" key={problem.pointer + problem.message}>
           <code>{problem.pointer}</code> {problem.message}
         </p>
       ))}
     </Card>
+  );
+}
+
+function LastBoot({ band, onEvent }: { band: Band; onEvent: (seq: number) => void }): JSX.Element {
+  const found = diagnose(band, now.value);
+  return (
+    <div class="last-boot">
+      <p class="muted">
+        Last boot: attempt {band.number ?? "?"}, <Time at={band.start} />
+      </p>
+      <DiagnosisLine diagnosis={found} onShow={onEvent} />
+      {found.job !== null && found.tone === "bad" && <LastLines key={found.job} job={found.job} />}
+      <MilestoneStrip band={band} />
+    </div>
   );
 }
 

@@ -53,7 +53,9 @@ const RULES: Rule[] = [
   {
     verb: "start",
     title: "Start a workflow",
-    does: "Begins a run: everything is checked and rendered first. A boot that erases a disk is armed for 24 hours.",
+    does:
+      "Begins a run: everything is checked and rendered " +
+      "first. A boot that erases a disk is armed for 24 hours.",
     fields: ["workflow", "reason", "stop_before"],
     needsReason: false,
     checked: true,
@@ -63,7 +65,9 @@ const RULES: Rule[] = [
   {
     verb: "restart",
     title: "Restart the run",
-    does: "Begins the workflow of the last run anew, with the content of now. A boot that erases a disk is armed.",
+    does:
+      "Begins the workflow of the last run anew, with the " +
+      "content of now. A boot that erases a disk is armed.",
     fields: ["from", "reason", "stop_before"],
     needsReason: false,
     checked: true,
@@ -84,7 +88,9 @@ const RULES: Rule[] = [
   {
     verb: "retry",
     title: "Retry",
-    does: "Goes on at the step that failed or is held, with its tries counted anew. It arms the machine where that step erases.",
+    does:
+      "Goes on at the step that failed or is held, with its tries " +
+      "counted anew. It arms the machine where that step erases.",
     fields: ["refresh", "reason"],
     needsReason: false,
     checked: true,

@@ -18,7 +18,9 @@ import {
   Time,
 } from "../machine/kit";
 import { millisBetween } from "../machine/timeline/usual";
+import "../machine/details.css";
 import "../machine/machine.css";
+import "../machine/timeline/timeline.css";
 
 const FIELDS = [
   "machine",

@@ -24,7 +24,9 @@ import { Congruence } from "./CongruenceView";
 import { Documents } from "./Documents";
 import { Failures } from "./FailuresView";
 import { StepTable } from "./StepTable";
+import "../machine/details.css";
 import "../machine/machine.css";
+import "../machine/timeline/timeline.css";
 
 const TABS = [
   { id: "steps", label: "Steps" },
@@ -152,7 +154,7 @@ function Attempts({ run }: { run: Run }): JSX.Element {
       <ul class="plain-list">
         {(run.attempts ?? []).map((attempt) => (
           <li key={attempt.id}>
-            <Link to={`/machines/${run.machine}?attempt=${attempt.id}`}>{`Attempt ${attempt.number}`}</Link>{" "}
+            <Link to={`/machines/${run.machine}?attempt=${attempt.id}`}>Attempt {attempt.number}</Link>{" "}
             {attempt.bootenv ?? "local disk"} <StateBadge state={attempt.result ?? "open"} />{" "}
             <Time at={attempt.started_at} />
           </li>

@@ -9,6 +9,7 @@ import { Drawing } from "./Drawing";
 import { diagnose } from "./diagnosis";
 import type { ExpectedEvent } from "./expected";
 import type { Mark } from "./marks";
+import { bootsDisk } from "./milestones";
 import { DiagnosisLine, MarkDetails, MarkTable, MilestoneStrip, timeText } from "./parts";
 import { spanText } from "./words";
 
@@ -37,6 +38,8 @@ function bandTimes(band: Band, now: number): string {
   const began = `${DAY.format(band.start)} ${timeText(band.start).slice(0, 8)}`;
   if (band.attempt === null) return began;
   const end = band.endedAt ?? now;
+  // Nothing ends the attempt of a machine that boots its disk; the time that is up for it says nothing.
+  if (bootsDisk(band)) return began;
   const result = band.result ? band.result.replace("_", " ") : "open";
   return `${began} · ${result} · ${spanText(end - band.start)}`;
 }

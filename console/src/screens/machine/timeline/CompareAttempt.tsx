@@ -80,7 +80,8 @@ export function CompareAttempt({ band, bands, machine, workflow }: CompareProps)
         <select value={chosen} onChange={(event) => void (picked.value = event.currentTarget.value)}>
           {own.map((one) => (
             <option key={one.attempt} value={`own:${one.attempt}`}>
-              {`this machine, attempt ${one.number ?? "?"}, ${one.result ?? "open"}, ${timeText(one.start).slice(0, 8)}`}
+              {`this machine, attempt ${one.number ?? "?"}, ` +
+                `${one.result ?? "open"}, ${timeText(one.start).slice(0, 8)}`}
             </option>
           ))}
           {siblings.map((one) => (

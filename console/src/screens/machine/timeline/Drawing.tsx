@@ -48,7 +48,10 @@ export function Drawing(props: DrawingProps): JSX.Element {
         height={layout.height}
         viewBox={`0 0 ${layout.width} ${layout.height}`}
         role="group"
-        aria-label={`Drawing of attempt ${band.number ?? ""}: ${band.marks.length} events. Arrow keys go through them.`}
+        aria-label={
+          `Drawing of attempt ${band.number ?? ""}: ` +
+          `${band.marks.length} events. Arrow keys go through them.`
+        }
         onMouseLeave={() => props.onLook(null)}
       >
         <defs>
@@ -225,7 +228,7 @@ function BarShape({ bar, index, isStop, isChosen, onLook, onChoose }: BarProps):
       <rect class="tl-bar" x={x} y={y + 4} width={width} height={ROW - 9} rx="3" />
       {mark.tone === "bad" && <path class="tl-cross" d={`M${x + 1} ${y + 7}l5 6m0 -6l-5 6`} />}
       {text && (
-        <text class="tl-text" x={x + width + 5} y={y + 15}>
+        <text class="tl-text" x={bar.isInside ? x + 4 : x + width + 5} y={y + 15}>
           {text}
         </text>
       )}

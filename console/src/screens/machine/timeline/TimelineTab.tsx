@@ -2,10 +2,9 @@
 import type { JSX } from "preact";
 import type { Machine } from "../../../api/schema";
 import { location, setQuery } from "../../../app/router";
-import { Button, Empty, Loading, Problem, Time } from "../kit";
+import { Button, Empty, Loading, now as present, Problem, Time } from "../kit";
 import { AttemptCard, bandTitle } from "./AttemptCard";
 import type { Band } from "./attempts";
-import { bandsOf } from "./attempts";
 import { diagnose } from "./diagnosis";
 import { expectedOf } from "./expected";
 import type { WorkflowUsual } from "./usual";
@@ -15,15 +14,15 @@ interface TimelineTabProps {
   machine: Machine;
   timeline: Timeline;
   usual: WorkflowUsual | null;
-  now: number;
 }
 
 /** Attempts that are listed before one asks for more. */
 const SHOWN_FIRST = 12;
 
-export function TimelineTab({ machine, timeline, usual, now }: TimelineTabProps): JSX.Element {
+export function TimelineTab({ machine, timeline, usual }: TimelineTabProps): JSX.Element {
   const query = location.value.query;
-  const bands = bandsOf(timeline.events.value).reverse();
+  const now = present.value;
+  const bands = [...timeline.bands.value].reverse();
   const problem = timeline.problem.value;
   if (problem && bands.length === 0) return <Problem problem={problem} />;
   if (timeline.loading.value && bands.length === 0) return <Loading />;
@@ -96,7 +95,8 @@ function Tools({ timeline, isTable }: { timeline: Timeline; isTable: boolean }):
 function NoEvents({ machine }: { machine: Machine }): JSX.Element {
   return (
     <Empty title="Nothing was heard of this machine">
-      {`Power it on and let it boot from the network. The server knows it by ${(machine.macs ?? []).join(", ") || "no MAC address yet: add one"}.`}
+      {`Power it on and let it boot from the network. The server knows it by ` +
+        `${(machine.macs ?? []).join(", ") || "no MAC address yet: add one"}.`}
     </Empty>
   );
 }

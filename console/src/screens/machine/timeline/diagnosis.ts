@@ -16,12 +16,14 @@ export interface Diagnosis {
   todo: string;
   /** The event that shows it. */
   seq: number | null;
+  /** The job that failed, whose log says more. */
+  job: string | null;
 }
 
 type Rule = (band: Band, now: number) => Diagnosis | null;
 
 function say(tone: Tone, headline: string, why: string, todo: string, event?: TimelineEvent): Diagnosis {
-  return { tone, headline, why, todo, seq: event?.seq ?? null };
+  return { tone, headline, why, todo, seq: event?.seq ?? null, job: textOf(event, "job") || null };
 }
 
 const last = (band: Band, ...kinds: string[]) =>
@@ -87,7 +89,9 @@ const BROKEN_FILE: Rule = (band) => {
   if (!event || flagOf(event, "complete") !== false) return null;
   const sent = bytesText(numberOf(event, "bytes") ?? 0);
   const headline = `The transfer of ${baseName(textOf(event, "path"))} broke off.`;
-  const why = `${sent} of ${bytesText(numberOf(event, "size") ?? 0)} were sent; the machine asked for nothing more.`;
+  const why =
+    `${sent} of ${bytesText(numberOf(event, "size") ?? 0)} ` +
+    `were sent; the machine asked for nothing more.`;
   return say(
     "bad",
     headline,
@@ -113,7 +117,8 @@ const REFUSED: Rule = (band) => {
     ? `The machine asked for ${path}, which there is not.`
     : `The machine was refused ${path}.`;
   const todo = absent
-    ? "The firmware, a client class or another DHCP server names this file: correct the name, or mount an artifact there."
+    ? "The firmware, a client class or another DHCP server names " +
+      "this file: correct the name, or mount an artifact there."
     : "";
   return say("bad", headline, textOf(event, "reason"), todo, event);
 };
@@ -130,7 +135,9 @@ const SILENCES: { is: (event: TimelineEvent) => boolean; headline: string; why: 
     is: (event) => event.kind === "boot.kernel_fetched",
     headline: "The kernel was fetched, and the installer never asked for its answers.",
     why: "The installer has no network, or it stopped before it had one.",
-    todo: "Look at its console, and at the DHCP events after the kernel: is there an offer for the installer?",
+    todo:
+      "Look at its console, and at the DHCP events after " +
+      "the kernel: is there an offer for the installer?",
   },
   {
     is: (event) => event.kind === "boot.script_fetched",
@@ -141,7 +148,9 @@ const SILENCES: { is: (event: TimelineEvent) => boolean; headline: string; why: 
   {
     is: (event) => event.kind === "boot.file_served" && textOf(event, "label").startsWith("loader:"),
     headline: "The loader was fetched and never asked for its script.",
-    why: "Firmware did not start it: Secure Boot refuses an unsigned loader, or it is for another architecture.",
+    why:
+      "Firmware did not start it: Secure Boot refuses an " +
+      "unsigned loader, or it is for another architecture.",
     todo: "Look at the machine's console; for Secure Boot use signed loaders.",
   },
   {
@@ -173,7 +182,9 @@ const NO_FILE: Rule = (band, now) => {
   if (!event) return null;
   const address = textOf(event, "address");
   if (!lease) {
-    const why = `Nothing came for ${waited}: another DHCP server was taken, or the offer did not reach the machine.`;
+    const why =
+      `Nothing came for ${waited}: another DHCP server ` +
+      `was taken, or the offer did not reach the machine.`;
     const todo =
       "Look for rival servers (metalwright doctor dhcp), the relay, VLAN and spanning tree of its port.";
     return say("bad", `The machine never took the address ${address} that was offered.`, why, todo, event);
@@ -195,11 +206,14 @@ const NO_FILE: Rule = (band, now) => {
     );
   }
   const over = file.startsWith("http") ? "HTTP" : "TFTP";
-  const why = `It has the address ${address}; nothing came for ${waited}, not even the first request of the file.`;
+  const why =
+    `It has the address ${address}; nothing came for ` +
+    `${waited}, not even the first request of the file.`;
   const todo =
     over === "TFTP"
       ? "Check that UDP 69, and the ports that TFTP answers from, pass between machine and server."
-      : "Check that the machine reaches the server's boot port over TCP, and that its clock and certificates fit.";
+      : "Check that the machine reaches the server's boot port " +
+        "over TCP, and that its clock and certificates fit.";
   return say(
     "bad",
     `The machine never asked for ${baseName(file)} over ${over} after it took the offer.`,

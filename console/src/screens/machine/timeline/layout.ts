@@ -25,6 +25,8 @@ export interface Bar {
   width: number;
   /** Empty where there is no room for it. */
   text: string;
+  /** The words stand in the bar, which is long enough, and not behind it. */
+  isInside: boolean;
 }
 
 export interface LaneBox {
@@ -101,7 +103,9 @@ function placeBars(marks: Mark[], x: (at: number) => number, room: number): { ba
     const covered = (ends[row] ?? 0) > box.left;
     ends[row] = Math.max(ends[row] ?? 0, box.left + (wide[index]?.width ?? 0));
     const fits = !covered && box.left + (wide[index]?.width ?? 0) <= room;
-    return { mark: box.mark, x: box.left, y: row * ROW, width: box.width, text: fits ? box.words : "" };
+    const isInside = !fits && box.width > box.words.length * LETTER + 8;
+    const text = fits || isInside ? box.words : "";
+    return { mark: box.mark, x: box.left, y: row * ROW, width: box.width, text, isInside };
   });
   return { bars: withoutCovered(bars), rows: Math.max(0, ...packed.map((row) => row + 1)) };
 }
@@ -113,7 +117,7 @@ function withoutCovered(bars: Bar[]): Bar[] {
     const limit = next.get(bar.y) ?? Number.POSITIVE_INFINITY;
     next.set(bar.y, bar.x);
     const end = bar.x + bar.width + bar.text.length * LETTER + 4;
-    return end > limit ? { ...bar, text: "" } : bar;
+    return end > limit && !bar.isInside ? { ...bar, text: "" } : bar;
   });
   return kept.reverse();
 }

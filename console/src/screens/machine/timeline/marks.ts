@@ -98,7 +98,8 @@ const LABELS: Record<string, Words> = {
   "boot.render_failed": (event) => `failed: ${baseName(textOf(event, "label"))}`,
   "boot.attempt_started": () => "power-on",
   "boot.attempt_ended": (event) => `ended: ${textOf(event, "result").replace("_", " ")}`,
-  "boot.decided": (event) => textOf(event, "bootenv") || textOf(event, "verdict").replace("_", " "),
+  "boot.decided": (event) =>
+    `boots ${textOf(event, "bootenv") || textOf(event, "verdict").replace("_", " ")}`,
   "boot.log": (event) => `log: ${textOf(event, "text").split("\n")[0] ?? ""}`,
   "boot.installer_asks": (event) => `asks: ${textOf(event, "question")}`,
   "run.step_done": (event) => `${textOf(event, "name")} ${textOf(event, "state")}`,
@@ -117,7 +118,7 @@ export function detailOf(event: TimelineEvent): string {
   const reason = textOf(event, "reason") || textOf(event, "message") || textOf(event, "text");
   switch (event.kind) {
     case "boot.file_served":
-      return `${textOf(event, "label")} over ${textOf(event, "protocol").toUpperCase()} to ${textOf(event, "peer")}`;
+      return [textOf(event, "label"), "over", protocolOf(event), "to", textOf(event, "peer")].join(" ");
     case "boot.render_failed":
       return problemOf(event);
     case "boot.installer_asks":
@@ -128,6 +129,10 @@ export function detailOf(event: TimelineEvent): string {
     default:
       return [reason, bootFileOf(event)].filter(Boolean).join("; ");
   }
+}
+
+function protocolOf(event: TimelineEvent): string {
+  return textOf(event, "protocol").toUpperCase();
 }
 
 function bootFileOf(event: TimelineEvent): string {

@@ -19,7 +19,7 @@ const TITLES: Record<MilestoneName, string> = {
   loader: "Loader",
   script: "Script",
   kernel: "Kernel",
-  answers: "Answers",
+  answers: "System",
   done: "Done",
 };
 

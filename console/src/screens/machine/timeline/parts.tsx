@@ -52,7 +52,7 @@ export function DiagnosisLine({
 
 const STATES: Record<Milestone["state"], string> = {
   passed: "passed",
-  awaited: "waited for now",
+  awaited: "waited for",
   stopped: "not reached: it stopped here",
   open: "not yet",
   unneeded: "not needed",
