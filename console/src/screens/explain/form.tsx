@@ -154,6 +154,10 @@ function InterfaceField({ draft, change }: PartProps) {
   );
 }
 
+const PACKET_HINT =
+  "Hex, with or without the headers of Ethernet, IPv4 and UDP; a hex dump of tcpdump -xx, Wireshark, xxd or " +
+  "hexdump; or the text form, one field or option a line.";
+
 function PacketFields({ draft, change }: PartProps) {
   return (
     <>
@@ -161,7 +165,7 @@ function PacketFields({ draft, change }: PartProps) {
         multiline
         label="Packet of a client"
         value={draft.packet}
-        hint="Hex, with or without the headers of Ethernet, IPv4 and UDP; a hex dump of tcpdump -xx, Wireshark, xxd or hexdump; or the text form, one field or option a line."
+        hint={PACKET_HINT}
         onInput={(packet) => change({ packet })}
       />
       <InterfaceField draft={draft} change={change} />

@@ -13,6 +13,7 @@ import {
   type RuleObject,
   type RuleRow,
 } from "./model";
+import { machinePath } from "../networks/data";
 import type { FullAnswer } from "./answer";
 
 const ROLE_WORDS = { passed: "passed", settled: "settled it", follows: "follows" };
@@ -60,7 +61,7 @@ export function VerdictCard({
           {full.machine && (
             <>
               {" "}
-              <Link to={`/machines/${encodeURIComponent(full.machine)}`}>Go to {full.machine}</Link>
+              <Link to={machinePath(full.machine)}>Go to {full.machine}</Link>
             </>
           )}
         </p>
@@ -85,8 +86,7 @@ function Hints({ full }: { full: FullAnswer }) {
       {similar_clients.map((client) => (
         <p key={client.mac} class="warn-text">
           ⚠ A client with the MAC <code>{client.mac}</code> asked <Time at={client.last_seen} /> and no
-          machine has this MAC.{" "}
-          <Link to={`/machines/${encodeURIComponent(client.machine.name)}`}>{client.machine.name}</Link> has{" "}
+          machine has this MAC. <Link to={machinePath(client.machine.name)}>{client.machine.name}</Link> has{" "}
           <code>{client.machine.mac}</code>.
         </p>
       ))}

@@ -66,7 +66,8 @@ function ofService({ service }: DhcpStatus): Finding[] {
 function ofStore({ store }: DhcpStatus): Finding[] {
   const subject = "database";
   if (!store.takes_writes) {
-    const what = `The database takes no writes: ${store.reason ?? "the reason is in the log"}. No request is answered.`;
+    const why = store.reason ?? "the reason is in the log";
+    const what = `The database takes no writes: ${why}. No request is answered.`;
     return [
       {
         severity: "bad",
@@ -161,7 +162,8 @@ function ofRelays({ relays }: DhcpStatus): Finding[] {
 function ofServers({ servers }: DhcpStatus): Finding[] {
   return servers.map((server): Finding => {
     const subject = `server ${server.address}`;
-    const heard = `Another DHCP server answers on ${server.interface}${server.boot_data ? " and gives boot data" : ""}.`;
+    const boots = server.boot_data ? " and gives boot data" : "";
+    const heard = `Another DHCP server answers on ${server.interface}${boots}.`;
     if (server.misleads) return { severity: "warn", subject, what: server.misleads };
     if (server.expected) return { severity: "ok", subject, what: `${heard} The subnet expects it.` };
     const todo =

@@ -275,7 +275,8 @@ export function reservationConflict(
   if (counts === "declined") return `Another host uses the address until ${lease.expires_at}.`;
   if (counts !== "leased" || isOwn(reservation, lease, machineIds)) return undefined;
   const who = lease.hostname ?? lease.mac ?? lease.client;
-  return `The address is leased to ${who} until ${lease.expires_at}. The client with the reservation waits until then.`;
+  const until = lease.expires_at;
+  return `The address is leased to ${who} until ${until}. The client with the reservation waits until then.`;
 }
 
 function isOwn(

@@ -15,7 +15,7 @@ export interface MachineDocument {
 const NUMBERS_MAX = 100_000;
 
 /**
- * A name for each client by its MAC: `node-##` becomes node-01, node-02 …, those that are taken are passed over. A
+ * A name for each client by its MAC: `node-##` becomes node-01, node-02 … without those that are taken. A
  * pattern without # proposes nothing for more than one.
  */
 export function proposedNames(

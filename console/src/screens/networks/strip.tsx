@@ -54,7 +54,8 @@ export function cellText(cell: AddressCell): string {
       : "";
   const named = cell.state === "leased" && who ? ` to ${who}` : "";
   const last = cell.state === "free" && who ? `, last of ${who}` : "";
-  return `${cell.address}: ${STATE_WORDS[cell.state]}${named}${until}${last}${kept ? `, reserved for ${kept}` : ""}`;
+  const reserved = kept ? `, reserved for ${kept}` : "";
+  return `${cell.address}: ${STATE_WORDS[cell.state]}${named}${until}${last}${reserved}`;
 }
 
 const STEPS: Record<string, number> = {

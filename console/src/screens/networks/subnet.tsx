@@ -105,7 +105,8 @@ function EraseSubnet({ subnet, onClose }: { subnet: Subnet; onClose: () => void 
       onConfirm={erase}
       onClose={onClose}
       erases={[
-        `subnet ${subnet.name} (${subnet.cidr}): its clients get no answer any more and keep their addresses until their leases end`,
+        `subnet ${subnet.name} (${subnet.cidr})`,
+        "Its clients get no answer any more and keep their addresses until their leases end.",
       ]}
     />
   );

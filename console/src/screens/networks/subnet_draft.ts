@@ -113,8 +113,8 @@ export function subnetFaults(draft: SubnetDraft): FieldFaults {
   if (!draft.name.trim()) faults["/name"] = "Give a name, such as lan.";
   if (!network) faults["/cidr"] = "Give a network, such as 10.0.0.0/24.";
   else if (addressNumber(draft.cidr.split("/")[0] ?? "") !== network.first) {
-    faults["/cidr"] =
-      `The network begins at ${addressText(network.first)}: write ${addressText(network.first)}/${draft.cidr.split("/")[1]}.`;
+    const first = addressText(network.first);
+    faults["/cidr"] = `The network begins at ${first}: write ${first}/${draft.cidr.split("/")[1]}.`;
   }
   for (const field of ["pools", "excluded"] as const) {
     const bad = lines(draft[field]).find((line) => {
