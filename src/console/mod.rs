@@ -2,8 +2,8 @@
 //!
 //! `build.rs` lists what `make console` made; a build without it has one page that says how to get it. What
 //! is served here is the same for everybody and shows nothing of the server, so that no request needs a
-//! token: the console logs in and reads through the API. Start at [`ConsoleSite::answer`]; `headers` has what a
-//! browser is told about each file.
+//! token: the console logs in and reads through the API. Start at [`ConsoleSite::answer`]; `headers` has
+//! what a browser is told about each file.
 
 mod headers;
 
