@@ -53,13 +53,7 @@ export function LoginDialog(): JSX.Element {
           </>
         }
       />
-      {problem?.status === 401 ? (
-        <p class="fault" role="alert">
-          The server does not know this token, or it has ended.
-        </p>
-      ) : (
-        problem && <Problem problem={problem} />
-      )}
+      {problem && <Problem problem={problem} />}
     </Dialog>
   );
 }
