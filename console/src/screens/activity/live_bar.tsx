@@ -38,7 +38,7 @@ export function LiveBar({
       ) : (
         <StateBadge state={state === "live" ? "live" : state} tone={state === "live" ? "ok" : "warn"} />
       )}
-      <span class="small" role="status">
+      <span class="small">
         {waiting > 0 && <>{plural(waiting, "new event")} </>}
         {waiting > HELD_MAX && <span class="muted">(the newest {countText(HELD_MAX)} are kept) </span>}
         {log.skipped.value > 0 && (
