@@ -22,6 +22,7 @@ export async function placesOf(server: Server): Promise<Place[]> {
     { name: "content", path: "/content" },
     { name: "artifacts", path: "/artifacts" },
     { name: "activity", path: "/activity" },
+    { name: "objects", path: "/objects" },
     { name: "settings", path: "/settings" },
   ];
 }
