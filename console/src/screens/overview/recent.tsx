@@ -28,9 +28,15 @@ export function Recent({ events }: { events: readonly RecentEvent[] }): JSX.Elem
       {events.length === 0 ? (
         <p class="fleet-calm">Nobody changed anything yet.</p>
       ) : (
-        <ol class="fleet-recents">{events.map((event) => <RecentLine key={event.seq} event={event} />)}</ol>
+        <ol class="fleet-recents">
+          {events.map((event) => (
+            <RecentLine key={event.seq} event={event} />
+          ))}
+        </ol>
       )}
-      <Link class="fleet-more" to="/activity">All activity</Link>
+      <Link class="fleet-more" to="/activity">
+        All activity
+      </Link>
     </Card>
   );
 }
