@@ -74,7 +74,7 @@ function Parts({ summary }: { summary: Summary }): JSX.Element {
     <>
       {isEmpty && <GettingStarted />}
       {machines !== undefined && !isEmpty && <MachineStates counts={machines} />}
-      <div class="fleet-columns">
+      <div class={isEmpty ? "fleet-columns fleet-columns-one" : "fleet-columns"}>
         <div>
           {needs !== undefined && (!isEmpty || needs.length > 0) && <Needs rows={needs} />}
           {runs !== undefined && !isEmpty && <Runs runs={runs} />}
