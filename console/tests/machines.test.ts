@@ -48,6 +48,7 @@ test("a query reads what its columns show and what every row needs, within the A
     assert.ok(fields.includes(field), field);
   }
   assert.ok(!fields.includes("problems"));
+  assert.ok(fieldsOf(parseColumns("name"), "-status.since").includes("status.since"));
   assert.ok(
     fieldsOf(parseColumns(Array.from({ length: 40 }, (_, i) => `label.l${i}`).join(","))).length <= 32,
   );

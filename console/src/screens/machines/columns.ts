@@ -158,9 +158,16 @@ export function formatColumns(columns: readonly MachineColumn[]): string | null 
   return text === DEFAULT_COLUMNS.join(",") || text === "" ? null : text;
 }
 
-/** The `fields` of the list's query. */
-export function fieldsOf(columns: readonly MachineColumn[]): string[] {
-  return [...new Set([...BASE_FIELDS, ...columns.flatMap((column) => column.fields)])].slice(0, FIELDS_MAX);
+/** The `fields` of the list's query: what the columns show, and what the order needs. */
+export function fieldsOf(columns: readonly MachineColumn[], sort = ""): string[] {
+  const ordered = sort
+    .split(",")
+    .map((key) => key.replace(/^-/u, ""))
+    .filter((key) => key !== "");
+  return [...new Set([...BASE_FIELDS, ...ordered, ...columns.flatMap((column) => column.fields)])].slice(
+    0,
+    FIELDS_MAX,
+  );
 }
 
 /** The columns with this one added, or without it. */

@@ -79,7 +79,7 @@ function readPage(query: URLSearchParams): PageState {
 function Machines(): JSX.Element {
   const page = readPage(location.value.query);
   const filter = filterText(page.terms);
-  const fields = fieldsOf(page.columns);
+  const fields = fieldsOf(page.columns, page.sort);
   useSelectionOf(filter);
   // Columns that need no other fields, and the order of the columns, do not read the list again.
   const wanted = useMemo(() => filterQuery(page.terms), [filter]);

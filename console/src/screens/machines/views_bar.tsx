@@ -57,6 +57,7 @@ function SaveDialog({ query, onClose }: { query: URLSearchParams; onClose: () =>
         </p>
         <TextField
           label="Name"
+          hint="Without spaces, such as rack-7-failed"
           value={name.value}
           required
           autofocus

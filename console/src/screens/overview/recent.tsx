@@ -8,7 +8,7 @@ import { actorText, subjectUrl, type RecentEvent } from "./summary";
 
 function RecentLine({ event }: { event: RecentEvent }): JSX.Element {
   const url = subjectUrl(event.subject);
-  const name = event.name ?? event.subject;
+  const name = event.name || event.subject;
   return (
     <li class="fleet-recent">
       <Time at={event.time} />
