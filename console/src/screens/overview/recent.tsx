@@ -8,7 +8,7 @@ import { actorText, subjectUrl, type RecentEvent } from "./summary";
 
 function RecentLine({ event }: { event: RecentEvent }): JSX.Element {
   const url = subjectUrl(event.subject);
-  const name = event.name ?? event.subject;
+  const name = event.name || event.subject;
   return (
     <li class="fleet-recent">
       <Time at={event.time} />
@@ -28,9 +28,15 @@ export function Recent({ events }: { events: readonly RecentEvent[] }): JSX.Elem
       {events.length === 0 ? (
         <p class="fleet-calm">Nobody changed anything yet.</p>
       ) : (
-        <ol class="fleet-recents">{events.map((event) => <RecentLine key={event.seq} event={event} />)}</ol>
+        <ol class="fleet-recents">
+          {events.map((event) => (
+            <RecentLine key={event.seq} event={event} />
+          ))}
+        </ol>
       )}
-      <Link class="fleet-more" to="/activity">All activity</Link>
+      <Link class="fleet-more" to="/activity">
+        All activity
+      </Link>
     </Card>
   );
 }

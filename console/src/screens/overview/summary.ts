@@ -132,7 +132,9 @@ export interface RecentEvent {
 }
 
 /** The states in the order of attention, each with its count. */
-export function stateCounts(counts: MachineCounts): { state: MachineState; count: number; share: number }[] {
+export function stateCounts(
+  counts: MachineCounts,
+): { state: MachineState; count: number; share: number }[] {
   const total = Math.max(counts.total, 1);
   return MACHINE_STATES.map((state) => {
     const count = counts.states[state] ?? 0;
@@ -196,7 +198,12 @@ export function percentText(rate: number): string {
   return `${percent.toLocaleString("en", { maximumFractionDigits: 1 })} %`;
 }
 
-const PAGES: Record<string, string> = { machine: "/machines", artifact: "/artifacts", run: "/runs", subnet: "/networks/subnets" };
+const PAGES: Record<string, string> = {
+  machine: "/machines",
+  artifact: "/artifacts",
+  run: "/runs",
+  subnet: "/networks/subnets",
+};
 
 /** The page of an event's subject, `machine:0193…`; none where it has no page. */
 export function subjectUrl(subject: string): string | undefined {

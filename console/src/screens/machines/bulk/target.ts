@@ -34,7 +34,11 @@ export async function readTarget(
   }
   const fields = needs === "profiles" ? "id,name,profiles" : "id,name";
   if (target.kind === "chosen") {
-    return readChosen(target.machines.map((machine) => machine.id), fields, signal);
+    return readChosen(
+      target.machines.map((machine) => machine.id),
+      fields,
+      signal,
+    );
   }
   const query = filterQuery(target.terms);
   query.set("fields", fields);
@@ -42,7 +46,11 @@ export async function readTarget(
 }
 
 /** Some machines by their ids, in queries of a bounded length. */
-async function readChosen(ids: readonly string[], fields: string, signal: AbortSignal): Promise<MachineRow[]> {
+async function readChosen(
+  ids: readonly string[],
+  fields: string,
+  signal: AbortSignal,
+): Promise<MachineRow[]> {
   const machines: MachineRow[] = [];
   for (let at = 0; at < ids.length; at += IDS_MAX) {
     const query = new URLSearchParams({ "id[in]": ids.slice(at, at + IDS_MAX).join(","), fields });
@@ -61,7 +69,11 @@ export async function readAll(query: URLSearchParams, signal?: AbortSignal): Pro
     if (cursor !== null) {
       paged.set("cursor", cursor);
     }
-    const page: Page<MachineRow> = await api.get("/machines", paged, signal === undefined ? {} : { signal });
+    const page: Page<MachineRow> = await api.get(
+      "/machines",
+      paged,
+      signal === undefined ? {} : { signal },
+    );
     machines.push(...page.items);
     cursor = page.next;
   } while (cursor !== null && machines.length < MACHINES_MAX);
