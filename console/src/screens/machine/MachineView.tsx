@@ -88,7 +88,7 @@ function Subtitle({ machine }: { machine: Machine }): JSX.Element {
     <span class="row">
       <code>{machine.status.address ?? (machine.macs ?? [])[0] ?? "no address"}</code>
       {run && <Link to={`/runs/${run.id}`}>{run.workflow}</Link>}
-      <Link to={`/explain?machine=${machine.id}`}>Explain what it would boot</Link>
+      <Link to={`/explain?who=${encodeURIComponent(machine.name)}`}>Explain what it would boot</Link>
     </span>
   );
 }

@@ -105,12 +105,12 @@ function Rendered({ preview, problem, mode, machine, file, bootenv }: RenderedPr
           {preview.text}
         </pre>
       )}
-      {mode === "blame" && <Blame preview={preview} />}
+      {mode === "blame" && <Blame preview={preview} machine={machine.name} />}
     </>
   );
 }
 
-function Blame({ preview }: { preview: PreviewResult }): JSX.Element {
+function Blame({ preview, machine }: { preview: PreviewResult; machine: string }): JSX.Element {
   const lines = blamedLines(preview.text, preview.lines ?? [], preview.sources ?? {});
   return (
     <div class="blame" tabIndex={0} role="region" aria-label="Lines with their origins">
@@ -129,7 +129,7 @@ function Blame({ preview }: { preview: PreviewResult }): JSX.Element {
               <td class="blame-place">
                 {line.place && (
                   <Link
-                    to={`/content/templates/${encodeURIComponent(line.template)}?line=${line.templateLine}`}
+                    to={`/content/templates/${encodeURIComponent(line.template)}?machine=${encodeURIComponent(machine)}&line=${line.templateLine}`}
                     title={`${line.source}, ${line.place}`}
                   >
                     {line.place}
