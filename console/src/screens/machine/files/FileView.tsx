@@ -6,6 +6,7 @@ import type { ApiProblem } from "../../../api/client";
 import { useQuery } from "../../../api/query";
 import type { Machine, PreviewResult } from "../../../api/schema";
 import { Card, Copy, Diff, Empty, Loading, Problem, TextField } from "../kit";
+import type { BlamedLine } from "./blame";
 import { blamedLines } from "./blame";
 import type { OfferedFile } from "./offered";
 
@@ -110,6 +111,11 @@ function Rendered({ preview, problem, mode, machine, file, bootenv }: RenderedPr
   );
 }
 
+function templateLink(line: BlamedLine, machine: string): string {
+  const query = new URLSearchParams({ machine, line: String(line.templateLine) });
+  return `/content/templates/${encodeURIComponent(line.template)}?${query}`;
+}
+
 function Blame({ preview, machine }: { preview: PreviewResult; machine: string }): JSX.Element {
   const lines = blamedLines(preview.text, preview.lines ?? [], preview.sources ?? {});
   return (
@@ -128,10 +134,7 @@ function Blame({ preview, machine }: { preview: PreviewResult; machine: string }
               <td class="blame-number">{line.number}</td>
               <td class="blame-place">
                 {line.place && (
-                  <Link
-                    to={`/content/templates/${encodeURIComponent(line.template)}?machine=${encodeURIComponent(machine)}&line=${line.templateLine}`}
-                    title={`${line.source}, ${line.place}`}
-                  >
+                  <Link to={templateLink(line, machine)} title={`${line.source}, ${line.place}`}>
                     {line.place}
                   </Link>
                 )}
