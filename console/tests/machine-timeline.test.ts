@@ -340,3 +340,24 @@ test("lengths of time and sizes are short words", () => {
   ]);
   assert.deepEqual([12, 2048, 40_810_276].map(bytesText), ["12 B", "2 KiB", "39 MiB"]);
 });
+
+test("an installer that reports now and then has few gaps, the longest ones", () => {
+  const events = Array.from({ length: 60 }, (_, index) =>
+    event(index * 10_000 + (index > 30 ? 50_000 : 0), "boot.log"),
+  );
+  const band = only([event(0, "boot.attempt_started"), ...events]);
+  const scale = scaleOf(band.marks, 1_000);
+  const gaps = scale.segments.filter((segment) => segment.kind === "gap");
+  assert.equal(gaps.length, 12);
+  assert.ok(gaps.some((gap) => gap.label === "1 min"));
+  assert.ok(scale.width < 1_800);
+});
+
+test("renewals of a month do not stretch a boot, and stay among the events", () => {
+  const renewals = Array.from({ length: 1_440 }, (_, index) =>
+    event(400_000 + index * 1_800_000, "dhcp.renewed", {}, null),
+  );
+  const band = only([...installed("a", 0), ...renewals]);
+  assert.equal(band.marks.filter((mark) => mark.kind === "dhcp.renewed").length, 0);
+  assert.equal(band.events.filter((one) => one.kind === "dhcp.renewed").length, 1_440);
+});

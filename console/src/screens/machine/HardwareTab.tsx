@@ -43,7 +43,7 @@ export function HardwareTab({ machine, timeline }: { machine: Machine; timeline:
             ["MAC addresses", (machine.macs ?? []).join(", ") || "none"],
             [
               "Agent",
-              agent ? `in the ${agent.environment}, boot ${agent.boot}` : "none has asked for work",
+              agent ? `${agent.environment} system, boot ${agent.boot}` : "none has asked for work",
             ],
           ]}
         />

@@ -20,7 +20,7 @@ export function LastLines({ job }: { job: string }): JSX.Element {
   return (
     <div>
       {lines && lines.length > 0 && (
-        <pre class="file-text" aria-label="The end of the log">
+        <pre class="file-text" role="group" aria-label="The end of the log" tabIndex={0}>
           {lines.join("\n")}
         </pre>
       )}

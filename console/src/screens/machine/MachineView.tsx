@@ -1,5 +1,6 @@
 // One machine: what it does and why, its boots, its steps, its values and files.
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
 import { Link, setQuery } from "../../app/router";
 import type { Params } from "../../app/screen";
 import type { Machine, Run } from "../../api/schema";
@@ -61,6 +62,9 @@ export function MachineView({ params }: { params: Params }): JSX.Element {
 function Loaded({ machine }: { machine: Machine }): JSX.Element {
   const timeline = useTimeline(machine);
   const { run } = machine.status;
+  useEffect(() => {
+    document.title = document.title.replace(/^[^·]*/, `${machine.name}: ${machine.status.state} `);
+  }, [machine.name, machine.status.state]);
   const usual = useUsual(run?.workflow ?? machine.workflow ?? null);
   return (
     <>
@@ -88,7 +92,7 @@ function Subtitle({ machine }: { machine: Machine }): JSX.Element {
     <span class="row">
       <code>{machine.status.address ?? (machine.macs ?? [])[0] ?? "no address"}</code>
       {run && <Link to={`/runs/${run.id}`}>{run.workflow}</Link>}
-      <Link to={`/explain?machine=${machine.id}`}>Explain what it would boot</Link>
+      <Link to={`/explain?who=${encodeURIComponent(machine.name)}`}>Explain what it would boot</Link>
     </span>
   );
 }

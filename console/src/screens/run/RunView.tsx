@@ -1,6 +1,7 @@
 // One run: its steps against what is usual, the documents that the machine was served, who is congruent with
 // it, and failures that are alike elsewhere.
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
 import { Link } from "../../app/router";
 import type { Params } from "../../app/screen";
 import type { Run } from "../../api/schema";
@@ -51,7 +52,14 @@ export function RunView({ params }: { params: Params }): JSX.Element {
       </>
     );
   }
+  return <RunPage key={value.id} run={value} />;
+}
+
+function RunPage({ run: value }: { run: Run }): JSX.Element {
   const tab = openTab(TABS);
+  useEffect(() => {
+    document.title = document.title.replace(/^[^·]*/, `${value.workflow} on ${value.machine_name} `);
+  }, [value.workflow, value.machine_name]);
   return (
     <div class="machine run">
       <PageHeader

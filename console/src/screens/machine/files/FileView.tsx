@@ -6,6 +6,7 @@ import type { ApiProblem } from "../../../api/client";
 import { useQuery } from "../../../api/query";
 import type { Machine, PreviewResult } from "../../../api/schema";
 import { Card, Copy, Diff, Empty, Loading, Problem, TextField } from "../kit";
+import type { BlamedLine } from "./blame";
 import { blamedLines } from "./blame";
 import type { OfferedFile } from "./offered";
 
@@ -105,12 +106,17 @@ function Rendered({ preview, problem, mode, machine, file, bootenv }: RenderedPr
           {preview.text}
         </pre>
       )}
-      {mode === "blame" && <Blame preview={preview} />}
+      {mode === "blame" && <Blame preview={preview} machine={machine.name} />}
     </>
   );
 }
 
-function Blame({ preview }: { preview: PreviewResult }): JSX.Element {
+function templateLink(line: BlamedLine, machine: string): string {
+  const query = new URLSearchParams({ machine, line: String(line.templateLine) });
+  return `/content/templates/${encodeURIComponent(line.template)}?${query}`;
+}
+
+function Blame({ preview, machine }: { preview: PreviewResult; machine: string }): JSX.Element {
   const lines = blamedLines(preview.text, preview.lines ?? [], preview.sources ?? {});
   return (
     <div class="blame" tabIndex={0} role="region" aria-label="Lines with their origins">
@@ -128,10 +134,7 @@ function Blame({ preview }: { preview: PreviewResult }): JSX.Element {
               <td class="blame-number">{line.number}</td>
               <td class="blame-place">
                 {line.place && (
-                  <Link
-                    to={`/content/templates/${encodeURIComponent(line.template)}?line=${line.templateLine}`}
-                    title={`${line.source}, ${line.place}`}
-                  >
+                  <Link to={templateLink(line, machine)} title={`${line.source}, ${line.place}`}>
                     {line.place}
                   </Link>
                 )}

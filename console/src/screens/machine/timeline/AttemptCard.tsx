@@ -53,8 +53,7 @@ export function AttemptCard(props: AttemptCardProps): JSX.Element {
   const shown = looked.value ?? pinned;
   const choose = (seq: number) =>
     setQuery({ event: seq === chosen ? undefined : String(seq) }, { replace: true });
-  const next = isCurrent ? expected : null;
-  const open = isCurrent && band.endedAt === null && next !== null;
+  const open = isCurrent && band.endedAt === null && expected !== null;
   return (
     <Card title={bandTitle(band)}>
       <p class="muted">{bandTimes(band, now)}</p>
@@ -87,7 +86,7 @@ export function AttemptCard(props: AttemptCardProps): JSX.Element {
           band={band}
           zoom={zoom.value}
           until={open ? now : undefined}
-          expected={next}
+          expected={open ? expected : null}
           chosen={chosen}
           onLook={(mark) => void (looked.value = mark)}
           onChoose={(mark) => choose(mark.seq)}

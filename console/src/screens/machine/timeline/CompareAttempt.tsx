@@ -126,7 +126,9 @@ function ComparedTable({ rows }: { rows: ComparedRow[] }): JSX.Element {
         <table class="plain">
           <thead>
             <tr>
-              <th />
+              <th>
+                <span class="visually-hidden">Differs</span>
+              </th>
               <th>What</th>
               <th>This attempt</th>
               <th>The other</th>

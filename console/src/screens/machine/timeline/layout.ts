@@ -7,7 +7,7 @@ import type { Segment } from "./scale";
 import { packRows, scaleOf } from "./scale";
 import { bytesText, spanText } from "./words";
 
-export const ROW = 22;
+export const ROW = 24;
 export const AXIS = 40;
 export const GUTTER = 76;
 const BAR_MIN = 7;

@@ -156,12 +156,17 @@ export function markOf(event: TimelineEvent): Mark {
   };
 }
 
+/** A renewal later than this after everything else says nothing of a boot; the events have it. */
+const RENEWAL_MS_MAX = 60_000;
+
 /** Marks of events, with the events of one job as one bar from its beginning to its end. */
 export function marksOf(events: TimelineEvent[]): Mark[] {
   const marks: Mark[] = [];
   const jobs = new Map<string, Mark>();
   for (const event of events) {
     const mark = markOf(event);
+    if (event.kind === "dhcp.renewed" && event.at - (marks.at(-1)?.end ?? event.at) > RENEWAL_MS_MAX)
+      continue;
     const job = event.kind.startsWith("job.") ? textOf(event, "job") : "";
     const open = job ? jobs.get(job) : undefined;
     if (open) {
