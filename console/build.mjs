@@ -48,7 +48,10 @@ function outputOf(meta, entry, extension) {
 /** `index.html`. The server puts a fresh nonce in the place of `__CSP_NONCE__` of each answer. */
 function indexPage(script, style) {
   const template = readFileSync(join(HERE, "src/index.html"), "utf8");
-  return template.replaceAll("{{base}}", BASE).replace("{{script}}", script).replace("{{style}}", style ?? "");
+  return template
+    .replaceAll("{{base}}", BASE)
+    .replace("{{script}}", script)
+    .replace("{{style}}", style ?? "");
 }
 
 /** The files below `dist/`. */
@@ -76,7 +79,9 @@ function report(meta, sizes) {
   const early = sizes.filter((file) => first.has(file.name));
   const late = sizes.filter((file) => !first.has(file.name) && file.name !== "index.html");
   const kilobytes = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
-  console.log(`console: ${kilobytes(sum(early))} gzip at the start, ${kilobytes(sum(late))} when it is needed`);
+  console.log(
+    `console: ${kilobytes(sum(early))} gzip at the start, ${kilobytes(sum(late))} when it is needed`,
+  );
 }
 
 /** What the page loads before it shows anything: the entry, its style and what it imports at once. */
@@ -104,11 +109,21 @@ mkdirSync(DIST);
 const started = Date.now();
 const worker = await buildWorker();
 if (process.argv.includes("--watch")) {
-  const again = { name: "finish", setup: (b) => b.onEnd((r) => r.metafile && r.errors.length === 0 && finish(r.metafile)) };
-  const page = await context({ ...pageOptions(worker.name), minify: false, sourcemap: "linked", plugins: [again] });
+  const again = {
+    name: "finish",
+    setup: (b) => b.onEnd((r) => r.metafile && r.errors.length === 0 && finish(r.metafile)),
+  };
+  const page = await context({
+    ...pageOptions(worker.name),
+    minify: false,
+    sourcemap: "linked",
+    plugins: [again],
+  });
   await page.watch();
 } else {
   finish((await build(pageOptions(worker.name))).metafile);
   const bytes = allFiles().reduce((total, name) => total + statSync(join(DIST, name)).size, 0);
-  console.log(`console: built in ${Date.now() - started} ms, ${(bytes / 1000).toFixed(0)} kB in console/dist`);
+  console.log(
+    `console: built in ${Date.now() - started} ms, ${(bytes / 1000).toFixed(0)} kB in console/dist`,
+  );
 }

@@ -11,12 +11,22 @@ const TESTS = join(HERE, "../tests");
 const folder = mkdtempSync(join(tmpdir(), "console-tests-"));
 try {
   await build({
-    entryPoints: readdirSync(TESTS).filter((name) => name.endsWith(".test.ts")).map((name) => join(TESTS, name)),
-    bundle: true, platform: "node", format: "esm", outdir: folder, outExtension: { ".js": ".mjs" },
-    external: ["node:*"], logLevel: "warning", sourcemap: "inline",
+    entryPoints: readdirSync(TESTS)
+      .filter((name) => name.endsWith(".test.ts"))
+      .map((name) => join(TESTS, name)),
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    outdir: folder,
+    outExtension: { ".js": ".mjs" },
+    external: ["node:*"],
+    logLevel: "warning",
+    sourcemap: "inline",
   });
   const files = readdirSync(folder).map((name) => join(folder, name));
-  const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], { stdio: "inherit" });
+  const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], {
+    stdio: "inherit",
+  });
   process.exitCode = status ?? 1;
 } finally {
   rmSync(folder, { recursive: true });

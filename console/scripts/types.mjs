@@ -1,5 +1,5 @@
-// Makes `src/api/schema.d.ts` (a type for each schema of `openapi.yaml`) and `src/api/fields.ts` (what each list
-// can be filtered by, as data for the filter bar). `--if-needed` does nothing when both are newer.
+// Makes `src/api/schema.d.ts` (a type for each schema of `openapi.yaml`) and `src/api/fields.ts` (what each
+// list can be filtered by, as data for the filter bar). `--if-needed` does nothing when both are newer.
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,7 +29,8 @@ function comment(schema, indent) {
   return text ? `${indent}/** ${text} */\n` : "";
 }
 
-const union = (parts) => [...new Set(parts)].map((part) => (part.includes("=>") ? `(${part})` : part)).join(" | ");
+const union = (parts) =>
+  [...new Set(parts)].map((part) => (part.includes("=>") ? `(${part})` : part)).join(" | ");
 
 /** The TypeScript type of a schema. */
 function typeOf(schema, indent = "") {
@@ -52,14 +53,21 @@ function choiceType(schema, choices, indent) {
 
 function plainType(type, schema, indent) {
   switch (type) {
-    case "string": return "string";
+    case "string":
+      return "string";
     case "integer":
-    case "number": return "number";
-    case "boolean": return "boolean";
-    case "null": return "null";
-    case "array": return arrayType(schema, indent);
-    case "object": return objectType(schema, indent);
-    default: return schema.properties ? objectType(schema, indent) : "unknown";
+    case "number":
+      return "number";
+    case "boolean":
+      return "boolean";
+    case "null":
+      return "null";
+    case "array":
+      return arrayType(schema, indent);
+    case "object":
+      return objectType(schema, indent);
+    default:
+      return schema.properties ? objectType(schema, indent) : "unknown";
   }
 }
 
@@ -73,7 +81,8 @@ function objectType(schema, indent) {
   const required = new Set(schema.required ?? []);
   const lines = Object.entries(schema.properties ?? {}).map(([name, property]) => {
     const key = /^[A-Za-z_]\w*$/.test(name) ? name : JSON.stringify(name);
-    return `${comment(property, inner)}${inner}${key}${required.has(name) ? "" : "?"}: ${typeOf(property, inner)};\n`;
+    const mark = required.has(name) ? "" : "?";
+    return `${comment(property, inner)}${inner}${key}${mark}: ${typeOf(property, inner)};\n`;
   });
   if (lines.length > 0) return `{\n${lines.join("")}${indent}}`;
   const rest = schema.additionalProperties;
@@ -125,7 +134,9 @@ function fieldsOf(schemas, schema, prefix, depth, into) {
 function resolve(schemas, schema) {
   if (schema.$ref) return resolve(schemas, schemas[refName(schema.$ref)]);
   const choices = (schema.anyOf ?? schema.oneOf ?? []).filter((choice) => choice.type !== "null");
-  return choices.length === 1 ? { ...resolve(schemas, choices[0]), description: schema.description } : schema;
+  return choices.length === 1
+    ? { ...resolve(schemas, choices[0]), description: schema.description }
+    : schema;
 }
 
 function writeFields(document) {

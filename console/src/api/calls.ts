@@ -1,4 +1,5 @@
-// Which calls the view in front has made, so that the page can show them as commands. Nothing else reads them.
+// Which calls the view in front has made, so that the page can show them as commands. Nothing else reads
+// them.
 
 import { signal } from "@preact/signals";
 
@@ -32,7 +33,9 @@ export function forgetCalls(): void {
 }
 
 function isSame(a: Call, b: Call): boolean {
-  return a.method === b.method && a.path === b.path && a.query === withoutPosition(b.query) && a.body === b.body;
+  return (
+    a.method === b.method && a.path === b.path && a.query === withoutPosition(b.query) && a.body === b.body
+  );
 }
 
 /** The query without what only says where a page begins. */
@@ -44,6 +47,12 @@ export function withoutPosition(query: string): string {
 
 /** A query with the signs of filters left readable: `status.state[in]=failed,held`. */
 export function readable(parts: URLSearchParams): string {
-  return parts.toString().replace(/%5B/g, "[").replace(/%5D/g, "]").replace(/%2C/g, ",").replace(/%3A/g, ":")
-    .replace(/\*/g, "*").replace(/%2A/g, "*");
+  return parts
+    .toString()
+    .replace(/%5B/g, "[")
+    .replace(/%5D/g, "]")
+    .replace(/%2C/g, ",")
+    .replace(/%3A/g, ":")
+    .replace(/\*/g, "*")
+    .replace(/%2A/g, "*");
 }

@@ -53,12 +53,18 @@ interface Request extends CallOptions {
 
 function requestInit(request: Request): { init: RequestInit; body: string | undefined } {
   const headers: Record<string, string> = { Accept: "application/json" };
-  const media = request.media ?? (request.method === "PATCH" ? "application/merge-patch+json" : "application/json");
+  const media =
+    request.media ?? (request.method === "PATCH" ? "application/merge-patch+json" : "application/json");
   const given = request.body;
   const body = given === undefined ? undefined : typeof given === "string" ? given : JSON.stringify(given);
   if (body !== undefined) headers["Content-Type"] = media;
   if (request.ifMatch !== undefined) headers["If-Match"] = `"${request.ifMatch}"`;
-  const init: RequestInit = { method: request.method, headers, credentials: "same-origin", cache: "no-store" };
+  const init: RequestInit = {
+    method: request.method,
+    headers,
+    credentials: "same-origin",
+    cache: "no-store",
+  };
   if (body !== undefined) init.body = body;
   if (request.signal) init.signal = request.signal;
   return { init, body };

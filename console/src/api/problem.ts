@@ -28,7 +28,10 @@ export class ApiProblem extends Error {
   readonly problems: Fault[];
   readonly requestId: string | undefined;
 
-  constructor(readonly status: number, document: ProblemDocument) {
+  constructor(
+    readonly status: number,
+    document: ProblemDocument,
+  ) {
     super(document.detail ?? document.title ?? `status ${status}`);
     this.type = document.type ?? "about:blank";
     this.code = document.code ?? "";
@@ -55,7 +58,8 @@ export function unreachable(): ApiProblem {
   return new ApiProblem(0, {
     title: "No answer",
     code: "unreachable",
-    detail: "The server does not answer. Check that it runs and that this computer reaches it, then try again.",
+    detail:
+      "The server does not answer. Check that it runs and that this computer reaches it, then try again.",
   });
 }
 

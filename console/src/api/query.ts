@@ -1,5 +1,5 @@
-// `useQuery`: the answer of a call as signals. It keeps the last answer while the next one comes, cancels what
-// nobody waits for any more, and asks again after a login.
+// `useQuery`: the answer of a call as signals. It keeps the last answer while the next one comes, cancels
+// what nobody waits for any more, and asks again after a login.
 
 import { useSignal, useSignalEffect, type ReadonlySignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -15,8 +15,8 @@ export interface QueryResult<T> {
 }
 
 /**
- * Asks when the component appears and when `key` changes; `undefined` as key asks nothing. The data of another
- * key is never shown.
+ * Asks when the component appears and when `key` changes; `undefined` as key asks nothing. The data of
+ * another key is never shown.
  */
 export function useQuery<T>(
   key: string | undefined,
@@ -60,8 +60,10 @@ function run<T>(ask: (signal: AbortSignal) => Promise<T>, signal: AbortSignal, i
     into.problem.value = problem;
     into.loading.value = false;
   };
-  Promise.resolve().then(() => ask(signal)).then(
-    (data) => settle(data, undefined),
-    (error: unknown) => settle(undefined, asProblem(error)),
-  );
+  Promise.resolve()
+    .then(() => ask(signal))
+    .then(
+      (data) => settle(data, undefined),
+      (error: unknown) => settle(undefined, asProblem(error)),
+    );
 }

@@ -15,12 +15,21 @@ const WORDS = {
 
 export function ConnectionState(): JSX.Element {
   const { state, since } = connection.value;
-  const away = state === "lost" ? ` for ${durationText(Math.max(1000, Math.round((now.value - since) / 1000) * 1000))}` : "";
-  const about = state === "live" ? "The page is current." : "What is shown may be old. The console reconnects by itself.";
+  const away =
+    state === "lost"
+      ? ` for ${durationText(Math.max(1000, Math.round((now.value - since) / 1000) * 1000))}`
+      : "";
+  const about =
+    state === "live"
+      ? "The page is current."
+      : "What is shown may be old. The console reconnects by itself.";
   return (
     <span class={`connection ${state}`} role="status" title={about}>
       <span class="dot" aria-hidden="true" />
-      <span class="word">{WORDS[state]}<span aria-hidden="true">{away}</span></span>
+      <span class="word">
+        {WORDS[state]}
+        <span aria-hidden="true">{away}</span>
+      </span>
     </span>
   );
 }

@@ -26,7 +26,14 @@ export function allCommands(found: { screen: Screen; params: Params } | undefine
   }));
   const console: Command[] = [
     { id: "search", title: "Search", keys: "/", run: focusSearch },
-    { id: "keys", title: "Show the keys", keys: "?", run: () => { isHelpOpen.value = true; } },
+    {
+      id: "keys",
+      title: "Show the keys",
+      keys: "?",
+      run: () => {
+        isHelpOpen.value = true;
+      },
+    },
   ];
   return [...addedCommands(), ...own, ...screens, ...console];
 }
@@ -48,9 +55,12 @@ export function useKeys(found: { screen: Screen; params: Params } | undefined): 
       }
       const isFree = !event.ctrlKey && !event.metaKey && !event.altKey && !isTyping(event.target);
       if (!isFree || document.querySelector("dialog[open]")) return;
-      const second = first && Date.now() - first.at < SECOND_KEY_MS ? `${first.key} ${event.key}` : undefined;
+      const second =
+        first && Date.now() - first.at < SECOND_KEY_MS ? `${first.key} ${event.key}` : undefined;
       first = { key: event.key, at: Date.now() };
-      const command = allCommands(latest.current).find(({ keys }) => keys === event.key || (second && keys === second));
+      const command = allCommands(latest.current).find(
+        ({ keys }) => keys === event.key || (second && keys === second),
+      );
       if (!command || !(command.enabled?.() ?? true)) return;
       event.preventDefault();
       first = undefined;

@@ -1,5 +1,5 @@
-// The frame of every page: header with search and the state of the connection, navigation, the screen in front,
-// and what may lie over it (login, palette, keys).
+// The frame of every page: header with search and the state of the connection, navigation, the screen in
+// front, and what may lie over it (login, palette, keys).
 
 import { signal, useSignalEffect } from "@preact/signals";
 import { Component, type ComponentChildren, type JSX } from "preact";
@@ -37,10 +37,19 @@ export function Layout(): JSX.Element {
   });
   return (
     <div class="frame">
-      <a class="skip" href="#main">Go to the content</a>
+      <a class="skip" href="#main">
+        Go to the content
+      </a>
       <header class="top-bar">
         <span class="menu-button">
-          <IconButton icon="menu" label="Navigation" pressed={isMenuOpen.value} onClick={() => { isMenuOpen.value = !isMenuOpen.value; }} />
+          <IconButton
+            icon="menu"
+            label="Navigation"
+            pressed={isMenuOpen.value}
+            onClick={() => {
+              isMenuOpen.value = !isMenuOpen.value;
+            }}
+          />
         </span>
         <Brand />
         <Search />
@@ -50,7 +59,9 @@ export function Layout(): JSX.Element {
       </header>
       <Navigation isOpen={isMenuOpen.value} />
       <main ref={main} class="main" id="main" tabIndex={-1}>
-        <div class="inner"><Front found={found} /></div>
+        <div class="inner">
+          <Front found={found} />
+        </div>
       </main>
       <Palette found={found} />
       <KeyHelp />
@@ -62,10 +73,16 @@ export function Layout(): JSX.Element {
 
 function Brand(): JSX.Element {
   return (
-    <Link to="/" class="brand" aria-label="Metalwright, overview">
-      <svg viewBox="0 0 16 16" width="22" height="22" aria-hidden="true"><path d="M1 14V3h3l4 6 4-6h3v11h-3V8l-4 6-4-6v6z" fill="currentColor" /></svg>
+    <Link to="/" class="brand" title="Overview">
+      <svg viewBox="0 0 16 16" width="22" height="22" aria-hidden="true">
+        <path d="M1 14V3h3l4 6 4-6h3v11h-3V8l-4 6-4-6v6z" fill="currentColor" />
+      </svg>
       <span class="word">Metalwright</span>
-      {session.value && <span class="server-name" title={session.value.server.name}>{session.value.server.name}</span>}
+      {session.value && (
+        <span class="server-name" title={session.value.server.name}>
+          {session.value.server.name}
+        </span>
+      )}
     </Link>
   );
 }
@@ -85,19 +102,39 @@ function useTitle(found: FoundScreen | undefined): void {
 
 function Front({ found }: { found: FoundScreen | undefined }): JSX.Element {
   if (!session.value) {
-    if (sessionProblem.value) return <Problem problem={sessionProblem.value} onRetry={() => void loadSession()} />;
+    if (sessionProblem.value)
+      return <Problem problem={sessionProblem.value} onRetry={() => void loadSession()} />;
     return signedOut.value ? <Empty title="Sign in to see this page" /> : <Loading height={400} />;
   }
   if (!found) {
-    return <Empty title="There is no such page" actions={<Link to="/" class="button">Go to the overview</Link>}>The address may be of another version of the console.</Empty>;
+    return (
+      <Empty
+        title="There is no such page"
+        actions={
+          <Link to="/" class="button">
+            Go to the overview
+          </Link>
+        }
+      >
+        The address may be of another version of the console.
+      </Empty>
+    );
   }
   const { screen, params } = found;
   if (screen.needs && !may(screen.needs)) {
-    return <Empty title="Your token may not see this page">It needs the scope <code>{screen.needs}</code>. Sign in with another token, or ask an administrator.</Empty>;
+    return (
+      <Empty title="Your token may not see this page">
+        It needs the scope <code>{screen.needs}</code>. Sign in with another token, or ask an administrator.
+      </Empty>
+    );
   }
   const View = screen.view;
   // Another object is another page: nothing of the last one may be shown with it.
-  return <Guard key={path.value}><View key={path.value} params={params} /></Guard>;
+  return (
+    <Guard key={path.value}>
+      <View key={path.value} params={params} />
+    </Guard>
+  );
 }
 
 /** Keeps the frame alive when a screen fails. */
@@ -113,7 +150,11 @@ class Guard extends Component<{ children: ComponentChildren }, { error: unknown 
     return (
       <div class="stack">
         <Problem problem={this.state.error} />
-        <div><Button icon="reload" onClick={() => this.setState({ error: undefined })}>Show it again</Button></div>
+        <div>
+          <Button icon="reload" onClick={() => this.setState({ error: undefined })}>
+            Show it again
+          </Button>
+        </div>
       </div>
     );
   }

@@ -13,5 +13,9 @@ export function Link({ to, children, onClick, ...rest }: LinkProps): JSX.Element
     if (typeof onClick === "function") (onClick as (event: MouseEvent) => void)(event);
     followLink(event, to);
   };
-  return <a {...(rest as Record<string, unknown>)} href={href(to)} onClick={follow}>{children}</a>;
+  return (
+    <a {...(rest as Record<string, unknown>)} href={href(to)} onClick={follow}>
+      {children}
+    </a>
+  );
 }

@@ -27,15 +27,33 @@ export function LoginDialog(): JSX.Element {
   };
   const wasIn = session.value !== undefined;
   return (
-    <Dialog title={wasIn ? "Your session has ended" : "Sign in to Metalwright"} firm onClose={() => undefined}
+    <Dialog
+      title={wasIn ? "Your session has ended" : "Sign in to Metalwright"}
+      firm
+      onClose={() => undefined}
       onSubmit={() => void submit()}
-      actions={<Button kind="primary" isBusy={isBusy} disabled={token.trim() === ""} onClick={() => void submit()}>Sign in</Button>}>
+      actions={
+        <Button kind="primary" isBusy={isBusy} disabled={token.trim() === ""} onClick={() => void submit()}>
+          Sign in
+        </Button>
+      }
+    >
       {wasIn && <p>Sign in again to go on with this page.</p>}
-      <TextField label="Token" type="password" value={token} onInput={setToken} autofocus autocomplete="current-password"
-        hint={<>It begins with <code>mw_</code>. The first one is in <code>admin.token</code> of the server's data directory; more come from <code>metalwright tokens create</code>.</>} />
-      {problem?.status === 401
-        ? <p class="fault" role="alert">The server does not know this token, or it has ended.</p>
-        : problem && <Problem problem={problem} />}
+      <TextField
+        label="Token"
+        type="password"
+        value={token}
+        onInput={setToken}
+        autofocus
+        autocomplete="current-password"
+        hint={
+          <>
+            It begins with <code>mw_</code>. The first one is in <code>admin.token</code> of the server's
+            data directory; more come from <code>metalwright tokens create</code>.
+          </>
+        }
+      />
+      {problem && <Problem problem={problem} />}
     </Dialog>
   );
 }

@@ -13,8 +13,12 @@ export type NavScreen = Screen & { nav: NavEntry };
 
 /** The screens of the navigation, in its order. */
 export function navScreens(): NavScreen[] {
-  const shown = SCREENS.filter((screen): screen is NavScreen => screen.nav !== undefined && (!screen.needs || may(screen.needs)));
-  return shown.sort((a, b) => GROUPS.indexOf(a.nav.group) - GROUPS.indexOf(b.nav.group) || a.nav.order - b.nav.order);
+  const shown = SCREENS.filter(
+    (screen): screen is NavScreen => screen.nav !== undefined && (!screen.needs || may(screen.needs)),
+  );
+  return shown.sort(
+    (a, b) => GROUPS.indexOf(a.nav.group) - GROUPS.indexOf(b.nav.group) || a.nav.order - b.nav.order,
+  );
 }
 
 export function Navigation({ isOpen }: { isOpen: boolean }): JSX.Element {
@@ -27,7 +31,11 @@ export function Navigation({ isOpen }: { isOpen: boolean }): JSX.Element {
         return (
           <div key={group}>
             <h2 id={`nav-${group}`}>{group}</h2>
-            <ul aria-labelledby={`nav-${group}`}>{own.map((screen) => <NavLink key={screen.path} screen={screen} />)}</ul>
+            <ul aria-labelledby={`nav-${group}`}>
+              {own.map((screen) => (
+                <NavLink key={screen.path} screen={screen} />
+              ))}
+            </ul>
           </div>
         );
       })}
@@ -41,7 +49,8 @@ function NavLink({ screen }: { screen: NavScreen }): JSX.Element {
   return (
     <li>
       <Link to={screen.path} aria-current={isHere ? "page" : undefined}>
-        <Icon name={screen.nav.icon} />{screen.nav.label}
+        <Icon name={screen.nav.icon} />
+        {screen.nav.label}
       </Link>
     </li>
   );

@@ -17,7 +17,9 @@ function PaletteDialog({ commands }: { commands: readonly Command[] }): JSX.Elem
   const [typed, setTyped] = useState("");
   const [at, setAt] = useState(0);
   const shown = findCommands(commands, typed).slice(0, SHOWN_MAX);
-  const close = () => { isPaletteOpen.value = false; };
+  const close = () => {
+    isPaletteOpen.value = false;
+  };
   const run = (command: Command | undefined) => {
     if (!command) return;
     close();
@@ -33,13 +35,33 @@ function PaletteDialog({ commands }: { commands: readonly Command[] }): JSX.Elem
   };
   return (
     <Dialog title="Commands" onClose={close} onSubmit={() => run(shown[at])}>
-      <input class="input" role="combobox" aria-label="Command" aria-expanded="true" aria-controls="commands" autoFocus
-        aria-activedescendant={shown.length > 0 ? `command-${at}` : undefined} value={typed} onKeyDown={move}
-        placeholder="What do you want to do?" onInput={(event) => { setTyped(event.currentTarget.value); setAt(0); }} />
+      <input
+        class="input"
+        role="combobox"
+        aria-label="Command"
+        aria-expanded="true"
+        aria-controls="commands"
+        autoFocus
+        aria-activedescendant={shown.length > 0 ? `command-${at}` : undefined}
+        value={typed}
+        onKeyDown={move}
+        placeholder="What do you want to do?"
+        onInput={(event) => {
+          setTyped(event.currentTarget.value);
+          setAt(0);
+        }}
+      />
       <ul id="commands" class="palette-list" role="listbox" aria-label="Commands">
         {shown.map((command, index) => (
-          <li key={command.id} id={`command-${index}`} role="option" aria-selected={index === at} onClick={() => run(command)}>
-            {command.title}{command.keys && <kbd>{command.keys}</kbd>}
+          <li
+            key={command.id}
+            id={`command-${index}`}
+            role="option"
+            aria-selected={index === at}
+            onClick={() => run(command)}
+          >
+            {command.title}
+            {command.keys && <kbd>{command.keys}</kbd>}
           </li>
         ))}
         {shown.length === 0 && <li class="muted">No command has these words.</li>}
@@ -60,12 +82,31 @@ const TABLE_KEYS: ReadonlyArray<readonly [string, string]> = [
 
 export function KeyHelp(): JSX.Element | null {
   if (!isHelpOpen.value) return null;
-  const rows = [...allCommands(undefined).filter(({ keys }) => keys).map(({ keys, title }) => [keys ?? "", title] as const), ...TABLE_KEYS];
+  const rows = [
+    ...allCommands(undefined)
+      .filter(({ keys }) => keys)
+      .map(({ keys, title }) => [keys ?? "", title] as const),
+    ...TABLE_KEYS,
+  ];
   return (
-    <Dialog title="Keys" onClose={() => { isHelpOpen.value = false; }}>
-      <table class="keys"><tbody>
-        {rows.map(([keys, title]) => <tr key={keys}><th scope="row"><kbd>{keys}</kbd></th><td>{title}</td></tr>)}
-      </tbody></table>
+    <Dialog
+      title="Keys"
+      onClose={() => {
+        isHelpOpen.value = false;
+      }}
+    >
+      <table class="keys">
+        <tbody>
+          {rows.map(([keys, title]) => (
+            <tr key={keys}>
+              <th scope="row">
+                <kbd>{keys}</kbd>
+              </th>
+              <td>{title}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </Dialog>
   );
 }

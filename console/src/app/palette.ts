@@ -21,7 +21,9 @@ const added = signal<ReadonlyArray<readonly Command[]>>([]);
 /** Adds commands; returns what takes them away (for an effect). */
 export function addCommands(commands: readonly Command[]): () => void {
   added.value = [...added.peek(), commands];
-  return () => { added.value = added.peek().filter((some) => some !== commands); };
+  return () => {
+    added.value = added.peek().filter((some) => some !== commands);
+  };
 }
 
 export const addedCommands = (): Command[] => added.value.flat();
@@ -30,7 +32,10 @@ export const addedCommands = (): Command[] => added.value.flat();
 export function rankCommand(title: string, typed: string): number | undefined {
   const text = title.toLowerCase();
   let rank = 0;
-  for (const word of typed.toLowerCase().split(/\s+/).filter((word) => word !== "")) {
+  for (const word of typed
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== "")) {
     const at = text.indexOf(word);
     if (at < 0) return undefined;
     const isStart = at === 0 || text[at - 1] === " ";

@@ -13,12 +13,15 @@ export function compilePath(pattern: string): PathPattern {
   const known = compiled.get(pattern);
   if (known) return known;
   const names: string[] = [];
-  const parts = pattern.split("/").filter((part) => part !== "").map((part) => {
-    if (!part.startsWith(":")) return part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-    const takesRest = part.endsWith("*");
-    names.push(part.slice(1, takesRest ? -1 : undefined));
-    return takesRest ? "(.+)" : "([^/]+)";
-  });
+  const parts = pattern
+    .split("/")
+    .filter((part) => part !== "")
+    .map((part) => {
+      if (!part.startsWith(":")) return part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+      const takesRest = part.endsWith("*");
+      names.push(part.slice(1, takesRest ? -1 : undefined));
+      return takesRest ? "(.+)" : "([^/]+)";
+    });
   const made = { names, shape: new RegExp(`^/${parts.join("/")}/?$`) };
   compiled.set(pattern, made);
   return made;

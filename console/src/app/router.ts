@@ -1,5 +1,5 @@
-// The address of the page as a signal, and the only place that changes it. All state that somebody may want to
-// share stands in the query. Addresses are below `/console`; here they are without it.
+// The address of the page as a signal, and the only place that changes it. All state that somebody may want
+// to share stands in the query. Addresses are below `/console`; here they are without it.
 
 import { batch, computed, signal } from "@preact/signals";
 import { compilePath, matchPath, type Params } from "./paths";
@@ -103,7 +103,8 @@ window.addEventListener("popstate", (event) => {
 
 /** What `<Link>` does with a click: the browser's own ways (new tab, copy address) work. */
 export function followLink(event: MouseEvent, to: string): void {
-  const isPlain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+  const isPlain =
+    event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
   if (!isPlain || event.defaultPrevented) return;
   event.preventDefault();
   go(to);

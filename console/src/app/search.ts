@@ -38,20 +38,31 @@ export function shapeOf(text: string): SearchShape {
 const machineHit = (row: Record<string, unknown>): SearchHit => ({
   kind: "machine",
   title: String(row.name),
-  about: [(row.status as { state?: string } | undefined)?.state, (row.macs as string[] | undefined)?.[0], row.serial]
-    .filter(Boolean).join(" · "),
+  about: [
+    (row.status as { state?: string } | undefined)?.state,
+    (row.macs as string[] | undefined)?.[0],
+    row.serial,
+  ]
+    .filter(Boolean)
+    .join(" · "),
   to: `/machines/${String(row.id)}`,
 });
 
-const machines = (filter: Record<string, string>): Question =>
-  ({ list: "machines", scope: "machines:read", filter: { ...filter, fields: "id,name,macs,serial,status.state" }, hit: machineHit });
+const machines = (filter: Record<string, string>): Question => ({
+  list: "machines",
+  scope: "machines:read",
+  filter: { ...filter, fields: "id,name,macs,serial,status.state" },
+  hit: machineHit,
+});
 
 const leases = (filter: Record<string, string>): Question => ({
   list: "leases",
   scope: "leases:read",
   filter,
   hit: (row) => ({
-    kind: "lease", title: String(row.address), about: [row.mac, row.hostname].filter(Boolean).join(" · "),
+    kind: "lease",
+    title: String(row.address),
+    about: [row.mac, row.hostname].filter(Boolean).join(" · "),
     to: `/networks?tab=leases&address=${encodeURIComponent(String(row.address))}`,
   }),
 });
@@ -61,7 +72,9 @@ const reservations = (filter: Record<string, string>): Question => ({
   scope: "reservations:read",
   filter,
   hit: (row) => ({
-    kind: "reservation", title: String(row.address), about: String(row.machine ?? row.mac ?? ""),
+    kind: "reservation",
+    title: String(row.address),
+    about: String(row.machine ?? row.mac ?? ""),
     to: `/networks?tab=reservations&address=${encodeURIComponent(String(row.address))}`,
   }),
 });
@@ -70,7 +83,12 @@ const runs = (id: string): Question => ({
   list: "runs",
   scope: "runs:read",
   filter: { id },
-  hit: (row) => ({ kind: "run", title: `Run of ${String(row.workflow ?? "a workflow")}`, about: id, to: `/runs/${id}` }),
+  hit: (row) => ({
+    kind: "run",
+    title: `Run of ${String(row.workflow ?? "a workflow")}`,
+    about: id,
+    to: `/runs/${id}`,
+  }),
 });
 
 /** Content is found by name. */
@@ -80,7 +98,9 @@ const named = (list: string, text: string): Question => ({
   scope: `${list}:read`,
   filter: { name: `*${text}*`, fields: "name,description" },
   hit: (row) => ({
-    kind: list.replace(/s$/, ""), title: String(row.name), about: String(row.description ?? ""),
+    kind: list.replace(/s$/, ""),
+    title: String(row.name),
+    about: String(row.description ?? ""),
     to: `/content/${list}/${encodeURIComponent(String(row.name))}`,
   }),
 });
@@ -93,12 +113,17 @@ export function questionsFor(text: string): Question[] {
     case "mac":
       return [machines({ macs: plainMac(value) }), leases({ mac: plainMac(value) })];
     case "address":
-      return [machines({ "status.address": value }), leases({ address: value }), reservations({ address: value })];
+      return [
+        machines({ "status.address": value }),
+        leases({ address: value }),
+        reservations({ address: value }),
+      ];
     case "uuid":
       return [machines({ id: value }), machines({ smbios_uuid: value }), runs(value)];
     default:
       return [
-        machines({ name: like }), machines({ serial: like }),
+        machines({ name: like }),
+        machines({ serial: like }),
         ...CONTENT.map((list) => named(list, value.replaceAll("*", ""))),
       ];
   }
@@ -111,14 +136,17 @@ export async function findObjects(
   signal: AbortSignal,
 ): Promise<SearchHit[]> {
   const questions = questionsFor(text).filter(({ scope }) => may(scope));
-  const answers = await Promise.allSettled(questions.map(async ({ list, filter, hit }) => {
-    const query = { ...filter, limit: String(HITS_MAX) };
-    const page = await api.get<Page<Record<string, unknown>>>(`/${list}`, query, { signal, quiet: true });
-    return page.items.map(hit);
-  }));
+  const answers = await Promise.allSettled(
+    questions.map(async ({ list, filter, hit }) => {
+      const query = { ...filter, limit: String(HITS_MAX) };
+      const page = await api.get<Page<Record<string, unknown>>>(`/${list}`, query, { signal, quiet: true });
+      return page.items.map(hit);
+    }),
+  );
   const hits = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
   const failed = answers.find((answer) => answer.status === "rejected");
   // A filter that nothing can match is refused with 400: that is no hit, and no fault.
-  if (hits.length === 0 && failed?.status === "rejected" && asProblem(failed.reason).status !== 400) throw failed.reason;
+  if (hits.length === 0 && failed?.status === "rejected" && asProblem(failed.reason).status !== 400)
+    throw failed.reason;
   return hits.filter((hit, index) => hits.findIndex((other) => other.to === hit.to) === index);
 }

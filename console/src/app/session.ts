@@ -25,8 +25,12 @@ export function may(scope: string): boolean {
 export function allows(held: readonly string[], scope: string): boolean {
   const [noun, verb] = scope.split(":");
   const enough = verb === "read" ? ["read", "write"] : [verb];
-  return held.some((one) => one === "*" || one === scope
-    || enough.some((word) => one === `${noun}:${word}` || one === `*:${word}`));
+  return held.some(
+    (one) =>
+      one === "*" ||
+      one === scope ||
+      enough.some((word) => one === `${noun}:${word}` || one === `*:${word}`),
+  );
 }
 
 /** Reads who is signed in; asks for a login where nobody is. */

@@ -46,7 +46,7 @@ export function feedPosition(): Position | undefined {
 function openShared(): ((message: TabMessage) => void) | undefined {
   if (typeof SharedWorker === "undefined") return undefined;
   try {
-    const worker = new SharedWorker(WORKER_URL, { name: "metalwright-feed" });
+    const worker = new SharedWorker(WORKER_URL);
     worker.port.onmessage = (event: MessageEvent<HubMessage>) => hear(event.data);
     worker.onerror = () => openOwn();
     return (message) => worker.port.postMessage(message);
@@ -70,7 +70,10 @@ export function startFeed(): void {
   window.addEventListener("pagehide", () => say?.({ type: "bye" }));
   window.addEventListener("pageshow", (event) => event.persisted && say?.({ type: "here" }));
   window.addEventListener("online", () => say?.({ type: "retry" }));
-  generation.subscribe(() => say?.({ type: "retry" }));
+  const first = generation.peek();
+  generation.subscribe((turn) => {
+    if (turn !== first) say?.({ type: "retry" });
+  });
 }
 
 function hear(message: HubMessage): void {
@@ -113,7 +116,9 @@ function spreadEvents(events: ServerEvent[], leftOut: number): void {
 export function passes(filter: EventFilter, event: ServerEvent): boolean {
   if (filter.subject !== undefined && event.subject !== filter.subject) return false;
   if (!filter.kinds || filter.kinds.length === 0) return true;
-  return filter.kinds.some((kind) => (kind.endsWith("*") ? event.kind.startsWith(kind.slice(0, -1)) : event.kind === kind));
+  return filter.kinds.some((kind) =>
+    kind.endsWith("*") ? event.kind.startsWith(kind.slice(0, -1)) : event.kind === kind,
+  );
 }
 
 /** Whole batches, as the collections need them. Returns what ends it. */
@@ -122,7 +127,9 @@ export function onBatches(listener: BatchListener): () => void {
   return () => void batchListeners.delete(listener);
 }
 
-/** Changes of objects of some kinds (`machine`, `lease`), at most four times a second. Returns what ends it. */
+/**
+ * Changes of objects of some kinds (`machine`, `lease`), at most four times a second. Returns what ends it.
+ */
 export function onChanges(kinds: readonly string[], tell: (changes: Change[]) => void): () => void {
   return onBatches((batch) => {
     const wanted = batch.changes.filter((change) => kinds.includes(change.kind));

@@ -1,6 +1,6 @@
-// What a follower of a stream knows and does next; pure, so that "nothing lost, nothing doubled" can be tested
-// without a network. `ChangeFollower` for /changes/stream, `EventFollower` for /events/stream; live/source.ts
-// has the connection.
+// What a follower of a stream knows and does next; pure, so that "nothing lost, nothing doubled" can be
+// tested without a network. `ChangeFollower` for /changes/stream, `EventFollower` for /events/stream;
+// live/source.ts has the connection.
 
 import type { SseMessage } from "./sse";
 
@@ -45,8 +45,8 @@ export type FollowerOutput =
   | { type: "reset"; position: Position };
 
 /**
- * Follows the changes. They are handed on only when the position behind them is known: what a broken connection
- * leaves between two positions is dropped, and comes again after `resumeId`.
+ * Follows the changes. They are handed on only when the position behind them is known: what a broken
+ * connection leaves between two positions is dropped, and comes again after `resumeId`.
  */
 export class ChangeFollower {
   private position: Position | undefined;
@@ -104,7 +104,12 @@ export function joinBatches(a: ChangeBatch, b: ChangeBatch): ChangeBatch | undef
   if (a.epoch !== b.epoch || b.from > a.to) return undefined;
   const byKey = new Map<string, Change>();
   for (const change of [...a.changes, ...b.changes]) byKey.set(`${change.kind}:${change.key}`, change);
-  return { from: Math.min(a.from, b.from), to: Math.max(a.to, b.to), epoch: b.epoch, changes: [...byKey.values()] };
+  return {
+    from: Math.min(a.from, b.from),
+    to: Math.max(a.to, b.to),
+    epoch: b.epoch,
+    changes: [...byKey.values()],
+  };
 }
 
 /** Follows the events by their numbers. */
@@ -130,7 +135,10 @@ export class EventFollower {
   }
 }
 
-/** How long to wait before the next try: doubled, at most ten seconds, spread so that tabs do not come at once. */
+/**
+ * How long to wait before the next try: doubled, at most ten seconds, spread so that tabs do not come at
+ * once.
+ */
 export function retryDelay(tries: number, random: number): number {
   const whole = Math.min(10_000, 500 * 2 ** Math.min(tries, 6));
   return Math.round(whole * (0.5 + random / 2));

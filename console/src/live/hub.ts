@@ -1,8 +1,14 @@
 // What the shared worker runs, and a tab where there are no shared workers: the two streams, and who listens.
 // Messages are gathered for a quarter of a second, so that a busy server costs a tab four messages a second.
 
-import { ChangeFollower, EventFollower, joinBatches, type ChangeBatch, type Position, type ServerEvent }
-  from "./follow";
+import {
+  ChangeFollower,
+  EventFollower,
+  joinBatches,
+  type ChangeBatch,
+  type Position,
+  type ServerEvent,
+} from "./follow";
 import { StreamSource, type SourceState } from "./source";
 
 const ROOT = "/api/v1";
@@ -14,10 +20,7 @@ const ABSENT_MS = 90_000;
 
 /** From a tab to the hub. */
 export type TabMessage =
-  | { type: "here" }
-  | { type: "events"; wanted: boolean }
-  | { type: "retry" }
-  | { type: "bye" };
+  { type: "here" } | { type: "events"; wanted: boolean } | { type: "retry" } | { type: "bye" };
 
 /** From the hub to a tab. */
 export type HubMessage =

@@ -1,5 +1,6 @@
-// What a list in memory does with the changes of the feed; pure. Start at `LiveRows`. Batches of changes that are
-// known already are ignored; one that begins behind what is known leaves a gap, which `GET /changes` fills.
+// What a list in memory does with the changes of the feed; pure. Start at `LiveRows`. Batches of changes
+// that are known already are ignored; one that begins behind what is known leaves a gap, which `GET
+// /changes` fills.
 
 import { joinBatches, type Change, type ChangeBatch } from "./follow";
 
@@ -30,8 +31,8 @@ export function keyField(collection: string): "id" | "address" | "name" {
 export type BatchVerdict = "nothing" | "show" | "reload";
 
 /**
- * The rows of a list, and up to where they are known: all changes up to `known` were noted, and all rows are as
- * of `seen` or newer, but for the `dirty` ones, which changed and are not read yet.
+ * The rows of a list, and up to where they are known: all changes up to `known` were noted, and all rows are
+ * as of `seen` or newer, but for the `dirty` ones, which changed and are not read yet.
  */
 export class LiveRows<T> {
   rows = new Map<string, T>();
@@ -39,6 +40,8 @@ export class LiveRows<T> {
   private seen = 0;
   private epoch = "";
   private dirty = new Map<string, number>();
+  /** When objects were deleted, while an answer from before that may be under way. */
+  private deleted = new Map<string, number>();
   /** What came while changes were missing before it. */
   private waiting: ChangeBatch | undefined;
 
@@ -51,6 +54,7 @@ export class LiveRows<T> {
     this.seen = commit;
     this.epoch = epoch;
     this.dirty = new Map();
+    this.deleted = new Map();
     this.waiting = undefined;
   }
 
@@ -95,9 +99,13 @@ export class LiveRows<T> {
       const has = Number(valueAt(this.rows.get(change.key), "commit") ?? 0);
       if (change.what === "deleted") {
         if ((this.dirty.get(change.key) ?? 0) <= change.commit) this.dirty.delete(change.key);
+        this.deleted.set(change.key, change.commit);
         if (has < change.commit) isChanged = this.rows.delete(change.key) || isChanged;
       } else if (change.commit > Math.max(this.seen, has)) {
         this.dirty.set(change.key, change.commit);
+      } else if (change.commit > has) {
+        // An answer that was read after this change did not have the object: it passes no longer.
+        isChanged = this.rows.delete(change.key) || isChanged;
       }
     }
     return isChanged;
@@ -109,7 +117,11 @@ export class LiveRows<T> {
     for (const item of items) {
       const key = this.keyOf(item);
       present.add(key);
-      this.rows.set(key, item);
+      const has = Number(valueAt(item, "commit") ?? 0);
+      if (has > (this.deleted.get(key) ?? 0)) this.rows.set(key, item);
+    }
+    for (const [key, at] of this.deleted) {
+      if (at <= commit) this.deleted.delete(key);
     }
     for (const [key, at] of this.dirty) {
       if (at > commit) continue;
@@ -119,35 +131,42 @@ export class LiveRows<T> {
     this.seen = Math.max(this.seen, commit);
   }
 
-  /** Nothing is unread: the next read may begin at what is known. */
+  /** Nothing is unread and no answer is under way: the next read may begin at what is known. */
   settle(): void {
-    if (this.dirty.size === 0) this.seen = Math.max(this.seen, this.known);
+    if (this.dirty.size > 0) return;
+    this.deleted.clear();
+    this.seen = Math.max(this.seen, this.known);
   }
 }
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
+/** Whether there is nothing to compare. */
+export const isAbsent = (value: unknown): boolean => value === undefined || value === null || value === "";
+
 /** Compares two values as the tables show them; what is absent comes last. */
 export function compareValues(a: unknown, b: unknown): number {
-  const isAbsent = (value: unknown) => value === undefined || value === null || value === "";
+  if (a === b) return 0;
   if (isAbsent(a) || isAbsent(b)) return Number(isAbsent(a)) - Number(isAbsent(b));
   if (typeof a === "number" && typeof b === "number") return a - b;
   return collator.compare(String(a), String(b));
 }
 
-/** A comparison by the API's `sort`: `-updated_at,name`. */
-export function comparatorOf<T>(sort: string): (a: T, b: T) => number {
-  const keys = sort.split(",").filter((key) => key !== "").map((key) => ({
-    path: key.replace(/^-/, ""),
-    sign: key.startsWith("-") ? -1 : 1,
-  }));
-  return (a, b) => {
-    for (const { path, sign } of keys) {
-      const [left, right] = [valueAt(a, path), valueAt(b, path)];
-      const isAbsent = left === undefined || left === null || right === undefined || right === null;
-      const order = compareValues(left, right) * (isAbsent ? 1 : sign);
-      if (order !== 0) return order;
+/**
+ * Sorts by the API's `sort`: `-updated_at,name`. What is absent comes last. The values are read once a row.
+ */
+export function sortRows<T>(rows: readonly T[], sort: string): T[] {
+  const keys = sort.split(",").filter((key) => key !== "");
+  const paths = keys.map((key) => key.replace(/^-/, ""));
+  const signs = keys.map((key) => (key.startsWith("-") ? -1 : 1));
+  const keyed = rows.map((row) => ({ row, values: paths.map((path) => valueAt(row, path)) }));
+  keyed.sort((a, b) => {
+    for (let index = 0; index < paths.length; index += 1) {
+      const [left, right] = [a.values[index], b.values[index]];
+      const order = compareValues(left, right);
+      if (order !== 0) return isAbsent(left) || isAbsent(right) ? order : order * (signs[index] ?? 1);
     }
     return 0;
-  };
+  });
+  return keyed.map(({ row }) => row);
 }

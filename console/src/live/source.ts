@@ -65,7 +65,10 @@ export class StreamSource {
     try {
       this.watchSilence();
       const response = await fetch(this.handlers.url, {
-        headers, cache: "no-store", credentials: "same-origin", signal: cancel.signal,
+        headers,
+        cache: "no-store",
+        credentials: "same-origin",
+        signal: cancel.signal,
       });
       if (cancel !== this.cancel) return;
       if (!response.ok || !response.body) return this.refused(response.status);
@@ -86,7 +89,8 @@ export class StreamSource {
       const { done, value } = await reader.read();
       if (done || cancel !== this.cancel) return;
       this.watchSilence();
-      for (const message of parser.push(decoder.decode(value, { stream: true }))) this.handlers.message(message);
+      for (const message of parser.push(decoder.decode(value, { stream: true })))
+        this.handlers.message(message);
     }
   }
 

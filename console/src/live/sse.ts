@@ -1,5 +1,5 @@
-// Server-Sent Events out of pieces of text (HTML Standard, section 9.2.6); pure. We read streams with `fetch`,
-// because `EventSource` does not tell a refused login from a server that is down.
+// Server-Sent Events out of pieces of text (HTML Standard, section 9.2.6); pure. We read streams with
+// `fetch`, because `EventSource` does not tell a refused login from a server that is down.
 
 export interface SseMessage {
   event: string;
@@ -25,7 +25,8 @@ export class SseParser {
     const messages: SseMessage[] = [];
     for (const line of lines) {
       this.size += line.length;
-      if (this.size + this.rest.length > MESSAGE_MAX) throw new Error("a message of the stream is too long");
+      if (this.size + this.rest.length > MESSAGE_MAX)
+        throw new Error("a message of the stream is too long");
       if (line === "") this.finish(messages);
       else this.field(line);
     }

@@ -7,7 +7,9 @@ export type Theme = "system" | "light" | "dark";
 const KEY = "metalwright.theme";
 const system = window.matchMedia("(prefers-color-scheme: dark)");
 const systemIsDark = signal(system.matches);
-system.addEventListener("change", (event) => { systemIsDark.value = event.matches; });
+system.addEventListener("change", (event) => {
+  systemIsDark.value = event.matches;
+});
 
 function stored(): Theme {
   const text = readStored(KEY);

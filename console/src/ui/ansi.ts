@@ -1,4 +1,5 @@
-// Text of terminals: colours become classes, other control sequences are left out; pure (ECMA-48, section 8.3.117).
+// Text of terminals: colours become classes, other control sequences are left out; pure (ECMA-48, section
+// 8.3.117).
 
 export interface AnsiPart {
   text: string;
@@ -15,9 +16,17 @@ interface Look {
   inverse: boolean;
 }
 
-const PLAIN: Look = { colour: undefined, bold: false, dim: false, italic: false, underline: false, inverse: false };
-// eslint-disable-next-line no-control-regex
-const CONTROL = /\u001b(?:\[([0-9;:?]*)([@-~])|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])|[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f]/g;
+const PLAIN: Look = {
+  colour: undefined,
+  bold: false,
+  dim: false,
+  italic: false,
+  underline: false,
+  inverse: false,
+};
+const SEQUENCE = String.raw`\u001b(?:\[([0-9;:?]*)([@-~])|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])`;
+const OTHER = String.raw`[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f]`;
+const CONTROL = new RegExp(`${SEQUENCE}|${OTHER}`, "g");
 
 /** What stays of a line that a program wrote over with carriage returns (progress). */
 export function lastWritten(line: string): string {
@@ -49,8 +58,12 @@ export const plainText = (line: string): string => lastWritten(line).replace(CON
 
 function classesOf(look: Look): string {
   const words = [
-    look.colour !== undefined && `ansi-${look.colour}`, look.bold && "ansi-bold", look.dim && "ansi-dim",
-    look.italic && "ansi-italic", look.underline && "ansi-underline", look.inverse && "ansi-inverse",
+    look.colour !== undefined && `ansi-${look.colour}`,
+    look.bold && "ansi-bold",
+    look.dim && "ansi-dim",
+    look.italic && "ansi-italic",
+    look.underline && "ansi-underline",
+    look.inverse && "ansi-inverse",
   ];
   return words.filter((word) => word !== false).join(" ");
 }
@@ -66,8 +79,10 @@ function changed(before: Look, codes: string): Look {
     else if (code === 3) look.italic = true;
     else if (code === 4) look.underline = true;
     else if (code === 7) look.inverse = true;
-    else if (code === 22) { look.bold = false; look.dim = false; }
-    else if (code === 23) look.italic = false;
+    else if (code === 22) {
+      look.bold = false;
+      look.dim = false;
+    } else if (code === 23) look.italic = false;
     else if (code === 24) look.underline = false;
     else if (code === 27) look.inverse = false;
     else if (code >= 30 && code <= 37) look.colour = code - 30;

@@ -22,8 +22,14 @@ export interface ButtonProps {
 export function Button(props: ButtonProps): JSX.Element {
   const { kind = "plain", size = "normal", icon, isBusy = false } = props;
   return (
-    <button type={props.type ?? "button"} class={`button ${kind} ${size}`} disabled={props.disabled || isBusy}
-      title={props.title} aria-busy={isBusy || undefined} onClick={props.onClick}>
+    <button
+      type={props.type ?? "button"}
+      class={`button ${kind} ${size}`}
+      disabled={props.disabled || isBusy}
+      title={props.title}
+      aria-busy={isBusy || undefined}
+      onClick={props.onClick}
+    >
       {icon && <Icon name={isBusy ? "busy" : icon} />}
       {props.children}
     </button>
@@ -42,8 +48,15 @@ export interface IconButtonProps {
 
 export function IconButton(props: IconButtonProps): JSX.Element {
   return (
-    <button type="button" class={`icon-button ${props.size ?? "normal"}`} aria-label={props.label} title={props.label}
-      disabled={props.disabled} aria-pressed={props.pressed} onClick={props.onClick}>
+    <button
+      type="button"
+      class={`icon-button ${props.size ?? "normal"}`}
+      aria-label={props.label}
+      title={props.label}
+      disabled={props.disabled}
+      aria-pressed={props.pressed}
+      onClick={props.onClick}
+    >
       <Icon name={props.icon} />
     </button>
   );
@@ -63,7 +76,13 @@ export async function copyText(text: string): Promise<void> {
 }
 
 /** A button that copies `text`. */
-export function Copy({ text, label = "Copy" }: { text: string | (() => string); label?: string }): JSX.Element {
+export function Copy({
+  text,
+  label = "Copy",
+}: {
+  text: string | (() => string);
+  label?: string;
+}): JSX.Element {
   const [isDone, setDone] = useState(false);
   const copy = async () => {
     try {
@@ -75,6 +94,11 @@ export function Copy({ text, label = "Copy" }: { text: string | (() => string); 
     }
   };
   return (
-    <IconButton size="small" icon={isDone ? "check" : "copy"} label={isDone ? "Copied" : label} onClick={() => void copy()} />
+    <IconButton
+      size="small"
+      icon={isDone ? "check" : "copy"}
+      label={isDone ? "Copied" : label}
+      onClick={() => void copy()}
+    />
   );
 }

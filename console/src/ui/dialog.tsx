@@ -1,5 +1,5 @@
-// Dialogs (the browser's own, so that focus stays inside and Escape closes), the one that asks before something
-// is erased, and menus.
+// Dialogs (the browser's own, so that focus stays inside and Escape closes), the one that asks before
+// something is erased, and menus.
 
 import type { ComponentChildren, JSX } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
@@ -42,8 +42,16 @@ export function Dialog(props: DialogProps): JSX.Element {
     props.onSubmit();
   };
   return (
-    <dialog ref={element} class={`dialog ${props.wide ? "wide" : ""}`} aria-labelledby={titleId} onKeyDown={submit}
-      onCancel={(event) => { event.preventDefault(); if (!props.firm) props.onClose(); }}>
+    <dialog
+      ref={element}
+      class={`dialog ${props.wide ? "wide" : ""}`}
+      aria-labelledby={titleId}
+      onKeyDown={submit}
+      onCancel={(event) => {
+        event.preventDefault();
+        if (!props.firm) props.onClose();
+      }}
+    >
       <header>
         <h2 id={titleId}>{props.title}</h2>
         {!props.firm && <IconButton icon="close" label="Close" onClick={props.onClose} />}
@@ -89,7 +97,9 @@ export function ConfirmErase(props: ConfirmEraseProps): JSX.Element {
   const actions = (
     <>
       <Button onClick={props.onClose}>Cancel</Button>
-      <Button kind="danger" icon="warn" disabled={!isRight} isBusy={isBusy} onClick={() => void confirm()}>{props.action}</Button>
+      <Button kind="danger" icon="warn" disabled={!isRight} isBusy={isBusy} onClick={() => void confirm()}>
+        {props.action}
+      </Button>
     </>
   );
   return (
@@ -97,9 +107,18 @@ export function ConfirmErase(props: ConfirmEraseProps): JSX.Element {
       {props.children}
       <div class="erase-list" tabIndex={0} role="group" aria-label="What will be erased">
         <strong>This erases:</strong>
-        <ul>{props.erases.map((line) => <li key={line}>{line}</li>)}</ul>
+        <ul>
+          {props.erases.map((line) => (
+            <li key={line}>{line}</li>
+          ))}
+        </ul>
       </div>
-      <TextField label={`Type ${props.expectedIs}: ${props.expected}`} value={typed} onInput={setTyped} autofocus />
+      <TextField
+        label={`Type ${props.expectedIs}: ${props.expected}`}
+        value={typed}
+        onInput={setTyped}
+        autofocus
+      />
       {problem !== undefined && <Problem problem={problem} />}
     </Dialog>
   );
@@ -150,16 +169,33 @@ export function Menu(props: MenuProps): JSX.Element {
     item.run();
   };
   return (
-    <div ref={root} class={`menu ${props.align ?? "start"}`} onKeyDown={(event) => moveInMenu(event, root.current, close)}>
-      <button type="button" class={props.compact ? "icon-button" : "button"} aria-haspopup="menu" aria-expanded={isOpen}
-        aria-label={props.compact ? props.label : undefined} title={props.compact ? props.label : undefined}
-        onClick={() => setOpen(!isOpen)}>
+    <div
+      ref={root}
+      class={`menu ${props.align ?? "start"}`}
+      onKeyDown={(event) => moveInMenu(event, root.current, close)}
+    >
+      <button
+        type="button"
+        class={props.compact ? "icon-button" : "button"}
+        aria-haspopup="menu"
+        aria-expanded={isOpen}
+        aria-label={props.compact ? props.label : undefined}
+        title={props.compact ? props.label : undefined}
+        onClick={() => setOpen(!isOpen)}
+      >
         {props.icon && <Icon name={props.icon} />}
-        {!props.compact && <>{props.label}<Icon name="down" /></>}
+        {!props.compact && (
+          <>
+            {props.label}
+            <Icon name="down" />
+          </>
+        )}
       </button>
       {isOpen && (
         <div class="menu-list" role="menu" aria-label={props.label}>
-          {props.items.map((item) => <MenuRow key={item.id} item={item} onChoose={choose} />)}
+          {props.items.map((item) => (
+            <MenuRow key={item.id} item={item} onChoose={choose} />
+          ))}
         </div>
       )}
     </div>
@@ -169,10 +205,23 @@ export function Menu(props: MenuProps): JSX.Element {
 function MenuRow({ item, onChoose }: { item: MenuItem; onChoose: (item: MenuItem) => void }): JSX.Element {
   const isSwitch = item.checked !== undefined;
   return (
-    <button type="button" role={isSwitch ? "menuitemcheckbox" : "menuitem"} aria-checked={isSwitch ? item.checked : undefined}
-      class={item.isDanger ? "danger" : ""} disabled={item.disabled !== undefined} onClick={() => onChoose(item)}>
-      {isSwitch ? <Icon name="check" class={item.checked ? "" : "hidden"} /> : item.icon && <Icon name={item.icon} />}
-      <span>{item.label}{item.disabled && <span class="about">{item.disabled}</span>}</span>
+    <button
+      type="button"
+      role={isSwitch ? "menuitemcheckbox" : "menuitem"}
+      aria-checked={isSwitch ? item.checked : undefined}
+      class={item.isDanger ? "danger" : ""}
+      disabled={item.disabled !== undefined}
+      onClick={() => onChoose(item)}
+    >
+      {isSwitch ? (
+        <Icon name="check" class={item.checked ? "" : "hidden"} />
+      ) : (
+        item.icon && <Icon name={item.icon} />
+      )}
+      <span>
+        {item.label}
+        {item.disabled && <span class="about">{item.disabled}</span>}
+      </span>
     </button>
   );
 }

@@ -33,7 +33,11 @@ function linesOf(text: string): string[] {
   return (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n");
 }
 
-function number(kinds: ReadonlyArray<DiffLine["kind"]>, a: readonly string[], b: readonly string[]): DiffLine[] {
+function number(
+  kinds: ReadonlyArray<DiffLine["kind"]>,
+  a: readonly string[],
+  b: readonly string[],
+): DiffLine[] {
   let [at, to] = [0, 0];
   return kinds.map((kind) => {
     const line: DiffLine = { kind, text: (kind === "added" ? b[to] : a[at]) ?? "" };
@@ -43,8 +47,10 @@ function number(kinds: ReadonlyArray<DiffLine["kind"]>, a: readonly string[], b:
   });
 }
 
-const replaced = (a: readonly string[], b: readonly string[]): Array<DiffLine["kind"]> =>
-  [...a.map(() => "removed" as const), ...b.map(() => "added" as const)];
+const replaced = (a: readonly string[], b: readonly string[]): Array<DiffLine["kind"]> => [
+  ...a.map(() => "removed" as const),
+  ...b.map(() => "added" as const),
+];
 
 function middle(a: readonly string[], b: readonly string[]): Array<DiffLine["kind"]> {
   if (a.length === 0 || b.length === 0) return replaced(a, b);
@@ -60,9 +66,10 @@ function search(a: readonly string[], b: readonly string[]): Array<Map<number, n
   for (let edits = 0; edits <= most; edits += 1) {
     trace.push(new Map(reach));
     for (let diagonal = -edits; diagonal <= edits; diagonal += 2) {
-      const isDown = diagonal === -edits
-        || (diagonal !== edits && (reach.get(diagonal - 1) ?? 0) < (reach.get(diagonal + 1) ?? 0));
-      let x = isDown ? reach.get(diagonal + 1) ?? 0 : (reach.get(diagonal - 1) ?? 0) + 1;
+      const isDown =
+        diagonal === -edits ||
+        (diagonal !== edits && (reach.get(diagonal - 1) ?? 0) < (reach.get(diagonal + 1) ?? 0));
+      let x = isDown ? (reach.get(diagonal + 1) ?? 0) : (reach.get(diagonal - 1) ?? 0) + 1;
       while (x < a.length && x - diagonal < b.length && a[x] === b[x - diagonal]) x += 1;
       reach.set(diagonal, x);
       if (x >= a.length && x - diagonal >= b.length) return trace;
@@ -71,16 +78,21 @@ function search(a: readonly string[], b: readonly string[]): Array<Map<number, n
   return undefined;
 }
 
-function walkBack(trace: ReadonlyArray<Map<number, number>>, width: number, height: number): Array<DiffLine["kind"]> {
+function walkBack(
+  trace: ReadonlyArray<Map<number, number>>,
+  width: number,
+  height: number,
+): Array<DiffLine["kind"]> {
   const kinds: Array<DiffLine["kind"]> = [];
   let [x, y] = [width, height];
   for (let edits = trace.length - 1; edits >= 0; edits -= 1) {
     const reach = trace[edits] ?? new Map<number, number>();
     const diagonal = x - y;
-    const isDown = diagonal === -edits
-      || (diagonal !== edits && (reach.get(diagonal - 1) ?? 0) < (reach.get(diagonal + 1) ?? 0));
+    const isDown =
+      diagonal === -edits ||
+      (diagonal !== edits && (reach.get(diagonal - 1) ?? 0) < (reach.get(diagonal + 1) ?? 0));
     const from = isDown ? diagonal + 1 : diagonal - 1;
-    const fromX = edits === 0 ? 0 : reach.get(from) ?? 0;
+    const fromX = edits === 0 ? 0 : (reach.get(from) ?? 0);
     const fromY = edits === 0 ? 0 : fromX - from;
     while (x > fromX && y > fromY) {
       kinds.push("same");
@@ -118,7 +130,10 @@ export interface DiffGap {
 }
 
 /** Leaves out equal lines that are further than `context` from a change. */
-export function foldSame<T extends { kind: string }>(lines: readonly T[], context: number): Array<T | DiffGap> {
+export function foldSame<T extends { kind: string }>(
+  lines: readonly T[],
+  context: number,
+): Array<T | DiffGap> {
   const near = new Uint8Array(lines.length);
   lines.forEach((line, index) => {
     if (line.kind === "same") return;

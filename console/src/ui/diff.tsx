@@ -19,7 +19,10 @@ const SIGNS: Record<string, string> = { added: "+", removed: "-", same: " " };
 
 export function Diff(props: DiffProps): JSX.Element {
   const key = "unified" in props ? props.unified : `${props.before}\u0000${props.after}`;
-  const all = useMemo(() => ("unified" in props ? parseUnified(props.unified) : diffLines(props.before, props.after)), [key]);
+  const all = useMemo(
+    () => ("unified" in props ? parseUnified(props.unified) : diffLines(props.before, props.after)),
+    [key],
+  );
   const isWhole = useSignal(false);
   const folded: Shown[] = useMemo(() => foldSame(all, props.context ?? 3), [all, props.context]);
   const isSame = all.every((line) => line.kind === "same");
@@ -28,21 +31,51 @@ export function Diff(props: DiffProps): JSX.Element {
   return (
     <div class="stack">
       <div class="diff" role="region" aria-label={props.label ?? "Difference"} tabIndex={0}>
-        <table><tbody>{(isWhole.value ? all : folded).map((line, index) => <Row key={index} line={line} />)}</tbody></table>
+        <table>
+          <tbody>
+            {(isWhole.value ? all : folded).map((line, index) => (
+              <Row key={index} line={line} />
+            ))}
+          </tbody>
+        </table>
       </div>
-      {hasGaps && <div><Button size="small" onClick={() => { isWhole.value = !isWhole.value; }}>{isWhole.value ? "Only the changes" : "All lines"}</Button></div>}
+      {hasGaps && (
+        <div>
+          <Button
+            size="small"
+            onClick={() => {
+              isWhole.value = !isWhole.value;
+            }}
+          >
+            {isWhole.value ? "Only the changes" : "All lines"}
+          </Button>
+        </div>
+      )}
     </div>
   );
 }
 
 function Row({ line }: { line: Shown }): JSX.Element {
-  if (line.kind === "gap") return <tr class="gap"><td colSpan={4}>⋯ {line.count} equal lines</td></tr>;
-  if (line.kind === "hunk") return <tr class="hunk"><td colSpan={4}>{line.text}</td></tr>;
+  if (line.kind === "gap")
+    return (
+      <tr class="gap">
+        <td colSpan={4}>⋯ {line.count} equal lines</td>
+      </tr>
+    );
+  if (line.kind === "hunk")
+    return (
+      <tr class="hunk">
+        <td colSpan={4}>{line.text}</td>
+      </tr>
+    );
   return (
     <tr class={line.kind}>
       <td class="number">{line.before}</td>
       <td class="number">{line.after}</td>
-      <td class="number">{SIGNS[line.kind]}{line.kind !== "same" && <span class="visually-hidden">{line.kind}</span>}</td>
+      <td class="number">
+        {SIGNS[line.kind]}
+        {line.kind !== "same" && <span class="visually-hidden">{line.kind}</span>}
+      </td>
       <td>{line.text}</td>
     </tr>
   );

@@ -7,7 +7,15 @@ import type { FilterField } from "../api/fields";
 import { location, replaceQuery } from "../app/router";
 import { IconButton } from "./button";
 import {
-  filtersOf, filterText, parseOrName, parseTyped, suggest, withFilter, withoutFilter, type Filter, type Suggestion,
+  filtersOf,
+  filterText,
+  parseOrName,
+  parseTyped,
+  suggest,
+  withFilter,
+  withoutFilter,
+  type Filter,
+  type Suggestion,
 } from "./filter";
 import { Icon } from "./icons";
 import "./filter-bar.css";
@@ -31,10 +39,23 @@ export function FilterBar({ list, reserved = [], wordField = "name" }: FilterBar
       {filters.map((filter) => (
         <span key={filterText(filter)} class="chip">
           <span>{filterText(filter)}</span>
-          <IconButton size="small" icon="close" label={`Remove the filter ${filterText(filter)}`} onClick={() => remove(filter)} />
+          <IconButton
+            size="small"
+            icon="close"
+            label={`Remove the filter ${filterText(filter)}`}
+            onClick={() => remove(filter)}
+          />
         </span>
       ))}
-      <FilterInput list={list} wordField={wordField} onAdd={add} onBack={() => { const last = filters.at(-1); if (last) remove(last); }} />
+      <FilterInput
+        list={list}
+        wordField={wordField}
+        onAdd={add}
+        onBack={() => {
+          const last = filters.at(-1);
+          if (last) remove(last);
+        }}
+      />
     </div>
   );
 }
@@ -43,7 +64,9 @@ function useFields(list: string): { fields: readonly FilterField[]; load: () => 
   const fields = useSignal<readonly FilterField[]>([]);
   const load = () => {
     if (fields.peek().length > 0) return;
-    void import("../api/fields").then(({ FIELDS }) => { fields.value = FIELDS[list] ?? []; });
+    void import("../api/fields").then(({ FIELDS }) => {
+      fields.value = FIELDS[list] ?? [];
+    });
   };
   return { fields: fields.value, load };
 }
@@ -91,20 +114,57 @@ function FilterInput({ list, wordField, onAdd, onBack }: FilterInputProps): JSX.
     } else return;
     event.preventDefault();
   };
-  useEffect(() => document.getElementById(`${id}-${at.value}`)?.scrollIntoView({ block: "nearest" }), [at.value]);
+  useEffect(
+    () => document.getElementById(`${id}-${at.value}`)?.scrollIntoView({ block: "nearest" }),
+    [at.value],
+  );
   return (
     <div class="box">
       <Icon name="filter" />
-      <input ref={input} class="input" type="text" role="combobox" list={undefined} autocomplete="off" spellcheck={false} value={typed.value}
-        aria-label={`Filter ${list}`} aria-expanded={suggestions.length > 0} aria-controls={id} aria-autocomplete="list"
-        aria-activedescendant={at.value >= 0 ? `${id}-${at.value}` : undefined} placeholder={`Filter: ${wordField}, or field=value`}
-        onFocus={() => { load(); isOpen.value = true; }} onBlur={() => setTimeout(() => { isOpen.value = false; }, 150)}
-        onKeyDown={onKey} onInput={(event) => { typed.value = event.currentTarget.value; at.value = -1; isOpen.value = true; }} />
+      <input
+        ref={input}
+        class="input"
+        type="text"
+        role="combobox"
+        list={undefined}
+        autocomplete="off"
+        spellcheck={false}
+        value={typed.value}
+        aria-label={`Filter ${list}`}
+        aria-expanded={suggestions.length > 0}
+        aria-controls={id}
+        aria-autocomplete="list"
+        aria-activedescendant={at.value >= 0 ? `${id}-${at.value}` : undefined}
+        placeholder={`Filter: ${wordField}, or field=value`}
+        onFocus={() => {
+          load();
+          isOpen.value = true;
+        }}
+        onBlur={() =>
+          setTimeout(() => {
+            isOpen.value = false;
+          }, 150)
+        }
+        onKeyDown={onKey}
+        onInput={(event) => {
+          typed.value = event.currentTarget.value;
+          at.value = -1;
+          isOpen.value = true;
+        }}
+      />
       {suggestions.length > 0 && (
         <ul id={id} class="suggestions" role="listbox" aria-label="Suggestions">
           {suggestions.map((suggestion, index) => (
-            <li key={suggestion.text} id={`${id}-${index}`} role="option" aria-selected={index === at.value}
-              onPointerDown={(event) => { event.preventDefault(); choose(suggestion); }}>
+            <li
+              key={suggestion.text}
+              id={`${id}-${index}`}
+              role="option"
+              aria-selected={index === at.value}
+              onPointerDown={(event) => {
+                event.preventDefault();
+                choose(suggestion);
+              }}
+            >
               {suggestion.label}
               {suggestion.about && <span class="about">{suggestion.about}</span>}
             </li>

@@ -1,5 +1,5 @@
-// The API's filters as text and as parts of the address; pure. `status.state[in]=failed,held`, `label.role=db`,
-// `updated_at[gt]=-1h`; typed also as `revision>3` and `name!=web1`.
+// The API's filters as text and as parts of the address; pure. `status.state[in]=failed,held`,
+// `label.role=db`, `updated_at[gt]=-1h`; typed also as `revision>3` and `name!=web1`.
 
 export interface Filter {
   field: string;
@@ -13,18 +13,45 @@ export type Operator = (typeof OPERATORS)[number];
 
 /** What each operator means, for the suggestions. */
 export const OPERATOR_WORDS: Record<Operator, string> = {
-  eq: "is", ne: "is not", in: "is one of", nin: "is none of", gt: "is above", gte: "is at least", lt: "is below",
-  lte: "is at most", like: "is like", exists: "is there (true or false)",
+  eq: "is",
+  ne: "is not",
+  in: "is one of",
+  nin: "is none of",
+  gt: "is above",
+  gte: "is at least",
+  lt: "is below",
+  lte: "is at most",
+  like: "is like",
+  exists: "is there (true or false)",
 };
 
 /** Names of the address that are no filters. */
 export const RESERVED: readonly string[] = [
-  "tab", "sort", "view", "show", "open", "select", "file", "compare", "line", "fields", "limit", "cursor",
+  "tab",
+  "sort",
+  "view",
+  "show",
+  "open",
+  "select",
+  "file",
+  "compare",
+  "line",
+  "fields",
+  "limit",
+  "cursor",
 ];
 
 const NAME = /^([A-Za-z_][\w.-]*?)(?:\[([a-z]+)\])?$/;
 const TYPED = /^\s*([A-Za-z_][\w.-]*?)\s*(?:\[([a-z]+)\]\s*=|(!=|>=|<=|=|>|<|~))\s*(.*?)\s*$/;
-const SIGNS: Record<string, Operator> = { "=": "eq", "!=": "ne", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "~": "like" };
+const SIGNS: Record<string, Operator> = {
+  "=": "eq",
+  "!=": "ne",
+  ">": "gt",
+  ">=": "gte",
+  "<": "lt",
+  "<=": "lte",
+  "~": "like",
+};
 
 const isOperator = (word: string): word is Operator => (OPERATORS as readonly string[]).includes(word);
 
@@ -50,7 +77,8 @@ export function filterQuery(query: URLSearchParams, reserved: readonly string[] 
   return parts;
 }
 
-export const nameOf = ({ field, operator }: Filter): string => (operator === "eq" ? field : `${field}[${operator}]`);
+export const nameOf = ({ field, operator }: Filter): string =>
+  operator === "eq" ? field : `${field}[${operator}]`;
 export const filterText = (filter: Filter): string => `${nameOf(filter)}=${filter.value}`;
 
 /** What was typed as a filter; `undefined` while it is none. */
@@ -85,7 +113,8 @@ export function withoutFilter(query: URLSearchParams, filter: Filter): URLSearch
   const next = new URLSearchParams();
   for (const [name, value] of query) {
     const other = readFilter(name, value);
-    const isSame = other && other.field === filter.field && other.operator === filter.operator && value === filter.value;
+    const isSame =
+      other && other.field === filter.field && other.operator === filter.operator && value === filter.value;
     if (!isSame) next.append(name, value);
   }
   return next;
@@ -135,7 +164,9 @@ function suggestFields(text: string, fields: readonly KnownField[]): Suggestion[
 
 function suggestOperators(field: KnownField): Suggestion[] {
   const ordered = ["number", "time"].includes(field.type);
-  const used: Operator[] = ordered ? ["eq", "gt", "lt", "gte", "lte", "exists"] : ["eq", "ne", "in", "like", "exists"];
+  const used: Operator[] = ordered
+    ? ["eq", "gt", "lt", "gte", "lte", "exists"]
+    : ["eq", "ne", "in", "like", "exists"];
   return used.map((operator) => {
     const text = `${nameOf({ field: field.name, operator, value: "" })}=`;
     return { text, label: text, about: OPERATOR_WORDS[operator], isWhole: false };
@@ -146,11 +177,17 @@ function suggestValues(text: string, value: string, field: KnownField): Suggesti
   const stem = text.slice(0, text.length - value.length);
   const isExists = stem.endsWith("[exists]=");
   const flags = field.type === "flag" || isExists ? ["true", "false"] : field.type === "time" ? TIMES : [];
-  const words = isExists || field.words.length === 0 ? flags.map((word) => ({ value: word, about: "" })) : field.words;
+  const words =
+    isExists || field.words.length === 0 ? flags.map((word) => ({ value: word, about: "" })) : field.words;
   const comma = /\[n?in\]=$/.test(stem) ? value.lastIndexOf(",") + 1 : 0;
   const [done, last] = [value.slice(0, comma), value.slice(comma).toLowerCase()];
   return words
     .filter((word) => word.value.toLowerCase().startsWith(last))
     .slice(0, SUGGESTIONS_MAX)
-    .map((word) => ({ text: stem + done + word.value, label: word.value, about: word.about, isWhole: true }));
+    .map((word) => ({
+      text: stem + done + word.value,
+      label: word.value,
+      about: word.about,
+      isWhole: true,
+    }));
 }

@@ -11,15 +11,28 @@ interface FieldProps {
 }
 
 /** A label, a hint and a fault around any input; `children` gets the attributes that tie them together. */
-export function Field({ label, hint, fault, children }: FieldProps & {
-  children: (attributes: { id: string; "aria-describedby": string; "aria-invalid": boolean }) => JSX.Element;
+export function Field({
+  label,
+  hint,
+  fault,
+  children,
+}: FieldProps & {
+  children: (attributes: {
+    id: string;
+    "aria-describedby": string;
+    "aria-invalid": boolean;
+  }) => JSX.Element;
 }): JSX.Element {
   const id = useId();
   return (
     <div class="field">
-      <label class="label" for={id}>{label}</label>
+      <label class="label" for={id}>
+        {label}
+      </label>
       {children({ id, "aria-describedby": `${id}-about`, "aria-invalid": fault !== undefined })}
-      <span id={`${id}-about`} class={fault ? "fault" : "hint"}>{fault ?? hint}</span>
+      <span id={`${id}-about`} class={fault ? "fault" : "hint"}>
+        {fault ?? hint}
+      </span>
     </div>
   );
 }
@@ -42,16 +55,38 @@ export function TextField(props: TextFieldProps): JSX.Element {
   const { label, hint, fault, value, onInput, suggestions } = props;
   return (
     <Field label={label} hint={hint} fault={fault}>
-      {(tied) => props.multiline
-        ? <textarea {...tied} value={value} required={props.required} onInput={(event) => onInput(event.currentTarget.value)} />
-        : (
+      {(tied) =>
+        props.multiline ? (
+          <textarea
+            {...tied}
+            value={value}
+            required={props.required}
+            onInput={(event) => onInput(event.currentTarget.value)}
+          />
+        ) : (
           <>
-            <input {...tied} type={(props.type ?? "text") as "text"} value={value} placeholder={props.placeholder} required={props.required}
-              autoFocus={props.autofocus} autocomplete={props.autocomplete ?? "off"} spellcheck={false}
-              list={suggestions ? listId : undefined} onInput={(event) => onInput(event.currentTarget.value)} />
-            {suggestions && <datalist id={listId}>{suggestions.map((word) => <option key={word} value={word} />)}</datalist>}
+            <input
+              {...tied}
+              type={(props.type ?? "text") as "text"}
+              value={value}
+              placeholder={props.placeholder}
+              required={props.required}
+              autoFocus={props.autofocus}
+              autocomplete={props.autocomplete ?? "off"}
+              spellcheck={false}
+              list={suggestions ? listId : undefined}
+              onInput={(event) => onInput(event.currentTarget.value)}
+            />
+            {suggestions && (
+              <datalist id={listId}>
+                {suggestions.map((word) => (
+                  <option key={word} value={word} />
+                ))}
+              </datalist>
+            )}
           </>
-        )}
+        )
+      }
     </Field>
   );
 }
@@ -62,15 +97,25 @@ export interface Choice {
   disabled?: boolean;
 }
 
-export function Select(props: FieldProps & {
-  value: string; onChange: (value: string) => void; options: readonly Choice[];
-}): JSX.Element {
+export function Select(
+  props: FieldProps & {
+    value: string;
+    onChange: (value: string) => void;
+    options: readonly Choice[];
+  },
+): JSX.Element {
   return (
     <Field label={props.label} hint={props.hint} fault={props.fault}>
       {(tied) => (
-        <select {...tied} value={props.value} onChange={(event) => props.onChange(event.currentTarget.value)}>
+        <select
+          {...tied}
+          value={props.value}
+          onChange={(event) => props.onChange(event.currentTarget.value)}
+        >
           {props.options.map((option) => (
-            <option key={option.value} value={option.value} disabled={option.disabled}>{option.label}</option>
+            <option key={option.value} value={option.value} disabled={option.disabled}>
+              {option.label}
+            </option>
           ))}
         </select>
       )}
@@ -78,12 +123,25 @@ export function Select(props: FieldProps & {
   );
 }
 
-export function Toggle({ label, checked, onChange, disabled }: {
-  label: ComponentChildren; checked: boolean; onChange: (checked: boolean) => void; disabled?: boolean;
+export function Toggle({
+  label,
+  checked,
+  onChange,
+  disabled,
+}: {
+  label: ComponentChildren;
+  checked: boolean;
+  onChange: (checked: boolean) => void;
+  disabled?: boolean;
 }): JSX.Element {
   return (
     <label class="toggle">
-      <input type="checkbox" checked={checked} disabled={disabled} onChange={(event) => onChange(event.currentTarget.checked)} />
+      <input
+        type="checkbox"
+        checked={checked}
+        disabled={disabled}
+        onChange={(event) => onChange(event.currentTarget.checked)}
+      />
       <span>{label}</span>
     </label>
   );

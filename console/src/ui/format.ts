@@ -1,6 +1,11 @@
 // Times, durations and sizes as text; pure.
 
-const UNITS: ReadonlyArray<readonly [string, number]> = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
+const UNITS: ReadonlyArray<readonly [string, number]> = [
+  ["d", 86_400],
+  ["h", 3600],
+  ["min", 60],
+  ["s", 1],
+];
 
 /** `2 min 5 s`; below a second `40 ms`. */
 export function durationText(milliseconds: number): string {
@@ -59,4 +64,5 @@ export function bytesText(bytes: number): string {
 
 export const countText = (count: number): string => count.toLocaleString("en").replaceAll(",", "\u202f");
 
-export const plural = (count: number, one: string, many = `${one}s`): string => `${countText(count)} ${count === 1 ? one : many}`;
+export const plural = (count: number, one: string, many = `${one}s`): string =>
+  `${countText(count)} ${count === 1 ? one : many}`;

@@ -11,9 +11,23 @@ export { Empty, Loading, Problem, StateBadge, toneOf, type Tone } from "./status
 export { parseSort, sortText, Table, type Column, type SortOrder } from "./table";
 export { toast } from "./toast";
 export {
-  Bars, Bytes, Duration, KeyValue, now, ProgressBar, Spark, Time, Truncated, type BarPart, type Pair,
+  Bars,
+  Bytes,
+  Duration,
+  KeyValue,
+  now,
+  ProgressBar,
+  Spark,
+  Time,
+  Truncated,
+  type BarPart,
+  type Pair,
 } from "./values";
-export { EditorPane as CodeEditor, MergePane, type EditorPaneProps as CodeEditorProps } from "./editor/EditorPane";
+export {
+  EditorPane as CodeEditor,
+  MergePane,
+  type EditorPaneProps as CodeEditorProps,
+} from "./editor/EditorPane";
 export type { EditorCompletion, EditorHandle, EditorLanguage, EditorProblem } from "./editor/types";
 export { Diff } from "./diff";
 export { diffLines } from "./diff-lines";

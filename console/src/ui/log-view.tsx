@@ -25,7 +25,9 @@ export function LogView(props: LogViewProps): JSX.Element {
   const { text } = props;
   const given = useSignal(typeof text === "string" ? text : text.value);
   const current = typeof text === "string" ? text : text.value;
-  useLayoutEffect(() => { given.value = current; }, [current]);
+  useLayoutEffect(() => {
+    given.value = current;
+  }, [current]);
   const lines = useComputed(() => linesOf(given.value));
   const [top, height] = [useSignal(0), useSignal(400)];
   const follows = useSignal(props.follows ?? false);
@@ -55,9 +57,22 @@ export function LogView(props: LogViewProps): JSX.Element {
   const { first, end } = rowWindow(top.value, height.value, LINE, lines.value.length);
   return (
     <div class="log">
-      <LogTools search={search} follows={props.follows ? follows : undefined} text={given} count={lines.value.length} />
-      <div ref={scroller} class="lines" role="log" aria-label={props.label} aria-live="off" tabIndex={0} onScroll={onScroll}
-        style={props.height ? { height: props.height } : undefined}>
+      <LogTools
+        search={search}
+        follows={props.follows ? follows : undefined}
+        text={given}
+        count={lines.value.length}
+      />
+      <div
+        ref={scroller}
+        class="lines"
+        role="log"
+        aria-label={props.label}
+        aria-live="off"
+        tabIndex={0}
+        onScroll={onScroll}
+        style={props.height ? { height: props.height } : undefined}
+      >
         <div style={{ height: `${lines.value.length * LINE}px` }}>
           {lines.value.slice(first, end).map((line, index) => (
             <LogLine key={first + index} number={first + index} line={line} search={search} />
@@ -73,14 +88,26 @@ function linesOf(text: string): string[] {
   return (text.endsWith("\n") ? text.slice(0, -1) : text).split("\n");
 }
 
-function LogLine({ number, line, search }: { number: number; line: string; search: LogSearch }): JSX.Element {
+function LogLine({
+  number,
+  line,
+  search,
+}: {
+  number: number;
+  line: string;
+  search: LogSearch;
+}): JSX.Element {
   const isHit = search.hits.value.has(number);
   const isHere = isHit && search.at.value === number;
   const parts = useMemo(() => parseAnsi(line), [line]);
   return (
     <div class={`line ${isHit ? "hit" : ""} ${isHere ? "here" : ""}`} style={{ top: `${number * LINE}px` }}>
       <span class="number">{number + 1}</span>
-      {parts.map((part, index) => <span key={index} class={part.look}>{part.text}</span>)}
+      {parts.map((part, index) => (
+        <span key={index} class={part.look}>
+          {part.text}
+        </span>
+      ))}
     </div>
   );
 }
@@ -98,12 +125,17 @@ function useLogSearch(lines: ReadonlySignal<string[]>, show: (line: number) => v
   const hits = useComputed((): ReadonlySet<number> => {
     const word = typed.value.toLowerCase();
     if (word === "") return new Set();
-    return new Set(lines.value.flatMap((line, index) => (plainText(line).toLowerCase().includes(word) ? [index] : [])));
+    return new Set(
+      lines.value.flatMap((line, index) => (plainText(line).toLowerCase().includes(word) ? [index] : [])),
+    );
   });
   const step = (by: 1 | -1) => {
     const all = [...hits.peek()];
     if (all.length === 0) return;
-    const next = by > 0 ? all.find((line) => line > at.peek()) ?? all[0] : all.filter((line) => line < at.peek()).at(-1) ?? all.at(-1);
+    const next =
+      by > 0
+        ? (all.find((line) => line > at.peek()) ?? all[0])
+        : (all.filter((line) => line < at.peek()).at(-1) ?? all.at(-1));
     if (next === undefined) return;
     at.value = next;
     show(next);
@@ -111,8 +143,16 @@ function useLogSearch(lines: ReadonlySignal<string[]>, show: (line: number) => v
   return { typed, hits, at, step };
 }
 
-function LogTools({ search, follows, text, count }: {
-  search: LogSearch; follows: Signal<boolean> | undefined; text: ReadonlySignal<string>; count: number;
+function LogTools({
+  search,
+  follows,
+  text,
+  count,
+}: {
+  search: LogSearch;
+  follows: Signal<boolean> | undefined;
+  text: ReadonlySignal<string>;
+  count: number;
 }): JSX.Element {
   const { typed, hits, at, step } = search;
   const onKey = (event: KeyboardEvent) => {
@@ -122,19 +162,37 @@ function LogTools({ search, follows, text, count }: {
   };
   return (
     <div class="tools">
-      <input class="input" type="search" aria-label="Search in the log" placeholder="Search" value={typed.value} onKeyDown={onKey}
-        onInput={(event) => { typed.value = event.currentTarget.value; at.value = -1; }} />
+      <input
+        class="input"
+        type="search"
+        aria-label="Search in the log"
+        placeholder="Search"
+        value={typed.value}
+        onKeyDown={onKey}
+        onInput={(event) => {
+          typed.value = event.currentTarget.value;
+          at.value = -1;
+        }}
+      />
       {typed.value !== "" && (
         <>
           <IconButton size="small" icon="up" label="Previous hit" onClick={() => step(-1)} />
           <IconButton size="small" icon="down" label="Next hit" onClick={() => step(1)} />
-          <span class="muted small" role="status">{hits.value.size} lines</span>
+          <span class="muted small" role="status">
+            {hits.value.size} lines
+          </span>
         </>
       )}
       <span class="grow" />
       <span class="muted small">{count} lines</span>
       {follows && (
-        <Button size="small" kind={follows.value ? "primary" : "plain"} onClick={() => { follows.value = !follows.value; }}>
+        <Button
+          size="small"
+          kind={follows.value ? "primary" : "plain"}
+          onClick={() => {
+            follows.value = !follows.value;
+          }}
+        >
           {follows.value ? "Following" : "Follow"}
         </Button>
       )}

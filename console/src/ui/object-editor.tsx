@@ -1,5 +1,5 @@
-// The raw object with an editor: YAML or JSON, problems at their place, and a write that changes only what was
-// changed, refused if somebody else changed the object meanwhile.
+// The raw object with an editor: YAML or JSON, problems at their place, and a write that changes only what
+// was changed, refused if somebody else changed the object meanwhile.
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -37,10 +37,21 @@ export function ObjectEditor(props: ObjectEditorProps): JSX.Element {
   const module = useSignal<TextModule | undefined>(undefined);
   const problem = useSignal<unknown>(undefined);
   useEffect(() => {
-    import("./object-text").then((loaded) => { module.value = loaded; }, (error: unknown) => { problem.value = error; });
+    import("./object-text").then(
+      (loaded) => {
+        module.value = loaded;
+      },
+      (error: unknown) => {
+        problem.value = error;
+      },
+    );
   }, []);
   if (problem.value !== undefined) return <Problem problem={problem.value} />;
-  return module.value ? <Editor {...props} text={module.value} /> : <Loading label="Loading the editor" height={300} />;
+  return module.value ? (
+    <Editor {...props} text={module.value} />
+  ) : (
+    <Loading label="Loading the editor" height={300} />
+  );
 }
 
 function useObjectFields(collection: string): { current: readonly FilterField[] } {
@@ -48,7 +59,9 @@ function useObjectFields(collection: string): { current: readonly FilterField[] 
   useEffect(() => {
     void import("../api/fields").then(({ FIELDS }) => {
       const own = FIELDS[collection] ?? [];
-      fields.current = own.filter((field) => Object.keys(editableFields({ [field.name.split(".")[0] ?? ""]: 1 })).length > 0);
+      fields.current = own.filter(
+        (field) => Object.keys(editableFields({ [field.name.split(".")[0] ?? ""]: 1 })).length > 0,
+      );
     });
   }, [collection]);
   return fields;
@@ -64,7 +77,10 @@ function Editor(props: ObjectEditorProps & { text: TextModule }): JSX.Element {
   const isBusy = useSignal(false);
   const shows = useSignal(false);
   const fields = useObjectFields(collection);
-  const original = useMemo(() => text.writeText(editableFields(base.value), format.value), [base.value, format.value]);
+  const original = useMemo(
+    () => text.writeText(editableFields(base.value), format.value),
+    [base.value, format.value],
+  );
   const isChanged = typed.value !== original;
   const isOld = objectKey !== undefined && object.revision !== base.value.revision;
 
@@ -104,36 +120,76 @@ function Editor(props: ObjectEditorProps & { text: TextModule }): JSX.Element {
     }
     isBusy.value = false;
   };
-  const shown = (): void => { if (!("faults" in read())) shows.value = true; };
+  const shown = (): void => {
+    if (!("faults" in read())) shows.value = true;
+  };
   return (
     <div class="stack">
       <div class="row">
-        <Button size="small" kind={format.value === "yaml" ? "primary" : "plain"} onClick={() => choose("yaml")}>YAML</Button>
-        <Button size="small" kind={format.value === "json" ? "primary" : "plain"} onClick={() => choose("json")}>JSON</Button>
+        <Button
+          size="small"
+          kind={format.value === "yaml" ? "primary" : "plain"}
+          onClick={() => choose("yaml")}
+        >
+          YAML
+        </Button>
+        <Button
+          size="small"
+          kind={format.value === "json" ? "primary" : "plain"}
+          onClick={() => choose("json")}
+        >
+          JSON
+        </Button>
         <span class="grow" />
         {props.readOnly && <span class="muted">{props.readOnly}</span>}
-        <Button size="small" disabled={!isChanged} onClick={shown}>Show changes</Button>
-        <Button size="small" disabled={!isChanged} onClick={() => reset(base.peek())}>Undo all</Button>
-        <Button size="small" kind="primary" disabled={!isChanged || !!props.readOnly} isBusy={isBusy.value} onClick={() => void save()}>
+        <Button size="small" disabled={!isChanged} onClick={shown}>
+          Show changes
+        </Button>
+        <Button size="small" disabled={!isChanged} onClick={() => reset(base.peek())}>
+          Undo all
+        </Button>
+        <Button
+          size="small"
+          kind="primary"
+          disabled={!isChanged || !!props.readOnly}
+          isBusy={isBusy.value}
+          onClick={() => void save()}
+        >
           {objectKey === undefined ? "Create" : "Save"}
         </Button>
       </div>
       {isOld && (
         <div class="row muted" role="status">
           The object was changed by somebody else.
-          <Button size="small" onClick={() => reset(object)}>{isChanged ? "Drop my changes and read it" : "Read it"}</Button>
+          <Button size="small" onClick={() => reset(object)}>
+            {isChanged ? "Drop my changes and read it" : "Read it"}
+          </Button>
         </div>
       )}
       {refusal.value && <Problem problem={refusal.value} />}
       <div class="object-text" style={props.height ? { height: props.height } : undefined}>
-        <EditorPane value={typed.value} language={format.value} label={`The object as ${format.value.toUpperCase()}`}
-          problems={problems.value} readOnly={!!props.readOnly} onSave={() => void save()}
-          onChange={(value) => { typed.value = value; }}
+        <EditorPane
+          value={typed.value}
+          language={format.value}
+          label={`The object as ${format.value.toUpperCase()}`}
+          problems={problems.value}
+          readOnly={!!props.readOnly}
+          onSave={() => void save()}
+          onChange={(value) => {
+            typed.value = value;
+          }}
           completions={(ask) => completeField(ask, fields.current, format.peek())}
-          hover={(ask) => hoverField(typed.peek(), ask.line, fields.current)} />
+          hover={(ask) => hoverField(typed.peek(), ask.line, fields.current)}
+        />
       </div>
       {shows.value && (
-        <Dialog title="What you changed" wide onClose={() => { shows.value = false; }}>
+        <Dialog
+          title="What you changed"
+          wide
+          onClose={() => {
+            shows.value = false;
+          }}
+        >
           <Diff before={original} after={typed.value} />
         </Dialog>
       )}

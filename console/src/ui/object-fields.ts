@@ -1,4 +1,5 @@
-// Which field a line of an object's text is about, and what the schema says of it, for completions and hovers; pure.
+// Which field a line of an object's text is about, and what the schema says of it, for completions and
+// hovers; pure.
 
 import type { CompletionAnswer, CompletionAsk, EditorCompletion } from "./editor/types";
 
@@ -35,7 +36,10 @@ export function parentAt(lines: readonly string[], line: number, indent: number)
 }
 
 /** The names that may stand below a field, with what each means. */
-export function namesBelow(fields: readonly KnownField[], parent: string): Array<{ name: string; about: string }> {
+export function namesBelow(
+  fields: readonly KnownField[],
+  parent: string,
+): Array<{ name: string; about: string }> {
   const prefix = parent === "" ? "" : `${parent}.`;
   const names = new Map<string, string>();
   for (const field of fields) {
@@ -64,24 +68,39 @@ export function completeField(
   if (word === "" && !ask.explicit) return null;
   const lines = ask.text.split("\n");
   const line = ask.text.slice(0, ask.offset).split("\n").length;
-  const quote = format === "json" && !ask.before.slice(0, -word.length || undefined).endsWith('"') ? '"' : "";
-  const items = /:\s+"?[\w.-]*$/.test(ask.before) ? valuesFor(fields, fieldAt(lines, line), quote) : namesFor(lines, line, ask.before, fields, quote);
+  const quote =
+    format === "json" && !ask.before.slice(0, -word.length || undefined).endsWith('"') ? '"' : "";
+  const items = /:\s+"?[\w.-]*$/.test(ask.before)
+    ? valuesFor(fields, fieldAt(lines, line), quote)
+    : namesFor(lines, line, ask.before, fields, quote);
   return { from: ask.offset - word.length, items };
 }
 
 function valuesFor(fields: readonly KnownField[], name: string, quote: string): EditorCompletion[] {
   const field = fields.find((one) => one.name === name);
   if (field?.type === "flag") return ["true", "false"].map((label) => ({ label, kind: "keyword" }));
-  return (field?.words ?? []).map((word) => ({ label: word.value, info: word.about, apply: quote + word.value + quote, kind: "keyword" }));
+  return (field?.words ?? []).map((word) => ({
+    label: word.value,
+    info: word.about,
+    apply: quote + word.value + quote,
+    kind: "keyword",
+  }));
 }
 
 function namesFor(
-  lines: readonly string[], line: number, before: string, fields: readonly KnownField[], quote: string,
+  lines: readonly string[],
+  line: number,
+  before: string,
+  fields: readonly KnownField[],
+  quote: string,
 ): EditorCompletion[] {
   const indent = /^\s*(?:- )?/.exec(before)?.[0].length ?? 0;
   const end = quote === "" && before.includes('"') ? "" : `${quote}: `;
   return namesBelow(fields, parentAt(lines, line, indent)).map(({ name, about }) => ({
-    label: name, info: about, kind: "property", apply: quote + name + end,
+    label: name,
+    info: about,
+    kind: "property",
+    apply: quote + name + end,
   }));
 }
 

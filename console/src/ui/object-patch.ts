@@ -2,7 +2,8 @@
 
 type Tree = Record<string, unknown>;
 
-const isTree = (value: unknown): value is Tree => typeof value === "object" && value !== null && !Array.isArray(value);
+const isTree = (value: unknown): value is Tree =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** `undefined` where the two are the same. */
 export function mergePatch(before: unknown, after: unknown): unknown {
@@ -19,7 +20,8 @@ export function mergePatch(before: unknown, after: unknown): unknown {
 }
 
 export function isSame(a: unknown, b: unknown): boolean {
-  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((value, index) => isSame(value, b[index]));
+  if (Array.isArray(a) && Array.isArray(b))
+    return a.length === b.length && a.every((value, index) => isSame(value, b[index]));
   if (!isTree(a) || !isTree(b)) return Object.is(a, b);
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => key in b && isSame(a[key], b[key]));
@@ -27,7 +29,16 @@ export function isSame(a: unknown, b: unknown): boolean {
 
 /** What the server sets by itself. */
 const OWN_FIELDS = [
-  "id", "status", "problems", "source", "revision", "commit", "created_at", "updated_at", "status_revision", "status_updated_at",
+  "id",
+  "status",
+  "problems",
+  "source",
+  "revision",
+  "commit",
+  "created_at",
+  "updated_at",
+  "status_revision",
+  "status_updated_at",
 ];
 
 /** The fields of an object that clients may set. */

@@ -1,5 +1,5 @@
-// Objects as YAML or JSON text and back. Its own chunk, because the YAML reader is large. Only object-editor.tsx
-// loads it.
+// Objects as YAML or JSON text and back. Its own chunk, because the YAML reader is large. Only object-
+// editor.tsx loads it.
 
 import { LineCounter, parseDocument, stringify } from "yaml";
 
@@ -14,7 +14,9 @@ export interface TextFault {
 export type ReadText = { value: unknown } | { faults: TextFault[] };
 
 export function writeText(value: unknown, format: TextFormat): string {
-  return format === "json" ? `${JSON.stringify(value, undefined, 2)}\n` : stringify(value, { lineWidth: 0 });
+  return format === "json"
+    ? `${JSON.stringify(value, undefined, 2)}\n`
+    : stringify(value, { lineWidth: 0 });
 }
 
 /** JSON is YAML, so one reader takes both. */
@@ -30,7 +32,9 @@ export function readText(text: string, format: TextFormat): ReadText {
     try {
       JSON.parse(text);
     } catch (error) {
-      return { faults: [{ line: 1, column: 1, message: error instanceof Error ? error.message : String(error) }] };
+      return {
+        faults: [{ line: 1, column: 1, message: error instanceof Error ? error.message : String(error) }],
+      };
     }
   }
   return { value: document.toJS({ maxAliasCount: 100 }) as unknown };

@@ -21,7 +21,10 @@ export function PageHeader({ title, subtitle, actions, tabs }: PageHeaderProps):
           <h1 tabIndex={-1}>{title}</h1>
           {subtitle && <div class="subtitle">{subtitle}</div>}
         </div>
-        <div class="actions">{actions}<CallBehind /></div>
+        <div class="actions">
+          {actions}
+          <CallBehind />
+        </div>
       </div>
       {tabs}
     </header>
@@ -41,8 +44,14 @@ export function openTab(tabs: readonly Tab[], name = "tab"): string {
 }
 
 /** Tabs whose choice stands in the address. The panel is the caller's: `openTab` says which. */
-export function Tabs({ tabs, name = "tab", label = "Views" }: {
-  tabs: readonly Tab[]; name?: string; label?: string;
+export function Tabs({
+  tabs,
+  name = "tab",
+  label = "Views",
+}: {
+  tabs: readonly Tab[];
+  name?: string;
+  label?: string;
 }): JSX.Element {
   const id = useId();
   const open = openTab(tabs, name);
@@ -60,8 +69,15 @@ export function Tabs({ tabs, name = "tab", label = "Views" }: {
   return (
     <div class="tabs" role="tablist" aria-label={label} onKeyDown={move}>
       {tabs.map((tab) => (
-        <button key={tab.id} id={`${id}-${tab.id}`} type="button" role="tab" aria-selected={tab.id === open}
-          tabIndex={tab.id === open ? 0 : -1} onClick={() => choose(tab.id)}>
+        <button
+          key={tab.id}
+          id={`${id}-${tab.id}`}
+          type="button"
+          role="tab"
+          aria-selected={tab.id === open}
+          tabIndex={tab.id === open ? 0 : -1}
+          onClick={() => choose(tab.id)}
+        >
           {tab.label}
           {tab.count !== undefined && <span class="count">{tab.count}</span>}
         </button>
@@ -70,12 +86,25 @@ export function Tabs({ tabs, name = "tab", label = "Views" }: {
   );
 }
 
-export function Card({ title, actions, children, class: className }: {
-  title?: ComponentChildren; actions?: ComponentChildren; children: ComponentChildren; class?: string;
+export function Card({
+  title,
+  actions,
+  children,
+  class: className,
+}: {
+  title?: ComponentChildren;
+  actions?: ComponentChildren;
+  children: ComponentChildren;
+  class?: string;
 }): JSX.Element {
   return (
     <section class={`card ${className ?? ""}`}>
-      {(title || actions) && <header>{title && <h2>{title}</h2>}{actions}</header>}
+      {(title || actions) && (
+        <header>
+          {title && <h2>{title}</h2>}
+          {actions}
+        </header>
+      )}
       {children}
     </section>
   );

@@ -37,7 +37,11 @@ export function Toasts(): JSX.Element {
           <div class="text">
             <strong>{text}</strong>
             {problem && <div>{problem.detail}</div>}
-            {problem?.problems.slice(0, 5).map((fault) => <div class="small">{fault.pointer} {fault.message}</div>)}
+            {problem?.problems.slice(0, 5).map((fault) => (
+              <div class="small">
+                {fault.pointer} {fault.message}
+              </div>
+            ))}
             {problem?.requestId && <div class="muted small">Request {problem.requestId}</div>}
           </div>
           <IconButton size="small" icon="close" label="Close the message" onClick={() => close(id)} />

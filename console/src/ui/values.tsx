@@ -10,8 +10,12 @@ import "./values.css";
 /** The present, in steps of a second; one timer for the page, and none while it is hidden. */
 export const now = signal(Date.now());
 const minute = computed(() => Math.floor(now.value / 60_000));
-setInterval(() => { if (!document.hidden) now.value = Date.now(); }, 1000);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) now.value = Date.now(); });
+setInterval(() => {
+  if (!document.hidden) now.value = Date.now();
+}, 1000);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) now.value = Date.now();
+});
 
 type Moment = string | number | Date | null | undefined;
 
@@ -25,7 +29,16 @@ export function Time({ at, absolute = false }: { at: Moment; absolute?: boolean 
   const isRecent = Math.abs(time.getTime() - now.peek()) < 120_000;
   const present = isRecent ? now.value : minute.value * 60_000 + (now.peek() % 60_000);
   const text = absolute ? full : relativeText(time.getTime(), present);
-  return <time class="time" dateTime={time.toISOString()} title={full} aria-label={absolute ? undefined : `${text}, ${full}`}>{text}</time>;
+  return (
+    <time
+      class="time"
+      dateTime={time.toISOString()}
+      title={full}
+      aria-label={absolute ? undefined : `${text}, ${full}`}
+    >
+      {text}
+    </time>
+  );
 }
 
 /** A duration in milliseconds, or between two times (the second is now if it is absent). */
@@ -43,11 +56,23 @@ export function Bytes({ value }: { value: number | null | undefined }): JSX.Elem
 }
 
 /** A text that is cut where there is no room; whole on hover and focus, and to be copied. */
-export function Truncated({ text, copy = true, mono = false }: { text: string; copy?: boolean; mono?: boolean }): JSX.Element {
+export function Truncated({
+  text,
+  copy = true,
+  mono = false,
+}: {
+  text: string;
+  copy?: boolean;
+  mono?: boolean;
+}): JSX.Element {
   return (
     <span class="truncated" title={text}>
       <span class={mono ? "cut mono" : "cut"}>{text}</span>
-      {copy && text !== "" && <span class="copy"><Copy text={text} label={`Copy ${text.slice(0, 60)}`} /></span>}
+      {copy && text !== "" && (
+        <span class="copy">
+          <Copy text={text} label={`Copy ${text.slice(0, 60)}`} />
+        </span>
+      )}
     </span>
   );
 }
@@ -56,7 +81,9 @@ export type Pair = readonly [name: string, value: ComponentChildren];
 
 /** Names and values; pairs without a value are left out. */
 export function KeyValue({ pairs }: { pairs: ReadonlyArray<Pair | undefined | false> }): JSX.Element {
-  const shown = pairs.filter((pair): pair is Pair => !!pair && pair[1] !== undefined && pair[1] !== null && pair[1] !== "");
+  const shown = pairs.filter(
+    (pair): pair is Pair => !!pair && pair[1] !== undefined && pair[1] !== null && pair[1] !== "",
+  );
   return (
     <dl class="key-value">
       {shown.map(([name, value]) => [<dt key={`${name}-name`}>{name}</dt>, <dd key={name}>{value}</dd>])}
@@ -64,13 +91,30 @@ export function KeyValue({ pairs }: { pairs: ReadonlyArray<Pair | undefined | fa
   );
 }
 
-export function ProgressBar({ value, max = 100, label, tone }: {
-  value: number; max?: number; label: string; tone?: "ok" | "warn" | "bad";
+export function ProgressBar({
+  value,
+  max = 100,
+  label,
+  tone,
+}: {
+  value: number;
+  max?: number;
+  label: string;
+  tone?: "ok" | "warn" | "bad";
 }): JSX.Element {
   const share = max > 0 ? Math.max(0, Math.min(1, value / max)) : 0;
   return (
-    <div class="progress" role="progressbar" aria-label={label} aria-valuemin={0} aria-valuemax={max} aria-valuenow={value}>
-      <div class="track"><div class={`fill ${tone ?? ""}`} style={{ width: `${share * 100}%` }} /></div>
+    <div
+      class="progress"
+      role="progressbar"
+      aria-label={label}
+      aria-valuemin={0}
+      aria-valuemax={max}
+      aria-valuenow={value}
+    >
+      <div class="track">
+        <div class={`fill ${tone ?? ""}`} style={{ width: `${share * 100}%` }} />
+      </div>
       <span class="small">{Math.round(share * 100)} %</span>
     </div>
   );
@@ -83,38 +127,77 @@ export interface BarPart {
 }
 
 /** Parts of a whole as one bar, with a legend that says the numbers. */
-export function Bars({ parts, max, label, legend = true }: {
-  parts: readonly BarPart[]; max?: number; label: string; legend?: boolean;
+export function Bars({
+  parts,
+  max,
+  label,
+  legend = true,
+}: {
+  parts: readonly BarPart[];
+  max?: number;
+  label: string;
+  legend?: boolean;
 }): JSX.Element {
   const whole = max ?? parts.reduce((sum, part) => sum + part.value, 0);
   const shown = parts.filter((part) => part.value > 0);
   const words = shown.map((part) => `${part.label} ${part.value}`).join(", ");
   return (
     <div>
-      <div class="bars" role="img" aria-label={`${label}: ${words || "none"}${max === undefined ? "" : ` of ${max}`}`}>
+      <div
+        class="bars"
+        role="img"
+        aria-label={`${label}: ${words || "none"}${max === undefined ? "" : ` of ${max}`}`}
+      >
         {shown.map((part) => (
-          <div key={part.label} class={`tone-${part.tone}`} title={`${part.label}: ${part.value}`}
-            style={{ width: `${whole > 0 ? (part.value / whole) * 100 : 0}%` }} />
+          <div
+            key={part.label}
+            class={`tone-${part.tone}`}
+            title={`${part.label}: ${part.value}`}
+            style={{ width: `${whole > 0 ? (part.value / whole) * 100 : 0}%` }}
+          />
         ))}
       </div>
       {legend && (
-        <ul class="legend">{shown.map((part) => (
-          <li key={part.label}><i class={`tone-${part.tone}`} />{part.label} {part.value}</li>
-        ))}</ul>
+        <ul class="legend">
+          {shown.map((part) => (
+            <li key={part.label}>
+              <i class={`tone-${part.tone}`} />
+              {part.label} {part.value}
+            </li>
+          ))}
+        </ul>
       )}
     </div>
   );
 }
 
 /** A line of values over time. */
-export function Spark({ values, label, width = 120, height = 28 }: {
-  values: readonly number[]; label: string; width?: number; height?: number;
+export function Spark({
+  values,
+  label,
+  width = 120,
+  height = 28,
+}: {
+  values: readonly number[];
+  label: string;
+  width?: number;
+  height?: number;
 }): JSX.Element {
   const top = Math.max(1, ...values);
   const step = values.length > 1 ? (width - 2) / (values.length - 1) : 0;
-  const points = values.map((value, index) => `${(1 + index * step).toFixed(1)},${(height - 2 - (value / top) * (height - 4)).toFixed(1)}`);
+  const points = values.map(
+    (value, index) =>
+      `${(1 + index * step).toFixed(1)},${(height - 2 - (value / top) * (height - 4)).toFixed(1)}`,
+  );
   return (
-    <svg class="spark" role="img" aria-label={label} width={width} height={height} viewBox={`0 0 ${width} ${height}`}>
+    <svg
+      class="spark"
+      role="img"
+      aria-label={label}
+      width={width}
+      height={height}
+      viewBox={`0 0 ${width} ${height}`}
+    >
       <polyline points={points.join(" ")} fill="none" stroke="currentColor" stroke-width="1.5" />
     </svg>
   );
