@@ -82,7 +82,9 @@ function ChannelPacks({ channel, packs }: { channel: StoredChannel; packs: reado
             <th>Pack</th>
             <th>Version</th>
             <th>Other versions that are loaded</th>
-            <th />
+            <th>
+              <span class="visually-hidden">Actions</span>
+            </th>
           </tr>
         </thead>
         <tbody>

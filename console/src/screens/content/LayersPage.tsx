@@ -37,7 +37,7 @@ export function LayersPage() {
       <ContentHeader
         part="layers"
         title="Layers"
-        subtitle="The site's object is in force; else that of the pack of the highest priority, with overrides."
+        subtitle="The site's object is in force; else the pack's of the highest priority, with overrides."
         actions={<Button onClick={() => (adopting.value = true)}>Turn a copy into an override</Button>}
       />
       <Overrides />
