@@ -3,7 +3,7 @@
 import type { Page } from "playwright-core";
 import { heading, settled } from "../browser";
 import { claim, includes, same, until } from "../check";
-import { ASKING, INSTALLED, UNKNOWN, WAITING, WORKFLOW } from "../scene";
+import { ASKING, INSTALLED, NEWCOMER, UNKNOWN, WAITING, WORKFLOW } from "../scene";
 import { placesOf } from "../places";
 import type { Stage, Story } from "../stage";
 
@@ -102,18 +102,18 @@ async function register(stage: Stage): Promise<void> {
   const page = await visitor.open("/networks?tab=clients");
   await page
     .getByRole("row")
-    .filter({ hasText: UNKNOWN })
+    .filter({ hasText: NEWCOMER })
     .getByRole("button", { name: /Register/ })
     .first()
     .click();
   const dialog = page.getByRole("dialog");
-  await dialog.getByLabel(`Name of ${UNKNOWN}`, { exact: false }).fill("found1");
+  await dialog.getByLabel(`Name of ${NEWCOMER}`, { exact: false }).fill("found1");
   await dialog.getByRole("button", { name: "Register" }).click();
   await dialog.waitFor({ state: "hidden" });
   const made = await stage.server.ask<{ macs: string[] }>("GET", "/machines/name:found1");
-  same(made.macs[0], UNKNOWN, "the MAC of the machine that was made");
+  same(made.macs[0], NEWCOMER, "the MAC of the machine that was made");
   await until("the client is unknown no longer", async () => {
-    return (await page.locator("main tr").filter({ hasText: UNKNOWN }).count()) === 0;
+    return (await page.locator("main tr").filter({ hasText: NEWCOMER }).count()) === 0;
   });
 }
 
