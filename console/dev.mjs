@@ -25,7 +25,8 @@ const TYPES = {
 const NONCE = "development";
 const POLICY =
   `default-src 'none'; script-src 'self'; style-src 'self' 'nonce-${NONCE}'; img-src 'self' data:; ` +
-  "connect-src 'self'; font-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "connect-src 'self'; font-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; " +
+  "frame-ancestors 'none'";
 
 /** A session as the server would show it, for the token that is put into each request. */
 const STAND_IN = {

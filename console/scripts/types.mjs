@@ -81,7 +81,8 @@ function objectType(schema, indent) {
   const required = new Set(schema.required ?? []);
   const lines = Object.entries(schema.properties ?? {}).map(([name, property]) => {
     const key = /^[A-Za-z_]\w*$/.test(name) ? name : JSON.stringify(name);
-    return `${comment(property, inner)}${inner}${key}${required.has(name) ? "" : "?"}: ${typeOf(property, inner)};\n`;
+    const mark = required.has(name) ? "" : "?";
+    return `${comment(property, inner)}${inner}${key}${mark}: ${typeOf(property, inner)};\n`;
   });
   if (lines.length > 0) return `{\n${lines.join("")}${indent}}`;
   const rest = schema.additionalProperties;

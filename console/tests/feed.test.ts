@@ -195,7 +195,7 @@ function settle(rows: LiveRows<Stored>, server: ServerModel, between: () => void
   }
 }
 
-test("a list has exactly what passes on the server after any order of writes, lost batches and answers", () => {
+test("a list has exactly what passes after any order of writes, lost batches and late answers", () => {
   for (let seed = 1; seed <= 2000; seed += 1) {
     const random = numbers(seed);
     const server = new ServerModel();

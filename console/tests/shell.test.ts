@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { commandOf, curlOf, shellWord } from "../src/api/commands";
 import { compilePath, matchPath } from "../src/app/paths";
-import { compareValues, comparatorOf, kindOf, valueAt } from "../src/live/merge";
+import { compareValues, kindOf, sortRows, valueAt } from "../src/live/merge";
 import { parseAnsi, plainText } from "../src/ui/ansi";
 import { diffLines, foldSame, parseUnified } from "../src/ui/diff-lines";
 import { filterQuery, parseOrName, parseTyped, suggest, withFilter, withoutFilter } from "../src/ui/filter";
@@ -33,6 +33,7 @@ test("filters are read as they are typed", () => {
   assert.deepEqual(parseTyped("revision >= 3"), { field: "revision", operator: "gte", value: "3" });
   assert.deepEqual(parseTyped("updated_at[gt]=-1h"), { field: "updated_at", operator: "gt", value: "-1h" });
   assert.deepEqual(parseTyped("name!=web1"), { field: "name", operator: "ne", value: "web1" });
+  assert.equal(parseTyped("label.example.org/owner=ops")?.field, "label.example.org/owner");
   assert.equal(parseTyped("status.state="), undefined);
   assert.equal(parseTyped("name[odd]=1"), undefined);
   assert.deepEqual(parseOrName("web"), { field: "name", operator: "eq", value: "*web*" });
@@ -201,7 +202,7 @@ test("values sort as people read them, the absent last", () => {
   assert.deepEqual(["web10", "web9", null, "web1"].sort(compareValues), ["web1", "web9", "web10", null]);
   const rows = [{ a: { b: 1 } }, { a: { b: 3 } }, {}, { a: { b: 2 } }];
   assert.deepEqual(
-    rows.sort(comparatorOf("-a.b")).map((row) => valueAt(row, "a.b")),
+    sortRows(rows, "-a.b").map((row) => valueAt(row, "a.b")),
     [3, 2, 1, undefined],
   );
   assert.deepEqual(["machines", "client_classes", "leases"].map(kindOf), [

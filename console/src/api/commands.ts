@@ -39,23 +39,45 @@ export function commandOf(call: Call): string | undefined {
   if (noun === "machines" && rest[0] === "actions" && rest[1]) {
     return `metalwright machines ${rest[1].replaceAll("_", "-")} ${target}`;
   }
-  const sights = ["timeline", "params", "files", "explain"];
-  const [sight] = rest;
-  if (noun === "machines" && call.method === "GET" && sight && sights.includes(sight)) {
-    return sight === "explain" ? `metalwright explain machine ${target}` : `metalwright ${sight} ${target}`;
-  }
-  return undefined;
+  const sight =
+    rest.length === 1 && call.method === "GET" && noun === "machines" ? SIGHTS[rest[0] ?? ""] : undefined;
+  return sight && `metalwright ${sight} ${target}`;
 }
+
+/** Commands for what lies below a machine. */
+const SIGHTS: Record<string, string> = {
+  timeline: "timeline",
+  explain: "explain machine",
+  files: "files",
+  diff: "diff",
+  variables: "vars",
+  params: "machines params",
+  runs: "machines runs",
+};
 
 const nounWord = (noun: string): string => noun.replaceAll("_", "-");
 
+/** What one asks for without a noun of the command line. */
+const NO_LISTS = [
+  "summary",
+  "session",
+  "sessions",
+  "changes",
+  "views",
+  "unknown_clients",
+  "explain",
+  "diff",
+  "catalog",
+];
+
 function listCommand(noun: string, query: URLSearchParams): string | undefined {
   const words = ["metalwright", nounWord(noun), "list"];
-  if (noun === "summary" || noun === "session" || noun === "changes") return undefined;
+  if (NO_LISTS.includes(noun)) return undefined;
   for (const [name, value] of query) {
     const flag = FLAGS[name];
     if (flag === "") continue;
     if (flag) words.push(flag, shellWord(value));
+    else if (noun === "events") words.push(`--${name.replaceAll("_", "-")}`, shellWord(value));
     else words.push("--filter", shellWord(`${name}=${value}`));
   }
   return words.join(" ");

@@ -15,8 +15,8 @@ export interface QueryResult<T> {
 }
 
 /**
- * Asks when the component appears and when `key` changes; `undefined` as key asks nothing. The data of another
- * key is never shown.
+ * Asks when the component appears and when `key` changes; `undefined` as key asks nothing. The data of
+ * another key is never shown.
  */
 export function useQuery<T>(
   key: string | undefined,

@@ -73,7 +73,7 @@ export function Layout(): JSX.Element {
 
 function Brand(): JSX.Element {
   return (
-    <Link to="/" class="brand" aria-label="Metalwright, overview">
+    <Link to="/" class="brand" title="Overview">
       <svg viewBox="0 0 16 16" width="22" height="22" aria-hidden="true">
         <path d="M1 14V3h3l4 6 4-6h3v11h-3V8l-4 6-4-6v6z" fill="currentColor" />
       </svg>

@@ -46,7 +46,7 @@ export function feedPosition(): Position | undefined {
 function openShared(): ((message: TabMessage) => void) | undefined {
   if (typeof SharedWorker === "undefined") return undefined;
   try {
-    const worker = new SharedWorker(WORKER_URL, { name: "metalwright-feed" });
+    const worker = new SharedWorker(WORKER_URL);
     worker.port.onmessage = (event: MessageEvent<HubMessage>) => hear(event.data);
     worker.onerror = () => openOwn();
     return (message) => worker.port.postMessage(message);
@@ -70,7 +70,10 @@ export function startFeed(): void {
   window.addEventListener("pagehide", () => say?.({ type: "bye" }));
   window.addEventListener("pageshow", (event) => event.persisted && say?.({ type: "here" }));
   window.addEventListener("online", () => say?.({ type: "retry" }));
-  generation.subscribe(() => say?.({ type: "retry" }));
+  const first = generation.peek();
+  generation.subscribe((turn) => {
+    if (turn !== first) say?.({ type: "retry" });
+  });
 }
 
 function hear(message: HubMessage): void {

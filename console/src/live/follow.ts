@@ -45,8 +45,8 @@ export type FollowerOutput =
   | { type: "reset"; position: Position };
 
 /**
- * Follows the changes. They are handed on only when the position behind them is known: what a broken connection
- * leaves between two positions is dropped, and comes again after `resumeId`.
+ * Follows the changes. They are handed on only when the position behind them is known: what a broken
+ * connection leaves between two positions is dropped, and comes again after `resumeId`.
  */
 export class ChangeFollower {
   private position: Position | undefined;

@@ -31,8 +31,8 @@ export function keyField(collection: string): "id" | "address" | "name" {
 export type BatchVerdict = "nothing" | "show" | "reload";
 
 /**
- * The rows of a list, and up to where they are known: all changes up to `known` were noted, and all rows are as
- * of `seen` or newer, but for the `dirty` ones, which changed and are not read yet.
+ * The rows of a list, and up to where they are known: all changes up to `known` were noted, and all rows are
+ * as of `seen` or newer, but for the `dirty` ones, which changed and are not read yet.
  */
 export class LiveRows<T> {
   rows = new Map<string, T>();
@@ -141,30 +141,32 @@ export class LiveRows<T> {
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
+/** Whether there is nothing to compare. */
+export const isAbsent = (value: unknown): boolean => value === undefined || value === null || value === "";
+
 /** Compares two values as the tables show them; what is absent comes last. */
 export function compareValues(a: unknown, b: unknown): number {
-  const isAbsent = (value: unknown) => value === undefined || value === null || value === "";
+  if (a === b) return 0;
   if (isAbsent(a) || isAbsent(b)) return Number(isAbsent(a)) - Number(isAbsent(b));
   if (typeof a === "number" && typeof b === "number") return a - b;
   return collator.compare(String(a), String(b));
 }
 
-/** A comparison by the API's `sort`: `-updated_at,name`. */
-export function comparatorOf<T>(sort: string): (a: T, b: T) => number {
-  const keys = sort
-    .split(",")
-    .filter((key) => key !== "")
-    .map((key) => ({
-      path: key.replace(/^-/, ""),
-      sign: key.startsWith("-") ? -1 : 1,
-    }));
-  return (a, b) => {
-    for (const { path, sign } of keys) {
-      const [left, right] = [valueAt(a, path), valueAt(b, path)];
-      const isAbsent = left === undefined || left === null || right === undefined || right === null;
-      const order = compareValues(left, right) * (isAbsent ? 1 : sign);
-      if (order !== 0) return order;
+/**
+ * Sorts by the API's `sort`: `-updated_at,name`. What is absent comes last. The values are read once a row.
+ */
+export function sortRows<T>(rows: readonly T[], sort: string): T[] {
+  const keys = sort.split(",").filter((key) => key !== "");
+  const paths = keys.map((key) => key.replace(/^-/, ""));
+  const signs = keys.map((key) => (key.startsWith("-") ? -1 : 1));
+  const keyed = rows.map((row) => ({ row, values: paths.map((path) => valueAt(row, path)) }));
+  keyed.sort((a, b) => {
+    for (let index = 0; index < paths.length; index += 1) {
+      const [left, right] = [a.values[index], b.values[index]];
+      const order = compareValues(left, right);
+      if (order !== 0) return isAbsent(left) || isAbsent(right) ? order : order * (signs[index] ?? 1);
     }
     return 0;
-  };
+  });
+  return keyed.map(({ row }) => row);
 }

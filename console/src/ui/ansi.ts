@@ -24,9 +24,9 @@ const PLAIN: Look = {
   underline: false,
   inverse: false,
 };
-// eslint-disable-next-line no-control-regex
-const CONTROL =
-  /\u001b(?:\[([0-9;:?]*)([@-~])|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])|[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f]/g;
+const SEQUENCE = String.raw`\u001b(?:\[([0-9;:?]*)([@-~])|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[@-Z\\-_])`;
+const OTHER = String.raw`[\u0000-\u0008\u000b-\u001a\u001c-\u001f\u007f]`;
+const CONTROL = new RegExp(`${SEQUENCE}|${OTHER}`, "g");
 
 /** What stays of a line that a program wrote over with carriage returns (progress). */
 export function lastWritten(line: string): string {

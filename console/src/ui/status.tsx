@@ -2,7 +2,7 @@
 // and a colour, never the colour alone.
 
 import type { ComponentChildren, JSX } from "preact";
-import { asProblem } from "../api/problem";
+import { asProblem, type Fault } from "../api/problem";
 import { Button, Copy } from "./button";
 import { Icon } from "./icons";
 import "./status.css";
@@ -94,6 +94,9 @@ function advice(status: number): string | undefined {
   return undefined;
 }
 
+const placeOf = (fault: Fault): string =>
+  fault.template ? `${fault.template}:${fault.line ?? 1}` : fault.pointer || "/";
+
 /** A refusal: what, where, what to do, and the request's id. */
 export function Problem({ problem, onRetry }: { problem: unknown; onRetry?: () => void }): JSX.Element {
   const { title, status, detail, problems, requestId } = asProblem(problem);
@@ -110,8 +113,7 @@ export function Problem({ problem, onRetry }: { problem: unknown; onRetry?: () =
         <ul>
           {problems.map((fault) => (
             <li>
-              <code>{fault.template ? `${fault.template}:${fault.line ?? 1}` : fault.pointer || "/"}</code>{" "}
-              {fault.message}
+              <code>{placeOf(fault)}</code> {fault.message}
             </li>
           ))}
         </ul>
