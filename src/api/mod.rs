@@ -85,8 +85,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The paths of the console, which is no operation of the API.
 const CONSOLE_ROOT: &str = "/console";
 const CONSOLE_FILES: &str = "/console/{*path}";
-/// What browsers are told of every answer that does not say something else: not to keep it, not to run or show
-/// it as a page, not to give it to pages of others.
+/// What browsers are told of every answer that does not say something else: not to keep it, not to run or
+/// show it as a page, not to give it to pages of others.
 const HEADERS_OF_ALL: [(HeaderName, HeaderValue); 4] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

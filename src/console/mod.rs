@@ -1,9 +1,9 @@
 //! The web console: files that are compiled into the program and served below `/console/`.
 //!
-//! `build.rs` lists what `make console` made; a build without it has one page that says how to get it. What is
-//! served here is the same for everybody and shows nothing of the server, so that no request needs a token:
-//! the console logs in and reads through the API. Start at [`ConsoleSite::answer`]; `headers` has what a
-//! browser is told about each file.
+//! `build.rs` lists what `make console` made; a build without it has one page that says how to get it. What
+//! is served here is the same for everybody and shows nothing of the server, so that no request needs a
+//! token: the console logs in and reads through the API. Start at [`ConsoleSite::answer`]; `headers` has
+//! what a browser is told about each file.
 
 mod headers;
 

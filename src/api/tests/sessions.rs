@@ -180,8 +180,8 @@ async fn a_cookie_that_is_none_of_ours_is_refused() {
         format!("Cookie: {NAME}={value}; {NAME}={value}"),
         long,
     ] {
-        let got = send(&browser.client, "GET /api/v1/machines", &[&cookie, OWN_PAGE], "");
-        got.await.refused(401);
+        let got = send(&browser.client, "GET /api/v1/machines", &[&cookie, OWN_PAGE], "").await;
+        got.refused(401);
     }
     let among = format!("Cookie: a=b; theme=\"dark\"; {}; z", browser.cookie.split_once(' ').unwrap().1);
     let got = send_plain(&browser.client, &[&among, OWN_PAGE]).await;

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::sessions::{Browser, JSON, OWN_PAGE, cookie_of, log_in, send_plain};
 use super::*;
 use crate::access::sessions::SESSIONS_OF_TOKEN_MAX;
-use crate::model::SESSION_IDLE_MAX;
+use crate::model::{SESSION_IDLE_MAX, Token};
+use crate::objects::write::{ExpectedRevision, WriteTarget};
 
 /// Why sessions ended, oldest first.
 async fn ends(client: &Client) -> Vec<String> {
@@ -181,4 +182,18 @@ async fn a_session_of_a_backup_does_not_come_back_to_life() {
     browser.get("machines").await.refused(401);
     assert_eq!(ends(&browser.client).await, ["restored"]);
     assert!(kernel.read(|world| world.sessions.is_empty()));
+}
+
+#[tokio::test]
+async fn a_login_and_the_deletion_of_its_token_cannot_overtake_each_other() {
+    let client = Client::new().await;
+    let made = client.post("tokens", json!({"name": "reader", "scopes": ["machines:read"]})).await.ok();
+    let target = WriteTarget { reference: "reader", expected: ExpectedRevision::Any };
+    // It was decided while the token had no session.
+    let deletion = client.houses.objects.prepare_delete::<Token>(&testing::caller(), &target).unwrap();
+    let cookie = cookie_of(&log_in(&client, made["token"].as_str().unwrap(), &[]).await);
+    assert!(client.houses.kernel.commit(deletion).await.is_err(), "the session would have stayed");
+    client.delete("tokens/reader").await.ok();
+    assert_eq!(send_plain(&client, &[&cookie]).await, 401);
+    assert_eq!(client.get("sessions").await.ok()["total"], 0);
 }
