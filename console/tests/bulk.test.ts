@@ -1,10 +1,25 @@
 // Actions on many machines: what is sent, in which pieces, and how the answers are summed up.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { acceptableFaults, erasedThings, reasonOf, summarize, type BulkItem, type BulkReport } from "../src/screens/machines/bulk/report";
+import {
+  acceptableFaults,
+  erasedThings,
+  reasonOf,
+  summarize,
+  type BulkItem,
+  type BulkReport,
+} from "../src/screens/machines/bulk/report";
 import { CHUNK_MAX, runBulk, type BulkCall, type BulkRunner } from "../src/screens/machines/bulk/run";
 import { describeTarget } from "../src/screens/machines/bulk/target";
-import { ACTIONS, actionOf, detailsOf, EMPTY_INPUT, inputFault, planBatches, type BulkAction } from "../src/screens/machines/bulk/verbs";
+import {
+  ACTIONS,
+  actionOf,
+  detailsOf,
+  EMPTY_INPUT,
+  inputFault,
+  planBatches,
+  type BulkAction,
+} from "../src/screens/machines/bulk/verbs";
 
 function action(id: string): BulkAction {
   const found = actionOf(id);
@@ -13,18 +28,43 @@ function action(id: string): BulkAction {
 }
 
 const refused = (ref: string, message: string, code = "no_login"): BulkItem => ({
-  ref, name: `web${ref}`, outcome: "refused", status: 409, code: "not_usable", detail: "the run cannot begin", problems: [{ pointer: "/x", message, code }],
+  ref,
+  name: `web${ref}`,
+  outcome: "refused",
+  status: 409,
+  code: "not_usable",
+  detail: "the run cannot begin",
+  problems: [{ pointer: "/x", message, code }],
 });
 
 test("each action sends the body that a call for one machine takes", () => {
-  const start = { ...EMPTY_INPUT, workflow: "install", reason: " new rack ", before: "4", accept: ["no_login"] };
-  assert.deepEqual(detailsOf(action("start"), start), { workflow: "install", reason: "new rack", stop_before: 4, accept: ["no_login"] });
+  const start = {
+    ...EMPTY_INPUT,
+    workflow: "install",
+    reason: " new rack ",
+    before: "4",
+    accept: ["no_login"],
+  };
+  assert.deepEqual(detailsOf(action("start"), start), {
+    workflow: "install",
+    reason: "new rack",
+    stop_before: 4,
+    accept: ["no_login"],
+  });
   assert.deepEqual(detailsOf(action("pause"), { ...EMPTY_INPUT, before: "burn" }), { before: "burn" });
   assert.deepEqual(detailsOf(action("cancel"), start), {});
-  assert.deepEqual(detailsOf(action("label"), { ...EMPTY_INPUT, name: "rack", value: "r1" }), { labels: { rack: "r1" } });
-  assert.deepEqual(detailsOf(action("label"), { ...EMPTY_INPUT, name: "rack", isRemoved: true }), { labels: { rack: null } });
-  assert.deepEqual(detailsOf(action("param"), { ...EMPTY_INPUT, name: "n", value: "3" }), { params: { n: 3 } });
-  assert.deepEqual(detailsOf(action("param"), { ...EMPTY_INPUT, name: "n", value: "three" }), { params: { n: "three" } });
+  assert.deepEqual(detailsOf(action("label"), { ...EMPTY_INPUT, name: "rack", value: "r1" }), {
+    labels: { rack: "r1" },
+  });
+  assert.deepEqual(detailsOf(action("label"), { ...EMPTY_INPUT, name: "rack", isRemoved: true }), {
+    labels: { rack: null },
+  });
+  assert.deepEqual(detailsOf(action("param"), { ...EMPTY_INPUT, name: "n", value: "3" }), {
+    params: { n: 3 },
+  });
+  assert.deepEqual(detailsOf(action("param"), { ...EMPTY_INPUT, name: "n", value: "three" }), {
+    params: { n: "three" },
+  });
   assert.deepEqual(detailsOf(action("unlock"), EMPTY_INPUT), { locked: false });
 });
 
@@ -48,20 +88,42 @@ test("a profile is added to the list that each machine has, in groups of equal l
     { details: { profiles: ["gpu"] }, refs: ["4"] },
   ]);
   assert.equal(last.unchanged, 1);
-  const removed = planBatches(action("profile"), { ...EMPTY_INPUT, profile: "web", profileMode: "remove" }, machines);
+  const removed = planBatches(
+    action("profile"),
+    { ...EMPTY_INPUT, profile: "web", profileMode: "remove" },
+    machines,
+  );
   assert.deepEqual(removed.batches, [{ details: { profiles: [] }, refs: ["1", "2"] }]);
 });
 
 test("refusals are grouped by their reason without the machine's own name", () => {
   const summary = summarize([
-    refused("1", "machine `web1` is locked"), refused("2", "machine `web2` is locked"), refused("3", "no key", "bad_ssh_key"),
-    { ref: "4", name: "db1", outcome: "done", erases: "the disk /dev/sda" }, { ref: "5", name: "db2", outcome: "not_tried" },
+    refused("1", "machine `web1` is locked"),
+    refused("2", "machine `web2` is locked"),
+    refused("3", "no key", "bad_ssh_key"),
+    { ref: "4", name: "db1", outcome: "done", erases: "the disk /dev/sda" },
+    { ref: "5", name: "db2", outcome: "not_tried" },
   ]);
-  assert.deepEqual(summary.refusals.map((group) => [group.reason, group.items.length]), [["machine `…` is locked", 2], ["no key", 1]]);
-  assert.deepEqual([summary.done.length, summary.refused, summary.notTried.length, summary.total], [1, 3, 1, 5]);
-  assert.deepEqual(acceptableFaults(summary), [["no_login", 2], ["bad_ssh_key", 1]]);
+  assert.deepEqual(
+    summary.refusals.map((group) => [group.reason, group.items.length]),
+    [
+      ["machine `…` is locked", 2],
+      ["no key", 1],
+    ],
+  );
+  assert.deepEqual(
+    [summary.done.length, summary.refused, summary.notTried.length, summary.total],
+    [1, 3, 1, 5],
+  );
+  assert.deepEqual(acceptableFaults(summary), [
+    ["no_login", 2],
+    ["bad_ssh_key", 1],
+  ]);
   assert.deepEqual(erasedThings(summary), [["the disk /dev/sda", 1]]);
-  assert.equal(reasonOf({ ref: "web1", name: "web1", outcome: "refused", detail: "web10 has it" }), "web10 has it");
+  assert.equal(
+    reasonOf({ ref: "web1", name: "web1", outcome: "refused", detail: "web10 has it" }),
+    "web10 has it",
+  );
 });
 
 test("only what may lead to a boot asks for the number of erased machines", () => {
@@ -75,7 +137,10 @@ test("all that match are told from those that were chosen", () => {
   const matching = describeTarget({ kind: "matching", terms: [{ name: "label.rack", value: "r1" }] }, 4312);
   assert.equal(chosen, "these 50 machines");
   assert.equal(matching, "all 4,312 machines that match label.rack = r1");
-  assert.equal(describeTarget({ kind: "matching", terms: [] }, 10000), "all 10,000 machines of this server");
+  assert.equal(
+    describeTarget({ kind: "matching", terms: [] }, 10000),
+    "all 10,000 machines of this server",
+  );
 });
 
 interface Played {
@@ -85,26 +150,51 @@ interface Played {
   runner: BulkRunner;
 }
 
-function play(answer: (call: BulkCall, number: number) => BulkItem[] | Error, isStopped = (): boolean => false): Played {
-  const played: Played = { calls: [], progress: [], waits: [], runner: {
-    send: (call) => {
-      played.calls.push(call);
-      const items = answer(call, played.calls.length);
-      if (items instanceof Error) return Promise.reject(items);
-      const report: BulkReport = { dry_run: call.dry_run, total: items.length, done: 0, refused: 0, not_tried: 0, items };
-      return Promise.resolve(report);
+function play(
+  answer: (call: BulkCall, number: number) => BulkItem[] | Error,
+  isStopped = (): boolean => false,
+): Played {
+  const played: Played = {
+    calls: [],
+    progress: [],
+    waits: [],
+    runner: {
+      send: (call) => {
+        played.calls.push(call);
+        const items = answer(call, played.calls.length);
+        if (items instanceof Error) return Promise.reject(items);
+        const report: BulkReport = {
+          dry_run: call.dry_run,
+          total: items.length,
+          done: 0,
+          refused: 0,
+          not_tried: 0,
+          items,
+        };
+        return Promise.resolve(report);
+      },
+      isBusy: (error) => error instanceof Error && error.message === "busy",
+      wait: (ms) => {
+        played.waits.push(ms);
+        return Promise.resolve();
+      },
+      onProgress: (done, total) => {
+        played.progress.push([done, total]);
+      },
+      isStopped,
     },
-    isBusy: (error) => error instanceof Error && error.message === "busy",
-    wait: (ms) => { played.waits.push(ms); return Promise.resolve(); },
-    onProgress: (done, total) => { played.progress.push([done, total]); },
-    isStopped,
-  } };
+  };
   return played;
 }
 
 const done = (call: BulkCall): BulkItem[] => call.refs.map((ref) => ({ ref, outcome: "done" }));
 const refs = (count: number): string[] => Array.from({ length: count }, (_, at) => `m${at}`);
-const order = (count: number) => ({ action: action("pause"), batches: [{ details: {}, refs: refs(count) }], mode: "carry-out" as const, force: false });
+const order = (count: number) => ({
+  action: action("pause"),
+  batches: [{ details: {}, refs: refs(count) }],
+  mode: "carry-out" as const,
+  force: false,
+});
 
 test("10,000 machines are sent in pieces, each once, with progress", async () => {
   const played = play(done);
@@ -117,9 +207,17 @@ test("10,000 machines are sent in pieces, each once, with progress", async () =>
 });
 
 test("what a call had no time for is sent again, and only that", async () => {
-  const played = play((call, number) => call.refs.map((ref, at) => ({ ref, outcome: number === 1 && at > 1 ? "not_tried" : "done" })));
+  const played = play((call, number) =>
+    call.refs.map((ref, at) => ({ ref, outcome: number === 1 && at > 1 ? "not_tried" : "done" })),
+  );
   const run = await runBulk(order(5), played.runner);
-  assert.deepEqual(played.calls.map((call) => call.refs), [["m0", "m1", "m2", "m3", "m4"], ["m2", "m3", "m4"]]);
+  assert.deepEqual(
+    played.calls.map((call) => call.refs),
+    [
+      ["m0", "m1", "m2", "m3", "m4"],
+      ["m2", "m3", "m4"],
+    ],
+  );
   assert.ok(run.items.every((item) => item.outcome === "done"));
 });
 
@@ -143,7 +241,13 @@ test("a busy server is asked again later, and another fault ends the action with
 
 test("stopping sends no further call and says how many were not sent", async () => {
   let sent = 0;
-  const played = play((call) => { sent += 1; return done(call); }, () => sent >= 1);
+  const played = play(
+    (call) => {
+      sent += 1;
+      return done(call);
+    },
+    () => sent >= 1,
+  );
   const run = await runBulk(order(CHUNK_MAX * 2), played.runner);
   assert.deepEqual([played.calls.length, run.unsent], [1, CHUNK_MAX]);
 });

@@ -1,4 +1,5 @@
-// What can be done with one artifact: fetch again, verify, delete. Used by the list and by the artifact's page.
+// What can be done with one artifact: fetch again, verify, delete. Used by the list and by the artifact's
+// page.
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -12,7 +13,9 @@ import type { Artifact } from "./artifact";
 async function ask(artifact: Artifact, verb: "fetch" | "verify"): Promise<void> {
   try {
     await api.post(`/artifacts/${ref(artifact.name)}/actions/${verb}`);
-    toast(`${artifact.name}: ${verb === "fetch" ? "the files are fetched or read again" : "all files are hashed again"}`);
+    toast(
+      `${artifact.name}: ${verb === "fetch" ? "its files are read again" : "its files are hashed again"}`,
+    );
   } catch (error) {
     toast(`${artifact.name}: ${verb} was refused`, { problem: asProblem(error) });
   }
@@ -70,7 +73,9 @@ export function ArtifactActions({ artifact, neededBy, onDeleted }: ActionsProps)
   const isServed = typeof artifact.status.sha256 === "string" || Boolean(artifact.status.mirror);
   return (
     <div class="artifact-actions">
-      <Button onClick={() => void ask(artifact, "fetch")} title={`${again}: ${artifact.name}`}>{again}</Button>
+      <Button onClick={() => void ask(artifact, "fetch")} title={`${again}: ${artifact.name}`}>
+        {again}
+      </Button>
       <Button
         onClick={() => void ask(artifact, "verify")}
         disabled={!isServed}
@@ -78,7 +83,9 @@ export function ArtifactActions({ artifact, neededBy, onDeleted }: ActionsProps)
       >
         Verify
       </Button>
-      <Button kind="danger" onClick={() => void (isDeleting.value = true)}>Delete</Button>
+      <Button kind="danger" onClick={() => void (isDeleting.value = true)}>
+        Delete
+      </Button>
       {isDeleting.value && (
         <DeleteDialog
           artifact={artifact}

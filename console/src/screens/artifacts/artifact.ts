@@ -33,7 +33,14 @@ export interface ArtifactStatus {
   verified_at?: string | null;
   damaged?: string[];
   absent?: string[];
-  repositories?: { package_type: string; path?: string; distribution?: string; components?: string[]; install_source?: boolean; signed?: boolean }[];
+  repositories?: {
+    package_type: string;
+    path?: string;
+    distribution?: string;
+    components?: string[];
+    install_source?: boolean;
+    signed?: boolean;
+  }[];
   mirror?: MirrorFigures | null;
   roots?: "unchecked" | "within" | "outside";
 }
@@ -93,13 +100,17 @@ export function needsByArtifact({ bootenvs, stages, workflows }: Content): Map<s
   const needs = new Map<string, Need>();
   for (const bootenv of bootenvs) {
     const names = new Set(Object.values(bootenv.arches ?? {}).map((arch) => arch.artifact ?? ""));
-    const through = new Set(stages.filter((stage) => stage.bootenv === bootenv.name).map((stage) => stage.name));
+    const through = new Set(
+      stages.filter((stage) => stage.bootenv === bootenv.name).map((stage) => stage.name),
+    );
     const reached = workflows.filter((workflow) => workflow.stages?.some((stage) => through.has(stage)));
     for (const name of names) {
       if (name !== "") {
         const need = needs.get(name) ?? { bootenvs: [], workflows: [] };
         need.bootenvs.push(bootenv.name);
-        need.workflows = [...new Set([...need.workflows, ...reached.map((workflow) => workflow.name)])].sort();
+        need.workflows = [
+          ...new Set([...need.workflows, ...reached.map((workflow) => workflow.name)]),
+        ].sort();
         needs.set(name, need);
       }
     }
@@ -108,7 +119,10 @@ export function needsByArtifact({ bootenvs, stages, workflows }: Content): Map<s
 }
 
 /** The artifacts that bootenvs name and that do not exist. */
-export function absentArtifacts(needs: ReadonlyMap<string, Need>, artifacts: readonly Artifact[]): [string, Need][] {
+export function absentArtifacts(
+  needs: ReadonlyMap<string, Need>,
+  artifacts: readonly Artifact[],
+): [string, Need][] {
   const known = new Set(artifacts.map((artifact) => artifact.name));
   return [...needs].filter(([name]) => !known.has(name)).sort(([a], [b]) => a.localeCompare(b));
 }
@@ -154,8 +168,13 @@ export function findingsOf(artifact: Artifact): Finding[] {
     add("warn", status.reason ?? "", artifact.fetch?.mirror ? mirrorAdvice : advice);
   }
   if (damaged.length > 0) {
-    const what = `${damaged.length} ${damaged.length === 1 ? "file has" : "files have"} changed since they were read: ${damaged.join(", ")}`;
-    add("fail", what, "Machines get no changed file. Find out who changed them, then fetch again: the files are accepted as they are then.");
+    const count = damaged.length === 1 ? "1 file has" : `${damaged.length} files have`;
+    const what = `${count} changed since they were read: ${damaged.join(", ")}`;
+    add(
+      "fail",
+      what,
+      "Machines get no changed file. Find out who changed them, then fetch again to accept them.",
+    );
   }
   if (absent.length > 0) {
     const advice = "Bootenvs name them. Point the artifact at the tree that has them, or mend the bootenv.";
@@ -194,7 +213,12 @@ export function isAtWork({ status }: Artifact): boolean {
 
 /** What is being done, in words: `fetching, 41 %`. */
 export function workText({ status }: Artifact): string {
-  const asked = status.asked === "verify" ? "verify is asked for" : status.asked === "fetch" ? "a fetch is asked for" : "";
+  const asked =
+    status.asked === "verify"
+      ? "verify is asked for"
+      : status.asked === "fetch"
+        ? "a fetch is asked for"
+        : "";
   const isBusy = status.state === "fetching" || status.state === "extracting";
   const percent = typeof status.percent === "number" ? `, ${status.percent} %` : "";
   return isBusy ? `${status.state}${percent}` : asked;

@@ -3,12 +3,36 @@
 export type SourceKind = "path" | "url" | "file" | "files" | "iso" | "mirror";
 
 export const SOURCES: readonly { kind: SourceKind; label: string; about: string }[] = [
-  { kind: "path", label: "Files in place", about: "A folder of the server's host. Its files stay there and are served as they are." },
-  { kind: "url", label: "Image or tarball from a URL", about: "The server fetches, checks and unpacks it." },
-  { kind: "file", label: "One file from a URL", about: "The server fetches and checks it, and does not unpack it." },
-  { kind: "files", label: "Single files below a URL", about: "A distribution's netboot files, each with its checksum." },
-  { kind: "iso", label: "Image on the server's disk", about: "An ISO image or tarball on the server's host; the server unpacks it." },
-  { kind: "mirror", label: "Mirror of a remote tree", about: "The server passes files on as machines ask for them, and keeps them." },
+  {
+    kind: "path",
+    label: "Files in place",
+    about: "A folder of the server's host. Its files stay there and are served as they are.",
+  },
+  {
+    kind: "url",
+    label: "Image or tarball from a URL",
+    about: "The server fetches, checks and unpacks it.",
+  },
+  {
+    kind: "file",
+    label: "One file from a URL",
+    about: "The server fetches and checks it, and does not unpack it.",
+  },
+  {
+    kind: "files",
+    label: "Single files below a URL",
+    about: "A distribution's netboot files, each with its checksum.",
+  },
+  {
+    kind: "iso",
+    label: "Image on the server's disk",
+    about: "An ISO image or tarball on the server's host; the server unpacks it.",
+  },
+  {
+    kind: "mirror",
+    label: "Mirror of a remote tree",
+    about: "The server passes files on as machines ask for them, and keeps them.",
+  },
 ];
 
 export interface ArtifactForm {
@@ -39,7 +63,10 @@ export const EMPTY_FORM: ArtifactForm = {
 export const hasChecksum = (kind: SourceKind): boolean => kind === "url" || kind === "file";
 
 const linesOf = (text: string): string[] =>
-  text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
 
 /** A suite of apt has no slash; `SUITE` or `FOLDER/…` for yum. */
 function repositoryOf(line: string): Record<string, string> {
@@ -73,7 +100,10 @@ export function artifactOf(form: ArtifactForm): Record<string, unknown> {
       const repositories = linesOf(form.repositories).map(repositoryOf);
       const gib = Number(form.keep);
       const bytes = Number.isFinite(gib) && gib > 0 ? { bytes_max: Math.round(gib * 2 ** 30) } : {};
-      return { name, fetch: { url: place, mirror: { ...bytes, ...(repositories.length > 0 ? { repositories } : {}) } } };
+      return {
+        name,
+        fetch: { url: place, mirror: { ...bytes, ...(repositories.length > 0 ? { repositories } : {}) } },
+      };
     }
   }
 }

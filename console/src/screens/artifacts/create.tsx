@@ -9,7 +9,14 @@ import { Dialog } from "../../ui/dialog";
 import { Select, TextField, Toggle } from "../../ui/form";
 import { Problem } from "../../ui/status";
 import { toast } from "../../ui/toast";
-import { artifactOf, EMPTY_FORM, hasChecksum, SOURCES, type ArtifactForm, type SourceKind } from "./artifact_form";
+import {
+  artifactOf,
+  EMPTY_FORM,
+  hasChecksum,
+  SOURCES,
+  type ArtifactForm,
+  type SourceKind,
+} from "./artifact_form";
 
 interface PartProps {
   form: ArtifactForm;
@@ -132,7 +139,9 @@ export function CreateArtifact({ name, onClose }: CreateProps): JSX.Element {
         {problem.value !== undefined && <Problem problem={problem.value} />}
         <div class="fleet-actions">
           <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" type="submit" disabled={isSending.value}>Make the artifact</Button>
+          <Button kind="primary" type="submit" disabled={isSending.value}>
+            Make the artifact
+          </Button>
         </div>
       </form>
     </Dialog>

@@ -16,8 +16,18 @@ export const screens: Screen[] = [
     key: "r",
     view: ArtifactList,
     commands: () => [
-      { id: "artifacts.create", title: "New artifact", run: () => go("/artifacts?dialog=create"), enabled: () => may("artifacts:write") },
-      { id: "artifacts.prune", title: "Prune artifacts", run: () => go("/artifacts?dialog=prune"), enabled: () => may("artifacts:write") },
+      {
+        id: "artifacts.create",
+        title: "New artifact",
+        run: () => go("/artifacts?dialog=create"),
+        enabled: () => may("artifacts:write"),
+      },
+      {
+        id: "artifacts.prune",
+        title: "Prune artifacts",
+        run: () => go("/artifacts?dialog=prune"),
+        enabled: () => may("artifacts:write"),
+      },
     ],
   },
   {

@@ -7,10 +7,33 @@ import { may } from "../../app/session";
 import { useQuery } from "../../api/query";
 import { api } from "../../api/client";
 import { useCollection } from "../../live/collection";
-import { Bytes, Button, Card, Empty, Loading, PageHeader, plural, Problem, ProgressBar, StateBadge, Time, Truncated } from "../../ui";
+import {
+  Bytes,
+  Button,
+  Card,
+  Empty,
+  Loading,
+  PageHeader,
+  plural,
+  Problem,
+  ProgressBar,
+  StateBadge,
+  Time,
+  Truncated,
+} from "../../ui";
 import { SeverityMark } from "../overview/needs";
 import { ArtifactActions } from "./actions";
-import { absentArtifacts, diskUse, findingsOf, isAtWork, methodText, originText, workText, type Artifact, type Need } from "./artifact";
+import {
+  absentArtifacts,
+  diskUse,
+  findingsOf,
+  isAtWork,
+  methodText,
+  originText,
+  workText,
+  type Artifact,
+  type Need,
+} from "./artifact";
 import { useNeeds } from "./content";
 import { CreateArtifact } from "./create";
 import { PruneDialog } from "./prune";
@@ -41,20 +64,38 @@ function ArtifactRow({ artifact, need }: { artifact: Artifact; need: Need }): JS
     <li class="artifact-row">
       <div class="artifact-head">
         <Link to={artifactUrl(artifact.name)}>{artifact.name}</Link>
-        <StateBadge state={status.state} tone={status.state === "missing" ? "bad" : status.state === "extracting" ? "busy" : undefined} />
+        <StateBadge
+          state={status.state}
+          tone={status.state === "missing" ? "bad" : status.state === "extracting" ? "busy" : undefined}
+        />
         <span class="muted">{methodText(artifact)}</span>
       </div>
-      <div class="artifact-origin"><Truncated text={originText(artifact)} mono /></div>
+      <div class="artifact-origin">
+        <Truncated text={originText(artifact)} mono />
+      </div>
       <Work artifact={artifact} />
       {findings.map((finding) => (
         <p key={finding.what} class="artifact-finding">
           <SeverityMark severity={finding.severity} />
-          <span>{finding.what} <span class="muted">{finding.advice}</span></span>
+          <span>
+            {finding.what} <span class="muted">{finding.advice}</span>
+          </span>
         </p>
       ))}
       <div class="artifact-facts">
-        <span><Bytes value={size} />{status.mirror ? " kept" : ""}, {plural(status.mirror?.cached_files ?? status.files, "file")}</span>
-        <span>{status.verified_at ? <>verified <Time at={status.verified_at} /></> : "never verified"}</span>
+        <span>
+          <Bytes value={size} />
+          {status.mirror ? " kept" : ""}, {plural(status.mirror?.cached_files ?? status.files, "file")}
+        </span>
+        <span>
+          {status.verified_at ? (
+            <>
+              verified <Time at={status.verified_at} />
+            </>
+          ) : (
+            "never verified"
+          )}
+        </span>
         <span class={need.bootenvs.length === 0 ? "muted" : undefined}>
           {need.bootenvs.length === 0 ? "no bootenv needs it" : `needed by ${need.bootenvs.join(", ")}`}
         </span>
@@ -78,7 +119,10 @@ function Absent({ rows }: { rows: readonly [string, Need][] }): JSX.Element | nu
             <code>{name}</code>
             <span class="grow muted">{`for ${need.bootenvs.join(", ")}`}</span>
             {may("artifacts:write") && (
-              <Button size="small" onClick={() => setQuery({ dialog: "create", make: name })}>{`Make ${name}`}</Button>
+              <Button
+                size="small"
+                onClick={() => setQuery({ dialog: "create", make: name })}
+              >{`Make ${name}`}</Button>
             )}
           </li>
         ))}
@@ -100,8 +144,14 @@ function DiskUse({ artifacts }: { artifacts: readonly Artifact[] }): JSX.Element
   const free = status.data.value?.store.free_bytes;
   return (
     <p class="artifact-disk">
-      <span><Bytes value={served} /> in {plural(files, "file")}</span>
-      {cached > 0 && <span><Bytes value={cached} /> kept by mirrors</span>}
+      <span>
+        <Bytes value={served} /> in {plural(files, "file")}
+      </span>
+      {cached > 0 && (
+        <span>
+          <Bytes value={cached} /> kept by mirrors
+        </span>
+      )}
       {typeof free === "number" && (
         <span class={status.data.value?.store.is_short_of_space === true ? "fleet-bad" : undefined}>
           <Bytes value={free} /> free on the server's disk
@@ -131,10 +181,18 @@ export function ArtifactList(): JSX.Element {
     <div class="stack">
       <PageHeader
         title="Artifacts"
-        subtitle={isFiltered ? `${plural(rows.length, "artifact")} with ${filter.toString()}` : plural(rows.length, "artifact")}
+        subtitle={
+          isFiltered
+            ? `${plural(rows.length, "artifact")} with ${filter.toString()}`
+            : plural(rows.length, "artifact")
+        }
         actions={may("artifacts:write") && <Actions />}
       />
-      {isFiltered && <div><Link to="/artifacts">Show all artifacts</Link></div>}
+      {isFiltered && (
+        <div>
+          <Link to="/artifacts">Show all artifacts</Link>
+        </div>
+      )}
       {problem !== undefined && <Problem problem={problem} onRetry={list.reload} />}
       {isReading && <Loading label="Reading the artifacts" height={300} />}
       {!isReading && rows.length > 0 && <DiskUse artifacts={rows} />}
@@ -145,7 +203,9 @@ export function ArtifactList(): JSX.Element {
         ))}
       </ul>
       {!isReading && !isFiltered && <Absent rows={absentArtifacts(needs, rows)} />}
-      {query.get("dialog") === "create" && <CreateArtifact name={query.get("make") ?? ""} onClose={closeDialog} />}
+      {query.get("dialog") === "create" && (
+        <CreateArtifact name={query.get("make") ?? ""} onClose={closeDialog} />
+      )}
       {query.get("dialog") === "prune" && <PruneDialog onClose={closeDialog} />}
     </div>
   );
@@ -154,8 +214,12 @@ export function ArtifactList(): JSX.Element {
 function Actions(): JSX.Element {
   return (
     <>
-      <Button icon="trash" onClick={() => setQuery({ dialog: "prune" })}>Prune…</Button>
-      <Button kind="primary" icon="plus" onClick={() => setQuery({ dialog: "create" })}>New artifact</Button>
+      <Button icon="trash" onClick={() => setQuery({ dialog: "prune" })}>
+        Prune…
+      </Button>
+      <Button kind="primary" icon="plus" onClick={() => setQuery({ dialog: "create" })}>
+        New artifact
+      </Button>
     </>
   );
 }
@@ -164,9 +228,14 @@ function NoArtifacts({ isFiltered }: { isFiltered: boolean }): JSX.Element {
   return (
     <Empty
       title={isFiltered ? "No artifact passes this filter" : "There are no artifacts yet"}
-      actions={!isFiltered && may("artifacts:write") && (
-        <Button kind="primary" icon="plus" onClick={() => setQuery({ dialog: "create" })}>New artifact</Button>
-      )}
+      actions={
+        !isFiltered &&
+        may("artifacts:write") && (
+          <Button kind="primary" icon="plus" onClick={() => setQuery({ dialog: "create" })}>
+            New artifact
+          </Button>
+        )
+      }
     >
       An artifact is the kernel, initrd or tree that machines fetch.
     </Empty>

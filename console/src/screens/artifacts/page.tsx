@@ -1,12 +1,32 @@
 // The page of one artifact: how it stands, what to do, what needs it, where its files come from.
 
 import type { JSX } from "preact";
-import { go, Link } from "../../app/router";
+import { go, Link, location, setQuery } from "../../app/router";
 import { useObject } from "../../live/collection";
-import { Bytes, Card, KeyValue, Loading, PageHeader, Problem, StateBadge, Time, Truncated } from "../../ui";
+import {
+  Button,
+  Bytes,
+  Card,
+  KeyValue,
+  Loading,
+  PageHeader,
+  Problem,
+  StateBadge,
+  Time,
+  Truncated,
+} from "../../ui";
 import { SeverityMark } from "../overview/needs";
+import { may } from "../../app/session";
+import { ObjectEditor } from "../../ui/object-editor";
 import { ArtifactActions } from "./actions";
-import { findingsOf, methodText, originText, type Artifact, type MirrorFigures, type Need } from "./artifact";
+import {
+  findingsOf,
+  methodText,
+  originText,
+  type Artifact,
+  type MirrorFigures,
+  type Need,
+} from "./artifact";
 import { useNeeds } from "./content";
 import { Work } from "./list";
 
@@ -21,7 +41,11 @@ export function ArtifactPage({ name }: { name: string }): JSX.Element {
     return (
       <div class="stack">
         <PageHeader title={name} />
-        {problem === undefined ? <Loading label="Reading the artifact" /> : <Problem problem={problem} onRetry={object.reload} />}
+        {problem === undefined ? (
+          <Loading label="Reading the artifact" />
+        ) : (
+          <Problem problem={problem} onRetry={object.reload} />
+        )}
         <Link to="/artifacts">All artifacts</Link>
       </div>
     );
@@ -31,8 +55,19 @@ export function ArtifactPage({ name }: { name: string }): JSX.Element {
     <div class="stack">
       <PageHeader
         title={artifact.name}
-        subtitle={<><StateBadge state={artifact.status.state} /> {methodText(artifact)}{artifact.description ? `, ${artifact.description}` : ""}</>}
-        actions={<ArtifactActions artifact={artifact} neededBy={need.bootenvs} onDeleted={() => go("/artifacts")} />}
+        subtitle={
+          <>
+            <StateBadge state={artifact.status.state} /> {methodText(artifact)}
+            {artifact.description ? `, ${artifact.description}` : ""}
+          </>
+        }
+        actions={
+          <ArtifactActions
+            artifact={artifact}
+            neededBy={need.bootenvs}
+            onDeleted={() => go("/artifacts")}
+          />
+        }
       />
       {object.isGone.value && <p class="fleet-bad">This artifact was deleted; here is its last state.</p>}
       <Work artifact={artifact} />
@@ -44,7 +79,37 @@ export function ArtifactPage({ name }: { name: string }): JSX.Element {
         {artifact.status.mirror && <Mirror mirror={artifact.status.mirror} />}
         <Repositories artifact={artifact} />
       </div>
+      <Raw artifact={artifact} />
     </div>
+  );
+}
+
+/** The object itself, to change what no field above has. The editor loads when it is opened. */
+function Raw({ artifact }: { artifact: Artifact }): JSX.Element {
+  const isOpen = location.value.query.get("show") === "object";
+  return (
+    <Card
+      title="The object"
+      actions={
+        <Button
+          size="small"
+          onClick={() => setQuery({ show: isOpen ? undefined : "object" }, { replace: true })}
+        >
+          {isOpen ? "Close the editor" : "Edit as YAML or JSON"}
+        </Button>
+      }
+    >
+      {isOpen && (
+        <ObjectEditor
+          collection="artifacts"
+          objectKey={artifact.name}
+          object={{ ...artifact }}
+          readOnly={
+            may("artifacts:write") ? undefined : "The session may read artifacts and not change them."
+          }
+        />
+      )}
+    </Card>
   );
 }
 
@@ -55,7 +120,9 @@ function Findings({ artifact }: { artifact: Artifact }): JSX.Element | null {
       {findings.map((finding) => (
         <p key={finding.what} class="artifact-finding">
           <SeverityMark severity={finding.severity} />
-          <span>{finding.what} <span class="muted">{finding.advice}</span></span>
+          <span>
+            {finding.what} <span class="muted">{finding.advice}</span>
+          </span>
         </p>
       ))}
     </Card>
@@ -89,7 +156,10 @@ const mountText = ({ path, machines = [] }: { path: string; machines?: string[] 
 
 function Source({ artifact }: { artifact: Artifact }): JSX.Element {
   const { fetch, status } = artifact;
-  const isNew = status.served_origin !== undefined && status.served_origin !== "" && status.served_origin !== status.origin;
+  const isNew =
+    status.served_origin !== undefined &&
+    status.served_origin !== "" &&
+    status.served_origin !== status.origin;
   return (
     <Card title="Source">
       <KeyValue
@@ -116,10 +186,32 @@ function Needed({ need }: { need: Need }): JSX.Element {
       ) : (
         <KeyValue
           pairs={[
-            ["Bootenvs", <ul class="artifact-names">{need.bootenvs.map((bootenv) => <li key={bootenv}><Link to={`/content/bootenvs/${encodeURIComponent(bootenv)}`}>{bootenv}</Link></li>)}</ul>],
-            ["Workflows", need.workflows.length === 0 ? "none" : (
-              <ul class="artifact-names">{need.workflows.map((workflow) => <li key={workflow}><Link to={`/machines?status.run.workflow=${encodeURIComponent(workflow)}`}>{workflow}</Link></li>)}</ul>
-            )],
+            [
+              "Bootenvs",
+              <ul class="artifact-names">
+                {need.bootenvs.map((bootenv) => (
+                  <li key={bootenv}>
+                    <Link to={`/content/bootenvs/${encodeURIComponent(bootenv)}`}>{bootenv}</Link>
+                  </li>
+                ))}
+              </ul>,
+            ],
+            [
+              "Workflows",
+              need.workflows.length === 0 ? (
+                "none"
+              ) : (
+                <ul class="artifact-names">
+                  {need.workflows.map((workflow) => (
+                    <li key={workflow}>
+                      <Link to={`/machines?status.run.workflow=${encodeURIComponent(workflow)}`}>
+                        {workflow}
+                      </Link>
+                    </li>
+                  ))}
+                </ul>
+              ),
+            ],
           ]}
         />
       )}
@@ -133,8 +225,16 @@ function Mirror({ mirror }: { mirror: MirrorFigures }): JSX.Element {
     <Card title="Mirror">
       <KeyValue
         pairs={[
-          ["Upstream", mirror.upstream_answers ? "answers" : <strong class="fleet-bad">does not answer</strong>],
-          ["Kept", <><Bytes value={mirror.cached_bytes} /> of <Bytes value={mirror.bytes_max} /></>],
+          [
+            "Upstream",
+            mirror.upstream_answers ? "answers" : <strong class="fleet-bad">does not answer</strong>,
+          ],
+          [
+            "Kept",
+            <>
+              <Bytes value={mirror.cached_bytes} /> of <Bytes value={mirror.bytes_max} />
+            </>,
+          ],
           ["Kept files", number(mirror.cached_files)],
           ["Served from the cache", number(mirror.hits)],
           ["Fetched files", number(mirror.misses)],
@@ -157,8 +257,13 @@ function Repositories({ artifact }: { artifact: Artifact }): JSX.Element | null 
       <ul class="artifact-names">
         {repositories.map((one) => (
           <li key={`${one.package_type} ${one.path ?? ""} ${one.distribution ?? ""}`}>
-            {[one.package_type, one.distribution, one.path, (one.components ?? []).join(" ")].filter((word) => word).join(" ")}
-            <span class="muted">{one.install_source === true ? ", install source" : ""}{one.signed === true ? ", signed" : ", not signed"}</span>
+            {[one.package_type, one.distribution, one.path, (one.components ?? []).join(" ")]
+              .filter((word) => word)
+              .join(" ")}
+            <span class="muted">
+              {one.install_source === true ? ", install source" : ""}
+              {one.signed === true ? ", signed" : ", not signed"}
+            </span>
           </li>
         ))}
       </ul>

@@ -15,7 +15,11 @@ import { LEFTOVER_TEXTS, type PruneReport } from "./artifact";
 const ITEMS_SHOWN_MAX = 200;
 
 const prune = (isDryRun: boolean, signal?: AbortSignal): Promise<PruneReport> =>
-  api.post<PruneReport>("/artifacts/actions/prune", { dry_run: isDryRun }, signal === undefined ? {} : { signal });
+  api.post<PruneReport>(
+    "/artifacts/actions/prune",
+    { dry_run: isDryRun },
+    signal === undefined ? {} : { signal },
+  );
 
 function LeftoverTable({ report }: { report: PruneReport }): JSX.Element {
   const largest = [...report.items].sort((a, b) => b.bytes - a.bytes).slice(0, ITEMS_SHOWN_MAX);
@@ -23,19 +27,31 @@ function LeftoverTable({ report }: { report: PruneReport }): JSX.Element {
     <div class="fleet-wide" tabIndex={0} role="region" aria-label="What would be deleted">
       <table class="fleet-table">
         <thead>
-          <tr><th scope="col">What</th><th scope="col">Id</th><th scope="col" class="fleet-number">Size</th></tr>
+          <tr>
+            <th scope="col">What</th>
+            <th scope="col">Id</th>
+            <th scope="col" class="fleet-number">
+              Size
+            </th>
+          </tr>
         </thead>
         <tbody>
           {largest.map((item) => (
             <tr key={`${item.kind} ${item.id}`}>
               <td>{LEFTOVER_TEXTS[item.kind]}</td>
-              <td><Truncated text={item.id} /></td>
-              <td class="fleet-number"><Bytes value={item.bytes} /></td>
+              <td>
+                <Truncated text={item.id} />
+              </td>
+              <td class="fleet-number">
+                <Bytes value={item.bytes} />
+              </td>
             </tr>
           ))}
         </tbody>
       </table>
-      {report.items.length > largest.length && <p>{`and ${report.items.length - largest.length} smaller ones`}</p>}
+      {report.items.length > largest.length && (
+        <p>{`and ${report.items.length - largest.length} smaller ones`}</p>
+      )}
     </div>
   );
 }
@@ -77,25 +93,36 @@ export function PruneDialog({ onClose }: { onClose: () => void }): JSX.Element {
         onConfirm={erase}
         onClose={onClose}
       >
-        <p>No artifact refers to them. They take <Bytes value={report.bytes} /> on the server's disk.</p>
+        <p>
+          No artifact refers to them. They take <Bytes value={report.bytes} /> on the server's disk.
+        </p>
       </ConfirmErase>
     );
   }
   return (
     <Dialog title="Prune" onClose={onClose}>
-      {found.problem.value !== undefined && <Problem problem={found.problem.value} onRetry={found.reload} />}
-      {report === undefined && found.problem.value === undefined && <Loading label="Looking for what nothing refers to" />}
-      {report !== undefined && report.items.length === 0 && <p>Nothing to delete: artifacts refer to everything that is kept.</p>}
+      {found.problem.value !== undefined && (
+        <Problem problem={found.problem.value} onRetry={found.reload} />
+      )}
+      {report === undefined && found.problem.value === undefined && (
+        <Loading label="Looking for what nothing refers to" />
+      )}
+      {report !== undefined && report.items.length === 0 && (
+        <p>Nothing to delete: artifacts refer to everything that is kept.</p>
+      )}
       {report !== undefined && report.items.length > 0 && (
         <>
           <p>
-            Nothing is deleted yet. Pruning deletes {report.items.length} items and frees up to <Bytes value={report.bytes} />
+            Nothing is deleted yet. Pruning deletes {report.items.length} items and frees up to{" "}
+            <Bytes value={report.bytes} />
             {report.more && "; there is more, which a second prune finds"}.
           </p>
           <LeftoverTable report={report} />
           <div class="fleet-actions">
             <Button onClick={onClose}>Keep everything</Button>
-            <Button kind="danger" onClick={() => void (isSure.value = true)}>Delete…</Button>
+            <Button kind="danger" onClick={() => void (isSure.value = true)}>
+              Delete…
+            </Button>
           </div>
         </>
       )}

@@ -13,8 +13,15 @@ export const machineUrl = (row: MachineRow): string => `/machines/${encodeURICom
 export function NameCell({ row }: { row: MachineRow }): JSX.Element {
   return (
     <span class="machine-name">
-      <Link to={machineUrl(row)} title={row.name}>{row.name}</Link>
-      {row.locked === true && <span title="locked"><Icon name="lock" /><span class="visually-hidden"> locked</span></span>}
+      <Link to={machineUrl(row)} title={row.name}>
+        {row.name}
+      </Link>
+      {row.locked === true && (
+        <span title="locked">
+          <Icon name="lock" />
+          <span class="visually-hidden"> locked</span>
+        </span>
+      )}
     </span>
   );
 }
@@ -36,7 +43,13 @@ function Step({ row }: { row: MachineRow }): JSX.Element | null {
   );
 }
 
-export function MachineCell({ row, column }: { row: MachineRow; column: MachineColumn }): JSX.Element | null {
+export function MachineCell({
+  row,
+  column,
+}: {
+  row: MachineRow;
+  column: MachineColumn;
+}): JSX.Element | null {
   const value = column.read(row);
   if (column.kind === "name") {
     return <NameCell row={row} />;

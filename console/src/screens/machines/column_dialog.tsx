@@ -28,8 +28,16 @@ function ChosenColumn({ column, columns, onChange }: ColumnProps & { column: Mac
   const move = (by: number) => (): void => onChange(moveColumn(columns, column.key, by));
   return (
     <li>
-      <span class="grow">{column.title} <code class="muted">{column.key}</code></span>
-      <IconButton size="small" icon="up" label={`Move ${column.title} to the left`} disabled={at === 0} onClick={move(-1)} />
+      <span class="grow">
+        {column.title} <code class="muted">{column.key}</code>
+      </span>
+      <IconButton
+        size="small"
+        icon="up"
+        label={`Move ${column.title} to the left`}
+        disabled={at === 0}
+        onClick={move(-1)}
+      />
       <IconButton
         size="small"
         icon="down"
@@ -80,7 +88,10 @@ function NamedColumn({ columns, onChange }: ColumnProps): JSX.Element {
       <Select
         label="Add a column of a"
         value={noun.value}
-        options={[{ value: "label", label: "label" }, { value: "param", label: "param (the machine's own value)" }]}
+        options={[
+          { value: "label", label: "label" },
+          { value: "param", label: "param (the machine's own value)" },
+        ]}
         onChange={(value) => {
           noun.value = value === "param" ? "param" : "label";
         }}
@@ -93,12 +104,18 @@ function NamedColumn({ columns, onChange }: ColumnProps): JSX.Element {
           name.value = text;
         }}
       />
-      <Button type="submit" icon="plus" disabled={name.value.trim() === ""}>Add</Button>
+      <Button type="submit" icon="plus" disabled={name.value.trim() === ""}>
+        Add
+      </Button>
     </form>
   );
 }
 
-export function ColumnDialog({ columns, onChange, onClose }: ColumnProps & { onClose: () => void }): JSX.Element {
+export function ColumnDialog({
+  columns,
+  onChange,
+  onClose,
+}: ColumnProps & { onClose: () => void }): JSX.Element {
   const isFull = columns.length >= COLUMNS_MAX;
   return (
     <Dialog title="Columns" onClose={onClose} wide>
@@ -120,7 +137,13 @@ export function ColumnDialog({ columns, onChange, onClose }: ColumnProps & { onC
               const checked = columns.some((one) => one.key === column.key);
               const toggle = (): void => onChange(toggleColumn(columns, column.key));
               return (
-                <Toggle key={column.key} label={column.title} checked={checked} disabled={isFull && !checked} onChange={toggle} />
+                <Toggle
+                  key={column.key}
+                  label={column.title}
+                  checked={checked}
+                  disabled={isFull && !checked}
+                  onChange={toggle}
+                />
               );
             })}
           </div>
@@ -128,7 +151,9 @@ export function ColumnDialog({ columns, onChange, onClose }: ColumnProps & { onC
       </div>
       <div class="fleet-actions">
         <Button onClick={() => onChange(columnsOf(DEFAULT_COLUMNS))}>The default columns</Button>
-        <Button kind="primary" onClick={onClose}>Done</Button>
+        <Button kind="primary" onClick={onClose}>
+          Done
+        </Button>
       </div>
     </Dialog>
   );

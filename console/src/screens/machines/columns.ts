@@ -37,16 +37,16 @@ type ColumnRow = [key: string, title: string, kind: CellKind, width: number];
 
 const TABLE: readonly ColumnRow[] = [
   ["name", "Name", "name", 220],
-  ["status.state", "State", "state", 130],
-  ["status.reason", "Reason", "text", 300],
-  ["status.since", "Since", "time", 120],
-  ["status.run.workflow", "Run of", "text", 180],
+  ["status.state", "State", "state", 120],
+  ["status.reason", "Reason", "text", 180],
+  ["status.since", "Since", "time", 105],
+  ["status.run.workflow", "Run of", "text", 160],
   ["status.cursor", "Step", "progress", 90],
   ["status.stage", "Stage", "text", 160],
   ["status.bootenv", "Bootenv", "text", 170],
-  ["status.address", "Address", "text", 140],
-  ["macs", "MAC addresses", "text", 160],
-  ["status.last_seen", "Last seen", "time", 120],
+  ["status.address", "Address", "text", 130],
+  ["macs", "MAC addresses", "text", 175],
+  ["status.last_seen", "Last seen", "time", 105],
   ["status.armed_until", "Armed until", "time", 130],
   ["status.erases", "Erases", "text", 200],
   ["status.run.started_at", "Run began", "time", 120],
@@ -109,7 +109,9 @@ function stepText({ status }: MachineRow): string | null {
 }
 
 function labelsText(labels: Record<string, string> | undefined): string | null {
-  const texts = Object.entries(labels ?? {}).map(([name, value]) => (value === "" ? name : `${name}=${value}`));
+  const texts = Object.entries(labels ?? {}).map(([name, value]) =>
+    value === "" ? name : `${name}=${value}`,
+  );
   return texts.join(" ") || null;
 }
 
@@ -156,9 +158,16 @@ export function formatColumns(columns: readonly MachineColumn[]): string | null 
   return text === DEFAULT_COLUMNS.join(",") || text === "" ? null : text;
 }
 
-/** The `fields` of the list's query. */
-export function fieldsOf(columns: readonly MachineColumn[]): string[] {
-  return [...new Set([...BASE_FIELDS, ...columns.flatMap((column) => column.fields)])].slice(0, FIELDS_MAX);
+/** The `fields` of the list's query: what the columns show, and what the order needs. */
+export function fieldsOf(columns: readonly MachineColumn[], sort = ""): string[] {
+  const ordered = sort
+    .split(",")
+    .map((key) => key.replace(/^-/u, ""))
+    .filter((key) => key !== "");
+  return [...new Set([...BASE_FIELDS, ...ordered, ...columns.flatMap((column) => column.fields)])].slice(
+    0,
+    FIELDS_MAX,
+  );
 }
 
 /** The columns with this one added, or without it. */

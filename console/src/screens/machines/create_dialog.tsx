@@ -21,7 +21,11 @@ interface FieldsProps {
 
 function MachineFields({ form, change, faultAt }: FieldsProps): JSX.Element {
   const workflows = useQuery("workflows", (signal) =>
-    api.get<Page<{ name: string }>>("/workflows", { fields: "name", sort: "name", limit: 1000 }, { signal, quiet: true }),
+    api.get<Page<{ name: string }>>(
+      "/workflows",
+      { fields: "name", sort: "name", limit: 1000 },
+      { signal, quiet: true },
+    ),
   );
   const names = (workflows.data.value?.items ?? []).map(({ name }) => ({ value: name, label: name }));
   return (
@@ -70,7 +74,12 @@ function MachineFields({ form, change, faultAt }: FieldsProps): JSX.Element {
         fault={faultAt("/labels")}
         onInput={(labels) => change({ labels })}
       />
-      <TextField label="Serial number" value={form.serial} fault={faultAt("/serial")} onInput={(serial) => change({ serial })} />
+      <TextField
+        label="Serial number"
+        value={form.serial}
+        fault={faultAt("/serial")}
+        onInput={(serial) => change({ serial })}
+      />
     </>
   );
 }
@@ -83,7 +92,9 @@ export function CreateMachine({ onClose }: { onClose: () => void }): JSX.Element
     form.value = { ...form.value, ...part };
   };
   const faultAt = (pointer: string): string | undefined =>
-    problem.value?.problems.find((fault) => fault.pointer === pointer || fault.pointer.startsWith(`${pointer}/`))?.message;
+    problem.value?.problems.find(
+      (fault) => fault.pointer === pointer || fault.pointer.startsWith(`${pointer}/`),
+    )?.message;
   const send = async (then: "show" | "another"): Promise<void> => {
     isSending.value = true;
     problem.value = undefined;
@@ -114,10 +125,15 @@ export function CreateMachine({ onClose }: { onClose: () => void }): JSX.Element
         {problem.value !== undefined && <Problem problem={problem.value} />}
         <div class="fleet-actions">
           <Button onClick={onClose}>Cancel</Button>
-          <Button disabled={isSending.value || form.value.name.trim() === ""} onClick={() => void send("another")}>
+          <Button
+            disabled={isSending.value || form.value.name.trim() === ""}
+            onClick={() => void send("another")}
+          >
             Create, then another
           </Button>
-          <Button kind="primary" type="submit" isBusy={isSending.value}>Create</Button>
+          <Button kind="primary" type="submit" isBusy={isSending.value}>
+            Create
+          </Button>
         </div>
       </form>
     </Dialog>

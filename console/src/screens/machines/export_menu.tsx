@@ -28,9 +28,15 @@ function download(text: string, extension: "csv" | "json"): void {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
-export async function exportList({ columns, terms, sort }: ListShown, extension: "csv" | "json"): Promise<void> {
+export async function exportList(
+  { columns, terms, sort }: ListShown,
+  extension: "csv" | "json",
+): Promise<void> {
   const query = filterQuery(terms);
-  const fields = extension === "csv" ? fieldsOf(columns) : ["id", ...new Set(columns.flatMap((column) => column.fields))];
+  const fields =
+    extension === "csv"
+      ? fieldsOf(columns)
+      : ["id", ...new Set(columns.flatMap((column) => column.fields))];
   query.set("fields", fields.join(","));
   query.set("sort", sort);
   try {
@@ -58,7 +64,12 @@ export function ExportMenu(props: ListShown): JSX.Element {
       align="end"
       items={[
         { id: "csv", label: "CSV: the chosen columns of all that match", run: () => run("csv"), disabled },
-        { id: "json", label: "JSON: the same fields, as the API has them", run: () => run("json"), disabled },
+        {
+          id: "json",
+          label: "JSON: the same fields, as the API has them",
+          run: () => run("json"),
+          disabled,
+        },
       ]}
     />
   );

@@ -1,7 +1,16 @@
 // The filter of the list in the URL, as the API and `POST /bulk` take it, and in words.
 
 /** The words of the page's URL that are not filters. */
-export const PAGE_WORDS: readonly string[] = ["sort", "columns", "view", "tab", "limit", "cursor", "fields", "dialog"];
+export const PAGE_WORDS: readonly string[] = [
+  "sort",
+  "columns",
+  "view",
+  "tab",
+  "limit",
+  "cursor",
+  "fields",
+  "dialog",
+];
 
 export interface FilterTerm {
   /** A field, with its operator in brackets where there is one. */
@@ -11,7 +20,9 @@ export interface FilterTerm {
 
 /** The filters of a URL, in order. */
 export function filterTerms(query: URLSearchParams): FilterTerm[] {
-  return [...query].filter(([name]) => !PAGE_WORDS.includes(name)).map(([name, value]) => ({ name, value }));
+  return [...query]
+    .filter(([name]) => !PAGE_WORDS.includes(name))
+    .map(([name, value]) => ({ name, value }));
 }
 
 export function filterQuery(terms: readonly FilterTerm[]): URLSearchParams {

@@ -1,4 +1,5 @@
-// The machine list. All that somebody may want to share is in the URL: filter, order, columns, the open dialog.
+// The machine list. All that somebody may want to share is in the URL: filter, order, columns, the open
+// dialog.
 
 import { useComputed, useSignal, useSignalEffect, type ReadonlySignal, type Signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
@@ -16,10 +17,25 @@ import { BulkDialog } from "./bulk/dialog";
 import type { BulkTarget } from "./bulk/target";
 import { ACTIONS, actionOf, type BulkAction } from "./bulk/verbs";
 import { ColumnDialog } from "./column_dialog";
-import { columnsOf, DEFAULT_COLUMNS, fieldsOf, formatColumns, parseColumns, type MachineColumn } from "./columns";
+import {
+  columnsOf,
+  DEFAULT_COLUMNS,
+  fieldsOf,
+  formatColumns,
+  parseColumns,
+  type MachineColumn,
+} from "./columns";
 import { CreateMachine } from "./create_dialog";
 import { ExportMenu } from "./export_menu";
-import { countMachines, describeFilter, filterQuery, filterText, filterTerms, PAGE_WORDS, type FilterTerm } from "./filters";
+import {
+  countMachines,
+  describeFilter,
+  filterQuery,
+  filterText,
+  filterTerms,
+  PAGE_WORDS,
+  type FilterTerm,
+} from "./filters";
 import { MachineTable } from "./machine_table";
 import "./machines.css";
 import type { MachineRow } from "./row";
@@ -42,7 +58,8 @@ function useSort(): Signal<SortOrder | undefined> {
   useSignalEffect(() => {
     const wanted = sortText(sort.value) ?? DEFAULT_SORT;
     const [shown = DEFAULT_SORT] = (location.peek().query.get("sort") ?? DEFAULT_SORT).split(",");
-    if (wanted !== shown) setQuery({ sort: wanted === DEFAULT_SORT ? undefined : wanted }, { replace: true });
+    if (wanted !== shown)
+      setQuery({ sort: wanted === DEFAULT_SORT ? undefined : wanted }, { replace: true });
   });
   return sort;
 }
@@ -62,11 +79,15 @@ function readPage(query: URLSearchParams): PageState {
 function Machines(): JSX.Element {
   const page = readPage(location.value.query);
   const filter = filterText(page.terms);
-  const fields = fieldsOf(page.columns);
+  const fields = fieldsOf(page.columns, page.sort);
   useSelectionOf(filter);
   // Columns that need no other fields, and the order of the columns, do not read the list again.
   const wanted = useMemo(() => filterQuery(page.terms), [filter]);
-  const list = useCollection<MachineRow>("machines", { fields: [...fields].sort(), filter: wanted, sort: page.sort });
+  const list = useCollection<MachineRow>("machines", {
+    fields: [...fields].sort(),
+    filter: wanted,
+    sort: page.sort,
+  });
   return (
     <div class={isAllMatching.value ? "machines-page machines-all" : "machines-page"}>
       <Header page={page} list={list} />
@@ -76,7 +97,9 @@ function Machines(): JSX.Element {
         onSave={() => openDialog("save")}
         onSaved={closeDialog}
       />
-      <div><FilterBar list="machines" reserved={PAGE_WORDS} /></div>
+      <div>
+        <FilterBar list="machines" reserved={PAGE_WORDS} />
+      </div>
       <SelectionBar total={list.total.value} terms={page.terms} />
       <List page={page} list={list} />
       <PageDialogs page={page} list={list} />
@@ -99,10 +122,14 @@ function Header({ page, list }: PartProps): JSX.Element {
       subtitle={list.state.value === "loading" && total === 0 ? "reading" : words}
       actions={
         <>
-          <Button icon="columns" onClick={() => openDialog("columns")}>Columns</Button>
+          <Button icon="columns" onClick={() => openDialog("columns")}>
+            Columns
+          </Button>
           <ExportMenu columns={page.columns} terms={page.terms} sort={page.sort} />
           {may("machines:write") && (
-            <Button kind="primary" icon="plus" onClick={() => openDialog("create")}>New machine</Button>
+            <Button kind="primary" icon="plus" onClick={() => openDialog("create")}>
+              New machine
+            </Button>
           )}
         </>
       }
@@ -125,7 +152,13 @@ function List({ page, list }: PartProps): JSX.Element {
   return (
     <>
       {failed !== undefined && <Problem problem={failed} onRetry={list.reload} />}
-      <MachineTable rows={rows} columns={page.columns} sort={sort} tools={<ListState list={list} />} empty={empty} />
+      <MachineTable
+        rows={rows}
+        columns={page.columns}
+        sort={sort}
+        tools={<ListState list={list} />}
+        empty={empty}
+      />
     </>
   );
 }
@@ -133,11 +166,17 @@ function List({ page, list }: PartProps): JSX.Element {
 /** How much of the list is there. */
 function ListState({ list }: { list: Collection<MachineRow> }): JSX.Element {
   const [shown, total] = [list.rows.value.length, list.total.value];
-  const count = list.isWhole.value ? countMachines(total) : `${shown.toLocaleString("en")} of ${countMachines(total)} are read`;
+  const count = list.isWhole.value
+    ? countMachines(total)
+    : `${shown.toLocaleString("en")} of ${countMachines(total)} are read`;
   const picked = chosen.value.size;
   return (
     <span class="muted" role="status">
-      {isAllMatching.value ? `${count}, all chosen` : picked > 0 ? `${count}, ${picked.toLocaleString("en")} chosen` : count}
+      {isAllMatching.value
+        ? `${count}, all chosen`
+        : picked > 0
+          ? `${count}, ${picked.toLocaleString("en")} chosen`
+          : count}
     </span>
   );
 }
@@ -153,9 +192,13 @@ function NoMachines({ isFiltered }: { isFiltered: boolean }): JSX.Element {
   ) : (
     <Empty
       title="There are no machines yet"
-      actions={<Button kind="primary" icon="plus" onClick={() => openDialog("create")}>New machine</Button>}
+      actions={
+        <Button kind="primary" icon="plus" onClick={() => openDialog("create")}>
+          New machine
+        </Button>
+      }
     >
-      Create one with its MAC address, or register a client that asked to boot (Networks, unknown clients).
+      Create one with its MAC address, or register a client that asked to boot (Networks, clients heard).
     </Empty>
   );
 }
@@ -178,7 +221,9 @@ function PageDialogs({ page, list }: PartProps): JSX.Element | null {
       return (
         <ColumnDialog
           columns={page.columns}
-          onChange={(columns) => setQuery({ columns: formatColumns(columns) ?? undefined }, { replace: true })}
+          onChange={(columns) =>
+            setQuery({ columns: formatColumns(columns) ?? undefined }, { replace: true })
+          }
           onClose={closeDialog}
         />
       );
@@ -207,18 +252,35 @@ function targetOf(
   }
   const picked = chosen.peek();
   const machines = rows.peek().filter((row) => picked.has(row.id));
-  return { target: { kind: "chosen", machines, outside: picked.size - machines.length }, count: picked.size };
+  return {
+    target: { kind: "chosen", machines, outside: picked.size - machines.length },
+    count: picked.size,
+  };
 }
 
 const hasSelection = (): boolean => isAllMatching.value || chosen.value.size > 0;
 
 function commands(): Command[] {
   const page: Command[] = [
-    { id: "machines.create", title: "New machine", run: () => openDialog("create"), enabled: () => may("machines:write") },
+    {
+      id: "machines.create",
+      title: "New machine",
+      run: () => openDialog("create"),
+      enabled: () => may("machines:write"),
+    },
     { id: "machines.columns", title: "Choose the columns of the list", run: () => openDialog("columns") },
     { id: "machines.default_columns", title: "Show the default columns", run: showDefaultColumns },
-    { id: "machines.save", title: "Save this view", run: () => openDialog("save"), enabled: () => may("views:write") },
-    { id: "machines.all", title: "Choose all machines that match", run: () => void (isAllMatching.value = true) },
+    {
+      id: "machines.save",
+      title: "Save this view",
+      run: () => openDialog("save"),
+      enabled: () => may("views:write"),
+    },
+    {
+      id: "machines.all",
+      title: "Choose all machines that match",
+      run: () => void (isAllMatching.value = true),
+    },
     { id: "machines.none", title: "Choose no machine", run: clearSelection, enabled: hasSelection },
   ];
   const actions = ACTIONS.map((action): Command => ({
@@ -230,7 +292,8 @@ function commands(): Command[] {
   return [...page, ...actions];
 }
 
-const showDefaultColumns = (): void => setQuery({ columns: formatColumns(columnsOf(DEFAULT_COLUMNS)) ?? undefined });
+const showDefaultColumns = (): void =>
+  setQuery({ columns: formatColumns(columnsOf(DEFAULT_COLUMNS)) ?? undefined });
 
 export const screens: Screen[] = [
   {

@@ -20,7 +20,16 @@ export const EMPTY_MACHINE: MachineForm = {
   serial: "",
 };
 
-export const ARCHES: readonly string[] = ["amd64", "i386", "arm64", "arm", "riscv64", "ppc64el", "s390x", "loong64"];
+export const ARCHES: readonly string[] = [
+  "amd64",
+  "i386",
+  "arm64",
+  "arm",
+  "riscv64",
+  "ppc64el",
+  "s390x",
+  "loong64",
+];
 
 const wordsOf = (text: string): string[] => text.split(/[\s,;]+/u).filter((word) => word !== "");
 
@@ -36,7 +45,11 @@ export function parseLabels(text: string): Record<string, string> {
 
 /** The body of `POST /machines`; what is empty is left out. */
 export function machineOf(form: MachineForm): Record<string, unknown> {
-  const body: Record<string, unknown> = { name: form.name.trim(), macs: wordsOf(form.macs), arch: form.arch };
+  const body: Record<string, unknown> = {
+    name: form.name.trim(),
+    macs: wordsOf(form.macs),
+    arch: form.arch,
+  };
   const [profiles, labels] = [wordsOf(form.profiles), parseLabels(form.labels)];
   if (profiles.length > 0) body.profiles = profiles;
   if (Object.keys(labels).length > 0) body.labels = labels;

@@ -44,7 +44,13 @@ function tableColumn(column: MachineColumn): Column<MachineRow> {
   };
 }
 
-function MachineCard({ row, columns }: { row: MachineRow; columns: readonly MachineColumn[] }): JSX.Element {
+function MachineCard({
+  row,
+  columns,
+}: {
+  row: MachineRow;
+  columns: readonly MachineColumn[];
+}): JSX.Element {
   const { status } = row;
   const shown = new Set(["name", "status.state", "status.reason", "status.since"]);
   const facts = columns.filter((column) => !shown.has(column.key)).slice(0, 3);
@@ -52,7 +58,11 @@ function MachineCard({ row, columns }: { row: MachineRow; columns: readonly Mach
     <div class="machine-card">
       <NameCell row={row} />
       {status?.state !== undefined && <StateBadge state={status.state} />}
-      {status?.reason !== undefined && status.reason !== "" && <span class="wide"><Truncated text={status.reason} /></span>}
+      {status?.reason !== undefined && status.reason !== "" && (
+        <span class="wide">
+          <Truncated text={status.reason} />
+        </span>
+      )}
       <span class="wide facts">
         {status?.since !== undefined && <Time at={status.since} />}
         {facts.map((column) => (
@@ -84,7 +94,10 @@ interface TableProps {
 export function MachineTable({ rows, columns, sort, tools, empty }: TableProps): JSX.Element {
   const isNarrow = useNarrow();
   const key = columns.map((column) => column.key).join(",");
-  const shown = useMemo(() => (isNarrow ? [cardColumn(columns)] : columns.map(tableColumn)), [key, isNarrow]);
+  const shown = useMemo(
+    () => (isNarrow ? [cardColumn(columns)] : columns.map(tableColumn)),
+    [key, isNarrow],
+  );
   return (
     <div class={isNarrow ? "machines-list machines-narrow" : "machines-list"}>
       <Table<MachineRow>

@@ -1,13 +1,7 @@
 // A machine as the list reads it: only the fields of the chosen columns are there.
 
 export type MachineState =
-  | "registered"
-  | "waiting"
-  | "booting"
-  | "running"
-  | "held"
-  | "failed"
-  | "complete";
+  "registered" | "waiting" | "booting" | "running" | "held" | "failed" | "complete";
 
 export const MACHINE_STATES: readonly MachineState[] = [
   "registered",
@@ -60,7 +54,13 @@ export interface MachineRowStatus {
   cursor?: number;
   steps_total?: number;
   fruitless_attempts?: number;
-  waiting?: { reason?: string; expected?: string; expected_by?: string; overdue?: boolean; overdue_at?: string };
+  waiting?: {
+    reason?: string;
+    expected?: string;
+    expected_by?: string;
+    overdue?: boolean;
+    overdue_at?: string;
+  };
   run?: {
     id?: string;
     workflow?: string;

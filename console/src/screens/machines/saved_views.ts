@@ -31,12 +31,25 @@ export const BUILT_IN_VIEWS: readonly SavedView[] = [
     columns: [],
     description: "Machines in a run that goes on",
   },
-  { name: "Overdue", kind: "machines", query: "status.waiting.overdue=true", columns: [], description: "The usual time has passed" },
+  {
+    name: "Overdue",
+    kind: "machines",
+    query: "status.waiting.overdue=true",
+    columns: [],
+    description: "The usual time has passed",
+  },
   {
     name: "Armed",
     kind: "machines",
     query: "status.armed_until[exists]=true",
-    columns: ["name", "status.state", "status.armed_until", "status.erases", "status.run.workflow", "status.reason"],
+    columns: [
+      "name",
+      "status.state",
+      "status.armed_until",
+      "status.erases",
+      "status.run.workflow",
+      "status.reason",
+    ],
     description: "The next boot may erase a disk",
   },
 ];
@@ -58,7 +71,9 @@ export function viewUrl(view: SavedView): string {
 
 /** A query in a form that is the same for the same list. */
 function normalForm(query: URLSearchParams): string {
-  const terms = filterTerms(query).map(({ name, value }) => `${name}=${value}`).sort();
+  const terms = filterTerms(query)
+    .map(({ name, value }) => `${name}=${value}`)
+    .sort();
   const columns = query.get("columns") ?? DEFAULT_COLUMNS.join(",");
   return [...terms, query.get("sort") ?? DEFAULT_SORT, columns].join("\n");
 }
@@ -77,5 +92,11 @@ export function viewOf(name: string, description: string, query: URLSearchParams
     parts.set("sort", sort);
   }
   const columns = (query.get("columns") ?? "").split(",").filter((key) => key !== "");
-  return { name: name.trim(), kind: "machines", query: parts.toString(), columns, description: description.trim() };
+  return {
+    name: name.trim(),
+    kind: "machines",
+    query: parts.toString(),
+    columns,
+    description: description.trim(),
+  };
 }

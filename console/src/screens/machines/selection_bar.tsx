@@ -3,7 +3,7 @@
 import type { JSX } from "preact";
 import { Button } from "../../ui/button";
 import { Menu } from "../../ui/dialog";
-import { ACTIONS } from "./bulk/verbs";
+import { ACTIONS, type BulkAction } from "./bulk/verbs";
 import { countMachines, describeFilter, type FilterTerm } from "./filters";
 import { chooseAllMatching, chosen, clearSelection, isAllMatching, openAction } from "./selection";
 
@@ -14,23 +14,36 @@ const open = (id: string) => (): void => {
   openAction.value = id;
 };
 
+function ActionMenu({
+  label,
+  groups,
+}: {
+  label: string;
+  groups: readonly BulkAction["group"][];
+}): JSX.Element {
+  const actions = ACTIONS.filter((action) => groups.includes(action.group) && !FRONT.includes(action.id));
+  const items = actions.map((action) => ({
+    id: action.id,
+    label: `${action.title}…`,
+    run: open(action.id),
+    isDanger: action.id === "delete" || action.id === "arm",
+  }));
+  return <Menu label={label} align="end" items={items} />;
+}
+
 function ActionButtons(): JSX.Element {
-  const others = ACTIONS.filter((action) => !FRONT.includes(action.id));
   return (
     <>
       {ACTIONS.filter((action) => FRONT.includes(action.id)).map((action) => (
-        <Button key={action.id} size="small" onClick={open(action.id)} title={action.about}>{`${action.title}…`}</Button>
+        <Button
+          key={action.id}
+          size="small"
+          onClick={open(action.id)}
+          title={action.about}
+        >{`${action.title}…`}</Button>
       ))}
-      <Menu
-        label="More"
-        align="end"
-        items={others.map((action) => ({
-          id: action.id,
-          label: `${action.title}…`,
-          run: open(action.id),
-          isDanger: action.id === "delete" || action.id === "arm",
-        }))}
-      />
+      <ActionMenu label="Run" groups={["Run", "Erase"]} />
+      <ActionMenu label="Change" groups={["Change", "Remove"]} />
     </>
   );
 }
@@ -47,17 +60,30 @@ export function SelectionBar({ total, terms }: SelectionProps): JSX.Element | nu
     return null;
   }
   const filter = describeFilter(terms);
-  const all = filter === "" ? `All ${countMachines(total)} of this server` : `All ${countMachines(total)} that match ${filter}`;
+  const all =
+    filter === ""
+      ? `All ${countMachines(total)} of this server`
+      : `All ${countMachines(total)} that match ${filter}`;
   return (
-    <div class={isAll ? "selection-bar selection-all" : "selection-bar"} role="region" aria-label="Chosen machines">
+    <div
+      class={isAll ? "selection-bar selection-all" : "selection-bar"}
+      role="region"
+      aria-label="Chosen machines"
+    >
       <strong aria-live="polite">{isAll ? all : `${countMachines(count)} chosen`}</strong>
       {!isAll && count < total && (
         <Button size="small" kind="quiet" onClick={chooseAllMatching}>
-          {filter === "" ? `Choose all ${total.toLocaleString("en")}` : `Choose all ${total.toLocaleString("en")} that match`}
+          {filter === ""
+            ? `Choose all ${total.toLocaleString("en")}`
+            : `Choose all ${total.toLocaleString("en")} that match`}
         </Button>
       )}
-      <Button size="small" kind="quiet" onClick={clearSelection}>Choose none</Button>
-      <span class="selection-actions"><ActionButtons /></span>
+      <Button size="small" kind="quiet" onClick={clearSelection}>
+        Choose none
+      </Button>
+      <span class="selection-actions">
+        <ActionButtons />
+      </span>
     </div>
   );
 }

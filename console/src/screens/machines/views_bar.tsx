@@ -52,13 +52,28 @@ function SaveDialog({ query, onClose }: { query: URLSearchParams; onClose: () =>
           void save();
         }}
       >
-        <p class="muted">The filter, the order and the columns are saved. Everybody who may read views sees it.</p>
-        <TextField label="Name" value={name.value} required autofocus onInput={(text) => void (name.value = text)} />
-        <TextField label="Description" value={description.value} onInput={(text) => void (description.value = text)} />
+        <p class="muted">
+          The filter, the order and the columns are saved. Everybody who may read views sees it.
+        </p>
+        <TextField
+          label="Name"
+          hint="Without spaces, such as rack-7-failed"
+          value={name.value}
+          required
+          autofocus
+          onInput={(text) => void (name.value = text)}
+        />
+        <TextField
+          label="Description"
+          value={description.value}
+          onInput={(text) => void (description.value = text)}
+        />
         {problem.value !== undefined && <Problem problem={problem.value} />}
         <div class="fleet-actions">
           <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" type="submit" disabled={name.value.trim() === ""}>Save</Button>
+          <Button kind="primary" type="submit" disabled={name.value.trim() === ""}>
+            Save
+          </Button>
         </div>
       </form>
     </Dialog>
@@ -99,7 +114,12 @@ export function ViewsBar({ query, isSaving, onSave, onSaved }: BarProps): JSX.El
     { id: "save", label: "Save this view…", run: onSave },
     ...saved.flatMap((view) => [
       { id: `over ${view.name}`, label: `Save over ${view.name}`, run: () => void overwrite(view, query) },
-      { id: `delete ${view.name}`, label: `Delete ${view.name}`, run: () => void remove(view), isDanger: true },
+      {
+        id: `delete ${view.name}`,
+        label: `Delete ${view.name}`,
+        run: () => void remove(view),
+        isDanger: true,
+      },
     ]),
   ];
   return (

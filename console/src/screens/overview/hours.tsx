@@ -37,7 +37,13 @@ function HourBar({ hour, index, top }: { hour: HourRow; index: number; top: numb
       <rect class="fleet-hit" x={index * STEP} y={0} width={STEP} height={HEIGHT} />
       {rects}
       {hour.started > 0 && (
-        <line class="fleet-started" x1={index * STEP + 1} x2={(index + 1) * STEP - 1} y1={started} y2={started} />
+        <line
+          class="fleet-started"
+          x1={index * STEP + 1}
+          x2={(index + 1) * STEP - 1}
+          y1={started}
+          y2={started}
+        />
       )}
     </g>
   );
@@ -56,28 +62,40 @@ export function HoursChart({ hours }: { hours: readonly HourRow[] }): JSX.Elemen
         ))}
       </svg>
       <div class="fleet-ticks" aria-hidden="true">
-        {hours.filter((_, index) => index % 6 === 0).map((hour) => <span key={hour.at}>{hourLabel(hour.at)}</span>)}
+        {hours
+          .filter((_, index) => index % 6 === 0)
+          .map((hour) => (
+            <span key={hour.at}>{hourLabel(hour.at)}</span>
+          ))}
       </div>
       <figcaption class="fleet-legend">
         {PARTS.map(({ key, label: name, css }) => (
           <span key={key}>
-            <svg viewBox="0 0 10 10" aria-hidden="true"><rect class={css} width="10" height="10" /></svg>
+            <svg viewBox="0 0 10 10" aria-hidden="true">
+              <rect class={css} width="10" height="10" />
+            </svg>
             {name}
           </span>
         ))}
         <span>
-          <svg viewBox="0 0 10 10" aria-hidden="true"><line class="fleet-started" x1="0" x2="10" y1="5" y2="5" /></svg>
+          <svg viewBox="0 0 10 10" aria-hidden="true">
+            <line class="fleet-started" x1="0" x2="10" y1="5" y2="5" />
+          </svg>
           started
         </span>
       </figcaption>
-      <div class="visually-hidden"><table>
-        <caption>{label}</caption>
-        <tbody>
-          {hours.map((hour) => (
-            <tr key={hour.at}><td>{hourText(hour)}</td></tr>
-          ))}
-        </tbody>
-      </table></div>
+      <div class="visually-hidden">
+        <table>
+          <caption>{label}</caption>
+          <tbody>
+            {hours.map((hour) => (
+              <tr key={hour.at}>
+                <td>{hourText(hour)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </figure>
   );
 }

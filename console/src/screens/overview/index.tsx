@@ -1,5 +1,5 @@
-// The overview: machines by state, what needs somebody, runs, the server's health, what changed last. All of it
-// is one call, `GET /summary`, which is asked again after a change and every ten seconds.
+// The overview: machines by state, what needs somebody, runs, the server's health, what changed last. All of
+// it is one call, `GET /summary`, which is asked again after a change and every ten seconds.
 
 import { useEffect, useRef } from "preact/hooks";
 import type { JSX } from "preact";
@@ -50,7 +50,16 @@ function Overview(): JSX.Element {
   const problem = summary.problem.value;
   return (
     <div class="fleet-overview">
-      <PageHeader title="Overview" subtitle={data === undefined ? undefined : <>as of <Time at={data.at} /></>} />
+      <PageHeader
+        title="Overview"
+        subtitle={
+          data === undefined ? undefined : (
+            <>
+              as of <Time at={data.at} />
+            </>
+          )
+        }
+      />
       {problem !== undefined && <Problem problem={problem} onRetry={summary.reload} />}
       {data === undefined && problem === undefined && <Loading label="Reading the overview" />}
       {data !== undefined && <Parts summary={data} />}
@@ -65,7 +74,7 @@ function Parts({ summary }: { summary: Summary }): JSX.Element {
     <>
       {isEmpty && <GettingStarted />}
       {machines !== undefined && !isEmpty && <MachineStates counts={machines} />}
-      <div class="fleet-columns">
+      <div class={isEmpty ? "fleet-columns fleet-columns-one" : "fleet-columns"}>
         <div>
           {needs !== undefined && (!isEmpty || needs.length > 0) && <Needs rows={needs} />}
           {runs !== undefined && !isEmpty && <Runs runs={runs} />}

@@ -4,14 +4,27 @@ import type { JSX } from "preact";
 import { Link } from "../../app/router";
 import { Card } from "../../ui/page";
 import { Time, Truncated } from "../../ui/values";
-import { itemUrl, needAdvice, needTitle, needUrl, type NeedItem, type NeedRow, type Severity } from "./summary";
+import {
+  itemUrl,
+  needAdvice,
+  needTitle,
+  needUrl,
+  type NeedItem,
+  type NeedRow,
+  type Severity,
+} from "./summary";
 
 const SEVERITY_WORDS: Record<Severity, string> = { fail: "Fault", warn: "Warning", info: "Note" };
 
 /** A mark whose shape says as much as its colour. */
 export function SeverityMark({ severity }: { severity: Severity }): JSX.Element {
   return (
-    <svg class={`fleet-mark fleet-mark-${severity}`} viewBox="0 0 16 16" role="img" aria-label={SEVERITY_WORDS[severity]}>
+    <svg
+      class={`fleet-mark fleet-mark-${severity}`}
+      viewBox="0 0 16 16"
+      role="img"
+      aria-label={SEVERITY_WORDS[severity]}
+    >
       {severity === "fail" && <path d="M5 1h6l4 4v6l-4 4H5l-4-4V5z" />}
       {severity === "warn" && <path d="M8 1l7.5 14H.5z" />}
       {severity === "info" && <circle cx="8" cy="8" r="7" />}
@@ -28,7 +41,13 @@ function NeedEntry({ row, item }: { row: NeedRow; item: NeedItem }): JSX.Element
         <Truncated text={row.kind === "armed" ? `erases ${item.reason}` : item.reason} />
       )}
       <span class="fleet-need-time">
-        {item.until !== undefined ? <>until <Time at={item.until} /></> : item.since !== undefined && <Time at={item.since} />}
+        {item.until !== undefined ? (
+          <>
+            until <Time at={item.until} />
+          </>
+        ) : (
+          item.since !== undefined && <Time at={item.since} />
+        )}
       </span>
     </li>
   );

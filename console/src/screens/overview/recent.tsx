@@ -8,12 +8,12 @@ import { actorText, subjectUrl, type RecentEvent } from "./summary";
 
 function RecentLine({ event }: { event: RecentEvent }): JSX.Element {
   const url = subjectUrl(event.subject);
-  const name = event.name ?? event.subject;
+  const name = event.name || event.subject;
   return (
     <li class="fleet-recent">
       <Time at={event.time} />
       <span>
-        <Link to={`/activity?seq=${event.seq}`}>{event.kind}</Link>{" "}
+        <Link to={`/activity?event=${event.seq}`}>{event.kind}</Link>{" "}
         {url === undefined ? name : <Link to={url}>{name}</Link>}
       </span>
       <span class="fleet-muted">{`by ${actorText(event.actor)}`}</span>
@@ -28,9 +28,15 @@ export function Recent({ events }: { events: readonly RecentEvent[] }): JSX.Elem
       {events.length === 0 ? (
         <p class="fleet-calm">Nobody changed anything yet.</p>
       ) : (
-        <ol class="fleet-recents">{events.map((event) => <RecentLine key={event.seq} event={event} />)}</ol>
+        <ol class="fleet-recents">
+          {events.map((event) => (
+            <RecentLine key={event.seq} event={event} />
+          ))}
+        </ol>
       )}
-      <Link class="fleet-more" to="/activity">All activity</Link>
+      <Link class="fleet-more" to="/activity">
+        All activity
+      </Link>
     </Card>
   );
 }

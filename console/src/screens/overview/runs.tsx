@@ -34,13 +34,21 @@ function WorkflowLine({ row, top }: { row: WorkflowRow; top: number }): JSX.Elem
         <Link to={`/machines?status.run.workflow=${encodeURIComponent(row.workflow)}`}>{row.workflow}</Link>
       </th>
       <td class="fleet-number">{row.started.toLocaleString("en")}</td>
-      <td class={row.failed > 0 ? "fleet-number fleet-bad" : "fleet-number"}>{row.failed.toLocaleString("en")}</td>
-      <td class="fleet-number">{typeof row.success_rate === "number" ? percentText(row.success_rate) : "–"}</td>
-      <td><DurationBar row={row} top={top} /></td>
+      <td class={row.failed > 0 ? "fleet-number fleet-bad" : "fleet-number"}>
+        {row.failed.toLocaleString("en")}
+      </td>
+      <td class="fleet-number">
+        {typeof row.success_rate === "number" ? percentText(row.success_rate) : "–"}
+      </td>
+      <td>
+        <DurationBar row={row} top={top} />
+      </td>
       <td class="fleet-number">
         {typeof row.median_seconds === "number" ? <Duration ms={row.median_seconds * 1000} /> : "–"}
       </td>
-      <td class="fleet-number">{typeof row.p95_seconds === "number" ? <Duration ms={row.p95_seconds * 1000} /> : "–"}</td>
+      <td class="fleet-number">
+        {typeof row.p95_seconds === "number" ? <Duration ms={row.p95_seconds * 1000} /> : "–"}
+      </td>
     </tr>
   );
 }
@@ -52,9 +60,19 @@ function WorkflowTable({ rows }: { rows: readonly WorkflowRow[] }): JSX.Element 
     <div class="fleet-wide" tabIndex={0} role="region" aria-label="Runs by workflow">
       <table class="fleet-table">
         <thead>
-          <tr>{titles.map((title) => <th key={title} scope="col">{title}</th>)}</tr>
+          <tr>
+            {titles.map((title) => (
+              <th key={title} scope="col">
+                {title}
+              </th>
+            ))}
+          </tr>
         </thead>
-        <tbody>{rows.map((row) => <WorkflowLine key={row.workflow} row={row} top={top} />)}</tbody>
+        <tbody>
+          {rows.map((row) => (
+            <WorkflowLine key={row.workflow} row={row} top={top} />
+          ))}
+        </tbody>
       </table>
     </div>
   );

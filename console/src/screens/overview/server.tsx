@@ -7,7 +7,11 @@ import { Bytes, ProgressBar, Time } from "../../ui/values";
 import { SeverityMark } from "./needs";
 import type { ArtifactSummary, DhcpSummary, PoolRow, ServerSummary, StoreSummary } from "./summary";
 
-const STATUS_TEXT = { ok: "Healthy", warn: "Works, with warnings", fail: "Something does not work" } as const;
+const STATUS_TEXT = {
+  ok: "Healthy",
+  warn: "Works, with warnings",
+  fail: "Something does not work",
+} as const;
 const AREA_URL: Record<string, string> = {
   dhcp: "/networks",
   artifacts: "/artifacts",
@@ -36,7 +40,10 @@ function StoreHealth({ store }: { store: StoreSummary }): JSX.Element {
           <Bytes value={store.free_bytes} /> free
         </span>
       )}
-      <span class="fleet-muted"> (warns below <Bytes value={store.free_bytes_min} />)</span>
+      <span class="fleet-muted">
+        {" "}
+        (warns below <Bytes value={store.free_bytes_min} />)
+      </span>
     </HealthRow>
   );
 }
@@ -53,13 +60,17 @@ function PoolStrip({ pool }: { pool: PoolRow }): JSX.Element {
   const text = `${pool.leased} leased, ${pool.free} free of ${pool.pool_addresses}`;
   return (
     <li class="fleet-pool">
-      <Link to={`/networks?subnet=${encodeURIComponent(pool.name)}`}>{pool.name}</Link>
+      <Link to={`/networks/subnets/${encodeURIComponent(pool.name)}`}>{pool.name}</Link>
       <span class="fleet-muted">{pool.cidr}</span>
       <svg viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label={text}>
         <rect class="fleet-track" width={100} height={6} />
         {parts.map(([name, count, css]) => {
           const width = (count / total) * 100;
-          const rect = <rect key={name} class={css} x={x} width={width} height={6}><title>{`${count} ${name}`}</title></rect>;
+          const rect = (
+            <rect key={name} class={css} x={x} width={width} height={6}>
+              <title>{`${count} ${name}`}</title>
+            </rect>
+          );
           x += width;
           return rect;
         })}
@@ -72,13 +83,21 @@ function PoolStrip({ pool }: { pool: PoolRow }): JSX.Element {
 }
 
 function DhcpHealth({ dhcp }: { dhcp: DhcpSummary }): JSX.Element {
-  const state = !dhcp.enabled ? "not served" : dhcp.receives ? "answers" : "cannot receive: its socket is being opened again";
+  const state = !dhcp.enabled
+    ? "not served"
+    : dhcp.receives
+      ? "answers"
+      : "cannot receive: its socket is being opened again";
   return (
     <>
       <HealthRow label="DHCP">
         <span class={dhcp.enabled && !dhcp.receives ? "fleet-bad" : undefined}>{state}</span>
         {dhcp.subnets.length > 0 && (
-          <ul class="fleet-pools">{dhcp.subnets.map((pool) => <PoolStrip key={pool.name} pool={pool} />)}</ul>
+          <ul class="fleet-pools">
+            {dhcp.subnets.map((pool) => (
+              <PoolStrip key={pool.name} pool={pool} />
+            ))}
+          </ul>
         )}
       </HealthRow>
       <HealthRow label="Rival servers">
@@ -88,8 +107,8 @@ function DhcpHealth({ dhcp }: { dhcp: DhcpSummary }): JSX.Element {
           <ul>
             {dhcp.rivals.map((rival) => (
               <li key={`${rival.address} ${rival.interface}`}>
-                <SeverityMark severity="warn" /> <Link to="/networks">{rival.address}</Link>
-                {` on ${rival.interface}, ${rival.boot_data ? "with boot data" : "without boot data"}, heard `}
+                <SeverityMark severity="warn" /> <Link to="/networks?tab=clients">{rival.address}</Link>
+                {` on ${rival.interface}, ${rival.boot_data ? "with" : "without"} boot data, heard `}
                 <Time at={rival.last_seen} />
               </li>
             ))}
@@ -110,7 +129,9 @@ function ArtifactHealth({ artifacts }: { artifacts: ArtifactSummary }): JSX.Elem
             <li key={item.name} class="fleet-artifact">
               <Link to={`/artifacts/${encodeURIComponent(item.name)}`}>{item.name}</Link>
               <span class={item.state === "failed" ? "fleet-bad" : "fleet-muted"}>{item.state}</span>
-              {typeof item.percent === "number" && <ProgressBar value={item.percent} label={`${item.name}: ${item.state}`} />}
+              {typeof item.percent === "number" && (
+                <ProgressBar value={item.percent} label={`${item.name}: ${item.state}`} />
+              )}
               {item.reason !== undefined && item.reason !== "" && <span>{item.reason}</span>}
             </li>
           ))}
@@ -120,7 +141,11 @@ function ArtifactHealth({ artifacts }: { artifacts: ArtifactSummary }): JSX.Elem
   );
 }
 
-function BackgroundHealth({ background }: { background: NonNullable<ServerSummary["background"]> }): JSX.Element {
+function BackgroundHealth({
+  background,
+}: {
+  background: NonNullable<ServerSummary["background"]>;
+}): JSX.Element {
   return (
     <HealthRow label="Background work">
       {background.items.length === 0 ? (
@@ -130,7 +155,12 @@ function BackgroundHealth({ background }: { background: NonNullable<ServerSummar
           {background.items.map((item) => (
             <li key={item.name}>
               <SeverityMark severity="warn" /> {`${item.name}: ${item.what}`}
-              {item.since !== undefined && <> since <Time at={item.since} /></>}
+              {item.since !== undefined && (
+                <>
+                  {" "}
+                  since <Time at={item.since} />
+                </>
+              )}
               {item.reason !== undefined && item.reason !== "" && `, ${item.reason}`}
             </li>
           ))}
@@ -153,7 +183,10 @@ export function ServerHealth({ server }: { server: ServerSummary }): JSX.Element
           {server.findings.map((finding) => (
             <li key={finding.text}>
               <SeverityMark severity={finding.level} />
-              <span><Link to={AREA_URL[finding.area] ?? "/settings"}>{finding.area}</Link>{`: ${finding.text}`}</span>
+              <span>
+                <Link to={AREA_URL[finding.area] ?? "/settings"}>{finding.area}</Link>
+                {`: ${finding.text}`}
+              </span>
             </li>
           ))}
         </ul>

@@ -7,6 +7,9 @@ import { Link } from "../../app/router";
 import { Copy } from "../../ui/button";
 import { Card } from "../../ui/page";
 
+/** Where the package `debian-installer-12-netboot-amd64` has its files. */
+const INSTALLER = "/usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64";
+
 interface DhcpStatus {
   service: { enabled: boolean; boot_http_port?: number | null };
   interfaces: { name: string; addresses: string[]; subnet?: string | null }[];
@@ -69,7 +72,9 @@ function Addresses({ dhcp }: { dhcp: DhcpStatus | undefined }): JSX.Element {
       {lines.map(([label, value]) => (
         <div key={value}>
           <dt>{label}</dt>
-          <dd><code>{value}</code> <Copy text={value} /></dd>
+          <dd>
+            <code>{value}</code> <Copy text={value} />
+          </dd>
         </div>
       ))}
     </dl>
@@ -96,25 +101,31 @@ export function GettingStarted(): JSX.Element {
         <Step isDone={subnets > 0} title="Say which network the machines boot in">
           <p>
             {dhcp?.service.enabled === false
-              ? "DHCP is not served: name its interfaces in the server's configuration (dhcp.interfaces), and restart it. "
+              ? "DHCP is not served: name its interfaces in the configuration (dhcp.interfaces). "
               : ""}
-            <Link to="/networks">Make a subnet</Link> with a pool of addresses, or one of mode proxy beside another
-            DHCP server.
+            <Link to="/networks/subnets/new">Make a subnet</Link> with a pool of addresses, or one of mode
+            proxy beside another DHCP server.
           </p>
         </Step>
         <Step isDone={artifacts > 0} title="Give the server the installer's files">
-          <p><Link to="/artifacts">Add an artifact</Link>: the kernel and initrd that machines boot.</p>
-          <Command text={`metalwright artifacts add debian-12-amd64 --dir /usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64 ${server}`} />
+          <p>
+            <Link to="/artifacts">Add an artifact</Link>: the kernel and initrd that machines boot.
+          </p>
+          <Command text={`metalwright artifacts add debian-12-amd64 --dir ${INSTALLER} ${server}`} />
         </Step>
         <Step isDone={false} title="Register a machine">
           <p>
-            <Link to="/machines?dialog=create">Create a machine</Link> with its MAC address, or power one on and let it
-            boot from the network: it appears among the <Link to="/networks?tab=unknown">unknown clients</Link>
+            <Link to="/machines?dialog=create">Create a machine</Link> with its MAC address, or power one on
+            and let it boot from the network: it appears among the{" "}
+            <Link to="/networks?tab=clients">unknown clients</Link>
             {unknown > 0 ? ` (${unknown} there now).` : "."}
           </p>
         </Step>
         <Step isDone={false} title="Start a workflow">
-          <p>Select the machine in the list and start a workflow such as install-debian-12. Its timeline shows each step.</p>
+          <p>
+            Select the machine in the list and start a workflow such as install-debian-12. Its timeline
+            shows each step.
+          </p>
         </Step>
       </ol>
     </Card>

@@ -17,7 +17,13 @@ function ShareBar({ counts }: { counts: MachineCounts }): JSX.Element {
     return rect;
   });
   return (
-    <svg class="fleet-share" viewBox="0 0 1000 12" preserveAspectRatio="none" role="img" aria-label="Share of each state">
+    <svg
+      class="fleet-share"
+      viewBox="0 0 1000 12"
+      preserveAspectRatio="none"
+      role="img"
+      aria-label="Share of each state"
+    >
       {rects}
     </svg>
   );
@@ -43,7 +49,10 @@ export function MachineStates({ counts }: { counts: MachineCounts }): JSX.Elemen
         </li>
         {stateCounts(counts).map(({ state, count }) => (
           <li key={state}>
-            <Link to={`/machines?status.state=${state}`} class={count === 0 ? "fleet-tile fleet-none" : "fleet-tile"}>
+            <Link
+              to={`/machines?status.state=${state}`}
+              class={count === 0 ? "fleet-tile fleet-none" : "fleet-tile"}
+            >
               <strong>{count.toLocaleString("en")}</strong>
               <StateBadge state={state} />
             </Link>

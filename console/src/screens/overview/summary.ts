@@ -132,7 +132,9 @@ export interface RecentEvent {
 }
 
 /** The states in the order of attention, each with its count. */
-export function stateCounts(counts: MachineCounts): { state: MachineState; count: number; share: number }[] {
+export function stateCounts(
+  counts: MachineCounts,
+): { state: MachineState; count: number; share: number }[] {
   const total = Math.max(counts.total, 1);
   return MACHINE_STATES.map((state) => {
     const count = counts.states[state] ?? 0;
@@ -174,7 +176,7 @@ export function needAdvice({ kind }: NeedRow): string {
 
 /** The list that shows all of a row. */
 export function needUrl({ list, filter }: NeedRow): string {
-  const path = list === "unknown_clients" ? "/networks?tab=unknown" : `/${list}`;
+  const path = list === "unknown_clients" ? "/networks?tab=clients" : `/${list}`;
   return filter === "" ? path : `${path}${path.includes("?") ? "&" : "?"}${filter}`;
 }
 
@@ -196,7 +198,12 @@ export function percentText(rate: number): string {
   return `${percent.toLocaleString("en", { maximumFractionDigits: 1 })} %`;
 }
 
-const PAGES: Record<string, string> = { machine: "/machines", artifact: "/artifacts", run: "/runs", subnet: "/networks" };
+const PAGES: Record<string, string> = {
+  machine: "/machines",
+  artifact: "/artifacts",
+  run: "/runs",
+  subnet: "/networks/subnets",
+};
 
 /** The page of an event's subject, `machine:0193…`; none where it has no page. */
 export function subjectUrl(subject: string): string | undefined {
@@ -207,7 +214,7 @@ export function subjectUrl(subject: string): string | undefined {
   if (page === undefined || key === "") {
     return undefined;
   }
-  return page === "/networks" ? page : `${page}/${encodeURIComponent(key)}`;
+  return `${page}/${encodeURIComponent(key)}`;
 }
 
 /** An actor for people: `token admin`. */

@@ -1,7 +1,6 @@
 // The dialog of a bulk action: form, what would happen, confirmation, progress, result.
 
-import { useMemo } from "preact/hooks";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import type { JSX } from "preact";
 import { Button } from "../../../ui/button";
 import { ConfirmErase, Dialog } from "../../../ui/dialog";
@@ -44,7 +43,7 @@ export function BulkDialog({ action, target, count, onClose }: DialogProps): JSX
     <Dialog title={title} onClose={onClose} wide>
       <p class="bulk-about">{action.about}</p>
       {target.kind === "chosen" && target.outside > 0 && (
-        <p class="bulk-note">{`${countMachines(target.outside)} of them do not match the filter any more.`}</p>
+        <p class="bulk-note">{`${countMachines(target.outside)} of them match the filter no longer.`}</p>
       )}
       {target.kind === "matching" && phase !== "ended" && (
         <p class="bulk-note">Machines that begin to match after the check are not touched.</p>
@@ -87,7 +86,9 @@ function FormPhase({ session, onClose }: PhaseProps): JSX.Element {
       {fault !== undefined && <p class="bulk-note">{fault}</p>}
       <div class="fleet-actions">
         <Button onClick={onClose}>Cancel</Button>
-        <Button kind="primary" type="submit" disabled={fault !== undefined}>See what would happen</Button>
+        <Button kind="primary" type="submit" disabled={fault !== undefined}>
+          See what would happen
+        </Button>
       </div>
     </form>
   );
@@ -119,7 +120,9 @@ function AcceptFaults({ session }: { session: BulkSession }): JSX.Element | null
   }
   const { accept } = session.input.value;
   const toggle = (code: string): void => {
-    session.change({ accept: accept.includes(code) ? accept.filter((one) => one !== code) : [...accept, code] });
+    session.change({
+      accept: accept.includes(code) ? accept.filter((one) => one !== code) : [...accept, code],
+    });
   };
   return (
     <section class="bulk-accept">
@@ -134,7 +137,9 @@ function AcceptFaults({ session }: { session: BulkSession }): JSX.Element | null
         />
       ))}
       <div class="bulk-again">
-        <Button onClick={session.reopen} disabled={accept.length === 0}>Give the reason and check again</Button>
+        <Button onClick={session.reopen} disabled={accept.length === 0}>
+          Give the reason and check again
+        </Button>
       </div>
     </section>
   );
@@ -146,7 +151,11 @@ function CheckedPhase({ session, onClose }: PhaseProps): JSX.Element {
   return (
     <>
       {summary !== undefined && (
-        <ReportView summary={summary} outcome={`would be ${session.action.done}`} unchanged={session.unchanged.value} />
+        <ReportView
+          summary={summary}
+          outcome={`would be ${session.action.done}`}
+          unchanged={session.unchanged.value}
+        />
       )}
       <AcceptFaults session={session} />
       <div class="fleet-actions">
@@ -165,15 +174,23 @@ function ErasingDialog({ session, title, onClose }: PhaseProps & { title: string
   const ready = session.summary.value?.done.length ?? 0;
   const isDelete = session.action.id === "delete";
   const erased = isDelete
-    ? (session.summary.value?.done ?? []).slice(0, NAMED_MAX).map((item) => `the machine ${item.name ?? item.ref}`)
-    : (session.summary.value?.erasing ?? []).slice(0, NAMED_MAX).map((item) => `${item.name ?? item.ref}: ${item.erases ?? ""}`);
+    ? (session.summary.value?.done ?? [])
+        .slice(0, NAMED_MAX)
+        .map((item) => `the machine ${item.name ?? item.ref}`)
+    : (session.summary.value?.erasing ?? [])
+        .slice(0, NAMED_MAX)
+        .map((item) => `${item.name ?? item.ref}: ${item.erases ?? ""}`);
   if (count > NAMED_MAX) erased.push(`and ${countMachines(count - NAMED_MAX)} more`);
-  const what = isDelete ? `${countMachines(count)} will be deleted.` : `The disks of ${countMachines(count)} will be erased at their next boot.`;
+  const what = isDelete
+    ? `${countMachines(count)} will be deleted.`
+    : `The disks of ${countMachines(count)} will be erased at their next boot.`;
   return (
     <ConfirmErase
       title={title}
       expected={String(count)}
-      expectedIs={isDelete ? "the number of machines that are deleted" : "the number of machines that are erased"}
+      expectedIs={
+        isDelete ? "the number of machines that are deleted" : "the number of machines that are erased"
+      }
       erases={erased}
       action={`${session.action.title}: ${countMachines(ready)}`}
       onConfirm={() => {
@@ -183,7 +200,9 @@ function ErasingDialog({ session, title, onClose }: PhaseProps & { title: string
         if (session.phase.peek() === "checked") onClose();
       }}
     >
-      <p><strong>{what}</strong></p>
+      <p>
+        <strong>{what}</strong>
+      </p>
       {session.summary.value !== undefined && (
         <ReportView
           summary={session.summary.value}
@@ -193,7 +212,11 @@ function ErasingDialog({ session, title, onClose }: PhaseProps & { title: string
         />
       )}
       <AcceptFaults session={session} />
-      {session.action.fields.length > 0 && <div><Button onClick={session.reopen}>Back to the form</Button></div>}
+      {session.action.fields.length > 0 && (
+        <div>
+          <Button onClick={session.reopen}>Back to the form</Button>
+        </div>
+      )}
     </ConfirmErase>
   );
 }
@@ -206,13 +229,23 @@ function EndedPhase({ session, onClose }: PhaseProps): JSX.Element {
   return (
     <div role="status">
       {summary !== undefined && (
-        <ReportView summary={summary} outcome={summary.done.length === 1 ? `is ${done}` : `are ${done}`} unchanged={0} />
+        <ReportView
+          summary={summary}
+          outcome={summary.done.length === 1 ? `is ${done}` : `are ${done}`}
+          unchanged={0}
+        />
       )}
-      {unsent > 0 && <p class="bulk-note">{`${countMachines(unsent)} were not sent: it was stopped or a call failed.`}</p>}
+      {unsent > 0 && (
+        <p class="bulk-note">{`${countMachines(unsent)} were not sent: it was stopped or a call failed.`}</p>
+      )}
       {left > 0 && <p class="bulk-note">{`The server had no time for ${countMachines(left)}.`}</p>}
       <div class="fleet-actions">
-        {left > 0 && <Button onClick={() => void session.tryAgain()}>{`Try ${countMachines(left)} again`}</Button>}
-        <Button kind="primary" onClick={onClose}>Close</Button>
+        {left > 0 && (
+          <Button onClick={() => void session.tryAgain()}>{`Try ${countMachines(left)} again`}</Button>
+        )}
+        <Button kind="primary" onClick={onClose}>
+          Close
+        </Button>
       </div>
     </div>
   );

@@ -21,7 +21,11 @@ interface PartProps {
 /** The names of a noun's objects. */
 function useNames(noun: string): string[] {
   const query = useQuery(noun, (signal) =>
-    api.get<Page<{ name: string }>>(`/${noun}`, { fields: "name", sort: "name", limit: 1000 }, { signal, quiet: true }),
+    api.get<Page<{ name: string }>>(
+      `/${noun}`,
+      { fields: "name", sort: "name", limit: 1000 },
+      { signal, quiet: true },
+    ),
   );
   return (query.data.value?.items ?? []).map((item) => item.name);
 }
@@ -29,15 +33,28 @@ function useNames(noun: string): string[] {
 function WorkflowField({ input, change, empty }: PartProps & { empty: string }): JSX.Element {
   const names = useNames("workflows");
   const options = [{ value: "", label: empty }, ...names.map((name) => ({ value: name, label: name }))];
-  return <Select label="Workflow" value={input.workflow} options={options} onChange={(workflow) => change({ workflow })} />;
+  return (
+    <Select
+      label="Workflow"
+      value={input.workflow}
+      options={options}
+      onChange={(workflow) => change({ workflow })}
+    />
+  );
 }
 
 function LabelFields({ input, change }: PartProps): JSX.Element {
   return (
     <>
       <TextField label="Label" value={input.name} placeholder="rack" onInput={(name) => change({ name })} />
-      <Toggle label="Remove the label" checked={input.isRemoved} onChange={(isRemoved) => change({ isRemoved })} />
-      {!input.isRemoved && <TextField label="Value" value={input.value} onInput={(value) => change({ value })} />}
+      <Toggle
+        label="Remove the label"
+        checked={input.isRemoved}
+        onChange={(isRemoved) => change({ isRemoved })}
+      />
+      {!input.isRemoved && (
+        <TextField label="Value" value={input.value} onInput={(value) => change({ value })} />
+      )}
     </>
   );
 }
@@ -46,7 +63,12 @@ function ParamFields({ input, change }: PartProps): JSX.Element {
   const names = useNames("params");
   return (
     <>
-      <TextField label="Param" value={input.name} suggestions={names} onInput={(name) => change({ name })} />
+      <TextField
+        label="Param"
+        value={input.name}
+        suggestions={names}
+        onInput={(name) => change({ name })}
+      />
       <Toggle
         label="Remove the machine's own value"
         checked={input.isRemoved}
@@ -66,7 +88,10 @@ function ParamFields({ input, change }: PartProps): JSX.Element {
 
 function ProfileFields({ input, change }: PartProps): JSX.Element {
   const names = useNames("profiles").filter((name) => name !== "global");
-  const options = [{ value: "", label: "Choose a profile" }, ...names.map((name) => ({ value: name, label: name }))];
+  const options = [
+    { value: "", label: "Choose a profile" },
+    ...names.map((name) => ({ value: name, label: name })),
+  ];
   const modes = [
     { value: "last", label: "Add it behind the others" },
     { value: "first", label: "Add it before the others, so that it wins" },
@@ -74,7 +99,12 @@ function ProfileFields({ input, change }: PartProps): JSX.Element {
   ];
   return (
     <>
-      <Select label="Profile" value={input.profile} options={options} onChange={(profile) => change({ profile })} />
+      <Select
+        label="Profile"
+        value={input.profile}
+        options={options}
+        onChange={(profile) => change({ profile })}
+      />
       <Select
         label="What to do"
         value={input.profileMode}
@@ -85,7 +115,17 @@ function ProfileFields({ input, change }: PartProps): JSX.Element {
   );
 }
 
-function StepField({ label, hint, value, onInput }: { label: string; hint: string; value: string; onInput: (text: string) => void }): JSX.Element {
+function StepField({
+  label,
+  hint,
+  value,
+  onInput,
+}: {
+  label: string;
+  hint: string;
+  value: string;
+  onInput: (text: string) => void;
+}): JSX.Element {
   return <TextField label={label} hint={hint} value={value} onInput={onInput} />;
 }
 
@@ -102,9 +142,21 @@ export function ActionFields({ action, input, change }: FormProps): JSX.Element 
       {has("param") && <ParamFields {...part} />}
       {has("profile") && <ProfileFields {...part} />}
       {has("channel") && (
-        <TextField label="Channel" hint="Empty: that of its profiles, or prod" value={channel} onInput={(text) => change({ channel: text })} />
+        <TextField
+          label="Channel"
+          hint="Empty: that of its profiles, or prod"
+          value={channel}
+          onInput={(text) => change({ channel: text })}
+        />
       )}
-      {has("from") && <StepField label="From step" hint={`${step} from the first`} value={from} onInput={(text) => change({ from: text })} />}
+      {has("from") && (
+        <StepField
+          label="From step"
+          hint={`${step} from the first`}
+          value={from}
+          onInput={(text) => change({ from: text })}
+        />
+      )}
       {has("before") && (
         <StepField
           label={action.id === "pause" ? "Pause before step" : "Stop before step"}
@@ -114,7 +166,11 @@ export function ActionFields({ action, input, change }: FormProps): JSX.Element 
         />
       )}
       {has("refresh") && (
-        <Toggle label="With the present content and params" checked={refresh} onChange={(on) => change({ refresh: on })} />
+        <Toggle
+          label="With the present content and params"
+          checked={refresh}
+          onChange={(on) => change({ refresh: on })}
+        />
       )}
       {(has("reason") || has("requiredReason")) && (
         <TextField
@@ -126,7 +182,11 @@ export function ActionFields({ action, input, change }: FormProps): JSX.Element 
         />
       )}
       {has("force") && (
-        <Toggle label="Also machines that are armed or in a run" checked={force} onChange={(on) => change({ force: on })} />
+        <Toggle
+          label="Also machines that are armed or in a run"
+          checked={force}
+          onChange={(on) => change({ force: on })}
+        />
       )}
     </>
   );

@@ -7,7 +7,14 @@ import type { MachineRow } from "../row";
 import { summarize, type BulkReport, type BulkSummary } from "./report";
 import { runBulk, type BulkCall, type BulkRunner } from "./run";
 import { readTarget, type BulkTarget } from "./target";
-import { EMPTY_INPUT, planBatches, type ActionInput, type BulkAction, type BulkBatch, type BulkPlan } from "./verbs";
+import {
+  EMPTY_INPUT,
+  planBatches,
+  type ActionInput,
+  type BulkAction,
+  type BulkBatch,
+  type BulkPlan,
+} from "./verbs";
 
 export type BulkPhase = "form" | "checking" | "checked" | "working" | "ended";
 
@@ -79,7 +86,10 @@ export class BulkSession {
   };
 
   private batchesOf(refs: ReadonlySet<string>): BulkBatch[] {
-    const kept = this.plan.batches.map((batch) => ({ ...batch, refs: batch.refs.filter((ref) => refs.has(ref)) }));
+    const kept = this.plan.batches.map((batch) => ({
+      ...batch,
+      refs: batch.refs.filter((ref) => refs.has(ref)),
+    }));
     return kept.filter((batch) => batch.refs.length > 0);
   }
 

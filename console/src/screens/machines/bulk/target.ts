@@ -6,6 +6,8 @@ import type { MachineRow } from "../row";
 
 /** Most machines of one action. */
 const MACHINES_MAX = 50_000;
+/** Most ids in one query: its URL has under 8 kB. */
+const IDS_MAX = 200;
 
 export type BulkTarget =
   | { kind: "chosen"; machines: readonly MachineRow[]; outside: number }
@@ -30,14 +32,31 @@ export async function readTarget(
   if (target.kind === "chosen" && needs === "names") {
     return [...target.machines];
   }
-  const query = target.kind === "matching" ? filterQuery(target.terms) : new URLSearchParams();
-  query.set("fields", needs === "profiles" ? "id,name,profiles" : "id,name");
-  const machines = await readAll(query, signal);
-  if (target.kind === "matching") {
-    return machines;
+  const fields = needs === "profiles" ? "id,name,profiles" : "id,name";
+  if (target.kind === "chosen") {
+    return readChosen(
+      target.machines.map((machine) => machine.id),
+      fields,
+      signal,
+    );
   }
-  const ids = new Set(target.machines.map((machine) => machine.id));
-  return machines.filter((machine) => ids.has(machine.id));
+  const query = filterQuery(target.terms);
+  query.set("fields", fields);
+  return readAll(query, signal);
+}
+
+/** Some machines by their ids, in queries of a bounded length. */
+async function readChosen(
+  ids: readonly string[],
+  fields: string,
+  signal: AbortSignal,
+): Promise<MachineRow[]> {
+  const machines: MachineRow[] = [];
+  for (let at = 0; at < ids.length; at += IDS_MAX) {
+    const query = new URLSearchParams({ "id[in]": ids.slice(at, at + IDS_MAX).join(","), fields });
+    machines.push(...(await readAll(query, signal)));
+  }
+  return machines;
 }
 
 /** All pages of a list of machines. */
@@ -50,7 +69,11 @@ export async function readAll(query: URLSearchParams, signal?: AbortSignal): Pro
     if (cursor !== null) {
       paged.set("cursor", cursor);
     }
-    const page: Page<MachineRow> = await api.get("/machines", paged, signal === undefined ? {} : { signal });
+    const page: Page<MachineRow> = await api.get(
+      "/machines",
+      paged,
+      signal === undefined ? {} : { signal },
+    );
     machines.push(...page.items);
     cursor = page.next;
   } while (cursor !== null && machines.length < MACHINES_MAX);

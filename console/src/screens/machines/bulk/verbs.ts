@@ -1,6 +1,6 @@
 // What can be done with many machines, and the body of each for `POST /bulk`. An action is a verb with the
-// fields that its form has. Most give every machine the same details; changes of profiles depend on those that
-// a machine has, so machines are sent in groups.
+// fields that its form has. Most give every machine the same details; changes of profiles depend on those
+// that a machine has, so machines are sent in groups.
 
 import type { MachineRow } from "../row";
 
@@ -66,7 +66,14 @@ export const EMPTY_INPUT: ActionInput = {
 
 const MAY_ERASE = new Set(["start", "restart", "retry", "resume", "arm", "skip", "mark_done"]);
 
-type ActionRow = [id: string, title: string, done: string, about: string, fields: ActionField[], verb?: string];
+type ActionRow = [
+  id: string,
+  title: string,
+  done: string,
+  about: string,
+  fields: ActionField[],
+  verb?: string,
+];
 
 function group(name: BulkAction["group"], rows: readonly ActionRow[]): BulkAction[] {
   return rows.map(([id, title, done, about, fields, verb = id]) => ({
@@ -83,13 +90,43 @@ function group(name: BulkAction["group"], rows: readonly ActionRow[]): BulkActio
 
 export const ACTIONS: readonly BulkAction[] = [
   ...group("Run", [
-    ["start", "Start a workflow", "started", "Begins a run. A workflow that installs arms the machine: its next boot erases the disk.", ["workflow", "reason", "before"]],
-    ["pause", "Pause", "paused", "The running job ends; no further job and no further boot begins.", ["reason", "before"]],
+    [
+      "start",
+      "Start a workflow",
+      "started",
+      "Begins a run. A workflow that installs arms the machine: its next boot erases the disk.",
+      ["workflow", "reason", "before"],
+    ],
+    [
+      "pause",
+      "Pause",
+      "paused",
+      "The running job ends; no further job and no further boot begins.",
+      ["reason", "before"],
+    ],
     ["resume", "Resume", "resumed", "A paused run goes on.", []],
-    ["retry", "Retry", "retried", "The run goes on at the step that failed or was held.", ["refresh", "reason"]],
-    ["restart", "Restart", "restarted", "The last run begins again, with the present content.", ["from", "reason"]],
+    [
+      "retry",
+      "Retry",
+      "retried",
+      "The run goes on at the step that failed or was held.",
+      ["refresh", "reason"],
+    ],
+    [
+      "restart",
+      "Restart",
+      "restarted",
+      "The last run begins again, with the present content.",
+      ["from", "reason"],
+    ],
     ["skip", "Skip the step", "skipped", "The run passes over its present task.", ["requiredReason"]],
-    ["mark_done", "Mark the step done", "marked done", "The present step counts as done.", ["requiredReason"]],
+    [
+      "mark_done",
+      "Mark the step done",
+      "marked done",
+      "The present step counts as done.",
+      ["requiredReason"],
+    ],
     ["cancel", "Cancel", "cancelled", "Ends the run and disarms the machine.", []],
   ]),
   ...group("Erase", [
@@ -98,15 +135,56 @@ export const ACTIONS: readonly BulkAction[] = [
   ]),
   ...group("Change", [
     ["label", "Set a label", "labelled", "Sets or removes one label.", ["label"], "patch"],
-    ["param", "Set a param", "changed", "Sets or removes the machine's own value of one param.", ["param"], "patch"],
-    ["profile", "Add or remove a profile", "changed", "Changes the machine's list of profiles. An earlier profile wins.", ["profile"], "patch"],
-    ["workflow", "Set the own workflow", "changed", "The workflow that a start without a workflow runs.", ["workflow"], "patch"],
-    ["channel", "Set the channel", "changed", "The channel whose content the next run gets.", ["channel"], "patch"],
-    ["lock", "Lock", "locked", "A locked machine cannot be started, armed, changed or deleted.", [], "patch"],
+    [
+      "param",
+      "Set a param",
+      "changed",
+      "Sets or removes the machine's own value of one param.",
+      ["param"],
+      "patch",
+    ],
+    [
+      "profile",
+      "Add or remove a profile",
+      "changed",
+      "Changes the machine's list of profiles. An earlier profile wins.",
+      ["profile"],
+      "patch",
+    ],
+    [
+      "workflow",
+      "Set the own workflow",
+      "changed",
+      "The workflow that a start without a workflow runs.",
+      ["workflow"],
+      "patch",
+    ],
+    [
+      "channel",
+      "Set the channel",
+      "changed",
+      "The channel whose content the next run gets.",
+      ["channel"],
+      "patch",
+    ],
+    [
+      "lock",
+      "Lock",
+      "locked",
+      "A locked machine cannot be started, armed, changed or deleted.",
+      [],
+      "patch",
+    ],
     ["unlock", "Unlock", "unlocked", "Lifts the lock.", [], "patch"],
   ]),
   ...group("Remove", [
-    ["delete", "Delete", "deleted", "Removes the machine from this server. Its disks are not touched.", ["force"]],
+    [
+      "delete",
+      "Delete",
+      "deleted",
+      "Removes the machine from this server. Its disks are not touched.",
+      ["force"],
+    ],
   ]),
 ];
 
@@ -214,10 +292,17 @@ export interface BulkPlan {
 }
 
 /** The machines in groups by what they are sent. */
-export function planBatches(action: BulkAction, input: ActionInput, machines: readonly MachineRow[]): BulkPlan {
+export function planBatches(
+  action: BulkAction,
+  input: ActionInput,
+  machines: readonly MachineRow[],
+): BulkPlan {
   if (action.id !== "profile") {
     const refs = machines.map((machine) => machine.id);
-    return { batches: refs.length === 0 ? [] : [{ details: detailsOf(action, input), refs }], unchanged: 0 };
+    return {
+      batches: refs.length === 0 ? [] : [{ details: detailsOf(action, input), refs }],
+      unchanged: 0,
+    };
   }
   const groups = new Map<string, BulkBatch>();
   let unchanged = 0;
