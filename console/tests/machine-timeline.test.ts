@@ -1,3 +1,4 @@
+// A timeline as attempts, marks, gaps, milestones and sentences: the parts of the drawing that are pure.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bandsOf, lastGoodAttempt, newestAttempts } from "../src/screens/machine/timeline/attempts";
@@ -13,7 +14,12 @@ import { isSlow, usualOf, usualOfRuns } from "../src/screens/machine/timeline/us
 import { bytesText, spanText } from "../src/screens/machine/timeline/words";
 
 let seq = 0;
-function event(at: number, kind: string, data: Record<string, unknown> = {}, attempt: string | null = "a"): TimelineEvent {
+function event(
+  at: number,
+  kind: string,
+  data: Record<string, unknown> = {},
+  attempt: string | null = "a",
+): TimelineEvent {
   seq += 1;
   return { seq, at, kind, attempt, actor: "server", subject: "machine:1", data };
 }
@@ -24,7 +30,12 @@ function installed(attempt: string, from: number): TimelineEvent[] {
     event(from, "boot.decided", { verdict: "netboot", bootenv: "debian" }, attempt),
     event(from + 20, "dhcp.offered", { address: "10.0.0.5", boot_file: "snponly.efi", arch: 7 }, attempt),
     event(from + 40, "dhcp.leased", { address: "10.0.0.5", boot_file: "snponly.efi", arch: 7 }, attempt),
-    event(from + 500, "boot.file_served", { label: "loader:snponly.efi", path: "snponly.efi", bytes: 173792, complete: true, duration_ms: 300 }, attempt),
+    event(
+      from + 500,
+      "boot.file_served",
+      { label: "loader:snponly.efi", path: "snponly.efi", bytes: 173792, complete: true, duration_ms: 300 },
+      attempt,
+    ),
     event(from + 900, "boot.script_fetched", {}, attempt),
     event(from + 1_000, "boot.kernel_fetched", { bootenv: "debian" }, attempt),
     event(from + 41_000, "boot.answer_fetched", {}, attempt),
@@ -47,7 +58,10 @@ test("a firmware that never asked for its loader after the offer is said to be s
     event(900_000, "boot.attempt_ended", { number: 3, result: "timed_out" }),
   ]);
   const found = diagnose(band, 2_000_000);
-  assert.equal(found.headline, "The machine never asked for snponly.efi over TFTP after it took the offer.");
+  assert.equal(
+    found.headline,
+    "The machine never asked for snponly.efi over TFTP after it took the offer.",
+  );
   assert.match(found.why, /10\.0\.0\.5; nothing came for 15 min/);
   assert.match(found.todo, /UDP 69/);
   assert.equal(found.tone, "bad");
@@ -65,7 +79,10 @@ test("what the installer asks comes before the silence after it", () => {
 });
 
 test("a job that failed is the diagnosis though the installation was done", () => {
-  const band = only([...installed("a", 0), event(310_000, "job.failed", { job: "j", task: "burn-in", exit: 3 })]);
+  const band = only([
+    ...installed("a", 0),
+    event(310_000, "job.failed", { job: "j", task: "burn-in", exit: 3 }),
+  ]);
   assert.equal(diagnose(band, 400_000).headline, "Task burn-in failed with exit code 3.");
 });
 
@@ -82,7 +99,13 @@ test("a transfer that broke off names how much was sent", () => {
   const band = only([
     event(0, "boot.attempt_started"),
     event(40, "dhcp.leased", { address: "10.0.0.5", boot_file: "x.efi" }),
-    event(90, "boot.file_served", { path: "x.efi", label: "loader:x.efi", bytes: 2048, size: 4096, complete: false }),
+    event(90, "boot.file_served", {
+      path: "x.efi",
+      label: "loader:x.efi",
+      bytes: 2048,
+      size: 4096,
+      complete: false,
+    }),
   ]);
   assert.match(diagnose(band, 900_000).why, /2 KiB of 4 KiB/);
 });
@@ -93,13 +116,26 @@ test("a boot that is heard of now is under way and has no fault", () => {
 });
 
 test("milestones show where an attempt stopped", () => {
-  const band = only([...installed("a", 0).slice(0, 5), event(900_000, "boot.attempt_ended", { result: "timed_out" })]);
+  const band = only([
+    ...installed("a", 0).slice(0, 5),
+    event(900_000, "boot.attempt_ended", { result: "timed_out" }),
+  ]);
   const states = milestonesOf(band).map((one) => `${one.name} ${one.state}`);
-  assert.deepEqual(states, ["address passed", "loader passed", "script stopped", "kernel open", "answers open", "done open"]);
+  assert.deepEqual(states, [
+    "address passed",
+    "loader passed",
+    "script stopped",
+    "kernel open",
+    "answers open",
+    "done open",
+  ]);
 });
 
 test("a boot of the local disk needs no kernel from the server", () => {
-  const band = only([event(0, "boot.attempt_started"), event(0, "boot.decided", { verdict: "local_disk" })]);
+  const band = only([
+    event(0, "boot.attempt_started"),
+    event(0, "boot.decided", { verdict: "local_disk" }),
+  ]);
   assert.ok(milestonesOf(band).every((one) => one.state === "unneeded"));
 });
 
@@ -110,9 +146,15 @@ test("events without an attempt belong to the attempt that they follow", () => {
     event(400_000, "run.completed", {}, null),
     ...installed("b", 500_000),
   ]);
-  assert.deepEqual(bands.map((band) => band.attempt), [null, "a", "b"]);
+  assert.deepEqual(
+    bands.map((band) => band.attempt),
+    [null, "a", "b"],
+  );
   assert.equal(bands[1]?.events.at(-1)?.kind, "run.completed");
-  assert.deepEqual(newestAttempts(bands).map((band) => band.attempt), ["b", "a"]);
+  assert.deepEqual(
+    newestAttempts(bands).map((band) => band.attempt),
+    ["b", "a"],
+  );
 });
 
 test("the last good attempt has the same bootenv and is not the attempt itself", () => {
@@ -125,11 +167,16 @@ test("the last good attempt has the same bootenv and is not the attempt itself",
 test("events come in the order of time though their numbers do not", () => {
   const late = event(20, "boot.log");
   const early = event(10, "boot.log");
-  assert.deepEqual(mergeEvents([late], [early, late]).map((one) => one.at), [10, 20]);
+  assert.deepEqual(
+    mergeEvents([late], [early, late]).map((one) => one.at),
+    [10, 20],
+  );
 });
 
 test("a file is a bar that begins before its event by its duration", () => {
-  const [mark] = marksOf([event(1_000, "boot.file_served", { path: "/m/…/linux", duration_ms: 400, bytes: 10 })]);
+  const [mark] = marksOf([
+    event(1_000, "boot.file_served", { path: "/m/…/linux", duration_ms: 400, bytes: 10 }),
+  ]);
   assert.deepEqual([mark?.start, mark?.end, mark?.label, mark?.lane], [600, 1_000, "linux", "files"]);
 });
 
@@ -139,14 +186,23 @@ test("the events of one job are one bar with the tone of its end", () => {
     event(10, "job.started", { job: "j", task: "t" }),
     event(5_000, "job.failed", { job: "j", task: "t", exit: 1 }),
   ]);
-  assert.deepEqual(marks.map((mark) => [mark.start, mark.end, mark.tone]), [[0, 5_000, "bad"]]);
+  assert.deepEqual(
+    marks.map((mark) => [mark.start, mark.end, mark.tone]),
+    [[0, 5_000, "bad"]],
+  );
 });
 
 test("a long silence is a gap of a fixed width that names what was last heard", () => {
   const band = only(installed("a", 0));
   const scale = scaleOf(band.marks, 900);
   const gaps = scale.segments.filter((segment) => segment.kind === "gap");
-  assert.deepEqual(gaps.map((gap) => [gap.label, gap.width]), [["40 s", 96], ["4 min 19 s", 96]]);
+  assert.deepEqual(
+    gaps.map((gap) => [gap.label, gap.width]),
+    [
+      ["40 s", 96],
+      ["4 min 19 s", 96],
+    ],
+  );
   assert.equal(gaps[0]?.after, "kernel fetched");
   assert.ok(scale.x(500) < scale.x(1_000) && scale.x(1_000) < scale.x(41_000));
 });
@@ -159,7 +215,18 @@ test("the axis goes on to the present after the last event", () => {
 });
 
 test("bars that overlap stand in rows of their own", () => {
-  assert.deepEqual(packRows([{ x: 0, width: 10 }, { x: 5, width: 10 }, { x: 12, width: 5 }, { x: 13, width: 2 }], 2), [0, 1, 0, 1]);
+  assert.deepEqual(
+    packRows(
+      [
+        { x: 0, width: 10 },
+        { x: 5, width: 10 },
+        { x: 12, width: 5 },
+        { x: 13, width: 2 },
+      ],
+      2,
+    ),
+    [0, 1, 0, 1],
+  );
 });
 
 test("the comparison with a good attempt marks what differs and not the address", () => {
@@ -168,7 +235,9 @@ test("the comparison with a good attempt marks what differs and not the address"
     event(0, "boot.attempt_started", { bootenv: "debian" }),
     event(40, "dhcp.leased", { address: "10.0.0.9", boot_file: "undionly.kpxe", arch: 0 }),
   ]);
-  const differing = compareAttempts(bad, good).filter((row) => row.differs).map((row) => row.what);
+  const differing = compareAttempts(bad, good)
+    .filter((row) => row.differs)
+    .map((row) => row.what);
   assert.ok(differing.includes("Loader") && differing.includes("Kernel"));
   assert.ok(differing.includes("Architecture (option 93)") && differing.includes("loader:snponly.efi"));
   assert.ok(!differing.includes("Address"));
@@ -186,12 +255,43 @@ test("usual times come from steps that are done and attempts that ended well", (
     started_at: time(0),
     ended_at: time(100),
     steps: [
-      { kind: "bootenv" as const, stage: "s", name: "debian", digest: "", state: "done" as const, started_at: time(0), ended_at: time(60) },
-      { kind: "task" as const, stage: "s", name: "t", digest: "", state: "failed" as const, started_at: time(60), ended_at: time(61) },
+      {
+        kind: "bootenv" as const,
+        stage: "s",
+        name: "debian",
+        digest: "",
+        state: "done" as const,
+        started_at: time(0),
+        ended_at: time(60),
+      },
+      {
+        kind: "task" as const,
+        stage: "s",
+        name: "t",
+        digest: "",
+        state: "failed" as const,
+        started_at: time(60),
+        ended_at: time(61),
+      },
     ],
     attempts: [
-      { id: "a", number: 1, started_at: time(10), kernel_fetched_at: time(14), ended_at: time(60), bootenv: "debian", result: "done" as const },
-      { id: "b", number: 2, started_at: time(60), ended_at: time(70), bootenv: "debian", result: "timed_out" as const },
+      {
+        id: "a",
+        number: 1,
+        started_at: time(10),
+        kernel_fetched_at: time(14),
+        ended_at: time(60),
+        bootenv: "debian",
+        result: "done" as const,
+      },
+      {
+        id: "b",
+        number: 2,
+        started_at: time(60),
+        ended_at: time(70),
+        bootenv: "debian",
+        result: "timed_out" as const,
+      },
     ],
   };
   const usual = usualOfRuns([run]);
@@ -204,7 +304,13 @@ test("usual times come from steps that are done and attempts that ended well", (
 test("the expected event has its usual time and is late after it", () => {
   const usual = usualOfRuns([]);
   usual.toKernel.set("debian", { count: 3, median: 4_000, most: 6_000 });
-  const waiting = { expected: "boot.kernel_fetched", reason: "the machine is on", since: "2026-01-01T00:00:00Z", expected_by: "2026-01-01T00:07:30Z", overdue_at: "2026-01-01T00:15:00Z" };
+  const waiting = {
+    expected: "boot.kernel_fetched",
+    reason: "the machine is on",
+    since: "2026-01-01T00:00:00Z",
+    expected_by: "2026-01-01T00:07:30Z",
+    overdue_at: "2026-01-01T00:15:00Z",
+  };
   const status = { state: "waiting" as const, bootenv: "debian", waiting };
   const found = expectedOf(status, usual, Date.parse("2026-01-01T00:10:00Z"));
   assert.equal(found?.usually, "usually 4 s, at most 6 s in nine of ten (3 runs)");
@@ -222,6 +328,36 @@ test("a step is slow only where it is much and noticeably slower than usual", ()
 
 test("lengths of time and sizes are short words", () => {
   const lengths = [0, 40, 1_500, 59_000, 60_000, 61_000, 3_660_000, 90_000_000].map(spanText);
-  assert.deepEqual(lengths, ["0 ms", "40 ms", "1.5 s", "59 s", "1 min", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
+  assert.deepEqual(lengths, [
+    "0 ms",
+    "40 ms",
+    "1.5 s",
+    "59 s",
+    "1 min",
+    "1 min 1 s",
+    "1 h 1 min",
+    "1 d 1 h",
+  ]);
   assert.deepEqual([12, 2048, 40_810_276].map(bytesText), ["12 B", "2 KiB", "39 MiB"]);
+});
+
+test("an installer that reports now and then has few gaps, the longest ones", () => {
+  const events = Array.from({ length: 60 }, (_, index) =>
+    event(index * 10_000 + (index > 30 ? 50_000 : 0), "boot.log"),
+  );
+  const band = only([event(0, "boot.attempt_started"), ...events]);
+  const scale = scaleOf(band.marks, 1_000);
+  const gaps = scale.segments.filter((segment) => segment.kind === "gap");
+  assert.equal(gaps.length, 12);
+  assert.ok(gaps.some((gap) => gap.label === "1 min"));
+  assert.ok(scale.width < 1_800);
+});
+
+test("renewals of a month do not stretch a boot, and stay among the events", () => {
+  const renewals = Array.from({ length: 1_440 }, (_, index) =>
+    event(400_000 + index * 1_800_000, "dhcp.renewed", {}, null),
+  );
+  const band = only([...installed("a", 0), ...renewals]);
+  assert.equal(band.marks.filter((mark) => mark.kind === "dhcp.renewed").length, 0);
+  assert.equal(band.events.filter((one) => one.kind === "dhcp.renewed").length, 1_440);
 });

@@ -1,3 +1,4 @@
+// Congruence of runs, and failures that are alike.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ComparedRun } from "../src/screens/run/congruence";
@@ -5,8 +6,14 @@ import { congruenceOf, differences, differenceText } from "../src/screens/run/co
 import { groupFailures, lastLines, signatureOf } from "../src/screens/run/failures";
 
 function run(machine: string, change: Partial<ComparedRun> = {}): ComparedRun {
-  const step = (name: string, digest: string) =>
-    ({ kind: "task" as const, stage: "s", name, digest, params: "p", state: "done" as const });
+  const step = (name: string, digest: string) => ({
+    kind: "task" as const,
+    stage: "s",
+    name,
+    digest,
+    params: "p",
+    state: "done" as const,
+  });
   return {
     id: `run-${machine}`,
     machine,
@@ -23,8 +30,13 @@ test("runs with the same digests in the same order are congruent", () => {
 });
 
 test("other content, other params and another artifact are told apart", () => {
-  const steps = run("web2").steps?.map((step) => (step.name === "two" ? { ...step, digest: "x", params: "q" } : step));
-  const found = differences(run("web1"), run("web2", { steps, artifacts: [{ name: "debian", sha256: "b" }] }));
+  const steps = run("web2").steps?.map((step) =>
+    step.name === "two" ? { ...step, digest: "x", params: "q" } : step,
+  );
+  const found = differences(
+    run("web1"),
+    run("web2", { steps, artifacts: [{ name: "debian", sha256: "b" }] }),
+  );
   assert.deepEqual(found.map(differenceText), [
     "ran other content: s/two",
     "has other values of params: s/two",
@@ -34,19 +46,33 @@ test("other content, other params and another artifact are told apart", () => {
 
 test("another order of steps is a difference of its own", () => {
   const steps = [...(run("web2").steps ?? [])].reverse();
-  assert.deepEqual(differences(run("web1"), run("web2", { steps })).map((one) => [one.kind, one.where]), [["steps", "s/one"]]);
+  assert.deepEqual(
+    differences(run("web1"), run("web2", { steps })).map((one) => [one.kind, one.where]),
+    [["steps", "s/one"]],
+  );
 });
 
 test("a step that was passed over in one run makes them differ", () => {
-  const steps = run("web2").steps?.map((step) => (step.name === "one" ? { ...step, state: "skipped" as const } : step));
-  assert.deepEqual(differences(run("web1"), run("web2", { steps })).map((one) => one.kind), ["skipped"]);
+  const steps = run("web2").steps?.map((step) =>
+    step.name === "one" ? { ...step, state: "skipped" as const } : step,
+  );
+  assert.deepEqual(
+    differences(run("web1"), run("web2", { steps })).map((one) => one.kind),
+    ["skipped"],
+  );
 });
 
 test("of each other machine the newest run counts, and those that are alike stand together", () => {
-  const old = run("web2", { started_at: "2025-01-01T00:00:00Z", artifacts: [{ name: "debian", sha256: "old" }] });
+  const old = run("web2", {
+    started_at: "2025-01-01T00:00:00Z",
+    artifacts: [{ name: "debian", sha256: "old" }],
+  });
   const other = run("web3", { artifacts: [{ name: "debian", sha256: "b" }] });
   const groups = congruenceOf(run("web1"), [old, run("web2"), other, run("web4"), run("web1")]);
-  assert.deepEqual(groups.map((group) => group.runs.map((one) => one.machine)), [["web2", "web4"], ["web3"]]);
+  assert.deepEqual(
+    groups.map((group) => group.runs.map((one) => one.machine)),
+    [["web2", "web4"], ["web3"]],
+  );
 });
 
 test("the last lines have no colours and no overwritten progress", () => {
@@ -62,10 +88,25 @@ test("what is a machine's own does not tell failures apart", () => {
 });
 
 test("failures with the same task, exit code and last lines are one group", () => {
-  const job = (id: string, log: string, exit = 3) => ({ id, machine: id, run: id, task: "burn", exit, log });
+  const job = (id: string, log: string, exit = 3) => ({
+    id,
+    machine: id,
+    run: id,
+    task: "burn",
+    exit,
+    log,
+  });
   const groups = groupFailures(
-    [job("web1", "web1: 2 errors\n"), job("web2", "web2: 7 errors\n"), job("web3", "web3: 2 errors\n", 4), job("web4", "")],
+    [
+      job("web1", "web1: 2 errors\n"),
+      job("web2", "web2: 7 errors\n"),
+      job("web3", "web3: 2 errors\n", 4),
+      job("web4", ""),
+    ],
     (one) => [one.machine],
   );
-  assert.deepEqual(groups.map((group) => group.jobs.map((one) => one.id)), [["web1", "web2"], ["web3"], ["web4"]]);
+  assert.deepEqual(
+    groups.map((group) => group.jobs.map((one) => one.id)),
+    [["web1", "web2"], ["web3"], ["web4"]],
+  );
 });

@@ -1,5 +1,5 @@
-// The actions of an operator. What goes on with work stands first; what erases or ends work stands apart, and each
-// says why it cannot be done now.
+// The actions of an operator. What goes on with work stands first; what erases or ends work stands apart,
+// and each says why it cannot be done now.
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { may } from "../../app/session";
@@ -9,7 +9,13 @@ import type { MachineAction } from "./actions";
 import { actionsOf } from "./actions";
 import { Button, Card } from "./kit";
 
-export function ActionBar({ machine, run }: { machine: Machine; run: Run | undefined }): JSX.Element | null {
+export function ActionBar({
+  machine,
+  run,
+}: {
+  machine: Machine;
+  run: Run | undefined;
+}): JSX.Element | null {
   const open = useSignal<MachineAction | null>(null);
   if (!may("machines:write")) return null;
   const actions = actionsOf(machine);
@@ -23,20 +29,36 @@ export function ActionBar({ machine, run }: { machine: Machine; run: Run | undef
         <ActionRow actions={danger} onChoose={show} />
       </div>
       {open.value && (
-        <ActionDialog action={open.value} machine={machine} run={run} onClose={() => void (open.value = null)} />
+        <ActionDialog
+          action={open.value}
+          machine={machine}
+          run={run}
+          onClose={() => void (open.value = null)}
+        />
       )}
     </Card>
   );
 }
 
-function ActionRow({ actions, onChoose }: { actions: MachineAction[]; onChoose: (action: MachineAction) => void }): JSX.Element {
+function ActionRow({
+  actions,
+  onChoose,
+}: {
+  actions: MachineAction[];
+  onChoose: (action: MachineAction) => void;
+}): JSX.Element {
   const possible = actions.filter((action) => !action.refused);
   const refused = actions.filter((action) => action.refused);
   return (
     <>
       <div class="action-row">
         {possible.map((action) => (
-          <Button key={action.verb} kind={action.danger ? "danger" : "plain"} title={action.does} onClick={() => onChoose(action)}>
+          <Button
+            key={action.verb}
+            kind={action.danger ? "danger" : "plain"}
+            title={action.does}
+            onClick={() => onChoose(action)}
+          >
             {action.title}
           </Button>
         ))}
@@ -45,7 +67,13 @@ function ActionRow({ actions, onChoose }: { actions: MachineAction[]; onChoose: 
       {refused.length > 0 && (
         <details class="refused">
           <summary>{`${refused.length} that cannot be done now`}</summary>
-          <ul>{refused.map((action) => <li key={action.verb}><strong>{action.title}</strong>: {action.refused}</li>)}</ul>
+          <ul>
+            {refused.map((action) => (
+              <li key={action.verb}>
+                <strong>{action.title}</strong>: {action.refused}
+              </li>
+            ))}
+          </ul>
         </details>
       )}
     </>

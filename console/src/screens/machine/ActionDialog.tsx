@@ -1,4 +1,5 @@
-// One action: what it asks, the check of the server before it, and the confirmation where a disk would be erased.
+// One action: what it asks, the check of the server before it, and the confirmation where a disk would be
+// erased.
 import { useSignal } from "@preact/signals";
 import type { Signal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -25,16 +26,28 @@ interface Asked {
   from: Signal<string>;
 }
 
-async function send(action: MachineAction, machine: Machine, body: Record<string, unknown>, dryRun: boolean): Promise<Machine> {
+async function send(
+  action: MachineAction,
+  machine: Machine,
+  body: Record<string, unknown>,
+  dryRun: boolean,
+): Promise<Machine> {
   if (action.verb === "lock" || action.verb === "unlock") {
-    return api.patch<Machine>(`/machines/${machine.id}`, { locked: action.verb === "lock" }, { ifMatch: machine.revision });
+    return api.patch<Machine>(
+      `/machines/${machine.id}`,
+      { locked: action.verb === "lock" },
+      { ifMatch: machine.revision },
+    );
   }
   const query = dryRun ? { dry_run: true } : {};
   return api.post<Machine>(`/machines/${machine.id}/actions/${action.verb}`, body, { query });
 }
 
 export function ActionDialog({ action, machine, run, onClose }: ActionDialogProps): JSX.Element {
-  const asked: Asked = { input: useSignal({ ...NO_INPUT, workflow: machine.workflow ?? "" }), from: useSignal("") };
+  const asked: Asked = {
+    input: useSignal({ ...NO_INPUT, workflow: machine.workflow ?? "" }),
+    from: useSignal(""),
+  };
   const problem = useSignal<ApiProblem | null>(null);
   const erases = useSignal<string | null>(null);
   const busy = useSignal(false);
@@ -59,9 +72,12 @@ export function ActionDialog({ action, machine, run, onClose }: ActionDialogProp
     });
   const proceed = () =>
     attempt(async () => {
-      const wouldErase = action.verb === "arm"
-        ? `what ${machine.status.bootenv ?? "the boot"} installs on`
-        : action.checked ? erasesAfter(await send(action, machine, body(), true)) : "";
+      const wouldErase =
+        action.verb === "arm"
+          ? `what ${machine.status.bootenv ?? "the boot"} installs on`
+          : action.checked
+            ? erasesAfter(await send(action, machine, body(), true))
+            : "";
       if (wouldErase) erases.value = wouldErase;
       else await carryOut();
     });
@@ -85,7 +101,12 @@ export function ActionDialog({ action, machine, run, onClose }: ActionDialogProp
   const buttons = (
     <>
       <Button onClick={onClose}>Close</Button>
-      <Button kind={action.danger ? "danger" : "primary"} disabled={missing} isBusy={busy.value} onClick={() => void proceed()}>
+      <Button
+        kind={action.danger ? "danger" : "primary"}
+        disabled={missing}
+        isBusy={busy.value}
+        onClick={() => void proceed()}
+      >
         {action.checked ? `Check and ${action.title.toLowerCase()}` : action.title}
       </Button>
     </>
@@ -100,52 +121,110 @@ export function ActionDialog({ action, machine, run, onClose }: ActionDialogProp
   );
 }
 
-function ActionForm({ action, asked, run }: { action: MachineAction; asked: Asked; run: Run | undefined }): JSX.Element {
+function ActionForm({
+  action,
+  asked,
+  run,
+}: {
+  action: MachineAction;
+  asked: Asked;
+  run: Run | undefined;
+}): JSX.Element {
   const { input, from } = asked;
   const set = (change: Partial<ActionInput>) => void (input.value = { ...input.value, ...change });
   const steps = stepNames(run).map((step) => ({ value: step.value, label: step.title }));
   const has = (field: MachineAction["fields"][number]) => action.fields.includes(field);
-  const none = { value: "", label: has("step") ? "The present step" : has("before") ? "Now" : "Nowhere: it runs to its end" };
+  const none = {
+    value: "",
+    label: has("step") ? "The present step" : has("before") ? "Now" : "Nowhere: it runs to its end",
+  };
   return (
     <>
-      {has("workflow") && <WorkflowField value={input.value.workflow} onInput={(workflow) => set({ workflow })} />}
+      {has("workflow") && (
+        <WorkflowField value={input.value.workflow} onInput={(workflow) => set({ workflow })} />
+      )}
       {has("from") && (
-        <Select label="Begin at" value={from.value} onChange={(value) => void (from.value = value)}
-          options={[{ value: "", label: "The first step" }, ...steps]} />
+        <Select
+          label="Begin at"
+          value={from.value}
+          onChange={(value) => void (from.value = value)}
+          options={[{ value: "", label: "The first step" }, ...steps]}
+        />
       )}
       {(has("before") || has("step")) && (
-        <Select label={has("step") ? "Step" : "Pause before"} value={input.value.step}
-          onChange={(step) => set({ step })} options={[none, ...steps]} />
+        <Select
+          label={has("step") ? "Step" : "Pause before"}
+          value={input.value.step}
+          onChange={(step) => set({ step })}
+          options={[none, ...steps]}
+        />
       )}
       {has("stop_before") && (
-        <TextField label="Pause before the step" hint="A name or a number counted from 0; empty to run to the end."
-          value={input.value.step} onInput={(step) => set({ step })} suggestions={(run?.steps ?? []).map((step) => step.name)} />
+        <TextField
+          label="Pause before the step"
+          hint="A name or a number counted from 0; empty to run to the end."
+          value={input.value.step}
+          onInput={(step) => set({ step })}
+          suggestions={(run?.steps ?? []).map((step) => step.name)}
+        />
       )}
       {has("refresh") && (
-        <Toggle label="Take the content and params of now, not those that the run kept" checked={input.value.refresh}
-          onChange={(refresh) => set({ refresh })} />
+        <Toggle
+          label="Take the content and params of now, not those that the run kept"
+          checked={input.value.refresh}
+          onChange={(refresh) => set({ refresh })}
+        />
       )}
       {has("reason") && (
-        <TextField label={action.needsReason ? "Reason (needed)" : "Reason"} hint="One line; it stays in the record."
-          value={input.value.reason} onInput={(reason) => set({ reason })} required={action.needsReason} />
+        <TextField
+          label={action.needsReason ? "Reason (needed)" : "Reason"}
+          hint="One line; it stays in the record."
+          value={input.value.reason}
+          onInput={(reason) => set({ reason })}
+          required={action.needsReason}
+        />
       )}
     </>
   );
 }
 
-function WorkflowField({ value, onInput }: { value: string; onInput: (value: string) => void }): JSX.Element {
+function WorkflowField({
+  value,
+  onInput,
+}: {
+  value: string;
+  onInput: (value: string) => void;
+}): JSX.Element {
   const list = useQuery("workflow names", (signal) =>
-    api.get<{ items: { name: string; description?: string }[] }>("/workflows", { limit: 1000, fields: "name,description" }, { signal, quiet: true }));
+    api.get<{ items: { name: string; description?: string }[] }>(
+      "/workflows",
+      { limit: 1000, fields: "name,description" },
+      { signal, quiet: true },
+    ),
+  );
   const items = list.data.value?.items ?? [];
   const about = items.find((one) => one.name === value)?.description;
   return (
-    <TextField label="Workflow" hint={about || "Empty: the machine's own, else the default of the server."} value={value}
-      onInput={onInput} suggestions={items.map((one) => one.name)} />
+    <TextField
+      label="Workflow"
+      hint={about || "Empty: the machine's own, else the default of the server."}
+      value={value}
+      onInput={onInput}
+      suggestions={items.map((one) => one.name)}
+    />
   );
 }
 
-function AcceptFaults({ problem, input }: { problem: ApiProblem; input: Signal<ActionInput> }): JSX.Element | null {
-  const codes = [...new Set(problem.problems.map((fault) => fault.code ?? ""))].filter((code) => code && !NOT_ACCEPTABLE.has(code));
+function AcceptFaults({
+  problem,
+  input,
+}: {
+  problem: ApiProblem;
+  input: Signal<ActionInput>;
+}): JSX.Element | null {
+  const codes = [...new Set(problem.problems.map((fault) => fault.code ?? ""))].filter(
+    (code) => code && !NOT_ACCEPTABLE.has(code),
+  );
   if (problem.status !== 409 || codes.length === 0) return null;
   const flip = (code: string, wanted: boolean) => {
     const accept = input.value.accept.filter((one) => one !== code);
@@ -155,7 +234,12 @@ function AcceptFaults({ problem, input }: { problem: ApiProblem; input: Signal<A
     <fieldset class="accept">
       <legend>Begin in spite of these faults (needs a reason)</legend>
       {codes.map((code) => (
-        <Toggle key={code} label={code} checked={input.value.accept.includes(code)} onChange={(wanted) => flip(code, wanted)} />
+        <Toggle
+          key={code}
+          label={code}
+          checked={input.value.accept.includes(code)}
+          onChange={(wanted) => flip(code, wanted)}
+        />
       ))}
     </fieldset>
   );

@@ -12,7 +12,9 @@ export function matches(event: TimelineEvent, search: string): boolean {
   const wanted = search.trim().toLowerCase();
   if (wanted === "") return true;
   const words = [event.kind, labelOf(event), detailOf(event), event.actor].join(" ").toLowerCase();
-  return wanted.endsWith("*") && !wanted.includes(" ") ? event.kind.startsWith(wanted.slice(0, -1)) : words.includes(wanted);
+  return wanted.endsWith("*") && !wanted.includes(" ")
+    ? event.kind.startsWith(wanted.slice(0, -1))
+    : words.includes(wanted);
 }
 
 export function EventsTab({ timeline }: { timeline: Timeline }): JSX.Element {
@@ -23,8 +25,13 @@ export function EventsTab({ timeline }: { timeline: Timeline }): JSX.Element {
   return (
     <Card title={`Events: ${found.length}`}>
       <div class="tl-tools">
-        <TextField label="Search" type="search" placeholder="boot.* or a word" value={search}
-          onInput={(value) => setQuery({ search: value || undefined }, { replace: true })} />
+        <TextField
+          label="Search"
+          type="search"
+          placeholder="boot.* or a word"
+          value={search}
+          onInput={(value) => setQuery({ search: value || undefined }, { replace: true })}
+        />
         {timeline.since.value && (
           <button type="button" class="linklike" onClick={timeline.showAll}>
             Since <Time at={timeline.since.value} />: show all that is kept
@@ -33,7 +40,9 @@ export function EventsTab({ timeline }: { timeline: Timeline }): JSX.Element {
       </div>
       {shown.length === 0 && <Empty title="No event matches" />}
       <ol class="event-list">
-        {shown.map((event) => <EventItem key={event.seq} event={event} />)}
+        {shown.map((event) => (
+          <EventItem key={event.seq} event={event} />
+        ))}
       </ol>
       {shown.length < found.length && (
         <button type="button" class="linklike" onClick={() => setQuery({ all: "1" }, { replace: true })}>
@@ -49,10 +58,12 @@ function EventItem({ event }: { event: TimelineEvent }): JSX.Element {
     <li class={`event ${toneOf(event)}`}>
       <details>
         <summary>
-          <Time at={event.at} absolute /> <code>{event.kind}</code> <strong class="wrap">{labelOf(event)}</strong>{" "}
-          <span class="muted wrap">{detailOf(event)}</span>
+          <Time at={event.at} absolute /> <code>{event.kind}</code>{" "}
+          <strong class="wrap">{labelOf(event)}</strong> <span class="muted wrap">{detailOf(event)}</span>
         </summary>
-        <p class="muted">Event {event.seq}, by {event.actor}, about {event.subject}</p>
+        <p class="muted">
+          Event {event.seq}, by {event.actor}, about {event.subject}
+        </p>
         <Json value={event.data} />
       </details>
     </li>

@@ -6,8 +6,16 @@ import { changesOfHardware, seenAtBoots } from "./hardware";
 import type { Timeline } from "./timeline/useTimeline";
 
 const ARCHES: Record<number, string> = {
-  0: "x86 BIOS", 6: "x86 UEFI, 32 bits", 7: "x86-64 UEFI", 9: "x86-64 UEFI", 10: "ARM UEFI, 32 bits", 11: "ARM UEFI, 64 bits",
-  15: "x86 UEFI, HTTP boot", 16: "x86-64 UEFI, HTTP boot", 18: "ARM UEFI, 32 bits, HTTP boot", 19: "ARM UEFI, 64 bits, HTTP boot",
+  0: "x86 BIOS",
+  6: "x86 UEFI, 32 bits",
+  7: "x86-64 UEFI",
+  9: "x86-64 UEFI",
+  10: "ARM UEFI, 32 bits",
+  11: "ARM UEFI, 64 bits",
+  15: "x86 UEFI, HTTP boot",
+  16: "x86-64 UEFI, HTTP boot",
+  18: "ARM UEFI, 32 bits, HTTP boot",
+  19: "ARM UEFI, 64 bits, HTTP boot",
 };
 
 export function archText(code: number | null | undefined): string {
@@ -33,7 +41,10 @@ export function HardwareTab({ machine, timeline }: { machine: Machine; timeline:
             ["Serial number", machine.serial ?? "not set"],
             ["System UUID", machine.smbios_uuid ?? "not set"],
             ["MAC addresses", (machine.macs ?? []).join(", ") || "none"],
-            ["Agent", agent ? `in the ${agent.environment}, boot ${agent.boot}` : "none has asked for work"],
+            [
+              "Agent",
+              agent ? `${agent.environment} system, boot ${agent.boot}` : "none has asked for work",
+            ],
           ]}
         />
       </Card>
@@ -47,21 +58,40 @@ type Events = Timeline["events"]["value"];
 
 function Boots({ events }: { events: Events }): JSX.Element {
   const boots = seenAtBoots(events);
-  if (boots.length === 0) return <Empty title="No boot was seen">What firmware says of itself stands here after the first boot from the network.</Empty>;
+  if (boots.length === 0)
+    return (
+      <Empty title="No boot was seen">
+        What firmware says of itself stands here after the first boot from the network.
+      </Empty>
+    );
   return (
     <Card title="Seen at each boot">
       <div class="scroll-x" tabIndex={0} role="region" aria-label="Seen at each boot">
         <table class="plain">
-          <thead><tr><th>Attempt</th><th>When</th><th>Firmware</th><th>Interface</th><th>Address</th><th>Vendor class</th><th>Client classes</th></tr></thead>
+          <thead>
+            <tr>
+              <th>Attempt</th>
+              <th>When</th>
+              <th>Firmware</th>
+              <th>Interface</th>
+              <th>Address</th>
+              <th>Vendor class</th>
+              <th>Client classes</th>
+            </tr>
+          </thead>
           <tbody>
             {boots.map((boot) => (
               <tr key={boot.attempt}>
                 <td class="num">{boot.number ?? "?"}</td>
-                <td><Time at={boot.at} /></td>
+                <td>
+                  <Time at={boot.at} />
+                </td>
                 <td class={boot.changed.includes("arch") ? "differs" : ""}>{archText(boot.arch)}</td>
                 <td class={boot.changed.includes("mac") ? "differs" : ""}>{boot.mac || "–"}</td>
                 <td>{boot.address || "–"}</td>
-                <td class={boot.changed.includes("vendor") ? "wrap differs" : "wrap"}>{boot.vendor || "–"}</td>
+                <td class={boot.changed.includes("vendor") ? "wrap differs" : "wrap"}>
+                  {boot.vendor || "–"}
+                </td>
                 <td class="wrap">{boot.classes.join(", ") || "–"}</td>
               </tr>
             ))}
@@ -80,10 +110,17 @@ function Changes({ events, onAll }: { events: Events; onAll: (() => void) | unde
       {changes.length === 0 && <p class="muted">None in the time that is shown.</p>}
       <ul class="plain-list">
         {changes.map((change) => (
-          <li key={change.seq}><Time at={change.at} /> <span class="wrap">{change.text}</span> <span class="muted">by {change.by}</span></li>
+          <li key={change.seq}>
+            <Time at={change.at} /> <span class="wrap">{change.text}</span>{" "}
+            <span class="muted">by {change.by}</span>
+          </li>
         ))}
       </ul>
-      {onAll && <button type="button" class="linklike" onClick={onAll}>Look through all that is kept</button>}
+      {onAll && (
+        <button type="button" class="linklike" onClick={onAll}>
+          Look through all that is kept
+        </button>
+      )}
     </Card>
   );
 }

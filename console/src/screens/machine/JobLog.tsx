@@ -4,10 +4,10 @@ import type { ReadonlySignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { asProblem, call, ref } from "../../api/client";
 import type { ApiProblem } from "../../api/client";
-import { LogView, Problem } from "./kit";
+import { Button, LogView, Problem } from "./kit";
 
 const PIECE = 256 * 1024;
-/** Most bytes that are shown; the download has all. */
+/** Most bytes that are read. */
 const SHOWN_MAX = 8 << 20;
 const FOLLOW_MS = 1_000;
 
@@ -17,7 +17,13 @@ interface JobLogState {
 }
 
 async function readPiece(job: string, offset: number, signal: AbortSignal): Promise<Uint8Array> {
-  const request = { method: "GET", path: `/jobs/${ref(job)}/log`, query: { offset, limit: PIECE }, signal, quiet: offset > 0 };
+  const request = {
+    method: "GET",
+    path: `/jobs/${ref(job)}/log`,
+    query: { offset, limit: PIECE },
+    signal,
+    quiet: offset > 0,
+  };
   return new Uint8Array(await (await call(request)).arrayBuffer());
 }
 
@@ -52,8 +58,39 @@ function useJobLog(job: string, isOpen: boolean): JobLogState {
   return { text, problem };
 }
 
-export function JobLog({ job, isOpen, name }: { job: string; isOpen: boolean; name: string }): JSX.Element {
+function download(name: string, text: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+interface JobLogProps {
+  job: string;
+  /** Whether more may come. */
+  isOpen: boolean;
+  name: string;
+}
+
+export function JobLog({ job, isOpen, name }: JobLogProps): JSX.Element {
   const { text, problem } = useJobLog(job, isOpen);
-  if (problem.value) return <Problem problem={problem.value} />;
-  return <LogView text={text} label={`Log of ${name}`} follows={isOpen} height="24rem" />;
+  const log = text.value;
+  return (
+    <div class="stack">
+      {problem.value && <Problem problem={problem.value} />}
+      <LogView text={text} label={`Log of ${name}`} follows={isOpen} height="24rem" />
+      <div class="row">
+        <Button
+          size="small"
+          icon="download"
+          disabled={log === ""}
+          onClick={() => download(`${name}.log`, log)}
+        >
+          Download
+        </Button>
+        {log.length >= SHOWN_MAX && <span class="muted">The first 8 MiB are shown and downloaded.</span>}
+      </div>
+    </div>
+  );
 }

@@ -1,5 +1,6 @@
 // One machine: what it does and why, its boots, its steps, its values and files.
 import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
 import { Link, setQuery } from "../../app/router";
 import type { Params } from "../../app/screen";
 import type { Machine, Run } from "../../api/schema";
@@ -8,7 +9,7 @@ import { ActionBar } from "./ActionBar";
 import { EventsTab } from "./EventsTab";
 import { FilesTab } from "./files/FilesTab";
 import { HardwareTab } from "./HardwareTab";
-import { Loading, now, openTab, PageHeader, Problem, StateBadge, Tabs } from "./kit";
+import { Loading, openTab, PageHeader, Problem, StateBadge, Tabs } from "./kit";
 import { ParamsTab } from "./ParamsTab";
 import { RawTab } from "./RawTab";
 import { FactsCard, StateCard } from "./StateCard";
@@ -16,7 +17,9 @@ import { StepsTab } from "./StepsTab";
 import { TimelineTab } from "./timeline/TimelineTab";
 import { useTimeline } from "./timeline/useTimeline";
 import { useUsual } from "./useWorkflow";
+import "./details.css";
 import "./machine.css";
+import "./timeline/timeline.css";
 
 export const TABS = [
   { id: "timeline", label: "Timeline" },
@@ -36,13 +39,21 @@ export function MachineView({ params }: { params: Params }): JSX.Element {
     return (
       <>
         <PageHeader title="Machine" subtitle={reference} />
-        {machine.problem.value ? <Problem problem={machine.problem.value} /> : <Loading label="Loading the machine" height={400} />}
+        {machine.problem.value ? (
+          <Problem problem={machine.problem.value} />
+        ) : (
+          <Loading label="Loading the machine" height={400} />
+        )}
       </>
     );
   }
   return (
     <>
-      {machine.isGone.value && <p class="note bad" role="status">This machine was deleted; what is shown is its last state.</p>}
+      {machine.isGone.value && (
+        <p class="note bad" role="status">
+          This machine was deleted; what is shown is its last state.
+        </p>
+      )}
       <Loaded key={value.id} machine={value} />
     </>
   );
@@ -51,11 +62,18 @@ export function MachineView({ params }: { params: Params }): JSX.Element {
 function Loaded({ machine }: { machine: Machine }): JSX.Element {
   const timeline = useTimeline(machine);
   const { run } = machine.status;
+  useEffect(() => {
+    document.title = document.title.replace(/^[^·]*/, `${machine.name}: ${machine.status.state} `);
+  }, [machine.name, machine.status.state]);
   const usual = useUsual(run?.workflow ?? machine.workflow ?? null);
   return (
     <>
       <PageHeader
-        title={<span class="row">{machine.name} <StateBadge state={machine.status.state} /></span>}
+        title={
+          <span class="row">
+            {machine.name} <StateBadge state={machine.status.state} />
+          </span>
+        }
         subtitle={<Subtitle machine={machine} />}
         tabs={<Tabs tabs={TABS} label="Views of the machine" />}
       />
@@ -74,7 +92,7 @@ function Subtitle({ machine }: { machine: Machine }): JSX.Element {
     <span class="row">
       <code>{machine.status.address ?? (machine.macs ?? [])[0] ?? "no address"}</code>
       {run && <Link to={`/runs/${run.id}`}>{run.workflow}</Link>}
-      <Link to={`/explain?machine=${machine.id}`}>Explain what it would boot</Link>
+      <Link to={`/explain?who=${encodeURIComponent(machine.name)}`}>Explain what it would boot</Link>
     </span>
   );
 }
@@ -107,15 +125,23 @@ function Views({ machine, run, isLoading, timeline, usual }: ViewsProps): JSX.El
     <div class="machine">
       {tab === "timeline" && (
         <div class="machine-top">
-          <StateCard machine={machine} run={run} timeline={timeline} usual={usual.value} onEvent={showEvent} />
+          <StateCard
+            machine={machine}
+            run={run}
+            timeline={timeline}
+            usual={usual.value}
+            onEvent={showEvent}
+          />
           <div class="stack">
             <ActionBar machine={machine} run={run} />
             <FactsCard machine={machine} />
           </div>
         </div>
       )}
-      {tab === "timeline" && <TimelineTab machine={machine} timeline={timeline} usual={usual.value} now={now.value} />}
-      {tab === "steps" && <StepsTab machine={machine} run={run} isLoading={isLoading} usual={usual.value} />}
+      {tab === "timeline" && <TimelineTab machine={machine} timeline={timeline} usual={usual.value} />}
+      {tab === "steps" && (
+        <StepsTab machine={machine} run={run} isLoading={isLoading} usual={usual.value} />
+      )}
       {tab === "params" && <ParamsTab machine={machine} />}
       {tab === "files" && <FilesTab machine={machine} />}
       {tab === "hardware" && <HardwareTab machine={machine} timeline={timeline} />}

@@ -22,7 +22,8 @@ export function ParamsTab({ machine }: { machine: Machine }): JSX.Element {
   const query = location.value.query;
   const [search, filter] = [query.get("param") ?? "", readFilter(query.get("params"))];
   const params = useQuery(`params ${machine.id} ${machine.revision}`, (signal) =>
-    api.get<MachineParams>(`/machines/${machine.id}/params`, { explain: true }, { signal }));
+    api.get<MachineParams>(`/machines/${machine.id}/params`, { explain: true }, { signal }),
+  );
   if (params.problem.value) return <Problem problem={params.problem.value} />;
   const read = params.data.value?.params;
   if (!read) return <Loading />;
@@ -30,13 +31,25 @@ export function ParamsTab({ machine }: { machine: Machine }): JSX.Element {
   return (
     <Card title={`Params: ${lines.length} of ${Object.keys(read).length}`}>
       <div class="tl-tools">
-        <TextField label="Search" type="search" value={search}
-          onInput={(value) => setQuery({ param: value || undefined }, { replace: true })} />
-        <Select label="Show" value={filter} options={FILTERS}
-          onChange={(value) => setQuery({ params: value === "set" ? undefined : value }, { replace: true })} />
+        <TextField
+          label="Search"
+          type="search"
+          value={search}
+          onInput={(value) => setQuery({ param: value || undefined }, { replace: true })}
+        />
+        <Select
+          label="Show"
+          value={filter}
+          options={FILTERS}
+          onChange={(value) => setQuery({ params: value === "set" ? undefined : value }, { replace: true })}
+        />
       </div>
       {lines.length === 0 && <Empty title="No param matches">Show all to see the defaults too.</Empty>}
-      <ul class="params">{lines.map((line) => <ParamItem key={line.name} line={line} />)}</ul>
+      <ul class="params">
+        {lines.map((line) => (
+          <ParamItem key={line.name} line={line} />
+        ))}
+      </ul>
     </Card>
   );
 }
@@ -45,7 +58,9 @@ function ParamItem({ line }: { line: ParamLine }): JSX.Element {
   const { name, row, hidden } = line;
   return (
     <li class="param">
-      <div class="param-name"><Link to={`/content/params/${encodeURIComponent(name)}`}>{name}</Link></div>
+      <div class="param-name">
+        <Link to={`/content/params/${encodeURIComponent(name)}`}>{name}</Link>
+      </div>
       <div class="param-value">
         <ParamValue value={row.value} isSecret={row.secret} />
         <span class="level-chip">from {row.level}</span>
@@ -55,7 +70,10 @@ function ParamItem({ line }: { line: ParamLine }): JSX.Element {
             <ul class="hidden-levels">
               {hidden.map((level) => (
                 <li key={level.level}>
-                  <span class="level-chip">{level.level}{level.source ? `, ${level.source}` : ""}</span>{" "}
+                  <span class="level-chip">
+                    {level.level}
+                    {level.source ? `, ${level.source}` : ""}
+                  </span>{" "}
                   <ParamValue value={level.value} isSecret={row.secret} />
                 </li>
               ))}
@@ -70,8 +88,14 @@ function ParamItem({ line }: { line: ParamLine }): JSX.Element {
 const INLINE_MAX = 120;
 
 function ParamValue({ value, isSecret }: { value: unknown; isSecret: boolean }): JSX.Element {
-  if (isSecret || isSealed(value)) return <span class="secret" title="The server never shows it">••••• secret</span>;
+  if (isSecret || isSealed(value))
+    return (
+      <span class="secret" title="The server never shows it">
+        ••••• secret
+      </span>
+    );
   const text = valueText(value);
-  if (typeof value === "object" && value !== null && text.length > INLINE_MAX) return <Json value={value} />;
+  if (typeof value === "object" && value !== null && text.length > INLINE_MAX)
+    return <Json value={value} />;
   return <code class="wrap">{text === "" ? "(empty)" : text}</code>;
 }

@@ -1,12 +1,15 @@
-// What one looks for first: the state, why, what is waited for and until when, and what the last boot came to.
+// What one looks for first: the state, why, what is waited for and until when, and what the last boot came
+// to.
 import type { JSX } from "preact";
 import { Link } from "../../app/router";
 import type { Machine, Run } from "../../api/schema";
 import { Card, Copy, Duration, KeyValue, now, StateBadge, Time } from "./kit";
 import type { Timeline } from "./timeline/useTimeline";
-import { bandsOf, newestAttempts } from "./timeline/attempts";
+import type { Band } from "./timeline/attempts";
+import { newestAttempts } from "./timeline/attempts";
 import { diagnose } from "./timeline/diagnosis";
 import { expectedOf } from "./timeline/expected";
+import { LastLines } from "./LastLines";
 import { DiagnosisLine, ExpectedLine, MilestoneStrip } from "./timeline/parts";
 import type { WorkflowUsual } from "./timeline/usual";
 
@@ -21,47 +24,79 @@ interface StateCardProps {
 export function StateCard({ machine, run, timeline, usual, onEvent }: StateCardProps): JSX.Element {
   const { status } = machine;
   const expected = expectedOf(status, usual, now.value);
-  const attempt = newestAttempts(bandsOf(timeline.events.value))[0];
+  const attempt = newestAttempts(timeline.bands.value)[0];
   const step = run?.steps?.[status.cursor ?? 0];
   return (
     <Card class="state-card">
       <p class="state-line">
         <StateBadge state={status.state} />
         <strong class="wrap">{status.reason || "no workflow is under way"}</strong>
-        {status.since && <span class="muted">since <Time at={status.since} /></span>}
+        {status.since && (
+          <span class="muted">
+            since <Time at={status.since} />
+          </span>
+        )}
       </p>
       {step && status.run && !status.run.ended_at && (
         <p class="muted">
-          Step {(status.cursor ?? 0) + 1} of {status.steps_total ?? run?.steps?.length}: {step.kind} <strong>{step.name}</strong>
-          {" "}of stage {step.stage} in <Link to={`/runs/${status.run.id}`}>{status.run.workflow}</Link>
-          {step.started_at && <>, for <Duration from={step.started_at} /></>}
+          Step {(status.cursor ?? 0) + 1} of {status.steps_total ?? run?.steps?.length}: {step.kind}{" "}
+          <strong>{step.name}</strong> of stage {step.stage} in{" "}
+          <Link to={`/runs/${status.run.id}`}>{status.run.workflow}</Link>
+          {step.started_at && (
+            <>
+              , for <Duration from={step.started_at} />
+            </>
+          )}
         </p>
       )}
       {expected && <ExpectedLine expected={expected} />}
-      {status.run?.paused && <p class="note warn">Paused{status.run.pause_reason ? `: ${status.run.pause_reason}` : ""}.</p>}
+      {status.run?.paused && (
+        <p class="note warn">Paused{status.run.pause_reason ? `: ${status.run.pause_reason}` : ""}.</p>
+      )}
       {status.armed_until && (
         <p class="note bad" role="status">
-          <strong>Armed until <Time at={status.armed_until} absolute />.</strong> The next boot from the network erases{" "}
-          {status.erases || "the disk that the installer chooses"}.
+          <strong>
+            Armed until <Time at={status.armed_until} absolute />.
+          </strong>{" "}
+          The next boot from the network erases {status.erases || "the disk that the installer chooses"}.
         </p>
       )}
       {machine.locked && <p class="note warn">The machine is locked.</p>}
-      {attempt && (
-        <div class="last-boot">
-          <p class="muted">Last boot: attempt {attempt.number ?? "?"}, <Time at={attempt.start} /></p>
-          <DiagnosisLine diagnosis={diagnose(attempt, now.value)} onShow={onEvent} />
-          <MilestoneStrip band={attempt} />
-        </div>
-      )}
+      {attempt && <LastBoot band={attempt} onEvent={onEvent} />}
       {(machine.problems ?? []).map((problem) => (
-        <p class="note bad" key={problem.pointer + problem.message}><code>{problem.pointer}</code> {problem.message}</p>
+        <p class="note bad" key={problem.pointer + problem.message}>
+          <code>{problem.pointer}</code> {problem.message}
+        </p>
       ))}
     </Card>
   );
 }
 
+function LastBoot({ band, onEvent }: { band: Band; onEvent: (seq: number) => void }): JSX.Element {
+  const found = diagnose(band, now.value);
+  return (
+    <div class="last-boot">
+      <p class="muted">
+        Last boot: attempt {band.number ?? "?"}, <Time at={band.start} />
+      </p>
+      <DiagnosisLine diagnosis={found} onShow={onEvent} />
+      {found.job !== null && found.tone === "bad" && <LastLines key={found.job} job={found.job} />}
+      <MilestoneStrip band={band} />
+    </div>
+  );
+}
+
 function Codes({ values }: { values: string[] }): JSX.Element {
-  return <>{values.map((value) => <span key={value} class="code-copy"><code>{value}</code><Copy text={value} label={`Copy ${value}`} /></span>)}</>;
+  return (
+    <>
+      {values.map((value) => (
+        <span key={value} class="code-copy">
+          <code>{value}</code>
+          <Copy text={value} label={`Copy ${value}`} />
+        </span>
+      ))}
+    </>
+  );
 }
 
 export function FactsCard({ machine }: { machine: Machine }): JSX.Element {
@@ -71,18 +106,46 @@ export function FactsCard({ machine }: { machine: Machine }): JSX.Element {
     <Card title="Machine">
       <KeyValue
         pairs={[
-          ["Address", status.address ? <Codes values={[status.address]} /> : <span class="muted">none on record</span>],
+          [
+            "Address",
+            status.address ? (
+              <Codes values={[status.address]} />
+            ) : (
+              <span class="muted">none on record</span>
+            ),
+          ],
           ["MAC addresses", <Codes values={machine.macs ?? []} />],
           ["Serial", machine.serial ?? <span class="muted">not set</span>],
-          ["System UUID", machine.smbios_uuid ? <Codes values={[machine.smbios_uuid]} /> : <span class="muted">not set</span>],
+          [
+            "System UUID",
+            machine.smbios_uuid ? (
+              <Codes values={[machine.smbios_uuid]} />
+            ) : (
+              <span class="muted">not set</span>
+            ),
+          ],
           ["Architecture", machine.arch ?? "amd64"],
           ["Channel", machine.channel ?? <span class="muted">that of its profiles, else prod</span>],
-          ["Profiles", (machine.profiles ?? []).length > 0
-            ? <>{(machine.profiles ?? []).map((name) => <Link key={name} to={`/content/profiles/${encodeURIComponent(name)}`}>{name} </Link>)}</>
-            : <span class="muted">none</span>],
+          [
+            "Profiles",
+            (machine.profiles ?? []).length > 0 ? (
+              <>
+                {(machine.profiles ?? []).map((name) => (
+                  <Link key={name} to={`/content/profiles/${encodeURIComponent(name)}`}>
+                    {name}{" "}
+                  </Link>
+                ))}
+              </>
+            ) : (
+              <span class="muted">none</span>
+            ),
+          ],
           ["Workflow", machine.workflow ?? <span class="muted">not set</span>],
           labels.length > 0 && ["Labels", labels.map(([key, value]) => `${key}=${value}`).join(", ")],
-          ["Last heard", status.last_seen ? <Time at={status.last_seen} /> : <span class="muted">never</span>],
+          [
+            "Last heard",
+            status.last_seen ? <Time at={status.last_seen} /> : <span class="muted">never</span>,
+          ],
         ]}
       />
     </Card>

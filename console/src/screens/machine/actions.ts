@@ -3,7 +3,18 @@
 import type { Machine, Run } from "../../api/schema";
 
 export type Verb =
-  | "start" | "restart" | "retry" | "pause" | "resume" | "skip" | "mark_done" | "cancel" | "arm" | "disarm" | "lock" | "unlock";
+  | "start"
+  | "restart"
+  | "retry"
+  | "pause"
+  | "resume"
+  | "skip"
+  | "mark_done"
+  | "cancel"
+  | "arm"
+  | "disarm"
+  | "lock"
+  | "unlock";
 
 export type ActionField = "workflow" | "reason" | "stop_before" | "before" | "from" | "step" | "refresh";
 
@@ -42,7 +53,9 @@ const RULES: Rule[] = [
   {
     verb: "start",
     title: "Start a workflow",
-    does: "Begins a run: everything is checked and rendered first. A boot that erases a disk is armed for 24 hours.",
+    does:
+      "Begins a run: everything is checked and rendered " +
+      "first. A boot that erases a disk is armed for 24 hours.",
     fields: ["workflow", "reason", "stop_before"],
     needsReason: false,
     checked: true,
@@ -52,7 +65,9 @@ const RULES: Rule[] = [
   {
     verb: "restart",
     title: "Restart the run",
-    does: "Begins the workflow of the last run anew, with the content of now. A boot that erases a disk is armed.",
+    does:
+      "Begins the workflow of the last run anew, with the " +
+      "content of now. A boot that erases a disk is armed.",
     fields: ["from", "reason", "stop_before"],
     needsReason: false,
     checked: true,
@@ -67,18 +82,25 @@ const RULES: Rule[] = [
     needsReason: false,
     checked: false,
     danger: true,
-    refusal: (at) => first([at.locked, LOCKED], [!at.open, NO_RUN], [at.bootenv === null, "No boot of the run is next."]),
+    refusal: (at) =>
+      first([at.locked, LOCKED], [!at.open, NO_RUN], [at.bootenv === null, "No boot of the run is next."]),
   },
   {
     verb: "retry",
     title: "Retry",
-    does: "Goes on at the step that failed or is held, with its tries counted anew. It arms the machine where that step erases.",
+    does:
+      "Goes on at the step that failed or is held, with its tries " +
+      "counted anew. It arms the machine where that step erases.",
     fields: ["refresh", "reason"],
     needsReason: false,
     checked: true,
     danger: true,
     refusal: (at) =>
-      first([at.locked, LOCKED], [!at.open, NO_RUN], [!["failed", "held"].includes(at.state), "No step has failed or is held."]),
+      first(
+        [at.locked, LOCKED],
+        [!at.open, NO_RUN],
+        [!["failed", "held"].includes(at.state), "No step has failed or is held."],
+      ),
   },
   {
     verb: "pause",
@@ -98,7 +120,12 @@ const RULES: Rule[] = [
     needsReason: false,
     checked: false,
     danger: false,
-    refusal: (at) => first([at.locked, LOCKED], [!at.open, NO_RUN], [!at.paused && !at.willPause, "The run is not paused."]),
+    refusal: (at) =>
+      first(
+        [at.locked, LOCKED],
+        [!at.open, NO_RUN],
+        [!at.paused && !at.willPause, "The run is not paused."],
+      ),
   },
   {
     verb: "skip",
@@ -222,5 +249,8 @@ export function erasesAfter(machine: Machine): string {
 }
 
 export function stepNames(run: Run | undefined): { value: string; title: string }[] {
-  return (run?.steps ?? []).map((step, index) => ({ value: String(index), title: `${index} · ${step.kind} ${step.name}` }));
+  return (run?.steps ?? []).map((step, index) => ({
+    value: String(index),
+    title: `${index} · ${step.kind} ${step.name}`,
+  }));
 }

@@ -1,5 +1,5 @@
-// The history of a machine's hardware, from the events that tell of it: what firmware said at each boot, and the
-// changes of the fields that identify the machine.
+// The history of a machine's hardware, from the events that tell of it: what firmware said at each boot, and
+// the changes of the fields that identify the machine.
 import type { TimelineEvent } from "./timeline/events";
 import { listOf, numberOf, textOf } from "./timeline/events";
 
@@ -40,7 +40,9 @@ export function seenAtBoots(events: TimelineEvent[]): SeenBoot[] {
   const inTime = [...boots.values()];
   const marked = inTime.map((boot, index) => {
     const before = inTime[index - 1];
-    const changed = (["arch", "mac", "vendor"] as const).filter((field) => before !== undefined && before[field] !== boot[field]);
+    const changed = (["arch", "mac", "vendor"] as const).filter(
+      (field) => before !== undefined && before[field] !== boot[field],
+    );
     return { ...boot, changed };
   });
   return marked.reverse();
@@ -81,6 +83,7 @@ function changeText(event: TimelineEvent): string {
 function patchText(patch: unknown): string {
   if (typeof patch !== "object" || patch === null) return "";
   const { op, path, value } = patch as Record<string, unknown>;
-  if (typeof path !== "string" || !FIELDS.some((field) => path === field || path.startsWith(`${field}/`))) return "";
+  if (typeof path !== "string" || !FIELDS.some((field) => path === field || path.startsWith(`${field}/`)))
+    return "";
   return op === "remove" ? `${path.slice(1)} removed` : `${path.slice(1)} is now ${JSON.stringify(value)}`;
 }

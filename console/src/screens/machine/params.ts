@@ -11,15 +11,26 @@ export interface ParamLine {
 
 export type ParamFilter = "set" | "hiding" | "all";
 
-export function paramLines(params: Record<string, ParamRow>, search: string, filter: ParamFilter): ParamLine[] {
+export function paramLines(
+  params: Record<string, ParamRow>,
+  search: string,
+  filter: ParamFilter,
+): ParamLine[] {
   const wanted = search.trim().toLowerCase();
   return Object.entries(params)
     .map(([name, row]) => {
       const hidden = (row.levels ?? []).slice(1);
       return { name, row, hidden, isDefault: row.level === "defaults" };
     })
-    .filter((line) => filter === "all" || (filter === "set" ? !line.isDefault : line.hidden.length > 0 && !line.isDefault))
-    .filter((line) => wanted === "" || line.name.toLowerCase().includes(wanted) || textOfLine(line).includes(wanted))
+    .filter(
+      (line) =>
+        filter === "all" ||
+        (filter === "set" ? !line.isDefault : line.hidden.length > 0 && !line.isDefault),
+    )
+    .filter(
+      (line) =>
+        wanted === "" || line.name.toLowerCase().includes(wanted) || textOfLine(line).includes(wanted),
+    )
     .sort((one, other) => one.name.localeCompare(other.name));
 }
 
@@ -34,5 +45,7 @@ export function valueText(value: unknown): string {
 }
 
 export function isSealed(value: unknown): boolean {
-  return typeof value === "object" && value !== null && (value as Record<string, unknown>)["sealed"] === true;
+  return (
+    typeof value === "object" && value !== null && (value as Record<string, unknown>)["sealed"] === true
+  );
 }

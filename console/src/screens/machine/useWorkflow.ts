@@ -15,9 +15,17 @@ export function useUsual(workflow: string | null): ReadonlySignal<WorkflowUsual 
   const runs = useQuery(workflow ? `usual ${workflow}` : undefined, (signal) =>
     api.get<{ items: UsualRun[] }>(
       "/runs",
-      { workflow: workflow ?? "", result: "complete", rehearse: "false", sort: "-started_at", limit: RUNS_MAX, fields: FIELDS },
+      {
+        workflow: workflow ?? "",
+        result: "complete",
+        rehearse: "false",
+        sort: "-started_at",
+        limit: RUNS_MAX,
+        fields: FIELDS,
+      },
       { signal, quiet: true },
-    ));
+    ),
+  );
   return useComputed(() => {
     const items = runs.data.value?.items;
     return items && items.length > 0 ? usualOfRuns(items) : null;

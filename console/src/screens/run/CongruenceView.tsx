@@ -14,21 +14,32 @@ const NAMED_FIRST = 24;
 
 export function Congruence({ run }: { run: Run }): JSX.Element {
   const others = useQuery(`congruence ${run.workflow}`, (signal) =>
-    api.get<{ items: ComparedRun[]; total: number }>("/runs",
-      { workflow: run.workflow, sort: "-started_at", limit: RUNS_MAX, fields: FIELDS }, { signal }));
+    api.get<{ items: ComparedRun[]; total: number }>(
+      "/runs",
+      { workflow: run.workflow, sort: "-started_at", limit: RUNS_MAX, fields: FIELDS },
+      { signal },
+    ),
+  );
   if (others.problem.value) return <Problem problem={others.problem.value} />;
   const read = others.data.value;
   if (!read) return <Loading />;
   const groups = congruenceOf(run, read.items);
-  if (groups.length === 0) return <Empty title="No other machine">{`No other machine has a run of ${run.workflow}.`}</Empty>;
-  const [alike, all] = [groups.find((one) => one.differences.length === 0)?.runs.length ?? 0, groups.reduce((sum, one) => sum + one.runs.length, 0)];
+  if (groups.length === 0)
+    return <Empty title="No other machine">{`No other machine has a run of ${run.workflow}.`}</Empty>;
+  const [alike, all] = [
+    groups.find((one) => one.differences.length === 0)?.runs.length ?? 0,
+    groups.reduce((sum, one) => sum + one.runs.length, 0),
+  ];
   return (
     <Card title={`${alike} of ${all} machines are congruent with ${run.machine_name}`}>
       <p class="muted">
-        The same steps in the same order, with the same content, the same values of all params, and the same artifacts.
+        The same steps in the same order, with the same content, the same values of all params, and the same
+        artifacts.
         {read.total > RUNS_MAX && ` The newest ${RUNS_MAX} of ${read.total} runs are compared.`}
       </p>
-      {groups.map((group) => <Group key={group.runs[0]?.id} group={group} />)}
+      {groups.map((group) => (
+        <Group key={group.runs[0]?.id} group={group} />
+      ))}
     </Card>
   );
 }
@@ -39,10 +50,18 @@ function Group({ group }: { group: CongruenceGroup }): JSX.Element {
     <section class="compare">
       <p>
         <strong>{`${runs.length} ${runs.length === 1 ? "machine" : "machines"}: `}</strong>
-        {differences.length === 0 ? <span class="tone ok">✓ alike</span> : <span class="tone warn">≠ {differences.map(differenceText).join("; ")}</span>}
+        {differences.length === 0 ? (
+          <span class="tone ok">✓ alike</span>
+        ) : (
+          <span class="tone warn">≠ {differences.map(differenceText).join("; ")}</span>
+        )}
       </p>
       <p class="row">
-        {runs.slice(0, NAMED_FIRST).map((run) => <Link key={run.id} to={`/runs/${run.id}`}>{run.machine_name}</Link>)}
+        {runs.slice(0, NAMED_FIRST).map((run) => (
+          <Link key={run.id} to={`/runs/${run.id}`}>
+            {run.machine_name}
+          </Link>
+        ))}
         {runs.length > NAMED_FIRST && <span class="muted">{`and ${runs.length - NAMED_FIRST} more`}</span>}
       </p>
     </section>

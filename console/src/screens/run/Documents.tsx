@@ -18,13 +18,18 @@ function readText(run: string, one: ServedDocument, signal: AbortSignal): Promis
 
 export function Documents({ run }: { run: Run }): JSX.Element {
   const list = useQuery(`documents ${run.id} ${run.revision}`, (signal) =>
-    api.get<ServedDocuments>(`/runs/${run.id}/documents`, undefined, { signal }));
+    api.get<ServedDocuments>(`/runs/${run.id}/documents`, undefined, { signal }),
+  );
   const chosen = location.value.query.get("document");
   if (list.problem.value) return <Problem problem={list.problem.value} />;
   if (!list.data.value) return <Loading />;
   const items = list.data.value.items;
   if (items.length === 0) {
-    return <Empty title="No document was served">They stand here once the machine fetched its boot script, its answers, or files of a task.</Empty>;
+    return (
+      <Empty title="No document was served">
+        They stand here once the machine fetched its boot script, its answers, or files of a task.
+      </Empty>
+    );
   }
   const document = items.find((one) => documentKey(one) === chosen);
   return (
@@ -33,9 +38,14 @@ export function Documents({ run }: { run: Run }): JSX.Element {
         <ul class="file-list">
           {items.map((one) => (
             <li key={documentKey(one) + one.served_at}>
-              <button type="button" class={one === document ? "file chosen" : "file"} aria-pressed={one === document}
-                onClick={() => setQuery({ document: documentKey(one) })}>
-                <span class="file-name wrap">{one.path}</span> <Bytes value={one.bytes} /> <Time at={one.served_at} />
+              <button
+                type="button"
+                class={one === document ? "file chosen" : "file"}
+                aria-pressed={one === document}
+                onClick={() => setQuery({ document: documentKey(one) })}
+              >
+                <span class="file-name wrap">{one.path}</span> <Bytes value={one.bytes} />{" "}
+                <Time at={one.served_at} />
                 {one.covered && <span class="muted">with secrets, which are covered</span>}
                 {one.note && <span class="tone warn">{one.note}</span>}
               </button>
@@ -43,7 +53,9 @@ export function Documents({ run }: { run: Run }): JSX.Element {
           ))}
         </ul>
       </Card>
-      {document && <DocumentView key={documentKey(document)} run={run} document={document} others={items} />}
+      {document && (
+        <DocumentView key={documentKey(document)} run={run} document={document} others={items} />
+      )}
     </>
   );
 }
@@ -56,11 +68,16 @@ interface DocumentViewProps {
 
 function DocumentView({ run, document, others }: DocumentViewProps): JSX.Element {
   const against = location.value.query.get("against") ?? "";
-  const text = useQuery(document.digest ? documentKey(document) : undefined, (signal) => readText(run.id, document, signal));
-  const same = others.filter((one) => one.path === document.path && one.digest && one.digest !== document.digest);
+  const text = useQuery(document.digest ? documentKey(document) : undefined, (signal) =>
+    readText(run.id, document, signal),
+  );
+  const same = others.filter(
+    (one) => one.path === document.path && one.digest && one.digest !== document.digest,
+  );
   const other = same.find((one) => one.digest === against);
   const earlier = useQuery(other ? documentKey(other) : undefined, (signal) =>
-    other ? readText(run.id, other, signal) : Promise.resolve(""));
+    other ? readText(run.id, other, signal) : Promise.resolve(""),
+  );
   if (!document.digest) return <Empty title="The text is not kept">{document.note}</Empty>;
   if (text.problem.value) return <Problem problem={text.problem.value} />;
   const shown = text.data.value;
@@ -68,12 +85,23 @@ function DocumentView({ run, document, others }: DocumentViewProps): JSX.Element
   return (
     <Card title={document.path} actions={<Copy text={shown} label="Copy the text" />}>
       {same.length > 0 && (
-        <Select label="Compare with" value={against} onChange={(value) => setQuery({ against: value || undefined }, { replace: true })}
-          options={[{ value: "", label: "nothing" }, ...same.map((one) => ({ value: one.digest ?? "", label: `served ${one.served_at}` }))]} />
+        <Select
+          label="Compare with"
+          value={against}
+          onChange={(value) => setQuery({ against: value || undefined }, { replace: true })}
+          options={[
+            { value: "", label: "nothing" },
+            ...same.map((one) => ({ value: one.digest ?? "", label: `served ${one.served_at}` })),
+          ]}
+        />
       )}
-      {other && earlier.data.value !== undefined
-        ? <Diff before={earlier.data.value} after={shown} />
-        : <pre class="file-text" tabIndex={0}>{shown}</pre>}
+      {other && earlier.data.value !== undefined ? (
+        <Diff before={earlier.data.value} after={shown} />
+      ) : (
+        <pre class="file-text" tabIndex={0}>
+          {shown}
+        </pre>
+      )}
     </Card>
   );
 }

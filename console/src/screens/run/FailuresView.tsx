@@ -20,8 +20,15 @@ interface FoundFailures {
 
 async function readFailures(run: Run, signal: AbortSignal): Promise<FoundFailures> {
   const tasks = new Set((run.jobs ?? []).filter((job) => BAD.has(job.state)).map((job) => job.task));
-  const lists = await Promise.all([...tasks].map((task) =>
-    api.get<{ items: Job[] }>("/jobs", { task, "state[in]": "failed,lost", sort: "-ended_at", limit: JOBS_MAX }, { signal })));
+  const lists = await Promise.all(
+    [...tasks].map((task) =>
+      api.get<{ items: Job[] }>(
+        "/jobs",
+        { task, "state[in]": "failed,lost", sort: "-ended_at", limit: JOBS_MAX },
+        { signal },
+      ),
+    ),
+  );
   const jobs = lists.flatMap((list) => list.items);
   const [logs, names] = await Promise.all([
     Promise.all(jobs.map((job) => readTail(job, signal))),
@@ -42,7 +49,10 @@ async function readTail(job: Job, signal: AbortSignal): Promise<string> {
 async function readNames(ids: string[], signal: AbortSignal): Promise<Map<string, string>> {
   if (ids.length === 0) return new Map();
   const query = { "id[in]": ids.join(","), fields: "id,name", limit: 1000 };
-  const list = await api.get<{ items: { id: string; name: string }[] }>("/machines", query, { signal, quiet: true });
+  const list = await api.get<{ items: { id: string; name: string }[] }>("/machines", query, {
+    signal,
+    quiet: true,
+  });
   return new Map(list.items.map((one) => [one.id, one.name]));
 }
 
@@ -57,27 +67,58 @@ export function Failures({ run }: { run: Run }): JSX.Element {
     <>
       {stopped.length > 0 && (
         <Card title="Where the run stopped">
-          <ul class="plain-list">{stopped.map((entry) => <li key={entry.at} class="wrap"><Time at={entry.at} /> {entry.text}</li>)}</ul>
+          <ul class="plain-list">
+            {stopped.map((entry) => (
+              <li key={entry.at} class="wrap">
+                <Time at={entry.at} /> {entry.text}
+              </li>
+            ))}
+          </ul>
         </Card>
       )}
-      {groups.map((group) => <GroupCard key={group.jobs[0]?.id} group={group} run={run} names={names} />)}
+      {groups.map((group) => (
+        <GroupCard key={group.jobs[0]?.id} group={group} run={run} names={names} />
+      ))}
     </>
   );
 }
 
-function GroupCard({ group, run, names }: { group: FailureGroup; run: Run; names: Map<string, string> }): JSX.Element {
+function GroupCard({
+  group,
+  run,
+  names,
+}: {
+  group: FailureGroup;
+  run: Run;
+  names: Map<string, string>;
+}): JSX.Element {
   const own = group.jobs.find((job) => job.run === run.id);
   const elsewhere = group.jobs.filter((job) => job.run !== run.id);
   const machines = new Set(elsewhere.map((job) => job.machine)).size;
   return (
     <Card title={`Task ${group.task}: ${exitText(group.exit) || "no exit code"}`}>
-      {group.lines.length > 0 ? <pre class="file-text">{group.lines.join("\n")}</pre> : <p class="muted">The log is empty or not kept.</p>}
-      {own && <button type="button" class="linklike" onClick={() => setQuery({ tab: undefined, job: own.id })}>The whole log</button>}
-      <p><strong>{machines === 0 ? "No other machine failed so." : `The same on ${machines} other ${machines === 1 ? "machine" : "machines"}:`}</strong></p>
+      {group.lines.length > 0 ? (
+        <pre class="file-text">{group.lines.join("\n")}</pre>
+      ) : (
+        <p class="muted">The log is empty or not kept.</p>
+      )}
+      {own && (
+        <button type="button" class="linklike" onClick={() => setQuery({ tab: undefined, job: own.id })}>
+          The whole log
+        </button>
+      )}
+      <p>
+        <strong>
+          {machines === 0
+            ? "No other machine failed so."
+            : `The same on ${machines} other ${machines === 1 ? "machine" : "machines"}:`}
+        </strong>
+      </p>
       <ul class="plain-list">
         {elsewhere.map((job) => (
           <li key={job.id}>
-            <Link to={`/runs/${job.run}?tab=failures`}>{names.get(job.machine) ?? job.machine}</Link> <Time at={job.ended_at} />
+            <Link to={`/runs/${job.run}?tab=failures`}>{names.get(job.machine) ?? job.machine}</Link>{" "}
+            <Time at={job.ended_at} />
           </li>
         ))}
       </ul>

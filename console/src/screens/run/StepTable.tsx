@@ -10,14 +10,28 @@ import { spanText } from "../machine/timeline/words";
 import type { StepRow } from "./steps";
 import { exitText, isOpenJob, longest, stepRows } from "./steps";
 
-export function StepTable({ run, usual, cursor }: { run: Run; usual: WorkflowUsual | null; cursor?: number }): JSX.Element {
+export function StepTable({
+  run,
+  usual,
+  cursor,
+}: {
+  run: Run;
+  usual: WorkflowUsual | null;
+  cursor?: number;
+}): JSX.Element {
   const rows = stepRows(run, usual, run.ended_at ? 0 : now.value);
   const scale = longest(rows);
   const open = location.value.query.get("job");
   return (
     <ol class="steps" aria-label="Steps of the run">
       {rows.map((row) => (
-        <StepItem key={row.index} row={row} scale={scale} isCurrent={!run.ended_at && row.index === cursor} openJob={open} />
+        <StepItem
+          key={row.index}
+          row={row}
+          scale={scale}
+          isCurrent={!run.ended_at && row.index === cursor}
+          openJob={open}
+        />
       ))}
     </ol>
   );
@@ -33,15 +47,22 @@ interface StepItemProps {
 function StepItem({ row, scale, isCurrent, openJob }: StepItemProps): JSX.Element {
   const { step } = row;
   return (
-    <li class={`step ${step.kind}${isCurrent ? " current" : ""}`} aria-current={isCurrent ? "step" : undefined}>
+    <li
+      class={`step ${step.kind}${isCurrent ? " current" : ""}`}
+      aria-current={isCurrent ? "step" : undefined}
+    >
       <div class="step-head">
         <span class="step-index">{row.index}</span>
-        <span class="step-name"><span class="muted">{step.kind}</span> <strong class="wrap">{step.name}</strong></span>
+        <span class="step-name">
+          <span class="muted">{step.kind}</span> <strong class="wrap">{step.name}</strong>
+        </span>
         <StateBadge state={step.state ?? "pending"} />
         <StepTime row={row} scale={scale} />
       </div>
       {step.note && <p class="step-note wrap">{step.note}</p>}
-      {row.jobs.map((job) => <JobItem key={job.id} job={job} isOpen={openJob === job.id} stage={step.stage} />)}
+      {row.jobs.map((job) => (
+        <JobItem key={job.id} job={job} isOpen={openJob === job.id} stage={step.stage} />
+      ))}
     </li>
   );
 }
@@ -54,9 +75,14 @@ function StepTime({ row, scale }: { row: StepRow; scale: number }): JSX.Element 
     <span class={slow ? "step-time slow" : "step-time"} title={usual ? usualText(usual) : undefined}>
       <span class="step-bar" aria-hidden="true">
         {usual && <span class="step-usual" style={{ width: `${(usual.most / scale) * 100}%` }} />}
-        {spent !== null && <span class="step-spent" style={{ width: `${Math.max(1, (spent / scale) * 100)}%` }} />}
+        {spent !== null && (
+          <span class="step-spent" style={{ width: `${Math.max(1, (spent / scale) * 100)}%` }} />
+        )}
       </span>
-      <span>{words}{slow && <strong> slower than usual</strong>}</span>
+      <span>
+        {words}
+        {slow && <strong> slower than usual</strong>}
+      </span>
       {usual && <span class="muted">{usualText(usual)}</span>}
     </span>
   );
@@ -71,9 +97,18 @@ function JobItem({ job, isOpen, stage }: { job: RunJob; isOpen: boolean; stage: 
         <StateBadge state={job.state} />
         <span class="muted">{exitText(job.exit)}</span>
         {job.started_at && <Time at={job.started_at} />}
-        <button type="button" class="linklike" aria-expanded={isOpen} onClick={flip}>{isOpen ? "Close the log" : "Log"}</button>
+        <button type="button" class="linklike" aria-expanded={isOpen} onClick={flip}>
+          {isOpen ? "Close the log" : "Log"}
+        </button>
       </div>
-      {isOpen && <JobLog key={job.id} job={job.id} isOpen={isOpenJob(job)} name={`${stage}-${job.task}-${job.attempt}`} />}
+      {isOpen && (
+        <JobLog
+          key={job.id}
+          job={job.id}
+          isOpen={isOpenJob(job)}
+          name={`${stage}-${job.task}-${job.attempt}`}
+        />
+      )}
     </div>
   );
 }

@@ -2,7 +2,10 @@
 // keeps a digest of the content and of the params of each step; here runs are compared by these.
 import type { Run } from "../../api/schema";
 
-export type ComparedRun = Pick<Run, "id" | "machine" | "machine_name" | "steps" | "artifacts" | "result" | "started_at" | "ended_at">;
+export type ComparedRun = Pick<
+  Run,
+  "id" | "machine" | "machine_name" | "steps" | "artifacts" | "result" | "started_at" | "ended_at"
+>;
 
 export type DifferenceKind = "steps" | "content" | "params" | "artifact" | "skipped";
 
@@ -32,15 +35,23 @@ const OVER = new Set(["skipped", "failed"]);
 
 export function differences(here: ComparedRun, there: ComparedRun): Difference[] {
   const [mine, its] = [here.steps ?? [], there.steps ?? []];
-  const other = mine.findIndex((step, index) => its[index]?.kind !== step.kind || its[index]?.name !== step.name);
+  const other = mine.findIndex(
+    (step, index) => its[index]?.kind !== step.kind || its[index]?.name !== step.name,
+  );
   if (other >= 0 || mine.length !== its.length) {
     const at = other >= 0 ? mine[other] : its[mine.length];
-    return [{ kind: "steps", where: at ? named(at) : "the end", count: Math.abs(mine.length - its.length) || 1 }];
+    return [
+      { kind: "steps", where: at ? named(at) : "the end", count: Math.abs(mine.length - its.length) || 1 },
+    ];
   }
   const found = [
     collect("content", mine, (step, index) => step.digest !== its[index]?.digest),
     collect("params", mine, (step, index) => (step.params ?? "") !== (its[index]?.params ?? "")),
-    collect("skipped", mine, (step, index) => step.state !== its[index]?.state && hasOver(step.state, its[index]?.state)),
+    collect(
+      "skipped",
+      mine,
+      (step, index) => step.state !== its[index]?.state && hasOver(step.state, its[index]?.state),
+    ),
     artifactDifference(here, there),
   ];
   return found.filter((one): one is Difference => one !== null);
@@ -89,6 +100,7 @@ export function congruenceOf(here: ComparedRun, others: ComparedRun[]): Congruen
     else groups.set(key, { differences: found, runs: [run] });
   }
   return [...groups.values()].sort(
-    (one, other) => one.differences.length - other.differences.length || other.runs.length - one.runs.length,
+    (one, other) =>
+      one.differences.length - other.differences.length || other.runs.length - one.runs.length,
   );
 }

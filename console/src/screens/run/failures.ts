@@ -1,4 +1,5 @@
-// Failures that are alike: jobs of one task whose logs end with the same lines, but for what is a machine's own.
+// Failures that are alike: jobs of one task whose logs end with the same lines, but for what is a machine's
+// own.
 
 /** Lines at the end of a log that tell failures apart. */
 const LINES_KEPT = 4;

@@ -48,8 +48,14 @@ export function exitText(exit: number | null | undefined): string {
   if (exit === null || exit === undefined) return "";
   const known = EXITS[exit];
   if (known) return `exit ${exit}: ${known}`;
-  const shell: Record<number, string> = { 126: "the script could not be executed", 127: "a command was not found", 137: "killed (SIGKILL)", 143: "ended by SIGTERM" };
+  const shell: Record<number, string> = {
+    126: "the script could not be executed",
+    127: "a command was not found",
+    137: "killed (SIGKILL)",
+    143: "ended by SIGTERM",
+  };
   return `exit ${exit}: ${shell[exit] ?? "failed"}`;
 }
 
-export const isOpenJob = (job: { state: string }): boolean => job.state === "created" || job.state === "running";
+export const isOpenJob = (job: { state: string }): boolean =>
+  job.state === "created" || job.state === "running";

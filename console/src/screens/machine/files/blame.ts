@@ -19,7 +19,9 @@ export function paramText(param: ParamOrigin): string {
 export interface BlamedLine {
   number: number;
   text: string;
-  /** `preseed/clock.cfg:3`; empty where it is that of the line before, in the same template and next to it. */
+  /**
+   * `preseed/clock.cfg:3`; empty where it is that of the line before, in the same template and next to it.
+   */
   place: string;
   template: string;
   templateLine: number;
@@ -28,7 +30,11 @@ export interface BlamedLine {
   isFirst: boolean;
 }
 
-export function blamedLines(text: string, origins: LineOrigin[], sources: Record<string, string>): BlamedLine[] {
+export function blamedLines(
+  text: string,
+  origins: LineOrigin[],
+  sources: Record<string, string>,
+): BlamedLine[] {
   const lines = text.split("\n");
   if (lines.at(-1) === "") lines.pop();
   let template = "";

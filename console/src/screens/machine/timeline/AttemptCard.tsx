@@ -9,7 +9,8 @@ import { Drawing } from "./Drawing";
 import { diagnose } from "./diagnosis";
 import type { ExpectedEvent } from "./expected";
 import type { Mark } from "./marks";
-import { DiagnosisLine, ExpectedLine, MarkDetails, MarkTable, MilestoneStrip, timeText } from "./parts";
+import { bootsDisk } from "./milestones";
+import { DiagnosisLine, MarkDetails, MarkTable, MilestoneStrip, timeText } from "./parts";
 import { spanText } from "./words";
 
 interface AttemptCardProps {
@@ -37,6 +38,8 @@ function bandTimes(band: Band, now: number): string {
   const began = `${DAY.format(band.start)} ${timeText(band.start).slice(0, 8)}`;
   if (band.attempt === null) return began;
   const end = band.endedAt ?? now;
+  // Nothing ends the attempt of a machine that boots its disk; the time that is up for it says nothing.
+  if (bootsDisk(band)) return began;
   const result = band.result ? band.result.replace("_", " ") : "open";
   return `${began} · ${result} · ${spanText(end - band.start)}`;
 }
@@ -48,19 +51,25 @@ export function AttemptCard(props: AttemptCardProps): JSX.Element {
   const comparing = useSignal(false);
   const pinned = band.marks.find((mark) => mark.seq === chosen) ?? null;
   const shown = looked.value ?? pinned;
-  const choose = (seq: number) => setQuery({ event: seq === chosen ? undefined : String(seq) }, { replace: true });
-  const next = isCurrent ? expected : null;
-  const open = isCurrent && band.endedAt === null && next !== null;
+  const choose = (seq: number) =>
+    setQuery({ event: seq === chosen ? undefined : String(seq) }, { replace: true });
+  const open = isCurrent && band.endedAt === null && expected !== null;
   return (
     <Card title={bandTitle(band)}>
       <p class="muted">{bandTimes(band, now)}</p>
-      {band.attempt !== null && <DiagnosisLine diagnosis={diagnose(band, now)} onShow={choose} />}
-      {band.attempt !== null && <MilestoneStrip band={band} />}
-      {next && <ExpectedLine expected={next} />}
+      {band.attempt !== null && !isCurrent && (
+        <DiagnosisLine diagnosis={diagnose(band, now)} onShow={choose} />
+      )}
+      {band.attempt !== null && !isCurrent && <MilestoneStrip band={band} />}
       <div class="tl-tools">
         {!isTable && (
           <>
-            <Button onClick={() => void (zoom.value = Math.max(1, zoom.value / 2))} disabled={zoom.value <= 1}>Zoom out</Button>
+            <Button
+              onClick={() => void (zoom.value = Math.max(1, zoom.value / 2))}
+              disabled={zoom.value <= 1}
+            >
+              Zoom out
+            </Button>
             <Button onClick={() => void (zoom.value = Math.min(ZOOM_MAX, zoom.value * 2))}>Zoom in</Button>
           </>
         )}
@@ -77,7 +86,7 @@ export function AttemptCard(props: AttemptCardProps): JSX.Element {
           band={band}
           zoom={zoom.value}
           until={open ? now : undefined}
-          expected={next}
+          expected={open ? expected : null}
           chosen={chosen}
           onLook={(mark) => void (looked.value = mark)}
           onChoose={(mark) => choose(mark.seq)}
@@ -97,7 +106,9 @@ function Details({ mark, origin }: { mark: Mark | null; origin: number }): JSX.E
       {mark ? (
         <MarkDetails mark={mark} origin={origin} />
       ) : (
-        <p class="muted">Point at an event, or go to it with Tab and the arrow keys, to see its details. Enter keeps them.</p>
+        <p class="muted">
+          Point at an event, or go to it with Tab and the arrow keys, to see its details. Enter keeps them.
+        </p>
       )}
     </div>
   );

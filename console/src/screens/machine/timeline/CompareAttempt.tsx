@@ -1,5 +1,5 @@
-// Compares an attempt with the last good one of this machine, another of its attempts, or one of a sibling that
-// ran the same workflow.
+// Compares an attempt with the last good one of this machine, another of its attempts, or one of a sibling
+// that ran the same workflow.
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import type { Run, RunList } from "../../../api/schema";
@@ -34,8 +34,11 @@ export function siblingsOf(runs: Run[], band: Band, machine: string): Sibling[] 
   const found: Sibling[] = [];
   for (const run of runs) {
     if (run.machine === machine || found.some((one) => one.machine === run.machine)) continue;
-    const good = (run.attempts ?? []).findLast((one) => one.result === "done" && (one.bootenv ?? null) === band.bootenv);
-    if (good) found.push({ machine: run.machine, name: run.machine_name, attempt: good.id, number: good.number });
+    const good = (run.attempts ?? []).findLast(
+      (one) => one.result === "done" && (one.bootenv ?? null) === band.bootenv,
+    );
+    if (good)
+      found.push({ machine: run.machine, name: run.machine_name, attempt: good.id, number: good.number });
   }
   return found;
 }
@@ -44,15 +47,31 @@ export function CompareAttempt({ band, bands, machine, workflow }: CompareProps)
   const own = newestAttempts(bands).filter((one) => one.attempt !== band.attempt);
   const picked = useSignal("");
   const runs = useQuery(workflow ? `siblings ${workflow}` : undefined, (signal) =>
-    api.get<RunList>("/runs", { workflow: workflow ?? "", result: "complete", sort: "-started_at", limit: SIBLINGS_MAX,
-      fields: "id,machine,machine_name,attempts,started_at" }, { signal }));
+    api.get<RunList>(
+      "/runs",
+      {
+        workflow: workflow ?? "",
+        result: "complete",
+        sort: "-started_at",
+        limit: SIBLINGS_MAX,
+        fields: "id,machine,machine_name,attempts,started_at",
+      },
+      { signal },
+    ),
+  );
   const siblings = siblingsOf((runs.data.value?.items ?? []) as Run[], band, machine);
   const good = lastGoodAttempt(bands, band);
   const firstSibling = siblings[0];
-  const chosen = picked.value || (good ? `own:${good.attempt}` : firstSibling ? `${firstSibling.machine}:${firstSibling.attempt}` : "");
+  const chosen =
+    picked.value ||
+    (good ? `own:${good.attempt}` : firstSibling ? `${firstSibling.machine}:${firstSibling.attempt}` : "");
   if (own.length === 0 && siblings.length === 0) {
     if (workflow && runs.loading.value) return <Loading />;
-    return <Empty title="Nothing to compare with">No other attempt is known, of this machine or of another one with the same workflow.</Empty>;
+    return (
+      <Empty title="Nothing to compare with">
+        No other attempt is known, of this machine or of another one with the same workflow.
+      </Empty>
+    );
   }
   return (
     <section class="compare" aria-label="Comparison of attempts">
@@ -61,11 +80,15 @@ export function CompareAttempt({ band, bands, machine, workflow }: CompareProps)
         <select value={chosen} onChange={(event) => void (picked.value = event.currentTarget.value)}>
           {own.map((one) => (
             <option key={one.attempt} value={`own:${one.attempt}`}>
-              {`this machine, attempt ${one.number ?? "?"}, ${one.result ?? "open"}, ${timeText(one.start).slice(0, 8)}`}
+              {`this machine, attempt ${one.number ?? "?"}, ` +
+                `${one.result ?? "open"}, ${timeText(one.start).slice(0, 8)}`}
             </option>
           ))}
           {siblings.map((one) => (
-            <option key={one.attempt} value={`${one.machine}:${one.attempt}`}>{`${one.name}, attempt ${one.number}, done`}</option>
+            <option
+              key={one.attempt}
+              value={`${one.machine}:${one.attempt}`}
+            >{`${one.name}, attempt ${one.number}, done`}</option>
           ))}
         </select>
       </label>
@@ -77,11 +100,15 @@ export function CompareAttempt({ band, bands, machine, workflow }: CompareProps)
 function Comparison({ band, bands, chosen }: { band: Band; bands: Band[]; chosen: string }): JSX.Element {
   const [machine = "", attempt = ""] = chosen.split(":");
   const isOwn = machine === "own";
-  const events = useQuery(isOwn || !attempt ? undefined : chosen, (signal) => readTimeline(machine, { attempt }, signal));
+  const events = useQuery(isOwn || !attempt ? undefined : chosen, (signal) =>
+    readTimeline(machine, { attempt }, signal),
+  );
   const problem = events.problem.value;
   if (problem) return <Problem problem={problem} />;
   const read = events.data.value;
-  const other = isOwn ? bands.find((one) => one.attempt === attempt) : read && bandsOf(read).find((one) => one.attempt === attempt);
+  const other = isOwn
+    ? bands.find((one) => one.attempt === attempt)
+    : read && bandsOf(read).find((one) => one.attempt === attempt);
   if (!other) return <Loading />;
   return <ComparedTable rows={compareAttempts(band, other)} />;
 }
@@ -92,15 +119,36 @@ function ComparedTable({ rows }: { rows: ComparedRow[] }): JSX.Element {
   const differing = rows.filter((row) => row.differs).length;
   return (
     <>
-      <p><strong>{differing === 0 ? "Nothing differs." : `${differing} of ${rows.length} differ.`}</strong></p>
+      <p>
+        <strong>{differing === 0 ? "Nothing differs." : `${differing} of ${rows.length} differ.`}</strong>
+      </p>
       <div class="scroll-x" tabIndex={0} role="region" aria-label="Comparison">
         <table class="plain">
-          <thead><tr><th /><th>What</th><th>This attempt</th><th>The other</th></tr></thead>
+          <thead>
+            <tr>
+              <th>
+                <span class="visually-hidden">Differs</span>
+              </th>
+              <th>What</th>
+              <th>This attempt</th>
+              <th>The other</th>
+            </tr>
+          </thead>
           <tbody>
             {rows.map((row) => (
               <tr key={row.group + row.what} class={row.differs ? "differs" : ""}>
-                <td>{row.differs ? <span aria-label="differs" role="img">≠</span> : ""}</td>
-                <td><span class="muted">{GROUPS[row.group]}</span> {row.what}</td>
+                <td>
+                  {row.differs ? (
+                    <span aria-label="differs" role="img">
+                      ≠
+                    </span>
+                  ) : (
+                    ""
+                  )}
+                </td>
+                <td>
+                  <span class="muted">{GROUPS[row.group]}</span> {row.what}
+                </td>
                 <td class="wrap">{row.here}</td>
                 <td class="wrap">{row.there}</td>
               </tr>

@@ -1,5 +1,5 @@
-// A boot attempt as a drawing: a lane for each kind of event, bars with names, sizes and durations, hatched gaps
-// for silence. One tab stop; the arrow keys go from event to event. The table beside it has the same.
+// A boot attempt as a drawing: a lane for each kind of event, bars with names, sizes and durations, hatched
+// gaps for silence. One tab stop; the arrow keys go from event to event. The table beside it has the same.
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
@@ -32,7 +32,9 @@ export function Drawing(props: DrawingProps): JSX.Element {
   useEffect(() => {
     const element = frame.current;
     if (!element) return;
-    const observer = new ResizeObserver(() => void (width.value = Math.max(element.clientWidth, WIDTH_MIN)));
+    const observer = new ResizeObserver(
+      () => void (width.value = Math.max(element.clientWidth, WIDTH_MIN)),
+    );
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
@@ -46,18 +48,32 @@ export function Drawing(props: DrawingProps): JSX.Element {
         height={layout.height}
         viewBox={`0 0 ${layout.width} ${layout.height}`}
         role="group"
-        aria-label={`Drawing of attempt ${band.number ?? ""}: ${band.marks.length} events. Arrow keys go through them.`}
+        aria-label={
+          `Drawing of attempt ${band.number ?? ""}: ` +
+          `${band.marks.length} events. Arrow keys go through them.`
+        }
         onMouseLeave={() => props.onLook(null)}
       >
         <defs>
-          <pattern id="tl-hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+          <pattern
+            id="tl-hatch"
+            width="8"
+            height="8"
+            patternUnits="userSpaceOnUse"
+            patternTransform="rotate(45)"
+          >
             <line class="tl-hatch" x1="0" y1="0" x2="0" y2="8" />
           </pattern>
         </defs>
         <Lanes layout={layout} />
         <g transform={`translate(${GUTTER} 0)`}>
           {layout.segments.map((segment) => (
-            <SegmentShape key={segment.start} segment={segment} origin={band.start} height={layout.height} />
+            <SegmentShape
+              key={segment.start}
+              segment={segment}
+              origin={band.start}
+              height={layout.height}
+            />
           ))}
           <Bars layout={layout} {...props} />
           {expected && <NextShape layout={layout} expected={expected} />}
@@ -72,30 +88,61 @@ function Lanes({ layout }: { layout: BandLayout }): JSX.Element {
     <g>
       {layout.lanes.map((lane, index) => (
         <g key={lane.lane}>
-          <rect class={index % 2 ? "tl-lane odd" : "tl-lane"} x="0" y={lane.y} width={layout.width} height={lane.height} />
-          <text class="tl-lane-title" x="8" y={lane.y + 18}>{lane.title}</text>
-          {lane.bars.length === 0 && <text class="tl-nothing" x={GUTTER + 4} y={lane.y + 18}>nothing</text>}
+          <rect
+            class={index % 2 ? "tl-lane odd" : "tl-lane"}
+            x="0"
+            y={lane.y}
+            width={layout.width}
+            height={lane.height}
+          />
+          <text class="tl-lane-title" x="8" y={lane.y + 18}>
+            {lane.title}
+          </text>
+          {lane.bars.length === 0 && (
+            <text class="tl-nothing" x={GUTTER + 4} y={lane.y + 18}>
+              nothing
+            </text>
+          )}
         </g>
       ))}
     </g>
   );
 }
 
-function SegmentShape({ segment, origin, height }: { segment: Segment; origin: number; height: number }): JSX.Element {
+function SegmentShape({
+  segment,
+  origin,
+  height,
+}: {
+  segment: Segment;
+  origin: number;
+  height: number;
+}): JSX.Element {
   const { x, width } = segment;
   if (segment.kind === "activity") {
     return (
       <g>
         <line class="tl-axis" x1={x} x2={x + width} y1={AXIS - 6} y2={AXIS - 6} />
-        <text class="tl-tick" x={x} y={AXIS - 12}>+{spanText(segment.start - origin)}</text>
+        <text class="tl-tick" x={x} y={AXIS - 12}>
+          +{spanText(segment.start - origin)}
+        </text>
       </g>
     );
   }
   return (
     <g>
       <title>{`Silence of ${segment.label} after ${segment.after}`}</title>
-      <rect class="tl-gap" x={x + 6} y={AXIS - 6} width={width - 12} height={height - AXIS} fill="url(#tl-hatch)" />
-      <text class="tl-gap-title" x={x + width / 2} y={12} text-anchor="middle">{segment.label}</text>
+      <rect
+        class="tl-gap"
+        x={x + 6}
+        y={AXIS - 6}
+        width={width - 12}
+        height={height - AXIS}
+        fill="url(#tl-hatch)"
+      />
+      <text class="tl-gap-title" x={x + width / 2} y={12} text-anchor="middle">
+        {segment.label}
+      </text>
       <text class="tl-gap-note" x={x + width / 2} y={25} text-anchor="middle">
         {shorten(`after ${segment.after}`, 17)}
       </text>
@@ -180,7 +227,11 @@ function BarShape({ bar, index, isStop, isChosen, onLook, onChoose }: BarProps):
       <rect class="tl-hit" x={x - 2} y={y} width={Math.max(24, width + 4)} height={ROW} />
       <rect class="tl-bar" x={x} y={y + 4} width={width} height={ROW - 9} rx="3" />
       {mark.tone === "bad" && <path class="tl-cross" d={`M${x + 1} ${y + 7}l5 6m0 -6l-5 6`} />}
-      {text && <text class="tl-text" x={x + width + 5} y={y + 15}>{text}</text>}
+      {text && (
+        <text class="tl-text" x={bar.isInside ? x + 4 : x + width + 5} y={y + 15}>
+          {text}
+        </text>
+      )}
     </g>
   );
 }
@@ -193,7 +244,9 @@ function NextShape({ layout, expected }: { layout: BandLayout; expected: Expecte
       <title>{`${expected.title}; ${expected.reason}; ${expected.usually}`}</title>
       <line x1={x} x2={x} y1={AXIS - 6} y2={layout.height - 4} />
       {lines.map((line, index) => (
-        <text key={line} x={x + 6} y={AXIS + 10 + index * 14}>{line}</text>
+        <text key={line} x={x + 6} y={AXIS + 10 + index * 14}>
+          {line}
+        </text>
       ))}
     </g>
   );
@@ -203,7 +256,8 @@ function wrap(text: string, letters: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {
     const last = lines.at(-1);
-    if (last !== undefined && last.length + word.length + 1 <= letters) lines[lines.length - 1] = `${last} ${word}`;
+    if (last !== undefined && last.length + word.length + 1 <= letters)
+      lines[lines.length - 1] = `${last} ${word}`;
     else lines.push(word);
   }
   return lines.slice(0, 4);

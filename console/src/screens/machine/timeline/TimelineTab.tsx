@@ -2,10 +2,9 @@
 import type { JSX } from "preact";
 import type { Machine } from "../../../api/schema";
 import { location, setQuery } from "../../../app/router";
-import { Button, Empty, Loading, Problem, Time } from "../kit";
+import { Button, Empty, Loading, now as present, Problem, Time } from "../kit";
 import { AttemptCard, bandTitle } from "./AttemptCard";
 import type { Band } from "./attempts";
-import { bandsOf } from "./attempts";
 import { diagnose } from "./diagnosis";
 import { expectedOf } from "./expected";
 import type { WorkflowUsual } from "./usual";
@@ -15,21 +14,23 @@ interface TimelineTabProps {
   machine: Machine;
   timeline: Timeline;
   usual: WorkflowUsual | null;
-  now: number;
 }
 
 /** Attempts that are listed before one asks for more. */
 const SHOWN_FIRST = 12;
 
-export function TimelineTab({ machine, timeline, usual, now }: TimelineTabProps): JSX.Element {
+export function TimelineTab({ machine, timeline, usual }: TimelineTabProps): JSX.Element {
   const query = location.value.query;
-  const bands = bandsOf(timeline.events.value).reverse();
+  const now = present.value;
+  const bands = [...timeline.bands.value].reverse();
   const problem = timeline.problem.value;
   if (problem && bands.length === 0) return <Problem problem={problem} />;
   if (timeline.loading.value && bands.length === 0) return <Loading />;
   const open = query.get("attempt") ?? bandKey(bands.find((band) => band.attempt !== null) ?? bands[0]);
   const isTable = query.get("view") === "table";
-  const current = bands.find((band) => band.attempt !== null && band.attempt === machine.status.boot_attempt?.id) ?? bands[0];
+  const current =
+    bands.find((band) => band.attempt !== null && band.attempt === machine.status.boot_attempt?.id) ??
+    bands[0];
   const all = query.get("all") === "1" ? bands : bands.slice(0, SHOWN_FIRST);
   return (
     <div class="timeline">
@@ -55,7 +56,9 @@ export function TimelineTab({ machine, timeline, usual, now }: TimelineTabProps)
         );
       })}
       {all.length < bands.length && (
-        <Button onClick={() => setQuery({ all: "1" }, { replace: true })}>{`Show ${bands.length - all.length} earlier attempts`}</Button>
+        <Button
+          onClick={() => setQuery({ all: "1" }, { replace: true })}
+        >{`Show ${bands.length - all.length} earlier attempts`}</Button>
       )}
     </div>
   );
@@ -80,7 +83,9 @@ function Tools({ timeline, isTable }: { timeline: Timeline; isTable: boolean }):
       {since !== undefined && (
         <span class="muted">
           Since <Time at={since} />{" "}
-          <button type="button" class="linklike" onClick={timeline.showAll}>show all that is kept</button>
+          <button type="button" class="linklike" onClick={timeline.showAll}>
+            show all that is kept
+          </button>
         </span>
       )}
     </div>
@@ -90,7 +95,8 @@ function Tools({ timeline, isTable }: { timeline: Timeline; isTable: boolean }):
 function NoEvents({ machine }: { machine: Machine }): JSX.Element {
   return (
     <Empty title="Nothing was heard of this machine">
-      {`Power it on and let it boot from the network. The server knows it by ${(machine.macs ?? []).join(", ") || "no MAC address yet: add one"}.`}
+      {`Power it on and let it boot from the network. The server knows it by ` +
+        `${(machine.macs ?? []).join(", ") || "no MAC address yet: add one"}.`}
     </Empty>
   );
 }
@@ -98,8 +104,14 @@ function NoEvents({ machine }: { machine: Machine }): JSX.Element {
 function ClosedBand({ band, now }: { band: Band; now: number }): JSX.Element {
   const found = diagnose(band, now);
   return (
-    <button type="button" class={`closed-band ${found.tone}`} onClick={() => setQuery({ attempt: bandKey(band), event: undefined })}>
-      <span><strong>{bandTitle(band)}</strong> <Time at={new Date(band.start).toISOString()} /></span>
+    <button
+      type="button"
+      class={`closed-band ${found.tone}`}
+      onClick={() => setQuery({ attempt: bandKey(band), event: undefined })}
+    >
+      <span>
+        <strong>{bandTitle(band)}</strong> <Time at={new Date(band.start).toISOString()} />
+      </span>
       <span>{band.attempt === null ? `${band.events.length} events` : found.headline}</span>
     </button>
   );

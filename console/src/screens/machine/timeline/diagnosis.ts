@@ -1,5 +1,6 @@
-// One sentence that says how an attempt went, why it went no further, and what to do about it. What the server
-// or the installer says itself comes first; the rest follows from the last thing that the machine did.
+// One sentence that says how an attempt went, why it went no further, and what to do about it. What the
+// server or the installer says itself comes first; the rest follows from the last thing that the machine
+// did.
 import type { Band } from "./attempts";
 import { flagOf, listOf, numberOf, problemOf, textOf } from "./events";
 import type { TimelineEvent } from "./events";
@@ -15,15 +16,18 @@ export interface Diagnosis {
   todo: string;
   /** The event that shows it. */
   seq: number | null;
+  /** The job that failed, whose log says more. */
+  job: string | null;
 }
 
 type Rule = (band: Band, now: number) => Diagnosis | null;
 
 function say(tone: Tone, headline: string, why: string, todo: string, event?: TimelineEvent): Diagnosis {
-  return { tone, headline, why, todo, seq: event?.seq ?? null };
+  return { tone, headline, why, todo, seq: event?.seq ?? null, job: textOf(event, "job") || null };
 }
 
-const last = (band: Band, ...kinds: string[]) => band.events.findLast((event) => kinds.includes(event.kind));
+const last = (band: Band, ...kinds: string[]) =>
+  band.events.findLast((event) => kinds.includes(event.kind));
 const since = (band: Band, at: number) => spanText(Math.max(0, at - band.start));
 
 const WELL: Rule = (band) => {
@@ -37,7 +41,8 @@ const FAILED_JOB: Rule = (band) => {
   const event = last(band, "job.finished", "job.failed", "job.lost", "job.started", "job.created");
   if (event?.kind !== "job.failed" && event?.kind !== "job.lost") return null;
   const exit = numberOf(event, "exit");
-  const how = event.kind === "job.lost" ? "was lost" : exit === null ? "failed" : `failed with exit code ${exit}`;
+  const how =
+    event.kind === "job.lost" ? "was lost" : exit === null ? "failed" : `failed with exit code ${exit}`;
   const todo = "Read the job's log under Steps, mend the cause, then retry.";
   return say("bad", `Task ${textOf(event, "task")} ${how}.`, textOf(event, "reason"), todo, event);
 };
@@ -46,7 +51,8 @@ const ASKS: Rule = (band) => {
   const event = last(band, "boot.installer_asks", "boot.done", "boot.failed");
   if (event?.kind !== "boot.installer_asks") return null;
   const headline = `The installer asks at its console: ${textOf(event, "question")}`;
-  const todo = "Answer at the console, or mend the param or template, cancel the run, start it again and restart it.";
+  const todo =
+    "Answer at the console, or mend the param or template, cancel the run, start it again and restart it.";
   return say("warn", headline, "It waits for a person; nothing else goes on.", todo, event);
 };
 
@@ -83,8 +89,16 @@ const BROKEN_FILE: Rule = (band) => {
   if (!event || flagOf(event, "complete") !== false) return null;
   const sent = bytesText(numberOf(event, "bytes") ?? 0);
   const headline = `The transfer of ${baseName(textOf(event, "path"))} broke off.`;
-  const why = `${sent} of ${bytesText(numberOf(event, "size") ?? 0)} were sent; the machine asked for nothing more.`;
-  return say("bad", headline, why, "Look for packet loss, a firewall between them, or a machine that was reset.", event);
+  const why =
+    `${sent} of ${bytesText(numberOf(event, "size") ?? 0)} ` +
+    `were sent; the machine asked for nothing more.`;
+  return say(
+    "bad",
+    headline,
+    why,
+    "Look for packet loss, a firewall between them, or a machine that was reset.",
+    event,
+  );
 };
 
 const DISK: Rule = (band) => {
@@ -99,9 +113,12 @@ const REFUSED: Rule = (band) => {
   if (!event) return null;
   const absent = event.kind === "boot.file_absent";
   const path = textOf(event, "path");
-  const headline = absent ? `The machine asked for ${path}, which there is not.` : `The machine was refused ${path}.`;
+  const headline = absent
+    ? `The machine asked for ${path}, which there is not.`
+    : `The machine was refused ${path}.`;
   const todo = absent
-    ? "The firmware, a client class or another DHCP server names this file: correct the name, or mount an artifact there."
+    ? "The firmware, a client class or another DHCP server names " +
+      "this file: correct the name, or mount an artifact there."
     : "";
   return say("bad", headline, textOf(event, "reason"), todo, event);
 };
@@ -118,7 +135,9 @@ const SILENCES: { is: (event: TimelineEvent) => boolean; headline: string; why: 
     is: (event) => event.kind === "boot.kernel_fetched",
     headline: "The kernel was fetched, and the installer never asked for its answers.",
     why: "The installer has no network, or it stopped before it had one.",
-    todo: "Look at its console, and at the DHCP events after the kernel: is there an offer for the installer?",
+    todo:
+      "Look at its console, and at the DHCP events after " +
+      "the kernel: is there an offer for the installer?",
   },
   {
     is: (event) => event.kind === "boot.script_fetched",
@@ -129,7 +148,9 @@ const SILENCES: { is: (event: TimelineEvent) => boolean; headline: string; why: 
   {
     is: (event) => event.kind === "boot.file_served" && textOf(event, "label").startsWith("loader:"),
     headline: "The loader was fetched and never asked for its script.",
-    why: "Firmware did not start it: Secure Boot refuses an unsigned loader, or it is for another architecture.",
+    why:
+      "Firmware did not start it: Secure Boot refuses an " +
+      "unsigned loader, or it is for another architecture.",
     todo: "Look at the machine's console; for Secure Boot use signed loaders.",
   },
   {
@@ -161,24 +182,45 @@ const NO_FILE: Rule = (band, now) => {
   if (!event) return null;
   const address = textOf(event, "address");
   if (!lease) {
-    const why = `Nothing came for ${waited}: another DHCP server was taken, or the offer did not reach the machine.`;
-    const todo = "Look for rival servers (metalwright doctor dhcp), the relay, VLAN and spanning tree of its port.";
+    const why =
+      `Nothing came for ${waited}: another DHCP server ` +
+      `was taken, or the offer did not reach the machine.`;
+    const todo =
+      "Look for rival servers (metalwright doctor dhcp), the relay, VLAN and spanning tree of its port.";
     return say("bad", `The machine never took the address ${address} that was offered.`, why, todo, event);
   }
   const file = textOf(lease, "boot_file") || textOf(offer, "boot_file");
   if (!file) {
     const classes = listOf(lease, "client_classes");
-    const why = [textOf(lease, "reason"), classes.length > 0 ? `client classes: ${classes.join(", ")}` : ""];
+    const why = [
+      textOf(lease, "reason"),
+      classes.length > 0 ? `client classes: ${classes.join(", ")}` : "",
+    ];
     const todo = "Explain shows the rules that settled it.";
-    return say("warn", `The machine got ${address}, and no boot file.`, why.filter(Boolean).join("; "), todo, event);
+    return say(
+      "warn",
+      `The machine got ${address}, and no boot file.`,
+      why.filter(Boolean).join("; "),
+      todo,
+      event,
+    );
   }
   const over = file.startsWith("http") ? "HTTP" : "TFTP";
-  const why = `It has the address ${address}; nothing came for ${waited}, not even the first request of the file.`;
+  const why =
+    `It has the address ${address}; nothing came for ` +
+    `${waited}, not even the first request of the file.`;
   const todo =
     over === "TFTP"
       ? "Check that UDP 69, and the ports that TFTP answers from, pass between machine and server."
-      : "Check that the machine reaches the server's boot port over TCP, and that its clock and certificates fit.";
-  return say("bad", `The machine never asked for ${baseName(file)} over ${over} after it took the offer.`, why, todo, event);
+      : "Check that the machine reaches the server's boot port " +
+        "over TCP, and that its clock and certificates fit.";
+  return say(
+    "bad",
+    `The machine never asked for ${baseName(file)} over ${over} after it took the offer.`,
+    why,
+    todo,
+    event,
+  );
 };
 
 const FRESH_MS = 15_000;
@@ -190,12 +232,28 @@ const UNDER_WAY: Rule = (band, now) => {
   return say("info", `The boot is under way; last: ${label}.`, `Heard ${ago} ago.`, "");
 };
 
-const RULES: Rule[] = [FAILED_JOB, WELL, ASKS, SAID, BROKEN_FILE, DISK, UNDER_WAY, REFUSED, SILENT, NO_FILE];
+const RULES: Rule[] = [
+  FAILED_JOB,
+  WELL,
+  ASKS,
+  SAID,
+  BROKEN_FILE,
+  DISK,
+  UNDER_WAY,
+  REFUSED,
+  SILENT,
+  NO_FILE,
+];
 
 export function diagnose(band: Band, now: number): Diagnosis {
   for (const rule of RULES) {
     const found = rule(band, now);
     if (found) return found;
   }
-  return say("muted", "The machine sent nothing but its first packet.", "", "Look at its console and its cable.");
+  return say(
+    "muted",
+    "The machine sent nothing but its first packet.",
+    "",
+    "Look at its console and its cable.",
+  );
 }

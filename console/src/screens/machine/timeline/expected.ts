@@ -17,7 +17,11 @@ export interface ExpectedEvent {
   usually: string;
 }
 
-export function expectedOf(status: MachineStatus, usual: WorkflowUsual | null, now: number): ExpectedEvent | null {
+export function expectedOf(
+  status: MachineStatus,
+  usual: WorkflowUsual | null,
+  now: number,
+): ExpectedEvent | null {
   const wait = status.waiting;
   if (!wait) return null;
   const since = Date.parse(wait.since);

@@ -1,5 +1,5 @@
-// Where everything of a band stands in the drawing: lanes, their rows, bars with their words, gaps, and the event
-// that is expected next. Pure; `Drawing` makes SVG of it.
+// Where everything of a band stands in the drawing: lanes, their rows, bars with their words, gaps, and the
+// event that is expected next. Pure; `Drawing` makes SVG of it.
 import type { Band } from "./attempts";
 import type { Lane, Mark } from "./marks";
 import { LANES } from "./marks";
@@ -7,13 +7,13 @@ import type { Segment } from "./scale";
 import { packRows, scaleOf } from "./scale";
 import { bytesText, spanText } from "./words";
 
-export const ROW = 22;
+export const ROW = 24;
 export const AXIS = 40;
 export const GUTTER = 76;
 const BAR_MIN = 7;
 const ROWS_MAX = 6;
 /** Width of a letter of the drawing's font, with some room. */
-const LETTER = 6.4;
+export const LETTER = 6.4;
 const LABEL_LETTERS_MAX = 34;
 /** Room at the right for the event that is expected. */
 export const NEXT_WIDTH = 132;
@@ -25,6 +25,8 @@ export interface Bar {
   width: number;
   /** Empty where there is no room for it. */
   text: string;
+  /** The words stand in the bar, which is long enough, and not behind it. */
+  isInside: boolean;
 }
 
 export interface LaneBox {
@@ -77,7 +79,13 @@ export function layoutBand(band: Band, wish: LayoutWish): BandLayout {
     lanes.push({ lane, title, y, height, bars: bars.map((bar) => ({ ...bar, y: y + 3 + bar.y })) });
     y += height;
   }
-  return { width: GUTTER + scale.width + next, height: y + 4, lanes, segments: scale.segments, endX: scale.width };
+  return {
+    width: GUTTER + scale.width + next,
+    height: y + 4,
+    lanes,
+    segments: scale.segments,
+    endX: scale.width,
+  };
 }
 
 function placeBars(marks: Mark[], x: (at: number) => number, room: number): { bars: Bar[]; rows: number } {
@@ -95,7 +103,9 @@ function placeBars(marks: Mark[], x: (at: number) => number, room: number): { ba
     const covered = (ends[row] ?? 0) > box.left;
     ends[row] = Math.max(ends[row] ?? 0, box.left + (wide[index]?.width ?? 0));
     const fits = !covered && box.left + (wide[index]?.width ?? 0) <= room;
-    return { mark: box.mark, x: box.left, y: row * ROW, width: box.width, text: fits ? box.words : "" };
+    const isInside = !fits && box.width > box.words.length * LETTER + 8;
+    const text = fits || isInside ? box.words : "";
+    return { mark: box.mark, x: box.left, y: row * ROW, width: box.width, text, isInside };
   });
   return { bars: withoutCovered(bars), rows: Math.max(0, ...packed.map((row) => row + 1)) };
 }
@@ -107,7 +117,7 @@ function withoutCovered(bars: Bar[]): Bar[] {
     const limit = next.get(bar.y) ?? Number.POSITIVE_INFINITY;
     next.set(bar.y, bar.x);
     const end = bar.x + bar.width + bar.text.length * LETTER + 4;
-    return end > limit ? { ...bar, text: "" } : bar;
+    return end > limit && !bar.isInside ? { ...bar, text: "" } : bar;
   });
   return kept.reverse();
 }

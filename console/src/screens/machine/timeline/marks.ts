@@ -30,19 +30,40 @@ export interface Mark {
 }
 
 const BAD = new Set([
-  "boot.render_failed", "boot.denied", "boot.failed", "boot.stopped", "boot.loop_stopped", "boot.no_loader",
-  "boot.screen", "dhcp.refused", "run.failed", "job.failed", "job.lost", "run.live_system_lost",
+  "boot.render_failed",
+  "boot.denied",
+  "boot.failed",
+  "boot.stopped",
+  "boot.loop_stopped",
+  "boot.no_loader",
+  "boot.screen",
+  "dhcp.refused",
+  "run.failed",
+  "job.failed",
+  "job.lost",
+  "run.live_system_lost",
 ]);
 const WARN = new Set([
-  "boot.file_absent", "boot.installer_asks", "run.held", "run.overdue", "dhcp.ignored", "dhcp.declined",
-  "machine.similar_mac", "machine.disarmed", "job.incomplete", "run.paused", "boot.log_limited",
+  "boot.file_absent",
+  "boot.installer_asks",
+  "run.held",
+  "run.overdue",
+  "dhcp.ignored",
+  "dhcp.declined",
+  "machine.similar_mac",
+  "machine.disarmed",
+  "job.incomplete",
+  "run.paused",
+  "boot.log_limited",
 ]);
 const OK = new Set(["boot.done", "run.completed", "job.finished", "run.installation_confirmed"]);
 
 export function laneOf(kind: string): Lane {
-  if (kind.startsWith("dhcp.") || kind === "machine.address_changed" || kind === "machine.similar_mac") return "dhcp";
+  if (kind.startsWith("dhcp.") || kind === "machine.address_changed" || kind === "machine.similar_mac")
+    return "dhcp";
   if (kind.startsWith("job.")) return "jobs";
-  if (["boot.file_served", "boot.file_absent", "boot.denied", "boot.no_loader"].includes(kind)) return "files";
+  if (["boot.file_served", "boot.file_absent", "boot.denied", "boot.no_loader"].includes(kind))
+    return "files";
   if (kind === "boot.rendered" || kind === "boot.render_failed") return "renders";
   if (kind.startsWith("boot.")) return "callbacks";
   return "run";
@@ -77,7 +98,8 @@ const LABELS: Record<string, Words> = {
   "boot.render_failed": (event) => `failed: ${baseName(textOf(event, "label"))}`,
   "boot.attempt_started": () => "power-on",
   "boot.attempt_ended": (event) => `ended: ${textOf(event, "result").replace("_", " ")}`,
-  "boot.decided": (event) => textOf(event, "bootenv") || textOf(event, "verdict").replace("_", " "),
+  "boot.decided": (event) =>
+    `boots ${textOf(event, "bootenv") || textOf(event, "verdict").replace("_", " ")}`,
   "boot.log": (event) => `log: ${textOf(event, "text").split("\n")[0] ?? ""}`,
   "boot.installer_asks": (event) => `asks: ${textOf(event, "question")}`,
   "run.step_done": (event) => `${textOf(event, "name")} ${textOf(event, "state")}`,
@@ -96,7 +118,7 @@ export function detailOf(event: TimelineEvent): string {
   const reason = textOf(event, "reason") || textOf(event, "message") || textOf(event, "text");
   switch (event.kind) {
     case "boot.file_served":
-      return `${textOf(event, "label")} over ${textOf(event, "protocol").toUpperCase()} to ${textOf(event, "peer")}`;
+      return [textOf(event, "label"), "over", protocolOf(event), "to", textOf(event, "peer")].join(" ");
     case "boot.render_failed":
       return problemOf(event);
     case "boot.installer_asks":
@@ -107,6 +129,10 @@ export function detailOf(event: TimelineEvent): string {
     default:
       return [reason, bootFileOf(event)].filter(Boolean).join("; ");
   }
+}
+
+function protocolOf(event: TimelineEvent): string {
+  return textOf(event, "protocol").toUpperCase();
 }
 
 function bootFileOf(event: TimelineEvent): string {
@@ -130,12 +156,17 @@ export function markOf(event: TimelineEvent): Mark {
   };
 }
 
+/** A renewal later than this after everything else says nothing of a boot; the events have it. */
+const RENEWAL_MS_MAX = 60_000;
+
 /** Marks of events, with the events of one job as one bar from its beginning to its end. */
 export function marksOf(events: TimelineEvent[]): Mark[] {
   const marks: Mark[] = [];
   const jobs = new Map<string, Mark>();
   for (const event of events) {
     const mark = markOf(event);
+    if (event.kind === "dhcp.renewed" && event.at - (marks.at(-1)?.end ?? event.at) > RENEWAL_MS_MAX)
+      continue;
     const job = event.kind.startsWith("job.") ? textOf(event, "job") : "";
     const open = job ? jobs.get(job) : undefined;
     if (open) {

@@ -4,7 +4,7 @@ import type { TimelineEvent } from "./events";
 import type { Band } from "./attempts";
 
 export type MilestoneName = "address" | "loader" | "script" | "kernel" | "answers" | "done";
-export type MilestoneState = "passed" | "stopped" | "open" | "unneeded";
+export type MilestoneState = "passed" | "stopped" | "awaited" | "open" | "unneeded";
 
 export interface Milestone {
   name: MilestoneName;
@@ -19,7 +19,7 @@ const TITLES: Record<MilestoneName, string> = {
   loader: "Loader",
   script: "Script",
   kernel: "Kernel",
-  answers: "Answers",
+  answers: "System",
   done: "Done",
 };
 
@@ -40,7 +40,10 @@ function passes(name: MilestoneName, event: TimelineEvent): boolean {
     case "answers":
       return event.kind === "boot.answer_fetched" || event.kind.startsWith("job.");
     case "done":
-      return event.kind === "boot.done" || (event.kind === "boot.attempt_ended" && textOf(event, "result") === "done");
+      return (
+        event.kind === "boot.done" ||
+        (event.kind === "boot.attempt_ended" && textOf(event, "result") === "done")
+      );
   }
 }
 
@@ -58,9 +61,21 @@ export function milestonesOf(band: Band): Milestone[] {
   const disk = bootsDisk(band);
   return names.map((name, index) => {
     const event = passed[index];
-    const state = event ? "passed" : index < last || disk ? "unneeded" : over && index === last + 1 ? "stopped" : "open";
-    return { name, title: TITLES[name], after: event ? event.at - band.start : null, state };
+    const after = event ? event.at - band.start : null;
+    return { name, title: TITLES[name], after, state: stateOf(after, index - last, { over, disk }) };
   });
+}
+
+/** `place` counts from the last point that was passed. */
+function stateOf(
+  after: number | null,
+  place: number,
+  boot: { over: boolean; disk: boolean },
+): MilestoneState {
+  if (after !== null) return "passed";
+  if (place < 0 || boot.disk) return "unneeded";
+  if (place > 1) return "open";
+  return boot.over ? "stopped" : "awaited";
 }
 
 export function reached(band: Band): MilestoneName | null {

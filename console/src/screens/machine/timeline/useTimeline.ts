@@ -1,12 +1,14 @@
-// The events of a machine's timeline: those since its run or its last boot began, older ones when they are asked
-// for, and new ones as they happen.
-import { useSignal, useSignalEffect } from "@preact/signals";
+// The events of a machine's timeline: those since its run or its last boot began, older ones when they are
+// asked for, and new ones as they happen.
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ReadonlySignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { EventPage, Machine } from "../../../api/schema";
 import { api, asProblem, generation, ref } from "../../../api/client";
 import type { ApiProblem } from "../../../api/client";
 import { useEvents } from "../../../live/feed";
+import type { Band } from "./attempts";
+import { bandsOf } from "./attempts";
 import type { TimelineEvent } from "./events";
 import { mergeEvents, readEvent } from "./events";
 
@@ -19,6 +21,7 @@ const BEFORE_MS = 60_000;
 
 export interface Timeline {
   events: ReadonlySignal<TimelineEvent[]>;
+  bands: ReadonlySignal<Band[]>;
   loading: ReadonlySignal<boolean>;
   problem: ReadonlySignal<ApiProblem | undefined>;
   /** From when on events are shown; none if from the beginning. */
@@ -80,7 +83,15 @@ export function useTimeline(machine: Machine): Timeline {
   });
 
   useNewEvents(id, events);
-  return { events, loading, problem, since, showAll: () => void (since.value = undefined) };
+  const bands = useComputed(() => bandsOf(events.value));
+  return {
+    events,
+    bands,
+    loading,
+    problem,
+    since,
+    showAll: () => void (since.value = undefined),
+  };
 }
 
 /** Reads what came after the last event when something happens to the machine, at most twice a second. */
@@ -91,7 +102,13 @@ function useNewEvents(id: string, events: { value: TimelineEvent[]; peek: () => 
     if (timer.current !== undefined) return;
     timer.current = setTimeout(() => {
       timer.current = undefined;
-      const after = Math.max(0, ...events.peek().slice(-200).map((event) => event.seq));
+      const after = Math.max(
+        0,
+        ...events
+          .peek()
+          .slice(-200)
+          .map((event) => event.seq),
+      );
       const cancel = new AbortController();
       readTimeline(id, { after }, cancel.signal).then(
         (read) => void (events.value = mergeEvents(events.peek(), read)),

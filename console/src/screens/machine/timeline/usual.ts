@@ -1,4 +1,5 @@
-// What is usual for a workflow, from its runs that ended well: the time of each step, and of each part of a boot.
+// What is usual for a workflow, from its runs that ended well: the time of each step, and of each part of a
+// boot.
 import type { Run } from "../../../api/schema";
 
 export interface Usual {
@@ -22,7 +23,9 @@ export interface WorkflowUsual {
 export type UsualRun = Pick<Run, "id" | "steps" | "attempts" | "started_at" | "ended_at">;
 
 export function usualOf(values: number[]): Usual | null {
-  const sorted = values.filter((value) => Number.isFinite(value) && value >= 0).sort((one, other) => one - other);
+  const sorted = values
+    .filter((value) => Number.isFinite(value) && value >= 0)
+    .sort((one, other) => one - other);
   const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1)];
   const [median, most] = [at(0.5), at(0.9)];
   return median === undefined || most === undefined ? null : { count: sorted.length, median, most };
