@@ -1,5 +1,5 @@
-// What is asked: who, as which firmware, from where; in the address of the page, as a query of the API, and as the
-// packet that such a client would send. Pure.
+// What is asked: who, as which firmware, from where; in the address of the page, as a query of the API, and
+// as the packet that such a client would send. Pure.
 
 import { addressNumber, macText } from "../networks/addresses";
 
@@ -7,7 +7,10 @@ export const STAGES = ["firmware", "http_firmware", "ipxe", "script"] as const;
 export type Stage = (typeof STAGES)[number];
 
 export const STAGE_WORDS: Record<Stage, string> = {
-  firmware: "firmware (PXE)", http_firmware: "UEFI that boots over HTTP", ipxe: "iPXE", script: "the boot script itself",
+  firmware: "firmware (PXE)",
+  http_firmware: "UEFI that boots over HTTP",
+  ipxe: "iPXE",
+  script: "the boot script itself",
 };
 
 /** The common codes of option 93. */
@@ -43,9 +46,29 @@ export interface Ask {
   options: string;
 }
 
-export const NOTHING: Ask = { who: "", packet: "", stage: "firmware", arch: "", vendor: "", user: "", relay: "", interface: "", options: "" };
+export const NOTHING: Ask = {
+  who: "",
+  packet: "",
+  stage: "firmware",
+  arch: "",
+  vendor: "",
+  user: "",
+  relay: "",
+  interface: "",
+  options: "",
+};
 
-const NAMES = ["who", "packet", "stage", "arch", "vendor", "user", "relay", "interface", "options"] as const;
+const NAMES = [
+  "who",
+  "packet",
+  "stage",
+  "arch",
+  "vendor",
+  "user",
+  "relay",
+  "interface",
+  "options",
+] as const;
 
 /** The question in the address; `b.` begins the names of the second one. */
 export function readAsk(query: URLSearchParams, prefix = ""): Ask {
@@ -56,7 +79,9 @@ export function readAsk(query: URLSearchParams, prefix = ""): Ask {
 
 /** What the address says of a question; what is as usual is left out. */
 export function askChanges(ask: Ask, prefix = ""): Record<string, string | undefined> {
-  return Object.fromEntries(NAMES.map((name) => [prefix + name, ask[name] === NOTHING[name] ? undefined : ask[name]]));
+  return Object.fromEntries(
+    NAMES.map((name) => [prefix + name, ask[name] === NOTHING[name] ? undefined : ask[name]]),
+  );
 }
 
 export const isEmptyAsk = (ask: Ask): boolean => ask.who.trim() === "" && ask.packet.trim() === "";
@@ -70,7 +95,8 @@ export function subjectOf(who: string): Subject | undefined {
   const mac = macText(bare);
   if (mac && marked?.[1] !== "machine") return { of: "mac", what: mac };
   if (addressNumber(bare) !== undefined && marked?.[1] !== "machine") return { of: "address", what: bare };
-  const isReference = /^(name|serial|smbios_uuid|id):/.test(bare) || /^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(bare);
+  const isReference =
+    /^(name|serial|smbios_uuid|id):/.test(bare) || /^[0-9a-f]{8}-[0-9a-f]{4}-/i.test(bare);
   return { of: "machine", what: isReference ? bare : `name:${bare}` };
 }
 
@@ -105,7 +131,8 @@ export function discoverText(ask: Ask, place: PacketPlace): string {
   const vendor = ask.vendor || `${kind}:Arch:${(arch || "0").padStart(5, "0")}:UNDI:003016`;
   const user = ask.user || (ask.stage === "ipxe" ? "iPXE" : "");
   const lines = [
-    "op request", `chaddr ${place.mac}`,
+    "op request",
+    `chaddr ${place.mac}`,
     place.relay ? `giaddr ${place.relay}` : "",
     "message_type discover",
     "max_message_size 1472",
@@ -121,7 +148,10 @@ export function discoverText(ask: Ask, place: PacketPlace): string {
 
 /** Options that somebody typed take the place of those of the same name. */
 function withOptions(lines: string[], typed: string): string[] {
-  const own = typed.split("\n").map((line) => line.trim()).filter(Boolean);
+  const own = typed
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
   const names = new Set(own.map((line) => line.split(/\s/)[0]));
   return [...lines.filter((line) => !names.has(line.split(/\s/)[0])), ...own];
 }

@@ -50,7 +50,11 @@ export interface Explanation extends Decision {
   offer?: { event: string; reason: string; address?: string | null } | null;
   disk?: string | null;
   start_faults?: Fault[];
-  similar_clients?: { mac: string; last_seen: string; machine: { id: string; name: string; mac: string } }[];
+  similar_clients?: {
+    mac: string;
+    last_seen: string;
+    machine: { id: string; name: string; mac: string };
+  }[];
 }
 
 export interface PacketOption {
@@ -120,26 +124,40 @@ const TITLES: Record<string, string> = {
 };
 
 /** The rules in order: those that let it pass, the one that settled it, and what follows from that. */
-export function ruleRows(decision: Pick<Decision, "trace">, objects: readonly RuleObject[] = []): RuleRow[] {
+export function ruleRows(
+  decision: Pick<Decision, "trace">,
+  objects: readonly RuleObject[] = [],
+): RuleRow[] {
   const settled = decision.trace.findIndex((rule) => rule.matched);
   return decision.trace.map((rule, at) => ({
     rule: rule.rule,
     title: TITLES[rule.rule] ?? rule.rule.replace(/_/g, " "),
     role: rule.matched ? "settled" : settled >= 0 && at > settled ? "follows" : "passed",
     detail: rule.detail,
-    objects: objects.filter((object, index) => object.rule === rule.rule
-      && objects.findIndex((other) => other.rule === object.rule && other.kind === object.kind && other.name === object.name) === index),
+    objects: objects.filter(
+      (object, index) =>
+        object.rule === rule.rule &&
+        objects.findIndex(
+          (other) => other.rule === object.rule && other.kind === object.kind && other.name === object.name,
+        ) === index,
+    ),
   }));
 }
 
 export function verdictText(decision: Decision): string {
   switch (decision.verdict) {
-    case "netboot": return `boots ${decision.bootenv ?? "a bootenv"} from the network`;
-    case "local_disk": return "boots its disk";
-    case "screen": return "shows on its console why it does not go on";
-    case "menu": return "shows a menu on its console";
-    case "ignore": return "gets nothing to boot from this server";
-    default: return decision.verdict.replace(/_/g, " ");
+    case "netboot":
+      return `boots ${decision.bootenv ?? "a bootenv"} from the network`;
+    case "local_disk":
+      return "boots its disk";
+    case "screen":
+      return "shows on its console why it does not go on";
+    case "menu":
+      return "shows a menu on its console";
+    case "ignore":
+      return "gets nothing to boot from this server";
+    default:
+      return decision.verdict.replace(/_/g, " ");
   }
 }
 
@@ -148,33 +166,59 @@ const OVER: Record<string, string> = { tftp: "TFTP", http: "HTTP", https: "HTTPS
 export function answerText(decision: Decision): string {
   const over = decision.over ? ` over ${OVER[decision.over] ?? decision.over}` : "";
   switch (decision.answer) {
-    case "no_boot_data": return "no boot data";
-    case "loader": return `the loader ${decision.name} over TFTP`;
-    case "loader_url": return `the URL of the loader ${decision.name}${over}`;
-    case "boot_file": return `${decision.file}, by a client class${over}`;
-    case "boot_server": return decision.menu ? `the boot menu ${decision.menu}, by a client class` : "the boot server's address";
-    case "script_url": return "the URL of the boot script";
-    case "boot_script": return "the script that boots the bootenv";
-    case "local_script": return "the script that leaves to the disk";
-    case "screen_script": return "a screen that says why it does not go on";
-    case "menu_script": return "a menu of what it may boot";
-    case "deny": return "nothing: it is not for this machine now";
-    default: return decision.answer.replace(/_/g, " ");
+    case "no_boot_data":
+      return "no boot data";
+    case "loader":
+      return `the loader ${decision.name} over TFTP`;
+    case "loader_url":
+      return `the URL of the loader ${decision.name}${over}`;
+    case "boot_file":
+      return `${decision.file}, by a client class${over}`;
+    case "boot_server":
+      return decision.menu
+        ? `the boot menu ${decision.menu}, by a client class`
+        : "the boot server's address";
+    case "script_url":
+      return "the URL of the boot script";
+    case "boot_script":
+      return "the script that boots the bootenv";
+    case "local_script":
+      return "the script that leaves to the disk";
+    case "screen_script":
+      return "a screen that says why it does not go on";
+    case "menu_script":
+      return "a menu of what it may boot";
+    case "deny":
+      return "nothing: it is not for this machine now";
+    default:
+      return decision.answer.replace(/_/g, " ");
   }
 }
 
 /** What to do, where the rule that settled it has a remedy. */
 export function remedy(row: RuleRow | undefined): string | undefined {
   switch (row?.rule) {
-    case "subnet_mode": return "Set the subnet's mode to managed if its clients are to boot from the network.";
-    case "known_machine": return "Register the client as a machine, or change the setting unknown_machine.";
-    case "machine_state": return "Look at the machine's reason; resume or retry its run.";
-    case "bootenv": return /no workflow/.test(row.detail) ? "Start a workflow on the machine." : "Look at the step of its run.";
-    case "armed": return "Arm the machine, or retry its run. Its next network boot then erases its disk.";
-    case "arch": return "Correct the machine's architecture, or give the bootenv a kernel for it.";
-    case "usable": case "loader_files": return "Provide what is missing, then let it boot again.";
-    case "chainload": return "Name another loader in the bootenv, or replace the loader's file.";
-    default: return undefined;
+    case "subnet_mode":
+      return "Set the subnet's mode to managed if its clients are to boot from the network.";
+    case "known_machine":
+      return "Register the client as a machine, or change the setting unknown_machine.";
+    case "machine_state":
+      return "Look at the machine's reason; resume or retry its run.";
+    case "bootenv":
+      return /no workflow/.test(row.detail)
+        ? "Start a workflow on the machine."
+        : "Look at the step of its run.";
+    case "armed":
+      return "Arm the machine, or retry its run. Its next network boot then erases its disk.";
+    case "arch":
+      return "Correct the machine's architecture, or give the bootenv a kernel for it.";
+    case "usable":
+    case "loader_files":
+      return "Provide what is missing, then let it boot again.";
+    case "chainload":
+      return "Name another loader in the bootenv, or replace the loader's file.";
+    default:
+      return undefined;
   }
 }
 
@@ -184,14 +228,22 @@ const PLURALS: Record<string, string> = { client_class: "client_classes" };
 export function objectPath(object: { kind: string; name: string }): string | undefined {
   const name = encodeURIComponent(object.name);
   switch (object.kind) {
-    case "machine": return `/machines/${name}`;
-    case "run": return `/runs/${name}`;
-    case "subnet": return `/networks/subnets/${name}`;
-    case "pool": return undefined;
-    case "reservation": return `/networks?tab=reservations&reservation=${name}`;
-    case "client_class": return "/networks?tab=classes";
-    case "setting": return "/settings";
-    default: return `/content?kind=${PLURALS[object.kind] ?? `${object.kind}s`}&name=${name}`;
+    case "machine":
+      return `/machines/${name}`;
+    case "run":
+      return `/runs/${name}`;
+    case "subnet":
+      return `/networks/subnets/${name}`;
+    case "pool":
+      return undefined;
+    case "reservation":
+      return `/networks?tab=reservations&reservation=${name}`;
+    case "client_class":
+      return "/networks?tab=classes";
+    case "setting":
+      return "/settings";
+    default:
+      return `/content?kind=${PLURALS[object.kind] ?? `${object.kind}s`}&name=${name}`;
   }
 }
 
@@ -208,12 +260,21 @@ function aligned(a: Map<string, [string, string]>, b: Map<string, [string, strin
   return keys.map((key) => {
     const [left, right] = [a.get(key), b.get(key)];
     const [leftText, rightText] = [left?.[1] ?? "", right?.[1] ?? ""];
-    return { key, title: left?.[0] ?? right?.[0] ?? key, a: leftText, b: rightText, differs: leftText !== rightText };
+    return {
+      key,
+      title: left?.[0] ?? right?.[0] ?? key,
+      a: leftText,
+      b: rightText,
+      differs: leftText !== rightText,
+    };
   });
 }
 
 /** Two answers side by side: verdict, each rule, what is sent. */
-export function compare(a: Answered, b: Answered): { rules: Difference[]; options: Difference[]; classes: Difference[] } {
+export function compare(
+  a: Answered,
+  b: Answered,
+): { rules: Difference[]; options: Difference[]; classes: Difference[] } {
   return {
     rules: aligned(ruleMap(a), ruleMap(b)),
     options: aligned(optionMap(a), optionMap(b)),
@@ -239,7 +300,11 @@ function ruleMap({ decision, objects, offer }: Answered): Map<string, [string, s
     map.set("answer", ["Answer", answerText(decision)]);
   }
   if (offer) map.set("offer", ["Address", offer.reason]);
-  for (const row of rows) map.set(`rule ${row.rule}`, [row.title, `${row.role === "settled" ? "settled it: " : ""}${row.detail}`]);
+  for (const row of rows)
+    map.set(`rule ${row.rule}`, [
+      row.title,
+      `${row.role === "settled" ? "settled it: " : ""}${row.detail}`,
+    ]);
   return map;
 }
 
@@ -248,7 +313,8 @@ function optionMap({ reply, options }: Answered): Map<string, [string, string]> 
   const map = new Map<string, [string, string]>();
   if (reply?.next_server) map.set("siaddr", ["next server", reply.next_server]);
   if (reply?.file) map.set("file", ["boot file", reply.file]);
-  for (const option of reply?.options ?? options) map.set(String(option.code), [`${option.code} ${option.name}`, option.value]);
+  for (const option of reply?.options ?? options)
+    map.set(String(option.code), [`${option.code} ${option.name}`, option.value]);
   return map;
 }
 

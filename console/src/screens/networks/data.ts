@@ -14,7 +14,9 @@ const CLOCK_MS = 5000;
 
 /** The status of DHCP, read again every five seconds. */
 export function useDhcpStatus(): QueryResult<DhcpStatus> {
-  const status = useQuery("dhcp/status", (signal) => api.get<DhcpStatus>("/dhcp/status", undefined, { signal }));
+  const status = useQuery("dhcp/status", (signal) =>
+    api.get<DhcpStatus>("/dhcp/status", undefined, { signal }),
+  );
   useEvery(STATUS_MS, status.reload);
   return status;
 }

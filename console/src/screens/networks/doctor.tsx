@@ -13,7 +13,12 @@ const COMMAND = "metalwright doctor dhcp";
 export function DoctorTab(): JSX.Element {
   const status = useDhcpStatus();
   const data = status.data.value;
-  if (!data) return status.problem.value ? <Problem problem={status.problem.value} onRetry={status.reload} /> : <Loading />;
+  if (!data)
+    return status.problem.value ? (
+      <Problem problem={status.problem.value} onRetry={status.reload} />
+    ) : (
+      <Loading />
+    );
   const all = findings(data);
   return (
     <div class="stack">
@@ -21,12 +26,23 @@ export function DoctorTab(): JSX.Element {
       {data.warnings.length > 0 && (
         <section class="warnings" aria-label="Warnings of the server">
           <h2>Warnings of the server</h2>
-          <ul>{data.warnings.map((warning) => <li key={warning}>{warning}</li>)}</ul>
+          <ul>
+            {data.warnings.map((warning) => (
+              <li key={warning}>{warning}</li>
+            ))}
+          </ul>
         </section>
       )}
-      <ul class="findings">{all.map((finding) => <FindingRow key={finding.subject + finding.what} finding={finding} />)}</ul>
-      <p class="muted">On the server's host <code>{COMMAND}</code> <Copy text={COMMAND} label="Copy the command" /> looks at ports,
-        interfaces and the firewall besides; with <code>--probe</code> it asks which servers answer.</p>
+      <ul class="findings">
+        {all.map((finding) => (
+          <FindingRow key={finding.subject + finding.what} finding={finding} />
+        ))}
+      </ul>
+      <p class="muted">
+        On the server's host <code>{COMMAND}</code> <Copy text={COMMAND} label="Copy the command" /> looks
+        at ports, interfaces and the firewall besides; with <code>--probe</code> it asks which servers
+        answer.
+      </p>
     </div>
   );
 }
@@ -39,7 +55,12 @@ function FindingRow({ finding }: { finding: Finding }) {
       <div>
         <strong>{to ? <Link to={to}>{subject}</Link> : subject}</strong>
         <div>{what}</div>
-        {todo && <div class="todo"><span class="muted">What to do: </span>{todo}</div>}
+        {todo && (
+          <div class="todo">
+            <span class="muted">What to do: </span>
+            {todo}
+          </div>
+        )}
       </div>
     </li>
   );

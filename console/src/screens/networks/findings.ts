@@ -1,5 +1,5 @@
-// What doctor finds in the status of DHCP, with what to do about it. Pure; `metalwright doctor dhcp` says the same
-// and looks at the host besides.
+// What doctor finds in the status of DHCP, with what to do about it. Pure; `metalwright doctor dhcp` says
+// the same and looks at the host besides.
 
 import type { DhcpStatus } from "./types";
 
@@ -19,14 +19,23 @@ const ORDER: Record<Severity, number> = { bad: 0, warn: 1, ok: 2 };
 
 export function findings(status: DhcpStatus): Finding[] {
   const all = [
-    ...ofService(status), ...ofStore(status), ...ofAbilities(status), ...ofSubnets(status),
-    ...ofInterfaces(status), ...ofRelays(status), ...ofServers(status), ...ofUnserved(status),
+    ...ofService(status),
+    ...ofStore(status),
+    ...ofAbilities(status),
+    ...ofSubnets(status),
+    ...ofInterfaces(status),
+    ...ofRelays(status),
+    ...ofServers(status),
+    ...ofUnserved(status),
   ];
   return all.sort((a, b) => ORDER[a.severity] - ORDER[b.severity]);
 }
 
 export function worst(all: readonly Finding[]): Severity {
-  return all.reduce<Severity>((found, one) => (ORDER[one.severity] < ORDER[found] ? one.severity : found), "ok");
+  return all.reduce<Severity>(
+    (found, one) => (ORDER[one.severity] < ORDER[found] ? one.severity : found),
+    "ok",
+  );
 }
 
 function ofService({ service }: DhcpStatus): Finding[] {
@@ -37,7 +46,14 @@ function ofService({ service }: DhcpStatus): Finding[] {
   }
   if (!service.receives) {
     const what = `Requests to port ${service.port} cannot be read.`;
-    return [{ severity: "bad", subject, what, todo: "See the server's log. The server opens the socket again every few seconds." }];
+    return [
+      {
+        severity: "bad",
+        subject,
+        what,
+        todo: "See the server's log. The server opens the socket again every few seconds.",
+      },
+    ];
   }
   const found: Finding[] = [{ severity: "ok", subject, what: `DHCP is served on port ${service.port}.` }];
   if (service.boot_server_fault) {
@@ -50,11 +66,26 @@ function ofService({ service }: DhcpStatus): Finding[] {
 function ofStore({ store }: DhcpStatus): Finding[] {
   const subject = "database";
   if (!store.takes_writes) {
-    const what = `The database takes no writes: ${store.reason ?? "the reason is in the log"}. No request is answered.`;
-    return [{ severity: "bad", subject, what, todo: "Free space on the server's disk. The server tries again every five seconds." }];
+    const why = store.reason ?? "the reason is in the log";
+    const what = `The database takes no writes: ${why}. No request is answered.`;
+    return [
+      {
+        severity: "bad",
+        subject,
+        what,
+        todo: "Free space on the server's disk. The server tries again every five seconds.",
+      },
+    ];
   }
   if (!store.is_short_of_space) return [];
-  return [{ severity: "warn", subject, what: "The disk of the database is nearly full.", todo: "Free space on the server's disk." }];
+  return [
+    {
+      severity: "warn",
+      subject,
+      what: "The disk of the database is nearly full.",
+      todo: "Free space on the server's disk.",
+    },
+  ];
 }
 
 function ofAbilities({ service }: DhcpStatus): Finding[] {
@@ -65,7 +96,9 @@ function ofAbilities({ service }: DhcpStatus): Finding[] {
   ].flatMap(([can, what]) => (can ? [] : [String(what)]));
   if (!service.enabled || lacks.length === 0) return [];
   const todo = "Give the program CAP_NET_RAW, then restart the server.";
-  return [{ severity: "warn", subject: "capabilities", what: `The server cannot ${lacks.join(" or ")}.`, todo }];
+  return [
+    { severity: "warn", subject: "capabilities", what: `The server cannot ${lacks.join(" or ")}.`, todo },
+  ];
 }
 
 function ofSubnets({ subnets }: DhcpStatus): Finding[] {
@@ -73,9 +106,12 @@ function ofSubnets({ subnets }: DhcpStatus): Finding[] {
     const subject = `subnet ${subnet.name}`;
     const to = `/networks/subnets/${encodeURIComponent(subnet.name)}`;
     if (!subnet.enabled) return [{ severity: "ok", subject, what: "The subnet is not enabled.", to }];
-    if (subnet.mode === "proxy") return [{ severity: "ok", subject, what: "Another server gives the addresses.", to }];
+    if (subnet.mode === "proxy")
+      return [{ severity: "ok", subject, what: "Another server gives the addresses.", to }];
     if (subnet.pool_addresses === 0) {
-      return [{ severity: "ok", subject, what: "The subnet has no pool: only reservations get an address.", to }];
+      return [
+        { severity: "ok", subject, what: "The subnet has no pool: only reservations get an address.", to },
+      ];
     }
     const what = `${subnet.free} of ${subnet.pool_addresses} addresses are free.`;
     if (subnet.free === 0) {
@@ -83,7 +119,15 @@ function ofSubnets({ subnets }: DhcpStatus): Finding[] {
       return [{ severity: "bad", subject, what: "The pools have no free address.", todo, to }];
     }
     const isLow = subnet.free * 10 < subnet.pool_addresses;
-    return [{ severity: isLow ? "warn" : "ok", subject, what, to, todo: isLow ? "Plan a further pool." : undefined }];
+    return [
+      {
+        severity: isLow ? "warn" : "ok",
+        subject,
+        what,
+        to,
+        todo: isLow ? "Plan a further pool." : undefined,
+      },
+    ];
   });
 }
 
@@ -104,18 +148,26 @@ function ofRelays({ relays }: DhcpStatus): Finding[] {
   return relays.map((relay): Finding => {
     const subject = `relay ${relay.address}`;
     if (relay.subnet) return { severity: "ok", subject, what: `It relays for subnet ${relay.subnet}.` };
-    const todo = "Create the subnet that contains this address, or list the address in `relays` of a subnet.";
-    return { severity: "warn", subject, what: "No enabled subnet fits this relay agent: its clients get no answer.", todo };
+    const todo =
+      "Create the subnet that contains this address, or list the address in `relays` of a subnet.";
+    return {
+      severity: "warn",
+      subject,
+      what: "No enabled subnet fits this relay agent: its clients get no answer.",
+      todo,
+    };
   });
 }
 
 function ofServers({ servers }: DhcpStatus): Finding[] {
   return servers.map((server): Finding => {
     const subject = `server ${server.address}`;
-    const heard = `Another DHCP server answers on ${server.interface}${server.boot_data ? " and gives boot data" : ""}.`;
+    const boots = server.boot_data ? " and gives boot data" : "";
+    const heard = `Another DHCP server answers on ${server.interface}${boots}.`;
     if (server.misleads) return { severity: "warn", subject, what: server.misleads };
     if (server.expected) return { severity: "ok", subject, what: `${heard} The subnet expects it.` };
-    const todo = "Switch it off on this network, or set the subnet's mode to proxy if it is to give the addresses.";
+    const todo =
+      "Switch it off on this network, or set the subnet's mode to proxy if it is to give the addresses.";
     return { severity: "bad", subject, what: heard, todo };
   });
 }

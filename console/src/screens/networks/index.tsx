@@ -1,4 +1,5 @@
-// Networks: subnets, leases, reservations, those who ask without being known, client classes, and what doctor finds.
+// Networks: subnets, leases, reservations, those who ask without being known, client classes, and what
+// doctor finds.
 
 import type { JSX } from "preact";
 import { go } from "../../app/router";
@@ -29,19 +30,29 @@ function NetworksView(): JSX.Element {
   const tabs = TABS.filter((tab) => may(tab.needs));
   const open = openTab(tabs);
   const Panel = tabs.find((tab) => tab.id === open)?.view;
-  const add = may("subnets:write") && open === "subnets" &&
-    <Button kind="primary" icon="plus" onClick={() => go("/networks/subnets/new")}>New subnet</Button>;
+  const add = may("subnets:write") && open === "subnets" && (
+    <Button kind="primary" icon="plus" onClick={() => go("/networks/subnets/new")}>
+      New subnet
+    </Button>
+  );
   return (
     <>
-      <PageHeader title="Networks" actions={add} tabs={<Tabs tabs={tabs} label="Parts of the networks" />} />
+      <PageHeader
+        title="Networks"
+        actions={add}
+        tabs={<Tabs tabs={tabs} label="Parts of the networks" />}
+      />
       {Panel ? <Panel /> : <p>Your token may not read subnets, leases or the status of DHCP.</p>}
     </>
   );
 }
 
-const tabCommands = () => TABS.map((tab) => ({
-  id: `networks-${tab.id}`, title: `Networks: ${tab.label}`, run: () => go(tab.id === "subnets" ? "/networks" : `/networks?tab=${tab.id}`),
-}));
+const tabCommands = () =>
+  TABS.map((tab) => ({
+    id: `networks-${tab.id}`,
+    title: `Networks: ${tab.label}`,
+    run: () => go(tab.id === "subnets" ? "/networks" : `/networks?tab=${tab.id}`),
+  }));
 
 export const screens: Screen[] = [
   {
@@ -51,9 +62,16 @@ export const screens: Screen[] = [
     needs: "subnets:read",
     key: "n",
     view: NetworksView,
-    commands: () => [...tabCommands(), { id: "networks-new", title: "New subnet", run: () => go("/networks/subnets/new") }],
+    commands: () => [
+      ...tabCommands(),
+      { id: "networks-new", title: "New subnet", run: () => go("/networks/subnets/new") },
+    ],
   },
   { path: "/networks/subnets/:name", title: subnetTitle, needs: "subnets:read", view: SubnetView },
-  { path: "/networks/history/:who", title: (params) => `History of ${params.who ?? ""}`, needs: "leases:read",
-    view: (props) => <HistoryView key={props.params.who} {...props} /> },
+  {
+    path: "/networks/history/:who",
+    title: (params) => `History of ${params.who ?? ""}`,
+    needs: "leases:read",
+    view: (props) => <HistoryView key={props.params.who} {...props} />,
+  },
 ];

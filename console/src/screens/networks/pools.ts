@@ -1,10 +1,26 @@
-// How the addresses of a subnet's pools stand, one by one for small pools and in buckets for large ones. Pure.
-// The numbers of the server (`dhcp/status`) count; this is for the drawing.
+// How the addresses of a subnet's pools stand, one by one for small pools and in buckets for large ones.
+// Pure. The numbers of the server (`dhcp/status`) count; this is for the drawing.
 
-import { addressNumber, addressText, joinRanges, networkRange, rangeOf, sizeOf, type NumberRange } from "./addresses";
+import {
+  addressNumber,
+  addressText,
+  joinRanges,
+  networkRange,
+  rangeOf,
+  sizeOf,
+  type NumberRange,
+} from "./addresses";
 import type { Lease, Reservation, SubnetSpec } from "./types";
 
-export const ADDRESS_STATES = ["leased", "offered", "declined", "reserved", "held", "excluded", "free"] as const;
+export const ADDRESS_STATES = [
+  "leased",
+  "offered",
+  "declined",
+  "reserved",
+  "held",
+  "excluded",
+  "free",
+] as const;
 /** `held` is an address that no pool gives out: the router, a server, the network's own. */
 export type AddressState = (typeof ADDRESS_STATES)[number];
 
@@ -112,8 +128,15 @@ function stateOf(number: number, standing: Standing): AddressState {
   return standing.book.reservations.has(number) ? "reserved" : "free";
 }
 
-const noCounts = (): Record<AddressState, number> =>
-  ({ leased: 0, offered: 0, declined: 0, reserved: 0, held: 0, excluded: 0, free: 0 });
+const noCounts = (): Record<AddressState, number> => ({
+  leased: 0,
+  offered: 0,
+  declined: 0,
+  reserved: 0,
+  held: 0,
+  excluded: 0,
+  free: 0,
+});
 
 function smallPool(range: NumberRange, standing: Standing): AddressCell[] {
   return Array.from({ length: sizeOf(range) }, (_, at) => {
@@ -123,14 +146,21 @@ function smallPool(range: NumberRange, standing: Standing): AddressCell[] {
   });
 }
 
-/** Buckets of equal size; only addresses with something are looked at, so a pool of millions costs nothing. */
+/**
+ * Buckets of equal size; only addresses with something are looked at, so a pool of millions costs nothing.
+ */
 function largePool(range: NumberRange, standing: Standing): Bucket[] {
   const width = Math.ceil(sizeOf(range) / BUCKETS_MAX);
   const buckets = Array.from({ length: Math.ceil(sizeOf(range) / width) }, (_, at): Bucket => {
     const first = range.first + at * width;
     const last = Math.min(first + width - 1, range.last);
     const size = last - first + 1;
-    return { first: addressText(first), last: addressText(last), size, counts: { ...noCounts(), free: size } };
+    return {
+      first: addressText(first),
+      last: addressText(last),
+      size,
+      counts: { ...noCounts(), free: size },
+    };
   });
   for (const number of marked(range, standing)) {
     const bucket = buckets[Math.floor((number - range.first) / width)];
@@ -192,7 +222,13 @@ export interface BarPart {
 }
 
 /** The parts of a subnet's bar, by the server's numbers; empty parts are left out. */
-export function barParts(status: { pool_addresses: number; leased: number; quarantined: number; reserved: number; free: number }): BarPart[] {
+export function barParts(status: {
+  pool_addresses: number;
+  leased: number;
+  quarantined: number;
+  reserved: number;
+  free: number;
+}): BarPart[] {
   const parts: [AddressState, number][] = [
     ["leased", status.leased],
     ["declined", status.quarantined],
@@ -200,7 +236,9 @@ export function barParts(status: { pool_addresses: number; leased: number; quara
     ["free", status.free],
   ];
   const all = Math.max(status.pool_addresses, 1);
-  return parts.filter(([, count]) => count > 0).map(([state, count]) => ({ state, count, share: count / all }));
+  return parts
+    .filter(([, count]) => count > 0)
+    .map(([state, count]) => ({ state, count, share: count / all }));
 }
 
 export type Fill = "none" | "plenty" | "low" | "full";
@@ -212,10 +250,18 @@ export function fillOf(status: { pool_addresses: number; free: number }): Fill {
   return status.free * 10 < status.pool_addresses ? "low" : "plenty";
 }
 
-/** The reservations that stand in another's way: the address is leased to somebody else, or no subnet has it. */
+/**
+ * The reservations that stand in another's way: the address is leased to somebody else, or no subnet has
+ * it.
+ */
 export function reservationConflict(
   reservation: Reservation,
-  parties: { lease: Lease | undefined; subnets: readonly SubnetSpec[]; now: number; machineIds: ReadonlyMap<string, string> },
+  parties: {
+    lease: Lease | undefined;
+    subnets: readonly SubnetSpec[];
+    now: number;
+    machineIds: ReadonlyMap<string, string>;
+  },
 ): string | undefined {
   const number = addressNumber(reservation.address);
   const { lease, subnets, now, machineIds } = parties;
@@ -229,12 +275,18 @@ export function reservationConflict(
   if (counts === "declined") return `Another host uses the address until ${lease.expires_at}.`;
   if (counts !== "leased" || isOwn(reservation, lease, machineIds)) return undefined;
   const who = lease.hostname ?? lease.mac ?? lease.client;
-  return `The address is leased to ${who} until ${lease.expires_at}. The client with the reservation waits until then.`;
+  const until = lease.expires_at;
+  return `The address is leased to ${who} until ${until}. The client with the reservation waits until then.`;
 }
 
-function isOwn(reservation: ReservationSpecOf, lease: Lease, machineIds: ReadonlyMap<string, string>): boolean {
+function isOwn(
+  reservation: ReservationSpecOf,
+  lease: Lease,
+  machineIds: ReadonlyMap<string, string>,
+): boolean {
   if (reservation.mac) return reservation.mac === lease.mac;
-  if (reservation.machine) return lease.machine === (machineIds.get(reservation.machine) ?? reservation.machine);
+  if (reservation.machine)
+    return lease.machine === (machineIds.get(reservation.machine) ?? reservation.machine);
   // Identifiers and ports of switches are not in a lease: the server knows.
   return true;
 }

@@ -1,5 +1,5 @@
-// Registers unknown clients as machines: a name for each, a profile and a workflow for all. Each is one call; what is
-// refused stays in the dialog with its reason.
+// Registers unknown clients as machines: a name for each, a profile and a workflow for all. Each is one
+// call; what is refused stays in the dialog with its reason.
 
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -46,25 +46,60 @@ export function RegisterDialog({ clients, onClose }: Props): JSX.Element {
     }
   };
   return (
-    <Dialog title={clients.length === 1 ? `Register ${clients[0]?.mac}` : `Register ${clients.length} machines`} wide
-      onClose={() => onClose(done.value.size > 0)} actions={<>
-        <Button onClick={() => onClose(done.value.size > 0)}>{done.value.size > 0 ? "Close" : "Cancel"}</Button>
-        <Button kind="primary" disabled={faults.some(Boolean)} isBusy={isBusy.value} onClick={() => void save()}>
-          {open.length === 1 ? "Register" : `Register ${open.length} machines`}</Button></>}>
+    <Dialog
+      title={clients.length === 1 ? `Register ${clients[0]?.mac}` : `Register ${clients.length} machines`}
+      wide
+      onClose={() => onClose(done.value.size > 0)}
+      actions={
+        <>
+          <Button onClick={() => onClose(done.value.size > 0)}>
+            {done.value.size > 0 ? "Close" : "Cancel"}
+          </Button>
+          <Button
+            kind="primary"
+            disabled={faults.some(Boolean)}
+            isBusy={isBusy.value}
+            onClick={() => void save()}
+          >
+            {open.length === 1 ? "Register" : `Register ${open.length} machines`}
+          </Button>
+        </>
+      }
+    >
       <div class="form">
-        <p>This makes machines with the MAC and the architecture of these clients. Nothing is started or armed:
-          a workflow is only noted, and begins when you start it.</p>
-        {clients.length > 1 && <TextField label="Names" hint="# stands for the digits of a number." value={pattern.value}
-          onInput={(text) => void (pattern.value = text)} />}
-        <Choices chosen={chosen.value} change={(part) => void (chosen.value = { ...chosen.value, ...part })} />
+        <p>
+          This makes machines with the MAC and the architecture of these clients. Nothing is started or
+          armed: a workflow is only noted, and begins when you start it.
+        </p>
+        {clients.length > 1 && (
+          <TextField
+            label="Names"
+            hint="# stands for the digits of a number."
+            value={pattern.value}
+            onInput={(text) => void (pattern.value = text)}
+          />
+        )}
+        <Choices
+          chosen={chosen.value}
+          change={(part) => void (chosen.value = { ...chosen.value, ...part })}
+        />
         <div class="name-list">
           {open.map((client, at) => (
-            <TextField key={client.mac} label={`Name of ${client.mac}${client.firmware ? ` (${client.firmware})` : ""}`} value={given[at] ?? ""}
-              fault={faults[at] ?? refused.value[client.mac ?? ""]} onInput={(name) => void (names.value = { ...names.value, [client.mac ?? ""]: name })} />
+            <TextField
+              key={client.mac}
+              label={`Name of ${client.mac}${client.firmware ? ` (${client.firmware})` : ""}`}
+              value={given[at] ?? ""}
+              fault={faults[at] ?? refused.value[client.mac ?? ""]}
+              onInput={(name) => void (names.value = { ...names.value, [client.mac ?? ""]: name })}
+            />
           ))}
         </div>
-        {Object.keys(refused.value).length > 0 && <p class="bad-text" role="alert">
-          {done.value.size} registered, {Object.keys(refused.value).length} refused. Correct them and try again.</p>}
+        {Object.keys(refused.value).length > 0 && (
+          <p class="bad-text" role="alert">
+            {done.value.size} registered, {Object.keys(refused.value).length} refused. Correct them and try
+            again.
+          </p>
+        )}
       </div>
     </Dialog>
   );
@@ -79,19 +114,39 @@ interface Chosen {
 function Choices({ chosen, change }: { chosen: Chosen; change: (part: Partial<Chosen>) => void }) {
   const profiles = useCollection<Named>("profiles", { fields: ["name"], sort: "name" });
   const workflows = useCollection<Named>("workflows", { fields: ["name"], sort: "name" });
-  const words = (rows: Named[]) => [{ value: "", label: "none" }, ...rows.map(({ name }) => ({ value: name, label: name }))];
+  const words = (rows: Named[]) => [
+    { value: "", label: "none" },
+    ...rows.map(({ name }) => ({ value: name, label: name })),
+  ];
   return (
     <div class="form-row">
-      <Select label="Profile" value={chosen.profile} onChange={(profile) => change({ profile })}
-        options={words(profiles.rows.value.filter((profile) => profile.name !== "global"))} />
-      <Select label="Workflow" value={chosen.workflow} onChange={(workflow) => change({ workflow })} options={words(workflows.rows.value)} />
-      <TextField label="Labels" hint="rack=r1 role=db" value={chosen.labels} onInput={(labels) => change({ labels })} />
+      <Select
+        label="Profile"
+        value={chosen.profile}
+        onChange={(profile) => change({ profile })}
+        options={words(profiles.rows.value.filter((profile) => profile.name !== "global"))}
+      />
+      <Select
+        label="Workflow"
+        value={chosen.workflow}
+        onChange={(workflow) => change({ workflow })}
+        options={words(workflows.rows.value)}
+      />
+      <TextField
+        label="Labels"
+        hint="rack=r1 role=db"
+        value={chosen.labels}
+        onInput={(labels) => change({ labels })}
+      />
     </div>
   );
 }
 
 /** Makes the machines, one after the other, and says of each refused one why. */
-async function register(documents: MachineDocument[], taken: (mac: string) => void): Promise<Record<string, string>> {
+async function register(
+  documents: MachineDocument[],
+  taken: (mac: string) => void,
+): Promise<Record<string, string>> {
   const refused: Record<string, string> = {};
   for (const document of documents) {
     const mac = document.macs[0] ?? "";

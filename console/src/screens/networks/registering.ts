@@ -15,10 +15,14 @@ export interface MachineDocument {
 const NUMBERS_MAX = 100_000;
 
 /**
- * A name for each client by its MAC: `node-##` becomes node-01, node-02 …, those that are taken are passed over. A
+ * A name for each client by its MAC: `node-##` becomes node-01, node-02 … without those that are taken. A
  * pattern without # proposes nothing for more than one.
  */
-export function proposedNames(clients: readonly UnknownClient[], pattern: string, taken: ReadonlySet<string>): Map<string, string> {
+export function proposedNames(
+  clients: readonly UnknownClient[],
+  pattern: string,
+  taken: ReadonlySet<string>,
+): Map<string, string> {
   const names = new Map<string, string>();
   const hashes = /#+/.exec(pattern)?.[0];
   if (!hashes) {
@@ -51,7 +55,9 @@ export function nameFaults(names: readonly string[], taken: ReadonlySet<string>)
 /** `rack=r1 role=db` as labels. */
 export function readLabels(text: string): Record<string, string> {
   const words = text.split(/[\s,]+/).filter((word) => word.includes("="));
-  return Object.fromEntries(words.map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]));
+  return Object.fromEntries(
+    words.map((word) => [word.slice(0, word.indexOf("=")), word.slice(word.indexOf("=") + 1)]),
+  );
 }
 
 export function machineDocuments(

@@ -66,13 +66,19 @@ export function readOptions(text: string): { options: Record<string, unknown>; f
 }
 
 /** What can be seen without the server; the server checks the rest. */
-export function reservationFaults(draft: ReservationDraft, others: { reservations: readonly Reservation[]; subnets: readonly SubnetSpec[]; own?: string }): FieldFaults {
+export function reservationFaults(
+  draft: ReservationDraft,
+  others: { reservations: readonly Reservation[]; subnets: readonly SubnetSpec[]; own?: string },
+): FieldFaults {
   const faults: FieldFaults = {};
   const number = addressNumber(draft.address);
   if (number === undefined) faults["/address"] = "Give an IPv4 address, such as 10.0.0.20.";
   else {
-    const taken = others.reservations.find((one) => one.address === draft.address.trim() && one.address !== others.own);
-    if (taken) faults["/address"] = `It is reserved for ${taken[clientField(taken)] ?? "another client"} already.`;
+    const taken = others.reservations.find(
+      (one) => one.address === draft.address.trim() && one.address !== others.own,
+    );
+    if (taken)
+      faults["/address"] = `It is reserved for ${taken[clientField(taken)] ?? "another client"} already.`;
     const isServed = others.subnets.some((subnet) => {
       const range = networkRange(subnet.cidr);
       return range !== undefined && holds(range, number);
@@ -80,15 +86,21 @@ export function reservationFaults(draft: ReservationDraft, others: { reservation
     if (!isServed) faults["/address"] ??= "No subnet contains this address.";
   }
   if (draft.client.trim() === "") faults[`/${draft.field}`] = "Say whose the address is.";
-  else if (draft.field === "mac" && !macText(draft.client)) faults["/mac"] = "Give a MAC, such as 52:54:00:aa:00:01.";
+  else if (draft.field === "mac" && !macText(draft.client))
+    faults["/mac"] = "Give a MAC, such as 52:54:00:aa:00:01.";
   const { fault } = readOptions(draft.options);
   if (fault) faults["/options"] = fault;
   return faults;
 }
 
 /** What is written; fields that the form does not have stay as they are. */
-export function reservationOf(draft: ReservationDraft, before: ReservationSpec | undefined): Record<string, unknown> {
-  const cleared = before ? Object.fromEntries(CLIENT_FIELDS.filter((field) => before[field]).map((field) => [field, null])) : {};
+export function reservationOf(
+  draft: ReservationDraft,
+  before: ReservationSpec | undefined,
+): Record<string, unknown> {
+  const cleared = before
+    ? Object.fromEntries(CLIENT_FIELDS.filter((field) => before[field]).map((field) => [field, null]))
+    : {};
   const optional = (text: string, was: unknown) => (text.trim() ? text.trim() : was ? null : undefined);
   return {
     ...cleared,
@@ -101,12 +113,37 @@ export function reservationOf(draft: ReservationDraft, before: ReservationSpec |
 }
 
 /** The difference as JSON Patch: `null` removes a field, `undefined` leaves it as it is. */
-export function patchOf(fields: Record<string, unknown>, before: object): { op: string; path: string; value?: unknown }[] {
-  const has = new Set(Object.entries(before).filter(([, value]) => value !== undefined && value !== null).map(([name]) => name));
+export function patchOf(
+  fields: Record<string, unknown>,
+  before: object,
+): { op: string; path: string; value?: unknown }[] {
+  const has = new Set(
+    Object.entries(before)
+      .filter(([, value]) => value !== undefined && value !== null)
+      .map(([name]) => name),
+  );
   return Object.entries(fields).flatMap(([name, value]) => {
     if (value === undefined || (value === null && !has.has(name))) return [];
     return [value === null ? { op: "remove", path: `/${name}` } : { op: "add", path: `/${name}`, value }];
   });
+}
+
+/** The field that a conflict with another object is about; the API names none. */
+const CONFLICT_FIELDS: Record<string, string> = { overlaps: "/cidr", taken: "/name" };
+
+/** What a refusal says of fields: by its pointers, or by its code where it has none. */
+export function faultsOf(
+  problem: { code: string; detail: string; problems: readonly { pointer: string; message: string }[] },
+  taken = CONFLICT_FIELDS.taken,
+): FieldFaults {
+  if (problem.problems.length > 0) return faultsByField(problem.problems);
+  const field = problem.code === "taken" ? taken : CONFLICT_FIELDS[problem.code];
+  return field ? { [field]: problem.detail } : {};
+}
+
+/** Moves to the first field that is at fault, once it is drawn. */
+export function focusFault(): void {
+  requestAnimationFrame(() => document.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus());
 }
 
 /** The place of each fault of the server, as the form shows it: by the first two parts of its pointer. */

@@ -1,5 +1,5 @@
-// The drawing of a pool: a square for each address where there are few, a column for each part where there are
-// many. Hover, focus and the arrow keys say what an address is.
+// The drawing of a pool: a square for each address where there are few, a column for each part where there
+// are many. Hover, focus and the arrow keys say what an address is.
 
 import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
@@ -21,11 +21,16 @@ export function PoolStrip({ pool, onOpen }: StripProps): JSX.Element {
   return (
     <figure class="pool">
       <figcaption>
-        <span class="mono">{pool.start} – {pool.end}</span>, {pool.size.toLocaleString("en")} addresses
+        <span class="mono">
+          {pool.start} – {pool.end}
+        </span>
+        , {pool.size.toLocaleString("en")} addresses
       </figcaption>
-      {pool.cells
-        ? <CellStrip cells={pool.cells} about={about} onOpen={onOpen} />
-        : <BucketStrip pool={pool} buckets={pool.buckets ?? []} about={about} />}
+      {pool.cells ? (
+        <CellStrip cells={pool.cells} about={about} onOpen={onOpen} />
+      ) : (
+        <BucketStrip pool={pool} buckets={pool.buckets ?? []} about={about} />
+      )}
       <AboutLine about={about} />
       <Legend pool={pool} />
     </figure>
@@ -33,22 +38,42 @@ export function PoolStrip({ pool, onOpen }: StripProps): JSX.Element {
 }
 
 function AboutLine({ about }: { about: Signal<string> }): JSX.Element {
-  return <p class="pool-about" aria-live="polite">{about.value || "Point at an address to see who has it."}</p>;
+  return (
+    <p class="pool-about" aria-live="polite">
+      {about.value || "Point at an address to see who has it."}
+    </p>
+  );
 }
 
 export function cellText(cell: AddressCell): string {
   const who = cell.lease?.hostname ?? cell.lease?.mac ?? cell.lease?.client;
   const kept = cell.reservation?.mac ?? cell.reservation?.machine ?? cell.reservation?.client_id;
-  const until = cell.lease && (cell.state === "leased" || cell.state === "declined")
-    ? ` until ${new Date(cell.lease.expires_at).toLocaleString("en")}` : "";
+  const until =
+    cell.lease && (cell.state === "leased" || cell.state === "declined")
+      ? ` until ${new Date(cell.lease.expires_at).toLocaleString("en")}`
+      : "";
   const named = cell.state === "leased" && who ? ` to ${who}` : "";
   const last = cell.state === "free" && who ? `, last of ${who}` : "";
-  return `${cell.address}: ${STATE_WORDS[cell.state]}${named}${until}${last}${kept ? `, reserved for ${kept}` : ""}`;
+  const reserved = kept ? `, reserved for ${kept}` : "";
+  return `${cell.address}: ${STATE_WORDS[cell.state]}${named}${until}${last}${reserved}`;
 }
 
-const STEPS: Record<string, number> = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -COLUMNS, ArrowDown: COLUMNS };
+const STEPS: Record<string, number> = {
+  ArrowLeft: -1,
+  ArrowRight: 1,
+  ArrowUp: -COLUMNS,
+  ArrowDown: COLUMNS,
+};
 
-function CellStrip({ cells, about, onOpen }: { cells: AddressCell[]; about: Signal<string>; onOpen: StripProps["onOpen"] }) {
+function CellStrip({
+  cells,
+  about,
+  onOpen,
+}: {
+  cells: AddressCell[];
+  about: Signal<string>;
+  onOpen: StripProps["onOpen"];
+}) {
   const at = useSignal(0);
   const rows = Math.ceil(cells.length / COLUMNS);
   const show = (index: number) => {
@@ -68,14 +93,32 @@ function CellStrip({ cells, about, onOpen }: { cells: AddressCell[]; about: Sign
   const indexOf = (event: Event) => Number((event.target as Element).getAttribute("data-index") ?? -1);
   const size = CELL + GAP;
   return (
-    <svg class="pool-cells" viewBox={`0 0 ${COLUMNS * size} ${rows * size}`} style={{ maxWidth: `${COLUMNS * size}px` }}
-      role="application" tabIndex={0} aria-label={`Addresses of the pool; arrow keys move, Enter shows the history`}
+    <svg
+      class="pool-cells"
+      viewBox={`0 0 ${COLUMNS * size} ${rows * size}`}
+      style={{ maxWidth: `${COLUMNS * size}px` }}
+      role="application"
+      tabIndex={0}
+      aria-label={`Addresses of the pool; arrow keys move, Enter shows the history`}
       onPointerOver={(event) => show(indexOf(event))}
-      onClick={(event) => { const cell = cells[indexOf(event)]; if (cell) onOpen(cell.address); }}
-      onFocus={() => show(at.value)} onKeyDown={press}>
+      onClick={(event) => {
+        const cell = cells[indexOf(event)];
+        if (cell) onOpen(cell.address);
+      }}
+      onFocus={() => show(at.value)}
+      onKeyDown={press}
+    >
       {cells.map((cell, index) => (
-        <rect key={cell.number} data-index={index} class={`cell state-${cell.state}`} rx={2}
-          x={(index % COLUMNS) * size + 1} y={Math.floor(index / COLUMNS) * size + 1} width={CELL} height={CELL} />
+        <rect
+          key={cell.number}
+          data-index={index}
+          class={`cell state-${cell.state}`}
+          rx={2}
+          x={(index % COLUMNS) * size + 1}
+          y={Math.floor(index / COLUMNS) * size + 1}
+          width={CELL}
+          height={CELL}
+        />
       ))}
       <Cursor at={at} size={size} />
     </svg>
@@ -93,7 +136,15 @@ function bucketText(bucket: Bucket): string {
   return `${bucket.first} – ${bucket.last}: ${words.join(", ")}`;
 }
 
-function BucketStrip({ pool, buckets, about }: { pool: PoolView; buckets: Bucket[]; about: Signal<string> }) {
+function BucketStrip({
+  pool,
+  buckets,
+  about,
+}: {
+  pool: PoolView;
+  buckets: Bucket[];
+  about: Signal<string>;
+}) {
   const at = useSignal(0);
   const show = (index: number) => {
     const bucket = buckets[index];
@@ -108,14 +159,23 @@ function BucketStrip({ pool, buckets, about }: { pool: PoolView; buckets: Bucket
     event.preventDefault();
   };
   return (
-    <svg class="pool-buckets" viewBox={`0 0 ${buckets.length} ${HEIGHT}`} preserveAspectRatio="none"
-      role="application" tabIndex={0} aria-label={`Parts of the pool ${pool.start} to ${pool.end}; arrow keys move`}
-      onFocus={() => show(at.value)} onKeyDown={press}
+    <svg
+      class="pool-buckets"
+      viewBox={`0 0 ${buckets.length} ${HEIGHT}`}
+      preserveAspectRatio="none"
+      role="application"
+      tabIndex={0}
+      aria-label={`Parts of the pool ${pool.start} to ${pool.end}; arrow keys move`}
+      onFocus={() => show(at.value)}
+      onKeyDown={press}
       onPointerMove={(event) => {
         const box = event.currentTarget.getBoundingClientRect();
         show(Math.floor(((event.clientX - box.left) / box.width) * buckets.length));
-      }}>
-      {buckets.map((bucket, index) => <BucketColumn key={bucket.first} bucket={bucket} x={index} />)}
+      }}
+    >
+      {buckets.map((bucket, index) => (
+        <BucketColumn key={bucket.first} bucket={bucket} x={index} />
+      ))}
     </svg>
   );
 }
@@ -123,20 +183,38 @@ function BucketStrip({ pool, buckets, about }: { pool: PoolView; buckets: Bucket
 /** From the bottom: leased, then what is else taken; the rest is free. A single address is always seen. */
 function BucketColumn({ bucket, x }: { bucket: Bucket; x: number }) {
   let top = HEIGHT;
-  const parts = ADDRESS_STATES.filter((state) => state !== "free" && bucket.counts[state] > 0).map((state) => {
-    const height = Math.max(3, (bucket.counts[state] / bucket.size) * HEIGHT);
-    top -= height;
-    return <rect key={state} class={`cell state-${state}`} x={x} y={Math.max(0, top)} width={1} height={height} />;
-  });
-  return <g><rect class="cell state-free" x={x} y={0} width={1} height={HEIGHT} />{parts}</g>;
+  const parts = ADDRESS_STATES.filter((state) => state !== "free" && bucket.counts[state] > 0).map(
+    (state) => {
+      const height = Math.max(3, (bucket.counts[state] / bucket.size) * HEIGHT);
+      top -= height;
+      return (
+        <rect
+          key={state}
+          class={`cell state-${state}`}
+          x={x}
+          y={Math.max(0, top)}
+          width={1}
+          height={height}
+        />
+      );
+    },
+  );
+  return (
+    <g>
+      <rect class="cell state-free" x={x} y={0} width={1} height={HEIGHT} />
+      {parts}
+    </g>
+  );
 }
 
 function Legend({ pool }: { pool: PoolView }) {
   return (
     <ul class="pool-legend">
       {ADDRESS_STATES.filter((state) => pool.counts[state] > 0).map((state) => (
-        <li key={state}><span class={`swatch state-${state}`} aria-hidden="true" />
-          {pool.counts[state].toLocaleString("en")} {STATE_WORDS[state]}</li>
+        <li key={state}>
+          <span class={`swatch state-${state}`} aria-hidden="true" />
+          {pool.counts[state].toLocaleString("en")} {STATE_WORDS[state]}
+        </li>
       ))}
     </ul>
   );

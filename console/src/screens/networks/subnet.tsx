@@ -19,7 +19,10 @@ import { PoolStrip } from "./strip";
 import { SubnetForm } from "./subnet_form";
 import type { Lease, Reservation, Subnet } from "./types";
 
-const TABS = [{ id: "pools", label: "Pools" }, { id: "edit", label: "Edit" }];
+const TABS = [
+  { id: "pools", label: "Pools" },
+  { id: "edit", label: "Edit" },
+];
 
 export function SubnetView({ params }: { params: Params }): JSX.Element {
   const name = params.name ?? "";
@@ -39,19 +42,48 @@ function ExistingSubnet({ name }: { name: string }) {
   const object = useObject<Subnet>("subnets", name);
   const isErasing = useSignal(false);
   const subnet = object.value.value;
-  if (object.isGone.value) return <Empty title={`Subnet ${name} was deleted`}><Link to="/networks">All subnets</Link></Empty>;
-  if (!subnet) return object.problem.value ? <Problem problem={object.problem.value} onRetry={object.reload} /> : <Loading />;
+  if (object.isGone.value)
+    return (
+      <Empty title={`Subnet ${name} was deleted`}>
+        <Link to="/networks">All subnets</Link>
+      </Empty>
+    );
+  if (!subnet)
+    return object.problem.value ? (
+      <Problem problem={object.problem.value} onRetry={object.reload} />
+    ) : (
+      <Loading />
+    );
   const tabs = may("subnets:write") ? TABS : TABS.slice(0, 1);
   return (
     <>
-      <PageHeader title={subnet.name} subtitle={<span class="mono">{subnet.cidr}</span>} tabs={<Tabs tabs={tabs} />}
-        actions={may("subnets:write") && <Button kind="danger" icon="trash" onClick={() => void (isErasing.value = true)}>Delete…</Button>} />
+      <PageHeader
+        title={subnet.name}
+        subtitle={<span class="mono">{subnet.cidr}</span>}
+        tabs={<Tabs tabs={tabs} />}
+        actions={
+          may("subnets:write") && (
+            <Button kind="danger" icon="trash" onClick={() => void (isErasing.value = true)}>
+              Delete…
+            </Button>
+          )
+        }
+      />
       <div class="stack">
-        {subnet.problems.length > 0 && <ul class="warnings" role="alert">{subnet.problems.map((problem) =>
-          <li key={problem.pointer}><code>{problem.pointer}</code> {problem.message}</li>)}</ul>}
-        {openTab(tabs) === "edit"
-          ? <SubnetForm key={subnet.revision} subnet={subnet} onSaved={() => setQuery({ tab: undefined })} />
-          : <PoolsPanel subnet={subnet} />}
+        {subnet.problems.length > 0 && (
+          <ul class="warnings" role="alert">
+            {subnet.problems.map((problem) => (
+              <li key={problem.pointer}>
+                <code>{problem.pointer}</code> {problem.message}
+              </li>
+            ))}
+          </ul>
+        )}
+        {openTab(tabs) === "edit" ? (
+          <SubnetForm key={subnet.revision} subnet={subnet} onSaved={() => setQuery({ tab: undefined })} />
+        ) : (
+          <PoolsPanel subnet={subnet} />
+        )}
       </div>
       {isErasing.value && <EraseSubnet subnet={subnet} onClose={() => void (isErasing.value = false)} />}
     </>
@@ -64,9 +96,20 @@ function EraseSubnet({ subnet, onClose }: { subnet: Subnet; onClose: () => void 
     toast(`Subnet ${subnet.name} is deleted.`);
     go("/networks");
   };
-  return <ConfirmErase title={`Delete subnet ${subnet.name}?`} action={`Delete ${subnet.name}`} expected={subnet.name}
-    expectedIs="the name of the subnet" onConfirm={erase} onClose={onClose}
-    erases={[`subnet ${subnet.name} (${subnet.cidr}): its clients get no answer any more and keep their addresses until their leases end`]} />;
+  return (
+    <ConfirmErase
+      title={`Delete subnet ${subnet.name}?`}
+      action={`Delete ${subnet.name}`}
+      expected={subnet.name}
+      expectedIs="the name of the subnet"
+      onConfirm={erase}
+      onClose={onClose}
+      erases={[
+        `subnet ${subnet.name} (${subnet.cidr})`,
+        "Its clients get no answer any more and keep their addresses until their leases end.",
+      ]}
+    />
+  );
 }
 
 function PoolsPanel({ subnet }: { subnet: Subnet }) {
@@ -83,25 +126,38 @@ function PoolsPanel({ subnet }: { subnet: Subnet }) {
       <Card title="Addresses" actions={<Link to={`/networks?${query}`}>Its leases</Link>}>
         {counted && <FillBar status={counted} />}
         {leases.problem.value && <Problem problem={leases.problem.value} onRetry={leases.reload} />}
-        {pools.length === 0 && <p class="muted">{subnet.mode === "proxy" ? "Another server gives the addresses." : "There is no pool: only reservations get an address."}</p>}
-        {pools.map((pool) => <PoolStrip key={pool.start} pool={pool} onOpen={(address) => go(historyPath(address))} />)}
+        {pools.length === 0 && (
+          <p class="muted">
+            {subnet.mode === "proxy"
+              ? "Another server gives the addresses."
+              : "There is no pool: only reservations get an address."}
+          </p>
+        )}
+        {pools.map((pool) => (
+          <PoolStrip key={pool.start} pool={pool} onOpen={(address) => go(historyPath(address))} />
+        ))}
       </Card>
       <Card title="What clients get">
-        <KeyValue pairs={[
-          ["Unknown machine that asks now", example?.reason],
-          ["Mode", subnet.mode ?? "managed"],
-          ["Lease time", <Duration ms={(subnet.lease_seconds ?? 3600) * 1000} />],
-          ["TFTP server", subnet.next_server ?? "this server's address that faces the client"],
-          ["Relay agents outside of the network", subnet.relays?.join(", ")],
-          ["Shared network", subnet.shared_network ?? ""],
-          ["VRF", subnet.vrf ?? ""],
-          ["Addresses are probed by", subnet.probe ?? "arp"],
-          ...Object.entries(subnet.options ?? {}).map(([option, value]) =>
-            [option, <code>{typeof value === "string" ? value : JSON.stringify(value)}</code>] as const),
-        ]} />
+        <KeyValue
+          pairs={[
+            ["Unknown machine that asks now", example?.reason],
+            ["Mode", subnet.mode ?? "managed"],
+            ["Lease time", <Duration ms={(subnet.lease_seconds ?? 3600) * 1000} />],
+            ["TFTP server", subnet.next_server ?? "this server's address that faces the client"],
+            ["Relay agents outside of the network", subnet.relays?.join(", ")],
+            ["Shared network", subnet.shared_network ?? ""],
+            ["VRF", subnet.vrf ?? ""],
+            ["Addresses are probed by", subnet.probe ?? "arp"],
+            ...Object.entries(subnet.options ?? {}).map(
+              ([option, value]) =>
+                [option, <code>{typeof value === "string" ? value : JSON.stringify(value)}</code>] as const,
+            ),
+          ]}
+        />
       </Card>
     </>
   );
 }
 
-export const subnetTitle = (params: Params): string => (params.name === "new" ? "New subnet" : params.name ?? "");
+export const subnetTitle = (params: Params): string =>
+  params.name === "new" ? "New subnet" : (params.name ?? "");

@@ -40,9 +40,12 @@ export interface SubnetDraft {
 const OWN_OPTIONS = ["routers", "domain_name_servers", "domain_name"];
 
 const rangesText = (ranges: readonly { start: string; end: string }[] | undefined): string =>
-  (ranges ?? []).map((range) => (range.start === range.end ? range.start : `${range.start} - ${range.end}`)).join("\n");
+  (ranges ?? [])
+    .map((range) => (range.start === range.end ? range.start : `${range.start} - ${range.end}`))
+    .join("\n");
 
-const listText = (value: unknown): string => (Array.isArray(value) ? value.join(", ") : typeof value === "string" ? value : "");
+const listText = (value: unknown): string =>
+  Array.isArray(value) ? value.join(", ") : typeof value === "string" ? value : "";
 
 export function subnetDraft(subnet: SubnetSpec | undefined): SubnetDraft {
   const options = subnet?.options ?? {};
@@ -65,7 +68,10 @@ export function subnetDraft(subnet: SubnetSpec | undefined): SubnetDraft {
     vrf: subnet?.vrf ?? "",
     probe: subnet?.probe ?? "arp",
     tftp_block_bytes_max: subnet?.tftp_block_bytes_max ? String(subnet.tftp_block_bytes_max) : "",
-    flags: Object.fromEntries(FLAG_NAMES.map((flag) => [flag, subnet?.[flag] ?? false])) as Record<SubnetFlag, boolean>,
+    flags: Object.fromEntries(FLAG_NAMES.map((flag) => [flag, subnet?.[flag] ?? false])) as Record<
+      SubnetFlag,
+      boolean
+    >,
   };
 }
 
@@ -73,7 +79,8 @@ export function subnetDraft(subnet: SubnetSpec | undefined): SubnetDraft {
 function isOwn(name: string, options: Record<string, unknown>): boolean {
   const value = options[name];
   if (!OWN_OPTIONS.includes(name) || value === undefined) return false;
-  return name === "domain_name" ? typeof value === "string"
+  return name === "domain_name"
+    ? typeof value === "string"
     : Array.isArray(value) && value.every((one) => addressNumber(String(one)) !== undefined);
 }
 
@@ -86,7 +93,11 @@ export function readRange(line: string): { start: string; end: string } | undefi
   return rangeOf({ start, end: whole }) ? { start, end: whole } : undefined;
 }
 
-const lines = (text: string): string[] => text.split("\n").map((line) => line.trim()).filter(Boolean);
+const lines = (text: string): string[] =>
+  text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
 
 /** A pool for most of a network: from its tenth address or so to the last host. */
 export function proposedPool(cidr: string): string | undefined {
@@ -102,7 +113,8 @@ export function subnetFaults(draft: SubnetDraft): FieldFaults {
   if (!draft.name.trim()) faults["/name"] = "Give a name, such as lan.";
   if (!network) faults["/cidr"] = "Give a network, such as 10.0.0.0/24.";
   else if (addressNumber(draft.cidr.split("/")[0] ?? "") !== network.first) {
-    faults["/cidr"] = `The network begins at ${addressText(network.first)}: write ${addressText(network.first)}/${draft.cidr.split("/")[1]}.`;
+    const first = addressText(network.first);
+    faults["/cidr"] = `The network begins at ${first}: write ${first}/${draft.cidr.split("/")[1]}.`;
   }
   for (const field of ["pools", "excluded"] as const) {
     const bad = lines(draft[field]).find((line) => {
@@ -110,16 +122,25 @@ export function subnetFaults(draft: SubnetDraft): FieldFaults {
       const numbers = range && rangeOf(range);
       return !numbers || (network && !(holds(network, numbers.first) && holds(network, numbers.last)));
     });
-    if (bad) faults[`/${field}`] = readRange(bad) ? `${bad} is not inside of ${draft.cidr}.` : `${bad} is no range: write 10.0.0.100 - 10.0.0.199.`;
+    if (bad)
+      faults[`/${field}`] = readRange(bad)
+        ? `${bad} is not inside of ${draft.cidr}.`
+        : `${bad} is no range: write 10.0.0.100 - 10.0.0.199.`;
   }
-  for (const [field, text] of [["relays", draft.relays], ["options", `${draft.routers} ${draft.name_servers}`], ["next_server", draft.next_server]] as const) {
+  for (const [field, text] of [
+    ["relays", draft.relays],
+    ["options", `${draft.routers} ${draft.name_servers}`],
+    ["next_server", draft.next_server],
+  ] as const) {
     const bad = words(text).find((word) => addressNumber(word) === undefined);
     if (bad) faults[`/${field}`] = `${bad} is no IPv4 address.`;
   }
   const { fault } = readOptions(draft.options);
   if (fault) faults["/options"] = fault;
-  if (!/^\d+$/.test(draft.lease_seconds) || Number(draft.lease_seconds) < 60) faults["/lease_seconds"] = "Give at least 60 seconds.";
-  if (draft.tftp_block_bytes_max && !/^\d+$/.test(draft.tftp_block_bytes_max)) faults["/tftp_block_bytes_max"] = "Give a number of bytes.";
+  if (!/^\d+$/.test(draft.lease_seconds) || Number(draft.lease_seconds) < 60)
+    faults["/lease_seconds"] = "Give at least 60 seconds.";
+  if (draft.tftp_block_bytes_max && !/^\d+$/.test(draft.tftp_block_bytes_max))
+    faults["/tftp_block_bytes_max"] = "Give a number of bytes.";
   return faults;
 }
 
@@ -129,7 +150,9 @@ export function subnetFields(draft: SubnetDraft, before: SubnetSpec | undefined)
   const optional = (text: string) => text.trim() || null;
   const pools = ranges(draft.pools).map((range) => {
     const same = before?.pools?.find((pool) => pool.start === range.start && pool.end === range.end);
-    return same?.options && Object.keys(same.options).length > 0 ? { ...range, options: same.options } : range;
+    return same?.options && Object.keys(same.options).length > 0
+      ? { ...range, options: same.options }
+      : range;
   });
   const own: Record<string, unknown> = {};
   if (words(draft.routers).length > 0) own.routers = words(draft.routers);
@@ -138,11 +161,21 @@ export function subnetFields(draft: SubnetDraft, before: SubnetSpec | undefined)
   const managed = draft.mode === "proxy" ? {} : { probe: draft.probe || null };
   const block = draft.tftp_block_bytes_max.trim();
   return {
-    name: draft.name.trim(), cidr: draft.cidr.trim(), mode: draft.mode, enabled: draft.enabled, pools,
-    excluded: ranges(draft.excluded), relays: words(draft.relays), options: { ...own, ...readOptions(draft.options).options },
-    lease_seconds: Number(draft.lease_seconds), next_server: optional(draft.next_server),
-    shared_network: optional(draft.shared_network), vrf: optional(draft.vrf),
-    tftp_block_bytes_max: block ? Number(block) : null, ...managed, ...draft.flags,
+    name: draft.name.trim(),
+    cidr: draft.cidr.trim(),
+    mode: draft.mode,
+    enabled: draft.enabled,
+    pools,
+    excluded: ranges(draft.excluded),
+    relays: words(draft.relays),
+    options: { ...own, ...readOptions(draft.options).options },
+    lease_seconds: Number(draft.lease_seconds),
+    next_server: optional(draft.next_server),
+    shared_network: optional(draft.shared_network),
+    vrf: optional(draft.vrf),
+    tftp_block_bytes_max: block ? Number(block) : null,
+    ...managed,
+    ...draft.flags,
   };
 }
 

@@ -179,7 +179,13 @@ export interface DhcpStatus {
     free_bytes?: number | null;
     free_bytes_min: number;
   };
-  interfaces: { name: string; addresses: string[]; mtu: number; subnet?: string | null; example: ExampleAnswer }[];
+  interfaces: {
+    name: string;
+    addresses: string[];
+    mtu: number;
+    subnet?: string | null;
+    example: ExampleAnswer;
+  }[];
   subnets: SubnetStatus[];
   relays: RelayStatus[];
   servers: OtherServer[];
