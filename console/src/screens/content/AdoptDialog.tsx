@@ -124,7 +124,7 @@ function NameChoice({ label, value, names, onChoose }: NameChoiceProps) {
 
 function ProposalView({ proposal, onCreate }: { proposal: Proposal; onCreate: () => void }) {
   return (
-    <section aria-label="The override">
+    <section class="content-section" aria-label="The override">
       {proposal.override === null && proposal.left.length === 0 && (
         <p>The two are the same: use the original.</p>
       )}

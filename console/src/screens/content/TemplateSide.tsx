@@ -78,7 +78,7 @@ function BlockRow({ block, override, canOverride, onOverride, onLine }: BlockRow
       {isHook && block.empty && <span class="content-tag">hook, empty</span>}
       {override && <span class="content-tag content-tag-on">override {override.name}</span>}
       {canOverride && (
-        <Button kind="quiet" onClick={onOverride}>
+        <Button size="small" onClick={onOverride}>
           {override ? "Edit the override" : "Override"}
         </Button>
       )}

@@ -41,8 +41,9 @@ export interface CompletionAnswer {
   items: EditorCompletion[];
 }
 
-export type CompletionSource =
-  (ask: CompletionAsk) => CompletionAnswer | null | Promise<CompletionAnswer | null>;
+export type CompletionSource = (
+  ask: CompletionAsk,
+) => CompletionAnswer | null | Promise<CompletionAnswer | null>;
 
 export interface HoverAsk {
   /** From 1. */
