@@ -22,7 +22,14 @@ export async function placesOf(server: Server): Promise<Place[]> {
     { name: "content", path: "/content" },
     { name: "artifacts", path: "/artifacts" },
     { name: "activity", path: "/activity" },
-    { name: "objects", path: "/objects" },
+    { name: "audit", path: "/activity?tab=audit" },
     { name: "settings", path: "/settings" },
+    { name: "settings-tokens", path: "/settings?tab=tokens" },
+    { name: "settings-sessions", path: "/settings?tab=sessions" },
+    { name: "settings-views", path: "/settings?tab=views" },
+    { name: "settings-server", path: "/settings?tab=server" },
+    { name: "objects", path: "/objects" },
+    { name: "objects-list", path: "/objects/tasks" },
+    { name: "object", path: "/objects/settings/unknown_machine" },
   ];
 }

@@ -1,3 +1,5 @@
+// Tests of settings as text, scopes of tokens, and the pages of objects.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { endOf, scopesOf } from "../src/screens/settings/scopes";
@@ -16,7 +18,11 @@ test("a setting is typed as its schema has it", () => {
 });
 
 test("writing an area needs reading it as well", () => {
-  assert.deepEqual(scopesOf({ machines: "write", runs: "read", leases: "none" }), ["machines:read", "machines:write", "runs:read"]);
+  assert.deepEqual(scopesOf({ machines: "write", runs: "read", leases: "none" }), [
+    "machines:read",
+    "machines:write",
+    "runs:read",
+  ]);
   assert.equal(endOf("", 0), undefined);
   assert.equal(endOf("1", 0), "1970-01-02T00:00:00.000Z");
 });
@@ -26,13 +32,25 @@ test("every object has a page, of its own screen or the generic one", () => {
   assert.equal(subjectPath("client_class:onie"), "/objects/client_classes/onie");
   assert.equal(subjectPath("pack:core@0.1.0"), "/objects/packs/core%400.1.0");
   assert.equal(subjectPath("server"), undefined);
-  assert.equal(objectPath("template", "site/motd"), "/objects/templates/site%2Fmotd");
+  assert.equal(objectPath("template", "site/motd"), "/content/templates/site%2Fmotd");
   assert.equal(listPath("events"), "/activity");
-  assert.deepEqual(["client_class", "machine", "user"].map(pluralOf), ["client_classes", "machines", "users"]);
+  assert.deepEqual(["client_class", "machine", "user"].map(pluralOf), [
+    "client_classes",
+    "machines",
+    "users",
+  ]);
 });
 
 test("a noun that the console does not know has the columns that its fields suggest", () => {
   const field = (name: string, type: "text" | "object") => ({ name, type, about: "", words: [] });
-  const noun = nounOf("webhooks", [field("name", "text"), field("url", "text"), field("filter.kind", "text"), field("headers", "object")]);
-  assert.deepEqual([noun.title, noun.word, noun.nameField, noun.columns], ["Webhooks", "webhook", "name", ["url"]]);
+  const noun = nounOf("webhooks", [
+    field("name", "text"),
+    field("url", "text"),
+    field("filter.kind", "text"),
+    field("headers", "object"),
+  ]);
+  assert.deepEqual(
+    [noun.title, noun.word, noun.nameField, noun.columns],
+    ["Webhooks", "webhook", "name", ["url"]],
+  );
 });

@@ -35,8 +35,29 @@ function updated(event: ServerEvent, steps: PatchStep[]): string {
 
 /** Fields whose values say most, in this order. */
 const TELLING = [
-  "name", "workflow", "stage", "bootenv", "task", "state", "result", "step", "label", "path", "protocol", "address",
-  "mac", "message", "question", "text", "version", "pack", "from", "to", "size", "bytes", "reason",
+  "name",
+  "workflow",
+  "stage",
+  "bootenv",
+  "task",
+  "state",
+  "result",
+  "step",
+  "label",
+  "path",
+  "protocol",
+  "address",
+  "mac",
+  "message",
+  "question",
+  "text",
+  "version",
+  "pack",
+  "from",
+  "to",
+  "size",
+  "bytes",
+  "reason",
 ];
 
 /** An event in one line. */
@@ -45,9 +66,17 @@ export function describe(event: ServerEvent): string {
   if (steps) return updated(event, steps);
   const fields = fieldsOf(event);
   if (/\.(created|deleted)$/.test(event.kind)) return text(fields["name"]);
-  const told = TELLING.filter((name) => fields[name] !== undefined && fields[name] !== null && fields[name] !== "");
-  const line = told.map((name) => told.length > 1 && name !== "reason" && name !== "message"
-    ? `${name} ${text(fields[name])}` : text(fields[name])).join(", ").replace(/\s+/g, " ");
+  const told = TELLING.filter(
+    (name) => fields[name] !== undefined && fields[name] !== null && fields[name] !== "",
+  );
+  const line = told
+    .map((name) =>
+      told.length > 1 && name !== "reason" && name !== "message"
+        ? `${name} ${text(fields[name])}`
+        : text(fields[name]),
+    )
+    .join(", ")
+    .replace(/\s+/g, " ");
   return line.length > LINE_MAX ? `${line.slice(0, LINE_MAX - 1)}…` : line;
 }
 
@@ -56,18 +85,25 @@ export function diffLines(steps: readonly PatchStep[]): string[] {
   return steps.flatMap((step) => {
     const value = step.value === undefined ? [] : JSON.stringify(step.value, null, 2).split("\n");
     switch (step.op) {
-      case "add": return [`@@ ${step.path}`, ...value.map((line) => `+${line}`)];
-      case "replace": return [`@@ ${step.path}`, "-(the value before)", ...value.map((line) => `+${line}`)];
-      case "remove": return [`@@ ${step.path}`, "-(removed)"];
+      case "add":
+        return [`@@ ${step.path}`, ...value.map((line) => `+${line}`)];
+      case "replace":
+        return [`@@ ${step.path}`, "-(the value before)", ...value.map((line) => `+${line}`)];
+      case "remove":
+        return [`@@ ${step.path}`, "-(removed)"];
       case "move":
-      case "copy": return [`@@ ${step.path}`, `+(${step.op} of ${step.from ?? ""})`];
-      default: return [];
+      case "copy":
+        return [`@@ ${step.path}`, `+(${step.op} of ${step.from ?? ""})`];
+      default:
+        return [];
     }
   });
 }
 
-const FAILURES = /\.(failed|lost|denied|render_failed|stopped|loop_stopped|pool_empty|no_loader|incomplete)$/;
-const WARNINGS = /\.(overdue|held|installer_asks|cancelled|refused|declined|rival_server|address_in_use|log_limited|deleted)$/;
+const FAILURES =
+  /\.(failed|lost|denied|render_failed|stopped|loop_stopped|pool_empty|no_loader|incomplete)$/;
+const WARNINGS =
+  /\.(overdue|held|installer_asks|cancelled|refused|declined|rival_server|address_in_use|deleted)$/;
 
 /** The tone of a kind of event, for its badge. */
 export function toneOfKind(kind: string): "bad" | "warn" | "ok" | "idle" {

@@ -23,13 +23,18 @@ export interface Exported {
 
 /** The newest events of a query, up to the bound. `tell` gets the number so far. */
 export async function exportEvents(
-  query: Record<string, string>, format: ExportFormat, tell: (count: number) => void, signal: AbortSignal,
+  query: Record<string, string>,
+  format: ExportFormat,
+  tell: (count: number) => void,
+  signal: AbortSignal,
 ): Promise<Exported> {
   const events: ServerEvent[] = [];
   let before: number | null | undefined;
   while (before !== null && events.length < EXPORT_MAX) {
     const page: EventPage = await api.get<EventPage>(
-      "/events", { ...query, order: "newest", limit: PAGE, before }, { quiet: events.length > 0, signal },
+      "/events",
+      { ...query, order: "newest", limit: PAGE, before },
+      { quiet: events.length > 0, signal },
     );
     events.push(...page.items);
     before = page.next;

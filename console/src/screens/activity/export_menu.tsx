@@ -21,11 +21,24 @@ export function ExportMenu({ terms }: { terms: EventTerms }): JSX.Element {
     cancel.current = control;
     count.value = 0;
     try {
-      const done = await exportEvents(apiQuery(terms), format, (events) => { count.value = events; }, control.signal);
-      saveText(`events-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.${ENDINGS[format]}`, MEDIA[format], done.text);
-      toast(done.isCut
-        ? `The newest ${countText(done.count)} events were exported; more match. Narrow the filter by Since and Until for the rest.`
-        : `${plural(done.count, "event")} exported`);
+      const done = await exportEvents(
+        apiQuery(terms),
+        format,
+        (events) => {
+          count.value = events;
+        },
+        control.signal,
+      );
+      saveText(
+        `events-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.${ENDINGS[format]}`,
+        MEDIA[format],
+        done.text,
+      );
+      toast(
+        done.isCut
+          ? `The newest ${countText(done.count)} events were exported; more match. Narrow Since and Until.`
+          : `${plural(done.count, "event")} exported`,
+      );
     } catch (error) {
       if (!control.signal.aborted) toast("Nothing was exported", { problem: error });
     } finally {
@@ -33,12 +46,21 @@ export function ExportMenu({ terms }: { terms: EventTerms }): JSX.Element {
     }
   };
   if (count.value !== undefined) {
-    return <Button size="small" icon="close" onClick={() => cancel.current?.abort()}>{countText(count.value)} read, cancel</Button>;
+    return (
+      <Button size="small" icon="close" onClick={() => cancel.current?.abort()}>
+        {countText(count.value)} read, cancel
+      </Button>
+    );
   }
   return (
-    <Menu label="Export" icon="download" align="end" items={[
-      { id: "json", label: "As JSON lines", run: () => void run("json") },
-      { id: "csv", label: `As CSV (at most ${countText(EXPORT_MAX)})`, run: () => void run("csv") },
-    ]} />
+    <Menu
+      label="Export"
+      icon="download"
+      align="end"
+      items={[
+        { id: "json", label: "As JSON lines", run: () => void run("json") },
+        { id: "csv", label: `As CSV (at most ${countText(EXPORT_MAX)})`, run: () => void run("csv") },
+      ]}
+    />
   );
 }

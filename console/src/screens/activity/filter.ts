@@ -1,11 +1,21 @@
-// Which events are wanted: read from the address, asked of the API, and held against events that arrive. Pure.
+// Which events are wanted: read from the address, asked of the API, and held against events that arrive.
+// Pure.
 
 import type { ServerEvent } from "../../live/feed";
 
 export type ActivityTab = "events" | "audit";
 
 /** The terms of the address that filter events. `by` is the name of a token, `*` for all. */
-export const TERMS = ["kind", "subject", "machine", "by", "request_id", "attempt", "since", "until"] as const;
+export const TERMS = [
+  "kind",
+  "subject",
+  "machine",
+  "by",
+  "request_id",
+  "attempt",
+  "since",
+  "until",
+] as const;
 export type Term = (typeof TERMS)[number];
 export type EventTerms = Partial<Record<Term, string>>;
 

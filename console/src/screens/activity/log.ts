@@ -1,5 +1,5 @@
-// The events that are shown: those that arrive at the top, those of history at the bottom, and the gaps between
-// them, which are said and can be filled. Bounded: what is dropped is counted. Start at `EventLog`.
+// The events that are shown: those that arrive at the top, those of history at the bottom, and the gaps
+// between them, which are said and can be filled. Bounded: what is dropped is counted. Start at `EventLog`.
 
 import { batch, signal } from "@preact/signals";
 import type { ServerEvent } from "../../live/feed";
@@ -103,8 +103,10 @@ export class EventLog {
     const fresh = events.filter((event) => event.seq > newest);
     if (fresh.length === 0 && leftOut === 0) return;
     const first = fresh[0];
-    const gap: LogRow[] = leftOut > 0 && first && rows.length > 0
-      ? [{ gap: true, after: newest, before: first.seq, count: leftOut }] : [];
+    const gap: LogRow[] =
+      leftOut > 0 && first && rows.length > 0
+        ? [{ gap: true, after: newest, before: first.seq, count: leftOut }]
+        : [];
     const all = [...fresh.reverse(), ...gap, ...rows];
     batch(() => {
       this.skipped.value += leftOut;

@@ -1,7 +1,7 @@
 // The names of machines in events, which have ids: asked for in groups, once each.
 
 import { signal, type ReadonlySignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { api, type Page } from "../../api/client";
 import { isGap, type LogRow } from "./log";
 
@@ -13,6 +13,8 @@ const asked = new Set<string>();
 /** Most ids that one request has, and most that are ever asked for by a page. */
 const GROUP_MAX = 100;
 const ASKED_MAX = 20_000;
+/** Newest and oldest rows that are looked at for ids: those that arrived, and those that were read. */
+const NAMED_MAX = 1_000;
 const PAUSE_MS = 250;
 
 const MACHINE = /^machine:([0-9a-f-]{36})$/;
@@ -42,15 +44,23 @@ async function ask(ids: readonly string[]): Promise<void> {
 }
 
 export function useMachineNames(rows: ReadonlySignal<readonly LogRow[]>): MachineNames {
-  const count = rows.value.length;
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const newest = rows.value[0];
+  const count = rows.value.length;
   useEffect(() => {
-    const timer = setTimeout(() => {
-      const ids = asked.size < ASKED_MAX ? idsOf(rows.peek()) : [];
+    // Events may arrive without an end: the question is put off once, and not again by each of them.
+    timer.current ??= setTimeout(() => {
+      timer.current = undefined;
+      const all = rows.peek();
+      const looked = [
+        ...all.slice(0, NAMED_MAX),
+        ...all.slice(Math.max(NAMED_MAX, all.length - NAMED_MAX)),
+      ];
+      const ids = asked.size < ASKED_MAX ? idsOf(looked) : [];
       if (ids.length > 0) void ask(ids);
     }, PAUSE_MS);
-    return () => clearTimeout(timer);
   }, [count, newest, known.value]);
+  useEffect(() => () => clearTimeout(timer.current), []);
   const names = known.value;
   return (subject) => {
     const id = MACHINE.exec(subject)?.[1];

@@ -32,7 +32,10 @@ export function useEventLog(terms: EventTerms): EventLogView {
   const hasOlder = useSignal(false);
   const turn = useSignal(0);
   const query = apiQuery(terms);
-  const ask = async (more: Record<string, string | number>, signal?: AbortSignal): Promise<EventPage | undefined> => {
+  const ask = async (
+    more: Record<string, string | number>,
+    signal?: AbortSignal,
+  ): Promise<EventPage | undefined> => {
     try {
       const page = await api.get<EventPage>("/events", { ...query, order: "newest", ...more }, { signal });
       problem.value = undefined;
@@ -60,22 +63,30 @@ export function useEventLog(terms: EventTerms): EventLogView {
     void first();
     return () => cancel.abort();
   }, [log, turn.value, generation.value]);
-  const loadOlder = () => void ask({ limit: PAGE, before: log.oldest() ?? Number.MAX_SAFE_INTEGER }).then((page) => {
-    if (!page) return;
-    log.addOlder(page.items);
-    hasOlder.value = page.next !== null;
-  });
-  const fillGap = (gap: Gap) => void ask({ limit: GAP_PAGE, after: gap.after, before: gap.before }).then((page) => {
-    if (!page) return;
-    const rest = page.next === null ? undefined : { ...gap, before: page.next, count: Math.max(1, gap.count - page.items.length) };
-    log.fill(gap, page.items, rest);
-  });
+  const loadOlder = () =>
+    void ask({ limit: PAGE, before: log.oldest() ?? Number.MAX_SAFE_INTEGER }).then((page) => {
+      if (!page) return;
+      log.addOlder(page.items);
+      hasOlder.value = page.next !== null;
+    });
+  const fillGap = (gap: Gap) =>
+    void ask({ limit: GAP_PAGE, after: gap.after, before: gap.before }).then((page) => {
+      if (!page) return;
+      const rest =
+        page.next === null
+          ? undefined
+          : { ...gap, before: page.next, count: Math.max(1, gap.count - page.items.length) };
+      log.fill(gap, page.items, rest);
+    });
   return { log, state, problem, hasOlder, loadOlder, fillGap, reload: () => void (turn.value += 1) };
 }
 
 function listen(log: EventLog, terms: EventTerms, subject: string | undefined): () => void {
   return onEvents({}, (events, leftOut) => {
-    log.arrive(events.filter((event) => passesTerms(terms, subject, event)), leftOut);
+    log.arrive(
+      events.filter((event) => passesTerms(terms, subject, event)),
+      leftOut,
+    );
   });
 }
 
@@ -87,7 +98,11 @@ async function resolveSubject(terms: EventTerms, signal: AbortSignal): Promise<s
   const options = { quiet: true, signal };
   for (const reference of [machine, `name:${machine}`]) {
     try {
-      const { id } = await api.get<{ id: string }>(`/machines/${encodeURIComponent(reference)}`, { fields: "id" }, options);
+      const { id } = await api.get<{ id: string }>(
+        `/machines/${encodeURIComponent(reference)}`,
+        { fields: "id" },
+        options,
+      );
       return `machine:${id}`;
     } catch {
       // The next way to name it; the page of history says what is wrong.

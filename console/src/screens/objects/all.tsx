@@ -22,7 +22,9 @@ export function AllLists(): JSX.Element {
       {fields && (
         <div class="grid-cards">
           {GROUPS.map((group) => {
-            const lists = allLists(fields).filter((noun) => noun.group === group && may(`${noun.plural}:read`));
+            const lists = allLists(fields).filter(
+              (noun) => noun.group === group && may(`${noun.plural}:read`),
+            );
             return lists.length > 0 && <Group key={group} group={group} lists={lists} />;
           })}
         </div>
@@ -34,16 +36,21 @@ export function AllLists(): JSX.Element {
 function Group({ group, lists }: { group: string; lists: readonly NounView[] }): JSX.Element {
   return (
     <Card title={group}>
-      <ul class="list-of-lists">{lists.map((noun) => (
-        <li key={noun.plural}><Link to={`/objects/${noun.plural}`}>{noun.title}</Link> <ListCount plural={noun.plural} />
-          <div class="muted small">{noun.about}</div></li>
-      ))}</ul>
+      <ul class="list-of-lists">
+        {lists.map((noun) => (
+          <li key={noun.plural}>
+            <Link to={`/objects/${noun.plural}`}>{noun.title}</Link> <ListCount plural={noun.plural} />
+            <div class="muted small">{noun.about}</div>
+          </li>
+        ))}
+      </ul>
     </Card>
   );
 }
 
 function ListCount({ plural }: { plural: string }): JSX.Element {
   const { data } = useQuery(plural, (signal) =>
-    api.get<Page<unknown>>(`/${plural}`, { limit: 1 }, { signal, quiet: true }));
+    api.get<Page<unknown>>(`/${plural}`, { limit: 1 }, { signal, quiet: true }),
+  );
   return <span class="muted">{data.value ? countText(data.value.total) : ""}</span>;
 }

@@ -18,7 +18,8 @@ const STATES = /(^|\.)(state|result)$/;
 /** A value in a cell. */
 export function cellText(value: unknown): string {
   if (value === undefined || value === null) return "";
-  if (Array.isArray(value)) return value.every((item) => typeof item !== "object") ? value.join(", ") : `${value.length}`;
+  if (Array.isArray(value))
+    return value.every((item) => typeof item !== "object") ? value.join(", ") : `${value.length}`;
   if (typeof value === "object") return Object.keys(value).join(", ");
   return String(value);
 }
@@ -41,7 +42,10 @@ function rendered(field: string, type: string, value: unknown): JSX.Element | st
 export function objectColumns(noun: NounView, fields: readonly FilterField[]): Column<ObjectRow>[] {
   const typeOf = (name: string) => fields.find((field) => field.name === name)?.type ?? "text";
   const column = (name: string, optional: boolean): Column<ObjectRow> => ({
-    key: name, title: name, optional, width: widthOf(name),
+    key: name,
+    title: name,
+    optional,
+    width: widthOf(name),
     align: typeOf(name) === "number" ? "end" : "start",
     value: (row) => {
       const value = valueAt(row, name);
@@ -50,14 +54,24 @@ export function objectColumns(noun: NounView, fields: readonly FilterField[]): C
     render: (row) => rendered(name, typeOf(name), valueAt(row, name)),
   });
   const name: Column<ObjectRow> = {
-    key: noun.nameField, title: noun.nameField, width: "230px", value: (row) => keyOf(noun, row),
+    key: noun.nameField,
+    title: noun.nameField,
+    width: "230px",
+    value: (row) => keyOf(noun, row),
     render: (row) => <Link to={objectPath(noun.word, keyOf(noun, row))}>{keyOf(noun, row)}</Link>,
   };
   const shown = noun.columns.filter((field) => field !== noun.nameField);
-  const rest = fields.map((field) => field.name).filter((field) => field !== noun.nameField && !shown.includes(field));
+  const rest = fields
+    .map((field) => field.name)
+    .filter((field) => field !== noun.nameField && !shown.includes(field));
   return [
-    name, ...shown.map((field) => column(field, false)), problemsColumn(),
-    ...rest.filter((field) => !field.startsWith("problems")).slice(0, OPTIONAL_MAX).map((field) => column(field, true)),
+    name,
+    ...shown.map((field) => column(field, false)),
+    problemsColumn(),
+    ...rest
+      .filter((field) => !field.startsWith("problems"))
+      .slice(0, OPTIONAL_MAX)
+      .map((field) => column(field, true)),
   ];
 }
 
@@ -72,7 +86,15 @@ const OPTIONAL_MAX = 30;
 function problemsColumn(): Column<ObjectRow> {
   const count = (row: ObjectRow) => (Array.isArray(row["problems"]) ? row["problems"].length : 0);
   return {
-    key: "problems", title: "problems", width: "90px", value: count,
-    render: (row) => (count(row) > 0 ? <StateBadge state={String(count(row))} tone="warn" title="Open it to read them" /> : ""),
+    key: "problems",
+    title: "problems",
+    width: "90px",
+    value: count,
+    render: (row) =>
+      count(row) > 0 ? (
+        <StateBadge state={String(count(row))} tone="warn" title="Open it to read them" />
+      ) : (
+        ""
+      ),
   };
 }

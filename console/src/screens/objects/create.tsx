@@ -17,7 +17,12 @@ export function CreateObject({ known, onClose }: { known: KnownNoun; onClose: ()
   };
   return (
     <Dialog title={`Create: ${noun.title}`} wide onClose={onClose}>
-      <ObjectEditor collection={noun.plural} object={noun.blank ?? { [noun.nameField]: "" }} onSaved={saved} height="45dvh" />
+      <ObjectEditor
+        collection={noun.plural}
+        object={noun.blank ?? { [noun.nameField]: "" }}
+        onSaved={saved}
+        height="45dvh"
+      />
       <FieldHelp fields={fields} />
     </Dialog>
   );

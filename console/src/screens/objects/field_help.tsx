@@ -11,14 +11,36 @@ export function FieldHelp({ fields }: { fields: readonly FilterField[] }): JSX.E
   return (
     <details class="field-help">
       <summary>Fields and what they mean ({fields.length})</summary>
-      <input type="search" aria-label="Search the fields" placeholder="Search the fields" value={search.value}
-        onInput={(event) => { search.value = event.currentTarget.value; }} />
-      <dl tabIndex={0} aria-label="Fields">{shown.map((field) => (
-        <div key={field.name}>
-          <dt><code>{field.name}</code> <span class="muted small">{field.type}</span></dt>
-          <dd>{field.about}{field.words.length > 0 && <ul>{field.words.map((word) => <li key={word.value}><code>{word.value}</code> {word.about}</li>)}</ul>}</dd>
-        </div>
-      ))}</dl>
+      <input
+        type="search"
+        aria-label="Search the fields"
+        placeholder="Search the fields"
+        value={search.value}
+        onInput={(event) => {
+          search.value = event.currentTarget.value;
+        }}
+      />
+      <dl tabIndex={0} aria-label="Fields">
+        {shown.map((field) => (
+          <div key={field.name}>
+            <dt>
+              <code>{field.name}</code> <span class="muted small">{field.type}</span>
+            </dt>
+            <dd>
+              {field.about}
+              {field.words.length > 0 && (
+                <ul>
+                  {field.words.map((word) => (
+                    <li key={word.value}>
+                      <code>{word.value}</code> {word.about}
+                    </li>
+                  ))}
+                </ul>
+              )}
+            </dd>
+          </div>
+        ))}
+      </dl>
     </details>
   );
 }

@@ -1,5 +1,5 @@
-// Generic pages for every noun of the API, so that whatever it has can be seen and changed: all lists, the list
-// of a noun, and an object. Screens of their own show the same objects better.
+// Generic pages for every noun of the API, so that whatever it has can be seen and changed: all lists, the
+// list of a noun, and an object. Screens of their own show the same objects better.
 
 import type { Screen } from "../../app/screen";
 import { go } from "../../app/router";
@@ -19,9 +19,12 @@ export const screens: Screen[] = [
     title: () => "All objects",
     nav: { label: "All objects", group: "Server", order: 15, icon: "code" },
     view: () => <AllLists />,
-    commands: () => NOUNS.filter((noun) => may(`${noun.plural}:read`)).map((noun) => ({
-      id: `objects-${noun.plural}`, title: `Objects: ${noun.title}`, run: () => go(`/objects/${noun.plural}`),
-    })),
+    commands: () =>
+      NOUNS.filter((noun) => may(`${noun.plural}:read`)).map((noun) => ({
+        id: `objects-${noun.plural}`,
+        title: `Objects: ${noun.title}`,
+        run: () => go(`/objects/${noun.plural}`),
+      })),
   },
   {
     path: "/objects/:kind",
@@ -31,6 +34,12 @@ export const screens: Screen[] = [
   {
     path: "/objects/:kind/:ref*",
     title: (params) => `${params["ref"] ?? ""} · ${titleOf(params["kind"])}`,
-    view: ({ params }) => <ObjectPage key={`${params["kind"]}/${params["ref"]}`} plural={params["kind"] ?? ""} reference={params["ref"] ?? ""} />,
+    view: ({ params }) => (
+      <ObjectPage
+        key={`${params["kind"]}/${params["ref"]}`}
+        plural={params["kind"] ?? ""}
+        reference={params["ref"] ?? ""}
+      />
+    ),
   },
 ];

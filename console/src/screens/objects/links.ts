@@ -8,6 +8,14 @@ const part = encodeURIComponent;
 const OWN: Record<string, (key: string) => string> = {
   machine: (key) => `/machines/${part(key)}`,
   run: (key) => `/runs/${part(key)}`,
+  artifact: (key) => `/artifacts/${part(key)}`,
+  channel: (key) => `/content/channels/${part(key)}`,
+  ...Object.fromEntries(
+    ["template", "bootenv", "stage", "task", "workflow", "param", "profile"].map((word) => [
+      word,
+      (key: string) => `/content/${word}s/${part(key)}`,
+    ]),
+  ),
 };
 const OWN_LISTS: Record<string, string> = {
   machines: "/machines",

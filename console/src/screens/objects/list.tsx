@@ -35,17 +35,59 @@ function KnownList({ known }: { known: KnownNoun }): JSX.Element {
   const isCreating = useSignal(false);
   const writable = may(`${noun.plural}:write`) && methods.value.has("POST");
   const isLoading = list.state.value === "loading" && list.rows.value.length === 0;
-  const empty = isLoading ? <Loading height={200} /> : <NoObjects known={known} isFiltered={filter.size > 0} />;
+  const empty = isLoading ? (
+    <Loading height={200} />
+  ) : (
+    <NoObjects known={known} isFiltered={filter.size > 0} />
+  );
   const rowKey = (row: ObjectRow) => keyOf(noun, row);
   return (
     <div class="stack">
-      <PageHeader title={noun.title} subtitle={<>{noun.about}{noun.about && ". "}{counted(list.total.value, "object")}{filter.size > 0 && " match"}</>}
-        actions={writable && <Button kind="primary" icon="plus" onClick={() => { isCreating.value = true; }}>Create</Button>} />
-      <div><FilterBar list={noun.plural} reserved={OWN} wordField={noun.nameField} /></div>
+      <PageHeader
+        title={noun.title}
+        subtitle={
+          <>
+            {noun.about}
+            {noun.about && ". "}
+            {counted(list.total.value, "object")}
+            {filter.size > 0 && " match"}
+          </>
+        }
+        actions={
+          writable && (
+            <Button
+              kind="primary"
+              icon="plus"
+              onClick={() => {
+                isCreating.value = true;
+              }}
+            >
+              Create
+            </Button>
+          )
+        }
+      />
+      <div>
+        <FilterBar list={noun.plural} reserved={OWN} wordField={noun.nameField} />
+      </div>
       {list.problem.value && <Problem problem={list.problem.value} onRetry={list.reload} />}
-      <Table<ObjectRow> name={`objects-${noun.plural}`} label={noun.title} columns={objectColumns(noun, fields)} rows={list.rows} rowKey={rowKey}
-        onOpen={(row) => go(objectPath(noun.word, rowKey(row)))} empty={empty} />
-      {isCreating.value && <CreateObject known={known} onClose={() => { isCreating.value = false; }} />}
+      <Table<ObjectRow>
+        name={`objects-${noun.plural}`}
+        label={noun.title}
+        columns={objectColumns(noun, fields)}
+        rows={list.rows}
+        rowKey={rowKey}
+        onOpen={(row) => go(objectPath(noun.word, rowKey(row)))}
+        empty={empty}
+      />
+      {isCreating.value && (
+        <CreateObject
+          known={known}
+          onClose={() => {
+            isCreating.value = false;
+          }}
+        />
+      )}
     </div>
   );
 }
@@ -53,7 +95,16 @@ function KnownList({ known }: { known: KnownNoun }): JSX.Element {
 function NoObjects({ known, isFiltered }: { known: KnownNoun; isFiltered: boolean }): JSX.Element {
   const { noun } = known;
   if (isFiltered) {
-    return <Empty title="Nothing matches the filter" actions={<Button onClick={() => go(`/objects/${noun.plural}`)}>Clear the filter</Button>} />;
+    return (
+      <Empty
+        title="Nothing matches the filter"
+        actions={<Button onClick={() => go(`/objects/${noun.plural}`)}>Clear the filter</Button>}
+      />
+    );
   }
-  return <Empty title={`There are no ${noun.title.toLowerCase()}`}>{noun.blank ? "Create one here, or by metalwright apply." : "The server makes them."}</Empty>;
+  return (
+    <Empty title={`There are no ${noun.title.toLowerCase()}`}>
+      {noun.blank ? "Create one here, or by metalwright apply." : "The server makes them."}
+    </Empty>
+  );
 }

@@ -1,5 +1,5 @@
-// What a generic page knows of its noun: its fields, which are loaded when they are needed, and what the server
-// allows to be done with its objects.
+// What a generic page knows of its noun: its fields, which are loaded when they are needed, and what the
+// server allows to be done with its objects.
 
 import { useSignal, type ReadonlySignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
@@ -45,8 +45,14 @@ export function useMethods(path: string): ReadonlySignal<ReadonlySet<string>> {
   useEffect(() => {
     const cancel = new AbortController();
     call({ method: "OPTIONS", path, quiet: true, signal: cancel.signal }).then(
-      (response) => { methods.value = new Set((response.headers.get("Allow") ?? "").split(",").map((word) => word.trim())); },
-      () => { methods.value = new Set(); },
+      (response) => {
+        methods.value = new Set(
+          (response.headers.get("Allow") ?? "").split(",").map((word) => word.trim()),
+        );
+      },
+      () => {
+        methods.value = new Set();
+      },
     );
     return () => cancel.abort();
   }, [path]);

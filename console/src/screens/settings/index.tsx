@@ -33,7 +33,9 @@ function Settings(): JSX.Element {
   return (
     <div class="stack">
       <PageHeader title="Settings" tabs={<Tabs tabs={tabs} label="Settings" />} />
-      <div role="tabpanel" aria-label={tabs.find((tab) => tab.id === open)?.label} class="stack"><Shown key={open} /></div>
+      <div role="tabpanel" aria-label={tabs.find((tab) => tab.id === open)?.label} class="stack">
+        <Shown key={open} />
+      </div>
     </div>
   );
 }
@@ -47,10 +49,11 @@ export const screens: Screen[] = [
     nav: { label: "Settings", group: "Server", order: 20, icon: "settings" },
     key: "s",
     view: Settings,
-    commands: () => TABS.filter((tab) => tab.needs === undefined || may(tab.needs)).map((tab) => ({
-      id: `settings-${tab.id}`,
-      title: `Settings: ${tab.label}`,
-      run: () => go(tab.id === "preferences" ? "/settings" : `/settings?tab=${tab.id}`),
-    })),
+    commands: () =>
+      TABS.filter((tab) => tab.needs === undefined || may(tab.needs)).map((tab) => ({
+        id: `settings-${tab.id}`,
+        title: `Settings: ${tab.label}`,
+        run: () => go(tab.id === "preferences" ? "/settings" : `/settings?tab=${tab.id}`),
+      })),
   },
 ];

@@ -21,5 +21,7 @@ export const scopesOf = (levels: Record<string, AccessLevel>): string[] =>
 /** The time that is so many days ahead; none for the empty text. */
 export function endOf(days: string, now: number): string | undefined {
   const count = Number(days);
-  return days === "" || !Number.isFinite(count) ? undefined : new Date(now + count * 86_400_000).toISOString();
+  return days === "" || !Number.isFinite(count)
+    ? undefined
+    : new Date(now + count * 86_400_000).toISOString();
 }

@@ -1,19 +1,17 @@
 // The server itself: version, findings, listeners, background work, the check of its data, a backup, history.
 
-import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { api, call } from "../../api/client";
+import { api } from "../../api/client";
 import { useQuery } from "../../api/query";
 import { may, scopes, session } from "../../app/session";
 import { Link } from "../../app/router";
 import { Button } from "../../ui/button";
-import { ConfirmErase } from "../../ui/dialog";
 import { bytesText } from "../../ui/format";
 import { Card } from "../../ui/page";
 import { Loading, Problem, StateBadge } from "../../ui/status";
-import { toast } from "../../ui/toast";
-import { Bytes, KeyValue, Time } from "../../ui/values";
+import { Bytes, KeyValue } from "../../ui/values";
 import { BackgroundWork } from "./background";
+import { BackupCard, CheckCard, PruneCard } from "./server_data";
 
 interface Finding {
   level: "ok" | "info" | "warn" | "fail";
@@ -33,7 +31,8 @@ const toneOfLevel = (level: string) => (level === "fail" ? "bad" : level === "wa
 
 export function ServerPage(): JSX.Element {
   const { data, problem, reload } = useQuery("server", (signal) =>
-    api.get<{ server: Health; at: string }>("/summary", undefined, { signal }));
+    api.get<{ server: Health; at: string }>("/summary", undefined, { signal }),
+  );
   const isAdmin = scopes.value.includes("*");
   if (problem.value && !data.value) return <Problem problem={problem.value} onRetry={reload} />;
   if (!data.value) return <Loading label="Reading the server's state" height={400} />;
@@ -59,39 +58,81 @@ function Identity({ server }: { server: Health }): JSX.Element {
   const { store } = server;
   return (
     <Card title="Server">
-      <KeyValue pairs={[
-        ["Name", known?.name],
-        ["Version", server.version],
-        ["State", <StateBadge state={server.status} tone={toneOfLevel(server.status)} />],
-        ["Address of this page", window.location.origin],
-        ["Time zone of the server", known?.zone],
-        ["Database", store.takes_writes ? "takes writes" : <StateBadge state={store.reason ?? "takes no writes"} tone="bad" />],
-        ["Free on its disk", <span><Bytes value={store.free_bytes} /> <span class="muted small">warns below {bytesText(store.free_bytes_min)}</span></span>],
-      ]} />
+      <KeyValue
+        pairs={[
+          ["Name", known?.name],
+          ["Version", server.version],
+          ["State", <StateBadge state={server.status} tone={toneOfLevel(server.status)} />],
+          ["Address of this page", window.location.origin],
+          ["Time zone of the server", known?.zone],
+          [
+            "Database",
+            store.takes_writes ? (
+              "takes writes"
+            ) : (
+              <StateBadge state={store.reason ?? "takes no writes"} tone="bad" />
+            ),
+          ],
+          [
+            "Free on its disk",
+            <span>
+              <Bytes value={store.free_bytes} />{" "}
+              <span class="muted small">warns below {bytesText(store.free_bytes_min)}</span>
+            </span>,
+          ],
+        ]}
+      />
     </Card>
   );
 }
 
-function Findings({ findings, onReload }: { findings: readonly Finding[]; onReload: () => void }): JSX.Element {
+function Findings({
+  findings,
+  onReload,
+}: {
+  findings: readonly Finding[];
+  onReload: () => void;
+}): JSX.Element {
   return (
-    <Card title="Findings" actions={<Button size="small" icon="reload" onClick={onReload}>Look again</Button>}>
+    <Card
+      title="Findings"
+      actions={
+        <Button size="small" icon="reload" onClick={onReload}>
+          Look again
+        </Button>
+      }
+    >
       {findings.length === 0 && <p>Nothing needs attention.</p>}
-      <ul class="finding-list">{findings.map((finding) => (
-        <li key={finding.text}><StateBadge state={finding.area} tone={toneOfLevel(finding.level)} /> {finding.text}</li>
-      ))}</ul>
-      <p class="muted small">On the server's host <code>metalwright doctor dhcp</code> examines the host as well.</p>
+      <ul class="finding-list">
+        {findings.map((finding) => (
+          <li key={finding.text}>
+            <StateBadge state={finding.area} tone={toneOfLevel(finding.level)} /> {finding.text}
+          </li>
+        ))}
+      </ul>
+      <p class="muted small">
+        On the server's host <code>metalwright doctor dhcp</code> examines the host as well.
+      </p>
     </Card>
   );
 }
 
 interface DhcpStatus {
-  service: { enabled: boolean; receives: boolean; port: number; boot_http_port?: number | null; hears_servers: boolean; probes_arp: boolean };
+  service: {
+    enabled: boolean;
+    receives: boolean;
+    port: number;
+    boot_http_port?: number | null;
+    hears_servers: boolean;
+    probes_arp: boolean;
+  };
   interfaces: Array<{ name: string; addresses: string[]; subnet?: string | null }>;
 }
 
 function Listeners(): JSX.Element {
   const { data, problem, reload } = useQuery("dhcp-status", (signal) =>
-    api.get<DhcpStatus>("/dhcp/status", undefined, { signal }));
+    api.get<DhcpStatus>("/dhcp/status", undefined, { signal }),
+  );
   const status = data.value;
   const service = status?.service;
   return (
@@ -99,150 +140,30 @@ function Listeners(): JSX.Element {
       {problem.value && <Problem problem={problem.value} onRetry={reload} />}
       {!status && !problem.value && <Loading height={120} />}
       {status && service && (
-        <KeyValue pairs={[
-          ["API and console", window.location.host],
-          ["DHCP", service.enabled ? `UDP port ${service.port}${service.receives ? "" : ", cannot be read"}` : "off"],
-          ["Boot files over HTTP", service.boot_http_port ? `port ${service.boot_http_port}` : "off"],
-          ["Hears other DHCP servers", service.hears_servers ? "yes" : "no"],
-          ...status.interfaces.map((one) => [
-            `Interface ${one.name}`, `${one.addresses.join(", ") || "no address"}${one.subnet ? `, subnet ${one.subnet}` : ""}`,
-          ] as const),
-        ]} />
+        <KeyValue
+          pairs={[
+            ["API and console", window.location.host],
+            [
+              "DHCP",
+              service.enabled
+                ? `UDP port ${service.port}${service.receives ? "" : ", cannot be read"}`
+                : "off",
+            ],
+            ["Boot files over HTTP", service.boot_http_port ? `port ${service.boot_http_port}` : "off"],
+            ["Hears other DHCP servers", service.hears_servers ? "yes" : "no"],
+            ...status.interfaces.map(
+              (one) =>
+                [
+                  `Interface ${one.name}`,
+                  `${one.addresses.join(", ") || "no address"}${one.subnet ? `, subnet ${one.subnet}` : ""}`,
+                ] as const,
+            ),
+          ]}
+        />
       )}
-      <p class="small"><Link to="/networks">Networks</Link></p>
-    </Card>
-  );
-}
-
-function BackupCard(): JSX.Element {
-  const withFiles = useSignal(false);
-  const isBusy = useSignal(false);
-  const problem = useSignal<unknown>(undefined);
-  const size = useSignal<number | undefined>(undefined);
-  const download = async () => {
-    isBusy.value = true;
-    problem.value = undefined;
-    try {
-      const response = await call({ method: "POST", path: "/server/backup", query: { artifacts: withFiles.value } });
-      const blob = await response.blob();
-      size.value = blob.size;
-      saveBlob(`metalwright-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.tar.gz`, blob);
-      toast(`The backup has ${bytesText(blob.size)}`);
-    } catch (error) {
-      problem.value = error;
-    } finally {
-      isBusy.value = false;
-    }
-  };
-  return (
-    <Card title="Backup">
-      <p>Everything that a restore needs, <strong>with all secrets and the key that opens them</strong>. Keep it as you keep the administrator's token.</p>
-      <label class="toggle"><input type="checkbox" checked={withFiles.value} onChange={(event) => { withFiles.value = event.currentTarget.checked; }} />
-        <span>With the files of artifacts: may be many gigabytes, for which <code>metalwright backup --artifacts</code> is better</span></label>
-      <p><Button icon="download" isBusy={isBusy.value} onClick={() => void download()}>Download a backup</Button>
-        {size.value !== undefined && <span class="muted small"> {bytesText(size.value)}</span>}</p>
-      {problem.value !== undefined && <Problem problem={problem.value} />}
-    </Card>
-  );
-}
-
-function saveBlob(name: string, blob: Blob): void {
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement("a");
-  [link.href, link.download] = [url, name];
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
-interface CheckReport {
-  findings: Array<{ part: string; severity: string; subject: string; message: string }>;
-  more: boolean;
-  objects: number;
-  secrets: number;
-  artifacts: number;
-}
-
-function CheckCard(): JSX.Element {
-  const report = useSignal<CheckReport | undefined>(undefined);
-  const isBusy = useSignal(false);
-  const problem = useSignal<unknown>(undefined);
-  const check = async () => {
-    isBusy.value = true;
-    problem.value = undefined;
-    try {
-      report.value = await api.get<CheckReport>("/server/check");
-    } catch (error) {
-      problem.value = error;
-    } finally {
-      isBusy.value = false;
-    }
-  };
-  return (
-    <Card title="Check of the data">
-      <p>Looks for what is broken in everything that is stored: the file of the database, rows, names of objects that are not there, secrets. Nothing is changed.</p>
-      <p><Button icon="check" isBusy={isBusy.value} onClick={() => void check()}>Check the data</Button></p>
-      {problem.value !== undefined && <Problem problem={problem.value} />}
-      {report.value && <CheckShown report={report.value} />}
-    </Card>
-  );
-}
-
-function CheckShown({ report }: { report: CheckReport }): JSX.Element {
-  const { findings, more, objects, secrets } = report;
-  return (
-    <>
-      {findings.length === 0 && <StateBadge state="nothing is broken" tone="ok" />}
-      <ul class="finding-list">{findings.map((finding) => (
-        <li key={finding.subject + finding.message}>
-          <StateBadge state={finding.severity} tone={finding.severity === "error" ? "bad" : "warn"} /> <code>{finding.subject}</code> {finding.message}
-        </li>
-      ))}</ul>
-      {more && <p class="muted">There are more findings than are listed.</p>}
-      <p class="muted small">{objects} objects and {secrets} sealed values were looked at.</p>
-    </>
-  );
-}
-
-interface PruneReport {
-  items?: Array<{ kind: string; count: number; bytes?: number; oldest?: string | null; settings?: string }>;
-  complete?: boolean;
-}
-
-function PruneCard(): JSX.Element {
-  const report = useSignal<PruneReport | undefined>(undefined);
-  const isAsking = useSignal(false);
-  const problem = useSignal<unknown>(undefined);
-  const prune = (dryRun: boolean) => api.post<PruneReport>("/server/prune", undefined, { query: { dry_run: dryRun } });
-  const look = async () => {
-    problem.value = undefined;
-    try {
-      report.value = await prune(true);
-    } catch (error) {
-      problem.value = error;
-    }
-  };
-  const items = report.value?.items?.filter((item) => item.count > 0) ?? [];
-  const total = items.reduce((sum, item) => sum + item.count, 0);
-  return (
-    <Card title="History">
-      <p>The server deletes runs, jobs, logs, documents and events by itself when they are older than the <Link to="/settings">preferences</Link> allow.</p>
-      <p><Button onClick={() => void look()}>What is due now</Button></p>
-      {problem.value !== undefined && <Problem problem={problem.value} />}
-      {report.value && total === 0 && <p>Nothing is due.</p>}
-      {items.length > 0 && (
-        <>
-          <ul>{items.map((item) => <li key={item.kind}>{item.count} {item.kind}{item.oldest && <>, the oldest <Time at={item.oldest} /></>}</li>)}</ul>
-          <Button kind="danger" icon="trash" onClick={() => { isAsking.value = true; }}>Delete it now</Button>
-        </>
-      )}
-      {isAsking.value && (
-        <ConfirmErase title="Delete old history" erases={items.map((item) => `${item.count} ${item.kind}`)} expected={String(total)}
-          expectedIs="the number of rows" action="Delete the history"
-          onConfirm={async () => { await prune(false); toast("Old history is deleted"); await look(); }}
-          onClose={() => { isAsking.value = false; }} />
-      )}
+      <p class="small">
+        <Link to="/networks">Networks</Link>
+      </p>
     </Card>
   );
 }
@@ -251,9 +172,26 @@ function Metrics(): JSX.Element {
   return (
     <Card title="Metrics and documents">
       <ul>
-        <li><a href="/metrics" target="_blank" rel="noreferrer">Metrics</a> <span class="muted small">for Prometheus, scope <code>metrics:read</code></span></li>
-        <li><a href="/openapi.yaml" target="_blank" rel="noreferrer">openapi.yaml</a> <span class="muted small">every operation of the API</span></li>
-        <li><a href="/readyz" target="_blank" rel="noreferrer">readyz</a> <span class="muted small">whether the server can do its work</span></li>
+        <li>
+          <a href="/metrics" target="_blank" rel="noreferrer">
+            Metrics
+          </a>{" "}
+          <span class="muted small">
+            for Prometheus, scope <code>metrics:read</code>
+          </span>
+        </li>
+        <li>
+          <a href="/openapi.yaml" target="_blank" rel="noreferrer">
+            openapi.yaml
+          </a>{" "}
+          <span class="muted small">every operation of the API</span>
+        </li>
+        <li>
+          <a href="/readyz" target="_blank" rel="noreferrer">
+            readyz
+          </a>{" "}
+          <span class="muted small">whether the server can do its work</span>
+        </li>
       </ul>
     </Card>
   );

@@ -26,7 +26,8 @@ const LIMIT = 200;
 
 export function Sessions(): JSX.Element {
   const { data, problem, reload } = useQuery("sessions", (signal) =>
-    api.get<Page<SessionRow>>("/sessions", { limit: LIMIT, sort: "-created_at" }, { signal }));
+    api.get<Page<SessionRow>>("/sessions", { limit: LIMIT, sort: "-created_at" }, { signal }),
+  );
   const ending = useSignal<SessionRow | undefined>(undefined);
   useChanges(["session"], reload);
   if (problem.value && !data.value) return <Problem problem={problem.value} onRetry={reload} />;
@@ -35,14 +36,37 @@ export function Sessions(): JSX.Element {
   return (
     <>
       <div class="row">
-        <p class="muted grow">A session is a browser that signed in with a token. It may what the token may, and ends with it.</p>
-        <Button icon="power" onClick={() => void signOut()}>Sign out here</Button>
+        <p class="muted grow">
+          A session is a browser that signed in with a token. It may what the token may, and ends with it.
+        </p>
+        <Button icon="power" onClick={() => void signOut()}>
+          Sign out here
+        </Button>
       </div>
-      {items.length === 0
-        ? <Empty title="No sessions">Nobody is signed in with a browser.</Empty>
-        : <SessionTable items={items} onEnd={(row) => { ending.value = row; }} />}
-      {total > items.length && <p class="muted">The newest {items.length} of {total}.</p>}
-      {ending.value && <EndSession row={ending.value} onDone={reload} onClose={() => { ending.value = undefined; }} />}
+      {items.length === 0 ? (
+        <Empty title="No sessions">Nobody is signed in with a browser.</Empty>
+      ) : (
+        <SessionTable
+          items={items}
+          onEnd={(row) => {
+            ending.value = row;
+          }}
+        />
+      )}
+      {total > items.length && (
+        <p class="muted">
+          The newest {items.length} of {total}.
+        </p>
+      )}
+      {ending.value && (
+        <EndSession
+          row={ending.value}
+          onDone={reload}
+          onClose={() => {
+            ending.value = undefined;
+          }}
+        />
+      )}
     </>
   );
 }
@@ -50,22 +74,55 @@ export function Sessions(): JSX.Element {
 /** The session of this browser; the server says its id. */
 const isOwn = (row: SessionRow): boolean => (session.value as { id?: string } | undefined)?.id === row.id;
 
-function SessionTable({ items, onEnd }: { items: readonly SessionRow[]; onEnd: (row: SessionRow) => void }): JSX.Element {
+function SessionTable({
+  items,
+  onEnd,
+}: {
+  items: readonly SessionRow[];
+  onEnd: (row: SessionRow) => void;
+}): JSX.Element {
   return (
     <div class="table-scroll">
       <table class="plain-table">
-        <thead><tr><th scope="col">Token</th><th scope="col">From</th><th scope="col">Browser</th><th scope="col">Began</th>
-          <th scope="col">Last used</th><th scope="col">Ends</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+        <thead>
+          <tr>
+            <th scope="col">Token</th>
+            <th scope="col">From</th>
+            <th scope="col">Browser</th>
+            <th scope="col">Began</th>
+            <th scope="col">Last used</th>
+            <th scope="col">Ends</th>
+            <th scope="col">
+              <span class="visually-hidden">Actions</span>
+            </th>
+          </tr>
+        </thead>
         <tbody>
           {items.map((row) => (
             <tr key={row.id}>
-              <th scope="row">{row.token} {isOwn(row) && <StateBadge state="this browser" tone="info" />}</th>
+              <th scope="row">
+                {row.token} {isOwn(row) && <StateBadge state="this browser" tone="info" />}
+              </th>
               <td>{row.peer ?? "–"}</td>
-              <td class="wide-cell"><Truncated text={row.browser ?? "–"} copy={false} /></td>
-              <td><Time at={row.created_at} /></td>
-              <td><Time at={row.status?.last_used_at ?? null} /></td>
-              <td><Time at={row.expires_at} /></td>
-              <td>{may("sessions:write") && <Button size="small" kind="danger" onClick={() => onEnd(row)}>End</Button>}</td>
+              <td class="wide-cell">
+                <Truncated text={row.browser ?? "–"} copy={false} />
+              </td>
+              <td>
+                <Time at={row.created_at} />
+              </td>
+              <td>
+                <Time at={row.status?.last_used_at ?? null} />
+              </td>
+              <td>
+                <Time at={row.expires_at} />
+              </td>
+              <td>
+                {may("sessions:write") && (
+                  <Button size="small" kind="danger" onClick={() => onEnd(row)}>
+                    End
+                  </Button>
+                )}
+              </td>
             </tr>
           ))}
         </tbody>
@@ -74,15 +131,32 @@ function SessionTable({ items, onEnd }: { items: readonly SessionRow[]; onEnd: (
   );
 }
 
-function EndSession({ row, onDone, onClose }: { row: SessionRow; onDone: () => void; onClose: () => void }): JSX.Element {
+function EndSession({
+  row,
+  onDone,
+  onClose,
+}: {
+  row: SessionRow;
+  onDone: () => void;
+  onClose: () => void;
+}): JSX.Element {
   const end = async () => {
     await api.del(`/sessions/${row.id}`);
     toast(`A session of ${row.token} is ended`);
     onDone();
   };
-  const erases = [`the session of ${row.token} from ${row.peer ?? "an unknown address"}: its browser has to sign in again`];
+  const erases = [
+    `the session of ${row.token} from ${row.peer ?? "an unknown address"}: its browser has to sign in again`,
+  ];
   return (
-    <ConfirmErase title="End a session" erases={erases} expected={row.token} expectedIs="the name of its token"
-      action="End the session" onConfirm={end} onClose={onClose} />
+    <ConfirmErase
+      title="End a session"
+      erases={erases}
+      expected={row.token}
+      expectedIs="the name of its token"
+      action="End the session"
+      onConfirm={end}
+      onClose={onClose}
+    />
   );
 }

@@ -14,20 +14,27 @@ export const settingText = (value: unknown): string =>
 /** Which values a setting may have, in words. */
 export function valuesText(schema: SettingSchema): string {
   if (schema.enum) return schema.enum.map(settingText).join(", ");
-  const words = [schema.type].flat().filter((type): type is string => type !== undefined).map((type) => {
-    if (type === "integer" && schema.minimum !== undefined) return `${schema.minimum} to ${schema.maximum ?? "any"}`;
-    if (type === "boolean") return "true or false";
-    return type === "string" ? "text" : type;
-  });
+  const words = [schema.type]
+    .flat()
+    .filter((type): type is string => type !== undefined)
+    .map((type) => {
+      if (type === "integer" && schema.minimum !== undefined)
+        return `${schema.minimum} to ${schema.maximum ?? "any"}`;
+      if (type === "boolean") return "true or false";
+      return type === "string" ? "text" : type;
+    });
   return words.join(" or ");
 }
 
 /** The value that a text stands for, or why it stands for none. The server checks it again. */
 export function parseSetting(text: string, schema: SettingSchema): { value: unknown } | { fault: string } {
-  const types = schema.enum ? schema.enum.map((value) => (value === null ? "null" : typeof value)) : [schema.type].flat();
+  const types = schema.enum
+    ? schema.enum.map((value) => (value === null ? "null" : typeof value))
+    : [schema.type].flat();
   const trimmed = text.trim();
   if (types.includes("null") && (trimmed === "null" || trimmed === "")) return { value: null };
-  if (types.includes("boolean") && (trimmed === "true" || trimmed === "false")) return { value: trimmed === "true" };
+  if (types.includes("boolean") && (trimmed === "true" || trimmed === "false"))
+    return { value: trimmed === "true" };
   if (types.includes("integer")) {
     const number = Number(trimmed);
     if (trimmed !== "" && Number.isInteger(number)) return { value: number };

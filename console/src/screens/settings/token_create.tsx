@@ -38,7 +38,11 @@ export function TokenDialog({ onClose }: { onClose: () => void }): JSX.Element {
     problem.value = undefined;
     const expires = endOf(days.value, Date.now());
     try {
-      made.value = await api.post<NewToken>("/tokens", { name: name.value.trim(), scopes: chosen, ...(expires && { expires_at: expires }) });
+      made.value = await api.post<NewToken>("/tokens", {
+        name: name.value.trim(),
+        scopes: chosen,
+        ...(expires && { expires_at: expires }),
+      });
     } catch (error) {
       problem.value = error;
     } finally {
@@ -49,54 +53,127 @@ export function TokenDialog({ onClose }: { onClose: () => void }): JSX.Element {
   const actions = (
     <>
       <Button onClick={onClose}>Cancel</Button>
-      <Button kind="primary" isBusy={isBusy.value} disabled={name.value.trim() === "" || chosen.length === 0}
-        title={chosen.length === 0 ? "Choose at least one scope" : undefined} onClick={() => void create()}>Create the token</Button>
+      <Button
+        kind="primary"
+        isBusy={isBusy.value}
+        disabled={name.value.trim() === "" || chosen.length === 0}
+        title={chosen.length === 0 ? "Choose at least one scope" : undefined}
+        onClick={() => void create()}
+      >
+        Create the token
+      </Button>
     </>
   );
   return (
     <Dialog title="Create a token" wide onClose={onClose} actions={actions}>
-      <TextField label="Name" hint="Who or what uses it; events name it" value={name.value} onInput={(text) => { name.value = text; }} autofocus />
-      <Select label="Ends" value={days.value} onChange={(text) => { days.value = text; }} options={ENDS} />
-      <label class="toggle"><input type="checkbox" checked={isAdmin.value} disabled={!ownScopes.value.includes("*")}
-        onChange={(event) => { isAdmin.value = event.currentTarget.checked; }} />
-        <span>Everything (<code>*</code>): an administrator, who can make tokens, read backups with all secrets and erase machines</span></label>
-      {!isAdmin.value && <ScopeChoice levels={levels.value} onChange={(next) => { levels.value = next; }} />}
-      <p class="small">Scopes: {chosen.length > 0 ? chosen.map((scope) => <code key={scope} class="scope">{scope}</code>) : "none yet"}</p>
+      <TextField
+        label="Name"
+        hint="Who or what uses it; events name it"
+        value={name.value}
+        onInput={(text) => {
+          name.value = text;
+        }}
+        autofocus
+      />
+      <Select
+        label="Ends"
+        value={days.value}
+        onChange={(text) => {
+          days.value = text;
+        }}
+        options={ENDS}
+      />
+      <label class="toggle">
+        <input
+          type="checkbox"
+          checked={isAdmin.value}
+          disabled={!ownScopes.value.includes("*")}
+          onChange={(event) => {
+            isAdmin.value = event.currentTarget.checked;
+          }}
+        />
+        <span>
+          Everything (<code>*</code>): an administrator, who can make tokens, read backups with all secrets
+          and erase machines
+        </span>
+      </label>
+      {!isAdmin.value && (
+        <ScopeChoice
+          levels={levels.value}
+          onChange={(next) => {
+            levels.value = next;
+          }}
+        />
+      )}
+      <p class="small">
+        Scopes:{" "}
+        {chosen.length > 0
+          ? chosen.map((scope) => (
+              <code key={scope} class="scope">
+                {scope}
+              </code>
+            ))
+          : "none yet"}
+      </p>
       {problem.value !== undefined && <Problem problem={problem.value} />}
     </Dialog>
   );
 }
 
-function ScopeChoice({ levels, onChange }: {
-  levels: Record<string, AccessLevel>; onChange: (levels: Record<string, AccessLevel>) => void;
+function ScopeChoice({
+  levels,
+  onChange,
+}: {
+  levels: Record<string, AccessLevel>;
+  onChange: (levels: Record<string, AccessLevel>) => void;
 }): JSX.Element {
   const { data, problem, reload } = useQuery("scopes", (signal) =>
-    api.get<{ items: ScopeArea[] }>("/server/scopes", undefined, { signal }));
+    api.get<{ items: ScopeArea[] }>("/server/scopes", undefined, { signal }),
+  );
   if (problem.value) return <Problem problem={problem.value} onRetry={reload} />;
   if (!data.value) return <Loading label="Reading the scopes" height={200} />;
   const areas = data.value.items;
-  const setAll = (level: AccessLevel) => onChange(Object.fromEntries(
-    areas.filter((area) => level === "none" || allows(ownScopes.value, `${area.name}:${level}`)).map((area) => [area.name, level]),
-  ));
+  const setAll = (level: AccessLevel) =>
+    onChange(
+      Object.fromEntries(
+        areas
+          .filter((area) => level === "none" || allows(ownScopes.value, `${area.name}:${level}`))
+          .map((area) => [area.name, level]),
+      ),
+    );
   return (
     <fieldset class="scope-choice">
       <legend>What it may do</legend>
       <div class="row">
-        <Button size="small" onClick={() => setAll("read")}>Read everything</Button>
-        <Button size="small" onClick={() => setAll("none")}>Nothing</Button>
+        <Button size="small" onClick={() => setAll("read")}>
+          Read everything
+        </Button>
+        <Button size="small" onClick={() => setAll("none")}>
+          Nothing
+        </Button>
       </div>
       <div class="scope-list" tabIndex={0} role="group" aria-label="Areas">
         {areas.map((area) => (
-          <ScopeRow key={area.name} area={area} level={levels[area.name] ?? "none"}
-            onChange={(level) => onChange({ ...levels, [area.name]: level })} />
+          <ScopeRow
+            key={area.name}
+            area={area}
+            level={levels[area.name] ?? "none"}
+            onChange={(level) => onChange({ ...levels, [area.name]: level })}
+          />
         ))}
       </div>
     </fieldset>
   );
 }
 
-function ScopeRow({ area, level, onChange }: {
-  area: ScopeArea; level: AccessLevel; onChange: (level: AccessLevel) => void;
+function ScopeRow({
+  area,
+  level,
+  onChange,
+}: {
+  area: ScopeArea;
+  level: AccessLevel;
+  onChange: (level: AccessLevel) => void;
 }): JSX.Element {
   const levels: AccessLevel[] = area.write === "" ? ["none", "read"] : ["none", "read", "write"];
   const mayGive = (one: AccessLevel) => one === "none" || allows(ownScopes.value, `${area.name}:${one}`);
@@ -105,12 +182,22 @@ function ScopeRow({ area, level, onChange }: {
       <label class="scope-level">
         <code>{area.name}</code>
         <select value={level} onChange={(event) => onChange(event.currentTarget.value as AccessLevel)}>
-          {levels.map((one) => <option key={one} value={one} disabled={!mayGive(one)}>{one}</option>)}
+          {levels.map((one) => (
+            <option key={one} value={one} disabled={!mayGive(one)}>
+              {one}
+            </option>
+          ))}
         </select>
       </label>
       <span class="small">
         <span class="muted">read:</span> {area.read}
-        {area.write !== "" && <><br /><span class="muted">write:</span> {area.write}{area.is_programs && <strong> Who writes these writes programs.</strong>}</>}
+        {area.write !== "" && (
+          <>
+            <br />
+            <span class="muted">write:</span> {area.write}
+            {area.is_programs && <strong> Who writes these writes programs.</strong>}
+          </>
+        )}
       </span>
     </div>
   );
@@ -118,11 +205,27 @@ function ScopeRow({ area, level, onChange }: {
 
 function TokenShown({ made, onClose }: { made: NewToken; onClose: () => void }): JSX.Element {
   return (
-    <Dialog title={`The token ${made.name}`} firm onClose={onClose}
-      actions={<Button kind="primary" onClick={onClose}>I have kept it</Button>}>
-      <p><strong>This text is shown once.</strong> Keep it now: the server has only a digest of it, and nobody can read it again.</p>
-      <div class="secret-line"><code>{made.token}</code><Copy text={made.token} label="Copy the token" /></div>
-      <p class="muted small">Use it as <code>METALWRIGHT_TOKEN</code>, or in the header <code>Authorization: Bearer …</code>.</p>
+    <Dialog
+      title={`The token ${made.name}`}
+      firm
+      onClose={onClose}
+      actions={
+        <Button kind="primary" onClick={onClose}>
+          I have kept it
+        </Button>
+      }
+    >
+      <p>
+        <strong>This text is shown once.</strong> Keep it now: the server has only a digest of it, and
+        nobody can read it again.
+      </p>
+      <div class="secret-line">
+        <code>{made.token}</code>
+        <Copy text={made.token} label="Copy the token" />
+      </div>
+      <p class="muted small">
+        Use it as <code>METALWRIGHT_TOKEN</code>, or in the header <code>Authorization: Bearer …</code>.
+      </p>
     </Dialog>
   );
 }

@@ -26,26 +26,75 @@ export function Tokens(): JSX.Element {
   const list = useCollection<TokenRow>("tokens", { sort: "name" });
   const isCreating = useSignal(false);
   const deleting = useSignal<TokenRow | undefined>(undefined);
-  if (list.problem.value && list.rows.value.length === 0) return <Problem problem={list.problem.value} onRetry={list.reload} />;
-  if (list.state.value === "loading" && list.rows.value.length === 0) return <Loading label="Reading the tokens" height={300} />;
+  if (list.problem.value && list.rows.value.length === 0)
+    return <Problem problem={list.problem.value} onRetry={list.reload} />;
+  if (list.state.value === "loading" && list.rows.value.length === 0)
+    return <Loading label="Reading the tokens" height={300} />;
   const agents = list.rows.value.filter(isOfAgent);
   const shown = showsAgents.value ? list.rows.value : list.rows.value.filter((row) => !isOfAgent(row));
   return (
     <>
       <div class="row">
-        <p class="muted grow">A token lets a person or a program use the API. Its text is shown once, when it is made; the server keeps only a digest.</p>
+        <p class="muted grow">
+          A token lets a person or a program use the API. Its text is shown once, when it is made; the
+          server keeps only a digest.
+        </p>
         {agents.length > 0 && (
-          <label class="toggle"><input type="checkbox" checked={showsAgents.value} onChange={(event) => { showsAgents.value = event.currentTarget.checked; }} />
-            <span>Show {agents.length} of agents</span></label>
+          <label class="toggle">
+            <input
+              type="checkbox"
+              checked={showsAgents.value}
+              onChange={(event) => {
+                showsAgents.value = event.currentTarget.checked;
+              }}
+            />
+            <span>Show {agents.length} of agents</span>
+          </label>
         )}
-        {may("tokens:write") && <Button kind="primary" icon="plus" onClick={() => { isCreating.value = true; }}>Create a token</Button>}
+        {may("tokens:write") && (
+          <Button
+            kind="primary"
+            icon="plus"
+            onClick={() => {
+              isCreating.value = true;
+            }}
+          >
+            Create a token
+          </Button>
+        )}
       </div>
-      {shown.length === 0
-        ? <Empty title="No tokens">Create one for each program and person, with the scopes that it needs and no more.</Empty>
-        : <TokenTable rows={shown.slice(0, SHOWN_MAX)} onDelete={(row) => { deleting.value = row; }} />}
-      {shown.length > SHOWN_MAX && <p class="muted">{shown.length - SHOWN_MAX} more: <Link to="/objects/tokens">all tokens</Link></p>}
-      {isCreating.value && <TokenDialog onClose={() => { isCreating.value = false; }} />}
-      {deleting.value && <DeleteToken row={deleting.value} onClose={() => { deleting.value = undefined; }} />}
+      {shown.length === 0 ? (
+        <Empty title="No tokens">
+          Create one for each program and person, with the scopes that it needs and no more.
+        </Empty>
+      ) : (
+        <TokenTable
+          rows={shown.slice(0, SHOWN_MAX)}
+          onDelete={(row) => {
+            deleting.value = row;
+          }}
+        />
+      )}
+      {shown.length > SHOWN_MAX && (
+        <p class="muted">
+          {shown.length - SHOWN_MAX} more: <Link to="/objects/tokens">all tokens</Link>
+        </p>
+      )}
+      {isCreating.value && (
+        <TokenDialog
+          onClose={() => {
+            isCreating.value = false;
+          }}
+        />
+      )}
+      {deleting.value && (
+        <DeleteToken
+          row={deleting.value}
+          onClose={() => {
+            deleting.value = undefined;
+          }}
+        />
+      )}
     </>
   );
 }
@@ -53,25 +102,62 @@ export function Tokens(): JSX.Element {
 /** Most rows that are drawn; the list of objects has them all. */
 const SHOWN_MAX = 200;
 
-const isOfAgent = (row: TokenRow): boolean => row.scopes.length > 0 && row.scopes.every((scope) => scope.startsWith("agent:"));
+const isOfAgent = (row: TokenRow): boolean =>
+  row.scopes.length > 0 && row.scopes.every((scope) => scope.startsWith("agent:"));
 
-function TokenTable({ rows, onDelete }: { rows: readonly TokenRow[]; onDelete: (row: TokenRow) => void }): JSX.Element {
+function TokenTable({
+  rows,
+  onDelete,
+}: {
+  rows: readonly TokenRow[];
+  onDelete: (row: TokenRow) => void;
+}): JSX.Element {
   return (
     <div class="table-scroll">
       <table class="plain-table">
-        <thead><tr><th scope="col">Name</th><th scope="col">Scopes</th><th scope="col">Expires</th><th scope="col">Made</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col">Scopes</th>
+            <th scope="col">Expires</th>
+            <th scope="col">Made</th>
+            <th scope="col">
+              <span class="visually-hidden">Actions</span>
+            </th>
+          </tr>
+        </thead>
         <tbody>
           {rows.map((row) => (
             <tr key={row.name}>
-              <th scope="row">{row.name} {row.name === session.value?.name && <StateBadge state="yours" tone="info" />}</th>
-              <td>{row.scopes.map((scope) => <code key={scope} class="scope">{scope}</code>)}
-                {row.problems?.map((problem) => <div key={problem.message} class="small">{problem.message}</div>)}</td>
-              <td><Expiry at={row.expires_at} /></td>
-              <td><Time at={row.created_at} /></td>
+              <th scope="row">
+                {row.name} {row.name === session.value?.name && <StateBadge state="yours" tone="info" />}
+              </th>
+              <td>
+                {row.scopes.map((scope) => (
+                  <code key={scope} class="scope">
+                    {scope}
+                  </code>
+                ))}
+                {row.problems?.map((problem) => (
+                  <div key={problem.message} class="small">
+                    {problem.message}
+                  </div>
+                ))}
+              </td>
+              <td>
+                <Expiry at={row.expires_at} />
+              </td>
+              <td>
+                <Time at={row.created_at} />
+              </td>
               <td>
                 <div class="row">
                   <Link to={`/activity?tab=audit&by=${encodeURIComponent(row.name)}`}>What it did</Link>
-                  {may("tokens:write") && <Button size="small" kind="danger" icon="trash" onClick={() => onDelete(row)}>Delete</Button>}
+                  {may("tokens:write") && (
+                    <Button size="small" kind="danger" icon="trash" onClick={() => onDelete(row)}>
+                      Delete
+                    </Button>
+                  )}
                 </div>
               </td>
             </tr>
@@ -85,7 +171,13 @@ function TokenTable({ rows, onDelete }: { rows: readonly TokenRow[]; onDelete: (
 function Expiry({ at }: { at: string | null | undefined }): JSX.Element {
   if (!at) return <span class="muted">never</span>;
   const isOver = new Date(at).getTime() <= Date.now();
-  return isOver ? <><StateBadge state="expired" tone="warn" /> <Time at={at} /></> : <Time at={at} />;
+  return isOver ? (
+    <>
+      <StateBadge state="expired" tone="warn" /> <Time at={at} />
+    </>
+  ) : (
+    <Time at={at} />
+  );
 }
 
 function DeleteToken({ row, onClose }: { row: TokenRow; onClose: () => void }): JSX.Element {
@@ -99,7 +191,14 @@ function DeleteToken({ row, onClose }: { row: TokenRow; onClose: () => void }): 
     toast(`Token ${row.name} is deleted`);
   };
   return (
-    <ConfirmErase title={`Delete the token ${row.name}`} erases={erases} expected={row.name} expectedIs="the token's name"
-      action="Delete the token" onConfirm={remove} onClose={onClose} />
+    <ConfirmErase
+      title={`Delete the token ${row.name}`}
+      erases={erases}
+      expected={row.name}
+      expectedIs="the token's name"
+      action="Delete the token"
+      onConfirm={remove}
+      onClose={onClose}
+    />
   );
 }

@@ -39,8 +39,10 @@ export function Views(): JSX.Element {
   const list = useCollection<ViewRow>("views", { sort: "kind,name" });
   const deleting = useSignal<ViewRow | undefined>(undefined);
   const rows = list.rows.value;
-  if (list.problem.value && rows.length === 0) return <Problem problem={list.problem.value} onRetry={list.reload} />;
-  if (list.state.value === "loading" && rows.length === 0) return <Loading label="Reading the views" height={300} />;
+  if (list.problem.value && rows.length === 0)
+    return <Problem problem={list.problem.value} onRetry={list.reload} />;
+  if (list.state.value === "loading" && rows.length === 0)
+    return <Loading label="Reading the views" height={300} />;
   if (rows.length === 0) {
     return (
       <Empty title="No saved views" actions={<Link to="/machines">Open the machines</Link>}>
@@ -56,20 +58,47 @@ export function Views(): JSX.Element {
     <>
       <div class="table-scroll">
         <table class="plain-table">
-          <thead><tr><th scope="col">Name</th><th scope="col">List</th><th scope="col">Query</th><th scope="col">Description</th>
-            <th scope="col">Changed</th><th scope="col"><span class="visually-hidden">Actions</span></th></tr></thead>
+          <thead>
+            <tr>
+              <th scope="col">Name</th>
+              <th scope="col">List</th>
+              <th scope="col">Query</th>
+              <th scope="col">Description</th>
+              <th scope="col">Changed</th>
+              <th scope="col">
+                <span class="visually-hidden">Actions</span>
+              </th>
+            </tr>
+          </thead>
           <tbody>
             {rows.map((row) => (
               <tr key={row.name}>
-                <th scope="row"><Link to={viewPath(row)}>{row.name}</Link></th>
+                <th scope="row">
+                  <Link to={viewPath(row)}>{row.name}</Link>
+                </th>
                 <td>{row.kind}</td>
-                <td class="wide-cell"><code>{row.query || "all"}</code></td>
+                <td class="wide-cell">
+                  <code>{row.query || "all"}</code>
+                </td>
                 <td>{row.description}</td>
-                <td><Time at={row.updated_at} /></td>
+                <td>
+                  <Time at={row.updated_at} />
+                </td>
                 <td>
                   <div class="row">
                     <Link to={`${objectPath("view", row.name)}?tab=edit`}>Edit</Link>
-                    {may("views:write") && <Button size="small" kind="danger" icon="trash" onClick={() => { deleting.value = row; }}>Delete</Button>}
+                    {may("views:write") && (
+                      <Button
+                        size="small"
+                        kind="danger"
+                        icon="trash"
+                        onClick={() => {
+                          deleting.value = row;
+                        }}
+                      >
+                        Delete
+                      </Button>
+                    )}
                   </div>
                 </td>
               </tr>
@@ -78,9 +107,17 @@ export function Views(): JSX.Element {
         </table>
       </div>
       {deleting.value && (
-        <ConfirmErase title={`Delete the view ${deleting.value.name}`} erases={[`the view ${deleting.value.name}, for everybody`]}
-          expected={deleting.value.name} expectedIs="the view's name" action="Delete the view"
-          onConfirm={() => (deleting.value ? remove(deleting.value) : undefined)} onClose={() => { deleting.value = undefined; }} />
+        <ConfirmErase
+          title={`Delete the view ${deleting.value.name}`}
+          erases={[`the view ${deleting.value.name}, for everybody`]}
+          expected={deleting.value.name}
+          expectedIs="the view's name"
+          action="Delete the view"
+          onConfirm={() => (deleting.value ? remove(deleting.value) : undefined)}
+          onClose={() => {
+            deleting.value = undefined;
+          }}
+        />
       )}
     </>
   );
