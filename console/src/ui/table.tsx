@@ -171,7 +171,7 @@ function Body<T>({
               type="checkbox"
               tabIndex={-1}
               checked={isSelected}
-              aria-label={`Select ${key}`}
+              aria-label={`Select ${nameOf(props, row)}`}
               onChange={() => state.onToggle(index)}
             />
           </div>
@@ -189,6 +189,11 @@ function Body<T>({
       {drawn}
     </div>
   );
+}
+
+/** What a row is called: the value of its first column. */
+function nameOf<T>({ columns, rowKey }: TableProps<T>, row: T): string {
+  return String(columns[0]?.value(row) ?? rowKey(row));
 }
 
 /** A click on a link or a box of a row is theirs. */
