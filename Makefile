@@ -51,8 +51,9 @@ stories: build console ## the console in Debian's Chromium against the real serv
 screenshots: build console ## pictures of every screen, light and dark, narrow and wide, in target/screenshots
 	$(STORIES) --screenshots $(STORY)
 
-bench-console: build console ## the console with 10,000 machines and 1,000 events a second, for docs/performance.md
-	$(STORIES) --measures
+bench-console: console ## the console with 10,000 machines and 1,000 events a second, for docs/performance.md (release build)
+	$(CARGO) build --locked --release
+	cd console && node stories/run.mjs --program $(TARGET_DIR)/release/metalwright --measures
 
 TEST_PARTS := deps console console-check fmt-check clippy doc unit it stories net qemu fuzz openapi-check
 
