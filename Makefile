@@ -18,7 +18,9 @@ run: ## build (dev profile) and boot one machine through a whole workflow
 	$(MAKE) --no-print-directory build
 	scripts/demo $(PROGRAM)
 
-demo: build ## a server with 50 simulated machines at work, and the console's address, until Ctrl-C
+demo: ## a server with 50 simulated machines at work, and the console's address, until Ctrl-C
+	scripts/deps run
+	$(MAKE) --no-print-directory build
 	scripts/demo-fleet $(PROGRAM)
 
 build: console-if-possible
