@@ -18,7 +18,9 @@ run: ## build (dev profile) and boot one machine through a whole workflow
 	$(MAKE) --no-print-directory build
 	scripts/demo $(PROGRAM)
 
-demo: build ## a server with 50 simulated machines at work, and the console's address, until Ctrl-C
+demo: ## a server with 50 simulated machines at work, and the console's address, until Ctrl-C
+	scripts/deps run
+	$(MAKE) --no-print-directory build
 	scripts/demo-fleet $(PROGRAM)
 
 build: console-if-possible
@@ -51,8 +53,9 @@ stories: build console ## the console in Debian's Chromium against the real serv
 screenshots: build console ## pictures of every screen, light and dark, narrow and wide, in target/screenshots
 	$(STORIES) --screenshots $(STORY)
 
-bench-console: build console ## the console with 10,000 machines and 1,000 events a second, for docs/performance.md
-	$(STORIES) --measures
+bench-console: console ## the console with 10,000 machines and 1,000 events a second, for docs/performance.md (release build)
+	$(CARGO) build --locked --release
+	cd console && node stories/run.mjs --program $(TARGET_DIR)/release/metalwright --measures
 
 TEST_PARTS := deps console console-check fmt-check clippy doc unit it stories net qemu fuzz openapi-check
 
