@@ -10,13 +10,16 @@ export CARGO_TARGET_DIR := $(TARGET_DIR)
 # Whom npm trusts: whom this machine trusts.
 export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
 
-.PHONY: console console-check console-if-possible stories screenshots bench-console run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole loaders openapi openapi-check bench bench-renders bench-dhcp bench-files fuzz fuzz-release soak attack
+.PHONY: console console-check console-if-possible stories screenshots bench-console run demo build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole loaders openapi openapi-check bench bench-renders bench-dhcp bench-files fuzz fuzz-release soak attack
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
 	@[ -e $(PROGRAM) ] || echo "The first build compiles some 400 crates: three to ten minutes on two cores."
 	$(MAKE) --no-print-directory build
 	scripts/demo $(PROGRAM)
+
+demo: build ## a server with 50 simulated machines at work, and the console's address, until Ctrl-C
+	scripts/demo-fleet $(PROGRAM)
 
 build: console-if-possible
 	$(CARGO) build --locked

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { Untrue } from "./check";
 import type { Server } from "./server";
 
-const WAIT_MS_MAX = 10_000;
+const WAIT_MS_MAX = 30_000;
 
 export async function launch(): Promise<Browser> {
   return chromium.launch({

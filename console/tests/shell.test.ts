@@ -33,6 +33,7 @@ test("filters are read as they are typed", () => {
   assert.deepEqual(parseTyped("revision >= 3"), { field: "revision", operator: "gte", value: "3" });
   assert.deepEqual(parseTyped("updated_at[gt]=-1h"), { field: "updated_at", operator: "gt", value: "-1h" });
   assert.deepEqual(parseTyped("name!=web1"), { field: "name", operator: "ne", value: "web1" });
+  assert.equal(parseTyped("label.example.org/owner=ops")?.field, "label.example.org/owner");
   assert.equal(parseTyped("status.state="), undefined);
   assert.equal(parseTyped("name[odd]=1"), undefined);
   assert.deepEqual(parseOrName("web"), { field: "name", operator: "eq", value: "*web*" });

@@ -18,7 +18,7 @@ use super::strict_json::{self, JsonFault, VALUES_MAX};
 use crate::kernel::Error;
 use crate::model::{ReadPosition, RefusalCode, parse_typed};
 use crate::objects::patch::Patch;
-use crate::objects::view::View;
+use crate::objects::view::ObjectView;
 use crate::objects::write::ExpectedRevision;
 
 /// Largest body of a request, in bytes.
@@ -267,7 +267,7 @@ pub fn read_at(mut response: Response, position: ReadPosition) -> Response {
 }
 
 /// An object with its entity tag.
-pub fn object(status: StatusCode, view: &View) -> Response {
+pub fn object(status: StatusCode, view: &ObjectView) -> Response {
     let mut response = read_at(json(status, &view.body), view.read_at);
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", view.revision)) {
         response.headers_mut().insert(ETAG, tag);
@@ -276,7 +276,7 @@ pub fn object(status: StatusCode, view: &View) -> Response {
 }
 
 /// A new object, with its URL.
-pub fn created(collection: &str, view: &View) -> Response {
+pub fn created(collection: &str, view: &ObjectView) -> Response {
     let mut response = object(StatusCode::CREATED, view);
     let key =
         percent_encoding::utf8_percent_encode(&view.key, percent_encoding::NON_ALPHANUMERIC).to_string();

@@ -84,6 +84,12 @@ fn which(operation: Operation) -> Operation {
             json!({"type": "string", "format": "uuid"}),
             "The boot attempt that they belong to.",
         )
+        .query("until", text(), "Only events before this time, as `since` has it.")
+        .query(
+            "actor",
+            json!({"type": "string", "pattern": "^token:."}),
+            "The token of whoever caused them: `token:admin`, or `token:*` for all.",
+        )
         .query("request_id", text(), "The request that brought them about: the `X-Request-Id` of its answer.")
         .refuses(&[400])
 }
@@ -106,9 +112,11 @@ fn event_query((state, caller): (&ApiState, &Caller), query: &UrlQuery) -> Resul
         before: query.get_as::<u64>("before", "the number of an event")?,
         kind: query.get("kind").map(str::to_owned),
         since: read_since(query, caller.now)?,
+        until: read_time((query, "until"), caller.now)?,
         subject: read_subject((state, caller), query)?,
         attempt: query.get_as::<Uuid>("attempt", "the id of a boot attempt")?,
         request_id: query.get("request_id").map(str::to_owned),
+        actor: read_actor(query)?,
         kinds: &[],
         hidden: Vec::new(),
         lease: None,
@@ -132,8 +140,25 @@ pub const SINCE: &str = "Only events at or after this time: `2026-11-30T20:06:00
 /// # Errors
 /// 400 if it is not a time.
 pub fn read_since(query: &UrlQuery, now: Timestamp) -> Result<Option<Timestamp>, Error> {
-    let since = query.get("since").map(|text| parse_moment(text, now));
-    since.transpose().map_err(|why| Error::BadRequest(format!("`since`: {why}")))
+    read_time((query, "since"), now)
+}
+
+fn read_time((query, name): (&UrlQuery, &str), now: Timestamp) -> Result<Option<Timestamp>, Error> {
+    let time = query.get(name).map(|text| parse_moment(text, now));
+    time.transpose().map_err(|why| Error::BadRequest(format!("`{name}`: {why}")))
+}
+
+/// The `actor` of events.
+fn read_actor(query: &UrlQuery) -> Result<Option<String>, Error> {
+    match query.get("actor") {
+        Some(actor) if actor.strip_prefix("token:").is_none_or(str::is_empty) => {
+            Err(Error::BadRequest(format!(
+                "`actor` is a token, `token:NAME`, or `token:*` for all, not `{actor}`: what machines and \
+                 the server did is found by `subject` and `kind`"
+            )))
+        }
+        actor => Ok(actor.map(str::to_owned)),
+    }
 }
 
 /// The `subject` of events, or the `machine`.

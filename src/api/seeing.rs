@@ -23,7 +23,7 @@ use crate::insight::param_levels::VariableRow;
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
 use crate::model::Kind;
-use crate::objects::view::View;
+use crate::objects::view::ObjectView;
 
 /// What a template can use.
 #[derive(Serialize, JsonSchema)]
@@ -97,8 +97,8 @@ async fn fleet(
 pub async fn with_broken_documents(
     (state, caller): (&ApiState, &Caller),
     kind: Kind,
-    mut view: View,
-) -> View {
+    mut view: ObjectView,
+) -> ObjectView {
     let broken = state.houses.insight.broken_by(caller, (kind, &view.key)).await;
     if let Some(Value::Array(problems)) = view.body.get_mut("problems").filter(|_| !broken.is_empty()) {
         problems.extend(broken.iter().map(|problem| json!(problem)));

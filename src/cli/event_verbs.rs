@@ -18,6 +18,12 @@ pub(super) struct EventArgs {
     /// Only events since this time: -1h, -2d, 2026-11-30, 2026-11-30T20:06:00Z.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<String>,
+    /// Only events before this time.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+    /// Only what the holder of this token did, by its name; '*' for all tokens.
+    #[arg(long, value_name = "TOKEN")]
+    pub by: Option<String>,
     /// Only what this request of the API brought about: the id that its answer and the access log have.
     #[arg(long, value_name = "ID")]
     pub request_id: Option<String>,

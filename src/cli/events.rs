@@ -27,6 +27,8 @@ impl EventArgs {
             machine: self.machine.clone(),
             request_id: self.request_id.clone(),
             since: self.since.clone(),
+            until: self.until.clone(),
+            actor: self.by.as_ref().map(|token| format!("token:{token}")),
         }
     }
 }

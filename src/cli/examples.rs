@@ -36,11 +36,13 @@ fn noun_example(kind: Kind) -> NounExample {
         Kind::Content => example("1f0c", "kind=workflow", ""),
         Kind::Channel => example("dev", "packs.core=0.1.0", "description='for the lab'"),
         Kind::Pack => example("site@1.2.0", "pack=site", ""),
+        Kind::Session => example(ID, "token=admin", ""),
         Kind::Override => example(
             "longer-burn-in",
             "target.kind=stage",
             "target.kind=stage target.name=finish-install fields.timeout_seconds=7200",
         ),
+        Kind::View => example("rack-r7", "kind=machines", "kind=machines query='label.rack=r7&sort=name'"),
     }
 }
 
@@ -181,7 +183,7 @@ pub fn of_command(path: &str) -> Option<String> {
 
 const OTHERS: &[(&str, &[&str])] = &[
     ("timeline", &["web1", "web1 --since -1h", "web1 --follow"]),
-    ("explain", &["web1", "mac 52:54:00:aa:00:01", "web1 --vendor-class HTTPClient:Arch:00016"]),
+    ("explain", &["web1", "mac 52:54:00:aa:00:01", "web1 --vendor-class HTTPClient:Arch:00016", "packet -"]),
     (
         "render",
         &[
@@ -204,6 +206,7 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("changes list", &["--after 1024 --kind machine"]),
     ("changes watch", &["--kind machine --kind lease"]),
     ("agents reissue", &["web1"]),
+    ("status", &["", "-o json"]),
     ("server background", &[""]),
     ("server prune", &["", "--yes"]),
     ("server rotate-key", &["--data /var/lib/metalwright", "--data /var/lib/metalwright --yes"]),

@@ -27,6 +27,7 @@ mod editor;
 mod event_verbs;
 mod events;
 mod examples;
+mod explain_packet;
 mod lease_verbs;
 mod leases;
 mod logs;
@@ -47,6 +48,7 @@ mod seeing_diff;
 mod server;
 mod sets;
 mod states;
+mod status;
 mod summary;
 mod table;
 mod timeline;
@@ -160,6 +162,11 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         }
         OtherCommand::Explain { what, vendor_class, user_class, output } => {
             let (vendor_class, user_class) = (vendor_class.as_deref(), user_class.as_deref());
+            if let [of, file] = what.as_slice()
+                && of == "packet"
+            {
+                return explain_packet::explain_packet(client, file, output.output).await;
+            }
             let (of, what) = boot::explained_client(&what)?;
             let asks = ExplainAs { what, vendor_class, user_class };
             boot::explain(client, of, (asks, output.output)).await
@@ -177,6 +184,7 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         OtherCommand::Changes { verb } => changes::run(client, verb).await,
         OtherCommand::Agents { verb } => agents::run(client, verb).await,
         OtherCommand::Unknown(verb) => unknown::run(client, verb).await,
+        OtherCommand::Status(output) => status::show(client, output.output).await,
         OtherCommand::Server { verb } => server::run(client, verb).await,
         OtherCommand::Apply(args) => apply::apply(client, None, &args).await,
         OtherCommand::Backup(args) => backups::backup(client, &args).await,

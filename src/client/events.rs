@@ -19,6 +19,10 @@ pub struct EventFilter {
     pub request_id: Option<String>,
     /// Only those since a time, as `-1h`.
     pub since: Option<String>,
+    /// Only those before a time.
+    pub until: Option<String>,
+    /// The token of whoever caused them: `token:admin`, or `token:*` for all.
+    pub actor: Option<String>,
 }
 
 impl EventFilter {
@@ -36,7 +40,9 @@ impl EventFilter {
         let machine = self.machine.clone().map(|machine| ("machine", machine));
         let request_id = self.request_id.clone().map(|id| ("request_id", id));
         let since = self.since.clone().map(|since| ("since", since));
-        [kind, subject, machine, request_id, since].into_iter().flatten().collect()
+        let until = self.until.clone().map(|until| ("until", until));
+        let actor = self.actor.clone().map(|actor| ("actor", actor));
+        [kind, subject, machine, request_id, since, until, actor].into_iter().flatten().collect()
     }
 }
 

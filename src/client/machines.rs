@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::client::objects::segment;
 use crate::client::{ApiClient, ClientError, EventHistory, HistoryRange, ObjectPath};
-use crate::model::{DhcpStatus, ExampleAnswer, Problem, SimilarClient};
+use crate::model::{DhcpStatus, ExampleAnswer, Problem, ServerSummary, SimilarClient};
 
 /// The actions on a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,12 +218,28 @@ impl ApiClient {
         self.fetch(self.request(Method::GET, "/explain").query(&terms)).await
     }
 
+    /// What a packet of a client would be answered now, and why.
+    ///
+    /// # Errors
+    /// The packet cannot be read, or an error of the server or the network.
+    pub async fn explain_packet(&self, packet: &str) -> Result<Value, ClientError> {
+        self.fetch(self.request(Method::POST, "/explain/packet").json(&json!({"packet": packet}))).await
+    }
+
     /// The status of DHCP.
     ///
     /// # Errors
     /// An error of the server or the network.
     pub async fn dhcp_status(&self) -> Result<DhcpStatus, ClientError> {
         self.fetch(self.request(Method::GET, "/dhcp/status")).await
+    }
+
+    /// What an overview needs.
+    ///
+    /// # Errors
+    /// An error of the server or the network.
+    pub async fn summary(&self) -> Result<ServerSummary, ClientError> {
+        self.fetch(self.request(Method::GET, "/summary")).await
     }
 
     /// The server's background work.

@@ -13,6 +13,7 @@ use crate::dhcp::decide::{
     ClassResult, MatchedClasses, NetworkInterface, OptionScope, OptionScopes, examine, own_boot_server,
 };
 use crate::insight::Insight;
+use crate::insight::looked_at::{RuleObject, RuleParties};
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Error};
 use crate::model::{
@@ -24,6 +25,9 @@ use crate::netboot::decide::client::NetbootClient;
 use crate::netboot::decide::decision::{BootDecision, BootGrant, BootQuestion, arch_of};
 use crate::netboot::decide::second_stage::leads_to_grub;
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
+
+/// The sub-option by which a relay agent takes replies at the port that it sent from (RFC 8357).
+const REPLY_TO_SOURCE_PORT: [u8; 2] = [19, 0];
 
 /// The client that is asked about.
 #[derive(Clone, Debug)]
@@ -65,6 +69,8 @@ pub struct ExplainRequest {
 pub struct ExplainResult {
     #[serde(flatten)]
     pub decision: BootDecision,
+    /// The objects that the rules looked at.
+    pub looked_at: Vec<RuleObject>,
     /// What can stop the boot although the decision is right: a GRUB may ask another server for its files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -154,6 +160,8 @@ impl Insight {
             let decision = gathered.decide(&asked, self.kernel.now());
             Ok(ExplainResult {
                 warnings: self.misled(&place, &decision, gathered.attempt()).into_iter().collect(),
+                looked_at: RuleParties { world, subnet, machine: machine.as_deref(), classes: &classes }
+                    .looked_at(&decision.trace),
                 decision,
                 client_classes: examine(world, &packet, subnet),
                 options: scopes.effective().into_values().map(option_line).collect(),
@@ -198,6 +206,10 @@ impl Insight {
         if here.is_none() {
             // No host has the address of its network.
             packet.giaddr = relay.unwrap_or(subnet.cidr.address);
+            if interfaces.iter().any(|interface| interface.has_address(packet.giaddr)) {
+                // A relay agent on this host has another port than the server.
+                packet.options.set(codes::RELAY_AGENT, REPLY_TO_SOURCE_PORT);
+            }
         }
         let query = dhcp::decide::example_query(&packet, here.or(interfaces.first())?);
         Some(self.dhcp.would_answer(world, &query, place.machine))
@@ -327,7 +339,7 @@ fn packet(mac: Option<Mac>, asks: &ExplainRequest) -> DhcpPacket {
     packet
 }
 
-fn option_line((origin, option): (OptionScope<'_>, &ReadyOption)) -> OptionLine {
+pub(super) fn option_line((origin, option): (OptionScope<'_>, &ReadyOption)) -> OptionLine {
     let known = codes::by_code(option.code);
     let value = match &option.value {
         ReadyValue::Template(text) => text.clone(),

@@ -1,8 +1,11 @@
 //! What each scope really gives, one row an area. `docs/operating/scopes.md` has the same table, and a test
 //! holds it against this one.
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 /// A part of the API that scopes can be about: a noun, or one of the areas that are none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ScopeArea {
     /// `machines`, of `machines:read` and `machines:write`.
     pub name: &'static str,
@@ -15,6 +18,12 @@ pub struct ScopeArea {
     pub is_programs: bool,
 }
 
+/// All areas.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+pub struct ScopeList {
+    pub items: &'static [ScopeArea],
+}
+
 const fn area(name: &'static str, read: &'static str, write: &'static str) -> ScopeArea {
     ScopeArea { name, read, write, is_programs: false }
 }
@@ -24,7 +33,7 @@ const fn programs(name: &'static str, read: &'static str, write: &'static str) -
 }
 
 /// Every area.
-pub const SCOPE_AREAS: [ScopeArea; 25] = [
+pub const SCOPE_AREAS: [ScopeArea; 27] = [
     programs(
         "machines",
         "all machines with their params, secrets sealed; their timelines, files and explanations; previews \
@@ -76,6 +85,11 @@ pub const SCOPE_AREAS: [ScopeArea; 25] = [
         "names and scopes of all tokens, not their text",
         "make tokens with scopes that one has oneself, delete any but the last with `*`",
     ),
+    area(
+        "sessions",
+        "who has logged in to the console: token, address, browser, when",
+        "end the sessions of others; a session ends itself without it",
+    ),
     programs("client_classes", "client classes", "what kinds of DHCP clients boot and are sent"),
     area(
         "channels",
@@ -95,6 +109,7 @@ pub const SCOPE_AREAS: [ScopeArea; 25] = [
         "parts of templates, tasks, bootenvs, stages, workflows and params of packs: root on machines that \
          install",
     ),
+    area("views", "saved views of lists", "save, change and delete views that all see"),
     area(
         "dhcp",
         "the status of DHCP: names and counts of every subnet, clients that are not served; clients that are \

@@ -31,6 +31,7 @@ mod fetch_policy;
 mod ip_network;
 mod job;
 mod kept_content;
+mod kind_words;
 mod lease;
 mod line_origin;
 mod mac;
@@ -59,11 +60,14 @@ pub mod schema_cost;
 mod schema_words;
 mod secret_reference;
 mod served_document;
+mod session;
 pub mod settings;
+mod summary;
 mod token;
 mod unknown_client;
 mod unsaved_content;
 mod verdict;
+mod view;
 mod world;
 mod world_content;
 
@@ -145,10 +149,17 @@ pub use schema::{
 };
 pub use secret_reference::{SecretReference, SecretSources, VaultAccess};
 pub use served_document::{ServedDocument, ServedDocuments};
+pub use session::{SESSION_AGE_MAX, SESSION_IDLE_MAX, Session, SessionEnd, SessionStatus};
 pub use settings::Setting;
+pub use summary::{
+    ArtifactSummary, BackgroundSummary, DhcpSummary, FleetCounts, HealthSummary, NeededAction, RecentEvent,
+    RunCounts, RunHour, RunSummary, ServerSummary, SummaryFinding, SummaryLevel, TroubledWork,
+    UnreadyArtifact, WaitingObject, WorkflowSummary,
+};
 pub use token::Token;
 pub use unknown_client::{SimilarClient, SimilarMachine, UnknownClient};
 pub use verdict::Verdict;
+pub use view::{VIEWED_EVENTS, View};
 pub use world::{GrowingMap, HasTable, Object, Table, World};
 
 /// The faults of a list of names in which each name may be listed only once.

@@ -4,8 +4,6 @@
 //! API, the commands and their columns, and the tables of the database. `docs/adding-a-noun.md` says how to
 //! add a noun. The commands' help lists the nouns in the order of the rows.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -416,6 +414,33 @@ macro_rules! nouns {
                 ],
                 wide: &[UPDATED],
             }
+            View views {
+                word: "view",
+                about: "Saved views of lists: a filter, an order and columns",
+                has_id: false,
+                name_field: "name",
+                verbs: ALL,
+                apply_order: 130,
+                columns: &[NAME, ("KIND", "kind", Text), ("QUERY", "query", Text), DESCRIPTION],
+                wide: &[("COLUMNS", "columns", Text), UPDATED],
+            }
+            Session sessions {
+                word: "session",
+                about: "Logins of browsers; deleting a session logs its browser out",
+                has_id: true,
+                name_field: "id",
+                verbs: &[List, Get, Delete],
+                apply_order: LAST,
+                columns: &[
+                    ("ID", "id", Text),
+                    ("TOKEN", "token", Text),
+                    ("BEGAN", "created_at", Age),
+                    ("USED", "status.last_used_at", Age),
+                    ("ENDS", "expires_at", Age),
+                    ("FROM", "peer", Text),
+                ],
+                wide: &[("BROWSER", "browser", Text)],
+            }
         }
     };
 }
@@ -470,31 +495,3 @@ macro_rules! define_kinds {
 nouns!(define_kinds);
 
 pub(crate) use {dispatch_noun, nouns, with_noun};
-
-impl Kind {
-    /// The subject of events about an object of this kind: `machine:0192…`.
-    pub fn subject(self, key: impl fmt::Display) -> String {
-        format!("{self}:{key}")
-    }
-
-    /// `machine`: the name of the table, and the first word of events and subjects.
-    pub fn as_str(self) -> &'static str {
-        self.row().word
-    }
-
-    /// The kind with this word: `machine`.
-    pub fn of_word(word: &str) -> Option<Self> {
-        Kind::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// `machines`: the URL segment and the CLI noun.
-    pub fn plural(self) -> &'static str {
-        self.row().plural
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}

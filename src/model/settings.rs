@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -83,6 +84,8 @@ pub enum UnknownMachine {
 /// A setting that the server knows.
 pub struct KnownSetting {
     pub name: &'static str,
+    /// What it decides.
+    pub about: &'static str,
     pub default: Value,
     /// JSON Schema of the setting's values.
     pub schema: Value,
@@ -90,7 +93,7 @@ pub struct KnownSetting {
 
 impl KnownSetting {
     fn new(name: &'static str, schema: Value) -> KnownSetting {
-        KnownSetting { name, default: default(name), schema }
+        KnownSetting { name, about: about(name), default: default(name), schema }
     }
 }
 
@@ -151,6 +154,83 @@ pub fn default(name: &str) -> Value {
         DOCUMENTS_KEPT_BYTES => json!(1 << 30),
         DOCUMENT_BYTES_MAX => json!(1 << 20),
         _ => Value::Null,
+    }
+}
+
+/// What a setting decides, for operators.
+fn about(name: &str) -> &'static str {
+    match name {
+        "unknown_machine" => {
+            "What a machine gets that nobody registered: its disk, nothing, a menu, or the discovery image."
+        }
+        "default_workflow" => "The workflow of a start for a machine without one of its own.",
+        "default_bootenv" => "The bootenv of a machine that is in no workflow.",
+        "artifact_proxy" => "The HTTP proxy that the server fetches artifacts through.",
+        "secure_boot" => {
+            "Whether signed loaders are preferred where the param `secure_boot` of a machine says nothing."
+        }
+        OWN_ADDRESS_ONLY => "Whether a machine with a lease is served at that address alone.",
+        LEAVE_BY_LOADER => {
+            "Whether a known UEFI machine that is to boot its disk gets a loader that leaves for it at once."
+        }
+        CORE_FOLLOWS_PROGRAM => "Whether the channel `prod` gets the `core` of a new program by itself.",
+        AGENT_FIRST_USE_DAYS => "How many days the first token of an agent may lie unused.",
+        RUNS_KEPT_DAYS => "How many days runs are kept after their end.",
+        JOBS_KEPT_DAYS => "How many days jobs are kept after their end.",
+        LOGS_KEPT_DAYS => "How many days the logs of jobs are kept.",
+        DOCUMENTS_KEPT_DAYS => "How many days the texts of served documents are kept.",
+        EVENTS_KEPT_DAYS => "How many days events are kept.",
+        AUDIT_KEPT_DAYS => {
+            "How many days audit events are kept, after the other events of their time are gone."
+        }
+        RUNS_KEPT_MAX => "How many runs are kept.",
+        JOBS_KEPT_MAX => "How many jobs are kept.",
+        EVENTS_KEPT_MAX => "How many events are kept.",
+        AUDIT_KEPT_MAX => "How many audit events are kept, after the other events of their time are gone.",
+        EVENTS_KEPT_BYTES => "How many bytes all events may take.",
+        LOGS_KEPT_BYTES => "How many bytes the logs of all jobs may take.",
+        DOCUMENTS_KEPT_BYTES => "How many bytes the texts of served documents may take, compressed.",
+        DOCUMENT_BYTES_MAX => "How many bytes the text of one document may have.",
+        _ => "",
+    }
+}
+
+/// A setting as operators see it: what it decides, the values that it may have, and its value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SettingDescription {
+    pub name: String,
+    /// What it decides.
+    pub about: String,
+    /// The JSON Schema of its values.
+    pub schema: Value,
+    pub default: Value,
+    pub value: Value,
+    /// Whether its value is another than the default.
+    pub is_changed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
+}
+
+/// All settings, by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SettingDescriptions {
+    pub items: Vec<SettingDescription>,
+}
+
+impl SettingDescription {
+    /// The description of a setting that is stored, or has its default.
+    pub fn of(known: KnownSetting, stored: Option<&Stored<Setting>>) -> Self {
+        let KnownSetting { name, about, default, schema } = known;
+        let value = stored.map_or_else(|| default.clone(), |stored| stored.spec.value.clone());
+        SettingDescription {
+            name: name.to_owned(),
+            about: about.to_owned(),
+            schema,
+            is_changed: value != default,
+            default,
+            value,
+            updated_at: stored.map(|stored| stored.updated_at),
+        }
     }
 }
 

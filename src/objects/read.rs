@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use crate::kernel::{Caller, Error};
+use crate::model::settings::{self, Setting, SettingDescription, SettingDescriptions};
 use crate::model::{HasTable, Stored, World};
 use crate::objects::Objects;
 use crate::objects::rules::NounRules;
-use crate::objects::view::{View, ViewSubject};
+use crate::objects::view::{ObjectView, ViewSubject};
 
 impl Objects {
     /// Reads one object.
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn get<T: NounRules>(&self, caller: &Caller, reference: &str) -> Result<View, Error>
+    pub async fn get<T: NounRules>(&self, caller: &Caller, reference: &str) -> Result<ObjectView, Error>
     where
         World: HasTable<T>,
     {
@@ -25,13 +26,24 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::Busy`] when it takes too long.
-    pub async fn show<T: NounRules>(&self, object: &Arc<Stored<T>>) -> Result<View, Error>
+    pub async fn show<T: NounRules>(&self, object: &Arc<Stored<T>>) -> Result<ObjectView, Error>
     where
         World: HasTable<T>,
     {
         let seen = T::effective_at(object, self.kernel.now()).map_or_else(|| Arc::clone(object), Arc::new);
         let subject = self.kernel.read(|world| self.subject(world, &seen));
         self.lanes.reads.run_sized(subject.size(), || subject.view()).await
+    }
+
+    /// Every setting, with its value where the caller may read it, or else its default.
+    pub fn describe_settings(&self, caller: &Caller) -> SettingDescriptions {
+        let stored: Vec<Arc<Stored<Setting>>> =
+            self.kernel.read(|world| caller.visible(&world.settings).cloned().collect());
+        let items = settings::known().into_iter().map(|known| {
+            let stored = stored.iter().find(|row| row.key == known.name);
+            SettingDescription::of(known, stored.map(AsRef::as_ref))
+        });
+        SettingDescriptions { items: items.collect() }
     }
 
     /// An object with what a view of it needs of the world.

@@ -21,7 +21,7 @@ const EVENT_TEXT_BYTES_MAX: usize = 4096;
 
 /// A view of an object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct View {
+pub struct ObjectView {
     pub key: String,
     pub revision: u64,
     /// The commit that the world showed when the object was read.
@@ -97,7 +97,7 @@ where
     /// Builds the view, with the problems that the object has in that world and on this server. Unless its
     /// size is small the writer of the object determines the cost: call it neither on a thread that packets
     /// wait for nor while the world is locked.
-    pub fn view(self) -> View {
+    pub fn view(self) -> ObjectView {
         let ViewSubject { stored, read_at, present, known, search, basis, cache } = self;
         let found = search.map(ProblemSearch::run);
         if let (Some(known), Some(found)) = (&known, &found) {
@@ -107,7 +107,7 @@ where
         let problems: Vec<Problem> = present.into_iter().chain(lasting.iter().cloned()).collect();
         let mut body = with_defaults(&stored, shown::<T>(stored.view(&problems)));
         add_broken_bounds::<T>(&mut body);
-        View { key: stored.key.clone(), revision: stored.revision, read_at, body }
+        ObjectView { key: stored.key.clone(), revision: stored.revision, read_at, body }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::objects::Objects;
 use crate::objects::patch::Patch;
 use crate::objects::prepare::PreparedWrite;
 use crate::objects::rules::NounRules;
-use crate::objects::view::{self, View};
+use crate::objects::view::{self, ObjectView};
 use crate::objects::work_size::WorkSize;
 
 /// The revision that a writer expects to change.
@@ -32,7 +32,7 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::Invalid`] with every fault, [`Error::Conflict`] if a unique value is taken.
-    pub async fn create<T: NounRules>(&self, caller: &Caller, body: Value) -> Result<View, Error>
+    pub async fn create<T: NounRules>(&self, caller: &Caller, body: Value) -> Result<ObjectView, Error>
     where
         World: HasTable<T>,
     {
@@ -45,7 +45,11 @@ impl Objects {
     ///
     /// # Errors
     /// Those of [`Objects::create`].
-    pub async fn create_from<T: NounRules>(&self, caller: &Caller, input: Input<T>) -> Result<View, Error>
+    pub async fn create_from<T: NounRules>(
+        &self,
+        caller: &Caller,
+        input: Input<T>,
+    ) -> Result<ObjectView, Error>
     where
         World: HasTable<T>,
     {
@@ -74,7 +78,7 @@ impl Objects {
         caller: &Caller,
         target: &WriteTarget<'_>,
         body: &Value,
-    ) -> Result<View, Error>
+    ) -> Result<ObjectView, Error>
     where
         World: HasTable<T>,
     {
@@ -93,7 +97,7 @@ impl Objects {
         caller: &Caller,
         target: &WriteTarget<'_>,
         patch: &Patch,
-    ) -> Result<View, Error>
+    ) -> Result<ObjectView, Error>
     where
         World: HasTable<T>,
     {
@@ -151,7 +155,7 @@ impl Objects {
         caller: &Caller,
         target: &WriteTarget<'_>,
         work: RewriteWork<impl Fn(&Stored<T>) -> Result<Input<T>, Error> + Send + Sync + 'static>,
-    ) -> Result<View, Error>
+    ) -> Result<ObjectView, Error>
     where
         World: HasTable<T>,
     {

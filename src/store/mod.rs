@@ -141,6 +141,8 @@ pub struct EventQuery {
     pub before: Option<u64>,
     /// Only events at or after this time.
     pub since: Option<jiff::Timestamp>,
+    /// Only events before this time.
+    pub until: Option<jiff::Timestamp>,
     /// A kind, or `machine.*` for all kinds of a noun.
     pub kind: Option<String>,
     /// Only these kinds; all if empty.
@@ -151,6 +153,8 @@ pub struct EventQuery {
     pub attempt: Option<Uuid>,
     /// Only events that this request of the API brought about.
     pub request_id: Option<String>,
+    /// Only events that the holder of a token caused: `token:admin`; `token:*` for all holders.
+    pub actor: Option<String>,
     /// Only events with which leases begin or end ([`EventKind::LEASE`]), of one address or client.
     pub lease: Option<LeaseOf>,
     /// Most events to return. 0 and all larger values mean [`EVENTS_MAX`].

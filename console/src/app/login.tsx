@@ -39,20 +39,22 @@ export function LoginDialog(): JSX.Element {
       }
     >
       {wasIn && <p>Sign in again to go on with this page.</p>}
-      <TextField
-        label="Token"
-        type="password"
-        value={token}
-        onInput={setToken}
-        autofocus
-        autocomplete="current-password"
-        hint={
-          <>
-            It begins with <code>mw_</code>. The first one is in <code>admin.token</code> of the server's
-            data directory; more come from <code>metalwright tokens create</code>.
-          </>
-        }
-      />
+      <form onSubmit={(event) => event.preventDefault()}>
+        <TextField
+          label="Token"
+          type="password"
+          value={token}
+          onInput={setToken}
+          autofocus
+          autocomplete="current-password"
+          hint={
+            <>
+              It begins with <code>mw_</code>. The first one is in <code>admin.token</code> of the server's
+              data directory; more come from <code>metalwright tokens create</code>.
+            </>
+          }
+        />
+      </form>
       {problem && <Problem problem={problem} />}
     </Dialog>
   );

@@ -41,7 +41,7 @@ function PaletteDialog({ commands }: { commands: readonly Command[] }): JSX.Elem
         aria-label="Command"
         aria-expanded="true"
         aria-controls="commands"
-        autoFocus
+        data-autofocus
         aria-activedescendant={shown.length > 0 ? `command-${at}` : undefined}
         value={typed}
         onKeyDown={move}

@@ -23,7 +23,7 @@ export function kindOf(collection: string): string {
 
 /** The field that is an object's key in changes and addresses. */
 export function keyField(collection: string): "id" | "address" | "name" {
-  if (["machines", "jobs", "runs"].includes(collection)) return "id";
+  if (["machines", "jobs", "runs", "contents", "sessions"].includes(collection)) return "id";
   return ["leases", "reservations"].includes(collection) ? "address" : "name";
 }
 

@@ -30,6 +30,7 @@ export function Dialog(props: DialogProps): JSX.Element {
     const before = document.activeElement;
     const dialog = element.current;
     if (dialog && !dialog.open) dialog.showModal();
+    dialog?.querySelector<HTMLElement>("[data-autofocus]")?.focus();
     return () => {
       if (dialog?.open) dialog.close();
       if (before instanceof HTMLElement) before.focus();

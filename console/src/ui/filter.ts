@@ -41,8 +41,8 @@ export const RESERVED: readonly string[] = [
   "cursor",
 ];
 
-const NAME = /^([A-Za-z_][\w.-]*?)(?:\[([a-z]+)\])?$/;
-const TYPED = /^\s*([A-Za-z_][\w.-]*?)\s*(?:\[([a-z]+)\]\s*=|(!=|>=|<=|=|>|<|~))\s*(.*?)\s*$/;
+const NAME = /^([A-Za-z_][\w./-]*?)(?:\[([a-z]+)\])?$/;
+const TYPED = /^\s*([A-Za-z_][\w./-]*?)\s*(?:\[([a-z]+)\]\s*=|(!=|>=|<=|=|>|<|~))\s*(.*?)\s*$/;
 const SIGNS: Record<string, Operator> = {
   "=": "eq",
   "!=": "ne",
@@ -142,7 +142,7 @@ const TIMES = ["-1h", "-1d", "-7d"];
 /** What may follow what was typed: fields, then operators, then values. */
 export function suggest(typed: string, fields: readonly KnownField[]): Suggestion[] {
   const text = typed.trimStart();
-  const begun = /^([A-Za-z_][\w.-]*)(\[[a-z]*\]?|)(=?)(.*)$/.exec(text);
+  const begun = /^([A-Za-z_][\w./-]*)(\[[a-z]*\]?|)(=?)(.*)$/.exec(text);
   const field = begun && fields.find((one) => one.name === begun[1]);
   if (begun && begun[3] === "=" && field) return suggestValues(text, begun[4] ?? "", field);
   if (field && begun && begun[3] !== "=") return suggestOperators(field);

@@ -71,7 +71,7 @@ export function TextField(props: TextFieldProps): JSX.Element {
               value={value}
               placeholder={props.placeholder}
               required={props.required}
-              autoFocus={props.autofocus}
+              data-autofocus={props.autofocus || undefined}
               autocomplete={props.autocomplete ?? "off"}
               spellcheck={false}
               list={suggestions ? listId : undefined}

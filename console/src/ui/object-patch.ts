@@ -32,6 +32,7 @@ const OWN_FIELDS = [
   "id",
   "status",
   "problems",
+  "hides",
   "source",
   "revision",
   "commit",

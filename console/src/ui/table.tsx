@@ -128,6 +128,9 @@ function Head<T>({
   );
 }
 
+/** More than the rows that are drawn at once. */
+const PLACES = 256;
+
 function Body<T>({
   props,
   columns,
@@ -152,7 +155,7 @@ function Body<T>({
     const isSelected = props.selection?.value.has(key);
     drawn.push(
       <div
-        key={key}
+        key={props.byPlace ? String(index % PLACES) : key}
         id={state.idOf(index)}
         class={index === state.active.value ? "table-row active" : "table-row"}
         role="row"
@@ -168,7 +171,7 @@ function Body<T>({
               type="checkbox"
               tabIndex={-1}
               checked={isSelected}
-              aria-label={`Select ${key}`}
+              aria-label={`Select ${nameOf(props, row)}`}
               onChange={() => state.onToggle(index)}
             />
           </div>
@@ -186,6 +189,11 @@ function Body<T>({
       {drawn}
     </div>
   );
+}
+
+/** What a row is called: the value of its first column. */
+function nameOf<T>({ columns, rowKey }: TableProps<T>, row: T): string {
+  return String(columns[0]?.value(row) ?? rowKey(row));
 }
 
 /** A click on a link or a box of a row is theirs. */

@@ -28,12 +28,14 @@ mod profile;
 #[cfg(test)]
 mod races;
 mod reservation;
+mod session;
 mod setting;
 mod stage;
 mod subnet;
 mod task;
 mod template;
 mod token;
+mod view;
 mod workflow;
 
 use std::collections::BTreeMap;

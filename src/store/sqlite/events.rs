@@ -70,11 +70,14 @@ impl EncodedEvent {
     }
 }
 
-/// What an event is looked up by: its subject; the request that brought it about; and what begins or ends a
-/// lease by the address, which is often the subject, and by the MAC.
+/// What an event is looked up by: its subject; the request that brought it about; the token of whoever caused
+/// it; and what begins or ends a lease by the address, which is often the subject, and by the MAC.
 fn keys(event: &NewEvent) -> Vec<String> {
     let mut keys = vec![event.subject.clone()];
     keys.extend(event.request_id.as_deref().map(request_key));
+    if event.actor.starts_with(TOKEN) {
+        keys.extend([actor_key(&event.actor), actor_key(ALL_TOKENS)]);
+    }
     if let Some((address, mac)) = event.body.lease() {
         keys.extend(Some(Kind::Lease.subject(address)).filter(|key| *key != event.subject));
         keys.extend(mac.map(|mac| mac.to_string()));
@@ -189,12 +192,17 @@ pub(super) async fn old(readers: &SqlitePool, sizes: &EventSizes, cut: EventCut)
     Ok(OldEvents { count, bytes: bytes.unsigned_abs(), newer: last + 1 - end, oldest })
 }
 
-/// The query with the number that its time is at, so that older events are not read. Times are nearly in the
-/// order of the numbers; what was seen is written a little later than what was done.
+/// The query with the numbers that its times are at, so that other events are not read. Times are nearly in
+/// the order of the numbers; what was seen is written a little later than what was done.
 async fn since_number(mut query: EventQuery, readers: &SqlitePool) -> sqlx::Result<EventQuery> {
     if let Some(since) = query.since {
         let first = first_since(readers, stored(readers).await?, since).await?;
         query.after = query.after.max(first.saturating_sub(UNORDERED_MAX));
+    }
+    if let Some(until) = query.until {
+        let end = first_since(readers, stored(readers).await?, until).await?;
+        let before = query.before.unwrap_or(u64::MAX);
+        query.before = Some(before.min(end.saturating_add(UNORDERED_MAX)));
     }
     Ok(query)
 }
@@ -253,13 +261,26 @@ fn request_key(id: &str) -> String {
     format!("request:{id}")
 }
 
+/// The beginning of the actors that are holders of tokens.
+const TOKEN: &str = "token:";
+/// All of them.
+const ALL_TOKENS: &str = "token:*";
+
+/// No subject begins like this.
+fn actor_key(actor: &str) -> String {
+    format!("actor:{actor}")
+}
+
 /// The key that narrows the query most.
 fn main_key(query: &EventQuery) -> Option<String> {
     match (&query.lease, &query.request_id, &query.subject) {
         (Some(LeaseOf::Address(address)), ..) => Some(Kind::Lease.subject(address)),
         (Some(LeaseOf::Mac(mac)), ..) => Some(mac.to_string()),
         (None, Some(id), _) => Some(request_key(id)),
-        (None, None, subject) => subject.clone().filter(|_| query.attempt.is_none()),
+        (None, None, subject) => {
+            let actor = query.actor.as_deref().map(actor_key);
+            subject.clone().or(actor).filter(|_| query.attempt.is_none())
+        }
     }
 }
 
@@ -270,6 +291,18 @@ pub(super) fn filter(sql: &mut QueryBuilder<Sqlite>, query: &EventQuery, limit: 
     }
     if let Some(since) = query.since {
         sql.push(" AND time >= ").push_bind(since.as_microsecond());
+    }
+    if let Some(until) = query.until {
+        sql.push(" AND time < ").push_bind(until.as_microsecond());
+    }
+    match query.actor.as_deref() {
+        Some(ALL_TOKENS) => {
+            sql.push(" AND actor LIKE 'token:%'");
+        }
+        Some(actor) => {
+            sql.push(" AND actor = ").push_bind(actor.to_owned());
+        }
+        None => {}
     }
     if !query.kinds.is_empty() {
         sql.push(" AND kind IN (");
