@@ -1,5 +1,5 @@
 // A boot attempt as a drawing: a lane for each kind of event, bars with names, sizes and durations, hatched
-// gaps for silence. One tab stop; the arrow keys go from event to event. The table beside it has the same.
+// gaps for silence. The arrow keys go from event to event. The table beside it has the same.
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
