@@ -182,7 +182,7 @@ function leaseColumns({ names, now, ending, reserved }: ColumnParts): Column<Lea
     {
       key: "owner",
       title: "Owner",
-      width: "minmax(240px, 1fr)",
+      width: "minmax(230px, 1fr)",
       value: (lease) => lease.mac ?? lease.client,
       render: (lease) => <Owner lease={lease} names={names} />,
     },
@@ -212,7 +212,7 @@ function leaseColumns({ names, now, ending, reserved }: ColumnParts): Column<Lea
     {
       key: "actions",
       title: "",
-      width: "165px",
+      width: "180px",
       value: () => "",
       sort: false,
       render: (lease) => (

@@ -16,6 +16,7 @@ import { historyPath, machinePath, useMachineNames, useNow } from "./data";
 import { reservationConflict } from "./pools";
 import {
   CLIENT_FIELDS,
+  CLIENT_LABELS,
   CLIENT_WORDS,
   clientField,
   draftOf,
@@ -280,7 +281,7 @@ function ReservationFields({ draft, faults, change, subnets, isFixed }: FieldsPr
         options={CLIENT_FIELDS.map((field) => ({ value: field, label: CLIENT_WORDS[field] }))}
       />
       <TextField
-        label={CLIENT_WORDS[draft.field]}
+        label={CLIENT_LABELS[draft.field]}
         required
         value={draft.client}
         fault={faults[`/${draft.field}`]}
