@@ -1,6 +1,6 @@
 // Filters of a list: what the API filters by, typed with suggestions, kept in the address.
 
-import { useSignal } from "@preact/signals";
+import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { FilterField } from "../api/fields";
@@ -78,14 +78,25 @@ interface FilterInputProps {
   onBack: () => void;
 }
 
-function FilterInput({ list, wordField, onAdd, onBack }: FilterInputProps): JSX.Element {
+interface FilterEntry {
+  typed: Signal<string>;
+  /** The suggestion that is chosen; -1 for none. */
+  at: Signal<number>;
+  isOpen: Signal<boolean>;
+  input: { current: HTMLInputElement | null };
+  suggestions: readonly Suggestion[];
+  load: () => void;
+  choose: (suggestion: Suggestion) => void;
+  onKey: (event: KeyboardEvent) => void;
+}
+
+function useFilterEntry({ list, wordField, onAdd, onBack }: FilterInputProps): FilterEntry {
   const typed = useSignal("");
   const at = useSignal(-1);
   const isOpen = useSignal(false);
   const input = useRef<HTMLInputElement>(null);
   const { fields, load } = useFields(list);
   const suggestions = isOpen.value ? suggest(typed.value, fields) : [];
-  const id = `filters-${list}`;
   const accept = (text: string) => {
     const filter = parseOrName(text, wordField);
     if (!filter) return;
@@ -110,10 +121,20 @@ function FilterInput({ list, wordField, onAdd, onBack }: FilterInputProps): JSX.
     else if (event.key === "Backspace" && typed.value === "") onBack();
     else if (step !== 0 && suggestions.length > 0) {
       isOpen.value = true;
-      at.value = (at.value + step + suggestions.length) % suggestions.length;
+      at.value =
+        at.value < 0 && step < 0
+          ? suggestions.length - 1
+          : (at.value + step + suggestions.length) % suggestions.length;
     } else return;
     event.preventDefault();
   };
+  return { typed, at, isOpen, input, suggestions, load, choose, onKey };
+}
+
+function FilterInput(props: FilterInputProps): JSX.Element {
+  const { list, wordField } = props;
+  const { typed, at, isOpen, input, suggestions, load, choose, onKey } = useFilterEntry(props);
+  const id = `filters-${list}`;
   useEffect(
     () => document.getElementById(`${id}-${at.value}`)?.scrollIntoView({ block: "nearest" }),
     [at.value],
@@ -153,24 +174,40 @@ function FilterInput({ list, wordField, onAdd, onBack }: FilterInputProps): JSX.
         }}
       />
       {suggestions.length > 0 && (
-        <ul id={id} class="suggestions" role="listbox" aria-label="Suggestions">
-          {suggestions.map((suggestion, index) => (
-            <li
-              key={suggestion.text}
-              id={`${id}-${index}`}
-              role="option"
-              aria-selected={index === at.value}
-              onPointerDown={(event) => {
-                event.preventDefault();
-                choose(suggestion);
-              }}
-            >
-              {suggestion.label}
-              {suggestion.about && <span class="about">{suggestion.about}</span>}
-            </li>
-          ))}
-        </ul>
+        <Suggestions id={id} at={at.value} suggestions={suggestions} onChoose={choose} />
       )}
     </div>
+  );
+}
+
+function Suggestions({
+  id,
+  at,
+  suggestions,
+  onChoose,
+}: {
+  id: string;
+  at: number;
+  suggestions: readonly Suggestion[];
+  onChoose: (suggestion: Suggestion) => void;
+}): JSX.Element {
+  return (
+    <ul id={id} class="suggestions" role="listbox" aria-label="Suggestions">
+      {suggestions.map((suggestion, index) => (
+        <li
+          key={suggestion.text}
+          id={`${id}-${index}`}
+          role="option"
+          aria-selected={index === at}
+          onPointerDown={(event) => {
+            event.preventDefault();
+            onChoose(suggestion);
+          }}
+        >
+          {suggestion.label}
+          {suggestion.about && <span class="about">{suggestion.about}</span>}
+        </li>
+      ))}
+    </ul>
   );
 }

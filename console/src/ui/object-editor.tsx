@@ -1,7 +1,7 @@
 // The raw object with an editor: YAML or JSON, problems at their place, and a write that changes only what
 // was changed, refused if somebody else changed the object meanwhile.
 
-import { useSignal } from "@preact/signals";
+import { useSignal, type Signal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { api, asProblem, ref, type ApiProblem } from "../api/client";
@@ -67,24 +67,39 @@ function useObjectFields(collection: string): { current: readonly FilterField[] 
   return fields;
 }
 
-function Editor(props: ObjectEditorProps & { text: TextModule }): JSX.Element {
-  const { text, object, collection, objectKey } = props;
+/** What is typed, what it was, and what can be done with it. */
+interface Draft {
+  format: Signal<ObjectText.TextFormat>;
+  typed: Signal<string>;
+  problems: Signal<EditorProblem[]>;
+  refusal: Signal<ApiProblem | undefined>;
+  isBusy: Signal<boolean>;
+  /** The text of what was read. */
+  original: string;
+  isChanged: boolean;
+  /** Whether somebody else changed the object since. */
+  isOld: boolean;
+  /** Whether the text is whole; its faults are shown if not. */
+  check: () => boolean;
+  undo: () => void;
+  readAnew: () => void;
+  choose: (format: ObjectText.TextFormat) => void;
+  save: () => Promise<void>;
+}
+
+function useDraft(props: ObjectEditorProps & { text: TextModule }): Draft {
+  const { text, object, objectKey } = props;
   const base = useSignal(object);
   const format = useSignal<ObjectText.TextFormat>("yaml");
   const typed = useSignal(text.writeText(editableFields(object), "yaml"));
   const problems = useSignal<EditorProblem[]>([]);
   const refusal = useSignal<ApiProblem | undefined>(undefined);
   const isBusy = useSignal(false);
-  const shows = useSignal(false);
-  const fields = useObjectFields(collection);
   const original = useMemo(
     () => text.writeText(editableFields(base.value), format.value),
     [base.value, format.value],
   );
-  const isChanged = typed.value !== original;
-  const isOld = objectKey !== undefined && object.revision !== base.value.revision;
-
-  const read = (): ReturnType<TextModule["readText"]> => {
+  const read = () => {
     const result = text.readText(typed.peek(), format.peek());
     problems.value = "faults" in result ? result.faults : [];
     return result;
@@ -107,12 +122,7 @@ function Editor(props: ObjectEditorProps & { text: TextModule }): JSX.Element {
     isBusy.value = true;
     refusal.value = undefined;
     try {
-      const saved = await write(props, base.peek(), result.value);
-      if (saved) {
-        reset(saved);
-        toast("Saved");
-        props.onSaved?.(saved);
-      } else toast("Nothing was changed");
+      tell(props, await write(props, base.peek(), result.value), reset);
     } catch (error) {
       const problem = asProblem(error);
       refusal.value = problem;
@@ -120,49 +130,46 @@ function Editor(props: ObjectEditorProps & { text: TextModule }): JSX.Element {
     }
     isBusy.value = false;
   };
-  const shown = (): void => {
-    if (!("faults" in read())) shows.value = true;
+  return {
+    format,
+    typed,
+    problems,
+    refusal,
+    isBusy,
+    original,
+    choose,
+    save,
+    isChanged: typed.value !== original,
+    isOld: objectKey !== undefined && object.revision !== base.value.revision,
+    check: () => !("faults" in read()),
+    undo: () => reset(base.peek()),
+    readAnew: () => reset(object),
   };
+}
+
+function tell(
+  props: ObjectEditorProps,
+  saved: Record<string, unknown> | undefined,
+  reset: (to: Record<string, unknown>) => void,
+): void {
+  if (!saved) return toast("Nothing was changed");
+  reset(saved);
+  toast("Saved");
+  props.onSaved?.(saved);
+}
+
+function Editor(props: ObjectEditorProps & { text: TextModule }): JSX.Element {
+  const draft = useDraft(props);
+  const fields = useObjectFields(props.collection);
+  const { format, typed, problems, refusal } = draft;
   return (
     <div class="stack">
-      <div class="row">
-        <Button
-          size="small"
-          kind={format.value === "yaml" ? "primary" : "plain"}
-          onClick={() => choose("yaml")}
-        >
-          YAML
-        </Button>
-        <Button
-          size="small"
-          kind={format.value === "json" ? "primary" : "plain"}
-          onClick={() => choose("json")}
-        >
-          JSON
-        </Button>
-        <span class="grow" />
-        {props.readOnly && <span class="muted">{props.readOnly}</span>}
-        <Button size="small" disabled={!isChanged} onClick={shown}>
-          Show changes
-        </Button>
-        <Button size="small" disabled={!isChanged} onClick={() => reset(base.peek())}>
-          Undo all
-        </Button>
-        <Button
-          size="small"
-          kind="primary"
-          disabled={!isChanged || !!props.readOnly}
-          isBusy={isBusy.value}
-          onClick={() => void save()}
-        >
-          {objectKey === undefined ? "Create" : "Save"}
-        </Button>
-      </div>
-      {isOld && (
+      <Tools draft={draft} props={props} />
+      {draft.isOld && (
         <div class="row muted" role="status">
           The object was changed by somebody else.
-          <Button size="small" onClick={() => reset(object)}>
-            {isChanged ? "Drop my changes and read it" : "Read it"}
+          <Button size="small" onClick={draft.readAnew}>
+            {draft.isChanged ? "Drop my changes and read it" : "Read it"}
           </Button>
         </div>
       )}
@@ -174,7 +181,7 @@ function Editor(props: ObjectEditorProps & { text: TextModule }): JSX.Element {
           label={`The object as ${format.value.toUpperCase()}`}
           problems={problems.value}
           readOnly={!!props.readOnly}
-          onSave={() => void save()}
+          onSave={() => void draft.save()}
           onChange={(value) => {
             typed.value = value;
           }}
@@ -182,15 +189,45 @@ function Editor(props: ObjectEditorProps & { text: TextModule }): JSX.Element {
           hover={(ask) => hoverField(typed.peek(), ask.line, fields.current)}
         />
       </div>
-      {shows.value && (
-        <Dialog
-          title="What you changed"
-          wide
-          onClose={() => {
-            shows.value = false;
-          }}
+    </div>
+  );
+}
+
+function Tools({ draft, props }: { draft: Draft; props: ObjectEditorProps }): JSX.Element {
+  const shows = useSignal(false);
+  const { format, isChanged } = draft;
+  return (
+    <div class="row">
+      {(["yaml", "json"] as const).map((one) => (
+        <Button
+          key={one}
+          size="small"
+          kind={format.value === one ? "primary" : "plain"}
+          onClick={() => draft.choose(one)}
         >
-          <Diff before={original} after={typed.value} />
+          {one.toUpperCase()}
+        </Button>
+      ))}
+      <span class="grow" />
+      {props.readOnly && <span class="muted">{props.readOnly}</span>}
+      <Button size="small" disabled={!isChanged} onClick={() => (shows.value = draft.check())}>
+        Show changes
+      </Button>
+      <Button size="small" disabled={!isChanged} onClick={draft.undo}>
+        Undo all
+      </Button>
+      <Button
+        size="small"
+        kind="primary"
+        disabled={!isChanged || !!props.readOnly}
+        isBusy={draft.isBusy.value}
+        onClick={() => void draft.save()}
+      >
+        {props.objectKey === undefined ? "Create" : "Save"}
+      </Button>
+      {shows.value && (
+        <Dialog title="What you changed" wide onClose={() => (shows.value = false)}>
+          <Diff before={draft.original} after={draft.typed.value} />
         </Dialog>
       )}
     </div>

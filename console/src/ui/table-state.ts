@@ -57,78 +57,86 @@ export function useTableState<T>(
   const latest = useRef(props);
   latest.current = props;
   useMeasures(props.name, scroller, { top, height, rowHeight }, sorted);
-  const idOf = (index: number) => `${props.name}-row-${index}`;
-  const activeId = useMemo(
-    () =>
-      computed(() => {
-        const { first, end } = rowWindow(top.value, height.value, rowHeight.value, sorted.value.length);
-        return active.value >= first && active.value < end ? idOf(active.value) : undefined;
-      }),
-    [sorted],
-  );
   return useMemo(() => {
-    const pick = (index: number, how: "one" | "toggle" | "range") => {
-      active.value = index;
-      const { selection, rowKey } = latest.current;
-      if (!selection) return;
-      const before: Selection = { keys: selection.peek(), anchor: anchor.current };
-      const after = select(sorted.peek().map(rowKey), before, index, how);
-      selection.value = after.keys;
-      anchor.current = after.anchor;
-    };
-    const open = (row: T) => latest.current.onOpen?.(row);
-    const show = (index: number) => {
-      const element = scroller.current;
-      if (!element) return;
-      const room = element.clientHeight - rowHeight.peek();
-      element.scrollTop = scrollToRow(index, element.scrollTop, room, rowHeight.peek());
-    };
-    const onKey = (event: KeyboardEvent) =>
-      handleKey(event, {
-        count: sorted.peek().length,
-        active,
-        page: Math.max(1, Math.floor(height.peek() / rowHeight.peek()) - 2),
-        pick,
-        show,
-        openActive: () => {
-          const row = sorted.peek()[active.peek()];
-          if (row !== undefined) open(row);
-        },
-        selectAll: () => {
-          const { selection, rowKey } = latest.current;
-          if (selection) selection.value = new Set(sorted.peek().map(rowKey));
-        },
-        clear: () => {
-          const { selection } = latest.current;
-          if (selection) selection.value = new Set();
-        },
-        canSelect: latest.current.selection !== undefined,
-      });
-    const onScroll = () => {
-      const element = scroller.current;
-      if (!element) return;
-      top.value = element.scrollTop;
-      positions.set(latest.current.name, element.scrollTop);
-    };
-    const onPick = (index: number, event: MouseEvent) => {
-      pick(index, event.shiftKey ? "range" : event.ctrlKey || event.metaKey ? "toggle" : "one");
-    };
-    const onToggle = (index: number) => pick(index, "toggle");
+    const idOf = (index: number) => `${latest.current.name}-row-${index}`;
+    const activeId = computed(() => {
+      const { first, end } = rowWindow(top.value, height.value, rowHeight.value, sorted.value.length);
+      return active.value >= first && active.value < end ? idOf(active.value) : undefined;
+    });
+    const base = { scroller, top, height, rowHeight, active, activeId, idOf };
     return {
-      scroller,
-      top,
-      height,
-      rowHeight,
-      active,
-      activeId,
-      idOf,
-      onKey,
-      onScroll,
-      onPick,
-      onToggle,
-      open,
+      ...base,
+      ...actionsOf<T>({ latest, anchor, sorted, scroller, top, height, rowHeight, active }),
     };
   }, [sorted]);
+}
+
+interface TableParts<T> {
+  latest: { current: TableProps<T> };
+  anchor: { current: number };
+  sorted: ReadonlySignal<readonly T[]>;
+  scroller: { current: HTMLDivElement | null };
+  top: Signal<number>;
+  height: Signal<number>;
+  rowHeight: Signal<number>;
+  active: Signal<number>;
+}
+
+type TableActions<T> = Pick<TableState<T>, "onKey" | "onScroll" | "onPick" | "onToggle" | "open">;
+
+function actionsOf<T>(parts: TableParts<T>): TableActions<T> {
+  const { latest, anchor, sorted, scroller, top, height, rowHeight, active } = parts;
+  const choose = (keys: ReadonlySet<string>) => {
+    const { selection } = latest.current;
+    if (selection) selection.value = keys;
+  };
+  const allKeys = () => sorted.peek().map(latest.current.rowKey);
+  const pick = (index: number, how: "one" | "toggle" | "range") => {
+    active.value = index;
+    const { selection } = latest.current;
+    if (!selection) return;
+    const before: Selection = { keys: selection.peek(), anchor: anchor.current };
+    const after = select(allKeys(), before, index, how);
+    choose(after.keys);
+    anchor.current = after.anchor;
+  };
+  const open = (row: T) => latest.current.onOpen?.(row);
+  const show = (index: number) => {
+    const element = scroller.current;
+    if (!element) return;
+    const room = element.clientHeight - rowHeight.peek();
+    element.scrollTop = scrollToRow(index, element.scrollTop, room, rowHeight.peek());
+  };
+  const openActive = () => {
+    const row = sorted.peek()[active.peek()];
+    if (row !== undefined) open(row);
+  };
+  const context = (): KeyContext => ({
+    count: sorted.peek().length,
+    page: Math.max(1, Math.floor(height.peek() / rowHeight.peek()) - 2),
+    active,
+    pick,
+    show,
+    openActive,
+    selectAll: () => choose(new Set(allKeys())),
+    clear: () => choose(new Set()),
+    canSelect: latest.current.selection !== undefined,
+  });
+  const onScroll = () => {
+    const element = scroller.current;
+    if (!element) return;
+    top.value = element.scrollTop;
+    positions.set(latest.current.name, element.scrollTop);
+  };
+  const howOf = (event: MouseEvent) =>
+    event.shiftKey ? "range" : event.ctrlKey || event.metaKey ? "toggle" : "one";
+  return {
+    onKey: (event) => handleKey(event, context()),
+    onScroll,
+    onPick: (index, event) => pick(index, howOf(event)),
+    onToggle: (index) => pick(index, "toggle"),
+    open,
+  };
 }
 
 function useMeasures<T>(
