@@ -329,3 +329,64 @@ impl From<&DhcpReply> for ReplyView {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::dhcp::decide::InterfaceAddress;
+    use crate::houses::{Houses, testing};
+    use crate::model::{Machine, Subnet};
+
+    const MAC: &str = "52:54:00:aa:00:01";
+
+    async fn lan() -> Arc<Houses> {
+        let (houses, caller) = (testing::houses(), testing::caller());
+        let own = InterfaceAddress { address: Ipv4Addr::new(10, 0, 0, 1), prefix: 24 };
+        let eth1 = NetworkInterface { name: "eth1".into(), index: 1, addresses: vec![own], mtu: 1500 };
+        houses.dhcp.dhcp_interfaces(vec![Arc::new(eth1)]);
+        let pools = json!([{"start": "10.0.0.100", "end": "10.0.0.200"}]);
+        let options = json!({"routers": ["10.0.0.254"], "root_path": "/{{ mac }}"});
+        let lan = json!({"name": "lan", "cidr": "10.0.0.0/24", "pools": pools, "options": options});
+        houses.objects.create::<Subnet>(&caller, lan).await.unwrap();
+        houses.objects.create::<Machine>(&caller, json!({"name": "web1", "macs": [MAC]})).await.unwrap();
+        houses
+    }
+
+    fn explained(houses: &Houses, packet: &str) -> Value {
+        let asked = PacketQuestion { packet: packet.to_owned(), interface: None, port: None };
+        json!(houses.insight.explain_packet(&testing::caller(), &asked).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_pasted_packet_is_explained_with_its_whole_reply_and_without_any_effect() {
+        let houses = lan().await;
+        let discover = format!(
+            "chaddr {MAC}\nmessage_type discover\nparameter_request_list 1 3 17\nclient_architectures 7\n\
+             vendor_class_identifier \"PXEClient:Arch:00007\""
+        );
+        let got = explained(&houses, &discover);
+        assert_eq!((&got["event"], &got["machine"]), (&json!("dhcp.offered"), &json!("web1")), "{got}");
+        assert_eq!((&got["subnet"], &got["decision"]["verdict"]), (&json!("lan"), &json!("local_disk")));
+        let options = got["reply"]["options"].as_array().unwrap();
+        let router = options.iter().find(|option| option["code"] == 3).unwrap();
+        assert_eq!((&router["value"], &router["bytes"]), (&json!("10.0.0.254"), &json!("0a0000fe")));
+        assert_eq!(got["reply"]["templates"][0]["template"], "/{{ mac }}");
+        let of_rule = json!({"rule": "known_machine", "kind": "machine", "name": "web1"});
+        assert!(got["looked_at"].as_array().unwrap().contains(&of_rule), "{got}");
+        assert_eq!(explained(&houses, &discover), got, "the address is not held");
+        let machine = houses.kernel.find::<Machine>(&testing::caller(), "name:web1").unwrap();
+        assert!(machine.status.boot_attempt.is_none());
+        let again = explained(&houses, got["request"]["text"].as_str().unwrap());
+        assert_eq!(again["reply"], got["reply"]);
+    }
+
+    #[tokio::test]
+    async fn a_packet_that_no_subnet_fits_gets_no_reply_and_the_reason() {
+        let houses = lan().await;
+        let got = explained(&houses, &format!("chaddr {MAC}\ngiaddr 10.9.0.1\nmessage_type discover"));
+        assert_eq!((&got["event"], &got["reply"]), (&json!("dhcp.no_subnet"), &Value::Null));
+        assert!(got["reason"].as_str().unwrap().contains("10.9.0.1"), "{got}");
+    }
+}

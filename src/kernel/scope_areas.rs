@@ -33,7 +33,7 @@ const fn programs(name: &'static str, read: &'static str, write: &'static str) -
 }
 
 /// Every area.
-pub const SCOPE_AREAS: [ScopeArea; 26] = [
+pub const SCOPE_AREAS: [ScopeArea; 27] = [
     programs(
         "machines",
         "all machines with their params, secrets sealed; their timelines, files and explanations; previews \

@@ -46,7 +46,8 @@ pub enum Content {
     PackFiles(BTreeMap<String, PackText>),
 }
 
-/// The schema of a noun's own fields. A reference would be to the noun as it is read, with what the server sets.
+/// The schema of a noun's own fields. A reference would be to the noun as it is read, with what the server
+/// sets.
 fn fields_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     T::json_schema(generator)
 }

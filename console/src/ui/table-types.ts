@@ -42,6 +42,8 @@ export interface TableProps<T> {
   /** As CSS; 68 % of the window when it is not given. */
   height?: string;
   empty?: ComponentChildren;
+  /** For a list whose rows move all the time: what is drawn at a place is changed, and not made anew. */
+  byPlace?: boolean;
   /** Whether the columns can be chosen; true unless said. */
   choosesColumns?: boolean;
 }

@@ -128,6 +128,9 @@ function Head<T>({
   );
 }
 
+/** More than the rows that are drawn at once. */
+const PLACES = 256;
+
 function Body<T>({
   props,
   columns,
@@ -152,7 +155,7 @@ function Body<T>({
     const isSelected = props.selection?.value.has(key);
     drawn.push(
       <div
-        key={key}
+        key={props.byPlace ? String(index % PLACES) : key}
         id={state.idOf(index)}
         class={index === state.active.value ? "table-row active" : "table-row"}
         role="row"

@@ -101,8 +101,9 @@ fn largest(kind: Kind, name: &str) -> Value {
         Kind::Setting => json!({"value": "local"}),
         Kind::Token => json!({"scopes": vec!["machines:read"; 1024]}),
         Kind::Channel => {
-            let packs = names("pack", CHANNEL_PACKS_MAX).into_iter();
-            json!({"packs": packs.map(|name| (name, json!("1.0.0"))).collect::<Map<_, _>>()})
+            let packs = names("pack", CHANNEL_PACKS_MAX - 1).into_iter().map(|name| (name, json!("1.0.0")));
+            let core = ("core".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+            json!({"packs": packs.chain([core]).collect::<Map<_, _>>()})
         }
         Kind::Override => json!({"target": {"kind": "template", "name": format!("pack-{name}")},
             "blocks": {"all": loops.repeat(many(15_000))}}),
@@ -376,7 +377,8 @@ async fn site(objects: usize) -> Client {
     client.post("machines", json!({"name": "probe", "macs": [PROBE]})).await.ok();
     client.houses.kernel.try_commit(crowd(objects)).await.unwrap();
     testing::install(&client.houses, "1.0.0", &["pack-big", "pack-new"].map(open_template)).await;
-    for name in names("pack", CHANNEL_PACKS_MAX) {
+    client.houses.catalog.load_core(&testing::caller()).await.unwrap();
+    for name in names("pack", CHANNEL_PACKS_MAX - 1) {
         let manifest = format!("name: {name}\nversion: 1.0.0\n").into_bytes();
         let archive = write_archive(&[PackFile { path: "pack.yaml".to_owned(), body: manifest }]).unwrap();
         client.send("POST /api/v1/packs", &["Content-Type: application/zstd"], archive).await.ok();

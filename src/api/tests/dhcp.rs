@@ -138,31 +138,6 @@ async fn a_boot_file_may_be_a_template_and_goes_only_to_who_is_to_boot() {
 }
 
 #[tokio::test]
-async fn a_pasted_packet_is_explained_with_its_whole_reply_and_without_any_effect() {
-    let client = Client::new().await;
-    client.post("subnets", lan(json!({"routers": ["10.0.0.254"], "root_path": "{{ mac }}"}))).await.ok();
-    client.post("machines", json!({"name": "web1", "macs": ["52:54:00:aa:00:01"]})).await.ok();
-    let packet = "chaddr 52:54:00:aa:00:01\ngiaddr 10.0.0.2\nmessage_type discover\n\
-                  parameter_request_list 1 3 17\nclient_architectures 7\n\
-                  vendor_class_identifier \"PXEClient:Arch:00007\"";
-    let ask = || client.post("explain/packet", json!({"packet": packet}));
-    let got = ask().await.ok();
-    assert_eq!((&got["event"], &got["machine"]), (&json!("dhcp.offered"), &json!("web1")), "{got}");
-    assert_eq!((&got["subnet"], &got["decision"]["verdict"]), (&json!("lan"), &json!("local_disk")));
-    let options = got["reply"]["options"].as_array().unwrap();
-    let router = options.iter().find(|option| option["code"] == 3).unwrap();
-    assert_eq!((&router["value"], &router["bytes"]), (&json!("10.0.0.254"), &json!("0a0000fe")));
-    assert_eq!(got["reply"]["templates"][0]["template"], "{{ mac }}");
-    let of_rule = json!({"rule": "known_machine", "kind": "machine", "name": "web1"});
-    assert!(got["looked_at"].as_array().unwrap().contains(&of_rule), "{got}");
-    assert_eq!(ask().await.ok(), got, "the address is not held");
-    let machine = client.get("machines/name:web1").await.ok();
-    assert_eq!(machine["status"]["boot_attempt"], Value::Null);
-    let again = client.post("explain/packet", json!({"packet": got["request"]["text"]})).await.ok();
-    assert_eq!(again["reply"], got["reply"]);
-}
-
-#[tokio::test]
 async fn a_packet_that_cannot_be_explained_is_refused_with_its_place() {
     let client = Client::new().await;
     for (asked, place) in [

@@ -78,6 +78,7 @@ function Activity(): JSX.Element {
             columns={columns}
             rows={log.rows}
             rowKey={rowKey}
+            byPlace
             onOpen={(row) => {
               if (!isGap(row)) setQuery({ event: String(row.seq) });
             }}

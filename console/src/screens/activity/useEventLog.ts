@@ -5,7 +5,7 @@ import { useSignal, type ReadonlySignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { api, generation } from "../../api/client";
 import { asProblem, type ApiProblem } from "../../api/problem";
-import { onEvents } from "../../live/feed";
+import { onEvents, type ServerEvent } from "../../live/feed";
 import { apiQuery, isLive, passesTerms, type EventTerms } from "./filter";
 import { EventLog, type Gap } from "./log";
 import type { EventPage } from "./export";
@@ -81,13 +81,32 @@ export function useEventLog(terms: EventTerms): EventLogView {
   return { log, state, problem, hasOlder, loadOlder, fillGap, reload: () => void (turn.value += 1) };
 }
 
+/** Least time between two changes of the list, in milliseconds. */
+const SHOW_MS = 500;
+
+/** Hands over what arrives: at once when little does, and at most twice a second. */
 function listen(log: EventLog, terms: EventTerms, subject: string | undefined): () => void {
-  return onEvents({}, (events, leftOut) => {
-    log.arrive(
-      events.filter((event) => passesTerms(terms, subject, event)),
-      leftOut,
-    );
+  let gathered: ServerEvent[] = [];
+  let skipped = 0;
+  let shownAt = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const show = () => {
+    timer = undefined;
+    shownAt = performance.now();
+    log.arrive(gathered, skipped);
+    [gathered, skipped] = [[], 0];
+  };
+  const end = onEvents({}, (events, leftOut) => {
+    const wanted = events.filter((event) => passesTerms(terms, subject, event));
+    if (wanted.length === 0 && leftOut === 0) return;
+    gathered.push(...wanted);
+    skipped += leftOut;
+    timer ??= setTimeout(show, Math.max(0, shownAt + SHOW_MS - performance.now()));
   });
+  return () => {
+    end();
+    clearTimeout(timer);
+  };
 }
 
 /** Events that arrive name machines by their id; the address may have a name or a MAC. */

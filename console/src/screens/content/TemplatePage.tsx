@@ -81,8 +81,7 @@ function useWorkshop({ template, data, overrides }: WorkshopProps) {
   const target = useTarget(template);
   const block = target.kind === "block" ? target.block : null;
   const override = overrides.find((one) => block !== null && block in (one.blocks ?? {}));
-  const wantsPack = block !== null || (template.hides ?? []).length > 0;
-  const packText = usePackText(wantsPack ? packOfTemplate(template) : null, template.name);
+  const packText = usePackText(block === null ? null : packOfTemplate(template), template.name);
   const draft = useTemplateDraft({ template, target, override });
   const edited: EditedTemplate = {
     name: template.name,
@@ -99,7 +98,7 @@ function useWorkshop({ template, data, overrides }: WorkshopProps) {
   const preview = usePreview(
     machine && document ? questionOf(machine.name, document, unsaved, template) : null,
   );
-  return { target, override, packText, draft, edited, machine, documents, document, preview };
+  return { target, override, draft, edited, machine, documents, document, preview };
 }
 
 function TemplateWorkshop(props: WorkshopProps) {
@@ -156,7 +155,6 @@ function TemplateWorkshop(props: WorkshopProps) {
         data={data}
         overrides={overrides}
         draft={draft}
-        packText={shop.packText}
         impact={impactOf(edited, template, data)}
         onLine={toLine}
       />

@@ -155,8 +155,8 @@ function InterfaceField({ draft, change }: PartProps) {
 }
 
 const PACKET_HINT =
-  "Hex, with or without the headers of Ethernet, IPv4 and UDP; a hex dump of tcpdump -xx, Wireshark, xxd or " +
-  "hexdump; or the text form, one field or option a line.";
+  "Hex, with or without the headers of Ethernet, IPv4 and UDP; a hex dump of tcpdump -xx, Wireshark, " +
+  "xxd or hexdump; or the text form, one field or option a line.";
 
 function PacketFields({ draft, change }: PartProps) {
   return (

@@ -151,7 +151,11 @@ export const screens: Screen[] = [
     nav: { label: "Explain", group: "Network", order: 2, icon: "explain" },
     needs: "machines:read",
     key: "e",
-    view: ExplainView,
+    view: () => (
+      <div class="net explain">
+        <ExplainView />
+      </div>
+    ),
     commands: () => [
       { id: "explain-packet", title: "Explain a packet or a MAC", run: () => go("/explain") },
     ],

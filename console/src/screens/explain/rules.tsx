@@ -10,6 +10,7 @@ import {
   ruleRows,
   verdictText,
   type Answered,
+  type Explanation,
   type RuleObject,
   type RuleRow,
 } from "./model";
@@ -84,11 +85,7 @@ function Hints({ full }: { full: FullAnswer }) {
         </p>
       ))}
       {similar_clients.map((client) => (
-        <p key={client.mac} class="warn-text">
-          ⚠ A client with the MAC <code>{client.mac}</code> asked <Time at={client.last_seen} /> and no
-          machine has this MAC. <Link to={machinePath(client.machine.name)}>{client.machine.name}</Link> has{" "}
-          <code>{client.machine.mac}</code>.
-        </p>
+        <SimilarClient key={client.mac} client={client} />
       ))}
       {start_faults.length > 0 && (
         <details open>
@@ -103,6 +100,17 @@ function Hints({ full }: { full: FullAnswer }) {
         </details>
       )}
     </>
+  );
+}
+
+type Similar = NonNullable<Explanation["similar_clients"]>[number];
+
+function SimilarClient({ client: { mac, machine, last_seen } }: { client: Similar }) {
+  return (
+    <p class="warn-text">
+      ⚠ A client with the MAC <code>{mac}</code> asked <Time at={last_seen} /> and no machine has this MAC.
+      The machine <Link to={machinePath(machine.name)}>{machine.name}</Link> has <code>{machine.mac}</code>.
+    </p>
   );
 }
 

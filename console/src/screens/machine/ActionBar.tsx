@@ -1,7 +1,7 @@
 // The actions of an operator. What goes on with work stands first; what erases or ends work stands apart,
 // and each says why it cannot be done now.
-import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { location, setQuery } from "../../app/router";
 import { may } from "../../app/session";
 import type { Machine, Run } from "../../api/schema";
 import { ActionDialog } from "./ActionDialog";
@@ -16,11 +16,12 @@ export function ActionBar({
   machine: Machine;
   run: Run | undefined;
 }): JSX.Element | null {
-  const open = useSignal<MachineAction | null>(null);
   if (!may("machines:write")) return null;
   const actions = actionsOf(machine);
   const [safe, danger] = [actions.filter((one) => !one.danger), actions.filter((one) => one.danger)];
-  const show = (action: MachineAction) => void (open.value = action);
+  const asked = location.value.query.get("do");
+  const open = actions.find((one) => one.verb === asked && !one.refused);
+  const show = (action: MachineAction | undefined) => setQuery({ do: action?.verb }, { replace: true });
   return (
     <Card title="Actions">
       <ActionRow actions={safe} onChoose={show} />
@@ -28,12 +29,13 @@ export function ActionBar({
         <p class="danger-title">Erases a disk, or ends work</p>
         <ActionRow actions={danger} onChoose={show} />
       </div>
-      {open.value && (
+      {open && (
         <ActionDialog
-          action={open.value}
+          key={open.verb}
+          action={open}
           machine={machine}
           run={run}
-          onClose={() => void (open.value = null)}
+          onClose={() => show(undefined)}
         />
       )}
     </Card>

@@ -24,7 +24,7 @@ interface StateCardProps {
 export function StateCard({ machine, run, timeline, usual, onEvent }: StateCardProps): JSX.Element {
   const { status } = machine;
   const expected = expectedOf(status, usual, now.value);
-  const attempt = newestAttempts(timeline.bands.value)[0];
+  const attempt = newestAttempts(timeline.bands.value)[0] ?? timeline.bands.value.at(-1);
   const step = run?.steps?.[status.cursor ?? 0];
   return (
     <Card class="state-card">
@@ -72,16 +72,26 @@ export function StateCard({ machine, run, timeline, usual, onEvent }: StateCardP
   );
 }
 
-function LastBoot({ band, onEvent }: { band: Band; onEvent: (seq: number) => void }): JSX.Element {
+interface LastBootProps {
+  band: Band;
+  onEvent: (seq: number) => void;
+}
+
+/** What the last boot came to; without one, only what failed. */
+function LastBoot({ band, onEvent }: LastBootProps): JSX.Element | null {
   const found = diagnose(band, now.value);
+  const isBoot = band.attempt !== null;
+  if (!isBoot && found.tone !== "bad") return null;
   return (
     <div class="last-boot">
-      <p class="muted">
-        Last boot: attempt {band.number ?? "?"}, <Time at={band.start} />
-      </p>
+      {isBoot && (
+        <p class="muted">
+          Last boot: attempt {band.number ?? "?"}, <Time at={band.start} />
+        </p>
+      )}
       <DiagnosisLine diagnosis={found} onShow={onEvent} />
       {found.job !== null && found.tone === "bad" && <LastLines key={found.job} job={found.job} />}
-      <MilestoneStrip band={band} />
+      {isBoot && <MilestoneStrip band={band} />}
     </div>
   );
 }

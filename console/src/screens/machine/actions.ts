@@ -189,6 +189,9 @@ const RULES: Rule[] = [
   },
 ];
 
+/** Every action, for lists of commands. */
+export const ACTIONS: readonly { verb: Verb; title: string }[] = RULES;
+
 function situationOf(machine: Machine): Situation {
   const { status } = machine;
   const run = status.run ?? null;

@@ -43,6 +43,14 @@ function Step({ row }: { row: MachineRow }): JSX.Element | null {
   );
 }
 
+/** The texts that people copy out of the list. Buttons cost: a list that scrolls draws few of them. */
+const COPIED: ReadonlySet<string> = new Set(["macs", "status.address", "serial", "smbios_uuid", "id"]);
+
+/** A text that the cell may cut; the whole one is its title. */
+function TextCell({ text, isCopied }: { text: string; isCopied: boolean }): JSX.Element {
+  return isCopied ? <Truncated text={text} /> : <span title={text}>{text}</span>;
+}
+
 export function MachineCell({
   row,
   column,
@@ -70,6 +78,6 @@ export function MachineCell({
     case "count":
       return value === 0 ? null : <span>{value}</span>;
     default:
-      return <Truncated text={String(value)} />;
+      return <TextCell text={String(value)} isCopied={COPIED.has(column.key)} />;
   }
 }

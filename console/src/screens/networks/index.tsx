@@ -61,17 +61,34 @@ export const screens: Screen[] = [
     nav: { label: "Networks", group: "Network", order: 1, icon: "networks" },
     needs: "subnets:read",
     key: "n",
-    view: NetworksView,
+    view: () => (
+      <div class="net">
+        <NetworksView />
+      </div>
+    ),
     commands: () => [
       ...tabCommands(),
       { id: "networks-new", title: "New subnet", run: () => go("/networks/subnets/new") },
     ],
   },
-  { path: "/networks/subnets/:name", title: subnetTitle, needs: "subnets:read", view: SubnetView },
+  {
+    path: "/networks/subnets/:name",
+    title: subnetTitle,
+    needs: "subnets:read",
+    view: (props) => (
+      <div class="net">
+        <SubnetView {...props} />
+      </div>
+    ),
+  },
   {
     path: "/networks/history/:who",
     title: (params) => `History of ${params.who ?? ""}`,
     needs: "leases:read",
-    view: (props) => <HistoryView key={props.params.who} {...props} />,
+    view: (props) => (
+      <div class="net">
+        <HistoryView key={props.params.who} {...props} />
+      </div>
+    ),
   },
 ];

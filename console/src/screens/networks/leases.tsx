@@ -174,21 +174,21 @@ function leaseColumns({ names, now, ending, reserved }: ColumnParts): Column<Lea
     {
       key: "state",
       title: "State",
-      width: "120px",
+      width: "110px",
       value: (lease) => lease.state,
       render: (lease) => <LeaseStateText lease={lease} now={now} />,
     },
     {
       key: "owner",
       title: "Owner",
-      width: "minmax(200px, 1fr)",
+      width: "minmax(240px, 1fr)",
       value: (lease) => lease.mac ?? lease.client,
       render: (lease) => <Owner lease={lease} names={names} />,
     },
     {
       key: "subnet",
       title: "Subnet",
-      width: "120px",
+      width: "105px",
       minPage: 800,
       value: (lease) => lease.subnet,
       render: (lease) => <Link to={subnetPath(lease.subnet)}>{lease.subnet}</Link>,
@@ -196,7 +196,7 @@ function leaseColumns({ names, now, ending, reserved }: ColumnParts): Column<Lea
     {
       key: "since",
       title: "Since",
-      width: "120px",
+      width: "105px",
       minPage: 900,
       value: (lease) => lease.bound_at,
       render: (lease) => <Time at={lease.bound_at} />,
@@ -204,14 +204,14 @@ function leaseColumns({ names, now, ending, reserved }: ColumnParts): Column<Lea
     {
       key: "until",
       title: "Until",
-      width: "120px",
+      width: "105px",
       value: (lease) => lease.expires_at,
       render: (lease) => <Time at={lease.expires_at} />,
     },
     {
       key: "actions",
       title: "",
-      width: "190px",
+      width: "165px",
       value: () => "",
       sort: false,
       render: (lease) => (
@@ -225,7 +225,8 @@ function LeaseStateText({ lease, now }: { lease: Lease; now: ReadonlySignal<numb
   const counts = leaseCounts(lease, now.value) ?? "free";
   return (
     <span>
-      <span class={`swatch state-${counts}`} aria-hidden="true" /> {LEASE_WORDS[lease.state]}
+      <span class={`swatch state-${counts}`} aria-hidden="true" />
+      {LEASE_WORDS[lease.state]}
     </span>
   );
 }

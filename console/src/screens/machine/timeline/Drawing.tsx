@@ -210,6 +210,11 @@ interface BarProps {
   onChoose: () => void;
 }
 
+function textX({ side, x, width }: Bar): number {
+  if (side === "inside") return x + 4;
+  return side === "before" ? x - 5 : x + width + 5;
+}
+
 function BarShape({ bar, index, isStop, isChosen, onLook, onChoose }: BarProps): JSX.Element {
   const { mark, x, y, width, text } = bar;
   const words = [mark.label, mark.detail, spanText(mark.end - mark.start)].filter(Boolean).join(", ");
@@ -228,7 +233,7 @@ function BarShape({ bar, index, isStop, isChosen, onLook, onChoose }: BarProps):
       <rect class="tl-bar" x={x} y={y + 4} width={width} height={ROW - 9} rx="3" />
       {mark.tone === "bad" && <path class="tl-cross" d={`M${x + 1} ${y + 7}l5 6m0 -6l-5 6`} />}
       {text && (
-        <text class="tl-text" x={bar.isInside ? x + 4 : x + width + 5} y={y + 15}>
+        <text class={`tl-text ${bar.side}`} x={textX(bar)} y={y + 16}>
           {text}
         </text>
       )}

@@ -25,8 +25,8 @@ export interface Bar {
   width: number;
   /** Empty where there is no room for it. */
   text: string;
-  /** The words stand in the bar, which is long enough, and not behind it. */
-  isInside: boolean;
+  /** Where the words stand. */
+  side: "behind" | "inside" | "before";
 }
 
 export interface LaneBox {
@@ -88,36 +88,58 @@ export function layoutBand(band: Band, wish: LayoutWish): BandLayout {
   };
 }
 
+interface Box {
+  mark: Mark;
+  /** Of the bar alone. */
+  left: number;
+  width: number;
+  words: string;
+  side: Bar["side"];
+  /** Of the bar with its words. */
+  x: number;
+  all: number;
+}
+
+/** Words stand behind the bar; in it or before it where there is no room behind. */
+function boxOf(mark: Mark, x: (at: number) => number, room: number): Box {
+  const left = x(mark.start);
+  const width = Math.max(BAR_MIN, x(mark.end) - left);
+  const words = barText(mark);
+  const length = words.length * LETTER + 12;
+  const box = { mark, left, width, words };
+  if (left + width + length <= room) return { ...box, side: "behind", x: left, all: width + length };
+  if (width > length) return { ...box, side: "inside", x: left, all: width };
+  if (left >= length) return { ...box, side: "before", x: left - length, all: width + length };
+  return { ...box, words: "", side: "behind", x: left, all: width };
+}
+
 function placeBars(marks: Mark[], x: (at: number) => number, room: number): { bars: Bar[]; rows: number } {
   const sorted = [...marks].sort((one, other) => one.start - other.start || one.seq - other.seq);
-  const boxes = sorted.map((mark) => {
-    const left = x(mark.start);
-    const width = Math.max(BAR_MIN, x(mark.end) - left);
-    return { mark, left, width, words: barText(mark) };
-  });
-  const wide = boxes.map((box) => ({ x: box.left, width: box.width + box.words.length * LETTER + 12 }));
-  const packed = packRows(wide, ROWS_MAX);
-  const ends: number[] = [];
+  const boxes = sorted.map((mark) => boxOf(mark, x, room));
+  const packed = packRows(
+    boxes.map((box) => ({ x: box.x, width: box.all })),
+    ROWS_MAX,
+  );
+  const taken: Box[][] = [];
   const bars = boxes.map((box, index) => {
     const row = packed[index] ?? 0;
-    const covered = (ends[row] ?? 0) > box.left;
-    ends[row] = Math.max(ends[row] ?? 0, box.left + (wide[index]?.width ?? 0));
-    const fits = !covered && box.left + (wide[index]?.width ?? 0) <= room;
-    const isInside = !fits && box.width > box.words.length * LETTER + 8;
-    const text = fits || isInside ? box.words : "";
-    return { mark: box.mark, x: box.left, y: row * ROW, width: box.width, text, isInside };
+    const others = (taken[row] ??= []);
+    const isFree = others.every((other) => other.x + other.all <= box.x || box.x + box.all <= other.x);
+    others.push(isFree ? box : { ...box, x: box.left, all: box.width });
+    const { mark, left, width, side } = box;
+    return { mark, x: left, y: row * ROW, width, text: isFree ? box.words : "", side };
   });
   return { bars: withoutCovered(bars), rows: Math.max(0, ...packed.map((row) => row + 1)) };
 }
 
-/** Takes the words of a bar away where the next bar of its row stands on them. */
+/** Takes the words behind a bar away where the next bar of its row stands on them. */
 function withoutCovered(bars: Bar[]): Bar[] {
   const next = new Map<number, number>();
   const kept = [...bars].reverse().map((bar) => {
     const limit = next.get(bar.y) ?? Number.POSITIVE_INFINITY;
     next.set(bar.y, bar.x);
     const end = bar.x + bar.width + bar.text.length * LETTER + 4;
-    return end > limit && !bar.isInside ? { ...bar, text: "" } : bar;
+    return end > limit && bar.side === "behind" ? { ...bar, text: "" } : bar;
   });
   return kept.reverse();
 }
