@@ -1,12 +1,12 @@
 // A boot attempt as a drawing: a lane for each kind of event, bars with names, sizes and durations, hatched
-// gaps for silence. One tab stop; the arrow keys go from event to event. The table beside it has the same.
+// gaps for silence. The arrow keys go from event to event. The table beside it has the same.
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Band } from "./attempts";
 import type { ExpectedEvent } from "./expected";
 import type { Bar, BandLayout } from "./layout";
-import { AXIS, GUTTER, ROW, barsInOrder, layoutBand } from "./layout";
+import { AXIS, GUTTER, ROW, barText, barsInOrder, layoutBand } from "./layout";
 import type { Mark } from "./marks";
 import type { Segment } from "./scale";
 import { spanText } from "./words";
@@ -41,7 +41,7 @@ export function Drawing(props: DrawingProps): JSX.Element {
   const { band, zoom, until, expected } = props;
   const layout = layoutBand(band, { width: width.value, zoom, until, hasNext: expected !== null });
   return (
-    <div class="tl-frame" ref={frame}>
+    <div class="tl-frame" ref={frame} tabIndex={0} role="group" aria-label="Timeline">
       <svg
         class="tl-drawing"
         width={layout.width}
@@ -217,7 +217,7 @@ function textX({ side, x, width }: Bar): number {
 
 function BarShape({ bar, index, isStop, isChosen, onLook, onChoose }: BarProps): JSX.Element {
   const { mark, x, y, width, text } = bar;
-  const words = [mark.label, mark.detail, spanText(mark.end - mark.start)].filter(Boolean).join(", ");
+  const words = [barText(mark), mark.detail].filter(Boolean).join(", ");
   return (
     <g
       class={`tl-mark ${mark.tone}${isChosen ? " chosen" : ""}`}
@@ -233,7 +233,7 @@ function BarShape({ bar, index, isStop, isChosen, onLook, onChoose }: BarProps):
       <rect class="tl-bar" x={x} y={y + 4} width={width} height={ROW - 9} rx="3" />
       {mark.tone === "bad" && <path class="tl-cross" d={`M${x + 1} ${y + 7}l5 6m0 -6l-5 6`} />}
       {text && (
-        <text class={`tl-text ${bar.side}`} x={textX(bar)} y={y + 16}>
+        <text aria-hidden="true" class={`tl-text ${bar.side}`} x={textX(bar)} y={y + 16}>
           {text}
         </text>
       )}

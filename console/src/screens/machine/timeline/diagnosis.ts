@@ -52,7 +52,8 @@ const ASKS: Rule = (band) => {
   if (event?.kind !== "boot.installer_asks") return null;
   const headline = `The installer asks at its console: ${textOf(event, "question")}`;
   const todo =
-    "Answer at the console, or mend the param or template, cancel the run, start it again and restart it.";
+    "Answer at the console, or mend the param or template, cancel " +
+    "the run, start the workflow again, and restart the machine.";
   return say("warn", headline, "It waits for a person; nothing else goes on.", todo, event);
 };
 

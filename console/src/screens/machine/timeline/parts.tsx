@@ -95,7 +95,8 @@ export function ExpectedLine({ expected }: { expected: ExpectedEvent }): JSX.Ele
       {expected.usually && <>, {expected.usually}</>}
       {expected.by !== null && (
         <>
-          ; expected by <Time at={new Date(expected.by).toISOString()} />
+          ; {expected.overdue ? "it was expected" : "expected by"}{" "}
+          <Time at={new Date(expected.by).toISOString()} />
         </>
       )}
       {expected.failsAt !== null && (
