@@ -89,6 +89,10 @@ test("an object leads to the page that shows it", () => {
   assert.equal(objectPath({ kind: "machine", name: "a/b" }), "/machines/a%2Fb");
   assert.equal(objectPath({ kind: "subnet", name: "lan" }), "/networks/subnets/lan");
   assert.equal(objectPath({ kind: "pool", name: "x" }), undefined);
+  assert.equal(
+    objectPath({ kind: "bootenv", name: "debian-12-install" }),
+    "/content/bootenvs/debian-12-install",
+  );
 });
 
 test("two answers are compared line by line, also lines that only one has", () => {

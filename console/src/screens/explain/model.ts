@@ -222,8 +222,6 @@ export function remedy(row: RuleRow | undefined): string | undefined {
   }
 }
 
-const PLURALS: Record<string, string> = { client_class: "client_classes" };
-
 /** Where the console shows an object. */
 export function objectPath(object: { kind: string; name: string }): string | undefined {
   const name = encodeURIComponent(object.name);
@@ -239,11 +237,11 @@ export function objectPath(object: { kind: string; name: string }): string | und
     case "reservation":
       return `/networks?tab=reservations&reservation=${name}`;
     case "client_class":
-      return "/networks?tab=classes";
+      return `/objects/client_classes/${name}`;
     case "setting":
       return "/settings";
     default:
-      return `/content?kind=${PLURALS[object.kind] ?? `${object.kind}s`}&name=${name}`;
+      return `/content/${object.kind}s/${name}`;
   }
 }
 

@@ -1,6 +1,7 @@
 // The tab with the client classes: firmware with wishes of its own, in the order in which they apply.
 
 import type { JSX } from "preact";
+import { Link } from "../../app/router";
 import { useCollection } from "../../live/collection";
 import { Empty, Loading, Problem } from "../../ui/status";
 import type { ClientClass } from "./types";
@@ -39,7 +40,9 @@ export function ClassesTab(): JSX.Element {
               <tr key={row.name} id={`class-${row.name}`}>
                 <td>{row.order}</td>
                 <td>
-                  <strong>{row.name}</strong>
+                  <Link to={`/objects/client_classes/${encodeURIComponent(row.name)}`} class="strong">
+                    {row.name}
+                  </Link>
                   {row.description && <div class="muted">{row.description}</div>}
                   {row.problems.map((problem) => (
                     <div class="warn-text" key={problem.pointer}>

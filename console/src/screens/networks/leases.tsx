@@ -42,7 +42,7 @@ export function LeasesTab(): JSX.Element {
   const query = location.value.query;
   const filter = useMemo(
     () => leaseFilter(query),
-    [query.get("subnet"), query.get("state"), query.get("q")],
+    [query.get("subnet"), query.get("state"), query.get("q"), query.get("address")],
   );
   const leases = useCollection<Lease>("leases", { filter });
   const subnets = useCollection<Subnet>("subnets", { fields: ["name"], sort: "name" });
@@ -74,18 +74,19 @@ export function LeasesTab(): JSX.Element {
 export function leaseFilter(query: URLSearchParams): URLSearchParams {
   const filter = new URLSearchParams();
   const [subnet, state, text] = ["subnet", "state", "q"].map((name) => query.get(name)?.trim() ?? "");
+  const address = query.get("address");
   if (subnet) filter.set("subnet", subnet);
   if (state) filter.set("state", state);
-  if (text)
-    filter.set(
-      /^\d+\./.test(text)
-        ? "address[like]"
-        : /^[0-9a-f]{2}[:-]/i.test(text)
-          ? "mac[like]"
-          : "hostname[like]",
-      `*${text.toLowerCase().replace(/-/g, text.includes(":") ? "-" : ":")}*`,
-    );
+  if (address) filter.set("address", address);
+  else if (text) filter.set(...searchTerm(text.toLowerCase()));
   return filter;
+}
+
+/** What a typed text is looked for in: addresses, MACs or host names. */
+function searchTerm(text: string): [name: string, pattern: string] {
+  if (/^[\d.]+$/.test(text) && text.includes(".")) return ["address[like]", `${text}*`];
+  if (/^[0-9a-f]{2}[:-]/.test(text)) return ["mac[like]", `*${text.replaceAll("-", ":")}*`];
+  return ["hostname[like]", `*${text}*`];
 }
 
 function LeaseFilter({ subnets, total }: { subnets: string[]; total: ReadonlySignal<number> }) {
@@ -111,9 +112,9 @@ function LeaseFilter({ subnets, total }: { subnets: string[]; total: ReadonlySig
       <TextField
         type="search"
         label="Address, MAC or host name"
-        value={query.get("q") ?? ""}
+        value={query.get("address") ?? query.get("q") ?? ""}
         placeholder="10.0.0. or 52:54:"
-        onInput={change("q")}
+        onInput={(q) => setQuery({ q, address: undefined }, { replace: true })}
       />
       <output class="muted">{total.value.toLocaleString("en")} leases</output>
     </div>
@@ -181,7 +182,7 @@ function leaseColumns({ names, now, ending, reserved }: ColumnParts): Column<Lea
     {
       key: "owner",
       title: "Owner",
-      width: "minmax(240px, 1fr)",
+      width: "minmax(230px, 1fr)",
       value: (lease) => lease.mac ?? lease.client,
       render: (lease) => <Owner lease={lease} names={names} />,
     },
@@ -211,7 +212,7 @@ function leaseColumns({ names, now, ending, reserved }: ColumnParts): Column<Lea
     {
       key: "actions",
       title: "",
-      width: "165px",
+      width: "180px",
       value: () => "",
       sort: false,
       render: (lease) => (

@@ -16,6 +16,7 @@ import { historyPath, machinePath, useMachineNames, useNow } from "./data";
 import { reservationConflict } from "./pools";
 import {
   CLIENT_FIELDS,
+  CLIENT_LABELS,
   CLIENT_WORDS,
   clientField,
   draftOf,
@@ -36,7 +37,10 @@ export function ReservationsTab(): JSX.Element {
   const leases = useCollection<Lease>("leases");
   const deleting = useSignal<Reservation | undefined>(undefined);
   const edited = location.value.query.get("reservation");
-  const rows = [...reservations.rows.value].sort((a, b) => compareAddresses(a.address, b.address));
+  const only = location.value.query.get("address");
+  const all = [...reservations.rows.value].sort((a, b) => compareAddresses(a.address, b.address));
+  const rows = only ? all.filter((row) => row.address === only) : all;
+  const kept = all.find((row) => row.address === edited);
   const open = (address: string | undefined) => setQuery({ reservation: address });
   if (reservations.problem.value && rows.length === 0)
     return <Problem problem={reservations.problem.value} onRetry={reservations.reload} />;
@@ -48,7 +52,7 @@ export function ReservationsTab(): JSX.Element {
   );
   return (
     <div class="stack">
-      {rows.length === 0 ? (
+      {all.length === 0 ? (
         <Empty title="No address is reserved" actions={add}>
           A reservation keeps an address for one client or machine.
         </Empty>
@@ -57,6 +61,7 @@ export function ReservationsTab(): JSX.Element {
           <div class="filters">
             {add}
             <output class="muted">{rows.length} reservations</output>
+            {only && <Link to="/networks?tab=reservations">Show all {all.length}</Link>}
           </div>
           <ReservationTable
             rows={rows}
@@ -67,12 +72,11 @@ export function ReservationsTab(): JSX.Element {
           />
         </>
       )}
-      {edited && (
+      {edited && (edited === "new" || kept) && (
         <ReservationForm
           key={edited}
-          reservation={rows.find((row) => row.address === edited)}
-          isNew={edited === "new"}
-          others={rows}
+          reservation={kept}
+          others={all}
           subnets={subnets.rows.value}
           onClose={() => open(undefined)}
         />
@@ -183,17 +187,15 @@ function For({ reservation }: { reservation: Reservation }) {
 
 interface FormProps {
   reservation: Reservation | undefined;
-  isNew: boolean;
   others: Reservation[];
   subnets: Subnet[];
   onClose: () => void;
 }
 
-function ReservationForm({ reservation, isNew, others, subnets, onClose }: FormProps) {
+function ReservationForm({ reservation, others, subnets, onClose }: FormProps) {
   const draft = useSignal<ReservationDraft>(draftOf(reservation));
   const faults = useSignal<FieldFaults>({});
   const problem = useSignal<ApiProblem | undefined>(undefined);
-  if (!isNew && !reservation) return null;
   const change = (part: Partial<ReservationDraft>) => void (draft.value = { ...draft.value, ...part });
   const save = async () => {
     faults.value = reservationFaults(draft.value, {
@@ -279,7 +281,7 @@ function ReservationFields({ draft, faults, change, subnets, isFixed }: FieldsPr
         options={CLIENT_FIELDS.map((field) => ({ value: field, label: CLIENT_WORDS[field] }))}
       />
       <TextField
-        label={CLIENT_WORDS[draft.field]}
+        label={CLIENT_LABELS[draft.field]}
         required
         value={draft.client}
         fault={faults[`/${draft.field}`]}

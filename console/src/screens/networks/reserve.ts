@@ -22,6 +22,15 @@ export const CLIENT_WORDS: Record<ClientField, string> = {
   remote_id: "relay or switch (option 82.2)",
 };
 
+/** The same as the label of the field. */
+export const CLIENT_LABELS: Record<ClientField, string> = {
+  mac: "MAC address",
+  machine: "Machine",
+  client_id: "Client identifier",
+  circuit_id: "Circuit id",
+  remote_id: "Remote id",
+};
+
 export interface ReservationDraft {
   address: string;
   field: ClientField;
