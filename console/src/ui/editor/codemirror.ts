@@ -124,7 +124,11 @@ export function createEditor(options: EditorOptions): EditorHandle {
         original.of(comparison(options.original)),
         completionExtension(() => options.completions),
         hoverExtension(() => options.hover),
-        EditorView.contentAttributes.of({ "aria-label": options.label, spellcheck: "false" }),
+        EditorView.contentAttributes.of({
+          "aria-label": options.label,
+          tabindex: "0",
+          spellcheck: "false",
+        }),
         listener({
           change: (value) => told && options.onChange?.(value),
           cursor: (line) => options.onCursor?.(line),
@@ -182,7 +186,7 @@ function mergeSide(side: MergeSide, language: EditorLanguage): { doc: string; ex
       basics(),
       languageExtension(language),
       readOnlyState(!tell),
-      EditorView.contentAttributes.of({ "aria-label": side.label, spellcheck: "false" }),
+      EditorView.contentAttributes.of({ "aria-label": side.label, tabindex: "0", spellcheck: "false" }),
       listener({ change: (value) => tell?.(value), cursor: () => undefined, pick: () => undefined }),
     ],
   };
