@@ -6,6 +6,7 @@ import { endOf, scopesOf } from "../src/screens/settings/scopes";
 import { parseSetting, valuesText } from "../src/screens/settings/setting_values";
 import { listPath, objectPath, subjectPath } from "../src/screens/objects/links";
 import { nounOf, pluralOf } from "../src/screens/objects/nouns";
+import { viewPath } from "../src/screens/objects/view_path";
 
 test("a setting is typed as its schema has it", () => {
   const days = { type: ["integer", "null"], minimum: 1, maximum: 36500 };
@@ -53,4 +54,11 @@ test("a noun that the console does not know has the columns that its fields sugg
     [noun.title, noun.word, noun.nameField, noun.columns],
     ["Webhooks", "webhook", "name", ["url"]],
   );
+});
+
+test("a saved view opens its list with the filter, the order and the columns", () => {
+  const machines = { kind: "machines", query: "status.state=failed&sort=-updated_at", columns: ["name"] };
+  assert.equal(viewPath(machines), "/machines?status.state=failed&sort=-updated_at&columns=name");
+  const events = { kind: "events", query: "kind=run.*&actor=token%3Aci&order=newest", columns: [] };
+  assert.equal(viewPath(events), "/activity?kind=run.*&by=ci");
 });

@@ -19,11 +19,12 @@ import { auditColumns, eventColumns } from "./columns";
 import { EventDetail } from "./detail";
 import type { EventPage } from "./export";
 import { ExportMenu } from "./export_menu";
-import { effectiveTerms, isLive, termsOf, type ActivityTab } from "./filter";
+import { apiQuery, effectiveTerms, isLive, termsOf, type ActivityTab } from "./filter";
 import { FilterForm } from "./filter_form";
 import { isGap, rowKey, type LogRow } from "./log";
 import { LiveBar } from "./live_bar";
 import { useMachineNames } from "./names";
+import { ViewsMenu } from "../objects/views_menu";
 import { useEventLog } from "./useEventLog";
 import "./activity.css";
 
@@ -65,7 +66,12 @@ function Activity(): JSX.Element {
         title="Activity"
         subtitle="What happened, and who did it"
         tabs={<Tabs tabs={TABS} label="Activity" />}
-        actions={<ExportMenu terms={terms} />}
+        actions={
+          <>
+            <ViewsMenu kind="events" query={new URLSearchParams(apiQuery(terms)).toString()} />
+            <ExportMenu terms={terms} />
+          </>
+        }
       />
       <FilterForm key={tab} tab={tab} terms={terms} />
       {view.problem.value && <Problem problem={view.problem.value} onRetry={view.reload} />}

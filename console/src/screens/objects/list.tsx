@@ -14,6 +14,7 @@ import { Table } from "../../ui/table";
 import { keyOf, objectColumns, type ObjectRow } from "./columns";
 import { CreateObject } from "./create";
 import { objectPath } from "./links";
+import { ViewsMenu } from "./views_menu";
 import { useMethods, useNoun, type KnownNoun } from "./useNoun";
 
 /** Names of the address that are no filters. */
@@ -54,17 +55,20 @@ function KnownList({ known }: { known: KnownNoun }): JSX.Element {
           </>
         }
         actions={
-          writable && (
-            <Button
-              kind="primary"
-              icon="plus"
-              onClick={() => {
-                isCreating.value = true;
-              }}
-            >
-              Create
-            </Button>
-          )
+          <>
+            <ViewsMenu kind={noun.plural} query={viewQuery(filter, sort)} />
+            {writable && (
+              <Button
+                kind="primary"
+                icon="plus"
+                onClick={() => {
+                  isCreating.value = true;
+                }}
+              >
+                Create
+              </Button>
+            )}
+          </>
         }
       />
       <div>
@@ -90,6 +94,13 @@ function KnownList({ known }: { known: KnownNoun }): JSX.Element {
       )}
     </div>
   );
+}
+
+/** What a saved view of the list asks. */
+function viewQuery(filter: URLSearchParams, sort: string | undefined): string {
+  const query = new URLSearchParams(filter);
+  if (sort) query.set("sort", sort);
+  return query.toString();
 }
 
 function NoObjects({ known, isFiltered }: { known: KnownNoun; isFiltered: boolean }): JSX.Element {

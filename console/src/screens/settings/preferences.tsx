@@ -89,12 +89,12 @@ function PreferenceRow({ item, onSaved }: { item: Preference; onSaved: () => voi
   return (
     <li class="card setting" id={item.name}>
       <div class="setting-words">
-        <h3>
+        <h2>
           <code>{item.name}</code>{" "}
           {item.is_changed && (
             <StateBadge state="changed" tone="info" title="Another value than the default" />
           )}
-        </h3>
+        </h2>
         <p>{item.about}</p>
         <p class="muted small">
           {valuesText(item.schema)}; default <code>{settingText(item.default)}</code>

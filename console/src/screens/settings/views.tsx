@@ -11,29 +11,8 @@ import { ConfirmErase } from "../../ui/dialog";
 import { Empty, Loading, Problem } from "../../ui/status";
 import { toast } from "../../ui/toast";
 import { Time } from "../../ui/values";
-import { listPath, objectPath } from "../objects/links";
-
-export interface ViewRow {
-  name: string;
-  kind: string;
-  query: string;
-  columns: string[];
-  description?: string;
-  updated_at: string;
-}
-
-/** Where a view is opened. */
-export function viewPath(view: ViewRow): string {
-  const query = new URLSearchParams(view.query);
-  if (view.kind === "events") {
-    const actor = query.get("actor");
-    query.delete("actor");
-    query.delete("order");
-    if (actor) query.set("by", actor.replace(/^token:/, ""));
-  } else if (view.columns.length > 0) query.set("columns", view.columns.join(","));
-  const text = query.toString();
-  return listPath(view.kind) + (text ? `?${text}` : "");
-}
+import { objectPath } from "../objects/links";
+import { viewPath, type ViewRow } from "../objects/view_path";
 
 export function Views(): JSX.Element {
   const list = useCollection<ViewRow>("views", { sort: "kind,name" });
