@@ -38,8 +38,8 @@ function Activity(): JSX.Element {
   const terms = effectiveTerms(tab, termsOf(location.value.query));
   const view = useEventLog(terms);
   const { log } = view;
-  const names = useMachineNames(log.rows);
   const opened = useOpened(log.rows.value);
+  const names = useMachineNames(log.rows, opened);
   const isAuto = useSignal(false);
   useEffect(
     () =>

@@ -10,7 +10,7 @@ export type MachineNames = (subject: string) => string;
 
 const known = signal<ReadonlyMap<string, string>>(new Map());
 const asked = new Set<string>();
-/** Most ids that one request has, and most that are ever asked for by a page. */
+/** Most ids that one request has, and most that a page asks for or learns. */
 const GROUP_MAX = 100;
 const ASKED_MAX = 20_000;
 /** Newest and oldest rows that are looked at for ids: those that arrived, and those that were read. */
@@ -32,6 +32,19 @@ function idsOf(rows: readonly LogRow[]): string[] {
   return [...ids];
 }
 
+/** Events of machines that were written have their names. */
+function learn(rows: readonly LogRow[]): void {
+  const told = new Map<string, string>();
+  for (const row of rows) {
+    if (isGap(row) || !row.kind.startsWith("machine.")) continue;
+    const id = MACHINE.exec(row.subject)?.[1];
+    const name = (row.data as { name?: unknown } | null)?.name;
+    if (id && typeof name === "string" && !known.peek().has(id)) told.set(id, name);
+  }
+  if (told.size > 0 && known.peek().size < ASKED_MAX) known.value = new Map([...told, ...known.peek()]);
+  for (const id of told.keys()) asked.add(id);
+}
+
 async function ask(ids: readonly string[]): Promise<void> {
   ids.forEach((id) => asked.add(id));
   const query = { "id[in]": ids.join(","), fields: "id,name", limit: String(GROUP_MAX) };
@@ -43,7 +56,7 @@ async function ask(ids: readonly string[]): Promise<void> {
   }
 }
 
-export function useMachineNames(rows: ReadonlySignal<readonly LogRow[]>): MachineNames {
+export function useMachineNames(rows: ReadonlySignal<readonly LogRow[]>, opened?: LogRow): MachineNames {
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const newest = rows.value[0];
   const count = rows.value.length;
@@ -52,14 +65,13 @@ export function useMachineNames(rows: ReadonlySignal<readonly LogRow[]>): Machin
     timer.current ??= setTimeout(() => {
       timer.current = undefined;
       const all = rows.peek();
-      const looked = [
-        ...all.slice(0, NAMED_MAX),
-        ...all.slice(Math.max(NAMED_MAX, all.length - NAMED_MAX)),
-      ];
+      const end = Math.max(NAMED_MAX, all.length - NAMED_MAX);
+      const looked = [...(opened ? [opened] : []), ...all.slice(0, NAMED_MAX), ...all.slice(end)];
+      learn(looked);
       const ids = asked.size < ASKED_MAX ? idsOf(looked) : [];
       if (ids.length > 0) void ask(ids);
     }, PAUSE_MS);
-  }, [count, newest, known.value]);
+  }, [count, newest, opened, known.value]);
   useEffect(() => () => clearTimeout(timer.current), []);
   const names = known.value;
   return (subject) => {

@@ -33,7 +33,8 @@ export function ChannelPage({ params }: { params: Params }) {
         title={found.name}
         subtitle={
           <>
-            {found.description} <Followers channel={found.name} />
+            {found.description && `${found.description}. `}
+            <Followers channel={found.name} />
           </>
         }
         actions={<ChannelActions channel={found} />}

@@ -6,7 +6,8 @@ import { api, asProblem, ref, type ApiProblem } from "../../api/client";
 import { useQuery } from "../../api/query";
 import { discoverText, explainQuery, subjectOf, type Ask, type Subject } from "./ask";
 import type { Answered, Explanation, PacketExplanation } from "./model";
-import type { DhcpStatus, Lease } from "../networks/types";
+import { addressText, networkRange } from "../networks/addresses";
+import type { DhcpStatus, Lease, Subnet } from "../networks/types";
 
 export interface FullAnswer {
   explanation: Explanation | undefined;
@@ -94,10 +95,20 @@ async function packetText(
   const seen = isHere
     ? undefined
     : status?.relays.find((relay) => relay.subnet && relay.subnet === subnet)?.address;
-  const relay = ask.relay || seen;
+  const relay = ask.relay || (isHere ? undefined : (seen ?? (await likelyRelay(subnet, signal))));
   const own =
     status?.interfaces.flatMap((one) => one.addresses.map((address) => address.split("/")[0])) ?? [];
   return discoverText(ask, { mac, relay, isOwnRelay: relay !== undefined && own.includes(relay) });
+}
+
+/** Where no relay agent was seen yet: one that the subnet lists, else the first host of its network. */
+async function likelyRelay(subnet: string | undefined, signal: AbortSignal): Promise<string | undefined> {
+  if (!subnet) return undefined;
+  const found = await api
+    .get<Subnet>(`/subnets/${ref(subnet)}`, undefined, { signal })
+    .catch(() => undefined);
+  const network = networkRange(found?.cidr ?? "");
+  return found?.relays?.[0] ?? (network && addressText(network.first + 1));
 }
 
 async function macOf(subject: Subject, signal: AbortSignal): Promise<string | undefined> {
