@@ -1,9 +1,12 @@
 //! Tests of how sessions end, and that nothing of them is left then.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Notify;
 
-use super::sessions::{Browser, JSON, OWN_PAGE, cookie_of, log_in, send_plain};
+use super::sessions::{Browser, OWN_PAGE, cookie_of, log_in, send_plain};
 use super::*;
 use crate::access::sessions::SESSIONS_OF_TOKEN_MAX;
 use crate::model::{SESSION_IDLE_MAX, Token};
@@ -136,8 +139,8 @@ async fn a_session_lasts_no_longer_than_its_token() {
     assert_eq!(ends(&client).await, ["expired"]);
 }
 
-/// The texts of a stream until it ends.
-async fn read_to_the_end(client: &Client, path: &str, cookie: &str) -> String {
+/// The texts of a stream until it ends. Says so when the first message is there.
+async fn read_to_the_end(client: &Client, path: &str, (cookie, begun): (&str, &Notify)) -> String {
     let request = Request::builder().uri(path);
     let (name, value) = cookie.split_once(": ").unwrap();
     let request = request.header(name, value).header("sec-fetch-site", "same-origin");
@@ -146,6 +149,9 @@ async fn read_to_the_end(client: &Client, path: &str, cookie: &str) -> String {
     let (mut text, mut body) = (String::new(), response.into_body().into_data_stream());
     while let Some(piece) = body.next().await {
         text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+        if text.contains("data:") {
+            begun.notify_one();
+        }
     }
     text
 }
@@ -155,21 +161,24 @@ async fn streams_take_the_cookie_and_end_with_the_session() {
     let browser = Browser::new().await;
     let (client, cookie) = (&browser.client, browser.cookie.as_str());
     let id = client.get("sessions").await.ok()["items"][0]["id"].as_str().unwrap().to_owned();
+    client.post("profiles", json!({"name": "base"})).await.ok();
+    let (events, changes) = (Notify::new(), Notify::new());
     let end = async {
-        client.post("profiles", json!({"name": "base"})).await.ok();
+        events.notified().await;
+        changes.notified().await;
+        // Nothing happens afterwards that a stream would be woken by.
         client.delete(&format!("sessions/{id}")).await.ok();
-        // Nothing more happens that would wake the streams.
     };
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), async {
+    let ended = tokio::time::timeout(Duration::from_secs(30), async {
         tokio::join!(
-            read_to_the_end(client, "/api/v1/events/stream?kind=profile.*", cookie),
-            read_to_the_end(client, "/api/v1/changes/stream?kind=profile", cookie),
+            read_to_the_end(client, "/api/v1/events/stream?after=0&kind=profile.*", (cookie, &events)),
+            read_to_the_end(client, "/api/v1/changes/stream?after=0&kind=profile", (cookie, &changes)),
             end
         )
     });
-    let (events, ..) = ended.await.expect("a stream goes on without its session");
-    assert!(events.contains("profile:base"), "{events}");
-    assert_eq!(send_plain(client, &[cookie, JSON]).await, 401);
+    let (text, ..) = ended.await.expect("a stream goes on without its session");
+    assert!(text.contains("profile:base"), "{text}");
+    assert_eq!(send_plain(client, &[cookie]).await, 401);
 }
 
 #[tokio::test]
