@@ -12,6 +12,8 @@ import {
 } from "../src/screens/artifacts/artifact";
 import { artifactOf, EMPTY_FORM } from "../src/screens/artifacts/artifact_form";
 import {
+  actorText,
+  groupRecent,
   itemUrl,
   needTitle,
   needUrl,
@@ -19,6 +21,7 @@ import {
   stateCounts,
   subjectUrl,
   type NeedRow,
+  type RecentEvent,
 } from "../src/screens/overview/summary";
 
 const need = (kind: string, list: string, filter: string, count = 2): NeedRow => ({
@@ -162,4 +165,33 @@ test("a new artifact is what its form says", () => {
       mirror: { bytes_max: 1073741824, repositories: [{ distribution: "bookworm" }, { path: "9/BaseOS" }] },
     },
   );
+});
+
+test("what one call changed many times is one line, and a machine is told from a token", () => {
+  const event = (seq: number, request_id: string | undefined, kind = "machine.deleted"): RecentEvent => ({
+    seq,
+    time: "2026-11-30T22:00:00Z",
+    kind,
+    subject: `machine:${seq}`,
+    actor: "token:admin",
+    ...(request_id === undefined ? {} : { request_id }),
+  });
+  const events = [
+    event(5, "a"),
+    event(4, "a"),
+    event(3, "a", "machine.updated"),
+    event(2, undefined),
+    event(1, undefined),
+  ];
+  assert.deepEqual(
+    groupRecent(events).map((group) => [group.event.seq, group.count]),
+    [
+      [5, 2],
+      [3, 1],
+      [2, 1],
+      [1, 1],
+    ],
+  );
+  assert.equal(actorText(event(1, "a")), "token admin");
+  assert.equal(actorText({ ...event(1, "a"), actor: "machine:1" }), "the machine itself");
 });

@@ -4,10 +4,11 @@ import type { JSX } from "preact";
 import { Link } from "../../app/router";
 import { Card } from "../../ui/page";
 import { Time, Truncated } from "../../ui/values";
-import { actorText, subjectUrl, type RecentEvent } from "./summary";
+import { actorText, groupRecent, subjectUrl, type RecentEvent, type RecentGroup } from "./summary";
 
-function RecentLine({ event }: { event: RecentEvent }): JSX.Element {
-  const url = subjectUrl(event.subject);
+function RecentLine({ group: { event, count } }: { group: RecentGroup }): JSX.Element {
+  // What was deleted has no page any more.
+  const url = event.kind.endsWith(".deleted") ? undefined : subjectUrl(event.subject);
   const name = event.name || event.subject;
   return (
     <li class="fleet-recent">
@@ -15,8 +16,9 @@ function RecentLine({ event }: { event: RecentEvent }): JSX.Element {
       <span>
         <Link to={`/activity?event=${event.seq}`}>{event.kind}</Link>{" "}
         {url === undefined ? name : <Link to={url}>{name}</Link>}
+        {count > 1 && ` and ${count - 1} more by the same call`}
       </span>
-      <span class="fleet-muted">{`by ${actorText(event.actor)}`}</span>
+      <span class="fleet-muted">{`by ${actorText(event)}`}</span>
       {event.text !== undefined && event.text !== "" && <Truncated text={event.text} />}
     </li>
   );
@@ -29,8 +31,8 @@ export function Recent({ events }: { events: readonly RecentEvent[] }): JSX.Elem
         <p class="fleet-calm">Nobody changed anything yet.</p>
       ) : (
         <ol class="fleet-recents">
-          {events.map((event) => (
-            <RecentLine key={event.seq} event={event} />
+          {groupRecent(events).map((group) => (
+            <RecentLine key={group.event.seq} group={group} />
           ))}
         </ol>
       )}

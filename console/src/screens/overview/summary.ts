@@ -217,7 +217,32 @@ export function subjectUrl(subject: string): string | undefined {
   return `${page}/${encodeURIComponent(key)}`;
 }
 
-/** An actor for people: `token admin`. */
-export function actorText(actor: string): string {
-  return actor.replace(":", " ");
+/** Who did it, for people: `token admin`, or the machine itself. */
+export function actorText({ actor, subject }: RecentEvent): string {
+  return actor === subject ? "the machine itself" : actor.replace(":", " ");
+}
+
+export interface RecentGroup {
+  /** The newest of them. */
+  event: RecentEvent;
+  count: number;
+}
+
+/** Events in a row that one request caused count as one line. */
+export function groupRecent(events: readonly RecentEvent[]): RecentGroup[] {
+  const groups: RecentGroup[] = [];
+  for (const event of events) {
+    const last = groups.at(-1);
+    const isSame =
+      last !== undefined &&
+      event.request_id !== undefined &&
+      event.request_id === last.event.request_id &&
+      event.kind === last.event.kind;
+    if (isSame) {
+      last.count += 1;
+    } else {
+      groups.push({ event, count: 1 });
+    }
+  }
+  return groups;
 }
