@@ -50,7 +50,7 @@ export function BackgroundWork(): JSX.Element {
 
 function WorkTable({ items }: { items: readonly Work[] }): JSX.Element {
   return (
-    <div class="table-scroll">
+    <div class="table-scroll" tabIndex={0} role="group" aria-label="Background work">
       <table class="plain-table">
         <thead>
           <tr>

@@ -82,7 +82,7 @@ function SessionTable({
   onEnd: (row: SessionRow) => void;
 }): JSX.Element {
   return (
-    <div class="table-scroll">
+    <div class="table-scroll" tabIndex={0} role="group" aria-label="Sessions">
       <table class="plain-table">
         <thead>
           <tr>

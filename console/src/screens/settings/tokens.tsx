@@ -113,7 +113,7 @@ function TokenTable({
   onDelete: (row: TokenRow) => void;
 }): JSX.Element {
   return (
-    <div class="table-scroll">
+    <div class="table-scroll" tabIndex={0} role="group" aria-label="Tokens">
       <table class="plain-table">
         <thead>
           <tr>

@@ -35,7 +35,7 @@ export function Views(): JSX.Element {
   };
   return (
     <>
-      <div class="table-scroll">
+      <div class="table-scroll" tabIndex={0} role="group" aria-label="Saved views">
         <table class="plain-table">
           <thead>
             <tr>
