@@ -1,7 +1,7 @@
 // A story for each screen: what it must show of the scene, and one thing that operators do there.
 
 import type { Page } from "playwright-core";
-import { settled } from "../browser";
+import { settled, visit } from "../browser";
 import { claim, includes, same, until } from "../check";
 import { ASKING, INSTALLED, NEWCOMER, UNKNOWN, WAITING, WORKFLOW } from "../scene";
 import { placesOf } from "../places";
@@ -218,8 +218,7 @@ async function links(stage: Stage): Promise<void> {
   same(new Set(titles.values()).size, titles.size, "different titles of the window");
   const wrong: string[] = [];
   for (const link of shapes(found)) {
-    await page.goto(link);
-    await settled(page).catch(() => wrong.push(`${link}: nothing is shown`));
+    await visit(page, link).catch(() => wrong.push(`${link}: nothing is shown`));
     const text = await page.locator("main").innerText();
     const problems = await page.locator("main .problem").allInnerTexts();
     if (NOWHERE.test(text)) wrong.push(`${link}: there is no such page`);

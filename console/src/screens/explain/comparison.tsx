@@ -49,7 +49,7 @@ export function Comparison({ a, b, names }: Props): JSX.Element {
 
 function Table({ rows, names }: { rows: Difference[]; names: readonly [string, string] }) {
   return (
-    <div class="table-scroll">
+    <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
       <table class="plain comparison">
         <thead>
           <tr>

@@ -68,7 +68,7 @@ function ReplyFields({ reply, address }: { reply: Reply; address: string | undef
 function OptionTable({ options, origins }: { options: PacketOption[]; origins: OptionLine[] }) {
   const from = new Map(origins.map((origin) => [origin.code, origin]));
   return (
-    <div class="table-scroll">
+    <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
       <table class="plain options">
         <thead>
           <tr>
@@ -105,7 +105,7 @@ function Origin({ line }: { line: OptionLine | undefined }) {
 function Configured({ lines }: { lines: OptionLine[] }) {
   if (lines.length === 0) return <p class="muted">No options are configured for this client.</p>;
   return (
-    <div class="table-scroll">
+    <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
       <table class="plain">
         <thead>
           <tr>

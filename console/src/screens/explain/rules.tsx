@@ -34,6 +34,7 @@ export function VerdictCard({
         <p>{offer?.reason}</p>
       </Card>
     );
+  if (full.packet && !full.packet.reply && SILENT.has(full.packet.event)) return <SilentCard full={full} />;
   const settled = ruleRows(decision, objects).find((row) => row.role === "settled");
   const todo = decision.verdict === "netboot" ? undefined : remedy(settled);
   const { explanation } = full;
@@ -69,6 +70,33 @@ export function VerdictCard({
       )}
       {full.packet?.begins_attempt && (
         <p class="muted">Such a packet would begin a boot attempt of the machine.</p>
+      )}
+      <Hints full={full} />
+    </section>
+  );
+}
+
+/** Events of packets that are not answered although the client waits. */
+const SILENT = new Set(["dhcp.no_subnet", "dhcp.pool_empty", "dhcp.malformed"]);
+
+const SILENT_REMEDY: Record<string, string> = {
+  "dhcp.no_subnet": "Create or enable the subnet that fits, or list the relay agent in `relays` of one.",
+  "dhcp.pool_empty": "Add a pool, or release leases of computers that are gone.",
+};
+
+function SilentCard({ full }: { full: FullAnswer }) {
+  const { event = "", reason } = full.packet ?? {};
+  const todo = SILENT_REMEDY[event];
+  return (
+    <section class="verdict screen" aria-label="Verdict">
+      <h2>{full.machine ?? "This client"} gets no answer</h2>
+      <p class="verdict-reason">
+        {reason} <code>{event}</code>
+      </p>
+      {todo && (
+        <p class="todo">
+          <strong>To change that:</strong> {todo} <Link to="/networks">Go to Networks</Link>
+        </p>
       )}
       <Hints full={full} />
     </section>
@@ -173,7 +201,7 @@ export function ClassList({ answered }: { answered: Answered }): JSX.Element | n
   const matched = classes.filter((one) => one.matched).length;
   return (
     <Card title={`Client classes (${matched} of ${classes.length} match)`}>
-      <div class="table-scroll">
+      <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
         <table class="plain">
           <thead>
             <tr>

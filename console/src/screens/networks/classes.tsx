@@ -24,7 +24,7 @@ export function ClassesTab(): JSX.Element {
         Classes apply in this order; the options of a later class win. Explain shows for a client why a
         class does not match.
       </p>
-      <div class="table-scroll">
+      <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
         <table class="plain">
           <thead>
             <tr>

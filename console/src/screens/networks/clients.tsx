@@ -95,7 +95,7 @@ function UnknownTable({ clients, chosen, registering }: UnknownTableProps) {
     chosen.value = next;
   };
   return (
-    <div class="table-scroll tall">
+    <div class="table-scroll tall" tabIndex={0} role="group" aria-label="Table">
       <table class="plain">
         <thead>
           <tr>
@@ -203,7 +203,7 @@ function UnservedCard({ status }: { status: DhcpStatus }) {
       {status.unserved.length === 0 ? (
         <p class="muted">Every packet that was heard came from a subnet that is served.</p>
       ) : (
-        <div class="table-scroll">
+        <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
           <table class="plain">
             <thead>
               <tr>
@@ -243,7 +243,7 @@ function RelaysCard({ relays }: { relays: RelayStatus[] }) {
       {relays.length === 0 ? (
         <p class="muted">No packet came through a relay agent.</p>
       ) : (
-        <div class="table-scroll">
+        <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
           <table class="plain">
             <thead>
               <tr>
@@ -291,7 +291,7 @@ function ServersCard({ servers, hears }: { servers: OtherServer[]; hears: boolea
       {servers.length === 0 ? (
         <p class="muted">{none}</p>
       ) : (
-        <div class="table-scroll">
+        <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
           <table class="plain">
             <thead>
               <tr>

@@ -113,7 +113,7 @@ function Periods({ who, before, more }: PeriodsProps) {
   const next = data.next;
   return (
     <>
-      <div class="table-scroll">
+      <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
         <table class="plain">
           <thead>
             <tr>

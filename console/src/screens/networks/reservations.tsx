@@ -101,7 +101,7 @@ function ReservationTable({ rows, leases, subnets, onEdit, deleting }: TableProp
   const names = useMachineNames();
   const byAddress = new Map(leases.map((lease) => [lease.address, lease]));
   return (
-    <div class="table-scroll">
+    <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
       <table class="plain">
         <thead>
           <tr>

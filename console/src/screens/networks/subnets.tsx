@@ -27,7 +27,7 @@ export function SubnetsTab(): JSX.Element {
   return (
     <div class="stack">
       {status.problem.value && <Problem problem={status.problem.value} onRetry={status.reload} />}
-      <div class="table-scroll">
+      <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
         <table class="plain">
           <thead>
             <tr>
