@@ -173,12 +173,12 @@ fn is_needed(taken: &BodyContent, generator: &mut schemars::SchemaGenerator) -> 
 }
 
 fn refusals(operation: &Operation) -> Vec<u16> {
-    let signed_in =
-        [(operation.need != RequiredScope::Nothing).then_some(401), operation.need.scope().map(|_| 403)];
-    let asked = (operation.need != RequiredScope::Nothing).then_some(400);
+    // A cookie in a request of another page is refused with 403, whatever the scope.
+    let has_caller = operation.need != RequiredScope::Nothing;
+    let of_callers: &[u16] = if has_caller { &[401, 403, 400] } else { &[] };
     let body = (!operation.takes.is_empty()).then_some(408);
     let own = operation.refusals.iter().copied().chain(body);
-    own.chain(signed_in.into_iter().flatten()).chain(asked).chain(COMMON).collect()
+    own.chain(of_callers.iter().copied()).chain(COMMON).collect()
 }
 
 fn describe_reply(reply: &SuccessReply, generator: &mut schemars::SchemaGenerator) -> Value {

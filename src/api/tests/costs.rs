@@ -173,6 +173,7 @@ fn body_of(id: &str) -> Value {
             let text = head.to_owned() + &(0..many(20_000)).map(line).collect::<String>();
             json!({"format": "kea", "files": [{"name": "leases.csv", "text": text}], "dry_run": true})
         }
+        "begin_session" => json!({"token": text(256)}),
         "bulk" => json!({"kind": "machine", "verb": "patch", "filter": ["name=*"], "concurrency": 16,
             "details": {"labels": labels()}}),
         "prune_artifacts" | "migrate_params" => json!({"dry_run": true}),
