@@ -144,6 +144,7 @@ const OF_NOUNS: &[(Kind, &str, &[&str])] = &[
     (Kind::Param, "migrate", &["", "--yes"]),
     (Kind::Pack, "push", &["site/", "site-1.2.0.tar.zst"]),
     (Kind::Pack, "export", &["site@1.2.0", "core@0.1.0 core/"]),
+    (Kind::Pack, "findings", &["site@1.2.0"]),
     (Kind::Pack, "diff", &["site@1.1.0 site@1.2.0", "site@1.2.0 site/ -o json"]),
     (Kind::Pack, "upgrade", &["core --check", "core --check --to 0.2.0 --sample 50", "core --to 0.2.0"]),
     (Kind::Pack, "test", &["site/", "site/ --bless"]),

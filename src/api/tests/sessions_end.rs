@@ -177,7 +177,7 @@ async fn streams_take_the_cookie_and_end_with_the_session() {
         )
     });
     let (text, ..) = ended.await.expect("a stream goes on without its session");
-    assert!(text.contains("profile:base"), "{text}");
+    assert!(text.contains("profile.created"), "{text}");
     assert_eq!(send_plain(client, &[cookie]).await, 401);
 }
 
