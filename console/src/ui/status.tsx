@@ -103,11 +103,11 @@ export function Problem({ problem, onRetry }: { problem: unknown; onRetry?: () =
   const hint = advice(status);
   return (
     <div class="problem" role="alert">
-      <h3>
+      <p class="title">
         <Icon name="bad" />
         {title}
         {status > 0 && ` (${status})`}
-      </h3>
+      </p>
       <p>{detail}</p>
       {problems.length > 0 && (
         <ul>
