@@ -10,13 +10,18 @@ export CARGO_TARGET_DIR := $(TARGET_DIR)
 # Whom npm trusts: whom this machine trusts.
 export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
 
-.PHONY: console console-check console-if-possible stories screenshots bench-console run build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole loaders openapi openapi-check bench bench-renders bench-dhcp bench-files fuzz fuzz-release soak attack
+.PHONY: console console-check console-if-possible stories screenshots bench-console run demo build test acceptance deps fmt fmt-check clippy doc unit it net qemu whole loaders openapi openapi-check bench bench-renders bench-dhcp bench-files fuzz fuzz-release soak attack
 
 run: ## build (dev profile) and boot one machine through a whole workflow
 	scripts/deps run
 	@[ -e $(PROGRAM) ] || echo "The first build compiles some 400 crates: three to ten minutes on two cores."
 	$(MAKE) --no-print-directory build
 	scripts/demo $(PROGRAM)
+
+demo: ## a server with 50 simulated machines at work, and the console's address, until Ctrl-C
+	scripts/deps run
+	$(MAKE) --no-print-directory build
+	scripts/demo-fleet $(PROGRAM)
 
 build: console-if-possible
 	$(CARGO) build --locked
@@ -48,8 +53,9 @@ stories: build console ## the console in Debian's Chromium against the real serv
 screenshots: build console ## pictures of every screen, light and dark, narrow and wide, in target/screenshots
 	$(STORIES) --screenshots $(STORY)
 
-bench-console: build console ## the console with 10,000 machines and 1,000 events a second, for docs/performance.md
-	$(STORIES) --measures
+bench-console: console ## the console with 10,000 machines and 1,000 events a second, for docs/performance.md (release build)
+	$(CARGO) build --locked --release
+	cd console && node stories/run.mjs --program $(TARGET_DIR)/release/metalwright --measures
 
 TEST_PARTS := deps console console-check fmt-check clippy doc unit it stories net qemu fuzz openapi-check
 

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod connections;
+pub mod console;
 pub mod datagrams;
 pub mod dhcp;
 pub mod durations;

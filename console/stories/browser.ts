@@ -1,13 +1,13 @@
 // Debian's Chromium, and pages in it that notice what a visitor would not: errors in the console, scripts
 // that fail, what the Content Security Policy refused.
 
-import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContext, type Page, type Request } from "playwright-core";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { Untrue } from "./check";
+import { Untrue, until } from "./check";
 import type { Server } from "./server";
 
-const WAIT_MS_MAX = 10_000;
+const WAIT_MS_MAX = 30_000;
 
 export async function launch(): Promise<Browser> {
   return chromium.launch({
@@ -51,6 +51,7 @@ export class Visitor {
   }
 
   private watch(page: Page): void {
+    countRequests(page);
     page.on("console", (message) => {
       if (message.type() === "error")
         this.faults.push(`console: ${message.text()} (${message.location().url})`);
@@ -104,10 +105,52 @@ export async function giveToken(page: Page, token: string): Promise<void> {
   await settled(page);
 }
 
-/** Waits until the screen is there and says that nothing is being loaded. */
+/** Requests of the API that a page waits for, without streams. */
+const waiting = new WeakMap<Page, Set<Request>>();
+
+function countRequests(page: Page): void {
+  const open = new Set<Request>();
+  waiting.set(page, open);
+  page.on("request", (request) => {
+    const path = new URL(request.url()).pathname;
+    if (path.startsWith("/api/") && !path.endsWith("/stream")) open.add(request);
+  });
+  page.on("requestfinished", (request) => open.delete(request));
+  page.on("requestfailed", (request) => open.delete(request));
+}
+
+/** Lets the page draw what it has. */
+export async function drawn(page: Page): Promise<void> {
+  await page.evaluate(
+    () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+  );
+}
+
+/** Waits until the screen is there, waits for no answer, and says that nothing is being loaded. */
 export async function settled(page: Page): Promise<void> {
   await page.locator("main h1").first().waitFor();
-  await page.waitForFunction(() => !document.querySelector("main [aria-busy=true]"));
+  let calm = 0;
+  await until(
+    "the page is at rest",
+    async () => {
+      await drawn(page);
+      const isBusy = (await page.locator("main [aria-busy=true]").count()) > 0;
+      calm = isBusy || (waiting.get(page)?.size ?? 0) > 0 ? 0 : calm + 1;
+      return calm > 1;
+    },
+    WAIT_MS_MAX,
+  );
+}
+
+/**
+ * Goes to an address below /console inside the page that is open, as a link does: nothing is loaded again.
+ */
+export async function visit(page: Page, url: string): Promise<void> {
+  await page.evaluate((to) => {
+    history.pushState(null, "", to);
+    dispatchEvent(new PopStateEvent("popstate", { state: null }));
+  }, url);
+  await settled(page);
 }
 
 export const heading = (page: Page) => page.locator("main h1").first().innerText();

@@ -17,7 +17,7 @@ export async function placesOf(server: Server): Promise<Place[]> {
     { name: "machines", path: "/machines" },
     { name: "machine", path: `/machines/name:${ASKING.name}` },
     { name: "run", path: `/runs/${run}` },
-    { name: "explain", path: `/explain?machine=name:${INSTALLED[0]}` },
+    { name: "explain", path: `/explain?who=${INSTALLED[0]}` },
     { name: "networks", path: "/networks" },
     { name: "content", path: "/content" },
     { name: "artifacts", path: "/artifacts" },

@@ -15,6 +15,8 @@ export const ASKING = { name: "db1", mac: "52:54:00:bb:00:01", question: "Bad ar
 export const WAITING = { name: "cache1", mac: "52:54:00:cc:00:01" };
 /** A client that nobody registered. */
 export const UNKNOWN = "52:54:00:dd:00:01";
+/** Another one, which a story registers. */
+export const NEWCOMER = "52:54:00:dd:00:02";
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g stories";
 const ARTIFACT = "debian-12-amd64";
 
@@ -85,6 +87,6 @@ export async function addScene(server: Server): Promise<void> {
     simulate(server, macOf(0), "--count", String(INSTALLED.length)),
     simulate(server, ASKING.mac, "--installer-asks", ASKING.question),
     // The server has nothing for it: the simulator ends with what it got, whatever that is.
-    server.run("simulate", "--quiet", "--dhcp", server.dhcp, "--mac", UNKNOWN),
+    server.run("simulate", "--quiet", "--dhcp", server.dhcp, "--mac", UNKNOWN, "--count", "2"),
   ]);
 }

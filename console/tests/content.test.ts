@@ -1,3 +1,5 @@
+/** The tests of what the content screen works out. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -5,31 +7,59 @@ import { addToGroups, differencesOf, type ChangeGroup } from "../src/screens/con
 import { diffLines, unifiedDiff } from "../src/screens/content/lineDiff";
 import { conflictCount, hasConflictMarks, mergeTexts, mergedText } from "../src/screens/content/merge3";
 import {
-  documentsWith, indexReferences, reachedBy, referencesOf, type ContentObjects,
+  documentsWith,
+  indexReferences,
+  reachedBy,
+  referencesOf,
+  type ContentObjects,
 } from "../src/screens/content/references";
-import { failingMachines, joinReports, reportSentence, type UpgradeReport } from "../src/screens/content/upgradeReport";
+import {
+  failingMachines,
+  joinReports,
+  reportSentence,
+  type UpgradeReport,
+} from "../src/screens/content/upgradeReport";
 
 test("two texts differ by the fewest lines", () => {
   assert.deepEqual(diffLines(["a", "b", "c"], ["a", "x", "c", "d"]), [
-    { kind: "same", lines: ["a"] }, { kind: "removed", lines: ["b"] }, { kind: "added", lines: ["x"] },
-    { kind: "same", lines: ["c"] }, { kind: "added", lines: ["d"] },
+    { kind: "same", lines: ["a"] },
+    { kind: "removed", lines: ["b"] },
+    { kind: "added", lines: ["x"] },
+    { kind: "same", lines: ["c"] },
+    { kind: "added", lines: ["d"] },
   ]);
 });
 
 test("a unified difference has three lines around each change and counts from one", () => {
   const lines = Array.from({ length: 12 }, (_, i) => `line ${i + 1}`);
   const changed = lines.with(5, "changed");
-  assert.equal(unifiedDiff("f", `${lines.join("\n")}\n`, `${changed.join("\n")}\n`), [
-    "--- a/f", "+++ b/f", "@@ -3,7 +3,7 @@", " line 3", " line 4", " line 5", "-line 6", "+changed",
-    " line 7", " line 8", " line 9", "",
-  ].join("\n"));
+  assert.equal(
+    unifiedDiff("f", `${lines.join("\n")}\n`, `${changed.join("\n")}\n`),
+    [
+      "--- a/f",
+      "+++ b/f",
+      "@@ -3,7 +3,7 @@",
+      " line 3",
+      " line 4",
+      " line 5",
+      "-line 6",
+      "+changed",
+      " line 7",
+      " line 8",
+      " line 9",
+      "",
+    ].join("\n"),
+  );
   assert.equal(unifiedDiff("f", "a\n", "a\n"), "");
 });
 
 test("a very large change is one change, and ends", () => {
   const before = Array.from({ length: 5000 }, (_, i) => `a${i}`);
   const after = Array.from({ length: 5000 }, (_, i) => `b${i}`);
-  assert.deepEqual(diffLines(before, after).map((run) => run.kind), ["removed", "added"]);
+  assert.deepEqual(
+    diffLines(before, after).map((run) => run.kind),
+    ["removed", "added"],
+  );
 });
 
 test("changes of two people at different lines are both in the merged text", () => {
@@ -68,10 +98,13 @@ const OBJECTS: ContentObjects = {
     { name: "t/run.sh", body: "echo" },
     { name: "raw.sh", body: '{% include "p/clock.cfg" %}', verbatim: true },
   ],
-  bootenvs: [{
-    name: "debian", boot_params: '{{ param(name="console") }}',
-    templates: [{ name: "p", path: "preseed.cfg", template: "p/main.cfg" }],
-  }],
+  bootenvs: [
+    {
+      name: "debian",
+      boot_params: '{{ param(name="console") }}',
+      templates: [{ name: "p", path: "preseed.cfg", template: "p/main.cfg" }],
+    },
+  ],
   stages: [{ name: "install", bootenv: "debian", tasks: ["greet"], params: { ntp: ["a"] } }],
   tasks: [{ name: "greet", templates: [{ name: "run", template: "t/run.sh" }] }],
   workflows: [{ name: "all", stages: ["install"] }],
@@ -82,11 +115,14 @@ const OBJECTS: ContentObjects = {
 test("references lead both ways", () => {
   const index = indexReferences(OBJECTS);
   assert.deepEqual(index.usedBy.get("params/timezone"), [
-    { noun: "templates", name: "p/main.cfg", how: "reads" }, { noun: "profiles", name: "global", how: "sets" },
+    { noun: "templates", name: "p/main.cfg", how: "reads" },
+    { noun: "profiles", name: "global", how: "sets" },
   ]);
-  assert.deepEqual(index.usedBy.get("templates/p/clock.cfg"), [
-    { noun: "templates", name: "p/main.cfg", how: "includes" },
-  ], "a text that is no template includes nothing");
+  assert.deepEqual(
+    index.usedBy.get("templates/p/clock.cfg"),
+    [{ noun: "templates", name: "p/main.cfg", how: "includes" }],
+    "a text that is no template includes nothing",
+  );
   assert.deepEqual(referencesOf("workflows", { name: "all", stages: ["install"] }), [
     { noun: "stages", name: "install", how: "stage" },
   ]);
@@ -95,7 +131,10 @@ test("references lead both ways", () => {
 test("what uses a snippet is found over all that include it", () => {
   const reached = reachedBy(indexReferences(OBJECTS), "templates", "p/clock.cfg");
   assert.deepEqual([...reached].sort(), [
-    "bootenvs/debian", "stages/install", "templates/p/main.cfg", "workflows/all",
+    "bootenvs/debian",
+    "stages/install",
+    "templates/p/main.cfg",
+    "workflows/all",
   ]);
 });
 
@@ -120,11 +159,16 @@ test("machines whose texts change in the same way are one group, those that fail
     const pairs = [{ path: "f", before: `host web${number}\n`, after: `name web${number}\n` }];
     groups = addToGroups(groups, machine(number), differencesOf(pairs));
   }
-  groups = addToGroups(groups, machine(4), differencesOf([{ path: "f", before: "a", after: null, fault: "no" }]));
+  const broken = differencesOf([{ path: "f", before: "a", after: null, fault: "no" }]);
+  groups = addToGroups(groups, machine(4), broken);
   groups = addToGroups(groups, machine(5), differencesOf([{ path: "f", before: "a", after: "a" }]));
-  assert.deepEqual(groups.map((group) => [group.fails, group.machines]), [
-    [true, ["web4"]], [false, ["web1", "web2", "web3"]],
-  ]);
+  assert.deepEqual(
+    groups.map((group) => [group.fails, group.machines]),
+    [
+      [true, ["web4"]],
+      [false, ["web1", "web2", "web3"]],
+    ],
+  );
 });
 
 test("a document that failed before too is no change", () => {
@@ -134,16 +178,32 @@ test("a document that failed before too is no change", () => {
 function page(machines: string[], fails: boolean, next: string | null): UpgradeReport {
   const groups = [{ digest: fails ? "f" : "d", fails, machines, documents: [], document_count: 0 }];
   return {
-    pack: "core", channel: "prod", from: "1", to: "2", total: 4, checked: machines.length, unchanged: 0,
-    without_workflow: 0, groups, next,
+    pack: "core",
+    channel: "prod",
+    from: "1",
+    to: "2",
+    total: 4,
+    checked: machines.length,
+    unchanged: 0,
+    without_workflow: 0,
+    groups,
+    next,
   };
 }
 
 test("the pages of a check are one report: equal changes together, failures first", () => {
-  const report = [page(["a", "b"], false, "b"), page(["c"], true, "c"), page(["d"], false, null)]
-    .reduce<UpgradeReport | null>(joinReports, null);
-  assert.deepEqual(report?.groups.map((group) => group.machines), [["c"], ["a", "b", "d"]]);
+  const report = [
+    page(["a", "b"], false, "b"),
+    page(["c"], true, "c"),
+    page(["d"], false, null),
+  ].reduce<UpgradeReport | null>(joinReports, null);
+  assert.deepEqual(
+    report?.groups.map((group) => group.machines),
+    [["c"], ["a", "b", "d"]],
+  );
   assert.equal(report && failingMachines(report), 1);
-  assert.equal(report && reportSentence(report),
-    "4 of 4 machines checked, 1 would not get a document any more, 3 get other texts, 0 unchanged.");
+  assert.equal(
+    report && reportSentence(report),
+    "4 of 4 machines checked, 1 would not get a document any more, 3 get other texts, 0 unchanged.",
+  );
 });

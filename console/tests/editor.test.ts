@@ -1,18 +1,27 @@
+/** The tests of the editor without its chunk. */
+
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { blockText, templateBlocks, templateReads, withBlock } from "../src/ui/editor/blocks";
-import { changeTo } from "../src/ui/editor/changes";
+import { changeTo, ToldTexts } from "../src/ui/editor/changes";
 import {
-  characterOfUnits, offsetOfPlace, placeOfOffset, unitsOfBytes, unitsOfCharacters,
+  characterOfUnits,
+  offsetOfPlace,
+  placeOfOffset,
+  unitsOfBytes,
+  unitsOfCharacters,
 } from "../src/ui/editor/columns";
 import { completeTemplate, openTag, type TemplateNames } from "../src/ui/editor/completion";
 import { locatePointer } from "../src/ui/editor/pointers";
 import { jsonFault, placeProblems, placeTemplateProblems } from "../src/ui/editor/problems";
 import { readToken, startState, type ReadLine } from "../src/ui/editor/tera";
 import {
-  TEMPLATE_FILTERS, TEMPLATE_FUNCTIONS, TEMPLATE_TESTS, TEMPLATE_VARIABLES,
+  TEMPLATE_FILTERS,
+  TEMPLATE_FUNCTIONS,
+  TEMPLATE_TESTS,
+  TEMPLATE_VARIABLES,
 } from "../src/ui/editor/vocabulary";
 
 test("a column in characters is the place in UTF-16 units, also behind an emoji and an umlaut", () => {
@@ -31,7 +40,11 @@ test("a column in bytes of UTF-8 is the place in UTF-16 units", () => {
 
 test("places and offsets lead back to each other", () => {
   const text = "a\nüü {{ x }}\n😀!\n";
-  for (const place of [{ line: 1, column: 1 }, { line: 2, column: 4 }, { line: 3, column: 2 }]) {
+  for (const place of [
+    { line: 1, column: 1 },
+    { line: 2, column: 4 },
+    { line: 3, column: 2 },
+  ]) {
     assert.deepEqual(placeOfOffset(text, offsetOfPlace(text, place)), place);
   }
   assert.equal(offsetOfPlace(text, { line: 99 }), text.length);
@@ -47,7 +60,8 @@ test("a pointer is found in JSON, with escaped names and in lists", () => {
 });
 
 test("a pointer is found in YAML, in maps, lists and lists of maps", () => {
-  const text = "name: x\n# a note\nparams:\n  'a: b': 1\nstages:\n- one\n- name: two\n  tasks: [a]\n- three\n";
+  const text =
+    "name: x\n# a note\nparams:\n  'a: b': 1\nstages:\n- one\n- name: two\n  tasks: [a]\n" + "- three\n";
   assert.deepEqual(locatePointer(text, "/params/a: b", "yaml"), { line: 4, column: 3 });
   assert.deepEqual(locatePointer(text, "/stages/2", "yaml"), { line: 9, column: 1 });
   assert.deepEqual(locatePointer(text, "/stages/1/tasks", "yaml"), { line: 8, column: 3 });
@@ -73,7 +87,9 @@ test("a text that is no JSON has a fault with a place", () => {
 });
 
 const names: TemplateNames = {
-  params: [{ label: "timezone" }], templates: [{ label: "site/a" }], blocks: [{ label: "after_clock" }],
+  params: [{ label: "timezone" }],
+  templates: [{ label: "site/a" }],
+  blocks: [{ label: "after_clock" }],
   variables: [{ label: "machine.name" }],
 };
 
@@ -109,14 +125,20 @@ test("a tag is open until it is closed, and a comment is none", () => {
   assert.equal(openTag("{# {{ x"), null);
 });
 
-const PAGE = "a {% block one -%}\ntext {{ x }}\n{%- endblock %}\n{# {% block no %} #}"
-  + "{% raw %}{% block raw %}{% endraw %}\n{% block two %}{# override mine #}t{# end of override #}{% endblock %}";
+const PAGE =
+  "a {% block one -%}\ntext {{ x }}\n{%- endblock %}\n{# {% block no %} #}" +
+  "{% raw %}{% block raw %}{% endraw %}\n" +
+  "{% block two %}{# override mine #}t{# end of override #}{% endblock %}";
 
 test("blocks are told with their lines, their text and the override that filled them", () => {
   const blocks = templateBlocks(PAGE);
-  assert.deepEqual(blocks.map((block) => [block.name, block.line, block.empty, block.override]), [
-    ["one", 1, false, undefined], ["two", 5, false, "mine"],
-  ]);
+  assert.deepEqual(
+    blocks.map((block) => [block.name, block.line, block.empty, block.override]),
+    [
+      ["one", 1, false, undefined],
+      ["two", 5, false, "mine"],
+    ],
+  );
   assert.equal(blockText(PAGE, "one"), "\ntext {{ x }}\n");
 });
 
@@ -127,10 +149,15 @@ test("an override is put between the tags, and super stands for what was there",
 });
 
 test("what a template reads is found by name", () => {
-  const text = '{% extends "base" %}{% include "a" %}{{ include_optional(name="site/x") }}{{ param(name="p") }}'
-    + '{{ compose( name = \'q\' ) }}';
+  const text =
+    '{% extends "base" %}{% include "a" %}{{ include_optional(name="site/x") }}' +
+    '{{ param(name="p") }}' +
+    "{{ compose( name = 'q' ) }}";
   assert.deepEqual(templateReads(text), {
-    includes: ["a"], extended: "base", optional: ["site/x"], params: ["p", "q"],
+    includes: ["a"],
+    extended: "base",
+    optional: ["site/x"],
+    params: ["p", "q"],
   });
 });
 
@@ -142,7 +169,7 @@ test("a change of a text keeps what is the same at both ends", () => {
 
 /** The documentation's words in the first column of its tables below a heading. */
 function documented(heading: string): string[] {
-  const page = readFileSync(new URL("../../docs/operating/templates.md", `file://${process.cwd()}/tests/`), "utf8");
+  const page = readFileSync("../docs/operating/templates.md", "utf8");
   const part = page.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
   return [...part.matchAll(/^\| `([a-z_0-9.]+)/gm)].map((match) => match[1] ?? "");
 }
@@ -151,7 +178,8 @@ test("the vocabulary is that of the documentation", () => {
   const words = (list: readonly { name: string }[]) => list.map((word) => word.name);
   assert.deepEqual(words(TEMPLATE_FUNCTIONS), documented("Functions"));
   assert.deepEqual(words(TEMPLATE_FILTERS), [
-    ...documented("Filters of Metalwright"), ...documented("Filters of the engine"),
+    ...documented("Filters of Metalwright"),
+    ...documented("Filters of the engine"),
   ]);
   assert.deepEqual(words(TEMPLATE_VARIABLES), documented("Variables"));
   const tests = documented("Statements and expressions");
@@ -206,9 +234,30 @@ function tokens(text: string): string[] {
 
 test("the tags of a template are read word by word, over lines", () => {
   assert.deepEqual(tokens('# a note\nx {{ param(name="a\\"b") | sh }}{% if not x %}{# c\nd #}'), [
-    "comment:# a note", "brace:{{", "variableName.function:param", "propertyName:name", 'string:"a\\"b"',
-    "operator:|", "keyword:sh", "brace:}}", "brace:{%", "keyword:if", "keyword:not", "variableName:x",
-    "brace:%}", "comment:{# c", "comment:d #}",
+    "comment:# a note",
+    "brace:{{",
+    "variableName.function:param",
+    "propertyName:name",
+    'string:"a\\"b"',
+    "operator:|",
+    "keyword:sh",
+    "brace:}}",
+    "brace:{%",
+    "keyword:if",
+    "keyword:not",
+    "variableName:x",
+    "brace:%}",
+    "comment:{# c",
+    "comment:d #}",
   ]);
   assert.deepEqual(tokens("{% raw %}{{ a }}{% endraw %}b"), ["keyword:{% raw %}", "keyword:{% endraw %}"]);
+});
+
+test("a text that comes back late is no change of the host, another one is", () => {
+  const told = new ToldTexts();
+  for (const text of ["a", "ab", "abc"]) told.tell(text);
+  assert.ok(told.isEcho("ab"), "the host shows what was typed a moment ago");
+  assert.ok(!told.isEcho("a"), "an older text is one that the host sets");
+  assert.ok(told.isEcho("abc"));
+  assert.ok(!told.isEcho("abc"));
 });

@@ -15,7 +15,7 @@ use crate::access::Access;
 use crate::kernel::scope::agent_of;
 use crate::kernel::{Actor, Caller, Changeset, Error};
 use crate::model::event::TokenRecovered;
-use crate::model::{Input, Noun, Problem, RefusalCode, Stored, Token, parse_input, sha256_hex};
+use crate::model::{Input, Noun, Problem, RefusalCode, Stored, Token, World, parse_input, sha256_hex};
 use crate::objects::rules::NounRules;
 use crate::objects::view::{self, ObjectView};
 
@@ -23,7 +23,7 @@ use crate::objects::view::{self, ObjectView};
 const TOKEN_PREFIX: &str = "mw_";
 const TOKEN_BYTES: usize = 32;
 /// Longest token that is checked.
-const TOKEN_TEXT_MAX: usize = 256;
+pub(super) const TOKEN_TEXT_MAX: usize = 256;
 /// Name of the administrator's token that the first start creates.
 pub const ADMIN: &str = "admin";
 /// Prefix of the names of tokens that were created because all others were lost.
@@ -56,27 +56,17 @@ impl Access {
                 let why = format!("this token expired at {ended}");
                 return Err(Error::Unauthorized(RefusalCode::TokenExpired, why));
             }
-            let scopes = token.spec.scopes.clone();
-            let agent = match scopes.as_slice() {
-                [only] => agent_of(only),
-                _ => None,
-            };
-            if agent.is_some_and(|machine| world.machines.get(&machine.to_string()).is_none()) {
-                let why = "the machine of this token was deleted";
-                return Err(Error::Unauthorized(RefusalCode::TokenOrphaned, why.to_owned()));
-            }
-            let actor = agent.map_or_else(|| Actor::Token(token.key.clone()), Actor::Machine);
-            let attempt = token.spec.attempt.filter(|_| agent.is_some());
-            Ok(Caller { actor, scopes, now, request_id: String::new(), attempt })
+            caller_of(world, token, now)
         })
     }
 
-    /// Whether the token of a long request is still valid.
+    /// Whether the token of a long request is still valid, and the session goes on if there is one.
     pub fn still_signed_in(&self, caller: &Caller, now: Timestamp) -> bool {
         match &caller.actor {
             Actor::Token(name) => self.kernel.read(|world| {
                 let token = world.tokens.get(name).map(|token| token.spec.expires_at);
-                token.is_some_and(|expires_at| expires_at.is_none_or(|ends| ends > now))
+                let is_valid = token.is_some_and(|expires_at| expires_at.is_none_or(|ends| ends > now));
+                is_valid && Access::session_goes_on(world, caller, now)
             }),
             Actor::Machine(id) => self.kernel.read(|world| world.machines.get(&id.to_string()).is_some()),
             Actor::Server => true,
@@ -146,6 +136,22 @@ impl Access {
     }
 }
 
+/// The caller that the holder of a token is.
+pub(super) fn caller_of(world: &World, token: &Stored<Token>, now: Timestamp) -> Result<Caller, Error> {
+    let scopes = token.spec.scopes.clone();
+    let agent = match scopes.as_slice() {
+        [only] => agent_of(only),
+        _ => None,
+    };
+    if agent.is_some_and(|machine| world.machines.get(&machine.to_string()).is_none()) {
+        let why = "the machine of this token was deleted";
+        return Err(Error::Unauthorized(RefusalCode::TokenOrphaned, why.to_owned()));
+    }
+    let actor = agent.map_or_else(|| Actor::Token(token.key.clone()), Actor::Machine);
+    let attempt = token.spec.attempt.filter(|_| agent.is_some());
+    Ok(Caller { actor, scopes, now, request_id: String::new(), attempt, session: None })
+}
+
 fn unknown_token() -> Error {
     let why = "this token is not known here: it may have been deleted";
     Error::Unauthorized(RefusalCode::TokenUnknown, why.to_owned())
@@ -195,7 +201,7 @@ fn has_scope(caller: &Caller, wanted: &str) -> bool {
     caller.scopes.iter().any(|held| held == wanted)
 }
 
-fn new_secret() -> Result<String, Error> {
+pub(super) fn new_secret() -> Result<String, Error> {
     let mut bytes = [0u8; TOKEN_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| Error::Failed(format!("no random numbers: {error}")))?;
     Ok(token_text(bytes))

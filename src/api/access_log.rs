@@ -44,12 +44,14 @@ impl RequestActor {
     }
 }
 
-/// Why tokens are refused.
-const TOKEN_REFUSALS: [RefusalCode; 4] = [
+/// Why tokens and cookies are refused.
+const TOKEN_REFUSALS: [RefusalCode; 6] = [
     RefusalCode::TokenMissing,
     RefusalCode::TokenUnknown,
     RefusalCode::TokenExpired,
     RefusalCode::TokenOrphaned,
+    RefusalCode::SessionUnknown,
+    RefusalCode::SessionExpired,
 ];
 
 /// What all requests share.
@@ -66,7 +68,7 @@ impl AccessLog {
             .into_iter()
             .zip(&self.refused_tokens)
             .map(|(code, count)| (vec![("reason", code.name().into())], count.load(Ordering::Relaxed)));
-        let about = "Requests without a valid token, by the reason.";
+        let about = "Requests without a valid token or session, by the reason.";
         page.counters(("metalwright_api_tokens_refused_total", about), refused)
     }
 

@@ -1,4 +1,5 @@
-//! The checks before every operation: the caller's token, its scope, and the names in the query.
+//! The checks before every operation: the caller's token or the cookie of its session, its scope, and the
+//! names in the query.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::body;
 use super::error::ApiError;
 use super::operation::Operation;
 use super::query::UrlQuery;
-use super::{ApiState, RequestId};
+use super::{ApiState, RequestId, same_origin, session_cookie};
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
 use crate::model::RefusalCode;
@@ -44,6 +45,7 @@ pub async fn check(State(gate): State<OperationGate>, mut request: Request, next
         Ok(caller) => caller,
         Err(refused) => return refused.into_response(),
     };
+    gate.state.houses.access.note_session_use(&caller).await;
     let actor = RequestActor::of(&caller, gate.need);
     let mut response = match caller.needs(gate.need) {
         Ok(()) => {
@@ -85,10 +87,18 @@ pub fn refuse(state: &ApiState, request: &Request, why: ApiError) -> Response {
 /// The caller of a request.
 ///
 /// # Errors
-/// 401 without a valid token.
+/// 401 without a valid token or session, 403 for a cookie in a request of another page. A token counts more
+/// than a cookie.
 fn sign_in(state: &ApiState, request: &Request) -> Result<Caller, ApiError> {
-    let token = bearer(request.headers())?;
-    let mut caller = state.houses.access.sign_in(token, Timestamp::now())?;
+    let (access, headers, now) = (&state.houses.access, request.headers(), Timestamp::now());
+    let cookie = session_cookie::read(headers).filter(|_| !headers.contains_key(AUTHORIZATION));
+    let mut caller = match cookie {
+        Some(cookie) => {
+            same_origin::check_with_cookie(request)?;
+            access.sign_in_session(cookie, now)?
+        }
+        None => access.sign_in(bearer(headers)?, now)?,
+    };
     if let Some(RequestId(id)) = request.extensions().get::<RequestId>() {
         caller.request_id.clone_from(id);
     }
@@ -100,7 +110,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let Some(header) = headers.get(AUTHORIZATION) else {
         return Err(ApiError::unauthorized(
             RefusalCode::TokenMissing,
-            "send a token: `Authorization: Bearer mw_…`",
+            "send a token, `Authorization: Bearer mw_…`, or log in at /console/",
         ));
     };
     let text = header.to_str().ok().and_then(|text| text.split_once(' '));

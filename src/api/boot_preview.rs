@@ -22,6 +22,7 @@ use super::resources::ROOT;
 use super::schema;
 use crate::houses::Houses;
 use crate::insight::explain::{ExplainQuestion, ExplainRequest, ExplainResult, ExplainSubject};
+use crate::insight::explain_packet::{PacketExplanation, PacketQuestion};
 use crate::insight::preflight::PreflightScope;
 use crate::insight::preview::{FileRow, ParamRow, ParamScope, PreviewRequest, PreviewResult};
 use crate::kernel::scope::RequiredScope;
@@ -101,8 +102,23 @@ pub fn operations() -> Vec<Operation> {
                 schema::of::<ExplainResult>,
             )
     });
-    let all = explained.into_iter().chain([files, params, render]);
+    let all = explained.into_iter().chain([of_packet(), files, params, render]);
     all.map(|operation| operation.tag("machines").needs(RequiredScope::Read("machines"))).collect()
+}
+
+/// Explains a packet that somebody pasted.
+fn of_packet() -> Operation {
+    Operation::post(format!("{ROOT}/explain/packet"), "explain_packet")
+        .summary("The answer that a packet would get now, with each option, and why")
+        .description(
+            "The packet is hex, a hex dump or text, of a DISCOVER, REQUEST, INFORM … of a client. Nothing is \
+             written, held or sent. The URL of a boot script has the word `preview` in place of the \
+             machine's capability.",
+        )
+        .takes(schema::of::<PacketQuestion>)
+        .answers(200, "The packet, the rules and the reply.", schema::of::<PacketExplanation>)
+        .refuses(&[400, 413, 415, 422])
+        .runs(explain_packet)
 }
 
 /// Who is asked about: a MAC address, a machine or an IP address.
@@ -155,6 +171,16 @@ async fn explain(
         return Err(Error::BadRequest("say who: one of `mac`, `machine`, `address`".to_owned()).into());
     };
     decision((&state, caller), who, &query).await
+}
+
+async fn explain_packet(
+    State(state): State<ApiState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let asked: PacketQuestion = body::read_as(&headers, body).await?;
+    shown(&state, move |houses| houses.insight.explain_packet(&caller, &asked)).await
 }
 
 async fn decision(

@@ -15,6 +15,7 @@ use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use jiff::Timestamp;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::ApiState;
 use crate::kernel::{Actor, Caller};
@@ -23,6 +24,8 @@ use crate::kernel::{Actor, Caller};
 pub const EVENT_STREAM: &str = "text/event-stream";
 /// Time between comments, which keep proxies from closing the connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How often an open stream looks whether its token is still valid and its session goes on.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
 /// Most open streams, and most of one token.
 const STREAMS_MAX: usize = 256;
@@ -47,14 +50,16 @@ pub trait MessageFeed: Send + 'static {
 }
 
 /// The response of a stream. `first` is sent before the feed is asked. The stream ends when the server stops,
-/// when the token is no longer valid, and when the feed ends.
+/// when the token is no longer valid or the session ends, and when the feed ends.
 pub fn stream_response(
     feed: impl MessageFeed,
     (state, caller): (ApiState, Caller),
     first: Vec<Message>,
     place: StreamPlace,
 ) -> Response {
-    let follower = StreamFollower { feed, state, caller, _place: place };
+    let mut looks = interval(LOOKED_AT_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let follower = StreamFollower { feed, state, caller, looks, _place: place };
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     Sse::new(follower.messages(first)).keep_alive(keep_alive).into_response()
 }
@@ -64,6 +69,7 @@ struct StreamFollower<F> {
     feed: F,
     state: ApiState,
     caller: Caller,
+    looks: Interval,
     _place: StreamPlace,
 }
 
@@ -77,6 +83,7 @@ impl<F: MessageFeed> StreamFollower<F> {
                 let messages = tokio::select! {
                     () = follow.state.shutdown.cancelled() => return None,
                     messages = follow.feed.next() => messages?,
+                    _ = follow.looks.tick() => Vec::new(),
                 };
                 if !follow.state.houses.access.still_signed_in(&follow.caller, Timestamp::now()) {
                     return None;

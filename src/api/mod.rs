@@ -32,9 +32,12 @@ pub mod query;
 mod records;
 pub mod resources;
 mod runs;
+mod same_origin;
 pub mod schema;
 mod seeing;
 mod service;
+mod session_cookie;
+mod sessions;
 pub mod starting;
 mod strict_json;
 mod summary;
@@ -55,16 +58,17 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::ALLOW;
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, options};
+use axum::routing::{MethodRouter, any, get, options};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
+use crate::console::{self, ConsoleSite};
 use crate::houses::Houses;
 use crate::kernel::scope::RequiredScope;
 use crate::model::RefusalCode;
@@ -78,6 +82,17 @@ use operation::Operation;
 /// Longest request id that a client may send.
 const REQUEST_ID_MAX: usize = 64;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The paths of the console, which is no operation of the API.
+const CONSOLE_ROOT: &str = "/console";
+const CONSOLE_FILES: &str = "/console/{*path}";
+/// What browsers are told of every answer that does not say something else: not to keep it, not to run or
+/// show it as a page, not to give it to pages of others.
+const HEADERS_OF_ALL: [(HeaderName, HeaderValue); 4] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
 
 /// The state that handlers share.
 #[derive(Debug, Clone)]
@@ -138,6 +153,10 @@ pub fn router(state: ApiState) -> Router {
         router = router.route(&path, allowed(&methods, &state));
     }
     router
+        .route("/", get(root))
+        .route(CONSOLE_ROOT, any(console_file))
+        .route(console::BASE, any(console_file))
+        .route(CONSOLE_FILES, any(console_file))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(CatchPanicLayer::custom(panicked))
@@ -193,6 +212,9 @@ async fn wrap(State(state): State<ApiState>, mut request: Request, next: Next) -
     state.requests.count(response.status());
     let mut response = error::finish(response, &id).await;
     line.end(&state.access_log, &id, &response);
+    for (name, value) in HEADERS_OF_ALL {
+        response.headers_mut().entry(name).or_insert(value);
+    }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -207,6 +229,18 @@ fn request_id(request: &Request) -> String {
                 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
         })
         .map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+/// A browser that asks for the root gets to the console.
+async fn root(State(state): State<ApiState>, request: Request) -> Response {
+    match console::home(request.headers()) {
+        Some(response) => response,
+        None => no_such_path(State(state), request).await,
+    }
+}
+
+async fn console_file(request: Request) -> Response {
+    ConsoleSite::embedded().answer(&request)
 }
 
 async fn no_such_path(State(state): State<ApiState>, request: Request) -> Response {

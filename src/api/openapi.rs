@@ -6,7 +6,7 @@ use super::body::JSON;
 use super::error::{PROBLEM_JSON, ProblemDetails};
 use super::operation::{BodyContent, Operation, QueryParameter, QueryPlace, SuccessReply, text};
 use super::resources::operations;
-use super::schema;
+use super::{schema, session_cookie};
 use crate::kernel::scope::RequiredScope;
 use crate::model::{Kind, bound_integers};
 
@@ -57,7 +57,11 @@ fn document() -> Value {
         "components": {
             "schemas": schemas,
             "responses": refusals,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": ABOUT_TOKENS}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": ABOUT_TOKENS},
+                "session": {"type": "apiKey", "in": "cookie", "name": session_cookie::NAME,
+                    "description": ABOUT_SESSIONS},
+            },
         },
     })
 }
@@ -80,6 +84,8 @@ const ABOUT: &str = "Boot provisioner: machines, what they boot and install, and
     seen every write up to that commit, and `GET /api/v1/changes` says what was written since.";
 
 const ABOUT_TOKENS: &str = "A token with the scope that the operation names, as `x-scope`.";
+const ABOUT_SESSIONS: &str = "The session of a browser, which `POST /api/v1/session` begins. The cookie \
+    counts only in requests of pages of this server, and not beside an `Authorization` header.";
 
 /// Statuses that any operation may refuse with.
 const COMMON: [u16; 2] = [500, 503];
@@ -87,8 +93,8 @@ const COMMON: [u16; 2] = [500, 503];
 /// Statuses of refusals, each with its response among the components.
 const REFUSALS: [(u16, &str, &str); 14] = [
     (400, "BadRequest", "The request cannot be understood."),
-    (401, "Unauthorized", "There is no valid token."),
-    (403, "Forbidden", "The token lacks the scope."),
+    (401, "Unauthorized", "There is no valid token or session."),
+    (403, "Forbidden", "The token lacks the scope, or the cookie is in a request of another page."),
     (404, "NotFound", "There is no such object."),
     (408, "TooSlow", "The body did not arrive in time."),
     (409, "Conflict", "It is not possible in the present state: taken, in use, locked."),
@@ -127,13 +133,17 @@ fn describe(operation: &Operation, generator: &mut schemars::SchemaGenerator) ->
     for status in refusals(operation) {
         responses.entry(status.to_string()).or_insert_with(|| refusal(status));
     }
+    let callers = match operation.need {
+        RequiredScope::Nothing => json!([]),
+        _ => json!([{"token": []}, {"session": []}]),
+    };
     let mut entry = json!({
         "operationId": operation.id,
         "summary": operation.summary,
         "tags": [operation.tag],
         "parameters": parameters(operation),
         "responses": responses,
-        "security": if operation.need == RequiredScope::Nothing { json!([]) } else { json!([{"token": []}]) },
+        "security": callers,
     });
     let Some(fields) = entry.as_object_mut() else { return entry };
     if !operation.description.is_empty() {
@@ -163,12 +173,12 @@ fn is_needed(taken: &BodyContent, generator: &mut schemars::SchemaGenerator) -> 
 }
 
 fn refusals(operation: &Operation) -> Vec<u16> {
-    let signed_in =
-        [(operation.need != RequiredScope::Nothing).then_some(401), operation.need.scope().map(|_| 403)];
-    let asked = (operation.need != RequiredScope::Nothing).then_some(400);
+    // A cookie in a request of another page is refused with 403, whatever the scope.
+    let has_caller = operation.need != RequiredScope::Nothing;
+    let of_callers: &[u16] = if has_caller { &[401, 403, 400] } else { &[] };
     let body = (!operation.takes.is_empty()).then_some(408);
     let own = operation.refusals.iter().copied().chain(body);
-    own.chain(signed_in.into_iter().flatten()).chain(asked).chain(COMMON).collect()
+    own.chain(of_callers.iter().copied()).chain(COMMON).collect()
 }
 
 fn describe_reply(reply: &SuccessReply, generator: &mut schemars::SchemaGenerator) -> Value {

@@ -16,8 +16,8 @@ use super::operation::{Operation, number, text, text_like};
 use super::query::UrlQuery;
 use super::{
     ApiState, actions, artifacts, background, boot_preview, bulk, changes, channels, dhcp, events, jobs,
-    layers, leases, maintenance, packs, param_migration, records, runs, schema, seeing, service, summary,
-    timeline, tokens, unknown_clients, upgrade_check,
+    layers, leases, maintenance, packs, param_migration, records, runs, schema, seeing, service, sessions,
+    summary, timeline, tokens, unknown_clients, upgrade_check,
 };
 use crate::kernel::Caller;
 use crate::kernel::scope::RequiredScope;
@@ -34,6 +34,7 @@ pub fn operations() -> Vec<Operation> {
     let mut operations: Vec<Operation> =
         Kind::ALL.into_iter().flat_map(|kind| with_noun!(kind, T => crud::<T>())).collect();
     operations.extend(tokens::operations());
+    operations.extend(sessions::operations());
     operations.extend(actions::operations());
     operations.extend(runs::operations());
     operations.extend(leases::operations());
@@ -62,12 +63,13 @@ pub fn operations() -> Vec<Operation> {
 
 /// The operations that all nouns have. Tokens are created by an operation of their own, because the text of a
 /// new token is shown only once. Leases are deleted by one of their own, because the machine with the address
-/// loses it.
+/// loses it, and so are sessions, which nothing refers to.
 fn crud<T: NounRules>() -> Vec<Operation>
 where
     World: HasTable<T>,
 {
-    let own = [(NounVerb::Create, Kind::Token), (NounVerb::Delete, Kind::Lease)];
+    let own =
+        [(NounVerb::Create, Kind::Token), (NounVerb::Delete, Kind::Lease), (NounVerb::Delete, Kind::Session)];
     let verbs = T::KIND.row().verbs.iter().filter(|verb| !own.contains(&(**verb, T::KIND)));
     verbs.map(|verb| operation::<T>(*verb)).collect()
 }

@@ -105,7 +105,7 @@ fn name_pattern(kind: Kind) -> Option<&'static str> {
         ),
         Kind::Artifact => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*$"),
         Kind::Pack => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*@[0-9A-Za-z.+-]+$"),
-        Kind::Lease | Kind::Reservation | Kind::Job | Kind::Run => None,
+        Kind::Lease | Kind::Reservation | Kind::Job | Kind::Run | Kind::Session => None,
         _ => Some(r"^[A-Za-z0-9][A-Za-z0-9._-]*(/(\.?[A-Za-z0-9_-][A-Za-z0-9._-]*|\.\.[A-Za-z0-9._-]+))*$"),
     }
 }

@@ -94,7 +94,9 @@ pub fn explained_client(words: &[String]) -> Result<(ExplainOf, &str), UsageErro
         [of, what] if of == "mac" => Ok((ExplainOf::Mac, what)),
         [of, what] if of == "machine" => Ok((ExplainOf::Machine, what)),
         [of, what] if of == "address" => Ok((ExplainOf::Address, what)),
-        _ => Err(UsageError("write it like explain web1, or explain mac|machine|address WHAT".to_owned())),
+        _ => Err(UsageError(
+            "write it like explain web1, or explain mac|machine|address|packet WHAT".to_owned(),
+        )),
     }
 }
 
@@ -120,7 +122,7 @@ pub async fn explain(
     output::print(&explained(&explanation))
 }
 
-fn explained(explanation: &BootExplanation) -> String {
+pub(super) fn explained(explanation: &BootExplanation) -> String {
     let BootExplanation { verdict: word, bootenv, reason, .. } = explanation;
     let verdict = verdict(&json!({"verdict": word, "bootenv": bootenv, "reason": reason}));
     let answer = explanation.answer.replace('_', " ");

@@ -340,8 +340,9 @@ pub(super) enum OtherCommand {
     },
     /// Explain what a machine would boot now, with the rules.
     Explain {
-        /// The machine, MAC or address: web1, or machine web1, mac 52:54:00:aa:00:01, address 10.0.0.5.
-        #[arg(value_name = "[mac|machine|address] WHAT", num_args = 1..=2, required = true)]
+        /// The machine, MAC or address: web1, or machine web1, mac 52:54:00:aa:00:01, address 10.0.0.5; or
+        /// packet FILE (`-` is standard input): a client's packet as hex, a hex dump or text.
+        #[arg(value_name = "[mac|machine|address|packet] WHAT", num_args = 1..=2, required = true)]
         what: Vec<String>,
         /// Ask as a client with this vendor class (DHCP option 60), like `HTTPClient:Arch:00016`.
         #[arg(long, value_name = "TEXT")]

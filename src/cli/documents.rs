@@ -207,6 +207,18 @@ fn document(mut body: Value, noun: Option<Kind>) -> Result<(Kind, Value), String
     }
 }
 
+/// The text of a file; `-` is standard input.
+///
+/// # Errors
+/// It cannot be read, is not UTF-8, or is too long.
+pub fn read_text(path: &Path) -> Result<String> {
+    if path == Path::new("-") {
+        return bounded(std::io::stdin().lock(), "standard input");
+    }
+    let origin = path.display().to_string();
+    bounded(fs::File::open(path).with_context(|| origin.clone())?, &origin)
+}
+
 fn bounded(reader: impl Read, origin: &str) -> Result<String> {
     let mut text = String::new();
     let read = reader.take(FILE_BYTES_MAX + 1).read_to_string(&mut text);

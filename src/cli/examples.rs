@@ -36,6 +36,7 @@ fn noun_example(kind: Kind) -> NounExample {
         Kind::Content => example("1f0c", "kind=workflow", ""),
         Kind::Channel => example("dev", "packs.core=0.1.0", "description='for the lab'"),
         Kind::Pack => example("site@1.2.0", "pack=site", ""),
+        Kind::Session => example(ID, "token=admin", ""),
         Kind::Override => example(
             "longer-burn-in",
             "target.kind=stage",
@@ -182,7 +183,7 @@ pub fn of_command(path: &str) -> Option<String> {
 
 const OTHERS: &[(&str, &[&str])] = &[
     ("timeline", &["web1", "web1 --since -1h", "web1 --follow"]),
-    ("explain", &["web1", "mac 52:54:00:aa:00:01", "web1 --vendor-class HTTPClient:Arch:00016"]),
+    ("explain", &["web1", "mac 52:54:00:aa:00:01", "web1 --vendor-class HTTPClient:Arch:00016", "packet -"]),
     (
         "render",
         &[

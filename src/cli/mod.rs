@@ -27,6 +27,7 @@ mod editor;
 mod event_verbs;
 mod events;
 mod examples;
+mod explain_packet;
 mod lease_verbs;
 mod leases;
 mod logs;
@@ -161,6 +162,11 @@ async fn run_other(client: &crate::client::ApiClient, other: OtherCommand) -> Re
         }
         OtherCommand::Explain { what, vendor_class, user_class, output } => {
             let (vendor_class, user_class) = (vendor_class.as_deref(), user_class.as_deref());
+            if let [of, file] = what.as_slice()
+                && of == "packet"
+            {
+                return explain_packet::explain_packet(client, file, output.output).await;
+            }
             let (of, what) = boot::explained_client(&what)?;
             let asks = ExplainAs { what, vendor_class, user_class };
             boot::explain(client, of, (asks, output.output)).await

@@ -23,6 +23,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long an ordinary call may take. Streams and long polls have their own times.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const IDLE_CONNECTIONS_MAX: usize = 8;
+/// How long a connection is kept for another request. The server closes it after 75 seconds of silence, and a
+/// request that is sent while it does is lost.
+const IDLE_FOR_MAX: Duration = Duration::from_secs(60);
 
 /// A bearer token. It is never shown, not even for debugging.
 #[derive(Clone, PartialEq, Eq)]
@@ -135,6 +138,7 @@ impl ApiClient {
             .tls_backend_preconfigured(pin.tls()?)
             .connect_timeout(CONNECT_WITHIN)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .pool_idle_timeout(IDLE_FOR_MAX)
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("metalwright/", env!("CARGO_PKG_VERSION")))
             .build()

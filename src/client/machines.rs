@@ -218,6 +218,14 @@ impl ApiClient {
         self.fetch(self.request(Method::GET, "/explain").query(&terms)).await
     }
 
+    /// What a packet of a client would be answered now, and why.
+    ///
+    /// # Errors
+    /// The packet cannot be read, or an error of the server or the network.
+    pub async fn explain_packet(&self, packet: &str) -> Result<Value, ClientError> {
+        self.fetch(self.request(Method::POST, "/explain/packet").json(&json!({"packet": packet}))).await
+    }
+
     /// The status of DHCP.
     ///
     /// # Errors

@@ -118,7 +118,7 @@ impl Dhcp {
     }
 
     /// The facts of the client's boot; the client may not be a machine.
-    fn gather_boot(&self, facts: &PacketFacts<'_>) -> BootFacts {
+    pub(super) fn gather_boot(&self, facts: &PacketFacts<'_>) -> BootFacts {
         let machine = facts.machine.and_then(|machine| facts.world.machines.get(&machine.key));
         let mut gathered = BootFacts::of(facts.world, &self.netboot.loaders, machine);
         gathered.subnet_mode = facts.sender.subnet_mode;
@@ -129,7 +129,12 @@ impl Dhcp {
     }
 
     /// The boot decision for the client. It moves the client's earlier loader requests out of `gathered`.
-    fn boot_answer(&self, facts: &PacketFacts<'_>, gathered: &mut BootFacts, now: Timestamp) -> BootAnswer {
+    pub(super) fn boot_answer(
+        &self,
+        facts: &PacketFacts<'_>,
+        gathered: &mut BootFacts,
+        now: Timestamp,
+    ) -> BootAnswer {
         let decision = gathered.decide(&BootQuestion::BootData(facts.sender.client.clone()), now);
         let data = self.boot_data(facts, gathered, &decision);
         let asks = std::mem::take(&mut gathered.asks);

@@ -2,10 +2,11 @@
 //! reply, to which destination. `server` has the sockets.
 //!
 //! Packets go to [`Dhcp::answer_dhcp`] in `exchange`; start there. `packet` decides everything that follows
-//! from a packet. `lease_actions` has what operators do to leases, `lease_history` who had an address when,
-//! and `status` the status of DHCP.
+//! from a packet; `dry_run` decides without any effect. `lease_actions` has what operators do to leases,
+//! `lease_history` who had an address when, and `status` the status of DHCP.
 
 pub mod decide;
+pub mod dry_run;
 mod exchange;
 #[cfg(test)]
 mod firmware_tests;

@@ -42,7 +42,7 @@ pub fn app_with(roots: ArtifactRoots, policy: FetchPolicy) -> Arc<Houses> {
 pub fn caller() -> Caller {
     let now = "2026-11-20T10:00:00Z".parse::<Timestamp>().unwrap();
     let (actor, scopes) = (Actor::Token("admin".into()), vec!["*".into()]);
-    Caller { actor, scopes, now, request_id: "test".into(), attempt: None }
+    Caller { actor, scopes, now, request_id: "test".into(), attempt: None, session: None }
 }
 
 /// The options of the answer to a packet that was broadcast on 10.0.0.0/24; empty if there was no answer.

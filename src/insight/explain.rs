@@ -13,10 +13,11 @@ use crate::dhcp::decide::{
     ClassResult, MatchedClasses, NetworkInterface, OptionScope, OptionScopes, examine, own_boot_server,
 };
 use crate::insight::Insight;
+use crate::insight::looked_at::{RuleObject, RuleParties};
 use crate::kernel::permissions::{AccessVerb, ObjectRef};
 use crate::kernel::{Caller, Error};
 use crate::model::{
-    BootAttempt, ContentView, ExampleAnswer, Mac, Machine, Pool, Problem, ReadyOption, ReadyValue,
+    BootAttempt, Cidr, ContentView, ExampleAnswer, Mac, Machine, Pool, Problem, ReadyOption, ReadyValue,
     Reservation, SimilarClient, Stored, Subnet, SubnetMode, World, hex,
 };
 use crate::netboot::boot_facts::BootFacts;
@@ -24,6 +25,9 @@ use crate::netboot::decide::client::NetbootClient;
 use crate::netboot::decide::decision::{BootDecision, BootGrant, BootQuestion, arch_of};
 use crate::netboot::decide::second_stage::leads_to_grub;
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
+
+/// The sub-option by which a relay agent takes replies at the port that it sent from (RFC 8357).
+const REPLY_TO_SOURCE_PORT: [u8; 2] = [19, 0];
 
 /// The client that is asked about.
 #[derive(Clone, Debug)]
@@ -65,6 +69,8 @@ pub struct ExplainRequest {
 pub struct ExplainResult {
     #[serde(flatten)]
     pub decision: BootDecision,
+    /// The objects that the rules looked at.
+    pub looked_at: Vec<RuleObject>,
     /// What can stop the boot although the decision is right: a GRUB may ask another server for its files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -154,6 +160,8 @@ impl Insight {
             let decision = gathered.decide(&asked, self.kernel.now());
             Ok(ExplainResult {
                 warnings: self.misled(&place, &decision, gathered.attempt()).into_iter().collect(),
+                looked_at: RuleParties { world, subnet, machine: machine.as_deref(), classes: &classes }
+                    .looked_at(&decision.trace),
                 decision,
                 client_classes: examine(world, &packet, subnet),
                 options: scopes.effective().into_values().map(option_line).collect(),
@@ -196,12 +204,21 @@ impl Insight {
         let mut packet = asks.clone();
         packet.options.set(codes::MESSAGE_TYPE, [u8::from(MessageType::Discover)]);
         if here.is_none() {
-            // No host has the address of its network.
-            packet.giaddr = relay.unwrap_or(subnet.cidr.address);
+            packet.giaddr = relay.or(subnet.relays.first().copied()).unwrap_or(first_host(subnet.cidr));
+            if interfaces.iter().any(|interface| interface.has_address(packet.giaddr)) {
+                // A relay agent on this host has another port than the server.
+                packet.options.set(codes::RELAY_AGENT, REPLY_TO_SOURCE_PORT);
+            }
         }
         let query = dhcp::decide::example_query(&packet, here.or(interfaces.first())?);
         Some(self.dhcp.would_answer(world, &query, place.machine))
     }
+}
+
+/// The first address of a network that a host, such as its relay agent, can have.
+fn first_host(network: Cidr) -> Ipv4Addr {
+    let next = Ipv4Addr::from_bits(network.address.to_bits().saturating_add(1));
+    if network.has_host(next) { next } else { network.address }
 }
 
 /// The rule by which the installer of the machine's bootenv would choose its disks.
@@ -327,7 +344,7 @@ fn packet(mac: Option<Mac>, asks: &ExplainRequest) -> DhcpPacket {
     packet
 }
 
-fn option_line((origin, option): (OptionScope<'_>, &ReadyOption)) -> OptionLine {
+pub(super) fn option_line((origin, option): (OptionScope<'_>, &ReadyOption)) -> OptionLine {
     let known = codes::by_code(option.code);
     let value = match &option.value {
         ReadyValue::Template(text) => text.clone(),
@@ -409,6 +426,16 @@ mod tests {
         assert_eq!(told(&houses), (expected.into(), vec!["15 10.0.0.5".into()]));
         leased(&houses, [10, 0, 0, 5], Mac([0x02, 0, 0, 0, 0, 9])).await;
         assert!(told(&houses).0.contains("has to wait: 10.0.0.5 is leased to another client"));
+    }
+
+    #[tokio::test]
+    async fn a_client_behind_a_relay_agent_that_was_not_seen_yet_is_told_its_address() {
+        let (houses, caller) = (testing::houses(), testing::caller());
+        served(&houses);
+        let pools = json!([{"start": "10.2.0.100", "end": "10.2.0.109"}]);
+        let far = json!({"name": "far", "cidr": "10.2.0.0/24", "pools": pools});
+        houses.objects.create::<Subnet>(&caller, far).await.unwrap();
+        assert_eq!(told(&houses).0, "offered 10.2.0.100: it was never used");
     }
 
     #[tokio::test]

@@ -39,19 +39,21 @@ pub struct Caller {
     /// The boot attempt that an agent's token was made for: the agent runs in what this attempt installed or
     /// booted.
     pub attempt: Option<Uuid>,
+    /// The session of a browser that logged in with the actor's token.
+    pub session: Option<Uuid>,
 }
 
 impl Caller {
     /// The server itself, at the present time.
     pub fn server(now: Timestamp) -> Self {
         let scopes = vec!["*".to_owned()];
-        Caller { actor: Actor::Server, scopes, now, request_id: String::new(), attempt: None }
+        Caller { actor: Actor::Server, scopes, now, request_id: String::new(), attempt: None, session: None }
     }
 
     /// A machine, at the present time: it booted, it reported.
     pub fn machine(machine: &Stored<Machine>, now: Timestamp) -> Self {
         let actor = machine.key.parse().map_or(Actor::Server, Actor::Machine);
-        Caller { actor, scopes: Vec::new(), now, request_id: String::new(), attempt: None }
+        Caller { actor, scopes: Vec::new(), now, request_id: String::new(), attempt: None, session: None }
     }
 
     /// An event with this caller as actor and the server as subject.

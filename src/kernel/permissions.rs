@@ -166,7 +166,7 @@ mod tests {
         let scopes = scopes.iter().map(ToString::to_string).collect();
         let now = Timestamp::UNIX_EPOCH;
         let actor = Actor::Token("t".into());
-        Caller { actor, scopes, now, request_id: String::new(), attempt: None }
+        Caller { actor, scopes, now, request_id: String::new(), attempt: None, session: None }
     }
 
     fn world(key: &str) -> World {

@@ -33,7 +33,7 @@ const fn programs(name: &'static str, read: &'static str, write: &'static str) -
 }
 
 /// Every area.
-pub const SCOPE_AREAS: [ScopeArea; 26] = [
+pub const SCOPE_AREAS: [ScopeArea; 27] = [
     programs(
         "machines",
         "all machines with their params, secrets sealed; their timelines, files and explanations; previews \
@@ -84,6 +84,11 @@ pub const SCOPE_AREAS: [ScopeArea; 26] = [
         "tokens",
         "names and scopes of all tokens, not their text",
         "make tokens with scopes that one has oneself, delete any but the last with `*`",
+    ),
+    area(
+        "sessions",
+        "who has logged in to the console: token, address, browser, when",
+        "end the sessions of others; a session ends itself without it",
     ),
     programs("client_classes", "client classes", "what kinds of DHCP clients boot and are sent"),
     area(

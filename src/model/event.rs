@@ -6,12 +6,14 @@
 //! this version does not know are read as [`EventBody::Other`], so that nothing another version wrote is
 //! lost.
 
+mod access_fields;
 mod describe;
 mod fields;
 mod filter;
 mod kinds;
 mod table;
 
+pub use access_fields::{SessionBegan, SessionEnded, TokenRecovered};
 pub use describe::event_kinds_markdown;
 pub use fields::{
     AddressProbe, ArtifactNow, BootFileAbsent, BootFileServed, BootProtocol, ChannelMoved, ClientStage,
@@ -152,9 +154,11 @@ impl EventKind {
     ];
 
     /// The events of the server itself that stay as long as what people did.
-    pub const AUDIT: [EventKind; 5] = [
+    pub const AUDIT: [EventKind; 7] = [
         EventKind::TokenRecovered,
         EventKind::MachineAgentTokenReissued,
+        EventKind::SessionBegan,
+        EventKind::SessionEnded,
         EventKind::ServerKeyRotated,
         EventKind::ServerPruned,
         EventKind::ServerStoreRecovered,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -30,20 +30,26 @@ pub enum Content {
     Values(MachineValues),
     Template(TemplateBody),
     #[serde(with = "as_spec")]
-    #[schemars(with = "Bootenv")]
+    #[schemars(schema_with = "fields_of::<Bootenv>")]
     Bootenv(Arc<Stored<Bootenv>>),
     #[serde(with = "as_spec")]
-    #[schemars(with = "Stage")]
+    #[schemars(schema_with = "fields_of::<Stage>")]
     Stage(Arc<Stored<Stage>>),
     #[serde(with = "as_spec")]
-    #[schemars(with = "Task")]
+    #[schemars(schema_with = "fields_of::<Task>")]
     Task(Arc<Stored<Task>>),
     #[serde(with = "as_spec")]
-    #[schemars(with = "Profile")]
+    #[schemars(schema_with = "fields_of::<Profile>")]
     Profile(Arc<Stored<Profile>>),
     /// The files of a pack, by path. Readers see the size and the digest of each.
     #[schemars(with = "BTreeMap<String, Value>")]
     PackFiles(BTreeMap<String, PackText>),
+}
+
+/// The schema of a noun's own fields. A reference would be to the noun as it is read, with what the server
+/// sets.
+fn fields_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    T::json_schema(generator)
 }
 
 /// The text of a file of a pack.

@@ -60,6 +60,7 @@ pub mod schema_cost;
 mod schema_words;
 mod secret_reference;
 mod served_document;
+mod session;
 pub mod settings;
 mod summary;
 mod token;
@@ -148,6 +149,7 @@ pub use schema::{
 };
 pub use secret_reference::{SecretReference, SecretSources, VaultAccess};
 pub use served_document::{ServedDocument, ServedDocuments};
+pub use session::{SESSION_AGE_MAX, SESSION_IDLE_MAX, Session, SessionEnd, SessionStatus};
 pub use settings::Setting;
 pub use summary::{
     ArtifactSummary, BackgroundSummary, DhcpSummary, FleetCounts, HealthSummary, NeededAction, RecentEvent,

@@ -424,6 +424,23 @@ macro_rules! nouns {
                 columns: &[NAME, ("KIND", "kind", Text), ("QUERY", "query", Text), DESCRIPTION],
                 wide: &[("COLUMNS", "columns", Text), UPDATED],
             }
+            Session sessions {
+                word: "session",
+                about: "Logins of browsers; deleting a session logs its browser out",
+                has_id: true,
+                name_field: "id",
+                verbs: &[List, Get, Delete],
+                apply_order: LAST,
+                columns: &[
+                    ("ID", "id", Text),
+                    ("TOKEN", "token", Text),
+                    ("BEGAN", "created_at", Age),
+                    ("USED", "status.last_used_at", Age),
+                    ("ENDS", "expires_at", Age),
+                    ("FROM", "peer", Text),
+                ],
+                wide: &[("BROWSER", "browser", Text)],
+            }
         }
     };
 }

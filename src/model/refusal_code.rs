@@ -91,12 +91,24 @@ refusal_codes! {
     TokenOrphaned "token_orphaned" answer(401),
         "The token belongs to the agent of a machine that was deleted.",
         "Create the machine and boot it again.";
+    SessionUnknown "session_unknown" answer(401),
+        "The cookie belongs to no session, or to one that was ended.",
+        "Log in again.";
+    SessionExpired "session_expired" answer(401),
+        "The session was not used for twelve hours, began seven days ago, or its token expired.",
+        "Log in again.";
     ScopeMissing "scope_missing" answer(403),
         "The token lacks the scope that `detail` names.",
         "Use a token with that scope.";
     NotYours "not_yours" answer(403),
         "The object belongs to another machine, or the token may read it and not change it.",
         "Use a token that may change it.";
+    ForeignPage "foreign_page" answer(403),
+        "A browser sent the request with the cookie of a session, and not from a page of this server.",
+        "Send it from the console, or send a token: `Authorization: Bearer`.";
+    AgentToken "agent_token" answer(403),
+        "The token belongs to the agent of a machine, which cannot log in.",
+        "Log in with a token that `metalwright tokens create` made.";
     NotFound "not_found" answer_and_fault(404),
         "There is no such object, or the token may not see it.",
         "Check the reference; list the objects to see which there are.";
@@ -251,7 +263,7 @@ refusal_codes! {
         "The gateway is not another host of the machine's network.",
         "Correct the gateway, the address or the prefix length.";
     TooMuch "too_much" answer(429),
-        "The machine has written more than its budget allows in so short a time.",
+        "The machine has written more than its budget allows, or an address logs in too often.",
         "Try again after the seconds of `Retry-After`.";
     Failed "failed" answer(500),
         "Something of the server's own failed.",

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
 use super::data::DataDir;
+use crate::access::sessions::end_of_all_sessions;
 use crate::access::tokens;
 use crate::archive::file::BackupFile;
 use crate::artifacts::contained_path::NameCase;
@@ -159,6 +160,16 @@ impl OpenedData {
     pub(super) async fn tell(&self, body: impl Into<crate::model::EventBody>) -> Result<()> {
         let event = Caller::server(self.kernel.now()).event(body);
         self.kernel.commit(Changeset::default().event(event)).await?;
+        Ok(())
+    }
+
+    /// Ends the sessions of browsers: one that was ended since the backup is not to come back.
+    pub(super) async fn end_sessions(&self) -> Result<()> {
+        let now = self.kernel.now();
+        let changeset = self.kernel.read(|world| end_of_all_sessions(world, now));
+        if !changeset.writes.is_empty() {
+            self.kernel.commit(changeset).await?;
+        }
         Ok(())
     }
 

@@ -62,8 +62,10 @@ async fn try_out(folder: &Path, facts: &BackupFacts) -> Result<DataCheckReport> 
     let found = opened.check(ArtifactCheck::Skipped).await;
     let restored = ServerRestored { backup_at: facts.created_at, program: facts.program.clone() };
     let told = opened.tell(restored).await;
+    let ended = opened.end_sessions().await;
     crate::store::Store::close(&*opened.store).await;
     told?;
+    ended.context("the sessions of browsers")?;
     found
 }
 

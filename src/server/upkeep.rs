@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::artifacts;
 use crate::background::{WorkDescription, WorkRound};
 use crate::catalog::Catalog;
@@ -59,6 +60,12 @@ const RENDER_CHECK: WorkDescription = WorkDescription {
     period: Duration::from_secs(5),
     nudged_by: "",
 };
+const SESSION_EXPIRY: WorkDescription = WorkDescription {
+    name: "session-expiry",
+    about: "Deletes sessions of browsers that have ended.",
+    period: Duration::from_secs(30),
+    nudged_by: "",
+};
 const PRUNING: WorkDescription = WorkDescription {
     name: "pruning",
     about: "Deletes runs, jobs, logs, served documents and events that are older than the settings allow.",
@@ -98,6 +105,8 @@ pub(super) fn start(houses: &Arc<Houses>, (tasks, shutdown): ServiceTasks<'_>) {
     spawn(houses, (LEASE_EXPIRY, expiry), (tasks, shutdown));
     spawn(houses, (STORE_CHECK, StoreCheck(Arc::clone(kernel))), (tasks, shutdown));
     spawn(houses, (RENDER_CHECK, RenderCheck(Arc::clone(&houses.catalog))), (tasks, shutdown));
+    let sessions = SessionExpiry(Arc::clone(&houses.access), Arc::clone(kernel));
+    spawn(houses, (SESSION_EXPIRY, sessions), (tasks, shutdown));
     spawn(houses, (PRUNING, Pruning(Arc::clone(&houses.records), Arc::clone(kernel))), (tasks, shutdown));
     let handle = houses.background.register(documents::WORK);
     let written = Arc::clone(&houses.records).run(handle, shutdown.clone());
@@ -212,6 +221,14 @@ struct RenderCheck(Arc<Catalog>);
 impl WorkRound for RenderCheck {
     async fn round(&mut self) -> Result<(), Error> {
         self.0.render_outage().map_or(Ok(()), |why| Err(Error::Failed(why)))
+    }
+}
+
+struct SessionExpiry(Arc<Access>, Arc<Kernel>);
+
+impl WorkRound for SessionExpiry {
+    async fn round(&mut self) -> Result<(), Error> {
+        self.0.expire_sessions(self.1.now()).await
     }
 }
 

@@ -24,6 +24,36 @@ pub fn written(disk: &Path) -> BTreeMap<i64, Vec<u8>> {
     pieces
 }
 
+/// Panics if a disk has other bytes than `before`, which [`written`] has told, and says which. A range that the
+/// file system has set aside counts as data as soon as it was read: so bytes are compared, not ranges.
+pub fn assert_untouched(disk: &Path, before: &BTreeMap<i64, Vec<u8>>) {
+    let now = written(disk);
+    let at = |pieces: &BTreeMap<i64, Vec<u8>>, place: i64| {
+        let (start, bytes) = pieces.range(..=place).next_back()?;
+        bytes.get(usize::try_from(place - start).ok()?).copied()
+    };
+    let places = |(start, bytes): (&i64, &Vec<u8>)| (*start..).take(bytes.len()).collect::<Vec<_>>();
+    let changed: Vec<i64> = now
+        .iter()
+        .flat_map(places)
+        .filter(|place| at(&now, *place) != Some(at(before, *place).unwrap_or(0)))
+        .collect();
+    let bytes: Vec<u8> = changed.iter().take(CHANGES_SHOWN).filter_map(|place| at(&now, *place)).collect();
+    assert!(
+        changed.is_empty(),
+        "{} bytes of {} were changed, from {:?} to {:?}: {:?} at {:?}",
+        changed.len(),
+        disk.display(),
+        changed.first(),
+        changed.last(),
+        String::from_utf8_lossy(&bytes),
+        &changed[..changed.len().min(CHANGES_SHOWN)],
+    );
+}
+
+/// How many bytes that were changed a test shows.
+const CHANGES_SHOWN: usize = 128;
+
 /// The partition types in the table of a disk of the kind msdos.
 pub fn partition_types(disk: &Path) -> Vec<u8> {
     let mut sector = [0; 512];

@@ -45,6 +45,7 @@ mod run_log;
 mod scene;
 mod secrets;
 mod seeing;
+mod sessions;
 mod simulate;
 mod tftp;
 mod tidy;

@@ -89,6 +89,9 @@ fn what_a_machine_was_served_is_read_again_without_secrets_after_its_template_ch
         assert!(!text.contains(SECRET) && !text.contains(&capability), "{path}: {text}");
     }
     assert_eq!(read(&api, "answers.cfg"), before);
+    let pieces = api.get("/contents?limit=1000").expect(200).to_string();
+    assert!(["\"stage\"", "\"bootenv\"", "\"task\""].iter().all(|kind| pieces.contains(kind)), "{pieces}");
+    assert!(!pieces.contains(SECRET), "{pieces}");
     let absent = api.get(&format!("/runs/{run}/documents/preseed.cfg")).expect(404);
     assert!(absent["detail"].to_string().contains("answers.cfg"), "{absent}");
 }

@@ -28,6 +28,8 @@ export interface Collection<T> {
 }
 
 const PAGE = 1000;
+/** Rows of the first page: as many as fill a screen, so that they are there at once. */
+const FIRST_PAGE = 200;
 /** Most rows of a list; a filter shows what lies behind them. */
 export const ROWS_MAX = 50_000;
 /** At most one request a second brings what changed. */
@@ -104,7 +106,8 @@ class LiveList<T> implements Collection<T> {
     let cursor: string | null = null;
     try {
       do {
-        const page: Page<T> = await api.get<Page<T>>(`/${this.name}`, this.pageQuery(cursor), { signal });
+        const options = { signal, quiet: cursor !== null };
+        const page: Page<T> = await api.get<Page<T>>(`/${this.name}`, this.pageQuery(cursor), options);
         for (const row of page.items) fresh.set(this.keyOf(row), row);
         cursor = page.next;
         this.total.value = page.total;
@@ -122,7 +125,7 @@ class LiveList<T> implements Collection<T> {
   }
 
   private pageQuery(cursor: string | null): URLSearchParams {
-    const extra: Record<string, string> = { limit: String(PAGE) };
+    const extra: Record<string, string> = { limit: String(cursor === null ? FIRST_PAGE : PAGE) };
     if (this.options.sort) extra.sort = this.options.sort;
     if (cursor !== null) extra.cursor = cursor;
     return this.query(extra);

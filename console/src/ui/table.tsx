@@ -6,12 +6,16 @@ import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { Icon } from "./icons";
 import { ColumnMenu, useChosenColumns, useShownColumns } from "./table-columns";
+import { TableRow } from "./table-row";
 import { forgetGone, sortByColumn, useTableState, type TableState } from "./table-state";
 import type { Column, SortOrder, TableProps } from "./table-types";
 import { rowWindow } from "./window";
 import "./table.css";
 
 export { parseSort, sortText, type Column, type SortOrder, type TableProps } from "./table-types";
+
+/** Rows by which the drawn part moves. */
+const STEP = 8;
 
 export function Table<T>(props: TableProps<T>): JSX.Element {
   const { columns, rows } = props;
@@ -131,6 +135,7 @@ function Head<T>({
 /** More than the rows that are drawn at once. */
 const PLACES = 256;
 
+/** The rows in view, in steps of some rows, so that most scrolling draws nothing. */
 function Body<T>({
   props,
   columns,
@@ -144,49 +149,36 @@ function Body<T>({
   template: string;
   state: TableState<T>;
 }): JSX.Element {
+  const span = useMemo(
+    () =>
+      computed(() => {
+        const { first, end } = rowWindow(
+          state.top.value,
+          state.height.value,
+          state.rowHeight.value,
+          sorted.value.length,
+        );
+        return `${Math.floor(first / STEP) * STEP}-${Math.ceil(end / STEP) * STEP}`;
+      }),
+    [state, sorted],
+  );
+  const [first = 0, end = 0] = span.value.split("-").map(Number);
   const rows = sorted.value;
-  const size = state.rowHeight.value;
-  const { first, end } = rowWindow(state.top.value, state.height.value, size, rows.length);
-  const drawn = [];
-  for (let index = first; index < end; index += 1) {
-    const row = rows[index];
-    if (row === undefined) continue;
-    const key = props.rowKey(row);
-    const isSelected = props.selection?.value.has(key);
-    drawn.push(
-      <div
-        key={props.byPlace ? String(index % PLACES) : key}
-        id={state.idOf(index)}
-        class={index === state.active.value ? "table-row active" : "table-row"}
-        role="row"
-        aria-rowindex={index + 2}
-        aria-selected={props.selection ? isSelected : undefined}
-        style={{ transform: `translateY(${index * size}px)`, gridTemplateColumns: template }}
-        onClick={(event) => pickByMouse(event, index, state)}
-        onDblClick={() => state.open(row)}
-      >
-        {props.selection && (
-          <div class="cell select-cell" role="gridcell">
-            <input
-              type="checkbox"
-              tabIndex={-1}
-              checked={isSelected}
-              aria-label={`Select ${nameOf(props, row)}`}
-              onChange={() => state.onToggle(index)}
-            />
-          </div>
-        )}
-        {columns.map((column) => (
-          <div key={column.key} class={`cell ${column.align ?? ""}`} role="gridcell">
-            {column.render ? column.render(row) : plainCell(column.value(row))}
-          </div>
-        ))}
-      </div>,
-    );
-  }
   return (
-    <div class="table-body" role="rowgroup" style={{ height: `${rows.length * size}px` }}>
-      {drawn}
+    <div class="table-body" role="rowgroup" style={{ height: `${rows.length * state.rowHeight.value}px` }}>
+      {rows.slice(first, end).map((row, offset) => (
+        <TableRow<T>
+          key={props.byPlace ? String((first + offset) % PLACES) : props.rowKey(row)}
+          row={row}
+          index={first + offset}
+          columns={columns}
+          template={template}
+          state={state}
+          selection={props.selection}
+          rowKey={props.rowKey}
+          name={nameOf(props, row)}
+        />
+      ))}
     </div>
   );
 }
@@ -194,16 +186,4 @@ function Body<T>({
 /** What a row is called: the value of its first column. */
 function nameOf<T>({ columns, rowKey }: TableProps<T>, row: T): string {
   return String(columns[0]?.value(row) ?? rowKey(row));
-}
-
-/** A click on a link or a box of a row is theirs. */
-function pickByMouse<T>(event: MouseEvent, index: number, state: TableState<T>): void {
-  if (event.target instanceof Element && event.target.closest("a, button, input")) return;
-  state.onPick(index, event);
-}
-
-function plainCell(value: string | number | boolean | null | undefined): JSX.Element {
-  if (value === null || value === undefined || value === "") return <span class="muted">–</span>;
-  const text = String(value);
-  return <span title={text}>{text}</span>;
 }

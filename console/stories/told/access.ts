@@ -52,7 +52,7 @@ async function expired(stage: Stage): Promise<void> {
   const before = page.url();
   await endSessions(server);
   await page.getByLabel("Token", { exact: true }).waitFor();
-  await server.ask("PATCH", "/machines/name:lone", { description: "changed while nobody was signed in" });
+  await server.ask("PATCH", "/machines/name:lone", { labels: { written: "meanwhile" } });
   await giveToken(page, server.token);
   same(page.url(), before, "the address after the second login");
   includes(await heading(page), "lone", "the page after the second login");

@@ -2,7 +2,7 @@
 
 import { heading, settled } from "../browser";
 import { claim, includes } from "../check";
-import { ASKING, UNKNOWN } from "../scene";
+import { ASKING } from "../scene";
 import type { Stage, Story } from "../stage";
 
 async function whyNot(stage: Stage): Promise<void> {
@@ -20,7 +20,7 @@ async function whyNot(stage: Stage): Promise<void> {
   const timeline = await page.locator("main").innerText();
   claim(/linux|kernel/i.test(timeline), "the timeline has the kernel");
   // What it would boot now, and by which rule.
-  await page.goto(`/console/explain?machine=name:${ASKING.name}`);
+  await page.goto(`/console/explain?who=${ASKING.name}`);
   await settled(page);
   await page.locator("main").getByText("debian-12-install").first().waitFor();
   // Back leads to the machine.
@@ -29,20 +29,10 @@ async function whyNot(stage: Stage): Promise<void> {
   includes(await heading(page), ASKING.name, "back");
 }
 
-async function register(stage: Stage): Promise<void> {
-  const visitor = await stage.operator();
-  const page = await visitor.open("/networks");
-  const text = page.locator("main");
-  const tab = page.getByRole("tab", { name: /unknown/i });
-  if (await tab.count()) await tab.first().click();
-  await text.getByText(UNKNOWN).first().waitFor();
-}
-
 export const WHY: Story[] = [
   {
     name: "why-not",
     proves: "an operator finds out in three clicks why a machine does not boot",
     run: whyNot,
   },
-  { name: "unknown", proves: "a client that nobody registered is on the page of networks", run: register },
 ];

@@ -30,6 +30,7 @@ enum VerbWork {
     Patch(Patch),
     Delete,
     End(LeaseEnding),
+    EndSession,
 }
 
 impl PreparedVerb {
@@ -53,6 +54,7 @@ impl PreparedVerb {
             BulkVerb::Delete if kind == Kind::Lease => {
                 no_details(&details, VerbWork::End(LeaseEnding::Delete))?
             }
+            BulkVerb::Delete if kind == Kind::Session => no_details(&details, VerbWork::EndSession)?,
             BulkVerb::Delete if kind.row().allows(NounVerb::Delete) => {
                 no_details(&details, VerbWork::Delete)?
             }
@@ -112,6 +114,7 @@ pub(super) async fn one(
     let wrote: NounWork<'_> = match &verb.what {
         VerbWork::Act(request) => return act((state, caller), (verb, request), object).await,
         VerbWork::End(ending) => Box::pin(end((state, caller), verb, (&target, *ending))),
+        VerbWork::EndSession => Box::pin(end_session((state, caller), verb, &target)),
         VerbWork::Patch(patch) => {
             with_noun!(verb.kind, T => Box::pin(change::<T>((state, caller), verb, (&target, patch))))
         }
@@ -146,6 +149,18 @@ async fn end(
     match verb.dry_run {
         true => Ok(dhcp.prepare_ending(caller, target, ending).map(drop)?),
         false => Ok(dhcp.end_lease(caller, target, ending).await?),
+    }
+}
+
+async fn end_session(
+    (state, caller): (&ApiState, &Caller),
+    verb: &PreparedVerb,
+    target: &WriteTarget<'_>,
+) -> Result<(), ApiError> {
+    let access = &state.houses.access;
+    match verb.dry_run {
+        true => Ok(access.find_session_to_end(caller, target).map(drop)?),
+        false => Ok(access.end_session(caller, target).await?),
     }
 }
 

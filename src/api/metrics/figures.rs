@@ -20,6 +20,7 @@ pub(super) fn write(state: &ApiState, page: &mut PageEncoder<'_>) -> fmt::Result
     let houses = &state.houses;
     objects(state, page)?;
     bulk(state, page)?;
+    logins(state, page)?;
     store(state, page)?;
     runs(&houses.runs.tallies(), page)?;
     subnets(&houses.dhcp.subnet_counts(), page)?;
@@ -69,6 +70,12 @@ fn objects(state: &ApiState, page: &mut PageEncoder<'_>) -> fmt::Result {
         ),
         [(NO_LABELS, state.streams.refused())],
     )
+}
+
+/// What became of logins. The sessions are among the objects.
+fn logins(state: &ApiState, page: &mut PageEncoder<'_>) -> fmt::Result {
+    let counts = state.houses.access.login_counts().map(|(result, count)| (one("result", result), count));
+    page.counters(("metalwright_logins_total", "Logins of browsers, by what became of them."), counts)
 }
 
 /// What became of the objects of calls for many.

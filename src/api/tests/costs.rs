@@ -101,14 +101,15 @@ fn largest(kind: Kind, name: &str) -> Value {
         Kind::Setting => json!({"value": "local"}),
         Kind::Token => json!({"scopes": vec!["machines:read"; 1024]}),
         Kind::Channel => {
-            let packs = names("pack", CHANNEL_PACKS_MAX).into_iter();
-            json!({"packs": packs.map(|name| (name, json!("1.0.0"))).collect::<Map<_, _>>()})
+            let packs = names("pack", CHANNEL_PACKS_MAX - 1).into_iter().map(|name| (name, json!("1.0.0")));
+            let core = ("core".to_owned(), json!(env!("CARGO_PKG_VERSION")));
+            json!({"packs": packs.chain([core]).collect::<Map<_, _>>()})
         }
         Kind::Override => json!({"target": {"kind": "template", "name": format!("pack-{name}")},
             "blocks": {"all": loops.repeat(many(15_000))}}),
         Kind::View => json!({"kind": "machines", "columns": vec!["status.state"; 32],
             "query": vec!["name=web*"; 32].join("&")}),
-        Kind::Job | Kind::Lease | Kind::Run | Kind::Content | Kind::Pack => json!({}),
+        Kind::Job | Kind::Lease | Kind::Run | Kind::Content | Kind::Pack | Kind::Session => json!({}),
     };
     let mut object = json!({"labels": labels()});
     if kind != Kind::Reservation {
@@ -172,6 +173,7 @@ fn body_of(id: &str) -> Value {
             let text = head.to_owned() + &(0..many(20_000)).map(line).collect::<String>();
             json!({"format": "kea", "files": [{"name": "leases.csv", "text": text}], "dry_run": true})
         }
+        "begin_session" => json!({"token": text(256)}),
         "bulk" => json!({"kind": "machine", "verb": "patch", "filter": ["name=*"], "concurrency": 16,
             "details": {"labels": labels()}}),
         "prune_artifacts" | "migrate_params" => json!({"dry_run": true}),
@@ -184,6 +186,7 @@ fn body_of(id: &str) -> Value {
         "withdraw_channel" => json!({"pack": text(128)}),
         "rollback_channel" | "check_pack" => json!({}),
         "render" => json!({"machine": "name:big", "inline": "{{ machine.name }}".repeat(many(10_000))}),
+        "explain_packet" => json!({"packet": "chaddr 52:54:00:aa:00:01\n".repeat(many(2_500))}),
         "next_job" => json!({"environment": "installed", "boot": text(64), "wait_seconds": 0}),
         "report_job" => json!({"reason": text(1024)}),
         "write_job_log" => json!(text(60_000)),
@@ -375,7 +378,8 @@ async fn site(objects: usize) -> Client {
     client.post("machines", json!({"name": "probe", "macs": [PROBE]})).await.ok();
     client.houses.kernel.try_commit(crowd(objects)).await.unwrap();
     testing::install(&client.houses, "1.0.0", &["pack-big", "pack-new"].map(open_template)).await;
-    for name in names("pack", CHANNEL_PACKS_MAX) {
+    client.houses.catalog.load_core(&testing::caller()).await.unwrap();
+    for name in names("pack", CHANNEL_PACKS_MAX - 1) {
         let manifest = format!("name: {name}\nversion: 1.0.0\n").into_bytes();
         let archive = write_archive(&[PackFile { path: "pack.yaml".to_owned(), body: manifest }]).unwrap();
         client.send("POST /api/v1/packs", &["Content-Type: application/zstd"], archive).await.ok();

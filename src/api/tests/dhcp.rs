@@ -136,3 +136,16 @@ async fn a_boot_file_may_be_a_template_and_goes_only_to_who_is_to_boot() {
     let booted = dhcp_options(&client.houses, discover).await;
     assert_eq!(booted.get(&67).map(Vec::as_slice), Some(&b"http://10.0.0.1/lan.bin\0"[..]));
 }
+
+#[tokio::test]
+async fn a_packet_that_cannot_be_explained_is_refused_with_its_place() {
+    let client = Client::new().await;
+    for (asked, place) in [
+        (json!({"packet": "0101"}), "/packet"),
+        (json!({"packet": "op reply\nchaddr 52:54:00:aa:00:01"}), "/packet"),
+        (json!({"packet": "chaddr 52:54:00:aa:00:01", "interface": "none"}), "/interface"),
+    ] {
+        let text = client.post("explain/packet", asked).await.refused(422);
+        assert!(text.contains(&format!("\"{place}\"")), "{text}");
+    }
+}

@@ -5,6 +5,7 @@ mod access;
 mod access_log;
 mod bulk;
 mod changes;
+mod console;
 mod contract;
 mod costs;
 mod desk;
@@ -20,6 +21,8 @@ mod preflight;
 mod refusals;
 mod revisions;
 mod rules;
+mod sessions;
+mod sessions_end;
 mod stream;
 mod unknown_clients;
 mod visibility;
@@ -88,7 +91,8 @@ impl Client {
     pub async fn send(&self, request: &str, headers: &[&str], body: impl Into<Body>) -> Got {
         let (method, path) = request.split_once(' ').unwrap();
         let mut builder = Request::builder().method(method).uri(path);
-        if !headers.iter().any(|line| line.to_ascii_lowercase().starts_with("authorization")) {
+        let has_own = headers.iter().any(|line| line.to_ascii_lowercase().starts_with("authorization"));
+        if !has_own && !self.token.is_empty() {
             builder = builder.header(AUTHORIZATION, format!("Bearer {}", self.token));
         }
         for (name, value) in headers.iter().filter_map(|line| line.split_once(": ")) {

@@ -9,6 +9,6 @@ mod core;
 mod files;
 
 pub use core::{core, core_files};
-pub use files::{ContentPack, ContentPack as Pack, PackRelease, load, read_checked_pack, read_pack};
+pub use files::{ContentPack, PackRelease, load, read_checked_pack, read_pack};
 
 pub use crate::pack_files::{FILE_BYTES_MAX, FILES_MAX, PackFile};

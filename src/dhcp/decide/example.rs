@@ -1,6 +1,6 @@
 //! A made-up DISCOVER, to find out what would be answered on an interface.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use crate::dhcp::decide::{DhcpQuery, NetworkInterface};
 use crate::proto::dhcp4::{DhcpPacket, MessageType, codes};
@@ -20,8 +20,8 @@ pub fn example_discover() -> DhcpPacket {
     packet
 }
 
-/// The query with which that packet would arrive on an interface.
+/// The query with which such a packet would arrive on an interface, from its relay if it names one.
 pub fn example_query<'a>(packet: &'a DhcpPacket, interface: &'a NetworkInterface) -> DhcpQuery<'a> {
-    let source = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, CLIENT_PORT);
+    let source = SocketAddrV4::new(packet.giaddr, CLIENT_PORT);
     DhcpQuery { packet, interface, source, local: None, port: SERVER_PORT }
 }

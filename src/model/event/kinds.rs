@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
+use super::access_fields::*;
 use super::fields::*;
 use super::table::{EventRow, event_kinds, fields_struct, fields_type};
 use super::{CREATED, DELETED, UPDATED, parse_object_kind};
@@ -456,13 +457,16 @@ event_kinds! {
     "channel.rolled_back" ChannelRolledBack about channel => (ChannelMoved)
 
     /// The owner of the data directory made a token that may do everything.
-    "token.recovered" TokenRecovered about token => {
-        name: String,
-        scopes: Vec<String>,
-    }
+    "token.recovered" TokenRecovered about token => (TokenRecovered)
 
     /// A new token was made for a machine's agent, and the tokens that it had were ended.
     "machine.agent_token_reissued" MachineAgentTokenReissued about machine => (MachineAgentTokenReissued)
+
+    /// A browser logged in with a token.
+    "session.began" SessionBegan about session => (SessionBegan)
+
+    /// A session of a browser ended.
+    "session.ended" SessionEnded about session => (SessionEnded)
 
     /// Params were made for a machine, as they are declared with `generate`.
     "machine.params_generated" MachineParamsGenerated about machine => (MachineParamsGenerated)

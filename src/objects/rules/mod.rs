@@ -28,6 +28,7 @@ mod profile;
 #[cfg(test)]
 mod races;
 mod reservation;
+mod session;
 mod setting;
 mod stage;
 mod subnet;

@@ -3,10 +3,10 @@
 
 use jiff::Timestamp;
 
-use crate::kernel::TrackedWorld;
 use crate::kernel::scope::check_scope;
+use crate::kernel::{Caller, Changeset, TrackedWorld};
 use crate::model::{Kind, Problem, RefusalCode, Stored, Token, World};
-use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict};
+use crate::objects::rules::{NounRules, ProposedWrite, RuleConflict, session};
 
 /// How long a token may do everything.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,15 @@ impl NounRules for Token {
 
     fn refuse_delete(stored: &Stored<Self>, world: &TrackedWorld<'_>) -> Option<RuleConflict> {
         refused(stored, None, world)
+    }
+
+    fn cascade_deletion(
+        stored: &Stored<Self>,
+        world: &TrackedWorld<'_>,
+        caller: &Caller,
+        changeset: Changeset,
+    ) -> Changeset {
+        session::end_with_token(&stored.key, world, caller, changeset)
     }
 
     fn problems(stored: &Stored<Self>, world: &World) -> Vec<Problem> {

@@ -8,6 +8,7 @@
 //! may panic the process. `dhcproto` provides the message types, and is the reference in the tests. Start at
 //! [`parse()`] and [`DhcpPacket`].
 
+mod capture;
 pub mod codes;
 mod encode;
 mod packet;
@@ -16,6 +17,7 @@ mod relay;
 mod text;
 mod value_type;
 
+pub use capture::{CAPTURE_BYTES_MAX, CapturedPacket, read_capture};
 pub use dhcproto::v4::MessageType;
 pub use encode::{EncodedPacket, REPLY_BYTES_MIN, encode_listed, encode_reply, payload_bytes_max};
 pub use packet::{DhcpOptions, DhcpPacket, PacketFault};

@@ -50,6 +50,8 @@ const ENDS_OTHERWISE: &[(&str, &str)] = &[
     // That of one machine has the code `run_under_way`.
     ("machines start web1 web2 web3", "is under way"),
     ("unknown register", "no unregistered client"),
+    ("sessions delete", "there is no session"),
+    ("tokens delete anna", "there is no token"),
 ];
 
 /// What stands for something of the site's own, and what is there.
@@ -74,6 +76,7 @@ impl OperatorSite {
             ("srv/pi-worker/config.txt", "arm_64bit=1\n"),
             ("srv/openbsd/boot.conf", "boot bsd.rd\n"),
             ("dhcpd.leases", LEASES),
+            ("capture.txt", "chaddr 52:54:00:aa:00:01\nmessage_type discover\n"),
             ("kea-leases4.csv", KEA_LEASES),
             ("overrides.yaml", OVERRIDES),
             ("raspberry-pi-lab.yaml", "name: raspberry-pi-lab\nmatch: {mac_prefixes: [\"b8:27:eb\"]}\n"),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::timeline::{Step, assert_in_order, print};
 use super::{Firmware, Vm};
 use crate::api::Api;
-use crate::disk_image::{installer_mirror, partition_types, written};
+use crate::disk_image::{assert_untouched, installer_mirror, partition_types, written};
 use crate::net::{self, SERVER_ADDRESS};
 use crate::scene;
 use crate::world::{World, run};
@@ -72,6 +72,8 @@ fn params() -> Value {
         "ssh_keys": [scene::KEY],
         "repositories": [debian],
         "debian_services": [],
+        // Two initial RAM disks are made: with the modules of all hardware each takes a quarter of an hour here.
+        "preseed_extra": "d-i base-installer/initramfs-tools/driver-policy select dep",
     })
 }
 
@@ -154,7 +156,7 @@ fn the_debian_installer_makes_a_system_that_boots_of_the_disk_that_is_named_of_t
         assert_in_order(&scene::timeline(&api), STEPS);
         assert_installed(&api);
         assert!(vm.disk_bytes() == small, "nothing is written to the small disk");
-        assert!(written(&data) == before, "nothing is written to the disk with data");
+        assert_untouched(&data, &before);
         assert_eq!(partition_types(&system), TYPES);
     });
 }

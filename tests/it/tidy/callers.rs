@@ -8,6 +8,9 @@ use super::source::Source;
 /// Calls of the API that show no object, or whose object the caller was allowed to see before.
 const WITHOUT_CALLER: &[(&str, &str)] = &[
     ("access.sign_in", "finds out who the caller is"),
+    ("access.admit_login", "counts the logins of an address"),
+    ("access.begin_session", "finds out who the caller is"),
+    ("access.login_counts", "numbers, for the metrics page"),
     ("objects.show", "shows an object that the caller just wrote or had changed"),
     ("background.status", "names the server's own work, no objects"),
     ("kernel.last_event", "a number"),

@@ -121,10 +121,12 @@ const LAYERS: &[Layer] = &[
         HOUSE),
     // 5. The edges translate and call the use cases, never the store.
     layer("api",
-        &["channels", "durations", "houses", "kernel", "access", "archive", "artifacts", "catalog", "dhcp",
-            "insight", "maintenance", "objects", "pack_files", "records", "render", "runs", "model",
+        &["channels", "console", "durations", "houses", "kernel", "access", "archive", "artifacts", "catalog",
+            "dhcp", "insight", "maintenance", "objects", "pack_files", "records", "render", "runs", "model",
             "rate_limit"],
         &[SOCKETS, SQL, TEMPLATES]),
+    // Files for browsers, which know nothing of the server.
+    layer("console", &[], &[RUNTIME, SOCKETS, SQL, TEMPLATES, FILES, CLOCK]),
     // Shows the boot decision unchanged.
     layer("api::boot_preview", &["houses", "kernel", "insight", "netboot::decide", "model"],
         &[SOCKETS, SQL, TEMPLATES]),

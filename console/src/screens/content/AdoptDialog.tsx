@@ -52,7 +52,7 @@ export function AdoptDialog({ onClose }: { onClose: () => void }) {
     try {
       await api.post("/overrides", proposal.value?.override);
       toast(
-        "The override is in force. The copy stays: point machines and workflows to the original, then delete it.",
+        "The override is in force. The copy stays: point what uses it to the original, then delete it.",
       );
       onClose();
     } catch (fault) {
@@ -124,7 +124,7 @@ function NameChoice({ label, value, names, onChoose }: NameChoiceProps) {
 
 function ProposalView({ proposal, onCreate }: { proposal: Proposal; onCreate: () => void }) {
   return (
-    <section aria-label="The override">
+    <section class="content-section" aria-label="The override">
       {proposal.override === null && proposal.left.length === 0 && (
         <p>The two are the same: use the original.</p>
       )}

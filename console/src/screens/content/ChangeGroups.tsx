@@ -27,9 +27,9 @@ export function ChangeGroups({ groups }: { groups: readonly ShownGroup[] }) {
             <MachineNames names={group.machines} />
             {group.documents.map((document) => (
               <div key={document.path} class="content-change">
-                <h4>{document.path}</h4>
+                <strong>{document.path}</strong>
                 {document.fault && <p class="content-bad">{document.fault}</p>}
-                {document.diff && <Diff text={document.diff} />}
+                {document.diff && <Diff unified={document.diff} />}
               </div>
             ))}
           </details>

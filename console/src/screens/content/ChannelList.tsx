@@ -24,7 +24,7 @@ export function ChannelList() {
       <ContentHeader
         part="channels"
         title="Channels"
-        subtitle="A channel says which version of each pack its machines get. Machines follow prod unless something else is said."
+        subtitle="Which version of each pack machines get. They follow prod unless something else is said."
         actions={
           may("channels:write") && (
             <Button kind="primary" onClick={() => (creating.value = true)}>
@@ -78,24 +78,35 @@ function ChannelCard({ channel }: { channel: StoredChannel }) {
   );
 }
 
-/** Who names a channel: machines and profiles. The others follow `prod`. */
+/** Who names a channel, and for `prod` who names none. */
 export function Followers({ channel }: { channel: string }) {
+  const isProd = channel === "prod";
   const counts = useQuery(`followers of ${channel}`, async (signal) => {
-    const query = { channel, limit: 1, fields: "name" };
-    const [machines, profiles] = await Promise.all(
-      ["machines", "profiles"].map((noun) =>
-        api.get<Page<unknown>>(`/${noun}`, query, { signal, quiet: true }),
-      ),
-    );
-    return { machines: machines?.total ?? 0, profiles: profiles?.total ?? 0 };
+    const total = async (noun: string, query: Record<string, string>) => {
+      const asked = { ...query, limit: 1, fields: "name" };
+      return (await api.get<Page<unknown>>(`/${noun}`, asked, { signal, quiet: true })).total;
+    };
+    const [machines, profiles, others] = await Promise.all([
+      total("machines", { channel }),
+      total("profiles", { channel }),
+      isProd ? total("machines", { "channel[exists]": "false" }) : 0,
+    ]);
+    return { machines, profiles, others };
   });
   const found = counts.data.value;
   if (!found) return <span>Counting who follows it …</span>;
-  const names = `${found.machines} machines and ${found.profiles} profiles name it.`;
+  const query = `channel=${encodeURIComponent(channel)}`;
   return (
     <span>
-      <Link to={`/machines?channel=${encodeURIComponent(channel)}`}>{names}</Link>
-      {channel === "prod" && " So do all that name none."}
+      Named by <Link to={`/machines?${query}`}>{found.machines} machines</Link> and {found.profiles}{" "}
+      profiles.
+      {isProd && (
+        <>
+          {" "}
+          <Link to="/machines?channel[exists]=false">{found.others} machines</Link> name no channel: they
+          follow it, unless a profile names another.
+        </>
+      )}
     </span>
   );
 }

@@ -33,7 +33,8 @@ export function ChannelPage({ params }: { params: Params }) {
         title={found.name}
         subtitle={
           <>
-            {found.description} <Followers channel={found.name} />
+            {found.description && `${found.description}. `}
+            <Followers channel={found.name} />
           </>
         }
         actions={<ChannelActions channel={found} />}
@@ -48,6 +49,9 @@ export function ChannelPage({ params }: { params: Params }) {
     </>
   );
 }
+
+const RUNS_KEEP = "Runs that have begun keep their content.";
+const WITHDRAWN = `Runs that begin from now on get nothing of it. ${RUNS_KEEP} A rollback brings it back.`;
 
 /** Carries out a move, and says what came of it. */
 async function move(
@@ -72,14 +76,16 @@ function ChannelPacks({ channel, packs }: { channel: StoredChannel; packs: reado
   );
   const withdrawing = useSignal<string | null>(null);
   return (
-    <section aria-label="Packs of the channel">
+    <section class="content-section" aria-label="Packs of the channel">
       <table class="content-table">
         <thead>
           <tr>
             <th>Pack</th>
             <th>Version</th>
             <th>Other versions that are loaded</th>
-            <th />
+            <th>
+              <span class="visually-hidden">Actions</span>
+            </th>
           </tr>
         </thead>
         <tbody>
@@ -100,7 +106,7 @@ function ChannelPacks({ channel, packs }: { channel: StoredChannel; packs: reado
               </td>
               <td>
                 {writes && channel.packs[pack] && pack !== "core" && (
-                  <Button kind="quiet" onClick={() => (withdrawing.value = pack)}>
+                  <Button size="small" onClick={() => (withdrawing.value = pack)}>
                     Withdraw
                   </Button>
                 )}
@@ -113,7 +119,7 @@ function ChannelPacks({ channel, packs }: { channel: StoredChannel; packs: reado
         <MoveDialog
           title={`Withdraw ${withdrawing.value} from ${channel.name}`}
           action="Withdraw"
-          text="Machines of this channel get nothing of the pack in runs that begin from now on. Runs that have begun keep it. A rollback brings it back."
+          text={WITHDRAWN}
           onMove={() =>
             move(
               channel.name,
@@ -221,7 +227,7 @@ function ChannelActions({ channel }: { channel: StoredChannel }) {
         <MoveDialog
           title={`Roll back ${channel.name}`}
           action="Roll back"
-          text={`${moveWords(last)} This move is undone: ${undoWords(last)} Runs that have begun keep their content.`}
+          text={`${moveWords(last)} This move is undone: ${undoWords(last)} ${RUNS_KEEP}`}
           onMove={() => move(channel.name, "rollback", {}, `${channel.name} is rolled back.`)}
           onClose={() => (back.value = false)}
         />
@@ -244,6 +250,7 @@ function ChannelActions({ channel }: { channel: StoredChannel }) {
 /** A move as a sentence. */
 function moveWords(one: ChannelMove): string {
   const from = one.from ?? "nothing";
+  if (one.kind === "promoted" && !one.from) return `${one.pack} ${one.to ?? ""} was added.`;
   if (one.kind === "withdrawn") return `${one.pack} ${from} was withdrawn.`;
   const verb = one.kind === "promoted" ? "was promoted" : "was rolled back";
   return `${one.pack} ${verb} from ${from} to ${one.to ?? "nothing"}.`;
@@ -264,7 +271,7 @@ function ChannelHistory({ channel }: { channel: StoredChannel }) {
   }
   const chosen = undoing.value === null ? undefined : latest.get(undoing.value);
   return (
-    <section aria-label="History">
+    <section class="content-section" aria-label="History">
       <h2>History</h2>
       {moves.length === 0 && <p class="content-note">The channel has not been moved.</p>}
       <ol class="content-history">
@@ -276,7 +283,7 @@ function ChannelHistory({ channel }: { channel: StoredChannel }) {
               {one.undone ? ", undone since" : ""}
             </span>
             {may("channels:write") && latest.get(one.pack) === one && (
-              <Button kind="quiet" onClick={() => (undoing.value = one.pack)}>
+              <Button size="small" onClick={() => (undoing.value = one.pack)}>
                 Undo
               </Button>
             )}

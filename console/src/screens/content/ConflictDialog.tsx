@@ -28,16 +28,17 @@ export function ConflictDialog({ name, conflict, saving, onSave, onClose }: Conf
       <p>
         {conflicts === 0
           ? "Both changes fit together. Look at the merged text on the right and save it."
-          : `${conflicts} ${conflicts === 1 ? "place was" : "places were"} changed by both. Settle what stands ` +
+          : `${conflicts} ${conflicts === 1 ? "place was" : "places were"} changed by both. Settle what ` +
+            "stands " +
             "between the marks on the right, then save."}
       </p>
       <details>
         <summary>What they changed</summary>
-        <Diff text={unifiedDiff(name, conflict.base, conflict.theirs)} />
+        <Diff unified={unifiedDiff(name, conflict.base, conflict.theirs)} />
       </details>
       <details>
         <summary>What you changed</summary>
-        <Diff text={unifiedDiff(name, conflict.base, conflict.mine)} />
+        <Diff unified={unifiedDiff(name, conflict.base, conflict.mine)} />
       </details>
       <MergePane
         language="jinja"

@@ -1,4 +1,4 @@
-/** The layers: which objects of packs others stand in place of, the overrides, and copies that can become one. */
+/** The layers: overrides, hidden objects of packs, and copies that can become overrides. */
 
 import { useSignal } from "@preact/signals";
 
@@ -37,7 +37,7 @@ export function LayersPage() {
       <ContentHeader
         part="layers"
         title="Layers"
-        subtitle="In force is the object of the site; else that of the pack with the highest priority, with its overrides."
+        subtitle="The site's object is in force; else the pack's of the highest priority, with overrides."
         actions={<Button onClick={() => (adopting.value = true)}>Turn a copy into an override</Button>}
       />
       <Overrides />
@@ -58,7 +58,7 @@ function Overrides() {
     (a, b) => b.problems.length - a.problems.length || a.name.localeCompare(b.name),
   );
   return (
-    <section aria-label="Overrides">
+    <section class="content-section" aria-label="Overrides">
       <h2>
         Overrides <span class="content-muted">{rows.length}</span>
       </h2>
@@ -119,7 +119,7 @@ function OverrideCard({ override }: { override: StoredOverride }) {
         Changed <Time at={override.updated_at} />.
       </p>
       {may("overrides:write") && (
-        <Button kind="quiet" onClick={() => (erasing.value = true)}>
+        <Button size="small" onClick={() => (erasing.value = true)}>
           Delete
         </Button>
       )}
@@ -144,7 +144,7 @@ function Hidden() {
   );
   const items = hidden.data.value?.items ?? [];
   return (
-    <section aria-label="Hidden objects">
+    <section class="content-section" aria-label="Hidden objects">
       <h2>
         Hidden objects of packs <span class="content-muted">{items.length}</span>
       </h2>
@@ -194,7 +194,7 @@ function OwnObjects() {
       packs.set(object.source, (packs.get(object.source) ?? 0) + 1);
   }
   return (
-    <section aria-label="Sources">
+    <section class="content-section" aria-label="Sources">
       <h2>Where the objects come from</h2>
       <ul class="content-names">
         {[...packs].sort().map(([source, count]) => (

@@ -36,7 +36,7 @@ export function ObjectActions({ view, object }: { view: ContentNounView; object:
           expectedIs={`the ${view.one}'s name`}
           action="Delete"
           erases={[
-            `The site's ${view.one}. ${hides ? `That of ${hides} is in force again.` : "Nothing takes its place."}`,
+            `The site's ${view.one}. ${hides ? `That of ${hides} is back.` : "Nothing takes its place."}`,
           ]}
           onConfirm={erase}
           onClose={() => (erasing.value = false)}

@@ -1,4 +1,4 @@
-/** One object of content that is no template: its fields, its layers, what uses it, and the object as JSON. */
+/** One object of content that is no template: its fields, what uses it, its overrides, and its JSON. */
 
 import { useMemo } from "preact/hooks";
 

@@ -1,7 +1,6 @@
-/** One version of a pack: what it is, its files, what the lints find, and what differs from another version. */
+/** One version of a pack: what it is, its files, what the lints find, and other versions. */
 
 import { useSignal } from "@preact/signals";
-import { useMemo } from "preact/hooks";
 
 import { api, ref } from "../../api/client";
 import { useQuery } from "../../api/query";
@@ -12,14 +11,11 @@ import { EditorPane } from "../../ui/editor/EditorPane";
 import type { EditorLanguage } from "../../ui/editor/types";
 import type { StoredChannel, StoredPack } from "./contentData";
 import { ContentHeader } from "./ContentHeader";
-import { fileChanges, type FileChange } from "./fileChanges";
 import {
   Button,
   Bytes,
   ConfirmErase,
   Copy,
-  Diff,
-  Empty,
   KeyValue,
   Loading,
   openTab,
@@ -28,8 +24,10 @@ import {
   Time,
   toast,
 } from "./kit";
-import { compareVersions, SignatureWords } from "./PackList";
+import { PackFindings } from "./PackFindings";
+import { SignatureWords } from "./PackList";
 import { packFiles, type PackFileRow } from "./packText";
+import { PackVersions } from "./PackVersions";
 
 const TABS = [
   { id: "files", label: "Files" },
@@ -206,131 +204,6 @@ function FileLink({ file, chosen }: { file: PackFileRow; chosen: boolean }) {
       >
         {file.path}
       </a>
-    </li>
-  );
-}
-
-interface Finding {
-  severity: "error" | "warning" | "note";
-  rule: string;
-  path: string;
-  line?: number | null;
-  message: string;
-  remedy: string;
-}
-
-interface Findings {
-  items: Finding[];
-  complete: boolean;
-  base: string[];
-}
-
-const SEVERITIES = ["error", "warning", "note"] as const;
-
-function PackFindings({ pack }: { pack: StoredPack }) {
-  const found = useQuery(`findings of ${pack.name} ${pack.digest}`, (signal) =>
-    api.get<Findings>(`/packs/${ref(pack.name)}/findings`, undefined, { signal }),
-  );
-  if (found.problem.value) return <Problem problem={found.problem.value} onRetry={found.reload} />;
-  const answer = found.data.value;
-  if (!answer) return <Loading />;
-  const items = SEVERITIES.flatMap((severity) => answer.items.filter((item) => item.severity === severity));
-  const counts = SEVERITIES.map(
-    (severity) => `${items.filter((item) => item.severity === severity).length} ${severity}s`,
-  );
-  return (
-    <section aria-label="Findings">
-      <p class="content-note">
-        {counts.join(", ")}
-        {answer.base.length > 0 && `, on ${answer.base.join(", ")}`}.
-        {!answer.complete && " There are more findings than are shown."} Tests with golden texts and
-        ShellCheck run where the pack is made: <code>metalwright packs test DIR</code>.
-      </p>
-      {items.length === 0 && <Empty title="The lints find nothing" />}
-      <ul class="content-findings">
-        {items.map((item, i) => (
-          <li key={i} class={`content-finding content-finding-${item.severity}`}>
-            <span class="content-tag">{item.severity}</span>{" "}
-            <Link
-              to={`/content/packs/${encodeURIComponent(pack.name)}?tab=files&file=${encodeURIComponent(item.path)}`}
-            >
-              {item.path}
-              {item.line ? `:${item.line}` : ""}
-            </Link>
-            <p>{item.message}</p>
-            <p class="content-muted">
-              {item.remedy} <code>{item.rule}</code>
-            </p>
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
-}
-
-function PackVersions({ pack }: { pack: StoredPack }) {
-  const all = useCollection<StoredPack>("packs", {
-    filter: useMemo(() => new URLSearchParams({ pack: pack.pack }), [pack.pack]),
-  });
-  const others = all.rows.value.filter((row) => row.name !== pack.name).sort(compareVersions);
-  const older = others.filter((row) => compareVersions(row, pack) < 0).at(-1);
-  const wanted = location.value.query.get("with");
-  const other = others.find((row) => row.version === wanted) ?? older ?? others[0];
-  if (all.state.value === "loading") return <Loading />;
-  if (!other) return <Empty title="There is no other version of this pack" />;
-  return (
-    <section aria-label="Difference">
-      <label class="content-choice">
-        <span>Compare with</span>
-        <select
-          value={other.version}
-          onChange={(event) => setQuery({ with: event.currentTarget.value }, { replace: true })}
-        >
-          {others.map((row) => (
-            <option key={row.version} value={row.version}>
-              {row.version}
-            </option>
-          ))}
-        </select>
-      </label>
-      <VersionDiff before={other} after={pack} />
-    </section>
-  );
-}
-
-function VersionDiff({ before, after }: { before: StoredPack; after: StoredPack }) {
-  const key = `difference ${before.digest} ${after.digest}`;
-  const changes = useQuery(key, async (stop) => {
-    const [old, now] = await Promise.all([packFiles(before.name, stop), packFiles(after.name, stop)]);
-    return fileChanges(old.items, now.items);
-  });
-  if (changes.problem.value) return <Problem problem={changes.problem.value} onRetry={changes.reload} />;
-  const list = changes.data.value;
-  if (!list) return <Loading />;
-  if (list.length === 0) return <Empty title="Both versions have the same files" />;
-  return (
-    <>
-      <p class="content-note">
-        From {before.version} to {after.version}: {list.length} files differ.
-      </p>
-      <ul class="content-groups">
-        {list.map((change) => (
-          <ChangedFile key={change.path} change={change} />
-        ))}
-      </ul>
-    </>
-  );
-}
-
-function ChangedFile({ change }: { change: FileChange }) {
-  return (
-    <li>
-      <details class="content-group" open={change.kind === "changed"}>
-        <summary>
-          <span class="content-tag">{change.kind}</span> {change.path}
-        </summary>
-        <Diff text={change.diff} />
-      </details>
     </li>
   );
 }

@@ -17,7 +17,7 @@ interface SettingMachine {
 export function ParamUses({ name, data }: { name: string; data: ContentData }) {
   const param = (data.objects.value.params as readonly StoredParam[]).find((one) => one.name === name);
   return (
-    <section aria-label="Where it is set">
+    <section class="content-section" aria-label="Where it is set">
       <h3>Set by</h3>
       <p class="content-note">
         The first level that has a value counts, from the machine down to the default.

@@ -107,7 +107,7 @@ function PreviewText({ template, document, preview, cursor, onLine }: PreviewPan
         const origin = lines[at - 1];
         return origin ? originTexts(origin, answer.sources ?? {}) : null;
       }}
-      onCursor={(at) => {
+      onPick={(at) => {
         const origin = lines[at - 1];
         if (origin?.template === template) onLine(origin.line);
       }}

@@ -7,6 +7,7 @@ import { go, setQuery } from "../../app/router";
 import { may } from "../../app/session";
 import { Button, ConfirmErase, toast } from "./kit";
 import { originOf, type StoredContent } from "./contentData";
+import { hasConflictMarks } from "./merge3";
 import type { TemplateDraft } from "./templateDraft";
 import type { EditTarget } from "./templateEdit";
 
@@ -26,7 +27,7 @@ export function TemplateActions({ template, draft, editing, target }: TemplateAc
       {editing && writes && (
         <Button
           kind="primary"
-          disabled={!draft.dirty.value || draft.saving.value}
+          disabled={!draft.dirty.value || draft.saving.value || hasConflictMarks(draft.text.value)}
           onClick={() => void saveAndTell(draft, template.name, target)}
         >
           {draft.saving.value ? "Saving …" : target.kind === "block" ? "Save the override" : "Save"}
@@ -61,7 +62,7 @@ export function TemplateActions({ template, draft, editing, target }: TemplateAc
 
 /** Saves, and says what came of it. */
 export async function saveAndTell(draft: TemplateDraft, name: string, target: EditTarget): Promise<void> {
-  if (!draft.dirty.value || !(await draft.save())) return;
+  if (!draft.dirty.value || hasConflictMarks(draft.text.value) || !(await draft.save())) return;
   const what =
     target.kind === "block" ? `The override of ${target.block} is in force.` : `${name} is saved.`;
   const broken = draft.broken.value.length;

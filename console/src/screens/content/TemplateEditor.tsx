@@ -1,4 +1,4 @@
-/** The editor of a template, or of one of its blocks, with completion and what the names under the pointer are. */
+/** The editor of a template, or of one of its blocks, with completions and texts under the pointer. */
 
 import { useMemo } from "preact/hooks";
 
@@ -77,12 +77,12 @@ function stateWords({ template, editing, target, override, draft }: TemplateEdit
   const changed = draft.dirty.value ? " Not saved." : "";
   if (target.kind === "block") {
     const what = override ? `the override ${override.name}` : "a new override";
-    return `Block ${target.block}: the text of ${what}. {{ super() }} stands for what the pack has.${changed}`;
+    return `Block ${target.block}: ${what}. {{ super() }} stands for what the pack has.${changed}`;
   }
   const origin = originOf(template.source);
   if (origin === "site") return `A text of the site.${changed}`;
   if (!editing) return "A pack brings this text: it is read-only. Override a block of it, below.";
-  return `Your text takes the place of the pack's as a whole: new versions of the pack do not reach it.${changed}`;
+  return `Your text replaces the pack's: new versions of the pack do not reach it.${changed}`;
 }
 
 /** The values of the machine: for completions and under the pointer. Secrets are sealed. */

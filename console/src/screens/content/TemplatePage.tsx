@@ -1,6 +1,6 @@
-/** One template: its text in an editor, the document that a machine would get of it, and what it belongs to. */
+/** One template: its text in an editor, what a machine would get of it, and what it belongs to. */
 
-import { useComputed, useSignal, type Signal } from "@preact/signals";
+import { useSignal, type Signal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 
 import { location, setQuery, type Params } from "../../app/router";
@@ -22,10 +22,10 @@ import { PreviewPanel } from "./PreviewPanel";
 import { usePackText } from "./packText";
 import { usePreview, type RenderQuestion } from "./previewSource";
 import type { ContentObjects } from "./references";
-import { previewDocuments, workflowsWith } from "./saveImpact";
+import { previewDocuments, workflowsWith, type ImpactQuestion } from "./saveImpact";
 import { SourceBadge } from "./SourceBadge";
 import { TemplateActions } from "./TemplateActions";
-import { packOfTemplate, useTemplateDraft } from "./templateDraft";
+import { packOfTemplate, useTemplateDraft, type TemplateDraft } from "./templateDraft";
 import {
   draftLine,
   draftProblems,
@@ -76,45 +76,40 @@ function useTarget(template: StoredContent): EditTarget {
   return known ? { kind: "block", block } : { kind: "body" };
 }
 
-function TemplateWorkshop({ template, data, overrides }: WorkshopProps) {
+/** What the page of a template works with: what is edited, the draft, the machine and the preview. */
+function useWorkshop({ template, data, overrides }: WorkshopProps) {
   const target = useTarget(template);
   const block = target.kind === "block" ? target.block : null;
-  const override = overrides.find(
-    (one) => block !== null && one.blocks !== undefined && block in one.blocks,
-  );
-  const packText = usePackText(
-    block !== null || template.hides?.length ? packOfTemplate(template) : null,
-    template.name,
-  );
+  const override = overrides.find((one) => block !== null && block in (one.blocks ?? {}));
+  const packText = usePackText(block === null ? null : packOfTemplate(template), template.name);
   const draft = useTemplateDraft({ template, target, override });
-  const packBlock = packText.block(block);
   const edited: EditedTemplate = {
     name: template.name,
     body: template.body ?? "",
     target,
     draft: draft.text.value,
-    packBlock,
+    packBlock: packText.block(block),
   };
-  const machine = useChosenMachine(template.name, data);
-  const cursor = useSignal(1);
-  const editor = useRef<EditorHandle | null>(null);
-  const documents = previewDocuments(template.name, machine.value?.workflow, dataOf(data));
+  const machine = useChosenMachine(template.name, data).value;
+  const documents = previewDocuments(template.name, machine?.workflow, dataOf(data));
   const wanted = location.value.query.get("document");
   const document = documents.find((one) => one.title === wanted) ?? documents[0];
-  const editing =
-    originOf(template.source) === "site" || block !== null || location.value.query.has("replace");
-  const question =
-    machine.value && document
-      ? questionOf(
-          machine.value.name,
-          document,
-          draft.dirty.value || block !== null ? edited : null,
-          template,
-        )
-      : null;
-  const preview = usePreview(question);
+  const unsaved = draft.dirty.value || block !== null ? edited : null;
+  const preview = usePreview(
+    machine && document ? questionOf(machine.name, document, unsaved, template) : null,
+  );
+  return { target, override, draft, edited, machine, documents, document, preview };
+}
+
+function TemplateWorkshop(props: WorkshopProps) {
+  const { template, data, overrides } = props;
+  const shop = useWorkshop(props);
+  const { target, draft, edited, machine, document, preview } = shop;
+  const cursor = useSignal(1);
+  const editor = useRef<EditorHandle | null>(null);
+  const replaces = location.value.query.has("replace");
+  const editing = originOf(template.source) === "site" || target.kind === "block" || replaces;
   const faults = preview.problem.value ?? draft.problem.value;
-  const cursorLine = useComputed(() => cursor.value);
   const toLine = (line: number) => {
     const own = draftLine(edited, line);
     if (own !== null) editor.current?.goTo(own);
@@ -124,11 +119,7 @@ function TemplateWorkshop({ template, data, overrides }: WorkshopProps) {
       <ContentHeader
         part="templates"
         title={template.name}
-        subtitle={
-          <>
-            <SourceBadge source={template.source} hides={template.hides} /> {template.description}
-          </>
-        }
+        subtitle={<TemplateWords template={template} />}
         actions={<TemplateActions template={template} draft={draft} editing={editing} target={target} />}
       />
       <div class="content-split">
@@ -138,9 +129,9 @@ function TemplateWorkshop({ template, data, overrides }: WorkshopProps) {
           draft={draft}
           editing={editing}
           target={target}
-          override={override}
+          override={shop.override}
           problems={faults ? draftProblems(edited, faults.problems) : []}
-          machine={machine.value?.name ?? ""}
+          machine={machine?.name ?? ""}
           original={draft.dirty.value ? draft.base.value : undefined}
           onCursor={(line) => (cursor.value = wholeLine(edited, line))}
           onReady={(ready) => (editor.current = ready)}
@@ -148,11 +139,11 @@ function TemplateWorkshop({ template, data, overrides }: WorkshopProps) {
         {document && (
           <PreviewPanel
             template={template.name}
-            machine={machine.value?.name ?? ""}
+            machine={machine?.name ?? ""}
             document={document}
-            documents={documents}
+            documents={shop.documents}
             preview={preview}
-            cursor={cursorLine}
+            cursor={cursor}
             onMachine={(name) => setQuery({ machine: name }, { replace: true })}
             onDocument={(title) => setQuery({ document: title }, { replace: true })}
             onLine={toLine}
@@ -164,24 +155,38 @@ function TemplateWorkshop({ template, data, overrides }: WorkshopProps) {
         data={data}
         overrides={overrides}
         draft={draft}
-        packText={packText}
-        impact={{
-          template: { name: template.name, body: wholeBody(edited), verbatim: template.verbatim === true },
-          objects: data.objects.value as ContentObjects,
-          index: data.index.value,
-        }}
+        impact={impactOf(edited, template, data)}
         onLine={toLine}
       />
-      {draft.conflict.value && (
-        <ConflictDialog
-          name={template.name}
-          conflict={draft.conflict.value}
-          saving={draft.saving.value}
-          onSave={(text) => void draft.saveMerged(text, draft.conflict.value?.revision ?? 0)}
-          onClose={() => (draft.conflict.value = null)}
-        />
-      )}
+      <Conflict name={template.name} draft={draft} />
     </div>
+  );
+}
+
+function TemplateWords({ template }: { template: StoredContent }) {
+  return (
+    <>
+      <SourceBadge source={template.source} hides={template.hides} /> {template.description}
+    </>
+  );
+}
+
+function impactOf(edited: EditedTemplate, template: StoredContent, data: ContentData): ImpactQuestion {
+  const verbatim = template.verbatim === true;
+  return { template: { name: template.name, body: wholeBody(edited), verbatim }, ...dataOf(data) };
+}
+
+function Conflict({ name, draft }: { name: string; draft: TemplateDraft }) {
+  const conflict = draft.conflict.value;
+  if (!conflict) return null;
+  return (
+    <ConflictDialog
+      name={name}
+      conflict={conflict}
+      saving={draft.saving.value}
+      onSave={(text) => void draft.saveMerged(text, conflict.revision)}
+      onClose={() => (draft.conflict.value = null)}
+    />
   );
 }
 

@@ -5,6 +5,7 @@ import { templateBlocks, templateReads, type TemplateBlock } from "../../ui/edit
 import { Button } from "./kit";
 import { pageOf, type ContentData, type StoredContent, type StoredOverride } from "./contentData";
 import { referenceKey, type ContentNoun } from "./references";
+import { loaderScript } from "./saveImpact";
 
 export interface BlockListProps {
   template: StoredContent;
@@ -77,7 +78,7 @@ function BlockRow({ block, override, canOverride, onOverride, onLine }: BlockRow
       {isHook && block.empty && <span class="content-tag">hook, empty</span>}
       {override && <span class="content-tag content-tag-on">override {override.name}</span>}
       {canOverride && (
-        <Button kind="quiet" onClick={onOverride}>
+        <Button size="small" onClick={onOverride}>
           {override ? "Edit the override" : "Override"}
         </Button>
       )}
@@ -110,10 +111,16 @@ export function ReferenceLists({
   const uses = data.index.value.uses.get(key) ?? [];
   return (
     <div class="content-references">
-      <ReferenceList title="Used by" references={usedBy} none="Nothing of the content in force uses it." />
+      <ReferenceList title="Used by" references={usedBy} none={unusedWords(noun, name)} />
       <ReferenceList title="Uses" references={uses} none="It uses nothing." data={data} />
     </div>
   );
+}
+
+function unusedWords(noun: ContentNoun, name: string): string {
+  const script = noun === "templates" ? loaderScript(name) : null;
+  if (script) return `The program makes the loader's script ${script} of it.`;
+  return "Nothing of the content in force uses it.";
 }
 
 interface ReferenceListProps {

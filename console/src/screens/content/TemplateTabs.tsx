@@ -2,11 +2,10 @@
 
 import { setQuery } from "../../app/router";
 import { may } from "../../app/session";
-import { Diff, openTab, Tabs } from "./kit";
+import { openTab, Tabs } from "./kit";
 import { originOf, type ContentData, type StoredContent, type StoredOverride } from "./contentData";
+import { AgainstPack } from "./AgainstPack";
 import { ImpactPanel } from "./ImpactPanel";
-import { unifiedDiff } from "./lineDiff";
-import type { PackText } from "./packText";
 import type { ImpactQuestion } from "./saveImpact";
 import type { TemplateDraft } from "./templateDraft";
 import { BlockList, ReferenceLists } from "./TemplateSide";
@@ -16,7 +15,6 @@ export interface TemplateTabsProps {
   data: ContentData;
   overrides: readonly StoredOverride[];
   draft: TemplateDraft;
-  packText: PackText;
   impact: ImpactQuestion;
   onLine: (line: number) => void;
 }
@@ -45,22 +43,7 @@ export function TemplateTabs(props: TemplateTabsProps) {
       )}
       {tab === "changes" && <ImpactPanel question={props.impact} />}
       {tab === "uses" && <ReferenceLists data={data} noun="templates" name={template.name} />}
-      {tab === "pack" && <AgainstPack template={template} packText={props.packText} />}
+      {tab === "pack" && <AgainstPack template={template} onTake={(text) => (draft.text.value = text)} />}
     </div>
-  );
-}
-
-/** The site's text against what the pack brings. */
-function AgainstPack({ template, packText }: { template: StoredContent; packText: PackText }) {
-  if (packText.body === undefined) return <p class="content-note">The pack's text is being read …</p>;
-  const diff = unifiedDiff(template.name, packText.body, template.body ?? "");
-  return (
-    <>
-      <p class="content-note">
-        {(template.hides ?? []).join(", ")} has this template too. Lines with a minus are the pack's, lines
-        with a plus the site's.
-      </p>
-      {diff === "" ? <p>The texts are the same: delete the site's.</p> : <Diff text={diff} />}
-    </>
   );
 }

@@ -44,7 +44,7 @@ export function UpgradePage() {
       <ContentHeader
         part="channels"
         title={`Upgrade ${pack} on ${choice.channel}`}
-        subtitle="Every script and file of each machine is rendered with both versions. Secrets stay sealed, and nothing is changed."
+        subtitle="All texts of each machine are rendered with both versions. Nothing is changed."
       />
       <UpgradeChoice choice={choice} packs={packs} channels={channels} versions={versions} />
       <p class="content-note">
@@ -216,7 +216,7 @@ function promoteHint(known: boolean, same: boolean): string | undefined {
 function promoteWords(report: UpgradeReport): string {
   const whole = report.next === null ? "" : " The check was stopped: not all machines were looked at.";
   return (
-    `${reportSentence(report)}${whole} Runs that begin from now on get the version; runs that have begun keep theirs. ` +
+    `${reportSentence(report)}${whole} Runs that begin from now on get it; others keep theirs. ` +
     "A rollback undoes it."
   );
 }

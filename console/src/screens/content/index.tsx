@@ -1,6 +1,7 @@
 /** The screen of content: packs, channels and layers, and the objects that they give. */
 
-import type { Screen } from "../../app/screen";
+import { go } from "../../app/router";
+import type { Command, Screen } from "../../app/screen";
 import { ChannelList } from "./ChannelList";
 import { ChannelPage } from "./ChannelPage";
 import "./content.css";
@@ -15,7 +16,16 @@ import { UpgradePage } from "./UpgradePage";
 
 const name = (params: Record<string, string>): string => params["name"] ?? "";
 
-export const screens: Screen[] = [
+/** The parts of the screen, as commands of the palette. */
+const PARTS: readonly Command[] = ["packs", "channels", "layers", ...NOUNS.map((view) => view.noun)].map(
+  (part) => ({
+    id: `content-${part}`,
+    title: `Content: ${part}`,
+    run: () => go(`/content/${part}`),
+  }),
+);
+
+const pages: Screen[] = [
   {
     path: "/content",
     title: () => "Content",
@@ -39,3 +49,5 @@ export const screens: Screen[] = [
   })),
   { path: "/content/:noun/:name*", title: name, view: ObjectPage },
 ];
+
+export const screens: Screen[] = pages.map((page) => ({ ...page, commands: () => [...PARTS] }));

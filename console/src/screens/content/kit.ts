@@ -6,7 +6,9 @@ export {
   ConfirmErase,
   Copy,
   Dialog,
+  Diff,
   Empty,
+  Json,
   KeyValue,
   Loading,
   openTab,
@@ -16,4 +18,3 @@ export {
   Time,
   toast,
 } from "../../ui";
-export { Diff, Json } from "./plain";

@@ -147,12 +147,26 @@ async function textOf(asked: RenderQuestion, stop: AbortSignal): Promise<Rendere
   }
 }
 
+/** The scripts that the program itself asks for, by the folder of their templates. */
+const LOADER_SCRIPTS: Record<string, string> = {
+  ipxe: "boot.ipxe",
+  grub: "grub.cfg",
+  pxelinux: "pxelinux.cfg",
+};
+
+/** The script of a loader that a template belongs to; null for other templates. */
+export function loaderScript(template: string): string | null {
+  return LOADER_SCRIPTS[template.split("/")[0] ?? ""] ?? null;
+}
+
 /** The documents that a preview offers for a template: itself, and those of the machine's workflow. */
 export function previewDocuments(
   template: string,
   workflow: string | null | undefined,
   data: { objects: ContentObjects; index: ReferenceIndex },
 ): ContentDocument[] {
-  const alone = { template, title: "this template alone" };
-  return [...(workflow ? documentsWith(template, workflow, data.objects, data.index) : []), alone];
+  const script = loaderScript(template);
+  const found = workflow ? documentsWith(template, workflow, data.objects, data.index) : [];
+  const scripts = script ? [{ file: script, title: script }] : [];
+  return [...found, ...scripts, { template, title: "this template alone" }];
 }

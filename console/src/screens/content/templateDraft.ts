@@ -92,12 +92,34 @@ export function useTemplateDraft(source: DraftSource | null): TemplateDraft {
   const draft = useMemo(() => new Draft(), []);
   const key = source ? `${source.template.name} ${JSON.stringify(source.target)}` : "";
   useEffect(() => {
-    if (source) draft.begin(source);
+    if (!source) return undefined;
+    draft.begin(source);
+    return () => draft.leave();
   }, [key]);
+  useEffect(() => {
+    const ask = (event: BeforeUnloadEvent) => draft.dirty.peek() && event.preventDefault();
+    window.addEventListener("beforeunload", ask);
+    return () => window.removeEventListener("beforeunload", ask);
+  }, []);
   useEffect(() => {
     if (source) draft.follow(source);
   }, [source?.template.revision, source?.template.commit, source?.override?.revision]);
   return draft;
+}
+
+/** A text that was typed and not saved when its page was left. */
+interface KeptDraft {
+  text: string;
+  base: string;
+  revision: number | undefined;
+}
+
+/** Most texts that are kept for pages that were left; the oldest goes first. */
+const KEPT_MAX = 20;
+const kept = new Map<string, KeptDraft>();
+
+function keyOf({ template, target }: DraftSource): string {
+  return `${template.name} ${target.kind === "block" ? target.block : ""}`;
 }
 
 class Draft implements TemplateDraft {
@@ -113,15 +135,29 @@ class Draft implements TemplateDraft {
 
   begin(source: DraftSource): void {
     this.source = source;
-    this.revision = revisionOf(source);
+    const before = kept.get(keyOf(source));
+    kept.delete(keyOf(source));
+    this.revision = before ? before.revision : revisionOf(source);
     const text = textInForce(source);
     batch(() => {
-      this.text.value = text;
-      this.base.value = text;
+      this.text.value = before?.text ?? text;
+      this.base.value = before?.base ?? text;
       this.problem.value = null;
       this.conflict.value = null;
       this.broken.value = [];
     });
+  }
+
+  /** Keeps what is typed for the next visit. */
+  leave(): void {
+    if (!this.source || !this.dirty.peek()) return;
+    kept.set(keyOf(this.source), {
+      text: this.text.peek(),
+      base: this.base.peek(),
+      revision: this.revision,
+    });
+    const oldest = kept.size > KEPT_MAX ? kept.keys().next().value : undefined;
+    if (oldest !== undefined) kept.delete(oldest);
   }
 
   /** What is saved changed. What is typed stays, with the revision that it was made of. */

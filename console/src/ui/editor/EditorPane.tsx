@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import "./editor.css";
+import { ToldTexts } from "./changes";
 import type { EditorHandle, EditorOptions, MergeOptions } from "./types";
 
 type PaneOptions = Omit<EditorOptions, "parent">;
@@ -21,11 +22,13 @@ export function EditorPane(props: EditorPaneProps) {
   const editor = useRef<EditorHandle | null>(null);
   const latest = useRef(props);
   latest.current = props;
+  const told = useRef(new ToldTexts());
   const [state, setState] = useState<LoadState>("loading");
   const [tries, setTries] = useState(0);
   useEffect(() => {
     let gone = false;
-    void loadEditor(() => (gone ? null : place.current), latest).then((made) => {
+    void loadEditor(() => (gone ? null : place.current), latest, told.current).then((made) => {
+      if (gone) return;
       editor.current = made;
       setState(made ? "ready" : "failed");
       latest.current.onReady?.(made);
@@ -37,7 +40,7 @@ export function EditorPane(props: EditorPaneProps) {
       latest.current.onReady?.(null);
     };
   }, [tries]);
-  useShownOptions(editor, props, state);
+  useShownOptions({ editor, told: told.current }, props, state);
   return (
     <div class={`editor-pane ${props.class ?? ""}`} data-state={state}>
       {state === "failed" && (
@@ -61,17 +64,22 @@ export function EditorPane(props: EditorPaneProps) {
 async function loadEditor(
   place: () => HTMLDivElement | null,
   latest: { current: EditorPaneProps },
+  told: ToldTexts,
 ): Promise<EditorHandle | null> {
   try {
     const { createEditor } = await import("./codemirror");
     const parent = place();
-    return parent ? createEditor(optionsOf(parent, latest)) : null;
+    return parent ? createEditor(optionsOf(parent, latest, told)) : null;
   } catch {
     return null;
   }
 }
 
-function optionsOf(parent: HTMLElement, latest: { current: EditorPaneProps }): EditorOptions {
+function optionsOf(
+  parent: HTMLElement,
+  latest: { current: EditorPaneProps },
+  told: ToldTexts,
+): EditorOptions {
   const { value, language, label, readOnly, problems, original, onSave } = latest.current;
   return {
     parent,
@@ -84,18 +92,24 @@ function optionsOf(parent: HTMLElement, latest: { current: EditorPaneProps }): E
     ...(onSave === undefined ? {} : { onSave: () => latest.current.onSave?.() }),
     completions: (ask) => latest.current.completions?.(ask) ?? null,
     hover: (ask) => latest.current.hover?.(ask) ?? null,
-    onChange: (text) => latest.current.onChange?.(text),
+    onChange: (text) => {
+      told.tell(text);
+      latest.current.onChange?.(text);
+    },
     onCursor: (line) => latest.current.onCursor?.(line),
+    onPick: (line) => latest.current.onPick?.(line),
   };
 }
 
 function useShownOptions(
-  editor: { current: EditorHandle | null },
+  { editor, told }: { editor: { current: EditorHandle | null }; told: ToldTexts },
   props: PaneOptions,
   state: LoadState,
 ): void {
   useEffect(() => {
-    if (editor.current && editor.current.value() !== props.value) editor.current.setValue(props.value);
+    if (!editor.current || told.isEcho(props.value) || editor.current.value() === props.value) return;
+    told.forget();
+    editor.current.setValue(props.value);
   }, [props.value, state]);
   useEffect(() => editor.current?.setProblems(props.problems ?? []), [props.problems, state]);
   useEffect(() => editor.current?.setLanguage(props.language), [props.language, state]);

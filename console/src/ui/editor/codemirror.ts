@@ -10,11 +10,23 @@ import { lintGutter, lintKeymap } from "@codemirror/lint";
 import { MergeView, unifiedMergeView } from "@codemirror/merge";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
 import {
-  Annotation, Compartment, EditorState, StateEffect, StateField, type Extension,
+  Annotation,
+  Compartment,
+  EditorState,
+  StateEffect,
+  StateField,
+  type Extension,
 } from "@codemirror/state";
 import {
-  Decoration, EditorView, drawSelection, highlightActiveLine, highlightActiveLineGutter,
-  highlightSpecialChars, keymap, lineNumbers, type DecorationSet,
+  Decoration,
+  EditorView,
+  drawSelection,
+  highlightActiveLine,
+  highlightActiveLineGutter,
+  highlightSpecialChars,
+  keymap,
+  lineNumbers,
+  type DecorationSet,
 } from "@codemirror/view";
 
 import { appearance } from "./appearance";
@@ -22,7 +34,12 @@ import { changeTo } from "./changes";
 import { languageExtension } from "./languages";
 import { completionExtension, hoverExtension, listener, offsetIn, problemsShown } from "./sources";
 import type {
-  EditorHandle, EditorLanguage, EditorOptions, MergeHandle, MergeOptions, MergeSide,
+  EditorHandle,
+  EditorLanguage,
+  EditorOptions,
+  MergeHandle,
+  MergeOptions,
+  MergeSide,
 } from "./types";
 
 /** The host set the text: it is not told of that. */
@@ -44,13 +61,29 @@ const marks = StateField.define<DecorationSet>({
 
 function basics(): Extension {
   return [
-    lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), history(), foldGutter(),
-    drawSelection(), EditorState.allowMultipleSelections.of(true), indentOnInput(), bracketMatching(),
+    lineNumbers(),
+    highlightActiveLineGutter(),
+    highlightSpecialChars(),
+    history(),
+    foldGutter(),
+    drawSelection(),
+    EditorState.allowMultipleSelections.of(true),
+    indentOnInput(),
+    bracketMatching(),
     closeBrackets(),
-    highlightActiveLine(), highlightSelectionMatches(), search({ top: true }), EditorView.lineWrapping, marks,
+    highlightActiveLine(),
+    highlightSelectionMatches(),
+    search({ top: true }),
+    EditorView.lineWrapping,
+    marks,
     keymap.of([
-      ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap,
-      ...completionKeymap, ...lintKeymap,
+      ...closeBracketsKeymap,
+      ...defaultKeymap,
+      ...searchKeymap,
+      ...historyKeymap,
+      ...foldKeymap,
+      ...completionKeymap,
+      ...lintKeymap,
     ]),
     appearance(),
   ];
@@ -82,15 +115,24 @@ export function createEditor(options: EditorOptions): EditorHandle {
     state: EditorState.create({
       doc: options.value,
       extensions: [
-        saveKey(options.onSave), basics(), lintGutter(), keymap.of([indentWithTab]),
+        saveKey(options.onSave),
+        basics(),
+        lintGutter(),
+        keymap.of([indentWithTab]),
         language.of(languageExtension(options.language)),
         readOnly.of(readOnlyState(options.readOnly ?? false)),
         original.of(comparison(options.original)),
-        completionExtension(() => options.completions), hoverExtension(() => options.hover),
-        EditorView.contentAttributes.of({ "aria-label": options.label, spellcheck: "false" }),
+        completionExtension(() => options.completions),
+        hoverExtension(() => options.hover),
+        EditorView.contentAttributes.of({
+          "aria-label": options.label,
+          tabindex: "0",
+          spellcheck: "false",
+        }),
         listener({
           change: (value) => told && options.onChange?.(value),
           cursor: (line) => options.onCursor?.(line),
+          pick: (line) => options.onPick?.(line),
         }),
       ],
     }),
@@ -103,18 +145,31 @@ export function createEditor(options: EditorOptions): EditorHandle {
   };
   return {
     value: () => view.state.doc.toString(),
-    setValue: (value) => silently(() => view.dispatch({
-      changes: changeTo(view.state.doc.toString(), value), annotations: fromHost.of(true),
-    })),
+    setValue: (value) =>
+      silently(() =>
+        view.dispatch({
+          changes: changeTo(view.state.doc.toString(), value),
+          annotations: fromHost.of(true),
+        }),
+      ),
     setProblems: (problems) => view.dispatch(problemsShown(view.state, problems)),
     setLanguage: (next) => view.dispatch({ effects: language.reconfigure(languageExtension(next)) }),
     setReadOnly: (next) => view.dispatch({ effects: readOnly.reconfigure(readOnlyState(next)) }),
     setOriginal: (text) => view.dispatch({ effects: original.reconfigure(comparison(text)) }),
-    setMarkedLines: (lines) => view.dispatch({ effects: setMarks.of(lines) }),
+    setMarkedLines: (lines) => view.dispatch({ effects: markEffects(view, lines) }),
     goTo: (line, column) => goTo(view, line, column),
     focus: () => view.focus(),
     destroy: () => view.destroy(),
   };
+}
+
+function markEffects(view: EditorView, lines: number[]): StateEffect<unknown>[] {
+  const first = lines.find((line) => line >= 1 && line <= view.state.doc.lines);
+  const shown =
+    first === undefined || view.hasFocus
+      ? []
+      : [EditorView.scrollIntoView(view.state.doc.line(first).from, { y: "nearest", yMargin: 40 })];
+  return [setMarks.of(lines), ...shown];
 }
 
 function goTo(view: EditorView, line: number, column: number | undefined): void {
@@ -128,9 +183,11 @@ function mergeSide(side: MergeSide, language: EditorLanguage): { doc: string; ex
   return {
     doc: side.text,
     extensions: [
-      basics(), languageExtension(language), readOnlyState(!tell),
-      EditorView.contentAttributes.of({ "aria-label": side.label, spellcheck: "false" }),
-      listener({ change: (value) => tell?.(value), cursor: () => undefined }),
+      basics(),
+      languageExtension(language),
+      readOnlyState(!tell),
+      EditorView.contentAttributes.of({ "aria-label": side.label, tabindex: "0", spellcheck: "false" }),
+      listener({ change: (value) => tell?.(value), cursor: () => undefined, pick: () => undefined }),
     ],
   };
 }

@@ -2,7 +2,11 @@
 
 import type { CompletionAnswer, CompletionAsk, CompletionSource, EditorCompletion } from "./types";
 import {
-  TEMPLATE_FILTERS, TEMPLATE_FUNCTIONS, TEMPLATE_STATEMENTS, TEMPLATE_TESTS, TEMPLATE_VARIABLES,
+  TEMPLATE_FILTERS,
+  TEMPLATE_FUNCTIONS,
+  TEMPLATE_STATEMENTS,
+  TEMPLATE_TESTS,
+  TEMPLATE_VARIABLES,
   type VocabularyWord,
 } from "./vocabulary";
 

@@ -152,8 +152,11 @@ function yamlChild(lines: YamlLine[], part: string): { line: YamlLine; inner: Ya
     if (isItem) index += 1;
     if (isItem ? String(index) !== part : yamlKey(line) !== part) continue;
     const rest = lines.slice(i + 1);
-    const end = rest.findIndex((next) => next.indent < indent || (next.indent === indent
-      && (isItem || next.text.slice(next.indent) !== "-")));
+    const end = rest.findIndex(
+      (next) =>
+        next.indent < indent ||
+        (next.indent === indent && (isItem || next.text.slice(next.indent) !== "-")),
+    );
     return { line, inner: end < 0 ? rest : rest.slice(0, end) };
   }
   return null;

@@ -44,7 +44,9 @@ export function placeTemplateProblems(
 
 /** The message, with the place in another template where it has one. */
 export function describeProblem(problem: NamedProblem): string {
-  const numbers = [problem.line, problem.column].filter((number) => number !== null && number !== undefined);
+  const numbers = [problem.line, problem.column].filter(
+    (number) => number !== null && number !== undefined,
+  );
   const place = problem.template ? `${[problem.template, ...numbers].join(":")}: ` : "";
   const pointer = problem.pointer && !place ? `${problem.pointer}: ` : "";
   return `${place}${pointer}${problem.message}`;

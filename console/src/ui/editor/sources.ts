@@ -1,7 +1,10 @@
 /** Completions, hover texts and problems, as CodeMirror wants them. Part of the editor's chunk. */
 
 import {
-  autocompletion, type Completion, type CompletionContext, type CompletionResult,
+  autocompletion,
+  type Completion,
+  type CompletionContext,
+  type CompletionResult,
 } from "@codemirror/autocomplete";
 import { setDiagnostics, type Diagnostic } from "@codemirror/lint";
 import type { EditorState, Extension, Text, TransactionSpec } from "@codemirror/state";
@@ -9,12 +12,23 @@ import { EditorView, hoverTooltip, type Tooltip } from "@codemirror/view";
 
 import { unitsOfCharacters } from "./columns";
 import type {
-  CompletionKind, CompletionSource, EditorCompletion, EditorProblem, HoverSource,
+  CompletionKind,
+  CompletionSource,
+  EditorCompletion,
+  EditorProblem,
+  HoverSource,
 } from "./types";
 
 const TYPES: Record<CompletionKind, string> = {
-  param: "constant", function: "function", filter: "method", variable: "variable", block: "class",
-  template: "text", keyword: "keyword", property: "property", test: "enum",
+  param: "constant",
+  function: "function",
+  filter: "method",
+  variable: "variable",
+  block: "class",
+  template: "text",
+  keyword: "keyword",
+  property: "property",
+  test: "enum",
 };
 
 function completionOf(item: EditorCompletion): Completion {
@@ -87,30 +101,37 @@ export function offsetIn(doc: Text, place: { line: number; column?: number }): n
 function diagnosticOf(doc: Text, problem: EditorProblem): Diagnostic {
   const line = doc.line(Math.min(Math.max(1, problem.line), doc.lines));
   const start = problem.line > doc.lines ? line.to : offsetIn(doc, problem);
-  const word = problem.column ? /^[\w.]+/.exec(line.text.slice(start - line.from))?.[0].length ?? 1 : 0;
+  const word = problem.column ? (/^[\w.]+/.exec(line.text.slice(start - line.from))?.[0].length ?? 1) : 0;
   const first = problem.column ? start : line.from + line.text.length - line.text.trimStart().length;
   const to = problem.column ? Math.min(line.to, start + word) : line.to;
   return {
-    from: Math.min(first, to), to: Math.max(first, to),
-    severity: problem.severity ?? "error", message: problem.message,
+    from: Math.min(first, to),
+    to: Math.max(first, to),
+    severity: problem.severity ?? "error",
+    message: problem.message,
   };
 }
 
 /** A transaction that shows these problems and no others. */
 export function problemsShown(state: EditorState, problems: readonly EditorProblem[]): TransactionSpec {
   const diagnostics = problems.map((problem) => diagnosticOf(state.doc, problem));
-  return setDiagnostics(state, diagnostics.sort((a, b) => a.from - b.from));
+  return setDiagnostics(
+    state,
+    diagnostics.sort((a, b) => a.from - b.from),
+  );
 }
 
 /** Tells the host of changes of the text and of the cursor's line. */
 export function listener(tell: {
   change: (value: string) => void;
   cursor: (line: number) => void;
+  pick: (line: number) => void;
 }): Extension {
   return EditorView.updateListener.of((update) => {
     if (update.docChanged) tell.change(update.state.doc.toString());
-    if (update.selectionSet || update.docChanged) {
-      tell.cursor(update.state.doc.lineAt(update.state.selection.main.head).number);
-    }
+    if (!update.selectionSet && !update.docChanged) return;
+    const line = update.state.doc.lineAt(update.state.selection.main.head).number;
+    tell.cursor(line);
+    if (update.transactions.some((one) => one.isUserEvent("select"))) tell.pick(line);
   });
 }

@@ -41,8 +41,9 @@ export interface CompletionAnswer {
   items: EditorCompletion[];
 }
 
-export type CompletionSource =
-  (ask: CompletionAsk) => CompletionAnswer | null | Promise<CompletionAnswer | null>;
+export type CompletionSource = (
+  ask: CompletionAsk,
+) => CompletionAnswer | null | Promise<CompletionAnswer | null>;
 
 export interface HoverAsk {
   /** From 1. */
@@ -70,6 +71,8 @@ export interface EditorOptions {
   onSave?: () => void;
   /** The line of the cursor, from 1. */
   onCursor?: (line: number) => void;
+  /** The line that the user chose by pointer or keys, from 1; not told when the text moves the cursor. */
+  onPick?: (line: number) => void;
   /** A text that the value is compared with: changed lines are marked. */
   original?: string;
 }
@@ -81,7 +84,7 @@ export interface EditorHandle {
   setLanguage(language: EditorLanguage): void;
   setReadOnly(readOnly: boolean): void;
   setOriginal(original: string | undefined): void;
-  /** Lines that are marked, such as those that a template wrote; from 1. */
+  /** Lines that are marked, such as those that a template wrote; from 1. The first one is scrolled to. */
   setMarkedLines(lines: number[]): void;
   goTo(line: number, column?: number): void;
   focus(): void;

@@ -199,8 +199,23 @@ export const TEMPLATE_FILTERS: readonly VocabularyWord[] = [
 
 /** Tests, after `is`. */
 export const TEMPLATE_TESTS: readonly string[] = [
-  "defined", "undefined", "none", "string", "number", "integer", "float", "bool", "array", "map",
-  "iterable", "odd", "even", "divisible_by", "starting_with", "ending_with", "containing",
+  "defined",
+  "undefined",
+  "none",
+  "string",
+  "number",
+  "integer",
+  "float",
+  "bool",
+  "array",
+  "map",
+  "iterable",
+  "odd",
+  "even",
+  "divisible_by",
+  "starting_with",
+  "ending_with",
+  "containing",
 ];
 
 /** Variables that machines have. Those of one machine are read from the server. */
@@ -208,7 +223,11 @@ export const TEMPLATE_VARIABLES: readonly VocabularyWord[] = [
   { name: "machine.id", args: "", about: "the machine's id" },
   { name: "machine.name", args: "", about: "its name, as registered: web1.example.org" },
   { name: "machine.short_name", args: "", about: "the name up to the first dot: web1" },
-  { name: "machine.domain", args: "", about: "the name after the first dot: example.org; empty without one" },
+  {
+    name: "machine.domain",
+    args: "",
+    about: "the name after the first dot: example.org; empty without one",
+  },
   { name: "machine.arch", args: "", about: "its architecture: amd64, arm64 …" },
   { name: "machine.kernel_arch", args: "", about: "the kernel's word for it: x86_64, aarch64 …" },
   {
@@ -223,7 +242,7 @@ export const TEMPLATE_VARIABLES: readonly VocabularyWord[] = [
   {
     name: "machine.labels",
     args: "",
-    about: "its labels, a map: machine.labels.rack, or machine.labels[\"example.org/rack\"]",
+    about: 'its labels, a map: machine.labels.rack, or machine.labels["example.org/rack"]',
   },
   { name: "machine.profiles", args: "", about: "the names of its profiles, in order, a list" },
   { name: "bootenv.name", args: "", about: "the bootenv's name" },
@@ -277,7 +296,11 @@ export const TEMPLATE_VARIABLES: readonly VocabularyWord[] = [
     args: "",
     about: "URL of the shim that checks the kernel under Secure Boot; null without one",
   },
-  { name: "boot.kernel", args: "", about: "the kernel: boot.kernel.name, boot.kernel.url, boot.kernel.path" },
+  {
+    name: "boot.kernel",
+    args: "",
+    about: "the kernel: boot.kernel.name, boot.kernel.url, boot.kernel.path",
+  },
   { name: "boot.initrds", args: "", about: "a list of the initrds, each like the kernel" },
   { name: "boot.initrd", args: "", about: "one file with all initrds; null without any" },
   { name: "menu.entries", args: "", about: "the entries of the menu for unknown machines" },
@@ -289,6 +312,24 @@ export const TEMPLATE_VARIABLES: readonly VocabularyWord[] = [
 
 /** Words that begin a statement. */
 export const TEMPLATE_STATEMENTS: readonly string[] = [
-  "if", "elif", "else", "endif", "for", "endfor", "break", "continue", "set", "endset", "set_global",
-  "endset_global", "filter", "endfilter", "raw", "endraw", "include", "extends", "block", "endblock",
+  "if",
+  "elif",
+  "else",
+  "endif",
+  "for",
+  "endfor",
+  "break",
+  "continue",
+  "set",
+  "endset",
+  "set_global",
+  "endset_global",
+  "filter",
+  "endfilter",
+  "raw",
+  "endraw",
+  "include",
+  "extends",
+  "block",
+  "endblock",
 ];
