@@ -115,7 +115,8 @@ mod tests {
         let need = json!({"kind": "failed", "severity": "fail", "count": 3, "list": "machines",
             "filter": "status.state=failed", "items": [item]});
         let server = json!({"version": "1.0.0", "status": "ok", "findings": [],
-            "store": {"takes_writes": true, "free_bytes": 1_u64 << 30, "free_bytes_min": 1, "is_short_of_space": false}});
+            "store": {"takes_writes": true, "free_bytes": 1_u64 << 30, "free_bytes_min": 1,
+                "is_short_of_space": false}});
         let summary = json!({"at": "2026-11-30T21:00:00Z", "needs": [need], "server": server,
             "machines": {"total": 3, "states": {"failed": 3, "held": 0}, "armed": 0, "paused": 0, "locked": 0,
                 "overdue": 0}});

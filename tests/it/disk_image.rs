@@ -24,8 +24,8 @@ pub fn written(disk: &Path) -> BTreeMap<i64, Vec<u8>> {
     pieces
 }
 
-/// Panics if a disk has other bytes than `before`, which [`written`] has told, and says which. A range that the
-/// file system has set aside counts as data as soon as it was read: so bytes are compared, not ranges.
+/// Panics if a disk has other bytes than `before`, which [`written`] has told, and says which. A range that
+/// the file system has set aside counts as data as soon as it was read: so bytes are compared, not ranges.
 pub fn assert_untouched(disk: &Path, before: &BTreeMap<i64, Vec<u8>>) {
     let now = written(disk);
     let at = |pieces: &BTreeMap<i64, Vec<u8>>, place: i64| {

@@ -72,7 +72,7 @@ fn params() -> Value {
         "ssh_keys": [scene::KEY],
         "repositories": [debian],
         "debian_services": [],
-        // Two initial RAM disks are made: with the modules of all hardware each takes a quarter of an hour here.
+        // Two initial RAM disks are made: with the modules of all hardware each takes a quarter of an hour.
         "preseed_extra": "d-i base-installer/initramfs-tools/driver-policy select dep",
     })
 }
