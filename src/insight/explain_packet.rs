@@ -120,10 +120,10 @@ pub struct PacketView {
     /// The options in the order of the packet.
     pub options: Vec<PacketOption>,
     /// Faults that were skipped.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<String>,
     /// The bytes of the message, in hex, as they would be sent. Absent for the request.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub bytes: String,
 }
 
