@@ -120,6 +120,7 @@ fn the_server_says_what_it_does_by_itself() {
         "pruning",
         "render-check",
         "served-documents",
+        "session-expiry",
         "silent-boots",
         "store-check",
     ];
