@@ -95,15 +95,14 @@ pub(super) fn summary(rows: &[RunFacts], now: Timestamp) -> RunSummary {
             true
         };
         count(run.started_at, |counts| counts.started += 1);
-        match row.end() {
-            Some((RunEnd::Complete, at)) => {
-                if count(at, |counts| counts.complete += 1) {
-                    tally.seconds.extend(run.seconds);
-                }
-            }
-            Some((RunEnd::Failed, at)) => drop(count(at, |counts| counts.failed += 1)),
-            Some((RunEnd::Cancelled, at)) => drop(count(at, |counts| counts.cancelled += 1)),
-            None => {}
+        let Some((end, at)) = row.end() else { continue };
+        let add: fn(&mut RunCounts) = match end {
+            RunEnd::Complete => |counts| counts.complete += 1,
+            RunEnd::Failed => |counts| counts.failed += 1,
+            RunEnd::Cancelled => |counts| counts.cancelled += 1,
+        };
+        if count(at, add) && matches!(end, RunEnd::Complete) {
+            tally.seconds.extend(run.seconds);
         }
     }
     let open = rows.iter().filter(|row| row.run.spec.is_open()).count() as u64;

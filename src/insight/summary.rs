@@ -50,7 +50,10 @@ impl Insight {
     /// The database failed.
     pub async fn summary(&self, caller: &Caller, asides: SummaryAsides) -> Result<ServerSummary, Error> {
         let rows = self.kernel.read(|world| SummaryRows::of(caller, world));
-        let unknown = may_read(caller, "dhcp").then(|| self.unknown_clients(caller)).unwrap_or_default();
+        let unknown = match may_read(caller, "dhcp") {
+            true => self.unknown_clients(caller),
+            false => Default::default(),
+        };
         let recent = match may_read(caller, "events") {
             true => Some(self.recent_events(caller).await?),
             false => None,
