@@ -17,7 +17,7 @@ const NEXT: &str = "9.9.9";
 /// The files of `core` that change, with the line that each gets.
 const CHANGED: [(&str, &str); 3] = [
     ("templates/preseed/finish.cfg", "# upgraded\n"),
-    ("templates/kickstart/finish.ks", "# upgraded\n"),
+    ("templates/kickstart/rocky.ks", "# upgraded\n"),
     ("templates/preseed/early.sh", "# upgraded\n"),
 ];
 /// Most pages of one check, and the longest time that it may take.
