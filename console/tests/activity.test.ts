@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describe, diffLines, toneOfKind } from "../src/screens/activity/describe";
-import { csvCell, csvOf } from "../src/screens/activity/csv";
+import { csvOf } from "../src/screens/activity/csv";
+import { csvCell } from "../src/ui/csv";
 import { apiQuery, effectiveTerms, passesTerms, termsOf } from "../src/screens/activity/filter";
 import { EventLog, HELD_MAX, isGap, ROWS_MAX } from "../src/screens/activity/log";
 

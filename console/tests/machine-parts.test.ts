@@ -7,7 +7,8 @@ import { actionsOf, bodyOf, erasesAfter, NO_INPUT, withFrom } from "../src/scree
 import { blamedLines, paramText } from "../src/screens/machine/files/blame";
 import { offeredFiles, plainName } from "../src/screens/machine/files/offered";
 import { changesOfHardware, seenAtBoots } from "../src/screens/machine/hardware";
-import { isSealed, paramLines, valueText } from "../src/screens/machine/params";
+import { isSealed } from "../src/api/sealed";
+import { paramLines, valueText } from "../src/screens/machine/params";
 import type { TimelineEvent } from "../src/screens/machine/timeline/events";
 import { bandsOf } from "../src/screens/machine/timeline/attempts";
 import { barsInOrder, layoutBand, LETTER } from "../src/screens/machine/timeline/layout";

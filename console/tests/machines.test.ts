@@ -11,7 +11,8 @@ import {
   parseColumns,
   toggleColumn,
 } from "../src/screens/machines/columns";
-import { csvCell, fileName, toCsv, toJson } from "../src/screens/machines/export";
+import { fileName, toCsv, toJson } from "../src/screens/machines/export";
+import { csvCell } from "../src/ui/csv";
 import { describeFilter, filterTerms, filterText } from "../src/screens/machines/filters";
 import { machineOf, EMPTY_MACHINE } from "../src/screens/machines/machine_form";
 import type { MachineRow } from "../src/screens/machines/row";

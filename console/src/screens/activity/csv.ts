@@ -1,6 +1,7 @@
 // Events as CSV. Pure.
 
 import type { ServerEvent } from "../../live/feed";
+import { csvCell } from "../../ui/csv";
 import { describe } from "./describe";
 
 export function csvOf(events: readonly ServerEvent[]): string {
@@ -21,10 +22,4 @@ export function csvOf(events: readonly ServerEvent[]): string {
       .join(","),
   );
   return head + lines.map((line) => `${line}\r\n`).join("");
-}
-
-/** A cell; a spreadsheet must not take it for a formula. */
-export function csvCell(value: string): string {
-  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -47,14 +47,3 @@ export async function exportEvents(
 
 const jsonLines = (events: readonly ServerEvent[]): string =>
   events.map((event) => `${JSON.stringify(event)}\n`).join("");
-
-/** Hands a text to the browser as a file. */
-export function saveText(name: string, media: string, content: string): void {
-  const url = URL.createObjectURL(new Blob([content], { type: media }));
-  const link = document.createElement("a");
-  [link.href, link.download] = [url, name];
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}

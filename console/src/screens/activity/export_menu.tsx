@@ -7,7 +7,8 @@ import { Button } from "../../ui/button";
 import { Menu } from "../../ui/dialog";
 import { countText, plural } from "../../ui/format";
 import { toast } from "../../ui/toast";
-import { EXPORT_MAX, exportEvents, saveText, type ExportFormat } from "./export";
+import { saveFile } from "../../ui/save-file";
+import { EXPORT_MAX, exportEvents, type ExportFormat } from "./export";
 import { apiQuery, type EventTerms } from "./filter";
 
 const MEDIA: Record<ExportFormat, string> = { json: "application/x-ndjson", csv: "text/csv" };
@@ -29,10 +30,9 @@ export function ExportMenu({ terms }: { terms: EventTerms }): JSX.Element {
         },
         control.signal,
       );
-      saveText(
+      saveFile(
         `events-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.${ENDINGS[format]}`,
-        MEDIA[format],
-        done.text,
+        new Blob([done.text], { type: MEDIA[format] }),
       );
       toast(
         done.isCut

@@ -21,7 +21,6 @@ import {
   Time,
   Truncated,
 } from "../../ui";
-import { SeverityMark } from "../overview/needs";
 import { ArtifactActions } from "./actions";
 import {
   absentArtifacts,
@@ -34,6 +33,7 @@ import {
   type Artifact,
   type Need,
 } from "./artifact";
+import { FindingLines } from "./findings";
 import { useNeeds } from "./content";
 import { CreateArtifact } from "./create";
 import { PruneDialog } from "./prune";
@@ -74,14 +74,7 @@ function ArtifactRow({ artifact, need }: { artifact: Artifact; need: Need }): JS
         <Truncated text={originText(artifact)} mono />
       </div>
       <Work artifact={artifact} />
-      {findings.map((finding) => (
-        <p key={finding.what} class="artifact-finding">
-          <SeverityMark severity={finding.severity} />
-          <span>
-            {finding.what} <span class="muted">{finding.advice}</span>
-          </span>
-        </p>
-      ))}
+      <FindingLines findings={findings} />
       <div class="artifact-facts">
         <span>
           <Bytes value={size} />

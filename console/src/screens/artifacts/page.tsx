@@ -15,7 +15,6 @@ import {
   Time,
   Truncated,
 } from "../../ui";
-import { SeverityMark } from "../overview/needs";
 import { may } from "../../app/session";
 import { ObjectEditor } from "../../ui/object-editor";
 import { ArtifactActions } from "./actions";
@@ -28,6 +27,7 @@ import {
   type Need,
 } from "./artifact";
 import { useNeeds } from "./content";
+import { FindingLines } from "./findings";
 import { Work } from "./list";
 
 const NO_NEED: Need = { bootenvs: [], workflows: [] };
@@ -117,14 +117,7 @@ function Findings({ artifact }: { artifact: Artifact }): JSX.Element | null {
   const findings = findingsOf(artifact);
   return findings.length === 0 ? null : (
     <Card title="What stands against it">
-      {findings.map((finding) => (
-        <p key={finding.what} class="artifact-finding">
-          <SeverityMark severity={finding.severity} />
-          <span>
-            {finding.what} <span class="muted">{finding.advice}</span>
-          </span>
-        </p>
-      ))}
+      <FindingLines findings={findings} />
     </Card>
   );
 }

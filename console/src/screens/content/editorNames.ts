@@ -1,5 +1,6 @@
 /** The names that a template can use, for completions, and what each is, for the text under the pointer. */
 
+import { isSealed } from "../../api/sealed";
 import type { TemplateNames } from "../../ui/editor/completion";
 import type { EditorCompletion } from "../../ui/editor/types";
 import { templateBlocks, templateReads } from "../../ui/editor/blocks";
@@ -34,10 +35,6 @@ export function valueWords(value: unknown): string {
   if (isSealed(value)) return "(sealed)";
   const text = typeof value === "string" ? value : (JSON.stringify(value) ?? "");
   return text.length > VALUE_MAX ? `${text.slice(0, VALUE_MAX)} …` : text;
-}
-
-export function isSealed(value: unknown): boolean {
-  return typeof value === "object" && value !== null && (value as { sealed?: unknown }).sealed === true;
 }
 
 /** The names for completions. */

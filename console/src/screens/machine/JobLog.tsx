@@ -4,6 +4,7 @@ import type { ReadonlySignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { asProblem, call, ref } from "../../api/client";
 import type { ApiProblem } from "../../api/client";
+import { saveFile } from "../../ui/save-file";
 import { Button, LogView, Problem } from "./kit";
 
 const PIECE = 256 * 1024;
@@ -58,14 +59,6 @@ function useJobLog(job: string, isOpen: boolean): JobLogState {
   return { text, problem };
 }
 
-function download(name: string, text: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(link.href);
-}
-
 interface JobLogProps {
   job: string;
   /** Whether more may come. */
@@ -85,7 +78,7 @@ export function JobLog({ job, isOpen, name }: JobLogProps): JSX.Element {
           size="small"
           icon="download"
           disabled={log === ""}
-          onClick={() => download(`${name}.log`, log)}
+          onClick={() => saveFile(`${name}.log`, new Blob([log], { type: "text/plain" }))}
         >
           Download
         </Button>

@@ -6,7 +6,8 @@ import { useQuery } from "../../api/query";
 import type { Machine, MachineParams } from "../../api/schema";
 import { Card, Empty, Json, Loading, Problem, Select, TextField } from "./kit";
 import type { ParamFilter, ParamLine } from "./params";
-import { isSealed, paramLines, valueText } from "./params";
+import { isSealed } from "../../api/sealed";
+import { paramLines, valueText } from "./params";
 
 const FILTERS = [
   { value: "set", label: "Set somewhere" },

@@ -1,4 +1,5 @@
 // Params of a machine as rows to search and sort: which value counts, what it hides.
+import { isSealed } from "../../api/sealed";
 import type { LevelValue, ParamRow } from "../../api/schema";
 
 export interface ParamLine {
@@ -44,8 +45,3 @@ export function valueText(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-export function isSealed(value: unknown): boolean {
-  return (
-    typeof value === "object" && value !== null && (value as Record<string, unknown>)["sealed"] === true
-  );
-}

@@ -1,25 +1,8 @@
-// The list as a file: CSV for spreadsheets, JSON as the API has the objects. A cell that a spreadsheet would
-// take for a formula begins with an apostrophe.
+// The list as a file: CSV for spreadsheets, JSON as the API has the objects.
 
-import type { CellValue, MachineColumn } from "./columns";
+import { csvCell } from "../../ui/csv";
+import type { MachineColumn } from "./columns";
 import type { MachineRow } from "./row";
-
-/** What spreadsheets take for the beginning of a formula, also behind spaces, and in full width. */
-const FORMULA = /^[\s\u0000]*[=+\-@\uFF0B\uFF0D\uFF1D\uFF20\t\r\n|]/u;
-const NEEDS_QUOTES = /[",;\r\n\t]|^\s|\s$/u;
-/** Text that is a number as it stands. */
-const NUMBER = /^-?\d+(\.\d+)?$/u;
-
-export function csvCell(value: CellValue): string {
-  if (value === null) {
-    return "";
-  }
-  if (typeof value !== "string") {
-    return String(value);
-  }
-  const safe = FORMULA.test(value) && !NUMBER.test(value) ? `'${value}` : value;
-  return NEEDS_QUOTES.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
 
 /** RFC 4180: a line of titles, then a line for each row. */
 export function toCsv(columns: readonly MachineColumn[], rows: readonly MachineRow[]): string {

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { Menu } from "../../ui/dialog";
+import { saveFile } from "../../ui/save-file";
 import { toast } from "../../ui/toast";
 import { asProblem } from "../../api/client";
 import { readAll } from "./bulk/target";
@@ -18,16 +19,6 @@ export interface ListShown {
 
 const MEDIA = { csv: "text/csv;charset=utf-8", json: "application/json" } as const;
 
-function download(text: string, extension: "csv" | "json"): void {
-  const url = URL.createObjectURL(new Blob([text], { type: MEDIA[extension] }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = fileName(extension, new Date());
-  link.click();
-  // The browser has begun to read it by then.
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
-}
-
 export async function exportList(
   { columns, terms, sort }: ListShown,
   extension: "csv" | "json",
@@ -41,8 +32,10 @@ export async function exportList(
   query.set("sort", sort);
   try {
     const rows = await readAll(query);
-    download(extension === "csv" ? toCsv(columns, rows) : toJson(rows), extension);
-    toast(`${countMachines(rows.length)} written to ${fileName(extension, new Date())}`);
+    const name = fileName(extension, new Date());
+    const text = extension === "csv" ? toCsv(columns, rows) : toJson(rows);
+    saveFile(name, new Blob([text], { type: MEDIA[extension] }));
+    toast(`${countMachines(rows.length)} written to ${name}`);
   } catch (error) {
     toast("The list was not exported", { problem: asProblem(error) });
   }

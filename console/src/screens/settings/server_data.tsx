@@ -8,6 +8,7 @@ import { Button } from "../../ui/button";
 import { ConfirmErase } from "../../ui/dialog";
 import { bytesText } from "../../ui/format";
 import { Card } from "../../ui/page";
+import { saveFile } from "../../ui/save-file";
 import { Problem, StateBadge } from "../../ui/status";
 import { toast } from "../../ui/toast";
 import { Time } from "../../ui/values";
@@ -28,7 +29,7 @@ export function BackupCard(): JSX.Element {
       });
       const blob = await response.blob();
       size.value = blob.size;
-      saveBlob(`metalwright-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.tar.gz`, blob);
+      saveFile(`metalwright-${new Date().toISOString().slice(0, 19).replaceAll(":", "")}.tar.gz`, blob);
       toast(`The backup has ${bytesText(blob.size)}`);
     } catch (error) {
       problem.value = error;
@@ -64,16 +65,6 @@ export function BackupCard(): JSX.Element {
       {problem.value !== undefined && <Problem problem={problem.value} />}
     </Card>
   );
-}
-
-function saveBlob(name: string, blob: Blob): void {
-  const url = URL.createObjectURL(blob);
-  const link = document.createElement("a");
-  [link.href, link.download] = [url, name];
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
 interface CheckReport {
