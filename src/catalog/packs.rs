@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 
 use crate::catalog::Catalog;
 use crate::catalog::content::ContentPack;
-use crate::catalog::layers::{self, LayerFault, Resolution};
+use crate::catalog::layers::{self, LayerFault, ResolvedContent};
 use crate::kernel::{Caller, Changeset, ChangesetRead, Error, STALE_RETRIES_MAX, StoreError};
 use crate::model::event::PackInstalled;
 use crate::model::{
@@ -109,7 +109,7 @@ impl Catalog {
 }
 
 fn plan(site: &World, caller: &Caller, packs: &[Arc<ContentPack>]) -> (Changeset, PackInstall) {
-    let Resolution { objects, faults, .. } = layers::resolve(packs, site);
+    let ResolvedContent { objects, faults, .. } = layers::resolve(packs, site);
     let mut plan =
         TablePlan { caller, changeset: Changeset::default(), by_pack: BTreeMap::new(), shadowed: 0 };
     plan.changeset.reads.extend(

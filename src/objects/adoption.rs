@@ -118,8 +118,8 @@ fn items_of(row: &Object) -> Vec<HiddenItem> {
     hidden.collect()
 }
 
-fn proposal(input: &AdoptionInput, made: layers::Adoption) -> AdoptionProposal {
-    let layers::Adoption { fields, blocks, left } = made;
+fn proposal(input: &AdoptionInput, made: layers::CopyDifference) -> AdoptionProposal {
+    let layers::CopyDifference { fields, blocks, left } = made;
     let mut body = json!({"name": input.name, "target": {"kind": input.kind, "name": input.of}});
     for (part, is_empty, value) in
         [("fields", fields.is_empty(), json!(fields)), ("blocks", blocks.is_empty(), json!(blocks))]

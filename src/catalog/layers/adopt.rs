@@ -10,7 +10,7 @@ use crate::render::{TemplateBlock, blocks};
 
 /// What an override has to set so that the object of the pack is what the copy is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Adoption {
+pub struct CopyDifference {
     pub fields: BTreeMap<String, Value>,
     pub blocks: BTreeMap<String, String>,
     /// The parts of the copy that no override can have, by pointers into the copy.
@@ -18,11 +18,11 @@ pub struct Adoption {
 }
 
 /// Compares a copy with the object of a pack that it was made of. Both are of the same kind.
-pub fn adopt((original, copy): (&Object, &Object)) -> Adoption {
-    let mut made = Adoption::default();
+pub fn adopt((original, copy): (&Object, &Object)) -> CopyDifference {
+    let mut made = CopyDifference::default();
     let Some(kind) = OverrideKind::of(original.kind()) else {
         let what = format!("a {} cannot be overridden in part", original.kind());
-        return Adoption { left: vec![Problem::new("", what).coded(RefusalCode::NotAdmitted)], ..made };
+        return CopyDifference { left: vec![Problem::new("", what).coded(RefusalCode::NotAdmitted)], ..made };
     };
     let (before, after) = (spec(original), spec(copy));
     let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
@@ -91,7 +91,7 @@ enum BodyPiece<'a> {
 }
 
 /// Finds what a copy has in the places of the blocks. The copy may have the tags, or be older than they are.
-fn adopt_body(original: &str, copy: &str, made: &mut Adoption) {
+fn adopt_body(original: &str, copy: &str, made: &mut CopyDifference) {
     if original == copy {
         return;
     }

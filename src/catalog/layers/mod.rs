@@ -15,7 +15,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use adopt::{Adoption, adopt};
+pub use adopt::{CopyDifference, adopt};
 pub use apply::apply;
 pub use blocks::{block_names, place_in_blocks};
 pub use compile::KnownTemplates;
@@ -48,7 +48,7 @@ pub struct HiddenObject {
 
 /// All objects that are in force, those of the site among them.
 #[derive(Clone, Debug, Default)]
-pub struct Resolution {
+pub struct ResolvedContent {
     pub objects: Vec<Object>,
     pub hidden: Vec<HiddenObject>,
     pub faults: Vec<LayerFault>,
@@ -64,7 +64,7 @@ pub struct ResolvedObject {
 
 /// The objects of packs and of a site as they are in force together. `packs` is in the order of priority, the
 /// lowest first; of `site` the rows whose source is `site` and the overrides count.
-pub fn resolve(packs: &[Arc<ContentPack>], site: &World) -> Resolution {
+pub fn resolve(packs: &[Arc<ContentPack>], site: &World) -> ResolvedContent {
     let mut by_name: BTreeMap<(Kind, &str), Vec<&Object>> = BTreeMap::new();
     for object in packs.iter().rev().flat_map(|pack| &pack.objects) {
         by_name.entry((object.kind(), object.key())).or_default().push(object);
@@ -79,7 +79,7 @@ pub fn resolve(packs: &[Arc<ContentPack>], site: &World) -> Resolution {
     let rows = layered.iter().filter_map(|one| one.object.of::<Template>());
     let own = site.templates.iter().filter(|row| row.source == SITE);
     let known: KnownTemplates = rows.chain(own).map(|row| (row.key.clone(), Arc::clone(row))).collect();
-    let mut made = Resolution::default();
+    let mut made = ResolvedContent::default();
     for one in layered.into_iter().map(|one| one.usable(&known)) {
         made.hidden.extend(hidden_by(&one.object));
         made.faults.extend(one.faults);

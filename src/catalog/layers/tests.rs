@@ -46,12 +46,12 @@ fn of(kind: &str, name: &str, rest: (&str, Value)) -> Value {
     json!({"name": format!("o-{name}"), "target": {"kind": kind, "name": name}, rest.0: rest.1})
 }
 
-fn body(resolution: &Resolution) -> &str {
+fn body(resolution: &ResolvedContent) -> &str {
     let mut templates = resolution.objects.iter().filter_map(Object::of::<Template>);
     templates.find(|row| row.key == "preseed").map(|row| row.spec.body.as_str()).unwrap()
 }
 
-fn stage(resolution: &Resolution) -> &Stored<Stage> {
+fn stage(resolution: &ResolvedContent) -> &Stored<Stage> {
     resolution.objects.iter().find_map(Object::of::<Stage>).unwrap()
 }
 

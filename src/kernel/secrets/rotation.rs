@@ -57,20 +57,20 @@ impl KeyRotation {
     /// The system gave no random numbers.
     pub fn of(world: &World, (old, new): (&SecretKey, &SecretKey), now: Timestamp) -> io::Result<Self> {
         let mut rotation = KeyRotation::default();
-        let resealer = Resealer { old, new };
-        rotation.params::<Machine>((world, resealer), now, |spec| &mut spec.params)?;
-        rotation.params::<Profile>((world, resealer), now, |spec| &mut spec.params)?;
-        rotation.params::<Stage>((world, resealer), now, |spec| &mut spec.params)?;
+        let keys = KeyChange { old, new };
+        rotation.params::<Machine>((world, keys), now, |spec| &mut spec.params)?;
+        rotation.params::<Profile>((world, keys), now, |spec| &mut spec.params)?;
+        rotation.params::<Stage>((world, keys), now, |spec| &mut spec.params)?;
         for kind in Kind::ALL {
-            with_noun!(kind, N => rotation.fields::<N>((world, resealer), now))?;
+            with_noun!(kind, N => rotation.fields::<N>((world, keys), now))?;
         }
-        rotation.contents((world, resealer), now)?;
+        rotation.contents((world, keys), now)?;
         Ok(rotation)
     }
 
     fn params<T: Noun>(
         &mut self,
-        (world, resealer): (&World, Resealer<'_>),
+        (world, keys): (&World, KeyChange<'_>),
         now: Timestamp,
         params: impl Fn(&mut T) -> &mut BTreeMap<String, Value>,
     ) -> io::Result<()>
@@ -79,7 +79,7 @@ impl KeyRotation {
     {
         for row in HasTable::<T>::table(world).iter() {
             let mut next = row.next(now);
-            let done = resealer.map((T::KIND, &row.key), params(&mut next.spec))?;
+            let done = keys.map((T::KIND, &row.key), params(&mut next.spec))?;
             self.values += done.sealed;
             self.shut += done.shut;
             if done.sealed > 0 {
@@ -89,7 +89,7 @@ impl KeyRotation {
         Ok(())
     }
 
-    fn fields<T: Noun>(&mut self, (world, resealer): (&World, Resealer<'_>), now: Timestamp) -> io::Result<()>
+    fn fields<T: Noun>(&mut self, (world, keys): (&World, KeyChange<'_>), now: Timestamp) -> io::Result<()>
     where
         World: HasTable<T>,
     {
@@ -99,13 +99,10 @@ impl KeyRotation {
         };
         for row in rows {
             let mut fields = serde_json::to_value(&row.spec).unwrap_or_default();
-            let mut done = Resealed::default();
+            let mut done = SealedCounts::default();
             for pointer in T::SECRETS {
                 let place = SecretPlace { kind: T::KIND, key: &row.key, pointer };
-                fields
-                    .pointer_mut(pointer)
-                    .map(|value| resealer.value(place, value, &mut done))
-                    .transpose()?;
+                fields.pointer_mut(pointer).map(|value| keys.value(place, value, &mut done)).transpose()?;
             }
             self.values += done.sealed;
             self.shut += done.shut;
@@ -116,12 +113,12 @@ impl KeyRotation {
         Ok(())
     }
 
-    fn contents(&mut self, (world, resealer): (&World, Resealer<'_>), now: Timestamp) -> io::Result<()> {
+    fn contents(&mut self, (world, keys): (&World, KeyChange<'_>), now: Timestamp) -> io::Result<()> {
         let owners = owners_of_values(world);
         for row in world.contents.iter() {
             let mut next = row.next(now);
             let Some((place, params)) = params_of(&mut next, &owners) else { continue };
-            let done = resealer.map((place.0, &place.1), params)?;
+            let done = keys.map((place.0, &place.1), params)?;
             self.kept += done.sealed;
             self.shut += done.shut;
             if done.sealed > 0 {
@@ -183,20 +180,24 @@ fn kept_values(world: &World) -> Vec<SealedValue> {
 
 /// How many values were sealed anew, and how many did not open.
 #[derive(Default)]
-struct Resealed {
+struct SealedCounts {
     sealed: u64,
     shut: u64,
 }
 
 #[derive(Clone, Copy)]
-struct Resealer<'k> {
+struct KeyChange<'k> {
     old: &'k SecretKey,
     new: &'k SecretKey,
 }
 
-impl Resealer<'_> {
-    fn map(&self, (kind, key): (Kind, &str), params: &mut BTreeMap<String, Value>) -> io::Result<Resealed> {
-        let mut done = Resealed::default();
+impl KeyChange<'_> {
+    fn map(
+        &self,
+        (kind, key): (Kind, &str),
+        params: &mut BTreeMap<String, Value>,
+    ) -> io::Result<SealedCounts> {
+        let mut done = SealedCounts::default();
         for (param, value) in params.iter_mut().filter(|(_, value)| is_sealed(value)) {
             let pointer = param_pointer(param);
             self.value(SecretPlace { kind, key, pointer: &pointer }, value, &mut done)?;
@@ -204,7 +205,7 @@ impl Resealer<'_> {
         Ok(done)
     }
 
-    fn value(&self, place: SecretPlace<'_>, value: &mut Value, done: &mut Resealed) -> io::Result<()> {
+    fn value(&self, place: SecretPlace<'_>, value: &mut Value, done: &mut SealedCounts) -> io::Result<()> {
         if !is_sealed(value) {
             return Ok(());
         }
